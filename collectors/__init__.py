@@ -1,0 +1,1 @@
+"""Collectors: one file per source of audio features, lyrics, covers and biographies."""

@@ -1,0 +1,1 @@
+"""Simple and stock rankers to be compared with."""

@@ -1,0 +1,1 @@
+"""What the tracks are: the catalogue store, its blobs, and readers of playlist files."""

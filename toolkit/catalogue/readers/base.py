@@ -1,0 +1,69 @@
+"""The reader contract and what every reader does with a bad record."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from toolkit.catalogue.records import Record
+from toolkit.errors import DataError
+
+OnError = Literal["stop", "skip"]
+
+
+class ReaderParams(BaseModel):
+    """Options of a reader in a recipe (`data.options`); each reader extends it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+@dataclass
+class Skipped:
+    """Bad records left out under `on_error: skip`: how many, and the first of them."""
+
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+    keep: int = 20
+
+    def add(self, message: str) -> None:
+        self.count += 1
+        if len(self.examples) < self.keep:
+            self.examples.append(message)
+
+
+class Reader(ABC):
+    """Streams the records of one format; memory does not grow with the file.
+
+    A track's record comes before, or any time after, the playlists that hold
+    it; a track that never gets a record is known by its id alone.
+    """
+
+    name: ClassVar[str]
+    Params: ClassVar[type[ReaderParams]] = ReaderParams
+
+    def __init__(self, path: Path, params: ReaderParams | None = None, *, on_error: OnError = "stop") -> None:
+        self.path = Path(path)
+        self.params = params if params is not None else self.Params()
+        self.on_error = on_error
+        self.skipped = Skipped()
+
+    @abstractmethod
+    def read(self) -> Iterator[Record]:
+        """Yield tracks and playlists. Raises `DataError` under `on_error="stop"`."""
+
+    @classmethod
+    @abstractmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether `path` looks like this format (by name and first bytes), for `reader: auto`."""
+
+    def bad(self, where: str, why: str) -> None:
+        """Report a bad record: raise, or count and go on. `where` is file and record."""
+        message = f"{where}: {why}"
+        if self.on_error == "stop":
+            raise DataError(f"{message} (on_error: skip leaves such records out)")
+        self.skipped.add(message)

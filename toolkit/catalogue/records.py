@@ -1,0 +1,60 @@
+"""What a reader yields: tracks and playlists, in the order the file has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+FieldValue = str | list[float] | bytes | Path
+"""Text, a feature vector, or an image/audio file as bytes or path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One described aspect of a track with where it came from.
+
+    entity: whose it is; an artist's biography and an album's cover are kept once
+    and reach each of their tracks.
+    train_allowed: None where the source does not say; training then asks for
+    `permission` in the recipe.
+    """
+
+    value: FieldValue
+    source: str = ""
+    entity: str = "track"
+    match_score: float | None = None
+    train_allowed: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrackRecord:
+    """A track as a file describes it. `id` carries its scheme (`spotify:track:…`, `local:…`)."""
+
+    id: str
+    title: str | None = None
+    artists: tuple[str, ...] = ()
+    artist_ids: tuple[str, ...] = ()
+    album: str | None = None
+    album_id: str | None = None
+    duration_s: float | None = None
+    fields: dict[str, Field] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PlaylistRecord:
+    """An ordered list of track ids.
+
+    group: the playlist of which this list is a version; lists of one group are
+    never on both sides of a split and are resampled together.
+    split: `train`, `valid` or `test` where the file prescribes it.
+    """
+
+    id: str
+    tracks: list[str]
+    title: str | None = None
+    description: str | None = None
+    group: str | None = None
+    split: str | None = None
+
+
+Record = TrackRecord | PlaylistRecord

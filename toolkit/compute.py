@@ -1,0 +1,40 @@
+"""Device, precision and seeds."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+
+from toolkit.errors import InputError
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def device(wanted: str = "auto") -> str:
+    """`cpu` or `cuda`. Raises `InputError` where CUDA is asked for and absent."""
+    import torch
+
+    if wanted not in DEVICES and not wanted.startswith("cuda:"):
+        raise InputError(f"device={wanted!r} must be one of {', '.join(DEVICES)}")
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError(f"device={wanted} but this machine has no CUDA device: use device: auto or cpu")
+    return wanted
+
+
+@lru_cache
+def has_bf16(device: str) -> bool:
+    """Whether the device multiplies bfloat16 in hardware, so that autocast pays."""
+    import torch
+
+    if device.startswith("cuda"):
+        return bool(torch.cuda.is_bf16_supported())
+    flags = torch.backends.cpu.get_cpu_capability() if hasattr(torch.backends, "cpu") else ""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and "AVX512" in flags
+
+
+def derived_seed(seed: int, *names: object) -> int:
+    """A seed for one purpose: independent of every other purpose's draws."""
+    digest = hashlib.blake2b(repr((seed, *names)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1

@@ -1,0 +1,85 @@
+"""Playlists as flat int32 item ids and int64 offsets, memory-mapped: 4 bytes a placement plus 8 a playlist."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.feather as feather
+
+from toolkit.errors import DataError
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Playlists over a catalogue of V tracks.
+
+    items: int32 [placements], ids 1…V in playlist order.
+    offsets: int64 [P + 1]; playlist p is items[offsets[p]:offsets[p + 1]].
+    tracks: V rows (id, title, artist, album); row i is item i + 1.
+    playlists: P rows (id, title, group, split).
+    """
+
+    items: np.ndarray
+    offsets: np.ndarray
+    tracks: pa.Table
+    playlists: pa.Table
+    path: Path | None = None
+
+    @property
+    def n_items(self) -> int:
+        return self.tracks.num_rows
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @cached_property
+    def item_of(self) -> dict[str, int]:
+        """Item id of a track's outside id."""
+        return {track: item for item, track in enumerate(self.tracks["id"].to_pylist(), start=1)}
+
+    @cached_property
+    def groups(self) -> np.ndarray:
+        """int64 [P]: lists with the same number are versions of one playlist."""
+        names = self.playlists["group"].combine_chunks()
+        if names.null_count == len(names):
+            return np.arange(len(self), dtype=np.int64)
+        own = pa.compute.binary_join_element_wise(pa.scalar("\x00own"), self.playlists["id"].combine_chunks(), "\x00")
+        return pa.compute.fill_null(names, own).dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.int64)
+
+    def titles(self, rows: np.ndarray) -> list[str | None]:
+        """Titles of the playlists `rows`."""
+        return self.playlists["title"].take(pa.array(rows)).to_pylist()
+
+    def save(self, directory: Path) -> None:
+        """Write the corpus; `load` maps the arrays instead of reading them."""
+        directory.mkdir(parents=True, exist_ok=True)
+        np.save(directory / "items.npy", np.asarray(self.items, dtype=np.int32))
+        np.save(directory / "offsets.npy", np.asarray(self.offsets, dtype=np.int64))
+        feather.write_feather(self.tracks, directory / "tracks.arrow", compression="uncompressed")
+        feather.write_feather(self.playlists, directory / "playlists.arrow", compression="uncompressed")
+        sizes = {"tracks": self.n_items, "playlists": len(self), "placements": int(len(self.items))}
+        (directory / "corpus.json").write_text(json.dumps(sizes) + "\n")
+
+    @classmethod
+    def load(cls, directory: Path) -> Corpus:
+        """Map a saved corpus. Raises `DataError` where files are missing or disagree."""
+        try:
+            sizes = json.loads((directory / "corpus.json").read_text())
+            corpus = cls(
+                np.load(directory / "items.npy", mmap_mode="r", allow_pickle=False),
+                np.load(directory / "offsets.npy", mmap_mode="r", allow_pickle=False),
+                feather.read_table(directory / "tracks.arrow", memory_map=True),
+                feather.read_table(directory / "playlists.arrow", memory_map=True),
+                directory,
+            )
+        except (OSError, ValueError, pa.ArrowInvalid) as error:
+            raise DataError(f"{directory} is no corpus: {error}") from None
+        found = {"tracks": corpus.n_items, "playlists": len(corpus), "placements": int(len(corpus.items))}
+        if found != sizes or int(corpus.offsets[-1]) != len(corpus.items):
+            raise DataError(f"{directory} is damaged: corpus.json says {sizes}, the arrays hold {found}; delete it to build it again")
+        return corpus

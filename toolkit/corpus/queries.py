@@ -1,0 +1,67 @@
+"""A block of playlists to continue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Playlists so far: seeds, and where there are any, titles and users.
+
+    seeds: int32 [sum of lengths], item ids in playlist order.
+    offsets: int64 [B + 1]; playlist b is seeds[offsets[b]:offsets[b + 1]].
+    rows: int64 [B], rows of the corpus the queries come from, where they do.
+    """
+
+    seeds: np.ndarray
+    offsets: np.ndarray
+    titles: Sequence[str | None] | None = None
+    users: Sequence[str | None] | None = None
+    rows: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @classmethod
+    def of(cls, lists: Sequence[Sequence[int]], titles: Sequence[str | None] | None = None) -> Queries:
+        """Queries from plain lists of item ids."""
+        lengths = [len(seeds) for seeds in lists]
+        flat = [item for seeds in lists for item in seeds]
+        return cls(np.array(flat, dtype=np.int32), np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), titles)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.diff(self.offsets)
+
+    def part(self, start: int, stop: int) -> Queries:
+        """Queries start…stop − 1, as a view."""
+        low, high = self.offsets[start], self.offsets[stop]
+        return Queries(
+            self.seeds[low:high],
+            self.offsets[start : stop + 1] - low,
+            self.titles[start:stop] if self.titles is not None else None,
+            self.users[start:stop] if self.users is not None else None,
+            self.rows[start:stop] if self.rows is not None else None,
+        )
+
+    def matrix(self, n_items: int) -> sp.csr_matrix:
+        """Which tracks each query holds: float32 [B, V + 1] of zeros and ones."""
+        matrix = sp.csr_matrix((np.ones(len(self.seeds), np.float32), self.seeds, self.offsets), (len(self), n_items + 1))
+        matrix.sum_duplicates()
+        matrix.data[:] = 1.0
+        return matrix
+
+    def last(self, length: int) -> tuple[np.ndarray, np.ndarray]:
+        """The last `length` seeds, left-aligned: ids int64 [B, T] padded with 0, and lengths int64 [B]."""
+        lengths = np.minimum(self.lengths, length)
+        width = max(1, int(lengths.max(initial=0)))
+        columns = np.arange(width)[None, :]
+        inside = columns < lengths[:, None]
+        index = np.where(inside, (self.offsets[1:] - lengths)[:, None] + columns, 0)
+        ids = self.seeds[index] if len(self.seeds) else np.zeros_like(index)
+        return np.where(inside, ids, 0).astype(np.int64), lengths

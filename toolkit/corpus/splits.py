@@ -1,0 +1,197 @@
+"""Training and held-out playlists as spans of the flat arrays: no copy, no loop over placements.
+
+`leave_last_out`: the last track is the test, the last but one the validation
+(the published setting). `playlist_disjoint`: whole playlists are held out,
+their first part shown and the rest hidden.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+
+from toolkit.corpus.arrays import Corpus
+from toolkit.corpus.queries import Queries
+from toolkit.errors import InputError
+
+
+def gather(items: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Spans of a flat array, one after the other: flat [sum], offsets int64 [n + 1]."""
+    lengths = ends - starts
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    index = np.arange(offsets[-1], dtype=np.int64) + np.repeat(starts - offsets[:-1], lengths)
+    return np.asarray(items[index]), offsets
+
+
+@dataclass(frozen=True)
+class PlaylistSet:
+    """Playlists to learn from: `rows` of the corpus, each the span starts…ends of its flat array."""
+
+    corpus: Corpus
+    rows: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return self.ends - self.starts
+
+    def flat(self) -> tuple[np.ndarray, np.ndarray]:
+        """Placements int32 and offsets int64 [n + 1] of these playlists alone."""
+        return gather(self.corpus.items, self.starts, self.ends)
+
+    def counts(self) -> np.ndarray:
+        """Placements of each item: int64 [V + 1]; zero is a track nobody has played here."""
+        return np.bincount(self.flat()[0], minlength=self.corpus.n_items + 1)
+
+    def matrix(self) -> sp.csr_matrix:
+        """Which playlist holds which track: float32 [n, V + 1] of zeros and ones."""
+        items, offsets = self.flat()
+        return Queries(items, offsets).matrix(self.corpus.n_items)
+
+    def titles(self) -> list[str | None]:
+        return self.corpus.titles(self.rows)
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Playlists to continue: seeds are the span starts…cuts, the rest up to ends is hidden."""
+
+    corpus: Corpus
+    rows: np.ndarray
+    starts: np.ndarray
+    cuts: np.ndarray
+    ends: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def part(self, start: int, stop: int) -> HeldOut:
+        """Playlists start…stop − 1."""
+        window = slice(start, stop)
+        return HeldOut(self.corpus, self.rows[window], self.starts[window], self.cuts[window], self.ends[window])
+
+    def queries(self) -> Queries:
+        """What a ranker is shown."""
+        seeds, offsets = gather(self.corpus.items, self.starts, self.cuts)
+        return Queries(seeds, offsets, titles=self.corpus.titles(self.rows), rows=self.rows)
+
+    def hidden(self) -> tuple[np.ndarray, np.ndarray]:
+        """Tracks to find, each once and none of them a seed: flat int32, offsets int64 [n + 1]."""
+        tracks, offsets = gather(self.corpus.items, self.cuts, self.ends)
+        rows = np.repeat(np.arange(len(self)), np.diff(offsets))
+        seeds, seed_offsets = gather(self.corpus.items, self.starts, self.cuts)
+        width = self.corpus.n_items + 1
+        keys = rows * width + tracks
+        seed_keys = np.repeat(np.arange(len(self)), np.diff(seed_offsets)) * width + seeds
+        first = np.zeros(len(keys), dtype=bool)
+        first[np.unique(keys, return_index=True)[1]] = True
+        keep = first & ~np.isin(keys, seed_keys)
+        counts = np.bincount(rows[keep], minlength=len(self))
+        return tracks[keep].astype(np.int32), np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+    def groups(self) -> np.ndarray:
+        """int64 [n]: the playlist of which each list is a version."""
+        return self.corpus.groups[self.rows]
+
+    def whole(self) -> PlaylistSet:
+        """The same playlists with nothing hidden, to learn from."""
+        return PlaylistSet(self.corpus, self.rows, self.starts, self.ends)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Who is learned from, chosen on and tested on."""
+
+    train: PlaylistSet
+    valid: HeldOut
+    test: HeldOut
+
+
+def leave_last_out(corpus: Corpus) -> Split:
+    """Last track = test, last but one = validation, the rest = training; needs 3 tracks."""
+    starts, ends = np.asarray(corpus.offsets[:-1]), np.asarray(corpus.offsets[1:])
+    rows = np.flatnonzero(ends - starts >= 3)
+    if not len(rows):
+        raise InputError("leave_last_out needs playlists of at least 3 tracks, and the corpus has none")
+    starts, ends = starts[rows], ends[rows]
+    return Split(
+        PlaylistSet(corpus, rows, starts, ends - 2),
+        HeldOut(corpus, rows, starts, ends - 2, ends - 1),
+        HeldOut(corpus, rows, starts, ends - 1, ends),
+    )
+
+
+def playlist_disjoint(
+    corpus: Corpus,
+    *,
+    shown: float = 0.7,
+    seeds: int | None = None,
+    min_tracks: int = 10,
+    by: str = "auto",
+    folds: int = 5,
+    test_fold: int = 0,
+    valid_fraction: float = 0.1,
+) -> Split:
+    """Hold out whole playlists, all versions of one together.
+
+    shown: seeds are the first ⌊shown · n⌋ tracks; `seeds` fixes their number instead.
+    min_tracks: shorter held-out lists are not asked about.
+    by: `column` takes the file's own split, `hash` draws one fold of `folds` by
+    a hash of the playlist's group (stable whatever else the corpus holds),
+    `auto` the column where there is one.
+    valid_fraction: share of the remaining groups used for validation under `hash`.
+    """
+    label = _labels(corpus, by=by, folds=folds, test_fold=test_fold, valid_fraction=valid_fraction)
+    starts, ends = np.asarray(corpus.offsets[:-1]), np.asarray(corpus.offsets[1:])
+    train = np.flatnonzero((label == "train") & (ends - starts >= 2))
+    parts = [_held_out(corpus, np.flatnonzero(label == part), shown, seeds, min_tracks) for part in ("valid", "test")]
+    for part, rows in (("train", train), ("valid", parts[0].rows), ("test", parts[1].rows)):
+        if not len(rows):
+            raise InputError(f"the {part} split is empty: {len(corpus)} playlists, min_tracks={min_tracks}, split by {by}")
+    return Split(PlaylistSet(corpus, train, starts[train], ends[train]), parts[0], parts[1])
+
+
+def _held_out(corpus: Corpus, rows: np.ndarray, shown: float, seeds: int | None, min_tracks: int) -> HeldOut:
+    starts, ends = np.asarray(corpus.offsets[:-1])[rows], np.asarray(corpus.offsets[1:])[rows]
+    lengths = ends - starts
+    # integer arithmetic: 0.7 * 10 is 7.000000000000001 or 6.999… by the platform
+    per_mille = round(shown * 1000)
+    cuts = starts + (lengths * per_mille // 1000 if seeds is None else np.minimum(seeds, lengths))
+    part = HeldOut(corpus, rows, starts, cuts, ends)
+    hidden = np.diff(part.hidden()[1]) if len(rows) else np.zeros(0, int)
+    keep = (lengths >= min_tracks) & (hidden > 0) & ((cuts > starts) | (seeds == 0))
+    return HeldOut(corpus, rows[keep], starts[keep], cuts[keep], ends[keep])
+
+
+def _labels(corpus: Corpus, *, by: str, folds: int, test_fold: int, valid_fraction: float) -> np.ndarray:
+    column = corpus.playlists["split"]
+    if by == "auto":
+        by = "column" if column.null_count < len(column) else "hash"
+    if by == "column":
+        if column.null_count:
+            raise InputError(f"{column.null_count} playlists have no split: use split.by: hash")
+        return np.array(column.to_pylist(), dtype=object)
+    if by != "hash":
+        raise InputError(f"by={by!r} must be auto, column or hash")
+    if folds < 2 or not 0 <= test_fold < folds:
+        raise InputError(f"test_fold={test_fold} must lie in 0…folds-1 with folds={folds} >= 2")
+    groups = pa.compute.coalesce(corpus.playlists["group"], corpus.playlists["id"]).to_pylist()
+    keys = np.array([group_hash(group) for group in groups], dtype=np.int64)
+    rest = (keys // folds) % 1000 < round(valid_fraction * 1000)
+    return np.where(keys % folds == test_fold, "test", np.where(rest, "valid", "train")).astype(object)
+
+
+def group_hash(group: str) -> int:
+    """32-bit hash of a playlist's group: Knuth's multiplicative one for numbers, BLAKE2 otherwise."""
+    digits = group.rsplit(":", 1)[-1]
+    if digits.isdecimal():
+        return int(digits) * 2654435761 % 2**32
+    return int.from_bytes(hashlib.blake2b(group.encode(), digest_size=4).digest(), "little")

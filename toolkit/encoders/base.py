@@ -1,0 +1,79 @@
+"""The encoder contract.
+
+An encoder sees only inputs that exist; absence is handled around it. Its
+output for an input never depends on the other inputs of the batch, nor on
+their order.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+Kind = Literal["features", "text", "image", "category"]
+"""features: float32 [n, c] · text: n strings · image: n encoded images (bytes) · category: n strings."""
+
+Progress = Callable[[int, int, str], None]
+"""progress(done, total, what): called often; the command line draws the bar."""
+
+
+class EncoderParams(BaseModel):
+    """Parameters of an encoder in a recipe; each encoder extends it with defaults."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Encoder(ABC):
+    """Turns one modality into vectors.
+
+    name, version: the version changes whenever the output for the same input and
+    parameters would; both are in the cache key.
+    learns: whether `fit` must run first. source: paper and section, or model page.
+    weights_licence: licence of pretrained weights, empty where there are none.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[str] = "1"
+    kind: ClassVar[Kind]
+    learns: ClassVar[bool] = False
+    source: ClassVar[str] = ""
+    weights_licence: ClassVar[str] = ""
+    Params: ClassVar[type[EncoderParams]] = EncoderParams
+
+    def __init__(self, params: EncoderParams | None = None, *, seed: int = 0, device: str = "cpu") -> None:
+        self.params = params if params is not None else self.Params()
+        self.seed = seed
+        self.device = device
+
+    @property
+    @abstractmethod
+    def dim(self) -> int:
+        """d of the output (after `fit`, for encoders that learn it)."""
+
+    def fit(self, inputs: Any, targets: np.ndarray | None = None, *, workdir: Path | None = None, progress: Progress | None = None) -> Self:
+        """Learn from present inputs; encoders with `learns = False` return at once.
+
+        workdir: where a long fit keeps checkpoints, so that a killed one resumes.
+        """
+        return self
+
+    @abstractmethod
+    def transform(self, inputs: Any, *, progress: Progress | None = None) -> np.ndarray:
+        """Embeddings float32 [n, d] of n present inputs; n may be 0."""
+
+    @abstractmethod
+    def save(self, directory: Path) -> None:
+        """Write what `load` needs: `encoder.json` and, where fitted, `encoder.safetensors`."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, directory: Path, *, device: str = "cpu") -> Self: ...
+
+
+Texts = Sequence[str]
+Images = Sequence[bytes]

@@ -1,0 +1,52 @@
+"""The error family: every message names the value, the rule and the cure.
+
+The command line prints the message in one line and exits with `exit_code`;
+anything outside this family is a fault of the program and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+
+class SegueError(Exception):
+    """A run that cannot go on; nothing finished is lost."""
+
+    exit_code = 1
+
+
+class InputError(SegueError):
+    """Something the user gave is wrong: a recipe, a file, an id, a flag."""
+
+    exit_code = 2
+
+
+class RecipeError(InputError):
+    """A recipe with an unknown key, a wrong type or a contradiction."""
+
+
+class DataError(InputError):
+    """A file or record that breaks its format's rules."""
+
+
+class RunDirectoryError(InputError):
+    """A run directory that is not what the command needs."""
+
+
+class MissingPackage(InputError):
+    """An optional package that this step needs and that is not installed."""
+
+
+def require(module: str, *, install: str) -> ModuleType:
+    """Import `module`, or say in one line how to install it.
+
+    Parameters: `module` is the import name, `install` the exact command.
+    Raises `MissingPackage`.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or module.split(".")[0] != error.name.split(".")[0]:
+            raise
+        raise MissingPackage(f"{error.name} is missing: {install}") from None

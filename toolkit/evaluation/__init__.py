@@ -1,0 +1,1 @@
+"""Metrics, statistics and one evaluator for every ranker."""

@@ -1,0 +1,1 @@
+"""Modality vectors to one item table."""

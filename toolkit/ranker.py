@@ -1,0 +1,86 @@
+"""The ranker contract: everything that recommends is fitted, asked and saved in the same way.
+
+One evaluator therefore scores every system with the same hidden tracks, the
+same exclusions and the same metric code.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+
+from toolkit.corpus.splits import HeldOut, PlaylistSet
+from toolkit.corpus.queries import Queries
+from toolkit.modality import Modality
+
+Scorer = Callable[[np.ndarray], np.ndarray]
+"""Scores the queries it was made for on a block of item ids: int [n] -> float32 [B, n]."""
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Everything a ranker may learn from; the test split is not in it.
+
+    valid: for early stopping and choices; rankers that need none ignore it.
+    workdir: where a long fit keeps checkpoints, so that a killed one resumes.
+    """
+
+    train: PlaylistSet
+    valid: HeldOut | None = None
+    modalities: dict[str, Modality] = field(default_factory=dict)
+    workdir: Path | None = None
+    seed: int = 0
+    device: str = "auto"
+
+    @property
+    def n_items(self) -> int:
+        return self.train.corpus.n_items
+
+
+class Ranker(ABC):
+    """A system that ranks the catalogue as the next tracks of a playlist."""
+
+    name: ClassVar[str]
+    oracle: ClassVar[bool] = False
+    """Whether it reads the hidden tracks (an upper bound); tables print it apart."""
+
+    @abstractmethod
+    def fit(self, data: TrainingData) -> Self:
+        """Learn from the training playlists; a second fit starts anew."""
+
+    @abstractmethod
+    def scorer(self, queries: Queries) -> Scorer:
+        """What to call blockwise over the catalogue; the queries are encoded once, here."""
+
+    @abstractmethod
+    def save(self, directory: Path) -> None:
+        """Write safetensors and JSON, enough for `load` without raw data or pickle."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, directory: Path) -> Self: ...
+
+    @property
+    @abstractmethod
+    def n_items(self) -> int:
+        """V, the size of the catalogue it was fitted on."""
+
+    def score(self, queries: Queries, items: np.ndarray) -> np.ndarray:
+        """Scores float32 [B, n] of `items` (ids int [n]); -inf for what it cannot rank."""
+        return self.scorer(queries)(items)
+
+    def rank(self, queries: Queries, k: int, *, allow_repeats: bool = False, block: int = 16_384) -> tuple[np.ndarray, np.ndarray]:
+        """The k best items per query: ids int32 [B, k] and scores float32 [B, k], best first.
+
+        Ties go to the smaller id. Seeds are left out unless `allow_repeats`.
+        Rows with fewer than k rankable items end in id 0 with score -inf.
+        Memory is B x (block + k), whatever the catalogue's size.
+        """
+        from toolkit.topk import blocked_top_k
+
+        return blocked_top_k(self.scorer(queries), queries, self.n_items, k, allow_repeats=allow_repeats, block=block)

@@ -1,0 +1,186 @@
+"""A recipe: one YAML file that says what to run, on what, and with which settings.
+
+Every key is checked before anything runs; an unknown one is an error that
+names its line and the nearest key there is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Protocol = Literal["leave_last_out", "playlist_disjoint"]
+MetricName = Literal["recall", "ndcg"]
+
+
+class Section(BaseModel):
+    """Base of every part of a recipe: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Permission(Section):
+    """The user's word that content whose source forbids or does not state training may be trained on."""
+
+    allowed: bool
+    reason: str = Field(min_length=3)
+
+
+class Filters(Section):
+    """What of the file enters the corpus; minimum counts are applied to a fixed point."""
+
+    min_track_plays: int = Field(1, ge=1, description="playlists a track must be in; tracks without any are governed by `unplayed`")
+    min_playlist_length: int = Field(2, ge=1)
+    repeats: Literal["keep", "drop"] = "drop"
+    unplayed: Literal["keep", "drop"] = "keep"
+
+
+class Data(Section):
+    """Where playlists and tracks come from."""
+
+    reader: str = "auto"
+    path: Path | None = None
+    options: dict[str, Any] = {}
+    on_error: Literal["stop", "skip"] = "stop"
+    filters: Filters = Filters()
+    permission: Permission | None = None
+
+
+class EncoderSpec(Section):
+    """One modality: which field of the catalogue goes through which encoder."""
+
+    encoder: str
+    field: str
+    params: dict[str, Any] = {}
+
+
+class Fusion(Section):
+    """How modalities become one item table."""
+
+    modalities: list[str] | None = Field(None, description="default: every encoder of the recipe")
+    missing: Literal["mean", "zero"] = "mean"
+    reduce: str = Field("none", pattern=r"^(none|(pca|linear):\d+)$")
+    normalise: Literal["none", "before", "after"] = "before"
+    join: Literal["concat", "sum"] = "concat"
+    id_embedding: bool = True
+    id_dropout: float = Field(0.0, ge=0, lt=1, description="chance that a track's free id vector is left out of a training step")
+    modality_dropout: float = Field(0.0, ge=0, lt=1)
+    match_modalities: list[str] | None = Field(None, description="modalities of the match head; default: all")
+
+
+class ModelSpec(Section):
+    """One sequential model; `modalities: []` is the same model on ids alone."""
+
+    type: Literal["sasrec", "bert4rec"]
+    name: str | None = None
+    modalities: list[str] | None = Field(None, description="default: those of `fusion`; [] for ids alone")
+    titles: bool = Field(False, description="add the playlist's title, through the `titles` encoder, to every position")
+    train: Literal["frozen", "finetune"] = "frozen"
+    head: Literal["tied", "untied"] = "tied"
+    cold_rows: Literal["none", "content"] = "content"
+    loss: Literal["full", "chunked"] = "chunked"
+    match: bool = False
+    hidden_size: int = Field(64, ge=2)
+    layers: int = Field(2, ge=1)
+    heads: int = Field(2, ge=1)
+    inner_size: int | None = None
+    max_length: int = Field(50, ge=2)
+    dropout: float = Field(0.2, ge=0, lt=1)
+    attention_dropout: float = Field(0.0, ge=0, lt=1)
+    mask_ratio: float = Field(0.2, gt=0, lt=1)
+    shuffle: bool = Field(False, description="a new order of each playlist every epoch: for lists whose order says little")
+    epochs: int = Field(20, ge=1)
+    patience: int = Field(3, ge=1)
+    select: str = Field("ndcg@50", pattern=r"^(recall|ndcg)@\d+$", description="validation metric for early stopping and the best epoch")
+    batch_tokens: int = Field(4096, ge=64, description="positions a step")
+    lr: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    bf16: Literal["auto", "on", "off"] = "auto"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ModelSpec:
+        if self.hidden_size % self.heads:
+            raise ValueError(f"hidden_size={self.hidden_size} must be a multiple of heads={self.heads}")
+        return self
+
+    def ids_only(self, fusion: Fusion, encoders: dict[str, EncoderSpec]) -> bool:
+        """Whether the model sees no modality."""
+        return not self.inputs(fusion, encoders)
+
+    def inputs(self, fusion: Fusion, encoders: dict[str, EncoderSpec]) -> list[str]:
+        """Names of the modalities it sees."""
+        if self.modalities is not None:
+            return self.modalities
+        return fusion.modalities if fusion.modalities is not None else list(encoders)
+
+    def system_name(self, fusion: Fusion, encoders: dict[str, EncoderSpec]) -> str:
+        """Its row in the tables: `sasrec-ids`, `bert4rec-multimodal`, …"""
+        kind = "ids" if self.ids_only(fusion, encoders) else "multimodal"
+        return self.name or f"{self.type}-{kind}"
+
+
+class SplitSpec(Section):
+    """Who is held out under `playlist_disjoint`."""
+
+    by: Literal["auto", "column", "hash"] = "auto"
+    folds: int = Field(5, ge=2)
+    test_fold: int = Field(0, ge=0)
+    valid_fraction: float = Field(0.1, gt=0, lt=1)
+
+
+class Evaluation(Section):
+    """How systems are compared."""
+
+    protocol: Protocol = "playlist_disjoint"
+    split: SplitSpec = SplitSpec()
+    shown: float = Field(0.7, gt=0, lt=1)
+    seeds: int | None = Field(None, ge=1, description="a fixed number of seeds instead of `shown`")
+    min_tracks: int = Field(10, ge=2)
+    k: list[int] = Field([20, 50, 500], min_length=1)
+    metrics: list[MetricName] = ["recall", "ndcg"]
+    bootstrap: int = Field(1000, ge=10)
+    allow_repeats: bool = False
+    memory_mb: int = Field(256, ge=16, description="bound on the scores held at once")
+    reference: str | None = Field(None, description="system the others are compared with; default: the first model")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Evaluation:
+        if any(k < 1 for k in self.k):
+            raise ValueError(f"k={self.k} must all be >= 1")
+        if self.split.test_fold >= self.split.folds:
+            raise ValueError(f"test_fold={self.split.test_fold} must be < folds={self.split.folds}")
+        return self
+
+
+class BaselineSpec(Section):
+    """A baseline with parameters; in a recipe a bare name does too."""
+
+    name: str
+    params: dict[str, Any] = {}
+
+
+class Report(Section):
+    """The page of the run."""
+
+    examples: int = Field(10, ge=0)
+    example_length: int = Field(10, ge=1)
+
+
+class Recipe(Section):
+    """A whole run. Only `data` is required."""
+
+    name: str = "run"
+    data: Data
+    encoders: dict[str, EncoderSpec] = {}
+    titles: EncoderSpec | None = Field(None, description="encoder of playlist titles, for models with `titles: true`")
+    fusion: Fusion = Fusion()
+    models: list[ModelSpec] = []
+    baselines: list[str | BaselineSpec] = ["popularity", "item-knn", "content-centroid"]
+    evaluation: Evaluation = Evaluation()
+    report: Report = Report()
+    seed: int = Field(0, ge=0)
+    device: str = "auto"
+    threads: int | None = Field(None, ge=1)

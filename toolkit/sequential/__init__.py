@@ -1,0 +1,1 @@
+"""BERT4Rec and SASRec, trained on all positions of flat playlists."""
