@@ -17,6 +17,50 @@ def shared_data() -> Path:
     return SHARED
 
 
+TINY = """\
+name: tiny
+data:
+  reader: demo
+  options: {tracks: 200, artists: 40, playlists: 150, fields: [audio_features, lyrics]}
+encoders:
+  audio: {encoder: features, field: audio_features}
+  lyrics: {encoder: tfidf, field: lyrics, params: {dim: 8}}
+titles: {encoder: tfidf, field: title, params: {dim: 8}}
+models:
+  - {type: sasrec, epochs: 2, hidden_size: 16, titles: true, select: ndcg@20}
+baselines: [popularity, content-centroid]
+evaluation: {min_tracks: 5, k: [5, 20], bootstrap: 50}
+report: {examples: 2, example_length: 5}
+threads: 1
+"""
+
+
+@pytest.fixture
+def tiny_recipe(tmp_path: Path) -> Path:
+    """A recipe over a small demo catalogue that runs in seconds."""
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Corpora and encodings of the small runs, made once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_cache: Path) -> Path:
+    """The run directory of `TINY`, finished; to be read, not changed."""
+    from toolkit import pipeline
+    from toolkit.recipe import load
+
+    folder = tmp_path_factory.mktemp("tiny")
+    (folder / "tiny.yaml").write_text(TINY)
+    pipeline.run(load(folder / "tiny.yaml"), folder / "run", cache=tiny_cache)
+    return folder / "run"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     import torch
 

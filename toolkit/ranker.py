@@ -14,8 +14,8 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from toolkit.corpus.splits import HeldOut, PlaylistSet
 from toolkit.corpus.queries import Queries
+from toolkit.corpus.splits import HeldOut, PlaylistSet
 from toolkit.modality import Modality
 
 Scorer = Callable[[np.ndarray], np.ndarray]

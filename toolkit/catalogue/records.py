@@ -28,7 +28,10 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class TrackRecord:
-    """A track as a file describes it. `id` carries its scheme (`spotify:track:…`, `local:…`)."""
+    """A track as a file describes it. `id` carries its scheme (`spotify:track:…`, `local:…`).
+
+    source, train_allowed: of the names above the fields, as in `Field`.
+    """
 
     id: str
     title: str | None = None
@@ -38,6 +41,8 @@ class TrackRecord:
     album_id: str | None = None
     duration_s: float | None = None
     fields: dict[str, Field] = field(default_factory=dict)
+    source: str = ""
+    train_allowed: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

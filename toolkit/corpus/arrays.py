@@ -62,7 +62,7 @@ class Corpus:
         np.save(directory / "offsets.npy", np.asarray(self.offsets, dtype=np.int64))
         feather.write_feather(self.tracks, directory / "tracks.arrow", compression="uncompressed")
         feather.write_feather(self.playlists, directory / "playlists.arrow", compression="uncompressed")
-        sizes = {"tracks": self.n_items, "playlists": len(self), "placements": int(len(self.items))}
+        sizes = {"tracks": self.n_items, "playlists": len(self), "placements": len(self.items)}
         (directory / "corpus.json").write_text(json.dumps(sizes) + "\n")
 
     @classmethod
@@ -79,7 +79,7 @@ class Corpus:
             )
         except (OSError, ValueError, pa.ArrowInvalid) as error:
             raise DataError(f"{directory} is no corpus: {error}") from None
-        found = {"tracks": corpus.n_items, "playlists": len(corpus), "placements": int(len(corpus.items))}
+        found = {"tracks": corpus.n_items, "playlists": len(corpus), "placements": len(corpus.items)}
         if found != sizes or int(corpus.offsets[-1]) != len(corpus.items):
             raise DataError(f"{directory} is damaged: corpus.json says {sizes}, the arrays hold {found}; delete it to build it again")
         return corpus

@@ -51,7 +51,9 @@ class Queries:
 
     def matrix(self, n_items: int) -> sp.csr_matrix:
         """Which tracks each query holds: float32 [B, V + 1] of zeros and ones."""
-        matrix = sp.csr_matrix((np.ones(len(self.seeds), np.float32), self.seeds, self.offsets), (len(self), n_items + 1))
+        parts = (np.ones(len(self.seeds), np.float32), self.seeds, self.offsets)
+        # a copy: summing duplicates sorts the indices in place, which would reorder the seeds themselves
+        matrix = sp.csr_matrix(parts, (len(self), n_items + 1), copy=True)
         matrix.sum_duplicates()
         matrix.data[:] = 1.0
         return matrix

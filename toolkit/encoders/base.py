@@ -35,6 +35,7 @@ class Encoder(ABC):
     parameters would; both are in the cache key.
     learns: whether `fit` must run first. source: paper and section, or model page.
     weights_licence: licence of pretrained weights, empty where there are none.
+    seeded: whether the seed changes the output; where it does not, it is not in the cache key.
     """
 
     name: ClassVar[str]
@@ -43,6 +44,7 @@ class Encoder(ABC):
     learns: ClassVar[bool] = False
     source: ClassVar[str] = ""
     weights_licence: ClassVar[str] = ""
+    seeded: ClassVar[bool] = True
     Params: ClassVar[type[EncoderParams]] = EncoderParams
 
     def __init__(self, params: EncoderParams | None = None, *, seed: int = 0, device: str = "cpu") -> None:
@@ -54,6 +56,10 @@ class Encoder(ABC):
     @abstractmethod
     def dim(self) -> int:
         """d of the output (after `fit`, for encoders that learn it)."""
+
+    def fingerprint(self) -> str:
+        """What beside name, version and parameters decides the output, for the cache key: a hash of pretrained weights, the precision."""
+        return ""
 
     def fit(self, inputs: Any, targets: np.ndarray | None = None, *, workdir: Path | None = None, progress: Progress | None = None) -> Self:
         """Learn from present inputs; encoders with `learns = False` return at once.

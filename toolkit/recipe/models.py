@@ -53,6 +53,7 @@ class EncoderSpec(Section):
 
     encoder: str
     field: str
+    source: str | None = Field(None, description="only values of this source; needed where vectors come from several")
     params: dict[str, Any] = {}
 
 
@@ -184,3 +185,9 @@ class Recipe(Section):
     seed: int = Field(0, ge=0)
     device: str = "auto"
     threads: int | None = Field(None, ge=1)
+
+    @model_validator(mode="after")
+    def _default_baselines(self) -> Recipe:
+        if "baselines" not in self.model_fields_set and not self.encoders:
+            self.baselines = [name for name in self.baselines if name != "content-centroid"]
+        return self

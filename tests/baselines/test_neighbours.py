@@ -1,0 +1,127 @@
+"""Popularity, item-kNN, session-kNN and EASE against hand-worked values and slow twins."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from toolkit.baselines import ease, item_knn, session_knn, sparse
+from toolkit.baselines.ease import Ease
+from toolkit.baselines.item_knn import ItemKNN
+from toolkit.baselines.popularity import Popularity
+from toolkit.baselines.session_knn import SessionKNN
+from toolkit.corpus.queries import Queries
+from toolkit.corpus.splits import HeldOut
+from toolkit.errors import InputError
+from toolkit.ranker import TrainingData
+
+Training = Callable[..., TrainingData]
+
+LISTS = [[1, 2, 3], [1, 2], [2, 3, 3], [4, 5]]
+ALL = np.arange(1, 7)
+Small = tuple[TrainingData, HeldOut]
+
+
+def test_popularity_counts_playlists_not_placements(training: Training) -> None:
+    ranker = Popularity().fit(training(LISTS, 6))
+    assert ranker.score(Queries.of([[4]]), ALL).tolist() == [[2, 3, 2, 1, 1, 0]]
+    assert ranker.rank(Queries.of([[2]]), 6)[0].tolist() == [[1, 3, 4, 5, 6, 0]]
+
+
+def test_item_knn_sums_cosines(training: Training) -> None:
+    scores = ItemKNN().fit(training(LISTS, 6)).score(Queries.of([[1], [1, 3], [1, 1]]), ALL)
+    # playlists: 1 in {a, b}, 2 in {a, b, c}, 3 in {a, c}
+    near = 2 / math.sqrt(6)
+    expected = [[0, near, 1 / 2, 0, 0, 0], [1 / 2, 2 * near, 1 / 2, 0, 0, 0], [0, near, 1 / 2, 0, 0, 0]]
+    np.testing.assert_allclose(scores, expected, rtol=1e-6)
+
+
+def test_item_knn_shrinks_and_cuts(training: Training) -> None:
+    data, query = training(LISTS, 6), Queries.of([[1]])
+    shrunk = ItemKNN(shrink=2.0).fit(data).score(query, ALL)
+    np.testing.assert_allclose(shrunk, [[0, 2 / (math.sqrt(6) + 2), 1 / 4, 0, 0, 0]], rtol=1e-6)
+    cut = ItemKNN(neighbours=1).fit(data).score(query, ALL)
+    np.testing.assert_allclose(cut, [[0, 2 / math.sqrt(6), 0, 0, 0, 0]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("neighbours", "shrink"), [(None, 0.0), (4, 0.0), (None, 3.0), (6, 1.5)])
+def test_item_knn_equals_its_slow_twin(neighbours: int | None, shrink: float, small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, held_out = small
+    monkeypatch.setattr(item_knn, "BLOCK_ENTRIES", 500)  # many blocks
+    plays = data.train.matrix().toarray()[:, 1:].astype(float)
+    similar = np.zeros((90, 90))
+    for i in range(90):
+        for j in range(90):
+            if i != j and plays[:, i].any() and plays[:, j].any():
+                similar[i, j] = plays[:, i] @ plays[:, j] / (math.sqrt(plays[:, i].sum() * plays[:, j].sum()) + shrink)
+        similar[i, np.argsort(-similar[i].astype(np.float32), kind="stable")[neighbours or 90 :]] = 0
+    expected = held_out.queries().matrix(90).toarray()[:, 1:] @ similar
+    found = ItemKNN(neighbours=neighbours, shrink=shrink).fit(data).score(held_out.queries(), np.arange(1, 91))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_item_knn_refuses_to_outgrow_its_bound(small: Small) -> None:
+    with pytest.raises(InputError, match="more than max_entries=100 similarities: set neighbours"):
+        ItemKNN(max_entries=100).fit(small[0])
+
+
+def test_session_knn_weighs_playlists_by_cosine(training: Training) -> None:
+    data = training(LISTS, 6)
+    # query {1, 3}: a 2/√6, b 1/2, c 1/2 (its set is {2, 3})
+    a, b = 2 / math.sqrt(6), 1 / 2
+    found = SessionKNN().fit(data).score(Queries.of([[1, 3]]), ALL)
+    np.testing.assert_allclose(found, [[a + b, a + 2 * b, a + b, 0, 0, 0]], rtol=1e-6)
+    # of the two at 1/2, the earlier playlist stays
+    found = SessionKNN(neighbours=2).fit(data).score(Queries.of([[1, 3]]), ALL)
+    np.testing.assert_allclose(found, [[a + b, a + b, a, 0, 0, 0]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("neighbours", [1, 5, 200])
+def test_session_knn_equals_its_slow_twin(neighbours: int, small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, held_out = small
+    monkeypatch.setattr(session_knn, "BLOCK_ENTRIES", 150)  # two queries at a time
+    playlists = [set(np.flatnonzero(row)) for row in data.train.matrix().toarray()]
+    queries = held_out.queries()
+    expected = np.zeros((len(queries), 91))
+    for b, shown in enumerate(set(np.flatnonzero(row)) for row in queries.matrix(90).toarray()):
+        cosines = [len(shown & tracks) / math.sqrt(len(shown) * len(tracks)) for tracks in playlists]
+        for row in sorted(range(60), key=lambda row: (-round(cosines[row], 12), row))[:neighbours]:
+            expected[b, list(playlists[row])] += cosines[row]
+    found = SessionKNN(neighbours=neighbours).fit(data).score(queries, np.arange(1, 91))
+    np.testing.assert_allclose(found, expected[:, 1:], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("playlists", "form"), [(60, "kernel"), (30, "kernel"), (600, "weights")])
+def test_both_forms_of_ease_equal_the_closed_form(playlists: int, form: str, training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ease, "BLOCK_ENTRIES", 400)
+    generator = np.random.default_rng(1)
+    lists = [(generator.choice(75, size=generator.integers(3, 12), replace=False) + 1).tolist() for _ in range(playlists)]
+    data, queries = training(lists, 80), Queries.of([[1, 2, 3], [70], [5, 79], [80]])
+    plays = data.train.matrix().toarray().astype(float)
+    inverse = np.linalg.inv(plays.T @ plays + 20 * np.eye(81))
+    weights = np.eye(81) - inverse / np.diag(inverse)[None, :]
+    ranker = Ease(regularisation=20).fit(data)
+    assert form in ranker.state
+    found = ranker.score(queries, np.arange(1, 81))
+    np.testing.assert_allclose(found, (queries.matrix(80) @ weights)[:, 1:], rtol=1e-4, atol=1e-6)
+    assert not found[:, 75:].any()
+
+
+def test_ease_refuses_a_matrix_too_large(small: Small) -> None:
+    with pytest.raises(InputError, match=r"ease would invert a matrix of 60 rows \(60 playlists, .* more than max_size=50: raise max_size"):
+        Ease(max_size=50).fit(small[0])
+
+
+def test_the_largest_of_each_row_stay_and_ties_go_to_the_smaller_column() -> None:
+    matrix = sp.csr_matrix(np.array([[3.0, 1, 3, 3], [0, 0, 0, 0], [0, 5, 0, 0], [1, 2, 3, 4]]))
+    assert sparse.top_per_row(matrix, 2).toarray().tolist() == [[3, 0, 3, 0], [0, 0, 0, 0], [0, 5, 0, 0], [0, 0, 3, 4]]
+    assert sparse.top_per_row(matrix, 4) is matrix
+
+
+def test_blocks_stay_within_their_budget() -> None:
+    assert list(sparse.blocks_of(np.array([3, 3, 9, 1, 1, 1]), 4)) == [(0, 1), (1, 2), (2, 3), (3, 6)]
+    assert list(sparse.blocks_of(np.array([]), 4)) == []

@@ -1,0 +1,161 @@
+"""The upper bound: the story's chances under the corpus's ids, and no other corpus."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from toolkit import plugins
+from toolkit.baselines.upper_bound import UpperBound
+from toolkit.catalogue.demo.params import DemoParams
+from toolkit.catalogue.demo.story import Story
+from toolkit.corpus.arrays import Corpus
+from toolkit.corpus.queries import Queries
+from toolkit.corpus.splits import Split, playlist_disjoint
+from toolkit.errors import InputError, RunDirectoryError, SegueError
+from toolkit.ranker import TrainingData
+
+OPTIONS = {"tracks": 200, "artists": 30, "playlists": 120}
+
+
+def corpus_of(story: Story, order: np.ndarray, playlists: np.ndarray) -> Corpus:
+    """The story's `playlists`, its tracks numbered in `order`; those not in it are left out."""
+    item = np.zeros(story.world.n_tracks, np.int32)
+    item[order] = np.arange(1, len(order) + 1)
+    lists = [item[story.lists.tracks[p]] for p in playlists]
+    lists = [kept[kept > 0] for kept in lists]
+    ids = [story.playlist_id(int(p)) for p in playlists]
+    split = [str(story.lists.split[p]) for p in playlists]
+    nothing = pa.nulls(len(ids), pa.string())
+    return Corpus(
+        np.concatenate(lists),
+        np.concatenate([[0], np.cumsum([len(kept) for kept in lists])]),
+        pa.table({"id": [story.track_id(int(track)) for track in order]}),
+        pa.table({"id": ids, "title": nothing, "group": nothing, "split": split}),
+    )
+
+
+@pytest.fixture(scope="module")
+def story() -> Story:
+    return Story(DemoParams(**OPTIONS))
+
+
+@pytest.fixture(scope="module")
+def corpus(story: Story) -> Corpus:
+    """Tracks and playlists in another order than the story's."""
+    rng = np.random.default_rng(5)
+    return corpus_of(story, rng.permutation(200), rng.permutation(120))
+
+
+@pytest.fixture(scope="module")
+def split(corpus: Corpus) -> Split:
+    return playlist_disjoint(corpus)
+
+
+@pytest.fixture(scope="module")
+def bound(story: Story, corpus: Corpus) -> UpperBound:
+    return UpperBound.from_story(story, corpus)
+
+
+def test_scores_are_the_storys_chances_under_the_corpus_ids(story: Story, corpus: Corpus, split: Split, bound: UpperBound) -> None:
+    queries = split.test.queries()
+    items = np.arange(1, 201)
+    scores = bound.score(queries, items)
+    assert scores.shape == (len(queries), 200) and scores.dtype == np.float32
+    for b, row in enumerate(queries.rows if queries.rows is not None else []):
+        playlist = int(corpus.playlists["id"][int(row)].as_py().removeprefix("demo:playlist:"))
+        chances = story.inclusion(playlist, int(queries.lengths[b]))
+        expected = [chances[int(track.removeprefix("demo:track:"))] for track in corpus.tracks["id"].to_pylist()]
+        assert scores[b] == pytest.approx(expected, rel=1e-6)
+
+
+def test_expected_recall_is_what_it_finds(story: Story) -> None:
+    """Over all playlists the hits among the 20 best are the sum of their scores, within 4 standard errors."""
+    everything = playlist_disjoint(replace_split(corpus_of(story, np.arange(200), np.arange(120)), "test"))
+    bound = UpperBound.from_story(story, everything.test.corpus)
+    queries, (hidden, offsets) = everything.test.queries(), everything.test.hidden()
+    ids, scores = bound.rank(queries, 20)
+    hits = sum(np.isin(ids[b], hidden[offsets[b] : offsets[b + 1]]).sum() for b in range(len(queries)))
+    assert abs(hits - scores.sum()) < 4 * np.sqrt((scores * (1 - scores)).sum())
+    famous = np.argsort(-story.world.popularity)[:40] + 1
+    assert hits > 1.3 * sum(np.isin(famous[:20], hidden[offsets[b] : offsets[b + 1]]).sum() for b in range(len(queries)))
+
+
+def replace_split(corpus: Corpus, label: str) -> Corpus:
+    """All playlists under `label` but the first two, one each for the other parts."""
+    names = ["train", "valid", *[label] * (len(corpus) - 2)]
+    return replace(corpus, playlists=corpus.playlists.set_column(3, "split", pa.array(names)))
+
+
+def test_ranking_leaves_seeds_out_and_is_the_same_when_asked_again(split: Split, bound: UpperBound) -> None:
+    queries = split.test.queries()
+    ids, scores = bound.rank(queries, 200)
+    assert np.array_equal(bound.rank(queries, 200)[0], ids)
+    for b in range(len(queries)):
+        seeds = queries.seeds[queries.offsets[b] : queries.offsets[b + 1]]
+        ranked = ids[b][ids[b] > 0]
+        assert sorted([*ranked, *seeds]) == list(range(1, 201))
+        assert (np.diff(scores[b][: len(ranked)]) <= 0).all()
+
+
+def test_fit_by_parameters_is_the_same_and_so_is_load(tmp_path: Path, split: Split, bound: UpperBound) -> None:
+    fitted = plugins.load("segue.rankers", "upper-bound")(**OPTIONS).fit(TrainingData(split.train))
+    fitted.save(tmp_path)
+    queries = split.valid.queries()
+    expected = bound.rank(queries, 10)
+    for ranker in (fitted, UpperBound.load(tmp_path)):
+        assert np.array_equal(ranker.rank(queries, 10)[0], expected[0])
+        assert np.array_equal(ranker.rank(queries, 10)[1], expected[1])
+        assert ranker.n_items == 200 and ranker.oracle
+
+
+def test_filtered_tracks_are_stepped_over(story: Story) -> None:
+    """Without one of its seeds, a playlist of the corpus is still as far along as in the story."""
+    playlist = int(np.flatnonzero(story.lists.split == "test")[0])
+    tracks = story.lists.tracks[playlist]
+    corpus = corpus_of(story, np.setdiff1d(np.arange(200), tracks[1]), np.array([playlist]))
+    bound = UpperBound.from_story(story, corpus)
+    queries = Queries(corpus.items[:3], np.array([0, 3]), rows=np.array([0]))
+    scores = bound.score(queries, np.arange(1, 200))[0]
+    assert scores == pytest.approx(np.delete(story.inclusion(playlist, 4), tracks[1]), rel=1e-6)
+
+
+def test_nothing_shown_is_the_whole_playlist_to_come(story: Story, corpus: Corpus, bound: UpperBound) -> None:
+    queries = Queries(np.zeros(0, np.int32), np.array([0, 0]), rows=np.array([3]))
+    length = corpus.offsets[4] - corpus.offsets[3]
+    assert bound.score(queries, np.arange(1, 201)).sum() == pytest.approx(length, rel=1e-5)
+
+
+def test_queries_that_are_no_playlist_of_the_corpus_are_refused(corpus: Corpus, bound: UpperBound) -> None:
+    with pytest.raises(InputError, match="these queries have no rows: leave it out"):
+        bound.rank(Queries.of([[1, 2]]), 5)
+    seeds = corpus.items[:3][::-1].copy()
+    with pytest.raises(InputError, match="shown from its beginning, in its order"):
+        bound.rank(Queries(seeds, np.array([0, 3]), rows=np.array([0])), 5)
+
+
+def test_another_corpus_is_refused(story: Story, corpus: Corpus) -> None:
+    with pytest.raises(
+        InputError, match=r"'demo:playlist:\d+' is not in the demo catalogue with tracks=200, artists=30, playlists=60, seed=0"
+    ):
+        UpperBound.from_story(Story(DemoParams(tracks=200, artists=30, playlists=60)), corpus)
+    with pytest.raises(InputError, match=r"holds other tracks than in the demo catalogue with .* seed=1"):
+        UpperBound.from_story(Story(DemoParams(**OPTIONS, seed=1)), corpus)
+    with pytest.raises(InputError, match="upper-bound has no parameter 'track': did you mean 'tracks'"):
+        UpperBound(track=3)
+    with pytest.raises(SegueError, match="not fitted"):
+        UpperBound(**OPTIONS).rank(Queries(corpus.items[:1], np.array([0, 1]), rows=np.array([0])), 5)
+
+
+def test_a_saved_bound_of_another_story_is_refused(tmp_path: Path, bound: UpperBound) -> None:
+    bound.save(tmp_path)
+    about = json.loads((tmp_path / "ranker.json").read_text())
+    about["params"]["seed"] = 1
+    (tmp_path / "ranker.json").write_text(json.dumps(about))
+    with pytest.raises(RunDirectoryError, match="draws another demo catalogue: run the recipe again"):
+        UpperBound.load(tmp_path)

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from toolkit.catalogue.readers.jsonl import JsonlParams, JsonlReader
+from toolkit.catalogue.records import Field, PlaylistRecord, TrackRecord
+from toolkit.errors import DataError, InputError
+
+
+def reader(path: Path, on_error: str = "stop", **options) -> JsonlReader:
+    return JsonlReader(path, JsonlParams(**options), on_error=on_error)
+
+
+def test_ids_and_objects(files: Path, sorted_out) -> None:
+    tracks, playlists = sorted_out(list(reader(files / "jsonl" / "playlists.jsonl", features=["energy"]).read()))
+
+    assert playlists == [
+        PlaylistRecord("1", ["local:a", "local:b"], "Morning", None, "g"),
+        PlaylistRecord("2", ["mbid:0c8d3ba6-0000-4000-8000-000000000001", "local:12", "local:a"], split="test"),
+    ]
+    assert tracks["local:b"] == TrackRecord(
+        "local:b", "Bee", ("Bo", "Cy"), (), "Hive", None, 61.5, {"features": Field([0.5, 0.25], "jsonl")}, "jsonl"
+    )
+
+
+def test_second_file_of_tracks(files: Path, sorted_out) -> None:
+    options = {"tracks": {"file": "tracks.jsonl", "features": {"sound": ["vector"]}, "fields": {"lyrics": "words"}}}
+
+    tracks, _ = sorted_out(list(reader(files / "jsonl" / "playlists.jsonl", **options).read()))
+
+    assert tracks["local:a"].fields == {"lyrics": Field("la la", "jsonl"), "sound": Field([1.0, 2.0, 3.0], "jsonl")}
+    assert tracks["local:z"].title == "Zed"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"id": "2", "tracks": ["a"', "line 2: is no JSON object: .*truncated"),
+        ("[1]", "line 2: is no JSON object: Expected `object`, got `array`"),
+        ('{"tracks": ["a"]}', "line 2: has no 'id'"),
+        ('{"id": "2", "tracks": "a"}', "line 2: 'tracks' must be a list"),
+    ],
+)
+def test_bad_lines_stop_or_are_counted(line: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text(f'{{"id": "1", "tracks": ["a"]}}\n{line}\n{{"id": "3", "tracks": ["b"]}}\n')
+    skipping = reader(path, "skip")
+
+    with pytest.raises(DataError, match=message):
+        list(reader(path).read())
+    assert [record.id for record in skipping.read()] == ["1", "3"]
+    assert skipping.skipped.count == 1
+
+
+def test_bad_track_is_left_out_of_its_list(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"id": "1", "tracks": ["a", null, {"title": "b"}, "c"]}\n')
+    skipping = reader(path, "skip")
+
+    assert list(skipping.read()) == [PlaylistRecord("1", ["local:a", "local:c"])]
+    assert "line 1, track 1: None must be an id or an object" in skipping.skipped.examples[0]
+    assert skipping.skipped.count == 2
+
+
+def test_named_key_that_never_occurs(files: Path) -> None:
+    with pytest.raises(InputError, match="no key 'nmae' in any line"):
+        list(reader(files / "jsonl" / "playlists.jsonl", playlist_title="nmae").read())

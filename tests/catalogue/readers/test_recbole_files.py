@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from toolkit.catalogue.readers.recbole import RecboleReader, write_atomic
+from toolkit.catalogue.records import Field, PlaylistRecord, TrackRecord
+from toolkit.catalogue.store import Catalogue
+from toolkit.corpus.arrays import Corpus
+from toolkit.corpus.build import build
+from toolkit.errors import DataError
+
+
+def test_inter_and_item(files: Path, sorted_out) -> None:
+    tracks, playlists = sorted_out(list(RecboleReader(files / "recbole").read()))
+
+    assert playlists == [PlaylistRecord("p1", ["local:y", "local:x"]), PlaylistRecord("p2", ["local:y", "local:z"])]
+    assert tracks["local:x"] == TrackRecord(
+        "local:x",
+        '"Ex" song',
+        ("Ann",),
+        fields={"genre": Field("rock pop", "recbole"), "year": Field([1999.0], "recbole"), "vector": Field([0.5, 0.25], "recbole")},
+        source="recbole",
+    )
+    assert tracks["local:y"] == TrackRecord("local:y", "Why", source="recbole")
+
+
+def corpus(ids: list[str]) -> Corpus:
+    n = len(ids)
+    names = [None, 'The "B" side\tlive', "Ç"][:n]
+    tracks = pa.table(
+        {"id": ids, "title": pa.array(names, pa.string()), "artist": pa.array(["Ann", None, "Bo"][:n]), "album": pa.nulls(n, pa.string())}
+    )
+    lists = pa.table({"id": ["p", "q"], "title": ["P", None], "group": pa.nulls(2, pa.string()), "split": pa.nulls(2, pa.string())})
+    return Corpus(np.array([2, 1, 3, 3, 2], np.int32), np.array([0, 3, 5]), tracks, lists)
+
+
+def test_written_files_say_what_recbole_reads(tmp_path: Path) -> None:
+    folder = write_atomic(corpus(["local:a b", "spotify:track:b", "c:3"]), tmp_path, "mini")
+
+    assert folder == tmp_path / "mini"
+    assert (folder / "mini.inter").read_text() == (
+        "playlist_id:token\ttrack_id:token\tposition:float\n"
+        "p\tspotify:track:b\t0\np\tlocal:a b\t1\np\tc:3\t2\nq\tc:3\t0\nq\tspotify:track:b\t1\n"
+    )
+    assert (folder / "mini.item").read_text() == (
+        "track_id:token\ttitle:token_seq\tartist:token_seq\talbum:token_seq\n"
+        "local:a b\t\tAnn\t\nspotify:track:b\tThe B side live\t\t\nc:3\tÇ\tBo\t\n"
+    )
+
+
+def test_round_trip_keeps_playlists(tmp_path: Path) -> None:
+    before = corpus(["local:a b", "spotify:track:b", "isrc:3"])
+    write_atomic(before, tmp_path, "mini")
+
+    with Catalogue.open(tmp_path / "c.db") as catalogue:
+        after = build(RecboleReader(tmp_path / "mini"), catalogue, tmp_path / "again")
+
+    assert after.items.tolist() == before.items.tolist()
+    assert after.offsets.tolist() == before.offsets.tolist()
+    assert after.tracks["id"].to_pylist() == before.tracks["id"].to_pylist()
+
+
+def test_id_with_a_tab_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"id 'local:a\\tb' holds a tab"):
+        write_atomic(corpus(["local:a\tb", "b:b", "c:c"]), tmp_path, "mini")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("playlist_id\ttrack_id\np\tt\n", r"line 1: column 'playlist_id' must be name:type"),
+        ("playlist_id:token\tn:float\np\t1\n", "needs two token columns"),
+        ("p:token\tt:token\tposition:float\na\tb\tx\n", r"line 2: position 'x' must be a number"),
+        ("p:token\tt:token\na\t\n", "line 2: has an empty playlist or track"),
+        ("", "is empty"),
+    ],
+)
+def test_bad_inter(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "x.inter").write_text(text)
+
+    with pytest.raises(DataError, match=message):
+        list(RecboleReader(tmp_path / "x.inter").read())
+
+
+def test_pandas_reads_the_export_as_recbole_has_it_do(tmp_path: Path) -> None:
+    folder = write_atomic(corpus(["local:a b", "spotify:track:b", "c:3"]), tmp_path, "mini")
+
+    # the call of recbole.data.dataset.Dataset._load_feat
+    inter = pd.read_csv(folder / "mini.inter", delimiter="\t", encoding="utf-8", engine="python")
+    item = pd.read_csv(folder / "mini.item", delimiter="\t", encoding="utf-8", engine="python", keep_default_na=False)
+
+    assert inter["track_id:token"].tolist() == ["spotify:track:b", "local:a b", "c:3", "c:3", "spotify:track:b"]
+    assert item["title:token_seq"].tolist() == ["", "The B side live", "Ç"]

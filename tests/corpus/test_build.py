@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from toolkit.catalogue.readers.archive import ArchiveReader
+from toolkit.catalogue.readers.base import Reader
+from toolkit.catalogue.readers.csv import CsvParams, CsvReader
+from toolkit.catalogue.readers.jsonl import JsonlReader
+from toolkit.catalogue.readers.mpd import MpdReader
+from toolkit.catalogue.store import Catalogue
+from toolkit.corpus.arrays import Corpus
+from toolkit.corpus.build import build, filtered
+from toolkit.corpus.splits import playlist_disjoint
+from toolkit.errors import DataError, InputError, SegueError
+from toolkit.recipe import Filters
+
+READERS = Path(__file__).parents[1] / "fixtures" / "readers"
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
+    with Catalogue.open(tmp_path / "catalogue.db") as opened:
+        yield opened
+
+
+def lists(corpus: Corpus) -> list[list[str]]:
+    """Playlists as outside ids."""
+    ids = corpus.tracks["id"].to_pylist()
+    return [[ids[item - 1] for item in corpus.items[start:end]] for start, end in zip(corpus.offsets[:-1], corpus.offsets[1:], strict=True)]
+
+
+def written(folder: Path, text: str) -> JsonlReader:
+    path = folder / "lists.jsonl"
+    path.write_text(text)
+    return JsonlReader(path)
+
+
+def test_mpd_slices(catalogue: Catalogue, tmp_path: Path) -> None:
+    corpus = build(MpdReader(READERS / "mpd"), catalogue, tmp_path / "corpus")
+
+    a, b, c, d = (f"spotify:track:{letter}" for letter in "abcd")
+    assert lists(corpus) == [[a, b], [b, c], [c, d], [a, d]]
+    assert corpus.items.tolist() == [1, 2, 2, 3, 3, 4, 1, 4]
+    assert corpus.items.dtype == np.int32
+    assert corpus.tracks.to_pylist()[2] == {"id": c, "title": "Song C", "artist": "Bo", "album": "Second"}
+    assert corpus.playlists.to_pylist()[1] == {"id": "mpd:1", "title": "Späti", "group": None, "split": None}
+    assert catalogue.counts()["playlists"] == 4
+
+
+def test_repeats_kept_on_request(catalogue: Catalogue, tmp_path: Path) -> None:
+    corpus = build(MpdReader(READERS / "mpd"), catalogue, tmp_path / "corpus", filters=Filters(repeats="keep"))
+
+    assert lists(corpus)[0] == ["spotify:track:a", "spotify:track:b", "spotify:track:a"]
+
+
+def test_groups_splits_unplayed_and_unknown_tracks(catalogue: Catalogue, tmp_path: Path) -> None:
+    corpus = build(ArchiveReader(READERS / "archive"), catalogue, tmp_path / "corpus")
+
+    assert corpus.tracks["id"].to_pylist() == [f"spotify:track:{name}" for name in ("t1", "t2", "t3", "t9")]
+    assert corpus.tracks.to_pylist()[3] == {"id": "spotify:track:t9", "title": None, "artist": None, "album": None}
+    assert lists(corpus)[2] == ["spotify:track:t2", "spotify:track:t9"]
+    assert corpus.playlists["group"].to_pylist() == ["AAA", "AAA", "BBB"]
+    assert corpus.playlists["split"].to_pylist() == ["train", "train", "test"]
+    assert corpus.groups.tolist() == [0, 0, 1]
+    dropped = build(ArchiveReader(READERS / "archive"), catalogue, tmp_path / "corpus", filters=Filters(unplayed="drop"))
+    assert dropped.tracks["id"].to_pylist() == [f"spotify:track:{name}" for name in ("t1", "t2", "t9")]
+
+
+def test_minimum_plays_take_the_rare_and_leave_the_unplayed(catalogue: Catalogue, tmp_path: Path) -> None:
+    corpus = build(ArchiveReader(READERS / "archive"), catalogue, tmp_path / "corpus", filters=Filters(min_track_plays=2))
+
+    # t9 is in one list and goes; list BBB falls below two tracks with it; t3 is in none and stays
+    assert corpus.tracks["id"].to_pylist() == ["spotify:track:t1", "spotify:track:t2", "spotify:track:t3"]
+    assert lists(corpus) == [["spotify:track:t1", "spotify:track:t2"], ["spotify:track:t2", "spotify:track:t1"]]
+
+
+def test_same_input_same_bytes(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        with Catalogue.open(tmp_path / f"{name}.db") as catalogue:
+            build(ArchiveReader(READERS / "archive"), catalogue, tmp_path / name)
+
+    for file in ("items.npy", "offsets.npy", "tracks.arrow", "playlists.arrow", "corpus.json"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def slow_filter(playlists: list[list[int]], n_tracks: int, filters: Filters) -> tuple[list[list[int]], list[int], list[int]]:
+    """Playlists with old track numbers, kept playlists and kept tracks, one rule at a time until nothing changes."""
+    played = {track for tracks in playlists for track in tracks}
+    kept = dict(enumerate(playlists))
+    while True:
+        plays = {track: sum(track in tracks for tracks in kept.values()) for track in range(1, n_tracks + 1)}
+        trimmed = {row: [track for track in tracks if plays[track] >= filters.min_track_plays] for row, tracks in kept.items()}
+        trimmed = {row: tracks for row, tracks in trimmed.items() if len(tracks) >= filters.min_playlist_length}
+        if trimmed == kept:
+            break
+        kept = trimmed
+    there = {track for tracks in kept.values() for track in tracks}
+    alone = {track for track in range(1, n_tracks + 1) if track not in there and (track not in played or filters.min_track_plays == 1)}
+    return list(kept.values()), list(kept), sorted(there | (alone if filters.unplayed == "keep" else set()))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_fixed_point_equals_a_slow_loop(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    n_tracks = int(draw.integers(1, 25))
+    playlists = [draw.integers(1, n_tracks + 1, draw.integers(0, 9)).tolist() for _ in range(draw.integers(0, 25))]
+    filters = Filters(
+        min_track_plays=int(draw.integers(1, 5)),
+        min_playlist_length=int(draw.integers(1, 6)),
+        unplayed=str(draw.choice(["keep", "drop"])),  # type: ignore[arg-type]
+    )
+    signed = [track if track not in tracks[:place] else -track for tracks in playlists for place, track in enumerate(tracks)]
+
+    got = filtered(np.array(signed, np.int32), np.array([len(tracks) for tracks in playlists], np.int64), n_tracks, filters)
+
+    kept, rows, tracks = slow_filter(playlists, n_tracks, filters)
+    new = {old: number for number, old in enumerate(tracks, start=1)}
+    assert got.items.tolist() == [new[track] for tracks in kept for track in tracks]
+    assert got.lengths.tolist() == [len(tracks) for tracks in kept]
+    assert got.rows.tolist() == rows
+    assert (got.tracks + 1).tolist() == tracks
+
+
+def test_nothing_left_names_the_filter(catalogue: Catalogue, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no playlist of 4 is left: min_playlist_length=3 took 4 at once"):
+        build(MpdReader(READERS / "mpd"), catalogue, tmp_path / "corpus", filters=Filters(min_playlist_length=3))
+    with pytest.raises(InputError, match="min_playlist_length=2 took 0 at once, min_track_plays=9 with it the other 4"):
+        build(MpdReader(READERS / "mpd"), catalogue, tmp_path / "corpus", filters=Filters(min_track_plays=9))
+    assert not (tmp_path / "corpus").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"id": "1", "tracks": ["a", "b"]}', "lists.jsonl, playlist '1': its id came before"),
+        ('{"id": "2", "tracks": ["a"], "split": "dev"}', "playlist '2': split 'dev' must be train, valid or test"),
+    ],
+)
+def test_bad_playlists_stop_or_are_counted(line: str, message: str, catalogue: Catalogue, tmp_path: Path) -> None:
+    reader = written(tmp_path, f'{{"id": "1", "tracks": ["a", "b"]}}\n{line}\n')
+
+    with pytest.raises(DataError, match=message):
+        build(reader, catalogue, tmp_path / "corpus")
+    reader.on_error = "skip"
+    assert lists(build(reader, catalogue, tmp_path / "corpus")) == [["local:a", "local:b"]]
+    assert reader.skipped.count == 1
+
+
+def test_a_failed_build_leaves_the_old_corpus(catalogue: Catalogue, tmp_path: Path) -> None:
+    build(MpdReader(READERS / "mpd"), catalogue, tmp_path / "corpus")
+    broken = written(tmp_path, '{"id": "1", "tracks": ["a", "b"]}\n{"id"\n')
+
+    with pytest.raises(DataError):
+        build(broken, catalogue, tmp_path / "corpus")
+
+    assert len(Corpus.load(tmp_path / "corpus")) == 4
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_full_disk_is_one_line(catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Corpus, "save", full)
+
+    with pytest.raises(SegueError, match=r"^the corpus cannot be written to .*corpus: No space left on device$"):
+        build(MpdReader(READERS / "mpd"), catalogue, tmp_path / "corpus")
+
+
+def test_other_folders_are_not_overwritten(catalogue: Catalogue, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "thesis.tex").write_text("x")
+
+    with pytest.raises(InputError, match="home holds something other than a corpus"):
+        build(MpdReader(READERS / "mpd"), catalogue, tmp_path / "home")
+
+
+class Wide(Reader):
+    """Twenty thousand records without a file, for progress and batches."""
+
+    name = "wide"
+
+    def read(self) -> Iterator:
+        from toolkit.catalogue.records import PlaylistRecord, TrackRecord
+
+        for number in range(10_000):
+            yield TrackRecord(f"t:{number}", f"T{number}")
+            yield PlaylistRecord(f"p{number}", [f"t:{number}", f"t:{number // 2}", f"t:{number + 1}"])
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        return False
+
+
+def test_batches_report_progress(catalogue: Catalogue, tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    corpus = build(Wide(Path("wide")), catalogue, tmp_path / "corpus", progress=seen.append)
+
+    assert seen == [5_000, 10_000, 15_000, 20_000]
+    assert corpus.n_items == 10_001
+    assert len(corpus.items) == 30_000 - 1
+    assert corpus.tracks["title"][9_999].as_py() == "T9999"
+    assert corpus.tracks["title"][10_000].as_py() is None
+
+
+MPD5K = {
+    "position": "pos",
+    "source": "mpd",
+    "tracks": {"file": "tracks.csv.gz", "artist_id": "artist_id", "album_id": "album_id", "duration": "duration_sec"},
+}
+
+
+@pytest.mark.data
+def test_mpd5k_through_csv_options(shared_data: Path, catalogue: Catalogue, tmp_path: Path) -> None:
+    reader = CsvReader(shared_data / "playlists-mpd5k" / "playlists.csv.gz", CsvParams(**MPD5K))
+
+    corpus = build(reader, catalogue, tmp_path / "corpus")
+
+    assert len(corpus) == 5_000
+    assert corpus.n_items == 20_635
+    assert len(corpus.items) == 115_553
+    assert len(np.unique(corpus.items)) == 13_536
+    assert catalogue.field_values("duration", ["local:0"])[1] == [167.0]
+    assert catalogue.field_values("artist_id", ["local:0"])[1] == ["local:artist:449"]
+    split = playlist_disjoint(corpus, min_tracks=10, folds=5, test_fold=0, by="hash")
+    assert len(split.test) == 927
+
+
+@pytest.mark.data
+def test_archive_of_versions(shared_data: Path, catalogue: Catalogue, tmp_path: Path) -> None:
+    corpus = build(ArchiveReader(shared_data / "playlists-spa"), catalogue, tmp_path / "corpus")
+
+    assert (len(corpus), corpus.n_items, len(corpus.items)) == (5_874, 13_157, 244_967)
+    split = playlist_disjoint(corpus, min_tracks=10)
+    assert len(split.test) == 854
+    assert len(np.unique(split.test.groups())) == 37
+    present, vectors = catalogue.field_values("audio_features", corpus.tracks["id"].to_pylist())
+    assert present.all()
+    assert np.asarray(vectors).shape == (13_157, 11)
+    assert {row["train_allowed"] for row in catalogue.provenance("{title} by {artist}: {genres}")} == {False}

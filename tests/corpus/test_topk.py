@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from toolkit.corpus.queries import Queries
+from toolkit.topk import blocked_top_k
+
+
+def brute_force(scores: np.ndarray, lists: list[list[int]], k: int, allow_repeats: bool) -> tuple[list[list[int]], list[list[float]]]:
+    """Sort every row by (−score, id); column j is item j + 1."""
+    ids, values = [], []
+    for row, seeds in zip(scores, lists, strict=True):
+        able = [
+            (-value, item) for item, value in enumerate(row.tolist(), start=1) if value > -np.inf and (allow_repeats or item not in seeds)
+        ]
+        best = sorted(able)[:k]
+        ids.append([item for _, item in best] + [0] * (k - len(best)))
+        values.append([-value for value, _ in best] + [-np.inf] * (k - len(best)))
+    return ids, values
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_equals_brute_force(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    n_items, rows, k = int(draw.integers(1, 40)), int(draw.integers(1, 6)), int(draw.integers(1, 50))
+    # few distinct values: ties everywhere, also across blocks
+    scores = draw.integers(-2, 3, (rows, n_items)).astype(np.float32)
+    scores[draw.random(scores.shape) < 0.1] = -np.inf
+    lists = [draw.integers(1, n_items + 1, draw.integers(0, 6)).tolist() for _ in range(rows)]
+    repeats = bool(seed % 2)
+
+    ids, values = blocked_top_k(
+        lambda items: scores[:, items - 1], Queries.of(lists), n_items, k, allow_repeats=repeats, block=int(draw.integers(1, 20))
+    )
+
+    assert (ids.tolist(), values.tolist()) == brute_force(scores, lists, k, repeats)
+    assert (ids.dtype, values.dtype) == (np.int32, np.float32)
+
+
+def test_the_scorers_own_array_is_left_alone() -> None:
+    scores = np.arange(4, dtype=np.float32)[None]
+
+    blocked_top_k(lambda items: scores, Queries.of([[2]]), 4, 2)
+
+    assert scores.tolist() == [[0, 1, 2, 3]]
+
+
+def test_scores_are_asked_for_in_blocks() -> None:
+    asked: list[list[int]] = []
+
+    def scorer(items: np.ndarray) -> np.ndarray:
+        asked.append(items.tolist())
+        return -items[None].astype(np.float32)
+
+    ids, _ = blocked_top_k(scorer, Queries.of([[1]]), 7, 2, block=3)
+
+    assert asked == [[1, 2, 3], [4, 5, 6], [7]]
+    assert ids.tolist() == [[2, 3]]

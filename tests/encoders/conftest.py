@@ -1,0 +1,44 @@
+"""Small real inputs of every kind."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def picture(number: int, *, side: int = 50, form: str = "PNG") -> bytes:
+    """An encoded picture of 4 x 4 coloured fields, another one for each number."""
+    fields = np.random.default_rng(number).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(fields).resize((side, side), Image.Resampling.NEAREST).save(out, form)
+    return out.getvalue()
+
+
+@pytest.fixture(scope="session")
+def pictures() -> list[bytes]:
+    return [picture(number) for number in range(9)]
+
+
+@pytest.fixture(scope="session")
+def features() -> np.ndarray:
+    """float32 [60, 5] with columns of very different size, one of them constant."""
+    drawn = np.random.default_rng(7).normal(size=(60, 5))
+    return (drawn * [1, 10, 1000, 0.01, 0] + [0, 5, -300, 1, 0.1]).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def tags() -> list[str]:
+    return ["rock, indie pop", "jazz", "rock", "hip hop, rap", "soul, jazz, rock", "indie pop, rap"]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

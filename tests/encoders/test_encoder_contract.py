@@ -1,0 +1,53 @@
+"""The built-in encoders keep the contract, and its suite catches those that do not."""
+
+from __future__ import annotations
+
+import pytest
+from broken_encoders import CATEGORY, FEATURES
+
+from toolkit import plugins
+from toolkit.encoders.checks import check_encoder
+
+SMALL_VAE = {"latent": 6, "hidden": [8], "epochs": 3, "batch": 16}
+SMALL_IMAGE = {"latent": 6, "channels": [4, 8], "epochs": 2, "batch": 4, "size": 32, "patch": 2}
+CASES = [
+    ("features", "features", {}),
+    ("features-vae", "features", SMALL_VAE),
+    ("features-vae", "features", SMALL_VAE | {"output": "mu+sigma"}),
+    ("features-vae", "features", SMALL_VAE | {"output": "sample"}),
+    ("image-vae", "pictures", SMALL_IMAGE | {"bf16": "off"}),
+    ("image-vae", "pictures", SMALL_IMAGE | {"bf16": "on", "output": "sample"}),
+    ("image-ae", "pictures", SMALL_IMAGE | {"bf16": "off"}),
+    ("codes", "tags", {"dim": 16}),
+    ("tfidf", "tags", {"dim": 3, "separator": ", "}),
+    ("tfidf", "tags", {"dim": 0, "idf": False, "l2": False}),
+    ("sentence-bert", "tags", {"bf16": "off"}),
+]
+
+
+@pytest.mark.parametrize(("name", "inputs", "params"), CASES, ids=[f"{name}-{place}" for place, (name, _, _) in enumerate(CASES)])
+def test_a_built_in_encoder_keeps_the_contract(name, inputs, params, request):
+    check_encoder(plugins.load("segue.encoders", name), request.getfixturevalue(inputs), params)
+
+
+def test_every_built_in_encoder_is_under_contract():
+    ours = {name for name, point in plugins.found("segue.encoders").items() if point.value.startswith("toolkit.")}
+    assert ours == {name for name, _, _ in CASES}
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("name", "inputs", "params"), CASES, ids=[f"{name}-{place}" for place, (name, _, _) in enumerate(CASES)])
+def test_a_built_in_encoder_keeps_the_contract_on_a_gpu(name, inputs, params, request):
+    check_encoder(plugins.load("segue.encoders", name), request.getfixturevalue(inputs), params, device="cuda", tolerance=1e-4)
+
+
+@pytest.mark.parametrize(("cls", "message"), CATEGORY)
+def test_the_suite_catches_a_broken_encoder(cls, message, tags):
+    with pytest.raises(AssertionError, match=message):
+        check_encoder(cls, tags, {"dim": 8})
+
+
+@pytest.mark.parametrize(("cls", "message"), FEATURES)
+def test_the_suite_catches_a_broken_learner(cls, message, features):
+    with pytest.raises(AssertionError, match=message):
+        check_encoder(cls, features.copy())

@@ -1,0 +1,65 @@
+"""From a recipe's section to a split without leaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from toolkit.corpus.arrays import Corpus
+from toolkit.corpus.splits import HeldOut, Split
+from toolkit.errors import InputError, SegueError
+from toolkit.evaluation.protocols import check_disjoint, split
+from toolkit.recipe import Evaluation, SplitSpec
+
+Build = Callable[..., Corpus]
+TEN = list(range(1, 11))
+
+
+def test_leave_last_out_hides_the_last_two(corpus_of: Build) -> None:
+    parts = split(corpus_of([[1, 2, 3, 4], [5, 6], [4, 2, 1]], 6), Evaluation(protocol="leave_last_out"))
+    assert parts.train.flat()[0].tolist() == [1, 2, 4]
+    assert [parts.valid.hidden()[0].tolist(), parts.test.hidden()[0].tolist()] == [[3, 2], [4, 1]]
+    assert parts.test.queries().seeds.tolist() == [1, 2, 3, 4, 2]
+
+
+def test_playlist_disjoint_takes_its_settings_from_the_recipe(corpus_of: Build) -> None:
+    corpus = corpus_of([TEN, TEN, TEN, TEN[:4]], 10, splits=["train", "valid", "test", "test"])
+    parts = split(corpus, Evaluation(shown=0.7))
+    assert [parts.train.rows.tolist(), parts.valid.rows.tolist(), parts.test.rows.tolist()] == [[0], [1], [2]]
+    assert parts.test.queries().seeds.tolist() == TEN[:7]
+    parts = split(corpus, Evaluation(seeds=2, min_tracks=3))
+    assert parts.test.rows.tolist() == [2, 3]
+    assert parts.test.queries().lengths.tolist() == [2, 2]
+
+
+def test_folds_by_hash_test_each_playlist_once(corpus_of: Build) -> None:
+    corpus = corpus_of([TEN] * 200, 10, groups=[f"g{row // 2}" for row in range(200)])
+    folds = [split(corpus, Evaluation(split=SplitSpec(by="hash", folds=4, test_fold=fold))) for fold in range(4)]
+    assert sorted(np.concatenate([fold.test.rows for fold in folds]).tolist()) == list(range(200))
+    for fold in folds:
+        assert not set(corpus.groups[fold.train.rows]) & set(corpus.groups[fold.test.rows])
+
+
+@pytest.mark.parametrize(
+    ("sides", "names"), [("train test valid", "p0' in train and 'p1' in test"), ("valid test train", "p0' in valid and 'p1' in test")]
+)
+def test_versions_on_two_sides_are_a_leak(sides: str, names: str, corpus_of: Build) -> None:
+    corpus = corpus_of([TEN, TEN, TEN, TEN, TEN], 10, groups=["a", "a", "b", None, None], splits=[*sides.split(), "train", "test"])
+    with pytest.raises(SegueError, match=f"the split leaks: '{names} are versions of one playlist"):
+        split(corpus, Evaluation())
+
+
+def test_a_list_that_is_both_learned_and_tested_is_a_leak(corpus_of: Build) -> None:
+    corpus = corpus_of([TEN, TEN, TEN], 10, splits=["train", "valid", "test"])
+    parts = split(corpus, Evaluation())
+    start = corpus.offsets[:1]
+    leaky = Split(parts.train, parts.valid, HeldOut(corpus, np.array([0]), start, start + 7, start + 10))
+    with pytest.raises(SegueError, match="'p0' in train and 'p0' in test"):
+        check_disjoint(leaky)
+
+
+def test_an_empty_part_is_an_input_error(corpus_of: Build) -> None:
+    with pytest.raises(InputError, match="the valid split is empty"):
+        split(corpus_of([TEN, TEN], 10, splits=["train", "test"]), Evaluation())

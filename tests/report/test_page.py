@@ -1,0 +1,259 @@
+"""The page of a run: what it says, what it leaves out, and that nothing from data gets out of its place."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.report.run_files import RECIPE, files, metric_row, write_run
+from toolkit.errors import RunDirectoryError
+from toolkit.report.page import SECTIONS, render
+
+VOID = {"meta", "img", "br", "link", "input"}
+
+
+class Reader(HTMLParser):
+    """Tags with their attributes, text by section, and whether every tag is closed in order."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.sections: dict[str, str] = {"": ""}
+        self.open: list[str] = []
+        self.here = ""
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.tags.append((tag, found))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "h2":
+            self.here = found["id"] or ""
+            self.sections[self.here] = ""
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, f"</{tag}> closes something else"
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.sections[self.here] += f" {data}"
+
+    def text(self, section: str) -> str:
+        return " ".join(self.sections[section].split())
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def page(run_dir: Path) -> Reader:
+    return Reader(render(run_dir).read_text(encoding="utf-8"))
+
+
+def rendered(root: Path, recipe: str = RECIPE, **changed: Any) -> Reader:
+    """The page of a run with some files changed; `name__json=None` leaves a file out."""
+    found = files() | {name.replace("__", "."): value for name, value in changed.items()}
+    return page(write_run(root / "run", {name: value for name, value in found.items() if value is not None}, recipe))
+
+
+def test_the_page_lies_in_the_run_directory(run_dir: Path) -> None:
+    assert render(run_dir) == run_dir / "report.html"
+
+
+def test_rendering_twice_gives_the_same_bytes(run_dir: Path) -> None:
+    assert render(run_dir).read_bytes() == render(run_dir).read_bytes()
+
+
+def test_every_section_is_there_and_linked(run_dir: Path) -> None:
+    found = page(run_dir)
+    assert [name for name in found.sections if name] == [id for id, _ in SECTIONS]
+    assert [link["href"] for link in found.all("a")] == [f"#{id}" for id, _ in SECTIONS]
+    assert found.open == []
+
+
+def test_the_summary_names_the_best_on_validation_with_its_test_numbers(run_dir: Path) -> None:
+    assert (
+        "7 systems continued 412 held-out playlists (3,000 tracks, 4,120 playlists in all). "
+        "Chosen on validation, bert4rec-multimodal reaches NDCG@50 0.1604 (95 % interval 0.1524–0.1694) on the test playlists."
+    ) in page(run_dir).text("")
+
+
+def test_without_validation_the_summary_says_so(tmp_path: Path) -> None:
+    rows = [metric_row("a", 0.1), metric_row("b", 0.3), metric_row("bound", 0.9)]
+    found = rendered(tmp_path, metrics__json=rows, timings__json={"bound": {"oracle": True}})
+    assert "no validation numbers to choose by; the highest test NDCG@50 is 0.3000 (95 % interval 0.2920–0.3090), by b." in found.text("")
+
+
+def test_the_result_table_marks_oracle_underfit_and_best(run_dir: Path) -> None:
+    results = page(run_dir).text("results")
+    assert "upper-bound oracle 0.8448" in results
+    assert "bert4rec-ids underfit 0.1396" in results
+    best = re.findall(r'<td class="best">([\d.]+)', (run_dir / "report.html").read_text())
+    assert best[:4] == ["0.1675", "0.2094", "0.1289", "0.1611"]
+
+
+def test_cold_and_warm_and_macro_numbers(run_dir: Path) -> None:
+    found = page(run_dir)
+    assert "Hidden cold tracks, test split, 130 playlists" in found.text("cold")
+    assert "sasrec-multimodal audio, lyrics, cover 0.0644" in found.text("cold")
+    assert "sasrec-multimodal audio, lyrics, cover 0.1772" in found.text("cold")
+    assert "test split, 301 playlists" in found.text("macro")
+
+
+def test_differences_say_what_they_show(run_dir: Path) -> None:
+    text = page(run_dir).text("comparisons")
+    assert "sasrec-ids NDCG@50 −0.0223 −0.0301 to −0.0145 < 0.001 worse than sasrec-multimodal" in text
+    assert "bert4rec-multimodal NDCG@50 −0.0007 −0.0060 to +0.0049 0.810 no difference shown" in text
+    assert "upper-bound (oracle) NDCG@50 +0.6512" in text
+    assert "Resampled by bootstrap: playlists, 1,000 times." in text
+    shown, folded = text.split("Other metrics and slices")
+    assert ("NDCG@20" in shown, "NDCG@20" in folded, "cold tracks" in folded) == (False, True, True)
+
+
+def test_a_lower_number_of_clicks_reads_as_better(tmp_path: Path) -> None:
+    row = {"system": "b", "reference": "a", "slice": "all", "metric": "clicks", "k": None, "difference": -1.5, "ci_low": -2, "ci_high": -1}
+    assert "Clicks −1.50 −2.00 to −1.00 – better than a" in rendered(tmp_path, comparisons__json=[row]).text("comparisons")
+
+
+def test_a_difference_without_an_interval_claims_nothing(tmp_path: Path) -> None:
+    row = {"system": "b", "reference": "a", "slice": "all", "metric": "ndcg", "k": 50, "difference": None, "ci_low": None, "ci_high": None}
+    assert "b NDCG@50 – – – An interval" in rendered(tmp_path, comparisons__json=[row]).text("comparisons")
+
+
+def test_examples_show_seeds_hidden_and_hits(run_dir: Path) -> None:
+    text = page(run_dir).text("examples")
+    assert "sasrec-multimodal 1 of 2 hit Blå timme · Åsa Ek ✓ hit Harbour · Low Tide" in text
+    assert "popularity 0 of 2 hit" in text
+    assert "أغاني المساء" in text and "שיר ערב" in text and "夜の歌" in text
+    assert "demo:2" in text  # the playlist without a title
+
+
+def test_modalities_tell_source_and_terms(run_dir: Path) -> None:
+    text = page(run_dir).text("modalities")
+    assert "audio audio_features 93.4 % features-vae 32 demo (2,800) training allowed" in text
+    assert "lrclib.net (212) training not stated" in text
+
+
+def test_the_validation_curve_is_of_the_metric_that_models_were_selected_by(run_dir: Path) -> None:
+    figures = [svg["aria-label"] or "" for svg in page(run_dir).all("svg") if svg.get("role") == "img"]
+    assert [label.partition(":")[0] for label in figures] == ["NDCG@50 by system", "Training loss by epoch", "Validation NDCG@50 by epoch"]
+
+
+def test_costs_and_setup(run_dir: Path) -> None:
+    found = page(run_dir)
+    assert "(device cpu, threads 2) System Fit Evaluate Peak memory popularity 0.31 s 4.2 s 1,450 MB" in found.text("cost")
+    setup = found.text("setup")
+    assert "Training permission. Allowed by whoever ran this: tests and benchmarks only" in setup
+    assert "Placements 123,456 Split train 3,502, valid 206, test 412" in setup
+    assert "Protocol playlist_disjoint Shown 0.7 k 20, 50" in setup
+    assert "segue 0.1.0, python 3.11.7, torch 2.13.0" in setup
+    assert "2 bad records left out" in setup and "demo.csv:17: no track id" in setup
+    assert "select: ndcg@50" in setup
+
+
+def test_how_to_run_it_again(run_dir: Path) -> None:
+    text = page(run_dir).text("again")
+    assert "segue run demo-run/recipe.yaml --out demo-run-again segue continue demo-run --tracks local:1,local:2,local:3" in text
+
+
+def test_a_folder_with_spaces_is_quoted(tmp_path: Path) -> None:
+    found = page(write_run(tmp_path / "my run; rm x", files()))
+    assert "segue run 'my run; rm x/recipe.yaml' --out 'my run; rm x-again'" in found.text("again")
+
+
+def test_the_page_is_self_contained(run_dir: Path) -> None:
+    found = page(run_dir)
+    assert {tag for tag, _ in found.tags} & {"script", "link", "iframe", "object"} == set()
+    addresses = [value or "" for _, attributes in found.tags for name, value in attributes.items() if name in {"src", "href", "xlink:href"}]
+    assert [address for address in addresses if not address.startswith(("#", "data:image/png;base64,"))] == []
+    assert "url(http" not in (run_dir / "report.html").read_text()
+    policy = next(meta["content"] for meta in found.all("meta") if meta.get("http-equiv") == "Content-Security-Policy")
+    assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+def test_pictures_are_inside_with_a_text_instead(run_dir: Path) -> None:
+    (picture,) = page(run_dir).all("img")
+    assert base64.b64decode((picture["src"] or "").partition(",")[2]) == (run_dir / "pictures" / "cover.png").read_bytes()
+    assert picture["alt"] == "Pairs of pictures: an input of the cover encoder and its reconstruction"
+
+
+def test_headers_have_a_scope_and_figures_a_label(run_dir: Path) -> None:
+    found = page(run_dir)
+    assert {header.get("scope") for header in found.all("th")} == {"col", "row"}
+    assert all(svg.get("aria-label") or svg.get("aria-hidden") for svg in found.all("svg"))
+    ids = [attributes["id"] for _, attributes in found.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert {region["aria-labelledby"] for region in found.all("table")} <= set(ids)
+
+
+HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}'
+
+
+def test_text_from_data_stays_text(tmp_path: Path) -> None:
+    found = json.loads(
+        json.dumps(files()).replace("sasrec-multimodal", "HOSTILE").replace("Late evening", "HOSTILE").replace("Harbour", "HOSTILE")
+    )
+    text = (
+        json.dumps(found).replace("demo.csv:17", "HOSTILE").replace("lrclib.net", "HOSTILE").replace("HOSTILE", HOSTILE.replace('"', '\\"'))
+    )
+    recipe = RECIPE.replace("Demo catalogue, five modalities", f"'{HOSTILE}'").replace("tests and benchmarks only", f"'{HOSTILE}'")
+    reader = page(write_run(tmp_path / "run", json.loads(text), recipe))
+    assert reader.all("script") == [] and reader.all("img") == []
+    assert not [name for _, attributes in reader.tags for name in attributes if name.startswith("on")]
+    for section in ("", "results", "comparisons", "examples", "training", "modalities", "cost", "setup"):
+        assert HOSTILE in reader.text(section), section
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_only_recipe_and_metrics_are_needed(tmp_path: Path, empty: bool) -> None:
+    other = {name: type(value)() for name, value in files().items()} if empty else {}
+    found = page(write_run(tmp_path / "run", other | {"metrics.json": [metric_row("only", 0.25)]}, "data: {reader: demo}\n"))
+    assert [name for name in found.sections if name] == ["results", "setup", "again"]
+    assert "only 0.2500 0.2420–0.2590" in found.text("results")
+    assert found.open == []
+
+
+@pytest.mark.parametrize("name", [name for name in files() if name != "metrics.json"])
+def test_any_one_file_may_be_missing(tmp_path: Path, name: str) -> None:
+    found = rendered(tmp_path, **{name.replace(".", "__"): None})
+    assert "results" in found.sections and found.open == []
+
+
+def test_a_run_without_metric_rows_has_a_page(tmp_path: Path) -> None:
+    found = page(write_run(tmp_path / "run", {"metrics.json": []}))
+    assert "0 systems continued held-out playlists. No test numbers were written." in found.text("")
+    assert "results" not in found.sections
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("metrics.json", None, "has no metrics.json, so it is no finished run"),
+        ("recipe.yaml", None, "has no recipe.yaml, so it is no finished run"),
+        ("metrics.json", '[{"system": "a"}]', "row 0 lacks modalities, split, slice, metric, k, value, ci_low, ci_high, n"),
+        ("metrics.json", "[1]", "row 0 lacks system"),
+        ("timings.json", "[]", "timings.json must hold a dict, not list"),
+        ("curves.json", '{"a": [', "curves.json:1 is no JSON (Expecting value)"),
+        ("recipe.yaml", "a: [", "recipe.yaml is no YAML"),
+        ("recipe.yaml", "- a", "recipe.yaml must hold keys and values, not list"),
+        ("pictures/cover.png", "not a picture", "pictures/cover.png is no PNG"),
+    ],
+)
+def test_a_damaged_run_is_told_in_one_line(run_dir: Path, name: str, content: str | None, message: str) -> None:
+    path = run_dir / name
+    path.unlink() if content is None else path.write_text(content)
+    with pytest.raises(RunDirectoryError) as error:
+        render(run_dir)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not (run_dir / "report.html").exists()

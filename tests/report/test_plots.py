@@ -1,0 +1,105 @@
+"""Figures are SVG that a browser parses, in the page's colours, holding the numbers given."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections import Counter
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.report.run_files import curve, metric_row, metric_rows
+from toolkit.report import plots
+from toolkit.report.tables import Column, pivot
+
+NDCG = Column("ndcg", 50)
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def parse(svg: str) -> ElementTree.Element:
+    return ElementTree.fromstring(svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1))
+
+
+def texts(svg: str) -> list[str]:
+    return [element.text or "" for element in parse(svg).iter(f"{SVG}text")]
+
+
+def forest(rows: list[dict], **timings: dict) -> str:
+    return plots.forest(pivot(rows, timings=timings).ranked(NDCG), NDCG)
+
+
+def dots(svg: str) -> list[float]:
+    """x of the round markers, from the top down."""
+    return [float(use.attrib["x"]) for use in parse(svg).iter(f"{SVG}use")]
+
+
+def test_a_forest_names_every_system_with_its_value() -> None:
+    shown = texts(forest([metric_row("worse", 0.1), metric_row("better", 0.2)]))
+    assert shown[-4:] == ["better", "worse", "0.2000", "0.1000"]
+
+
+def test_a_dot_lies_where_its_value_is() -> None:
+    low, middle, high = sorted(dots(forest([metric_row("a", 0.4), metric_row("b", 0.3), metric_row("c", 0.1)])))
+    assert (middle - low) / (high - low) == pytest.approx(2 / 3, abs=1e-3)
+
+
+def test_an_oracle_off_the_scale_does_not_squash_the_others() -> None:
+    rows = [metric_row("a-system-of-length", 0.2), metric_row("b", 0.1)]
+    alone = dots(forest(rows))
+    beside = dots(forest([*rows, metric_row("bound", 0.9)], bound={"oracle": True}))
+    assert beside[1] - beside[0] == pytest.approx(alone[1] - alone[0], rel=0.1)
+
+
+@pytest.mark.parametrize("value", [0.0, -0.2, 0.5])
+def test_one_system_without_an_interval_is_drawn(value: float) -> None:
+    svg = forest([metric_row("only", value, ci_low=None, ci_high=None)])
+    assert NDCG.format(value) in texts(svg)
+    assert len(dots(svg)) == 1
+
+
+def test_names_from_data_cannot_leave_their_text() -> None:
+    name = '</text><script>x</script> "$a_b$ #010101'
+    svg = forest([metric_row(name, 0.2)])
+    assert "<script" not in svg
+    assert name[: plots.LABEL_LENGTH - 1] + "…" in texts(svg)
+    assert parse(svg).attrib["aria-label"] == f"NDCG@50 by system: {name} 0.2000"
+
+
+def test_names_in_any_script_raise_no_warning() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "東京 שיר" in texts(forest([metric_row("東京 שיר", 0.2)]))
+
+
+def test_colours_are_variables_of_the_page() -> None:
+    svg = forest(metric_rows()) + plots.lines({"a": curve(5, 0.9, 9)}, "loss", label="Loss")
+    assert not re.findall(r"#[0-9a-f]{6}", svg)
+    assert {"var(--ink)", "var(--muted)", "var(--line)", "var(--accent)", "var(--s0)"} <= set(re.findall(r"var\(--\w+\)", svg))
+
+
+def test_ids_of_two_figures_differ_and_point_to_something() -> None:
+    curves = {"a": curve(5, 0.9, 9)}
+    svg = plots.lines(curves, "loss", label="Loss") + plots.lines(curves, "ndcg@50", label="NDCG@50")
+    ids = Counter(re.findall(r'\bid="([^"]+)"', svg))
+    assert set(ids.values()) == {1}
+    assert set(re.findall(r"url\(#([^)]+)\)", svg)) | set(re.findall(r'href="#([^"]+)"', svg)) <= set(ids)
+
+
+def test_the_same_numbers_draw_the_same_bytes() -> None:
+    assert forest(metric_rows()) == forest(metric_rows())
+
+
+def test_a_ring_marks_the_best_epoch() -> None:
+    points = [{"epoch": e, "ndcg@50": v} for e, v in ((1, 0.1), (2, 0.4), (3, 0.2))]
+    plain, ringed = (plots.lines({"a": points}, "ndcg@50", label="x", best=best) for best in (False, True))
+    assert (len(dots(plain)), len(dots(ringed))) == (0, 1)
+
+
+def test_lines_leave_out_what_is_no_number() -> None:
+    points = [{"epoch": 1, "loss": float("nan")}, {"epoch": 2, "loss": 3.0}, {"epoch": 3}]
+    assert len(dots(plots.lines({"a": points, "empty": []}, "loss", label="Loss"))) == 1
+
+
+def test_the_first_32_lines_look_different() -> None:
+    assert len({plots.series(at) for at in range(32)}) == 32

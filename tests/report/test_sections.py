@@ -1,0 +1,112 @@
+"""Words and numbers of the page's sections."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.report.run_files import metric_row
+from toolkit.report import sections
+from toolkit.report.tables import Column, pivot
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (None, "–"),
+        (0.0, "< 0.01 s"),
+        (0.42, "0.42 s"),
+        (8.06, "8.1 s"),
+        (59.94, "59.9 s"),
+        (60.0, "1 min 00 s"),
+        (185.0, "3 min 05 s"),
+        (3599.6, "1 h 00 min"),
+        (7805.0, "2 h 10 min"),
+    ],
+)
+def test_durations(seconds: float | None, expected: str) -> None:
+    assert sections.duration(seconds) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "group", "expected"),
+    [
+        (1234567, True, "1,234,567"),
+        (1234567, False, "1234567"),
+        (True, True, "yes"),
+        ([20, 50], False, "20, 50"),
+        ({"train": 3502, "git_commit": None, "by": "hash"}, True, "train 3,502, by hash"),
+        (0.7, True, "0.7"),
+    ],
+)
+def test_values_in_words(value: object, group: bool, expected: str) -> None:
+    assert sections.describe(value, group=group) == expected
+
+
+@pytest.mark.parametrize(("key", "column"), [("ndcg@50", Column("ndcg", 50)), ("clicks", Column("clicks")), ("odd@x", Column("odd@x"))])
+def test_columns_by_key(key: str, column: Column) -> None:
+    assert sections.column_of(key) == column
+
+
+@pytest.mark.parametrize(
+    ("recipe", "expected"),
+    [
+        ({"models": [{"select": "recall@20"}]}, "recall@20"),
+        ({"models": [{"select": "ndcg@500"}, {"select": "recall@50"}]}, "recall@50"),
+        ({"models": []}, "ndcg@20"),
+        ({}, "ndcg@20"),
+    ],
+)
+def test_the_main_metric_is_what_models_were_selected_by(recipe: dict[str, Any], expected: str) -> None:
+    table = pivot([metric_row("a", 0.1, metric=metric, k=k) for metric in ("recall", "ndcg") for k in (20, 50)])
+    column = sections.main_column(table, recipe)
+    assert column is not None and column.key == expected
+
+
+def test_no_rows_have_no_main_metric() -> None:
+    assert sections.main_column(pivot([]), {}) is None
+
+
+@pytest.mark.parametrize(
+    ("metric", "low", "high", "expected"),
+    [
+        ("ndcg", 0.01, 0.02, "better than base"),
+        ("ndcg", -0.02, -0.01, "worse than base"),
+        ("ndcg", -0.01, 0.02, "no difference shown"),
+        ("ndcg", 0.0, 0.02, "no difference shown"),
+        ("clicks", 0.5, 0.9, "worse than base"),
+        ("clicks", -0.9, -0.5, "better than base"),
+    ],
+)
+def test_a_difference_is_read_in_the_sense_of_its_metric(metric: str, low: float, high: float, expected: str) -> None:
+    row = {"system": "a", "reference": "base", "slice": "all", "metric": metric, "k": 0, "difference": low, "ci_low": low, "ci_high": high}
+    (group,) = sections.comparisons([row], None)
+    assert group["lines"][0]["reading"] == expected
+
+
+def test_whole_playlists_resampled_are_said_in_words() -> None:
+    rows = [{"resampled": "groups"}, {"resampled": "groups"}]
+    note = sections.comparison_note(rows, {"evaluation": {"bootstrap": 1000}})
+    assert note.startswith("Resampled by bootstrap: whole playlists with all their versions, 1,000 times. ")
+
+
+@pytest.mark.parametrize(("allowed", "terms"), [(True, "training allowed"), (False, "training not allowed"), (None, "training not stated")])
+def test_terms_of_a_source(allowed: bool | None, terms: str) -> None:
+    row = {"modality": "lyrics", "coverage": 0.5, "sources": [{"source": "x", "train_allowed": allowed, "n": 1200}]}
+    (found,) = sections.coverage([row])
+    assert found["percent"] == "50.0"
+    assert found["sources"] == [{"text": "x (1,200)", "terms": terms, "allowed": allowed is True}]
+
+
+@pytest.mark.parametrize(
+    ("skipped", "expected"),
+    [
+        ({"count": 1, "examples": ["a:1: bad"]}, {"text": "1 bad record left out (on_error: skip).", "examples": ["a:1: bad"]}),
+        ({"count": 1200}, {"text": "1,200 bad records left out (on_error: skip).", "examples": []}),
+        ({"count": 0, "examples": []}, {}),
+        (None, {}),
+    ],
+)
+def test_records_left_out(skipped: Any, expected: dict[str, Any]) -> None:
+    assert sections.skipped({"skipped": skipped}) == expected

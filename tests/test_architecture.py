@@ -1,0 +1,320 @@
+"""The import rules of the design, read off the source without running it.
+
+Data flows one way: a package may import only what stands beside it in `MAY_IMPORT`.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MAX_LINES = 400
+
+FOUNDATION = {"__init__", "errors", "vocabulary", "plugins", "compute", "modality", "topk", "progress", "files"}
+"""Modules that everything may import."""
+
+MAY_IMPORT: dict[str, set[str]] = {
+    "recipe": set(),
+    "runs": {"recipe"},
+    "catalogue": set(),
+    "corpus": {"catalogue", "recipe"},
+    "ranker": {"corpus"},
+    "encoders": {"recipe"},
+    "fusion": {"recipe", "corpus", "encoders"},
+    "evaluation": {"recipe", "corpus", "ranker"},
+    # early stopping counts hits with the evaluator's own metrics; stock RecBole models run through the bridge
+    "sequential": {"recipe", "corpus", "encoders", "fusion", "ranker", "evaluation.metrics"},
+    "baselines": {"recipe", "catalogue", "corpus", "ranker", "sequential.bridge", "sequential.checkpoints", "sequential.prefix_rows"},
+    "coldstart": {"recipe", "corpus", "encoders", "ranker"},
+    "report": {"recipe", "runs"},
+    "continuation": {"catalogue", "corpus", "recipe", "ranker", "runs", "sequential.ranker"},
+}
+"""What each package of `toolkit` may import beyond the foundation and itself: the one place where an edge is added.
+
+A dotted name opens that one module, not its whole package.
+"""
+
+AT_THE_TOP = {"pipeline", "cli", "commands", "__main__"}
+"""The order of stages lives in `pipeline`, the command line calls it; they may import anything, and nothing else imports them."""
+
+RECBOLE_USERS = {"toolkit.sequential.bridge", "toolkit.baselines.stock"}
+SIBLINGS = {"toolkit.recipe", "toolkit.continuation", "toolkit.ranker", "toolkit.cli", "toolkit.pipeline"}
+"""Modules that may spread over `<name>_<part>.py` files beside them, which count as the same package."""
+
+UNPICKLERS = {"toolkit.sequential.bridge"}
+PICKLES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "shelve", "marshal", "joblib"}
+HEAVY = {"torch", "pandas", "transformers", "sentence_transformers", "matplotlib", "scipy", "sklearn", "recbole", "pyarrow", "tensorboard"}
+
+
+@dataclass(frozen=True)
+class Import:
+    """`module` names what is imported, `line` where; `lazy` inside a function, `typing` under TYPE_CHECKING."""
+
+    module: str
+    line: int
+    lazy: bool
+    typing: bool
+
+
+@dataclass(frozen=True)
+class Module:
+    """A source file under its dotted name."""
+
+    name: str
+    path: Path
+    tree: ast.Module
+
+    @property
+    def package(self) -> str:
+        return _package(self.name)
+
+    def imports(self) -> list[Import]:
+        return list(_imports(self.tree, self.name, self.path.name == "__init__.py"))
+
+
+def _imports(tree: ast.AST, name: str, package: bool, *, lazy: bool = False, typing: bool = False) -> Iterator[Import]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from (Import(alias.name, node.lineno, lazy, typing) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = _base(node, name, package)
+            yield from (Import(f"{base}.{alias.name}", node.lineno, lazy, typing) for alias in node.names)
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            yield from _imports(ast.Module(node.body, []), name, package, lazy=lazy, typing=True)
+            yield from _imports(ast.Module(node.orelse, []), name, package, lazy=lazy, typing=typing)
+        else:
+            if dynamic := _dynamic(node):
+                yield Import(dynamic, node.lineno, lazy, typing)  # type: ignore[attr-defined]
+            inside = lazy or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            yield from _imports(node, name, package, lazy=inside, typing=typing)
+
+
+def _dynamic(node: ast.AST) -> str | None:
+    """The module that `require("x", …)` or `import_module("x")` names."""
+    if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in {"require", "import_module"} and node.args:
+        first = node.args[0]
+        return first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
+    return None
+
+
+def _base(node: ast.ImportFrom, name: str, package: bool) -> str:
+    """The absolute name of what `from … import` starts from."""
+    if not node.level:
+        return node.module or ""
+    up = name.split(".")[: None if package and node.level == 1 else -(node.level - package)]
+    return ".".join([*up, *([node.module] if node.module else [])])
+
+
+def _package(name: str) -> str:
+    """Its row in the table: `encoders` for toolkit.encoders.base, `recipe` for toolkit.recipe and toolkit.recipe_file."""
+    parts = name.split(".")
+    stem = parts[1].split("_")[0] if len(parts) == 2 else ""
+    return stem if f"toolkit.{stem}" in SIBLINGS else parts[1] if len(parts) > 1 else "__init__"
+
+
+def _modules(*roots: str) -> dict[str, Module]:
+    found = {}
+    for root in roots:
+        for path in sorted((ROOT / root).rglob("*.py")):
+            parts = list(path.relative_to(ROOT).with_suffix("").parts)
+            name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+            found[name] = Module(name, path, ast.parse(path.read_text(encoding="utf-8"), filename=str(path)))
+    return found
+
+
+MODULES = _modules("toolkit", "collectors")
+TOOLKIT = {name: module for name, module in MODULES.items() if name.split(".")[0] == "toolkit"}
+
+
+def _top(dotted: str) -> str:
+    return dotted.split(".")[0]
+
+
+def _fail(faults: list[str], rule: str) -> None:
+    assert not faults, f"{rule}:\n  " + "\n  ".join(faults)
+
+
+def _where(module: Module, line: int) -> str:
+    return f"{module.path.relative_to(ROOT)}:{line}"
+
+
+def test_the_sources_are_found() -> None:
+    assert {"toolkit.errors", "toolkit.ranker", "toolkit.encoders.base", "toolkit.report.tables"} <= set(TOOLKIT)
+
+
+def test_toolkit_never_imports_collectors() -> None:
+    faults = [_where(module, found.line) for module in TOOLKIT.values() for found in module.imports() if _top(found.module) == "collectors"]
+    _fail(faults, "collectors are found by entry point, never imported by toolkit")
+
+
+def test_every_package_has_a_place_in_the_table() -> None:
+    known = FOUNDATION | set(MAY_IMPORT) | AT_THE_TOP
+    _fail(sorted({m.package for m in TOOLKIT.values()} - known), "packages of toolkit that MAY_IMPORT does not place")
+
+
+@pytest.mark.parametrize("package", sorted(FOUNDATION | set(MAY_IMPORT)))
+def test_data_flows_in_one_direction(package: str) -> None:
+    allowed = FOUNDATION | MAY_IMPORT.get(package, set()) | {package}
+    faults = [
+        f"{_where(module, found.line)} imports {found.module}"
+        for module in TOOLKIT.values()
+        if module.package == package
+        for found in module.imports()
+        if not found.typing and (target := _toolkit_package(found.module)) and target not in allowed and not _opened(found.module, allowed)
+    ]
+    _fail(faults, f"{package} may import only {', '.join(sorted(allowed - {'__init__'}))}")
+
+
+def _opened(dotted: str, allowed: set[str]) -> bool:
+    """Whether a dotted entry of the table names this module or what it holds."""
+    return any(f"{dotted}.".startswith(f"toolkit.{entry}.") for entry in allowed if "." in entry)
+
+
+def _toolkit_package(dotted: str) -> str | None:
+    """`encoders` for toolkit.encoders.base, None for what is not toolkit's."""
+    if _top(dotted) != "toolkit":
+        return None
+    first = ".".join(dotted.split(".")[:2])
+    return _package(first) if first in TOOLKIT else "__init__"
+
+
+def test_the_allowed_edges_have_no_cycle() -> None:
+    done: set[str] = set()
+
+    def visit(package: str, path: tuple[str, ...]) -> None:
+        assert package not in path, f"MAY_IMPORT goes in a circle: {' -> '.join((*path, package))}"
+        if package not in done:
+            for target in sorted(MAY_IMPORT[package]):
+                visit(target.split(".")[0], (*path, package))
+            done.add(package)
+
+    for package in MAY_IMPORT:
+        visit(package, ())
+
+
+def test_only_the_bridge_and_the_stock_baselines_import_recbole() -> None:
+    faults = [
+        _where(module, found.line)
+        for module in MODULES.values()
+        for found in module.imports()
+        if _top(found.module) == "recbole" and not found.typing and module.name not in RECBOLE_USERS
+    ]
+    _fail(faults, f"only {', '.join(sorted(RECBOLE_USERS))} import recbole")
+
+
+def test_nothing_unpickles() -> None:
+    faults = [
+        f"{_where(module, found.line)} imports {found.module}"
+        for module in MODULES.values()
+        if module.name not in UNPICKLERS
+        for found in module.imports()
+        if _top(found.module) in PICKLES
+    ]
+    _fail(faults, "models and data are safetensors, JSON and Arrow, never a pickle")
+
+
+def test_nothing_evaluates_text_or_loads_pickled_arrays() -> None:
+    faults = [
+        f"{_where(module, line)} {what}"
+        for module in MODULES.values()
+        if module.name not in UNPICKLERS
+        for what, line in _unsafe(module.tree)
+    ]
+    _fail(faults, "outside input is never run as code")
+
+
+def _unsafe(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Calls that can run what a file holds."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = ast.unparse(node.func)
+        settings = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+        if isinstance(node.func, ast.Name) and name in {"eval", "exec", "compile", "__import__"} and hasattr(builtins, name):
+            yield f"calls {name}", node.lineno
+        if name == "torch.load" and settings.get("weights_only") != "True":
+            yield "calls torch.load without weights_only=True", node.lineno
+        if name in {"np.load", "numpy.load"} and settings.get("allow_pickle", "False") != "False":
+            yield f"calls {name} with allow_pickle", node.lineno
+        if name in {"pd.read_pickle", "pandas.read_pickle", "yaml.load", "yaml.unsafe_load", "os.system"}:
+            yield f"calls {name}", node.lineno
+
+
+@pytest.mark.parametrize(
+    ("source", "what"),
+    [
+        ("eval(text)", ["calls eval"]),
+        ("model.eval()", []),
+        ("torch.load(path)", ["calls torch.load without weights_only=True"]),
+        ("torch.load(path, weights_only=False)", ["calls torch.load without weights_only=True"]),
+        ("torch.load(path, weights_only=True)", []),
+        ("np.load(path, allow_pickle=True)", ["calls np.load with allow_pickle"]),
+        ("np.load(path, mmap_mode='r', allow_pickle=False)", []),
+        ("def f():\n    exec(text)", ["calls exec"]),
+    ],
+)
+def test_the_unsafe_calls_are_recognised(source: str, what: list[str]) -> None:
+    assert [name for name, _ in _unsafe(ast.parse(source))] == what
+
+
+def test_imports_are_read_with_their_place() -> None:
+    source = (
+        "import a.b\nfrom .c import d\nfrom ..e import f\nif TYPE_CHECKING:\n    import g\n"
+        "def h():\n    from i import j\n    require('l.m', install='')\ntry:\n    import k\nexcept E:\n    pass\n"
+    )
+    found = list(_imports(ast.parse(source), "toolkit.report.page", False))
+    assert [(each.module, each.lazy, each.typing) for each in found] == [
+        ("a.b", False, False),
+        ("toolkit.report.c.d", False, False),
+        ("toolkit.e.f", False, False),
+        ("g", False, True),
+        ("i.j", True, False),
+        ("l.m", True, False),
+        ("k", False, False),
+    ]
+
+
+def test_the_command_starts_without_heavy_imports() -> None:
+    starts = [name for name in TOOLKIT if name == "toolkit.cli" or name.startswith(("toolkit.cli.", "toolkit.commands"))]
+    faults = [" -> ".join(chain) for start in starts for chain in _heavy_chains(start)]
+    _fail(sorted(set(faults)), "`segue --help` must not load these; import them inside the command")
+
+
+def _heavy_chains(start: str) -> list[list[str]]:
+    """Chains of module-level imports that lead from `start` to a heavy package."""
+    chains, queue, seen = [], [[start]], {start}
+    while queue:
+        chain = queue.pop(0)
+        for found in MODULES[chain[-1]].imports():
+            if found.lazy or found.typing:
+                continue
+            if _top(found.module) in HEAVY:
+                chains.append([*chain, found.module])
+            for target in _loaded(found.module):
+                if target not in seen:
+                    seen.add(target)
+                    queue.append([*chain, target])
+    return chains
+
+
+def _loaded(dotted: str) -> list[str]:
+    """Our modules that `import dotted` runs: each package on the way, and the module itself."""
+    parts = dotted.split(".")
+    return [name for end in range(1, len(parts) + 1) if (name := ".".join(parts[:end])) in MODULES]
+
+
+def test_a_heavy_import_is_seen_through_other_modules() -> None:
+    assert ["toolkit.ranker", "toolkit.corpus.queries", "scipy.sparse"] in _heavy_chains("toolkit.ranker")
+    assert _heavy_chains("toolkit.plugins") == []
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_modules_stay_readable(name: str) -> None:
+    lines = MODULES[name].path.read_text(encoding="utf-8").count("\n")
+    assert lines <= MAX_LINES, f"{name} has {lines} lines, more than {MAX_LINES}: split it where a second noun appears"

@@ -1,0 +1,102 @@
+"""Bad input at the command line: one line that names the value, the rule and the cure, exit code 2, nothing left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from toolkit import cli
+
+LISTS = "playlist_id,track_id,energy\n" + "".join(f"{p},{(p + t) % 20},0.5\n" for p in range(30) for t in range(6))
+RECIPE = "data: {reader: csv, path: lists.csv}\nbaselines: [popularity]\nevaluation: {min_tracks: 4, k: [3], bootstrap: 20}\n"
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SEGUE_CACHE", str(tmp_path / "cache"))
+    Path("lists.csv").write_text(LISTS)
+    Path("r.yaml").write_text(RECIPE)
+    return tmp_path
+
+
+def refused(*args: str) -> str:
+    """The one line that the command prints before it exits with 2."""
+    found = CliRunner().invoke(cli.application(), list(args))
+    lines = [line for line in found.stderr.splitlines() if not line.startswith("·")]
+    assert found.exit_code == 2, found.output
+    assert len(lines) == 1 and lines[0].startswith("segue: ") and found.stdout == ""
+    return lines[0]
+
+
+def content(text: str | bytes) -> Callable[[], None]:
+    return lambda: (Path("lists.csv").write_bytes(text.encode() if isinstance(text, str) else text), None)[1]
+
+
+def nothing() -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("change", "overrides", "message"),
+    [
+        (lambda: Path("r.yaml").unlink(), [], "r.yaml does not exist"),
+        (lambda: Path("r.yaml").write_text("data: {raeder: csv}"), [], "r.yaml:1: data.raeder is no key: did you mean reader?"),
+        (lambda: Path("lists.csv").unlink(), [], "lists.csv does not exist: correct the path"),
+        (nothing, ["data.reader=cvs"], "'cvs' is no reader: did you mean csv?"),
+        (nothing, ["data.options.playlst=x"], "data.options.playlst is no key: did you mean playlist?"),
+        (nothing, ["data.options.playlist=list"], "has no column 'list'"),
+        (nothing, ["baselines=[ease, popularty]"], "'popularty' is no ranker: did you mean popularity?"),
+        (nothing, ["baselines=[{name: ease, params: {l2: 1}}]"], "baselines.0.params.l2 is no key"),
+        (nothing, ["baselines=[content-centroid]"], "baselines.0='content-centroid' ranks by content: name encoders"),
+        (nothing, ["device=cuda:7"], "device"),
+        (nothing, ["device=tpu"], "device='tpu' must be one of auto, cpu, cuda"),
+        (nothing, ["evaluation.min_tracks=60"], "split is empty: 30 playlists, min_tracks=60"),
+        (nothing, ["evaluation.split.by=column"], "30 playlists have no split: use split.by: hash"),
+        (nothing, ["data.filters.min_playlist_length=99"], "min_playlist_length"),
+        (nothing, ["encoders={x: {encoder: features, field: energi}}"], "energi"),
+        (content(""), [], "lists.csv"),
+        (content("playlist_id,track_id\n"), [], "lists.csv"),
+        (content("playlist_id,track_id\n1\n"), [], "lists.csv"),
+        (content(b"playlist_id,track_id\n1,\xff\xfe\n"), [], "lists.csv"),
+        (content(b"\x1f\x8b\x08\x00broken"), [], "lists.csv"),
+        (content("a,b\n1,2\n"), [], "lists.csv"),
+    ],
+)
+def test_a_run_that_cannot_be(here: Path, change: Callable[[], None], overrides: list[str], message: str) -> None:
+    change()
+    line = refused("run", "r.yaml", "--out", "out", *(part for override in overrides for part in ("--set", override)))
+    assert message in line
+    assert not list(here.glob("cache/corpora/*/ingest.json")) or "split" in line or "energi" in line
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["validate", "."], "cannot be read: Is a directory"),
+        (["data", "info", "none.csv"], "none.csv does not exist"),
+        (["data", "info", "lists.csv", "--reader", "mp3"], "'mp3' is no reader"),
+        (["data", "info", "lists.csv", "--option", "track"], "--option track: must be key=value, such as --option playlist=list_id"),
+        (["data", "info", "lists.csv", "--option", "track=song"], "has no column 'song'"),
+        (["data", "info", "r.yaml"], "no reader recognises r.yaml"),
+        (["continue", ".", "--tracks", "a"], "is no run directory"),
+        (["continue", "none", "--tracks", "a"], "none is no run directory"),
+        (["run", "r.yaml", "--out", "."], "exists and is no run directory"),
+        (["run", "r.yaml", "--out", "lists.csv"], "exists and is no run directory"),
+    ],
+)
+def test_commands_that_cannot_be(here: Path, args: list[str], message: str) -> None:
+    before = sorted(path.name for path in here.iterdir())
+    assert message in refused(*args)
+    assert sorted(path.name for path in here.iterdir()) == before
+
+
+def test_values_that_are_no_numbers_name_their_row(here: Path) -> None:
+    Path("lists.csv").write_text(LISTS.replace("0.5", "nan", 1))
+    line = refused(
+        "run", "r.yaml", "--out", "out", "--set", "data.options.features={sound: [energy]}",
+        "--set", "encoders={s: {encoder: features, field: sound}}", "--set", "data.permission={allowed: true, reason: mine}",
+    )  # fmt: skip
+    assert "lists.csv" in line and "energy" in line

@@ -1,0 +1,213 @@
+"""The command line: what it prints, its exit codes, and that help costs nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from toolkit import cli, runs
+from toolkit.errors import InputError, SegueError
+
+SEGUE = [sys.executable, "-m", "toolkit"]
+
+LISTS = "playlist_id,track_id,title\n" + "".join(f"{p},{t},Title {t}\n" for p in range(4) for t in range(p, p + 3))
+
+
+def segue(*args: str | Path) -> Result:
+    return CliRunner().invoke(cli.application(), [str(arg) for arg in args])
+
+
+@pytest.fixture
+def lists(tmp_path: Path) -> Path:
+    path = tmp_path / "lists.csv"
+    path.write_text(LISTS)
+    return path
+
+
+def test_help_lists_the_commands_without_loading_what_they_use() -> None:
+    heavy = ["torch", "pandas", "numpy", "pyarrow", "matplotlib", "transformers", "sqlalchemy", "recbole"]
+    code = f"import sys; from toolkit.cli import main\ntry: main()\nexcept SystemExit: print([m for m in {heavy} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines()[-1] == "[]"
+    assert all(f"│ {name} " in found.stdout for name in ("run", "continue", "validate", "encoders", "data"))
+
+
+def test_help_takes_a_third_of_a_second_of_processor_time() -> None:
+    def seconds() -> float:
+        before = os.times()
+        subprocess.run([*SEGUE, "--help"], capture_output=True, check=True)
+        after = os.times()
+        return after.children_user + after.children_system - before.children_user - before.children_system
+
+    assert min(seconds() for _ in range(3)) <= 0.3
+
+
+def test_version() -> None:
+    assert segue("--version").output == "segue 0.1.0\n"
+
+
+def test_a_run_prints_its_table_and_what_to_do_next(tiny_run: Path, tiny_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEGUE_CACHE", str(tiny_cache))
+    found = segue("run", tiny_run / runs.RECIPE, "--out", tiny_run)
+    assert found.exit_code == 0
+    lines = found.stdout.splitlines()
+    metrics = json.loads((tiny_run / runs.METRICS).read_text())
+    row = next(
+        r for r in metrics if (r["system"], r["split"], r["slice"], r["metric"], r["k"]) == ("popularity", "test", "all", "recall", 5)
+    )
+    printed = next(at for at, line in enumerate(lines) if line.startswith("popularity"))
+    assert lines[printed].split()[1] == f"{row['value']:.4f}"
+    assert lines[printed + 1].split()[0] == f"{row['ci_low']:.3f}–{row['ci_high']:.3f}"
+    bound = next(at for at, line in enumerate(lines) if line.startswith("upper-bound"))
+    assert "oracle" in lines[bound + 1] and not lines[bound - 1].strip(), "oracles stand apart"
+    assert f"report    {tiny_run / runs.REPORT}" in lines
+    command = next(line for line in lines if line.startswith("try next")).split()[2:]
+    assert command[:3] == ["segue", "continue", str(tiny_run)]
+    assert segue(*command[1:]).exit_code == 0
+
+
+def test_the_default_place_is_runs_and_the_name(lists: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SEGUE_CACHE", raising=False)
+    lists.write_text("playlist_id,track_id\n" + "".join(f"{p},{(p * 7 + t) % 20}\n" for p in range(30) for t in range(6)))
+    Path("mine.yaml").write_text(
+        f"name: mine\ndata: {{reader: csv, path: {lists.name}}}\nbaselines: [popularity]\n"
+        "evaluation: {min_tracks: 4, k: [3], bootstrap: 20, split: {valid_fraction: 0.3}}\n"
+    )
+    found = segue("run", "mine.yaml", "--set", "evaluation.k=[2]")
+    assert found.exit_code == 0, found.output
+    assert "Recall@2" in found.stdout and "· popularity" in found.stderr
+    assert sorted(path.name for path in Path("runs").iterdir()) == [".cache", "mine"]
+
+
+@pytest.mark.parametrize("format", ["json", "csv", "m3u", "jspf"])
+def test_continue_writes_nothing_but_the_format_to_stdout(tiny_run: Path, format: str) -> None:
+    found = segue("continue", tiny_run, "--tracks", "demo:track:3, demo:track:8", "--tracks", "nope", "-k", "4", "--format", format)
+    assert found.exit_code == 0
+    assert found.stdout.count("demo:track:") == 4
+    assert found.stderr == "segue: warning: 1 of 3 tracks are not in the catalogue and left out: nope\n"
+
+
+def test_continue_excludes_and_asks_the_named_system(tiny_run: Path) -> None:
+    args = ["continue", tiny_run, "--tracks", "demo:track:3", "-k", "1", "--format", "json", "--system", "popularity"]
+    first = json.loads(segue(*args).stdout)[0]["id"]
+    assert json.loads(segue(*args, "--exclude", first).stdout)[0]["id"] != first
+    table = segue(*args[:6], "--system", "popularity")
+    assert "next tracks by popularity" in table.stdout and first in table.stdout
+
+
+def test_validate_counts_or_names_the_fault(tiny_recipe: Path) -> None:
+    assert segue("validate", tiny_recipe).output == f"{tiny_recipe} is valid: 2 encoders, 1 models, 2 baselines\n"
+    fault = segue("validate", tiny_recipe, "--set", "encoders.lyrics.params.dimm=3")
+    assert fault.exit_code == 2
+    assert fault.stderr == ("segue: --set encoders.lyrics.params.dimm=3: encoders.lyrics.params.dimm is no key: did you mean dim?\n")
+
+
+def test_encoders_are_listed() -> None:
+    rows = json.loads(segue("encoders", "--json").stdout)
+    assert {"features", "features-vae", "sentence-bert", "image-vae", "codes", "tfidf"} <= {row["name"] for row in rows}
+    table = segue("encoders").stdout
+    assert all(row["name"] in table for row in rows)
+
+
+def test_data_info_counts_and_leaves_nothing(lists: Path) -> None:
+    found = json.loads(segue("data", "info", lists, "--json").stdout)
+    assert found["reader"] == "csv" and found["playlists"] == 4 and found["placements"] == 12 and found["tracks"] == 6
+    assert found["lengths"] == {"min": 3, "q25": 3, "median": 3, "q75": 3, "max": 3} and found["mean_length"] == 3.0
+    assert {"field": "title", "source": "", "train_allowed": None, "tracks": 6, "coverage": 1.0} in found["fields"]
+    assert [path.name for path in lists.parent.iterdir()] == ["lists.csv"]
+    text = segue("data", "info", lists).stdout
+    assert "playlists     4 (0 with a title)" in text and "tracks        6 (6 in playlists, 6 described)" in text
+
+
+def test_reader_options_and_bad_records_of_data_info(lists: Path) -> None:
+    lists.write_text("list;song\n1;a\n1;b\n;c\n2;a\n2;c\n")
+    options = ["--option", "playlist=list", "--option", "track=song", "--option", "delimiter=;"]
+    strict = segue("data", "info", lists, *options)
+    assert strict.exit_code == 2 and "on_error: skip leaves such records out" in strict.stderr
+    lenient = segue("data", "info", lists, *options, "--skip-bad")
+    assert lenient.exit_code == 0 and "left out      1 bad records, such as" in lenient.stdout
+
+
+def test_data_converts_to_recbole(lists: Path, tmp_path: Path) -> None:
+    found = segue("data", "convert", lists, "--to", "recbole", tmp_path / "out", "--name", "mine")
+    assert found.exit_code == 0 and found.stdout == f"{tmp_path / 'out' / 'mine'}: 4 playlists, 6 tracks, 12 placements\n"
+    inter = (tmp_path / "out" / "mine" / "mine.inter").read_text().splitlines()
+    assert inter[0] == "playlist_id:token\ttrack_id:token\tposition:float" and len(inter) == 13
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (InputError("k=0 must be\n>= 1"), 2, "k=0 must be >= 1"),
+        (SegueError("the loss became nan"), 1, "the loss became nan"),
+        (
+            SegueError("database or disk is full"),
+            1,
+            "the disk is full: make room and run the same command again; what was finished is kept",
+        ),
+        (OSError(28, "No space left on device", "/x/y"), 1, "the disk is full (/x/y): make room"),
+        (PermissionError(13, "Permission denied", "/x/y"), 2, "/x/y may not be written or read: Permission denied"),
+        (MemoryError(), 1, "out of memory"),
+        (KeyError("x"), 1, "an error inside segue, KeyError: 'x' (--debug shows where)"),
+        (KeyboardInterrupt(), 130, "run the same command to go on"),
+    ],
+)
+def test_errors_are_one_line_and_a_code(error: BaseException, code: int, line: str) -> None:
+    found, text = cli.judged(error)
+    assert found == code and line in text and "\n" not in text
+
+
+@pytest.mark.parametrize("place", [0, 2])
+def test_a_traceback_only_with_debug(tmp_path: Path, place: int) -> None:
+    args = ["validate", str(tmp_path / "none.yaml")]
+    quiet = segue(*args)
+    assert quiet.exit_code == 2 and quiet.stderr.count("\n") == 1 and quiet.stderr.startswith("segue: ")
+    args.insert(place, "--debug")
+    loud = segue(*args)
+    assert loud.exit_code == 2 and "Traceback" in loud.stderr and loud.stderr.endswith(quiet.stderr)
+
+
+def test_wrong_usage_exits_with_2() -> None:
+    assert segue("run").exit_code == 2
+    assert segue("continue", "x", "-k", "0").exit_code == 2
+    assert segue("playlist").exit_code == 2
+
+
+def test_an_interrupt_exits_with_130(tiny_recipe: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    args = ["run", str(tiny_recipe), "--out", str(out), "--set", "models.0.epochs=100000", "--set", "models.0.patience=100000"]
+    env = {**os.environ, "SEGUE_CACHE": str(tmp_path / "cache")}
+    with subprocess.Popen([*SEGUE, *args], stderr=subprocess.PIPE, text=True, env=env) as process:
+        while not (out / runs.LOG).exists() or "epoch" not in (out / runs.LOG).read_text():
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert stderr.splitlines()[-1] == "segue: interrupted; run the same command to go on where it stopped"
+    assert "Traceback" not in stderr
+
+
+def test_commands_of_plugins_come_in_by_the_same_door(monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib.metadata import EntryPoint
+
+    from toolkit import plugins
+
+    points = dict(plugins.found(cli.GROUP))
+    points["greet"] = EntryPoint("greet", "greeting:hello", cli.GROUP)
+    points["size"] = EntryPoint("size", "shutil:get_terminal_size", cli.GROUP)
+    monkeypatch.setattr(plugins, "found", lambda group: points)
+    broken = segue("greet")
+    assert broken.exit_code == 2 and "plug-in 'greet' of greeting:hello does not import" in broken.stderr
+    assert segue("--help").exit_code == 0
+    assert shutil.get_terminal_size is not None and "size" in segue("--help").stdout

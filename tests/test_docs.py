@@ -1,0 +1,47 @@
+"""The Python in the documents runs."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.report.run_files import files, write_run
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+
+
+def run_blocks(name: str) -> dict[str, Any]:
+    """Run a page's Python blocks one after the other, as one module; its names."""
+    text = (DOCS / name).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    assert blocks, f"{name} has no Python"
+    module = ModuleType(f"docs_{name.removesuffix('.md')}")
+    exec(compile("\n".join(blocks), name, "exec"), module.__dict__)
+    return module.__dict__
+
+
+def test_the_encoder_page_makes_an_encoder_that_keeps_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "docs_encoders", ModuleType("docs_encoders"))
+    page = run_blocks("encoders.md")
+    page["test_word_count"]()
+    encoder = page["WordCount"](page["WordCountParams"](scale=0.5))
+    assert encoder.transform(["", "one", "one two three"]).tolist() == [[0.0], [0.5], [1.5]]
+
+
+def test_the_report_page_renders_and_prints_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "runs").mkdir()
+    run_dir = write_run(tmp_path / "runs" / "quickstart", files())
+    monkeypatch.chdir(tmp_path)
+    run_blocks("report.md")
+    assert (run_dir / "report.html").exists()
+    printed = capsys.readouterr().out
+    assert "| sasrec-multimodal | **0.1675** (0.1595–0.1765)" in printed
+    assert "\\begin{tabular}{lrrrr}" in printed
+    assert "system,modalities,oracle,underfit,recall@20" in printed

@@ -1,0 +1,223 @@
+"""Recipes: what is read, what an override changes, and that every fault names its line, key, value and rule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from toolkit.errors import RecipeError
+from toolkit.recipe import Recipe, load
+from toolkit.recipe.errors import keys_at
+from toolkit.recipe.file import pairs, read
+from toolkit.runs import to_yaml
+
+SHIPPED = sorted((Path(__file__).parents[1] / "recipes").rglob("*.yaml"))
+
+BASE = """\
+data:
+  reader: demo
+  permission: {allowed: yes, reason: my own songs}
+encoders:
+  audio: {encoder: features, field: audio_features}
+models:
+  - type: sasrec
+    hidden_size: 32
+    modalities: [audio]
+baselines: [popularity, {name: item-knn, params: {shrink: 1.5}}]
+"""
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "r.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_values_arrive_and_defaults_fill_the_rest(tmp_path: Path) -> None:
+    recipe = load(write(tmp_path, BASE), parameters=True)
+    assert recipe.data.permission is not None and recipe.data.permission.allowed is True
+    assert recipe.models[0].hidden_size == 32 and recipe.models[0].heads == 2
+    assert recipe.evaluation.k == [20, 50, 500] and recipe.seed == 0
+
+
+def test_without_encoders_the_default_baselines_need_none(tmp_path: Path) -> None:
+    assert load(write(tmp_path, "data: {reader: demo}")).baselines == ["popularity", "item-knn"]
+    with_content = "data: {reader: demo}\nencoders: {a: {encoder: features, field: audio_features}}"
+    assert load(write(tmp_path, with_content)).baselines == ["popularity", "item-knn", "content-centroid"]
+
+
+@pytest.mark.parametrize(
+    ("override", "get", "value"),
+    [
+        ("models.0.hidden_size=64", lambda r: r.models[0].hidden_size, 64),
+        ("models.0.lr=1e-4", lambda r: r.models[0].lr, 1e-4),
+        ("evaluation.k=[50, 5]", lambda r: r.evaluation.k, [50, 5]),
+        ("models.1={type: bert4rec}", lambda r: [m.type for m in r.models], ["sasrec", "bert4rec"]),
+        ("models.1.type=bert4rec", lambda r: len(r.models), 2),
+        ("titles={encoder: tfidf, field: title}", lambda r: r.titles.encoder, "tfidf"),
+        ("data.permission=null", lambda r: r.data.permission, None),
+        ("data.permission=", lambda r: r.data.permission, None),
+        ("name=a=b", lambda r: r.name, "a=b"),
+    ],
+)
+def test_overrides(tmp_path: Path, override: str, get, value) -> None:  # type: ignore[no-untyped-def]
+    assert get(load(write(tmp_path, BASE), [override])) == value
+
+
+def test_later_overrides_win_and_lines_of_what_they_replace_are_forgotten(tmp_path: Path) -> None:
+    path = write(tmp_path, BASE)
+    assert load(path, ["seed=1", "seed=2"]).seed == 2
+    file = read(path, ["models.0={type: sasrec, hidden_size: 3}"])
+    assert file.place(("models", 0, "hidden_size")) == "--set models.0={type: sasrec, hidden_size: 3}"
+    assert file.place(("models",)) == f"{path}:6"
+
+
+def test_paths_start_at_the_recipe_and_overridden_ones_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, here = tmp_path / "recipes", tmp_path / "here"
+    folder.mkdir()
+    here.mkdir()
+    monkeypatch.chdir(here)
+    path = write(folder, "data: {path: ../lists.csv}")
+    assert load(path).data.path == tmp_path / "lists.csv"
+    assert load(path, ["data.path=../lists.csv"]).data.path == tmp_path / "lists.csv"
+    assert load(path, ["data.path=x.csv"]).data.path == here / "x.csv"
+
+
+FAULTS = [
+    ("    hidden_size: 32", "    hiden_size: 32", "8: models.0.hiden_size is no key: did you mean hidden_size?"),
+    ("    hidden_size: 32", "    hidden_size: many", "8: models.0.hidden_size='many' must be a valid integer"),
+    ("    hidden_size: 32", "    hidden_size: 1", "8: models.0.hidden_size=1 must be greater than or equal to 2"),
+    ("    hidden_size: 32", "    hidden_size: 33", "7: models.0: hidden_size=33 must be a multiple of heads=2"),
+    ("type: sasrec", "type: gru", "7: models.0.type='gru' must be 'sasrec' or 'bert4rec'"),
+    ("  - type: sasrec\n", "  - epochs: 2\n", "7: models.0.type is missing: nothing runs without it"),
+    ("modalities: [audio]", "modalities: [audoi]", "9: models.0.modalities.0='audoi' is no encoder of this recipe: did you mean audio?"),
+    ("modalities: [audio]", "titles: true", "9: models.0.titles=True needs an encoder of titles"),
+    ("modalities: [audio]", "select: ndcg@7", "9: models.0.select='ndcg@7' must be one of the evaluation's recall@20, "),
+    ("modalities: [audio]", "modalities: []\n    match: true", "10: models.0.match=True needs a modality to match"),
+    ("modalities: [audio]", "name: ../up", "7: models.0: the name '../up' must be of letters"),
+    ("encoder: features", "encoder: featurs", "5: encoders.audio.encoder='featurs' is no encoder: did you mean features?"),
+    ("reader: demo", "reader: dmeo", "2: data.reader='dmeo' is no reader: did you mean demo?"),
+    ("reader: demo", "reader: csv", "1: data.path is missing: reader 'csv' reads a file or folder"),
+    ("[popularity,", "[popularty,", "10: baselines.0='popularty' is no ranker: did you mean popularity?"),
+    ("[popularity,", "[popularity, popularity,", "10: baselines.1: a second system called popularity"),
+    ("[popularity,", "[3,", "10: baselines.0=3 must be a mapping of keys to values"),
+    ("my own songs}", "no}", "3: data.permission.reason='no' must have at least 3 characters"),
+    ("baselines:", "evaluation: {k: [5, 5]}\nbaselines:", "10: evaluation.k=[5, 5] names a length twice"),
+    ("baselines:", "evaluation: {reference: ease}\nbaselines:", "10: evaluation.reference='ease' is no system"),
+    ("baselines:", "fusion: {modalities: [a]}\nbaselines:", "10: fusion.modalities.0='a' is no encoder of this recipe"),
+    ("baselines:", "fusion: {reduce: pca}\nbaselines:", "10: fusion.reduce='pca' must match pattern"),
+    ("baselines:", "seed: 1.5\nbaselines:", "10: seed=1.5 must be a valid integer"),
+    ("baselines:", "data: {}\nbaselines:", "10: data is there twice: keep one of them"),
+    ("baselines:", "seed: !!python/name:os.system\nbaselines:", "10: tags (!…) are not allowed in a recipe"),
+    ("baselines:", "seed: !mine 3\nbaselines:", "10: tags (!…) are not allowed in a recipe"),
+    ("baselines:", "? [a]\n: 3\nbaselines:", "10: a key must be one plain word"),
+    ("baselines: [", "baselines: [[", "expected ',' or ']'"),
+    ("data:\n", "\tdata:\n", "1: found character '\\t' that cannot start any token"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), FAULTS, ids=[fault[2][:50] for fault in FAULTS])
+def test_a_fault_names_line_key_value_and_rule(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = write(tmp_path, BASE.replace(old, new, 1))
+    with pytest.raises(RecipeError) as caught:
+        load(path)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(f"{path}:") and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("encoder: features,", "encoder: tfidf, params: {dims: 3},", "5: encoders.audio.params.dims is no key: did you mean dim?"),
+        ("encoder: features,", "encoder: tfidf, params: {dim: -1},", "5: encoders.audio.params.dim=-1 must be greater than or equal to 0"),
+        ("{shrink: 1.5}", "{shrnk: 1.5}", "10: baselines.1.params.shrnk is no key: did you mean shrink?"),
+        ("reader: demo", "reader: demo\n  options: {trakcs: 300}", "3: data.options.trakcs is no key: did you mean tracks?"),
+        ("models:", "titles: {encoder: features, field: title}\nmodels:", "6: titles.encoder='features' reads features, titles are text"),
+    ],
+)
+def test_parameters_are_checked_against_their_plugin(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = write(tmp_path, BASE.replace(old, new, 1))
+    load(path)
+    with pytest.raises(RecipeError, match="is no key|must be|titles are text") as caught:
+        load(path, parameters=True)
+    assert str(caught.value).startswith(f"{path}:{message}")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("models.0.epcohs=5", "--set models.0.epcohs=5: models.0.epcohs is no key: did you mean epochs?"),
+        ("models.4.epochs=5", "--set models.4.epochs=5: '4' must be an index 0…1 of a list of 1"),
+        ("models.first.epochs=5", "--set models.first.epochs=5: 'first' must be an index"),
+        ("data.reader.x=5", "--set data.reader.x=5: 'x' lies inside the value 'demo', which has no keys"),
+        ("seed", "--set seed: must be key=value"),
+        ("=3", "--set =3: must be key=value"),
+        ("a..b=3", "--set a..b=3: must be key=value"),
+        ("seed=[1", "--set seed=[1:1: expected ',' or ']'"),
+        ("seed=!!python/name:os.system", "tags (!…) are not allowed"),
+    ],
+)
+def test_a_fault_of_an_override_names_the_override(tmp_path: Path, override: str, message: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load(write(tmp_path, BASE), [override])
+    assert message in str(caught.value) and str(caught.value).startswith("--set ")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "a recipe is a mapping of keys to values, this file holds nothing"),
+        (b"- 1\n", "this file holds a list"),
+        (b"name: x\n", "data is missing: nothing runs without it"),
+        (b"name: caf\xe9\n", ":1: byte 0xe9 is no UTF-8"),
+        (b"data: {reader: demo}\nname: \xff\n", ":2: byte 0xff is no UTF-8"),
+        (b"data: &a [*a]\n", "nested without end"),
+        (b"data: {reader: demo}\nmodels: []\nbaselines: []\n", "neither models nor baselines are given"),
+        (b"a: " + b"[" * 3000, "nested without end"),
+    ],
+)
+def test_files_that_are_no_recipe(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_bytes(content)
+    with pytest.raises(RecipeError) as caught:
+        load(path)
+    assert message in str(caught.value)
+
+
+def test_aliases_that_stand_for_billions_of_values_are_refused_at_once(tmp_path: Path) -> None:
+    levels = [f"l{i}: &l{i} [{', '.join([f'*l{i - 1}'] * 10)}]" for i in range(1, 12)]
+    with pytest.raises(RecipeError, match="more than 100,000 values"):
+        load(write(tmp_path, "\n".join(["l0: &l0 [x]", *levels])))
+
+
+def test_a_missing_recipe_and_a_folder_say_so(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"none\.yaml does not exist: give the path of a recipe"):
+        load(tmp_path / "none.yaml")
+    with pytest.raises(RecipeError, match="cannot be read: Is a directory"):
+        load(tmp_path)
+
+
+def test_the_resolved_recipe_reads_back_as_itself(tmp_path: Path) -> None:
+    recipe = load(write(tmp_path, BASE), ["models.0.lr=3e-5", "name='null'", "data.options={tracks: 300}"])
+    (tmp_path / "resolved.yaml").write_bytes(to_yaml(recipe.model_dump(mode="json")))
+    assert load(tmp_path / "resolved.yaml") == recipe
+
+
+def test_keys_are_found_through_lists_dictionaries_and_unions() -> None:
+    assert "epochs" in keys_at(Recipe, ("models", 0))
+    assert keys_at(Recipe, ("encoders", "anything")) == ["encoder", "field", "source", "params"]
+    assert keys_at(Recipe, ("baselines", 2)) == ["name", "params"]
+    assert keys_at(Recipe, ("data", "permission")) == ["allowed", "reason"]
+    assert keys_at(Recipe, ("name",)) == []
+
+
+def test_pairs_read_values_as_yaml_and_lead_inside() -> None:
+    assert pairs(["a=1", "b.c=[x, 2]", "b.d=tab"], "--option") == {"a": 1, "b": {"c": ["x", 2], "d": "tab"}}
+    with pytest.raises(RecipeError, match=r"--option a: must be key=value"):
+        pairs(["a"], "--option")
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=[path.stem for path in SHIPPED])
+def test_the_recipes_of_the_project_are_valid(path: Path) -> None:
+    assert load(path, parameters=True).name

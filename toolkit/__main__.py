@@ -1,0 +1,5 @@
+"""`python -m toolkit` is `segue`."""
+
+from toolkit.cli import main
+
+main()

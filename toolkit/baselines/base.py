@@ -1,0 +1,101 @@
+"""What every baseline shares: checked parameters, and a fitted state that is nothing but named arrays."""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from toolkit.errors import InputError, RunDirectoryError, SegueError
+from toolkit.plugins import suggest
+from toolkit.ranker import Ranker, TrainingData
+
+State = dict[str, np.ndarray]
+"""Fitted arrays by name; what is saved and all that scoring may read."""
+
+
+class BaselineParams(BaseModel):
+    """Parameters of a baseline in a recipe; each baseline extends it with defaults."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Baseline(Ranker):
+    """A ranker whose whole fitted state is a dictionary of arrays.
+
+    Subclasses name a `Params` model and write `learn` and `scorer`; the
+    constructor takes the fields of `Params` as keywords.
+    needs_modalities: whether `fit` refuses training data without modalities.
+    """
+
+    Params: ClassVar[type[BaselineParams]] = BaselineParams
+    needs_modalities: ClassVar[bool] = False
+
+    def __init__(self, **params: Any) -> None:
+        self.params: Any = _checked(self.name, self.Params, params)
+        self._state: State | None = None
+        self._n_items = 0
+
+    @abstractmethod
+    def learn(self, data: TrainingData) -> State:
+        """The fitted arrays, from the training playlists alone."""
+
+    def fit(self, data: TrainingData) -> Self:
+        self._state = {name: np.ascontiguousarray(array) for name, array in self.learn(data).items()}
+        self._n_items = data.n_items
+        return self
+
+    @property
+    def n_items(self) -> int:
+        return self._n_items
+
+    @property
+    def state(self) -> State:
+        """The fitted arrays. Raises `SegueError` before `fit` or `load`."""
+        if self._state is None:
+            raise SegueError(f"{self.name} is not fitted: call fit or load first")
+        return self._state
+
+    def save(self, directory: Path) -> None:
+        from safetensors.numpy import save_file
+
+        state = self.state
+        directory.mkdir(parents=True, exist_ok=True)
+        save_file(state, str(directory / "ranker.safetensors"))
+        about = {"ranker": self.name, "n_items": self._n_items, "params": self.params.model_dump(mode="json")}
+        (directory / "ranker.json").write_text(json.dumps(about, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """A saved baseline. Raises `RunDirectoryError` where files are missing, damaged or another ranker's."""
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        try:
+            about = json.loads((directory / "ranker.json").read_text())
+            if about["ranker"] != cls.name:
+                raise RunDirectoryError(f"{directory} holds a {about['ranker']!r} ranker, not {cls.name!r}: load it with its own class")
+            ranker = cls(**about["params"])
+            ranker._state = load_file(str(directory / "ranker.safetensors"))
+            ranker._n_items = int(about["n_items"])
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            raise RunDirectoryError(f"{directory} holds no readable {cls.name} ranker ({error}): fit and save it again") from None
+        return ranker
+
+
+def _checked(name: str, model: type[BaselineParams], params: dict[str, Any]) -> BaselineParams:
+    """`params` through their model; the first fault becomes a one-line `InputError`."""
+    try:
+        return model(**params)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            known = list(model.model_fields)
+            cure = suggest(key, known) if known else "it takes none"
+            raise InputError(f"{name} has no parameter {key!r}: {cure}") from None
+        raise InputError(f"{name}: {key}={first['input']!r} is wrong: {first['msg']}") from None

@@ -1,0 +1,83 @@
+"""Content centroid: tracks whose content is near the seeds' mean content; ranks unplayed tracks too."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+from pydantic import Field
+
+from toolkit.baselines.base import Baseline, BaselineParams, State
+from toolkit.corpus.queries import Queries
+from toolkit.errors import InputError
+from toolkit.modality import Modality
+from toolkit.plugins import suggest
+from toolkit.ranker import Scorer, TrainingData
+
+
+class ContentCentroidParams(BaselineParams):
+    modalities: list[str] | None = Field(None, min_length=1, description="default: all there are")
+
+
+class ContentCentroid(Baseline):
+    """Score of a track: cosine between it and the mean of the seeds' unit vectors, averaged over modalities.
+
+    A modality counts where both the track and a seed have it; seeds without it
+    are left out of its mean. A track without any modality cannot be ranked
+    (-inf); one that shares no modality with the seeds scores 0.
+    """
+
+    name = "content-centroid"
+    Params = ContentCentroidParams
+    needs_modalities = True
+
+    def learn(self, data: TrainingData) -> State:
+        chosen = self._chosen(data.modalities)
+        state: State = {}
+        for number, modality in enumerate(chosen):
+            state[f"vectors.{number}"], state[f"present.{number}"] = _unit_vectors(modality)
+        return state
+
+    def _chosen(self, modalities: dict[str, Modality]) -> list[Modality]:
+        if not modalities:
+            raise InputError(
+                "content-centroid needs a modality and there is none: name encoders in the recipe, or leave it out of baselines"
+            )
+        names = sorted(modalities) if self.params.modalities is None else self.params.modalities
+        for name in names:
+            if name not in modalities:
+                raise InputError(f"content-centroid: {name!r} is no modality here: {suggest(name, list(modalities))}")
+        return [modalities[name] for name in names]
+
+    def scorer(self, queries: Queries) -> Scorer:
+        seeds = queries.matrix(self.n_items)
+        numbers = range(len(self.state) // 2)
+        vectors = [self.state[f"vectors.{number}"] for number in numbers]
+        present = np.stack([self.state[f"present.{number}"] for number in numbers]).astype(np.float32)  # (M, V + 1)
+        centroids = [_unit(seeds @ matrix) for matrix in vectors]
+        asked = _any_seed(seeds, present)  # (B, M)
+
+        def score(items: np.ndarray) -> np.ndarray:
+            total = sum((centroid @ matrix[items].T for centroid, matrix in zip(centroids, vectors, strict=True)), start=np.float32(0))
+            shared = asked @ present[:, items]
+            mean = np.asarray(total, np.float32) / np.maximum(shared, 1.0)
+            mean[:, ~present[:, items].any(axis=0)] = -np.inf
+            return mean
+
+        return score
+
+
+def _unit_vectors(modality: Modality) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of length one, float32 [V + 1, d], zero where the modality is missing; and who has it, bool [V + 1]."""
+    present = np.array(modality.present, dtype=bool)
+    present[0] = False
+    return _unit(np.where(present[:, None], modality.matrix, 0).astype(np.float32)), present
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.where(lengths > 0, lengths, 1), np.float32)
+
+
+def _any_seed(seeds: sp.csr_matrix, present: np.ndarray) -> np.ndarray:
+    """Whether any seed of a query has a modality: float32 [B, M] of zeros and ones."""
+    return np.asarray(seeds @ present.T > 0, np.float32)

@@ -1,0 +1,114 @@
+"""EASE: the closed-form linear item model.
+
+Steck 2019, "Embarrassingly shallow autoencoders for sparse data", equation 8;
+λ = 200 is its setting for the Million Song Dataset (section 4).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+from pydantic import Field
+
+from toolkit.baselines.base import Baseline, BaselineParams, State
+from toolkit.baselines.sparse import by_item, packed, unpacked
+from toolkit.corpus.queries import Queries
+from toolkit.errors import InputError
+from toolkit.ranker import Scorer, TrainingData
+
+BLOCK_ENTRIES = 8_000_000
+
+
+class EaseParams(BaselineParams):
+    regularisation: float = Field(200.0, gt=0, description="λ of the ridge regression")
+    max_size: int = Field(
+        12_000, ge=1, description="largest matrix that is inverted; 12,000 is 1.2 GB in double precision, three times over"
+    )
+
+
+class Ease(Baseline):
+    """Score of track j: the sum over seeds i of B[i, j], with B = I - P / diag(P) and P = (XᵀX + λI)⁻¹.
+
+    X holds the training playlists. With fewer playlists than played tracks, P is
+    kept in its dual form (I - Xᵀ(XXᵀ + λI)⁻¹X) / λ and B is never formed.
+    Tracks without a training placement score 0.
+    """
+
+    name = "ease"
+    Params = EaseParams
+
+    def learn(self, data: TrainingData) -> State:
+        plays = data.train.matrix().astype(np.float64)
+        played = np.flatnonzero(np.diff(plays.tocsc().indptr))
+        size = min(plays.shape[0], len(played))
+        if size > self.params.max_size:
+            raise InputError(
+                f"ease would invert a matrix of {size:,} rows ({plays.shape[0]:,} playlists, {len(played):,} played tracks),"
+                f" more than max_size={self.params.max_size:,}: raise max_size, or filter by min_track_plays"
+            )
+        dual = plays.shape[0] < len(played)
+        return _dual(plays, self.params.regularisation) if dual else _primal(plays, played, self.params.regularisation)
+
+    def scorer(self, queries: Queries) -> Scorer:
+        seeds = queries.matrix(self.n_items)
+        return _dual_scorer(self.state, seeds) if "kernel" in self.state else _primal_scorer(self.state, seeds)
+
+
+def _dual(plays: sp.csr_matrix, regularisation: float) -> State:
+    """The inverse kernel K = (XXᵀ + λI)⁻¹ float32 [P, P], and what P's diagonal leaves: 1 - xⱼᵀ K xⱼ, [V + 1]."""
+    kernel = _inverse((plays @ plays.T).toarray(), regularisation)
+    rows = by_item(plays)
+    rest = np.ones(plays.shape[1])
+    step = max(1, BLOCK_ENTRIES // len(kernel))
+    for start in range(0, plays.shape[1], step):
+        part = rows[start : start + step]
+        rest[start : start + step] -= np.asarray(part.multiply(part @ kernel).sum(axis=1)).ravel()
+    return {"kernel": kernel.astype(np.float32), "rest": rest.astype(np.float32)} | packed(rows.astype(np.float32), "plays")
+
+
+def _dual_scorer(state: State, seeds: sp.csr_matrix) -> Scorer:
+    """B[i, j] = (xᵢᵀ K xⱼ - [i = j] xⱼᵀ K xⱼ) / (1 - xⱼᵀ K xⱼ), for the diagonal is then zero."""
+    plays, rest = unpacked(state, "plays"), state["rest"]
+    weights = (seeds @ plays).toarray() @ state["kernel"]  # (B, P)
+    own = seeds.tocsc()
+
+    def score(items: np.ndarray) -> np.ndarray:
+        joint = (plays[items] @ weights.T).T  # (B, n)
+        itself = own[:, items].multiply(1.0 - rest[items][None, :])
+        return np.asarray((joint - itself) / rest[items][None, :], np.float32)
+
+    return score
+
+
+def _primal(plays: sp.csr_matrix, played: np.ndarray, regularisation: float) -> State:
+    """B over the played tracks alone, float32 [m, m], and each track's row in it, -1 for none."""
+    columns = plays.tocsc()[:, played]
+    weights = _inverse((columns.T @ columns).toarray(), regularisation)
+    weights /= -np.diag(weights).copy()[None, :]
+    np.fill_diagonal(weights, 0.0)
+    place = np.full(plays.shape[1], -1, np.int64)
+    place[played] = np.arange(len(played))
+    return {"weights": weights.astype(np.float32), "place": place, "played": played.astype(np.int64)}
+
+
+def _primal_scorer(state: State, seeds: sp.csr_matrix) -> Scorer:
+    shown = seeds.tocsc()[:, state["played"]].tocsr()
+    weights, place = state["weights"], state["place"]
+
+    def score(items: np.ndarray) -> np.ndarray:
+        rows = place[items]
+        scores = np.zeros((shown.shape[0], len(items)), np.float32)
+        scores[:, rows >= 0] = shown @ weights[:, rows[rows >= 0]]
+        return scores
+
+    return score
+
+
+def _inverse(gram: np.ndarray, regularisation: float) -> np.ndarray:
+    """(gram + λI)⁻¹ in double precision; overwrites `gram`."""
+    from scipy.linalg import cholesky
+    from scipy.linalg.lapack import dpotri
+
+    gram[np.diag_indices_from(gram)] += regularisation
+    lower, _ = dpotri(cholesky(gram, lower=True, overwrite_a=True, check_finite=False), lower=1, overwrite_c=1)
+    return np.asarray(lower + np.tril(lower, -1).T)

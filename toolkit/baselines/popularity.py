@@ -1,0 +1,23 @@
+"""Popularity: the tracks that most training playlists hold, whatever the seeds are."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from toolkit.baselines.base import Baseline, State
+from toolkit.corpus.queries import Queries
+from toolkit.ranker import Scorer, TrainingData
+
+
+class Popularity(Baseline):
+    """Score of a track: the number of training playlists with it."""
+
+    name = "popularity"
+
+    def learn(self, data: TrainingData) -> State:
+        playlists = np.asarray(data.train.matrix().sum(axis=0, dtype=np.float64)).ravel()
+        return {"playlists": playlists.astype(np.float32)}
+
+    def scorer(self, queries: Queries) -> Scorer:
+        playlists = self.state["playlists"]
+        return lambda items: np.broadcast_to(playlists[items], (len(queries), len(items)))

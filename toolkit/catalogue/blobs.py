@@ -1,0 +1,113 @@
+"""Covers and audio by content: a blob's key is its SHA-256, its place two folders deep."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, overload
+
+from toolkit.errors import InputError, SegueError
+
+_KEY = re.compile(r"[0-9a-f]{64}")
+_CHUNK = 1 << 20
+
+
+class BlobStore:
+    """Immutable files under `root`, named by their content.
+
+    A blob is written beside its place and renamed into it: a kill or a full
+    disk leaves no partial one.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+
+    def path(self, key: str) -> Path:
+        """Where the blob is or would be. Raises `InputError` for anything but 64 hex digits."""
+        if not _KEY.fullmatch(key):
+            raise InputError(f"blob key {key!r} must be the 64 hex digits of a SHA-256")
+        return self.root / key[:2] / key[2:4] / key
+
+    def __contains__(self, key: str) -> bool:
+        return self.path(key).is_file()
+
+    def get(self, key: str) -> bytes:
+        """The content. Raises `InputError` where there is none."""
+        try:
+            return self.path(key).read_bytes()
+        except FileNotFoundError:
+            raise InputError(f"no blob {key} under {self.root}") from None
+
+    def put(self, data: bytes) -> str:
+        """Store the content and return its key; what is there already is not written again."""
+        key = hashlib.sha256(data).hexdigest()
+        if key not in self:
+            self._write(key, [data])
+        return key
+
+    def put_file(self, path: Path) -> str:
+        """Store a file's content without holding it in memory.
+
+        Raises `InputError` for a file that is missing or not readable.
+        """
+        try:
+            with path.open("rb") as file:
+                key = hashlib.file_digest(file, "sha256").hexdigest()
+                if key not in self:
+                    file.seek(0)
+                    self._write(key, _chunks(file))
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+        return key
+
+    def _write(self, key: str, chunks: Iterable[bytes]) -> None:
+        place = self.path(key)
+        temporary = ""
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=place.parent, prefix=".", delete=False) as file:
+                temporary = file.name
+                for chunk in chunks:
+                    file.write(chunk)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, place)
+        except BaseException as error:
+            if temporary:
+                Path(temporary).unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise SegueError(f"blob {key[:12]}… of {self.root} cannot be written: {error.strerror or error}") from None
+            raise
+
+
+def _chunks(file: IO[bytes]) -> Iterator[bytes]:
+    while chunk := file.read(_CHUNK):
+        yield chunk
+
+
+class BlobValues(Sequence[bytes]):
+    """Contents of many blobs, read one at a time when asked for: tens of thousands of covers never in memory at once."""
+
+    def __init__(self, store: BlobStore, keys: Sequence[str]) -> None:
+        self.store = store
+        self.keys = keys
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @overload
+    def __getitem__(self, index: int) -> bytes: ...
+    @overload
+    def __getitem__(self, index: slice) -> BlobValues: ...
+    def __getitem__(self, index: int | slice) -> bytes | BlobValues:
+        if isinstance(index, slice):
+            return BlobValues(self.store, self.keys[index])
+        return self.store.get(self.keys[index])
+
+    def paths(self) -> list[Path]:
+        """Files of the blobs, for what reads by name."""
+        return [self.store.path(key) for key in self.keys]

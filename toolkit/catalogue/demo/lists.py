@@ -1,0 +1,110 @@
+"""Playlists: a taste or a mix of two, a slow walk along the style axis, and tracks drawn without replacement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from toolkit.catalogue.demo.params import DemoParams
+from toolkit.catalogue.demo.streams import Streams
+from toolkit.catalogue.demo.world import World
+
+STATIONS = 25
+"""Points of the style axis a playlist can be at."""
+
+WIDTH = 0.12
+"""How far from its station, in units of the style axis, a playlist still picks tracks."""
+
+SHORTEST, LONGEST = 10, 45
+
+
+@dataclass(frozen=True)
+class Lists:
+    """The playlists' latents and the playlists: P lists over V tracks.
+
+    mix [P, K]: rows sum to 1. start, stop [P]: stations, the first and the last track's.
+    split [P]: train, valid or test. tracks: P arrays of distinct track indices.
+    """
+
+    mix: np.ndarray
+    start: np.ndarray
+    stop: np.ndarray
+    split: np.ndarray
+    tracks: list[np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.tracks)
+
+
+def draw_lists(params: DemoParams, world: World, streams: Streams) -> Lists:
+    """Draw the playlists of `params` over `world`."""
+    n = params.playlists
+    mix = _mixes(n, params.tastes, streams.of("mixes"))
+    start, stop = _paths(n, streams.of("paths"))
+    split = _splits(n, streams.of("splits"))
+    longest = min(LONGEST, params.tracks // 10)
+    lengths = np.clip(streams.of("lengths").gamma(4.0, 5.5, n).astype(int), SHORTEST, longest)
+    rng = streams.of("placements")
+    tracks = []
+    for p in range(n):
+        path = stations(start[p], stop[p], lengths[p])
+        tracks.append(_placements(propensities(world, mix[p], path, new=split[p] != "train", off_taste=params.off_taste), rng))
+    return Lists(mix, start, stop, split, tracks)
+
+
+def stations(start: int, stop: int, length: int) -> np.ndarray:
+    """The station of each position: int [length], from `start` to `stop` in even steps."""
+    return np.rint(np.linspace(start, stop, length)).astype(int)
+
+
+def propensities(world: World, mix: np.ndarray, path: np.ndarray, *, new: bool, off_taste: float) -> np.ndarray:
+    """Chance of every track at every position were nothing drawn yet: float64 [T, V], rows sum to 1.
+
+    With chance `off_taste` a track is drawn by popularity alone; else by
+    popularity x affinity of tastes x nearness to the station. `new`: whether
+    new releases are out yet.
+    """
+    popularity = world.popularity * (1 - world.new * (not new))
+    places, where = np.unique(path, return_inverse=True)
+    near = np.exp(-0.5 * ((world.style - places[:, None] / (STATIONS - 1)) / WIDTH) ** 2)
+    liked = popularity * (world.taste @ mix) * near
+    chance = (1 - off_taste) * liked / liked.sum(axis=1, keepdims=True) + off_taste * popularity / popularity.sum()
+    return chance[where]
+
+
+def _placements(chance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One track a position, never the same twice."""
+    drawn = np.empty(len(chance), dtype=np.int64)
+    for position, (row, u) in enumerate(zip(chance, rng.random(len(chance)), strict=True)):
+        row[drawn[:position]] = 0.0
+        edges = np.cumsum(row)
+        drawn[position] = np.searchsorted(edges, u * edges[-1], side="right")
+    return drawn
+
+
+def _mixes(n: int, k: int, rng: np.random.Generator) -> np.ndarray:
+    """One taste, or for a third of the playlists two."""
+    main = rng.integers(0, k, n)
+    second = (main + rng.integers(1, k, n)) % k
+    weight = np.where(rng.random(n) < 0.35, rng.uniform(0.25, 0.5, n), 0.0)
+    mix = np.zeros((n, k))
+    mix[np.arange(n), main] = 1 - weight
+    mix[np.arange(n), second] += weight
+    return mix
+
+
+def _paths(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Start anywhere and walk a third to the whole of the way to the farther end."""
+    start = rng.integers(0, STATIONS, n)
+    farther = np.where(start < STATIONS // 2, STATIONS - 1, 0)
+    return start, np.rint(start + (farther - start) * rng.uniform(0.3, 1.0, n)).astype(int)
+
+
+def _splits(n: int, rng: np.random.Generator) -> np.ndarray:
+    """80 % train, 10 % valid, 10 % test."""
+    label = np.full(n, "train", dtype=object)
+    order = rng.permutation(n)
+    label[order[: n // 10]] = "test"
+    label[order[n // 10 : 2 * (n // 10)]] = "valid"
+    return label

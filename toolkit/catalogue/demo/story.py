@@ -1,0 +1,91 @@
+"""The whole story of a demo catalogue, and what it says about every track's chance to come next."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+
+import numpy as np
+
+from toolkit.catalogue.demo.lists import Lists, draw_lists, propensities, stations
+from toolkit.catalogue.demo.params import DemoParams
+from toolkit.catalogue.demo.streams import Streams
+from toolkit.catalogue.demo.world import World, draw_world
+from toolkit.errors import InputError
+
+SAMPLES = 2048
+"""Continuations simulated for one playlist's inclusion probabilities."""
+
+
+class Story:
+    """World and playlists of `params`; the same parameters always tell the same story."""
+
+    def __init__(self, params: DemoParams | None = None) -> None:
+        self.params = params if params is not None else DemoParams()
+        self.streams = Streams(self.params.seed)
+        self.world: World = draw_world(self.params, self.streams)
+        self.lists: Lists = draw_lists(self.params, self.world, self.streams)
+
+    @cached_property
+    def digest(self) -> str:
+        """Fingerprint of the placements: differs where another version of the story, or of NumPy, draws others."""
+        return hashlib.blake2b(np.concatenate(self.lists.tracks).astype("<i4").tobytes(), digest_size=16).hexdigest()
+
+    def track_id(self, track: int) -> str:
+        return f"demo:track:{track}"
+
+    def playlist_id(self, playlist: int) -> str:
+        return f"demo:playlist:{playlist}"
+
+    def chances(self, playlist: int) -> np.ndarray:
+        """True chance of every track at every position were nothing drawn yet: float64 [T, V]."""
+        lists = self.lists
+        path = stations(lists.start[playlist], lists.stop[playlist], len(lists.tracks[playlist]))
+        new = lists.split[playlist] != "train"
+        return propensities(self.world, lists.mix[playlist], path, new=new, off_taste=self.params.off_taste)
+
+    def inclusion(self, playlist: int, shown: int, *, samples: int = SAMPLES) -> np.ndarray:
+        """Chance of every track to be among those after the first `shown`: float64 [V].
+
+        Given the playlist's true taste mix, walk and length, and its first
+        `shown` tracks (themselves at 0); the sum is the number of tracks hidden.
+        `inclusion` of this module is the estimate. Raises `InputError`.
+        """
+        tracks = self.lists.tracks[playlist]
+        if not 0 <= shown <= len(tracks):
+            raise InputError(f"shown={shown} must lie in 0…{len(tracks)}, the length of playlist {playlist}")
+        chance = self.chances(playlist)[shown:]
+        chance[:, tracks[:shown]] = 0.0
+        return inclusion(chance, samples=samples, rng=self.streams.of("bound", playlist, shown))
+
+
+def inclusion(chance: np.ndarray, *, samples: int, rng: np.random.Generator) -> np.ndarray:
+    """Chance of each track to be drawn at all: float64 [V], from weights by position [T, V].
+
+    Sequential draws without replacement under weights that change from one
+    position to the next have no closed form. So `samples` continuations are
+    simulated, and every one contributes not its draws but, at each position,
+    each track's chance given what it has drawn before (Rao-Blackwell: Casella
+    and Robert 1996, Biometrika 83(1)). The estimate is unbiased, exact for the
+    first position, and sums to T.
+    """
+    drawn = np.zeros((samples, len(chance)), dtype=np.int64)
+    total = np.zeros(chance.shape[1])
+    for position, weight in enumerate(chance):
+        taken = drawn[:, :position]
+        share = 1 / (samples * (weight.sum() - weight[taken].sum(axis=1)))
+        total += weight * share.sum()
+        total -= np.bincount(taken.ravel(), (weight[taken] * share[:, None]).ravel(), minlength=len(total))
+        drawn[:, position] = _draw(weight, taken, rng)
+    return total
+
+
+def _draw(weight: np.ndarray, taken: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One track a sample by `weight`, drawn again wherever it is `taken`."""
+    edges = np.cumsum(weight)
+    pick = np.zeros(len(taken), dtype=np.int64)
+    pending = np.arange(len(taken))
+    while len(pending):
+        pick[pending] = np.searchsorted(edges, rng.random(len(pending)) * edges[-1], side="right")
+        pending = pending[(taken[pending] == pick[pending, None]).any(axis=1)]
+    return pick

@@ -1,0 +1,49 @@
+"""One random stream for every thing drawn, so that drawing one more thing moves no other."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from toolkit.compute import derived_seed
+from toolkit.errors import SegueError
+
+USED = (
+    "artists",
+    "discographies",
+    "tracks",
+    "popularity",
+    "new-releases",
+    "splits",
+    "lengths",
+    "mixes",
+    "paths",
+    "placements",
+    "bound",
+    "artist-names",
+    "album-names",
+    "track-titles",
+    "playlist-titles",
+    "durations",
+    "missing",
+    "audio_features",
+    "lyrics",
+    "biography",
+    "cover",
+)
+
+RESERVED = ("audio", "tags", "links", "plays", "signal-free")
+"""Held for what is drawn later: 16 s of sound a track, tags, linked entities and
+their triples, play counts by user, and a modality that says nothing."""
+
+
+class Streams:
+    """Random generators by name, and by name and index for what is drawn on demand."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def of(self, name: str, *index: int | str) -> np.random.Generator:
+        """A new generator at the start of stream `name` (of entity `index`)."""
+        if name not in USED and name not in RESERVED:
+            raise SegueError(f"stream {name!r} must be one of {', '.join(USED + RESERVED)}")
+        return np.random.default_rng(derived_seed(self.seed, "demo", name, *index))

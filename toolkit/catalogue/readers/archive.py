@@ -1,0 +1,121 @@
+"""Versions of public playlists from the playlist archive: `playlists*.jsonl.gz` beside `tracks.csv.gz`.
+
+A list is one day's version of a playlist: its group is the playlist. Names and
+audio features originate from Spotify's Web API, whose policy forbids training,
+whoever copied them: every field says `train_allowed=False`. The archive's
+lists are under the MIT licence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from toolkit.catalogue.readers.base import Reader
+from toolkit.catalogue.readers.files import existing, opened, some
+from toolkit.catalogue.readers.tables import DelimitedFile
+from toolkit.catalogue.readers.tracks import TrackColumns, TrackParser, feature_vector
+from toolkit.catalogue.records import Field, PlaylistRecord, Record, TrackRecord
+from toolkit.errors import InputError
+
+AUDIO_FEATURES = [
+    "danceability",
+    "energy",
+    "key",
+    "loudness",
+    "mode",
+    "speechiness",
+    "acousticness",
+    "instrumentalness",
+    "liveness",
+    "valence",
+    "tempo",
+]
+MATCH_SCORES = {"id": 1.0, "title+artist": 0.8}
+"""Features matched by title and artist may be another release's; only the order of the scores matters."""
+
+
+class _List(msgspec.Struct):
+    list_id: int
+    playlist_id: str
+    date: str
+    tracks: list[str]
+    name: str | None = None
+    description: str | None = None
+    split: str | None = None
+
+
+_LIST = msgspec.json.Decoder(_List)
+
+
+class ArchiveReader(Reader):
+    """Tracks first, then their audio features where these are a file of their own, then the lists."""
+
+    name = "archive"
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        return (path / "tracks.csv.gz").is_file() and any(path.glob("playlists*.jsonl.gz"))
+
+    def read(self) -> Iterator[Record]:
+        return some(self._read(), self.path)
+
+    def _read(self) -> Iterator[Record]:
+        lists = sorted(existing(self.path).glob("playlists*.jsonl.gz"))
+        if len(lists) != 1:
+            raise InputError(f"{self.path} must have one playlists*.jsonl.gz, not {len(lists)}")
+        yield from self._tracks(self.path / "tracks.csv.gz")
+        features = self.path / "audio_features.csv.gz"
+        if features.is_file():
+            yield from self._features(features)
+        yield from self._lists(lists[0])
+
+    def _tracks(self, path: Path) -> Iterator[TrackRecord]:
+        table = DelimitedFile(path, self.bad)
+        columns = TrackColumns(artist="artists", duration="duration_s", artist_id="artist_ids" if "artist_ids" in table.header else None)
+        columns.check(table.header, path)
+        parser = TrackParser(columns, path.parent, scheme="spotify", kind="track", source="spotify", train_allowed=False, bad=self.bad)
+        for line, row in table.rows():
+            cells, where = table.mapping(row), table.where(line)
+            record = parser.record(cells, where)
+            if record is None:
+                continue
+            record.fields.update(self._audio(cells, where))
+            if genres := cells.get("artist_genres"):
+                record.fields["genres"] = Field(genres.replace("|", ", ").replace("-", " "), self.name, train_allowed=False)
+            yield record
+
+    def _features(self, path: Path) -> Iterator[TrackRecord]:
+        table = DelimitedFile(path, self.bad)
+        track = table.needed("track", "track_id")
+        for line, row in table.rows():
+            fields = self._audio(table.mapping(row), table.where(line))
+            if fields:
+                yield TrackRecord(f"spotify:track:{row[track]}", fields=fields)
+
+    def _audio(self, cells: Mapping[str, str], where: str) -> dict[str, Field]:
+        """The 11 audio features; their source is `spotify/` and the copy they were found in, all of one scale."""
+        vector = feature_vector(cells, AUDIO_FEATURES, where, self.bad)
+        if vector is None:
+            return {}
+        source = f"spotify/{cells['source']}" if cells.get("source") else "spotify"
+        return {"audio_features": Field(vector, source, match_score=MATCH_SCORES.get(cells.get("match", "")), train_allowed=False)}
+
+    def _lists(self, path: Path) -> Iterator[PlaylistRecord]:
+        with opened(path) as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    entry = _LIST.decode(line)
+                except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                    self.bad(f"{path}, line {number}", str(error))
+                    continue
+                yield PlaylistRecord(
+                    f"{entry.playlist_id}@{entry.date}",
+                    [f"spotify:track:{track}" for track in entry.tracks],
+                    entry.name or None,
+                    entry.description or None,
+                    entry.playlist_id,
+                    entry.split,
+                )

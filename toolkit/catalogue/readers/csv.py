@@ -1,0 +1,131 @@
+"""CSV and TSV, one placement a row; gzipped or not.
+
+    reader: csv
+    path: playlists.csv.gz
+    options:
+      playlist: playlist_id
+      position: pos
+      tracks: {file: tracks.csv.gz, duration: duration_sec, features: [energy, tempo]}
+
+Rows of a playlist may stand anywhere in the file; `sorted: true` says they
+stand together and saves the temporary file.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import Field as Option
+
+from toolkit.catalogue.readers.base import Reader
+from toolkit.catalogue.readers.files import has_ending, some
+from toolkit.catalogue.readers.ids import qualified
+from toolkit.catalogue.readers.sorting import Placement, PlaylistSpool, adjacent
+from toolkit.catalogue.readers.tables import DelimitedFile
+from toolkit.catalogue.readers.tracks import TrackColumns, TrackParser, TrackTable
+from toolkit.catalogue.records import Record, TrackRecord
+
+
+class CsvParams(TrackColumns):
+    """Columns of the playlist file; `title` and the like are the track's, `playlist_title` the playlist's."""
+
+    playlist: str = "playlist_id"
+    position: str | None = Option(None, description="default: `position` or `pos` where there is one, else the order of the rows")
+    playlist_title: str | None = None
+    description: str | None = None
+    group: str | None = None
+    split: str | None = None
+    delimiter: str | None = Option(None, min_length=1, max_length=1)
+    sorted: bool = False
+    tracks: TrackTable | None = None
+    scheme: str = Option("local", pattern=r"^[A-Za-z][\w+.-]+$", description="put before ids that have none")
+    source: str = "csv"
+    train_allowed: bool | None = None
+
+
+class CsvReader(Reader):
+    """Placements from one table, tracks from the same or a second one."""
+
+    name = "csv"
+    Params = CsvParams
+    params: CsvParams
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        return has_ending(path, ".csv", ".tsv")
+
+    def read(self) -> Iterator[Record]:
+        return some(self._read(), self.path)
+
+    def _read(self) -> Iterator[Record]:
+        table = DelimitedFile(self.path, self.bad, delimiter=self.params.delimiter)
+        self.params.check(table.header, self.path)
+        if self.params.tracks is not None:
+            yield from self._track_table(self.params.tracks)
+        if self.params.describes(table.header):
+            yield from self._described(table)
+        if self.params.sorted:
+            yield from adjacent(self._placements(table))
+            return
+        with PlaylistSpool() as spool:
+            for placement in self._placements(table):
+                spool.add(placement)
+            yield from spool.playlists()
+
+    def _parser(self, columns: TrackColumns, folder: Path) -> TrackParser:
+        params = self.params
+        return TrackParser(columns, folder, scheme=params.scheme, source=params.source, train_allowed=params.train_allowed, bad=self.bad)
+
+    def _track_table(self, columns: TrackTable) -> Iterator[TrackRecord]:
+        table = DelimitedFile(self.path.parent / columns.file, self.bad, delimiter=self.params.delimiter)
+        table.needed("tracks.track", columns.track)
+        columns.check(table.header, table.path)
+        parser = self._parser(columns, table.path.parent)
+        for line, row in table.rows():
+            if (record := parser.record(table.mapping(row), table.where(line))) is not None:
+                yield record
+
+    def _described(self, table: DelimitedFile) -> Iterator[TrackRecord]:
+        """Tracks of the playlist file, each at its first row."""
+        identifier = table.needed("track", self.params.track)
+        parser, seen = self._parser(self.params, table.path.parent), {""}
+        for line, row in DelimitedFile(self.path, _silent, delimiter=self.params.delimiter).rows():
+            if row[identifier] not in seen:
+                seen.add(row[identifier])
+                if (record := parser.record(table.mapping(row), table.where(line))) is not None:
+                    yield record
+
+    def _placements(self, table: DelimitedFile) -> Iterator[Placement]:
+        params = self.params
+        playlist, track = table.needed("playlist", params.playlist), table.needed("track", params.track)
+        position = table.column("position", params.position, "position" if "position" in table.header else "pos")
+        about = [
+            table.column("playlist_title", params.playlist_title, "playlist_title"),
+            table.column("description", params.description, "description"),
+            table.column("group", params.group, "group"),
+            table.column("split", params.split, "split"),
+        ]
+        for line, row in table.rows():
+            if not row[playlist].strip() or not row[track].strip():
+                self.bad(table.where(line), f"has no {params.track if row[playlist].strip() else params.playlist}")
+                continue
+            place = 0.0 if position is None else _position(row[position])
+            if math.isnan(place):
+                self.bad(table.where(line), f"position {row[position or 0]!r} must be a number")
+                continue
+            cells = [row[index].strip() or None if index is not None else None for index in about]
+            yield Placement(row[playlist].strip(), qualified(row[track].strip(), params.scheme), place, *cells)
+
+
+def _position(text: str) -> float:
+    """The number, or NaN for anything that orders nothing."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _silent(where: str, why: str) -> None:
+    """The pass over placements reports broken rows; the pass over tracks need not repeat it."""

@@ -1,0 +1,98 @@
+"""Opening what users hand in: plain or gzipped, and one clear line where it is broken."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TypeVar
+
+from toolkit.catalogue.records import PlaylistRecord, Record
+from toolkit.errors import DataError, InputError
+
+Bad = Callable[[str, str], None]
+"""`Reader.bad`: (where, why)."""
+
+R = TypeVar("R", bound=Record)
+
+
+def existing(path: Path) -> Path:
+    """The path itself. Raises `InputError` where there is nothing."""
+    if not path.exists():
+        raise InputError(f"{path} does not exist")
+    return path
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """The bytes of a file, unzipped where its first bytes say gzip.
+
+    Raises `InputError` for a missing or unreadable file, `DataError` for a gzip that ends early or is damaged.
+    """
+    try:
+        with existing(path).open("rb") as raw:
+            zipped = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            if zipped:
+                with gzip.open(raw) as unzipped, io.BufferedReader(unzipped, 1 << 16) as file:
+                    yield file
+            else:
+                yield raw
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path} is a damaged or truncated gzip file: {error}") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def read_bytes(path: Path) -> bytes:
+    """A whole file, unzipped; for formats whose files are small."""
+    with opened(path) as file:
+        return file.read()
+
+
+def lines(path: Path, bad: Bad) -> Iterator[str]:
+    """Lines of a UTF-8 text with their ends; a line that is not UTF-8 is a bad record and comes as an empty one, so that counting holds."""
+    with opened(path) as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                bad(f"{path}, line {number}", f"is not UTF-8: {error.reason} at byte {error.start}")
+                yield "\n"
+
+
+def head(path: Path, size: int = 2048) -> str:
+    """The first characters, for recognising a format; empty for what cannot be read."""
+    try:
+        with opened(path) as file:
+            return file.read(size).decode("utf-8", errors="replace")
+    except InputError:
+        return ""
+
+
+def has_ending(path: Path, *endings: str) -> bool:
+    """Whether a file's name ends so, in any case, gzipped or not."""
+    return path.is_file() and path.name.lower().removesuffix(".gz").endswith(endings)
+
+
+def files_of(path: Path, *endings: str) -> list[Path]:
+    """The file itself, or a folder's files with such an ending at any depth, sorted. Raises `InputError` where there are none."""
+    if existing(path).is_file():
+        return [path]
+    found = sorted(file for file in path.rglob("*") if has_ending(file, *endings))
+    if not found:
+        raise InputError(f"{path} has no {' or '.join(endings)} file")
+    return found
+
+
+def some(records: Iterator[Record], path: Path) -> Iterator[Record]:
+    """The records, and `DataError` at the end where none of them was a playlist."""
+    playlists = 0
+    for record in records:
+        playlists += isinstance(record, PlaylistRecord)
+        yield record
+    if not playlists:
+        raise DataError(f"{path} holds no playlist")

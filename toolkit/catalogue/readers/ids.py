@@ -1,0 +1,73 @@
+"""Outside ids of tracks: every one carries its scheme."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+_KNOWN = (
+    (re.compile(r"https?://open\.spotify\.com/(?:[a-z-]+/)?track/(\w+).*"), r"spotify:track:\1"),
+    (re.compile(r"https?://(?:beta\.)?musicbrainz\.org/recording/([0-9a-f-]{36})/?"), r"mbid:\1"),
+    (re.compile(r"(?:urn:)?isrc:([A-Za-z0-9]{12})", re.IGNORECASE), r"isrc:\1"),
+)
+_SCHEME = re.compile(r"[A-Za-z][\w+.-]+:")
+
+
+def qualified(raw: str, scheme: str, kind: str = "") -> str:
+    """An id with a scheme: its own, or `scheme:` (`scheme:kind:` for artists and albums).
+
+    A one-letter scheme is a drive letter and counts as none.
+    """
+    return raw if _SCHEME.match(raw) else f"{scheme}:{kind}:{raw}" if kind else f"{scheme}:{raw}"
+
+
+def recognised(identifier: str) -> str | None:
+    """Spotify, MusicBrainz and ISRC identifiers in the toolkit's form; None for anything else."""
+    if re.fullmatch(r"spotify:track:\w+|mbid:[0-9a-f-]{36}", identifier):
+        return identifier
+    for pattern, form in _KNOWN:
+        if match := pattern.fullmatch(identifier):
+            return match.expand(form)
+    return None
+
+
+def by_location(location: str, file: Path, root: Path) -> str:
+    """Id of a track known by where it lies.
+
+    A web address stays itself. A file is `local:` and its path relative to
+    `root` (the folder that was read), so that a moved library keeps its ids;
+    outside of it the path as written.
+    """
+    written = local_path(location)
+    if written is None:
+        return location
+    place, base = _normal(file.parent / written), _normal(root)
+    return f"local:{(place.relative_to(base) if place.is_relative_to(base) else written).as_posix()}"
+
+
+def local_path(location: str) -> Path | None:
+    """A file's path as written, from a `file:` address or with backslashes too; None for a web address."""
+    parts = urlsplit(location)
+    if parts.scheme == "file":
+        return Path(unquote(parts.path))
+    # one letter is a Windows drive
+    return None if len(parts.scheme) > 1 else Path(location.replace("\\", "/"))
+
+
+def by_name(title: str, artist: str | None) -> str:
+    """Id of a track known by title and artist alone, the same for every spelling of case and space."""
+    name = f"{artist} - {title}" if artist else title
+    return "local:" + " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def _normal(path: Path) -> Path:
+    """Absolute and without `..`, links not followed and the file not needed."""
+    parts: list[str] = []
+    for part in path.absolute().parts:
+        if part == ".." and len(parts) > 1:
+            parts.pop()
+        elif part != "..":
+            parts.append(part)
+    return Path(*parts)

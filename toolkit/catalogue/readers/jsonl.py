@@ -1,0 +1,142 @@
+"""JSON Lines, one playlist a line; gzipped or not.
+
+A playlist's tracks are ids, or objects that describe them:
+
+    {"id": "1", "title": "Morning", "tracks": ["local:a", {"id": "local:b", "title": "B", "artist": "Bo"}]}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from pydantic import Field as Option
+
+from toolkit.catalogue.readers.base import Reader
+from toolkit.catalogue.readers.files import has_ending, opened, some
+from toolkit.catalogue.readers.ids import qualified
+from toolkit.catalogue.readers.tables import nearest
+from toolkit.catalogue.readers.tracks import TrackColumns, TrackParser, TrackTable
+from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
+from toolkit.errors import InputError
+
+_OBJECT = msgspec.json.Decoder(dict[str, Any])
+
+
+class JsonTrackTable(TrackTable):
+    """A second JSON Lines file with one track a line."""
+
+    track: str = "id"
+
+
+class JsonlParams(TrackColumns):
+    """Keys of a playlist's object; `track`, `title` and the like are keys of the objects in its list."""
+
+    playlist: str = Option("id", description="the playlist's id: text or a number")
+    items: str = Option("tracks", description="the list of tracks")
+    track: str = "id"
+    playlist_title: str = "title"
+    description: str = "description"
+    group: str = "group"
+    split: str = "split"
+    tracks: JsonTrackTable | None = None
+    scheme: str = Option("local", pattern=r"^[A-Za-z][\w+.-]+$", description="put before ids that have none")
+    source: str = "jsonl"
+    train_allowed: bool | None = None
+
+
+class JsonlReader(Reader):
+    """Playlists, and the tracks they or a second file describe."""
+
+    name = "jsonl"
+    Params = JsonlParams
+    params: JsonlParams
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        return has_ending(path, ".jsonl", ".ndjson")
+
+    def read(self) -> Iterator[Record]:
+        return some(self._read(), self.path)
+
+    def _read(self) -> Iterator[Record]:
+        if self.params.tracks is not None:
+            yield from self._track_file(self.params.tracks)
+        parser, seen = self._parser(self.params, self.path.parent), set[str]()
+        missing = self._named()
+        for where, line in self._objects(self.path):
+            missing -= line.keys()
+            tracks = self._tracks(line, where, parser)
+            if tracks is None:
+                continue
+            for track in tracks:
+                if isinstance(track, TrackRecord) and track.id not in seen:
+                    seen.add(track.id)
+                    yield track
+            yield self._playlist(line, [track.id if isinstance(track, TrackRecord) else track for track in tracks])
+        if missing:
+            raise InputError(f"{self.path} has no key {sorted(missing)[0]!r} in any line: name it in the reader's options")
+
+    def _named(self) -> set[str]:
+        """Keys that the user named for what need not be there; one that never occurs is misspelt."""
+        options = {"playlist_title", "description", "group", "split"} & self.params.model_fields_set
+        return {getattr(self.params, option) for option in options}
+
+    def _playlist(self, line: dict[str, Any], tracks: list[str]) -> PlaylistRecord:
+        params = self.params
+        about = [_text(line.get(key)) for key in (params.playlist_title, params.description, params.group, params.split)]
+        return PlaylistRecord(_text(line[params.playlist]) or "", tracks, *about)
+
+    def _tracks(self, line: dict[str, Any], where: str, parser: TrackParser) -> list[TrackRecord | str] | None:
+        """Ids and descriptions, or None for a line that is no playlist."""
+        if _text(line.get(self.params.playlist)) is None:
+            self.bad(where, f"has no {self.params.playlist!r}: {nearest(self.params.playlist, list(line))}")
+            return None
+        listed = line.get(self.params.items)
+        if not isinstance(listed, list):
+            self.bad(where, f"{self.params.items!r} must be a list of tracks")
+            return None
+        tracks = [self._track(item, f"{where}, track {index}", parser) for index, item in enumerate(listed)]
+        return [track for track in tracks if track is not None]
+
+    def _track(self, item: Any, where: str, parser: TrackParser) -> TrackRecord | str | None:
+        if isinstance(item, dict):
+            return parser.record(item, where)
+        if isinstance(item, str | int) and not isinstance(item, bool) and str(item).strip():
+            return qualified(str(item).strip(), self.params.scheme)
+        self.bad(where, f"{item!r} must be an id or an object")
+        return None
+
+    def _track_file(self, columns: TrackTable) -> Iterator[TrackRecord]:
+        path = self.path.parent / columns.file
+        parser, missing = self._parser(columns, path.parent), set(columns.given())
+        for where, line in self._objects(path):
+            missing -= line.keys()
+            if (record := parser.record(line, where)) is not None:
+                yield record
+        if missing:
+            raise InputError(f"{path} has no key {sorted(missing)[0]!r} in any line: name it in the options of `tracks`")
+
+    def _parser(self, columns: TrackColumns, folder: Path) -> TrackParser:
+        params = self.params
+        return TrackParser(columns, folder, scheme=params.scheme, source=params.source, train_allowed=params.train_allowed, bad=self.bad)
+
+    def _objects(self, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+        """(file and line, object); a line that is none is a bad record."""
+        with opened(path) as file:
+            for number, line in enumerate(file, start=1):
+                if not line.strip():
+                    continue
+                where = f"{path}, line {number}"
+                try:
+                    value = _OBJECT.decode(line.removeprefix(b"\xef\xbb\xbf"))
+                except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                    self.bad(where, f"is no JSON object: {error}")
+                    continue
+                yield where, value
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value).strip() or None

@@ -1,0 +1,60 @@
+"""JSPF, the JSON form of XSPF, as ListenBrainz and others export it (https://www.xspf.org/jspf)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from toolkit.catalogue.readers.files import has_ending, read_bytes
+from toolkit.catalogue.readers.shared_playlist import Entry, SharedPlaylistReader, Sheet
+
+
+class _Track(msgspec.Struct):
+    # the specification has lists here, exporters also write a bare string
+    identifier: list[str] | str | None = None
+    location: list[str] | str | None = None
+    title: str | None = None
+    creator: str | None = None
+    album: str | None = None
+    duration: float | None = None
+
+
+class _Playlist(msgspec.Struct):
+    track: list[_Track]
+    title: str | None = None
+    annotation: str | None = None
+
+
+class _File(msgspec.Struct):
+    playlist: _Playlist
+
+
+_FILE = msgspec.json.Decoder(_File)
+
+
+class JspfReader(SharedPlaylistReader):
+    """One `playlist` object a file."""
+
+    name = "jspf"
+    endings = (".jspf",)
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        return has_ending(path, *cls.endings) or (path.is_dir() and any(path.rglob("*.jspf")))
+
+    def parse(self, file: Path) -> Sheet | None:
+        try:
+            playlist = _FILE.decode(read_bytes(file).removeprefix(b"\xef\xbb\xbf")).playlist
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            self.bad(str(file), f"is no JSPF: {error}")
+            return None
+        tracks = [
+            Entry(_listed(track.identifier), _listed(track.location), track.title, track.creator, track.album, track.duration)
+            for track in playlist.track
+        ]
+        return Sheet(tracks, playlist.title, playlist.annotation)
+
+
+def _listed(value: list[str] | str | None) -> list[str]:
+    return [value] if isinstance(value, str) else value or []

@@ -1,0 +1,141 @@
+"""M3U and M3U8: one playlist a file, or a folder of them.
+
+Directives read: `#PLAYLIST`, `#EXTINF` (seconds, "artist - title"), `#EXTART`,
+`#EXTALB`; others are comments. `.m3u` without valid UTF-8 is Latin-1, as
+players write it; `.m3u8` is UTF-8 by definition.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolkit.catalogue.readers.base import Reader, ReaderParams
+from toolkit.catalogue.readers.files import files_of, has_ending, read_bytes, some
+from toolkit.catalogue.readers.ids import by_location, local_path, recognised
+from toolkit.catalogue.records import Field, PlaylistRecord, Record, TrackRecord
+
+_EXTINF = re.compile(r"\s*(-?\d+(?:\.\d+)?)[^,]*(?:,(.*))?")
+
+
+class M3uParams(ReaderParams):
+    """audio: copy the audio files into the catalogue's blobs, as field `audio`."""
+
+    audio: bool = False
+    source: str = "m3u"
+    train_allowed: bool | None = None
+
+
+@dataclass
+class _About:
+    """Directives since the last entry; `album` stays until the next `#EXTALB`."""
+
+    duration: float | None = None
+    title: str | None = None
+    artist: str | None = None
+    album: str | None = None
+
+
+class M3uReader(Reader):
+    """A playlist's id is its file's path below what was read."""
+
+    name = "m3u"
+    Params = M3uParams
+    params: M3uParams
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        return has_ending(path, ".m3u", ".m3u8") or (path.is_dir() and any(path.rglob("*.m3u*")))
+
+    def read(self) -> Iterator[Record]:
+        return some(self._read(), self.path)
+
+    def _read(self) -> Iterator[Record]:
+        root = self.path if self.path.is_dir() else self.path.parent
+        seen: set[str] = set()
+        for file in files_of(self.path, ".m3u", ".m3u8"):
+            text = self._text(file)
+            if text is None:
+                continue
+            title, tracks = file.stem, []
+            for entry in self._entries(text, file, root):
+                if isinstance(entry, str):
+                    title = entry
+                    continue
+                tracks.append(entry.id)
+                if entry.id not in seen:
+                    seen.add(entry.id)
+                    yield entry
+            if tracks:
+                yield PlaylistRecord(file.relative_to(root).as_posix(), tracks, title)
+            else:
+                self.bad(str(file), "lists no track")
+
+    def _text(self, file: Path) -> str | None:
+        data = read_bytes(file)
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            if not has_ending(file, ".m3u"):
+                self.bad(str(file), f"is not UTF-8 (byte {error.start}), as .m3u8 must be")
+                return None
+            text = data.decode("latin-1")
+        if "#EXT-X-" in text:
+            self.bad(str(file), "is a stream (HLS), not a playlist")
+            return None
+        return text
+
+    def _entries(self, text: str, file: Path, root: Path) -> Iterator[TrackRecord | str]:
+        """Tracks in order, and the playlist's title where it is given."""
+        about = _About()
+        for number, line in enumerate(text.splitlines(), start=1):
+            line = line.strip()
+            if line.upper().startswith("#PLAYLIST:"):
+                yield line[10:].strip() or file.stem
+            elif line.startswith("#"):
+                self._directive(line, about, f"{file}, line {number}")
+            elif line:
+                yield self._track(line, about, file, root)
+                about = _About(album=about.album)
+
+    def _directive(self, line: str, about: _About, where: str) -> None:
+        key, _, value = line.partition(":")
+        value = value.strip()
+        if key.upper() == "#EXTART":
+            about.artist = value or None
+        elif key.upper() == "#EXTALB":
+            about.album = value or None
+        elif key.upper() == "#EXTINF":
+            match = _EXTINF.fullmatch(value)
+            if match is None:
+                self.bad(where, f"#EXTINF:{value} must begin with a number of seconds")
+                return
+            # -1 is the format's word for unknown
+            about.duration = float(match[1]) if float(match[1]) > 0 else None
+            about.title = (match[2] or "").strip() or None
+
+    def _track(self, line: str, about: _About, file: Path, root: Path) -> TrackRecord:
+        artist, title = about.artist, about.title
+        before, dash, after = (title or "").partition(" - ")
+        if dash and (artist is None or before.casefold() == artist.casefold()):
+            artist, title = artist or before, after
+        params, fields = self.params, {}
+        written = local_path(line)
+        if params.audio and written is not None and (file.parent / written).is_file():
+            fields["audio"] = Field(file.parent / written, params.source, train_allowed=params.train_allowed)
+        identifier = recognised(line) or by_location(line, file, root)
+        artists = (artist,) if artist else ()
+        return TrackRecord(
+            identifier,
+            title,
+            artists,
+            (),
+            about.album,
+            None,
+            about.duration,
+            fields,
+            source=params.source,
+            train_allowed=params.train_allowed,
+        )

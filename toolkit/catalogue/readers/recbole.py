@@ -1,0 +1,162 @@
+"""RecBole's atomic files: `.inter` (placements) with an optional `.item` beside it, in and out.
+
+Format: https://recbole.io/docs/user_guide/data/atomic_files.html. Columns are
+`name:type`, tab-separated and never quoted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import Field as Option
+
+from toolkit.catalogue.readers.base import Reader, ReaderParams
+from toolkit.catalogue.readers.files import existing, has_ending, some
+from toolkit.catalogue.readers.ids import qualified
+from toolkit.catalogue.readers.sorting import Placement, PlaylistSpool
+from toolkit.catalogue.readers.tables import DelimitedFile
+from toolkit.catalogue.readers.tracks import TrackColumns, TrackParser
+from toolkit.catalogue.records import Record, TrackRecord
+from toolkit.errors import DataError, InputError
+
+if TYPE_CHECKING:
+    from toolkit.corpus.arrays import Corpus
+
+_ORDERS = ("position", "timestamp")
+
+
+class RecboleParams(ReaderParams):
+    """Names without their types; by default the first two tokens of `.inter`, and `position` or `timestamp`."""
+
+    playlist: str | None = None
+    track: str | None = None
+    position: str | None = None
+    scheme: str = Option("local", pattern=r"^[A-Za-z][\w+.-]+$", description="put before ids that have none")
+    source: str = "recbole"
+    train_allowed: bool | None = None
+
+
+class RecboleReader(Reader):
+    """One data set: a `.inter` file, or the folder of one. `.item` texts and numbers become fields."""
+
+    name = "recbole"
+    Params = RecboleParams
+    params: RecboleParams
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        return has_ending(path, ".inter") or (path.is_dir() and any(path.glob("*.inter")))
+
+    def read(self) -> Iterator[Record]:
+        return some(self._read(), self.path)
+
+    def _read(self) -> Iterator[Record]:
+        table, types = self._table(self._inter())
+        tokens = [name for name in table.header if types[name] == "token"]
+        if len(tokens) < 2:
+            raise DataError(f"{table.path} needs two token columns, playlist and track, and has {len(tokens)}")
+        playlist = table.needed("playlist", self.params.playlist or tokens[0])
+        name = self.params.track or next(token for token in tokens if token != table.header[playlist])
+        track = table.needed("track", name)
+        item = table.path.with_suffix(".item")
+        if item.is_file():
+            yield from self._items(item, name)
+        order = next((column for column in _ORDERS if column in table.header), None)
+        place = table.column("position", self.params.position, order)
+        with PlaylistSpool() as spool:
+            for placement in self._placements(table, playlist, track, place):
+                spool.add(placement)
+            yield from spool.playlists()
+
+    def _inter(self) -> Path:
+        if existing(self.path).is_file():
+            return self.path
+        files = sorted(self.path.glob("*.inter"))
+        if len(files) != 1:
+            raise InputError(f"{self.path} must have one .inter file, not {len(files)}: name the file itself")
+        return files[0]
+
+    def _table(self, path: Path) -> tuple[DelimitedFile, dict[str, str]]:
+        """The file with plain column names, and their types."""
+        table = DelimitedFile(path, self.bad, delimiter="\t", quoted=False)
+        types: dict[str, str] = {}
+        for column in table.header:
+            name, colon, kind = column.strip().rpartition(":")
+            if not colon or kind not in ("token", "token_seq", "float", "float_seq"):
+                raise DataError(f"{path}, line 1: column {column!r} must be name:type with token, token_seq, float or float_seq")
+            types[name] = kind
+        table.header = list(types)
+        return table, types
+
+    def _placements(self, table: DelimitedFile, playlist: int, track: int, place: int | None) -> Iterator[Placement]:
+        for line, row in table.rows():
+            if not row[playlist] or not row[track]:
+                self.bad(table.where(line), "has an empty playlist or track")
+                continue
+            try:
+                position = float(row[place]) if place is not None else 0.0
+            except ValueError:
+                position = math.nan
+            if math.isnan(position):
+                self.bad(table.where(line), f"position {row[place or 0]!r} must be a number")
+                continue
+            yield Placement(row[playlist], qualified(row[track], self.params.scheme), position)
+
+    def _items(self, path: Path, track: str) -> Iterator[TrackRecord]:
+        table, types = self._table(path)
+        table.needed("track", track)
+        own = {"title", "artist", "artist_id", "album", "album_id", "duration", track}
+        texts = {name: name for name, kind in types.items() if kind.startswith("token") and name not in own}
+        numbers = {name: [name] for name, kind in types.items() if kind.startswith("float") and name not in own}
+        params = self.params
+        parser = TrackParser(
+            TrackColumns(track=track, fields=texts, features=numbers),
+            path.parent,
+            scheme=params.scheme,
+            source=params.source,
+            train_allowed=params.train_allowed,
+            bad=self.bad,
+        )
+        for line, row in table.rows():
+            cells = {name: cell.split() if types[name] == "float_seq" else cell for name, cell in table.mapping(row).items()}
+            if (record := parser.record(cells, table.where(line))) is not None:
+                yield record
+
+
+def write_atomic(corpus: Corpus, directory: Path, name: str) -> Path:
+    """Write a corpus as the RecBole data set `name`: `directory/name/name.inter` and `.item`; returns that folder.
+
+    `data_path: directory` and `dataset: name` then load it. Columns:
+    playlist_id:token track_id:token position:float, and track_id:token
+    title:token_seq artist:token_seq album:token_seq. Tabs, line ends and double
+    quotes, which RecBole cannot escape, become blanks in names. Raises
+    `DataError` for an id that holds one.
+    """
+    folder = directory / name
+    folder.mkdir(parents=True, exist_ok=True)
+    tracks = [_token(track) for track in corpus.tracks["id"].to_pylist()]
+    playlists = [_token(playlist) for playlist in corpus.playlists["id"].to_pylist()]
+    with (folder / f"{name}.inter").open("w", encoding="utf-8", newline="\n") as file:
+        file.write("playlist_id:token\ttrack_id:token\tposition:float\n")
+        for playlist, start, end in zip(playlists, corpus.offsets[:-1], corpus.offsets[1:], strict=True):
+            items = np.asarray(corpus.items[start:end]).tolist()
+            file.writelines(f"{playlist}\t{tracks[item - 1]}\t{place}\n" for place, item in enumerate(items))
+    columns = [[_words(value) for value in corpus.tracks[column].to_pylist()] for column in ("title", "artist", "album")]
+    with (folder / f"{name}.item").open("w", encoding="utf-8", newline="\n") as file:
+        file.write("track_id:token\ttitle:token_seq\tartist:token_seq\talbum:token_seq\n")
+        file.writelines("\t".join(row) + "\n" for row in zip(tracks, *columns, strict=True))
+    return folder
+
+
+def _token(identifier: str) -> str:
+    if any(mark in identifier for mark in '\t\r\n"'):
+        raise DataError(f"id {identifier!r} holds a tab, line end or quote, which an atomic file cannot")
+    return identifier
+
+
+def _words(text: str | None) -> str:
+    return " ".join((text or "").replace('"', " ").split())

@@ -1,0 +1,105 @@
+"""What XSPF and JSPF share: the same elements, written as XML and as JSON (https://www.xspf.org/spec)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from toolkit.catalogue.readers.base import Reader, ReaderParams
+from toolkit.catalogue.readers.files import files_of, some
+from toolkit.catalogue.readers.ids import by_location, by_name, recognised
+from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
+
+
+@dataclass
+class Entry:
+    """One track element; `duration` in milliseconds."""
+
+    identifiers: list[str] = field(default_factory=list)
+    locations: list[str] = field(default_factory=list)
+    title: str | None = None
+    creator: str | None = None
+    album: str | None = None
+    duration: float | None = None
+
+
+@dataclass
+class Sheet:
+    """One playlist file."""
+
+    tracks: list[Entry]
+    title: str | None = None
+    annotation: str | None = None
+
+
+class SharedPlaylistParams(ReaderParams):
+    source: str | None = None
+    train_allowed: bool | None = None
+
+
+class SharedPlaylistReader(Reader):
+    """A file or a folder of files; a playlist's id is its file's path below what was read.
+
+    A track's id is its first Spotify, MusicBrainz or ISRC identifier, else its
+    first location, else any identifier, else artist and title.
+    """
+
+    Params = SharedPlaylistParams
+    params: SharedPlaylistParams
+    endings: tuple[str, ...]
+
+    def read(self) -> Iterator[Record]:
+        return some(self._read(), self.path)
+
+    def parse(self, file: Path) -> Sheet | None:
+        """The playlist of a file; None where it was reported as bad."""
+        raise NotImplementedError
+
+    def _read(self) -> Iterator[Record]:
+        root = self.path if self.path.is_dir() else self.path.parent
+        seen: set[str] = set()
+        for file in files_of(self.path, *self.endings):
+            sheet = self.parse(file)
+            if sheet is None:
+                continue
+            records = [self._track(entry, index, file, root) for index, entry in enumerate(sheet.tracks)]
+            tracks = [record for record in records if record is not None]
+            if not tracks:
+                self.bad(str(file), "lists no track")
+                continue
+            for track in tracks:
+                if track.id not in seen:
+                    seen.add(track.id)
+                    yield track
+            yield PlaylistRecord(
+                file.relative_to(root).as_posix(), [track.id for track in tracks], sheet.title or file.stem, sheet.annotation
+            )
+
+    def _track(self, entry: Entry, index: int, file: Path, root: Path) -> TrackRecord | None:
+        identifier = _identifier(entry, file, root)
+        if identifier is None:
+            self.bad(f"{file}, track {index}", "has no identifier, location or title")
+            return None
+        return TrackRecord(
+            identifier,
+            entry.title,
+            (entry.creator,) if entry.creator else (),
+            (),
+            entry.album,
+            None,
+            entry.duration / 1000 if entry.duration else None,
+            source=self.params.source or self.name,
+            train_allowed=self.params.train_allowed,
+        )
+
+
+def _identifier(entry: Entry, file: Path, root: Path) -> str | None:
+    for candidate in (*entry.identifiers, *entry.locations):
+        if (known := recognised(candidate)) is not None:
+            return known
+    if entry.locations:
+        return by_location(entry.locations[0], file, root)
+    if entry.identifiers:
+        return by_location(entry.identifiers[0], file, root)
+    return by_name(entry.title, entry.creator) if entry.title else None

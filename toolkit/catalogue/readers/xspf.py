@@ -1,0 +1,76 @@
+"""XSPF, the XML Shareable Playlist Format (https://www.xspf.org/spec).
+
+A document type declaration is refused before anything in it is read: XSPF has
+none, and entities are how XML reads other files and fills memory.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+from toolkit.catalogue.readers.files import has_ending, read_bytes
+from toolkit.catalogue.readers.shared_playlist import Entry, SharedPlaylistReader, Sheet
+
+_NS = "{http://xspf.org/ns/0/}"
+
+
+class _Doctype(ValueError):
+    """The file declares a document type."""
+
+
+class _Builder(ET.TreeBuilder):
+    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
+        raise _Doctype
+
+
+class XspfReader(SharedPlaylistReader):
+    """One `playlist` element a file."""
+
+    name = "xspf"
+    endings = (".xspf",)
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        return has_ending(path, *cls.endings) or (path.is_dir() and any(path.rglob("*.xspf")))
+
+    def parse(self, file: Path) -> Sheet | None:
+        try:
+            root = ET.fromstring(read_bytes(file), ET.XMLParser(target=_Builder()))
+        except _Doctype:
+            self.bad(str(file), "declares a DOCTYPE, which a playlist must not")
+            return None
+        except (ET.ParseError, ValueError) as error:
+            self.bad(str(file), f"is no XML: {error}")
+            return None
+        if root.tag != f"{_NS}playlist":
+            self.bad(str(file), f"is no XSPF: its root is {root.tag!r}, not a playlist of http://xspf.org/ns/0/")
+            return None
+        tracks = [
+            self._entry(element, f"{file}, track {index}") for index, element in enumerate(root.iterfind(f"{_NS}trackList/{_NS}track"))
+        ]
+        return Sheet(tracks, _text(root, "title"), _text(root, "annotation"))
+
+    def _entry(self, element: ET.Element, where: str) -> Entry:
+        return Entry(
+            _texts(element, "identifier"),
+            _texts(element, "location"),
+            _text(element, "title"),
+            _text(element, "creator"),
+            _text(element, "album"),
+            self._duration(_text(element, "duration"), where),
+        )
+
+    def _duration(self, text: str | None, where: str) -> float | None:
+        if text is not None and not text.isdecimal():
+            self.bad(where, f"duration {text!r} must be a whole number of milliseconds")
+            return None
+        return float(text) if text else None
+
+
+def _texts(element: ET.Element, name: str) -> list[str]:
+    return [text for child in element.iterfind(_NS + name) if (text := (child.text or "").strip())]
+
+
+def _text(element: ET.Element, name: str) -> str | None:
+    return next(iter(_texts(element, name)), None)

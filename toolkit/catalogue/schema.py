@@ -1,0 +1,78 @@
+"""Tables of the catalogue and the one statement that writes them.
+
+SQLite and PostgreSQL share `INSERT … ON CONFLICT`; other databases are
+refused rather than written to without it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Boolean, Column, Connection, Float, Index, Integer, MetaData, Table, Text, func
+from sqlalchemy.dialects import postgresql, sqlite
+
+METADATA = MetaData()
+
+TRACKS = Table(
+    "tracks",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("title", Text),
+    Column("album_id", Text, index=True),
+    Column("duration_s", Float),
+    Column("source", Text),
+    Column("train_allowed", Boolean),
+)
+ARTISTS = Table("artists", METADATA, Column("id", Text, primary_key=True), Column("name", Text))
+ALBUMS = Table("albums", METADATA, Column("id", Text, primary_key=True), Column("title", Text))
+TRACK_ARTISTS = Table(
+    "track_artists",
+    METADATA,
+    Column("track_id", Text, primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("artist_id", Text, nullable=False),
+    Index("ix_track_artists_artist_id", "artist_id"),
+)
+PLAYLISTS = Table(
+    "playlists",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("title", Text),
+    Column("description", Text),
+    Column("group", Text),
+    Column("split", Text),
+    Column("length", Integer, nullable=False),
+)
+FIELDS = Table(
+    "fields",
+    METADATA,
+    # the order makes "all values of one field" a range of the key
+    Column("field", Text, primary_key=True),
+    Column("entity", Text, primary_key=True),
+    Column("entity_id", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("time", Float, nullable=False),
+    Column("match_score", Float),
+    Column("train_allowed", Boolean),
+)
+
+DIALECTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+"""Databases the catalogue can live in, and their `insert`."""
+
+Row = dict[str, Any]
+
+
+def upsert(connection: Connection, table: Table, rows: list[Row], *, merge: bool = False) -> None:
+    """Insert rows or replace those of the same key.
+
+    merge: a null in the new row keeps the old value.
+    """
+    if not rows:
+        return
+    insert = DIALECTS[connection.dialect.name](table)
+    new = insert.excluded
+    columns = [column for column in table.columns if not column.primary_key]
+    values = {column.name: func.coalesce(new[column.name], column) if merge else new[column.name] for column in columns}
+    connection.execute(insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=values), rows)

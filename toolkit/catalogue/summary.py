@@ -1,0 +1,94 @@
+"""What a playlist file holds, counted in one pass that keeps no catalogue."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from toolkit.catalogue.readers.base import Reader
+from toolkit.catalogue.records import PlaylistRecord, TrackRecord
+
+EVERY = 1000
+"""Records between two calls of `progress`."""
+
+
+@dataclass
+class Summary:
+    """Counts of one file; memory is one set entry per track.
+
+    lengths: how many playlists have each length. fields: tracks that have each field, by (field, source).
+    """
+
+    described: set[str] = field(default_factory=set)
+    placed: set[str] = field(default_factory=set)
+    lengths: Counter[int] = field(default_factory=Counter)
+    splits: Counter[str] = field(default_factory=Counter)
+    fields: Counter[tuple[str, str, bool | None]] = field(default_factory=Counter)
+    groups: set[str] = field(default_factory=set)
+    titled: int = 0
+
+    def track(self, record: TrackRecord) -> None:
+        if record.id in self.described:
+            return
+        self.described.add(record.id)
+        for name, value in (("title", record.title), ("artist", record.artists), ("album", record.album), ("duration", record.duration_s)):
+            if value:
+                self.fields[name, "", None] += 1
+        for name, found in record.fields.items():
+            self.fields[name, found.source, found.train_allowed] += 1
+
+    def playlist(self, record: PlaylistRecord) -> None:
+        self.placed.update(record.tracks)
+        self.lengths[len(record.tracks)] += 1
+        self.titled += bool(record.title)
+        if record.split:
+            self.splits[record.split] += 1
+        if record.group:
+            self.groups.add(record.group)
+
+    def quantile(self, share: float) -> int:
+        """The smallest length that at least `share` of the playlists do not exceed; 0 where there are none."""
+        wanted, seen = share * self.lengths.total(), 0
+        for length, count in sorted(self.lengths.items()):
+            seen += count
+            if seen >= wanted:
+                return length
+        return 0
+
+    def facts(self) -> dict[str, Any]:
+        """The counts by name, ready for JSON."""
+        playlists, tracks = self.lengths.total(), self.described | self.placed
+        placements = sum(length * count for length, count in self.lengths.items())
+        return {
+            "playlists": playlists,
+            "placements": placements,
+            "tracks": len(tracks),
+            "tracks_placed": len(self.placed),
+            "tracks_described": len(self.described),
+            "mean_length": round(placements / playlists, 2) if playlists else 0.0,
+            "lengths": {
+                name: self.quantile(share) for name, share in (("min", 0), ("q25", 0.25), ("median", 0.5), ("q75", 0.75), ("max", 1))
+            },
+            "titled_playlists": self.titled,
+            "groups": len(self.groups),
+            "splits": dict(self.splits),
+            "fields": [
+                {"field": name, "source": source, "train_allowed": allowed, "tracks": count, "coverage": round(count / len(tracks), 4)}
+                for (name, source, allowed), count in sorted(self.fields.items(), key=lambda item: item[0][:2])
+            ],
+        }
+
+
+def summarise(reader: Reader, *, progress: Callable[[int], None] | None = None) -> Summary:
+    """Count what `reader` yields. Raises `DataError` as the reader does."""
+    summary = Summary()
+    for done, record in enumerate(reader.read(), start=1):
+        if isinstance(record, TrackRecord):
+            summary.track(record)
+        else:
+            summary.playlist(record)
+        if progress is not None and done % EVERY == 0:
+            progress(done)
+    return summary

@@ -1,0 +1,125 @@
+"""The `segue` command: parses, calls one function, prints.
+
+Commands come in by the entry-point group `segue.commands`, built-ins and
+strangers' alike: an entry is a function, or a `typer.Typer` for a group of them.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+import warnings
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from toolkit import plugins
+from toolkit.errors import SegueError
+
+GROUP = "segue.commands"
+ORDER = ("run", "continue", "validate", "data", "encoders")
+"""Of the built-in commands in the help; others follow by name."""
+
+INTERRUPTED = 130
+
+
+class Door(TyperGroup):
+    """Turns whatever goes wrong inside a command into one line and an exit code; `--debug` keeps the traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            try:
+                return super().invoke(ctx)
+            except (Exception, KeyboardInterrupt) as error:
+                code, line = judged(error)
+                if code is None:
+                    raise
+                if debugging(ctx):
+                    traceback.print_exc()
+                print(f"segue: {line}", file=sys.stderr)
+                raise typer.Exit(code) from None
+
+
+def judged(error: BaseException) -> tuple[int | None, str]:
+    """Exit code and line for an error; no code for what the parser itself handles."""
+    from toolkit.files import disk_full
+
+    if isinstance(error, SegueError) and not disk_full(error):
+        return error.exit_code, " ".join(str(error).split())
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED, "interrupted; run the same command to go on where it stopped"
+    if isinstance(error, BrokenPipeError) or type(error).__module__.startswith(("click", "typer")):
+        return None, ""
+    if disk_full(error):
+        where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
+        return 1, f"the disk is full{where}: make room and run the same command again; what was finished is kept"
+    if isinstance(error, MemoryError):
+        return 1, "out of memory: lower batch_tokens, evaluation.memory_mb or the encoders' sizes, and run the same command again"
+    if isinstance(error, PermissionError):
+        return 2, f"{error.filename} may not be written or read: {error.strerror}"
+    return 1, f"an error inside segue, {type(error).__name__}: {' '.join(str(error).split())} (--debug shows where)"
+
+
+def debugging(ctx: Any) -> bool:
+    return bool(ctx.find_root().meta.get("toolkit.debug"))
+
+
+def remember_debug(ctx: typer.Context, value: bool) -> bool:
+    """Keep `--debug`, wherever on the line it stands."""
+    if value:
+        ctx.find_root().meta["toolkit.debug"] = True
+    return value
+
+
+Debug = Annotated[bool, typer.Option("--debug", callback=remember_debug, help="Show the traceback of an error.")]
+
+
+def _warn(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    if not issubclass(category, DeprecationWarning | FutureWarning):
+        print(f"segue: warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from toolkit import __version__
+
+        print(f"segue {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Continue playlists: rank a catalogue's tracks as the next ones, by who plays them together and by what they are."""
+
+
+def application() -> typer.Typer:
+    """The command with every plug-in's commands; one that does not import says so when it is called."""
+    app = typer.Typer(name="segue", cls=Door, callback=_root, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+    names = plugins.names(GROUP)
+    for name in [*(name for name in ORDER if name in names), *(name for name in names if name not in ORDER)]:
+        try:
+            entry = plugins.load(GROUP, name)
+        except SegueError as error:
+            entry = _broken(error)
+        if isinstance(entry, typer.Typer):
+            app.add_typer(entry, name=name)
+        else:
+            app.command(name)(entry)
+    return app
+
+
+def _broken(error: SegueError) -> Any:
+    def command() -> None:
+        raise error
+
+    command.__doc__ = f"Not available: {error}"
+    return command
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    application()()

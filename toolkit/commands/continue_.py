@@ -1,0 +1,55 @@
+"""`segue continue`: the next tracks of a playlist, from a finished run."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolkit.cli import Debug
+
+
+class Format(StrEnum):
+    """How the answer is written."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+    m3u = "m3u"
+    jspf = "jspf"
+
+
+def continue_(
+    run_dir: Annotated[Path, typer.Argument(help="A finished run's directory.", show_default=False)],
+    tracks: Annotated[list[str], typer.Option("--tracks", help="Track ids in playlist order, with commas between, or several times.")] = [],  # noqa: B006
+    title: Annotated[str | None, typer.Option(help="The playlist's title, for systems that read titles.", show_default=False)] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many tracks.")] = 20,
+    format: Annotated[Format, typer.Option(help="How to print them.")] = Format.table,
+    system: Annotated[str | None, typer.Option(help="Which system to ask; default: the best on validation.", show_default=False)] = None,
+    exclude: Annotated[list[str], typer.Option("--exclude", help="Track ids never to be named.")] = [],  # noqa: B006
+    allow_repeats: Annotated[bool, typer.Option("--allow-repeats", help="Tracks of the playlist may be named again.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Continue a playlist: rank what comes next, with nothing but the run directory."""
+    import sys
+
+    from toolkit.continuation import Continuation
+
+    asked = Continuation.load(run_dir, system)
+    found = asked.continue_playlist(_split(tracks), title, k, exclude=_split(exclude), allow_repeats=allow_repeats)
+    if format is Format.table:
+        from rich.console import Console
+
+        from toolkit.commands.tables import continuation_table
+
+        Console(width=None if sys.stdout.isatty() else 160).print(continuation_table(found, system=asked.system))
+    else:
+        from toolkit.continuation.formats import WRITERS
+
+        sys.stdout.write(WRITERS[format.value](found, title=title))
+
+
+def _split(lists: list[str]) -> list[str]:
+    return [track.strip() for one in lists for track in one.split(",") if track.strip()]

@@ -1,0 +1,116 @@
+"""`segue data`: look at playlist files and convert them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from toolkit.cli import Debug
+
+if TYPE_CHECKING:
+    from toolkit.catalogue.readers.base import Reader
+    from toolkit.recipe import Data
+
+app = typer.Typer(no_args_is_help=True, help="Look at playlist files, and convert them.")
+
+Source = Annotated[Path, typer.Argument(help="A playlist file or folder.", show_default=False)]
+Name = Annotated[str, typer.Option("--reader", help="Its format; auto: tell from the file.")]
+Options = Annotated[list[str], typer.Option("--option", metavar="KEY=VALUE", help="An option of the reader. May be given several times.")]
+Skip = Annotated[bool, typer.Option("--skip-bad", help="Leave bad records out instead of stopping at the first.")]
+
+
+class Target(StrEnum):
+    """Formats that a corpus can be written in."""
+
+    recbole = "recbole"
+
+
+@app.command()
+def info(
+    path: Source,
+    reader: Name = "auto",
+    options: Options = [],  # noqa: B006
+    skip_bad: Skip = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Count playlists, tracks, lengths and what is known of the tracks; nothing is kept."""
+    from rich.console import Console
+
+    from toolkit import progress
+    from toolkit.catalogue.summary import summarise
+    from toolkit.pipeline.ingest import open_reader
+
+    source: Reader = open_reader(_data(path, reader, options, skip_bad))
+    with progress.reporter(Console(stderr=True)) as reporter:
+        facts = summarise(source, progress=lambda done: reporter(done, 0, "records")).facts()
+    facts = {"reader": source.name, **facts, "skipped": source.skipped.count}
+    if json:
+        from json import dumps
+
+        print(dumps(facts, ensure_ascii=False, indent=1))
+    else:
+        _print(facts, source)
+
+
+@app.command()
+def convert(
+    path: Source,
+    out: Annotated[Path, typer.Argument(help="Folder to write into.", show_default=False)],
+    to: Annotated[Target, typer.Option("--to", help="Format to write.")],
+    name: Annotated[str | None, typer.Option(help="Name of the data set; default: the folder's.", show_default=False)] = None,
+    reader: Name = "auto",
+    options: Options = [],  # noqa: B006
+    skip_bad: Skip = False,
+    debug: Debug = False,
+) -> None:
+    """Convert playlists, as the filters of a recipe with no filter take them, to another toolkit's files."""
+    import tempfile
+
+    from rich.console import Console
+
+    from toolkit import progress
+    from toolkit.catalogue.readers.recbole import write_atomic
+    from toolkit.catalogue.store import Catalogue
+    from toolkit.corpus.build import build
+    from toolkit.pipeline.ingest import open_reader
+
+    data = _data(path, reader, options, skip_bad)
+    source = open_reader(data)
+    with progress.reporter(Console(stderr=True)) as reporter, tempfile.TemporaryDirectory(prefix="segue-") as work:
+        with Catalogue.open(Path(work) / "catalogue.sqlite") as catalogue:
+            corpus = build(
+                source, catalogue, Path(work) / "corpus", filters=data.filters, progress=lambda done: reporter(done, 0, "records")
+            )
+        written = write_atomic(corpus, out, name or out.resolve().name)
+        sizes = f"{len(corpus):,} playlists, {corpus.n_items:,} tracks, {len(corpus.items):,} placements"
+    print(f"{written}: {sizes}")
+
+
+def _data(path: Path, reader: str, options: list[str], skip_bad: bool) -> Data:
+    from toolkit.recipe import Data
+    from toolkit.recipe.file import pairs
+
+    return Data(reader=reader, path=path, options=pairs(options, "--option"), on_error="skip" if skip_bad else "stop")
+
+
+def _print(facts: dict[str, Any], source: Reader) -> None:
+    lengths = ", ".join(f"{name} {value}" for name, value in facts["lengths"].items())
+    print(f"reader        {facts['reader']}")
+    print(f"playlists     {facts['playlists']:,} ({facts['titled_playlists']:,} with a title)")
+    if facts["groups"]:
+        print(f"  versions of {facts['groups']:,} playlists")
+    if facts["splits"]:
+        print(f"  split       {', '.join(f'{name} {count:,}' for name, count in facts['splits'].items())}")
+    print(f"placements    {facts['placements']:,}")
+    print(f"length        mean {facts['mean_length']}, {lengths}")
+    print(f"tracks        {facts['tracks']:,} ({facts['tracks_placed']:,} in playlists, {facts['tracks_described']:,} described)")
+    for row in facts["fields"]:
+        terms = {True: ", training allowed", False: ", training not allowed", None: ""}[row["train_allowed"]]
+        origin = f" from {row['source']}{terms}" if row["source"] else ""
+        print(f"  {row['field']:<20} {row['tracks']:,} ({100 * row['coverage']:.1f} %){origin}")
+    if facts["skipped"]:
+        print(f"left out      {facts['skipped']:,} bad records, such as {source.skipped.examples[0]}")

@@ -1,0 +1,56 @@
+"""`segue run`: run a recipe to its end, or go on where it stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolkit.cli import Debug
+
+Recipe = Annotated[Path, typer.Argument(help="A recipe, such as recipes/quickstart.yaml.", show_default=False)]
+Overrides = Annotated[
+    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override a value: models.0.epochs=5. May be given several times.")
+]
+
+
+def run(
+    recipe: Recipe,
+    overrides: Overrides = [],  # noqa: B006 (Typer reads it, nobody changes it)
+    out: Annotated[Path | None, typer.Option(help="Run directory; default: runs/ and the recipe's name.", show_default=False)] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Run every stage again, finished or not.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Run a recipe: ingest, encode, fit, evaluate, report. The same command goes on where it stopped."""
+    from rich.console import Console
+
+    from toolkit import progress
+    from toolkit.recipe import load
+    from toolkit.recipe.models import Recipe as Settings
+
+    settings: Settings = load(recipe, overrides)
+    run_dir = out or Path("runs") / settings.name
+    with progress.reporter(Console(stderr=True)) as reporter:
+        if not (run_dir / "metrics.json").exists():
+            load(recipe, overrides, parameters=True)
+        from toolkit import pipeline
+
+        rows = pipeline.run(settings, run_dir, progress=reporter, fresh=fresh)
+    _print(rows, run_dir)
+
+
+def _print(rows: list[dict[str, object]], run_dir: Path) -> None:
+    import sys
+
+    from rich.console import Console
+
+    from toolkit import runs
+    from toolkit.commands.tables import next_command, result_table
+
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    directory = runs.RunDirectory(run_dir)
+    console.print(result_table(rows, directory.read(runs.TIMINGS)))
+    console.print(f"report    {run_dir / runs.REPORT}", highlight=False, markup=False, soft_wrap=True)
+    if command := next_command(directory):
+        console.print(f"try next  {command}", highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,76 @@
+"""Tables for the terminal."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from toolkit.report.tables import Cell, Row, pivot
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+    from toolkit.continuation import Next
+    from toolkit.runs import RunDirectory
+
+
+def result_table(rows: Sequence[Mapping[str, Any]], timings: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Systems by metric on the test split, 95 % intervals below the values, oracles apart."""
+    from rich import box
+    from rich.table import Table
+
+    found = pivot(rows, timings=timings)
+    size = f"{found.n:,} test playlists" if found.n else "test playlists"
+    table = Table(box=box.SIMPLE_HEAD, title=f"{size}, 95 % intervals", title_justify="left", padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("system", no_wrap=True)
+    for column in found.columns:
+        table.add_column(column.label, justify="right", no_wrap=True)
+    for at, row in enumerate(found.rows):
+        if row.oracle and at and not found.rows[at - 1].oracle:
+            table.add_section()
+        table.add_row(_name(row), *map(_cell, row.cells))
+    return table
+
+
+def _name(row: Row) -> Text:
+    from rich.text import Text
+
+    return Text(row.system + (f"\n  {row.marks}" if row.marks else ""), style="dim" if row.oracle else "yellow" if row.underfit else "")
+
+
+def _cell(cell: Cell | None) -> Text:
+    from rich.text import Text
+
+    if cell is None:
+        return Text("–")
+    text = Text(f"{cell.value:.4f}", style="bold green" if cell.best else "")
+    if cell.low is not None and cell.high is not None:
+        text.append(f"\n{cell.low:.3f}–{cell.high:.3f}", style="dim")
+    return text
+
+
+def continuation_table(tracks: Sequence[Next], *, system: str) -> Table:
+    """Rank, title, artist, album, id and score."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, title=f"next tracks by {system}", title_justify="left", padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("#", justify="right")
+    for name in ("title", "artist", "album", "id"):
+        table.add_column(name)
+    table.add_column("score", justify="right")
+    for rank, track in enumerate(tracks, start=1):
+        named = [Text(value or "–") for value in (track.title, track.artist, track.album, track.id)]
+        table.add_row(str(rank), *named, f"{track.score:.3f}")
+    return table
+
+
+def next_command(run: RunDirectory) -> str:
+    """`segue continue` with the first seeds of an example; empty where the run has none."""
+    from toolkit import runs
+
+    seeds = [track["id"] for example in run.read(runs.EXAMPLES)[:1] for track in example["seeds"][:3]]
+    return f"segue continue {shlex.quote(str(run.root))} --tracks {shlex.quote(','.join(seeds))}" if seeds else ""

@@ -1,0 +1,149 @@
+"""Continue a playlist with what a run trained: the run directory is all it needs."""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from toolkit import plugins, runs
+from toolkit.errors import InputError, RunDirectoryError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from toolkit.ranker import Ranker
+
+
+@dataclass(frozen=True)
+class Next:
+    """A track that goes on with the playlist."""
+
+    id: str
+    title: str | None
+    artist: str | None
+    album: str | None
+    score: float
+
+
+class Continuation:
+    """A system of a finished run, ready to be asked."""
+
+    def __init__(self, ranker: Ranker, tracks: pa.Table, *, system: str) -> None:
+        self.ranker, self.tracks, self.system = ranker, tracks, system
+
+    @classmethod
+    def load(cls, run_dir: Path, system: str | None = None) -> Self:
+        """Load a system; default: the best on validation.
+
+        Raises `RunDirectoryError` for a folder that is no finished run,
+        `InputError` for a system the run does not have or that cannot be asked.
+        """
+        entry = _entry(Path(run_dir), system)
+        ranker = load_ranker(entry, Path(run_dir) / runs.MODEL / entry["system"])
+        tracks = _tracks(Path(run_dir) / runs.TRACKS)
+        if tracks.num_rows != ranker.n_items:
+            raise RunDirectoryError(
+                f"{run_dir} is damaged: its table has {tracks.num_rows} tracks, {entry['system']} ranks {ranker.n_items}"
+            )
+        return cls(ranker, tracks, system=entry["system"])
+
+    def continue_playlist(
+        self, tracks: Sequence[str], title: str | None = None, k: int = 20, *, exclude: Iterable[str] = (), allow_repeats: bool = False
+    ) -> list[Next]:
+        """The k tracks that come next, best first; fewer where the system can rank no more.
+
+        tracks: outside ids in playlist order; unknown ones are left out with a
+        warning. exclude: ids never to be named. Raises `InputError` where no
+        track is known and there is no title that could stand for them.
+        """
+        import numpy as np
+
+        from toolkit.corpus.queries import Queries
+
+        if k < 1:
+            raise InputError(f"k={k} must be >= 1")
+        seeds = self._known(tracks, title)
+        banned = {self.item_of[track] for track in exclude if track in self.item_of}
+        wanted = min(k + len(banned), self.ranker.n_items)
+        ids, scores = self.ranker.rank(Queries.of([seeds], titles=[title]), wanted, allow_repeats=allow_repeats)
+        kept = [place for place in range(wanted) if ids[0, place] and int(ids[0, place]) not in banned][:k]
+        rows = self.tracks.take(ids[0, kept].astype(np.int64) - 1).to_pylist()
+        return [_next(row, float(score)) for row, score in zip(rows, scores[0, kept], strict=True)]
+
+    @cached_property
+    def item_of(self) -> dict[str, int]:
+        """Item id of a track's outside id."""
+        return {track: item for item, track in enumerate(self.tracks["id"].to_pylist(), start=1)}
+
+    def _known(self, tracks: Sequence[str], title: str | None) -> list[int]:
+        unknown = [track for track in tracks if track not in self.item_of]
+        known = [self.item_of[track] for track in tracks if track in self.item_of]
+        if not known and not (title and getattr(self.ranker, "title_encoder", None) is not None):
+            raise InputError(f"none of the tracks is in the catalogue: {self._nearest(tracks)}")
+        if unknown:
+            warnings.warn(f"{len(unknown)} of {len(tracks)} tracks are not in the catalogue and left out: {_some(unknown)}", stacklevel=3)
+        return known
+
+    def _nearest(self, tracks: Sequence[str]) -> str:
+        """Ids whose id or title looks like the first of `tracks`."""
+        if not tracks:
+            return "give at least one id"
+        wanted = tracks[0]
+        ids, titles = self.tracks["id"].to_pylist(), self.tracks["title"].to_pylist()
+        by_title: dict[str, int] = {}
+        for row, title in enumerate(titles):
+            by_title.setdefault((title or "").casefold(), row)
+        near = [by_title[title] for title in difflib.get_close_matches(wanted.casefold(), by_title, n=3, cutoff=0.5)]
+        near += [self.item_of[track] - 1 for track in difflib.get_close_matches(wanted, ids, n=3, cutoff=0.6)]
+        if not near:
+            return f"nothing looks like {wanted!r}; its ids look like {', '.join(ids[:3])}"
+        artists = self.tracks["artist"].to_pylist()
+        shown = [f"{ids[row]} ({titles[row] or 'no title'} by {artists[row] or 'unknown'})" for row in dict.fromkeys(near)]
+        return f"nearest to {wanted!r} are {', '.join(shown[:3])}"
+
+
+def load_ranker(entry: dict[str, Any], directory: Path, *, device: str = "cpu") -> Ranker:
+    """The ranker that `model/systems.json` describes, from its folder."""
+    if entry["ranker"] == "sequential":
+        from toolkit.sequential.ranker import SequentialRanker
+
+        return SequentialRanker.load(directory, device=device)
+    ranker: Ranker = plugins.load("segue.rankers", entry["ranker"]).load(directory)
+    return ranker
+
+
+def _entry(run_dir: Path, system: str | None) -> dict[str, Any]:
+    if not (run_dir / runs.RECIPE).exists():
+        raise RunDirectoryError(f"{run_dir} is no run directory: make one with `segue run RECIPE --out {run_dir}`")
+    if not (run_dir / runs.SYSTEMS).exists():
+        raise RunDirectoryError(f"{run_dir} is not finished: run the same `segue run` command again, it goes on where it stopped")
+    systems = [entry for entry in runs.RunDirectory(run_dir).read(runs.SYSTEMS)["systems"] if not entry["oracle"]]
+    if system is None:
+        return dict(systems[0])
+    found = [entry for entry in systems if entry["system"] == system]
+    if not found:
+        raise InputError(f"{run_dir} has no system {system!r} to ask: {plugins.suggest(system, [entry['system'] for entry in systems])}")
+    return dict(found[0])
+
+
+def _tracks(path: Path) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.feather as feather
+
+    try:
+        return feather.read_table(path, columns=["id", "title", "artist", "album"])
+    except (OSError, pa.ArrowInvalid) as error:
+        raise RunDirectoryError(f"{path} cannot be read ({error}): run the recipe again") from None
+
+
+def _next(row: dict[str, Any], score: float) -> Next:
+    return Next(row["id"], row["title"], row["artist"], row["album"], score)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")

@@ -1,0 +1,197 @@
+"""One field of the catalogue through one encoder: absence, repeats, cache, and parts that survive a kill."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toolkit.encoders.base import Encoder, Kind, Progress
+from toolkit.encoders.cache import EncodingCache, Tracks, key, restore
+from toolkit.encoders.faults import BadInput
+from toolkit.encoders.hashing import digests, distinct
+from toolkit.encoders.inputs import checked, take
+from toolkit.encoders.state import read_tensors, write_tensors
+from toolkit.errors import DataError, InputError, SegueError
+from toolkit.modality import Modality
+
+PART: dict[Kind, int] = {"text": 2048, "image": 2048, "category": 262_144, "features": 262_144}
+"""Inputs whose embeddings a kill may lose; fixed, so that a resumed transform has the same bytes."""
+
+
+def encode(
+    name: str,
+    encoder: Encoder,
+    ids: Sequence[str],
+    present: np.ndarray,
+    values: Sequence[Any],
+    *,
+    cache: Path,
+    workdir: Path | None = None,
+    split_key: str = "",
+    targets: np.ndarray | None = None,
+    fitted: np.ndarray | None = None,
+    progress: Progress | None = None,
+) -> Modality:
+    """Embeddings of every track that has an input.
+
+    ids: V track ids, in the corpus's order. present: bool [V]. values: the
+    inputs of the present tracks, in order (features: numbers; text, category:
+    strings; image: bytes or paths). targets: float32 [V, t] for a supervised
+    encoder. fitted: bool [V], the tracks it may learn from; default: all.
+    Equal texts, images and categories are encoded, and learned from, once
+    (with targets every track counts). workdir: where unfinished work is kept;
+    default: beside the cache. An encoder that learns comes back fitted, from the
+    cache too.
+
+    Returns a `Modality` with matrix float32 [V + 1, d]; row 0 and absent rows are zero.
+    Raises `InputError` where no track has an input, `DataError` naming the
+    track whose input cannot be read.
+    """
+    present = np.asarray(present, dtype=bool)
+    _check_sizes(name, ids, present, values)
+    owners = [ids[int(row)] for row in np.flatnonzero(present)]
+    inputs = checked(name, encoder.kind, owners, values)
+    with _naming(name, owners, range(len(owners))):
+        marks = digests(encoder.kind, inputs)
+    tracks = Tracks(ids, present, marks, _fitted(name, present, fitted), targets)
+    entry, store = key(encoder, tracks, split_key=split_key), EncodingCache(Path(cache))
+    matrix = store.load(entry, encoder, tracks)
+    if matrix is None:
+        work = (Path(workdir) if workdir is not None else Path(cache) / "unfinished") / entry
+        rows = _Job(name, encoder, owners, inputs, tracks, work, progress).rows()
+        matrix = np.zeros((len(ids), rows.shape[1]), np.float32)
+        matrix[present] = rows
+        store.store(entry, encoder, tracks, matrix)
+        shutil.rmtree(work, ignore_errors=True)
+    padded = np.concatenate([np.zeros((1, matrix.shape[1]), np.float32), matrix])
+    return Modality(name, padded, np.concatenate([[False], present]), label(encoder))
+
+
+def label(encoder: Encoder) -> str:
+    """Name and parameters, for reports."""
+    return f"{encoder.name} {json.dumps(encoder.params.model_dump(mode='json'), sort_keys=True)}"
+
+
+def _check_sizes(name: str, ids: Sequence[str], present: np.ndarray, values: Sequence[Any]) -> None:
+    if present.shape != (len(ids),) or int(present.sum()) != len(values):
+        raise InputError(f"{name}: {len(ids)} ids, present of shape {present.shape} with {int(present.sum())} true, {len(values)} values")
+    if not len(values):
+        raise InputError(f"{name}: no track of {len(ids)} has this field: leave the modality out, or collect the field first")
+
+
+def _fitted(name: str, present: np.ndarray, fitted: np.ndarray | None) -> np.ndarray:
+    chosen = present if fitted is None else np.asarray(fitted, dtype=bool) & present
+    if not chosen.any():
+        raise InputError(f"{name}: none of the tracks to learn from has this field")
+    return chosen
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One encoding that is not in the cache. owners: the track id of each input. work: its folder, named by its key."""
+
+    name: str
+    encoder: Encoder
+    owners: Sequence[str]
+    inputs: Any
+    tracks: Tracks
+    work: Path
+    progress: Progress | None
+
+    def rows(self) -> np.ndarray:
+        """Fit where the encoder learns, then transform every distinct input once: float32 [present, d]."""
+        first, inverse = self._distinct(np.arange(len(self.owners)))
+        if self.encoder.learns:
+            self._fit()
+        return self._transform(first)[inverse]
+
+    def _distinct(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """First places of the different inputs, and for each place which of them it equals; features are not looked through."""
+        if self.encoder.kind == "features":
+            return places, np.arange(len(places))
+        first, inverse = distinct(self.tracks.marks[places])
+        return places[first], inverse
+
+    def _fit(self) -> None:
+        state = self.work / "encoder"
+        if (state / "encoder.json").is_file():
+            try:
+                return restore(self.encoder, state)
+            except DataError as error:
+                warnings.warn(f"{self.name}: fitting again: {error}", RuntimeWarning, stacklevel=2)
+        for part in self.work.glob("part-*.safetensors"):
+            part.unlink()  # of an encoder that is no more
+        learn = np.flatnonzero(self.tracks.fitted[self.tracks.present])
+        targets = self.tracks.targets
+        if targets is None:
+            learn = self._distinct(learn)[0]
+        else:
+            targets = np.asarray(targets, np.float32)[self.tracks.present][learn]
+        with _naming(self.name, self.owners, learn):
+            self.encoder.fit(take(self.inputs, learn), targets, workdir=self.work / "fit", progress=self.progress)
+        self.encoder.save(state)
+
+    def _transform(self, first: np.ndarray) -> np.ndarray:
+        """Embeddings of the inputs at `first`, part by part; parts made before a kill are read, not made."""
+        size = PART[self.encoder.kind]
+        starts = range(0, len(first), size)
+        return np.concatenate([self._part(first, start, min(start + size, len(first)), keep=len(starts) > 1) for start in starts])
+
+    def _part(self, first: np.ndarray, start: int, stop: int, *, keep: bool) -> np.ndarray:
+        path = self.work / f"part-{start:09d}.safetensors"
+        rows = _saved(path, stop - start)
+        if rows is None:
+            with _naming(self.name, self.owners, first[start:stop]):
+                inputs = take(self.inputs, first[start:stop])
+                rows = self.encoder.transform(inputs, progress=_shifted(self.progress, start, len(first), self.name))
+            _check_output(self.name, self.encoder, rows, stop - start)
+            if keep:
+                write_tensors(path, {"matrix": rows}, {})
+        if self.progress is not None:
+            self.progress(stop, len(first), f"encode {self.name}")
+        return rows
+
+
+@contextmanager
+def _naming(name: str, owners: Sequence[str], places: Sequence[int] | np.ndarray) -> Iterator[None]:
+    """Turn the place of a bad input into its track's id."""
+    try:
+        yield
+    except BadInput as fault:
+        raise DataError(f"{name}: track {owners[int(places[fault.index])]!r} {fault.why}") from None
+
+
+def _saved(path: Path, length: int) -> np.ndarray | None:
+    if not path.is_file():
+        return None
+    try:
+        rows = read_tensors(path)[0].get("matrix")
+        if rows is None or rows.ndim != 2 or len(rows) != length:
+            raise DataError(f"{path} is not {length} rows")
+        return rows
+    except DataError as error:
+        warnings.warn(f"part made again: {error}", RuntimeWarning, stacklevel=2)
+        return None
+
+
+def _shifted(progress: Progress | None, start: int, total: int, name: str) -> Progress | None:
+    if progress is None:
+        return None
+    return lambda done, _, what: progress(start + done, total, f"encode {name}")
+
+
+def _check_output(name: str, encoder: Encoder, rows: Any, length: int) -> None:
+    if not isinstance(rows, np.ndarray) or rows.dtype != np.float32 or rows.shape != (length, encoder.dim):
+        got = f"{rows.dtype} {rows.shape}" if isinstance(rows, np.ndarray) else type(rows).__name__
+        raise SegueError(f"{name}: encoder {encoder.name!r} gave {got}, not float32 {(length, encoder.dim)}: see toolkit.encoders.checks")
+    if not np.isfinite(rows).all():
+        place = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
+        raise SegueError(f"{name}: encoder {encoder.name!r} gave numbers that are not finite for input {place}")

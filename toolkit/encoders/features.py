@@ -1,0 +1,60 @@
+"""`features`: numbers that describe a track (the 11 audio features of the papers), standardised.
+
+Source: multimodal BERT4Rec report (USC), section 4.2.1, "no encoder" setting:
+danceability, energy, key, loudness, mode, speechiness, acousticness,
+instrumentalness, liveness, valence and tempo enter as they are. Any number of
+columns is taken. No pretrained weights.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from toolkit.encoders.base import Encoder, Kind, Progress
+from toolkit.encoders.faults import not_fitted
+from toolkit.encoders.standardise import Standardiser, as_matrix
+from toolkit.encoders.state import load_encoder, save_encoder
+
+
+class FeaturesEncoder(Encoder):
+    """Each column less its mean, over its deviation; constant columns become 0. d is the number of columns."""
+
+    name: ClassVar[str] = "features"
+    kind: ClassVar[Kind] = "features"
+    learns: ClassVar[bool] = True
+    seeded: ClassVar[bool] = False
+    source: ClassVar[str] = "multimodal BERT4Rec report (USC) §4.2.1"
+    standardiser: Standardiser | None = None
+
+    @property
+    def dim(self) -> int:
+        return len(self._fitted().mean)
+
+    def fit(self, inputs: Any, targets: np.ndarray | None = None, *, workdir: Path | None = None, progress: Progress | None = None) -> Self:
+        """Learn mean and deviation of float32 [n, c], n >= 1."""
+        self.standardiser = Standardiser.fit(as_matrix(inputs))
+        return self
+
+    def transform(self, inputs: Any, *, progress: Progress | None = None) -> np.ndarray:
+        """float32 [n, c] -> float32 [n, c]."""
+        if not len(inputs):
+            return np.zeros((0, self.dim), np.float32)
+        return self._fitted().apply(as_matrix(inputs))
+
+    def save(self, directory: Path) -> None:
+        save_encoder(self, directory, self.standardiser.tensors() if self.standardiser else None)
+
+    @classmethod
+    def load(cls, directory: Path, *, device: str = "cpu") -> Self:
+        encoder, tensors, _ = load_encoder(cls, directory, device=device)
+        if tensors is not None:
+            encoder.standardiser = Standardiser(tensors["mean"], tensors["scale"])
+        return encoder
+
+    def _fitted(self) -> Standardiser:
+        if self.standardiser is None:
+            raise not_fitted(self.name)
+        return self.standardiser

@@ -1,0 +1,138 @@
+"""One evaluator for every system: blockwise ranking of the whole catalogue, then one value per playlist."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from toolkit.corpus.queries import Queries
+from toolkit.corpus.splits import HeldOut
+from toolkit.errors import SegueError
+from toolkit.evaluation.metrics import METRICS, hits
+from toolkit.plugins import suggest
+from toolkit.ranker import Ranker
+
+Progress = Callable[[int, int, str], None]
+"""progress(done, total, what)."""
+
+BYTES_A_SCORE = 24
+"""What one score of a block costs at the peak of ranking it: the score, its copy, and what the top-k cut holds beside them."""
+
+Key = tuple[str, str, int]
+"""slice, metric, k."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What one system reached on each held-out playlist.
+
+    values: (slice, metric, k) -> float64 [n], NaN where the playlist has nothing hidden
+    in the slice. Slices: `all`; `warm` and `cold`, the hidden tracks with and without a
+    placement in training, ranked against the whole catalogue all the same.
+    n_hidden: slice -> int64 [n]. top: int32 [n, t], the first t of each ranking, 0 for nothing.
+    """
+
+    values: dict[Key, np.ndarray]
+    n_hidden: dict[str, np.ndarray]
+    top: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.top)
+
+
+def evaluate(
+    ranker: Ranker,
+    held_out: HeldOut,
+    *,
+    ks: Sequence[int],
+    metrics: Sequence[str],
+    train_counts: np.ndarray,
+    allow_repeats: bool = False,
+    memory_mb: int = 256,
+    top: int = 0,
+    progress: Progress | None = None,
+) -> Scores:
+    """Rank the catalogue for every playlist and compare with what is hidden.
+
+    train_counts: int64 [V + 1], placements of each item in training.
+    memory_mb: bound on the scores held at once; blocks of playlists and items are
+    chosen from it. top: how much of each ranking to keep, for examples.
+    Raises `SegueError` for a ranking that holds a seed, a track twice or an
+    unknown id: its metrics would mean nothing.
+    """
+    for metric in metrics:
+        if metric not in METRICS:
+            raise SegueError(f"{metric!r} is no metric: {suggest(metric, list(METRICS))}")
+    k = max(*ks, top, 1)
+    rows, block = block_sizes(ranker.n_items, k, memory_mb)
+    parts = []
+    for start in range(0, len(held_out), rows):
+        part = held_out.part(start, start + rows)
+        queries = part.queries()
+        ranked, _ = ranker.rank(queries, k, allow_repeats=allow_repeats, block=block)
+        _check_ranking(ranker, ranked, queries, k, allow_repeats=allow_repeats)
+        parts.append(_measure(ranked, part, ks, metrics, train_counts, top))
+        if progress is not None:
+            progress(min(start + rows, len(held_out)), len(held_out), ranker.name)
+    return _joined(parts)
+
+
+def block_sizes(n_items: int, k: int, memory_mb: int) -> tuple[int, int]:
+    """Playlists and items per block so that ranking them stays within `memory_mb`, given k ids kept per playlist.
+
+    Wide item blocks first, for a matrix product likes them; at least one playlist.
+    """
+    room = memory_mb * 2**20 // BYTES_A_SCORE
+    block = max(1, min(n_items, 16_384, room // 4))
+    return max(1, min(1024, room // (block + 3 * k))), block
+
+
+def hidden_slices(held_out: HeldOut, train_counts: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Slice -> hidden tracks and offsets, as `HeldOut.hidden` gives them, restricted to the slice."""
+    tracks, offsets = held_out.hidden()
+    owners = np.repeat(np.arange(len(held_out)), np.diff(offsets))
+    slices = {"all": (tracks, offsets)}
+    for name, member in (("warm", train_counts[tracks] > 0), ("cold", train_counts[tracks] == 0)):
+        sizes = np.bincount(owners[member], minlength=len(held_out))
+        slices[name] = (tracks[member], np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
+    return slices
+
+
+def _measure(ranked: np.ndarray, part: HeldOut, ks: Sequence[int], metrics: Sequence[str], train_counts: np.ndarray, top: int) -> Scores:
+    values: dict[Key, np.ndarray] = {}
+    n_hidden: dict[str, np.ndarray] = {}
+    for name, (tracks, offsets) in hidden_slices(part, train_counts).items():
+        found = hits(ranked, tracks, offsets)
+        n_hidden[name] = np.diff(offsets)
+        for metric in metrics:
+            for k in ks:
+                values[name, metric, k] = METRICS[metric](found, n_hidden[name], k)
+    return Scores(values, n_hidden, ranked[:, :top].astype(np.int32))
+
+
+def _joined(parts: list[Scores]) -> Scores:
+    if not parts:
+        raise SegueError("there is no playlist to evaluate on: the held-out part is empty")
+    values = {key: np.concatenate([part.values[key] for part in parts]) for key in parts[0].values}
+    n_hidden = {name: np.concatenate([part.n_hidden[name] for part in parts]) for name in parts[0].n_hidden}
+    return Scores(values, n_hidden, np.concatenate([part.top for part in parts]))
+
+
+def _check_ranking(ranker: Ranker, ranked: np.ndarray, queries: Queries, k: int, *, allow_repeats: bool) -> None:
+    """Reject rankings that would make every metric meaningless."""
+    if ranked.shape != (len(queries), k):
+        raise SegueError(f"{ranker.name} ranked {ranked.shape} ids where {(len(queries), k)} were asked for")
+    if ranked.size and not 0 <= ranked.min() <= ranked.max() <= ranker.n_items:
+        raise SegueError(f"{ranker.name} ranked an id outside 1…{ranker.n_items}: {int(ranked.min())}…{int(ranked.max())}")
+    ordered = np.sort(ranked, axis=1)
+    twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] > 0)
+    if twice.any():
+        raise SegueError(f"{ranker.name} ranked item {int(ordered[:, 1:][twice][0])} twice for one playlist")
+    if not allow_repeats:
+        seeds = hits(ranked, queries.seeds, queries.offsets)
+        if seeds.any():
+            raise SegueError(
+                f"{ranker.name} ranked item {int(ranked[seeds][0])}, a seed of the same playlist: leave seeds out, or set allow_repeats"
+            )

@@ -1,0 +1,131 @@
+"""From values per playlist to the rows of `metrics.json`, `per_playlist.parquet` and paired comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from toolkit.compute import derived_seed
+from toolkit.corpus.splits import HeldOut
+from toolkit.errors import InputError
+from toolkit.evaluation.evaluator import Key, Scores
+from toolkit.evaluation.statistics import Difference, Interval, are_versions, mean_intervals, paired_differences
+from toolkit.plugins import suggest
+
+DIGITS = 8
+"""Of every number in a file: what the same run gives to the byte."""
+
+Row = dict[str, Any]
+
+
+def rows(scores: Scores, *, system: str, modalities: Sequence[str], split: str, groups: np.ndarray, bootstrap: int, seed: int) -> list[Row]:
+    """Rows of `metrics.json`: means over lists per slice, metric and k, with 95 % intervals.
+
+    groups: int64 [n], from `HeldOut.groups`. Where they repeat, whole groups are
+    resampled, and slice `macro` holds the mean over groups of slice `all`. A slice
+    in which no playlist hides anything has no rows. Bounds are None where fewer
+    than two groups leave nothing to resample.
+    """
+    head = {"system": system, "modalities": list(modalities), "split": split}
+    table = [head | row for row in _slice_rows(scores, groups, bootstrap=bootstrap, seed=derived_seed(seed, "bootstrap", split))]
+    return table
+
+
+def frame(scores: Scores, held_out: HeldOut, *, system: str, split: str) -> pa.Table:
+    """Rows of `per_playlist.parquet`: system, split, row, playlist, group, slice, metric, k, value.
+
+    row: the playlist's row in the corpus. Playlists with nothing hidden in a slice have no row in it.
+    """
+    names = held_out.corpus.playlists.select(["id", "group"]).take(pa.array(held_out.rows))
+    ids = names["id"].combine_chunks()
+    groups = pa.compute.coalesce(names["group"].combine_chunks().cast(ids.type), ids)
+    parts = [_frame_part(key, values, held_out.rows, ids, groups) for key, values in scores.values.items()]
+    table = pa.concat_tables(parts)
+    for place, (name, value) in enumerate((("system", system), ("split", split))):
+        table = table.add_column(place, name, pa.repeat(value, table.num_rows))
+    return table
+
+
+def comparisons(
+    all_scores: Mapping[str, Scores], reference: str, *, groups: np.ndarray, bootstrap: int, seed: int, split: str = "test"
+) -> list[Row]:
+    """Paired differences system − reference over the same playlists, for every other system, slice, metric and k.
+
+    p is two-sided and of this one comparison: it is not corrected for their number.
+    Raises `InputError` where `reference` is no system of the run.
+    """
+    if reference not in all_scores:
+        raise InputError(f"reference {reference!r} is no system of this run: {suggest(reference, list(all_scores))}")
+    resampled = "groups" if are_versions(groups) else "playlists"
+    seed = derived_seed(seed, "bootstrap", split)
+    table = []
+    for system, scores in all_scores.items():
+        if system == reference:
+            continue
+        for (name, metric, k), found in _differences(scores, all_scores[reference], groups, bootstrap=bootstrap, seed=seed):
+            row = {"system": system, "reference": reference, "slice": name, "metric": metric, "k": k, "difference": _number(found.value)}
+            table.append(
+                row
+                | {
+                    "ci_low": _number(found.low),
+                    "ci_high": _number(found.high),
+                    "p": _number(found.p),
+                    "n": found.n,
+                    "resampled": resampled,
+                }
+            )
+    return table
+
+
+def _slice_rows(scores: Scores, groups: np.ndarray, *, bootstrap: int, seed: int) -> Iterator[Row]:
+    for name, keys, held, matrix in _slices(scores):
+        found = mean_intervals(matrix, groups[held], seed=seed, samples=bootstrap)
+        yield from (_row(name, key, interval) for key, interval in zip(keys, found, strict=True))
+        if name == "all" and are_versions(groups):
+            found = mean_intervals(matrix, groups[held], seed=seed, samples=bootstrap, macro=True)
+            yield from (_row("macro", key, interval) for key, interval in zip(keys, found, strict=True))
+
+
+def _slices(scores: Scores) -> Iterator[tuple[str, list[Key], np.ndarray, np.ndarray]]:
+    """Each slice with anything in it: name, keys, who has a value (bool [n]), and their values [n', m]."""
+    for name, n_hidden in scores.n_hidden.items():
+        held = n_hidden > 0
+        if held.any():
+            keys = [key for key in scores.values if key[0] == name]
+            yield name, keys, held, np.stack([scores.values[key][held] for key in keys], axis=1)
+
+
+def _differences(scores: Scores, other: Scores, groups: np.ndarray, *, bootstrap: int, seed: int) -> Iterator[tuple[Key, Difference]]:
+    for (_, keys, held, mine), (_, _, _, theirs) in zip(_slices(scores), _slices(other), strict=True):
+        found = paired_differences(mine, theirs, groups[held], seed=seed, samples=bootstrap)
+        yield from zip(keys, found, strict=True)
+
+
+def _frame_part(key: Key, values: np.ndarray, corpus_rows: np.ndarray, ids: pa.Array, groups: pa.Array) -> pa.Table:
+    held = ~np.isnan(values)
+    mask = pa.array(held)
+    n = int(held.sum())
+    return pa.table(
+        {
+            "row": pa.array(corpus_rows[held], pa.int64()),
+            "playlist": ids.filter(mask),
+            "group": groups.filter(mask),
+            "slice": pa.repeat(key[0], n),
+            "metric": pa.repeat(key[1], n),
+            "k": pa.array(np.full(n, key[2]), pa.int32()),
+            "value": pa.array(values[held], pa.float64()),
+        }
+    )
+
+
+def _row(name: str, key: Key, found: Interval) -> Row:
+    row = {"slice": name, "metric": key[1], "k": key[2], "value": _number(found.value)}
+    return row | {"ci_low": _number(found.low), "ci_high": _number(found.high), "n": found.n}
+
+
+def _number(value: float) -> float | None:
+    """Rounded for files; None, which JSON has, for NaN, which it has not."""
+    return None if np.isnan(value) else round(value, DIGITS) + 0.0

@@ -1,0 +1,116 @@
+"""The fused item table: one vector per track from any number of named modalities.
+
+Architecture (a) of the multimodal BERT4Rec report: modalities are joined
+before one transformer. The free id vector is the sequential model's own
+`item_embedding`; this table is what is added to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from toolkit.errors import InputError
+from toolkit.fusion.prepare import prepare
+from toolkit.modality import Modality
+from toolkit.recipe import Fusion
+
+
+INITIAL_SCALE = 0.05
+
+
+class ItemTable(nn.Module):
+    """Content vectors [n, H] of item ids.
+
+    frozen: the loaded vectors are buffers; only projections learn. finetune: a
+    per-row delta is added to them, zero at the start and for ever zero for tracks
+    without a training placement, so that cold and warm rows keep one space.
+    """
+
+    def __init__(
+        self,
+        modalities: Mapping[str, Modality],
+        fusion: Fusion,
+        *,
+        hidden_size: int,
+        train: Literal["frozen", "finetune"],
+        played: np.ndarray,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        if not modalities:
+            raise InputError("an item table needs at least one modality")
+        self.fusion = fusion
+        self.names = list(modalities)
+        kind, _, size = fusion.reduce.partition(":")
+        for name, modality in modalities.items():
+            vectors = prepare(modality, missing=fusion.missing, reduce=fusion.reduce, normalise=fusion.normalise)
+            self.register_buffer(f"content_{name}", torch.from_numpy(vectors))
+        dims = {name: self.content(name).shape[1] for name in self.names}
+        self.deltas = nn.ModuleDict()
+        self.register_buffer("played", torch.from_numpy(played.astype(np.float32))[:, None])
+        if train == "finetune":
+            self.deltas.update({name: _zeros(len(played), dim) for name, dim in dims.items()})
+        self.reductions = nn.ModuleDict()
+        if kind == "linear":
+            self.reductions.update({name: nn.Linear(dim, int(size)) for name, dim in dims.items()})
+            dims = dict.fromkeys(dims, int(size))
+        if fusion.join == "sum":
+            self.projections = nn.ModuleDict({name: nn.Linear(dim, hidden_size) for name, dim in dims.items()})
+            self.norms = nn.ModuleDict({name: nn.LayerNorm(hidden_size) for name in self.names})
+        else:
+            self.projections = nn.ModuleDict({"joined": nn.Linear(sum(dims.values()), hidden_size)})
+            self.norms = nn.ModuleDict({"joined": nn.LayerNorm(hidden_size)})
+        for norm in self.norms.values():
+            # content starts at the scale of RecBole's free ids, so that the first logits are near zero
+            nn.init.constant_(norm.weight, INITIAL_SCALE)  # type: ignore[arg-type]
+        self.dropout = nn.Dropout(dropout)
+        self._check_loaded(modalities)
+
+    def _check_loaded(self, modalities: Mapping[str, Modality]) -> None:
+        """The vectors in the table are the ones that were given, whatever initialisation ran since."""
+        for name, modality in modalities.items():
+            given = prepare(modality, missing=self.fusion.missing, reduce=self.fusion.reduce, normalise=self.fusion.normalise)
+            assert np.array_equal(self.content(name).numpy(), given), f"the table does not hold the vectors of {name}"
+
+    def content(self, name: str) -> torch.Tensor:
+        """Prepared vectors of one modality: float32 [V + 1, d]."""
+        buffer = self.get_buffer(f"content_{name}")
+        return buffer
+
+    def modality(self, name: str, items: torch.Tensor) -> torch.Tensor:
+        """Vectors of `items` in one modality, fine-tuned and reduced: [n, d']."""
+        vectors = self.content(name)[items]
+        if name in self.deltas:
+            vectors = vectors + self.deltas[name](items) * self.played[items]  # type: ignore[index]
+        if name in self.reductions:
+            vectors = self.reductions[name](vectors)
+        return self._drop_modality(vectors)
+
+    def _drop_modality(self, vectors: torch.Tensor) -> torch.Tensor:
+        """In training, leave a modality out of some tracks, as it will be missing from others."""
+        rate = self.fusion.modality_dropout
+        if not (self.training and rate):
+            return vectors
+        kept = torch.rand(len(vectors), 1, device=vectors.device) >= rate
+        return vectors * kept
+
+    def forward(self, items: torch.Tensor) -> torch.Tensor:
+        """Content vectors of item ids int64 [n]: [n, H]."""
+        parts = {name: self.modality(name, items) for name in self.names}
+        if self.fusion.join == "sum":
+            return self.dropout(torch.stack([self.norms[n](self.projections[n](part)) for n, part in parts.items()]).sum(0))
+        joined = torch.cat(list(parts.values()), dim=-1)
+        if self.fusion.normalise == "after":
+            joined = nn.functional.normalize(joined, dim=-1)
+        return self.dropout(self.norms["joined"](self.projections["joined"](joined)))
+
+
+def _zeros(rows: int, dim: int) -> nn.Embedding:
+    table = nn.Embedding(rows, dim)
+    nn.init.zeros_(table.weight)
+    return table

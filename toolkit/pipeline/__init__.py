@@ -1,0 +1,5 @@
+"""A recipe's stages, each run once: ingest, encode, split, fit, evaluate, compare, examples, report."""
+
+from toolkit.pipeline.order import run
+
+__all__ = ["run"]

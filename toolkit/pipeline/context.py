@@ -1,0 +1,93 @@
+"""What every stage of one run shares."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import toolkit
+from toolkit.progress import Progress, Reporter
+from toolkit.recipe import Recipe
+from toolkit.runs import RunDirectory
+
+LOG_INTERVAL = 5.0
+"""Seconds between two lines of `log.jsonl` about the same work."""
+
+EPOCH = re.compile(r"epoch (\d+)/(\d+)")
+
+
+@dataclass(frozen=True)
+class Context:
+    """One run: its recipe, its folder, the cache it shares with other runs, and who is told of its progress."""
+
+    recipe: Recipe
+    run: RunDirectory
+    cache: Path
+    reporter: Reporter
+    device: str
+
+    def inputs(self, **more: Any) -> dict[str, Any]:
+        """What decides every stage's output, with what decides this one's."""
+        return {"seed": self.recipe.seed, "device": self.device, "threads": self.recipe.threads, "code": code(), **more}
+
+    def progress(self, prefix: str, *, per_epoch: bool = False) -> Progress:
+        """A progress callback that puts `prefix` before what is said.
+
+        per_epoch: it is called with the counts of one epoch ("epoch 2/20, …"), which become one count of them all.
+        """
+
+        def tell(done: int, total: int, what: str) -> None:
+            if per_epoch and (epoch := EPOCH.match(what)):
+                number, epochs = map(int, epoch.groups())
+                done, total = (number - 1) * total + done, epochs * total
+            self.reporter(done, total, prefix + what)
+
+        return tell
+
+
+@dataclass
+class LoggedReporter(Reporter):
+    """Passes everything on and writes it to the run's log."""
+
+    run: RunDirectory
+    to: Reporter
+    logged: dict[str, float] = field(default_factory=dict)
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        self.to(done, total, what)
+        key, now = what.partition(",")[0], time.monotonic()
+        if now - self.logged.get(key, -LOG_INTERVAL) >= LOG_INTERVAL:
+            self.logged[key] = now
+            self.run.log("progress", what=what, done=done, total=total)
+
+    def stage(self, name: str) -> None:
+        self.to.stage(name)
+        self.logged.clear()
+
+    def note(self, text: str) -> None:
+        self.to.note(text)
+        self.run.log("note", text=text)
+
+
+def default_cache() -> Path:
+    """Where corpora and encodings are shared between runs: `SEGUE_CACHE`, else `runs/.cache` here."""
+    return Path(os.environ.get("SEGUE_CACHE") or Path("runs") / ".cache")
+
+
+@lru_cache
+def code(*packages: str) -> str:
+    """Hash of the program's own source, or of some of its packages: results of other code are not gone on with."""
+    root = Path(toolkit.__file__).parent
+    hasher = hashlib.blake2b(toolkit.__version__.encode(), digest_size=16)
+    for path in sorted(root.rglob("*.py")):
+        name = path.relative_to(root)
+        if not packages or name.parts[0] in packages:
+            hasher.update(str(name).encode())
+            hasher.update(path.read_bytes())
+    return hasher.hexdigest()

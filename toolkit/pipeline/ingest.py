@@ -1,0 +1,146 @@
+"""Playlists and tracks into a corpus and a catalogue, once for all runs that read the same content in the same way."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from toolkit import plugins
+from toolkit.catalogue.readers.base import Reader
+from toolkit.corpus.arrays import Corpus
+from toolkit.errors import InputError
+from toolkit.files import digest, folder, locked, read_json, write_json
+from toolkit.pipeline.context import code
+from toolkit.progress import Reporter
+from toolkit.recipe import Data
+from toolkit.recipe.errors import explain
+
+FACTS = "ingest.json"
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """A corpus with the catalogue that describes its tracks.
+
+    key: hash of all that decided them. content: what was read: reader, path, bytes, hash.
+    skipped: bad records left out: count, examples.
+    """
+
+    key: str
+    corpus: Corpus
+    catalogue: Path
+    content: dict[str, Any]
+    skipped: dict[str, Any]
+
+
+def ingest(data: Data, cache: Path, *, reporter: Reporter) -> Ingested:
+    """Read the data, or take what an earlier run made of the same bytes.
+
+    A run that is killed while reading leaves nothing that is taken for whole;
+    two runs that want the same corpus wait for each other.
+    """
+    reader = open_reader(data)
+    content = {"reader": reader.name, **content_of(data, reporter)}
+    options = reader.params.model_dump(mode="json")
+    filters = data.filters.model_dump(mode="json")
+    key = digest([content["blake2b"], reader.name, options, data.on_error, filters, code("catalogue", "corpus")])
+    root = cache / "corpora" / key
+    with locked(root.with_suffix(".lock")):
+        if not (root / FACTS).exists():
+            with folder(root) as unfinished:
+                _build(reader, data, unfinished, reporter)
+    facts = read_json(root / FACTS)
+    return Ingested(key, Corpus.load(root / "corpus"), root / "catalogue.sqlite", content, facts["skipped"])
+
+
+def open_reader(data: Data) -> Reader:
+    """The reader that `data` asks for, its options checked. Raises `InputError`."""
+    name = data.reader
+    if name == "auto":
+        from toolkit.catalogue.readers.auto import detect
+
+        name = detect(_path(data))
+    cls: type[Reader] = plugins.load("segue.readers", name)
+    try:
+        params = cls.Params.model_validate(data.options)
+    except ValidationError as error:
+        where, message = explain(error, data.options, cls.Params)
+        raise InputError(f"data.options.{'.'.join(map(str, where))}{message}") from None
+    return cls(data.path or Path("."), params, on_error=data.on_error)
+
+
+def content_of(data: Data, reporter: Reporter) -> dict[str, Any]:
+    """Path, size and hash of the files that are read, those named in options included."""
+    if data.path is None:
+        return {"path": None, "bytes": 0, "blake2b": digest([])}
+    hasher, size = hashlib.blake2b(digest_size=16), 0
+    for name, path in _files(data):
+        hasher.update(f"{name}\n{path.stat().st_size}\n".encode("utf-8", "surrogateescape"))
+        size += _hash_file(path, hasher, reporter, size)
+    return {"path": str(data.path), "bytes": size, "blake2b": hasher.hexdigest()}
+
+
+def stamp(data: Data) -> str:
+    """Names, sizes and times of the files that are read: differs where they may have changed, at no cost."""
+    if data.path is None or not data.path.exists():
+        return ""
+    stats = [(name, path.stat()) for name, path in _files(data)]
+    return digest([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
+
+
+def _files(data: Data) -> Iterator[tuple[str, Path]]:
+    path = _path(data)
+    if path.is_dir():
+        yield from ((str(file.relative_to(path)), file) for file in sorted(path.rglob("*")) if file.is_file())
+    else:
+        yield path.name, path
+    base = path if path.is_dir() else path.parent
+    for text in _texts(data.options):
+        named = Path(base, text)
+        if named.is_file() and not (path.is_dir() and named.is_relative_to(path)):
+            yield text, named
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every string in nested options, sorted by key: any may name a file beside the data."""
+    if isinstance(value, str) and 0 < len(value) < 1000 and "\0" not in value:
+        yield value
+    elif isinstance(value, list):
+        yield from (text for part in value for text in _texts(part))
+    elif isinstance(value, dict):
+        yield from (text for _, part in sorted(value.items(), key=lambda item: str(item[0])) for text in _texts(part))
+
+
+def _path(data: Data) -> Path:
+    if data.path is None:
+        raise InputError("data.path is missing: name the file or folder to read")
+    if not data.path.exists():
+        raise InputError(f"{data.path} does not exist: correct the path (data.path in a recipe)")
+    return data.path
+
+
+def _hash_file(path: Path, hasher: Any, reporter: Reporter, before: int) -> int:
+    size = 0
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 22):
+            hasher.update(chunk)
+            size += len(chunk)
+            reporter((before + size) >> 20, 0, "hashing the data, MB")
+    return size
+
+
+def _build(reader: Reader, data: Data, root: Path, reporter: Reporter) -> None:
+    from toolkit.catalogue.store import Catalogue
+    from toolkit.corpus.build import build
+
+    started = time.perf_counter()
+    with Catalogue.open(root / "catalogue.sqlite") as catalogue:
+        build(reader, catalogue, root / "corpus", filters=data.filters, progress=lambda records: reporter(records, 0, "records"))
+    skipped = {"count": reader.skipped.count, "examples": reader.skipped.examples}
+    write_json(root / FACTS, {"skipped": skipped, "seconds": round(time.perf_counter() - started, 3)})

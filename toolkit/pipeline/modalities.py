@@ -1,0 +1,92 @@
+"""The catalogue's fields through the recipe's encoders: one modality each, with where its content came from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toolkit.catalogue.store import Catalogue
+from toolkit.compute import derived_seed
+from toolkit.encoders import registry
+from toolkit.encoders.base import Encoder
+from toolkit.encoders.encode import encode
+from toolkit.errors import InputError
+from toolkit.modality import Modality
+from toolkit.pipeline.context import Context
+from toolkit.pipeline.ingest import Ingested
+from toolkit.recipe import EncoderSpec, Permission
+from toolkit.runs import PICTURES
+
+SHOWN = 8
+"""Pictures of one modality that are shown beside their reconstructions."""
+
+
+def encode_all(context: Context, ingested: Ingested) -> tuple[dict[str, Modality], list[dict[str, Any]]]:
+    """Every modality of the recipe, and the rows of `coverage.json`.
+
+    Raises `InputError` where content may not be trained on and the recipe gives no permission.
+    """
+    ids = ingested.corpus.tracks["id"].to_pylist()
+    modalities, coverage = {}, []
+    with Catalogue.open(ingested.catalogue) as catalogue:
+        sources = {name: _permitted(catalogue, spec, ids, context.recipe.data.permission) for name, spec in context.recipe.encoders.items()}
+        for name, spec in context.recipe.encoders.items():
+            context.reporter.stage(f"encode {name}")
+            modality = _encode(context, catalogue, name, spec, ids)
+            modalities[name] = modality
+            row = {
+                "modality": name,
+                "encoder": spec.encoder,
+                "field": spec.field,
+                "dim": modality.dim,
+                "coverage": round(modality.coverage, 6),
+            }
+            coverage.append({**row, "sources": sources[name]})
+    return modalities, coverage
+
+
+def content_hash(modality: Modality) -> str:
+    """Hash of vectors and absences."""
+    hasher = hashlib.blake2b(digest_size=16)
+    hasher.update(np.ascontiguousarray(modality.matrix).data)
+    hasher.update(np.ascontiguousarray(modality.present).data)
+    return hasher.hexdigest()
+
+
+def _permitted(catalogue: Catalogue, spec: EncoderSpec, ids: Sequence[str], permission: Permission | None) -> list[dict[str, Any]]:
+    """Where the field's values come from. Raises `InputError` where training on one of them needs a permission there is not."""
+    found = catalogue.provenance(spec.field, ids, source=spec.source)
+    barred = [row for row in found if row["train_allowed"] is not True]
+    if barred and not (permission and permission.allowed):
+        row = barred[0]
+        source = row["source"] or "an unnamed source"
+        why = "forbids it" if row["train_allowed"] is False else "does not say whether it may be trained on"
+        raise InputError(
+            f"training on {row.get('field', spec.field)!r} from {source}, which {why}, needs"
+            " permission: {allowed: true, reason: …} in the recipe's data"
+        )
+    return found
+
+
+def _encode(context: Context, catalogue: Catalogue, name: str, spec: EncoderSpec, ids: Sequence[str]) -> Modality:
+    seed = derived_seed(context.recipe.seed, "encoder", name)
+    encoder = registry.create(spec.encoder, spec.params, seed=seed, device=context.device)
+    present, values = catalogue.field_values(spec.field, ids, source=spec.source)
+    modality = encode(name, encoder, ids, present, values, cache=context.cache / "encodings", progress=context.progress(f"{name}: "))
+    if hasattr(encoder, "reconstructions") and not (path := context.run.path(f"{PICTURES}/{name}.png")).exists():
+        _picture(encoder, values, path)
+    return modality
+
+
+def _picture(encoder: Encoder, values: Sequence[bytes], path: Path) -> None:
+    """A few different pictures beside what the encoder makes of them."""
+    chosen: dict[bytes, None] = {}
+    for row in np.linspace(0, len(values) - 1, num=min(len(values), 10 * SHOWN), dtype=int):
+        chosen[bytes(values[int(row)])] = None
+        if len(chosen) == SHOWN:
+            break
+    encoder.reconstructions(list(chosen), path)  # type: ignore[attr-defined]

@@ -1,0 +1,118 @@
+"""The order of the stages, and that each runs once."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toolkit import compute, runs
+from toolkit.files import digest
+from toolkit.pipeline.context import Context, LoggedReporter, code, default_cache
+from toolkit.progress import Reporter
+from toolkit.recipe import Recipe
+from toolkit.runs import RunDirectory
+
+if TYPE_CHECKING:
+    from toolkit.pipeline.results import Outcome
+    from toolkit.pipeline.systems import Material, System
+
+FINISHED = "finished"
+
+
+def run(
+    recipe: Recipe, run_dir: Path, *, progress: Reporter | None = None, cache: Path | None = None, fresh: bool = False
+) -> list[dict[str, Any]]:
+    """Run `recipe` in `run_dir`, or go on where an earlier try stopped; returns the rows of `metrics.json`.
+
+    A finished run returns at once. cache: where corpora and encodings are
+    shared between runs. fresh: forget the stages that are done.
+    Raises `RunDirectoryError` where the folder is another recipe's or in use,
+    `InputError` for data or settings that cannot be used.
+    """
+    with RunDirectory.claim(Path(run_dir), recipe.model_dump(mode="json")) as directory:
+        reporter = LoggedReporter(directory, progress or Reporter())
+        if fresh:
+            shutil.rmtree(directory.path(runs.STAGES), ignore_errors=True)
+        if not finished(directory, recipe, reporter):
+            directory.forget(FINISHED)
+            directory.log("run", state="started")
+            with _threads(recipe.threads):
+                context = Context(recipe, directory, cache or default_cache(), reporter, compute.device(recipe.device))
+                _stages(context)
+            directory.log("run", state="finished")
+        rows: list[dict[str, Any]] = directory.read(runs.METRICS)
+        return rows
+
+
+def finished(directory: RunDirectory, recipe: Recipe, reporter: Reporter) -> bool:
+    """Whether everything is done and the data is, by sizes and times, what it was; other code is only told of."""
+    from toolkit.pipeline.ingest import stamp
+
+    result = directory.done(FINISHED, _identity(recipe))
+    if result is None:
+        return False
+    if (now := stamp(recipe.data)) and now != result["stamp"]:
+        reporter.note("the data changed since this run was finished: running what depends on it again")
+        return False
+    if result["code"] != code():
+        reporter.note("this run was finished by another version of segue: these are its numbers; --fresh makes them anew")
+    return True
+
+
+def _stages(context: Context) -> None:
+    from toolkit.evaluation import protocols
+    from toolkit.pipeline import examples, ingest, manifest, modalities, results, systems
+    from toolkit.report.page import render
+
+    directory, reporter, recipe = context.run, context.reporter, context.recipe
+    chosen = systems.systems(context)
+    reporter.stage("ingest")
+    directory.log("stage", stage="ingest", state="started")
+    stamp = ingest.stamp(recipe.data)
+    ingested = ingest.ingest(recipe.data, context.cache, reporter=reporter)
+    directory.write(runs.MANIFEST, manifest.manifest(context, ingested))
+    split = protocols.split(ingested.corpus, recipe.evaluation)
+    encoded, coverage = modalities.encode_all(context, ingested)
+    directory.write(runs.COVERAGE, coverage)
+    content = {name: modalities.content_hash(modality) for name, modality in encoded.items()}
+    key = digest([ingested.key, recipe.evaluation.model_dump(mode="json"), content])
+    material = systems.Material(split, encoded, key)
+    results.write_data(context, ingested, material)
+    outcomes = [_outcome(context, system, material) for system in chosen]
+    reporter.stage("report")
+    results.write_results(context, material, outcomes)
+    directory.write(runs.EXAMPLES, examples.examples(context, material, chosen))
+    render(directory.root)
+    written = [directory.path(name) for name in (runs.METRICS, runs.REPORT, runs.SYSTEMS)]
+    directory.stage(FINISHED, _identity(recipe), lambda _: (written, {"stamp": stamp, "code": code()}))
+
+
+def _outcome(context: Context, system: System, material: Material) -> Outcome:
+    from toolkit.pipeline import results, systems
+
+    context.reporter.stage(system.name)
+    fitted = systems.fit(context, system, material)
+    scored = {part: systems.score(context, system, material, part) for part in results.PARTS}
+    scores, costs = {part: pair[0] for part, pair in scored.items()}, {part: pair[1] for part, pair in scored.items()}
+    return results.Outcome(system, fitted, scores, costs)
+
+
+def _identity(recipe: Recipe) -> dict[str, Any]:
+    return recipe.model_dump(mode="json")
+
+
+@contextlib.contextmanager
+def _threads(threads: int | None) -> Iterator[None]:
+    """Torch's threads as the recipe has them, put back afterwards."""
+    import torch
+
+    before = torch.get_num_threads()
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,139 @@
+"""From every system's scores to the files that tables, report and `continue` read."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.feather as feather
+import pyarrow.parquet as parquet
+
+from toolkit import runs
+from toolkit.compute import derived_seed
+from toolkit.evaluation import tables
+from toolkit.evaluation.evaluator import Scores
+from toolkit.files import write_bytes
+from toolkit.pipeline.context import Context
+from toolkit.pipeline.ingest import Ingested
+from toolkit.pipeline.systems import Material, System, held_out
+
+PARTS = ("valid", "test")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one system: its fit, and for `valid` and `test` its scores and their cost."""
+
+    system: System
+    fit: dict[str, Any]
+    scores: dict[str, Scores]
+    costs: dict[str, dict[str, Any]]
+
+
+def write_results(context: Context, material: Material, outcomes: Sequence[Outcome]) -> None:
+    """Write metrics, values per playlist, comparisons, timings, curves and the order of the systems."""
+    run, seed = context.run, derived_seed(context.recipe.seed, "evaluation")
+    metrics = [row for part in PARTS for outcome in outcomes for row in _rows(context, material, outcome, part, seed)]
+    run.write(runs.TIMINGS, {outcome.system.name: _cost(outcome) for outcome in outcomes})
+    run.write(runs.CURVES, {outcome.system.name: outcome.fit["curve"] for outcome in outcomes if outcome.fit["curve"]})
+    run.write(runs.COMPARISONS, _comparisons(context, material, outcomes, seed))
+    write_bytes(run.path(runs.PER_PLAYLIST), _per_playlist(material, outcomes))
+    write_bytes(run.path(runs.TRACKS), _arrow(material.split.train.corpus.tracks))
+    run.write(runs.SYSTEMS, order(metrics, [outcome.system for outcome in outcomes], decisive(context)))
+    run.write(runs.METRICS, metrics)
+
+
+def write_data(context: Context, ingested: Ingested, material: Material) -> None:
+    """Write `data.json`: sizes, split, and the records that were left out."""
+    corpus, split = ingested.corpus, material.split
+    counts = split.train.counts()
+    sizes = {"train": len(split.train), "valid": len(split.valid), "test": len(split.test)}
+    context.run.write(
+        runs.DATA,
+        {
+            "tracks": corpus.n_items,
+            "playlists": len(corpus),
+            "placements": len(corpus.items),
+            "split": sizes,
+            "train_placements": int(counts.sum()),
+            "tracks_not_in_training": int((counts[1:] == 0).sum()),
+            "skipped": ingested.skipped,
+        },
+    )
+
+
+def decisive(context: Context) -> tuple[str, int]:
+    """Metric and k that choose the best system on validation: what the first model was selected by, else the first asked for."""
+    recipe = context.recipe
+    if recipe.models:
+        metric, _, k = recipe.models[0].select.partition("@")
+        return metric, int(k)
+    metric = "ndcg" if "ndcg" in recipe.evaluation.metrics else recipe.evaluation.metrics[0]
+    return metric, recipe.evaluation.k[0]
+
+
+def order(metrics: Sequence[Mapping[str, Any]], systems: Sequence[System], chosen_by: tuple[str, int]) -> dict[str, Any]:
+    """`model/systems.json`: how systems were compared on validation, and all of them, the best first, oracles last."""
+    metric, k = chosen_by
+    reached = {
+        row["system"]: row["value"]
+        for row in metrics
+        if (row["split"], row["slice"], row["metric"], row["k"]) == ("valid", "all", metric, k)
+    }
+    entries = [{**system.entry, "value": reached.get(system.name)} for system in systems]
+    entries.sort(key=lambda entry: (entry["oracle"], -(entry["value"] or 0.0)))
+    return {"chosen_by": {"split": "valid", "slice": "all", "metric": metric, "k": k}, "systems": entries}
+
+
+def _rows(context: Context, material: Material, outcome: Outcome, part: str, seed: int) -> list[dict[str, Any]]:
+    return tables.rows(
+        outcome.scores[part],
+        system=outcome.system.name,
+        modalities=outcome.system.modalities,
+        split=part,
+        groups=held_out(material.split, part).groups(),
+        bootstrap=context.recipe.evaluation.bootstrap,
+        seed=seed,
+    )
+
+
+def _comparisons(context: Context, material: Material, outcomes: Sequence[Outcome], seed: int) -> list[dict[str, Any]]:
+    reference = context.recipe.evaluation.reference or outcomes[0].system.name
+    return tables.comparisons(
+        {outcome.system.name: outcome.scores["test"] for outcome in outcomes},
+        reference,
+        groups=material.split.test.groups(),
+        bootstrap=context.recipe.evaluation.bootstrap,
+        seed=seed,
+    )
+
+
+def _cost(outcome: Outcome) -> dict[str, Any]:
+    evaluated = list(outcome.costs.values())
+    return {
+        "fit_seconds": outcome.fit["fit_seconds"],
+        "evaluate_seconds": round(sum(cost["evaluate_seconds"] for cost in evaluated), 3),
+        "peak_mb": max(outcome.fit["peak_mb"], *(cost["peak_mb"] for cost in evaluated)),
+        "underfit": outcome.fit["underfit"],
+        "oracle": outcome.system.oracle,
+    }
+
+
+def _per_playlist(material: Material, outcomes: Sequence[Outcome]) -> pa.BufferOutputStream:
+    frames = [
+        tables.frame(outcome.scores[part], held_out(material.split, part), system=outcome.system.name, split=part)
+        for part in PARTS
+        for outcome in outcomes
+    ]
+    buffer = io.BytesIO()
+    parquet.write_table(pa.concat_tables(frames), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _arrow(table: pa.Table) -> bytes:
+    buffer = io.BytesIO()
+    feather.write_feather(table, buffer, compression="zstd")
+    return buffer.getvalue()

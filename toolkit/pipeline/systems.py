@@ -1,0 +1,186 @@
+"""The systems of a recipe: each fitted, saved, loaded again and evaluated, so that what is measured is what is kept."""
+
+from __future__ import annotations
+
+import inspect
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toolkit import plugins
+from toolkit.compute import derived_seed
+from toolkit.continuation import load_ranker
+from toolkit.corpus.splits import HeldOut, Split
+from toolkit.encoders import registry
+from toolkit.encoders.base import Encoder
+from toolkit.evaluation.evaluator import Key, Scores, evaluate
+from toolkit.files import folder, write_bytes
+from toolkit.modality import Modality
+from toolkit.pipeline.context import Context
+from toolkit.pipeline.meter import metered
+from toolkit.ranker import Ranker, TrainingData
+from toolkit.recipe import BaselineSpec, EncoderSpec, ModelSpec, Recipe
+from toolkit.recipe.checks import as_baseline
+from toolkit.runs import MODEL, STAGES
+
+BOUND = "upper-bound"
+
+
+@dataclass(frozen=True)
+class System:
+    """One row of the tables.
+
+    ranker: `sequential`, or the name of a plug-in of `segue.rankers`.
+    spec: the recipe's entry, which with the data decides the result.
+    """
+
+    name: str
+    ranker: str
+    spec: dict[str, Any]
+    make: Callable[[Sequence[str | None]], Ranker]
+    modalities: list[str] = field(default_factory=list)
+    oracle: bool = False
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """What `model/systems.json` says of it."""
+        return {"system": self.name, "ranker": self.ranker, "modalities": self.modalities, "oracle": self.oracle}
+
+
+@dataclass(frozen=True)
+class Material:
+    """What systems are fitted to and measured on. key: hash of all of it."""
+
+    split: Split
+    modalities: dict[str, Modality]
+    key: str
+
+
+def systems(context: Context) -> list[System]:
+    """Every system of the recipe, models first; the demo's upper bound last."""
+    recipe = context.recipe
+    found = [_model(context, spec) for spec in recipe.models]
+    found += [_baseline(recipe, as_baseline(baseline)) for baseline in recipe.baselines]
+    if recipe.data.reader == "demo" and all(system.ranker != BOUND for system in found):
+        found.append(_baseline(recipe, BaselineSpec(name=BOUND, params=recipe.data.options)))
+    return found
+
+
+def fit(context: Context, system: System, material: Material) -> dict[str, Any]:
+    """Fit and save a system; returns fit_seconds, peak_mb, curve and underfit."""
+
+    def make(workdir: Path) -> tuple[Sequence[Path], Any]:
+        target = context.run.path(f"{MODEL}/{system.name}")
+        with metered(context.device) as meter:
+            ranker = system.make(material.split.train.titles())
+            _fit(context, system, ranker, material, workdir)
+        with folder(target) as unfinished:
+            ranker.save(unfinished)
+        learned = {"curve": getattr(ranker, "curve", []), "underfit": bool(getattr(ranker, "underfit", False))}
+        return [target], {"fit_seconds": meter.seconds, "peak_mb": meter.peak_mb, **learned}
+
+    result: dict[str, Any] = context.run.stage(f"fit-{system.name}", _inputs(context, system, material), make)
+    return result
+
+
+def score(context: Context, system: System, material: Material, part: str) -> tuple[Scores, dict[str, Any]]:
+    """Evaluate a fitted system on `valid` or `test`; returns the scores, evaluate_seconds and peak_mb."""
+    path = context.run.path(f"{STAGES}/evaluate-{system.name}-{part}.npz")
+    evaluation = context.recipe.evaluation
+
+    def make(_: Path) -> tuple[Sequence[Path], Any]:
+        with metered(context.device) as meter:
+            scores = evaluate(
+                load(context, system),
+                held_out(material.split, part),
+                ks=evaluation.k,
+                metrics=evaluation.metrics,
+                train_counts=material.split.train.counts(),
+                allow_repeats=evaluation.allow_repeats,
+                memory_mb=evaluation.memory_mb,
+                progress=lambda done, total, _: context.reporter(done, total, f"{system.name} on {part}"),
+            )
+        write_bytes(path, packed(scores))
+        return [path], {"evaluate_seconds": meter.seconds, "peak_mb": meter.peak_mb}
+
+    result = context.run.stage(f"evaluate-{system.name}-{part}", _inputs(context, system, material), make)
+    return unpacked(path), result
+
+
+def load(context: Context, system: System) -> Ranker:
+    """The fitted system from the run directory."""
+    return load_ranker(system.entry, context.run.path(f"{MODEL}/{system.name}"), device=context.device)
+
+
+def held_out(split: Split, part: str) -> HeldOut:
+    return {"valid": split.valid, "test": split.test}[part]
+
+
+def packed(scores: Scores) -> bytes:
+    """Scores as the bytes of an npz file."""
+    arrays = {f"values|{name}|{metric}|{k}": values for (name, metric, k), values in scores.values.items()}
+    arrays |= {f"n_hidden|{name}": counts for name, counts in scores.n_hidden.items()}
+    buffer = io.BytesIO()
+    np.savez(buffer, top=scores.top, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def unpacked(path: Path) -> Scores:
+    """What `packed` packed."""
+    values: dict[Key, np.ndarray] = {}
+    n_hidden: dict[str, np.ndarray] = {}
+    with np.load(path, allow_pickle=False) as arrays:
+        for name in arrays.files:
+            kind, *parts = name.split("|")
+            if kind == "values":
+                values[parts[0], parts[1], int(parts[2])] = arrays[name]
+            elif kind == "n_hidden":
+                n_hidden[parts[0]] = arrays[name]
+        return Scores(values, n_hidden, arrays["top"])
+
+
+def _inputs(context: Context, system: System, material: Material) -> dict[str, Any]:
+    return context.inputs(material=material.key, spec=system.spec)
+
+
+def _fit(context: Context, system: System, ranker: Ranker, material: Material, workdir: Path) -> None:
+    chosen = {name: material.modalities[name] for name in system.modalities}
+    seed = derived_seed(context.recipe.seed, "system", system.name)
+    data = TrainingData(material.split.train, material.split.valid, chosen, workdir, seed, context.device)
+    fitting: Any = ranker.fit
+    if "on_step" in inspect.signature(fitting).parameters:
+        fitting(data, on_step=context.progress(f"{system.name}, ", per_epoch=system.ranker == "sequential"))
+    else:
+        fitting(data)
+
+
+def _model(context: Context, spec: ModelSpec) -> System:
+    recipe = context.recipe
+    name, modalities = spec.system_name(recipe.fusion, recipe.encoders), spec.inputs(recipe.fusion, recipe.encoders)
+    titles = recipe.titles if spec.titles else None
+
+    def make(train_titles: Sequence[str | None]) -> Ranker:
+        from toolkit.sequential.ranker import SequentialRanker
+
+        encoder = _title_encoder(context, titles, train_titles) if titles is not None else None
+        return SequentialRanker(spec, recipe.fusion, name=name, titles=encoder)
+
+    entry = {"model": spec.model_dump(mode="json"), "fusion": recipe.fusion.model_dump(mode="json")}
+    return System(name, "sequential", {**entry, "titles": titles.model_dump() if titles else None}, make, modalities)
+
+
+def _title_encoder(context: Context, spec: EncoderSpec, titles: Sequence[str | None]) -> Encoder:
+    """The encoder of playlist titles; one that learns does so from the distinct training titles."""
+    encoder = registry.create(spec.encoder, spec.params, seed=derived_seed(context.recipe.seed, "titles"), device=context.device)
+    return encoder.fit(sorted({title for title in titles if title})) if encoder.learns else encoder
+
+
+def _baseline(recipe: Recipe, spec: BaselineSpec) -> System:
+    cls: type[Ranker] = plugins.load("segue.rankers", spec.name)
+    # a baseline that needs content takes what the models see
+    modalities = list(recipe.fusion.modalities or recipe.encoders) if getattr(cls, "needs_modalities", False) else []
+    return System(spec.name, spec.name, spec.model_dump(mode="json"), lambda _: cls(**spec.params), modalities, cls.oracle)

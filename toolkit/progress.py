@@ -1,0 +1,171 @@
+"""Progress of long work: live bars in a terminal, plain lines at intervals anywhere else."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Progress = Callable[[int, int, str], None]
+"""progress(done, total, what): called often. `what` up to its first comma names the work, the rest is news of it; total 0 is unknown."""
+
+Seconds = float
+INTERVAL: Seconds = 10.0
+"""Between two plain lines about the same work."""
+
+
+@dataclass
+class Task:
+    """One piece of work as it is counted. `total` 0 means that nobody knows the end."""
+
+    what: str
+    started: Seconds
+    news: str = ""
+    done: int = 0
+    total: int = 0
+    said: Seconds = 0.0
+
+    def line(self, now: Seconds) -> str:
+        """`encode lyrics: 512/2,000 (26 %), 180/s, 8 s left`."""
+        elapsed = max(now - self.started, 1e-9)
+        rate = self.done / elapsed
+        news = f" ·{self.news}" if self.news else ""
+        if not self.total:
+            return f"{self.what}: {self.done:,} ({per_second(rate)}){news}"
+        if self.over:
+            return f"{self.what}: {self.done:,} in {duration(elapsed)}{news}"
+        left = f", {duration((self.total - self.done) / rate)} left" if rate else ""
+        return f"{self.what}: {self.done:,}/{self.total:,} ({100 * self.done // self.total} %), {per_second(rate)}{left}{news}"
+
+    @property
+    def over(self) -> bool:
+        return 0 < self.total <= self.done
+
+    def update(self, done: int, total: int, news: str) -> bool:
+        """Take the new count; whether this call ended it."""
+        before = self.over
+        self.done, self.total, self.news = done, total, news
+        return self.over and not before
+
+
+class Reporter:
+    """What long work reports to; this one keeps silent.
+
+    Calling it is the `Progress` contract: `reporter(done, total, what)`.
+    """
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        """`done` of `total` steps of `what` are behind us."""
+
+    def stage(self, name: str) -> None:
+        """A new stage begins; work of the stage before it is over."""
+
+    def note(self, text: str) -> None:
+        """One line for the reader."""
+
+    def close(self) -> None:
+        """Nothing more will come."""
+
+    def __enter__(self) -> Reporter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@dataclass
+class PlainReporter(Reporter):
+    """Lines for logs and pipes: at most one per piece of work every `interval` seconds, and one at its end."""
+
+    stream: TextIO = field(default_factory=lambda: sys.stderr)
+    interval: Seconds = INTERVAL
+    tasks: dict[str, Task] = field(default_factory=dict)
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        now = time.monotonic()
+        name, _, news = what.partition(",")
+        task = self.tasks.setdefault(name, Task(name, now, said=now))
+        if task.update(done, total, news) or (not task.over and now - task.said >= self.interval):
+            self._say(task, now)
+
+    def _say(self, task: Task, now: Seconds) -> None:
+        task.said = now
+        print(task.line(now), file=self.stream, flush=True)
+
+    def stage(self, name: str) -> None:
+        self.tasks.clear()
+        print(f"· {name}", file=self.stream, flush=True)
+
+    def note(self, text: str) -> None:
+        print(text, file=self.stream, flush=True)
+
+
+class BarReporter(Reporter):
+    """Live bars with rate and time left; finished work leaves a line behind."""
+
+    def __init__(self, console: Console) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
+
+        self._bars = Bars(
+            TextColumn("  {task.description}"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            transient=True,
+        )
+        self._tasks: dict[str, tuple[Task, Any]] = {}
+        self._bars.start()
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        now = time.monotonic()
+        name, _, news = what.partition(",")
+        if name not in self._tasks:
+            self._tasks[name] = (Task(name, now), self._bars.add_task(name, total=total or None, rate=""))
+        task, bar = self._tasks[name]
+        if task.update(done, total, news):
+            self._bars.remove_task(bar)
+            self.note(f"  {task.line(now)}")
+        elif not task.over:
+            rate = f"{per_second(done / max(now - task.started, 1e-9))}{news}"
+            self._bars.update(bar, completed=done, total=total or None, rate=rate)
+
+    def stage(self, name: str) -> None:
+        for task, bar in self._tasks.values():
+            if not task.over:
+                self._bars.remove_task(bar)
+        self._tasks.clear()
+        self._bars.console.print(name, style="bold", markup=False, highlight=False)
+
+    def note(self, text: str) -> None:
+        self._bars.console.print(text, markup=False, highlight=False)
+
+    def close(self) -> None:
+        self._bars.stop()
+
+
+def reporter(console: Console) -> Reporter:
+    """Bars where the console is a terminal, plain lines on its stream elsewhere."""
+    return BarReporter(console) if console.is_terminal else PlainReporter(console.file)  # type: ignore[arg-type]
+
+
+def duration(seconds: Seconds) -> str:
+    """`0.4 s`, `12 s`, `3 min 20 s`, `2 h 05 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
+    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02d} min"
+
+
+def per_second(rate: float) -> str:
+    return f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s" if rate >= 0.1 else f"{rate * 60:.1f}/min"

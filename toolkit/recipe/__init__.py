@@ -1,0 +1,57 @@
+"""A recipe: one YAML file that says what to run, on what, and with which settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from toolkit.recipe.models import (
+    BaselineSpec,
+    Data,
+    EncoderSpec,
+    Evaluation,
+    Filters,
+    Fusion,
+    MetricName,
+    ModelSpec,
+    Permission,
+    Protocol,
+    Recipe,
+    Report,
+    Section,
+    SplitSpec,
+)
+
+__all__ = [
+    "BaselineSpec",
+    "Data",
+    "EncoderSpec",
+    "Evaluation",
+    "Filters",
+    "Fusion",
+    "MetricName",
+    "ModelSpec",
+    "Permission",
+    "Protocol",
+    "Recipe",
+    "Report",
+    "Section",
+    "SplitSpec",
+    "load",
+]
+
+
+def load(path: Path, overrides: Sequence[str] = (), *, parameters: bool = False) -> Recipe:
+    """Read, override (`a.b.c=value`) and check a recipe.
+
+    parameters: also check options and parameters against the plug-ins they go
+    to, which imports them. Raises `RecipeError` naming line, key, value and rule.
+    """
+    from toolkit.recipe import checks, file
+
+    written = file.read(Path(path), overrides)
+    recipe = written.recipe()
+    checks.check(written, recipe)
+    if parameters:
+        checks.check_parameters(written, recipe)
+    return recipe

@@ -1,0 +1,144 @@
+"""What a recipe's parts must say of each other, and of the plug-ins they name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from toolkit import plugins
+from toolkit.errors import RecipeError
+from toolkit.recipe.errors import Where, explain, nearest
+from toolkit.recipe.file import RecipeFile
+from toolkit.recipe.models import BaselineSpec, Recipe
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""Systems and modalities name folders and files."""
+
+NO_PATH = ("demo",)
+"""Readers that make their data themselves."""
+
+
+def check(file: RecipeFile, recipe: Recipe) -> None:
+    """Check what can be told without importing a plug-in. Raises `RecipeError`."""
+    _data(file, recipe)
+    _encoders(file, recipe)
+    _modalities(file, recipe)
+    _evaluation(file, recipe)
+    _models(file, recipe)
+    _systems(file, recipe)
+
+
+def check_parameters(file: RecipeFile, recipe: Recipe) -> None:
+    """Check options and parameters against the plug-ins they go to, which are imported for it."""
+    if recipe.data.reader != "auto":
+        _parameters(file, ("data", "options"), recipe.data.options, plugins.load("segue.readers", recipe.data.reader).Params)
+    for name, spec in recipe.encoders.items():
+        _parameters(file, ("encoders", name, "params"), spec.params, plugins.load("segue.encoders", spec.encoder).Params)
+    if recipe.titles is not None:
+        encoder = plugins.load("segue.encoders", recipe.titles.encoder)
+        _parameters(file, ("titles", "params"), recipe.titles.params, encoder.Params)
+        if encoder.kind != "text":
+            raise file.error(("titles", "encoder"), f"={recipe.titles.encoder!r} reads {encoder.kind}, titles are text")
+    for index, baseline in enumerate(map(as_baseline, recipe.baselines)):
+        ranker = plugins.load("segue.rankers", baseline.name)
+        _parameters(file, ("baselines", index, "params"), baseline.params, ranker.Params)
+        if getattr(ranker, "needs_modalities", False) and not recipe.encoders:
+            raise file.error(("baselines", index), f"={baseline.name!r} ranks by content: name encoders in the recipe, or leave it out")
+
+
+def as_baseline(baseline: str | BaselineSpec) -> BaselineSpec:
+    """A bare name is a baseline with default parameters."""
+    return BaselineSpec(name=baseline) if isinstance(baseline, str) else baseline
+
+
+def _parameters(file: RecipeFile, where: Where, given: dict[str, Any], model: type[BaseModel]) -> None:
+    try:
+        model.model_validate(given)
+    except ValidationError as error:
+        inside, message = explain(error, given, model)
+        raise file.error((*where, *inside), message) from None
+
+
+def _plugin(file: RecipeFile, where: Where, group: str, name: str) -> None:
+    if name not in plugins.names(group):
+        kind = group.removeprefix("segue.").rstrip("s")
+        raise file.error(where, f"={name!r} is no {kind}: {nearest(name, plugins.names(group))}")
+
+
+def _data(file: RecipeFile, recipe: Recipe) -> None:
+    if recipe.data.reader != "auto":
+        _plugin(file, ("data", "reader"), "segue.readers", recipe.data.reader)
+    if recipe.data.path is None and recipe.data.reader not in NO_PATH:
+        raise file.error(("data", "path"), f" is missing: reader {recipe.data.reader!r} reads a file or folder")
+
+
+def _encoders(file: RecipeFile, recipe: Recipe) -> None:
+    for name, spec in recipe.encoders.items():
+        _named(file, ("encoders", name), name)
+        _plugin(file, ("encoders", name, "encoder"), "segue.encoders", spec.encoder)
+    if recipe.titles is not None:
+        _plugin(file, ("titles", "encoder"), "segue.encoders", recipe.titles.encoder)
+
+
+def _modalities(file: RecipeFile, recipe: Recipe) -> None:
+    known = list(recipe.encoders)
+    _subset(file, ("fusion", "modalities"), recipe.fusion.modalities, known)
+    _subset(file, ("fusion", "match_modalities"), recipe.fusion.match_modalities, known)
+    for index, model in enumerate(recipe.models):
+        _subset(file, ("models", index, "modalities"), model.modalities, known)
+
+
+def _subset(file: RecipeFile, where: Where, given: Sequence[str] | None, known: Sequence[str]) -> None:
+    for index, name in enumerate(given or ()):
+        if name not in known:
+            raise file.error((*where, index), f"={name!r} is no encoder of this recipe: {nearest(name, known)}")
+
+
+def _models(file: RecipeFile, recipe: Recipe) -> None:
+    measured = [f"{metric}@{k}" for metric in recipe.evaluation.metrics for k in recipe.evaluation.k]
+    for index, model in enumerate(recipe.models):
+        where = ("models", index)
+        if model.titles and recipe.titles is None:
+            raise file.error((*where, "titles"), "=True needs an encoder of titles: give the recipe `titles: {encoder: …, field: title}`")
+        if model.select not in measured:
+            raise file.error((*where, "select"), f"={model.select!r} must be one of the evaluation's {', '.join(measured)}")
+        ids_only = model.ids_only(recipe.fusion, recipe.encoders)
+        if ids_only and model.match:
+            raise file.error((*where, "match"), "=True needs a modality to match: this model sees ids alone")
+
+
+def _systems(file: RecipeFile, recipe: Recipe) -> None:
+    for index, baseline in enumerate(map(as_baseline, recipe.baselines)):
+        _plugin(file, ("baselines", index), "segue.rankers", baseline.name)
+    seen: set[str] = set()
+    for where, name in system_names(recipe):
+        _named(file, where, name)
+        if name in seen:
+            raise file.error(where, f": a second system called {name}: give each a name of its own with `name:`")
+        seen.add(name)
+    if not seen:
+        raise RecipeError(f"{file.path}: neither models nor baselines are given: name at least one")
+
+
+def system_names(recipe: Recipe) -> list[tuple[Where, str]]:
+    """Where each system stands in the recipe, and what tables call it; models first."""
+    models = [(("models", i), model.system_name(recipe.fusion, recipe.encoders)) for i, model in enumerate(recipe.models)]
+    return [*models, *((("baselines", i), as_baseline(baseline).name) for i, baseline in enumerate(recipe.baselines))]
+
+
+def _evaluation(file: RecipeFile, recipe: Recipe) -> None:
+    evaluation, names = recipe.evaluation, [name for _, name in system_names(recipe)]
+    if len(set(evaluation.k)) < len(evaluation.k):
+        raise file.error(("evaluation", "k"), f"={evaluation.k} names a length twice")
+    if not evaluation.metrics or len(set(evaluation.metrics)) < len(evaluation.metrics):
+        raise file.error(("evaluation", "metrics"), f"={evaluation.metrics} must name at least one metric, each once")
+    if evaluation.reference is not None and evaluation.reference not in names:
+        raise file.error(("evaluation", "reference"), f"={evaluation.reference!r} is no system: {nearest(evaluation.reference, names)}")
+
+
+def _named(file: RecipeFile, where: Where, name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise file.error(where, f": the name {name!r} must be of letters, digits, '.', '_' and '-': it names a file")

@@ -1,0 +1,190 @@
+"""A recipe's YAML: read without executing anything, with the line of every key kept for error messages."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import ConstructorError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from toolkit.errors import RecipeError
+from toolkit.recipe.errors import Where, explain
+from toolkit.recipe.models import Recipe
+
+EXAMPLES = {"--set": "models.0.epochs=5", "--option": "playlist=list_id"}
+
+MAX_NODES = 100_000
+"""Values a recipe may have once its aliases are followed: a few lines of YAML can stand for billions."""
+
+
+@dataclass
+class RecipeFile:
+    """A recipe as written, not checked yet.
+
+    places: `recipes/x.yaml:12`, or `--set models.0.epochs=5`, by path of keys and indexes.
+    """
+
+    path: Path
+    data: dict[Any, Any]
+    places: dict[Where, str] = field(default_factory=dict)
+
+    def place(self, where: Sequence[str | int]) -> str:
+        """Where `where`, or the nearest part above it, was written."""
+        for length in range(len(where), 0, -1):
+            if found := self.places.get(tuple(where[:length])):
+                return found
+        return str(self.path)
+
+    def error(self, where: Sequence[str | int], message: str) -> RecipeError:
+        """An error at `where`; `message` goes on after the dotted path."""
+        return RecipeError(f"{self.place(where)}: {'.'.join(map(str, where))}{message}")
+
+    def recipe(self) -> Recipe:
+        """The checked recipe, its `data.path` made absolute.
+
+        A relative path starts at the recipe's folder, one given by `--set` at
+        the current one. Raises `RecipeError` that names the first fault's line.
+        """
+        try:
+            recipe = Recipe.model_validate(self.data)
+        except ValidationError as error:
+            raise self.error(*explain(error, self.data, Recipe)) from None
+        if recipe.data.path is None:
+            return recipe
+        base = Path.cwd() if self.place(("data", "path")).startswith("--set") else self.path.resolve().parent
+        path = Path(base, recipe.data.path.expanduser()).resolve()
+        return recipe.model_copy(update={"data": recipe.data.model_copy(update={"path": path})})
+
+
+def read(path: Path, overrides: Sequence[str] = ()) -> RecipeFile:
+    """Read a recipe's YAML and apply `a.b.c=value` overrides.
+
+    Raises `RecipeError` for a missing file, bytes that are no UTF-8, broken
+    YAML, duplicate keys, tags, and overrides that lead nowhere.
+    """
+    file = RecipeFile(path, {})
+    value = _parse(_text(path), str(path), file.places)
+    if not isinstance(value, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping of keys to values, this file holds {_kind(value)}")
+    file.data = value
+    for override in overrides:
+        _override(file, override)
+    return file
+
+
+def pairs(given: Sequence[str], flag: str) -> dict[str, Any]:
+    """`key=value` arguments of `flag` as a mapping, dots leading inside, values read as YAML."""
+    file = RecipeFile(Path(flag), {})
+    for one in given:
+        _override(file, one, flag)
+    return file.data
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise RecipeError(f"{path}:{line}: byte {error.object[error.start]:#04x} is no UTF-8: save the recipe as UTF-8") from None
+    except FileNotFoundError:
+        raise RecipeError(f"{path} does not exist: give the path of a recipe, such as recipes/quickstart.yaml") from None
+    except OSError as error:
+        raise RecipeError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _parse(text: str, name: str, places: dict[Where, str]) -> Any:
+    """Plain values of a YAML document; `places` receives each path's file and line."""
+    yaml = YAML(typ="safe", pure=True)
+    try:
+        node = yaml.compose(io.StringIO(text))
+        if node is None:
+            return None
+        _walk(node, name, (), places, [0])
+        return yaml.constructor.construct_document(node)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f":{mark.line + 1}" if mark else ""
+        problem = "tags (!…) are not allowed in a recipe" if isinstance(error, ConstructorError) else error.problem or error.context
+        raise RecipeError(f"{name}{line}: {' '.join(str(problem).split())}") from None
+    except RecursionError:
+        raise RecipeError(f"{name}: values are nested without end: an alias (*name) must not lie inside its own anchor (&name)") from None
+    except (YAMLError, ValueError) as error:
+        raise RecipeError(f"{name} is no YAML: {' '.join(str(error).split())}") from None
+
+
+def _walk(node: Node, name: str, where: Where, places: dict[Where, str], seen: list[int]) -> None:
+    seen[0] += 1
+    if seen[0] > MAX_NODES:
+        raise RecipeError(f"{name}: more than {MAX_NODES:,} values once aliases are followed: a recipe is smaller than that")
+    if isinstance(node, SequenceNode):
+        for index, child in enumerate(node.value):
+            places[(*where, index)] = f"{name}:{child.start_mark.line + 1}"
+            _walk(child, name, (*where, index), places, seen)
+    elif isinstance(node, MappingNode):
+        keys: set[str] = set()
+        for key, child in node.value:
+            _enter(key, name, where, places, keys)
+            _walk(child, name, (*where, key.value), places, seen)
+
+
+def _enter(key: Node, name: str, where: Where, places: dict[Where, str], keys: set[str]) -> None:
+    line = key.start_mark.line + 1
+    if not isinstance(key, ScalarNode):
+        raise RecipeError(f"{name}:{line}: a key must be one plain word")
+    if key.value in keys:
+        raise RecipeError(f"{name}:{line}: {'.'.join(map(str, (*where, key.value)))} is there twice: keep one of them")
+    keys.add(key.value)
+    places[(*where, key.value)] = f"{name}:{line}"
+
+
+def _override(file: RecipeFile, override: str, flag: str = "--set") -> None:
+    dotted, equals, text = override.partition("=")
+    said = f"{flag} {override}"
+    if not equals or not all(dotted.split(".")):
+        raise RecipeError(f"{said}: must be key=value, such as {flag} {EXAMPLES[flag]}")
+    value = _parse(text, said, {})
+    *steps, last = dotted.split(".")
+    target: Any = file.data
+    where: Where = ()
+    for step in steps:
+        slot = _slot(target, step, said)
+        if isinstance(target, list) and slot == len(target):
+            target.append({})
+        elif isinstance(target, dict) and target.get(slot) is None:
+            target[slot] = {}
+        target, where = target[slot], (*where, slot)
+    slot = _slot(target, last, said)
+    if isinstance(target, list) and slot == len(target):
+        target.append(None)
+    target[slot] = value
+    _written(file, (*where, slot), said)
+
+
+def _slot(target: Any, step: str, said: str) -> Any:
+    """The key or index that `step` means in `target`; a list may grow by one."""
+    if isinstance(target, dict):
+        return step
+    if not isinstance(target, list):
+        raise RecipeError(f"{said}: {step!r} lies inside {_kind(target)}, which has no keys")
+    if not step.isdecimal() or int(step) > len(target):
+        raise RecipeError(f"{said}: {step!r} must be an index 0…{len(target)} of a list of {len(target)}")
+    return int(step)
+
+
+def _written(file: RecipeFile, where: Where, place: str) -> None:
+    """From now on the value at `where`, with all below it, comes from `place`."""
+    for known in [known for known in file.places if known[: len(where)] == where]:
+        del file.places[known]
+    file.places[where] = place
+
+
+def _kind(value: Any) -> str:
+    names = {type(None): "nothing", list: "a list", dict: "a mapping"}
+    return names.get(type(value), f"the value {value!r}")

@@ -1,0 +1,104 @@
+"""What a run directory holds for its page; all but the recipe and the metrics may be missing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toolkit.errors import RunDirectoryError
+
+ROW_KEYS = ("system", "modalities", "split", "slice", "metric", "k", "value", "ci_low", "ci_high", "n")
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The files of a run as read; a missing one is an empty list or dictionary.
+
+    recipe_text is shown as written, recipe is the same parsed; pictures are
+    PNG bytes by modality.
+    """
+
+    name: str
+    recipe_text: str
+    recipe: dict[str, Any]
+    metrics: list[dict[str, Any]]
+    manifest: dict[str, Any]
+    data: dict[str, Any]
+    timings: dict[str, dict[str, Any]]
+    curves: dict[str, list[dict[str, Any]]]
+    coverage: list[dict[str, Any]]
+    comparisons: list[dict[str, Any]]
+    examples: list[dict[str, Any]]
+    pictures: dict[str, bytes]
+
+    @classmethod
+    def read(cls, run_dir: Path) -> RunFiles:
+        """Read a run directory.
+
+        Raises `RunDirectoryError` where the recipe or the metrics are missing
+        or a file does not hold what its name promises.
+        """
+        text = _text(run_dir / "recipe.yaml")
+        return cls(
+            name=run_dir.resolve().name,
+            recipe_text=text,
+            recipe=_yaml(run_dir / "recipe.yaml", text),
+            metrics=_metrics(run_dir / "metrics.json"),
+            manifest=_json(run_dir / "manifest.json", dict),
+            data=_json(run_dir / "data.json", dict),
+            timings=_json(run_dir / "timings.json", dict),
+            curves=_json(run_dir / "curves.json", dict),
+            coverage=_json(run_dir / "coverage.json", list),
+            comparisons=_json(run_dir / "comparisons.json", list),
+            examples=_json(run_dir / "examples.json", list),
+            pictures={path.stem: path.read_bytes() for path in sorted((run_dir / "pictures").glob("*.png"))},
+        )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise RunDirectoryError(f"{path.parent} has no {path.name}, so it is no finished run: segue run its recipe again") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunDirectoryError(f"{path} cannot be read: {error}") from None
+
+
+def _yaml(path: Path, text: str) -> dict[str, Any]:
+    from ruamel.yaml import YAML, YAMLError
+
+    try:
+        found = YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        raise RunDirectoryError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(found, dict):
+        raise RunDirectoryError(f"{path} must hold keys and values, not {type(found).__name__}")
+    return found
+
+
+def _json(path: Path, kind: type[dict] | type[list]) -> Any:
+    """The parsed file; an empty `kind` where it is missing or empty."""
+    if not path.exists():
+        return kind()
+    text = _text(path)
+    if not text.strip():
+        return kind()
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise RunDirectoryError(f"{path}:{error.lineno} is no JSON ({error.msg}): segue run its recipe again") from None
+    if not isinstance(found, kind):
+        raise RunDirectoryError(f"{path} must hold a {kind.__name__}, not {type(found).__name__}")
+    return found
+
+
+def _metrics(path: Path) -> list[dict[str, Any]]:
+    _text(path)
+    rows = _json(path, list)
+    for at, row in enumerate(rows):
+        missing = [key for key in ROW_KEYS if not isinstance(row, dict) or key not in row]
+        if missing:
+            raise RunDirectoryError(f"{path}: row {at} lacks {', '.join(missing)}")
+    return rows

@@ -1,0 +1,150 @@
+"""`report.html`: one self-contained page a run, for a screen of any size, a dark room and paper."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toolkit import runs
+from toolkit.errors import RunDirectoryError
+from toolkit.files import write_bytes
+from toolkit.report import plots, sections
+from toolkit.report.inputs import RunFiles
+from toolkit.report.tables import Table, pivot
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+SECTIONS = (
+    ("results", "Results"),
+    ("cold", "Cold and warm"),
+    ("macro", "Mean over playlists"),
+    ("comparisons", "Differences"),
+    ("examples", "Examples"),
+    ("training", "Training"),
+    ("modalities", "Modalities"),
+    ("cost", "Time and memory"),
+    ("setup", "What was run"),
+    ("again", "Run it again"),
+)
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def render(run_dir: Path) -> Path:
+    """Write `run_dir/report.html` from the run's files and return its path.
+
+    Sections whose files are missing or empty are left out. The page has no
+    script and fetches nothing; all text from data is escaped.
+    Raises `RunDirectoryError` where recipe or metrics are missing or a file is damaged.
+    """
+    path = Path(run_dir) / runs.REPORT
+    write_bytes(path, html(RunFiles.read(Path(run_dir))).encode("utf-8"))
+    return path
+
+
+def html(run: RunFiles) -> str:
+    """The page as text."""
+    return _template().render(_context(run))
+
+
+@lru_cache
+def _template() -> Template:
+    from jinja2 import Environment
+
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(files("toolkit.report").joinpath("page.html").read_text(encoding="utf-8"))
+
+
+def _context(run: RunFiles) -> dict[str, Any]:
+    from markupsafe import Markup
+
+    table = pivot(run.metrics, timings=run.timings)
+    column = sections.main_column(table, run.recipe)
+    context = {
+        "title": run.recipe.get("name") or run.name,
+        "style": Markup(files("toolkit.report").joinpath("style.css").read_text(encoding="utf-8")),
+        "summary": sections.summary(run, table, column),
+        "forest": Markup(plots.forest(table.ranked(column), column)) if column else "",
+        "curves": _curves(run, column.key if column else ""),
+        "coverage": sections.coverage(run.coverage),
+        "pictures": [_picture(modality, data) for modality, data in run.pictures.items()],
+        "timings": sections.timings(run.timings, run.manifest),
+        "examples": [{**example, "systems": list((example.get("systems") or {}).items())} for example in run.examples],
+        **_tables(run, table),
+        "comparisons": sections.comparisons(run.comparisons, column, oracles={row.system for row in table.rows if row.oracle}),
+        "comparison_note": sections.comparison_note(run.comparisons, run.recipe),
+        "permission": sections.permission(run),
+        "setup": sections.setup(run),
+        "skipped": sections.skipped(run.data),
+        "recipe_text": run.recipe_text,
+        "commands": sections.commands(run),
+        "version": _version(run.manifest),
+    }
+    return {**context, "sections": [(id, text) for id, text in SECTIONS if _present(id, context)]}
+
+
+def _present(section: str, context: Mapping[str, Any]) -> bool:
+    """Whether the page has this section."""
+    needs: dict[str, Any] = {
+        "results": context["table"].rows,
+        "cold": context["slices"],
+        "macro": context["macro"].rows,
+        "training": context["curves"],
+        "modalities": context["coverage"] or context["pictures"],
+        "cost": context["timings"],
+        "again": True,
+    }
+    return bool(needs.get(section, context.get(section)))
+
+
+def _tables(run: RunFiles, table: Table) -> dict[str, Any]:
+    parts = [(part, pivot(run.metrics, slice=part, timings=run.timings)) for part in ("cold", "warm")]
+    macro = pivot(run.metrics, slice="macro", timings=run.timings)
+    return {
+        "table": table,
+        "table_note": sections.table_note(table),
+        "slices": [{"table": each, "caption": sections.table_caption(each, f"Hidden {part} tracks")} for part, each in parts if each.rows],
+        "macro": macro,
+        "table_captions": {
+            "all": sections.table_caption(table, "All hidden tracks"),
+            "macro": sections.table_caption(macro, "Mean over playlists"),
+        },
+    }
+
+
+def _curves(run: RunFiles, main: str) -> dict[str, Any]:
+    """Loss and validation (the main metric where the curves have it) by epoch, with one legend for both figures."""
+    from markupsafe import Markup
+
+    curves = {system: points for system, points in run.curves.items() if points}
+    keys = list(
+        dict.fromkeys(key for points in curves.values() for point in points for key in point if key not in {"epoch", "loss", "seconds"})
+    )
+    if not curves:
+        return {}
+    keys.sort(key=lambda key: key != main)
+    figures = [Markup(plots.lines(curves, "loss", label="Training loss"))]
+    if keys:
+        figures.append(Markup(plots.lines(curves, keys[0], label=f"Validation {sections.column_of(keys[0]).label}", best=True)))
+    legend = [dict(zip(("colour", "dash"), plots.series(at), strict=True)) | {"name": system} for at, system in enumerate(curves)]
+    note = "Losses of different kinds are not comparable between models." + (" A ring marks each model's best epoch." if keys else "")
+    return {"figures": figures, "legend": legend, "note": note}
+
+
+def _picture(modality: str, data: bytes) -> dict[str, str]:
+    if not data.startswith(PNG):
+        raise RunDirectoryError(f"pictures/{modality}.png is no PNG: delete it, or segue run its recipe again")
+    return {
+        "uri": f"data:image/png;base64,{base64.b64encode(data).decode()}",
+        "alt": f"Pairs of pictures: an input of the {modality} encoder and its reconstruction",
+        "caption": f"{modality}: pairs of an original, left, and what the encoder keeps of it, right",
+    }
+
+
+def _version(manifest: Mapping[str, Any]) -> str:
+    versions = manifest.get("versions")
+    return f" {versions['segue']}" if isinstance(versions, Mapping) and versions.get("segue") else ""

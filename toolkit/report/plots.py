@@ -1,0 +1,176 @@
+"""Inline SVG figures whose colours are CSS variables, so that one picture serves light, dark and paper.
+
+Matplotlib draws with stand-in colours; `_inline` swaps them for the page's
+variables, leaves text as text in the page's font and makes ids unique.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from toolkit.report.tables import Cell, Column, Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, MUTED, GRID, ACCENT = "#010101", "#020202", "#030303", "#040404"
+SERIES = tuple(f"#05050{at}" for at in range(8))
+DASHES: tuple[str, ...] = ("", "6 2.5", "2 2", "8 2 2 2")
+"""Dash patterns beside the colours, so that lines differ without colour; as SVG and Matplotlib both take them."""
+
+_VARIABLES = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--line)", ACCENT: "var(--accent)"} | {
+    colour: f"var(--s{at})" for at, colour in enumerate(SERIES)
+}
+_SETTINGS: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "segue",
+    "text.parse_math": False,
+    "font.family": "DejaVu Sans",
+    "font.size": 9.0,
+    "axes.edgecolor": GRID,
+    "axes.labelcolor": MUTED,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+}
+LABEL_LENGTH = 30
+
+
+def forest(ranked: Sequence[tuple[Row, Cell]], column: Column) -> str:
+    """One dot with its 95 % interval a system, best first; an oracle off the scale is an arrow with its number."""
+    from matplotlib.ticker import MaxNLocator
+
+    with _figure(width=4.7, height=0.7 + 0.27 * len(ranked)) as figure:
+        axes = figure.subplots()
+        right = _scale(axes, ranked)
+        for at, (row, cell) in enumerate(ranked):
+            _dot(axes, at, row, cell, right)
+        axes.set_yticks(range(len(ranked)), [_short(row.label) for row, _ in ranked])
+        axes.tick_params(axis="y", labelcolor=INK)
+        axes.set_ylim(len(ranked) - 0.4, -0.6)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.set_xlabel(f"{column.label}, 95 % interval")
+        axes.grid(axis="x")
+        axes.spines["left"].set_visible(False)
+        spoken = "; ".join(f"{row.label} {cell.text}" for row, cell in ranked)
+        return _inline(figure, name=f"forest-{column.key}", label=f"{column.label} by system: {spoken}")
+
+
+def _scale(axes: Axes, ranked: Sequence[tuple[Row, Cell]]) -> float:
+    """Fit the axis to what is no oracle, from zero where that wastes little; returns the right end."""
+    cells = [cell for row, cell in ranked if not row.oracle] or [cell for _, cell in ranked]
+    low = min(value for cell in cells for value in (cell.value, cell.low) if value is not None)
+    high = max(value for cell in cells for value in (cell.value, cell.high) if value is not None)
+    if 0 <= low < 0.75 * high:
+        low = 0.0
+    pad = 0.06 * (high - low) or 0.01
+    axes.set_xlim(low - pad, high + pad)
+    return high + pad
+
+
+def _dot(axes: Axes, at: int, row: Row, cell: Cell, right: float) -> None:
+    colour = ACCENT if cell.best else MUTED if row.oracle else INK
+    axes.text(
+        1.02, at, cell.text, transform=axes.get_yaxis_transform(), va="center", color=colour, weight="bold" if cell.best else "normal"
+    )
+    if cell.value > right:
+        axes.plot([right], [at], marker=">", color=colour, markersize=5, clip_on=False)
+        return
+    if cell.low is not None and cell.high is not None:
+        axes.plot([cell.low, cell.high], [at, at], color=colour, linewidth=2, solid_capstyle="round")
+    axes.plot([cell.value], [at], marker="o", color=colour, markersize=6)
+
+
+def lines(curves: Mapping[str, Sequence[Mapping[str, Any]]], key: str, *, label: str, best: bool = False) -> str:
+    """`key` over epochs, a line a system in the order of `curves`; `best` rings each line's highest point."""
+    from matplotlib.ticker import MaxNLocator
+
+    with _figure(width=4.2, height=2.7) as figure:
+        axes = figure.subplots()
+        for at, points in enumerate(curves.values()):
+            _line(axes, at, [(point["epoch"], point[key]) for point in points if _number(point.get(key))], best)
+        axes.set_xlabel("epoch")
+        axes.set_title(label, loc="left", fontsize=9, color=INK)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(axis="y")
+        spoken = "; ".join(
+            f"{name} ends at {points[-1][key]:.4g}" for name, points in curves.items() if points and _number(points[-1].get(key))
+        )
+        return _inline(figure, name=f"lines-{key}", label=f"{label} by epoch: {spoken}")
+
+
+def _line(axes: Axes, at: int, points: Sequence[tuple[float, float]], best: bool) -> None:
+    if not points:
+        return
+    x, y = zip(*points, strict=True)
+    colour, dash = series(at)
+    style: Any = (0, tuple(float(part) / 1.6 for part in dash.split())) if dash else "-"
+    axes.plot(x, y, color=SERIES[colour], linestyle=style, linewidth=1.6, marker="o" if len(points) == 1 else None)
+    if best:
+        top = max(points, key=lambda point: point[1])
+        axes.plot([top[0]], [top[1]], marker="o", color=SERIES[colour], markersize=6, fillstyle="none", clip_on=False)
+
+
+def series(at: int) -> tuple[int, str]:
+    """Colour number and dash pattern of line `at`; no two of the first 32 are alike."""
+    return at % len(SERIES), DASHES[(at + at // len(SERIES)) % len(DASHES)]
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LABEL_LENGTH else text[: LABEL_LENGTH - 1] + "…"
+
+
+@contextmanager
+def _figure(*, width: float, height: float) -> Iterator[Figure]:
+    """A figure of `width` x `height` inches, outside pyplot's global state."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(_SETTINGS), warnings.catch_warnings():
+        # text stays text: the reader's browser has the glyphs that Matplotlib's own font lacks
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from font", category=UserWarning)
+        yield Figure(figsize=(width, height), layout="constrained")
+
+
+def _inline(figure: Figure, *, name: str, label: str) -> str:
+    out = io.StringIO()
+    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    svg = out.getvalue()
+    body = svg[svg.index("<svg ") :].partition(">")
+    drawing = re.sub(r"\s*<(metadata|style)\b.*?</\1>", "", body[2], flags=re.DOTALL)
+    # within tags only: a system may well be named "#010101"
+    drawing = re.sub(r"<[^>]*>", lambda tag: _restyle(tag[0], re.sub(r"[^\w-]", "-", name)), drawing)
+    box = re.search(r'viewBox="[^"]*"', body[0])
+    return f'<svg role="img" aria-label="{escape(label)}" class="plot" {box[0] if box else ""} xmlns:xlink="http://www.w3.org/1999/xlink">{drawing}'
+
+
+def _restyle(tag: str, name: str) -> str:
+    """One tag in the page's colours and font, its id told apart from other figures'."""
+    tag = re.sub(r"#0[1-5]0[1-5]0\d", lambda colour: _VARIABLES.get(colour[0], colour[0]), tag)
+    tag = re.sub(r"font: (?:(bold|\d+) )?([\d.]+)px [^;\"]*", _font, tag)
+    tag = re.sub(r"font-family: [^;\"]*(; )?", "", tag)
+    tag = re.sub(r'<g id="[^"]*"', "<g", tag)
+    tag = re.sub(r'\bid="', f'id="{name}-', tag)
+    return re.sub(r'(url\(|href=")#', rf"\1#{name}-", tag)
+
+
+def _font(match: re.Match[str]) -> str:
+    return f"font-size: {match[2]}px" + (f"; font-weight: {match[1]}" if match[1] else "")

@@ -1,0 +1,247 @@
+"""What each section of the page says, worked out of a run's files: words and numbers, no markup."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Any
+
+from toolkit.report.inputs import RunFiles
+from toolkit.report.tables import Cell, Column, Row, Table, pivot
+
+Facts = list[tuple[str, str]]
+
+
+def column_of(key: str) -> Column:
+    """The column that recipes and curves write as `ndcg@50`."""
+    metric, _, k = key.partition("@")
+    return Column(metric, int(k)) if k.isdecimal() else Column(key)
+
+
+def main_column(table: Table, recipe: Mapping[str, Any]) -> Column | None:
+    """The metric that the page leads with: what models were selected by, else the first NDCG, else the first column."""
+    wanted = [model["select"] for model in recipe.get("models") or [] if isinstance(model, Mapping) and model.get("select")]
+    by_key = {column.key: column for column in table.columns}
+    chosen = [by_key[key] for key in wanted if key in by_key] + [column for column in table.columns if column.metric == "ndcg"]
+    return next(iter([*chosen, *table.columns]), None)
+
+
+def summary(run: RunFiles, table: Table, column: Column | None) -> str:
+    """One or two sentences: what was run on what, who won on validation, and its test numbers."""
+    systems = sum(not row.oracle for row in table.rows)
+    subject = f"{systems} system{'s' if systems != 1 else ''} continued {_playlists(table.n)}{_sizes(run.data)}."
+    if column is None:
+        return f"{subject} No test numbers were written."
+    valid = pivot(run.metrics, split="valid", timings=run.timings)
+    choice = next((row for row, _ in _contest(valid, column)), None)
+    if choice is None:
+        row, cell = next(iter(_contest(table, column)), (None, None))
+        return f"{subject} There are no validation numbers to choose by" + (
+            f"; the highest test {column.label} is {_with_interval(cell)}, by {row.system}." if row and cell else "."
+        )
+    tested = next((cell for row, cell in table.ranked(column) if row.system == choice.system), None)
+    found = f"reaches {column.label} {_with_interval(tested)} on the test playlists" if tested else "was not tested"
+    return f"{subject} Chosen on validation, {choice.system} {found}."
+
+
+def _contest(table: Table, column: Column) -> list[tuple[Row, Cell]]:
+    """Systems best first, without oracles."""
+    return [pair for pair in table.ranked(column) if not pair[0].oracle] if column in table.columns else []
+
+
+def _playlists(n: int | None) -> str:
+    return f"{n:,} held-out playlists" if n else "held-out playlists"
+
+
+def _sizes(data: Mapping[str, Any]) -> str:
+    found = [f"{data[name]:,} {name}" for name in ("tracks", "playlists") if isinstance(data.get(name), int)]
+    return f" ({', '.join(found)} in all)" if found else ""
+
+
+def _with_interval(cell: Cell) -> str:
+    return f"{cell.text} (95 % interval {cell.interval})" if cell.interval else cell.text
+
+
+def table_caption(table: Table, what: str) -> str:
+    n = f", {table.n:,} playlists" if table.n else ""
+    return f"{what}, {table.split} split{n}; 95 % intervals below the values"
+
+
+def table_note(table: Table) -> str:
+    """The conventions that this table makes use of."""
+    notes = ["Bold is the best of its column."]
+    if any(row.oracle for row in table.rows):
+        notes.append("Oracles, below the line, see the hidden tracks: they bound what can be reached and do not compete.")
+    if any(row.underfit for row in table.rows):
+        notes.append("Underfit: validation was still improving when training stopped, so more epochs may raise it.")
+    if any(column.lower_is_better for column in table.columns):
+        notes.append("Clicks and RMSE are better when lower.")
+    return " ".join(notes)
+
+
+def comparisons(rows: Sequence[Mapping[str, Any]], main: Column | None, *, oracles: Set[str] = frozenset()) -> list[dict[str, Any]]:
+    """Differences as tables: the main metric over all tracks first, then (`folded`) the rest of it, by slice."""
+    groups: dict[tuple[bool, str, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        part = row.get("slice") or "all"
+        groups.setdefault((part != "all" or _column(row) != main, row["reference"], part), []).append(row)
+    return [
+        {
+            "caption": _comparison_caption(reference, part),
+            "folded": folded,
+            "lines": [_difference(row, reference, oracles) for row in lines],
+        }
+        for (folded, reference, part), lines in sorted(groups.items(), key=lambda group: group[0][0])
+    ]
+
+
+def _comparison_caption(reference: str, part: str) -> str:
+    among = {"all": "", "macro": ", mean over playlists"}.get(part, f", {part} tracks")
+    return f"Each system less {reference}, on the same test playlists{among}"
+
+
+def _column(row: Mapping[str, Any]) -> Column:
+    return Column(row["metric"], row["k"] or None)
+
+
+def _difference(row: Mapping[str, Any], reference: str, oracles: Set[str]) -> dict[str, str]:
+    column, difference = _column(row), row.get("difference")
+    interval = (row.get("ci_low"), row.get("ci_high"))
+    return {
+        "system": f"{row['system']} (oracle)" if row["system"] in oracles else row["system"],
+        "metric": column.label,
+        "difference": "–" if difference is None else column.format(difference, sign=True),
+        "interval": "–" if None in interval else " to ".join(column.format(end, sign=True) for end in interval if end is not None),
+        "p": _p(row.get("p")),
+        "reading": _reading(column, *interval, reference),
+    }
+
+
+def _reading(column: Column, low: float | None, high: float | None, reference: str) -> str:
+    if low is None or high is None:
+        return ""
+    if low <= 0 <= high:
+        return "no difference shown"
+    return f"{'better' if (low > 0) != column.lower_is_better else 'worse'} than {reference}"
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def comparison_note(rows: Sequence[Mapping[str, Any]], recipe: Mapping[str, Any]) -> str:
+    """How the intervals were made, as the rows and the recipe say."""
+    words = {"groups": "whole playlists with all their versions"}
+    how = ", ".join(dict.fromkeys(words.get(row["resampled"], row["resampled"]) for row in rows if row.get("resampled")))
+    times = (recipe.get("evaluation") or {}).get("bootstrap")
+    bootstrap = f"Resampled by bootstrap: {how}{f', {times:,} times' if times else ''}. " if how else ""
+    return f"{bootstrap}An interval that holds zero shows no difference; p is not corrected for the number of rows."
+
+
+def coverage(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "modality": row["modality"],
+            "field": row.get("field") if row.get("field") != row["modality"] else None,
+            "encoder": row.get("encoder") or "–",
+            "weights": row.get("weights_licence") or "",
+            "dim": row.get("dim") or "–",
+            "percent": f"{100 * float(row.get('coverage') or 0):.1f}",
+            "sources": [_source(source) for source in row.get("sources") or []],
+        }
+        for row in rows
+    ]
+
+
+def _source(source: Mapping[str, Any]) -> dict[str, Any]:
+    allowed = source.get("train_allowed")
+    count = f" ({source['n']:,})" if isinstance(source.get("n"), int) else ""
+    licence = f", {source['licence']}" if source.get("licence") else ""
+    terms = "training not stated" if allowed is None else "training allowed" if allowed else "training not allowed"
+    return {"text": f"{source.get('source') or 'no source given'}{licence}{count}", "terms": terms, "allowed": bool(allowed)}
+
+
+def timings(found: Mapping[str, Mapping[str, Any]], manifest: Mapping[str, Any]) -> dict[str, Any]:
+    where = ", ".join(f"{name} {describe(manifest[name])}" for name in ("device", "threads") if manifest.get(name) is not None)
+    lines = [
+        {
+            "system": system,
+            "fit": duration(entry.get("fit_seconds")),
+            "evaluate": duration(entry.get("evaluate_seconds")),
+            "peak": f"{entry['peak_mb']:,.0f} MB" if entry.get("peak_mb") is not None else "–",
+        }
+        for system, entry in found.items()
+    ]
+    return {"caption": f"Wall clock and peak memory ({where})" if where else "Wall clock and peak memory", "lines": lines} if lines else {}
+
+
+def duration(seconds: float | None) -> str:
+    """`< 0.01 s`, `0.42 s`, `8.1 s`, `3 min 05 s`, `2 h 10 min`."""
+    if seconds is None:
+        return "–"
+    if seconds < 0.01:
+        return "< 0.01 s"
+    if seconds < 60:
+        return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
+    whole = round(seconds)
+    return f"{whole // 60} min {whole % 60:02d} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def setup(run: RunFiles) -> list[tuple[str, Facts]]:
+    """Data, protocol and machine, each as label and value."""
+    data = _facts({name: value for name, value in run.data.items() if name != "skipped"}, group=True)
+    source = run.recipe.get("data") or {}
+    reader = [(_title(name), describe(source[name])) for name in ("reader", "filters") if source.get(name)]
+    protocol = _facts(run.recipe.get("evaluation") or {})
+    machine = _facts({name: value for name, value in run.manifest.items() if name != "permission"})
+    return [
+        (name, facts) for name, facts in (("Data", [*data, *reader]), ("Protocol", protocol), ("Machine and versions", machine)) if facts
+    ]
+
+
+def permission(run: RunFiles) -> str:
+    """The user's word, where the run trained on content that does not itself allow it."""
+    found = run.manifest.get("permission") or (run.recipe.get("data") or {}).get("permission")
+    if not isinstance(found, Mapping):
+        return ""
+    return f"{'Allowed' if found.get('allowed') else 'Not allowed'} by whoever ran this: {found.get('reason') or 'no reason given'}"
+
+
+def skipped(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Bad records that the reader left out; empty where there were none."""
+    found = data.get("skipped") or {}
+    count, examples = (found, []) if isinstance(found, int) else (found.get("count", 0), found.get("examples") or [])
+    return {"text": f"{count:,} bad record{'s' if count != 1 else ''} left out (on_error: skip).", "examples": examples} if count else {}
+
+
+def commands(run: RunFiles) -> list[str]:
+    """What to type to get the same numbers, and to use the result."""
+    lines = [f"segue run {shlex.quote(f'{run.name}/recipe.yaml')} --out {shlex.quote(f'{run.name}-again')}"]
+    seeds = [track["id"] for example in run.examples[:1] for track in example.get("seeds") or []][:3]
+    if seeds:
+        lines.append(f"segue continue {shlex.quote(run.name)} --tracks {shlex.quote(','.join(seeds))}")
+    return lines
+
+
+def _facts(found: Mapping[str, Any], *, group: bool = False) -> Facts:
+    kept = {name: value for name, value in found.items() if value not in (None, {}, [], "")}
+    return [(_title(name), describe(value, group=group)) for name, value in kept.items()]
+
+
+def _title(name: object) -> str:
+    """`git_commit` as `Git commit`; a single letter stays as it is."""
+    words = str(name).replace("_", " ")
+    return words if len(words) < 2 else words[0].upper() + words[1:]
+
+
+def describe(value: Any, *, group: bool = False) -> str:
+    """A value in words; `group` puts commas into large numbers."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{str(name).replace('_', ' ')} {describe(part, group=group)}" for name, part in value.items() if part is not None)
+    if isinstance(value, list | tuple):
+        return ", ".join(describe(part, group=group) for part in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if group and isinstance(value, int) else str(value)

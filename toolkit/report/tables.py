@@ -1,0 +1,248 @@
+"""Metric rows as tables: one row a system, one column a metric at a cutoff.
+
+Pure functions: rows of `metrics.json` in, Markdown, CSV, LaTeX or a `Table`
+out. The terminal and the page print the same `Table`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+MetricRow = Mapping[str, Any]
+"""system, modalities, split, slice, metric, k, value, ci_low, ci_high, n."""
+
+LOWER_IS_BETTER = frozenset({"clicks", "rmse"})
+LABELS = {
+    "recall": "Recall",
+    "ndcg": "NDCG",
+    "rprec": "R-precision",
+    "rprec_artist": "R-precision (artist)",
+    "clicks": "Clicks",
+    "map": "MAP",
+    "auc": "AUC",
+    "coverage": "Coverage",
+    "novelty": "Novelty",
+    "rmse": "RMSE",
+}
+TWO_DECIMALS = frozenset({"clicks", "novelty"})
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric at a cutoff; `k` is None where the metric has none."""
+
+    metric: str
+    k: int | None = None
+
+    @property
+    def key(self) -> str:
+        """`ndcg@50`, as recipes write it."""
+        return self.metric if self.k is None else f"{self.metric}@{self.k}"
+
+    @property
+    def label(self) -> str:
+        name = LABELS.get(self.metric, self.metric)
+        return name if self.k is None else f"{name}@{self.k}"
+
+    @property
+    def lower_is_better(self) -> bool:
+        return self.metric in LOWER_IS_BETTER
+
+    def format(self, value: float, *, sign: bool = False) -> str:
+        """`value` with the metric's decimals; a typographic minus, as tables want it."""
+        decimals = 2 if self.metric in TWO_DECIMALS else 4
+        return f"{value:{'+' if sign else ''}.{decimals}f}".replace("-", "−")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value with its 95 % interval; `best` in its column among what is no oracle."""
+
+    column: Column
+    value: float
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    best: bool = False
+
+    @property
+    def text(self) -> str:
+        return self.column.format(self.value)
+
+    @property
+    def interval(self) -> str:
+        """`0.1204–0.1311`, empty where there is none."""
+        if self.low is None or self.high is None:
+            return ""
+        return f"{self.column.format(self.low)}–{self.column.format(self.high)}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One system; `cells` follow the table's columns, None where it was not measured."""
+
+    system: str
+    modalities: str
+    cells: tuple[Cell | None, ...]
+    oracle: bool = False
+    underfit: bool = False
+
+    @property
+    def marks(self) -> str:
+        """What stands in brackets after the name."""
+        return ", ".join(mark for mark, on in (("oracle", self.oracle), ("underfit", self.underfit)) if on)
+
+    @property
+    def label(self) -> str:
+        return f"{self.system} ({self.marks})" if self.marks else self.system
+
+
+@dataclass(frozen=True)
+class Table:
+    """Systems in the order of the metric rows, oracles after all others."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    split: str = "test"
+    slice: str = "all"
+
+    @property
+    def n(self) -> int | None:
+        """Playlists behind the numbers, where all cells agree on it."""
+        counts = {cell.n for row in self.rows for cell in row.cells if cell is not None}
+        return counts.pop() if len(counts) == 1 else None
+
+    def ranked(self, column: Column) -> list[tuple[Row, Cell]]:
+        """Systems measured on `column`, best first; oracles come last."""
+        at = self.columns.index(column)
+        found = [(row, cell) for row in self.rows if (cell := row.cells[at]) is not None]
+        sign = 1 if column.lower_is_better else -1
+        return sorted(found, key=lambda pair: (pair[0].oracle, math.isnan(pair[1].value), sign * pair[1].value))
+
+
+def pivot(
+    rows: Iterable[MetricRow], *, split: str = "test", slice: str = "all", timings: Mapping[str, Mapping[str, Any]] | None = None
+) -> Table:
+    """Systems x metric@k of one split and slice; an empty table where there are no such rows.
+
+    timings: per system, as in `timings.json`; its `oracle` and `underfit` mark the rows.
+    """
+    chosen = [row for row in rows if row["split"] == split and row["slice"] == slice and row["value"] is not None]
+    columns = _columns(chosen)
+    values: dict[str, dict[Column, MetricRow]] = {}
+    for row in chosen:
+        values.setdefault(row["system"], {})[_column(row)] = row
+    flags = timings or {}
+    oracles = {system for system in values if flags.get(system, {}).get("oracle")}
+    best = {column: _best(column, values, oracles) for column in columns}
+    made = [
+        Row(
+            system,
+            _modalities(next(iter(cells.values()))),
+            tuple(_cell(column, cells.get(column), best[column], system in oracles) for column in columns),
+            oracle=system in oracles,
+            underfit=bool(flags.get(system, {}).get("underfit")),
+        )
+        for system, cells in values.items()
+    ]
+    return Table(columns, tuple(sorted(made, key=lambda row: row.oracle)), split, slice)
+
+
+def _column(row: MetricRow) -> Column:
+    return Column(row["metric"], row["k"] or None)
+
+
+def _columns(rows: Sequence[MetricRow]) -> tuple[Column, ...]:
+    """Metrics in order of appearance, cutoffs ascending within each."""
+    metrics = list(dict.fromkeys(row["metric"] for row in rows))
+    return tuple(sorted({_column(row) for row in rows}, key=lambda column: (metrics.index(column.metric), column.k or 0)))
+
+
+def _best(column: Column, values: Mapping[str, Mapping[Column, MetricRow]], oracles: set[str]) -> float | None:
+    found = [cells[column]["value"] for system, cells in values.items() if column in cells and system not in oracles]
+    found = [value for value in found if not math.isnan(value)]
+    choose = min if column.lower_is_better else max
+    return choose(found, default=None)
+
+
+def _cell(column: Column, row: MetricRow | None, best: float | None, oracle: bool) -> Cell | None:
+    if row is None:
+        return None
+    value = float(row["value"])
+    return Cell(column, value, row.get("ci_low"), row.get("ci_high"), row.get("n"), best=not oracle and value == best)
+
+
+def _modalities(row: MetricRow) -> str:
+    found = row.get("modalities") or ""
+    return found if isinstance(found, str) else ", ".join(found)
+
+
+def to_markdown(table: Table, *, intervals: bool = True) -> str:
+    """A GitHub-flavoured table; the best of each column bold, oracles below in italics."""
+    lines = [["System", *(column.label for column in table.columns)], [":--", *("--:" for _ in table.columns)]]
+    for row in table.rows:
+        name = f"*{_pipes(row.label)}*" if row.oracle else _pipes(row.label)
+        lines.append([name, *(_cell_markdown(cell, intervals) for cell in row.cells)])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _pipes(text: str) -> str:
+    return "".join(f"\\{letter}" if letter in "\\|*_`<[" else letter for letter in " ".join(text.split()))
+
+
+def _cell_markdown(cell: Cell | None, intervals: bool) -> str:
+    if cell is None:
+        return "–"
+    text = f"**{cell.text}**" if cell.best else cell.text
+    return f"{text} ({cell.interval})" if intervals and cell.interval else text
+
+
+def to_csv(table: Table) -> str:
+    """RFC 4180, full precision: system, modalities, oracle, underfit, then value, low, high of each column."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    names = [name for column in table.columns for name in (column.key, f"{column.key}_low", f"{column.key}_high")]
+    writer.writerow(["system", "modalities", "oracle", "underfit", *names])
+    for row in table.rows:
+        numbers = [number for cell in row.cells for number in ((cell.value, cell.low, cell.high) if cell else (None, None, None))]
+        writer.writerow([row.system, row.modalities, int(row.oracle), int(row.underfit), *numbers])
+    return out.getvalue()
+
+
+def to_latex(table: Table, *, intervals: bool = False) -> str:
+    """A booktabs tabular; the best of each column bold, oracles below a rule."""
+    head = " & ".join(["System", *(_latex(column.label) for column in table.columns)])
+    lines = [f"\\begin{{tabular}}{{l{'r' * len(table.columns)}}}", "\\toprule", f"{head} \\\\", "\\midrule"]
+    for at, row in enumerate(table.rows):
+        if row.oracle and at and not table.rows[at - 1].oracle:
+            lines.append("\\midrule")
+        lines.append(" & ".join([_latex(row.label), *(_cell_latex(cell, intervals) for cell in row.cells)]) + " \\\\")
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
+
+
+_LATEX = {letter: f"\\{letter}" for letter in "&%$#_{}"} | {
+    "\\": "\\textbackslash{}",
+    "~": "\\textasciitilde{}",
+    "^": "\\textasciicircum{}",
+    "−": "$-$",
+    "–": "--",
+    "<": "\\textless{}",
+    ">": "\\textgreater{}",
+}
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(letter, letter) for letter in text)
+
+
+def _cell_latex(cell: Cell | None, intervals: bool) -> str:
+    if cell is None:
+        return "--"
+    text = _latex(cell.text)
+    text = f"\\textbf{{{text}}}" if cell.best else text
+    return f"{text} {{\\scriptsize [{_latex(cell.interval)}]}}" if intervals and cell.interval else text

@@ -1,0 +1,101 @@
+"""Training windows and batches straight from flat arrays; no row per prefix, no loop over placements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from toolkit.corpus.splits import PlaylistSet
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Spans of a flat array that are trained on together.
+
+    starts, lengths: int64 [n], tracks start…start + length − 1, at most `max_length + 1` of them.
+    scored: int64 [n], the first position whose next track is scored here (earlier ones were in the window before).
+    playlists: int64 [n], row of the playlist set.
+    """
+
+    starts: np.ndarray
+    lengths: np.ndarray
+    scored: np.ndarray
+    playlists: np.ndarray
+
+
+def windows(offsets: np.ndarray, max_length: int, *, overlap: bool = True) -> Windows:
+    """Cut playlists into windows of max_length inputs, every target scored once.
+
+    overlap: the stride is half a window, so that windows after the first score
+    only targets with at least half a window of context; otherwise a whole one.
+    The last window is moved back to end with the playlist.
+    """
+    lengths = np.diff(offsets)
+    rows = np.flatnonzero(lengths >= 2)
+    targets = lengths[rows] - 1
+    stride = max(1, max_length // 2) if overlap else max_length
+    count = 1 + np.maximum(0, -(-(targets - max_length) // stride))
+    playlists = np.repeat(rows, count)
+    nth = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    total = np.repeat(targets, count)
+    begin = np.minimum(nth * stride, np.maximum(total - max_length, 0))
+    # targets before this one were scored by the window before
+    done = np.where(nth == 0, 0, np.minimum((nth - 1) * stride, total - max_length) + max_length)
+    size = np.minimum(total - begin, max_length) + 1
+    return Windows(offsets[playlists] + begin, size, done - begin, playlists)
+
+
+def shuffled(items: np.ndarray, offsets: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The same playlists with the tracks of each in a new order."""
+    rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    return items[np.lexsort((rng.random(len(items)), rows))]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """inputs int64 [B, T] left-aligned and padded with 0; lengths int64 [B]; scored int64 [B]; playlists int64 [B].
+
+    inputs hold the whole window, targets included: a causal model reads all but the last track of each row.
+    """
+
+    inputs: np.ndarray
+    lengths: np.ndarray
+    scored: np.ndarray
+    playlists: np.ndarray
+
+
+def batches(train: PlaylistSet, *, max_length: int, tokens: int, shuffle: bool, rng: np.random.Generator) -> Iterator[Batch]:
+    """One epoch in batches of at most `tokens` padded positions, windows of like length together."""
+    items, offsets = train.flat()
+    if shuffle:
+        items = shuffled(items, offsets, rng)
+    # in shuffled playlists any window is as good a context as another
+    cut = windows(offsets, max_length, overlap=not shuffle)
+    for chosen in _buckets(cut.lengths, tokens, rng):
+        yield _batch(items, cut, chosen)
+
+
+def _buckets(lengths: np.ndarray, tokens: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Indices of windows, batch by batch: sorted by length within large random chunks, batches in random order."""
+    order = rng.permutation(len(lengths))
+    chunk = max(1, 50 * tokens // max(1, int(lengths.mean())))
+    groups: list[np.ndarray] = []
+    for start in range(0, len(order), chunk):
+        part = order[start : start + chunk]
+        part = part[np.argsort(-lengths[part], kind="stable")]
+        while len(part):
+            size = max(1, tokens // int(lengths[part[0]]))
+            groups.append(part[:size])
+            part = part[size:]
+    return [groups[i] for i in rng.permutation(len(groups))]
+
+
+def _batch(items: np.ndarray, cut: Windows, chosen: np.ndarray) -> Batch:
+    lengths = cut.lengths[chosen]
+    columns = np.arange(int(lengths.max()))[None, :]
+    inside = columns < lengths[:, None]
+    index = np.where(inside, cut.starts[chosen][:, None] + columns, 0)
+    inputs = np.where(inside, items[index], 0).astype(np.int64)
+    return Batch(inputs, lengths, cut.scored[chosen], cut.playlists[chosen])

@@ -1,0 +1,239 @@
+"""RecBole's SASRec and BERT4Rec with items made of ids and content, trained on all positions.
+
+Parameter names are RecBole's (a stock checkpoint loads; `item_embedding` is the
+free id part), and both pass under RecBole's own Trainer. What is added: the
+content of an `ItemTable`, a `MatchHead`, the playlist's title, an untied head.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from toolkit.errors import InputError
+from toolkit.sequential import bridge
+from toolkit.sequential.attention import encode
+from toolkit.sequential.losses import Scores
+
+if TYPE_CHECKING:
+    from toolkit.fusion.item_table import ItemTable
+    from toolkit.sequential.match import MatchHead
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one training step scores: n positions, their Scores' targets among the candidates."""
+
+    scores: Scores
+    targets: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What is added to a stock model.
+
+    played: bool [V + 1], tracks with a training placement; the free ids of the
+    others are never trained, so they are left out of items and of the training softmax.
+    None is RecBole's own behaviour: every id counts.
+    """
+
+    table: ItemTable | None = None
+    match: MatchHead | None = None
+    played: np.ndarray | None = None
+    id_embedding: bool = True
+    id_dropout: float = 0.0
+    title_dim: int = 0
+    untied: bool = False
+
+
+class _Content:
+    """What both models share; mixed into RecBole's classes."""
+
+    causal: bool
+
+    def __init__(self, config: Any, dataset: Any, parts: Parts | None = None) -> None:
+        super().__init__(config, dataset)  # type: ignore[call-arg]
+        self._attach(parts or Parts())
+
+    def _attach(self: Any, parts: Parts) -> None:
+        hidden = self.hidden_size
+        self.n_tracks = self.n_items - 1
+        self.item_table, self.match = parts.table, parts.match
+        self.id_embedding, self.id_dropout = parts.id_embedding, parts.id_dropout
+        # RecBole's softmax holds the padding id too; without `played` ours does as well
+        first = 0 if parts.played is None else 1
+        played = np.ones(self.n_items, bool) if parts.played is None else parts.played
+        gate = torch.from_numpy(played.astype(np.float32) * parts.id_embedding)
+        self.register_buffer("id_gate", gate[:, None], persistent=False)
+        self.register_buffer("candidates", torch.from_numpy(np.flatnonzero(played[first:]) + first), persistent=False)
+        local = torch.zeros(self.n_items, dtype=torch.int64)
+        local[self.candidates] = torch.arange(len(self.candidates))
+        self.register_buffer("local", local, persistent=False)
+        if parts.title_dim:
+            self.title_projection = nn.Linear(parts.title_dim, hidden, bias=False)
+            nn.init.normal_(self.title_projection.weight, std=self.initializer_range)
+        if parts.untied:
+            if parts.table is not None and not bool(played[1:].all()):
+                raise InputError("head: untied cannot rank tracks without plays: use head: tied, or cold_rows: none")
+            self.output_head = nn.Linear(hidden, self.n_items, bias=False)
+            nn.init.normal_(self.output_head.weight, std=self.initializer_range)
+
+    def vectors(self: Any, items: torch.Tensor) -> torch.Tensor:
+        """Item vectors int64 [n] -> [n, H]: free id where it is trained, plus content."""
+        vectors = self.item_embedding(items) * self._id_gate(items)
+        return vectors if self.item_table is None else vectors + self.item_table(items)
+
+    def _id_gate(self: Any, items: torch.Tensor) -> torch.Tensor:
+        gate = self.id_gate[items]
+        if self.training and self.id_dropout and self.item_table is not None:
+            # without rescaling: a track without its id must look like one that never had it
+            gate = gate * (torch.rand(len(items), 1, device=items.device) >= self.id_dropout)
+        return gate
+
+    def output_rows(self: Any, items: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+        """Rows of the output head [n, H]: the item vectors themselves where the head is tied."""
+        return self.output_head.weight[items] if hasattr(self, "output_head") else vectors
+
+    def embed(self: Any, inputs: torch.Tensor, titles: torch.Tensor | None) -> torch.Tensor:
+        """Input of the transformer from item vectors [B, T, H]; `titles` [B, d] where the model reads them."""
+        hidden = self.dropout(self.LayerNorm(inputs + self.position_embedding.weight[: inputs.shape[1]]))
+        return hidden if titles is None else hidden + self.title_projection(titles)[:, None]
+
+    def bias(self: Any, items: torch.Tensor) -> torch.Tensor | None:
+        """Bias of each item [n], where the model has one."""
+        return self.output_bias[items] if hasattr(self, "output_bias") else None
+
+    def _lookup(self: Any, items: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """Vectors [B, T, H] of candidates and padding from their precomputed rows [C, H]."""
+        gathered = F.embedding(self.local[items.clamp(max=self.n_tracks)], rows)
+        return gathered * (items > 0)[..., None]
+
+
+class MultimodalSASRec(_Content, bridge.SASRec):
+    """SASRec over fused items: one causal pass scores every position."""
+
+    causal = True
+
+    def states(self: Any, inputs: torch.Tensor, titles: torch.Tensor | None = None) -> torch.Tensor:
+        """Hidden state after every position: item vectors [B, T, H], left-aligned -> [B, T, H]."""
+        return encode(self.trm_encoder, self.embed(inputs, titles), causal=True)
+
+    def step(self: Any, items: torch.Tensor, scored: torch.Tensor, titles: torch.Tensor | None = None) -> Step:
+        """Every next track of windows int64 [B, T] from position `scored` int64 [B] on."""
+        given, wanted = items[:, :-1], items[:, 1:]
+        rows = self.vectors(self.candidates)
+        positions = torch.arange(given.shape[1], device=items.device)
+        chosen = (wanted > 0) & (positions[None] >= scored[:, None])
+        query = self.states(self._lookup(given, rows), titles)[chosen]
+        match = None if self.match is None else self.match.prefix(given)[chosen]
+        table = self.output_rows(self.candidates, rows)
+        fixed = None if self.match is None else self.match.rows(self.candidates)
+        return Step(Scores(query, table, match, fixed, self.bias(self.candidates)), self.local[wanted[chosen]])
+
+    def query(self: Any, items: torch.Tensor, lengths: torch.Tensor, titles: torch.Tensor | None = None) -> torch.Tensor:
+        """State after the last track of playlists int64 [B, T]: [B, H]."""
+        flat = self.vectors(items.flatten()).view(*items.shape, -1) * (items > 0)[..., None]
+        return self.gather_indexes(self.states(flat, titles), (lengths - 1).clamp(min=0))
+
+    def seeds_kept(self: Any) -> int:
+        return int(self.max_seq_length)
+
+    def forward(self: Any, item_seq: torch.Tensor, item_seq_len: torch.Tensor) -> torch.Tensor:
+        return self.query(item_seq, item_seq_len)
+
+    def calculate_loss(self: Any, interaction: Any) -> torch.Tensor:
+        """RecBole's own batches (one target a row), under its Trainer."""
+        scores = _all_scores(self, self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]), interaction[self.ITEM_SEQ])
+        return F.cross_entropy(scores, interaction[self.POS_ITEM_ID])
+
+    def full_sort_predict(self: Any, interaction: Any) -> torch.Tensor:
+        return _all_scores(self, self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]), interaction[self.ITEM_SEQ])
+
+
+class MultimodalBERT4Rec(_Content, bridge.BERT4Rec):
+    """BERT4Rec over fused items: every masked position is predicted, the first one included."""
+
+    causal = False
+
+    def states(self: Any, inputs: torch.Tensor, keys: torch.Tensor, titles: torch.Tensor | None = None) -> torch.Tensor:
+        """Output of every position: item vectors [B, T, H], keys bool [B, T] (False at padding) -> [B, T, H]."""
+        attended = keys[:, None, None, :] if not bool(keys.all()) else None
+        hidden = encode(self.trm_encoder, self.embed(inputs, titles), causal=False, keys=attended)
+        return self.output_ln(self.output_gelu(self.output_ffn(hidden)))
+
+    def _inputs(self: Any, vectors: torch.Tensor, masked: torch.Tensor) -> torch.Tensor:
+        return torch.where(masked[..., None], self.item_embedding.weight[self.mask_token].to(vectors.dtype), vectors)
+
+    def masks(self: Any, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Positions to hide, bool [B, T]: each with probability `mask_ratio`, at least one a row.
+
+        One row in `mask_ratio` hides its last track alone, which is what is asked at inference.
+        """
+        held = items > 0
+        drawn = (torch.rand(items.shape, device=items.device) < self.mask_ratio) & held
+        last = torch.arange(items.shape[1], device=items.device)[None] == (lengths - 1)[:, None]
+        only_last = torch.rand(len(items), 1, device=items.device) < self.mask_ratio
+        drawn = torch.where(only_last, last, drawn)
+        return torch.where(drawn.any(1, keepdim=True), drawn, last)
+
+    def step(self: Any, items: torch.Tensor, scored: torch.Tensor, titles: torch.Tensor | None = None) -> Step:
+        """Masked tracks of windows int64 [B, T]."""
+        masked = self.masks(items, (items > 0).sum(1))
+        rows = self.vectors(self.candidates)
+        visible = items.masked_fill(masked, 0)
+        query = self.states(self._inputs(self._lookup(visible, rows), masked), items > 0, titles)[masked]
+        match = fixed = None
+        if self.match is not None:
+            match = self.match.whole(visible)[masked.nonzero()[:, 0]]
+            fixed = self.match.rows(self.candidates)
+        table = self.output_rows(self.candidates, rows)
+        return Step(Scores(query, table, match, fixed, self.bias(self.candidates)), self.local[items[masked]])
+
+    def query(self: Any, items: torch.Tensor, lengths: torch.Tensor, titles: torch.Tensor | None = None) -> torch.Tensor:
+        """Output at a mask after the last track of playlists int64 [B, T], T < max_length: [B, H]."""
+        items = F.pad(items, (0, 1))
+        masked = torch.arange(items.shape[1], device=items.device)[None] == lengths[:, None]
+        flat = self.vectors(items.flatten()).view(*items.shape, -1) * (items > 0)[..., None]
+        return self.states(self._inputs(flat, masked), (items > 0) | masked, titles)[masked]
+
+    def seeds_kept(self: Any) -> int:
+        return int(self.max_seq_length) - 1
+
+    def forward(self: Any, item_seq: torch.Tensor) -> torch.Tensor:
+        """RecBole's form: playlists with mask tokens int64 [B, T] -> [B, T, H]."""
+        masked = item_seq == self.mask_token
+        tracks = item_seq.masked_fill(masked, 0)
+        flat = self.vectors(tracks.flatten()).view(*tracks.shape, -1) * (tracks > 0)[..., None]
+        return self.states(self._inputs(flat, masked), item_seq > 0)
+
+    def calculate_loss(self: Any, interaction: Any) -> torch.Tensor:
+        """RecBole's own masked batches, under its Trainer; a mask at position 0 counts where it is one."""
+        masked_seq, positions = interaction[self.MASK_ITEM_SEQ], interaction[self.MASK_INDEX]
+        wanted = interaction[self.POS_ITEMS]
+        output = self.forward(masked_seq).gather(1, positions[..., None].expand(-1, -1, self.hidden_size))
+        # unused slots hold target 0 and position 0: the target tells them from a mask at the first position
+        chosen = wanted > 0
+        tracks = masked_seq.masked_fill(masked_seq == self.mask_token, 0)
+        rows = chosen.nonzero()[:, 0]
+        return F.cross_entropy(_all_scores(self, output[chosen], tracks[rows]), wanted[chosen])
+
+    def full_sort_predict(self: Any, interaction: Any) -> torch.Tensor:
+        kept = self.seeds_kept()
+        items, lengths = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
+        first = (lengths - kept).clamp(min=0)[:, None] + torch.arange(kept, device=items.device)
+        shifted = items.gather(1, first.clamp(max=items.shape[1] - 1)) * (first < lengths[:, None])
+        return _all_scores(self, self.query(shifted, lengths.clamp(max=kept)), shifted)
+
+
+def _all_scores(model: Any, query: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+    """Scores [n, V + 1] of every item, for RecBole's trainer; `items` are the playlists of the rows."""
+    every = torch.arange(model.n_items, device=query.device)
+    vectors = model.vectors(every)
+    match = None if model.match is None else model.match.whole(items)
+    fixed = None if model.match is None else model.match.rows(every)
+    return Scores(query, model.output_rows(every, vectors), match, fixed, model.bias(every)).logits()

@@ -1,0 +1,248 @@
+"""A sequential model as a ranker: built from a recipe's model entry, trained, asked, saved and loaded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+
+from toolkit import compute
+from toolkit.corpus.queries import Queries
+from toolkit.corpus.splits import HeldOut
+from toolkit.encoders.base import Encoder
+from toolkit.errors import InputError, SegueError
+from toolkit.fusion.item_table import ItemTable
+from toolkit.modality import Modality
+from toolkit.ranker import Ranker, Scorer, TrainingData
+from toolkit.recipe import Fusion, ModelSpec
+from toolkit.sequential import bridge, checkpoints
+from toolkit.sequential.match import MatchHead
+from toolkit.sequential.models import MultimodalBERT4Rec, MultimodalSASRec, Parts
+from toolkit.sequential.trainer import OnStep, Trainer
+
+QUERY_BLOCK = 512
+
+
+class SequentialRanker(Ranker):
+    """SASRec or BERT4Rec over ids, content or both, as `spec` and `fusion` say.
+
+    titles: encoder of playlist titles, where `spec.titles`.
+    After `fit`: `curve` has one row an epoch (epoch, loss, seconds, validation
+    metrics) and `underfit` says whether it was still improving at the last one.
+    """
+
+    name: ClassVar[str] = "sequential"
+
+    def __init__(self, spec: ModelSpec, fusion: Fusion, *, name: str = "sequential", titles: Encoder | None = None) -> None:
+        if spec.titles and titles is None:
+            raise InputError("titles: true needs a `titles` encoder in the recipe")
+        self.spec, self.fusion, self.system = spec, fusion, name
+        self.title_encoder = titles if spec.titles else None
+        self.curve: list[dict[str, float]] = []
+        self.underfit = False
+        self.model: Any = None
+        self._table: torch.Tensor | None = None
+
+    @property
+    def n_items(self) -> int:
+        return int(self.model.n_tracks)
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.position_embedding.weight.device  # type: ignore[no-any-return]
+
+    def fit(self, data: TrainingData, *, on_step: OnStep | None = None) -> Self:
+        """Train on `data.train`, stopping early by `spec.select` on `data.valid`; a killed fit resumes from `data.workdir`."""
+        device = compute.device(data.device)
+        counts = data.train.counts()
+        self._build(data.modalities, counts > 0, device=device, seed=data.seed)
+        titles = self._titles(data.train.titles()) if self.title_encoder is not None else None
+        valid = data.valid
+        trainer = Trainer(
+            self.model,
+            data.train,
+            self.spec,
+            seed=data.seed,
+            device=device,
+            validate=None if valid is None else lambda: self._validate(valid),
+            titles=titles,
+            workdir=data.workdir,
+            on_step=on_step,
+        )
+        progress = trainer.run()
+        self.curve, self.underfit = progress.curve, trainer.underfit(progress)
+        self._table = None
+        return self
+
+    def _build(self, modalities: dict[str, Modality], played: np.ndarray, *, device: str, seed: int) -> None:
+        spec, fusion = self.spec, self.fusion
+        torch.manual_seed(compute.derived_seed(seed, "initialisation"))
+        table = match = None
+        if modalities:
+            table = ItemTable(modalities, fusion, hidden_size=spec.hidden_size, train=spec.train, played=played, dropout=spec.dropout)
+            if spec.match:
+                chosen = fusion.match_modalities or list(modalities)
+                match = MatchHead({name: modalities[name] for name in chosen if name in modalities})
+        parts = Parts(
+            table=table,
+            match=match,
+            played=played,
+            id_embedding=fusion.id_embedding or table is None,
+            id_dropout=fusion.id_dropout,
+            title_dim=self.title_encoder.dim if self.title_encoder is not None else 0,
+            untied=spec.head == "untied",
+        )
+        self.played = played
+        self.model = _model(spec, parts, n_items=len(played) - 1).to(device)
+
+    @property
+    def ranks_unplayed(self) -> bool:
+        """Whether tracks without a training placement are ranked: they need content and a shared space."""
+        return self.model.item_table is not None and self.spec.cold_rows == "content"
+
+    def _validate(self, valid: HeldOut) -> dict[str, float]:
+        from toolkit.evaluation.metrics import METRICS, hits
+
+        k = int(self.spec.select.partition("@")[2])
+        self._table = None
+        ids, _ = self.rank(valid.queries(), k)
+        hidden = valid.hidden()
+        found = hits(ids, *hidden)
+        return {f"{name}@{k}": float(np.mean(metric(found, np.diff(hidden[1]), k))) for name, metric in METRICS.items()}
+
+    def _titles(self, titles: Sequence[str | None]) -> np.ndarray:
+        """Title vectors float32 [n, d], each distinct title encoded once; zero where there is none."""
+        assert self.title_encoder is not None
+        known = sorted({title for title in titles if title})
+        vectors = np.zeros((len(known) + 1, self.title_encoder.dim), np.float32)
+        if known:
+            vectors[1:] = self.title_encoder.transform(known)
+        row = {title: index for index, title in enumerate(known, start=1)}
+        return vectors[[row.get(title or "", 0) for title in titles]]
+
+    @torch.inference_mode()
+    def scorer(self, queries: Queries) -> Scorer:
+        self.model.eval()
+        states, matches = self._encode(queries)
+        table, bias = self._item_rows(), self.model.bias(torch.arange(self.n_items + 1, device=self.device))
+
+        @torch.inference_mode()
+        def score(items: np.ndarray) -> np.ndarray:
+            chosen = torch.from_numpy(np.asarray(items, np.int64)).to(self.device)
+            scores = states @ table[chosen].T
+            if matches is not None:
+                scores += matches @ self.model.match.rows(chosen).T
+            if bias is not None:
+                scores += bias[chosen]
+            if not self.ranks_unplayed:
+                scores[:, ~torch.from_numpy(self.played[items]).to(self.device)] = -torch.inf
+            return scores.float().cpu().numpy()
+
+        return score
+
+    def _encode(self, queries: Queries) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """States [B, H] and match queries [B, D], block by block."""
+        states, matches = [], []
+        for start in range(0, len(queries), QUERY_BLOCK):
+            part = queries.part(start, min(start + QUERY_BLOCK, len(queries)))
+            ids, lengths = part.last(self.model.seeds_kept())
+            items = torch.from_numpy(ids).to(self.device)
+            titles = None
+            if self.title_encoder is not None:
+                titles = torch.from_numpy(self._titles(part.titles or [None] * len(part))).to(self.device)
+            # unplayed seeds of a model without content say nothing, but keep their place
+            states.append(self.model.query(items, torch.from_numpy(lengths).to(self.device), titles))
+            if self.model.match is not None:
+                matches.append(self.model.match.whole(items))
+        empty = torch.zeros(0, self.spec.hidden_size, device=self.device)
+        return (torch.cat(states) if states else empty), (torch.cat(matches) if matches else None)
+
+    def _item_rows(self) -> torch.Tensor:
+        """Rows of the output head for every item [V + 1, H], made once after a fit or load."""
+        if self._table is None:
+            every = torch.arange(self.n_items + 1, device=self.device)
+            blocks = [self.model.output_rows(part, self.model.vectors(part)) for part in every.split(65_536)]
+            self._table = torch.cat(blocks)
+        return self._table
+
+    def save(self, directory: Path) -> None:
+        """Weights and content as safetensors, the recipe's entries as JSON."""
+        tensors = dict(self.model.state_dict()) | {"played": torch.from_numpy(self.played)}
+        modalities: dict[str, Any] = {}
+        if self.model.item_table is not None:
+            modalities = {name: int(self.model.item_table.content(name).shape[1]) for name in self.model.item_table.names}
+        info = {
+            "system": self.system,
+            "spec": self.spec.model_dump(mode="json"),
+            "fusion": self.fusion.model_dump(mode="json"),
+            "modalities": modalities,
+            "match": None if self.model.match is None else self.model.match.layout(),
+            "title_dim": self.title_encoder.dim if self.title_encoder is not None else 0,
+            "curve": self.curve,
+            "underfit": self.underfit,
+        }
+        directory.mkdir(parents=True, exist_ok=True)
+        if self.title_encoder is not None:
+            self.title_encoder.save(directory / "titles")
+            info["title_encoder"] = self.title_encoder.name
+        checkpoints.write(directory / "model.safetensors", tensors, info)
+        (directory / "model.json").write_text(json.dumps(info, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, directory: Path, *, device: str = "cpu") -> Self:
+        try:
+            tensors, info = checkpoints.read(directory / "model.safetensors")
+        except (OSError, KeyError, ValueError) as error:
+            raise SegueError(f"{directory} holds no sequential model: {error}") from None
+        titles = _load_titles(info.get("title_encoder"), directory / "titles", device)
+        spec, fusion = ModelSpec.model_validate(info["spec"]), Fusion.model_validate(info["fusion"])
+        ranker = cls(spec, fusion, name=info["system"], titles=titles)
+        ranker.curve, ranker.underfit, ranker.played = info["curve"], info["underfit"], tensors.pop("played").numpy()
+        rows = len(ranker.played)
+        table = match = None
+        if info["modalities"]:
+            blank = {
+                name: Modality(name, np.zeros((rows, dim), np.float32), np.zeros(rows, bool)) for name, dim in info["modalities"].items()
+            }
+            raw = fusion.model_copy(update={"reduce": fusion.reduce if fusion.reduce.startswith("linear") else "none"})
+            table = ItemTable(blank, raw, hidden_size=spec.hidden_size, train=spec.train, played=ranker.played, dropout=spec.dropout)
+        if info["match"] is not None:
+            match = MatchHead.blank(info["match"], rows)
+        parts = Parts(
+            table, match, ranker.played, fusion.id_embedding or table is None, fusion.id_dropout, info["title_dim"], spec.head == "untied"
+        )
+        ranker.model = _model(spec, parts, n_items=rows - 1)
+        ranker.model.load_state_dict(tensors)
+        ranker.model.to(compute.device(device)).eval()
+        return ranker
+
+
+def _model(spec: ModelSpec, parts: Parts, *, n_items: int) -> Any:
+    base, kind = {"sasrec": ("SASRec", MultimodalSASRec), "bert4rec": ("BERT4Rec", MultimodalBERT4Rec)}[spec.type]
+    make: Callable[..., Any] = kind
+    config, size = bridge.model_config(
+        base,  # type: ignore[arg-type]
+        n_items=n_items,
+        hidden_size=spec.hidden_size,
+        layers=spec.layers,
+        heads=spec.heads,
+        inner_size=spec.inner_size,
+        max_length=spec.max_length,
+        dropout=spec.dropout,
+        attention_dropout=spec.attention_dropout,
+        mask_ratio=spec.mask_ratio,
+    )
+    return make(config, size, parts)
+
+
+def _load_titles(name: str | None, directory: Path, device: str) -> Encoder | None:
+    if name is None:
+        return None
+    from toolkit import plugins
+
+    encoder: Encoder = plugins.load("segue.encoders", name).load(directory, device=device)
+    return encoder

@@ -1,0 +1,168 @@
+"""Training on all positions with early stopping; an epoch is the unit of resumption."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from toolkit.compute import derived_seed, has_bf16
+from toolkit.corpus.splits import PlaylistSet
+from toolkit.errors import SegueError
+from toolkit.recipe import ModelSpec
+from toolkit.sequential import checkpoints, losses
+from toolkit.sequential.batches import Batch, batches, windows
+
+Validate = Callable[[], dict[str, float]]
+OnStep = Callable[[int, int, str], None]
+
+
+@dataclass
+class Progress:
+    """Where training stands; with the tensors it is the whole checkpoint."""
+
+    epoch: int = 0
+    best: float = float("-inf")
+    best_epoch: int = 0
+    curve: list[dict[str, float]] = field(default_factory=list)
+
+
+class Trainer:
+    """Fits a model of `toolkit.sequential.models` to playlists.
+
+    titles: float32 [n, d] for the n playlists of `train`, where the model reads titles.
+    validate: metrics of the model as it is; `spec.select` names the one that decides.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        train: PlaylistSet,
+        spec: ModelSpec,
+        *,
+        seed: int,
+        device: str,
+        validate: Validate | None = None,
+        titles: np.ndarray | None = None,
+        workdir: Path | None = None,
+        on_step: OnStep | None = None,
+    ) -> None:
+        self.model, self.train, self.spec = model, train, spec
+        self.seed, self.device, self.validate = seed, device, validate
+        self.titles = None if titles is None else torch.from_numpy(titles).to(device)
+        self.path = None if workdir is None else workdir / "training.safetensors"
+        self.on_step = on_step
+        self.optimizer = torch.optim.AdamW(_groups(model, spec), lr=spec.lr, fused=True)
+        self.bf16 = spec.bf16 == "on" or (spec.bf16 == "auto" and has_bf16(device))
+        self.best: dict[str, torch.Tensor] = {}
+
+    def run(self) -> Progress:
+        """Train to the last epoch or until `patience` epochs bring nothing; the best weights are left in the model."""
+        progress = self._resume()
+        while progress.epoch < self.spec.epochs and not self._out_of_patience(progress):
+            self._epoch(progress)
+            self._save(progress)
+        if self.best:
+            checkpoints.restore(self.model, self.best)
+        self.model.eval()
+        return progress
+
+    def _out_of_patience(self, progress: Progress) -> bool:
+        return self.validate is not None and progress.epoch - progress.best_epoch >= self.spec.patience
+
+    def underfit(self, progress: Progress) -> bool:
+        """Whether it was still improving when the epochs ran out."""
+        return self.validate is not None and progress.best_epoch == progress.epoch == self.spec.epochs
+
+    def _epoch(self, progress: Progress) -> None:
+        progress.epoch += 1
+        start, seed = time.perf_counter(), derived_seed(self.seed, "epoch", progress.epoch)
+        # dropout and masks draw from torch's global generator: seeded here, an epoch is the same after a resume
+        torch.manual_seed(seed)
+        self.model.train()
+        loss = self._steps(np.random.default_rng(seed), progress.epoch)
+        row: dict[str, float] = {"epoch": progress.epoch, "loss": loss, "seconds": time.perf_counter() - start}
+        if self.validate is not None:
+            self.model.eval()
+            row |= self.validate()
+        progress.curve.append(row)
+        value = row.get(self.spec.select, -loss)
+        if value > progress.best:
+            progress.best, progress.best_epoch = value, progress.epoch
+            self.best = {name: tensor.clone() for name, tensor in checkpoints.learned(self.model).items()}
+
+    def _steps(self, rng: np.random.Generator, epoch: int) -> float:
+        total, count, done = 0.0, 0, 0
+        size = self._placements()
+        for batch in self._batches(rng):
+            loss, targets = self._step(batch)
+            # one device synchronisation a step is what the progress bar and the check for NaN cost
+            value = float(loss)
+            if not np.isfinite(value):
+                raise SegueError(f"the loss became {value} in epoch {epoch}: lower lr={self.spec.lr}, or set bf16: off")
+            total, count, done = total + value * targets, count + targets, done + int(batch.lengths.sum())
+            if self.on_step is not None:
+                self.on_step(done, size, f"epoch {epoch}/{self.spec.epochs}, loss {total / max(count, 1):.3f}")
+        return total / max(count, 1)
+
+    def _window(self) -> int:
+        return self.spec.max_length if self.model.causal else self.spec.max_length - 1
+
+    def _placements(self) -> int:
+        lengths = self.train.lengths
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        return int(windows(offsets, self._window(), overlap=not self.spec.shuffle).lengths.sum())
+
+    def _batches(self, rng: np.random.Generator) -> Iterator[Batch]:
+        return batches(self.train, max_length=self._window(), tokens=self.spec.batch_tokens, shuffle=self.spec.shuffle, rng=rng)
+
+    def _step(self, batch: Batch) -> tuple[torch.Tensor, int]:
+        items = torch.from_numpy(batch.inputs).to(self.device)
+        scored = torch.from_numpy(batch.scored).to(self.device)
+        titles = None if self.titles is None else self.titles[torch.from_numpy(batch.playlists).to(self.device)]
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.bf16):
+            step = self.model.step(items, scored, titles)
+        loss = self._loss(step.scores, step.targets)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        return loss.detach(), len(step.targets)
+
+    def _loss(self, scores: losses.Scores, targets: torch.Tensor) -> torch.Tensor:
+        if self.spec.loss == "full":
+            return losses.full(scores, targets)
+        return losses.chunked(scores, targets, compute=torch.bfloat16 if self.bf16 else None)
+
+    def _save(self, progress: Progress) -> None:
+        if self.path is None:
+            return
+        tensors = {f"model.{name}": tensor for name, tensor in checkpoints.learned(self.model).items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
+        tensors |= {f"optimizer.{name}": tensor for name, tensor in checkpoints.optimizer_tensors(self.optimizer).items()}
+        checkpoints.write(self.path, tensors, vars(progress))
+
+    def _resume(self) -> Progress:
+        if self.path is None or not self.path.exists():
+            return Progress()
+        tensors, info = checkpoints.read(self.path)
+        parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
+        for name, tensor in tensors.items():
+            part, _, key = name.partition(".")
+            parts[part][key] = tensor
+        checkpoints.restore(self.model, parts["model"])
+        checkpoints.restore_optimizer(self.optimizer, parts["optimizer"])
+        self.best = {name: tensor.to(self.device) for name, tensor in parts["best"].items()}
+        return Progress(**info)
+
+
+def _groups(model: Any, spec: ModelSpec) -> list[dict[str, Any]]:
+    """Weight decay on matrices only; norms, biases and match weights are free."""
+    decayed = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
+    free = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
+    return [{"params": decayed, "weight_decay": spec.weight_decay}, {"params": free, "weight_decay": 0.0}]
