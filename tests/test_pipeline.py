@@ -170,6 +170,8 @@ def test_content_without_a_word_on_training_needs_permission(lists: Path, tmp_pa
     recipe = load(own_recipe(lists))
     with pytest.raises(InputError, match=r"training on 'sound' from csv, which does not say .* needs permission: \{allowed: true"):
         pipeline.run(recipe, tmp_path / "run", cache=tmp_path / "cache")
+    last = json.loads((tmp_path / "run" / runs.LOG).read_text().splitlines()[-1])
+    assert last["state"] == "failed" and "needs permission" in last["error"] and "Traceback" in last["traceback"]
     forbidden = load(own_recipe(lists), ["data.options.train_allowed=false"])
     with pytest.raises(InputError, match=r"training on 'sound' from csv, which forbids it, needs permission"):
         pipeline.run(forbidden, tmp_path / "run2", cache=tmp_path / "cache")

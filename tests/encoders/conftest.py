@@ -34,8 +34,9 @@ def tags() -> list[str]:
     return ["rock, indie pop", "jazz", "rock", "hip hop, rap", "soul, jazz, rock", "indie pop, rap"]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="session")
 def one_thread():
+    """Small networks on a busy machine wait for their threads longer than they compute."""
     import torch
 
     before = torch.get_num_threads()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -73,7 +74,7 @@ def test_an_entry_holds_matrix_present_and_ids(stored):
     np.testing.assert_array_equal(tensors["matrix"], matrix)
     assert tensors["present"].tolist() == PRESENT.tolist()
     text, offsets = tensors["ids"].tobytes(), tensors["id_offsets"]
-    assert [text[a:b].decode() for a, b in zip(offsets, offsets[1:], strict=False)] == IDS
+    assert [text[a:b].decode() for a, b in pairwise(offsets)] == IDS
     assert header == {"encoder": "codes", "version": "1", "key": "k"}
 
 

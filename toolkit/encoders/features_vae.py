@@ -55,7 +55,7 @@ class FeaturesVaeEncoder(AutoencoderBase):
         self.standardiser = Standardiser.fit(matrix)
         table = torch.from_numpy(self.standardiser.apply(matrix))
         marks = digests("features", matrix)
-        self._train(lambda rows: table[torch.from_numpy(rows)], len(matrix), marks, workdir=workdir, progress=progress)
+        self._train(lambda rows: table[torch.from_numpy(rows)], len(matrix), marks, workdir=workdir, progress=progress, threads=1)
         return self
 
     def transform(self, inputs: Any, *, progress: Progress | None = None) -> np.ndarray:

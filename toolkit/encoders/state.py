@@ -35,12 +35,13 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_tensors(path: Path, tensors: Tensors, header: dict[str, Any]) -> None:
-    """Write a safetensors file atomically; its header carries `header` as JSON and a checksum of the tensors."""
+    """Write a safetensors file atomically; its metadata carries, as JSON, `header` and a checksum of the tensors."""
     from safetensors.numpy import save
 
     solid = {name: np.asarray(value, order="C") for name, value in tensors.items()}
-    meta = {"header": json.dumps(header, sort_keys=True), "blake2b": checksum(solid)}
-    write_bytes(path, save(solid, metadata=meta))
+    # one key alone: safetensors writes several in random order, and equal content should be equal bytes
+    about = json.dumps({"header": header, "blake2b": checksum(solid)}, sort_keys=True)
+    write_bytes(path, save(solid, metadata={"segue": about}))
 
 
 def read_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:
@@ -49,12 +50,12 @@ def read_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:
 
     try:
         with safe_open(path, framework="numpy") as file:
-            meta = file.metadata() or {}
+            about = json.loads((file.metadata() or {})["segue"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        header = json.loads(meta["header"])
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        header, expected = about["header"], about["blake2b"]
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} cannot be read: {error}") from None
-    if meta.get("blake2b") != checksum(tensors):
+    if expected != checksum(tensors):
         raise DataError(f"{path} is damaged: its checksum does not match")
     return tensors, header
 

@@ -133,7 +133,8 @@ class TfidfEncoder(Encoder):
         rank = min(self.params.dim, matrix.shape[0], matrix.shape[1])
         if not self.params.dim or rank == matrix.shape[1]:
             return None
-        svd = TruncatedSVD(rank, random_state=self.seed % 2**32).fit(matrix)
+        with np.errstate(invalid="ignore", divide="ignore"):  # of the explained share, which one text alone does not have
+            svd = TruncatedSVD(rank, random_state=self.seed % 2**32).fit(matrix)
         return np.asarray(svd.components_)
 
 

@@ -31,7 +31,11 @@ CHECKPOINT = "checkpoint.safetensors"
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast. `bf16` is autocast; `identity` names data and parameters, so that no stranger's checkpoint is taken."""
+    """How long and how fast.
+
+    identity: of data and parameters, so that no stranger's checkpoint is taken. bf16: autocast.
+    threads: of the CPU while training, where not all: a network too small to share waits for its threads.
+    """
 
     epochs: int
     batch: int
@@ -41,6 +45,7 @@ class Schedule:
     device: str
     identity: str
     bf16: bool = False
+    threads: int | None = None
 
 
 def train(
@@ -61,7 +66,7 @@ def train(
     model.to(schedule.device).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=schedule.lr)
     curve = _resume(workdir, model, optimizer, schedule) if workdir is not None else []
-    with _deterministic():
+    with _steady(schedule.threads):
         for epoch in range(len(curve), schedule.epochs):
             curve.append(_epoch(model, optimizer, load, n, schedule, epoch, progress, what))
             if workdir is not None:
@@ -154,6 +159,12 @@ def load_weights(model: Autoencoder, tensors: dict[str, np.ndarray]) -> None:
 
 
 @contextmanager
-def _deterministic() -> Iterator[None]:
-    with torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=False):
-        yield
+def _steady(threads: int | None) -> Iterator[None]:
+    """Deterministic kernels and a fixed number of threads, as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        with torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=False):
+            yield
+    finally:
+        torch.set_num_threads(before)

@@ -62,7 +62,17 @@ class AutoencoderBase(Encoder):
     def _output(self) -> Literal["mu", "mu+sigma", "sample"]:
         return getattr(self.params, "output", "mu")
 
-    def _train(self, load: Any, n: int, marks: np.ndarray, *, workdir: Path | None, progress: Progress | None, bf16: bool = False) -> None:
+    def _train(
+        self,
+        load: Any,
+        n: int,
+        marks: np.ndarray,
+        *,
+        workdir: Path | None,
+        progress: Progress | None,
+        bf16: bool = False,
+        threads: int | None = None,
+    ) -> None:
         """Fit a new network on n inputs of the given digests; `load(rows)` gives a batch."""
         from toolkit.encoders.autoencoder import seeded
         from toolkit.encoders.training import Schedule, train
@@ -71,7 +81,7 @@ class AutoencoderBase(Encoder):
         about = json.dumps([self.name, self.version, params.model_dump(mode="json"), self.seed])
         identity = combined(about.encode(), np.ascontiguousarray(marks).tobytes())
         beta, seed = getattr(params, "beta", 0.0), compute.derived_seed(self.seed, self.name, "train")
-        schedule = Schedule(params.epochs, params.batch, params.lr, beta, seed, self.device, identity, bf16)
+        schedule = Schedule(params.epochs, params.batch, params.lr, beta, seed, self.device, identity, bf16, threads)
         model = seeded(self._build, compute.derived_seed(self.seed, self.name, "weights"))
         self.curve = train(model, load, n, schedule, workdir=workdir, progress=progress, what=f"fit {self.name}")
         self.model = model

@@ -19,7 +19,6 @@ from toolkit.fusion.prepare import prepare
 from toolkit.modality import Modality
 from toolkit.recipe import Fusion
 
-
 INITIAL_SCALE = 0.05
 
 
@@ -49,19 +48,19 @@ class ItemTable(nn.Module):
         kind, _, size = fusion.reduce.partition(":")
         for name, modality in modalities.items():
             vectors = prepare(modality, missing=fusion.missing, reduce=fusion.reduce, normalise=fusion.normalise)
-            self.register_buffer(f"content_{name}", torch.from_numpy(vectors))
+            self.register_buffer("content_" + _key(name), torch.from_numpy(vectors))
         dims = {name: self.content(name).shape[1] for name in self.names}
         self.deltas = nn.ModuleDict()
         self.register_buffer("played", torch.from_numpy(played.astype(np.float32))[:, None])
         if train == "finetune":
-            self.deltas.update({name: _zeros(len(played), dim) for name, dim in dims.items()})
+            self.deltas.update({_key(name): _zeros(len(played), dim) for name, dim in dims.items()})
         self.reductions = nn.ModuleDict()
         if kind == "linear":
-            self.reductions.update({name: nn.Linear(dim, int(size)) for name, dim in dims.items()})
+            self.reductions.update({_key(name): nn.Linear(dim, int(size)) for name, dim in dims.items()})
             dims = dict.fromkeys(dims, int(size))
         if fusion.join == "sum":
-            self.projections = nn.ModuleDict({name: nn.Linear(dim, hidden_size) for name, dim in dims.items()})
-            self.norms = nn.ModuleDict({name: nn.LayerNorm(hidden_size) for name in self.names})
+            self.projections = nn.ModuleDict({_key(name): nn.Linear(dim, hidden_size) for name, dim in dims.items()})
+            self.norms = nn.ModuleDict({_key(name): nn.LayerNorm(hidden_size) for name in self.names})
         else:
             self.projections = nn.ModuleDict({"joined": nn.Linear(sum(dims.values()), hidden_size)})
             self.norms = nn.ModuleDict({"joined": nn.LayerNorm(hidden_size)})
@@ -79,16 +78,16 @@ class ItemTable(nn.Module):
 
     def content(self, name: str) -> torch.Tensor:
         """Prepared vectors of one modality: float32 [V + 1, d]."""
-        buffer = self.get_buffer(f"content_{name}")
-        return buffer
+        return self.get_buffer("content_" + _key(name))
 
     def modality(self, name: str, items: torch.Tensor) -> torch.Tensor:
         """Vectors of `items` in one modality, fine-tuned and reduced: [n, d']."""
         vectors = self.content(name)[items]
-        if name in self.deltas:
-            vectors = vectors + self.deltas[name](items) * self.played[items]  # type: ignore[index]
-        if name in self.reductions:
-            vectors = self.reductions[name](vectors)
+        key = _key(name)
+        if key in self.deltas:
+            vectors = vectors + self.deltas[key](items) * self.get_buffer("played")[items]
+        if key in self.reductions:
+            vectors = self.reductions[key](vectors)
         return self._drop_modality(vectors)
 
     def _drop_modality(self, vectors: torch.Tensor) -> torch.Tensor:
@@ -103,14 +102,19 @@ class ItemTable(nn.Module):
         """Content vectors of item ids int64 [n]: [n, H]."""
         parts = {name: self.modality(name, items) for name in self.names}
         if self.fusion.join == "sum":
-            return self.dropout(torch.stack([self.norms[n](self.projections[n](part)) for n, part in parts.items()]).sum(0))
+            projected = [self.norms[_key(name)](self.projections[_key(name)](part)) for name, part in parts.items()]
+            return self.dropout(torch.stack(projected).sum(0))
         joined = torch.cat(list(parts.values()), dim=-1)
         if self.fusion.normalise == "after":
             joined = nn.functional.normalize(joined, dim=-1)
         return self.dropout(self.norms["joined"](self.projections["joined"](joined)))
 
 
+def _key(name: str) -> str:
+    """What torch calls a modality's tensors: a name there holds no dot and is no method's, such as `type` or `values`."""
+    return "of_" + name.replace(".", ":")
+
+
 def _zeros(rows: int, dim: int) -> nn.Embedding:
-    table = nn.Embedding(rows, dim)
-    nn.init.zeros_(table.weight)
-    return table
+    # draws no random number, so that a frozen and a fine-tuned model of one seed start equal
+    return nn.Embedding.from_pretrained(torch.zeros(rows, dim), freeze=False)

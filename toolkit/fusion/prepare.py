@@ -20,18 +20,20 @@ def fill(matrix: np.ndarray, present: np.ndarray, policy: Missing) -> np.ndarray
     """
     filled = np.where(present[:, None], matrix, np.float32(0.0))
     if policy == "mean" and present.any():
-        filled[~present] = matrix[present].mean(axis=0)
+        filled[~present] = matrix[present].mean(axis=0, dtype=np.float64)
     filled[0] = 0.0
     return filled
 
 
 def centre(matrix: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """Rows less the mean of the present ones, so that inner products tell tracks apart; absent rows keep their place."""
+    """Rows less the mean of the present ones, so that inner products tell tracks apart; absent rows are zero.
+
+    Exactly zero: the rounding error of a filled-in mean would become a direction of its own in `unit`.
+    """
     if not present.any():
-        return matrix
+        return np.zeros_like(matrix)
     centred = matrix - matrix[present].mean(axis=0, dtype=np.float64).astype(np.float32)
-    centred[0] = 0.0
-    return centred
+    return np.where(present[:, None], centred, np.float32(0.0))
 
 
 def unit(matrix: np.ndarray) -> np.ndarray:
@@ -41,7 +43,7 @@ def unit(matrix: np.ndarray) -> np.ndarray:
 
 
 def pca(matrix: np.ndarray, present: np.ndarray, dim: int) -> np.ndarray:
-    """Projection on the first `dim` principal axes of the present rows: float32 [V + 1, dim].
+    """Projection of the present rows on their first `dim` principal axes: float32 [V + 1, dim]; absent rows are zero, the mean.
 
     Axes have the sign that makes their largest loading positive, so that a run repeats.
     """
@@ -52,7 +54,7 @@ def pca(matrix: np.ndarray, present: np.ndarray, dim: int) -> np.ndarray:
     _, axes = np.linalg.eigh((rows - mean).T @ (rows - mean))
     axes = axes[:, ::-1][:, :dim]
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(dim)])
-    return ((matrix - mean) @ axes).astype(np.float32)
+    return np.where(present[:, None], (matrix - mean) @ axes, 0.0).astype(np.float32)
 
 
 def prepare(modality: Modality, *, missing: Missing, reduce: str, normalise: Normalise) -> np.ndarray:

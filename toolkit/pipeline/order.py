@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,7 @@ def run(
         if not finished(directory, recipe, reporter):
             directory.forget(FINISHED)
             directory.log("run", state="started")
-            with _threads(recipe.threads):
+            with _logged(directory), _threads(recipe.threads):
                 context = Context(recipe, directory, cache or default_cache(), reporter, compute.device(recipe.device))
                 _stages(context)
             directory.log("run", state="finished")
@@ -102,6 +103,17 @@ def _outcome(context: Context, system: System, material: Material) -> Outcome:
 
 def _identity(recipe: Recipe) -> dict[str, Any]:
     return recipe.model_dump(mode="json")
+
+
+@contextlib.contextmanager
+def _logged(directory: RunDirectory) -> Iterator[None]:
+    """Leave the traceback of whatever ends the run in its log, where there is room for it."""
+    try:
+        yield
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            directory.log("run", state="failed", error=repr(error), traceback=traceback.format_exc())
+        raise
 
 
 @contextlib.contextmanager

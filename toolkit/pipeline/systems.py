@@ -92,11 +92,14 @@ def score(context: Context, system: System, material: Material, part: str) -> tu
     path = context.run.path(f"{STAGES}/evaluate-{system.name}-{part}.npz")
     evaluation = context.recipe.evaluation
 
+    asked = held_out(material.split, part)
+
     def make(_: Path) -> tuple[Sequence[Path], Any]:
+        context.reporter(0, len(asked), f"{system.name} on {part}")
         with metered(context.device) as meter:
             scores = evaluate(
                 load(context, system),
-                held_out(material.split, part),
+                asked,
                 ks=evaluation.k,
                 metrics=evaluation.metrics,
                 train_counts=material.split.train.counts(),

@@ -81,7 +81,12 @@ class ModelSpec(Section):
     train: Literal["frozen", "finetune"] = "frozen"
     head: Literal["tied", "untied"] = "tied"
     cold_rows: Literal["none", "content"] = "content"
-    loss: Literal["full", "chunked"] = "chunked"
+    loss: Literal["full", "chunked", "sampled"] = "chunked"
+    negatives: int = Field(4096, ge=1, description="tracks drawn each step as wrong answers, under `loss: sampled`")
+    log_q: bool = Field(True, description="correct sampled logits by each track's chance of being in the sample")
+    popularity: bool = Field(False, description="add a learned multiple of log(1 + plays) to every score")
+    initialisation: Literal["recbole", "xavier"] = Field("recbole", description="of the transformer's matrices: normal .02, or Xavier")
+    id_start: Literal["random", "cooccurrence"] = Field("random", description="free ids from the training playlists' co-occurrence instead of noise")
     match: bool = False
     hidden_size: int = Field(64, ge=2)
     layers: int = Field(2, ge=1)

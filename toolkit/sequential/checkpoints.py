@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
+
+from toolkit.errors import RunDirectoryError
 
 
 def learned(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -41,9 +43,15 @@ def write(path: Path, tensors: dict[str, torch.Tensor], info: dict[str, Any]) ->
 
 
 def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """What `write` wrote."""
-    with safe_open(path, "pt") as file:
-        return {key: file.get_tensor(key) for key in file.keys()}, json.loads(file.metadata()["info"])  # noqa: SIM118
+    """What `write` wrote. Raises `RunDirectoryError` for anything else."""
+    try:
+        with safe_open(path, "pt") as file:
+            info = json.loads((file.metadata() or {})["info"])
+            return {key: file.get_tensor(key) for key in file.keys()}, info  # noqa: SIM118
+    except FileNotFoundError:
+        raise RunDirectoryError(f"{path} is missing: run the recipe again") from None
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise RunDirectoryError(f"{path} holds no trained weights ({error}): delete it and run the recipe again") from None
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

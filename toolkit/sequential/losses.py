@@ -35,7 +35,8 @@ class Scores:
 
 def full(scores: Scores, targets: torch.Tensor) -> torch.Tensor:
     """Mean cross-entropy of `targets` int64 [n] by the full logits [n, C]."""
-    return F.cross_entropy(scores.logits().float(), targets)
+    logits = scores.logits()
+    return F.cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), targets)
 
 
 def chunked(scores: Scores, targets: torch.Tensor, *, memory_mb: int = 16, compute: torch.dtype | None = None) -> torch.Tensor:
@@ -45,7 +46,7 @@ def chunked(scores: Scores, targets: torch.Tensor, *, memory_mb: int = 16, compu
     """
     rows = max(1, memory_mb * 2**20 // (4 * len(scores.table)))
     inputs = (scores.query, scores.table, scores.match_query, scores.match_table, scores.bias)
-    loss: torch.Tensor = _Chunked.apply(*inputs, targets, rows, compute)  # type: ignore[no-untyped-call]
+    loss: torch.Tensor = _Chunked.apply(*inputs, targets, rows, compute)
     return loss
 
 
@@ -72,7 +73,7 @@ class _Chunked(torch.autograd.Function):
                     logits = logits.to(total.dtype) + bias
                 wanted = targets[part, None]
                 # one fused kernel over rows that stay in cache; separate passes cost four times as much
-                slope = torch.softmax(logits, 1)
+                slope = torch.softmax(logits, 1, dtype=total.dtype)
                 total += _surprise(logits, slope, wanted)
                 slope.scatter_add_(1, wanted, slope.new_full((len(wanted), 1), -1.0))
                 if grad_bias is not None:
@@ -80,7 +81,7 @@ class _Chunked(torch.autograd.Function):
                 slope = slope.to(dtype)
                 grad_query[part] = slope @ low_table
                 grad_table += slope.T @ low_query
-                if grad_match is not None:
+                if grad_match is not None and low_match is not None:
                     grad_match[part] = slope @ low_match
         n = len(query)
         ctx.saved = [None if g is None else g / n for g in (grad_query, grad_table.to(table.dtype), grad_match, grad_bias)]

@@ -17,7 +17,6 @@ from torch import nn
 from toolkit.fusion.prepare import prepare
 from toolkit.modality import Modality
 
-
 WIDEST = 128
 """Columns a modality may have; wider ones (sentence embeddings) keep their first principal axes."""
 

@@ -15,7 +15,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from toolkit.errors import InputError
 from toolkit.sequential import bridge
 from toolkit.sequential.attention import encode
 from toolkit.sequential.losses import Scores
@@ -49,6 +48,40 @@ class Parts:
     id_dropout: float = 0.0
     title_dim: int = 0
     untied: bool = False
+    log_plays: np.ndarray | None = None
+    xavier: bool = False
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A shared sample of wrong answers: `negatives` drawn uniformly among trained tracks, beside the batch's own.
+
+    expected: float32 [V + 1], how often each track is expected in a batch; None leaves logits uncorrected.
+    """
+
+    negatives: int
+    n_candidates: int
+    expected: torch.Tensor | None
+
+    def log_q(self, ids: torch.Tensor) -> torch.Tensor | None:
+        """Log of the chance that each of `ids` is in the sample, for unbiased logits (Bengio and Senécal 2008)."""
+        if self.expected is None:
+            return None
+        return torch.log(-torch.expm1(-self.expected[ids] - self.negatives / self.n_candidates))
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Candidates of a step: ids int64 [C], where each id stands (int64 [V + 1]), vectors [C, H], log chance of being here [C]."""
+
+    ids: torch.Tensor
+    local: torch.Tensor
+    rows: torch.Tensor
+    log_q: torch.Tensor | None
+
+    def lookup(self, items: torch.Tensor) -> torch.Tensor:
+        """Vectors [B, T, H] of candidates; padding is zero."""
+        return F.embedding(self.local[items], self.rows) * (items > 0)[..., None]
 
 
 class _Content:
@@ -71,15 +104,18 @@ class _Content:
         gate = torch.from_numpy(played.astype(np.float32) * parts.id_embedding)
         self.register_buffer("id_gate", gate[:, None], persistent=False)
         self.register_buffer("candidates", torch.from_numpy(np.flatnonzero(played[first:]) + first), persistent=False)
-        local = torch.zeros(self.n_items, dtype=torch.int64)
-        local[self.candidates] = torch.arange(len(self.candidates))
-        self.register_buffer("local", local, persistent=False)
+        if parts.xavier:
+            for name, parameter in self.named_parameters():
+                # deltas start at zero: the loaded vectors are the ones in the table
+                if parameter.ndim == 2 and "embedding" not in name and ".deltas." not in name:
+                    nn.init.xavier_normal_(parameter)
+        if parts.log_plays is not None:
+            self.register_buffer("log_plays", torch.from_numpy(parts.log_plays.astype(np.float32)))
+            self.popularity = nn.Parameter(torch.tensor(0.5))
         if parts.title_dim:
             self.title_projection = nn.Linear(parts.title_dim, hidden, bias=False)
             nn.init.normal_(self.title_projection.weight, std=self.initializer_range)
         if parts.untied:
-            if parts.table is not None and not bool(played[1:].all()):
-                raise InputError("head: untied cannot rank tracks without plays: use head: tied, or cold_rows: none")
             self.output_head = nn.Linear(hidden, self.n_items, bias=False)
             nn.init.normal_(self.output_head.weight, std=self.initializer_range)
 
@@ -106,12 +142,31 @@ class _Content:
 
     def bias(self: Any, items: torch.Tensor) -> torch.Tensor | None:
         """Bias of each item [n], where the model has one."""
-        return self.output_bias[items] if hasattr(self, "output_bias") else None
+        bias = self.output_bias[items] if hasattr(self, "output_bias") else None
+        if not hasattr(self, "popularity"):
+            return bias
+        plays = self.popularity * self.log_plays[items]
+        return plays if bias is None else bias + plays
 
-    def _lookup(self: Any, items: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        """Vectors [B, T, H] of candidates and padding from their precomputed rows [C, H]."""
-        gathered = F.embedding(self.local[items.clamp(max=self.n_tracks)], rows)
-        return gathered * (items > 0)[..., None]
+    def choose(self: Any, items: torch.Tensor, sample: Sample | None) -> Chosen:
+        """The candidates of a step on windows int64 [B, T]: every trained track, or the windows' own and a shared sample."""
+        if sample is None:
+            ids, log_q = self.candidates, None
+        else:
+            drawn = self.candidates[torch.randint(len(self.candidates), (sample.negatives,), device=items.device)]
+            ids = torch.cat([items[items > 0], drawn]).unique()
+            log_q = sample.log_q(ids)
+        local = torch.zeros(self.n_items, dtype=torch.int64, device=items.device)
+        local[ids] = torch.arange(len(ids), device=items.device)
+        return Chosen(ids, local, self.vectors(ids), log_q)
+
+    def scores(self: Any, chosen: Chosen, query: torch.Tensor, match: torch.Tensor | None) -> Scores:
+        """Scores of a step's candidates."""
+        bias = self.bias(chosen.ids)
+        if chosen.log_q is not None:
+            bias = -chosen.log_q if bias is None else bias - chosen.log_q
+        fixed = None if match is None else self.match.rows(chosen.ids)
+        return Scores(query, self.output_rows(chosen.ids, chosen.rows), match, fixed, bias)
 
 
 class MultimodalSASRec(_Content, bridge.SASRec):
@@ -123,17 +178,17 @@ class MultimodalSASRec(_Content, bridge.SASRec):
         """Hidden state after every position: item vectors [B, T, H], left-aligned -> [B, T, H]."""
         return encode(self.trm_encoder, self.embed(inputs, titles), causal=True)
 
-    def step(self: Any, items: torch.Tensor, scored: torch.Tensor, titles: torch.Tensor | None = None) -> Step:
+    def step(
+        self: Any, items: torch.Tensor, scored: torch.Tensor, titles: torch.Tensor | None = None, sample: Sample | None = None
+    ) -> Step:
         """Every next track of windows int64 [B, T] from position `scored` int64 [B] on."""
         given, wanted = items[:, :-1], items[:, 1:]
-        rows = self.vectors(self.candidates)
+        chosen = self.choose(items, sample)
         positions = torch.arange(given.shape[1], device=items.device)
-        chosen = (wanted > 0) & (positions[None] >= scored[:, None])
-        query = self.states(self._lookup(given, rows), titles)[chosen]
-        match = None if self.match is None else self.match.prefix(given)[chosen]
-        table = self.output_rows(self.candidates, rows)
-        fixed = None if self.match is None else self.match.rows(self.candidates)
-        return Step(Scores(query, table, match, fixed, self.bias(self.candidates)), self.local[wanted[chosen]])
+        asked = (wanted > 0) & (positions[None] >= scored[:, None])
+        query = self.states(chosen.lookup(given), titles)[asked]
+        match = None if self.match is None else self.match.prefix(given)[asked]
+        return Step(self.scores(chosen, query, match), chosen.local[wanted[asked]])
 
     def query(self: Any, items: torch.Tensor, lengths: torch.Tensor, titles: torch.Tensor | None = None) -> torch.Tensor:
         """State after the last track of playlists int64 [B, T]: [B, H]."""
@@ -181,18 +236,16 @@ class MultimodalBERT4Rec(_Content, bridge.BERT4Rec):
         drawn = torch.where(only_last, last, drawn)
         return torch.where(drawn.any(1, keepdim=True), drawn, last)
 
-    def step(self: Any, items: torch.Tensor, scored: torch.Tensor, titles: torch.Tensor | None = None) -> Step:
+    def step(
+        self: Any, items: torch.Tensor, scored: torch.Tensor, titles: torch.Tensor | None = None, sample: Sample | None = None
+    ) -> Step:
         """Masked tracks of windows int64 [B, T]."""
         masked = self.masks(items, (items > 0).sum(1))
-        rows = self.vectors(self.candidates)
+        chosen = self.choose(items, sample)
         visible = items.masked_fill(masked, 0)
-        query = self.states(self._inputs(self._lookup(visible, rows), masked), items > 0, titles)[masked]
-        match = fixed = None
-        if self.match is not None:
-            match = self.match.whole(visible)[masked.nonzero()[:, 0]]
-            fixed = self.match.rows(self.candidates)
-        table = self.output_rows(self.candidates, rows)
-        return Step(Scores(query, table, match, fixed, self.bias(self.candidates)), self.local[items[masked]])
+        query = self.states(self._inputs(chosen.lookup(visible), masked), items > 0, titles)[masked]
+        match = None if self.match is None else self.match.whole(visible)[masked.nonzero()[:, 0]]
+        return Step(self.scores(chosen, query, match), chosen.local[items[masked]])
 
     def query(self: Any, items: torch.Tensor, lengths: torch.Tensor, titles: torch.Tensor | None = None) -> torch.Tensor:
         """Output at a mask after the last track of playlists int64 [B, T], T < max_length: [B, H]."""

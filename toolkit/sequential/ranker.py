@@ -14,12 +14,12 @@ from toolkit import compute
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
 from toolkit.encoders.base import Encoder
-from toolkit.errors import InputError, SegueError
+from toolkit.errors import InputError
 from toolkit.fusion.item_table import ItemTable
 from toolkit.modality import Modality
 from toolkit.ranker import Ranker, Scorer, TrainingData
 from toolkit.recipe import Fusion, ModelSpec
-from toolkit.sequential import bridge, checkpoints
+from toolkit.sequential import bridge, checkpoints, cooccurrence
 from toolkit.sequential.match import MatchHead
 from toolkit.sequential.models import MultimodalBERT4Rec, MultimodalSASRec, Parts
 from toolkit.sequential.trainer import OnStep, Trainer
@@ -59,7 +59,9 @@ class SequentialRanker(Ranker):
         """Train on `data.train`, stopping early by `spec.select` on `data.valid`; a killed fit resumes from `data.workdir`."""
         device = compute.device(data.device)
         counts = data.train.counts()
-        self._build(data.modalities, counts > 0, device=device, seed=data.seed)
+        self._build(data.modalities, counts, device=device, seed=data.seed)
+        if self.spec.id_start == "cooccurrence":
+            self._start_ids(cooccurrence.vectors(data.train, self.spec.hidden_size, seed=compute.derived_seed(data.seed, "svd")))
         titles = self._titles(data.train.titles()) if self.title_encoder is not None else None
         valid = data.valid
         trainer = Trainer(
@@ -78,8 +80,10 @@ class SequentialRanker(Ranker):
         self._table = None
         return self
 
-    def _build(self, modalities: dict[str, Modality], played: np.ndarray, *, device: str, seed: int) -> None:
-        spec, fusion = self.spec, self.fusion
+    def _build(self, modalities: dict[str, Modality], counts: np.ndarray, *, device: str, seed: int) -> None:
+        spec, fusion, played = self.spec, self.fusion, counts > 0
+        if modalities and spec.head == "untied" and spec.cold_rows == "content" and not played[1:].all():
+            raise InputError(f"head: untied cannot rank the {(~played[1:]).sum()} tracks without plays: use head: tied, or cold_rows: none")
         torch.manual_seed(compute.derived_seed(seed, "initialisation"))
         table = match = None
         if modalities:
@@ -95,9 +99,18 @@ class SequentialRanker(Ranker):
             id_dropout=fusion.id_dropout,
             title_dim=self.title_encoder.dim if self.title_encoder is not None else 0,
             untied=spec.head == "untied",
+            log_plays=np.log1p(counts) if spec.popularity else None,
+            xavier=spec.initialisation == "xavier",
         )
         self.played = played
         self.model = _model(spec, parts, n_items=len(played) - 1).to(device)
+
+    @torch.no_grad()
+    def _start_ids(self, vectors: np.ndarray) -> None:
+        """Put co-occurrence vectors where random ids were, at the same scale."""
+        rows = self.model.item_embedding.weight[: len(vectors)]
+        scale = self.model.initializer_range / max(float(vectors[vectors.any(axis=1)].std()), 1e-12)
+        rows.copy_(torch.from_numpy(vectors * scale))
 
     @property
     def ranks_unplayed(self) -> bool:
@@ -194,10 +207,7 @@ class SequentialRanker(Ranker):
 
     @classmethod
     def load(cls, directory: Path, *, device: str = "cpu") -> Self:
-        try:
-            tensors, info = checkpoints.read(directory / "model.safetensors")
-        except (OSError, KeyError, ValueError) as error:
-            raise SegueError(f"{directory} holds no sequential model: {error}") from None
+        tensors, info = checkpoints.read(directory / "model.safetensors")
         titles = _load_titles(info.get("title_encoder"), directory / "titles", device)
         spec, fusion = ModelSpec.model_validate(info["spec"]), Fusion.model_validate(info["fusion"])
         ranker = cls(spec, fusion, name=info["system"], titles=titles)
@@ -213,7 +223,14 @@ class SequentialRanker(Ranker):
         if info["match"] is not None:
             match = MatchHead.blank(info["match"], rows)
         parts = Parts(
-            table, match, ranker.played, fusion.id_embedding or table is None, fusion.id_dropout, info["title_dim"], spec.head == "untied"
+            table=table,
+            match=match,
+            played=ranker.played,
+            id_embedding=fusion.id_embedding or table is None,
+            id_dropout=fusion.id_dropout,
+            title_dim=info["title_dim"],
+            untied=spec.head == "untied",
+            log_plays=np.zeros(rows) if spec.popularity else None,
         )
         ranker.model = _model(spec, parts, n_items=rows - 1)
         ranker.model.load_state_dict(tensors)

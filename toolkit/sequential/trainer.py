@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,10 +16,13 @@ import torch
 
 from toolkit.compute import derived_seed, has_bf16
 from toolkit.corpus.splits import PlaylistSet
-from toolkit.errors import SegueError
+from toolkit.errors import InputError, SegueError
 from toolkit.recipe import ModelSpec
 from toolkit.sequential import checkpoints, losses
 from toolkit.sequential.batches import Batch, batches, windows
+from toolkit.sequential.models import Sample
+
+log = logging.getLogger(__name__)
 
 Validate = Callable[[], dict[str, float]]
 OnStep = Callable[[int, int, str], None]
@@ -57,9 +63,32 @@ class Trainer:
         self.titles = None if titles is None else torch.from_numpy(titles).to(device)
         self.path = None if workdir is None else workdir / "training.safetensors"
         self.on_step = on_step
+        if not bool((train.lengths >= 2).any()):
+            raise InputError(f"none of {len(train)} training playlists has 2 tracks: a sequential model learns from each track's next")
         self.optimizer = torch.optim.AdamW(_groups(model, spec), lr=spec.lr, fused=True)
         self.bf16 = spec.bf16 == "on" or (spec.bf16 == "auto" and has_bf16(device))
         self.best: dict[str, torch.Tensor] = {}
+        self.sample = self._sample() if spec.loss == "sampled" else None
+        self.identity = "" if workdir is None else self._identity()
+
+    def _identity(self) -> str:
+        """Of everything that the weights after an epoch depend on, but for how many epochs there are."""
+        table = self.model.item_table
+        fusion = None if table is None else table.fusion.model_dump(mode="json")
+        settings = [self.seed, self.spec.model_dump(mode="json", exclude={"epochs", "patience"}), fusion]
+        digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16)
+        content = [*self.model.buffers(), *([] if self.titles is None else [self.titles])]
+        for array in (*self.train.flat(), *(tensor.cpu().numpy() for tensor in content)):
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+    def _sample(self) -> Sample:
+        """The sampled softmax's proposal: uniform, and each batch's own tracks by their share of the placements."""
+        expected = None
+        if self.spec.log_q:
+            counts = self.train.counts().astype(np.float32)
+            expected = torch.from_numpy(counts / counts.sum() * self.spec.batch_tokens).to(self.device)
+        return Sample(self.spec.negatives, len(self.model.candidates), expected)
 
     def run(self) -> Progress:
         """Train to the last epoch or until `patience` epochs bring nothing; the best weights are left in the model."""
@@ -127,9 +156,9 @@ class Trainer:
         titles = None if self.titles is None else self.titles[torch.from_numpy(batch.playlists).to(self.device)]
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.bf16):
-            step = self.model.step(items, scored, titles)
+            step = self.model.step(items, scored, titles, self.sample)
         loss = self._loss(step.scores, step.targets)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         return loss.detach(), len(step.targets)
@@ -145,12 +174,15 @@ class Trainer:
         tensors = {f"model.{name}": tensor for name, tensor in checkpoints.learned(self.model).items()}
         tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
         tensors |= {f"optimizer.{name}": tensor for name, tensor in checkpoints.optimizer_tensors(self.optimizer).items()}
-        checkpoints.write(self.path, tensors, vars(progress))
+        checkpoints.write(self.path, tensors, {"identity": self.identity, **vars(progress)})
 
     def _resume(self) -> Progress:
         if self.path is None or not self.path.exists():
             return Progress()
         tensors, info = checkpoints.read(self.path)
+        if info.pop("identity", None) != self.identity:
+            log.info("%s was written with other settings or data: training begins anew", self.path)
+            return Progress()
         parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
         for name, tensor in tensors.items():
             part, _, key = name.partition(".")

@@ -1,0 +1,177 @@
+"""The item table: what it holds, in which order, what learns and what never moves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from toolkit.errors import InputError
+from toolkit.fusion import item_table
+from toolkit.fusion.item_table import INITIAL_SCALE, ItemTable
+from toolkit.fusion.prepare import prepare
+from toolkit.modality import Modality
+from toolkit.recipe import Fusion
+
+V = 9
+PLAYED = np.array([False] + [True] * 7 + [False] * 2)
+EVERY = torch.arange(V + 1)
+
+
+def modality(name: str, dim: int, seed: int) -> Modality:
+    generator = np.random.default_rng(seed)
+    present = np.array([False, *([True] * 5), False, True, True, False])
+    return Modality(name, generator.normal(1, 1, (V + 1, dim)).astype(np.float32) * present[:, None], present)
+
+
+MODALITIES = {"audio": modality("audio", 3, 0), "lyrics": modality("lyrics", 5, 1)}
+
+
+def make(modalities: dict[str, Modality] | None = None, *, train: Any = "frozen", **fusion: Any) -> Any:
+    torch.manual_seed(0)
+    return ItemTable(modalities or MODALITIES, Fusion(**fusion), hidden_size=4, train=train, played=PLAYED, dropout=0.0)
+
+
+def steps(table: Any, count: int = 5) -> None:
+    """Train on every row, unplayed ones too, with weight decay."""
+    optimizer = torch.optim.AdamW(table.parameters(), lr=0.1, weight_decay=0.1)
+    for _ in range(count):
+        optimizer.zero_grad()
+        (table(EVERY) * torch.arange(4.0)).pow(2).sum().backward()
+        optimizer.step()
+
+
+def test_concat_is_one_projection_of_the_joined_vectors() -> None:
+    table = make()
+    joined = np.concatenate([prepare(each, missing="mean", reduce="none", normalise="before") for each in MODALITIES.values()], axis=1)
+    projection = table.projections["joined"]
+    hidden = torch.from_numpy(joined) @ projection.weight.T + projection.bias
+    wanted = (hidden - hidden.mean(1, keepdim=True)) / torch.sqrt(hidden.var(1, keepdim=True, unbiased=False) + 1e-5) * INITIAL_SCALE
+    torch.testing.assert_close(table(EVERY), wanted, atol=1e-6, rtol=1e-5)
+
+
+def test_sum_adds_one_normalised_projection_a_modality() -> None:
+    both = make(join="sum")
+    alone = torch.zeros(V + 1, 4)
+    for name in MODALITIES:
+        one = make({name: MODALITIES[name]}, join="sum")
+        own = {key: value for key, value in both.state_dict().items() if name in key or key == "played"}
+        one.load_state_dict(own)
+        alone = alone + one(EVERY)
+    torch.testing.assert_close(both(EVERY), alone)
+
+
+def test_columns_follow_the_order_the_modalities_are_given_in() -> None:
+    swapped = make({name: MODALITIES[name] for name in ("lyrics", "audio")})
+    given = make()
+    assert (given.names, swapped.names) == (["audio", "lyrics"], ["lyrics", "audio"])
+    with torch.no_grad():
+        weight = given.projections["joined"].weight
+        swapped.projections["joined"].weight.copy_(torch.cat([weight[:, 3:], weight[:, :3]], dim=1))
+        swapped.projections["joined"].bias.copy_(given.projections["joined"].bias)
+    torch.testing.assert_close(swapped(EVERY), given(EVERY))
+
+
+def test_normalise_after_gives_joined_rows_of_length_one() -> None:
+    table = make(normalise="after", missing="zero")
+    raw = np.concatenate([np.where(each.present[:, None], each.matrix, 0) for each in MODALITIES.values()], axis=1)
+    unit = raw / np.maximum(np.linalg.norm(raw, axis=1, keepdims=True), 1e-12)
+    wanted = table.norms["joined"](table.projections["joined"](torch.from_numpy(unit)))
+    torch.testing.assert_close(table(EVERY), wanted, atol=1e-6, rtol=1e-5)
+
+
+def test_a_learned_reduction_is_applied_modality_by_modality() -> None:
+    table = make(reduce="linear:2")
+    assert {key: tuple(layer.weight.shape) for key, layer in table.reductions.items()} == {"of_audio": (2, 3), "of_lyrics": (2, 5)}
+    assert tuple(table.projections["joined"].weight.shape) == (4, 4)
+    layer = table.reductions["of_lyrics"]
+    wanted = table.content("lyrics") @ layer.weight.T + layer.bias
+    torch.testing.assert_close(table.modality("lyrics", EVERY), wanted)
+
+
+def test_pca_reduces_before_the_table() -> None:
+    table = make(reduce="pca:2")
+    assert [tuple(table.content(name).shape) for name in table.names] == [(V + 1, 2)] * 2
+    assert len(table.reductions) == 0
+
+
+def test_the_padding_row_holds_nothing() -> None:
+    settings: list[dict[str, Any]] = [{}, {"missing": "zero"}, {"normalise": "none"}, {"reduce": "pca:2"}]
+    for fusion in settings:
+        table = make(**fusion)
+        assert not any(table.content(name)[0].any() for name in table.names)
+
+
+def test_a_fresh_fine_tuned_table_is_the_frozen_one() -> None:
+    assert torch.equal(make(train="finetune")(EVERY), make()(EVERY))
+
+
+def test_fine_tuning_moves_played_tracks_alone() -> None:
+    table = make(train="finetune")
+    before = {name: table.content(name).clone() for name in table.names}
+    steps(table)
+    played = torch.from_numpy(PLAYED)
+    for name in table.names:
+        delta = table.deltas[f"of_{name}"].weight
+        assert not delta[~played].any()
+        assert (delta[played].abs().sum(1) > 0).all()
+        assert torch.equal(table.content(name), before[name])
+        assert torch.equal(table.modality(name, EVERY)[~played], before[name][~played])
+
+
+def test_a_frozen_table_learns_projections_alone() -> None:
+    table = make()
+    before = {name: value.clone() for name, value in table.state_dict().items()}
+    steps(table)
+    moved = {name for name, value in table.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved == {"projections.joined.weight", "projections.joined.bias", "norms.joined.weight", "norms.joined.bias"}
+
+
+def test_a_table_that_lost_the_given_vectors_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An initialisation that runs over the loaded vectors, as a model's own would, is caught."""
+
+    class Overwriting(torch.nn.Dropout):
+        def __init__(self, rate: float) -> None:
+            super().__init__(rate)
+            for buffer in given:
+                buffer.zero_()
+
+    given: list[torch.Tensor] = []
+    register = ItemTable.register_buffer
+
+    def spy(self: ItemTable, name: str, tensor: torch.Tensor, persistent: bool = True) -> None:
+        given.append(tensor)
+        register(self, name, tensor, persistent)
+
+    monkeypatch.setattr(ItemTable, "register_buffer", spy)
+    monkeypatch.setattr(item_table.nn, "Dropout", Overwriting)
+    with pytest.raises(AssertionError, match="does not hold the vectors of audio"):
+        make()
+
+
+def test_modality_dropout_hides_whole_modalities_in_training_alone() -> None:
+    table = make(modality_dropout=0.5)
+    many = torch.full((4000,), 3)
+    vectors = table.modality("audio", many)
+    gone = ~vectors.any(dim=1)
+    assert float(gone.float().mean()) == pytest.approx(0.5, abs=0.05)
+    assert torch.equal(vectors[~gone], table.content("audio")[many][~gone])
+    table.eval()
+    assert torch.equal(table.modality("audio", many), table.content("audio")[many])
+
+
+@pytest.mark.parametrize("join", ["concat", "sum"])
+def test_any_name_is_a_modality(join: str) -> None:
+    """Names with dots and names of torch's own methods."""
+    names = ("audio.v2", "values", "type", "joined", "training")
+    modalities = {name: modality(name, 3, seed) for seed, name in enumerate(names)}
+    table = make(modalities, train="finetune", reduce="linear:2", join=join)
+    assert table(EVERY).shape == (V + 1, 4)
+    assert np.array_equal(table.content("audio.v2"), prepare(modalities["audio.v2"], missing="mean", reduce="none", normalise="before"))
+
+
+def test_a_table_without_modalities_is_refused() -> None:
+    with pytest.raises(InputError, match="at least one modality"):
+        ItemTable({}, Fusion(), hidden_size=4, train="frozen", played=PLAYED, dropout=0.0)

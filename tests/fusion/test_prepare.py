@@ -1,0 +1,114 @@
+"""Missing vectors, centring, unit length and principal axes, each against values worked by hand or by scikit-learn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+
+from toolkit.errors import InputError
+from toolkit.fusion.prepare import Normalise, centre, fill, pca, prepare, unit
+from toolkit.modality import Modality
+
+MATRIX = np.array([[9, 9], [1, 2], [7, 7], [3, 6]], np.float32)
+PRESENT = np.array([False, True, False, True])
+
+
+def with_gaps(n: int = 500, dim: int = 12) -> Modality:
+    """Far from the origin, so that sums round; about a third of the tracks absent."""
+    generator = np.random.default_rng(0)
+    present = generator.random(n + 1) < 0.7
+    present[0] = False
+    return Modality("audio", generator.normal(3, 1, (n + 1, dim)).astype(np.float32) * present[:, None], present)
+
+
+def test_missing_rows_get_the_mean_of_the_present_ones() -> None:
+    assert fill(MATRIX, PRESENT, "mean").tolist() == [[0, 0], [1, 2], [2, 4], [3, 6]]
+    assert fill(MATRIX, PRESENT, "zero").tolist() == [[0, 0], [1, 2], [0, 0], [3, 6]]
+    assert MATRIX[0].tolist() == [9, 9]  # the given matrix is not written to
+
+
+def test_the_mean_of_many_rows_is_exact_to_float32() -> None:
+    """A float32 running sum of two million such values is off by more than 1 %."""
+    matrix = np.full((2_000_001, 2), 0.1, np.float32)
+    present = np.ones(len(matrix), bool)
+    present[:2] = False
+    assert fill(matrix, present, "mean")[1].tolist() == [np.float32(0.1)] * 2
+
+
+def test_centring_leaves_absent_rows_at_the_mean() -> None:
+    assert centre(MATRIX, PRESENT).tolist() == [[0, 0], [-1, -2], [0, 0], [1, 2]]
+    assert centre(MATRIX, np.zeros(4, bool)).tolist() == [[0, 0]] * 4
+
+
+def test_unit_rows_have_length_one_and_zero_rows_stay_zero() -> None:
+    assert unit(np.array([[0, 0], [3, 4]], np.float32)) == pytest.approx(np.array([[0, 0], [0.6, 0.8]]))
+
+
+@pytest.mark.parametrize("reduce", ["none", "pca:4"])
+def test_an_absent_track_is_exactly_zero_once_centred(reduce: str) -> None:
+    """Not nearly zero: unit length would turn rounding error into a direction shared by all absent tracks."""
+    modality = with_gaps()
+    table = prepare(modality, missing="mean", reduce=reduce, normalise="before")
+    assert not table[~modality.present].any()
+    assert np.linalg.norm(table[modality.present], axis=1) == pytest.approx(1.0, abs=1e-6)
+    assert np.array_equal(table, prepare(modality, missing="zero", reduce=reduce, normalise="before"))
+
+
+def test_uncentred_mean_fills_absent_rows_and_zero_does_not() -> None:
+    modality = with_gaps()
+    mean = prepare(modality, missing="mean", reduce="none", normalise="none")
+    zero = prepare(modality, missing="zero", reduce="none", normalise="after")
+    wanted = modality.matrix[modality.present].mean(axis=0, dtype=np.float64)
+    absent = np.flatnonzero(~modality.present)[1:]
+    assert mean[absent] == pytest.approx(np.tile(wanted, (len(absent), 1)), abs=1e-6)
+    assert not zero[~modality.present].any()
+    for table in (mean, zero):
+        assert np.array_equal(table[modality.present], modality.matrix[modality.present])
+        assert not table[0].any()
+        assert table.dtype == np.float32
+
+
+def test_centred_unit_vectors_are_those_of_a_slow_loop() -> None:
+    modality = with_gaps(40, 3)
+    table = prepare(modality, missing="mean", reduce="none", normalise="before")
+    mean = modality.matrix[modality.present].astype(np.float64).mean(axis=0)
+    for item in np.flatnonzero(modality.present):
+        row = modality.matrix[item] - mean
+        assert table[item] == pytest.approx(row / np.sqrt((row**2).sum()), abs=1e-6)
+
+
+def test_pca_is_scikit_learns_up_to_the_sign_of_an_axis() -> None:
+    modality = with_gaps()
+    rows = modality.matrix[modality.present].astype(np.float64)
+    wanted = PCA(5, svd_solver="full").fit_transform(rows)
+    found = pca(modality.matrix, modality.present, 5)[modality.present]
+    signs = np.sign((found * wanted).sum(axis=0))
+    assert found * signs == pytest.approx(wanted, abs=1e-4)
+
+
+def test_pca_does_not_look_at_absent_rows() -> None:
+    modality = with_gaps()
+    other = np.where(modality.present[:, None], modality.matrix, 1000.0).astype(np.float32)
+    assert np.array_equal(pca(other, modality.present, 3), pca(modality.matrix, modality.present, 3))
+
+
+def test_the_sign_of_a_principal_axis_is_fixed() -> None:
+    """Two tracks on the line (1, 2): the axis points to its largest loading, up."""
+    found = pca(MATRIX, PRESENT, 1)
+    assert found == pytest.approx(np.array([[0], [-np.sqrt(5)], [0], [np.sqrt(5)]]), abs=1e-6)
+
+
+def test_more_axes_than_present_tracks_are_refused() -> None:
+    with pytest.raises(InputError, match=r"pca:3 needs dim <= 2"):
+        pca(np.ones((4, 3), np.float32), PRESENT, 3)
+
+
+def test_more_axes_than_dimensions_keep_every_dimension() -> None:
+    assert prepare(with_gaps(), missing="mean", reduce="pca:64", normalise="none").shape == (501, 12)
+
+
+@pytest.mark.parametrize("normalise", ["none", "before", "after"])
+def test_a_modality_nobody_has_is_zero(normalise: Normalise) -> None:
+    nobody = Modality("cover", np.ones((4, 3), np.float32), np.zeros(4, bool))
+    assert not prepare(nobody, missing="mean", reduce="none", normalise=normalise).any()
