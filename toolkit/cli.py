@@ -6,6 +6,7 @@ strangers' alike: an entry is a function, or a `typer.Typer` for a group of them
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 import warnings
@@ -122,4 +123,6 @@ def _broken(error: SegueError) -> Any:
 
 def main() -> None:
     """Entry point of the console script."""
+    # OpenMP threads that spin while they wait make a shared machine up to five times slower; libgomp reads this when torch is imported
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     application()()

@@ -59,3 +59,14 @@ def test_part_is_the_queries_between() -> None:
 def _arrays() -> tuple[np.ndarray, np.ndarray]:
     queries = Queries.of(LISTS)
     return queries.seeds, queries.offsets
+
+
+def test_matrix_leaves_the_seeds_in_playlist_order() -> None:
+    """SciPy sorts indices in place when it sums duplicates: on a copy, or the last seed would be another track."""
+    queries = Queries.of([[5, 2, 9, 2], [7, 1]])
+
+    queries.matrix(9)
+
+    assert queries.seeds.tolist() == [5, 2, 9, 2, 7, 1]
+    assert queries.offsets.tolist() == [0, 4, 6]
+    assert queries.last(1)[0].tolist() == [[2], [1]]

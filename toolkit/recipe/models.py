@@ -85,9 +85,16 @@ class ModelSpec(Section):
     negatives: int = Field(4096, ge=1, description="tracks drawn each step as wrong answers, under `loss: sampled`")
     log_q: bool = Field(True, description="correct sampled logits by each track's chance of being in the sample")
     popularity: bool = Field(False, description="add a learned multiple of log(1 + plays) to every score")
-    initialisation: Literal["recbole", "xavier"] = Field("recbole", description="of the transformer's matrices: normal .02, or Xavier")
-    id_start: Literal["random", "cooccurrence"] = Field("random", description="free ids from the training playlists' co-occurrence instead of noise")
-    match: bool = False
+    initialisation: Literal["xavier", "recbole"] = Field(
+        "xavier", description="of the transformer's matrices: Xavier, or RecBole's normal .02"
+    )
+    id_start: Literal["cooccurrence", "random"] = Field(
+        "random", description="free ids from the training playlists' co-occurrence instead of noise"
+    )
+    match: bool = Field(False, description="score candidates also by how much they resemble the seeds, modality by modality")
+    match_weights: Literal["first", "joint"] = Field(
+        "first", description="first: fitted alone before the transformer, then held; joint: learned with the rest"
+    )
     hidden_size: int = Field(64, ge=2)
     layers: int = Field(2, ge=1)
     heads: int = Field(2, ge=1)

@@ -39,12 +39,12 @@ def full(scores: Scores, targets: torch.Tensor) -> torch.Tensor:
     return F.cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), targets)
 
 
-def chunked(scores: Scores, targets: torch.Tensor, *, memory_mb: int = 16, compute: torch.dtype | None = None) -> torch.Tensor:
+def chunked(scores: Scores, targets: torch.Tensor, *, memory_mb: float = 16, compute: torch.dtype | None = None) -> torch.Tensor:
     """The same value and gradients as `full`, holding at most `memory_mb` of logits at once.
 
     compute: dtype of the products (bfloat16 where hardware has it); softmax and sums stay float32.
     """
-    rows = max(1, memory_mb * 2**20 // (4 * len(scores.table)))
+    rows = max(1, int(memory_mb * 2**20) // (4 * len(scores.table)))
     inputs = (scores.query, scores.table, scores.match_query, scores.match_table, scores.bias)
     loss: torch.Tensor = _Chunked.apply(*inputs, targets, rows, compute)
     return loss

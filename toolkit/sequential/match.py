@@ -28,7 +28,7 @@ def _reduction(modality: Modality) -> str:
 class MatchHead(nn.Module):
     """Fixed normalised content of every track and one learned weight a modality."""
 
-    def __init__(self, modalities: Mapping[str, Modality], *, initial_weight: float = 1.0) -> None:
+    def __init__(self, modalities: Mapping[str, Modality]) -> None:
         super().__init__()
         self.names = list(modalities)
         blocks = [prepare(modality, missing="zero", reduce=_reduction(modality), normalise="before") for modality in modalities.values()]
@@ -36,7 +36,7 @@ class MatchHead(nn.Module):
         self.register_buffer("content", torch.from_numpy(np.concatenate(blocks, axis=1)))
         columns = np.repeat(np.arange(len(blocks)), self.dims)
         self.register_buffer("modality_of", torch.from_numpy(columns))
-        self.weight = nn.Parameter(torch.full((len(blocks),), initial_weight))
+        self.weight = nn.Parameter(torch.ones(len(blocks)))
 
     def layout(self) -> dict[str, int]:
         """Size of each modality, in the order of the columns; what `blank` needs."""

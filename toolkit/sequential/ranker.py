@@ -53,7 +53,7 @@ class SequentialRanker(Ranker):
 
     @property
     def device(self) -> torch.device:
-        return self.model.position_embedding.weight.device  # type: ignore[no-any-return]
+        return self.model.position_embedding.weight.device
 
     def fit(self, data: TrainingData, *, on_step: OnStep | None = None) -> Self:
         """Train on `data.train`, stopping early by `spec.select` on `data.valid`; a killed fit resumes from `data.workdir`."""
@@ -88,9 +88,8 @@ class SequentialRanker(Ranker):
         table = match = None
         if modalities:
             table = ItemTable(modalities, fusion, hidden_size=spec.hidden_size, train=spec.train, played=played, dropout=spec.dropout)
-            if spec.match:
-                chosen = fusion.match_modalities or list(modalities)
-                match = MatchHead({name: modalities[name] for name in chosen if name in modalities})
+        if spec.match:
+            match = MatchHead(_matched(modalities, fusion))
         parts = Parts(
             table=table,
             match=match,
@@ -107,7 +106,9 @@ class SequentialRanker(Ranker):
 
     @torch.no_grad()
     def _start_ids(self, vectors: np.ndarray) -> None:
-        """Put co-occurrence vectors where random ids were, at the same scale."""
+        """Put co-occurrence vectors where random ids were, at the same scale; too few playlists to have any leave those."""
+        if not vectors.any():
+            return
         rows = self.model.item_embedding.weight[: len(vectors)]
         scale = self.model.initializer_range / max(float(vectors[vectors.any(axis=1)].std()), 1e-12)
         rows.copy_(torch.from_numpy(vectors * scale))
@@ -145,7 +146,7 @@ class SequentialRanker(Ranker):
 
         @torch.inference_mode()
         def score(items: np.ndarray) -> np.ndarray:
-            chosen = torch.from_numpy(np.asarray(items, np.int64)).to(self.device)
+            chosen = torch.from_numpy(np.ascontiguousarray(items, np.int64)).to(self.device)
             scores = states @ table[chosen].T
             if matches is not None:
                 scores += matches @ self.model.match.rows(chosen).T
@@ -236,6 +237,15 @@ class SequentialRanker(Ranker):
         ranker.model.load_state_dict(tensors)
         ranker.model.to(compute.device(device)).eval()
         return ranker
+
+
+def _matched(modalities: dict[str, Modality], fusion: Fusion) -> dict[str, Modality]:
+    """The modalities of the match head. Raises `InputError` where there are none."""
+    wanted = fusion.match_modalities or list(modalities)
+    chosen = {name: modalities[name] for name in wanted if name in modalities}
+    if not chosen:
+        raise InputError(f"match: true needs content, and this model has none of {', '.join(wanted) or 'the recipe'}: name its modalities")
+    return chosen
 
 
 def _model(spec: ModelSpec, parts: Parts, *, n_items: int) -> Any:

@@ -7,7 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,13 @@ from toolkit.errors import InputError, SegueError
 from toolkit.recipe import ModelSpec
 from toolkit.sequential import checkpoints, losses
 from toolkit.sequential.batches import Batch, batches, windows
-from toolkit.sequential.models import Sample
+from toolkit.sequential.models import Sample, Step
 
 log = logging.getLogger(__name__)
+
+MATCH_STEPS = 60
+MATCH_LR = 0.1
+"""A handful of convex parameters: they are there after a few dozen steps."""
 
 Validate = Callable[[], dict[str, float]]
 OnStep = Callable[[int, int, str], None]
@@ -93,6 +97,8 @@ class Trainer:
     def run(self) -> Progress:
         """Train to the last epoch or until `patience` epochs bring nothing; the best weights are left in the model."""
         progress = self._resume()
+        if progress.epoch == 0 and self.model.match is not None and self.spec.match_weights == "first":
+            self._match_first()
         while progress.epoch < self.spec.epochs and not self._out_of_patience(progress):
             self._epoch(progress)
             self._save(progress)
@@ -107,6 +113,23 @@ class Trainer:
     def underfit(self, progress: Progress) -> bool:
         """Whether it was still improving when the epochs ran out."""
         return self.validate is not None and progress.best_epoch == progress.epoch == self.spec.epochs
+
+    def _match_first(self) -> None:
+        """Fit the match weights alone, as the linear model they are, before the transformer can explain the same placements by heart.
+
+        Learned together with free ids, they melt away on playlists the ids have memorised, and with them what new tracks live on.
+        """
+        seed = derived_seed(self.seed, "match")
+        torch.manual_seed(seed)
+        linear = [self.model.match.weight] + ([self.model.popularity] if hasattr(self.model, "popularity") else [])
+        optimizer = torch.optim.Adam(linear, lr=MATCH_LR)
+        self.model.train()
+        for _, batch in zip(range(MATCH_STEPS), self._batches(np.random.default_rng(seed)), strict=False):
+            optimizer.zero_grad(set_to_none=True)
+            step = self._scored(batch)
+            scores = replace(step.scores, query=torch.zeros_like(step.scores.query), table=step.scores.table.detach())
+            self._loss(scores, step.targets).backward()
+            optimizer.step()
 
     def _epoch(self, progress: Progress) -> None:
         progress.epoch += 1
@@ -150,16 +173,21 @@ class Trainer:
     def _batches(self, rng: np.random.Generator) -> Iterator[Batch]:
         return batches(self.train, max_length=self._window(), tokens=self.spec.batch_tokens, shuffle=self.spec.shuffle, rng=rng)
 
-    def _step(self, batch: Batch) -> tuple[torch.Tensor, int]:
+    def _scored(self, batch: Batch) -> Step:
         items = torch.from_numpy(batch.inputs).to(self.device)
         scored = torch.from_numpy(batch.scored).to(self.device)
         titles = None if self.titles is None else self.titles[torch.from_numpy(batch.playlists).to(self.device)]
-        self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.bf16):
-            step = self.model.step(items, scored, titles, self.sample)
+            step: Step = self.model.step(items, scored, titles, self.sample)
+        return step
+
+    def _step(self, batch: Batch) -> tuple[torch.Tensor, int]:
+        self.optimizer.zero_grad(set_to_none=True)
+        step = self._scored(batch)
         loss = self._loss(step.scores, step.targets)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        # not the model's: gradients of what is held pile up unused
+        torch.nn.utils.clip_grad_norm_([p for group in self.optimizer.param_groups for p in group["params"]], 1.0)
         self.optimizer.step()
         return loss.detach(), len(step.targets)
 
@@ -194,7 +222,9 @@ class Trainer:
 
 
 def _groups(model: Any, spec: ModelSpec) -> list[dict[str, Any]]:
-    """Weight decay on matrices only; norms, biases and match weights are free."""
-    decayed = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
-    free = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
+    """Weight decay on matrices only; norms, biases and match weights are free of it, and the last held unless learned jointly."""
+    held = [] if model.match is None or spec.match_weights == "joint" else [model.match.weight]
+    learned = [p for p in model.parameters() if p.requires_grad and all(p is not h for h in held)]
+    decayed = [p for p in learned if p.ndim >= 2]
+    free = [p for p in learned if p.ndim < 2]
     return [{"params": decayed, "weight_decay": spec.weight_decay}, {"params": free, "weight_decay": 0.0}]

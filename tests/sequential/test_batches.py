@@ -1,0 +1,151 @@
+"""Windows and batches against slow loops: every next track is asked for exactly once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from small_models import training
+
+from toolkit.sequential.batches import Batch, batches, shuffled, windows
+
+LENGTHS = [1, 2, 3, 9, 4, 5, 30, 8, 17, 0, 10]
+OFFSETS = np.concatenate([[0], np.cumsum(LENGTHS)])
+V = 40
+
+
+def slow_windows(length: int, max_length: int, overlap: bool) -> list[tuple[int, int, int]]:
+    """(first track, tracks, first scored position) of one playlist's windows, by walking along it."""
+    found, done, begin, targets = [], 0, 0, length - 1
+    while done < targets:
+        begin = min(begin, max(targets - max_length, 0))
+        end = min(begin + max_length, targets)
+        found.append((begin, end - begin + 1, done - begin))
+        done, begin = end, begin + (max(1, max_length // 2) if overlap else max_length)
+    return found
+
+
+@pytest.mark.parametrize("overlap", [True, False])
+@pytest.mark.parametrize("max_length", [1, 2, 3, 4, 7, 8, 29, 50])
+def test_windows_are_those_of_a_slow_loop(max_length: int, overlap: bool) -> None:
+    cut = windows(OFFSETS, max_length, overlap=overlap)
+    wanted = [
+        (row, OFFSETS[row] + begin, size, scored)
+        for row, length in enumerate(LENGTHS)
+        for begin, size, scored in slow_windows(length, max_length, overlap)
+    ]
+    found = zip(cut.playlists.tolist(), cut.starts.tolist(), cut.lengths.tolist(), cut.scored.tolist(), strict=True)
+    assert list(found) == wanted
+
+
+@pytest.mark.parametrize("overlap", [True, False])
+@pytest.mark.parametrize("max_length", range(1, 12))
+def test_every_next_track_is_scored_once(max_length: int, overlap: bool) -> None:
+    cut = windows(OFFSETS, max_length, overlap=overlap)
+    scored: Counter[int] = Counter()
+    for start, length, first in zip(cut.starts, cut.lengths, cut.scored, strict=True):
+        scored.update(range(start + first + 1, start + length))
+    wanted = [place for row, length in enumerate(LENGTHS) for place in range(OFFSETS[row] + 1, OFFSETS[row] + length)]
+    assert scored == Counter(wanted)
+    assert cut.lengths.max() <= max_length + 1
+
+
+def test_windows_stay_inside_their_playlist() -> None:
+    cut = windows(OFFSETS, 4)
+    assert (cut.starts >= OFFSETS[cut.playlists]).all()
+    assert (cut.starts + cut.lengths <= OFFSETS[cut.playlists + 1]).all()
+
+
+def test_with_overlap_every_later_target_has_half_a_window_before_it() -> None:
+    cut = windows(np.array([0, 1000]), 10)
+    assert (cut.scored[1:] + 1 >= 5).all()
+    assert cut.scored[0] == 0
+
+
+def test_without_overlap_windows_are_as_few_as_can_be() -> None:
+    assert len(windows(np.array([0, 101]), 10, overlap=False).starts) == 10
+    assert len(windows(np.array([0, 101]), 10).starts) == 19
+
+
+def epoch(*, max_length: int = 6, tokens: int = 64, shuffle: bool = False, seed: int = 0) -> list[Batch]:
+    rng = np.random.default_rng(5)
+    lists = [(rng.permutation(V)[:length] + 1).tolist() for length in LENGTHS if length]
+    return list(batches(training(lists, V), max_length=max_length, tokens=tokens, shuffle=shuffle, rng=np.random.default_rng(seed)))
+
+
+def asked(made: list[Batch]) -> Counter[tuple[int, int, int]]:
+    """(playlist, track, track after it) of every scored position."""
+    found: Counter[tuple[int, int, int]] = Counter()
+    for batch in made:
+        for row, length, first, playlist in zip(batch.inputs, batch.lengths, batch.scored, batch.playlists, strict=True):
+            found.update((int(playlist), int(row[at]), int(row[at + 1])) for at in range(first, length - 1))
+    return found
+
+
+def test_an_epoch_asks_for_every_next_track_once() -> None:
+    rng = np.random.default_rng(5)
+    lists = [(rng.permutation(V)[:length] + 1).tolist() for length in LENGTHS if length]
+    wanted = [(row, *pair) for row, tracks in enumerate(lists) for pair in pairwise(tracks)]
+    assert asked(epoch()) == Counter(wanted)
+
+
+@pytest.mark.parametrize("tokens", [1, 10, 33, 64, 1000])
+def test_a_batch_holds_at_most_its_tokens_or_one_row(tokens: int) -> None:
+    made = epoch(tokens=tokens)
+    assert all(batch.inputs.size <= tokens or len(batch.inputs) == 1 for batch in made)
+    if tokens == 1000:
+        assert len(made) == 1
+    if tokens == 1:
+        assert all(len(batch.inputs) == 1 for batch in made)
+
+
+def test_rows_are_left_aligned_and_padded_with_0() -> None:
+    for batch in epoch():
+        columns = np.arange(batch.inputs.shape[1])
+        assert np.array_equal(batch.inputs > 0, columns < batch.lengths[:, None])
+        assert batch.lengths.max() == batch.inputs.shape[1]
+        assert batch.inputs.dtype == np.int64
+
+
+def test_shuffled_keeps_every_playlists_tracks() -> None:
+    items = np.arange(OFFSETS[-1], dtype=np.int32)
+    mixed = shuffled(items, OFFSETS, np.random.default_rng(0))
+    for start, end in pairwise(OFFSETS):
+        assert sorted(mixed[start:end]) == items[start:end].tolist()
+    assert mixed[OFFSETS[6] : OFFSETS[7]].tolist() != items[OFFSETS[6] : OFFSETS[7]].tolist()
+
+
+def test_shuffled_gives_every_order_the_same_chance() -> None:
+    offsets = np.arange(0, 3 * 6000 + 1, 3)
+    orders = Counter(map(tuple, (shuffled(np.tile([1, 2, 3], 6000), offsets, np.random.default_rng(1)).reshape(-1, 3)).tolist()))
+    assert len(orders) == 6
+    assert all(abs(count - 1000) < 5 * 29 for count in orders.values())  # standard deviation 28.9
+
+
+def test_a_shuffled_epoch_asks_for_every_track_but_a_first_one() -> None:
+    tracks = Counter((playlist, after) for playlist, _, after in asked(epoch(shuffle=True)).elements())
+    straight = Counter((playlist, after) for playlist, _, after in asked(epoch()).elements())
+    assert tracks != straight
+    assert Counter(playlist for playlist, _ in tracks.elements()) == Counter(playlist for playlist, _ in straight.elements())
+    assert max(tracks.values()) == 1
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_a_seed_decides_the_epoch(shuffle: bool) -> None:
+    def inputs(seed: int) -> list[list[list[int]]]:
+        return [batch.inputs.tolist() for batch in epoch(shuffle=shuffle, seed=seed)]
+
+    assert inputs(0) == inputs(0)
+    assert inputs(0) != inputs(1)
+
+
+def test_windows_of_like_length_share_a_batch() -> None:
+    """Lengths 2 to 29 in random order would be about half padding."""
+    lengths = np.random.default_rng(0).integers(2, 30, 400)
+    lists = [list(range(1, length + 1)) for length in lengths]
+    made = list(batches(training(lists, V), max_length=29, tokens=256, shuffle=False, rng=np.random.default_rng(0)))
+    padding = sum(int((batch.inputs == 0).sum()) for batch in made) / sum(batch.inputs.size for batch in made)
+    assert sum(len(batch.inputs) for batch in made) == 400
+    assert padding < 0.05
