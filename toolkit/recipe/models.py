@@ -70,6 +70,12 @@ class Fusion(Section):
     modality_dropout: float = Field(0.0, ge=0, lt=1)
     match_modalities: list[str] | None = Field(None, description="modalities of the match head; default: all")
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Fusion:
+        if self.join == "sum" and self.normalise == "after":
+            raise ValueError("normalise: after is for join: concat (a sum is normalised modality by modality): use normalise: before")
+        return self
+
 
 class ModelSpec(Section):
     """One sequential model; `modalities: []` is the same model on ids alone."""
@@ -110,7 +116,6 @@ class ModelSpec(Section):
     batch_tokens: int = Field(4096, ge=64, description="positions a step")
     lr: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.0, ge=0)
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
     bf16: Literal["auto", "on", "off"] = "auto"
 
     @model_validator(mode="after")

@@ -142,7 +142,9 @@ class _Content:
 
     def bias(self: Any, items: torch.Tensor) -> torch.Tensor | None:
         """Bias of each item [n], where the model has one."""
-        bias = self.output_bias[items] if hasattr(self, "output_bias") else None
+        # BERT4Rec's bias an id is trained for played tracks alone: beside content it would rank new releases by its absence
+        own = hasattr(self, "output_bias") and self.item_table is None
+        bias = self.output_bias[items] if own else None
         if not hasattr(self, "popularity"):
             return bias
         plays = self.popularity * self.log_plays[items]

@@ -103,6 +103,8 @@ class SequentialRanker(Ranker):
         )
         self.played = played
         self.model = _model(spec, parts, n_items=len(played) - 1).to(device)
+        if table is not None:
+            table.check_loaded()
 
     @torch.no_grad()
     def _start_ids(self, vectors: np.ndarray) -> None:
