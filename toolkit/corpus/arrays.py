@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.feather as feather
 
 from toolkit.errors import DataError
@@ -48,8 +49,8 @@ class Corpus:
         names = self.playlists["group"].combine_chunks()
         if names.null_count == len(names):
             return np.arange(len(self), dtype=np.int64)
-        own = pa.compute.binary_join_element_wise(pa.scalar("\x00own"), self.playlists["id"].combine_chunks(), "\x00")
-        return pa.compute.fill_null(names, own).dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        own = pc.binary_join_element_wise(pa.scalar("\x00own"), self.playlists["id"].combine_chunks(), "\x00")
+        return pc.fill_null(names, own).dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.int64)
 
     def titles(self, rows: np.ndarray) -> list[str | None]:
         """Titles of the playlists `rows`."""

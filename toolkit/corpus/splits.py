@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
+import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from toolkit.corpus.arrays import Corpus
@@ -183,7 +183,7 @@ def _labels(corpus: Corpus, *, by: str, folds: int, test_fold: int, valid_fracti
         raise InputError(f"by={by!r} must be auto, column or hash")
     if folds < 2 or not 0 <= test_fold < folds:
         raise InputError(f"test_fold={test_fold} must lie in 0…folds-1 with folds={folds} >= 2")
-    groups = pa.compute.coalesce(corpus.playlists["group"], corpus.playlists["id"]).to_pylist()
+    groups = pc.coalesce(corpus.playlists["group"], corpus.playlists["id"]).to_pylist()
     keys = np.array([group_hash(group) for group in groups], dtype=np.int64)
     rest = (keys // folds) % 1000 < round(valid_fraction * 1000)
     return np.where(keys % folds == test_fold, "test", np.where(rest, "valid", "train")).astype(object)

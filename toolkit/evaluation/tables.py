@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from toolkit.compute import derived_seed
 from toolkit.corpus.splits import HeldOut
@@ -41,7 +42,7 @@ def frame(scores: Scores, held_out: HeldOut, *, system: str, split: str) -> pa.T
     """
     names = held_out.corpus.playlists.select(["id", "group"]).take(pa.array(held_out.rows))
     ids = names["id"].combine_chunks()
-    groups = pa.compute.coalesce(names["group"].combine_chunks().cast(ids.type), ids)
+    groups = pc.coalesce(names["group"].combine_chunks().cast(ids.type), ids)
     parts = [_frame_part(key, values, held_out.rows, ids, groups) for key, values in scores.values.items()]
     table = pa.concat_tables(parts)
     for place, (name, value) in enumerate((("system", system), ("split", split))):
