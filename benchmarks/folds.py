@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import pyarrow as pa
@@ -24,13 +27,15 @@ from toolkit.evaluation.statistics import paired_difference
 from toolkit.progress import PlainReporter
 
 
-def run_folds(path: Path, overrides: list[str], out: Path, folds: int) -> pa.Table:
-    """Per-playlist values of the test parts of all folds, one after the other."""
+def run_folds(path: Path, overrides: list[str], out: Path, folds: int, systems: set[str]) -> pa.Table:
+    """Per-playlist values of the test parts of all folds, one after the other; models other than `systems` are left out."""
     tables = []
     for fold in range(folds):
         deal = ["evaluation.split.by=hash", f"evaluation.split.folds={folds}", f"evaluation.split.test_fold={fold}"]
         directory = out / f"fold-{fold}"
-        pipeline.run(recipe.load(path, overrides + deal), directory, progress=PlainReporter())
+        whole = recipe.load(path, overrides + deal)
+        models = [model for model in whole.models if model.system_name(whole.fusion, whole.encoders) in systems]
+        pipeline.run(whole.model_copy(update={"models": models}), directory, progress=PlainReporter())
         tables.append(pq.read_table(directory / "per_playlist.parquet", filters=[("split", "=", "test"), ("slice", "=", "all")]))
     return pa.concat_tables(tables)
 
@@ -65,7 +70,7 @@ def main() -> None:
     parser.add_argument("--system", default="sasrec-multimodal")
     parser.add_argument("--reference", default="sasrec-ids")
     given = parser.parse_args()
-    table = run_folds(given.recipe, given.set, given.out, given.folds)
+    table = run_folds(given.recipe, given.set, given.out, given.folds, {given.system, given.reference})
     metrics = sorted({(row["metric"], row["k"]) for row in table.select(["metric", "k"]).to_pylist()})
     rows = [compare(table, given.system, given.reference, metric, k) for metric, k in metrics]
     for row in rows:
@@ -78,8 +83,6 @@ def main() -> None:
 
 def machine() -> dict[str, str | int]:
     """What the figures were taken on."""
-    import os
-
     import torch
 
     return {"python": platform.python_version(), "torch": torch.__version__, "cores": os.cpu_count() or 0, "numpy": np.__version__}

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from toolkit.vocabulary import PAD
+
 if TYPE_CHECKING:
     from toolkit.corpus.queries import Queries
 
@@ -31,7 +33,7 @@ def blocked_top_k(
             columns = seen[:, start : start + len(items)].tocoo()
             part[columns.row, columns.col] = -np.inf
         ids, scores = _merge(ids, scores, items, part, k)
-    ids[np.isneginf(scores)] = 0
+    ids[np.isneginf(scores)] = PAD
     return ids, scores
 
 

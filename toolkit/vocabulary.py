@@ -12,6 +12,17 @@ PAD = 0
 """Item id of an empty position; never a track."""
 
 
-def mask_id(n_items: int) -> int:
-    """Item id of BERT4Rec's mask token: one past the last track, as in RecBole."""
-    return n_items + 1
+AUDIO_FEATURES = (
+    "danceability",
+    "energy",
+    "key",
+    "loudness",
+    "mode",
+    "speechiness",
+    "acousticness",
+    "instrumentalness",
+    "liveness",
+    "valence",
+    "tempo",
+)
+"""The columns of field `audio_features`, in this order: loudness in dB, tempo in beats a minute, key 0…11, mode 0 or 1, the others 0…1."""

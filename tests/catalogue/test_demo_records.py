@@ -21,6 +21,7 @@ from toolkit.catalogue.demo.reader import DemoReader
 from toolkit.catalogue.demo.streams import RESERVED
 from toolkit.catalogue.demo.tastes import TASTES, shares
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
+from toolkit.vocabulary import AUDIO_FEATURES
 
 SMALL = {"tracks": 200, "artists": 30, "playlists": 60}
 PARTS = ("audio_features", "lyrics", "biography", "cover")
@@ -119,10 +120,10 @@ def test_shared_fields_are_the_same_for_all_of_their_entity(tracks: list[TrackRe
 
 def test_audio_features_are_in_range(tracks: list[TrackRecord]) -> None:
     values = np.array([track.fields["audio_features"].value for track in tracks], dtype=float)
-    assert values.shape == (2000, 11) == (2000, len(sound.NAMES))
+    assert values.shape == (2000, 11) == (2000, len(AUDIO_FEATURES))
     assert (values >= sound.LOW).all() and (values <= sound.HIGH).all()
     assert set(values[:, sound.KEY]) == set(range(12)) and set(values[:, sound.MODE]) == {0, 1}
-    tempo, loudness = values[:, sound.NAMES.index("tempo")], values[:, sound.NAMES.index("loudness")]
+    tempo, loudness = values[:, AUDIO_FEATURES.index("tempo")], values[:, AUDIO_FEATURES.index("loudness")]
     assert 100 < tempo.mean() < 140 and tempo.std() > 10
     assert -15 < loudness.mean() < -5
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
+from toolkit.vocabulary import PAD
+
 
 @dataclass(frozen=True)
 class Queries:
@@ -66,4 +68,4 @@ class Queries:
         inside = columns < lengths[:, None]
         index = np.where(inside, (self.offsets[1:] - lengths)[:, None] + columns, 0)
         ids = self.seeds[index] if len(self.seeds) else np.zeros_like(index)
-        return np.where(inside, ids, 0).astype(np.int64), lengths
+        return np.where(inside, ids, PAD).astype(np.int64), lengths

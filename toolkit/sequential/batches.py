@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from toolkit.corpus.splits import PlaylistSet
+from toolkit.vocabulary import PAD
 
 
 @dataclass(frozen=True)
@@ -97,5 +98,5 @@ def _batch(items: np.ndarray, cut: Windows, chosen: np.ndarray) -> Batch:
     columns = np.arange(int(lengths.max()))[None, :]
     inside = columns < lengths[:, None]
     index = np.where(inside, cut.starts[chosen][:, None] + columns, 0)
-    inputs = np.where(inside, items[index], 0).astype(np.int64)
+    inputs = np.where(inside, items[index], PAD).astype(np.int64)
     return Batch(inputs, lengths, cut.scored[chosen], cut.playlists[chosen])

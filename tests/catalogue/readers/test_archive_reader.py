@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.catalogue.readers.archive import AUDIO_FEATURES, ArchiveReader
+from toolkit.catalogue.readers.archive import ArchiveReader
 from toolkit.catalogue.records import Field, PlaylistRecord, TrackRecord
 from toolkit.errors import DataError
+from toolkit.vocabulary import AUDIO_FEATURES
 
 VECTOR = [0.1, 0.2, 3.0, -4.5, 1.0, 0.06, 0.7, 0.08, 0.9, 0.1, 110.5]
 

@@ -5,21 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from toolkit.catalogue.demo.tastes import shares
-
-NAMES = (
-    "danceability",
-    "energy",
-    "key",
-    "loudness",
-    "mode",
-    "speechiness",
-    "acousticness",
-    "instrumentalness",
-    "liveness",
-    "valence",
-    "tempo",
-)
-"""loudness in dB, tempo in beats a minute, key 0…11, mode 0 or 1; the others 0…1."""
+from toolkit.vocabulary import AUDIO_FEATURES
 
 #                         dance energy key loud  mode speech acoust instr live  val   tempo
 MEANS = {
@@ -35,13 +21,13 @@ NOISE = np.array([0.10, 0.10, 0.0, 2.2, 0.0, 0.03, 0.13, 0.16, 0.09, 0.15, 10.0]
 LOW = np.array([0.0, 0.0, 0, -60.0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 40.0])
 HIGH = np.array([1.0, 1.0, 11, 0.0, 1, 1.0, 1.0, 1.0, 1.0, 1.0, 220.0])
 
-KEY, MODE = NAMES.index("key"), NAMES.index("mode")
+KEY, MODE = AUDIO_FEATURES.index("key"), AUDIO_FEATURES.index("mode")
 
 
 def audio_features(taste: np.ndarray, style: float, rng: np.random.Generator) -> list[float]:
-    """The eleven features in the order of `NAMES`. taste: float64 [K]; style: 0…1."""
-    mean = sum((share * MEANS[family] for family, share in shares(taste, "family").items()), np.zeros(len(NAMES)))
-    values = mean + (style - 0.5) * SLOPE + NOISE * rng.normal(size=len(NAMES))
+    """The eleven features in the order of `AUDIO_FEATURES`. taste: float64 [K]; style: 0…1."""
+    mean = sum((share * MEANS[family] for family, share in shares(taste, "family").items()), np.zeros(len(AUDIO_FEATURES)))
+    values = mean + (style - 0.5) * SLOPE + NOISE * rng.normal(size=len(AUDIO_FEATURES))
     values[KEY] = rng.integers(12)
     values[MODE] = rng.random() < mean[MODE]
     return [round(float(value), 4) for value in np.clip(values, LOW, HIGH)]

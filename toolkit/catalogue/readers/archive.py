@@ -19,20 +19,8 @@ from toolkit.catalogue.readers.tables import DelimitedFile
 from toolkit.catalogue.readers.tracks import TrackColumns, TrackParser, feature_vector
 from toolkit.catalogue.records import Field, PlaylistRecord, Record, TrackRecord
 from toolkit.errors import InputError
+from toolkit.vocabulary import AUDIO_FEATURES
 
-AUDIO_FEATURES = [
-    "danceability",
-    "energy",
-    "key",
-    "loudness",
-    "mode",
-    "speechiness",
-    "acousticness",
-    "instrumentalness",
-    "liveness",
-    "valence",
-    "tempo",
-]
 MATCH_SCORES = {"id": 1.0, "title+artist": 0.8}
 """Features matched by title and artist may be another release's; only the order of the scores matters."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -155,7 +155,7 @@ class TrackParser:
         return data
 
 
-def feature_vector(row: Mapping[str, Any], columns: list[str], where: str, bad: Bad) -> list[float] | None:
+def feature_vector(row: Mapping[str, Any], columns: Sequence[str], where: str, bad: Bad) -> list[float] | None:
     """The numbers of several cells, joined; a cell may hold a JSON list. None where all are empty.
 
     Some empty, no number, NaN or infinity: a bad record.
