@@ -116,6 +116,7 @@ class ModelSpec(Section):
     batch_tokens: int = Field(4096, ge=64, description="positions a step")
     lr: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.0, ge=0)
+    average: bool = Field(False, description="validate and keep a running average of the weights over about one epoch")
     bf16: Literal["auto", "on", "off"] = "auto"
 
     @model_validator(mode="after")

@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,7 @@ class Trainer:
         self.bf16 = spec.bf16 == "on" or (spec.bf16 == "auto" and has_bf16(device))
         self.best: dict[str, torch.Tensor] = {}
         self.sample = self._sample() if spec.loss == "sampled" else None
+        self.average = {name: tensor.clone() for name, tensor in checkpoints.learned(model).items()} if spec.average else {}
         self.identity = "" if workdir is None else self._identity()
 
     def _identity(self) -> str:
@@ -139,14 +141,26 @@ class Trainer:
         self.model.train()
         loss = self._steps(np.random.default_rng(seed), progress.epoch)
         row: dict[str, float] = {"epoch": progress.epoch, "loss": loss, "seconds": time.perf_counter() - start}
-        if self.validate is not None:
-            self.model.eval()
-            row |= self.validate()
-        progress.curve.append(row)
-        value = row.get(self.spec.select, -loss)
-        if value > progress.best:
-            progress.best, progress.best_epoch = value, progress.epoch
-            self.best = {name: tensor.clone() for name, tensor in checkpoints.learned(self.model).items()}
+        with self._averaged():
+            if self.validate is not None:
+                self.model.eval()
+                row |= self.validate()
+            progress.curve.append(row)
+            value = row.get(self.spec.select, -loss)
+            if value > progress.best:
+                progress.best, progress.best_epoch = value, progress.epoch
+                self.best = {name: tensor.clone() for name, tensor in checkpoints.learned(self.model).items()}
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The model with its averaged weights, where they are averaged; training goes on from its own."""
+        if not self.average:
+            yield
+            return
+        own = {name: tensor.clone() for name, tensor in checkpoints.learned(self.model).items()}
+        checkpoints.restore(self.model, self.average)
+        yield
+        checkpoints.restore(self.model, own)
 
     def _steps(self, rng: np.random.Generator, epoch: int) -> float:
         total, count, done = 0.0, 0, 0
@@ -189,6 +203,10 @@ class Trainer:
         # not the model's: gradients of what is held pile up unused
         torch.nn.utils.clip_grad_norm_([p for group in self.optimizer.param_groups for p in group["params"]], 1.0)
         self.optimizer.step()
+        if self.average:
+            # over about one epoch: long enough to smooth its noise, short enough to follow
+            share = min(1.0, self.spec.batch_tokens / max(1, self.train.lengths.sum()))
+            torch._foreach_lerp_(list(self.average.values()), list(checkpoints.learned(self.model).values()), share)
         return loss.detach(), len(step.targets)
 
     def _loss(self, scores: losses.Scores, targets: torch.Tensor) -> torch.Tensor:
@@ -200,6 +218,7 @@ class Trainer:
         if self.path is None:
             return
         tensors = {f"model.{name}": tensor for name, tensor in checkpoints.learned(self.model).items()}
+        tensors |= {f"average.{name}": tensor for name, tensor in self.average.items()}
         tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
         tensors |= {f"optimizer.{name}": tensor for name, tensor in checkpoints.optimizer_tensors(self.optimizer).items()}
         checkpoints.write(self.path, tensors, {"identity": self.identity, **vars(progress)})
@@ -211,13 +230,14 @@ class Trainer:
         if info.pop("identity", None) != self.identity:
             log.info("%s was written with other settings or data: training begins anew", self.path)
             return Progress()
-        parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
+        parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "average": {}, "best": {}, "optimizer": {}}
         for name, tensor in tensors.items():
             part, _, key = name.partition(".")
             parts[part][key] = tensor
         checkpoints.restore(self.model, parts["model"])
         checkpoints.restore_optimizer(self.optimizer, parts["optimizer"])
         self.best = {name: tensor.to(self.device) for name, tensor in parts["best"].items()}
+        self.average = {name: tensor.to(self.device) for name, tensor in parts["average"].items()}
         return Progress(**info)
 
 
