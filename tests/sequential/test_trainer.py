@@ -175,13 +175,14 @@ def test_a_killed_training_ends_as_an_unbroken_one(tmp_path: Path, kind: str, ch
     assert same(weights(resumed), weights(straight))
 
 
-def test_a_killed_training_ends_in_the_same_last_weights(tmp_path: Path) -> None:
+@pytest.mark.parametrize("average", [False, True])
+def test_a_killed_training_ends_in_the_same_last_weights(tmp_path: Path, average: bool) -> None:
     """Without early stopping to hide behind: the last epoch is the best."""
     straight, killed, resumed = (fresh("sasrec") for _ in range(3))
-    whole = trainer(straight).run()
+    whole = trainer(straight, average=average).run()
     with pytest.raises(Killed):
-        trainer(killed, workdir=tmp_path, on_step=killer(3)).run()
-    assert timeless(trainer(resumed, workdir=tmp_path).run()) == timeless(whole)
+        trainer(killed, workdir=tmp_path, on_step=killer(3), average=average).run()
+    assert timeless(trainer(resumed, workdir=tmp_path, average=average).run()) == timeless(whole)
     assert same(weights(resumed), weights(straight))
 
 
@@ -191,6 +192,28 @@ def test_two_epochs_and_then_two_more_are_four(tmp_path: Path) -> None:
     trainer(first, workdir=tmp_path, epochs=2).run()
     trainer(second, workdir=tmp_path).run()
     assert same(weights(second), weights(straight))
+
+
+def test_the_average_follows_the_weights_and_leaves_training_alone() -> None:
+    """A slow twin: the average moves towards each step's weights; what is kept is it, what trains on is not."""
+    plain, averaged = fresh("sasrec"), fresh("sasrec")
+    made = trainer(averaged, average=True, epochs=2)
+    expected = {name: tensor.clone() for name, tensor in weights(averaged).items()}
+    share = min(1.0, made.spec.batch_tokens / made.train.lengths.sum())
+    assert 0 < share < 1
+    seen: list[dict[str, torch.Tensor]] = []
+
+    def follow(done: int, total: int, what: str) -> None:
+        seen.append({name: tensor.clone() for name, tensor in weights(averaged).items()})
+
+    made.on_step = follow
+    made.run()
+    for step in seen:
+        expected = {name: expected[name] + share * (step[name] - expected[name]) for name in expected}
+    trainer(plain, epochs=2).run()
+    for name, tensor in weights(averaged).items():
+        torch.testing.assert_close(tensor, expected[name], atol=1e-6, rtol=1e-5)
+    assert same(seen[-1], weights(plain))
 
 
 def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:

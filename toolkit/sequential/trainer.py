@@ -206,7 +206,8 @@ class Trainer:
         if self.average:
             # over about one epoch: long enough to smooth its noise, short enough to follow
             share = min(1.0, self.spec.batch_tokens / max(1, self.train.lengths.sum()))
-            torch._foreach_lerp_(list(self.average.values()), list(checkpoints.learned(self.model).values()), share)
+            for name, tensor in checkpoints.learned(self.model).items():
+                self.average[name].lerp_(tensor, share)
         return loss.detach(), len(step.targets)
 
     def _loss(self, scores: losses.Scores, targets: torch.Tensor) -> torch.Tensor:
