@@ -41,6 +41,8 @@ def test_second_file_of_tracks(files: Path, sorted_out) -> None:
         ("[1]", "line 2: is no JSON object: Expected `object`, got `array`"),
         ('{"tracks": ["a"]}', "line 2: has no 'id'"),
         ('{"id": "2", "tracks": "a"}', "line 2: 'tracks' must be a list"),
+        ('{"id": [2], "tracks": ["a"]}', r"line 2: 'id': \[2\] must be text or a number"),
+        ('{"id": "2", "title": {}, "tracks": ["a"]}', "line 2: 'title': {} must be text or a number"),
     ],
 )
 def test_bad_lines_stop_or_are_counted(line: str, message: str, tmp_path: Path) -> None:
@@ -56,12 +58,12 @@ def test_bad_lines_stop_or_are_counted(line: str, message: str, tmp_path: Path) 
 
 def test_bad_track_is_left_out_of_its_list(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
-    path.write_text('{"id": "1", "tracks": ["a", null, {"title": "b"}, "c"]}\n')
+    path.write_text('{"id": "1", "tracks": ["a", null, {"title": "b"}, {"id": {}}, "c"]}\n')
     skipping = reader(path, "skip")
 
     assert list(skipping.read()) == [PlaylistRecord("1", ["local:a", "local:c"])]
     assert "line 1, track 1: None must be an id or an object" in skipping.skipped.examples[0]
-    assert skipping.skipped.count == 2
+    assert skipping.skipped.count == 3
 
 
 def test_named_key_that_never_occurs(files: Path) -> None:

@@ -91,6 +91,11 @@ class JsonlReader(Reader):
 
     def _tracks(self, line: dict[str, Any], where: str, parser: TrackParser) -> list[TrackRecord | str] | None:
         """Ids and descriptions, or None for a line that is no playlist."""
+        params = self.params
+        for key in (params.playlist, params.playlist_title, params.description, params.group, params.split):
+            if isinstance(value := line.get(key), list | dict | bool):
+                self.bad(where, f"{key!r}: {value!r} must be text or a number")
+                return None
         if _text(line.get(self.params.playlist)) is None:
             self.bad(where, f"has no {self.params.playlist!r}: {nearest(self.params.playlist, list(line))}")
             return None

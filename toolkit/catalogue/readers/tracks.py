@@ -84,7 +84,11 @@ class TrackParser:
 
     def record(self, row: Mapping[str, Any], where: str) -> TrackRecord | None:
         """The track of one row; None where it has no id."""
-        identifier = _text(row.get(self.columns.track))
+        given = row.get(self.columns.track)
+        if isinstance(given, list | dict | bool):
+            self.bad(where, f"{self.columns.track!r}: {given!r} must be text or a number")
+            return None
+        identifier = _text(given)
         if identifier is None:
             self.bad(where, f"has no {self.columns.track}")
             return None
