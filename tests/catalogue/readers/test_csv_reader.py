@@ -158,3 +158,10 @@ def test_damaged_gzip_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(DataError, match=r"lists\.csv\.gz is a damaged or truncated gzip"):
         list(reader(path).read())
+
+
+def test_a_quote_that_is_never_closed_does_not_swallow_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text('playlist_id,track_id\n1,a\n1,"b\n1,c\n')
+    with pytest.raises(DataError, match=r'line 3: has a quote \("\) that is never closed'):
+        list(CsvReader(path).read())

@@ -41,8 +41,16 @@ class DelimitedFile:
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """(line number, cells); a row of another length than the header is a bad record."""
         csv.field_size_limit(_LONGEST)
-        reader = csv.reader(lines(self.path, self.bad), **self._dialect())
+        ended = False
+
+        def watched() -> Iterator[str]:
+            nonlocal ended
+            yield from lines(self.path, self.bad)
+            ended = True
+
+        reader = csv.reader(watched(), **self._dialect())
         next(reader)
+        last = reader.line_num
         while True:
             try:
                 row = next(reader)
@@ -51,6 +59,10 @@ class DelimitedFile:
             except csv.Error as error:
                 self.bad(self.where(reader.line_num), str(error))
                 continue
+            if ended:  # the row took the end of the file for its own: only an open quote does
+                self.bad(self.where(last + 1), 'has a quote (") that is never closed')
+                return
+            last = reader.line_num
             if len(row) == len(self.header):
                 yield reader.line_num, row
             elif row:
