@@ -100,3 +100,11 @@ def test_values_that_are_no_numbers_name_their_row(here: Path) -> None:
         "--set", "encoders={s: {encoder: features, field: sound}}", "--set", "data.permission={allowed: true, reason: mine}",
     )  # fmt: skip
     assert "lists.csv" in line and "energy" in line
+
+
+def test_a_recipe_refused_before_its_first_stage_may_be_corrected(here: Path) -> None:
+    refused("run", "r.yaml", "--out", "out", "--set", "evaluation.min_tracks=60")
+    found = CliRunner().invoke(cli.application(), ["run", "r.yaml", "--out", "out"])
+    assert found.exit_code == 0, found.stderr
+    assert "min_tracks: 4" in Path("out/recipe.yaml").read_text()
+    assert "evaluation.min_tracks was 4, is 5" in refused("run", "r.yaml", "--out", "out", "--set", "evaluation.min_tracks=5")

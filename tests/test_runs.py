@@ -45,8 +45,8 @@ def test_a_directory_is_claimed_and_gone_on_with(tmp_path: Path) -> None:
     ],
 )
 def test_another_recipe_is_refused_and_nothing_is_written(tmp_path: Path, change: dict[str, Any], message: str) -> None:
-    with RunDirectory.claim(tmp_path, RECIPE):
-        pass
+    with RunDirectory.claim(tmp_path, RECIPE) as run:
+        run.write(runs.METRICS, [])
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(RunDirectoryError, match="was made by another recipe") as caught, RunDirectory.claim(tmp_path, RECIPE | change):
         pass

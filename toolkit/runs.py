@@ -61,17 +61,21 @@ class RunDirectory:
             if holder is not None:
                 raise RunDirectoryError(f"{root} is in use by process {holder}: wait for it, or choose another --out")
             run.check(recipe)
-            if not run.path(RECIPE).exists():
+            if not run.path(RECIPE).exists() or _difference(read_recipe(root), recipe):
                 write_bytes(run.path(RECIPE), to_yaml(recipe))
             yield run
 
     def check(self, recipe: dict[str, Any]) -> None:
         """Whether the folder is this recipe's or nobody's. Raises `RunDirectoryError` otherwise."""
         if self.path(RECIPE).exists():
-            if difference := _difference(read_recipe(self.root), recipe):
+            if (difference := _difference(read_recipe(self.root), recipe)) and self._begun():
                 raise RunDirectoryError(f"{self.root} was made by another recipe ({difference}): choose another --out, or delete it")
         elif self.root.exists() and (not self.root.is_dir() or any(entry.name not in OWN for entry in self.root.iterdir())):
             raise RunDirectoryError(f"{self.root} exists and is no run directory (it has no {RECIPE}): choose another --out")
+
+    def _begun(self) -> bool:
+        """Whether there is work to lose: a recipe that was refused before its first stage may be corrected in place."""
+        return self.path(STAGES).exists() or self.path(METRICS).exists()
 
     def path(self, name: str) -> Path:
         return self.root / name
