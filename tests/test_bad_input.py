@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -108,3 +109,14 @@ def test_a_recipe_refused_before_its_first_stage_may_be_corrected(here: Path) ->
     assert found.exit_code == 0, found.stderr
     assert "min_tracks: 4" in Path("out/recipe.yaml").read_text()
     assert "evaluation.min_tracks was 4, is 5" in refused("run", "r.yaml", "--out", "out", "--set", "evaluation.min_tracks=5")
+
+
+def test_ids_with_commas_can_be_asked_for(here: Path) -> None:
+    Path("lists.csv").write_text(
+        "playlist_id,track_id\n" + "".join(f'{p},"local:Cash, {(p + t) % 20}, live.mp3"\n' for p in range(30) for t in range(6))
+    )
+    assert CliRunner().invoke(cli.application(), ["run", "r.yaml", "--out", "out"]).exit_code == 0
+    given = ["--tracks", "local:Cash, 1, live.mp3,local:Cash, 2, live.mp3", "--exclude", "local:Cash, 3, live.mp3"]
+    found = CliRunner().invoke(cli.application(), ["continue", "out", *given, "--format", "json"])
+    named = {track["id"] for track in json.loads(found.stdout)}
+    assert found.stderr == "" and named == {f"local:Cash, {n}, live.mp3" for n in range(20) if n not in (1, 2, 3)}

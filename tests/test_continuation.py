@@ -123,7 +123,7 @@ def test_more_tracks_than_there_are(tiny_run: Path) -> None:
 def test_a_title_stands_for_tracks_where_the_system_reads_titles(tiny_run: Path) -> None:
     by_title = Continuation.load(tiny_run, "sasrec-multimodal").continue_playlist([], title="electric night", k=3)
     assert len(by_title) == 3
-    with pytest.raises(InputError, match="give at least one id"):
+    with pytest.raises(InputError, match="popularity does not read titles and no track is given: give at least one id"):
         Continuation.load(tiny_run, "popularity").continue_playlist([], title="electric night")
 
 
@@ -183,3 +183,11 @@ def test_jspf_leaves_out_what_is_not_known() -> None:
         "creator": "New Order",
         "album": "Power, Corruption & Lies",
     }
+
+
+@pytest.mark.parametrize(("content", "message"), [("{}", "is damaged"), ("[]", "is damaged"), ('{"systems": []}', "only oracles")])
+def test_a_list_of_systems_that_names_none(tiny_run: Path, tmp_path: Path, content: str, message: str) -> None:
+    shutil.copytree(tiny_run, tmp_path / "run")
+    (tmp_path / "run" / runs.SYSTEMS).write_text(content)
+    with pytest.raises(InputError, match=message):
+        Continuation.load(tmp_path / "run")

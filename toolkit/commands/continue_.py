@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -38,7 +39,9 @@ def continue_(
     from toolkit.continuation import Continuation
 
     asked = Continuation.load(run_dir, system)
-    found = asked.continue_playlist(_split(tracks), title, k, exclude=_split(exclude), allow_repeats=allow_repeats)
+    found = asked.continue_playlist(
+        _split(tracks, asked.item_of), title, k, exclude=_split(exclude, asked.item_of), allow_repeats=allow_repeats
+    )
     if format is Format.table:
         from rich.console import Console
 
@@ -51,5 +54,14 @@ def continue_(
         sys.stdout.write(WRITERS[format.value](found, title=title))
 
 
-def _split(lists: list[str]) -> list[str]:
-    return [track.strip() for one in lists for track in one.split(",") if track.strip()]
+def _split(lists: list[str], known: Collection[str]) -> list[str]:
+    """Ids between commas; a comma inside a known id, such as a file's name, parts nothing."""
+    ids = []
+    for one in lists:
+        parts = one.split(",")
+        while parts:
+            joined = (length for length in range(len(parts), 1, -1) if ",".join(parts[:length]).strip() in known)
+            length = next(joined, 1)
+            ids.append(",".join(parts[:length]).strip())
+            parts = parts[length:]
+    return [track for track in ids if track]

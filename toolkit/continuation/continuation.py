@@ -84,15 +84,20 @@ class Continuation:
         unknown = [track for track in tracks if track not in self.item_of]
         known = [self.item_of[track] for track in tracks if track in self.item_of]
         if not known and not (title and getattr(self.ranker, "title_encoder", None) is not None):
-            raise InputError(f"none of the tracks is in the catalogue: {self._nearest(tracks)}")
+            raise InputError(self._refusal(tracks, title))
         if unknown:
             warnings.warn(f"{len(unknown)} of {len(tracks)} tracks are not in the catalogue and left out: {_some(unknown)}", stacklevel=3)
         return known
 
+    def _refusal(self, tracks: Sequence[str], title: str | None) -> str:
+        """Why there is nothing to continue."""
+        if tracks:
+            return f"none of the tracks is in the catalogue: {self._nearest(tracks)}"
+        unread = f"{self.system} does not read titles and " if title else ""
+        return f"{unread}no track is given: give at least one id, such as --tracks {self.tracks['id'][0]}"
+
     def _nearest(self, tracks: Sequence[str]) -> str:
         """Ids whose id or title looks like the first of `tracks`."""
-        if not tracks:
-            return "give at least one id"
         wanted = tracks[0]
         ids, titles = self.tracks["id"].to_pylist(), self.tracks["title"].to_pylist()
         by_title: dict[str, int] = {}
@@ -122,7 +127,14 @@ def _entry(run_dir: Path, system: str | None) -> dict[str, Any]:
         raise RunDirectoryError(f"{run_dir} is no run directory: make one with `segue run RECIPE --out {run_dir}`")
     if not (run_dir / runs.SYSTEMS).exists():
         raise RunDirectoryError(f"{run_dir} is not finished: run the same `segue run` command again, it goes on where it stopped")
-    systems = [entry for entry in runs.RunDirectory(run_dir).read(runs.SYSTEMS)["systems"] if not entry["oracle"]]
+    try:
+        systems = [entry for entry in runs.RunDirectory(run_dir).read(runs.SYSTEMS)["systems"] if not entry["oracle"]]
+    except (KeyError, TypeError):
+        raise RunDirectoryError(f"{run_dir / runs.SYSTEMS} is damaged: delete it and run the same `segue run` command again") from None
+    if not systems:
+        raise InputError(
+            f"{run_dir} has no system to ask, only oracles, which see the hidden tracks: add a baseline or a model to its recipe"
+        )
     if system is None:
         return dict(systems[0])
     found = [entry for entry in systems if entry["system"] == system]
