@@ -53,6 +53,14 @@ def nothing() -> None: ...
         (nothing, ["baselines=[{name: ease, params: {l2: 1}}]"], "baselines.0.params.l2 is no key"),
         (nothing, ["baselines=[content-centroid]"], "baselines.0='content-centroid' ranks by content: name encoders"),
         (nothing, ["device=cuda:7"], "device"),
+        (nothing, ["name=../up"], "name='../up' must be one line without '/'"),
+        (nothing, ["name=.cache"], "without a '.' in front"),
+        (nothing, ["name=' '"], "name=' ' must be one line"),
+        (nothing, ["data.path=~nobody-of-this-name/x"], "is no path"),
+        (nothing, ['data.path="a\\0b"'], "is no path: embedded null byte"),
+        (nothing, ["threads=100000"], "threads=100000 must be less than or equal to 1024"),
+        (nothing, ["evaluation.k=[99999999999]"], "must all lie in 1…100000"),
+        (nothing, ["evaluation.seeds=70"], "seeds=70, split by auto: lower evaluation.min_tracks or seeds"),
         (nothing, ["device=tpu"], "device='tpu' must be one of auto, cpu, cuda"),
         (nothing, ["evaluation.min_tracks=60"], "split is empty: 30 playlists, min_tracks=60"),
         (nothing, ["evaluation.split.by=column"], "30 playlists have no split: use split.by: hash"),
@@ -109,6 +117,11 @@ def test_a_recipe_refused_before_its_first_stage_may_be_corrected(here: Path) ->
     assert found.exit_code == 0, found.stderr
     assert "min_tracks: 4" in Path("out/recipe.yaml").read_text()
     assert "evaluation.min_tracks was 4, is 5" in refused("run", "r.yaml", "--out", "out", "--set", "evaluation.min_tracks=5")
+
+
+def test_a_k_as_long_as_the_catalogue_is_told(here: Path) -> None:
+    found = CliRunner().invoke(cli.application(), ["run", "r.yaml", "--out", "out", "--set", "evaluation.k=[3, 20]"])
+    assert found.exit_code == 0 and "evaluation.k=[20] reaches all 20 tracks" in found.stderr
 
 
 def test_ids_with_commas_can_be_asked_for(here: Path) -> None:

@@ -155,7 +155,9 @@ def playlist_disjoint(
     parts = [_held_out(corpus, np.flatnonzero(label == part), shown, seeds, min_tracks) for part in ("valid", "test")]
     for part, rows in (("train", train), ("valid", parts[0].rows), ("test", parts[1].rows)):
         if not len(rows):
-            raise InputError(f"the {part} split is empty: {len(corpus)} playlists, min_tracks={min_tracks}, split by {by}")
+            held = f"min_tracks={min_tracks}" + (f", seeds={seeds}" if seeds is not None else "")
+            cure = "lower evaluation.min_tracks or seeds, or hold out other shares by evaluation.split (folds, valid_fraction)"
+            raise InputError(f"the {part} split is empty: {len(corpus)} playlists, {held}, split by {by}: {cure}")
     return Split(PlaylistSet(corpus, train, starts[train], ends[train]), parts[0], parts[1])
 
 

@@ -76,6 +76,10 @@ def _stages(context: Context) -> None:
     ingested = ingest.ingest(recipe.data, context.cache, reporter=reporter)
     directory.write(runs.MANIFEST, manifest.manifest(context, ingested))
     split = protocols.split(ingested.corpus, recipe.evaluation)
+    if whole := [k for k in recipe.evaluation.k if k >= ingested.corpus.n_items]:
+        reporter.note(
+            f"evaluation.k={whole} reaches all {ingested.corpus.n_items:,} tracks, where every ranking is right: name smaller ones"
+        )
     encoded, coverage = modalities.encode_all(context, ingested)
     directory.write(runs.COVERAGE, coverage)
     content = {name: modalities.content_hash(modality) for name, modality in encoded.items()}

@@ -23,6 +23,7 @@ NO_PATH = ("demo",)
 
 def check(file: RecipeFile, recipe: Recipe) -> None:
     """Check what can be told without importing a plug-in. Raises `RecipeError`."""
+    _run(file, recipe)
     _data(file, recipe)
     _encoders(file, recipe)
     _modalities(file, recipe)
@@ -66,6 +67,12 @@ def _plugin(file: RecipeFile, where: Where, group: str, name: str) -> None:
     if name not in plugins.names(group):
         kind = group.removeprefix("segue.").rstrip("s")
         raise file.error(where, f"={name!r} is no {kind}: {nearest(name, plugins.names(group))}")
+
+
+def _run(file: RecipeFile, recipe: Recipe) -> None:
+    """The name becomes a folder in runs/, beside the cache, and must not lead out of it."""
+    if not recipe.name.isprintable() or not recipe.name.strip() or recipe.name.startswith(".") or set(recipe.name) & set("/\\"):
+        raise file.error(("name",), f"={recipe.name!r} must be one line without '/' and without a '.' in front: it names the run's folder")
 
 
 def _data(file: RecipeFile, recipe: Recipe) -> None:

@@ -59,7 +59,10 @@ class RecipeFile:
         if recipe.data.path is None:
             return recipe
         base = Path.cwd() if self.place(("data", "path")).startswith("--set") else self.path.resolve().parent
-        path = Path(base, recipe.data.path.expanduser()).resolve()
+        try:
+            path = Path(base, recipe.data.path.expanduser()).resolve()
+        except (RuntimeError, ValueError) as error:  # ~nobody, a NUL
+            raise self.error(("data", "path"), f"={str(recipe.data.path)!r} is no path: {error}") from None
         return recipe.model_copy(update={"data": recipe.data.model_copy(update={"path": path})})
 
 

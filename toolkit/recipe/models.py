@@ -167,8 +167,8 @@ class Evaluation(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Evaluation:
-        if any(k < 1 for k in self.k):
-            raise ValueError(f"k={self.k} must all be >= 1")
+        if any(not 1 <= k <= 100_000 for k in self.k):
+            raise ValueError(f"k={self.k} must all lie in 1…100000")
         if self.split.test_fold >= self.split.folds:
             raise ValueError(f"test_fold={self.split.test_fold} must be < folds={self.split.folds}")
         return self
@@ -202,7 +202,7 @@ class Recipe(Section):
     report: Report = Report()
     seed: int = Field(0, ge=0)
     device: str = "auto"
-    threads: int | None = Field(None, ge=1)
+    threads: int | None = Field(None, ge=1, le=1024)
 
     @model_validator(mode="after")
     def _default_baselines(self) -> Recipe:
