@@ -129,6 +129,16 @@ def test_only_what_is_missing_runs_again_and_fresh_runs_all(tiny_run: Path, tiny
     assert (run / runs.METRICS).read_bytes() == (tiny_run / runs.METRICS).read_bytes()
 
 
+@pytest.mark.parametrize("lost", ["model/sasrec-multimodal/model.safetensors", "model/tracks.arrow"])
+def test_a_file_of_a_model_that_is_gone_is_made_again(tiny_run: Path, tiny_cache: Path, tmp_path: Path, lost: str) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    (run / lost).unlink()
+    pipeline.run(load(run / runs.RECIPE), run, cache=tiny_cache)
+    assert (run / lost).is_file()
+    assert (run / runs.METRICS).read_bytes() == (tiny_run / runs.METRICS).read_bytes()
+
+
 def test_scores_survive_their_file(tiny_run: Path, tmp_path: Path) -> None:
     path = tiny_run / runs.STAGES / "evaluate-popularity-test.npz"
     scores = unpacked(path)

@@ -91,7 +91,8 @@ def _stages(context: Context) -> None:
     results.write_results(context, material, outcomes)
     directory.write(runs.EXAMPLES, examples.examples(context, material, chosen))
     render(directory.root)
-    written = [directory.path(name) for name in (runs.METRICS, runs.REPORT, runs.SYSTEMS)]
+    written = [directory.path(name) for name in (runs.METRICS, runs.REPORT, runs.SYSTEMS, runs.TRACKS)]
+    written += [file for system in chosen for file in systems.files(directory.path(f"{runs.MODEL}/{system.name}"))]
     directory.stage(FINISHED, _identity(recipe), lambda _: (written, {"stamp": stamp, "code": code()}))
 
 

@@ -81,7 +81,7 @@ def fit(context: Context, system: System, material: Material) -> dict[str, Any]:
         with folder(target) as unfinished:
             ranker.save(unfinished)
         learned = {"curve": getattr(ranker, "curve", []), "underfit": bool(getattr(ranker, "underfit", False))}
-        return [target], {"fit_seconds": meter.seconds, "peak_mb": meter.peak_mb, **learned}
+        return [target, *files(target)], {"fit_seconds": meter.seconds, "peak_mb": meter.peak_mb, **learned}
 
     result: dict[str, Any] = context.run.stage(f"fit-{system.name}", _inputs(context, system, material), make)
     return result
@@ -117,6 +117,11 @@ def score(context: Context, system: System, material: Material, part: str) -> tu
 def load(context: Context, system: System) -> Ranker:
     """The fitted system from the run directory."""
     return load_ranker(system.entry, context.run.path(f"{MODEL}/{system.name}"), device=context.device)
+
+
+def files(target: Path) -> list[Path]:
+    """What a fitted system is kept in; one that is gone has it fitted again."""
+    return sorted(file for file in target.rglob("*") if file.is_file())
 
 
 def held_out(split: Split, part: str) -> HeldOut:
