@@ -93,6 +93,8 @@ def test_a_run_that_cannot_be(here: Path, change: Callable[[], None], overrides:
         (["continue", ".", "--tracks", "a"], "is no run directory"),
         (["continue", "none", "--tracks", "a"], "none is no run directory"),
         (["run", "r.yaml", "--out", "."], "exists and is no run directory"),
+        (["run", "r.yaml", "--out", "lists.csv/x"], "lists.csv/x may not be written or read: Not a directory"),
+        (["run", "r.yaml", "--out", "x" * 300], "may not be written or read: File name too long"),
         (["run", "r.yaml", "--out", "lists.csv"], "exists and is no run directory"),
     ],
 )

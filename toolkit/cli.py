@@ -6,6 +6,8 @@ strangers' alike: an entry is a function, or a `typer.Typer` for a group of them
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 import traceback
@@ -23,6 +25,9 @@ ORDER = ("run", "continue", "validate", "data", "encoders")
 """Of the built-in commands in the help; others follow by name."""
 
 INTERRUPTED = 130
+
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP)
+"""What a place answers that the user has to choose otherwise."""
 
 
 class Door(TyperGroup):
@@ -58,7 +63,7 @@ def judged(error: BaseException) -> tuple[int | None, str]:
         return 1, f"the disk is full{where}: make room and run the same command again; what was finished is kept"
     if isinstance(error, MemoryError):
         return 1, "out of memory: lower batch_tokens, evaluation.memory_mb or the encoders' sizes, and run the same command again"
-    if isinstance(error, PermissionError):
+    if isinstance(error, OSError) and error.filename and error.errno in REFUSED:
         return 2, f"{error.filename} may not be written or read: {error.strerror}"
     return 1, f"an error inside segue, {type(error).__name__}: {' '.join(str(error).split())} (--debug shows where)"
 
