@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -12,9 +13,11 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from toolkit import cli, runs
+from toolkit.commands.tables import print_whole, result_table
 from toolkit.errors import InputError, SegueError
 
 SEGUE = [sys.executable, "-m", "toolkit"]
@@ -73,6 +76,18 @@ def test_a_run_prints_its_table_and_what_to_do_next(tiny_run: Path, tiny_cache: 
     command = next(line for line in lines if line.startswith("try next")).split()[2:]
     assert command[:3] == ["segue", "continue", str(tiny_run)]
     assert segue(*command[1:]).exit_code == 0
+
+
+def test_a_narrow_terminal_cuts_no_number(tiny_run: Path) -> None:
+    console = Console(file=io.StringIO(), width=40)
+    print_whole(console, result_table(json.loads((tiny_run / runs.METRICS).read_text()), {}))
+    assert "sasrec-multimodal" in console.file.getvalue() and "…" not in console.file.getvalue()
+
+
+def test_a_title_that_the_terminal_cannot_write_is_escaped() -> None:
+    ascii_only = os.environ | {"PYTHONIOENCODING": "ascii"}
+    found = subprocess.run([*SEGUE, "encoders"], capture_output=True, text=True, env=ascii_only)
+    assert found.returncode == 0 and "\\xe4" in found.stdout
 
 
 def test_the_default_place_is_runs_and_the_name(lists: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -130,4 +130,7 @@ def main() -> None:
     """Entry point of the console script."""
     # OpenMP threads that spin while they wait make a shared machine up to five times slower; libgomp reads this when torch is imported
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a title that the terminal's encoding lacks is no reason to stop
+            stream.reconfigure(errors="backslashreplace")
     application()()

@@ -46,11 +46,11 @@ def _print(rows: list[dict[str, object]], run_dir: Path) -> None:
     from rich.console import Console
 
     from toolkit import runs
-    from toolkit.commands.tables import next_command, result_table
+    from toolkit.commands.tables import next_command, print_whole, result_table
 
     console = Console(width=None if sys.stdout.isatty() else 140)
     directory = runs.RunDirectory(run_dir)
-    console.print(result_table(rows, directory.read(runs.TIMINGS)))
+    print_whole(console, result_table(rows, directory.read(runs.TIMINGS)))
     console.print(f"report    {run_dir / runs.REPORT}", highlight=False, markup=False, soft_wrap=True)
     if command := next_command(directory):
         console.print(f"try next  {command}", highlight=False, markup=False, soft_wrap=True)

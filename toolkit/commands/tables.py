@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from toolkit.report.tables import Cell, Row, pivot
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -32,6 +33,13 @@ def result_table(rows: Sequence[Mapping[str, Any]], timings: Mapping[str, Mappin
             table.add_section()
         table.add_row(_name(row), *map(_cell, row.cells))
     return table
+
+
+def print_whole(console: Console, table: Table) -> None:
+    """Print a table of numbers as wide as it is: cut to fit a narrow terminal they would say nothing, wrapped they still do."""
+    needed = console.measure(table, options=console.options.update(width=1000)).maximum
+    console.width = max(console.width, needed)
+    console.print(table, crop=False)
 
 
 def _name(row: Row) -> Text:
