@@ -65,6 +65,11 @@ def test_ties_are_all_best() -> None:
     assert [found.best for row in table.rows for found in row.cells if found] == [True, True, False]
 
 
+def test_nobody_is_best_where_all_are_equal() -> None:
+    table = pivot([metric_row("a", 0.0), metric_row("b", 0.0)])
+    assert [found.best for row in table.rows for found in row.cells if found] == [False, False]
+
+
 def test_a_value_that_is_no_number_is_never_best() -> None:
     table = pivot([metric_row("a", float("nan")), metric_row("b", 0.2), metric_row("c", 0.1)])
     assert [found.best for row in table.rows for found in row.cells if found] == [False, True, False]

@@ -166,6 +166,8 @@ def _columns(rows: Sequence[MetricRow]) -> tuple[Column, ...]:
 def _best(column: Column, values: Mapping[str, Mapping[Column, MetricRow]], oracles: set[str]) -> float | None:
     found = [cells[column]["value"] for system, cells in values.items() if column in cells and system not in oracles]
     found = [value for value in found if not math.isnan(value)]
+    if len(set(found)) < 2 and len(found) > 1:
+        return None  # nobody is best where all are equal
     choose = min if column.lower_is_better else max
     return choose(found, default=None)
 

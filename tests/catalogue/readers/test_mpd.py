@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from toolkit.catalogue.readers.auto import detect
 from toolkit.catalogue.readers.mpd import MpdReader
 from toolkit.catalogue.records import PlaylistRecord, TrackRecord
 from toolkit.errors import DataError
@@ -58,3 +60,12 @@ def test_skip_leaves_out_the_broken_slice_and_the_broken_playlist(files: Path, t
     assert [playlist.id for playlist in playlists] == ["mpd:1", "mpd:2"]
     assert reader.skipped.count == 2
     assert "mpd.slice.0-1.json, playlist 0: Object missing required field `track_uri` - at `$.tracks[1]`" in reader.skipped.examples[0]
+
+
+def test_a_truncated_gzipped_slice_is_still_recognised(files: Path, tmp_path: Path) -> None:
+    whole = gzip.compress(next(files.rglob("mpd.slice.0-1.json")).read_bytes())
+    cut = tmp_path / "mpd.slice.0-1.json.gz"
+    cut.write_bytes(whole[: len(whole) - 20])
+    assert detect(cut) == "mpd"
+    with pytest.raises(DataError, match="truncated gzip file"):
+        list(MpdReader(cut).read())

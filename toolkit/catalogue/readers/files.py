@@ -67,9 +67,13 @@ def lines(path: Path, bad: Bad) -> Iterator[str]:
 def head(path: Path, size: int = 2048) -> str:
     """The first characters, for recognising a format; empty for what cannot be read."""
     try:
-        with opened(path) as file:
-            return file.read(size).decode("utf-8", errors="replace")
-    except InputError:
+        with existing(path).open("rb") as raw:
+            start = raw.read(size)
+        if start.startswith(b"\x1f\x8b"):
+            # only as far as it goes: a truncated file has a format too
+            start = zlib.decompressobj(31).decompress(start, size)
+        return start.decode("utf-8", errors="replace")
+    except (InputError, OSError, zlib.error):
         return ""
 
 

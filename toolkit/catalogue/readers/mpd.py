@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from toolkit.catalogue.readers.base import Reader, ReaderParams
-from toolkit.catalogue.readers.files import existing, head, read_bytes, some
+from toolkit.catalogue.readers.files import existing, has_ending, head, read_bytes, some
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
 from toolkit.errors import InputError
 
@@ -64,8 +64,8 @@ class MpdReader(Reader):
     def recognises(cls, path: Path) -> bool:
         if path.is_dir():
             return any(path.glob("mpd.slice.*.json")) or (path / "challenge_set.json").is_file()
-        return path.suffix == ".json" and bool(
-            _NUMBER.fullmatch(path.name) or ('"playlists"' in head(path) and '"pid"' in head(path, 1 << 16))
+        return has_ending(path, ".json") and bool(
+            _NUMBER.fullmatch(path.name.removesuffix(".gz")) or ('"playlists"' in head(path) and '"pid"' in head(path, 1 << 16))
         )
 
     def read(self) -> Iterator[Record]:
