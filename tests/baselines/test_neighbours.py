@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-import scipy.sparse as sp
 
-from toolkit.baselines import ease, item_knn, session_knn, sparse
+from toolkit.baselines import ease, session_knn
 from toolkit.baselines.ease import Ease
 from toolkit.baselines.item_knn import ItemKNN
 from toolkit.baselines.popularity import Popularity
 from toolkit.baselines.session_knn import SessionKNN
+from toolkit.corpus import similarity
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import InputError
@@ -51,7 +51,7 @@ def test_item_knn_shrinks_and_cuts(training: Training) -> None:
 @pytest.mark.parametrize(("neighbours", "shrink"), [(None, 0.0), (4, 0.0), (None, 3.0), (6, 1.5)])
 def test_item_knn_equals_its_slow_twin(neighbours: int | None, shrink: float, small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     data, held_out = small
-    monkeypatch.setattr(item_knn, "BLOCK_ENTRIES", 500)  # many blocks
+    monkeypatch.setattr(similarity, "BLOCK_ENTRIES", 500)  # many blocks
     plays = data.train.matrix().toarray()[:, 1:].astype(float)
     similar = np.zeros((90, 90))
     for i in range(90):
@@ -114,14 +114,3 @@ def test_both_forms_of_ease_equal_the_closed_form(playlists: int, form: str, tra
 def test_ease_refuses_a_matrix_too_large(small: Small) -> None:
     with pytest.raises(InputError, match=r"ease would invert a matrix of 60 rows \(60 playlists, .* more than max_size=50: raise max_size"):
         Ease(max_size=50).fit(small[0])
-
-
-def test_the_largest_of_each_row_stay_and_ties_go_to_the_smaller_column() -> None:
-    matrix = sp.csr_matrix(np.array([[3.0, 1, 3, 3], [0, 0, 0, 0], [0, 5, 0, 0], [1, 2, 3, 4]]))
-    assert sparse.top_per_row(matrix, 2).toarray().tolist() == [[3, 0, 3, 0], [0, 0, 0, 0], [0, 5, 0, 0], [0, 0, 3, 4]]
-    assert sparse.top_per_row(matrix, 4) is matrix
-
-
-def test_blocks_stay_within_their_budget() -> None:
-    assert list(sparse.blocks_of(np.array([3, 3, 9, 1, 1, 1]), 4)) == [(0, 1), (1, 2), (2, 3), (3, 6)]
-    assert list(sparse.blocks_of(np.array([]), 4)) == []

@@ -33,6 +33,8 @@ KINDS: dict[str, tuple[TrainingData, dict[str, Any], dict[str, Any]]] = {
     "bert4rec-content": (DATA, {"type": "bert4rec"}, {}),
     "sasrec-match": (DATA, {"match": True}, {"match_modalities": ["lyrics"]}),
     "bert4rec-match-popularity": (DATA, {"type": "bert4rec", "match": True, "popularity": True}, {}),
+    "sasrec-neighbours": (DATA, {"match": True, "neighbours": 5}, {}),
+    "bert4rec-neighbours-ids": (IDS_ONLY, {"type": "bert4rec", "neighbours": 60}, {}),
     "sasrec-titles": (DATA, {"titles": True}, {}),
     "bert4rec-titles-ids": (IDS_ONLY, {"type": "bert4rec", "titles": True}, {}),
     "sasrec-finetune": (DATA, {"train": "finetune", "popularity": True}, {"join": "sum", "reduce": "linear:4"}),

@@ -11,8 +11,9 @@ import scipy.sparse as sp
 from pydantic import Field
 
 from toolkit.baselines.base import Baseline, BaselineParams, State
-from toolkit.baselines.sparse import by_item, packed, unpacked
+from toolkit.baselines.sparse import packed, unpacked
 from toolkit.corpus.queries import Queries
+from toolkit.corpus.similarity import by_item
 from toolkit.errors import InputError
 from toolkit.ranker import Scorer, TrainingData
 

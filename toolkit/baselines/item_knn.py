@@ -6,20 +6,15 @@ and Karypis 2004, "Item-based top-N recommendation algorithms", section 4.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import numpy as np
 import scipy.sparse as sp
 from pydantic import Field
 
 from toolkit.baselines.base import Baseline, BaselineParams, State
-from toolkit.baselines.sparse import blocks_of, by_item, packed, product_scorer, top_per_row, unpacked
+from toolkit.baselines.sparse import packed, product_scorer, unpacked
 from toolkit.corpus.queries import Queries
+from toolkit.corpus.similarity import by_item, similarities, top_per_row
 from toolkit.errors import InputError
 from toolkit.ranker import Scorer, TrainingData
-
-BLOCK_ENTRIES = 8_000_000
-"""Products computed at once while fitting: about 200 MB with their indices and sorting keys."""
 
 
 class ItemKNNParams(BaselineParams):
@@ -41,7 +36,7 @@ class ItemKNN(Baseline):
 
     def learn(self, data: TrainingData) -> State:
         parts, kept = [], 0
-        for part in _similarities(data.train.matrix(), self.params.shrink):
+        for part in similarities(data.train.matrix(), self.params.shrink):
             parts.append(part if self.params.neighbours is None else top_per_row(part, self.params.neighbours))
             kept += parts[-1].nnz
             if kept > self.params.max_entries:
@@ -50,16 +45,3 @@ class ItemKNN(Baseline):
 
     def scorer(self, queries: Queries) -> Scorer:
         return product_scorer(queries.matrix(self.n_items), unpacked(self.state, "similar"))
-
-
-def _similarities(plays: sp.csr_matrix, shrink: float) -> Iterator[sp.csr_matrix]:
-    """Rows of the similarity matrix, block after block: CSR float32 [b, V + 1], no track like itself."""
-    rows_of = by_item(plays)
-    playlists = np.diff(rows_of.indptr).astype(np.float64)
-    products = rows_of @ np.diff(plays.indptr).astype(np.float64)
-    for start, stop in blocks_of(products, BLOCK_ENTRIES):
-        block = (rows_of[start:stop] @ plays).tocoo()
-        other = block.row + start != block.col
-        rows, columns, shared = block.row[other], block.col[other], block.data[other]
-        values = shared / (np.sqrt(playlists[rows + start] * playlists[columns]) + shrink)
-        yield sp.csr_matrix((values.astype(np.float32), (rows, columns)), block.shape)

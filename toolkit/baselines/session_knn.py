@@ -11,8 +11,9 @@ import scipy.sparse as sp
 from pydantic import Field
 
 from toolkit.baselines.base import Baseline, BaselineParams, State
-from toolkit.baselines.sparse import by_item, packed, product_scorer, top_per_row, unpacked
+from toolkit.baselines.sparse import packed, product_scorer, unpacked
 from toolkit.corpus.queries import Queries
+from toolkit.corpus.similarity import by_item, top_per_row
 from toolkit.ranker import Scorer, TrainingData
 
 BLOCK_ENTRIES = 8_000_000

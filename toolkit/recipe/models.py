@@ -98,6 +98,9 @@ class ModelSpec(Section):
         "random", description="free ids from the training playlists' co-occurrence instead of noise"
     )
     match: bool = Field(False, description="score candidates also by how much they resemble the seeds, modality by modality")
+    neighbours: int = Field(
+        0, ge=0, description="score candidates also by the training playlists they share with the seeds; so many nearest of each"
+    )
     match_weights: Literal["first", "joint"] = Field(
         "first", description="first: fitted alone before the transformer, then held; joint: learned with the rest"
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 
 from toolkit import compute
@@ -22,6 +23,7 @@ from toolkit.recipe import Fusion, ModelSpec
 from toolkit.sequential import bridge, checkpoints, cooccurrence
 from toolkit.sequential.match import MatchHead
 from toolkit.sequential.models import MultimodalBERT4Rec, MultimodalSASRec, Parts
+from toolkit.sequential.neighbours import WEIGHTS, Neighbours
 from toolkit.sequential.trainer import OnStep, Trainer
 
 QUERY_BLOCK = 512
@@ -45,6 +47,7 @@ class SequentialRanker(Ranker):
         self.curve: list[dict[str, float]] = []
         self.underfit = False
         self.model: Any = None
+        self.neighbours: Neighbours | None = None
         self._table: torch.Tensor | None = None
 
     @property
@@ -62,6 +65,8 @@ class SequentialRanker(Ranker):
         self._build(data.modalities, counts, device=device, seed=data.seed)
         if self.spec.id_start == "cooccurrence":
             self._start_ids(cooccurrence.vectors(data.train, self.spec.hidden_size, seed=compute.derived_seed(data.seed, "svd")))
+        if self.spec.neighbours:
+            self.neighbours = Neighbours.of(data.train.matrix(), self.spec.neighbours)
         titles = self._titles(data.train.titles()) if self.title_encoder is not None else None
         valid = data.valid
         trainer = Trainer(
@@ -78,7 +83,17 @@ class SequentialRanker(Ranker):
         progress = trainer.run()
         self.curve, self.underfit = progress.curve, trainer.underfit(progress)
         self._table = None
+        if self.neighbours is not None and valid is not None:
+            self._weigh(self.neighbours, valid)
         return self
+
+    def _weigh(self, neighbours: Neighbours, valid: HeldOut) -> None:
+        """Keep the weight whose ranking of `valid` is best, the smallest of equals."""
+        reached = []
+        for weight in WEIGHTS:
+            self.neighbours = neighbours.weighing(weight)
+            reached.append(self._validate(valid)[self.spec.select])
+        self.neighbours = neighbours.weighing(WEIGHTS[int(np.argmax(reached))])
 
     def _build(self, modalities: dict[str, Modality], counts: np.ndarray, *, device: str, seed: int) -> None:
         spec, fusion, played = self.spec, self.fusion, counts > 0
@@ -143,7 +158,7 @@ class SequentialRanker(Ranker):
     @torch.inference_mode()
     def scorer(self, queries: Queries) -> Scorer:
         self.model.eval()
-        states, matches = self._encode(queries)
+        states, matches, near = self._encode(queries)
         table, bias = self._item_rows(), self.model.bias(torch.arange(self.n_items + 1, device=self.device))
 
         @torch.inference_mode()
@@ -152,6 +167,8 @@ class SequentialRanker(Ranker):
             scores = states @ table[chosen].T
             if matches is not None:
                 scores += matches @ self.model.match.rows(chosen).T
+            if near is not None:
+                scores += torch.from_numpy(near[:, items].toarray()).to(self.device)
             if bias is not None:
                 scores += bias[chosen]
             if not self.ranks_unplayed:
@@ -160,9 +177,9 @@ class SequentialRanker(Ranker):
 
         return score
 
-    def _encode(self, queries: Queries) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """States [B, H] and match queries [B, D], block by block."""
-        states, matches = [], []
+    def _encode(self, queries: Queries) -> tuple[torch.Tensor, torch.Tensor | None, sp.csc_matrix | None]:
+        """States [B, H], match queries [B, D] and what neighbours say [B, V + 1], block by block."""
+        states, matches, near = [], [], []
         for start in range(0, len(queries), QUERY_BLOCK):
             part = queries.part(start, min(start + QUERY_BLOCK, len(queries)))
             ids, lengths = part.last(self.model.seeds_kept())
@@ -174,8 +191,11 @@ class SequentialRanker(Ranker):
             states.append(self.model.query(items, torch.from_numpy(lengths).to(self.device), titles))
             if self.model.match is not None:
                 matches.append(self.model.match.whole(items))
+            if self.neighbours is not None:
+                near.append(self.neighbours.scores(ids[ids > 0], np.concatenate([[0], np.cumsum(lengths)])))
         empty = torch.zeros(0, self.spec.hidden_size, device=self.device)
-        return (torch.cat(states) if states else empty), (torch.cat(matches) if matches else None)
+        said = sp.vstack(near, format="csc") if near else None
+        return (torch.cat(states) if states else empty), (torch.cat(matches) if matches else None), said
 
     def _item_rows(self) -> torch.Tensor:
         """Rows of the output head for every item [V + 1, H], made once after a fit or load."""
@@ -188,6 +208,8 @@ class SequentialRanker(Ranker):
     def save(self, directory: Path) -> None:
         """Weights and content as safetensors, the recipe's entries as JSON."""
         tensors = dict(self.model.state_dict()) | {"played": torch.from_numpy(self.played)}
+        if self.neighbours is not None:
+            tensors |= {f"neighbours.{part}": torch.from_numpy(getattr(self.neighbours, part)) for part in ("ids", "similarity")}
         modalities: dict[str, Any] = {}
         if self.model.item_table is not None:
             modalities = {name: int(self.model.item_table.content(name).shape[1]) for name in self.model.item_table.names}
@@ -196,6 +218,7 @@ class SequentialRanker(Ranker):
             "spec": self.spec.model_dump(mode="json"),
             "fusion": self.fusion.model_dump(mode="json"),
             "modalities": modalities,
+            "neighbours": None if self.neighbours is None else self.neighbours.weight,
             "match": None if self.model.match is None else self.model.match.layout(),
             "title_dim": self.title_encoder.dim if self.title_encoder is not None else 0,
             "curve": self.curve,
@@ -216,6 +239,9 @@ class SequentialRanker(Ranker):
         ranker = cls(spec, fusion, name=info["system"], titles=titles)
         ranker.curve, ranker.underfit, ranker.played = info["curve"], info["underfit"], tensors.pop("played").numpy()
         rows = len(ranker.played)
+        if info["neighbours"] is not None:
+            ids, similarity = (tensors.pop(f"neighbours.{part}").numpy() for part in ("ids", "similarity"))
+            ranker.neighbours = Neighbours(ids, similarity, info["neighbours"])
         table = match = None
         if info["modalities"]:
             blank = {

@@ -74,7 +74,7 @@ class Trainer:
         self.bf16 = spec.bf16 == "on" or (spec.bf16 == "auto" and has_bf16(device))
         self.best: dict[str, torch.Tensor] = {}
         self.sample = self._sample() if spec.loss == "sampled" else None
-        self.average = {name: tensor.clone() for name, tensor in checkpoints.learned(model).items()} if spec.average else {}
+        self._start_average()
         self.identity = "" if workdir is None else self._identity()
 
     def _identity(self) -> str:
@@ -96,11 +96,15 @@ class Trainer:
             expected = torch.from_numpy(counts / counts.sum() * self.spec.batch_tokens).to(self.device)
         return Sample(self.spec.negatives, len(self.model.candidates), expected)
 
+    def _start_average(self) -> None:
+        self.average = {name: tensor.clone() for name, tensor in checkpoints.learned(self.model).items()} if self.spec.average else {}
+
     def run(self) -> Progress:
         """Train to the last epoch or until `patience` epochs bring nothing; the best weights are left in the model."""
         progress = self._resume()
         if progress.epoch == 0 and self.model.match is not None and self.spec.match_weights == "first":
             self._match_first()
+            self._start_average()
         while progress.epoch < self.spec.epochs and not self._out_of_patience(progress):
             self._epoch(progress)
             self._save(progress)
