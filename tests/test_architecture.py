@@ -314,6 +314,16 @@ def test_a_heavy_import_is_seen_through_other_modules() -> None:
     assert _heavy_chains("toolkit.plugins") == []
 
 
+def test_what_a_subclass_must_write_is_abstract() -> None:
+    faults = [
+        _where(module, node.lineno)
+        for module in MODULES.values()
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Raise) and node.exc is not None and "NotImplementedError" in ast.unparse(node.exc)
+    ]
+    _fail(faults, "a method left out is found when the class is made, not when it is called: use abc.abstractmethod")
+
+
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_modules_stay_readable(name: str) -> None:
     lines = MODULES[name].path.read_text(encoding="utf-8").count("\n")

@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -190,9 +191,9 @@ class StockRanker(Baseline):
     def _askable(self, lengths: np.ndarray) -> np.ndarray:
         return np.asarray(lengths > 0)
 
+    @abstractmethod
     def _states(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """As in the model's own `full_sort_predict`: [B, T], [B] -> [B, H]."""
-        raise NotImplementedError
 
     def save(self, directory: Path) -> None:
         super().save(directory)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,9 +53,9 @@ class SharedPlaylistReader(Reader):
     def read(self) -> Iterator[Record]:
         return some(self._read(), self.path)
 
+    @abstractmethod
     def parse(self, file: Path) -> Sheet | None:
         """The playlist of a file; None where it was reported as bad."""
-        raise NotImplementedError
 
     def _read(self) -> Iterator[Record]:
         root = self.path if self.path.is_dir() else self.path.parent
