@@ -183,10 +183,31 @@ def test_a_traceback_only_with_debug(tmp_path: Path, place: int) -> None:
     assert loud.exit_code == 2 and "Traceback" in loud.stderr and loud.stderr.endswith(quiet.stderr)
 
 
-def test_wrong_usage_exits_with_2() -> None:
-    assert segue("run").exit_code == 2
-    assert segue("continue", "x", "-k", "0").exit_code == 2
-    assert segue("playlist").exit_code == 2
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        ("run", "missing argument 'recipe': see segue run --help"),
+        ("run a b", "got unexpected extra argument(s) (b): see segue run --help"),
+        ("continue x -k 0", "-k=0 must be >= 1: see segue continue --help"),
+        ("continue x -k two", "-k=two must be a valid integer: see segue continue --help"),
+        ("continue x -k", "option '-k' requires an argument: see segue --help"),
+        ("continue x --format jso", "--format=jso must be one of 'table', 'json', 'csv', 'm3u', 'jspf': see segue continue --help"),
+        ("continue x --titel a", "--titel is no option of segue continue: did you mean --title?"),
+        ("continue x -z", "-z is no option of segue continue: see segue continue --help"),
+        ("data convert a b", "missing option '--to'. Choose from: recbole: see segue data convert --help"),
+        ("--vers", "--vers is no option of segue: did you mean --version?"),
+        ("rum x", "no such command 'rum'. Did you mean 'run'?"),
+        ("playlist", "no such command 'playlist': see segue --help"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_code_2(args: str, line: str) -> None:
+    found = segue(*args.split())
+    assert (found.exit_code, found.stdout, found.stderr) == (2, "", f"segue: {line}\n")
+
+
+def test_a_group_without_a_command_shows_its_help() -> None:
+    found = segue("data")
+    assert found.exit_code == 2 and "convert" in found.output and "segue: " not in found.output
 
 
 def test_an_interrupt_exits_with_130(tiny_recipe: Path, tmp_path: Path) -> None:

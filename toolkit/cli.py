@@ -12,13 +12,15 @@ import os
 import sys
 import traceback
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from toolkit import plugins
-from toolkit.errors import SegueError
+from toolkit import cli_usage, plugins
+from toolkit.errors import InputError, SegueError
 
 GROUP = "segue.commands"
 ORDER = ("run", "continue", "validate", "data", "encoders")
@@ -33,11 +35,16 @@ REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, 
 class Door(TyperGroup):
     """Turns whatever goes wrong inside a command into one line and an exit code; `--debug` keeps the traceback."""
 
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        with _one_line():
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: Any) -> Any:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
             try:
-                return super().invoke(ctx)
+                with _one_line():
+                    return super().invoke(ctx)
             except (Exception, KeyboardInterrupt) as error:
                 code, line = judged(error)
                 if code is None:
@@ -46,6 +53,18 @@ class Door(TyperGroup):
                     traceback.print_exc()
                 print(f"segue: {line}", file=sys.stderr)
                 raise typer.Exit(code) from None
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """Prints what the parser refuses as every other error of bad input."""
+    try:
+        yield
+    except cli_usage.UsageError as error:
+        if cli_usage.is_help(error):
+            raise
+        print(f"segue: {cli_usage.line(error)}", file=sys.stderr)
+        raise typer.Exit(InputError.exit_code) from None
 
 
 def judged(error: BaseException) -> tuple[int | None, str]:
@@ -133,4 +152,4 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a title that the terminal's encoding lacks is no reason to stop
             stream.reconfigure(errors="backslashreplace")
-    application()()
+    application()(prog_name="segue")
