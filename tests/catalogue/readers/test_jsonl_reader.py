@@ -66,6 +66,36 @@ def test_bad_track_is_left_out_of_its_list(tmp_path: Path) -> None:
     assert skipping.skipped.count == 3
 
 
+@pytest.mark.parametrize(
+    ("cell", "options", "message"),
+    [
+        ('"artist": {"name": "Bo"}', {}, r"'artist': {'name': 'Bo'} must be text or a number: name a key that holds such"),
+        ('"artist": ["Bo", {"name": "Cy"}]', {}, r"'artist': {'name': 'Cy'} must be text"),
+        ('"artist_id": [["x"]]', {}, r"'artist_id': \['x'\] must be text"),
+        ('"title": ["Bee"]', {}, r"'title': \['Bee'\] must be text"),
+        ('"album": {}', {}, "'album': {} must be text"),
+        ('"album_id": true', {}, "'album_id': True must be text"),
+        ('"duration": [61]', {}, r"'duration': \[61\] must be text"),
+        ('"words": ["la"]', {"fields": {"lyrics": "words"}}, r"'words': \['la'\] must be text"),
+        ('"words": {"a": "' + 200 * "b" + '"}', {"fields": {"lyrics": "words"}}, r"'words': {'a': 'b{72}… must be text"),
+        ('"cover": {"url": "x"}', {"images": {"cover": "cover"}}, "'cover': {'url': 'x'} must be text"),
+    ],
+)
+def test_a_nested_value_where_text_belongs_is_a_bad_record(cell: str, options: dict, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"id": "1", "tracks": ["a"]}\n{"id": "2", "tracks": [{"id": "b", ' + cell + "}]}\n")
+    skipping = reader(path, "skip", **options)
+
+    with pytest.raises(DataError, match=f"x.jsonl, line 2, track 0: {message}.*on_error: skip"):
+        list(reader(path, **options).read())
+    assert list(skipping.read()) == [
+        PlaylistRecord("1", ["local:a"]),
+        TrackRecord("local:b", source="jsonl"),
+        PlaylistRecord("2", ["local:b"]),
+    ]
+    assert skipping.skipped.count == 1
+
+
 def test_named_key_that_never_occurs(files: Path) -> None:
     with pytest.raises(InputError, match="no key 'nmae' in any line"):
         list(reader(files / "jsonl" / "playlists.jsonl", playlist_title="nmae").read())

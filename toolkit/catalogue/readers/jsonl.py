@@ -18,7 +18,7 @@ from toolkit.catalogue.readers.base import Reader
 from toolkit.catalogue.readers.files import has_ending, opened, some
 from toolkit.catalogue.readers.ids import qualified
 from toolkit.catalogue.readers.tables import nearest
-from toolkit.catalogue.readers.tracks import TrackColumns, TrackParser, TrackTable
+from toolkit.catalogue.readers.tracks import TrackColumns, TrackParser, TrackTable, no_text
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
 from toolkit.errors import InputError
 
@@ -93,8 +93,8 @@ class JsonlReader(Reader):
         """Ids and descriptions, or None for a line that is no playlist."""
         params = self.params
         for key in (params.playlist, params.playlist_title, params.description, params.group, params.split):
-            if isinstance(value := line.get(key), list | dict | bool):
-                self.bad(where, f"{key!r}: {value!r} must be text or a number")
+            if (fault := no_text(line.get(key))) is not None:
+                self.bad(where, f"{key!r}{fault}")
                 return None
         if _text(line.get(self.params.playlist)) is None:
             self.bad(where, f"has no {self.params.playlist!r}: {nearest(self.params.playlist, list(line))}")

@@ -85,20 +85,20 @@ class TrackParser:
     def record(self, row: Mapping[str, Any], where: str) -> TrackRecord | None:
         """The track of one row; None where it has no id."""
         given = row.get(self.columns.track)
-        if isinstance(given, list | dict | bool):
-            self.bad(where, f"{self.columns.track!r}: {given!r} must be text or a number")
+        if (fault := no_text(given)) is not None:
+            self.bad(where, f"{self.columns.track!r}{fault}")
             return None
         identifier = _text(given)
         if identifier is None:
             self.bad(where, f"has no {self.columns.track}")
             return None
-        album_id = self._text(row, "album_id")
+        album_id = self._text(row, "album_id", where)
         return TrackRecord(
             qualified(identifier, self.scheme, self.kind),
-            self._text(row, "title"),
-            tuple(self._names(row, "artist")),
-            tuple(qualified(name, self.scheme, "artist") for name in self._names(row, "artist_id")),
-            self._text(row, "album"),
+            self._text(row, "title", where),
+            tuple(self._names(row, "artist", where)),
+            tuple(qualified(name, self.scheme, "artist") for name in self._names(row, "artist_id", where)),
+            self._text(row, "album", where),
             album_id and qualified(album_id, self.scheme, "album"),
             self._duration(row, where),
             dict(self._fields(row, where)),
@@ -106,16 +106,30 @@ class TrackParser:
             self.train_allowed,
         )
 
-    def _text(self, row: Mapping[str, Any], option: str) -> str | None:
-        return _text(row.get(getattr(self.columns, option) or option))
+    def _text(self, row: Mapping[str, Any], option: str, where: str) -> str | None:
+        return self._cell(row, getattr(self.columns, option) or option, where)
 
-    def _names(self, row: Mapping[str, Any], option: str) -> list[str]:
-        value = row.get(getattr(self.columns, option) or option)
-        parts = value if isinstance(value, list) else (_text(value) or "").split(self.columns.artist_separator)
+    def _cell(self, row: Mapping[str, Any], column: str, where: str) -> str | None:
+        value = row.get(column)
+        if (fault := no_text(value)) is not None:
+            self.bad(where, f"{column!r}{fault}")
+            return None
+        return _text(value)
+
+    def _names(self, row: Mapping[str, Any], option: str, where: str) -> list[str]:
+        column = getattr(self.columns, option) or option
+        value = row.get(column)
+        if not isinstance(value, list):
+            parts: list[Any] = (self._cell(row, column, where) or "").split(self.columns.artist_separator)
+        elif fault := next(filter(None, map(no_text, value)), None):
+            self.bad(where, f"{column!r}{fault}")
+            return []
+        else:
+            parts = value
         return [name for part in parts if (name := _text(part))]
 
     def _duration(self, row: Mapping[str, Any], where: str) -> float | None:
-        text = self._text(row, "duration")
+        text = self._text(row, "duration", where)
         number = _number(text) if text is not None else None
         if text is not None and (number is None or number < 0):
             self.bad(where, f"duration {text!r} must be a number >= 0")
@@ -124,16 +138,16 @@ class TrackParser:
 
     def _fields(self, row: Mapping[str, Any], where: str) -> Iterator[tuple[str, Field]]:
         for name, column in self.columns.fields.items():
-            if (text := _text(row.get(column))) is not None:
+            if (text := self._cell(row, column, where)) is not None:
                 yield name, self._field(text)
         for name, columns in self.columns.vectors().items():
             if (vector := feature_vector(row, columns, where, self.bad)) is not None:
                 yield name, self._field(vector)
         for name, column in self.columns.images.items():
-            if (data := self._image(_text(row.get(column)), where)) is not None:
+            if (data := self._image(self._cell(row, column, where), where)) is not None:
                 yield name, self._field(data)
         for name, column in self.columns.audio.items():
-            if (file := self._file(_text(row.get(column)), where)) is not None:
+            if (file := self._file(self._cell(row, column, where), where)) is not None:
                 yield name, self._field(file)
 
     def _field(self, value: FieldValue) -> Field:
@@ -174,6 +188,14 @@ def feature_vector(row: Mapping[str, Any], columns: Sequence[str], where: str, b
             bad(where, f"feature {cell!r} of {', '.join(columns)} must be a finite number")
             return None
     return [number for number in numbers if number is not None]
+
+
+def no_text(value: Any) -> str | None:
+    """What is wrong with a JSON value where text belongs; None where it is text, a number or nothing."""
+    if not isinstance(value, list | dict | bool):
+        return None
+    shown = repr(value)
+    return f": {shown if len(shown) <= 80 else shown[:79] + '…'} must be text or a number: name a key that holds such"
 
 
 def _text(value: Any) -> str | None:
