@@ -140,6 +140,8 @@ def test_reader_options_and_bad_records_of_data_info(lists: Path) -> None:
     options = ["--option", "playlist=list", "--option", "track=song", "--option", "delimiter=;"]
     strict = segue("data", "info", lists, *options)
     assert strict.exit_code == 2 and "on_error: skip leaves such records out" in strict.stderr
+    wrong = segue("data", "info", lists, *options, "--option", "sorted=1")
+    assert wrong.exit_code == 2 and wrong.stderr == "segue: data.options.sorted=1 must be true or false\n"
     lenient = segue("data", "info", lists, *options, "--skip-bad")
     assert lenient.exit_code == 0 and "left out      1 bad records, such as" in lenient.stdout
 

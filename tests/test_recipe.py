@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+from pydantic import BaseModel, Field
 
 from toolkit.errors import RecipeError
 from toolkit.recipe import Recipe, load
-from toolkit.recipe.errors import keys_at
+from toolkit.recipe.errors import keys_at, swapped
 from toolkit.recipe.file import pairs, read
 from toolkit.runs import to_yaml
 
@@ -142,6 +144,39 @@ def test_parameters_are_checked_against_their_plugin(tmp_path: Path, old: str, n
     with pytest.raises(RecipeError, match="is no key|must be|titles are text") as caught:
         load(path, parameters=True)
     assert str(caught.value).startswith(f"{path}:{message}")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("seed=true", "seed=true must be a number"),
+        ("threads=true", "threads=true must be a number"),
+        ("models.0.dropout=false", "models.0.dropout=false must be a number"),
+        ("models.0.lr=true", "models.0.lr=true must be a number"),
+        ("evaluation.k=[20, true]", "evaluation.k.1=true must be a number"),
+        ("evaluation.seeds=true", "evaluation.seeds=true must be a number"),
+        ("models.0.match=1", "models.0.match=1 must be true or false"),
+        ("models.0.match=0.0", "models.0.match=0.0 must be true or false"),
+        ("data.permission.allowed=1", "data.permission.allowed=1 must be true or false"),
+        ("data.options.tracks=true", "data.options.tracks=true must be a number"),
+        ("data={reader: csv, path: x.csv, options: {train_allowed: 1}}", "data.options.train_allowed=1 must be true or false"),
+        ("encoders.audio={encoder: tfidf, field: lyrics, params: {dim: true}}", "encoders.audio.params.dim=true must be a number"),
+        ("baselines.1.params.shrink=true", "baselines.1.params.shrink=true must be a number"),
+    ],
+)
+def test_booleans_are_no_numbers_and_numbers_no_booleans(tmp_path: Path, override: str, message: str) -> None:
+    with pytest.raises(RecipeError) as found:
+        load(write(tmp_path, BASE), [override], parameters=True)
+    assert str(found.value) == f"--set {override}: {message}"
+
+
+def test_a_number_inside_annotated_types_is_found_too() -> None:
+    class Params(BaseModel):
+        sizes: list[Annotated[int, Field(ge=1)]] | None = None
+        ratio: Annotated[float, Field(gt=0)] | bool = 1.0
+
+    assert swapped({"sizes": [3, True]}, Params) == (("sizes", 1), "=true must be a number")
+    assert swapped({"sizes": None, "ratio": True}, Params) is None
 
 
 @pytest.mark.parametrize(

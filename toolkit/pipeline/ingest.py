@@ -19,7 +19,7 @@ from toolkit.files import digest, folder, locked, read_json, write_json
 from toolkit.pipeline.context import code
 from toolkit.progress import Reporter
 from toolkit.recipe import Data
-from toolkit.recipe.errors import explain
+from toolkit.recipe.errors import explain, swapped
 
 FACTS = "ingest.json"
 
@@ -67,10 +67,13 @@ def open_reader(data: Data) -> Reader:
 
         name = detect(_path(data))
     cls: type[Reader] = plugins.load("segue.readers", name)
+    fault = swapped(data.options, cls.Params)
     try:
         params = cls.Params.model_validate(data.options)
     except ValidationError as error:
-        where, message = explain(error, data.options, cls.Params)
+        fault = fault or explain(error, data.options, cls.Params)
+    if fault:
+        where, message = fault
         raise InputError(f"data.options.{'.'.join(map(str, where))}{message}") from None
     return cls(data.path or Path("."), params, on_error=data.on_error)
 

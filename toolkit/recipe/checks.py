@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from toolkit import plugins
 from toolkit.errors import RecipeError
-from toolkit.recipe.errors import Where, explain, nearest
+from toolkit.recipe.errors import Where, explain, nearest, swapped
 from toolkit.recipe.file import RecipeFile
 from toolkit.recipe.models import BaselineSpec, Recipe
 
@@ -56,6 +56,8 @@ def as_baseline(baseline: str | BaselineSpec) -> BaselineSpec:
 
 
 def _parameters(file: RecipeFile, where: Where, given: dict[str, Any], model: type[BaseModel]) -> None:
+    if fault := swapped(given, model):
+        raise file.error((*where, *fault[0]), fault[1])
     try:
         model.model_validate(given)
     except ValidationError as error:

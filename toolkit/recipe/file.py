@@ -15,7 +15,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from toolkit.errors import RecipeError
-from toolkit.recipe.errors import Where, explain
+from toolkit.recipe.errors import Where, explain, swapped
 from toolkit.recipe.models import Recipe
 
 EXAMPLES = {"--set": "models.0.epochs=5", "--option": "playlist=list_id"}
@@ -52,6 +52,8 @@ class RecipeFile:
         A relative path starts at the recipe's folder, one given by `--set` at
         the current one. Raises `RecipeError` that names the first fault's line.
         """
+        if fault := swapped(self.data, Recipe):
+            raise self.error(*fault)
         try:
             recipe = Recipe.model_validate(self.data)
         except ValidationError as error:
