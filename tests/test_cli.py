@@ -111,6 +111,38 @@ def test_continue_excludes_and_asks_the_named_system(tiny_run: Path) -> None:
     assert "next tracks by popularity" in table.stdout and first in table.stdout
 
 
+@pytest.fixture(scope="session")
+def cold_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of item-knn and popularity with one track, `new`, that no playlist holds."""
+    folder = tmp_path_factory.mktemp("cold")
+    rows = [f"{p},{(p * 3 + t) % 40}" for p in range(30) for t in range(4)]
+    (folder / "lists.csv").write_text("\n".join(["playlist_id,track_id", *rows]))
+    (folder / "tracks.csv").write_text("track_id,title\nnew,Unheard\n")
+    (folder / "cold.yaml").write_text(
+        "data: {reader: csv, path: lists.csv, options: {tracks: {file: tracks.csv, title: title}}}\n"
+        "baselines: [popularity, item-knn]\nevaluation: {min_tracks: 4, k: [3], bootstrap: 20, split: {valid_fraction: 0.3}}\n"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEGUE_CACHE", str(folder / "cache"))
+        found = segue("run", folder / "cold.yaml", "--out", folder / "run")
+    assert found.exit_code == 0, found.output
+    return folder / "run"
+
+
+def test_a_system_that_knows_no_seed_says_so(cold_run: Path) -> None:
+    found = segue("continue", cold_run, "--tracks", "local:new", "--system", "item-knn")
+    assert (found.exit_code, found.stdout) == (2, "")
+    line = "item-knn knows none of the 1 seeds, or nothing that goes with them: local:new; ask another system (popularity)"
+    assert found.stderr == f"segue: {line}\n"
+
+
+def test_a_system_that_knows_too_little_says_how_much(cold_run: Path) -> None:
+    found = segue("continue", cold_run, "--tracks", "local:3", "--system", "item-knn", "--format", "json", "-k", "30")
+    listed = json.loads(found.stdout)
+    assert found.exit_code == 0 and 0 < len(listed) < 30 and all(track["score"] > 0 for track in listed)
+    assert found.stderr == f"segue: warning: item-knn can rank no more than {len(listed)} tracks here, fewer than the k=30 asked for\n"
+
+
 def test_validate_counts_or_names_the_fault(tiny_recipe: Path) -> None:
     assert segue("validate", tiny_recipe).output == f"{tiny_recipe} is valid: 2 encoders, 1 models, 2 baselines\n"
     fault = segue("validate", tiny_recipe, "--set", "encoders.lyrics.params.dimm=3")

@@ -71,14 +71,19 @@ class Ranker(ABC):
         """V, the size of the catalogue it was fitted on."""
 
     def score(self, queries: Queries, items: np.ndarray) -> np.ndarray:
-        """Scores float32 [B, n] of `items` (ids int [n]); -inf for what it cannot rank."""
+        """Scores float32 [B, n] of `items` (ids int [n]); -inf for what it cannot rank.
+
+        An item that nothing speaks for or against is such: a score that it shared with
+        all others of its kind would rank them by id, which says nothing about them.
+        """
         return self.scorer(queries)(items)
 
     def rank(self, queries: Queries, k: int, *, allow_repeats: bool = False, block: int = 16_384) -> tuple[np.ndarray, np.ndarray]:
         """The k best items per query: ids int32 [B, k] and scores float32 [B, k], best first.
 
         Ties go to the smaller id. Seeds are left out unless `allow_repeats`.
-        Rows with fewer than k rankable items end in id 0 with score -inf.
+        Rows with fewer than k rankable items end in id 0 with score -inf; a ranker
+        that knows no seed ranks nothing.
         Memory is B x (block + k), whatever the catalogue's size.
         """
         from toolkit.topk import blocked_top_k

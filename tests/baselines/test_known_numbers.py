@@ -47,9 +47,9 @@ def test_playlists_by_listeners(make: Make, expected: tuple[float, ...], mpd5k: 
     ("make", "over_lists", "over_playlists"),
     [
         (Popularity, (0.021, 0.102), (0.070, 0.185)),
-        (ItemKNN, (0.151, 0.323), (0.297, 0.436)),
+        (ItemKNN, (0.151, 0.316), (0.297, 0.428)),
         # of the 200 usual neighbours many are versions of one chart; the known number is met with 100
-        (lambda: SessionKNN(neighbours=100), (0.136, 0.310), None),
+        (lambda: SessionKNN(neighbours=100), (0.136, 0.301), None),
     ],
     ids=["popularity", "item-knn", "session-knn"],
 )
@@ -59,15 +59,16 @@ def test_versions_of_charts(make: Make, over_lists: tuple[float, float], over_pl
     assert (len(scores), len(np.unique(groups))) == (854, 37)
     at_50, at_500 = (scores.values["all", "recall", k] for k in (50, 500))
     assert np.mean(at_50) == pytest.approx(over_lists[0], abs=0.002)
-    # by rank 500 many lists have only tracks at score 0 left, and how those ties fall moves the mean by some thousandths
-    assert np.mean(at_500) == pytest.approx(over_lists[1], abs=0.006)
+    # elsewhere .323, over playlists .436, and .310: by rank 500 many lists have only tracks left that share no playlist with
+    # a seed; others fill up with them, which finds a few by chance, and here they are not ranked
+    assert np.mean(at_500) == pytest.approx(over_lists[1], abs=0.002)
     if over_playlists is not None:
         assert macro_mean(at_50, groups) == pytest.approx(over_playlists[0], abs=0.002)
-        assert macro_mean(at_500, groups) == pytest.approx(over_playlists[1], abs=0.006)
+        assert macro_mean(at_500, groups) == pytest.approx(over_playlists[1], abs=0.002)
 
 
 def test_unplayed_tracks_are_beyond_the_id_based(spa: Split) -> None:
     scores = recalls(ItemKNN, spa)
-    cold = scores.values["cold", "recall", 50]
+    cold = scores.values["cold", "recall", 500]
     assert np.nanmax(cold) == 0.0
     assert int((~np.isnan(cold)).sum()) == int((scores.n_hidden["cold"] > 0).sum()) > 500

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from toolkit.baselines import ease, session_knn
+from toolkit.baselines.base import Baseline
 from toolkit.baselines.ease import Ease
 from toolkit.baselines.item_knn import ItemKNN
 from toolkit.baselines.popularity import Popularity
@@ -21,6 +22,7 @@ from toolkit.ranker import TrainingData
 
 Training = Callable[..., TrainingData]
 
+NONE = -math.inf
 LISTS = [[1, 2, 3], [1, 2], [2, 3, 3], [4, 5]]
 ALL = np.arange(1, 7)
 Small = tuple[TrainingData, HeldOut]
@@ -36,16 +38,16 @@ def test_item_knn_sums_cosines(training: Training) -> None:
     scores = ItemKNN().fit(training(LISTS, 6)).score(Queries.of([[1], [1, 3], [1, 1]]), ALL)
     # playlists: 1 in {a, b}, 2 in {a, b, c}, 3 in {a, c}
     near = 2 / math.sqrt(6)
-    expected = [[0, near, 1 / 2, 0, 0, 0], [1 / 2, 2 * near, 1 / 2, 0, 0, 0], [0, near, 1 / 2, 0, 0, 0]]
-    np.testing.assert_allclose(scores, expected, rtol=1e-6)
+    one, both = [NONE, near, 1 / 2, NONE, NONE, NONE], [1 / 2, 2 * near, 1 / 2, NONE, NONE, NONE]
+    np.testing.assert_allclose(scores, [one, both, one], rtol=1e-6)
 
 
 def test_item_knn_shrinks_and_cuts(training: Training) -> None:
     data, query = training(LISTS, 6), Queries.of([[1]])
     shrunk = ItemKNN(shrink=2.0).fit(data).score(query, ALL)
-    np.testing.assert_allclose(shrunk, [[0, 2 / (math.sqrt(6) + 2), 1 / 4, 0, 0, 0]], rtol=1e-6)
+    np.testing.assert_allclose(shrunk, [[NONE, 2 / (math.sqrt(6) + 2), 1 / 4, NONE, NONE, NONE]], rtol=1e-6)
     cut = ItemKNN(neighbours=1).fit(data).score(query, ALL)
-    np.testing.assert_allclose(cut, [[0, 2 / math.sqrt(6), 0, 0, 0, 0]], rtol=1e-6)
+    np.testing.assert_allclose(cut, [[NONE, 2 / math.sqrt(6), NONE, NONE, NONE, NONE]], rtol=1e-6)
 
 
 @pytest.mark.parametrize(("neighbours", "shrink"), [(None, 0.0), (4, 0.0), (None, 3.0), (6, 1.5)])
@@ -60,6 +62,7 @@ def test_item_knn_equals_its_slow_twin(neighbours: int | None, shrink: float, sm
                 similar[i, j] = plays[:, i] @ plays[:, j] / (math.sqrt(plays[:, i].sum() * plays[:, j].sum()) + shrink)
         similar[i, np.argsort(-similar[i].astype(np.float32), kind="stable")[neighbours or 90 :]] = 0
     expected = held_out.queries().matrix(90).toarray()[:, 1:] @ similar
+    expected[expected == 0] = NONE
     found = ItemKNN(neighbours=neighbours, shrink=shrink).fit(data).score(held_out.queries(), np.arange(1, 91))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
@@ -74,10 +77,10 @@ def test_session_knn_weighs_playlists_by_cosine(training: Training) -> None:
     # query {1, 3}: a 2/√6, b 1/2, c 1/2 (its set is {2, 3})
     a, b = 2 / math.sqrt(6), 1 / 2
     found = SessionKNN().fit(data).score(Queries.of([[1, 3]]), ALL)
-    np.testing.assert_allclose(found, [[a + b, a + 2 * b, a + b, 0, 0, 0]], rtol=1e-6)
+    np.testing.assert_allclose(found, [[a + b, a + 2 * b, a + b, NONE, NONE, NONE]], rtol=1e-6)
     # of the two at 1/2, the earlier playlist stays
     found = SessionKNN(neighbours=2).fit(data).score(Queries.of([[1, 3]]), ALL)
-    np.testing.assert_allclose(found, [[a + b, a + b, a, 0, 0, 0]], rtol=1e-6)
+    np.testing.assert_allclose(found, [[a + b, a + b, a, NONE, NONE, NONE]], rtol=1e-6)
 
 
 @pytest.mark.parametrize("neighbours", [1, 5, 200])
@@ -91,6 +94,7 @@ def test_session_knn_equals_its_slow_twin(neighbours: int, small: Small, monkeyp
         cosines = [len(shown & tracks) / math.sqrt(len(shown) * len(tracks)) for tracks in playlists]
         for row in sorted(range(60), key=lambda row: (-round(cosines[row], 12), row))[:neighbours]:
             expected[b, list(playlists[row])] += cosines[row]
+    expected[expected == 0] = NONE
     found = SessionKNN(neighbours=neighbours).fit(data).score(queries, np.arange(1, 91))
     np.testing.assert_allclose(found, expected[:, 1:], rtol=1e-5, atol=1e-6)
 
@@ -107,8 +111,21 @@ def test_both_forms_of_ease_equal_the_closed_form(playlists: int, form: str, tra
     ranker = Ease(regularisation=20).fit(data)
     assert form in ranker.state
     found = ranker.score(queries, np.arange(1, 81))
-    np.testing.assert_allclose(found, (queries.matrix(80) @ weights)[:, 1:], rtol=1e-4, atol=1e-6)
-    assert not found[:, 75:].any()
+    expected, played = (queries.matrix(80) @ weights)[:, 1:], plays[:, 1:].any(axis=0)
+    expected[:, ~played] = NONE
+    expected[3] = NONE  # its one seed was never played
+    assert not played[75:].any() and np.isfinite(expected[:3, played]).all()
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [ItemKNN, SessionKNN, Ease, lambda: Ease(regularisation=1.0)])
+@pytest.mark.parametrize("lists", [LISTS, LISTS * 3], ids=["few", "many"])  # EASE in its dual and its primal form
+def test_what_nothing_speaks_for_is_not_ranked(make: Callable[[], Baseline], lists: list[list[int]], training: Training) -> None:
+    ranker = make().fit(training(lists, 8))
+    queries = Queries.of([[6], [], [6, 7], [6, 1]])
+    ids, scores = ranker.rank(queries, 7)
+    assert not ids[:3].any() and np.isneginf(scores[:3]).all(), "unplayed seeds, or none, say nothing"
+    assert ids[3, 0] == 2 and not np.isin([6, 7, 8], ids[3]).any(), "unplayed tracks have no evidence"
 
 
 def test_ease_refuses_a_matrix_too_large(small: Small) -> None:

@@ -22,8 +22,8 @@ class ContentCentroid(Baseline):
     """Score of a track: cosine between it and the mean of the seeds' unit vectors, averaged over modalities.
 
     A modality counts where both the track and a seed have it; seeds without it
-    are left out of its mean. A track without any modality cannot be ranked
-    (-inf); one that shares no modality with the seeds scores 0.
+    are left out of its mean. A track that shares no modality with the seeds
+    cannot be ranked (-inf).
     """
 
     name = "content-centroid"
@@ -60,7 +60,7 @@ class ContentCentroid(Baseline):
             total = sum((centroid @ matrix[items].T for centroid, matrix in zip(centroids, vectors, strict=True)), start=np.float32(0))
             shared = asked @ present[:, items]
             mean = np.asarray(total, np.float32) / np.maximum(shared, 1.0)
-            mean[:, ~present[:, items].any(axis=0)] = -np.inf
+            mean[shared == 0] = -np.inf
             return mean
 
         return score

@@ -32,7 +32,8 @@ class Ease(Baseline):
 
     X holds the training playlists. With fewer playlists than played tracks, P is
     kept in its dual form (I - Xᵀ(XXᵀ + λI)⁻¹X) / λ and B is never formed.
-    Tracks without a training placement score 0.
+    Tracks without a training placement cannot be ranked (-inf), nor can any track where
+    no seed has one.
     """
 
     name = "ease"
@@ -70,13 +71,17 @@ def _dual(plays: sp.csr_matrix, regularisation: float) -> State:
 def _dual_scorer(state: State, seeds: sp.csr_matrix) -> Scorer:
     """B[i, j] = (xᵢᵀ K xⱼ - [i = j] xⱼᵀ K xⱼ) / (1 - xⱼᵀ K xⱼ), for the diagonal is then zero."""
     plays, rest = unpacked(state, "plays"), state["rest"]
-    weights = (seeds @ plays).toarray() @ state["kernel"]  # (B, P)
-    own = seeds.tocsc()
+    shared = seeds @ plays
+    weights = shared.toarray() @ state["kernel"]  # (B, P)
+    own, unknown, played = seeds.tocsc(), np.diff(shared.indptr) == 0, np.diff(plays.indptr) > 0
 
     def score(items: np.ndarray) -> np.ndarray:
         joint = (plays[items] @ weights.T).T  # (B, n)
         itself = own[:, items].multiply(1.0 - rest[items][None, :])
-        return np.asarray((joint - itself) / rest[items][None, :], np.float32)
+        scores = np.asarray((joint - itself) / rest[items][None, :], np.float32)
+        scores[unknown] = -np.inf
+        scores[:, ~played[items]] = -np.inf
+        return scores
 
     return score
 
@@ -94,12 +99,13 @@ def _primal(plays: sp.csr_matrix, played: np.ndarray, regularisation: float) -> 
 
 def _primal_scorer(state: State, seeds: sp.csr_matrix) -> Scorer:
     shown = seeds.tocsc()[:, state["played"]].tocsr()
-    weights, place = state["weights"], state["place"]
+    weights, place, unknown = state["weights"], state["place"], np.diff(shown.indptr) == 0
 
     def score(items: np.ndarray) -> np.ndarray:
         rows = place[items]
-        scores = np.zeros((shown.shape[0], len(items)), np.float32)
+        scores = np.full((shown.shape[0], len(items)), -np.inf, np.float32)
         scores[:, rows >= 0] = shown @ weights[:, rows[rows >= 0]]
+        scores[unknown] = -np.inf
         return scores
 
     return score

@@ -26,7 +26,8 @@ class ItemKNNParams(BaselineParams):
 class ItemKNN(Baseline):
     """Score of track i: the sum over seeds s of |P_s ∩ P_i| / (sqrt(|P_s| |P_i|) + shrink).
 
-    P_i are the training playlists that hold i. With `neighbours`, a seed speaks
+    P_i are the training playlists that hold i. A track that shares none with a seed
+    cannot be ranked (-inf). With `neighbours`, a seed speaks
     only for its so many most similar tracks. Memory is one entry per kept pair;
     `InputError` where that exceeds `max_entries`.
     """

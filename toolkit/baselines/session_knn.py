@@ -27,7 +27,7 @@ class SessionKNNParams(BaselineParams):
 class SessionKNN(Baseline):
     """Score of track i: the sum of cosine(query, p) over the query's nearest training playlists p that hold i.
 
-    Ties between playlists go to the earlier one.
+    Ties between playlists go to the earlier one. A track that none of them holds cannot be ranked (-inf).
     """
 
     name = "session-knn"

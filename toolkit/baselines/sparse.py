@@ -9,10 +9,15 @@ import scipy.sparse as sp
 
 
 def product_scorer(weights: sp.csr_matrix, rows: sp.csr_matrix) -> Callable[[np.ndarray], np.ndarray]:
-    """Scores of items: `weights` [B, m] times the items' `rows` [V + 1, m], float32 [B, n]."""
+    """Scores of items: `weights` [B, m] times the items' `rows` [V + 1, m], both of positive entries; float32 [B, n].
+
+    An item that shares no entry with a query has nothing that speaks for it: -inf.
+    """
 
     def score(items: np.ndarray) -> np.ndarray:
-        return np.asarray((weights @ rows[items].T).toarray(), np.float32)
+        scores = np.asarray((weights @ rows[items].T).toarray(), np.float32)
+        scores[scores == 0] = -np.inf
+        return scores
 
     return score
 

@@ -31,10 +31,10 @@ class Next:
 
 
 class Continuation:
-    """A system of a finished run, ready to be asked."""
+    """A system of a finished run, ready to be asked. others: the systems that could be asked instead."""
 
-    def __init__(self, ranker: Ranker, tracks: pa.Table, *, system: str) -> None:
-        self.ranker, self.tracks, self.system = ranker, tracks, system
+    def __init__(self, ranker: Ranker, tracks: pa.Table, *, system: str, others: Sequence[str] = ()) -> None:
+        self.ranker, self.tracks, self.system, self.others = ranker, tracks, system, others
 
     @classmethod
     def load(cls, run_dir: Path, system: str | None = None) -> Self:
@@ -43,23 +43,24 @@ class Continuation:
         Raises `RunDirectoryError` for a folder that is no finished run,
         `InputError` for a system the run does not have or that cannot be asked.
         """
-        entry = _entry(Path(run_dir), system)
+        entry, others = _entry(Path(run_dir), system)
         ranker = load_ranker(entry, Path(run_dir) / runs.MODEL / entry["system"])
         tracks = _tracks(Path(run_dir) / runs.TRACKS)
         if tracks.num_rows != ranker.n_items:
             raise RunDirectoryError(
                 f"{run_dir} is damaged: its table has {tracks.num_rows} tracks, {entry['system']} ranks {ranker.n_items}"
             )
-        return cls(ranker, tracks, system=entry["system"])
+        return cls(ranker, tracks, system=entry["system"], others=others)
 
     def continue_playlist(
         self, tracks: Sequence[str], title: str | None = None, k: int = 20, *, exclude: Iterable[str] = (), allow_repeats: bool = False
     ) -> list[Next]:
-        """The k tracks that come next, best first; fewer where the system can rank no more.
+        """The k tracks that come next, best first; fewer, with a warning, where the system can rank no more.
 
         tracks: outside ids in playlist order; unknown ones are left out with a
         warning. exclude: ids never to be named. Raises `InputError` where no
-        track is known and there is no title that could stand for them.
+        track is known and there is no title that could stand for them, and where
+        the system has nothing to say after them.
         """
         import numpy as np
 
@@ -71,7 +72,11 @@ class Continuation:
         banned = {self.item_of[track] for track in exclude if track in self.item_of}
         wanted = min(k + len(banned), self.ranker.n_items)
         ids, scores = self.ranker.rank(Queries.of([seeds], titles=[title]), wanted, allow_repeats=allow_repeats)
+        if not ids[0].any():
+            raise InputError(self._silence(seeds))
         kept = [place for place in range(wanted) if ids[0, place] and int(ids[0, place]) not in banned][:k]
+        if len(kept) < k:
+            warnings.warn(f"{self.system} can rank no more than {len(kept)} tracks here, fewer than the k={k} asked for", stacklevel=2)
         rows = self.tracks.take(ids[0, kept].astype(np.int64) - 1).to_pylist()
         return [_next(row, float(score)) for row, score in zip(rows, scores[0, kept], strict=True)]
 
@@ -88,6 +93,12 @@ class Continuation:
         if unknown:
             warnings.warn(f"{len(unknown)} of {len(tracks)} tracks are not in the catalogue and left out: {_some(unknown)}", stacklevel=3)
         return known
+
+    def _silence(self, seeds: Sequence[int]) -> str:
+        """Why the system ranks nothing, and which others there are."""
+        shown = _some([self.tracks["id"][item - 1].as_py() for item in seeds])
+        cure = f"ask another system ({', '.join(self.others)})" if self.others else "give tracks that are in training playlists"
+        return f"{self.system} knows none of the {len(seeds)} seeds, or nothing that goes with them: {shown}; {cure}"
 
     def _refusal(self, tracks: Sequence[str], title: str | None) -> str:
         """Why there is nothing to continue."""
@@ -122,7 +133,8 @@ def load_ranker(entry: dict[str, Any], directory: Path, *, device: str = "cpu") 
     return ranker
 
 
-def _entry(run_dir: Path, system: str | None) -> dict[str, Any]:
+def _entry(run_dir: Path, system: str | None) -> tuple[dict[str, Any], list[str]]:
+    """The description of a system of a run, and the names of the others."""
     if not (run_dir / runs.RECIPE).exists():
         raise RunDirectoryError(f"{run_dir} is no run directory: make one with `segue run RECIPE --out {run_dir}`")
     if not (run_dir / runs.SYSTEMS).exists():
@@ -135,12 +147,11 @@ def _entry(run_dir: Path, system: str | None) -> dict[str, Any]:
         raise InputError(
             f"{run_dir} has no system to ask, only oracles, which see the hidden tracks: add a baseline or a model to its recipe"
         )
-    if system is None:
-        return dict(systems[0])
-    found = [entry for entry in systems if entry["system"] == system]
-    if not found:
-        raise InputError(f"{run_dir} has no system {system!r} to ask: {plugins.suggest(system, [entry['system'] for entry in systems])}")
-    return dict(found[0])
+    names = [entry["system"] for entry in systems]
+    chosen = names[0] if system is None else system
+    if chosen not in names:
+        raise InputError(f"{run_dir} has no system {chosen!r} to ask: {plugins.suggest(chosen, names)}")
+    return dict(systems[names.index(chosen)]), [name for name in names if name != chosen]
 
 
 def _tracks(path: Path) -> pa.Table:
