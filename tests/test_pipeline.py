@@ -92,6 +92,14 @@ def test_the_files_say_what_was_run(tiny_run: Path) -> None:
     assert "sasrec-multimodal" in (tiny_run / runs.REPORT).read_text()
 
 
+def test_the_licence_of_pretrained_weights_is_told(tiny_recipe: Path, tiny_cache: Path, tmp_path: Path) -> None:
+    pretrained = ["encoders.lyrics={encoder: sentence-bert, field: lyrics}", "titles=null", "models=[]", "baselines=[content-centroid]"]
+    pipeline.run(load(tiny_recipe, pretrained), tmp_path / "run", cache=tiny_cache)
+    coverage = {row["modality"]: row.get("weights_licence") for row in read(tmp_path / "run", runs.COVERAGE)}
+    assert coverage == {"audio": None, "lyrics": "Apache-2.0 (all-MiniLM-L6-v2)"}
+    assert "weights: Apache-2.0 (all-MiniLM-L6-v2)" in (tmp_path / "run" / runs.REPORT).read_text()
+
+
 def test_the_bound_is_above_everything(tiny_run: Path) -> None:
     key = ("test", "all", "ndcg", 20)
     rows = [row for row in read(tiny_run, runs.METRICS) if (row["split"], row["slice"], row["metric"], row["k"]) == key]

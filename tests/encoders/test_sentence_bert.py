@@ -116,3 +116,15 @@ def test_weights_that_are_damaged_are_an_input_error(tmp_path):
     with pytest.raises(InputError, match="does not load as a text model") as caught:
         SentenceBertEncoder(SentenceBertParams(model=str(folder))).transform(["x"])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "licence"),
+    [
+        ("all-MiniLM-L6-v2", "Apache-2.0 (all-MiniLM-L6-v2)"),
+        ("sentence-transformers/all-MiniLM-L6-v2", "Apache-2.0 (all-MiniLM-L6-v2)"),
+        ("their/own-model", "not known here: see where their/own-model comes from"),
+    ],
+)
+def test_the_licence_is_that_of_the_model_named(model: str, licence: str) -> None:
+    assert SentenceBertEncoder(SentenceBertParams(model=model)).licence() == licence

