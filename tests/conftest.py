@@ -12,8 +12,8 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The real playlists, used in place; tests marked `data` say so when they are not there."""
-    if not SHARED.is_dir():
-        pytest.skip(f"real playlists are not at {SHARED}")
+    if not all((SHARED / name).is_dir() for name in ("playlists-spa", "playlists-mpd5k")):
+        pytest.skip(f"no real playlists: put the folders playlists-spa and playlists-mpd5k into {SHARED}")
     return SHARED
 
 
@@ -64,7 +64,7 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_cache: Path) -> Path
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     import torch
 
-    missing = pytest.mark.skip(reason="no CUDA device on this machine")
+    missing = pytest.mark.skip(reason="no CUDA device: run `pytest -m gpu` on a machine that has one")
     for item in items:
         if "gpu" in item.keywords and not torch.cuda.is_available():
             item.add_marker(missing)

