@@ -22,7 +22,7 @@ import scipy.sparse as sp
 
 from toolkit.corpus.similarity import similarities, top_per_row
 
-WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
+WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 @dataclass(frozen=True)
