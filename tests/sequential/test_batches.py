@@ -149,3 +149,18 @@ def test_windows_of_like_length_share_a_batch() -> None:
     padding = sum(int((batch.inputs == 0).sum()) for batch in made) / sum(batch.inputs.size for batch in made)
     assert sum(len(batch.inputs) for batch in made) == 400
     assert padding < 0.05
+
+
+@pytest.mark.parametrize("max_length", [1, 2, 5, 8])
+def test_windows_cut_anywhere_score_every_target_once_and_read_nothing_twice(max_length: int) -> None:
+    lengths = np.array([0, 1, 2, 3, 8, 9, 10, 16, 17, 40])
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    firsts = set()
+    for seed in range(100):
+        cut = windows(offsets, max_length, overlap=False, rng=np.random.default_rng(seed))
+        targets = np.concatenate([np.arange(start + 1, start + size) for start, size in zip(cut.starts, cut.lengths, strict=True)])
+        wanted = np.concatenate([np.arange(offsets[row] + 1, offsets[row + 1]) for row in np.flatnonzero(lengths >= 2)])
+        assert targets.tolist() == wanted.tolist()
+        assert (cut.lengths.min(), bool((cut.lengths <= max_length + 1).all()), cut.scored.any()) == (2, True, False)
+        firsts.add(int(cut.lengths[cut.playlists == 9][0]))
+    assert firsts == set(range(2, max_length + 2))

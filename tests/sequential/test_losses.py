@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields
 from typing import Any
 
@@ -152,4 +153,44 @@ def test_no_more_logits_than_asked_for_are_held() -> None:
 
 
 def test_scores_name_every_part() -> None:
-    assert tuple(field.name for field in fields(Scores)) == PARTS
+    assert tuple(field.name for field in fields(Scores)) == (*PARTS, "gold", "hit")
+
+
+# targets beside the candidates
+
+
+def beside(dtype: torch.dtype = torch.float64, **parts: bool) -> dict[str, torch.Tensor]:
+    """Every third row's target is also the candidate of that number."""
+    given = tensors(dtype=dtype, **parts)
+    generator = torch.Generator().manual_seed(2)
+    given["gold"] = torch.randn(N, generator=generator, dtype=torch.float64).to(dtype).requires_grad_()
+    rows = torch.arange(N)
+    return given | {"hit": torch.where(rows % 3 == 0, rows, C)}
+
+
+def test_a_target_beside_the_candidates_by_hand() -> None:
+    """Gold log 3 against logits 0 and 0: 3/5 where none is the target, 3/4 where the first one is."""
+    for loss in (full, chunked):
+        for hit, chance in ((2, 3 / 5), (0, 3 / 4)):
+            scores = Scores(torch.zeros(1, 1), torch.ones(2, 1), gold=torch.tensor([3.0]).log(), hit=torch.tensor([hit]))
+            assert float(loss(scores, torch.tensor([2]))) == pytest.approx(-math.log(chance), abs=1e-6)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 1000])
+@pytest.mark.parametrize(("match", "bias"), [(False, False), (True, True)])
+def test_chunked_is_full_beside_the_candidates(rows: int, match: bool, bias: bool) -> None:
+    given, last = beside(match=match, bias=bias), torch.full((N,), C)
+    learned = [tensor for tensor in given.values() if tensor.requires_grad]
+    values = [full(Scores(**given), last), chunked(Scores(**given), last, memory_mb=rows_at_once(rows))]
+    wanted, found = (torch.autograd.grad(value, learned) for value in values)
+    torch.testing.assert_close(values[1], values[0], atol=1e-9, rtol=1e-9)
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-9, rtol=1e-9)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_bfloat16_products_leave_the_gold_score_alone(bias: bool) -> None:
+    given = beside(torch.float32, bias=bias)
+    last = torch.full((N,), C)
+    exact = float(full(Scores(**given), last).detach())
+    assert float(chunked(Scores(**given), last, compute=torch.bfloat16).detach()) == pytest.approx(exact, rel=1e-2)

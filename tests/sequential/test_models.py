@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -221,6 +222,25 @@ def test_a_sample_of_every_track_is_the_full_loss(kind: str) -> None:
     assert set(found[1]) == set(wanted[1])
     for name, grad in wanted[1].items():
         torch.testing.assert_close(found[1][name], grad, atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_shared_sample_is_the_full_loss_over_its_tracks_and_each_target(kind: str) -> None:
+    """Without the batch's own: position by position, from the full logits."""
+    made = rich(kind)
+    made.masks = lambda items, lengths: items > 0
+    torch.manual_seed(5)
+    drawn = made.candidates[torch.randint(len(made.candidates), (7,))]
+    asked = step(made, sample=Sample(7, int(PLAYED.sum()), torch.zeros(V + 1), own=False))
+    everything = step(made)
+    logits, correction = everything.scores.logits(), -math.log(1 - math.exp(-7 / 16))
+    wanted = []
+    for row, target in zip(logits, everything.targets.tolist(), strict=True):
+        others = [row[place] + correction for place, track in enumerate(made.candidates.tolist()) if track in drawn and place != target]
+        wanted.append(torch.logsumexp(torch.stack([row[target], *others]), 0) - row[target])
+    assert 0 < int((asked.scores.hit < len(asked.scores.table)).sum()) < len(asked.targets)
+    for loss in (losses.full, losses.chunked):
+        assert loss(asked.scores, asked.targets).item() == pytest.approx(torch.stack(wanted).mean().item(), abs=1e-5)
 
 
 def test_a_samples_chances_are_how_often_tracks_are_in_it() -> None:

@@ -89,6 +89,9 @@ class ModelSpec(Section):
     cold_rows: Literal["none", "content"] = "content"
     loss: Literal["full", "chunked", "sampled"] = "chunked"
     negatives: int = Field(4096, ge=1, description="tracks drawn each step as wrong answers, under `loss: sampled`")
+    batch_negatives: bool = Field(
+        True, description="under `loss: sampled`, the batch's own tracks are wrong answers too: better, and some times slower"
+    )
     log_q: bool = Field(True, description="correct sampled logits by each track's chance of being in the sample")
     popularity: bool = Field(False, description="add a learned multiple of log(1 + plays) to every score")
     initialisation: Literal["xavier", "recbole"] = Field(
@@ -113,6 +116,10 @@ class ModelSpec(Section):
     attention_dropout: float = Field(0.0, ge=0, lt=1)
     mask_ratio: float = Field(0.2, gt=0, lt=1)
     shuffle: bool = Field(False, description="a new order of each playlist every epoch: for lists whose order says little")
+    windows: Literal["overlap", "disjoint"] = Field(
+        "overlap",
+        description="playlists longer than max_length: half-overlapping windows, or cut at other places each epoch, up to twice as fast",
+    )
     epochs: int = Field(20, ge=1)
     patience: int = Field(3, ge=1)
     select: str = Field("ndcg@50", pattern=r"^(recall|ndcg)@\d+$", description="validation metric for early stopping and the best epoch")

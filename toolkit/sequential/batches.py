@@ -26,13 +26,17 @@ class Windows:
     playlists: np.ndarray
 
 
-def windows(offsets: np.ndarray, max_length: int, *, overlap: bool = True) -> Windows:
+def windows(offsets: np.ndarray, max_length: int, *, overlap: bool = True, rng: np.random.Generator | None = None) -> Windows:
     """Cut playlists into windows of max_length inputs, every target scored once.
 
     overlap: the stride is half a window, so that windows after the first score
     only targets with at least half a window of context; otherwise a whole one.
     The last window is moved back to end with the playlist.
+    rng: without overlap, long playlists are cut at places drawn from it, so that
+    each epoch gives a target another context; nothing is then read twice.
     """
+    if rng is not None and not overlap:
+        return _cut_anywhere(offsets, max_length, rng)
     lengths = np.diff(offsets)
     rows = np.flatnonzero(lengths >= 2)
     targets = lengths[rows] - 1
@@ -46,6 +50,20 @@ def windows(offsets: np.ndarray, max_length: int, *, overlap: bool = True) -> Wi
     done = np.where(nth == 0, 0, np.minimum((nth - 1) * stride, total - max_length) + max_length)
     size = np.minimum(total - begin, max_length) + 1
     return Windows(offsets[playlists] + begin, size, done - begin, playlists)
+
+
+def _cut_anywhere(offsets: np.ndarray, max_length: int, rng: np.random.Generator) -> Windows:
+    """Windows one after another; the first of a longer playlist has 1 to max_length inputs."""
+    lengths = np.diff(offsets)
+    rows = np.flatnonzero(lengths >= 2)
+    targets = lengths[rows] - 1
+    first = np.where(targets > max_length, rng.integers(1, max_length + 1, len(rows)), targets)
+    count = 1 + -(-(targets - first) // max_length)
+    playlists = np.repeat(rows, count)
+    nth = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    begin = np.where(nth == 0, 0, np.repeat(first, count) + (nth - 1) * max_length)
+    size = np.where(nth == 0, np.repeat(first, count), np.minimum(np.repeat(targets, count) - begin, max_length)) + 1
+    return Windows(offsets[playlists] + begin, size, np.zeros(len(nth), np.int64), playlists)
 
 
 def shuffled(items: np.ndarray, offsets: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -67,13 +85,15 @@ class Batch:
     playlists: np.ndarray
 
 
-def batches(train: PlaylistSet, *, max_length: int, tokens: int, shuffle: bool, rng: np.random.Generator) -> Iterator[Batch]:
+def batches(
+    train: PlaylistSet, *, max_length: int, tokens: int, shuffle: bool, rng: np.random.Generator, overlap: bool = True
+) -> Iterator[Batch]:
     """One epoch in batches of at most `tokens` padded positions, windows of like length together."""
     items, offsets = train.flat()
     if shuffle:
         items = shuffled(items, offsets, rng)
     # in shuffled playlists any window is as good a context as another
-    cut = windows(offsets, max_length, overlap=not shuffle)
+    cut = windows(offsets, max_length, overlap=overlap and not shuffle, rng=None if shuffle or overlap else rng)
     for chosen in _buckets(cut.lengths, tokens, rng):
         yield _batch(items, cut, chosen)
 

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from toolkit.sequential import bridge
-from toolkit.sequential.attention import encode
+from toolkit.sequential.attention import dropped, encode
 from toolkit.sequential.losses import Scores
 
 if TYPE_CHECKING:
@@ -57,11 +57,14 @@ class Sample:
     """A shared sample of wrong answers: `negatives` drawn uniformly among trained tracks, beside the batch's own.
 
     expected: float32 [V + 1], how often each track is expected in a batch; None leaves logits uncorrected.
+    own: whether the batch's own tracks are wrong answers of each other. Without them a step is several times
+    faster: only the drawn ones are shared, and each position's target is scored for itself.
     """
 
     negatives: int
     n_candidates: int
     expected: torch.Tensor | None
+    own: bool = True
 
     def log_q(self, ids: torch.Tensor) -> torch.Tensor | None:
         """Log of the chance that each of `ids` is in the sample, for unbiased logits (Bengio and Senécal 2008)."""
@@ -72,16 +75,23 @@ class Sample:
 
 @dataclass(frozen=True)
 class Chosen:
-    """Candidates of a step: ids int64 [C], where each id stands (int64 [V + 1]), vectors [C, H], log chance of being here [C]."""
+    """Tracks of a step: ids int64 [C] in ascending order, their vectors [C, H].
+
+    shared: int64 [K], which of them are candidates of every position (None: all); log_q [K], log chance of being among those.
+    """
 
     ids: torch.Tensor
-    local: torch.Tensor
     rows: torch.Tensor
+    shared: torch.Tensor | None
     log_q: torch.Tensor | None
 
+    def local(self, items: torch.Tensor) -> torch.Tensor:
+        """Where tracks of the step stand in `ids`; anything for padding."""
+        return torch.searchsorted(self.ids, items.contiguous())
+
     def lookup(self, items: torch.Tensor) -> torch.Tensor:
-        """Vectors [B, T, H] of candidates; padding is zero."""
-        return F.embedding(self.local[items], self.rows) * (items > 0)[..., None]
+        """Vectors [B, T, H] of tracks of the step; padding is zero."""
+        return F.embedding(self.local(items), self.rows) * (items > 0)[..., None]
 
 
 class _Content:
@@ -137,7 +147,7 @@ class _Content:
 
     def embed(self: Any, inputs: torch.Tensor, titles: torch.Tensor | None) -> torch.Tensor:
         """Input of the transformer from item vectors [B, T, H]; `titles` [B, d] where the model reads them."""
-        hidden = self.dropout(self.LayerNorm(inputs + self.position_embedding.weight[: inputs.shape[1]]))
+        hidden = dropped(self.dropout, self.LayerNorm(inputs + self.position_embedding.weight[: inputs.shape[1]]))
         return hidden if titles is None else hidden + self.title_projection(titles)[:, None]
 
     def bias(self: Any, items: torch.Tensor) -> torch.Tensor | None:
@@ -151,24 +161,32 @@ class _Content:
         return plays if bias is None else bias + plays
 
     def choose(self: Any, items: torch.Tensor, sample: Sample | None) -> Chosen:
-        """The candidates of a step on windows int64 [B, T]: every trained track, or the windows' own and a shared sample."""
+        """The tracks of a step on windows int64 [B, T]: every trained one, or the windows' own and a shared sample."""
         if sample is None:
-            ids, log_q = self.candidates, None
-        else:
-            drawn = self.candidates[torch.randint(len(self.candidates), (sample.negatives,), device=items.device)]
-            ids = torch.cat([items[items > 0], drawn]).unique()
-            log_q = sample.log_q(ids)
-        local = torch.zeros(self.n_items, dtype=torch.int64, device=items.device)
-        local[ids] = torch.arange(len(ids), device=items.device)
-        return Chosen(ids, local, self.vectors(ids), log_q)
+            return Chosen(self.candidates, self.vectors(self.candidates), None, None)
+        drawn = self.candidates[torch.randint(len(self.candidates), (sample.negatives,), device=items.device)]
+        ids = torch.cat([items[items > 0], drawn]).unique()
+        if sample.own:
+            return Chosen(ids, self.vectors(ids), None, sample.log_q(ids))
+        drawn = drawn.unique()
+        return Chosen(ids, self.vectors(ids), torch.searchsorted(ids, drawn), sample.log_q(drawn))
 
-    def scores(self: Any, chosen: Chosen, query: torch.Tensor, match: torch.Tensor | None) -> Scores:
-        """Scores of a step's candidates."""
-        bias = self.bias(chosen.ids)
-        if chosen.log_q is not None:
-            bias = -chosen.log_q if bias is None else bias - chosen.log_q
+    def scored(self: Any, chosen: Chosen, query: torch.Tensor, match: torch.Tensor | None, wanted: torch.Tensor) -> Step:
+        """Scores of a step's candidates for queries [n, H], match queries [n, D] and targets int64 [n]."""
+        output, bias, targets = self.output_rows(chosen.ids, chosen.rows), self.bias(chosen.ids), chosen.local(wanted)
         fixed = None if match is None else self.match.rows(chosen.ids)
-        return Scores(query, self.output_rows(chosen.ids, chosen.rows), match, fixed, bias)
+        if chosen.shared is None:
+            return Step(Scores(query, output, match, fixed, _less(bias, chosen.log_q)), targets)
+        gold = (query * F.embedding(targets, output)).sum(1)
+        if fixed is not None:
+            gold = gold + (match * fixed[targets]).sum(1)
+        if bias is not None:
+            gold, bias = gold + bias[targets], bias[chosen.shared]
+        fixed, shared = None if fixed is None else fixed[chosen.shared], chosen.shared
+        place = torch.searchsorted(shared, targets).clamp(max=len(shared) - 1)
+        hit = torch.where(shared[place] == targets, place, len(shared))
+        scores = Scores(query, F.embedding(shared, output), match, fixed, _less(bias, chosen.log_q), gold, hit)
+        return Step(scores, torch.full_like(targets, len(shared)))
 
 
 class MultimodalSASRec(_Content, bridge.SASRec):
@@ -190,7 +208,7 @@ class MultimodalSASRec(_Content, bridge.SASRec):
         asked = (wanted > 0) & (positions[None] >= scored[:, None])
         query = self.states(chosen.lookup(given), titles)[asked]
         match = None if self.match is None else self.match.prefix(given)[asked]
-        return Step(self.scores(chosen, query, match), chosen.local[wanted[asked]])
+        return self.scored(chosen, query, match, wanted[asked])
 
     def query(self: Any, items: torch.Tensor, lengths: torch.Tensor, titles: torch.Tensor | None = None) -> torch.Tensor:
         """State after the last track of playlists int64 [B, T]: [B, H]."""
@@ -247,7 +265,7 @@ class MultimodalBERT4Rec(_Content, bridge.BERT4Rec):
         visible = items.masked_fill(masked, 0)
         query = self.states(self._inputs(chosen.lookup(visible), masked), items > 0, titles)[masked]
         match = None if self.match is None else self.match.whole(visible)[masked.nonzero()[:, 0]]
-        return Step(self.scores(chosen, query, match), chosen.local[items[masked]])
+        return self.scored(chosen, query, match, items[masked])
 
     def query(self: Any, items: torch.Tensor, lengths: torch.Tensor, titles: torch.Tensor | None = None) -> torch.Tensor:
         """Output at a mask after the last track of playlists int64 [B, T], T < max_length: [B, H]."""
@@ -283,6 +301,12 @@ class MultimodalBERT4Rec(_Content, bridge.BERT4Rec):
         first = (lengths - kept).clamp(min=0)[:, None] + torch.arange(kept, device=items.device)
         shifted = items.gather(1, first.clamp(max=items.shape[1] - 1)) * (first < lengths[:, None])
         return _all_scores(self, self.query(shifted, lengths.clamp(max=kept)), shifted)
+
+
+def _less(bias: torch.Tensor | None, log_q: torch.Tensor | None) -> torch.Tensor | None:
+    if log_q is None:
+        return bias
+    return -log_q if bias is None else bias - log_q
 
 
 def _all_scores(model: Any, query: torch.Tensor, items: torch.Tensor) -> torch.Tensor:

@@ -92,9 +92,9 @@ class Trainer:
         """The sampled softmax's proposal: uniform, and each batch's own tracks by their share of the placements."""
         expected = None
         if self.spec.log_q:
-            counts = self.train.counts().astype(np.float32)
-            expected = torch.from_numpy(counts / counts.sum() * self.spec.batch_tokens).to(self.device)
-        return Sample(self.spec.negatives, len(self.model.candidates), expected)
+            counts = self.train.counts().astype(np.float32) * self.spec.batch_negatives
+            expected = torch.from_numpy(counts / max(1, counts.sum()) * self.spec.batch_tokens).to(self.device)
+        return Sample(self.spec.negatives, len(self.model.candidates), expected, own=self.spec.batch_negatives)
 
     def _start_average(self) -> None:
         self.average = {name: tensor.clone() for name, tensor in checkpoints.learned(self.model).items()} if self.spec.average else {}
@@ -183,13 +183,17 @@ class Trainer:
     def _window(self) -> int:
         return self.spec.max_length if self.model.causal else self.spec.max_length - 1
 
+    def _overlap(self) -> bool:
+        return self.spec.windows == "overlap" and not self.spec.shuffle
+
     def _placements(self) -> int:
         lengths = self.train.lengths
         offsets = np.concatenate([[0], np.cumsum(lengths)])
-        return int(windows(offsets, self._window(), overlap=not self.spec.shuffle).lengths.sum())
+        return int(windows(offsets, self._window(), overlap=self._overlap()).lengths.sum())
 
     def _batches(self, rng: np.random.Generator) -> Iterator[Batch]:
-        return batches(self.train, max_length=self._window(), tokens=self.spec.batch_tokens, shuffle=self.spec.shuffle, rng=rng)
+        size = {"max_length": self._window(), "tokens": self.spec.batch_tokens}
+        return batches(self.train, **size, shuffle=self.spec.shuffle, rng=rng, overlap=self.spec.windows == "overlap")
 
     def _scored(self, batch: Batch) -> Step:
         items = torch.from_numpy(batch.inputs).to(self.device)
