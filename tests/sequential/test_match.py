@@ -53,6 +53,13 @@ def test_whole_is_the_last_prefix_wherever_the_padding_is() -> None:
     torch.testing.assert_close(made.whole(PLAYLISTS.flip(1)), wanted)  # as BERT4Rec hides tracks: holes anywhere
 
 
+def test_bags_are_whole_playlists_without_padding() -> None:
+    made = head()
+    flat, offsets = PLAYLISTS[PLAYLISTS > 0], torch.tensor([0, 5, 7, 7, 8])  # the third is empty
+    wanted = made.whole(PLAYLISTS)
+    torch.testing.assert_close(made.bags(flat, offsets), torch.stack([wanted[0], wanted[1], torch.zeros_like(wanted[0]), wanted[2]]))
+
+
 def test_no_seed_matches_nothing() -> None:
     assert not head().whole(torch.zeros(2, 3, dtype=torch.int64)).any()
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from small_models import fusion, ring, spec
 
 from toolkit.baselines.item_knn import ItemKNN
@@ -84,8 +85,19 @@ def test_training_is_the_same_with_and_without() -> None:
     np.testing.assert_allclose(near.score(VALID.queries(), played) - plain.score(VALID.queries(), played), added, atol=1e-5)
 
 
-def test_only_the_seeds_that_the_model_keeps_speak() -> None:
-    ranker = SequentialRanker(spec(neighbours=8, max_length=3), fusion()).fit(replace(DATA, modalities={}))
-    long = Queries.of([[1, 2, 3, 4, 5, 6]])
-    short = Queries.of([[4, 5, 6]])
-    assert np.array_equal(ranker.score(long, EVERY), ranker.score(short, EVERY))
+@pytest.mark.parametrize("head", ["neighbours", "match"])
+def test_the_heads_hear_every_seed_and_the_transformer_the_last_ones(head: str) -> None:
+    chosen = {"neighbours": 8} if head == "neighbours" else {"match": True}
+    data = replace(DATA, modalities={}) if head == "neighbours" else DATA
+    ranker = SequentialRanker(spec(max_length=3, epochs=1, **chosen), fusion()).fit(data)
+    played = np.flatnonzero(DATA.train.counts())
+    long, short = Queries.of([[1, 2, 3, 4, 5, 6]]), Queries.of([[4, 5, 6]])
+    if ranker.neighbours is not None:
+        ranker.neighbours = ranker.neighbours.weighing(1.0)
+        heads = [ranker.neighbours.scores(query.seeds, query.offsets)[:, played].toarray() for query in (long, short)]
+    else:
+        match = ranker.model.match
+        bags = [match.bags(torch.tensor(query.seeds), torch.tensor(query.offsets)) for query in (long, short)]
+        heads = [(bag @ match.rows(torch.tensor(played)).T).detach().numpy() for bag in bags]
+    assert not np.allclose(*heads, atol=1e-3)
+    np.testing.assert_allclose(ranker.score(long, played) - heads[0], ranker.score(short, played) - heads[1], atol=1e-5)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from toolkit.fusion.prepare import prepare
 from toolkit.modality import Modality
@@ -62,6 +63,13 @@ class MatchHead(nn.Module):
     def whole(self, items: torch.Tensor) -> torch.Tensor:
         """Match query of whole playlists int64 [B, T], padding 0: [B, D]."""
         return self._weighted(self.rows(items).sum(1), (items > 0).sum(1))
+
+    def bags(self, seeds: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
+        """Match query of whole playlists of any length, flat: seeds [n], playlist b is offsets[b]…offsets[b + 1] − 1: [B, D]."""
+        offsets = offsets.to(seeds.device)
+        content = self.get_buffer("content")
+        sums = F.embedding_bag(seeds.long(), content, offsets, mode="sum", include_last_offset=True)
+        return self._weighted(sums, offsets.diff())
 
     def weights(self) -> dict[str, float]:
         """The learned weight of each modality."""

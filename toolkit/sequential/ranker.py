@@ -187,12 +187,13 @@ class SequentialRanker(Ranker):
             titles = None
             if self.title_encoder is not None:
                 titles = torch.from_numpy(self._titles(part.titles or [None] * len(part))).to(self.device)
+            # the heads are sums over seeds: they hear all of them, the transformer the last `max_length`
             # unplayed seeds of a model without content say nothing, but keep their place
             states.append(self.model.query(items, torch.from_numpy(lengths).to(self.device), titles))
             if self.model.match is not None:
-                matches.append(self.model.match.whole(items))
+                matches.append(self.model.match.bags(torch.tensor(part.seeds, device=self.device), torch.tensor(part.offsets)))
             if self.neighbours is not None:
-                near.append(self.neighbours.scores(ids[ids > 0], np.concatenate([[0], np.cumsum(lengths)])))
+                near.append(self.neighbours.scores(part.seeds, part.offsets))
         empty = torch.zeros(0, self.spec.hidden_size, device=self.device)
         said = sp.vstack(near, format="csc") if near else None
         return (torch.cat(states) if states else empty), (torch.cat(matches) if matches else None), said
