@@ -71,7 +71,9 @@ class _Chunked(torch.autograd.Function):
     @staticmethod
     def forward(ctx, query, table, match_query, match_table, bias, gold, hit, targets, rows, compute):  # type: ignore[no-untyped-def]
         exact = torch.promote_types(table.dtype, torch.float32)
-        beside = [None if part is None else torch.zeros_like(part) for part in (match_query, bias, gold)]
+        # held match weights need no gradient, and it would be a third of the products
+        asked = (match_query if ctx.needs_input_grad[2] else None, bias, gold)
+        beside = [None if part is None else torch.zeros_like(part) for part in asked]
         grads = [torch.empty_like(query), torch.zeros_like(table, dtype=exact), *beside]
         match = [None if part is None else part.to(compute or query.dtype) for part in (match_query, match_table)]
         low = Scores(query.to(compute or query.dtype), table.to(compute or query.dtype), *match)

@@ -105,6 +105,8 @@ class Trainer:
         if progress.epoch == 0 and self.model.match is not None and self.spec.match_weights == "first":
             self._match_first()
             self._start_average()
+        for weight in _held(self.model, self.spec):
+            weight.requires_grad_(False)
         while progress.epoch < self.spec.epochs and not self._out_of_patience(progress):
             self._epoch(progress)
             self._save(progress)
@@ -250,10 +252,15 @@ class Trainer:
         return Progress(**info)
 
 
+def _held(model: Any, spec: ModelSpec) -> list[torch.nn.Parameter]:
+    """Weights that are fitted before everything else and stay."""
+    return [] if model.match is None or spec.match_weights == "joint" else [model.match.weight]
+
+
 def _groups(model: Any, spec: ModelSpec) -> list[dict[str, Any]]:
     """Weight decay on matrices only; norms, biases and match weights are free of it, and the last held unless learned jointly."""
-    held = [] if model.match is None or spec.match_weights == "joint" else [model.match.weight]
-    learned = [p for p in model.parameters() if p.requires_grad and all(p is not h for h in held)]
+    held = _held(model, spec)
+    learned = [p for p in model.parameters() if p.requires_grad and all(p is not weight for weight in held)]
     decayed = [p for p in learned if p.ndim >= 2]
     free = [p for p in learned if p.ndim < 2]
     return [{"params": decayed, "weight_decay": spec.weight_decay}, {"params": free, "weight_decay": 0.0}]
