@@ -13,6 +13,7 @@ import pyarrow.parquet as parquet
 import pytest
 
 from toolkit import pipeline, runs
+from toolkit.catalogue.store import Catalogue
 from toolkit.corpus.arrays import Corpus
 from toolkit.errors import InputError, RunDirectoryError
 from toolkit.evaluation import protocols
@@ -224,6 +225,18 @@ def test_the_same_bytes_are_read_once_whatever_they_are_called(lists: Path, tmp_
     assert (tmp_path / "cache" / "corpora" / first.key / "corpus" / "items.npy").stat().st_mtime_ns == built
     other = ingest(data.model_copy(update={"options": {"scheme": "mine"}}), tmp_path / "cache", reporter=Reporter())
     assert other.key != first.key and other.corpus.tracks["id"][0].as_py().startswith("mine:")
+
+
+def test_a_catalogue_is_filled_when_it_is_first_needed(lists: Path, tmp_path: Path) -> None:
+    data = Data(reader="csv", path=lists)
+    bare = ingest(data, tmp_path / "cache", reporter=Reporter(), described=False)
+    assert bare.catalogue is None
+    described = ingest(data, tmp_path / "cache", reporter=Reporter())
+    assert described.key == bare.key and described.catalogue is not None
+    with Catalogue.open(described.catalogue) as catalogue:
+        assert catalogue.counts()["tracks"] == bare.corpus.n_items
+        present, titles = catalogue.field_values("title", bare.corpus.tracks["id"].to_pylist())
+    assert present.all() and titles == bare.corpus.tracks["title"].to_pylist()
 
 
 def test_a_reading_that_was_cut_short_is_never_taken_for_whole(lists: Path, tmp_path: Path) -> None:

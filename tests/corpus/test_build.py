@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -149,6 +150,36 @@ def test_bad_playlists_stop_or_are_counted(line: str, message: str, catalogue: C
         build(reader, catalogue, tmp_path / "corpus")
     reader.on_error = "skip"
     assert lists(build(reader, catalogue, tmp_path / "corpus")) == [["local:a", "local:b"]]
+    assert reader.skipped.count == 1
+
+
+@pytest.mark.parametrize("filters", [Filters(), Filters(repeats="keep"), Filters(min_track_plays=2)])
+@pytest.mark.parametrize("reader", [MpdReader(READERS / "mpd"), ArchiveReader(READERS / "archive")])
+def test_without_a_catalogue_the_corpus_is_the_same(reader: Reader, filters: Filters, catalogue: Catalogue, tmp_path: Path) -> None:
+    whole = build(reader, catalogue, tmp_path / "whole", filters=filters)
+    brief = build(reader, None, tmp_path / "brief", filters=filters)
+
+    for name in ("items.npy", "offsets.npy", "tracks.arrow", "playlists.arrow"):
+        assert (tmp_path / "brief" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    # and the names are those the catalogue tells
+    for field in ("title", "artist", "album"):
+        present, values = catalogue.field_values(field, whole.tracks["id"].to_pylist())
+        assert [name for name in brief.tracks[field].to_pylist() if name is not None] == list(values)
+        assert [name is not None for name in brief.tracks[field].to_pylist()] == present.tolist()
+
+
+@pytest.mark.parametrize("described", [True, False])
+def test_a_bad_playlist_of_a_slice_is_named_and_the_others_are_kept(described: bool, catalogue: Catalogue, tmp_path: Path) -> None:
+    folder = tmp_path / "mpd"
+    shutil.copytree(READERS / "mpd", folder)
+    slice_ = folder / "mpd.slice.0-1.json"
+    slice_.write_text(slice_.read_text().replace('"track_uri": "spotify:track:c"', '"track_uri": 7'))
+    goal, target = catalogue if described else None, tmp_path / "corpus"
+
+    with pytest.raises(DataError, match=r"mpd\.slice\.0-1\.json, playlist 1: Expected `str`, got `int` - at `\$\.tracks\[\d\]\.track_uri`"):
+        build(MpdReader(folder), goal, target)
+    reader = MpdReader(folder, on_error="skip")
+    assert build(reader, goal, target).playlists["id"].to_pylist() == ["mpd:0", "mpd:2", "mpd:10"]
     assert reader.skipped.count == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,3 +64,14 @@ class PlaylistRecord:
 
 
 Record = TrackRecord | PlaylistRecord
+
+Names = tuple[str | None, str | None, str | None]
+"""Title, artist and album of a track, as shown to people."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedPlaylist:
+    """A playlist whose reader tells the names of its tracks only when asked: names(place in the list, from 0)."""
+
+    playlist: PlaylistRecord
+    names: Callable[[int], Names]

@@ -81,17 +81,13 @@ def convert(
 
     from toolkit import progress
     from toolkit.catalogue.readers.recbole import write_atomic
-    from toolkit.catalogue.store import Catalogue
     from toolkit.corpus.build import build
     from toolkit.pipeline.ingest import open_reader
 
     data = _data(path, reader, options, skip_bad)
     source = open_reader(data)
     with progress.reporter(Console(stderr=True)) as reporter, tempfile.TemporaryDirectory(prefix="segue-") as work:
-        with Catalogue.open(Path(work) / "catalogue.sqlite") as catalogue:
-            corpus = build(
-                source, catalogue, Path(work) / "corpus", filters=data.filters, progress=lambda done: reporter(done, 0, "records")
-            )
+        corpus = build(source, None, Path(work) / "corpus", filters=data.filters, progress=lambda done: reporter(done, 0, "records"))
         written = write_atomic(corpus, out, name or out.resolve().name)
         sizes = f"{len(corpus):,} playlists, {corpus.n_items:,} tracks, {len(corpus.items):,} placements"
     print(f"{written}: {sizes}")

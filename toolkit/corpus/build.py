@@ -1,7 +1,7 @@
-"""From a reader to a corpus and a filled catalogue, in one pass over the file.
+"""From a reader to a corpus, and to a filled catalogue where one is wanted, in one pass over the file.
 
-Placements go to a flat temporary file; memory holds the ids, the titles and 9
-bytes a placement while the filters run.
+Placements go to a flat temporary file; memory holds the ids, the names and, while
+the filters run, 30 bytes a placement.
 """
 
 from __future__ import annotations
@@ -9,30 +9,39 @@ from __future__ import annotations
 import shutil
 import tempfile
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from toolkit.catalogue.readers.base import Reader
-from toolkit.catalogue.records import PlaylistRecord, Record
+from toolkit.catalogue.records import NamedPlaylist, Names, PlaylistRecord, Record, TrackRecord
 from toolkit.catalogue.store import Catalogue
 from toolkit.corpus.arrays import Corpus
 from toolkit.errors import DataError, InputError, SegueError
 from toolkit.recipe import Filters
 
 SPLITS = (None, "train", "valid", "test")
+EVERY = 1000
+"""Records between two calls of `progress`."""
 
 
 def build(
-    reader: Reader, catalogue: Catalogue, directory: Path, *, filters: Filters | None = None, progress: Callable[[int], None] | None = None
+    reader: Reader,
+    catalogue: Catalogue | None,
+    directory: Path,
+    *,
+    filters: Filters | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> Corpus:
-    """Read everything once: tracks and playlists' metadata into the catalogue, playlists into a corpus at `directory`.
+    """Read everything once: playlists into a corpus at `directory`, and all that is said of tracks into `catalogue` (None: nowhere).
 
-    The same input gives the same arrays; ids 1…V follow the first mention in
+    Titles, artists and albums stand in the corpus either way. The same input
+    gives the same arrays; ids 1…V follow the first mention in
     the file. A corpus that stands at `directory` is replaced when the new one
     is complete, and not before. progress: called with the records so far.
     Raises `DataError` for what the reader cannot read, `InputError` where the
@@ -45,18 +54,26 @@ def build(
         with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}-") as work:
             with (Path(work) / "placements").open("w+b") as spool:
                 intake = _Intake(spool, reader, drop_repeats=filters.repeats == "drop")
-                catalogue.add(intake.through(reader.read()), progress)
+                if catalogue is None:
+                    for done, _ in enumerate(intake.through(reader.brief()), start=1):
+                        if progress is not None and done % EVERY == 0:
+                            progress(done)
+                else:
+                    catalogue.add(intake.through(reader.read()), progress)
                 kept = filtered(intake.placements(), intake.lengths(), len(intake.tracks), filters)
                 _refuse_empty(kept, intake, filters, reader)
-                _corpus(kept, intake, catalogue).save(Path(work) / "corpus")
+                _corpus(kept, intake).save(Path(work) / "corpus")
             _replace(directory, Path(work))
     except OSError as error:
         raise SegueError(f"the corpus cannot be written to {directory}: {error.strerror or error}") from None
     return Corpus.load(directory)
 
 
+R = TypeVar("R", bound=Record | NamedPlaylist)
+
+
 class _Intake:
-    """Takes records on their way into the catalogue and spools the placements.
+    """Takes records on their way and spools the placements.
 
     A track that its playlist has already held is spooled as −id: plays are
     counted once a playlist, and one file tells both.
@@ -64,6 +81,7 @@ class _Intake:
 
     def __init__(self, spool: IO[bytes], reader: Reader, *, drop_repeats: bool) -> None:
         self.tracks: dict[str, int] = {}
+        self.names: dict[str, list[str | None]] = {"title": [], "artist": [], "album": []}
         self.titles: list[str | None] = []
         self.groups: list[str | None] = []
         self.splits: list[str | None] = []
@@ -72,16 +90,18 @@ class _Intake:
         self._spool = spool
         self._reader = reader
         self._drop_repeats = drop_repeats
+        self._known_names: dict[str | None, str | None] = {}
 
-    def through(self, records: Iterable[Record]) -> Iterator[Record]:
+    def through(self, records: Iterable[R]) -> Iterator[R]:
         """Pass records on; a bad playlist is reported to the reader and left out."""
         for record in records:
-            if isinstance(record, PlaylistRecord):
-                if not self._fine(record):
-                    continue
-                self._take(record)
+            if isinstance(record, TrackRecord):
+                self._name(self._number(record.id), (record.title, _joined(record.artists), record.album))
             else:
-                self.tracks.setdefault(record.id, len(self.tracks) + 1)
+                playlist, names = (record.playlist, record.names) if isinstance(record, NamedPlaylist) else (record, None)
+                if not self._fine(playlist):
+                    continue
+                self._take(playlist, names)
             yield record
 
     def placements(self) -> np.ndarray:
@@ -94,34 +114,61 @@ class _Intake:
     def lengths(self) -> np.ndarray:
         return np.array(self._lengths, dtype=np.int64)
 
+    def _number(self, track: str) -> int:
+        number = self.tracks.setdefault(track, len(self.tracks) + 1)
+        if number > len(self.names["title"]):
+            for column in self.names.values():
+                column.append(None)
+        return number
+
+    def _name(self, number: int, names: Names) -> None:
+        """Keep names; one that is left out leaves what an earlier record said. Equal texts of several tracks are kept once."""
+        for column, name in zip(self.names.values(), names, strict=True):
+            if name:
+                column[number - 1] = self._known_names.setdefault(name, name)
+
     def _fine(self, record: PlaylistRecord) -> bool:
-        where = f"{self._reader.path}, playlist {record.id!r}"
         if record.id in self.playlists:
-            self._reader.bad(where, "its id came before")
+            why = "its id came before"
         elif record.split not in SPLITS:
-            self._reader.bad(where, f"split {record.split!r} must be train, valid or test")
+            why = f"split {record.split!r} must be train, valid or test"
         elif not all(record.tracks):
-            self._reader.bad(where, "a track has an empty id")
+            why = "a track has an empty id"
         else:
             return True
+        self._reader.bad(f"{self._reader.path}, playlist {record.id!r}", why)
         return False
 
-    def _take(self, record: PlaylistRecord) -> None:
-        numbers, known = array("i"), self.tracks
-        seen: set[str] = set()
-        for track in record.tracks:
-            number = known.setdefault(track, len(known) + 1)
-            if track not in seen:
-                seen.add(track)
-                numbers.append(number)
-            elif not self._drop_repeats:
-                numbers.append(-number)
-        self._spool.write(numbers.tobytes())
+    def _take(self, record: PlaylistRecord, names: Callable[[int], Names] | None) -> None:
+        numbers = array("i", map(self.tracks.get, record.tracks, repeat(0)))
+        if 0 in numbers:
+            for place in [place for place, number in enumerate(numbers) if not number]:
+                numbers[place] = self._number(record.tracks[place])
+                if names is not None:
+                    self._name(numbers[place], names(place))
+        if len(set(numbers)) < len(numbers):
+            numbers = self._without_repeats(numbers)
+        self._spool.write(numbers)
         self._lengths.append(len(numbers))
         self.playlists[record.id] = None
         self.titles.append(record.title)
         self.groups.append(record.group)
         self.splits.append(record.split)
+
+    def _without_repeats(self, numbers: array[int]) -> array[int]:
+        """The same with what came before in it left out, or negative."""
+        if self._drop_repeats:
+            return array("i", dict.fromkeys(numbers))
+        seen: set[int] = set()
+        for place, number in enumerate(numbers):
+            if number in seen:
+                numbers[place] = -number
+            seen.add(number)
+        return numbers
+
+
+def _joined(names: Sequence[str]) -> str | None:
+    return ", ".join(dict.fromkeys(name for name in names if name)) or None
 
 
 @dataclass(frozen=True)
@@ -163,21 +210,13 @@ def filtered(placements: np.ndarray, lengths: np.ndarray, n_tracks: int, filters
     return Kept(renumbered[items], counts, np.flatnonzero(good_list), np.flatnonzero(good_track) - 1)
 
 
-def _corpus(kept: Kept, intake: _Intake, catalogue: Catalogue) -> Corpus:
-    names = list(intake.tracks)
-    ids = [names[place] for place in kept.tracks]
-    tracks = pa.table({"id": pa.array(ids, pa.string()), **{name: _column(catalogue, name, ids) for name in ("title", "artist", "album")}})
+def _corpus(kept: Kept, intake: _Intake) -> Corpus:
+    columns: dict[str, Sequence[str | None]] = {"id": list(intake.tracks), **intake.names}
+    tracks = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()}).take(pa.array(kept.tracks))
     about = {"id": list(intake.playlists), "title": intake.titles, "group": intake.groups, "split": intake.splits}
     playlists = pa.table({name: pa.array(values, pa.string()) for name, values in about.items()}).take(pa.array(kept.rows))
     offsets = np.concatenate([[0], np.cumsum(kept.lengths)]).astype(np.int64)
     return Corpus(kept.items, offsets, tracks, playlists)
-
-
-def _column(catalogue: Catalogue, field: str, ids: list[str]) -> pa.Array:
-    """A column of names, null where the catalogue has none."""
-    present, values = catalogue.field_values(field, ids)
-    given = iter(values)
-    return pa.array([next(given) if there else None for there in present], pa.string())
 
 
 def _refuse_empty(kept: Kept, intake: _Intake, filters: Filters, reader: Reader) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from collections.abc import Iterator
@@ -22,11 +23,12 @@ from toolkit.recipe import Data
 from toolkit.recipe.errors import explain, swapped
 
 FACTS = "ingest.json"
+CATALOGUE = "catalogue"
 
 
 @dataclass(frozen=True)
 class Ingested:
-    """A corpus with the catalogue that describes its tracks.
+    """A corpus, and the catalogue that describes its tracks where the recipe reads content (None elsewhere).
 
     key: hash of all that decided them. content: what was read: reader, path, bytes, hash.
     skipped: bad records left out: count, examples.
@@ -34,14 +36,16 @@ class Ingested:
 
     key: str
     corpus: Corpus
-    catalogue: Path
+    catalogue: Path | None
     content: dict[str, Any]
     skipped: dict[str, Any]
 
 
-def ingest(data: Data, cache: Path, *, reporter: Reporter) -> Ingested:
+def ingest(data: Data, cache: Path, *, reporter: Reporter, described: bool = True) -> Ingested:
     """Read the data, or take what an earlier run made of the same bytes.
 
+    described: fill a catalogue too, which takes much longer than the corpus where there are millions of tracks;
+    a run that does without one leaves it to the first that needs it.
     A run that is killed while reading leaves nothing that is taken for whole;
     two runs that want the same corpus wait for each other.
     """
@@ -54,9 +58,13 @@ def ingest(data: Data, cache: Path, *, reporter: Reporter) -> Ingested:
     with locked(root.with_suffix(".lock")):
         if not (root / FACTS).exists():
             with folder(root) as unfinished:
-                _build(reader, data, unfinished, reporter)
+                _build(reader, data, unfinished, reporter, described=described)
+        if described and not (root / CATALOGUE).exists():
+            with folder(root / CATALOGUE) as unfinished:
+                _describe(open_reader(data), unfinished, reporter)
     facts = read_json(root / FACTS)
-    return Ingested(key, Corpus.load(root / "corpus"), root / "catalogue.sqlite", content, facts["skipped"])
+    catalogue = root / CATALOGUE / "catalogue.sqlite" if described else None
+    return Ingested(key, Corpus.load(root / "corpus"), catalogue, content, facts["skipped"])
 
 
 def open_reader(data: Data) -> Reader:
@@ -138,12 +146,20 @@ def _hash_file(path: Path, hasher: Any, reporter: Reporter, before: int) -> int:
     return size
 
 
-def _build(reader: Reader, data: Data, root: Path, reporter: Reporter) -> None:
+def _build(reader: Reader, data: Data, root: Path, reporter: Reporter, *, described: bool) -> None:
     from toolkit.catalogue.store import Catalogue
     from toolkit.corpus.build import build
 
     started = time.perf_counter()
-    with Catalogue.open(root / "catalogue.sqlite") as catalogue:
+    with Catalogue.open(root / CATALOGUE / "catalogue.sqlite") if described else contextlib.nullcontext() as catalogue:
         build(reader, catalogue, root / "corpus", filters=data.filters, progress=lambda records: reporter(records, 0, "records"))
     skipped = {"count": reader.skipped.count, "examples": reader.skipped.examples}
     write_json(root / FACTS, {"skipped": skipped, "seconds": round(time.perf_counter() - started, 3)})
+
+
+def _describe(reader: Reader, root: Path, reporter: Reporter) -> None:
+    """The catalogue alone, for a corpus that was built without."""
+    from toolkit.catalogue.store import Catalogue
+
+    with Catalogue.open(root / "catalogue.sqlite") as catalogue:
+        catalogue.add(reader.read(), lambda records: reporter(records, 0, "records of the catalogue"))

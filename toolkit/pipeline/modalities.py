@@ -30,8 +30,11 @@ def encode_all(context: Context, ingested: Ingested) -> tuple[dict[str, Modality
 
     Raises `InputError` where content may not be trained on and the recipe gives no permission.
     """
+    modalities: dict[str, Modality] = {}
+    coverage: list[dict[str, Any]] = []
+    if ingested.catalogue is None:
+        return modalities, coverage
     ids = ingested.corpus.tracks["id"].to_pylist()
-    modalities, coverage = {}, []
     with Catalogue.open(ingested.catalogue) as catalogue:
         sources = {name: _permitted(catalogue, spec, ids, context.recipe.data.permission) for name, spec in context.recipe.encoders.items()}
         for name, spec in context.recipe.encoders.items():

@@ -73,7 +73,7 @@ def _stages(context: Context) -> None:
     reporter.stage("ingest")
     directory.log("stage", stage="ingest", state="started")
     stamp = ingest.stamp(recipe.data)
-    ingested = ingest.ingest(recipe.data, context.cache, reporter=reporter)
+    ingested = ingest.ingest(recipe.data, context.cache, reporter=reporter, described=bool(recipe.encoders))
     directory.write(runs.MANIFEST, manifest.manifest(context, ingested))
     split = protocols.split(ingested.corpus, recipe.evaluation)
     if whole := [k for k in recipe.evaluation.k if k >= ingested.corpus.n_items]:

@@ -8,7 +8,7 @@ import pytest
 
 from toolkit import plugins
 from toolkit.catalogue.readers.auto import detect
-from toolkit.catalogue.records import PlaylistRecord, TrackRecord
+from toolkit.catalogue.records import NamedPlaylist, PlaylistRecord, TrackRecord
 from toolkit.errors import DataError, InputError
 
 PLACES = {
@@ -40,6 +40,25 @@ def test_second_read_is_the_same(name: str, files: Path) -> None:
 
     assert first == second
     assert reader.skipped.count == 0
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_in_brief_the_playlists_and_names_are_the_same(name: str, files: Path) -> None:
+    reader = plugins.load("segue.readers", name)(files / PLACES[name])
+    whole = list(reader.read())
+    titles = {record.id: record.title for record in whole if isinstance(record, TrackRecord)}
+    playlists, named = [], {}
+    for record in reader.brief():
+        playlist = record.playlist if isinstance(record, NamedPlaylist) else record
+        if isinstance(playlist, TrackRecord):
+            named[playlist.id] = playlist.title
+        else:
+            playlists.append(playlist)
+        if isinstance(record, NamedPlaylist):
+            named |= {track: record.names(place)[0] for place, track in enumerate(playlist.tracks)}
+
+    assert playlists == [record for record in whole if isinstance(record, PlaylistRecord)]
+    assert {track: title for track, title in named.items() if title} == {track: title for track, title in titles.items() if title}
 
 
 @pytest.mark.parametrize("name", PLACES)
@@ -83,7 +102,7 @@ def test_detect_names_a_missing_path(tmp_path: Path) -> None:
 def test_detect_lists_the_readers_for_an_unknown_format(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("milk\n")
 
-    with pytest.raises(InputError, match=r"no reader recognises .*notes\.txt: choose one of archive, csv"):
+    with pytest.raises(InputError, match=r"no reader recognises .*notes\.txt: choose one of archive, corpus, csv"):
         detect(tmp_path / "notes.txt")
 
 

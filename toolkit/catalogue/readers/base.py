@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from toolkit.catalogue.records import Record
+from toolkit.catalogue.records import NamedPlaylist, Record
 from toolkit.errors import DataError
 
 OnError = Literal["stop", "skip"]
@@ -55,6 +55,13 @@ class Reader(ABC):
     @abstractmethod
     def read(self) -> Iterator[Record]:
         """Yield tracks and playlists. Raises `DataError` under `on_error="stop"`."""
+
+    def brief(self) -> Iterator[Record | NamedPlaylist]:
+        """The same playlists, for who needs nothing of a track but its names; a reader that can skip the rest overrides this.
+
+        What it does not look at it does not check: a bad record there is found by `read` alone.
+        """
+        return self.read()
 
     @classmethod
     @abstractmethod

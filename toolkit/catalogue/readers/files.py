@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TypeVar
 
-from toolkit.catalogue.records import PlaylistRecord, Record
+from toolkit.catalogue.records import NamedPlaylist, PlaylistRecord, Record
 from toolkit.errors import DataError, InputError
 
 Bad = Callable[[str, str], None]
 """`Reader.bad`: (where, why)."""
 
-R = TypeVar("R", bound=Record)
+R = TypeVar("R", bound=Record | NamedPlaylist)
 
 
 def existing(path: Path) -> Path:
@@ -92,11 +92,11 @@ def files_of(path: Path, *endings: str) -> list[Path]:
     return found
 
 
-def some(records: Iterator[Record], path: Path) -> Iterator[Record]:
+def some(records: Iterator[R], path: Path) -> Iterator[R]:
     """The records, and `DataError` at the end where none of them was a playlist."""
     playlists = 0
     for record in records:
-        playlists += isinstance(record, PlaylistRecord)
+        playlists += isinstance(record, PlaylistRecord | NamedPlaylist)
         yield record
     if not playlists:
         raise DataError(f"{path} holds no playlist")

@@ -7,43 +7,67 @@ set come with their given seeds alone.
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from operator import attrgetter
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import msgspec
 
 from toolkit.catalogue.readers.base import Reader, ReaderParams
 from toolkit.catalogue.readers.files import existing, has_ending, head, read_bytes, some
-from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
+from toolkit.catalogue.records import NamedPlaylist, Names, PlaylistRecord, Record, TrackRecord
 from toolkit.errors import InputError
 
 
-class _Track(msgspec.Struct):
+class _Named(msgspec.Struct, gc=False):
+    """What a corpus needs of a placement. Structs without cycles need no garbage collector."""
+
     pos: int
     track_uri: str
     track_name: str
     artist_name: str
-    artist_uri: str
     album_name: str
+
+
+class _Track(_Named, gc=False):
+    artist_uri: str
     album_uri: str
     duration_ms: int
 
 
-class _Playlist(msgspec.Struct):
+T = TypeVar("T", bound=_Named)
+
+
+class _Playlist(msgspec.Struct, Generic[T], gc=False):
     pid: int
-    tracks: list[_Track]
+    tracks: list[T]
     name: str | None = None
     description: str | None = None
 
 
-class _Slice(msgspec.Struct):
+class _Whole(msgspec.Struct, Generic[T]):
+    playlists: list[_Playlist[T]]
+
+
+class _Parts(msgspec.Struct):
     # raw, so that one bad playlist is one bad record
     playlists: list[msgspec.Raw]
 
 
-_SLICE = msgspec.json.Decoder(_Slice)
-_PLAYLIST = msgspec.json.Decoder(_Playlist)
+class _Form(Generic[T]):
+    """Decoders of a slice at once and of one playlist."""
+
+    def __init__(self, track: type[T]) -> None:
+        self.slice = msgspec.json.Decoder(_Whole[track])  # type: ignore[valid-type]
+        self.playlist = msgspec.json.Decoder(_Playlist[track])  # type: ignore[valid-type]
+
+
+_FULL, _BRIEF = _Form(_Track), _Form(_Named)
+_PARTS = msgspec.json.Decoder(_Parts)
+_POS, _URI = attrgetter("pos"), attrgetter("track_uri")
 _NUMBER = re.compile(r"mpd\.slice\.(\d+)-\d+\.json")
 
 
@@ -71,19 +95,36 @@ class MpdReader(Reader):
     def read(self) -> Iterator[Record]:
         return some(self._read(), self.path)
 
+    def brief(self) -> Iterator[Record | NamedPlaylist]:
+        return some(self._brief(), self.path)
+
     def _read(self) -> Iterator[Record]:
         seen: set[str] = set()
-        for file in self._files():
-            for index, raw in enumerate(self._slice(file)):
-                playlist = self._playlist(raw, f"{file}, playlist {index}")
-                if playlist is None:
-                    continue
+        for playlist, record in self._playlists(_FULL):
+            if not seen.issuperset(record.tracks):
                 for track in playlist.tracks:
                     if track.track_uri not in seen:
                         seen.add(track.track_uri)
                         yield self._track(track)
-                tracks = [track.track_uri for track in playlist.tracks]
-                yield PlaylistRecord(f"mpd:{playlist.pid}", tracks, playlist.name or None, playlist.description or None)
+            yield record
+
+    def _brief(self) -> Iterator[NamedPlaylist]:
+        for playlist, record in self._playlists(_BRIEF):
+            yield NamedPlaylist(record, _names(playlist.tracks))
+
+    def _playlists(self, form: _Form[T]) -> Iterator[tuple[_Playlist[T], PlaylistRecord]]:
+        """Playlists with their tracks by `pos`."""
+        for file in self._files():
+            for index, playlist in self._decoded(file, form):
+                # sorted already in the dataset's own files, and that is cheaper to see than to do
+                places = list(map(_POS, playlist.tracks))
+                if places != sorted(places):
+                    playlist.tracks.sort(key=_POS)
+                tracks = list(map(_URI, playlist.tracks))
+                if not all(tracks):
+                    self.bad(f"{file}, playlist {index}", "a track has an empty track_uri")
+                    continue
+                yield playlist, PlaylistRecord(f"mpd:{playlist.pid}", tracks, playlist.name or None, playlist.description or None)
 
     def _files(self) -> list[Path]:
         if existing(self.path).is_file():
@@ -94,26 +135,26 @@ class MpdReader(Reader):
             raise InputError(f"{self.path} has no mpd.slice.*.json and no challenge_set.json")
         return files
 
-    def _slice(self, file: Path) -> list[msgspec.Raw]:
+    def _decoded(self, file: Path, form: _Form[T]) -> Iterator[tuple[int, _Playlist[T]]]:
+        """A slice's playlists with their places: at once where all is well, one by one where something is not, to say what."""
         data = read_bytes(file)
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            whole = form.slice.decode(data).playlists
+            yield from enumerate(whole)
+            return
         try:
-            return _SLICE.decode(data).playlists
+            parts = _PARTS.decode(data).playlists
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             end = f" at byte {len(data)}" if "truncated" in str(error) else ""
             self.bad(str(file), f"is no slice: {error}{end}")
-            return []
-
-    def _playlist(self, raw: msgspec.Raw, where: str) -> _Playlist | None:
-        try:
-            playlist = _PLAYLIST.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            self.bad(where, str(error))
-            return None
-        playlist.tracks.sort(key=lambda track: track.pos)
-        if any(not track.track_uri for track in playlist.tracks):
-            self.bad(where, "a track has an empty track_uri")
-            return None
-        return playlist
+            return
+        for index, part in enumerate(parts):
+            try:
+                playlist = form.playlist.decode(part)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                self.bad(f"{file}, playlist {index}", str(error))
+                continue
+            yield index, playlist
 
     def _track(self, track: _Track) -> TrackRecord:
         return TrackRecord(
@@ -127,6 +168,14 @@ class MpdReader(Reader):
             source=self.name,
             train_allowed=self.params.train_allowed,
         )
+
+
+def _names(tracks: list[_Named]) -> Callable[[int], Names]:
+    def names(place: int) -> Names:
+        track = tracks[place]
+        return track.track_name or None, track.artist_name or None, track.album_name or None
+
+    return names
 
 
 def _first_pid(file: Path) -> int:
