@@ -58,7 +58,7 @@ def timeless(progress: Progress) -> list[dict[str, float]]:
 
 
 @pytest.mark.parametrize("kind", ["sasrec", "bert4rec"])
-@pytest.mark.parametrize("loss", ["full", "chunked", "sampled"])
+@pytest.mark.parametrize("loss", ["full", "chunked", "sampled", "gbce"])
 def test_the_loss_falls(kind: str, loss: str) -> None:
     curve = trainer(fresh(kind), epochs=6, loss=loss, negatives=32, dropout=0.0).run().curve
     assert [row["epoch"] for row in curve] == [1, 2, 3, 4, 5, 6]

@@ -87,8 +87,9 @@ class ModelSpec(Section):
     train: Literal["frozen", "finetune"] = "frozen"
     head: Literal["tied", "untied"] = "tied"
     cold_rows: Literal["none", "content"] = "content"
-    loss: Literal["full", "chunked", "sampled"] = "chunked"
-    negatives: int = Field(4096, ge=1, description="tracks drawn each step as wrong answers, under `loss: sampled`")
+    loss: Literal["full", "chunked", "sampled", "gbce"] = "chunked"
+    negatives: int = Field(4096, ge=1, description="tracks drawn each step as wrong answers, under `loss: sampled` and `loss: gbce`")
+    gbce_t: float = Field(0.75, ge=0, le=1, description="calibration of `loss: gbce`: 0 is plain binary cross-entropy, 1 fully corrected")
     batch_negatives: bool = Field(
         True, description="under `loss: sampled`, the batch's own tracks are wrong answers too: better, and some times slower"
     )

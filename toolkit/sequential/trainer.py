@@ -21,6 +21,7 @@ from toolkit.errors import InputError, SegueError
 from toolkit.recipe import ModelSpec
 from toolkit.sequential import checkpoints, losses
 from toolkit.sequential.batches import Batch, batches, windows
+from toolkit.sequential.gbce import gbce
 from toolkit.sequential.models import Sample, Step
 
 log = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(_groups(model, spec), lr=spec.lr, fused=True)
         self.bf16 = spec.bf16 == "on" or (spec.bf16 == "auto" and has_bf16(device))
         self.best: dict[str, torch.Tensor] = {}
-        self.sample = self._sample() if spec.loss == "sampled" else None
+        self.sample = self._sample() if spec.loss in ("sampled", "gbce") else None
         self._start_average()
         self.identity = "" if workdir is None else self._identity()
 
@@ -89,7 +90,9 @@ class Trainer:
         return digest.hexdigest()
 
     def _sample(self) -> Sample:
-        """The sampled softmax's proposal: uniform, and each batch's own tracks by their share of the placements."""
+        """The sampled softmax's proposal: uniform, and each batch's own tracks by their share of the placements; gbce's is uniform."""
+        if self.spec.loss == "gbce":
+            return Sample(self.spec.negatives, len(self.model.candidates), None, own=False)
         expected = None
         if self.spec.log_q:
             counts = self.train.counts().astype(np.float32) * self.spec.batch_negatives
@@ -223,7 +226,10 @@ class Trainer:
     def _loss(self, scores: losses.Scores, targets: torch.Tensor) -> torch.Tensor:
         if self.spec.loss == "full":
             return losses.full(scores, targets)
-        return losses.chunked(scores, targets, compute=torch.bfloat16 if self.bf16 else None)
+        compute = torch.bfloat16 if self.bf16 else None
+        if self.spec.loss == "gbce":
+            return gbce(scores, t=self.spec.gbce_t, n_candidates=len(self.model.candidates), compute=compute)
+        return losses.chunked(scores, targets, compute=compute)
 
     def _save(self, progress: Progress) -> None:
         if self.path is None:
