@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from small_models import training
 
-from toolkit.sequential.batches import Batch, batches, shuffled, windows
+from toolkit.sequential.batches import Batch, Windows, batches, shuffled, windows
 
 LENGTHS = [1, 2, 3, 9, 4, 5, 30, 8, 17, 0, 10]
 OFFSETS = np.concatenate([[0], np.cumsum(LENGTHS)])
@@ -40,10 +40,11 @@ def test_windows_are_those_of_a_slow_loop(max_length: int, overlap: bool) -> Non
     assert list(found) == wanted
 
 
+@pytest.mark.parametrize("seed", [None, 0, 1, 2])
 @pytest.mark.parametrize("overlap", [True, False])
 @pytest.mark.parametrize("max_length", range(1, 12))
-def test_every_next_track_is_scored_once(max_length: int, overlap: bool) -> None:
-    cut = windows(OFFSETS, max_length, overlap=overlap)
+def test_every_next_track_is_scored_once(max_length: int, overlap: bool, seed: int | None) -> None:
+    cut = windows(OFFSETS, max_length, overlap=overlap, rng=None if seed is None else np.random.default_rng(seed))
     scored: Counter[int] = Counter()
     for start, length, first in zip(cut.starts, cut.lengths, cut.scored, strict=True):
         scored.update(range(start + first + 1, start + length))
@@ -62,6 +63,50 @@ def test_with_overlap_every_later_target_has_half_a_window_before_it() -> None:
     cut = windows(np.array([0, 1000]), 10)
     assert (cut.scored[1:] + 1 >= 5).all()
     assert cut.scored[0] == 0
+
+
+def contexts(cut: Windows) -> list[tuple[int, int]]:
+    """(target, tracks of its window before it) of every target of one playlist that starts at 0."""
+    spans = zip(cut.starts.tolist(), cut.lengths.tolist(), cut.scored.tolist(), strict=True)
+    return [(start + at + 1, at + 1) for start, length, first in spans for at in range(first, length - 1)]
+
+
+@pytest.mark.parametrize("max_length", [1, 2, 5, 10])
+def test_wherever_an_epoch_cuts_a_target_has_half_a_window_or_all_there_is(max_length: int) -> None:
+    for seed in range(20):
+        found = contexts(windows(np.array([0, 101]), max_length, rng=np.random.default_rng(seed)))
+        assert [target for target, _ in found] == list(range(1, 101))
+        assert all(min(target, max_length // 2 + 1) <= context <= min(target, max_length) for target, context in found)
+
+
+def test_over_epochs_a_target_has_every_context_that_windows_may_give_it() -> None:
+    """The whole window among them, as in RecBole's prefixes: what is far back is missed in some epochs and never in all."""
+    rng = np.random.default_rng(0)
+    met: dict[int, Counter[int]] = {target: Counter() for target in range(1, 101)}
+    for _ in range(1000):
+        for target, context in contexts(windows(np.array([0, 101]), 10, rng=rng)):
+            met[target][context] += 1
+    assert all(met[target][10] > 100 for target in range(10, 101))
+    for target in range(20, 90):
+        assert set(met[target]) == {6, 7, 8, 9, 10}
+        assert all(abs(count - 200) < 5 * 12.7 for count in met[target].values())  # standard deviation 12.6
+    for target in range(1, 6):
+        assert met[target] == {target: 1000}
+    assert met[100] == {10: 1000}  # the last window ends with the playlist
+
+
+def test_a_playlist_that_fits_is_one_window_in_every_epoch() -> None:
+    for seed in range(10):
+        cut = windows(np.array([0, 11, 22]), 10, rng=np.random.default_rng(seed))
+        assert (cut.starts.tolist(), cut.lengths.tolist(), cut.scored.tolist()) == ([0, 11], [11, 11], [0, 0])
+
+
+def test_an_epoch_cuts_long_playlists_where_the_seed_says() -> None:
+    def starts(seed: int) -> list[int]:
+        return windows(np.array([0, 101, 202]), 10, rng=np.random.default_rng(seed)).starts.tolist()
+
+    assert starts(0) == starts(0)
+    assert starts(0) != starts(1)
 
 
 def test_without_overlap_windows_are_as_few_as_can_be() -> None:

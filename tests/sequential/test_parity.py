@@ -88,6 +88,32 @@ def test_the_loss_is_that_of_all_prefix_rows() -> None:
     assert abs(float(losses.chunked(step.scores, step.targets).detach()) - wanted) <= 1e-5
 
 
+def test_a_long_playlists_targets_meet_their_prefix_row_in_some_epoch() -> None:
+    """Where a window gives a target its L tracks of context, the state is that of RecBole's row, and some epoch's window does."""
+    config, stock, model = pair("SASRec", MultimodalSASRec)
+    train = training([[1 + (7 * at) % V for at in range(3 * L)], [1 + (3 * at) % V for at in range(2 * L + 3)]])
+    rows: Any = PlaylistDataset(config, train).inter_feat
+    waiting = {(int(user), tuple(tracks[:length].tolist()), int(target)) for user, tracks, length, target in _fields(rows)}
+    assert len(waiting) == 3 * L - 1 + 2 * L + 2
+    with torch.no_grad():
+        for seed in range(40):
+            for batch in batches(train, max_length=L, tokens=10**6, shuffle=False, rng=np.random.default_rng(seed)):
+                given = torch.from_numpy(batch.inputs[:, :-1])
+                states = model.states(model.vectors(given.flatten()).view(*given.shape, -1) * (given > 0)[..., None])
+                for row, tracks in enumerate(batch.inputs.tolist()):
+                    for at in range(int(batch.scored[row]), int(batch.lengths[row]) - 1):
+                        key = (int(batch.playlists[row]) + 1, tuple(tracks[: at + 1]), tracks[at + 1])
+                        if key in waiting:
+                            waiting.remove(key)
+                            wanted = stock.forward(asked([list(key[1])])["item_id_list"], torch.tensor([at + 1]))
+                            assert float((states[row, at] - wanted[0]).abs().max()) <= 2e-6
+    assert not waiting
+
+
+def _fields(rows: Any) -> Any:
+    return zip(rows["user_id"], rows["item_id_list"], rows["item_length"], rows["item_id"], strict=True)
+
+
 def test_gradients_are_those_of_all_prefix_rows() -> None:
     config, stock, model = pair("SASRec", MultimodalSASRec)
     train = training(random_lists(20, L + 1))

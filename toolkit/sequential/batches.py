@@ -32,8 +32,10 @@ def windows(offsets: np.ndarray, max_length: int, *, overlap: bool = True, rng: 
     overlap: the stride is half a window, so that windows after the first score
     only targets with at least half a window of context; otherwise a whole one.
     The last window is moved back to end with the playlist.
-    rng: without overlap, long playlists are cut at places drawn from it, so that
-    each epoch gives a target another context; nothing is then read twice.
+    rng: longer playlists are cut at places drawn from it, so that each epoch
+    gives a target another context. With overlap the first window is shorter by
+    up to half, and every target has its L tracks of context in some epoch;
+    without, nothing is read twice.
     """
     if rng is not None and not overlap:
         return _cut_anywhere(offsets, max_length, rng)
@@ -41,15 +43,17 @@ def windows(offsets: np.ndarray, max_length: int, *, overlap: bool = True, rng: 
     rows = np.flatnonzero(lengths >= 2)
     targets = lengths[rows] - 1
     stride = max(1, max_length // 2) if overlap else max_length
-    count = 1 + np.maximum(0, -(-(targets - max_length) // stride))
+    early = np.zeros(len(rows), np.int64) if rng is None else rng.integers(0, stride, len(rows))
+    first = np.where(targets > max_length, max_length - early, max_length)
+    count = 1 + np.maximum(0, -(-(targets - first) // stride))
     playlists = np.repeat(rows, count)
     nth = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-    total = np.repeat(targets, count)
-    begin = np.minimum(nth * stride, np.maximum(total - max_length, 0))
+    total, first = np.repeat(targets, count), np.repeat(first, count)
+    end = np.minimum(first + nth * stride, total)
+    begin = np.maximum(end - max_length, 0)
     # targets before this one were scored by the window before
-    done = np.where(nth == 0, 0, np.minimum((nth - 1) * stride, total - max_length) + max_length)
-    size = np.minimum(total - begin, max_length) + 1
-    return Windows(offsets[playlists] + begin, size, done - begin, playlists)
+    done = np.where(nth == 0, 0, first + (nth - 1) * stride)
+    return Windows(offsets[playlists] + begin, end - begin + 1, done - begin, playlists)
 
 
 def _cut_anywhere(offsets: np.ndarray, max_length: int, rng: np.random.Generator) -> Windows:
@@ -93,7 +97,7 @@ def batches(
     if shuffle:
         items = shuffled(items, offsets, rng)
     # in shuffled playlists any window is as good a context as another
-    cut = windows(offsets, max_length, overlap=overlap and not shuffle, rng=None if shuffle or overlap else rng)
+    cut = windows(offsets, max_length, overlap=overlap and not shuffle, rng=None if shuffle else rng)
     for chosen in _buckets(cut.lengths, tokens, rng):
         yield _batch(items, cut, chosen)
 

@@ -20,7 +20,7 @@ from toolkit.corpus.splits import PlaylistSet
 from toolkit.errors import InputError, SegueError
 from toolkit.recipe import ModelSpec
 from toolkit.sequential import checkpoints, losses
-from toolkit.sequential.batches import Batch, batches, windows
+from toolkit.sequential.batches import Batch, batches
 from toolkit.sequential.gbce import gbce
 from toolkit.sequential.models import Sample, Step
 
@@ -180,7 +180,9 @@ class Trainer:
             value = float(loss)
             if not np.isfinite(value):
                 raise SegueError(f"the loss became {value} in epoch {epoch}: lower lr={self.spec.lr}, or set bf16: off")
-            total, count, done = total + value * targets, count + targets, done + int(batch.lengths.sum())
+            total, count = total + value * targets, count + targets
+            # positions new in this window: whatever the windows, an epoch has as many
+            done += int((batch.lengths - 1 - batch.scored).sum())
             if self.on_step is not None:
                 self.on_step(done, size, f"epoch {epoch}/{self.spec.epochs}, loss {total / max(count, 1):.3f}")
         return total / max(count, 1)
@@ -188,13 +190,8 @@ class Trainer:
     def _window(self) -> int:
         return self.spec.max_length if self.model.causal else self.spec.max_length - 1
 
-    def _overlap(self) -> bool:
-        return self.spec.windows == "overlap" and not self.spec.shuffle
-
     def _placements(self) -> int:
-        lengths = self.train.lengths
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        return int(windows(offsets, self._window(), overlap=self._overlap()).lengths.sum())
+        return int(np.maximum(self.train.lengths - 1, 0).sum())
 
     def _batches(self, rng: np.random.Generator) -> Iterator[Batch]:
         size = {"max_length": self._window(), "tokens": self.spec.batch_tokens}
