@@ -79,7 +79,7 @@ def test_training_is_the_same_with_and_without() -> None:
     blind = TrainingData(DATA.train, None, {}, seed=DATA.seed)
     plain = SequentialRanker(spec(), fusion()).fit(blind)
     near = SequentialRanker(spec(neighbours=8), fusion()).fit(blind)
-    assert near.neighbours is not None and near.neighbours.weight == 1.0  # nobody to choose it on
+    assert near.neighbours is not None and near.neighbours.weight == 4.0  # nobody to choose it on
     played = np.flatnonzero(DATA.train.counts())  # ids alone rank no others
     added = near.neighbours.scores(VALID.queries().seeds, VALID.queries().offsets)[:, played].toarray()
     np.testing.assert_allclose(near.score(VALID.queries(), played) - plain.score(VALID.queries(), played), added, atol=1e-5)

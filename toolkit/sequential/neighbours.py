@@ -22,7 +22,7 @@ import scipy.sparse as sp
 
 from toolkit.corpus.similarity import similarities, top_per_row
 
-WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Neighbours:
 
     ids: np.ndarray
     similarity: np.ndarray
-    weight: float = 1.0
+    weight: float = 4.0
 
     @classmethod
     def of(cls, plays: sp.csr_matrix, n: int) -> Self:
