@@ -41,6 +41,10 @@ KINDS: dict[str, tuple[TrainingData, dict[str, Any], dict[str, Any]]] = {
     "bert4rec-finetune": (DATA, {"type": "bert4rec", "train": "finetune"}, {"normalise": "after", "reduce": "pca:3"}),
     "sasrec-untied": (IDS_ONLY, {"head": "untied"}, {}),
     "sasrec-untied-content": (DATA, {"head": "untied", "cold_rows": "none"}, {}),
+    "bert4rec-strict": (IDS_ONLY, {"type": "bert4rec", "strict_recbole": True, "initialisation": "recbole", "loss": "full"}, {}),
+    "bert4rec-strict-content": (DATA, {"type": "bert4rec", "strict_recbole": True, "match": True}, {}),
+    "bert4rec-last-item": (DATA, {"type": "bert4rec", "last_item_epochs": 1}, {}),
+    "sasrec-gbce": (IDS_ONLY, {"loss": "gbce", "negatives": 16, "gbce_t": 0.5}, {}),
     "sasrec-no-ids": (DATA, {"loss": "sampled", "negatives": 16}, {"id_embedding": False}),
     "sasrec-cooccurrence": (DATA, {"id_start": "cooccurrence", "initialisation": "xavier"}, {"id_dropout": 0.2, "modality_dropout": 0.2}),
 }
@@ -85,6 +89,12 @@ def test_it_learns_the_ring(kind: str) -> None:
     """The next tracks on the ring are a few steps away; ranking by plays finds a quarter of them."""
     ranker = fitted(IDS_ONLY, {"type": kind, "epochs": 30, "patience": 30, "lr": 1e-2, "dropout": 0.0})
     assert max(row["recall@10"] for row in ranker.curve) > 0.45
+
+
+@pytest.mark.parametrize("option", [{"strict_recbole": True}, {"last_item_epochs": 1}])
+def test_what_is_for_bert4rec_is_refused_for_sasrec(option: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="are for type: bert4rec, not sasrec: take them out"):
+        spec("sasrec", **option)
 
 
 # which tracks are ranked

@@ -116,10 +116,14 @@ class ModelSpec(Section):
     dropout: float = Field(0.2, ge=0, lt=1)
     attention_dropout: float = Field(0.0, ge=0, lt=1)
     mask_ratio: float = Field(0.2, gt=0, lt=1)
+    last_item_epochs: int = Field(0, ge=0, description="BERT4Rec: so many epochs more from the best weights, hiding only the last track")
+    strict_recbole: bool = Field(
+        False, description="BERT4Rec with the faults of RecBole's, for comparison: its masks, softmax and lost seed"
+    )
     shuffle: bool = Field(False, description="a new order of each playlist every epoch: for lists whose order says little")
     windows: Literal["overlap", "disjoint"] = Field(
         "overlap",
-        description="playlists longer than max_length: half-overlapping windows, or cut at other places each epoch, up to twice as fast",
+        description="playlists longer than max_length, cut elsewhere each epoch: half overlapping, or not at all, up to twice as fast",
     )
     epochs: int = Field(20, ge=1)
     patience: int = Field(3, ge=1)
@@ -134,6 +138,8 @@ class ModelSpec(Section):
     def _consistent(self) -> ModelSpec:
         if self.hidden_size % self.heads:
             raise ValueError(f"hidden_size={self.hidden_size} must be a multiple of heads={self.heads}")
+        if self.type != "bert4rec" and (self.strict_recbole or self.last_item_epochs):
+            raise ValueError(f"strict_recbole and last_item_epochs are for type: bert4rec, not {self.type}: take them out")
         return self
 
     def ids_only(self, fusion: Fusion, encoders: dict[str, EncoderSpec]) -> bool:

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from toolkit.sequential import bridge
+from toolkit.sequential import bridge, strict
 from toolkit.sequential.attention import dropped, encode
 from toolkit.sequential.losses import Scores
 
@@ -39,6 +39,7 @@ class Parts:
     played: bool [V + 1], tracks with a training placement; the free ids of the
     others are never trained, so they are left out of items and of the training softmax.
     None is RecBole's own behaviour: every id counts.
+    strict: BERT4Rec hides, predicts and asks as RecBole's does.
     """
 
     table: ItemTable | None = None
@@ -50,6 +51,7 @@ class Parts:
     untied: bool = False
     log_plays: np.ndarray | None = None
     xavier: bool = False
+    strict: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ class _Content:
         hidden = self.hidden_size
         self.n_tracks = self.n_items - 1
         self.item_table, self.match = parts.table, parts.match
-        self.id_embedding, self.id_dropout = parts.id_embedding, parts.id_dropout
+        self.id_embedding, self.id_dropout, self.strict = parts.id_embedding, parts.id_dropout, parts.strict
         # RecBole's softmax holds the padding id too; without `played` ours does as well
         first = 0 if parts.played is None else 1
         played = np.ones(self.n_items, bool) if parts.played is None else parts.played
@@ -234,6 +236,8 @@ class MultimodalBERT4Rec(_Content, bridge.BERT4Rec):
     """BERT4Rec over fused items: every masked position is predicted, the first one included."""
 
     causal = False
+    last_only = False
+    """Hide only the last track of each window: what is asked at inference, for a last few epochs."""
 
     def states(self: Any, inputs: torch.Tensor, keys: torch.Tensor, titles: torch.Tensor | None = None) -> torch.Tensor:
         """Output of every position: item vectors [B, T, H], keys bool [B, T] (False at padding) -> [B, T, H]."""
@@ -247,11 +251,14 @@ class MultimodalBERT4Rec(_Content, bridge.BERT4Rec):
     def masks(self: Any, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Positions to hide, bool [B, T]: each with probability `mask_ratio`, at least one a row.
 
-        One row in `mask_ratio` hides its last track alone, which is what is asked at inference.
+        One row in `mask_ratio` hides its last track alone, which is what is asked at inference; under `last_only` all do.
         """
-        held = items > 0
-        drawn = (torch.rand(items.shape, device=items.device) < self.mask_ratio) & held
         last = torch.arange(items.shape[1], device=items.device)[None] == (lengths - 1)[:, None]
+        if self.last_only:
+            return last
+        drawn = (torch.rand(items.shape, device=items.device) < self.mask_ratio) & (items > 0)
+        if self.strict:
+            return strict.masks(drawn, last)
         only_last = torch.rand(len(items), 1, device=items.device) < self.mask_ratio
         drawn = torch.where(only_last, last, drawn)
         return torch.where(drawn.any(1, keepdim=True), drawn, last)
@@ -261,21 +268,25 @@ class MultimodalBERT4Rec(_Content, bridge.BERT4Rec):
     ) -> Step:
         """Masked tracks of windows int64 [B, T]."""
         masked = self.masks(items, (items > 0).sum(1))
+        asked = strict.predicted(masked, self.mask_item_length) if self.strict else masked
         chosen = self.choose(items, sample)
         visible = items.masked_fill(masked, 0)
-        query = self.states(self._inputs(chosen.lookup(visible), masked), items > 0, titles)[masked]
-        match = None if self.match is None else self.match.whole(visible)[masked.nonzero()[:, 0]]
-        return self.scored(chosen, query, match, items[masked])
+        query = self.states(self._inputs(chosen.lookup(visible), masked), items > 0, titles)[asked]
+        match = None if self.match is None else self.match.whole(visible)[asked.nonzero()[:, 0]]
+        return self.scored(chosen, query, match, items[asked])
 
     def query(self: Any, items: torch.Tensor, lengths: torch.Tensor, titles: torch.Tensor | None = None) -> torch.Tensor:
-        """Output at a mask after the last track of playlists int64 [B, T], T < max_length: [B, H]."""
+        """Output at a mask after the last track of playlists int64 [B, T], T <= seeds_kept(): [B, H]."""
         items = F.pad(items, (0, 1))
         masked = torch.arange(items.shape[1], device=items.device)[None] == lengths[:, None]
+        if self.strict:
+            items, masked = strict.shifted(items, masked)
         flat = self.vectors(items.flatten()).view(*items.shape, -1) * (items > 0)[..., None]
         return self.states(self._inputs(flat, masked), (items > 0) | masked, titles)[masked]
 
     def seeds_kept(self: Any) -> int:
-        return int(self.max_seq_length) - 1
+        # RecBole's keeps one more and drops it
+        return int(self.max_seq_length) - (not self.strict)
 
     def forward(self: Any, item_seq: torch.Tensor) -> torch.Tensor:
         """RecBole's form: playlists with mask tokens int64 [B, T] -> [B, T, H]."""
@@ -285,12 +296,12 @@ class MultimodalBERT4Rec(_Content, bridge.BERT4Rec):
         return self.states(self._inputs(flat, masked), item_seq > 0)
 
     def calculate_loss(self: Any, interaction: Any) -> torch.Tensor:
-        """RecBole's own masked batches, under its Trainer; a mask at position 0 counts where it is one."""
+        """RecBole's own masked batches, under its Trainer; a mask at position 0 counts where it is one, unless strict."""
         masked_seq, positions = interaction[self.MASK_ITEM_SEQ], interaction[self.MASK_INDEX]
         wanted = interaction[self.POS_ITEMS]
         output = self.forward(masked_seq).gather(1, positions[..., None].expand(-1, -1, self.hidden_size))
         # unused slots hold target 0 and position 0: the target tells them from a mask at the first position
-        chosen = wanted > 0
+        chosen = positions > 0 if self.strict else wanted > 0
         tracks = masked_seq.masked_fill(masked_seq == self.mask_token, 0)
         rows = chosen.nonzero()[:, 0]
         return F.cross_entropy(_all_scores(self, output[chosen], tracks[rows]), wanted[chosen])

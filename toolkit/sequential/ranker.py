@@ -108,11 +108,12 @@ class SequentialRanker(Ranker):
         parts = Parts(
             table=table,
             match=match,
-            played=played,
+            played=None if spec.strict_recbole else played,
             id_embedding=fusion.id_embedding or table is None,
             id_dropout=fusion.id_dropout,
             title_dim=self.title_encoder.dim if self.title_encoder is not None else 0,
             untied=spec.head == "untied",
+            strict=spec.strict_recbole,
             log_plays=np.log1p(counts) if spec.popularity else None,
             xavier=spec.initialisation == "xavier",
         )
@@ -132,7 +133,9 @@ class SequentialRanker(Ranker):
 
     @property
     def ranks_unplayed(self) -> bool:
-        """Whether tracks without a training placement are ranked: they need content and a shared space."""
+        """Whether tracks without a training placement are ranked: they need content and a shared space, or RecBole's indifference."""
+        if self.spec.strict_recbole:
+            return True
         return self.model.item_table is not None and self.spec.cold_rows == "content"
 
     def _validate(self, valid: HeldOut) -> dict[str, float]:
@@ -255,11 +258,12 @@ class SequentialRanker(Ranker):
         parts = Parts(
             table=table,
             match=match,
-            played=ranker.played,
+            played=None if spec.strict_recbole else ranker.played,
             id_embedding=fusion.id_embedding or table is None,
             id_dropout=fusion.id_dropout,
             title_dim=info["title_dim"],
             untied=spec.head == "untied",
+            strict=spec.strict_recbole,
             log_plays=np.zeros(rows) if spec.popularity else None,
         )
         ranker.model = _model(spec, parts, n_items=rows - 1)

@@ -36,9 +36,10 @@ OnStep = Callable[[int, int, str], None]
 
 @dataclass
 class Progress:
-    """Where training stands; with the tensors it is the whole checkpoint."""
+    """Where training stands; with the tensors it is the whole checkpoint. `tuned` of the epochs hid the last track alone."""
 
     epoch: int = 0
+    tuned: int = 0
     best: float = float("-inf")
     best_epoch: int = 0
     curve: list[dict[str, float]] = field(default_factory=list)
@@ -82,7 +83,9 @@ class Trainer:
         """Of everything that the weights after an epoch depend on, but for how many epochs there are."""
         table = self.model.item_table
         fusion = None if table is None else table.fusion.model_dump(mode="json")
-        settings = [self.seed, self.spec.model_dump(mode="json", exclude={"epochs", "patience"}), fusion]
+        # more epochs go on where fewer ended, unless other ones followed them
+        free = set() if self.spec.last_item_epochs else {"epochs", "patience"}
+        settings = [self.seed, self.spec.model_dump(mode="json", exclude=free), fusion]
         digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16)
         content = [*self.model.buffers(), *([] if self.titles is None else [self.titles])]
         for array in (*self.train.flat(), *(tensor.cpu().numpy() for tensor in content)):
@@ -110,9 +113,10 @@ class Trainer:
             self._start_average()
         for weight in _held(self.model, self.spec):
             weight.requires_grad_(False)
-        while progress.epoch < self.spec.epochs and not self._out_of_patience(progress):
+        while not progress.tuned and progress.epoch < self.spec.epochs and not self._out_of_patience(progress):
             self._epoch(progress)
             self._save(progress)
+        self._tune(progress)
         if self.best:
             checkpoints.restore(self.model, self.best)
         self.model.eval()
@@ -121,9 +125,30 @@ class Trainer:
     def _out_of_patience(self, progress: Progress) -> bool:
         return self.validate is not None and progress.epoch - progress.best_epoch >= self.spec.patience
 
+    def _tune(self, progress: Progress) -> None:
+        """`last_item_epochs` more from the best weights, asking what is asked at inference: the last track alone."""
+        if not self.spec.last_item_epochs:
+            return
+        if not progress.tuned:
+            checkpoints.restore(self.model, self.best)
+            self._start_average()
+            if self.validate is None:
+                progress.best = float("-inf")  # a loss over last tracks alone says nothing beside one over all
+        self.model.last_only = True
+        while progress.tuned < self.spec.last_item_epochs:
+            progress.tuned += 1
+            self._epoch(progress)
+            self._save(progress)
+        self.model.last_only = False
+
     def underfit(self, progress: Progress) -> bool:
-        """Whether it was still improving when the epochs ran out."""
-        return self.validate is not None and progress.best_epoch == progress.epoch == self.spec.epochs
+        """Whether it was still improving when the epochs ran out, those before the last track alone was asked for or all."""
+        if self.validate is None:
+            return False
+        values = [row[self.spec.select] for row in progress.curve]
+        before = values[: progress.epoch - progress.tuned]
+        improving = progress.best_epoch == progress.epoch if progress.tuned else False
+        return improving or (len(before) == self.spec.epochs and before.index(max(before)) == len(before) - 1)
 
     def _match_first(self) -> None:
         """Fit the match weights alone, as the linear model they are, before the transformer can explain the same placements by heart.
@@ -173,7 +198,7 @@ class Trainer:
 
     def _steps(self, rng: np.random.Generator, epoch: int) -> float:
         total, count, done = 0.0, 0, 0
-        size = self._placements()
+        size, epochs = self._placements(), self.spec.epochs + self.spec.last_item_epochs
         for batch in self._batches(rng):
             loss, targets = self._step(batch)
             # one device synchronisation a step is what the progress bar and the check for NaN cost
@@ -184,7 +209,7 @@ class Trainer:
             # positions new in this window: whatever the windows, an epoch has as many
             done += int((batch.lengths - 1 - batch.scored).sum())
             if self.on_step is not None:
-                self.on_step(done, size, f"epoch {epoch}/{self.spec.epochs}, loss {total / max(count, 1):.3f}")
+                self.on_step(done, size, f"epoch {epoch}/{epochs}, loss {total / max(count, 1):.3f}")
         return total / max(count, 1)
 
     def _window(self) -> int:
