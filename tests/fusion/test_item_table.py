@@ -62,6 +62,33 @@ def test_sum_adds_one_normalised_projection_a_modality() -> None:
     torch.testing.assert_close(both(EVERY), alone)
 
 
+@pytest.mark.parametrize("regularise", [True, False])
+def test_streams_are_the_summands(regularise: bool) -> None:
+    table = make(join="sum", reduce="linear:2", regularise=regularise)
+    streams = table.streams(EVERY).view(V + 1, 2, 4)
+    torch.testing.assert_close(streams.sum(1), table(EVERY))
+    for place, name in enumerate(MODALITIES):
+        key = f"of_{name}"
+        wanted = table.norms[key](table.projections[key](table.modality(name, EVERY)))
+        torch.testing.assert_close(streams[:, place], wanted)
+
+
+@pytest.mark.parametrize("join", ["concat", "sum"])
+def test_without_regularisation_the_table_is_its_projections(join: str) -> None:
+    torch.manual_seed(0)
+    table = ItemTable(
+        MODALITIES, Fusion.model_validate({"join": join, "regularise": False}), hidden_size=4, train="frozen", played=PLAYED, dropout=0.5
+    )
+    parts = [table.content(name) for name in MODALITIES]
+    if join == "concat":
+        wanted = table.projections["joined"](torch.cat(parts, dim=1))
+    else:
+        wanted = sum(table.projections[f"of_{name}"](part) for name, part in zip(MODALITIES, parts, strict=True))
+    assert table.training
+    torch.testing.assert_close(table(EVERY), wanted)  # no LayerNorm, nothing dropped
+    assert not any("norm" in name for name, _ in table.named_parameters())
+
+
 def test_columns_follow_the_order_the_modalities_are_given_in() -> None:
     swapped = make({name: MODALITIES[name] for name in ("lyrics", "audio")})
     given = make()

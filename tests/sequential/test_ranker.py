@@ -44,6 +44,12 @@ KINDS: dict[str, tuple[TrainingData, dict[str, Any], dict[str, Any]]] = {
     "bert4rec-strict": (IDS_ONLY, {"type": "bert4rec", "strict_recbole": True, "initialisation": "recbole", "loss": "full"}, {}),
     "bert4rec-strict-content": (DATA, {"type": "bert4rec", "strict_recbole": True, "match": True}, {}),
     "bert4rec-last-item": (DATA, {"type": "bert4rec", "last_item_epochs": 1}, {}),
+    "sasrec-late": (DATA, {"match": True}, {"architecture": "late", "id_dropout": 0.2}),
+    "bert4rec-late": (DATA, {"type": "bert4rec", "titles": True}, {"architecture": "late", "missing": "zero", "reduce": "linear:4"}),
+    "sasrec-late-no-ids": (DATA, {"train": "finetune"}, {"architecture": "late", "id_embedding": False, "regularise": False}),
+    "bert4rec-late-finetune": (DATA, {"type": "bert4rec", "train": "finetune"}, {"architecture": "late", "modality_dropout": 0.2}),
+    "sasrec-late-untied": (DATA, {"head": "untied", "cold_rows": "none"}, {"architecture": "late"}),
+    "sasrec-unregularised": (DATA, {}, {"regularise": False}),
     "sasrec-gbce": (IDS_ONLY, {"loss": "gbce", "negatives": 16, "gbce_t": 0.5}, {}),
     "sasrec-no-ids": (DATA, {"loss": "sampled", "negatives": 16}, {"id_embedding": False}),
     "sasrec-cooccurrence": (DATA, {"id_start": "cooccurrence", "initialisation": "xavier"}, {"id_dropout": 0.2, "modality_dropout": 0.2}),
@@ -111,7 +117,9 @@ def test_without_a_shared_space_unplayed_tracks_are_not_ranked(kind: str) -> Non
     assert not np.isin(ranker.rank(VALID.queries(), DATA.n_items)[0], UNPLAYED).any()
 
 
-@pytest.mark.parametrize("kind", ["sasrec-content", "bert4rec-content", "sasrec-match", "sasrec-no-ids"])
+@pytest.mark.parametrize(
+    "kind", ["sasrec-content", "bert4rec-content", "sasrec-match", "sasrec-no-ids", "sasrec-late", "bert4rec-late-finetune"]
+)
 def test_content_ranks_unplayed_tracks_apart(kind: str) -> None:
     data, model, joined = KINDS[kind]
     ranker = fitted(data, model, **joined)

@@ -1,8 +1,9 @@
 """The fused item table: one vector per track from any number of named modalities.
 
-Architecture (a) of the multimodal BERT4Rec report: modalities are joined
-before one transformer. The free id vector is the sequential model's own
-`item_embedding`; this table is what is added to it.
+Early fusion, architecture (a) of the multimodal BERT4Rec report: modalities are
+joined before one transformer. The free id vector is the sequential model's own
+`item_embedding`; this table is what is added to it. Late fusion, architecture
+(b), reads the same table's modalities apart (`streams`), a transformer stack each.
 """
 
 from __future__ import annotations
@@ -65,10 +66,13 @@ class ItemTable(nn.Module):
         else:
             self.projections = nn.ModuleDict({"joined": nn.Linear(sum(dims.values()), hidden_size)})
             self.norms = nn.ModuleDict({"joined": nn.LayerNorm(hidden_size)})
-        for norm in self.norms.values():
+        for key, norm in self.norms.items():
+            if not fusion.regularise:
+                self.norms[key] = nn.Identity()
+                continue
             # content starts at the scale of RecBole's free ids, so that the first logits are near zero
             nn.init.constant_(norm.weight, INITIAL_SCALE)  # type: ignore[arg-type]
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(dropout if fusion.regularise else 0.0)
         self._given = self._checksums()
 
     def _checksums(self) -> dict[str, int]:
@@ -101,13 +105,19 @@ class ItemTable(nn.Module):
         kept = torch.rand(len(vectors), 1, device=vectors.device) >= rate
         return vectors * kept
 
+    def _projected(self, items: torch.Tensor) -> list[torch.Tensor]:
+        """Under `join: sum`, each modality in the model's space: [n, H]."""
+        return [self.norms[_key(name)](self.projections[_key(name)](self.modality(name, items))) for name in self.names]
+
+    def streams(self, items: torch.Tensor) -> torch.Tensor:
+        """The summands of `join: sum`, one beside the other: [n, M · H] for M modalities in the order of `names`."""
+        return torch.cat([self.dropout(part) for part in self._projected(items)], dim=-1)
+
     def forward(self, items: torch.Tensor) -> torch.Tensor:
         """Content vectors of item ids int64 [n]: [n, H]."""
-        parts = {name: self.modality(name, items) for name in self.names}
         if self.fusion.join == "sum":
-            projected = [self.norms[_key(name)](self.projections[_key(name)](part)) for name, part in parts.items()]
-            return self.dropout(torch.stack(projected).sum(0))
-        joined = torch.cat(list(parts.values()), dim=-1)
+            return self.dropout(torch.stack(self._projected(items)).sum(0))
+        joined = torch.cat([self.modality(name, items) for name in self.names], dim=-1)
         if self.fusion.normalise == "after":
             joined = nn.functional.normalize(joined, dim=-1)
         return self.dropout(self.norms["joined"](self.projections["joined"](joined)))

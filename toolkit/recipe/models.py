@@ -60,11 +60,15 @@ class EncoderSpec(Section):
 class Fusion(Section):
     """How modalities become one item table."""
 
+    architecture: Literal["early", "late"] = Field(
+        "early", description="early: modalities joined before one transformer; late: a stack each, their last layers added"
+    )
+    regularise: bool = Field(True, description="LayerNorm, dropout and small initialisation of projected content; false: bare projections")
     modalities: list[str] | None = Field(None, description="default: every encoder of the recipe")
     missing: Literal["mean", "zero"] = "mean"
     reduce: str = Field("none", pattern=r"^(none|(pca|linear):\d+)$")
     normalise: Literal["none", "before", "after"] = "before"
-    join: Literal["concat", "sum"] = "concat"
+    join: Literal["concat", "sum"] = Field("concat", description="under `architecture: late` always sum")
     id_embedding: bool = True
     id_dropout: float = Field(0.0, ge=0, lt=1, description="chance that a track's free id vector is left out of a training step")
     modality_dropout: float = Field(0.0, ge=0, lt=1)
@@ -72,6 +76,10 @@ class Fusion(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Fusion:
+        if self.architecture == "late":
+            if self.join != "sum" and "join" in self.model_fields_set:
+                raise ValueError("join: concat is for architecture: early (late keeps modalities apart): use join: sum, or leave it out")
+            self.join = "sum"
         if self.join == "sum" and self.normalise == "after":
             raise ValueError("normalise: after is for join: concat (a sum is normalised modality by modality): use normalise: before")
         return self

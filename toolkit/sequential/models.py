@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from toolkit.sequential import bridge, strict
 from toolkit.sequential.attention import dropped, encode
+from toolkit.sequential.late import LateFusion
 from toolkit.sequential.losses import Scores
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Parts:
     others are never trained, so they are left out of items and of the training softmax.
     None is RecBole's own behaviour: every id counts.
     strict: BERT4Rec hides, predicts and asks as RecBole's does.
+    late: a transformer stack for the ids and each modality of the table, instead of one for their sum.
     """
 
     table: ItemTable | None = None
@@ -52,6 +54,7 @@ class Parts:
     log_plays: np.ndarray | None = None
     xavier: bool = False
     strict: bool = False
+    late: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,10 +119,16 @@ class _Content:
         gate = torch.from_numpy(played.astype(np.float32) * parts.id_embedding)
         self.register_buffer("id_gate", gate[:, None], persistent=False)
         self.register_buffer("candidates", torch.from_numpy(np.flatnonzero(played[first:]) + first), persistent=False)
+        regularise = parts.table is None or parts.table.fusion.regularise
+        self.late = None
+        if parts.late and parts.table is not None:
+            streams = len(parts.table.names) + parts.id_embedding
+            self.late = LateFusion(self, streams, masks=not self.causal, regularise=regularise)
         if parts.xavier:
+            # deltas start at zero: the loaded vectors are the ones in the table
+            kept = ("embedding", ".deltas.", *(() if regularise else ("item_table.",)))
             for name, parameter in self.named_parameters():
-                # deltas start at zero: the loaded vectors are the ones in the table
-                if parameter.ndim == 2 and "embedding" not in name and ".deltas." not in name:
+                if parameter.ndim == 2 and not any(part in name for part in kept):
                     nn.init.xavier_normal_(parameter)
         if parts.log_plays is not None:
             self.register_buffer("log_plays", torch.from_numpy(parts.log_plays.astype(np.float32)))
@@ -132,8 +141,11 @@ class _Content:
             nn.init.normal_(self.output_head.weight, std=self.initializer_range)
 
     def vectors(self: Any, items: torch.Tensor) -> torch.Tensor:
-        """Item vectors int64 [n] -> [n, H]: free id where it is trained, plus content."""
+        """Item vectors int64 [n] -> [n, H]: free id where it is trained, plus content; under late fusion one beside the other."""
         vectors = self.item_embedding(items) * self._id_gate(items)
+        if self.late is not None:
+            content = self.item_table.streams(items)
+            return torch.cat([vectors, content], dim=-1) if self.id_embedding else content
         return vectors if self.item_table is None else vectors + self.item_table(items)
 
     def _id_gate(self: Any, items: torch.Tensor) -> torch.Tensor:
@@ -144,13 +156,25 @@ class _Content:
         return gate
 
     def output_rows(self: Any, items: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
-        """Rows of the output head [n, H]: the item vectors themselves where the head is tied."""
-        return self.output_head.weight[items] if hasattr(self, "output_head") else vectors
+        """Rows of the output head [n, H]: the item vectors themselves where the head is tied, their streams added."""
+        if hasattr(self, "output_head"):
+            return self.output_head.weight[items]
+        return vectors if self.late is None else vectors.unflatten(-1, (-1, self.hidden_size)).sum(-2)
 
-    def embed(self: Any, inputs: torch.Tensor, titles: torch.Tensor | None) -> torch.Tensor:
-        """Input of the transformer from item vectors [B, T, H]; `titles` [B, d] where the model reads them."""
-        hidden = dropped(self.dropout, self.LayerNorm(inputs + self.position_embedding.weight[: inputs.shape[1]]))
+    def embed(self: Any, stack: Any, inputs: torch.Tensor, titles: torch.Tensor | None) -> torch.Tensor:
+        """Input of a stack's transformer from item vectors [B, T, H]; `titles` [B, d] where the model reads them."""
+        hidden = dropped(self.dropout, stack.LayerNorm(inputs + stack.position_embedding.weight[: inputs.shape[1]]))
         return hidden if titles is None else hidden + self.title_projection(titles)[:, None]
+
+    def last_layer(self: Any, inputs: torch.Tensor, titles: torch.Tensor | None, keys: torch.Tensor | None = None) -> torch.Tensor:
+        """Last hidden layer [B, T, H] from item vectors, of the one stack or of each stream's."""
+        if self.late is None:
+            return encode(self.trm_encoder, self.embed(self, inputs, titles), causal=self.causal, keys=keys)
+        streams = zip([self, *self.late.stacks], inputs.split(self.hidden_size, dim=-1), strict=True)
+        fused: torch.Tensor = self.late(
+            [encode(stack.trm_encoder, self.embed(stack, part, titles), causal=self.causal, keys=keys) for stack, part in streams]
+        )
+        return fused
 
     def bias(self: Any, items: torch.Tensor) -> torch.Tensor | None:
         """Bias of each item [n], where the model has one."""
@@ -198,7 +222,7 @@ class MultimodalSASRec(_Content, bridge.SASRec):
 
     def states(self: Any, inputs: torch.Tensor, titles: torch.Tensor | None = None) -> torch.Tensor:
         """Hidden state after every position: item vectors [B, T, H], left-aligned -> [B, T, H]."""
-        return encode(self.trm_encoder, self.embed(inputs, titles), causal=True)
+        return self.last_layer(inputs, titles)
 
     def step(
         self: Any, items: torch.Tensor, scored: torch.Tensor, titles: torch.Tensor | None = None, sample: Sample | None = None
@@ -242,11 +266,14 @@ class MultimodalBERT4Rec(_Content, bridge.BERT4Rec):
     def states(self: Any, inputs: torch.Tensor, keys: torch.Tensor, titles: torch.Tensor | None = None) -> torch.Tensor:
         """Output of every position: item vectors [B, T, H], keys bool [B, T] (False at padding) -> [B, T, H]."""
         attended = keys[:, None, None, :] if not bool(keys.all()) else None
-        hidden = encode(self.trm_encoder, self.embed(inputs, titles), causal=False, keys=attended)
+        hidden = self.last_layer(inputs, titles, attended)
         return self.output_ln(self.output_gelu(self.output_ffn(hidden)))
 
     def _inputs(self: Any, vectors: torch.Tensor, masked: torch.Tensor) -> torch.Tensor:
-        return torch.where(masked[..., None], self.item_embedding.weight[self.mask_token].to(vectors.dtype), vectors)
+        mask = self.item_embedding.weight[self.mask_token]
+        if self.late is not None:
+            mask = torch.cat([mask, *(stack.mask for stack in self.late.stacks)])
+        return torch.where(masked[..., None], mask.to(vectors.dtype), vectors)
 
     def masks(self: Any, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Positions to hide, bool [B, T]: each with probability `mask_ratio`, at least one a row.

@@ -114,6 +114,7 @@ class SequentialRanker(Ranker):
             title_dim=self.title_encoder.dim if self.title_encoder is not None else 0,
             untied=spec.head == "untied",
             strict=spec.strict_recbole,
+            late=fusion.architecture == "late",
             log_plays=np.log1p(counts) if spec.popularity else None,
             xavier=spec.initialisation == "xavier",
         )
@@ -264,6 +265,7 @@ class SequentialRanker(Ranker):
             title_dim=info["title_dim"],
             untied=spec.head == "untied",
             strict=spec.strict_recbole,
+            late=fusion.architecture == "late",
             log_plays=np.zeros(rows) if spec.popularity else None,
         )
         ranker.model = _model(spec, parts, n_items=rows - 1)
