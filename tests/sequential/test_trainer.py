@@ -126,6 +126,22 @@ def test_without_validation_nothing_is_said_to_be_underfit() -> None:
     assert not fitted.underfit(fitted.run())
 
 
+@pytest.mark.parametrize("changed", [{}, {"loss": "sampled", "batch_negatives": False, "negatives": 16}, {"loss": "gbce", "negatives": 16}])
+def test_match_weights_are_fitted_as_if_the_transformer_said_nothing(changed: dict[str, Any]) -> None:
+    """Whatever the transformer holds, the weights are the same, and they have learned."""
+    fitted = []
+    for size in (1.0, 3.0):
+        made = fresh("sasrec", match=MatchHead(DATA.modalities))
+        with torch.no_grad():
+            made.item_embedding.weight.mul_(size)
+            made.match.weight.fill_(1.0)
+        trainer(made, match=True, **changed)._match_first()
+        assert not made.linear
+        fitted.append(made.match.weight.detach().clone())
+    torch.testing.assert_close(fitted[0], fitted[1], atol=1e-5, rtol=0)
+    assert float((fitted[0] - 1).abs().min()) > 0.01
+
+
 # a few epochs more that hide the last track alone
 
 

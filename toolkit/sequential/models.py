@@ -103,6 +103,8 @@ class _Content:
     """What both models share; mixed into RecBole's classes."""
 
     causal: bool
+    linear = False
+    """Score by match and popularity alone, as if the transformer said nothing: how their weights are fitted first."""
 
     def __init__(self, config: Any, dataset: Any, parts: Parts | None = None) -> None:
         super().__init__(config, dataset)  # type: ignore[call-arg]
@@ -199,6 +201,8 @@ class _Content:
 
     def scored(self: Any, chosen: Chosen, query: torch.Tensor, match: torch.Tensor | None, wanted: torch.Tensor) -> Step:
         """Scores of a step's candidates for queries [n, H], match queries [n, D] and targets int64 [n]."""
+        if self.linear:
+            query = torch.zeros_like(query)
         output, bias, targets = self.output_rows(chosen.ids, chosen.rows), self.bias(chosen.ids), chosen.local(wanted)
         fixed = None if match is None else self.match.rows(chosen.ids)
         if chosen.shared is None:

@@ -160,12 +160,13 @@ class Trainer:
         linear = [self.model.match.weight] + ([self.model.popularity] if hasattr(self.model, "popularity") else [])
         optimizer = torch.optim.Adam(linear, lr=MATCH_LR)
         self.model.train()
+        self.model.linear = True
         for _, batch in zip(range(MATCH_STEPS), self._batches(np.random.default_rng(seed)), strict=False):
             optimizer.zero_grad(set_to_none=True)
             step = self._scored(batch)
-            scores = replace(step.scores, query=torch.zeros_like(step.scores.query), table=step.scores.table.detach())
-            self._loss(scores, step.targets).backward()
+            self._loss(replace(step.scores, table=step.scores.table.detach()), step.targets).backward()
             optimizer.step()
+        self.model.linear = False
 
     def _epoch(self, progress: Progress) -> None:
         progress.epoch += 1
