@@ -89,3 +89,16 @@ class Ranker(ABC):
         from toolkit.topk import blocked_top_k
 
         return blocked_top_k(self.scorer(queries), queries, self.n_items, k, allow_repeats=allow_repeats, block=block)
+
+    def places(
+        self, queries: Queries, targets: np.ndarray, *, limit: int | None = None, allow_repeats: bool = False, block: int = 16_384
+    ) -> np.ndarray:
+        """Place of each query's target, an id int [B], in the ranking of all items, from 1: int64 [B].
+
+        The same ranking as `rank`'s, but only counted. 0 for a target that is not ranked: a
+        seed, one that scores -inf, or one beyond place `limit`.
+        """
+        from toolkit.topk import blocked_ranks
+
+        ranks = blocked_ranks(self.scorer(queries), queries, targets, self.n_items, allow_repeats=allow_repeats, block=block)
+        return ranks if limit is None else np.where(ranks > limit, 0, ranks)

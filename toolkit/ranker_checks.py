@@ -28,6 +28,7 @@ def check_ranker(make: Callable[[], Ranker], data: TrainingData, held_out: HeldO
     _check_scores(ranker, data, queries, tolerance)
     _check_ranking(ranker, queries, k, tolerance)
     _check_blocks(ranker, queries, k, tolerance)
+    _check_places(ranker, queries, k, tolerance)
     _check_small_inputs(ranker, queries, k, tolerance)
     _check_fits(make, ranker, data, queries, k)
     _check_files(ranker, queries, k)
@@ -88,6 +89,26 @@ def _check_blocks(ranker: Ranker, queries: Queries, k: int, tolerance: float) ->
     whole = ranker.rank(queries, k)
     for block in (1, 7, ranker.n_items):
         _same_ranking(ranker, queries, ranker.rank(queries, k, block=block), whole, tolerance, f"block={block} changes the ranking")
+
+
+def _check_places(ranker: Ranker, queries: Queries, k: int, tolerance: float) -> None:
+    """Counted places are those in the ranking, but for scores as close as `tolerance`."""
+    ids, scores = ranker.rank(queries, ranker.n_items)
+    rows = np.arange(len(queries))
+    for place in (0, k // 2, k):
+        targets = np.where(ids[:, place] > 0, ids[:, place], 1).astype(np.int64)
+        for limit in (None, k):
+            found = ranker.places(queries, targets, limit=limit)
+            assert found.dtype == np.int64 and found.shape == rows.shape, f"places gave {found.dtype} {found.shape} for {len(rows)} queries"
+            ranked = (ids[:, place] > 0) & (found > 0)
+            _close(scores[rows, found - 1][ranked], scores[:, place][ranked], tolerance, "places are not those in the ranking")
+            if limit is None or place < k // 2:
+                assert (found[ids[:, place] > 0] > 0).all(), f"a ranked item has no place (limit={limit})"
+    held = queries.lengths > 0
+    seeds = queries.seeds[queries.offsets[:-1][held]].astype(np.int64)
+    targets = np.ones(len(queries), np.int64)
+    targets[held] = seeds
+    assert not ranker.places(queries, targets)[held].any(), "a seed has a place"
 
 
 def _check_small_inputs(ranker: Ranker, queries: Queries, k: int, tolerance: float) -> None:

@@ -1,8 +1,8 @@
-"""The k best items per query, block by block: never a B x V matrix."""
+"""The k best items per query and the place of one item among all, block by block: never a B x V matrix."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,44 +12,109 @@ from toolkit.vocabulary import PAD
 if TYPE_CHECKING:
     from toolkit.corpus.queries import Queries
 
+Scorer = Callable[[np.ndarray], np.ndarray]
+
 
 def blocked_top_k(
-    scorer: Callable[[np.ndarray], np.ndarray],
-    queries: Queries,
-    n_items: int,
-    k: int,
-    *,
-    allow_repeats: bool = False,
-    block: int = 16_384,
+    scorer: Scorer, queries: Queries, n_items: int, k: int, *, allow_repeats: bool = False, block: int = 16_384
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rank items 1…V by `scorer`; see `Ranker.rank` for shapes and ties."""
+    """Rank items 1…V by `scorer`; see `Ranker.rank` for shapes and ties.
+
+    The k-th best score so far is carried from block to block: after the first ones
+    a block is only compared with it, and the few scores above it are sorted in.
+    """
     ids = np.zeros((len(queries), k), np.int32)
     scores = np.full((len(queries), k), -np.inf, np.float32)
-    seen = None if allow_repeats else queries.matrix(n_items).tocsc()
-    for start in range(1, n_items + 1, block):
-        items = np.arange(start, min(start + block, n_items + 1), dtype=np.int32)
-        part = np.array(scorer(items), dtype=np.float32, copy=True)
-        if seen is not None:
-            columns = seen[:, start : start + len(items)].tocoo()
-            part[columns.row, columns.col] = -np.inf
-        ids, scores = _merge(ids, scores, items, part, k)
+    for items, part, seeds in _blocks(scorer, queries, n_items, allow_repeats, block):
+        # ids ascend, so a later score equal to the k-th one loses the tie
+        better = part > scores[:, -1:]
+        better[seeds] = False
+        if better.any():
+            ids, scores = _merge(ids, scores, items, part, better, k)
     ids[np.isneginf(scores)] = PAD
     return ids, scores
 
 
-def _merge(ids: np.ndarray, scores: np.ndarray, items: np.ndarray, part: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Keep the k best of what was kept and of a new block of higher ids."""
-    part_ids = np.broadcast_to(items, part.shape)
-    if part.shape[1] > k:
-        # a stable cut: everything above the k-th value, then the smallest ids at it
-        kth = -np.partition(-part, k - 1, axis=1)[:, k - 1 : k]
-        above = part > kth
-        room = k - above.sum(axis=1, keepdims=True)
-        level = part == kth
-        keep = above | (level & (np.cumsum(level, axis=1) <= room))
-        part_ids = part_ids[keep].reshape(len(part), k)
-        part = part[keep].reshape(len(part), k)
-    both = np.concatenate([scores, part], axis=1)
+def blocked_ranks(
+    scorer: Scorer, queries: Queries, targets: np.ndarray, n_items: int, *, allow_repeats: bool = False, block: int = 16_384
+) -> np.ndarray:
+    """Place of each query's target in the ranking that `blocked_top_k` makes of all items, from 1: int64 [B].
+
+    targets: int [B], ids 1…V. 0 stands for a target that is not ranked: its score is -inf, or it is a seed.
+    """
+    columns, place = np.unique(targets, return_inverse=True)
+    asked = np.asarray(scorer(columns.astype(np.int32)), np.float32)[np.arange(len(targets)), place] if len(targets) else np.zeros(0)
+    ranks, own = _counted(scorer, queries, targets, asked, n_items, allow_repeats, block)
+    if not np.array_equal(own, asked):
+        # a matrix product of another shape may round otherwise: what a block says of the target decides, as in the ranking
+        ranks, own = _counted(scorer, queries, targets, own, n_items, allow_repeats, block)
+    return np.where(np.isneginf(own), 0, ranks)
+
+
+def _counted(
+    scorer: Scorer, queries: Queries, targets: np.ndarray, wanted: np.ndarray, n_items: int, allow_repeats: bool, block: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """1 + items that come before an item of score `wanted` float32 [B] and id `targets`; and the targets' scores in their blocks."""
+    ranks, own = np.ones(len(targets), np.int64), np.full(len(targets), -np.inf, np.float32)
+    at_least = np.nextafter(wanted, np.float32(-np.inf))
+    for items, part, seeds in _blocks(scorer, queries, n_items, allow_repeats, block):
+        # at equal scores the smaller id comes first: every item of a block before the target's, none of a block after it
+        above = part > np.where(items[-1] < targets, at_least, wanted)[:, None]
+        inside = np.flatnonzero((targets >= items[0]) & (targets <= items[-1]))
+        above[inside] |= (part[inside] == wanted[inside, None]) & (items[None] < targets[inside, None])
+        above[seeds] = False
+        ranks += row_counts(above)
+        own[inside] = part[inside, targets[inside] - items[0]]
+        excluded = seeds[0][items[seeds[1]] == targets[seeds[0]]]
+        own[excluded] = -np.inf
+    return ranks, own
+
+
+def _blocks(
+    scorer: Scorer, queries: Queries, n_items: int, allow_repeats: bool, block: int
+) -> Iterator[tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]]:
+    """Items [n], their scores [B, n], and where seeds stand in those: rows, columns."""
+    seen = None if allow_repeats else queries.matrix(n_items).tocsc()
+    nowhere = np.zeros(0, np.int64)
+    for start in range(1, n_items + 1, block):
+        items = np.arange(start, min(start + block, n_items + 1), dtype=np.int32)
+        rows, columns = nowhere, nowhere
+        if seen is not None:
+            low, high = seen.indptr[start], seen.indptr[start + len(items)]
+            rows = seen.indices[low:high]
+            columns = np.repeat(np.arange(len(items)), np.diff(seen.indptr[start : start + len(items) + 1]))
+        yield items, np.asarray(scorer(items), np.float32), (rows, columns)
+
+
+def _merge(
+    ids: np.ndarray, scores: np.ndarray, items: np.ndarray, part: np.ndarray, better: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Keep the k best of what was kept and of `better` bool [B, n] in a new block of higher ids."""
+    if row_counts(better).max() > k:
+        _cut(part, better, k)
+    rows, columns = np.divmod(np.flatnonzero(better), len(items))
+    counts = np.bincount(rows, minlength=len(part))
+    touched, width = np.flatnonzero(counts), int(counts.max())
+    nth = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    place = (np.cumsum(counts > 0) - 1)[rows]
+    both = np.full((len(touched), k + width), -np.inf, np.float32)
+    merged = np.zeros(both.shape, np.int32)
+    both[:, :k], merged[:, :k] = scores[touched], ids[touched]
+    both[place, k + nth], merged[place, k + nth] = part[rows, columns], items[columns]
     order = np.argsort(-both, axis=1, kind="stable")[:, :k]
-    merged = np.concatenate([ids, part_ids], axis=1)
-    return np.take_along_axis(merged, order, axis=1), np.take_along_axis(both, order, axis=1)
+    scores[touched], ids[touched] = np.take_along_axis(both, order, axis=1), np.take_along_axis(merged, order, axis=1)
+    return ids, scores
+
+
+def _cut(part: np.ndarray, better: np.ndarray, k: int) -> None:
+    """Leave in `better` the k best of a row: everything above the k-th value, then the smallest ids at it."""
+    masked = np.where(better, part, -np.inf)
+    kth = np.partition(masked, masked.shape[1] - k, axis=1)[:, masked.shape[1] - k, None]
+    above, level = masked > kth, masked == kth
+    room = k - row_counts(above)
+    better &= above | (level & (np.cumsum(level, axis=1, dtype=np.int32) <= room[:, None]))
+
+
+def row_counts(mask: np.ndarray) -> np.ndarray:
+    """True values of each row, int64 [B]: NumPy counts a whole array faster than along an axis."""
+    return np.fromiter(map(np.count_nonzero, mask), np.int64, len(mask))

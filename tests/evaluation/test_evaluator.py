@@ -159,3 +159,23 @@ def test_an_unknown_metric_and_an_empty_part_are_errors(corpus_of: Build) -> Non
         evaluate(by_id(3), part, ks=[1], metrics=["recal"], train_counts=np.ones(4))
     with pytest.raises(SegueError, match="no playlist to evaluate on"):
         evaluate(by_id(3), part.part(0, 0), ks=[1], metrics=["recall"], train_counts=np.ones(4))
+
+
+class Sorted(Fixed):
+    """Has a ranking of its own, so that nothing is counted."""
+
+    def rank(self, queries: Queries, k: int, *, allow_repeats: bool = False, block: int = 16_384) -> tuple[np.ndarray, np.ndarray]:
+        return super().rank(queries, k, allow_repeats=allow_repeats, block=block)
+
+
+@pytest.mark.parametrize("repeats", [False, True])
+def test_one_hidden_track_is_counted_and_has_the_same_metrics(repeats: bool, large: HeldOut) -> None:
+    """Scores of a few values, ties everywhere, against the ranking that is sorted."""
+    last = HeldOut(large.corpus, large.rows, large.starts, large.ends - 1, large.ends)
+    tied = lambda sums, items: (items * (2 * sums + 7919)) % 4_001  # noqa: E731
+    settings = {"ks": [10, 2_000], "metrics": ["recall", "ndcg"], "train_counts": np.arange(40_001) % 3, "allow_repeats": repeats}
+    found = evaluate(Fixed(40_000, tied), last, memory_mb=16, **settings)
+    wanted = evaluate(Sorted(40_000, tied), last, memory_mb=16, **settings)
+    assert 0 < np.nanmean(wanted.values["all", "recall", 2_000]) < 1
+    for key, values in wanted.values.items():
+        np.testing.assert_array_equal(found.values[key], values, err_msg=str(key))

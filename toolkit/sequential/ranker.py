@@ -24,6 +24,7 @@ from toolkit.sequential import bridge, checkpoints, cooccurrence
 from toolkit.sequential.match import MatchHead
 from toolkit.sequential.models import MultimodalBERT4Rec, MultimodalSASRec, Parts
 from toolkit.sequential.neighbours import WEIGHTS, Neighbours
+from toolkit.sequential.ranks import exact_ranks
 from toolkit.sequential.trainer import OnStep, Trainer
 
 QUERY_BLOCK = 512
@@ -181,6 +182,32 @@ class SequentialRanker(Ranker):
 
         return score
 
+    @torch.inference_mode()
+    def places(
+        self, queries: Queries, targets: np.ndarray, *, limit: int | None = None, allow_repeats: bool = False, block: int = 16_384
+    ) -> np.ndarray:
+        if self.neighbours is not None and self.neighbours.weight:
+            # what neighbours say is sparse and no part of the matrix product
+            return super().places(queries, targets, limit=limit, allow_repeats=allow_repeats, block=block)
+        self.model.eval()
+        states, matches, _ = self._encode(queries)
+        table, bias = self._item_rows(), self.model.bias(torch.arange(self.n_items + 1, device=self.device))
+        ones = None if bias is None else torch.ones(len(states), 1, device=self.device)
+        query = _beside(states, matches, ones)
+
+        def rows(ids: torch.Tensor) -> torch.Tensor:
+            match = None if matches is None else self.model.match.rows(ids)
+            return _beside(table[ids], match, None if bias is None else bias[ids, None])
+
+        items = np.arange(1, self.n_items + 1) if self.ranks_unplayed else np.flatnonzero(self.played[1:]) + 1
+        seen = queries.part(0, 0 if allow_repeats else len(queries)).matrix(self.n_items).tocoo()
+        seeds = torch.from_numpy(seen.row.astype(np.int64)), torch.from_numpy(seen.col.astype(np.int64))
+        asked = torch.from_numpy(items), torch.from_numpy(targets.astype(np.int64)), *seeds
+        ids, wanted, owners, left_out = (each.to(self.device) for each in asked)
+        low = limit is not None and compute.has_bf16(str(self.device))
+        dtype = torch.bfloat16 if low else torch.float32
+        return exact_ranks(query, rows, ids, wanted, (owners, left_out), limit=limit, block=block, compute=dtype).cpu().numpy()
+
     def _encode(self, queries: Queries) -> tuple[torch.Tensor, torch.Tensor | None, sp.csc_matrix | None]:
         """States [B, H], match queries [B, D] and what neighbours say [B, V + 1], block by block."""
         states, matches, near = [], [], []
@@ -272,6 +299,11 @@ class SequentialRanker(Ranker):
         ranker.model.load_state_dict(tensors)
         ranker.model.to(compute.device(device)).eval()
         return ranker
+
+
+def _beside(*columns: torch.Tensor | None) -> torch.Tensor:
+    """Columns of one float32 matrix, those that there are."""
+    return torch.cat([each.float() for each in columns if each is not None], 1)
 
 
 def _matched(modalities: dict[str, Modality], fusion: Fusion) -> dict[str, Modality]:
