@@ -123,3 +123,45 @@ def _where(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return rows, columns
     flat = torch.from_numpy(np.flatnonzero(mask.numpy()))
     return flat // mask.shape[1], flat % mask.shape[1]
+
+
+def exact_top_k(
+    query: torch.Tensor, table: torch.Tensor, k: int, *, block: int = 16_384, compute: torch.dtype = torch.float32
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The k rows of `table` float32 [n, D] with the largest ⟨query, row⟩: scores float32 and places int64 [B, k], best first.
+
+    A rough product in `compute` leaves out what cannot be among them, by the same bound; the rest is worked again in
+    float32. Ties go to the smaller place. 1 ≤ k ≤ n.
+    """
+    norms, low = query.norm(dim=1), query.to(compute)
+    first = max(k, min(block, len(table)))
+    everyone = torch.arange(len(query), device=query.device)
+    best = query.new_full((len(query), 0), -torch.inf)
+    ids = everyone.new_zeros((len(query), 0))
+    held = torch.empty(len(query) * first, dtype=compute, device=query.device)
+    for start in range(0, len(table), first):
+        rows = table[start : start + first]
+        rough = torch.mm(low, rows.to(compute).T, out=held[: len(query) * len(rows)].view(len(query), -1))
+        margin = norms * rows.norm(dim=1).max() * _relative_error(compute, query.shape[1])
+        # both sides of the first cut are rough
+        floor = rough.topk(k, 1).values[:, -1].float() - margin if not start else best[:, -1]
+        owners, columns = _where(rough >= _outwards(floor - margin, compute, -torch.inf))
+        if len(owners):
+            again = torch.cat(
+                [_scores(query, rows[some], who) for who, some in zip(owners.split(PAIRS), columns.split(PAIRS), strict=True)]
+            )
+            best, ids = _merged(best, ids, owners, columns + start, again, k)
+    return best, ids
+
+
+def _merged(
+    best: torch.Tensor, ids: torch.Tensor, owners: torch.Tensor, new: torch.Tensor, scores: torch.Tensor, k: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The k best of what is kept [B, ≤k] and of pairs in the order of their rows, whose places are larger."""
+    counts = torch.bincount(owners, minlength=len(best))
+    nth = best.shape[1] + torch.arange(len(owners), device=owners.device) - torch.repeat_interleave(counts.cumsum(0) - counts, counts)
+    size = (0, int(counts.max()))
+    both, all_ids = torch.nn.functional.pad(best, size, value=-torch.inf), torch.nn.functional.pad(ids, size)
+    both[owners, nth], all_ids[owners, nth] = scores, new
+    order = both.sort(stable=True, dim=1, descending=True).indices[:, :k]
+    return both.gather(1, order), all_ids.gather(1, order)

@@ -1,0 +1,122 @@
+"""What the races of sequential models share: playlists of MPD's lengths in memory, RecBole's side under its own trainer, ours."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import common
+import numpy as np
+import pyarrow as pa
+import torch
+
+from toolkit.corpus.arrays import Corpus
+from toolkit.corpus.splits import PlaylistSet
+from toolkit.recipe import ModelSpec
+from toolkit.sequential import bridge
+from toolkit.sequential.batches import Batch
+from toolkit.sequential.models import MultimodalBERT4Rec, MultimodalSASRec, Parts
+from toolkit.sequential.prefix_rows import loaders
+from toolkit.sequential.trainer import Trainer
+
+MODELS = {"SASRec": MultimodalSASRec, "BERT4Rec": MultimodalBERT4Rec}
+
+
+def playlists(n_items: int, count: int, *, seed: int = 0, longest: int = 250) -> PlaylistSet:
+    """Playlists of the Million Playlist Dataset's lengths (5 to 250 tracks, 66 on average) and a Zipf-like popularity."""
+    draw = np.random.default_rng(seed)
+    lengths = np.clip(draw.lognormal(3.9, 0.78, count), 5, longest).astype(np.int64)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    chances = 1 / np.arange(1, n_items + 1) ** 0.8
+    names = pa.array(np.arange(n_items).astype(str))
+    nothing = pa.nulls(count, pa.string())
+    about = pa.table({"id": np.arange(count).astype(str), "title": nothing, "group": nothing, "split": nothing})
+    items = (draw.permutation(n_items)[draw.choice(n_items, offsets[-1], p=chances / chances.sum())] + 1).astype(np.int32)
+    made = Corpus(items, offsets, pa.table({"id": names, "title": names}), about)
+    return PlaylistSet(made, np.arange(count), offsets[:-1], offsets[1:])
+
+
+class Steps:
+    """Training steps of one side; `run(n)` takes the next n batches and `targets` holds how many tracks each run predicted."""
+
+    def __init__(self) -> None:
+        self.targets: list[int] = []
+
+    def run(self, count: int) -> None:
+        raise NotImplementedError
+
+
+class RecboleSteps(Steps):
+    """RecBole's trainer on RecBole's prefix rows; `shipped` leaves autograd's anomaly detection on, as importing RecBole does."""
+
+    def __init__(self, base: str, train: PlaylistSet, *, device: str, shipped: bool = False, **settings: Any) -> None:
+        super().__init__()
+        self.config = bridge.config(base, settings=settings, device=device)
+        self.shipped = shipped
+        with bridge.seeded(0):
+            self.loader, _ = loaders(self.config, train, None)
+            self.model = getattr(bridge, base)(self.config, bridge.CatalogueSize(train.corpus.n_items)).to(device)
+        self.trainer = bridge.Trainer(self.config, self.model)
+        self.rows = self._rows()
+        self.seen = 0
+
+    def _rows(self) -> Iterator[Any]:
+        while True:
+            for batch in self.loader:
+                # BERT4Rec's masked slots that hold a target; its loss leaves out a mask at position 0
+                self.seen += int((batch["MASK_INDEX"] > 0).sum()) if "MASK_INDEX" in batch else len(batch)
+                yield batch
+
+    def run(self, count: int) -> None:
+        self.seen = 0
+        with torch.autograd.set_detect_anomaly(self.shipped):
+            self.trainer._train_epoch(islice(self.rows, count), 0)
+        self.targets.append(self.seen)
+
+
+class OurSteps(Steps):
+    """Our trainer on windows; the same architecture, parameters and candidates (every id) as RecBole's."""
+
+    def __init__(self, base: str, train: PlaylistSet, spec: Mapping[str, Any], *, device: str, dropout: float) -> None:
+        super().__init__()
+        self.spec = ModelSpec.model_validate({"type": base.lower(), "modalities": [], "initialisation": "recbole", **spec})
+        config, size = bridge.model_config(base, n_items=train.corpus.n_items, dropout=dropout, device=device)  # type: ignore[arg-type]
+        with bridge.seeded(0):
+            self.model: Any = MODELS[base](config, size, Parts()).to(device)
+        self.trainer = Trainer(self.model, train, self.spec, seed=0, device=device)
+        self.batches = self._batches()
+
+    def _batches(self) -> Iterator[Batch]:
+        draw = np.random.default_rng(0)
+        while True:
+            yield from self.trainer._batches(draw)
+
+    def run(self, count: int) -> None:
+        self.model.train()
+        total = torch.zeros((), device=self.trainer.device)
+        seen = 0
+        for batch in islice(self.batches, count):
+            loss, targets = self.trainer._step(batch)
+            total, seen = total + loss, seen + targets
+        assert bool(total.isfinite())
+        self.targets.append(seen)
+
+
+def race(sides: Mapping[str, tuple[Steps, int]], *, repetitions: int, device: str) -> dict[str, list[float]]:
+    """Seconds per 1,000 targets of each side, side by side, after one run each to warm up."""
+    calls: dict[str, Callable[[], Any]] = {name: (lambda side=side, count=count: side.run(count)) for name, (side, count) in sides.items()}
+    for side, _ in sides.values():
+        side.targets.clear()
+    seconds = common.alternate(calls, repetitions=repetitions, device=device)
+    gc.collect()
+    return {
+        name: [1000 * took / targets for took, targets in zip(taken, sides[name][0].targets[1:], strict=True)]
+        for name, taken in seconds.items()
+    }
+
+
+def per_second(taken: list[float]) -> int:
+    """Targets a second from seconds per 1,000."""
+    return round(1000 / common.spread(taken)["median"])

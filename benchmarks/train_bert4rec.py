@@ -1,0 +1,100 @@
+"""Training BERT4Rec against RecBole's: masked targets a second with the exact cross-entropy, float32 and bfloat16.
+
+    python benchmarks/train_bert4rec.py [--quick] [--tracks N] [--playlists N]
+
+Peer: RecBole 1.2.1's BERT4Rec under its own trainer and defaults, masking in its loader included, autograd's anomaly detection off;
+also printed as it ships and with enable_amp. A target is a masked track that enters the loss. Check: the loss of the same weights
+under the stock mask. Bars: 6x in float32, 8x in bfloat16. One JSON line for each, last.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import common
+import sequences
+import torch
+
+from toolkit.compute import has_bf16
+from toolkit.corpus.splits import PlaylistSet
+from toolkit.sequential import losses
+
+EXACT = {"loss": "chunked", "windows": "disjoint"}
+
+
+def same_loss(ours: sequences.OurSteps, train: PlaylistSet, *, device: str) -> dict[str, float]:
+    """RecBole's loss on a batch of its own, and ours where the same tracks are masked.
+
+    Rows with a mask at position 0, which RecBole leaves out of its loss, or with more masks than it has slots for are left out.
+    """
+    peer = sequences.RecboleSteps("BERT4Rec", train, device=device, train_batch_size=256)
+    peer.model.load_state_dict(ours.model.state_dict())
+    peer.model.eval(), ours.model.eval()
+    batch = next(iter(peer.loader)).to(device)
+    masked = batch[peer.config["MASK_ITEM_SEQ"]] == peer.model.mask_token
+    scored = (batch["MASK_INDEX"] > 0).sum(1)
+    rows = (~masked[:, 0] & (masked.sum(1) == scored) & (scored > 0)).nonzero()[:, 0]
+    batch, masked = batch[rows.cpu()].to(device), masked[rows]
+    items = batch[peer.model.ITEM_SEQ]
+    ours.model.masks = lambda items, lengths: masked
+    found: dict[str, float] = {}
+    with torch.no_grad():
+        found["recbole"] = float(peer.model.calculate_loss(batch))
+        for name, low in (("float32", False), ("bfloat16", True)):
+            with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=low):
+                step = ours.model.step(items, torch.zeros(len(items), dtype=torch.int64, device=device))
+            found[name] = float(losses.chunked(step.scores, step.targets, compute=torch.bfloat16 if low else None))
+    del ours.model.masks
+    assert len(rows) > 10, "too few rows without a mask in front"
+    assert abs(found["float32"] - found["recbole"]) <= 1e-5 * max(1.0, found["recbole"]), found
+    assert abs(found["bfloat16"] - found["recbole"]) <= 1e-2 * found["recbole"], found
+    return found
+
+
+def main() -> None:
+    options = common.parser(__doc__)
+    options.add_argument("--tracks", type=int, default=78_000)
+    options.add_argument("--playlists", type=int, default=2_000)
+    options.add_argument("--repetitions", type=int, help="default: 1 with --quick, 5 without")
+    options.add_argument("--rows", type=int, default=2048, help="RecBole's train_batch_size (its default: 2048)")
+    given = options.parse_args()
+    common.start(given)
+    train = sequences.playlists(given.tracks, given.playlists)
+    size = {"train_batch_size": given.rows}
+    peers = {"recbole": sequences.RecboleSteps("BERT4Rec", train, device=given.device, **size)}
+    peers["best"] = sequences.RecboleSteps("BERT4Rec", train, device=given.device, enable_amp=True, **size)
+    if not given.quick:
+        peers["shipped"] = sequences.RecboleSteps("BERT4Rec", train, device=given.device, shipped=True, **size)
+    dropout = peers["recbole"].config["hidden_dropout_prob"]
+    kinds: dict[str, dict[str, Any]] = {"fp32": {**EXACT, "bf16": "off"}}
+    if has_bf16(given.device):
+        kinds["bf16"] = {**EXACT, "bf16": "on"}
+    ours = {name: sequences.OurSteps("BERT4Rec", train, spec, device=given.device, dropout=dropout) for name, spec in kinds.items()}
+    check = same_loss(ours["fp32"], train, device=given.device)
+    sides = {name: (side, 1) for name, side in peers.items()} | {name: (side, 4) for name, side in ours.items()}
+    seconds = sequences.race(sides, repetitions=given.repetitions or (1 if given.quick else 5), device=given.device)
+    rates = {name: sequences.per_second(taken) for name, taken in seconds.items()}
+    print("masked targets a second:", ", ".join(f"{name} {rate}" for name, rate in rates.items()), flush=True)
+    for name, bar in (("fp32", 6), ("bf16", 8)):
+        if name not in ours:
+            print(f"{name}: this device multiplies no bfloat16 in hardware, so there is no such row")
+            continue
+        agreed = check["bfloat16" if name == "bf16" else "float32"]
+        common.report(
+            f"train_bert4rec-{name}",
+            given,
+            ours=seconds[name],
+            peer=seconds["recbole"],
+            check=f"stock mask, same weights: loss {agreed:.6f} here, {check['recbole']:.6f} in RecBole",
+            unit="seconds per 1,000 masked targets",
+            bar=bar,
+            against="RecBole's defaults, anomaly detection off",
+            targets_per_second=rates,
+            ratio_as_shipped=round(rates[name] / rates["shipped"], 1) if "shipped" in rates else None,
+            ratio_best_settings=round(rates[name] / rates["best"], 1),
+            data={"tracks": given.tracks, "playlists": given.playlists, "placements": int(train.lengths.sum()), "rows": given.rows},
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""Training SASRec against RecBole's: targets a second, exact cross-entropy (float32, bfloat16) and sampled.
+
+    python benchmarks/train_sasrec.py [--quick] [--tracks N] [--playlists N]
+    python benchmarks/train_sasrec.py --quality ml-100k --work DIR
+
+Peer: RecBole 1.2.1's SASRec under its own trainer and defaults (rows of 2,048 prefixes, hidden 64, two layers), autograd's anomaly
+detection off: the faster of the two ways, and the one that ratios are against. Also printed: as it ships, with anomaly detection on,
+and with its best settings (larger batch, enable_amp). Check: the loss of the same weights on the same rows. Bars: 5x in float32,
+9x in bfloat16, 60x sampled. One JSON line for each, last. `--quality` is the long run: see `time_to_quality.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import common
+import numpy as np
+import sequences
+import torch
+
+from toolkit.compute import has_bf16
+from toolkit.corpus.splits import PlaylistSet
+from toolkit.sequential import bridge, losses
+from toolkit.sequential.batches import batches
+from toolkit.sequential.prefix_rows import loaders
+
+SAMPLED = {"loss": "sampled", "negatives": 1024, "batch_negatives": False, "windows": "disjoint", "bf16": "off"}
+EXACT = {"loss": "chunked", "windows": "disjoint"}
+
+
+def same_loss(ours: sequences.OurSteps, train: PlaylistSet, *, device: str) -> dict[str, float]:
+    """RecBole's loss on every prefix row of a few playlists that fit its window, ours on the same targets in one pass."""
+    few = np.flatnonzero(train.lengths <= 50)[:24]
+    part = PlaylistSet(train.corpus, train.rows[few], train.starts[few], train.ends[few])
+    config = bridge.config("SASRec", settings={"train_batch_size": 4096}, device=device)
+    stock = bridge.SASRec(config, bridge.CatalogueSize(train.corpus.n_items)).to(device)
+    stock.load_state_dict(ours.model.state_dict())
+    (rows,) = loaders(config, part, None)[0]
+    (batch,) = batches(part, max_length=50, tokens=4096, shuffle=False, rng=np.random.default_rng(0))
+    items, scored = (torch.from_numpy(each).to(device) for each in (batch.inputs, batch.scored))
+    found: dict[str, float] = {}
+    with torch.no_grad():
+        stock.eval(), ours.model.eval()
+        found["recbole"] = float(stock.calculate_loss(rows.to(device)))
+        for name, low in (("float32", False), ("bfloat16", True)):
+            with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=low):
+                step = ours.model.step(items, scored)
+            found[name] = float(losses.chunked(step.scores, step.targets, compute=torch.bfloat16 if low else None))
+    assert len(step.targets) == len(rows), "the two sides score other rows"
+    assert abs(found["float32"] - found["recbole"]) <= 1e-5 * max(1.0, found["recbole"]), found
+    assert abs(found["bfloat16"] - found["recbole"]) <= 1e-2 * found["recbole"], found
+    return found
+
+
+def speed(given: argparse.Namespace) -> None:
+    train = sequences.playlists(given.tracks, given.playlists)
+    print(f"{len(train)} playlists, {int(train.lengths.sum())} placements, {given.tracks} tracks", flush=True)
+    best = {"train_batch_size": 2048 if given.quick else 4096, "enable_amp": True}
+    peers = {
+        "recbole": sequences.RecboleSteps("SASRec", train, device=given.device),
+        "shipped": sequences.RecboleSteps("SASRec", train, device=given.device, shipped=True),
+        "best": sequences.RecboleSteps("SASRec", train, device=given.device, **best),
+    }
+    dropout = peers["recbole"].config["hidden_dropout_prob"]
+    kinds: dict[str, tuple[dict[str, Any], int]] = {"fp32": ({**EXACT, "bf16": "off"}, 1), "sampled": (SAMPLED, 20)}
+    if has_bf16(given.device):
+        kinds["bf16"] = ({**EXACT, "bf16": "on"}, 1)
+    ours = {name: (sequences.OurSteps("SASRec", train, spec, device=given.device, dropout=dropout), n) for name, (spec, n) in kinds.items()}
+    check = same_loss(ours["fp32"][0], train, device=given.device)
+    sides = {name: (side, 1) for name, side in peers.items()} | ours
+    seconds = sequences.race(sides, repetitions=given.repetitions or (1 if given.quick else 5), device=given.device)
+    rates = {name: sequences.per_second(taken) for name, taken in seconds.items()}
+    print("targets a second:", ", ".join(f"{name} {rate}" for name, rate in rates.items()), flush=True)
+    for name, bar in (("fp32", 5), ("bf16", 9), ("sampled", 60)):
+        if name not in ours:
+            print(f"{name}: this device multiplies no bfloat16 in hardware, so there is no such row")
+            continue
+        agreed = check["bfloat16" if name == "bf16" else "float32"]
+        common.report(
+            f"train_sasrec-{name}",
+            given,
+            ours=seconds[name],
+            peer=seconds["recbole"],
+            check=f"same rows, same weights: loss {agreed:.6f} here, {check['recbole']:.6f} in RecBole",
+            unit="seconds per 1,000 targets",
+            bar=bar,
+            against="RecBole's defaults, anomaly detection off",
+            targets_per_second=rates,
+            ratio_as_shipped=round(rates[name] / rates["shipped"], 1),
+            ratio_best_settings=round(rates[name] / rates["best"], 1),
+            best_settings=best,
+            data={"tracks": given.tracks, "playlists": given.playlists, "placements": int(train.lengths.sum())},
+        )
+
+
+def main() -> None:
+    options = common.parser(__doc__)
+    options.add_argument("--tracks", type=int, default=78_000)
+    options.add_argument("--playlists", type=int, default=2_000)
+    options.add_argument("--repetitions", type=int, help="default: 1 with --quick, 5 without")
+    options.add_argument("--quality", metavar="DATA", help="ml-100k, or a folder of MPD slices: time to RecBole's best NDCG@10")
+    options.add_argument("--work", metavar="DIR", help="where a quality run keeps its checkpoints, so that a killed one goes on")
+    options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    options.add_argument("--budget", type=float, default=3600.0, help="seconds that RecBole may train in a quality run, per seed")
+    given = options.parse_args()
+    common.start(given)
+    if given.quality:
+        import time_to_quality
+
+        time_to_quality.run(given)
+    else:
+        speed(given)
+
+
+if __name__ == "__main__":
+    main()
