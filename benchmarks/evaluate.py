@@ -144,7 +144,7 @@ def main() -> None:
     sides = {"ours": ours, "recbole": lambda: peer.run(shown, hidden, given.rows)}
     if not given.quick:
         sides |= {"whole": whole, "top-100": best}
-    seconds = common.alternate(sides, repetitions=1 if given.quick else 5, device=given.device, warm=not given.quick)
+    seconds = common.alternate(sides, repetitions=1 if given.quick else 5, device=given.device, warm=not given.quick, clock=given.clock)
     mean = {f"{metric}@{k}": round(float(values.mean()), 4) for (metric, k), values in peer.values().items()}
     common.report(
         "evaluate",

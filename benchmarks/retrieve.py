@@ -65,7 +65,7 @@ def main() -> None:
         scores, ids = flat.search(asked, K)
         results["faiss"] = ids, scores
 
-    seconds = common.alternate({"ours": ours, "faiss": peer}, repetitions=3 if given.quick else 7, device=given.device)
+    seconds = common.alternate({"ours": ours, "faiss": peer}, repetitions=3 if given.quick else 7, device=given.device, clock=given.clock)
     check = same(*results["ours"], *results["faiss"])
     more: dict[str, Any] = {}
     if given.approximate:

@@ -104,12 +104,12 @@ class OurSteps(Steps):
         self.targets.append(seen)
 
 
-def race(sides: Mapping[str, tuple[Steps, int]], *, repetitions: int, device: str) -> dict[str, list[float]]:
+def race(sides: Mapping[str, tuple[Steps, int]], *, repetitions: int, device: str, clock: str) -> dict[str, list[float]]:
     """Seconds per 1,000 targets of each side, side by side, after one run each to warm up."""
     calls: dict[str, Callable[[], Any]] = {name: (lambda side=side, count=count: side.run(count)) for name, (side, count) in sides.items()}
     for side, _ in sides.values():
         side.targets.clear()
-    seconds = common.alternate(calls, repetitions=repetitions, device=device)
+    seconds = common.alternate(calls, repetitions=repetitions, device=device, clock=clock)
     gc.collect()
     return {
         name: [1000 * took / targets for took, targets in zip(taken, sides[name][0].targets[1:], strict=True)]

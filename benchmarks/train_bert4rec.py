@@ -72,7 +72,7 @@ def main() -> None:
     ours = {name: sequences.OurSteps("BERT4Rec", train, spec, device=given.device, dropout=dropout) for name, spec in kinds.items()}
     check = same_loss(ours["fp32"], train, device=given.device)
     sides = {name: (side, 1) for name, side in peers.items()} | {name: (side, 4) for name, side in ours.items()}
-    seconds = sequences.race(sides, repetitions=given.repetitions or (1 if given.quick else 5), device=given.device)
+    seconds = sequences.race(sides, repetitions=given.repetitions or (1 if given.quick else 5), device=given.device, clock=given.clock)
     rates = {name: sequences.per_second(taken) for name, taken in seconds.items()}
     print("masked targets a second:", ", ".join(f"{name} {rate}" for name, rate in rates.items()), flush=True)
     for name, bar in (("fp32", 6), ("bf16", 8)):

@@ -69,7 +69,7 @@ def speed(given: argparse.Namespace) -> None:
     ours = {name: (sequences.OurSteps("SASRec", train, spec, device=given.device, dropout=dropout), n) for name, (spec, n) in kinds.items()}
     check = same_loss(ours["fp32"][0], train, device=given.device)
     sides = {name: (side, 1) for name, side in peers.items()} | ours
-    seconds = sequences.race(sides, repetitions=given.repetitions or (1 if given.quick else 5), device=given.device)
+    seconds = sequences.race(sides, repetitions=given.repetitions or (1 if given.quick else 5), device=given.device, clock=given.clock)
     rates = {name: sequences.per_second(taken) for name, taken in seconds.items()}
     print("targets a second:", ", ".join(f"{name} {rate}" for name, rate in rates.items()), flush=True)
     for name, bar in (("fp32", 5), ("bf16", 9), ("sampled", 60)):
@@ -99,7 +99,7 @@ def main() -> None:
     options.add_argument("--tracks", type=int, default=78_000)
     options.add_argument("--playlists", type=int, default=2_000)
     options.add_argument("--repetitions", type=int, help="default: 1 with --quick, 5 without")
-    options.add_argument("--quality", metavar="DATA", help="ml-100k, or a folder of MPD slices: time to RecBole's best NDCG@10")
+    options.add_argument("--quality", metavar="DATA", help="ml-100k, or a folder with playlists.csv.gz: time to RecBole's best NDCG@10")
     options.add_argument("--work", metavar="DIR", help="where a quality run keeps its checkpoints, so that a killed one goes on")
     options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options.add_argument("--budget", type=float, default=3600.0, help="seconds that RecBole may train in a quality run, per seed")
