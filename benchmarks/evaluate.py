@@ -55,7 +55,8 @@ class Recbole:
             part = slice(start, start + rows)
             target = torch.from_numpy(hidden[part])
             asked = (self.batch(shown[part]), None, torch.arange(len(target)), target)
-            collector.eval_batch_collect(*self.trainer._full_sort_batch_eval(asked))
+            interaction, scores, rows_of, positive = self.trainer._full_sort_batch_eval(asked)
+            collector.eval_batch_collect(scores, interaction, rows_of, positive)
         self.hits = collector.data_struct["rec.topk"].cpu().numpy()
         collector.data_struct._data_dict.clear()
 
