@@ -37,6 +37,9 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     made.add_argument("--quick", action="store_true", help="within two minutes on two cores; its result cannot be saved")
     made.add_argument("--threads", type=int, default=1, metavar="N", help="for both sides (default: 1)")
     made.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    made.add_argument(
+        "--clock", default="wall", choices=("wall", "processor"), help="processor: for one thread on a machine with other work"
+    )
     made.add_argument("--save", action="store_true", help="keep the result under benchmarks/results")
     return made
 
@@ -55,30 +58,32 @@ def start(given: argparse.Namespace) -> None:
 
 
 def alternate(
-    sides: Mapping[str, Callable[[], Any]], *, repetitions: int, device: str = "cpu", warm: bool = True
+    sides: Mapping[str, Callable[[], Any]], *, repetitions: int, device: str = "cpu", warm: bool = True, clock: str = "wall"
 ) -> dict[str, list[float]]:
     """Seconds of each side, A B A B …, so that a slow minute of the machine meets both.
 
-    warm: each side runs once before, untimed. What a side returns is dropped; garbage is collected outside the timed part.
+    warm: each side runs once before, untimed. clock: `processor` counts this process's own time, all threads added.
+    What a side returns is dropped; garbage is collected outside the timed part.
     """
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for repetition in range(-1 if warm else 0, repetitions):
         for name, side in sides.items():
             gc.collect()
-            took = timed(side, device=device)
+            took = timed(side, device=device, clock=clock)
             if repetition >= 0:
                 seconds[name].append(took)
                 print(f"  {name:>8} {repetition + 1}/{repetitions}: {took:.3f} s", flush=True)
     return seconds
 
 
-def timed(work: Callable[[], Any], *, device: str = "cpu") -> float:
-    """Wall seconds of one call, the device's queue included."""
+def timed(work: Callable[[], Any], *, device: str = "cpu", clock: str = "wall") -> float:
+    """Seconds of one call, the device's queue included."""
+    now = time.process_time if clock == "processor" else time.perf_counter
     _wait(device)
-    begin = time.perf_counter()
+    begin = now()
     work()
     _wait(device)
-    return time.perf_counter() - begin
+    return now() - begin
 
 
 def _wait(device: str) -> None:
@@ -102,7 +107,14 @@ def report(
     """
     result: dict[str, Any] = {"race": race, "ours": spread(ours), "peer": None if peer is None else spread(peer)}
     result["ratio"] = None if peer is None else float(f"{statistics.median(peer) / statistics.median(ours):.4g}")
-    result |= {"check": check, **more, "threads": given.threads, "quick": given.quick, "machine": machine(given.device)}
+    result |= {
+        "check": check,
+        **more,
+        "threads": given.threads,
+        "clock": given.clock,
+        "quick": given.quick,
+        "machine": machine(given.device),
+    }
     if given.save:
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / f"{race}-{given.device}.json").write_text(json.dumps(result, indent=1) + "\n")

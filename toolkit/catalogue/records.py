@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,13 +65,13 @@ class PlaylistRecord:
 
 Record = TrackRecord | PlaylistRecord
 
-Names = tuple[str | None, str | None, str | None]
-"""Title, artist and album of a track, as shown to people."""
+Names = tuple[list[str | None], list[str | None], list[str | None]]
+"""Titles, artists and albums of some tracks, as shown to people."""
 
 
 @dataclass(frozen=True, slots=True)
 class NamedPlaylist:
-    """A playlist whose reader tells the names of its tracks only when asked: names(place in the list, from 0)."""
+    """A playlist whose reader tells the names of its tracks only when asked: names(ids of some of them, in its order)."""
 
     playlist: PlaylistRecord
-    names: Callable[[int], Names]
+    names: Callable[[Collection[str]], Names]

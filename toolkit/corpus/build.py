@@ -9,9 +9,9 @@ from __future__ import annotations
 import shutil
 import tempfile
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import count, repeat
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -90,13 +90,12 @@ class _Intake:
         self._spool = spool
         self._reader = reader
         self._drop_repeats = drop_repeats
-        self._known_names: dict[str | None, str | None] = {}
 
     def through(self, records: Iterable[R]) -> Iterator[R]:
         """Pass records on; a bad playlist is reported to the reader and left out."""
         for record in records:
             if isinstance(record, TrackRecord):
-                self._name(self._number(record.id), (record.title, _joined(record.artists), record.album))
+                self._describe(record)
             else:
                 playlist, names = (record.playlist, record.names) if isinstance(record, NamedPlaylist) else (record, None)
                 if not self._fine(playlist):
@@ -114,18 +113,15 @@ class _Intake:
     def lengths(self) -> np.ndarray:
         return np.array(self._lengths, dtype=np.int64)
 
-    def _number(self, track: str) -> int:
-        number = self.tracks.setdefault(track, len(self.tracks) + 1)
-        if number > len(self.names["title"]):
-            for column in self.names.values():
-                column.append(None)
-        return number
-
-    def _name(self, number: int, names: Names) -> None:
-        """Keep names; one that is left out leaves what an earlier record said. Equal texts of several tracks are kept once."""
+    def _describe(self, record: TrackRecord) -> None:
+        """Keep a track's names; one that is left out leaves what an earlier record said."""
+        number = self.tracks.setdefault(record.id, len(self.tracks) + 1)
+        names = (record.title, _joined(record.artists), record.album)
         for column, name in zip(self.names.values(), names, strict=True):
-            if name:
-                column[number - 1] = self._known_names.setdefault(name, name)
+            if number > len(column):
+                column.append(name or None)
+            elif name:
+                column[number - 1] = name
 
     def _fine(self, record: PlaylistRecord) -> bool:
         if record.id in self.playlists:
@@ -139,13 +135,15 @@ class _Intake:
         self._reader.bad(f"{self._reader.path}, playlist {record.id!r}", why)
         return False
 
-    def _take(self, record: PlaylistRecord, names: Callable[[int], Names] | None) -> None:
+    def _take(self, record: PlaylistRecord, names: Callable[[Collection[str]], Names] | None) -> None:
         numbers = array("i", map(self.tracks.get, record.tracks, repeat(0)))
         if 0 in numbers:
-            for place in [place for place, number in enumerate(numbers) if not number]:
-                numbers[place] = self._number(record.tracks[place])
-                if names is not None:
-                    self._name(numbers[place], names(place))
+            fresh = dict.fromkeys(track for track, number in zip(record.tracks, numbers, strict=True) if not number)
+            nothing: list[str | None] = [None] * len(fresh)
+            for column, some in zip(self.names.values(), names(fresh) if names else repeat(nothing), strict=False):
+                column.extend(some)
+            self.tracks.update(zip(fresh, count(len(self.tracks) + 1), strict=False))
+            numbers = array("i", map(self.tracks.__getitem__, record.tracks))
         if len(set(numbers)) < len(numbers):
             numbers = self._without_repeats(numbers)
         self._spool.write(numbers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import mmap
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -51,6 +52,18 @@ def read_bytes(path: Path) -> bytes:
     """A whole file, unzipped; for formats whose files are small."""
     with opened(path) as file:
         return file.read()
+
+
+@contextmanager
+def mapped(path: Path) -> Iterator[bytes | mmap.mmap]:
+    """A whole file like `read_bytes`, without a copy of it where it is not zipped. What refers to it ends with the block."""
+    with opened(path) as file:
+        plain = isinstance(file, io.BufferedReader) and not isinstance(file.raw, gzip.GzipFile)
+        if not plain or not path.stat().st_size:
+            yield file.read()
+            return
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        yield data
 
 
 def lines(path: Path, bad: Bad) -> Iterator[str]:

@@ -7,9 +7,8 @@ set come with their given seeds alone.
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from operator import attrgetter
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -17,7 +16,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from toolkit.catalogue.readers.base import Reader, ReaderParams
-from toolkit.catalogue.readers.files import existing, has_ending, head, read_bytes, some
+from toolkit.catalogue.readers.files import existing, has_ending, head, mapped, some
 from toolkit.catalogue.records import NamedPlaylist, Names, PlaylistRecord, Record, TrackRecord
 from toolkit.errors import InputError
 
@@ -48,25 +47,13 @@ class _Playlist(msgspec.Struct, Generic[T], gc=False):
     description: str | None = None
 
 
-class _Whole(msgspec.Struct, Generic[T]):
-    playlists: list[_Playlist[T]]
-
-
-class _Parts(msgspec.Struct):
+class _Slice(msgspec.Struct):
     # raw, so that one bad playlist is one bad record
     playlists: list[msgspec.Raw]
 
 
-class _Form(Generic[T]):
-    """Decoders of a slice at once and of one playlist."""
-
-    def __init__(self, track: type[T]) -> None:
-        self.slice = msgspec.json.Decoder(_Whole[track])  # type: ignore[valid-type]
-        self.playlist = msgspec.json.Decoder(_Playlist[track])  # type: ignore[valid-type]
-
-
-_FULL, _BRIEF = _Form(_Track), _Form(_Named)
-_PARTS = msgspec.json.Decoder(_Parts)
+_SLICE = msgspec.json.Decoder(_Slice)
+_FULL, _BRIEF = msgspec.json.Decoder(_Playlist[_Track]), msgspec.json.Decoder(_Playlist[_Named])
 _POS, _URI = attrgetter("pos"), attrgetter("track_uri")
 _NUMBER = re.compile(r"mpd\.slice\.(\d+)-\d+\.json")
 
@@ -112,10 +99,10 @@ class MpdReader(Reader):
         for playlist, record in self._playlists(_BRIEF):
             yield NamedPlaylist(record, _names(playlist.tracks))
 
-    def _playlists(self, form: _Form[T]) -> Iterator[tuple[_Playlist[T], PlaylistRecord]]:
+    def _playlists(self, decoder: msgspec.json.Decoder[_Playlist[T]]) -> Iterator[tuple[_Playlist[T], PlaylistRecord]]:
         """Playlists with their tracks by `pos`."""
         for file in self._files():
-            for index, playlist in self._decoded(file, form):
+            for index, playlist in self._decoded(file, decoder):
                 # sorted already in the dataset's own files, and that is cheaper to see than to do
                 places = list(map(_POS, playlist.tracks))
                 if places != sorted(places):
@@ -135,26 +122,22 @@ class MpdReader(Reader):
             raise InputError(f"{self.path} has no mpd.slice.*.json and no challenge_set.json")
         return files
 
-    def _decoded(self, file: Path, form: _Form[T]) -> Iterator[tuple[int, _Playlist[T]]]:
-        """A slice's playlists with their places: at once where all is well, one by one where something is not, to say what."""
-        data = read_bytes(file)
-        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
-            whole = form.slice.decode(data).playlists
-            yield from enumerate(whole)
-            return
-        try:
-            parts = _PARTS.decode(data).playlists
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            end = f" at byte {len(data)}" if "truncated" in str(error) else ""
-            self.bad(str(file), f"is no slice: {error}{end}")
-            return
-        for index, part in enumerate(parts):
+    def _decoded(self, file: Path, decoder: msgspec.json.Decoder[_Playlist[T]]) -> Iterator[tuple[int, _Playlist[T]]]:
+        """A slice's playlists with their places, one at a time: the next takes the memory of the one before, which is still in cache."""
+        with mapped(file) as data:
             try:
-                playlist = form.playlist.decode(part)
+                parts = _SLICE.decode(data).playlists
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                self.bad(f"{file}, playlist {index}", str(error))
-                continue
-            yield index, playlist
+                end = f" at byte {len(data)}" if "truncated" in str(error) else ""
+                self.bad(str(file), f"is no slice: {error}{end}")
+                return
+            for index, part in enumerate(parts):
+                try:
+                    playlist = decoder.decode(part)
+                except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                    self.bad(f"{file}, playlist {index}", str(error))
+                    continue
+                yield index, playlist
 
     def _track(self, track: _Track) -> TrackRecord:
         return TrackRecord(
@@ -170,10 +153,15 @@ class MpdReader(Reader):
         )
 
 
-def _names(tracks: list[_Named]) -> Callable[[int], Names]:
-    def names(place: int) -> Names:
-        track = tracks[place]
-        return track.track_name or None, track.artist_name or None, track.album_name or None
+def _names(tracks: list[_Named]) -> Callable[[Collection[str]], Names]:
+    def names(ids: Collection[str]) -> Names:
+        known = {track.track_uri: track for track in tracks}
+        wanted = [known[track] for track in ids]
+        return (
+            [track.track_name or None for track in wanted],
+            [track.artist_name or None for track in wanted],
+            [track.album_name or None for track in wanted],
+        )
 
     return names
 
