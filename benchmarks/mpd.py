@@ -134,7 +134,7 @@ def engine(data: Path, given: argparse.Namespace) -> dict[str, Any]:
         test, begin = split.test.part(0, ASKED), time.perf_counter()
         scores = evaluate(ranker, test, ks=[10], metrics=["ndcg"], train_counts=split.train.counts())
         found["evaluate_s"] = round(time.perf_counter() - begin, 1)
-        found["ndcg@10"] = float(scores.values["all", "ndcg", 10].mean())
+        found["ndcg@10"] = float(np.nanmean(scores.values["all", "ndcg", 10]))
     return found | {"engine_peak_mb": meter.peak_mb}
 
 

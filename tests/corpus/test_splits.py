@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from toolkit.corpus import splits
 from toolkit.corpus.arrays import Corpus
-from toolkit.corpus.splits import HeldOut, gather, group_hash, leave_last_out, playlist_disjoint
+from toolkit.corpus.splits import HeldOut, PlaylistSet, gather, group_hash, leave_last_out, playlist_disjoint
 from toolkit.errors import InputError
 
 
@@ -46,6 +47,25 @@ def test_gather_takes_spans_in_any_order() -> None:
     flat, offsets = gather(np.arange(10) * 10, np.array([5, 0, 3]), np.array([8, 2, 3]))
 
     assert unflat((flat, offsets)) == [[50, 60, 70], [0, 10], []]
+
+
+@pytest.mark.parametrize("block", [1, 3, 7, 1000])
+def test_gather_and_counts_do_not_depend_on_the_block(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(splits, "BLOCK", block)
+    rng = np.random.default_rng(4)
+    items = rng.integers(1, 9, 60).astype(np.int32)
+    starts = rng.integers(0, 55, 30)
+    ends = starts + rng.integers(0, 6, 30)  # empty spans too
+
+    flat, offsets = gather(items, starts, ends)
+
+    spans = [items[start:end] for start, end in zip(starts, ends, strict=True)]
+    assert flat.tolist() == np.concatenate(spans).tolist()
+    assert flat.dtype == np.int32
+    assert np.diff(offsets).tolist() == [len(span) for span in spans]
+    tracks = pa.table({"id": [str(number) for number in range(8)]})
+    training = PlaylistSet(Corpus(items, np.array([0, 60]), tracks, tracks), np.arange(30), starts, ends)
+    assert training.counts().tolist() == [int((np.concatenate(spans) == item).sum()) for item in range(9)]
 
 
 def test_leave_last_out() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow.compute as pc
@@ -18,13 +19,20 @@ from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.queries import Queries
 from toolkit.errors import InputError
 
+BLOCK = 2**20
+"""Placements that are gathered or counted at once: an index of them all would take eight times the room of the arrays."""
+
 
 def gather(items: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Spans of a flat array, one after the other: flat [sum], offsets int64 [n + 1]."""
     lengths = ends - starts
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    index = np.arange(offsets[-1], dtype=np.int64) + np.repeat(starts - offsets[:-1], lengths)
-    return np.asarray(items[index]), offsets
+    flat = np.empty(offsets[-1], items.dtype)
+    cuts = np.unique(np.append(np.searchsorted(offsets, np.arange(0, offsets[-1], BLOCK)), len(lengths)))
+    for first, last in pairwise(cuts):
+        low, high = offsets[first], offsets[last]
+        flat[low:high] = items[np.arange(low, high) + np.repeat(starts[first:last] - offsets[first:last], lengths[first:last])]
+    return flat, offsets
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,11 @@ class PlaylistSet:
 
     def counts(self) -> np.ndarray:
         """Placements of each item: int64 [V + 1]; zero is a track nobody has played here."""
-        return np.bincount(self.flat()[0], minlength=self.corpus.n_items + 1)
+        counts, (items, _) = np.zeros(self.corpus.n_items + 1, np.int64), self.flat()
+        for start in range(0, len(items), BLOCK):
+            part = np.bincount(items[start : start + BLOCK])
+            counts[: len(part)] += part
+        return counts
 
     def matrix(self) -> sp.csr_matrix:
         """Which playlist holds which track: float32 [n, V + 1] of zeros and ones."""
