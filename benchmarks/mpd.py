@@ -18,6 +18,7 @@ import common  # isort: skip
 
 import argparse
 import contextlib
+import gc
 import json
 import subprocess
 import sys
@@ -129,6 +130,7 @@ def engine(data: Path, given: argparse.Namespace) -> dict[str, Any]:
         spec = ModelSpec(type="sasrec", loss="sampled", negatives=NEGATIVES, hidden_size=HIDDEN, batch_tokens=TOKENS, epochs=1)
         ranker = SequentialRanker(spec, Fusion())
         steps = _train(ranker, TrainingData(split.train, device=given.device), SECONDS[given.quick])
+        gc.collect()  # stopping in the middle leaves the trainer, with the optimiser's state, in a cycle
         targets = int((split.train.lengths - 1).sum())
         found |= _rates(steps, targets)
         test, begin = split.test.part(0, ASKED), time.perf_counter()

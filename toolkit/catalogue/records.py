@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,7 +71,7 @@ Names = tuple[list[str | None], list[str | None], list[str | None]]
 
 @dataclass(frozen=True, slots=True)
 class NamedPlaylist:
-    """A playlist whose reader tells the names of its tracks only when asked: names(ids of some of them, in its order)."""
+    """A playlist whose reader tells the names of its tracks only when asked: names(places in the list, from 0)."""
 
     playlist: PlaylistRecord
-    names: Callable[[Collection[str]], Names]
+    names: Callable[[Sequence[int]], Names]

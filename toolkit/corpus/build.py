@@ -9,9 +9,9 @@ from __future__ import annotations
 import shutil
 import tempfile
 from array import array
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count, repeat
+from itertools import repeat
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -135,15 +135,19 @@ class _Intake:
         self._reader.bad(f"{self._reader.path}, playlist {record.id!r}", why)
         return False
 
-    def _take(self, record: PlaylistRecord, names: Callable[[Collection[str]], Names] | None) -> None:
-        numbers = array("i", map(self.tracks.get, record.tracks, repeat(0)))
+    def _take(self, record: PlaylistRecord, names: Callable[[Sequence[int]], Names] | None) -> None:
+        known = self.tracks
+        numbers = array("i", map(known.get, record.tracks, repeat(0)))
         if 0 in numbers:
-            fresh = dict.fromkeys(track for track, number in zip(record.tracks, numbers, strict=True) if not number)
+            fresh = []
+            for place in [place for place, number in enumerate(numbers) if not number]:
+                number = known.setdefault(record.tracks[place], len(known) + 1)
+                if number > len(self.names["title"]) + len(fresh):
+                    fresh.append(place)
+                numbers[place] = number
             nothing: list[str | None] = [None] * len(fresh)
             for column, some in zip(self.names.values(), names(fresh) if names else repeat(nothing), strict=False):
                 column.extend(some)
-            self.tracks.update(zip(fresh, count(len(self.tracks) + 1), strict=False))
-            numbers = array("i", map(self.tracks.__getitem__, record.tracks))
         if len(set(numbers)) < len(numbers):
             numbers = self._without_repeats(numbers)
         self._spool.write(numbers)

@@ -233,8 +233,10 @@ class SequentialRanker(Ranker):
         """Rows of the output head for every item [V + 1, H], made once after a fit or load."""
         if self._table is None:
             every = torch.arange(self.n_items + 1, device=self.device)
-            blocks = [self.model.output_rows(part, self.model.vectors(part)) for part in every.split(65_536)]
-            self._table = torch.cat(blocks)
+            # filled in place: joined from blocks, a table of millions of rows would be there twice
+            self._table = torch.empty(len(every), self.spec.hidden_size, device=self.device)
+            for part in every.split(65_536):
+                self._table[part[0] : part[-1] + 1] = self.model.output_rows(part, self.model.vectors(part))
         return self._table
 
     def save(self, directory: Path) -> None:

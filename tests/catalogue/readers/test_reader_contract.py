@@ -55,8 +55,7 @@ def test_in_brief_the_playlists_and_names_are_the_same(name: str, files: Path) -
         else:
             playlists.append(playlist)
         if isinstance(record, NamedPlaylist):
-            own = dict.fromkeys(playlist.tracks)
-            named |= dict(zip(own, record.names(own)[0], strict=True))
+            named |= dict(zip(playlist.tracks, record.names(range(len(playlist.tracks)))[0], strict=True))
 
     assert playlists == [record for record in whole if isinstance(record, PlaylistRecord)]
     assert {track: title for track, title in named.items() if title} == {track: title for track, title in titles.items() if title}

@@ -8,7 +8,7 @@ set come with their given seeds alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -153,10 +153,9 @@ class MpdReader(Reader):
         )
 
 
-def _names(tracks: list[_Named]) -> Callable[[Collection[str]], Names]:
-    def names(ids: Collection[str]) -> Names:
-        known = {track.track_uri: track for track in tracks}
-        wanted = [known[track] for track in ids]
+def _names(tracks: list[_Named]) -> Callable[[Sequence[int]], Names]:
+    def names(places: Sequence[int]) -> Names:
+        wanted = [tracks[place] for place in places]
         return (
             [track.track_name or None for track in wanted],
             [track.artist_name or None for track in wanted],
