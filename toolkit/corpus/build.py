@@ -139,7 +139,7 @@ class _Intake:
         known = self.tracks
         numbers = array("i", map(known.get, record.tracks, repeat(0)))
         if 0 in numbers:
-            fresh = []
+            fresh: list[int] = []
             for place in [place for place, number in enumerate(numbers) if not number]:
                 number = known.setdefault(record.tracks[place], len(known) + 1)
                 if number > len(self.names["title"]) + len(fresh):
