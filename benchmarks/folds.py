@@ -12,15 +12,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from common import RESULTS, machine
 
 from toolkit import pipeline, recipe
 from toolkit.evaluation.statistics import paired_difference
@@ -68,24 +64,21 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/folds"))
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--system", default="sasrec-multimodal")
-    parser.add_argument("--reference", default="sasrec-ids")
+    parser.add_argument("--reference", nargs="+", default=["sasrec-ids", "item-knn"], help="rows of the same runs to compare with")
+    parser.add_argument("--save", action="store_true", help="keep the result under benchmarks/results")
     given = parser.parse_args()
-    table = run_folds(given.recipe, given.set, given.out, given.folds, {given.system, given.reference})
+    table = run_folds(given.recipe, given.set, given.out, given.folds, {given.system, *given.reference})
     metrics = sorted({(row["metric"], row["k"]) for row in table.select(["metric", "k"]).to_pylist()})
-    rows = [compare(table, given.system, given.reference, metric, k) for metric, k in metrics]
+    rows = [compare(table, given.system, reference, metric, k) for reference in given.reference for metric, k in metrics]
     for row in rows:
         print(
             "{metric:>12}  {system} {system_mean:.4f}  {reference} {reference_mean:.4f}  "
             "difference {difference:+.4f} [{ci_low:+.4f}, {ci_high:+.4f}]  {lists} lists of {playlists} playlists".format(**row)
         )
-    print(json.dumps({"race": "folds", "recipe": given.recipe.name, "folds": given.folds, "rows": rows, "machine": machine()}))
-
-
-def machine() -> dict[str, str | int]:
-    """What the figures were taken on."""
-    import torch
-
-    return {"python": platform.python_version(), "torch": torch.__version__, "cores": os.cpu_count() or 0, "numpy": np.__version__}
+    result = {"race": "folds", "recipe": given.recipe.name, "set": given.set, "folds": given.folds, "rows": rows, "machine": machine()}
+    if given.save:
+        (RESULTS / f"folds-{given.recipe.stem}.json").write_text(json.dumps(result, indent=1) + "\n")
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":
