@@ -360,3 +360,25 @@ def test_no_initialisation_touches_loaded_vectors_and_deltas(xavier: bool) -> No
     made: Any = MultimodalSASRec(config, size, Parts(table=held, played=PLAYED, xavier=xavier))
     assert all(torch.equal(made.item_table.content(name), value) for name, value in before.items())
     assert not any(delta.weight.any() for delta in made.item_table.deltas.values())
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("start", ["xavier", "identity"])
+def test_an_open_path_carries_the_playlist_to_its_mask(start: str, late: bool) -> None:
+    """Before any training, tracks of the playlist itself score high, by how many standard deviations of all scores."""
+    from toolkit.sequential import bridge
+    from toolkit.sequential.models import MultimodalBERT4Rec, Parts
+
+    tracks, played = 300, np.arange(301) > 0
+    content = {"audio": modality("audio", tracks, 16, 0, coverage=1.0)}
+    held = table(content, played, hidden_size=64, architecture="late" if late else "early", join="sum")
+    torch.manual_seed(0)
+    config, size = bridge.model_config("BERT4Rec", n_items=tracks, hidden_size=64)
+    made: Any = MultimodalBERT4Rec(config, size, Parts(held, played=played, late=late, xavier=True, identity=start == "identity")).eval()
+    playlists = torch.randint(1, tracks + 1, (100, 6))
+    with torch.no_grad():
+        every = torch.arange(tracks + 1)
+        scores = made.query(playlists, torch.full((100,), 6)) @ made.output_rows(every, made.vectors(every))[1:].T
+    own = scores.gather(1, playlists - 1).mean(1)
+    lead = float(((own - scores.mean(1)) / scores.std(1)).mean())
+    assert lead > 0.5 if start == "identity" else abs(lead) < 0.2

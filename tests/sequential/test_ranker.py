@@ -41,7 +41,8 @@ KINDS: dict[str, tuple[TrainingData, dict[str, Any], dict[str, Any]]] = {
     "bert4rec-finetune": (DATA, {"type": "bert4rec", "train": "finetune"}, {"normalise": "after", "reduce": "pca:3"}),
     "sasrec-untied": (IDS_ONLY, {"head": "untied"}, {}),
     "sasrec-untied-content": (DATA, {"head": "untied", "cold_rows": "none"}, {}),
-    "bert4rec-strict": (IDS_ONLY, {"type": "bert4rec", "strict_recbole": True, "initialisation": "recbole", "loss": "full"}, {}),
+    "bert4rec-strict": (IDS_ONLY, {"type": "bert4rec", "strict_recbole": True, "loss": "full"}, {}),
+    "bert4rec-xavier": (DATA, {"type": "bert4rec", "initialisation": "xavier"}, {}),
     "bert4rec-strict-content": (DATA, {"type": "bert4rec", "strict_recbole": True, "match": True}, {}),
     "bert4rec-last-item": (DATA, {"type": "bert4rec", "last_item_epochs": 1}, {}),
     "sasrec-late": (DATA, {"match": True}, {"architecture": "late", "id_dropout": 0.2}),
@@ -97,10 +98,16 @@ def test_it_learns_the_ring(kind: str) -> None:
     assert max(row["recall@10"] for row in ranker.curve) > 0.45
 
 
-@pytest.mark.parametrize("option", [{"strict_recbole": True}, {"last_item_epochs": 1}])
+@pytest.mark.parametrize("option", [{"strict_recbole": True}, {"last_item_epochs": 1}, {"initialisation": "identity"}])
 def test_what_is_for_bert4rec_is_refused_for_sasrec(option: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="are for type: bert4rec, not sasrec: take them out"):
+    with pytest.raises(ValueError, match="for type: bert4rec, not sasrec: "):
         spec("sasrec", **option)
+
+
+def test_auto_is_an_initialisation_for_each_kind() -> None:
+    assert [spec(kind).starts for kind in ("sasrec", "bert4rec")] == ["xavier", "identity"]
+    assert spec("bert4rec", strict_recbole=True).starts == "recbole"
+    assert spec("bert4rec", strict_recbole=True, initialisation="identity").starts == "identity"
 
 
 # which tracks are ranked

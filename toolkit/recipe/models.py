@@ -103,8 +103,10 @@ class ModelSpec(Section):
     )
     log_q: bool = Field(True, description="correct sampled logits by each track's chance of being in the sample")
     popularity: bool = Field(False, description="add a learned multiple of log(1 + plays) to every score")
-    initialisation: Literal["xavier", "recbole"] = Field(
-        "xavier", description="of the transformer's matrices: Xavier, or RecBole's normal .02"
+    initialisation: Literal["auto", "identity", "xavier", "recbole"] = Field(
+        "auto",
+        description="of the transformer's matrices: Xavier; identity, that and the way from tracks to masks open (BERT4Rec); RecBole's;"
+        " auto: xavier for SASRec, identity for BERT4Rec, recbole where strict",
     )
     id_start: Literal["cooccurrence", "random"] = Field(
         "random", description="free ids from the training playlists' co-occurrence instead of noise"
@@ -148,7 +150,16 @@ class ModelSpec(Section):
             raise ValueError(f"hidden_size={self.hidden_size} must be a multiple of heads={self.heads}")
         if self.type != "bert4rec" and (self.strict_recbole or self.last_item_epochs):
             raise ValueError(f"strict_recbole and last_item_epochs are for type: bert4rec, not {self.type}: take them out")
+        if self.type != "bert4rec" and self.initialisation == "identity":
+            raise ValueError(f"initialisation: identity is for type: bert4rec, not {self.type}: use xavier")
         return self
+
+    @property
+    def starts(self) -> str:
+        """The initialisation that `auto` stands for, or the one given."""
+        if self.initialisation != "auto":
+            return self.initialisation
+        return "recbole" if self.strict_recbole else "identity" if self.type == "bert4rec" else "xavier"
 
     def ids_only(self, fusion: Fusion, encoders: dict[str, EncoderSpec]) -> bool:
         """Whether the model sees no modality."""

@@ -41,6 +41,7 @@ class Parts:
     others are never trained, so they are left out of items and of the training softmax.
     None is RecBole's own behaviour: every id counts.
     strict: BERT4Rec hides, predicts and asks as RecBole's does.
+    identity: the matrices between the tracks around a mask and what is predicted there start as identities.
     late: a transformer stack for the ids and each modality of the table, instead of one for their sum.
     """
 
@@ -53,6 +54,7 @@ class Parts:
     untied: bool = False
     log_plays: np.ndarray | None = None
     xavier: bool = False
+    identity: bool = False
     strict: bool = False
     late: bool = False
 
@@ -132,6 +134,8 @@ class _Content:
             for name, parameter in self.named_parameters():
                 if parameter.ndim == 2 and not any(part in name for part in kept):
                     nn.init.xavier_normal_(parameter)
+        if parts.identity:
+            self.open_path()
         if parts.log_plays is not None:
             self.register_buffer("log_plays", torch.from_numpy(parts.log_plays.astype(np.float32)))
             self.popularity = nn.Parameter(torch.tensor(0.5))
@@ -266,6 +270,18 @@ class MultimodalBERT4Rec(_Content, bridge.BERT4Rec):
     causal = False
     last_only = False
     """Hide only the last track of each window: what is asked at inference, for a last few epochs."""
+
+    def open_path(self: Any) -> None:
+        """Start as a bag of words: what a mask gathers from the tracks around it reaches the tied head unrotated.
+
+        A mask knows the playlist only through attention's value and output matrices and `output_ffn`. Random ones turn
+        item vectors into a space where the head cannot compare them with item vectors, so that until all three have
+        turned back the model learns popularity alone. SASRec's last track reaches its head by the residual path.
+        """
+        stacks = [self, *(() if self.late is None else self.late.stacks)]
+        attention = [layer.multi_head_attention for stack in stacks for layer in stack.trm_encoder.layer]
+        for linear in (self.output_ffn, *(part for each in attention for part in (each.value, each.dense))):
+            nn.init.eye_(linear.weight)
 
     def states(self: Any, inputs: torch.Tensor, keys: torch.Tensor, titles: torch.Tensor | None = None) -> torch.Tensor:
         """Output of every position: item vectors [B, T, H], keys bool [B, T] (False at padding) -> [B, T, H]."""

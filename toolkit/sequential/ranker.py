@@ -117,7 +117,8 @@ class SequentialRanker(Ranker):
             strict=spec.strict_recbole,
             late=fusion.architecture == "late",
             log_plays=np.log1p(counts) if spec.popularity else None,
-            xavier=spec.initialisation == "xavier",
+            xavier=spec.starts != "recbole",
+            identity=spec.starts == "identity",
         )
         self.played = played
         self.model = _model(spec, parts, n_items=len(played) - 1).to(device)
