@@ -167,6 +167,14 @@ def test_late_fusion_sums_and_says_so() -> None:
         fusion(architecture="late", normalise="after")
 
 
+def test_a_model_of_ids_alone_has_one_stack_whatever_the_architecture() -> None:
+    data, valid = ring()
+    ids, every = replace(data, modalities={}), np.arange(1, data.n_items + 1)
+    early, apart = (SequentialRanker(spec(epochs=1), fusion(architecture=name)).fit(ids) for name in ("early", "late"))
+    assert apart.model.late is None
+    assert np.array_equal(apart.score(valid.queries(), every), early.score(valid.queries(), every))
+
+
 class Killed(BaseException):
     pass
 

@@ -20,7 +20,7 @@ def gbce(scores: Scores, *, t: float, n_candidates: int, memory_mb: float = 32, 
 
     β = 1 − t (1 − α) for the sampling rate α = k / (n_candidates − 1): t = 0 is plain BCE, t = 1 gives each
     score the chance it would have with every wrong answer present. The paper divides a row by k + 1; here it is not
-    divided, because Adam's epsilon would swallow a rare track's gradient, and the optimum is the same.
+    divided (a constant factor), because gradients some thousand times smaller are near Adam's epsilon.
     scores: with `gold` and `hit`, without log-Q correction. At most `memory_mb` of float32 scores are held at once:
     the backward pass works them again. compute: dtype of the products.
     """
