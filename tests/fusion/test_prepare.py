@@ -7,11 +7,20 @@ import pytest
 from sklearn.decomposition import PCA
 
 from toolkit.errors import InputError
-from toolkit.fusion.prepare import Normalise, centre, fill, pca, prepare, unit
+from toolkit.fusion import prepare as module
+from toolkit.fusion.prepare import Missing, Normalise, prepare, unit
 from toolkit.modality import Modality
 
 MATRIX = np.array([[9, 9], [1, 2], [7, 7], [3, 6]], np.float32)
 PRESENT = np.array([False, True, False, True])
+
+
+def fill(matrix: np.ndarray, present: np.ndarray, missing: Missing) -> np.ndarray:
+    return prepare(Modality("audio", matrix, present), missing=missing, reduce="none", normalise="none")
+
+
+def pca(matrix: np.ndarray, present: np.ndarray, dim: int) -> np.ndarray:
+    return prepare(Modality("audio", matrix, present), missing="mean", reduce=f"pca:{dim}", normalise="none")
 
 
 def with_gaps(n: int = 500, dim: int = 12) -> Modality:
@@ -36,9 +45,16 @@ def test_the_mean_of_many_rows_is_exact_to_float32() -> None:
     assert fill(matrix, present, "mean")[1].tolist() == [np.float32(0.1)] * 2
 
 
-def test_centring_leaves_absent_rows_at_the_mean() -> None:
-    assert centre(MATRIX, PRESENT).tolist() == [[0, 0], [-1, -2], [0, 0], [1, 2]]
-    assert centre(MATRIX, np.zeros(4, bool)).tolist() == [[0, 0]] * 4
+@pytest.mark.parametrize("reduce", ["none", "pca:4"])
+@pytest.mark.parametrize("normalise", ["none", "before"])
+def test_small_blocks_are_one_large_one(reduce: str, normalise: Normalise, monkeypatch: pytest.MonkeyPatch) -> None:
+    modality = with_gaps()
+    whole = module.Prepared(modality, missing="mean", reduce=reduce, normalise=normalise)
+    wanted = whole[0:501]
+    assert np.array_equal(np.concatenate([whole[start : start + 100] for start in range(0, 501, 100)]), wanted)
+    monkeypatch.setattr(module, "BLOCK", 64)
+    assert [part.stop - part.start for part in module.parts(501)] == [64] * 7 + [53]
+    assert prepare(modality, missing="mean", reduce=reduce, normalise=normalise) == pytest.approx(wanted, abs=1e-6)
 
 
 def test_unit_rows_have_length_one_and_zero_rows_stay_zero() -> None:

@@ -17,7 +17,8 @@ import torch
 from torch import nn
 
 from toolkit.errors import InputError
-from toolkit.fusion.prepare import prepare
+from toolkit.fusion.prepare import Prepared
+from toolkit.fusion.stored import gather, store
 from toolkit.modality import Modality
 from toolkit.recipe import Fusion
 
@@ -49,8 +50,10 @@ class ItemTable(nn.Module):
         self.names = list(modalities)
         kind, _, size = fusion.reduce.partition(":")
         for name, modality in modalities.items():
-            vectors = prepare(modality, missing=fusion.missing, reduce=fusion.reduce, normalise=fusion.normalise)
-            self.register_buffer("content_" + _key(name), torch.from_numpy(vectors))
+            vectors = Prepared(modality, missing=fusion.missing, reduce=fusion.reduce, normalise=fusion.normalise)
+            values, scale = store([vectors], fusion.table)
+            self.register_buffer("content_" + _key(name), values)
+            self.register_buffer("scale_" + _key(name), scale)
         dims = {name: self.content(name).shape[1] for name in self.names}
         self.deltas = nn.ModuleDict()
         self.register_buffer("played", torch.from_numpy(played.astype(np.float32))[:, None])
@@ -76,7 +79,7 @@ class ItemTable(nn.Module):
         self._given = self._checksums()
 
     def _checksums(self) -> dict[str, int]:
-        return {name: zlib.crc32(self.content(name).cpu().numpy().tobytes()) for name in self.names}
+        return {name: zlib.crc32(self.content(name).cpu().view(torch.uint8).numpy().data) for name in self.names}
 
     def check_loaded(self) -> None:
         """The vectors in the table are the ones that were given, whatever initialisation ran since."""
@@ -84,13 +87,13 @@ class ItemTable(nn.Module):
             assert now == self._given[name], f"the table no longer holds the vectors of {name}"
 
     def content(self, name: str) -> torch.Tensor:
-        """Prepared vectors of one modality: float32 [V + 1, d]."""
+        """Prepared vectors of one modality as they are stored: float32, bfloat16 or int8 [V + 1, d]."""
         return self.get_buffer("content_" + _key(name))
 
     def modality(self, name: str, items: torch.Tensor) -> torch.Tensor:
         """Vectors of `items` in one modality, fine-tuned and reduced: [n, d']."""
-        vectors = self.content(name)[items]
         key = _key(name)
+        vectors = gather(self.content(name), getattr(self, "scale_" + key), items)
         if key in self.deltas:
             vectors = vectors + self.deltas[key](items) * self.get_buffer("played")[items]
         if key in self.reductions:

@@ -1,7 +1,8 @@
-"""From an encoder's output to what is joined: fill what is missing, reduce, normalise."""
+"""From an encoder's output to what is joined: fill what is missing, reduce, normalise; some rows at a time."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import numpy as np
@@ -12,28 +13,8 @@ from toolkit.modality import Modality
 Missing = Literal["mean", "zero"]
 Normalise = Literal["none", "before", "after"]
 
-
-def fill(matrix: np.ndarray, present: np.ndarray, policy: Missing) -> np.ndarray:
-    """Rows of absent tracks replaced by the mean of the present ones, or by zero; row 0 is zero.
-
-    matrix float32 [V + 1, d], present bool [V + 1] -> float32 [V + 1, d].
-    """
-    filled = np.where(present[:, None], matrix, np.float32(0.0))
-    if policy == "mean" and present.any():
-        filled[~present] = matrix[present].mean(axis=0, dtype=np.float64)
-    filled[0] = 0.0
-    return filled
-
-
-def centre(matrix: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """Rows less the mean of the present ones, so that inner products tell tracks apart; absent rows are zero.
-
-    Exactly zero: the rounding error of a filled-in mean would become a direction of its own in `unit`.
-    """
-    if not present.any():
-        return np.zeros_like(matrix)
-    centred = matrix - matrix[present].mean(axis=0, dtype=np.float64).astype(np.float32)
-    return np.where(present[:, None], centred, np.float32(0.0))
+BLOCK = 16_384
+"""Rows that are worked on at once."""
 
 
 def unit(matrix: np.ndarray) -> np.ndarray:
@@ -42,34 +23,71 @@ def unit(matrix: np.ndarray) -> np.ndarray:
     return matrix / np.maximum(norms, 1e-12)
 
 
-def pca(matrix: np.ndarray, present: np.ndarray, dim: int) -> np.ndarray:
-    """Projection of the present rows on their first `dim` principal axes: float32 [V + 1, dim]; absent rows are zero, the mean.
+def mean(rows: Callable[[slice], np.ndarray], present: np.ndarray) -> np.ndarray:
+    """Mean of the present rows, summed in float64: [d]; zero where none is present."""
+    total = sum((rows(part)[present[part]].sum(axis=0, dtype=np.float64) for part in parts(len(present))), start=np.float64(0))
+    return np.asarray(total / max(1, int(present.sum())))
+
+
+def principal(matrix: np.ndarray, present: np.ndarray, dim: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean [d] and first `dim` principal axes [d, dim] of the present rows, in float64.
 
     Axes have the sign that makes their largest loading positive, so that a run repeats.
     """
     if dim > min(matrix.shape[1], int(present.sum())):
         raise InputError(f"reduce: pca:{dim} needs dim <= {min(matrix.shape[1], int(present.sum()))} (dimensions and present tracks)")
-    rows = matrix[present].astype(np.float64)
-    mean = rows.mean(axis=0)
-    _, axes = np.linalg.eigh((rows - mean).T @ (rows - mean))
-    axes = axes[:, ::-1][:, :dim]
-    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(dim)])
-    return np.where(present[:, None], (matrix - mean) @ axes, 0.0).astype(np.float32)
+    middle = mean(lambda part: matrix[part], present)
+    covariance = np.zeros((matrix.shape[1], matrix.shape[1]))
+    for part in parts(len(present)):
+        rows = matrix[part][present[part]] - middle
+        covariance += rows.T @ rows
+    axes = np.linalg.eigh(covariance)[1][:, ::-1][:, :dim]
+    return middle, axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(dim)])
+
+
+def parts(rows: int) -> Iterator[slice]:
+    """Slices of at most `BLOCK` of so many rows."""
+    return (slice(start, min(start + BLOCK, rows)) for start in range(0, rows, BLOCK))
+
+
+class Prepared:
+    """What the item table holds for one modality: float32 [V + 1, d'], made as it is sliced, so that no second matrix is needed.
+
+    A track without the modality gets the mean of those that have it (the zero
+    vector once centred), or zeros; row 0 is zero. Absent rows are exactly zero once
+    centred: the rounding error of a filled-in mean would become a direction of its own in `unit`.
+    """
+
+    def __init__(self, modality: Modality, *, missing: Missing, reduce: str, normalise: Normalise) -> None:
+        self.matrix, self.present, self.zero = modality.matrix, modality.present, missing == "zero"
+        kind, _, size = reduce.partition(":")
+        self.axes = principal(self.matrix, self.present, min(int(size), modality.dim)) if kind == "pca" else None
+        self.filler = np.float32(0) if self.zero or self.axes else mean(lambda part: self.matrix[part], self.present).astype(np.float32)
+        self.middle = mean(self._reduced, self.present).astype(np.float32) if normalise == "before" else None
+        self.shape = (len(self.matrix), self.matrix.shape[1] if self.axes is None else self.axes[1].shape[1])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        """Rows of a slice that says where it starts: float32 [n, d']."""
+        rows, present = self._reduced(part), self.present[part, None]
+        if self.middle is not None:
+            rows = unit(np.where(present, rows - self.middle, np.float32(0)))
+        if self.zero:
+            rows = np.where(present, rows, np.float32(0))
+        if part.start == 0:
+            rows[0] = 0
+        return np.ascontiguousarray(rows, np.float32)
+
+    def _reduced(self, part: slice) -> np.ndarray:
+        rows, present = self.matrix[part], self.present[part, None]
+        if self.axes is None:
+            return np.where(present, rows, self.filler)
+        middle, axes = self.axes
+        return np.where(present, (rows - middle) @ axes, 0).astype(np.float32)
 
 
 def prepare(modality: Modality, *, missing: Missing, reduce: str, normalise: Normalise) -> np.ndarray:
-    """What the item table holds for one modality: float32 [V + 1, d'].
-
-    A track without the modality gets the mean of those that have it (the zero
-    vector once centred), or zeros.
-    """
-    kind, _, size = reduce.partition(":")
-    matrix = fill(modality.matrix, modality.present, missing)
-    if kind == "pca":
-        matrix = pca(matrix, modality.present, min(int(size), modality.dim))
-    if normalise == "before":
-        matrix = unit(centre(matrix, modality.present))
-    if missing == "zero":
-        matrix = np.where(modality.present[:, None], matrix, np.float32(0.0))
-    matrix[0] = 0.0
-    return np.ascontiguousarray(matrix, dtype=np.float32)
+    """All rows of `Prepared` at once."""
+    return Prepared(modality, missing=missing, reduce=reduce, normalise=normalise)[0 : len(modality.matrix)]

@@ -72,6 +72,9 @@ class Fusion(Section):
     id_embedding: bool = True
     id_dropout: float = Field(0.0, ge=0, lt=1, description="chance that a track's free id vector is left out of a training step")
     modality_dropout: float = Field(0.0, ge=0, lt=1)
+    table: Literal["float32", "bfloat16", "int8"] = Field(
+        "float32", description="how frozen content is kept in memory: int8 takes a quarter of float32, with a scale a track and modality"
+    )
     match_modalities: list[str] | None = Field(None, description="modalities of the match head; default: all")
 
     @model_validator(mode="after")

@@ -15,7 +15,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from toolkit.fusion.prepare import prepare
+from toolkit.fusion.prepare import Prepared
+from toolkit.fusion.stored import Precision, gather, store
 from toolkit.modality import Modality
 
 WIDEST = 128
@@ -27,14 +28,18 @@ def _reduction(modality: Modality) -> str:
 
 
 class MatchHead(nn.Module):
-    """Fixed normalised content of every track and one learned weight a modality."""
+    """Fixed normalised content of every track, kept as `table` says, and one learned weight a modality."""
 
-    def __init__(self, modalities: Mapping[str, Modality]) -> None:
+    scale: torch.Tensor | None
+
+    def __init__(self, modalities: Mapping[str, Modality], table: Precision = "float32") -> None:
         super().__init__()
         self.names = list(modalities)
-        blocks = [prepare(modality, missing="zero", reduce=_reduction(modality), normalise="before") for modality in modalities.values()]
+        blocks = [Prepared(modality, missing="zero", reduce=_reduction(modality), normalise="before") for modality in modalities.values()]
         self.dims = [block.shape[1] for block in blocks]
-        self.register_buffer("content", torch.from_numpy(np.concatenate(blocks, axis=1)))
+        values, scale = store(blocks, table)
+        self.register_buffer("content", values)
+        self.register_buffer("scale", scale)
         columns = np.repeat(np.arange(len(blocks)), self.dims)
         self.register_buffer("modality_of", torch.from_numpy(columns))
         self.weight = nn.Parameter(torch.ones(len(blocks)))
@@ -44,14 +49,14 @@ class MatchHead(nn.Module):
         return dict(zip(self.names, self.dims, strict=True))
 
     @classmethod
-    def blank(cls, layout: Mapping[str, int], rows: int) -> MatchHead:
+    def blank(cls, layout: Mapping[str, int], rows: int, table: Precision = "float32") -> MatchHead:
         """A head of the same layout to load saved weights and content into; `rows` is V + 1."""
         absent = np.zeros(rows, bool)
-        return cls({name: Modality(name, np.zeros((rows, dim), np.float32), absent) for name, dim in layout.items()})
+        return cls({name: Modality(name, np.zeros((rows, dim), np.float32), absent) for name, dim in layout.items()}, table)
 
     def rows(self, items: torch.Tensor) -> torch.Tensor:
         """Content of `items` int64 [...]: [..., D]; padding is zero."""
-        return self.get_buffer("content")[items]
+        return gather(self.get_buffer("content"), self.scale, items, self.get_buffer("modality_of"))
 
     def _weighted(self, sums: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
         return sums / counts.clamp(min=1).sqrt()[..., None] * self.weight[self.get_buffer("modality_of")]

@@ -105,7 +105,7 @@ class SequentialRanker(Ranker):
         if modalities:
             table = ItemTable(modalities, fusion, hidden_size=spec.hidden_size, train=spec.train, played=played, dropout=spec.dropout)
         if spec.match:
-            match = MatchHead(_matched(modalities, fusion))
+            match = MatchHead(_matched(modalities, fusion), fusion.table)
         parts = Parts(
             table=table,
             match=match,
@@ -285,7 +285,7 @@ class SequentialRanker(Ranker):
             raw = fusion.model_copy(update={"reduce": fusion.reduce if fusion.reduce.startswith("linear") else "none"})
             table = ItemTable(blank, raw, hidden_size=spec.hidden_size, train=spec.train, played=ranker.played, dropout=spec.dropout)
         if info["match"] is not None:
-            match = MatchHead.blank(info["match"], rows)
+            match = MatchHead.blank(info["match"], rows, fusion.table)
         parts = Parts(
             table=table,
             match=match,
