@@ -23,21 +23,28 @@ def run(
     debug: Debug = False,
 ) -> None:
     """Run a recipe: ingest, encode, fit, evaluate, report. The same command goes on where it stopped."""
+    # `torchrun --nproc-per-node N -m toolkit run …` starts this N times
     from rich.console import Console
 
     from toolkit import progress
+    from toolkit.commands.together import together
     from toolkit.recipe import load
     from toolkit.recipe.models import Recipe as Settings
 
-    settings: Settings = load(recipe, overrides)
-    run_dir = out or Path("runs") / settings.name
-    with progress.reporter(Console(stderr=True)) as reporter:
-        if not (run_dir / "metrics.json").exists():
-            load(recipe, overrides, parameters=True)
-        from toolkit import pipeline
+    with together() as leads:
+        settings: Settings = load(recipe, overrides)
+        run_dir = out or Path("runs") / settings.name
+        if not leads:
+            from toolkit import pipeline
 
-        rows = pipeline.run(settings, run_dir, progress=reporter, fresh=fresh)
-    _print(rows, run_dir)
+            return pipeline.follow(settings, run_dir)
+        with progress.reporter(Console(stderr=True)) as reporter:
+            if not (run_dir / "metrics.json").exists():
+                load(recipe, overrides, parameters=True)
+            from toolkit import pipeline
+
+            rows = pipeline.run(settings, run_dir, progress=reporter, fresh=fresh)
+        _print(rows, run_dir)
 
 
 def _print(rows: list[dict[str, object]], run_dir: Path) -> None:

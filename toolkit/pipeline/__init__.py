@@ -1,5 +1,5 @@
 """A recipe's stages, each run once: ingest, encode, split, fit, evaluate, compare, examples, report."""
 
-from toolkit.pipeline.order import run
+from toolkit.pipeline.order import follow, run
 
-__all__ = ["run"]
+__all__ = ["follow", "run"]

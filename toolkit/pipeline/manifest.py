@@ -11,6 +11,7 @@ from typing import Any
 import toolkit
 from toolkit.pipeline.context import Context, code
 from toolkit.pipeline.ingest import Ingested
+from toolkit.sequential import distributed
 
 PACKAGES = ("torch", "recbole", "numpy", "scipy", "pandas", "pyarrow", "transformers", "sentence-transformers")
 
@@ -27,6 +28,7 @@ def manifest(context: Context, ingested: Ingested) -> dict[str, Any]:
         "device": context.device,
         "device_name": torch.cuda.get_device_name(context.device) if context.device.startswith("cuda") else platform.machine(),
         "threads": torch.get_num_threads(),
+        "processes": distributed.current().world,
         "seed": recipe.seed,
         "data": ingested.content,
         "permission": recipe.data.permission.model_dump() if recipe.data.permission else None,

@@ -17,6 +17,7 @@ from toolkit.recipe import Recipe
 from toolkit.runs import RunDirectory
 
 if TYPE_CHECKING:
+    from toolkit.pipeline.ingest import Ingested
     from toolkit.pipeline.results import Outcome
     from toolkit.pipeline.systems import Material, System
 
@@ -41,11 +42,28 @@ def run(
             directory.forget(FINISHED)
             directory.log("run", state="started")
             with _logged(directory), _threads(recipe.threads):
-                context = Context(recipe, directory, cache or default_cache(), reporter, compute.device(recipe.device))
-                _stages(context)
+                _stages(_context(recipe, directory, cache, reporter))
             directory.log("run", state="finished")
         rows: list[dict[str, Any]] = directory.read(runs.METRICS)
         return rows
+
+
+def follow(recipe: Recipe, run_dir: Path, *, cache: Path | None = None) -> None:
+    """Fit with the first process what it fits, from the corpus and encodings that it left in the cache.
+
+    Never returns: raises `Ended` when the first process ends.
+    """
+    from toolkit.pipeline import ingest, systems
+    from toolkit.sequential import distributed
+
+    processes, material = distributed.current(), None
+    with _threads(recipe.threads):
+        context = _context(recipe, RunDirectory(Path(run_dir)), cache, Reporter())
+        while True:
+            asked = processes.decide(dict)
+            if material is None:
+                material = _material(context, ingest.ingest(recipe.data, context.cache, reporter=context.reporter))[0]
+            systems.fit_along(context, material, asked)
 
 
 def finished(directory: RunDirectory, recipe: Recipe, reporter: Reporter) -> bool:
@@ -64,8 +82,7 @@ def finished(directory: RunDirectory, recipe: Recipe, reporter: Reporter) -> boo
 
 
 def _stages(context: Context) -> None:
-    from toolkit.evaluation import protocols
-    from toolkit.pipeline import examples, ingest, manifest, modalities, results, systems
+    from toolkit.pipeline import examples, ingest, manifest, results, systems
     from toolkit.report.page import render
 
     directory, reporter, recipe = context.run, context.reporter, context.recipe
@@ -75,16 +92,12 @@ def _stages(context: Context) -> None:
     stamp = ingest.stamp(recipe.data)
     ingested = ingest.ingest(recipe.data, context.cache, reporter=reporter, described=bool(recipe.encoders))
     directory.write(runs.MANIFEST, manifest.manifest(context, ingested))
-    split = protocols.split(ingested.corpus, recipe.evaluation)
     if whole := [k for k in recipe.evaluation.k if k >= ingested.corpus.n_items]:
         reporter.note(
             f"evaluation.k={whole} reaches all {ingested.corpus.n_items:,} tracks, where every ranking is right: name smaller ones"
         )
-    encoded, coverage = modalities.encode_all(context, ingested)
+    material, coverage = _material(context, ingested)
     directory.write(runs.COVERAGE, coverage)
-    content = {name: modalities.content_hash(modality) for name, modality in encoded.items()}
-    key = digest([ingested.key, recipe.evaluation.model_dump(mode="json"), content])
-    material = systems.Material(split, encoded, key)
     results.write_data(context, ingested, material)
     outcomes = [_outcome(context, system, material) for system in chosen]
     reporter.stage("report")
@@ -96,6 +109,18 @@ def _stages(context: Context) -> None:
     directory.stage(FINISHED, _identity(recipe), lambda _: (written, {"stamp": stamp, "code": code()}))
 
 
+def _material(context: Context, ingested: Ingested) -> tuple[Material, list[dict[str, Any]]]:
+    """What systems are fitted to, and the rows of `coverage.json`."""
+    from toolkit.evaluation import protocols
+    from toolkit.pipeline import modalities, systems
+
+    evaluation = context.recipe.evaluation
+    split = protocols.split(ingested.corpus, evaluation)
+    encoded, coverage = modalities.encode_all(context, ingested)
+    content = {name: modalities.content_hash(modality) for name, modality in encoded.items()}
+    return systems.Material(split, encoded, digest([ingested.key, evaluation.model_dump(mode="json"), content])), coverage
+
+
 def _outcome(context: Context, system: System, material: Material) -> Outcome:
     from toolkit.pipeline import results, systems
 
@@ -104,6 +129,14 @@ def _outcome(context: Context, system: System, material: Material) -> Outcome:
     scored = {part: systems.score(context, system, material, part) for part in results.PARTS}
     scores, costs = {part: pair[0] for part, pair in scored.items()}, {part: pair[1] for part, pair in scored.items()}
     return results.Outcome(system, fitted, scores, costs)
+
+
+def _context(recipe: Recipe, directory: RunDirectory, cache: Path | None, reporter: Reporter) -> Context:
+    from toolkit.sequential import distributed
+
+    device = compute.device(recipe.device)
+    distributed.current().check_device(device)
+    return Context(recipe, directory, cache or default_cache(), reporter, device)
 
 
 def _identity(recipe: Recipe) -> dict[str, Any]:

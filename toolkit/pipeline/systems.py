@@ -17,6 +17,7 @@ from toolkit.continuation import load_ranker
 from toolkit.corpus.splits import HeldOut, Split
 from toolkit.encoders import registry
 from toolkit.encoders.base import Encoder
+from toolkit.errors import SegueError
 from toolkit.evaluation.evaluator import Key, Scores, evaluate
 from toolkit.files import folder, write_bytes
 from toolkit.modality import Modality
@@ -28,6 +29,7 @@ from toolkit.recipe.checks import as_baseline
 from toolkit.runs import MODEL, STAGES
 
 BOUND = "upper-bound"
+SEQUENTIAL = "sequential"
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def fit(context: Context, system: System, material: Material) -> dict[str, Any]:
         target = context.run.path(f"{MODEL}/{system.name}")
         with metered(context.device) as meter:
             ranker = system.make(material.split.train.titles())
-            _fit(context, system, ranker, material, workdir)
+            _fit_with_all(context, system, ranker, material, workdir)
         with folder(target) as unfinished:
             ranker.save(unfinished)
         learned = {"curve": getattr(ranker, "curve", []), "underfit": bool(getattr(ranker, "underfit", False))}
@@ -85,6 +87,23 @@ def fit(context: Context, system: System, material: Material) -> dict[str, Any]:
 
     result: dict[str, Any] = context.run.stage(f"fit-{system.name}", _inputs(context, system, material), make)
     return result
+
+
+def fit_along(context: Context, material: Material, asked: dict[str, str]) -> None:
+    """Fit with the first process what it `asked` for; what comes of it is the first one's."""
+    if asked["material"] != material.key:
+        raise SegueError("the processes of this run read different data: it must not change, and all must see the same")
+    system = next(system for system in systems(context) if system.name == asked["system"])
+    _fit(context, system, system.make(material.split.train.titles()), material, Path(asked["workdir"]))
+
+
+def _fit_with_all(context: Context, system: System, ranker: Ranker, material: Material, workdir: Path) -> None:
+    """Fit a system, with every process there is where it can use them."""
+    if system.ranker == SEQUENTIAL:
+        from toolkit.sequential import distributed
+
+        distributed.current().decide(lambda: {"system": system.name, "workdir": str(workdir.resolve()), "material": material.key})
+    _fit(context, system, ranker, material, workdir)
 
 
 def score(context: Context, system: System, material: Material, part: str) -> tuple[Scores, dict[str, Any]]:
@@ -161,7 +180,7 @@ def _fit(context: Context, system: System, ranker: Ranker, material: Material, w
     data = TrainingData(material.split.train, material.split.valid, chosen, workdir, seed, context.device)
     fitting: Any = ranker.fit
     if "on_step" in inspect.signature(fitting).parameters:
-        fitting(data, on_step=context.progress(f"{system.name}, ", per_epoch=system.ranker == "sequential"))
+        fitting(data, on_step=context.progress(f"{system.name}, ", per_epoch=system.ranker == SEQUENTIAL))
     else:
         fitting(data)
 
@@ -178,7 +197,7 @@ def _model(context: Context, spec: ModelSpec) -> System:
         return SequentialRanker(spec, recipe.fusion, name=name, titles=encoder)
 
     entry = {"model": spec.model_dump(mode="json"), "fusion": recipe.fusion.model_dump(mode="json")}
-    return System(name, "sequential", {**entry, "titles": titles.model_dump() if titles else None}, make, modalities)
+    return System(name, SEQUENTIAL, {**entry, "titles": titles.model_dump() if titles else None}, make, modalities)
 
 
 def _title_encoder(context: Context, spec: EncoderSpec, titles: Sequence[str | None]) -> Encoder:

@@ -143,6 +143,11 @@ class ModelSpec(Section):
     select: str = Field("ndcg@50", pattern=r"^(recall|ndcg)@\d+$", description="validation metric for early stopping and the best epoch")
     batch_tokens: int = Field(4096, ge=64, description="positions a step")
     lr: float = Field(1e-3, gt=0)
+    adam: Literal["dense", "rows"] = Field(
+        "dense",
+        description="rows: a step moves, and decays, the vectors of its own tracks alone: for large catalogues, under `loss: sampled`"
+        " and `loss: gbce`. Not the same training as dense, which carries every track on by its momentum",
+    )
     weight_decay: float = Field(0.0, ge=0)
     average: bool = Field(False, description="validate and keep a running average of the weights over about one epoch")
     bf16: Literal["auto", "on", "off"] = "auto"
@@ -155,6 +160,8 @@ class ModelSpec(Section):
             raise ValueError(f"strict_recbole and last_item_epochs are for type: bert4rec, not {self.type}: take them out")
         if self.type != "bert4rec" and self.initialisation == "identity":
             raise ValueError(f"initialisation: identity is for type: bert4rec, not {self.type}: use xavier")
+        if self.adam == "rows" and self.loss not in ("sampled", "gbce"):
+            raise ValueError(f"adam: rows needs loss: sampled or gbce (with loss: {self.loss} every track has a gradient): use adam: dense")
         return self
 
     @property

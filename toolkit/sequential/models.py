@@ -17,12 +17,15 @@ from torch.nn import functional as F
 
 from toolkit.sequential import bridge, strict
 from toolkit.sequential.attention import dropped, encode
+from toolkit.sequential.distributed import Processes
 from toolkit.sequential.late import LateFusion
 from toolkit.sequential.losses import Scores
 
 if TYPE_CHECKING:
     from toolkit.fusion.item_table import ItemTable
     from toolkit.sequential.match import MatchHead
+
+ALONE = Processes()
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,12 @@ class _Content:
             self.output_head = nn.Linear(hidden, self.n_items, bias=False)
             nn.init.normal_(self.output_head.weight, std=self.initializer_range)
 
+    def sparse_gradients(self: Any) -> None:
+        """Have tables of one vector a track get gradients for the rows of a step alone, for `RowAdamW`."""
+        for module in self.modules():
+            if isinstance(module, nn.Embedding):
+                module.sparse = True
+
     def vectors(self: Any, items: torch.Tensor) -> torch.Tensor:
         """Item vectors int64 [n] -> [n, H]: free id where it is trained, plus content; under late fusion one beside the other."""
         vectors = self.item_embedding(items) * self._id_gate(items)
@@ -164,7 +173,7 @@ class _Content:
     def output_rows(self: Any, items: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
         """Rows of the output head [n, H]: the item vectors themselves where the head is tied, their streams added."""
         if hasattr(self, "output_head"):
-            return self.output_head.weight[items]
+            return F.embedding(items, self.output_head.weight, sparse=self.item_embedding.sparse)
         return vectors if self.late is None else vectors.unflatten(-1, (-1, self.hidden_size)).sum(-2)
 
     def embed(self: Any, stack: Any, inputs: torch.Tensor, titles: torch.Tensor | None) -> torch.Tensor:
@@ -233,11 +242,17 @@ class MultimodalSASRec(_Content, bridge.SASRec):
         return self.last_layer(inputs, titles)
 
     def step(
-        self: Any, items: torch.Tensor, scored: torch.Tensor, titles: torch.Tensor | None = None, sample: Sample | None = None
+        self: Any,
+        items: torch.Tensor,
+        scored: torch.Tensor,
+        titles: torch.Tensor | None = None,
+        sample: Sample | None = None,
+        processes: Processes = ALONE,
     ) -> Step:
-        """Every next track of windows int64 [B, T] from position `scored` int64 [B] on."""
-        given, wanted = items[:, :-1], items[:, 1:]
+        """Every next track of windows int64 [B, T] from position `scored` int64 [B] on; of its own rows where `processes` share them."""
         chosen = self.choose(items, sample)
+        items, scored, titles = processes.share(items, scored, titles)
+        given, wanted = items[:, :-1], items[:, 1:]
         positions = torch.arange(given.shape[1], device=items.device)
         asked = (wanted > 0) & (positions[None] >= scored[:, None])
         query = self.states(chosen.lookup(given), titles)[asked]
@@ -290,7 +305,7 @@ class MultimodalBERT4Rec(_Content, bridge.BERT4Rec):
         return self.output_ln(self.output_gelu(self.output_ffn(hidden)))
 
     def _inputs(self: Any, vectors: torch.Tensor, masked: torch.Tensor) -> torch.Tensor:
-        mask = self.item_embedding.weight[self.mask_token]
+        mask = self.item_embedding(torch.tensor([self.mask_token], device=masked.device))[0]
         if self.late is not None:
             mask = torch.cat([mask, *(stack.mask for stack in self.late.stacks)])
         return torch.where(masked[..., None], mask.to(vectors.dtype), vectors)
@@ -311,12 +326,18 @@ class MultimodalBERT4Rec(_Content, bridge.BERT4Rec):
         return torch.where(drawn.any(1, keepdim=True), drawn, last)
 
     def step(
-        self: Any, items: torch.Tensor, scored: torch.Tensor, titles: torch.Tensor | None = None, sample: Sample | None = None
+        self: Any,
+        items: torch.Tensor,
+        scored: torch.Tensor,
+        titles: torch.Tensor | None = None,
+        sample: Sample | None = None,
+        processes: Processes = ALONE,
     ) -> Step:
-        """Masked tracks of windows int64 [B, T]."""
+        """Masked tracks of windows int64 [B, T]; of its own rows where `processes` share them."""
         masked = self.masks(items, (items > 0).sum(1))
         asked = strict.predicted(masked, self.mask_item_length) if self.strict else masked
         chosen = self.choose(items, sample)
+        items, masked, asked, titles = processes.share(items, masked, asked, titles)
         visible = items.masked_fill(masked, 0)
         query = self.states(self._inputs(chosen.lookup(visible), masked), items > 0, titles)[asked]
         match = None if self.match is None else self.match.whole(visible)[asked.nonzero()[:, 0]]

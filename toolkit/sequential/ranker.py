@@ -20,7 +20,7 @@ from toolkit.fusion.item_table import ItemTable
 from toolkit.modality import Modality
 from toolkit.ranker import Ranker, Scorer, TrainingData
 from toolkit.recipe import Fusion, ModelSpec
-from toolkit.sequential import bridge, checkpoints, cooccurrence
+from toolkit.sequential import bridge, checkpoints, cooccurrence, distributed
 from toolkit.sequential.match import MatchHead
 from toolkit.sequential.models import MultimodalBERT4Rec, MultimodalSASRec, Parts
 from toolkit.sequential.neighbours import WEIGHTS, Neighbours
@@ -66,7 +66,7 @@ class SequentialRanker(Ranker):
         self._build(data.modalities, counts, device=device, seed=data.seed)
         if self.spec.id_start == "cooccurrence":
             self._start_ids(cooccurrence.vectors(data.train, self.spec.hidden_size, seed=compute.derived_seed(data.seed, "svd")))
-        if self.spec.neighbours:
+        if self.spec.neighbours and distributed.current().leads:
             self.neighbours = Neighbours.of(data.train.matrix(), self.spec.neighbours)
         titles = self._titles(data.train.titles()) if self.title_encoder is not None else None
         valid = data.valid

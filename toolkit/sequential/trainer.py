@@ -19,10 +19,11 @@ from toolkit.compute import derived_seed, has_bf16
 from toolkit.corpus.splits import PlaylistSet
 from toolkit.errors import InputError, SegueError
 from toolkit.recipe import ModelSpec
-from toolkit.sequential import checkpoints, losses
+from toolkit.sequential import checkpoints, distributed, losses
 from toolkit.sequential.batches import Batch, batches
 from toolkit.sequential.gbce import gbce
 from toolkit.sequential.models import Sample, Step
+from toolkit.sequential.row_adam import RowAdamW, clip, gradients
 
 log = logging.getLogger(__name__)
 
@@ -70,9 +71,12 @@ class Trainer:
         self.titles = None if titles is None else torch.from_numpy(titles).to(device)
         self.path = None if workdir is None else workdir / "training.safetensors"
         self.on_step = on_step
+        self.processes = distributed.current()
         if not bool((train.lengths >= 2).any()):
             raise InputError(f"none of {len(train)} training playlists has 2 tracks: a sequential model learns from each track's next")
-        self.optimizer = torch.optim.AdamW(_groups(model, spec), lr=spec.lr, fused=True)
+        if spec.adam == "rows":
+            model.sparse_gradients()
+        self.optimizer = RowAdamW(_groups(model, spec), lr=spec.lr, fused=True)
         self.bf16 = spec.bf16 == "on" or (spec.bf16 == "auto" and has_bf16(device))
         self.best: dict[str, torch.Tensor] = {}
         self.sample = self._sample() if spec.loss in ("sampled", "gbce") else None
@@ -88,7 +92,7 @@ class Trainer:
         settings = [self.seed, self.spec.model_dump(mode="json", exclude=free), fusion]
         digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16)
         content = [*self.model.buffers(), *([] if self.titles is None else [self.titles])]
-        for array in (*self.train.flat(), *(tensor.cpu().numpy() for tensor in content)):
+        for array in (*self.train.flat(), *(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy() for tensor in content)):
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
@@ -108,6 +112,7 @@ class Trainer:
     def run(self) -> Progress:
         """Train to the last epoch or until `patience` epochs bring nothing; the best weights are left in the model."""
         progress = self._resume()
+        self._agree(progress)
         if progress.epoch == 0 and self.model.match is not None and self.spec.match_weights == "first":
             self._match_first()
             self._start_average()
@@ -121,6 +126,12 @@ class Trainer:
             checkpoints.restore(self.model, self.best)
         self.model.eval()
         return progress
+
+    def _agree(self, progress: Progress) -> None:
+        """All processes go on from the first one's weights, and each from the same checkpoint."""
+        if self.processes.decide(lambda: progress.epoch) != progress.epoch:
+            raise SegueError(f"the processes of this run see different checkpoints at {self.path}: its folder must be one that all share")
+        self.processes.equalise(checkpoints.learned(self.model).values())
 
     def _out_of_patience(self, progress: Progress) -> bool:
         return self.validate is not None and progress.epoch - progress.best_epoch >= self.spec.patience
@@ -156,35 +167,35 @@ class Trainer:
         Learned together with free ids, they melt away on playlists the ids have memorised, and with them what new tracks live on.
         """
         seed = derived_seed(self.seed, "match")
-        torch.manual_seed(seed)
         linear = [self.model.match.weight] + ([self.model.popularity] if hasattr(self.model, "popularity") else [])
         optimizer = torch.optim.Adam(linear, lr=MATCH_LR)
         self.model.train()
         self.model.linear = True
-        for _, batch in zip(range(MATCH_STEPS), self._batches(np.random.default_rng(seed)), strict=False):
+        for number, batch in zip(range(MATCH_STEPS), self._batches(np.random.default_rng(seed)), strict=False):
             optimizer.zero_grad(set_to_none=True)
+            torch.manual_seed(derived_seed(seed, number))
             step = self._scored(batch)
-            self._loss(replace(step.scores, table=step.scores.table.detach()), step.targets).backward()
+            scores = replace(step.scores, table=step.scores.table.detach())
+            self._backward(replace(step, scores=scores), batch, linear)
             optimizer.step()
         self.model.linear = False
 
     def _epoch(self, progress: Progress) -> None:
         progress.epoch += 1
         start, seed = time.perf_counter(), derived_seed(self.seed, "epoch", progress.epoch)
-        # dropout and masks draw from torch's global generator: seeded here, an epoch is the same after a resume
-        torch.manual_seed(seed)
         self.model.train()
-        loss = self._steps(np.random.default_rng(seed), progress.epoch)
+        loss = self._steps(seed, progress.epoch)
         row: dict[str, float] = {"epoch": progress.epoch, "loss": loss, "seconds": time.perf_counter() - start}
         with self._averaged():
             if self.validate is not None:
                 self.model.eval()
-                row |= self.validate()
+                row |= self.processes.decide(self.validate)
             progress.curve.append(row)
             value = row.get(self.spec.select, -loss)
             if value > progress.best:
                 progress.best, progress.best_epoch = value, progress.epoch
-                self.best = {name: tensor.clone() for name, tensor in checkpoints.learned(self.model).items()}
+                if self.processes.leads:
+                    self.best = {name: tensor.clone() for name, tensor in checkpoints.learned(self.model).items()}
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
@@ -197,10 +208,12 @@ class Trainer:
         yield
         checkpoints.restore(self.model, own)
 
-    def _steps(self, rng: np.random.Generator, epoch: int) -> float:
+    def _steps(self, seed: int, epoch: int) -> float:
         total, count, done = 0.0, 0, 0
         size, epochs = self._placements(), self.spec.epochs + self.spec.last_item_epochs
-        for batch in self._batches(rng):
+        for number, batch in enumerate(self._batches(np.random.default_rng(seed))):
+            # dropout, masks and samples draw from torch's global generator: seeded here, it is the same for all, and after a resume
+            torch.manual_seed(derived_seed(seed, number))
             loss, targets = self._step(batch)
             # one device synchronisation a step is what the progress bar and the check for NaN cost
             value = float(loss)
@@ -228,23 +241,29 @@ class Trainer:
         scored = torch.from_numpy(batch.scored).to(self.device)
         titles = None if self.titles is None else self.titles[torch.from_numpy(batch.playlists).to(self.device)]
         with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.bf16):
-            step: Step = self.model.step(items, scored, titles, self.sample)
+            step: Step = self.model.step(items, scored, titles, self.sample, self.processes)
         return step
 
     def _step(self, batch: Batch) -> tuple[torch.Tensor, int]:
         self.optimizer.zero_grad(set_to_none=True)
-        step = self._scored(batch)
-        loss = self._loss(step.scores, step.targets)
-        loss.backward()
         # not the model's: gradients of what is held pile up unused
-        torch.nn.utils.clip_grad_norm_([p for group in self.optimizer.param_groups for p in group["params"]], 1.0)
+        learned = [p for group in self.optimizer.param_groups for p in group["params"]]
+        loss, targets = self._backward(self._scored(batch), batch, learned)
+        clip(learned, 1.0)
         self.optimizer.step()
         if self.average:
             # over about one epoch: long enough to smooth its noise, short enough to follow
             share = min(1.0, self.spec.batch_tokens / max(1, self.train.lengths.sum()))
             for name, tensor in checkpoints.learned(self.model).items():
                 self.average[name].lerp_(tensor, share)
-        return loss.detach(), len(step.targets)
+        return loss, targets
+
+    def _backward(self, step: Step, batch: Batch, learned: list[torch.Tensor]) -> tuple[torch.Tensor, int]:
+        """Gradients of `learned` from the whole batch, whoever worked on it; its mean loss and number of targets."""
+        loss = self._loss(step.scores, step.targets)
+        loss.backward()
+        targets = len(step.targets) if self.processes.has_rows(len(batch.inputs)) else 0
+        return self.processes.mean(loss.detach(), targets, gradients(learned))
 
     def _loss(self, scores: losses.Scores, targets: torch.Tensor) -> torch.Tensor:
         if self.spec.loss == "full":
@@ -255,7 +274,7 @@ class Trainer:
         return losses.chunked(scores, targets, compute=compute)
 
     def _save(self, progress: Progress) -> None:
-        if self.path is None:
+        if self.path is None or not self.processes.leads:
             return
         tensors = {f"model.{name}": tensor for name, tensor in checkpoints.learned(self.model).items()}
         tensors |= {f"average.{name}": tensor for name, tensor in self.average.items()}
