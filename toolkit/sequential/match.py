@@ -72,8 +72,8 @@ class MatchHead(nn.Module):
     def bags(self, seeds: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
         """Match query of whole playlists of any length, flat: seeds [n], playlist b is offsets[b]…offsets[b + 1] − 1: [B, D]."""
         offsets = offsets.to(seeds.device)
-        content = self.get_buffer("content")
-        sums = F.embedding_bag(seeds.long(), content, offsets, mode="sum", include_last_offset=True)
+        held, places = seeds.long().unique(return_inverse=True)
+        sums = F.embedding_bag(places, self.rows(held), offsets, mode="sum", include_last_offset=True)
         return self._weighted(sums, offsets.diff())
 
     def weights(self) -> dict[str, float]:
