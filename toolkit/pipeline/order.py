@@ -62,7 +62,8 @@ def follow(recipe: Recipe, run_dir: Path, *, cache: Path | None = None) -> None:
         while True:
             asked = processes.decide(dict)
             if material is None:
-                material = _material(context, ingest.ingest(recipe.data, context.cache, reporter=context.reporter))[0]
+                ingested = ingest.ingest(recipe.data, context.cache, reporter=context.reporter, described=bool(recipe.encoders))
+                material = _material(context, ingested)[0]
             systems.fit_along(context, material, asked)
 
 
