@@ -54,6 +54,10 @@ def test_tracks_that_share_no_playlist_get_nothing() -> None:
     assert not near.scores(alone.seeds, alone.offsets).count_nonzero()
 
 
+def test_more_neighbours_than_tracks_take_no_more_room() -> None:
+    assert Neighbours.of(PLAYS, 10**9).ids.shape == (7, 4)  # track 3 shares playlists with four others
+
+
 def test_a_corpus_of_single_tracks_has_no_neighbours() -> None:
     near = Neighbours.of(Queries.of([[1], [2]]).matrix(3), 4)
     assert not near.similarity.any() and np.isfinite(near.similarity).all()

@@ -40,15 +40,14 @@ class Neighbours:
     @classmethod
     def of(cls, plays: sp.csr_matrix, n: int) -> Self:
         """The n nearest by the playlists (rows of `plays`, zeros and ones [p, V + 1]) that tracks share."""
-        tracks = plays.shape[1]
-        ids, similarity = np.zeros((tracks, n), np.int32), np.zeros((tracks, n), np.float32)
-        start = 0
-        for part in similarities(plays):
-            kept = top_per_row(part, n)
-            rows = np.repeat(np.arange(kept.shape[0]), np.diff(kept.indptr))
-            columns = np.arange(kept.nnz) - kept.indptr[rows]
-            ids[start + rows, columns], similarity[start + rows, columns] = kept.indices, kept.data
-            start += kept.shape[0]
+        kept = sp.vstack([top_per_row(part, n) for part in similarities(plays)], format="csr")
+        sizes = np.diff(kept.indptr)
+        # no wider than any track needs: n may be more than all tracks there are
+        shape = len(sizes), max(1, int(sizes.max(initial=0)))
+        ids, similarity = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
+        rows = np.repeat(np.arange(len(sizes)), sizes)
+        columns = np.arange(kept.nnz) - kept.indptr[rows]
+        ids[rows, columns], similarity[rows, columns] = kept.indices, kept.data
         best = similarity.max(axis=1, initial=0)
         return cls(ids, similarity / best[best > 0].mean(dtype=np.float64) if best.any() else similarity)
 
