@@ -21,7 +21,7 @@ State = dict[str, np.ndarray]
 class BaselineParams(BaseModel):
     """Parameters of a baseline in a recipe; each baseline extends it with defaults."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Baseline(Ranker):

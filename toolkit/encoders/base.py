@@ -25,7 +25,7 @@ Progress = Callable[[int, int, str], None]
 class EncoderParams(BaseModel):
     """Parameters of an encoder in a recipe; each encoder extends it with defaults."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Encoder(ABC):

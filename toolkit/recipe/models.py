@@ -16,9 +16,9 @@ MetricName = Literal["recall", "ndcg"]
 
 
 class Section(BaseModel):
-    """Base of every part of a recipe: unknown keys are errors."""
+    """Base of every part of a recipe: unknown keys are errors, and infinity is no number."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Permission(Section):
@@ -124,7 +124,7 @@ class ModelSpec(Section):
     hidden_size: int = Field(64, ge=2)
     layers: int = Field(2, ge=1)
     heads: int = Field(2, ge=1)
-    inner_size: int | None = None
+    inner_size: int | None = Field(None, ge=1, description="default: four times `hidden_size`")
     max_length: int = Field(50, ge=2)
     dropout: float = Field(0.2, ge=0, lt=1)
     attention_dropout: float = Field(0.0, ge=0, lt=1)
