@@ -171,6 +171,7 @@ def test_group_hash() -> None:
     assert group_hash("7") == 7 * 2654435761 % 2**32 == 1401181143
     assert group_hash("mpd:7") == group_hash("7")
     assert group_hash("seven") != group_hash("eight")
+    assert group_hash("9" * 4301) != group_hash("9" * 4302)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,10 @@ BLOCK = 2**20
 """Placements that are gathered or counted at once: an index of them all would take eight times the room of the arrays."""
 
 
+LONGEST_NUMBER = 4300
+"""Digits that Python reads as a number; an id with more is text."""
+
+
 def gather(items: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Spans of a flat array, one after the other: flat [sum], offsets int64 [n + 1]."""
     lengths = ends - starts
@@ -206,6 +210,6 @@ def _labels(corpus: Corpus, *, by: str, folds: int, test_fold: int, valid_fracti
 def group_hash(group: str) -> int:
     """32-bit hash of a playlist's group: Knuth's multiplicative one for numbers, BLAKE2 otherwise."""
     digits = group.rsplit(":", 1)[-1]
-    if digits.isdecimal():
+    if digits.isdecimal() and len(digits) <= LONGEST_NUMBER:
         return int(digits) * 2654435761 % 2**32
     return int.from_bytes(hashlib.blake2b(group.encode(), digest_size=4).digest(), "little")
