@@ -198,6 +198,7 @@ def test_data_converts_to_recbole(lists: Path, tmp_path: Path) -> None:
         (OSError(28, "No space left on device", "/x/y"), 1, "the disk is full (/x/y): make room"),
         (PermissionError(13, "Permission denied", "/x/y"), 2, "/x/y may not be written or read: Permission denied"),
         (MemoryError(), 1, "out of memory"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to"), 1, "out of memory: lower batch_tokens"),
         (KeyError("x"), 1, "an error inside segue, KeyError: 'x' (--debug shows where)"),
         (KeyboardInterrupt(), 130, "run the same command to go on"),
     ],

@@ -80,11 +80,17 @@ def judged(error: BaseException) -> tuple[int | None, str]:
     if disk_full(error):
         where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
         return 1, f"the disk is full{where}: make room and run the same command again; what was finished is kept"
-    if isinstance(error, MemoryError):
-        return 1, "out of memory: lower batch_tokens, evaluation.memory_mb or the encoders' sizes, and run the same command again"
+    if out_of_memory(error):
+        return 1, "out of memory: lower batch_tokens, evaluation.memory_mb or the models' sizes, and run the same command again"
     if isinstance(error, OSError) and error.filename and error.errno in REFUSED:
         return 2, f"{error.filename} may not be written or read: {error.strerror}"
     return 1, f"an error inside segue, {type(error).__name__}: {' '.join(str(error).split())} (--debug shows where)"
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error, torch's included, means that memory was not given."""
+    text = str(error)
+    return isinstance(error, MemoryError) or any(sign in text for sign in ("can't allocate memory", "not enough memory", "out of memory"))
 
 
 def debugging(ctx: Any) -> bool:
