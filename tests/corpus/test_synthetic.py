@@ -191,6 +191,7 @@ def test_memory_is_the_setting_s_not_the_placements(tmp_path: Path) -> None:
         ((10, 5, 2501), "placements=2501 must be 5 to 250 a playlist"),
         ((10, 101, 100), "placements=100 must be >= tracks=101"),
         ((0, 5, 100), "playlists=0 and tracks=5 must be >= 1"),
+        ((10, 2**31, 2500), "tracks=2147483648 must be <= 2147483646: the arrays hold 32-bit ids"),
     ],
 )
 def test_contradicting_sizes_are_refused(sizes: tuple[int, int, int], message: str) -> None:
@@ -208,6 +209,12 @@ def test_what_stands_there_is_left_alone(tmp_path: Path) -> None:
         write_slices(SMALL, tmp_path / "new", slices=4)
 
     assert (tmp_path / "letter.txt").read_text() == "dear"
+
+
+def test_arrays_that_no_disk_takes_are_refused_before_it_is_filled(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"needs 48,000\.0 GB and .* are free"):
+        write_arrays(Synthetic(10**12, 10, 10**13), tmp_path / "new")
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("form", ["arrays", "mpd"])

@@ -32,6 +32,7 @@ MPD_TRACKS, MPD_PLAYLISTS = 2_262_292, 1_000_000
 MPD_ARTISTS, MPD_ARTIST_NAMES = 295_860, 287_740
 MPD_ALBUMS, MPD_ALBUM_NAMES = 734_684, 571_629
 MPD_TITLES = 92_944
+MOST_TRACKS = 2**31 - 2
 SHORTEST, LONGEST = 5, 250
 LENGTH_SIGMA = 1.02
 ZIPF_EXPONENT = 1.3
@@ -55,6 +56,8 @@ class Synthetic:
     def __post_init__(self) -> None:
         if min(self.playlists, self.tracks) < 1:
             raise InputError(f"playlists={self.playlists} and tracks={self.tracks} must be >= 1")
+        if self.tracks > MOST_TRACKS:
+            raise InputError(f"tracks={self.tracks} must be <= {MOST_TRACKS}: the arrays hold 32-bit ids")
         if not SHORTEST * self.playlists <= self.placements <= LONGEST * self.playlists:
             raise InputError(
                 f"placements={self.placements} must be {SHORTEST} to {LONGEST} a playlist, as in the Million Playlist Dataset: "

@@ -7,6 +7,7 @@ The JSON is the dataset's (its README; key order and four blanks of indentation 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +43,7 @@ def write_arrays(data: Synthetic, directory: Path, *, memory_mb: int = 256, prog
     Raises `InputError` where something stands at `directory`.
     """
     _check_free(directory)
+    _check_room(directory, 4 * data.placements + 8 * data.playlists)
     with folder(directory) as unfinished:
         _write_items(data, unfinished / "items.npy", memory_mb, progress)
         np.save(unfinished / "offsets.npy", data.offsets)
@@ -72,6 +74,13 @@ def write_slices(data: Synthetic, directory: Path, *, slices: int | None = None,
 def _check_free(directory: Path) -> None:
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise InputError(f"{directory} exists and is not empty: choose another place, or delete it")
+
+
+def _check_room(directory: Path, needed: int) -> None:
+    """Raise `InputError` where the disk cannot take the arrays, before it is filled."""
+    place = next(each for each in directory.absolute().parents if each.exists())
+    if (free := shutil.disk_usage(place).free) < needed:
+        raise InputError(f"{directory} needs {needed / 1e9:,.1f} GB and {free / 1e9:,.1f} are free: ask for fewer placements, or make room")
 
 
 def _step(memory_mb: int, bytes_each: int) -> int:
