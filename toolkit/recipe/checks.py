@@ -126,7 +126,9 @@ def _systems(file: RecipeFile, recipe: Recipe) -> None:
     for where, name in system_names(recipe):
         _named(file, where, name)
         if name in seen:
-            raise file.error(where, f": a second system called {name}: give each a name of its own with `name:`")
+            of_models = "give each a name of its own with `name:`"
+            cure = of_models if where[0] == "models" else "a baseline stands once, under its own name"
+            raise file.error(where, f": a second system called {name}: {cure}")
         seen.add(name)
     if not seen:
         raise RecipeError(f"{file.path}: neither models nor baselines are given: name at least one")
