@@ -39,7 +39,7 @@ def test_second_file_of_tracks(files: Path, sorted_out) -> None:
     [
         ('{"id": "2", "tracks": ["a"', "line 2: is no JSON object: .*truncated"),
         ("[1]", "line 2: is no JSON object: Expected `object`, got `array`"),
-        ('{"tracks": ["a"]}', "line 2: has no 'id'"),
+        ('{"tracks": ["a"]}', r"line 2: has no 'id' \(option playlist\)"),
         ('{"id": "2", "tracks": "a"}', "line 2: 'tracks' must be a list"),
         ('{"id": [2], "tracks": ["a"]}', r"line 2: 'id': \[2\] must be text or a number"),
         ('{"id": "2", "title": {}, "tracks": ["a"]}', "line 2: 'title': {} must be text or a number"),

@@ -97,11 +97,11 @@ class JsonlReader(Reader):
                 self.bad(where, f"{key!r}{fault}")
                 return None
         if _text(line.get(self.params.playlist)) is None:
-            self.bad(where, f"has no {self.params.playlist!r}: {nearest(self.params.playlist, list(line))}")
+            self.bad(where, f"has no {self.params.playlist!r} (option playlist): {nearest(self.params.playlist, list(line))}")
             return None
         listed = line.get(self.params.items)
         if not isinstance(listed, list):
-            self.bad(where, f"{self.params.items!r} must be a list of tracks")
+            self.bad(where, f"{self.params.items!r} must be a list of tracks (option items)")
             return None
         tracks = [self._track(item, f"{where}, track {index}", parser) for index, item in enumerate(listed)]
         return [track for track in tracks if track is not None]
