@@ -132,6 +132,6 @@ def test_ids_with_commas_can_be_asked_for(here: Path) -> None:
     )
     assert CliRunner().invoke(cli.application(), ["run", "r.yaml", "--out", "out"]).exit_code == 0
     given = ["--tracks", "local:Cash, 1, live.mp3,local:Cash, 2, live.mp3", "--exclude", "local:Cash, 3, live.mp3"]
-    found = CliRunner().invoke(cli.application(), ["continue", "out", *given, "--format", "json"])
+    found = CliRunner().invoke(cli.application(), ["continue", "out", *given, "-k", "17", "--format", "json"])
     named = {track["id"] for track in json.loads(found.stdout)}
     assert found.stderr == "" and named == {f"local:Cash, {n}, live.mp3" for n in range(20) if n not in (1, 2, 3)}

@@ -167,6 +167,13 @@ def test_data_info_counts_and_leaves_nothing(lists: Path) -> None:
     assert "playlists     4 (0 with a title)" in text and "tracks        6 (6 in playlists, 6 described)" in text
 
 
+def test_data_info_tells_of_repeated_playlist_ids(tmp_path: Path) -> None:
+    path = tmp_path / "lists.jsonl"
+    path.write_text('{"id": "1", "tracks": ["a", "b"]}\n{"id": "1", "tracks": ["a", "c"]}\n{"id": "2", "tracks": ["b"]}\n')
+    assert json.loads(segue("data", "info", path, "--json").stdout)["repeated_ids"] == 1
+    assert "  with an id that came before: 1, which a run takes for bad records\n" in segue("data", "info", path).stdout
+
+
 def test_reader_options_and_bad_records_of_data_info(lists: Path) -> None:
     lists.write_text("list;song\n1;a\n1;b\n;c\n2;a\n2;c\n")
     options = ["--option", "playlist=list", "--option", "track=song", "--option", "delimiter=;"]

@@ -16,7 +16,7 @@ EVERY = 1000
 
 @dataclass
 class Summary:
-    """Counts of one file; memory is one set entry per track.
+    """Counts of one file; memory is one set entry per track and playlist.
 
     lengths: how many playlists have each length. fields: tracks that have each field, by (field, source).
     """
@@ -28,6 +28,8 @@ class Summary:
     fields: Counter[tuple[str, str, bool | None]] = field(default_factory=Counter)
     groups: set[str] = field(default_factory=set)
     titled: int = 0
+    ids: set[str] = field(default_factory=set)
+    repeated: int = 0
 
     def track(self, record: TrackRecord) -> None:
         if record.id in self.described:
@@ -40,6 +42,8 @@ class Summary:
             self.fields[name, found.source, found.train_allowed] += 1
 
     def playlist(self, record: PlaylistRecord) -> None:
+        self.repeated += record.id in self.ids
+        self.ids.add(record.id)
         self.placed.update(record.tracks)
         self.lengths[len(record.tracks)] += 1
         self.titled += bool(record.title)
@@ -63,6 +67,8 @@ class Summary:
         placements = sum(length * count for length, count in self.lengths.items())
         return {
             "playlists": playlists,
+            # a run takes an id that came before for a bad record
+            "repeated_ids": self.repeated,
             "placements": placements,
             "tracks": len(tracks),
             "tracks_placed": len(self.placed),

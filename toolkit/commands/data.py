@@ -138,6 +138,8 @@ def _print(facts: dict[str, Any], source: Reader) -> None:
     lengths = ", ".join(f"{name} {value}" for name, value in facts["lengths"].items())
     print(f"reader        {facts['reader']}")
     print(f"playlists     {facts['playlists']:,} ({facts['titled_playlists']:,} with a title)")
+    if facts["repeated_ids"]:
+        print(f"  with an id that came before: {facts['repeated_ids']:,}, which a run takes for bad records")
     if facts["groups"]:
         print(f"  versions of {facts['groups']:,} playlists")
     if facts["splits"]:

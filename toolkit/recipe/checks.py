@@ -111,12 +111,12 @@ def _models(file: RecipeFile, recipe: Recipe) -> None:
     for index, model in enumerate(recipe.models):
         where = ("models", index)
         if model.titles and recipe.titles is None:
-            raise file.error((*where, "titles"), "=True needs an encoder of titles: give the recipe `titles: {encoder: …, field: title}`")
+            raise file.error((*where, "titles"), "=true needs an encoder of titles: give the recipe `titles: {encoder: …, field: title}`")
         if model.select not in measured:
             raise file.error((*where, "select"), f"={model.select!r} must be one of the evaluation's {', '.join(measured)}")
         ids_only = model.ids_only(recipe.fusion, recipe.encoders)
         if ids_only and model.match:
-            raise file.error((*where, "match"), "=True needs a modality to match: this model sees ids alone")
+            raise file.error((*where, "match"), "=true needs a modality to match: this model sees ids alone")
 
 
 def _systems(file: RecipeFile, recipe: Recipe) -> None:

@@ -65,7 +65,12 @@ def _explain(fault: Any, data: Any, model: type[BaseModel]) -> tuple[Where, str]
     if fault["type"] == "value_error":
         return where, f": {message}"
     plain = isinstance(fault["input"], str | int | float | bool | None)
-    return where, f"={fault['input']!r} {message}" if plain else f" {message}"
+    return where, f"={_yaml(fault['input'])} {message}" if plain else f" {message}"
+
+
+def _yaml(value: str | int | float | bool | None) -> str:
+    """A plain value as a recipe has it."""
+    return {True: "true", False: "false", None: "null"}[value] if value is None or isinstance(value, bool) else repr(value)
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
