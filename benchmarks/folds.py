@@ -75,7 +75,8 @@ def main() -> None:
             "{metric:>12}  {system} {system_mean:.4f}  {reference} {reference_mean:.4f}  "
             "difference {difference:+.4f} [{ci_low:+.4f}, {ci_high:+.4f}]  {lists} lists of {playlists} playlists".format(**row)
         )
-    result = {"race": "folds", "recipe": given.recipe.name, "set": given.set, "folds": given.folds, "rows": rows, "machine": machine()}
+    changed = [override for override in given.set if not override.startswith("data.path=")]
+    result = {"race": "folds", "recipe": given.recipe.name, "set": changed, "folds": given.folds, "rows": rows, "machine": machine()}
     if given.save:
         (RESULTS / f"folds-{given.recipe.stem}.json").write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result))
