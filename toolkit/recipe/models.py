@@ -116,7 +116,10 @@ class ModelSpec(Section):
     )
     match: bool = Field(False, description="score candidates also by how much they resemble the seeds, modality by modality")
     neighbours: int = Field(
-        0, ge=0, description="score candidates also by the training playlists they share with the seeds; so many nearest of each"
+        0,
+        ge=0,
+        description="score candidates also by the training playlists they share with the seeds, so many nearest of each;"
+        " tracks without plays get none of it",
     )
     match_weights: Literal["first", "joint"] = Field(
         "first", description="first: fitted alone before the transformer, then held; joint: learned with the rest"
