@@ -141,7 +141,9 @@ class Trainer:
         if not self.spec.last_item_epochs:
             return
         if not progress.tuned:
-            checkpoints.restore(self.model, self.best)
+            if self.processes.leads:  # it alone keeps them
+                checkpoints.restore(self.model, self.best)
+            self.processes.equalise(checkpoints.learned(self.model).values())
             self._start_average()
             if self.validate is None:
                 progress.best = float("-inf")  # a loss over last tracks alone says nothing beside one over all
