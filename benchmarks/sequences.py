@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import gc
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -38,14 +40,15 @@ def playlists(n_items: int, count: int, *, seed: int = 0, longest: int = 250) ->
     return PlaylistSet(made, np.arange(count), offsets[:-1], offsets[1:])
 
 
-class Steps:
+class Steps(ABC):
     """Training steps of one side; `run(n)` takes the next n batches and `targets` holds how many tracks each run predicted."""
 
     def __init__(self) -> None:
         self.targets: list[int] = []
 
+    @abstractmethod
     def run(self, count: int) -> None:
-        raise NotImplementedError
+        """Take `count` steps and note their targets."""
 
 
 class RecboleSteps(Steps):
@@ -117,6 +120,47 @@ def race(sides: Mapping[str, tuple[Steps, int]], *, repetitions: int, device: st
     }
 
 
-def per_second(taken: list[float]) -> int:
-    """Targets a second from seconds per 1,000."""
-    return round(1000 / common.spread(taken)["median"])
+def options(description: str | None) -> argparse.ArgumentParser:
+    """Options of both training races."""
+    made = common.parser(description)
+    made.add_argument("--tracks", type=int, default=78_000)
+    made.add_argument("--playlists", type=int, default=2_000)
+    made.add_argument("--repetitions", type=int, help="default: 1 with --quick, 5 without")
+    return made
+
+
+def run(
+    race_name: str,
+    given: argparse.Namespace,
+    sides: Mapping[str, tuple[Steps, int]],
+    bars: Mapping[str, int],
+    check: Mapping[str, float],
+    what: str,
+    **more: Any,
+) -> None:
+    """Race all sides and report our rows, those of `bars`, against the side `recbole`.
+
+    check: losses by `recbole`, `float32` and `bfloat16`, of `what` both sides share.
+    """
+    seconds = race(sides, repetitions=given.repetitions or (1 if given.quick else 5), device=given.device, clock=given.clock)
+    rates = {name: round(1000 / common.spread(taken)["median"]) for name, taken in seconds.items()}
+    print("targets a second:", ", ".join(f"{name} {rate}" for name, rate in rates.items()), flush=True)
+    for name, bar in bars.items():
+        if name not in sides:
+            print(f"{name}: this device multiplies no bfloat16 in hardware, so there is no such row")
+            continue
+        agreed = check["bfloat16" if name == "bf16" else "float32"]
+        common.report(
+            f"{race_name}-{name}",
+            given,
+            ours=seconds[name],
+            peer=seconds["recbole"],
+            check=f"{what}: loss {agreed:.6f} here, {check['recbole']:.6f} in RecBole",
+            unit="seconds per 1,000 targets",
+            bar=bar,
+            against="RecBole's defaults, anomaly detection off",
+            targets_per_second=rates,
+            ratio_as_shipped=round(rates[name] / rates["shipped"], 1) if "shipped" in rates else None,
+            ratio_best_settings=round(rates[name] / rates["best"], 1),
+            **more,
+        )

@@ -52,10 +52,7 @@ def same_loss(ours: sequences.OurSteps, train: PlaylistSet, *, device: str) -> d
 
 
 def main() -> None:
-    options = common.parser(__doc__)
-    options.add_argument("--tracks", type=int, default=78_000)
-    options.add_argument("--playlists", type=int, default=2_000)
-    options.add_argument("--repetitions", type=int, help="default: 1 with --quick, 5 without")
+    options = sequences.options(__doc__)
     options.add_argument("--rows", type=int, default=2048, help="RecBole's train_batch_size (its default: 2048)")
     given = options.parse_args()
     common.start(given)
@@ -72,28 +69,8 @@ def main() -> None:
     ours = {name: sequences.OurSteps("BERT4Rec", train, spec, device=given.device, dropout=dropout) for name, spec in kinds.items()}
     check = same_loss(ours["fp32"], train, device=given.device)
     sides = {name: (side, 1) for name, side in peers.items()} | {name: (side, 4) for name, side in ours.items()}
-    seconds = sequences.race(sides, repetitions=given.repetitions or (1 if given.quick else 5), device=given.device, clock=given.clock)
-    rates = {name: sequences.per_second(taken) for name, taken in seconds.items()}
-    print("masked targets a second:", ", ".join(f"{name} {rate}" for name, rate in rates.items()), flush=True)
-    for name, bar in (("fp32", 6), ("bf16", 8)):
-        if name not in ours:
-            print(f"{name}: this device multiplies no bfloat16 in hardware, so there is no such row")
-            continue
-        agreed = check["bfloat16" if name == "bf16" else "float32"]
-        common.report(
-            f"train_bert4rec-{name}",
-            given,
-            ours=seconds[name],
-            peer=seconds["recbole"],
-            check=f"stock mask, same weights: loss {agreed:.6f} here, {check['recbole']:.6f} in RecBole",
-            unit="seconds per 1,000 masked targets",
-            bar=bar,
-            against="RecBole's defaults, anomaly detection off",
-            targets_per_second=rates,
-            ratio_as_shipped=round(rates[name] / rates["shipped"], 1) if "shipped" in rates else None,
-            ratio_best_settings=round(rates[name] / rates["best"], 1),
-            data={"tracks": given.tracks, "playlists": given.playlists, "placements": int(train.lengths.sum()), "rows": given.rows},
-        )
+    data = {"tracks": given.tracks, "playlists": given.playlists, "placements": int(train.lengths.sum()), "rows": given.rows}
+    sequences.run("train_bert4rec", given, sides, {"fp32": 6, "bf16": 8}, check, "stock mask, same weights", data=data)
 
 
 if __name__ == "__main__":

@@ -69,36 +69,13 @@ def speed(given: argparse.Namespace) -> None:
     ours = {name: (sequences.OurSteps("SASRec", train, spec, device=given.device, dropout=dropout), n) for name, (spec, n) in kinds.items()}
     check = same_loss(ours["fp32"][0], train, device=given.device)
     sides = {name: (side, 1) for name, side in peers.items()} | ours
-    seconds = sequences.race(sides, repetitions=given.repetitions or (1 if given.quick else 5), device=given.device, clock=given.clock)
-    rates = {name: sequences.per_second(taken) for name, taken in seconds.items()}
-    print("targets a second:", ", ".join(f"{name} {rate}" for name, rate in rates.items()), flush=True)
-    for name, bar in (("fp32", 5), ("bf16", 9), ("sampled", 60)):
-        if name not in ours:
-            print(f"{name}: this device multiplies no bfloat16 in hardware, so there is no such row")
-            continue
-        agreed = check["bfloat16" if name == "bf16" else "float32"]
-        common.report(
-            f"train_sasrec-{name}",
-            given,
-            ours=seconds[name],
-            peer=seconds["recbole"],
-            check=f"same rows, same weights: loss {agreed:.6f} here, {check['recbole']:.6f} in RecBole",
-            unit="seconds per 1,000 targets",
-            bar=bar,
-            against="RecBole's defaults, anomaly detection off",
-            targets_per_second=rates,
-            ratio_as_shipped=round(rates[name] / rates["shipped"], 1),
-            ratio_best_settings=round(rates[name] / rates["best"], 1),
-            best_settings=best,
-            data={"tracks": given.tracks, "playlists": given.playlists, "placements": int(train.lengths.sum())},
-        )
+    data = {"tracks": given.tracks, "playlists": given.playlists, "placements": int(train.lengths.sum())}
+    bars = {"fp32": 5, "bf16": 9, "sampled": 60}
+    sequences.run("train_sasrec", given, sides, bars, check, "same rows, same weights", best_settings=best, data=data)
 
 
 def main() -> None:
-    options = common.parser(__doc__)
-    options.add_argument("--tracks", type=int, default=78_000)
-    options.add_argument("--playlists", type=int, default=2_000)
-    options.add_argument("--repetitions", type=int, help="default: 1 with --quick, 5 without")
+    options = sequences.options(__doc__)
     options.add_argument("--quality", metavar="DATA", help="ml-100k, or a folder with playlists.csv.gz: time to RecBole's best NDCG@10")
     options.add_argument("--work", metavar="DIR", help="where a quality run keeps its checkpoints, so that a killed one goes on")
     options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
