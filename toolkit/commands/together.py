@@ -36,7 +36,7 @@ def together() -> Iterator[bool]:
     try:
         yield processes.leads
         first, code = processes.end(0)
-    except BaseException as error:
+    except BaseException as error:  # an interrupt and `typer.Exit` end the other processes too; the first to fail raises it again
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         first, code = processes.end(1 if (own := judged(error)[0]) is None else own)
         if first:
