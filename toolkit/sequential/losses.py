@@ -2,6 +2,12 @@
 
 Logits of a row are ⟨query, table⟩ + ⟨match query, match table⟩ + bias. The match
 part's table is fixed, so no gradient is computed for it.
+
+In chunks, a row's scores are taken less its target's: its loss is then the
+logarithm of the sum of their exponentials. That needs no pass for a maximum,
+and none to divide by the sum, which goes into the other factor of each
+gradient's product. The sum is at least 1; it overflows only where a loss is
+near 88, and such rows are worked again around their maximum.
 """
 
 from __future__ import annotations
@@ -11,8 +17,10 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
-ROWS_AT_ONCE = 256
-"""Rows of a chunk on a CPU: with a small sample they stay in cache; more rows only leave it."""
+ROWS_AT_ONCE, TILE_BYTES = 384, 2**20
+"""On a CPU, rows of a chunk, and scores worked on at once: they stay in a core's cache from one pass to the next."""
+OVERFLOWN = 1e30
+"""Sums from which a row is worked again around its maximum."""
 
 
 @dataclass(frozen=True)
@@ -52,103 +60,151 @@ def full(scores: Scores, targets: torch.Tensor) -> torch.Tensor:
     return F.cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), targets)
 
 
-def chunked(scores: Scores, targets: torch.Tensor, *, memory_mb: float = 32, compute: torch.dtype | None = None) -> torch.Tensor:
-    """The same value and gradients as `full`, holding at most `memory_mb` of float32 logits at once.
+def chunked(scores: Scores, targets: torch.Tensor, *, memory_mb: float = 128, compute: torch.dtype | None = None) -> torch.Tensor:
+    """The same value and gradients as `full`, holding at most `memory_mb` of scores at once.
 
-    compute: dtype of the products (bfloat16 where hardware has it); softmax and sums stay float32.
+    compute: dtype of products and scores (bfloat16 where hardware has it); sums stay float32.
     """
-    rows = max(1, int(memory_mb * 2**20) // (4 * (len(scores.table) + (scores.gold is not None))))
+    low = compute or torch.promote_types(scores.query.dtype, scores.table.dtype)
+    rows, tile = max(1, int(memory_mb * 2**20) // (low.itemsize * len(scores.table))), len(scores.table)
     if scores.query.device.type == "cpu":
-        rows = min(rows, ROWS_AT_ONCE)
+        rows = min(rows, ROWS_AT_ONCE, len(scores.query))
+        tile = max(1, TILE_BYTES // (low.itemsize * rows))
     inputs = (scores.query, scores.table, scores.match_query, scores.match_table, scores.bias, scores.gold, scores.hit)
-    loss: torch.Tensor = _Chunked.apply(*inputs, targets, rows, compute)
+    loss: torch.Tensor = _Chunked.apply(*inputs, targets, rows, tile, low)
     return loss
 
 
 class _Chunked(torch.autograd.Function):
-    """Gradients are made in the forward pass, chunk by chunk, while the logits are there."""
+    """Gradients are made in the forward pass, chunk by chunk, while the scores are there."""
 
     @staticmethod
-    def forward(ctx, query, table, match_query, match_table, bias, gold, hit, targets, rows, compute):  # type: ignore[no-untyped-def]
-        exact = torch.promote_types(table.dtype, torch.float32)
+    def forward(ctx, query, table, match_query, match_table, bias, gold, hit, targets, rows, tile, low):  # type: ignore[no-untyped-def]
         # held match weights need no gradient, and it would be a third of the products
-        asked = (match_query if ctx.needs_input_grad[2] else None, bias, gold)
-        beside = [None if part is None else torch.zeros_like(part) for part in asked]
-        grads = [torch.empty_like(query), torch.zeros_like(table, dtype=exact), *beside]
-        match = [None if part is None else part.to(compute or query.dtype) for part in (match_query, match_table)]
-        low = Scores(query.to(compute or query.dtype), table.to(compute or query.dtype), *match)
-        chunk = _Chunk(low, bias, gold, hit, min(rows, len(query)), exact)
-        total = torch.zeros((), dtype=exact, device=query.device)
+        asked = match_query if ctx.needs_input_grad[2] else None
         with torch.autocast(query.device.type, enabled=False):
-            for start in range(0, len(query), rows):
-                part, wanted = slice(start, min(start + rows, len(query))), targets[start : start + rows, None]
-                slope = chunk.chances(part)
-                gained = slope.gather(1, wanted)[:, 0]
-                lost = gained < torch.finfo(torch.float32).tiny
-                total -= gained[~lost].log().sum()
-                if bool(lost.any()):
-                    # so unlikely that the chance underflows: these rows again, in the log domain
-                    again = _rows(Scores(query, table, match_query, match_table, bias, gold, hit), part, lost).logits().to(exact)
-                    total -= torch.log_softmax(again, 1).gather(1, wanted[lost]).sum()
-                slope.scatter_add_(1, wanted, slope.new_full((len(wanted), 1), -1.0))
-                chunk.add(slope, part, grads)
-        ctx.saved = [None if grad is None else grad.div_(len(query)) for grad in grads]
-        ctx.saved[1] = ctx.saved[1].to(table.dtype)
+            chunks = _Chunks(Scores(query, table, match_query, match_table, bias, gold, hit), targets, rows, tile, low)
+            grads = [None if part is None else chunks.zeros_like(part) for part in (query, table, asked, bias, gold)]
+            total = sum(chunks.add(slice(start, min(start + rows, len(query))), grads) for start in range(0, len(query), rows))
+        ctx.saved = [None if grad is None else grad.to(table.dtype) for grad in grads]
         return total / len(query)
 
     @staticmethod
     def backward(ctx, grad):  # type: ignore[no-untyped-def]
         query, table, match, bias, gold = (None if g is None else g * grad for g in ctx.saved)
-        return query, table, match, None, bias, gold, None, None, None, None
+        return query, table, match, None, bias, gold, None, None, None, None, None
 
 
-class _Chunk:
-    """Logits and chances of a few rows, in buffers that every chunk uses again: fresh ones cost a page fault every 4 KB."""
+class _Chunks:
+    """Exponentials of a few rows' scores, [C, r], in a buffer that every chunk uses again: fresh memory costs a page fault every 4 KB.
 
-    def __init__(self, low: Scores, bias, gold, hit, rows: int, exact: torch.dtype) -> None:  # type: ignore[no-untyped-def]
-        self.low, self.bias, self.gold, self.hit = low, bias, gold, hit
-        self.width = len(low.table)
-        size, device = (rows, self.width + (gold is not None)), low.table.device
-        self.slopes = torch.empty(size, dtype=exact, device=device)
-        same = low.table.dtype == exact
-        self.logits = self.slopes if same else torch.empty(size, dtype=low.table.dtype, device=device)
-        self.table_slopes = None if same else torch.empty_like(low.table)
+    Candidates are the buffer's first axis, so that a tile of them is one piece of memory.
+    """
 
-    def chances(self, part: slice) -> torch.Tensor:
-        """Softmax of the rows `part`, [r, C] or [r, C + 1]."""
-        low, rows = self.low, part.stop - part.start
-        logits, chances = self.logits[:rows], self.slopes[:rows]
-        columns = logits[:, : self.width]
-        if self.bias is not None and logits.dtype == chances.dtype:
-            torch.addmm(self.bias, low.query[part], low.table.T, out=columns)
-        else:
-            torch.mm(low.query[part], low.table.T, out=columns)
-        if low.match_query is not None and low.match_table is not None:
-            columns.addmm_(low.match_query[part], low.match_table.T)
-        if logits.dtype != chances.dtype and (self.bias is not None or self.gold is not None):
-            torch.add(columns, 0.0 if self.bias is None else self.bias, out=chances[:, : self.width])
-            logits = chances
-        if self.gold is not None:
-            logits.scatter_(1, self.hit[part, None], -torch.inf)
-            logits[:, self.width] = self.gold[part]
-        return torch.softmax(logits, 1, dtype=chances.dtype, out=chances)
+    def __init__(self, scores: Scores, targets: torch.Tensor, rows: int, tile: int, low: torch.dtype) -> None:
+        self.scores, self.targets, self.low = scores, targets, low
+        self.exact = torch.promote_types(scores.table.dtype, torch.float32)
+        size, device = len(scores.table), scores.table.device
+        self.tiles = [slice(start, min(start + tile, size)) for start in range(0, size, tile)]
+        self.table, self.match_table = scores.table.to(low), None if scores.match_table is None else scores.match_table.to(low)
+        ones = torch.ones(size, 1, dtype=low, device=device)
+        bias = [] if scores.bias is None else _split(scores.bias.to(self.exact), low)
+        match = [] if self.match_table is None else [self.match_table]
+        self.candidates = torch.cat([self.table, *match, *bias, *[ones] * len(_split(scores.table[:0, 0].to(self.exact), low))], 1)
+        self.ones = len(bias)
+        self.buffer = torch.empty(size * min(rows, len(scores.query)), dtype=low, device=device)
 
-    def add(self, slope: torch.Tensor, part: slice, grads) -> None:  # type: ignore[no-untyped-def]
-        """Add to the gradients of query, table, match query, bias and gold what the rows `part` give."""
+    def zeros_like(self, part: torch.Tensor) -> torch.Tensor:
+        return torch.zeros_like(part, dtype=self.exact)
+
+    def add(self, part: slice, grads) -> torch.Tensor:  # type: ignore[no-untyped-def]
+        """Summed loss of the rows `part`; adds what they give to the gradients of query, table, match query, bias and gold."""
+        given, n = self.scores, len(self.scores.query)
         query, table, match_query, bias, gold = grads
-        if gold is not None:
-            gold[part] = slope[:, self.width]
-        slope = slope[:, : self.width]
+        rows, targets = part.stop - part.start, self.targets[part]
+        chances = self.buffer[: len(self.table) * rows].view(-1, rows)
+        # in the precision of the products: else a target would not score as much here as among the candidates
+        low = given.query[part].to(self.low)
+        target = self._target_scores(part, low) if given.gold is None else given.gold[part].to(self.exact)
+        pull = torch.zeros(rows, low.shape[1], dtype=self.exact, device=low.device)
+        total = self._exponentials(part, low, target, chances, pull)
+        shift = target
+        lost = ~(total < OVERFLOWN)
+        if bool(lost.any()):
+            total, shift = self._again(part, lost, target, total, chances, pull)
+        share = (1 / (total * n))[:, None]
+        right = (low.to(self.exact) * share).to(self.low)
+        for tile in self.tiles:
+            _add_product(table[tile], chances[tile], right)
+        query[part] = pull * share
         if bias is not None:
-            bias += slope.sum(0)
-        if self.table_slopes is None:
-            table.addmm_(slope.T, self.low.query[part])
+            bias += (chances @ share.to(self.low))[:, 0]
+        if match_query is not None and self.match_table is not None:
+            match_query[part] = (chances.T @ self.match_table) * share
+        if gold is not None:
+            gold[part] = (target - shift).exp() * share[:, 0] - 1 / n
         else:
-            slope = self.logits[: len(slope), : self.width].copy_(slope)
-            table += torch.mm(slope.T, self.low.query[part], out=self.table_slopes)
-        query[part] = slope @ self.low.table
-        if match_query is not None and self.low.match_table is not None:
-            match_query[part] = slope @ self.low.match_table
+            query[part] -= given.table[targets] / n
+            table.index_add_(0, targets, given.query[part].to(self.exact), alpha=-1 / n)
+            if bias is not None:
+                bias.index_add_(0, targets, torch.full_like(target, -1 / n))
+            if match_query is not None and given.match_table is not None:
+                match_query[part] -= given.match_table[targets] / n
+        return (total.log() + shift - target).sum()
+
+    def _target_scores(self, part: slice, low: torch.Tensor) -> torch.Tensor:
+        given, targets = self.scores, self.targets[part]
+        found = (low.to(self.exact) * self.table[targets].to(self.exact)).sum(1)
+        if given.match_query is not None and self.match_table is not None:
+            found += (given.match_query[part].to(self.low).to(self.exact) * self.match_table[targets].to(self.exact)).sum(1)
+        return found if given.bias is None else found + given.bias[targets]
+
+    def _exponentials(
+        self, part: slice, low: torch.Tensor, target: torch.Tensor, chances: torch.Tensor, pull: torch.Tensor
+    ) -> torch.Tensor:
+        """Fill `chances` with exp(score − target's score), `pull` with their product with the table: their sums [r], the target in them."""
+        given = self.scores
+        match = [] if given.match_query is None else [given.match_query[part].to(self.low)]
+        ones = [torch.ones_like(low[:, :1])] * self.ones
+        rows = torch.cat([low, *match, *ones, *_split(-target, self.low)], 1)
+        total = torch.full_like(target, 0.0 if given.gold is None else 1.0)
+        hit = None if given.hit is None else given.hit[part]
+        for tile in self.tiles:
+            here = torch.mm(self.candidates[tile], rows.T, out=chances[tile]).exp_()
+            if hit is not None:
+                inside = ((hit >= tile.start) & (hit < tile.stop)).nonzero()[:, 0]
+                here[hit[inside] - tile.start, inside] = 0
+            total += here.sum(0, dtype=self.exact)
+            _add_product(pull, here.T, self.table[tile])
+        return total
+
+    def _again(
+        self, part: slice, lost: torch.Tensor, target: torch.Tensor, total: torch.Tensor, chances: torch.Tensor, pull: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The rows `lost` bool [r] around their maxima: sums [r] and what scores were taken less [r]."""
+        scores = _rows(self.scores, part, lost).logits().to(self.exact)
+        highest = scores.amax(1)
+        found = (scores - highest[:, None]).exp()
+        total, shift = total.clone(), target.clone()
+        total[lost], shift[lost] = found.sum(1), highest
+        found = found[:, : len(self.table)]
+        chances[:, lost] = found.T.to(self.low)
+        pull[lost] = found @ self.scores.table.to(self.exact)
+        return total, shift
+
+
+def _split(values: torch.Tensor, low: torch.dtype) -> list[torch.Tensor]:
+    """Columns [n, 1] of `low` whose sum is `values` [n]: a number too fine for bfloat16 goes in as two."""
+    high = values.to(low)
+    return [high[:, None]] if high.dtype == values.dtype else [high[:, None], (values - high).to(low)[:, None]]
+
+
+def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
+    """Add `left` @ `right` to `total`, whose dtype may be wider."""
+    if total.dtype == left.dtype:
+        total.addmm_(left, right)
+    else:
+        total += left @ right
 
 
 def _rows(scores: Scores, part: slice, chosen: torch.Tensor) -> Scores:
