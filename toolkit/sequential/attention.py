@@ -44,7 +44,13 @@ def attend(layer: Any, hidden: torch.Tensor, *, causal: bool, keys: torch.Tensor
     projected = F.linear(hidden, weight, bias).view(batch, length, 3, layer.num_attention_heads, -1)
     query, key, value = projected.permute(2, 0, 3, 1, 4)
     dropout = layer.attn_dropout.p if layer.training else 0.0
-    mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=keys, is_causal=causal, dropout_p=dropout)
+    if projected.dtype == torch.bfloat16 and projected.device.type == "cpu":
+        # its gradient takes four times as long in bfloat16 there
+        with torch.autocast("cpu", enabled=False):
+            query, key, value = query.float(), key.float(), value.float()
+            mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=keys, is_causal=causal, dropout_p=dropout)
+    else:
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=keys, is_causal=causal, dropout_p=dropout)
     out = layer.dense(mixed.transpose(1, 2).reshape(batch, length, -1))
     return layer.LayerNorm(dropped(layer.out_dropout, out) + hidden)
 
