@@ -19,7 +19,8 @@ from toolkit.corpus.splits import PlaylistSet
 from toolkit.recipe import ModelSpec
 from toolkit.sequential import bridge
 from toolkit.sequential.batches import Batch
-from toolkit.sequential.models import MultimodalBERT4Rec, MultimodalSASRec, Parts
+from toolkit.sequential.bert4rec import MultimodalBERT4Rec
+from toolkit.sequential.models import MultimodalSASRec, Parts
 from toolkit.sequential.prefix_rows import loaders
 from toolkit.sequential.trainer import Trainer
 

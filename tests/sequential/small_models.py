@@ -16,7 +16,8 @@ from toolkit.modality import Modality
 from toolkit.ranker import TrainingData
 from toolkit.recipe import Fusion, ModelSpec
 from toolkit.sequential import bridge
-from toolkit.sequential.models import MultimodalBERT4Rec, MultimodalSASRec, Parts
+from toolkit.sequential.bert4rec import MultimodalBERT4Rec
+from toolkit.sequential.models import MultimodalSASRec, Parts
 
 SMALL = {"hidden_size": 16, "max_length": 10, "epochs": 2, "batch_tokens": 256, "select": "ndcg@10", "bf16": "off", "lr": 3e-3}
 

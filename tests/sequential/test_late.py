@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from small_models import fusion, modality, model, ring, spec, table
 
 from toolkit.sequential import bridge, losses
-from toolkit.sequential.models import MultimodalBERT4Rec, MultimodalSASRec, Parts
+from toolkit.sequential.bert4rec import MultimodalBERT4Rec
+from toolkit.sequential.models import MultimodalSASRec, Parts
 from toolkit.sequential.ranker import SequentialRanker
 
 V, H = 20, 8

@@ -367,7 +367,8 @@ def test_no_initialisation_touches_loaded_vectors_and_deltas(xavier: bool) -> No
 def test_an_open_path_carries_the_playlist_to_its_mask(start: str, late: bool) -> None:
     """Before any training, tracks of the playlist itself score high, by how many standard deviations of all scores."""
     from toolkit.sequential import bridge
-    from toolkit.sequential.models import MultimodalBERT4Rec, Parts
+    from toolkit.sequential.bert4rec import MultimodalBERT4Rec
+    from toolkit.sequential.models import Parts
 
     tracks, played = 300, np.arange(301) > 0
     content = {"audio": modality("audio", tracks, 16, 0, coverage=1.0)}

@@ -15,7 +15,8 @@ from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.splits import HeldOut, PlaylistSet
 from toolkit.sequential import bridge, losses
 from toolkit.sequential.batches import batches
-from toolkit.sequential.models import MultimodalBERT4Rec, MultimodalSASRec
+from toolkit.sequential.bert4rec import MultimodalBERT4Rec
+from toolkit.sequential.models import MultimodalSASRec
 from toolkit.sequential.prefix_rows import PlaylistDataset, loaders
 
 V, L = 40, 12

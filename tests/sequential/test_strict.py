@@ -13,7 +13,8 @@ from toolkit.corpus.queries import Queries
 from toolkit.ranker import TrainingData
 from toolkit.recipe import Fusion, ModelSpec
 from toolkit.sequential import bridge, losses
-from toolkit.sequential.models import MultimodalBERT4Rec, Parts
+from toolkit.sequential.bert4rec import MultimodalBERT4Rec
+from toolkit.sequential.models import Parts
 from toolkit.sequential.ranker import SequentialRanker
 
 V, L = 40, 12

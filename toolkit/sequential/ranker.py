@@ -21,8 +21,9 @@ from toolkit.modality import Modality
 from toolkit.ranker import Ranker, Scorer, TrainingData
 from toolkit.recipe import Fusion, ModelSpec
 from toolkit.sequential import bridge, checkpoints, cooccurrence, distributed
+from toolkit.sequential.bert4rec import MultimodalBERT4Rec
 from toolkit.sequential.match import MatchHead
-from toolkit.sequential.models import MultimodalBERT4Rec, MultimodalSASRec, Parts
+from toolkit.sequential.models import MultimodalSASRec, Parts
 from toolkit.sequential.neighbours import WEIGHTS, Neighbours
 from toolkit.sequential.ranks import exact_ranks
 from toolkit.sequential.trainer import OnStep, Trainer

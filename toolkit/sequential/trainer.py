@@ -47,7 +47,7 @@ class Progress:
 
 
 class Trainer:
-    """Fits a model of `toolkit.sequential.models` to playlists.
+    """Fits a `MultimodalSASRec` or `MultimodalBERT4Rec` to playlists.
 
     titles: float32 [n, d] for the n playlists of `train`, where the model reads titles.
     validate: metrics of the model as it is; `spec.select` names the one that decides.
