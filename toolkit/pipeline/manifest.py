@@ -13,7 +13,7 @@ from toolkit.pipeline.context import Context, code
 from toolkit.pipeline.ingest import Ingested
 from toolkit.sequential import distributed
 
-PACKAGES = ("torch", "recbole", "numpy", "scipy", "pandas", "pyarrow", "transformers", "sentence-transformers")
+PACKAGES = ("torch", "recbole", "numpy", "scipy", "pandas", "pyarrow", "transformers", "sentence-transformers", "cut-cross-entropy")
 
 
 def manifest(context: Context, ingested: Ingested) -> dict[str, Any]:

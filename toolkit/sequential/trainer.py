@@ -19,7 +19,7 @@ from toolkit.compute import derived_seed, has_bf16
 from toolkit.corpus.splits import PlaylistSet
 from toolkit.errors import InputError, SegueError
 from toolkit.recipe import ModelSpec
-from toolkit.sequential import checkpoints, distributed, losses
+from toolkit.sequential import checkpoints, cut, distributed, losses
 from toolkit.sequential.batches import Batch, batches
 from toolkit.sequential.gbce import gbce
 from toolkit.sequential.models import Sample, Step
@@ -78,6 +78,7 @@ class Trainer:
             model.sparse_gradients()
         self.optimizer = RowAdamW(_groups(model, spec), lr=spec.lr, fused=True)
         self.bf16 = spec.bf16 == "on" or (spec.bf16 == "auto" and has_bf16(device))
+        self.cut = cut.choose(device, bf16=self.bf16) if spec.loss == "chunked" else None
         self.best: dict[str, torch.Tensor] = {}
         self.sample = self._sample() if spec.loss in ("sampled", "gbce") else None
         self._start_average()
@@ -270,6 +271,8 @@ class Trainer:
     def _loss(self, scores: losses.Scores, targets: torch.Tensor) -> torch.Tensor:
         if self.spec.loss == "full":
             return losses.full(scores, targets)
+        if self.cut is not None:
+            return cut.loss(self.cut, scores, targets)
         compute = torch.bfloat16 if self.bf16 else None
         if self.spec.loss == "gbce":
             return gbce(scores, t=self.spec.gbce_t, n_candidates=len(self.model.candidates), compute=compute)
