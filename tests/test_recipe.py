@@ -91,6 +91,12 @@ FAULTS = [
     ("    hidden_size: 32", "    hidden_size: many", "8: models.0.hidden_size='many' must be a valid integer"),
     ("    hidden_size: 32", "    hidden_size: 1", "8: models.0.hidden_size=1 must be greater than or equal to 2"),
     ("    hidden_size: 32", "    hidden_size: 33", "7: models.0: hidden_size=33 must be a multiple of heads=2"),
+    (
+        "    hidden_size: 32",
+        "    negatives_from: popularity",
+        "7: models.0: negatives_from: popularity is for loss: sampled, not chunked: use loss: sampled, or take it out",
+    ),
+    ("    hidden_size: 32", "    negatives_from: popular", "8: models.0.negatives_from='popular' must be 'uniform' or 'popularity'"),
     ("    hidden_size: 32", "    lr: .inf", "8: models.0.lr=inf must be a finite number"),
     ("    hidden_size: 32", "    inner_size: 0", "8: models.0.inner_size=0 must be greater than or equal to 1"),
     ("type: sasrec", "type: gru", "7: models.0.type='gru' must be 'sasrec' or 'bert4rec'"),

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from toolkit.sequential.gbce import gbce
 from toolkit.sequential.losses import Scores
-from toolkit.sequential.models import Sample
+from toolkit.sequential.sample import Sample
 
 N, K, H, D, CANDIDATES = 13, 9, 6, 4, 40
 

@@ -100,6 +100,9 @@ class ModelSpec(Section):
     cold_rows: Literal["none", "content"] = "content"
     loss: Literal["full", "chunked", "sampled", "gbce"] = "chunked"
     negatives: int = Field(4096, ge=1, description="tracks drawn each step as wrong answers, under `loss: sampled` and `loss: gbce`")
+    negatives_from: Literal["uniform", "popularity"] = Field(
+        "uniform", description="under `loss: sampled`, whether tracks are drawn alike or in proportion to their training placements"
+    )
     gbce_t: float = Field(0.75, ge=0, le=1, description="calibration of `loss: gbce`: 0 is plain binary cross-entropy, 1 fully corrected")
     batch_negatives: bool = Field(
         True, description="under `loss: sampled`, the batch's own tracks are wrong answers too: better, and some times slower"
@@ -163,6 +166,10 @@ class ModelSpec(Section):
             raise ValueError(f"strict_recbole and last_item_epochs are for type: bert4rec, not {self.type}: take them out")
         if self.type != "bert4rec" and self.initialisation == "identity":
             raise ValueError(f"initialisation: identity is for type: bert4rec, not {self.type}: use xavier")
+        if self.negatives_from == "popularity" and self.loss != "sampled":
+            raise ValueError(f"negatives_from: popularity is for loss: sampled, not {self.loss}: use loss: sampled, or take it out")
+        if self.negatives_from == "popularity" and self.strict_recbole:
+            raise ValueError("negatives_from: popularity never draws the unplayed tracks that strict_recbole: true counts: use uniform")
         if self.adam == "rows" and self.loss not in ("sampled", "gbce"):
             raise ValueError(f"adam: rows needs loss: sampled or gbce (with loss: {self.loss} every track has a gradient): use adam: dense")
         return self

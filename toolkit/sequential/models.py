@@ -20,6 +20,7 @@ from toolkit.sequential.attention import dropped, encode
 from toolkit.sequential.distributed import Processes
 from toolkit.sequential.late import LateFusion
 from toolkit.sequential.losses import Scores
+from toolkit.sequential.sample import Sample
 
 if TYPE_CHECKING:
     from toolkit.fusion.item_table import ItemTable
@@ -60,27 +61,6 @@ class Parts:
     identity: bool = False
     strict: bool = False
     late: bool = False
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A shared sample of wrong answers: `negatives` drawn uniformly among trained tracks, beside the batch's own.
-
-    expected: float32 [V + 1], how often each track is expected in a batch; None leaves logits uncorrected.
-    own: whether the batch's own tracks are wrong answers of each other. Without them a step is several times
-    faster: only the drawn ones are shared, and each position's target is scored for itself.
-    """
-
-    negatives: int
-    n_candidates: int
-    expected: torch.Tensor | None
-    own: bool = True
-
-    def log_q(self, ids: torch.Tensor) -> torch.Tensor | None:
-        """Log of the chance that each of `ids` is in the sample, for unbiased logits (Bengio and Senécal 2008)."""
-        if self.expected is None:
-            return None
-        return torch.log(-torch.expm1(-self.expected[ids] - self.negatives / self.n_candidates))
 
 
 @dataclass(frozen=True)
@@ -205,7 +185,7 @@ class Content:
         """The tracks of a step on windows int64 [B, T]: every trained one, or the windows' own and a shared sample."""
         if sample is None:
             return Chosen(self.candidates, self.vectors(self.candidates), None, None)
-        drawn = self.candidates[torch.randint(len(self.candidates), (sample.negatives,), device=items.device)]
+        drawn = sample.draw(self.candidates)
         ids = torch.cat([items[items > 0], drawn]).unique()
         if sample.own:
             return Chosen(ids, self.vectors(ids), None, sample.log_q(ids))

@@ -22,8 +22,9 @@ from toolkit.recipe import ModelSpec
 from toolkit.sequential import checkpoints, cut, distributed, losses
 from toolkit.sequential.batches import Batch, batches
 from toolkit.sequential.gbce import gbce
-from toolkit.sequential.models import Sample, Step
+from toolkit.sequential.models import Step
 from toolkit.sequential.row_adam import RowAdamW, clip, gradients
+from toolkit.sequential.sample import Sample
 
 log = logging.getLogger(__name__)
 
@@ -98,14 +99,15 @@ class Trainer:
         return digest.hexdigest()
 
     def _sample(self) -> Sample:
-        """The sampled softmax's proposal: uniform, and each batch's own tracks by their share of the placements; gbce's is uniform."""
+        """The proposal: `negatives` as `negatives_from` says, and each batch's own tracks by their share of the placements."""
         if self.spec.loss == "gbce":
             return Sample(self.spec.negatives, len(self.model.candidates), None, own=False)
-        expected = None
+        plays, expected = torch.from_numpy(self.train.counts()), None
         if self.spec.log_q:
-            counts = self.train.counts().astype(np.float32) * self.spec.batch_negatives
-            expected = torch.from_numpy(counts / max(1, counts.sum()) * self.spec.batch_tokens).to(self.device)
-        return Sample(self.spec.negatives, len(self.model.candidates), expected, own=self.spec.batch_negatives)
+            counts = plays.float() * self.spec.batch_negatives
+            expected = (counts / max(1, float(counts.sum())) * self.spec.batch_tokens).to(self.device)
+        drawn = plays.to(self.device) if self.spec.negatives_from == "popularity" else None
+        return Sample(self.spec.negatives, len(self.model.candidates), expected, own=self.spec.batch_negatives, plays=drawn)
 
     def _start_average(self) -> None:
         self.average = {name: tensor.clone() for name, tensor in checkpoints.learned(self.model).items()} if self.spec.average else {}
