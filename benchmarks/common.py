@@ -28,6 +28,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 RESULTS = Path(__file__).parent / "results"
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 PACKAGES = ("numpy", "torch", "recbole", "pyarrow", "msgspec")
 
 
@@ -37,9 +38,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     made.add_argument("--quick", action="store_true", help="within two minutes on two cores; its result cannot be saved")
     made.add_argument("--threads", type=int, default=1, metavar="N", help="for both sides (default: 1)")
     made.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    made.add_argument(
-        "--clock", default="wall", choices=("wall", "processor"), help="processor: for one thread on a machine with other work"
-    )
+    made.add_argument("--clock", default="wall", choices=CLOCKS, help="processor: for one thread on a machine with other work")
     made.add_argument("--save", action="store_true", help="keep the result under benchmarks/results")
     return made
 
@@ -78,7 +77,7 @@ def alternate(
 
 def timed(work: Callable[[], Any], *, device: str = "cpu", clock: str = "wall") -> float:
     """Seconds of one call, the device's queue included."""
-    now = time.process_time if clock == "processor" else time.perf_counter
+    now = CLOCKS[clock]
     _wait(device)
     begin = now()
     work()

@@ -1,72 +1,83 @@
-"""Seconds until our SASRec has RecBole's best NDCG@10: the long run behind `train_sasrec.py --quality`.
+"""Seconds until our model has RecBole's best NDCG@10, and how good each side is in the end.
 
-Both sides train on the same leave-last-out split and are judged by the same evaluator on the validation track; RecBole stops early as it
-does by default, or after `--budget` seconds, and is then marked underfit. Everything lies under `--work`: a killed run goes on from the
-last finished epoch of either side, and a finished side is not trained again. Bar: an eighth of RecBole's time to its best epoch.
+    python benchmarks/time_to_quality.py ml-100k --work work/ml-100k
+    python benchmarks/time_to_quality.py FOLDER --work DIR [--base bert4rec] [--seeds 0] [--budget 3600] [--clock processor]
+
+FOLDER holds playlists.csv.gz; the catalogue is the tracks in it. Both sides train on the same leave-last-out split. RecBole runs with
+its defaults: its own validation (MRR@10) stops it and chooses its epoch; or `--budget` ends it, which marks it underfit. One evaluator
+judges both, on the validation and the test track of every playlist, on playlists by their number of seeds, and with the last seed alone
+shown; differences are paired by playlist, seeds averaged. Everything lies under `--work`: a killed run goes on from the last finished
+epoch of either side, and a finished side is not trained again. Bar: an eighth of RecBole's time to its best epoch.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import common
 import numpy as np
 
-from toolkit.baselines.stock import StockSASRec
+from toolkit.baselines.stock import StockBERT4Rec, StockRanker, StockSASRec
 from toolkit.corpus.splits import HeldOut, Split, leave_last_out
 from toolkit.evaluation.evaluator import evaluate
-from toolkit.files import write_json
+from toolkit.evaluation.statistics import paired_differences
 from toolkit.pipeline.ingest import ingest
 from toolkit.ranker import Ranker, TrainingData
 from toolkit.recipe import Data, Fusion, ModelSpec
 from toolkit.sequential import bridge
 from toolkit.sequential.ranker import SequentialRanker
 
-OURS = {
-    "type": "sasrec",
-    "modalities": [],
-    "loss": "sampled",
-    "negatives": 1024,
-    "dropout": 0.5,
-    "epochs": 300,
-    "patience": 10,
-    "select": "ndcg@10",
-    "bf16": "off",
+PEERS: dict[str, type[StockRanker]] = {"sasrec": StockSASRec, "bert4rec": StockBERT4Rec}
+EITHER = {"modalities": [], "dropout": 0.5, "epochs": 300, "patience": 10, "select": "ndcg@10", "bf16": "off"}
+OURS: dict[str, dict[str, Any]] = {
+    "sasrec": {**EITHER, "type": "sasrec", "loss": "sampled", "negatives": 1024},
+    "bert4rec": {**EITHER, "type": "bert4rec", "loss": "chunked"},
 }
-PLAYLISTS = {
-    "playlist": "playlist_id",
-    "track": "track_id",
-    "position": "pos",
-    "tracks": {"file": "tracks.csv.gz", "track": "track_id", "artist_id": "artist_id", "album_id": "album_id"},
-    "source": "million-playlist-dataset",
-}
+METRICS = ("ndcg", "recall")
+SLICES = {"all": (0, None), "at most 5 seeds": (0, 5), "6 to 50 seeds": (6, 50), "more than 50 seeds": (51, None)}
+PLAYLISTS = {"playlist": "playlist_id", "track": "track_id", "position": "pos", "source": "million-playlist-dataset"}
+Values = dict[str, np.ndarray]
+"""By question: float64 [n, m], a row for every playlist that hides a track, a column for each of METRICS."""
+
+
+def main() -> None:
+    options = common.parser(__doc__)
+    options.add_argument("data", help="ml-100k, which comes with RecBole, or a folder with playlists.csv.gz")
+    options.add_argument("--work", metavar="DIR", type=Path, required=True, help="both sides' checkpoints, so that a killed run goes on")
+    options.add_argument("--base", default="sasrec", choices=PEERS)
+    options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    options.add_argument("--budget", type=float, default=3600.0, help="seconds that RecBole may train, per seed")
+    given = options.parse_args()
+    if given.quick:
+        given.seeds, given.budget = given.seeds[:1], min(given.budget, 20.0)
+    common.start(given)
+    run(given)
 
 
 def run(given: argparse.Namespace) -> None:
-    if not given.work:
-        raise SystemExit("--quality needs --work DIR: the checkpoints of both sides are kept there")
-    work = Path(given.work)
-    split = _split(given.quality, work)
-    rows = [_seed(split, seed, work / f"seed-{seed}", given) for seed in given.seeds]
-    ours, peer = ([row[side]["seconds"] for row in rows] for side in ("ours", "recbole"))
+    split = split_of(given.data, given.work)
+    rows, values = zip(*(_seed(split, seed, given) for seed in given.seeds), strict=True)
     reached = [row["ours"]["reached"] for row in rows]
+    ours, peer = ([row[side]["seconds"] for row in rows] for side in ("ours", "recbole"))
     common.report(
-        f"quality-{Path(given.quality).name}",
+        f"quality-{given.base}-{Path(given.data).name}",
         given,
         ours=ours,
-        peer=peer,
+        peer=peer if all(reached) else None,
         check=f"RecBole's best NDCG@10 on validation reached for {sum(reached)} of {len(rows)} seeds",
         unit="seconds of training and validation until RecBole's best NDCG@10",
         bar=8,
-        seeds=given.seeds,
+        settings=OURS[given.base],
+        budget=given.budget,
         rows=rows,
+        quality=list(_compared(split, [each["ours"] for each in values], [each["recbole"] for each in values])),
     )
 
 
-def _split(name: str, work: Path) -> Split:
+def split_of(name: str, work: Path) -> Split:
     """ml-100k out of RecBole's own package, or playlists.csv.gz in a folder."""
     if name == "ml-100k":
         folder = Path(bridge.recbole().__file__ or "").parent / "dataset_example" / "ml-100k"
@@ -76,40 +87,88 @@ def _split(name: str, work: Path) -> Split:
     return leave_last_out(ingest(data, work / "data", reporter=lambda *_: None).corpus)
 
 
-def _seed(split: Split, seed: int, work: Path, given: argparse.Namespace) -> dict[str, Any]:
-    done = work / "result.json"
-    if done.exists():
-        found: dict[str, Any] = json.loads(done.read_text())
-        return found
-    peer = StockSASRec(max_seconds=given.budget).fit(_data(split, seed, work / "recbole", given.device))
-    best = max(peer.curve, key=lambda row: row.get("valid", -1.0))
-    wanted = _ndcg(peer, split.valid, split)
+def _seed(split: Split, seed: int, given: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Values]]:
+    """Both sides of one seed: seconds and quality of the row, values by playlist."""
+    # seconds of one clock do not go on as seconds of another
+    work = given.work / f"seed-{seed}" / given.clock
+    peer = _peer(split, seed, work / f"recbole-{given.base}", given)
+    best = max(peer.curve, key=lambda row: row.get("valid", -1.0), default={"epoch": 0, "seconds": given.budget})
+    values = {"recbole": _values(peer, split)}
+    wanted = float(values["recbole"]["valid"][:, 0].mean())
     print(f"seed {seed}: RecBole's best epoch is {best['epoch']}, NDCG@10 {wanted:.4f} after {best['seconds']:.0f} s", flush=True)
-    ours = SequentialRanker(ModelSpec.model_validate(OURS), Fusion()).fit(_data(split, seed, work / "ours", given.device))
+    ours = _ours(split, seed, work / f"ours-{given.base}", given)
+    values["ours"] = _values(ours, split)
     # the curve's seconds are training alone, RecBole's hold its validations
-    validation = common.timed(lambda: ours._validate(split.valid), device=given.device)
+    validation = common.timed(lambda: ours._validate(split.valid), device=given.device, clock=given.clock)
     seconds = np.cumsum([row["seconds"] + validation for row in ours.curve])
-    there = [place for place, row in enumerate(ours.curve) if row["ndcg@10"] >= wanted]
+    there = next((place for place, row in enumerate(ours.curve) if row["ndcg@10"] >= wanted), None)
     row = {
-        "recbole": {"seconds": best["seconds"], "valid": wanted, "test": _ndcg(peer, split.test, split), "underfit": peer.underfit},
+        "seed": seed,
+        "recbole": {"seconds": best["seconds"], "epoch": best["epoch"], "epochs": len(peer.curve), "underfit": peer.underfit},
         "ours": {
-            "seconds": float(seconds[there[0]] if there else seconds[-1]),
-            "reached": bool(there),
-            "best": max(row["ndcg@10"] for row in ours.curve),
-            "test": _ndcg(ours, split.test, split),
+            "seconds": float(seconds[-1] if there is None else seconds[there]),
+            "reached": there is not None,
+            "epoch": None if there is None else there + 1,
+            "epochs": len(ours.curve),
+            "seconds_in_all": float(seconds[-1]),
             "underfit": ours.underfit,
         },
     }
     print(f"seed {seed}: {row}", flush=True)
-    write_json(done, row)
-    return row
+    return row, values
 
 
-def _data(split: Split, seed: int, work: Path, device: str) -> TrainingData:
+def _peer(split: Split, seed: int, work: Path, given: argparse.Namespace) -> StockRanker:
+    kind, done = PEERS[given.base], work / "ranker"
+    if done.exists():
+        return kind.load(done)
+    peer = kind(max_seconds=given.budget).fit(_data(split, seed, work, given))
+    peer.save(done)
+    return peer
+
+
+def _ours(split: Split, seed: int, work: Path, given: argparse.Namespace) -> SequentialRanker:
+    few = {"epochs": 5} if given.quick else {}
+    return SequentialRanker(ModelSpec.model_validate(OURS[given.base] | few), Fusion()).fit(_data(split, seed, work, given))
+
+
+def _data(split: Split, seed: int, work: Path, given: argparse.Namespace) -> TrainingData:
     work.mkdir(parents=True, exist_ok=True)
-    return TrainingData(split.train, split.valid, workdir=work, seed=seed, device=device)
+    return TrainingData(split.train, split.valid, workdir=work, seed=seed, device=given.device, clock=common.CLOCKS[given.clock])
 
 
-def _ndcg(ranker: Ranker, held: HeldOut, split: Split) -> float:
-    scores = evaluate(ranker, held, ks=[10], metrics=["ndcg"], train_counts=split.train.counts())
-    return float(np.nanmean(scores.values["all", "ndcg", 10]))
+def _questions(split: Split) -> dict[str, HeldOut]:
+    test = split.test
+    last = HeldOut(test.corpus, test.rows, test.cuts - 1, test.cuts, test.ends)
+    return {"valid": split.valid, "test": test, "test, last seed alone": last}
+
+
+def _values(ranker: Ranker, split: Split) -> Values:
+    found: Values = {}
+    for name, held in _questions(split).items():
+        scores = evaluate(ranker, held, ks=[10], metrics=METRICS, train_counts=split.train.counts())
+        columns = np.stack([scores.values["all", metric, 10] for metric in METRICS], axis=1)
+        found[name] = columns[scores.n_hidden["all"] > 0]
+    return found
+
+
+def _compared(split: Split, ours: list[Values], peer: list[Values]) -> Iterator[dict[str, Any]]:
+    """Rows of the quality table: means of both sides over playlists and seeds, their difference with its 95 % interval."""
+    for name, held in _questions(split).items():
+        asked = np.diff(held.hidden()[1]) > 0
+        seeds, groups = (held.cuts - held.starts)[asked], held.groups()[asked]
+        mine, theirs = (np.mean([each[name] for each in side], axis=0) for side in (ours, peer))
+        for part, (least, most) in SLICES.items():
+            chosen = (seeds >= least) & (seeds <= (most or seeds.max()))
+            if not chosen.any() or (part != "all" and chosen.all()):
+                continue
+            differences = paired_differences(mine[chosen], theirs[chosen], groups[chosen], seed=0)
+            for column, (metric, found) in enumerate(zip(METRICS, differences, strict=True)):
+                reached = {"ours": mine[chosen, column].mean(), "recbole": theirs[chosen, column].mean()}
+                interval = {"difference": found.value, "low": found.low, "high": found.high}
+                numbers = {key: round(float(value), 5) for key, value in (reached | interval).items()}
+                yield {"asked": name, "slice": part, "metric": f"{metric}@10", "n": found.n, **numbers}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,12 +1,11 @@
 """Training SASRec against RecBole's: targets a second, exact cross-entropy (float32, bfloat16) and sampled.
 
     python benchmarks/train_sasrec.py [--quick] [--tracks N] [--playlists N]
-    python benchmarks/train_sasrec.py --quality ml-100k --work DIR
 
 Peer: RecBole 1.2.1's SASRec under its own trainer and defaults (rows of 2,048 prefixes, hidden 64, two layers), autograd's anomaly
 detection off: the faster of the two ways, and the one that ratios are against. Also printed: as it ships, with anomaly detection on,
 and with its best settings (larger batch, enable_amp). Check: the loss of the same weights on the same rows. Bars: 5x in float32,
-9x in bfloat16, 60x sampled. One JSON line for each, last. `--quality` is the long run: see `time_to_quality.py`.
+9x in bfloat16, 60x sampled. One JSON line for each, last.
 """
 
 from __future__ import annotations
@@ -76,18 +75,9 @@ def speed(given: argparse.Namespace) -> None:
 
 def main() -> None:
     options = sequences.options(__doc__)
-    options.add_argument("--quality", metavar="DATA", help="ml-100k, or a folder with playlists.csv.gz: time to RecBole's best NDCG@10")
-    options.add_argument("--work", metavar="DIR", help="where a quality run keeps its checkpoints, so that a killed one goes on")
-    options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    options.add_argument("--budget", type=float, default=3600.0, help="seconds that RecBole may train in a quality run, per seed")
     given = options.parse_args()
     common.start(given)
-    if given.quality:
-        import time_to_quality
-
-        time_to_quality.run(given)
-    else:
-        speed(given)
+    speed(given)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ same exclusions and the same metric code.
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ class TrainingData:
 
     valid: for early stopping and choices; rankers that need none ignore it.
     workdir: where a long fit keeps checkpoints, so that a killed one resumes.
+    clock: what a fit counts its seconds by; `time.process_time` where other work shares the machine.
     """
 
     train: PlaylistSet
@@ -36,6 +38,7 @@ class TrainingData:
     workdir: Path | None = None
     seed: int = 0
     device: str = "auto"
+    clock: Callable[[], float] = time.perf_counter
 
     @property
     def n_items(self) -> int:

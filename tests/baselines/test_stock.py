@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,17 @@ def test_a_time_limit_marks_it_underfit(split: Split) -> None:
     assert ranker.underfit
     assert ranker.curve == []
     assert np.isfinite(ranker.score(QUERIES.part(0, 4), np.arange(1, V + 1))).all()
+
+
+def test_seconds_and_the_limit_are_by_the_clock_given(split: Split) -> None:
+    ticks = itertools.count(100.0)
+    data = TrainingData(split.train, device="cpu", clock=lambda: next(ticks))
+    # read once at the start, once a step where there is a limit, and once at the end of an epoch
+    assert [row["seconds"] for row in StockSASRec(**SMALL).fit(data).curve] == [1.0, 2.0]
+    short = {**SMALL, "train_batch_size": len(split.train.flat()[0])}
+    cut = StockSASRec(**{**short, "max_seconds": 2.5}).fit(data)
+    assert [row["seconds"] for row in cut.curve] == [2.0]
+    assert cut.underfit
 
 
 @pytest.mark.parametrize("cls", CLASSES)

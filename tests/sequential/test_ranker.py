@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -279,6 +280,13 @@ def test_what_is_saved_says_what_it_is(tmp_path: Path) -> None:
     assert info["match"] == {"lyrics": 7}
     assert [row["epoch"] for row in info["curve"]] == [1, 2]
     assert set(info["curve"][0]) == {"epoch", "loss", "seconds", "recall@10", "ndcg@10"}
+
+
+def test_seconds_are_by_the_clock_given() -> None:
+    ticks = itertools.count(0.0, 2.5)
+    data = replace(IDS_ONLY, clock=lambda: next(ticks))
+    # read before and after the steps of an epoch
+    assert [row["seconds"] for row in SequentialRanker(spec(epochs=2), fusion()).fit(data).curve] == [2.5, 2.5]
 
 
 def test_validation_is_the_evaluators(tmp_path: Path) -> None:

@@ -114,8 +114,8 @@ class StockRanker(Baseline):
             train, valid = loaders(config, data.train, data.valid, memory_gb=self.params.memory_gb)
             model = self._build(config, data.n_items)
             path = None if data.workdir is None else data.workdir / f"{self.base.lower()}.safetensors"
-            limit = self.params.max_seconds
-            trainer = StockTrainer(config, model, identity=self._identity(data), path=path, max_seconds=limit, on_step=self._on_step)
+            told = {"max_seconds": self.params.max_seconds, "clock": data.clock, "on_step": self._on_step}
+            trainer = StockTrainer(config, model, identity=self._identity(data), path=path, **told)
             trainer.run(train, valid)
         self.underfit, self.curve = trainer.underfit, trainer.curve
         return {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}

@@ -46,7 +46,7 @@ class StockTrainer(bridge.Trainer):
     path: checkpoint, written after every epoch and read where there is one; a
     fit that was killed ends with the weights of one that was not.
     identity: of parameters, seed and data; another one's checkpoint is not read.
-    max_seconds: no step begins later; seconds before a resume count.
+    max_seconds: no step begins later by `clock`; seconds before a resume count.
     """
 
     def __init__(
@@ -57,10 +57,11 @@ class StockTrainer(bridge.Trainer):
         identity: str,
         path: Path | None = None,
         max_seconds: float | None = None,
+        clock: Callable[[], float] = time.perf_counter,
         on_step: OnStep | None = None,
     ) -> None:
         super().__init__(config, model)
-        self.path, self.identity, self.max_seconds, self.on_step = path, identity, max_seconds, on_step
+        self.path, self.identity, self.max_seconds, self.clock, self.on_step = path, identity, max_seconds, clock, on_step
         self.best: dict[str, torch.Tensor] = {}
         self.curve: list[dict[str, float]] = []
         self.time_is_up = False
@@ -70,7 +71,7 @@ class StockTrainer(bridge.Trainer):
         """Train as RecBole does and leave the best weights in the model."""
         self._spent = 0.0
         self._resume(train)
-        self._begin = time.perf_counter()
+        self._begin = self.clock()
         self._train = train
         try:
             if not self.finished and self.start_epoch < self.epochs:
@@ -123,7 +124,7 @@ class StockTrainer(bridge.Trainer):
             self._write(epoch)
 
     def _seconds(self) -> float:
-        return self._spent + time.perf_counter() - self._begin
+        return self._spent + self.clock() - self._begin
 
     def _write(self, epoch: int) -> None:
         if self.path is None:

@@ -80,6 +80,7 @@ class SequentialRanker(Ranker):
             validate=None if valid is None else lambda: self._validate(valid),
             titles=titles,
             workdir=data.workdir,
+            clock=data.clock,
             on_step=on_step,
         )
         progress = trainer.run()

@@ -65,13 +65,14 @@ class Trainer:
         validate: Validate | None = None,
         titles: np.ndarray | None = None,
         workdir: Path | None = None,
+        clock: Callable[[], float] = time.perf_counter,
         on_step: OnStep | None = None,
     ) -> None:
         self.model, self.train, self.spec = model, train, spec
         self.seed, self.device, self.validate = seed, device, validate
         self.titles = None if titles is None else torch.from_numpy(titles).to(device)
         self.path = None if workdir is None else workdir / "training.safetensors"
-        self.on_step = on_step
+        self.clock, self.on_step = clock, on_step
         self.processes = distributed.current()
         if not bool((train.lengths >= 2).any()):
             raise InputError(f"none of {len(train)} training playlists has 2 tracks: a sequential model learns from each track's next")
@@ -187,10 +188,10 @@ class Trainer:
 
     def _epoch(self, progress: Progress) -> None:
         progress.epoch += 1
-        start, seed = time.perf_counter(), derived_seed(self.seed, "epoch", progress.epoch)
+        start, seed = self.clock(), derived_seed(self.seed, "epoch", progress.epoch)
         self.model.train()
         loss = self._steps(seed, progress.epoch)
-        row: dict[str, float] = {"epoch": progress.epoch, "loss": loss, "seconds": time.perf_counter() - start}
+        row: dict[str, float] = {"epoch": progress.epoch, "loss": loss, "seconds": self.clock() - start}
         with self._averaged():
             if self.validate is not None:
                 self.model.eval()
