@@ -1,0 +1,148 @@
+"""Training SASRec with sampled losses against RecTools 0.19's SASRec, which runs in an environment of its own.
+
+    python -m venv rectools && rectools/bin/pip install "rectools[torch]==0.19.*" torch==2.13.0
+    python benchmarks/rectools_sasrec.py FOLDER --rectools rectools/bin/python [--quick] [--seeds 0] [--clock processor]
+
+FOLDER holds playlists.csv.gz. Both sides learn from the same playlists, each cut to its last 51 tracks (RecTools reads no more of one):
+hidden size 64, two layers and heads, inner size 64 (RecTools has no other), dropout 0.2, the same number of epochs, batches of as many
+tracks on average. Peer: its sampled softmax with 256 negatives for each position, its default loss (full softmax), and its best settings.
+The ratio is against the fastest of the three. Both recommend 10 tracks for the test track of leave-last-out, seeds left out, and
+one function judges both lists; differences are paired by playlist, seeds averaged. Bar: 2x, NDCG@10 not below the interval.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import common
+import numpy as np
+import time_to_quality
+
+from toolkit.corpus.splits import PlaylistSet, Split
+from toolkit.evaluation.metrics import METRICS, hits
+from toolkit.evaluation.statistics import paired_differences
+from toolkit.ranker import TrainingData
+from toolkit.recipe import Fusion, ModelSpec
+from toolkit.sequential.ranker import SequentialRanker
+
+WINDOW, SESSIONS = 50, 128
+SIZE = {"n_factors": 64, "n_blocks": 2, "n_heads": 2, "session_max_len": WINDOW, "dropout_rate": 0.2}
+SAMPLED = {"loss": "sampled_softmax", "n_negatives": 256}
+PEERS: dict[str, dict[str, Any]] = {
+    "sampled": {**SAMPLED, "batch_size": SESSIONS},
+    "softmax": {"loss": "softmax", "batch_size": SESSIONS},
+    "best": {**SAMPLED, "batch_size": 32},
+}
+OURS = {
+    "type": "sasrec",
+    "modalities": [],
+    "loss": "sampled",
+    "negatives": 1024,
+    "inner_size": 64,
+    "dropout": 0.2,
+    "max_length": WINDOW,
+    "bf16": "off",
+}
+
+
+def main() -> None:
+    options = common.parser(__doc__)
+    options.add_argument("data", help="a folder with playlists.csv.gz")
+    options.add_argument("--rectools", metavar="PYTHON", required=True, help="interpreter of the environment that has RecTools")
+    options.add_argument("--epochs", type=int, default=10)
+    options.add_argument("--seeds", type=int, nargs="+", default=[0])
+    options.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
+    given = options.parse_args()
+    if given.quick:
+        given.epochs, given.seeds = 1, given.seeds[:1]
+    common.start(given)
+    with tempfile.TemporaryDirectory() as folder:
+        race(given, Path(folder))
+
+
+def race(given: argparse.Namespace, folder: Path) -> None:
+    split = time_to_quality.split_of(given.data, folder)
+    train = last_tracks(split.train, few=1000 if given.quick else None)
+    seconds: dict[str, list[float]] = {name: [] for name in ("ours", *given.peers)}
+    tops: dict[str, list[np.ndarray]] = {name: [] for name in seconds}
+    about: dict[str, Any] = {}
+    for seed in given.seeds:
+        for name in seconds:
+            top, told = ours(split, train, seed, given) if name == "ours" else peer(name, split, train, seed, given, folder)
+            tops[name].append(top)
+            seconds[name].append(told.pop("seconds"))
+            about[name] = told
+            print(f"  {name:>8}, seed {seed}: {seconds[name][-1]:.1f} s, {told}", flush=True)
+    fastest = min(given.peers, key=lambda name: statistics.median(seconds[name]))
+    quality = {name: judged(split, tops["ours"], tops[name]) for name in given.peers}
+    common.report(
+        "rectools_sasrec",
+        given,
+        ours=seconds["ours"],
+        peer=seconds[fastest],
+        check="NDCG@10 on the test track, ours less theirs: "
+        + ", ".join(f"{name} {q['difference']:+.4f} [{q['low']:+.4f}, {q['high']:+.4f}]" for name, q in quality.items()),
+        unit=f"seconds of fit, {given.epochs} epochs",
+        bar=2,
+        against=fastest,
+        ratios={name: round(statistics.median(seconds[name]) / statistics.median(seconds["ours"]), 2) for name in given.peers},
+        quality=quality,
+        settings={"ours": OURS, **{name: PEERS[name] for name in given.peers}},
+        about=about,
+        data={"playlists": len(train), "placements": int(train.lengths.sum()), "tracks": train.corpus.n_items},
+    )
+
+
+def last_tracks(train: PlaylistSet, *, few: int | None) -> PlaylistSet:
+    """The last 51 tracks of each playlist: 50 inputs and their next ones."""
+    chosen = slice(few)
+    starts = np.maximum(train.starts, train.ends - (WINDOW + 1))
+    return PlaylistSet(train.corpus, train.rows[chosen], starts[chosen], train.ends[chosen])
+
+
+def ours(split: Split, train: PlaylistSet, seed: int, given: argparse.Namespace) -> tuple[np.ndarray, dict[str, Any]]:
+    batch = round(SESSIONS * float(train.lengths.mean()))
+    ranker = SequentialRanker(ModelSpec.model_validate({**OURS, "epochs": given.epochs, "batch_tokens": batch}), Fusion())
+    data = TrainingData(train, seed=seed, device=given.device)
+    seconds = common.timed(lambda: ranker.fit(data), device=given.device, clock=given.clock)
+    top, _ = ranker.rank(split.test.queries(), 10)
+    return top, {"seconds": seconds, "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024), "batch_tokens": batch}
+
+
+def peer(
+    name: str, split: Split, train: PlaylistSet, seed: int, given: argparse.Namespace, folder: Path
+) -> tuple[np.ndarray, dict[str, Any]]:
+    queries, (items, offsets) = split.test.queries(), train.flat()
+    np.savez(folder / "playlists.npz", items=items, offsets=offsets, seeds=queries.seeds, seed_offsets=queries.offsets)
+    settings = json.dumps({**SIZE, **PEERS[name], "epochs": given.epochs})
+    command = [given.rectools, str(Path(__file__).with_name("rectools_peer.py")), str(folder / "playlists.npz"), str(folder / "lists.npy")]
+    # its interpreter must not find this toolkit's packages
+    alone = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"OMP_NUM_THREADS": str(given.threads)}
+    command += [settings, str(seed), given.clock, str(given.threads)]
+    told = subprocess.run(command, env=alone, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return np.load(folder / "lists.npy"), json.loads(told.strip().splitlines()[-1])
+
+
+def judged(split: Split, ours: list[np.ndarray], theirs: list[np.ndarray]) -> dict[str, Any]:
+    """NDCG@10 of both sides' lists [n, 10] and the paired difference with its 95 % interval; playlists that hide a seed are left out."""
+    hidden = split.test.hidden()
+    asked = np.diff(hidden[1]) > 0
+    sides = []
+    for lists in (ours, theirs):
+        values = [METRICS["ndcg"](hits(top, *hidden), np.diff(hidden[1]), 10)[asked] for top in lists]
+        sides.append(np.mean(values, axis=0)[:, None])
+    found = paired_differences(*sides, split.test.groups()[asked], seed=0)[0]
+    numbers = {"ours": sides[0].mean(), "peer": sides[1].mean(), "difference": found.value, "low": found.low, "high": found.high}
+    return {key: round(float(value), 5) for key, value in numbers.items()} | {"n": found.n}
+
+
+if __name__ == "__main__":
+    main()
