@@ -16,6 +16,18 @@ from typing import Any
 from toolkit.errors import RunDirectoryError
 
 
+def cache_folder() -> Path:
+    """Where what is made once is shared between runs: `SEGUE_CACHE`, else `runs/.cache` here."""
+    return Path(os.environ.get("SEGUE_CACHE") or Path("runs") / ".cache")
+
+
+def derived_path(source: Path, kind: str, suffix: str, *, version: int) -> Path:
+    """Where what is made of a large file is kept: named by the file's place, size and time, under `kind` in the cache folder."""
+    about = source.stat()
+    name = digest([str(source.resolve()), about.st_size, about.st_mtime_ns, version])
+    return cache_folder() / kind / f"{name}{suffix}"
+
+
 def digest(value: Any) -> str:
     """Hash of a JSON-able value, the same whatever the order of its keys."""
     return hashlib.blake2b(json.dumps(value, sort_keys=True, default=str).encode(), digest_size=16).hexdigest()

@@ -34,6 +34,18 @@ def tags() -> list[str]:
     return ["rock, indie pop", "jazz", "rock", "hip hop, rap", "soul, jazz, rock", "indie pop, rap"]
 
 
+@pytest.fixture(scope="session")
+def lyrics() -> list[str]:
+    return [
+        "[Chorus]\nmidnight city, midnight rain",
+        "I'm singin' in the rain",
+        "rain on the city tonight",
+        "a harbour without a tide",
+        "2 ContributorsTide Lyrics[Verse]\nsinging to the tide and to the harbour",
+        "",
+    ]
+
+
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
     """Small networks on a busy machine wait for their threads longer than they compute."""

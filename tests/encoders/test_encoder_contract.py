@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from broken_encoders import CATEGORY, FEATURES
+from vector_texts import write_glove
 
 from toolkit import plugins
 from toolkit.encoders.checks import check_encoder
@@ -22,12 +23,26 @@ CASES = [
     ("tfidf", "tags", {"dim": 3, "separator": ", "}),
     ("tfidf", "tags", {"dim": 0, "idf": False, "l2": False}),
     ("sentence-bert", "tags", {"bf16": "off"}),
+    ("word-vectors", "lyrics", {"path": "VECTORS"}),
+    ("word2vec", "lyrics", {"dim": 8, "min_count": 1, "epochs": 2}),
 ]
 
 
+@pytest.fixture(autouse=True)
+def _cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGUE_CACHE", str(tmp_path / "cache"))
+
+
+def placed(params, tmp_path):
+    """Parameters with the files they name."""
+    if params.get("path") == "VECTORS":
+        return params | {"path": str(write_glove(tmp_path / "vectors.txt"))}
+    return params
+
+
 @pytest.mark.parametrize(("name", "inputs", "params"), CASES, ids=[f"{name}-{place}" for place, (name, _, _) in enumerate(CASES)])
-def test_a_built_in_encoder_keeps_the_contract(name, inputs, params, request):
-    check_encoder(plugins.load("segue.encoders", name), request.getfixturevalue(inputs), params)
+def test_a_built_in_encoder_keeps_the_contract(name, inputs, params, request, tmp_path):
+    check_encoder(plugins.load("segue.encoders", name), request.getfixturevalue(inputs), placed(params, tmp_path))
 
 
 def test_every_built_in_encoder_is_under_contract():
@@ -37,8 +52,9 @@ def test_every_built_in_encoder_is_under_contract():
 
 @pytest.mark.gpu
 @pytest.mark.parametrize(("name", "inputs", "params"), CASES, ids=[f"{name}-{place}" for place, (name, _, _) in enumerate(CASES)])
-def test_a_built_in_encoder_keeps_the_contract_on_a_gpu(name, inputs, params, request):
-    check_encoder(plugins.load("segue.encoders", name), request.getfixturevalue(inputs), params, device="cuda", tolerance=1e-4)
+def test_a_built_in_encoder_keeps_the_contract_on_a_gpu(name, inputs, params, request, tmp_path):
+    cls = plugins.load("segue.encoders", name)
+    check_encoder(cls, request.getfixturevalue(inputs), placed(params, tmp_path), device="cuda", tolerance=1e-4)
 
 
 @pytest.mark.parametrize(("cls", "message"), CATEGORY)

@@ -65,6 +65,10 @@ class Encoder(ABC):
         """Licence of the pretrained weights that these parameters load; empty where they load none."""
         return self.weights_licence
 
+    def facts(self) -> dict[str, Any]:
+        """What `coverage.json` should say of it beside name and size, after `fit`: JSON values, the same on every run."""
+        return {}
+
     def fit(self, inputs: Any, targets: np.ndarray | None = None, *, workdir: Path | None = None, progress: Progress | None = None) -> Self:
         """Learn from present inputs; encoders with `learns = False` return at once.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import time
 from dataclasses import dataclass, field
@@ -73,11 +72,6 @@ class LoggedReporter(Reporter):
     def note(self, text: str) -> None:
         self.to.note(text)
         self.run.log("note", text=text)
-
-
-def default_cache() -> Path:
-    """Where corpora and encodings are shared between runs: `SEGUE_CACHE`, else `runs/.cache` here."""
-    return Path(os.environ.get("SEGUE_CACHE") or Path("runs") / ".cache")
 
 
 @lru_cache

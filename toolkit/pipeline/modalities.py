@@ -52,7 +52,7 @@ def encode_all(context: Context, ingested: Ingested) -> tuple[dict[str, Modality
                 "coverage": round(modality.coverage, 6),
             }
             licence = {"weights_licence": encoder.licence()} if encoder.licence() else {}
-            coverage.append({**row, **licence, "sources": sources[name]})
+            coverage.append({**row, **licence, **encoder.facts(), "sources": sources[name]})
     return modalities, coverage
 
 

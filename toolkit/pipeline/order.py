@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit import compute, runs
-from toolkit.files import digest
-from toolkit.pipeline.context import Context, LoggedReporter, code, default_cache
+from toolkit.files import cache_folder, digest
+from toolkit.pipeline.context import Context, LoggedReporter, code
 from toolkit.progress import Reporter
 from toolkit.recipe import Recipe
 from toolkit.runs import RunDirectory
@@ -137,7 +137,7 @@ def _context(recipe: Recipe, directory: RunDirectory, cache: Path | None, report
 
     device = compute.device(recipe.device)
     distributed.current().check_device(device)
-    return Context(recipe, directory, cache or default_cache(), reporter, device)
+    return Context(recipe, directory, cache or cache_folder(), reporter, device)
 
 
 def _identity(recipe: Recipe) -> dict[str, Any]:
