@@ -55,3 +55,8 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+def tone(frequency: float, samples: int, *, rate: int = 22050) -> np.ndarray:
+    """A sine from its crest on: float64 [samples]."""
+    return np.cos(2 * np.pi * frequency * np.arange(samples) / rate)
