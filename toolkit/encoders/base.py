@@ -15,8 +15,8 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-Kind = Literal["features", "text", "image", "category"]
-"""features: float32 [n, c] · text: n strings · image: n encoded images (bytes) · category: n strings."""
+Kind = Literal["features", "text", "image", "audio", "category"]
+"""features: float32 [n, c] · text: n strings · image, audio: n files as bytes · category: n strings."""
 
 Progress = Callable[[int, int, str], None]
 """progress(done, total, what): called often; the command line draws the bar."""
@@ -33,7 +33,8 @@ class Encoder(ABC):
 
     name, version: the version changes whenever the output for the same input and
     parameters would; both are in the cache key.
-    learns: whether `fit` must run first. source: paper and section, or model page.
+    learns: whether `fit` must run first. supervised: whether `fit` needs targets. refuses: whether `transform` may give a row of
+    NaN, which says that this input cannot be read: its track then counts as absent. source: paper and section, or model page.
     weights_licence: licence of the pretrained weights it loads by default, empty where there are none.
     seeded: whether the seed changes the output; where it does not, it is not in the cache key.
     """
@@ -42,6 +43,8 @@ class Encoder(ABC):
     version: ClassVar[str] = "1"
     kind: ClassVar[Kind]
     learns: ClassVar[bool] = False
+    supervised: ClassVar[bool] = False
+    refuses: ClassVar[bool] = False
     source: ClassVar[str] = ""
     weights_licence: ClassVar[str] = ""
     seeded: ClassVar[bool] = True
@@ -78,7 +81,7 @@ class Encoder(ABC):
 
     @abstractmethod
     def transform(self, inputs: Any, *, progress: Progress | None = None) -> np.ndarray:
-        """Embeddings float32 [n, d] of n present inputs; n may be 0."""
+        """Embeddings float32 [n, d] of n present inputs; n may be 0. Finite, but for the rows that `refuses` speaks of."""
 
     @abstractmethod
     def save(self, directory: Path) -> None:
@@ -91,3 +94,4 @@ class Encoder(ABC):
 
 Texts = Sequence[str]
 Images = Sequence[bytes]
+Audio = Sequence[bytes]

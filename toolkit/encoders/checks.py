@@ -65,6 +65,10 @@ def check_encoder(
     check_saved(encoder, inputs, rows, device)
     check_cache_key(make, inputs)
     check_absent(make, inputs, targets, tolerance)
+    if cls.refuses:
+        check_refusal(make, encoder, inputs, targets, rows, tolerance)
+    if cls.supervised:
+        check_needs_targets(make(), inputs)
     if cls.learns:
         check_refit(make, inputs, targets)
         check_workdir(make, inputs, targets, rows)
@@ -188,6 +192,28 @@ def check_absent(make: Make, inputs: Any, targets: np.ndarray | None, tolerance:
     expected = encoder.transform(inputs)
     _close(made.matrix[made.present], expected, tolerance, f"{encoder.name}: rows of present tracks are not their embeddings")
     assert np.array_equal(again.matrix, made.matrix), f"{make().name}: the cached embeddings differ"
+
+
+def check_refusal(make: Make, encoder: Encoder, inputs: Any, targets: np.ndarray | None, rows: np.ndarray, tolerance: float) -> None:
+    """A file that cannot be read gives a row of NaN, teaches nothing, and changes nothing for the others."""
+    mixed = [*inputs[:2], b"no file of any kind", *inputs[2:]]
+    good = [place for place in range(len(mixed)) if place != 2]
+    found = encoder.transform(mixed)
+    assert np.isnan(found[2]).all(), f"{encoder.name}: a file that cannot be read must give a row of NaN"
+    _close(found[good], rows, tolerance, f"{encoder.name}: a file that cannot be read changes the others' embeddings")
+    if encoder.learns:
+        wide = None if targets is None else np.insert(targets, 2, 0, axis=0)
+        _close(make().fit(mixed, wide).transform(inputs), rows, tolerance, f"{encoder.name}: fit learned from a file that cannot be read")
+
+
+def check_needs_targets(encoder: Encoder, inputs: Any) -> None:
+    """A supervised encoder refuses to fit without targets, and says so."""
+    try:
+        encoder.fit(inputs)
+    except SegueError as error:
+        assert "target" in str(error), f"{encoder.name}: fit without targets says {error}; name the targets (see faults.needs_targets)"
+        return
+    raise AssertionError(f"{encoder.name}: fit without targets must raise a SegueError (see toolkit.encoders.faults.needs_targets)")
 
 
 def check_refit(make: Make, inputs: Any, targets: np.ndarray | None) -> None:

@@ -22,7 +22,7 @@ from toolkit.encoders.state import read_tensors, write_tensors
 from toolkit.errors import DataError, InputError, SegueError
 from toolkit.modality import Modality
 
-PART: dict[Kind, int] = {"text": 2048, "image": 2048, "category": 262_144, "features": 262_144}
+PART: dict[Kind, int] = {"text": 2048, "image": 2048, "audio": 512, "category": 262_144, "features": 262_144}
 """Inputs whose embeddings a kill may lose; fixed, so that a resumed transform has the same bytes."""
 
 
@@ -44,14 +44,15 @@ def encode(
 
     ids: V track ids, in the corpus's order. present: bool [V]. values: the
     inputs of the present tracks, in order (features: numbers; text, category:
-    strings; image: bytes or paths). targets: float32 [V, t] for a supervised
+    strings; image, audio: bytes or paths). targets: float32 [V, t] for a supervised
     encoder. fitted: bool [V], the tracks it may learn from; default: all.
     Equal texts, images and categories are encoded, and learned from, once
     (with targets every track counts). workdir: where unfinished work is kept;
     default: beside the cache. An encoder that learns comes back fitted, from the
     cache too.
 
-    Returns a `Modality` with matrix float32 [V + 1, d]; row 0 and absent rows are zero.
+    Returns a `Modality` with matrix float32 [V + 1, d]; row 0 and absent rows are zero. Tracks whose input an encoder
+    refuses (`Encoder.refuses`) are absent, and a warning counts them.
     Raises `InputError` where no track has an input, `DataError` naming the
     track whose input cannot be read.
     """
@@ -71,8 +72,26 @@ def encode(
         matrix[present] = rows
         store.store(entry, encoder, tracks, matrix)
         shutil.rmtree(work, ignore_errors=True)
+    matrix, present = _without_refused(name, encoder, ids, matrix, present)
     padded = np.concatenate([np.zeros((1, matrix.shape[1]), np.float32), matrix])
     return Modality(name, padded, np.concatenate([[False], present]), label(encoder))
+
+
+def _without_refused(
+    name: str, encoder: Encoder, ids: Sequence[str], matrix: np.ndarray, present: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Matrix and present without the tracks whose row is NaN; the cache keeps such rows, so that every run warns of them."""
+    refused = np.flatnonzero(np.isnan(matrix).all(axis=1))
+    if not encoder.refuses or not len(refused):
+        return matrix, present
+    if len(refused) == present.sum():
+        raise InputError(f"{name}: none of {len(refused)} inputs can be read: `on_error: stop` says what is wrong with the first")
+    shown = ", ".join(repr(ids[int(row)]) for row in refused[:3]) + (", …" if len(refused) > 3 else "")
+    message = f"{name}: {len(refused)} of {int(present.sum())} tracks have an input that cannot be read and count as absent: {shown}"
+    warnings.warn(f"{message} (`on_error: stop` says what is wrong)", RuntimeWarning, stacklevel=3)
+    matrix, present = matrix.copy(), present.copy()
+    matrix[refused], present[refused] = 0, False
+    return matrix, present
 
 
 def label(encoder: Encoder) -> str:
@@ -192,6 +211,9 @@ def _check_output(name: str, encoder: Encoder, rows: Any, length: int) -> None:
     if not isinstance(rows, np.ndarray) or rows.dtype != np.float32 or rows.shape != (length, encoder.dim):
         got = f"{rows.dtype} {rows.shape}" if isinstance(rows, np.ndarray) else type(rows).__name__
         raise SegueError(f"{name}: encoder {encoder.name!r} gave {got}, not float32 {(length, encoder.dim)}: see toolkit.encoders.checks")
-    if not np.isfinite(rows).all():
-        place = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
+    broken = ~np.isfinite(rows).all(axis=1)
+    if encoder.refuses:
+        broken &= ~np.isnan(rows).all(axis=1)
+    if broken.any():
+        place = int(np.flatnonzero(broken)[0])
         raise SegueError(f"{name}: encoder {encoder.name!r} gave numbers that are not finite for input {place}")

@@ -17,6 +17,11 @@ class BadInput(DataError):
         self.why = why
 
 
+def needs_targets(name: str) -> InputError:
+    """What a supervised encoder says where there is nothing to learn to predict."""
+    return InputError(f"encoder {name!r} learns to predict targets, and there are none: give fit(inputs, targets) factors or labels [n, t]")
+
+
 def not_fitted(name: str) -> InputError:
     """What an encoder that learns says when it is asked before `fit`."""
     return InputError(f"encoder {name!r} has not learned anything yet: call fit(inputs) or load(directory) first")

@@ -12,6 +12,9 @@ from toolkit.encoders.base import Kind
 from toolkit.encoders.faults import BadInput
 from toolkit.errors import DataError
 
+FILES: tuple[Kind, ...] = ("image", "audio")
+"""Kinds whose inputs are files."""
+
 
 def checked(name: str, kind: Kind, owners: Sequence[str], values: Sequence[Any]) -> Any:
     """Values as their kind's inputs. Raises `DataError` naming track and fault.
@@ -20,13 +23,13 @@ def checked(name: str, kind: Kind, owners: Sequence[str], values: Sequence[Any])
     """
     if kind == "features":
         return _matrix(name, owners, values)
-    if kind == "image" and not isinstance(values, list | tuple):
+    if kind in FILES and not isinstance(values, list | tuple):
         return Files(values)  # the catalogue's own lazy sequence of bytes: a look at each would read every file
-    wanted: tuple[type, ...] = (bytes, Path) if kind == "image" else (str,)
+    wanted: tuple[type, ...] = (bytes, Path) if kind in FILES else (str,)
     for owner, value in zip(owners, values, strict=True):
         if not isinstance(value, wanted):
             raise DataError(f"{name}: track {owner!r} has {type(value).__name__}, {kind} needs {' or '.join(t.__name__ for t in wanted)}")
-    return Files(values) if kind == "image" else list(values)
+    return Files(values) if kind in FILES else list(values)
 
 
 def _matrix(name: str, owners: Sequence[str], values: Sequence[Any]) -> np.ndarray:
@@ -50,7 +53,7 @@ def _matrix(name: str, owners: Sequence[str], values: Sequence[Any]) -> np.ndarr
 
 
 class Files(Sequence[bytes]):
-    """Pictures as bytes, read from wherever they lie only when asked for: a list of bytes or paths, or any lazy sequence of them."""
+    """Files as bytes, read from wherever they lie only when asked for: a list of bytes or paths, or any lazy sequence of them."""
 
     def __init__(self, values: Sequence[bytes | Path], places: Sequence[int] | np.ndarray | None = None) -> None:
         self.values = values
@@ -66,10 +69,10 @@ class Files(Sequence[bytes]):
         try:
             return value.read_bytes() if isinstance(value, Path) else bytes(value)
         except OSError as error:
-            raise BadInput(place, f"has a picture that cannot be read: {error}") from None
+            raise BadInput(place, f"has a file that cannot be read: {error}") from None
 
     def take(self, places: np.ndarray) -> Files:
-        """The pictures at `places`, still unread."""
+        """The files at `places`, still unread."""
         return Files(self.values, [int(self.places[int(place)]) for place in places])
 
 

@@ -1,0 +1,51 @@
+"""What the encoders of audio files share: parameters, reading, and what becomes of a file that cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from toolkit.encoders.audio import waveforms
+from toolkit.encoders.base import Audio, Encoder, EncoderParams, Kind, Progress
+from toolkit.encoders.faults import BadInput
+from toolkit.errors import InputError
+
+
+class AudioParams(EncoderParams):
+    """seconds: heard of each file, from its middle. rate: samples a second that files are brought to. on_error: a file that cannot be
+    read makes its track absent, with a warning that counts them (`skip`), or ends the run with what is wrong (`stop`)."""
+
+    seconds: float = Field(30.0, gt=0, le=600)
+    rate: int = Field(22050, ge=4000, le=96000)
+    on_error: Literal["skip", "stop"] = "skip"
+
+
+class AudioEncoder(Encoder):
+    """An encoder of audio files (any that libsndfile reads): bytes, or paths through `toolkit.encoders.inputs.Files`."""
+
+    kind: ClassVar[Kind] = "audio"
+    refuses: ClassVar[bool] = True
+    Params: ClassVar[type[EncoderParams]] = AudioParams
+    params: Any
+
+    def _heard(self, inputs: Audio, progress: Progress | None, what: str) -> Iterator[tuple[int, np.ndarray]]:
+        """Place and samples float32 [s] of each file that can be read. Raises `BadInput` where `on_error` is `stop`."""
+        found = waveforms(inputs, rate=self.params.rate, seconds=self.params.seconds)
+        for place, samples in enumerate(found):
+            if isinstance(samples, BadInput):
+                if self.params.on_error == "stop":
+                    raise BadInput(place, samples.why)
+            else:
+                yield place, samples
+            if progress is not None:
+                progress(place + 1, len(inputs), what)
+
+    def _rows(self, inputs: Audio) -> np.ndarray:
+        """The output before anything is heard: float32 [n, d], all NaN."""
+        return np.full((len(inputs), self.dim), np.nan, np.float32)
+
+    def _nothing_heard(self, inputs: Audio) -> InputError:
+        return InputError(f"{self.name}: none of {len(inputs)} audio files can be read: `on_error: stop` says what is wrong with the first")
