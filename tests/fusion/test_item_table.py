@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.decomposition import PCA
 
 from toolkit.errors import InputError
 from toolkit.fusion.item_table import INITIAL_SCALE, ItemTable
@@ -44,7 +45,9 @@ def steps(table: Any, count: int = 5) -> None:
 
 def test_concat_is_one_projection_of_the_joined_vectors() -> None:
     table = make()
-    joined = np.concatenate([prepare(each, missing="mean", reduce="none", normalise="before") for each in MODALITIES.values()], axis=1)
+    joined = np.concatenate(
+        [prepare(each, missing="mean", reduce="none", normalise="before", fitted=PLAYED) for each in MODALITIES.values()], axis=1
+    )
     projection = table.projections["joined"]
     hidden = torch.from_numpy(joined) @ projection.weight.T + projection.bias
     wanted = (hidden - hidden.mean(1, keepdim=True)) / torch.sqrt(hidden.var(1, keepdim=True, unbiased=False) + 1e-5) * INITIAL_SCALE
@@ -109,12 +112,47 @@ def test_normalise_after_gives_joined_rows_of_length_one() -> None:
 
 
 def test_a_learned_reduction_is_applied_modality_by_modality() -> None:
-    table = make(reduce="linear:2")
-    assert {key: tuple(layer.weight.shape) for key, layer in table.reductions.items()} == {"of_audio": (2, 3), "of_lyrics": (2, 5)}
-    assert tuple(table.projections["joined"].weight.shape) == (4, 4)
-    layer = table.reductions["of_lyrics"]
+    table = make(reduce={"lyrics": "linear:2"}, regularise=False)
+    assert list(table.reductions) == ["of_lyrics"]
+    assert tuple(table.projections["joined"].weight.shape) == (4, 3 + 2)
+    (layer,) = table.reductions["of_lyrics"]
+    assert tuple(layer.weight.shape) == (2, 5)
     wanted = table.content("lyrics") @ layer.weight.T + layer.bias
     torch.testing.assert_close(table.modality("lyrics", EVERY), wanted)
+    assert torch.equal(table.modality("audio", EVERY), table.content("audio"))
+
+
+def test_a_regularised_reduction_has_a_layer_norm_and_dropout() -> None:
+    table = make(reduce="mlp:6")
+    first, _, second, norm, _ = table.reductions["of_audio"]
+    hidden = torch.nn.functional.gelu(table.content("audio") @ first.weight.T + first.bias) @ second.weight.T + second.bias
+    wanted = (hidden - hidden.mean(1, keepdim=True)) / torch.sqrt(hidden.var(1, keepdim=True, unbiased=False) + norm.eps)
+    torch.testing.assert_close(table.modality("audio", EVERY), wanted)
+    dropped = ItemTable(MODALITIES, Fusion(reduce="linear:40"), hidden_size=4, train="frozen", played=PLAYED, dropout=0.5)
+    zeros = (dropped.modality("audio", EVERY.repeat(50)) == 0).float().mean()
+    assert float(zeros) == pytest.approx(0.5, abs=0.03)
+
+
+@pytest.mark.parametrize(("reduce", "layers"), [("linear:2", 1), ("mlp:2", 3)])
+def test_a_joint_reduction_stands_between_the_joined_vector_and_the_model(reduce: str, layers: int) -> None:
+    table = make(reduce_joint=reduce, normalise="after", regularise=False)
+    assert len(table.reductions["joined"]) == layers
+    together = torch.nn.functional.normalize(torch.cat([table.content(name) for name in MODALITIES], dim=1), dim=1)
+    wanted = table.projections["joined"](table.reductions["joined"](together))
+    torch.testing.assert_close(table(EVERY), wanted)
+
+
+def test_joint_axes_are_those_of_the_joined_training_rows() -> None:
+    """Against scikit-learn, up to the sign of an axis."""
+    table = make(reduce_joint="pca:3")
+    assert table.names == ["audio+lyrics"] and table.content("audio+lyrics").shape == (V + 1, 3)
+    together = torch.cat([make().content(name) for name in MODALITIES], dim=1).numpy()
+    wanted = PCA(3, svd_solver="full").fit(together[PLAYED]).transform(together)
+    found = table.content("audio+lyrics").numpy()
+    signs = np.sign((found * wanted)[1:].sum(axis=0))
+    assert found[1:] * signs == pytest.approx(wanted[1:], abs=1e-5)
+    with pytest.raises(InputError, match="pca:8 needs dim <= 7"):
+        make(reduce_joint="pca:99")
 
 
 def test_pca_reduces_before_the_table() -> None:
@@ -182,7 +220,9 @@ def test_any_name_is_a_modality(join: str) -> None:
     modalities = {name: modality(name, 3, seed) for seed, name in enumerate(names)}
     table = make(modalities, train="finetune", reduce="linear:2", join=join)
     assert table(EVERY).shape == (V + 1, 4)
-    assert np.array_equal(table.content("audio.v2"), prepare(modalities["audio.v2"], missing="mean", reduce="none", normalise="before"))
+    assert np.array_equal(
+        table.content("audio.v2"), prepare(modalities["audio.v2"], missing="mean", reduce="none", normalise="before", fitted=PLAYED)
+    )
 
 
 def test_a_table_without_modalities_is_refused() -> None:

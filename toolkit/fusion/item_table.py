@@ -10,19 +10,22 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import torch
 from torch import nn
 
 from toolkit.errors import InputError
-from toolkit.fusion.prepare import Prepared
+from toolkit.fusion.gates import Gates
+from toolkit.fusion.joined import joined
 from toolkit.fusion.stored import gather, store
 from toolkit.modality import Modality
 from toolkit.recipe import Fusion
 
 INITIAL_SCALE = 0.05
+LEARNED = ("linear", "mlp")
+BLOCK = 65_536
 
 
 class ItemTable(nn.Module):
@@ -30,7 +33,10 @@ class ItemTable(nn.Module):
 
     frozen: the loaded vectors are buffers; only projections learn. finetune: a
     per-row delta is added to them, zero at the start and for ever zero for tracks
-    without a training placement, so that cold and warm rows keep one space.
+    without a training placement, so that cold and warm rows keep one space. warmup:
+    finetune, but that the trainer holds the deltas at zero for some epochs.
+    played: bool [V + 1], tracks with a training placement; what is fitted to
+    content (means, axes, what fills in) sees them alone.
     """
 
     def __init__(
@@ -39,7 +45,7 @@ class ItemTable(nn.Module):
         fusion: Fusion,
         *,
         hidden_size: int,
-        train: Literal["frozen", "finetune"],
+        train: Literal["frozen", "finetune", "warmup"],
         played: np.ndarray,
         dropout: float,
     ) -> None:
@@ -47,36 +53,74 @@ class ItemTable(nn.Module):
         if not modalities:
             raise InputError("an item table needs at least one modality")
         self.fusion = fusion
-        self.names = list(modalities)
-        kind, _, size = fusion.reduce.partition(":")
-        for name, modality in modalities.items():
-            vectors = Prepared(modality, missing=fusion.missing, reduce=fusion.reduce, normalise=fusion.normalise)
+        blocks = joined(modalities, fusion, played)
+        self.names = list(blocks)
+        for name, vectors in blocks.items():
             values, scale = store([vectors], fusion.table)
             self.register_buffer("content_" + _key(name), values)
             self.register_buffer("scale_" + _key(name), scale)
+            if fusion.join == "gated" or fusion.missing == "mask_token":
+                self.register_buffer("present_" + _key(name), torch.from_numpy(modalities[name].present)[:, None])
         dims = {name: self.content(name).shape[1] for name in self.names}
+        masked = self.names if fusion.missing == "mask_token" else []
+        self.masks = nn.ParameterDict({_key(name): nn.Parameter(torch.zeros(dims[name])) for name in masked})
         self.deltas = nn.ModuleDict()
         self.register_buffer("played", torch.from_numpy(played.astype(np.float32))[:, None])
-        if train == "finetune":
+        if train != "frozen":
             self.deltas.update({_key(name): _zeros(len(played), dim) for name, dim in dims.items()})
         self.reductions = nn.ModuleDict()
-        if kind == "linear":
-            self.reductions.update({_key(name): nn.Linear(dim, int(size)) for name, dim in dims.items()})
-            dims = dict.fromkeys(dims, int(size))
-        if fusion.join == "sum":
-            self.projections = nn.ModuleDict({_key(name): nn.Linear(dim, hidden_size) for name, dim in dims.items()})
-            self.norms = nn.ModuleDict({_key(name): nn.LayerNorm(hidden_size) for name in self.names})
+        rate = dropout if fusion.regularise else 0.0
+        for name in self.names:
+            dims[name] = self._reduced(_key(name), fusion.reduction(name), dims[name], rate)
+        if fusion.join == "concat":
+            dims = {"joined": self._reduced("joined", fusion.reduce_joint, sum(dims.values()), rate)}
+            keys = {"joined": "joined"}
         else:
-            self.projections = nn.ModuleDict({"joined": nn.Linear(sum(dims.values()), hidden_size)})
-            self.norms = nn.ModuleDict({"joined": nn.LayerNorm(hidden_size)})
+            keys = {name: _key(name) for name in dims}
+        self.projections = nn.ModuleDict({keys[name]: nn.Linear(dim, hidden_size) for name, dim in dims.items()})
+        self.gates = Gates(len(self.names), hidden_size) if fusion.join == "gated" else None
+        self.norms = nn.ModuleDict({key: nn.LayerNorm(hidden_size) for key in keys.values()})
         for key, norm in self.norms.items():
             if not fusion.regularise:
                 self.norms[key] = nn.Identity()
                 continue
             # content starts at the scale of RecBole's free ids, so that the first logits are near zero
             nn.init.constant_(norm.weight, INITIAL_SCALE)  # type: ignore[arg-type]
-        self.dropout = nn.Dropout(dropout if fusion.regularise else 0.0)
+        self.dropout = nn.Dropout(rate)
         self._given = self._checksums()
+
+    @classmethod
+    def blank(
+        cls,
+        layout: Mapping[str, int],
+        fusion: Fusion,
+        *,
+        hidden_size: int,
+        train: Literal["frozen", "finetune", "warmup"],
+        played: np.ndarray,
+        dropout: float,
+    ) -> Self:
+        """A table of the same layout (dimensions by name) to load saved weights and content into: nothing is fitted."""
+        rows = len(played)
+        absent = {name: Modality(name, np.zeros((rows, dim), np.float32), np.zeros(rows, bool)) for name, dim in layout.items()}
+        learned = {name: _learned(fusion.reduction(name)) for name in layout}
+        missing = "mask_token" if fusion.missing == "mask_token" else "zero"
+        changes = {"reduce": learned, "reduce_joint": _learned(fusion.reduce_joint), "missing": missing}
+        raw = fusion.model_copy(update=changes)
+        return cls(absent, raw, hidden_size=hidden_size, train=train, played=played, dropout=dropout)
+
+    def _reduced(self, key: str, reduction: str, dim: int, dropout: float) -> int:
+        """Make a learned reduction of `dim` columns where one is asked for; the number of columns after it."""
+        if _learned(reduction) == "none":
+            return dim
+        kind, _, size = reduction.partition(":")
+        layers: list[nn.Module] = [nn.Linear(dim, int(size))]
+        if kind == "mlp":
+            layers += [nn.GELU(), nn.Linear(int(size), int(size))]
+        if self.fusion.regularise:
+            layers += [nn.LayerNorm(int(size)), nn.Dropout(dropout)]
+        self.reductions[key] = nn.Sequential(*layers)
+        return int(size)
 
     def _checksums(self) -> dict[str, int]:
         return {name: zlib.crc32(self.content(name).cpu().view(torch.uint8).numpy().data) for name in self.names}
@@ -92,38 +136,84 @@ class ItemTable(nn.Module):
 
     def modality(self, name: str, items: torch.Tensor) -> torch.Tensor:
         """Vectors of `items` in one modality, fine-tuned and reduced: [n, d']."""
+        return self._seen(name, items)[0]
+
+    def _seen(self, name: str, items: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Vectors of `items` in one modality [n, d'], and where the table knows it, who has it: bool [n, 1].
+
+        In training a modality is left out of some tracks, as it is missing from others.
+        """
         key = _key(name)
         vectors = gather(self.content(name), getattr(self, "scale_" + key), items)
         if key in self.deltas:
             vectors = vectors + self.deltas[key](items) * self.get_buffer("played")[items]
-        if key in self.reductions:
-            vectors = self.reductions[key](vectors)
-        return self._drop_modality(vectors)
-
-    def _drop_modality(self, vectors: torch.Tensor) -> torch.Tensor:
-        """In training, leave a modality out of some tracks, as it will be missing from others."""
+        there = self.get_buffer("present_" + key)[items] if hasattr(self, "present_" + key) else None
         rate = self.fusion.modality_dropout
-        if not (self.training and rate):
-            return vectors
-        kept = torch.rand(len(vectors), 1, device=vectors.device) >= rate
-        return vectors * kept
+        if self.training and rate:
+            kept = torch.rand(len(vectors), 1, device=vectors.device) >= rate
+            vectors, there = vectors * kept, kept if there is None else there & kept
+        if key in self.masks and there is not None:
+            mask = self.masks[key] * (items > 0)[:, None]
+            vectors = torch.where(there, vectors, mask.to(vectors.dtype))
+        return (self.reductions[key](vectors) if key in self.reductions else vectors), there
 
-    def _projected(self, items: torch.Tensor) -> list[torch.Tensor]:
-        """Under `join: sum`, each modality in the model's space: [n, H]."""
-        return [self.norms[_key(name)](self.projections[_key(name)](self.modality(name, items))) for name in self.names]
+    def _parts(self, items: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor | None]:
+        """Under `join: sum` and `gated`, modalities in the model's space, each [n, H], and under `gated` their shares [n, M]."""
+        seen = [self._seen(name, items) for name in self.names]
+        projected = [self.projections[_key(name)](vectors) for name, (vectors, _) in zip(self.names, seen, strict=True)]
+        parts = [self.norms[_key(name)](part) for name, part in zip(self.names, projected, strict=True)]
+        if self.gates is None:
+            return parts, None
+        shares = self.gates(projected, torch.cat([has for _, has in seen if has is not None], dim=1))
+        return [part * share for part, share in zip(parts, shares.split(1, dim=1), strict=True)], shares
 
     def streams(self, items: torch.Tensor) -> torch.Tensor:
-        """The summands of `join: sum`, one beside the other: [n, M · H] for M modalities in the order of `names`."""
-        return torch.cat([self.dropout(part) for part in self._projected(items)], dim=-1)
+        """The summands of `join: sum` and `gated`, one beside the other: [n, M · H] for M modalities in the order of `names`."""
+        return torch.cat([self.dropout(part) for part in self._parts(items)[0]], dim=-1)
 
     def forward(self, items: torch.Tensor) -> torch.Tensor:
         """Content vectors of item ids int64 [n]: [n, H]."""
-        if self.fusion.join == "sum":
-            return self.dropout(torch.stack(self._projected(items)).sum(0))
-        joined = torch.cat([self.modality(name, items) for name in self.names], dim=-1)
+        if self.fusion.join != "concat":
+            return self.dropout(torch.stack(self._parts(items)[0]).sum(0))
+        vectors = torch.cat([self.modality(name, items) for name in self.names], dim=-1)
         if self.fusion.normalise == "after":
-            joined = nn.functional.normalize(joined, dim=-1)
-        return self.dropout(self.norms["joined"](self.projections["joined"](joined)))
+            vectors = nn.functional.normalize(vectors, dim=-1)
+        if "joined" in self.reductions:
+            vectors = self.reductions["joined"](vectors)
+        return self.dropout(self.norms["joined"](self.projections["joined"](vectors)))
+
+    @torch.no_grad()
+    def shares(self) -> dict[str, float]:
+        """How much each modality weighs in a track: the mean, over tracks with a training placement, of its gate, or under
+        `join: sum` of its length among the lengths of all summands. Empty under `concat`, which has one projection of all.
+        """
+        if self.fusion.join == "concat":
+            return {}
+        played = self.get_buffer("played")[:, 0].nonzero()[:, 0]
+        total = torch.zeros(len(self.names), device=played.device)
+        for items in played.split(BLOCK):
+            parts, found = self._parts(items)
+            if found is None:
+                lengths = torch.stack([part.norm(dim=1) for part in parts], dim=1)
+                found = lengths / lengths.sum(1, keepdim=True).clamp(min=1e-12)
+            total += found.sum(0)
+        return dict(zip(self.names, (total / max(1, len(played))).tolist(), strict=True))
+
+    @torch.no_grad()
+    def reorder(self, name: str, order: torch.Tensor) -> None:
+        """Give every track another one's vectors in one modality, fine-tuning included: int64 [V + 1], whose are taken."""
+        key = _key(name)
+        for kept in (self.content(name), getattr(self, "scale_" + key)):
+            if kept is not None:
+                kept.copy_(kept[order])
+        if key in self.deltas:
+            weight = self.deltas[key].weight
+            weight.copy_((weight * self.get_buffer("played"))[order])  # type: ignore[operator]
+
+
+def _learned(reduction: str) -> str:
+    """A reduction that the model learns, `none` for one that is fitted before."""
+    return reduction if reduction.partition(":")[0] in LEARNED else "none"
 
 
 def _key(name: str) -> str:

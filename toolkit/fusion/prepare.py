@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -15,6 +15,15 @@ Normalise = Literal["none", "before", "after"]
 
 BLOCK = 16_384
 """Rows that are worked on at once."""
+
+
+class Rows(Protocol):
+    """Rows of all tracks, [V + 1, d]: a matrix, or one made as it is sliced."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, part: slice, /) -> np.ndarray: ...
 
 
 def unit(matrix: np.ndarray) -> np.ndarray:
@@ -29,13 +38,15 @@ def mean(rows: Callable[[slice], np.ndarray], present: np.ndarray) -> np.ndarray
     return np.asarray(total / max(1, int(present.sum())))
 
 
-def principal(matrix: np.ndarray, present: np.ndarray, dim: int) -> tuple[np.ndarray, np.ndarray]:
+def principal(matrix: Rows, present: np.ndarray, dim: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean [d] and first `dim` principal axes [d, dim] of the present rows, in float64.
 
     Axes have the sign that makes their largest loading positive, so that a run repeats.
     """
     if dim > min(matrix.shape[1], int(present.sum())):
-        raise InputError(f"reduce: pca:{dim} needs dim <= {min(matrix.shape[1], int(present.sum()))} (dimensions and present tracks)")
+        raise InputError(
+            f"reduction pca:{dim} needs dim <= {min(matrix.shape[1], int(present.sum()))} (dimensions and tracks it is fitted to)"
+        )
     middle = mean(lambda part: matrix[part], present)
     covariance = np.zeros((matrix.shape[1], matrix.shape[1]))
     for part in parts(len(present)):
@@ -56,14 +67,18 @@ class Prepared:
     A track without the modality gets the mean of those that have it (the zero
     vector once centred), or zeros; row 0 is zero. Absent rows are exactly zero once
     centred: the rounding error of a filled-in mean would become a direction of its own in `unit`.
+    fitted: bool [V + 1], tracks that means and axes are learned from; default: all that have the modality.
     """
 
-    def __init__(self, modality: Modality, *, missing: Missing, reduce: str, normalise: Normalise) -> None:
+    def __init__(
+        self, modality: Modality, *, missing: Missing, reduce: str, normalise: Normalise, fitted: np.ndarray | None = None
+    ) -> None:
         self.matrix, self.present, self.zero = modality.matrix, modality.present, missing == "zero"
+        learnt = self.present if fitted is None else self.present & fitted
         kind, _, size = reduce.partition(":")
-        self.axes = principal(self.matrix, self.present, min(int(size), modality.dim)) if kind == "pca" else None
-        self.filler = np.float32(0) if self.zero or self.axes else mean(lambda part: self.matrix[part], self.present).astype(np.float32)
-        self.middle = mean(self._reduced, self.present).astype(np.float32) if normalise == "before" else None
+        self.axes = principal(self.matrix, learnt, min(int(size), modality.dim)) if kind == "pca" else None
+        self.filler = np.float32(0) if self.zero or self.axes else mean(lambda part: self.matrix[part], learnt).astype(np.float32)
+        self.middle = mean(self._reduced, learnt).astype(np.float32) if normalise == "before" else None
         self.shape = (len(self.matrix), self.matrix.shape[1] if self.axes is None else self.axes[1].shape[1])
 
     def __len__(self) -> int:
@@ -88,6 +103,6 @@ class Prepared:
         return np.where(present, (rows - middle) @ axes, 0).astype(np.float32)
 
 
-def prepare(modality: Modality, *, missing: Missing, reduce: str, normalise: Normalise) -> np.ndarray:
+def prepare(modality: Modality, *, missing: Missing, reduce: str, normalise: Normalise, fitted: np.ndarray | None = None) -> np.ndarray:
     """All rows of `Prepared` at once."""
-    return Prepared(modality, missing=missing, reduce=reduce, normalise=normalise)[0 : len(modality.matrix)]
+    return Prepared(modality, missing=missing, reduce=reduce, normalise=normalise, fitted=fitted)[0 : len(modality.matrix)]

@@ -10,15 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-import numpy as np
 import torch
 
-from toolkit.fusion.prepare import Prepared, parts
+from toolkit.fusion.prepare import Rows, parts
 
 Precision = Literal["float32", "bfloat16", "int8"]
 
 
-def store(blocks: Sequence[Prepared | np.ndarray], precision: Precision) -> tuple[torch.Tensor, torch.Tensor | None]:
+def store(blocks: Sequence[Rows], precision: Precision) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Keep float32 vectors [V, d_m] side by side: values [V, Σ d_m] and, for int8, scales float32 [V, number of blocks]."""
     widths = [block.shape[1] for block in blocks]
     values = torch.empty(len(blocks[0]), sum(widths), dtype=getattr(torch, precision))

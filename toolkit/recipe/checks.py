@@ -96,6 +96,9 @@ def _modalities(file: RecipeFile, recipe: Recipe) -> None:
     known = list(recipe.encoders)
     _subset(file, ("fusion", "modalities"), recipe.fusion.modalities, known)
     _subset(file, ("fusion", "match_modalities"), recipe.fusion.match_modalities, known)
+    for name in recipe.fusion.reduce if isinstance(recipe.fusion.reduce, dict) else ():
+        if name not in known:
+            raise file.error(("fusion", "reduce", name), f" is no encoder of this recipe: {nearest(name, known)}")
     for index, model in enumerate(recipe.models):
         _subset(file, ("models", index, "modalities"), model.modalities, known)
 

@@ -76,6 +76,15 @@ class MatchHead(nn.Module):
         sums = F.embedding_bag(places, self.rows(held), offsets, mode="sum", include_last_offset=True)
         return self._weighted(sums, offsets.diff())
 
+    @torch.no_grad()
+    def reorder(self, name: str, order: torch.Tensor) -> None:
+        """Give every track another one's vectors in one modality: int64 [V + 1], whose are taken."""
+        place, content = self.names.index(name), self.get_buffer("content")
+        columns = content[:, self.get_buffer("modality_of") == place]
+        content[:, self.get_buffer("modality_of") == place] = columns[order]
+        if self.scale is not None:
+            self.scale[:, place] = self.scale[order, place]
+
     def weights(self) -> dict[str, float]:
         """The learned weight of each modality."""
         return dict(zip(self.names, self.weight.detach().tolist(), strict=True))

@@ -242,6 +242,40 @@ class SequentialRanker(Ranker):
                 self._table[part[0] : part[-1] + 1] = self.model.output_rows(part, self.model.vectors(part))
         return self._table
 
+    def weights(self) -> list[dict[str, Any]]:
+        """What the model has learned that each modality weighs: rows of `modality`, `of`, `value`.
+
+        of: `sum` and `gate`, its mean share of a track's vector (`ItemTable.shares`); `stream`, the factor of its stack
+        under late fusion, ids included; `match`, its weight in the match head. Empty where modalities share one projection.
+        """
+        model, found = self.model, []
+        if model.item_table is not None:
+            found += [("gate" if model.item_table.gates is not None else "sum", *pair) for pair in model.item_table.shares().items()]
+        if model.late is not None:
+            streams = [*(["(ids)"] if model.id_embedding else []), *model.item_table.names]
+            found += [("stream", *pair) for pair in zip(streams, model.late.weight.tolist(), strict=True)]
+        if model.match is not None:
+            found += [("match", *pair) for pair in model.match.weights().items()]
+        return [{"modality": name, "of": of, "value": round(value, 6)} for of, name, value in found]
+
+    def apart(self, modality: str) -> bool:
+        """Whether the model reads this modality apart from others, so that it can be shuffled."""
+        return self.model.item_table is not None and modality in self.model.item_table.names
+
+    def shuffle(self, modality: str, present: np.ndarray, *, seed: int) -> np.ndarray:
+        """Deal one modality's vectors out anew among the tracks that have it, bool [V + 1]; whose each track got, int64 [V + 1].
+
+        Permutation importance: Breiman 2001, "Random forests", section 10. What was filled in from it stays.
+        """
+        order = np.arange(len(present))
+        order[present] = np.random.default_rng(seed).permutation(np.flatnonzero(present))
+        dealt = torch.from_numpy(order).to(self.device)
+        self.model.item_table.reorder(modality, dealt)
+        if self.model.match is not None and modality in self.model.match.names:
+            self.model.match.reorder(modality, dealt)
+        self._table = None
+        return order
+
     def save(self, directory: Path) -> None:
         """Weights and content as safetensors, the recipe's entries as JSON."""
         tensors = dict(self.model.state_dict()) | {"played": torch.from_numpy(self.played)}
@@ -281,11 +315,8 @@ class SequentialRanker(Ranker):
             ranker.neighbours = Neighbours(ids, similarity, info["neighbours"])
         table = match = None
         if info["modalities"]:
-            blank = {
-                name: Modality(name, np.zeros((rows, dim), np.float32), np.zeros(rows, bool)) for name, dim in info["modalities"].items()
-            }
-            raw = fusion.model_copy(update={"reduce": fusion.reduce if fusion.reduce.startswith("linear") else "none"})
-            table = ItemTable(blank, raw, hidden_size=spec.hidden_size, train=spec.train, played=ranker.played, dropout=spec.dropout)
+            layout, played = info["modalities"], ranker.played
+            table = ItemTable.blank(layout, fusion, hidden_size=spec.hidden_size, train=spec.train, played=played, dropout=spec.dropout)
         if info["match"] is not None:
             match = MatchHead.blank(info["match"], rows, fusion.table)
         parts = Parts(

@@ -138,7 +138,12 @@ class Trainer:
         self.processes.equalise(checkpoints.learned(self.model).values())
 
     def _out_of_patience(self, progress: Progress) -> bool:
-        return self.validate is not None and progress.epoch - progress.best_epoch >= self.spec.patience
+        since = max(progress.best_epoch, self._warmup())
+        return self.validate is not None and progress.epoch - since >= self.spec.patience
+
+    def _warmup(self) -> int:
+        """Epochs in which content stays as it was given."""
+        return self.spec.warmup_epochs if self.spec.train == "warmup" and self.model.item_table is not None else 0
 
     def _tune(self, progress: Progress) -> None:
         """`last_item_epochs` more from the best weights, asking what is asked at inference: the last track alone."""
@@ -190,6 +195,9 @@ class Trainer:
         progress.epoch += 1
         start, seed = self.clock(), derived_seed(self.seed, "epoch", progress.epoch)
         self.model.train()
+        if self.model.item_table is not None:
+            # without a gradient the optimizer passes them by: no step, no decay
+            self.model.item_table.deltas.requires_grad_(progress.epoch > self._warmup())
         loss = self._steps(seed, progress.epoch)
         row: dict[str, float] = {"epoch": progress.epoch, "loss": loss, "seconds": self.clock() - start}
         with self._averaged():
