@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.encoders import scale_out
 from toolkit.encoders.base import Encoder, Kind, Progress
 from toolkit.encoders.cache import EncodingCache, Tracks, key, restore
 from toolkit.encoders.faults import BadInput
 from toolkit.encoders.hashing import digests, distinct
 from toolkit.encoders.inputs import checked, take
+from toolkit.encoders.scale_out import Engine, Part
 from toolkit.encoders.state import read_tensors, write_tensors
 from toolkit.errors import DataError, InputError, SegueError
 from toolkit.modality import Modality
@@ -39,6 +41,8 @@ def encode(
     targets: np.ndarray | None = None,
     fitted: np.ndarray | None = None,
     progress: Progress | None = None,
+    engine: Engine = "local",
+    workers: int | None = None,
 ) -> Modality:
     """Embeddings of every track that has an input.
 
@@ -49,7 +53,8 @@ def encode(
     Equal texts, images and categories are encoded, and learned from, once
     (with targets every track counts). workdir: where unfinished work is kept;
     default: beside the cache. An encoder that learns comes back fitted, from the
-    cache too.
+    cache too. engine: `ray` transforms in `workers` processes of Ray; the vectors
+    are the same, learning stays here.
 
     Returns a `Modality` with matrix float32 [V + 1, d]; row 0 and absent rows are zero. Tracks whose input an encoder
     refuses (`Encoder.refuses`) are absent, and a warning counts them.
@@ -67,7 +72,7 @@ def encode(
     matrix = store.load(entry, encoder, tracks)
     if matrix is None:
         work = (Path(workdir) if workdir is not None else Path(cache) / "unfinished") / entry
-        rows = _Job(name, encoder, owners, inputs, tracks, work, progress).rows()
+        rows = _Job(name, encoder, owners, inputs, tracks, work, progress, engine, workers).rows()
         matrix = np.zeros((len(ids), rows.shape[1]), np.float32)
         matrix[present] = rows
         store.store(entry, encoder, tracks, matrix)
@@ -124,6 +129,8 @@ class _Job:
     tracks: Tracks
     work: Path
     progress: Progress | None
+    engine: Engine
+    workers: int | None
 
     def rows(self) -> np.ndarray:
         """Fit where the encoder learns, then transform every distinct input once: float32 [present, d]."""
@@ -162,20 +169,36 @@ class _Job:
         """Embeddings of the inputs at `first`, part by part; parts made before a kill are read, not made."""
         size = PART[self.encoder.kind]
         starts = range(0, len(first), size)
-        return np.concatenate([self._part(first, start, min(start + size, len(first)), keep=len(starts) > 1) for start in starts])
+        parts = [Part(start, min(start + size, len(first)), self.work / f"part-{start:09d}.safetensors") for start in starts]
+        if self.engine == "ray":
+            self._scale_out(first, [part for part in parts if _saved(part) is None])
+        return np.concatenate([self._part(first, part, keep=len(parts) > 1) for part in parts])
 
-    def _part(self, first: np.ndarray, start: int, stop: int, *, keep: bool) -> np.ndarray:
-        path = self.work / f"part-{start:09d}.safetensors"
-        rows = _saved(path, stop - start)
+    def _scale_out(self, first: np.ndarray, parts: list[Part]) -> None:
+        """Make the files of `parts` in other processes."""
+        if not parts:
+            return
+        self.work.mkdir(parents=True, exist_ok=True)
+        given = ((part, take(self.inputs, first[part.start : part.stop])) for part in parts)
+        done = len(first) - sum(part.stop - part.start for part in parts)
+        with _naming(self.name, self.owners, first):
+            for part in scale_out.transform(self.encoder, given, self.work, workers=self.workers):
+                done += part.stop - part.start
+                if self.progress is not None:
+                    self.progress(done, len(first), f"encode {self.name}")
+
+    def _part(self, first: np.ndarray, part: Part, *, keep: bool) -> np.ndarray:
+        rows = _saved(part)
+        made = rows is None
         if rows is None:
-            with _naming(self.name, self.owners, first[start:stop]):
-                inputs = take(self.inputs, first[start:stop])
-                rows = self.encoder.transform(inputs, progress=_shifted(self.progress, start, len(first), self.name))
-            _check_output(self.name, self.encoder, rows, stop - start)
-            if keep:
-                write_tensors(path, {"matrix": rows}, {})
+            with _naming(self.name, self.owners, first[part.start : part.stop]):
+                inputs = take(self.inputs, first[part.start : part.stop])
+                rows = self.encoder.transform(inputs, progress=_shifted(self.progress, part.start, len(first), self.name))
+        _check_output(self.name, self.encoder, rows, part.stop - part.start)
+        if made and keep:
+            write_tensors(part.path, {"matrix": rows}, {})
         if self.progress is not None:
-            self.progress(stop, len(first), f"encode {self.name}")
+            self.progress(part.stop, len(first), f"encode {self.name}")
         return rows
 
 
@@ -188,13 +211,14 @@ def _naming(name: str, owners: Sequence[str], places: Sequence[int] | np.ndarray
         raise DataError(f"{name}: track {owners[int(places[fault.index])]!r} {fault.why}") from None
 
 
-def _saved(path: Path, length: int) -> np.ndarray | None:
-    if not path.is_file():
+def _saved(part: Part) -> np.ndarray | None:
+    if not part.path.is_file():
         return None
+    length = part.stop - part.start
     try:
-        rows = read_tensors(path)[0].get("matrix")
+        rows = read_tensors(part.path)[0].get("matrix")
         if rows is None or rows.ndim != 2 or len(rows) != length:
-            raise DataError(f"{path} is not {length} rows")
+            raise DataError(f"{part.path} is not {length} rows")
         return rows
     except DataError as error:
         warnings.warn(f"part made again: {error}", RuntimeWarning, stacklevel=2)

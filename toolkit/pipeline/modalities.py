@@ -81,7 +81,17 @@ def _permitted(catalogue: Catalogue, spec: EncoderSpec, ids: Sequence[str], perm
 
 def _encode(context: Context, catalogue: Catalogue, name: str, spec: EncoderSpec, encoder: Encoder, ids: Sequence[str]) -> Modality:
     present, values = catalogue.field_values(spec.field, ids, source=spec.source)
-    modality = encode(name, encoder, ids, present, values, cache=context.cache / "encodings", progress=context.progress(f"{name}: "))
+    modality = encode(
+        name,
+        encoder,
+        ids,
+        present,
+        values,
+        cache=context.cache / "encodings",
+        progress=context.progress(f"{name}: "),
+        engine=context.recipe.engine,
+        workers=context.recipe.workers,
+    )
     if hasattr(encoder, "reconstructions") and not (path := context.run.path(f"{PICTURES}/{name}.png")).exists():
         _picture(encoder, values, path)
     return modality

@@ -290,6 +290,8 @@ class Recipe(Section):
     name: str = "run"
     data: Data
     encoders: dict[str, EncoderSpec] = {}
+    engine: Literal["local", "ray"] = Field("local", description="where inputs are encoded: in this process, or over Ray's (`RAY_ADDRESS`)")
+    workers: int | None = Field(None, ge=1, description="processes under `engine: ray`; default: one a processor")
     titles: EncoderSpec | None = Field(None, description="encoder of playlist titles, for models with `titles: true`")
     fusion: Fusion = Fusion()
     models: list[ModelSpec] = []
