@@ -1,11 +1,55 @@
-"""RecBole's transformer layers, run through `scaled_dot_product_attention` over its own parameters."""
+"""RecBole's transformer layers, run through `scaled_dot_product_attention` over its own parameters, padded or packed."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Packing:
+    """The N positions of playlists [B, T] that hold a track, one playlist after another, without padding.
+
+    rows, columns: int64 [N], where each stands among the padded ones; offsets: int64 [B + 1], where each playlist begins;
+    shape: (B, T).
+    """
+
+    rows: torch.Tensor
+    columns: torch.Tensor
+    offsets: torch.Tensor
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, kept: torch.Tensor) -> Packing:
+        """From bool [B, T], at least one True a row."""
+        rows, columns = kept.nonzero(as_tuple=True)
+        return cls(rows, columns, F.pad(kept.sum(1).cumsum(0), (1, 0)), (len(kept), kept.shape[1]))
+
+    def pack(self, padded: torch.Tensor) -> torch.Tensor:
+        """[B, T, H] -> [N, H]."""
+        return padded[self.rows, self.columns]
+
+    def unpack(self, packed: torch.Tensor) -> torch.Tensor:
+        """[N, H] -> [B, T, H], zero at padding."""
+        return packed.new_zeros(*self.shape, packed.shape[-1]).index_put((self.rows, self.columns), packed)
+
+    def attend(self, projected: torch.Tensor, *, causal: bool, dropout: float) -> torch.Tensor:
+        """Attention inside each playlist: query, key and value [N, 3, heads, d] -> [N, heads, d].
+
+        PyTorch has no kernel for `causal` on a CPU.
+        """
+        query, key, value = (
+            # the bounds need not be tight: told, they are not fetched from the device
+            torch.nested.nested_tensor_from_jagged(part.contiguous(), self.offsets, min_seqlen=1, max_seqlen=self.shape[1])
+            for part in projected.unbind(1)
+        )
+        mixed: torch.Tensor = F.scaled_dot_product_attention(
+            query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), is_causal=causal, dropout_p=dropout
+        )
+        return mixed.transpose(1, 2).values()
 
 
 def drop(hidden: torch.Tensor, share: float) -> torch.Tensor:
@@ -32,31 +76,36 @@ def feed_forward(layer: Any, hidden: torch.Tensor) -> torch.Tensor:
     return layer.LayerNorm(dropped(layer.dropout, inner) + hidden)
 
 
-def attend(layer: Any, hidden: torch.Tensor, *, causal: bool, keys: torch.Tensor | None) -> torch.Tensor:
-    """One `MultiHeadAttention` of RecBole, [B, T, H] -> [B, T, H].
+def attend(layer: Any, hidden: torch.Tensor, *, causal: bool, keys: torch.Tensor | None, packing: Packing | None = None) -> torch.Tensor:
+    """One `MultiHeadAttention` of RecBole, [B, T, H] -> [B, T, H], or packed [N, H] -> [N, H].
 
     keys: bool [B, 1, 1, T], False at padding; None where no query can see any
-    (causal attention over left-aligned playlists).
+    (causal attention over left-aligned playlists, packed ones).
     """
-    batch, length, _ = hidden.shape
     weight = torch.cat([layer.query.weight, layer.key.weight, layer.value.weight])
     bias = torch.cat([layer.query.bias, layer.key.bias, layer.value.bias])
-    projected = F.linear(hidden, weight, bias).view(batch, length, 3, layer.num_attention_heads, -1)
-    query, key, value = projected.permute(2, 0, 3, 1, 4)
+    projected = F.linear(hidden, weight, bias).unflatten(-1, (3, layer.num_attention_heads, -1))
     dropout = layer.attn_dropout.p if layer.training else 0.0
-    if projected.dtype == torch.bfloat16 and projected.device.type == "cpu":
-        # its gradient takes four times as long in bfloat16 there
-        with torch.autocast("cpu", enabled=False):
-            query, key, value = query.float(), key.float(), value.float()
-            mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=keys, is_causal=causal, dropout_p=dropout)
+    if packing is not None:
+        mixed = packing.attend(projected, causal=causal, dropout=dropout)
     else:
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=keys, is_causal=causal, dropout_p=dropout)
-    out = layer.dense(mixed.transpose(1, 2).reshape(batch, length, -1))
+        query, key, value = projected.permute(2, 0, 3, 1, 4)
+        if projected.dtype == torch.bfloat16 and projected.device.type == "cpu":
+            # its gradient takes four times as long in bfloat16 there
+            with torch.autocast("cpu", enabled=False):
+                query, key, value = query.float(), key.float(), value.float()
+                mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=keys, is_causal=causal, dropout_p=dropout)
+        else:
+            mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=keys, is_causal=causal, dropout_p=dropout)
+        mixed = mixed.transpose(1, 2)
+    out = layer.dense(mixed.flatten(-2))
     return layer.LayerNorm(dropped(layer.out_dropout, out) + hidden)
 
 
-def encode(encoder: Any, hidden: torch.Tensor, *, causal: bool, keys: torch.Tensor | None = None) -> torch.Tensor:
-    """A RecBole `TransformerEncoder`, last layer's output: [B, T, H] -> [B, T, H]."""
+def encode(
+    encoder: Any, hidden: torch.Tensor, *, causal: bool, keys: torch.Tensor | None = None, packing: Packing | None = None
+) -> torch.Tensor:
+    """A RecBole `TransformerEncoder`, last layer's output: [B, T, H] -> [B, T, H], or packed [N, H] -> [N, H]."""
     for layer in encoder.layer:
-        hidden = feed_forward(layer.feed_forward, attend(layer.multi_head_attention, hidden, causal=causal, keys=keys))
+        hidden = feed_forward(layer.feed_forward, attend(layer.multi_head_attention, hidden, causal=causal, keys=keys, packing=packing))
     return hidden

@@ -37,8 +37,7 @@ class MultimodalBERT4Rec(Content, bridge.BERT4Rec):
 
     def states(self: Any, inputs: torch.Tensor, keys: torch.Tensor, titles: torch.Tensor | None = None) -> torch.Tensor:
         """Output of every position: item vectors [B, T, H], keys bool [B, T] (False at padding) -> [B, T, H]."""
-        attended = keys[:, None, None, :] if not bool(keys.all()) else None
-        hidden = self.last_layer(inputs, titles, attended)
+        hidden = self.last_layer(inputs, titles, keys)
         return self.output_ln(self.output_gelu(self.output_ffn(hidden)))
 
     def _inputs(self: Any, vectors: torch.Tensor, masked: torch.Tensor) -> torch.Tensor:

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from toolkit.sequential import bridge
-from toolkit.sequential.attention import dropped, encode
+from toolkit.sequential.attention import Packing, dropped, encode
 from toolkit.sequential.distributed import Processes
 from toolkit.sequential.late import LateFusion
 from toolkit.sequential.losses import Scores
@@ -90,6 +90,8 @@ class Content:
     causal: bool
     linear = False
     """Score by match and popularity alone, as if the transformer said nothing: how their weights are fitted first."""
+    packs = False
+    """Whether training runs the transformer without padding."""
 
     def __init__(self, config: Any, dataset: Any, parts: Parts | None = None) -> None:
         super().__init__(config, dataset)  # type: ignore[call-arg]
@@ -156,20 +158,33 @@ class Content:
             return F.embedding(items, self.output_head.weight, sparse=self.item_embedding.sparse)
         return vectors if self.late is None else vectors.unflatten(-1, (-1, self.hidden_size)).sum(-2)
 
-    def embed(self: Any, stack: Any, inputs: torch.Tensor, titles: torch.Tensor | None) -> torch.Tensor:
-        """Input of a stack's transformer from item vectors [B, T, H]; `titles` [B, d] where the model reads them."""
-        hidden = dropped(self.dropout, stack.LayerNorm(inputs + stack.position_embedding.weight[: inputs.shape[1]]))
-        return hidden if titles is None else hidden + self.title_projection(titles)[:, None]
+    def last_layer(self: Any, inputs: torch.Tensor, titles: torch.Tensor | None, kept: torch.Tensor | None = None) -> torch.Tensor:
+        """Last hidden layer [B, T, H] from item vectors, of the one stack or of each stream's.
 
-    def last_layer(self: Any, inputs: torch.Tensor, titles: torch.Tensor | None, keys: torch.Tensor | None = None) -> torch.Tensor:
-        """Last hidden layer [B, T, H] from item vectors, of the one stack or of each stream's."""
+        titles: [B, d] where the model reads them. kept: bool [B, T], False at padding; None where there is none to tell.
+        """
+        packing = Packing.of(kept) if kept is not None and self.packs and self.training else None
+        length, keys, added = inputs.shape[1], None, None
+        if titles is not None:
+            added = self.title_projection(titles)
+            added = added[:, None] if packing is None else added[packing.rows]
+        if packing is not None:
+            inputs = packing.pack(inputs)
+        elif kept is not None and not self.causal and not bool(kept.all()):
+            keys = kept[:, None, None, :]
+
+        def run(stack: Any, part: torch.Tensor) -> torch.Tensor:
+            places = stack.position_embedding.weight[:length]
+            hidden = dropped(self.dropout, stack.LayerNorm(part + (places if packing is None else places[packing.columns])))
+            hidden = hidden if added is None else hidden + added
+            return encode(stack.trm_encoder, hidden, causal=self.causal, keys=keys, packing=packing)
+
         if self.late is None:
-            return encode(self.trm_encoder, self.embed(self, inputs, titles), causal=self.causal, keys=keys)
-        streams = zip([self, *self.late.stacks], inputs.split(self.hidden_size, dim=-1), strict=True)
-        fused: torch.Tensor = self.late(
-            [encode(stack.trm_encoder, self.embed(stack, part, titles), causal=self.causal, keys=keys) for stack, part in streams]
-        )
-        return fused
+            last = run(self, inputs)
+        else:
+            streams = zip([self, *self.late.stacks], inputs.split(self.hidden_size, dim=-1), strict=True)
+            last = self.late([run(stack, part) for stack, part in streams])
+        return last if packing is None else packing.unpack(last)
 
     def bias(self: Any, items: torch.Tensor) -> torch.Tensor | None:
         """Bias of each item [n], where the model has one."""
@@ -217,9 +232,9 @@ class MultimodalSASRec(Content, bridge.SASRec):
 
     causal = True
 
-    def states(self: Any, inputs: torch.Tensor, titles: torch.Tensor | None = None) -> torch.Tensor:
-        """Hidden state after every position: item vectors [B, T, H], left-aligned -> [B, T, H]."""
-        return self.last_layer(inputs, titles)
+    def states(self: Any, inputs: torch.Tensor, titles: torch.Tensor | None = None, kept: torch.Tensor | None = None) -> torch.Tensor:
+        """Hidden state after every position: item vectors [B, T, H], left-aligned -> [B, T, H]. kept: as `last_layer` has it."""
+        return self.last_layer(inputs, titles, kept)
 
     def step(
         self: Any,
@@ -235,7 +250,7 @@ class MultimodalSASRec(Content, bridge.SASRec):
         given, wanted = items[:, :-1], items[:, 1:]
         positions = torch.arange(given.shape[1], device=items.device)
         asked = (wanted > 0) & (positions[None] >= scored[:, None])
-        query = self.states(chosen.lookup(given), titles)[asked]
+        query = self.states(chosen.lookup(given), titles, given > 0)[asked]
         match = None if self.match is None else self.match.prefix(given)[asked]
         return self.scored(chosen, query, match, wanted[asked])
 

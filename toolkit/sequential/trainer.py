@@ -80,6 +80,8 @@ class Trainer:
             model.sparse_gradients()
         self.optimizer = RowAdamW(_groups(model, spec), lr=spec.lr, fused=True)
         self.bf16 = spec.bf16 == "on" or (spec.bf16 == "auto" and has_bf16(device))
+        # PyTorch's kernels for packed playlists: CUDA only, heads of whole groups of 8
+        model.packs = device.startswith("cuda") and spec.hidden_size // spec.heads % 8 == 0
         self.cut = cut.choose(device, bf16=self.bf16) if spec.loss == "chunked" else None
         self.best: dict[str, torch.Tensor] = {}
         self.sample = self._sample() if spec.loss in ("sampled", "gbce") else None
