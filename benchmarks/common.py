@@ -122,14 +122,15 @@ def report(
 
 
 def machine(device: str = "cpu") -> dict[str, Any]:
-    """What figures were taken on: processor or card, memory, load of the last minute, versions, commit."""
+    """What figures were taken on, and when: processor or card, memory, load of the last minute, versions, commit, date."""
     about: dict[str, Any] = {"device": processor(), "cores": os.cpu_count(), "memory_gb": _memory_gb()}
     about["load"] = round(os.getloadavg()[0], 1)
     if device.startswith("cuda"):
         import torch
 
         about |= {"processor": about["device"], "device": torch.cuda.get_device_name()}
-    return about | {"system": platform.system(), "versions": {"python": platform.python_version(), **_versions()}, "commit": _commit()}
+    about |= {"system": platform.system(), "versions": {"python": platform.python_version(), **_versions()}, "commit": _commit()}
+    return about | {"date": time.strftime("%Y-%m-%d")}
 
 
 def processor() -> str:
