@@ -78,6 +78,18 @@ def test_the_weight_is_the_one_that_ranks_the_validation_playlists_best(kind: st
     assert max(reached) > reached[0]  # a ring of tracks: neighbours know something
 
 
+@pytest.mark.parametrize("kind", ["sasrec", "bert4rec"])
+def test_choosing_the_weight_reads_the_validation_playlists_once(kind: str) -> None:
+    ranker = SequentialRanker(spec(kind, neighbours=8), fusion()).fit(DATA)
+    assert ranker.neighbours is not None
+    chosen, read = ranker.neighbours, []
+    query = ranker.model.query
+    ranker.model.query = lambda items, *more: read.append(len(items)) or query(items, *more)
+    ranker._weigh(chosen.weighing(3.0), VALID)
+    assert read == [len(VALID)]
+    assert ranker.neighbours.weight == chosen.weight
+
+
 def test_training_is_the_same_with_and_without() -> None:
     """The transformer learns apart from its neighbours."""
     blind = TrainingData(DATA.train, None, {}, seed=DATA.seed)

@@ -27,6 +27,7 @@ from toolkit.sequential.models import MultimodalSASRec, Parts
 from toolkit.sequential.neighbours import WEIGHTS, Neighbours
 from toolkit.sequential.ranks import exact_ranks
 from toolkit.sequential.trainer import OnStep, Trainer
+from toolkit.topk import blocked_top_k
 
 QUERY_BLOCK = 512
 
@@ -90,12 +91,16 @@ class SequentialRanker(Ranker):
             self._weigh(self.neighbours, valid)
         return self
 
+    @torch.inference_mode()
     def _weigh(self, neighbours: Neighbours, valid: HeldOut) -> None:
         """Keep the weight whose ranking of `valid` is best, the smallest of equals."""
-        reached = []
+        queries, k, reached = valid.queries(), int(self.spec.select.partition("@")[2]), []
+        self.neighbours = neighbours.weighing(1.0)
+        states, matches, said = self._encode(queries)
         for weight in WEIGHTS:
-            self.neighbours = neighbours.weighing(weight)
-            reached.append(self._validate(valid)[self.spec.select])
+            scorer = self._scorer(states, matches, None if said is None else said * np.float32(weight))
+            ids, _ = blocked_top_k(scorer, queries, self.n_items, k)
+            reached.append(_measured(ids, valid, k)[self.spec.select])
         self.neighbours = neighbours.weighing(WEIGHTS[int(np.argmax(reached))])
 
     def _build(self, modalities: dict[str, Modality], counts: np.ndarray, *, device: str, seed: int) -> None:
@@ -144,14 +149,9 @@ class SequentialRanker(Ranker):
         return self.model.item_table is not None and self.spec.cold_rows == "content"
 
     def _validate(self, valid: HeldOut) -> dict[str, float]:
-        from toolkit.evaluation.metrics import METRICS, hits
-
         k = int(self.spec.select.partition("@")[2])
         self._table = None
-        ids, _ = self.rank(valid.queries(), k)
-        hidden = valid.hidden()
-        found = hits(ids, *hidden)
-        return {f"{name}@{k}": float(np.mean(metric(found, np.diff(hidden[1]), k))) for name, metric in METRICS.items()}
+        return _measured(self.rank(valid.queries(), k)[0], valid, k)
 
     def _titles(self, titles: Sequence[str | None]) -> np.ndarray:
         """Title vectors float32 [n, d], each distinct title encoded once; zero where there is none."""
@@ -165,8 +165,10 @@ class SequentialRanker(Ranker):
 
     @torch.inference_mode()
     def scorer(self, queries: Queries) -> Scorer:
-        self.model.eval()
-        states, matches, near = self._encode(queries)
+        return self._scorer(*self._encode(queries))
+
+    def _scorer(self, states: torch.Tensor, matches: torch.Tensor | None, near: sp.csc_matrix | None) -> Scorer:
+        """Of queries that `_encode` has read."""
         table, bias = self._item_rows(), self.model.bias(torch.arange(self.n_items + 1, device=self.device))
 
         @torch.inference_mode()
@@ -192,7 +194,6 @@ class SequentialRanker(Ranker):
         if self.neighbours is not None and self.neighbours.weight:
             # what neighbours say is sparse and no part of the matrix product
             return super().places(queries, targets, limit=limit, allow_repeats=allow_repeats, block=block)
-        self.model.eval()
         states, matches, _ = self._encode(queries)
         table, bias = self._item_rows(), self.model.bias(torch.arange(self.n_items + 1, device=self.device))
         ones = None if bias is None else torch.ones(len(states), 1, device=self.device)
@@ -213,6 +214,7 @@ class SequentialRanker(Ranker):
 
     def _encode(self, queries: Queries) -> tuple[torch.Tensor, torch.Tensor | None, sp.csc_matrix | None]:
         """States [B, H], match queries [B, D] and what neighbours say [B, V + 1], block by block."""
+        self.model.eval()
         states, matches, near = [], [], []
         for start in range(0, len(queries), QUERY_BLOCK):
             part = queries.part(start, min(start + QUERY_BLOCK, len(queries)))
@@ -335,6 +337,15 @@ class SequentialRanker(Ranker):
         ranker.model.load_state_dict(tensors)
         ranker.model.to(compute.device(device)).eval()
         return ranker
+
+
+def _measured(ids: np.ndarray, valid: HeldOut, k: int) -> dict[str, float]:
+    """Mean of every metric at k over rankings int [B, k] of held-out playlists."""
+    from toolkit.evaluation.metrics import METRICS, hits
+
+    hidden = valid.hidden()
+    found = hits(ids, *hidden)
+    return {f"{name}@{k}": float(np.mean(metric(found, np.diff(hidden[1]), k))) for name, metric in METRICS.items()}
 
 
 def _beside(*columns: torch.Tensor | None) -> torch.Tensor:
