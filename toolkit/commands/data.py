@@ -49,9 +49,8 @@ def info(
 
     from toolkit import progress
     from toolkit.catalogue.summary import summarise
-    from toolkit.pipeline.ingest import open_reader
 
-    source: Reader = open_reader(_data(path, reader, options, skip_bad))
+    source = _open(_data(path, reader, options, skip_bad))
     with progress.reporter(Console(stderr=True)) as reporter:
         facts = summarise(source, progress=lambda done: reporter(done, 0, "records")).facts()
     facts = {"reader": source.name, **facts, "skipped": source.skipped.count}
@@ -82,10 +81,9 @@ def convert(
     from toolkit import progress
     from toolkit.catalogue.readers.recbole import write_atomic
     from toolkit.corpus.build import build
-    from toolkit.pipeline.ingest import open_reader
 
     data = _data(path, reader, options, skip_bad)
-    source = open_reader(data)
+    source = _open(data)
     with progress.reporter(Console(stderr=True)) as reporter, tempfile.TemporaryDirectory(prefix="segue-") as work:
         corpus = build(source, None, Path(work) / "corpus", filters=data.filters, progress=lambda done: reporter(done, 0, "records"))
         written = write_atomic(corpus, out, name or out.resolve().name)
@@ -132,6 +130,14 @@ def _data(path: Path, reader: str, options: list[str], skip_bad: bool) -> Data:
     from toolkit.recipe.file import pairs
 
     return Data(reader=reader, path=path, options=pairs(options, "--option"), on_error="skip" if skip_bad else "stop")
+
+
+def _open(data: Data) -> Reader:
+    from toolkit.pipeline.ingest import open_reader
+
+    source = open_reader(data)
+    source.skip_by = "--skip-bad"
+    return source
 
 
 def _print(facts: dict[str, Any], source: Reader) -> None:

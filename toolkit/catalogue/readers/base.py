@@ -50,6 +50,8 @@ class Reader(ABC):
         self.path = Path(path)
         self.params = params if params is not None else self.Params()
         self.on_error = on_error
+        self.skip_by = "on_error: skip"
+        """What whoever asked for the reader writes to have bad records left out."""
         self.skipped = Skipped()
 
     @abstractmethod
@@ -72,5 +74,5 @@ class Reader(ABC):
         """Report a bad record: raise, or count and go on. `where` is file and record."""
         message = f"{where}: {why}"
         if self.on_error == "stop":
-            raise DataError(f"{message} (on_error: skip leaves such records out)")
+            raise DataError(f"{message} ({self.skip_by} leaves such records out)")
         self.skipped.add(message)
