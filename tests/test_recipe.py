@@ -153,6 +153,29 @@ FAULTS = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("evaluation", "select"),
+    [
+        ("{}", "ndcg@50"),
+        ("{k: [500, 50]}", "ndcg@50"),
+        ("{k: [20]}", "ndcg@20"),
+        ("{k: [5, 500, 20]}", "ndcg@20"),
+        ("{metrics: [recall]}", "recall@50"),
+        ("{metrics: [recall], k: [100]}", "recall@100"),
+    ],
+)
+def test_models_are_selected_by_what_the_evaluation_measures(tmp_path: Path, evaluation: str, select: str) -> None:
+    recipe = load(write(tmp_path, f"{BASE}evaluation: {evaluation}\n"))
+    assert recipe.models[0].select == select
+    assert type(recipe).model_validate(recipe.model_dump(mode="json")).models[0].select == select
+
+
+def test_a_select_that_was_given_is_not_replaced(tmp_path: Path) -> None:
+    given = BASE.replace("hidden_size: 32", "select: ndcg@50", 1)
+    with pytest.raises(RecipeError, match=r"models\.0\.select='ndcg@50' must be one of the evaluation's recall@20, ndcg@20"):
+        load(write(tmp_path, f"{given}evaluation: {{k: [20]}}\n"))
+
+
 @pytest.mark.parametrize(("old", "new", "message"), FAULTS, ids=[fault[2][:50] for fault in FAULTS])
 def test_a_fault_names_line_key_value_and_rule(tmp_path: Path, old: str, new: str, message: str) -> None:
     path = write(tmp_path, BASE.replace(old, new, 1))

@@ -184,7 +184,11 @@ class ModelSpec(Section):
     )
     epochs: int = Field(20, ge=1)
     patience: int = Field(3, ge=1)
-    select: str = Field("ndcg@50", pattern=r"^(recall|ndcg)@\d+$", description="validation metric for early stopping and the best epoch")
+    select: str = Field(
+        "ndcg@50",
+        pattern=r"^(recall|ndcg)@\d+$",
+        description="validation metric for early stopping and the best epoch; without ndcg@50 in the evaluation, what it has next to it",
+    )
     batch_tokens: int = Field(4096, ge=64, description="positions a step")
     lr: float = Field(1e-3, gt=0)
     adam: Literal["dense", "rows"] = Field(
@@ -301,6 +305,15 @@ class Recipe(Section):
     seed: int = Field(0, ge=0)
     device: str = "auto"
     threads: int | None = Field(None, ge=1, le=1024)
+
+    @model_validator(mode="after")
+    def _default_select(self) -> Recipe:
+        """Models are selected by something that the evaluation measures; a `select` that was given stays, to be refused by name."""
+        metrics, lengths = self.evaluation.metrics, self.evaluation.k
+        for model in self.models:
+            if "select" not in model.model_fields_set and metrics and not ("ndcg" in metrics and 50 in lengths):
+                model.select = f"{'ndcg' if 'ndcg' in metrics else metrics[0]}@{min(lengths, key=lambda k: abs(k - 50))}"
+        return self
 
     @model_validator(mode="after")
     def _default_baselines(self) -> Recipe:
