@@ -21,7 +21,7 @@ from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.build import build
 from toolkit.corpus.reader import CorpusReader
 from toolkit.corpus.synthetic import MPD_TRACKS, Synthetic, lengths_of, popularity
-from toolkit.corpus.synthetic_files import write_arrays, write_slices
+from toolkit.corpus.synthetic_files import BYTES_A_JSON_PLACEMENT, write_arrays, write_slices
 from toolkit.errors import InputError
 from toolkit.recipe import Filters
 
@@ -215,6 +215,22 @@ def test_arrays_that_no_disk_takes_are_refused_before_it_is_filled(tmp_path: Pat
     with pytest.raises(InputError, match=r"needs 48,000\.0 GB and .* are free"):
         write_arrays(Synthetic(10**12, 10, 10**13), tmp_path / "new")
     assert not any(tmp_path.iterdir())
+
+
+def test_slices_that_no_disk_takes_are_refused_before_it_is_filled(tmp_path: Path) -> None:
+    huge = Synthetic(10**12, 10, 10**13)
+    with pytest.raises(InputError, match=r"needs 4,800,000\.0 GB and .* are free: ask for fewer slices, or make room"):
+        write_slices(huge, tmp_path / "new")
+    with pytest.raises(InputError, match=r"needs 480,000\.0 GB"):
+        write_slices(huge, tmp_path / "new", slices=10**8)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("sizes", [(2000, 1000, 60_000), (3000, 300_000, 300_000)])
+def test_slices_take_the_room_that_is_asked_for(sizes: tuple[int, int, int], tmp_path: Path) -> None:
+    write_slices(Synthetic(*sizes), tmp_path / "new")
+    written = sum(file.stat().st_size for file in (tmp_path / "new").iterdir())
+    assert 1 <= written / (BYTES_A_JSON_PLACEMENT * sizes[2]) < 1.1
 
 
 @pytest.mark.parametrize("form", ["arrays", "mpd"])

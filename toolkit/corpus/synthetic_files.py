@@ -32,6 +32,8 @@ BYTES_A_PLACEMENT = 96
 """What making one placement holds at the peak: the network's halves and hashes, its place, its rank."""
 BYTES_A_ROW = 1024
 """The same for one row of the tables of tracks and playlists."""
+BYTES_A_JSON_PLACEMENT = 480
+"""About what one takes in the slices; a few more in large catalogues, whose names have more digits."""
 TRACK_SCHEMA = pa.schema([(name, pa.string()) for name in ("id", "title", "artist", "album")])
 PLAYLIST_SCHEMA = pa.schema([(name, pa.string()) for name in ("id", "title", "group", "split")])
 
@@ -43,7 +45,7 @@ def write_arrays(data: Synthetic, directory: Path, *, memory_mb: int = 256, prog
     Raises `InputError` where something stands at `directory`.
     """
     _check_free(directory)
-    _check_room(directory, 4 * data.placements + 8 * data.playlists)
+    _check_room(directory, 4 * data.placements + 8 * data.playlists, "placements")
     with folder(directory) as unfinished:
         _write_items(data, unfinished / "items.npy", memory_mb, progress)
         np.save(unfinished / "offsets.npy", data.offsets)
@@ -57,12 +59,13 @@ def write_arrays(data: Synthetic, directory: Path, *, memory_mb: int = 256, prog
 def write_slices(data: Synthetic, directory: Path, *, slices: int | None = None, progress: Progress | None = None) -> None:
     """Write `mpd.slice.0-999.json` and so on; the first `slices` of them, or all. One slice is in memory at a time.
 
-    Raises `InputError` where something stands at `directory` or there are fewer slices.
+    Raises `InputError` where something stands at `directory`, there are fewer slices, or the disk has no room for them.
     """
     _check_free(directory)
     every = -(-data.playlists // SLICE)
     if slices is not None and not 1 <= slices <= every:
         raise InputError(f"slices={slices} must be 1 to {every}: {data.playlists} playlists make {every} slices of {SLICE}")
+    _check_room(directory, BYTES_A_JSON_PLACEMENT * data.placements * (slices or every) // every, "slices")
     with folder(directory) as unfinished:
         for number in range(slices or every):
             rows = np.arange(number * SLICE, min((number + 1) * SLICE, data.playlists))
@@ -76,11 +79,11 @@ def _check_free(directory: Path) -> None:
         raise InputError(f"{directory} exists and is not empty: choose another place, or delete it")
 
 
-def _check_room(directory: Path, needed: int) -> None:
-    """Raise `InputError` where the disk cannot take the arrays, before it is filled."""
+def _check_room(directory: Path, needed: int, what: str) -> None:
+    """Raise `InputError` where the disk cannot take so many bytes, before it is filled. what: there should be fewer of."""
     place = next(each for each in directory.absolute().parents if each.exists())
     if (free := shutil.disk_usage(place).free) < needed:
-        raise InputError(f"{directory} needs {needed / 1e9:,.1f} GB and {free / 1e9:,.1f} are free: ask for fewer placements, or make room")
+        raise InputError(f"{directory} needs {needed / 1e9:,.1f} GB and {free / 1e9:,.1f} are free: ask for fewer {what}, or make room")
 
 
 def _step(memory_mb: int, bytes_each: int) -> int:
