@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 from functools import lru_cache
+from pathlib import Path
 
 from toolkit.errors import InputError
 
@@ -32,6 +35,18 @@ def has_bf16(device: str) -> bool:
         return bool(torch.cuda.is_bf16_supported())
     flags = torch.backends.cpu.get_cpu_capability() if hasattr(torch.backends, "cpu") else ""
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and "AVX512" in flags
+
+
+def free_memory(device: str) -> int:
+    """Bytes that can still be allocated on a device; on systems that do not say so of the CPU's, all of its memory."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.mem_get_info(device)[0])
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1])
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def derived_seed(seed: int, *names: object) -> int:

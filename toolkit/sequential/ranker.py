@@ -20,7 +20,7 @@ from toolkit.fusion.item_table import ItemTable
 from toolkit.modality import Modality
 from toolkit.ranker import Ranker, Scorer, TrainingData
 from toolkit.recipe import Fusion, ModelSpec
-from toolkit.sequential import bridge, checkpoints, cooccurrence, distributed
+from toolkit.sequential import bridge, checkpoints, cooccurrence, distributed, memory
 from toolkit.sequential.bert4rec import MultimodalBERT4Rec
 from toolkit.sequential.match import MatchHead
 from toolkit.sequential.models import MultimodalSASRec, Parts
@@ -65,6 +65,7 @@ class SequentialRanker(Ranker):
         """Train on `data.train`, stopping early by `spec.select` on `data.valid`; a killed fit resumes from `data.workdir`."""
         device = compute.device(data.device)
         counts = data.train.counts()
+        self._check_memory(data, counts, device)
         self._build(data.modalities, counts, device=device, seed=data.seed)
         if self.spec.id_start == "cooccurrence":
             self._start_ids(cooccurrence.vectors(data.train, self.spec.hidden_size, seed=compute.derived_seed(data.seed, "svd")))
@@ -90,6 +91,12 @@ class SequentialRanker(Ranker):
         if self.neighbours is not None and valid is not None:
             self._weigh(self.neighbours, valid)
         return self
+
+    def _check_memory(self, data: TrainingData, counts: np.ndarray, device: str) -> None:
+        late = self.fusion.architecture == "late" and data.modalities
+        streams = len(data.modalities) + self.fusion.id_embedding if late else 1
+        positions = min(self.spec.batch_tokens, int(counts.sum())) // distributed.current().world
+        memory.check(self.spec, len(counts) - 1, positions, compute.free_memory(device), streams=streams)
 
     @torch.inference_mode()
     def _weigh(self, neighbours: Neighbours, valid: HeldOut) -> None:
