@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from small_models import training
 
+from toolkit.sequential import batches as batching
 from toolkit.sequential.batches import Batch, Windows, batches, shuffled, windows
 
 LENGTHS = [1, 2, 3, 9, 4, 5, 30, 8, 17, 0, 10]
@@ -160,6 +161,14 @@ def test_shuffled_keeps_every_playlists_tracks() -> None:
     for start, end in pairwise(OFFSETS):
         assert sorted(mixed[start:end]) == items[start:end].tolist()
     assert mixed[OFFSETS[6] : OFFSETS[7]].tolist() != items[OFFSETS[6] : OFFSETS[7]].tolist()
+
+
+def test_shuffled_block_by_block_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    items = np.arange(OFFSETS[-1], dtype=np.int32)
+    at_once = shuffled(items, OFFSETS, np.random.default_rng(3))
+    for size in (1, 7, 40):
+        monkeypatch.setattr(batching, "SORTED", size)
+        assert shuffled(items, OFFSETS, np.random.default_rng(3)).tolist() == at_once.tolist()
 
 
 def test_shuffled_gives_every_order_the_same_chance() -> None:

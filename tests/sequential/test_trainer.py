@@ -12,6 +12,7 @@ from trainings import DATA, Killed, V, fresh, killer, same, scripted, timeless, 
 
 from toolkit.corpus.splits import PlaylistSet
 from toolkit.errors import InputError, SegueError
+from toolkit.sequential import checkpoints
 from toolkit.sequential.match import MatchHead
 
 
@@ -171,6 +172,29 @@ def test_the_average_follows_the_weights_and_leaves_training_alone() -> None:
     for name, tensor in weights(averaged).items():
         torch.testing.assert_close(tensor, expected[name], atol=1e-6, rtol=1e-5)
     assert same(seen[-1], weights(plain))
+
+
+@pytest.mark.parametrize("foreign", [False, True])
+def test_without_its_best_weights_a_training_begins_anew(tmp_path: Path, foreign: bool) -> None:
+    steps: list[int] = []
+    whole = trainer(fresh("sasrec"), workdir=tmp_path).run()
+    (best,) = tmp_path.glob("best-*.safetensors")
+    assert best.name == f"best-{whole.best_epoch}.safetensors"
+    if foreign:
+        checkpoints.write(best, checkpoints.read(best)[0], {"identity": "another"})
+    else:
+        best.unlink()
+    again = trainer(fresh("sasrec"), workdir=tmp_path, on_step=lambda done, total, what: steps.append(done)).run()
+    assert steps
+    assert timeless(again) == timeless(whole)
+
+
+def test_best_weights_are_the_same_from_a_file_as_from_memory(tmp_path: Path) -> None:
+    kept, held = fresh("sasrec"), fresh("sasrec")
+    for made, workdir in ((kept, tmp_path), (held, None)):
+        trainer(made, workdir=workdir, validate=scripted(made, [0.1, 0.5, 0.3, 0.2])[0], patience=4).run()
+    assert same(weights(kept), weights(held))
+    assert [file.name for file in tmp_path.glob("best-*")] == ["best-2.safetensors"]
 
 
 def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:

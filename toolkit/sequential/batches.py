@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from toolkit.corpus.splits import PlaylistSet
 from toolkit.vocabulary import PAD
+
+SORTED = 1 << 20
+"""Placements that are shuffled at once."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +75,14 @@ def _cut_anywhere(offsets: np.ndarray, max_length: int, rng: np.random.Generator
 
 
 def shuffled(items: np.ndarray, offsets: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The same playlists with the tracks of each in a new order."""
-    rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    return items[np.lexsort((rng.random(len(items)), rows))]
+    """The same playlists with the tracks of each in a new order; memory beside it is for `SORTED` placements and one playlist."""
+    mixed = np.empty_like(items)
+    blocks = np.unique(np.searchsorted(offsets, np.arange(0, len(items) + SORTED, SORTED)).clip(max=len(offsets) - 1))
+    for first, last in pairwise(blocks.tolist()):
+        start, stop = offsets[first], offsets[last]
+        rows = np.repeat(np.arange(first, last), np.diff(offsets[first : last + 1]))
+        mixed[start:stop] = items[start:stop][np.lexsort((rng.random(stop - start), rows))]
+    return mixed
 
 
 @dataclass(frozen=True)

@@ -211,7 +211,21 @@ class Trainer:
             if value > progress.best:
                 progress.best, progress.best_epoch = value, progress.epoch
                 if self.processes.leads:
-                    self.best = {name: tensor.clone() for name, tensor in checkpoints.learned(self.model).items()}
+                    self._keep_best(progress)
+
+    def _keep_best(self, progress: Progress) -> None:
+        """In a file, which is mapped and not read before it is wanted; in memory where there is no folder to write to."""
+        weights = checkpoints.learned(self.model)
+        if self.path is None:
+            self.best = {name: tensor.clone() for name, tensor in weights.items()}
+            return
+        checkpoints.write(self._best_file(self.path, progress), weights, {"identity": self.identity})
+        self.best = checkpoints.read(self._best_file(self.path, progress))[0]
+
+    @staticmethod
+    def _best_file(path: Path, progress: Progress) -> Path:
+        """Named by its epoch: a kill before the checkpoint is written leaves the file that the last checkpoint knows."""
+        return path.with_name(f"best-{progress.best_epoch}.safetensors")
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
@@ -219,10 +233,13 @@ class Trainer:
         if not self.average:
             yield
             return
-        own = {name: tensor.clone() for name, tensor in checkpoints.learned(self.model).items()}
-        checkpoints.restore(self.model, self.average)
+        self._swap_average()
         yield
-        checkpoints.restore(self.model, own)
+        self._swap_average()
+
+    def _swap_average(self) -> None:
+        for name, parameter in self.model.named_parameters():
+            parameter.data, self.average[name] = self.average[name], parameter.data
 
     def _steps(self, seed: int, epoch: int) -> float:
         total, count, done = 0.0, 0, 0
@@ -240,6 +257,7 @@ class Trainer:
             done += int((batch.lengths - 1 - batch.scored).sum())
             if self.on_step is not None:
                 self.on_step(done, size, f"epoch {epoch}/{epochs}, loss {total / max(count, 1):.3f}")
+        self.optimizer.zero_grad(set_to_none=True)  # validation needs their memory for the table it ranks with
         return total / max(count, 1)
 
     def _window(self) -> int:
@@ -296,9 +314,10 @@ class Trainer:
             return
         tensors = {f"model.{name}": tensor for name, tensor in checkpoints.learned(self.model).items()}
         tensors |= {f"average.{name}": tensor for name, tensor in self.average.items()}
-        tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
         tensors |= {f"optimizer.{name}": tensor for name, tensor in checkpoints.optimizer_tensors(self.optimizer).items()}
         checkpoints.write(self.path, tensors, {"identity": self.identity, **vars(progress)})
+        for file in set(self.path.parent.glob("best-*.safetensors")) - {self._best_file(self.path, progress)}:
+            file.unlink(missing_ok=True)
 
     def _resume(self) -> Progress:
         if self.path is None or not self.path.exists():
@@ -307,15 +326,29 @@ class Trainer:
         if info.pop("identity", None) != self.identity:
             log.info("%s was written with other settings or data: training begins anew", self.path)
             return Progress()
-        parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "average": {}, "best": {}, "optimizer": {}}
+        progress = Progress(**info)
+        if progress.best_epoch and not self._best_again(self._best_file(self.path, progress)):
+            return Progress()
+        parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
         for name, tensor in tensors.items():
             part, _, key = name.partition(".")
             parts[part][key] = tensor
         checkpoints.restore(self.model, parts["model"])
         checkpoints.restore_optimizer(self.optimizer, parts["optimizer"])
-        self.best = {name: tensor.to(self.device) for name, tensor in parts["best"].items()}
         self.average = {name: tensor.to(self.device) for name, tensor in parts["average"].items()}
-        return Progress(**info)
+        return progress
+
+    def _best_again(self, path: Path) -> bool:
+        """Take the best weights from their file; where it is gone or another training's, training begins anew."""
+        if not path.exists():
+            log.info("%s is missing: training begins anew", path)
+            return False
+        tensors, info = checkpoints.read(path)
+        if info["identity"] != self.identity:
+            log.info("%s was written with other settings or data: training begins anew", path)
+            return False
+        self.best = tensors
+        return True
 
 
 def _held(model: Any, spec: ModelSpec) -> list[torch.nn.Parameter]:
