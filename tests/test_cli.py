@@ -42,7 +42,7 @@ def test_help_lists_the_commands_without_loading_what_they_use() -> None:
     code = f"import sys; from toolkit.cli import main\ntry: main()\nexcept SystemExit: print([m for m in {heavy} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True, check=True)
     assert found.stdout.splitlines()[-1] == "[]"
-    assert all(f"│ {name} " in found.stdout for name in ("run", "continue", "validate", "encoders", "data"))
+    assert all(f"\n  {name} " in found.stdout for name in ("run", "continue", "validate", "encoders", "data"))
 
 
 def test_version() -> None:

@@ -129,7 +129,16 @@ def _root(
 
 def application() -> typer.Typer:
     """The command with every plug-in's commands; one that does not import says so when it is called."""
-    app = typer.Typer(name="segue", cls=Door, callback=_root, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+    app = typer.Typer(
+        name="segue",
+        cls=Door,
+        callback=_root,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        rich_markup_mode=None,  # boxes around the help would cost half of the time that it takes
+        context_settings={"max_content_width": 120},
+    )
     names = plugins.names(GROUP)
     for name in [*(name for name in ORDER if name in names), *(name for name in names if name not in ORDER)]:
         try:
