@@ -20,7 +20,8 @@ ROWS[0], ROWS[7] = 0, 0
 
 
 def back(precision: Any, *blocks: np.ndarray) -> np.ndarray:
-    values, scales = store(blocks, precision)
+    kept = store(blocks, precision)
+    values, scales = kept.values, kept.scales
     block_of = torch.from_numpy(np.repeat(np.arange(len(blocks)), [block.shape[1] for block in blocks])) if len(blocks) > 1 else None
     return gather(values, scales, torch.arange(len(blocks[0])), block_of).numpy()
 

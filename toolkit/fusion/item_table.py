@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
@@ -19,7 +20,7 @@ from torch import nn
 from toolkit.errors import InputError
 from toolkit.fusion.gates import Gates
 from toolkit.fusion.joined import joined
-from toolkit.fusion.stored import gather, store
+from toolkit.fusion.stored import Stored, gather, store
 from toolkit.modality import Modality
 from toolkit.recipe import Fusion
 
@@ -37,6 +38,7 @@ class ItemTable(nn.Module):
     finetune, but that the trainer holds the deltas at zero for some epochs.
     played: bool [V + 1], tracks with a training placement; what is fitted to
     content (means, axes, what fills in) sees them alone.
+    folder: where content stays in a mapped file; None keeps it in memory.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class ItemTable(nn.Module):
         train: Literal["frozen", "finetune", "warmup"],
         played: np.ndarray,
         dropout: float,
+        folder: Path | None = None,
     ) -> None:
         super().__init__()
         if not modalities:
@@ -55,10 +58,12 @@ class ItemTable(nn.Module):
         self.fusion = fusion
         blocks = joined(modalities, fusion, played)
         self.names = list(blocks)
+        self._stored: list[Stored] = []
         for name, vectors in blocks.items():
-            values, scale = store([vectors], fusion.table)
-            self.register_buffer("content_" + _key(name), values)
-            self.register_buffer("scale_" + _key(name), scale)
+            stored = store([vectors], fusion.table, folder)
+            self._stored.append(stored)
+            self.register_buffer("content_" + _key(name), stored.values)
+            self.register_buffer("scale_" + _key(name), stored.scales)
             if fusion.join == "gated" or fusion.missing == "mask_token":
                 self.register_buffer("present_" + _key(name), torch.from_numpy(modalities[name].present)[:, None])
         dims = {name: self.content(name).shape[1] for name in self.names}
@@ -129,6 +134,12 @@ class ItemTable(nn.Module):
         """The vectors in the table are the ones that were given, whatever initialisation ran since."""
         for name, now in self._checksums().items():
             assert now == self._given[name], f"the table no longer holds the vectors of {name}"
+        self.release()
+
+    def release(self) -> None:
+        """Give back the memory of content that is mapped."""
+        for stored in self._stored:
+            stored.release()
 
     def content(self, name: str) -> torch.Tensor:
         """Prepared vectors of one modality as they are stored: float32, bfloat16 or int8 [V + 1, d]."""

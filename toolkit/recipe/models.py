@@ -86,6 +86,9 @@ class Fusion(Section):
     table: Literal["float32", "bfloat16", "int8"] = Field(
         "float32", description="how frozen content is kept in memory: int8 takes a quarter of float32, with a scale a track and modality"
     )
+    table_in: Literal["memory", "file"] = Field(
+        "memory", description="file: frozen content stays on disk and is read by rows, for tables that memory does not hold (CPU)"
+    )
     match_modalities: list[str] | None = Field(None, description="modalities of the match head; default: all")
 
     @field_validator("reduce", "reduce_joint")

@@ -9,6 +9,7 @@ product. With random codes for artist or album the inner product is "same artist
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -28,21 +29,28 @@ def _reduction(modality: Modality) -> str:
 
 
 class MatchHead(nn.Module):
-    """Fixed normalised content of every track, kept as `table` says, and one learned weight a modality."""
+    """Fixed normalised content of every track, kept as `table` says, and one learned weight a modality.
+
+    folder: where content stays in a mapped file; None keeps it in memory.
+    """
 
     scale: torch.Tensor | None
 
-    def __init__(self, modalities: Mapping[str, Modality], table: Precision = "float32") -> None:
+    def __init__(self, modalities: Mapping[str, Modality], table: Precision = "float32", folder: Path | None = None) -> None:
         super().__init__()
         self.names = list(modalities)
         blocks = [Prepared(modality, missing="zero", reduce=_reduction(modality), normalise="before") for modality in modalities.values()]
         self.dims = [block.shape[1] for block in blocks]
-        values, scale = store(blocks, table)
-        self.register_buffer("content", values)
-        self.register_buffer("scale", scale)
+        self._stored = store(blocks, table, folder)
+        self.register_buffer("content", self._stored.values)
+        self.register_buffer("scale", self._stored.scales)
         columns = np.repeat(np.arange(len(blocks)), self.dims)
         self.register_buffer("modality_of", torch.from_numpy(columns))
         self.weight = nn.Parameter(torch.ones(len(blocks)))
+
+    def release(self) -> None:
+        """Give back the memory of content that is mapped."""
+        self._stored.release()
 
     def layout(self) -> dict[str, int]:
         """Size of each modality, in the order of the columns; what `blank` needs."""

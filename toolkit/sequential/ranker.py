@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -66,7 +67,8 @@ class SequentialRanker(Ranker):
         device = compute.device(data.device)
         counts = data.train.counts()
         self._check_memory(data, counts, device)
-        self._build(data.modalities, counts, device=device, seed=data.seed)
+        folder = (data.workdir or Path(tempfile.gettempdir())) if self.fusion.table_in == "file" else None
+        self._build(data.modalities, counts, device=device, seed=data.seed, folder=folder)
         if self.spec.id_start == "cooccurrence":
             self._start_ids(cooccurrence.vectors(data.train, self.spec.hidden_size, seed=compute.derived_seed(data.seed, "svd")))
         if self.spec.neighbours and distributed.current().leads:
@@ -110,16 +112,18 @@ class SequentialRanker(Ranker):
             reached.append(_measured(ids, valid, k)[self.spec.select])
         self.neighbours = neighbours.weighing(WEIGHTS[int(np.argmax(reached))])
 
-    def _build(self, modalities: dict[str, Modality], counts: np.ndarray, *, device: str, seed: int) -> None:
+    def _build(self, modalities: dict[str, Modality], counts: np.ndarray, *, device: str, seed: int, folder: Path | None = None) -> None:
         spec, fusion, played = self.spec, self.fusion, counts > 0
         if modalities and spec.head == "untied" and spec.cold_rows == "content" and not played[1:].all():
             raise InputError(f"head: untied cannot rank the {(~played[1:]).sum()} tracks without plays: use head: tied, or cold_rows: none")
         torch.manual_seed(compute.derived_seed(seed, "initialisation"))
         table = match = None
         if modalities:
-            table = ItemTable(modalities, fusion, hidden_size=spec.hidden_size, train=spec.train, played=played, dropout=spec.dropout)
+            table = ItemTable(
+                modalities, fusion, hidden_size=spec.hidden_size, train=spec.train, played=played, dropout=spec.dropout, folder=folder
+            )
         if spec.match:
-            match = MatchHead(_matched(modalities, fusion), fusion.table)
+            match = MatchHead(_matched(modalities, fusion), fusion.table, folder)
         parts = Parts(
             table=table,
             match=match,
@@ -249,6 +253,8 @@ class SequentialRanker(Ranker):
             self._table = torch.empty(len(every), self.spec.hidden_size, device=self.device)
             for part in every.split(65_536):
                 self._table[part[0] : part[-1] + 1] = self.model.output_rows(part, self.model.vectors(part))
+                if self.model.item_table is not None:
+                    self.model.item_table.release()
         return self._table
 
     def weights(self) -> list[dict[str, Any]]:

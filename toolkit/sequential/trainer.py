@@ -99,7 +99,14 @@ class Trainer:
         content = [*self.model.buffers(), *([] if self.titles is None else [self.titles])]
         for array in (*self.train.flat(), *(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy() for tensor in content)):
             digest.update(np.ascontiguousarray(array).data)
+        self._release()
         return digest.hexdigest()
+
+    def _release(self) -> None:
+        """Give back what was read of mapped content."""
+        for part in (self.model.item_table, self.model.match):
+            if part is not None:
+                part.release()
 
     def _sample(self) -> Sample:
         """The proposal: `negatives` as `negatives_from` says, and each batch's own tracks by their share of the placements."""
@@ -285,6 +292,7 @@ class Trainer:
         loss, targets = self._backward(self._scored(batch), batch, learned)
         clip(learned, 1.0)
         self.optimizer.step()
+        self._release()
         if self.average:
             # over about one epoch: long enough to smooth its noise, short enough to follow
             share = min(1.0, self.spec.batch_tokens / max(1, self.train.lengths.sum()))
