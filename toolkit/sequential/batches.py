@@ -102,11 +102,16 @@ def batches(
     train: PlaylistSet, *, max_length: int, tokens: int, shuffle: bool, rng: np.random.Generator, overlap: bool = True
 ) -> Iterator[Batch]:
     """One epoch in batches of at most `tokens` padded positions, windows of like length together."""
-    items, offsets = train.flat()
     if shuffle:
+        items, offsets = train.flat()
         items = shuffled(items, offsets, rng)
-    # in shuffled playlists any window is as good a context as another
-    cut = windows(offsets, max_length, overlap=overlap and not shuffle, rng=None if shuffle else rng)
+        # in shuffled playlists any window is as good a context as another
+        cut = windows(offsets, max_length, overlap=False)
+    else:
+        # read where they are mapped: a copy would be as large as the corpus
+        items, offsets = np.asarray(train.corpus.items), np.concatenate([[0], np.cumsum(train.lengths)])
+        cut = windows(offsets, max_length, overlap=overlap, rng=rng)
+        cut.starts[:] += (train.starts - offsets[:-1])[cut.playlists]
     for chosen in _buckets(cut.lengths, tokens, rng):
         yield _batch(items, cut, chosen)
 
