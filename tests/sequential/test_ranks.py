@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from toolkit.sequential.ranks import exact_ranks, exact_top_k
+from toolkit.sequential.ranks import exact_ranks
 
 
 def slow(scores: np.ndarray, targets: list[int], items: list[int], lists: list[list[int]], limit: int | None) -> list[int]:
@@ -74,20 +74,3 @@ def test_real_numbers_at_any_block_size_and_precision(seed: int) -> None:
                 query, table.__getitem__, torch.arange(1, 3001), targets, (nobody, nobody), limit=limit, block=block, compute=compute
             )
             assert torch.equal(found, wanted if limit is None else torch.where(wanted > limit, 0, wanted))
-
-
-@pytest.mark.parametrize("compute", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("seed", range(20))
-def test_the_top_k_equals_sorting(seed: int, compute: torch.dtype) -> None:
-    draw = np.random.default_rng(seed)
-    count, dim = int(draw.integers(1, 80)), int(draw.integers(1, 5))
-    k = int(draw.integers(1, count + 1))
-    query, table = draw.integers(-3, 4, (6, dim)).astype(np.float32), draw.integers(-3, 4, (count, dim)).astype(np.float32)
-    table[:, 0] += 1000 * (seed % 3)
-    scores = query @ table.T
-    order = np.lexsort((np.broadcast_to(np.arange(count), scores.shape), -scores))[:, :k]
-
-    best, ids = exact_top_k(torch.from_numpy(query), torch.from_numpy(table), k, block=int(draw.integers(1, 30)), compute=compute)
-
-    assert ids.tolist() == order.tolist()
-    assert best.tolist() == np.take_along_axis(scores, order, 1).tolist()

@@ -68,7 +68,7 @@ def evaluate(
     k = max(*ks, top, 1)
     rows, block = block_sizes(ranker.n_items, k, memory_mb)
     # of one hidden track only the place matters: nothing is sorted or kept, unless the ranker has a ranking of its own
-    counted = not top and type(ranker).rank is Ranker.rank and bool((held_out.ends - held_out.cuts <= 1).all())
+    counted = not top and _counts(ranker) and bool((held_out.ends - held_out.cuts <= 1).all())
     parts = []
     for start in range(0, len(held_out), rows):
         part = held_out.part(start, start + rows)
@@ -82,6 +82,12 @@ def evaluate(
         if progress is not None:
             progress(min(start + rows, len(held_out)), len(held_out), ranker.name)
     return _joined(parts)
+
+
+def _counts(ranker: Ranker) -> bool:
+    """Whether the class that says how to rank, the nearest one that does, also says how to count places in that ranking."""
+    first = next(each for each in type(ranker).__mro__ if "rank" in vars(each) or "places" in vars(each))
+    return "places" in vars(first)
 
 
 def _placed(ranker: Ranker, part: HeldOut, queries: Queries, k: int, *, allow_repeats: bool, block: int) -> np.ndarray:

@@ -72,8 +72,13 @@ def _packed(blocks: Sequence[Rows], dtype: torch.dtype, scales: torch.Tensor | N
         yield torch.cat(pieces, 1)
 
 
-def gather(values: torch.Tensor, scales: torch.Tensor | None, items: torch.Tensor, block_of: torch.Tensor | None = None) -> torch.Tensor:
-    """Rows `items` int64 [...] of what `store` kept: float32 [..., Σ d_m]. block_of: int64 [Σ d_m], where there is more than one block."""
+def gather(
+    values: torch.Tensor, scales: torch.Tensor | None, items: torch.Tensor | slice, block_of: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Rows `items`, int64 [...] or a slice, of what `store` kept: float32 [..., Σ d_m].
+
+    block_of: int64 [Σ d_m], where there is more than one block.
+    """
     rows = values[items]
     if rows.dtype == torch.float32:
         return rows

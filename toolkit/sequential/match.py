@@ -62,8 +62,8 @@ class MatchHead(nn.Module):
         absent = np.zeros(rows, bool)
         return cls({name: Modality(name, np.zeros((rows, dim), np.float32), absent) for name, dim in layout.items()}, table)
 
-    def rows(self, items: torch.Tensor) -> torch.Tensor:
-        """Content of `items` int64 [...]: [..., D]; padding is zero."""
+    def rows(self, items: torch.Tensor | slice) -> torch.Tensor:
+        """Content of `items`, int64 [...] or a slice: [..., D]; padding is zero."""
         return gather(self.get_buffer("content"), self.scale, items, self.get_buffer("modality_of"))
 
     def _weighted(self, sums: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:

@@ -22,11 +22,13 @@ from toolkit.modality import Modality
 from toolkit.ranker import Ranker, Scorer, TrainingData
 from toolkit.recipe import Fusion, ModelSpec
 from toolkit.sequential import bridge, checkpoints, cooccurrence, distributed, memory
+from toolkit.sequential.approximate import ApproximateIndex
 from toolkit.sequential.bert4rec import MultimodalBERT4Rec
 from toolkit.sequential.match import MatchHead
 from toolkit.sequential.models import MultimodalSASRec, Parts
+from toolkit.sequential.nearest import exact_top_k
 from toolkit.sequential.neighbours import WEIGHTS, Neighbours
-from toolkit.sequential.ranks import exact_ranks
+from toolkit.sequential.ranks import Rows, exact_ranks
 from toolkit.sequential.trainer import OnStep, Trainer
 from toolkit.topk import blocked_top_k
 
@@ -53,6 +55,7 @@ class SequentialRanker(Ranker):
         self.model: Any = None
         self.neighbours: Neighbours | None = None
         self._table: torch.Tensor | None = None
+        self._index: ApproximateIndex | None = None
 
     @property
     def n_items(self) -> int:
@@ -64,6 +67,7 @@ class SequentialRanker(Ranker):
 
     def fit(self, data: TrainingData, *, on_step: OnStep | None = None) -> Self:
         """Train on `data.train`, stopping early by `spec.select` on `data.valid`; a killed fit resumes from `data.workdir`."""
+        self._index = None
         device = compute.device(data.device)
         counts = data.train.counts()
         self._check_memory(data, counts, device)
@@ -198,30 +202,62 @@ class SequentialRanker(Ranker):
 
         return score
 
+    @property
+    def _hears_neighbours(self) -> bool:
+        """Whether scores have a part that is sparse and none of a matrix product."""
+        return self.neighbours is not None and self.neighbours.weight > 0
+
+    @torch.inference_mode()
+    def approximate(self, *, probes: int = 16) -> ApproximateIndex:
+        """Build an index with which `rank` answers from now on, until the next fit: for services; `places` stays exact.
+
+        Raises `InputError` for a model whose neighbours speak, which no index holds; `MissingPackage` without faiss.
+        """
+        if self._hears_neighbours:
+            raise InputError("an approximate index cannot hold what neighbours say: train with neighbours: 0")
+        _, rows, items, _ = self._product(Queries.of([[]]), False)
+        self._index = ApproximateIndex(rows, items, probes=probes)
+        return self._index
+
+    @torch.inference_mode()
+    def rank(self, queries: Queries, k: int, *, allow_repeats: bool = False, block: int = 16_384) -> tuple[np.ndarray, np.ndarray]:
+        if self._hears_neighbours:
+            return super().rank(queries, k, allow_repeats=allow_repeats, block=block)
+        query, rows, items, seeds = self._product(queries, allow_repeats)
+        if self._index is not None:
+            scores, ids = self._index.top_k(query, rows, seeds, k)
+            return ids.cpu().numpy().astype(np.int32), scores.cpu().numpy()
+        dtype = torch.bfloat16 if compute.has_bf16(str(self.device)) else torch.float32
+        scores, ids = exact_top_k(query, rows, items, seeds, k, block=block, compute=dtype)
+        return ids.cpu().numpy().astype(np.int32), scores.cpu().numpy()
+
     @torch.inference_mode()
     def places(
         self, queries: Queries, targets: np.ndarray, *, limit: int | None = None, allow_repeats: bool = False, block: int = 16_384
     ) -> np.ndarray:
-        if self.neighbours is not None and self.neighbours.weight:
-            # what neighbours say is sparse and no part of the matrix product
+        if self._hears_neighbours:
             return super().places(queries, targets, limit=limit, allow_repeats=allow_repeats, block=block)
+        query, rows, items, seeds = self._product(queries, allow_repeats)
+        wanted = torch.from_numpy(targets.astype(np.int64)).to(self.device)
+        low = limit is not None and compute.has_bf16(str(self.device))
+        dtype = torch.bfloat16 if low else torch.float32
+        return exact_ranks(query, rows, items, wanted, seeds, limit=limit, block=block, compute=dtype).cpu().numpy()
+
+    def _product(self, queries: Queries, allow_repeats: bool) -> tuple[torch.Tensor, Rows, torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+        """Queries [B, D] and item rows whose product is the score without neighbours; ids that are ranked, and seeds left out."""
+        self.model.eval()
         states, matches, _ = self._encode(queries)
         table, bias = self._item_rows(), self.model.bias(torch.arange(self.n_items + 1, device=self.device))
         ones = None if bias is None else torch.ones(len(states), 1, device=self.device)
-        query = _beside(states, matches, ones)
 
-        def rows(ids: torch.Tensor) -> torch.Tensor:
+        def rows(ids: torch.Tensor | slice) -> torch.Tensor:
             match = None if matches is None else self.model.match.rows(ids)
             return _beside(table[ids], match, None if bias is None else bias[ids, None])
 
         items = np.arange(1, self.n_items + 1) if self.ranks_unplayed else np.flatnonzero(self.played[1:]) + 1
         seen = queries.part(0, 0 if allow_repeats else len(queries)).matrix(self.n_items).tocoo()
-        seeds = torch.from_numpy(seen.row.astype(np.int64)), torch.from_numpy(seen.col.astype(np.int64))
-        asked = torch.from_numpy(items), torch.from_numpy(targets.astype(np.int64)), *seeds
-        ids, wanted, owners, left_out = (each.to(self.device) for each in asked)
-        low = limit is not None and compute.has_bf16(str(self.device))
-        dtype = torch.bfloat16 if low else torch.float32
-        return exact_ranks(query, rows, ids, wanted, (owners, left_out), limit=limit, block=block, compute=dtype).cpu().numpy()
+        ids, owners, left_out = (torch.from_numpy(each.astype(np.int64)).to(self.device) for each in (items, seen.row, seen.col))
+        return _beside(states, matches, ones), rows, ids, (owners, left_out)
 
     def _encode(self, queries: Queries) -> tuple[torch.Tensor, torch.Tensor | None, sp.csc_matrix | None]:
         """States [B, H], match queries [B, D] and what neighbours say [B, V + 1], block by block."""

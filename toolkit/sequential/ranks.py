@@ -16,11 +16,14 @@ import torch
 
 from toolkit.topk import row_counts
 
-Rows = Callable[[torch.Tensor], torch.Tensor]
-"""Rows of the item table by id: int64 [n] -> float32 [n, D]."""
+Rows = Callable[[torch.Tensor | slice], torch.Tensor]
+"""Rows of the item table by id: int64 [n] or a slice -> float32 [n, D]."""
 
 PAIRS = 2**18
-"""Pairs of a query and an item that are worked again at once: 64 MB of float32 a factor at 64 columns."""
+"""Pairs of a query and an item that are kept at once."""
+
+CACHED = 2**12
+"""Pairs of which both factors are copied at once: 1 MB each at 64 columns, which stays in a cache."""
 
 
 def exact_ranks(
@@ -42,28 +45,28 @@ def exact_ranks(
     compute: dtype of the rough product; bfloat16 pays where `limit` keeps targets among the best, for few scores are near theirs.
     """
     everyone = torch.arange(len(query), device=query.device)
-    own = _scores(query, rows(targets), everyone)
-    ranked = _held(items, targets)
+    own = pair_scores(query, rows(targets), everyone, everyone)
+    ranked = held(items, targets)
     ranked[seeds[0][seeds[1] == targets[seeds[0]]]] = False
     ranks = 1 - _seeds_before(query, rows, items, targets, own, seeds)
     norms, active, low = query.norm(dim=1), everyone[ranked], query.to(compute)
     last = limit or len(items)
-    held = torch.empty(len(query) * min(block, len(items)), dtype=compute, device=query.device)
+    store = torch.empty(len(query) * min(block, len(items)), dtype=compute, device=query.device)
     for ids in items.split(block):
         if not len(active):
             break
-        table = rows(ids)
-        rough = torch.mm(low[active], table.to(compute).T, out=held[: len(active) * len(ids)].view(len(active), -1))
-        margin = norms[active] * table.norm(dim=1).max() * _relative_error(compute, query.shape[1])
-        lower, upper = _outwards(own[active] - margin, compute, -torch.inf), _outwards(own[active] + margin, compute, torch.inf)
-        above = rough > upper
+        table = rows(span(ids))
+        rough = torch.mm(low[active], table.to(compute).T, out=store[: len(active) * len(ids)].view(len(active), -1))
+        margin = norms[active] * table.norm(dim=1).max() * relative_error(compute, query.shape[1])
+        lower, upper = outwards(own[active] - margin, compute, -torch.inf), outwards(own[active] + margin, compute, torch.inf)
+        above = rough > upper[:, None]
         ranks[active] += _row_counts(above)
         alive = ranks[active] <= last
         if not bool(alive.all()):
             active, rough, lower, above = active[alive], rough[alive], lower[alive], above[alive]
-        near, columns = _where((rough >= lower) ^ above)
+        near, columns = where((rough >= lower[:, None]) ^ above)
         for pair_rows, pair_columns in zip(active[near].split(PAIRS), columns.split(PAIRS), strict=True):
-            again = _scores(query, table[pair_columns], pair_rows)
+            again = pair_scores(query, table, pair_rows, pair_columns)
             better = _before(again, ids[pair_columns], own[pair_rows], targets[pair_rows])
             ranks += torch.bincount(pair_rows[better], minlength=len(ranks))
         active = active[ranks[active] <= last]
@@ -74,39 +77,43 @@ def _seeds_before(
     query: torch.Tensor, rows: Rows, items: torch.Tensor, targets: torch.Tensor, own: torch.Tensor, seeds: tuple[torch.Tensor, torch.Tensor]
 ) -> torch.Tensor:
     """Seeds that stand before each target, int64 [B]: counted with all other items, and taken off again."""
-    held = _held(items, seeds[1])
-    owners, left_out = seeds[0][held], seeds[1][held]
+    ranked = held(items, seeds[1])
+    owners, left_out = seeds[0][ranked], seeds[1][ranked]
     before = torch.zeros(len(query), dtype=torch.int64, device=query.device)
     for who, what in zip(owners.split(PAIRS), left_out.split(PAIRS), strict=True):
-        better = _before(_scores(query, rows(what), who), what, own[who], targets[who])
+        better = _before(pair_scores(query, rows(what), who, torch.arange(len(what), device=what.device)), what, own[who], targets[who])
         before += torch.bincount(who[better], minlength=len(query))
     return before
 
 
-def _scores(query: torch.Tensor, table: torch.Tensor, owners: torch.Tensor) -> torch.Tensor:
-    """Scores of pairs, float32 [n]: row i of `table` for query owners[i]. Equal rows have equal scores."""
-    return (query[owners] * table).sum(1)
+def pair_scores(query: torch.Tensor, table: torch.Tensor, owners: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+    """Scores of queries `owners` for rows `columns` of `table`, int64 [n] each: float32 [n]. Equal rows have equal scores."""
+    size = CACHED if query.device.type == "cpu" else PAIRS
+    parts = zip(owners.split(size), columns.split(size), strict=True)
+    return torch.cat([(query[who] * table[what]).sum(1) for who, what in parts])
 
 
 def _before(scores: torch.Tensor, ids: torch.Tensor, own: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     return (scores > own) | ((scores == own) & (ids < targets))
 
 
-def _held(items: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    place = torch.searchsorted(items, wanted.contiguous()).clamp(max=len(items) - 1)
-    return items[place] == wanted
+def held(ordered: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """Whether each of `wanted` is in `ordered`, which ascends."""
+    if not len(ordered):
+        return torch.zeros_like(wanted, dtype=torch.bool)
+    return ordered[torch.searchsorted(ordered, wanted.contiguous()).clamp(max=len(ordered) - 1)] == wanted
 
 
-def _relative_error(compute: torch.dtype, columns: int) -> float:
+def relative_error(compute: torch.dtype, columns: int) -> float:
     """Bound on |rough − exact| / (‖query‖ · ‖item‖): both factors, the sums on either side and the result are rounded."""
     unit = torch.finfo(compute).eps / 2
     inputs = 3 * unit * (1 + unit) if compute != torch.float32 else 0.0
     return 1.01 * (inputs + 2 * columns * torch.finfo(torch.float32).eps)
 
 
-def _outwards(bound: torch.Tensor, dtype: torch.dtype, towards: float) -> torch.Tensor:
-    """The bound as a column in the product's dtype, rounded away from what it bounds."""
-    return torch.nextafter(bound.to(dtype), torch.tensor(towards, dtype=dtype, device=bound.device))[:, None]
+def outwards(bound: torch.Tensor, dtype: torch.dtype, towards: float) -> torch.Tensor:
+    """The bound in the product's dtype, rounded away from what it bounds."""
+    return torch.nextafter(bound.to(dtype), torch.tensor(towards, dtype=dtype, device=bound.device))
 
 
 def _row_counts(mask: torch.Tensor) -> torch.Tensor:
@@ -116,7 +123,7 @@ def _row_counts(mask: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(row_counts(mask.numpy()))
 
 
-def _where(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def where(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Rows and columns of true values; NumPy finds few of them in many ten times as fast as torch does on a CPU."""
     if mask.device.type != "cpu":
         rows, columns = mask.nonzero(as_tuple=True)
@@ -125,43 +132,7 @@ def _where(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return flat // mask.shape[1], flat % mask.shape[1]
 
 
-def exact_top_k(
-    query: torch.Tensor, table: torch.Tensor, k: int, *, block: int = 16_384, compute: torch.dtype = torch.float32
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The k rows of `table` float32 [n, D] with the largest ⟨query, row⟩: scores float32 and places int64 [B, k], best first.
-
-    A rough product in `compute` leaves out what cannot be among them, by the same bound; the rest is worked again in
-    float32. Ties go to the smaller place. 1 ≤ k ≤ n.
-    """
-    norms, low = query.norm(dim=1), query.to(compute)
-    first = max(k, min(block, len(table)))
-    everyone = torch.arange(len(query), device=query.device)
-    best = query.new_full((len(query), 0), -torch.inf)
-    ids = everyone.new_zeros((len(query), 0))
-    held = torch.empty(len(query) * first, dtype=compute, device=query.device)
-    for start in range(0, len(table), first):
-        rows = table[start : start + first]
-        rough = torch.mm(low, rows.to(compute).T, out=held[: len(query) * len(rows)].view(len(query), -1))
-        margin = norms * rows.norm(dim=1).max() * _relative_error(compute, query.shape[1])
-        # both sides of the first cut are rough
-        floor = rough.topk(k, 1).values[:, -1].float() - margin if not start else best[:, -1]
-        owners, columns = _where(rough >= _outwards(floor - margin, compute, -torch.inf))
-        if len(owners):
-            again = torch.cat(
-                [_scores(query, rows[some], who) for who, some in zip(owners.split(PAIRS), columns.split(PAIRS), strict=True)]
-            )
-            best, ids = _merged(best, ids, owners, columns + start, again, k)
-    return best, ids
-
-
-def _merged(
-    best: torch.Tensor, ids: torch.Tensor, owners: torch.Tensor, new: torch.Tensor, scores: torch.Tensor, k: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The k best of what is kept [B, ≤k] and of pairs in the order of their rows, whose places are larger."""
-    counts = torch.bincount(owners, minlength=len(best))
-    nth = best.shape[1] + torch.arange(len(owners), device=owners.device) - torch.repeat_interleave(counts.cumsum(0) - counts, counts)
-    size = (0, int(counts.max()))
-    both, all_ids = torch.nn.functional.pad(best, size, value=-torch.inf), torch.nn.functional.pad(ids, size)
-    both[owners, nth], all_ids[owners, nth] = scores, new
-    order = both.sort(stable=True, dim=1, descending=True).indices[:, :k]
-    return both.gather(1, order), all_ids.gather(1, order)
+def span(ids: torch.Tensor) -> torch.Tensor | slice:
+    """Ascending ids as a slice where none is left out between the first and the last: rows are then taken without a copy."""
+    first, last = ids[[0, -1]].tolist()
+    return slice(first, last + 1) if last - first == len(ids) - 1 else ids
