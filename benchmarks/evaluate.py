@@ -111,11 +111,12 @@ def _status(path: Path, field: str) -> int:
 def main() -> None:
     options = common.parser(__doc__)
     options.add_argument("--tracks", type=int, default=2_000_000)
-    options.add_argument("--queries", type=int, help="default: 64 with --quick, 1,024 without")
+    options.add_argument("--queries", type=int, help="default: 64 with --quick, 256 without")
+    options.add_argument("--repetitions", type=int, help="default: 1 with --quick, 3 without")
     options.add_argument("--rows", type=int, default=64, help="RecBole's eval batch: 3 matrices of rows x tracks x 4 bytes")
     given = options.parse_args()
     common.start(given)
-    count = given.queries or (64 if given.quick else 1024)
+    count = given.queries or (64 if given.quick else 256)
     peer = Recbole(given.tracks, device=given.device)
     shown = np.random.default_rng(0).integers(1, given.tracks + 1, (count, SHOWN))
     hidden = targets(peer, shown, given.rows)
@@ -145,7 +146,8 @@ def main() -> None:
     sides = {"ours": ours, "recbole": lambda: peer.run(shown, hidden, given.rows)}
     if not given.quick:
         sides |= {"whole": whole, "top-100": best}
-    seconds = common.alternate(sides, repetitions=1 if given.quick else 5, device=given.device, warm=not given.quick, clock=given.clock)
+    repetitions = given.repetitions or (1 if given.quick else 3)
+    seconds = common.alternate(sides, repetitions=repetitions, device=given.device, warm=not given.quick, clock=given.clock)
     mean = {f"{metric}@{k}": round(float(values.mean()), 4) for (metric, k), values in peer.values().items()}
     common.report(
         "evaluate",
