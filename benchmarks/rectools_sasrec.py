@@ -7,7 +7,8 @@ FOLDER holds playlists.csv.gz. Both sides learn from the same playlists, each cu
 hidden size 64, two layers and heads, inner size 64 (RecTools has no other), dropout 0.2, the same number of epochs, batches of as many
 tracks on average. Peer: its sampled softmax with 256 negatives for each position, its default loss (full softmax), and its best settings.
 The ratio is against the fastest of the three. Both recommend 10 tracks for the test track of leave-last-out, seeds left out, and
-one function judges both lists; differences are paired by playlist, seeds averaged. Bar: 2x, NDCG@10 not below the interval.
+one function judges both lists; differences are paired by playlist, seeds averaged. With `--work DIR` a finished training is not
+repeated by a later run. Bar: 2x, NDCG@10 not below the interval.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import tempfile
@@ -29,17 +29,19 @@ import time_to_quality
 from toolkit.corpus.splits import PlaylistSet, Split
 from toolkit.evaluation.metrics import METRICS, hits
 from toolkit.evaluation.statistics import paired_differences
+from toolkit.files import write_json
+from toolkit.pipeline.meter import metered
 from toolkit.ranker import TrainingData
 from toolkit.recipe import Fusion, ModelSpec
 from toolkit.sequential.ranker import SequentialRanker
 
-WINDOW, SESSIONS = 50, 128
+WINDOW, SESSIONS, BLOCK = 50, 128, 500
 SIZE = {"n_factors": 64, "n_blocks": 2, "n_heads": 2, "session_max_len": WINDOW, "dropout_rate": 0.2}
 SAMPLED = {"loss": "sampled_softmax", "n_negatives": 256}
 PEERS: dict[str, dict[str, Any]] = {
     "sampled": {**SAMPLED, "batch_size": SESSIONS},
     "softmax": {"loss": "softmax", "batch_size": SESSIONS},
-    "best": {**SAMPLED, "batch_size": 32},
+    "best": {**SAMPLED, "batch_size": 32},  # its temporaries fit the cache better
 }
 OURS = {
     "type": "sasrec",
@@ -59,13 +61,14 @@ def main() -> None:
     options.add_argument("--rectools", metavar="PYTHON", required=True, help="interpreter of the environment that has RecTools")
     options.add_argument("--epochs", type=int, default=10)
     options.add_argument("--seeds", type=int, nargs="+", default=[0])
+    options.add_argument("--work", metavar="DIR", type=Path, help="keep what each side made, so that a killed run goes on")
     options.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
     given = options.parse_args()
     if given.quick:
         given.epochs, given.seeds = 1, given.seeds[:1]
     common.start(given)
     with tempfile.TemporaryDirectory() as folder:
-        race(given, Path(folder))
+        race(given, given.work or Path(folder))
 
 
 def race(given: argparse.Namespace, folder: Path) -> None:
@@ -76,7 +79,7 @@ def race(given: argparse.Namespace, folder: Path) -> None:
     about: dict[str, Any] = {}
     for seed in given.seeds:
         for name in seconds:
-            top, told = ours(split, train, seed, given) if name == "ours" else peer(name, split, train, seed, given, folder)
+            top, told = kept(name, split, train, seed, given, folder)
             tops[name].append(top)
             seconds[name].append(told.pop("seconds"))
             about[name] = told
@@ -101,6 +104,20 @@ def race(given: argparse.Namespace, folder: Path) -> None:
     )
 
 
+def kept(
+    name: str, split: Split, train: PlaylistSet, seed: int, given: argparse.Namespace, folder: Path
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """A side's lists int64 [n, 10] and what it told: of an earlier run with the same options, or made now."""
+    done = folder / f"{name}-{given.epochs}-{len(train)}-{seed}-{given.clock}"
+    if not done.exists():
+        top, told = ours(split, train, seed, given) if name == "ours" else peer(name, split, train, seed, given, folder)
+        made = Path(tempfile.mkdtemp(dir=folder))
+        np.save(made / "lists.npy", top)
+        write_json(made / "told.json", told)
+        made.rename(done)
+    return np.load(done / "lists.npy"), json.loads((done / "told.json").read_text())
+
+
 def last_tracks(train: PlaylistSet, *, few: int | None) -> PlaylistSet:
     """The last 51 tracks of each playlist: 50 inputs and their next ones."""
     chosen = slice(few)
@@ -112,9 +129,11 @@ def ours(split: Split, train: PlaylistSet, seed: int, given: argparse.Namespace)
     batch = round(SESSIONS * float(train.lengths.mean()))
     ranker = SequentialRanker(ModelSpec.model_validate({**OURS, "epochs": given.epochs, "batch_tokens": batch}), Fusion())
     data = TrainingData(train, seed=seed, device=given.device)
-    seconds = common.timed(lambda: ranker.fit(data), device=given.device, clock=given.clock)
-    top, _ = ranker.rank(split.test.queries(), 10)
-    return top, {"seconds": seconds, "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024), "batch_tokens": batch}
+    with metered(given.device) as meter:
+        seconds = common.timed(lambda: ranker.fit(data), device=given.device, clock=given.clock)
+    told = {"seconds": seconds, "peak_mb": round(meter.peak_mb), "batch_tokens": batch}
+    parts = [split.test.part(start, start + BLOCK).queries() for start in range(0, len(split.test), BLOCK)]
+    return np.concatenate([ranker.rank(queries, 10)[0] for queries in parts]), told
 
 
 def peer(
