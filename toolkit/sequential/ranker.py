@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -17,15 +17,11 @@ from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
 from toolkit.encoders.base import Encoder
 from toolkit.errors import InputError
-from toolkit.fusion.item_table import ItemTable
 from toolkit.modality import Modality
 from toolkit.ranker import Ranker, Scorer, TrainingData
 from toolkit.recipe import Fusion, ModelSpec
-from toolkit.sequential import bridge, checkpoints, cooccurrence, distributed, memory
+from toolkit.sequential import building, checkpoints, cooccurrence, distributed, memory
 from toolkit.sequential.approximate import ApproximateIndex
-from toolkit.sequential.bert4rec import MultimodalBERT4Rec
-from toolkit.sequential.match import MatchHead
-from toolkit.sequential.models import MultimodalSASRec, Parts
 from toolkit.sequential.nearest import exact_top_k
 from toolkit.sequential.neighbours import WEIGHTS, Neighbours
 from toolkit.sequential.ranks import Rows, exact_ranks
@@ -98,6 +94,15 @@ class SequentialRanker(Ranker):
             self._weigh(self.neighbours, valid)
         return self
 
+    def _build(self, modalities: dict[str, Modality], counts: np.ndarray, *, device: str, seed: int, folder: Path | None = None) -> None:
+        self.played = counts > 0
+        made = building.build(self.spec, self.fusion, modalities, counts, title_dim=self._title_dim, seed=seed, folder=folder)
+        self.model = made.to(device)
+
+    @property
+    def _title_dim(self) -> int:
+        return self.title_encoder.dim if self.title_encoder is not None else 0
+
     def _check_memory(self, data: TrainingData, counts: np.ndarray, device: str) -> None:
         late = self.fusion.architecture == "late" and data.modalities
         streams = len(data.modalities) + self.fusion.id_embedding if late else 1
@@ -115,37 +120,6 @@ class SequentialRanker(Ranker):
             ids, _ = blocked_top_k(scorer, queries, self.n_items, k)
             reached.append(_measured(ids, valid, k)[self.spec.select])
         self.neighbours = neighbours.weighing(WEIGHTS[int(np.argmax(reached))])
-
-    def _build(self, modalities: dict[str, Modality], counts: np.ndarray, *, device: str, seed: int, folder: Path | None = None) -> None:
-        spec, fusion, played = self.spec, self.fusion, counts > 0
-        if modalities and spec.head == "untied" and spec.cold_rows == "content" and not played[1:].all():
-            raise InputError(f"head: untied cannot rank the {(~played[1:]).sum()} tracks without plays: use head: tied, or cold_rows: none")
-        torch.manual_seed(compute.derived_seed(seed, "initialisation"))
-        table = match = None
-        if modalities:
-            table = ItemTable(
-                modalities, fusion, hidden_size=spec.hidden_size, train=spec.train, played=played, dropout=spec.dropout, folder=folder
-            )
-        if spec.match:
-            match = MatchHead(_matched(modalities, fusion), fusion.table, folder)
-        parts = Parts(
-            table=table,
-            match=match,
-            played=None if spec.strict_recbole else played,
-            id_embedding=fusion.id_embedding or table is None,
-            id_dropout=fusion.id_dropout,
-            title_dim=self.title_encoder.dim if self.title_encoder is not None else 0,
-            untied=spec.head == "untied",
-            strict=spec.strict_recbole,
-            late=fusion.architecture == "late",
-            log_plays=np.log1p(counts) if spec.popularity else None,
-            xavier=spec.starts != "recbole",
-            identity=spec.starts == "identity",
-        )
-        self.played = played
-        self.model = _model(spec, parts, n_items=len(played) - 1).to(device)
-        if table is not None:
-            table.check_loaded()
 
     @torch.no_grad()
     def _start_ids(self, vectors: np.ndarray) -> None:
@@ -342,7 +316,7 @@ class SequentialRanker(Ranker):
             "modalities": modalities,
             "neighbours": None if self.neighbours is None else self.neighbours.weight,
             "match": None if self.model.match is None else self.model.match.layout(),
-            "title_dim": self.title_encoder.dim if self.title_encoder is not None else 0,
+            "title_dim": self._title_dim,
             "curve": self.curve,
             "underfit": self.underfit,
         }
@@ -360,29 +334,11 @@ class SequentialRanker(Ranker):
         spec, fusion = ModelSpec.model_validate(info["spec"]), Fusion.model_validate(info["fusion"])
         ranker = cls(spec, fusion, name=info["system"], titles=titles)
         ranker.curve, ranker.underfit, ranker.played = info["curve"], info["underfit"], tensors.pop("played").numpy()
-        rows = len(ranker.played)
         if info["neighbours"] is not None:
             ids, similarity = (tensors.pop(f"neighbours.{part}").numpy() for part in ("ids", "similarity"))
             ranker.neighbours = Neighbours(ids, similarity, info["neighbours"])
-        table = match = None
-        if info["modalities"]:
-            layout, played = info["modalities"], ranker.played
-            table = ItemTable.blank(layout, fusion, hidden_size=spec.hidden_size, train=spec.train, played=played, dropout=spec.dropout)
-        if info["match"] is not None:
-            match = MatchHead.blank(info["match"], rows, fusion.table)
-        parts = Parts(
-            table=table,
-            match=match,
-            played=None if spec.strict_recbole else ranker.played,
-            id_embedding=fusion.id_embedding or table is None,
-            id_dropout=fusion.id_dropout,
-            title_dim=info["title_dim"],
-            untied=spec.head == "untied",
-            strict=spec.strict_recbole,
-            late=fusion.architecture == "late",
-            log_plays=np.zeros(rows) if spec.popularity else None,
-        )
-        ranker.model = _model(spec, parts, n_items=rows - 1)
+        layouts = info["modalities"], info["match"]
+        ranker.model = building.blank(spec, fusion, *layouts, played=ranker.played, title_dim=info["title_dim"])
         ranker.model.load_state_dict(tensors)
         ranker.model.to(compute.device(device)).eval()
         return ranker
@@ -400,33 +356,6 @@ def _measured(ids: np.ndarray, valid: HeldOut, k: int) -> dict[str, float]:
 def _beside(*columns: torch.Tensor | None) -> torch.Tensor:
     """Columns of one float32 matrix, those that there are."""
     return torch.cat([each.float() for each in columns if each is not None], 1)
-
-
-def _matched(modalities: dict[str, Modality], fusion: Fusion) -> dict[str, Modality]:
-    """The modalities of the match head. Raises `InputError` where there are none."""
-    wanted = fusion.match_modalities or list(modalities)
-    chosen = {name: modalities[name] for name in wanted if name in modalities}
-    if not chosen:
-        raise InputError(f"match: true needs content, and this model has none of {', '.join(wanted) or 'the recipe'}: name its modalities")
-    return chosen
-
-
-def _model(spec: ModelSpec, parts: Parts, *, n_items: int) -> Any:
-    base, kind = {"sasrec": ("SASRec", MultimodalSASRec), "bert4rec": ("BERT4Rec", MultimodalBERT4Rec)}[spec.type]
-    make: Callable[..., Any] = kind
-    config, size = bridge.model_config(
-        base,  # type: ignore[arg-type]
-        n_items=n_items,
-        hidden_size=spec.hidden_size,
-        layers=spec.layers,
-        heads=spec.heads,
-        inner_size=spec.inner_size,
-        max_length=spec.max_length,
-        dropout=spec.dropout,
-        attention_dropout=spec.attention_dropout,
-        mask_ratio=spec.mask_ratio,
-    )
-    return make(config, size, parts)
 
 
 def _load_titles(name: str | None, directory: Path, device: str) -> Encoder | None:

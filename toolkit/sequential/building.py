@@ -1,0 +1,120 @@
+"""The network of a recipe's model entry: made for training, or blank for saved weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from toolkit import compute
+from toolkit.errors import InputError
+from toolkit.fusion.item_table import ItemTable
+from toolkit.modality import Modality
+from toolkit.recipe import Fusion, ModelSpec
+from toolkit.sequential import bridge
+from toolkit.sequential.bert4rec import MultimodalBERT4Rec
+from toolkit.sequential.match import MatchHead
+from toolkit.sequential.models import MultimodalSASRec, Parts
+
+
+def build(
+    spec: ModelSpec,
+    fusion: Fusion,
+    modalities: dict[str, Modality],
+    counts: np.ndarray,
+    *,
+    title_dim: int,
+    seed: int,
+    folder: Path | None = None,
+) -> Any:
+    """A model before training. counts: int [V + 1], training placements of each track. folder: where content stays in a mapped file.
+
+    Raises `InputError` for an untied head that would have to rank unplayed tracks, and for a match head without content.
+    """
+    played = counts > 0
+    if modalities and spec.head == "untied" and spec.cold_rows == "content" and not played[1:].all():
+        raise InputError(f"head: untied cannot rank the {(~played[1:]).sum()} tracks without plays: use head: tied, or cold_rows: none")
+    torch.manual_seed(compute.derived_seed(seed, "initialisation"))
+    table = match = None
+    if modalities:
+        size = spec.hidden_size
+        table = ItemTable(modalities, fusion, hidden_size=size, train=spec.train, played=played, dropout=spec.dropout, folder=folder)
+    if spec.match:
+        match = MatchHead(_matched(modalities, fusion), fusion.table, folder)
+    model = _model(spec, fusion, table, match, played, title_dim, np.log1p(counts), fresh=True)
+    if table is not None:
+        table.check_loaded()
+    return model
+
+
+def blank(
+    spec: ModelSpec,
+    fusion: Fusion,
+    table_layout: Mapping[str, int],
+    match_layout: Mapping[str, int] | None,
+    *,
+    played: np.ndarray,
+    title_dim: int,
+) -> Any:
+    """A model of the same shape, for `load_state_dict`. played: bool [V + 1]; layouts: size of each modality in table and match head."""
+    table = match = None
+    if table_layout:
+        size = spec.hidden_size
+        table = ItemTable.blank(dict(table_layout), fusion, hidden_size=size, train=spec.train, played=played, dropout=spec.dropout)
+    if match_layout is not None:
+        match = MatchHead.blank(match_layout, len(played), fusion.table)
+    return _model(spec, fusion, table, match, played, title_dim, np.zeros(len(played)), fresh=False)
+
+
+def _model(
+    spec: ModelSpec,
+    fusion: Fusion,
+    table: ItemTable | None,
+    match: MatchHead | None,
+    played: np.ndarray,
+    title_dim: int,
+    log_plays: np.ndarray,
+    *,
+    fresh: bool,
+) -> Any:
+    base, kind = {"sasrec": ("SASRec", MultimodalSASRec), "bert4rec": ("BERT4Rec", MultimodalBERT4Rec)}[spec.type]
+    make: Callable[..., Any] = kind
+    parts = Parts(
+        table=table,
+        match=match,
+        played=None if spec.strict_recbole else played,
+        id_embedding=fusion.id_embedding or table is None,
+        id_dropout=fusion.id_dropout,
+        title_dim=title_dim,
+        untied=spec.head == "untied",
+        strict=spec.strict_recbole,
+        late=fusion.architecture == "late",
+        log_plays=log_plays if spec.popularity else None,
+        xavier=fresh and spec.starts != "recbole",
+        identity=fresh and spec.starts == "identity",
+    )
+    config, size = bridge.model_config(
+        base,  # type: ignore[arg-type]
+        n_items=len(played) - 1,
+        hidden_size=spec.hidden_size,
+        layers=spec.layers,
+        heads=spec.heads,
+        inner_size=spec.inner_size,
+        max_length=spec.max_length,
+        dropout=spec.dropout,
+        attention_dropout=spec.attention_dropout,
+        mask_ratio=spec.mask_ratio,
+    )
+    return make(config, size, parts)
+
+
+def _matched(modalities: dict[str, Modality], fusion: Fusion) -> dict[str, Modality]:
+    """The modalities of the match head. Raises `InputError` where there are none."""
+    wanted = fusion.match_modalities or list(modalities)
+    chosen = {name: modalities[name] for name in wanted if name in modalities}
+    if not chosen:
+        raise InputError(f"match: true needs content, and this model has none of {', '.join(wanted) or 'the recipe'}: name its modalities")
+    return chosen
