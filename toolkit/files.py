@@ -21,11 +21,10 @@ def cache_folder() -> Path:
     return Path(os.environ.get("SEGUE_CACHE") or Path("runs") / ".cache")
 
 
-def derived_path(source: Path, kind: str, suffix: str, *, version: int) -> Path:
-    """Where what is made of a large file is kept: named by the file's place, size and time, under `kind` in the cache folder."""
-    about = source.stat()
-    name = digest([str(source.resolve()), about.st_size, about.st_mtime_ns, version])
-    return cache_folder() / kind / f"{name}{suffix}"
+def derived_path(kind: str, suffix: str, *sources: Path, version: int) -> Path:
+    """Where what is made of large files is kept: under `kind` in the cache folder, named by the files' places, sizes and times."""
+    about = [(str(source.resolve()), source.stat().st_size, source.stat().st_mtime_ns) for source in sources]
+    return cache_folder() / kind / f"{digest([about, version])}{suffix}"
 
 
 def digest(value: Any) -> str:

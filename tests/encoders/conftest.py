@@ -6,6 +6,7 @@ import io
 
 import numpy as np
 import pytest
+from music_knowledge import BIOGRAPHIES
 from PIL import Image
 
 
@@ -44,6 +45,11 @@ def lyrics() -> list[str]:
         "2 ContributorsTide Lyrics[Verse]\nsinging to the tide and to the harbour",
         "",
     ]
+
+
+@pytest.fixture(scope="session")
+def biographies() -> list[str]:
+    return BIOGRAPHIES
 
 
 @pytest.fixture(autouse=True, scope="session")

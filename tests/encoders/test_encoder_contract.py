@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from broken_encoders import CATEGORY, FEATURES
+from music_knowledge import NT
 from vector_texts import write_glove
 
 from toolkit import plugins
@@ -25,6 +26,7 @@ CASES = [
     ("sentence-bert", "tags", {"bf16": "off"}),
     ("word-vectors", "lyrics", {"path": "VECTORS"}),
     ("word2vec", "lyrics", {"dim": 8, "min_count": 1, "epochs": 2}),
+    ("tfidf-semantic", "biographies", {"dim": 3, "enrich": {"knowledge": "KNOWLEDGE"}}),
 ]
 
 
@@ -37,6 +39,9 @@ def placed(params, tmp_path):
     """Parameters with the files they name."""
     if params.get("path") == "VECTORS":
         return params | {"path": str(write_glove(tmp_path / "vectors.txt"))}
+    if "enrich" in params:
+        (tmp_path / "music.nt").write_text(NT, encoding="utf-8")
+        return params | {"enrich": {"knowledge": str(tmp_path / "music.nt")}}
     return params
 
 

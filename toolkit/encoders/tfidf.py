@@ -19,7 +19,7 @@ from pydantic import Field, field_validator
 from toolkit.encoders.base import Encoder, EncoderParams, Kind, Progress
 from toolkit.encoders.cleaning import Cleaner, Cleaning
 from toolkit.encoders.faults import not_fitted
-from toolkit.encoders.state import load_encoder, save_encoder
+from toolkit.encoders.state import Tensors, load_encoder, save_encoder
 from toolkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -115,18 +115,23 @@ class TfidfEncoder(Encoder):
     def save(self, directory: Path) -> None:
         if self.vocabulary is None:
             return save_encoder(self, directory)
-        tensors = {"weights": self.weights}
-        if self.components is not None:
-            tensors["components"] = self.components
-        save_encoder(self, directory, tensors, vocabulary=self.vocabulary, common=self.cleaner.common)
+        save_encoder(self, directory, self._state(), vocabulary=self.vocabulary, common=self.cleaner.common)
 
     @classmethod
     def load(cls, directory: Path, *, device: str = "cpu") -> Self:
         encoder, tensors, about = load_encoder(cls, directory, device=device)
         if tensors is not None:
-            encoder.vocabulary, encoder.weights, encoder.components = about["vocabulary"], tensors["weights"], tensors.get("components")
-            encoder.cleaner = Cleaner(encoder.params.clean, about["common"])
+            encoder.vocabulary, encoder.cleaner = about["vocabulary"], Cleaner(encoder.params.clean, about["common"])
+            encoder._restore(tensors)
         return encoder
+
+    def _state(self) -> Tensors:
+        """What was learned, as tensors."""
+        axes = {} if self.components is None else {"components": self.components}
+        return {"weights": self.weights, **axes}
+
+    def _restore(self, tensors: Tensors) -> None:
+        self.weights, self.components = tensors["weights"], tensors.get("components")
 
     def _tokens(self, text: str) -> list[str]:
         text = self.cleaner(text)

@@ -39,7 +39,7 @@ class VectorFile:
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             raise InputError(f"path={str(path)!r} is no file: give a file of word vectors, GloVe or word2vec, text or binary, .gz too")
-        notes = derived_path(path, "vectors", ".safetensors", version=VERSION)
+        notes = derived_path("vectors", ".safetensors", path, version=VERSION)
         self.path = _unpacked(path) if _is_gzip(path) else path
         try:
             tensors, header = read_tensors(notes)
@@ -178,7 +178,7 @@ def _is_gzip(path: Path) -> bool:
 
 def _unpacked(path: Path) -> Path:
     """The content of a .gz as a file of the cache folder, made once."""
-    place = derived_path(path, "vectors", ".unpacked", version=VERSION)
+    place = derived_path("vectors", ".unpacked", path, version=VERSION)
     if not place.is_file():
         place.parent.mkdir(parents=True, exist_ok=True)
         temporary = place.with_name(f".{place.name}.{os.getpid()}")
