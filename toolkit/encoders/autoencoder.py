@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from toolkit.encoders.network import Network
+
+M = TypeVar("M", bound=nn.Module)
 Output = Literal["mu", "mu+sigma", "sample"]
 """mu: the mean of the posterior · mu+sigma: mean and deviation side by side (2 x latent) · sample: one draw, fixed per input."""
 
 
-class Autoencoder(nn.Module):
+class Autoencoder(Network):
     """`trunk` to `width` numbers, a linear bottleneck of `latent`, and back through `decoder`."""
 
     def __init__(self, trunk: nn.Module, width: int, latent: int, decoder: nn.Module, *, variational: bool) -> None:
@@ -96,7 +99,7 @@ def conv_autoencoder(size: int, patch: int, channels: list[int], latent: int, *,
     return Autoencoder(nn.Sequential(*inward, nn.Flatten()), width, latent, decoder, variational=variational)
 
 
-def seeded(build: Callable[[], Autoencoder], seed: int) -> Autoencoder:
+def seeded(build: Callable[[], M], seed: int) -> M:
     """Build a module with weights drawn from `seed`; the global random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

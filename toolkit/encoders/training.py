@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from toolkit import compute
-from toolkit.encoders.autoencoder import Autoencoder
 from toolkit.encoders.base import Progress
+from toolkit.encoders.network import Network
 from toolkit.encoders.state import read_tensors, write_tensors
 from toolkit.errors import DataError, SegueError
 
@@ -49,8 +49,8 @@ class Schedule:
 
 
 def train(
-    model: Autoencoder,
-    load: Callable[[np.ndarray], Tensor],
+    model: Network,
+    load: Callable[[np.ndarray], Any],
     n: int,
     schedule: Schedule,
     *,
@@ -58,7 +58,7 @@ def train(
     progress: Progress | None = None,
     what: str = "fit",
 ) -> list[dict[str, Any]]:
-    """Train in place on inputs 0…n-1; `load(rows int64 [b])` gives a batch on the CPU.
+    """Train in place on inputs 0…n-1; `load(rows int64 [b])` gives a batch on the CPU, a tensor or several.
 
     Adam, cosine decay to zero. Returns one row per epoch: epoch, seconds and the
     per-input means of the losses. Raises `SegueError` where the loss stops being finite.
@@ -76,9 +76,9 @@ def train(
 
 
 def _epoch(
-    model: Autoencoder,
+    model: Network,
     optimizer: torch.optim.Optimizer,
-    load: Callable[[np.ndarray], Tensor],
+    load: Callable[[np.ndarray], Any],
     n: int,
     schedule: Schedule,
     epoch: int,
@@ -103,10 +103,11 @@ def _epoch(
     return {"epoch": epoch + 1, "seconds": time.perf_counter() - began, **means}
 
 
-def _step(model: Autoencoder, optimizer: torch.optim.Optimizer, batch: Tensor, noise: Tensor, schedule: Schedule) -> dict[str, Tensor]:
+def _step(model: Network, optimizer: torch.optim.Optimizer, batch: Any, noise: Tensor, schedule: Schedule) -> dict[str, Tensor]:
     device = schedule.device
     with torch.autocast(device.split(":")[0], torch.bfloat16, enabled=schedule.bf16):
-        losses = model.losses(batch.to(device), noise.to(device), beta=schedule.beta)
+        placed = batch.to(device) if isinstance(batch, Tensor) else tuple(part.to(device) for part in batch)
+        losses = model.losses(placed, noise.to(device), beta=schedule.beta)
     optimizer.zero_grad(set_to_none=True)
     losses["loss"].backward()
     optimizer.step()
@@ -118,16 +119,14 @@ def _set_rate(optimizer: torch.optim.Optimizer, schedule: Schedule, step: int, s
         group["lr"] = schedule.lr * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
-def _checkpoint(
-    workdir: Path, model: Autoencoder, optimizer: torch.optim.Optimizer, schedule: Schedule, curve: list[dict[str, Any]]
-) -> None:
+def _checkpoint(workdir: Path, model: Network, optimizer: torch.optim.Optimizer, schedule: Schedule, curve: list[dict[str, Any]]) -> None:
     tensors = {f"model.{name}": value.cpu().numpy() for name, value in model.state_dict().items()}
     for place, state in optimizer.state_dict()["state"].items():
         tensors |= {f"adam.{place}.{name}": value.cpu().numpy() for name, value in state.items()}
     write_tensors(workdir / CHECKPOINT, tensors, {"schedule": asdict(schedule), "curve": curve})
 
 
-def _resume(workdir: Path, model: Autoencoder, optimizer: torch.optim.Optimizer, schedule: Schedule) -> list[dict[str, Any]]:
+def _resume(workdir: Path, model: Network, optimizer: torch.optim.Optimizer, schedule: Schedule) -> list[dict[str, Any]]:
     """Load the last epoch's checkpoint of this very schedule; an empty curve where there is none."""
     path = workdir / CHECKPOINT
     if not path.is_file():
@@ -150,7 +149,7 @@ def _resume(workdir: Path, model: Autoencoder, optimizer: torch.optim.Optimizer,
     return curve
 
 
-def load_weights(model: Autoencoder, tensors: dict[str, np.ndarray]) -> None:
+def load_weights(model: Network, tensors: dict[str, np.ndarray]) -> None:
     """Copy saved weights into a module. Raises `DataError` where names or shapes differ."""
     try:
         model.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in tensors.items()})
