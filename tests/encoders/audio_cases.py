@@ -5,14 +5,19 @@ from __future__ import annotations
 from toolkit.encoders.cqt_cnn import CqtCnnEncoder
 from toolkit.encoders.mel_cnn import MelCnnEncoder
 from toolkit.encoders.mel_cnn_1d import MelCnn1dEncoder
+from toolkit.encoders.mfcc_tags import MfccTagsEncoder
+from toolkit.encoders.mfcc_words import MfccWordsEncoder
 
 SMALL = {"rate": 8000, "epochs": 2, "batch": 4, "bf16": "off"}
 SMALL_CQT = SMALL | {"seconds": 1.5, "hop": 256, "bins": 72, "filters": [6, 8, 8], "kernel": 3, "pool": 3}
 SMALL_MEL = SMALL | {"window": 0.6, "bands": 16, "fft": 256, "hop": 128}
+SMALL_MFCC = {"rate": 8000, "fft": 256, "hop": 128, "words": 20, "frames": 300}
 
 AUDIO_CASES = [
     ("cqt-cnn", CqtCnnEncoder, SMALL_CQT),
     ("cqt-cnn", CqtCnnEncoder, SMALL_CQT | {"output": "prediction", "loss": "squared"}),
     ("mel-cnn", MelCnnEncoder, SMALL_MEL | {"filters": [6, 8], "hidden": 5}),
     ("mel-cnn-1d", MelCnn1dEncoder, SMALL_MEL | {"filters": [6, 6, 8], "dropout": 0.2, "loss": "logistic"}),
+    ("mfcc-words", MfccWordsEncoder, SMALL_MFCC),
+    ("mfcc-tags", MfccTagsEncoder, SMALL_MFCC | {"hidden": [8, 8, 6], "epochs": 2, "batch": 4}),
 ]

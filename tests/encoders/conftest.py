@@ -81,6 +81,16 @@ def sound(number: int, *, seconds: float = 2.0, rate: int = 22050, form: str = "
     return out.getvalue()
 
 
+def pure(frequency: float, seconds: float = 1.5, *, rate: int = 8000) -> bytes:
+    """An encoded tone over very little noise."""
+    import soundfile
+
+    out, samples = io.BytesIO(), int(seconds * rate)
+    noise = 0.0005 * np.random.default_rng(0).normal(size=samples)
+    soundfile.write(out, 0.3 * tone(frequency, samples, rate=rate) + noise, rate, format="WAV")
+    return out.getvalue()
+
+
 @pytest.fixture(scope="session")
 def sounds() -> list[bytes]:
     return [sound(number) for number in range(6)]

@@ -1,6 +1,6 @@
 """`mel-cnn`: a convolutional network over 3 s windows of a log-mel spectrogram; its predictions are averaged over the clip.
 
-Source: van den Oord, Dieleman and Schrauwen, "Deep content-based music recommendation", 2013, sections 4.2 and 5: log-compressed mel
+Source: van den Oord, Dieleman and Schrauwen, "Deep content-based music recommendation", 2013, its networks: log-compressed mel
 spectrograms of 128 bands, 22,050 Hz, windows of 1,024 samples every 512, 3 s at a time, ReLU and max-pooling, squared error of a track's
 factors, the predictions of a clip's windows averaged. The paper gives no sizes and found dropout of no use; the sizes here are ours: four
 convolutions over time (width 4) of 256, 256, 512 and 512 filters, each with ReLU and pooling by 2, then the mean and the maximum over the
@@ -33,7 +33,7 @@ class MelCnnEncoder(MelEncoder):
     """float32 [n, t], or [n, hidden] for `output: embedding`; both are means over a clip's windows."""
 
     name: ClassVar[str] = "mel-cnn"
-    source: ClassVar[str] = "van den Oord et al. 2013 §4.2, §5"
+    source: ClassVar[str] = "van den Oord et al. 2013, networks"
     Params: ClassVar[type[EncoderParams]] = MelCnnParams
     params: MelCnnParams
 
