@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from toolkit.encoders.audio_features import AudioFeaturesEncoder
 from toolkit.encoders.cqt_cnn import CqtCnnEncoder
 from toolkit.encoders.mel_cnn import MelCnnEncoder
 from toolkit.encoders.mel_cnn_1d import MelCnn1dEncoder
@@ -18,6 +19,7 @@ AUDIO_CASES = [
     ("cqt-cnn", CqtCnnEncoder, SMALL_CQT | {"output": "prediction", "loss": "squared"}),
     ("mel-cnn", MelCnnEncoder, SMALL_MEL | {"filters": [6, 8], "hidden": 5}),
     ("mel-cnn-1d", MelCnn1dEncoder, SMALL_MEL | {"filters": [6, 6, 8], "dropout": 0.2, "loss": "logistic"}),
+    ("audio-features", AudioFeaturesEncoder, {}),
     ("mfcc-words", MfccWordsEncoder, SMALL_MFCC),
     ("mfcc-tags", MfccTagsEncoder, SMALL_MFCC | {"hidden": [8, 8, 6], "epochs": 2, "batch": 4}),
 ]

@@ -82,7 +82,7 @@ class Worker:
             answer = answers.read(size)
             if len(answer) != size:
                 raise EOFError
-            return np.frombuffer(answer, np.float32) if good else answer.decode("utf-8", "replace")
+            return np.frombuffer(answer, np.float32).copy() if good else answer.decode("utf-8", "replace")
         except (OSError, EOFError, ValueError, decoder.struct.error):
             self.close()
             return f"audio that ended its decoder (exit code {self.process.returncode})"
