@@ -134,6 +134,14 @@ def files() -> dict[str, Any]:
             comparison("sasrec-ids", -0.0223, -0.0301, -0.0145, p=0.0008),
             comparison("bert4rec-multimodal", -0.0007, -0.006, 0.0049, p=0.81),
         ],
+        "attribution.json": {
+            "differences": [
+                comparison("sasrec-multimodal", 0.0121, 0.004, 0.0203, modality="audio", way="left out"),
+                comparison("sasrec-multimodal", 0.0312, 0.02, 0.041, modality="audio", way="shuffled"),
+                comparison("sasrec-multimodal", -0.0007, -0.006, 0.0049, modality="lyrics", way="left out"),
+            ],
+            "weights": [{"system": "sasrec-multimodal", "modality": "audio", "of": "gate", "value": 0.61}],
+        },
         "examples.json": examples(),
         "model/systems.json": ["bert4rec-multimodal", "sasrec-multimodal"],
     }

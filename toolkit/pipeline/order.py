@@ -83,7 +83,7 @@ def finished(directory: RunDirectory, recipe: Recipe, reporter: Reporter) -> boo
 
 
 def _stages(context: Context) -> None:
-    from toolkit.pipeline import examples, ingest, manifest, results, systems
+    from toolkit.pipeline import attribution, examples, ingest, manifest, results, systems
     from toolkit.report.page import render
 
     directory, reporter, recipe = context.run, context.reporter, context.recipe
@@ -101,6 +101,8 @@ def _stages(context: Context) -> None:
     directory.write(runs.COVERAGE, coverage)
     results.write_data(context, ingested, material)
     outcomes = [_outcome(context, system, material) for system in chosen]
+    if recipe.evaluation.attribution:
+        directory.write(runs.ATTRIBUTION, attribution.measure(context, material, outcomes))
     reporter.stage("report")
     results.write_results(context, material, outcomes)
     directory.write(runs.EXAMPLES, examples.examples(context, material, chosen))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,8 @@ class System:
     make: Callable[[Sequence[str | None]], Ranker]
     modalities: list[str] = field(default_factory=list)
     oracle: bool = False
+    twin: str = ""
+    """The system whose random draws it shares; default: its own."""
 
     @property
     def entry(self) -> dict[str, Any]:
@@ -72,6 +74,22 @@ def systems(context: Context) -> list[System]:
     return found
 
 
+def reduced(context: Context) -> dict[tuple[str, str], System]:
+    """Each model of the recipe without each of its modalities, by (name, modality): the same settings, budget and draws otherwise.
+
+    Their names hold a `~`, which no system of a recipe can. Without its last modality a model has its ids alone.
+    """
+    recipe, found = context.recipe, {}
+    for spec in recipe.models if recipe.evaluation.attribution else []:
+        name, modalities = spec.system_name(recipe.fusion, recipe.encoders), spec.inputs(recipe.fusion, recipe.encoders)
+        for modality in modalities:
+            rest = [other for other in modalities if other != modality]
+            match = spec.match and any(other in (recipe.fusion.match_modalities or rest) for other in rest)
+            less = _model(context, spec.model_copy(update={"name": f"{name}~{modality}", "modalities": rest, "match": match}))
+            found[name, modality] = replace(less, twin=name)
+    return found
+
+
 def fit(context: Context, system: System, material: Material) -> dict[str, Any]:
     """Fit and save a system; returns fit_seconds, peak_mb, curve and underfit."""
 
@@ -93,7 +111,7 @@ def fit_along(context: Context, material: Material, asked: dict[str, str]) -> No
     """Fit with the first process what it `asked` for; what comes of it is the first one's."""
     if asked["material"] != material.key:
         raise SegueError("the processes of this run read different data: it must not change, and all must see the same")
-    system = next(system for system in systems(context) if system.name == asked["system"])
+    system = next(system for system in [*systems(context), *reduced(context).values()] if system.name == asked["system"])
     _fit(context, system, system.make(material.split.train.titles()), material, Path(asked["workdir"]))
 
 
@@ -108,28 +126,54 @@ def _fit_with_all(context: Context, system: System, ranker: Ranker, material: Ma
 
 def score(context: Context, system: System, material: Material, part: str) -> tuple[Scores, dict[str, Any]]:
     """Evaluate a fitted system on `valid` or `test`; returns the scores, evaluate_seconds and peak_mb."""
-    path = context.run.path(f"{STAGES}/evaluate-{system.name}-{part}.npz")
+    return _score(context, system, material, part, system.name, lambda: load(context, system))
+
+
+def score_shuffled(context: Context, system: System, material: Material, modality: str) -> Scores | None:
+    """Evaluate a fitted model on `test` with one modality dealt out anew among the tracks that have it.
+
+    None where the model does not read it apart from the others (`reduce_joint: pca`).
+    """
+    from toolkit.sequential.ranker import SequentialRanker
+
+    ranker = load(context, system)
+    assert isinstance(ranker, SequentialRanker)
+    if not ranker.apart(modality):
+        return None
+
+    def shuffled() -> Ranker:
+        seed = derived_seed(context.recipe.seed, "shuffle", system.name, modality)
+        ranker.shuffle(modality, material.modalities[modality].present, seed=seed)
+        return ranker
+
+    return _score(context, system, material, "test", f"{system.name}~shuffled~{modality}", shuffled)[0]
+
+
+def _score(
+    context: Context, system: System, material: Material, part: str, name: str, make_ranker: Callable[[], Ranker]
+) -> tuple[Scores, dict[str, Any]]:
+    path = context.run.path(f"{STAGES}/evaluate-{name}-{part}.npz")
     evaluation = context.recipe.evaluation
 
     asked = held_out(material.split, part)
 
     def make(_: Path) -> tuple[Sequence[Path], Any]:
-        context.reporter(0, len(asked), f"{system.name} on {part}")
+        context.reporter(0, len(asked), f"{name} on {part}")
         with metered(context.device) as meter:
             scores = evaluate(
-                load(context, system),
+                make_ranker(),
                 asked,
                 ks=evaluation.k,
                 metrics=evaluation.metrics,
                 train_counts=material.split.train.counts(),
                 allow_repeats=evaluation.allow_repeats,
                 memory_mb=evaluation.memory_mb,
-                progress=lambda done, total, _: context.reporter(done, total, f"{system.name} on {part}"),
+                progress=lambda done, total, _: context.reporter(done, total, f"{name} on {part}"),
             )
         write_bytes(path, packed(scores))
         return [path], {"evaluate_seconds": meter.seconds, "peak_mb": meter.peak_mb}
 
-    result = context.run.stage(f"evaluate-{system.name}-{part}", _inputs(context, system, material), make)
+    result = context.run.stage(f"evaluate-{name}-{part}", _inputs(context, system, material), make)
     return unpacked(path), result
 
 
@@ -176,7 +220,7 @@ def _inputs(context: Context, system: System, material: Material) -> dict[str, A
 
 def _fit(context: Context, system: System, ranker: Ranker, material: Material, workdir: Path) -> None:
     chosen = {name: material.modalities[name] for name in system.modalities}
-    seed = derived_seed(context.recipe.seed, "system", system.name)
+    seed = derived_seed(context.recipe.seed, "system", system.twin or system.name)
     data = TrainingData(material.split.train, material.split.valid, chosen, workdir, seed, context.device)
     fitting: Any = ranker.fit
     if "on_step" in inspect.signature(fitting).parameters:

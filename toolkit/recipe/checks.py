@@ -149,6 +149,8 @@ def _evaluation(file: RecipeFile, recipe: Recipe) -> None:
         raise file.error(("evaluation", "k"), f"={evaluation.k} names a length twice")
     if not evaluation.metrics or len(set(evaluation.metrics)) < len(evaluation.metrics):
         raise file.error(("evaluation", "metrics"), f"={evaluation.metrics} must name at least one metric, each once")
+    if evaluation.attribution and all(model.ids_only(recipe.fusion, recipe.encoders) for model in recipe.models):
+        raise file.error(("evaluation", "attribution"), "=true needs a model that sees a modality: name encoders and models in the recipe")
     if evaluation.reference is not None and evaluation.reference not in names:
         raise file.error(("evaluation", "reference"), f"={evaluation.reference!r} is no system: {nearest(evaluation.reference, names)}")
 

@@ -266,6 +266,9 @@ class Evaluation(Section):
     bootstrap: int = Field(1000, ge=10)
     allow_repeats: bool = False
     memory_mb: int = Field(256, ge=16, description="bound on the scores held at once")
+    attribution: bool = Field(
+        False, description="what each modality adds: every model again without each of its modalities, and with each one shuffled"
+    )
     reference: str | None = Field(None, description="system the others are compared with; default: the first model")
 
     @model_validator(mode="after")

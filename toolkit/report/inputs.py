@@ -30,6 +30,7 @@ class RunFiles:
     curves: dict[str, list[dict[str, Any]]]
     coverage: list[dict[str, Any]]
     comparisons: list[dict[str, Any]]
+    attribution: dict[str, list[dict[str, Any]]]
     examples: list[dict[str, Any]]
     pictures: dict[str, bytes]
 
@@ -52,6 +53,7 @@ class RunFiles:
             curves=_json(run_dir / "curves.json", dict),
             coverage=_json(run_dir / "coverage.json", list),
             comparisons=_json(run_dir / "comparisons.json", list),
+            attribution=_json(run_dir / "attribution.json", dict),
             examples=_json(run_dir / "examples.json", list),
             pictures={path.stem: path.read_bytes() for path in sorted((run_dir / "pictures").glob("*.png"))},
         )

@@ -13,6 +13,7 @@ from toolkit import runs
 from toolkit.errors import RunDirectoryError
 from toolkit.files import write_bytes
 from toolkit.report import plots, sections
+from toolkit.report.attribution import attribution
 from toolkit.report.inputs import RunFiles
 from toolkit.report.tables import Table, pivot
 
@@ -24,6 +25,7 @@ SECTIONS = (
     ("cold", "Cold and warm"),
     ("macro", "Mean over playlists"),
     ("comparisons", "Differences"),
+    ("attribution", "What each modality adds"),
     ("examples", "Examples"),
     ("training", "Training"),
     ("modalities", "Modalities"),
@@ -77,6 +79,7 @@ def _context(run: RunFiles) -> dict[str, Any]:
         **_tables(run, table),
         "comparisons": sections.comparisons(run.comparisons, column, oracles={row.system for row in table.rows if row.oracle}),
         "comparison_note": sections.comparison_note(run.comparisons, run.recipe),
+        "attribution": attribution(run.attribution, column),
         "permission": sections.permission(run),
         "setup": sections.setup(run),
         "skipped": sections.skipped(run.data),

@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from toolkit.catalogue.readers.base import ReaderParams
 
-Part = Literal["audio_features", "lyrics", "biography", "cover"]
-"""Fields a track may carry; leaving one out changes nothing else."""
+Part = Literal["audio_features", "lyrics", "biography", "cover", "signal_free"]
+"""Fields a track may carry; leaving one out changes nothing else. `signal_free`, which must be asked for, says nothing of a track."""
 
 
 class DemoParams(ReaderParams):

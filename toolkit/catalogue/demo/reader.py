@@ -20,7 +20,9 @@ from toolkit.catalogue.demo.words import biography, lyrics, playlist_title
 from toolkit.catalogue.readers.base import OnError, Reader
 from toolkit.catalogue.records import Field, FieldValue, PlaylistRecord, Record, TrackRecord
 
-ENTITY: dict[Part, str] = {"audio_features": "track", "lyrics": "track", "biography": "artist", "cover": "album"}
+ENTITY: dict[Part, str] = {"audio_features": "track", "lyrics": "track", "biography": "artist", "cover": "album", "signal_free": "track"}
+NOISE = 11
+"""Numbers of the field that says nothing: as many as there are audio features."""
 
 
 class DemoReader(Reader):
@@ -77,6 +79,8 @@ class DemoReader(Reader):
             fields["audio_features"] = _field("audio_features", audio_features(taste, style, self._stream("audio_features", track)))
         if "lyrics" in self.parts and not self._lacks("lyrics", track, 0.05 + 0.2 * shares(taste, "family").get("electronic", 0.0)):
             fields["lyrics"] = _field("lyrics", lyrics(taste, style, self._stream("lyrics", track)))
+        if "signal_free" in self.parts:
+            fields["signal_free"] = _field("signal_free", self._stream("signal-free", track).normal(size=NOISE).round(4).tolist())
         return fields
 
     def _shared_fields(self, track: int) -> dict[str, Field]:

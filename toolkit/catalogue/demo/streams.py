@@ -29,11 +29,12 @@ USED = (
     "lyrics",
     "biography",
     "cover",
+    "signal-free",
 )
 
-RESERVED = ("audio", "tags", "links", "plays", "signal-free")
+RESERVED = ("audio", "tags", "links", "plays")
 """Held for what is drawn later: 16 s of sound a track, tags, linked entities and
-their triples, play counts by user, and a modality that says nothing."""
+their triples, and play counts by user."""
 
 
 class Streams:

@@ -1,0 +1,58 @@
+"""What each modality adds to each model: trained again without it, and asked with its vectors shuffled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from toolkit.compute import derived_seed
+from toolkit.evaluation import tables
+from toolkit.evaluation.evaluator import Scores
+from toolkit.pipeline import systems
+from toolkit.pipeline.context import Context
+from toolkit.pipeline.results import Outcome
+from toolkit.pipeline.systems import SEQUENTIAL, Material, System
+from toolkit.sequential.ranker import SequentialRanker
+
+LEFT_OUT, SHUFFLED = "left out", "shuffled"
+
+
+def measure(context: Context, material: Material, outcomes: Sequence[Outcome]) -> dict[str, list[dict[str, Any]]]:
+    """The content of `attribution.json`.
+
+    differences: on test playlists, the model less its variant, paired by playlist: system, modality, way (`left out`: another
+    training of the same budget; `shuffled`: the same weights, vectors dealt out anew), slice, metric, k, difference, ci_low,
+    ci_high, p, n, resampled. weights: system, modality, of, value (`SequentialRanker.weights`).
+    """
+    reduced = systems.reduced(context)
+    differences: list[dict[str, Any]] = []
+    weights: list[dict[str, Any]] = []
+    for outcome in outcomes:
+        system = outcome.system
+        if system.ranker != SEQUENTIAL or not system.modalities:
+            continue
+        ranker = systems.load(context, system)
+        assert isinstance(ranker, SequentialRanker)
+        weights += [{"system": system.name, **row} for row in ranker.weights()]
+        for modality in system.modalities:
+            less = reduced[system.name, modality]
+            context.reporter.stage(f"{system.name} without {modality}")
+            systems.fit(context, less, material)
+            found = {LEFT_OUT: systems.score(context, less, material, "test")[0]}
+            if (shuffled := systems.score_shuffled(context, system, material, modality)) is not None:
+                found[SHUFFLED] = shuffled
+            for way, scores in found.items():
+                rows = _differences(context, material, system, outcome.scores["test"], scores)
+                differences += [{"system": system.name, "modality": modality, "way": way, **row} for row in rows]
+    return {"differences": differences, "weights": weights}
+
+
+def _differences(context: Context, material: Material, system: System, whole: Scores, less: Scores) -> list[dict[str, Any]]:
+    rows = tables.comparisons(
+        {system.name: whole, "less": less},
+        "less",
+        groups=material.split.test.groups(),
+        bootstrap=context.recipe.evaluation.bootstrap,
+        seed=derived_seed(context.recipe.seed, "evaluation"),
+    )
+    return [{key: value for key, value in row.items() if key not in ("system", "reference")} for row in rows]
