@@ -6,8 +6,9 @@ import io
 
 import numpy as np
 import pytest
-from music_knowledge import BIOGRAPHIES
 from PIL import Image
+
+from tests.encoders.music_knowledge import BIOGRAPHIES
 
 
 def picture(number: int, *, side: int = 50, form: str = "PNG") -> bytes:

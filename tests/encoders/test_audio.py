@@ -12,9 +12,9 @@ import librosa
 import numpy as np
 import pytest
 import soundfile
-from conftest import sound
-from loud import Loud
 
+from tests.encoders.conftest import sound
+from tests.encoders.loud import Loud
 from toolkit.catalogue.readers.m3u import M3uParams, M3uReader
 from toolkit.catalogue.store import Catalogue
 from toolkit.encoders import audio as module

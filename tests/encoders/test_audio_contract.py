@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from audio_cases import AUDIO_CASES
 
+from tests.encoders.audio_cases import AUDIO_CASES
 from toolkit import plugins
 from toolkit.encoders.checks import check_encoder
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import tone
 
+from tests.encoders.conftest import tone
 from toolkit.encoders.audio_features import AudioFeaturesEncoder, described, tonality
 from toolkit.errors import InputError
 from toolkit.vocabulary import AUDIO_FEATURES

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from audio_cases import SMALL_CQT, SMALL_MEL
-from conftest import pure, sound, tone
 from pydantic import ValidationError
 
+from tests.encoders.audio_cases import SMALL_CQT, SMALL_MEL
+from tests.encoders.conftest import pure, sound, tone
 from toolkit.encoders.audio_network import WindowTable
 from toolkit.encoders.cqt_cnn import CqtCnnEncoder, CqtCnnParams
 from toolkit.encoders.mel import MelParams, log_mel, mel_windows

@@ -6,8 +6,8 @@ import librosa
 import numpy as np
 import pytest
 import torch
-from conftest import tone
 
+from tests.encoders.conftest import tone
 from toolkit.encoders.cqt import Cqt, halved
 from toolkit.errors import InputError
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from audio_cases import AUDIO_CASES
-from broken_encoders import CATEGORY, FEATURES
-from music_knowledge import NT
-from vector_texts import write_glove
 
+from tests.encoders.audio_cases import AUDIO_CASES
+from tests.encoders.broken_encoders import CATEGORY, FEATURES
+from tests.encoders.music_knowledge import NT
+from tests.encoders.vector_texts import write_glove
 from toolkit import plugins
 from toolkit.encoders.checks import check_encoder
 

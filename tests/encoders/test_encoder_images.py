@@ -6,9 +6,9 @@ import io
 
 import numpy as np
 import pytest
-from conftest import picture
 from PIL import Image
 
+from tests.encoders.conftest import picture
 from toolkit.encoders import images as module
 from toolkit.encoders.conv_images import ImageParams
 from toolkit.encoders.faults import BadInput

@@ -6,10 +6,10 @@ import librosa
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from audio_cases import SMALL_MFCC
-from conftest import pure, sound, tone
 from sklearn.decomposition import PCA
 
+from tests.encoders.audio_cases import SMALL_MFCC
+from tests.encoders.conftest import pure, sound, tone
 from toolkit.encoders.mfcc import MfccParams, _Sample, mfcc
 from toolkit.encoders.mfcc_tags import MfccTagsEncoder, MfccTagsParams
 from toolkit.encoders.mfcc_words import MfccWordsEncoder, MfccWordsParams, principal_axes

@@ -7,8 +7,8 @@ import os
 
 import numpy as np
 import pytest
-from vector_texts import FORMS, VECTORS, glove, word2vec_binary, word2vec_text
 
+from tests.encoders.vector_texts import FORMS, VECTORS, glove, word2vec_binary, word2vec_text
 from toolkit.encoders import vector_files
 from toolkit.encoders.vector_files import VectorFile
 from toolkit.errors import DataError, InputError

@@ -6,8 +6,8 @@ import warnings
 
 import numpy as np
 import pytest
-from vector_texts import VECTORS, write_glove
 
+from tests.encoders.vector_texts import VECTORS, write_glove
 from toolkit.encoders import word_vectors
 from toolkit.encoders.encode import encode
 from toolkit.encoders.word_vectors import WordVectorsEncoder, WordVectorsParams

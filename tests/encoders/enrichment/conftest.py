@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from music_knowledge import NT
+
+from tests.encoders.music_knowledge import NT
 
 
 @pytest.fixture(autouse=True)

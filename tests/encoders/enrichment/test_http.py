@@ -8,8 +8,8 @@ import threading
 import time
 
 import pytest
-from music_knowledge import serving
 
+from tests.encoders.music_knowledge import serving
 from toolkit.encoders.enrichment.http import ask, checked_url
 from toolkit.errors import DataError, InputError, SegueError
 

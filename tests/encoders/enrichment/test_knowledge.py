@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 import pytest
-from music_knowledge import DBO, DBR, NT, TTL, Endpoint, serving
 
+from tests.encoders.music_knowledge import DBO, DBR, NT, TTL, Endpoint, serving
 from toolkit.encoders.enrichment import local
 from toolkit.encoders.enrichment.knowledge import CATEGORY, TYPE, local_name, resolved
 from toolkit.encoders.enrichment.local import LocalKnowledge, plain

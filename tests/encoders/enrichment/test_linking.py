@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from music_knowledge import DBO, DBR, serving, spotlight
 
+from tests.encoders.music_knowledge import DBO, DBR, serving, spotlight
 from toolkit.encoders.enrichment.knowledge import ONTOLOGY
 from toolkit.encoders.enrichment.linking import AliasLinker
 from toolkit.encoders.enrichment.local import LocalKnowledge

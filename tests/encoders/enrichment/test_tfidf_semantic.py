@@ -6,9 +6,9 @@ import json
 
 import numpy as np
 import pytest
-from music_knowledge import BIOGRAPHIES, DBR, NT, Endpoint, serving, spotlight
 from pydantic import ValidationError
 
+from tests.encoders.music_knowledge import BIOGRAPHIES, DBR, NT, Endpoint, serving, spotlight
 from toolkit.encoders.encode import encode
 from toolkit.encoders.enrichment.params import Enrichment, made
 from toolkit.encoders.enrichment.semantic import PROPERTIES, term

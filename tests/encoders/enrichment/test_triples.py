@@ -5,8 +5,8 @@ from __future__ import annotations
 import gzip
 
 import pytest
-from music_knowledge import NT, TTL
 
+from tests.encoders.music_knowledge import NT, TTL
 from toolkit.encoders.enrichment.triples import Triple, parse, read
 from toolkit.errors import DataError, InputError
 
