@@ -83,6 +83,8 @@ def filtered(placements: np.ndarray, lengths: np.ndarray, n_tracks: int, filters
     that is played in the file but not often enough goes, one that nobody plays
     is governed by `unplayed`.
     """
+    if filters.min_track_plays == 1 and filters.unplayed == "keep" and (lengths >= filters.min_playlist_length).all():
+        return Kept(np.abs(placements), lengths, np.arange(len(lengths)), np.arange(n_tracks))
     items, first = np.abs(placements), placements > 0
     rows = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
     ever_played = np.zeros(n_tracks + 1, bool)
@@ -105,9 +107,14 @@ def filtered(placements: np.ndarray, lengths: np.ndarray, n_tracks: int, filters
 
 
 def _corpus(kept: Kept, intake: Intake) -> Corpus:
-    tracks, playlists = intake.tracks().take(pa.array(kept.tracks)), intake.playlists().take(pa.array(kept.rows))
+    tracks, playlists = _rows(intake.tracks(), kept.tracks), _rows(intake.playlists(), kept.rows)
     offsets = np.concatenate([[0], np.cumsum(kept.lengths)]).astype(np.int64)
     return Corpus(kept.items, offsets, tracks, playlists)
+
+
+def _rows(table: pa.Table, rows: np.ndarray) -> pa.Table:
+    """Those rows, ascending, of a table; all of them cost nothing."""
+    return table if len(rows) == table.num_rows else table.take(pa.array(rows))
 
 
 def _refuse_empty(kept: Kept, intake: Intake, filters: Filters, reader: Reader) -> None:

@@ -7,6 +7,7 @@ set come with their given seeds alone.
 
 from __future__ import annotations
 
+import mmap
 import re
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
@@ -47,13 +48,24 @@ class _Playlist(msgspec.Struct, Generic[T], gc=False):
     description: str | None = None
 
 
-class _Slice(msgspec.Struct):
-    # raw, so that one bad playlist is one bad record
-    playlists: list[msgspec.Raw]
+P = TypeVar("P")
 
 
-_SLICE = msgspec.json.Decoder(_Slice)
-_FULL, _BRIEF = msgspec.json.Decoder(_Playlist[_Track]), msgspec.json.Decoder(_Playlist[_Named])
+class _Slice(msgspec.Struct, Generic[P]):
+    playlists: list[P]
+
+
+class _Decoders(Generic[T]):
+    """whole: a slice in one pass. parts, one: its playlists apart, so that a bad one is one bad record."""
+
+    parts = msgspec.json.Decoder(_Slice[msgspec.Raw])
+
+    def __init__(self, track: type[T]) -> None:
+        self.whole = msgspec.json.Decoder(_Slice[_Playlist[track]])  # type: ignore[valid-type]
+        self.one = msgspec.json.Decoder(_Playlist[track])  # type: ignore[valid-type]
+
+
+_FULL, _BRIEF = _Decoders(_Track), _Decoders(_Named)
 _POS, _URI = attrgetter("pos"), attrgetter("track_uri")
 _NUMBER = re.compile(r"mpd\.slice\.(\d+)-\d+\.json")
 
@@ -99,10 +111,10 @@ class MpdReader(Reader):
         for playlist, record in self._playlists(_BRIEF):
             yield NamedPlaylist(record, _names(playlist.tracks))
 
-    def _playlists(self, decoder: msgspec.json.Decoder[_Playlist[T]]) -> Iterator[tuple[_Playlist[T], PlaylistRecord]]:
+    def _playlists(self, decoders: _Decoders[T]) -> Iterator[tuple[_Playlist[T], PlaylistRecord]]:
         """Playlists with their tracks by `pos`."""
         for file in self._files():
-            for index, playlist in self._decoded(file, decoder):
+            for index, playlist in self._decoded(file, decoders):
                 # sorted already in the dataset's own files, and that is cheaper to see than to do
                 places = list(map(_POS, playlist.tracks))
                 if places != sorted(places):
@@ -122,22 +134,33 @@ class MpdReader(Reader):
             raise InputError(f"{self.path} has no mpd.slice.*.json and no challenge_set.json")
         return files
 
-    def _decoded(self, file: Path, decoder: msgspec.json.Decoder[_Playlist[T]]) -> Iterator[tuple[int, _Playlist[T]]]:
-        """A slice's playlists with their places, one at a time: the next takes the memory of the one before, which is still in cache."""
+    def _decoded(self, file: Path, decoders: _Decoders[T]) -> Iterator[tuple[int, _Playlist[T]]]:
+        """A slice's playlists with their places; each is let go before the next, whose use finds its memory still in cache."""
         with mapped(file) as data:
             try:
-                parts = _SLICE.decode(data).playlists
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                end = f" at byte {len(data)}" if "truncated" in str(error) else ""
-                self.bad(str(file), f"is no slice: {error}{end}")
+                waiting = decoders.whole.decode(data).playlists[::-1]
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                yield from self._apart(file, data, decoders)
                 return
-            for index, part in enumerate(parts):
-                try:
-                    playlist = decoder.decode(part)
-                except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                    self.bad(f"{file}, playlist {index}", str(error))
-                    continue
-                yield index, playlist
+        count = len(waiting)
+        while waiting:
+            yield count - len(waiting), waiting.pop()
+
+    def _apart(self, file: Path, data: bytes | mmap.mmap, decoders: _Decoders[T]) -> Iterator[tuple[int, _Playlist[T]]]:
+        """The good playlists of a slice that has bad ones; those are reported."""
+        try:
+            parts = decoders.parts.decode(data).playlists
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            end = f" at byte {len(data)}" if "truncated" in str(error) else ""
+            self.bad(str(file), f"is no slice: {error}{end}")
+            return
+        for index, part in enumerate(parts):
+            try:
+                playlist = decoders.one.decode(part)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                self.bad(f"{file}, playlist {index}", str(error))
+                continue
+            yield index, playlist
 
     def _track(self, track: _Track) -> TrackRecord:
         return TrackRecord(
