@@ -139,8 +139,10 @@ def _as_texts(rows: np.ndarray, long: list[str]) -> pa.Array:
         each = zip(rows, places, lengths.tolist(), strict=True)
         return pa.array([long[place] if length == LONG else row[:length].tobytes().decode() for row, place, length in each], pa.string())
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    inside = np.arange(WIDTH) < lengths[:, None]
-    return pa.StringArray.from_buffers(len(rows), pa.py_buffer(offsets), pa.py_buffer(rows[inside]))
+    # ids of one width, as most are, need no mask
+    same = (lengths == lengths[0]).all()
+    content = np.ascontiguousarray(rows[:, : lengths[0]]) if same else rows[np.arange(WIDTH) < lengths[:, None]]
+    return pa.StringArray.from_buffers(len(rows), pa.py_buffer(offsets), pa.py_buffer(content))
 
 
 def _hashed(rows: np.ndarray) -> np.ndarray:
