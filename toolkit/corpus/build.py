@@ -1,7 +1,7 @@
 """From a reader to a corpus, and to a filled catalogue where one is wanted, in one pass over the file.
 
-Placements go to a flat temporary file; memory holds the ids, the names and, while
-the filters run, 30 bytes a placement.
+Placements go to a flat temporary file; memory holds the ids, the names and, at the end, 4 bytes a
+placement, or 30 where a filter takes something.
 """
 
 from __future__ import annotations
