@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from toolkit.sequential import nearest
-from toolkit.sequential.nearest import exact_top_k
+from toolkit.sequential.nearest import exact_places, exact_top_k
+from toolkit.sequential.ranks import exact_ranks
 
 NOBODY = (torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64))
 BOTH = pytest.mark.parametrize("compute", [torch.float32, torch.bfloat16])
@@ -71,6 +72,39 @@ def test_real_numbers_in_any_order(block: int, compute: torch.dtype) -> None:
         scores, ids = exact_top_k(query, rows.__getitem__, torch.arange(1, 20_001), NOBODY, 10, block=block, compute=compute)
         assert torch.equal(ids, exact.argsort(1, descending=True)[:, :10])
         assert torch.allclose(scores.double(), exact.gather(1, ids), rtol=1e-6, atol=1e-5)
+
+
+@BOTH
+@pytest.mark.parametrize("seed", range(60))
+def test_places_equal_counting_all(seed: int, compute: torch.dtype) -> None:
+    """Ties, targets that are seeds or not ranked, limits beyond the last item, and blocks in which targets pass the limit."""
+    draw = np.random.default_rng(seed)
+    count, rows, dim = int(draw.integers(1, 700)), int(draw.integers(1, 30)), int(draw.integers(1, 5))
+    query, table = draw.integers(-3, 4, (rows, dim)).astype(np.float32), draw.integers(-3, 4, (count + 1, dim)).astype(np.float32)
+    table[:, 0] += 1000 * (seed % 3)
+    items = np.flatnonzero(draw.random(count + 1) < 0.8) if seed % 4 else np.arange(1, count + 1)
+    seeds = pairs([np.unique(draw.integers(1, count + 1, draw.integers(0, 6))).tolist() for _ in range(rows)])
+    targets, limit = draw.integers(1, count + 1, rows), int(draw.integers(1, count + 20 if seed % 2 else 20))
+    given = (torch.from_numpy(query), torch.from_numpy(table).__getitem__, torch.from_numpy(items), torch.from_numpy(targets), seeds)
+    if not len(items):
+        assert exact_places(*given, limit, compute=compute).tolist() == [0] * rows
+        return
+
+    found = exact_places(*given, limit, block=int(draw.integers(1, 200)), compute=compute)
+
+    wanted = exact_ranks(*given, limit=limit)
+    assert torch.equal(found, wanted)
+
+
+@BOTH
+def test_places_of_real_numbers_among_many(compute: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(1)
+    query, table = torch.randn(40, 16, generator=generator), torch.randn(50_001, 16, generator=generator)
+    wanted = torch.randint(1, 200, (40,), generator=generator)
+    order = (query.double() @ table[1:].double().T).argsort(1, descending=True) + 1
+    targets = order[torch.arange(40), wanted - 1]
+    found = exact_places(query, table.__getitem__, torch.arange(1, 50_001), targets, NOBODY, 100, compute=compute)
+    assert torch.equal(found, torch.where(wanted > 100, 0, wanted))
 
 
 @BOTH

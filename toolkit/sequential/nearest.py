@@ -1,4 +1,4 @@
-"""The k best items of each query by a matrix product in bfloat16 that is exact all the same.
+"""The k best items of each query, and places among those, by a matrix product in bfloat16 that is exact all the same.
 
 A bound on each query's k-th best score is known before most items are scored: from a sample at first, then from the best
 found so far. The rough product is compared with that bound less its own error (given in `ranks`), by the maxima of small
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import torch
 
-from toolkit.sequential.ranks import Rows, held, outwards, pair_scores, relative_error, span, where
+from toolkit.sequential.ranks import Rows, held, outwards, pair_scores, precedes, relative_error, span, where
 
 GROUP = 32
 """Scores compared by their maximum."""
@@ -68,6 +68,50 @@ def exact_top_k(
             best, fresh, waiting = best_pairs([best, *fresh], k), [], 0
             floor = torch.maximum(floor, filled(best, len(query), k)[0][:, -1])
     return filled(best_pairs([best, *fresh], k), len(query), k)
+
+
+def exact_places(
+    query: torch.Tensor,
+    rows: Rows,
+    items: torch.Tensor,
+    targets: torch.Tensor,
+    seeds: tuple[torch.Tensor, torch.Tensor],
+    limit: int,
+    *,
+    block: int = 16_384,
+    compute: torch.dtype = torch.float32,
+) -> torch.Tensor:
+    """Place of each query's target, from 1, as `exact_ranks` gives it: int64 [B], 0 beyond place `limit`.
+
+    For limits far below the number of items: a target under the bound on the `limit`-th score is given up at once, and of the
+    others only the items that may stand before them are worked again.
+    """
+    everyone = torch.arange(len(query), device=query.device)
+    ranks = torch.zeros_like(everyone)
+    if not len(query) or not len(items):
+        return ranks
+    width = 1 + int(torch.cat([items[-1:], seeds[1], targets]).max())
+    left_out = (seeds[0] * width + seeds[1]).sort().values
+    own = pair_scores(query, rows(targets), everyone, everyone)
+    floor = _floor(_Product(query, compute), rows, items, limit + torch.bincount(seeds[0], minlength=len(query)), block)
+    active = everyone[held(items, targets) & ~held(left_out, everyone * width + targets) & (own >= floor)]
+    ranks[active] = 1
+    product = None
+    for ids in items.split(block):
+        if not len(active):
+            break
+        product = product or _Product(query[active], compute)
+        table = rows(span(ids))
+        columns, near = product.at_least(table, own[active])
+        owners, named = active[near], ids[columns]
+        before = precedes(pair_scores(query, table, owners, columns), named, own[owners], targets[owners])
+        owners, named = owners[before], named[before]
+        ranks += torch.bincount(owners[~held(left_out, owners * width + named)], minlength=len(query))
+        beyond = ranks[active] > limit
+        if bool(beyond.any()):
+            ranks[active[beyond]] = 0
+            active, product = active[~beyond], None
+    return ranks
 
 
 class _Product:

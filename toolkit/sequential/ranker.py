@@ -22,13 +22,16 @@ from toolkit.ranker import Ranker, Scorer, TrainingData
 from toolkit.recipe import Fusion, ModelSpec
 from toolkit.sequential import building, checkpoints, cooccurrence, distributed, memory
 from toolkit.sequential.approximate import ApproximateIndex
-from toolkit.sequential.nearest import exact_top_k
+from toolkit.sequential.nearest import exact_places, exact_top_k
 from toolkit.sequential.neighbours import WEIGHTS, Neighbours
 from toolkit.sequential.ranks import Rows, exact_ranks
 from toolkit.sequential.trainer import OnStep, Trainer
 from toolkit.topk import blocked_top_k
 
 QUERY_BLOCK = 512
+
+SEARCHED = 64
+"""So many times as many items as places that are told apart: the others are given up by a bound instead of counted."""
 
 
 class SequentialRanker(Ranker):
@@ -215,6 +218,8 @@ class SequentialRanker(Ranker):
         wanted = torch.from_numpy(targets.astype(np.int64)).to(self.device)
         low = limit is not None and compute.has_bf16(str(self.device))
         dtype = torch.bfloat16 if low else torch.float32
+        if limit is not None and SEARCHED * limit <= len(items):
+            return exact_places(query, rows, items, wanted, seeds, limit, block=block, compute=dtype).cpu().numpy()
         return exact_ranks(query, rows, items, wanted, seeds, limit=limit, block=block, compute=dtype).cpu().numpy()
 
     def _product(self, queries: Queries, allow_repeats: bool) -> tuple[torch.Tensor, Rows, torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:

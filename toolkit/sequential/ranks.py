@@ -67,7 +67,7 @@ def exact_ranks(
         near, columns = where((rough >= lower[:, None]) ^ above)
         for pair_rows, pair_columns in zip(active[near].split(PAIRS), columns.split(PAIRS), strict=True):
             again = pair_scores(query, table, pair_rows, pair_columns)
-            better = _before(again, ids[pair_columns], own[pair_rows], targets[pair_rows])
+            better = precedes(again, ids[pair_columns], own[pair_rows], targets[pair_rows])
             ranks += torch.bincount(pair_rows[better], minlength=len(ranks))
         active = active[ranks[active] <= last]
     return torch.where(ranked & (ranks <= last), ranks, 0)
@@ -81,7 +81,7 @@ def _seeds_before(
     owners, left_out = seeds[0][ranked], seeds[1][ranked]
     before = torch.zeros(len(query), dtype=torch.int64, device=query.device)
     for who, what in zip(owners.split(PAIRS), left_out.split(PAIRS), strict=True):
-        better = _before(pair_scores(query, rows(what), who, torch.arange(len(what), device=what.device)), what, own[who], targets[who])
+        better = precedes(pair_scores(query, rows(what), who, torch.arange(len(what), device=what.device)), what, own[who], targets[who])
         before += torch.bincount(who[better], minlength=len(query))
     return before
 
@@ -93,7 +93,7 @@ def pair_scores(query: torch.Tensor, table: torch.Tensor, owners: torch.Tensor, 
     return torch.cat([(query[who] * table[what]).sum(1) for who, what in parts])
 
 
-def _before(scores: torch.Tensor, ids: torch.Tensor, own: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+def precedes(scores: torch.Tensor, ids: torch.Tensor, own: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     return (scores > own) | ((scores == own) & (ids < targets))
 
 
