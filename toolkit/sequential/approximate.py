@@ -13,8 +13,7 @@ import numpy as np
 import torch
 
 from toolkit.errors import InputError, require
-from toolkit.sequential.nearest import Pairs, best_pairs, filled
-from toolkit.sequential.ranks import Rows, held, pair_scores, span
+from toolkit.sequential.ranks import Rows, held, span
 
 CELLS, TRAINED_A_CELL = 2048, 39
 """At most so many cells, and at least so many rows for each: what faiss asks for."""
@@ -50,17 +49,17 @@ class ApproximateIndex:
         """Scores and ids [B, k] as `exact_top_k` gives them, without the items that the cells searched do not hold."""
         # a few more than asked for: codes of 8 bits change places near the end; seeds are taken off again
         most = int(torch.bincount(seeds[0], minlength=1).max())
-        count = min(k + k // 4 + most, self.index.ntotal)
-        found = torch.from_numpy(self.index.search(_array(query), count)[1]).to(query.device)
-        owners = torch.arange(len(query), device=query.device).repeat_interleave(count)
+        count = max(k, min(k + k // 4 + most, self.index.ntotal))
         # equal scores go to the smaller id
-        ids = found.sort(dim=1).values.flatten()
-        width = 1 + int(torch.cat([ids, seeds[1]]).max()) if len(ids) else 1
-        named = (ids >= 0) & ~held((seeds[0] * width + seeds[1]).sort().values, owners * width + ids)
-        ids, owners = ids[named], owners[named]
-        held_ids, columns = ids.unique(return_inverse=True)
-        pairs = Pairs(pair_scores(query, rows(held_ids), owners, columns), ids, owners)
-        return filled(best_pairs([pairs], k), len(query), k)
+        ids = torch.from_numpy(np.sort(self.index.search(_array(query), count)[1])).to(query.device)
+        left_out = ids < 0
+        if len(seeds[0]):
+            width = 1 + int(torch.maximum(ids.max(), seeds[1].max()))
+            owners = torch.arange(len(query), device=query.device)[:, None]
+            left_out |= held((seeds[0] * width + seeds[1]).sort().values, owners * width + ids)
+        scores = (query[:, None] * rows(ids.clamp(min=0).flatten()).view(*ids.shape, -1)).sum(2).masked_fill_(left_out, -torch.inf)
+        best, order = scores.sort(dim=1, descending=True, stable=True)
+        return best[:, :k], ids.masked_fill_(left_out, 0).gather(1, order[:, :k])
 
 
 def _array(rows: torch.Tensor) -> np.ndarray:

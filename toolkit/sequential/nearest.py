@@ -47,7 +47,7 @@ def exact_top_k(
     """
     best = Pairs(query.new_zeros(0), items.new_zeros(0), items.new_zeros(0))
     if not len(query) or not len(items):
-        return filled(best, len(query), k)
+        return _filled(best, len(query), k)
     product = _Product(query, compute)
     width = 1 + int(torch.cat([items[-1:], seeds[1]]).max())
     left_out = (seeds[0] * width + seeds[1]).sort().values
@@ -65,9 +65,9 @@ def exact_top_k(
         waiting += len(fresh[-1].ids)
         # a sort at each block would cost more than the few too many that an old bound lets pass
         if waiting >= k * len(query):
-            best, fresh, waiting = best_pairs([best, *fresh], k), [], 0
-            floor = torch.maximum(floor, filled(best, len(query), k)[0][:, -1])
-    return filled(best_pairs([best, *fresh], k), len(query), k)
+            best, fresh, waiting = _best([best, *fresh], k), [], 0
+            floor = torch.maximum(floor, _filled(best, len(query), k)[0][:, -1])
+    return _filled(_best([best, *fresh], k), len(query), k)
 
 
 def exact_places(
@@ -140,15 +140,15 @@ class _Product:
         whole = self.compute == torch.bfloat16 and bool((bound > 0).all())
         bound = bound.view(torch.int16) if whole else bound
         found, start = [], 0
+        group = GROUP if len(table) % GROUP == 0 else 1
         for rough in self.parts(table):
-            group = GROUP if len(rough) % GROUP == 0 else 1
             grouped = (rough.view(torch.int16) if whole else rough).view(-1, group, len(bound))
             groups, owners = where(grouped.amax(1) >= bound)
-            hits, members = where(grouped[groups, :, owners] >= bound[owners, None])
-            found.append((groups[hits] * group + members + start, owners[hits]))
+            found.append((groups * group + start, owners, grouped[groups, :, owners]))
             start += len(rough)
-        rows, owners = (torch.cat(each) for each in zip(*found, strict=True))
-        return rows, owners
+        firsts, owners, near = (torch.cat(each) for each in zip(*found, strict=True))
+        hits, members = where(near >= bound[owners, None])
+        return firsts[hits] + members, owners[hits]
 
 
 def _floor(product: _Product, rows: Rows, items: torch.Tensor, wanted: torch.Tensor, block: int) -> torch.Tensor:
@@ -172,7 +172,7 @@ def _floor(product: _Product, rows: Rows, items: torch.Tensor, wanted: torch.Ten
     return maxima.topk(most, dim=0).values.gather(0, wanted[None] - 1)[0]
 
 
-def best_pairs(parts: list[Pairs], k: int) -> Pairs:
+def _best(parts: list[Pairs], k: int) -> Pairs:
     """The k best of each query, by query and best first; of equals those that come first."""
     scores, ids, owners = (torch.cat(each) for each in zip(*parts, strict=True))
     order = scores.sort(descending=True, stable=True).indices
@@ -187,7 +187,7 @@ def _nth(owners: torch.Tensor) -> torch.Tensor:
     return torch.arange(len(owners), device=owners.device) - (counts.cumsum(0) - counts)[owners]
 
 
-def filled(pairs: Pairs, rows: int, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _filled(pairs: Pairs, rows: int, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Scores and ids [B, k] of pairs by query and best first, at most k each."""
     scores, ids = pairs.scores.new_full((rows, k), -torch.inf), pairs.ids.new_zeros(rows, k)
     place = _nth(pairs.owners)

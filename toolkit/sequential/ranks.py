@@ -128,8 +128,8 @@ def where(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     if mask.device.type != "cpu":
         rows, columns = mask.nonzero(as_tuple=True)
         return rows, columns
-    flat = torch.from_numpy(np.flatnonzero(mask.numpy()))
-    return flat // mask.shape[1], flat % mask.shape[1]
+    first, second = np.divmod(np.flatnonzero(mask.numpy()), mask.shape[1])
+    return torch.from_numpy(first), torch.from_numpy(second)
 
 
 def span(ids: torch.Tensor) -> torch.Tensor | slice:
