@@ -28,8 +28,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "encoders": {"recipe"},
     "fusion": {"recipe", "corpus", "encoders"},
     "evaluation": {"recipe", "corpus", "ranker"},
-    # early stopping counts hits with the evaluator's own metrics; stock RecBole models run through the bridge
-    "sequential": {"recipe", "corpus", "encoders", "fusion", "ranker", "evaluation.metrics"},
+    # early stopping asks the evaluator; stock RecBole models run through the bridge
+    "sequential": {"recipe", "corpus", "encoders", "fusion", "ranker", "evaluation.evaluator", "evaluation.metrics"},
     "baselines": {"recipe", "catalogue", "corpus", "ranker", "sequential.bridge", "sequential.checkpoints", "sequential.prefix_rows"},
     "coldstart": {"recipe", "corpus", "encoders", "ranker"},
     "report": {"recipe", "runs"},

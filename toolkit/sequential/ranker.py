@@ -141,9 +141,13 @@ class SequentialRanker(Ranker):
         return self.model.item_table is not None and self.spec.cold_rows == "content"
 
     def _validate(self, valid: HeldOut) -> dict[str, float]:
+        from toolkit.evaluation.evaluator import evaluate
+        from toolkit.evaluation.metrics import METRICS
+
         k = int(self.spec.select.partition("@")[2])
         self._table = None
-        return _measured(self.rank(valid.queries(), k)[0], valid, k)
+        values = evaluate(self, valid, ks=[k], metrics=list(METRICS), train_counts=self.played).values
+        return {f"{name}@{k}": float(np.nanmean(values["all", name, k])) for name in METRICS}
 
     def _titles(self, titles: Sequence[str | None]) -> np.ndarray:
         """Title vectors float32 [n, d], each distinct title encoded once; zero where there is none."""
