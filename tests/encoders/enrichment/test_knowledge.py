@@ -67,6 +67,7 @@ def test_names_of_every_kind_lead_to_their_entity(dump):
     assert knowledge.called(plain("ANN  Rów"))[0][0] == f"{DBR}Ann_Rów", "by foaf:name"
     assert knowledge.called("norwick")[0][0] == f"{DBR}Norwick", "by its address"
     assert knowledge.called("indépendant") == [], "of another language"
+    assert [knowledge.longest(word) for word in ("the", "ann", "tidewater", "nobody")] == [2, 2, 2, 0]
 
 
 def test_several_files_and_languages(dump, tmp_path):

@@ -18,6 +18,9 @@ from toolkit.encoders.enrichment.local import LocalKnowledge, plain
 MOST_WORDS = 6
 """Words of the longest name that is looked for."""
 
+KEPT = 100_000
+"""Names, and first words, whose answer is remembered."""
+
 _WORD = re.compile(r"[^\W_]+")
 _BREAK = re.compile(r"[\n!?;:]")
 """What no name goes across."""
@@ -29,6 +32,14 @@ class Mention(NamedTuple):
     start: int
     stop: int
     entity: str
+
+
+class _Word(NamedTuple):
+    """text[start:stop], and the form in which it is looked up."""
+
+    start: int
+    stop: int
+    plain: str
 
 
 class EntityLinker(ABC):
@@ -56,13 +67,14 @@ class AliasLinker(EntityLinker):
 
     def __init__(self, knowledge: LocalKnowledge, kind: Callable[[Sequence[str]], Sequence[str | None]], common: Sequence[str]) -> None:
         self.knowledge, self.kind, self.common = knowledge, kind, frozenset(common)
-        self._meanings = lru_cache(100_000)(self._looked_up)
+        self._meanings = lru_cache(KEPT)(self._looked_up)
+        self._reach = lru_cache(KEPT)(knowledge.longest)
 
     def fingerprint(self) -> str:
         return self.knowledge.fingerprint()
 
     def link(self, text: str) -> list[Mention]:
-        words = [(found.start(), found.end()) for found in _WORD.finditer(text)]
+        words = [_Word(found.start(), found.end(), plain(found[0])) for found in _WORD.finditer(text)]
         mentions, place = [], 0
         while place < len(words):
             mention, length = self._longest(text, words, place)
@@ -71,16 +83,17 @@ class AliasLinker(EntityLinker):
             place += length
         return mentions
 
-    def _longest(self, text: str, words: list[tuple[int, int]], place: int) -> tuple[Mention | None, int]:
+    def _longest(self, text: str, words: list[_Word], place: int) -> tuple[Mention | None, int]:
         """The mention that begins at a word, and how many words to go on by."""
-        start = words[place][0]
-        for length in range(min(MOST_WORDS, len(words) - place), 0, -1):
-            stop = words[place + length - 1][1]
-            span = text[start:stop]
-            if _BREAK.search(span):
+        start = words[place].start
+        reach = self._reach(words[place].plain.partition(" ")[0])
+        for length in range(min(reach, MOST_WORDS, len(words) - place), 0, -1):
+            span = words[place : place + length]
+            stop = span[-1].stop
+            if _BREAK.search(text, start, stop):
                 continue
-            for entity, kind in self._meanings(plain(span)):
-                if span[0].isupper() or kind in self.common:
+            for entity, kind in self._meanings(" ".join(word.plain for word in span)):
+                if text[start].isupper() or kind in self.common:
                     return Mention(start, stop, entity), length
         return None, 1
 

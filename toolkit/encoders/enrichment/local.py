@@ -58,6 +58,9 @@ _INDICES = """
 CREATE INDEX fact_by_subject ON fact (subject, property);
 CREATE TABLE alias AS SELECT DISTINCT alias, subject FROM named ORDER BY alias, subject;
 CREATE INDEX alias_by_name ON alias (alias);
+CREATE TABLE first (word TEXT PRIMARY KEY, longest INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO first SELECT substr(alias, 1, instr(alias || ' ', ' ') - 1) AS word, MAX(length(alias) - length(replace(alias, ' ', '')) + 1)
+FROM alias GROUP BY word;
 DROP TABLE named;
 """
 
@@ -106,6 +109,11 @@ class LocalKnowledge(Knowledge):
             for iri in values:
                 values[iri] = sorted(set(values[iri]))
         return found
+
+    def longest(self, word: str) -> int:
+        """Words of the longest name that begins with `word`, in the form of `plain`; 0 where none does."""
+        row = self._store.execute("SELECT longest FROM first WHERE word = ?", [word]).fetchone()
+        return int(row[0]) if row else 0
 
     def called(self, alias: str) -> list[tuple[str, int]]:
         """Entities that `alias`, in the form of `plain`, may mean, and how much is known of each: most first."""
