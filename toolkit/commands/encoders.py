@@ -1,16 +1,24 @@
-"""`segue encoders`: which encoders there are."""
+"""`segue encoders`: which encoders there are, and what cleaning and enrichment make of texts."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from toolkit.cli import Debug
+from toolkit.commands.run import Overrides, Recipe
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+app = typer.Typer(invoke_without_command=True, help="List the encoders, or see what one makes of texts before it encodes them.")
 
 
-def encoders(json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False, debug: Debug = False) -> None:
+@app.callback()
+def encoders(ctx: typer.Context, json: Json = False, debug: Debug = False) -> None:
     """List the encoders: what they read, what they give, where they come from."""
+    if ctx.invoked_subcommand is not None:
+        return
     from toolkit.encoders.registry import describe
 
     rows = describe()
@@ -36,3 +44,53 @@ def encoders(json: Annotated[bool, typer.Option("--json", help="Print JSON inste
         learns, dim = "yes" if row["learns"] else "no", "learned" if row["dim"] is None else str(row["dim"])
         table.add_row(row["name"], row["kind"], dim, learns, row["weights_licence"] or "–", row["package"], Text(row["source"]))
     Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+@app.command()
+def preview(
+    recipe: Recipe,
+    overrides: Overrides = [],  # noqa: B006
+    modality: Annotated[
+        str | None, typer.Option(help="An encoder of the recipe, by its name there; default: all of texts.", show_default=False)
+    ] = None,
+    field: Annotated[
+        str | None, typer.Option(help="Instead, a field of the catalogue through every cleaning step.", show_default=False)
+    ] = None,
+    count: Annotated[int, typer.Option("-n", min=1, help="How many texts, from all over the catalogue.")] = 3,
+    length: Annotated[int, typer.Option(min=1, help="Characters shown of a text.")] = 400,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, texts in full.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Show texts of a recipe's catalogue before and after each step of `clean` and `enrich`."""
+    from rich.console import Console
+
+    from toolkit import progress
+    from toolkit.pipeline.preview import preview as look
+    from toolkit.recipe import load
+
+    settings = load(recipe, overrides, parameters=True)
+    with progress.reporter(Console(stderr=True)) as reporter:
+        shown = look(settings, modality=modality, field=field, count=count, reporter=reporter)
+    if json:
+        from json import dumps
+
+        print(dumps(shown, ensure_ascii=False, indent=1))
+        return
+    for row in shown:
+        _show(row, length)
+
+
+def _show(row: dict[str, Any], length: int) -> None:
+    """One text, step by step; a step that leaves it as it was says so."""
+    from textwrap import indent
+
+    print(f"{row['track']} · {row['modality']} · {row['encoder']}" if row["encoder"] else f"{row['track']} · {row['modality']}")
+    before = None
+    for step in row["steps"]:
+        text = step["text"]
+        cut = text if len(text) <= length else f"{text[:length]}… ({len(text):,} characters)"
+        print(f"  {step['step']}: {'unchanged' if text == before else f'{len(text):,} characters'}")
+        if text != before:
+            print(indent(cut, "    | ", lambda _: True))
+        before = text
+    print()

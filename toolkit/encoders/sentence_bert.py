@@ -19,8 +19,8 @@ from pydantic import Field
 
 from toolkit import compute
 from toolkit.encoders import text_models
-from toolkit.encoders.base import Encoder, EncoderParams, Kind, Progress, Texts
-from toolkit.encoders.cleaning import Cleaner, SentenceCleaning
+from toolkit.encoders.base import EncoderParams, Progress, Texts
+from toolkit.encoders.cleaned import CleanedParams, CleanedTextEncoder
 from toolkit.encoders.state import load_encoder, save_encoder
 from toolkit.errors import InputError
 
@@ -35,13 +35,13 @@ MIN_COSINE = 0.999
 """Cosine with full precision below which bfloat16 is not used under `bf16: auto`."""
 
 
-class SentenceBertParams(EncoderParams):
+class SentenceBertParams(CleanedParams):
     """model: folder, installed model package, or hub name. max_length: tokens kept of a text; default: the model's own.
 
     normalise: rows of length 1 (all-MiniLM-L6-v2 does so by itself). batch_tokens: padded tokens a step;
     default: 512 on CPU, where its activations stay in cache, 131,072 on GPU. bf16: `auto` uses it where the device multiplies it in
-    hardware and the embeddings of probe texts keep cosine >= .999 with full precision. clean: steps of
-    `toolkit.encoders.cleaning` that keep sentences whole, which the model was trained on; default: none.
+    hardware and the embeddings of probe texts keep cosine >= .999 with full precision. Of `clean` only steps that keep
+    sentences whole are offered: the model was trained on sentences.
     """
 
     model: str = "all-MiniLM-L6-v2"
@@ -49,23 +49,17 @@ class SentenceBertParams(EncoderParams):
     normalise: bool = False
     batch_tokens: int | None = Field(None, ge=1)
     bf16: Literal["auto", "on", "off"] = "auto"
-    clean: SentenceCleaning = SentenceCleaning()
 
 
-class SentenceBertEncoder(Encoder):
+class SentenceBertEncoder(CleanedTextEncoder):
     """Texts as float32 [n, d] by the model's own tokeniser and modules; equals `SentenceTransformer.encode` in full precision."""
 
     name: ClassVar[str] = "sentence-bert"
-    kind: ClassVar[Kind] = "text"
     seeded: ClassVar[bool] = False
     source: ClassVar[str] = "Reimers and Gurevych 2019; sentence-transformers/all-MiniLM-L6-v2"
     weights_licence: ClassVar[str] = "Apache-2.0 (all-MiniLM-L6-v2)"
     Params: ClassVar[type[EncoderParams]] = SentenceBertParams
     params: SentenceBertParams
-
-    def __init__(self, params: EncoderParams | None = None, *, seed: int = 0, device: str = "cpu") -> None:
-        super().__init__(params, seed=seed, device=device)
-        self.cleaner = Cleaner(self.params.clean)
 
     @property
     def dim(self) -> int:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from pydantic import Field, field_validator
 
-from toolkit.encoders.base import Encoder, EncoderParams, Kind, Progress
+from toolkit.encoders.base import EncoderParams, Progress
+from toolkit.encoders.cleaned import CleanedParams, CleanedTextEncoder
 from toolkit.encoders.cleaning import Cleaner, Cleaning
 from toolkit.encoders.faults import not_fitted
 from toolkit.encoders.state import Tensors, load_encoder, save_encoder
@@ -32,10 +33,9 @@ DENSE = 2**24
 """Numbers of a block that are held at once beside the result, whatever the number of terms."""
 
 
-class TfidfParams(EncoderParams):
+class TfidfParams(CleanedParams):
     """dim: size after the reduction (never more than the texts allow), 0 for none. separator: what a tag list is
-    split on (`", "`); without it, tokens are what `token_pattern` finds. min_df: texts a token must be in.
-    clean: steps of `toolkit.encoders.cleaning` before all that; default: none."""
+    split on (`", "`); without it, tokens are what `token_pattern` finds. min_df: texts a token must be in."""
 
     dim: int = Field(128, ge=0)
     max_features: int = Field(10_000, ge=1)
@@ -57,12 +57,11 @@ class TfidfParams(EncoderParams):
         return pattern
 
 
-class TfidfEncoder(Encoder):
+class TfidfEncoder(CleanedTextEncoder):
     """Texts as float32 [n, d]; d is `dim`, or fewer where there are fewer tokens or texts."""
 
     name: ClassVar[str] = "tfidf"
     version: ClassVar[str] = "2"
-    kind: ClassVar[Kind] = "text"
     learns: ClassVar[bool] = True
     source: ClassVar[str] = "Spärck Jones 1972; Deerwester et al. 1990"
     Params: ClassVar[type[EncoderParams]] = TfidfParams
@@ -70,10 +69,6 @@ class TfidfEncoder(Encoder):
     vocabulary: list[str] | None = None
     weights: np.ndarray
     components: np.ndarray | None = None
-
-    def __init__(self, params: EncoderParams | None = None, *, seed: int = 0, device: str = "cpu") -> None:
-        super().__init__(params, seed=seed, device=device)
-        self.cleaner = Cleaner(self.params.clean)
 
     @property
     def dim(self) -> int:

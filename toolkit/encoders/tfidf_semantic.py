@@ -90,6 +90,10 @@ class TfidfSemanticEncoder(TfidfEncoder):
         finally:
             self._fresh = {}
 
+    def preview(self, text: str) -> list[tuple[str, str]]:
+        steps = super().preview(text)
+        return [*steps, ("enrich", " ".join([steps[-1][1] if steps else text, *self.enricher.terms([text])[0]]))]
+
     def _state(self) -> Tensors:
         lines = "\n".join(" ".join(terms) for terms in self.learned.values()).encode()
         marks = np.frombuffer(b"".join(self.learned), np.uint8).reshape(-1, DIGEST)

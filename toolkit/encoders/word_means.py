@@ -12,8 +12,9 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import field_validator
 
-from toolkit.encoders.base import Encoder, EncoderParams, Kind, Progress
-from toolkit.encoders.cleaning import Cleaner, LyricsCleaning
+from toolkit.encoders.base import EncoderParams, Progress
+from toolkit.encoders.cleaned import CleanedParams, CleanedTextEncoder
+from toolkit.encoders.cleaning import LyricsCleaning
 from toolkit.encoders.faults import not_fitted
 
 BLOCK = 1024
@@ -23,7 +24,7 @@ MANY_UNKNOWN = 0.5
 """Share of unknown words in running text that is warned of."""
 
 
-class WordMeanParams(EncoderParams):
+class WordMeanParams(CleanedParams):
     """clean: steps of `toolkit.encoders.cleaning`; default: all of them. lowercase: before words are looked up.
 
     token_pattern: what a word is; default: two or more letters or digits.
@@ -43,17 +44,15 @@ class WordMeanParams(EncoderParams):
         return pattern
 
 
-class WordMeanEncoder(Encoder):
+class WordMeanEncoder(CleanedTextEncoder):
     """Texts as the mean of their known words' vectors, float32 [n, d]; a text without one is a zero vector."""
 
-    kind: ClassVar[Kind] = "text"
     learns: ClassVar[bool] = True
     Params: ClassVar[type[EncoderParams]] = WordMeanParams
     params: WordMeanParams
 
     def __init__(self, params: EncoderParams | None = None, *, seed: int = 0, device: str = "cpu") -> None:
         super().__init__(params, seed=seed, device=device)
-        self.cleaner = Cleaner(self.params.clean)
         self.unknown: dict[str, float] | None = None
 
     @abstractmethod
