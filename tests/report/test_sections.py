@@ -110,3 +110,16 @@ def test_terms_of_a_source(allowed: bool | None, terms: str) -> None:
 )
 def test_records_left_out(skipped: Any, expected: dict[str, Any]) -> None:
     assert sections.skipped({"skipped": skipped}) == expected
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        ({}, ""),
+        ({"out_of_vocabulary": 0.0312, "out_of_vocabulary_words": 0.4}, "3.1 % of words without a vector"),
+        ({"texts_enriched": 0.6, "terms_per_text": 7.25}, "60.0 % of texts enriched, 7.2 terms a text"),
+    ],
+)
+def test_what_encoders_found_in_texts_is_told(facts: dict[str, float], told: str) -> None:
+    (found,) = sections.coverage([{"modality": "lyrics", "coverage": 0.5, **facts}])
+    assert found["texts"] == told

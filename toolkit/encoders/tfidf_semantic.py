@@ -46,7 +46,7 @@ class TfidfSemanticEncoder(TfidfEncoder):
 
     name: ClassVar[str] = "tfidf-semantic"
     version: ClassVar[str] = "1"
-    source: ClassVar[str] = "Oramas et al. 2017, section 4 (linker substituted)"
+    source: ClassVar[str] = "Oramas et al. 2017, artist biographies (Babelfy substituted)"
     Params: ClassVar[type[EncoderParams]] = TfidfSemanticParams
     params: TfidfSemanticParams
 

@@ -147,12 +147,24 @@ def coverage(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "field": row.get("field") if row.get("field") != row["modality"] else None,
             "encoder": row.get("encoder") or "–",
             "weights": row.get("weights_licence") or "",
+            "texts": _texts(row),
             "dim": row.get("dim") or "–",
             "percent": f"{100 * float(row.get('coverage') or 0):.1f}",
             "sources": [_source(source) for source in row.get("sources") or []],
         }
         for row in rows
     ]
+
+
+def _texts(row: Mapping[str, Any]) -> str:
+    """What an encoder of texts found in them: words it has no vector for, terms that were appended."""
+    told = []
+    if "out_of_vocabulary" in row:
+        told.append(f"{100 * float(row['out_of_vocabulary']):.1f} % of words without a vector")
+    if "texts_enriched" in row:
+        share, terms = 100 * float(row["texts_enriched"]), float(row.get("terms_per_text") or 0)
+        told.append(f"{share:.1f} % of texts enriched, {terms:.1f} terms a text")
+    return "; ".join(told)
 
 
 def _source(source: Mapping[str, Any]) -> dict[str, Any]:

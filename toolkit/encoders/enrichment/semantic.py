@@ -1,7 +1,7 @@
 """From the entities of a text to the terms that are appended to it.
 
 Oramas et al. 2017 keep entities of a few classes, take properties that depend on the class and the Wikipedia categories, and
-append them to the biography. The paper names the classes, not the properties: `PROPERTIES` is ours, from DBpedia's ontology.
+append them to the biography. Which properties those are is our choice, from DBpedia's ontology; a recipe may choose others.
 """
 
 from __future__ import annotations
