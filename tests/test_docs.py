@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.report.run_files import files, write_run
+from toolkit.encoders import registry
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -31,6 +32,17 @@ def test_the_encoder_page_makes_an_encoder_that_keeps_the_contract(monkeypatch: 
     page["test_word_count"]()
     encoder = page["WordCount"](page["WordCountParams"](scale=0.5))
     assert encoder.transform(["", "one", "one two three"]).tolist() == [[0.0], [0.5], [1.5]]
+
+
+def test_the_recipes_of_the_encoder_page_are_valid() -> None:
+    from ruamel.yaml import YAML
+
+    text = (DOCS / "encoders.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```yaml\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    specs = [spec for block in blocks for spec in YAML(typ="safe").load(block)["encoders"].values()]
+    ours = [spec for spec in specs if spec["encoder"] != "word-count"]
+    made = [registry.create(spec["encoder"], spec["params"], device="cpu") for spec in ours]
+    assert {encoder.name for encoder in made} == {"word-vectors", "word2vec", "sentence-bert", "tfidf", "tfidf-semantic"}
 
 
 def test_the_report_page_renders_and_prints_tables(

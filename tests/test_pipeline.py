@@ -101,6 +101,14 @@ def test_the_licence_of_pretrained_weights_is_told(tiny_recipe: Path, tiny_cache
     assert "weights: Apache-2.0 (all-MiniLM-L6-v2)" in (tmp_path / "run" / runs.REPORT).read_text()
 
 
+def test_what_an_encoder_found_in_its_texts_is_told(tiny_recipe: Path, tiny_cache: Path, tmp_path: Path) -> None:
+    words = ["encoders.lyrics.encoder=word2vec", "encoders.lyrics.params={dim: 8, min_count: 30, epochs: 1}", "models=[]"]
+    for run in ("first", "from the cache"):
+        pipeline.run(load(tiny_recipe, words), tmp_path / run, cache=tiny_cache)
+        (row,) = (row for row in read(tmp_path / run, runs.COVERAGE) if row["modality"] == "lyrics")
+        assert row["dim"] == 8 and 0 < row["out_of_vocabulary"] < row["out_of_vocabulary_words"] < 1
+
+
 def test_the_bound_is_above_everything(tiny_run: Path) -> None:
     key = ("test", "all", "ndcg", 20)
     rows = [row for row in read(tiny_run, runs.METRICS) if (row["split"], row["slice"], row["metric"], row["k"]) == key]
