@@ -44,10 +44,11 @@ def entity(number: int) -> tuple[str, str]:
 
 
 def lines(entities: int) -> Iterator[str]:
-    """About 20 triples an entity."""
-    for number in range(entities):
-        rng = random.Random(number + 2**32)
-        name, kind = entity(number)
+    """20 triples an entity."""
+    names = [entity(number)[0] for number in range(entities)]
+    rng = random.Random(0)
+    for number, name in enumerate(names):
+        kind = CLASSES[number % len(CLASSES)]
         iri = f"{DBR}{name.replace(' ', '_')}"
         yield f"<{iri}> <{RDF}type> <{DBO}{kind}> ."
         yield f"<{iri}> <{RDF}type> <http://www.w3.org/2002/07/owl#Thing> ."
@@ -56,7 +57,7 @@ def lines(entities: int) -> Iterator[str]:
         yield f"<{DBR}The_{name.replace(' ', '_')}> <{DBO}wikiPageRedirects> <{iri}> ."
         yield f'<{iri}> <{DBO}abstract> "{name} is \\"{kind}\\". {ABSTRACT}"@en .'
         for of in ("genre", "hometown", "recordLabel", "country", "associatedBand", "wikiPageWikiLink", "wikiPageWikiLink"):
-            yield f"<{iri}> <{DBO}{of}> <{DBR}{entity(rng.randrange(entities))[0].replace(' ', '_')}> ."
+            yield f"<{iri}> <{DBO}{of}> <{DBR}{names[rng.randrange(entities)].replace(' ', '_')}> ."
         for _ in range(4):
             yield f"<{iri}> <http://purl.org/dc/terms/subject> <{DBR}Category:{syllables(rng, 2)}_{rng.randrange(5000)}> ."
         for of in ("activeYearsStartYear", "wikiPageID", "wikiPageLength"):

@@ -105,6 +105,15 @@ def test_a_build_that_fails_leaves_nothing(dump, cache):
         LocalKnowledge([dump.with_name("nowhere.nt")])
 
 
+@pytest.mark.parametrize("content", [b"not a database", b""])
+def test_damaged_tables_are_made_again(dump, content):
+    first = LocalKnowledge([dump])
+    first.path.write_bytes(content)
+    with pytest.warns(RuntimeWarning, match="is damaged and made again"):
+        again = LocalKnowledge([dump])
+    assert again.facts([BAND], ASKED) == {BAND: EXPECTED[BAND]}
+
+
 def test_long_literals_are_left_out_and_batches_change_nothing(dump, monkeypatch):
     whole = LocalKnowledge([dump]).facts([BAND], ASKED)
     monkeypatch.setattr(local, "BATCH", 3)

@@ -143,6 +143,14 @@ def test_a_forgotten_knowledge_base_is_one_line(tmp_path):
         encoder_of(knowledge=tmp_path / "nowhere.nt").fingerprint()
 
 
+def test_a_preview_ends_with_what_is_appended(dump):
+    plain = encoder_of(knowledge=dump, classes=["MusicGenre"])
+    assert plain.preview("the indie rock") == [("enrich", "the indie rock Indie_rock Post_punk")]
+    params = TfidfSemanticParams(clean={"stop_words": True}, enrich={"knowledge": dump, "classes": ["MusicGenre"]})
+    steps = TfidfSemanticEncoder(params).preview("the indie rock")
+    assert steps == [("stop_words", "indie rock"), ("enrich", "indie rock Indie_rock Post_punk")]
+
+
 def test_values_become_single_words():
     assert term(f"{DBR}AC%2FDC") == "AC_DC"
     assert term(f"{DBR}Rock_(music)") == "Rock_music"

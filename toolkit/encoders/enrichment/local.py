@@ -7,11 +7,13 @@ entity's own address.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
 import sqlite3
 import unicodedata
+import warnings
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
@@ -76,12 +78,26 @@ class LocalKnowledge(Knowledge):
         if missing or not files:
             raise InputError(f"knowledge: {missing[0] if missing else 'no file'} is no file: give dumps, .nt or .ttl, or these with .gz")
         self.path = derived_path("knowledge", f"-{language}.sqlite", *files, version=VERSION)
-        if not self.path.is_file():
+        if not self._whole():
             build(self.path, files, language=language, progress=progress)
+
+    def _whole(self) -> bool:
+        """Whether an earlier run's tables are there and can be read."""
+        if not self.path.is_file():
+            return False
+        try:
+            with contextlib.closing(self._opened()) as store:
+                return store.execute("SELECT value FROM about WHERE name = 'digest'").fetchone() is not None
+        except sqlite3.Error as error:
+            warnings.warn(f"{self.path} is damaged and made again: {error}", RuntimeWarning, stacklevel=3)
+            return False
+
+    def _opened(self) -> sqlite3.Connection:
+        return sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
 
     @cached_property
     def _store(self) -> sqlite3.Connection:
-        store = sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+        store = self._opened()
         store.execute(f"PRAGMA cache_size = -{CACHE_MB * 1000}")
         return store
 
