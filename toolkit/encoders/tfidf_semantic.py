@@ -112,6 +112,8 @@ class TfidfSemanticEncoder(TfidfEncoder):
     def _linked(self, texts: Sequence[str], notes: _Notes, progress: Progress | None) -> Terms:
         """What is appended to each of `texts`, by digest."""
         terms: Terms = {}
+        if texts:
+            self.enricher.knowledge.prepare(progress)
         for start in range(0, len(texts), BATCH):
             some = {_digest(text): text for text in texts[start : start + BATCH]}
             terms |= {digest: notes.known[digest] for digest in some if digest in notes.known}

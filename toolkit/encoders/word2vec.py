@@ -9,8 +9,9 @@ make it the same on every run; `seed` sets the start.
 from __future__ import annotations
 
 import zlib
+from array import array
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -56,9 +57,8 @@ class Word2vecEncoder(WordMeanEncoder):
         """Train on n texts. Raises `InputError` where no word is there `min_count` times."""
         word2vec = require("gensim.models.word2vec", install="pip install 'gensim>=4.4'")
         self.cleaner.fit(inputs)
-        frequency: Counter[str] = Counter()
-        for text in inputs:
-            frequency.update(self.words(text))
+        corpus = _Corpus(self.words(text) for text in inputs)
+        frequency = corpus.frequency()
         known = {word for word, count in frequency.items() if count >= self.params.min_count}
         if not known:
             least = self.params.min_count
@@ -74,8 +74,8 @@ class Word2vecEncoder(WordMeanEncoder):
             hashfxn=_hash,
         )
         model.build_vocab_from_freq({word: frequency[word] for word in sorted(known)}, corpus_count=len(inputs))
-        told = (lambda done: progress(done, self.params.epochs * len(inputs), self.name)) if progress is not None else None
-        model.train(_Passes(self, inputs, told), total_examples=len(inputs), epochs=self.params.epochs)
+        corpus.told = (lambda done: progress(done, self.params.epochs * len(inputs), self.name)) if progress is not None else None
+        model.train(corpus, total_examples=len(inputs), epochs=self.params.epochs)
         self.vocabulary = dict(model.wv.key_to_index)
         self.matrix = np.asarray(model.wv.vectors, np.float32).copy()
         self._count_unknown(frequency, known)
@@ -100,20 +100,31 @@ class Word2vecEncoder(WordMeanEncoder):
         return encoder
 
 
-class _Passes:
-    """The texts' words, over and over: gensim goes through them once an epoch, and never are all in memory."""
+class _Corpus:
+    """Texts as word numbers, 4 bytes a word; gensim goes through them once an epoch. told: is given how many texts are done."""
 
-    def __init__(self, encoder: Word2vecEncoder, texts: Sequence[str], told: Callable[[int], None] | None) -> None:
-        self.encoder, self.texts, self.told, self.done = encoder, texts, told, 0
+    def __init__(self, texts: Iterable[list[str]]) -> None:
+        numbers: dict[str, int] = {}
+        self.flat, self.ends = array("i"), array("q")
+        for words in texts:
+            self.flat.extend(numbers.setdefault(word, len(numbers)) for word in words)
+            self.ends.append(len(self.flat))
+        self.words = list(numbers)
+        self.told: Callable[[int], None] | None = None
+        self.done = 0
+
+    def frequency(self) -> Counter[str]:
+        """How often each word is there."""
+        counts = np.bincount(np.frombuffer(self.flat, np.int32), minlength=len(self.words))
+        return Counter(dict(zip(self.words, counts.tolist(), strict=True)))
 
     def __iter__(self) -> Iterator[list[str]]:
-        for text in self.texts:
-            yield self.encoder.words(text)
-            self.done += 1
-            if self.told is not None and self.done % BLOCK == 0:
+        start = 0
+        for end in self.ends:
+            yield [self.words[number] for number in self.flat[start:end]]
+            start, self.done = end, self.done + 1
+            if self.told is not None and (self.done % BLOCK == 0 or end == self.ends[-1]):
                 self.told(self.done)
-        if self.told is not None:
-            self.told(self.done)
 
 
 def _hash(word: str) -> int:

@@ -81,10 +81,15 @@ def test_several_files_and_languages(dump, tmp_path):
 
 
 def test_a_dump_is_read_once_and_again_when_it_changes(dump, cache, monkeypatch):
-    first = LocalKnowledge([dump]).fingerprint()
+    knowledge = LocalKnowledge([dump])
+    first = knowledge.fingerprint()
+    knowledge.prepare()
     with monkeypatch.context() as patch:
         patch.setattr(local, "build", None)
-        assert LocalKnowledge([dump]).fingerprint() == first
+        patch.setattr(local, "digest_of", None)
+        again = LocalKnowledge([dump])
+        again.prepare()
+        assert again.fingerprint() == first and again.called("norwick")
     dump.write_text(NT.replace("Norwick", "Southwick"), encoding="utf-8")
     os.utime(dump, (5, 5))
     changed = LocalKnowledge([dump])
@@ -96,21 +101,23 @@ def test_a_dump_is_read_once_and_again_when_it_changes(dump, cache, monkeypatch)
 def test_a_build_that_fails_leaves_nothing(dump, cache):
     dump.write_text("no triples\n")
     with pytest.raises(DataError, match="1 of 1 lines are no N-Triples"):
-        LocalKnowledge([dump])
+        LocalKnowledge([dump]).prepare()
     dump.write_text("# nothing\n")
     with pytest.raises(DataError, match="none of 0 triples is of use"):
-        LocalKnowledge([dump])
+        LocalKnowledge([dump]).prepare()
     assert list((cache / "knowledge").iterdir()) == []
-    with pytest.raises(InputError, match="nowhere.nt is no file: give dumps"):
+    with pytest.raises(InputError, match="nowhere.nt is no file: give a dump"):
         LocalKnowledge([dump.with_name("nowhere.nt")])
 
 
 @pytest.mark.parametrize("content", [b"not a database", b""])
 def test_damaged_tables_are_made_again(dump, content):
     first = LocalKnowledge([dump])
+    first.prepare()
     first.path.write_bytes(content)
+    again = LocalKnowledge([dump])
     with pytest.warns(RuntimeWarning, match="is damaged and made again"):
-        again = LocalKnowledge([dump])
+        again.prepare()
     assert again.facts([BAND], ASKED) == {BAND: EXPECTED[BAND]}
 
 

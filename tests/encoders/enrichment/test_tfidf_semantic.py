@@ -139,7 +139,7 @@ def test_a_forgotten_knowledge_base_is_one_line(tmp_path):
     for ask in (lambda encoder: encoder.fit(["x"]), lambda encoder: encoder.fingerprint()):
         with pytest.raises(InputError, match=r"tfidf-semantic needs enrich: {knowledge: a dump, .nt or .ttl}, or"):
             ask(TfidfSemanticEncoder())
-    with pytest.raises(InputError, match=r"nowhere.nt is no file: give dumps, .nt or .ttl"):
+    with pytest.raises(InputError, match=r"nowhere.nt is no file: give a dump of a knowledge base, .nt or .ttl"):
         encoder_of(knowledge=tmp_path / "nowhere.nt").fingerprint()
 
 

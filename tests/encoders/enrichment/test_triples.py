@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 
 import pytest
 
 from tests.encoders.music_knowledge import NT, TTL
+from toolkit.encoders.enrichment import triples
 from toolkit.encoders.enrichment.triples import Triple, parse, read
 from toolkit.errors import DataError, InputError
 
@@ -20,15 +22,17 @@ def by_rdflib(content, form):
     }
 
 
-@pytest.mark.parametrize("ending", [".nt", ".nt.gz"])
-def test_n_triples_are_what_rdflib_reads(ending, tmp_path):
+PACKERS = {".gz": gzip.compress, ".bz2": bz2.compress}
+
+
+@pytest.mark.parametrize("ending", [".nt", ".nt.gz", ".nt.bz2", ".ttl", ".ttl.bz2"])
+def test_n_triples_are_what_rdflib_reads(ending, tmp_path, monkeypatch):
     path = tmp_path / f"music{ending}"
-    path.write_bytes(gzip.compress(NT.encode()) if ending.endswith(".gz") else NT.encode())
-    seen = []
-    found = list(read(path, seen.append))
+    path.write_bytes(PACKERS.get(path.suffix, bytes)(NT.encode()))
+    monkeypatch.setattr(triples, "_turtle", None)  # DBpedia's .ttl dumps are N-Triples, and larger than memory
+    found = list(read(path))
     assert len(found) == len(set(found)) == 26
     assert {tuple(triple) for triple in found} == by_rdflib(NT, "nt")
-    assert b"".join(seen) == NT.encode()
 
 
 @pytest.mark.parametrize("ending", [".ttl", ".turtle", ".ttl.gz"])
@@ -95,6 +99,10 @@ def test_a_file_of_another_kind_or_damaged_is_refused(tmp_path):
     assert "\n" not in str(caught.value)
     with pytest.raises(DataError, match="is damaged"):
         list(read(written("cut.nt.gz", gzip.compress(NT.encode() * 50)[:-20])))
+    with pytest.raises(DataError, match="is damaged"):
+        list(read(written("cut.nt.bz2", bz2.compress(NT.encode() * 50)[:-20])))
+    with pytest.raises(DataError, match="is damaged: Invalid data stream"):
+        list(read(written("other.nt.bz2", b"BZh9 not at all bz2, whatever it says")))
     with pytest.raises(InputError, match=r"music.json is of no format known by its ending: give .nt or .ttl"):
         list(read(written("music.json", b"{}")))
     with pytest.raises(InputError, match=r"nowhere.nt is no file"):

@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection
 from urllib.parse import unquote
 
+from toolkit.encoders.base import Progress
+
 TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
 SUBCLASS = "http://www.w3.org/2000/01/rdf-schema#subClassOf"
 CATEGORY = "http://purl.org/dc/terms/subject"
@@ -24,6 +26,9 @@ class Knowledge(ABC):
     @abstractmethod
     def facts(self, subjects: Collection[str], properties: Collection[str]) -> Facts:
         """What is known of `subjects`, by full IRI; a subject or property of which nothing is known has no entry."""
+
+    def prepare(self, progress: Progress | None = None) -> None:  # noqa: B027 (most need nothing)
+        """Whatever takes long before the first question."""
 
     @abstractmethod
     def fingerprint(self) -> str:

@@ -68,21 +68,30 @@ DROP TABLE named;
 
 
 class LocalKnowledge(Knowledge):
-    """Dumps of a knowledge base. files: `.nt` or `.ttl`, `.gz` too. language: of the literals that are kept, beside those without one.
+    """Dumps of a knowledge base. files: `.nt` or `.ttl`, `.gz` or `.bz2` too. language: of the literals kept, beside those without one.
 
-    Raises `InputError` or `DataError` for files that are not there, of another format or damaged.
+    The tables are made by `prepare`, or the first question. Raises `InputError` for files that are not there or of another
+    format, then `DataError` for those that are damaged.
     """
 
-    def __init__(self, files: Sequence[Path], *, language: str = "en", progress: Progress | None = None) -> None:
-        missing = [str(file) for file in files if not file.is_file()]
-        if missing or not files:
-            raise InputError(f"knowledge: {missing[0] if missing else 'no file'} is no file: give dumps, .nt or .ttl, or these with .gz")
+    def __init__(self, files: Sequence[Path], *, language: str = "en") -> None:
+        if not files:
+            raise InputError("knowledge names no file: give dumps, .nt or .ttl, or these with .gz or .bz2")
+        for file in files:
+            triples.checked(file)
+        self.files, self.language = files, language
         self.path = derived_path("knowledge", f"-{language}.sqlite", *files, version=VERSION)
+
+    def prepare(self, progress: Progress | None = None) -> None:
         if not self._whole():
-            build(self.path, files, language=language, progress=progress)
+            build(self.path, self.files, language=self.language, progress=progress)
+
+    def fingerprint(self) -> str:
+        """A digest of the files, from the tables where they are made."""
+        return self.about()["digest"] if self._whole() else digest_of(self.files)
 
     def _whole(self) -> bool:
-        """Whether an earlier run's tables are there and can be read."""
+        """Whether the tables are there and can be read."""
         if not self.path.is_file():
             return False
         try:
@@ -90,6 +99,7 @@ class LocalKnowledge(Knowledge):
                 return store.execute("SELECT value FROM about WHERE name = 'digest'").fetchone() is not None
         except sqlite3.Error as error:
             warnings.warn(f"{self.path} is damaged and made again: {error}", RuntimeWarning, stacklevel=3)
+            self.path.unlink()
             return False
 
     def _opened(self) -> sqlite3.Connection:
@@ -97,6 +107,7 @@ class LocalKnowledge(Knowledge):
 
     @cached_property
     def _store(self) -> sqlite3.Connection:
+        self.prepare()
         store = self._opened()
         store.execute(f"PRAGMA cache_size = -{CACHE_MB * 1000}")
         return store
@@ -106,11 +117,8 @@ class LocalKnowledge(Knowledge):
         return {iri: number for number, iri in self._store.execute("SELECT id, iri FROM property")}
 
     def about(self) -> dict[str, str]:
-        """Counts of triples read and kept, and the digest of the files' content."""
+        """Counts of triples read and kept, and the digest of the files."""
         return dict(self._store.execute("SELECT name, value FROM about"))
-
-    def fingerprint(self) -> str:
-        return self.about()["digest"]
 
     def facts(self, subjects: Collection[str], properties: Collection[str]) -> Facts:
         numbers = {self._properties[iri]: iri for iri in properties if iri in self._properties}
@@ -151,17 +159,14 @@ def build(path: Path, files: Sequence[Path], *, language: str, progress: Progres
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.unlink(missing_ok=True)
-    hasher = hashlib.blake2b(digest_size=16)
     try:
         store = sqlite3.connect(temporary)
         try:
             store.executescript(f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -{CACHE_MB * 1000};{_TABLES}")
-            counts = _filled(store, files, hasher, language, progress)
+            counts = _filled(store, files, language, progress)
             if not counts["kept"]:
                 raise DataError(f"{', '.join(map(str, files))}: none of {counts['read']:,} triples is of use")
-            store.executemany(
-                "INSERT INTO about VALUES (?, ?)", [("digest", hasher.hexdigest()), *((n, str(c)) for n, c in counts.items())]
-            )
+            store.executemany("INSERT INTO about VALUES (?, ?)", [("digest", digest_of(files)), *((n, str(c)) for n, c in counts.items())])
             store.executescript(_INDICES)
             store.commit()
         finally:
@@ -171,12 +176,19 @@ def build(path: Path, files: Sequence[Path], *, language: str, progress: Progres
         temporary.unlink(missing_ok=True)
 
 
-def _filled(
-    store: sqlite3.Connection, files: Sequence[Path], hasher: hashlib.blake2b, language: str, progress: Progress | None
-) -> dict[str, int]:
+def digest_of(files: Sequence[Path]) -> str:
+    """BLAKE2b over the files as they are."""
+    hasher = hashlib.blake2b(digest_size=16)
+    for path in files:
+        with path.open("rb") as file:
+            hasher.update(hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest())
+    return hasher.hexdigest()
+
+
+def _filled(store: sqlite3.Connection, files: Sequence[Path], language: str, progress: Progress | None) -> dict[str, int]:
     counts, numbers = {"read": 0, "kept": 0}, dict[str, int]()
     for place, file in enumerate(files):
-        stream = triples.read(file, hasher.update)
+        stream = triples.read(file)
         while batch := list(islice(stream, BATCH)):
             kept = [triple for triple in batch if _useful(triple, language)]
             for triple in kept:

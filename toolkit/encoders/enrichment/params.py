@@ -17,7 +17,7 @@ from toolkit.encoders.enrichment.spotlight import SpotlightLinker
 
 
 class Enrichment(BaseModel):
-    """knowledge: dumps (`.nt`, `.ttl`, `.gz` too), or endpoint: the address of a SPARQL service.
+    """knowledge: dumps (`.nt`, `.ttl`, packed or not), or endpoint: the address of a SPARQL service.
 
     linker: `aliases` of the dumps, or `spotlight`, whose address is `spotlight`, with `confidence`. classes: of entities
     that count; properties: class -> what is appended, beside the defaults for classes not named; categories: Wikipedia's

@@ -1,20 +1,28 @@
-"""RDF files as a stream of triples: N-Triples line by line, Turtle through rdflib; `.gz` too.
+"""RDF files as a stream of triples: N-Triples line by line, Turtle through rdflib; `.gz` and `.bz2` too.
 
-N-Triples: https://www.w3.org/TR/n-triples/. A 10 M-triple file is never in memory; a Turtle file is, for rdflib keeps its graph.
+N-Triples: https://www.w3.org/TR/n-triples/. A 10 M-triple file is never in memory; a Turtle file is, for rdflib keeps its
+graph, unless its first lines are N-Triples, as those of DBpedia's `.ttl` dumps are.
 """
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import re
 import warnings
+import zlib
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import IO, Any, NamedTuple, cast
 
 from toolkit.errors import DataError, InputError, require
 
 ENDINGS = {".nt": "nt", ".ntriples": "nt", ".ttl": "turtle", ".turtle": "turtle"}
+PACKED: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open}
+SNIFFED = 1000
+"""Lines by which a `.ttl` file is told to be N-Triples."""
+
 MOST_BAD = 0.01
 """Share of lines that are no triples beyond which a file is refused; below it they are left out with a warning."""
 
@@ -39,17 +47,21 @@ _ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))")
 _SHORT = {"t": "\t", "b": "\b", "n": "\n", "r": "\r", "f": "\f", '"': '"', "'": "'", "\\": "\\"}
 
 
-def read(path: Path, seen: Callable[[bytes], object] = lambda _: None) -> Iterator[Triple]:
-    """Triples of a file, its format by its ending. seen: is given every piece of the unpacked content, for a digest.
+def read(path: Path) -> Iterator[Triple]:
+    """Triples of a file, its format by its ending.
 
     Raises `InputError` for a file that is not there or of another format, `DataError` for one that is damaged.
     """
-    kind = _format(path)
+    checked(path)
     try:
         with _opened(path) as file:
-            yield from _lines(path, file, seen) if kind == "nt" else _turtle(path, file, seen)
-    except (EOFError, gzip.BadGzipFile) as error:
+            yield from _lines(path, file) if _is_lines(path) else _turtle(path, file)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path} is damaged: {error}: get the file again") from None
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise DataError(f"{path} is damaged: {error}: get the file again") from None  # bz2's own have no number
 
 
 def parse(line: str) -> Triple | None:
@@ -65,23 +77,33 @@ def parse(line: str) -> Triple | None:
     return Triple(_plain(subject or blank), _plain(name), _plain(value if value is not None else other), True, "")
 
 
-def _format(path: Path) -> str:
-    name = path.with_suffix("") if path.suffix == ".gz" else path
+def checked(path: Path) -> str:
+    """`nt` or `turtle`, by a file's ending. Raises `InputError` where it is not there or of another format."""
+    name = path.with_suffix("") if path.suffix in PACKED else path
     if name.suffix not in ENDINGS:
-        raise InputError(f"{path} is of no format known by its ending: give .nt or .ttl, or these with .gz")
+        raise InputError(f"{path} is of no format known by its ending: give .nt or .ttl, or these with .gz or .bz2")
     if not path.is_file():
-        raise InputError(f"{path} is no file: give a dump of a knowledge base, .nt or .ttl, or these with .gz")
+        raise InputError(f"{path} is no file: give a dump of a knowledge base, .nt or .ttl, or these with .gz or .bz2")
     return ENDINGS[name.suffix]
 
 
 def _opened(path: Path) -> IO[bytes]:
-    return cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+    return cast(IO[bytes], PACKED[path.suffix](path)) if path.suffix in PACKED else path.open("rb")
 
 
-def _lines(path: Path, file: IO[bytes], seen: Callable[[bytes], object]) -> Iterator[Triple]:
+def _is_lines(path: Path) -> bool:
+    if checked(path) == "nt":
+        return True
+    with _opened(path) as file:
+        try:
+            return any([parse(line.decode("utf-8").rstrip("\r\n")) for line in islice(file, SNIFFED)])
+        except ValueError:
+            return False
+
+
+def _lines(path: Path, file: IO[bytes]) -> Iterator[Triple]:
     bad, number, first = 0, 0, ""
     for number, raw in enumerate(file, 1):
-        seen(raw)
         try:
             triple = parse(raw.decode("utf-8").rstrip("\r\n"))
         except ValueError:
@@ -96,10 +118,9 @@ def _lines(path: Path, file: IO[bytes], seen: Callable[[bytes], object]) -> Iter
         warnings.warn(f"{path}: {bad:,} of {number:,} lines are no N-Triples and left out, first {first}", RuntimeWarning, stacklevel=2)
 
 
-def _turtle(path: Path, file: IO[bytes], seen: Callable[[bytes], object]) -> Iterator[Triple]:
+def _turtle(path: Path, file: IO[bytes]) -> Iterator[Triple]:
     rdflib = require("rdflib", install="pip install 'rdflib>=7.1'")
     content = file.read()
-    seen(content)
     graph = rdflib.Graph()
     try:
         graph.parse(data=content, format="turtle")
