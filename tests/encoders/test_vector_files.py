@@ -35,6 +35,7 @@ def test_every_format_gives_its_vectors(name, tmp_path):
     assert all(found[word].tolist() == VECTORS[word] and found[word].dtype == np.float32 for word in found)
     assert {word: row.tolist() for word, row in file.read(VECTORS).items()} == VECTORS
     assert file.read([]) == {}
+    assert file.having(["tide", "nowhere", "midnight"]) == {"tide", "midnight"} and file.having([]) == set()
 
 
 def test_gensim_reads_and_writes_the_same_numbers(tmp_path):

@@ -55,7 +55,8 @@ def test_the_published_cleaning_is_the_default(path):
     texts = ["3 ContributorsRain Lyrics[Chorus]\nI'm singin' to the city12Embed", "rain", "tide", "city harbour"]
     encoder = WordVectorsEncoder(WordVectorsParams(path=path)).fit(texts)
     np.testing.assert_allclose(encoder.transform(texts[:1])[0], (np.array(VECTORS["singing"]) + VECTORS["city"]) / 2, atol=1e-7)
-    cased = WordVectorsEncoder(WordVectorsParams(path=path, lowercase=False, **PLAIN)).fit(texts)
+    with pytest.warns(RuntimeWarning, match="lowercase=False"):
+        cased = WordVectorsEncoder(WordVectorsParams(path=path, lowercase=False, **PLAIN)).fit(texts)
     np.testing.assert_allclose(cased.transform(["Rain rain tide"])[0], (np.array(VECTORS["rain"]) + VECTORS["tide"]) / 2, atol=1e-7)
 
 

@@ -52,10 +52,15 @@ class VectorFile:
     def __len__(self) -> int:
         return len(self.hashes)
 
+    def having(self, words: Iterable[str]) -> set[str]:
+        """Those of `words` that the file has, by their hashes alone: nothing is read, and one in 10^12 words is wrongly taken for known."""
+        listed = list(words)
+        return {listed[place] for place in np.flatnonzero(np.isin(_hashes(_raw(word) for word in listed), self.hashes))}
+
     def read(self, words: Iterable[str]) -> dict[str, np.ndarray]:
         """Vectors of those of `words` that the file has; where it has one twice, the first counts."""
-        wanted = [(word, word.encode("utf-8", "surrogatepass")) for word in words]
-        hashes = np.frombuffer(b"".join(_hash(raw) for _, raw in wanted), np.uint64)
+        wanted = [(word, _raw(word)) for word in words]
+        hashes = _hashes(raw for _, raw in wanted)
         first = np.searchsorted(self.hashes, hashes, side="left")
         last = np.searchsorted(self.hashes, hashes, side="right")
         found: dict[str, np.ndarray] = {}
@@ -165,6 +170,14 @@ def _floats(numbers: list[bytes]) -> np.ndarray:
         return np.array([float(number) for number in numbers], np.float32)
     except ValueError:
         return np.array([], np.float32)
+
+
+def _raw(word: str) -> bytes:
+    return word.encode("utf-8", "surrogatepass")
+
+
+def _hashes(words: Iterable[bytes]) -> np.ndarray:
+    return np.frombuffer(b"".join(map(_hash, words)), np.uint64)
 
 
 def _hash(word: bytes) -> bytes:

@@ -2,10 +2,10 @@
 
 Source: Pennington, Socher and Manning, "GloVe: Global Vectors for Word
 Representation", EMNLP 2014; Mikolov et al., "Distributed Representations of Words
-and Phrases and their Compositionality", NIPS 2013. The published playlist models
-average 300-d vectors over lyrics cleaned of stop words, low-IDF words, dropped
-final g and misspellings, which `clean` does unless told otherwise. The vectors come
-from a file of yours (nothing is downloaded); their licence is that of the file.
+and Phrases and their Compositionality", NIPS 2013. The multimodal BERT4Rec report
+(USC), section 4.2, averages 300-d vectors over lyrics cleaned of stop words, low-IDF
+words, dropped final g and misspellings, as `clean` does unless told otherwise. The
+vectors come from a file of yours (nothing is downloaded); their licence is that file's.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class WordVectorsEncoder(WordMeanEncoder):
         frequency: Counter[str] = Counter()
         for text in inputs:
             frequency.update(self.words(text))
-        known = self.file.read(frequency)
+        known = self.file.having(frequency)
         if frequency and not known:
             example = ", ".join(repr(word) for word, _ in frequency.most_common(3))
             raise InputError(f"{self.name}: none of {len(frequency):,} words ({example}, …) is in {self.params.path}: another language?")
