@@ -8,6 +8,7 @@ from toolkit.encoders.mel_cnn import MelCnnEncoder
 from toolkit.encoders.mel_cnn_1d import MelCnn1dEncoder
 from toolkit.encoders.mfcc_tags import MfccTagsEncoder
 from toolkit.encoders.mfcc_words import MfccWordsEncoder
+from toolkit.encoders.spectrogram_dbn import SpectrogramDbnEncoder
 
 SMALL = {"rate": 8000, "epochs": 2, "batch": 4, "bf16": "off"}
 SMALL_CQT = SMALL | {"seconds": 1.5, "hop": 256, "bins": 72, "filters": [6, 8, 8], "kernel": 3, "pool": 3}
@@ -20,6 +21,7 @@ AUDIO_CASES = [
     ("mel-cnn", MelCnnEncoder, SMALL_MEL | {"filters": [6, 8], "hidden": 5}),
     ("mel-cnn-1d", MelCnn1dEncoder, SMALL_MEL | {"filters": [6, 6, 8], "dropout": 0.2, "loss": "logistic"}),
     ("audio-features", AudioFeaturesEncoder, {}),
+    ("spectrogram-dbn", SpectrogramDbnEncoder, {"seconds": 1.0, "bands": 12, "components": 5, "hidden": [8, 6], "epochs": 20, "lr": 0.2}),
     ("mfcc-words", MfccWordsEncoder, SMALL_MFCC),
     ("mfcc-tags", MfccTagsEncoder, SMALL_MFCC | {"hidden": [8, 8, 6], "epochs": 2, "batch": 4}),
 ]
