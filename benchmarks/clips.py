@@ -151,10 +151,9 @@ def _row(title: str, found: np.ndarray, classes: np.ndarray, count: int, seconds
 
 def markdown(rows: list[dict[str, Any]]) -> str:
     lines = ["| system | accuracy | 95 % | mean recall of packages | processor s |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {row['system']} | {row['accuracy']:.3f} | {row['low']:.3f} … {row['high']:.3f} | {row['recall']:.3f} | {row['processor_s']:.0f} |"
-        for row in rows
-    ]
+    for row in rows:
+        interval = f"{row['low']:.3f} … {row['high']:.3f}"
+        lines.append(f"| {row['system']} | {row['accuracy']:.3f} | {interval} | {row['recall']:.3f} | {row['processor_s']:.0f} |")
     return "\n".join(lines) + "\n"
 
 
