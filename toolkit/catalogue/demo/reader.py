@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from toolkit.catalogue.demo.audio import audio
 from toolkit.catalogue.demo.covers import cover
 from toolkit.catalogue.demo.lists import STATIONS
 from toolkit.catalogue.demo.names import album_names, artist_names, track_titles
@@ -20,7 +21,14 @@ from toolkit.catalogue.demo.words import biography, lyrics, playlist_title
 from toolkit.catalogue.readers.base import OnError, Reader
 from toolkit.catalogue.records import Field, FieldValue, PlaylistRecord, Record, TrackRecord
 
-ENTITY: dict[Part, str] = {"audio_features": "track", "lyrics": "track", "biography": "artist", "cover": "album", "signal_free": "track"}
+ENTITY: dict[Part, str] = {
+    "audio_features": "track",
+    "lyrics": "track",
+    "biography": "artist",
+    "cover": "album",
+    "signal_free": "track",
+    "audio": "track",
+}
 NOISE = 11
 """Numbers of the field that says nothing: as many as there are audio features."""
 
@@ -81,6 +89,8 @@ class DemoReader(Reader):
             fields["lyrics"] = _field("lyrics", lyrics(taste, style, self._stream("lyrics", track)))
         if "signal_free" in self.parts:
             fields["signal_free"] = _field("signal_free", self._stream("signal-free", track).normal(size=NOISE).round(4).tolist())
+        if "audio" in self.parts:
+            fields["audio"] = _field("audio", audio(taste, style, self._stream("audio", track)))
         return fields
 
     def _shared_fields(self, track: int) -> dict[str, Field]:

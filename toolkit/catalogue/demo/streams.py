@@ -30,10 +30,11 @@ USED = (
     "biography",
     "cover",
     "signal-free",
+    "audio",
 )
 
-RESERVED = ("audio", "tags", "links", "plays")
-"""Held for what is drawn later: 16 s of sound a track, tags, linked entities and
+RESERVED = ("tags", "links", "plays")
+"""Held for what is drawn later: tags, linked entities and
 their triples, and play counts by user."""
 
 
