@@ -10,7 +10,7 @@ from toolkit.catalogue.readers.base import ReaderParams
 
 Part = Literal["audio_features", "lyrics", "biography", "cover", "signal_free", "audio"]
 """Fields a track may carry; leaving one out changes nothing else. To be asked for: `signal_free`, which says nothing of a track, and
-`audio`, 16 s of sound (0.2 MB a track)."""
+`audio`, 16 s of sound (0.3 MB a track)."""
 
 
 class DemoParams(ReaderParams):
