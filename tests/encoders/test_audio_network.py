@@ -134,6 +134,22 @@ def test_targets_that_cannot_be(targets, message, sounds):
         CqtCnnEncoder(CqtCnnParams(**SMALL_CQT)).fit(sounds, targets)
 
 
+def test_labels_that_are_none(sounds):
+    with pytest.raises(InputError, match="targets from -1 to 2 must be labels 0…1"):
+        CqtCnnEncoder(CqtCnnParams(**SMALL_CQT, loss="logistic")).fit(sounds, np.array([[-1.0], [2], [0], [0], [1], [1]]))
+
+
+@pytest.mark.parametrize("clips", [1, 5])
+def test_a_batch_of_one_window_with_one_frame_left_is_learned_from(clips, sounds):
+    """Five clips in batches of four leave one: batch normalisation over it alone is not defined."""
+    params = MelCnn1dParams(**SMALL_MEL | {"seconds": 0.6, "filters": [4, 4, 4, 4], "pool": 3, "epochs": 1})
+    assert params.frames_left() == 1
+    targets = np.random.default_rng(0).random((clips, 2))
+    encoder = MelCnn1dEncoder(params).fit(sounds[:clips], targets)
+    assert np.isfinite(encoder.transform(sounds)).all()
+    assert encoder.model is not None and not encoder.model.training
+
+
 def test_nothing_to_hear_is_an_error():
     with pytest.raises(InputError, match="none of 2 audio files can be read"):
         MelCnnEncoder(MelCnnParams(**SMALL_MEL, filters=[2])).fit([b"x", b"y"], np.zeros((2, 1)))

@@ -86,7 +86,7 @@ class AudioNetworkEncoder(AudioEncoder):
         from toolkit.encoders.autoencoder import seeded
         from toolkit.encoders.training import Schedule, train
 
-        wanted = checked_targets(self.name, inputs, targets)
+        wanted = checked_targets(self.name, inputs, targets, labels=self.params.loss == "logistic")
         windows, owners = self._heard_windows(inputs, workdir, progress)
         answers = torch.from_numpy(wanted)
         params = self.params
@@ -223,8 +223,8 @@ class WindowTable:
         return table
 
 
-def checked_targets(name: str, inputs: Audio, targets: np.ndarray | None) -> np.ndarray:
-    """Targets as float32 [n, t]. Raises `InputError` where there are none, or not one finite row an input."""
+def checked_targets(name: str, inputs: Audio, targets: np.ndarray | None, *, labels: bool) -> np.ndarray:
+    """Targets as float32 [n, t]. Raises `InputError` where there are none, or not one finite row an input; labels must lie in 0…1."""
     if targets is None:
         raise needs_targets(name)
     wanted = np.ascontiguousarray(targets, np.float32)
@@ -233,4 +233,6 @@ def checked_targets(name: str, inputs: Audio, targets: np.ndarray | None) -> np.
     if not np.isfinite(wanted).all():
         row = int(np.flatnonzero(~np.isfinite(wanted).all(axis=1))[0])
         raise InputError(f"{name}: targets of input {row} must be finite numbers")
+    if labels and wanted.size and (wanted.min() < 0 or wanted.max() > 1):
+        raise InputError(f"{name}: targets from {wanted.min():g} to {wanted.max():g} must be labels 0…1: for factors take another loss")
     return wanted

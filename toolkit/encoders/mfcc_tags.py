@@ -65,7 +65,7 @@ class MfccTagsEncoder(WordsEncoder):
         from toolkit.encoders.autoencoder import seeded
         from toolkit.encoders.training import Schedule, train
 
-        wanted = checked_targets(self.name, inputs, targets)
+        wanted = checked_targets(self.name, inputs, targets, labels=True)
         self._learn_words(inputs, progress)
         places, counts = self._counts(inputs, progress, f"count {self.name}")
         answers, params = torch.from_numpy(wanted[places]), self.params

@@ -51,7 +51,7 @@ class Predictor(Network):
 
     def losses(self, inputs: tuple[Tensor, Tensor], noise: Tensor, *, beta: float) -> dict[str, Tensor]:
         windows, targets = inputs
-        hidden = self.trunk(windows)
+        hidden = self._hidden(windows)
         if self.dropout:
             bar = torch.special.ndtri(torch.tensor(self.dropout, dtype=torch.float64)).item()
             hidden = hidden * (noise > bar) / (1 - self.dropout)
@@ -61,6 +61,16 @@ class Predictor(Network):
         if self.loss == "logistic":
             return {"loss": nn.functional.binary_cross_entropy_with_logits(found, targets)}
         return {"loss": 0.5 * (found - (targets - self.center) / self.spread).square().mean()}
+
+    def _hidden(self, windows: Tensor) -> Tensor:
+        if len(windows) > 1 or not self.training:
+            return self.trunk(windows)
+        # one input alone has no variance: batch normalisation goes by what it has seen so far
+        self.trunk.eval()
+        try:
+            return self.trunk(windows)
+        finally:
+            self.trunk.train()
 
     def predict(self, hidden: Tensor) -> Tensor:
         """Predictions [n, columns] of embeddings [n, width]."""
