@@ -63,8 +63,9 @@ class Worker:
 
     def __init__(self) -> None:
         self.owner = os.getpid()
+        # -P: modules beside the program are no modules for it to import
         self.process = subprocess.Popen(
-            [sys.executable, str(Path(decoder.__file__))], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            [sys.executable, "-P", str(Path(decoder.__file__))], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
 
     def ask(self, data: bytes, rate: int, seconds: float) -> np.ndarray | str:
