@@ -105,3 +105,22 @@ def test_nothing_to_learn_from_is_an_error():
         MfccWordsEncoder(MfccWordsParams(**SMALL_MFCC)).fit([b"x"])
     with pytest.raises(InputError, match="learns to predict targets"):
         MfccTagsEncoder(MfccTagsParams(**SMALL_MFCC)).fit([sound(0)])
+
+
+def test_the_demo_catalogues_sound_families_are_found():
+    """A track's main family, learned on the artists of even number and asked of the others'."""
+    from sklearn.linear_model import RidgeClassifier
+
+    from toolkit.catalogue.demo.params import DemoParams
+    from toolkit.catalogue.demo.reader import DemoReader
+
+    reader = DemoReader(params=DemoParams(tracks=200, artists=40, playlists=10, fields=["audio"]))
+    world = reader.story.world
+    clips = [track.fields["audio"].value for track in reader._tracks()]
+    family = world.taste.reshape(len(clips), 4, 3).sum(axis=2).argmax(axis=1)
+    even = world.track_artist % 2 == 0
+    params = MfccWordsParams(seconds=4, rate=8000, words=60, frames=8000)
+    rows = MfccWordsEncoder(params).fit([clip for clip, known in zip(clips, even, strict=True) if known]).transform(clips)
+    right = RidgeClassifier().fit(rows[even], family[even]).score(rows[~even], family[~even])
+    most = np.bincount(family[~even]).max() / (~even).sum()
+    assert right > most + 0.2
