@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from toolkit import compute
-from toolkit.encoders.base import Images, Kind, Progress
+from toolkit.encoders.base import EncoderParams, Images, Kind, Progress
 from toolkit.encoders.hashing import digests
 from toolkit.encoders.images import decoded, save_pairs
 from toolkit.encoders.inputs import Files
@@ -28,17 +28,12 @@ SHARED_BATCH = 64
 they compute (measured on two busy cores: 2.5 s an epoch of 770 covers on one thread, 25 s on two)."""
 
 
-class ImageParams(AutoencoderParams):
-    """size: side in pixels. patch: pixels folded into channels first. channels: of each convolution, which halves
-    the side. bf16: mixed precision in training; embeddings are always made in full precision."""
+class ConvParams(EncoderParams):
+    """size: side in pixels. patch: pixels folded into channels first. channels: of each convolution, which halves the side."""
 
     size: int = Field(128, ge=8)
     patch: int = Field(8, ge=1)
     channels: list[Annotated[int, Field(ge=1)]] = Field([64, 128], min_length=1)
-    epochs: int = Field(10, ge=1)
-    batch: int = Field(16, ge=1)
-    lr: float = Field(2e-3, gt=0)
-    bf16: Literal["auto", "on", "off"] = "auto"
 
     @model_validator(mode="after")
     def _halves(self) -> Self:
@@ -46,6 +41,15 @@ class ImageParams(AutoencoderParams):
         if self.size % step or self.size < 2 * step:
             raise ValueError(f"size={self.size} must be 2, 3, … times {step} (patch={self.patch}, halved by each of the channels)")
         return self
+
+
+class ImageParams(ConvParams, AutoencoderParams):
+    """bf16: mixed precision in training; embeddings are always made in full precision."""
+
+    epochs: int = Field(10, ge=1)
+    batch: int = Field(16, ge=1)
+    lr: float = Field(2e-3, gt=0)
+    bf16: Literal["auto", "on", "off"] = "auto"
 
 
 class ImageEncoder(AutoencoderBase):
@@ -64,7 +68,7 @@ class ImageEncoder(AutoencoderBase):
             raise InputError(f"{self.name} needs at least one picture to learn from")
         table = decoded(inputs, size=self.params.size, workdir=workdir, progress=progress)
         self._train(
-            lambda rows: _tensor(table[rows]),
+            lambda rows: tensor(table[rows]),
             len(table),
             digests("image", inputs),
             workdir=workdir,
@@ -81,7 +85,7 @@ class ImageEncoder(AutoencoderBase):
         for start in range(0, len(out), BLOCK):
             part = [inputs[place] for place in range(start, min(start + BLOCK, len(out)))]
             marks = digests("image", part) if self._output() == "sample" else None
-            out[start : start + BLOCK] = self._embed(_tensor(self._pixels(part, start)), marks)
+            out[start : start + BLOCK] = self._embed(tensor(self._pixels(part, start)), marks)
             if progress is not None:
                 progress(start + len(part), len(out), self.name)
         return out
@@ -92,7 +96,7 @@ class ImageEncoder(AutoencoderBase):
 
         model = self._fitted()
         with torch.inference_mode():
-            batch = _tensor(self._pixels(inputs, 0)).to(self.device)
+            batch = tensor(self._pixels(inputs, 0)).to(self.device)
             back = model.decoder(model.encode(batch)[0]).float().cpu()
         return (back.permute(0, 2, 3, 1) * 255).round().clamp(0, 255).to(torch.uint8).numpy()
 
@@ -127,7 +131,7 @@ class ImageEncoder(AutoencoderBase):
         return wanted == "on" or (wanted == "auto" and compute.has_bf16(self.device))
 
 
-def _tensor(table: np.ndarray) -> Tensor:
+def tensor(table: np.ndarray) -> Tensor:
     """uint8 [n, size, size, 3] -> float32 [n, 3, size, size] in 0…1, laid out channels last."""
     import torch
 

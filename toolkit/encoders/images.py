@@ -7,13 +7,17 @@ import math
 import os
 import struct
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from toolkit.encoders.base import Progress
 from toolkit.encoders.faults import BadInput
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 MAX_PIXELS = 64_000_000
 """A picture of more pixels is refused before it is decoded."""
@@ -26,6 +30,16 @@ def pixels(image: bytes, *, size: int, index: int = 0) -> np.ndarray:
     white, of an animation the first frame is taken; other shapes are stretched.
     Raises `BadInput` at `index` for what is no picture, or one of more than `MAX_PIXELS`.
     """
+    from PIL import Image
+
+    return np.asarray(rgb(image, least=size, index=index).resize((size, size), Image.Resampling.BILINEAR), dtype=np.uint8)
+
+
+def rgb(image: bytes, *, least: int, index: int = 0) -> Image:
+    """One picture as Pillow's, RGB, whole, in its own shape; a JPEG may come smaller, but no side under `least` pixels.
+
+    Colour models, animations and faults as in `pixels`.
+    """
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -33,15 +47,15 @@ def pixels(image: bytes, *, size: int, index: int = 0) -> np.ndarray:
             if math.prod(picture.size) > MAX_PIXELS:
                 raise BadInput(index, f"has a picture of {picture.size[0]} x {picture.size[1]}, more than {MAX_PIXELS} pixels")
             # a JPEG decodes at 1/2, 1/4 or 1/8 of its size for a fraction of the work
-            picture.draft("RGB", (size, size))
-            return np.asarray(_rgb(picture).resize((size, size), Image.Resampling.BILINEAR), dtype=np.uint8)
+            picture.draft("RGB", (least, least))
+            return _rgb(picture)
     except UnidentifiedImageError:
         raise BadInput(index, f"has no picture: {len(image)} bytes that begin {bytes(image[:8])!r}") from None
     except (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError) as error:
         raise BadInput(index, f"has a damaged picture: {error}") from None
 
 
-def _rgb(picture):  # type: ignore[no-untyped-def]
+def _rgb(picture: Image) -> Image:
     from PIL import Image
 
     picture.load()
@@ -58,9 +72,21 @@ def _rgb(picture):  # type: ignore[no-untyped-def]
 
 def decoded(images: Sequence[bytes], *, size: int, workdir: Path | None = None, progress: Progress | None = None) -> np.ndarray:
     """Pictures as RGB: uint8 [n, size, size, 3]; with `workdir` a memory-mapped file, so that memory does not grow with n."""
-    shape = (len(images), size, size, 3)
+    return table_of(images, (size, size), lambda image, row: pixels(image, size=size, index=row), workdir=workdir, progress=progress)
+
+
+def table_of(
+    images: Sequence[bytes],
+    sides: tuple[int, int],
+    read: Callable[[bytes, int], np.ndarray],
+    *,
+    workdir: Path | None = None,
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """What `read(image, row)` makes of each, uint8 [n, height, width, 3], kept as `decoded` keeps it."""
+    shape = (len(images), *sides, 3)
     if workdir is None:
-        return _fill(np.empty(shape, np.uint8), images, size, progress)
+        return _fill(np.empty(shape, np.uint8), images, read, progress)
     workdir.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=workdir, suffix=".pixels")
     os.close(handle)
@@ -68,12 +94,12 @@ def decoded(images: Sequence[bytes], *, size: int, workdir: Path | None = None, 
     table = np.memmap(name, np.uint8, "w+", shape=shape)
     if os.name == "posix":
         os.unlink(name)
-    return _fill(table, images, size, progress)
+    return _fill(table, images, read, progress)
 
 
-def _fill(table: np.ndarray, images: Sequence[bytes], size: int, progress: Progress | None) -> np.ndarray:
+def _fill(table: np.ndarray, images: Sequence[bytes], read: Callable[[bytes, int], np.ndarray], progress: Progress | None) -> np.ndarray:
     for row, image in enumerate(images):
-        table[row] = pixels(image, size=size, index=row)
+        table[row] = read(image, row)
         if progress is not None and (row + 1) % 64 == 0:
             progress(row + 1, len(images), "decode pictures")
     return table

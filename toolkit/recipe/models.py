@@ -49,12 +49,23 @@ class Data(Section):
     permission: Permission | None = None
 
 
+class Targets(Section):
+    """Labels that a supervised encoder learns to predict, from tracks of the training split alone."""
+
+    field: str = Field(description="texts of the catalogue, such as genre or tags")
+    source: str | None = None
+    separator: str | None = Field(",", min_length=1, description="what a list of labels is split on; null: a text is one label")
+    min_tracks: int = Field(2, ge=1, description="training tracks that a label must have")
+    most: int = Field(200, ge=1, description="labels that are kept, the most frequent")
+
+
 class EncoderSpec(Section):
     """One modality: which field of the catalogue goes through which encoder."""
 
     encoder: str
     field: str
     source: str | None = Field(None, description="only values of this source; needed where vectors come from several")
+    targets: Targets | None = Field(None, description="what a supervised encoder learns to predict")
     params: dict[str, Any] = {}
 
 

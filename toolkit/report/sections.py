@@ -145,7 +145,7 @@ def coverage(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         {
             "modality": row["modality"],
             "field": row.get("field") if row.get("field") != row["modality"] else None,
-            "encoder": row.get("encoder") or "–",
+            "encoder": _encoder(row),
             "weights": row.get("weights_licence") or "",
             "texts": _texts(row),
             "dim": row.get("dim") or "–",
@@ -165,6 +165,12 @@ def _texts(row: Mapping[str, Any]) -> str:
         share, terms = 100 * float(row["texts_enriched"]), float(row.get("terms_per_text") or 0)
         told.append(f"{share:.1f} % of texts enriched, {terms:.1f} terms a text")
     return "; ".join(told)
+
+
+def _encoder(row: Mapping[str, Any]) -> str:
+    """Its name, and for a supervised one what it learned."""
+    name, targets = row.get("encoder") or "–", row.get("targets")
+    return f"{name}, on {targets['labels']} labels of {targets['field']} ({targets['tracks']:,} tracks)" if targets else name
 
 
 def _source(source: Mapping[str, Any]) -> dict[str, Any]:

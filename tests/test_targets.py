@@ -1,0 +1,135 @@
+"""Labels of a recipe: of the training split alone, in a whole run, and refused in one line where they cannot be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from toolkit import pipeline, runs
+from toolkit.catalogue.records import Field, TrackRecord
+from toolkit.catalogue.store import Catalogue
+from toolkit.encoders.image_classifier import ImageClassifierEncoder
+from toolkit.errors import InputError, RecipeError
+from toolkit.pipeline.labels import labels
+from toolkit.recipe import Targets, load
+
+TAGS = ["rock, indie", "jazz", None, "rock , soul,", "jazz, rock", "indie", "metal, metal"]
+IDS = [f"local:{row}" for row in range(len(TAGS))]
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
+    made = Catalogue.open(tmp_path_factory.mktemp("labels") / "c.sqlite")
+    sound = [Field([0.5, 1.0], source="demo", train_allowed=True)]
+    fields = [{} if tags is None else {"tags": Field(tags, source="demo", train_allowed=True)} for tags in TAGS]
+    made.add(TrackRecord(track, title=track, fields={**own, "sound": sound[0]}) for track, own in zip(IDS, fields, strict=True))
+    return made
+
+
+def test_labels_are_columns_of_zeros_and_ones(catalogue: Catalogue) -> None:
+    found = labels(catalogue, Targets(field="tags"), IDS, np.ones(7, bool))
+    assert found.names == ["indie", "jazz", "rock"]  # soul and metal have one track each
+    assert found.matrix.tolist() == [[1, 0, 1], [0, 1, 0], [0, 0, 0], [0, 0, 1], [0, 1, 1], [1, 0, 0], [0, 0, 0]]
+    assert found.matrix.dtype == np.float32
+    assert found.facts() == {"field": "tags", "labels": 3, "tracks": 5}
+
+
+def test_the_most_frequent_are_kept_and_a_text_may_be_one_label(catalogue: Catalogue) -> None:
+    every = np.ones(7, bool)
+    assert labels(catalogue, Targets(field="tags", most=2), IDS, every).names == ["indie", "rock"]
+    assert labels(catalogue, Targets(field="tags", min_tracks=1), IDS, every).names == ["indie", "jazz", "metal", "rock", "soul"]
+    assert "rock, indie" in labels(catalogue, Targets(field="tags", separator=None, min_tracks=1), IDS, every).names
+
+
+def test_held_out_tracks_neither_count_nor_teach(catalogue: Catalogue) -> None:
+    trained = np.array([True, True, True, True, True, False, True])
+    found = labels(catalogue, Targets(field="tags"), IDS, trained)
+    assert found.names == ["jazz", "rock"]  # of indie's two tracks one is held out
+    assert not found.matrix[5].any()
+
+
+def test_labels_that_teach_nothing_are_refused(catalogue: Catalogue) -> None:
+    with pytest.raises(InputError, match=r"field 'tags' has 0 labels that at least 2 training tracks have \(of 3\).* lower min_tracks"):
+        labels(catalogue, Targets(field="tags"), IDS, np.array([True, True, *[False] * 5]))
+    with pytest.raises(InputError, match="field 'sound' holds ndarrays, labels are texts"):
+        labels(catalogue, Targets(field="sound"), IDS, np.ones(7, bool))
+    with pytest.raises(InputError, match="no field 'genre'"):
+        labels(catalogue, Targets(field="genre"), IDS, np.ones(7, bool))
+
+
+COVERS = """\
+name: covers
+data:
+  reader: demo
+  options: {tracks: 240, artists: 12, playlists: 120, fields: [cover]}
+  permission: {allowed: true, reason: names of artists that were made up}
+encoders:
+  cover:
+    encoder: image-classifier
+    field: cover
+    params: {size: 32, patch: 4, channels: [8, 16], dim: 8, epochs: 2, bf16: "off"}
+    targets: {field: artist_id}
+baselines: [content-centroid]
+evaluation: {min_tracks: 5, k: [20], bootstrap: 20}
+report: {examples: 0}
+threads: 1
+"""
+
+
+@pytest.fixture
+def covers(tmp_path: Path) -> Path:
+    (tmp_path / "covers.yaml").write_text(COVERS)
+    return tmp_path / "covers.yaml"
+
+
+def test_a_run_learns_from_the_labels_of_training_tracks_alone(covers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taught: list[tuple[int, np.ndarray]] = []
+    fit = ImageClassifierEncoder.fit
+
+    def watched(self, inputs, targets=None, **options):  # type: ignore[no-untyped-def]
+        taught.append((len(inputs), targets))
+        return fit(self, inputs, targets, **options)
+
+    monkeypatch.setattr(ImageClassifierEncoder, "fit", watched)
+    pipeline.run(load(covers, parameters=True), tmp_path / "run", cache=tmp_path / "cache")
+    ((n, targets),) = taught
+    data = json.loads((tmp_path / "run" / runs.DATA).read_text())
+    (row,) = json.loads((tmp_path / "run" / runs.COVERAGE).read_text())
+    # some tracks with a label have no cover to learn from
+    assert 0 < n == len(targets) <= row["targets"]["tracks"] <= data["tracks"] - data["tracks_not_in_training"]
+    assert row["targets"] | {"tracks": 0} == {"field": "artist_id", "labels": targets.shape[1], "tracks": 0}
+    assert data["tracks_not_in_training"] > 0 and (targets.sum(axis=1) == 1).all() and row["dim"] == 8
+    assert "image-classifier, on" in (tmp_path / "run" / runs.REPORT).read_text()
+    # again: from the cache, the encoder fitted no more
+    pipeline.run(load(covers), tmp_path / "again", cache=tmp_path / "cache")
+    assert len(taught) == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("    targets: {field: artist_id}\n", "", "encoders.cover.targets is missing: image-classifier learns to predict labels"),
+        (
+            "encoder: image-classifier",
+            "encoder: image-ae",
+            "encoders.cover.targets is for encoders that learn to predict labels, image-ae does not",
+        ),
+        (
+            "{field: artist_id}",
+            "{field: artist_id, seperator: null}",
+            "encoders.cover.targets.seperator is no key: did you mean separator?",
+        ),
+        ("{field: artist_id}", "{field: genre, most: 0}", "encoders.cover.targets.most=0 must be greater than or equal to 1"),
+    ],
+)
+def test_a_recipe_says_what_is_learned_where_it_is(covers: Path, old: str, new: str, message: str) -> None:
+    text = covers.read_text().replace(old, new)
+    if "image-ae" in new:
+        text = text.replace("dim: 8", "latent: 8")
+    covers.write_text(text)
+    with pytest.raises(RecipeError, match="covers.yaml:") as caught:
+        load(covers, parameters=True)
+    assert message in str(caught.value)

@@ -1,0 +1,75 @@
+"""`image-classifier`: album covers through a network that learned their tracks' labels (genre, tags).
+
+The supervised variant that the multimodal BERT4Rec report (USC) names as a next step: the backbones of `image-ae` and
+`image-model`, fine-tuned on labels of the training split; the embedding is the layer before the labels.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from toolkit.encoders import image_models, text_models
+from toolkit.encoders.base import EncoderParams, Images, Kind, Progress
+from toolkit.encoders.classifier import Batches, Classifier, ClassifierParams
+from toolkit.encoders.conv_images import ConvParams, tensor
+from toolkit.encoders.images import decoded, table_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class ImageClassifierParams(ConvParams, ClassifierParams):
+    """model: folder or hub name of a picture model to fine-tune; without one, the convolutions of `image-ae` learn from
+    nothing (size, patch and channels are theirs)."""
+
+    model: str | None = None
+
+
+class ImageClassifierEncoder(Classifier):
+    """float32 [n, dim] in -1…1."""
+
+    name: ClassVar[str] = "image-classifier"
+    kind: ClassVar[Kind] = "image"
+    source: ClassVar[str] = "multimodal BERT4Rec report (USC), future work: encoders fine-tuned on labels"
+    Params: ClassVar[type[EncoderParams]] = ImageClassifierParams
+    params: ImageClassifierParams
+
+    @property
+    def pretrained(self) -> bool:
+        return self.params.model is not None
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where the model's files are. Raises `InputError` for a model that cannot be found."""
+        return image_models.find(str(self.params.model))
+
+    def fingerprint(self) -> str:
+        return text_models.fingerprint(self.folder) if self.pretrained else ""
+
+    def licence(self) -> str:
+        return f"not known here: see where {self.params.model} comes from" if self.pretrained else ""
+
+    def _batches(self, inputs: Images, workdir: Path | None = None, progress: Progress | None = None) -> Batches:
+        import torch
+
+        if not self.pretrained:
+            table = decoded(inputs, size=self.params.size, workdir=workdir, progress=progress)
+            return lambda rows: tensor(table[rows])
+        prepared = image_models.Preparation.read(self.folder)
+        cropped = table_of(inputs, prepared.size, prepared.cropped, workdir=workdir, progress=progress)
+        return lambda rows: torch.from_numpy(prepared.normalised(cropped[np.asarray(rows)]))
+
+    def _backbone(self) -> tuple[nn.Module, int]:
+        from toolkit.encoders.autoencoder import conv_autoencoder
+        from toolkit.encoders.tuned import TunedPictures
+
+        if not self.pretrained:
+            params = self.params
+            whole = conv_autoencoder(params.size, params.patch, params.channels, 1, variational=False)
+            return whole.trunk, whole.bottleneck.in_features
+        network = image_models.load(self.folder, str(self.params.model), "cpu")
+        return TunedPictures(network), image_models.output(network, image_models.Preparation.read(self.folder).size)

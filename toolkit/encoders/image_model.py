@@ -1,0 +1,114 @@
+"""`image-model`: album covers through a pretrained picture model of transformers.
+
+Source: ResNet (He et al. 2016), EfficientNet (Tan and Le 2019), ViT (Dosovitskiy et al. 2021), CLIP (Radford et al. 2021);
+default model: openai/clip-vit-base-patch32 (its page on the hub). Pictures are cropped, resized and normalised as the
+model's `preprocessor_config.json` says. Weights are not part of the project: each model's own licence holds.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import Field
+
+from toolkit import compute
+from toolkit.encoders import image_models, text_models
+from toolkit.encoders.base import Encoder, EncoderParams, Images, Kind, Progress
+from toolkit.encoders.state import load_encoder, save_encoder
+
+MIN_COSINE = 0.999
+"""Cosine with full precision below which bfloat16 is not used under `bf16: auto`."""
+
+LICENCES = {"openai/clip-vit-base-patch32": "MIT (openai/clip-vit-base-patch32)"}
+
+
+class ImageModelParams(EncoderParams):
+    """model: folder or hub name. pool: `auto` is CLIP's image embedding, a network's pooled map, a transformer's class token;
+    `mean` a transformer's mean over patches. normalise: rows of length 1. batch: pictures a step; default: 16 on CPU, 128
+    on GPU. bf16: `auto` uses it where the device multiplies it in hardware and probe pictures keep cosine >= .999."""
+
+    model: str = "openai/clip-vit-base-patch32"
+    pool: Literal["auto", "mean"] = "auto"
+    normalise: bool = False
+    batch: int | None = Field(None, ge=1)
+    bf16: Literal["auto", "on", "off"] = "auto"
+
+
+class ImageModelEncoder(Encoder):
+    """Pictures as float32 [n, d] of a model that is not trained further."""
+
+    name: ClassVar[str] = "image-model"
+    kind: ClassVar[Kind] = "image"
+    seeded: ClassVar[bool] = False
+    source: ClassVar[str] = "He et al. 2016; Tan and Le 2019; Dosovitskiy et al. 2021; Radford et al. 2021"
+    weights_licence: ClassVar[str] = "MIT (CLIP ViT-B/32)"
+    Params: ClassVar[type[EncoderParams]] = ImageModelParams
+    params: ImageModelParams
+
+    @property
+    def dim(self) -> int:
+        known = image_models.width(self.folder)
+        return known if known is not None else image_models.output(self._model, self._prepared.size)
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where the model's files are. Raises `InputError` for a model that cannot be found."""
+        return image_models.find(self.params.model)
+
+    def fingerprint(self) -> str:
+        return f"{text_models.fingerprint(self.folder)} bf16={self._wants_bf16()}"
+
+    def licence(self) -> str:
+        return LICENCES.get(self.params.model, f"not known here: see where {self.params.model} comes from")
+
+    def transform(self, inputs: Images, *, progress: Progress | None = None) -> np.ndarray:
+        """n encoded pictures -> float32 [n, d]. Raises `BadInput` for what is no picture."""
+        out = np.zeros((len(inputs), self.dim), np.float32)
+        step = self.params.batch or (16 if self.device == "cpu" else 128)
+        for start in range(0, len(out), step):
+            images = [inputs[place] for place in range(start, min(start + step, len(out)))]
+            out[start : start + step] = self._run(self._prepared.batch(images, start), bf16=self.bf16)
+            if progress is not None:
+                progress(start + len(images), len(out), self.name)
+        return out
+
+    @cached_property
+    def bf16(self) -> bool:
+        """Whether this device and model run in bfloat16; decided once, on pictures of its own, never on the inputs."""
+        return self._wants_bf16() and (self.params.bf16 == "on" or self._probe() >= MIN_COSINE)
+
+    def save(self, directory: Path) -> None:
+        save_encoder(self, directory)
+
+    @classmethod
+    def load(cls, directory: Path, *, device: str = "cpu") -> Self:
+        return load_encoder(cls, directory, device=device)[0]
+
+    def _wants_bf16(self) -> bool:
+        return self.params.bf16 == "on" or (self.params.bf16 == "auto" and compute.has_bf16(self.device))
+
+    def _probe(self) -> float:
+        """Least cosine between half and full precision over the probe pictures."""
+        pair = [self._run(image_models.probes(self._prepared.size), bf16=bf16).astype(np.float64) for bf16 in (False, True)]
+        exact, rough = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in pair)
+        return float((exact * rough).sum(axis=1).min())
+
+    @cached_property
+    def _prepared(self) -> image_models.Preparation:
+        return image_models.Preparation.read(self.folder)
+
+    @cached_property
+    def _model(self) -> Any:
+        return image_models.load(self.folder, self.params.model, self.device)
+
+    def _run(self, pixels: np.ndarray, *, bf16: bool) -> np.ndarray:
+        import torch
+
+        with torch.inference_mode(), torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=bf16):
+            rows = image_models.embed(self._model, torch.from_numpy(pixels).to(self.device), mean=self.params.pool == "mean").float()
+        rows = torch.nn.functional.normalize(rows, dim=1) if self.params.normalise else rows
+        found: np.ndarray = rows.cpu().numpy()
+        return found
