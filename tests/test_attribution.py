@@ -90,6 +90,22 @@ def test_the_report_says_what_each_modality_adds(attributed: Path) -> None:
     assert "share of a track" in page and "weight in the match head" in page
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_what_says_nothing_gets_no_credit_and_what_tells_gets_some(tmp_path: Path) -> None:
+    """The demo catalogue with a field that is drawn without looking at the track: the recipe whose numbers `docs/fusion.md` shows."""
+    pipeline.run(load(Path(__file__).parents[1] / "recipes" / "attribution.yaml"), tmp_path / "run", cache=tmp_path / "cache")
+    found = read(tmp_path / "run", runs.ATTRIBUTION)
+    rows = {(row["modality"], row["way"], row["slice"]): row for row in found["differences"] if (row["metric"], row["k"]) == ("ndcg", 50)}
+    for way in ("left out", "shuffled"):
+        for part in ("all", "warm", "cold"):
+            assert rows["nothing", way, part]["ci_low"] <= 0 <= rows["nothing", way, part]["ci_high"]
+    assert all(rows[name, "shuffled", "all"]["ci_low"] > 0 for name in ("audio", "lyrics", "biography"))
+    assert all(rows[name, "left out", "cold"]["ci_low"] > 0 for name in ("lyrics", "biography"))
+    weights = {row["modality"]: row["value"] for row in found["weights"]}
+    assert min(weights, key=lambda name: weights[name]) == "nothing"
+
+
 def test_joined_before_the_model_a_modality_is_left_out_but_not_shuffled(tiny_recipe: Path, tiny_cache: Path, tmp_path: Path) -> None:
     changes = [*FOUR, "fusion={reduce_joint: pca:8}", "evaluation.attribution=true", "models.0.epochs=1"]
     pipeline.run(load(tiny_recipe, changes), tmp_path / "run", cache=tiny_cache)
