@@ -298,7 +298,7 @@ def test_the_resolved_recipe_reads_back_as_itself(tmp_path: Path) -> None:
 
 def test_keys_are_found_through_lists_dictionaries_and_unions() -> None:
     assert "epochs" in keys_at(Recipe, ("models", 0))
-    assert keys_at(Recipe, ("encoders", "anything")) == ["encoder", "field", "source", "params"]
+    assert keys_at(Recipe, ("encoders", "anything")) == ["encoder", "field", "source", "targets", "params"]
     assert keys_at(Recipe, ("baselines", 2)) == ["name", "params"]
     assert keys_at(Recipe, ("data", "permission")) == ["allowed", "reason"]
     assert keys_at(Recipe, ("name",)) == []
