@@ -7,8 +7,8 @@ import pytest
 import tiny_audio
 import torch
 import transformers
-from conftest import sound
 
+from tests.encoders.conftest import sound
 from toolkit.encoders.audio_transformer import AudioTransformerEncoder, AudioTransformerParams
 from toolkit.encoders.checks import check_encoder
 from toolkit.encoders.decoder import decode

@@ -8,10 +8,10 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import picture
 from picture_models import DIMS, FAMILIES, network, processor, saved
 from PIL import Image
 
+from tests.encoders.conftest import picture
 from toolkit.encoders import image_models
 from toolkit.encoders.checks import check_encoder
 from toolkit.encoders.faults import BadInput

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from conftest import pure, tone
 
+from tests.encoders.conftest import pure, tone
 from toolkit.encoders import spectrogram_dbn as module
 from toolkit.encoders.spectrogram_dbn import SpectrogramDbnEncoder, SpectrogramDbnParams
 from toolkit.errors import InputError
