@@ -123,7 +123,6 @@ def main() -> None:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--blocks", nargs="+", choices=[name for name in BLOCKS if name != "sasrec"], default=["hstu"])
     parser.add_argument("--work", type=Path, default=Path("runs/blocks"))
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -134,7 +133,7 @@ def main() -> None:
     groups = made.split.valid.groups()
     values: dict[str, np.ndarray] = {}
     rows: list[dict[str, Any]] = []
-    for block in ("sasrec", *given.blocks):
+    for block in BLOCKS:
         found = [trained(block, seed, chosen, spec, made, given.work) for seed in given.seeds]
         names = [name for name in found[0] if name != "about"]
         values[block] = np.mean([np.stack([one[name] for name in names], 1) for one in found], axis=0)
