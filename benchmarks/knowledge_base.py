@@ -82,6 +82,7 @@ def measure(dump: Path, entities: int) -> dict[str, float]:
 
     begin = time.process_time()
     enricher = made(Enrichment(knowledge=[dump]))
+    enricher.knowledge.prepare()
     built = time.process_time()
     texts = biographies(entities)
     start = time.process_time()
