@@ -155,3 +155,17 @@ def test_no_pictures_to_learn_from_or_show():
 def test_one_picture_is_enough(pictures):
     encoder = ImageVaeEncoder(ImageVaeParams(**SMALL, epochs=2)).fit(pictures[:1])
     assert encoder.transform(pictures[:1]).shape == (1, 8)
+
+
+@pytest.mark.parametrize(
+    ("params", "dim"), [({}, 128), ({"latent": 64, "output": "mu+sigma"}, 128), ({"latent": 256}, 256), ({"latent": 512}, 512)]
+)
+def test_the_published_variants_have_their_sizes(params, dim, pictures):
+    encoder = ImageVaeEncoder(ImageVaeParams(**{"size": 32, "patch": 4, "channels": [8, 16], "epochs": 1, "bf16": "off", **params}))
+    rows = encoder.fit(pictures).transform(pictures)
+    assert rows.shape == (len(pictures), dim)
+    if "output" in params:  # mean and deviation side by side
+        means = ImageVaeEncoder(encoder.params.model_copy(update={"output": "mu"})).fit(pictures).transform(pictures)
+        np.testing.assert_array_equal(rows[:, :64], means)
+        assert (rows[:, 64:] > 0).all()
+    assert ImageAeEncoder().dim == 128

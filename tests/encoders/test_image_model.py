@@ -193,6 +193,6 @@ def test_a_model_of_another_kind_says_its_size_by_running(models, tmp_path):
 
 
 def test_licences(models):
-    assert ImageModelEncoder().licence() == "MIT (openai/clip-vit-base-patch32)"
+    assert ImageModelEncoder().licence() == "Apache-2.0 (microsoft/resnet-50)"
     assert "not known here" in of("their/model").licence()
     assert json.loads((saved("vit", models) / "config.json").read_text())["model_type"] == "vit"

@@ -1,7 +1,7 @@
 """`image-model`: album covers through a pretrained picture model of transformers.
 
 Source: ResNet (He et al. 2016), EfficientNet (Tan and Le 2019), ViT (Dosovitskiy et al. 2021), CLIP (Radford et al. 2021);
-default model: openai/clip-vit-base-patch32 (its page on the hub). Pictures are cropped, resized and normalised as the
+default model: microsoft/resnet-50 (its page on the hub). Pictures are cropped, resized and normalised as the
 model's `preprocessor_config.json` says. Weights are not part of the project: each model's own licence holds.
 """
 
@@ -22,7 +22,9 @@ from toolkit.encoders.state import load_encoder, save_encoder
 MIN_COSINE = 0.999
 """Cosine with full precision below which bfloat16 is not used under `bf16: auto`."""
 
-LICENCES = {"openai/clip-vit-base-patch32": "MIT (openai/clip-vit-base-patch32)"}
+DEFAULT = "microsoft/resnet-50"
+DEFAULT_DIM = 2048
+"""Known without asking the hub, for lists of encoders."""
 
 
 class ImageModelParams(EncoderParams):
@@ -30,7 +32,7 @@ class ImageModelParams(EncoderParams):
     `mean` a transformer's mean over patches. normalise: rows of length 1. batch: pictures a step; default: 16 on CPU, 128
     on GPU. bf16: `auto` uses it where the device multiplies it in hardware and probe pictures keep cosine >= .999."""
 
-    model: str = "openai/clip-vit-base-patch32"
+    model: str = DEFAULT
     pool: Literal["auto", "mean"] = "auto"
     normalise: bool = False
     batch: int | None = Field(None, ge=1)
@@ -44,12 +46,14 @@ class ImageModelEncoder(Encoder):
     kind: ClassVar[Kind] = "image"
     seeded: ClassVar[bool] = False
     source: ClassVar[str] = "He et al. 2016; Tan and Le 2019; Dosovitskiy et al. 2021; Radford et al. 2021"
-    weights_licence: ClassVar[str] = "MIT (CLIP ViT-B/32)"
+    weights_licence: ClassVar[str] = "Apache-2.0 (microsoft/resnet-50)"
     Params: ClassVar[type[EncoderParams]] = ImageModelParams
     params: ImageModelParams
 
     @property
     def dim(self) -> int:
+        if self.params.model == DEFAULT:
+            return DEFAULT_DIM
         known = image_models.width(self.folder)
         return known if known is not None else image_models.output(self._model, self._prepared.size)
 
@@ -62,7 +66,7 @@ class ImageModelEncoder(Encoder):
         return f"{text_models.fingerprint(self.folder)} bf16={self._wants_bf16()}"
 
     def licence(self) -> str:
-        return LICENCES.get(self.params.model, f"not known here: see where {self.params.model} comes from")
+        return self.weights_licence if self.params.model == DEFAULT else f"not known here: see where {self.params.model} comes from"
 
     def transform(self, inputs: Images, *, progress: Progress | None = None) -> np.ndarray:
         """n encoded pictures -> float32 [n, d]. Raises `BadInput` for what is no picture."""

@@ -125,7 +125,7 @@ def _sides(size: Any) -> tuple[int, int]:
 
 
 def find(model: str) -> Path:
-    """The folder of a picture model: a path or a hub name such as openai/clip-vit-base-patch32. Raises `InputError`."""
+    """The folder of a picture model: a path or a hub name such as microsoft/resnet-50. Raises `InputError`."""
     cure = "give the folder of a transformers model with config.json, preprocessor_config.json and *.safetensors"
     return text_models.find(model, cure=cure, owner="")
 
