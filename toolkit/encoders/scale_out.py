@@ -96,6 +96,8 @@ def _started(workers: int | None) -> Any:
     # no report to the makers of Ray, no dashboard's port
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # the workers are the run itself: as important as the process that waits for them
+    os.environ.setdefault("RAY_worker_niceness", "0")
     try:
         import ray
         import ray.data
