@@ -34,7 +34,7 @@ BATCH = 20_000
 ASKED = 400
 """Subjects of one query; SQLite takes at least 999 values."""
 
-CACHE_MB = 256
+CACHE_MB = 128
 
 NAMES = (
     "http://www.w3.org/2000/01/rdf-schema#label",
