@@ -31,7 +31,7 @@ from toolkit.sequential import bridge
 from toolkit.sequential.ranker import SequentialRanker
 
 PEERS: dict[str, type[StockRanker]] = {"sasrec": StockSASRec, "bert4rec": StockBERT4Rec}
-EITHER = {"modalities": [], "dropout": 0.5, "batch_tokens": 1024, "epochs": 300, "patience": 10, "select": "ndcg@10", "bf16": "off"}
+EITHER = {"modalities": [], "dropout": 0.5, "batch_tokens": 1024, "epochs": 300, "patience": 5, "select": "ndcg@10", "bf16": "off"}
 OURS: dict[str, dict[str, Any]] = {
     "sasrec": {**EITHER, "type": "sasrec", "loss": "sampled", "negatives": 1024},
     "bert4rec": {**EITHER, "type": "bert4rec", "loss": "chunked"},
