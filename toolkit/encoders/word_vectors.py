@@ -23,7 +23,7 @@ from toolkit.encoders.cleaning import Cleaner
 from toolkit.encoders.state import load_encoder, save_encoder
 from toolkit.encoders.vector_files import VectorFile
 from toolkit.encoders.word_means import WordMeanEncoder, WordMeanParams
-from toolkit.errors import InputError
+from toolkit.errors import InputError, MissingWeights
 
 KEPT = 200_000
 """Words whose vectors stay in memory between blocks of texts: 240 MB at d = 300."""
@@ -50,9 +50,9 @@ class WordVectorsEncoder(WordMeanEncoder):
 
     @cached_property
     def file(self) -> VectorFile:
-        """The file of vectors. Raises `InputError` where `path` names none."""
+        """The file of vectors. Raises `MissingWeights` where `path` names none."""
         if self.params.path is None:
-            raise InputError(f"{self.name} needs path: a file of word vectors, GloVe or word2vec, text or binary, .gz too")
+            raise MissingWeights(f"{self.name} needs path: a file of word vectors, GloVe or word2vec, text or binary, .gz too", "path")
         return VectorFile(self.params.path.expanduser())
 
     @property

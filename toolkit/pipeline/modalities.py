@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from toolkit.compute import derived_seed
 from toolkit.encoders import registry
 from toolkit.encoders.base import Encoder
 from toolkit.encoders.encode import encode
-from toolkit.errors import InputError
+from toolkit.errors import InputError, MissingWeights
 from toolkit.modality import Modality
 from toolkit.pipeline.context import Context
 from toolkit.pipeline.ingest import Ingested
@@ -26,21 +27,31 @@ SHOWN = 8
 """Pictures of one modality that are shown beside their reconstructions."""
 
 
-def encode_all(context: Context, ingested: Ingested, trained: np.ndarray) -> tuple[dict[str, Modality], list[dict[str, Any]]]:
-    """Every modality of the recipe, and the rows of `coverage.json`.
+@dataclass(frozen=True)
+class Encoded:
+    """What became of a recipe's encoders: modalities, rows of `coverage.json`, and the key that gives a path to weights not here."""
+
+    modalities: dict[str, Modality] = field(default_factory=dict)
+    coverage: list[dict[str, Any]] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+def encode_all(context: Context, ingested: Ingested, wanted: Set[str], trained: np.ndarray) -> Encoded:
+    """The modalities of the recipe that are `wanted`.
 
     trained: bool [V], tracks with a training placement: those that encoders learn from, and whose labels they see.
 
-    Raises `InputError` where content may not be trained on and the recipe gives no permission.
+    Raises `InputError` where content may not be trained on and the recipe gives no permission, and where pretrained weights are not
+    here, unless the recipe skips those.
     """
-    modalities: dict[str, Modality] = {}
-    coverage: list[dict[str, Any]] = []
+    found = Encoded()
     if ingested.catalogue is None:
-        return modalities, coverage
+        return found
+    specs = {name: spec for name, spec in context.recipe.encoders.items() if name in wanted}
     ids = ingested.corpus.tracks["id"].to_pylist()
     with Catalogue.open(ingested.catalogue) as catalogue:
-        sources = {name: _permitted(catalogue, spec, ids, context.recipe.data.permission) for name, spec in context.recipe.encoders.items()}
-        for name, spec in context.recipe.encoders.items():
+        sources = {name: _permitted(catalogue, spec, ids, context.recipe.data.permission) for name, spec in specs.items()}
+        for name, spec in specs.items():
             context.reporter.stage(f"encode {name}")
             encoder = registry.create(
                 spec.encoder, spec.params, seed=derived_seed(context.recipe.seed, "encoder", name), device=context.device
@@ -49,8 +60,15 @@ def encode_all(context: Context, ingested: Ingested, trained: np.ndarray) -> tup
             if spec.targets is not None:
                 _permitted(catalogue, spec.targets, ids, context.recipe.data.permission)
                 learnt = labels(catalogue, spec.targets, ids, trained)
-            modality = _encode(context, catalogue, name, spec, encoder, ids, trained, learnt)
-            modalities[name] = modality
+            try:
+                modality = _encode(context, catalogue, name, spec, encoder, ids, trained, learnt)
+            except MissingWeights as error:
+                if context.recipe.on_missing_weights == "stop":
+                    raise
+                context.reporter.note(f"{name}: {error}")
+                found.missing[name] = f"encoders.{name}.params.{error.parameter}"
+                continue
+            found.modalities[name] = modality
             row = {
                 "modality": name,
                 "encoder": spec.encoder,
@@ -60,8 +78,8 @@ def encode_all(context: Context, ingested: Ingested, trained: np.ndarray) -> tup
             }
             licence = {"weights_licence": encoder.licence()} if encoder.licence() else {}
             told = {"targets": learnt.facts()} if learnt is not None else {}
-            coverage.append({**row, **licence, **told, **encoder.facts(), "sources": sources[name]})
-    return modalities, coverage
+            found.coverage.append({**row, **licence, **told, **encoder.facts(), "sources": sources[name]})
+    return found
 
 
 def content_hash(modality: Modality) -> str:

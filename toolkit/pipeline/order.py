@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import shutil
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit import compute, runs
+from toolkit.errors import InputError
 from toolkit.files import cache_folder, digest
 from toolkit.pipeline.context import Context, LoggedReporter, code
 from toolkit.progress import Reporter
@@ -63,7 +64,7 @@ def follow(recipe: Recipe, run_dir: Path, *, cache: Path | None = None) -> None:
             asked = processes.decide(dict)
             if material is None:
                 ingested = ingest.ingest(recipe.data, context.cache, reporter=context.reporter, described=bool(recipe.encoders))
-                material = _material(context, ingested)[0]
+                material = _material(context, ingested, systems.systems(context))[0]
             systems.fit_along(context, material, asked)
 
 
@@ -97,9 +98,11 @@ def _stages(context: Context) -> None:
         reporter.note(
             f"evaluation.k={whole} reaches all {ingested.corpus.n_items:,} tracks, where every ranking is right: name smaller ones"
         )
-    material, coverage = _material(context, ingested)
+    material, coverage = _material(context, ingested, chosen)
     directory.write(runs.COVERAGE, coverage)
     results.write_data(context, ingested, material)
+    directory.write(runs.TABLE, results.table(chosen, material))
+    chosen = _with_weights(context, chosen, material)
     outcomes = [_outcome(context, system, material) for system in chosen]
     if recipe.evaluation.attribution:
         directory.write(runs.ATTRIBUTION, attribution.measure(context, material, outcomes))
@@ -107,21 +110,39 @@ def _stages(context: Context) -> None:
     results.write_results(context, material, outcomes)
     directory.write(runs.EXAMPLES, examples.examples(context, material, chosen))
     render(directory.root)
+    if material.missing:
+        return  # a later run sees whether the weights are here by then
     written = [directory.path(name) for name in (runs.METRICS, runs.REPORT, runs.SYSTEMS, runs.TRACKS)]
     written += [file for system in chosen for file in systems.files(directory.path(f"{runs.MODEL}/{system.name}"))]
     directory.stage(FINISHED, _identity(recipe), lambda _: (written, {"stamp": stamp, "code": code()}))
 
 
-def _material(context: Context, ingested: Ingested) -> tuple[Material, list[dict[str, Any]]]:
+def _with_weights(context: Context, chosen: list[System], material: Material) -> list[System]:
+    """Those of the systems whose pretrained weights are here. Raises `InputError` where none is left, or the reference is not."""
+    left = [system for system in chosen if not material.lacks(system)]
+    for system in chosen:
+        if keys := material.lacks(system):
+            context.reporter.note(f"{system.name}: not run: give its path (--set {' --set '.join(f'{key}=…' for key in keys)})")
+    if not left:
+        raise InputError(f"no system of {context.recipe.name} has its pretrained weights: give {', '.join(material.missing.values())}")
+    reference = context.recipe.evaluation.reference
+    if reference is not None and reference not in [system.name for system in left]:
+        raise InputError(f"evaluation.reference={reference!r} is not run, its pretrained weights are not here: choose another")
+    return left
+
+
+def _material(context: Context, ingested: Ingested, chosen: Sequence[System]) -> tuple[Material, list[dict[str, Any]]]:
     """What systems are fitted to, and the rows of `coverage.json`."""
     from toolkit.evaluation import protocols
     from toolkit.pipeline import modalities, systems
 
     evaluation = context.recipe.evaluation
     split = protocols.split(ingested.corpus, evaluation)
-    encoded, coverage = modalities.encode_all(context, ingested, split.train.counts()[1:] > 0)
-    content = {name: modalities.content_hash(modality) for name, modality in encoded.items()}
-    return systems.Material(split, encoded, digest([ingested.key, evaluation.model_dump(mode="json"), content])), coverage
+    wanted = {name for system in chosen for name in system.modalities}
+    encoded = modalities.encode_all(context, ingested, wanted, split.train.counts()[1:] > 0)
+    content = {name: modalities.content_hash(modality) for name, modality in encoded.modalities.items()}
+    key = digest([ingested.key, evaluation.model_dump(mode="json")])
+    return systems.Material(split, encoded.modalities, key, content, encoded.missing), encoded.coverage
 
 
 def _outcome(context: Context, system: System, material: Material) -> Outcome:

@@ -46,6 +46,15 @@ def write_results(context: Context, material: Material, outcomes: Sequence[Outco
     run.write(runs.METRICS, metrics)
 
 
+def table(chosen: Sequence[System], material: Material) -> list[dict[str, Any]]:
+    """The content of `table.json`: of each system in the recipe's order its heading and, where it is not run, the keys that have it run."""
+    grouped = any(system.group for system in chosen)
+    return [
+        {"system": system.name, "group": system.group or ("Others" if grouped else ""), "not_run": material.lacks(system)}
+        for system in chosen
+    ]
+
+
 def write_data(context: Context, ingested: Ingested, material: Material) -> None:
     """Write `data.json`: sizes, split, and the records that were left out."""
     corpus, split = ingested.corpus, material.split

@@ -19,7 +19,7 @@ from toolkit.encoders import registry
 from toolkit.encoders.base import Encoder
 from toolkit.errors import SegueError
 from toolkit.evaluation.evaluator import Key, Scores, evaluate
-from toolkit.files import folder, write_bytes
+from toolkit.files import digest, folder, write_bytes
 from toolkit.modality import Modality
 from toolkit.pipeline.context import Context
 from toolkit.pipeline.meter import metered
@@ -46,6 +46,7 @@ class System:
     make: Callable[[Sequence[str | None]], Ranker]
     modalities: list[str] = field(default_factory=list)
     oracle: bool = False
+    group: str = ""
     twin: str = ""
     """The system whose random draws it shares; default: its own."""
 
@@ -57,11 +58,21 @@ class System:
 
 @dataclass(frozen=True)
 class Material:
-    """What systems are fitted to and measured on. key: hash of all of it."""
+    """What systems are fitted to and measured on.
+
+    key: hash of playlists and split. content: hash of each modality. missing: modalities whose pretrained weights are not
+    here, and where to give their path.
+    """
 
     split: Split
     modalities: dict[str, Modality]
     key: str
+    content: dict[str, str]
+    missing: dict[str, str]
+
+    def lacks(self, system: System) -> list[str]:
+        """Where to give the paths that a system needs."""
+        return [self.missing[name] for name in system.modalities if name in self.missing]
 
 
 def systems(context: Context) -> list[System]:
@@ -84,7 +95,7 @@ def reduced(context: Context) -> dict[tuple[str, str], System]:
         name, modalities = spec.system_name(recipe.fusion, recipe.encoders), spec.inputs(recipe.fusion, recipe.encoders)
         for modality in modalities:
             rest = [other for other in modalities if other != modality]
-            match = spec.match and any(other in (recipe.fusion.match_modalities or rest) for other in rest)
+            match = spec.match and any(other in ((spec.fusion or recipe.fusion).match_modalities or rest) for other in rest)
             less = _model(context, spec.model_copy(update={"name": f"{name}~{modality}", "modalities": rest, "match": match}))
             found[name, modality] = replace(less, twin=name)
     return found
@@ -109,7 +120,7 @@ def fit(context: Context, system: System, material: Material) -> dict[str, Any]:
 
 def fit_along(context: Context, material: Material, asked: dict[str, str]) -> None:
     """Fit with the first process what it `asked` for; what comes of it is the first one's."""
-    if asked["material"] != material.key:
+    if asked["material"] != _whole(material):
         raise SegueError("the processes of this run read different data: it must not change, and all must see the same")
     system = next(system for system in [*systems(context), *reduced(context).values()] if system.name == asked["system"])
     _fit(context, system, system.make(material.split.train.titles()), material, Path(asked["workdir"]))
@@ -120,7 +131,7 @@ def _fit_with_all(context: Context, system: System, ranker: Ranker, material: Ma
     if system.ranker == SEQUENTIAL:
         from toolkit.sequential import distributed
 
-        distributed.current().decide(lambda: {"system": system.name, "workdir": str(workdir.resolve()), "material": material.key})
+        distributed.current().decide(lambda: {"system": system.name, "workdir": str(workdir.resolve()), "material": _whole(material)})
     _fit(context, system, ranker, material, workdir)
 
 
@@ -215,7 +226,12 @@ def unpacked(path: Path) -> Scores:
 
 
 def _inputs(context: Context, system: System, material: Material) -> dict[str, Any]:
-    return context.inputs(material=material.key, spec=system.spec)
+    """What decides a system's result: of the modalities those it sees alone, so that weights given later leave the others as they are."""
+    return context.inputs(material=material.key, content=[material.content[name] for name in system.modalities], spec=system.spec)
+
+
+def _whole(material: Material) -> str:
+    return digest([material.key, material.content])
 
 
 def _fit(context: Context, system: System, ranker: Ranker, material: Material, workdir: Path) -> None:
@@ -232,16 +248,17 @@ def _fit(context: Context, system: System, ranker: Ranker, material: Material, w
 def _model(context: Context, spec: ModelSpec) -> System:
     recipe = context.recipe
     name, modalities = spec.system_name(recipe.fusion, recipe.encoders), spec.inputs(recipe.fusion, recipe.encoders)
-    titles = recipe.titles if spec.titles else None
+    titles, fusion = recipe.titles if spec.titles else None, spec.fusion or recipe.fusion
 
     def make(train_titles: Sequence[str | None]) -> Ranker:
         from toolkit.sequential.ranker import SequentialRanker
 
         encoder = _title_encoder(context, titles, train_titles) if titles is not None else None
-        return SequentialRanker(spec, recipe.fusion, name=name, titles=encoder)
+        return SequentialRanker(spec, fusion, name=name, titles=encoder)
 
-    entry = {"model": spec.model_dump(mode="json"), "fusion": recipe.fusion.model_dump(mode="json")}
-    return System(name, SEQUENTIAL, {**entry, "titles": titles.model_dump() if titles else None}, make, modalities)
+    entry = {"model": spec.model_dump(mode="json", exclude={"group", "fusion"}), "fusion": fusion.model_dump(mode="json")}
+    told = {**entry, "titles": titles.model_dump() if titles else None}
+    return System(name, SEQUENTIAL, told, make, modalities, group=spec.group or "")
 
 
 def _title_encoder(context: Context, spec: EncoderSpec, titles: Sequence[str | None]) -> Encoder:

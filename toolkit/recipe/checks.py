@@ -12,7 +12,7 @@ from toolkit import plugins
 from toolkit.errors import RecipeError
 from toolkit.recipe.errors import Where, explain, nearest, swapped
 from toolkit.recipe.file import RecipeFile
-from toolkit.recipe.models import BaselineSpec, Recipe
+from toolkit.recipe.models import BaselineSpec, Fusion, Recipe
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """Systems and modalities name folders and files."""
@@ -104,13 +104,19 @@ def _encoders(file: RecipeFile, recipe: Recipe) -> None:
 
 def _modalities(file: RecipeFile, recipe: Recipe) -> None:
     known = list(recipe.encoders)
-    _subset(file, ("fusion", "modalities"), recipe.fusion.modalities, known)
-    _subset(file, ("fusion", "match_modalities"), recipe.fusion.match_modalities, known)
-    for name in recipe.fusion.reduce if isinstance(recipe.fusion.reduce, dict) else ():
-        if name not in known:
-            raise file.error(("fusion", "reduce", name), f" is no encoder of this recipe: {nearest(name, known)}")
+    _fusion(file, ("fusion",), recipe.fusion, known)
     for index, model in enumerate(recipe.models):
         _subset(file, ("models", index, "modalities"), model.modalities, known)
+        if model.fusion is not None:
+            _fusion(file, ("models", index, "fusion"), model.fusion, known)
+
+
+def _fusion(file: RecipeFile, where: Where, fusion: Fusion, known: Sequence[str]) -> None:
+    _subset(file, (*where, "modalities"), fusion.modalities, known)
+    _subset(file, (*where, "match_modalities"), fusion.match_modalities, known)
+    for name in fusion.reduce if isinstance(fusion.reduce, dict) else ():
+        if name not in known:
+            raise file.error((*where, "reduce", name), f" is no encoder of this recipe: {nearest(name, known)}")
 
 
 def _subset(file: RecipeFile, where: Where, given: Sequence[str] | None, known: Sequence[str]) -> None:

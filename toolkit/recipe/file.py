@@ -49,7 +49,7 @@ class RecipeFile:
     def recipe(self) -> Recipe:
         """The checked recipe, its `data.path` made absolute.
 
-        A relative path starts at the recipe's folder, one given by `--set` at
+        A relative path starts at the folder of the recipe that gives it, one given by `--set` at
         the current one. Raises `RecipeError` that names the first fault's line.
         """
         if fault := swapped(self.data, Recipe):
@@ -60,7 +60,8 @@ class RecipeFile:
             raise self.error(*explain(error, self.data, Recipe)) from None
         if recipe.data.path is None:
             return recipe
-        base = Path.cwd() if self.place(("data", "path")).startswith("--set") else self.path.resolve().parent
+        place = self.place(("data", "path"))
+        base = Path.cwd() if place.startswith("--set") else Path(place.rpartition(":")[0]).resolve().parent
         try:
             path = Path(base, recipe.data.path.expanduser()).resolve()
         except (RuntimeError, ValueError) as error:  # ~nobody, a NUL
@@ -69,19 +70,72 @@ class RecipeFile:
 
 
 def read(path: Path, overrides: Sequence[str] = ()) -> RecipeFile:
-    """Read a recipe's YAML and apply `a.b.c=value` overrides.
+    """Read a recipe's YAML, over that of the recipe which it `extends`, and apply `a.b.c=value` overrides.
 
     Raises `RecipeError` for a missing file, bytes that are no UTF-8, broken
     YAML, duplicate keys, tags, and overrides that lead nowhere.
     """
+    file = _file(path, (path.resolve(),))
+    for override in overrides:
+        _override(file, override)
+    _spread(file)
+    return file
+
+
+def _file(path: Path, inside: tuple[Path, ...]) -> RecipeFile:
+    """A recipe's file over the one that it extends; inside: all that are being read."""
     file = RecipeFile(path, {})
     value = _parse(_text(path), str(path), file.places)
     if not isinstance(value, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of keys to values, this file holds {_kind(value)}")
     file.data = value
-    for override in overrides:
-        _override(file, override)
+    if "extends" not in value:
+        return file
+    given = value.pop("extends")
+    if not isinstance(given, str):
+        raise file.error(("extends",), f"={given!r} must be the path of a recipe, as seen from this one")
+    base = path.parent / given
+    if base.resolve() in inside:
+        raise file.error(("extends",), f"={given!r} comes back to itself: a recipe cannot lie under itself")
+    under = _file(base, (*inside, base.resolve()))
+    _lay(value, under.data, under.places, ())
+    file.places = under.places | file.places
     return file
+
+
+def _lay(over: dict[Any, Any], under: dict[Any, Any], places: dict[Where, str], where: Where) -> None:
+    """Complete `over` by what it lacks of `under`, inside mappings too; `places` forgets what is not taken."""
+    for key, value in under.items():
+        if key not in over:
+            over[key] = value
+        elif isinstance(value, dict) and isinstance(over[key], dict):
+            _lay(over[key], value, places, (*where, key))
+        else:
+            _forget(places, (*where, key))
+
+
+def _forget(places: dict[Where, str], where: Where) -> None:
+    for known in [known for known in places if known[: len(where)] == where]:
+        del places[known]
+
+
+def _spread(file: RecipeFile) -> None:
+    """Write out each entry of `models`: under what it says lie `defaults`, and `fusion` where it has a fusion of its own."""
+    given = file.data.get("models")
+    models: list[Any] = given if isinstance(given, list) else []
+    for index, entry in enumerate(models):
+        if isinstance(entry, dict):
+            models[index] = entry = _over(file, entry, ("models", index), "defaults")
+            if isinstance(entry.get("fusion"), dict):
+                entry["fusion"] = _over(file, entry["fusion"], ("models", index, "fusion"), "fusion")
+
+
+def _over(file: RecipeFile, entry: dict[Any, Any], where: Where, base: str) -> dict[Any, Any]:
+    """`entry` with what it lacks of the recipe's `base`; that was written where it was."""
+    under = file.data.get(base)
+    lacking = {key: value for key, value in under.items() if key not in entry} if isinstance(under, dict) else {}
+    file.places |= {(*where, key): file.place((base, key)) for key in lacking}
+    return {**entry, **lacking}
 
 
 def pairs(given: Sequence[str], flag: str) -> dict[str, Any]:
@@ -185,8 +239,7 @@ def _slot(target: Any, step: str, said: str) -> Any:
 
 def _written(file: RecipeFile, where: Where, place: str) -> None:
     """From now on the value at `where`, with all below it, comes from `place`."""
-    for known in [known for known in file.places if known[: len(where)] == where]:
-        del file.places[known]
+    _forget(file.places, where)
     file.places[where] = place
 
 

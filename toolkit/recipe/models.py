@@ -142,6 +142,8 @@ class ModelSpec(Section):
 
     type: Literal["sasrec", "bert4rec"]
     name: str | None = None
+    group: str | None = Field(None, min_length=1, description="heading under which tables put it")
+    fusion: Fusion | None = Field(None, description="what this model's fusion has other than the recipe's, key by key")
     modalities: list[str] | None = Field(None, description="default: those of `fusion`; [] for ids alone")
     titles: bool = Field(False, description="add the playlist's title, through the `titles` encoder, to every position")
     train: Literal["frozen", "finetune", "warmup"] = Field(
@@ -247,6 +249,7 @@ class ModelSpec(Section):
         """Names of the modalities it sees."""
         if self.modalities is not None:
             return self.modalities
+        fusion = self.fusion or fusion
         return fusion.modalities if fusion.modalities is not None else list(encoders)
 
     def system_name(self, fusion: Fusion, encoders: dict[str, EncoderSpec]) -> str:
@@ -315,7 +318,11 @@ class Recipe(Section):
     workers: int | None = Field(None, ge=1, description="processes under `engine: ray`; default: one a processor")
     titles: EncoderSpec | None = Field(None, description="encoder of playlist titles, for models with `titles: true`")
     fusion: Fusion = Fusion()
+    defaults: dict[str, Any] = Field({}, description="what every entry of `models` says unless it says otherwise")
     models: list[ModelSpec] = []
+    on_missing_weights: Literal["stop", "skip"] = Field(
+        "stop", description="skip: models whose encoder's pretrained weights are not here stand in the tables as not run"
+    )
     baselines: list[str | BaselineSpec] = ["popularity", "item-knn", "content-centroid"]
     evaluation: Evaluation = Evaluation()
     report: Report = Report()

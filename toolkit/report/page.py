@@ -64,7 +64,7 @@ def _template() -> Template:
 def _context(run: RunFiles) -> dict[str, Any]:
     from markupsafe import Markup
 
-    table = pivot(run.metrics, timings=run.timings)
+    table = pivot(run.metrics, timings=run.timings, layout=run.table)
     column = sections.main_column(table, run.recipe)
     context = {
         "title": run.recipe.get("name") or run.name,
@@ -105,8 +105,8 @@ def _present(section: str, context: Mapping[str, Any]) -> bool:
 
 
 def _tables(run: RunFiles, table: Table) -> dict[str, Any]:
-    parts = [(part, pivot(run.metrics, slice=part, timings=run.timings)) for part in ("cold", "warm")]
-    macro = pivot(run.metrics, slice="macro", timings=run.timings)
+    parts = [(part, pivot(run.metrics, slice=part, timings=run.timings, layout=run.table)) for part in ("cold", "warm")]
+    macro = pivot(run.metrics, slice="macro", timings=run.timings, layout=run.table)
     return {
         "table": table,
         "table_note": sections.table_note(table),

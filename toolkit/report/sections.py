@@ -28,7 +28,7 @@ def main_column(table: Table, recipe: Mapping[str, Any]) -> Column | None:
 
 def summary(run: RunFiles, table: Table, column: Column | None) -> str:
     """One or two sentences: what was run on what, who won on validation, and its test numbers."""
-    systems = sum(not row.oracle for row in table.rows)
+    systems = sum(not row.oracle and not row.not_run for row in table.rows)
     subject = f"{systems} system{'s' if systems != 1 else ''} continued {_playlists(table.n)}{_sizes(run.data)}."
     if column is None:
         return f"{subject} No test numbers were written."

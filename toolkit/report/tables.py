@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -84,13 +85,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One system; `cells` follow the table's columns, None where it was not measured."""
+    """One system; `cells` follow the table's columns, None where it was not measured. not_run: why it was not."""
 
     system: str
     modalities: str
     cells: tuple[Cell | None, ...]
     oracle: bool = False
     underfit: bool = False
+    group: str = ""
+    not_run: str = ""
 
     @property
     def marks(self) -> str:
@@ -104,7 +107,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Systems in the order of the metric rows, oracles after all others."""
+    """Systems in the order of the recipe, or else of the metric rows, oracles after all others."""
 
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
@@ -117,6 +120,12 @@ class Table:
         counts = {cell.n for row in self.rows for cell in row.cells if cell is not None}
         return counts.pop() if len(counts) == 1 else None
 
+    @property
+    def groups(self) -> list[tuple[str, list[Row]]]:
+        """Rows without oracles under their headings, one after the other; the heading is empty where there is none."""
+        rows = [row for row in self.rows if not row.oracle]
+        return [(group, list(found)) for group, found in itertools.groupby(rows, key=lambda row: row.group)]
+
     def ranked(self, column: Column) -> list[tuple[Row, Cell]]:
         """Systems measured on `column`, best first; oracles come last."""
         at = self.columns.index(column)
@@ -126,11 +135,17 @@ class Table:
 
 
 def pivot(
-    rows: Iterable[MetricRow], *, split: str = "test", slice: str = "all", timings: Mapping[str, Mapping[str, Any]] | None = None
+    rows: Iterable[MetricRow],
+    *,
+    split: str = "test",
+    slice: str = "all",
+    timings: Mapping[str, Mapping[str, Any]] | None = None,
+    layout: Sequence[Mapping[str, Any]] = (),
 ) -> Table:
     """Systems x metric@k of one split and slice; an empty table where there are no such rows.
 
-    timings: per system, as in `timings.json`; its `oracle` and `underfit` mark the rows.
+    timings: per system, as in `timings.json`; its `oracle` and `underfit` mark the rows. layout: as in `table.json`, headings and,
+    in the table of the whole set, the systems that were not run.
     """
     chosen = [row for row in rows if row["split"] == split and row["slice"] == slice and row["value"] is not None]
     columns = _columns(chosen)
@@ -140,6 +155,7 @@ def pivot(
     flags = timings or {}
     oracles = {system for system in values if flags.get(system, {}).get("oracle")}
     best = {column: _best(column, values, oracles) for column in columns}
+    laid = {row["system"]: row for row in layout}
     made = [
         Row(
             system,
@@ -147,10 +163,19 @@ def pivot(
             tuple(_cell(column, cells.get(column), best[column], system in oracles) for column in columns),
             oracle=system in oracles,
             underfit=bool(flags.get(system, {}).get("underfit")),
+            group=laid.get(system, {}).get("group", ""),
         )
         for system, cells in values.items()
     ]
-    return Table(columns, tuple(sorted(made, key=lambda row: row.oracle)), split, slice)
+    if made and slice == "all":
+        made += [_not_run(row, len(columns)) for row in layout if row["not_run"]]
+    place = {system: at for at, system in enumerate(laid)}
+    return Table(columns, tuple(sorted(made, key=lambda row: (row.oracle, place.get(row.system, len(place))))), split, slice)
+
+
+def _not_run(row: Mapping[str, Any], columns: int) -> Row:
+    keys = " ".join(f"--set {key}=…" for key in row["not_run"])
+    return Row(row["system"], "", (None,) * columns, group=row["group"], not_run=f"not run: give its path ({keys})")
 
 
 def _column(row: MetricRow) -> Column:
@@ -185,16 +210,23 @@ def _modalities(row: MetricRow) -> str:
 
 
 def to_markdown(table: Table, *, intervals: bool = True) -> str:
-    """A GitHub-flavoured table; the best of each column bold, oracles below in italics."""
+    """A GitHub-flavoured table; headings and the best of each column bold, oracles below in italics."""
     lines = [["System", *(column.label for column in table.columns)], [":--", *("--:" for _ in table.columns)]]
-    for row in table.rows:
-        name = f"*{_pipes(row.label)}*" if row.oracle else _pipes(row.label)
-        lines.append([name, *(_cell_markdown(cell, intervals) for cell in row.cells)])
+    blank = [""] * (len(table.columns) - 1)
+    for group, rows in table.groups:
+        if group:
+            lines.append([f"**{_pipes(group)}**", "", *blank])
+        lines += [[_pipes(row.label), *_cells_markdown(row, blank, intervals)] for row in rows]
+    lines += [[f"*{_pipes(row.label)}*", *_cells_markdown(row, blank, intervals)] for row in table.rows if row.oracle]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def _pipes(text: str) -> str:
     return "".join(f"\\{letter}" if letter in "\\|*_`<[" else letter for letter in " ".join(text.split()))
+
+
+def _cells_markdown(row: Row, blank: list[str], intervals: bool) -> list[str]:
+    return [_pipes(row.not_run), *blank] if row.not_run else [_cell_markdown(cell, intervals) for cell in row.cells]
 
 
 def _cell_markdown(cell: Cell | None, intervals: bool) -> str:
@@ -205,26 +237,35 @@ def _cell_markdown(cell: Cell | None, intervals: bool) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """RFC 4180, full precision: system, modalities, oracle, underfit, then value, low, high of each column."""
+    """RFC 4180, full precision: system, modalities, oracle, underfit, group, not_run, then value, low, high of each column."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     names = [name for column in table.columns for name in (column.key, f"{column.key}_low", f"{column.key}_high")]
-    writer.writerow(["system", "modalities", "oracle", "underfit", *names])
+    writer.writerow(["system", "modalities", "oracle", "underfit", "group", "not_run", *names])
     for row in table.rows:
         numbers = [number for cell in row.cells for number in ((cell.value, cell.low, cell.high) if cell else (None, None, None))]
-        writer.writerow([row.system, row.modalities, int(row.oracle), int(row.underfit), *numbers])
+        writer.writerow([row.system, row.modalities, int(row.oracle), int(row.underfit), row.group, row.not_run, *numbers])
     return out.getvalue()
 
 
 def to_latex(table: Table, *, intervals: bool = False) -> str:
-    """A booktabs tabular; the best of each column bold, oracles below a rule."""
+    """A booktabs tabular; headings over their rows, the best of each column bold, oracles below a rule."""
     head = " & ".join(["System", *(_latex(column.label) for column in table.columns)])
     lines = [f"\\begin{{tabular}}{{l{'r' * len(table.columns)}}}", "\\toprule", f"{head} \\\\", "\\midrule"]
-    for at, row in enumerate(table.rows):
-        if row.oracle and at and not table.rows[at - 1].oracle:
-            lines.append("\\midrule")
-        lines.append(" & ".join([_latex(row.label), *(_cell_latex(cell, intervals) for cell in row.cells)]) + " \\\\")
+    for group, rows in table.groups:
+        if group:
+            lines.append(f"\\multicolumn{{{1 + len(table.columns)}}}{{l}}{{\\textit{{{_latex(group)}}}}} \\\\")
+        lines += [_row_latex(row, intervals) for row in rows]
+    oracles = [_row_latex(row, intervals) for row in table.rows if row.oracle]
+    lines += ["\\midrule", *oracles] if oracles and table.groups else oracles
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
+
+
+def _row_latex(row: Row, intervals: bool) -> str:
+    cells = [_cell_latex(cell, intervals) for cell in row.cells]
+    if row.not_run:
+        cells = [f"\\multicolumn{{{len(cells)}}}{{l}}{{{_latex(row.not_run)}}}"]
+    return " & ".join([_latex(row.label), *cells]) + " \\\\"
 
 
 _LATEX = {letter: f"\\{letter}" for letter in "&%$#_{}"} | {
@@ -233,6 +274,7 @@ _LATEX = {letter: f"\\{letter}" for letter in "&%$#_{}"} | {
     "^": "\\textasciicircum{}",
     "−": "$-$",
     "–": "--",
+    "…": "\\ldots{}",
     "<": "\\textless{}",
     ">": "\\textgreater{}",
 }
