@@ -57,4 +57,4 @@ def test_the_report_page_renders_and_prints_tables(
     printed = capsys.readouterr().out
     assert "| sasrec-multimodal | **0.1675** (0.1595–0.1765)" in printed
     assert "\\begin{tabular}{lrrrr}" in printed
-    assert "system,modalities,oracle,underfit,recall@20" in printed
+    assert "system,modalities,oracle,underfit,group,not_run,recall@20" in printed
