@@ -73,30 +73,31 @@ def encode(
     if matrix is None:
         work = (Path(workdir) if workdir is not None else Path(cache) / "unfinished") / entry
         rows = _Job(name, encoder, owners, inputs, tracks, work, progress, engine, workers).rows()
-        matrix = np.zeros((len(ids), rows.shape[1]), np.float32)
-        matrix[present] = rows
-        store.store(entry, encoder, tracks, matrix)
+        # of a million rows no second copy: this one is stored and given back
+        padded = np.zeros((len(ids) + 1, rows.shape[1]), np.float32)
+        padded[1:][present] = rows
+        del rows
+        store.store(entry, encoder, tracks, padded[1:])
         shutil.rmtree(work, ignore_errors=True)
-    matrix, present = _without_refused(name, encoder, ids, matrix, present)
-    padded = np.concatenate([np.zeros((1, matrix.shape[1]), np.float32), matrix])
+    else:
+        padded = np.concatenate([np.zeros((1, matrix.shape[1]), np.float32), matrix])
+        del matrix
+    present = _without_refused(name, encoder, ids, padded[1:], present)
     return Modality(name, padded, np.concatenate([[False], present]), label(encoder))
 
 
-def _without_refused(
-    name: str, encoder: Encoder, ids: Sequence[str], matrix: np.ndarray, present: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Matrix and present without the tracks whose row is NaN; the cache keeps such rows, so that every run warns of them."""
-    refused = np.flatnonzero(np.isnan(matrix).all(axis=1))
-    if not encoder.refuses or not len(refused):
-        return matrix, present
+def _without_refused(name: str, encoder: Encoder, ids: Sequence[str], matrix: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Clear the rows of NaN and say which tracks are left; the cache keeps such rows, so that every run warns of them."""
+    if not encoder.refuses or not len(refused := np.flatnonzero(np.isnan(matrix).all(axis=1))):
+        return present
     if len(refused) == present.sum():
         raise InputError(f"{name}: none of {len(refused)} inputs can be read: `on_error: stop` says what is wrong with the first")
     shown = ", ".join(repr(ids[int(row)]) for row in refused[:3]) + (", …" if len(refused) > 3 else "")
     message = f"{name}: {len(refused)} of {int(present.sum())} tracks have an input that cannot be read and count as absent: {shown}"
     warnings.warn(f"{message} (`on_error: stop` says what is wrong)", RuntimeWarning, stacklevel=3)
-    matrix, present = matrix.copy(), present.copy()
+    present = present.copy()
     matrix[refused], present[refused] = 0, False
-    return matrix, present
+    return present
 
 
 def label(encoder: Encoder) -> str:
@@ -137,7 +138,8 @@ class _Job:
         first, inverse = self._distinct(np.arange(len(self.owners)))
         if self.encoder.learns:
             self._fit()
-        return self._transform(first)[inverse]
+        made = self._transform(first)
+        return made if np.array_equal(inverse, np.arange(len(made))) else made[inverse]
 
     def _distinct(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """First places of the different inputs, and for each place which of them it equals; features are not looked through."""
@@ -172,7 +174,13 @@ class _Job:
         parts = [Part(start, min(start + size, len(first)), self.work / f"part-{start:09d}.safetensors") for start in starts]
         if self.engine == "ray":
             self._scale_out(first, [part for part in parts if _saved(part) is None])
-        return np.concatenate([self._part(first, part, keep=len(parts) > 1) for part in parts])
+        made = np.empty((0, 0), np.float32)
+        for part in parts:
+            rows = self._part(first, part, keep=len(parts) > 1)
+            if not part.start:
+                made = np.empty((len(first), rows.shape[1]), np.float32)
+            made[part.start : part.stop] = rows
+        return made
 
     def _scale_out(self, first: np.ndarray, parts: list[Part]) -> None:
         """Make the files of `parts` in other processes."""
