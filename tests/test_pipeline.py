@@ -207,6 +207,20 @@ def test_content_without_a_word_on_training_needs_permission(lists: Path, tmp_pa
         pipeline.run(denied, tmp_path / "run3", cache=tmp_path / "cache")
 
 
+def test_files_that_encoders_need_are_opened_before_any_encoding(lists: Path, tmp_path: Path) -> None:
+    permitted = own_recipe(lists, "  permission: {allowed: yes, reason: my own lists}\n")
+    words = "{encoder: word-vectors, field: mood, params: {path: none.txt}}"
+    for number, spec in enumerate(
+        [words, "{encoder: word-vectors, field: mood}", "{encoder: sentence-bert, field: mood, params: {model: .}}"]
+    ):
+        run = tmp_path / f"run{number}"
+        with pytest.raises(
+            InputError, match=r"^encoders\.words: (path='none.txt' is no file|word-vectors needs path|model='.' is a folder)"
+        ):
+            pipeline.run(load(permitted, [f"encoders.words={spec}"]), run, cache=tmp_path / "cache")
+        assert [json.loads(line)["stage"] for line in (run / runs.LOG).read_text().splitlines() if '"stage"' in line] == ["ingest"]
+
+
 def test_permission_is_kept_in_the_manifest_and_changed_data_is_seen(lists: Path, tmp_path: Path) -> None:
     recipe = load(own_recipe(lists, "  permission: {allowed: yes, reason: my own lists}\n"))
     first = pipeline.run(recipe, tmp_path / "run", cache=tmp_path / "cache")

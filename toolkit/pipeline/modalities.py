@@ -51,23 +51,15 @@ def encode_all(context: Context, ingested: Ingested, wanted: Set[str], trained: 
     ids = ingested.corpus.tracks["id"].to_pylist()
     with Catalogue.open(ingested.catalogue) as catalogue:
         sources = {name: _permitted(catalogue, spec, ids, context.recipe.data.permission) for name, spec in specs.items()}
-        for name, spec in specs.items():
+        encoders = {name: encoder for name, spec in specs.items() if (encoder := _ready(context, name, spec, found)) is not None}
+        for name in list(encoders):
+            spec, encoder = specs[name], encoders.pop(name)
             context.reporter.stage(f"encode {name}")
-            encoder = registry.create(
-                spec.encoder, spec.params, seed=derived_seed(context.recipe.seed, "encoder", name), device=context.device
-            )
             learnt = None
             if spec.targets is not None:
                 _permitted(catalogue, spec.targets, ids, context.recipe.data.permission)
                 learnt = labels(catalogue, spec.targets, ids, trained)
-            try:
-                modality = _encode(context, catalogue, name, spec, encoder, ids, trained, learnt)
-            except MissingWeights as error:
-                if context.recipe.on_missing_weights == "stop":
-                    raise
-                context.reporter.note(f"{name}: {error}")
-                found.missing[name] = f"encoders.{name}.params.{error.parameter}"
-                continue
+            modality = _encode(context, catalogue, name, spec, encoder, ids, trained, learnt)
             found.modalities[name] = modality
             row = {
                 "modality": name,
@@ -105,6 +97,26 @@ def _permitted(
             " permission: {allowed: true, reason: …} in the recipe's data"
         )
     return found
+
+
+def _ready(context: Context, name: str, spec: EncoderSpec, found: Encoded) -> Encoder | None:
+    """The encoder of a modality. Files it reads beside its inputs are opened: one that is missing ends no hours of encoding.
+
+    None, and a row of `found.missing`, for weights that are not here where the recipe skips those. Raises `InputError` that names the
+    modality.
+    """
+    try:
+        encoder = registry.create(spec.encoder, spec.params, seed=derived_seed(context.recipe.seed, "encoder", name), device=context.device)
+        encoder.fingerprint()
+    except MissingWeights as error:
+        if context.recipe.on_missing_weights == "stop":
+            raise MissingWeights(f"encoders.{name}: {error}", error.parameter) from None
+        context.reporter.note(f"{name}: {error}")
+        found.missing[name] = f"encoders.{name}.params.{error.parameter}"
+        return None
+    except InputError as error:
+        raise type(error)(f"encoders.{name}: {error}") from None
+    return encoder
 
 
 def _encode(
