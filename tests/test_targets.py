@@ -54,7 +54,7 @@ def test_held_out_tracks_neither_count_nor_teach(catalogue: Catalogue) -> None:
 def test_labels_that_teach_nothing_are_refused(catalogue: Catalogue) -> None:
     with pytest.raises(InputError, match=r"field 'tags' has 0 labels that at least 2 training tracks have \(of 3\).* lower min_tracks"):
         labels(catalogue, Targets(field="tags"), IDS, np.array([True, True, *[False] * 5]))
-    with pytest.raises(InputError, match="field 'sound' holds ndarrays, labels are texts"):
+    with pytest.raises(InputError, match="field 'sound' holds ndarray, labels are texts"):
         labels(catalogue, Targets(field="sound"), IDS, np.ones(7, bool))
     with pytest.raises(InputError, match="no field 'genre'"):
         labels(catalogue, Targets(field="genre"), IDS, np.ones(7, bool))

@@ -138,7 +138,7 @@ def test_a_bad_cover_names_its_track(tmp_path, pictures):
             encode("cover", encoder, IDS, PRESENT, [pictures[0], pictures[0], bad], cache=tmp_path)
     with pytest.raises(DataError, match="cover: track 'local:c' has a file that cannot be read"):
         encode("cover", encoder, IDS, PRESENT, [pictures[0], missing, pictures[1]], cache=tmp_path)
-    with pytest.raises(DataError, match="cover: track 'local:a' has str, image needs bytes or Path"):
+    with pytest.raises(DataError, match="cover: track 'local:a' has str, image needs bytes or Path: name another field, or"):
         encode("cover", encoder, IDS, PRESENT, ["x", "y", "z"], cache=tmp_path)
 
 

@@ -51,6 +51,14 @@ def test_none_known_is_an_error(path):
         WordVectorsEncoder(WordVectorsParams(path=path, **PLAIN)).fit(["regen schnee", "regen"])
 
 
+def test_texts_of_stop_words_alone_are_an_error_that_names_the_modality(path, tmp_path):
+    texts, encoder = ["the and", "and of the"], WordVectorsEncoder(WordVectorsParams(path=path))
+    with pytest.raises(
+        InputError, match=r"^lyrics: word-vectors: no word is left of 2 texts after cleaning: clean less, or name another field"
+    ):
+        encode("lyrics", encoder, ["a", "b"], np.ones(2, bool), texts, cache=tmp_path)
+
+
 def test_the_published_cleaning_is_the_default(path):
     texts = ["3 ContributorsRain Lyrics[Chorus]\nI'm singin' to the city12Embed", "rain", "tide", "city harbour"]
     encoder = WordVectorsEncoder(WordVectorsParams(path=path)).fit(texts)

@@ -257,6 +257,12 @@ def test_a_loss_that_is_no_number_is_one_line() -> None:
     assert caught.value.exit_code == 1
 
 
+def test_weights_that_the_last_step_ruined_are_one_line() -> None:
+    # the one step of the epoch has a finite loss, and what it leaves is never trained on
+    with pytest.raises(SegueError, match=r"weights are no longer finite after epoch 1: lower lr=1e\+300, or set bf16: off"):
+        trainer(fresh("sasrec"), lr=1e300, epochs=1, batch_tokens=1_000_000).run()
+
+
 def test_playlists_of_one_track_are_refused() -> None:
     with pytest.raises(InputError, match="none of 3 training playlists has 2 tracks"):
         trainer(fresh("sasrec"), train=training([[1], [2], [3]], V))

@@ -44,8 +44,8 @@ def decode(data: bytes, *, rate: int, seconds: float) -> np.ndarray:
             # a header may promise more than there is: frames beyond the end are not read
             samples = file.read(wanted, dtype="float32", always_2d=True).mean(axis=1)
             native = file.samplerate
-    except (RuntimeError, ValueError, OSError) as error:
-        raise Unreadable(f"no audio that can be read: {error}") from None
+    except (RuntimeError, ValueError, OSError) as error:  # libsndfile's own word, without the address of the buffer
+        raise Unreadable(f"no audio that can be read: {getattr(error, 'error_string', error)}") from None
     if not len(samples):
         raise Unreadable("audio of no length")
     if not np.isfinite(samples).all():

@@ -212,11 +212,13 @@ class _Job:
 
 @contextmanager
 def _naming(name: str, owners: Sequence[str], places: Sequence[int] | np.ndarray) -> Iterator[None]:
-    """Turn the place of a bad input into its track's id."""
+    """Turn the place of a bad input into its track's id, and say of other faults which modality they are of."""
     try:
         yield
     except BadInput as fault:
         raise DataError(f"{name}: track {owners[int(places[fault.index])]!r} {fault.why}") from None
+    except InputError as error:
+        raise type(error)(f"{name}: {error}") from None
 
 
 def _saved(part: Part) -> np.ndarray | None:

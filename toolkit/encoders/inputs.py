@@ -28,7 +28,10 @@ def checked(name: str, kind: Kind, owners: Sequence[str], values: Sequence[Any])
     wanted: tuple[type, ...] = (bytes, Path) if kind in FILES else (str,)
     for owner, value in zip(owners, values, strict=True):
         if not isinstance(value, wanted):
-            raise DataError(f"{name}: track {owner!r} has {type(value).__name__}, {kind} needs {' or '.join(t.__name__ for t in wanted)}")
+            needed = " or ".join(t.__name__ for t in wanted)
+            raise DataError(
+                f"{name}: track {owner!r} has {type(value).__name__}, {kind} needs {needed}: name another field, or another encoder"
+            )
     return Files(values) if kind in FILES else list(values)
 
 

@@ -85,7 +85,9 @@ class TfidfEncoder(CleanedTextEncoder):
         try:
             counts = counter.fit_transform(inputs)
         except ValueError as error:
-            raise InputError(f"{self.name}: none of {len(inputs)} texts gives a token ({error})") from None
+            raise InputError(
+                f"{self.name}: none of {len(inputs)} texts gives a token ({error}): clean less, or name another field"
+            ) from None
         self.vocabulary = counter.get_feature_names_out().tolist()
         frequency = np.bincount(counts.indices, minlength=counts.shape[1])
         self.weights = np.log((1 + len(inputs)) / (1 + frequency)) + 1 if self.params.idf else np.ones(counts.shape[1])

@@ -37,7 +37,7 @@ def labels(catalogue: Catalogue, targets: Targets, ids: Sequence[str], trained: 
     """
     present, values = catalogue.field_values(targets.field, ids, source=targets.source)
     if values and not isinstance(values[0], str):
-        raise InputError(f"targets: field {targets.field!r} holds {type(values[0]).__name__}s, labels are texts: name another field")
+        raise InputError(f"targets: field {targets.field!r} holds {type(values[0]).__name__}, labels are texts: name another field")
     rows = np.flatnonzero(present)
     of_track = {int(row): _split(text, targets.separator) for row, text in zip(rows, values, strict=True) if trained[row]}
     counts = Counter(label for found in of_track.values() for label in found)

@@ -211,6 +211,7 @@ class Trainer:
             # without a gradient the optimizer passes them by: no step, no decay
             self.model.item_table.deltas.requires_grad_(progress.epoch > self._warmup())
         loss = self._steps(seed, progress.epoch)
+        self._check_weights(progress.epoch)
         row: dict[str, float] = {"epoch": progress.epoch, "loss": loss, "seconds": self.clock() - start}
         with self._averaged():
             if self.validate is not None:
@@ -222,6 +223,11 @@ class Trainer:
                 progress.best, progress.best_epoch = value, progress.epoch
                 if self.processes.leads:
                     self._keep_best(progress)
+
+    def _check_weights(self, epoch: int) -> None:
+        """An epoch's last step may leave what no loss has seen. Raises `SegueError`; a norm makes no copy of large tables."""
+        if not all(np.isfinite(float(torch.linalg.vector_norm(weights.detach()))) for weights in self.model.parameters()):
+            raise SegueError(f"weights are no longer finite after epoch {epoch}: lower lr={self.spec.lr}, or set bf16: off")
 
     def _keep_best(self, progress: Progress) -> None:
         """In a file, which is mapped and not read before it is wanted; in memory where there is no folder to write to."""
