@@ -71,9 +71,9 @@ class WordVectorsEncoder(WordMeanEncoder):
         frequency: Counter[str] = Counter()
         for text in inputs:
             frequency.update(self.words(text))
+        known = self.file.having(frequency)
         if not frequency:
             raise InputError(f"{self.name}: no word is left of {len(inputs):,} texts after cleaning: clean less, or name another field")
-        known = self.file.having(frequency)
         if not known:
             example = ", ".join(repr(word) for word, _ in frequency.most_common(3))
             raise InputError(f"{self.name}: none of {len(frequency):,} words ({example}, …) is in {self.params.path}: another language?")
