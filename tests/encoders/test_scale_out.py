@@ -96,6 +96,7 @@ def test_a_bad_input_is_named_by_its_track(tmp_path, monkeypatch):
         encode("x", encoder, IDS, PRESENT, values, cache=tmp_path, engine="ray", workers=2)
 
 
-def test_a_fault_of_the_encoder_is_one_line(tmp_path):
+def test_a_fault_of_the_encoder_is_one_line_and_one_worker_is_enough(tmp_path):
+    ray.shutdown()
     with pytest.raises(SegueError, match="encoder 'codes' failed in a worker of Ray: .*this encoder is broken"):
-        encode("x", Broken(CodesParams(dim=4)), IDS, PRESENT, texts(), cache=tmp_path, engine="ray", workers=2)
+        encode("x", Broken(CodesParams(dim=4)), IDS, PRESENT, texts(), cache=tmp_path, engine="ray", workers=1)

@@ -104,8 +104,11 @@ def _started(workers: int | None) -> Any:
     except ImportError:
         raise InputError("engine: ray needs Ray: pip install 'segue[ray]', or take engine: local") from None
     if not ray.is_initialized():
-        local: dict[str, Any] = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": workers or os.cpu_count(), "include_dashboard": False}
+        # one more than the workers: Ray Data's own steps need a place beside them
+        here = {"num_cpus": (workers or os.cpu_count() or 1) + 1, "include_dashboard": False}
+        local: dict[str, Any] = {} if os.environ.get("RAY_ADDRESS") else here
         ray.init(logging_level=logging.ERROR, log_to_driver=False, **local)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
     return ray
 
