@@ -102,6 +102,7 @@ FAULTS = [
     ("type: sasrec", "type: gru", "7: models.0.type='gru' must be 'sasrec' or 'bert4rec'"),
     ("  - type: sasrec\n", "  - epochs: 2\n", "7: models.0.type is missing: nothing runs without it"),
     ("modalities: [audio]", "modalities: [audoi]", "9: models.0.modalities.0='audoi' is no encoder of this recipe: did you mean audio?"),
+    ("modalities: [audio]", "modalities: [audio, audio]", "9: models.0.modalities.1='audio' stands there twice: take one out"),
     ("modalities: [audio]", "titles: true", "9: models.0.titles=true needs an encoder of titles"),
     ("modalities: [audio]", "select: ndcg@7", "9: models.0.select='ndcg@7' must be one of the evaluation's recall@20, "),
     ("modalities: [audio]", "modalities: []\n    match: true", "10: models.0.match=true needs a modality to match"),

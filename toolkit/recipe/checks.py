@@ -123,6 +123,8 @@ def _subset(file: RecipeFile, where: Where, given: Sequence[str] | None, known: 
     for index, name in enumerate(given or ()):
         if name not in known:
             raise file.error((*where, index), f"={name!r} is no encoder of this recipe: {nearest(name, known)}")
+        if name in (given or ())[:index]:
+            raise file.error((*where, index), f"={name!r} stands there twice: take one out")
 
 
 def _models(file: RecipeFile, recipe: Recipe) -> None:
