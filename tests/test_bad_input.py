@@ -65,7 +65,7 @@ def nothing() -> None: ...
         (nothing, ["evaluation.min_tracks=60"], "split is empty: 30 playlists, min_tracks=60"),
         (nothing, ["evaluation.split.by=column"], "30 playlists have no split: use split.by: hash"),
         (nothing, ["data.filters.min_playlist_length=99"], "min_playlist_length"),
-        (nothing, ["encoders={x: {encoder: features, field: energi}}"], "energi"),
+        (nothing, ["encoders={x: {encoder: features, field: energi}}", "baselines=[content-centroid]"], "energi"),
         (content(""), [], "lists.csv"),
         (content("playlist_id,track_id\n"), [], "lists.csv"),
         (content("playlist_id,track_id\n1\n"), [], "lists.csv"),
