@@ -38,6 +38,11 @@ def has_bf16(device: str) -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and "AVX512" in flags
 
 
+def wants_bf16(choice: str, device: str) -> bool:
+    """What `bf16: auto | on | off` asks for on a device."""
+    return choice == "on" or (choice == "auto" and has_bf16(device))
+
+
 def free_memory(device: str) -> int:
     """Bytes that can still be allocated on a device; on systems that do not say so of the CPU's, all of its memory."""
     if device.startswith("cuda"):

@@ -9,12 +9,12 @@ from pydantic import ValidationError
 
 from tests.encoders.audio_cases import SMALL_CQT, SMALL_MEL
 from tests.encoders.conftest import pure, sound, tone
-from toolkit.encoders.audio_network import WindowTable
 from toolkit.encoders.cqt_cnn import CqtCnnEncoder, CqtCnnParams
 from toolkit.encoders.mel import MelParams, log_mel, mel_windows
 from toolkit.encoders.mel_cnn import MelCnnEncoder, MelCnnParams
 from toolkit.encoders.mel_cnn_1d import MelCnn1dEncoder, MelCnn1dParams
 from toolkit.encoders.network import Predictor
+from toolkit.encoders.window_table import WindowTable
 from toolkit.errors import InputError
 
 CASES = [

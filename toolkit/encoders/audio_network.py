@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
 from abc import abstractmethod
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -17,10 +14,8 @@ from pydantic import Field
 from toolkit import compute
 from toolkit.encoders.audio_encoder import AudioEncoder, AudioParams
 from toolkit.encoders.base import Audio, Progress
-from toolkit.encoders.faults import needs_targets, not_fitted
-from toolkit.encoders.hashing import combined, digests
-from toolkit.encoders.state import load_encoder, save_encoder
-from toolkit.errors import InputError
+from toolkit.encoders.predicting import PredictingEncoder, checked_targets, identity
+from toolkit.encoders.window_table import WindowTable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -44,18 +39,8 @@ class AudioNetworkParams(AudioParams):
     bf16: Literal["auto", "on", "off"] = "auto"
 
 
-class AudioNetworkEncoder(AudioEncoder):
+class AudioNetworkEncoder(PredictingEncoder, AudioEncoder):
     """A network that learns to predict a clip's targets (factors or labels) from its windows."""
-
-    learns: ClassVar[bool] = True
-    supervised: ClassVar[bool] = True
-    model: Predictor | None = None
-    curve: list[dict[str, Any]]
-    """One row per epoch of the last fit: epoch, seconds, loss."""
-
-    def __init__(self, params: Any = None, *, seed: int = 0, device: str = "cpu") -> None:
-        super().__init__(params, seed=seed, device=device)
-        self.curve = []
 
     @property
     @abstractmethod
@@ -83,39 +68,20 @@ class AudioNetworkEncoder(AudioEncoder):
         """
         import torch
 
-        from toolkit.encoders.autoencoder import seeded
-        from toolkit.encoders.training import Schedule, train
-
         wanted = checked_targets(self.name, inputs, targets, labels=self.params.loss == "logistic")
         windows, owners = self._heard_windows(inputs, workdir, progress)
         answers = torch.from_numpy(wanted)
-        params = self.params
-        about = json.dumps([self.name, self.version, params.model_dump(mode="json"), self.seed])
-        identity = combined(about.encode(), np.ascontiguousarray(digests("audio", inputs)).tobytes(), wanted.tobytes())
-        bf16 = params.bf16 == "on" or (params.bf16 == "auto" and compute.has_bf16(self.device))
-        schedule = Schedule(
-            params.epochs,
-            params.batch,
-            params.lr,
-            0.0,
-            compute.derived_seed(self.seed, self.name, "train"),
-            self.device,
-            identity,
-            bf16,
-        )
-        model = seeded(lambda: self._build(wanted.shape[1]), compute.derived_seed(self.seed, self.name, "weights"))
-        model.scale_to(answers[torch.from_numpy(np.unique(owners))])
-        # a window's target is its clip's
-        self.curve = train(
-            model,
+        self._train(
+            # a window's target is its clip's
             lambda rows: (torch.from_numpy(windows[rows]), answers[torch.from_numpy(owners[rows])]),
             len(windows),
-            schedule,
+            answers[torch.from_numpy(np.unique(owners))],
+            identity=identity("audio", inputs, wanted),
+            rate=self.params.lr,
+            bf16=compute.wants_bf16(self.params.bf16, self.device),
             workdir=workdir,
             progress=progress,
-            what=f"fit {self.name}",
         )
-        self.model = model
         return self
 
     def transform(self, inputs: Audio, *, progress: Progress | None = None) -> np.ndarray:
@@ -168,71 +134,3 @@ class AudioNetworkEncoder(AudioEncoder):
 
         loss: Loss = self.params.loss
         return Predictor(self._trunk(), self.width, columns, dropout=self.params.dropout, loss=loss)
-
-    def _fitted(self) -> Predictor:
-        if self.model is None:
-            raise not_fitted(self.name)
-        return self.model
-
-    def save(self, directory: Path) -> None:
-        tensors = None
-        if self.model is not None:
-            tensors = {f"model.{name}": value.cpu().numpy() for name, value in self.model.state_dict().items()}
-        save_encoder(self, directory, tensors, curve=self.curve)
-
-    @classmethod
-    def load(cls, directory: Path, *, device: str = "cpu") -> Self:
-        from toolkit.encoders.training import load_weights
-
-        encoder, tensors, about = load_encoder(cls, directory, device=device)
-        encoder.curve = about["curve"]
-        if tensors is not None:
-            model = encoder._build(len(tensors["model.head.bias"]))
-            load_weights(model, {name.removeprefix("model."): value for name, value in tensors.items()})
-            encoder.model = model.to(device).eval()
-        return encoder
-
-
-class WindowTable:
-    """Arrays of one shape but for their length, end to end: in memory, or in a file that a kill does not leave behind."""
-
-    def __init__(self, workdir: Path | None) -> None:
-        self.file = None
-        self.parts: list[np.ndarray] = []
-        self.shape: tuple[int, ...] = (0,)
-        if workdir is not None:
-            workdir.mkdir(parents=True, exist_ok=True)
-            handle, self.path = tempfile.mkstemp(dir=workdir, suffix=".windows")
-            self.file = os.fdopen(handle, "wb")
-
-    def append(self, part: np.ndarray) -> None:
-        self.shape = (self.shape[0] + len(part), *part.shape[1:])
-        if self.file is None:
-            self.parts.append(part)
-        else:
-            self.file.write(np.ascontiguousarray(part, np.float32).data)
-
-    def whole(self) -> np.ndarray:
-        """float32 [sum of the lengths, …]."""
-        if self.file is None:
-            return np.concatenate(self.parts)
-        self.file.close()
-        table = np.memmap(self.path, np.float32, "r", shape=self.shape)
-        if os.name == "posix":
-            os.unlink(self.path)
-        return table
-
-
-def checked_targets(name: str, inputs: Audio, targets: np.ndarray | None, *, labels: bool) -> np.ndarray:
-    """Targets as float32 [n, t]. Raises `InputError` where there are none, or not one finite row an input; labels must lie in 0…1."""
-    if targets is None:
-        raise needs_targets(name)
-    wanted = np.ascontiguousarray(targets, np.float32)
-    if wanted.ndim != 2 or len(wanted) != len(inputs) or not wanted.shape[1]:
-        raise InputError(f"{name}: targets of shape {wanted.shape} must be [{len(inputs)}, t]: one row an input")
-    if not np.isfinite(wanted).all():
-        row = int(np.flatnonzero(~np.isfinite(wanted).all(axis=1))[0])
-        raise InputError(f"{name}: targets of input {row} must be finite numbers")
-    if labels and wanted.size and (wanted.min() < 0 or wanted.max() > 1):
-        raise InputError(f"{name}: targets from {wanted.min():g} to {wanted.max():g} must be labels 0…1: for factors take another loss")
-    return wanted

@@ -127,8 +127,7 @@ class ImageEncoder(AutoencoderBase):
         return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _bf16(self) -> bool:
-        wanted: str = self.params.bf16
-        return wanted == "on" or (wanted == "auto" and compute.has_bf16(self.device))
+        return compute.wants_bf16(self.params.bf16, self.device)
 
 
 def tensor(table: np.ndarray) -> Tensor:

@@ -7,7 +7,6 @@ tags, each by logistic loss. The number of words (1,024) is a parameter. `fit` n
 
 from __future__ import annotations
 
-import json
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
@@ -15,13 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from toolkit import compute
-from toolkit.encoders.audio_network import checked_targets
 from toolkit.encoders.base import Audio, EncoderParams, Progress
-from toolkit.encoders.faults import not_fitted
-from toolkit.encoders.hashing import combined, digests
 from toolkit.encoders.mfcc import MfccParams, WordsEncoder
-from toolkit.encoders.state import load_encoder, save_encoder
+from toolkit.encoders.predicting import PredictingEncoder, checked_targets, identity
+from toolkit.encoders.state import Tensors
 
 if TYPE_CHECKING:
     from toolkit.encoders.network import Predictor
@@ -41,16 +37,13 @@ class MfccTagsParams(MfccParams):
     output: Literal["embedding", "prediction"] = "embedding"
 
 
-class MfccTagsEncoder(WordsEncoder):
+class MfccTagsEncoder(PredictingEncoder, WordsEncoder):
     """float32 [n, 1200], or the tags' probabilities [n, t] for `output: prediction`."""
 
     name: ClassVar[str] = "mfcc-tags"
-    learns: ClassVar[bool] = True
-    supervised: ClassVar[bool] = True
     source: ClassVar[str] = "Liang et al. 2015"
     Params: ClassVar[type[EncoderParams]] = MfccTagsParams
     params: MfccTagsParams
-    model: Predictor | None = None
 
     @property
     def dim(self) -> int:
@@ -62,24 +55,19 @@ class MfccTagsEncoder(WordsEncoder):
         """Learn words from n >= 1 files, and to predict labels float32 [n, t]; resumes from `workdir` after a kill."""
         import torch
 
-        from toolkit.encoders.autoencoder import seeded
-        from toolkit.encoders.training import Schedule, train
-
         wanted = checked_targets(self.name, inputs, targets, labels=True)
         self._learn_words(inputs, progress)
         places, counts = self._counts(inputs, progress, f"count {self.name}")
-        answers, params = torch.from_numpy(wanted[places]), self.params
-        about = json.dumps([self.name, self.version, params.model_dump(mode="json"), self.seed])
-        identity = combined(about.encode(), np.ascontiguousarray(digests("audio", inputs)).tobytes(), wanted.tobytes())
-        seed = compute.derived_seed(self.seed, self.name, "train")
-        schedule = Schedule(params.epochs, params.batch, params.lr, 0.0, seed, self.device, identity)
-        model = seeded(lambda: self._build(len(self.words), wanted.shape[1]), compute.derived_seed(self.seed, self.name, "weights"))
-
-        def batch(rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-            return torch.from_numpy(_shares(counts[rows])), answers[torch.from_numpy(rows)]
-
-        train(model, batch, len(places), schedule, workdir=workdir, progress=progress, what=f"fit {self.name}")
-        self.model = model
+        answers = torch.from_numpy(wanted[places])
+        self._train(
+            lambda rows: (torch.from_numpy(_shares(counts[rows])), answers[torch.from_numpy(rows)]),
+            len(places),
+            answers,
+            identity=identity("audio", inputs, wanted),
+            rate=self.params.lr,
+            workdir=workdir,
+            progress=progress,
+        )
         return self
 
     def transform(self, inputs: Audio, *, progress: Progress | None = None) -> np.ndarray:
@@ -95,37 +83,20 @@ class MfccTagsEncoder(WordsEncoder):
             out[places[low : low + BLOCK]] = found.cpu().numpy()
         return out
 
-    def _build(self, words: int, columns: int) -> Predictor:
+    def _build(self, columns: int) -> Predictor:
         from torch import nn
 
         from toolkit.encoders.network import Predictor
 
-        sizes = [words, *self.params.hidden]
+        sizes = [len(self.words), *self.params.hidden]
         layers = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.ReLU())]
         return Predictor(nn.Sequential(*layers), sizes[-1], columns, dropout=self.params.dropout, loss="logistic")
 
-    def _fitted(self) -> Predictor:
-        if self.model is None:
-            raise not_fitted(self.name)
-        return self.model
+    def _state(self) -> Tensors:
+        return self._word_tensors()
 
-    def save(self, directory: Path) -> None:
-        tensors = None
-        if self.model is not None:
-            tensors = {f"model.{name}": value.cpu().numpy() for name, value in self.model.state_dict().items()} | self._word_tensors()
-        save_encoder(self, directory, tensors)
-
-    @classmethod
-    def load(cls, directory: Path, *, device: str = "cpu") -> Self:
-        from toolkit.encoders.training import load_weights
-
-        encoder, tensors, _ = load_encoder(cls, directory, device=device)
-        if tensors is not None:
-            encoder._adopt_words(tensors)
-            model = encoder._build(len(encoder.words), len(tensors["model.head.bias"]))
-            load_weights(model, {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")})
-            encoder.model = model.to(device).eval()
-        return encoder
+    def _adopt(self, tensors: Tensors) -> None:
+        self._adopt_words(tensors)
 
 
 def _shares(counts: Any) -> np.ndarray:

@@ -102,7 +102,7 @@ class SentenceBertEncoder(CleanedTextEncoder):
         return load_encoder(cls, directory, device=device)[0]
 
     def _wants_bf16(self) -> bool:
-        return self.params.bf16 == "on" or (self.params.bf16 == "auto" and compute.has_bf16(self.device))
+        return compute.wants_bf16(self.params.bf16, self.device)
 
     def _probe(self) -> float:
         """Least cosine between half and full precision over the probe texts."""

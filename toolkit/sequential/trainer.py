@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from toolkit.compute import derived_seed, give_back_memory, has_bf16
+from toolkit.compute import derived_seed, give_back_memory, wants_bf16
 from toolkit.corpus.splits import PlaylistSet
 from toolkit.errors import InputError, SegueError
 from toolkit.recipe import ModelSpec
@@ -82,7 +82,7 @@ class Trainer:
         if spec.adam == "rows":
             model.sparse_gradients()
         self.optimizer = RowAdamW(_groups(model, spec), lr=spec.lr, fused=True)
-        self.bf16 = spec.bf16 == "on" or (spec.bf16 == "auto" and has_bf16(device))
+        self.bf16 = wants_bf16(spec.bf16, device)
         # PyTorch's kernels for packed playlists: CUDA only, heads of whole groups of 8
         model.packs = device.startswith("cuda") and spec.hidden_size // spec.heads % 8 == 0
         self.cut = cut.choose(device, bf16=self.bf16) if spec.loss == "chunked" else None
