@@ -17,8 +17,8 @@ from toolkit.sequential.ranks import Rows, held, outwards, pair_scores, precedes
 GROUP = 32
 """Scores compared by their maximum."""
 
-SCORES = {"cpu": 2**21, "cuda": 2**28}
-"""Bytes of rough scores at once: what a core's own cache holds, and what keeps a card busy."""
+SCORES = {"cpu": 2**22, "cuda": 2**28}
+"""Bytes of rough scores at once: what a core's share of the caches holds, and what keeps a card busy."""
 
 
 class Pairs(NamedTuple):
@@ -36,7 +36,7 @@ def exact_top_k(
     seeds: tuple[torch.Tensor, torch.Tensor],
     k: int,
     *,
-    block: int = 16_384,
+    block: int = 65_536,
     compute: torch.dtype = torch.float32,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The k items with the largest ⟨query, row⟩: scores float32 and ids int64 [B, k], best first; ties go to the smaller id.

@@ -265,7 +265,9 @@ class SequentialRanker(Ranker):
         return (torch.cat(states) if states else empty), (torch.cat(matches) if matches else None), said
 
     def _item_rows(self) -> torch.Tensor:
-        """Rows of the output head for every item [V + 1, H], made once after a fit or load."""
+        """Rows of the output head for every item that is ranked [V + 1, H]: weights as they stand, or made once after a fit or load."""
+        if self.model.item_table is None and not self.ranks_unplayed and self.spec.head == "tied":
+            return self.model.item_embedding.weight.detach()[: self.n_items + 1]
         if self._table is None:
             every = torch.arange(self.n_items + 1, device=self.device)
             # filled in place: joined from blocks, a table of millions of rows would be there twice
