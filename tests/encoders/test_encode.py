@@ -19,7 +19,7 @@ from toolkit.encoders.encode import encode
 from toolkit.encoders.features import FeaturesEncoder
 from toolkit.encoders.features_vae import FeaturesVaeEncoder, FeaturesVaeParams
 from toolkit.encoders.image_ae import ImageAeEncoder
-from toolkit.encoders.tfidf import TfidfEncoder
+from toolkit.encoders.tfidf import TfidfEncoder, TfidfParams
 from toolkit.errors import DataError, InputError, SegueError
 
 IDS = ["local:a", "local:b", "local:c", "local:d"]
@@ -242,3 +242,10 @@ def _wait_for(folder: Path, pattern: str, process: subprocess.Popen) -> None:
         assert process.poll() is None, "it ended before it could be killed"
         assert time.monotonic() < limit, "no checkpoint within a minute"
         os.sched_yield()
+
+
+def test_a_text_without_a_known_word_is_absent_and_counted(tmp_path):
+    encoder, present, texts = TfidfEncoder(TfidfParams(dim=0)), np.array([True, True, False]), ["sea song", "tide"]
+    with pytest.warns(RuntimeWarning, match="words: 1 of 2 tracks have an input without a known word and count as absent: 'b'"):
+        made = encode("words", encoder, ["a", "b", "c"], present, texts, cache=tmp_path, fitted=np.array([True, False, False]))
+    assert made.present.tolist() == [False, True, False, False] and not made.matrix[2].any()

@@ -34,7 +34,8 @@ class Encoder(ABC):
     name, version: the version changes whenever the output for the same input and
     parameters would; both are in the cache key.
     learns: whether `fit` must run first. supervised: whether `fit` needs targets. refuses: whether `transform` may give a row of
-    NaN, which says that this input cannot be read: its track then counts as absent. source: paper and section, or model page.
+    NaN, which says that this input cannot be read: its track then counts as absent. silent: whether a row of zeros says that nothing
+    of the input is known (a text without a known word): absent as well. source: paper and section, or model page.
     weights_licence: licence of the pretrained weights it loads by default, empty where there are none.
     seeded: whether the seed changes the output; where it does not, it is not in the cache key.
     """
@@ -45,6 +46,7 @@ class Encoder(ABC):
     learns: ClassVar[bool] = False
     supervised: ClassVar[bool] = False
     refuses: ClassVar[bool] = False
+    silent: ClassVar[bool] = False
     source: ClassVar[str] = ""
     weights_licence: ClassVar[str] = ""
     seeded: ClassVar[bool] = True

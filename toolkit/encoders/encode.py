@@ -57,7 +57,7 @@ def encode(
     are the same, learning stays here.
 
     Returns a `Modality` with matrix float32 [V + 1, d]; row 0 and absent rows are zero. Tracks whose input an encoder
-    refuses (`Encoder.refuses`) are absent, and a warning counts them.
+    refuses, or knows nothing of (`Encoder.refuses`, `silent`), are absent, and a warning counts them.
     Raises `InputError` where no track has an input, `DataError` naming the
     track whose input cannot be read.
     """
@@ -88,16 +88,23 @@ def encode(
 
 def _without_refused(name: str, encoder: Encoder, ids: Sequence[str], matrix: np.ndarray, present: np.ndarray) -> np.ndarray:
     """Clear the rows of NaN and say which tracks are left; the cache keeps such rows, so that every run warns of them."""
-    if not encoder.refuses or not len(refused := np.flatnonzero(np.isnan(matrix).all(axis=1))):
-        return present
-    if len(refused) == present.sum():
-        raise InputError(f"{name}: none of {len(refused)} inputs can be read: `on_error: stop` says what is wrong with the first")
-    shown = ", ".join(repr(ids[int(row)]) for row in refused[:3]) + (", …" if len(refused) > 3 else "")
-    message = f"{name}: {len(refused)} of {int(present.sum())} tracks have an input that cannot be read and count as absent: {shown}"
-    warnings.warn(f"{message} (`on_error: stop` says what is wrong)", RuntimeWarning, stacklevel=3)
-    present = present.copy()
-    matrix[refused], present[refused] = 0, False
-    return present
+    refused = np.isnan(matrix).all(axis=1) if encoder.refuses else np.zeros(len(ids), bool)
+    unknown = present & ~matrix.any(axis=1) if encoder.silent else np.zeros(len(ids), bool)
+    faults = (
+        (refused, "can be read", "that cannot be read", "`on_error: stop` says what is wrong with the first"),
+        (unknown, "has a known word", "without a known word", "are they of another language, or cleaned away?"),
+    )
+    for fault, none, what, cure in faults:
+        if not fault.any():
+            continue
+        if fault.sum() == present.sum():
+            raise InputError(f"{name}: none of {fault.sum()} inputs {none}: {cure}")
+        rows = np.flatnonzero(fault)
+        shown = ", ".join(repr(ids[int(row)]) for row in rows[:3]) + (", …" if len(rows) > 3 else "")
+        message = f"{name}: {len(rows)} of {int(present.sum())} tracks have an input {what} and count as absent: {shown} ({cure})"
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
+    matrix[refused] = 0
+    return present & ~refused & ~unknown
 
 
 def label(encoder: Encoder) -> str:

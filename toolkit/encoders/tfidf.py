@@ -63,6 +63,7 @@ class TfidfEncoder(CleanedTextEncoder):
     name: ClassVar[str] = "tfidf"
     version: ClassVar[str] = "2"
     learns: ClassVar[bool] = True
+    silent: ClassVar[bool] = True
     source: ClassVar[str] = "Spärck Jones 1972; Deerwester et al. 1990"
     Params: ClassVar[type[EncoderParams]] = TfidfParams
     params: TfidfParams

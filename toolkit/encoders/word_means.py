@@ -45,9 +45,10 @@ class WordMeanParams(CleanedParams):
 
 
 class WordMeanEncoder(CleanedTextEncoder):
-    """Texts as the mean of their known words' vectors, float32 [n, d]; a text without one is a zero vector."""
+    """Texts as the mean of their known words' vectors, float32 [n, d]; a text without one is a zero vector, and its track absent."""
 
     learns: ClassVar[bool] = True
+    silent: ClassVar[bool] = True
     Params: ClassVar[type[EncoderParams]] = WordMeanParams
     params: WordMeanParams
 
