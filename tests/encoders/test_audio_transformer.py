@@ -12,7 +12,7 @@ from tests.encoders.conftest import sound
 from toolkit.encoders.audio_transformer import AudioTransformerEncoder, AudioTransformerParams
 from toolkit.encoders.checks import check_encoder
 from toolkit.encoders.decoder import decode
-from toolkit.errors import InputError
+from toolkit.errors import InputError, MissingWeights
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +88,8 @@ def test_licences_are_told():
 
 def test_a_model_that_is_not_here(tmp_path, monkeypatch, models):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    for model in ("nowhere", "nobody/nothing-at-all"):
-        with pytest.raises(InputError, match=r"give its path$"):
+    for model, fault in (("nowhere", InputError), ("nobody/nothing-at-all", MissingWeights)):
+        with pytest.raises(fault, match=r"give its path$"):
             made(model).transform([sound(0)])
 
 

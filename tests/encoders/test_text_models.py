@@ -7,6 +7,7 @@ import json
 import socket
 
 import pytest
+from huggingface_hub import constants
 
 from toolkit.encoders import text_models
 from toolkit.encoders.text_models import configured_dim, find, fingerprint, installed
@@ -68,6 +69,7 @@ def test_a_hub_that_cannot_be_reached_says_so(monkeypatch):
         raise OSError("Name or service not known")
 
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)  # which the client reads once, whenever it is first imported
     monkeypatch.setattr(socket, "getaddrinfo", away)
     with pytest.raises(InputError, match=r"nor to be had from the hub \(.*Name or service not known.*\)") as caught:
         find("somebody/no-such-model-here")

@@ -61,7 +61,7 @@ class AudioTransformerEncoder(AudioEncoder):
         try:
             folder = text_models.find(wanted, download=download)
         except InputError as error:
-            raise InputError(f"{str(error).rpartition(': ')[0]}: give its path") from None
+            raise type(error)(f"{str(error).rpartition(': ')[0]}: give its path") from None
         if not (folder / SETTINGS).is_file():
             raise InputError(f"model={wanted!r} has no {SETTINGS}: save its feature extractor beside it")
         return folder
