@@ -10,7 +10,8 @@ import pytest
 
 from toolkit.encoders import text_models
 from toolkit.encoders.checks import check_encoder
-from toolkit.encoders.sentence_bert import MIN_COSINE, SentenceBertEncoder, SentenceBertParams
+from toolkit.encoders.pretrained import MIN_COSINE
+from toolkit.encoders.sentence_bert import SentenceBertEncoder, SentenceBertParams
 from toolkit.errors import InputError
 
 TEXTS = [

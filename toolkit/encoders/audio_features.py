@@ -31,9 +31,7 @@ import numpy as np
 
 from toolkit.encoders.audio_encoder import AudioEncoder, AudioParams
 from toolkit.encoders.base import Audio, EncoderParams, Progress
-from toolkit.encoders.faults import not_fitted
-from toolkit.encoders.standardise import Standardiser
-from toolkit.encoders.state import load_encoder, save_encoder
+from toolkit.encoders.standardise import Standardiser, StandardisingEncoder
 from toolkit.vocabulary import AUDIO_FEATURES
 
 if TYPE_CHECKING:
@@ -51,16 +49,13 @@ class AudioFeaturesParams(AudioParams):
     """seconds: heard of each file, from its middle."""
 
 
-class AudioFeaturesEncoder(AudioEncoder):
+class AudioFeaturesEncoder(StandardisingEncoder, AudioEncoder):
     """float32 [n, 11], each column standardised."""
 
     name: ClassVar[str] = "audio-features"
-    learns: ClassVar[bool] = True
-    seeded: ClassVar[bool] = False
     source: ClassVar[str] = "librosa; Krumhansl 1990; Scheirer and Slaney 1997"
     Params: ClassVar[type[EncoderParams]] = AudioFeaturesParams
     params: AudioFeaturesParams
-    standardiser: Standardiser | None = None
 
     @property
     def dim(self) -> int:
@@ -79,11 +74,9 @@ class AudioFeaturesEncoder(AudioEncoder):
 
     def transform(self, inputs: Audio, *, progress: Progress | None = None) -> np.ndarray:
         """n files -> float32 [n, 11]; NaN for a file that cannot be read."""
-        if self.standardiser is None:
-            raise not_fitted(self.name)
-        out = self.described(inputs, progress=progress)
+        standardiser, out = self._fitted(), self.described(inputs, progress=progress)
         heard = ~np.isnan(out).all(axis=1)
-        out[heard] = self.standardiser.apply(out[heard])
+        out[heard] = standardiser.apply(out[heard])
         return out
 
     def described(self, inputs: Audio, *, progress: Progress | None = None) -> np.ndarray:
@@ -92,16 +85,6 @@ class AudioFeaturesEncoder(AudioEncoder):
         for place, samples in self._heard(inputs, progress, self.name):
             out[place] = described(samples, self.params.rate)
         return out
-
-    def save(self, directory: Path) -> None:
-        save_encoder(self, directory, self.standardiser.tensors() if self.standardiser else None)
-
-    @classmethod
-    def load(cls, directory: Path, *, device: str = "cpu") -> Self:
-        encoder, tensors, _ = load_encoder(cls, directory, device=device)
-        if tensors is not None:
-            encoder.standardiser = Standardiser(tensors["mean"], tensors["scale"])
-        return encoder
 
 
 def described(samples: np.ndarray, rate: int) -> np.ndarray:

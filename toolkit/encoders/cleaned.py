@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+import re
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator
 
 from toolkit.encoders.base import Encoder, EncoderParams, Kind
 from toolkit.encoders.cleaning import Cleaner, SentenceCleaning
+
+
+def _compiles(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"token_pattern is no regular expression: {error}") from None
+    return pattern
+
+
+TokenPattern = Annotated[str, AfterValidator(_compiles)]
+"""What a word is, as a regular expression."""
 
 
 class CleanedParams(EncoderParams):

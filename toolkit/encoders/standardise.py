@@ -1,13 +1,16 @@
-"""Columns to mean zero and variance one."""
+"""Columns to mean zero and variance one, and what encoders of such columns share."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Self
 
 import numpy as np
 
-from toolkit.encoders.faults import BadInput
-from toolkit.encoders.state import Tensors
+from toolkit.encoders.base import Encoder
+from toolkit.encoders.faults import BadInput, not_fitted
+from toolkit.encoders.state import Tensors, load_encoder, save_encoder
 from toolkit.errors import InputError
 
 
@@ -39,6 +42,29 @@ class Standardiser:
 
     def tensors(self) -> Tensors:
         return {"mean": self.mean, "scale": self.scale}
+
+
+class StandardisingEncoder(Encoder):
+    """An encoder that learns each column's mean and deviation, and nothing else."""
+
+    learns: ClassVar[bool] = True
+    seeded: ClassVar[bool] = False
+    standardiser: Standardiser | None = None
+
+    def save(self, directory: Path) -> None:
+        save_encoder(self, directory, self.standardiser.tensors() if self.standardiser else None)
+
+    @classmethod
+    def load(cls, directory: Path, *, device: str = "cpu") -> Self:
+        encoder, tensors, _ = load_encoder(cls, directory, device=device)
+        if tensors is not None:
+            encoder.standardiser = Standardiser(tensors["mean"], tensors["scale"])
+        return encoder
+
+    def _fitted(self) -> Standardiser:
+        if self.standardiser is None:
+            raise not_fitted(self.name)
+        return self.standardiser
 
 
 def as_matrix(inputs: object) -> np.ndarray:

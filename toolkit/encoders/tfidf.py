@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from toolkit.encoders.base import EncoderParams, Progress
-from toolkit.encoders.cleaned import CleanedParams, CleanedTextEncoder
+from toolkit.encoders.cleaned import CleanedParams, CleanedTextEncoder, TokenPattern
 from toolkit.encoders.cleaning import Cleaner, Cleaning
 from toolkit.encoders.faults import not_fitted
 from toolkit.encoders.state import Tensors, load_encoder, save_encoder
@@ -41,20 +41,11 @@ class TfidfParams(CleanedParams):
     max_features: int = Field(10_000, ge=1)
     min_df: int = Field(1, ge=1)
     separator: str | None = Field(None, min_length=1)
-    token_pattern: str = r"\w+"
+    token_pattern: TokenPattern = r"\w+"
     lowercase: bool = True
     idf: bool = True
     l2: bool = True
     clean: Cleaning = Cleaning()
-
-    @field_validator("token_pattern")
-    @classmethod
-    def _compiles(cls, pattern: str) -> str:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise ValueError(f"token_pattern is no regular expression: {error}") from None
-        return pattern
 
 
 class TfidfEncoder(CleanedTextEncoder):

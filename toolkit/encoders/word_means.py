@@ -10,10 +10,9 @@ from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import field_validator
 
 from toolkit.encoders.base import EncoderParams, Progress
-from toolkit.encoders.cleaned import CleanedParams, CleanedTextEncoder
+from toolkit.encoders.cleaned import CleanedParams, CleanedTextEncoder, TokenPattern
 from toolkit.encoders.cleaning import LyricsCleaning
 from toolkit.encoders.faults import not_fitted
 
@@ -32,16 +31,7 @@ class WordMeanParams(CleanedParams):
 
     clean: LyricsCleaning = LyricsCleaning()
     lowercase: bool = True
-    token_pattern: str = r"\w\w+"
-
-    @field_validator("token_pattern")
-    @classmethod
-    def _compiles(cls, pattern: str) -> str:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise ValueError(f"token_pattern is no regular expression: {error}") from None
-        return pattern
+    token_pattern: TokenPattern = r"\w\w+"
 
 
 class WordMeanEncoder(CleanedTextEncoder):
