@@ -1,0 +1,126 @@
+"""Faults that a server can be told to have. Each sends something else than the right reply and returns the status it sent."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import struct
+from dataclasses import replace
+
+from servers.base import Fault, Handler, Reply
+
+CAPTCHA = """<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>
+<h1>Verify you are human</h1><div class="cf-challenge" id="challenge-form">Enable JavaScript and cookies to continue</div></body></html>"""
+
+
+def _named(name: str, fault: Fault) -> Fault:
+    fault.__name__ = name  # type: ignore[attr-defined]
+    return fault
+
+
+def status(code: int, *, body: str = "", type: str = "text/plain", headers: dict[str, str] | None = None) -> Fault:
+    """A status with a body of its own: 500, 502, 503, 403…"""
+    return _named(f"status {code}", lambda handler, _: handler.send(Reply(body or f"{code}", code, type, dict(headers or {}))))
+
+
+def too_many(retry_after: str | None = None) -> Fault:
+    """429; retry_after: the header as it is sent, malformed or not."""
+    headers = {} if retry_after is None else {"Retry-After": retry_after}
+    return _named(f"too many {retry_after}", lambda handler, _: handler.send(Reply({"error": "rate limited"}, 429, headers=headers)))
+
+
+def expired(handler: Handler, _: Reply) -> int:
+    """401, as for a token that ran out."""
+    return handler.send(Reply({"error": {"status": 401, "message": "The access token expired"}}, 401))
+
+
+def hang(handler: Handler, _: Reply) -> int:
+    """No answer until the client has gone or the server stops."""
+    handler.close_connection = True
+    handler.connection.settimeout(0.1)
+    while not handler.server.owner.stopping.is_set():
+        try:
+            if not handler.connection.recv(1):
+                break
+        except TimeoutError:
+            continue
+        except OSError:
+            break
+    return 0
+
+
+def reset(handler: Handler, reply: Reply) -> int:
+    """Half of the body, then a TCP reset."""
+    data = reply.encoded()
+    handler.send(reply, data[: len(data) // 2], length=len(data))
+    handler.wfile.flush()
+    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    handler.close_connection = True
+    handler.connection.close()
+    raise ConnectionResetError("injected")
+
+
+def short(handler: Handler, reply: Reply) -> int:
+    """Fewer bytes than `Content-Length` says, then an orderly end."""
+    data = reply.encoded()
+    handler.close_connection = True
+    return handler.send(reply, data[: len(data) // 2], length=len(data))
+
+
+def truncated(handler: Handler, reply: Reply) -> int:
+    """JSON cut in the middle, of the right length for HTTP."""
+    data = reply.encoded()
+    return handler.send(reply, data[: max(1, len(data) // 2)])
+
+
+def wrong_json(handler: Handler, _: Reply) -> int:
+    """Whole JSON of another shape."""
+    return handler.send(Reply([None, 0, "unexpected"]))
+
+
+def page(handler: Handler, _: Reply) -> int:
+    """HTML with status 200 where data should be."""
+    return handler.send(Reply("<html><body><p>We are doing maintenance.</p></body></html>", type="text/html; charset=utf-8"))
+
+
+def captcha(handler: Handler, _: Reply) -> int:
+    """A block page with status 200."""
+    return handler.send(Reply(CAPTCHA, type="text/html; charset=utf-8"))
+
+
+def forbidden_captcha(handler: Handler, _: Reply) -> int:
+    """The same with status 403, as such pages mostly come."""
+    return handler.send(Reply(CAPTCHA, 403, "text/html; charset=utf-8"))
+
+
+def redirect(to: str, code: int = 302) -> Fault:
+    return _named(f"redirect {to}", lambda handler, _: handler.send(Reply("", code, "text/plain", {"Location": to})))
+
+
+def gzip_bomb(megabytes: int = 200) -> Fault:
+    """A body of zeros that gzip made a thousandth of."""
+
+    packed = gzip.compress(b" " * (megabytes << 20), 1)
+
+    def fault(handler: Handler, reply: Reply) -> int:
+        return handler.send(replace(reply, headers={**reply.headers, "Content-Encoding": "gzip"}), packed)
+
+    return _named("gzip bomb", fault)
+
+
+def huge(megabytes: int = 200) -> Fault:
+    """A body that long, sent a megabyte at a time for as long as the client reads."""
+
+    def fault(handler: Handler, reply: Reply) -> int:
+        handler.close_connection = True
+        handler.send(reply, b" ", length=(megabytes << 20) + 1)
+        block = b" " * (1 << 20)
+        for _ in range(megabytes):
+            handler.wfile.write(block)
+        return reply.status
+
+    return _named("huge", fault)
+
+
+def wrong_type(type: str = "image/png") -> Fault:
+    return _named(f"type {type}", lambda handler, reply: handler.send(replace(reply, type=type)))
