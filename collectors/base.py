@@ -146,7 +146,10 @@ Answer = Found | Absent | Ambiguous
 
 
 class Trouble(Exception):
-    """Why there is no answer this time. The text is kept in the ledger, scrubbed of keys. status: HTTP's, where there was one."""
+    """Why there is no answer this time. The text is kept in the ledger, scrubbed of keys. status: HTTP's, where there was one.
+
+    Raised itself, not as one of its kinds, it means that trying again is of no use: the entity has failed.
+    """
 
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)
