@@ -27,6 +27,8 @@ Seconds = float
 GUARD = 0.02
 """Share by which a window is longer than the host's: timers are not exact."""
 LEAK_EVERY = 500
+ENOUGH_SEEN = 10
+"""Requests after which the quickest of them says how far the host is."""
 
 
 class Stopped(Exception):
@@ -55,6 +57,7 @@ class HostLimit:
         self._until = 0.0
         self._lock = threading.Lock()
         self._quickest: Seconds = float("inf")
+        self._seen = 0
 
     @contextmanager
     def slot(self) -> Iterator[None]:
@@ -100,7 +103,8 @@ class HostLimit:
         took = time.time() - place.milliseconds / 1000
         with self._lock:
             self._quickest = min(self._quickest, took)
-            late = took - self._quickest
+            self._seen += 1
+            late = took - (self._quickest if self._seen >= ENOUGH_SEEN else 0.0)
         if self._window is not None and late > GUARD * self._window.shortest / 2:
             self._window.move(place, late)
 
