@@ -19,7 +19,8 @@ from pathlib import Path
 from pyrate_limiter import Rate as Interval
 from pyrate_limiter import RateItem, SQLiteBucket
 
-from collectors.base import Rate
+from collectors.base import Rate, RateLimited
+from collectors.hosts import Offline
 from toolkit.errors import InputError
 from toolkit.files import locked
 
@@ -27,6 +28,8 @@ Seconds = float
 GUARD = 0.02
 """Share by which a window is longer than the host's: timers are not exact."""
 LEAK_EVERY = 500
+LONGEST_GUESS: Seconds = 60.0
+"""Of a pause whose length the host does not say."""
 ENOUGH_SEEN = 10
 """Requests after which the quickest of them says how far the host is."""
 
@@ -44,17 +47,22 @@ def folder() -> Path:
 class HostLimit:
     """The rates, the concurrency and the pauses of one host.
 
-    rates: none for no limit. root: folder of the shared files. stop: ends every wait.
+    rates: none for no limit. root: folder of the shared files. stop: ends every wait. patience: seconds of a pause that are
+    waited for; a longer one is `RateLimited` at once.
     """
 
-    def __init__(self, host: str, rates: Sequence[Rate], concurrency: int, *, root: Path, stop: threading.Event) -> None:
+    def __init__(
+        self, host: str, rates: Sequence[Rate], concurrency: int, *, root: Path, stop: threading.Event, patience: Seconds = 300.0
+    ) -> None:
         self.host = host
         self.rates = tuple(rates)
         self.concurrency = concurrency
         self._slots = threading.Semaphore(concurrency)
         self._stop = stop
+        self._patience = patience
         self._window = _Window(host, self.rates, root) if rates else None
         self._until = 0.0
+        self._refusals = 0
         self._lock = threading.Lock()
         self._quickest: Seconds = float("inf")
         self._seen = 0
@@ -66,9 +74,22 @@ class HostLimit:
             place = self._wait()
             try:
                 yield
+                self._refusals = 0
+            except RateLimited as refusal:
+                self.pause(self._again(LONGEST_GUESS) if refusal.retry_after is None else refusal.retry_after)
+                raise
+            except Offline:
+                self.pause(self._again(LONGEST_GUESS))
+                raise
             finally:
                 if place is not None:
                     self._correct(place)
+
+    def _again(self, most: Seconds) -> Seconds:
+        """How long to wait where the host does not say: twice as long each time."""
+        with self._lock:
+            self._refusals += 1
+            return float(min(2 ** (self._refusals - 1), most))
 
     def pause(self, seconds: Seconds) -> None:
         """Send nothing for so long: the host asked for it."""
@@ -88,6 +109,8 @@ class HostLimit:
         """Where the request is counted, None where nothing is."""
         while not self._stop.is_set():
             if wait := self.paused:
+                if wait > self._patience:
+                    raise RateLimited(f"{self.host} asked to be left alone", retry_after=wait)
                 self._stop.wait(min(wait, 60.0))
             elif self._window is None:
                 return None

@@ -6,6 +6,7 @@ refused rather than written to without it.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Boolean, Column, Connection, Float, Index, Integer, MetaData, Table, Text, func
@@ -71,8 +72,14 @@ def upsert(connection: Connection, table: Table, rows: list[Row], *, merge: bool
     """
     if not rows:
         return
-    insert = DIALECTS[connection.dialect.name](table)
+    connection.execute(_upsert(connection.dialect.name, table, merge), rows)
+
+
+@lru_cache
+def _upsert(dialect: str, table: Table, merge: bool) -> Any:
+    """The statement, made once: making it takes longer than running it on a row."""
+    insert = DIALECTS[dialect](table)
     new = insert.excluded
     columns = [column for column in table.columns if not column.primary_key]
     values = {column.name: func.coalesce(new[column.name], column) if merge else new[column.name] for column in columns}
-    connection.execute(insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=values), rows)
+    return insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=values)

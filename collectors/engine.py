@@ -1,0 +1,395 @@
+"""The engine: asks every source at its hosts' pace for what the ledger lacks, and writes each answer down the moment it is there.
+
+Threads ask, this thread alone writes. A kill at any instant loses the requests
+under way and nothing else; a second process on the same library takes other
+entities.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from collectors import limits
+from collectors.base import ID_FIELDS, RateLimited, Source, Trouble
+from collectors.hosts import host_of, user_agent
+from collectors.http import Client
+from collectors.keys import Scrubber
+from collectors.ledger import DiskFull, Ledger
+from collectors.limits import HostLimit, Stopped
+from collectors.outcomes import LONGEST, Claim, Entry, Retries, answered, troubled
+from collectors.pace import rates
+from collectors.teams import LOCAL_THREADS, Lane, Result, Team
+from toolkit.catalogue.store import Catalogue
+from toolkit.errors import SegueError
+from toolkit.files import disk_full, locked
+from toolkit.progress import Reporter, duration
+
+Seconds = float
+RENEW: Seconds = 60.0
+TELL: Seconds = 0.25
+IDLE: Seconds = 0.5
+FAREWELL: Seconds = 5.0
+"""For requests under way when the run is interrupted."""
+DEFER: Seconds = 30.0
+AWAITS_ID = "waits for an id that another source is asked for"
+NO_ID = "no id to ask by"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """patience: the longest wait inside a run; what takes longer is left for the next one. limits: folder of the hosts' limits."""
+
+    contact: str
+    patience: Seconds = 300.0
+    retries: Retries = field(default_factory=Retries)
+    limits: Path = field(default_factory=limits.folder)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A source's part of a run: entities by outcome, those left open, and why it stopped where it did before its end."""
+
+    source: str
+    counts: dict[str, int]
+    left: int
+    stopped: str | None = None
+
+
+class Engine:
+    """One run over one catalogue. plan: sources with the fields that each is asked for."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        plan: Sequence[tuple[Source, Sequence[str]]],
+        settings: Settings,
+        *,
+        reporter: Reporter | None = None,
+    ) -> None:
+        self._settings = settings
+        self._reporter = reporter or Reporter()
+        self._catalogue = catalogue
+        self.scrub = Scrubber(secret for source, _ in plan for secret in source.secrets.values())
+        self._stop = threading.Event()
+        self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
+        self._owner = f"{socket.gethostname()}/{uuid.uuid4().hex}"
+        self.ledger = Ledger(catalogue, self._owner)
+        self._limits: dict[str, HostLimit] = {}
+        self._limits_lock = threading.Lock()
+        self._rates = rates(source for source, _ in plan)
+        self._client = Client(self._limit, user_agent(settings.contact))
+        self._teams = [self._team(source, fields) for source, fields in plan]
+        self._stored = {source.name: self.ledger.stored(source.name) for source, _ in plan if source.terms.storage_bytes is not None}
+        self._renewed = self._told = 0.0
+
+    def run(self) -> list[Summary]:
+        """Ask until nothing is left that can be asked within `patience`; the rest is for the same command again.
+
+        Raises `SegueError` where the disk stays full; an interrupt is passed on once what is under way is written down.
+        """
+        self.scrub.scrub_logs()
+        with self._alive(), self._interruptible(), contextlib.ExitStack() as stack:
+            self._free_the_dead()
+            for team in self._teams:
+                self._open(team, stack)
+            try:
+                self._loop()
+            finally:
+                interrupted = self._stop.is_set()
+                self._farewell()
+        if interrupted:
+            raise KeyboardInterrupt
+        return [self._summary(team) for team in self._teams]
+
+    def _team(self, source: Source, fields: Sequence[str]) -> Team:
+        groups: dict[tuple[object, ...], list[str]] = {}
+        for name in fields:
+            entity = source.fields[name]
+            groups.setdefault((entity,) if source.together else (entity, name), []).append(name)
+        lanes = [Lane(source.fields[names[0]], tuple(names)) for names in groups.values()]
+        threads = sum(host.concurrency for host in source.hosts) or LOCAL_THREADS
+        return Team(source, lanes, threads, self._client, self._store_early)
+
+    def _open(self, team: Team, stack: contextlib.ExitStack) -> None:
+        source = team.source
+        until = self.ledger.register(source)
+        if source.terms.storage_days is not None:
+            self.ledger.expire(source.name, source.terms.storage_days)
+        for lane in team.lanes:
+            for name in lane.fields:
+                self.ledger.plan(source.name, name, lane.entity)
+            lane.total = self.ledger.left(source.name, lane.fields)
+        if (wait := until - time.time()) > self._settings.patience:
+            self._end(team, f"asked to be left alone for another {duration(wait)}: run the same command again then")
+            return
+        for host in source.hosts:
+            if wait > 0:
+                self._limit(host_of(getattr(source.params, host.url))).pause(wait)
+        folder = self._catalogue.blobs.root / ".sources" / source.name
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            stack.enter_context(source.opened(folder))
+        except SegueError as error:
+            self._end(team, str(error))
+            return
+        team.start(self._results)
+
+    def _loop(self) -> None:
+        self.ledger.wake(NO_ID)
+        while not self._stop.is_set():
+            now = time.time()
+            for team in self._teams:
+                self._feed(team, now)
+            if all(self._finished(team, now) for team in self._teams):
+                return
+            self._tick(now)
+            try:
+                self._take(self._results.get(timeout=IDLE if not self._soon(now) else 0.05))
+                while True:
+                    self._take(self._results.get_nowait())
+            except queue.Empty:
+                continue
+
+    def _feed(self, team: Team, now: float) -> None:
+        """Claim for lanes that ran dry, and keep the threads busy."""
+        if team.stopped is not None:
+            return
+        for lane in team.lanes:
+            if lane.waiting or now < lane.look_again or lane.due is None:
+                continue
+            claims = self.ledger.claim(team.source.name, lane.entity, lane.fields, lane.next_batch(now))
+            if claims:
+                self._line_up(team, lane, claims)
+            else:
+                lane.due = self.ledger.next_due(team.source.name, lane.fields)
+                lane.look_again = now + 2.0 if lane.due is None else min(max(lane.due, now + 0.02), now + 2.0)
+        team.hand_out()
+
+    def _line_up(self, team: Team, lane: Lane, claims: list[Claim]) -> None:
+        """Requests of what was claimed, but for those that have to wait for an id or have none."""
+        source = team.source
+        wanted = {*source.needs, *source.uses}
+        pairs = list(zip(claims, self.ledger.requests(claims), strict=True))
+        if not wanted:
+            lane.waiting.extend(pairs)
+            return
+        lacking = {claim.id for claim, request in pairs if not wanted & set(request.ids)}
+        awaited = self.ledger.awaited(self._providers(source), lane.entity, sorted(lacking))
+        nothing = {claim.id for claim, request in pairs if source.needs and not set(source.needs) & set(request.ids)} - awaited
+        self.ledger.give_back([c for c in claims if c.id in awaited], next_try=time.time() + DEFER, note=AWAITS_ID)
+        self.ledger.give_back([c for c in claims if c.id in nothing], next_try=time.time() + LONGEST, note=NO_ID)
+        lane.waiting.extend((claim, request) for claim, request in pairs if claim.id not in awaited | nothing)
+
+    def _providers(self, asking: Source) -> list[tuple[str, str]]:
+        """(source, field) of this run that finds ids the asking source goes by."""
+        wanted = {*asking.needs, *asking.uses}
+        return [
+            (team.source.name, name)
+            for team in self._teams
+            if team.source is not asking and team.stopped is None and wanted & set(team.source.fields) & set(ID_FIELDS)
+            for lane in team.lanes
+            for name in lane.fields
+        ]
+
+    def _take(self, result: Result) -> None:
+        team, lane, claim, error = result.team, result.lane, result.claim, result.error
+        team.in_flight -= 1
+        lane.due = 0.0
+        if isinstance(error, Stopped):
+            self.ledger.give_back([claim])
+            return
+        if error is not None and not isinstance(error, Trouble):
+            self.ledger.give_back([claim])
+            said = str(error) if isinstance(error, SegueError) else f"a fault of the source, {type(error).__name__}: {error}"
+            self._end(team, said)
+            return
+        self._write(result)
+        if (why := team.judge(result, self._settings.patience)) is not None:
+            self._end(team, why)
+        elif isinstance(error, RateLimited) and (error.retry_after or 0.0) > self._settings.patience:
+            self._left_alone(team, min(error.retry_after or 0.0, LONGEST))
+
+    def _left_alone(self, team: Team, seconds: Seconds) -> None:
+        until = time.time() + seconds
+        self.ledger.pause(team.source.name, until)
+        clock = time.strftime("%Y-%m-%d %H:%M", time.localtime(until))
+        self._end(team, f"asks to be left alone for {duration(seconds)}: run the same command again after {clock}")
+
+    def _write(self, result: Result) -> None:
+        claim, team = result.claim, result.team
+        others = getattr(result.answer, "others", ())
+        entries = self._entries(result)
+        if self._over_storage(team, entries):
+            self.ledger.give_back([claim])
+            return
+        waited = 0.0
+        while True:
+            try:
+                kept = self.ledger.keep(claim, entries, team.source.terms, others)
+                break
+            except DiskFull as error:
+                if not waited:
+                    self._reporter.note(f"the disk is full, waiting for room ({error})")
+                if waited >= self._settings.patience:
+                    raise
+                time.sleep(pause := min(2.0, self._settings.patience - waited))
+                waited += pause
+        if kept:
+            for entry in entries:
+                team.counts[entry.status] += entry.next_try is None or entry.status == "blocked"
+            result.lane.done += all(entry.next_try is None for entry in entries)
+
+    def _entries(self, result: Result) -> list[Entry]:
+        if result.answer is not None:
+            return answered(result.claim, result.answer)
+        assert isinstance(result.error, Trouble)
+        note = self.scrub(str(result.error))[:500]
+        return troubled(result.claim, result.error, now=time.time(), retries=self._settings.retries, note=note)
+
+    def _over_storage(self, team: Team, entries: Sequence[Entry]) -> bool:
+        """Whether these values would be more than the source's terms let anybody keep; the source stops then."""
+        most = team.source.terms.storage_bytes
+        if most is None:
+            return False
+        size = sum(_size(entry) for entry in entries if entry.value is not None)
+        if self._stored[team.source.name] + size > most:
+            self._end(team, f"its terms allow to keep {most / 1e6:g} MB and as much is kept: delete what is not needed")
+            return True
+        self._stored[team.source.name] += size
+        return False
+
+    def _end(self, team: Team, why: str) -> None:
+        """No more of this source; the others go on."""
+        if team.stopped is None:
+            team.stopped = self.scrub(" ".join(why.split()))
+            self._reporter.note(f"{team.source.name} stops: {team.stopped}")
+            self.ledger.give_back(team.dismiss())
+            self.ledger.wake(AWAITS_ID)
+
+    def _finished(self, team: Team, now: float) -> bool:
+        if team.stopped is not None:
+            return team.in_flight == 0
+        return team.idle and all(lane.due is None or lane.due > now + self._settings.patience for lane in team.lanes)
+
+    def _soon(self, now: float) -> bool:
+        """Whether a lane is to be looked at within `IDLE`."""
+        return any(
+            lane.due is not None and lane.look_again < now + IDLE
+            for team in self._teams
+            if team.stopped is None
+            for lane in team.lanes
+            if not lane.waiting
+        )
+
+    def _tick(self, now: float) -> None:
+        if now - self._renewed > RENEW:
+            self._renewed = now
+            self.ledger.renew()
+        if now - self._told > TELL:
+            self._told = now
+            for team in self._teams:
+                self._tell(team)
+
+    def _tell(self, team: Team) -> None:
+        for lane in team.lanes:
+            news = ", ".join(f"{n:,} {status}" for status, n in sorted(team.counts.items()) if n)
+            self._reporter(lane.done, lane.total, f"{team.source.name} {'+'.join(lane.fields)}{', ' if news else ''}{news}")
+
+    def _farewell(self) -> None:
+        """Write down what is under way, give back the rest."""
+        self._stop.set()
+        for team in self._teams:
+            self.ledger.give_back(team.dismiss())
+            team.end()
+        deadline = time.monotonic() + FAREWELL
+        while any(team.in_flight for team in self._teams) and (left := deadline - time.monotonic()) > 0:
+            with contextlib.suppress(queue.Empty):
+                self._take(self._results.get(timeout=left))
+        self.ledger.free(self._owner)
+        for team in self._teams:
+            self._tell(team)
+        for limit in self._limits.values():
+            limit.close()
+        self._client.close()
+
+    def _summary(self, team: Team) -> Summary:
+        left = sum(self.ledger.left(team.source.name, lane.fields) for lane in team.lanes)
+        return Summary(team.source.name, {status: n for status, n in team.counts.items() if n}, left, team.stopped)
+
+    def _limit(self, host: str) -> HostLimit:
+        with self._limits_lock:
+            if host not in self._limits:
+                allowed, concurrency = self._rates(host)
+                more = {"root": self._settings.limits, "stop": self._stop, "patience": self._settings.patience}
+                self._limits[host] = HostLimit(host, allowed, concurrency, **more)  # type: ignore[arg-type]
+            return self._limits[host]
+
+    def _store_early(self, value: bytes) -> None:
+        try:
+            self._catalogue.blobs.put(value)
+        except SegueError as error:
+            if not disk_full(error):
+                raise
+
+    def _folder(self) -> Path:
+        return self._catalogue.blobs.root / ".collecting"
+
+    @contextlib.contextmanager
+    def _alive(self) -> Iterator[None]:
+        """A lock that says, until this process is gone, that its claims are somebody's."""
+        path = self._folder() / f"{self._owner.rpartition('/')[2]}.lock"
+        try:
+            with locked(path):
+                yield
+        finally:
+            path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """The first interrupt ends the loop between two answers, so that none is lost; the second one ends the process."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+        def stop(number: int, _: object) -> None:
+            signal.signal(number, before[signal.Signals(number)])
+            self._stop.set()
+
+        for number in before:
+            signal.signal(number, stop)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _free_the_dead(self) -> None:
+        """Claims of killed processes of this machine; those of others last until their lease is over."""
+        for owner in self.ledger.owners():
+            host, _, name = owner.rpartition("/")
+            path = self._folder() / f"{name}.lock"
+            if host != socket.gethostname() or owner == self._owner:
+                continue
+            with locked(path, wait=False) as holder:
+                dead = holder is None
+            if dead:
+                self.ledger.free(owner)
+                path.unlink(missing_ok=True)
+
+
+def _size(entry: Entry) -> int:
+    value = entry.value
+    if isinstance(value, list):
+        return 8 * len(value)
+    return os.path.getsize(value) if isinstance(value, Path) else len(value.encode() if isinstance(value, str) else value or b"")
