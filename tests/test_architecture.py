@@ -31,7 +31,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     # early stopping asks the evaluator; stock RecBole models run through the bridge
     "sequential": {"recipe", "corpus", "encoders", "fusion", "ranker", "evaluation.evaluator", "evaluation.metrics"},
     "baselines": {"recipe", "catalogue", "corpus", "ranker", "sequential.bridge", "sequential.checkpoints", "sequential.prefix_rows"},
-    "coldstart": {"recipe", "corpus", "encoders", "ranker"},
+    # penalties are chosen by what the evaluator measures on validation
+    "coldstart": {"recipe", "corpus", "encoders", "ranker", "baselines.base", "evaluation.evaluator", "evaluation.metrics"},
     "report": {"recipe", "runs"},
     "continuation": {"catalogue", "corpus", "recipe", "ranker", "runs", "sequential.ranker"},
 }

@@ -266,7 +266,7 @@ def test_a_fault_of_an_override_names_the_override(tmp_path: Path, override: str
         (b"name: caf\xe9\n", ":1: byte 0xe9 is no UTF-8"),
         (b"data: {reader: demo}\nname: \xff\n", ":2: byte 0xff is no UTF-8"),
         (b"data: &a [*a]\n", "nested without end"),
-        (b"data: {reader: demo}\nmodels: []\nbaselines: []\n", "neither models nor baselines are given"),
+        (b"data: {reader: demo}\nmodels: []\nbaselines: []\n", "neither models nor cold-start systems nor baselines are given"),
         (b"a: " + b"[" * 3000, "nested without end"),
     ],
 )

@@ -11,13 +11,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut, PlaylistSet
 from toolkit.modality import Modality
+
+if TYPE_CHECKING:
+    from toolkit.coldstart.factors import FactorStore
 
 Scorer = Callable[[np.ndarray], np.ndarray]
 """Scores the queries it was made for on a block of item ids: int [n] -> float32 [B, n]."""
@@ -29,6 +32,7 @@ class TrainingData:
 
     valid: for early stopping and choices; rankers that need none ignore it.
     workdir: where a long fit keeps checkpoints, so that a killed one resumes.
+    factors: gives the factors of the training split, made once for all systems of a run; None: who wants some makes them.
     clock: what a fit counts its seconds by; `time.process_time` where other work shares the machine.
     """
 
@@ -39,6 +43,7 @@ class TrainingData:
     seed: int = 0
     device: str = "auto"
     clock: Callable[[], float] = time.perf_counter
+    factors: FactorStore | None = None
 
     @property
     def n_items(self) -> int:

@@ -14,6 +14,8 @@ import pyarrow.feather as feather
 
 from toolkit.errors import DataError
 
+PLAYS = "plays.npy"
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -23,6 +25,7 @@ class Corpus:
     offsets: int64 [P + 1]; playlist p is items[offsets[p]:offsets[p + 1]].
     tracks: V rows (id, title, artist, album); row i is item i + 1.
     playlists: P rows (id, title, group, split).
+    plays: float32 [placements], how often each was played, where the data says so; None: once each.
     """
 
     items: np.ndarray
@@ -30,6 +33,7 @@ class Corpus:
     tracks: pa.Table
     playlists: pa.Table
     path: Path | None = None
+    plays: np.ndarray | None = None
 
     @property
     def n_items(self) -> int:
@@ -61,6 +65,8 @@ class Corpus:
         directory.mkdir(parents=True, exist_ok=True)
         np.save(directory / "items.npy", np.asarray(self.items, dtype=np.int32))
         np.save(directory / "offsets.npy", np.asarray(self.offsets, dtype=np.int64))
+        if self.plays is not None:
+            np.save(directory / PLAYS, np.asarray(self.plays, dtype=np.float32))
         feather.write_feather(self.tracks, directory / "tracks.arrow", compression="uncompressed")
         feather.write_feather(self.playlists, directory / "playlists.arrow", compression="uncompressed")
         sizes = {"tracks": self.n_items, "playlists": len(self), "placements": len(self.items)}
@@ -77,6 +83,7 @@ class Corpus:
                 feather.read_table(directory / "tracks.arrow", memory_map=True),
                 feather.read_table(directory / "playlists.arrow", memory_map=True),
                 directory,
+                np.load(directory / PLAYS, mmap_mode="r", allow_pickle=False) if (directory / PLAYS).exists() else None,
             )
         except (OSError, ValueError, pa.ArrowInvalid) as error:
             raise DataError(f"{directory} is no corpus: {error}") from None

@@ -18,6 +18,7 @@ class Queries:
     seeds: int32 [sum of lengths], item ids in playlist order.
     offsets: int64 [B + 1]; playlist b is seeds[offsets[b]:offsets[b + 1]].
     rows: int64 [B], rows of the corpus the queries come from, where they do.
+    plays: float32, how often each seed was played; None: once each.
     """
 
     seeds: np.ndarray
@@ -25,6 +26,7 @@ class Queries:
     titles: Sequence[str | None] | None = None
     users: Sequence[str | None] | None = None
     rows: np.ndarray | None = None
+    plays: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -49,6 +51,7 @@ class Queries:
             self.titles[start:stop] if self.titles is not None else None,
             self.users[start:stop] if self.users is not None else None,
             self.rows[start:stop] if self.rows is not None else None,
+            self.plays[low:high] if self.plays is not None else None,
         )
 
     def matrix(self, n_items: int) -> sp.csr_matrix:
@@ -58,6 +61,13 @@ class Queries:
         matrix = sp.csr_matrix(parts, (len(self), n_items + 1), copy=True)
         matrix.sum_duplicates()
         matrix.data[:] = 1.0
+        return matrix
+
+    def plays_matrix(self, n_items: int) -> sp.csr_matrix:
+        """How often each query holds or played each track: float32 [B, V + 1]."""
+        counts = np.ones(len(self.seeds), np.float32) if self.plays is None else np.asarray(self.plays, np.float32)
+        matrix = sp.csr_matrix((counts, self.seeds, self.offsets), (len(self), n_items + 1), copy=True)
+        matrix.sum_duplicates()
         return matrix
 
     def last(self, length: int) -> tuple[np.ndarray, np.ndarray]:

@@ -72,6 +72,12 @@ class PlaylistSet:
         items, offsets = self.flat()
         return Queries(items, offsets).matrix(self.corpus.n_items)
 
+    def plays(self) -> sp.csr_matrix:
+        """How often each playlist holds, or its user played, each track: float32 [n, V + 1]."""
+        items, offsets = self.flat()
+        plays = None if self.corpus.plays is None else gather(self.corpus.plays, self.starts, self.ends)[0]
+        return Queries(items, offsets, plays=plays).plays_matrix(self.corpus.n_items)
+
     def titles(self) -> list[str | None]:
         return self.corpus.titles(self.rows)
 
@@ -97,7 +103,8 @@ class HeldOut:
     def queries(self) -> Queries:
         """What a ranker is shown."""
         seeds, offsets = gather(self.corpus.items, self.starts, self.cuts)
-        return Queries(seeds, offsets, titles=self.corpus.titles(self.rows), rows=self.rows)
+        plays = None if self.corpus.plays is None else gather(self.corpus.plays, self.starts, self.cuts)[0]
+        return Queries(seeds, offsets, titles=self.corpus.titles(self.rows), rows=self.rows, plays=plays)
 
     def hidden(self) -> tuple[np.ndarray, np.ndarray]:
         """Tracks to find, each once and none of them a seed: flat int32, offsets int64 [n + 1]."""

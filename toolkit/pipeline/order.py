@@ -133,16 +133,19 @@ def _with_weights(context: Context, chosen: list[System], material: Material) ->
 
 def _material(context: Context, ingested: Ingested, chosen: Sequence[System]) -> tuple[Material, list[dict[str, Any]]]:
     """What systems are fitted to, and the rows of `coverage.json`."""
+    from toolkit.coldstart.factors import FactorStore
     from toolkit.evaluation import protocols
     from toolkit.pipeline import modalities, systems
 
     evaluation = context.recipe.evaluation
     split = protocols.split(ingested.corpus, evaluation)
+    cache, seed = context.cache / "factors", context.recipe.seed
+    factors = FactorStore(split.train, context.recipe.coldstart.factors, seed, context.device, cache, context.progress(""))
     wanted = {name for system in chosen for name in system.modalities}
     encoded = modalities.encode_all(context, ingested, wanted, split.train.counts()[1:] > 0)
     content = {name: modalities.content_hash(modality) for name, modality in encoded.modalities.items()}
     key = digest([ingested.key, evaluation.model_dump(mode="json")])
-    return systems.Material(split, encoded.modalities, key, content, encoded.missing), encoded.coverage
+    return systems.Material(split, encoded.modalities, key, content, encoded.missing, factors), encoded.coverage
 
 
 def _outcome(context: Context, system: System, material: Material) -> Outcome:

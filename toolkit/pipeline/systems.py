@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from toolkit import plugins
+from toolkit.coldstart.factors import FactorStore
 from toolkit.compute import derived_seed
 from toolkit.continuation import load_ranker
 from toolkit.corpus.splits import HeldOut, Split
@@ -24,7 +25,7 @@ from toolkit.modality import Modality
 from toolkit.pipeline.context import Context
 from toolkit.pipeline.meter import metered
 from toolkit.ranker import Ranker, TrainingData
-from toolkit.recipe import BaselineSpec, EncoderSpec, ModelSpec, Recipe
+from toolkit.recipe import BaselineSpec, ColdSystem, EncoderSpec, ModelSpec, Recipe
 from toolkit.recipe.checks import as_baseline
 from toolkit.runs import MODEL, STAGES
 
@@ -69,6 +70,7 @@ class Material:
     key: str
     content: dict[str, str]
     missing: dict[str, str]
+    factors: FactorStore | None = None
 
     def lacks(self, system: System) -> list[str]:
         """Where to give the paths that a system needs."""
@@ -79,6 +81,7 @@ def systems(context: Context) -> list[System]:
     """Every system of the recipe, models first; the demo's upper bound last."""
     recipe = context.recipe
     found = [_model(context, spec) for spec in recipe.models]
+    found += [_cold(recipe, spec) for spec in recipe.coldstart.systems]
     found += [_baseline(recipe, as_baseline(baseline)) for baseline in recipe.baselines]
     if recipe.data.reader == "demo" and all(system.ranker != BOUND for system in found):
         found.append(_baseline(recipe, BaselineSpec(name=BOUND, params=recipe.data.options)))
@@ -237,7 +240,7 @@ def _whole(material: Material) -> str:
 def _fit(context: Context, system: System, ranker: Ranker, material: Material, workdir: Path) -> None:
     chosen = {name: material.modalities[name] for name in system.modalities}
     seed = derived_seed(context.recipe.seed, "system", system.twin or system.name)
-    data = TrainingData(material.split.train, material.split.valid, chosen, workdir, seed, context.device)
+    data = TrainingData(material.split.train, material.split.valid, chosen, workdir, seed, context.device, factors=material.factors)
     fitting: Any = ranker.fit
     if "on_step" in inspect.signature(fitting).parameters:
         fitting(data, on_step=context.progress(f"{system.name}, ", per_epoch=system.ranker == SEQUENTIAL))
@@ -265,6 +268,14 @@ def _title_encoder(context: Context, spec: EncoderSpec, titles: Sequence[str | N
     """The encoder of playlist titles; one that learns does so from the distinct training titles."""
     encoder = registry.create(spec.encoder, spec.params, seed=derived_seed(context.recipe.seed, "titles"), device=context.device)
     return encoder.fit(sorted({title for title in titles if title})) if encoder.learns else encoder
+
+
+def _cold(recipe: Recipe, spec: ColdSystem) -> System:
+    cls: type[Ranker] = plugins.load("segue.rankers", spec.system)
+    modalities = spec.modalities if spec.modalities is not None else list(recipe.encoders)
+    modalities = modalities if getattr(cls, "needs_modalities", False) else []
+    entry = {"coldstart": spec.model_dump(mode="json", exclude={"group"}), "factors": recipe.coldstart.factors.model_dump(mode="json")}
+    return System(spec.system_name, spec.system, entry, lambda _: cls(**spec.params), modalities, cls.oracle, group=spec.group or "")
 
 
 def _baseline(recipe: Recipe, spec: BaselineSpec) -> System:

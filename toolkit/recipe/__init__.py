@@ -7,9 +7,12 @@ from pathlib import Path
 
 from toolkit.recipe.models import (
     BaselineSpec,
+    ColdStart,
+    ColdSystem,
     Data,
     EncoderSpec,
     Evaluation,
+    FactorSpec,
     Filters,
     Fusion,
     MetricName,
@@ -25,9 +28,12 @@ from toolkit.recipe.models import (
 
 __all__ = [
     "BaselineSpec",
+    "ColdStart",
+    "ColdSystem",
     "Data",
     "EncoderSpec",
     "Evaluation",
+    "FactorSpec",
     "Filters",
     "Fusion",
     "MetricName",

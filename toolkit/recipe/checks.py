@@ -53,6 +53,11 @@ def check_parameters(file: RecipeFile, recipe: Recipe) -> None:
             raise file.error(("titles", "targets"), " is for encoders of tracks: a title has no labels")
         if encoder.kind != "text":
             raise file.error(("titles", "encoder"), f"={recipe.titles.encoder!r} reads {encoder.kind}, titles are text")
+    for index, system in enumerate(recipe.coldstart.systems):
+        ranker, where = plugins.load("segue.rankers", system.system), ("coldstart", "systems", index)
+        _parameters(file, (*where, "params"), system.params, ranker.Params)
+        if getattr(ranker, "needs_modalities", False) and not (system.modalities or recipe.encoders):
+            raise file.error(where, f": {system.system} ranks by content: name encoders in the recipe, or leave it out")
     for index, baseline in enumerate(map(as_baseline, recipe.baselines)):
         ranker = plugins.load("segue.rankers", baseline.name)
         _parameters(file, ("baselines", index, "params"), baseline.params, ranker.Params)
@@ -110,6 +115,9 @@ def _modalities(file: RecipeFile, recipe: Recipe) -> None:
         if model.fusion is not None:
             _fusion(file, ("models", index, "fusion"), model.fusion, known)
 
+    for index, system in enumerate(recipe.coldstart.systems):
+        _subset(file, ("coldstart", "systems", index, "modalities"), system.modalities, known)
+
 
 def _fusion(file: RecipeFile, where: Where, fusion: Fusion, known: Sequence[str]) -> None:
     _subset(file, (*where, "modalities"), fusion.modalities, known)
@@ -143,21 +151,26 @@ def _models(file: RecipeFile, recipe: Recipe) -> None:
 def _systems(file: RecipeFile, recipe: Recipe) -> None:
     for index, baseline in enumerate(map(as_baseline, recipe.baselines)):
         _plugin(file, ("baselines", index), "segue.rankers", baseline.name)
+    for index, system in enumerate(recipe.coldstart.systems):
+        _plugin(file, ("coldstart", "systems", index, "system"), "segue.rankers", system.system)
     seen: set[str] = set()
     for where, name in system_names(recipe):
         _named(file, where, name)
         if name in seen:
             of_models = "give each a name of its own with `name:`"
-            cure = of_models if where[0] == "models" else "a baseline stands once, under its own name"
+            cure = of_models if where[0] in ("models", "coldstart") else "a baseline stands once, under its own name"
             raise file.error(where, f": a second system called {name}: {cure}")
         seen.add(name)
     if not seen:
-        raise RecipeError(f"{file.path}: neither models nor baselines are given: name at least one")
+        raise RecipeError(f"{file.path}: neither models nor cold-start systems nor baselines are given: name at least one")
 
 
 def system_names(recipe: Recipe) -> list[tuple[Where, str]]:
     """Where each system stands in the recipe, and what tables call it; models first."""
-    models = [(("models", i), model.system_name(recipe.fusion, recipe.encoders)) for i, model in enumerate(recipe.models)]
+    models: list[tuple[Where, str]] = [
+        (("models", i), model.system_name(recipe.fusion, recipe.encoders)) for i, model in enumerate(recipe.models)
+    ]
+    models += [(("coldstart", "systems", i), system.system_name) for i, system in enumerate(recipe.coldstart.systems)]
     return [*models, *((("baselines", i), as_baseline(baseline).name) for i, baseline in enumerate(recipe.baselines))]
 
 

@@ -137,6 +137,41 @@ class Fusion(Section):
         return self.reduce.get(modality, "none") if isinstance(self.reduce, dict) else self.reduce
 
 
+class FactorSpec(Section):
+    """Weighted matrix factorisation of the training split: confidence of r plays is 1 + alpha · log(1 + r / epsilon)."""
+
+    k: int = Field(200, ge=1, le=4096)
+    alpha: float = Field(2.0, gt=0)
+    epsilon: float = Field(1e-6, gt=0)
+    iterations: int = Field(15, ge=1)
+    regularisation: float = Field(10.0, gt=0, description="λ of the squared lengths of users and items")
+    solver: Literal["conjugate-gradient", "cholesky"] = Field(
+        "conjugate-gradient", description="of each step: three steps of conjugate gradients, or exact and some times slower (CPU)"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the run's, where `implicit` can use it")
+
+
+class ColdSystem(Section):
+    """One cold-start system: a ranker by its name, the modalities it sees, and its parameters."""
+
+    system: str
+    name: str | None = Field(None, description="its row in the tables; default: the system's")
+    group: str | None = Field(None, min_length=1, description="heading under which tables put it")
+    modalities: list[str] | None = Field(None, description="default: every encoder of the recipe")
+    params: dict[str, Any] = {}
+
+    @property
+    def system_name(self) -> str:
+        return self.name or self.system
+
+
+class ColdStart(Section):
+    """Systems that rank tracks without a placement in training."""
+
+    factors: FactorSpec = FactorSpec()
+    systems: list[ColdSystem] = []
+
+
 class ModelSpec(Section):
     """One sequential model; `modalities: []` is the same model on ids alone."""
 
@@ -323,6 +358,7 @@ class Recipe(Section):
     on_missing_weights: Literal["stop", "skip"] = Field(
         "stop", description="skip: models whose encoder's pretrained weights are not here stand in the tables as not run"
     )
+    coldstart: ColdStart = ColdStart()
     baselines: list[str | BaselineSpec] = ["popularity", "item-knn", "content-centroid"]
     evaluation: Evaluation = Evaluation()
     report: Report = Report()

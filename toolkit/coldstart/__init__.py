@@ -1,0 +1,1 @@
+"""Ranking tracks and artists that nobody has played, by what they are."""

@@ -1,0 +1,99 @@
+"""What every cold-start ranker by factors shares: users from what they played, tracks from what they are."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from toolkit.baselines.base import Baseline, BaselineParams, State
+from toolkit.coldstart.factors import Factors, FactorStore, FoldIn
+from toolkit.corpus.queries import Queries
+from toolkit.errors import InputError
+from toolkit.modality import Modality
+from toolkit.ranker import Scorer, TrainingData
+from toolkit.recipe import FactorSpec
+
+
+class FactorParams(BaselineParams):
+    factors: FactorSpec | None = Field(None, description="of the factorisation it learns from; default: the run's")
+
+
+class ColdRanker(Baseline):
+    """Scores are products of a user's factors and a track's.
+
+    A user's are the fold-in of the seeds. A track's are its own where training has placements of it, and elsewhere what the subclass
+    predicts from content; a track with neither, and every track for a user without a seed that has factors, is -inf.
+    State: items float32 [V + 1, k], known bool [V + 1] (placements in training), ranked bool [V + 1].
+    """
+
+    Params: ClassVar[type[BaselineParams]] = FactorParams
+    needs_modalities: ClassVar[bool] = True
+    _fold_in: FoldIn | None = None
+
+    @abstractmethod
+    def predict(self, data: TrainingData, factors: Factors) -> tuple[np.ndarray, np.ndarray]:
+        """Factors float32 [V + 1, k] of tracks by `data.modalities`, learned from tracks with `factors.known`; and bool [V + 1], who
+        has any. Rows of the others mean nothing."""
+
+    def learn(self, data: TrainingData) -> State:
+        if self.needs_modalities and not data.modalities:
+            raise InputError(f"{self.name} needs a modality and there is none: name encoders in the recipe, or leave it out")
+        self._fold_in = None
+        store = data.factors or FactorStore(data.train, seed=data.seed, device=data.device)
+        factors = store(self.params.factors)
+        vectors, present = self.predict(data, factors)
+        return self.assembled(factors, vectors, present)
+
+    def assembled(self, factors: Factors, vectors: np.ndarray, present: np.ndarray) -> State:
+        """The fitted state of predicted vectors [V + 1, k]. Raises `InputError` for another k than the factors'."""
+        if vectors.shape != factors.items.shape:
+            raise InputError(
+                f"{self.name}: predicted vectors of {vectors.shape[1]} numbers, the factors have k={factors.k}: give both the same"
+            )
+        ranked = factors.known | present
+        ranked[0] = False
+        items = np.where(factors.known[:, None], factors.items, np.where(present[:, None], vectors, 0)).astype(np.float32)
+        spec = np.frombuffer(factors.spec.model_dump_json().encode(), np.uint8).copy()
+        return {"items": items, "known": factors.known, "ranked": ranked, "spec": spec}
+
+    def users(self, queries: Queries) -> tuple[np.ndarray, np.ndarray]:
+        """Factors float32 [B, k] of the queries' users, and bool [B]: who has any."""
+        if self._fold_in is None:
+            spec = FactorSpec.model_validate_json(self.state["spec"].tobytes())
+            self._fold_in = FoldIn(self.state["items"], self.state["known"], spec)
+        return self._fold_in(queries.plays_matrix(self.n_items))
+
+    def scorer(self, queries: Queries) -> Scorer:
+        users, met = self.users(queries)
+        items, ranked = self.state["items"], self.state["ranked"]
+
+        def score(asked: np.ndarray) -> np.ndarray:
+            scores = np.asarray(users @ items[asked].T, np.float32)
+            scores[:, ~ranked[asked]] = -np.inf
+            scores[~met] = -np.inf
+            return scores
+
+        return score
+
+
+def joined(modalities: dict[str, Modality], learn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All modalities side by side: float32 [V + 1, D], and bool [V + 1], tracks with any of them.
+
+    learn: bool [V + 1], tracks by which each column is brought to mean 0 and each modality to mean square 1 a track; what a track
+    lacks is 0, their mean. Raises `InputError` for a modality that none of them has.
+    """
+    parts = []
+    for name, modality in modalities.items():
+        taught = modality.present & learn
+        if not taught.any():
+            raise InputError(f"modality {name!r}: none of the tracks to learn from has it: leave it out")
+        centred = modality.matrix - modality.matrix[taught].mean(axis=0, dtype=np.float64)
+        centred *= modality.present[:, None]
+        scale = np.sqrt(np.square(centred[taught]).sum(axis=1).mean())
+        parts.append((centred / max(scale, 1e-12)).astype(np.float32))
+    present = np.any([modality.present for modality in modalities.values()], axis=0)
+    present[0] = False
+    return np.concatenate(parts, axis=1), present

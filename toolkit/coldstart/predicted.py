@@ -1,0 +1,27 @@
+"""A modality that is a prediction of factors already, made by a supervised encoder (`targets: {factors: k}`, `output: prediction`)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from toolkit.coldstart.base import ColdRanker
+from toolkit.coldstart.factors import Factors
+from toolkit.errors import InputError
+from toolkit.ranker import TrainingData
+
+
+class PredictedFactors(ColdRanker):
+    """Takes the one modality it is given for the factors of tracks without placements."""
+
+    name = "predicted-factors"
+
+    def predict(self, data: TrainingData, factors: Factors) -> tuple[np.ndarray, np.ndarray]:
+        if len(data.modalities) != 1:
+            raise InputError(f"predicted-factors takes one modality, not {len(data.modalities)}: name it with modalities: […]")
+        (modality,) = data.modalities.values()
+        if modality.dim != factors.k:
+            raise InputError(
+                f"predicted-factors: modality {modality.name!r} has {modality.dim} numbers, the factors k={factors.k}: its encoder needs"
+                f" targets: {{factors: {factors.k}}} and output: prediction"
+            )
+        return modality.matrix, modality.present

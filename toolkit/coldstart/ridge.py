@@ -1,0 +1,80 @@
+"""Ridge regression from all modalities side by side to factors, in closed form; the penalty is chosen on validation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from toolkit.baselines.base import State
+from toolkit.coldstart.base import ColdRanker, FactorParams, joined
+from toolkit.coldstart.factors import Factors
+from toolkit.corpus.splits import HeldOut
+from toolkit.errors import InputError
+from toolkit.evaluation.evaluator import evaluate
+from toolkit.ranker import TrainingData
+
+CHOSEN_ON = 2000
+"""Validation playlists by which a penalty is chosen, at most."""
+
+
+class RidgeParams(FactorParams):
+    """penalties: shares of the number of tracks learned from; with several the best NDCG@`select_k` on validation decides."""
+
+    penalties: list[Annotated[float, Field(gt=0)]] = Field([1e-4, 1e-3, 1e-2, 1e-1, 1.0], min_length=1)
+    select_k: int = Field(100, ge=1)
+
+
+class Ridge(ColdRanker):
+    """(XᵀX + λ n I)⁻¹ XᵀY of centred columns X, see `joined`, and centred factors Y of the n tracks that have both.
+
+    Without a validation split the middle penalty is taken.
+    """
+
+    name = "ridge"
+    Params = RidgeParams
+    penalty: float = 0.0
+    """The one that was chosen by the last fit."""
+
+    def predict(self, data: TrainingData, factors: Factors) -> tuple[np.ndarray, np.ndarray]:
+        columns, present = joined(data.modalities, factors.known)
+        solve = _solver(columns, factors, present)
+        penalties = sorted(self.params.penalties)
+        self.penalty = penalties[len(penalties) // 2]
+        if data.valid is not None and len(penalties) > 1:
+            reached = [self._reached(data, factors, solve(penalty), present) for penalty in penalties]
+            self.penalty = penalties[int(np.argmax(reached))]
+        return solve(self.penalty), present
+
+    def _reached(self, data: TrainingData, factors: Factors, vectors: np.ndarray, present: np.ndarray) -> float:
+        """Mean NDCG on validation with these vectors."""
+        trial = Ridge(**self.params.model_dump())
+        trial._state, trial._n_items = trial.assembled(factors, vectors, present), data.n_items
+        assert data.valid is not None
+        valid: HeldOut = data.valid.part(0, CHOSEN_ON)
+        k = min(self.params.select_k, data.n_items)
+        scores = evaluate(trial, valid, ks=[k], metrics=["ndcg"], train_counts=data.train.counts())
+        return float(np.nanmean(scores.values["all", "ndcg", k]))
+
+    def learn(self, data: TrainingData) -> State:
+        return super().learn(data) | {"penalty": np.array([self.penalty])}
+
+
+def _solver(columns: np.ndarray, factors: Factors, present: np.ndarray) -> Callable[[float], np.ndarray]:
+    """penalty -> predictions float32 [V + 1, k]; the columns' products are decomposed once."""
+    taught = np.flatnonzero(factors.known & present)
+    if not len(taught):
+        raise InputError("ridge: no track with placements in training has content: nothing to learn from")
+    x, y = columns[taught].astype(np.float64), factors.items[taught].astype(np.float64)
+    x_mean, y_mean = x.mean(axis=0), y.mean(axis=0)
+    x -= x_mean
+    values, vectors = np.linalg.eigh(x.T @ x)
+    turned = vectors.T @ (x.T @ (y - y_mean))
+
+    def solve(penalty: float) -> np.ndarray:
+        weights = vectors @ (turned / (np.maximum(values, 0) + penalty * len(taught))[:, None])
+        return (columns @ weights.astype(np.float32) + (y_mean - x_mean @ weights).astype(np.float32)).astype(np.float32)
+
+    return solve
