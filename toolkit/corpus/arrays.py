@@ -56,6 +56,14 @@ class Corpus:
         own = pc.binary_join_element_wise(pa.scalar("\x00own"), self.playlists["id"].combine_chunks(), "\x00")
         return pc.fill_null(names, own).dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.int64)
 
+    @cached_property
+    def artists(self) -> np.ndarray:
+        """int64 [V + 1]: tracks with the same number are of artists of one name; -1 where it is not known, and at 0."""
+        if "artist" not in self.tracks.column_names:
+            return np.full(self.n_items + 1, -1, np.int64)
+        codes = self.tracks["artist"].combine_chunks().dictionary_encode().indices
+        return np.concatenate([[-1], pc.fill_null(codes, -1).to_numpy(zero_copy_only=False)]).astype(np.int64)
+
     def titles(self, rows: np.ndarray) -> list[str | None]:
         """Titles of the playlists `rows`."""
         return self.playlists["title"].take(pa.array(rows)).to_pylist()

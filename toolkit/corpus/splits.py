@@ -8,7 +8,7 @@ their first part shown and the rest hidden.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -84,33 +84,54 @@ class PlaylistSet:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Playlists to continue: seeds are the span starts…cuts, the rest up to ends is hidden."""
+    """Playlists to continue: seeds are the span starts…cuts, the rest up to ends is hidden.
+
+    placements: the flat array that the spans are of; default: the corpus's. titled: bool [n], whose title is shown; default: all.
+    labels: by kind, what each playlist is reported under (`situation`, …): [n] of text.
+    """
 
     corpus: Corpus
     rows: np.ndarray
     starts: np.ndarray
     cuts: np.ndarray
     ends: np.ndarray
+    placements: np.ndarray | None = None
+    titled: np.ndarray | None = None
+    labels: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def items(self) -> np.ndarray:
+        """Flat array that the spans are of."""
+        return self.corpus.items if self.placements is None else self.placements
+
     def part(self, start: int, stop: int) -> HeldOut:
         """Playlists start…stop − 1."""
-        window = slice(start, stop)
-        return HeldOut(self.corpus, self.rows[window], self.starts[window], self.cuts[window], self.ends[window])
+        return self.take(np.arange(*slice(start, stop).indices(len(self))))
+
+    def take(self, chosen: np.ndarray) -> HeldOut:
+        """The playlists at the places int [m] `chosen`."""
+        spans = (self.rows[chosen], self.starts[chosen], self.cuts[chosen], self.ends[chosen])
+        titled = None if self.titled is None else self.titled[chosen]
+        return HeldOut(self.corpus, *spans, self.placements, titled, {name: label[chosen] for name, label in self.labels.items()})
 
     def queries(self) -> Queries:
         """What a ranker is shown."""
-        seeds, offsets = gather(self.corpus.items, self.starts, self.cuts)
-        plays = None if self.corpus.plays is None else gather(self.corpus.plays, self.starts, self.cuts)[0]
-        return Queries(seeds, offsets, titles=self.corpus.titles(self.rows), rows=self.rows, plays=plays)
+        seeds, offsets = gather(self.items, self.starts, self.cuts)
+        titles = self.corpus.titles(self.rows)
+        if self.titled is not None:
+            titles = [title if shown else None for title, shown in zip(titles, self.titled.tolist(), strict=True)]
+        counts = self.corpus.plays if self.placements is None else None
+        plays = None if counts is None else gather(counts, self.starts, self.cuts)[0]
+        return Queries(seeds, offsets, titles=titles, rows=self.rows, plays=plays)
 
     def hidden(self) -> tuple[np.ndarray, np.ndarray]:
         """Tracks to find, each once and none of them a seed: flat int32, offsets int64 [n + 1]."""
-        tracks, offsets = gather(self.corpus.items, self.cuts, self.ends)
+        tracks, offsets = gather(self.items, self.cuts, self.ends)
         rows = np.repeat(np.arange(len(self)), np.diff(offsets))
-        seeds, seed_offsets = gather(self.corpus.items, self.starts, self.cuts)
+        seeds, seed_offsets = gather(self.items, self.starts, self.cuts)
         width = self.corpus.n_items + 1
         keys = rows * width + tracks
         seed_keys = np.repeat(np.arange(len(self)), np.diff(seed_offsets)) * width + seeds

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import SegueError
+from toolkit.evaluation import challenge
 from toolkit.evaluation.metrics import METRICS, hits
+from toolkit.evaluation.variants import VARIANTS
 from toolkit.plugins import suggest
 from toolkit.ranker import Ranker
 
@@ -23,20 +25,26 @@ BYTES_A_SCORE = 24
 Key = tuple[str, str, int]
 """slice, metric, k."""
 
+OF_HITS = METRICS | VARIANTS
+NAMES = [*OF_HITS, *challenge.AT_R, *challenge.AT_K, challenge.COVERAGE]
+"""Metrics that can be asked for."""
+
 
 @dataclass(frozen=True)
 class Scores:
     """What one system reached on each held-out playlist.
 
     values: (slice, metric, k) -> float64 [n], NaN where the playlist has nothing hidden
-    in the slice. Slices: `all`; `warm` and `cold`, the hidden tracks with and without a
-    placement in training, ranked against the whole catalogue all the same.
+    in the slice; k is 0 for metrics without a cutoff. Slices: `all`; `warm` and `cold`, the hidden tracks
+    with and without a placement in training, and what `parts` named, ranked against the whole catalogue all the same.
     n_hidden: slice -> int64 [n]. top: int32 [n, t], the first t of each ranking, 0 for nothing.
+    overall: (metric, k) -> a value of the system over all playlists.
     """
 
     values: dict[Key, np.ndarray]
     n_hidden: dict[str, np.ndarray]
     top: np.ndarray
+    overall: dict[tuple[str, int], float] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.top)
@@ -49,6 +57,7 @@ def evaluate(
     ks: Sequence[int],
     metrics: Sequence[str],
     train_counts: np.ndarray,
+    parts: Mapping[str, np.ndarray] | None = None,
     allow_repeats: bool = False,
     memory_mb: int = 256,
     top: int = 0,
@@ -57,19 +66,24 @@ def evaluate(
     """Rank the catalogue for every playlist and compare with what is hidden.
 
     train_counts: int64 [V + 1], placements of each item in training.
+    parts: further slices of the hidden tracks by name: bool [V + 1], which tracks are in it.
     memory_mb: bound on the scores held at once; blocks of playlists and items are
     chosen from it. top: how much of each ranking to keep, for examples.
     Raises `SegueError` for a ranking that holds a seed, a track twice or an
     unknown id: its metrics would mean nothing.
     """
     for metric in metrics:
-        if metric not in METRICS:
-            raise SegueError(f"{metric!r} is no metric: {suggest(metric, list(METRICS))}")
+        if metric not in NAMES:
+            raise SegueError(f"{metric!r} is no metric: {suggest(metric, NAMES)}")
     k = max(*ks, top, 1)
+    if any(metric in challenge.AT_R for metric in metrics):
+        k = max(k, int((held_out.ends - held_out.cuts).max(initial=0)))  # the first R are ranked, whatever the cutoffs
     rows, block = block_sizes(ranker.n_items, k, memory_mb)
     # of one hidden track only the place matters: nothing is sorted or kept, unless the ranker has a ranking of its own
-    counted = not top and _counts(ranker) and bool((held_out.ends - held_out.cuts <= 1).all())
-    parts = []
+    counted = not top and _counts(ranker) and bool((held_out.ends - held_out.cuts <= 1).all()) and all(m in OF_HITS for m in metrics)
+    asked = _Asked(ks, metrics, train_counts, parts or {}, held_out.corpus.artists, top)
+    seen = {each: np.zeros(ranker.n_items + 1, bool) for each in ks if challenge.COVERAGE in metrics}
+    measured = []
     for start in range(0, len(held_out), rows):
         part = held_out.part(start, start + rows)
         queries = part.queries()
@@ -78,10 +92,13 @@ def evaluate(
         else:
             ranked, _ = ranker.rank(queries, k, allow_repeats=allow_repeats, block=block)
             _check_ranking(ranker, ranked, queries, k, allow_repeats=allow_repeats)
-        parts.append(_measure(ranked, part, ks, metrics, train_counts, top))
+        measured.append(_measure(ranked, part, asked))
+        for each, tracks in seen.items():
+            tracks[ranked[:, :each]] = True
         if progress is not None:
             progress(min(start + rows, len(held_out)), len(held_out), ranker.name)
-    return _joined(parts)
+    overall = {(challenge.COVERAGE, each): float(tracks[1:].mean()) for each, tracks in seen.items()}
+    return replace(_joined(measured), overall=overall)
 
 
 def _counts(ranker: Ranker) -> bool:
@@ -113,27 +130,48 @@ def block_sizes(n_items: int, k: int, memory_mb: int) -> tuple[int, int]:
     return max(1, min(1024, room // (block + 3 * k))), block
 
 
-def hidden_slices(held_out: HeldOut, train_counts: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def hidden_slices(
+    held_out: HeldOut, train_counts: np.ndarray, parts: Mapping[str, np.ndarray] | None = None
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Slice -> hidden tracks and offsets, as `HeldOut.hidden` gives them, restricted to the slice."""
     tracks, offsets = held_out.hidden()
     owners = np.repeat(np.arange(len(held_out)), np.diff(offsets))
     slices = {"all": (tracks, offsets)}
-    for name, member in (("warm", train_counts[tracks] > 0), ("cold", train_counts[tracks] == 0)):
+    members = {"warm": train_counts[tracks] > 0, "cold": train_counts[tracks] == 0}
+    members |= {name: inside[tracks] for name, inside in (parts or {}).items()}
+    for name, member in members.items():
         sizes = np.bincount(owners[member], minlength=len(held_out))
         slices[name] = (tracks[member], np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
     return slices
 
 
-def _measure(ranked: np.ndarray, part: HeldOut, ks: Sequence[int], metrics: Sequence[str], train_counts: np.ndarray, top: int) -> Scores:
+@dataclass(frozen=True)
+class _Asked:
+    """What of each block of playlists is to be measured, as in `evaluate`."""
+
+    ks: Sequence[int]
+    metrics: Sequence[str]
+    train_counts: np.ndarray
+    parts: Mapping[str, np.ndarray]
+    artists: np.ndarray
+    top: int
+
+
+def _measure(ranked: np.ndarray, part: HeldOut, asked: _Asked) -> Scores:
     values: dict[Key, np.ndarray] = {}
     n_hidden: dict[str, np.ndarray] = {}
-    for name, (tracks, offsets) in hidden_slices(part, train_counts).items():
-        found = hits(ranked, tracks, offsets)
-        n_hidden[name] = np.diff(offsets)
-        for metric in metrics:
-            for k in ks:
-                values[name, metric, k] = METRICS[metric](found, n_hidden[name], k)
-    return Scores(values, n_hidden, ranked[:, :top].astype(np.int32))
+    information = challenge.information(asked.train_counts) if "novelty" in asked.metrics else np.zeros(0)
+    for name, (tracks, offsets) in hidden_slices(part, asked.train_counts, asked.parts).items():
+        block = challenge.Block(ranked, hits(ranked, tracks, offsets), tracks, offsets, asked.artists, information)
+        n_hidden[name] = block.n_hidden
+        for metric in asked.metrics:
+            if metric in challenge.AT_R:
+                values[name, metric, 0] = challenge.AT_R[metric](block, 0)
+            elif metric in OF_HITS:
+                values |= {(name, metric, k): OF_HITS[metric](block.hits, block.n_hidden, k) for k in asked.ks}
+            elif metric in challenge.AT_K and (name == "all" or metric not in challenge.WHOLE_LIST):
+                values |= {(name, metric, k): challenge.AT_K[metric](block, k) for k in asked.ks}
+    return Scores(values, n_hidden, ranked[:, : asked.top].astype(np.int32))
 
 
 def _joined(parts: list[Scores]) -> Scores:

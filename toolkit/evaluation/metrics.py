@@ -37,7 +37,7 @@ def recall_at(hits: np.ndarray, n_hidden: np.ndarray, k: int) -> np.ndarray:
     Source: the evaluation in DESIGN.md; Volkovs et al. 2018 and Liang et al. 2018,
     "Variational autoencoders for collaborative filtering", section 4.2.
     """
-    found = _first(hits, k).sum(axis=1)
+    found = first(hits, k).sum(axis=1)
     return found / _possible(n_hidden, k)
 
 
@@ -50,7 +50,7 @@ def ndcg_at(hits: np.ndarray, n_hidden: np.ndarray, k: int) -> np.ndarray:
     """
     discounts = 1.0 / np.log2(np.arange(1, k + 1) + 1.0)
     ideal = np.concatenate([[np.nan], np.cumsum(discounts)])
-    gains = np.exp2(_first(hits, k).astype(np.float64)) - 1.0
+    gains = np.exp2(first(hits, k).astype(np.float64)) - 1.0
     return np.asarray(gains @ discounts / ideal[np.minimum(n_hidden, k)])
 
 
@@ -58,7 +58,8 @@ METRICS: dict[str, Metric] = {"recall": recall_at, "ndcg": ndcg_at}
 """By the name that recipes and tables use."""
 
 
-def _first(hits: np.ndarray, k: int) -> np.ndarray:
+def first(hits: np.ndarray, k: int) -> np.ndarray:
+    """The first k ranks. Raises `ValueError` where the ranking is shorter."""
     if not 1 <= k <= hits.shape[1]:
         raise ValueError(f"k={k} must lie in 1…{hits.shape[1]}, the length of the ranking")
     return hits[:, :k]

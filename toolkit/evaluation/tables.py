@@ -32,7 +32,7 @@ def rows(scores: Scores, *, system: str, modalities: Sequence[str], split: str, 
     """
     head = {"system": system, "modalities": list(modalities), "split": split}
     table = [head | row for row in _slice_rows(scores, groups, bootstrap=bootstrap, seed=derived_seed(seed, "bootstrap", split))]
-    return table
+    return table + [head | row for row in _overall_rows(scores)]
 
 
 def frame(scores: Scores, held_out: HeldOut, *, system: str, split: str) -> pa.Table:
@@ -88,6 +88,12 @@ def _slice_rows(scores: Scores, groups: np.ndarray, *, bootstrap: int, seed: int
         if name == "all" and are_versions(groups):
             found = mean_intervals(matrix, groups[held], seed=seed, samples=bootstrap, macro=True)
             yield from (_row("macro", key, interval) for key, interval in zip(keys, found, strict=True))
+
+
+def _overall_rows(scores: Scores) -> Iterator[Row]:
+    """Values of a system rather than of its playlists: without an interval."""
+    for (metric, k), value in scores.overall.items():
+        yield _row("all", ("all", metric, k), Interval(value, np.nan, np.nan, len(scores)))
 
 
 def _slices(scores: Scores) -> Iterator[tuple[str, list[Key], np.ndarray, np.ndarray]]:

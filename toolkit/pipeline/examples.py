@@ -20,7 +20,7 @@ def examples(context: Context, material: Material, systems: Sequence[System]) ->
     rows = draw(test, context.recipe.report.examples, seed=context.recipe.seed)
     if not len(rows):
         return []
-    chosen = HeldOut(test.corpus, test.rows[rows], test.starts[rows], test.cuts[rows], test.ends[rows])
+    chosen = test.take(rows)
     queries, (tracks, offsets) = chosen.queries(), chosen.hidden()
     hidden = [tracks[offsets[row] : offsets[row + 1]] for row in range(len(chosen))]
     named = Names(test.corpus)
@@ -56,7 +56,7 @@ class Names:
 
 
 def _shown(named: Names, chosen: HeldOut, row: int, hidden: np.ndarray) -> dict[str, Any]:
-    seeds = chosen.corpus.items[chosen.starts[row] : chosen.cuts[row]]
+    seeds = chosen.items[chosen.starts[row] : chosen.cuts[row]]
     playlist = chosen.corpus.playlists.slice(int(chosen.rows[row]), 1).to_pylist()[0]
     return {
         "playlist": playlist["id"],

@@ -80,7 +80,7 @@ def decisive(context: Context) -> tuple[str, int]:
     if recipe.models:
         metric, _, k = recipe.models[0].select.partition("@")
         return metric, int(k)
-    metric = "ndcg" if "ndcg" in recipe.evaluation.metrics else recipe.evaluation.metrics[0]
+    metric = "ndcg" if "ndcg" in recipe.evaluation.metrics else "recall"
     return metric, recipe.evaluation.k[0]
 
 

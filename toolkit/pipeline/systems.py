@@ -209,6 +209,7 @@ def packed(scores: Scores) -> bytes:
     """Scores as the bytes of an npz file."""
     arrays = {f"values|{name}|{metric}|{k}": values for (name, metric, k), values in scores.values.items()}
     arrays |= {f"n_hidden|{name}": counts for name, counts in scores.n_hidden.items()}
+    arrays |= {f"overall|{metric}|{k}": np.array(value) for (metric, k), value in scores.overall.items()}
     buffer = io.BytesIO()
     np.savez(buffer, top=scores.top, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
@@ -218,6 +219,7 @@ def unpacked(path: Path) -> Scores:
     """What `packed` packed."""
     values: dict[Key, np.ndarray] = {}
     n_hidden: dict[str, np.ndarray] = {}
+    overall: dict[tuple[str, int], float] = {}
     with np.load(path, allow_pickle=False) as arrays:
         for name in arrays.files:
             kind, *parts = name.split("|")
@@ -225,7 +227,9 @@ def unpacked(path: Path) -> Scores:
                 values[parts[0], parts[1], int(parts[2])] = arrays[name]
             elif kind == "n_hidden":
                 n_hidden[parts[0]] = arrays[name]
-        return Scores(values, n_hidden, arrays["top"])
+            elif kind == "overall":
+                overall[parts[0], int(parts[1])] = float(arrays[name])
+        return Scores(values, n_hidden, arrays["top"], overall)
 
 
 def _inputs(context: Context, system: System, material: Material) -> dict[str, Any]:

@@ -136,7 +136,10 @@ def _subset(file: RecipeFile, where: Where, given: Sequence[str] | None, known: 
 
 
 def _models(file: RecipeFile, recipe: Recipe) -> None:
-    measured = [f"{metric}@{k}" for metric in recipe.evaluation.metrics for k in recipe.evaluation.k]
+    chosen = [metric for metric in recipe.evaluation.metrics if metric in ("recall", "ndcg")]
+    if not chosen:
+        raise file.error(("evaluation", "metrics"), f"={recipe.evaluation.metrics} must hold recall or ndcg: systems are chosen by one")
+    measured = [f"{metric}@{k}" for metric in chosen for k in recipe.evaluation.k]
     for index, model in enumerate(recipe.models):
         where = ("models", index)
         if model.titles and recipe.titles is None:

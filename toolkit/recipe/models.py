@@ -13,7 +13,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Protocol = Literal["leave_last_out", "playlist_disjoint"]
-MetricName = Literal["recall", "ndcg"]
+MetricName = Literal[
+    "recall", "ndcg", "rprec", "rprec_artist", "clicks", "coverage", "novelty",
+    "recall_all", "ndcg_hits", "ndcg_challenge", "rprec_artist_set", "rprec_artist_list",
+]  # fmt: skip
 
 
 class Section(BaseModel):
@@ -369,7 +372,7 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _default_select(self) -> Recipe:
         """Models are selected by something that the evaluation measures; a `select` that was given stays, to be refused by name."""
-        metrics, lengths = self.evaluation.metrics, self.evaluation.k
+        metrics, lengths = [name for name in self.evaluation.metrics if name in ("recall", "ndcg")], self.evaluation.k
         for model in self.models:
             if "select" not in model.model_fields_set and metrics and not ("ndcg" in metrics and 50 in lengths):
                 model.select = f"{'ndcg' if 'ndcg' in metrics else metrics[0]}@{min(lengths, key=lambda k: abs(k - 50))}"

@@ -29,6 +29,11 @@ LABELS = {
     "coverage": "Coverage",
     "novelty": "Novelty",
     "rmse": "RMSE",
+    "recall_all": "Recall of all",
+    "ndcg_hits": "NDCG (ideal of hits)",
+    "ndcg_challenge": "NDCG (challenge text)",
+    "rprec_artist_set": "R-precision (artist set)",
+    "rprec_artist_list": "R-precision (artist list)",
 }
 TWO_DECIMALS = frozenset({"clicks", "novelty"})
 

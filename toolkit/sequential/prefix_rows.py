@@ -96,7 +96,7 @@ def _valid_rows(config: bridge.Config, valid: HeldOut) -> Any:
     lists[:, : ids.shape[1]] = ids[chosen]
     rows = {
         config["USER_ID_FIELD"]: chosen + 1,
-        config["ITEM_ID_FIELD"]: np.asarray(valid.corpus.items[valid.cuts[chosen]], dtype=np.int64),
+        config["ITEM_ID_FIELD"]: np.asarray(valid.items[valid.cuts[chosen]], dtype=np.int64),
         config["ITEM_LIST_LENGTH_FIELD"]: lengths[chosen],
         config["ITEM_ID_FIELD"] + config["LIST_SUFFIX"]: lists,
     }
