@@ -163,12 +163,12 @@ def test_costs_and_setup(run_dir: Path) -> None:
 
 def test_how_to_run_it_again(run_dir: Path) -> None:
     text = page(run_dir).text("again")
-    assert "segue run demo-run/recipe.yaml --out demo-run-again segue continue demo-run --tracks local:1,local:2,local:3" in text
+    assert "segue reproduce demo-run segue continue demo-run --tracks local:1,local:2,local:3" in text
 
 
 def test_a_folder_with_spaces_is_quoted(tmp_path: Path) -> None:
     found = page(write_run(tmp_path / "my run; rm x", files()))
-    assert "segue run 'my run; rm x/recipe.yaml' --out 'my run; rm x-again'" in found.text("again")
+    assert "segue reproduce 'my run; rm x'" in found.text("again")
 
 
 def test_the_page_is_self_contained(run_dir: Path) -> None:

@@ -9,9 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
+from collectors.base import Absent, Ambiguous, Answer, Entity, Found, Host, Http, Request, Source, SourceParams, Terms
 from servers.base import NOT_FOUND, Asked, Reply, Server
-
-from collectors.base import Absent, Ambiguous, Answer, Entity, Found, Host, Http, Rate, Request, Source, SourceParams, Terms
 from toolkit.catalogue.records import TrackRecord
 from toolkit.catalogue.store import Catalogue
 

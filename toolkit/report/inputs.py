@@ -34,6 +34,8 @@ class RunFiles:
     table: list[dict[str, Any]]
     examples: list[dict[str, Any]]
     pictures: dict[str, bytes]
+    names: tuple[str, ...] = ()
+    """Of the runs that were joined; empty for one run."""
 
     @classmethod
     def read(cls, run_dir: Path) -> RunFiles:

@@ -15,6 +15,7 @@ from toolkit.files import write_bytes
 from toolkit.report import plots, sections
 from toolkit.report.attribution import attribution
 from toolkit.report.inputs import RunFiles
+from toolkit.report.summary import summary
 from toolkit.report.tables import Table, pivot
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def _context(run: RunFiles) -> dict[str, Any]:
     context = {
         "title": run.recipe.get("name") or run.name,
         "style": Markup(files("toolkit.report").joinpath("style.css").read_text(encoding="utf-8")),
-        "summary": sections.summary(run, table, column),
+        "summary": summary(run, table, column),
         "forest": Markup(plots.forest(table.ranked(column), column)) if column else "",
         "curves": _curves(run, column.key if column else ""),
         "coverage": sections.coverage(run.coverage),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from toolkit.report.inputs import RunFiles
-from toolkit.report.tables import Cell, Column, Row, Table, pivot
+from toolkit.report.tables import Column, Table
 
 Facts = list[tuple[str, str]]
 
@@ -24,42 +24,6 @@ def main_column(table: Table, recipe: Mapping[str, Any]) -> Column | None:
     by_key = {column.key: column for column in table.columns}
     chosen = [by_key[key] for key in wanted if key in by_key] + [column for column in table.columns if column.metric == "ndcg"]
     return next(iter([*chosen, *table.columns]), None)
-
-
-def summary(run: RunFiles, table: Table, column: Column | None) -> str:
-    """One or two sentences: what was run on what, who won on validation, and its test numbers."""
-    systems = sum(not row.oracle and not row.not_run for row in table.rows)
-    subject = f"{systems} system{'s' if systems != 1 else ''} continued {_playlists(table.n)}{_sizes(run.data)}."
-    if column is None:
-        return f"{subject} No test numbers were written."
-    valid = pivot(run.metrics, split="valid", timings=run.timings)
-    choice = next((row for row, _ in _contest(valid, column)), None)
-    if choice is None:
-        row, cell = next(iter(_contest(table, column)), (None, None))
-        return f"{subject} There are no validation numbers to choose by" + (
-            f"; the highest test {column.label} is {_with_interval(cell)}, by {row.system}." if row and cell else "."
-        )
-    tested = next((cell for row, cell in table.ranked(column) if row.system == choice.system), None)
-    found = f"reaches {column.label} {_with_interval(tested)} on the test playlists" if tested else "was not tested"
-    return f"{subject} Chosen on validation, {choice.system} {found}."
-
-
-def _contest(table: Table, column: Column) -> list[tuple[Row, Cell]]:
-    """Systems best first, without oracles."""
-    return [pair for pair in table.ranked(column) if not pair[0].oracle] if column in table.columns else []
-
-
-def _playlists(n: int | None) -> str:
-    return f"{n:,} held-out playlists" if n else "held-out playlists"
-
-
-def _sizes(data: Mapping[str, Any]) -> str:
-    found = [f"{data[name]:,} {name}" for name in ("tracks", "playlists") if isinstance(data.get(name), int)]
-    return f" ({', '.join(found)} in all)" if found else ""
-
-
-def _with_interval(cell: Cell) -> str:
-    return f"{cell.text} (95 % interval {cell.interval})" if cell.interval else cell.text
 
 
 def table_caption(table: Table, what: str) -> str:
@@ -84,7 +48,7 @@ def comparisons(rows: Sequence[Mapping[str, Any]], main: Column | None, *, oracl
     groups: dict[tuple[bool, str, str], list[Mapping[str, Any]]] = {}
     for row in rows:
         part = row.get("slice") or "all"
-        groups.setdefault((part != "all" or _column(row) != main, row["reference"], part), []).append(row)
+        groups.setdefault((part != "all" or metric_of(row) != main, row["reference"], part), []).append(row)
     return [
         {
             "caption": _comparison_caption(reference, part),
@@ -100,12 +64,12 @@ def _comparison_caption(reference: str, part: str) -> str:
     return f"Each system less {reference}, on the same test playlists{among}"
 
 
-def _column(row: Mapping[str, Any]) -> Column:
+def metric_of(row: Mapping[str, Any]) -> Column:
     return Column(row["metric"], row["k"] or None)
 
 
 def _difference(row: Mapping[str, Any], reference: str, oracles: Set[str]) -> dict[str, str]:
-    column, difference = _column(row), row.get("difference")
+    column, difference = metric_of(row), row.get("difference")
     interval = (row.get("ci_low"), row.get("ci_high"))
     return {
         "system": f"{row['system']} (oracle)" if row["system"] in oracles else row["system"],
@@ -113,11 +77,11 @@ def _difference(row: Mapping[str, Any], reference: str, oracles: Set[str]) -> di
         "difference": "–" if difference is None else column.format(difference, sign=True),
         "interval": "–" if None in interval else " to ".join(column.format(end, sign=True) for end in interval if end is not None),
         "p": _p(row.get("p")),
-        "reading": _reading(column, *interval, reference),
+        "reading": reading(column, *interval, reference),
     }
 
 
-def _reading(column: Column, low: float | None, high: float | None, reference: str) -> str:
+def reading(column: Column, low: float | None, high: float | None, reference: str) -> str:
     if low is None or high is None:
         return ""
     if low <= 0 <= high:
@@ -236,7 +200,10 @@ def skipped(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def commands(run: RunFiles) -> list[str]:
     """What to type to get the same numbers, and to use the result."""
-    lines = [f"segue run {shlex.quote(f'{run.name}/recipe.yaml')} --out {shlex.quote(f'{run.name}-again')}"]
+    names = run.names or (run.name,)
+    lines = [f"segue reproduce {shlex.quote(name)}" for name in names]
+    if len(names) == 2:
+        lines.append(f"segue compare {' '.join(map(shlex.quote, names))}")
     seeds = [track["id"] for example in run.examples[:1] for track in example.get("seeds") or []][:3]
     if seeds:
         lines.append(f"segue continue {shlex.quote(run.name)} --tracks {shlex.quote(','.join(seeds))}")

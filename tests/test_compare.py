@@ -1,0 +1,150 @@
+"""Two runs beside each other, a run made again, several runs on one page."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import pytest
+from typer.testing import CliRunner
+
+from toolkit import cli, runs
+from toolkit.errors import InputError, RunDirectoryError
+from toolkit.evaluation.statistics import paired_difference
+from toolkit.files import write_json
+from toolkit.pipeline.compare import changes, compare
+from toolkit.pipeline.reproduce import reproduce
+from toolkit.report.inputs import RunFiles
+from toolkit.report.joined import joined
+
+
+@pytest.fixture
+def other(tiny_run: Path, tmp_path: Path) -> Path:
+    """A copy of the small run in which one system is better on every playlist and another has another name."""
+    copy = tmp_path / "other"
+    shutil.copytree(tiny_run, copy)
+    frame = parquet.read_table(copy / runs.PER_PLAYLIST).to_pandas()
+    frame.loc[frame.system == "popularity", "value"] += 0.25
+    parquet.write_table(pa.Table.from_pandas(frame, preserve_index=False), copy / runs.PER_PLAYLIST)
+    return copy
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_what_changed_is_named_by_its_key():
+    before = {"models": [{"name": "a", "lr": 0.1}, {"name": "b", "lr": 0.1}], "seed": 0}
+    after = {"models": [{"name": "new", "lr": 1.0}, {"name": "a", "lr": 0.1}, {"name": "b", "lr": 0.2}], "seed": 0}
+    assert list(changes(before, after)) == [("models.b.lr", 0.1, 0.2), ("models.new", None, {"name": "new", "lr": 1.0})]
+
+
+def test_a_run_differs_from_itself_in_nothing(tiny_run: Path):
+    found = compare(tiny_run, tiny_run)
+    assert (found.recipe, found.surroundings, found.not_compared) == ([], [], "")
+    assert {pair.system_a for pair in found.pairs} == {"sasrec-multimodal", "popularity", "content-centroid", "upper-bound"}
+    assert all(pair.difference.value == pair.difference.low == pair.difference.high == 0 for pair in found.pairs)
+
+
+def test_differences_are_paired_by_playlist(tiny_run: Path, other: Path):
+    found = compare(tiny_run, other, key="recall@20")
+    by_name = {pair.system_a: pair for pair in found.pairs}
+    moved = by_name["popularity"]
+    assert moved.difference.value == pytest.approx(0.25) and moved.difference.low == pytest.approx(0.25)
+    assert moved.value_b == pytest.approx(moved.value_a + 0.25)
+    assert by_name["content-centroid"].difference.value == 0
+    rows = json.loads((tiny_run / runs.METRICS).read_text())
+    means = {r["system"]: r["value"] for r in rows if (r["split"], r["slice"], r["metric"], r["k"]) == ("test", "all", "recall", 20)}
+    assert {name: pair.value_a for name, pair in by_name.items()} == pytest.approx(means)
+
+
+def test_a_shuffled_file_pairs_the_same(tiny_run: Path, other: Path):
+    frame = parquet.read_table(other / runs.PER_PLAYLIST).to_pandas()
+    noise = np.random.default_rng(0).normal(size=len(frame))
+    frame["value"] += np.where(frame.system == "content-centroid", noise, 0)
+    parquet.write_table(pa.Table.from_pandas(frame.sample(frac=1, random_state=1), preserve_index=False), other / runs.PER_PLAYLIST)
+    found = next(pair for pair in compare(tiny_run, other, key="ndcg@5").pairs if pair.system_a == "content-centroid")
+
+    def values(table):
+        chosen = table[(table.split == "test") & (table.slice == "all") & (table.metric == "ndcg") & (table.k == 5)]
+        return chosen[chosen.system == "content-centroid"].set_index("playlist").sort_index()
+
+    a, b = values(parquet.read_table(tiny_run / runs.PER_PLAYLIST).to_pandas()), values(frame)
+    wanted = paired_difference(b.value.to_numpy(), a.value.to_numpy(), np.unique(a.group, return_inverse=True)[1], seed=0)
+    assert found.difference == wanted and found.difference.high > found.difference.low
+
+
+def test_runs_that_ask_otherwise_are_not_compared(tiny_run: Path, other: Path):
+    edit(other / runs.RECIPE, "shown: 0.7", "shown: 0.5")
+    found = compare(tiny_run, other)
+    assert not found.pairs and found.not_compared.startswith("the runs asked different questions (evaluation.shown)")
+
+
+def test_what_cannot_be_compared_says_why(tiny_run: Path, tmp_path: Path):
+    with pytest.raises(InputError, match=r"'recall@7' was not measured in .*did you mean 'recall@"):
+        compare(tiny_run, tiny_run, key="recall@7")
+    with pytest.raises(RunDirectoryError):
+        compare(tiny_run, tmp_path)
+
+
+def test_the_command_says_whether_it_matters(tiny_run: Path, other: Path):
+    found = CliRunner().invoke(cli.application(), ["compare", str(tiny_run), str(other), "--metric", "recall@20"])
+    assert found.exit_code == 0 and "recipe: no difference" in found.stdout
+    assert "B is higher" in next(line for line in found.stdout.splitlines() if line.strip().startswith("popularity"))
+
+
+def test_a_run_is_reproduced_to_the_byte(tiny_run: Path, tmp_path: Path):
+    found = reproduce(tiny_run, tmp_path / "again")
+    assert found.same and found.metrics == []
+    assert not (tmp_path / "again" / "cache").exists() and (tmp_path / "again" / runs.REPORT).exists()
+
+
+def test_other_numbers_and_surroundings_are_told(tiny_run: Path, tmp_path: Path):
+    claimed = tmp_path / "claimed"
+    shutil.copytree(tiny_run, claimed)
+    rows = json.loads((claimed / runs.METRICS).read_text())
+    rows[0]["value"] += 0.1
+    write_json(claimed / runs.METRICS, rows)
+    manifest = json.loads((claimed / runs.MANIFEST).read_text())
+    manifest["versions"]["torch"] = "1.0"
+    write_json(claimed / runs.MANIFEST, manifest)
+    found = CliRunner().invoke(cli.application(), ["reproduce", str(claimed), "--out", str(tmp_path / "again")])
+    assert found.exit_code == 1
+    assert "other than then: versions.torch was 1.0, is" in found.stdout
+    assert f"{claimed} is not reproduced: 1 values differ; what was other than then is above" in found.stdout
+
+
+def test_what_is_no_finished_run_is_not_made_again(tiny_run: Path, tmp_path: Path):
+    with pytest.raises(RunDirectoryError, match="is no finished run"):
+        reproduce(tmp_path, tmp_path / "again")
+    with pytest.raises(RunDirectoryError, match="is the run itself"):
+        reproduce(tiny_run, tiny_run)
+
+
+def test_several_runs_stand_on_one_page(tiny_run: Path, other: Path, tmp_path: Path):
+    target = tmp_path / "both.html"
+    found = CliRunner().invoke(cli.application(), ["report", str(tiny_run), str(other), "--out", str(target)])
+    assert found.exit_code == 0 and "popularity · other" in target.read_text() and "popularity · run" in target.read_text()
+    both = joined([RunFiles.read(tiny_run), RunFiles.read(other)])
+    assert len(both.metrics) == 2 * len(RunFiles.read(tiny_run).metrics) and both.names == ("run", "other")
+    with pytest.raises(RunDirectoryError, match="two runs are called 'run'"):
+        joined([RunFiles.read(tiny_run), RunFiles.read(tiny_run)])
+
+
+@pytest.mark.parametrize(("form", "sign"), [("markdown", "| popularity |"), ("csv", "popularity,"), ("latex", r"\begin{tabular}")])
+def test_the_table_for_a_paper(tiny_run: Path, tmp_path: Path, form: str, sign: str):
+    printed = CliRunner().invoke(cli.application(), ["report", str(tiny_run), "--format", form])
+    assert printed.exit_code == 0 and sign in printed.stdout
+    written = CliRunner().invoke(cli.application(), ["report", str(tiny_run), "--format", form, "--out", str(tmp_path / "t")])
+    assert written.exit_code == 0 and (tmp_path / "t").read_text().strip() == printed.stdout.strip()
+
+
+def test_a_slice_that_is_not_there_is_named(tiny_run: Path):
+    found = CliRunner().invoke(cli.application(), ["report", str(tiny_run), "--format", "csv", "--slice", "colder"])
+    assert found.exit_code == 2 and "--slice='colder' is none of these runs': did you mean 'cold'?" in found.stderr

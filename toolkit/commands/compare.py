@@ -1,0 +1,77 @@
+"""`segue compare`: what two runs differ in, and whether it matters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from toolkit.cli import Debug
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from toolkit.pipeline.compare import Change, Comparison
+
+RunA = Annotated[Path, typer.Argument(metavar="A", help="A finished run's directory.", show_default=False)]
+RunB = Annotated[Path, typer.Argument(metavar="B", help="Another one's.", show_default=False)]
+Metric = Annotated[str | None, typer.Option(help="Such as recall@50; default: what A's systems were chosen by.", show_default=False)]
+LONGEST = 60
+
+
+def compare(a: RunA, b: RunB, metric: Metric = None, debug: Debug = False) -> None:
+    """Print what changed between two runs and whether it matters."""
+    import sys
+
+    from rich.console import Console
+
+    from toolkit.commands.tables import print_whole
+    from toolkit.pipeline.compare import compare as compared
+
+    found = compared(a, b, key=metric)
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    for title, changes in (("recipe", found.recipe), ("surroundings", found.surroundings)):
+        if changes:
+            print_whole(console, _changed(title, changes))
+        else:
+            console.print(f"{title}: no difference", highlight=False)
+    if found.pairs:
+        print_whole(console, _measured(found))
+    if found.not_compared:
+        console.print(f"note: {found.not_compared}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _changed(title: str, changes: list[Change]) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("key", "A", "B", box=box.SIMPLE_HEAD, title=title, title_justify="left", padding=(0, 1, 0, 0), show_edge=False)
+    for key, before, after in changes:
+        table.add_row(Text(key), Text(_short(before)), Text(_short(after)))
+    return table
+
+
+def _measured(found: Comparison) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    n = max(pair.difference.n for pair in found.pairs)
+    title = f"{found.key} over {n:,} test playlists of both, B less A"
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", padding=(0, 1, 0, 0), show_edge=False)
+    for name in ("system", "A", "B", "difference", "95 % interval", "p", "reading"):
+        table.add_column(name, justify="left" if name in ("system", "reading") else "right", no_wrap=True)
+    for pair in found.pairs:
+        name = pair.system_a if pair.system_a == pair.system_b else f"{pair.system_a} → {pair.system_b} (best of each)"
+        low, high = pair.difference.low, pair.difference.high
+        cells = f"{pair.value_a:.4f}", f"{pair.value_b:.4f}", f"{pair.difference.value:+.4f}", f"{low:+.4f} to {high:+.4f}"
+        reading = "no difference shown" if not (low > 0 or high < 0) else "B is higher" if low > 0 else "B is lower"
+        table.add_row(*map(Text, (name, *cells, f"{pair.difference.p:.3f}", reading)))
+    return table
+
+
+def _short(value: Any) -> str:
+    text = "–" if value is None else str(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -1,0 +1,61 @@
+"""`segue report`: write a run's page again, several runs on one page, or their table for a paper."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolkit.cli import Debug
+
+
+class Form(StrEnum):
+    """What a report is written as."""
+
+    html = "html"
+    markdown = "markdown"
+    csv = "csv"
+    latex = "latex"
+
+
+Runs = Annotated[list[Path], typer.Argument(metavar="RUN…", help="Directories of finished runs.", show_default=False)]
+Format = Annotated[Form, typer.Option("--format", help="html is the whole page, the others are the table of results.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="File to write; default: RUN/report.html, report.html here for several, or the terminal.", show_default=False),
+]
+Split = Annotated[str, typer.Option(help="valid or test, for tables.")]
+Slice = Annotated[str, typer.Option(help="all, warm, cold, …, for tables.")]
+
+
+def report(
+    run: Runs, format: Format = Form.html, out: Out = None, split: Split = "test", slice: Slice = "all", debug: Debug = False
+) -> None:
+    """Write the report of one run, or of several beside each other, as a page or as a table."""
+    from toolkit.errors import InputError
+    from toolkit.files import write_bytes
+    from toolkit.plugins import suggest
+    from toolkit.report import tables
+    from toolkit.report.inputs import RunFiles
+    from toolkit.report.joined import joined
+    from toolkit.report.page import html
+
+    found = joined([RunFiles.read(each) for each in run])
+    if format is Form.html:
+        target = out or (run[0] if len(run) == 1 else Path()) / "report.html"
+        write_bytes(target, html(found).encode("utf-8"))
+        print(f"report    {target}")
+        return
+    for name, value in (("split", split), ("slice", slice)):
+        known = sorted({row[name] for row in found.metrics})
+        if value not in known:
+            raise InputError(f"--{name}={value!r} is none of these runs': {suggest(value, known)}")
+    table = tables.pivot(found.metrics, split=split, slice=slice, timings=found.timings, layout=found.table)
+    text = {Form.markdown: tables.to_markdown, Form.csv: tables.to_csv, Form.latex: tables.to_latex}[format](table)
+    if out is None:
+        print(text, end="" if text.endswith("\n") else "\n")
+    else:
+        write_bytes(out, text.encode("utf-8"))
+        print(f"report    {out}")
