@@ -11,10 +11,11 @@ import pytest
 from toolkit import pipeline, runs
 from toolkit.catalogue.records import Field, TrackRecord
 from toolkit.catalogue.store import Catalogue
+from toolkit.coldstart.factors import Factors
 from toolkit.encoders.image_classifier import ImageClassifierEncoder
 from toolkit.errors import InputError, RecipeError
-from toolkit.pipeline.labels import labels
-from toolkit.recipe import Targets, load
+from toolkit.pipeline.labels import FactorTargets, labels
+from toolkit.recipe import FactorSpec, Targets, load
 
 TAGS = ["rock, indie", "jazz", None, "rock , soul,", "jazz, rock", "indie", "metal, metal"]
 IDS = [f"local:{row}" for row in range(len(TAGS))]
@@ -42,6 +43,13 @@ def test_the_most_frequent_are_kept_and_a_text_may_be_one_label(catalogue: Catal
     assert labels(catalogue, Targets(field="tags", most=2), IDS, every).names == ["indie", "rock"]
     assert labels(catalogue, Targets(field="tags", min_tracks=1), IDS, every).names == ["indie", "jazz", "metal", "rock", "soul"]
     assert "rock, indie" in labels(catalogue, Targets(field="tags", separator=None, min_tracks=1), IDS, every).names
+
+
+def test_factors_are_targets_of_tracks_with_placements_alone() -> None:
+    items = np.array([[0, 0], [1, 2], [0, 0], [3, 4]], np.float32)
+    found = FactorTargets.of(Factors(np.zeros((2, 2), np.float32), items, np.array([False, True, False, True]), FactorSpec(k=2)))
+    assert found.matrix.tolist() == [[1, 2], [0, 0], [3, 4]]
+    assert found.facts() == {"factors": 2, "tracks": 2}
 
 
 def test_held_out_tracks_neither_count_nor_teach(catalogue: Catalogue) -> None:
@@ -111,17 +119,24 @@ def test_a_run_learns_from_the_labels_of_training_tracks_alone(covers: Path, tmp
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("    targets: {field: artist_id}\n", "", "encoders.cover.targets is missing: image-classifier learns to predict labels"),
+        (
+            "    targets: {field: artist_id}\n",
+            "",
+            "encoders.cover.targets is missing: image-classifier learns to predict labels",
+        ),
         (
             "encoder: image-classifier",
             "encoder: image-ae",
-            "encoders.cover.targets is for encoders that learn to predict labels, image-ae does not",
+            "encoders.cover.targets is for encoders that learn to predict labels or factors, image-ae does not",
         ),
         (
             "{field: artist_id}",
             "{field: artist_id, seperator: null}",
             "encoders.cover.targets.seperator is no key: did you mean separator?",
         ),
+        ("{field: artist_id}", "{}", "encoders.cover.targets: targets are either labels of a field or factors: give one"),
+        ("{field: artist_id}", "{field: genre, factors: 8}", "targets are either labels of a field or factors: give one"),
+        ("{field: artist_id}", "{factors: 8, most: 5}", "most is for labels of a field: take it out"),
         ("{field: artist_id}", "{field: genre, most: 0}", "encoders.cover.targets.most=0 must be greater than or equal to 1"),
     ],
 )

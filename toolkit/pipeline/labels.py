@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.catalogue.store import Catalogue
+from toolkit.coldstart.factors import Factors
 from toolkit.errors import InputError
 from toolkit.recipe import Targets
 
@@ -30,11 +31,27 @@ class Labels:
         return {"field": self.field, "labels": len(self.names), "tracks": int(self.matrix.any(axis=1).sum())}
 
 
+@dataclass(frozen=True)
+class FactorTargets:
+    """matrix: float32 [V, k]; a row of a track without a placement in training is zero."""
+
+    matrix: np.ndarray
+
+    @classmethod
+    def of(cls, factors: Factors) -> FactorTargets:
+        return cls(factors.items[1:])
+
+    def facts(self) -> dict[str, Any]:
+        """What `coverage.json` says of it."""
+        return {"factors": self.matrix.shape[1], "tracks": int(self.matrix.any(axis=1).sum())}
+
+
 def labels(catalogue: Catalogue, targets: Targets, ids: Sequence[str], trained: np.ndarray) -> Labels:
     """The labels that enough training tracks have, at most `targets.most`. trained: bool [V].
 
     Raises `InputError` where fewer than two are left: one that all have, or none, teaches nothing.
     """
+    assert targets.field is not None
     present, values = catalogue.field_values(targets.field, ids, source=targets.source)
     if values and not isinstance(values[0], str):
         raise InputError(f"targets: field {targets.field!r} holds {type(values[0]).__name__}, labels are texts: name another field")

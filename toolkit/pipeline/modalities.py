@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.catalogue.store import Catalogue
+from toolkit.coldstart.factors import FactorStore
 from toolkit.compute import derived_seed
 from toolkit.encoders import registry
 from toolkit.encoders.base import Encoder
@@ -19,12 +20,15 @@ from toolkit.errors import InputError, MissingWeights
 from toolkit.modality import Modality
 from toolkit.pipeline.context import Context
 from toolkit.pipeline.ingest import Ingested
-from toolkit.pipeline.labels import Labels, labels
-from toolkit.recipe import EncoderSpec, Permission, Targets
+from toolkit.pipeline.labels import FactorTargets, Labels, labels
+from toolkit.recipe import EncoderSpec, Permission
 from toolkit.runs import PICTURES
 
 SHOWN = 8
 """Pictures of one modality that are shown beside their reconstructions."""
+
+Taught = Labels | FactorTargets
+"""What a supervised encoder learns to predict."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +40,11 @@ class Encoded:
     missing: dict[str, str] = field(default_factory=dict)
 
 
-def encode_all(context: Context, ingested: Ingested, wanted: Set[str], trained: np.ndarray) -> Encoded:
+def encode_all(context: Context, ingested: Ingested, wanted: Set[str], trained: np.ndarray, factors: FactorStore) -> Encoded:
     """The modalities of the recipe that are `wanted`.
 
-    trained: bool [V], tracks with a training placement: those that encoders learn from, and whose labels they see.
+    trained: bool [V], tracks with a training placement: those that encoders learn from, and whose labels they see. factors: of the
+    same placements.
 
     Raises `InputError` where content may not be trained on and the recipe gives no permission, and where pretrained weights are not
     here, unless the recipe skips those.
@@ -49,15 +54,18 @@ def encode_all(context: Context, ingested: Ingested, wanted: Set[str], trained: 
         return found
     specs = {name: spec for name, spec in context.recipe.encoders.items() if name in wanted}
     ids = ingested.corpus.tracks["id"].to_pylist()
+    permission = context.recipe.data.permission
     with Catalogue.open(ingested.catalogue) as catalogue:
-        sources = {name: _permitted(catalogue, spec, ids, context.recipe.data.permission) for name, spec in specs.items()}
+        sources = {name: _permitted(catalogue, spec.field, spec.source, ids, permission) for name, spec in specs.items()}
         encoders = {name: encoder for name, spec in specs.items() if (encoder := _ready(context, name, spec, found)) is not None}
         for name in list(encoders):
             spec, encoder = specs[name], encoders.pop(name)
             context.reporter.stage(f"encode {name}")
-            learnt = None
-            if spec.targets is not None:
-                _permitted(catalogue, spec.targets, ids, context.recipe.data.permission)
+            learnt: Taught | None = None
+            if spec.targets is not None and spec.targets.factors is not None:
+                learnt = FactorTargets.of(factors(factors.spec.model_copy(update={"k": spec.targets.factors})))
+            elif spec.targets is not None:
+                _permitted(catalogue, spec.targets.field or "", spec.targets.source, ids, permission)
                 learnt = labels(catalogue, spec.targets, ids, trained)
             modality = _encode(context, catalogue, name, spec, encoder, ids, trained, learnt)
             found.modalities[name] = modality
@@ -83,17 +91,17 @@ def content_hash(modality: Modality) -> str:
 
 
 def _permitted(
-    catalogue: Catalogue, spec: EncoderSpec | Targets, ids: Sequence[str], permission: Permission | None
+    catalogue: Catalogue, name: str, source: str | None, ids: Sequence[str], permission: Permission | None
 ) -> list[dict[str, Any]]:
     """Where the field's values come from. Raises `InputError` where training on one of them needs a permission there is not."""
-    found = catalogue.provenance(spec.field, ids, source=spec.source)
+    found = catalogue.provenance(name, ids, source=source)
     barred = [row for row in found if row["train_allowed"] is not True]
     if barred and not (permission and permission.allowed):
         row = barred[0]
-        source = row["source"] or "an unnamed source"
+        origin = row["source"] or "an unnamed source"
         why = "forbids it" if row["train_allowed"] is False else "does not say whether it may be trained on"
         raise InputError(
-            f"training on {row.get('field', spec.field)!r} from {source}, which {why}, needs"
+            f"training on {row.get('field', name)!r} from {origin}, which {why}, needs"
             " permission: {allowed: true, reason: …} in the recipe's data"
         )
     return found
@@ -127,7 +135,7 @@ def _encode(
     encoder: Encoder,
     ids: Sequence[str],
     trained: np.ndarray,
-    learnt: Labels | None,
+    learnt: Taught | None,
 ) -> Modality:
     present, values = catalogue.field_values(spec.field, ids, source=spec.source)
     modality = encode(
@@ -148,8 +156,8 @@ def _encode(
     return modality
 
 
-def _learned_from(encoder: Encoder, trained: np.ndarray, learnt: Labels | None) -> np.ndarray | None:
-    """Tracks of the training split, under targets those with a label; None for an encoder that learns nothing."""
+def _learned_from(encoder: Encoder, trained: np.ndarray, learnt: Taught | None) -> np.ndarray | None:
+    """Tracks of the training split, under targets those with any; None for an encoder that learns nothing."""
     if not encoder.learns:
         return None
     return trained if learnt is None else np.asarray(learnt.matrix.any(axis=1))

@@ -142,7 +142,7 @@ def _material(context: Context, ingested: Ingested, chosen: Sequence[System]) ->
     cache, seed = context.cache / "factors", context.recipe.seed
     factors = FactorStore(split.train, context.recipe.coldstart.factors, seed, context.device, cache, context.progress(""))
     wanted = {name for system in chosen for name in system.modalities}
-    encoded = modalities.encode_all(context, ingested, wanted, split.train.counts()[1:] > 0)
+    encoded = modalities.encode_all(context, ingested, wanted, split.train.counts()[1:] > 0, factors)
     content = {name: modalities.content_hash(modality) for name, modality in encoded.modalities.items()}
     key = digest([ingested.key, evaluation.model_dump(mode="json")])
     return systems.Material(split, encoded.modalities, key, content, encoded.missing, factors), encoded.coverage

@@ -40,11 +40,12 @@ def check_parameters(file: RecipeFile, recipe: Recipe) -> None:
         encoder = plugins.load("segue.encoders", spec.encoder)
         _parameters(file, ("encoders", name, "params"), spec.params, encoder.Params)
         if getattr(encoder, "supervised", False) and spec.targets is None:
-            cure = "give it `targets: {field: genre}`, or another field with labels"
-            raise file.error(("encoders", name, "targets"), f" is missing: {spec.encoder} learns to predict labels: {cure}")
+            cure = "give it `targets: {field: genre}`, another field with labels, or `targets: {factors: 200}`"
+            raise file.error(("encoders", name, "targets"), f" is missing: {spec.encoder} learns to predict labels or factors: {cure}")
         if spec.targets is not None and not getattr(encoder, "supervised", False):
             raise file.error(
-                ("encoders", name, "targets"), f" is for encoders that learn to predict labels, {spec.encoder} does not: take it out"
+                ("encoders", name, "targets"),
+                f" is for encoders that learn to predict labels or factors, {spec.encoder} does not: take it out",
             )
     if recipe.titles is not None:
         encoder = plugins.load("segue.encoders", recipe.titles.encoder)

@@ -53,13 +53,24 @@ class Data(Section):
 
 
 class Targets(Section):
-    """Labels that a supervised encoder learns to predict, from tracks of the training split alone."""
+    """What a supervised encoder learns to predict, from tracks of the training split alone: labels of a field, or factors."""
 
-    field: str = Field(description="texts of the catalogue, such as genre or tags")
+    field: str | None = Field(None, description="texts of the catalogue, such as genre or tags")
+    factors: int | None = Field(
+        None, ge=1, le=4096, description="instead of labels: so many factors of the training split, otherwise as `coldstart.factors` says"
+    )
     source: str | None = None
     separator: str | None = Field(",", min_length=1, description="what a list of labels is split on; null: a text is one label")
     min_tracks: int = Field(2, ge=1, description="training tracks that a label must have")
     most: int = Field(200, ge=1, description="labels that are kept, the most frequent")
+
+    @model_validator(mode="after")
+    def _one(self) -> Targets:
+        if (self.field is None) == (self.factors is None):
+            raise ValueError("targets are either labels of a field or factors: give one of field: … and factors: …")
+        if self.factors is not None and (wrong := self.model_fields_set - {"factors", "field"}):
+            raise ValueError(f"{sorted(wrong)[0]} is for labels of a field: take it out, or give field: … instead of factors")
+        return self
 
 
 class EncoderSpec(Section):
