@@ -33,11 +33,10 @@ DENSE = 2**24
 """Numbers of a block that are held at once beside the result, whatever the number of terms."""
 
 
-class TfidfParams(CleanedParams):
-    """dim: size after the reduction (never more than the texts allow), 0 for none. separator: what a tag list is
-    split on (`", "`); without it, tokens are what `token_pattern` finds. min_df: texts a token must be in."""
+class TermParams(CleanedParams):
+    """separator: what a tag list is split on (`", "`); without it, tokens are what `token_pattern` finds. min_df: texts a
+    token must be in."""
 
-    dim: int = Field(128, ge=0)
     max_features: int = Field(10_000, ge=1)
     min_df: int = Field(1, ge=1)
     separator: str | None = Field(None, min_length=1)
@@ -46,6 +45,12 @@ class TfidfParams(CleanedParams):
     idf: bool = True
     l2: bool = True
     clean: Cleaning = Cleaning()
+
+
+class TfidfParams(TermParams):
+    """dim: size after the reduction (never more than the texts allow), 0 for none; the rest says which terms are weighed."""
+
+    dim: int = Field(128, ge=0)
 
 
 class TfidfEncoder(CleanedTextEncoder):
@@ -88,38 +93,43 @@ class TfidfEncoder(CleanedTextEncoder):
 
     def transform(self, inputs: Any, *, progress: Progress | None = None) -> np.ndarray:
         """n texts -> float32 [n, d]; a text of unknown tokens alone is a zero vector."""
-        from sklearn.feature_extraction.text import CountVectorizer
-
         out = np.zeros((len(inputs), self.dim), np.float32)
-        counter = CountVectorizer(analyzer=self._tokens, vocabulary=self.vocabulary)
         size = max(1, min(BLOCK, DENSE // max(1, self.dim)))
         for start in range(0, len(out), size):
-            matrix = self._weighted(counter.transform(inputs[start : start + size]))
+            matrix = self.terms(inputs[start : start + size], progress=progress)
             rows = matrix.toarray() if self.components is None else matrix @ self.components.T
             out[start : start + size] = _unit(rows) if self.params.l2 else rows
             if progress is not None:
                 progress(min(start + size, len(out)), len(out), self.name)
         return out
 
+    def terms(self, inputs: Any, *, progress: Progress | None = None) -> sp.csr_matrix:
+        """Weights of n texts' terms before any reduction: float64 [n, vocabulary]."""
+        from sklearn.feature_extraction.text import CountVectorizer
+
+        if self.vocabulary is None:
+            raise not_fitted(self.name)
+        return self._weighted(CountVectorizer(analyzer=self._tokens, vocabulary=self.vocabulary).transform(inputs))
+
     def save(self, directory: Path) -> None:
         if self.vocabulary is None:
             return save_encoder(self, directory)
-        save_encoder(self, directory, self._state(), vocabulary=self.vocabulary, common=self.cleaner.common)
+        save_encoder(self, directory, self.state(), vocabulary=self.vocabulary, common=self.cleaner.common)
 
     @classmethod
     def load(cls, directory: Path, *, device: str = "cpu") -> Self:
         encoder, tensors, about = load_encoder(cls, directory, device=device)
         if tensors is not None:
             encoder.vocabulary, encoder.cleaner = about["vocabulary"], Cleaner(encoder.params.clean, about["common"])
-            encoder._restore(tensors)
+            encoder.restore(tensors)
         return encoder
 
-    def _state(self) -> Tensors:
+    def state(self) -> Tensors:
         """What was learned, as tensors."""
         axes = {} if self.components is None else {"components": self.components}
         return {"weights": self.weights, **axes}
 
-    def _restore(self, tensors: Tensors) -> None:
+    def restore(self, tensors: Tensors) -> None:
         self.weights, self.components = tensors["weights"], tensors.get("components")
 
     def _tokens(self, text: str) -> list[str]:

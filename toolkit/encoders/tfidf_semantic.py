@@ -15,7 +15,7 @@ import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from toolkit.encoders.hashing import DIGEST, bytes_of
 from toolkit.encoders.state import Tensors
 from toolkit.encoders.tfidf import TfidfEncoder, TfidfParams
 from toolkit.errors import InputError
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 BATCH = 64
 """Texts that are linked before their terms are written down."""
@@ -80,13 +83,13 @@ class TfidfSemanticEncoder(TfidfEncoder):
         self.learned = self._linked(inputs, _Notes(workdir), progress)
         return super().fit(inputs, targets, workdir=workdir, progress=progress)
 
-    def transform(self, inputs: Any, *, progress: Progress | None = None) -> np.ndarray:
-        """n texts -> float32 [n, d]; texts that `fit` has not seen are linked first."""
+    def terms(self, inputs: Any, *, progress: Progress | None = None) -> sp.csr_matrix:
+        """As `tfidf`'s; texts that `fit` has not seen are linked first."""
         if self.vocabulary is None:
             raise not_fitted(self.name)
         self._fresh = self._linked([text for text in inputs if _digest(text) not in self.learned], _Notes(None), progress)
         try:
-            return super().transform(inputs, progress=progress)
+            return super().terms(inputs, progress=progress)
         finally:
             self._fresh = {}
 
@@ -94,13 +97,13 @@ class TfidfSemanticEncoder(TfidfEncoder):
         steps = super().preview(text)
         return [*steps, ("enrich", " ".join([steps[-1][1] if steps else text, *self.enricher.terms([text])[0]]))]
 
-    def _state(self) -> Tensors:
+    def state(self) -> Tensors:
         lines = "\n".join(" ".join(terms) for terms in self.learned.values()).encode()
         marks = np.frombuffer(b"".join(self.learned), np.uint8).reshape(-1, DIGEST)
-        return {**super()._state(), "linked": marks, "terms": np.frombuffer(lines, np.uint8)}
+        return {**super().state(), "linked": marks, "terms": np.frombuffer(lines, np.uint8)}
 
-    def _restore(self, tensors: Tensors) -> None:
-        super()._restore(tensors)
+    def restore(self, tensors: Tensors) -> None:
+        super().restore(tensors)
         lines = tensors["terms"].tobytes().decode().split("\n")
         self.learned = {mark.tobytes(): line.split() for mark, line in zip(tensors["linked"], lines, strict=True)}
 

@@ -1,0 +1,33 @@
+"""The network of `text-cnn`: word vectors, convolutions of several widths over them, the maximum of each filter, a dense layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class WordConvolutions(nn.Module):
+    """Word numbers int64 (n, length) from 1, 0 after a text's end -> (n, hidden). `length` must reach the widest filter.
+
+    What stands after a text's end never enters the maximum, so that a text means the same in every batch.
+    """
+
+    def __init__(self, vectors: Tensor, widths: Sequence[int], filters: int, hidden: int, *, tune: bool) -> None:
+        super().__init__()
+        self.widths = list(widths)
+        self.embedding = nn.Embedding.from_pretrained(vectors, freeze=not tune, padding_idx=0)
+        self.convolutions = nn.ModuleList(nn.Conv1d(vectors.shape[1], filters, width) for width in widths)
+        self.dense = nn.Linear(filters * len(widths), hidden)
+
+    def forward(self, words: Tensor) -> Tensor:
+        lengths = (words > 0).sum(dim=1, keepdim=True)  # (n, 1)
+        vectors = self.embedding(words).transpose(1, 2)  # (n, dim, length)
+        found = []
+        for width, convolution in zip(self.widths, self.convolutions, strict=True):
+            heard = convolution(vectors).relu()  # (n, filters, length - width + 1)
+            places = torch.arange(heard.shape[2], device=words.device)
+            inside = places < (lengths - width + 1).clamp_min(1)
+            found.append((heard * inside[:, None]).amax(dim=2))
+        return self.dense(torch.cat(found, dim=1)).relu()
