@@ -16,21 +16,16 @@ from pydantic import Field, model_validator
 
 from toolkit.encoders.audio_network import AudioNetworkEncoder, AudioNetworkParams
 from toolkit.encoders.base import EncoderParams
-from toolkit.encoders.cqt import Cqt
-from toolkit.errors import InputError
+from toolkit.encoders.cqt_spectrogram import CqtParams
+from toolkit.encoders.trunks import convolutions, frames_left
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class CqtCnnParams(AudioNetworkParams):
-    """filters: of each convolution. kernel: frames wide. pool: frames that max-pooling joins, after every layer but the last.
-    A file shorter than `seconds` ends in silence."""
+class CqtCnnParams(CqtParams, AudioNetworkParams):
+    """filters: of each convolution. kernel: frames wide. pool: frames that max-pooling joins, after every layer but the last."""
 
-    seconds: float = Field(15.0, gt=0, le=600)
-    bins: int = Field(96, ge=1)
-    per_octave: int = Field(12, ge=1)
-    hop: int = Field(1024, ge=1)
     filters: list[Annotated[int, Field(ge=1)]] = Field([256, 512, 1024, 1024], min_length=2)
     kernel: int = Field(4, ge=1)
     pool: int = Field(4, ge=1)
@@ -38,27 +33,14 @@ class CqtCnnParams(AudioNetworkParams):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        try:
-            transform = self.transform()
-        except InputError as error:
-            raise ValueError(str(error)) from None
         if self.frames_left() < 1:
-            frames = transform.frames(self.samples())
-            raise ValueError(f"{len(self.filters)} layers of kernel={self.kernel} and pool={self.pool} leave nothing of {frames} frames")
+            layers, kernel, pool = len(self.filters), self.kernel, self.pool
+            raise ValueError(f"{layers} layers of kernel={kernel} and pool={pool} leave nothing of {self.frames()} frames")
         return self
-
-    def samples(self) -> int:
-        return round(self.seconds * self.rate)
-
-    def transform(self) -> Cqt:
-        return Cqt(rate=self.rate, hop=self.hop, bins=self.bins, per_octave=self.per_octave)
 
     def frames_left(self) -> int:
         """Frames after the last layer."""
-        frames = self.transform().frames(self.samples())
-        for _ in self.filters[:-1]:
-            frames = (frames - self.kernel + 1) // self.pool
-        return frames
+        return frames_left(self.frames(), self.filters, self.kernel, self.pool)
 
 
 class CqtCnnEncoder(AudioNetworkEncoder):
@@ -74,20 +56,7 @@ class CqtCnnEncoder(AudioNetworkEncoder):
         return self.params.filters[-1] * self.params.frames_left()
 
     def _windows(self, clips: list[np.ndarray]) -> list[np.ndarray]:
-        import torch
-
-        size = self.params.samples()
-        padded = np.stack([np.pad(clip[:size], (0, max(0, size - len(clip)))) for clip in clips])
-        return list(self.params.transform().decibels(torch.from_numpy(padded).to(self.device)).cpu().numpy()[:, None])
+        return list(self.params.spectrograms(clips, self.device)[:, None])
 
     def _trunk(self) -> nn.Module:
-        from torch import nn
-
-        layers: list[nn.Module] = []
-        before = self.params.bins
-        for filters in self.params.filters[:-1]:
-            layers += [nn.Conv1d(before, filters, self.params.kernel), nn.ReLU(), nn.MaxPool1d(self.params.pool)]
-            before = filters
-        around = self.params.kernel - 1
-        layers += [nn.ZeroPad1d((around // 2, around - around // 2)), nn.Conv1d(before, self.params.filters[-1], self.params.kernel)]
-        return nn.Sequential(*layers, nn.ReLU(), nn.Flatten())
+        return convolutions(self.params.bins, self.params.filters, self.params.kernel, self.params.pool)

@@ -10,7 +10,6 @@ resumed run draws again. The paper gives no rate for Adam: 1e-3 that falls to ze
 from __future__ import annotations
 
 import json
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -23,6 +22,7 @@ from toolkit.encoders.faults import not_fitted
 from toolkit.encoders.state import Tensors
 from toolkit.encoders.text_network import Prepared, TextNetworkEncoder, TextNetworkParams
 from toolkit.encoders.tfidf import TermParams, TfidfEncoder
+from toolkit.encoders.trunks import dense
 
 if TYPE_CHECKING:
     from torch import nn
@@ -73,10 +73,7 @@ class TfidfMlpEncoder(TextNetworkEncoder):
         return lambda rows: torch.from_numpy(matrix[rows].toarray())
 
     def _trunk(self) -> nn.Module:
-        from torch import nn
-
-        sizes = [self.terms.dim, *self.params.hidden]
-        return nn.Sequential(*(layer for low, high in pairwise(sizes) for layer in (nn.Linear(low, high), nn.ReLU())))
+        return dense([self.terms.dim, *self.params.hidden])
 
     def _state(self) -> Tensors:
         if self.terms.vocabulary is None:
