@@ -32,7 +32,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sequential": {"recipe", "corpus", "encoders", "fusion", "ranker", "evaluation.evaluator", "evaluation.metrics"},
     "baselines": {"recipe", "catalogue", "corpus", "ranker", "sequential.bridge", "sequential.checkpoints", "sequential.prefix_rows"},
     # penalties are chosen by what the evaluator measures on validation
-    "coldstart": {"recipe", "corpus", "encoders", "ranker", "baselines.base", "evaluation.evaluator", "evaluation.metrics"},
+    "coldstart": {
+        "recipe",
+        "corpus",
+        "encoders",
+        "ranker",
+        "baselines.base",
+        "baselines.sparse",
+        "evaluation.evaluator",
+        "evaluation.metrics",
+    },
     "report": {"recipe", "runs"},
     "continuation": {"catalogue", "corpus", "recipe", "ranker", "runs", "sequential.ranker"},
 }

@@ -74,7 +74,8 @@ class TextCnnEncoder(TextNetworkEncoder):
         shared = {name: getattr(params, name) for name in WordMeanParams.model_fields}
         if params.vectors == "file":
             return WordVectorsEncoder(WordVectorsParams(**shared, path=params.path))
-        own = {"dim": params.vector_dim, "window": params.window, "min_count": params.min_count, "epochs": params.vector_epochs}
+        own: dict[str, Any] = {"dim": params.vector_dim, "window": params.window}
+        own |= {"min_count": params.min_count, "epochs": params.vector_epochs}
         return Word2vecEncoder(Word2vecParams(**shared, **own), seed=self.seed)
 
     def fingerprint(self) -> str:

@@ -1,0 +1,128 @@
+"""The track-level systems of Oramas et al. 2017: fusion of embeddings, one network over raw inputs, and what a missing part does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.coldstart.planted_content import FACTORS, TRACKS, Planted, difference, modality, plant
+from toolkit import plugins
+from toolkit.errors import InputError
+from toolkit.modality import Modality
+from toolkit.ranker_checks import check_ranker
+
+FUSED = {"epochs": 30, "lr": 1e-2, "batch": 16, "dropout": 0.3}
+BINS, FRAMES = 8, 24
+JOINT = {"bins": BINS, "filters": [8, 12], "kernel": 3, "pool": 2, "hidden": [16], "epochs": 12, "lr": 5e-3, "batch": 16, "dropout": 0.2}
+
+
+@pytest.fixture(scope="module")
+def planted() -> Planted:
+    return plant()
+
+
+@pytest.fixture(scope="module")
+def sound(planted: Planted) -> Modality:
+    """Which of three groups of tastes a track is of, as an embedding."""
+    rng = np.random.default_rng(0)
+    return modality(np.eye(3)[planted.heard % 3] @ rng.normal(size=(3, 12)) + rng.normal(0, 0.4, (TRACKS, 12)), "sound")
+
+
+@pytest.fixture(scope="module")
+def text(planted: Planted) -> Modality:
+    """Which half of each of those groups, as an embedding of another size."""
+    rng = np.random.default_rng(1)
+    return modality(np.eye(2)[planted.heard // 3] @ rng.normal(size=(2, 20)) * 5 + rng.normal(0, 2, (TRACKS, 20)), "text")
+
+
+@pytest.fixture(scope="module")
+def spectrogram(planted: Planted) -> Modality:
+    """As `sound`, but where in a spectrogram there is a tone, at any time."""
+    rng = np.random.default_rng(2)
+    made = rng.normal(0, 0.3, (TRACKS, BINS, FRAMES))
+    for track, kind in enumerate(planted.heard % 3):
+        start = rng.integers(FRAMES - 6)
+        made[track, 2 * kind + 1, start : start + 6] += 2
+    return modality(made.reshape(TRACKS, -1), "sound")
+
+
+@pytest.mark.parametrize("hidden", [None, 16], ids=["MM-LF-LIN", "MM-LF-H1"])
+def test_two_modalities_together_say_more_than_either(hidden: int | None, planted: Planted, sound: Modality, text: Modality) -> None:
+    both = planted.aucs(planted.fitted("late-fusion", sound, text, **FUSED, hidden=hidden))
+    for alone in (sound, text):
+        one = planted.aucs(planted.fitted("late-fusion", alone, **FUSED, hidden=hidden))
+        assert difference(one, planted.chance).low > 0
+        assert difference(both, one).low > 0
+    assert difference(planted.bound, both).low > 0
+
+
+def test_one_network_learns_from_raw_inputs_at_once(planted: Planted, spectrogram: Modality, text: Modality) -> None:
+    both = planted.aucs(planted.fitted("joint-network", spectrogram, text, **JOINT, spectrogram="sound"))
+    heard = planted.aucs(planted.fitted("joint-network", spectrogram, **JOINT, spectrogram="sound"))
+    assert difference(heard, planted.chance).low > 0
+    assert difference(both, heard).low > 0
+    assert difference(planted.bound, both).low > 0
+
+
+def test_shuffled_content_falls_to_chance(planted: Planted, sound: Modality, text: Modality) -> None:
+    order = np.concatenate([[0], np.random.default_rng(1).permutation(TRACKS) + 1])
+    dealt = [Modality(one.name, one.matrix[order], one.present[order]) for one in (sound, text)]
+    assert abs(planted.aucs(planted.fitted("late-fusion", *dealt, **FUSED)).mean() - 0.5) < 0.1
+
+
+def test_late_fusion_is_a_linear_layer_over_vectors_of_length_one(planted: Planted, sound: Modality, text: Modality) -> None:
+    """A modality's scale says nothing, its direction everything."""
+    larger = Modality("sound", sound.matrix * 7, sound.present)
+    first = planted.fitted("late-fusion", sound, text, **FUSED).state["items"]
+    second = planted.fitted("late-fusion", larger, text, **FUSED).state["items"]
+    np.testing.assert_allclose(second, first, atol=1e-4)
+    np.testing.assert_allclose(np.linalg.norm(first[1:][~planted.warm], axis=1), 1, rtol=1e-5)
+
+
+def test_a_track_without_one_modality_is_ranked_by_the_other(planted: Planted, sound: Modality, text: Modality) -> None:
+    cold = np.flatnonzero(~planted.warm) + 1
+    present = text.present.copy()
+    present[cold[:30]] = False
+    less = Modality("text", np.where(present[:, None], text.matrix, 99.0).astype(np.float32), present)
+    nothing = Modality("sound", sound.matrix, np.where(np.arange(TRACKS + 1) == cold[0], False, sound.present))
+    scores = planted.fitted("late-fusion", nothing, less, **FUSED).score(planted.test.queries(), cold)
+    assert np.isneginf(scores[:, 0]).all() and np.isfinite(scores[:, 1:]).all()
+
+
+@pytest.mark.parametrize("name", ["late-fusion", "joint-network"])
+def test_the_contract_holds(name: str, planted: Planted, spectrogram: Modality, text: Modality) -> None:
+    params = {**JOINT, "spectrogram": "sound"} if name == "joint-network" else {**FUSED, "hidden": 8}
+    params |= {"epochs": 2, "factors": FACTORS.model_dump()}
+    data = replace(planted.data, modalities={"sound": spectrogram, "text": text}, device="cpu")
+    check_ranker(lambda: plugins.load("segue.rankers", name)(**params), data, planted.test)
+
+
+def test_a_killed_fit_ends_as_an_unbroken_one(planted: Planted, sound: Modality, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from toolkit.encoders import training
+
+    data = replace(planted.data, modalities={"sound": sound}, device="cpu", workdir=tmp_path)
+    params = {**FUSED, "epochs": 4, "factors": FACTORS.model_dump()}
+    cls, epoch = plugins.load("segue.rankers", "late-fusion"), training._epoch
+
+    def broken(*given):  # type: ignore[no-untyped-def]
+        if given[5] == 2:
+            raise InterruptedError
+        return epoch(*given)
+
+    monkeypatch.setattr(training, "_epoch", broken)
+    with pytest.raises(InterruptedError):
+        cls(**params).fit(data)
+    monkeypatch.setattr(training, "_epoch", epoch)
+    resumed, whole = cls(**params).fit(data), cls(**params).fit(replace(data, workdir=None))
+    np.testing.assert_array_equal(resumed.state["items"], whole.state["items"])
+
+
+def test_what_is_no_spectrogram_is_refused(planted: Planted, sound: Modality, spectrogram: Modality) -> None:
+    with pytest.raises(InputError, match="spectrogram='audio' is no modality here: known: sound"):
+        planted.fitted("joint-network", sound)
+    with pytest.raises(InputError, match="'sound' of 12 numbers is no spectrogram of bins=8"):
+        planted.fitted("joint-network", sound, **JOINT, spectrogram="sound")
+    with pytest.raises(InputError, match="joint-network needs a modality"):
+        planted.fitted("joint-network")

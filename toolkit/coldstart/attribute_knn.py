@@ -1,0 +1,54 @@
+"""Item-attribute kNN: tracks or artists whose tags are those of what the user played.
+
+TAGS-ITEMKNN of Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", section 5, which is
+ItemAttributeKNN of MyMediaLite (Gantner et al. 2011): cosine of sets of attributes, 80 neighbours.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+from pydantic import Field
+
+from toolkit.baselines.base import Baseline, BaselineParams, State
+from toolkit.baselines.sparse import packed, product_scorer, unpacked
+from toolkit.coldstart.single import single
+from toolkit.corpus.queries import Queries
+from toolkit.corpus.similarity import similarities, top_per_row
+from toolkit.errors import InputError
+from toolkit.ranker import Scorer, TrainingData
+
+
+class AttributeKNNParams(BaselineParams):
+    neighbours: int = Field(80, ge=1, description="tracks of the training split that speak for a track")
+
+
+class AttributeKNN(Baseline):
+    """Score of track i: the sum over the seeds s among its nearest training tracks of |A_s ∩ A_i| / sqrt(|A_s| |A_i|).
+
+    A_i are the attributes that its one modality has another number than 0 for: a `tfidf` of tags with `dim: 0` gives one a tag. A track
+    none of whose neighbours is a seed cannot be ranked (-inf).
+    """
+
+    name = "attribute-knn"
+    Params = AttributeKNNParams
+    needs_modalities = True
+
+    def learn(self, data: TrainingData) -> State:
+        matrix, present = single(self.name, data.modalities)
+        attributes = sp.csr_matrix((matrix != 0) & present[:, None], dtype=np.float32).T.tocsr()  # (d, V + 1)
+        warm = sp.diags_array((data.train.counts() > 0).astype(np.float32))
+        nearest = [top_per_row(_stored(part @ warm), self.params.neighbours) for part in similarities(attributes)]
+        similar = sp.vstack(nearest, format="csr")
+        if not similar.nnz:
+            raise InputError("attribute-knn: no training track shares an attribute with another: it needs a modality with one column a tag")
+        return packed(similar, "similar")
+
+    def scorer(self, queries: Queries) -> Scorer:
+        return product_scorer(queries.matrix(self.n_items), unpacked(self.state, "similar"))
+
+
+def _stored(matrix: sp.csr_matrix) -> sp.csr_matrix:
+    matrix = sp.csr_matrix(matrix)
+    matrix.eliminate_zeros()
+    return matrix
