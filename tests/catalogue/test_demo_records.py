@@ -186,3 +186,18 @@ def _colours(track: TrackRecord) -> np.ndarray:
 def test_reader_comes_in_by_the_door_and_never_by_guess(tmp_path: Path) -> None:
     assert plugins.load("segue.readers", "demo") is DemoReader
     assert not DemoReader.recognises(tmp_path)
+
+
+def test_tags_are_their_artists_and_mostly_name_its_genres() -> None:
+    reader = DemoReader(params=DemoParams(**SMALL, fields=["tags"]))
+    world, genres = reader.story.world, [taste.genre for taste in TASTES]
+    told: dict[int, set[str]] = {}
+    for track, record in enumerate(record for record in reader.read() if isinstance(record, TrackRecord)):
+        if "tags" in record.fields:
+            told.setdefault(int(world.track_artist[track]), set()).add(str(record.fields["tags"].value))
+    assert all(len(texts) == 1 for texts in told.values()) and 20 <= len(told) < 30
+    lists = {artist: texts.pop().split(", ") for artist, texts in told.items()}
+    assert all(3 <= len(tags) <= 6 and len(set(tags)) == len(tags) for tags in lists.values())
+    named = [(world.artist_taste[artist], tag) for artist, tags in lists.items() for tag in tags if tag in genres]
+    # of tags drawn at random one in eight would
+    assert 0.6 < np.mean([taste[genres.index(tag)] > 0 for taste, tag in named]) < 1

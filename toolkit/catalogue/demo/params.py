@@ -8,9 +8,9 @@ from pydantic import Field, model_validator
 
 from toolkit.catalogue.readers.base import ReaderParams
 
-Part = Literal["audio_features", "lyrics", "biography", "cover", "signal_free", "audio"]
-"""Fields a track may carry; leaving one out changes nothing else. To be asked for: `signal_free`, which says nothing of a track, and
-`audio`, 16 s of sound (0.3 MB a track)."""
+Part = Literal["audio_features", "lyrics", "biography", "cover", "signal_free", "audio", "tags"]
+"""Fields a track may carry; leaving one out changes nothing else. To be asked for: `signal_free`, which says nothing of a track,
+`audio`, 16 s of sound (0.3 MB a track), and `tags`, what listeners call its artist."""
 
 
 class DemoParams(ReaderParams):

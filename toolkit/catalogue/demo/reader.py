@@ -17,7 +17,7 @@ from toolkit.catalogue.demo.params import DemoParams, Part
 from toolkit.catalogue.demo.sound import audio_features, duration
 from toolkit.catalogue.demo.story import Story
 from toolkit.catalogue.demo.tastes import shares
-from toolkit.catalogue.demo.words import biography, lyrics, playlist_title
+from toolkit.catalogue.demo.words import biography, lyrics, playlist_title, tags
 from toolkit.catalogue.readers.base import OnError, Reader
 from toolkit.catalogue.records import Field, FieldValue, PlaylistRecord, Record, TrackRecord
 
@@ -28,6 +28,7 @@ ENTITY: dict[Part, str] = {
     "cover": "album",
     "signal_free": "track",
     "audio": "track",
+    "tags": "artist",
 }
 NOISE = 11
 """Numbers of the field that says nothing: as many as there are audio features."""
@@ -102,6 +103,9 @@ class DemoReader(Reader):
             style = float(world.artist_style[artist])
             text = biography(self._artists[artist], world.artist_taste[artist], style, self._stream("biography", artist))
             fields["biography"] = _field("biography", text)
+        if "tags" in self.parts and not self._lacks("tags", artist, 0.1):
+            told = tags(world.artist_taste[artist], float(world.artist_style[artist]), self._stream("tags", artist))
+            fields["tags"] = _field("tags", told)
         if "cover" in self.parts and not self._lacks("cover", album, 0.1):
             own = world.track_album == album
             picture = cover(world.taste[own].mean(axis=0), float(world.style[own].mean()), self._stream("cover", album))

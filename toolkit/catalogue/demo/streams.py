@@ -31,10 +31,11 @@ USED = (
     "cover",
     "signal-free",
     "audio",
+    "tags",
 )
 
-RESERVED = ("tags", "links", "plays")
-"""Held for what is drawn later: tags, linked entities and
+RESERVED = ("links", "plays")
+"""Held for what is drawn later: linked entities and
 their triples, and play counts by user."""
 
 

@@ -18,6 +18,7 @@ LINES = [
     "Tell the {other} that the {noun} {act}",
 ]
 
+SAID_OF_ANYONE = ["seen live", "favourites", "albums I own", "to listen", "great", "best of"]
 SAYS_LITTLE = ["my mix", "favourites", "stuff", "new playlist", "everything", "for later", "shared", "2nd try"]
 
 
@@ -52,6 +53,15 @@ def biography(name: str, taste: np.ndarray, style: float, rng: np.random.Generat
         second = TASTES[int(np.argsort(-taste, kind="stable")[1])]
         told.append(f"Later work borrows the {choose(second.instruments, rng)} of {second.genre}.")
     return " ".join(told)
+
+
+def tags(taste: np.ndarray, style: float, rng: np.random.Generator) -> str:
+    """Three to six tags of an artist, with commas: genres, one in six of them any, words of the style, one that says nothing.
+    taste: float64 [K]."""
+    anyone = np.ones(len(taste))
+    found = [pick(anyone if rng.random() < 1 / 6 else taste, rng).genre for _ in range(3)]
+    found += [adjective(style, rng), adjective(style, rng), choose(SAID_OF_ANYONE, rng)]
+    return ", ".join(dict.fromkeys(found))
 
 
 def playlist_title(mix: np.ndarray, style: float, rng: np.random.Generator) -> str | None:
