@@ -6,7 +6,7 @@ import hashlib
 import json
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -28,16 +28,17 @@ BLOCK = 1024
 
 
 class NetworkParams(FactorParams):
-    """dropout: of what the last layer sees, in training."""
+    """dropout: of what the last layer sees, in training. loss: `cosine`, of factors of length 1, or `squared`."""
 
     epochs: int = Field(20, ge=1)
     batch: int = Field(32, ge=1)
     lr: float = Field(1e-3, gt=0)
     dropout: float = Field(0.7, ge=0, lt=1)
+    loss: Literal["cosine", "squared"] = "cosine"
 
 
 class NetworkRanker(ColdRanker):
-    """Predicts factors of length 1 by a trunk and a linear layer: Adam, cosine distance (Oramas et al. 2017).
+    """Predicts factors by a trunk and a linear layer: Adam, and by default cosine distance (Oramas et al. 2017).
 
     What a track lacks reaches the trunk as zeros; tracks with any modality teach and are predicted.
     """
@@ -48,6 +49,10 @@ class NetworkRanker(ColdRanker):
     def _trunk(self, modalities: dict[str, Modality]) -> tuple[nn.Module, int]:
         """(n, sum of the modalities' numbers) -> (n, width), untrained, and the width; drawn from torch's generator."""
 
+    def _seen(self, data: TrainingData, factors: Factors) -> dict[str, Modality]:
+        """What reaches the trunk."""
+        return data.modalities
+
     def predict(self, data: TrainingData, factors: Factors) -> tuple[np.ndarray, np.ndarray]:
         import torch
 
@@ -55,22 +60,23 @@ class NetworkRanker(ColdRanker):
         from toolkit.encoders.network import Predictor
         from toolkit.encoders.training import Schedule, train
 
-        params, device = self.params, compute.device(data.device)
-        present = np.any([modality.present for modality in data.modalities.values()], axis=0)
+        params, device, seen = self.params, compute.device(data.device), self._seen(data, factors)
+        present = np.any([modality.present for modality in seen.values()], axis=0)
         present[0] = False
         taught, asked = np.flatnonzero(present & factors.known), np.flatnonzero(present)
         if not len(taught):
             raise InputError(f"{self.name}: no track with placements in training has content: nothing to learn from")
-        rows_of, answers = _rows(data.modalities), torch.from_numpy(factors.items)
+        rows_of, answers = _rows(seen), torch.from_numpy(factors.items)
 
         def load(places: np.ndarray) -> tuple[Tensor, Tensor]:
             return rows_of(taught[places]), answers[torch.from_numpy(taught[places])]
 
         def build() -> Predictor:
-            trunk, width = self._trunk(data.modalities)
-            return Predictor(trunk, width, factors.k, dropout=params.dropout, loss="cosine")
+            trunk, width = self._trunk(seen)
+            return Predictor(trunk, width, factors.k, dropout=params.dropout, loss=params.loss)
 
         model = seeded(build, compute.derived_seed(data.seed, self.name, "weights"))
+        model.scale_to(answers[torch.from_numpy(taught)])
         seed = compute.derived_seed(data.seed, self.name, "train")
         schedule = Schedule(params.epochs, params.batch, params.lr, 0.0, seed, device, self._identity(data, factors))
         train(model, load, len(taught), schedule, workdir=data.workdir, what=f"fit {self.name}")

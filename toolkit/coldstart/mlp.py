@@ -1,0 +1,39 @@
+"""A small network from all modalities side by side to factors: `ridge` with a layer in between."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from toolkit.coldstart.base import joined
+from toolkit.coldstart.factors import Factors
+from toolkit.coldstart.network import NetworkParams, NetworkRanker
+from toolkit.encoders.trunks import dense
+from toolkit.modality import Modality
+from toolkit.ranker import TrainingData
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class MlpParams(NetworkParams):
+    """hidden: units of each dense layer."""
+
+    hidden: list[Annotated[int, Field(ge=1)]] = Field([256], min_length=1)
+    dropout: float = Field(0.3, ge=0, lt=1)
+    loss: Literal["cosine", "squared"] = "squared"
+
+
+class Mlp(NetworkRanker):
+    """Dense layers with ReLU over the columns of `joined`, so that what a track lacks is its modality's mean."""
+
+    name = "mlp"
+    Params = MlpParams
+
+    def _seen(self, data: TrainingData, factors: Factors) -> dict[str, Modality]:
+        return {"joined": Modality("joined", *joined(data.modalities, factors.known))}
+
+    def _trunk(self, modalities: dict[str, Modality]) -> tuple[nn.Module, int]:
+        hidden = self.params.hidden
+        return dense([modalities["joined"].dim, *hidden]), hidden[-1]

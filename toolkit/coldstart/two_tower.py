@@ -1,0 +1,107 @@
+"""Two towers: a user from what is known of the tracks that were played, a track from its content, trained by contrast.
+
+In the form of Yi et al. 2019, "Sampling-bias-corrected neural modeling for large corpus item recommendations": the other tracks of a
+batch are the wrong answers, each logit less the log of its track's share of the placements. A user is the mean over his tracks; a track
+of his is its content and its factors, a track that is scored its content alone, so that one without placements stands beside the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from toolkit import compute
+from toolkit.baselines.base import Baseline, State
+from toolkit.coldstart.base import FactorParams, joined
+from toolkit.coldstart.factors import FactorStore
+from toolkit.corpus.queries import Queries
+from toolkit.encoders.hashing import combined
+from toolkit.errors import InputError
+from toolkit.modality import Modality
+from toolkit.ranker import Scorer, TrainingData
+
+
+class TwoTowerParams(FactorParams):
+    """dim: of both towers' outputs, of length 1. hidden: units of each layer before. temperature: of their cosines.
+    seeds: tracks drawn of a list, to stand for its user in training. batch: lists and their tracks to find."""
+
+    dim: int = Field(64, ge=1)
+    hidden: list[Annotated[int, Field(ge=1)]] = [256]
+    temperature: float = Field(0.1, gt=0)
+    seeds: int = Field(20, ge=1)
+    epochs: int = Field(10, ge=1)
+    batch: int = Field(256, ge=2)
+    lr: float = Field(1e-3, gt=0)
+
+
+class TwoTower(Baseline):
+    """Score: cosine of the user's vector and the track's; a track without content, and a user without a known track, is -inf.
+
+    State: items, queries float32 [V + 1, dim], ranked, heard bool [V + 1].
+    """
+
+    name = "two-tower"
+    Params = TwoTowerParams
+    needs_modalities = True
+
+    def learn(self, data: TrainingData) -> State:
+        if not data.modalities:
+            raise InputError("two-tower needs a modality and there is none: name encoders in the recipe, or leave it out")
+        store = data.factors or FactorStore(data.train, seed=data.seed, device=data.device)
+        factors = store(self.params.factors)
+        played = Modality("factors", factors.items, factors.known)
+        content, ranked = joined(data.modalities, factors.known)
+        known, heard = joined({**data.modalities, "factors": played}, factors.known)
+        items, queries = self._towers(data, content, known, ranked)
+        return {"items": items * ranked[:, None], "queries": queries * heard[:, None], "ranked": ranked, "heard": heard}
+
+    def _towers(self, data: TrainingData, content: np.ndarray, known: np.ndarray, ranked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Vectors of tracks as what is scored and as what was played: float32 [V + 1, dim] twice."""
+        import torch
+
+        from toolkit.coldstart.towers import Towers
+        from toolkit.encoders.autoencoder import seeded
+        from toolkit.encoders.training import Schedule, train
+
+        params, device = self.params, compute.device(data.device)
+        tracks, offsets = data.train.flat()
+        lengths = np.diff(offsets)
+        asked = np.flatnonzero(ranked[tracks] & (np.repeat(lengths, lengths) > 1))
+        if not len(asked):
+            raise InputError("two-tower: no list of two training tracks holds one with content: nothing to learn from")
+        starts = torch.from_numpy(np.repeat(offsets[:-1], lengths)[asked])
+        sizes, places = torch.from_numpy(np.repeat(lengths, lengths)[asked]), torch.from_numpy(asked)
+        model = seeded(
+            lambda: Towers(content, known, tracks, params.hidden, params.dim, params.seeds, params.temperature),
+            compute.derived_seed(data.seed, self.name, "weights"),
+        )
+        seed = compute.derived_seed(data.seed, self.name, "train")
+        about = json.dumps([self.name, params.model_dump(mode="json"), list(data.modalities)]).encode()
+        digest = hashlib.blake2b(np.ascontiguousarray(tracks).data)
+        digest.update(np.ascontiguousarray(known).data)
+        schedule = Schedule(params.epochs, params.batch, params.lr, 0.0, seed, device, combined(about, digest.digest()))
+
+        def load(rows: np.ndarray) -> tuple[torch.Tensor, ...]:
+            chosen = torch.from_numpy(rows)
+            return starts[chosen], sizes[chosen], places[chosen]
+
+        train(model, load, len(asked), schedule, workdir=data.workdir, what=f"fit {self.name}")
+        return model.all_tracks()
+
+    def scorer(self, queries: Queries) -> Scorer:
+        seeds, state = queries.matrix(self.n_items), self.state
+        users = np.asarray(seeds @ state["queries"], np.float32)
+        users /= np.maximum(np.linalg.norm(users, axis=1, keepdims=True), 1e-12)
+        met = np.asarray(seeds @ state["heard"].astype(np.float32)) > 0
+
+        def score(asked: np.ndarray) -> np.ndarray:
+            scores = np.asarray(users @ state["items"][asked].T, np.float32)
+            scores[:, ~state["ranked"][asked]] = -np.inf
+            scores[~met] = -np.inf
+            return scores
+
+        return score
