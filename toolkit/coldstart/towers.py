@@ -71,4 +71,4 @@ class Towers(Network):
 
 
 def _tower(sizes: Sequence[int]) -> nn.Sequential:
-    return nn.Sequential(*dense(sizes)[:-1])
+    return nn.Sequential(*list(dense(sizes))[:-1])
