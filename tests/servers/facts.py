@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
-from collectors.base import Absent, Ambiguous, Answer, Entity, Found, Host, Http, Request, Source, SourceParams, Terms
+from collectors.base import Absent, Ambiguous, Answer, Entity, Found, Host, Http, Request, Source, SourceParams, Terms, Transient
 from servers.base import NOT_FOUND, Asked, Reply, Server
 from toolkit.catalogue.records import TrackRecord
 from toolkit.catalogue.store import Catalogue
@@ -58,9 +58,7 @@ class Facts(Source):
         if reply.status == 404:
             return Absent("no such track", reply.content)
         said = reply.json()
-        if not isinstance(said, dict):
-            from collectors.base import Transient
-
+        if not isinstance(said, dict) or not isinstance(said.get("words"), str):
             raise Transient("not what the documentation says")
         if said["score"] < 0.85:
             return Ambiguous(said["score"], {"words": said["words"]}, payload=reply.content)
