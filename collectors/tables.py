@@ -58,3 +58,6 @@ SOURCES = Table(
     Column("storage_days", Float),
 )
 """Terms and pauses of the sources that were ever asked, for a machine that has their plug-ins no more."""
+
+IMPORTS = Table("collected_imports", METADATA, Column("key", Text, primary_key=True), Column("time", Float, nullable=False))
+"""Catalogues whose tracks are in this one already."""

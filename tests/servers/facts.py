@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from collectors.base import Absent, Ambiguous, Answer, Entity, Found, Host, Http, Request, Source, SourceParams, Terms, Transient
 from servers.base import NOT_FOUND, Asked, Reply, Server
@@ -16,17 +16,24 @@ from toolkit.catalogue.store import Catalogue
 
 
 class FactsServer(Server):
-    """`/words/<id>`: words of every track but each tenth (404); of each seventh another song's. `/face/<id>`: a picture."""
+    """Facts by number: every tenth track and every eighth artist is unknown (404), every seventh track's words are another's.
 
-    keep_headers = True
+    `/words/<track>`, `/face/<album>`, `/life/<artist>`, `/id/<track>`, `/tags/<id>`.
+    """
 
     def reply(self, asked: Asked) -> Reply:
         kind, _, one = asked.path.lstrip("/").partition("/")
-        number = int(one.rpartition(":")[2])
+        number = int(one.rpartition(":")[2].rpartition("-")[2])
         if kind == "face":
             return Reply(picture(number), type="image/png")
-        if number % 10 == 9:
+        if (kind == "words" and number % 10 == 9) or (kind == "life" and number % 8 == 7):
             return NOT_FOUND
+        if kind == "life":
+            return Reply({"life": f"Artist {number} was born in year {1900 + number % 100}."})
+        if kind == "id":
+            return Reply({"id": f"m-{number}"})
+        if kind == "tags":
+            return Reply({"tags": ["loud", f"n{number % 5}"], "mood": [number / 7, 0.5, -1.0]})
         return Reply({"words": f"les mots de {one}, ça va — كلمات {number}", "score": 0.6 if number % 7 == 6 else 1.0})
 
 
@@ -76,6 +83,55 @@ class Faces(Facts):
         return Found({"cover": reply.content}, 1.0, reply.content)
 
 
+class Lives(Facts):
+    """Biographies of artists."""
+
+    name = "lives"
+    fields: ClassVar[Mapping[str, Entity]] = {"biography": "artist"}
+
+    def collect(self, request: Request, http: Http) -> Answer:
+        reply = http.get(f"{self.params.base_url}/life/{request.id}")
+        if reply.status == 404:
+            return Absent("no such artist", reply.content)
+        return Found({"biography": text_of(reply.json(), "life")}, 1.0, reply.content)
+
+
+class Ids(Facts):
+    """Ids of tracks."""
+
+    name = "ids"
+    fields: ClassVar[Mapping[str, Entity]] = {"mbid": "track"}
+
+    def collect(self, request: Request, http: Http) -> Answer:
+        reply = http.get(f"{self.params.base_url}/id/{request.id}")
+        return Found({"mbid": text_of(reply.json(), "id")}, 1.0, reply.content)
+
+
+class Tags(Facts):
+    """Tags and moods of tracks by id, in one answer."""
+
+    name = "tags"
+    fields: ClassVar[Mapping[str, Entity]] = {"tags": "track", "mood": "track"}
+    together = True
+    needs = ("mbid",)
+
+    def collect(self, request: Request, http: Http) -> Answer:
+        reply = http.get(f"{self.params.base_url}/tags/{request.ids['mbid']}")
+        said = reply.json()
+        if not isinstance(said, dict) or not isinstance(said.get("tags"), list) or not isinstance(said.get("mood"), list):
+            raise Transient("not what the documentation says")
+        return Found({"tags": ", ".join(said["tags"]), "mood": said["mood"]}, 1.0, reply.content)
+
+
+SOURCES: tuple[type[Facts], ...] = (Facts, Faces, Lives, Ids, Tags)
+
+
+def text_of(said: Any, name: str) -> str:
+    if not isinstance(said, dict) or not isinstance(said.get(name), str):
+        raise Transient("not what the documentation says")
+    return str(said[name])
+
+
 def fill(catalogue: Catalogue, tracks: int) -> None:
     """Tracks `local:0`…, ten an album, two albums an artist."""
     catalogue.add(
@@ -99,7 +155,9 @@ def state(path: Path | str, blobs: Path | None = None) -> str:
     from collectors.tables import APART, LEDGER
     from toolkit.catalogue.schema import FIELDS
 
-    ledger = [LEDGER.c[name] for name in ("source", "field", "entity", "entity_id", "status", "match_score", "payload", "next_try")]
+    ledger = [
+        LEDGER.c[name] for name in ("source", "field", "entity", "entity_id", "status", "match_score", "payload", "next_try", "owner")
+    ]
     fields = [FIELDS.c[name] for name in ("field", "entity", "entity_id", "source", "kind", "value", "match_score", "train_allowed")]
     apart = [APART.c[name] for name in ("source", "field", "entity_id", "value", "match_score")]
     with Catalogue.open(path, blobs=blobs) as catalogue, catalogue.engine.begin() as connection:

@@ -30,15 +30,16 @@ CATALOGUE = "catalogue"
 class Ingested:
     """A corpus, and the catalogue that describes its tracks where the recipe reads content (None elsewhere).
 
-    key: hash of all that decided them. content: what was read: reader, path, bytes, hash.
+    catalogue, blobs: what `Catalogue.open` takes. key: hash of all that decided them. content: what was read: reader, path, bytes, hash.
     skipped: bad records left out: count, examples.
     """
 
     key: str
     corpus: Corpus
-    catalogue: Path | None
+    catalogue: Path | str | None
     content: dict[str, Any]
     skipped: dict[str, Any]
+    blobs: Path | None = None
 
 
 def ingest(data: Data, cache: Path, *, reporter: Reporter, described: bool = True) -> Ingested:

@@ -54,7 +54,7 @@ def follow(recipe: Recipe, run_dir: Path, *, cache: Path | None = None) -> None:
 
     Never returns: raises `Ended` when the first process ends.
     """
-    from toolkit.pipeline import ingest, systems
+    from toolkit.pipeline import collecting, ingest, systems
     from toolkit.sequential import distributed
 
     processes, material = distributed.current(), None
@@ -64,18 +64,20 @@ def follow(recipe: Recipe, run_dir: Path, *, cache: Path | None = None) -> None:
             asked = processes.decide(dict)
             if material is None:
                 ingested = ingest.ingest(recipe.data, context.cache, reporter=context.reporter, described=bool(recipe.encoders))
+                ingested = collecting.found(recipe, ingested)
                 material = _material(context, ingested, systems.systems(context))[0]
             systems.fit_along(context, material, asked)
 
 
 def finished(directory: RunDirectory, recipe: Recipe, reporter: Reporter) -> bool:
     """Whether everything is done and the data is, by sizes and times, what it was; other code is only told of."""
+    from toolkit.pipeline import collecting
     from toolkit.pipeline.ingest import stamp
 
     result = directory.done(FINISHED, _identity(recipe))
     if result is None:
         return False
-    if (now := stamp(recipe.data)) and now != result["stamp"]:
+    if (now := stamp(recipe.data) + collecting.stamp(recipe)) and now != result["stamp"]:
         reporter.note("the data changed since this run was finished: running what depends on it again")
         return False
     if result["code"] != code():
@@ -84,7 +86,7 @@ def finished(directory: RunDirectory, recipe: Recipe, reporter: Reporter) -> boo
 
 
 def _stages(context: Context) -> None:
-    from toolkit.pipeline import attribution, examples, ingest, manifest, results, systems
+    from toolkit.pipeline import attribution, collecting, examples, ingest, manifest, results, systems
     from toolkit.report.page import render
 
     directory, reporter, recipe = context.run, context.reporter, context.recipe
@@ -93,6 +95,8 @@ def _stages(context: Context) -> None:
     directory.log("stage", stage="ingest", state="started")
     stamp = ingest.stamp(recipe.data)
     ingested = ingest.ingest(recipe.data, context.cache, reporter=reporter, described=bool(recipe.encoders))
+    ingested = collecting.collected(recipe, ingested, reporter)
+    stamp += collecting.stamp(recipe)
     directory.write(runs.MANIFEST, manifest.manifest(context, ingested))
     if whole := [k for k in recipe.evaluation.k if k >= ingested.corpus.n_items]:
         reporter.note(

@@ -36,6 +36,10 @@ def check_parameters(file: RecipeFile, recipe: Recipe) -> None:
     """Check options and parameters against the plug-ins they go to, which are imported for it."""
     if recipe.data.reader != "auto":
         _parameters(file, ("data", "options"), recipe.data.options, plugins.load("segue.readers", recipe.data.reader).Params)
+    if recipe.collect is not None:
+        stage = plugins.load("segue.stages", "collect")
+        _parameters(file, ("collect",), recipe.collect, stage.Params)
+        stage.check(stage.Params.model_validate(recipe.collect))
     for name, spec in recipe.encoders.items():
         encoder = plugins.load("segue.encoders", spec.encoder)
         _parameters(file, ("encoders", name, "params"), spec.params, encoder.Params)

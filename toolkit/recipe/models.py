@@ -362,6 +362,7 @@ class Recipe(Section):
 
     name: str = "run"
     data: Data
+    collect: dict[str, Any] | None = Field(None, description="what to collect and from where, checked by the stage of that name")
     encoders: dict[str, EncoderSpec] = {}
     engine: Literal["local", "ray"] = Field("local", description="where inputs are encoded: in this process, or over Ray's (`RAY_ADDRESS`)")
     workers: int | None = Field(None, ge=1, description="processes under `engine: ray`; default: one a processor")

@@ -1,0 +1,118 @@
+"""Collecting as the command line and a recipe ask for it: which sources, for which fields, into which library."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from collectors import pace
+from collectors.base import ID_FIELDS, Source
+from collectors.engine import Engine, Settings, Summary
+from collectors.hosts import host_of, user_agent
+from collectors.keys import Keys
+from collectors.ledger import Ledger
+from collectors.settings import CONTACT, Collect, SourceSpec
+from toolkit import plugins
+from toolkit.catalogue.store import Catalogue
+from toolkit.errors import InputError
+from toolkit.progress import Reporter
+from toolkit.recipe.errors import explain, swapped
+
+GROUP = "segue.collectors"
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a run would ask: requests at least, and seconds at least, of one source's field."""
+
+    source: str
+    fields: str
+    requests: int
+    seconds: float
+
+
+def collect(params: Collect, library: Catalogue, *, reporter: Reporter, keys: Keys | None = None) -> list[Summary]:
+    """Ask every source for what the library lacks.
+
+    Raises `InputError` for an unknown source, field, parameter, or a missing key or contact.
+    """
+    plan = sources(params.sources, keys or Keys())
+    settings = Settings(_contact(params, plan), params.patience_s)
+    engine = Engine(library, plan, settings, reporter=reporter)
+    if params.again:
+        for source, fields in plan:
+            engine.ledger.reopen(source.name, fields, params.again)
+    return engine.run()
+
+
+def forecast(params: Collect, library: Catalogue, *, keys: Keys | None = None) -> list[Forecast]:
+    """What `collect` would ask; nothing is asked, nothing is written but the ledger's empty entries. Hosts work side by side."""
+    plan = sources(params.sources, keys or Keys())
+    ledger, rates = Ledger(library), pace.rates(source for source, _ in plan)
+    made = []
+    for source, fields in plan:
+        for name in fields:
+            ledger.plan(source.name, name, source.fields[name])
+        groups = [fields] if source.together else [[name] for name in fields]
+        for group in groups:
+            n = ledger.left(source.name, group) if source.hosts else 0
+            hosts = [rates(host_of(getattr(source.params, host.url)))[0] for host in source.hosts]
+            made.append(Forecast(source.name, ", ".join(group), n, max((pace.seconds(n, rate) for rate in hosts), default=0.0)))
+    return made
+
+
+def sources(specs: Sequence[SourceSpec], keys: Keys) -> list[tuple[Source, list[str]]]:
+    """Sources ready to be asked, those that find ids first. Raises `InputError`."""
+    made = [_source(spec, keys) for spec in specs]
+    names = [source.name for source, _ in made]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise InputError(f"source {twice} is named twice: give its fields in one place")
+    return sorted(made, key=lambda pair: not set(pair[1]) & set(ID_FIELDS))
+
+
+def parameters(cls: type[Source], given: Mapping[str, Any]) -> Any:
+    """A source's parameters, checked. Raises `InputError` naming the key and the nearest there is."""
+    if fault := swapped(dict(given), cls.Params):
+        raise InputError(f"{cls.name}: {'.'.join(map(str, fault[0]))}{fault[1]}")
+    try:
+        return cls.Params.model_validate(dict(given))
+    except ValidationError as error:
+        where, message = explain(error, dict(given), cls.Params)
+        raise InputError(f"{cls.name}: {'.'.join(map(str, where))}{message}") from None
+
+
+def checked(spec: SourceSpec) -> tuple[type[Source], list[str], Any]:
+    """A source's class, the fields it is asked for, and its parameters. Raises `InputError`."""
+    cls: type[Source] = plugins.load(GROUP, spec.source)
+    fields = list(dict.fromkeys(spec.fields or cls.fields))
+    for name in fields:
+        if name not in cls.fields:
+            raise InputError(f"{spec.source} does not give {name!r}: {plugins.suggest(name, list(cls.fields))}")
+    return cls, fields, parameters(cls, spec.params)
+
+
+def told(summary: Summary) -> str:
+    """A line about what came of a source."""
+    counts = ", ".join(f"{n:,} {status}" for status, n in summary.counts.items()) or "nothing new"
+    left = f", {summary.left:,} left" if summary.left else ""
+    why = f" ({summary.stopped})" if summary.stopped else ""
+    return f"{summary.source}: {counts}{left}{why}"
+
+
+def _source(spec: SourceSpec, keys: Keys) -> tuple[Source, list[str]]:
+    cls, fields, params = checked(spec)
+    return cls(params, keys=keys.of(cls.name, cls.keys, cls.optional_keys)), fields
+
+
+def _contact(params: Collect, plan: Sequence[tuple[Source, Sequence[str]]]) -> str:
+    contact = params.contact or os.environ.get(CONTACT, "")
+    if not any(source.hosts for source, _ in plan):
+        return contact or "files@localhost"
+    if not contact:
+        raise InputError(f"a contact is missing: hosts want to know whom to write to: export {CONTACT}=you@example.org, or `contact`")
+    user_agent(contact)
+    return contact

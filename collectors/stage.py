@@ -1,0 +1,52 @@
+"""The stage `collect` of a recipe: the run's tracks go into the library, what it lacks is asked for, and the run reads the library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import func, select
+
+from collectors.collect import checked, collect, told
+from collectors.library import database, fill, open_library
+from collectors.settings import Collect
+from collectors.tables import METADATA
+from toolkit.catalogue.schema import FIELDS
+from toolkit.catalogue.store import Catalogue
+from toolkit.files import digest
+from toolkit.progress import Reporter
+
+
+class CollectStage:
+    """What `toolkit.pipeline.collecting` asks of a stage."""
+
+    Params = Collect
+
+    @staticmethod
+    def run(params: Collect, catalogue: Path, reporter: Reporter) -> tuple[Path | str, Path | None]:
+        """Fill the library with the catalogue's tracks and collect; where it is, and where its covers are."""
+        with open_library(params.library, blobs=params.blobs, new=True) as library:
+            fill(library, catalogue)
+            for summary in collect(params, library, reporter=reporter):
+                reporter.note(told(summary))
+        return CollectStage.where(params)
+
+    @staticmethod
+    def stamp(params: Collect) -> str:
+        """Differs where the library holds other values than it did."""
+        place = database(params.library)
+        if isinstance(place, Path) and not place.exists():
+            return ""
+        with Catalogue.open(place, blobs=params.blobs) as library, library.engine.connect() as connection:
+            METADATA.create_all(library.engine)
+            return digest(list(connection.execute(select(func.count(), func.max(FIELDS.c.time)).select_from(FIELDS)).one()))
+
+    @staticmethod
+    def where(params: Collect) -> tuple[Path | str, Path | None]:
+        """The library as it is."""
+        return database(params.library), params.blobs
+
+    @staticmethod
+    def check(params: Collect) -> None:
+        """What a recipe can be told before anything runs. Raises `InputError` for an unknown source, field or parameter."""
+        for spec in params.sources:
+            checked(spec)
