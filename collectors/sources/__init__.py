@@ -1,0 +1,1 @@
+"""One file a source; found by the entry-point group `segue.collectors`."""

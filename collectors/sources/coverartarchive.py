@@ -1,0 +1,53 @@
+"""Album covers from the Cover Art Archive, which MusicBrainz and the Internet Archive keep together.
+
+Page: https://musicbrainz.org/doc/Cover_Art_Archive/API. Rate: the documentation sets none; five requests a second are ours.
+Licence: covers belong to who made them; the archive states no licence for them, so the recipe has to say that training is allowed.
+The archive answers with redirects to archive.org and from there to one of its machines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from collectors.base import Absent, Answer, Entity, Found, Host, Http, Rate, Request, Source, SourceParams, Terms, Transient
+from collectors.sources.musicbrainz_api import MBID
+from toolkit.catalogue.images import flaw
+
+MAX_BYTES = 16 << 20
+"""A thumbnail of 1,200 pixels has a tenth of it."""
+
+
+class CoverArtArchiveParams(SourceParams):
+    """size: longer side of the picture, in pixels."""
+
+    url: str = "https://coverartarchive.org"
+    size: Literal[250, 500, 1200] = 250
+
+
+class CoverArtArchive(Source):
+    """cover: the front of the release, else of its release group; asked for once an album."""
+
+    name: ClassVar[str] = "coverartarchive"
+    page: ClassVar[str] = "https://musicbrainz.org/doc/Cover_Art_Archive/API"
+    fields: ClassVar[Mapping[str, Entity]] = {"cover": "album"}
+    terms: ClassVar[Terms] = Terms(
+        None, "not stated", "https://musicbrainz.org/doc/Cover_Art_Archive", attribution="Cover Art Archive, Internet Archive"
+    )
+    hosts: ClassVar[tuple[Host, ...]] = (Host("url", (Rate(5, 1.0),), concurrency=4),)
+    needs: ClassVar[tuple[str, ...]] = ("release_mbid", "mbid")
+    Params: ClassVar[type[SourceParams]] = CoverArtArchiveParams
+
+    def collect(self, request: Request, http: Http) -> Answer:
+        for kind, field in (("release", "release_mbid"), ("release-group", "mbid")):
+            mbid = request.ids.get(field, "")
+            if not MBID.fullmatch(mbid):
+                continue
+            url = f"{self.params.url}/{kind}/{mbid}/front-{self.params.size}"
+            reply = http.get(url, expect="image", max_bytes=MAX_BYTES)
+            if reply.status != 200:
+                continue
+            if (fault := flaw(reply.content)) is not None:
+                raise Transient(f"the cover {fault}", status=reply.status)
+            return Found({"cover": reply.content}, payload=reply.content)
+        return Absent()

@@ -1,0 +1,90 @@
+"""Audio features of, and clips from, the audio files of a folder.
+
+`librosa` measures the eleven numbers of `toolkit.encoders.audio_features`; `local-previews` keeps the files themselves. No service
+is asked. A file belongs to a track whose id is its name or in its tags, or whose title, artist and duration they have.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ClassVar
+
+from collectors import matching
+from collectors.base import Absent, Ambiguous, Answer, Entity, Found, Http, Request, Source, SourceParams, Terms, Transient
+from collectors.local_files import Entry, Folder, audio_files
+from toolkit.catalogue.records import FieldValue
+from toolkit.encoders.audio import waveforms
+from toolkit.encoders.audio_features import SOURCE, described
+from toolkit.encoders.faults import BadInput
+
+RATE, SECONDS = 22050, 30.0
+MAX_BYTES = 512 << 20
+"""Of a longer file nothing is read: an hour of CD sound as WAV has more than that, a track does not."""
+
+
+class AudioFolderParams(SourceParams):
+    """folder: with the audio files, at any depth. tags: whether their tags are read (a millisecond or so a file)."""
+
+    folder: Path
+    tags: bool = True
+
+
+class AudioFolder(Source):
+    """What sources of a folder of audio files share."""
+
+    page: ClassVar[str] = "docs/sources.md"
+    uses: ClassVar[tuple[str, ...]] = ("spotify", "isrc", "mbid")
+    together: ClassVar[bool] = True
+    Params: ClassVar[type[SourceParams]] = AudioFolderParams
+
+    @contextmanager
+    def opened(self, folder: Path) -> Iterator[None]:
+        self.files = Folder(audio_files(self.params.folder, tags=self.params.tags))
+        yield
+
+    def collect(self, request: Request, http: Http) -> Answer:
+        found = self.files.of_track(request)
+        if found is None or matching.verdict(found[1]) == "absent":
+            return Absent()
+        entry, score = found
+        if entry.path.stat().st_size > MAX_BYTES:
+            return Absent(f"{entry.name} has more than {MAX_BYTES >> 20} MB")
+        if matching.verdict(score) == "ambiguous":
+            return Ambiguous(score, note=f"{entry.name}: {entry.artist} - {entry.title}")
+        return Found(self.values(entry), score)
+
+    @abstractmethod
+    def values(self, entry: Entry) -> Mapping[str, FieldValue]:
+        """The fields of one file. Raises `Transient` for one that cannot be read."""
+
+
+class LocalFeatures(AudioFolder):
+    """audio_features: float [11], in the order of `toolkit.vocabulary.AUDIO_FEATURES`, of the middle 30 s."""
+
+    name: ClassVar[str] = SOURCE
+    page: ClassVar[str] = "https://librosa.org/doc"
+    fields: ClassVar[Mapping[str, Entity]] = {"audio_features": "track"}
+    terms: ClassVar[Terms] = Terms(True, "measured here, from files of your own", "https://librosa.org/doc", attribution="librosa")
+
+    def values(self, entry: Entry) -> Mapping[str, FieldValue]:
+        try:
+            (samples,) = waveforms([entry.path.read_bytes()], rate=RATE, seconds=SECONDS, workers=1)
+        except OSError as error:
+            raise Transient(f"{entry.name} cannot be read: {error.strerror}") from None
+        if isinstance(samples, BadInput):
+            raise Transient(f"{entry.name} {samples.why}")
+        return {"audio_features": described(samples, RATE).tolist()}
+
+
+class LocalPreviews(AudioFolder):
+    """audio: the file as it is. Whether it may be trained on is a matter between you and who made it."""
+
+    name: ClassVar[str] = "local-previews"
+    fields: ClassVar[Mapping[str, Entity]] = {"audio": "track"}
+    terms: ClassVar[Terms] = Terms(None, "that of your files", "docs/sources.md")
+
+    def values(self, entry: Entry) -> Mapping[str, FieldValue]:
+        return {"audio": entry.path}

@@ -1,0 +1,136 @@
+"""Biographies of artists: the beginning of their article in Wikipedia, found through Wikidata by MusicBrainz id, else by name.
+
+Pages: https://www.mediawiki.org/wiki/API:Main_page, https://www.wikidata.org/wiki/Property:P434. Rate: requests one after another
+(https://www.mediawiki.org/wiki/API:Etiquette); five a second at most are ours. Licence: CC BY-SA 4.0, article named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from collectors.base import (
+    Absent,
+    Ambiguous,
+    Answer,
+    Entity,
+    Found,
+    Host,
+    Http,
+    Other,
+    Rate,
+    Reply,
+    Request,
+    Source,
+    SourceParams,
+    Terms,
+)
+from collectors.matching import normalise
+from collectors.sources.musicbrainz_api import MBID
+from collectors.sources.wikimedia_api import ITEM, Entities, Page, Paged, Searched, asked_of
+
+QUALIFIERS = ("band", "musician", "singer", "rapper", "group", "duo", "DJ", "musical group", "music producer", "composer")
+"""How English titles tell namesakes apart (Wikipedia's naming conventions for music)."""
+BY_NAME = 0.9
+"""Score of the only musician of that name."""
+
+
+class WikipediaParams(SourceParams):
+    """part: the introduction, or the whole article. qualifiers: what stands in brackets behind titles of musicians."""
+
+    language: str = Field("en", pattern="^[a-z][a-z-]{1,15}$")
+    wikipedia: str = Field("", description="default: that of the language")
+    wikidata: str = "https://www.wikidata.org"
+    part: Literal["intro", "whole"] = "intro"
+    qualifiers: list[str] = list(QUALIFIERS)
+
+    @model_validator(mode="after")
+    def _of_language(self) -> WikipediaParams:
+        self.wikipedia = self.wikipedia or f"https://{self.language}.wikipedia.org"
+        return self
+
+
+class Wikipedia(Source):
+    """biography: plain text. An id whose item has no article in this language is absent: the article of that name is another's."""
+
+    name: ClassVar[str] = "wikipedia"
+    page: ClassVar[str] = "https://www.mediawiki.org/wiki/API:Main_page"
+    fields: ClassVar[Mapping[str, Entity]] = {"biography": "artist"}
+    terms: ClassVar[Terms] = Terms(
+        True, "CC-BY-SA-4.0", "https://foundation.wikimedia.org/wiki/Policy:Terms_of_Use", attribution="Wikipedia contributors"
+    )
+    hosts: ClassVar[tuple[Host, ...]] = (
+        Host("wikidata", (Rate(5, 1.0),), concurrency=1),
+        Host("wikipedia", (Rate(5, 1.0),), concurrency=1),
+    )
+    uses: ClassVar[tuple[str, ...]] = ("mbid", "wikidata")
+    Params: ClassVar[type[SourceParams]] = WikipediaParams
+
+    def collect(self, request: Request, http: Http) -> Answer:
+        held = request.ids.get("wikidata", "")
+        items = [held] if ITEM.fullmatch(held) else self._items(request.ids.get("mbid", ""), http)
+        if items:
+            return self._of_items(request, items, http)
+        return self._of_name(request, http) if request.artists else Absent("no name to ask for")
+
+    def _items(self, mbid: str, http: Http) -> list[str]:
+        """Wikidata's items that state this MusicBrainz id."""
+        if not MBID.fullmatch(mbid):
+            return []
+        asked = {"list": "search", "srsearch": f"haswbstatement:P434={mbid}", "srnamespace": 0, "srlimit": 3}
+        told, _ = asked_of(self.params.wikidata, {"action": "query"} | asked, http, Searched)
+        return [hit.title for hit in told.query.search if ITEM.fullmatch(hit.title)]
+
+    def _of_items(self, request: Request, items: list[str], http: Http) -> Answer:
+        site = f"{self.params.language.replace('-', '_')}wiki"
+        asked = {"action": "wbgetentities", "ids": "|".join(items), "props": "sitelinks", "sitefilter": site}
+        told, reply = asked_of(self.params.wikidata, asked, http, Entities)
+        titles = {item: entity.sitelinks[site].title for item, entity in told.entities.items() if site in entity.sitelinks}
+        item = next((item for item in items if item in titles), None)
+        if item is None:
+            return Absent(f"{items[0]} has no article in {site}", reply.content)
+        pages, reply = self._pages([titles[item]], http)
+        if not pages or not pages[0].text or pages[0].disambiguates:
+            return Absent(f"{titles[item]!r} has no text", reply.content)
+        return Found({"biography": pages[0].text}, 1.0, reply.content, (Other("artist", request.id, "wikidata", item),))
+
+    def _of_name(self, request: Request, http: Http) -> Answer:
+        """The article of a musician of that name: the only one, or the one whose text names a track or album of the artist."""
+        name = request.artists[0].replace("|", " ").strip()
+        pages, reply = self._pages([name, *(f"{name} ({kind})" for kind in self.params.qualifiers)], http)
+        there = [page for page in pages if page.text and not page.disambiguates]
+        musicians = [page for page in there if page.of_music]
+        if len(musicians) > 1:
+            titles = [title for title in map(normalise, request.titles) if len(title) > 3]
+            musicians = [page for page in musicians if any(title in normalise(page.text) for title in titles)] or musicians
+        if len(musicians) > 1:
+            note = f"{len(musicians)} musicians of that name"
+            return Ambiguous(BY_NAME / len(musicians), {"biography": musicians[0].text}, note, reply.content)
+        if not musicians and any(page.disambiguates for page in pages):
+            return Ambiguous(0.0, {}, "a disambiguation page, and no musician under the usual titles", reply.content)
+        if not musicians:
+            return Absent("the article of that name is of something else" if there else "", reply.content)
+        page = musicians[0]
+        if self.params.part == "whole":
+            (page, *_), reply = self._pages([page.title], http)
+        item = page.pageprops.get("wikibase_item", "")
+        others = (Other("artist", request.id, "wikidata", item),) if ITEM.fullmatch(item) else ()
+        return Found({"biography": page.text}, BY_NAME, reply.content, others)
+
+    def _pages(self, titles: Sequence[str], http: Http) -> tuple[list[Page], Reply]:
+        """Articles under these titles or where they lead, each once."""
+        asked: dict[str, Any] = {
+            "action": "query",
+            "titles": "|".join(titles),
+            "prop": "extracts|pageprops|description",
+            "ppprop": "disambiguation|wikibase_item",
+            "explaintext": 1,
+            "redirects": 1,
+            "formatversion": 2,
+        }
+        # the API gives up to twenty introductions at once, but only one whole article
+        asked |= {"exintro": 1, "exlimit": "max"} if self.params.part == "intro" or len(titles) > 1 else {}
+        told, reply = asked_of(self.params.wikipedia, asked, http, Paged)
+        return [page for page in told.query.pages if not page.missing], reply

@@ -1,0 +1,31 @@
+"""What the tests of sources share: a client without limits, on loopback."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from collectors.hosts import Timeouts, user_agent
+from collectors.http import Client
+from collectors.limits import HostLimit
+from tests.servers.base import Asked
+
+
+@pytest.fixture(scope="session")
+def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    stop = threading.Event()
+    free = HostLimit("loopback", (), 8, root=tmp_path_factory.mktemp("limits"), stop=stop)
+    client = Client(lambda host: free, user_agent("tests@example.org"), timeouts=Timeouts(2.0, 2.0, 5.0))
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def asked(server: Any) -> list[Asked]:
+    """What the test's `server` was asked, in order, from before it answers; its faults are this list's."""
+    requests: list[Asked] = []
+    server.faults = lambda number, request: requests.append(request)
+    return requests

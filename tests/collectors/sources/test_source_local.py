@@ -1,0 +1,217 @@
+"""Folders: audio files and pictures found by id, tags or name, and nothing outside of the folder, whatever is asked for."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from collectors.base import Absent, Ambiguous, Request, Transient
+from collectors.local_files import Folder, audio_files
+from collectors.sources.local_audio import AudioFolderParams, LocalFeatures, LocalPreviews
+from collectors.sources.local_covers import CoverFolderParams, EmbeddedCovers, LocalCovers, embedded
+from tests.collectors.sources.pictures import bomb, picture
+from tests.servers.music import mbid
+from toolkit.encoders.audio_features import described
+from toolkit.errors import InputError
+from toolkit.vocabulary import AUDIO_FEATURES
+
+RATE = 22050
+RECORDING, RELEASE = mbid("recording", "local"), mbid("release", "local")
+
+
+def tone(path: Path, seconds: float = 2.0, hertz: float = 440.0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, 0.3 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * RATE)) / RATE), RATE)
+    return path
+
+
+def tag(path: Path, **tags: str) -> None:
+    import mutagen
+
+    file = mutagen.File(path, easy=True)
+    if file.tags is None:
+        file.add_tags()
+    for name, value in tags.items():
+        file[name] = value
+    file.save()
+
+
+@pytest.fixture(scope="module")
+def music(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("local")
+    folder = root / "music"
+    tone(folder / "Mira" / "01 - Mira Oss - Sea Above.wav")
+    tone(folder / "4iV5W9uYEdYUVa79Axb7Rh.wav", hertz=330.0)
+    tag(tone(folder / "a.flac", 3.0, 220.0), title="Two Boats", artist="Mira Oss", album="Low Quay", isrc="GB-ABC-01-00003")
+    tag(tone(folder / "b.ogg", 2.5), title="شجن", artist="فيروز", musicbrainz_trackid=RECORDING)
+    (folder / "broken.mp3").write_bytes(b"ID3" + bytes(200))
+    tone(root / "secret.wav")
+    (folder / "link.wav").symlink_to(root / "secret.wav")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def previews(music, tmp_path_factory):
+    source = LocalPreviews(AudioFolderParams(folder=music))
+    with source.opened(tmp_path_factory.mktemp("state")):
+        yield source
+
+
+def track(id: str = "t", title: str | None = None, artist: str | None = None, seconds: float | None = None, **ids: str) -> Request:
+    return Request("track", id, ("audio",), ids, title, (artist,) if artist else (), duration_s=seconds)
+
+
+@pytest.mark.parametrize(
+    ("request_", "name"),
+    [
+        (track("local:Mira/01 - Mira Oss - Sea Above.wav"), "Mira/01 - Mira Oss - Sea Above.wav"),
+        (track(spotify="4iV5W9uYEdYUVa79Axb7Rh"), "4iV5W9uYEdYUVa79Axb7Rh.wav"),
+        (track(isrc="GBABC0100003"), "a.flac"),
+        (track(mbid=RECORDING), "b.ogg"),
+        (track(title="Sea above", artist="MIRA OSS"), "Mira/01 - Mira Oss - Sea Above.wav"),
+        (track(title="Two Boats", artist="Mira Oss", seconds=3.4), "a.flac"),
+        (track(title="شجن", artist="فيروز", seconds=2.0), "b.ogg"),
+    ],
+)
+def test_a_track_is_found_by_id_tags_or_name(previews, music, http, request_, name):
+    assert previews.collect(request_, http).values == {"audio": music / name}
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        track("local:../secret.wav"),
+        track("local:link.wav"),
+        track(title="../secret", artist="x"),
+        track(spotify="../../secret"),
+        track("/etc/passwd", mbid="/etc/passwd"),
+        track("spotify:track:none", title="Nothing", artist="Nobody"),
+    ],
+)
+def test_nothing_outside_of_the_folder_is_found(previews, http, request_):
+    assert isinstance(previews.collect(request_, http), Absent)
+
+
+def test_another_length_is_ambiguous(previews, http):
+    answer = previews.collect(track(title="Two Boats", artist="Mira Oss", seconds=9.0), http)
+    assert isinstance(answer, Ambiguous) and answer.score < 0.85 and answer.note == "a.flac: Mira Oss - Two Boats"
+
+
+def test_a_folder_that_is_none_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no folder"), LocalCovers(CoverFolderParams(folder=tmp_path / "none")).opened(tmp_path):
+        pass
+
+
+def test_features_are_those_of_the_encoder(music, http, tmp_path):
+    source = LocalFeatures(AudioFolderParams(folder=music, tags=False))
+    with source.opened(tmp_path):
+        values = source.collect(track("local:4iV5W9uYEdYUVa79Axb7Rh.wav"), http).values["audio_features"]
+        samples, _ = soundfile.read(music / "4iV5W9uYEdYUVa79Axb7Rh.wav", dtype="float32")
+        assert values == pytest.approx(described(samples, RATE).tolist(), abs=1e-6) and len(values) == len(AUDIO_FEATURES)
+        assert values[AUDIO_FEATURES.index("key")] == 4  # 330 Hz is an E
+        with pytest.raises(Transient, match="broken.mp3 has no audio"):
+            source.collect(track("local:broken.mp3"), http)
+    assert source.terms.train_allowed is True and source.name == "librosa"
+
+
+@pytest.fixture(scope="module")
+def covers(tmp_path_factory):
+    root = tmp_path_factory.mktemp("covers")
+    folder = root / "art"
+    for name, data in {
+        "Mira Oss/Low Quay/Cover.JPG": picture("teal"),
+        "Mira Oss - Two Boats.png": picture("navy", "PNG"),
+        f"{RELEASE}.jpg": picture("red"),
+        "فيروز - أغاني.jpg": picture("gold"),
+        "Mira Oss - Broken.jpg": picture("red")[:-40],
+        "Mira Oss - Bomb.png": bomb(),
+        "demo_album_7.webp": picture("pink", "WEBP"),
+    }.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    (root / "secret.jpg").write_bytes(picture())
+    source = LocalCovers(CoverFolderParams(folder=folder))
+    with source.opened(root):
+        yield source
+
+
+def album(title: str | None = None, artist: str | None = "Mira Oss", id: str = "a", **ids: str) -> Request:
+    return Request("album", id, ("cover",), ids, title, (artist,) if artist else ())
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        (album("Low Quay"), picture("teal")),
+        (album("Two Boats (Deluxe Edition)"), picture("navy", "PNG")),
+        (album("Anything", mbid=RELEASE), picture("red")),
+        (album("أغاني", "فيروز"), picture("gold")),
+        (album(id="demo:album:7"), picture("pink", "WEBP")),
+    ],
+)
+def test_a_cover_is_found_by_id_or_name(covers, http, request_, expected):
+    assert covers.collect(request_, http).values == {"cover": expected}
+
+
+@pytest.mark.parametrize(
+    ("request_", "note"),
+    [
+        (album("Broken"), "Mira Oss - Broken.jpg is a damaged image"),
+        (album("Bomb"), "Mira Oss - Bomb.png is a damaged image: Image size"),
+        (album("../secret"), ""),
+        (album(id="../secret"), ""),
+        (album("Low Quay", "Somebody Else Altogether"), ""),
+    ],
+)
+def test_broken_pictures_and_paths_are_absent(covers, http, request_, note):
+    answer = covers.collect(request_, http)
+    assert isinstance(answer, Absent) and answer.note.startswith(note)
+
+
+def test_embedded_covers(music, http, tmp_path):
+    from mutagen.flac import FLAC, Picture
+
+    file, back, front = FLAC(music / "a.flac"), Picture(), Picture()
+    back.data, back.type, front.data, front.type = picture("black"), 4, picture("green"), 3
+    file.add_picture(back)
+    file.add_picture(front)
+    file.save()
+    source = EmbeddedCovers(CoverFolderParams(folder=music))
+    with source.opened(tmp_path):
+        assert source.collect(album("Low Quay"), http).values == {"cover": picture("green")}
+        assert isinstance(source.collect(album("Low Quay", "Another"), http), Absent)
+
+
+def test_pictures_of_every_format(music, tmp_path):
+    from mutagen.apev2 import APEBinaryValue, APEv2
+    from mutagen.flac import Picture
+    from mutagen.id3 import APIC, ID3
+    from mutagen.oggvorbis import OggVorbis
+
+    front = Picture()
+    front.data, front.type = picture("gold"), 3
+    ogg = OggVorbis(tone(tmp_path / "c.ogg"))
+    ogg["metadata_block_picture"] = ["no base64!", base64.b64encode(front.write()).decode()]
+    ogg.save()
+    mp3 = tone(tmp_path / "d.mp3")
+    tags = ID3()
+    tags.add(APIC(mime="image/jpeg", type=3, desc="front", data=picture("pink")))
+    tags.save(mp3)
+    plain = tone(tmp_path / "e.mp3")
+    ape = APEv2()
+    ape["Cover Art (Front)"] = APEBinaryValue(b"front.jpg\0" + picture("grey"))
+    ape.save(plain)
+    assert embedded(tmp_path / "c.ogg") == picture("gold")
+    assert embedded(mp3) == picture("pink")
+    assert embedded(music / "b.ogg") is None and embedded(music / "broken.mp3") is None
+    assert embedded(plain) in (None, picture("grey"))  # mutagen reads APE tags of an MP3 only where they stand alone
+
+
+def test_files_without_tags_are_known_by_name_alone(music):
+    files = Folder(audio_files(music, tags=False))
+    assert files.of_track(track(isrc="GBABC0100003")) is None
+    assert "link" not in " ".join(files.by_key)

@@ -1,0 +1,196 @@
+"""MusicBrainz: by id, by ISRC, by name; its tags; and its dump, which has to find the same."""
+
+from __future__ import annotations
+
+import json
+import lzma
+import tarfile
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from collectors.base import Absent, Ambiguous, Found, Other, RateLimited, Request, Transient
+from collectors.sources.musicbrainz import MusicBrainz, MusicBrainzParams, lucene
+from collectors.sources.musicbrainz_api import Recording as Told
+from collectors.sources.musicbrainz_api import chosen
+from collectors.sources.musicbrainz_dump import MusicBrainzDump, MusicBrainzDumpParams
+from collectors.sources.musicbrainz_tags import MusicBrainzTags, MusicBrainzTagsParams
+from tests.servers import faults
+from tests.servers.music import Artist, Recording, Release
+from tests.servers.musicbrainz import MusicBrainzServer, busy, hit, looked_up
+
+MIRA = Artist("Mira Oss", tags={"seen live": 1, "odd, even": 2}, genres={"harbour folk": 5, "folk": 3, "noise": 0})
+TWIN = Artist("Mira Oss", mbid="00000000-0000-4000-8000-000000000001", disambiguation="another one")
+FERUZ = Artist("فيروز", aliases=("Fairuz",), genres={"arabic": 4})
+BAND = Artist("The Lamp & Tide")
+QUAY = Release("Low Quay", MIRA)
+BOOT = Release("Live at Low Quay", MIRA, status="Bootleg")
+SEA = Recording("Sea Above", (MIRA,), (BOOT, QUAY), 201_000, ("GBABC0100001",), genres={"shanty": 2})
+LIVE = Recording("Sea Above", (MIRA,), (BOOT,), 202_500, disambiguation="live, 2003")
+LONG = Recording("Sea Above", (MIRA,), (QUAY,), 395_000)
+BAND_SONG = Recording('AC/DC: "Why?" (Part 1)', (BAND,), (), 180_000)
+ARABIC = Recording("نسم علينا الهوى", (FERUZ,), (Release("أغاني", FERUZ),), 300_000, ("LBA010100001",))
+WRONG = Recording("Something Else Entirely", (TWIN,), (), 99_000, ("GBABC0100002",))
+BOTH = Recording("Two Boats", (BAND, MIRA), (QUAY,), 150_000, ("GBABC0100003",))
+ALL = [LONG, LIVE, SEA, BAND_SONG, ARABIC, WRONG, BOTH]
+
+
+@pytest.fixture
+def server():
+    with MusicBrainzServer(ALL) as server:
+        yield server
+
+
+@pytest.fixture
+def source(server):
+    return MusicBrainz(MusicBrainzParams(url=server.url))
+
+
+def as_told(recordings: list[Recording]) -> list[Told]:
+    return msgspec.convert([hit(recording, 100) for recording in recordings], list[Told])
+
+
+def sea(**more) -> Request:
+    about = {
+        "title": "Sea Above",
+        "artists": ("Mira Oss",),
+        "album": "Low Quay",
+        "duration_s": 200.0,
+        "album_id": "a:1",
+        "artist_ids": ("m:1",),
+    }
+    return Request("track", "t:1", ("mbid",), **about | more)
+
+
+def test_an_isrc_gives_the_recording_and_the_ids_of_artist_and_album_in_one_request(source, asked, http):
+    answer = source.collect(sea(ids={"isrc": "gb-abc-01-00001"}), http)
+    assert isinstance(answer, Found) and answer.values == {"mbid": SEA.id} and answer.score == 1
+    assert set(answer.others) == {
+        Other("artist", "m:1", "mbid", MIRA.id),
+        Other("album", "a:1", "release_mbid", QUAY.id),
+        Other("album", "a:1", "mbid", QUAY.group),
+    }
+    assert [request.path for request in asked] == ["/ws/2/recording"]
+    assert asked[0].headers["user-agent"].endswith("(tests@example.org)")
+
+
+def test_by_name_the_length_the_album_and_an_official_release_decide(source, http):
+    assert source.collect(sea(), http).values == {"mbid": SEA.id}
+    assert source.collect(sea(duration_s=396.0), http).values == {"mbid": LONG.id}
+    live_first = [LIVE, LONG, SEA]
+    assert chosen(sea(duration_s=None, album=None), as_told(live_first), b"").values == {"mbid": LONG.id}
+
+
+def test_other_ids_are_given_only_where_names_agree(source, http):
+    answer = source.collect(sea(album="Another Record"), http)
+    assert [other.field for other in answer.others] == ["mbid"]
+    both = Request("track", "t", ("mbid",), title="Two Boats", artists=("Mira Oss", "Nobody"), artist_ids=("m:1", "m:2"), duration_s=150.0)
+    assert source.collect(both, http).others == (Other("artist", "m:1", "mbid", MIRA.id),)
+
+
+def test_an_id_that_is_held_is_looked_up(source, asked, http):
+    answer = source.collect(sea(ids={"mbid": SEA.id}), http)
+    assert isinstance(answer, Found) and len(answer.others) == 3
+    assert asked[0].path == f"/ws/2/recording/{SEA.id}" and asked[0].query["inc"] == "artist-credits releases release-groups"
+    assert isinstance(source.collect(sea(ids={"mbid": MIRA.id}), http), Absent)
+
+
+def test_an_id_of_another_song_is_ambiguous_and_an_isrc_of_one_is_left_for_the_name(source, http):
+    answer = source.collect(sea(ids={"mbid": WRONG.id}), http)
+    assert isinstance(answer, Ambiguous) and answer.score < 0.5 and "Something Else" in answer.note
+    assert source.collect(sea(ids={"isrc": "GBABC0100002"}), http).values == {"mbid": SEA.id}
+    alone = Request("track", "t:2", ("mbid",), {"isrc": "GBABC0100002"})
+    assert source.collect(alone, http).values == {"mbid": WRONG.id}
+
+
+def test_titles_of_other_scripts_are_found(source, http):
+    request = Request("track", "t", ("mbid",), title="نسم علينا الهوى", artists=("فيروز",), duration_s=300.5)
+    assert source.collect(request, http).values == {"mbid": ARABIC.id}
+
+
+def test_a_title_full_of_operators_is_searched_for_as_words(source, http):
+    request = Request("track", "t", ("mbid",), title='AC/DC: "Why?" (Part 1)', artists=("The Lamp & Tide",), duration_s=180.0)
+    assert source.collect(request, http).values == {"mbid": BAND_SONG.id}
+    assert lucene("Rock AND (Roll) OR: +1") == r"rock and \(roll\) or\: \+1"
+
+
+def test_what_is_near_is_ambiguous_and_what_is_not_there_absent(source, http):
+    near = source.collect(sea(title="Sea Above (Remix)"), http)
+    assert isinstance(near, Ambiguous) and 0.5 <= near.score < 0.85 and near.values == {"mbid": SEA.id}
+    assert isinstance(source.collect(sea(title="Zzz", artists=("Qqq",)), http), Absent)
+    assert source.collect(Request("track", "t", ("mbid",)), http) == Absent("no title to search for")
+
+
+def test_a_wrong_form_is_tried_again_and_a_busy_server_waited_for(server, source, http):
+    server.faults = {0: faults.wrong_json, 1: faults.truncated, 2: lambda handler, reply: handler.send(busy()), 3: faults.too_many("2")}
+    for _ in range(2):
+        with pytest.raises(Transient):
+            source.collect(sea(), http)
+    with pytest.raises(RateLimited) as busy_now:
+        source.collect(sea(), http)
+    assert (busy_now.value.status, busy_now.value.retry_after) == (503, 0.0)
+    with pytest.raises(RateLimited) as told:
+        source.collect(sea(), http)
+    assert told.value.retry_after == 2.0
+
+
+def tags(server, **params):
+    return MusicBrainzTags(MusicBrainzTagsParams(url=server.url, **params))
+
+
+def test_tags_of_a_recording_or_else_of_its_artists(server, http):
+    request = Request("track", "t:1", ("tags",), {"mbid": SEA.id})
+    assert tags(server).collect(request, http).values == {"tags": "shanty"}
+    request = Request("track", "t:1", ("tags",), {"mbid": LONG.id})
+    assert tags(server).collect(request, http).values == {"tags": "harbour folk, folk, odd even, seen live"}
+    assert tags(server, kinds="genres", votes=4).collect(request, http).values == {"tags": "harbour folk"}
+
+
+def test_tags_of_an_artist_and_none(server, asked, http):
+    request = Request("artist", "m:1", ("artist_tags",), {"mbid": MIRA.id})
+    assert tags(server, votes=3).collect(request, http).values == {"artist_tags": "harbour folk, folk"}
+    assert tags(server).collect(Request("artist", "m:2", ("artist_tags",), {"mbid": TWIN.id}), http).note == "no tags"
+    assert tags(server).collect(Request("artist", "m:2", ("artist_tags",), {"mbid": SEA.id}), http).note == "no such id"
+    assert isinstance(tags(server).collect(Request("artist", "m", ("artist_tags",), {"mbid": "../../isrc"}), http), Absent)
+    assert len(asked) == 3
+
+
+@pytest.fixture(scope="module")
+def dump(tmp_path_factory) -> Path:
+    """The recordings as the dump has them: a document a line, in a compressed archive, one of the lines damaged."""
+    folder = tmp_path_factory.mktemp("dump")
+    added = {"artist-credits", "isrcs", "genres", "tags"}
+    lines = [json.dumps(looked_up(recording, added), ensure_ascii=False) for recording in ALL]
+    (folder / "recording").write_text("\n".join([lines[0], '{"id": 1', *lines[1:]]) + "\n", encoding="utf-8")
+    with lzma.open(folder / "recording.tar.xz", "wb") as file, tarfile.open(fileobj=file, mode="w|") as archive:
+        archive.add(folder / "recording", "mbdump/recording")
+    return folder / "recording.tar.xz"
+
+
+def test_the_dump_finds_what_the_service_finds(dump, source, http, tmp_path):
+    local = MusicBrainzDump(MusicBrainzDumpParams(path=dump))
+    requests = [
+        sea(ids={"isrc": "GBABC0100001"}),
+        sea(ids={"mbid": LONG.id}, duration_s=396.0),
+        sea(duration_s=396.0, album=None),
+        Request("track", "t", ("mbid",), title="NÉSÉM!", artists=("Nobody",)),
+        Request("track", "t", ("mbid",), title="نسم علينا الهوى", artists=("فيروز",)),
+        Request("track", "t", ("mbid",), title="two boats", artists=("MIRA OSS",), duration_s=151.0),
+    ]
+    with local.opened(tmp_path / "index"):
+        found = [local.collect(request, http) for request in requests]
+    online = [source.collect(request, http) for request in requests]
+    assert [getattr(answer, "values", None) for answer in found] == [getattr(answer, "values", None) for answer in online]
+    assert [isinstance(answer, Found) for answer in found] == [True, True, True, False, True, True]
+    assert found[0].others == (Other("artist", "m:1", "mbid", MIRA.id),)
+
+
+def test_the_dump_is_read_once(dump, tmp_path, monkeypatch, http):
+    source = MusicBrainzDump(MusicBrainzDumpParams(path=dump))
+    with source.opened(tmp_path):
+        pass
+    monkeypatch.setattr("collectors.archives.lines", lambda path, member: pytest.fail("read again"))
+    with source.opened(tmp_path):
+        assert source.collect(sea(ids={"isrc": "GBABC0100001"}), http).values == {"mbid": SEA.id}
+    assert [file.suffix for file in tmp_path.iterdir() if file.is_file()].count(".sqlite") == 1

@@ -1,0 +1,52 @@
+"""The Cover Art Archive (https://musicbrainz.org/doc/Cover_Art_Archive/API) and the archive that its redirects lead to.
+
+`/release/{mbid}/front-500` answers 307 to `archive.org`, which answers 302 to one of its machines, which has the picture.
+"""
+
+from __future__ import annotations
+
+import re
+
+from tests.servers.base import Asked, Reply, Schedule, Server
+
+MBID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+PAGE = "<!doctype html>\n<html lang=en><title>{title}</title>\n<h1>{title}</h1>\n<p>{text}</p>\n"
+
+
+def page(status: int, title: str, text: str) -> Reply:
+    return Reply(PAGE.format(title=title, text=text), status, "text/html; charset=utf-8")
+
+
+class CoverArtServer(Server):
+    """releases, groups: pictures by MBID. machine: address of the archive's machine, this server's own where none is named."""
+
+    def __init__(
+        self,
+        releases: dict[str, bytes],
+        groups: dict[str, bytes] | None = None,
+        *,
+        machine: str | None = None,
+        faults: Schedule | None = None,
+    ) -> None:
+        super().__init__(faults=faults)
+        self.pictures = {"release": releases, "release-group": groups or {}}
+        self.machine = machine
+
+    def reply(self, asked: Asked) -> Reply:
+        match asked.path.strip("/").split("/"):
+            case ["release" | "release-group" as kind, mbid, name] if name in ("front", "front-250", "front-500", "front-1200"):
+                return self._front(kind, mbid, name)
+            case ["download", *rest]:
+                return Reply("", 302, "text/plain", {"Location": f"{self.machine or self.url}/items/{'/'.join(rest)}"})
+            case ["items", kind, mbid, _]:
+                return Reply(self.pictures[kind][mbid], 200, "image/jpeg")
+        return page(404, "404 Not Found", "The requested URL was not found on the server.")
+
+    def _front(self, kind: str, mbid: str, name: str) -> Reply:
+        if not MBID.fullmatch(mbid):
+            return page(400, "400 Bad Request", "invalid MBID specified")
+        if mbid not in self.pictures[kind]:
+            return page(404, "404 Not Found", f"No cover art found for {kind.replace('-', ' ')} {mbid}")
+        size = name.removeprefix("front").removeprefix("-")
+        place = f"{self.url}/download/{kind}/{mbid}/mbid-{mbid}-829521842{'_thumb' + size if size else ''}.jpg"
+        return Reply(f"See: {place}\n", 307, "text/plain; charset=utf-8", {"Location": place})

@@ -1,0 +1,75 @@
+"""What the services of the tests know: artists, releases and recordings, made up, with ids that never change."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import uuid
+from dataclasses import dataclass, field
+
+
+def mbid(*name: str) -> str:
+    """An id of MusicBrainz's form, the same for the same name."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, "/".join(name)))
+
+
+def words(text: str) -> list[str]:
+    """What a search index keeps of a text: folded words without accents."""
+    bare = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return re.findall(r"\w+", bare.casefold())
+
+
+@dataclass(frozen=True)
+class Artist:
+    """genres, tags: name and votes; a genre is a tag too."""
+
+    name: str
+    mbid: str = ""
+    aliases: tuple[str, ...] = ()
+    disambiguation: str = ""
+    genres: dict[str, int] = field(default_factory=dict)
+    tags: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        return self.mbid or mbid("artist", self.name)
+
+
+@dataclass(frozen=True)
+class Release:
+    title: str
+    artist: Artist
+    mbid: str = ""
+    status: str | None = "Official"
+    date: str = "2001-02-03"
+
+    @property
+    def id(self) -> str:
+        return self.mbid or mbid("release", self.artist.id, self.title, self.date)
+
+    @property
+    def group(self) -> str:
+        return mbid("release-group", self.artist.id, self.title)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """length: in milliseconds, None where nobody knows."""
+
+    title: str
+    artists: tuple[Artist, ...]
+    releases: tuple[Release, ...] = ()
+    length: int | None = 200_000
+    isrcs: tuple[str, ...] = ()
+    mbid: str = ""
+    disambiguation: str = ""
+    genres: dict[str, int] = field(default_factory=dict)
+    tags: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        return self.mbid or mbid("recording", self.artists[0].id, self.title, str(self.length))
+
+    @property
+    def credit(self) -> str:
+        return " & ".join(artist.name for artist in self.artists)

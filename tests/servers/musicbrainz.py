@@ -1,0 +1,184 @@
+"""MusicBrainz' web service, version 2, in JSON (https://musicbrainz.org/doc/MusicBrainz_API): recordings by id, ISRC and search.
+
+Lookups name what they add in `inc`; an ISRC's recordings come without releases whatever `inc` says, a search's with them and
+without tags. A lookup holds at most 25 releases. Without `fmt=json` the answer is XML; a caller without a name is turned away.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tests.servers.base import Asked, Reply, Schedule, Server
+from tests.servers.music import Artist, Recording, Release, words
+
+HELP = "For usage, please see: https://musicbrainz.org/development/mmd"
+LIMIT = {"X-RateLimit-Limit": "1200", "X-RateLimit-Remaining": "700", "X-RateLimit-Reset": "1790000000"}
+MOST_RELEASES = 25
+UNNAMED = "Your requests are being throttled by MusicBrainz because the application you are using has not identified itself."
+
+
+def as_json(value: Any, status: int = 200, **headers: str) -> Reply:
+    return Reply(value, status, "application/json; charset=utf-8", headers)
+
+
+def busy() -> Reply:
+    """Too many callers, whoever they are."""
+    told = {"error": "The MusicBrainz web server is currently busy. Please try again later."}
+    return as_json(told, 503, **{"Retry-After": "0", "X-RateLimit-Zone": "global", "X-RateLimit-Limit": "15"})
+
+
+def exceeded() -> Reply:
+    """Too many questions of this caller."""
+    told = {"error": "Your requests are exceeding the allowable rate limit. Please see http://wiki.musicbrainz.org/XMLWebService."}
+    return as_json(told, 503, **{"Retry-After": "1", "X-RateLimit-Remaining": "0", "X-RateLimit-Limit": "22"})
+
+
+class MusicBrainzServer(Server):
+    """Recordings as the service tells of them."""
+
+    def __init__(self, recordings: Sequence[Recording], *, faults: Schedule | None = None) -> None:
+        super().__init__(faults=faults)
+        self.recordings = {recording.id: recording for recording in recordings}
+        self.artists = {artist.id: artist for recording in recordings for artist in recording.artists}
+        self.isrcs: dict[str, list[Recording]] = {}
+        for recording in recordings:
+            for isrc in recording.isrcs:
+                self.isrcs.setdefault(isrc, []).append(recording)
+
+    def reply(self, asked: Asked) -> Reply:
+        if not asked.headers.get("user-agent"):
+            return as_json({"error": UNNAMED}, 403, **{"X-RateLimit-Who": "ua-missing"})
+        if asked.query.get("fmt") != "json":
+            return Reply('<?xml version="1.0" encoding="UTF-8"?><metadata/>', 200, "application/xml; charset=utf-8")
+        added = set(asked.query.get("inc", "").split())
+        match asked.path.strip("/").split("/"):
+            case ["ws", "2", "isrc", isrc]:
+                return self._isrc(isrc, added)
+            case ["ws", "2", "recording" | "artist" as kind, mbid]:
+                return self._entity(kind, mbid, added)
+            case ["ws", "2", "recording"]:
+                return self._search(asked.query)
+        return failed(404, "Not Found")
+
+    def _isrc(self, isrc: str, added: set[str]) -> Reply:
+        if not re.fullmatch(r"[A-Z]{2}[A-Z0-9]{3}[0-9]{7}", isrc):
+            return failed(400, "Invalid isrc.")
+        if isrc not in self.isrcs:
+            return failed(404, "Not Found")
+        return as_json({"isrc": isrc, "recordings": [looked_up(each, added - {"releases"}) for each in self.isrcs[isrc]]}, **LIMIT)
+
+    def _entity(self, kind: str, mbid: str, added: set[str]) -> Reply:
+        if not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", mbid):
+            return failed(400, "Invalid mbid.")
+        if kind == "recording" and mbid in self.recordings:
+            return as_json(looked_up(self.recordings[mbid], added), **LIMIT)
+        if kind == "artist" and mbid in self.artists:
+            return as_json(artist(self.artists[mbid], added), **LIMIT)
+        return failed(404, "Not Found")
+
+    def _search(self, query: Mapping[str, str]) -> Reply:
+        limit, offset = int(query.get("limit", "25")), int(query.get("offset", "0"))
+        if not query.get("query"):
+            return failed(400, "Must specify a least one parameter for 'query' collections query.")
+        found = search(query["query"], list(self.recordings.values()))
+        page = [hit(recording, score) for recording, score in found[offset : offset + limit]]
+        told = {"created": "2026-09-06T10:57:34.794Z", "count": len(found), "offset": offset, "recordings": page}
+        return as_json(told, **LIMIT | {"X-RateLimit-Limit": "360"})
+
+
+def failed(status: int, error: str) -> Reply:
+    return as_json({"error": error, "help": HELP}, status, **LIMIT)
+
+
+def search(query: str, recordings: list[Recording]) -> list[tuple[Recording, int]]:
+    """Recordings and scores of 1 to 100, best first: of every clause (joined by AND) the share of its words that are there."""
+    clauses = re.findall(r'(\w+):(?:\(((?:\\.|[^()\\])*)\)|"((?:\\.|[^"\\])*)"|(\S+))', query)
+    scored = []
+    for recording in recordings:
+        score = 1.0
+        for name, *texts in clauses:
+            wanted = words(re.sub(r"\\(.)", r"\1", next(filter(None, texts), "")))
+            there = _indexed(recording, name)
+            both = len(set(wanted) & set(there))
+            score *= 2 * both / (len(set(wanted)) + len(set(there))) if both else 0.0
+        if clauses and score:
+            scored.append((recording, score))
+    best = max((score for _, score in scored), default=1.0)
+    return [(recording, max(1, round(100 * score / best))) for recording, score in sorted(scored, key=lambda pair: -pair[1])]
+
+
+def _indexed(recording: Recording, name: str) -> list[str]:
+    texts = {
+        "recording": [recording.title],
+        "artist": [recording.credit, *(alias for artist in recording.artists for alias in artist.aliases)],
+        "release": [release.title for release in recording.releases],
+        "isrc": recording.isrcs,
+        "rid": [recording.id],
+    }
+    return [word for text in texts[name] for word in words(text)]
+
+
+def looked_up(recording: Recording, added: set[str]) -> dict[str, Any]:
+    """A recording as a lookup tells of it."""
+    told: dict[str, Any] = {
+        "id": recording.id,
+        "title": recording.title,
+        "length": recording.length,
+        "video": False,
+        "disambiguation": recording.disambiguation,
+        "first-release-date": min((release.date for release in recording.releases), default=""),
+    }
+    if added & {"artists", "artist-credits"}:
+        told["artist-credit"] = credit(recording.artists, added)
+    if "isrcs" in added:
+        told["isrcs"] = list(recording.isrcs)
+    if "releases" in added:
+        told["releases"] = [_release(release) for release in recording.releases[:MOST_RELEASES]]
+    return told | votes(recording, added)
+
+
+def hit(recording: Recording, score: int) -> dict[str, Any]:
+    """A recording as a search tells of it; without a length where none is known."""
+    told: dict[str, Any] = {"id": recording.id, "score": score, "title": recording.title, "video": None}
+    if recording.length is not None:
+        told["length"] = recording.length
+    told["artist-credit"] = credit(recording.artists, set())
+    told["releases"] = [_release(release) for release in recording.releases]
+    return told
+
+
+def credit(artists: Sequence[Artist], added: set[str]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": each.name,
+            "joinphrase": " & " if place + 1 < len(artists) else "",
+            "artist": artist(each, added),
+        }
+        for place, each in enumerate(artists)
+    ]
+
+
+def artist(told: Artist, added: set[str]) -> dict[str, Any]:
+    return {"id": told.id, "name": told.name, "sort-name": told.name, "disambiguation": told.disambiguation} | votes(told, added)
+
+
+def _release(release: Release) -> dict[str, Any]:
+    return {
+        "id": release.id,
+        "title": release.title,
+        "status": release.status,
+        "date": release.date,
+        "release-group": {"id": release.group, "title": release.title, "primary-type": "Album"},
+    }
+
+
+def votes(tagged: Artist | Recording, added: set[str]) -> dict[str, Any]:
+    """Genres and tags with their votes; every genre is a tag too."""
+    told: dict[str, Any] = {}
+    if "genres" in added:
+        told["genres"] = [{"id": "", "name": name, "count": count, "disambiguation": ""} for name, count in tagged.genres.items()]
+    if "tags" in added:
+        told["tags"] = [{"name": name, "count": count} for name, count in (tagged.genres | tagged.tags).items()]
+    return told
