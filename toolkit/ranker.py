@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
+import scipy.sparse as sp
 
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut, PlaylistSet
@@ -31,6 +32,8 @@ class TrainingData:
     """Everything a ranker may learn from; the test split is not in it.
 
     valid: for early stopping and choices; rankers that need none ignore it.
+    labels: which of a kind's labels (`artist`, `album`, `genre`) each track has: float32 [V + 1, L] of zeros and ones.
+    systems: rankers fitted to the same training playlists, by name, for one that ranks with the help of others.
     workdir: where a long fit keeps checkpoints, so that a killed one resumes.
     factors: gives the factors of the training split, made once for all systems of a run; None: who wants some makes them.
     clock: what a fit counts its seconds by; `time.process_time` where other work shares the machine.
@@ -44,6 +47,8 @@ class TrainingData:
     device: str = "auto"
     clock: Callable[[], float] = time.perf_counter
     factors: FactorStore | None = None
+    labels: dict[str, sp.csr_matrix] = field(default_factory=dict)
+    systems: dict[str, Ranker] = field(default_factory=dict)
 
     @property
     def n_items(self) -> int:

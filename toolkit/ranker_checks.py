@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -160,7 +161,7 @@ def _half(data: TrainingData) -> TrainingData:
     """Every other training playlist, elsewhere on disk: other data under the same catalogue."""
     train, half = data.train, slice(None, None, 2)
     part = PlaylistSet(train.corpus, train.rows[half], train.starts[half], train.ends[half])
-    return TrainingData(part, data.valid, data.modalities, None, data.seed, data.device)
+    return replace(data, train=part, workdir=None)
 
 
 def _same_ranking(

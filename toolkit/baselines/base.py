@@ -29,11 +29,18 @@ class Baseline(Ranker):
 
     Subclasses name a `Params` model and write `learn` and `scorer`; the
     constructor takes the fields of `Params` as keywords.
-    needs_modalities: whether `fit` refuses training data without modalities.
+    needs_modalities: whether `fit` refuses training data without modalities; reads_modalities: whether it reads those there are.
+    labels: kinds of labels that it reads, of those in `TrainingData.labels`.
+    reads_systems: whether it ranks with the help of the other systems of a run.
+    grid: values of parameters that tuning tries, all combinations up to its budget.
     """
 
     Params: ClassVar[type[BaselineParams]] = BaselineParams
     needs_modalities: ClassVar[bool] = False
+    reads_modalities: ClassVar[bool] = False
+    labels: ClassVar[tuple[str, ...]] = ()
+    reads_systems: ClassVar[bool] = False
+    grid: ClassVar[dict[str, list[Any]]] = {}
 
     def __init__(self, **params: Any) -> None:
         self.params: Any = _checked(self.name, self.Params, params)

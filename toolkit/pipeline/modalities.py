@@ -56,7 +56,7 @@ def encode_all(context: Context, ingested: Ingested, wanted: Set[str], trained: 
     ids = ingested.corpus.tracks["id"].to_pylist()
     permission = context.recipe.data.permission
     with Catalogue.open(ingested.catalogue, blobs=ingested.blobs) as catalogue:
-        sources = {name: _permitted(catalogue, spec.field, spec.source, ids, permission) for name, spec in specs.items()}
+        sources = {name: permitted(catalogue, spec.field, spec.source, ids, permission) for name, spec in specs.items()}
         encoders = {name: encoder for name, spec in specs.items() if (encoder := _ready(context, name, spec, found)) is not None}
         for name in list(encoders):
             spec, encoder = specs[name], encoders.pop(name)
@@ -65,7 +65,7 @@ def encode_all(context: Context, ingested: Ingested, wanted: Set[str], trained: 
             if spec.targets is not None and spec.targets.factors is not None:
                 learnt = FactorTargets.of(factors(factors.spec.model_copy(update={"k": spec.targets.factors})))
             elif spec.targets is not None:
-                _permitted(catalogue, spec.targets.field or "", spec.targets.source, ids, permission)
+                permitted(catalogue, spec.targets.field or "", spec.targets.source, ids, permission)
                 learnt = labels(catalogue, spec.targets, ids, trained)
             modality = _encode(context, catalogue, name, spec, encoder, ids, trained, learnt)
             found.modalities[name] = modality
@@ -90,7 +90,7 @@ def content_hash(modality: Modality) -> str:
     return hasher.hexdigest()
 
 
-def _permitted(
+def permitted(
     catalogue: Catalogue, name: str, source: str | None, ids: Sequence[str], permission: Permission | None
 ) -> list[dict[str, Any]]:
     """Where the field's values come from. Raises `InputError` where training on one of them needs a permission there is not."""

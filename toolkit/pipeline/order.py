@@ -63,7 +63,7 @@ def follow(recipe: Recipe, run_dir: Path, *, cache: Path | None = None) -> None:
         while True:
             asked = processes.decide(dict)
             if material is None:
-                ingested = ingest.ingest(recipe.data, context.cache, reporter=context.reporter, described=bool(recipe.encoders))
+                ingested = ingest.ingest(recipe.data, context.cache, reporter=context.reporter, described=systems.described(recipe))
                 ingested = collecting.found(recipe, ingested)
                 material = _material(context, ingested, systems.systems(context))[0]
             systems.fit_along(context, material, asked)
@@ -94,7 +94,7 @@ def _stages(context: Context) -> None:
     reporter.stage("ingest")
     directory.log("stage", stage="ingest", state="started")
     stamp = ingest.stamp(recipe.data)
-    ingested = ingest.ingest(recipe.data, context.cache, reporter=reporter, described=bool(recipe.encoders))
+    ingested = ingest.ingest(recipe.data, context.cache, reporter=reporter, described=systems.described(recipe))
     ingested = collecting.collected(recipe, ingested, reporter)
     stamp += collecting.stamp(recipe)
     directory.write(runs.MANIFEST, manifest.manifest(context, ingested))
@@ -139,7 +139,7 @@ def _material(context: Context, ingested: Ingested, chosen: Sequence[System]) ->
     """What systems are fitted to, and the rows of `coverage.json`."""
     from toolkit.coldstart.factors import FactorStore
     from toolkit.evaluation import protocols
-    from toolkit.pipeline import modalities, systems
+    from toolkit.pipeline import modalities, systems, tags
 
     evaluation = context.recipe.evaluation
     split = protocols.split(ingested.corpus, evaluation)
@@ -148,8 +148,10 @@ def _material(context: Context, ingested: Ingested, chosen: Sequence[System]) ->
     wanted = {name for system in chosen for name in system.modalities}
     encoded = modalities.encode_all(context, ingested, wanted, split.train.counts()[1:] > 0, factors)
     content = {name: modalities.content_hash(modality) for name, modality in encoded.modalities.items()}
+    labels = tags.label_matrices(ingested, {kind for system in chosen for kind in system.labels}, context.recipe.data.permission)
+    content |= {f"label:{kind}": tags.content_hash(matrix) for kind, matrix in labels.items()}
     key = digest([ingested.key, evaluation.model_dump(mode="json")])
-    return systems.Material(split, encoded.modalities, key, content, encoded.missing, factors), encoded.coverage
+    return systems.Material(split, encoded.modalities, key, content, encoded.missing, factors, labels), encoded.coverage
 
 
 def _outcome(context: Context, system: System, material: Material) -> Outcome:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from toolkit import plugins
 from toolkit.coldstart.factors import FactorStore
@@ -50,6 +51,9 @@ class System:
     group: str = ""
     twin: str = ""
     """The system whose random draws it shares; default: its own."""
+    labels: tuple[str, ...] = ()
+    over: tuple[System, ...] = ()
+    """Systems with whose help it ranks: they are fitted before it."""
 
     @property
     def entry(self) -> dict[str, Any]:
@@ -61,7 +65,7 @@ class System:
 class Material:
     """What systems are fitted to and measured on.
 
-    key: hash of playlists and split. content: hash of each modality. missing: modalities whose pretrained weights are not
+    key: hash of playlists and split. content: hash of each modality and, as `label:KIND`, of each kind of labels. missing: modalities whose pretrained weights are not
     here, and where to give their path.
     """
 
@@ -71,6 +75,7 @@ class Material:
     content: dict[str, str]
     missing: dict[str, str]
     factors: FactorStore | None = None
+    labels: dict[str, sp.csr_matrix] = field(default_factory=dict)
 
     def lacks(self, system: System) -> list[str]:
         """Where to give the paths that a system needs."""
@@ -78,14 +83,21 @@ class Material:
 
 
 def systems(context: Context) -> list[System]:
-    """Every system of the recipe, models first; the demo's upper bound last."""
+    """Every system of the recipe, models first; those that rank with the others' help after them, the demo's upper bound last."""
     recipe = context.recipe
     found = [_model(context, spec) for spec in recipe.models]
     found += [_cold(recipe, spec) for spec in recipe.coldstart.systems]
-    found += [_baseline(recipe, as_baseline(baseline)) for baseline in recipe.baselines]
+    found += [baseline_system(recipe, as_baseline(baseline)) for baseline in recipe.baselines]
+    found = [_with_others(system, found) for system in sorted(found, key=_reads_systems)]
     if recipe.data.reader == "demo" and all(system.ranker != BOUND for system in found):
-        found.append(_baseline(recipe, BaselineSpec(name=BOUND, params=recipe.data.options)))
+        found.append(baseline_system(recipe, BaselineSpec(name=BOUND, params=recipe.data.options)))
     return found
+
+
+def described(recipe: Recipe) -> bool:
+    """Whether a catalogue is needed: for encoders, or for the labels of a baseline."""
+    baselines = map(as_baseline, recipe.baselines)
+    return bool(recipe.encoders) or any(getattr(plugins.load("segue.rankers", each.name), "labels", ()) for each in baselines)
 
 
 def reduced(context: Context) -> dict[tuple[str, str], System]:
@@ -234,7 +246,10 @@ def unpacked(path: Path) -> Scores:
 
 def _inputs(context: Context, system: System, material: Material) -> dict[str, Any]:
     """What decides a system's result: of the modalities those it sees alone, so that weights given later leave the others as they are."""
-    return context.inputs(material=material.key, content=[material.content[name] for name in system.modalities], spec=system.spec)
+    content = [material.content[name] for name in system.modalities]
+    content += [material.content[f"label:{kind}"] for kind in system.labels if kind in material.labels]
+    over = [_inputs(context, other, material) for other in system.over]
+    return context.inputs(material=material.key, content=content, spec=system.spec, **({"over": over} if over else {}))
 
 
 def _whole(material: Material) -> str:
@@ -244,7 +259,12 @@ def _whole(material: Material) -> str:
 def _fit(context: Context, system: System, ranker: Ranker, material: Material, workdir: Path) -> None:
     chosen = {name: material.modalities[name] for name in system.modalities}
     seed = derived_seed(context.recipe.seed, "system", system.twin or system.name)
-    data = TrainingData(material.split.train, material.split.valid, chosen, workdir, seed, context.device, factors=material.factors)
+    labels = {kind: material.labels[kind] for kind in system.labels if kind in material.labels}
+    others = {other.name: load(context, other) for other in system.over}
+    split = material.split
+    data = TrainingData(
+        split.train, split.valid, chosen, workdir, seed, context.device, factors=material.factors, labels=labels, systems=others
+    )
     fitting: Any = ranker.fit
     if "on_step" in inspect.signature(fitting).parameters:
         fitting(data, on_step=context.progress(f"{system.name}, ", per_epoch=system.ranker == SEQUENTIAL))
@@ -282,8 +302,24 @@ def _cold(recipe: Recipe, spec: ColdSystem) -> System:
     return System(spec.system_name, spec.system, entry, lambda _: cls(**spec.params), modalities, cls.oracle, group=spec.group or "")
 
 
-def _baseline(recipe: Recipe, spec: BaselineSpec) -> System:
+def baseline_system(recipe: Recipe, spec: BaselineSpec) -> System:
+    """The row of one baseline."""
     cls: type[Ranker] = plugins.load("segue.rankers", spec.name)
     # a baseline that needs content takes what the models see
-    modalities = list(recipe.fusion.modalities or recipe.encoders) if getattr(cls, "needs_modalities", False) else []
-    return System(spec.name, spec.name, spec.model_dump(mode="json"), lambda _: cls(**spec.params), modalities, cls.oracle)
+    reads = getattr(cls, "needs_modalities", False) or getattr(cls, "reads_modalities", False)
+    modalities = list(recipe.fusion.modalities or recipe.encoders) if reads else []
+    told = spec.model_dump(mode="json")
+    return System(spec.name, spec.name, told, lambda _: cls(**spec.params), modalities, cls.oracle, labels=getattr(cls, "labels", ()))
+
+
+def _reads_systems(system: System) -> bool:
+    return system.ranker != SEQUENTIAL and bool(getattr(plugins.load("segue.rankers", system.ranker), "reads_systems", False))
+
+
+def _with_others(system: System, found: Sequence[System]) -> System:
+    """A system that ranks with the help of others gets those that can be asked about any playlist, itself and its like not among them."""
+    if not _reads_systems(system):
+        return system
+    wanted = system.spec["params"].get("systems")
+    others = [other for other in found if not other.oracle and not _reads_systems(other) and (wanted is None or other.name in wanted)]
+    return replace(system, over=tuple(others))

@@ -1,0 +1,70 @@
+"""Markov chain: which track follows the last one, backed off to how often tracks are played at all.
+
+Interpolated absolute discounting: Ney, Essen and Kneser 1994, "On structuring probabilistic dependences in stochastic language
+modelling"; Chen and Goodman 1999, "An empirical study of smoothing techniques for language modeling", section 2.6. As the chain
+over songs of McFee and Lanckriet 2011, "The natural language of playlists", section 3.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+from pydantic import Field
+
+from toolkit.baselines.base import Baseline, BaselineParams, State
+from toolkit.baselines.sparse import packed, unpacked
+from toolkit.corpus.queries import Queries
+from toolkit.ranker import Scorer, TrainingData
+
+
+class MarkovParams(BaselineParams):
+    discount: float = Field(0.75, gt=0, lt=1, description="taken from every count of a pair and given to the single tracks")
+
+
+class Markov(Baseline):
+    """Score of track j: P(j | i) = max(c(i, j) - D, 0) / c(i) + D n(i) / c(i) P(j), i the last seed that anything followed in training.
+
+    c counts how often j stands right after i, n(i) how many different tracks follow i, and P(j) is j's share
+    of the placements. Without such a seed it is P(j) alone. Tracks without a training placement cannot be ranked (-inf).
+    """
+
+    name = "markov"
+    Params = MarkovParams
+    grid = {"discount": [0.1, 0.3, 0.5, 0.7, 0.9]}
+
+    def learn(self, data: TrainingData) -> State:
+        items, offsets = data.train.flat()
+        inside = np.ones(len(items), bool)
+        inside[offsets[1:][offsets[1:] > offsets[:-1]] - 1] = False
+        first = np.flatnonzero(inside)
+        size = data.n_items + 1
+        counts = sp.csr_matrix((np.ones(len(first), np.float64), (items[first], items[first + 1])), (size, size))
+        counts.sum_duplicates()
+        followers, total = np.diff(counts.indptr), np.asarray(counts.sum(axis=1)).ravel()
+        share = np.repeat(np.maximum(total, 1), followers)
+        chances = sp.csr_matrix(((counts.data - self.params.discount) / share, counts.indices, counts.indptr), counts.shape)
+        single = data.train.counts() / max(1, len(items))
+        left = np.where(total > 0, self.params.discount * followers / np.maximum(total, 1), 1.0)
+        known = {"single": single.astype(np.float32), "left": left.astype(np.float32)}
+        return packed(chances.astype(np.float32), "pairs") | known
+
+    def scorer(self, queries: Queries) -> Scorer:
+        pairs, single, left = unpacked(self.state, "pairs"), self.state["single"], self.state["left"]
+        last = _last_followed(queries, np.diff(pairs.indptr) > 0)
+        rows = pairs[last].tocsc()
+
+        def score(items: np.ndarray) -> np.ndarray:
+            chances = np.asarray(rows[:, items].toarray(), np.float32) + left[last][:, None] * single[items][None, :]
+            chances[:, single[items] == 0] = -np.inf
+            return chances
+
+        return score
+
+
+def _last_followed(queries: Queries, followed: np.ndarray) -> np.ndarray:
+    """The last seed of each query that `followed` bool [V + 1] says something of, 0 for none: int64 [B]."""
+    last = np.zeros(len(queries), np.int64)
+    places = np.flatnonzero(followed[queries.seeds])
+    rows = np.searchsorted(queries.offsets, places, side="right") - 1
+    last[rows] = queries.seeds[places]
+    return last
