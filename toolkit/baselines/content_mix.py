@@ -1,0 +1,127 @@
+"""Content mix: item-kNN, genre and artist added up by hand, with weights chosen on the validation playlists.
+
+The mix by which content rescues kNN where most of the tracks to find were never played; a two-stage ranker learns such a mix.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import scipy.sparse as sp
+from pydantic import Field
+
+from toolkit.baselines.base import Baseline, BaselineParams, State
+from toolkit.baselines.item_knn import ItemKNN
+from toolkit.baselines.label_popularity import label_profile, unit_labels
+from toolkit.baselines.sparse import packed, unpacked
+from toolkit.corpus.queries import Queries
+from toolkit.corpus.splits import HeldOut
+from toolkit.errors import InputError
+from toolkit.ranker import Scorer, TrainingData
+
+KINDS = ("genre", "artist")
+WEIGHTS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
+"""Tried for each kind of label, where a full cosine counts 1 and item-kNN is its mean over the seeds."""
+MOST_SCORES = 2**26
+"""Scores of validation playlists over which weights are chosen; of more playlists an even share is taken."""
+
+
+class ContentMixParams(BaselineParams):
+    neighbours: int | None = Field(None, ge=1, description="of item-kNN, per track; default: all")
+    shrink: float = Field(0.0, ge=0, description="of item-kNN")
+    genre: float | None = Field(None, ge=0, description="weight; default: chosen on validation")
+    artist: float | None = Field(None, ge=0, description="weight; default: chosen on validation")
+
+
+class ContentMix(Baseline):
+    """Score of a track: mean cosine co-occurrence with the seeds + g times genre cosine + a times artist cosine.
+
+    Weights that are not given are those of the best Recall@50 on validation, the smaller of equals. A kind of label that the
+    catalogue does not have is left out. Tracks that nothing speaks for cannot be ranked (-inf).
+    """
+
+    name = "content-mix"
+    Params = ContentMixParams
+    labels = KINDS
+    grid = {"neighbours": [50, 200, None], "shrink": [0.0, 5.0]}
+
+    def learn(self, data: TrainingData) -> State:
+        state: State = ItemKNN(neighbours=self.params.neighbours, shrink=self.params.shrink).fit(data).state.copy()
+        kinds = [kind for kind in KINDS if kind in data.labels]
+        for kind in kinds:
+            state |= packed(unit_labels(data, kind, self.name, idf=True), kind)
+        given = {kind: getattr(self.params, kind) for kind in kinds}
+        if None in given.values() and (data.valid is None or not len(data.valid)):
+            raise InputError("content-mix chooses its weights on validation playlists and there are none: give genre and artist")
+        choices = [WEIGHTS if given[kind] is None else (given[kind],) for kind in kinds]
+        chosen = _best(state, kinds, choices, data.valid, data.n_items) if data.valid and len(data.valid) else [one[0] for one in choices]
+        return state | {f"weight.{kind}": np.array([weight], np.float32) for kind, weight in zip(kinds, chosen, strict=True)}
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """By kind of label."""
+        return {kind: float(self.state[f"weight.{kind}"][0]) for kind in KINDS if f"weight.{kind}" in self.state}
+
+    def scorer(self, queries: Queries) -> Scorer:
+        weights = self.weights
+        parts = _Parts(self.state, list(weights), queries.matrix(self.n_items))
+
+        def score(items: np.ndarray) -> np.ndarray:
+            total, *content = parts.of(items)
+            for part, weight in zip(content, weights.values(), strict=True):
+                total = total + np.float32(weight) * part
+            total[total == 0] = -np.inf
+            return total
+
+        return score
+
+
+class _Parts:
+    """What co-occurrence and each kind of label say: float32 [B, n] each."""
+
+    def __init__(self, state: State, kinds: list[str], seeds: sp.csr_matrix) -> None:
+        self.similar = unpacked(state, "similar")
+        self.mean = seeds.multiply(1.0 / np.maximum(np.diff(seeds.indptr), 1)[:, None]).tocsr()
+        self.labels = [unpacked(state, kind) for kind in kinds]
+        self.profiles = [label_profile(seeds, labels) for labels in self.labels]
+
+    def of(self, items: np.ndarray) -> list[np.ndarray]:
+        pairs = [(self.mean, self.similar), *zip(self.profiles, self.labels, strict=True)]
+        return [np.asarray((left @ right[items].T).toarray(), np.float32) for left, right in pairs]
+
+
+def _best(state: State, kinds: list[str], choices: list[tuple[float, ...]], valid: HeldOut, n_items: int) -> tuple[float, ...]:
+    """The weights of the best mean Recall@50 on validation."""
+    rows = np.unique(np.linspace(0, len(valid) - 1, min(len(valid), max(50, MOST_SCORES // (n_items + 1)))).astype(int))
+    tried = list(product(*choices))
+    reached = np.zeros(len(tried))
+    every = np.arange(n_items + 1)
+    step = max(1, 2**22 // (n_items + 1))
+    for start in range(0, len(rows), step):
+        part = _taken(valid, rows[start : start + step])
+        wanted, found = _hidden(part, n_items), part.queries().matrix(n_items)
+        total, *content = _Parts(state, kinds, found).of(every)
+        total[found.nonzero()] = -np.inf
+        for place, weights in enumerate(tried):
+            mixed = sum((np.float32(w) * part for w, part in zip(weights, content, strict=True)), start=total)
+            reached[place] += _recalls(mixed, wanted).sum()
+    return tried[int(np.argmax(np.round(reached, 9)))]
+
+
+def _taken(valid: HeldOut, rows: np.ndarray) -> HeldOut:
+    return HeldOut(valid.corpus, valid.rows[rows], valid.starts[rows], valid.cuts[rows], valid.ends[rows])
+
+
+def _hidden(part: HeldOut, n_items: int) -> sp.csr_matrix:
+    tracks, offsets = part.hidden()
+    return sp.csr_matrix((np.ones(len(tracks), np.float32), tracks, offsets), (len(part), n_items + 1))
+
+
+def _recalls(scores: np.ndarray, wanted: sp.csr_matrix, k: int = 50) -> np.ndarray:
+    """Recall@k of each row over min(k, wanted); no more than a choice of weights needs, so ties fall as they fall."""
+    k = min(k, scores.shape[1])
+    top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+    rows = np.repeat(np.arange(len(scores)), k)
+    hits = np.asarray(wanted[rows, top.ravel()]).reshape(len(scores), k).sum(axis=1)
+    return np.asarray(hits / np.maximum(np.minimum(np.diff(wanted.indptr), k), 1))
