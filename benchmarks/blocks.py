@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from toolkit import recipe
 from toolkit.evaluation.evaluator import evaluate
 from toolkit.evaluation.statistics import paired_differences
-from toolkit.pipeline import order
+from toolkit.pipeline import order, systems
 from toolkit.pipeline.ingest import ingest
 from toolkit.pipeline.systems import Material
 from toolkit.progress import Reporter
@@ -91,7 +91,7 @@ def material(chosen: Recipe, work: Path) -> Material:
     """Corpus, content and split of a recipe; nothing of a run is written but its cache."""
     context = order._context(chosen, RunDirectory(work / "run"), work / "cache", Reporter())
     ingested = ingest(chosen.data, context.cache, reporter=context.reporter, described=bool(chosen.encoders))
-    return order._material(context, ingested)[0]
+    return order._material(context, ingested, systems.systems(context))[0]
 
 
 def trained(block: str, seed: int, chosen: Recipe, spec: ModelSpec, made: Material, work: Path) -> dict[str, np.ndarray]:

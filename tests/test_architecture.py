@@ -30,7 +30,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation": {"recipe", "corpus", "ranker"},
     # early stopping asks the evaluator; stock RecBole models run through the bridge
     "sequential": {"recipe", "corpus", "encoders", "fusion", "ranker", "evaluation.evaluator", "evaluation.metrics"},
-    "baselines": {"recipe", "catalogue", "corpus", "ranker", "sequential.bridge", "sequential.checkpoints", "sequential.prefix_rows"},
+    "baselines": {
+        "recipe",
+        "catalogue",
+        "corpus",
+        "ranker",
+        "sequential.bridge",
+        "sequential.checkpoints",
+        "sequential.prefix_rows",
+        "sequential.ranker",
+    },
     # penalties are chosen by what the evaluator measures on validation
     "coldstart": {
         "recipe",

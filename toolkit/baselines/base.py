@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -30,17 +30,20 @@ class Baseline(Ranker):
     Subclasses name a `Params` model and write `learn` and `scorer`; the
     constructor takes the fields of `Params` as keywords.
     needs_modalities: whether `fit` refuses training data without modalities; reads_modalities: whether it reads those there are.
-    labels: kinds of labels that it reads, of those in `TrainingData.labels`.
+    labels: kinds of labels that it reads, of those in `TrainingData.labels`; needs_labels: whether it cannot do without.
     reads_systems: whether it ranks with the help of the other systems of a run.
-    grid: values of parameters that tuning tries, all combinations up to its budget.
+    grid: values of parameters that tuning tries, combined, as many as its budget allows.
+    kind: whether `segue bench --baselines all` takes it, and `cheap` does not.
     """
 
     Params: ClassVar[type[BaselineParams]] = BaselineParams
     needs_modalities: ClassVar[bool] = False
     reads_modalities: ClassVar[bool] = False
     labels: ClassVar[tuple[str, ...]] = ()
+    needs_labels: ClassVar[bool] = False
     reads_systems: ClassVar[bool] = False
     grid: ClassVar[dict[str, list[Any]]] = {}
+    kind: ClassVar[Literal["baseline", "neural", "cold-start"]] = "baseline"
 
     def __init__(self, **params: Any) -> None:
         self.params: Any = _checked(self.name, self.Params, params)

@@ -34,7 +34,7 @@ class ContentCentroid(Baseline):
         chosen = self._chosen(data.modalities)
         state: State = {}
         for number, modality in enumerate(chosen):
-            state[f"vectors.{number}"], state[f"present.{number}"] = _unit_vectors(modality)
+            state[f"vectors.{number}"], state[f"present.{number}"] = unit_vectors(modality)
         return state
 
     def _chosen(self, modalities: dict[str, Modality]) -> list[Modality]:
@@ -66,7 +66,7 @@ class ContentCentroid(Baseline):
         return score
 
 
-def _unit_vectors(modality: Modality) -> tuple[np.ndarray, np.ndarray]:
+def unit_vectors(modality: Modality) -> tuple[np.ndarray, np.ndarray]:
     """Rows of length one, float32 [V + 1, d], zero where the modality is missing; and who has it, bool [V + 1]."""
     present = np.array(modality.present, dtype=bool)
     present[0] = False

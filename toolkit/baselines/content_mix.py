@@ -15,6 +15,7 @@ from toolkit.baselines.base import Baseline, BaselineParams, State
 from toolkit.baselines.item_knn import ItemKNN
 from toolkit.baselines.label_popularity import label_profile, unit_labels
 from toolkit.baselines.sparse import packed, unpacked
+from toolkit.baselines.validation import hidden_matrix, recalls, some
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import InputError
@@ -25,6 +26,8 @@ WEIGHTS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
 """Tried for each kind of label, where a full cosine counts 1 and item-kNN is its mean over the seeds."""
 MOST_SCORES = 2**26
 """Scores of validation playlists over which weights are chosen; of more playlists an even share is taken."""
+BLOCK_ENTRIES = 2**22
+"""Scores held at once, four times."""
 
 
 class ContentMixParams(BaselineParams):
@@ -93,35 +96,17 @@ class _Parts:
 
 def _best(state: State, kinds: list[str], choices: list[tuple[float, ...]], valid: HeldOut, n_items: int) -> tuple[float, ...]:
     """The weights of the best mean Recall@50 on validation."""
-    rows = np.unique(np.linspace(0, len(valid) - 1, min(len(valid), max(50, MOST_SCORES // (n_items + 1)))).astype(int))
+    asked = some(valid, max(50, MOST_SCORES // (n_items + 1)))
     tried = list(product(*choices))
-    reached = np.zeros(len(tried))
+    reached, k = np.zeros(len(tried)), min(50, n_items)
     every = np.arange(n_items + 1)
-    step = max(1, 2**22 // (n_items + 1))
-    for start in range(0, len(rows), step):
-        part = _taken(valid, rows[start : start + step])
-        wanted, found = _hidden(part, n_items), part.queries().matrix(n_items)
-        total, *content = _Parts(state, kinds, found).of(every)
-        total[found.nonzero()] = -np.inf
+    step = max(1, BLOCK_ENTRIES // (n_items + 1))
+    for start in range(0, len(asked), step):
+        part = asked.part(start, start + step)
+        hidden, shown = hidden_matrix(part), part.queries().matrix(n_items)
+        total, *content = _Parts(state, kinds, shown).of(every)
+        total[shown.nonzero()] = -np.inf
         for place, weights in enumerate(tried):
-            mixed = sum((np.float32(w) * part for w, part in zip(weights, content, strict=True)), start=total)
-            reached[place] += _recalls(mixed, wanted).sum()
+            mixed = sum((np.float32(weight) * said for weight, said in zip(weights, content, strict=True)), start=total)
+            reached[place] += recalls(np.argpartition(-mixed, k - 1, axis=1)[:, :k], hidden).sum()
     return tried[int(np.argmax(np.round(reached, 9)))]
-
-
-def _taken(valid: HeldOut, rows: np.ndarray) -> HeldOut:
-    return HeldOut(valid.corpus, valid.rows[rows], valid.starts[rows], valid.cuts[rows], valid.ends[rows])
-
-
-def _hidden(part: HeldOut, n_items: int) -> sp.csr_matrix:
-    tracks, offsets = part.hidden()
-    return sp.csr_matrix((np.ones(len(tracks), np.float32), tracks, offsets), (len(part), n_items + 1))
-
-
-def _recalls(scores: np.ndarray, wanted: sp.csr_matrix, k: int = 50) -> np.ndarray:
-    """Recall@k of each row over min(k, wanted); no more than a choice of weights needs, so ties fall as they fall."""
-    k = min(k, scores.shape[1])
-    top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-    rows = np.repeat(np.arange(len(scores)), k)
-    hits = np.asarray(wanted[rows, top.ravel()]).reshape(len(scores), k).sum(axis=1)
-    return np.asarray(hits / np.maximum(np.minimum(np.diff(wanted.indptr), k), 1))

@@ -1,10 +1,13 @@
 """EASE: the closed-form linear item model.
 
 Steck 2019, "Embarrassingly shallow autoencoders for sparse data", equation 8;
-λ = 200 is its setting for the Million Song Dataset (section 4).
+λ = 200 is its setting for the Million Song Dataset (section 4). The dual form is the Woodbury identity; the
+low-rank one is the same with the first singular vectors of the playlists alone.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,7 +17,6 @@ from toolkit.baselines.base import Baseline, BaselineParams, State
 from toolkit.baselines.sparse import packed, unpacked
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.similarity import by_item
-from toolkit.errors import InputError
 from toolkit.ranker import Scorer, TrainingData
 
 BLOCK_ENTRIES = 8_000_000
@@ -22,38 +24,78 @@ BLOCK_ENTRIES = 8_000_000
 
 class EaseParams(BaselineParams):
     regularisation: float = Field(200.0, gt=0, description="λ of the ridge regression")
+    form: Literal["auto", "primal", "dual", "low-rank"] = Field(
+        "auto", description="auto: the exact form with the smaller matrix, low-rank where that is larger than max_size"
+    )
     max_size: int = Field(
         12_000, ge=1, description="largest matrix that is inverted; 12,000 is 1.2 GB in double precision, three times over"
     )
+    rank: int = Field(256, ge=1, description="singular vectors of the low-rank form")
 
 
 class Ease(Baseline):
     """Score of track j: the sum over seeds i of B[i, j], with B = I - P / diag(P) and P = (XᵀX + λI)⁻¹.
 
     X holds the training playlists. With fewer playlists than played tracks, P is
-    kept in its dual form (I - Xᵀ(XXᵀ + λI)⁻¹X) / λ and B is never formed.
+    kept in its dual form (I - Xᵀ(XXᵀ + λI)⁻¹X) / λ and B is never formed; where both are too many
+    for `max_size`, X is replaced by its best approximation of rank `rank`, the one form that is not exact.
     Tracks without a training placement cannot be ranked (-inf), nor can any track where
     no seed has one.
     """
 
     name = "ease"
     Params = EaseParams
+    grid = {"regularisation": [10.0, 30.0, 100.0, 200.0, 500.0, 1000.0]}
 
     def learn(self, data: TrainingData) -> State:
         plays = data.train.matrix().astype(np.float64)
         played = np.flatnonzero(np.diff(plays.tocsc().indptr))
-        size = min(plays.shape[0], len(played))
-        if size > self.params.max_size:
-            raise InputError(
-                f"ease would invert a matrix of {size:,} rows ({plays.shape[0]:,} playlists, {len(played):,} played tracks),"
-                f" more than max_size={self.params.max_size:,}: raise max_size, or filter by min_track_plays"
-            )
-        dual = plays.shape[0] < len(played)
-        return _dual(plays, self.params.regularisation) if dual else _primal(plays, played, self.params.regularisation)
+        form, regularisation = self._form(plays.shape[0], len(played)), self.params.regularisation
+        if form == "low-rank":
+            return _low_rank(plays, regularisation, self.params.rank, data.seed)
+        return _dual(plays, regularisation) if form == "dual" else _primal(plays, played, regularisation)
+
+    def _form(self, playlists: int, tracks: int) -> str:
+        if self.params.form != "auto":
+            return str(self.params.form)
+        if min(playlists, tracks) > self.params.max_size:
+            return "low-rank"
+        return "dual" if playlists < tracks else "primal"
+
+    @property
+    def form(self) -> str:
+        """primal, dual or low-rank."""
+        return "low-rank" if "factor" in self.state else "dual" if "kernel" in self.state else "primal"
 
     def scorer(self, queries: Queries) -> Scorer:
         seeds = queries.matrix(self.n_items)
-        return _dual_scorer(self.state, seeds) if "kernel" in self.state else _primal_scorer(self.state, seeds)
+        return {"low-rank": _low_rank_scorer, "dual": _dual_scorer, "primal": _primal_scorer}[self.form](self.state, seeds)
+
+
+def _low_rank(plays: sp.csr_matrix, regularisation: float, rank: int, seed: int) -> State:
+    """F of P = (I - FFᵀ) / λ, float32 [V + 1, r]: the right singular vectors, each times s / sqrt(s² + λ)."""
+    from scipy.sparse.linalg import svds
+
+    rank = min(rank, min(plays.shape) - 1)
+    _, values, axes = svds(plays, k=rank, v0=np.random.default_rng(seed).standard_normal(min(plays.shape)))
+    factor = axes.T * (values / np.sqrt(values**2 + regularisation))
+    rest = 1.0 - np.square(factor).sum(axis=1)
+    played = np.diff(plays.tocsc().indptr) > 0
+    return {"factor": factor.astype(np.float32), "rest": rest.astype(np.float32), "played": played}
+
+
+def _low_rank_scorer(state: State, seeds: sp.csr_matrix) -> Scorer:
+    factor, rest, played = state["factor"], state["rest"], state["played"]
+    weights, own, unknown = np.asarray(seeds @ factor), seeds.tocsc(), seeds @ played.astype(np.float32) == 0
+
+    def score(items: np.ndarray) -> np.ndarray:
+        itself = own[:, items].multiply(1.0 - rest[items][None, :])
+        scores = np.asarray((weights @ factor[items].T - itself) / rest[items][None, :], np.float32)
+        scores[unknown] = -np.inf
+        scores[:, ~played[items]] = -np.inf
+        return scores
+
+    return score
 
 
 def _dual(plays: sp.csr_matrix, regularisation: float) -> State:

@@ -34,6 +34,7 @@ class ItemKNN(Baseline):
 
     name = "item-knn"
     Params = ItemKNNParams
+    grid = {"neighbours": [20, 100, None], "shrink": [0.0, 5.0]}
 
     def learn(self, data: TrainingData) -> State:
         parts, kept = [], 0

@@ -33,6 +33,7 @@ class LabelPopularity(Baseline):
 
     Params = LabelPopularityParams
     label: ClassVar[str]
+    needs_labels = True
 
     def learn(self, data: TrainingData) -> State:
         plays = np.asarray(data.train.matrix().sum(axis=0, dtype=np.float64)).ravel()
@@ -52,12 +53,15 @@ class LabelPopularity(Baseline):
 
 
 def unit_labels(data: TrainingData, label: str, asking: str, *, idf: bool = False) -> sp.csr_matrix:
-    """Label rows of length one, float32 [V + 1, L]. Raises `InputError` where the catalogue has no such labels.
+    """Label rows of length one, float32 [V + 1, L]. Raises `InputError` where there are no such labels.
 
     idf: a label that n of N labelled tracks have is weighed by log(1 + N / n).
     """
     if label not in data.labels:
-        raise InputError(f"{asking} needs the tracks' {label} and the catalogue has none: give tracks one, or leave {asking} out")
+        raise InputError(
+            f"{asking} needs the tracks' {label}, and the catalogue has none that may be trained on: give tracks one, or permission:"
+            f" {{allowed: true, reason: …}} in the recipe's data, or leave {asking} out"
+        )
     found = data.labels[label].astype(np.float64)
     if idf:
         tracks, labelled = np.bincount(found.indices, minlength=found.shape[1]), int((np.diff(found.indptr) > 0).sum())

@@ -50,7 +50,7 @@ class Markov(Baseline):
 
     def scorer(self, queries: Queries) -> Scorer:
         pairs, single, left = unpacked(self.state, "pairs"), self.state["single"], self.state["left"]
-        last = _last_followed(queries, np.diff(pairs.indptr) > 0)
+        last = queries.last_of(np.diff(pairs.indptr) > 0)
         rows = pairs[last].tocsc()
 
         def score(items: np.ndarray) -> np.ndarray:
@@ -59,12 +59,3 @@ class Markov(Baseline):
             return chances
 
         return score
-
-
-def _last_followed(queries: Queries, followed: np.ndarray) -> np.ndarray:
-    """The last seed of each query that `followed` bool [V + 1] says something of, 0 for none: int64 [B]."""
-    last = np.zeros(len(queries), np.int64)
-    places = np.flatnonzero(followed[queries.seeds])
-    rows = np.searchsorted(queries.offsets, places, side="right") - 1
-    last[rows] = queries.seeds[places]
-    return last

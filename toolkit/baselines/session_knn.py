@@ -32,6 +32,7 @@ class SessionKNN(Baseline):
 
     name = "session-knn"
     Params = SessionKNNParams
+    grid = {"neighbours": [50, 100, 200, 400, 800]}
 
     def learn(self, data: TrainingData) -> State:
         return packed(by_item(data.train.matrix()), "plays")

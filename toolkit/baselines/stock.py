@@ -39,31 +39,40 @@ OnStep = Callable[[int, int, str], None]
 QUERY_BLOCK = 512
 
 
-class StockParams(BaselineParams):
-    """Settings of a stock model; None leaves RecBole's own default of that model."""
+class StockTraining(BaselineParams):
+    """Settings of a stock model's training."""
 
     epochs: int = Field(300, ge=1)
     stopping_step: int = Field(10, ge=0, description="validations without improvement before it stops")
     train_batch_size: int = Field(2048, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
     max_length: int = Field(50, ge=2)
+    max_seconds: float | None = Field(None, gt=0, description="no step begins later; the result is then marked underfit")
+    memory_gb: float = Field(8.0, gt=0, description="limit for RecBole's prefix rows, 628 bytes a placement at length 50")
+
+    def settings(self) -> dict[str, Any]:
+        """The same under RecBole's names."""
+        return {
+            "epochs": self.epochs,
+            "stopping_step": self.stopping_step,
+            "train_batch_size": self.train_batch_size,
+            "learning_rate": self.learning_rate,
+            "MAX_ITEM_LIST_LENGTH": self.max_length,
+        }
+
+
+class StockParams(StockTraining):
+    """Settings of a stock transformer; None leaves RecBole's own default of that model."""
+
     hidden_size: int = Field(64, ge=2)
     layers: int = Field(2, ge=1)
     heads: int = Field(2, ge=1)
     inner_size: int = Field(256, ge=1)
     dropout: float | None = Field(None, ge=0, lt=1)
     attention_dropout: float | None = Field(None, ge=0, lt=1)
-    max_seconds: float | None = Field(None, gt=0, description="no step begins later; the result is then marked underfit")
-    memory_gb: float = Field(8.0, gt=0, description="limit for RecBole's prefix rows, 628 bytes a placement at length 50")
 
     def settings(self) -> dict[str, Any]:
-        """The same under RecBole's names."""
         named = {
-            "epochs": self.epochs,
-            "stopping_step": self.stopping_step,
-            "train_batch_size": self.train_batch_size,
-            "learning_rate": self.learning_rate,
-            "MAX_ITEM_LIST_LENGTH": self.max_length,
             "hidden_size": self.hidden_size,
             "n_layers": self.layers,
             "n_heads": self.heads,
@@ -71,7 +80,7 @@ class StockParams(BaselineParams):
             "hidden_dropout_prob": self.dropout,
             "attn_dropout_prob": self.attention_dropout,
         }
-        return {key: value for key, value in named.items() if value is not None}
+        return super().settings() | {key: value for key, value in named.items() if value is not None}
 
 
 class StockRanker(Baseline):
@@ -81,12 +90,13 @@ class StockRanker(Baseline):
     an epoch with loss, validation (MRR@10 of the next track) and seconds so far.
     """
 
+    kind = "neural"
     Params: ClassVar[type[BaselineParams]] = StockParams
-    base: ClassVar[Literal["SASRec", "BERT4Rec"]]
+    base: ClassVar[Literal["SASRec", "BERT4Rec", "GRU4Rec"]]
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)
-        if self.params.hidden_size % self.params.heads:
+        if self.params.hidden_size % getattr(self.params, "heads", 1):
             raise InputError(f"{self.name}: hidden_size={self.params.hidden_size} must be a multiple of heads={self.params.heads}")
         self.underfit = False
         self.curve: list[dict[str, float]] = []
@@ -179,7 +189,7 @@ class StockRanker(Baseline):
         ids, lengths = queries.last(self.params.max_length)
         device = self.model.item_embedding.weight.device
         asked = self._askable(lengths)
-        hidden = torch.zeros(len(ids), self.params.hidden_size, device=device)
+        hidden = torch.zeros(len(ids), self.model.item_embedding.weight.shape[1], device=device)
         with torch.no_grad():
             for start in range(0, len(ids), QUERY_BLOCK):
                 rows = start + np.flatnonzero(asked[start : start + QUERY_BLOCK])

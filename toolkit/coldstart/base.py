@@ -30,6 +30,7 @@ class ColdRanker(Baseline):
     """
 
     Params: ClassVar[type[BaselineParams]] = FactorParams
+    kind = "cold-start"
     needs_modalities: ClassVar[bool] = True
     _fold_in: FoldIn | None = None
 

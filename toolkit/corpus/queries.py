@@ -70,6 +70,14 @@ class Queries:
         matrix.sum_duplicates()
         return matrix
 
+    def last_of(self, known: np.ndarray) -> np.ndarray:
+        """The last seed of each query that is `known` bool [V + 1], 0 for none: int64 [B]."""
+        last = np.zeros(len(self), np.int64)
+        places = np.flatnonzero(known[self.seeds])
+        # of several values for one row the last one stays
+        last[np.searchsorted(self.offsets, places, side="right") - 1] = self.seeds[places]
+        return last
+
     def last(self, length: int) -> tuple[np.ndarray, np.ndarray]:
         """The last `length` seeds, left-aligned: ids int64 [B, T] padded with 0, and lengths int64 [B]."""
         lengths = np.minimum(self.lengths, length)

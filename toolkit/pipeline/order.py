@@ -148,7 +148,8 @@ def _material(context: Context, ingested: Ingested, chosen: Sequence[System]) ->
     wanted = {name for system in chosen for name in system.modalities}
     encoded = modalities.encode_all(context, ingested, wanted, split.train.counts()[1:] > 0, factors)
     content = {name: modalities.content_hash(modality) for name, modality in encoded.modalities.items()}
-    labels = tags.label_matrices(ingested, {kind for system in chosen for kind in system.labels}, context.recipe.data.permission)
+    kinds = {kind for system in chosen for kind in system.labels}
+    labels = tags.label_matrices(ingested, kinds, context.recipe.data.permission, context.reporter)
     content |= {f"label:{kind}": tags.content_hash(matrix) for kind, matrix in labels.items()}
     key = digest([ingested.key, evaluation.model_dump(mode="json")])
     return systems.Material(split, encoded.modalities, key, content, encoded.missing, factors, labels), encoded.coverage

@@ -12,24 +12,37 @@ from toolkit.catalogue.store import Catalogue
 from toolkit.errors import InputError
 from toolkit.pipeline.ingest import Ingested
 from toolkit.pipeline.modalities import permitted
+from toolkit.progress import Reporter
 from toolkit.recipe import Permission
 
 FIELDS = {"artist": ("artist_id",), "album": ("album_id",), "genre": ("genres", "genre", "tags")}
 """Fields of the catalogue that a kind of label is read from; the first that there is."""
 
 
-def label_matrices(ingested: Ingested, wanted: Set[str], permission: Permission | None) -> dict[str, sp.csr_matrix]:
-    """Which labels each track has, float32 [V + 1, L], by kind; kinds that the catalogue does not have are left out.
+def label_matrices(ingested: Ingested, wanted: Set[str], permission: Permission | None, reporter: Reporter) -> dict[str, sp.csr_matrix]:
+    """Which labels each track has, float32 [V + 1, L], by kind.
 
-    Raises `InputError` where they may not be trained on and there is no permission.
+    Kinds that the catalogue does not have are left out, and with a note those that may not be trained on without a permission: a
+    baseline that cannot do without one refuses then, another ranks by what there is.
     """
     if ingested.catalogue is None or not wanted:
         return {}
     ids = ingested.corpus.tracks["id"].to_pylist()
     with Catalogue.open(ingested.catalogue, blobs=ingested.blobs) as catalogue:
         known = {*catalogue.counts()["fields"], "artist_id", "album_id"}
-        chosen = {kind: next((name for name in FIELDS[kind] if name in known), None) for kind in sorted(wanted)}
-        return {kind: matrix for kind, name in chosen.items() if name and (matrix := _matrix(catalogue, name, ids, permission)).nnz}
+        found = {}
+        for kind in sorted(wanted):
+            name = next((name for name in FIELDS[kind] if name in known), None)
+            if name is None:
+                continue
+            try:
+                permitted(catalogue, name, None, ids, permission)
+            except InputError as error:
+                reporter.note(f"{kind} labels are left out: {error}")
+                continue
+            if (matrix := _matrix(catalogue, name, ids)).nnz:
+                found[kind] = matrix
+    return found
 
 
 def content_hash(matrix: sp.csr_matrix) -> str:
@@ -40,8 +53,7 @@ def content_hash(matrix: sp.csr_matrix) -> str:
     return hasher.hexdigest()
 
 
-def _matrix(catalogue: Catalogue, field: str, ids: Sequence[str], permission: Permission | None) -> sp.csr_matrix:
-    permitted(catalogue, field, None, ids, permission)
+def _matrix(catalogue: Catalogue, field: str, ids: Sequence[str]) -> sp.csr_matrix:
     present, values = catalogue.field_values(field, ids)
     if values and not isinstance(values[0], str):
         raise InputError(f"field {field!r} holds {type(values[0]).__name__}, labels are texts: give it another name")

@@ -40,6 +40,16 @@ def check_parameters(file: RecipeFile, recipe: Recipe) -> None:
         stage = plugins.load("segue.stages", "collect")
         _parameters(file, ("collect",), recipe.collect, stage.Params)
         stage.check(stage.Params.model_validate(recipe.collect))
+    _encoders(file, recipe)
+    _rankers(file, recipe)
+
+
+def as_baseline(baseline: str | BaselineSpec) -> BaselineSpec:
+    """A bare name is a baseline with default parameters."""
+    return BaselineSpec(name=baseline) if isinstance(baseline, str) else baseline
+
+
+def _encoders(file: RecipeFile, recipe: Recipe) -> None:
     for name, spec in recipe.encoders.items():
         encoder = plugins.load("segue.encoders", spec.encoder)
         _parameters(file, ("encoders", name, "params"), spec.params, encoder.Params)
@@ -58,6 +68,9 @@ def check_parameters(file: RecipeFile, recipe: Recipe) -> None:
             raise file.error(("titles", "targets"), " is for encoders of tracks: a title has no labels")
         if encoder.kind != "text":
             raise file.error(("titles", "encoder"), f"={recipe.titles.encoder!r} reads {encoder.kind}, titles are text")
+
+
+def _rankers(file: RecipeFile, recipe: Recipe) -> None:
     for index, system in enumerate(recipe.coldstart.systems):
         ranker, where = plugins.load("segue.rankers", system.system), ("coldstart", "systems", index)
         _parameters(file, (*where, "params"), system.params, ranker.Params)
@@ -68,11 +81,6 @@ def check_parameters(file: RecipeFile, recipe: Recipe) -> None:
         _parameters(file, ("baselines", index, "params"), baseline.params, ranker.Params)
         if getattr(ranker, "needs_modalities", False) and not recipe.encoders:
             raise file.error(("baselines", index), f"={baseline.name!r} ranks by content: name encoders in the recipe, or leave it out")
-
-
-def as_baseline(baseline: str | BaselineSpec) -> BaselineSpec:
-    """A bare name is a baseline with default parameters."""
-    return BaselineSpec(name=baseline) if isinstance(baseline, str) else baseline
 
 
 def _parameters(file: RecipeFile, where: Where, given: dict[str, Any], model: type[BaseModel]) -> None:

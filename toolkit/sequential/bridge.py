@@ -80,7 +80,7 @@ from recbole.data.dataset import SequentialDataset  # noqa: E402
 from recbole.data.interaction import Interaction  # noqa: E402
 from recbole.data.transform import MaskItemSequence, construct_transform  # noqa: E402
 from recbole.model.layers import TransformerEncoder  # noqa: E402
-from recbole.model.sequential_recommender import BERT4Rec, SASRec  # noqa: E402
+from recbole.model.sequential_recommender import BERT4Rec, GRU4Rec, SASRec  # noqa: E402
 from recbole.trainer import trainer as _trainer  # noqa: E402
 from recbole.utils import FeatureSource, FeatureType, init_seed  # noqa: E402
 
@@ -90,6 +90,7 @@ __all__ = [
     "FeatureSource",
     "FeatureType",
     "FullSortEvalDataLoader",
+    "GRU4Rec",
     "Interaction",
     "MaskItemSequence",
     "SASRec",

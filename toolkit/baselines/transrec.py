@@ -1,0 +1,185 @@
+"""TransRec: tracks as points, a playlist as a step from one to the next.
+
+He, Kang and McAuley 2017, "Translation-based recommendation", RecSys, section 3: p(j | u, i) grows with β_j - |γ_i + t + t_u - γ_j|²,
+learned by sequential Bayesian personalised ranking, vectors within the unit ball. A playlist has a vector t_u of its own only where
+it was trained on, which is so under `leave_last_out`; elsewhere there is the global translation t, and the system is called so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import Field
+
+from toolkit import compute
+from toolkit.baselines.base import Baseline, BaselineParams, State
+from toolkit.baselines.validation import mean_recall, some
+from toolkit.corpus.queries import Queries
+from toolkit.corpus.splits import HeldOut
+from toolkit.errors import InputError
+from toolkit.ranker import Scorer, TrainingData
+
+if TYPE_CHECKING:
+    import torch
+
+VALIDATED = 1000
+"""Validation playlists that early stopping looks at."""
+
+
+class TransRecParams(BaselineParams):
+    dim: int = Field(64, ge=1)
+    regularisation: float = Field(0.01, ge=0, description="of the squared lengths of biases and of the playlists' own vectors")
+    learning_rate: float = Field(0.01, gt=0)
+    batch: int = Field(4096, ge=1, description="pairs of neighbouring tracks in a step")
+    epochs: int = Field(60, ge=1)
+    patience: int = Field(3, ge=1, description="validations, one every four epochs, without improvement before it stops")
+
+
+class TransRecGlobal(Baseline):
+    """Score of track j after the last seed i that has a vector: β_j - |γ_i + t - γ_j|².
+
+    Tracks without a training placement have none and cannot be ranked (-inf), nor can any where no seed has one.
+    State: points float32 [V + 1, d], biases [V + 1], translation [d], played bool [V + 1].
+    """
+
+    name = "transrec-global"
+    Params = TransRecParams
+    grid = {"regularisation": [0.001, 0.01, 0.1], "dim": [32, 128]}
+    own: bool = False
+    """Whether each training playlist has a vector."""
+
+    def learn(self, data: TrainingData) -> State:
+        items, offsets = data.train.flat()
+        pairs = _pairs(items, offsets)
+        if not len(pairs[0]):
+            raise InputError(f"{self.name} learns from neighbouring tracks: no training playlist has two")
+        fitted = _Fitted(self, data, *pairs)
+        return fitted.run(some(data.valid, VALIDATED) if data.valid is not None and len(data.valid) else None)
+
+    def scorer(self, queries: Queries) -> Scorer:
+        points, biases, played = self.state["points"], self.state["biases"], self.state["played"]
+        last = queries.last_of(played)
+        at = points[last] + self.state["translation"] + self._own(queries)
+        offset = biases - np.square(points).sum(axis=1)
+        lengths = np.square(at).sum(axis=1)
+
+        def score(items: np.ndarray) -> np.ndarray:
+            scores = np.asarray(2.0 * (at @ points[items].T) + offset[items] - lengths[:, None], np.float32)
+            scores[:, ~played[items]] = -np.inf
+            scores[last == 0] = -np.inf
+            return scores
+
+        return score
+
+    def _own(self, queries: Queries) -> np.ndarray | float:
+        """What a query's own vector adds: float32 [B, d]."""
+        return 0.0
+
+
+class TransRec(TransRecGlobal):
+    """With a vector for each training playlist; a query that is none of them has the global translation alone.
+
+    State: also own float32 [n, d] and rows int64 [n], ascending, the playlists of the corpus they belong to.
+    """
+
+    name = "transrec"
+    own = True
+
+    def learn(self, data: TrainingData) -> State:
+        if data.valid is not None and len(data.valid) and not np.isin(data.valid.rows, data.train.rows).all():
+            raise InputError(
+                "transrec has a vector for each training playlist, and validation playlists are not among them: use transrec-global, or"
+                " protocol: leave_last_out"
+            )
+        return super().learn(data)
+
+    def _own(self, queries: Queries) -> np.ndarray | float:
+        if queries.rows is None or not len(queries):
+            return 0.0
+        rows = self.state["rows"]
+        at = np.minimum(np.searchsorted(rows, queries.rows), len(rows) - 1)
+        return np.where((rows[at] == queries.rows)[:, None], self.state["own"][at], np.float32(0))
+
+
+def _pairs(items: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Playlist, track and next track of every pair of neighbours: int64 [n] each."""
+    playlist = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    first = np.flatnonzero(playlist[1:] == playlist[:-1])
+    return playlist[first], items[first].astype(np.int64), items[first + 1].astype(np.int64)
+
+
+class _Fitted:
+    """One training: parameters, optimiser, and the best state so far."""
+
+    def __init__(self, ranker: TransRecGlobal, data: TrainingData, playlist: np.ndarray, track: np.ndarray, follows: np.ndarray) -> None:
+        import torch
+
+        self.ranker, self.data, self.given = ranker, data, ranker.params
+        self.device = compute.device(data.device)
+        self.draw = torch.Generator().manual_seed(data.seed % 2**63)
+        self.pairs = torch.from_numpy(np.stack([playlist, track, follows]))
+        self.counts = data.train.counts()
+        self.candidates = torch.from_numpy(np.flatnonzero(self.counts))
+        size, dim = data.n_items + 1, self.given.dim
+        start = torch.randn((size, dim), generator=self.draw) / dim**0.5
+        self.points = self._parameter(start / start.norm(dim=1, keepdim=True).clamp(min=1.0))
+        self.biases, self.translation = self._parameter(torch.zeros(size)), self._parameter(torch.zeros(dim))
+        self.own = self._parameter(torch.zeros(len(data.train), dim)) if ranker.own else None
+        parameters = [self.points, self.biases, self.translation, *([self.own] if self.own is not None else [])]
+        self.optimiser = torch.optim.Adam(parameters, lr=self.given.learning_rate)
+        order = np.argsort(data.train.rows, kind="stable")
+        self.order, self.rows = order, np.asarray(data.train.rows, np.int64)[order]
+
+    def run(self, valid: HeldOut | None) -> State:
+        best, reached, waited = self.state(), -1.0, 0
+        for epoch in range(1, self.given.epochs + 1):
+            self._epoch()
+            if valid is None or epoch % 4:
+                continue
+            self.ranker._state, self.ranker._n_items = self.state(), self.data.n_items
+            found = mean_recall(self.ranker, valid)
+            waited = 0 if found > reached else waited + 1
+            if found > reached:
+                best, reached = self.ranker._state, found
+            if waited >= self.given.patience:
+                return best
+        return best if valid is not None and reached >= 0 else self.state()
+
+    def _epoch(self) -> None:
+        import torch
+
+        order = torch.randperm(self.pairs.shape[1], generator=self.draw)
+        for start in range(0, len(order), self.given.batch):
+            playlist, track, follows = self.pairs[:, order[start : start + self.given.batch]]
+            wrong = self.candidates[torch.randint(len(self.candidates), (len(track),), generator=self.draw)]
+            self._step(*(part.to(self.device) for part in (playlist, track, follows, wrong)))
+
+    def _step(self, playlist: torch.Tensor, track: torch.Tensor, follows: torch.Tensor, wrong: torch.Tensor) -> None:
+        import torch
+
+        at = self.points[track] + self.translation
+        penalty = self.biases[follows].square().mean() + self.biases[wrong].square().mean()
+        if self.own is not None:
+            at = at + self.own[playlist]
+            penalty = penalty + self.own[playlist].square().sum(dim=1).mean()
+        better = self.biases[follows] - (at - self.points[follows]).square().sum(dim=1)
+        worse = self.biases[wrong] - (at - self.points[wrong]).square().sum(dim=1)
+        loss = -torch.nn.functional.logsigmoid(better - worse).mean() + self.given.regularisation * penalty
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        with torch.no_grad():
+            touched = torch.cat([track, follows, wrong])
+            rows = self.points[touched]
+            self.points[touched] = rows / rows.norm(dim=1, keepdim=True).clamp(min=1.0)
+
+    def state(self) -> State:
+        found = {"points": self.points, "biases": self.biases, "translation": self.translation}
+        state = {name: value.detach().cpu().numpy().copy() for name, value in found.items()} | {"played": self.counts > 0}
+        if self.own is not None:
+            state |= {"own": self.own.detach().cpu().numpy()[self.order].copy(), "rows": self.rows}
+        return state
+
+    def _parameter(self, value: Any) -> Any:
+        return value.to(self.device).requires_grad_()

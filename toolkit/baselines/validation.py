@@ -1,0 +1,33 @@
+"""Recall on validation playlists, for the few baselines that choose something by it."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from toolkit.corpus.splits import HeldOut
+from toolkit.ranker import Ranker
+
+
+def hidden_matrix(part: HeldOut) -> sp.csr_matrix:
+    """Which tracks each playlist hides: float32 [B, V + 1] of zeros and ones."""
+    tracks, offsets = part.hidden()
+    return sp.csr_matrix((np.ones(len(tracks), np.float32), tracks, offsets), (len(part), part.corpus.n_items + 1))
+
+
+def some(part: HeldOut, most: int) -> HeldOut:
+    """At most so many of the playlists, spread evenly."""
+    rows = np.unique(np.linspace(0, len(part) - 1, min(len(part), most)).astype(int))
+    return HeldOut(part.corpus, part.rows[rows], part.starts[rows], part.cuts[rows], part.ends[rows])
+
+
+def recalls(top: np.ndarray, hidden: sp.csr_matrix) -> np.ndarray:
+    """Recall@k of each playlist over min(k, hidden): float64 [B]. top: ids int [B, k], each once, 0 for none."""
+    rows = np.repeat(np.arange(len(top)), top.shape[1])
+    hits = np.asarray(hidden[rows, top.ravel()]).reshape(top.shape).sum(axis=1)
+    return np.asarray(hits / np.maximum(np.minimum(np.diff(hidden.indptr), top.shape[1]), 1), np.float64)
+
+
+def mean_recall(ranker: Ranker, part: HeldOut, k: int = 50) -> float:
+    """Mean Recall@k of a fitted ranker."""
+    return float(recalls(ranker.rank(part.queries(), k)[0], hidden_matrix(part)).mean())

@@ -1,0 +1,236 @@
+"""Every baseline tuned on validation by the same budget, then run as a recipe: one comparable row each."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toolkit import plugins, runs
+from toolkit.errors import InputError
+from toolkit.evaluation.evaluator import evaluate
+from toolkit.pipeline import order, systems
+from toolkit.pipeline.context import Context, LoggedReporter
+from toolkit.pipeline.meter import metered
+from toolkit.pipeline.systems import Material, System
+from toolkit.progress import Reporter
+from toolkit.ranker import Ranker
+from toolkit.recipe import BaselineSpec, Recipe
+from toolkit.runs import RunDirectory
+
+GROUP = "segue.rankers"
+TUNING, RUN = "tuning", "run"
+KINDS = {"all": ("baseline", "neural"), "cheap": ("baseline",)}
+PER_PLAYLIST = ("transrec", "transrec-global")
+"""The one has a vector for each training playlist, which only `leave_last_out` asks about; the other stands in elsewhere."""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A baseline with its best setting. tried: every setting with its value on validation; empty where there was nothing to choose."""
+
+    spec: BaselineSpec
+    tried: list[dict[str, Any]]
+
+
+def bench(
+    recipe: Recipe,
+    out: Path,
+    *,
+    baselines: Sequence[str] = ("all",),
+    models: Sequence[str] = (),
+    select: str | None = None,
+    budget: int = 6,
+    max_seconds: float = 3600.0,
+    progress: Reporter | None = None,
+    cache: Path | None = None,
+) -> dict[str, Any]:
+    """Tune `baselines` on validation, run them with the recipe's `models` of those names, and give the table as one JSON-able value.
+
+    baselines: names, `all`, or `cheap` (all but the neural ones). select: what is tuned for, default recall@50 where it is
+    measured. budget: settings tried of each. max_seconds: of training one neural baseline; an ended one is marked underfit. A killed call
+    goes on where it stopped. Raises `InputError` for unknown names.
+    """
+    if budget < 1:
+        raise InputError(f"budget={budget} must be >= 1: how many settings of each baseline are tried")
+    chosen = _names(baselines, recipe)
+    target = _target(select, recipe)
+    kept = _models(recipe, models)
+    reporter = progress or Reporter()
+    plain = recipe.model_copy(update={"models": kept, "baselines": [BaselineSpec(name=name) for name in chosen]})
+    tuned = tune(plain, out / TUNING, target, budget=budget, max_seconds=max_seconds, progress=reporter, cache=cache)
+    best = plain.model_copy(update={"baselines": [one.spec for one in tuned]})
+    rows = order.run(best, out / RUN, progress=reporter, cache=cache)
+    return _result(recipe, RunDirectory(out / RUN), rows, tuned, target, budget)
+
+
+def tune(
+    recipe: Recipe,
+    out: Path,
+    target: tuple[str, int],
+    *,
+    budget: int,
+    max_seconds: float,
+    progress: Reporter,
+    cache: Path | None = None,
+) -> list[Tuned]:
+    """The best setting of each of the recipe's baselines on its validation playlists; those that the data has nothing for are left out."""
+    from toolkit.pipeline import ingest
+
+    with RunDirectory.claim(out, recipe.model_dump(mode="json")) as directory:
+        context = order._context(recipe, directory, cache, LoggedReporter(directory, progress))
+        progress.stage("ingest")
+        ingested = ingest.ingest(recipe.data, context.cache, reporter=context.reporter, described=systems.described(recipe))
+        rows = [systems.baseline_system(recipe, BaselineSpec.model_validate(spec.model_dump())) for spec in _specs(recipe)]
+        material = order._material(context, ingested, rows)[0]
+        found = []
+        for spec in _specs(recipe):
+            cls = _class(spec.name)
+            if lacking := _lacking(cls, material):
+                progress.note(f"{spec.name}: left out, the catalogue has no {lacking}")
+                continue
+            progress.stage(f"tune {spec.name}")
+            found.append(_tuned(context, material, cls, spec, target, budget, max_seconds))
+        return found
+
+
+def settings(cls: type[Ranker], budget: int, seed: int) -> list[dict[str, Any]]:
+    """At most `budget` settings of a ranker: its defaults and, of its grid's combinations, those drawn by the seed."""
+    grid: Mapping[str, Sequence[Any]] = getattr(cls, "grid", {})
+    every = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())] if grid else []
+    defaults = cls().params.model_dump() if every else {}  # type: ignore[attr-defined]
+    others = [one for one in every if any(defaults[key] != value for key, value in one.items())]
+    drawn = others if len(others) < budget else random.Random(seed).sample(others, budget - 1)
+    return [{}, *drawn]
+
+
+def _tuned(
+    context: Context, material: Material, cls: type[Ranker], spec: BaselineSpec, target: tuple[str, int], budget: int, max_seconds: float
+) -> Tuned:
+    base = dict(spec.params)
+    if "max_seconds" in cls.Params.model_fields:  # type: ignore[attr-defined]
+        base.setdefault("max_seconds", max_seconds)
+    tried_settings = settings(cls, budget, context.recipe.seed)
+    if len(tried_settings) == 1:
+        return Tuned(BaselineSpec(name=spec.name, params=base), [])
+    tried = []
+    for number, setting in enumerate(tried_settings):
+        params = {**base, **setting}
+        system = systems.baseline_system(context.recipe, BaselineSpec(name=spec.name, params=params))
+        measured = context.run.stage(
+            f"tune-{spec.name}-{number}",
+            {**systems._inputs(context, system, material), "target": target},
+            lambda workdir, system=system: ([], _measured(context, system, material, workdir, target)),
+        )
+        tried.append({"params": params, **measured})
+    best = max(tried, key=lambda one: one["value"])
+    return Tuned(BaselineSpec(name=spec.name, params=best["params"]), tried)
+
+
+def _measured(context: Context, system: System, material: Material, workdir: Path, target: tuple[str, int]) -> dict[str, Any]:
+    """Mean of the target over the validation playlists, and the seconds that fitting and ranking took."""
+    metric, k = target
+    with metered(context.device) as meter:
+        ranker = system.make(())
+        systems._fit(context, system, ranker, material, workdir)
+        evaluation, counts = context.recipe.evaluation, material.split.train.counts()
+        scores = evaluate(
+            ranker, material.split.valid, ks=[k], metrics=[metric], train_counts=counts,
+            allow_repeats=evaluation.allow_repeats, memory_mb=evaluation.memory_mb,
+        )  # fmt: skip
+    return {"value": round(float(np.mean(scores.values["all", metric, k])), 8), "seconds": meter.seconds}
+
+
+def _names(wanted: Sequence[str], recipe: Recipe) -> list[str]:
+    """The baselines asked for, each once, those that rank with others' help last."""
+    found: list[str] = []
+    for name in wanted:
+        if name not in KINDS:
+            _class(name)
+            found.append(name)
+            continue
+        skipped = PER_PLAYLIST[recipe.evaluation.protocol == "leave_last_out"]
+        for other in plugins.names(GROUP):
+            cls = _class(other)
+            usable = not cls.oracle and getattr(cls, "kind", "baseline") in KINDS[name] and other != skipped
+            if usable and (recipe.encoders or not getattr(cls, "needs_modalities", False)):
+                found.append(other)
+    return list(dict.fromkeys(found))
+
+
+def _class(name: str) -> type[Ranker]:
+    cls: type[Ranker] = plugins.load(GROUP, name)
+    return cls
+
+
+def _lacking(cls: type[Ranker], material: Material) -> str:
+    """The kinds of labels that a ranker cannot do without and the catalogue does not have."""
+    needed = getattr(cls, "labels", ()) if getattr(cls, "needs_labels", False) else ()
+    return " and no ".join(kind for kind in needed if kind not in material.labels)
+
+
+def _target(select: str | None, recipe: Recipe) -> tuple[str, int]:
+    evaluation = recipe.evaluation
+    known = [f"{metric}@{k}" for metric in evaluation.metrics for k in evaluation.k]
+    chosen = select or ("recall@50" if "recall@50" in known else known[0])
+    if chosen not in known:
+        raise InputError(f"select={chosen!r} is not measured: {plugins.suggest(chosen, known)}")
+    metric, _, k = chosen.partition("@")
+    return metric, int(k)
+
+
+def _models(recipe: Recipe, wanted: Sequence[str]) -> list[Any]:
+    names = [model.system_name(recipe.fusion, recipe.encoders) for model in recipe.models]
+    for name in wanted:
+        if name not in names:
+            raise InputError(f"{name!r} is no model of this recipe: {plugins.suggest(name, names)}")
+    return [model for name, model in zip(names, recipe.models, strict=True) if name in wanted]
+
+
+def _specs(recipe: Recipe) -> list[BaselineSpec]:
+    return [one for one in recipe.baselines if isinstance(one, BaselineSpec)]
+
+
+def _result(
+    recipe: Recipe, run: RunDirectory, rows: Sequence[Mapping[str, Any]], tuned: Sequence[Tuned], target: tuple[str, int], budget: int
+) -> dict[str, Any]:
+    """Systems, the best first: settings, test values with intervals, and what they cost."""
+    timings, by_name = run.read(runs.TIMINGS), {one.spec.name: one for one in tuned}
+    table = []
+    for system in timings:
+        own = [row for row in rows if row["system"] == system]
+        values = {
+            f"{row['split']} {row['slice']} {row['metric']}@{row['k']}": [row["value"], row["ci_low"], row["ci_high"]]
+            for row in own
+            if (row["slice"] in ("all", "macro", "warm", "cold") and row["split"] == "test") or row["slice"] == "all"
+        }
+        one = by_name.get(system)
+        table.append(
+            {
+                "system": system,
+                **timings[system],
+                "params": one.spec.params if one else {},
+                "tried": one.tried if one else [],
+                "values": values,
+            }
+        )
+    key = f"test all {target[0]}@{target[1]}"
+    table.sort(key=lambda row: (row["oracle"], -row["values"][key][0]))
+    about = {"load": round(os.getloadavg()[0], 1), "cores": os.cpu_count()}
+    manifest = run.read(runs.MANIFEST)
+    return {
+        "bench": recipe.name,
+        "tuned_for": f"valid {target[0]}@{target[1]}",
+        "budget": budget,
+        "data": run.read(runs.DATA),
+        "comparisons": run.read(runs.COMPARISONS),
+        "manifest": manifest,
+        "machine": about,
+        "rows": table,
+    }
