@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import real_playlists
+import scipy.sparse as sp
 
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.splits import HeldOut, PlaylistSet, Split
@@ -40,7 +41,9 @@ def small() -> tuple[TrainingData, HeldOut]:
     starts, ends = corpus.offsets[:-1], corpus.offsets[1:]
     modalities = {name: _modality(name, 90, dim, generator) for name, dim in (("audio", 5), ("lyrics", 8))}
     held_out = HeldOut(corpus, np.arange(60, 72), starts[60:], starts[60:] + 2, ends[60:])
-    return TrainingData(PlaylistSet(corpus, np.arange(60), starts[:60], ends[:60]), modalities=modalities, seed=3), held_out
+    train = PlaylistSet(corpus, np.arange(60), starts[:60], ends[:60])
+    labels = {"artist": _labels(90, 30, 1, generator), "genre": _labels(90, 6, 2, generator)}
+    return TrainingData(train, modalities=modalities, seed=3, labels=labels), held_out
 
 
 def corpus_of(lists: Sequence[Sequence[int]], n_items: int) -> Corpus:
@@ -48,6 +51,15 @@ def corpus_of(lists: Sequence[Sequence[int]], n_items: int) -> Corpus:
     nothing = pa.nulls(len(lists), pa.string())
     playlists = pa.table({"id": [f"p{row}" for row in range(len(lists))], "title": nothing, "group": nothing, "split": nothing})
     return Corpus(np.concatenate(lists).astype(np.int32), offsets, pa.table({"id": [f"t{i}" for i in range(1, n_items + 1)]}), playlists)
+
+
+def _labels(n_items: int, n_labels: int, most: int, generator: np.random.Generator) -> sp.csr_matrix:
+    """One to `most` labels for two tracks of three."""
+    rows = np.repeat(np.flatnonzero(generator.random(n_items + 1) < 0.67), most)
+    matrix = sp.csr_matrix((np.ones(len(rows), np.float32), (rows, generator.integers(0, n_labels, len(rows)))), (n_items + 1, n_labels))
+    matrix.sum_duplicates()
+    matrix.data[:] = 1.0
+    return matrix
 
 
 def _modality(name: str, n_items: int, dim: int, generator: np.random.Generator) -> Modality:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from toolkit import plugins
+from toolkit.baselines.ease import Ease
 from toolkit.baselines.item_knn import ItemKNN
 from toolkit.baselines.popularity import Popularity
 from toolkit.corpus.queries import Queries
@@ -18,7 +21,10 @@ from toolkit.ranker import Scorer, TrainingData
 from toolkit.ranker_checks import check_ranker
 
 Small = tuple[TrainingData, HeldOut]
-NAMES = ["popularity", "random", "item-knn", "session-knn", "ease", "content-centroid"]
+NAMES = [
+    "popularity", "random", "item-knn", "session-knn", "ease", "content-centroid", "artist-popularity", "genre-popularity",
+    "markov", "vsknn", "stan", "vstan", "ials",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -31,7 +37,19 @@ def test_the_contract_holds_with_parameters(params: dict[str, float], small: Sma
     check_ranker(lambda: ItemKNN(**params), *small)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["content-mix", "transrec-global"])
+def test_the_contract_holds_where_validation_chooses(name: str, small: Small) -> None:
+    data, held_out = small
+    params = {"epochs": 4} if name.startswith("transrec") else {}
+    check_ranker(lambda: plugins.load("segue.rankers", name)(**params), replace(data, valid=held_out.part(0, 6)), held_out.part(6, 12))
+
+
+@pytest.mark.parametrize("params", [{"form": "low-rank", "rank": 9}, {"form": "primal"}])
+def test_the_contract_holds_for_the_other_forms_of_ease(params: dict[str, Any], small: Small) -> None:
+    check_ranker(lambda: Ease(**params), *small)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "content-mix", "transrec", "transrec-global", "recbole-gru4rec", "two-stage"])
 def test_an_entry_point_gives_the_ranker_of_that_name(name: str) -> None:
     assert plugins.load("segue.rankers", name).name == name
 

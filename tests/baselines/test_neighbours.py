@@ -128,6 +128,19 @@ def test_what_nothing_speaks_for_is_not_ranked(make: Callable[[], Baseline], lis
     assert ids[3, 0] == 2 and not np.isin([6, 7, 8], ids[3]).any(), "unplayed tracks have no evidence"
 
 
-def test_ease_refuses_a_matrix_too_large(small: Small) -> None:
-    with pytest.raises(InputError, match=r"ease would invert a matrix of 60 rows \(60 playlists, .* more than max_size=50: raise max_size"):
-        Ease(max_size=50).fit(small[0])
+@pytest.mark.parametrize("regularisation", [5.0, 200.0])
+def test_the_forms_of_ease_are_one_model(regularisation: float, small: Small) -> None:
+    data, held_out = small
+    every = np.arange(1, 91)
+    fitted = {form: Ease(regularisation=regularisation, form=form, rank=60).fit(data) for form in ("primal", "dual", "low-rank")}
+    assert [ranker.form for ranker in fitted.values()] == list(fitted)
+    primal, dual, low_rank = (ranker.score(held_out.queries(), every) for ranker in fitted.values())
+    np.testing.assert_allclose(dual, primal, rtol=0, atol=1e-6)
+    # 59 of 60 singular vectors are all but exact
+    ranked = np.isfinite(primal)
+    assert (np.isfinite(low_rank) == ranked).all() and np.abs(low_rank[ranked] - primal[ranked]).max() < 0.03
+
+
+@pytest.mark.parametrize(("max_size", "form"), [(60, "dual"), (59, "low-rank")])
+def test_ease_is_exact_until_both_matrices_are_too_large(max_size: int, form: str, small: Small) -> None:
+    assert Ease(max_size=max_size).fit(small[0]).form == form

@@ -1,7 +1,7 @@
 """Candidates of several rankers, and what is known of each: the first stage's output as a table that gradient boosting reads.
 
-Every number of a candidate is of its own playlist alone, and rounded, so that the float noise of scores computed beside other queries cannot
-take it to the other side of a tree's threshold.
+Every number of a candidate is of its own playlist alone, and rounded, so that the float noise of scores computed beside other queries
+cannot take it to the other side of a tree's threshold.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _shared(seeds: sp.csr_matrix, labels: sp.csr_matrix, row: np.ndarray, item: 
 
 def _near(queries: Queries, seeds: sp.csr_matrix, vectors: np.ndarray, row: np.ndarray, item: np.ndarray) -> list[np.ndarray]:
     """Cosine of a candidate with the seeds' mean, and the highest with one of them; NaN where it or all of them lack the modality."""
-    there = vectors.any(axis=1)
+    there = np.asarray(vectors.any(axis=1))
     mean = np.asarray(seeds @ vectors)
     mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
     to_mean, to_one = np.empty(len(row)), np.empty(len(row))

@@ -5,6 +5,7 @@ The mix by which content rescues kNN where most of the tracks to find were never
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
@@ -94,7 +95,7 @@ class _Parts:
         return [np.asarray((left @ right[items].T).toarray(), np.float32) for left, right in pairs]
 
 
-def _best(state: State, kinds: list[str], choices: list[tuple[float, ...]], valid: HeldOut, n_items: int) -> tuple[float, ...]:
+def _best(state: State, kinds: list[str], choices: Sequence[tuple[float, ...]], valid: HeldOut, n_items: int) -> tuple[float, ...]:
     """The weights of the best mean Recall@50 on validation."""
     asked = some(valid, max(50, MOST_SCORES // (n_items + 1)))
     tried = list(product(*choices))

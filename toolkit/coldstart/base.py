@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -30,7 +30,7 @@ class ColdRanker(Baseline):
     """
 
     Params: ClassVar[type[BaselineParams]] = FactorParams
-    kind = "cold-start"
+    kind: ClassVar[Literal["baseline", "neural", "cold-start"]] = "cold-start"
     needs_modalities: ClassVar[bool] = True
     _fold_in: FoldIn | None = None
 

@@ -6,6 +6,7 @@ import os
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -123,17 +124,16 @@ def _tuned(
     for number, setting in enumerate(tried_settings):
         params = {**base, **setting}
         system = systems.baseline_system(context.recipe, BaselineSpec(name=spec.name, params=params))
-        measured = context.run.stage(
-            f"tune-{spec.name}-{number}",
-            {**systems._inputs(context, system, material), "target": target},
-            lambda workdir, system=system: ([], _measured(context, system, material, workdir, target)),
-        )
-        tried.append({"params": params, **measured})
+        make = partial(_measured, context, system, material, target)
+        inputs = {**systems._inputs(context, system, material), "target": target}
+        tried.append({"params": params, **context.run.stage(f"tune-{spec.name}-{number}", inputs, make)})
     best = max(tried, key=lambda one: one["value"])
     return Tuned(BaselineSpec(name=spec.name, params=best["params"]), tried)
 
 
-def _measured(context: Context, system: System, material: Material, workdir: Path, target: tuple[str, int]) -> dict[str, Any]:
+def _measured(
+    context: Context, system: System, material: Material, target: tuple[str, int], workdir: Path
+) -> tuple[Sequence[Path], dict[str, Any]]:
     """Mean of the target over the validation playlists, and the seconds that fitting and ranking took."""
     metric, k = target
     with metered(context.device) as meter:
@@ -144,7 +144,7 @@ def _measured(context: Context, system: System, material: Material, workdir: Pat
             ranker, material.split.valid, ks=[k], metrics=[metric], train_counts=counts,
             allow_repeats=evaluation.allow_repeats, memory_mb=evaluation.memory_mb,
         )  # fmt: skip
-    return {"value": round(float(np.mean(scores.values["all", metric, k])), 8), "seconds": meter.seconds}
+    return [], {"value": round(float(np.mean(scores.values["all", metric, k])), 8), "seconds": meter.seconds}
 
 
 def _names(wanted: Sequence[str], recipe: Recipe) -> list[str]:
@@ -208,7 +208,7 @@ def _result(
         values = {
             f"{row['split']} {row['slice']} {row['metric']}@{row['k']}": [row["value"], row["ci_low"], row["ci_high"]]
             for row in own
-            if (row["slice"] in ("all", "macro", "warm", "cold") and row["split"] == "test") or row["slice"] == "all"
+            if row["split"] == "test" or row["slice"] == "all"
         }
         one = by_name.get(system)
         table.append(

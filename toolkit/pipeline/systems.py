@@ -65,8 +65,8 @@ class System:
 class Material:
     """What systems are fitted to and measured on.
 
-    key: hash of playlists and split. content: hash of each modality and, as `label:KIND`, of each kind of labels. missing: modalities
-    whose pretrained weights are not here, and where to give their path.
+    key: hash of playlists and split. content: hash of each modality and, as `label:KIND`, of each kind of labels.
+    missing: modalities whose pretrained weights are not here, and where to give their path.
     """
 
     split: Split
