@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ Small = tuple[TrainingData, HeldOut]
 def slow(data: TrainingData, queries: Queries, params: dict[str, Any], kind: type[SessionNeighbours]) -> np.ndarray:
     """Scores of tracks 1…90, playlist by playlist and seed by seed."""
     items, offsets = data.train.flat()
-    playlists = [items[a:b].tolist() for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    playlists = [items[a:b].tolist() for a, b in pairwise(offsets)]
     held = np.array([sum(track in one for one in playlists) for track in range(91)])
     idf = np.log(len(playlists) / np.maximum(held, 1)) + 1 if params.get("idf") else np.ones(91)
     scores = np.zeros((len(queries), 91))

@@ -40,8 +40,8 @@ def check_parameters(file: RecipeFile, recipe: Recipe) -> None:
         stage = plugins.load("segue.stages", "collect")
         _parameters(file, ("collect",), recipe.collect, stage.Params)
         stage.check(stage.Params.model_validate(recipe.collect))
-    _encoders(file, recipe)
-    _rankers(file, recipe)
+    _encoder_parameters(file, recipe)
+    _ranker_parameters(file, recipe)
 
 
 def as_baseline(baseline: str | BaselineSpec) -> BaselineSpec:
@@ -49,7 +49,7 @@ def as_baseline(baseline: str | BaselineSpec) -> BaselineSpec:
     return BaselineSpec(name=baseline) if isinstance(baseline, str) else baseline
 
 
-def _encoders(file: RecipeFile, recipe: Recipe) -> None:
+def _encoder_parameters(file: RecipeFile, recipe: Recipe) -> None:
     for name, spec in recipe.encoders.items():
         encoder = plugins.load("segue.encoders", spec.encoder)
         _parameters(file, ("encoders", name, "params"), spec.params, encoder.Params)
@@ -70,7 +70,7 @@ def _encoders(file: RecipeFile, recipe: Recipe) -> None:
             raise file.error(("titles", "encoder"), f"={recipe.titles.encoder!r} reads {encoder.kind}, titles are text")
 
 
-def _rankers(file: RecipeFile, recipe: Recipe) -> None:
+def _ranker_parameters(file: RecipeFile, recipe: Recipe) -> None:
     for index, system in enumerate(recipe.coldstart.systems):
         ranker, where = plugins.load("segue.rankers", system.system), ("coldstart", "systems", index)
         _parameters(file, (*where, "params"), system.params, ranker.Params)
