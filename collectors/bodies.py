@@ -25,7 +25,7 @@ def read(chunks: Iterable[bytes], *, encoding: str, most: int, deadline: float, 
     """All of a body as it was before packing.
 
     chunks: as they come over the wire. most: bytes. deadline: of `time.monotonic`, for hosts that send a byte a minute.
-    Raises `Trouble` for one that is longer, `Transient` for one that is late or broken.
+    Raises `Transient` for one that is longer, late or broken, `Trouble` for one in an encoding nobody asked for.
     """
     unpack = _Gzip() if encoding.strip().lower() in ("gzip", "x-gzip") else None
     if unpack is None and encoding.strip().lower() not in ("", "identity"):
@@ -34,7 +34,7 @@ def read(chunks: Iterable[bytes], *, encoding: str, most: int, deadline: float, 
     for chunk in chunks:
         data += unpack(chunk, most - len(data) + 1) if unpack else chunk
         if len(data) > most:
-            raise Trouble(f"{where} sends more than {most / (1 << 20):g} MB")
+            raise Transient(f"{where} sends more than {most / (1 << 20):g} MB")
         if time.monotonic() > deadline:
             raise Transient(f"{where} takes too long to send its answer")
     if unpack and not unpack.whole:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from collectors import limits
 from collectors.base import ID_FIELDS, RateLimited, Source, Trouble
-from collectors.hosts import host_of, user_agent
+from collectors.hosts import Timeouts, host_of, user_agent
 from collectors.http import Client
 from collectors.keys import Scrubber
 from collectors.ledger import DiskFull, Ledger
@@ -53,6 +53,7 @@ class Settings:
     patience: Seconds = 300.0
     retries: Retries = field(default_factory=Retries)
     limits: Path = field(default_factory=limits.folder)
+    timeouts: Timeouts = field(default_factory=Timeouts)
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Engine:
         self._limits: dict[str, HostLimit] = {}
         self._limits_lock = threading.Lock()
         self._rates = rates(source for source, _ in plan)
-        self._client = Client(self._limit, user_agent(settings.contact))
+        self._client = Client(self._limit, user_agent(settings.contact), timeouts=settings.timeouts)
         self._teams = [self._team(source, fields) for source, fields in plan]
         self._stored = {source.name: self.ledger.stored(source.name) for source, _ in plan if source.terms.storage_bytes is not None}
         self._renewed = self._told = 0.0
@@ -246,7 +247,7 @@ class Engine:
                 waited += pause
         if kept:
             for entry in entries:
-                team.counts[entry.status] += entry.next_try is None or entry.status == "blocked"
+                team.counts[entry.status] += entry.next_try is None
             result.lane.done += all(entry.next_try is None for entry in entries)
 
     def _entries(self, result: Result) -> list[Entry]:

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import toolkit
-from collectors.base import Blocked, RateLimited, Transient, Trouble
+from collectors.base import Blocked, RateLimited, Transient
 from toolkit.errors import InputError
 
 Seconds = float
@@ -50,12 +50,12 @@ def where(url: str) -> str:
 
 
 def check_redirect(first: str, url: str) -> None:
-    """Raises `Trouble` where a redirect leads from the web to this machine or network, to another scheme, or out of encryption."""
+    """Raises `Transient` where a redirect leads from the web to this machine or network, to another scheme, or out of encryption."""
     before, after = urlsplit(first), urlsplit(url)
     if after.scheme not in ("http", "https") or (before.scheme == "https" and after.scheme == "http"):
-        raise Trouble(f"{where(first)} redirects to {after.scheme}://{host_of(url)}, which is not followed")
+        raise Transient(f"{where(first)} redirects to {after.scheme}://{host_of(url)}, which is not followed")
     if _internal(after.hostname) and not _internal(before.hostname):
-        raise Trouble(f"{where(first)} redirects to {host_of(url)}, which is no public host")
+        raise Transient(f"{where(first)} redirects to {host_of(url)}, which is no public host")
 
 
 def refuse(status: int, headers: Mapping[str, str], name: str) -> None:

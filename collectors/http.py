@@ -108,7 +108,7 @@ class Client:
             if onwards is None:
                 return reply
             request = self._redirected(request, onwards, first)
-        raise Trouble(f"{where(first)} redirects more than {MOST_REDIRECTS} times")
+        raise Transient(f"{where(first)} redirects more than {MOST_REDIRECTS} times")
 
     def _once(self, request: httpx.Request, expect: Expect, max_bytes: int | None) -> tuple[WholeReply, str | None]:
         """The reply, and where it redirects to."""
