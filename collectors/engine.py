@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from collectors import limits
-from collectors.base import ID_FIELDS, RateLimited, Source, Trouble
+from collectors.base import ID_FIELDS, RateLimited, Request, Source, Trouble
 from collectors.hosts import Timeouts, host_of, user_agent
 from collectors.http import Client
 from collectors.keys import Scrubber
@@ -40,7 +40,8 @@ TELL: Seconds = 0.25
 IDLE: Seconds = 0.5
 FAREWELL: Seconds = 5.0
 """For requests under way when the run is interrupted."""
-DEFER: Seconds = 30.0
+DEFER: Seconds = 120.0
+"""After which what waits for an id looks again by itself; mostly it is woken by the answer."""
 AWAITS_ID = "waits for an id that another source is asked for"
 NO_ID = "no id to ask by"
 
@@ -187,7 +188,7 @@ class Engine:
         lacking = {claim.id for claim, request in pairs if not wanted & set(request.ids)}
         awaited = self.ledger.awaited(self._providers(source), lane.entity, sorted(lacking))
         nothing = {claim.id for claim, request in pairs if source.needs and not set(source.needs) & set(request.ids)} - awaited
-        self.ledger.give_back([c for c in claims if c.id in awaited], next_try=time.time() + DEFER, note=AWAITS_ID)
+        self.ledger.give_back([c for c in claims if c.id in awaited], next_try=time.time() + min(DEFER, self._settings.patience / 2), note=AWAITS_ID)
         self.ledger.give_back([c for c in claims if c.id in nothing], next_try=time.time() + LONGEST, note=NO_ID)
         lane.waiting.extend((claim, request) for claim, request in pairs if claim.id not in awaited | nothing)
 
@@ -248,7 +249,17 @@ class Engine:
         if kept:
             for entry in entries:
                 team.counts[entry.status] += entry.next_try is None
-            result.lane.done += all(entry.next_try is None for entry in entries)
+            closed = all(entry.next_try is None for entry in entries)
+            result.lane.done += closed
+            if closed and set(result.lane.fields) & set(ID_FIELDS):
+                self._wake(result.request)
+
+    def _wake(self, request: Request) -> None:
+        """What waits for an id of this entity, its album or its artists need not wait any longer."""
+        ids = [request.id, *request.artist_ids, *([request.album_id] if request.album_id else [])]
+        for team in self._teams:
+            for lane in team.lanes if {*team.source.needs, *team.source.uses} else ():
+                self.ledger.wake_some(team.source.name, lane.fields, lane.entity, ids, AWAITS_ID)
 
     def _entries(self, result: Result) -> list[Entry]:
         if result.answer is not None:

@@ -166,6 +166,13 @@ class Ledger:
             due = update(LEDGER).where(LEDGER.c.note == note, LEDGER.c.status == "pending", LEDGER.c.owner.is_(None))
             connection.execute(due.values(next_try=0.0, note=None))
 
+    def wake_some(self, source: str, fields: Sequence[str], entity: Entity, ids: Sequence[str], note: str) -> None:
+        """The same of some entities of one source."""
+        which = (LEDGER.c.source == source, LEDGER.c.field.in_(fields), LEDGER.c.entity == entity, LEDGER.c.entity_id.in_(ids))
+        with self.transaction() as connection:
+            due = update(LEDGER).where(*which, LEDGER.c.note == note, LEDGER.c.owner.is_(None))
+            connection.execute(due.values(next_try=0.0, note=None))
+
     def next_due(self, source: str, fields: Sequence[str]) -> float | None:
         """When the next entry that nobody holds may be asked for; None where none is left."""
         with self.transaction() as connection:

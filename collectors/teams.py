@@ -58,6 +58,7 @@ class Result:
     team: Team
     lane: Lane
     claim: Claim
+    request: Request
     answer: Answer | None = None
     error: Exception | None = None
 
@@ -132,11 +133,11 @@ class Team:
     def _ask(self, lane: Lane, claim: Claim, request: Request) -> Result:
         try:
             answer = self.source.collect(request, self._http)
-            return Result(self, lane, claim, self._ready(answer))
+            return Result(self, lane, claim, request, self._ready(answer))
         except (Trouble, Stopped, SegueError) as error:
-            return Result(self, lane, claim, error=error)
+            return Result(self, lane, claim, request, error=error)
         except Exception as error:
-            return Result(self, lane, claim, error=error)
+            return Result(self, lane, claim, request, error=error)
 
     def _ready(self, answer: Answer) -> Answer:
         """Values checked, and covers written already: that takes a disk's time, which the threads have."""

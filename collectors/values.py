@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from collectors.base import Trouble
+from collectors.base import Transient, Trouble
 from toolkit.catalogue import images
 from toolkit.catalogue.records import FieldValue
 
@@ -16,7 +16,7 @@ COVER = "cover"
 
 
 def checked(values: Mapping[str, FieldValue]) -> dict[str, FieldValue]:
-    """The values as they can be stored. Raises `Trouble` for one that is no cover, no number, or no text of any use."""
+    """The values as they can be stored. Raises `Trouble` for one that is no number or no text of any use, `Transient` for no cover."""
     return {name: _checked(name, value) for name, value in values.items()}
 
 
@@ -30,5 +30,5 @@ def _checked(name: str, value: FieldValue) -> FieldValue:
             raise Trouble(f"{name} is no vector of finite numbers")
         return value
     if name == COVER and (flaw := images.flaw(value.read_bytes() if isinstance(value, Path) else value)):
-        raise Trouble(f"{name} {flaw}")
+        raise Transient(f"{name} {flaw}")  # half a picture has mostly lost the other half on its way
     return value

@@ -63,7 +63,7 @@ class Facts(Source):
     def collect(self, request: Request, http: Http) -> Answer:
         reply = http.get(f"{self.params.base_url}/words/{request.id}", headers={k: v for k, v in self.secrets.items()})
         if reply.status == 404:
-            return Absent("no such track", reply.content)
+            return Absent("no such track")
         said = reply.json()
         if not isinstance(said, dict) or not isinstance(said.get("words"), str):
             raise Transient("not what the documentation says")
@@ -92,7 +92,7 @@ class Lives(Facts):
     def collect(self, request: Request, http: Http) -> Answer:
         reply = http.get(f"{self.params.base_url}/life/{request.id}")
         if reply.status == 404:
-            return Absent("no such artist", reply.content)
+            return Absent("no such artist")
         return Found({"biography": text_of(reply.json(), "life")}, 1.0, reply.content)
 
 
