@@ -81,11 +81,9 @@ class AcousticBrainz(Source):
             yield
 
     def collect(self, request: Request, http: Http) -> Answer:
-        values = {}
-        for field in request.fields:
-            for stored in self.index.get(f"{field}/{request.ids['mbid']}")[:1]:
-                values[field] = np.frombuffer(stored, np.float32).tolist()
-        return Found(values) if values else Absent()
+        found = {field: self.index.get(f"{field}/{request.ids['mbid']}")[:1] for field in request.fields}
+        values = {field: np.frombuffer(stored[0], np.float32).tolist() for field, stored in found.items() if stored}
+        return Found(values, payload=b"".join(each for stored in found.values() for each in stored)) if values else Absent()
 
 
 def _rows(field: str, path: Path) -> Iterator[tuple[str, bytes]]:

@@ -60,7 +60,7 @@ class FeatureTable(Source):
     def collect(self, request: Request, http: Http) -> Answer:
         key = request.id if self.params.ids == "track" else request.ids.get(self.params.ids)
         found = self.index.get(_folded(key)) if key else []
-        return Found({"audio_features": np.frombuffer(found[-1], np.float64).tolist()}) if found else Absent()
+        return Found({"audio_features": np.frombuffer(found[-1], np.float64).tolist()}, payload=found[-1]) if found else Absent()
 
     def _rows(self) -> Iterator[tuple[str, bytes]]:
         """Key and float64 bytes of each row that has all its numbers."""

@@ -54,7 +54,7 @@ class AudioFolder(Source):
             return Absent(f"{entry.name} has more than {MAX_BYTES >> 20} MB")
         if matching.verdict(score) == "ambiguous":
             return Ambiguous(score, note=f"{entry.name}: {entry.artist} - {entry.title}")
-        return Found(self.values(entry), score)
+        return Found(self.values(entry), score, entry.name)
 
     @abstractmethod
     def values(self, entry: Entry) -> Mapping[str, FieldValue]:

@@ -62,8 +62,8 @@ class LocalCovers(Source):
         if (fault := flaw(data)) is not None:
             return Absent(f"{entry.name} {fault}")
         if matching.verdict(score) == "ambiguous":
-            return Ambiguous(score, {"cover": data}, note=entry.name)
-        return Found({"cover": data}, score)
+            return Ambiguous(score, {"cover": data}, entry.name, data)
+        return Found({"cover": data}, score, data)
 
 
 class EmbeddedCovers(LocalCovers):

@@ -48,9 +48,10 @@ class MusicBrainzDump(Source):
         mbid, isrc = request.ids.get("mbid", ""), held_isrc(request)
         for key in (f"mbid:{mbid}" if MBID.fullmatch(mbid) else None, f"isrc:{isrc}" if isrc else None):
             if key and (found := self._recordings(key)):
-                return chosen(request, found, b"", by_id=True)
+                return chosen(request, found, _ENCODER.encode(found), by_id=True)
         key = _name(request.title or "", request.artists[0]) if request.artists else ""
-        return chosen(request, self._recordings(key), b"")
+        found = self._recordings(key)
+        return chosen(request, found, _ENCODER.encode(found))
 
     def _recordings(self, key: str) -> list[Recording]:
         """Recordings under a key; one that is no id has the ids."""

@@ -41,14 +41,15 @@ class WikipediaParams(SourceParams):
     """part: the introduction, or the whole article. qualifiers: what stands in brackets behind titles of musicians."""
 
     language: str = Field("en", pattern="^[a-z][a-z-]{1,15}$")
-    wikipedia: str = Field("", description="default: that of the language")
+    wikipedia: str = Field("https://en.wikipedia.org", description="default: that of the language")
     wikidata: str = "https://www.wikidata.org"
     part: Literal["intro", "whole"] = "intro"
     qualifiers: list[str] = list(QUALIFIERS)
 
     @model_validator(mode="after")
     def _of_language(self) -> WikipediaParams:
-        self.wikipedia = self.wikipedia or f"https://{self.language}.wikipedia.org"
+        if "wikipedia" not in self.model_fields_set:
+            self.wikipedia = f"https://{self.language}.wikipedia.org"
         return self
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-import numpy as np
 import pytest
 import soundfile
 
@@ -14,19 +13,13 @@ from collectors.local_files import Folder, audio_files
 from collectors.sources.local_audio import AudioFolderParams, LocalFeatures, LocalPreviews
 from collectors.sources.local_covers import CoverFolderParams, EmbeddedCovers, LocalCovers, embedded
 from tests.collectors.sources.pictures import bomb, picture
+from tests.collectors.sources.sounds import RATE, tone
 from tests.servers.music import mbid
 from toolkit.encoders.audio_features import described
 from toolkit.errors import InputError
 from toolkit.vocabulary import AUDIO_FEATURES
 
-RATE = 22050
 RECORDING, RELEASE = mbid("recording", "local"), mbid("release", "local")
-
-
-def tone(path: Path, seconds: float = 2.0, hertz: float = 440.0) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, 0.3 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * RATE)) / RATE), RATE)
-    return path
 
 
 def tag(path: Path, **tags: str) -> None:
