@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
-from tests.servers.base import Asked, Reply, Schedule, Server
+from tests.servers.base import Asked, Reply, Server
 
 MBID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 PAGE = "<!doctype html>\n<html lang=en><title>{title}</title>\n<h1>{title}</h1>\n<p>{text}</p>\n"
@@ -26,9 +27,9 @@ class CoverArtServer(Server):
         groups: dict[str, bytes] | None = None,
         *,
         machine: str | None = None,
-        faults: Schedule | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(faults=faults)
+        super().__init__(**options)
         self.pictures = {"release": releases, "release-group": groups or {}}
         self.machine = machine
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.servers.base import Asked, Reply, Schedule, Server
+from tests.servers.base import Asked, Reply, Server
 from tests.servers.music import words
 from tests.servers.musicbrainz import as_json
 
@@ -29,9 +29,12 @@ class Song:
 class LrclibServer(Server):
     """Songs as the service has them."""
 
-    def __init__(self, songs: Sequence[Song], *, faults: Schedule | None = None) -> None:
-        super().__init__(faults=faults)
+    def __init__(self, songs: Sequence[Song], **options: Any) -> None:
+        super().__init__(**options)
         self.songs = list(songs)
+        self.signed: dict[tuple[str, ...], list[tuple[int, Song]]] = {}
+        for number, song in enumerate(self.songs, start=1):
+            self.signed.setdefault(_signature(song.title, song.artist), []).append((number, song))
 
     def reply(self, asked: Asked) -> Reply:
         query = asked.query
@@ -42,29 +45,34 @@ class LrclibServer(Server):
                     return Reply(said, 400, "text/plain; charset=utf-8")
             return self._get(query)
         if asked.path == "/api/search":
-            return as_json([self._told(song) for song in self.songs if _sought(song, query)][:MOST])
+            return as_json([told(number, song) for number, song in enumerate(self.songs, start=1) if _sought(song, query)][:MOST])
         return Reply(b"", 404, "text/plain")
 
     def _get(self, query: Mapping[str, str]) -> Reply:
-        for song in self.songs:
-            same = words(song.title) == words(query["track_name"]) and words(song.artist) == words(query["artist_name"])
+        for number, song in self.signed.get(_signature(query["track_name"], query["artist_name"]), []):
             album = "album_name" not in query or words(song.album or "") == words(query["album_name"])
-            if same and album and ("duration" not in query or abs(song.duration - float(query["duration"])) <= 2):
-                return as_json(self._told(song))
+            if album and ("duration" not in query or abs(song.duration - float(query["duration"])) <= 2):
+                return as_json(told(number, song))
         return as_json({"message": "Failed to find specified track", "name": "TrackNotFound", "statusCode": 404}, 404)
 
-    def _told(self, song: Song) -> dict[str, Any]:
-        return {
-            "id": self.songs.index(song) + 1,
-            "name": song.title,
-            "trackName": song.title,
-            "artistName": song.artist,
-            "albumName": song.album,
-            "duration": song.duration,
-            "instrumental": song.instrumental,
-            "plainLyrics": song.plain,
-            "syncedLyrics": song.timed,
-        }
+
+def told(number: int, song: Song) -> dict[str, Any]:
+    return {
+        "id": number,
+        "name": song.title,
+        "trackName": song.title,
+        "artistName": song.artist,
+        "albumName": song.album,
+        "duration": song.duration,
+        "instrumental": song.instrumental,
+        "plainLyrics": song.plain,
+        "syncedLyrics": song.timed,
+    }
+
+
+def _signature(*names: str) -> tuple[str, ...]:
+    """Names as the service compares them."""
+    return tuple(" ".join(words(name)) for name in names)
 
 
 def _sought(song: Song, query: Mapping[str, str]) -> bool:

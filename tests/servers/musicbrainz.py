@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tests.servers.base import Asked, Reply, Schedule, Server
+from tests.servers.base import Asked, Reply, Server
 from tests.servers.music import Artist, Recording, Release, words
 
 HELP = "For usage, please see: https://musicbrainz.org/development/mmd"
@@ -38,8 +38,9 @@ def exceeded() -> Reply:
 class MusicBrainzServer(Server):
     """Recordings as the service tells of them."""
 
-    def __init__(self, recordings: Sequence[Recording], *, faults: Schedule | None = None) -> None:
-        super().__init__(faults=faults)
+    def __init__(self, recordings: Sequence[Recording], **options: Any) -> None:
+        super().__init__(**options)
+        self.index = Index(recordings)
         self.recordings = {recording.id: recording for recording in recordings}
         self.artists = {artist.id: artist for recording in recordings for artist in recording.artists}
         self.isrcs: dict[str, list[Recording]] = {}
@@ -82,7 +83,7 @@ class MusicBrainzServer(Server):
         limit, offset = int(query.get("limit", "25")), int(query.get("offset", "0"))
         if not query.get("query"):
             return failed(400, "Must specify a least one parameter for 'query' collections query.")
-        found = search(query["query"], list(self.recordings.values()))
+        found = self.index.search(query["query"])
         page = [hit(recording, score) for recording, score in found[offset : offset + limit]]
         told = {"created": "2026-09-06T10:57:34.794Z", "count": len(found), "offset": offset, "recordings": page}
         return as_json(told, **LIMIT | {"X-RateLimit-Limit": "360"})
@@ -92,32 +93,36 @@ def failed(status: int, error: str) -> Reply:
     return as_json({"error": error, "help": HELP}, status, **LIMIT)
 
 
-def search(query: str, recordings: list[Recording]) -> list[tuple[Recording, int]]:
-    """Recordings and scores of 1 to 100, best first: of every clause (joined by AND) the share of its words that are there."""
-    clauses = re.findall(r'(\w+):(?:\(((?:\\.|[^()\\])*)\)|"((?:\\.|[^"\\])*)"|(\S+))', query)
-    scored = []
-    for recording in recordings:
-        score = 1.0
-        for name, *texts in clauses:
-            wanted = words(re.sub(r"\\(.)", r"\1", next(filter(None, texts), "")))
-            there = _indexed(recording, name)
-            both = len(set(wanted) & set(there))
-            score *= 2 * both / (len(set(wanted)) + len(set(there))) if both else 0.0
-        if clauses and score:
-            scored.append((recording, score))
-    best = max((score for _, score in scored), default=1.0)
-    return [(recording, max(1, round(100 * score / best))) for recording, score in sorted(scored, key=lambda pair: -pair[1])]
+class Index:
+    """Words of recordings by the names that queries give them."""
+
+    def __init__(self, recordings: Sequence[Recording]) -> None:
+        self.entries = [(recording, _indexed(recording)) for recording in recordings]
+
+    def search(self, query: str) -> list[tuple[Recording, int]]:
+        """Recordings and scores of 1 to 100, best first: of every clause (joined by AND) the share of its words that are there."""
+        found = re.findall(r'(\w+):(?:\(((?:\\.|[^()\\])*)\)|"((?:\\.|[^"\\])*)"|(\S+))', query)
+        clauses = [(name, set(words(re.sub(r"\\(.)", r"\1", next(filter(None, texts), ""))))) for name, *texts in found]
+        scored = []
+        for recording, indexed in self.entries:
+            score = 1.0 if clauses else 0.0
+            for name, wanted in clauses:
+                score *= 2 * len(wanted & indexed[name]) / (len(wanted) + len(indexed[name]) or 1)
+            if score:
+                scored.append((recording, score))
+        best = max((score for _, score in scored), default=1.0)
+        return [(recording, max(1, round(100 * score / best))) for recording, score in sorted(scored, key=lambda pair: -pair[1])]
 
 
-def _indexed(recording: Recording, name: str) -> list[str]:
+def _indexed(recording: Recording) -> dict[str, set[str]]:
     texts = {
         "recording": [recording.title],
         "artist": [recording.credit, *(alias for artist in recording.artists for alias in artist.aliases)],
         "release": [release.title for release in recording.releases],
-        "isrc": recording.isrcs,
+        "isrc": list(recording.isrcs),
         "rid": [recording.id],
     }
-    return [word for text in texts[name] for word in words(text)]
+    return {name: {word for text in some for word in words(text)} for name, some in texts.items()}
 
 
 def looked_up(recording: Recording, added: set[str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.servers.base import Asked, Reply, Schedule, Server
+from tests.servers.base import Asked, Reply, Server
 from tests.servers.musicbrainz import as_json
 
 MOST_TITLES, MOST_EXTRACTS = 50, 20
@@ -42,8 +42,8 @@ class Item:
 class WikimediaServer(Server):
     """Items and articles."""
 
-    def __init__(self, articles: Sequence[Article], items: Sequence[Item] = (), *, faults: Schedule | None = None) -> None:
-        super().__init__(faults=faults)
+    def __init__(self, articles: Sequence[Article], items: Sequence[Item] = (), **options: Any) -> None:
+        super().__init__(**options)
         self.articles = {article.title: article for article in articles}
         self.redirects = {title: article.title for article in articles for title in article.redirects}
         self.items = {item.id: item for item in items}
