@@ -1,4 +1,4 @@
-"""Audio features by MusicBrainz id from AcousticBrainz' dumps, which describe 7 million recordings up to 2022.
+"""Audio features by MusicBrainz id from AcousticBrainz' dumps, which describe what its users measured from 2015 to 2022.
 
 Page: https://acousticbrainz.org/download (JSON dumps of low-level and high-level data). Licence: CC0.
 The low-level numbers are measured by Essentia, the high-level ones are the probabilities of its classifiers. Neither are the eleven

@@ -1,0 +1,31 @@
+"""The page of sources names every source without a key with what its class declares."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "sources.md").read_text(encoding="utf-8")
+SECTIONS = {name: text for name, text in re.findall(r"^## `([a-z0-9-]+)`\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)}
+SAID = {True: "Train: yes", False: "Train: no.", None: "Train: not said"}
+KEYLESS = {point.name: point for point in entry_points(group="segue.collectors") if point.name in SECTIONS}
+
+
+def test_the_sources_of_the_first_table_have_sections():
+    listed = re.findall(r"\(#([a-z0-9-]+)\)", PAGE.split("## ")[0])
+    assert sorted(listed) == sorted(set(listed) & set(SECTIONS)) and len(listed) >= 12
+
+
+@pytest.mark.parametrize("name", sorted(KEYLESS))
+def test_a_section_says_what_its_source_declares(name):
+    source, text = KEYLESS[name].load(), " ".join(SECTIONS[name].split())
+    assert all(f"`{field}`" in text for field in source.fields)
+    parameters = set(source.Params.model_fields) - {"per_second"}
+    assert all(f"`{parameter}`" in text or "as for `librosa`" in text for parameter in parameters)
+    if name != "feature-table":  # there the one who has the table says so
+        assert SAID[source.terms.train_allowed] in text
+    if source.hosts:
+        assert source.page in text and "Limit:" in text and "Terms:" in text
