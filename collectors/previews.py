@@ -1,0 +1,97 @@
+"""What is kept of a 30 s preview: numbers or a picture made of it at once, the sound itself only where it is asked for.
+
+A source with previews has three fields of tracks: `audio_features` (the eleven of `toolkit.encoders.audio_features`, librosa's scale),
+`cqt` (the constant-Q transform of the middle 15 s as a grey PNG that image encoders read) and `audio` (the file). Unless `audio` is
+among the fields asked for, nothing of the sound is written anywhere.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from collectors.base import Blocked, Transient
+from toolkit.catalogue.records import FieldValue
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FIELDS = {"audio_features": "track", "cqt": "track", "audio": "track"}
+MAX_BYTES = 8 << 20
+"""A 30 s preview is half a megabyte; of more than this nothing is read."""
+RATE, SECONDS, CQT_SECONDS = 22050, 30.0, 15.0
+MOST_BEFORE_DECODING = 60
+"""Seconds that ffmpeg may take, and seconds of sound that it may write."""
+
+
+def kept(audio: bytes, fields: Iterable[str]) -> dict[str, FieldValue]:
+    """The fields asked for of one preview.
+
+    Raises `Transient` for a file that is no audio, `Blocked` for good where the file needs ffmpeg and there is none.
+    """
+    wanted = set(fields) & set(FIELDS)
+    values: dict[str, FieldValue] = {}
+    if wanted - {"audio"}:
+        samples = _samples(audio)
+        if "audio_features" in wanted:
+            from toolkit.encoders.audio_features import described
+
+            values["audio_features"] = [float(number) for number in described(samples, RATE)]
+        if "cqt" in wanted:
+            values["cqt"] = picture(samples)
+    if "audio" in wanted:
+        values["audio"] = audio
+    return values
+
+
+def picture(samples: np.ndarray) -> bytes:
+    """Samples float32 [s] at 22,050 Hz -> PNG of 96 bins (low notes below) x 323 frames: 0 is 80 dB under the loudest, 255 the loudest."""
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    from toolkit.encoders.cqt import Cqt
+
+    size = round(CQT_SECONDS * RATE)
+    start = max(0, (len(samples) - size) // 2)
+    middle = np.pad(samples[start : start + size], (0, max(0, size - len(samples))))
+    level = Cqt(rate=RATE, hop=1024).decibels(torch.from_numpy(np.ascontiguousarray(middle))[None])[0].numpy()  # (bins, frames)
+    file = io.BytesIO()
+    Image.fromarray(np.round(level[::-1] * 255).astype(np.uint8), mode="L").save(file, format="PNG")
+    return file.getvalue()
+
+
+def _samples(audio: bytes) -> np.ndarray:
+    """float32 [s], decoded in a process of its own; AAC, which libsndfile does not read, through ffmpeg."""
+    from toolkit.encoders.audio import waveforms
+    from toolkit.encoders.faults import BadInput
+
+    data = _converted(audio) if audio[4:8] == b"ftyp" else audio
+    (samples,) = waveforms([data], rate=RATE, seconds=SECONDS, workers=1)
+    if isinstance(samples, BadInput):
+        raise Transient(f"the preview {samples.why}")
+    return samples
+
+
+def _converted(audio: bytes) -> bytes:
+    """An MPEG-4 file as WAV."""
+    program = shutil.which("ffmpeg")
+    if program is None:
+        raise Blocked("previews in AAC need ffmpeg, which is not on the path: install it, or take previews from deezer", for_good=True)
+    with tempfile.TemporaryDirectory(prefix="segue-preview-") as folder:
+        source, target = Path(folder, "preview.m4a"), Path(folder, "preview.wav")
+        source.write_bytes(audio)
+        command = [program, "-nostdin", "-v", "error", "-protocol_whitelist", "file", "-f", "mov", "-i", str(source)]
+        command += ["-vn", "-t", str(MOST_BEFORE_DECODING), "-ar", str(RATE), "-ac", "1", str(target)]
+        try:
+            done = subprocess.run(command, capture_output=True, timeout=MOST_BEFORE_DECODING, check=False)
+        except subprocess.TimeoutExpired:
+            raise Transient(f"ffmpeg took more than {MOST_BEFORE_DECODING} s for the preview") from None
+        if done.returncode or not target.exists():
+            raise Transient(f"the preview cannot be read by ffmpeg (exit code {done.returncode})")
+        return target.read_bytes()

@@ -1,0 +1,137 @@
+"""Genius by lyricsgenius: lyrics from the song's page, and its art.
+
+https://docs.genius.com for the search; the API gives no lyrics, so lyricsgenius reads the page. Genius shows captchas to many servers: a
+page without lyrics of a song that has them is a refusal, whatever its status, and nothing is kept of it. Only the API's own word makes
+a song an instrumental.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import ClassVar
+
+import msgspec
+from lyricsgenius import Genius as Client
+
+from collectors.base import (
+    Absent,
+    Ambiguous,
+    Answer,
+    Blocked,
+    Entity,
+    Host,
+    Http,
+    Rate,
+    Request,
+    Source,
+    SourceParams,
+    Terms,
+    Transient,
+)
+from collectors.matching import Candidate, best, verdict
+from collectors.pages import is_block_page
+from collectors.sources.judged import Named, judged, picture, rows
+from collectors.through import Through
+from toolkit.errors import InputError
+
+TOKEN = "GENIUS_ACCESS_TOKEN"
+NO_ART = ("default_cover_image", "default_cover_art", "default_avatar")
+"""In the addresses of the pictures that stand for no picture."""
+
+logging.getLogger("lyricsgenius").addHandler(logging.NullHandler())
+
+
+class GeniusParams(SourceParams):
+    api_url: str = "https://api.genius.com"
+    web_url: str = "https://genius.com"
+    images_url: str = "https://images.genius.com"
+
+
+class Song(msgspec.Struct):
+    title: str
+    primary_artist: Named | None = None
+    url: str | None = None
+    lyrics_state: str | None = None
+    instrumental: bool = False
+    song_art_image_url: str | None = None
+
+    @property
+    def artist(self) -> str:
+        return self.primary_artist.name if self.primary_artist else ""
+
+
+class Hit(msgspec.Struct):
+    result: Song
+
+
+class Genius(Source):
+    """Lyrics and art of tracks; lyrics are under copyright, and no licence comes with them."""
+
+    name = "genius"
+    page = "https://docs.genius.com"
+    fields: ClassVar[Mapping[str, Entity]] = {"lyrics": "track", "cover": "track"}
+    hosts = (Host("api_url", (Rate(3, 1),)), Host("web_url", (Rate(1, 1),), concurrency=1), Host("images_url", (Rate(5, 1),)))
+    keys = (TOKEN,)
+    terms = Terms(
+        train_allowed=False,
+        licence="lyrics under their publishers' copyright; Genius API terms of service",
+        page="https://genius.com/static/terms",
+        attribution="Lyrics from Genius, with a link to the song's page",
+    )
+    Params = GeniusParams
+
+    def collect(self, request: Request, http: Http) -> Answer:
+        if not request.title or not request.artists:
+            return Absent("no name to search by")
+        session = Through(http, lambda url: "json" if url.startswith(self.params.api_url) else "text")
+        client = self._client(session)
+        found = self._song(request, client)
+        payload = session.last.content if session.last else b""
+        if found is None:
+            return Absent(payload=payload)
+        song, score = found
+        if request.fields == ("cover",):
+            return self._cover(song, score, http)
+        return self._lyrics(song, score, client, session, payload)
+
+    def _client(self, session: Through) -> Client:
+        client = Client(self.secrets[TOKEN], sleep_time=0, retries=0)
+        client.API_ROOT, client.WEB_ROOT = f"{self.params.api_url}/", f"{self.params.web_url}/"
+        client._session = session  # it has no parameter for one
+        return client
+
+    def _song(self, request: Request, client: Client) -> tuple[Song, float] | None:
+        """The best of the songs that the search gives, and how well it fits."""
+        try:
+            answer = client.search_songs(f"{request.title} {request.artists[0]}")
+        except Blocked as refusal:
+            if refusal.status == 401:
+                raise InputError(f"{TOKEN} is refused by Genius: make a client access token at https://genius.com/api-clients") from None
+            raise
+        except (AssertionError, AttributeError, ValueError):  # a status it does not know, a body that is no JSON or another
+            raise Transient("Genius's search answers with something else than songs") from None
+        songs = [hit.result for hit in rows(answer, Hit, "hits", where="Genius")]
+        nearest = best(request, [Candidate(song.title, (song.artist,)) for song in songs])
+        return None if nearest is None or verdict(nearest[1]) == "absent" else (songs[nearest[0]], nearest[1])
+
+    def _lyrics(self, song: Song, score: float, client: Client, session: Through, payload: bytes) -> Answer:
+        note = f"found {song.title!r} by {song.artist!r}"
+        if song.instrumental:
+            return Absent("instrumental", payload) if verdict(score) == "found" else Ambiguous(score, note=note, payload=payload)
+        if song.lyrics_state != "complete":
+            return Absent(f"lyrics are {song.lyrics_state or 'unknown'}", payload)
+        text = client.lyrics(song_url=(song.url or "").replace("https://genius.com/", "").lstrip("/") or "missing")
+        answered = session.last
+        if answered is None or answered.status in (404, 410):
+            return Absent("the song's page is gone", payload)
+        if not text or not text.strip():
+            why = "a block page" if is_block_page(answered.text) else "a page without lyrics"
+            raise Blocked(f"Genius answers with {why} for a song that has lyrics", status=answered.status)
+        return judged(score, {"lyrics": text.strip()}, answered.content, note=note)
+
+    def _cover(self, song: Song, score: float, http: Http) -> Answer:
+        url = song.song_art_image_url or ""
+        if not url or any(name in url for name in NO_ART):
+            return Absent("no art", url)
+        return judged(score, picture(http, url), url)

@@ -1,0 +1,98 @@
+"""Apple's iTunes Search: covers, and numbers or pictures made of previews, without a key.
+
+https://performance-partners.apple.com/search-api. About 20 requests a minute; those who ask faster get 403. Previews are AAC, for which
+`ffmpeg` has to be installed. Apple gives them to promote its shop, next to its badge, and not for anything else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import ClassVar
+
+import msgspec
+from pydantic import Field
+
+from collectors import previews
+from collectors.base import Absent, Answer, Entity, Host, Http, Rate, Request, Source, SourceParams, Terms, Transient
+from collectors.matching import Candidate, best, verdict
+from collectors.sources.judged import judged, picture, rows
+from toolkit.catalogue.records import FieldValue
+
+MOST_FOUND = 10
+
+
+class ItunesParams(SourceParams):
+    """country: whose shop is asked. cover: pixels a side."""
+
+    api_url: str = "https://itunes.apple.com"
+    previews_url: str = "https://audio-ssl.itunes.apple.com"
+    images_url: str = "https://is1-ssl.mzstatic.com"
+    country: str = Field("US", pattern=r"^[A-Z]{2}$")
+    cover: int = Field(500, ge=30, le=3000)
+
+
+class Item(msgspec.Struct, rename="camel"):
+    artist_name: str = ""
+    track_name: str | None = None
+    collection_name: str | None = None
+    track_time_millis: float | None = None
+    preview_url: str | None = None
+    artwork_url100: str | None = None
+
+
+class Itunes(Source):
+    """Songs and albums by name; there is no search by ISRC."""
+
+    name = "itunes"
+    page = "https://performance-partners.apple.com/search-api"
+    fields: ClassVar[Mapping[str, Entity]] = {"cover": "album", "audio_features": "track", "cqt": "track", "audio": "track"}
+    together = True
+    hosts = (
+        Host("api_url", (Rate(20, 60),), concurrency=1),
+        Host("previews_url", (Rate(5, 1),)),
+        Host("images_url", (Rate(5, 1),)),
+    )
+    terms = Terms(
+        train_allowed=False,
+        licence="Apple Services Performance Partners: promotional use next to a store badge",
+        page="https://performance-partners.apple.com/search-api",
+        attribution="Provided courtesy of iTunes, with a link to the store",
+    )
+    Params = ItunesParams
+
+    def collect(self, request: Request, http: Http) -> Answer:
+        if not request.title:
+            return Absent("no name to search by")
+        album = request.entity == "album"
+        asked = {"term": " ".join([request.title, *request.artists[:1]]), "media": "music", "entity": "album" if album else "song"}
+        reply = http.get(f"{self.params.api_url}/search", asked | {"country": self.params.country, "limit": MOST_FOUND})
+        items = rows(reply.json(), Item, "results", where="iTunes")
+        nearest = best(request, [_candidate(item, album) for item in items])
+        if nearest is None or verdict(nearest[1]) == "absent":
+            return Absent(payload=reply.content)
+        item, score = items[nearest[0]], nearest[1]
+        values = self._cover(item, http) if album else self._preview(item, request, http)
+        if not values:
+            return Absent("no cover" if album else "no preview", reply.content)
+        note = f"found {(item.collection_name if album else item.track_name)!r} by {item.artist_name!r}"
+        return judged(score, values, reply.content, note=note)
+
+    def _cover(self, item: Item, http: Http) -> Mapping[str, FieldValue]:
+        """The picture's address holds its size."""
+        url = re.sub(r"/\d+x\d+bb\.", f"/{self.params.cover}x{self.params.cover}bb.", item.artwork_url100 or "")
+        return picture(http, url) if url else {}
+
+    def _preview(self, item: Item, request: Request, http: Http) -> Mapping[str, FieldValue]:
+        if not item.preview_url:
+            return {}
+        sound = http.get(item.preview_url, expect="audio", max_bytes=previews.MAX_BYTES)
+        if sound.status != 200:
+            raise Transient("the preview is not there", status=sound.status)
+        return previews.kept(sound.content, request.fields)
+
+
+def _candidate(item: Item, album: bool) -> Candidate:
+    if album:
+        return Candidate(item.collection_name, (item.artist_name,))
+    return Candidate(item.track_name, (item.artist_name,), item.track_time_millis / 1000 if item.track_time_millis else None)

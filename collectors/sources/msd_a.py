@@ -1,0 +1,127 @@
+"""MSD-A: biographies and tags of the artists of the Million Song Dataset, from files on disk.
+
+Published with Oramas, Nieto, Sordo and Serra, "A deep multimodal approach for cold-start music recommendation", 2017 (biographies and tags
+gathered from Last.fm). Read are tables of two forms, which its files can be brought to: `artist id<TAB>biography`, and
+`artist id<TAB>tag` with the tag's weight in a third column where there is one; or, for biographies, a folder or tar archive of
+`<artist id>.txt`. `artists` is the Million Song Dataset's `unique_artists.txt`, `artist id<SEP>MusicBrainz id<SEP>track id<SEP>name`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field, model_validator
+
+from collectors import archives, index
+from collectors.base import Absent, Ambiguous, Answer, Entity, Found, Http, Request, Source, SourceParams, Terms
+from collectors.matching import ENOUGH, normalise
+from toolkit.errors import DataError
+
+ARTIST = re.compile(r"(?:^|:)(AR[A-Z0-9]{16})$")
+SEP = "<SEP>"
+VERSION = 1
+
+
+class MsdAParams(SourceParams):
+    """tags_kept: most tags of an artist."""
+
+    biographies: Path | None = Field(None, description="a table `id<TAB>text`, or a folder or tar archive of <id>.txt")
+    tags: Path | None = Field(None, description="a table `id<TAB>tag` or `id<TAB>tag<TAB>weight`")
+    artists: Path | None = Field(None, description="unique_artists.txt, for catalogues whose ids are not the Million Song Dataset's")
+    tags_kept: int = Field(50, ge=1)
+
+    @model_validator(mode="after")
+    def _some(self) -> MsdAParams:
+        if self.biographies is None and self.tags is None:
+            raise ValueError("name a file: biographies, tags or both")
+        return self
+
+
+class MsdA(Source):
+    """By the id `msd:AR…`, else by MusicBrainz id or name where `artists` is there; a name of several artists is ambiguous."""
+
+    name = "msd-a"
+    page = "https://arxiv.org/abs/1706.09739"
+    fields: ClassVar[Mapping[str, Entity]] = {"biography": "artist", "artist_tags": "artist"}
+    together = True
+    uses = ("mbid",)
+    terms = Terms(
+        train_allowed=None,
+        licence="texts and tags by Last.fm's users; Last.fm's terms are for non-commercial use",
+        page="https://arxiv.org/abs/1706.09739",
+        attribution="MSD-A, Oramas et al. 2017; texts and tags from Last.fm",
+    )
+    Params = MsdAParams
+
+    @contextmanager
+    def opened(self, folder: Path) -> Iterator[None]:
+        files = [path for path in (self.params.biographies, self.params.tags, self.params.artists) if path is not None]
+        with index.opened(folder, files, self._rows(), version=VERSION) as self._index:
+            yield
+
+    def collect(self, request: Request, http: Http) -> Answer:
+        if named := ARTIST.search(request.id):
+            return self._told(named[1], request)
+        if (mbid := request.ids.get("mbid")) and (known := self._index.get(f"mbid/{mbid}")):
+            return self._told(known[0].decode(), request)
+        namesakes = list(dict.fromkeys(self._index.get(f"name/{normalise(request.artists[0])}"))) if request.artists else []
+        if len(namesakes) == 1:
+            return self._told(namesakes[0].decode(), request)
+        if not namesakes:
+            return Absent()
+        return Ambiguous(ENOUGH - 0.1, note=f"{len(namesakes)} artists of this name")
+
+    def _told(self, artist: str, request: Request) -> Answer:
+        values = {}
+        if "biography" in request.fields and (texts := self._index.get(f"biography/{artist}")):
+            values["biography"] = texts[0].decode()
+        if "artist_tags" in request.fields and (tags := self._index.get(f"tag/{artist}")):
+            weighed = sorted((tag.decode().rpartition("\t") for tag in tags), key=lambda parts: -float(parts[2]))
+            values["artist_tags"] = ", ".join(dict.fromkeys(name for name, _, _ in weighed[: self.params.tags_kept]))
+        return Found(values, payload="\n".join(values.values())) if values else Absent()
+
+    def _rows(self) -> Iterator[tuple[str, bytes]]:
+        if self.params.biographies:
+            yield from _biographies(self.params.biographies)
+        for at, line in _lines(self.params.tags):
+            parts = line.split("\t")
+            weight = parts[2] if len(parts) == 3 else "1"
+            if len(parts) not in (2, 3) or not re.fullmatch(r"\d+(?:\.\d+)?", weight):
+                raise DataError(f"{self.params.tags}:{at} must be `id<TAB>tag` or `id<TAB>tag<TAB>weight`, not {line[:60]!r}")
+            yield f"tag/{parts[0]}", f"{parts[1].replace(',', ' ').strip()}\t{weight}".encode()
+        for at, line in _lines(self.params.artists):
+            parts = line.split(SEP)
+            if len(parts) != 4:
+                raise DataError(f"{self.params.artists}:{at} must be `artist id<SEP>mbid<SEP>track id<SEP>name`, not {line[:60]!r}")
+            yield f"name/{normalise(parts[3])}", parts[0].encode()
+            if parts[1]:
+                yield f"mbid/{parts[1]}", parts[0].encode()
+
+
+def _biographies(path: Path) -> Iterator[tuple[str, bytes]]:
+    if path.is_dir() or ".tar" in path.name:
+        for name, content in archives.documents(path, ".txt"):
+            text = content.decode("utf-8", "replace").strip()
+            if text:
+                yield f"biography/{Path(name).stem}", text.encode()
+        return
+    for at, line in _lines(path):
+        artist, tab, text = line.partition("\t")
+        if not tab:
+            raise DataError(f"{path}:{at} must be `id<TAB>biography`, not {line[:60]!r}")
+        if text.strip():
+            yield f"biography/{artist}", text.strip().encode()
+
+
+def _lines(path: Path | None) -> Iterator[tuple[int, str]]:
+    """Number and text of the lines that hold anything."""
+    if path is None:
+        return
+    for at, raw in enumerate(archives.lines(path, path.name), 1):
+        line = raw.decode("utf-8", "replace").rstrip("\r\n")
+        if line.strip():
+            yield at, line

@@ -1,0 +1,136 @@
+"""Genius by lyricsgenius over sockets: lyrics and art; and a captcha is never an instrumental."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from servers import faults
+from servers.genius import CHALLENGE, TOKEN, GeniusServer, answered, page
+from servers.tracks import Track
+
+from collectors.base import Absent, Ambiguous, Blocked, Found, RateLimited, Request, Transient
+from collectors.checks import check_source
+from collectors.checks import http as unlimited
+from collectors.sources.genius import Genius, GeniusParams
+from toolkit.errors import InputError
+
+SEA = Track("Sea Above", "Mira Oss", lyrics=("[Chorus]", "The sea is above & below", "", "I <3 it"))
+QUIET = Track("Quiet Water", "Mira Oss", instrumental=True)
+SOON = Track("Not Out Yet", "Mira Oss")
+LIVE = Track("Low Tide (Live)", "Mira Oss", lyrics=("Low, low tide",))
+ARABIC = Track("نسم علينا الهوى", "فيروز", lyrics=("نسم علينا الهوى", "من مفرق الوادي"))
+ALL = (SEA, QUIET, SOON, LIVE, ARABIC)
+
+
+@pytest.fixture
+def http():
+    """Limits of each test's own: a pause that one host asks for holds up no other test."""
+    with unlimited() as client:
+        yield client
+
+
+def source(server: GeniusServer, **params) -> Genius:
+    urls = {"api_url": f"{server.url}/api", "web_url": server.url, "images_url": server.url}
+    return Genius(GeniusParams(**urls, **params), keys={"GENIUS_ACCESS_TOKEN": TOKEN})
+
+
+def request(title: str, *fields: str, artist: str = "Mira Oss") -> Request:
+    return Request("track", "t:1", fields or ("lyrics",), title=title, artists=(artist,))
+
+
+def test_it_keeps_the_contract():
+    with GeniusServer(ALL) as server:
+        for field in ("lyrics", "cover"):
+            known, unknown = request("Sea Above", field), request("Unheard Of", field)
+            check_source(Genius, source(server).params.model_dump(), known=known, unknown=unknown, keys={"GENIUS_ACCESS_TOKEN": TOKEN})
+
+
+def test_lyrics_come_as_text_without_the_pages_other_words(http):
+    with GeniusServer(ALL) as server:
+        plain = source(server).collect(request("Sea Above"), http)
+        arabic = source(server).collect(request(ARABIC.title, artist=ARABIC.artist), http)
+    assert plain.values["lyrics"].split("\n") == list(SEA.lyrics)
+    assert arabic.values["lyrics"] == "\n".join(ARABIC.lyrics) and arabic.score == 1.0
+    assert [entry.target.split("?")[0] for entry in server.log[:2]] == ["/api/search", f"/song-{SEA.number}-lyrics"]
+
+
+def test_an_instrumental_is_one_by_the_apis_word_alone(http):
+    with GeniusServer(ALL) as server:
+        assert source(server).collect(request("Quiet Water"), http).note == "instrumental"
+        assert source(server).collect(request("Not Out Yet"), http).note == "lyrics are unreleased"
+        assert isinstance(source(server).collect(request("Unheard Of"), http), Absent)
+        doubtful = source(server).collect(request("Low Tide"), http)
+    assert isinstance(doubtful, Ambiguous) and doubtful.values == {"lyrics": "Low, low tide"}
+
+
+WALLS = {"challenge": CHALLENGE, "empty": b"", "page": b"<html><body>Please enable cookies</body></html>", "bare": page([""])}
+
+
+@pytest.mark.parametrize("body", WALLS.values(), ids=WALLS)
+@pytest.mark.parametrize("status", [200, 403])
+def test_a_page_without_lyrics_of_a_song_that_has_them_is_a_refusal(http, body, status):
+    def wall(handler, _):
+        return handler.send(answered(body, status))
+
+    with GeniusServer(ALL, faults={1: wall}) as server, pytest.raises(Blocked) as refusal:
+        source(server).collect(request("Sea Above"), http)
+    assert refusal.value.status == status and not refusal.value.for_good
+    if body == CHALLENGE and status == 200:
+        assert "block page" in str(refusal.value)
+
+
+def test_a_page_that_is_gone_is_absent(http):
+    with GeniusServer(ALL, faults={1: faults.status(404, body="gone", type="text/html")}) as server:
+        assert source(server).collect(request("Sea Above"), http).note == "the song's page is gone"
+
+
+def test_art_is_the_songs_and_the_picture_that_stands_for_none_is_none(http):
+    with GeniusServer(ALL, covers={"Sea Above"}) as server:
+        found = source(server).collect(request("Sea Above", "cover"), http)
+        none = source(server).collect(request("Quiet Water", "cover"), http)
+    assert found.values["cover"][:3] == b"\xff\xd8\xff"
+    assert isinstance(none, Absent) and none.note == "no art"
+
+
+@pytest.mark.parametrize(
+    ("place", "fault", "trouble"),
+    [
+        (0, faults.too_many("3"), RateLimited),
+        (1, faults.too_many("3"), RateLimited),
+        (0, faults.page, Blocked),
+        (0, faults.captcha, Blocked),
+        (0, faults.truncated, Transient),
+        (0, faults.wrong_json, Transient),
+        (0, faults.status(500), Transient),
+        (1, faults.reset, Transient),
+        (1, faults.gzip_bomb(20), Exception),
+    ],
+)
+def test_faults_come_through_lyricsgenius_as_the_troubles_they_are(http, place, fault, trouble):
+    with GeniusServer(ALL, faults={place: fault}) as server, pytest.raises(trouble) as raised:
+        source(server).collect(request("Sea Above"), http)
+    assert len(server.log) == place + 1
+    if trouble is RateLimited:
+        assert raised.value.retry_after == 3.0
+    if trouble is Exception:
+        assert "more than 16 MB" in str(raised.value)
+
+
+def test_a_token_that_is_refused_ends_the_source_and_is_not_shown(http, caplog):
+    caplog.set_level(logging.DEBUG)
+    with GeniusServer(ALL) as server:
+        wrong = Genius(source(server).params, keys={"GENIUS_ACCESS_TOKEN": "wrong-token-value"})
+        with pytest.raises(InputError, match="GENIUS_ACCESS_TOKEN is refused by Genius") as error:
+            wrong.collect(request("Sea Above"), http)
+        assert isinstance(source(server).collect(request("Sea Above"), http), Found)
+    assert not [secret for secret in ("wrong-token-value", TOKEN) if secret in caplog.text + str(error.value)]
+
+
+def test_an_address_in_the_answer_leads_nowhere_but_to_genius(http):
+    """The path alone of what the search says is asked for, at the site's own address."""
+    with GeniusServer(ALL) as server:
+        server.told = lambda track, right=server.told: right(track) | {"url": "https://evil.example/steal", "path": "/steal"}
+        answer = source(server).collect(request("Sea Above"), http)
+    assert isinstance(answer, Absent)
+    assert [entry.target for entry in server.log][1:] == ["/https://evil.example/steal"]

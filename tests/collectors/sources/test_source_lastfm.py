@@ -1,0 +1,155 @@
+"""Last.fm by pylast over sockets: biographies and tags; namesakes are kept apart, and XML that declares entities is not read."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+from servers import faults
+from servers.base import Reply
+from servers.lastfm import KEY, Artist, LastfmServer, as_xml, error
+
+from collectors.base import Absent, Ambiguous, Blocked, Found, RateLimited, Request, Transient, Trouble
+from collectors.checks import check_source
+from collectors.checks import http as unlimited
+from collectors.sources.lastfm import Lastfm, LastfmParams
+from toolkit.errors import InputError
+
+MBID = "5b11f4ce-a62d-471e-81fc-a69a8278c7da"
+MIRA = Artist(
+    "Mira Oss", MBID, "Mira Oss sings <b>of</b> harbours & boats.", (("folk", 100), ("seen live", 40), ("odd, even", 12), ("noise", 3))
+)
+TWINS = Artist("Genesis", "", "There are at least three artists with this name: 1) a band 2) another 3) yet another.", (("prog", 100),))
+ARABIC = Artist("فيروز", "", "مطربة لبنانية ولدت في بيروت", (("arabic", 100),))
+SILENT = Artist("Nobody Wrote")
+ALL = (MIRA, TWINS, ARABIC, SILENT)
+
+
+@pytest.fixture
+def http():
+    """Limits of each test's own: a pause that one host asks for holds up no other test."""
+    with unlimited() as client:
+        yield client
+
+
+@pytest.fixture
+def collect(http, tmp_path: Path):
+    """collect(server, request) with the right key, or another."""
+
+    def collect(server: LastfmServer, request: Request, key: str = KEY):
+        source = Lastfm(LastfmParams(url=server.url), keys={"LASTFM_API_KEY": key})
+        with source.opened(tmp_path):
+            return source.collect(request, http)
+
+    return collect
+
+
+def about(name: str, *fields: str, mbid: str | None = None) -> Request:
+    return Request("artist", "m:1", fields or ("biography",), {"mbid": mbid} if mbid else {}, artists=(name,))
+
+
+def test_it_keeps_the_contract():
+    with LastfmServer(ALL) as server:
+        check_source(Lastfm, {"url": server.url}, known=about("Mira Oss"), unknown=about("Nobody at All"), keys={"LASTFM_API_KEY": KEY})
+
+
+def test_a_biography_is_its_text_alone_by_name_or_by_id(collect):
+    with LastfmServer(ALL) as server:
+        by_name = collect(server, about("mira oss"))
+        by_id = collect(server, about("Mira Øss", mbid=MBID))
+        arabic = collect(server, about("فيروز"))
+    assert by_name.values == by_id.values == {"biography": "Mira Oss sings of harbours & boats."}
+    assert by_id.score == 1.0
+    assert arabic.values == {"biography": ARABIC.biography}
+
+
+def test_an_id_that_last_fm_does_not_know_falls_back_to_the_name(collect):
+    with LastfmServer(ALL) as server:
+        assert isinstance(collect(server, about("فيروز", mbid=MBID[::-1])), Found)
+    assert len(server.log) == 2
+
+
+def test_what_is_not_there_is_absent_and_an_article_about_namesakes_ambiguous(collect):
+    with LastfmServer(ALL, corrected={"Mira Oz": "Mira Oss", "Zork": "Mira Oss"}) as server:
+        assert isinstance(collect(server, about("Nobody at All")), Absent)
+        assert collect(server, about("Nobody Wrote")).note == "no biography"
+        twins = collect(server, about("Genesis"))
+        assert isinstance(collect(server, about("Zork")), Absent)  # another artist's
+    assert isinstance(twins, Ambiguous) and twins.score < 0.85 and twins.values["biography"].startswith("There are at least three")
+
+
+def test_tags_are_the_foremost_of_the_artist_or_the_track(collect):
+    track = Request("track", "t:1", ("tags",), title="Sea Above", artists=("Mira Oss",))
+    with LastfmServer(ALL) as server:
+        assert collect(server, about("Mira Oss", "artist_tags")).values == {"artist_tags": "folk, seen live, odd  even"}
+        assert isinstance(collect(server, about("Nobody Wrote", "artist_tags")), Absent)
+        assert collect(server, track).values == {"tags": "harbour, sea"}
+        assert isinstance(collect(server, Request("track", "t:2", ("tags",), title="Unheard", artists=("Mira Oss",))), Absent)
+
+
+@pytest.mark.parametrize(
+    ("code", "trouble"), [(29, RateLimited), (11, Transient), (16, Transient), (8, Transient), (10, InputError), (26, InputError)]
+)
+def test_the_services_own_errors_mean_what_they_say(collect, code, trouble):
+    def fault(handler, _):
+        return handler.send(error(code, "said so"))
+
+    with LastfmServer(ALL, faults={0: fault}) as server, pytest.raises(trouble):
+        collect(server, about("Mira Oss"))
+    assert len(server.log) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "trouble", "said"),
+    [
+        (faults.too_many("9"), RateLimited, "too many"),
+        (faults.status(503, headers={"Retry-After": "4"}), RateLimited, "too many"),
+        (faults.status(502), Transient, "502"),
+        (faults.status(403), Blocked, "403"),
+        (faults.captcha, Blocked, "page"),
+        (faults.truncated, Transient, "XML"),
+        (faults.short, Transient, "breaks off"),
+        (faults.reset, Transient, "breaks off"),
+        (faults.gzip_bomb(20), Trouble, "more than 4 MB"),
+    ],
+)
+def test_faults_come_through_pylast_as_the_troubles_they_are(collect, fault, trouble, said):
+    with LastfmServer(ALL, faults={0: fault}) as server, pytest.raises(trouble, match=said) as raised:
+        collect(server, about("Mira Oss"))
+    assert len(server.log) == 1
+    if said == "too many":
+        assert raised.value.retry_after in (9.0, 4.0)
+
+
+ENTITIES = (
+    '<!DOCTYPE lfm [<!ENTITY secret SYSTEM "file:///etc/passwd">]>\n<lfm status="ok"><artist><name>Mira Oss</name>'
+    "<bio><content>&secret;</content></bio></artist></lfm>"
+)
+
+
+def test_xml_that_declares_entities_is_not_read(collect):
+    def fault(handler, _):
+        return handler.send(Reply(ENTITIES, 200, "text/xml"))
+
+    with LastfmServer(ALL, faults={0: fault}) as server, pytest.raises(Transient, match="declares entities"):
+        collect(server, about("Mira Oss"))
+
+
+def test_the_key_goes_out_in_the_body_alone_and_is_never_shown(collect, caplog, capsys):
+    caplog.set_level(logging.DEBUG)
+    with LastfmServer(ALL) as server:
+        collect(server, about("Mira Oss"))
+        with pytest.raises(InputError, match=r"refuses LASTFM_API_KEY \(code 10\)") as refused:
+            collect(server, about("Mira Oss"), "wrong-key-value")
+        said = caplog.text + str(refused.value) + "".join(capsys.readouterr()) + repr(server.log)
+    assert KEY not in said and "wrong-key-value" not in said
+    assert server.log[0].headers["user-agent"].startswith("segue-checks (") and server.log[0].target == "/2.0/"
+
+
+def test_weights_are_numbers_whatever_is_sent(collect):
+    def fault(handler, _):
+        return handler.send(as_xml('<toptags artist="Mira Oss"><tag><name>folk</name><count>lots</count></tag></toptags>'))
+
+    with LastfmServer(ALL, faults={0: fault}) as server:
+        assert isinstance(collect(server, about("Mira Oss", "artist_tags")), Absent)

@@ -1,0 +1,81 @@
+"""Last.fm's web services 2.0 (https://www.last.fm/api) in XML, as pylast posts to them."""
+
+from __future__ import annotations
+
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from xml.sax.saxutils import escape, quoteattr
+
+from servers.base import Asked, Reply, Schedule, Server
+
+KEY = "9f8e7d6c5b4a39281706f5e4d3c2b1a0"
+TAIL = (
+    ' <a href="https://www.last.fm/music/{name}">Read more on Last.fm</a>. User-contributed text is available under the'
+    " Creative Commons By-SA License; additional terms may apply."
+)
+STATUS = {6: 400, 10: 403, 26: 403, 29: 429, 8: 500, 11: 503, 16: 503}
+
+
+@dataclass(frozen=True)
+class Artist:
+    """biography: empty where nobody wrote one. tags: name and weight, 0…100."""
+
+    name: str
+    mbid: str = ""
+    biography: str = ""
+    tags: tuple[tuple[str, int], ...] = ()
+
+
+def as_xml(inner: str, status: int = 200, *, good: bool = True, **headers: str) -> Reply:
+    told = f'<?xml version="1.0" encoding="UTF-8"?>\n<lfm status="{"ok" if good else "failed"}">{inner}</lfm>'
+    return Reply(told, status, "text/xml; charset=UTF-8", headers)
+
+
+def error(code: int, message: str, **headers: str) -> Reply:
+    return as_xml(f'<error code="{code}">{escape(message)}</error>', STATUS.get(code, 400), good=False, **headers)
+
+
+class LastfmServer(Server):
+    """corrected: names that the service takes for another artist's. Of each artist one track is known, `Sea Above`."""
+
+    def __init__(self, artists: Sequence[Artist], *, corrected: Mapping[str, str] | None = None, faults: Schedule | None = None) -> None:
+        super().__init__(faults=faults)
+        self.artists = {artist.name.casefold(): artist for artist in artists}
+        self.corrected = dict(corrected or {})
+
+    def reply(self, asked: Asked) -> Reply:
+        if asked.method != "POST" or asked.path != "/2.0/":
+            return Reply(b"", 404, "text/plain")
+        form = asked.form()
+        if form.get("api_key") != KEY:
+            return error(10, "Invalid API key - You must be granted a valid key by last.fm")
+        there = self._artist(form)
+        if there is None:
+            return error(6, "The artist you supplied could not be found")
+        match form.get("method", "").casefold():
+            case "artist.getinfo":
+                return as_xml(_info(there))
+            case "track.gettoptags" if form.get("track", "").casefold() != "sea above":
+                return error(6, "Track not found")
+            case "track.gettoptags":
+                tags = "".join(f"<tag><count>{n}</count><name>{name}</name></tag>" for name, n in (("harbour", 100), ("sea", 50), ("x", 1)))
+                return as_xml(f'<toptags artist={quoteattr(there.name)} track="Sea Above">{tags}</toptags>')
+            case "artist.gettoptags":
+                tags = "".join(f"<tag><count>{n}</count><name>{escape(name)}</name><url>https://x</url></tag>" for name, n in there.tags)
+                return as_xml(f"<toptags artist={quoteattr(there.name)}>{tags}</toptags>")
+        return error(3, "Invalid Method - No method with that name in this package")
+
+    def _artist(self, form: Mapping[str, str]) -> Artist | None:
+        if "mbid" in form:
+            return next((artist for artist in self.artists.values() if artist.mbid == form["mbid"]), None)
+        name = form.get("artist", "")
+        return self.artists.get(self.corrected.get(name, name).casefold())
+
+
+def _info(artist: Artist) -> str:
+    tail = TAIL.format(name=urllib.parse.quote_plus(artist.name))
+    content = f"{artist.biography}{tail}" if artist.biography else ""
+    mbid = f"<mbid>{artist.mbid}</mbid>" if artist.mbid else ""
+    bio = f"<published>01 Jan 2020, 00:00</published><summary>{escape(content[:300])}</summary><content>{escape(content)}</content>"
+    return f"<artist><name>{escape(artist.name)}</name>{mbid}<url>https://x</url><stats><listeners>9</listeners></stats><bio>{bio}</bio></artist>"

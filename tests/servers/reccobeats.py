@@ -1,0 +1,32 @@
+"""ReccoBeats (https://reccobeats.com/docs): audio features of up to forty tracks by Spotify's ids, unknown ones left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from servers.base import Asked, Reply, Schedule, Server
+from servers.music import mbid
+from servers.tracks import Track
+
+
+class ReccobeatsServer(Server):
+    """Tracks that have features."""
+
+    def __init__(self, tracks: Sequence[Track], *, faults: Schedule | None = None) -> None:
+        super().__init__(faults=faults)
+        self.tracks = {track.spotify: track for track in tracks}
+
+    def reply(self, asked: Asked) -> Reply:
+        if asked.path != "/v1/audio-features":
+            return Reply({"timestamp": "2026-01-01T00:00:00Z", "error": "Not Found", "status": 404}, 404)
+        ids = asked.query.get("ids", "").split(",")
+        if not 1 <= len(ids) <= 40:
+            return Reply({"errors": [{"field": "ids", "message": "size must be between 1 and 40"}], "status": 400}, 400)
+        known = [self.tracks[key] for key in ids if key in self.tracks and self.tracks[key].features]
+        return Reply({"content": [_told(track) for track in known]})
+
+
+def _told(track: Track) -> dict[str, Any]:
+    href = f"https://open.spotify.com/track/{track.spotify}"
+    return {"id": mbid("reccobeats", track.spotify), "href": href, "isrc": track.isrc, **track.features}
