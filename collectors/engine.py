@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from collectors import limits
-from collectors.base import ID_FIELDS, RateLimited, Request, Source, Trouble
+from collectors.base import ID_FIELDS, Blocked, RateLimited, Request, Source, Trouble
 from collectors.hosts import Timeouts, host_of, user_agent
 from collectors.http import Client
 from collectors.keys import Scrubber
@@ -168,7 +168,7 @@ class Engine:
         """Claim for lanes that ran dry, and keep the threads busy."""
         if team.stopped is not None:
             return
-        for lane in team.lanes:
+        for lane in team.open_lanes:
             if lane.waiting or now < lane.look_again or lane.due is None:
                 continue
             claims = self._with_room(self.ledger.claim, team.source.name, lane.entity, lane.fields, lane.next_batch(now))
@@ -219,7 +219,9 @@ class Engine:
             self._end(team, said)
             return
         self._write(result)
-        if (why := team.judge(result, self._settings.patience)) is not None:
+        if isinstance(error, Blocked) and error.for_good:
+            self._end_lane(team, lane, str(error))
+        elif (why := team.judge(result, self._settings.patience)) is not None:
             self._end(team, why)
         elif isinstance(error, RateLimited) and (error.retry_after or 0.0) > self._settings.patience:
             self._left_alone(team, min(error.retry_after or 0.0, LONGEST))
@@ -294,10 +296,19 @@ class Engine:
             self._with_room(self.ledger.give_back, team.dismiss())
             self._with_room(self.ledger.wake, AWAITS_ID)
 
+    def _end_lane(self, team: Team, lane: Lane, why: str) -> None:
+        """No more of these fields; the source's others go on."""
+        if lane.ended is None:
+            self.ledger.give_back(team.end_lane(lane, self.scrub(" ".join(why.split()))))
+            if not team.open_lanes:
+                self._end(team, why)
+            else:
+                self._reporter.note(f"{team.source.name} stops: {team.why}")
+
     def _finished(self, team: Team, now: float) -> bool:
         if team.stopped is not None:
             return team.in_flight == 0
-        return team.idle and all(lane.due is None or lane.due > now + self._settings.patience for lane in team.lanes)
+        return team.idle and all(lane.due is None or lane.due > now + self._settings.patience for lane in team.open_lanes)
 
     def _soon(self, now: float) -> bool:
         """Whether a lane is to be looked at within `IDLE`."""
@@ -305,7 +316,7 @@ class Engine:
             lane.due is not None and lane.look_again < now + IDLE
             for team in self._teams
             if team.stopped is None
-            for lane in team.lanes
+            for lane in team.open_lanes
             if not lane.waiting
         )
 
@@ -343,7 +354,7 @@ class Engine:
 
     def _summary(self, team: Team) -> Summary:
         left = sum(self.ledger.left(team.source.name, lane.fields) for lane in team.lanes)
-        return Summary(team.source.name, {status: n for status, n in team.counts.items() if n}, left, team.stopped)
+        return Summary(team.source.name, {status: n for status, n in team.counts.items() if n}, left, team.why)
 
     def _limit(self, host: str) -> HostLimit:
         with self._limits_lock:

@@ -30,13 +30,14 @@ class Lane:
     """Fields of one kind of entity that are asked for together.
 
     waiting: claimed, not handed out. look_again: when the ledger is next asked for more. due: when it will have some, None
-    where nothing is left. total, done: entities open at the start of the run, and closed since.
+    where nothing is left. total, done: entities open at the start of the run, and closed since. ended: why no more is asked.
     """
 
     entity: Entity
     fields: tuple[str, ...]
     total: int = 0
     done: int = 0
+    ended: str | None = None
     waiting: deque[tuple[Claim, Request]] = field(default_factory=deque)
     look_again: float = 0.0
     due: float | None = 0.0
@@ -101,6 +102,23 @@ class Team:
             lane.waiting.clear()
         return left
 
+    def end_lane(self, lane: Lane, why: str) -> list[Claim]:
+        """Ask no more for these fields; what was claimed for nothing."""
+        lane.ended = why
+        left = [claim for claim, _ in lane.waiting]
+        lane.waiting.clear()
+        return left
+
+    @property
+    def open_lanes(self) -> list[Lane]:
+        return [lane for lane in self.lanes if lane.ended is None]
+
+    @property
+    def why(self) -> str | None:
+        """Why the source, or some of its fields, stopped before the end."""
+        ended = [f"{', '.join(lane.fields)}: {lane.ended}" for lane in self.lanes if lane.ended]
+        return self.stopped or "; ".join(ended) or None
+
     def end(self) -> None:
         """Let the threads go when they are done."""
         for _ in range(self.threads):
@@ -118,8 +136,6 @@ class Team:
             self._offline_since = None
         elif self._offline_since is None:
             self._offline_since = now
-        if isinstance(error, Blocked) and error.for_good:
-            return str(error)
         if self._blocked >= MOST_BLOCKED:
             return f"refused {MOST_BLOCKED} times in a row ({error}): look at it in a browser, wait, and run the same command again"
         if self._offline_since is not None and now - self._offline_since > patience:

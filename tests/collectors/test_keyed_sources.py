@@ -1,0 +1,166 @@
+"""Sources with keys under the engine: a whole library collected from loopback servers, and no key in anything that is left of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from servers import faults
+from servers import genius as genius_server
+from servers import lastfm as lastfm_server
+from servers import spotify as spotify_server
+from servers.deezer import DeezerServer
+from servers.genius import GeniusServer
+from servers.lastfm import LastfmServer
+from servers.reccobeats import ReccobeatsServer
+from servers.spotify import SpotifyServer
+from servers.tracks import FEATURES, Track
+from sqlalchemy import select
+
+from collectors.engine import Engine, Settings
+from collectors.outcomes import Retries
+from collectors.sources.deezer import Deezer, DeezerParams
+from collectors.sources.genius import Genius, GeniusParams
+from collectors.sources.lastfm import Lastfm, LastfmParams
+from collectors.sources.reccobeats import Reccobeats, ReccobeatsParams
+from collectors.sources.spotify import NO_FEATURES, Spotify, SpotifyParams
+from collectors.tables import LEDGER
+from toolkit.catalogue.records import TrackRecord
+from toolkit.catalogue.schema import FIELDS
+from toolkit.catalogue.store import Catalogue
+from toolkit.progress import Reporter
+
+ARTISTS = ("Mira Oss", "فيروز", "AC/DC & Friends")
+TRACKS = [
+    Track(f"Song {n}", ARTISTS[n % 3], f"Album {n % 3}", 150.0 + n, f"GBABC01{n:05}", FEATURES, ("la", f"line {n}")) for n in range(24)
+]
+BIOGRAPHIES = [lastfm_server.Artist(name, "", f"{name} plays." * 20, (("folk", 100),)) for name in ARTISTS]
+FAST = 500
+"""Requests a second: servers on loopback have no limits of their own."""
+KEYS = {
+    "SPOTIFY_CLIENT_ID": spotify_server.ID,
+    "SPOTIFY_CLIENT_SECRET": spotify_server.SECRET,
+    "GENIUS_ACCESS_TOKEN": genius_server.TOKEN,
+    "LASTFM_API_KEY": lastfm_server.KEY,
+}
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Catalogue]:
+    with Catalogue.open(tmp_path / "library" / "catalogue.sqlite") as catalogue:
+        catalogue.add(
+            TrackRecord(
+                f"spotify:track:{track.spotify}",
+                title=track.title,
+                artists=(track.artist,),
+                artist_ids=(f"m:{track.artist}",),
+                album=track.album,
+                album_id=f"a:{track.album}",
+                duration_s=track.duration_s,
+            )
+            for track in TRACKS
+        )
+        yield catalogue
+
+
+def spotify(server: SpotifyServer) -> Spotify:
+    return Spotify(SpotifyParams(api_url=server.url, accounts_url=server.url, images_url=server.url, per_second=FAST), keys=KEYS)
+
+
+def engine(library: Catalogue, tmp_path: Path, plan, **more) -> Engine:
+    settings = Settings("tests@example.org", patience=2.0, retries=Retries(most=3, first=0.05), limits=tmp_path / "limits")
+    return Engine(library, plan, settings, **more)
+
+
+def ledger(library: Catalogue) -> list:
+    with library.engine.connect() as connection:
+        return connection.execute(select(LEDGER)).all()
+
+
+def outcomes(library: Catalogue, field: str) -> list[str]:
+    return sorted(row.status for row in ledger(library) if row.field == field)
+
+
+def test_a_field_that_spotify_refuses_ends_with_one_sentence_and_the_others_go_on(library, tmp_path):
+    with SpotifyServer(TRACKS) as server:
+        (summary,) = engine(library, tmp_path, [(spotify(server), ["audio_features", "isrc", "cover"])]).run()
+        asked = [entry.target for entry in server.log if entry.target.startswith("/v1/audio-features")]
+    assert outcomes(library, "isrc") == ["found"] * 24 and outcomes(library, "cover") == ["found"] * 3
+    assert {*outcomes(library, "audio_features")} == {"blocked", "pending"} and len(asked) <= 12
+    assert NO_FEATURES in (summary.stopped or "")
+    assert {row["train_allowed"] for row in library.provenance("isrc")} == {False}
+
+
+def test_a_token_that_runs_out_in_the_middle_costs_nothing(library, tmp_path):
+    with SpotifyServer(TRACKS, lives=4) as server:
+        (summary,) = engine(library, tmp_path, [(spotify(server), ["isrc"])]).run()
+        tokens = len(server.tokens)
+    assert summary.counts["found"] == 24 and summary.left == 0 and 6 <= tokens <= 16
+
+
+def test_last_fm_is_asked_once_an_artist_and_no_more_is_kept_than_its_terms_allow(library, tmp_path, monkeypatch):
+    assert Lastfm.terms.storage_bytes == 100_000_000
+    monkeypatch.setattr(Lastfm, "terms", dataclasses.replace(Lastfm.terms, storage_bytes=600))
+    with LastfmServer(BIOGRAPHIES) as server:
+        source = Lastfm(LastfmParams(url=server.url, per_second=FAST), keys=KEYS)
+        (summary,) = engine(library, tmp_path, [(source, ["biography"])]).run()
+        assert len(server.log) == 3
+    with library.engine.connect() as connection:
+        kept = connection.scalars(select(FIELDS.c.value).where(FIELDS.c.field == "biography")).all()
+    assert 0 < sum(len(text.encode()) for text in kept) <= 600
+    assert "allow to keep 0.0006 MB" in (summary.stopped or "")
+
+
+def test_no_key_is_left_in_a_library_a_log_or_an_error(library, tmp_path, capfd):
+    """Everything that a run with every kind of fault writes or says is searched for every key, token and secret."""
+    log = tmp_path / "log" / "debug.log"
+    log.parent.mkdir()
+    handler = logging.FileHandler(log, encoding="utf-8")
+    root = logging.getLogger()
+    before = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    notes: list[str] = []
+    broken = {3: faults.status(500), 5: faults.page, 7: faults.truncated, 9: faults.expired, 11: faults.reset, 13: faults.wrong_json}
+    try:
+        with ExitStack() as stack:
+            servers = [
+                stack.enter_context(server)
+                for server in (
+                    SpotifyServer(TRACKS, faults=broken),
+                    GeniusServer(TRACKS, faults=broken),
+                    LastfmServer(BIOGRAPHIES, faults={1: faults.status(403), 2: faults.page}),
+                    DeezerServer(TRACKS, faults=broken),
+                    ReccobeatsServer(TRACKS),
+                )
+            ]
+            first, second, third, fourth, fifth = (server.url for server in servers)
+            plan = [
+                (spotify(servers[0]), ["isrc", "audio_features"]),
+                (Genius(GeniusParams(api_url=f"{second}/api", web_url=second, images_url=second, per_second=FAST), keys=KEYS), ["lyrics"]),
+                (Lastfm(LastfmParams(url=third, per_second=FAST), keys=KEYS), ["biography"]),
+                (Deezer(DeezerParams(api_url=fourth, images_url=fourth, previews_url=fourth, per_second=FAST)), ["cover"]),
+                (Reccobeats(ReccobeatsParams(api_url=fifth, per_second=FAST)), ["audio_features"]),
+            ]
+            reporter = Reporter()
+            reporter.note = notes.append  # type: ignore[method-assign]
+            summaries = engine(library, tmp_path, plan, reporter=reporter).run()
+            wrong = Spotify(plan[0][0].params, keys=KEYS | {"SPOTIFY_CLIENT_SECRET": "a-wrong-secret-of-the-tests"})
+            summaries += engine(library, tmp_path, [(wrong, ["cover"])], reporter=reporter).run()
+            tokens = [*servers[0].tokens]
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(before)
+        handler.close()
+    assert first and outcomes(library, "lyrics").count("found") == 24
+    assert "refused by Spotify" in (summaries[-1].stopped or "")
+    said = "".join([*notes, repr(summaries), *capfd.readouterr()]).encode()
+    secrets = [*KEYS.values(), "a-wrong-secret-of-the-tests", *tokens]
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert log in files and b"HTTP" in log.read_bytes() and any(path.suffix == ".sqlite" for path in files)
+    leaks = [(secret, str(path)) for path in files for secret in secrets if secret.encode() in path.read_bytes()]
+    assert leaks == [] and not [secret for secret in secrets if secret.encode() in said]
