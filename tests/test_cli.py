@@ -84,7 +84,7 @@ def test_a_title_that_the_terminal_cannot_write_is_escaped() -> None:
 def test_the_default_place_is_runs_and_the_name(lists: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SEGUE_CACHE", raising=False)
-    lists.write_text("playlist_id,track_id\n" + "".join(f"{p},{(p * 7 + t) % 20}\n" for p in range(30) for t in range(6)))
+    lists.write_text("playlist_id,track_id\n" + "".join(f"{p},{(p * 7 + t) % 30}\n" for p in range(30) for t in range(6)))
     Path("mine.yaml").write_text(
         f"name: mine\ndata: {{reader: csv, path: {lists.name}}}\nbaselines: [popularity]\n"
         "evaluation: {min_tracks: 4, k: [3], bootstrap: 20, split: {valid_fraction: 0.3}}\n"

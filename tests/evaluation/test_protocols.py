@@ -17,6 +17,11 @@ Build = Callable[..., Corpus]
 TEN = list(range(1, 11))
 
 
+def turned(by: int) -> list[int]:
+    """The ten tracks in another order for each number below ten."""
+    return TEN[by:] + TEN[:by]
+
+
 def test_leave_last_out_hides_the_last_two(corpus_of: Build) -> None:
     parts = split(corpus_of([[1, 2, 3, 4], [5, 6], [4, 2, 1]], 6), Evaluation(protocol="leave_last_out"))
     assert parts.train.flat()[0].tolist() == [1, 2, 4]
@@ -25,7 +30,7 @@ def test_leave_last_out_hides_the_last_two(corpus_of: Build) -> None:
 
 
 def test_playlist_disjoint_takes_its_settings_from_the_recipe(corpus_of: Build) -> None:
-    corpus = corpus_of([TEN, TEN, TEN, TEN[:4]], 10, splits=["train", "valid", "test", "test"])
+    corpus = corpus_of([turned(1), turned(2), TEN, TEN[:4]], 10, splits=["train", "valid", "test", "test"])
     parts = split(corpus, Evaluation(shown=0.7))
     assert [parts.train.rows.tolist(), parts.valid.rows.tolist(), parts.test.rows.tolist()] == [[0], [1], [2]]
     assert parts.test.queries().seeds.tolist() == TEN[:7]
@@ -35,7 +40,8 @@ def test_playlist_disjoint_takes_its_settings_from_the_recipe(corpus_of: Build) 
 
 
 def test_folds_by_hash_test_each_playlist_once(corpus_of: Build) -> None:
-    corpus = corpus_of([TEN] * 200, 10, groups=[f"g{row // 2}" for row in range(200)])
+    generator = np.random.default_rng(0)
+    corpus = corpus_of([generator.permutation(TEN) for _ in range(200)], 10, groups=[f"g{row // 2}" for row in range(200)])
     folds = [split(corpus, Evaluation(split=SplitSpec(by="hash", folds=4, test_fold=fold))) for fold in range(4)]
     assert sorted(np.concatenate([fold.test.rows for fold in folds]).tolist()) == list(range(200))
     for fold in folds:
@@ -52,7 +58,7 @@ def test_versions_on_two_sides_are_a_leak(sides: str, names: str, corpus_of: Bui
 
 
 def test_a_list_that_is_both_learned_and_tested_is_a_leak(corpus_of: Build) -> None:
-    corpus = corpus_of([TEN, TEN, TEN], 10, splits=["train", "valid", "test"])
+    corpus = corpus_of([turned(1), turned(2), TEN], 10, splits=["train", "valid", "test"])
     parts = split(corpus, Evaluation())
     start = corpus.offsets[:1]
     leaky = Split(parts.train, parts.valid, HeldOut(corpus, np.array([0]), start, start + 7, start + 10))

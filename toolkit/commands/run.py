@@ -53,12 +53,14 @@ def _print(rows: list[dict[str, object]], run_dir: Path) -> None:
     from rich.console import Console
 
     from toolkit import runs
-    from toolkit.commands.tables import next_command, print_whole, result_table
+    from toolkit.commands.tables import next_command, print_whole, result_table, situation_tables
 
     console = Console(width=None if sys.stdout.isatty() else 140)
     directory = runs.RunDirectory(run_dir)
     table = directory.read(runs.TABLE) if directory.path(runs.TABLE).exists() else []
-    print_whole(console, result_table(rows, directory.read(runs.TIMINGS), table))
+    timings = directory.read(runs.TIMINGS)
+    for each in (result_table(rows, timings, table), *situation_tables(rows, timings)):
+        print_whole(console, each)
     console.print(f"report    {run_dir / runs.REPORT}", highlight=False, markup=False, soft_wrap=True)
     if command := next_command(directory):
         console.print(f"try next  {command}", highlight=False, markup=False, soft_wrap=True)

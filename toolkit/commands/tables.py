@@ -44,6 +44,28 @@ def result_table(
     return table
 
 
+def situation_tables(rows: Sequence[Mapping[str, Any]], timings: Mapping[str, Mapping[str, Any]]) -> list[Table]:
+    """A table a metric of the challenge's situations: systems by situation on the test split; none where there are no situations."""
+    from rich import box
+    from rich.table import Table
+
+    names = list(dict.fromkeys(row["slice"] for row in rows if row["slice"].startswith("situation:")))
+    parts = {name: pivot(rows, slice=name, timings=timings) for name in names}
+    tables = []
+    for column in next(iter(parts.values())).columns if parts else ():
+        table = Table(
+            box=box.SIMPLE_HEAD, title=f"{column.label} by situation", title_justify="left", padding=(0, 1, 0, 0), show_edge=False
+        )
+        table.add_column("system", no_wrap=True)
+        for name, part in parts.items():
+            table.add_column(f"{name.partition(':')[2]}\n(n {part.n})", justify="right", no_wrap=True)
+        cells = [{row.system: cell for row, cell in part.ranked(column)} for part in parts.values()]
+        for row in next(iter(parts.values())).rows:
+            table.add_row(_name(row), *(_cell(each.get(row.system)) for each in cells))
+        tables.append(table)
+    return tables
+
+
 def print_whole(console: Console, table: Table) -> None:
     """Print a table of numbers as wide as it is: cut to fit a narrow terminal they would say nothing, wrapped they still do."""
     needed = console.measure(table, options=console.options.update(width=1000)).maximum

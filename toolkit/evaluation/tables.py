@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -22,28 +23,41 @@ DIGITS = 8
 Row = dict[str, Any]
 
 
-def rows(scores: Scores, *, system: str, modalities: Sequence[str], split: str, groups: np.ndarray, bootstrap: int, seed: int) -> list[Row]:
+def rows(
+    scores: Scores,
+    *,
+    system: str,
+    modalities: Sequence[str],
+    split: str,
+    groups: np.ndarray,
+    bootstrap: int,
+    seed: int,
+    labels: Mapping[str, np.ndarray] | None = None,
+) -> list[Row]:
     """Rows of `metrics.json`: means over lists per slice, metric and k, with 95 % intervals.
 
     groups: int64 [n], from `HeldOut.groups`. Where they repeat, whole groups are
     resampled, and slice `macro` holds the mean over groups of slice `all`. A slice
     in which no playlist hides anything has no rows. Bounds are None where fewer
-    than two groups leave nothing to resample.
+    than two groups leave nothing to resample. labels: by kind, what each playlist is reported under besides: `kind:label`.
     """
     head = {"system": system, "modalities": list(modalities), "split": split}
-    table = [head | row for row in _slice_rows(scores, groups, bootstrap=bootstrap, seed=derived_seed(seed, "bootstrap", split))]
-    return table + [head | row for row in _overall_rows(scores)]
+    seed = derived_seed(seed, "bootstrap", split)
+    found = list(_slice_rows(scores, groups, bootstrap=bootstrap, seed=seed)) + list(_overall_rows(scores))
+    found += _label_rows(scores, labels or {}, groups, bootstrap=bootstrap, seed=seed)
+    return [head | row for row in found]
 
 
-def frame(scores: Scores, held_out: HeldOut, *, system: str, split: str) -> pa.Table:
-    """Rows of `per_playlist.parquet`: system, split, row, playlist, group, slice, metric, k, value.
+def frame(scores: Scores, held_out: HeldOut, *, system: str, split: str, labels: Mapping[str, np.ndarray] | None = None) -> pa.Table:
+    """Rows of `per_playlist.parquet`: system, split, row, playlist, group, slice, metric, k, value, and a column for each kind of label.
 
     row: the playlist's row in the corpus. Playlists with nothing hidden in a slice have no row in it.
     """
     names = held_out.corpus.playlists.select(["id", "group"]).take(pa.array(held_out.rows))
     ids = names["id"].combine_chunks()
     groups = pc.coalesce(names["group"].combine_chunks().cast(ids.type), ids)
-    parts = [_frame_part(key, values, held_out.rows, ids, groups) for key, values in scores.values.items()]
+    told = {kind: pa.array(label.tolist(), pa.string()) for kind, label in sorted((labels or {}).items())}
+    parts = [_frame_part(key, values, held_out.rows, ids, groups, told) for key, values in scores.values.items()]
     table = pa.concat_tables(parts)
     for place, (name, value) in enumerate((("system", system), ("split", split))):
         table = table.add_column(place, name, pa.repeat(value, table.num_rows))
@@ -90,6 +104,23 @@ def _slice_rows(scores: Scores, groups: np.ndarray, *, bootstrap: int, seed: int
             yield from (_row("macro", key, interval) for key, interval in zip(keys, found, strict=True))
 
 
+def _label_rows(scores: Scores, labels: Mapping[str, np.ndarray], groups: np.ndarray, *, bootstrap: int, seed: int) -> Iterator[Row]:
+    """Rows of the playlists under each label; a kind with one label says nothing beside `all`."""
+    _, keys, held, matrix = next(_slices(scores))
+    for kind, label in labels.items():
+        names = sorted(set(label[held].tolist()), key=_numbered)
+        for name in names if len(names) > 1 else ():
+            chosen = label[held] == name
+            found = mean_intervals(matrix[chosen], groups[held][chosen], seed=seed, samples=bootstrap)
+            yield from (_row(f"{kind}:{name}", key, interval) for key, interval in zip(keys, found, strict=True))
+
+
+def _numbered(name: str) -> tuple[int, str]:
+    """A label's place: by the first number in it."""
+    digits = re.search(r"\d+", name)
+    return int(digits[0]) if digits else 0, name
+
+
 def _overall_rows(scores: Scores) -> Iterator[Row]:
     """Values of a system rather than of its playlists: without an interval."""
     for (metric, k), value in scores.overall.items():
@@ -111,7 +142,9 @@ def _differences(scores: Scores, other: Scores, groups: np.ndarray, *, bootstrap
         yield from zip(keys, found, strict=True)
 
 
-def _frame_part(key: Key, values: np.ndarray, corpus_rows: np.ndarray, ids: pa.Array, groups: pa.Array) -> pa.Table:
+def _frame_part(
+    key: Key, values: np.ndarray, corpus_rows: np.ndarray, ids: pa.Array, groups: pa.Array, labels: Mapping[str, pa.Array]
+) -> pa.Table:
     held = ~np.isnan(values)
     mask = pa.array(held)
     n = int(held.sum())
@@ -124,6 +157,7 @@ def _frame_part(key: Key, values: np.ndarray, corpus_rows: np.ndarray, ids: pa.A
             "metric": pa.repeat(key[1], n),
             "k": pa.array(np.full(n, key[2]), pa.int32()),
             "value": pa.array(values[held], pa.float64()),
+            **{kind: label.filter(mask) for kind, label in labels.items()},
         }
     )
 

@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import traceback
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,7 @@ def finished(directory: RunDirectory, recipe: Recipe, reporter: Reporter) -> boo
 
 
 def _stages(context: Context) -> None:
-    from toolkit.pipeline import attribution, collecting, examples, ingest, manifest, results, systems
+    from toolkit.pipeline import attribution, collecting, examples, ingest, manifest, overlap, results, systems
     from toolkit.report.page import render
 
     directory, reporter, recipe = context.run, context.reporter, context.recipe
@@ -103,6 +104,7 @@ def _stages(context: Context) -> None:
             f"evaluation.k={whole} reaches all {ingested.corpus.n_items:,} tracks, where every ranking is right: name smaller ones"
         )
     material, coverage = _material(context, ingested, chosen)
+    material = replace(material, split=overlap.labelled(context, material.split, material.key))
     directory.write(runs.COVERAGE, coverage)
     results.write_data(context, ingested, material)
     directory.write(runs.TABLE, results.table(chosen, material))

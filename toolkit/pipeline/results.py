@@ -13,8 +13,9 @@ import pyarrow.parquet as parquet
 
 from toolkit import runs
 from toolkit.compute import derived_seed
-from toolkit.evaluation import tables
+from toolkit.evaluation import slices, tables
 from toolkit.evaluation.evaluator import Scores
+from toolkit.evaluation.leaks import NEAR, OVERLAP
 from toolkit.files import write_bytes
 from toolkit.pipeline.context import Context
 from toolkit.pipeline.ingest import Ingested
@@ -40,7 +41,7 @@ def write_results(context: Context, material: Material, outcomes: Sequence[Outco
     run.write(runs.TIMINGS, {outcome.system.name: _cost(outcome) for outcome in outcomes})
     run.write(runs.CURVES, {outcome.system.name: outcome.fit["curve"] for outcome in outcomes if outcome.fit["curve"]})
     run.write(runs.COMPARISONS, _comparisons(context, material, outcomes, seed))
-    write_bytes(run.path(runs.PER_PLAYLIST), _per_playlist(material, outcomes))
+    write_bytes(run.path(runs.PER_PLAYLIST), _per_playlist(context, material, outcomes))
     write_bytes(run.path(runs.TRACKS), _arrow(material.split.train.corpus.tracks))
     run.write(runs.SYSTEMS, order(metrics, [outcome.system for outcome in outcomes], decisive(context)))
     run.write(runs.METRICS, metrics)
@@ -59,7 +60,8 @@ def write_data(context: Context, ingested: Ingested, material: Material) -> None
     """Write `data.json`: sizes, split, and the records that were left out."""
     corpus, split = ingested.corpus, material.split
     counts = split.train.counts()
-    sizes = {"train": len(split.train), "valid": len(split.valid), "test": len(split.test)}
+    held = {"valid": split.valid, "test": split.test}
+    sizes = {"train": len(split.train), **{name: len(part) for name, part in held.items()}}
     context.run.write(
         runs.DATA,
         {
@@ -69,6 +71,7 @@ def write_data(context: Context, ingested: Ingested, material: Material) -> None
             "split": sizes,
             "train_placements": int(counts.sum()),
             "tracks_not_in_training": int((counts[1:] == 0).sum()),
+            "near_duplicates": {name: int((part.labels[OVERLAP] == NEAR).sum()) for name, part in held.items() if OVERLAP in part.labels},
             "skipped": ingested.skipped,
         },
     )
@@ -106,6 +109,7 @@ def _rows(context: Context, material: Material, outcome: Outcome, part: str, see
         groups=held_out(material.split, part).groups(),
         bootstrap=context.recipe.evaluation.bootstrap,
         seed=seed,
+        labels=slices.by_playlist(held_out(material.split, part), context.recipe.evaluation.slices),
     )
 
 
@@ -131,10 +135,12 @@ def _cost(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _per_playlist(material: Material, outcomes: Sequence[Outcome]) -> pa.BufferOutputStream:
+def _per_playlist(context: Context, material: Material, outcomes: Sequence[Outcome]) -> pa.BufferOutputStream:
+    parts = {part: held_out(material.split, part) for part in PARTS}
+    labels = {part: slices.by_playlist(held, context.recipe.evaluation.slices) for part, held in parts.items()}
     frames = [
-        tables.frame(outcome.scores[part], held_out(material.split, part), system=outcome.system.name, split=part)
-        for part in PARTS
+        tables.frame(outcome.scores[part], held, system=outcome.system.name, split=part, labels=labels[part])
+        for part, held in parts.items()
         for outcome in outcomes
     ]
     buffer = io.BytesIO()

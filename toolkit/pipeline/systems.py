@@ -20,6 +20,7 @@ from toolkit.corpus.splits import HeldOut, Split
 from toolkit.encoders import registry
 from toolkit.encoders.base import Encoder
 from toolkit.errors import SegueError
+from toolkit.evaluation import slices
 from toolkit.evaluation.evaluator import Key, Scores, evaluate
 from toolkit.files import digest, folder, write_bytes
 from toolkit.modality import Modality
@@ -89,7 +90,7 @@ def systems(context: Context) -> list[System]:
     found += [_cold(recipe, spec) for spec in recipe.coldstart.systems]
     found += [baseline_system(recipe, as_baseline(baseline)) for baseline in recipe.baselines]
     found = [_with_others(system, found) for system in sorted(found, key=_reads_systems)]
-    if recipe.data.reader == "demo" and all(system.ranker != BOUND for system in found):
+    if recipe.data.reader == "demo" and recipe.evaluation.shows_beginnings and all(system.ranker != BOUND for system in found):
         found.append(baseline_system(recipe, BaselineSpec(name=BOUND, params=recipe.data.options)))
     return found
 
@@ -181,7 +182,10 @@ def _score(
     path = context.run.path(f"{STAGES}/evaluate-{name}-{part}.npz")
     evaluation = context.recipe.evaluation
 
-    asked = held_out(material.split, part)
+    asked, counts = held_out(material.split, part), material.split.train.counts()
+    # where weights may come later, what others were measured on must not change by them
+    described = {} if context.recipe.on_missing_weights == "skip" else material.modalities
+    parts = slices.by_track(counts, {name: each.present for name, each in described.items()}, evaluation.slices)
 
     def make(_: Path) -> tuple[Sequence[Path], Any]:
         context.reporter(0, len(asked), f"{name} on {part}")
@@ -191,7 +195,8 @@ def _score(
                 asked,
                 ks=evaluation.k,
                 metrics=evaluation.metrics,
-                train_counts=material.split.train.counts(),
+                train_counts=counts,
+                parts=parts,
                 allow_repeats=evaluation.allow_repeats,
                 memory_mb=evaluation.memory_mb,
                 progress=lambda done, total, _: context.reporter(done, total, f"{name} on {part}"),
@@ -199,7 +204,8 @@ def _score(
         write_bytes(path, packed(scores))
         return [path], {"evaluate_seconds": meter.seconds, "peak_mb": meter.peak_mb}
 
-    result = context.run.stage(f"evaluate-{name}-{part}", _inputs(context, system, material), make)
+    inputs = {**_inputs(context, system, material), "parts": digest({name: digest(inside.tolist()) for name, inside in parts.items()})}
+    result = context.run.stage(f"evaluate-{name}-{part}", inputs, make)
     return unpacked(path), result
 
 

@@ -1,0 +1,53 @@
+"""Slices: playlists by what is shown of them and how long they are, hidden tracks by how known and how described they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from toolkit.corpus.splits import HeldOut
+
+SEEDS, LENGTHS = (0, 1, 5, 10, 25, 100), (9, 24, 49, 99)
+"""Upper ends of the buckets; the last is open."""
+
+THIRDS = ("head", "middle", "tail")
+
+
+def by_playlist(held_out: HeldOut, kinds: Sequence[str]) -> dict[str, np.ndarray]:
+    """Label of each playlist by kind: text [n]. What the protocol labelled is there whatever `kinds`."""
+    found = dict(held_out.labels)
+    if "seeds" in kinds:
+        found["seeds"] = _buckets(held_out.cuts - held_out.starts, SEEDS)
+    if "length" in kinds:
+        found["length"] = _buckets(held_out.ends - held_out.starts, LENGTHS)
+    return found
+
+
+def by_track(train_counts: np.ndarray, present: Mapping[str, np.ndarray], kinds: Sequence[str]) -> dict[str, np.ndarray]:
+    """Slices of hidden tracks: name -> bool [V + 1]. A slice that would hold all tracks or none is left out.
+
+    popularity: of the played tracks, by falling placements, those that make up the first, second and last third of them.
+    modalities: tracks that have none, some or all; present: by modality, bool [V + 1].
+    """
+    found = _by_popularity(train_counts) if "popularity" in kinds else {}
+    if "modalities" in kinds and present:
+        had = np.sum([np.asarray(each, bool) for each in present.values()], axis=0)
+        found |= {"modalities:none": had == 0, "modalities:some": (had > 0) & (had < len(present)), "modalities:all": had == len(present)}
+    return {name: inside for name, inside in found.items() if inside[1:].any() and not inside[1:].all()}
+
+
+def _by_popularity(train_counts: np.ndarray) -> dict[str, np.ndarray]:
+    counts = np.asarray(train_counts, np.int64)
+    order = np.argsort(-counts, kind="stable")
+    before = np.concatenate([[0], np.cumsum(counts[order])[:-1]])
+    third = np.empty(len(counts), np.int64)
+    third[order] = np.minimum(2, 3 * before // max(1, int(counts.sum())))
+    return {f"popularity:{name}": (third == at) & (counts > 0) for at, name in enumerate(THIRDS)}
+
+
+def _buckets(sizes: np.ndarray, ends: Sequence[int]) -> np.ndarray:
+    """`0`, `2-5`, `101+`: text [n]."""
+    starts = [0, *(end + 1 for end in ends)]
+    names = [str(low) if low == high else f"{low}-{high}" for low, high in zip(starts, ends, strict=False)] + [f"{starts[-1]}+"]
+    return np.array(names)[np.searchsorted(ends, sizes)]
