@@ -16,16 +16,23 @@ Scorer = Callable[[np.ndarray], np.ndarray]
 
 
 def blocked_top_k(
-    scorer: Scorer, queries: Queries, n_items: int, k: int, *, allow_repeats: bool = False, block: int = 16_384
+    scorer: Scorer,
+    queries: Queries,
+    n_items: int,
+    k: int,
+    *,
+    allow_repeats: bool = False,
+    block: int = 16_384,
+    candidates: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rank items 1…V by `scorer`; see `Ranker.rank` for shapes and ties.
+    """Rank items 1…V, or `candidates` (int, ascending) of them, by `scorer`; see `Ranker.rank` for shapes and ties.
 
     The k-th best score so far is carried from block to block: after the first ones
     a block is only compared with it, and the few scores above it are sorted in.
     """
     ids = np.zeros((len(queries), k), np.int32)
     scores = np.full((len(queries), k), -np.inf, np.float32)
-    for items, part, seeds in _blocks(scorer, queries, n_items, allow_repeats, block):
+    for items, part, seeds in _blocks(scorer, queries, n_items, allow_repeats, block, candidates):
         # ids ascend, so a later score equal to the k-th one loses the tie
         better = part > scores[:, -1:]
         better[seeds] = False
@@ -71,13 +78,14 @@ def _counted(
 
 
 def _blocks(
-    scorer: Scorer, queries: Queries, n_items: int, allow_repeats: bool, block: int
+    scorer: Scorer, queries: Queries, n_items: int, allow_repeats: bool, block: int, candidates: np.ndarray | None = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]]:
     """Items [n], their scores [B, n], and where seeds stand in those: rows, columns."""
-    seen = None if allow_repeats else queries.matrix(n_items).tocsc()
+    every = np.arange(1, n_items + 1, dtype=np.int32) if candidates is None else np.asarray(candidates, np.int32)
+    seen = None if allow_repeats else queries.matrix(n_items).tocsc()[:, every]
     nowhere = np.zeros(0, np.int64)
-    for start in range(1, n_items + 1, block):
-        items = np.arange(start, min(start + block, n_items + 1), dtype=np.int32)
+    for start in range(0, len(every), block):
+        items = every[start : start + block]
         rows, columns = nowhere, nowhere
         if seen is not None:
             low, high = seen.indptr[start], seen.indptr[start + len(items)]

@@ -84,8 +84,9 @@ class PlaylistSet:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Playlists to continue: seeds are the span starts…cuts, the rest up to ends is hidden.
+    """Playlists to continue: seeds are the span starts…cuts, the rest up to ends is hidden, or what of it begins at `hides`.
 
+    candidates: int32, ascending, the tracks that are ranked; default: the whole catalogue.
     placements: the flat array that the spans are of; default: the corpus's. titled: bool [n], whose title is shown; default: all.
     labels: by kind, what each playlist is reported under (`situation`, …): [n] of text.
     """
@@ -98,6 +99,8 @@ class HeldOut:
     placements: np.ndarray | None = None
     titled: np.ndarray | None = None
     labels: dict[str, np.ndarray] = field(default_factory=dict)
+    hides: np.ndarray | None = None
+    candidates: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -107,6 +110,11 @@ class HeldOut:
         """Flat array that the spans are of."""
         return self.corpus.items if self.placements is None else self.placements
 
+    @property
+    def begins(self) -> np.ndarray:
+        """Where the hidden spans start."""
+        return self.cuts if self.hides is None else self.hides
+
     def part(self, start: int, stop: int) -> HeldOut:
         """Playlists start…stop − 1."""
         return self.take(np.arange(*slice(start, stop).indices(len(self))))
@@ -114,8 +122,9 @@ class HeldOut:
     def take(self, chosen: np.ndarray) -> HeldOut:
         """The playlists at the places int [m] `chosen`."""
         spans = (self.rows[chosen], self.starts[chosen], self.cuts[chosen], self.ends[chosen])
-        titled = None if self.titled is None else self.titled[chosen]
-        return HeldOut(self.corpus, *spans, self.placements, titled, {name: label[chosen] for name, label in self.labels.items()})
+        titled, hides = (None if each is None else each[chosen] for each in (self.titled, self.hides))
+        labels = {name: label[chosen] for name, label in self.labels.items()}
+        return HeldOut(self.corpus, *spans, self.placements, titled, labels, hides, self.candidates)
 
     def queries(self) -> Queries:
         """What a ranker is shown."""
@@ -129,7 +138,7 @@ class HeldOut:
 
     def hidden(self) -> tuple[np.ndarray, np.ndarray]:
         """Tracks to find, each once and none of them a seed: flat int32, offsets int64 [n + 1]."""
-        tracks, offsets = gather(self.items, self.cuts, self.ends)
+        tracks, offsets = gather(self.items, self.begins, self.ends)
         rows = np.repeat(np.arange(len(self)), np.diff(offsets))
         seeds, seed_offsets = gather(self.items, self.starts, self.cuts)
         width = self.corpus.n_items + 1
@@ -152,11 +161,12 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Split:
-    """Who is learned from, chosen on and tested on."""
+    """Who is learned from, chosen on and tested on. facts: what of the data the split leaves out, by name, for summaries."""
 
     train: PlaylistSet
     valid: HeldOut
     test: HeldOut
+    facts: dict[str, int] = field(default_factory=dict)
 
 
 def leave_last_out(corpus: Corpus) -> Split:

@@ -11,10 +11,12 @@ from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import SegueError
 from toolkit.evaluation import challenge
+from toolkit.evaluation.auc import hidden_auc, mean_per_row
 from toolkit.evaluation.metrics import METRICS, hits
 from toolkit.evaluation.variants import VARIANTS
 from toolkit.plugins import suggest
 from toolkit.ranker import Ranker
+from toolkit.topk import blocked_top_k
 
 Progress = Callable[[int, int, str], None]
 """progress(done, total, what)."""
@@ -26,7 +28,8 @@ Key = tuple[str, str, int]
 """slice, metric, k."""
 
 OF_HITS = METRICS | VARIANTS
-NAMES = [*OF_HITS, *challenge.AT_R, *challenge.AT_K, challenge.COVERAGE]
+AUC = "auc"
+NAMES = [*OF_HITS, AUC, *challenge.AT_R, *challenge.AT_K, challenge.COVERAGE]
 """Metrics that can be asked for."""
 
 
@@ -77,27 +80,33 @@ def evaluate(
             raise SegueError(f"{metric!r} is no metric: {suggest(metric, NAMES)}")
     k = max(*ks, top, 1)
     if any(metric in challenge.AT_R for metric in metrics):
-        k = max(k, int((held_out.ends - held_out.cuts).max(initial=0)))  # the first R are ranked, whatever the cutoffs
-    rows, block = block_sizes(ranker.n_items, k, memory_mb)
+        k = max(k, int((held_out.ends - held_out.begins).max(initial=0)))  # the first R are ranked, whatever the cutoffs
+    n_ranked = ranker.n_items if held_out.candidates is None else len(held_out.candidates)
+    rows, block = block_sizes(n_ranked, k, memory_mb, whole=AUC in metrics)
     # of one hidden track only the place matters: nothing is sorted or kept, unless the ranker has a ranking of its own
-    counted = not top and _counts(ranker) and bool((held_out.ends - held_out.cuts <= 1).all()) and all(m in OF_HITS for m in metrics)
+    counted = not top and _counts(ranker) and _one_each(held_out) and all(m in OF_HITS for m in metrics)
     asked = _Asked(ks, metrics, train_counts, parts or {}, held_out.corpus.artists, top)
     seen = {each: np.zeros(ranker.n_items + 1, bool) for each in ks if challenge.COVERAGE in metrics}
     measured = []
     for start in range(0, len(held_out), rows):
         part = held_out.part(start, start + rows)
-        queries = part.queries()
+        queries, auc = part.queries(), None
         if counted:
             ranked = _placed(ranker, part, queries, k, allow_repeats=allow_repeats, block=block)
+        elif AUC in metrics:
+            ranked, auc = _ranked_whole(ranker, part, queries, k, allow_repeats=allow_repeats, block=block)
+        elif part.candidates is not None:
+            ranked = _ranked_among(part.candidates, ranker, queries, k, allow_repeats=allow_repeats, block=block)
         else:
             ranked, _ = ranker.rank(queries, k, allow_repeats=allow_repeats, block=block)
+        if not counted:
             _check_ranking(ranker, ranked, queries, k, allow_repeats=allow_repeats)
-        measured.append(_measure(ranked, part, asked))
+        measured.append(_measure(ranked, part, asked, auc))
         for each, tracks in seen.items():
             tracks[ranked[:, :each]] = True
         if progress is not None:
             progress(min(start + rows, len(held_out)), len(held_out), ranker.name)
-    overall = {(challenge.COVERAGE, each): float(tracks[1:].mean()) for each, tracks in seen.items()}
+    overall = {(challenge.COVERAGE, each): float(tracks[1:].sum() / n_ranked) for each, tracks in seen.items()}
     return replace(_joined(measured), overall=overall)
 
 
@@ -120,13 +129,45 @@ def _placed(ranker: Ranker, part: HeldOut, queries: Queries, k: int, *, allow_re
     return ranked
 
 
-def block_sizes(n_items: int, k: int, memory_mb: int) -> tuple[int, int]:
+def _one_each(held_out: HeldOut) -> bool:
+    """Whether the whole catalogue is ranked for one hidden track a playlist."""
+    return held_out.candidates is None and bool((held_out.ends - held_out.begins <= 1).all())
+
+
+def _ranked_among(candidates: np.ndarray, ranker: Ranker, queries: Queries, k: int, *, allow_repeats: bool, block: int) -> np.ndarray:
+    scorer = ranker.scorer(queries)
+    return blocked_top_k(scorer, queries, ranker.n_items, k, allow_repeats=allow_repeats, block=block, candidates=candidates)[0]
+
+
+def _ranked_whole(
+    ranker: Ranker, part: HeldOut, queries: Queries, k: int, *, allow_repeats: bool, block: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rankings int32 [B, k], and `hidden_auc` of the hidden tracks, from the scores of all candidates."""
+    items = np.arange(1, ranker.n_items + 1, dtype=np.int32) if part.candidates is None else part.candidates
+    scorer, scores = ranker.scorer(queries), np.empty((len(part), len(items)), np.float32)
+    for start in range(0, len(items), block):
+        scores[:, start : start + block] = scorer(items[start : start + block])
+
+    def held(asked: np.ndarray) -> np.ndarray:
+        first = int(np.searchsorted(items, asked[0]))
+        return scores[:, first : first + len(asked)]
+
+    ranked, _ = blocked_top_k(held, queries, ranker.n_items, k, allow_repeats=allow_repeats, block=block, candidates=items)
+    if not allow_repeats:
+        scores[queries.matrix(ranker.n_items)[:, items].nonzero()] = np.nan
+    tracks, offsets = part.hidden()
+    return ranked, hidden_auc(scores, np.searchsorted(items, tracks), offsets)
+
+
+def block_sizes(n_items: int, k: int, memory_mb: int, *, whole: bool = False) -> tuple[int, int]:
     """Playlists and items per block so that ranking them stays within `memory_mb`, given k ids kept per playlist.
 
-    Wide item blocks first, for a matrix product likes them; at least one playlist.
+    Wide item blocks first, for a matrix product likes them; at least one playlist. whole: all items' scores are held at once.
     """
     room = memory_mb * 2**20 // BYTES_A_SCORE
     block = max(1, min(n_items, 16_384, room // 4))
+    if whole:
+        return max(1, min(1024, room // (n_items + 3 * k))), block
     return max(1, min(1024, room // (block + 3 * k))), block
 
 
@@ -157,13 +198,15 @@ class _Asked:
     top: int
 
 
-def _measure(ranked: np.ndarray, part: HeldOut, asked: _Asked) -> Scores:
+def _measure(ranked: np.ndarray, part: HeldOut, asked: _Asked, auc: np.ndarray | None) -> Scores:
     values: dict[Key, np.ndarray] = {}
     n_hidden: dict[str, np.ndarray] = {}
     information = challenge.information(asked.train_counts) if "novelty" in asked.metrics else np.zeros(0)
     for name, (tracks, offsets) in hidden_slices(part, asked.train_counts, asked.parts).items():
         block = challenge.Block(ranked, hits(ranked, tracks, offsets), tracks, offsets, asked.artists, information)
         n_hidden[name] = block.n_hidden
+        if auc is not None:
+            values[name, AUC, 0] = _mean_auc(auc, part, tracks, offsets)
         for metric in asked.metrics:
             if metric in challenge.AT_R:
                 values[name, metric, 0] = challenge.AT_R[metric](block, 0)
@@ -172,6 +215,15 @@ def _measure(ranked: np.ndarray, part: HeldOut, asked: _Asked) -> Scores:
             elif metric in challenge.AT_K and (name == "all" or metric not in challenge.WHOLE_LIST):
                 values |= {(name, metric, k): challenge.AT_K[metric](block, k) for k in asked.ks}
     return Scores(values, n_hidden, ranked[:, : asked.top].astype(np.int32))
+
+
+def _mean_auc(auc: np.ndarray, part: HeldOut, tracks: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Mean over each playlist's hidden tracks in a slice of what all hidden tracks have: float64 [B]."""
+    every, bounds = part.hidden()
+    width = part.corpus.n_items + 1
+    owners, inside = (np.repeat(np.arange(len(part)), np.diff(each)) for each in (bounds, offsets))
+    chosen = np.isin(owners * width + every, inside * width + tracks)
+    return mean_per_row(auc[chosen], owners[chosen], len(part))
 
 
 def _joined(parts: list[Scores]) -> Scores:

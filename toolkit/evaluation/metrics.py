@@ -54,7 +54,17 @@ def ndcg_at(hits: np.ndarray, n_hidden: np.ndarray, k: int) -> np.ndarray:
     return np.asarray(gains @ discounts / ideal[np.minimum(n_hidden, k)])
 
 
-METRICS: dict[str, Metric] = {"recall": recall_at, "ndcg": ndcg_at}
+def average_precision_at(hits: np.ndarray, n_hidden: np.ndarray, k: int) -> np.ndarray:
+    """AP@k = Σ_{r ≤ k} rel_r · precision@r / min(k, |I|); its mean over playlists is MAP@k. float64 [B].
+
+    Source: McFee et al. 2012, "The Million Song Dataset Challenge", section 3.1 (k = 500).
+    """
+    found = first(hits, k)
+    precision = np.cumsum(found, axis=1) / np.arange(1, k + 1)
+    return np.asarray((precision * found).sum(axis=1) / _possible(n_hidden, k))
+
+
+METRICS: dict[str, Metric] = {"recall": recall_at, "ndcg": ndcg_at, "map": average_precision_at}
 """By the name that recipes and tables use."""
 
 

@@ -5,17 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 
 from toolkit import recipe
-from toolkit.corpus import splits
+from toolkit.corpus import cold_splits, splits
 from toolkit.corpus.arrays import Corpus
 from toolkit.evaluation import leaks, published, shown, situations
 from toolkit.evaluation.leaks import check_disjoint as check_disjoint
+
+COLD = ("item_cold", "artist_disjoint")
+"""Protocols that hold out tracks instead of playlists."""
 
 
 def split(corpus: Corpus, evaluation: recipe.Evaluation) -> splits.Split:
     """The split that `evaluation` asks for, checked for leaks.
 
-    Raises `InputError` where a part is empty and `SegueError` where something hidden could be learned or chosen on.
+    Raises `InputError` where a part is empty and `SegueError` where something hidden could be learned or chosen on: a placement, a
+    playlist or a version of it, a cold track or its artist on both sides.
     """
+    if evaluation.protocol in COLD:
+        return _cold(corpus, evaluation)
     disjoint = evaluation.protocol != "leave_last_out"
     parts = _split(corpus, evaluation)
     if disjoint and evaluation.equal_lists == "drop":
@@ -43,3 +49,17 @@ def _split(corpus: Corpus, evaluation: recipe.Evaluation) -> splits.Split:
         test_fold=evaluation.split.test_fold,
         valid_fraction=evaluation.split.valid_fraction,
     )
+
+
+def _cold(corpus: Corpus, evaluation: recipe.Evaluation) -> splits.Split:
+    parts = evaluation.split
+    make = cold_splits.artist_disjoint if evaluation.protocol == "artist_disjoint" else cold_splits.item_cold
+    made = make(
+        corpus,
+        folds=parts.folds,
+        test_fold=parts.test_fold,
+        valid_fraction=parts.valid_fraction,
+        min_tracks=evaluation.min_tracks,
+    )
+    cold_splits.check_cold(made, artists=evaluation.protocol == "artist_disjoint")
+    return made

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-Protocol = Literal["leave_last_out", "playlist_disjoint", "mpd_challenge"]
+Protocol = Literal["leave_last_out", "playlist_disjoint", "mpd_challenge", "item_cold", "artist_disjoint"]
 SituationName = Literal[
     "title", "title_first_1", "title_first_5", "first_5", "title_first_10", "first_10", "title_first_25", "title_random_25",
     "title_first_100", "title_random_100",
@@ -20,7 +20,7 @@ SituationName = Literal[
 Fault = Literal["lost_tracks", "item_zero", "first_50"]
 SliceName = Literal["seeds", "length", "popularity", "modalities"]
 MetricName = Literal[
-    "recall", "ndcg", "rprec", "rprec_artist", "clicks", "coverage", "novelty",
+    "recall", "ndcg", "map", "auc", "rprec", "rprec_artist", "clicks", "coverage", "novelty",
     "recall_all", "ndcg_hits", "ndcg_challenge", "rprec_artist_set", "rprec_artist_list",
 ]  # fmt: skip
 
@@ -369,7 +369,7 @@ class Evaluation(Section):
     @property
     def shows_beginnings(self) -> bool:
         """Whether every held-out playlist is shown from its first track, in its order."""
-        return self.protocol != "mpd_challenge" and not self.shuffle_seeds and not self.faults
+        return self.protocol in ("leave_last_out", "playlist_disjoint") and not self.shuffle_seeds and not self.faults
 
 
 class BaselineSpec(Section):

@@ -1,0 +1,128 @@
+"""Tracks and artists held out: spans of reordered playlists, who is left out, and leaks by name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from toolkit.corpus import cold_splits
+from toolkit.corpus.arrays import Corpus
+from toolkit.corpus.cold_splits import PARTS, artist_disjoint, by_part, check_cold, item_cold
+from toolkit.corpus.splits import HeldOut, Split
+from toolkit.errors import InputError, SegueError
+
+
+def corpus_of(lists: list[list[int]], artists: list[str | None], plays: list[float] | None = None) -> Corpus:
+    offsets = np.concatenate([[0], np.cumsum([len(each) for each in lists])]).astype(np.int64)
+    nothing = pa.nulls(len(lists), pa.string())
+    playlists = pa.table({"id": [f"p{row}" for row in range(len(lists))], "title": nothing, "group": nothing, "split": nothing})
+    tracks = pa.table({"id": [f"local:{i}" for i in range(1, len(artists) + 1)], "artist": pa.array(artists, pa.string())})
+    counts = None if plays is None else np.array(plays, np.float32)
+    return Corpus(np.concatenate([np.zeros(0, np.int32), *lists]).astype(np.int32), offsets, tracks, playlists, plays=counts)
+
+
+@pytest.fixture(scope="module")
+def many() -> Corpus:
+    """300 playlists of 3 to 12 of 200 tracks by 40 artists, some of them together."""
+    rng = np.random.default_rng(2)
+    lists = [rng.choice(200, rng.integers(3, 13), replace=False) + 1 for _ in range(300)]
+    artists = [f"A{i % 40}" + (f", A{(i * 7) % 40}" if i % 9 == 0 else "") for i in range(200)]
+    return corpus_of([each.tolist() for each in lists], artists)
+
+
+def _lists(part: HeldOut) -> list[tuple[list[int], list[int]]]:
+    """Seeds and hidden tracks of each playlist."""
+    queries, (tracks, offsets) = part.queries(), part.hidden()
+    seeds = [queries.seeds[a:b].tolist() for a, b in pairwise(queries.offsets)]
+    return list(zip(seeds, [tracks[a:b].tolist() for a, b in pairwise(offsets)], strict=True))
+
+
+def test_playlists_are_sorted_stably_by_part() -> None:
+    corpus = corpus_of([[4, 1, 5, 2, 3], [5, 3], [1, 4, 2]], ["x"] * 5, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+    ordered, counts = by_part(corpus, np.array([3, 0, 1, 2, 0, 2], np.int8))
+    assert ordered.items.tolist() == [4, 1, 2, 5, 3, 5, 3, 1, 4, 2]
+    assert ordered.plays is not None and ordered.plays.tolist() == [1, 2, 4, 3, 5, 6, 7, 8, 9, 10]
+    assert counts.tolist() == [[2, 1, 2, 0], [0, 0, 2, 0], [2, 1, 0, 0]]
+
+
+def test_blocks_change_nothing(many: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = item_cold(many)
+    monkeypatch.setattr(cold_splits, "BLOCK", 37)
+    np.testing.assert_array_equal(item_cold(many).train.corpus.items, whole.train.corpus.items)
+
+
+@pytest.mark.parametrize("make", [item_cold, artist_disjoint])
+def test_the_split_is_that_of_a_plain_loop(make, many: Corpus) -> None:  # type: ignore[no-untyped-def]
+    split = make(many, folds=4, test_fold=1, valid_fraction=0.2, min_tracks=4)
+    tracks = {name: set(getattr(split, name).candidates.tolist()) for name in PARTS[1:]}
+    warm = set(np.flatnonzero(split.train.counts()).tolist())
+    assert len(tracks["test"]) > 20 and len(tracks["valid"]) > 10 and not tracks["test"] & tracks["valid"]
+    for name in PARTS[1:]:
+        expected = []
+        for low, high in pairwise(many.offsets):
+            items = many.items[low:high].tolist()
+            seeds, hidden = [i for i in items if i in warm], [i for i in items if i in tracks[name]]
+            if len(items) >= 4 and seeds and hidden:
+                expected.append((seeds, hidden))
+        assert _lists(getattr(split, name)) == expected
+    flat, offsets = split.train.flat()
+    trained = [[i for i in many.items[low:high].tolist() if i in warm] for low, high in pairwise(many.offsets)]
+    assert [flat[a:b].tolist() for a, b in pairwise(offsets)] == [each for each in trained if each]
+    part = split.test.part(3, 9)
+    assert _lists(part) == _lists(split.test)[3:9] and part.candidates is split.test.candidates
+
+
+def test_every_track_is_tested_in_one_fold(many: Corpus) -> None:
+    folds = [item_cold(many, folds=4, test_fold=fold).test.candidates for fold in range(4)]
+    assert sorted(np.concatenate(folds).tolist()) == list(range(1, 201))
+
+
+def test_no_artist_is_on_two_sides_and_tracks_between_are_counted(many: Corpus) -> None:
+    split = artist_disjoint(many)
+    artists = [set(name.split(", ")) for name in many.tracks["artist"].to_pylist()]
+    sides = [np.flatnonzero(split.train.counts()), split.valid.candidates, split.test.candidates]
+    named = [set().union(*(artists[i - 1] for i in side)) for side in sides]
+    assert not named[0] & named[1] and not named[0] & named[2] and not named[1] & named[2]
+    between = 200 - len(set(np.concatenate([side.tolist() for side in sides]).astype(int)))
+    assert split.facts["tracks_between_parts"] == between > 0
+    check_cold(split, artists=True)
+
+
+def test_tracks_without_an_artist_are_left_out_and_without_any_refused(many: Corpus) -> None:
+    artists = many.tracks["artist"].to_pylist()
+    some = replace(many, tracks=pa.table({"id": many.tracks["id"], "artist": pa.array([None, None, *artists[2:]])}))
+    split = artist_disjoint(some)
+    assert split.facts["tracks_without_artist"] == 2
+    assert not {1, 2} & {*np.flatnonzero(split.train.counts()), *split.valid.candidates, *split.test.candidates}
+    nobody = replace(many, tracks=pa.table({"id": many.tracks["id"], "artist": pa.nulls(200, pa.string())}))
+    with pytest.raises(InputError, match="artist_disjoint needs the tracks' artists, and the data names none: use protocol: item_cold"):
+        artist_disjoint(nobody)
+
+
+def test_who_has_no_training_track_is_counted_not_asked(many: Corpus) -> None:
+    cold = item_cold(many).test.candidates[:3].tolist()
+    lists = [many.items[a:b].tolist() for a, b in pairwise(many.offsets)]
+    split = item_cold(corpus_of([*lists, cold], ["x"] * 200))
+    name = "test_playlists_without_training_tracks"
+    assert split.facts[name] == item_cold(many).facts[name] + 1
+    assert 300 not in split.test.rows and 300 not in split.train.rows
+
+
+def test_an_empty_part_is_refused(many: Corpus) -> None:
+    with pytest.raises(InputError, match="the valid split is empty: 300 playlists, min_tracks=50: lower evaluation.min_tracks"):
+        item_cold(many, min_tracks=50)
+
+
+def test_a_leak_is_named(many: Corpus) -> None:
+    good = item_cold(many)
+    assert good.test.candidates is not None
+    warm = int(np.flatnonzero(good.train.counts())[0])
+    leaky = Split(good.train, good.valid, replace(good.test, candidates=np.array([warm], np.int32)))
+    with pytest.raises(SegueError, match=f"the split leaks: track 'local:{warm}' is in train and in test"):
+        check_cold(leaky, artists=False)
+    with pytest.raises(SegueError, match=r"the split leaks: artist 'a\d+' is in train and in test \(\d+ such artists\)"):
+        check_cold(good, artists=True)  # tracks alone were drawn: artists stand on both sides

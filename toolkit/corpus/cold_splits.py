@@ -1,0 +1,140 @@
+"""Splits of the tracks instead of the playlists: what is tested has no placement in training.
+
+Playlists are users. Each is put into the order training, validation, test tracks, in which every part is a span: seeds are a
+playlist's training tracks, hidden are its tracks of the part, and only the part's tracks are ranked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from toolkit.corpus.arrays import Corpus
+from toolkit.corpus.splits import BLOCK, HeldOut, PlaylistSet, Split, group_hash
+from toolkit.errors import InputError, SegueError
+
+PARTS = ("train", "valid", "test")
+NOWHERE = 3
+"""The part of a track that stands between two."""
+
+JOINED = ", "
+"""Between the artists of a track, as a corpus has them."""
+
+
+def item_cold(corpus: Corpus, *, folds: int = 5, test_fold: int = 0, valid_fraction: float = 0.1, min_tracks: int = 1) -> Split:
+    """Tracks by a hash of their id: one fold of `folds` is test, `valid_fraction` of the others validation.
+
+    min_tracks: shorter playlists are learned from and not asked about, nor are those without a training track (`Split.facts` counts
+    them). Raises `InputError` where a part is empty.
+    """
+    hashes = _hashes(corpus.tracks["id"].to_pylist())
+    return _split(corpus, _parts(hashes, folds, test_fold, valid_fraction), min_tracks, {})
+
+
+def artist_disjoint(corpus: Corpus, *, folds: int = 5, test_fold: int = 0, valid_fraction: float = 0.1, min_tracks: int = 1) -> Split:
+    """As `item_cold`, but artists are drawn and their tracks follow.
+
+    A track of several artists (their names joined by a comma) counts for all of them; one whose artists are of different parts, and one
+    without an artist, is in none, and `Split.facts` counts it.
+    """
+    tracks, names, of = credits(corpus)
+    parts = _parts(_hashes(names), folds, test_fold, valid_fraction)[of]
+    lowest, highest = np.full(corpus.n_items, NOWHERE), np.full(corpus.n_items, -1)
+    np.minimum.at(lowest, tracks, parts)
+    np.maximum.at(highest, tracks, parts)
+    labels = np.where(lowest == highest, lowest, NOWHERE)
+    facts = {"tracks_without_artist": int((highest < 0).sum()), "tracks_between_parts": int(((highest >= 0) & (lowest < highest)).sum())}
+    return _split(corpus, labels, min_tracks, facts)
+
+
+def credits(corpus: Corpus) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """Who plays what: rows of the track table int64 [c] (a track with n artists n times), the artists' names, and each one's place there.
+
+    A name with a comma counts as two artists, on the safe side: neither is on two sides of a split. Raises `InputError` where no track
+    has an artist.
+    """
+    listed = pc.split_pattern(corpus.tracks["artist"].combine_chunks().cast(pa.string()), JOINED)
+    tracks = pc.list_parent_indices(listed).to_numpy(zero_copy_only=False).astype(np.int64)
+    encoded = pc.utf8_lower(pc.utf8_trim_whitespace(pc.list_flatten(listed))).dictionary_encode()
+    if not len(tracks):
+        raise InputError("artist_disjoint needs the tracks' artists, and the data names none: use protocol: item_cold")
+    return tracks, encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def check_cold(split: Split, *, artists: bool) -> None:
+    """Raise `SegueError`, naming one, where a track of a part has a placement in training or in the other, or (artists) an artist has."""
+    corpus = split.train.corpus
+    tracks = {"train": np.flatnonzero(split.train.counts()), **{name: getattr(split, name).candidates for name in PARTS[1:]}}
+    names: list[str] = ["", *corpus.tracks["id"].to_pylist()]
+    members, kind = tracks, "track"
+    if artists:
+        rows, names, of = credits(corpus)
+        members, kind = {name: np.unique(of[np.isin(rows, ids - 1)]) for name, ids in tracks.items()}, "artist"
+    for first, second in (("train", "test"), ("train", "valid"), ("valid", "test")):
+        shared = np.intersect1d(members[first], members[second])
+        if len(shared):
+            raise SegueError(
+                f"the split leaks: {kind} {names[int(shared[0])]!r} is in {first} and in {second} ({len(shared)} such {kind}s)"
+            )
+
+
+def _hashes(names: list[str]) -> np.ndarray:
+    return np.fromiter(map(group_hash, names), np.int64, len(names))
+
+
+def _parts(hashes: np.ndarray, folds: int, test_fold: int, valid_fraction: float) -> np.ndarray:
+    """Place in `PARTS` of each hash: int64 [n]."""
+    valid = (hashes // folds) % 1000 < round(valid_fraction * 1000)
+    return np.where(hashes % folds == test_fold, 2, np.where(valid, 1, 0))
+
+
+def _split(corpus: Corpus, labels: np.ndarray, min_tracks: int, facts: dict[str, int]) -> Split:
+    """labels: int [V], each track's place in `PARTS`, or `NOWHERE`."""
+    of_item = np.concatenate([[NOWHERE], labels]).astype(np.int8)
+    ordered, counts = by_part(corpus, of_item)
+    starts = np.asarray(corpus.offsets[:-1])
+    ends = starts[:, None] + np.cumsum(counts, axis=1)
+    train = np.flatnonzero(counts[:, 0])
+    if not len(train):
+        raise InputError(f"the train split is empty: none of {corpus.n_items} tracks is in it: hold out fewer (evaluation.split.folds)")
+    held = []
+    for place in (1, 2):
+        found = (counts[:, place] > 0) & (np.diff(corpus.offsets) >= min_tracks)
+        rows = np.flatnonzero(found & (counts[:, 0] > 0))
+        facts[f"{PARTS[place]}_playlists_without_training_tracks"] = int((found & (counts[:, 0] == 0)).sum())
+        facts[f"{PARTS[place]}_tracks"] = int((labels == place).sum())
+        if not len(rows):
+            cure = "lower evaluation.min_tracks, or hold out other shares by evaluation.split (folds, valid_fraction)"
+            raise InputError(f"the {PARTS[place]} split is empty: {len(corpus)} playlists, min_tracks={min_tracks}: {cure}")
+        candidates = np.flatnonzero(of_item == place).astype(np.int32)
+        spans = (rows, starts[rows], ends[rows, 0], ends[rows, place])
+        held.append(HeldOut(ordered, *spans, hides=ends[rows, place - 1], candidates=candidates))
+    return Split(PlaylistSet(ordered, train, starts[train], ends[train, 0]), held[0], held[1], facts)
+
+
+def by_part(corpus: Corpus, of_item: np.ndarray) -> tuple[Corpus, np.ndarray]:
+    """The corpus with each playlist stably sorted by the part of its tracks, int8 [V + 1], and int64 [P, 4]: tracks of each part."""
+    items = np.empty(len(corpus.items), np.int32)
+    plays = None if corpus.plays is None else np.empty(len(items), np.float32)
+    offsets = np.asarray(corpus.offsets)
+    counts = np.zeros((len(corpus), NOWHERE + 1), np.int64)
+    cuts = np.unique(np.append(np.searchsorted(offsets, np.arange(0, len(items), BLOCK)), len(corpus)))
+    for first, last in pairwise(cuts):
+        low, high = offsets[first], offsets[last]
+        order, counts[first:last] = _order(of_item[corpus.items[low:high]], offsets[first : last + 1] - low)
+        items[low:high] = corpus.items[low:high][order]
+        if plays is not None and corpus.plays is not None:
+            plays[low:high] = corpus.plays[low:high][order]
+    return replace(corpus, items=items, plays=plays), counts
+
+
+def _order(parts: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where what stands at each place after sorting each row stably by `parts` int8 [n] comes from; and int64 [rows, 4], counts."""
+    rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    keys = rows * (NOWHERE + 1) + parts
+    counts = np.bincount(keys, minlength=(len(offsets) - 1) * (NOWHERE + 1)).reshape(-1, NOWHERE + 1)
+    return np.argsort(keys, kind="stable"), counts

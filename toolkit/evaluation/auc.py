@@ -1,0 +1,63 @@
+"""Area under the ROC curve over a whole catalogue of candidates, one share of it a hidden track.
+
+The chance that a hidden track scores above a track that is not hidden, ties counting half (Mann and Whitney 1947; Hanley and McNeil
+1982). Counted exactly, without sorting: many tracks are compared with few hidden ones.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from toolkit.topk import row_counts
+
+
+def hidden_auc(scores: np.ndarray, places: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Of each hidden track the share of tracks that are not hidden which it scores above: float64 [h], NaN where there are none such.
+
+    scores: float32 [B, C] of all candidates, -inf for what cannot be ranked (all of those tie), NaN for what is no candidate of the
+    row, a seed. places: int [h], columns of the hidden tracks; those of row b are places[offsets[b]:offsets[b + 1]].
+    A row's AUC is the mean of its tracks'.
+    """
+    sizes = np.diff(offsets)
+    owners = np.repeat(np.arange(len(sizes)), sizes)
+    own = scores[owners, places]
+    lower, level = _among_all(scores, own, owners, offsets)
+    lower_hidden, level_hidden = _among_hidden(own, owners, offsets)
+    others = (scores.shape[1] - row_counts(np.isnan(scores)) - sizes)[owners]
+    won = lower - lower_hidden + 0.5 * (level - level_hidden)
+    return np.where(others > 0, won / np.maximum(others, 1), np.nan)
+
+
+def mean_per_row(values: np.ndarray, owners: np.ndarray, n: int) -> np.ndarray:
+    """Means float64 [n] of values [h] of rows `owners`; NaN for a row without any."""
+    counts = np.bincount(owners, minlength=n)
+    return np.where(counts > 0, np.bincount(owners, values, minlength=n) / np.maximum(counts, 1), np.nan)
+
+
+def _among_all(scores: np.ndarray, own: np.ndarray, owners: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Candidates of its row below each hidden track, and level with it, itself included: int64 [h] twice."""
+    sizes = np.diff(offsets)
+    order = np.argsort(-sizes, kind="stable")  # rows with an nth hidden track come first, for every n
+    ordered = scores if np.array_equal(order, np.arange(len(order))) else scores[order]
+    lower, level = np.zeros(len(own), np.int64), np.zeros(len(own), np.int64)
+    for nth in range(int(sizes.max(initial=0))):
+        rows = int((sizes > nth).sum())
+        tracks = offsets[order[:rows]] + nth
+        bar = own[tracks][:, None]
+        lower[tracks] = row_counts(ordered[:rows] < bar)
+        level[tracks] = row_counts(ordered[:rows] <= bar) - lower[tracks]
+    return lower, level
+
+
+def _among_hidden(own: np.ndarray, owners: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same among the hidden tracks of the row alone."""
+    order = np.lexsort((own, owners))
+    scores, rows = own[order], owners[order]
+    begins = np.ones(len(own), bool)
+    begins[1:] = (scores[1:] != scores[:-1]) | (rows[1:] != rows[:-1])
+    run = np.cumsum(begins) - 1
+    starts = np.flatnonzero(begins)
+    lower, level = np.zeros(len(own), np.int64), np.zeros(len(own), np.int64)
+    lower[order] = starts[run] - offsets[rows]
+    level[order] = np.diff(np.append(starts, len(own)))[run]
+    return lower, level
