@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -22,8 +22,12 @@ from toolkit.progress import Reporter
 from toolkit.recipe import Data
 from toolkit.recipe.errors import explain, swapped
 
+if TYPE_CHECKING:
+    from toolkit.catalogue.store import Catalogue
+
 FACTS = "ingest.json"
 CATALOGUE = "catalogue"
+ARTISTS = "artists"
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,15 @@ class Ingested:
     content: dict[str, Any]
     skipped: dict[str, Any]
     blobs: Path | None = None
+    level: str = "track"
+
+    def open(self) -> Catalogue:
+        """The catalogue, whose ids are those of the corpus: tracks or artists. Only where there is one."""
+        from toolkit.catalogue.artists import ArtistCatalogue
+        from toolkit.catalogue.store import Catalogue
+
+        assert self.catalogue is not None
+        return (ArtistCatalogue if self.level == "artist" else Catalogue).open(self.catalogue, blobs=self.blobs)
 
 
 def ingest(data: Data, cache: Path, *, reporter: Reporter, described: bool = True) -> Ingested:
@@ -54,6 +67,7 @@ def ingest(data: Data, cache: Path, *, reporter: Reporter, described: bool = Tru
     content = {"reader": reader.name, **content_of(data, reporter)}
     options = reader.params.model_dump(mode="json")
     filters = data.filters.model_dump(mode="json")
+    described = described or data.level == "artist"
     key = digest([content["blake2b"], reader.name, options, data.on_error, filters, code("catalogue", "corpus")])
     root = cache / "corpora" / key
     with locked(root.with_suffix(".lock")):
@@ -63,8 +77,13 @@ def ingest(data: Data, cache: Path, *, reporter: Reporter, described: bool = Tru
         if described and not (root / CATALOGUE).exists():
             with folder(root / CATALOGUE) as unfinished:
                 _describe(open_reader(data), unfinished, reporter)
+        if data.level == "artist" and not (root / ARTISTS).exists():
+            with folder(root / ARTISTS) as unfinished:
+                _by_artist(Corpus.load(root / "corpus"), root / CATALOGUE / "catalogue.sqlite").save(unfinished)
     facts = read_json(root / FACTS)
     catalogue = root / CATALOGUE / "catalogue.sqlite" if described else None
+    if data.level == "artist":
+        return Ingested(digest([key, ARTISTS]), Corpus.load(root / ARTISTS), catalogue, content, facts["skipped"], data.level)
     return Ingested(key, Corpus.load(root / "corpus"), catalogue, content, facts["skipped"])
 
 
@@ -145,6 +164,14 @@ def _hash_file(path: Path, hasher: Any, reporter: Reporter, before: int) -> int:
             size += len(chunk)
             reporter((before + size) >> 20, 0, "hashing the data, MB")
     return size
+
+
+def _by_artist(corpus: Corpus, catalogue: Path) -> Corpus:
+    from toolkit.catalogue.artists import ArtistCatalogue
+    from toolkit.corpus.artists import by_artist
+
+    with ArtistCatalogue.open(catalogue) as opened:
+        return by_artist(corpus, *opened.credits(corpus.tracks["id"].to_pylist()))
 
 
 def _build(reader: Reader, data: Data, root: Path, reporter: Reporter, *, described: bool) -> None:

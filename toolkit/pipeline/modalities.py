@@ -55,7 +55,7 @@ def encode_all(context: Context, ingested: Ingested, wanted: Set[str], trained: 
     specs = {name: spec for name, spec in context.recipe.encoders.items() if name in wanted}
     ids = ingested.corpus.tracks["id"].to_pylist()
     permission = context.recipe.data.permission
-    with Catalogue.open(ingested.catalogue, blobs=ingested.blobs) as catalogue:
+    with ingested.open() as catalogue:
         sources = {name: permitted(catalogue, spec.field, spec.source, ids, permission) for name, spec in specs.items()}
         encoders = {name: encoder for name, spec in specs.items() if (encoder := _ready(context, name, spec, found)) is not None}
         for name in list(encoders):

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.catalogue.store import Catalogue
 from toolkit.encoders import registry
 from toolkit.encoders.cleaned import CleanedTextEncoder
 from toolkit.encoders.cleaning import Cleaner, LyricsCleaning
@@ -33,7 +32,7 @@ def preview(recipe: Recipe, *, modality: str | None, field: str | None, count: i
     assert ingested.catalogue is not None  # asked for
     ids = ingested.corpus.tracks["id"].to_pylist()
     rows = []
-    with Catalogue.open(ingested.catalogue) as catalogue:
+    with ingested.open() as catalogue:
         for name, encoder, of, source in looks:
             present, texts = catalogue.field_values(of, ids, source=source)
             owners = [ids[int(place)] for place in np.flatnonzero(present)]

@@ -28,7 +28,7 @@ def label_matrices(ingested: Ingested, wanted: Set[str], permission: Permission 
     if ingested.catalogue is None or not wanted:
         return {}
     ids = ingested.corpus.tracks["id"].to_pylist()
-    with Catalogue.open(ingested.catalogue, blobs=ingested.blobs) as catalogue:
+    with ingested.open() as catalogue:
         known = {*catalogue.counts()["fields"], "artist_id", "album_id"}
         found = {}
         for kind in sorted(wanted):

@@ -55,6 +55,10 @@ class Data(Section):
     options: dict[str, Any] = {}
     on_error: Literal["stop", "skip"] = "stop"
     filters: Filters = Filters()
+    level: Literal["track", "artist"] = Field(
+        "track",
+        description="artist: everything on artists, after the filters: playlists hold artists, with the plays of their tracks summed",
+    )
     permission: Permission | None = None
 
 
