@@ -169,10 +169,8 @@ class _Fitted:
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
-        with torch.no_grad():
-            touched = torch.cat([track, follows, wrong])
-            rows = self.points[touched]
-            self.points[touched] = rows / rows.norm(dim=1, keepdim=True).clamp(min=1.0)
+        with torch.no_grad():  # all points: Adam's momentum carries those of earlier steps on
+            self.points.div_(self.points.norm(dim=1, keepdim=True).clamp(min=1.0))
 
     def state(self) -> State:
         found = {"points": self.points, "biases": self.biases, "translation": self.translation}

@@ -36,7 +36,7 @@ def bench(
     from toolkit.recipe import load
     from toolkit.recipe.models import Recipe as Settings
 
-    settings: Settings = load(recipe, overrides)
+    settings: Settings = load(recipe, overrides, parameters=True)
     folder = out or Path("runs") / f"{settings.name}-bench"
     with progress.reporter(Console(stderr=True)) as reporter:
         from toolkit.pipeline.bench import bench as run

@@ -1,0 +1,82 @@
+"""TransRec learns a step that all playlists share, and each playlist's own only where it is trained on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import corpus_of
+
+from toolkit.baselines.transrec import TransRec, TransRecGlobal
+from toolkit.corpus.queries import Queries
+from toolkit.corpus.splits import HeldOut, Split, leave_last_out
+from toolkit.errors import InputError
+from toolkit.ranker import TrainingData
+from toolkit.ranker_checks import check_ranker
+
+LINE = 20
+PARAMS = {"dim": 8, "batch": 64, "epochs": 40, "learning_rate": 0.05, "regularisation": 0.001}
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    """Playlists that walk a line of 20 tracks, half of them forwards and half backwards; tracks 21 and 22 are never played."""
+    lists = [list(range(start, start + 7))[:: 1 if number % 2 else -1] for number, start in enumerate(list(range(1, 15)) * 4)]
+    return leave_last_out(corpus_of(lists, LINE + 2))
+
+
+@pytest.fixture(scope="module")
+def data(split: Split) -> TrainingData:
+    return TrainingData(split.train, split.valid, device="cpu", seed=4)
+
+
+def test_the_contract_holds(data: TrainingData, split: Split) -> None:
+    # the suite also fits half of the playlists, and validation is of all
+    check_ranker(lambda: TransRec(**{**PARAMS, "epochs": 4}), replace(data, valid=None), split.test.part(0, 6), k=5)
+
+
+def test_one_direction_is_one_translation(split: Split) -> None:
+    train = split.train
+    forwards = replace(train, rows=train.rows[1::2], starts=train.starts[1::2], ends=train.ends[1::2])
+    ranker = TransRecGlobal(**PARAMS).fit(TrainingData(forwards, device="cpu"))
+    ids, _ = ranker.rank(Queries.of([[track] for track in range(4, 14)]), 3)
+    assert np.mean([track + 1 in row for track, row in zip(range(4, 14), ids.tolist(), strict=True)]) >= 0.8
+
+
+def test_a_playlist_goes_its_own_way_under_leave_last_out(data: TrainingData, split: Split) -> None:
+    ranker = TransRec(**{**PARAMS, "regularisation": 0.0, "epochs": 100, "learning_rate": 0.02}).fit(replace(data, valid=None))
+    rows = split.train.rows
+    seeds = split.train.corpus.items[split.train.starts + 2]
+    way = np.where(rows % 2, 1, -1)
+    asked = np.arange(len(rows))
+
+    def goes_on(queries: Queries) -> float:
+        """How often the track in the playlist's direction comes before the one behind."""
+        scores = ranker.score(queries, np.arange(1, LINE + 3))
+        return float(np.mean(scores[asked, seeds + way - 1] > scores[asked, seeds - way - 1]))
+
+    offsets = np.arange(len(rows) + 1)
+    assert goes_on(Queries(seeds, offsets, rows=rows)) > 0.8 > 0.5 > goes_on(Queries(seeds, offsets))
+
+
+def test_scores_are_distances_after_the_last_known_seed(data: TrainingData, split: Split) -> None:
+    ranker = TransRec(**{**PARAMS, "epochs": 4}).fit(data)
+    state, items = ranker.state, np.arange(1, LINE + 3)
+    rows = np.array([5])
+    found = ranker.score(Queries(np.array([3, 8, 21], np.int32), np.array([0, 3]), rows=rows), items)[0]
+    at = state["points"][8] + state["translation"] + state["own"][list(state["rows"]).index(5)]
+    played = split.train.counts()[1:] > 0
+    expected = np.array([state["biases"][j] - np.square(at - state["points"][j]).sum() for j in items])
+    np.testing.assert_allclose(found[played], expected[played], rtol=1e-4, atol=1e-5)
+    assert np.isneginf(found[~played]).all() and not played[LINE:].any()
+    assert np.isneginf(ranker.score(Queries.of([[21], []]), items)).all()
+    assert np.linalg.norm(state["points"], axis=1).max() <= 1 + 1e-5
+
+
+def test_playlists_that_are_held_out_have_no_vector(data: TrainingData, split: Split) -> None:
+    few = replace(data.train, rows=data.train.rows[10:], starts=data.train.starts[10:], ends=data.train.ends[10:])
+    with pytest.raises(InputError, match="transrec has a vector for each training playlist.*: use transrec-global"):
+        TransRec(**PARAMS).fit(replace(data, train=few))
+    alone = HeldOut(split.valid.corpus, split.valid.rows[:10], split.valid.starts[:10], split.valid.cuts[:10], split.valid.ends[:10])
+    assert TransRecGlobal(**{**PARAMS, "epochs": 4}).fit(replace(data, train=few, valid=alone)).rank(alone.queries(), 1)[0].all()

@@ -1,0 +1,131 @@
+"""`segue bench`: the same budget for each, the best on validation run, one table that is kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from toolkit import cli, plugins, runs
+from toolkit.baselines.ease import Ease
+from toolkit.errors import InputError
+from toolkit.pipeline import bench
+from toolkit.recipe import load
+
+RECIPE = """\
+name: small
+data:
+  reader: demo
+  options: {tracks: 200, artists: 40, playlists: 200, fields: [audio_features]}
+  permission: {allowed: true, reason: made up}
+encoders:
+  audio: {encoder: features, field: audio_features}
+models:
+  - {type: sasrec, epochs: 1, hidden_size: 16, select: recall@50}
+evaluation: {min_tracks: 5, k: [5, 50], bootstrap: 20}
+report: {examples: 1, example_length: 3}
+threads: 1
+"""
+NAMES = "popularity,item-knn,artist-popularity,genre-popularity,ease,two-stage"
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("bench") / "small.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def table(recipe: Path, tiny_cache: Path) -> dict[str, Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEGUE_CACHE", str(tiny_cache))
+        asked = ["bench", recipe, "--baselines", NAMES, "--budget", 2, "--models", "sasrec-multimodal"]
+        asked += ["--out", recipe.parent / "out", "--save", recipe.parent / "table.json"]
+        found = CliRunner().invoke(cli.application(), [str(one) for one in asked])
+    assert found.exit_code == 0, found.output
+    lines = [line.split()[0] for line in found.stdout.splitlines() if line.strip()]
+    assert {"two-stage", "item-knn", "sasrec-multimodal"} <= set(lines)
+    assert "genre-popularity: left out, the catalogue has no genre" in found.stderr
+    kept: dict[str, Any] = json.loads((recipe.parent / "table.json").read_text())
+    return kept
+
+
+def test_every_system_has_a_row_with_costs_the_best_first(table: dict[str, Any]) -> None:
+    names = [row["system"] for row in table["rows"]]
+    expected = {"popularity", "item-knn", "artist-popularity", "ease", "two-stage", "sasrec-multimodal", "upper-bound"}
+    assert set(names) == expected and names[-1] == "upper-bound"
+    reached = [row["values"]["test all recall@50"][0] for row in table["rows"][:-1]]
+    assert reached == sorted(reached, reverse=True)
+    for row in table["rows"]:
+        value, low, high = row["values"]["test all recall@50"]
+        assert low <= value <= high and row["fit_seconds"] >= 0 and row["peak_mb"] > 0
+    assert table["comparisons"] and table["manifest"]["seed"] == 0 and table["budget"] == 2
+
+
+def test_each_is_tried_with_as_many_settings_and_the_best_is_run(table: dict[str, Any], recipe: Path) -> None:
+    tuned = {row["system"]: row for row in table["rows"] if row["tried"]}
+    assert set(tuned) == {"item-knn", "artist-popularity", "ease"}
+    run = recipe.parent / "out" / "run"
+    for name, row in tuned.items():
+        assert len(row["tried"]) == 2 and row["tried"][0]["params"] == {}
+        best = max(row["tried"], key=lambda one: one["value"])
+        assert row["params"] == best["params"]
+        # what was reached in tuning is what the run reaches on validation
+        assert row["values"]["valid all recall@50"][0] == pytest.approx(best["value"], abs=1e-7)
+        kept = json.loads((run / runs.MODEL / name / "ranker.json").read_text())
+        assert {key: kept["params"][key] for key in best["params"]} == best["params"]
+
+
+def test_a_second_call_tunes_and_runs_nothing_again(table: dict[str, Any], recipe: Path, tiny_cache: Path) -> None:
+    out = recipe.parent / "out"
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("stages/*.json")}
+    again = bench.bench(load(recipe), out, baselines=NAMES.split(","), models=["sasrec-multimodal"], budget=2, cache=tiny_cache)
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("stages/*.json")} == before
+    assert again["rows"] == table["rows"]
+
+
+def test_settings_begin_with_the_defaults_and_keep_to_the_budget() -> None:
+    assert bench.settings(Ease, 1, 0) == [{}]
+    some = bench.settings(Ease, 3, 0)
+    assert len(some) == 3 and some[0] == {} and some == bench.settings(Ease, 3, 0)
+    every = bench.settings(Ease, 100, 0)
+    # 200 is the default
+    assert sorted(one["regularisation"] for one in every[1:]) == [10.0, 30.0, 100.0, 500.0, 1000.0]
+
+
+def test_all_takes_what_the_protocol_and_the_recipe_have_room_for(recipe: Path) -> None:
+    disjoint, last = load(recipe), load(recipe, ["evaluation.protocol=leave_last_out"])
+    bare = load(recipe, ["encoders={}", "models=[]", "baselines=[popularity]"])
+    names = {kind: set(bench._names([kind], disjoint)) for kind in ("all", "cheap")}
+    assert names["all"] - names["cheap"] == {"recbole-sasrec", "recbole-bert4rec", "recbole-bert4rec-fixed", "recbole-gru4rec"}
+    assert "transrec-global" in names["cheap"] and "transrec" not in names["cheap"]
+    assert bench._names(["all"], last).count("transrec") == 1 and "transrec-global" not in bench._names(["all"], last)
+    assert names["cheap"] - set(bench._names(["cheap"], bare)) == {"content-centroid"}
+    assert not names["all"] & {"upper-bound", "factor-upper-bound", "ridge", "random-factors", "predicted-factors"}
+    assert {"ials", "ease", "two-stage", "content-mix", "markov", "vstan"} <= names["cheap"]
+
+
+def test_every_grid_names_parameters_that_there_are() -> None:
+    for name in plugins.names("segue.rankers"):
+        cls = plugins.load("segue.rankers", name)
+        for setting in bench.settings(cls, 1000, 0):
+            cls(**setting)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"baselines": ["item-nn"]}, "'item-nn' is no ranker: did you mean 'item-knn'?"),
+        ({"models": ["sasrec-multi"]}, "'sasrec-multi' is no model of this recipe: did you mean 'sasrec-multimodal'?"),
+        ({"select": "recall@51"}, "select='recall@51' is not measured: did you mean 'recall@5'?"),
+        ({"budget": 0}, "budget=0 must be >= 1"),
+    ],
+)
+def test_what_cannot_be_asked_is_said_before_anything_runs(given: dict[str, Any], message: str, recipe: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as found:
+        bench.bench(load(recipe), tmp_path / "out", **given)
+    assert message in str(found.value) and not (tmp_path / "out").exists()
