@@ -110,3 +110,18 @@ def test_a_run_stops_at_missing_weights_unless_it_skips_them(tiny_cache: Path, t
     with pytest.raises(InputError, match=r"evaluation\.reference='lyrics-glove' is not run"):
         refers = alone.model_copy(update={"evaluation": alone.evaluation.model_copy(update={"reference": "lyrics-glove"})})
         pipeline.run(refers, tmp_path / "reference", cache=tiny_cache)
+
+
+def test_the_table_of_baselines_runs_small(tiny_cache: Path, tmp_path: Path) -> None:
+    small = ["data.options={tracks: 200, artists: 40, playlists: 60}", "evaluation.k=[20]", "evaluation.bootstrap=20", "threads=1"]
+    small += [f"baselines.{place}.params.epochs=1" for place in (1, 2, 3, 4)]
+    pipeline.run(rows("usc_baselines.yaml", *small), tmp_path / "run", cache=tiny_cache)
+    systems = {row["system"] for row in read(tmp_path / "run", runs.METRICS)}
+    assert systems == {"popularity", "transrec", "recbole-sasrec", "recbole-bert4rec", "recbole-bert4rec-fixed", "ease", "upper-bound"}
+
+
+@pytest.mark.parametrize("override", ["data.filters.min_track_plays=3", "data.filters.repeats=keep"])
+def test_the_other_settings_of_the_table_of_baselines_are_valid(override: str) -> None:
+    recipe = rows("usc_baselines.yaml", override)
+    assert recipe.evaluation.protocol == "leave_last_out" and recipe.evaluation.k == [20, 500]
+    assert [spec if isinstance(spec, str) else spec.name for spec in recipe.baselines][1:3] == ["transrec", "recbole-sasrec"]
