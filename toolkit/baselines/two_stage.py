@@ -37,7 +37,7 @@ USELESS = ("random",)
 
 class TwoStageParams(BaselineParams):
     systems: list[str] | None = Field(None, min_length=1, description="whose candidates; default: every other system of the run")
-    candidates: int = Field(200, ge=1, description="taken from each system for a playlist")
+    candidates: int = Field(400, ge=1, description="taken from each system for a playlist")
     objective: Literal["lambdarank", "binary"] = "lambdarank"
     rounds: int = Field(400, ge=1, description="trees at most; how many is chosen by cross-fitting")
     patience: int = Field(40, ge=1, description="trees without improvement before it stops")
