@@ -30,6 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation": {"recipe", "corpus", "ranker"},
     # early stopping asks the evaluator; stock RecBole models run through the bridge
     "sequential": {"recipe", "corpus", "encoders", "fusion", "ranker", "evaluation.evaluator", "evaluation.metrics"},
+    # the two-stage ranker keeps the systems it hears beside it, models of a recipe among them
     "baselines": {
         "recipe",
         "catalogue",
