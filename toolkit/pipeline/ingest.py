@@ -83,7 +83,7 @@ def ingest(data: Data, cache: Path, *, reporter: Reporter, described: bool = Tru
     facts = read_json(root / FACTS)
     catalogue = root / CATALOGUE / "catalogue.sqlite" if described else None
     if data.level == "artist":
-        return Ingested(digest([key, ARTISTS]), Corpus.load(root / ARTISTS), catalogue, content, facts["skipped"], data.level)
+        return Ingested(digest([key, ARTISTS]), Corpus.load(root / ARTISTS), catalogue, content, facts["skipped"], level=data.level)
     return Ingested(key, Corpus.load(root / "corpus"), catalogue, content, facts["skipped"])
 
 
