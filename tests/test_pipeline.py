@@ -88,6 +88,11 @@ def test_the_files_say_what_was_run(tiny_run: Path) -> None:
     assert coverage["lyrics"]["sources"] == [
         {"field": "lyrics", "source": "demo", "train_allowed": True, "n": round(200 * coverage["lyrics"]["coverage"])}
     ]
+    absent = coverage["lyrics"]["absent"]
+    assert (
+        absent["count"] == 200 - round(200 * coverage["lyrics"]["coverage"])
+        and absent["examples"][0] in (tiny_run / runs.REPORT).read_text()
+    )
     timings = read(tiny_run, runs.TIMINGS)
     assert [system for system in SYSTEMS if timings[system]["oracle"]] == ["upper-bound"]
     assert all(entry["fit_seconds"] >= 0 and entry["evaluate_seconds"] > 0 and entry["peak_mb"] > 10 for entry in timings.values())

@@ -123,3 +123,15 @@ def test_records_left_out(skipped: Any, expected: dict[str, Any]) -> None:
 def test_what_encoders_found_in_texts_is_told(facts: dict[str, float], told: str) -> None:
     (found,) = sections.coverage([{"modality": "lyrics", "coverage": 0.5, **facts}])
     assert found["texts"] == told
+
+
+def test_tracks_without_a_modality_are_named_and_factors_are_targets() -> None:
+    facts = {
+        "absent": {"count": 23, "examples": ["a:1", "a:4", "a:7"]},
+        "encoder": "tfidf-mlp",
+        "targets": {"factors": 200, "tracks": 1234},
+    }
+    (found,) = sections.coverage([{"modality": "biography", "coverage": 0.9, **facts}])
+    assert found["absent"] == "23 without: a:1, a:4, a:7, …" and found["encoder"] == "tfidf-mlp, on 200 factors (1,234 tracks)"
+    (none,) = sections.coverage([{"modality": "biography", "coverage": 1.0}])
+    assert none["absent"] == ""

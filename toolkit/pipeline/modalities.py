@@ -27,6 +27,9 @@ from toolkit.runs import PICTURES
 SHOWN = 8
 """Pictures of one modality that are shown beside their reconstructions."""
 
+EXAMPLES = 3
+"""Tracks without a modality that are named."""
+
 Taught = Labels | FactorTargets
 """What a supervised encoder learns to predict."""
 
@@ -78,8 +81,14 @@ def encode_all(context: Context, ingested: Ingested, wanted: Set[str], trained: 
             }
             licence = {"weights_licence": encoder.licence()} if encoder.licence() else {}
             told = {"targets": learnt.facts()} if learnt is not None else {}
-            found.coverage.append({**row, **licence, **told, **encoder.facts(), "sources": sources[name]})
+            found.coverage.append({**row, **_absent(modality, ids), **licence, **told, **encoder.facts(), "sources": sources[name]})
     return found
+
+
+def _absent(modality: Modality, ids: Sequence[str]) -> dict[str, Any]:
+    """How many tracks lack a modality, and the first of them."""
+    rows = np.flatnonzero(~modality.present[1:])
+    return {"absent": {"count": len(rows), "examples": [ids[int(row)] for row in rows[:EXAMPLES]]}} if len(rows) else {}
 
 
 def content_hash(modality: Modality) -> str:

@@ -114,6 +114,7 @@ def coverage(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "texts": _texts(row),
             "dim": row.get("dim") or "–",
             "percent": f"{100 * float(row.get('coverage') or 0):.1f}",
+            "absent": _absent(row),
             "sources": [_source(source) for source in row.get("sources") or []],
         }
         for row in rows
@@ -131,10 +132,23 @@ def _texts(row: Mapping[str, Any]) -> str:
     return "; ".join(told)
 
 
+def _absent(row: Mapping[str, Any]) -> str:
+    """How many tracks lack it, and some of them."""
+    absent = row.get("absent")
+    return (
+        f"{absent['count']:,} without: {', '.join(absent['examples'])}{', …' if absent['count'] > len(absent['examples']) else ''}"
+        if absent
+        else ""
+    )
+
+
 def _encoder(row: Mapping[str, Any]) -> str:
     """Its name, and for a supervised one what it learned."""
     name, targets = row.get("encoder") or "–", row.get("targets")
-    return f"{name}, on {targets['labels']} labels of {targets['field']} ({targets['tracks']:,} tracks)" if targets else name
+    if not targets:
+        return name
+    what = f"{targets['factors']} factors" if "factors" in targets else f"{targets['labels']} labels of {targets['field']}"
+    return f"{name}, on {what} ({targets['tracks']:,} tracks)"
 
 
 def _source(source: Mapping[str, Any]) -> dict[str, Any]:
