@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from toolkit.catalogue.store import Catalogue
-from toolkit.coldstart.factors import Factors
+from toolkit.coldstart.artists import of_tracks
+from toolkit.coldstart.factors import FactorStore
 from toolkit.errors import InputError
 from toolkit.recipe import Targets
 
@@ -38,8 +39,11 @@ class FactorTargets:
     matrix: np.ndarray
 
     @classmethod
-    def of(cls, factors: Factors) -> FactorTargets:
-        return cls(factors.items[1:])
+    def of(cls, store: FactorStore, targets: Targets, trained: np.ndarray) -> FactorTargets:
+        """trained: bool [V], tracks with a training placement."""
+        spec = store.spec.model_copy(update={"k": targets.factors})
+        items = store(spec).items if targets.level == "track" else of_tracks(store, spec)
+        return cls(items[1:] * trained[:, None])
 
     def facts(self) -> dict[str, Any]:
         """What `coverage.json` says of it."""

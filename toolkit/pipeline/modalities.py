@@ -66,7 +66,7 @@ def encode_all(context: Context, ingested: Ingested, wanted: Set[str], trained: 
             context.reporter.stage(f"encode {name}")
             learnt: Taught | None = None
             if spec.targets is not None and spec.targets.factors is not None:
-                learnt = FactorTargets.of(factors(factors.spec.model_copy(update={"k": spec.targets.factors})))
+                learnt = FactorTargets.of(factors, spec.targets, trained)
             elif spec.targets is not None:
                 permitted(catalogue, spec.targets.field or "", spec.targets.source, ids, permission)
                 learnt = labels(catalogue, spec.targets, ids, trained)

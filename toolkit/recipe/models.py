@@ -69,6 +69,9 @@ class Targets(Section):
     factors: int | None = Field(
         None, ge=1, le=4096, description="instead of labels: so many factors of the training split, otherwise as `coldstart.factors` says"
     )
+    level: Literal["track", "artist"] = Field(
+        "track", description="of factors: the track's own, or its artist's, from the sum over his tracks"
+    )
     source: str | None = None
     separator: str | None = Field(",", min_length=1, description="what a list of labels is split on; null: a text is one label")
     min_tracks: int = Field(2, ge=1, description="training tracks that a label must have")
@@ -78,7 +81,9 @@ class Targets(Section):
     def _one(self) -> Targets:
         if (self.field is None) == (self.factors is None):
             raise ValueError("targets are either labels of a field or factors: give one of field: … and factors: …")
-        if self.factors is not None and (wrong := self.model_fields_set - {"factors", "field"}):
+        if self.factors is None and "level" in self.model_fields_set:
+            raise ValueError("level is for factors: take it out, or give factors: … instead of field")
+        if self.factors is not None and (wrong := self.model_fields_set - {"factors", "field", "level"}):
             raise ValueError(f"{sorted(wrong)[0]} is for labels of a field: take it out, or give field: … instead of factors")
         return self
 
