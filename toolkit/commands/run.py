@@ -53,7 +53,7 @@ def _print(rows: list[dict[str, object]], run_dir: Path) -> None:
     from rich.console import Console
 
     from toolkit import runs
-    from toolkit.commands.tables import next_command, print_whole, result_table, situation_tables
+    from toolkit.commands.tables import detectable, next_command, print_whole, result_table, situation_tables
 
     console = Console(width=None if sys.stdout.isatty() else 140)
     directory = runs.RunDirectory(run_dir)
@@ -61,6 +61,8 @@ def _print(rows: list[dict[str, object]], run_dir: Path) -> None:
     timings = directory.read(runs.TIMINGS)
     for each in (result_table(rows, timings, table), *situation_tables(rows, timings)):
         print_whole(console, each)
+    if told := detectable(directory.read(runs.COMPARISONS) if directory.path(runs.COMPARISONS).exists() else []):
+        console.print(told, highlight=False, markup=False, soft_wrap=True)
     console.print(f"report    {run_dir / runs.REPORT}", highlight=False, markup=False, soft_wrap=True)
     if command := next_command(directory):
         console.print(f"try next  {command}", highlight=False, markup=False, soft_wrap=True)

@@ -44,6 +44,20 @@ def result_table(
     return table
 
 
+def detectable(comparisons: Sequence[Mapping[str, Any]]) -> str:
+    """Which differences from the reference so many test playlists can show; empty where nothing is compared."""
+    import statistics
+
+    from toolkit.report.tables import Column
+
+    found: dict[Column, list[float]] = {}
+    rows = [row for row in comparisons if row["slice"] == "all" and row.get("detectable") is not None]
+    for row in rows:
+        found.setdefault(Column(row["metric"], row["k"] or None), []).append(row["detectable"])
+    told = ", ".join(f"{column.label} {column.format(statistics.median(each))}" for column, each in found.items())
+    return f"{rows[0]['n']:,} playlists show (p < .05, power 80 %) differences from {rows[0]['reference']} of {told}" if rows else ""
+
+
 def situation_tables(rows: Sequence[Mapping[str, Any]], timings: Mapping[str, Mapping[str, Any]]) -> list[Table]:
     """A table a metric of the challenge's situations: systems by situation on the test split; none where there are no situations."""
     from rich import box

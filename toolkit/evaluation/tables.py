@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from toolkit.compute import derived_seed
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import InputError
 from toolkit.evaluation.evaluator import Key, Scores
+from toolkit.evaluation.significance import PairedT, holm, paired_t
 from toolkit.evaluation.statistics import Difference, Interval, are_versions, mean_intervals, paired_differences
 from toolkit.plugins import suggest
 
@@ -64,13 +65,25 @@ def frame(scores: Scores, held_out: HeldOut, *, system: str, split: str, labels:
     return table
 
 
+COMPARED = ("all", "warm", "cold")
+"""Slices in which systems are compared; more tests would only cost power."""
+
+
 def comparisons(
-    all_scores: Mapping[str, Scores], reference: str, *, groups: np.ndarray, bootstrap: int, seed: int, split: str = "test"
+    all_scores: Mapping[str, Scores],
+    reference: str,
+    *,
+    groups: np.ndarray,
+    bootstrap: int,
+    seed: int,
+    split: str = "test",
+    oracles: Collection[str] = (),
 ) -> list[Row]:
     """Paired differences system − reference over the same playlists, for every other system, slice, metric and k.
 
-    p is two-sided and of this one comparison: it is not corrected for their number.
-    Raises `InputError` where `reference` is no system of the run.
+    p is two-sided by the bootstrap, p_t by the paired t-test, both of this one comparison; p_holm and p_t_holm are corrected
+    for all systems but `oracles` that are compared with the reference in the same slice, metric and k. detectable: the least
+    true difference that so many playlists show with power 80 %. Raises `InputError` where `reference` is no system of the run.
     """
     if reference not in all_scores:
         raise InputError(f"reference {reference!r} is no system of this run: {suggest(reference, list(all_scores))}")
@@ -80,19 +93,26 @@ def comparisons(
     for system, scores in all_scores.items():
         if system == reference:
             continue
-        for (name, metric, k), found in _differences(scores, all_scores[reference], groups, bootstrap=bootstrap, seed=seed):
-            row = {"system": system, "reference": reference, "slice": name, "metric": metric, "k": k, "difference": _number(found.value)}
-            table.append(
-                row
-                | {
-                    "ci_low": _number(found.low),
-                    "ci_high": _number(found.high),
-                    "p": _number(found.p),
-                    "n": found.n,
-                    "resampled": resampled,
-                }
-            )
+        for (name, metric, k), found, t in _differences(scores, all_scores[reference], groups, bootstrap=bootstrap, seed=seed):
+            numbers = {"difference": found.value, "ci_low": found.low, "ci_high": found.high, "p": found.p, "p_t": t.p}
+            row = {"system": system, "reference": reference, "slice": name, "metric": metric, "k": k}
+            row |= {key: _number(number) for key, number in numbers.items()}
+            table.append(row | {"detectable": _number(t.detectable), "n": found.n, "resampled": resampled})
+    _correct(table, oracles)
     return table
+
+
+def _correct(table: list[Row], oracles: Collection[str]) -> None:
+    """Add Holm's corrected p to rows, over those of one slice, metric and k; an oracle is no candidate."""
+    families: dict[Key, list[Row]] = {}
+    for row in table:
+        if row["system"] not in oracles:
+            families.setdefault((row["slice"], row["metric"], row["k"]), []).append(row)
+    for family in families.values():
+        for key in ("p", "p_t"):
+            told = holm(np.array([np.nan if row[key] is None else row[key] for row in family]))
+            for row, p in zip(family, told, strict=True):
+                row[f"{key}_holm"] = _number(float(p))
 
 
 def _slice_rows(scores: Scores, groups: np.ndarray, *, bootstrap: int, seed: int) -> Iterator[Row]:
@@ -136,10 +156,13 @@ def _slices(scores: Scores) -> Iterator[tuple[str, list[Key], np.ndarray, np.nda
             yield name, keys, held, np.stack([scores.values[key][held] for key in keys], axis=1)
 
 
-def _differences(scores: Scores, other: Scores, groups: np.ndarray, *, bootstrap: int, seed: int) -> Iterator[tuple[Key, Difference]]:
-    for (_, keys, held, mine), (_, _, _, theirs) in zip(_slices(scores), _slices(other), strict=True):
-        found = paired_differences(mine, theirs, groups[held], seed=seed, samples=bootstrap)
-        yield from zip(keys, found, strict=True)
+def _differences(
+    scores: Scores, other: Scores, groups: np.ndarray, *, bootstrap: int, seed: int
+) -> Iterator[tuple[Key, Difference, PairedT]]:
+    for (name, keys, held, mine), (_, _, _, theirs) in zip(_slices(scores), _slices(other), strict=True):
+        if name in COMPARED:
+            found = paired_differences(mine, theirs, groups[held], seed=seed, samples=bootstrap)
+            yield from zip(keys, found, paired_t(mine, theirs, groups[held]), strict=True)
 
 
 def _frame_part(

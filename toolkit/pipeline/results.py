@@ -122,6 +122,7 @@ def _comparisons(context: Context, material: Material, outcomes: Sequence[Outcom
         groups=material.split.test.groups(),
         bootstrap=context.recipe.evaluation.bootstrap,
         seed=seed,
+        oracles=[outcome.system.name for outcome in outcomes if outcome.system.oracle],
     )
 
 

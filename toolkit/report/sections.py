@@ -76,7 +76,7 @@ def _difference(row: Mapping[str, Any], reference: str, oracles: Set[str]) -> di
         "metric": column.label,
         "difference": "–" if difference is None else column.format(difference, sign=True),
         "interval": "–" if None in interval else " to ".join(column.format(end, sign=True) for end in interval if end is not None),
-        "p": _p(row.get("p")),
+        "p": _p(row.get("p_holm", row.get("p"))),
         "reading": reading(column, *interval, reference),
     }
 
@@ -101,7 +101,10 @@ def comparison_note(rows: Sequence[Mapping[str, Any]], recipe: Mapping[str, Any]
     how = ", ".join(dict.fromkeys(words.get(row["resampled"], row["resampled"]) for row in rows if row.get("resampled")))
     times = (recipe.get("evaluation") or {}).get("bootstrap")
     bootstrap = f"Resampled by bootstrap: {how}{f', {times:,} times' if times else ''}. " if how else ""
-    return f"{bootstrap}An interval that holds zero shows no difference; p is not corrected for the number of rows."
+    corrected = (
+        "corrected for the systems compared (Holm)" if any("p_holm" in row for row in rows) else "not corrected for the number of rows"
+    )
+    return f"{bootstrap}An interval that holds zero shows no difference; p is {corrected}."
 
 
 def coverage(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
