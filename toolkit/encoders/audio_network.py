@@ -14,13 +14,14 @@ from pydantic import Field
 from toolkit import compute
 from toolkit.encoders.audio_encoder import AudioEncoder, AudioParams
 from toolkit.encoders.base import Audio, Progress
-from toolkit.encoders.predicting import PredictingEncoder, checked_targets, identity
+from toolkit.encoders.predicting import PredictingEncoder, checked_feedback, checked_targets, identity
 from toolkit.encoders.window_table import WindowTable
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from toolkit.encoders.network import Loss, Predictor
+    from toolkit.encoders.weighted_error import Feedback
 
 TOGETHER = 16
 """Files whose windows go through the network at once."""
@@ -34,7 +35,7 @@ class AudioNetworkParams(AudioParams):
     batch: int = Field(32, ge=1)
     lr: float = Field(1e-3, gt=0)
     dropout: float = Field(0.0, ge=0, lt=1)
-    loss: Literal["cosine", "squared", "logistic"] = "cosine"
+    loss: Literal["cosine", "squared", "weighted", "logistic"] = "cosine"
     output: Literal["embedding", "prediction"] = "embedding"
     bf16: Literal["auto", "on", "off"] = "auto"
 
@@ -59,11 +60,23 @@ class AudioNetworkEncoder(PredictingEncoder, AudioEncoder):
     def dim(self) -> int:
         return self.width if self.params.output == "embedding" else self._fitted().head.out_features
 
+    @property
+    def needs_feedback(self) -> bool:
+        """Whether `fit` takes, beside factors, the feedback they were made of."""
+        return bool(self.params.loss == "weighted")
+
     def fit(
-        self, inputs: Audio, targets: np.ndarray | None = None, *, workdir: Path | None = None, progress: Progress | None = None
+        self,
+        inputs: Audio,
+        targets: np.ndarray | None = None,
+        *,
+        feedback: Feedback | None = None,
+        workdir: Path | None = None,
+        progress: Progress | None = None,
     ) -> Self:
         """Learn from n >= 1 files and float32 [n, t] targets; resumes from `workdir` after a kill.
 
+        feedback: of the same n, for `loss: weighted`, which reads the targets only for their mean and size.
         Files that cannot be read teach nothing. Raises `InputError` without targets, or where no file can be read.
         """
         import torch
@@ -71,16 +84,23 @@ class AudioNetworkEncoder(PredictingEncoder, AudioEncoder):
         wanted = checked_targets(self.name, inputs, targets, labels=self.params.loss == "logistic")
         windows, owners = self._heard_windows(inputs, workdir, progress)
         answers = torch.from_numpy(wanted)
-        self._train(
+        heard = checked_feedback(self.name, feedback, wanted) if self.needs_feedback else None
+
+        def batch(rows: np.ndarray) -> tuple[Tensor, ...]:
             # a window's target is its clip's
-            lambda rows: (torch.from_numpy(windows[rows]), answers[torch.from_numpy(owners[rows])]),
+            known = (answers[torch.from_numpy(owners[rows])],) if heard is None else heard.batch(owners[rows])
+            return torch.from_numpy(windows[rows]), *known
+
+        self._train(
+            batch,
             len(windows),
             answers[torch.from_numpy(np.unique(owners))],
-            identity=identity("audio", inputs, wanted),
+            identity=identity("audio", inputs, wanted) + (heard.marks() if heard is not None else b""),
             rate=self.params.lr,
             bf16=compute.wants_bf16(self.params.bf16, self.device),
             workdir=workdir,
             progress=progress,
+            feedback=heard,
         )
         return self
 

@@ -21,6 +21,7 @@ from toolkit.encoders.hashing import digests, distinct
 from toolkit.encoders.inputs import checked, take
 from toolkit.encoders.scale_out import Engine, Part
 from toolkit.encoders.state import read_tensors, write_tensors
+from toolkit.encoders.weighted_error import Feedback
 from toolkit.errors import DataError, InputError, SegueError
 from toolkit.modality import Modality
 
@@ -39,6 +40,7 @@ def encode(
     workdir: Path | None = None,
     split_key: str = "",
     targets: np.ndarray | None = None,
+    feedback: Feedback | None = None,
     fitted: np.ndarray | None = None,
     progress: Progress | None = None,
     engine: Engine = "local",
@@ -49,7 +51,7 @@ def encode(
     ids: V track ids, in the corpus's order. present: bool [V]. values: the
     inputs of the present tracks, in order (features: numbers; text, category:
     strings; image, audio: bytes or paths). targets: float32 [V, t] for a supervised
-    encoder. fitted: bool [V], the tracks it may learn from; default: all.
+    encoder; feedback: of all V, for one that `needs_feedback`. fitted: bool [V], the tracks it may learn from; default: all.
     Equal texts, images and categories are encoded, and learned from, once
     (with targets every track counts). workdir: where unfinished work is kept;
     default: beside the cache. An encoder that learns comes back fitted, from the
@@ -72,7 +74,7 @@ def encode(
     matrix = store.load(entry, encoder, tracks)
     if matrix is None:
         work = (Path(workdir) if workdir is not None else Path(cache) / "unfinished") / entry
-        rows = _Job(name, encoder, owners, inputs, tracks, work, progress, engine, workers).rows()
+        rows = _Job(name, encoder, owners, inputs, tracks, work, progress, engine, workers, feedback).rows()
         # of a million rows no second copy: this one is stored and given back
         padded = np.zeros((len(ids) + 1, rows.shape[1]), np.float32)
         padded[1:][present] = rows
@@ -139,6 +141,7 @@ class _Job:
     progress: Progress | None
     engine: Engine
     workers: int | None
+    feedback: Feedback | None
 
     def rows(self) -> np.ndarray:
         """Fit where the encoder learns, then transform every distinct input once: float32 [present, d]."""
@@ -171,8 +174,14 @@ class _Job:
         else:
             targets = np.asarray(targets, np.float32)[self.tracks.present][learn]
         with _naming(self.name, self.owners, learn):
-            self.encoder.fit(take(self.inputs, learn), targets, workdir=self.work / "fit", progress=self.progress)
+            self.encoder.fit(take(self.inputs, learn), targets, workdir=self.work / "fit", progress=self.progress, **self._told(learn))
         self.encoder.save(state)
+
+    def _told(self, learn: np.ndarray) -> dict[str, Any]:
+        """The feedback of the present inputs at `learn`, for an encoder that takes it."""
+        if self.feedback is None or not getattr(self.encoder, "needs_feedback", False):
+            return {}
+        return {"feedback": self.feedback.take(np.flatnonzero(self.tracks.present)[learn])}
 
     def _transform(self, first: np.ndarray) -> np.ndarray:
         """Embeddings of the inputs at `first`, part by part; parts made before a kill are read, not made."""

@@ -8,9 +8,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-Loss = Literal["cosine", "squared", "logistic"]
+from toolkit.encoders.weighted_error import weighted_error
+
+Loss = Literal["cosine", "squared", "weighted", "logistic"]
 """cosine: one less the cosine of prediction and target · squared: half the mean squared error, of targets brought to deviation one ·
-logistic: binary cross-entropy of labels 0…1."""
+weighted: the weighted prediction error (`toolkit.encoders.weighted_error`) · logistic: binary cross-entropy of labels 0…1."""
 
 
 class Network(nn.Module, ABC):
@@ -31,6 +33,9 @@ class Predictor(Network):
 
     center: Tensor
     spread: Tensor
+    users: Tensor
+    gram: Tensor
+    unit: float
 
     def __init__(self, trunk: nn.Module, width: int, columns: int, *, dropout: float, loss: Loss) -> None:
         super().__init__()
@@ -45,17 +50,28 @@ class Predictor(Network):
 
     def scale_to(self, targets: Tensor) -> None:
         """Predict in the units of float32 [n, columns]: what is learned has mean 0, and deviation 1 over all columns."""
-        if self.loss == "squared":
+        if self.loss in ("squared", "weighted"):
             self.center.copy_(targets.mean(dim=0))
             self.spread.copy_((targets - targets.mean(dim=0)).square().mean().sqrt().clamp_min(1e-12))
 
-    def losses(self, inputs: tuple[Tensor, Tensor], noise: Tensor, *, beta: float) -> dict[str, Tensor]:
-        windows, targets = inputs
+    def judge_by(self, users: Tensor, unit: float) -> None:
+        """Hold users' factors [U, f] for the loss `weighted`; unit: what it is divided by. They are no part of what is kept."""
+        self.register_buffer("users", users, persistent=False)
+        self.register_buffer("gram", users.T @ users, persistent=False)
+        self.unit = unit
+
+    def losses(self, inputs: tuple[Tensor, ...], noise: Tensor, *, beta: float) -> dict[str, Tensor]:
+        """inputs: windows and targets; under `weighted` windows and what `Feedback.batch` gives."""
+        windows, *known = inputs
         hidden = self._hidden(windows)
         if self.dropout:
             bar = torch.special.ndtri(torch.tensor(self.dropout, dtype=torch.float64)).item()
             hidden = hidden * (noise > bar) / (1 - self.dropout)
         found = self.head(hidden).float()
+        if self.loss == "weighted":
+            owners, who, confidence = known
+            return {"loss": weighted_error(found * self.spread + self.center, self.users, self.gram, owners, who, confidence) / self.unit}
+        (targets,) = known
         if self.loss == "cosine":
             return {"loss": (1 - nn.functional.cosine_similarity(found, targets, dim=1)).mean()}
         if self.loss == "logistic":

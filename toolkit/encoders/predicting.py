@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from toolkit.encoders.network import Predictor
+    from toolkit.encoders.weighted_error import Feedback
 
-Batch = Callable[[np.ndarray], "tuple[Tensor, Tensor]"]
-"""Prepared examples at places int64 [b], and their targets [b, t]."""
+Batch = Callable[[np.ndarray], "tuple[Tensor, ...]"]
+"""Prepared examples at places int64 [b], and their targets [b, t] or what the loss takes in their place."""
 
 
 class PredictingEncoder(Encoder):
@@ -62,11 +63,14 @@ class PredictingEncoder(Encoder):
         bf16: bool = False,
         workdir: Path | None = None,
         progress: Progress | None = None,
+        feedback: Feedback | None = None,
     ) -> None:
         """Train a new network on `count` examples; resumes from `workdir` where `identity` was the same.
 
-        known: float32 [m, t], the targets that there are, each once.
+        known: float32 [m, t], the targets that there are, each once. feedback: for the loss `weighted`.
         """
+        import torch
+
         from toolkit.encoders.autoencoder import seeded
         from toolkit.encoders.training import Schedule, train
 
@@ -76,6 +80,8 @@ class PredictingEncoder(Encoder):
         schedule = Schedule(params.epochs, params.batch, rate, 0.0, seed, self.device, combined(about.encode(), identity), bf16)
         model = seeded(lambda: self._build(known.shape[1]), compute.derived_seed(self.seed, self.name, "weights"))
         model.scale_to(known)
+        if feedback is not None:
+            model.judge_by(torch.from_numpy(feedback.users), feedback.unit())
         self.curve = train(model, batch, count, schedule, workdir=workdir, progress=progress, what=f"fit {self.name}")
         self.model = model
 
@@ -123,3 +129,13 @@ def checked_targets(name: str, inputs: Any, targets: np.ndarray | None, *, label
     if labels and (wanted.min() < 0 or wanted.max() > 1):
         raise InputError(f"{name}: targets from {wanted.min():g} to {wanted.max():g} must be labels 0…1: for factors take another loss")
     return wanted
+
+
+def checked_feedback(name: str, feedback: Feedback | None, factors: np.ndarray) -> Feedback:
+    """Feedback beside factors [n, f]. Raises `InputError` where there is none, or of another shape."""
+    if feedback is None:
+        raise InputError(f"{name}: loss: weighted judges by feedback, and there is none: give it `targets: {{factors: k}}`")
+    if feedback.confidence.shape != (len(factors), len(feedback.users)) or feedback.users.shape[1] != factors.shape[1]:
+        shapes = f"users {feedback.users.shape}, confidence {feedback.confidence.shape}"
+        raise InputError(f"{name}: feedback of {shapes} must be of {factors.shape[0]} tracks and {factors.shape[1]} factors")
+    return feedback
