@@ -1,0 +1,71 @@
+"""Rows of a factorisation in closed form: the least squares of each row against fixed factors, with a prior of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import scipy.sparse as sp
+
+BLOCK = 2**23
+"""Numbers of factors that are gathered at once: 64 MB."""
+MOST_ROWS = 1024
+
+
+def solve_rows(
+    fixed: np.ndarray,
+    targets: sp.csr_matrix,
+    *,
+    ridge: float,
+    weights: np.ndarray | None = None,
+    rows_weight: float | np.ndarray = 0.0,
+    columns_weight: np.ndarray | None = None,
+    prior: np.ndarray | None = None,
+    added: np.ndarray | None = None,
+) -> np.ndarray:
+    """float64 [n, k]: row r minimises Σ_stored w_j (t_j − z·f_j)² + Σ_others b_rj (z·f_j)² + ridge · |z − prior_r|² − 2 z·added_r.
+
+    fixed: f, float [m, k]. targets: t [n, m] of the pairs that are stored. weights: w of the stored pairs, in their order; default 1.
+    rows_weight [n] or one, columns_weight [m] or ones: b is their product, the weight of the pairs that are not stored and whose
+    target is 0. prior, added: [n, k] or [k].
+    Source: Hu, Koren and Volinsky 2008, section 4 (the sum over all pairs by the product of `fixed` with itself).
+    """
+    fixed = np.asarray(fixed, np.float64)
+    rows, width = targets.shape[0], fixed.shape[1]
+    own = np.broadcast_to(np.asarray(rows_weight, np.float64), (rows,))
+    columns = np.ones(len(fixed)) if columns_weight is None else np.asarray(columns_weight, np.float64)
+    weight = np.ones(targets.nnz) if weights is None else np.asarray(weights, np.float64)
+    pull = ridge * _table(prior, rows, width) + _table(added, rows, width)
+    shared = (fixed * columns[:, None]).T @ fixed
+    out = np.empty((rows, width))
+    for chosen, places, inside in _blocks(targets.indptr, width):
+        found = fixed[targets.indices[places]] * inside[..., None]  # (rows, stored, k)
+        heavy, others = weight[places], own[chosen][:, None] * columns[targets.indices[places]]
+        products = np.matmul((found * (heavy - others)[..., None]).transpose(0, 2, 1), found)
+        products += own[chosen][:, None, None] * shared + ridge * np.eye(width)
+        sums = np.einsum("rsk,rs->rk", found, heavy * targets.data[places])
+        out[chosen] = np.linalg.solve(products, (sums + pull[chosen])[..., None])[..., 0]
+    empty = np.flatnonzero(np.diff(targets.indptr) == 0)
+    for start in range(0, len(empty), MOST_ROWS):
+        chosen = empty[start : start + MOST_ROWS]
+        products = own[chosen][:, None, None] * shared + ridge * np.eye(width)
+        out[chosen] = np.linalg.solve(products, pull[chosen][..., None])[..., 0]
+    return out
+
+
+def _table(given: np.ndarray | None, rows: int, width: int) -> np.ndarray:
+    return np.broadcast_to(np.zeros(width) if given is None else np.asarray(given, np.float64), (rows, width))
+
+
+def _blocks(indptr: np.ndarray, width: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Rows with stored pairs, of about the same number, with the places int64 [rows, most] of those, and which of them are."""
+    lengths = np.diff(indptr)
+    order = np.argsort(lengths, kind="stable")
+    at = int((lengths == 0).sum())
+    while at < len(order):
+        longest = int(lengths[order[min(len(order), at + MOST_ROWS) - 1]])
+        chosen = order[at : at + max(1, min(MOST_ROWS, BLOCK // (width * max(width, longest))))]
+        places = indptr[chosen][:, None] + np.arange(int(lengths[chosen].max()))
+        inside = places < indptr[chosen + 1][:, None]
+        yield chosen, np.where(inside, places, 0), inside
+        at += len(chosen)
