@@ -5,6 +5,7 @@ from __future__ import annotations
 from toolkit.encoders.audio_features import AudioFeaturesEncoder
 from toolkit.encoders.cqt_cnn import CqtCnnEncoder
 from toolkit.encoders.cqt_spectrogram import CqtEncoder
+from toolkit.encoders.log_mel import LogMelEncoder
 from toolkit.encoders.mel_cnn import MelCnnEncoder
 from toolkit.encoders.mel_cnn_1d import MelCnn1dEncoder
 from toolkit.encoders.mfcc_tags import MfccTagsEncoder
@@ -23,6 +24,7 @@ AUDIO_CASES = [
     ("cqt-cnn", CqtCnnEncoder, SMALL_CQT),
     ("cqt-cnn", CqtCnnEncoder, SMALL_CQT | {"output": "prediction", "loss": "squared"}),
     ("cqt", CqtEncoder, {"rate": 8000, "seconds": 1.5, "hop": 256, "bins": 72}),
+    ("log-mel", LogMelEncoder, {"rate": 8000, "window": 0.5, "bands": 16, "fft": 256, "hop": 128, "windows": 2}),
     ("mel-cnn", MelCnnEncoder, SMALL_MEL | {"filters": [6, 8], "hidden": 5}),
     ("mel-cnn-1d", MelCnn1dEncoder, SMALL_MEL | {"filters": [6, 6, 8], "dropout": 0.2, "loss": "logistic"}),
     ("audio-features", AudioFeaturesEncoder, {}),

@@ -7,25 +7,30 @@ from typing import Annotated, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from toolkit.encoders.audio_encoder import AudioParams
 from toolkit.encoders.audio_network import AudioNetworkEncoder, AudioNetworkParams
 
 
-class MelParams(AudioNetworkParams):
-    """window: seconds of one window; a clip is cut into as many as fit, one that is shorter ends in silence. bands, fft, hop: of the
-    spectrogram. compression: c of log(1 + c · magnitude)."""
+class SpectrogramParams(AudioParams):
+    """window: seconds of one window. bands, fft, hop: of the spectrogram. compression: c of log(1 + c · magnitude)."""
 
     window: float = Field(3.0, gt=0, le=600)
     bands: int = Field(128, ge=1)
     fft: int = Field(1024, ge=16)
     hop: int = Field(512, ge=1)
     compression: float = Field(10.0, gt=0)
-    filters: list[Annotated[int, Field(ge=1)]] = Field([1], min_length=1)
-    kernel: int = Field(4, ge=1)
-    pool: int = Field(2, ge=1)
 
     def frames(self) -> int:
         """Frames of one window."""
         return round(self.window * self.rate) // self.hop
+
+
+class MelParams(SpectrogramParams, AudioNetworkParams):
+    """A clip is cut into as many windows as fit, one that is shorter ends in silence."""
+
+    filters: list[Annotated[int, Field(ge=1)]] = Field([1], min_length=1)
+    kernel: int = Field(4, ge=1)
+    pool: int = Field(2, ge=1)
 
     def frames_left(self) -> int:
         """Frames of a window after the last convolution and pooling."""
@@ -52,7 +57,7 @@ class MelEncoder(AudioNetworkEncoder):
         return [mel_windows(clip, self.params) for clip in clips]
 
 
-def log_mel(samples: np.ndarray, params: MelParams) -> np.ndarray:
+def log_mel(samples: np.ndarray, params: SpectrogramParams) -> np.ndarray:
     """librosa's mel spectrogram of magnitudes, log(1 + c · x): float32 [bands, frames]."""
     import librosa
 

@@ -8,6 +8,7 @@ the loop; here the targets are given (factors or labels). No pretrained weights.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
@@ -50,13 +51,18 @@ class MelCnn1dEncoder(MelEncoder):
         return self.params.filters[-1]
 
     def _trunk(self) -> nn.Module:
-        from torch import nn
+        return mel_trunk(self.params.bands, self.params.filters, kernel=self.params.kernel, pool=self.params.pool)
 
-        layers: list[nn.Module] = [nn.BatchNorm1d(self.params.bands)]
-        before = self.params.bands
-        for place, filters in enumerate(self.params.filters):
-            if place:
-                layers.append(nn.MaxPool1d(self.params.pool))
-            layers += [nn.Conv1d(before, filters, self.params.kernel, padding="same"), nn.BatchNorm1d(filters), nn.ReLU()]
-            before = filters
-        return nn.Sequential(*layers, nn.AdaptiveAvgPool1d(1), nn.Flatten())
+
+def mel_trunk(bands: int, filters: Sequence[int], *, kernel: int, pool: int) -> nn.Module:
+    """(n, bands, frames) -> (n, filters[-1])."""
+    from torch import nn
+
+    layers: list[nn.Module] = [nn.BatchNorm1d(bands)]
+    before = bands
+    for place, wide in enumerate(filters):
+        if place:
+            layers.append(nn.MaxPool1d(pool))
+        layers += [nn.Conv1d(before, wide, kernel, padding="same"), nn.BatchNorm1d(wide), nn.ReLU()]
+        before = wide
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool1d(1), nn.Flatten())

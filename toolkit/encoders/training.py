@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -34,6 +34,8 @@ class Schedule:
     """How long and how fast.
 
     identity: of data and parameters, so that no stranger's checkpoint is taken. bf16: autocast.
+    optimizer: Adam whose rate falls to zero by a half cosine; or stochastic descent with Nesterov's momentum of .9, whose rate at step
+    s is lr / (1 + decay · s).
     threads: of the CPU while training, where not all: a network too small to share waits for its threads.
     """
 
@@ -46,6 +48,8 @@ class Schedule:
     identity: str
     bf16: bool = False
     threads: int | None = None
+    optimizer: Literal["adam", "nesterov"] = "adam"
+    decay: float = 0.0
 
 
 def train(
@@ -60,11 +64,15 @@ def train(
 ) -> list[dict[str, Any]]:
     """Train in place on inputs 0…n-1; `load(rows int64 [b])` gives a batch on the CPU, a tensor or several.
 
-    Adam, cosine decay to zero. Returns one row per epoch: epoch, seconds and the
+    Returns one row per epoch: epoch, seconds and the
     per-input means of the losses. Raises `SegueError` where the loss stops being finite.
     """
     model.to(schedule.device).train()
-    optimizer = torch.optim.Adam(model.parameters(), lr=schedule.lr)
+    optimizer: torch.optim.Optimizer
+    if schedule.optimizer == "adam":
+        optimizer = torch.optim.Adam(model.parameters(), lr=schedule.lr)
+    else:
+        optimizer = torch.optim.SGD(model.parameters(), lr=schedule.lr, momentum=0.9, nesterov=True)
     curve = _resume(workdir, model, optimizer, schedule) if workdir is not None else []
     with _steady(schedule.threads):
         for epoch in range(len(curve), schedule.epochs):
@@ -115,8 +123,9 @@ def _step(model: Network, optimizer: torch.optim.Optimizer, batch: Any, noise: T
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, schedule: Schedule, step: int, steps: int) -> None:
+    share = 1 / (1 + schedule.decay * step) if schedule.optimizer == "nesterov" else 0.5 * (1 + math.cos(math.pi * step / steps))
     for group in optimizer.param_groups:
-        group["lr"] = schedule.lr * 0.5 * (1 + math.cos(math.pi * step / steps))
+        group["lr"] = schedule.lr * share
 
 
 def _checkpoint(workdir: Path, model: Network, optimizer: torch.optim.Optimizer, schedule: Schedule, curve: list[dict[str, Any]]) -> None:

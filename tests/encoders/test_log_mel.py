@@ -1,0 +1,38 @@
+"""Windows of a spectrogram as they are, and clips too short for one."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.encoders.conftest import sound
+from toolkit.encoders.encode import encode
+from toolkit.encoders.log_mel import LogMelEncoder, LogMelParams
+from toolkit.encoders.mel import log_mel
+
+PARAMS = LogMelParams(rate=8000, window=0.5, bands=16, fft=256, hop=128, windows=3)
+
+
+def test_windows_are_parts_of_the_clips_spectrogram() -> None:
+    from toolkit.encoders.audio import waveforms
+
+    clip = sound(1, seconds=1.2, rate=8000)
+    (samples,) = waveforms([clip], rate=8000, seconds=30)
+    assert isinstance(samples, np.ndarray)
+    table, windows = log_mel(samples, PARAMS), LogMelEncoder(PARAMS).transform([clip]).reshape(PARAMS.shape())
+    assert PARAMS.shape() == (3, 16, 31) and table.shape == (16, 76)
+    for window, start in zip(windows, (0, 22, 45), strict=True):
+        assert np.array_equal(window, table[:, start : start + 31])
+
+
+def test_a_clip_of_less_than_one_window_is_absent_and_named(tmp_path: Path) -> None:
+    clips = [sound(1, seconds=1.0, rate=8000), sound(2, seconds=0.3, rate=8000)]
+    with pytest.warns(RuntimeWarning, match=r"sound: 1 of 2 tracks .* count as absent: 'short'"):
+        found = encode("sound", LogMelEncoder(PARAMS), ["long", "short"], np.ones(2, bool), clips, cache=tmp_path)
+    assert found.present.tolist() == [False, True, False]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        encode("sound", LogMelEncoder(PARAMS), ["long"], np.ones(1, bool), clips[:1], cache=tmp_path)
