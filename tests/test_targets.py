@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from toolkit import pipeline, runs
 from toolkit.catalogue.records import Field, TrackRecord
@@ -47,8 +48,13 @@ def test_the_most_frequent_are_kept_and_a_text_may_be_one_label(catalogue: Catal
 
 def test_factors_are_targets_of_tracks_with_placements_alone() -> None:
     items = np.array([[0, 0], [1, 2], [0, 0], [3, 4]], np.float32)
-    found = FactorTargets.of(Factors(np.zeros((2, 2), np.float32), items, np.array([False, True, False, True]), FactorSpec(k=2)))
+    plays = sp.csr_matrix(np.array([[0, 3, 0, 0], [0, 1, 0, 2]], np.float32))
+    spec = FactorSpec(k=2, alpha=2, epsilon=1)
+    found = FactorTargets.of(Factors(np.ones((2, 2), np.float32), items, np.array([False, True, False, True]), spec), plays)
     assert found.matrix.tolist() == [[1, 2], [0, 0], [3, 4]]
+    # of each track the confidence of both users' plays
+    expected = [[1 + 2 * np.log(4), 1 + 2 * np.log(2)], [0, 0], [0, 1 + 2 * np.log(3)]]
+    assert np.allclose(found.feedback.confidence.toarray(), expected) and found.feedback.users.shape == (2, 2)
     assert found.facts() == {"factors": 2, "tracks": 2}
 
 

@@ -68,7 +68,7 @@ class FoldIn:
         """Factors float32 [B, k] of users by their plays [B, V + 1], and bool [B]: who has played anything with factors."""
         heard = sp.csr_matrix(plays, dtype=np.float32, copy=True)
         heard.data *= self._known[heard.indices]
-        confidence = _confidence(heard, self._spec)
+        confidence = confidence_of(heard, self._spec)
         with threadpool_limits(1, "blas"):
             users = self._model.recalculate_user(np.arange(confidence.shape[0]), confidence)
         return users, np.diff(confidence.indptr) > 0
@@ -80,7 +80,7 @@ def factorise(plays: sp.csr_matrix, spec: FactorSpec, *, seed: int = 0, device: 
     device: of the run; `spec.device` may say otherwise. progress: called with (iterations done, iterations, what).
     Raises `InputError` where there is no feedback, or a CUDA device is asked for that `implicit` cannot use.
     """
-    confidence = _confidence(plays, spec)
+    confidence = confidence_of(plays, spec)
     if not confidence.nnz:
         raise InputError("there is no feedback to factorise: the training split has no placements")
     model = _model(spec, spec.k, seed=seed, gpu=_on_gpu(spec, device))
@@ -95,7 +95,7 @@ def factorise(plays: sp.csr_matrix, spec: FactorSpec, *, seed: int = 0, device: 
     return Factors(users, np.where(known[:, None], items, np.float32(0)), known, spec)
 
 
-def _confidence(plays: sp.csr_matrix, spec: FactorSpec) -> sp.csr_matrix:
+def confidence_of(plays: sp.csr_matrix, spec: FactorSpec) -> sp.csr_matrix:
     """1 + α log(1 + r / ε) where r > 0, float32."""
     confidence = sp.csr_matrix(plays, dtype=np.float32, copy=True)
     confidence.eliminate_zeros()

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from toolkit.catalogue.store import Catalogue
 from toolkit.coldstart.artists import of_tracks
-from toolkit.coldstart.factors import FactorStore
+from toolkit.coldstart.factors import FactorStore, confidence_of
+from toolkit.encoders.weighted_error import Feedback
 from toolkit.errors import InputError
 from toolkit.recipe import Targets
 
@@ -34,16 +36,21 @@ class Labels:
 
 @dataclass(frozen=True)
 class FactorTargets:
-    """matrix: float32 [V, k]; a row of a track without a placement in training is zero."""
+    """matrix: float32 [V, k]; a row of a track without a placement in training is zero. feedback: what it was made of, of all V;
+    None for factors of artists."""
 
     matrix: np.ndarray
+    feedback: Feedback | None
 
     @classmethod
     def of(cls, store: FactorStore, targets: Targets, trained: np.ndarray) -> FactorTargets:
         """trained: bool [V], tracks with a training placement."""
         spec = store.spec.model_copy(update={"k": targets.factors})
-        items = store(spec).items if targets.level == "track" else of_tracks(store, spec)
-        return cls(items[1:] * trained[:, None])
+        if targets.level == "artist":
+            return cls(of_tracks(store, spec)[1:] * trained[:, None], None)
+        factors = store(spec)
+        confidence = sp.csr_matrix(confidence_of(store.train.plays(), spec)[:, 1:].T)
+        return cls(factors.items[1:] * trained[:, None], Feedback(factors.users, confidence))
 
     def facts(self) -> dict[str, Any]:
         """What `coverage.json` says of it."""
