@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -51,3 +53,14 @@ def _modality(name: str, bit: np.ndarray, rng: np.random.Generator) -> Modality:
     present[0] = False
     matrix = (2.0 * bit - 1)[:, None] * np.ones(3) + rng.normal(0, 0.4, (len(bit), 3))
     return Modality(name, (matrix * present[:, None]).astype(np.float32), present)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> Iterator[None]:
+    """Small networks on a busy machine wait for their threads longer than they compute."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -1,0 +1,168 @@
+"""Rankers of the hybrids: content in a hierarchical linear model, with factors beside it, and content as the prior of factors.
+
+`hierarchical-linear`, `hierarchical-hybrid` and `pmf` are the three of Wang and Wang 2014 (see `toolkit.coldstart.hierarchical`), over
+whatever modality they are given: over `spectrogram-dbn` the first is their HLDBN. `content-prior` is Liang et al. 2015 (see
+`toolkit.coldstart.content_prior`), over `mfcc-tags`. A user is always folded in by the seeds, which for a user of training gives
+what training gave. Scores are estimates of 0 and 1, so that RMSE means something.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import numpy as np
+import scipy.sparse as sp
+from pydantic import Field
+
+from toolkit.baselines.base import Baseline, BaselineParams, State
+from toolkit.coldstart.base import joined
+from toolkit.coldstart.content_prior import fit_content_prior
+from toolkit.coldstart.factors import confidence_of
+from toolkit.coldstart.hierarchical import Taste, Weights, fit_taste, fold_in
+from toolkit.coldstart.row_solver import solve_rows
+from toolkit.corpus.queries import Queries
+from toolkit.errors import InputError
+from toolkit.ranker import Scorer, TrainingData
+from toolkit.recipe import FactorSpec
+
+
+class FoldedRanker(Baseline):
+    """Scores are products of items and of users folded in by their seeds.
+
+    State: items float32 [V + 1, k], known bool [V + 1] (placements in training), ranked bool [V + 1]; and what folding in needs.
+    A user without a seed of training has no score.
+    """
+
+    @abstractmethod
+    def folded(self, plays: sp.csr_matrix) -> np.ndarray:
+        """Users float64 [B, k] by their plays [B, V + 1]."""
+
+    def scorer(self, queries: Queries) -> Scorer:
+        plays = queries.plays_matrix(self.n_items)
+        plays.data *= self.state["known"][plays.indices]
+        plays.eliminate_zeros()
+        met = np.diff(plays.indptr) > 0
+        users = self.folded(plays).astype(np.float32)
+        items, ranked = self.state["items"], self.state["ranked"]
+
+        def score(asked: np.ndarray) -> np.ndarray:
+            scores = np.asarray(users @ items[asked].T, np.float32)
+            scores[:, ~ranked[asked]] = -np.inf
+            scores[~met] = -np.inf
+            return scores
+
+        return score
+
+
+class LinearParams(BaselineParams):
+    """See `toolkit.coldstart.hierarchical.Weights`. iterations: of users and what is common to them."""
+
+    ridge: float = Field(1.0, gt=0)
+    negatives: float = Field(1.0, gt=0)
+    iterations: int = Field(10, ge=1)
+
+
+class HybridParams(LinearParams):
+    """k, factor_ridge: of the factors beside the content."""
+
+    k: int = Field(50, ge=1)
+    factor_ridge: float = Field(3.0, gt=0)
+
+
+class HierarchicalLinear(FoldedRanker):
+    """Content alone: tracks that have it, played or not."""
+
+    name = "hierarchical-linear"
+    Params: ClassVar[type[BaselineParams]] = LinearParams
+    needs_modalities = True
+
+    def learn(self, data: TrainingData) -> State:
+        known = data.train.counts() > 0
+        content, present = self._content(data, known)
+        k = getattr(self.params, "k", 0)
+        # without factors of their own only tracks with content can be explained
+        teaching = known if k else known & present
+        taste = fit_taste(
+            data.train.plays(), content, teaching, self._weights(), k=k, iterations=self.params.iterations, seed=data.seed % 2**63
+        )
+        ranked = present | known if k else present
+        return {"items": taste.items.astype(np.float32), "prior": taste.prior, "known": teaching, "ranked": ranked}
+
+    def _content(self, data: TrainingData, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The modalities and a constant: float64 [V + 1, d], and bool [V + 1], who has any."""
+        if not data.modalities:
+            raise InputError(f"{self.name} needs a modality and there is none: name encoders in the recipe, or leave it out")
+        columns, present = joined(data.modalities, known)
+        return np.concatenate([columns, np.ones((len(columns), 1))], axis=1), present
+
+    def _weights(self) -> Weights:
+        return Weights(self.params.ridge, getattr(self.params, "factor_ridge", self.params.ridge), self.params.negatives)
+
+    def folded(self, plays: sp.csr_matrix) -> np.ndarray:
+        state = self.state
+        return fold_in(plays, Taste(state["items"].astype(np.float64), state["prior"]), state["known"], self._weights())
+
+
+class HierarchicalHybrid(HierarchicalLinear):
+    """Content and factors: a track without placements has its content alone."""
+
+    name = "hierarchical-hybrid"
+    Params = HybridParams
+
+
+class Pmf(HierarchicalHybrid):
+    """Factors alone, and a constant: tracks with placements in training."""
+
+    name = "pmf"
+    needs_modalities = False
+
+    def _content(self, data: TrainingData, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.ones((len(known), 1)), np.zeros(len(known), bool)
+
+
+class ContentPriorParams(BaselineParams):
+    """factors: k and confidence; default: the run's. user_ridge, item_ridge, content_ridge: of users about zero, of tracks about what
+    content predicts, of the weights that predict."""
+
+    factors: FactorSpec | None = None
+    user_ridge: float = Field(10.0, gt=0)
+    item_ridge: float = Field(10.0, gt=0)
+    content_ridge: float = Field(10.0, gt=0)
+    iterations: int = Field(15, ge=1)
+
+
+class ContentPrior(FoldedRanker):
+    """Factors about what content predicts: of a track without placements, the prediction."""
+
+    name = "content-prior"
+    Params: ClassVar[type[BaselineParams]] = ContentPriorParams
+    needs_modalities = True
+
+    def learn(self, data: TrainingData) -> State:
+        if not data.modalities:
+            raise InputError("content-prior needs a modality and there is none: name encoders in the recipe, or leave it out")
+        params, known = self.params, data.train.counts() > 0
+        spec = params.factors or (data.factors.spec if data.factors is not None else FactorSpec())
+        content, present = joined(data.modalities, known)
+        items, _ = fit_content_prior(
+            confidence_of(data.train.plays(), spec).astype(np.float64),
+            content.astype(np.float64),
+            present,
+            k=spec.k,
+            user_ridge=params.user_ridge,
+            item_ridge=params.item_ridge,
+            content_ridge=params.content_ridge,
+            iterations=params.iterations,
+            seed=data.seed % 2**63,
+        )
+        told = np.frombuffer(spec.model_dump_json().encode(), np.uint8).copy()
+        return {"items": items.astype(np.float32), "known": known, "ranked": known | present, "spec": told}
+
+    def folded(self, plays: sp.csr_matrix) -> np.ndarray:
+        state = self.state
+        confidence = confidence_of(plays, FactorSpec.model_validate_json(state["spec"].tobytes()))
+        ones = sp.csr_matrix((np.ones(confidence.nnz), confidence.indices, confidence.indptr), confidence.shape)
+        return solve_rows(
+            state["items"], ones, ridge=self.params.user_ridge, weights=confidence.data, rows_weight=1.0, columns_weight=state["known"]
+        )
