@@ -134,6 +134,28 @@ def files() -> dict[str, Any]:
             comparison("sasrec-ids", -0.0223, -0.0301, -0.0145, p=0.0008),
             comparison("bert4rec-multimodal", -0.0007, -0.006, 0.0049, p=0.81),
         ],
+        "tags.json": [
+            {
+                "vectors": "factors",
+                "method": "logistic",
+                "field": "tags",
+                "asked": 3,
+                "tracks": 1200,
+                "tested": 1200,
+                "auc": 0.75,
+                "by_tag": {"rock": 0.7, "jazz": 0.8, "<b>pop</b>": None},
+            },
+            {
+                "vectors": "sound",
+                "method": "mlp",
+                "field": "tags",
+                "asked": 3,
+                "tracks": 1200,
+                "tested": 240,
+                "auc": None,
+                "by_tag": {"rock": None, "jazz": None, "<b>pop</b>": None},
+            },
+        ],
         "attribution.json": {
             "differences": [
                 comparison("sasrec-multimodal", 0.0121, 0.004, 0.0203, modality="audio", way="left out"),

@@ -23,6 +23,8 @@ from toolkit.recipe.models import (
     Report,
     Section,
     SplitSpec,
+    TagPrediction,
+    TagRow,
     Targets,
 )
 
@@ -44,6 +46,8 @@ __all__ = [
     "Report",
     "Section",
     "SplitSpec",
+    "TagPrediction",
+    "TagRow",
     "Targets",
     "load",
 ]

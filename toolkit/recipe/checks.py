@@ -130,6 +130,13 @@ def _modalities(file: RecipeFile, recipe: Recipe) -> None:
 
     for index, system in enumerate(recipe.coldstart.systems):
         _subset(file, ("coldstart", "systems", index, "modalities"), system.modalities, known)
+    vectors = ["factors", *known, *(system.system_name for system in recipe.coldstart.systems)]
+    for index, row in enumerate(recipe.coldstart.tags.rows if recipe.coldstart.tags is not None else ()):
+        if row.vectors not in vectors:
+            where = ("coldstart", "tags", "rows", index, "vectors")
+            raise file.error(
+                where, f"={row.vectors!r} is neither factors nor an encoder or cold-start system: {nearest(row.vectors, vectors)}"
+            )
 
 
 def _fusion(file: RecipeFile, where: Where, fusion: Fusion, known: Sequence[str]) -> None:

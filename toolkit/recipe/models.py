@@ -194,11 +194,31 @@ class ColdSystem(Section):
         return self.name or self.system
 
 
+class TagRow(Section):
+    """Vectors that tags are predicted from."""
+
+    vectors: str = Field(description="`factors` of the training split, an encoder of the recipe, or a cold-start system by its row")
+    method: Literal["logistic", "mlp"] = Field(
+        "logistic", description="logistic: ten folds; mlp: two layers, 70 % train, 10 % stop, 20 % test"
+    )
+
+
+class TagPrediction(Section):
+    """How well tracks' vectors predict what they are called, by the area under the curve."""
+
+    field: str = Field(description="texts of the catalogue, such as tags or genre")
+    source: str | None = None
+    separator: str | None = Field(",", min_length=1, description="what a list of tags is split on; null: a text is one tag")
+    most: int = Field(50, ge=2, description="tags that are predicted, the commonest")
+    rows: list[TagRow] = Field(min_length=1)
+
+
 class ColdStart(Section):
     """Systems that rank tracks without a placement in training."""
 
     factors: FactorSpec = FactorSpec()
     systems: list[ColdSystem] = []
+    tags: TagPrediction | None = None
 
 
 class ModelSpec(Section):

@@ -31,6 +31,7 @@ class RunFiles:
     coverage: list[dict[str, Any]]
     comparisons: list[dict[str, Any]]
     attribution: dict[str, list[dict[str, Any]]]
+    tags: list[dict[str, Any]]
     table: list[dict[str, Any]]
     examples: list[dict[str, Any]]
     pictures: dict[str, bytes]
@@ -57,6 +58,7 @@ class RunFiles:
             coverage=_json(run_dir / "coverage.json", list),
             comparisons=_json(run_dir / "comparisons.json", list),
             attribution=_json(run_dir / "attribution.json", dict),
+            tags=_json(run_dir / "tags.json", list),
             table=_json(run_dir / "table.json", list),
             examples=_json(run_dir / "examples.json", list),
             pictures={path.stem: path.read_bytes() for path in sorted((run_dir / "pictures").glob("*.png"))},

@@ -17,6 +17,7 @@ from toolkit.report.attribution import attribution
 from toolkit.report.inputs import RunFiles
 from toolkit.report.summary import summary
 from toolkit.report.tables import Table, pivot
+from toolkit.report.tags import tags
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -27,6 +28,7 @@ SECTIONS = (
     ("macro", "Mean over playlists"),
     ("comparisons", "Differences"),
     ("attribution", "What each modality adds"),
+    ("tags", "Tags"),
     ("examples", "Examples"),
     ("training", "Training"),
     ("modalities", "Modalities"),
@@ -81,6 +83,7 @@ def _context(run: RunFiles) -> dict[str, Any]:
         "comparisons": sections.comparisons(run.comparisons, column, oracles={row.system for row in table.rows if row.oracle}),
         "comparison_note": sections.comparison_note(run.comparisons, run.recipe),
         "attribution": attribution(run.attribution, column),
+        "tags": tags(run.tags),
         "permission": sections.permission(run),
         "setup": sections.setup(run),
         "skipped": sections.skipped(run.data),

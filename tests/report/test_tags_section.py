@@ -1,0 +1,29 @@
+"""Tags predicted from vectors on the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.report.run_files import files, write_run
+from toolkit.report.page import render
+from toolkit.report.tags import tags
+
+
+def test_a_line_names_method_mean_and_the_tags_best_told() -> None:
+    found = tags(files()["tags.json"])
+    assert found["caption"] == "Area under the curve, mean over the 3 commonest of tags; 1,200 tracks have all vectors and tags"
+    assert found["lines"][0] == {
+        "vectors": "factors",
+        "method": "logistic regression, ten folds",
+        "auc": "0.7500",
+        "tags": "2",
+        "tested": "1,200",
+        "best": "jazz 0.80, rock 0.70",
+    }
+    assert found["lines"][1]["auc"] == "–" and found["lines"][1]["best"] == ""
+    assert tags([]) == {}
+
+
+def test_the_page_has_the_table(tmp_path: Path) -> None:
+    page = render(write_run(tmp_path, files())).read_text()
+    assert "What vectors say of tags" in page and "jazz 0.80, rock 0.70" in page

@@ -1,0 +1,32 @@
+"""What the page says of tags predicted from vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+METHODS = {"logistic": "logistic regression, ten folds", "mlp": "two layers, 70 / 10 / 20 %"}
+SHOWN = 3
+
+
+def tags(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Caption and lines of the table; empty where no tags were predicted."""
+    return {"caption": _caption(rows[0]), "lines": [_line(row) for row in rows]} if rows else {}
+
+
+def _caption(row: Mapping[str, Any]) -> str:
+    asked, tracks = f"{row['asked']} commonest of {row['field']}", f"{row['tracks']:,} tracks"
+    return f"Area under the curve, mean over the {asked}; {tracks} have all vectors and tags"
+
+
+def _line(row: Mapping[str, Any]) -> dict[str, str]:
+    known = {tag: value for tag, value in row["by_tag"].items() if value is not None}
+    best = sorted(known, key=lambda tag: (-known[tag], tag))[:SHOWN]
+    return {
+        "vectors": row["vectors"],
+        "method": METHODS.get(row["method"], row["method"]),
+        "auc": "–" if row["auc"] is None else f"{row['auc']:.4f}",
+        "tags": str(len(known)),
+        "tested": f"{row['tested']:,}",
+        "best": ", ".join(f"{tag} {known[tag]:.2f}" for tag in best),
+    }
