@@ -25,7 +25,7 @@ class MelCnnParams(MelParams):
 
     filters: list[Annotated[int, Field(ge=1)]] = Field([256, 256, 512, 512], min_length=1)
     hidden: int = Field(512, ge=1)
-    loss: Literal["cosine", "squared", "logistic"] = "squared"
+    loss: Literal["cosine", "squared", "weighted", "logistic"] = "squared"
     output: Literal["embedding", "prediction"] = "prediction"
 
 
