@@ -13,6 +13,7 @@ from toolkit.errors import SegueError
 from toolkit.evaluation import challenge
 from toolkit.evaluation.auc import hidden_auc, mean_per_row
 from toolkit.evaluation.metrics import METRICS, hits
+from toolkit.evaluation.rmse import rmse_per_row, squared_errors
 from toolkit.evaluation.variants import VARIANTS
 from toolkit.plugins import suggest
 from toolkit.ranker import Ranker
@@ -28,8 +29,8 @@ Key = tuple[str, str, int]
 """slice, metric, k."""
 
 OF_HITS = METRICS | VARIANTS
-AUC = "auc"
-NAMES = [*OF_HITS, AUC, *challenge.AT_R, *challenge.AT_K, challenge.COVERAGE]
+AUC, RMSE = "auc", "rmse"
+NAMES = [*OF_HITS, AUC, RMSE, *challenge.AT_R, *challenge.AT_K, challenge.COVERAGE]
 """Metrics that can be asked for."""
 
 
@@ -82,7 +83,8 @@ def evaluate(
     if any(metric in challenge.AT_R for metric in metrics):
         k = max(k, int((held_out.ends - held_out.begins).max(initial=0)))  # the first R are ranked, whatever the cutoffs
     n_ranked = ranker.n_items if held_out.candidates is None else len(held_out.candidates)
-    rows, block = block_sizes(n_ranked, k, memory_mb, whole=AUC in metrics)
+    whole = AUC in metrics or RMSE in metrics
+    rows, block = block_sizes(n_ranked, k, memory_mb, whole=whole)
     # of one hidden track only the place matters: nothing is sorted or kept, unless the ranker has a ranking of its own
     counted = not top and _counts(ranker) and _one_each(held_out) and all(m in OF_HITS for m in metrics)
     asked = _Asked(ks, metrics, train_counts, parts or {}, held_out.corpus.artists, top)
@@ -90,18 +92,18 @@ def evaluate(
     measured = []
     for start in range(0, len(held_out), rows):
         part = held_out.part(start, start + rows)
-        queries, auc = part.queries(), None
+        queries, of_all = part.queries(), None
         if counted:
             ranked = _placed(ranker, part, queries, k, allow_repeats=allow_repeats, block=block)
-        elif AUC in metrics:
-            ranked, auc = _ranked_whole(ranker, part, queries, k, allow_repeats=allow_repeats, block=block)
+        elif whole:
+            ranked, of_all = _ranked_whole(ranker, part, queries, k, asked.metrics, allow_repeats=allow_repeats, block=block)
         elif part.candidates is not None:
             ranked = _ranked_among(part.candidates, ranker, queries, k, allow_repeats=allow_repeats, block=block)
         else:
             ranked, _ = ranker.rank(queries, k, allow_repeats=allow_repeats, block=block)
         if not counted:
             _check_ranking(ranker, ranked, queries, k, allow_repeats=allow_repeats)
-        measured.append(_measure(ranked, part, asked, auc))
+        measured.append(_measure(ranked, part, asked, of_all))
         for each, tracks in seen.items():
             tracks[ranked[:, :each]] = True
         if progress is not None:
@@ -139,10 +141,19 @@ def _ranked_among(candidates: np.ndarray, ranker: Ranker, queries: Queries, k: i
     return blocked_top_k(scorer, queries, ranker.n_items, k, allow_repeats=allow_repeats, block=block, candidates=candidates)[0]
 
 
+@dataclass(frozen=True)
+class _OfAll:
+    """What takes all candidates' scores. auc, errors: float64 [h], of each hidden track; others: float64 [B]. Zeros where not asked for."""
+
+    auc: np.ndarray
+    errors: np.ndarray
+    others: np.ndarray
+
+
 def _ranked_whole(
-    ranker: Ranker, part: HeldOut, queries: Queries, k: int, *, allow_repeats: bool, block: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Rankings int32 [B, k], and `hidden_auc` of the hidden tracks, from the scores of all candidates."""
+    ranker: Ranker, part: HeldOut, queries: Queries, k: int, metrics: Sequence[str], *, allow_repeats: bool, block: int
+) -> tuple[np.ndarray, _OfAll]:
+    """Rankings int32 [B, k], and what the scores of all candidates say of the hidden tracks."""
     items = np.arange(1, ranker.n_items + 1, dtype=np.int32) if part.candidates is None else part.candidates
     scorer, scores = ranker.scorer(queries), np.empty((len(part), len(items)), np.float32)
     for start in range(0, len(items), block):
@@ -156,7 +167,10 @@ def _ranked_whole(
     if not allow_repeats:
         scores[queries.matrix(ranker.n_items)[:, items].nonzero()] = np.nan
     tracks, offsets = part.hidden()
-    return ranked, hidden_auc(scores, np.searchsorted(items, tracks), offsets)
+    places = np.searchsorted(items, tracks)
+    auc = hidden_auc(scores, places, offsets) if AUC in metrics else np.zeros(len(tracks))
+    errors = squared_errors(scores, places, offsets) if RMSE in metrics else (np.zeros(len(tracks)), np.zeros(len(part)))
+    return ranked, _OfAll(auc, *errors)
 
 
 def block_sizes(n_items: int, k: int, memory_mb: int, *, whole: bool = False) -> tuple[int, int]:
@@ -198,15 +212,20 @@ class _Asked:
     top: int
 
 
-def _measure(ranked: np.ndarray, part: HeldOut, asked: _Asked, auc: np.ndarray | None) -> Scores:
+def _measure(ranked: np.ndarray, part: HeldOut, asked: _Asked, of_all: _OfAll | None) -> Scores:
     values: dict[Key, np.ndarray] = {}
     n_hidden: dict[str, np.ndarray] = {}
     information = challenge.information(asked.train_counts) if "novelty" in asked.metrics else np.zeros(0)
     for name, (tracks, offsets) in hidden_slices(part, asked.train_counts, asked.parts).items():
         block = challenge.Block(ranked, hits(ranked, tracks, offsets), tracks, offsets, asked.artists, information)
         n_hidden[name] = block.n_hidden
-        if auc is not None:
-            values[name, AUC, 0] = _mean_auc(auc, part, tracks, offsets)
+        if of_all is not None:
+            chosen, owners = _among_hidden(part, tracks, offsets)
+            found = {
+                AUC: mean_per_row(of_all.auc[chosen], owners, len(part)),
+                RMSE: rmse_per_row(of_all.errors[chosen], owners, of_all.others),
+            }
+            values |= {(name, metric, 0): found[metric] for metric in (AUC, RMSE) if metric in asked.metrics}
         for metric in asked.metrics:
             if metric in challenge.AT_R:
                 values[name, metric, 0] = challenge.AT_R[metric](block, 0)
@@ -217,13 +236,13 @@ def _measure(ranked: np.ndarray, part: HeldOut, asked: _Asked, auc: np.ndarray |
     return Scores(values, n_hidden, ranked[:, : asked.top].astype(np.int32))
 
 
-def _mean_auc(auc: np.ndarray, part: HeldOut, tracks: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Mean over each playlist's hidden tracks in a slice of what all hidden tracks have: float64 [B]."""
+def _among_hidden(part: HeldOut, tracks: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which of all hidden tracks are in a slice, bool [h], and the rows of those."""
     every, bounds = part.hidden()
     width = part.corpus.n_items + 1
     owners, inside = (np.repeat(np.arange(len(part)), np.diff(each)) for each in (bounds, offsets))
     chosen = np.isin(owners * width + every, inside * width + tracks)
-    return mean_per_row(auc[chosen], owners[chosen], len(part))
+    return chosen, owners[chosen]
 
 
 def _joined(parts: list[Scores]) -> Scores:

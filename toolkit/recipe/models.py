@@ -20,7 +20,7 @@ SituationName = Literal[
 Fault = Literal["lost_tracks", "item_zero", "first_50"]
 SliceName = Literal["seeds", "length", "popularity", "modalities"]
 MetricName = Literal[
-    "recall", "ndcg", "map", "auc", "rprec", "rprec_artist", "clicks", "coverage", "novelty",
+    "recall", "ndcg", "map", "auc", "rmse", "rprec", "rprec_artist", "clicks", "coverage", "novelty",
     "recall_all", "ndcg_hits", "ndcg_challenge", "rprec_artist_set", "rprec_artist_list",
 ]  # fmt: skip
 
