@@ -1,0 +1,116 @@
+"""Recipes of the published tables from audio: every row is there, and two of each run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toolkit import pipeline, runs
+from toolkit.recipe import Recipe, load
+
+PAPERS = Path(__file__).parents[2] / "recipes" / "papers"
+TINY = [
+    "data.options={tracks: 200, artists: 60, playlists: 150, fields: [audio, tags]}",
+    "evaluation.bootstrap=50",
+    "coldstart.factors.k=6",
+]
+SMALL_CNN = "rate: 8000, seconds: 3, window: 1.5, bands: 16, filters: [8, 8], epochs: 2, bf16: 'off'"
+SMALL_BAG = "rate: 8000, seconds: 3, hop: 1024, words: 30, frames: 3000"
+ROWS = {
+    "factor_prediction.yaml": {
+        "mlr", "linear-regression", "mlp-1000", "cnn-squared", "cnn-weighted", "random-factors", "factor-upper-bound",
+    },
+    "content_user.yaml": {"content-user", "wmf-regression", "popularity", "wmf", "random-factors"},
+    "content_user_warm.yaml": {"content-user", "wmf-regression", "id-item", "popularity", "wmf", "random-factors"},
+    "hybrids.yaml": {"hldbn", "hldbn-pmf", "tag-prior", "random-factors", "factor-upper-bound"},
+    "hybrids_warm.yaml": {"hldbn", "hldbn-pmf", "pmf", "tag-prior", "random-factors", "factor-upper-bound"},
+}  # fmt: skip
+
+
+def some(name: str, rows: set[str], *overrides: str) -> Recipe:
+    """A recipe of which some rows are left, with the tags of what those have."""
+    recipe = load(PAPERS / name, [*TINY, *overrides], parameters=True)
+    kept = [system for system in recipe.coldstart.systems if system.system_name in rows]
+    seen = {"factors", *rows, *(modality for system in kept for modality in system.modalities or [])}
+    tags = recipe.coldstart.tags
+    if tags is not None:
+        tags = tags.model_copy(update={"rows": [row for row in tags.rows if row.vectors in seen]})
+    cold = recipe.coldstart.model_copy(update={"systems": kept, "tags": tags})
+    evaluation = recipe.evaluation.model_copy(update={"reference": None})
+    return recipe.model_copy(update={"coldstart": cold, "evaluation": evaluation})
+
+
+def read(run: Path, name: str) -> Any:
+    return json.loads((run / name).read_text())
+
+
+def reached(run: Path, metric: str) -> dict[str, float]:
+    return {
+        row["system"]: row["value"]
+        for row in read(run, runs.METRICS)
+        if (row["metric"], row["split"], row["slice"]) == (metric, "test", "all")
+    }
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_every_row_of_the_published_tables_is_an_entry(name: str) -> None:
+    recipe = load(PAPERS / name, parameters=True)
+    assert {system.system_name for system in recipe.coldstart.systems} == ROWS[name]
+    assert recipe.evaluation.protocol == ("leave_last_out" if "warm" in name else "item_cold")
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_published_sizes_named_in_the_recipe_are_valid(name: str) -> None:
+    lines = [line for line in (PAPERS / name).read_text().splitlines() if line.startswith("#   --set")]
+    given = [each.strip().removeprefix("--set ") for line in lines for each in line[1:].strip().split(" --set ")]
+    recipe = load(PAPERS / name, given, parameters=True)
+    assert bool(given) == ("warm" not in name) and recipe.coldstart.systems
+
+
+def test_factor_prediction_runs(tmp_path: Path, tiny_cache: Path) -> None:
+    rows = {"linear-regression", "cnn-weighted", "random-factors"}
+    given = [
+        f"encoders.bag.params={{{SMALL_BAG}}}",
+        f"encoders.cnn_weighted.params={{loss: weighted, hidden: 8, {SMALL_CNN}}}",
+        "encoders.cnn_weighted.targets.factors=6",
+    ]
+    pipeline.run(some("factor_prediction.yaml", rows, *given), tmp_path / "run", cache=tiny_cache)
+    found = reached(tmp_path / "run", "auc")
+    assert set(found) == rows and found["linear-regression"] > found["random-factors"] + 0.05
+    tags = read(tmp_path / "run", runs.TAGS)
+    assert [(row["vectors"], row["method"]) for row in tags] == [("factors", "logistic"), ("bag", "logistic")]
+    assert all(0.4 < row["auc"] < 1 and row["tracks"] > 50 for row in tags)
+    assert "What vectors say of tags" in (tmp_path / "run" / runs.REPORT).read_text()
+
+
+def test_the_content_user_model_runs(tmp_path: Path, tiny_cache: Path) -> None:
+    given = [
+        "encoders.sound.params={rate: 8000, seconds: 3, window: 1.5, bands: 16, windows: 2}",
+        "coldstart.systems.0.params={width: 8, filters: [8, 8], epochs: 3}",
+    ]
+    pipeline.run(some("content_user.yaml", {"content-user", "popularity"}, *given), tmp_path / "run", cache=tiny_cache)
+    found = reached(tmp_path / "run", "auc")
+    assert 0.5 < found["content-user"] < 1 and found["popularity"] > 0.5
+    assert [row["oracle"] for row in read(tmp_path / "run", runs.TIMINGS).values()] == [False, True]
+    assert [row["vectors"] for row in read(tmp_path / "run", runs.TAGS)] == ["factors", "content-user"]
+
+
+def test_ids_rank_tracks_with_plays(tmp_path: Path, tiny_cache: Path) -> None:
+    pipeline.run(some("content_user_warm.yaml", {"id-item", "random-factors"}), tmp_path / "run", cache=tiny_cache)
+    found = reached(tmp_path / "run", "auc")
+    assert found["id-item"] > 0.6
+
+
+@pytest.mark.parametrize(("name", "rows"), [("hybrids.yaml", {"hldbn", "tag-prior"}), ("hybrids_warm.yaml", {"hldbn-pmf", "pmf"})])
+def test_the_hybrids_run(name: str, rows: set[str], tmp_path: Path, tiny_cache: Path) -> None:
+    given = [
+        "encoders.dbn.params={rate: 8000, seconds: 3, bands: 30, components: 10, hidden: [8, 8], epochs: 5}",
+        f"encoders.tag_network.params={{{SMALL_BAG}, hidden: [8, 8], epochs: 5}}",
+    ]
+    pipeline.run(some(name, rows, *given), tmp_path / "run", cache=tiny_cache)
+    errors, areas = reached(tmp_path / "run", "rmse"), reached(tmp_path / "run", "auc")
+    assert rows <= set(errors)
+    assert all(0.2 < errors[row] < 0.9 and areas[row] > 0.5 for row in rows)
