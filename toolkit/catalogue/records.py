@@ -53,6 +53,7 @@ class PlaylistRecord:
     group: the playlist of which this list is a version; lists of one group are
     never on both sides of a split and are resampled together.
     split: `train`, `valid` or `test` where the file prescribes it.
+    plays: how often each track was played, from readers whose `counts` is true; such a reader names a track once.
     """
 
     id: str
@@ -61,6 +62,7 @@ class PlaylistRecord:
     description: str | None = None
     group: str | None = None
     split: str | None = None
+    plays: list[float] | None = field(default=None, kw_only=True)
 
 
 Record = TrackRecord | PlaylistRecord

@@ -41,6 +41,7 @@ class Intake:
         self._splits: list[str | None] = []
         self._playlists: dict[str, None] = {}
         self._lengths = array("q")
+        self._plays = array("f")
         self._spool = spool
         self._reader = reader
         self._drop_repeats = drop_repeats
@@ -61,6 +62,7 @@ class Intake:
                 self._titles.append(playlist.title)
                 self._groups.append(playlist.group)
                 self._splits.append(playlist.split)
+                self._plays.extend(playlist.plays or ())
                 self._wait(playlist.tracks, names)
             yield record
         self._take()
@@ -80,6 +82,10 @@ class Intake:
         """int64 [playlists]."""
         return np.array(self._lengths, dtype=np.int64)
 
+    def plays(self) -> np.ndarray | None:
+        """float32 [placements], where the reader counts."""
+        return np.array(self._plays, np.float32) if self._reader.counts else None
+
     def tracks(self) -> pa.Table:
         """id, title, artist and album by number."""
         return pa.table({"id": self._numbering.texts(), **{name: column.whole() for name, column in self._names.items()}})
@@ -96,6 +102,8 @@ class Intake:
             why = f"split {record.split!r} must be train, valid or test"
         elif not all(record.tracks):
             why = "a track has an empty id"
+        elif record.plays is not None and (len(record.plays) != len(record.tracks) or len(set(record.tracks)) != len(record.tracks)):
+            why = "plays are of tracks that stand there once each"
         else:
             return True
         self._reader.bad(f"{self._reader.path}, playlist {record.id!r}", why)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from toolkit.catalogue.readers.base import Reader
+from toolkit.catalogue.readers.base import OnError, Reader, ReaderParams
 from toolkit.catalogue.readers.files import some
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
-from toolkit.corpus.arrays import Corpus
+from toolkit.corpus.arrays import PLAYS, Corpus
 
 BLOCK = 10_000
 """Rows turned into records at once."""
@@ -23,6 +23,10 @@ class CorpusReader(Reader):
     """A folder with `corpus.json`: tracks in the order of their ids, then playlists."""
 
     name = "corpus"
+
+    def __init__(self, path: Path, params: ReaderParams | None = None, *, on_error: OnError = "stop") -> None:
+        super().__init__(path, params, on_error=on_error)
+        self.counts = (self.path / PLAYS).exists()
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -41,8 +45,10 @@ class CorpusReader(Reader):
             ends = corpus.offsets[start : start + len(columns[0]) + 1]
             held = ids.take(pa.array(corpus.items[ends[0] : ends[-1]] - 1)).to_pylist()
             spans = (ends - ends[0]).tolist()
+            plays = None if corpus.plays is None else corpus.plays[ends[0] : ends[-1]].tolist()
             for row, (playlist, title, group, split) in enumerate(zip(*columns, strict=True)):
-                yield PlaylistRecord(playlist, held[spans[row] : spans[row + 1]], title, None, group, split)
+                span = slice(spans[row], spans[row + 1])
+                yield PlaylistRecord(playlist, held[span], title, None, group, split, plays=None if plays is None else plays[span])
             start += len(columns[0])
 
 

@@ -20,6 +20,7 @@ PLACES = {
     "xspf": "xspf",
     "recbole": "recbole/tiny.inter",
     "archive": "archive",
+    "triplets": "triplets/small_triplets.txt",
 }
 EMPTY = {
     "mpd": ("mpd.slice.0-0.json", '{"playlists": []}'),
@@ -29,6 +30,7 @@ EMPTY = {
     "jspf": ("empty.jspf", '{"playlist": {"track": []}}'),
     "xspf": ("empty.xspf", '<playlist xmlns="http://xspf.org/ns/0/"><trackList/></playlist>'),
     "recbole": ("empty.inter", "playlist_id:token\ttrack_id:token\n"),
+    "triplets": ("train_triplets.txt", ""),
 }
 
 

@@ -45,6 +45,8 @@ class Reader(ABC):
 
     name: ClassVar[str]
     Params: ClassVar[type[ReaderParams]] = ReaderParams
+    counts: bool = False
+    """Whether its playlists carry `plays`."""
 
     def __init__(self, path: Path, params: ReaderParams | None = None, *, on_error: OnError = "stop") -> None:
         self.path = Path(path)

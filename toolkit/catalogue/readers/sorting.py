@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +32,7 @@ class Placement:
     description: str | None = None
     group: str | None = None
     split: str | None = None
+    plays: float | None = field(default=None, kw_only=True)
 
 
 class PlaylistSpool:
@@ -44,14 +45,14 @@ class PlaylistSpool:
     def __init__(self) -> None:
         self._first: dict[str, Placement] = {}
         self._numbers: dict[str, int] = {}
-        self._waiting: list[tuple[int, float, str]] = []
+        self._waiting: list[tuple[int, float, str, float | None]] = []
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="segue-")
         self._db = sqlite3.connect(Path(self._folder.name) / "placements.db", isolation_level=None)
         for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-65536"):
             self._db.execute(f"PRAGMA {pragma}")
-        self._db.execute("CREATE TABLE placements (list INTEGER, position REAL, track TEXT)")
+        self._db.execute("CREATE TABLE placements (list INTEGER, position REAL, track TEXT, plays REAL)")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -63,7 +64,7 @@ class PlaylistSpool:
         number = self._numbers.setdefault(placement.playlist, len(self._numbers))
         if number == len(self._first):
             self._first[placement.playlist] = placement
-        self._waiting.append((number, placement.position, placement.track))
+        self._waiting.append((number, placement.position, placement.track, placement.plays))
         if len(self._waiting) >= _BATCH:
             self._flush()
 
@@ -71,16 +72,18 @@ class PlaylistSpool:
         """The playlists, each with its tracks by position."""
         self._flush()
         try:
-            rows = self._db.execute("SELECT list, track FROM placements ORDER BY list, position, rowid")
+            rows = self._db.execute("SELECT list, track, plays FROM placements ORDER BY list, position, rowid")
             for first, (_, group) in zip(self._first.values(), groupby(rows, key=lambda row: row[0]), strict=True):
-                yield playlist(first, [track for _, track in group])
+                held = list(group)
+                plays = None if first.plays is None else [row[2] for row in held]
+                yield playlist(first, [row[1] for row in held], plays)
         except sqlite3.Error as error:
             raise SegueError(f"sorting playlists in {tempfile.gettempdir()}: {error}") from None
 
     def _flush(self) -> None:
         try:
             self._db.execute("BEGIN")
-            self._db.executemany("INSERT INTO placements VALUES (?, ?, ?)", self._waiting)
+            self._db.executemany("INSERT INTO placements VALUES (?, ?, ?, ?)", self._waiting)
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             raise SegueError(f"sorting playlists in {tempfile.gettempdir()}: {error}") from None
@@ -94,6 +97,6 @@ def adjacent(placements: Iterator[Placement]) -> Iterator[PlaylistRecord]:
         yield playlist(rows[0], [row.track for row in rows])
 
 
-def playlist(first: Placement, tracks: list[str]) -> PlaylistRecord:
+def playlist(first: Placement, tracks: list[str], plays: list[float] | None = None) -> PlaylistRecord:
     """A record of these tracks with what one row says of their playlist."""
-    return PlaylistRecord(first.playlist, tracks, first.title, first.description, first.group, first.split)
+    return PlaylistRecord(first.playlist, tracks, first.title, first.description, first.group, first.split, plays=plays)

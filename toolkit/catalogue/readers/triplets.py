@@ -1,0 +1,186 @@
+"""Who played what how often: `user<TAB>song<TAB>plays`, gzipped or not, without a header.
+
+    reader: triplets
+    path: train_triplets.txt
+    options:
+      tracks: {file: songs.tsv, track: song_id}
+      artists: {file: artists.tsv, id: artist_id, fields: {biography: biography, tags: tags}}
+
+The forms are those of the Echo Nest Taste Profile subset of the Million Song Dataset (three columns) and of Last.fm's 360K users
+(four: user, artist's id, artist's name, plays; the items are artists then). Users become playlists, in the file's order. The tables
+beside it are tab-separated with a header, such as MSD-A's biographies and tags of artists.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field as Option
+
+from toolkit.catalogue.readers.base import Reader, ReaderParams
+from toolkit.catalogue.readers.files import existing, lines, opened, some
+from toolkit.catalogue.readers.ids import qualified
+from toolkit.catalogue.readers.sorting import Placement, PlaylistSpool
+from toolkit.catalogue.readers.tables import DelimitedFile
+from toolkit.catalogue.readers.tracks import TrackParser, TrackTable
+from toolkit.catalogue.records import Field, PlaylistRecord, Record, TrackRecord
+from toolkit.errors import DataError
+
+LEAST = 3
+"""Columns of the file at least."""
+
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+class ArtistTable(ReaderParams):
+    """A second file with one artist a row. id: its column; fields: texts, {field: column}."""
+
+    file: Path
+    id: str = "artist_id"
+    fields: dict[str, str] = Option({"biography": "biography", "tags": "tags"}, min_length=1)
+
+
+class TripletsParams(ReaderParams):
+    """encoding: auto is UTF-8, or UTF-16 where the file's first bytes say so."""
+
+    delimiter: str = Option("\t", min_length=1, max_length=1)
+    encoding: Literal["auto", "utf-8", "utf-16", "latin-1"] = "auto"
+    tracks: TrackTable | None = None
+    artists: ArtistTable | None = None
+    scheme: str = Option("local", pattern=r"^[A-Za-z][\w+.-]+$", description="put before ids that have none")
+    source: str = "triplets"
+    train_allowed: bool | None = None
+
+
+class TripletsReader(Reader):
+    """Plays of users. What a user names twice is summed, and counted in the summary as is an artist described twice in two ways."""
+
+    name = "triplets"
+    Params = TripletsParams
+    params: TripletsParams
+    counts = True
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        return path.is_file() and path.name.removesuffix(".gz").endswith(("triplets.txt", "triplets.tsv", "artname-plays.tsv"))
+
+    def read(self) -> Iterator[Record]:
+        return some(self._read(), self.path)
+
+    def _read(self) -> Iterator[Record]:
+        existing(self.path)
+        artists = {} if self.params.artists is None else self._artists(self.params.artists)
+        if self.params.tracks is not None:
+            yield from self._tracks(self.params.tracks, artists)
+        named: dict[str, str | None] = {}
+        with PlaylistSpool() as spool:
+            for user, item, name, plays in self._rows():
+                named.setdefault(item, name)
+                spool.add(Placement(user, qualified(item, self.params.scheme), 0.0, plays=plays))
+            if self.params.tracks is None:
+                yield from (self._item(item, name, artists.get(item, {})) for item, name in named.items())
+            for record in spool.playlists():
+                yield self._once(record)
+
+    def _rows(self) -> Iterator[tuple[str, str, str | None, float]]:
+        """User, item, its name where the file has one, plays."""
+        for number, line in enumerate(self._lines(), start=1):
+            if not line.strip():
+                continue
+            where, cells = f"{self.path}, line {number}", [cell.strip() for cell in line.split(self.params.delimiter)]
+            if not LEAST <= len(cells) <= LEAST + 1:
+                self.bad(where, f"has {len(cells)} columns, not user, item and plays (or user, item, name and plays)")
+                continue
+            user, item, name, plays = cells[0], cells[1], cells[2] if len(cells) > LEAST else None, _number(cells[-1])
+            item = item or name or ""  # Last.fm leaves out ids that it does not know
+            if not user or not item:
+                self.bad(where, f"has no {'item' if user else 'user'}")
+            elif not 0 < plays < math.inf:
+                self.bad(where, f"plays {cells[-1]!r} must be a number above 0")
+            else:
+                yield user, item, name, plays
+
+    def _lines(self) -> Iterator[str]:
+        encoding = self.params.encoding
+        if encoding == "auto":
+            with opened(self.path) as file:
+                encoding = "utf-16" if file.read(2) in UTF_16 else "utf-8"
+        if encoding == "utf-8":
+            yield from lines(self.path, self._not_utf8)
+            return
+        try:
+            with opened(self.path) as file, io.TextIOWrapper(file, encoding=encoding) as text:
+                yield from text
+        except UnicodeError as error:
+            raise DataError(f"{self.path} is not {encoding.upper()}: {error.args[-1]}: give options.encoding") from None
+
+    def _not_utf8(self, where: str, why: str) -> None:
+        self.bad(where, f"{why}: convert the file, or give options.encoding: latin-1")
+
+    def _once(self, record: PlaylistRecord) -> PlaylistRecord:
+        """Each item once, with its plays summed."""
+        assert record.plays is not None
+        total: dict[str, float] = {}
+        for item, plays in zip(record.tracks, record.plays, strict=True):
+            total[item] = total.get(item, 0.0) + plays
+        if again := len(record.tracks) - len(total):
+            self.skipped.add(f"{self.path}, user {record.id!r}: {again} items stand there more than once: their plays are summed")
+        return PlaylistRecord(record.id, list(total), plays=list(total.values()))
+
+    def _item(self, item: str, name: str | None, fields: dict[str, Field]) -> TrackRecord:
+        """An item without a table of tracks: the artist it may be carries its fields."""
+        params = self.params
+        known = qualified(item, params.scheme)
+        artists, ids = ((name,), (qualified(item, params.scheme, "artist"),)) if name else ((), ())
+        own = {key: Field(field.value, field.source, train_allowed=field.train_allowed) for key, field in fields.items()}
+        return TrackRecord(known, name, artists, ids, fields=own, source=params.source, train_allowed=params.train_allowed)
+
+    def _tracks(self, table: TrackTable, artists: dict[str, dict[str, Field]]) -> Iterator[TrackRecord]:
+        params = self.params
+        file = DelimitedFile(self.path.parent / table.file, self.bad, delimiter="\t")
+        file.needed("tracks.track", table.track)
+        table.check(file.header, file.path)
+        parser = TrackParser(
+            table, file.path.parent, scheme=params.scheme, source=params.source, train_allowed=params.train_allowed, bad=self.bad
+        )
+        waiting = {qualified(artist, params.scheme, "artist"): fields for artist, fields in artists.items()}
+        for line, row in file.rows():
+            record = parser.record(file.mapping(row), file.where(line))
+            if record is None:
+                continue
+            # an artist's fields are kept once, with the first of the tracks
+            own = waiting.pop(record.artist_ids[0], {}) if record.artist_ids else {}
+            record.fields.update(own)
+            yield record
+
+    def _artists(self, table: ArtistTable) -> dict[str, dict[str, Field]]:
+        """Fields of each artist; of one described twice the first row counts, and another that says otherwise is told of."""
+        params = self.params
+        file = DelimitedFile(self.path.parent / table.file, self.bad, delimiter="\t", quoted=False)
+        place = file.needed("artists.id", table.id)
+        columns = {name: file.needed(f"artists.fields.{name}", column) for name, column in table.fields.items()}
+        found: dict[str, dict[str, Field]] = {}
+        for line, row in file.rows():
+            told = {
+                name: Field(row[column].strip(), params.source, "artist", train_allowed=params.train_allowed)
+                for name, column in columns.items()
+                if row[column].strip()
+            }
+            if not row[place].strip():
+                self.bad(file.where(line), f"has no {table.id}")
+            elif found.setdefault(row[place].strip(), told) != told:
+                self.skipped.add(
+                    f"{file.where(line)}: artist {row[place].strip()!r} came before with other {', '.join(columns)}: the first stays"
+                )
+        return found
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
