@@ -140,10 +140,14 @@ class Ledger:
 
     def give_back(self, claims: Sequence[Claim], *, next_try: float = 0.0, note: str | None = None) -> None:
         """What was claimed and not asked is anybody's again, from `next_try` on."""
+        alike: dict[tuple[str, Entity, tuple[str, ...]], list[str]] = {}
+        for claim in claims:
+            alike.setdefault((claim.source, claim.entity, claim.fields), []).append(claim.id)
         with self.transaction() as connection:
-            for claim in claims:
-                which = (*_entity(claim.source, claim.fields, claim.entity, claim.id), LEDGER.c.owner == self.owner)
-                connection.execute(update(LEDGER).where(*which).values(owner=None, next_try=next_try, note=note))
+            for (source, entity, fields), ids in alike.items():
+                which = (LEDGER.c.source == source, LEDGER.c.field.in_(fields), LEDGER.c.entity == entity, LEDGER.c.entity_id.in_(ids))
+                mine = update(LEDGER).where(*which, LEDGER.c.owner == self.owner)
+                connection.execute(mine.values(owner=None, next_try=next_try, note=note))
 
     def renew(self) -> None:
         """Hold what is claimed for another `LEASE`."""
@@ -275,11 +279,7 @@ class Ledger:
 
 
 def _of(source: str, field: str, entity: str, entity_id: str) -> tuple[Any, ...]:
-    return _entity(source, (field,), entity, entity_id)
-
-
-def _entity(source: str, fields: Sequence[str], entity: str, entity_id: str) -> tuple[Any, ...]:
-    return (LEDGER.c.source == source, LEDGER.c.field.in_(fields), LEDGER.c.entity == entity, LEDGER.c.entity_id == entity_id)
+    return (LEDGER.c.source == source, LEDGER.c.field == field, LEDGER.c.entity == entity, LEDGER.c.entity_id == entity_id)
 
 
 def _alone(connection: Connection, what: str) -> None:
