@@ -148,6 +148,18 @@ def fill(catalogue: Catalogue, tracks: int) -> None:
     )
 
 
+def collect_all(given: dict[str, Any]) -> None:
+    """One collecting process, from the settings of a recipe's `collect` section."""
+    from collectors.collect import collect
+    from collectors.library import open_library
+    from collectors.settings import parse
+    from toolkit.progress import Reporter
+
+    params = parse(given)
+    with open_library(params.library, blobs=params.blobs) as library:
+        collect(params, library, reporter=Reporter())
+
+
 def state(path: Path | str, blobs: Path | None = None) -> str:
     """What collecting has to arrive at, whatever happened on the way: outcomes and values, as text to compare."""
     from sqlalchemy import select

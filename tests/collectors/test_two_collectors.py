@@ -1,0 +1,126 @@
+"""Processes that share one library, that are interrupted, and that are killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from servers.facts import FactsServer, fill
+
+from collectors.ledger import Ledger
+from collectors.library import open_library
+from toolkit.catalogue.store import Catalogue
+
+TRACKS = 120
+ROOT = Path(__file__).parents[2]
+
+
+def start(library: str, url: str, *more: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "toolkit", "collect", "--library", library, "--source", "facts", "--param", f"base_url={url}", *more]
+    environment = {**os.environ, "SEGUE_CONTACT": "tests@example.org"}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+@pytest.fixture
+def place(tmp_path: Path, plugin: None, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("SEGUE_CACHE", str(tmp_path / "cache"))
+    with Catalogue.open(tmp_path / "library" / "catalogue.sqlite") as catalogue:
+        fill(catalogue, TRACKS)
+    return str(tmp_path / "library")
+
+
+def statuses(place: str) -> Counter[str]:
+    with open_library(place) as library:
+        return Counter({row["status"]: row["n"] for row in Ledger(library).counts()})
+
+
+def test_two_processes_share_the_work(place: str) -> None:
+    """Each entity is asked for once, the host's limit holds over both, and both did some."""
+    with FactsServer() as server:
+        both = [start(place, server.url, "--param", "per_second=30") for _ in range(2)]
+        done = [ended(process) for process in both]
+        asked = Counter(entry.target for entry in server.log)
+        assert server.most_in(1.0) <= 30
+    assert [code for code, _, _ in done] == [0, 0], done
+    assert set(asked.values()) == {1} and len(asked) == TRACKS
+    assert all("found" in out for _, out, _ in done), done
+    assert statuses(place) == {"found": 92, "absent": 12, "ambiguous": 16}
+
+
+def test_an_interrupt_loses_no_answer_and_holds_no_claim(place: str) -> None:
+    with FactsServer() as server:
+        process = start(place, server.url, "--param", "per_second=20")
+        while len(server.log) < 15:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        code, _, err = ended(process)
+        first = Counter(entry.target for entry in server.log)
+        assert (code, "run the same command" in err) == (130, True), err
+        assert TRACKS - statuses(place)["pending"] == len(first)
+        with open_library(place) as library:
+            assert Ledger(library).owners() == []
+        code, _, err = ended(start(place, server.url))
+        assert code == 0, err
+        assert set(Counter(entry.target for entry in server.log).values()) == {1}
+
+
+def test_a_killed_process_gives_its_work_back_at_once(place: str) -> None:
+    with FactsServer() as server:
+        process = start(place, server.url, "--param", "per_second=20")
+        while len(server.log) < 15:
+            time.sleep(0.02)
+        process.kill()
+        process.communicate()
+        with open_library(place) as library:
+            assert len(Ledger(library).owners()) == 1
+        code, _, err = ended(start(place, server.url))
+        assert code == 0, err
+        twice = [target for target, n in Counter(entry.target for entry in server.log).items() if n > 1]
+    assert statuses(place) == {"found": 92, "absent": 12, "ambiguous": 16}
+    assert len(twice) <= 8  # those under way
+
+
+@pytest.mark.postgresql
+def test_a_server_holds_the_same_library(tmp_path: Path, plugin: None, postgresql: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes on PostgreSQL, all five sources, against one on SQLite: the same outcomes and values."""
+    from servers.facts import SOURCES, state
+
+    from collectors.tables import METADATA
+    from toolkit.catalogue import schema
+
+    monkeypatch.setenv("SEGUE_CACHE", str(tmp_path / "cache"))
+    blobs = tmp_path / "blobs"
+    with Catalogue.open(postgresql, blobs=blobs) as catalogue:
+        for tables in (schema.METADATA, METADATA):
+            tables.drop_all(catalogue.engine)
+        schema.METADATA.create_all(catalogue.engine)
+        fill(catalogue, 60)
+    with Catalogue.open(tmp_path / "file" / "catalogue.sqlite") as catalogue:
+        fill(catalogue, 60)
+    with FactsServer() as server:
+        sources = [{"source": cls.name, "params": {"base_url": server.url}} for cls in SOURCES]
+
+        def run(library: str) -> subprocess.Popen[str]:
+            given = {"library": library, "blobs": str(blobs), "contact": "t@example.org", "sources": sources}
+            code = f"from servers.facts import collect_all; collect_all({json.dumps(given)})"
+            return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+
+        both = [run(postgresql), run(postgresql)]
+        for process in both:
+            code, _, err = ended(process)
+            assert code == 0, err
+        assert set(Counter(entry.target for entry in server.log).values()) == {1}
+        assert ended(run(str(tmp_path / "file")))[0] == 0
+    assert state(postgresql, blobs) == state(tmp_path / "file" / "catalogue.sqlite")
