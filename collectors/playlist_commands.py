@@ -1,0 +1,43 @@
+"""`segue playlists`: fetch playlists of services that say who put which track beside which."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolkit.cli import Debug
+
+app = typer.Typer(no_args_is_help=True, help="Fetch playlists of services as files that recipes read.")
+
+
+@app.callback()
+def _() -> None:
+    """Fetch playlists of services as files that recipes read."""
+
+
+@app.command()
+def listenbrainz(
+    out: Annotated[Path, typer.Option(help="Folder of the files, one a playlist; what is there is not fetched again.", show_default=False)],
+    user: Annotated[list[str], typer.Option(help="A user, all of whose public playlists are fetched.")] = [],  # noqa: B006
+    playlist: Annotated[list[str], typer.Option(metavar="MBID", help="A playlist by its id.")] = [],  # noqa: B006
+    made_for: Annotated[bool, typer.Option("--made-for", help="Playlists that were made for the users instead of by them.")] = False,
+    contact: Annotated[str, typer.Option(envvar="SEGUE_CONTACT", help="Whom the service writes to: e-mail address or page.")] = "",
+    url: Annotated[str, typer.Option(help="The service's address.")] = "https://api.listenbrainz.org",
+    debug: Debug = False,
+) -> None:
+    """Public playlists of ListenBrainz, as JSPF with MusicBrainz ids."""
+    from itertools import chain
+
+    from collectors.playlists import asking, file_of, save
+    from collectors.sources.listenbrainz import HOST, ListenBrainz, ListenBrainzParams
+    from toolkit.errors import InputError
+
+    if not user and not playlist:
+        raise InputError("nothing to fetch: give --user NAME or --playlist MBID")
+    params = ListenBrainzParams(url=url)
+    with asking(HOST, params, contact) as http:
+        service = ListenBrainz(http, params, have=lambda one: file_of(out, one).exists())
+        written = save(chain(service.of_ids(playlist), service.of_users(user, made_for=made_for)), out)
+    print(f"{out}: {written:,} playlists written; a recipe reads them with `data: {{reader: jspf, path: {out}}}`")

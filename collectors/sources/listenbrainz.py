@@ -1,0 +1,117 @@
+"""Public playlists of ListenBrainz users, whose tracks are MusicBrainz recordings.
+
+Page: https://listenbrainz.readthedocs.io/en/latest/users/api/playlist.html. Rate: answers say in headers how many requests are left
+in a window; two a second are ours. Licence: ListenBrainz gives its data under CC0 (https://listenbrainz.org/terms-of-service/).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import ClassVar
+from urllib.parse import quote
+
+import msgspec
+
+from collectors.base import Host, Http, Rate, SourceParams
+from collectors.shapes import shaped
+from toolkit.catalogue.readers.ids import by_name, recognised
+from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
+from toolkit.errors import InputError
+
+NAME = "listenbrainz"
+PAGE = 100
+HOST = Host("url", (Rate(2, 1.0),), concurrency=1)
+_PLAYLIST = re.compile(r"https?://(?:[a-z]+\.)?listenbrainz\.org/playlist/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/?")
+
+
+class ListenBrainzParams(SourceParams):
+    url: str = "https://api.listenbrainz.org"
+
+
+class Track(msgspec.Struct):
+    """duration: in milliseconds."""
+
+    title: str | None = None
+    creator: str | None = None
+    album: str | None = None
+    identifier: list[str] | str = []
+    duration: float | None = None
+
+    @property
+    def id(self) -> str | None:
+        """The recording's id, else a name; None for a track that has neither."""
+        given = [self.identifier] if isinstance(self.identifier, str) else self.identifier
+        known = next(filter(None, map(recognised, given)), None)
+        return known or (by_name(self.title, self.creator) if self.title else None)
+
+
+class Playlist(msgspec.Struct):
+    identifier: str
+    title: str | None = None
+    annotation: str | None = None
+    track: list[Track] = []
+
+    @property
+    def mbid(self) -> str | None:
+        found = _PLAYLIST.fullmatch(self.identifier)
+        return found[1] if found else None
+
+
+class One(msgspec.Struct):
+    playlist: Playlist
+
+
+class Listing(msgspec.Struct):
+    playlist_count: int
+    playlists: list[One]
+
+
+class ListenBrainz:
+    """One service. have: whether a playlist of this id is there already and need not be asked for."""
+
+    name: ClassVar[str] = NAME
+
+    def __init__(self, http: Http, params: ListenBrainzParams | None = None, *, have: Callable[[str], bool] = lambda _: False) -> None:
+        self.http = http
+        self.url: str = (params or ListenBrainzParams()).url
+        self.have = have
+
+    def of_users(self, users: Sequence[str], *, made_for: bool = False) -> Iterator[Record]:
+        """Every public playlist of these users, each after its tracks. made_for: those that were made for them instead.
+
+        Raises `InputError` for a user that is not there.
+        """
+        for user in users:
+            path = f"/1/user/{quote(user, safe='')}/playlists{'/createdfor' if made_for else ''}"
+            seen, total = 0, 1
+            while seen < total:
+                reply = self.http.get(f"{self.url}{path}", {"count": PAGE, "offset": seen})
+                if reply.status == 404:
+                    raise InputError(f"ListenBrainz has no user {user!r}: names are as on the user's page, in their case")
+                listing = shaped(reply, Listing, what=NAME)
+                mbids = [one.playlist.mbid for one in listing.playlists]
+                yield from self.of_ids([mbid for mbid in mbids if mbid], gone="ignore")
+                # a page without anything ends a list that is shorter than it was when it was counted
+                seen, total = seen + len(mbids), listing.playlist_count if mbids else 0
+
+    def of_ids(self, mbids: Sequence[str], *, gone: str = "refuse") -> Iterator[Record]:
+        """Playlists by id, each after its tracks. gone: `ignore` one that is not there, as between a listing and its playlists."""
+        for mbid in mbids:
+            if self.have(f"{NAME}:{mbid}"):
+                continue
+            reply = self.http.get(f"{self.url}/1/playlist/{quote(mbid, safe='')}")
+            if reply.status != 404:
+                yield from _records(mbid, shaped(reply, One, what=NAME).playlist)
+            elif gone == "refuse":
+                raise InputError(f"ListenBrainz has no playlist {mbid!r} that is public: look at its page")
+
+
+def _records(mbid: str, playlist: Playlist) -> Iterator[Record]:
+    tracks = [(track.id, track) for track in playlist.track]
+    for one, track in tracks:
+        if one is not None:
+            artists, length = (track.creator,) if track.creator else (), track.duration / 1000 if track.duration else None
+            yield TrackRecord(one, track.title, artists, (), track.album, None, length, source=NAME, train_allowed=True)
+    if ids := [one for one, _ in tracks if one is not None]:
+        yield PlaylistRecord(f"{NAME}:{mbid}", ids, playlist.title, playlist.annotation)

@@ -1,0 +1,110 @@
+"""ListenBrainz' playlists: paged, gone on with, and read by the reader of JSPF."""
+
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from collectors.playlists import asking, file_of, jspf, save
+from collectors.sources.listenbrainz import HOST, ListenBrainz, ListenBrainzParams
+from tests.servers import faults
+from tests.servers.listenbrainz import ListenBrainzServer, Made
+from tests.servers.music import Artist, Recording, Release
+from toolkit.catalogue.readers.jspf import JspfReader
+from toolkit.catalogue.records import PlaylistRecord, TrackRecord
+from toolkit.cli import application
+from toolkit.errors import InputError, SegueError
+
+MIRA, FERUZ = Artist("Mira Oss"), Artist("فيروز")
+SEA = Recording("Sea Above", (MIRA,), (Release("Low Quay", MIRA),))
+NIGHT = Recording("ليل", (FERUZ,), ())
+LISTS = [
+    Made("mira ôss ☂", "Morning", (SEA, NIGHT, SEA), "for the quay"),
+    Made("mira ôss ☂", "Evening", (NIGHT, {"title": "Unknown", "creator": "Somebody"}, {"creator": "no title"})),
+    Made("mira ôss ☂", "Hidden", (SEA,), public=False),
+    Made("mira ôss ☂", "Empty", ()),
+    Made("mira ôss ☂", "../../etc", (SEA,)),
+    Made("other", "Theirs", (NIGHT,)),
+]
+
+
+@pytest.fixture
+def server():
+    with ListenBrainzServer(LISTS) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def limits(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("SEGUE_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+def fetch(server, folder, *users: str, playlists: tuple[str, ...] = ()) -> int:
+    params = ListenBrainzParams(url=server.url, per_second=1000)
+    with asking(HOST, params, "tests@example.org") as http:
+        service = ListenBrainz(http, params, have=lambda one: file_of(folder, one).exists())
+        return save([*service.of_ids(playlists), *service.of_users(users)], folder)
+
+
+def test_playlists_of_a_user_are_read_by_the_reader_of_jspf(server, asked, tmp_path):
+    assert fetch(server, tmp_path, "mira ôss ☂") == 3
+    listings = [request.query["offset"] for request in asked if "user" in request.path]
+    assert listings == ["0", "2", "4"]
+    records = list(JspfReader(tmp_path).read())
+    lists = {record.title: record for record in records if isinstance(record, PlaylistRecord)}
+    tracks = {record.id: record for record in records if isinstance(record, TrackRecord)}
+    sea, night = f"mbid:{SEA.id}", f"mbid:{NIGHT.id}"
+    assert lists["Morning"].tracks == [sea, night, sea] and lists["Morning"].description == "for the quay"
+    assert lists["Evening"].tracks == [night, "local:somebody - unknown"] and lists["../../etc"].tracks == [sea]
+    assert (tracks[sea].title, tracks[sea].artists, tracks[sea].album) == ("Sea Above", ("Mira Oss",), "Low Quay")
+    assert tracks[night].artists == ("فيروز",)
+
+
+def test_what_is_there_is_not_asked_for_again(server, asked, tmp_path):
+    first = fetch(server, tmp_path, playlists=(LISTS[0].id,))
+    assert (first, fetch(server, tmp_path, "mira ôss ☂")) == (1, 2)
+    assert [request.path for request in asked].count(f"/1/playlist/{LISTS[0].id}") == 1
+    assert fetch(server, tmp_path, "mira ôss ☂", "other") == 1
+
+
+def test_users_and_playlists_that_are_not_there(server, tmp_path):
+    with pytest.raises(InputError, match="no user 'nobody'"):
+        fetch(server, tmp_path, "nobody")
+    for hidden in (LISTS[2].id, "../user/other/playlists"):
+        with pytest.raises(InputError, match="no playlist"):
+            fetch(server, tmp_path, playlists=(hidden,))
+
+
+def test_faults_are_waited_out_and_a_refusal_ends_it_in_one_line(server, tmp_path):
+    server.faults = {0: faults.too_many("0"), 1: faults.truncated, 3: faults.status(502), 4: faults.reset}
+    assert fetch(server, tmp_path, "other") == 1
+    server.faults = lambda number, asked: faults.forbidden_captcha
+    with pytest.raises(SegueError, match="403.*the same command goes on"):
+        fetch(server, tmp_path, "other")
+    server.faults = lambda number, asked: faults.too_many("86400")
+    with pytest.raises(SegueError, match="429"):
+        fetch(server, tmp_path, "other")
+
+
+def test_the_command_writes_them(server, tmp_path):
+    out = tmp_path / "lists"
+    given = ["playlists", "listenbrainz", "--user", "other", "--out", str(out), "--url", server.url]
+    done = segue(*given, "--contact", "tests@example.org")
+    assert done.exit_code == 0 and "1 playlists written" in done.output and len(list(out.iterdir())) == 1
+    assert segue(*given, "--contact", "nobody").exit_code == 2
+    refused = segue("playlists", "listenbrainz", "--out", str(out), "--contact", "a@b.c")
+    assert refused.exit_code == 2 and "--user NAME or --playlist MBID" in refused.output
+
+
+def segue(*args: str) -> Result:
+    return CliRunner().invoke(application(), list(args))
+
+
+def test_a_file_keeps_what_the_reader_reads(tmp_path):
+    track = TrackRecord("spotify:track:abc", "One", ("A", "B"), album="C", duration_s=61.5)
+    playlist = PlaylistRecord("x:../../evil", ["spotify:track:abc", "isrc:GBABC0100001"], "Title")
+    assert file_of(tmp_path, playlist.id) == tmp_path / "x_______evil.jspf"
+    file_of(tmp_path, playlist.id).write_bytes(jspf(playlist, {track.id: track}))
+    first, second, read = JspfReader(tmp_path).read()
+    assert (first.id, first.artists, first.album, first.duration_s) == (track.id, ("A, B",), "C", 61.5)
+    assert (second.id, read.tracks) == ("isrc:GBABC0100001", playlist.tracks)

@@ -1,0 +1,81 @@
+"""ListenBrainz' playlists (https://listenbrainz.readthedocs.io/en/latest/users/api/playlist.html): listings by user, JSPF by id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tests.servers.base import Asked, Reply, Server
+from tests.servers.music import Recording, mbid
+from tests.servers.musicbrainz import as_json
+
+ON_TRACK, ON_PLAYLIST = "https://musicbrainz.org/doc/jspf#track", "https://musicbrainz.org/doc/jspf#playlist"
+
+
+@dataclass(frozen=True)
+class Made:
+    """A playlist of a user. tracks: recordings, or whole JSPF tracks."""
+
+    user: str
+    title: str
+    tracks: tuple[Recording | dict[str, Any], ...]
+    annotation: str = ""
+    public: bool = True
+
+    @property
+    def id(self) -> str:
+        return mbid("playlist", self.user, self.title)
+
+
+class ListenBrainzServer(Server):
+    """Playlists, at most `most` a page, and a window of `window` requests."""
+
+    def __init__(self, playlists: Sequence[Made], *, most: int = 2, window: int = 30, **options: Any) -> None:
+        super().__init__(**options)
+        self.playlists = {each.id: each for each in playlists}
+        self.users = {each.user for each in playlists}
+        self.most = most
+        self.left = self.window = window
+
+    def reply(self, asked: Asked) -> Reply:
+        self.left = self.left - 1 if self.left else self.window
+        limit = {"X-RateLimit-Limit": str(self.window), "X-RateLimit-Remaining": str(self.left), "X-RateLimit-Reset-In": "0"}
+        match asked.path.strip("/").split("/"):
+            case ["1", "user", user, "playlists"] if user in self.users:
+                return as_json(self._listing(user, asked), **limit)
+            case ["1", "user", user, "playlists"]:
+                return as_json({"code": 404, "error": f"Cannot find user: {user}"}, 404, **limit)
+            case ["1", "playlist", one] if one in self.playlists and self.playlists[one].public:
+                return as_json({"playlist": told(self.playlists[one], tracks=True)}, **limit)
+        return as_json({"code": 404, "error": "Playlist not found"}, 404, **limit)
+
+    def _listing(self, user: str, asked: Asked) -> dict[str, Any]:
+        offset, count = int(asked.query.get("offset", "0")), min(int(asked.query.get("count", "25")), self.most)
+        made = [each for each in self.playlists.values() if each.user == user]
+        page = [{"playlist": told(each, tracks=False)} for each in made[offset : offset + count]]
+        return {"count": count, "offset": offset, "playlist_count": len(made), "playlists": page}
+
+
+def told(playlist: Made, *, tracks: bool) -> dict[str, Any]:
+    """Without its tracks in a listing."""
+    return {
+        "annotation": playlist.annotation,
+        "creator": playlist.user,
+        "date": "2026-01-02T03:04:05.678901+00:00",
+        "extension": {ON_PLAYLIST: {"creator": playlist.user, "public": playlist.public, "last_modified_at": "2026-01-02T03:04:05+00:00"}},
+        "identifier": f"https://listenbrainz.org/playlist/{playlist.id}",
+        "title": playlist.title,
+        "track": [each if isinstance(each, dict) else _track(each) for each in playlist.tracks] if tracks else [],
+    }
+
+
+def _track(recording: Recording) -> dict[str, Any]:
+    artists = [f"https://musicbrainz.org/artist/{artist.id}" for artist in recording.artists]
+    return {
+        "identifier": [f"https://musicbrainz.org/recording/{recording.id}"],
+        "title": recording.title,
+        "creator": recording.credit,
+        "album": recording.releases[0].title if recording.releases else "",
+        "extension": {ON_TRACK: {"added_by": "somebody", "added_at": "2026-01-02T03:04:05+00:00", "artist_identifiers": artists}},
+    }
