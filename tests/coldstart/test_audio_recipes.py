@@ -24,9 +24,9 @@ ROWS = {
         "mlr", "linear-regression", "mlp-1000", "cnn-squared", "cnn-weighted", "random-factors", "factor-upper-bound",
     },
     "content_user.yaml": {"content-user", "wmf-regression", "popularity", "wmf", "random-factors"},
-    "content_user_warm.yaml": {"content-user", "wmf-regression", "id-item", "popularity", "wmf", "random-factors"},
+    "content_user_warm.yaml": {"content-user", "wmf-regression", "id-item", "popularity", "wmf"},
     "hybrids.yaml": {"hldbn", "hldbn-pmf", "tag-prior", "random-factors", "factor-upper-bound"},
-    "hybrids_warm.yaml": {"hldbn", "hldbn-pmf", "pmf", "tag-prior", "random-factors", "factor-upper-bound"},
+    "hybrids_warm.yaml": {"hldbn", "hldbn-pmf", "pmf", "tag-prior", "factor-upper-bound"},
 }  # fmt: skip
 
 
@@ -99,9 +99,9 @@ def test_the_content_user_model_runs(tmp_path: Path, tiny_cache: Path) -> None:
 
 
 def test_ids_rank_tracks_with_plays(tmp_path: Path, tiny_cache: Path) -> None:
-    pipeline.run(some("content_user_warm.yaml", {"id-item", "random-factors"}), tmp_path / "run", cache=tiny_cache)
+    pipeline.run(some("content_user_warm.yaml", {"id-item"}), tmp_path / "run", cache=tiny_cache)
     found = reached(tmp_path / "run", "auc")
-    assert found["id-item"] > 0.6
+    assert found["id-item"] > found["random"] + 0.1
 
 
 @pytest.mark.parametrize(("name", "rows"), [("hybrids.yaml", {"hldbn", "tag-prior"}), ("hybrids_warm.yaml", {"hldbn-pmf", "pmf"})])

@@ -67,9 +67,13 @@ class ColdRanker(Baseline):
             self._fold_in = FoldIn(self.state["items"], self.state["known"], spec)
         return self._fold_in(queries.plays_matrix(self.n_items))
 
+    def scored(self) -> tuple[np.ndarray, np.ndarray]:
+        """What users are multiplied with, float32 [V + 1, k], and bool [V + 1], who has a score."""
+        return self.state["items"], self.state["ranked"]
+
     def scorer(self, queries: Queries) -> Scorer:
         users, met = self.users(queries)
-        items, ranked = self.state["items"], self.state["ranked"]
+        items, ranked = self.scored()
 
         def score(asked: np.ndarray) -> np.ndarray:
             scores = np.asarray(users @ items[asked].T, np.float32)

@@ -1,0 +1,26 @@
+"""Predictions in place of all tracks' factors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from tests.coldstart.test_rankers import K, Planted, _prediction
+from toolkit.coldstart.predicted import PredictedFactors
+from toolkit.coldstart.predicted_for_all import PredictedForAll
+from toolkit.ranker_checks import check_ranker
+
+
+def test_tracks_with_plays_are_scored_by_their_prediction_and_the_others_as_before(planted: Planted) -> None:
+    data, test = planted
+    given = replace(data, modalities={"predicted": _prediction(data)})
+    every, own = PredictedForAll(factors=K).fit(given), PredictedFactors(factors=K).fit(given)
+    modality, queries = given.modalities["predicted"], test.queries()
+    items = np.arange(1, data.n_items + 1)
+    users, _ = own.users(queries)
+    expected = np.where(modality.present[items], users @ modality.matrix[items].T, -np.inf)
+    np.testing.assert_allclose(every.score(queries, items), expected, rtol=1e-5, atol=1e-6)
+    cold = np.flatnonzero((data.train.counts() == 0) & modality.present)
+    np.testing.assert_array_equal(every.score(queries, cold), own.score(queries, cold))
+    check_ranker(lambda: PredictedForAll(factors=K), given, test)
