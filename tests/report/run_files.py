@@ -156,6 +156,17 @@ def files() -> dict[str, Any]:
                 "by_tag": {"rock": None, "jazz": None, "<b>pop</b>": None},
             },
         ],
+        "looking.json": {
+            "map": {"vectors": "cnn", "genres": ["<i>jazz", "rock"], "points": [[-1, 0, 0], [0.5, 1, 1], [1, -1, -1]]},
+            "similar": [
+                {
+                    "track": {"id": "a", "title": "A", "artist": "X & Y"},
+                    "true": [{"id": "b", "title": "B", "artist": "Z"}],
+                    "predicted": [{"id": "b", "title": "B", "artist": "Z"}, {"id": "c", "title": None, "artist": None}],
+                },
+            ],
+            "ends": [{"factor": 4, "low": ["Z"], "high": ["X & Y"]}],
+        },
         "attribution.json": {
             "differences": [
                 comparison("sasrec-multimodal", 0.0121, 0.004, 0.0203, modality="audio", way="left out"),

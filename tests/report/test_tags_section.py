@@ -25,5 +25,5 @@ def test_a_line_names_method_mean_and_the_tags_best_told() -> None:
 
 
 def test_the_page_has_the_table(tmp_path: Path) -> None:
-    page = render(write_run(tmp_path, files())).read_text()
+    page = render(write_run(tmp_path / "run", files())).read_text()
     assert "What vectors say of tags" in page and "jazz 0.80, rock 0.70" in page

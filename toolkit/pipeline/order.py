@@ -87,7 +87,7 @@ def finished(directory: RunDirectory, recipe: Recipe, reporter: Reporter) -> boo
 
 
 def _stages(context: Context) -> None:
-    from toolkit.pipeline import attribution, collecting, examples, ingest, manifest, overlap, results, systems, tag_prediction
+    from toolkit.pipeline import attribution, collecting, examples, ingest, looking, manifest, overlap, results, systems, tag_prediction
     from toolkit.report.page import render
 
     directory, reporter, recipe = context.run, context.reporter, context.recipe
@@ -114,6 +114,8 @@ def _stages(context: Context) -> None:
         directory.write(runs.ATTRIBUTION, attribution.measure(context, material, outcomes))
     if recipe.coldstart.tags is not None:
         directory.write(runs.TAGS, tag_prediction.measure(context, ingested, material, chosen))
+    if recipe.coldstart.looking is not None:
+        directory.write(runs.LOOKING, looking.look(context, ingested, material))
     reporter.stage("report")
     results.write_results(context, material, outcomes)
     directory.write(runs.EXAMPLES, examples.examples(context, material, chosen))
@@ -150,7 +152,9 @@ def _material(context: Context, ingested: Ingested, chosen: Sequence[System]) ->
     cache, seed = context.cache / "factors", context.recipe.seed
     factors = FactorStore(split.train, context.recipe.coldstart.factors, seed, context.device, cache, context.progress(""))
     wanted = {name for system in chosen for name in system.modalities}
-    wanted |= {row.vectors for row in context.recipe.coldstart.tags.rows} if context.recipe.coldstart.tags is not None else set()
+    cold = context.recipe.coldstart
+    wanted |= {row.vectors for row in cold.tags.rows} if cold.tags is not None else set()
+    wanted |= {cold.looking.predicted} if cold.looking is not None else set()
     encoded = modalities.encode_all(context, ingested, wanted, split.train.counts()[1:] > 0, factors)
     content = {name: modalities.content_hash(modality) for name, modality in encoded.modalities.items()}
     kinds = {kind for system in chosen for kind in system.labels}

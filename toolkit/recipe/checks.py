@@ -130,6 +130,8 @@ def _modalities(file: RecipeFile, recipe: Recipe) -> None:
 
     for index, system in enumerate(recipe.coldstart.systems):
         _subset(file, ("coldstart", "systems", index, "modalities"), system.modalities, known)
+    if recipe.coldstart.looking is not None:
+        _subset(file, ("coldstart", "looking", "predicted"), [recipe.coldstart.looking.predicted], known)
     vectors = ["factors", *known, *(system.system_name for system in recipe.coldstart.systems)]
     for index, row in enumerate(recipe.coldstart.tags.rows if recipe.coldstart.tags is not None else ()):
         if row.vectors not in vectors:

@@ -213,12 +213,25 @@ class TagPrediction(Section):
     rows: list[TagRow] = Field(min_length=1)
 
 
+class Looking(Section):
+    """What of predicted factors is shown in the report."""
+
+    predicted: str = Field(description="the encoder that predicts factors")
+    genre: str | None = Field(None, description="field whose first label colours the map")
+    tracks: int = Field(1000, ge=4, le=10_000, description="on the map")
+    queries: int = Field(5, ge=0, description="tracks whose neighbours are listed")
+    similar: int = Field(5, ge=1)
+    factors: int = Field(3, ge=0, description="whose ends are listed")
+    artists: int = Field(5, ge=1, description="at each end")
+
+
 class ColdStart(Section):
     """Systems that rank tracks without a placement in training."""
 
     factors: FactorSpec = FactorSpec()
     systems: list[ColdSystem] = []
     tags: TagPrediction | None = None
+    looking: Looking | None = None
 
 
 class ModelSpec(Section):

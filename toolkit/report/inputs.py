@@ -32,6 +32,7 @@ class RunFiles:
     comparisons: list[dict[str, Any]]
     attribution: dict[str, list[dict[str, Any]]]
     tags: list[dict[str, Any]]
+    looking: dict[str, Any]
     table: list[dict[str, Any]]
     examples: list[dict[str, Any]]
     pictures: dict[str, bytes]
@@ -59,6 +60,7 @@ class RunFiles:
             comparisons=_json(run_dir / "comparisons.json", list),
             attribution=_json(run_dir / "attribution.json", dict),
             tags=_json(run_dir / "tags.json", list),
+            looking=_json(run_dir / "looking.json", dict),
             table=_json(run_dir / "table.json", list),
             examples=_json(run_dir / "examples.json", list),
             pictures={path.stem: path.read_bytes() for path in sorted((run_dir / "pictures").glob("*.png"))},

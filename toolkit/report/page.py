@@ -15,6 +15,7 @@ from toolkit.files import write_bytes
 from toolkit.report import plots, sections
 from toolkit.report.attribution import attribution
 from toolkit.report.inputs import RunFiles
+from toolkit.report.looking import looking
 from toolkit.report.summary import summary
 from toolkit.report.tables import Table, pivot
 from toolkit.report.tags import tags
@@ -29,6 +30,7 @@ SECTIONS = (
     ("comparisons", "Differences"),
     ("attribution", "What each modality adds"),
     ("tags", "Tags"),
+    ("looking", "Looking"),
     ("examples", "Examples"),
     ("training", "Training"),
     ("modalities", "Modalities"),
@@ -84,6 +86,7 @@ def _context(run: RunFiles) -> dict[str, Any]:
         "comparison_note": sections.comparison_note(run.comparisons, run.recipe),
         "attribution": attribution(run.attribution, column),
         "tags": tags(run.tags),
+        "looking": _looking(run),
         "permission": sections.permission(run),
         "setup": sections.setup(run),
         "skipped": sections.skipped(run.data),
@@ -140,6 +143,13 @@ def _curves(run: RunFiles, main: str) -> dict[str, Any]:
     legend = [dict(zip(("colour", "dash"), plots.series(at), strict=True)) | {"name": system} for at, system in enumerate(curves)]
     note = "Losses of different kinds are not comparable between models." + (" A ring marks each model's best epoch." if keys else "")
     return {"figures": figures, "legend": legend, "note": note}
+
+
+def _looking(run: RunFiles) -> dict[str, Any]:
+    from markupsafe import Markup
+
+    found = looking(run.looking)
+    return {**found, "figure": Markup(found["figure"])} if found else {}
 
 
 def _picture(modality: str, data: bytes) -> dict[str, str]:

@@ -1,0 +1,90 @@
+"""What there is to see of predicted factors: a map, neighbours and ends, as `looking.json`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from toolkit.catalogue.store import Catalogue
+from toolkit.coldstart.looking import ends, map_of, nearest_to
+from toolkit.compute import derived_seed
+from toolkit.errors import InputError
+from toolkit.pipeline.context import Context
+from toolkit.pipeline.examples import Names
+from toolkit.pipeline.ingest import Ingested
+from toolkit.pipeline.systems import Material
+
+COLOURS = 8
+"""Genres told apart on the map; the others are one."""
+
+
+def look(context: Context, ingested: Ingested, material: Material) -> dict[str, Any]:
+    """map: vectors, genres, and points of x, y and the genre's place (−1: none of them) · similar: track, and the nearest by true and by
+    predicted factors · ends: factor, and the artists lowest and highest in it.
+
+    The map shows predictions for tracks without placements in training, where there are any; neighbours are sought among tracks with
+    placements, which alone have true factors. Raises `InputError` where no track has both.
+    """
+    spec = context.recipe.coldstart.looking
+    assert spec is not None and material.factors is not None
+    if spec.predicted in material.missing:
+        return {}
+    context.reporter.stage("looking")
+    factors, predicted = material.factors(), material.modalities[spec.predicted]
+    rng = np.random.default_rng(derived_seed(context.recipe.seed, "looking"))
+    both = np.flatnonzero(factors.known & predicted.present)
+    if len(both) < 2:
+        raise InputError(f"coldstart.looking: {len(both)} tracks have both factors and {spec.predicted}: two are needed")
+    cold = np.flatnonzero(predicted.present & ~factors.known)
+    shown = cold if len(cold) >= 4 else both
+    shown = np.sort(rng.choice(shown, min(len(shown), spec.tracks), replace=False))
+    points = map_of(predicted.matrix[shown], seed=derived_seed(context.recipe.seed, "map"))
+    named, genres = Names(ingested.corpus), _genres(context, ingested)
+    common = [genre for genre, _ in Counter(genres[item] for item in shown.tolist() if item in genres).most_common(COLOURS)]
+    asked = np.sort(rng.choice(len(both), min(len(both), spec.queries), replace=False))
+    near = {
+        name: nearest_to(table[both], asked, spec.similar) for name, table in (("true", factors.items), ("predicted", predicted.matrix))
+    }
+    return {
+        "map": {
+            "vectors": spec.predicted,
+            "genres": common,
+            "points": [
+                [round(float(x), 4), round(float(y), 4), common.index(genres[item]) if genres.get(item) in common else -1]
+                for item, (x, y) in zip(shown.tolist(), points, strict=True)
+            ],
+        },
+        "similar": [
+            {"track": named(int(both[row]))} | {name: [named(int(both[other])) for other in rows[place]] for name, rows in near.items()}
+            for place, row in enumerate(asked)
+        ],
+        "ends": _ends(ingested, factors.items[both], both, spec.factors, spec.artists),
+    }
+
+
+def _ends(ingested: Ingested, vectors: np.ndarray, items: np.ndarray, factors: int, artists: int) -> list[dict[str, Any]]:
+    credits = ingested.corpus.tracks["artist"].to_pylist()
+    names = [credits[item - 1] or "" for item in items.tolist()]
+    told = np.array([bool(name) for name in names])
+    if not told.any():
+        return []
+    kinds, owners = np.unique(np.array(names)[told], return_inverse=True)
+    found = ends(vectors[told], owners, factors=factors, count=artists)
+    return [{"factor": factor, "low": kinds[low].tolist(), "high": kinds[high].tolist()} for factor, low, high in found]
+
+
+def _genres(context: Context, ingested: Ingested) -> dict[int, str]:
+    """The first label of each item's field; none where the recipe names no field."""
+    spec = context.recipe.coldstart.looking
+    assert spec is not None and ingested.catalogue is not None
+    if spec.genre is None:
+        return {}
+    ids = ingested.corpus.tracks["id"].to_pylist()
+    with Catalogue.open(ingested.catalogue) as catalogue:
+        present, values = catalogue.field_values(spec.genre, ids)
+    if values and not isinstance(values[0], str):
+        raise InputError(f"coldstart.looking: field {spec.genre!r} holds {type(values[0]).__name__}, genres are texts: name another field")
+    firsts = [text.split(",")[0].strip() for text in values]
+    return {int(row) + 1: genre for row, genre in zip(np.flatnonzero(present), firsts, strict=True) if genre}
