@@ -165,10 +165,11 @@ def _material(context: Context, ingested: Ingested, chosen: Sequence[System]) ->
 
 
 def _outcome(context: Context, system: System, material: Material) -> Outcome:
-    from toolkit.pipeline import results, systems
+    from toolkit.pipeline import results, systems, tracking
 
     context.reporter.stage(system.name)
     fitted = systems.fit(context, system, material)
+    tracking.log(context.run, system.name, fitted["curve"])
     scored = {part: systems.score(context, system, material, part) for part in results.PARTS}
     scores, costs = {part: pair[0] for part, pair in scored.items()}, {part: pair[1] for part, pair in scored.items()}
     return results.Outcome(system, fitted, scores, costs)
