@@ -46,6 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "recipe",
         "corpus",
         "encoders",
+        "fusion",
         "ranker",
         "baselines.base",
         "baselines.sparse",

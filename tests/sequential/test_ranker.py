@@ -54,6 +54,8 @@ KINDS: dict[str, tuple[TrainingData, dict[str, Any], dict[str, Any]]] = {
     "sasrec-unregularised": (DATA, {}, {"regularise": False}),
     "sasrec-gbce": (IDS_ONLY, {"loss": "gbce", "negatives": 16, "gbce_t": 0.5}, {}),
     "sasrec-no-ids": (DATA, {"loss": "sampled", "negatives": 16}, {"id_embedding": False}),
+    "sasrec-predicted": (DATA, {"cold_rows": "predicted", "average": True}, {}),
+    "bert4rec-predicted-late": (DATA, {"type": "bert4rec", "cold_rows": "predicted"}, {"architecture": "late"}),
     "sasrec-cooccurrence": (DATA, {"id_start": "cooccurrence", "initialisation": "xavier"}, {"id_dropout": 0.2, "modality_dropout": 0.2}),
 }
 

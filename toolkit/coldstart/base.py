@@ -12,7 +12,7 @@ from toolkit.baselines.base import Baseline, BaselineParams, State
 from toolkit.coldstart.factors import Factors, FactorStore, FoldIn
 from toolkit.corpus.queries import Queries
 from toolkit.errors import InputError
-from toolkit.modality import Modality
+from toolkit.fusion.side_by_side import joined as joined
 from toolkit.ranker import Scorer, TrainingData
 from toolkit.recipe import FactorSpec
 
@@ -82,23 +82,3 @@ class ColdRanker(Baseline):
             return scores
 
         return score
-
-
-def joined(modalities: dict[str, Modality], learn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All modalities side by side: float32 [V + 1, D], and bool [V + 1], tracks with any of them.
-
-    learn: bool [V + 1], tracks by which each column is brought to mean 0 and each modality to mean square 1 a track; what a track
-    lacks is 0, their mean. Raises `InputError` for a modality that none of them has.
-    """
-    parts = []
-    for name, modality in modalities.items():
-        taught = modality.present & learn
-        if not taught.any():
-            raise InputError(f"modality {name!r}: none of the tracks to learn from has it: leave it out")
-        centred = modality.matrix - modality.matrix[taught].mean(axis=0, dtype=np.float64)
-        centred *= modality.present[:, None]
-        scale = np.sqrt(np.square(centred[taught]).sum(axis=1).mean())
-        parts.append((centred / max(scale, 1e-12)).astype(np.float32))
-    present = np.any([modality.present for modality in modalities.values()], axis=0)
-    present[0] = False
-    return np.concatenate(parts, axis=1), present

@@ -169,6 +169,10 @@ def _models(file: RecipeFile, recipe: Recipe) -> None:
         if model.select not in measured:
             raise file.error((*where, "select"), f"={model.select!r} must be one of the evaluation's {', '.join(measured)}")
         ids_only = model.ids_only(recipe.fusion, recipe.encoders)
+        fusion = model.fusion or recipe.fusion
+        if model.cold_rows == "predicted" and (ids_only or not fusion.id_embedding):
+            lacks = "a modality to predict from" if ids_only else "fusion.id_embedding: true, for it predicts free ids"
+            raise file.error((*where, "cold_rows"), f"=predicted needs {lacks}")
         if ids_only and model.match:
             raise file.error((*where, "match"), "=true needs a modality to match: this model sees ids alone")
 

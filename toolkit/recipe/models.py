@@ -248,7 +248,11 @@ class ModelSpec(Section):
     )
     warmup_epochs: int = Field(5, ge=1)
     head: Literal["tied", "untied"] = "tied"
-    cold_rows: Literal["none", "content"] = "content"
+    cold_rows: Literal["none", "content", "predicted"] = Field(
+        "content",
+        description="how tracks without a training placement are ranked: not at all, by content alone, or with a free id that a ridge"
+        " regression from content to the trained free ids predicts",
+    )
     loss: Literal["full", "chunked", "sampled", "gbce"] = "chunked"
     negatives: int = Field(4096, ge=1, description="tracks drawn each step as wrong answers, under `loss: sampled` and `loss: gbce`")
     negatives_from: Literal["uniform", "popularity"] = Field(

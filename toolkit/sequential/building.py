@@ -35,7 +35,7 @@ def build(
     Raises `InputError` for an untied head that would have to rank unplayed tracks, and for a match head without content.
     """
     played = counts > 0
-    if modalities and spec.head == "untied" and spec.cold_rows == "content" and not played[1:].all():
+    if modalities and spec.head == "untied" and spec.cold_rows != "none" and not played[1:].all():
         raise InputError(f"head: untied cannot rank the {(~played[1:]).sum()} tracks without plays: use head: tied, or cold_rows: none")
     torch.manual_seed(compute.derived_seed(seed, "initialisation"))
     table = match = None

@@ -22,6 +22,7 @@ from toolkit.ranker import Ranker, Scorer, TrainingData
 from toolkit.recipe import Fusion, ModelSpec
 from toolkit.sequential import building, checkpoints, cooccurrence, distributed, memory
 from toolkit.sequential.approximate import ApproximateIndex
+from toolkit.sequential.cold_rows import ColdRows
 from toolkit.sequential.nearest import exact_places, exact_top_k
 from toolkit.sequential.neighbours import WEIGHTS, Neighbours
 from toolkit.sequential.ranks import Rows, exact_ranks
@@ -53,6 +54,8 @@ class SequentialRanker(Ranker):
         self.underfit = False
         self.model: Any = None
         self.neighbours: Neighbours | None = None
+        self.cold: ColdRows | None = None
+        self.predicted = np.zeros(0, np.int64)
         self._table: torch.Tensor | None = None
         self._index: ApproximateIndex | None = None
 
@@ -92,7 +95,8 @@ class SequentialRanker(Ranker):
         )
         progress = trainer.run()
         self.curve, self.underfit = progress.curve, trainer.underfit(progress)
-        self._table = None
+        self._predict_cold()
+        self.cold = None
         if self.neighbours is not None and valid is not None:
             self._weigh(self.neighbours, valid)
         return self
@@ -101,6 +105,19 @@ class SequentialRanker(Ranker):
         self.played = counts > 0
         made = building.build(self.spec, self.fusion, modalities, counts, title_dim=self._title_dim, seed=seed, folder=folder)
         self.model = made.to(device)
+        self.cold = ColdRows(modalities, self.played) if self.spec.cold_rows == "predicted" else None
+        self._open_gate(np.zeros(0, np.int64) if self.cold is None else self.cold.tracks)
+
+    def _open_gate(self, tracks: np.ndarray) -> None:
+        """Have free ids of those cold tracks, ids int64 [c], count as a trained one's do."""
+        self.predicted = tracks
+        self.model.id_gate[torch.from_numpy(tracks)] = 1.0
+
+    def _predict_cold(self) -> None:
+        """Put predicted free ids where cold tracks have none; what was made of the weights before is forgotten."""
+        self._table = None
+        if self.cold is not None:
+            self.cold.fill(self.model.item_embedding.weight)
 
     @property
     def _title_dim(self) -> int:
@@ -138,14 +155,14 @@ class SequentialRanker(Ranker):
         """Whether tracks without a training placement are ranked: they need content and a shared space, or RecBole's indifference."""
         if self.spec.strict_recbole:
             return True
-        return self.model.item_table is not None and self.spec.cold_rows == "content"
+        return self.model.item_table is not None and self.spec.cold_rows != "none"
 
     def _validate(self, valid: HeldOut) -> dict[str, float]:
         from toolkit.evaluation.evaluator import evaluate
         from toolkit.evaluation.metrics import METRICS
 
         k = int(self.spec.select.partition("@")[2])
-        self._table = None
+        self._predict_cold()
         values = evaluate(self, valid, ks=[k], metrics=list(METRICS), train_counts=self.played).values
         return {f"{name}@{k}": float(np.nanmean(values["all", name, k])) for name in METRICS}
 
@@ -315,6 +332,8 @@ class SequentialRanker(Ranker):
     def save(self, directory: Path) -> None:
         """Weights and content as safetensors, the recipe's entries as JSON."""
         tensors = dict(self.model.state_dict()) | {"played": torch.from_numpy(self.played)}
+        if len(self.predicted):
+            tensors["predicted"] = torch.from_numpy(self.predicted)
         if self.neighbours is not None:
             tensors |= {f"neighbours.{part}": torch.from_numpy(getattr(self.neighbours, part)) for part in ("ids", "similarity")}
         modalities: dict[str, Any] = {}
@@ -345,12 +364,14 @@ class SequentialRanker(Ranker):
         spec, fusion = ModelSpec.model_validate(info["spec"]), Fusion.model_validate(info["fusion"])
         ranker = cls(spec, fusion, name=info["system"], titles=titles)
         ranker.curve, ranker.underfit, ranker.played = info["curve"], info["underfit"], tensors.pop("played").numpy()
+        predicted = tensors.pop("predicted").numpy() if "predicted" in tensors else np.zeros(0, np.int64)
         if info["neighbours"] is not None:
             ids, similarity = (tensors.pop(f"neighbours.{part}").numpy() for part in ("ids", "similarity"))
             ranker.neighbours = Neighbours(ids, similarity, info["neighbours"])
         layouts = info["modalities"], info["match"]
         ranker.model = building.blank(spec, fusion, *layouts, played=ranker.played, title_dim=info["title_dim"])
         ranker.model.load_state_dict(tensors)
+        ranker._open_gate(predicted)
         ranker.model.to(compute.device(device)).eval()
         return ranker
 
