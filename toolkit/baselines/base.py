@@ -33,7 +33,7 @@ class Baseline(Ranker):
     labels: kinds of labels that it reads, of those in `TrainingData.labels`; needs_labels: whether it cannot do without.
     reads_systems: whether it ranks with the help of the other systems of a run.
     grid: values of parameters that tuning tries, combined, as many as its budget allows.
-    kind: whether `segue bench --baselines all` takes it, and `cheap` does not.
+    kind: neural ones are those that `segue bench --baselines cheap` leaves out.
     """
 
     Params: ClassVar[type[BaselineParams]] = BaselineParams
@@ -43,7 +43,7 @@ class Baseline(Ranker):
     needs_labels: ClassVar[bool] = False
     reads_systems: ClassVar[bool] = False
     grid: ClassVar[dict[str, list[Any]]] = {}
-    kind: ClassVar[Literal["baseline", "neural", "cold-start"]] = "baseline"
+    kind: ClassVar[Literal["baseline", "neural"]] = "baseline"
 
     def __init__(self, **params: Any) -> None:
         self.params: Any = _checked(self.name, self.Params, params)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -30,7 +30,6 @@ class ColdRanker(Baseline):
     """
 
     Params: ClassVar[type[BaselineParams]] = FactorParams
-    kind: ClassVar[Literal["baseline", "neural", "cold-start"]] = "cold-start"
     needs_modalities: ClassVar[bool] = True
     _fold_in: FoldIn | None = None
 

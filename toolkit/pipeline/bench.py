@@ -32,6 +32,11 @@ PER_PLAYLIST = ("transrec", "transrec-global")
 """The one has a vector for each training playlist, which only `leave_last_out` asks about; the other stands in elsewhere."""
 
 
+COLD_START = "toolkit.coldstart."
+FALLING = "clicks"
+"""The one metric that is lower for better rankings: nothing is tuned for it."""
+
+
 @dataclass(frozen=True)
 class Tuned:
     """A baseline with its best setting. tried: every setting with its value on validation; empty where there was nothing to choose."""
@@ -82,12 +87,13 @@ def tune(
     cache: Path | None = None,
 ) -> list[Tuned]:
     """The best setting of each of the recipe's baselines on its validation playlists; those that the data has nothing for are left out."""
-    from toolkit.pipeline import ingest
+    from toolkit.pipeline import collecting, ingest
 
-    with RunDirectory.claim(out, recipe.model_dump(mode="json")) as directory:
+    with RunDirectory.claim(out, recipe.model_dump(mode="json")) as directory, order._threads(recipe.threads):
         context = order._context(recipe, directory, cache, LoggedReporter(directory, progress))
         progress.stage("ingest")
         ingested = ingest.ingest(recipe.data, context.cache, reporter=context.reporter, described=systems.described(recipe))
+        ingested = collecting.collected(recipe, ingested, context.reporter)
         rows = [systems.baseline_system(recipe, BaselineSpec.model_validate(spec.model_dump())) for spec in _specs(recipe)]
         material = order._material(context, ingested, rows)[0]
         found = []
@@ -144,7 +150,7 @@ def _measured(
             ranker, material.split.valid, ks=[k], metrics=[metric], train_counts=counts,
             allow_repeats=evaluation.allow_repeats, memory_mb=evaluation.memory_mb,
         )  # fmt: skip
-    return [], {"value": round(float(np.mean(scores.values["all", metric, k])), 8), "seconds": meter.seconds}
+    return [], {"value": round(float(np.nanmean(scores.values["all", metric, k])), 8), "seconds": meter.seconds}
 
 
 def _names(wanted: Sequence[str], recipe: Recipe) -> list[str]:
@@ -158,10 +164,16 @@ def _names(wanted: Sequence[str], recipe: Recipe) -> list[str]:
         skipped = PER_PLAYLIST[recipe.evaluation.protocol == "leave_last_out"]
         for other in plugins.names(GROUP):
             cls = _class(other)
-            usable = not cls.oracle and getattr(cls, "kind", "baseline") in KINDS[name] and other != skipped
+            usable = not cls.oracle and _kind(cls) in KINDS[name] and other != skipped
             if usable and (recipe.encoders or not getattr(cls, "needs_modalities", False)):
                 found.append(other)
     return list(dict.fromkeys(found))
+
+
+def _kind(cls: type[Ranker]) -> str:
+    """`baseline` or `neural`; what stands in a recipe's `coldstart` section is neither unless it says so itself."""
+    cold = cls.__module__.startswith(COLD_START) and "kind" not in vars(cls)
+    return "cold-start" if cold else str(getattr(cls, "kind", "baseline"))
 
 
 def _class(name: str) -> type[Ranker]:
@@ -177,7 +189,9 @@ def _lacking(cls: type[Ranker], material: Material) -> str:
 
 def _target(select: str | None, recipe: Recipe) -> tuple[str, int]:
     evaluation = recipe.evaluation
-    known = [f"{metric}@{k}" for metric in evaluation.metrics for k in evaluation.k]
+    known = [f"{metric}@{k}" for metric in evaluation.metrics if metric != FALLING for k in evaluation.k]
+    if not known:
+        raise InputError(f"evaluation.metrics={evaluation.metrics} holds nothing that is higher for better rankings: add recall")
     chosen = select or ("recall@50" if "recall@50" in known else known[0])
     if chosen not in known:
         raise InputError(f"select={chosen!r} is not measured: {plugins.suggest(chosen, known)}")
