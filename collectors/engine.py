@@ -27,7 +27,7 @@ from collectors.http import Client
 from collectors.keys import Scrubber
 from collectors.ledger import DiskFull, Ledger
 from collectors.limits import HostLimit, Stopped
-from collectors.outcomes import LONGEST, Claim, Entry, Retries, answered, troubled
+from collectors.outcomes import LONGEST, STATUSES, Claim, Entry, Retries, answered, troubled
 from collectors.pace import rates
 from collectors.teams import LOCAL_THREADS, Lane, Result, Team
 from toolkit.catalogue.store import Catalogue
@@ -101,8 +101,7 @@ class Engine:
 
         Raises `SegueError` where the disk stays full; an interrupt is passed on once what is under way is written down.
         """
-        self.scrub.scrub_logs()
-        with self._alive(), self._interruptible(), contextlib.ExitStack() as stack:
+        with self.scrub.logs(), self._alive(), self._interruptible(), contextlib.ExitStack() as stack:
             self._free_the_dead()
             for team in self._teams:
                 self._open(team, stack)
@@ -354,7 +353,7 @@ class Engine:
 
     def _summary(self, team: Team) -> Summary:
         left = sum(self.ledger.left(team.source.name, lane.fields) for lane in team.lanes)
-        return Summary(team.source.name, {status: n for status, n in team.counts.items() if n}, left, team.why)
+        return Summary(team.source.name, {status: n for status in STATUSES if (n := team.counts[status])}, left, team.why)
 
     def _limit(self, host: str) -> HostLimit:
         with self._limits_lock:

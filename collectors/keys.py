@@ -8,7 +8,8 @@ from __future__ import annotations
 import importlib
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -56,10 +57,9 @@ class Scrubber:
             text = text.replace(form, HIDDEN)
         return text
 
-    def scrub_logs(self) -> None:
-        """Every log record of this process from now on, libraries' own included: some log the URLs that they ask."""
-        if not self._forms:
-            return
+    @contextmanager
+    def logs(self) -> Iterator[None]:
+        """Inside, every log record of this process, libraries' own included: some log the URLs that they ask."""
         make = logging.getLogRecordFactory()
 
         def scrubbed(*args: object, **more: object) -> logging.LogRecord:
@@ -68,6 +68,10 @@ class Scrubber:
             return record
 
         logging.setLogRecordFactory(scrubbed)
+        try:
+            yield
+        finally:
+            logging.setLogRecordFactory(make)
 
 
 def _file(environment: Mapping[str, str]) -> dict[str, str]:
