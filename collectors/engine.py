@@ -187,7 +187,7 @@ class Engine:
             lane.waiting.extend(pairs)
             return
         lacking = {claim.id for claim, request in pairs if not wanted & set(request.ids)}
-        awaited = self.ledger.awaited(self._providers(source), lane.entity, sorted(lacking))
+        awaited = self.ledger.awaited(self._providers(source), lane.entity, sorted(lacking), time.time() + self._settings.patience)
         nothing = {claim.id for claim, request in pairs if source.needs and not set(source.needs) & set(request.ids)} - awaited
         later = time.time() + min(DEFER, self._settings.patience / 2)
         self._with_room(self.ledger.give_back, [c for c in claims if c.id in awaited], next_try=later, note=AWAITS_ID)

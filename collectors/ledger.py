@@ -191,12 +191,12 @@ class Ledger:
             ]
         return min((when for when in times if when is not None), default=None)
 
-    def awaited(self, providers: Sequence[tuple[str, str]], entity: Entity, ids: Sequence[str]) -> set[str]:
-        """Those of the entities about which, or about tracks of which, a provider of ids, (source, field), has still to answer."""
+    def awaited(self, providers: Sequence[tuple[str, str]], entity: Entity, ids: Sequence[str], until: float) -> set[str]:
+        """Those of the entities about which, or about tracks of which, a provider of ids, (source, field), is asked until then."""
         if not providers or not ids:
             return set()
         asked = or_(*(and_(LEDGER.c.source == source, LEDGER.c.field == name) for source, name in providers))
-        open_ = (asked, LEDGER.c.next_try.is_not(None), LEDGER.c.status == "pending")
+        open_ = (asked, or_(LEDGER.c.next_try <= until, and_(LEDGER.c.next_try.is_not(None), LEDGER.c.owner.is_not(None))))
         queries = [select(LEDGER.c.entity_id).where(*open_, LEDGER.c.entity == entity, LEDGER.c.entity_id.in_(ids))]
         of_track = (*open_, LEDGER.c.entity == "track")
         if entity == "album":

@@ -193,6 +193,12 @@ def test_what_needs_an_id_waits_for_it(run: Run, library: Catalogue) -> None:
     assert list(library.field_values("tags", ["local:7"])[1]) == ["loud, n2"]
 
 
+def test_an_id_that_is_refused_at_first_is_waited_for(run: Run) -> None:
+    with FactsServer(faults=lambda number, asked: faults.captcha if number in range(3, 9) else None) as server:
+        done = run((Ids, server.url), (Tags, server.url))
+    assert (done["ids"].left, done["tags"].left) == (0, 0)
+
+
 class Broken(Facts):
     """Has a fault of its own."""
 
