@@ -240,7 +240,7 @@ def test_a_traceback_only_with_debug(tmp_path: Path, place: int) -> None:
         ("data convert a b", "missing option '--to'. Choose from: recbole: see segue data convert --help"),
         ("--vers", "--vers is no option of segue: did you mean --version?"),
         ("rum x", "no such command 'rum'. Did you mean 'run'?"),
-        ("playlist", "no such command 'playlist': see segue --help"),
+        ("mixtape", "no such command 'mixtape': see segue --help"),
     ],
 )
 def test_wrong_usage_is_one_line_and_code_2(args: str, line: str) -> None:
