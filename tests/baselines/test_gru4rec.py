@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import corpus_of
 
+from tests.baselines.conftest import corpus_of
 from toolkit.baselines.gru4rec import StockGRU4Rec
 from toolkit.corpus.splits import Split, leave_last_out
 from toolkit.ranker import TrainingData

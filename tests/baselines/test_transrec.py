@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import corpus_of
 
+from tests.baselines.conftest import corpus_of
 from toolkit.baselines.transrec import TransRec, TransRecGlobal
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut, Split, leave_last_out

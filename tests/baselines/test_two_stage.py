@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import corpus_of
 
+from tests.baselines.conftest import corpus_of
 from toolkit.baselines import candidates
 from toolkit.baselines.content_centroid import ContentCentroid
 from toolkit.baselines.item_knn import ItemKNN

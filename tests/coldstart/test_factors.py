@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from conftest import corpus_of
 
+from tests.coldstart.conftest import corpus_of
 from toolkit.coldstart import factors as module
 from toolkit.coldstart.factors import Factors, FactorStore, factorise
 from toolkit.corpus.splits import PlaylistSet
