@@ -128,7 +128,8 @@ def test_a_k_as_long_as_the_catalogue_is_told(here: Path) -> None:
 
 def test_ids_with_commas_can_be_asked_for(here: Path) -> None:
     Path("lists.csv").write_text(
-        "playlist_id,track_id\n" + "".join(f'{p},"local:Cash, {(p + t * (1 + p // 20)) % 20}, live.mp3"\n' for p in range(30) for t in range(6))
+        "playlist_id,track_id\n"
+        + "".join(f'{p},"local:Cash, {(p + t * (1 + p // 20)) % 20}, live.mp3"\n' for p in range(30) for t in range(6))
     )
     assert CliRunner().invoke(cli.application(), ["run", "r.yaml", "--out", "out"]).exit_code == 0
     given = ["--tracks", "local:Cash, 1, live.mp3,local:Cash, 2, live.mp3", "--exclude", "local:Cash, 3, live.mp3"]
