@@ -10,12 +10,9 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
-import signal
-import socket
 import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,13 +23,14 @@ from collectors.hosts import Timeouts, host_of, user_agent
 from collectors.http import Client
 from collectors.keys import Scrubber
 from collectors.ledger import DiskFull, Ledger
+from collectors.life import Life, interruptible
 from collectors.limits import HostLimit, Stopped
 from collectors.outcomes import LONGEST, STATUSES, Claim, Entry, Retries, answered, troubled
 from collectors.pace import rates
 from collectors.teams import LOCAL_THREADS, Lane, Result, Team
 from toolkit.catalogue.store import Catalogue
 from toolkit.errors import SegueError
-from toolkit.files import disk_full, locked
+from toolkit.files import disk_full
 from toolkit.progress import Reporter, duration
 
 Seconds = float
@@ -86,8 +84,8 @@ class Engine:
         self.scrub = Scrubber(secret for source, _ in plan for secret in source.secrets.values())
         self._stop = threading.Event()
         self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
-        self._owner = f"{socket.gethostname()}/{uuid.uuid4().hex}"
-        self.ledger = Ledger(catalogue, self._owner)
+        self._life = Life(catalogue.blobs.root / ".collecting")
+        self.ledger = Ledger(catalogue, self._life.owner)
         self._limits: dict[str, HostLimit] = {}
         self._limits_lock = threading.Lock()
         self._rates = rates(source for source, _ in plan)
@@ -101,8 +99,8 @@ class Engine:
 
         Raises `SegueError` where the disk stays full; an interrupt is passed on once what is under way is written down.
         """
-        with self.scrub.logs(), self._alive(), self._interruptible(), contextlib.ExitStack() as stack:
-            self._free_the_dead()
+        with self.scrub.logs(), self._life.alive(), interruptible(self._stop), contextlib.ExitStack() as stack:
+            self._life.free_the_dead(self.ledger)
             for team in self._teams:
                 self._open(team, stack)
             try:
@@ -298,7 +296,7 @@ class Engine:
     def _end_lane(self, team: Team, lane: Lane, why: str) -> None:
         """No more of these fields; the source's others go on."""
         if lane.ended is None:
-            self.ledger.give_back(team.end_lane(lane, self.scrub(" ".join(why.split()))))
+            self._with_room(self.ledger.give_back, team.end_lane(lane, self.scrub(" ".join(why.split()))))
             if not team.open_lanes:
                 self._end(team, why)
             else:
@@ -344,7 +342,7 @@ class Engine:
             with contextlib.suppress(queue.Empty):
                 self._take(self._results.get(timeout=left))
         with contextlib.suppress(DiskFull):  # the next run frees what this one holds, once it is gone
-            self.ledger.free(self._owner)
+            self.ledger.free(self._life.owner)
         for team in self._teams:
             self._tell(team)
         for limit in self._limits.values():
@@ -369,52 +367,6 @@ class Engine:
         except SegueError as error:
             if not disk_full(error):
                 raise
-
-    def _folder(self) -> Path:
-        return self._catalogue.blobs.root / ".collecting"
-
-    @contextlib.contextmanager
-    def _alive(self) -> Iterator[None]:
-        """A lock that says, until this process is gone, that its claims are somebody's."""
-        path = self._folder() / f"{self._owner.rpartition('/')[2]}.lock"
-        try:
-            with locked(path):
-                yield
-        finally:
-            path.unlink(missing_ok=True)
-
-    @contextlib.contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """The first interrupt ends the loop between two answers, so that none is lost; the second one ends the process."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-        def stop(number: int, _: object) -> None:
-            signal.signal(number, before[signal.Signals(number)])
-            self._stop.set()
-
-        for number in before:
-            signal.signal(number, stop)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _free_the_dead(self) -> None:
-        """Claims of killed processes of this machine; those of others last until their lease is over."""
-        for owner in self.ledger.owners():
-            host, _, name = owner.rpartition("/")
-            path = self._folder() / f"{name}.lock"
-            if host != socket.gethostname() or owner == self._owner:
-                continue
-            with locked(path, wait=False) as holder:
-                dead = holder is None
-            if dead:
-                self.ledger.free(owner)
-                path.unlink(missing_ok=True)
 
 
 def _size(entry: Entry) -> int:
