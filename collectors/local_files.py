@@ -129,7 +129,7 @@ def _tagged(path: Path, name: str) -> Entry:
     guessed = _named(path, name)
     try:
         file: Any = mutagen.File(path, easy=True)
-    except (mutagen.MutagenError, OSError, ValueError, KeyError, EOFError):
+    except Exception:  # its parsers let errors of many kinds out of damaged files
         return guessed
     if file is None:
         return guessed

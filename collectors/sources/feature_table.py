@@ -43,13 +43,14 @@ class FeatureTable(Source):
     page: ClassVar[str] = "docs/sources.md"
     fields: ClassVar[Mapping[str, Entity]] = {"audio_features": "track"}
     terms: ClassVar[Terms] = Terms(None, "not stated", "docs/sources.md")
-    uses: ClassVar[tuple[str, ...]] = ("spotify", "isrc", "mbid")
     Params: ClassVar[type[SourceParams]] = FeatureTableParams
 
     def __init__(self, params: SourceParams | None = None, *, keys: Mapping[str, str] | None = None) -> None:
         super().__init__(params, keys=keys)
         said = replace(type(self).terms, train_allowed=self.params.train_allowed, licence=self.params.licence)
-        self.terms = said  # type: ignore[misc]  # what the class has is said of no table in particular
+        # what the class has is said of no table in particular
+        self.terms = said  # type: ignore[misc]
+        self.uses = () if self.params.ids == "track" else (self.params.ids,)  # type: ignore[misc]
 
     @contextmanager
     def opened(self, folder: Path) -> Iterator[None]:

@@ -36,7 +36,6 @@ class AudioFolder(Source):
     """What sources of a folder of audio files share."""
 
     page: ClassVar[str] = "docs/sources.md"
-    uses: ClassVar[tuple[str, ...]] = ("spotify", "isrc", "mbid")
     together: ClassVar[bool] = True
     Params: ClassVar[type[SourceParams]] = AudioFolderParams
 
@@ -50,15 +49,18 @@ class AudioFolder(Source):
         if found is None or matching.verdict(found[1]) == "absent":
             return Absent()
         entry, score = found
-        if entry.path.stat().st_size > MAX_BYTES:
-            return Absent(f"{entry.name} has more than {MAX_BYTES >> 20} MB")
         if matching.verdict(score) == "ambiguous":
             return Ambiguous(score, note=f"{entry.name}: {entry.artist} - {entry.title}")
-        return Found(self.values(entry), score, entry.name)
+        try:
+            if entry.path.stat().st_size > MAX_BYTES:
+                return Absent(f"{entry.name} has more than {MAX_BYTES >> 20} MB")
+            return Found(self.values(entry), score, entry.name)
+        except OSError as error:
+            raise Transient(f"{entry.name} cannot be read: {error.strerror}") from None
 
     @abstractmethod
     def values(self, entry: Entry) -> Mapping[str, FieldValue]:
-        """The fields of one file. Raises `Transient` for one that cannot be read."""
+        """The fields of one file. Raises `Transient` for one that is no audio, `OSError` for one that is gone."""
 
 
 class LocalFeatures(AudioFolder):
@@ -70,10 +72,7 @@ class LocalFeatures(AudioFolder):
     terms: ClassVar[Terms] = Terms(True, "measured here, from files of your own", "https://librosa.org/doc", attribution="librosa")
 
     def values(self, entry: Entry) -> Mapping[str, FieldValue]:
-        try:
-            (samples,) = waveforms([entry.path.read_bytes()], rate=RATE, seconds=SECONDS, workers=1)
-        except OSError as error:
-            raise Transient(f"{entry.name} cannot be read: {error.strerror}") from None
+        (samples,) = waveforms([entry.path.read_bytes()], rate=RATE, seconds=SECONDS, workers=1)
         if isinstance(samples, BadInput):
             raise Transient(f"{entry.name} {samples.why}")
         return {"audio_features": described(samples, RATE).tolist()}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from collectors import matching
-from collectors.base import Absent, Ambiguous, Answer, Entity, Found, Http, Request, Source, SourceParams, Terms
+from collectors.base import Absent, Ambiguous, Answer, Entity, Found, Http, Request, Source, SourceParams, Terms, Transient
 from collectors.local_files import Entry, Folder, audio_files, image_files
 from toolkit.catalogue.images import flaw
 
@@ -36,7 +36,6 @@ class LocalCovers(Source):
     page: ClassVar[str] = "docs/sources.md"
     fields: ClassVar[Mapping[str, Entity]] = {"cover": "album"}
     terms: ClassVar[Terms] = Terms(None, "that of your files", "docs/sources.md")
-    uses: ClassVar[tuple[str, ...]] = ("mbid", "release_mbid")
     Params: ClassVar[type[SourceParams]] = CoverFolderParams
 
     @contextmanager
@@ -56,7 +55,10 @@ class LocalCovers(Source):
         if found is None or matching.verdict(found[1]) == "absent":
             return Absent()
         entry, score = found
-        data = self.picture(entry)
+        try:
+            data = self.picture(entry)
+        except OSError as error:
+            raise Transient(f"{entry.name} cannot be read: {error.strerror}") from None
         if data is None:
             return Absent(f"{entry.name} has no picture")
         if (fault := flaw(data)) is not None:
@@ -85,7 +87,7 @@ def embedded(path: Path) -> bytes | None:
 
     try:
         file: Any = mutagen.File(path)
-    except (mutagen.MutagenError, OSError, ValueError, KeyError, EOFError):
+    except Exception:  # its parsers let errors of many kinds out of damaged files
         return None
     pictures = sorted(_pictures(file), key=lambda picture: picture[0] != FRONT)
     return next((data for _, data in pictures if 0 < len(data) <= MAX_BYTES), None)

@@ -115,7 +115,8 @@ class Wikipedia(Source):
             return Absent("the article of that name is of something else" if there else "", reply.content)
         page = musicians[0]
         if self.params.part == "whole":
-            (page, *_), reply = self._pages([page.title], http)
+            pages, reply = self._pages([page.title], http)
+            page = pages[0] if pages and pages[0].text else page
         item = page.pageprops.get("wikibase_item", "")
         others = (Other("artist", request.id, "wikidata", item),) if ITEM.fullmatch(item) else ()
         return Found({"biography": page.text}, BY_NAME, reply.content, others)

@@ -98,18 +98,24 @@ class Index:
 
     def __init__(self, recordings: Sequence[Recording]) -> None:
         self.entries = [(recording, _indexed(recording)) for recording in recordings]
+        self.places: dict[tuple[str, str], set[int]] = {}
+        for place, (_, indexed) in enumerate(self.entries):
+            for name, some in indexed.items():
+                for word in some:
+                    self.places.setdefault((name, word), set()).add(place)
 
     def search(self, query: str) -> list[tuple[Recording, int]]:
         """Recordings and scores of 1 to 100, best first: of every clause (joined by AND) the share of its words that are there."""
         found = re.findall(r'(\w+):(?:\(((?:\\.|[^()\\])*)\)|"((?:\\.|[^"\\])*)"|(\S+))', query)
         clauses = [(name, set(words(re.sub(r"\\(.)", r"\1", next(filter(None, texts), ""))))) for name, *texts in found]
+        each = [set[int]().union(*(self.places.get((name, word), ()) for word in wanted)) for name, wanted in clauses]
         scored = []
-        for recording, indexed in self.entries:
-            score = 1.0 if clauses else 0.0
+        for place in sorted(set.intersection(*each)) if each else ():
+            recording, indexed = self.entries[place]
+            score = 1.0
             for name, wanted in clauses:
-                score *= 2 * len(wanted & indexed[name]) / (len(wanted) + len(indexed[name]) or 1)
-            if score:
-                scored.append((recording, score))
+                score *= 2 * len(wanted & indexed[name]) / (len(wanted) + len(indexed[name]))
+            scored.append((recording, score))
         best = max((score for _, score in scored), default=1.0)
         return [(recording, max(1, round(100 * score / best))) for recording, score in sorted(scored, key=lambda pair: -pair[1])]
 
