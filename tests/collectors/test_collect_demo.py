@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from tests.servers import faults
 from tests.servers.demo import Demo, services
 from toolkit import pipeline
 from toolkit.catalogue.demo.params import DemoParams
@@ -15,6 +16,8 @@ from toolkit.catalogue.store import Catalogue
 from toolkit.recipe import load
 
 SMALL = {"tracks": 200, "artists": 40, "playlists": 150}
+FAULTS = {3: faults.too_many("0"), 7: faults.truncated, 11: faults.reset, 17: faults.status(502)}
+"""Of each service, by the request's number: what may go well later, and does."""
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -30,13 +33,15 @@ def collected(tmp_path_factory, tiny_cache):
     recipe["models"] = [{"type": "sasrec", "match": True, "epochs": 2, "hidden_size": 16}]
     recipe |= {"baselines": ["content-centroid"], "evaluation": {"min_tracks": 5, "k": [20], "bootstrap": 20}, "threads": 1}
     recipe["collect"]["library"] = str(folder / "library")
-    with services(DemoParams(**SMALL), features=folder / "features.csv") as running:
+    with services(DemoParams(**SMALL), features=folder / "features.csv", faults=FAULTS) as running:
         params = running.params() | {"feature-table": {"path": str(folder / "features.csv")}}
         for source in recipe["collect"]["sources"]:
             source["params"] |= params[source["source"]]
         path = folder / "collect_demo.yaml"
         path.write_text(json.dumps(recipe))
         pipeline.run(load(path), folder / "run", cache=tiny_cache)
+        asked = running.musicbrainz.succeeded()
+    assert len(asked) == 2 * SMALL["tracks"] and max(asked.values()) == 1
     return folder
 
 

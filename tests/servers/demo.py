@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.servers.base import Schedule
 from tests.servers.coverartarchive import CoverArtServer
 from tests.servers.lrclib import LrclibServer, Song
 from tests.servers.music import Artist, Recording, Release, mbid
@@ -53,17 +54,17 @@ class Services:
 
 
 @contextmanager
-def services(params: DemoParams | None = None, *, features: Path, port: int = 0) -> Iterator[Services]:
-    """Servers of one demo catalogue. features: where the table is written. port: of the first; 0 for any that are free."""
+def services(params: DemoParams | None = None, *, features: Path, port: int = 0, faults: Schedule | None = None) -> Iterator[Services]:
+    """Servers of one demo catalogue. features: where the table is written. port: of the first; 0 for any that are free. faults: of each."""
     demo = Demo(params)
     demo.write_features(features)
-    ports = [{"port": port + place if port else 0} for place in range(4)]
+    options: list[dict[str, Any]] = [{"port": port + place if port else 0, "faults": faults} for place in range(4)]
     with ExitStack() as stack:
         yield Services(
-            stack.enter_context(MusicBrainzServer(demo.recordings, **ports[0])),
-            stack.enter_context(LrclibServer(demo.songs, **ports[1])),
-            stack.enter_context(CoverArtServer(demo.covers, **ports[2])),
-            stack.enter_context(WikimediaServer(demo.articles, demo.items, **ports[3])),
+            stack.enter_context(MusicBrainzServer(demo.recordings, **options[0])),
+            stack.enter_context(LrclibServer(demo.songs, **options[1])),
+            stack.enter_context(CoverArtServer(demo.covers, **options[2])),
+            stack.enter_context(WikimediaServer(demo.articles, demo.items, **options[3])),
         )
 
 
