@@ -149,6 +149,9 @@ def _material(context: Context, ingested: Ingested, chosen: Sequence[System]) ->
 
     evaluation = context.recipe.evaluation
     split = protocols.split(ingested.corpus, evaluation)
+    if left_out := {name: count for name, count in split.facts.items() if count and name not in ("valid_tracks", "test_tracks")}:
+        told = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in left_out.items())
+        context.reporter.note(f"{evaluation.protocol} leaves out: {told}")
     cache, seed = context.cache / "factors", context.recipe.seed
     factors = FactorStore(split.train, context.recipe.coldstart.factors, seed, context.device, cache, context.progress(""))
     wanted = {name for system in chosen for name in system.modalities}

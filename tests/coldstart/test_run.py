@@ -1,0 +1,89 @@
+"""The recipe of the page on cold start, from the catalogue to the table: tracks, and artists."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from toolkit import pipeline, runs
+from toolkit.coldstart.factors import FactorStore
+from toolkit.continuation import Continuation
+from toolkit.corpus.arrays import Corpus
+from toolkit.errors import RecipeError
+from toolkit.progress import Reporter
+from toolkit.recipe import load
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "coldstart.md"
+
+
+class Notes(Reporter):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    (text,) = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    path = tmp_path_factory.mktemp("coldstart") / "cold.yaml"
+    path.write_text(text)
+    return path
+
+
+def _auc(run: Path) -> dict[str, float]:
+    rows = json.loads((run / runs.METRICS).read_text())
+    return {row["system"]: row["value"] for row in rows if (row["split"], row["slice"], row["metric"]) == ("test", "all", "auc")}
+
+
+def test_content_lies_between_chance_and_the_bound(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+    factorise = FactorStore._made
+    monkeypatch.setattr(FactorStore, "_made", lambda self, spec: made.append(spec) or factorise(self, spec))
+    notes, run = Notes(), tmp_path / "run"
+    pipeline.run(load(recipe, parameters=True), run, cache=tmp_path / "cache", progress=notes)
+    auc = _auc(run)
+    assert auc["random-factors"] < 0.6 < auc["ridge-lyrics"] and auc["ridge"] < auc["factor-upper-bound"] > 0.9
+    assert len(made) == 2  # once for the four systems together, once for the bound, which sees everything
+    entries = {entry["system"]: entry for entry in json.loads((run / runs.SYSTEMS).read_text())["systems"]}
+    assert [name for name, entry in entries.items() if entry["oracle"]] == ["factor-upper-bound"]
+    data = json.loads((run / runs.DATA).read_text())
+    assert data["left_out"]["test_tracks"] + data["left_out"]["valid_tracks"] <= data["tracks_not_in_training"]
+    tracks = json.loads((run / runs.EXAMPLES).read_text())[0]
+    assert Continuation.load(run, "ridge").continue_playlist([tracks["seeds"][0]["id"]], k=3)
+
+
+def test_artists_in_the_place_of_tracks(recipe: Path, tmp_path: Path) -> None:
+    changes = ["data.level=artist", "evaluation.min_tracks=2", "evaluation.k=[5]", "models=[]", "baselines=[]"]
+    pipeline.run(load(recipe, [*changes, "data.options.artists=120"], parameters=True), tmp_path / "run", cache=tmp_path / "cache")
+    auc = _auc(tmp_path / "run")
+    assert auc["random-factors"] < 0.65 < auc["ridge"] < auc["factor-upper-bound"]
+    assert json.loads((tmp_path / "run" / runs.DATA).read_text())["tracks"] <= 120
+    (folder,) = (tmp_path / "cache" / "corpora").glob("*/artists")
+    artists = Corpus.load(folder)
+    assert artists.plays is not None and artists.plays.max() > 1 and artists.tracks["id"][0].as_py().startswith("demo:artist:")
+    for row in range(len(artists)):
+        held = artists.items[artists.offsets[row] : artists.offsets[row + 1]]
+        assert len(np.unique(held)) == len(held)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("coldstart.systems.0.system=rigde", "coldstart.systems.0.system='rigde' is no ranker: did you mean ridge?"),
+        ("coldstart.systems.0.modalities=[lyric]", "coldstart.systems.0.modalities.0='lyric' is no encoder"),
+        ("coldstart.systems.0.params={penalty: 1}", "coldstart.systems.0.params.penalty is no key: did you mean penalties?"),
+        ("coldstart.systems.1.name=ridge", "a second system called ridge: give each a name of its own"),
+        ("coldstart.factors.alpha=0", "coldstart.factors.alpha=0 must be greater than 0"),
+    ],
+)
+def test_a_fault_of_the_section_is_named(change: str, message: str, recipe: Path) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load(recipe, [change], parameters=True)
+    assert message in str(caught.value)
