@@ -80,6 +80,7 @@ def test_artists_in_the_place_of_tracks(recipe: Path, tmp_path: Path) -> None:
         ("coldstart.systems.0.modalities=[lyric]", "coldstart.systems.0.modalities.0='lyric' is no encoder"),
         ("coldstart.systems.0.params={penalty: 1}", "coldstart.systems.0.params.penalty is no key: did you mean penalties?"),
         ("coldstart.systems.1.name=ridge", "a second system called ridge: give each a name of its own"),
+        ("evaluation={split: {field: part}}", "split.field is for protocol: item_cold and artist_disjoint, not playlist_disjoint"),
         ("coldstart.factors.alpha=0", "coldstart.factors.alpha=0 must be greater than 0"),
     ],
 )
@@ -87,3 +88,49 @@ def test_a_fault_of_the_section_is_named(change: str, message: str, recipe: Path
     with pytest.raises(RecipeError) as caught:
         load(recipe, [change], parameters=True)
     assert message in str(caught.value)
+
+
+def test_plays_and_tables_of_songs_and_artists_with_their_split(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    taste = rng.integers(0, 2, 40)
+    lines = [
+        f"u{user}\tS{song}\t{rng.integers(1, 9)}"
+        for user in range(60)
+        for song in rng.choice(np.flatnonzero(taste == user % 2), 8, replace=False)
+    ]
+    (tmp_path / "train_triplets.txt").write_text("\n".join(lines) + "\n")
+    songs = [f"S{song}\tSong {song}\tArtist {song}\tA{song}" for song in range(40)]
+    (tmp_path / "songs.tsv").write_text("song_id\ttitle\tartist\tartist_id\n" + "\n".join(songs) + "\n")
+    words = (["loud guitars", "loud drums"], ["quiet piano", "quiet strings"])
+    parts = ["train", "train", "valid", "test"]
+    told = [f"A{song}\t{words[taste[song]][song % 2]} play here\t{parts[song % 4]}" for song in range(39)]  # the last has no text
+    (tmp_path / "artists.tsv").write_text("artist_id\tbiography\tpart\n" + "\n".join(told) + "\n")
+    (tmp_path / "plays.yaml").write_text(PLAYS)
+    pipeline.run(
+        load(tmp_path / "plays.yaml", [f"data.path={tmp_path / 'train_triplets.txt'}"]), tmp_path / "run", cache=tmp_path / "cache"
+    )
+    auc = _auc(tmp_path / "run")
+    assert auc["random-factors"] < 0.75 < 0.8 < auc["ridge"]  # tracks of one taste say the same and tie
+    left_out = json.loads((tmp_path / "run" / runs.DATA).read_text())["left_out"]
+    assert left_out["tracks_without_split"] == 1 and left_out["test_tracks"] == 9
+    (folder,) = (tmp_path / "cache" / "corpora").glob("*/corpus")
+    plays = Corpus.load(folder).plays
+    assert plays is not None and plays.max() > 1
+
+
+PLAYS = """\
+name: plays
+data:
+  reader: triplets
+  permission: {allowed: true, reason: made up for a test}
+  options:
+    tracks: {file: songs.tsv, track: song_id}
+    artists: {file: artists.tsv, fields: {biography: biography, part: part}}
+encoders:
+  biography: {encoder: tfidf, field: biography, params: {dim: 4}}
+coldstart: {factors: {k: 4}, systems: [{system: ridge}, {system: random-factors}]}
+baselines: []
+evaluation: {protocol: artist_disjoint, split: {field: part}, min_tracks: 2, k: [5], metrics: [ndcg, auc], bootstrap: 20}
+report: {examples: 0}
+threads: 1
+"""

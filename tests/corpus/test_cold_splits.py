@@ -11,7 +11,7 @@ import pytest
 
 from toolkit.corpus import cold_splits
 from toolkit.corpus.arrays import Corpus
-from toolkit.corpus.cold_splits import PARTS, artist_disjoint, by_part, check_cold, item_cold
+from toolkit.corpus.cold_splits import PARTS, artist_disjoint, by_part, check_cold, item_cold, prescribed
 from toolkit.corpus.splits import HeldOut, Split
 from toolkit.errors import InputError, SegueError
 
@@ -110,6 +110,18 @@ def test_who_has_no_training_track_is_counted_not_asked(many: Corpus) -> None:
     name = "test_playlists_without_training_tracks"
     assert split.facts[name] == item_cold(many).facts[name] + 1
     assert 300 not in split.test.rows and 300 not in split.train.rows
+
+
+def test_the_data_may_prescribe_the_parts(many: Corpus) -> None:
+    given: list[str | None] = [None, None, *(["train", "Valid", "test ", "train"] * 50)][:200]
+    split = prescribed(many, given)
+    assert split.test.candidates is not None and split.valid.candidates is not None
+    assert split.test.candidates.tolist() == list(range(5, 201, 4)) and split.valid.candidates.tolist() == list(range(4, 201, 4))
+    assert split.facts["tracks_without_split"] == 2 and not split.train.counts()[[1, 2]].any()
+    with pytest.raises(SegueError, match="the split leaks: artist "):
+        check_cold(split, artists=True)
+    with pytest.raises(InputError, match="split 'dev' of a track must be train, valid or test: name another evaluation.split.field"):
+        prescribed(many, [*given[:-1], "dev"])
 
 
 def test_an_empty_part_is_refused(many: Corpus) -> None:

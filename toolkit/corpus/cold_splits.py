@@ -6,6 +6,7 @@ playlist's training tracks, hidden are its tracks of the part, and only the part
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -23,6 +24,19 @@ NOWHERE = 3
 
 JOINED = ", "
 """Between the artists of a track, as a corpus has them."""
+
+
+def prescribed(corpus: Corpus, given: Sequence[str | None], *, min_tracks: int = 1) -> Split:
+    """Tracks by what the data says of each: train, valid or test; one of which it says nothing is in none, and counted in `Split.facts`.
+
+    Raises `InputError` for any other text.
+    """
+    known = {name: place for place, name in enumerate(PARTS)}
+    strange = next((text for text in given if text is not None and text.strip().lower() not in known), None)
+    if strange is not None:
+        raise InputError(f"split {strange!r} of a track must be train, valid or test: name another evaluation.split.field")
+    labels = np.array([NOWHERE if text is None else known[text.strip().lower()] for text in given], np.int64)
+    return _split(corpus, labels, min_tracks, {"tracks_without_split": int((labels == NOWHERE).sum())})
 
 
 def item_cold(corpus: Corpus, *, folds: int = 5, test_fold: int = 0, valid_fraction: float = 0.1, min_tracks: int = 1) -> Split:

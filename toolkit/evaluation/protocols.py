@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from toolkit import recipe
@@ -14,14 +15,15 @@ COLD = ("item_cold", "artist_disjoint")
 """Protocols that hold out tracks instead of playlists."""
 
 
-def split(corpus: Corpus, evaluation: recipe.Evaluation) -> splits.Split:
+def split(corpus: Corpus, evaluation: recipe.Evaluation, given: Sequence[str | None] | None = None) -> splits.Split:
     """The split that `evaluation` asks for, checked for leaks.
 
+    given: what the field `evaluation.split.field` says of each track, where it is named.
     Raises `InputError` where a part is empty and `SegueError` where something hidden could be learned or chosen on: a placement, a
     playlist or a version of it, a cold track or its artist on both sides.
     """
     if evaluation.protocol in COLD:
-        return _cold(corpus, evaluation)
+        return _cold(corpus, evaluation, given)
     disjoint = evaluation.protocol != "leave_last_out"
     parts = _split(corpus, evaluation)
     if disjoint and evaluation.equal_lists == "drop":
@@ -51,15 +53,17 @@ def _split(corpus: Corpus, evaluation: recipe.Evaluation) -> splits.Split:
     )
 
 
-def _cold(corpus: Corpus, evaluation: recipe.Evaluation) -> splits.Split:
-    parts = evaluation.split
-    make = cold_splits.artist_disjoint if evaluation.protocol == "artist_disjoint" else cold_splits.item_cold
-    made = make(
-        corpus,
-        folds=parts.folds,
-        test_fold=parts.test_fold,
-        valid_fraction=parts.valid_fraction,
-        min_tracks=evaluation.min_tracks,
-    )
-    cold_splits.check_cold(made, artists=evaluation.protocol == "artist_disjoint")
+def _cold(corpus: Corpus, evaluation: recipe.Evaluation, given: Sequence[str | None] | None) -> splits.Split:
+    parts, by_artist = evaluation.split, evaluation.protocol == "artist_disjoint"
+    if given is not None:
+        made = cold_splits.prescribed(corpus, given, min_tracks=evaluation.min_tracks)
+    else:
+        made = (cold_splits.artist_disjoint if by_artist else cold_splits.item_cold)(
+            corpus,
+            folds=parts.folds,
+            test_fold=parts.test_fold,
+            valid_fraction=parts.valid_fraction,
+            min_tracks=evaluation.min_tracks,
+        )
+    cold_splits.check_cold(made, artists=by_artist)
     return made

@@ -87,6 +87,18 @@ def ingest(data: Data, cache: Path, *, reporter: Reporter, described: bool = Tru
     return Ingested(key, Corpus.load(root / "corpus"), catalogue, content, facts["skipped"])
 
 
+def texts(ingested: Ingested, name: str | None) -> list[str | None] | None:
+    """A field of texts for each track of the corpus; None without a name. Raises `InputError` for a field of other values."""
+    if name is None:
+        return None
+    with ingested.open() as catalogue:
+        present, values = catalogue.field_values(name, ingested.corpus.tracks["id"].to_pylist())
+    if values and not isinstance(values[0], str):
+        raise InputError(f"field {name!r} holds {type(values[0]).__name__}, not texts: name another")
+    told = iter(values)
+    return [next(told) if there else None for there in present.tolist()]
+
+
 def open_reader(data: Data) -> Reader:
     """The reader that `data` asks for, its options checked. Raises `InputError`."""
     name = data.reader

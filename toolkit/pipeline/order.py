@@ -145,10 +145,10 @@ def _material(context: Context, ingested: Ingested, chosen: Sequence[System]) ->
     """What systems are fitted to, and the rows of `coverage.json`."""
     from toolkit.coldstart.factors import FactorStore
     from toolkit.evaluation import protocols
-    from toolkit.pipeline import modalities, systems, tags
+    from toolkit.pipeline import ingest, modalities, systems, tags
 
     evaluation = context.recipe.evaluation
-    split = protocols.split(ingested.corpus, evaluation)
+    split = protocols.split(ingested.corpus, evaluation, ingest.texts(ingested, evaluation.split.field))
     if left_out := {name: count for name, count in split.facts.items() if count and name not in ("valid_tracks", "test_tracks")}:
         told = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in left_out.items())
         context.reporter.note(f"{evaluation.protocol} leaves out: {told}")

@@ -97,9 +97,9 @@ def systems(context: Context) -> list[System]:
 
 
 def described(recipe: Recipe) -> bool:
-    """Whether a catalogue is needed: for encoders, or for the labels of a baseline."""
+    """Whether a catalogue is needed: for what the recipe names, or for the labels of a baseline."""
     baselines = map(as_baseline, recipe.baselines)
-    return bool(recipe.encoders) or any(getattr(plugins.load("segue.rankers", each.name), "labels", ()) for each in baselines)
+    return recipe.reads_fields or any(getattr(plugins.load("segue.rankers", each.name), "labels", ()) for each in baselines)
 
 
 def reduced(context: Context) -> dict[tuple[str, str], System]:

@@ -5,29 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from toolkit.recipe.coldstart import ColdStart, ColdSystem, FactorSpec, Looking, TagPrediction, TagRow
+from toolkit.recipe.evaluation import Evaluation, MetricName, Protocol, SplitSpec
 from toolkit.recipe.models import (
     BaselineSpec,
-    ColdStart,
-    ColdSystem,
     Data,
     EncoderSpec,
-    Evaluation,
-    FactorSpec,
     Filters,
     Fusion,
-    Looking,
-    MetricName,
     ModelSpec,
     Permission,
-    Protocol,
     Recipe,
     Report,
-    Section,
-    SplitSpec,
-    TagPrediction,
-    TagRow,
     Targets,
 )
+from toolkit.recipe.section import Section
 
 __all__ = [
     "BaselineSpec",

@@ -8,27 +8,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-Protocol = Literal["leave_last_out", "playlist_disjoint", "mpd_challenge", "item_cold", "artist_disjoint"]
-SituationName = Literal[
-    "title", "title_first_1", "title_first_5", "first_5", "title_first_10", "first_10", "title_first_25", "title_random_25",
-    "title_first_100", "title_random_100",
-]  # fmt: skip
-Fault = Literal["lost_tracks", "item_zero", "first_50"]
-SliceName = Literal["seeds", "length", "popularity", "modalities"]
-MetricName = Literal[
-    "recall", "ndcg", "map", "auc", "rmse", "rprec", "rprec_artist", "clicks", "coverage", "novelty",
-    "recall_all", "ndcg_hits", "ndcg_challenge", "rprec_artist_set", "rprec_artist_list",
-]  # fmt: skip
-
-
-class Section(BaseModel):
-    """Base of every part of a recipe: unknown keys are errors, and infinity is no number."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+from toolkit.recipe.coldstart import ColdStart
+from toolkit.recipe.evaluation import Evaluation
+from toolkit.recipe.section import Section
 
 
 class Permission(Section):
@@ -166,74 +152,6 @@ class Fusion(Section):
         return self.reduce.get(modality, "none") if isinstance(self.reduce, dict) else self.reduce
 
 
-class FactorSpec(Section):
-    """Weighted matrix factorisation of the training split: confidence of r plays is 1 + alpha · log(1 + r / epsilon)."""
-
-    k: int = Field(200, ge=1, le=4096)
-    alpha: float = Field(2.0, gt=0)
-    epsilon: float = Field(1e-6, gt=0)
-    iterations: int = Field(15, ge=1)
-    regularisation: float = Field(10.0, gt=0, description="λ of the squared lengths of users and items")
-    solver: Literal["conjugate-gradient", "cholesky"] = Field(
-        "conjugate-gradient", description="of each step: three steps of conjugate gradients, or exact and some times slower (CPU)"
-    )
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the run's, where `implicit` can use it")
-
-
-class ColdSystem(Section):
-    """One cold-start system: a ranker by its name, the modalities it sees, and its parameters."""
-
-    system: str
-    name: str | None = Field(None, description="its row in the tables; default: the system's")
-    group: str | None = Field(None, min_length=1, description="heading under which tables put it")
-    modalities: list[str] | None = Field(None, description="default: every encoder of the recipe")
-    params: dict[str, Any] = {}
-
-    @property
-    def system_name(self) -> str:
-        return self.name or self.system
-
-
-class TagRow(Section):
-    """Vectors that tags are predicted from."""
-
-    vectors: str = Field(description="`factors` of the training split, an encoder of the recipe, or a cold-start system by its row")
-    method: Literal["logistic", "mlp"] = Field(
-        "logistic", description="logistic: ten folds; mlp: two layers, 70 % train, 10 % stop, 20 % test"
-    )
-
-
-class TagPrediction(Section):
-    """How well tracks' vectors predict what they are called, by the area under the curve."""
-
-    field: str = Field(description="texts of the catalogue, such as tags or genre")
-    source: str | None = None
-    separator: str | None = Field(",", min_length=1, description="what a list of tags is split on; null: a text is one tag")
-    most: int = Field(50, ge=2, description="tags that are predicted, the commonest")
-    rows: list[TagRow] = Field(min_length=1)
-
-
-class Looking(Section):
-    """What of predicted factors is shown in the report."""
-
-    predicted: str = Field(description="the encoder that predicts factors")
-    genre: str | None = Field(None, description="field whose first label colours the map")
-    tracks: int = Field(1000, ge=4, le=10_000, description="on the map")
-    queries: int = Field(5, ge=0, description="tracks whose neighbours are listed")
-    similar: int = Field(5, ge=1)
-    factors: int = Field(3, ge=0, description="whose ends are listed")
-    artists: int = Field(5, ge=1, description="at each end")
-
-
-class ColdStart(Section):
-    """Systems that rank tracks without a placement in training."""
-
-    factors: FactorSpec = FactorSpec()
-    systems: list[ColdSystem] = []
-    tags: TagPrediction | None = None
-    looking: Looking | None = None
-
-
 class ModelSpec(Section):
     """One sequential model; `modalities: []` is the same model on ids alone."""
 
@@ -359,65 +277,6 @@ class ModelSpec(Section):
         return self.name or f"{self.type}-{kind}"
 
 
-class SplitSpec(Section):
-    """Who is held out under `playlist_disjoint`."""
-
-    by: Literal["auto", "column", "hash"] = "auto"
-    folds: int = Field(5, ge=2)
-    test_fold: int = Field(0, ge=0)
-    valid_fraction: float = Field(0.1, gt=0, lt=1)
-
-
-class Evaluation(Section):
-    """How systems are compared."""
-
-    protocol: Protocol = "playlist_disjoint"
-    split: SplitSpec = SplitSpec()
-    shown: float = Field(0.7, gt=0, lt=1)
-    seeds: int | None = Field(None, ge=1, description="a fixed number of seeds instead of `shown`")
-    min_tracks: int = Field(10, ge=2)
-    k: list[int] = Field([20, 50, 500], min_length=1)
-    metrics: list[MetricName] = ["recall", "ndcg"]
-    slices: list[SliceName] = Field(
-        ["seeds", "length", "popularity", "modalities"],
-        description="beside warm and cold: playlists by number of seeds and by length, hidden tracks by popularity and by modalities",
-    )
-    situations: list[SituationName] = Field(
-        list(get_args(SituationName)), min_length=1, description="under `mpd_challenge`, which of the challenge's ten"
-    )
-    faults: list[Fault] = Field([], description="under `leave_last_out`, faults of a published code to reproduce")
-    shuffle_seeds: bool = Field(False, description="show the seeds in another order: what order is worth")
-    equal_lists: Literal["stop", "drop"] = Field(
-        "stop", description="where training or validation holds a list that is tested: stop, or leave it out there"
-    )
-    strict_overlap: bool = Field(False, description="stop where a test playlist shares most of its tracks with a training playlist")
-    bootstrap: int = Field(1000, ge=10)
-    allow_repeats: bool = False
-    memory_mb: int = Field(256, ge=16, description="bound on the scores held at once")
-    attribution: bool = Field(
-        False, description="what each modality adds: every model again without each of its modalities, and with each one shuffled"
-    )
-    reference: str | None = Field(None, description="system the others are compared with; default: the first model")
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Evaluation:
-        if any(not 1 <= k <= 100_000 for k in self.k):
-            raise ValueError(f"k={self.k} must all lie in 1…100000")
-        if self.split.test_fold >= self.split.folds:
-            raise ValueError(f"test_fold={self.split.test_fold} must be < folds={self.split.folds}")
-        if self.faults and self.protocol != "leave_last_out":
-            raise ValueError(f"faults are of protocol: leave_last_out, not {self.protocol}: take them out")
-        if self.protocol == "mpd_challenge":
-            self.k = self.k if "k" in self.model_fields_set else [500]
-            self.metrics = self.metrics if "metrics" in self.model_fields_set else ["rprec_artist", "rprec", "ndcg", "clicks"]
-        return self
-
-    @property
-    def shows_beginnings(self) -> bool:
-        """Whether every held-out playlist is shown from its first track, in its order."""
-        return self.protocol in ("leave_last_out", "playlist_disjoint") and not self.shuffle_seeds and not self.faults
-
-
 class BaselineSpec(Section):
     """A baseline with parameters; in a recipe a bare name does too."""
 
@@ -455,6 +314,12 @@ class Recipe(Section):
     seed: int = Field(0, ge=0)
     device: str = "auto"
     threads: int | None = Field(None, ge=1, le=1024)
+
+    @property
+    def reads_fields(self) -> bool:
+        """Whether it needs more of the catalogue than who plays what."""
+        named = self.coldstart.tags or self.coldstart.looking or self.evaluation.split.field
+        return bool(self.encoders or named)
 
     @model_validator(mode="after")
     def _default_select(self) -> Recipe:

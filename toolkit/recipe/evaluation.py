@@ -1,0 +1,86 @@
+"""The section `evaluation` of a recipe: who is held out, what is shown of them, and what is measured."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from pydantic import Field, model_validator
+
+from toolkit.recipe.section import Section
+
+Protocol = Literal["leave_last_out", "playlist_disjoint", "mpd_challenge", "item_cold", "artist_disjoint"]
+SituationName = Literal[
+    "title", "title_first_1", "title_first_5", "first_5", "title_first_10", "first_10", "title_first_25", "title_random_25",
+    "title_first_100", "title_random_100",
+]  # fmt: skip
+Fault = Literal["lost_tracks", "item_zero", "first_50"]
+SliceName = Literal["seeds", "length", "popularity", "modalities"]
+MetricName = Literal[
+    "recall", "ndcg", "map", "auc", "rmse", "rprec", "rprec_artist", "clicks", "coverage", "novelty",
+    "recall_all", "ndcg_hits", "ndcg_challenge", "rprec_artist_set", "rprec_artist_list",
+]  # fmt: skip
+
+
+class SplitSpec(Section):
+    """Who is held out under `playlist_disjoint`, or which tracks under `item_cold` and `artist_disjoint`."""
+
+    by: Literal["auto", "column", "hash"] = "auto"
+    folds: int = Field(5, ge=2)
+    test_fold: int = Field(0, ge=0)
+    valid_fraction: float = Field(0.1, gt=0, lt=1)
+    field: str | None = Field(
+        None,
+        description="of the catalogue, instead of folds under `item_cold` and `artist_disjoint`: texts train, valid or test",
+    )
+
+
+class Evaluation(Section):
+    """How systems are compared."""
+
+    protocol: Protocol = "playlist_disjoint"
+    split: SplitSpec = SplitSpec()
+    shown: float = Field(0.7, gt=0, lt=1)
+    seeds: int | None = Field(None, ge=1, description="a fixed number of seeds instead of `shown`")
+    min_tracks: int = Field(10, ge=2)
+    k: list[int] = Field([20, 50, 500], min_length=1)
+    metrics: list[MetricName] = ["recall", "ndcg"]
+    slices: list[SliceName] = Field(
+        ["seeds", "length", "popularity", "modalities"],
+        description="beside warm and cold: playlists by number of seeds and by length, hidden tracks by popularity and by modalities",
+    )
+    situations: list[SituationName] = Field(
+        list(get_args(SituationName)), min_length=1, description="under `mpd_challenge`, which of the challenge's ten"
+    )
+    faults: list[Fault] = Field([], description="under `leave_last_out`, faults of a published code to reproduce")
+    shuffle_seeds: bool = Field(False, description="show the seeds in another order: what order is worth")
+    equal_lists: Literal["stop", "drop"] = Field(
+        "stop", description="where training or validation holds a list that is tested: stop, or leave it out there"
+    )
+    strict_overlap: bool = Field(False, description="stop where a test playlist shares most of its tracks with a training playlist")
+    bootstrap: int = Field(1000, ge=10)
+    allow_repeats: bool = False
+    memory_mb: int = Field(256, ge=16, description="bound on the scores held at once")
+    attribution: bool = Field(
+        False, description="what each modality adds: every model again without each of its modalities, and with each one shuffled"
+    )
+    reference: str | None = Field(None, description="system the others are compared with; default: the first model")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Evaluation:
+        if any(not 1 <= k <= 100_000 for k in self.k):
+            raise ValueError(f"k={self.k} must all lie in 1…100000")
+        if self.split.field is not None and self.protocol not in ("item_cold", "artist_disjoint"):
+            raise ValueError(f"split.field is for protocol: item_cold and artist_disjoint, not {self.protocol}: take it out")
+        if self.split.test_fold >= self.split.folds:
+            raise ValueError(f"test_fold={self.split.test_fold} must be < folds={self.split.folds}")
+        if self.faults and self.protocol != "leave_last_out":
+            raise ValueError(f"faults are of protocol: leave_last_out, not {self.protocol}: take them out")
+        if self.protocol == "mpd_challenge":
+            self.k = self.k if "k" in self.model_fields_set else [500]
+            self.metrics = self.metrics if "metrics" in self.model_fields_set else ["rprec_artist", "rprec", "ndcg", "clicks"]
+        return self
+
+    @property
+    def shows_beginnings(self) -> bool:
+        """Whether every held-out playlist is shown from its first track, in its order."""
+        return self.protocol in ("leave_last_out", "playlist_disjoint") and not self.shuffle_seeds and not self.faults
