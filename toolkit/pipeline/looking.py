@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.catalogue.store import Catalogue
 from toolkit.coldstart.looking import ends, map_of, nearest_to
 from toolkit.compute import derived_seed
 from toolkit.errors import InputError
@@ -78,11 +77,11 @@ def _ends(ingested: Ingested, vectors: np.ndarray, items: np.ndarray, factors: i
 def _genres(context: Context, ingested: Ingested) -> dict[int, str]:
     """The first label of each item's field; none where the recipe names no field."""
     spec = context.recipe.coldstart.looking
-    assert spec is not None and ingested.catalogue is not None
+    assert spec is not None
     if spec.genre is None:
         return {}
     ids = ingested.corpus.tracks["id"].to_pylist()
-    with Catalogue.open(ingested.catalogue) as catalogue:
+    with ingested.open() as catalogue:
         present, values = catalogue.field_values(spec.genre, ids)
     if values and not isinstance(values[0], str):
         raise InputError(f"coldstart.looking: field {spec.genre!r} holds {type(values[0]).__name__}, genres are texts: name another field")
