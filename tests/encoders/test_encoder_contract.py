@@ -24,6 +24,8 @@ CASES = [
     ("codes", "tags", {"dim": 16}),
     ("tfidf", "tags", {"dim": 3, "separator": ", "}),
     ("tfidf", "tags", {"dim": 0, "idf": False, "l2": False}),
+    ("char-ngrams", "tags", {"dim": 3}),
+    ("char-ngrams", "lyrics", {"dim": 0, "shortest": 3, "longest": 3}),
     ("sentence-bert", "tags", {"bf16": "off"}),
     ("word-vectors", "lyrics", {"path": "VECTORS"}),
     ("word2vec", "lyrics", {"dim": 8, "min_count": 1, "epochs": 2}),
