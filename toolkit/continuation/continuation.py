@@ -33,8 +33,8 @@ class Next:
 class Continuation:
     """A system of a finished run, ready to be asked. others: the systems that could be asked instead."""
 
-    def __init__(self, ranker: Ranker, tracks: pa.Table, *, system: str, others: Sequence[str] = ()) -> None:
-        self.ranker, self.tracks, self.system, self.others = ranker, tracks, system, others
+    def __init__(self, ranker: Ranker, tracks: pa.Table, *, system: str, others: Sequence[str] = (), run_dir: Path | None = None) -> None:
+        self.ranker, self.tracks, self.system, self.others, self.run_dir = ranker, tracks, system, others, run_dir
 
     @classmethod
     def load(cls, run_dir: Path, system: str | None = None) -> Self:
@@ -50,7 +50,16 @@ class Continuation:
             raise RunDirectoryError(
                 f"{run_dir} is damaged: its table has {tracks.num_rows} tracks, {entry['system']} ranks {ranker.n_items}"
             )
-        return cls(ranker, tracks, system=entry["system"], others=others)
+        return cls(ranker, tracks, system=entry["system"], others=others, run_dir=Path(run_dir))
+
+    def beside(self, system: str) -> Ranker | None:
+        """Another system of the same run; None where it has none of that name."""
+        if system == self.system:
+            return self.ranker
+        if self.run_dir is None or system not in self.others:
+            return None
+        entry, _ = _entry(self.run_dir, system)
+        return load_ranker(entry, self.run_dir / runs.MODEL / system)
 
     def continue_playlist(
         self, tracks: Sequence[str], title: str | None = None, k: int = 20, *, exclude: Iterable[str] = (), allow_repeats: bool = False
