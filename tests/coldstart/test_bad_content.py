@@ -1,0 +1,64 @@
+"""Artists without a text and a table of tags with lines of another encoding: named in the run's summaries, and the rest is learned from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from toolkit import pipeline, runs
+from toolkit.errors import DataError
+from toolkit.recipe import load
+
+RECIPE = """\
+name: bad-content
+data:
+  reader: triplets
+  path: train_triplets.txt
+  on_error: {on_error}
+  options: {{train_allowed: true, artists: {{file: artists.tsv, fields: {{tags: tags}}}}}}
+encoders:
+  a_tags:
+    encoder: tfidf-mlp
+    field: tags
+    targets: {{factors: 4}}
+    params: {{hidden: [8], epochs: 2, output: prediction, bf16: "off", separator: ", "}}
+coldstart:
+  factors: {{k: 4, iterations: 3}}
+  systems: [{{system: predicted-factors}}, {{system: random-factors}}]
+baselines: []
+evaluation: {{protocol: item_cold, k: [5], metrics: [ndcg, auc], bootstrap: 20, split: {{valid_fraction: 0.4}}}}
+report: {{examples: 0}}
+threads: 1
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Plays of 40 artists; A7's tags are in Latin-1, A9 has none."""
+    rng = np.random.default_rng(0)
+    plays = [f"u{user}\tA{artist}\tName {artist}\t{rng.integers(1, 9)}\n" for user in range(30) for artist in rng.permutation(40)[:12]]
+    (tmp_path / "train_triplets.txt").write_text("".join(plays))
+    lines = [f"A{artist}\ttag {artist % 4}, tag {artist % 3}".encode() for artist in range(40)]
+    lines[7], lines[9] = "A7\tchanson française, café".encode("latin-1"), b"A9\t"
+    (tmp_path / "artists.tsv").write_bytes(b"\n".join([b"artist_id\ttags", *lines]) + b"\n")
+    return tmp_path
+
+
+def test_what_cannot_be_used_is_named_in_the_summaries(folder: Path) -> None:
+    (folder / "recipe.yaml").write_text(RECIPE.format(on_error="skip"))
+    pipeline.run(load(folder / "recipe.yaml", parameters=True), folder / "run", cache=folder / "cache")
+    skipped = json.loads((folder / "run" / runs.DATA).read_text())["skipped"]
+    assert any("artists.tsv, line 9: is not UTF-8" in example for example in skipped["examples"])
+    (row,) = json.loads((folder / "run" / runs.COVERAGE).read_text())
+    assert row["absent"]["count"] == 2 and set(row["absent"]["examples"]) == {"local:A7", "local:A9"}
+    page = (folder / "run" / runs.REPORT).read_text()
+    assert "local:A9" in page and "artists.tsv, line 9" in page
+
+
+def test_by_default_such_a_file_ends_the_run_in_one_line(folder: Path) -> None:
+    (folder / "recipe.yaml").write_text(RECIPE.format(on_error="stop"))
+    with pytest.raises(DataError, match=r"artists\.tsv, line 9: is not UTF-8"):
+        pipeline.run(load(folder / "recipe.yaml", parameters=True), folder / "run", cache=folder / "cache")
