@@ -14,6 +14,7 @@ import os
 import random
 import signal
 import sqlite3
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -198,10 +199,12 @@ def most_in(entries: Sequence[Logged], seconds: float) -> int:
 
 
 def memory(folder: Path) -> dict[str, float]:
-    """Resident megabytes of the last life: after its first tenth, and the most after that."""
-    last = [float(line) for line in (folder / "rss.txt").read_text().rpartition("start\n")[2].split()]
-    settled = len(last) // 10
-    return {"settled": last[settled], "most": max(last[settled:])} if last else {}
+    """Resident megabytes of the longest life: medians of its second and last fifth, and the most, with bodies of 16 MB in it."""
+    lives = [[float(line) for line in life.split()] for life in (folder / "rss.txt").read_text().split("start\n")]
+    longest = max(lives, key=len)
+    fifth = max(1, len(longest) // 5)
+    parts = {"early": statistics.median(longest[fifth : 2 * fifth] or longest), "late": statistics.median(longest[-fifth:])}
+    return {**parts, "most": max(longest)}
 
 
 def work(folder: Path, urls: Sequence[str], per_second: int) -> None:
