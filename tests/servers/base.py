@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 
@@ -82,10 +82,9 @@ Schedule = Mapping[int, Fault] | Callable[[int, Asked], Fault | None]
 class Server:
     """Runs inside `with`. Subclasses answer in `reply`, which several threads call at once."""
 
-    keep_headers: ClassVar[bool] = True
-
     def __init__(self, *, faults: Schedule | None = None, port: int = 0) -> None:
         self.faults: Schedule = faults or {}
+        self.keep_headers = True
         self.log: list[Logged] = []
         self.stopping = threading.Event()
         self._lock = threading.Lock()

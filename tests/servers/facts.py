@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -35,6 +36,15 @@ class FactsServer(Server):
         if kind == "tags":
             return Reply({"tags": ["loud", f"n{number % 5}"], "mood": [number / 7, 0.5, -1.0]})
         return Reply({"words": f"les mots de {one}, ça va — كلمات {number}", "score": 0.6 if number % 7 == 6 else 1.0})
+
+
+def serve() -> None:
+    """A server in a process of its own: prints its URL, and the times of its requests when standard input ends."""
+    with FactsServer() as server:
+        server.keep_headers = False
+        print(server.url, flush=True)
+        sys.stdin.read()
+        print(json.dumps([entry.time for entry in server.log]))
 
 
 @lru_cache(4096)
