@@ -236,7 +236,8 @@ class Source(ABC):
     """A place that fields come from; found by the entry-point group `segue.collectors`.
 
     name: in recipes and in the catalogue. page: the API's documentation. fields: what it gives, and of what: each entity is
-    asked for once, so that a biography is not fetched for every track. together: one request answers all the fields of an
+    asked for once, so that a biography is not fetched for every track. by_choice: those of them that are collected only where they
+    are named. together: one request answers all the fields of an
     entity; otherwise each is asked for by itself. hosts: none for local files. keys, optional_keys: names of environment
     variables. needs: ids, of `ID_FIELDS`, without one of which it cannot ask. uses: ids it asks by where they are held; it
     waits for the sources of the same run that find them.
@@ -246,6 +247,7 @@ class Source(ABC):
     page: ClassVar[str]
     fields: ClassVar[Mapping[str, Entity]]
     terms: ClassVar[Terms]
+    by_choice: ClassVar[tuple[str, ...]] = ()
     together: ClassVar[bool] = False
     hosts: ClassVar[tuple[Host, ...]] = ()
     keys: ClassVar[tuple[str, ...]] = ()

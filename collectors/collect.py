@@ -88,7 +88,7 @@ def parameters(cls: type[Source], given: Mapping[str, Any]) -> Any:
 def checked(spec: SourceSpec) -> tuple[type[Source], list[str], Any]:
     """A source's class, the fields it is asked for, and its parameters. Raises `InputError`."""
     cls: type[Source] = plugins.load(GROUP, spec.source)
-    fields = list(dict.fromkeys(spec.fields or cls.fields))
+    fields = list(dict.fromkeys(spec.fields or (name for name in cls.fields if name not in cls.by_choice)))
     for name in fields:
         if name not in cls.fields:
             raise InputError(f"{spec.source} does not give {name!r}: {plugins.suggest(name, list(cls.fields))}")

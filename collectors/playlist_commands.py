@@ -41,3 +41,25 @@ def listenbrainz(
         service = ListenBrainz(http, params, have=lambda one: file_of(out, one).exists())
         written = save(chain(service.of_ids(playlist), service.of_users(user, made_for=made_for)), out)
     print(f"{out}: {written:,} playlists written; a recipe reads them with `data: {{reader: jspf, path: {out}}}`")
+
+
+@app.command()
+def spotify(
+    out: Annotated[Path, typer.Option(help="Folder of the files, one a playlist; what is there is not fetched again.", show_default=False)],
+    contact: Annotated[str, typer.Option(envvar="SEGUE_CONTACT", help="Whom the service writes to: e-mail address or page.")] = "",
+    url: Annotated[str, typer.Option(help="The service's address.")] = "https://api.spotify.com",
+    accounts_url: Annotated[str, typer.Option(help="Address of the service that gives tokens.")] = "https://accounts.spotify.com",
+    debug: Debug = False,
+) -> None:
+    """Playlists that the user of SPOTIFY_REFRESH_TOKEN owns on Spotify, as JSPF; the terms forbid to train models on them."""
+    from collectors.keys import Keys, Scrubber
+    from collectors.playlists import asking, file_of, save
+    from collectors.sources.spotify import Spotify, SpotifyParams
+    from collectors.sources.spotify_api import REFRESH
+    from collectors.sources.spotify_playlists import playlists
+
+    params = SpotifyParams(api_url=url, accounts_url=accounts_url)
+    secrets = Keys().of("spotify", (*Spotify.keys, REFRESH))
+    with Scrubber(secrets.values()).logs(), asking(Spotify.hosts[0], params, contact) as http:
+        written = save(playlists(secrets, http, params, have=lambda one: file_of(out, one).exists()), out)
+    print(f"{out}: {written:,} playlists written; a recipe reads them with `data: {{reader: jspf, path: {out}}}`")

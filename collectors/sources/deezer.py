@@ -72,6 +72,7 @@ class Deezer(Source):
     name = "deezer"
     page = "https://developers.deezer.com/api"
     fields: ClassVar[Mapping[str, Entity]] = {"cover": "album", "audio_features": "track", "cqt": "track", "audio": "track"}
+    by_choice = ("audio",)
     together = True
     hosts = (Host("api_url", (Rate(50, 5),)), Host("images_url", (Rate(10, 1),)), Host("previews_url", (Rate(10, 1),)))
     uses = ("isrc",)

@@ -47,6 +47,7 @@ class Itunes(Source):
     name = "itunes"
     page = "https://performance-partners.apple.com/search-api"
     fields: ClassVar[Mapping[str, Entity]] = {"cover": "album", "audio_features": "track", "cqt": "track", "audio": "track"}
+    by_choice = ("audio",)
     together = True
     hosts = (
         Host("api_url", (Rate(20, 60),), concurrency=1),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -25,17 +25,20 @@ class Listed(msgspec.Struct):
     description: str | None = None
 
 
-def playlists(secrets: Mapping[str, str], http: Http, params: SpotifyParams | None = None) -> Iterator[Record]:
+def playlists(
+    secrets: Mapping[str, str], http: Http, params: SpotifyParams | None = None, *, have: Callable[[str], bool] = lambda _: False
+) -> Iterator[Record]:
     """Playlists of the user of `SPOTIFY_REFRESH_TOKEN`, each after its tracks, in their order; local files and episodes left out.
 
-    secrets: by the names in `collectors.sources.spotify_api`. Raises `InputError` without the token or where Spotify refuses it.
+    secrets: by the names in `collectors.sources.spotify_api`. have: whether a playlist of this id (`spotify:playlist:…`) is there
+    already and need not be asked for. Raises `InputError` without the token or where Spotify refuses it.
     """
     where = params or SpotifyParams()
     api = SpotifyApi(secrets, api_url=where.api_url, accounts_url=where.accounts_url, user=True)
     me = told(api.ask(http, lambda client: client.me())[0], Linked, "Spotify")
     for row in api.pages(http, lambda client, place: client.current_user_playlists(limit=PAGE, offset=place)):
         listed = told(row, Listed, "Spotify")
-        if listed.owner.id != me.id:
+        if listed.owner.id != me.id or have(f"spotify:playlist:{listed.id}"):
             continue
         # `track` is the name that apps in extended mode still see
         items = [item.get("item") or item.get("track") or {} for item in api.pages(http, partial(_items, listed.id))]

@@ -19,6 +19,8 @@ from collectors import previews
 from collectors.base import Absent, Ambiguous, Blocked, Found, RateLimited, Request, Transient
 from collectors.checks import check_source
 from collectors.checks import http as unlimited
+from collectors.collect import checked
+from collectors.settings import SourceSpec
 from collectors.sources.deezer import Deezer, DeezerParams
 from collectors.sources.itunes import Itunes, ItunesParams
 from collectors.sources.reccobeats import Reccobeats, ReccobeatsParams
@@ -61,6 +63,13 @@ def test_shops_keep_the_contract(cls, server):
         urls = {name: running.url for name in ("api_url", "images_url", "previews_url")}
         check_source(cls, urls, known=SEA_ALBUM, unknown=NO_ALBUM)
         check_source(cls, urls, known=track(SEA, "audio"), unknown=track(Track("Unheard of", "Nobody"), "audio"))
+
+
+@pytest.mark.parametrize("name", ["deezer", "itunes"])
+def test_previews_are_kept_only_where_audio_is_named(name):
+    _, usual, _ = checked(SourceSpec(source=name))
+    _, named, _ = checked(SourceSpec(source=name, fields=["audio"]))
+    assert usual == ["cover", "audio_features", "cqt"] and named == ["audio"]
 
 
 def test_reccobeats_keeps_the_contract():

@@ -9,12 +9,15 @@ from servers import faults
 from servers.base import Handler, Reply
 from servers.spotify import ID, REFRESH, SECRET, SpotifyServer
 from servers.tracks import FEATURES, Track
+from typer.testing import CliRunner
 
 from collectors.base import Absent, Ambiguous, Blocked, Found, Other, RateLimited, Request, Transient
 from collectors.checks import check_source
 from collectors.checks import http as unlimited
+from collectors.playlist_commands import app
 from collectors.sources.spotify import NO_FEATURES, Spotify, SpotifyParams
 from collectors.sources.spotify_playlists import playlists
+from toolkit.catalogue.readers.jspf import JspfReader
 from toolkit.catalogue.records import PlaylistRecord, TrackRecord
 from toolkit.errors import InputError
 from toolkit.vocabulary import AUDIO_FEATURES
@@ -180,3 +183,19 @@ def test_playlists_are_those_of_the_user_whole_and_in_their_order(http):
     assert [(record.title, len(record.tracks)) for record in lists] == [("Morning", 120), ("Empty", 0)]
     assert lists[0].tracks == [f"spotify:track:{track.spotify}" for track in many] == [record.id for record in tracks]
     assert {record.train_allowed for record in tracks} == {False}
+
+
+def test_playlists_become_files_that_a_recipe_reads(tmp_path, monkeypatch):
+    mine = {"6hhjQTJWnPH8jcDJQJJq5V": ("صباح", [SEA, ARABIC])}
+    monkeypatch.setenv("SEGUE_CACHE", str(tmp_path / "cache"))
+    for name, value in (KEYS | {"SPOTIFY_REFRESH_TOKEN": REFRESH}).items():
+        monkeypatch.setenv(name, value)
+    with SpotifyServer(ALL, playlists=mine) as server:
+        command = ["spotify", "--out", str(tmp_path / "lists"), "--url", server.url, "--accounts-url", server.url]
+        said = [CliRunner().invoke(app, [*command, "--contact", "tests@example.org"]) for _ in range(2)]
+    assert [one.exit_code for one in said] == [0, 0] and "1 playlists written" in said[0].output and "0 playlists written" in said[1].output
+    assert sum(entry.target.split("?")[0].endswith("/items") for entry in server.log) == 1
+    (file,) = (tmp_path / "lists").iterdir()
+    (playlist,) = [record for record in JspfReader(file).read() if isinstance(record, PlaylistRecord)]
+    assert (playlist.title, playlist.tracks) == ("صباح", [f"spotify:track:{track.spotify}" for track in (SEA, ARABIC)])
+    assert not [value for value in (ID, SECRET, REFRESH) if value in file.read_text() + said[0].output]
