@@ -1,6 +1,6 @@
 """Item-attribute kNN: tracks or artists whose tags are those of what the user played.
 
-TAGS-ITEMKNN of Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", section 5, which is
+TAGS-ITEMKNN of Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", artist table, which is
 ItemAttributeKNN of MyMediaLite (Gantner et al. 2011): cosine of sets of attributes, 80 neighbours.
 """
 

@@ -1,9 +1,8 @@
 """Random forest regression from one modality to factors.
 
-TEXT-RF of Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", section 5: the terms of biographies, by
+TEXT-RF of Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", artist table: the terms of biographies, by
 scikit-learn. The paper names no settings: 100 trees, a third of the columns tried at each split, leaves of at least two tracks, ours
-(scikit-learn tries all columns, which with 10,000 terms takes hours and is not better). Every tree is of scikit-learn's random generator,
-from the seed. The forest itself is not kept: its predictions are, for all tracks there are.
+(scikit-learn tries all columns by default: three times the work). The forest itself is not kept: its predictions are, for all tracks.
 """
 
 from __future__ import annotations

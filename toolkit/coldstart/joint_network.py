@@ -1,7 +1,7 @@
 """One network over raw inputs of several modalities, trained at once.
 
-MM of Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", section 6: the convolutions of `cqt-cnn` over a
-track's spectrogram and the dense layers of `tfidf-mlp` over its artist's terms, joined, a linear layer to the factors. The spectrogram is
+MM of Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", track table: the convolutions of `cqt-cnn` over
+a track's spectrogram and the dense layers of `tfidf-mlp` over its artist's terms, joined, a linear layer to the factors. The spectrogram is
 a modality of the encoder `cqt`, the terms are one of `tfidf-semantic` or `tfidf` with `dim: 0`.
 """
 

@@ -1,6 +1,6 @@
 """Late fusion: embeddings of several modalities, each made by its own network, joined to predict factors.
 
-Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", sections 3.4 and 6. MM-LF-LIN: embeddings brought to
+Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", track table. MM-LF-LIN: embeddings brought to
 length 1, joined, dropout 0.7, a linear layer. MM-LF-H1 (`hidden: 512`): batch normalisation and a dense layer of 512 with ReLU for each
 modality, joined, dropout 0.7, a linear layer. With one modality the former is SEM-EMB and TAGS-EMB.
 """
