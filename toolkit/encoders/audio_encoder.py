@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -35,6 +35,13 @@ class AudioEncoder(Encoder):
     refuses: ClassVar[bool] = True
     Params: ClassVar[type[EncoderParams]] = AudioParams
     params: Any
+    short: Sequence[int] = ()
+    """Places, in what was heard last, of clips with fewer samples than `least`: they end in silence."""
+
+    @property
+    def least(self) -> int:
+        """Samples of the shortest clip that is heard whole."""
+        return 0
 
     def _rate(self) -> int:
         rate: int = self.params.rate
@@ -42,12 +49,15 @@ class AudioEncoder(Encoder):
 
     def _heard(self, inputs: Audio, progress: Progress | None, what: str) -> Iterator[tuple[int, np.ndarray]]:
         """Place and samples float32 [s] of each file that can be read. Raises `BadInput` where `on_error` is `stop`."""
-        found = waveforms(inputs, rate=self._rate(), seconds=self.params.seconds)
+        found, short = waveforms(inputs, rate=self._rate(), seconds=self.params.seconds), list[int]()
+        self.short = short
         for place, samples in enumerate(found):
             if isinstance(samples, BadInput):
                 if self.params.on_error == "stop":
                     raise BadInput(place, samples.why)
             else:
+                if len(samples) < self.least:
+                    short.append(place)
                 yield place, samples
             if progress is not None:
                 progress(place + 1, len(inputs), what)

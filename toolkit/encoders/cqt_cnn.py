@@ -52,6 +52,10 @@ class CqtCnnEncoder(AudioNetworkEncoder):
     params: CqtCnnParams
 
     @property
+    def least(self) -> int:
+        return self.params.samples()
+
+    @property
     def width(self) -> int:
         return self.params.filters[-1] * self.params.frames_left()
 

@@ -7,7 +7,7 @@ import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +142,8 @@ class _Job:
     engine: Engine
     workers: int | None
     feedback: Feedback | None
+    short: list[str] = field(default_factory=list)
+    """Tracks whose clip is shorter than what the encoder hears at once."""
 
     def rows(self) -> np.ndarray:
         """Fit where the encoder learns, then transform every distinct input once: float32 [present, d]."""
@@ -196,6 +198,10 @@ class _Job:
             if not part.start:
                 made = np.empty((len(first), rows.shape[1]), np.float32)
             made[part.start : part.stop] = rows
+        if self.short:
+            shown = ", ".join(map(repr, self.short[:3])) + (", …" if len(self.short) > 3 else "")
+            message = f"{self.name}: {len(self.short)} of {len(first)} clips are shorter than the encoder hears and end in silence: {shown}"
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
         return made
 
     def _scale_out(self, first: np.ndarray, parts: list[Part]) -> None:
@@ -218,6 +224,7 @@ class _Job:
             with _naming(self.name, self.owners, first[part.start : part.stop]):
                 inputs = take(self.inputs, first[part.start : part.stop])
                 rows = self.encoder.transform(inputs, progress=_shifted(self.progress, part.start, len(first), self.name))
+            self.short.extend(self.owners[int(first[part.start + place])] for place in getattr(self.encoder, "short", ()))
         _check_output(self.name, self.encoder, rows, part.stop - part.start)
         if made and keep:
             write_tensors(part.path, {"matrix": rows}, {})

@@ -53,6 +53,10 @@ class MelEncoder(AudioNetworkEncoder):
 
     params: MelParams
 
+    @property
+    def least(self) -> int:
+        return self.params.frames() * self.params.hop
+
     def _windows(self, clips: list[np.ndarray]) -> list[np.ndarray]:
         return [mel_windows(clip, self.params) for clip in clips]
 

@@ -68,6 +68,10 @@ class SpectrogramDbnEncoder(AudioEncoder):
     """center, axes, deviation of the components; weight and bias of each layer."""
 
     @property
+    def least(self) -> int:
+        return self.params.frame() * self.params.frames()
+
+    @property
     def dim(self) -> int:
         return self.params.hidden[-1]
 
