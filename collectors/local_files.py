@@ -109,7 +109,8 @@ def _files(folder: Path, endings: tuple[str, ...]) -> Iterator[tuple[Path, str]]
 
 def _named(path: Path, name: str) -> Entry:
     """What a file's name says: an id, or `Artist - Title` after a track number."""
-    stem = re.sub(r"^\d{1,3}(?:[.)_-]+\s*|\s+-\s+|\s+)(?=\S)", "", path.stem)
+    # `01 Song` is numbered, `10 cc` and `99 Balloons` are not
+    stem = re.sub(r"^(?:\d{1,3}(?:[.)_]\s*|\s*-\s+)|0\d\s+)(?=\S)", "", path.stem)
     artist, dash, title = stem.partition(" - ")
     return Entry(path, name, _ids(path.stem), title if dash else stem, artist if dash else None)
 

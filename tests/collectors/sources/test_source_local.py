@@ -204,6 +204,23 @@ def test_pictures_of_every_format(music, tmp_path):
     assert embedded(plain) in (None, picture("grey"))  # mutagen reads APE tags of an MP3 only where they stand alone
 
 
+@pytest.mark.parametrize(
+    ("stem", "artist", "title"),
+    [
+        ("01 - Mira Oss - Sea Above", "Mira Oss", "Sea Above"),
+        ("01 Sea Above", None, "Sea Above"),
+        ("7. Mira Oss - Sea Above", "Mira Oss", "Sea Above"),
+        ("10 cc - Donna", "10 cc", "Donna"),
+        ("99 Luftballons", None, "99 Luftballons"),
+        ("1999", None, "1999"),
+    ],
+)
+def test_names_of_files(tmp_path, stem, artist, title):
+    (tmp_path / f"{stem}.mp3").write_bytes(b"")
+    (entry,) = audio_files(tmp_path, tags=False)
+    assert (entry.artist, entry.title) == (artist, title)
+
+
 def test_files_without_tags_are_known_by_name_alone(music):
     files = Folder(audio_files(music, tags=False))
     assert files.of_track(track(isrc="GBABC0100003")) is None
