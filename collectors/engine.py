@@ -199,7 +199,7 @@ class Engine:
             (team.source.name, name)
             for team in self._teams
             if team.source is not asking and team.stopped is None and wanted & set(team.source.fields) & set(ID_FIELDS)
-            for lane in team.lanes
+            for lane in team.open_lanes
             for name in lane.fields
         ]
 
@@ -297,6 +297,7 @@ class Engine:
         """No more of these fields; the source's others go on."""
         if lane.ended is None:
             self._with_room(self.ledger.give_back, team.end_lane(lane, self.scrub(" ".join(why.split()))))
+            self._with_room(self.ledger.wake, AWAITS_ID)
             if not team.open_lanes:
                 self._end(team, why)
             else:
