@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import scipy.sparse as sp
 
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.splits import HeldOut, PlaylistSet, Split, playlist_disjoint
@@ -25,6 +26,19 @@ def spa(shared_data: Path) -> Split:
     about = {"id": [str(each["list_id"]) for each in lists], "title": [each["name"] for each in lists]}
     about |= {"group": [str(each["playlist_id"]) for each in lists], "split": [each["split"] for each in lists]}
     return playlist_disjoint(_corpus(items, list(known), pa.table(about)), shown=0.7, min_tracks=10, by="column")
+
+
+def spa_labels(shared_data: Path) -> dict[str, sp.csr_matrix]:
+    """Artists and genres of the tracks of playlists-spa, by item: float32 [V + 1, L]."""
+    tracks = pd.read_csv(shared_data / "playlists-spa" / "tracks.csv.gz", usecols=["artists", "artist_genres"], dtype=str).fillna("")
+    return {"artist": _matrix(tracks["artists"].str.split("; ")), "genre": _matrix(tracks["artist_genres"].str.split("|"))}
+
+
+def _matrix(names: pd.Series) -> sp.csr_matrix:
+    """Which item (row + 1) has which name, each once, empty ones left out."""
+    pairs = names.explode().loc[lambda one: one != ""].rename("name").reset_index().drop_duplicates()
+    codes, known = pd.factorize(pairs["name"])
+    return sp.csr_matrix((np.ones(len(codes), np.float32), (pairs["index"] + 1, codes)), (len(names) + 1, len(known)))
 
 
 def mpd5k(shared_data: Path) -> Split:
