@@ -1,7 +1,7 @@
 """Factors of artists in a corpus of tracks: the feedback of an artist is the sum over his tracks.
 
-Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", artist factors. An artist is a name as the corpus has it,
-so that a track of two artists is one of a third.
+Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", artist factors. An artist is a name as the corpus
+has it, so that a track of two artists is one of a third.
 """
 
 from __future__ import annotations
