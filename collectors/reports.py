@@ -20,7 +20,8 @@ from toolkit.catalogue.schema import TRACK_ARTISTS, TRACKS
 from toolkit.catalogue.store import Catalogue
 from toolkit.progress import duration
 
-BATCH = 5_000
+BATCH = 500
+"""Tracks whose covers or clips are in memory at once."""
 COVERAGE = ("field", "source", "entity", "entities", *STATUSES, "share", "tracks", "tracks_share")
 
 

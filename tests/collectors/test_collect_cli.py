@@ -90,3 +90,42 @@ def test_a_contact_is_asked_for(place: str, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("SEGUE_CONTACT")
     done = segue("collect", "--library", place, "--source", "facts")
     assert done.exit_code == 2 and "export SEGUE_CONTACT=" in done.stderr
+
+
+RECIPE = """\
+data: {{reader: demo, options: {{tracks: 200, artists: 40, playlists: 20, fields: []}}}}
+collect:
+  library: {library}
+  {line}
+baselines: [popularity]
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("contct: me@example.org\n  sources: [facts]", "r.yaml:4: collect.contct is no key"),
+        ("sources: [facs]", "did you mean 'facts'?"),
+        ("sources: [{source: facts, fields: [word]}]", "facts does not give 'word': did you mean 'words'?"),
+        ("sources: [{source: facts, params: {per_second: 0}}]", "facts: per_second=0 must be greater than 0"),
+        ("sources: [{source: facts, params: {per_second: true}}]", "must be a number"),
+    ],
+)
+def test_a_recipe_is_checked_before_anything_runs(line: str, said: str, place: str, tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(RECIPE.format(library=tmp_path / "new", line=line))
+    done = segue("validate", str(tmp_path / "r.yaml"))
+    assert done.exit_code == 2 and said in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_recipe_fills_the_library_from_its_data(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with FactsServer() as server:
+        line = f"sources: [{{source: lives, params: {{base_url: '{server.url}'}}}}]"
+        (tmp_path / "r.yaml").write_text(RECIPE.format(library=tmp_path / "new", line=line))
+        done = segue("collect", "r.yaml")
+        again = segue("collect", "r.yaml")
+        assert len(server.log) == 40
+    assert (done.stdout, again.stdout) == ("lives: 35 found, 5 absent\n", "lives: nothing new\n"), done.stderr
+    with Catalogue.open(tmp_path / "new" / "catalogue.sqlite") as library:
+        assert library.counts()["tracks"] == 200 and library.counts()["fields"] == {"biography": 35}

@@ -191,7 +191,8 @@ def _engine(url: str) -> Engine:
 
 
 def _wal(connection: Any, _: object) -> None:
-    """Readers do not wait for the writer, and a killed writer leaves the last commit intact."""
+    """Readers do not wait for the writer, writers wait for each other, and a killed writer leaves the last commit intact."""
+    connection.execute("PRAGMA busy_timeout=60000")
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
 
