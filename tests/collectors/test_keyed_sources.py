@@ -6,6 +6,7 @@ import dataclasses
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,11 @@ from servers.reccobeats import ReccobeatsServer
 from servers.spotify import SpotifyServer
 from servers.tracks import FEATURES, Track
 from sqlalchemy import select
+from typer.testing import CliRunner
 
+from collectors.commands import library as commands
 from collectors.engine import Engine, Settings
+from collectors.ledger import Ledger
 from collectors.outcomes import Retries
 from collectors.sources.deezer import Deezer, DeezerParams
 from collectors.sources.genius import Genius, GeniusParams
@@ -164,3 +168,14 @@ def test_no_key_is_left_in_a_library_a_log_or_an_error(library, tmp_path, capfd)
     assert log in files and b"HTTP" in log.read_bytes() and any(path.suffix == ".sqlite" for path in files)
     leaks = [(secret, str(path)) for path in files for secret in secrets if secret.encode() in path.read_bytes()]
     assert leaks == [] and not [secret for secret in secrets if secret.encode() in said]
+
+
+def test_the_terms_of_every_source_are_listed(library, tmp_path):
+    names = sorted(point.name for point in entry_points(group="segue.collectors"))
+    for point in entry_points(group="segue.collectors"):
+        cls = point.load()
+        Ledger(library).register(cls.__new__(cls))
+    table = CliRunner().invoke(commands, ["terms", "--library", str(tmp_path / "library")]).output
+    rows = {line.split("|")[1].strip(): line for line in table.splitlines()[2:]}
+    assert sorted(rows) == names and {"spotify", "genius", "lastfm", "deezer", "itunes", "reccobeats", "musixmatch", "msd-a"} <= set(names)
+    assert "100000000" in rows["lastfm"].replace(",", "") and "developer.spotify.com/policy" in rows["spotify"]
