@@ -41,7 +41,7 @@ lint: install  ## style and types
 	$(BIN)/mypy
 
 test: lint  ## style, types and every test that this machine can run
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 constraints: install  ## pin what .venv holds now (after an upgrade that passed the tests)
 	@{ grep '^#' constraints.txt; \
