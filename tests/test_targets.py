@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import scipy.sparse as sp
 
+from tests.coldstart.conftest import corpus_of
 from toolkit import pipeline, runs
 from toolkit.catalogue.records import Field, TrackRecord
 from toolkit.catalogue.store import Catalogue
-from toolkit.coldstart.factors import Factors
+from toolkit.coldstart.factors import FactorStore
+from toolkit.corpus.splits import PlaylistSet
 from toolkit.encoders.image_classifier import ImageClassifierEncoder
 from toolkit.errors import InputError, RecipeError
 from toolkit.pipeline.labels import FactorTargets, labels
@@ -47,15 +48,19 @@ def test_the_most_frequent_are_kept_and_a_text_may_be_one_label(catalogue: Catal
 
 
 def test_factors_are_targets_of_tracks_with_placements_alone() -> None:
-    items = np.array([[0, 0], [1, 2], [0, 0], [3, 4]], np.float32)
-    plays = sp.csr_matrix(np.array([[0, 3, 0, 0], [0, 1, 0, 2]], np.float32))
-    spec = FactorSpec(k=2, alpha=2, epsilon=1)
-    found = FactorTargets.of(Factors(np.ones((2, 2), np.float32), items, np.array([False, True, False, True]), spec), plays)
-    assert found.matrix.tolist() == [[1, 2], [0, 0], [3, 4]]
+    corpus = corpus_of([[1, 1, 1], [1, 3, 3]], 3)
+    offsets = corpus.offsets
+    store = FactorStore(PlaylistSet(corpus, np.arange(2), offsets[:-1], offsets[1:]), FactorSpec(k=9, alpha=2, epsilon=1))
+    trained = np.array([True, False, True])
+    found = FactorTargets.of(store, Targets(factors=2), trained)
+    factors = store(store.spec.model_copy(update={"k": 2}))
+    assert np.array_equal(found.matrix, factors.items[1:]) and found.matrix.any(axis=1).tolist() == trained.tolist()
+    assert found.facts()["factors"] == 2 and found.facts()["tracks"] == 2
+    feedback = found.feedback()
     # of each track the confidence of both users' plays
     expected = [[1 + 2 * np.log(4), 1 + 2 * np.log(2)], [0, 0], [0, 1 + 2 * np.log(3)]]
-    assert np.allclose(found.feedback.confidence.toarray(), expected) and found.feedback.users.shape == (2, 2)
-    assert found.facts() == {"factors": 2, "tracks": 2}
+    assert feedback is not None and np.allclose(feedback.confidence.toarray(), expected)
+    assert np.array_equal(feedback.users, factors.users)
 
 
 def test_held_out_tracks_neither_count_nor_teach(catalogue: Catalogue) -> None:

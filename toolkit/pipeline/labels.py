@@ -15,7 +15,7 @@ from toolkit.coldstart.artists import of_tracks
 from toolkit.coldstart.factors import FactorStore, confidence_of
 from toolkit.encoders.weighted_error import Feedback
 from toolkit.errors import InputError
-from toolkit.recipe import Targets
+from toolkit.recipe import FactorSpec, Targets
 
 
 @dataclass(frozen=True)
@@ -36,21 +36,26 @@ class Labels:
 
 @dataclass(frozen=True)
 class FactorTargets:
-    """matrix: float32 [V, k]; a row of a track without a placement in training is zero. feedback: what it was made of, of all V;
-    None for factors of artists."""
+    """matrix: float32 [V, k]; a row of a track without a placement in training is zero. store, targets: where it is from."""
 
     matrix: np.ndarray
-    feedback: Feedback | None
+    store: FactorStore
+    targets: Targets
 
     @classmethod
     def of(cls, store: FactorStore, targets: Targets, trained: np.ndarray) -> FactorTargets:
         """trained: bool [V], tracks with a training placement."""
-        spec = store.spec.model_copy(update={"k": targets.factors})
-        if targets.level == "artist":
-            return cls(of_tracks(store, spec)[1:] * trained[:, None], None)
-        factors = store(spec)
-        confidence = sp.csr_matrix(confidence_of(store.train.plays(), spec)[:, 1:].T)
-        return cls(factors.items[1:] * trained[:, None], Feedback(factors.users, confidence))
+        spec = _spec(store, targets)
+        items = store(spec).items if targets.level == "track" else of_tracks(store, spec)
+        return cls(items[1:] * trained[:, None], store, targets)
+
+    def feedback(self) -> Feedback | None:
+        """What the factors were made of, of all V tracks; None for factors of artists."""
+        if self.targets.level == "artist":
+            return None
+        spec = _spec(self.store, self.targets)
+        confidence = confidence_of(self.store.train.plays(), spec)[:, 1:]
+        return Feedback(self.store(spec).users, sp.csr_matrix(confidence.T))
 
     def facts(self) -> dict[str, Any]:
         """What `coverage.json` says of it."""
@@ -86,3 +91,7 @@ def labels(catalogue: Catalogue, targets: Targets, ids: Sequence[str], trained: 
 def _split(text: str, separator: str | None) -> set[str]:
     parts = [text] if separator is None else text.split(separator)
     return {label for part in parts if (label := part.strip())}
+
+
+def _spec(store: FactorStore, targets: Targets) -> FactorSpec:
+    return store.spec.model_copy(update={"k": targets.factors})

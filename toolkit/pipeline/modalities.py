@@ -155,7 +155,7 @@ def _encode(
         values,
         cache=context.cache / "encodings",
         targets=None if learnt is None else learnt.matrix,
-        feedback=learnt.feedback if isinstance(learnt, FactorTargets) else None,
+        feedback=learnt.feedback() if isinstance(learnt, FactorTargets) and getattr(encoder, "needs_feedback", False) else None,
         fitted=_learned_from(encoder, trained, learnt),
         progress=context.progress(f"{name}: "),
         engine=context.recipe.engine,
