@@ -61,6 +61,8 @@ class Ranker(ABC):
     name: ClassVar[str]
     oracle: ClassVar[bool] = False
     """Whether it reads the hidden tracks (an upper bound); tables print it apart."""
+    draws: ClassVar[bool] = True
+    """Whether a fit depends on `TrainingData.seed`; one that does not is fitted once, however many seeds a recipe names."""
 
     @abstractmethod
     def fit(self, data: TrainingData) -> Self:

@@ -27,6 +27,7 @@ class ContentCentroid(Baseline):
     """
 
     name = "content-centroid"
+    draws = False
     Params = ContentCentroidParams
     needs_modalities = True
 

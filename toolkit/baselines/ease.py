@@ -44,6 +44,7 @@ class Ease(Baseline):
     """
 
     name = "ease"
+    draws = False
     Params = EaseParams
     grid = {"regularisation": [10.0, 30.0, 100.0, 200.0, 500.0, 1000.0]}
 

@@ -33,6 +33,7 @@ class ItemKNN(Baseline):
     """
 
     name = "item-knn"
+    draws = False
     Params = ItemKNNParams
     grid = {"neighbours": [20, 100, None], "shrink": [0.0, 5.0]}
 

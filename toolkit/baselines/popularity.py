@@ -13,6 +13,7 @@ class Popularity(Baseline):
     """Score of a track: the number of training playlists with it."""
 
     name = "popularity"
+    draws = False
 
     def learn(self, data: TrainingData) -> State:
         playlists = np.asarray(data.train.matrix().sum(axis=0, dtype=np.float64)).ravel()

@@ -31,6 +31,7 @@ class SessionKNN(Baseline):
     """
 
     name = "session-knn"
+    draws = False
     Params = SessionKNNParams
     grid = {"neighbours": [50, 100, 200, 400, 800]}
 

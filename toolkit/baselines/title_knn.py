@@ -47,6 +47,7 @@ class TitleKNN(Baseline):
     """
 
     name = "title-knn"
+    draws = False
     Params = TitleKNNParams
     title_encoder: Encoder | None = None
 

@@ -40,6 +40,7 @@ class UpperBound(Baseline):
     """
 
     name = "upper-bound"
+    draws = False
     oracle = True
     Params = UpperBoundParams
 

@@ -99,7 +99,7 @@ def _cell(cell: Cell | None) -> Text:
 
     if cell is None:
         return Text("–")
-    text = Text(f"{cell.value:.4f}", style="bold green" if cell.best else "")
+    text = Text(f"{cell.value:.4f}" + ("" if cell.sd is None else f" ± {cell.sd:.4f}"), style="bold green" if cell.best else "")
     if cell.low is not None and cell.high is not None:
         text.append(f"\n{cell.low:.3f}–{cell.high:.3f}", style="dim")
     return text

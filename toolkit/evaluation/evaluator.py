@@ -253,6 +253,16 @@ def _joined(parts: list[Scores]) -> Scores:
     return Scores(values, n_hidden, np.concatenate([part.top for part in parts]))
 
 
+def mean(scores: Sequence[Scores]) -> Scores:
+    """What several fits of one system reached on the same playlists, on average; the first's rankings."""
+    first = scores[0]
+    if len(scores) == 1:
+        return first
+    values = {key: np.mean([each.values[key] for each in scores], axis=0) for key in first.values}
+    overall = {key: float(np.mean([each.overall[key] for each in scores])) for key in first.overall}
+    return replace(first, values=values, overall=overall)
+
+
 def _check_ranking(ranker: Ranker, ranked: np.ndarray, queries: Queries, k: int, *, allow_repeats: bool) -> None:
     """Reject rankings that would make every metric meaningless."""
     if ranked.shape != (len(queries), k):

@@ -168,14 +168,19 @@ def _material(context: Context, ingested: Ingested, chosen: Sequence[System]) ->
 
 
 def _outcome(context: Context, system: System, material: Material) -> Outcome:
+    from toolkit.evaluation.evaluator import mean
     from toolkit.pipeline import results, systems, tracking
 
-    context.reporter.stage(system.name)
-    fitted = systems.fit(context, system, material)
-    tracking.log(context.run, system.name, fitted["curve"])
-    scored = {part: systems.score(context, system, material, part) for part in results.PARTS}
-    scores, costs = {part: pair[0] for part, pair in scored.items()}, {part: pair[1] for part, pair in scored.items()}
-    return results.Outcome(system, fitted, scores, costs)
+    fits, scored = [], []
+    for each in systems.replicas(context, system):
+        context.reporter.stage(each.name)
+        fits.append(systems.fit(context, each, material))
+        tracking.log(context.run, each.name, fits[-1]["curve"])
+        scored.append({part: systems.score(context, each, material, part) for part in results.PARTS})
+    scores = {part: [one[part][0] for one in scored] for part in results.PARTS}
+    costs = {part: scored[0][part][1] for part in results.PARTS}
+    fitted = {**fits[0], "underfit": any(fit["underfit"] for fit in fits)}
+    return results.Outcome(system, fitted, {part: mean(each) for part, each in scores.items()}, costs, scores)
 
 
 def _context(recipe: Recipe, directory: RunDirectory, cache: Path | None, reporter: Reporter) -> Context:

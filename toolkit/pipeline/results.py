@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,12 +27,13 @@ PARTS = ("valid", "test")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one system: its fit, and for `valid` and `test` its scores and their cost."""
+    """What became of one system: its fit, and for `valid` and `test` its scores, the mean of those by seed, and their cost."""
 
     system: System
     fit: dict[str, Any]
     scores: dict[str, Scores]
     costs: dict[str, dict[str, Any]]
+    by_seed: dict[str, list[Scores]]
 
 
 def write_results(context: Context, material: Material, outcomes: Sequence[Outcome]) -> None:
@@ -102,16 +104,19 @@ def order(metrics: Sequence[Mapping[str, Any]], systems: Sequence[System], chose
 
 
 def _rows(context: Context, material: Material, outcome: Outcome, part: str, seed: int) -> list[dict[str, Any]]:
-    return tables.rows(
-        outcome.scores[part],
-        system=outcome.system.name,
-        modalities=outcome.system.modalities,
-        split=part,
-        groups=held_out(material.split, part).groups(),
-        bootstrap=context.recipe.evaluation.bootstrap,
-        seed=seed,
-        labels=slices.by_playlist(held_out(material.split, part), context.recipe.evaluation.slices),
-    )
+    evaluation, held = context.recipe.evaluation, held_out(material.split, part)
+    labels = slices.by_playlist(held, evaluation.slices)
+
+    def rows(scores: Scores, bootstrap: int) -> list[dict[str, Any]]:
+        system, groups = outcome.system, held.groups()
+        about: dict[str, Any] = {"system": system.name, "modalities": system.modalities, "split": part}
+        return tables.rows(scores, **about, groups=groups, bootstrap=bootstrap, seed=seed, labels=labels)
+
+    found, by_seed = rows(outcome.scores[part], evaluation.bootstrap), outcome.by_seed[part]
+    if len(by_seed) > 1:
+        for row, *each in zip(found, *(rows(scores, 2) for scores in by_seed), strict=True):
+            row |= {"sd": round(statistics.stdev(one["value"] for one in each), tables.DIGITS), "seeds": len(each)}
+    return found
 
 
 def _comparisons(context: Context, material: Material, outcomes: Sequence[Outcome], seed: int) -> list[dict[str, Any]]:

@@ -55,6 +55,9 @@ class System:
     labels: tuple[str, ...] = ()
     over: tuple[System, ...] = ()
     """Systems with whose help it ranks: they are fitted before it."""
+    draws: bool = True
+    seed: int | None = None
+    """Of its draws; default: the recipe's."""
 
     @property
     def entry(self) -> dict[str, Any]:
@@ -102,6 +105,15 @@ def described(recipe: Recipe) -> bool:
     return recipe.reads_fields or any(getattr(plugins.load("segue.rankers", each.name), "labels", ()) for each in baselines)
 
 
+def replicas(context: Context, system: System) -> list[System]:
+    """A system and, where the recipe names several `seeds` and it draws, the same system under each other seed.
+
+    Their names hold a `~`, which no system of a recipe can. Encoders run once, under the first seed.
+    """
+    others = (context.recipe.seeds or [])[1:] if system.draws else []
+    return [system, *(replace(system, name=f"{system.name}~seed{seed}", twin=system.name, seed=seed) for seed in others)]
+
+
 def reduced(context: Context) -> dict[tuple[str, str], System]:
     """Each model of the recipe without each of its modalities, by (name, modality): the same settings, budget and draws otherwise.
 
@@ -139,7 +151,8 @@ def fit_along(context: Context, material: Material, asked: dict[str, str]) -> No
     """Fit with the first process what it `asked` for; what comes of it is the first one's."""
     if asked["material"] != _whole(material):
         raise SegueError("the processes of this run read different data: it must not change, and all must see the same")
-    system = next(system for system in [*systems(context), *reduced(context).values()] if system.name == asked["system"])
+    known = [*(each for system in systems(context) for each in replicas(context, system)), *reduced(context).values()]
+    system = next(system for system in known if system.name == asked["system"])
     _fit(context, system, system.make(material.split.train.titles()), material, Path(asked["workdir"]))
 
 
@@ -253,10 +266,12 @@ def unpacked(path: Path) -> Scores:
 
 def _inputs(context: Context, system: System, material: Material) -> dict[str, Any]:
     """What decides a system's result: of the modalities those it sees alone, so that weights given later leave the others as they are."""
+    seed = {} if system.seed is None else {"seed": system.seed}
     content = [material.content[name] for name in system.modalities]
     content += [material.content[f"label:{kind}"] for kind in system.labels if kind in material.labels]
     over = [_inputs(context, other, material) for other in system.over]
-    return context.inputs(material=material.key, content=content, spec=system.spec, **({"over": over} if over else {}))
+    own = context.inputs(material=material.key, content=content, spec=system.spec, **({"over": over} if over else {}))
+    return {**own, **seed}
 
 
 def _whole(material: Material) -> str:
@@ -265,7 +280,7 @@ def _whole(material: Material) -> str:
 
 def _fit(context: Context, system: System, ranker: Ranker, material: Material, workdir: Path) -> None:
     chosen = {name: material.modalities[name] for name in system.modalities}
-    seed = derived_seed(context.recipe.seed, "system", system.twin or system.name)
+    seed = derived_seed(context.recipe.seed if system.seed is None else system.seed, "system", system.twin or system.name)
     labels = {kind: material.labels[kind] for kind in system.labels if kind in material.labels}
     others = {other.name: load(context, other) for other in system.over}
     split = material.split
@@ -316,7 +331,9 @@ def baseline_system(recipe: Recipe, spec: BaselineSpec) -> System:
     reads = getattr(cls, "needs_modalities", False) or getattr(cls, "reads_modalities", False)
     modalities = list(recipe.fusion.modalities or recipe.encoders) if reads else []
     told = spec.model_dump(mode="json")
-    return System(spec.name, spec.name, told, lambda _: cls(**spec.params), modalities, cls.oracle, labels=getattr(cls, "labels", ()))
+    return System(
+        spec.name, spec.name, told, lambda _: cls(**spec.params), modalities, cls.oracle, labels=getattr(cls, "labels", ()), draws=cls.draws
+    )
 
 
 def _reads_systems(system: System) -> bool:

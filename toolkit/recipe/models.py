@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -312,6 +312,9 @@ class Recipe(Section):
     evaluation: Evaluation = Evaluation()
     report: Report = Report()
     seed: int = Field(0, ge=0)
+    seeds: list[Annotated[int, Field(ge=0)]] | None = Field(
+        None, min_length=2, description="every system that draws is fitted once a seed: mean and standard deviation stand in the tables"
+    )
     device: str = "auto"
     threads: int | None = Field(None, ge=1, le=1024)
 
@@ -328,6 +331,16 @@ class Recipe(Section):
         for model in self.models:
             if "select" not in model.model_fields_set and metrics and not ("ndcg" in metrics and 50 in lengths):
                 model.select = f"{'ndcg' if 'ndcg' in metrics else metrics[0]}@{min(lengths, key=lambda k: abs(k - 50))}"
+        return self
+
+    @model_validator(mode="after")
+    def _first_seed(self) -> Recipe:
+        if self.seeds is not None:
+            if len(set(self.seeds)) < len(self.seeds):
+                raise ValueError(f"seeds={self.seeds} names a seed twice")
+            if "seed" in self.model_fields_set and self.seed != self.seeds[0]:
+                raise ValueError(f"seed={self.seed} and seeds={self.seeds} are both given: take one out")
+            self.seed = self.seeds[0]
         return self
 
     @model_validator(mode="after")

@@ -67,7 +67,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A value with its 95 % interval; `best` in its column among what is no oracle."""
+    """A value with its 95 % interval; `best` in its column among what is no oracle. sd: over seeds, where there are several."""
 
     column: Column
     value: float
@@ -75,10 +75,11 @@ class Cell:
     high: float | None = None
     n: int | None = None
     best: bool = False
+    sd: float | None = None
 
     @property
     def text(self) -> str:
-        return self.column.format(self.value)
+        return self.column.format(self.value) + ("" if self.sd is None else f" ± {self.column.format(self.sd)}")
 
     @property
     def interval(self) -> str:
@@ -206,7 +207,7 @@ def _cell(column: Column, row: MetricRow | None, best: float | None, oracle: boo
     if row is None:
         return None
     value = float(row["value"])
-    return Cell(column, value, row.get("ci_low"), row.get("ci_high"), row.get("n"), best=not oracle and value == best)
+    return Cell(column, value, row.get("ci_low"), row.get("ci_high"), row.get("n"), best=not oracle and value == best, sd=row.get("sd"))
 
 
 def _modalities(row: MetricRow) -> str:
@@ -277,6 +278,7 @@ _LATEX = {letter: f"\\{letter}" for letter in "&%$#_{}"} | {
     "\\": "\\textbackslash{}",
     "~": "\\textasciitilde{}",
     "^": "\\textasciicircum{}",
+    "±": "$\\pm$",
     "−": "$-$",
     "–": "--",
     "…": "\\ldots{}",

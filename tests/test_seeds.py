@@ -1,0 +1,59 @@
+"""Several seeds: what draws is fitted once a seed, its mean and deviation stand in metrics.json, what does not is fitted once."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from pathlib import Path
+
+import pytest
+
+from toolkit import pipeline, runs
+from toolkit.errors import RecipeError
+from toolkit.pipeline.systems import unpacked
+from toolkit.recipe import load
+
+RECIPE = """\
+data: {reader: demo, options: {tracks: 200, artists: 40, playlists: 150, fields: []}}
+baselines: [random, popularity]
+evaluation: {bootstrap: 50, min_tracks: 5, k: [10], metrics: [recall, coverage], slices: [length]}
+threads: 1
+"""
+
+
+def write(folder: Path, more: str) -> Path:
+    path = folder / "seeds.yaml"
+    path.write_text(RECIPE + more)
+    return path
+
+
+def test_mean_and_deviation_over_seeds(tmp_path: Path) -> None:
+    rows = pipeline.run(load(write(tmp_path, "seeds: [3, 4, 9]\n")), tmp_path / "run", cache=tmp_path / "cache")
+    names = ["random", "random~seed4", "random~seed9"]
+    parts = [unpacked(tmp_path / "run" / runs.STAGES / f"evaluate-{name}-test.npz") for name in names]
+    every = [float(part.values["all", "recall", 10].mean()) for part in parts]
+    (found,) = (row for row in rows if (row["system"], row["split"], row["slice"], row["metric"]) == ("random", "test", "all", "recall"))
+    assert len(set(every)) == 3
+    assert (found["value"], found["sd"], found["seeds"]) == (
+        pytest.approx(statistics.mean(every), abs=1e-7), pytest.approx(statistics.stdev(every), abs=1e-7), 3,
+    )  # fmt: skip
+    assert found["ci_low"] <= found["value"] <= found["ci_high"]
+    covered = [part.overall["coverage", 10] for part in parts]
+    (coverage,) = (row for row in rows if (row["system"], row["split"], row["metric"]) == ("random", "test", "coverage"))
+    assert coverage["value"] == pytest.approx(statistics.mean(covered), abs=1e-7) and coverage["ci_low"] is None
+    assert all("sd" not in row for row in rows if row["system"] != "random")
+    assert not (tmp_path / "run" / runs.MODEL / "popularity~seed4").exists()
+    assert [entry["system"] for entry in json.loads((tmp_path / "run" / runs.SYSTEMS).read_text())["systems"]][-1] == "upper-bound"
+    assert "± " in (tmp_path / "run" / runs.REPORT).read_text()
+    once = pipeline.run(load(write(tmp_path, "seed: 4\n")), tmp_path / "once", cache=tmp_path / "cache")
+    (alone,) = (row for row in once if (row["system"], row["split"], row["slice"], row["metric"]) == ("random", "test", "all", "recall"))
+    assert alone["value"] == pytest.approx(every[1], abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [("seeds: [1, 1]\n", r"seeds=\[1, 1\] names a seed twice"), ("seed: 2\nseeds: [1, 2]\n", r"seed=2 and seeds=\[1, 2\] are both given")],
+)
+def test_seeds_that_contradict_are_refused(more: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=message):
+        load(write(tmp_path, more))
