@@ -16,7 +16,7 @@ from collectors.outcomes import Claim, Entry
 from collectors.tables import APART, LEDGER, METADATA, SOURCES
 from toolkit.catalogue import rows
 from toolkit.catalogue.records import Field
-from toolkit.catalogue.schema import ALBUMS, ARTISTS, FIELDS, TRACK_ARTISTS, TRACKS, upsert
+from toolkit.catalogue.schema import ALBUMS, ARTISTS, FIELDS, TRACK_ARTISTS, TRACKS, create_tables, upsert
 from toolkit.catalogue.store import Catalogue
 from toolkit.errors import SegueError
 from toolkit.files import disk_full
@@ -43,8 +43,7 @@ class Ledger:
     def __init__(self, catalogue: Catalogue, owner: str = "") -> None:
         self.catalogue = catalogue
         self.owner = owner
-        with self.transaction() as connection:
-            METADATA.create_all(connection)
+        create_tables(self.transaction, METADATA)
 
     def plan(self, source: str, field: str, entity: Entity) -> int:
         """Open an entry for every entity that has none; how many."""

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, delete, insert, select
 
 from collectors.tables import IMPORTS, METADATA
-from toolkit.catalogue.schema import ALBUMS, ARTISTS, FIELDS, PLAYLISTS, TRACK_ARTISTS, TRACKS, upsert
+from toolkit.catalogue.schema import ALBUMS, ARTISTS, FIELDS, PLAYLISTS, TRACK_ARTISTS, TRACKS, create_tables, upsert
 from toolkit.catalogue.store import Catalogue
 from toolkit.errors import InputError
 from toolkit.files import digest
@@ -40,7 +40,7 @@ def open_library(where: Path | str, *, blobs: Path | None = None, new: bool = Fa
     if isinstance(place, str) and blobs is None:
         raise InputError("a library in a database server needs a folder for covers and audio: give --blobs DIR")
     library = Catalogue.open(place, blobs=blobs)
-    METADATA.create_all(library.engine)
+    create_tables(library.engine.begin, METADATA)
     return library
 
 

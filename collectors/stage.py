@@ -9,9 +9,7 @@ from sqlalchemy import func, select
 from collectors.collect import checked, collect, told
 from collectors.library import database, fill, open_library
 from collectors.settings import Collect
-from collectors.tables import METADATA
 from toolkit.catalogue.schema import FIELDS
-from toolkit.catalogue.store import Catalogue
 from toolkit.files import digest
 from toolkit.progress import Reporter
 
@@ -36,8 +34,7 @@ class CollectStage:
         place = database(params.library)
         if isinstance(place, Path) and not place.exists():
             return ""
-        with Catalogue.open(place, blobs=params.blobs) as library, library.engine.connect() as connection:
-            METADATA.create_all(library.engine)
+        with open_library(place, blobs=params.blobs) as library, library.engine.connect() as connection:
             return digest(list(connection.execute(select(func.count(), func.max(FIELDS.c.time)).select_from(FIELDS)).one()))
 
     @staticmethod

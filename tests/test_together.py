@@ -86,7 +86,7 @@ def test_torchrun_ends_in_the_numbers_of_one_process(alone: Runs) -> None:
     env = {**os.environ, "SEGUE_CACHE": str(alone.cache)}
     done = subprocess.run([*launcher, *alone.command("two")], env=env, capture_output=True, text=True, timeout=LIMIT)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("sasrec-multimodal") == 1, "one process prints the table"
+    assert done.stdout.count("\nsasrec-multimodal") == 1, "one process prints the table"
     assert done.stderr.count("· ingest") == 1, "and one shows progress"
     one, two = alone.curve("alone"), alone.curve("two")
     assert [row["loss"] for row in two] == pytest.approx([row["loss"] for row in one], abs=1e-4)

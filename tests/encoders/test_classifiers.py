@@ -127,7 +127,7 @@ def test_what_is_no_label_is_refused(pictures):
     encoder = ImageClassifierEncoder(ImageClassifierParams(**SCRATCH))
     with pytest.raises(InputError, match="learns to predict targets, and there are none"):
         encoder.fit(pictures)
-    with pytest.raises(InputError, match=r"targets of shape \(3, 3\) must be \[2, t\]: one row an input"):
+    with pytest.raises(InputError, match=r"targets of shape \(3, 3\) must be \[9, t\]: one row an input"):
         encoder.fit(pictures, labels(3))
     with pytest.raises(InputError, match="labels of zeros and ones, not 0.5"):
         encoder.fit(pictures, labels(len(pictures)) / 2)

@@ -6,6 +6,9 @@ refused rather than written to without it.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any
 
@@ -83,3 +86,16 @@ def _upsert(dialect: str, table: Table, merge: bool) -> Any:
     columns = [column for column in table.columns if not column.primary_key]
     values = {column.name: func.coalesce(new[column.name], column) if merge else new[column.name] for column in columns}
     return insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=values)
+
+
+def create_tables(transaction: Callable[[], AbstractContextManager[Connection]], metadata: MetaData = METADATA) -> None:
+    """Make the tables that are not there. Another process may be making them just now: then they are looked for once more."""
+    for wait in (0.05, 0.2, 1.0, None):
+        try:
+            with transaction() as connection:
+                metadata.create_all(connection)
+            return
+        except Exception as error:
+            if wait is None or not any(sign in str(error) for sign in ("already exists", "nsp_index")):
+                raise
+            time.sleep(wait)

@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, SQLA
 from toolkit.catalogue import fields, rows
 from toolkit.catalogue.blobs import BlobStore, BlobValues
 from toolkit.catalogue.records import Field, Record
-from toolkit.catalogue.schema import ALBUMS, ARTISTS, DIALECTS, FIELDS, METADATA, PLAYLISTS, TRACKS
+from toolkit.catalogue.schema import ALBUMS, ARTISTS, DIALECTS, FIELDS, PLAYLISTS, TRACKS, create_tables
 from toolkit.catalogue.templates import Template, is_template
 from toolkit.errors import DataError, InputError, SegueError
 
@@ -52,8 +52,7 @@ class Catalogue:
             _make_folder(Path(file).parent)
             blobs = blobs or Path(file).with_suffix(".blobs")
         catalogue = cls(engine, BlobStore(blobs) if blobs else None)
-        with catalogue._transaction() as connection:
-            METADATA.create_all(connection)
+        create_tables(catalogue._transaction)
         return catalogue
 
     def close(self) -> None:

@@ -30,6 +30,8 @@ from toolkit.sequential.trainer import OnStep, Trainer
 from toolkit.topk import blocked_top_k
 
 QUERY_BLOCK = 512
+SELECTING = ("recall", "ndcg")
+"""Metrics that `select` may name."""
 
 SEARCHED = 64
 """So many times as many items as places that are told apart: the others are given up by a bound instead of counted."""
@@ -159,12 +161,11 @@ class SequentialRanker(Ranker):
 
     def _validate(self, valid: HeldOut) -> dict[str, float]:
         from toolkit.evaluation.evaluator import evaluate
-        from toolkit.evaluation.metrics import METRICS
 
         k = int(self.spec.select.partition("@")[2])
         self._predict_cold()
-        values = evaluate(self, valid, ks=[k], metrics=list(METRICS), train_counts=self.played).values
-        return {f"{name}@{k}": float(np.nanmean(values["all", name, k])) for name in METRICS}
+        values = evaluate(self, valid, ks=[k], metrics=SELECTING, train_counts=self.played).values
+        return {f"{name}@{k}": float(np.nanmean(values["all", name, k])) for name in SELECTING}
 
     def _titles(self, titles: Sequence[str | None]) -> np.ndarray:
         """Title vectors float32 [n, d], each distinct title encoded once; zero where there is none."""
@@ -377,12 +378,12 @@ class SequentialRanker(Ranker):
 
 
 def _measured(ids: np.ndarray, valid: HeldOut, k: int) -> dict[str, float]:
-    """Mean of every metric at k over rankings int [B, k] of held-out playlists."""
+    """Mean of what models are selected by at k over rankings int [B, k] of held-out playlists."""
     from toolkit.evaluation.metrics import METRICS, hits
 
     hidden = valid.hidden()
     found = hits(ids, *hidden)
-    return {f"{name}@{k}": float(np.mean(metric(found, np.diff(hidden[1]), k))) for name, metric in METRICS.items()}
+    return {f"{name}@{k}": float(np.mean(METRICS[name](found, np.diff(hidden[1]), k))) for name in SELECTING}
 
 
 def _beside(*columns: torch.Tensor | None) -> torch.Tensor:
