@@ -23,7 +23,10 @@ from toolkit import cli_usage, plugins
 from toolkit.errors import InputError, SegueError
 
 GROUP = "segue.commands"
-ORDER = ("run", "bench", "continue", "report", "compare", "reproduce", "validate", "schema", "collect", "library", "data", "encoders")
+ORDER = (
+    *("run", "sweep", "bench", "continue", "report", "compare", "reproduce", "validate", "schema", "collect", "library"),
+    *("data", "encoders"),
+)
 """Of the built-in commands in the help; others follow by name."""
 
 INTERRUPTED = 130

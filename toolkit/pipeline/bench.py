@@ -69,7 +69,7 @@ def bench(
     target = _target(select, recipe)
     kept = _models(recipe, models)
     reporter = progress or Reporter()
-    plain = recipe.model_copy(update={"models": kept, "baselines": [BaselineSpec(name=name) for name in chosen]})
+    plain = recipe.model_copy(update={"models": kept, "baselines": [BaselineSpec(name=name) for name in chosen], "sweep": None})
     tuned = tune(plain, out / TUNING, target, budget=budget, max_seconds=max_seconds, progress=reporter, cache=cache)
     best = plain.model_copy(update={"baselines": [one.spec for one in tuned]})
     rows = order.run(best, out / RUN, progress=reporter, cache=cache)

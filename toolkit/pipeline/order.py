@@ -34,8 +34,10 @@ def run(
     A finished run returns at once. cache: where corpora and encodings are
     shared between runs. fresh: forget the stages that are done.
     Raises `RunDirectoryError` where the folder is another recipe's or in use,
-    `InputError` for data or settings that cannot be used.
+    `InputError` for data or settings that cannot be used, and for a recipe with a sweep, whose best is run.
     """
+    if recipe.sweep is not None:
+        raise InputError(f"{recipe.name} has a sweep: `segue sweep` it, then run the best.yaml that it writes")
     with RunDirectory.claim(Path(run_dir), recipe.model_dump(mode="json")) as directory:
         reporter = LoggedReporter(directory, progress or Reporter())
         if fresh:

@@ -20,6 +20,7 @@ from toolkit.recipe.models import (
     Targets,
 )
 from toolkit.recipe.section import Section
+from toolkit.recipe.sweep import Range, Sweep
 
 __all__ = [
     "BaselineSpec",
@@ -36,10 +37,12 @@ __all__ = [
     "ModelSpec",
     "Permission",
     "Protocol",
+    "Range",
     "Recipe",
     "Report",
     "Section",
     "SplitSpec",
+    "Sweep",
     "TagPrediction",
     "TagRow",
     "Targets",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -11,11 +11,17 @@ from pydantic import BaseModel, ValidationError
 from toolkit import plugins
 from toolkit.errors import RecipeError
 from toolkit.recipe.errors import Where, explain, nearest, swapped
-from toolkit.recipe.file import RecipeFile
+from toolkit.recipe.file import RecipeFile, laid
 from toolkit.recipe.models import BaselineSpec, Fusion, Recipe
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """Systems and modalities name folders and files."""
+
+SWEPT = ("models", "fusion", "encoders", "titles", "coldstart", "baselines")
+"""Sections whose values a sweep may try: the others say what is asked, so that trials could not be compared."""
+
+FALLING = ("clicks", "rmse")
+"""Metrics that are lower for better rankings."""
 
 NO_PATH = ("demo",)
 """Readers that make their data themselves."""
@@ -30,6 +36,7 @@ def check(file: RecipeFile, recipe: Recipe) -> None:
     _evaluation(file, recipe)
     _models(file, recipe)
     _systems(file, recipe)
+    _sweep(file, recipe)
 
 
 def check_parameters(file: RecipeFile, recipe: Recipe) -> None:
@@ -213,6 +220,47 @@ def _evaluation(file: RecipeFile, recipe: Recipe) -> None:
         raise file.error(("evaluation", "attribution"), "=true needs a model that sees a modality: name encoders and models in the recipe")
     if evaluation.reference is not None and evaluation.reference not in names:
         raise file.error(("evaluation", "reference"), f"={evaluation.reference!r} is no system: {nearest(evaluation.reference, names)}")
+
+
+def trial(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
+    """`recipe` without its sweep and with `settings` by dotted key, checked as a written one is. Raises `RecipeError`."""
+    file = laid(recipe, settings)
+    found = file.recipe()
+    check(file, found)
+    check_parameters(file, found)
+    return found
+
+
+def swept(recipe: Recipe) -> Where:
+    """Where the system stands that a sweep measures; its name may be another in every trial. Raises `RecipeError` where none is meant."""
+    sweep, places = recipe.sweep, system_names(recipe)
+    assert sweep is not None
+    names = [name for _, name in places]
+    if sweep.system is not None:
+        if sweep.system not in names:
+            raise RecipeError(f"sweep.system={sweep.system!r} is no system: {nearest(sweep.system, names)}")
+        return places[names.index(sweep.system)][0]
+    inside = [where for where, _ in places if any(key.split(".")[: len(where)] == [*map(str, where)] for key in sweep.over)]
+    found = inside or [where for where, _ in places if where[0] == "models"] or [where for where, _ in places]
+    if len(found) != 1:
+        raise RecipeError(f"sweep.system is missing: it says which of {', '.join(names)} is measured")
+    return found[0]
+
+
+def _sweep(file: RecipeFile, recipe: Recipe) -> None:
+    sweep = recipe.sweep
+    if sweep is None:
+        return
+    measured = [f"{metric}@{k}" for metric in recipe.evaluation.metrics if metric not in FALLING for k in recipe.evaluation.k]
+    if sweep.select not in measured:
+        raise file.error(("sweep", "select"), f"={sweep.select!r} must be one of the evaluation's {', '.join(measured)}")
+    for key in sweep.over:
+        if key.partition(".")[0] not in SWEPT:
+            raise file.error(("sweep", "over", key), f" cannot be tried: its values must lie in {', '.join(SWEPT)}")
+    # keys that lead nowhere are told before the first trial
+    tried = laid(recipe, sweep.first)
+    check(tried, tried.recipe())
+    swept(recipe)
 
 
 def _named(file: RecipeFile, where: Where, name: str) -> None:

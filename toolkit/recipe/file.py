@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from toolkit.errors import RecipeError
 from toolkit.recipe.errors import Where, explain, swapped
 from toolkit.recipe.models import Recipe
 
-EXAMPLES = {"--set": "models.0.epochs=5", "--option": "playlist=list_id"}
+EXAMPLES = {"--set": "models.0.epochs=5", "--option": "playlist=list_id", "sweep.over": "models.0.lr"}
 
 MAX_NODES = 100_000
 """Values a recipe may have once its aliases are followed: a few lines of YAML can stand for billions."""
@@ -136,6 +137,14 @@ def _over(file: RecipeFile, entry: dict[Any, Any], where: Where, base: str) -> d
     lacking = {key: value for key, value in under.items() if key not in entry} if isinstance(under, dict) else {}
     file.places |= {(*where, key): file.place((base, key)) for key in lacking}
     return {**entry, **lacking}
+
+
+def laid(recipe: Recipe, settings: Mapping[str, Any]) -> RecipeFile:
+    """A checked recipe without its sweep, and over it `settings` by dotted key: as written, not checked again yet."""
+    file = RecipeFile(Path(recipe.name), {**recipe.model_dump(mode="json"), "sweep": None})
+    for key, value in settings.items():
+        _override(file, f"{key}={json.dumps(value)}", "sweep.over")
+    return file
 
 
 def pairs(given: Sequence[str], flag: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pydantic import Field, field_validator, model_validator
 from toolkit.recipe.coldstart import ColdStart
 from toolkit.recipe.evaluation import Evaluation
 from toolkit.recipe.section import Section
+from toolkit.recipe.sweep import Sweep
 
 
 class Permission(Section):
@@ -310,6 +311,7 @@ class Recipe(Section):
     coldstart: ColdStart = ColdStart()
     baselines: list[str | BaselineSpec] = ["popularity", "item-knn", "content-centroid"]
     evaluation: Evaluation = Evaluation()
+    sweep: Sweep | None = Field(None, description="settings that `segue sweep` searches on validation")
     report: Report = Report()
     seed: int = Field(0, ge=0)
     seeds: list[Annotated[int, Field(ge=0)]] | None = Field(
