@@ -51,12 +51,13 @@ MAY_IMPORT: dict[str, set[str]] = {
         "fusion",
         "ranker",
         "baselines.base",
+        "baselines.label_popularity",
         "baselines.sparse",
         "evaluation.evaluator",
         "evaluation.metrics",
     },
     "report": {"recipe", "runs"},
-    "continuation": {"catalogue", "corpus", "recipe", "ranker", "runs", "sequential.ranker"},
+    "continuation": {"catalogue", "corpus", "recipe", "ranker", "runs", "sequential.advised", "sequential.ranker"},
 }
 """What each package of `toolkit` may import beyond the foundation and itself: the one place where an edge is added.
 

@@ -135,9 +135,11 @@ class Continuation:
 def load_ranker(entry: dict[str, Any], directory: Path, *, device: str = "cpu") -> Ranker:
     """The ranker that `model/systems.json` describes, from its folder."""
     if entry["ranker"] == "sequential":
+        from toolkit.sequential.advised import ADVICE, AdvisedRanker
         from toolkit.sequential.ranker import SequentialRanker
 
-        return SequentialRanker.load(directory, device=device)
+        kind = AdvisedRanker if (directory / ADVICE).is_dir() else SequentialRanker
+        return kind.load(directory, device=device)
     ranker: Ranker = plugins.load("segue.rankers", entry["ranker"]).load(directory)
     return ranker
 

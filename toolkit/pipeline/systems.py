@@ -100,9 +100,9 @@ def systems(context: Context) -> list[System]:
 
 
 def described(recipe: Recipe) -> bool:
-    """Whether a catalogue is needed: for what the recipe names, or for the labels of a baseline."""
-    baselines = map(as_baseline, recipe.baselines)
-    return recipe.reads_fields or any(getattr(plugins.load("segue.rankers", each.name), "labels", ()) for each in baselines)
+    """Whether a catalogue is needed: for what the recipe names, or for the labels of a baseline or cold-start system."""
+    names = [as_baseline(each).name for each in recipe.baselines] + [each.system for each in recipe.coldstart.systems]
+    return recipe.reads_fields or any(getattr(plugins.load("segue.rankers", name), "labels", ()) for name in names)
 
 
 def replicas(context: Context, system: System) -> list[System]:
@@ -126,7 +126,8 @@ def reduced(context: Context) -> dict[tuple[str, str], System]:
             rest = [other for other in modalities if other != modality]
             match = spec.match and any(other in ((spec.fusion or recipe.fusion).match_modalities or rest) for other in rest)
             less = _model(context, spec.model_copy(update={"name": f"{name}~{modality}", "modalities": rest, "match": match}))
-            found[name, modality] = replace(less, twin=name)
+            heard = _with_others(less, [_cold(recipe, each) for each in recipe.coldstart.systems])
+            found[name, modality] = replace(heard, twin=name)
     return found
 
 
@@ -300,10 +301,12 @@ def _model(context: Context, spec: ModelSpec) -> System:
     titles, fusion = recipe.titles if spec.titles else None, spec.fusion or recipe.fusion
 
     def make(train_titles: Sequence[str | None]) -> Ranker:
+        from toolkit.sequential.advised import AdvisedRanker
         from toolkit.sequential.ranker import SequentialRanker
 
         encoder = _title_encoder(context, titles, train_titles) if titles is not None else None
-        return SequentialRanker(spec, fusion, name=name, titles=encoder)
+        kind = SequentialRanker if spec.cold_system is None else AdvisedRanker
+        return kind(spec, fusion, name=name, titles=encoder)
 
     entry = {"model": spec.model_dump(mode="json", exclude={"group", "fusion"}), "fusion": fusion.model_dump(mode="json")}
     told = {**entry, "titles": titles.model_dump() if titles else None}
@@ -321,7 +324,10 @@ def _cold(recipe: Recipe, spec: ColdSystem) -> System:
     modalities = spec.modalities if spec.modalities is not None else list(recipe.encoders)
     modalities = modalities if getattr(cls, "needs_modalities", False) else []
     entry = {"coldstart": spec.model_dump(mode="json", exclude={"group"}), "factors": recipe.coldstart.factors.model_dump(mode="json")}
-    return System(spec.system_name, spec.system, entry, lambda _: cls(**spec.params), modalities, cls.oracle, group=spec.group or "")
+    labels = getattr(cls, "labels", ())
+    return System(
+        spec.system_name, spec.system, entry, lambda _: cls(**spec.params), modalities, cls.oracle, group=spec.group or "", labels=labels
+    )
 
 
 def baseline_system(recipe: Recipe, spec: BaselineSpec) -> System:
@@ -337,13 +343,16 @@ def baseline_system(recipe: Recipe, spec: BaselineSpec) -> System:
 
 
 def _reads_systems(system: System) -> bool:
-    return system.ranker != SEQUENTIAL and bool(getattr(plugins.load("segue.rankers", system.ranker), "reads_systems", False))
+    if system.ranker == SEQUENTIAL:
+        return system.spec["model"]["cold_system"] is not None
+    return bool(getattr(plugins.load("segue.rankers", system.ranker), "reads_systems", False))
 
 
 def _with_others(system: System, found: Sequence[System]) -> System:
     """A system that ranks with the help of others gets those that can be asked about any playlist, itself and its like not among them."""
     if not _reads_systems(system):
         return system
-    wanted = system.spec["params"].get("systems")
+    sequential = system.ranker == SEQUENTIAL
+    wanted = [system.spec["model"]["cold_system"]] if sequential else system.spec["params"].get("systems")
     others = [other for other in found if not other.oracle and not _reads_systems(other) and (wanted is None or other.name in wanted)]
     return replace(system, over=tuple(others))

@@ -12,7 +12,7 @@ from toolkit import plugins
 from toolkit.errors import RecipeError
 from toolkit.recipe.errors import Where, explain, nearest, swapped
 from toolkit.recipe.file import RecipeFile, laid
-from toolkit.recipe.models import BaselineSpec, Fusion, Recipe
+from toolkit.recipe.models import BaselineSpec, Fusion, ModelSpec, Recipe
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """Systems and modalities name folders and files."""
@@ -180,8 +180,20 @@ def _models(file: RecipeFile, recipe: Recipe) -> None:
         if model.cold_rows == "predicted" and (ids_only or not fusion.id_embedding):
             lacks = "a modality to predict from" if ids_only else "fusion.id_embedding: true, for it predicts free ids"
             raise file.error((*where, "cold_rows"), f"=predicted needs {lacks}")
+        if model.cold_system is not None:
+            _cold_system(file, (*where, "cold_system"), recipe, model)
         if ids_only and model.match:
             raise file.error((*where, "match"), "=true needs a modality to match: this model sees ids alone")
+
+
+def _cold_system(file: RecipeFile, where: Where, recipe: Recipe, model: ModelSpec) -> None:
+    known = [system.system_name for system in recipe.coldstart.systems if not plugins.load("segue.rankers", system.system).oracle]
+    if model.cold_rows != "predicted":
+        raise file.error(where, f" is for cold_rows: predicted, not {model.cold_rows}: take it out")
+    if model.cold_system not in known:
+        raise file.error(
+            where, f"={model.cold_system!r} is no cold-start system that may be asked: {nearest(str(model.cold_system), known)}"
+        )
 
 
 def _systems(file: RecipeFile, recipe: Recipe) -> None:

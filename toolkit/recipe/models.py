@@ -172,6 +172,11 @@ class ModelSpec(Section):
         description="how tracks without a training placement are ranked: not at all, by content alone, or with a free id that a ridge"
         " regression from content to the trained free ids predicts",
     )
+    cold_system: str | None = Field(
+        None,
+        description="under `cold_rows: predicted`, a system of `coldstart` whose scores are added to the model's, by a weight that is"
+        " chosen on validation",
+    )
     loss: Literal["full", "chunked", "sampled", "gbce"] = "chunked"
     negatives: int = Field(4096, ge=1, description="tracks drawn each step as wrong answers, under `loss: sampled` and `loss: gbce`")
     negatives_from: Literal["uniform", "popularity"] = Field(

@@ -1,0 +1,49 @@
+"""Means of the factors of a new track's artist or genres: what anything learned from content has to beat."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import scipy.sparse as sp
+
+from toolkit.baselines.label_popularity import unit_labels
+from toolkit.coldstart.base import ColdRanker
+from toolkit.coldstart.factors import Factors
+from toolkit.ranker import TrainingData
+
+
+class LabelMean(ColdRanker):
+    """A track's factors are the mean over its labels of each one's centroid: the mean factors of training tracks that have it.
+
+    Labels that no training track has are left out; a track without another one has no factors.
+    """
+
+    needs_modalities = False
+    needs_labels = True
+    label: ClassVar[str]
+
+    def predict(self, data: TrainingData, factors: Factors) -> tuple[np.ndarray, np.ndarray]:
+        has = (unit_labels(data, self.label, self.name) > 0).astype(np.float32)  # (V + 1, L)
+        taught = sp.diags_array(factors.known.astype(np.float32)) @ has
+        tracks = np.asarray(taught.sum(axis=0)).ravel()
+        centroids = (taught.T @ factors.items) / np.maximum(tracks, 1)[:, None]
+        known = np.asarray(has @ (tracks > 0).astype(np.float32)).ravel()
+        vectors = (has @ centroids) / np.maximum(known, 1)[:, None]
+        return np.asarray(vectors, np.float32), known > 0
+
+
+class SameArtist(LabelMean):
+    """`LabelMean` of artists."""
+
+    name = "same-artist"
+    label = "artist"
+    labels = ("artist",)
+
+
+class GenreCentroid(LabelMean):
+    """`LabelMean` of genres."""
+
+    name = "genre-centroid"
+    label = "genre"
+    labels = ("genre",)
