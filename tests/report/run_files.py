@@ -58,6 +58,7 @@ def metric_rows() -> list[dict[str, Any]]:
         rows.append(metric_row(system, 0.0 if system.endswith("ids") or system == "popularity" else value * 0.4, slice="cold", n=130))
         rows.append(metric_row(system, value * 1.1, slice="warm"))
         rows.append(metric_row(system, value * 0.97, slice="macro", n=301))
+        rows += [metric_row(system, value * factor, slice=f"popularity:{part}") for part, factor in (("head", 1.4), ("tail", 0.6))]
     return rows
 
 

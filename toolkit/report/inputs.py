@@ -36,6 +36,8 @@ class RunFiles:
     table: list[dict[str, Any]]
     examples: list[dict[str, Any]]
     pictures: dict[str, bytes]
+    sizes: dict[str, tuple[str, int]]
+    """Type and embedding size of each sequential model, by system."""
     names: tuple[str, ...] = ()
     """Of the runs that were joined; empty for one run."""
 
@@ -47,11 +49,13 @@ class RunFiles:
         or a file does not hold what its name promises.
         """
         text = _text(run_dir / "recipe.yaml")
+        recipe, metrics = _yaml(run_dir / "recipe.yaml", text), _metrics(run_dir / "metrics.json")
+        table = _json(run_dir / "table.json", list)
         return cls(
             name=run_dir.resolve().name,
             recipe_text=text,
-            recipe=_yaml(run_dir / "recipe.yaml", text),
-            metrics=_metrics(run_dir / "metrics.json"),
+            recipe=recipe,
+            metrics=metrics,
             manifest=_json(run_dir / "manifest.json", dict),
             data=_json(run_dir / "data.json", dict),
             timings=_json(run_dir / "timings.json", dict),
@@ -61,10 +65,18 @@ class RunFiles:
             attribution=_json(run_dir / "attribution.json", dict),
             tags=_json(run_dir / "tags.json", list),
             looking=_json(run_dir / "looking.json", dict),
-            table=_json(run_dir / "table.json", list),
+            table=table,
             examples=_json(run_dir / "examples.json", list),
             pictures={path.stem: path.read_bytes() for path in sorted((run_dir / "pictures").glob("*.png"))},
+            sizes=_sizes(recipe, table or metrics),
         )
+
+
+def _sizes(recipe: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, tuple[str, int]]:
+    """A run's rows begin with its recipe's models, in the recipe's order."""
+    systems, models = dict.fromkeys(row["system"] for row in rows), recipe.get("models") or []
+    pairs = zip(systems, models, strict=False)
+    return {system: (model["type"], model["hidden_size"]) for system, model in pairs if {"type", "hidden_size"} <= set(model)}
 
 
 def _text(path: Path) -> str:

@@ -39,6 +39,7 @@ def joined(found: Sequence[RunFiles]) -> RunFiles:
         attribution={},
         examples=[],
         pictures={},
+        sizes={_system(system, run): size for run in found for system, size in run.sizes.items()},
     )
 
 

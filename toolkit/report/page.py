@@ -17,8 +17,9 @@ from toolkit.report.attribution import attribution
 from toolkit.report.inputs import RunFiles
 from toolkit.report.looking import looking
 from toolkit.report.summary import summary
-from toolkit.report.tables import Table, pivot
+from toolkit.report.tables import Column, Table, pivot
 from toolkit.report.tags import tags
+from toolkit.report.trends import trends
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -28,6 +29,7 @@ SECTIONS = (
     ("cold", "Cold and warm"),
     ("macro", "Mean over playlists"),
     ("comparisons", "Differences"),
+    ("trends", "Seeds, popularity, size"),
     ("attribution", "What each modality adds"),
     ("tags", "Tags"),
     ("looking", "Looking"),
@@ -85,6 +87,7 @@ def _context(run: RunFiles) -> dict[str, Any]:
         "comparisons": sections.comparisons(run.comparisons, column, oracles={row.system for row in table.rows if row.oracle}),
         "comparison_note": sections.comparison_note(run.comparisons, run.recipe),
         "attribution": attribution(run.attribution, column),
+        "trends": _trends(run, table, column),
         "tags": tags(run.tags),
         "looking": _looking(run),
         "permission": sections.permission(run),
@@ -143,6 +146,13 @@ def _curves(run: RunFiles, main: str) -> dict[str, Any]:
     legend = [dict(zip(("colour", "dash"), plots.series(at), strict=True)) | {"name": system} for at, system in enumerate(curves)]
     note = "Losses of different kinds are not comparable between models." + (" A ring marks each model's best epoch." if keys else "")
     return {"figures": figures, "legend": legend, "note": note}
+
+
+def _trends(run: RunFiles, table: Table, column: Column | None) -> list[dict[str, Any]]:
+    from markupsafe import Markup
+
+    ranked = [row for row, _ in table.ranked(column)] if column else []
+    return [{**each, "figure": Markup(each["figure"])} for each in trends(run.metrics, ranked, column, run.sizes)]
 
 
 def _looking(run: RunFiles) -> dict[str, Any]:

@@ -128,6 +128,27 @@ def _line(axes: Axes, at: int, points: Sequence[tuple[float, float]], best: bool
         axes.plot([top[0]], [top[1]], marker="o", color=SERIES[colour], markersize=6, fillstyle="none", clip_on=False)
 
 
+def steps(
+    lines: Mapping[str, Sequence[tuple[int, float, float | None, float | None]]], ticks: Sequence[str], *, name: str, label: str, axis: str
+) -> str:
+    """Place on the axis, value and 95 % interval of each point, a line a system; lines stand a little beside each other."""
+    with _figure(width=4.7, height=3.0) as figure:
+        axes = figure.subplots()
+        for at, points in enumerate(lines.values()):
+            beside = 0.05 * (at - (len(lines) - 1) / 2)
+            _line(axes, at, [(place + beside, value) for place, value, _, _ in points], False)
+            for place, value, low, high in points:
+                axes.plot([place + beside], [value], marker="o", markersize=3, color=SERIES[series(at)[0]])
+                if low is not None and high is not None:
+                    axes.plot([place + beside] * 2, [low, high], color=SERIES[series(at)[0]], linewidth=0.8)
+        axes.set_xticks(range(len(ticks)), ticks)
+        axes.set_xlabel(axis)
+        axes.set_title(label, loc="left", fontsize=9, color=INK)
+        axes.grid(axis="y")
+        spoken = "; ".join(f"{each} {points[0][1]:.4g} to {points[-1][1]:.4g}" for each, points in lines.items())
+        return _inline(figure, name=f"steps-{name}", label=f"{label} by {axis}, from left to right: {spoken}")
+
+
 def scatter(points: Sequence[tuple[float, float, int]], groups: Sequence[str], *, label: str) -> str:
     """Points x, y and the place of each one's group; a group has a colour and a mark, the last is grey."""
     with _figure(width=4.7, height=4.2) as figure:
