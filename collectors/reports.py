@@ -18,6 +18,7 @@ from collectors.outcomes import STATUSES
 from collectors.tables import LEDGER
 from toolkit.catalogue.schema import TRACK_ARTISTS, TRACKS
 from toolkit.catalogue.store import Catalogue
+from toolkit.errors import InputError
 from toolkit.progress import duration
 
 BATCH = 500
@@ -97,7 +98,7 @@ def export(library: Catalogue, field: str, out: Path, *, source: str | None = No
     """Write a field of all tracks that have it to Parquet: `id`, `title`, `artist`, `value`; how many rows.
 
     value: string, list of float32, or bytes. The sources' terms are in the schema's metadata under `segue`.
-    Raises `InputError` for an unknown field.
+    Raises `InputError` for an unknown field, and where the file cannot be written.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -107,6 +108,11 @@ def export(library: Catalogue, field: str, out: Path, *, source: str | None = No
     origins = [{**row, "terms": terms.get(row["source"])} for row in library.provenance(field, source=source)]
     about = {b"segue": json.dumps({"field": field, "sources": origins}, ensure_ascii=False).encode()}
     part = out.with_name(f".{out.name}.part")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+    except OSError as error:
+        raise InputError(f"{out} cannot be written ({error.strerror}): give --out a file that can") from None
     written, writer = 0, None
     try:
         for start in range(0, len(ids), BATCH):

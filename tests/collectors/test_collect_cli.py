@@ -49,7 +49,7 @@ def test_from_nothing_to_a_parquet_file(place: str, tmp_path: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(segue("library", "coverage", "--library", place, "--format", "csv").stdout)))
     assert [(row["field"], row["found"], row["tracks_share"]) for row in rows] == [("biography", "2", "1.0"), ("words", "31", "0.775")]
     assert "| facts | yes | CC0-1.0 |" in segue("library", "terms", "--library", place).stdout
-    out = tmp_path / "lives.parquet"
+    out = tmp_path / "new" / "lives.parquet"
     assert segue("library", "export", "--library", place, "--field", "biography", "--out", str(out)).exit_code == 0
     written = pq.read_table(out)
     assert written.num_rows == 40 and written.column("value")[0].as_py() == "Artist 0 was born in year 1900."
@@ -78,7 +78,11 @@ def test_what_failed_can_be_asked_again(place: str) -> None:
         (["collect", "--library", "{place}", "--source", "facts", "--contact", "me"], "must be an e-mail address"),
         (["collect", "--library", "{place}", "--source", "facts", "--again", "lost"], "collect.again.0='lost'"),
         (["collect", "--library", "postgresql+psycopg://u@127.0.0.1:1/x", "--source", "facts"], "give --blobs DIR"),
-        (["library", "export", "--library", "{place}", "--field", "lyric", "--out", "x.parquet"], "has no field 'lyric'"),
+        (["library", "export", "--library", "{place}", "--field", "lyric", "--out", "{place}/x.parquet"], "has no field 'lyric'"),
+        (
+            ["library", "export", "--library", "{place}", "--field", "title", "--out", "{place}/catalogue.sqlite/x.parquet"],
+            "catalogue.sqlite/x.parquet cannot be written",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_line(words: list[str], said: str, place: str) -> None:

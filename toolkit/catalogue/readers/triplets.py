@@ -93,7 +93,7 @@ class TripletsReader(Reader):
                 continue
             where, cells = f"{self.path}, line {number}", [cell.strip() for cell in line.split(self.params.delimiter)]
             if not LEAST <= len(cells) <= LEAST + 1:
-                self.bad(where, f"has {len(cells)} columns, not user, item and plays (or user, item, name and plays)")
+                self.bad(where, f"has {len(cells)} columns, not user, item and plays (or user, item, name, plays): see options.delimiter")
                 continue
             user, item, name, plays = cells[0], cells[1], cells[2] if len(cells) > LEAST else None, _number(cells[-1])
             item = item or name or ""  # Last.fm leaves out ids that it does not know
