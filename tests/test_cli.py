@@ -17,8 +17,9 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
+from tests.report.run_files import metric_row
 from toolkit import cli, runs
-from toolkit.commands.tables import print_whole, result_table
+from toolkit.commands.tables import print_whole, result_table, situation_tables
 from toolkit.errors import InputError, SegueError
 
 SEGUE = [sys.executable, "-m", "toolkit"]
@@ -340,3 +341,14 @@ def test_encoders_preview_of_a_field_or_one_encoder(pages: Path) -> None:
     on = segue("encoders", "preview", pages, "--modality", "plain", "--set", "encoders.plain.params.clean=true", "--json")
     assert json.loads(on.stdout)[0]["encoder"] == "tfidf"
     assert "--field" not in segue("encoders", "preview", pages, "--field", "nonsense").stderr.splitlines()[-1]
+
+
+def test_a_situation_that_only_validation_has_is_no_column_of_the_tests_tables() -> None:
+    rows = [
+        metric_row("popularity", 0.5, slice="situation:title", split="valid"),
+        metric_row("popularity", 0.4, slice="situation:first_5"),
+        metric_row("popularity", 0.3, slice="situation:first_5", split="valid"),
+    ]
+    (table,) = situation_tables(rows, {})
+    assert [str(column.header).split()[0] for column in table.columns] == ["system", "first_5"]
+    assert situation_tables(rows[:1], {}) == []

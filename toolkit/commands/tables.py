@@ -64,7 +64,7 @@ def situation_tables(rows: Sequence[Mapping[str, Any]], timings: Mapping[str, Ma
     from rich.table import Table
 
     names = list(dict.fromkeys(row["slice"] for row in rows if row["slice"].startswith("situation:")))
-    parts = {name: pivot(rows, slice=name, timings=timings) for name in names}
+    parts = {name: part for name in names if (part := pivot(rows, slice=name, timings=timings)).columns}
     tables = []
     for column in next(iter(parts.values())).columns if parts else ():
         table = Table(
