@@ -122,7 +122,9 @@ def test_every_grid_names_parameters_that_there_are() -> None:
     [
         ({"baselines": ["item-nn"]}, "'item-nn' is no ranker: did you mean 'item-knn'?"),
         ({"models": ["sasrec-multi"]}, "'sasrec-multi' is no model of this recipe: did you mean 'sasrec-multimodal'?"),
-        ({"select": "recall@51"}, "select='recall@51' is not measured: did you mean 'recall@5'?"),
+        ({"select": "recall@51"}, "select='recall@51' is nothing to tune for here: did you mean 'recall@5'?"),
+        ({"select": "coverage@5"}, "select='coverage@5' is nothing to tune for here"),
+        ({"baselines": []}, "baselines=[] names none"),
         ({"budget": 0}, "budget=0 must be >= 1"),
     ],
 )
@@ -130,3 +132,12 @@ def test_what_cannot_be_asked_is_said_before_anything_runs(given: dict[str, Any]
     with pytest.raises(InputError) as found:
         bench.bench(load(recipe), tmp_path / "out", **given)
     assert message in str(found.value) and not (tmp_path / "out").exists()
+
+
+def test_what_has_no_cutoff_is_tuned_for_by_its_name(recipe: Path, tmp_path: Path, tiny_cache: Path) -> None:
+    asked = load(recipe, ["evaluation.metrics=[rprec, recall, auc, coverage]", "encoders={}", "models=[]", "baselines=[popularity]"])
+    found = bench.bench(asked, tmp_path / "out", baselines=["artist-popularity"], select="rprec", budget=2, cache=tiny_cache)
+    row = next(row for row in found["rows"] if row["system"] == "artist-popularity")
+    best = max(one["value"] for one in row["tried"])
+    assert found["tuned_for"] == "valid rprec" and row["values"]["valid all rprec"][0] == pytest.approx(best, abs=1e-7)
+    assert "test all auc" in row["values"] and bench._target("auc", asked) == ("auc", 0)

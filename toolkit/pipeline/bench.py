@@ -15,7 +15,8 @@ import numpy as np
 
 from toolkit import plugins, runs
 from toolkit.errors import InputError
-from toolkit.evaluation.evaluator import evaluate
+from toolkit.evaluation.challenge import AT_R
+from toolkit.evaluation.evaluator import AUC, evaluate
 from toolkit.pipeline import order, systems
 from toolkit.pipeline.context import Context, LoggedReporter
 from toolkit.pipeline.meter import metered
@@ -23,6 +24,7 @@ from toolkit.pipeline.systems import Material, System
 from toolkit.progress import Reporter
 from toolkit.ranker import Ranker
 from toolkit.recipe import BaselineSpec, Recipe
+from toolkit.report.tables import Column
 from toolkit.runs import RunDirectory
 
 GROUP = "segue.rankers"
@@ -33,8 +35,8 @@ PER_PLAYLIST = ("transrec", "transrec-global")
 
 
 COLD_START = "toolkit.coldstart."
-FALLING = "clicks"
-"""The one metric that is lower for better rankings: nothing is tuned for it."""
+UNTUNED = frozenset({"clicks", "rmse", "novelty", "coverage"})
+"""Metrics that are lower for better rankings, or say nothing of hits: nothing is tuned for them."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,8 @@ def _names(wanted: Sequence[str], recipe: Recipe) -> list[str]:
             usable = not cls.oracle and _kind(cls) in KINDS[name] and other != skipped
             if usable and (recipe.encoders or not getattr(cls, "needs_modalities", False)):
                 found.append(other)
+    if not found:
+        raise InputError(f"baselines={list(wanted)} names none: give all, cheap, or names such as item-knn")
     return list(dict.fromkeys(found))
 
 
@@ -188,15 +192,21 @@ def _lacking(cls: type[Ranker], material: Material) -> str:
 
 
 def _target(select: str | None, recipe: Recipe) -> tuple[str, int]:
+    """Metric and cutoff, 0 where the metric has none. Raises `InputError` for what is not measured or cannot be tuned for."""
     evaluation = recipe.evaluation
-    known = [f"{metric}@{k}" for metric in evaluation.metrics if metric != FALLING for k in evaluation.k]
+    whole = (*AT_R, AUC)
+    columns = [Column(metric, k) for metric in evaluation.metrics for k in ([None] if metric in whole else evaluation.k)]
+    known = {column.key: (column.metric, column.k or 0) for column in columns if column.metric not in UNTUNED}
     if not known:
         raise InputError(f"evaluation.metrics={evaluation.metrics} holds nothing that is higher for better rankings: add recall")
-    chosen = select or ("recall@50" if "recall@50" in known else known[0])
+    chosen = select or ("recall@50" if "recall@50" in known else next(iter(known)))
     if chosen not in known:
-        raise InputError(f"select={chosen!r} is not measured: {plugins.suggest(chosen, known)}")
-    metric, _, k = chosen.partition("@")
-    return metric, int(k)
+        raise InputError(f"select={chosen!r} is nothing to tune for here: {plugins.suggest(chosen, list(known))}")
+    return known[chosen]
+
+
+def _key(metric: str, k: int) -> str:
+    return Column(metric, k or None).key
 
 
 def _models(recipe: Recipe, wanted: Sequence[str]) -> list[Any]:
@@ -220,7 +230,7 @@ def _result(
     for system in timings:
         own = [row for row in rows if row["system"] == system]
         values = {
-            f"{row['split']} {row['slice']} {row['metric']}@{row['k']}": [row["value"], row["ci_low"], row["ci_high"]]
+            f"{row['split']} {row['slice']} {_key(row['metric'], row['k'])}": [row["value"], row["ci_low"], row["ci_high"]]
             for row in own
             if row["split"] == "test" or row["slice"] == "all"
         }
@@ -234,13 +244,13 @@ def _result(
                 "values": values,
             }
         )
-    key = f"test all {target[0]}@{target[1]}"
+    key = f"test all {_key(*target)}"
     table.sort(key=lambda row: (row["oracle"], -row["values"][key][0]))
     about = {"load": round(os.getloadavg()[0], 1), "cores": os.cpu_count()}
     manifest = run.read(runs.MANIFEST)
     return {
         "bench": recipe.name,
-        "tuned_for": f"valid {target[0]}@{target[1]}",
+        "tuned_for": f"valid {_key(*target)}",
         "budget": budget,
         "data": run.read(runs.DATA),
         "comparisons": run.read(runs.COMPARISONS),
