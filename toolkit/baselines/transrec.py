@@ -85,6 +85,7 @@ class TransRec(TransRecGlobal):
 
     name = "transrec"
     own = True
+    needs_trained_playlists = True
 
     def learn(self, data: TrainingData) -> State:
         if data.valid is not None and len(data.valid) and not np.isin(data.valid.rows, data.train.rows).all():

@@ -22,6 +22,8 @@ SWEPT = ("models", "fusion", "encoders", "titles", "coldstart", "baselines")
 
 FALLING = ("clicks", "rmse")
 """Metrics that are lower for better rankings."""
+WHOLE_LISTS = ("playlist_disjoint", "mpd_challenge")
+"""Protocols that ask about playlists which are not in training."""
 
 NO_PATH = ("demo",)
 """Readers that make their data themselves."""
@@ -88,6 +90,11 @@ def _ranker_parameters(file: RecipeFile, recipe: Recipe) -> None:
         _parameters(file, ("baselines", index, "params"), baseline.params, ranker.Params)
         if getattr(ranker, "needs_modalities", False) and not recipe.encoders:
             raise file.error(("baselines", index), f"={baseline.name!r} ranks by content: name encoders in the recipe, or leave it out")
+        if getattr(ranker, "needs_trained_playlists", False) and recipe.evaluation.protocol in WHOLE_LISTS:
+            why = f"has a vector for each training playlist, and {recipe.evaluation.protocol} asks about others"
+            raise file.error(
+                ("baselines", index), f"={baseline.name!r} {why}: name {baseline.name}-global, or set protocol: leave_last_out"
+            )
 
 
 def _parameters(file: RecipeFile, where: Where, given: dict[str, Any], model: type[BaseModel]) -> None:
