@@ -112,3 +112,13 @@ def test_the_corpus_holds_the_plays_filtered_and_read_again(tmp_path: Path) -> N
     assert whole.plays is not None and again.plays is not None and whole.plays.tolist() == [3, 10, 1, 1, 2]
     np.testing.assert_array_equal(again.plays, whole.plays)
     assert Corpus.load(tmp_path / "whole").plays.tolist() == [3, 10, 1, 1, 2]  # type: ignore[union-attr]
+
+
+def test_tables_may_have_commas(tmp_path: Path) -> None:
+    found = reader(
+        tmp_path, tracks={"file": "songs.csv", "track": "song_id"}, artists={"file": "artists.csv", "fields": {"biography": "bio"}}
+    )
+    (tmp_path / "songs.csv").write_text("song_id,title,artist,artist_id\nS1,One,The Ones,A1\n")
+    (tmp_path / "artists.csv").write_text('artist_id,bio\nA1,"Ones, since 1990"\n')
+    tracks = {record.id: record for record in found.read() if isinstance(record, TrackRecord)}
+    assert tracks["local:S1"].title == "One" and tracks["local:S1"].fields["biography"].value == "Ones, since 1990"

@@ -141,7 +141,7 @@ class TripletsReader(Reader):
 
     def _tracks(self, table: TrackTable, artists: dict[str, dict[str, Field]]) -> Iterator[TrackRecord]:
         params = self.params
-        file = DelimitedFile(self.path.parent / table.file, self.bad, delimiter="\t")
+        file = DelimitedFile(self.path.parent / table.file, self.bad)
         file.needed("tracks.track", table.track)
         table.check(file.header, file.path)
         parser = TrackParser(
@@ -160,7 +160,9 @@ class TripletsReader(Reader):
     def _artists(self, table: ArtistTable) -> dict[str, dict[str, Field]]:
         """Fields of each artist; of one described twice the first row counts, and another that says otherwise is told of."""
         params = self.params
-        file = DelimitedFile(self.path.parent / table.file, self.bad, delimiter="\t", quoted=False)
+        file = DelimitedFile(self.path.parent / table.file, self.bad, quoted=False)
+        if file.delimiter != "\t":  # biographies hold quotation marks and, between tabs, mean nothing by them
+            file = DelimitedFile(self.path.parent / table.file, self.bad)
         place = file.needed("artists.id", table.id)
         columns = {name: file.needed(f"artists.fields.{name}", column) for name, column in table.fields.items()}
         found: dict[str, dict[str, Field]] = {}
