@@ -248,6 +248,8 @@ def _result(
     table.sort(key=lambda row: (row["oracle"], -row["values"][key][0]))
     about = {"load": round(os.getloadavg()[0], 1), "cores": os.cpu_count()}
     manifest = run.read(runs.MANIFEST)
+    if manifest["data"].get("path"):  # a result is kept where others read it: the data's name, not its place on one machine
+        manifest["data"]["path"] = Path(manifest["data"]["path"]).name
     return {
         "bench": recipe.name,
         "tuned_for": f"valid {_key(*target)}",
