@@ -62,6 +62,7 @@ class HostLimit:
         self._patience = patience
         self._window = _Window(host, self.rates, root) if rates else None
         self._until = 0.0
+        self._unreachable = False
         self._refusals = 0
         self._lock = threading.Lock()
         self._quickest: Seconds = float("inf")
@@ -80,6 +81,7 @@ class HostLimit:
                 raise
             except Offline:
                 self.pause(self._again(LONGEST_GUESS))
+                self._unreachable = True
                 raise
             finally:
                 if place is not None:
@@ -95,6 +97,7 @@ class HostLimit:
         """Send nothing for so long: the host asked for it."""
         with self._lock:
             self._until = max(self._until, time.time() + seconds)
+            self._unreachable = False
 
     @property
     def paused(self) -> Seconds:
@@ -109,6 +112,10 @@ class HostLimit:
         """Where the request is counted, None where nothing is."""
         while not self._stop.is_set():
             if wait := self.paused:
+                if wait > self._patience and self._unreachable:
+                    # nobody answered, so nobody asked for a pause: it is waited for as long as there is patience
+                    self._stop.wait(self._patience)
+                    raise Offline(f"{self.host} cannot be reached")
                 if wait > self._patience:
                     raise RateLimited(f"{self.host} asked to be left alone", retry_after=wait)
                 self._stop.wait(min(wait, 60.0))

@@ -6,6 +6,7 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from servers.base import Asked, Fault, Reply
 from servers.facts import SOURCES, Faces, Facts, FactsParams, FactsServer, Ids, Lives, Tags, state
 
 from collectors.base import Answer, Blocked, Http, Rate, Request, Terms
-from collectors.engine import Settings
+from collectors.engine import Engine, Settings
 from collectors.ledger import Ledger
 from toolkit.catalogue.store import Catalogue
 from toolkit.errors import InputError
@@ -322,6 +323,15 @@ def test_a_network_that_stays_away_ends_the_source(run: Run, library: Catalogue)
     assert done["facts"].stopped and (done["facts"].counts, done["facts"].left) == ({}, 40)
     with library.engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT max(attempts) FROM collected").scalar_one() == 0
+
+
+def test_who_does_not_answer_has_not_asked_to_be_left_alone(library: Catalogue, settings: Settings) -> None:
+    with FactsServer() as gone:
+        url = gone.url
+    # shorter than the first pause after a request that nobody took
+    impatient = replace(settings, patience=0.4)
+    done = Engine(library, [(Facts(FactsParams(base_url=url)), list(Facts.fields))], impatient).run()[0]
+    assert done.stopped is not None and "cannot be reached" in done.stopped and "left alone" not in done.stopped
 
 
 class Hostile(FactsServer):
