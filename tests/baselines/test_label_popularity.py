@@ -72,7 +72,7 @@ def test_the_mix_adds_cosines(labelled: TrainingData) -> None:
 
 @pytest.mark.parametrize("telling", ["genre", "artist"])
 def test_weights_are_those_of_the_best_validation_recall(telling: str) -> None:
-    from conftest import corpus_of
+    from tests.baselines.conftest import corpus_of
 
     # what is hidden has one label in common with the seeds; the other label, and co-playing, point elsewhere
     rng = np.random.default_rng(0)
