@@ -89,9 +89,9 @@ BLOCKS: dict[str, Any] = {
 
 def material(chosen: Recipe, work: Path) -> Material:
     """Corpus, content and split of a recipe; nothing of a run is written but its cache."""
-    context = order._context(chosen, RunDirectory(work / "run"), work / "cache", Reporter())
+    context = order.context_of(chosen, RunDirectory(work / "run"), work / "cache", Reporter())
     ingested = ingest(chosen.data, context.cache, reporter=context.reporter, described=bool(chosen.encoders))
-    return order._material(context, ingested, systems.systems(context))[0]
+    return order.gathered(context, ingested, systems.systems(context))[0]
 
 
 def trained(block: str, seed: int, chosen: Recipe, spec: ModelSpec, made: Material, work: Path) -> dict[str, np.ndarray]:

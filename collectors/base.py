@@ -229,7 +229,7 @@ class Http(Protocol):
         """Around one request that a client library makes by itself: waits for the host's rate and concurrency."""
 
     def session(self) -> requests.Session:
-        """For client libraries that take one (spotipy): every request goes through `slot`, with our user agent and timeouts."""
+        """For client libraries that take one (spotipy): every request is one of ours (`collectors.through`)."""
 
 
 class Source(ABC):

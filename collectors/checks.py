@@ -22,12 +22,12 @@ from typing import Any, get_args
 
 import requests
 from pydantic import ValidationError
-from requests.adapters import BaseAdapter
 
 from collectors.base import ID_FIELDS, Absent, Ambiguous, Answer, Blocked, Entity, Found, RateLimited, Request, Source, Transient, Trouble
 from collectors.http import Client
 from collectors.http import WholeReply as Reply
 from collectors.limits import HostLimit
+from collectors.through import Through
 from collectors.values import checked
 from toolkit.errors import SegueError
 
@@ -173,7 +173,7 @@ class _Refusing:
     post = slot = get
 
     def session(self) -> requests.Session:
-        return _session(lambda request: self.get())
+        return Through(self)
 
 
 class _Saying:
@@ -193,25 +193,4 @@ class _Saying:
         yield
 
     def session(self) -> requests.Session:
-        def answer(request: requests.PreparedRequest) -> requests.Response:
-            made = requests.Response()
-            made.status_code, made._content, made.url, made.request = 200, self.reply.content, str(request.url), request
-            made.headers["content-type"] = "application/json"
-            return made
-
-        return _session(answer)
-
-
-def _session(answer: Any) -> requests.Session:
-    class Adapter(BaseAdapter):
-        def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
-            made: requests.Response = answer(request)
-            return made
-
-        def close(self) -> None:
-            """Nothing is open."""
-
-    made = requests.Session()
-    made.mount("https://", Adapter())
-    made.mount("http://", Adapter())
-    return made
+        return Through(self)

@@ -180,17 +180,23 @@ class Engine:
         """Requests of what was claimed, but for those that have to wait for an id or have none."""
         source = team.source
         wanted = {*source.needs, *source.uses}
+        # read before the ids themselves: what another process finds in between is seen as found, not as wanting
+        expected = self._awaited(source, lane, [claim.id for claim in claims]) if wanted else set()
         pairs = list(zip(claims, self.ledger.requests(claims), strict=True))
-        if not wanted:
-            lane.waiting.extend(pairs)
-            return
-        lacking = {claim.id for claim, request in pairs if not wanted & set(request.ids)}
-        awaited = self.ledger.awaited(self._providers(source), lane.entity, sorted(lacking), time.time() + self._settings.patience)
+        awaited = {claim.id for claim, request in pairs if not wanted & set(request.ids)} & expected
         nothing = {claim.id for claim, request in pairs if source.needs and not set(source.needs) & set(request.ids)} - awaited
-        later = time.time() + min(DEFER, self._settings.patience / 2)
-        self._with_room(self.ledger.give_back, [c for c in claims if c.id in awaited], next_try=later, note=AWAITS_ID)
-        self._with_room(self.ledger.give_back, [c for c in claims if c.id in nothing], next_try=time.time() + LONGEST, note=NO_ID)
         lane.waiting.extend((claim, request) for claim, request in pairs if claim.id not in awaited | nothing)
+        self._with_room(self.ledger.give_back, [c for c in claims if c.id in nothing], next_try=time.time() + LONGEST, note=NO_ID)
+        if awaited:
+            later = time.time() + min(DEFER, self._settings.patience / 2)
+            self._with_room(self.ledger.give_back, [c for c in claims if c.id in awaited], next_try=later, note=AWAITS_ID)
+            # another process may have answered, and woken whoever waited, before these did
+            since = sorted(awaited - self._awaited(source, lane, sorted(awaited)))
+            self._with_room(self.ledger.wake_some, source.name, lane.fields, lane.entity, since, AWAITS_ID)
+
+    def _awaited(self, source: Source, lane: Lane, ids: Sequence[str]) -> set[str]:
+        """Those of the entities for which this run, or another, is asking for an id that the source goes by."""
+        return self.ledger.awaited(self._providers(source), lane.entity, ids, time.time() + self._settings.patience)
 
     def _providers(self, asking: Source) -> list[tuple[str, str]]:
         """(source, field) of this run that finds ids the asking source goes by."""

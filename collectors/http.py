@@ -17,6 +17,7 @@ from collectors import bodies
 from collectors.base import Expect, Transient, Trouble
 from collectors.hosts import GONE, Offline, Timeouts, check_redirect, host_of, refuse, where
 from collectors.limits import HostLimit
+from collectors.through import Through
 
 if TYPE_CHECKING:
     import requests
@@ -97,9 +98,9 @@ class Client:
             yield
 
     def session(self) -> requests.Session:
-        from collectors.session import session
-
-        return session(self, self._timeouts)
+        made = Through(self)
+        made.headers["User-Agent"] = self.agent
+        return made
 
     def _ask(self, request: httpx.Request, expect: Expect, max_bytes: int | None) -> WholeReply:
         first = str(request.url)

@@ -123,15 +123,20 @@ def _ids(stem: str) -> dict[str, str]:
     return {scheme: value}
 
 
-def _tagged(path: Path, name: str) -> Entry:
-    """What a file's tags say, else its name; a file whose tags cannot be read has none."""
+def tags_of(path: Path, *, easy: bool = False) -> Any:
+    """An audio file as mutagen reads it, None where it is none or its tags cannot be read. easy: under names common to all formats."""
     import mutagen
 
-    guessed = _named(path, name)
     try:
-        file: Any = mutagen.File(path, easy=True)
+        return mutagen.File(path, easy=easy)
     except Exception:  # its parsers let errors of many kinds out of damaged files
-        return guessed
+        return None
+
+
+def _tagged(path: Path, name: str) -> Entry:
+    """What a file's tags say, else its name; a file whose tags cannot be read has none."""
+    guessed = _named(path, name)
+    file = tags_of(path, easy=True)
     if file is None:
         return guessed
     tags = file.tags or {}

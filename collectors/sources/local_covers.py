@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from collectors import matching
 from collectors.base import Absent, Ambiguous, Answer, Entity, Found, Http, Request, Source, SourceParams, Terms, Transient
-from collectors.local_files import Entry, Folder, audio_files, image_files
+from collectors.local_files import Entry, Folder, audio_files, image_files, tags_of
 from toolkit.catalogue.images import flaw
 
 MAX_BYTES = 64 << 20
@@ -83,13 +83,7 @@ class EmbeddedCovers(LocalCovers):
 
 def embedded(path: Path) -> bytes | None:
     """The front cover of an audio file (ID3, FLAC, Ogg, MP4, APE), else its first picture, None where there is none."""
-    import mutagen
-
-    try:
-        file: Any = mutagen.File(path)
-    except Exception:  # its parsers let errors of many kinds out of damaged files
-        return None
-    pictures = sorted(_pictures(file), key=lambda picture: picture[0] != FRONT)
+    pictures = sorted(_pictures(tags_of(path)), key=lambda picture: picture[0] != FRONT)
     return next((data for _, data in pictures if 0 < len(data) <= MAX_BYTES), None)
 
 

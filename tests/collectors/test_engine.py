@@ -194,6 +194,37 @@ def test_what_needs_an_id_waits_for_it(run: Run, library: Catalogue) -> None:
     assert list(library.field_values("tags", ["local:7"])[1]) == ["loud, n2"]
 
 
+@pytest.mark.parametrize("moment", ["requests", "awaited", "give_back"])
+def test_an_id_that_another_run_finds_at_that_moment_is_used(
+    moment: str, library: Catalogue, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run finds every id just after this one looked for ids, or for who asks for them, or just before it lies down to wait."""
+    patient = replace(settings, patience=60.0)
+
+    def engine(*classes: type[Facts]) -> Engine:
+        return Engine(library, [(cls(FactsParams(base_url=server.url)), list(cls.fields)) for cls in classes], patient)
+
+    others: list[Any] = []
+    real = getattr(Ledger, moment)
+
+    def meanwhile(ledger: Ledger, *args: Any, **more: Any) -> Any:
+        late = moment != "give_back"
+        known = real(ledger, *args, **more) if late else None
+        if not others:
+            others.append(None)
+            others.extend(engine(Ids).run())
+        return known if late else real(ledger, *args, **more)
+
+    monkeypatch.setattr(Ledger, moment, meanwhile)
+    with FactsServer() as server:
+        started = time.monotonic()
+        tags, ids = engine(Tags, Ids).run()
+        took = time.monotonic() - started
+    assert others[1].counts == {"found": 40} and ids.counts == {}
+    assert (tags.counts, tags.left) == ({"found": 80}, 0)
+    assert took < 20.0  # half of its patience, had it slept
+
+
 def test_an_id_that_is_refused_at_first_is_waited_for(run: Run) -> None:
     with FactsServer(faults=lambda number, asked: faults.captcha if number in range(3, 9) else None) as server:
         done = run((Ids, server.url), (Tags, server.url))

@@ -56,10 +56,11 @@ class Reply:
 NOT_FOUND = Reply({"error": "not found"}, 404)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Logged:
-    """time: of arrival, as `time.time()`. target: path and query as sent. fault: its name where one was injected.
+    """A request, logged as it comes: whoever has its answer finds it in the log.
 
+    time: of arrival, as `time.time()`. target: path and query as sent. fault: its name where one was injected.
     done: whether the answer was sent to its end.
     """
 
@@ -68,7 +69,7 @@ class Logged:
     target: str
     status: int
     fault: str = ""
-    done: bool = True
+    done: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -167,13 +168,16 @@ class Handler(BaseHTTPRequestHandler):
         asked = Asked(self.command, unquote(parts.path), query, headers, body)
         reply, fault = owner.reply(asked), owner.fault(asked)
         name = getattr(fault, "__name__", "fault") if fault else ""
-        status, done = reply.status, False
+        kept = headers if owner.keep_headers else {}
+        entry = Logged(arrived, self.command, self.path, reply.status, name, headers=kept)
+        owner.record(entry)
+        entry.status = fault(self, reply) if fault else self.send(reply)
+        entry.done = True  # before the last bytes leave: the client may look as soon as it has them
         try:
-            status = fault(self, reply) if fault else self.send(reply)
             self.wfile.flush()
-            done = True
-        finally:
-            owner.record(Logged(arrived, self.command, self.path, status, name, done, headers if owner.keep_headers else {}))
+        except (OSError, ValueError):
+            entry.done = False
+            raise
 
     do_POST = do_GET
     do_HEAD = do_GET

@@ -92,12 +92,12 @@ def tune(
     from toolkit.pipeline import collecting, ingest
 
     with RunDirectory.claim(out, recipe.model_dump(mode="json")) as directory, order._threads(recipe.threads):
-        context = order._context(recipe, directory, cache, LoggedReporter(directory, progress))
+        context = order.context_of(recipe, directory, cache, LoggedReporter(directory, progress))
         progress.stage("ingest")
         ingested = ingest.ingest(recipe.data, context.cache, reporter=context.reporter, described=systems.described(recipe))
         ingested = collecting.collected(recipe, ingested, context.reporter)
         rows = [systems.baseline_system(recipe, BaselineSpec.model_validate(spec.model_dump())) for spec in _specs(recipe)]
-        material = order._material(context, ingested, rows)[0]
+        material = order.gathered(context, ingested, rows)[0]
         found = []
         for spec in _specs(recipe):
             cls = _class(spec.name)

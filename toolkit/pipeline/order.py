@@ -46,7 +46,7 @@ def run(
             directory.forget(FINISHED)
             directory.log("run", state="started")
             with _logged(directory), _threads(recipe.threads):
-                _stages(_context(recipe, directory, cache, reporter))
+                _stages(context_of(recipe, directory, cache, reporter))
             directory.log("run", state="finished")
         rows: list[dict[str, Any]] = directory.read(runs.METRICS)
         return rows
@@ -62,13 +62,13 @@ def follow(recipe: Recipe, run_dir: Path, *, cache: Path | None = None) -> None:
 
     processes, material = distributed.current(), None
     with _threads(recipe.threads):
-        context = _context(recipe, RunDirectory(Path(run_dir)), cache, Reporter())
+        context = context_of(recipe, RunDirectory(Path(run_dir)), cache, Reporter())
         while True:
             asked = processes.decide(dict)
             if material is None:
                 ingested = ingest.ingest(recipe.data, context.cache, reporter=context.reporter, described=systems.described(recipe))
                 ingested = collecting.found(recipe, ingested)
-                material = _material(context, ingested, systems.systems(context))[0]
+                material = gathered(context, ingested, systems.systems(context))[0]
             systems.fit_along(context, material, asked)
 
 
@@ -105,7 +105,7 @@ def _stages(context: Context) -> None:
         reporter.note(
             f"evaluation.k={whole} reaches all {ingested.corpus.n_items:,} tracks, where every ranking is right: name smaller ones"
         )
-    material, coverage = _material(context, ingested, chosen)
+    material, coverage = gathered(context, ingested, chosen)
     material = replace(material, split=overlap.labelled(context, material.split, material.key))
     directory.write(runs.COVERAGE, coverage)
     results.write_data(context, ingested, material)
@@ -143,7 +143,7 @@ def _with_weights(context: Context, chosen: list[System], material: Material) ->
     return left
 
 
-def _material(context: Context, ingested: Ingested, chosen: Sequence[System]) -> tuple[Material, list[dict[str, Any]]]:
+def gathered(context: Context, ingested: Ingested, chosen: Sequence[System]) -> tuple[Material, list[dict[str, Any]]]:
     """What systems are fitted to, and the rows of `coverage.json`."""
     from toolkit.coldstart.factors import FactorStore
     from toolkit.evaluation import protocols
@@ -185,7 +185,7 @@ def _outcome(context: Context, system: System, material: Material) -> Outcome:
     return results.Outcome(system, fitted, {part: mean(each) for part, each in scores.items()}, costs, scores)
 
 
-def _context(recipe: Recipe, directory: RunDirectory, cache: Path | None, reporter: Reporter) -> Context:
+def context_of(recipe: Recipe, directory: RunDirectory, cache: Path | None, reporter: Reporter) -> Context:
     from toolkit.sequential import distributed
 
     device = compute.device(recipe.device)

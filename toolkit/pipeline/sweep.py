@@ -41,7 +41,7 @@ def sweep(recipe: Recipe, out: Path, *, progress: Reporter | None = None, cache:
         for settings in SEARCHES["grid"](spec, 0):
             trial(recipe, settings)
     with RunDirectory.claim(Path(out), recipe.model_dump(mode="json")) as directory, order._threads(recipe.threads):
-        context = order._context(recipe, directory, cache, LoggedReporter(directory, progress or Reporter()))
+        context = order.context_of(recipe, directory, cache, LoggedReporter(directory, progress or Reporter()))
         context.reporter.stage("ingest")
         ingested = ingest.ingest(recipe.data, context.cache, reporter=context.reporter, described=systems.described(recipe))
         ingested = collecting.collected(recipe, ingested, context.reporter)
@@ -92,7 +92,7 @@ def _measured(
     (workdir / "run").mkdir(exist_ok=True)
     own = Context(tried, RunDirectory(workdir / "run"), context.cache, context.reporter, context.device)
     system = next(system for system in systems.systems(own) if system.name == name)
-    material = order._material(own, ingested, [*system.over, system])[0]
+    material = order.gathered(own, ingested, [*system.over, system])[0]
     if lacking := material.lacks(system):
         raise InputError(f"{name} has no pretrained weights: give {', '.join(lacking)}")
     for each in (*system.over, system):

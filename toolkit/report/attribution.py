@@ -25,7 +25,7 @@ def attribution(found: Mapping[str, Sequence[Mapping[str, Any]]], main: Column |
     rows = list(found.get("differences") or ())
     groups: dict[tuple[bool, str, str], list[Mapping[str, Any]]] = {}
     for row in rows:
-        folded = row["slice"] != "all" or _column(row) != main
+        folded = row["slice"] != "all" or Column.of(row) != main
         groups.setdefault((folded, row["system"], row["slice"]), []).append(row)
     tables = [
         {"caption": _caption(system, part), "folded": folded, "lines": [_line(row) for row in lines]}
@@ -42,7 +42,7 @@ def reading(row: Mapping[str, Any]) -> str:
         return ""
     if low <= 0 <= high:
         return "no credit shown"
-    return "adds" if (low > 0) != _column(row).lower_is_better else "costs"
+    return "adds" if (low > 0) != Column.of(row).lower_is_better else "costs"
 
 
 def _sentence(system: str, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -54,7 +54,7 @@ def _sentence(system: str, rows: Sequence[Mapping[str, Any]]) -> str:
             said[word].append(row["modality"])
     words = {"adds": ("adds", "add"), "no credit shown": ("shows no credit", "show no credit"), "costs": ("costs", "cost")}
     parts = [f"{_listed(names)} {words[kind][len(names) > 1]}" for kind, names in said.items() if names]
-    metric = _column(left_out[0]).label if left_out else ""
+    metric = Column.of(left_out[0]).label if left_out else ""
     return f"{system}, by {metric} when trained without: {', '.join(parts)}." if parts else ""
 
 
@@ -67,12 +67,8 @@ def _caption(system: str, part: str) -> str:
     return f"{system} less itself without each modality, on the same test playlists{among}"
 
 
-def _column(row: Mapping[str, Any]) -> Column:
-    return Column(row["metric"], row["k"] or None)
-
-
 def _line(row: Mapping[str, Any]) -> dict[str, str]:
-    column, bounds = _column(row), (row.get("ci_low"), row.get("ci_high"))
+    column, bounds = Column.of(row), (row.get("ci_low"), row.get("ci_high"))
     return {
         "modality": row["modality"],
         "way": WAYS.get(row["way"], row["way"]),

@@ -48,7 +48,7 @@ def comparisons(rows: Sequence[Mapping[str, Any]], main: Column | None, *, oracl
     groups: dict[tuple[bool, str, str], list[Mapping[str, Any]]] = {}
     for row in rows:
         part = row.get("slice") or "all"
-        groups.setdefault((part != "all" or metric_of(row) != main, row["reference"], part), []).append(row)
+        groups.setdefault((part != "all" or Column.of(row) != main, row["reference"], part), []).append(row)
     return [
         {
             "caption": _comparison_caption(reference, part),
@@ -64,12 +64,8 @@ def _comparison_caption(reference: str, part: str) -> str:
     return f"Each system less {reference}, on the same test playlists{among}"
 
 
-def metric_of(row: Mapping[str, Any]) -> Column:
-    return Column(row["metric"], row["k"] or None)
-
-
 def _difference(row: Mapping[str, Any], reference: str, oracles: Set[str]) -> dict[str, str]:
-    column, difference = metric_of(row), row.get("difference")
+    column, difference = Column.of(row), row.get("difference")
     interval = (row.get("ci_low"), row.get("ci_high"))
     return {
         "system": f"{row['system']} (oracle)" if row["system"] in oracles else row["system"],

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from toolkit.report.inputs import RunFiles
-from toolkit.report.sections import metric_of, reading
+from toolkit.report.sections import reading
 from toolkit.report.tables import Cell, Column, Row, Table, pivot
 
 NAMED = 5
@@ -37,7 +37,7 @@ def _against(run: RunFiles, table: Table, column: Column, choice: str) -> str:
     """Whether the chosen system's lead is more than chance, by the run's paired differences."""
     oracles = {row.system for row in table.rows if row.oracle}
     rows = [
-        row for row in run.comparisons if metric_of(row) == column and (row.get("slice") or "all") == "all" and row["system"] not in oracles
+        row for row in run.comparisons if Column.of(row) == column and (row.get("slice") or "all") == "all" and row["system"] not in oracles
     ]
     if all(row["reference"] != choice for row in rows):
         row = next((row for row in rows if row["system"] == choice), None)

@@ -45,6 +45,11 @@ class Column:
     metric: str
     k: int | None = None
 
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Column:
+        """That of a row of `metrics.json` or of a comparison."""
+        return cls(row["metric"], row["k"] or None)
+
     @property
     def key(self) -> str:
         """`ndcg@50`, as recipes write it."""
@@ -157,7 +162,7 @@ def pivot(
     columns = _columns(chosen)
     values: dict[str, dict[Column, MetricRow]] = {}
     for row in chosen:
-        values.setdefault(row["system"], {})[_column(row)] = row
+        values.setdefault(row["system"], {})[Column.of(row)] = row
     flags = timings or {}
     oracles = {system for system in values if flags.get(system, {}).get("oracle")}
     best = {column: _best(column, values, oracles) for column in columns}
@@ -184,14 +189,10 @@ def _not_run(row: Mapping[str, Any], columns: int) -> Row:
     return Row(row["system"], "", (None,) * columns, group=row["group"], not_run=f"not run: give its path ({keys})")
 
 
-def _column(row: MetricRow) -> Column:
-    return Column(row["metric"], row["k"] or None)
-
-
 def _columns(rows: Sequence[MetricRow]) -> tuple[Column, ...]:
     """Metrics in order of appearance, cutoffs ascending within each."""
     metrics = list(dict.fromkeys(row["metric"] for row in rows))
-    return tuple(sorted({_column(row) for row in rows}, key=lambda column: (metrics.index(column.metric), column.k or 0)))
+    return tuple(sorted({Column.of(row) for row in rows}, key=lambda column: (metrics.index(column.metric), column.k or 0)))
 
 
 def _best(column: Column, values: Mapping[str, Mapping[Column, MetricRow]], oracles: set[str]) -> float | None:
