@@ -45,13 +45,34 @@ def exact_top_k(
     are left out, each pair once. A row with fewer than k items ends in id 0 with score -inf. compute: dtype of the rough product.
     At most `block` items are scored at once; what is kept is about 2k pairs a query and what passes in one block.
     """
-    best = Pairs(query.new_zeros(0), items.new_zeros(0), items.new_zeros(0))
     if not len(query) or not len(items):
-        return _filled(best, len(query), k)
+        return _filled(_nothing(query), len(query), k)
     product = _Product(query, compute)
+    sure, likely = _floors(product, rows, items, k + torch.bincount(seeds[0], minlength=len(query)), block)
+    scores, found = _top_k_above(likely, query, product, rows, items, seeds, k, block)
+    short = torch.nonzero((scores[:, -1] == -torch.inf) & (likely > sure))[:, 0]
+    if len(short):
+        theirs = torch.isin(seeds[0], short)
+        left_out = torch.searchsorted(short, seeds[0][theirs]), seeds[1][theirs]
+        again = _top_k_above(sure[short], query[short], _Product(query[short], compute), rows, items, left_out, k, block)
+        scores[short], found[short] = again
+    return scores, found
+
+
+def _top_k_above(
+    floor: torch.Tensor,
+    query: torch.Tensor,
+    product: _Product,
+    rows: Rows,
+    items: torch.Tensor,
+    seeds: tuple[torch.Tensor, torch.Tensor],
+    k: int,
+    block: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The k best as `exact_top_k` gives them, of the items whose scores are not below `floor` [B]."""
     width = 1 + int(torch.cat([items[-1:], seeds[1]]).max())
     left_out = (seeds[0] * width + seeds[1]).sort().values
-    floor = _floor(product, rows, items, k + torch.bincount(seeds[0], minlength=len(query)), block)
+    best = _nothing(query)
     fresh: list[Pairs] = []
     waiting = 0
     for ids in items.split(block):
@@ -93,7 +114,7 @@ def exact_places(
     width = 1 + int(torch.cat([items[-1:], seeds[1], targets]).max())
     left_out = (seeds[0] * width + seeds[1]).sort().values
     own = pair_scores(query, rows(targets), everyone, everyone)
-    floor = _floor(_Product(query, compute), rows, items, limit + torch.bincount(seeds[0], minlength=len(query)), block)
+    floor, _ = _floors(_Product(query, compute), rows, items, limit + torch.bincount(seeds[0], minlength=len(query)), block)
     active = everyone[held(items, targets) & ~held(left_out, everyone * width + targets) & (own >= floor)]
     ranks[active] = 1
     product = None
@@ -151,10 +172,11 @@ class _Product:
         return firsts[hits] + members, owners[hits]
 
 
-def _floor(product: _Product, rows: Rows, items: torch.Tensor, wanted: torch.Tensor, block: int) -> torch.Tensor:
-    """What the `wanted`-th best score of each query, int64 [B], is at least: [B], -inf where there may be none.
+def _floors(product: _Product, rows: Rows, items: torch.Tensor, wanted: torch.Tensor, block: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the `wanted`-th best score of each query, int64 [B], is at least, and what it most likely is at least: [B] each.
 
-    So many groups of a sample have a maximum at or above it, and so many items have such a score.
+    From a sample: so many groups of it have a maximum at or above the first, and so many items have such a score; -inf where
+    there may be none. The second allows for the share of the best that such a sample holds, and four deviations more.
     """
     most = int(wanted.max())
     sample = items[:: max(1, len(items) // max(len(items) // 64, 64 * most))]
@@ -168,8 +190,17 @@ def _floor(product: _Product, rows: Rows, items: torch.Tensor, wanted: torch.Ten
         lowest.append(torch.cat(parts).float() - product.margin(table))
     maxima = torch.cat(lowest)
     if len(maxima) < most:
-        return torch.full_like(maxima[0], -torch.inf)
-    return maxima.topk(most, dim=0).values.gather(0, wanted[None] - 1)[0]
+        nothing = torch.full_like(maxima[0], -torch.inf)
+        return nothing, nothing
+    ordered = maxima.topk(most, dim=0).values
+    held_there = wanted * (len(sample) / len(items))
+    rank = torch.minimum(wanted, (held_there + 4 * held_there.sqrt() + 3).ceil().long())
+    return ordered.gather(0, wanted[None] - 1)[0], ordered.gather(0, rank[None] - 1)[0]
+
+
+def _nothing(query: torch.Tensor) -> Pairs:
+    none = torch.zeros(0, dtype=torch.int64, device=query.device)
+    return Pairs(query.new_zeros(0), none, none)
 
 
 def _best(parts: list[Pairs], k: int) -> Pairs:

@@ -138,6 +138,7 @@ class Trainer:
             self._epoch(progress)
             self._save(progress)
         self._tune(progress)
+        self.optimizer.state.clear()  # twice the weights: not beside the best ones as well
         if self.best:
             checkpoints.restore(self.model, self.best)
         self.model.eval()
