@@ -175,6 +175,16 @@ def test_data_info_tells_of_repeated_playlist_ids(tmp_path: Path) -> None:
     assert "  with an id that came before: 1, which a run takes for bad records\n" in segue("data", "info", path).stdout
 
 
+def test_plays_that_are_summed_are_no_bad_records(tmp_path: Path) -> None:
+    path = tmp_path / "train_triplets.txt"
+    path.write_text("ann\tS1\t2\nann\tS2\t1\nann\tS1\t3\nbob\tS1\t1\n")
+    said = segue("data", "info", path).stdout
+    assert "bad records" not in said and "left out" not in said
+    assert f"doubles       1 taken once, such as {path}, user 'ann': 1 items stand there more than once: their plays are summed\n" in said
+    found = json.loads(segue("data", "info", path, "--json").stdout)
+    assert (found["skipped"], found["doubles"], found["placements"]) == (0, 1, 3)
+
+
 def test_reader_options_and_bad_records_of_data_info(lists: Path) -> None:
     lists.write_text("list;song\n1;a\n1;b\n;c\n2;a\n2;c\n")
     options = ["--option", "playlist=list", "--option", "track=song", "--option", "delimiter=;"]

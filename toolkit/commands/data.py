@@ -53,7 +53,7 @@ def info(
     source = _open(_data(path, reader, options, skip_bad))
     with progress.reporter(Console(stderr=True)) as reporter:
         facts = summarise(source, progress=lambda done: reporter(done, 0, "records")).facts()
-    facts = {"reader": source.name, **facts, "skipped": source.skipped.count}
+    facts = {"reader": source.name, **facts, "skipped": source.skipped.count, "doubles": source.doubles.count}
     if json:
         from json import dumps
 
@@ -159,3 +159,5 @@ def _print(facts: dict[str, Any], source: Reader) -> None:
         print(f"  {row['field']:<20} {row['tracks']:,} ({100 * row['coverage']:.1f} %){origin}")
     if facts["skipped"]:
         print(f"left out      {facts['skipped']:,} bad records, such as {source.skipped.examples[0]}")
+    if facts["doubles"]:
+        print(f"doubles       {facts['doubles']:,} taken once, such as {source.doubles.examples[0]}")

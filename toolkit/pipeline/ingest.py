@@ -35,7 +35,7 @@ class Ingested:
     """A corpus, and the catalogue that describes its tracks where the recipe reads content (None elsewhere).
 
     catalogue, blobs: what `Catalogue.open` takes. key: hash of all that decided them. content: what was read: reader, path, bytes, hash.
-    skipped: bad records left out: count, examples.
+    skipped: bad records left out: count, examples. doubles: what stood there more than once and was taken once.
     """
 
     key: str
@@ -45,6 +45,7 @@ class Ingested:
     skipped: dict[str, Any]
     blobs: Path | None = None
     level: str = "track"
+    doubles: int = 0
 
     def open(self) -> Catalogue:
         """The catalogue, whose ids are those of the corpus: tracks or artists. Only where there is one."""
@@ -81,10 +82,11 @@ def ingest(data: Data, cache: Path, *, reporter: Reporter, described: bool = Tru
             with folder(root / ARTISTS) as unfinished:
                 _by_artist(Corpus.load(root / "corpus"), root / CATALOGUE / "catalogue.sqlite").save(unfinished)
     facts = read_json(root / FACTS)
+    told = {"skipped": facts["skipped"], "doubles": facts["doubles"]}
     catalogue = root / CATALOGUE / "catalogue.sqlite" if described else None
     if data.level == "artist":
-        return Ingested(digest([key, ARTISTS]), Corpus.load(root / ARTISTS), catalogue, content, facts["skipped"], level=data.level)
-    return Ingested(key, Corpus.load(root / "corpus"), catalogue, content, facts["skipped"])
+        return Ingested(digest([key, ARTISTS]), Corpus.load(root / ARTISTS), catalogue, content, **told, level=data.level)
+    return Ingested(key, Corpus.load(root / "corpus"), catalogue, content, **told)
 
 
 def texts(ingested: Ingested, name: str | None) -> list[str | None] | None:
@@ -194,7 +196,7 @@ def _build(reader: Reader, data: Data, root: Path, reporter: Reporter, *, descri
     with Catalogue.open(root / CATALOGUE / "catalogue.sqlite") if described else contextlib.nullcontext() as catalogue:
         build(reader, catalogue, root / "corpus", filters=data.filters, progress=lambda records: reporter(records, 0, "records"))
     skipped = {"count": reader.skipped.count, "examples": reader.skipped.examples}
-    write_json(root / FACTS, {"skipped": skipped, "seconds": round(time.perf_counter() - started, 3)})
+    write_json(root / FACTS, {"skipped": skipped, "doubles": reader.doubles.count, "seconds": round(time.perf_counter() - started, 3)})
 
 
 def _describe(reader: Reader, root: Path, reporter: Reporter) -> None:

@@ -75,6 +75,7 @@ def write_data(context: Context, ingested: Ingested, material: Material) -> None
             "tracks_not_in_training": int((counts[1:] == 0).sum()),
             "near_duplicates": {name: int((part.labels[OVERLAP] == NEAR).sum()) for name, part in held.items() if OVERLAP in part.labels},
             **({"left_out": split.facts} if split.facts else {}),
+            **({"doubles": ingested.doubles} if ingested.doubles else {}),
             "skipped": ingested.skipped,
         },
     )

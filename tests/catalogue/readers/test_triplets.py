@@ -54,7 +54,7 @@ def test_four_columns_are_artists_by_name(tmp_path: Path) -> None:
 def test_an_item_twice_is_summed_and_told_of(tmp_path: Path) -> None:
     found = reader(tmp_path, PLAYS + "ann\tS1\t4\n")
     assert playlists(found)["ann"]["local:S1"] == 7
-    assert found.skipped.examples == [f"{found.path}, user 'ann': 1 items stand there more than once: their plays are summed"]
+    assert found.doubles.examples == [f"{found.path}, user 'ann': 1 items stand there more than once: their plays are summed"]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_tables_describe_songs_and_artists_and_contradictions_are_told_of(tmp_pa
         present, texts = catalogue.field_values("biography", ids)
         assert present.tolist() == [True, False, True, False] and texts == ["Ones since 1990."] * 2
         assert catalogue.field_values("tags", ids)[1] == ["rock, live", "pop", "rock, live"]
-    assert found.skipped.examples == [
+    assert found.doubles.examples == [
         f"{tmp_path}/artists.tsv, line 4: artist 'A1' came before with other biography, tags: the first stays"
     ]
 

@@ -23,8 +23,8 @@ class ReaderParams(BaseModel):
 
 
 @dataclass
-class Skipped:
-    """Bad records left out under `on_error: skip`: how many, and the first of them."""
+class Tally:
+    """Records that something befell: how many, and what is said of the first of them."""
 
     count: int = 0
     examples: list[str] = field(default_factory=list)
@@ -54,7 +54,10 @@ class Reader(ABC):
         self.on_error = on_error
         self.skip_by = "on_error: skip"
         """What whoever asked for the reader writes to have bad records left out."""
-        self.skipped = Skipped()
+        self.skipped = Tally()
+        """Bad records left out under `on_error: skip`."""
+        self.doubles = Tally()
+        """What stands there more than once and is taken once; nothing is wrong with it."""
 
     @abstractmethod
     def read(self) -> Iterator[Record]:

@@ -57,7 +57,7 @@ class TripletsParams(ReaderParams):
 
 
 class TripletsReader(Reader):
-    """Plays of users. What a user names twice is summed, and counted in the summary as is an artist described twice in two ways."""
+    """Plays of users. What a user names twice is summed, and counted among the doubles as is an artist described twice in two ways."""
 
     name = "triplets"
     Params = TripletsParams
@@ -128,7 +128,7 @@ class TripletsReader(Reader):
         for item, plays in zip(record.tracks, record.plays, strict=True):
             total[item] = total.get(item, 0.0) + plays
         if again := len(record.tracks) - len(total):
-            self.skipped.add(f"{self.path}, user {record.id!r}: {again} items stand there more than once: their plays are summed")
+            self.doubles.add(f"{self.path}, user {record.id!r}: {again} items stand there more than once: their plays are summed")
         return PlaylistRecord(record.id, list(total), plays=list(total.values()))
 
     def _item(self, item: str, name: str | None, fields: dict[str, Field]) -> TrackRecord:
@@ -175,7 +175,7 @@ class TripletsReader(Reader):
             if not row[place].strip():
                 self.bad(file.where(line), f"has no {table.id}")
             elif found.setdefault(row[place].strip(), told) != told:
-                self.skipped.add(
+                self.doubles.add(
                     f"{file.where(line)}: artist {row[place].strip()!r} came before with other {', '.join(columns)}: the first stays"
                 )
         return found
