@@ -37,6 +37,8 @@ def blocked_top_k(
         better = part > scores[:, -1:]
         better[seeds] = False
         if better.any():
+            if row_counts(better).max() > k:
+                _cut(part, better, seeds, k)
             ids, scores = _merge(ids, scores, items, part, better, k)
     ids[np.isneginf(scores)] = PAD
     return ids, scores
@@ -98,8 +100,6 @@ def _merge(
     ids: np.ndarray, scores: np.ndarray, items: np.ndarray, part: np.ndarray, better: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Keep the k best of what was kept and of `better` bool [B, n] in a new block of higher ids."""
-    if row_counts(better).max() > k:
-        _cut(part, better, k)
     rows, columns = np.divmod(np.flatnonzero(better), len(items))
     counts = np.bincount(rows, minlength=len(part))
     touched, width = np.flatnonzero(counts), int(counts.max())
@@ -114,9 +114,13 @@ def _merge(
     return ids, scores
 
 
-def _cut(part: np.ndarray, better: np.ndarray, k: int) -> None:
-    """Leave in `better` the k best of a row: everything above the k-th value, then the smallest ids at it."""
-    masked = np.where(better, part, -np.inf)
+def _cut(part: np.ndarray, better: np.ndarray, seeds: tuple[np.ndarray, np.ndarray], k: int) -> None:
+    """Leave in `better` the k best of a row: everything above the k-th value, then the smallest ids at it.
+
+    What is no better than what was kept may stay beside it: it is below, and a selection among many equal values is ten times as slow.
+    """
+    masked = np.fmax(part, np.float32(-np.inf))  # a score that is no number is none
+    masked[seeds] = -np.inf
     kth = np.partition(masked, masked.shape[1] - k, axis=1)[:, masked.shape[1] - k, None]
     above, level = masked > kth, masked == kth
     room = k - row_counts(above)
