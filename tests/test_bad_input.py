@@ -82,6 +82,33 @@ def test_a_run_that_cannot_be(here: Path, change: Callable[[], None], overrides:
     assert not list(here.glob("cache/corpora/*/ingest.json")) or "split" in line or "energi" in line
 
 
+PARTS = ("train", "valid", "test")
+DEALT = "playlist_id,track_id,group,split,artist,part\n" + "".join(
+    f"{p},t{t + p},g{p},{ {8: 'valid', 9: 'test'}.get(p % 10, 'train') },a{(t + p) // 2},{PARTS[(t + p) % 3]}\n"
+    for p in range(30)
+    for t in range(8)
+)
+"""Thirty lists dealt by a column; tracks have parts of their own, which artists share."""
+COPY = "".join(f"99,t{t + 29},g99,train,a{(t + 29) // 2},train\n" for t in range(8))
+FIELDS = ["data.options={group: group, split: split, fields: {part: part}}"]
+COLD = ["evaluation.protocol=artist_disjoint", "evaluation.split.field=part", "data.permission={allowed: true, reason: mine}"]
+
+
+@pytest.mark.parametrize(
+    ("lists", "overrides", "message"),
+    [
+        (DEALT.replace(",g29,", ",g0,"), [], "'0' in train and '29' in test are versions of one playlist (1 such playlists): give both"),
+        (DEALT + COPY, [], "'99' in train and '29' in test are the same list (1 such lists in train): give both one group, or set"),
+        (DEALT + COPY, COLD, "is in train and in test (6 such artists): give all tracks of an artist the same evaluation.split.field"),
+        (DEALT, ["evaluation.strict_overlap=true"], "share more than half of their tracks with a training playlist (strict_overlap: true)"),
+    ],
+)
+def test_a_leak_is_bad_input(here: Path, lists: str, overrides: list[str], message: str) -> None:
+    Path("lists.csv").write_text(lists)
+    line = refused("run", "r.yaml", "--out", "out", *(part for one in [*FIELDS, *overrides] for part in ("--set", one)))
+    assert message in line
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [

@@ -13,6 +13,7 @@ from toolkit import cli, plugins, runs
 from toolkit.baselines.ease import Ease
 from toolkit.errors import InputError
 from toolkit.pipeline import bench
+from toolkit.progress import PlainReporter
 from toolkit.recipe import load
 
 RECIPE = """\
@@ -125,6 +126,7 @@ def test_every_grid_names_parameters_that_there_are() -> None:
         ({"select": "recall@51"}, "select='recall@51' is nothing to tune for here: did you mean 'recall@5'?"),
         ({"select": "coverage@5"}, "select='coverage@5' is nothing to tune for here"),
         ({"baselines": []}, "baselines=[] names none"),
+        ({"baselines": ["item-knn", "transrec"]}, "'transrec' has a vector for each training playlist, and playlist_disjoint asks about"),
         ({"budget": 0}, "budget=0 must be >= 1"),
     ],
 )
@@ -132,6 +134,25 @@ def test_what_cannot_be_asked_is_said_before_anything_runs(given: dict[str, Any]
     with pytest.raises(InputError) as found:
         bench.bench(load(recipe), tmp_path / "out", **given)
     assert message in str(found.value) and not (tmp_path / "out").exists()
+
+
+def test_content_without_encoders_is_refused_before_anything_runs(recipe: Path, tmp_path: Path) -> None:
+    bare = load(recipe, ["encoders={}", "models=[]", "baselines=[popularity]"])
+    with pytest.raises(InputError, match="baselines: 'content-centroid' ranks by content: name encoders in the recipe"):
+        bench.bench(bare, tmp_path / "out", baselines=["item-knn", "content-centroid"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_titles_that_nobody_gave_leave_their_readers_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = "".join(f"{p},{(p + t * (1 + p // 20)) % 20}\n" for p in range(30) for t in range(6))
+    (tmp_path / "lists.csv").write_text(f"playlist_id,track_id\n{rows}")
+    path = tmp_path / "untitled.yaml"
+    path.write_text("data: {reader: csv, path: lists.csv}\nbaselines: [popularity]\nevaluation: {min_tracks: 4, k: [3], bootstrap: 20}\n")
+    names = ["popularity", "title-knn", "title-mix"]
+    found = bench.bench(load(path), tmp_path / "out", baselines=names, progress=PlainReporter(), cache=tmp_path / "cache")
+    assert [row["system"] for row in found["rows"]] == ["popularity"]
+    told = capsys.readouterr().err
+    assert all(f"{name}: left out, the catalogue has no titles" in told for name in names[1:])
 
 
 def test_what_has_no_cutoff_is_tuned_for_by_its_name(recipe: Path, tmp_path: Path, tiny_cache: Path) -> None:

@@ -30,6 +30,10 @@ class DataError(InputError):
     """A file or record that breaks its format's rules."""
 
 
+class LeakError(InputError):
+    """A split whose test could be learned or chosen on: the data, or how the recipe parts it."""
+
+
 class RunDirectoryError(InputError):
     """A run directory that is not what the command needs."""
 

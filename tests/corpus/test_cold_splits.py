@@ -13,7 +13,7 @@ from toolkit.corpus import cold_splits
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.cold_splits import PARTS, artist_disjoint, by_part, check_cold, item_cold, prescribed
 from toolkit.corpus.splits import HeldOut, Split
-from toolkit.errors import InputError, SegueError
+from toolkit.errors import InputError, LeakError
 
 
 def corpus_of(lists: list[list[int]], artists: list[str | None], plays: list[float] | None = None) -> Corpus:
@@ -118,7 +118,7 @@ def test_the_data_may_prescribe_the_parts(many: Corpus) -> None:
     assert split.test.candidates is not None and split.valid.candidates is not None
     assert split.test.candidates.tolist() == list(range(5, 201, 4)) and split.valid.candidates.tolist() == list(range(4, 201, 4))
     assert split.facts["tracks_without_split"] == 2 and not split.train.counts()[[1, 2]].any()
-    with pytest.raises(SegueError, match="the split leaks: artist "):
+    with pytest.raises(LeakError, match="the split leaks: artist "):
         check_cold(split, artists=True)
     with pytest.raises(InputError, match="split 'dev' of a track must be train, valid or test: name another evaluation.split.field"):
         prescribed(many, [*given[:-1], "dev"])
@@ -134,7 +134,7 @@ def test_a_leak_is_named(many: Corpus) -> None:
     assert good.test.candidates is not None
     warm = int(np.flatnonzero(good.train.counts())[0])
     leaky = Split(good.train, good.valid, replace(good.test, candidates=np.array([warm], np.int32)))
-    with pytest.raises(SegueError, match=f"the split leaks: track 'local:{warm}' is in train and in test"):
+    with pytest.raises(LeakError, match=f"the split leaks: track 'local:{warm}' is in train and in test"):
         check_cold(leaky, artists=False)
-    with pytest.raises(SegueError, match=r"the split leaks: artist 'a\d+' is in train and in test \(\d+ such artists\)"):
+    with pytest.raises(LeakError, match=r"the split leaks: artist 'a\d+' is in train and in test \(\d+ such artists\)"):
         check_cold(good, artists=True)  # tracks alone were drawn: artists stand on both sides

@@ -12,7 +12,7 @@ from toolkit.corpus import minhash
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.minhash import near_duplicates
 from toolkit.corpus.splits import HeldOut, PlaylistSet, Split, leave_last_out, playlist_disjoint
-from toolkit.errors import SegueError
+from toolkit.errors import LeakError
 from toolkit.evaluation import leaks, protocols
 from toolkit.recipe import Evaluation
 
@@ -39,12 +39,12 @@ def test_clean_splits_raise_no_alarm(make: Callable[[Corpus], Split], corpus: Co
 def test_hidden_placements_in_training_are_caught(corpus: Corpus) -> None:
     parts = leave_last_out(corpus)
     longer = replace(parts, train=replace(parts.train, ends=parts.train.ends + 1))
-    with pytest.raises(SegueError, match="the split leaks: 'p0' has hidden valid placements in training"):
+    with pytest.raises(LeakError, match="the split leaks: 'p0' has hidden valid placements in training"):
         leaks.check(longer, disjoint=False)
     one = parts.train.ends.copy()
     one[7] += 2
     late = replace(parts.valid, **{name: getattr(parts.valid, name)[:7] for name in ("rows", "starts", "cuts", "ends")})
-    with pytest.raises(SegueError, match="'p7' has hidden test placements in training"):
+    with pytest.raises(LeakError, match="'p7' has hidden test placements in training"):
         leaks.check(Split(replace(parts.train, ends=one), late, parts.test), disjoint=False)
 
 
@@ -55,14 +55,14 @@ def test_a_tested_playlist_in_training_is_caught(corpus: Corpus) -> None:
         corpus,
         *(np.append(getattr(parts.train, name), each) for name, each in zip(("rows", "starts", "ends"), spans(corpus, [row]), strict=True)),
     )
-    with pytest.raises(SegueError, match=f"'p{row}' has hidden test placements in training"):
+    with pytest.raises(LeakError, match=f"'p{row}' has hidden test placements in training"):
         leaks.check(Split(train, parts.valid, parts.test))
 
 
 @pytest.mark.parametrize("make", [playlist_disjoint, leave_last_out])
 def test_selection_on_test_is_caught(make: Callable[[Corpus], Split], corpus: Corpus) -> None:
     parts = make(corpus)
-    with pytest.raises(SegueError, match="selection on test: 'p.*' hides the same placements in validation and in test"):
+    with pytest.raises(LeakError, match="selection on test: 'p.*' hides the same placements in validation and in test"):
         leaks.check(Split(parts.train, parts.test.part(2, 5), parts.test), disjoint=make is playlist_disjoint)
 
 
@@ -82,7 +82,7 @@ def copied(corpus_of: Build, sides: list[str]) -> Corpus:
     ],
 )
 def test_an_equal_list_on_two_sides_is_caught(sides: str, names: str, corpus_of: Build) -> None:
-    with pytest.raises(SegueError, match=f"the split leaks: {names} are the same list .* evaluation.equal_lists: drop"):
+    with pytest.raises(LeakError, match=f"the split leaks: {names} are the same list .* evaluation.equal_lists: drop"):
         protocols.split(copied(corpus_of, sides.split()), Evaluation())
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.splits import HeldOut, Split
-from toolkit.errors import InputError, SegueError
+from toolkit.errors import InputError, LeakError
 from toolkit.evaluation.protocols import check_disjoint, split
 from toolkit.recipe import Evaluation, SplitSpec
 
@@ -53,7 +53,7 @@ def test_folds_by_hash_test_each_playlist_once(corpus_of: Build) -> None:
 )
 def test_versions_on_two_sides_are_a_leak(sides: str, names: str, corpus_of: Build) -> None:
     corpus = corpus_of([TEN, TEN, TEN, TEN, TEN], 10, groups=["a", "a", "b", None, None], splits=[*sides.split(), "train", "test"])
-    with pytest.raises(SegueError, match=f"the split leaks: '{names} are versions of one playlist"):
+    with pytest.raises(LeakError, match=f"the split leaks: '{names} are versions of one playlist"):
         split(corpus, Evaluation())
 
 
@@ -62,7 +62,7 @@ def test_a_list_that_is_both_learned_and_tested_is_a_leak(corpus_of: Build) -> N
     parts = split(corpus, Evaluation())
     start = corpus.offsets[:1]
     leaky = Split(parts.train, parts.valid, HeldOut(corpus, np.array([0]), start, start + 7, start + 10))
-    with pytest.raises(SegueError, match="'p0' in train and 'p0' in test"):
+    with pytest.raises(LeakError, match="'p0' in train and 'p0' in test"):
         check_disjoint(leaky)
 
 

@@ -31,6 +31,7 @@ class Baseline(Ranker):
     constructor takes the fields of `Params` as keywords.
     needs_modalities: whether `fit` refuses training data without modalities; reads_modalities: whether it reads those there are.
     labels: kinds of labels that it reads, of those in `TrainingData.labels`; needs_labels: whether it cannot do without.
+    needs_titles: whether it learns from the titles of training playlists, and cannot do without.
     reads_systems: whether it ranks with the help of the other systems of a run.
     grid: values of parameters that tuning tries, combined, as many as its budget allows.
     kind: neural ones are those that `segue bench --baselines cheap` leaves out.
@@ -41,6 +42,7 @@ class Baseline(Ranker):
     reads_modalities: ClassVar[bool] = False
     labels: ClassVar[tuple[str, ...]] = ()
     needs_labels: ClassVar[bool] = False
+    needs_titles: ClassVar[bool] = False
     reads_systems: ClassVar[bool] = False
     grid: ClassVar[dict[str, list[Any]]] = {}
     kind: ClassVar[Literal["baseline", "neural"]] = "baseline"

@@ -48,6 +48,7 @@ class TitleKNN(Baseline):
 
     name = "title-knn"
     draws = False
+    needs_titles = True
     Params = TitleKNNParams
     title_encoder: Encoder | None = None
 

@@ -16,11 +16,17 @@ import pyarrow.compute as pc
 
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.splits import BLOCK, HeldOut, PlaylistSet, Split, group_hash
-from toolkit.errors import InputError, SegueError
+from toolkit.errors import InputError, LeakError
 
 PARTS = ("train", "valid", "test")
 NOWHERE = 3
 """The part of a track that stands between two."""
+
+CURES = {
+    "track": "each track one part alone",
+    "artist": "all tracks of an artist the same evaluation.split.field, or set protocol: item_cold",
+}
+"""What mends a leak of tracks, or of artists."""
 
 JOINED = ", "
 """Between the artists of a track, as a corpus has them."""
@@ -80,7 +86,7 @@ def credits(corpus: Corpus) -> tuple[np.ndarray, list[str], np.ndarray]:
 
 
 def check_cold(split: Split, *, artists: bool) -> None:
-    """Raise `SegueError`, naming one, where a track of a part has a placement in training or in the other, or (artists) an artist has."""
+    """Raise `LeakError`, naming one, where a track of a part has a placement in training or in the other, or (artists) an artist has."""
     corpus = split.train.corpus
     tracks = {"train": np.flatnonzero(split.train.counts()), **{name: getattr(split, name).candidates for name in PARTS[1:]}}
     names: list[str] = ["", *corpus.tracks["id"].to_pylist()]
@@ -91,8 +97,9 @@ def check_cold(split: Split, *, artists: bool) -> None:
     for first, second in (("train", "test"), ("train", "valid"), ("valid", "test")):
         shared = np.intersect1d(members[first], members[second])
         if len(shared):
-            raise SegueError(
-                f"the split leaks: {kind} {names[int(shared[0])]!r} is in {first} and in {second} ({len(shared)} such {kind}s)"
+            raise LeakError(
+                f"the split leaks: {kind} {names[int(shared[0])]!r} is in {first} and in {second} ({len(shared)} such {kind}s):"
+                f" give {CURES[kind]}"
             )
 
 

@@ -12,14 +12,14 @@ from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.minhash import near_duplicates
 from toolkit.corpus.shuffle import hashed
 from toolkit.corpus.splits import HeldOut, PlaylistSet, Split, gather
-from toolkit.errors import SegueError
+from toolkit.errors import LeakError
 
 OVERLAP, NEAR, APART = "overlap", "near-duplicate", "distinct"
 """Label of held-out playlists by whether a training playlist shares most of their tracks."""
 
 
 def check(parts: Split, *, disjoint: bool = True) -> None:
-    """Raise `SegueError`, naming one, where what is hidden can be learned or chosen on.
+    """Raise `LeakError`, naming one, where what is hidden can be learned or chosen on.
 
     disjoint: whole playlists are held out; then no version or equal list of one may stand in another part.
     """
@@ -30,44 +30,44 @@ def check(parts: Split, *, disjoint: bool = True) -> None:
 
 
 def check_placements(parts: Split) -> None:
-    """Raise `SegueError` where a hidden placement is in training, or one of the test in validation: selection would see it."""
+    """Raise `LeakError` where a hidden placement is in training, or one of the test in validation: selection would see it."""
     hidden = {name: _spans(part) for name, part in (("valid", parts.valid), ("test", parts.test))}
     training = (parts.train.rows, parts.train.starts - parts.train.corpus.offsets[parts.train.rows], parts.train.lengths)
     for name, spans in hidden.items():
         if (row := _meeting(training, spans)) is not None:
-            raise SegueError(
+            raise LeakError(
                 f"the split leaks: {_named(parts.train.corpus, row)} has hidden {name} placements in training:"
                 " end its training span where they begin"
             )
     if (row := _meeting(hidden["valid"], hidden["test"])) is not None:
-        raise SegueError(
+        raise LeakError(
             f"selection on test: {_named(parts.train.corpus, row)} hides the same placements in validation and in test:"
             " choose on other playlists than are tested"
         )
 
 
 def check_disjoint(parts: Split) -> None:
-    """Raise `SegueError`, naming one, where a playlist or a version of it is in two parts of the split."""
+    """Raise `LeakError`, naming one, where a playlist or a version of it is in two parts of the split."""
     sides = {"train": parts.train.rows, "valid": parts.valid.rows, "test": parts.test.rows}
     groups = parts.train.corpus.groups
     for first, second in (("train", "test"), ("train", "valid"), ("valid", "test")):
         shared = np.intersect1d(groups[sides[first]], groups[sides[second]])
         if len(shared):
             rows = [int(side[groups[side] == shared[0]][0]) for side in (sides[first], sides[second])]
-            raise SegueError(
+            raise LeakError(
                 f"the split leaks: {_named(parts.train.corpus, rows[0])} in {first} and {_named(parts.train.corpus, rows[1])} in {second}"
                 f" are versions of one playlist ({len(shared)} such playlists): give both the same split, or set evaluation.split.by: hash"
             )
 
 
 def check_equal(parts: Split) -> None:
-    """Raise `SegueError`, naming one, where two parts hold the same tracks in the same order."""
+    """Raise `LeakError`, naming one, where two parts hold the same tracks in the same order."""
     sides: dict[str, PlaylistSet | HeldOut] = {"train": parts.train, "valid": parts.valid, "test": parts.test}
     for first, second in (("train", "test"), ("train", "valid"), ("valid", "test")):
         copies, originals = equal_lists(sides[first].rows, sides[second].rows, parts.train.corpus)
         if len(copies):
             corpus = parts.train.corpus
-            raise SegueError(
+            raise LeakError(
                 f"the split leaks: {_named(corpus, copies[0])} in {first} and {_named(corpus, originals[0])} in {second} are the same list"
                 f" ({len(copies)} such lists in {first}): give both one group, or set evaluation.equal_lists: drop"
             )

@@ -19,7 +19,7 @@ def split(corpus: Corpus, evaluation: recipe.Evaluation, given: Sequence[str | N
     """The split that `evaluation` asks for, checked for leaks.
 
     given: what the field `evaluation.split.field` says of each track, where it is named.
-    Raises `InputError` where a part is empty and `SegueError` where something hidden could be learned or chosen on: a placement, a
+    Raises `InputError` where a part is empty and `LeakError` where something hidden could be learned or chosen on: a placement, a
     playlist or a version of it, a cold track or its artist on both sides.
     """
     if evaluation.protocol in COLD:

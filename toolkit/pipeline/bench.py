@@ -24,6 +24,7 @@ from toolkit.pipeline.systems import Material, System
 from toolkit.progress import Reporter
 from toolkit.ranker import Ranker
 from toolkit.recipe import BaselineSpec, Recipe
+from toolkit.recipe.checks import unfit
 from toolkit.report.tables import Column
 from toolkit.runs import RunDirectory
 
@@ -63,7 +64,7 @@ def bench(
 
     baselines: names, `all`, or `cheap` (all but the neural ones). select: what is tuned for, default recall@50 where it is
     measured. budget: settings tried of each. max_seconds: of training one neural baseline; an ended one is marked underfit. A killed call
-    goes on where it stopped. Raises `InputError` for unknown names.
+    goes on where it stopped. Raises `InputError` for unknown names, and for those that the recipe has nothing for.
     """
     if budget < 1:
         raise InputError(f"budget={budget} must be >= 1: how many settings of each baseline are tried")
@@ -160,7 +161,8 @@ def _names(wanted: Sequence[str], recipe: Recipe) -> list[str]:
     found: list[str] = []
     for name in wanted:
         if name not in KINDS:
-            _class(name)
+            if why := unfit(name, recipe):
+                raise InputError(f"baselines: {name!r} {why}")
             found.append(name)
             continue
         skipped = PER_PLAYLIST[recipe.evaluation.protocol == "leave_last_out"]
@@ -186,9 +188,12 @@ def _class(name: str) -> type[Ranker]:
 
 
 def _lacking(cls: type[Ranker], material: Material) -> str:
-    """The kinds of labels that a ranker cannot do without and the catalogue does not have."""
+    """The kinds of labels, or the titles, that a ranker cannot do without and the catalogue does not have."""
     needed = getattr(cls, "labels", ()) if getattr(cls, "needs_labels", False) else ()
-    return " and no ".join(kind for kind in needed if kind not in material.labels)
+    lacking = [kind for kind in needed if kind not in material.labels]
+    if getattr(cls, "needs_titles", False) and not any(material.split.train.titles()):
+        lacking.append("titles")
+    return " and no ".join(lacking)
 
 
 def _target(select: str | None, recipe: Recipe) -> tuple[str, int]:

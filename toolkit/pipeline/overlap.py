@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.corpus.splits import HeldOut, Split
-from toolkit.errors import SegueError
+from toolkit.errors import LeakError
 from toolkit.evaluation import leaks
 from toolkit.files import write_bytes
 from toolkit.pipeline.context import Context
@@ -21,7 +21,7 @@ from toolkit.runs import STAGES
 def labelled(context: Context, split: Split, key: str) -> Split:
     """The split with each held-out playlist labelled by whether a training playlist shares most of its tracks.
 
-    Under `leave_last_out` every playlist is its own training playlist, and nothing is labelled. Raises `SegueError` under
+    Under `leave_last_out` every playlist is its own training playlist, and nothing is labelled. Raises `LeakError` under
     `strict_overlap` where a test playlist is such.
     """
     evaluation = context.recipe.evaluation
@@ -42,7 +42,7 @@ def labelled(context: Context, split: Split, key: str) -> Split:
     if counts["test"]:
         told = f"{counts['test']:,} of {len(split.test):,} test playlists share more than half of their tracks with a training playlist"
         if evaluation.strict_overlap:
-            raise SegueError(f"{told} (strict_overlap: true): hold them out by group, or allow it with evaluation.strict_overlap: false")
+            raise LeakError(f"{told} (strict_overlap: true): hold them out by group, or allow it with evaluation.strict_overlap: false")
         context.reporter.note(f"{told} (Jaccard > .5): slice {leaks.OVERLAP}:{leaks.NEAR}")
     return split
 

@@ -88,13 +88,19 @@ def _ranker_parameters(file: RecipeFile, recipe: Recipe) -> None:
     for index, baseline in enumerate(map(as_baseline, recipe.baselines)):
         ranker = plugins.load("segue.rankers", baseline.name)
         _parameters(file, ("baselines", index, "params"), baseline.params, ranker.Params)
-        if getattr(ranker, "needs_modalities", False) and not recipe.encoders:
-            raise file.error(("baselines", index), f"={baseline.name!r} ranks by content: name encoders in the recipe, or leave it out")
-        if getattr(ranker, "needs_trained_playlists", False) and recipe.evaluation.protocol in WHOLE_LISTS:
-            why = f"has a vector for each training playlist, and {recipe.evaluation.protocol} asks about others"
-            raise file.error(
-                ("baselines", index), f"={baseline.name!r} {why}: name {baseline.name}-global, or set protocol: leave_last_out"
-            )
+        if why := unfit(baseline.name, recipe):
+            raise file.error(("baselines", index), f"={baseline.name!r} {why}")
+
+
+def unfit(baseline: str, recipe: Recipe) -> str:
+    """Why `recipe` has nothing for a baseline to rank by, and the cure; empty where it has. What only the data tells is not asked."""
+    ranker, protocol = plugins.load("segue.rankers", baseline), recipe.evaluation.protocol
+    if getattr(ranker, "needs_modalities", False) and not recipe.encoders:
+        return "ranks by content: name encoders in the recipe, or leave it out"
+    if getattr(ranker, "needs_trained_playlists", False) and protocol in WHOLE_LISTS:
+        why = f"has a vector for each training playlist, and {protocol} asks about others"
+        return f"{why}: name {baseline}-global, or set protocol: leave_last_out"
+    return ""
 
 
 def _parameters(file: RecipeFile, where: Where, given: dict[str, Any], model: type[BaseModel]) -> None:
