@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.catalogue.readers.archive import ArchiveReader
+from toolkit.catalogue.readers.archive import ArchiveParams, ArchiveReader
 from toolkit.catalogue.records import Field, PlaylistRecord, TrackRecord
-from toolkit.errors import DataError
+from toolkit.errors import DataError, InputError
 from toolkit.vocabulary import AUDIO_FEATURES
 
 VECTOR = [0.1, 0.2, 3.0, -4.5, 1.0, 0.06, 0.7, 0.08, 0.9, 0.1, 110.5]
@@ -78,3 +78,31 @@ def test_bad_list_is_named_by_its_line(files: Path, tmp_path: Path) -> None:
         list(ArchiveReader(tmp_path).read())
     assert sum(isinstance(record, PlaylistRecord) for record in skipping.read()) == 3
     assert skipping.skipped.count == 1
+
+
+def test_splits_of_another_file(files: Path) -> None:
+    """The larger form has none of its own: playlists are held out that are held out in the smaller one, the others are train."""
+    params = ArchiveParams(splits=Path("../archive/playlists.jsonl.gz"))
+
+    lists = [record for record in ArchiveReader(files / "archive-large", params).read() if isinstance(record, PlaylistRecord)]
+
+    assert [(entry.group, entry.split) for entry in lists] == [("AAA", "train")]
+
+
+def test_splits_by_playlist_and_train_for_the_unknown(files: Path, tmp_path: Path) -> None:
+    for file in ("tracks.csv.gz", "playlists.jsonl.gz"):
+        shutil.copy(files / "archive" / file, tmp_path)
+    with gzip.open(tmp_path / "other.gz", "wt") as file:
+        file.write('{"list_id": 0, "playlist_id": "AAA", "date": "2020-01-01", "tracks": [], "split": "valid"}\n')
+    params = ArchiveParams(splits=Path("other.gz"))
+
+    lists = [record for record in ArchiveReader(tmp_path, params).read() if isinstance(record, PlaylistRecord)]
+
+    assert [(entry.group, entry.split) for entry in lists] == [("AAA", "valid"), ("AAA", "valid"), ("BBB", "train")]
+
+
+def test_a_file_without_splits_holds_nothing_out(files: Path) -> None:
+    params = ArchiveParams(splits=Path("playlists_jaccard050.jsonl.gz"))
+
+    with pytest.raises(InputError, match=r"gives no list a split: name another file in data\.options\.splits"):
+        list(ArchiveReader(files / "archive-large", params).read())

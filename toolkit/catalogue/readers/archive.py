@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
+from pydantic import Field as Option
 
-from toolkit.catalogue.readers.base import Reader
+from toolkit.catalogue.readers.base import Reader, ReaderParams
 from toolkit.catalogue.readers.files import existing, opened, some
 from toolkit.catalogue.readers.tables import DelimitedFile
 from toolkit.catalogue.readers.tracks import TrackColumns, TrackParser, feature_vector
@@ -38,10 +39,18 @@ class _List(msgspec.Struct):
 _LIST = msgspec.json.Decoder(_List)
 
 
+class ArchiveParams(ReaderParams):
+    splits: Path | None = Option(
+        None, description="another file of lists, relative to the data: playlists have the split they have there; those it lacks are train"
+    )
+
+
 class ArchiveReader(Reader):
     """Tracks first, then their audio features where these are a file of their own, then the lists."""
 
     name = "archive"
+    Params = ArchiveParams
+    params: ArchiveParams
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -92,18 +101,31 @@ class ArchiveReader(Reader):
         return {"audio_features": Field(vector, source, match_score=MATCH_SCORES.get(cells.get("match", "")), train_allowed=False)}
 
     def _lists(self, path: Path) -> Iterator[PlaylistRecord]:
+        given = self._splits()
+        for entry in self._entries(path):
+            yield PlaylistRecord(
+                f"{entry.playlist_id}@{entry.date}",
+                [f"spotify:track:{track}" for track in entry.tracks],
+                entry.name or None,
+                entry.description or None,
+                entry.playlist_id,
+                entry.split if given is None else given.get(entry.playlist_id, "train"),
+            )
+
+    def _splits(self) -> dict[str, str] | None:
+        """Playlist -> split by the file that the options name. Raises `InputError` where it says none."""
+        if self.params.splits is None:
+            return None
+        path = existing(self.path / self.params.splits)
+        given = {entry.playlist_id: entry.split for entry in self._entries(path) if entry.split is not None}
+        if not given:
+            raise InputError(f"{path} gives no list a split: name another file in data.options.splits, or leave it out")
+        return given
+
+    def _entries(self, path: Path) -> Iterator[_List]:
         with opened(path) as file:
             for number, line in enumerate(file, start=1):
                 try:
-                    entry = _LIST.decode(line)
+                    yield _LIST.decode(line)
                 except (msgspec.DecodeError, UnicodeDecodeError) as error:
                     self.bad(f"{path}, line {number}", str(error))
-                    continue
-                yield PlaylistRecord(
-                    f"{entry.playlist_id}@{entry.date}",
-                    [f"spotify:track:{track}" for track in entry.tracks],
-                    entry.name or None,
-                    entry.description or None,
-                    entry.playlist_id,
-                    entry.split,
-                )
