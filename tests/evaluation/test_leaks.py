@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from toolkit.corpus import minhash
+from toolkit.corpus import minhash, splits
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.minhash import near_duplicates
 from toolkit.corpus.splits import HeldOut, PlaylistSet, Split, leave_last_out, playlist_disjoint
@@ -91,6 +91,14 @@ def test_copies_can_be_left_out_of_training(corpus_of: Build) -> None:
     parts = protocols.split(made, Evaluation(equal_lists="drop"))
     assert [parts.train.rows.tolist(), parts.valid.rows.tolist(), parts.test.rows.tolist()] == [[1], [2, 3], [4]]
     assert leaks.without_copies(playlist_disjoint(made))[1] == 1
+
+
+@pytest.mark.parametrize("block", [1, 5, 2**20])
+def test_equal_lists_do_not_depend_on_the_block(block: int, monkeypatch: pytest.MonkeyPatch, corpus_of: Build) -> None:
+    monkeypatch.setattr(splits, "BLOCK", block)
+    made = corpus_of([[1, 2, 3], [4, 5], [6, 1, 2], [2, 3], [4, 5], [1, 2, 3]], 6)
+    copies, originals = leaks.equal_lists(np.array([0, 1, 2]), np.array([3, 4, 5]), made)
+    assert (copies.tolist(), originals.tolist()) == ([0, 1], [5, 4])
 
 
 def test_the_same_tracks_in_another_order_are_no_equal_list(corpus_of: Build) -> None:

@@ -16,12 +16,14 @@ EVERY = 1000
 
 @dataclass
 class Summary:
-    """Counts of one file; memory is one set entry per track and playlist.
+    """Counts of one file; memory is one entry per track and playlist.
 
-    lengths: how many playlists have each length. fields: tracks that have each field, by (field, source).
+    lengths: how many playlists have each length. described: which fields each track has, as bits in the order of `names`.
+    fields: tracks that have each field, by (field, source) of the first record that gives it.
     """
 
-    described: set[str] = field(default_factory=set)
+    described: dict[str, int] = field(default_factory=dict)
+    names: dict[str, int] = field(default_factory=dict)
     placed: set[str] = field(default_factory=set)
     lengths: Counter[int] = field(default_factory=Counter)
     splits: Counter[str] = field(default_factory=Counter)
@@ -32,14 +34,16 @@ class Summary:
     repeated: int = 0
 
     def track(self, record: TrackRecord) -> None:
-        if record.id in self.described:
-            return
-        self.described.add(record.id)
-        for name, value in (("title", record.title), ("artist", record.artists), ("album", record.album), ("duration", record.duration_s)):
-            if value:
-                self.fields[name, "", None] += 1
-        for name, found in record.fields.items():
-            self.fields[name, found.source, found.train_allowed] += 1
+        own = {"title": record.title, "artist": record.artists, "album": record.album, "duration": record.duration_s}
+        found = [(name, "", None) for name, value in own.items() if value]
+        found += [(name, each.source, each.train_allowed) for name, each in record.fields.items()]
+        known = self.described.get(record.id, 0)
+        for key in found:
+            bit = 1 << self.names.setdefault(key[0], len(self.names))
+            if not known & bit:
+                self.fields[key] += 1
+            known |= bit
+        self.described[record.id] = known
 
     def playlist(self, record: PlaylistRecord) -> None:
         self.repeated += record.id in self.ids
@@ -63,7 +67,7 @@ class Summary:
 
     def facts(self) -> dict[str, Any]:
         """The counts by name, ready for JSON."""
-        playlists, tracks = self.lengths.total(), self.described | self.placed
+        playlists, tracks = self.lengths.total(), self.described.keys() | self.placed
         placements = sum(length * count for length, count in self.lengths.items())
         return {
             "playlists": playlists,

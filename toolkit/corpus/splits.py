@@ -8,6 +8,7 @@ their first part shown and the rest hidden.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -32,11 +33,17 @@ def gather(items: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.
     lengths = ends - starts
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     flat = np.empty(offsets[-1], items.dtype)
-    cuts = np.unique(np.append(np.searchsorted(offsets, np.arange(0, offsets[-1], BLOCK)), len(lengths)))
-    for first, last in pairwise(cuts):
+    for first, last in blocks(lengths):
         low, high = offsets[first], offsets[last]
         flat[low:high] = items[np.arange(low, high) + np.repeat(starts[first:last] - offsets[first:last], lengths[first:last])]
     return flat, offsets
+
+
+def blocks(lengths: np.ndarray) -> Iterator[tuple[int, int]]:
+    """First and one past the last of consecutive spans that hold about `BLOCK` placements together; lengths: int [n]."""
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    cuts = np.unique(np.append(np.searchsorted(offsets, np.arange(0, offsets[-1], BLOCK)), len(lengths)))
+    return pairwise(cuts.tolist())
 
 
 @dataclass(frozen=True)
@@ -61,9 +68,9 @@ class PlaylistSet:
 
     def counts(self) -> np.ndarray:
         """Placements of each item: int64 [V + 1]; zero is a track nobody has played here."""
-        counts, (items, _) = np.zeros(self.corpus.n_items + 1, np.int64), self.flat()
-        for start in range(0, len(items), BLOCK):
-            part = np.bincount(items[start : start + BLOCK])
+        counts = np.zeros(self.corpus.n_items + 1, np.int64)
+        for first, last in blocks(self.lengths):
+            part = np.bincount(gather(self.corpus.items, self.starts[first:last], self.ends[first:last])[0])
             counts[: len(part)] += part
         return counts
 

@@ -11,7 +11,7 @@ import numpy as np
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.minhash import near_duplicates
 from toolkit.corpus.shuffle import hashed
-from toolkit.corpus.splits import HeldOut, PlaylistSet, Split, gather
+from toolkit.corpus.splits import HeldOut, PlaylistSet, Split, blocks, gather
 from toolkit.errors import LeakError
 
 OVERLAP, NEAR, APART = "overlap", "near-duplicate", "distinct"
@@ -105,12 +105,13 @@ def near_copies(parts: Split, held_out: HeldOut) -> np.ndarray:
 def _fingerprints(rows: np.ndarray, corpus: Corpus) -> np.ndarray:
     """A number for the tracks of each row in their order: uint64 [n]."""
     starts, ends = np.asarray(corpus.offsets)[rows], np.asarray(corpus.offsets)[rows + 1]
-    items, offsets = gather(corpus.items, starts, ends)
-    if not len(items):
-        return np.zeros(len(rows), np.uint64)
-    places = np.arange(len(items)) - np.repeat(offsets[:-1], np.diff(offsets))
-    sums = np.concatenate([[np.uint64(0)], np.cumsum(hashed(items.astype(np.int64) * 2**32 + places, 1))])
-    return hashed(sums[offsets[1:]] - sums[offsets[:-1]], 2)
+    found = np.zeros(len(rows), np.uint64)
+    for first, last in blocks(ends - starts):
+        items, offsets = gather(corpus.items, starts[first:last], ends[first:last])
+        places = np.arange(len(items)) - np.repeat(offsets[:-1], np.diff(offsets))
+        sums = np.concatenate([[np.uint64(0)], np.cumsum(hashed(items.astype(np.int64) * 2**32 + places, 1))])
+        found[first:last] = hashed(sums[offsets[1:]] - sums[offsets[:-1]], 2)
+    return found
 
 
 def _equal(corpus: Corpus, a: int, b: int) -> bool:
