@@ -35,7 +35,7 @@ class Summary:
 
     def track(self, record: TrackRecord) -> None:
         own = {"title": record.title, "artist": record.artists, "album": record.album, "duration": record.duration_s}
-        found = [(name, "", None) for name, value in own.items() if value]
+        found: list[tuple[str, str, bool | None]] = [(name, "", None) for name, value in own.items() if value]
         found += [(name, each.source, each.train_allowed) for name, each in record.fields.items()]
         known = self.described.get(record.id, 0)
         for key in found:
