@@ -29,7 +29,6 @@ from collectors import reports  # noqa: E402
 from collectors.engine import Engine, Settings  # noqa: E402
 from collectors.ledger import Ledger  # noqa: E402
 from collectors.library import open_library  # noqa: E402
-from toolkit.catalogue.store import Catalogue  # noqa: E402
 
 SERVE = "import sys; from servers.facts import serve; serve()"
 
@@ -53,7 +52,7 @@ def server() -> Iterator[tuple[str, Any]]:
 
 def collected(tracks: int, url: str, per_second: float | None) -> dict[str, float]:
     """Seconds on the wall and of the processor that one source takes for so many tracks."""
-    with tempfile.TemporaryDirectory() as folder, Catalogue.open(Path(folder) / "catalogue.sqlite") as catalogue:
+    with tempfile.TemporaryDirectory() as folder, open_library(folder, new=True) as catalogue:
         fill(catalogue, tracks)
         engine = Engine(
             catalogue,
@@ -83,7 +82,7 @@ def without_a_limit(tracks: int) -> dict[str, float]:
 def status(tracks: int) -> dict[str, float]:
     """Seconds until the status, and the coverage, of a ledger with every field of so many tracks."""
     with tempfile.TemporaryDirectory() as folder:
-        with Catalogue.open(Path(folder) / "catalogue.sqlite") as catalogue:
+        with open_library(folder, new=True) as catalogue:
             fill(catalogue, tracks)
             ledger = Ledger(catalogue)
             for cls in SOURCES:

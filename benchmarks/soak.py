@@ -35,9 +35,9 @@ from servers.facts import SOURCES, FactsParams, FactsServer, fill, state  # noqa
 
 from collectors.engine import Engine, Settings  # noqa: E402
 from collectors.hosts import Timeouts  # noqa: E402
+from collectors.library import open_library  # noqa: E402
 from collectors.outcomes import Retries  # noqa: E402
 from collectors.reports import COVERAGE, coverage, markdown  # noqa: E402
-from toolkit.catalogue.store import Catalogue  # noqa: E402
 
 KINDS: tuple[Fault, ...] = (
     *(faults.too_many(after) for after in ("0", "0.3", None, "soon", "-5")),
@@ -60,7 +60,7 @@ TARGETS = {"facts": "/words/", "faces": "/face/", "lives": "/life/", "ids": "/id
 def soak(folder: Path, *, tracks: int, kills: int, share: float, per_second: int, seed: int = 0) -> dict[str, Any]:
     """What the run showed; `catalogue_equal` and the counts beside it are what must hold."""
     for name in ("clean", "faulty"):
-        with Catalogue.open(folder / name / "catalogue.sqlite") as catalogue:
+        with open_library(folder / name, new=True) as catalogue:
             fill(catalogue, tracks)
     with servers(folder, "clean", 0.0, seed) as clean:
         started = time.time()
@@ -76,7 +76,7 @@ def soak(folder: Path, *, tracks: int, kills: int, share: float, per_second: int
         collect(folder, "faulty", faulty.urls, per_second)
         seconds = time.time() - started
     log = faulty.log
-    with Catalogue.open(folder / "faulty" / "catalogue.sqlite") as library:
+    with open_library(folder / "faulty") as library:
         table = markdown(coverage(library), COVERAGE)
     return {
         "tracks": tracks,
@@ -213,7 +213,7 @@ def work(folder: Path, urls: Sequence[str], per_second: int) -> None:
     settings = Settings(
         "soak@example.org", 60.0, retries=Retries(first=0.1, longest=2.0), limits=folder / "limits", timeouts=Timeouts(read=1.0)
     )
-    with Catalogue.open(folder / "catalogue.sqlite") as catalogue:
+    with open_library(folder) as catalogue:
         plan = [
             (cls(FactsParams(base_url=url, per_second=per_second or None)), list(cls.fields))
             for cls, url in zip(SOURCES, urls, strict=True)

@@ -9,7 +9,7 @@ sleeps, retries, caches and stores nothing.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,11 +44,17 @@ class Host:
 
     url: the parameter of `Params` that holds its base URL. rates: none for no limit.
     concurrency: requests under way at once, by all processes' threads of one engine.
+    requests: most that one answer takes of it when nothing goes wrong, redirects aside; where that differs by field, those that take any.
     """
 
     url: str
     rates: tuple[Rate, ...] = ()
     concurrency: int = 2
+    requests: int | Mapping[str, int] = 1
+
+    def most(self, fields: Sequence[str]) -> int:
+        """Requests at most for an answer about these fields of one entity."""
+        return self.requests if isinstance(self.requests, int) else max(self.requests.get(name, 0) for name in fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +266,15 @@ class Source(ABC):
         """keys: values by the names in `keys` and `optional_keys`; never kept anywhere else."""
         self.params: Any = params if params is not None else self.Params()
         self.secrets = dict(keys or {})
+
+    @classmethod
+    def lanes(cls, fields: Sequence[str]) -> list[tuple[Entity, tuple[str, ...]]]:
+        """These fields as they are asked for: kind of entity, and what one answer about such a one gives."""
+        groups: dict[tuple[str, ...], list[str]] = {}
+        for name in fields:
+            entity = cls.fields[name]
+            groups.setdefault((entity,) if cls.together else (entity, name), []).append(name)
+        return [(cls.fields[names[0]], tuple(names)) for names in groups.values()]
 
     @contextmanager
     def opened(self, folder: Path) -> Iterator[None]:

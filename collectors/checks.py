@@ -14,16 +14,19 @@ from __future__ import annotations
 import re
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
+import httpx
 import requests
 from pydantic import ValidationError
 
 from collectors.base import ID_FIELDS, Absent, Ambiguous, Answer, Blocked, Entity, Found, RateLimited, Request, Source, Transient, Trouble
+from collectors.hosts import host_of
 from collectors.http import Client
 from collectors.http import WholeReply as Reply
 from collectors.limits import HostLimit
@@ -53,6 +56,9 @@ def check_source(
     with tempfile.TemporaryDirectory() as folder, http() as plain, source.opened(Path(folder)):
         answer = check_found(source, known, plain)
         check_absent(source, unknown, plain)
+        # by now there are tokens, which belong to no answer
+        check_requests(source, known, plain)
+        check_requests(source, unknown, plain)
         check_threads(source, known, answer, plain)
         check_secrets(source, answer)
         if cls.hosts:
@@ -111,6 +117,18 @@ def check_absent(source: Source, unknown: Request, plain: Client) -> None:
     assert isinstance(answer, Absent | Ambiguous), f"{source.name}: {unknown} gave {answer}, not Absent"
 
 
+def check_requests(source: Source, request: Request, plain: Client) -> None:
+    """An answer takes no more requests of a host than declared, which is what a dry run counts."""
+    allowed: Counter[str] = Counter()
+    for host in source.hosts:
+        allowed[host_of(getattr(source.params, host.url))] += host.most(request.fields)
+    assert isinstance(plain, _Counting)
+    plain.asked.clear()
+    source.collect(request, plain)
+    for name, most in allowed.items():
+        assert plain.asked[name] <= most, f"{source.name}: {plain.asked[name]} requests to {name} for {request.fields}, declared {most}"
+
+
 def check_threads(source: Source, known: Request, answer: Answer, plain: Client) -> None:
     """Several threads at once get the same."""
     assert isinstance(answer, Found)
@@ -156,9 +174,28 @@ def http() -> Iterator[Client]:
     """A client without limits, for loopback servers."""
     with tempfile.TemporaryDirectory() as folder:
         stop = threading.Event()
-        client = Client(lambda host: HostLimit(host, (), 8, root=Path(folder), stop=stop), "segue-checks (checks@example.org)")
+        client = _Counting(lambda host: HostLimit(host, (), 8, root=Path(folder), stop=stop), "segue-checks (checks@example.org)")
         yield client
         client.close()
+
+
+class _Counting(Client):
+    """asked: requests by host, redirects not counted."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.asked: Counter[str] = Counter()
+
+    @contextmanager
+    def slot(self, url: str) -> Iterator[None]:
+        self.asked[host_of(url)] += 1
+        with super().slot(url):
+            yield
+
+    def _redirected(self, request: httpx.Request, location: str, first: str) -> httpx.Request:
+        onwards = super()._redirected(request, location, first)
+        self.asked[host_of(str(onwards.url))] -= 1
+        return onwards
 
 
 class _Refusing:

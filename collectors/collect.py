@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,9 +11,8 @@ from pydantic import ValidationError
 from collectors import pace
 from collectors.base import ID_FIELDS, Source
 from collectors.engine import Engine, Settings, Summary
-from collectors.hosts import host_of, user_agent
+from collectors.hosts import user_agent
 from collectors.keys import Keys
-from collectors.ledger import Ledger
 from collectors.settings import CONTACT, Collect, SourceSpec
 from toolkit import plugins
 from toolkit.catalogue.store import Catalogue
@@ -25,23 +23,9 @@ from toolkit.recipe.errors import explain, swapped
 GROUP = "segue.collectors"
 
 
-@dataclass(frozen=True)
-class Forecast:
-    """What a run would ask: requests at least, and seconds at least, of one source's field."""
-
-    source: str
-    fields: str
-    requests: int
-    seconds: float
-
-
 def collect(params: Collect, library: Catalogue, *, reporter: Reporter, keys: Keys | None = None) -> list[Summary]:
-    """Ask every source for what the library lacks.
-
-    Raises `InputError` for an unknown source, field, parameter, or a missing key or contact.
-    """
-    plan = sources(params.sources, keys or Keys())
-    settings = Settings(_contact(params, plan), params.patience_s)
+    """Ask every source for what the library lacks. Raises `InputError` as `ready`."""
+    plan, settings = ready(params, keys)
     engine = Engine(library, plan, settings, reporter=reporter)
     if params.again:
         for source, fields in plan:
@@ -49,24 +33,18 @@ def collect(params: Collect, library: Catalogue, *, reporter: Reporter, keys: Ke
     return engine.run()
 
 
-def forecast(params: Collect, library: Catalogue, *, keys: Keys | None = None) -> list[Forecast]:
-    """What `collect` would ask; nothing is asked, nothing is written but the ledger's empty entries. Hosts work side by side."""
+def ready(params: Collect, keys: Keys | None = None) -> tuple[list[tuple[Source, list[str]]], Settings]:
+    """Sources with their fields, and settings: what can be checked before anything is read or made.
+
+    Raises `InputError` for an unknown source, field or parameter, a rate that a host does not allow, or a missing key or contact.
+    """
     plan = sources(params.sources, keys or Keys())
-    ledger, rates = Ledger(library), pace.rates(source for source, _ in plan)
-    made = []
-    for source, fields in plan:
-        for name in fields:
-            ledger.plan(source.name, name, source.fields[name])
-        groups = [fields] if source.together else [[name] for name in fields]
-        for group in groups:
-            n = ledger.left(source.name, group) if source.hosts else 0
-            hosts = [rates(host_of(getattr(source.params, host.url)))[0] for host in source.hosts]
-            made.append(Forecast(source.name, ", ".join(group), n, max((pace.seconds(n, rate) for rate in hosts), default=0.0)))
-    return made
+    pace.rates(source for source, _ in plan)
+    return plan, Settings(_contact(params, plan), params.patience_s)
 
 
-def sources(specs: Sequence[SourceSpec], keys: Keys) -> list[tuple[Source, list[str]]]:
-    """Sources ready to be asked, those that find ids first. Raises `InputError`."""
+def sources(specs: Sequence[SourceSpec], keys: Keys | None) -> list[tuple[Source, list[str]]]:
+    """Sources, those that find ids first; without keys none of them can be asked that needs one. Raises `InputError`."""
     made = [_source(spec, keys) for spec in specs]
     names = [source.name for source, _ in made]
     if twice := next((name for name in names if names.count(name) > 1), None):
@@ -103,9 +81,9 @@ def told(summary: Summary) -> str:
     return f"{summary.source}: {counts}{left}{why}"
 
 
-def _source(spec: SourceSpec, keys: Keys) -> tuple[Source, list[str]]:
+def _source(spec: SourceSpec, keys: Keys | None) -> tuple[Source, list[str]]:
     cls, fields, params = checked(spec)
-    return cls(params, keys=keys.of(cls.name, cls.keys, cls.optional_keys)), fields
+    return cls(params, keys=keys and keys.of(cls.name, cls.keys, cls.optional_keys)), fields
 
 
 def _contact(params: Collect, plan: Sequence[tuple[Source, Sequence[str]]]) -> str:

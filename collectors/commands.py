@@ -12,7 +12,6 @@ from toolkit.cli import Debug
 from toolkit.commands.run import Overrides
 
 if TYPE_CHECKING:
-    from collectors.collect import Forecast
     from collectors.settings import Collect
     from toolkit.catalogue.store import Catalogue
 
@@ -44,7 +43,9 @@ def collect(
     contact: Annotated[str | None, typer.Option(help="Whom hosts write to; default: SEGUE_CONTACT.", show_default=False)] = None,
     patience: Annotated[float | None, typer.Option(help="Longest wait inside a run, in seconds.", show_default="300")] = None,
     again: Annotated[list[str], typer.Option(metavar="STATUS", help="Ask again for what ended so: failed, absent, …")] = [],  # noqa: B006
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show how many requests and hours it takes; ask nobody.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show how many requests and hours it takes; ask nobody, make nothing.")
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Collect audio features, lyrics, covers, biographies and tags. The same command goes on where it stopped, days later too."""
@@ -53,17 +54,19 @@ def collect(
     from collectors import collect as collecting
     from collectors.library import fill, open_library
     from toolkit import progress
+    from toolkit.files import cache_folder
 
     given = {"contact": contact, "patience_s": patience, "again": again or None, "library": library, "blobs": blobs}
     params, origin = _params(recipe, overrides, {key: value for key, value in given.items() if value is not None}, source, field, param)
     with progress.reporter(Console(stderr=True)) as reporter:
-        catalogue = origin(reporter) if origin else None
+        if dry_run:
+            _dry_run(params, origin, reporter)
+            return
+        collecting.ready(params)
+        catalogue = origin(reporter, cache_folder()) if origin else None
         with open_library(params.library, blobs=params.blobs, new=catalogue is not None) as opened:
             if catalogue is not None:
                 fill(opened, catalogue)
-            if dry_run:
-                _print_forecast(collecting.forecast(params, opened))
-                return
             summaries = collecting.collect(params, opened, reporter=reporter)
     for summary in summaries:
         print(collecting.told(summary))
@@ -111,17 +114,17 @@ def terms(library: Where = "library", blobs: Blobs = None, debug: Debug = False)
 @library.command()
 def export(
     field: Annotated[str, typer.Option(help="A field of the library, or a template such as '{title} {lyrics}'.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Parquet file to write.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="File to write: .parquet or .csv.", show_default=False)],
     source: Annotated[str | None, typer.Option(help="Only values of this source.", show_default=False)] = None,
     library: Where = "library",
     blobs: Blobs = None,
     debug: Debug = False,
 ) -> None:
-    """Write a field of every track that has it to Parquet, with its sources' terms in the metadata."""
-    from collectors import reports
+    """Write a field of every track that has it to Parquet or CSV, with its sources' terms in the metadata."""
+    from collectors.exports import export as write
 
     with _open(library, blobs) as opened:
-        print(f"{out}: {reports.export(opened, field, out, source=source):,} tracks with {field}")
+        print(f"{out}: {write(opened, field, out, source=source):,} tracks with {field}")
 
 
 def _params(
@@ -151,11 +154,10 @@ def _params(
         raise InputError(f"{recipe} has no `collect` section: add one, or give --library and --source")
     params: Collect = parse({**settings.collect, **given})
 
-    def origin(reporter: Any) -> Path | str | None:
-        from toolkit.files import cache_folder
+    def origin(reporter: Any, cache: Path) -> Path | str | None:
         from toolkit.pipeline.ingest import ingest
 
-        return ingest(settings.data, cache_folder(), reporter=reporter).catalogue
+        return ingest(settings.data, cache, reporter=reporter).catalogue
 
     return params, origin
 
@@ -167,10 +169,17 @@ def _open(where: str, blobs: Path | None) -> Catalogue:
     return open_library(where, blobs=blobs or (Path("blobs") if "://" in where else None))
 
 
-def _print_forecast(rows: list[Forecast]) -> None:
+def _dry_run(params: Collect, origin: Any, reporter: Any) -> None:
+    """Print what would be asked. The data is read into a folder that is gone afterwards."""
+    import tempfile
+
+    from collectors.forecast import forecast
     from toolkit.progress import duration
 
-    for row in rows:
-        print(f"{row.source:<18} {row.fields:<40} {row.requests:>9,} requests, {duration(row.seconds)} at least")
-    longest = max((row.seconds for row in rows), default=0.0)
-    print(f"all side by side: {sum(row.requests for row in rows):,} requests, {duration(longest)} at least")
+    with tempfile.TemporaryDirectory(prefix="segue-") as scratch:
+        outlook = forecast(params, origin(reporter, Path(scratch)) if origin else None)
+    if any(outlook.made.values()):
+        come = ", ".join(f"{n:,} {entity}s" for entity, n in outlook.made.items())
+        print(f"{params.library} {'is not there yet and would be made' if outlook.new else 'would be completed'} with {come}")
+    for row in outlook.rows:
+        print(f"{row.source:<18} {row.fields:<40} {row.requests:>9,} requests at most, {duration(row.seconds)} at the hosts' pace")

@@ -84,7 +84,7 @@ class Engine:
         self.scrub = Scrubber(secret for source, _ in plan for secret in source.secrets.values())
         self._stop = threading.Event()
         self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
-        self._life = Life(catalogue.blobs.root / ".collecting")
+        self._life = Life(catalogue)
         self.ledger = Ledger(catalogue, self._life.owner)
         self._limits: dict[str, HostLimit] = {}
         self._limits_lock = threading.Lock()
@@ -113,11 +113,7 @@ class Engine:
         return [self._summary(team) for team in self._teams]
 
     def _team(self, source: Source, fields: Sequence[str]) -> Team:
-        groups: dict[tuple[object, ...], list[str]] = {}
-        for name in fields:
-            entity = source.fields[name]
-            groups.setdefault((entity,) if source.together else (entity, name), []).append(name)
-        lanes = [Lane(source.fields[names[0]], tuple(names)) for names in groups.values()]
+        lanes = [Lane(entity, names) for entity, names in source.lanes(fields)]
         threads = sum(host.concurrency for host in source.hosts) or LOCAL_THREADS
         return Team(source, lanes, threads, self._client, self._store_early)
 

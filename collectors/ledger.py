@@ -7,16 +7,16 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, insert, literal, or_, select, text, update
+from sqlalchemy import Connection, Table, and_, bindparam, delete, func, insert, literal, or_, select, text, update
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from collectors import asking
 from collectors.base import Entity, Other, Request, Source, Terms
 from collectors.outcomes import Claim, Entry
-from collectors.tables import APART, LEDGER, METADATA, SOURCES
+from collectors.tables import APART, LEDGER, SOURCES
 from toolkit.catalogue import rows
 from toolkit.catalogue.records import Field
-from toolkit.catalogue.schema import ALBUMS, ARTISTS, FIELDS, TRACK_ARTISTS, TRACKS, create_tables, upsert
+from toolkit.catalogue.schema import ALBUMS, ARTISTS, FIELDS, TRACK_ARTISTS, TRACKS, upsert
 from toolkit.catalogue.store import Catalogue
 from toolkit.errors import SegueError
 from toolkit.files import disk_full
@@ -24,7 +24,7 @@ from toolkit.files import disk_full
 LEASE = 600.0
 """Seconds that a claim lasts when nobody renews it: a machine that lost power gives its work back after so long."""
 _KEPT = ("status", "attempts", "next_try", "http_status", "match_score", "payload", "note")
-_OWNERS = {"track": TRACKS, "album": ALBUMS, "artist": ARTISTS}
+OWNERS: dict[Entity, Table] = {"track": TRACKS, "album": ALBUMS, "artist": ARTISTS}
 _CLOSE = (
     update(LEDGER)
     .where(LEDGER.c.source == bindparam("_source"), LEDGER.c.field == bindparam("_field"), LEDGER.c.entity == bindparam("_entity"))
@@ -38,16 +38,15 @@ class DiskFull(SegueError):
 
 
 class Ledger:
-    """The ledger of one catalogue, for one collecting process called `owner`."""
+    """The ledger of one library, as `open_library` opens it, for one collecting process called `owner`."""
 
     def __init__(self, catalogue: Catalogue, owner: str = "") -> None:
         self.catalogue = catalogue
         self.owner = owner
-        create_tables(self.transaction, METADATA)
 
     def plan(self, source: str, field: str, entity: Entity) -> int:
         """Open an entry for every entity that has none; how many."""
-        owners = _OWNERS[entity]
+        owners = OWNERS[entity]
         there = (LEDGER.c.source == source, LEDGER.c.field == field, LEDGER.c.entity == entity, LEDGER.c.entity_id == owners.c.id)
         missing = select(literal(source), literal(field), literal(entity), owners.c.id, literal("pending"), literal(0), literal(0.0)).where(
             ~select(LEDGER.c.source).where(*there).exists()
@@ -153,10 +152,11 @@ class Ledger:
         with self.transaction() as connection:
             connection.execute(update(LEDGER).where(LEDGER.c.owner == self.owner).values(next_try=time.time() + LEASE))
 
-    def owners(self) -> list[str]:
-        """Who holds claims."""
+    def owners(self) -> dict[str, float]:
+        """Who holds claims, and until when if nobody renews them."""
+        query = select(LEDGER.c.owner, func.max(LEDGER.c.next_try)).where(LEDGER.c.owner.is_not(None)).group_by(LEDGER.c.owner)
         with self.transaction() as connection:
-            return list(connection.scalars(select(LEDGER.c.owner).where(LEDGER.c.owner.is_not(None)).distinct()))
+            return {owner: until or 0.0 for owner, until in connection.execute(query)}
 
     def free(self, owner: str) -> int:
         """Give back the claims of a process that is no more; how many entries."""

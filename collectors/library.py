@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, insert, select
+from sqlalchemy import Connection, Table, delete, func, insert, select
 
 from collectors.tables import IMPORTS, METADATA
 from toolkit.catalogue.schema import ALBUMS, ARTISTS, FIELDS, PLAYLISTS, TRACK_ARTISTS, TRACKS, create_tables, upsert
@@ -18,6 +19,7 @@ from toolkit.files import digest
 FILE = "catalogue.sqlite"
 BLOBS = "catalogue.blobs"
 BATCH = 2_000
+NONE = "{} holds no library: fill one with `segue collect RECIPE`, whose data names the tracks"
 
 
 def database(where: Path | str) -> Path | str:
@@ -34,14 +36,32 @@ def open_library(where: Path | str, *, blobs: Path | None = None, new: bool = Fa
     blobs: folder of covers and audio, needed with a database's URL.
     Raises `InputError` where there is none, or a server's has no folder for covers.
     """
-    place = database(where)
+    place = _place(where, blobs)
     if isinstance(place, Path) and not place.exists() and not new:
-        raise InputError(f"{where} holds no library: fill one with `segue collect RECIPE`, whose data names the tracks")
-    if isinstance(place, str) and blobs is None:
-        raise InputError("a library in a database server needs a folder for covers and audio: give --blobs DIR")
+        raise InputError(NONE.format(where))
     library = Catalogue.open(place, blobs=blobs)
     create_tables(library.engine.begin, METADATA)
     return library
+
+
+@contextmanager
+def existing(where: Path | str, *, blobs: Path | None = None, needed: bool = True) -> Iterator[Catalogue | None]:
+    """A library as it is, for who only looks: nothing is made, be it a table. None where there is none, `InputError` if it is needed."""
+    place = _place(where, blobs)
+    there = not isinstance(place, Path) or place.exists()
+    with Catalogue.open(place, blobs=blobs, create=False) if there else nullcontext() as library:
+        if library is not None and not library.has(TRACKS):
+            library = None
+        if library is None and needed:
+            raise InputError(NONE.format(where))
+        yield library
+
+
+def _place(where: Path | str, blobs: Path | None) -> Path | str:
+    place = database(where)
+    if isinstance(place, str) and blobs is None:
+        raise InputError("a library in a database server needs a folder for covers and audio: give --blobs DIR")
+    return place
 
 
 def fill(library: Catalogue, origin: Path | str) -> int:
@@ -64,6 +84,19 @@ def fill(library: Catalogue, origin: Path | str) -> int:
     with library.engine.begin() as connection:
         upsert(connection, IMPORTS, [{"key": key, "time": time.time()}])
     return tracks
+
+
+def missing(library: Catalogue | None, origin: Path | str, table: Table) -> int:
+    """How many tracks, artists or albums of a catalogue the library, where there is one, has not got."""
+    count = 0
+    with Catalogue.open(origin) as source, source.engine.connect() as reading:
+        for ids in reading.execution_options(yield_per=BATCH).execute(select(table.c.id)).scalars().partitions():
+            held = 0
+            if library is not None:
+                with library.engine.connect() as connection:
+                    held = connection.scalar(select(func.count()).select_from(table).where(table.c.id.in_(ids))) or 0
+            count += len(ids) - held
+    return count
 
 
 def _batches(connection: Connection, table: Table) -> Iterator[list[dict[str, Any]]]:

@@ -11,20 +11,32 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from collectors.ledger import Ledger
+from toolkit.catalogue.store import Catalogue
 from toolkit.files import locked
 
 
-class Life:
-    """owner: its name in the ledger, host and number. folder: where the library's processes keep their locks."""
+def living(library: Catalogue, owner: str) -> bool | None:
+    """Whether the process of that name in the ledger lives; None where this machine cannot know: it is another's."""
+    lock = _lock(library, owner)
+    if owner.rpartition("/")[0] != socket.gethostname() or not lock.parent.is_dir():
+        return None
+    if not lock.exists():
+        return False
+    with locked(lock, wait=False) as holder:
+        return holder is not None
 
-    def __init__(self, folder: Path) -> None:
+
+class Life:
+    """This process, as one of those that fill `library`. owner: its name in the ledger, host and number."""
+
+    def __init__(self, library: Catalogue) -> None:
         self.owner = f"{socket.gethostname()}/{uuid.uuid4().hex}"
-        self._folder = folder
+        self._library = library
 
     @contextmanager
     def alive(self) -> Iterator[None]:
         """Inside, its claims are somebody's."""
-        path = self._lock(self.owner)
+        path = _lock(self._library, self.owner)
         try:
             with locked(path):
                 yield
@@ -33,19 +45,14 @@ class Life:
 
     def free_the_dead(self, ledger: Ledger) -> None:
         """Give back the claims of killed processes of this machine; those of others last until their lease is over."""
-        here = socket.gethostname()
         for owner in ledger.owners():
-            if owner == self.owner or owner.rpartition("/")[0] != here:
-                continue
-            path = self._lock(owner)
-            with locked(path, wait=False) as holder:
-                dead = holder is None
-            if dead:
+            if living(self._library, owner) is False:
                 ledger.free(owner)
-                path.unlink(missing_ok=True)
+                _lock(self._library, owner).unlink(missing_ok=True)
 
-    def _lock(self, owner: str) -> Path:
-        return self._folder / f"{owner.rpartition('/')[2]}.lock"
+
+def _lock(library: Catalogue, owner: str) -> Path:
+    return library.blobs.root / ".collecting" / f"{owner.rpartition('/')[2]}.lock"
 
 
 @contextmanager

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from collectors import matching
 from collectors.base import Request
-from collectors.matching import Candidate, normalise
+from collectors.matching import Candidate, nearest, normalise
 from toolkit.catalogue.readers.ids import recognised
 from toolkit.errors import InputError
 
@@ -61,7 +60,7 @@ class Folder:
         return next((self.by_key[key][0] for key in keys if key in self.by_key), None)
 
     def of_track(self, request: Request) -> tuple[Entry, float] | None:
-        """The file of a track and how well it fits; 1 where an id names it."""
+        """The file of a track and how well it fits; 1 where an id names it. None where no file may be it."""
         if (entry := self.of_id(request)) is not None:
             return entry, 1.0
         return _best(request, self.by_title.get(normalise(request.title), []) if request.title else [])
@@ -75,8 +74,7 @@ class Folder:
 
 
 def _best(request: Request, entries: list[Entry]) -> tuple[Entry, float] | None:
-    found = matching.best(request, [Candidate(entry.title, (entry.artist,) if entry.artist else (), entry.duration_s) for entry in entries])
-    return (entries[found[0]], found[1]) if found else None
+    return nearest(request, entries, lambda entry: Candidate(entry.title, (entry.artist,) if entry.artist else (), entry.duration_s))
 
 
 def audio_files(folder: Path, *, tags: bool) -> Iterator[Entry]:

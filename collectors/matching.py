@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from rapidfuzz import fuzz
 
 from collectors.base import Request
 
+Thing = TypeVar("Thing")
 ENOUGH = 0.85
 """From this score on it is taken for the same thing."""
 ANYTHING = 0.5
@@ -63,10 +64,11 @@ def score(request: Request, candidate: Candidate) -> float:
     return round(agreed * _duration(request.duration_s, candidate.duration_s), 4)
 
 
-def best(request: Request, candidates: Sequence[Candidate]) -> tuple[int, float] | None:
-    """Place and score of the best candidate, the first of equals; None where there are none."""
-    scores = [score(request, candidate) for candidate in candidates]
-    return max(enumerate(scores), key=lambda pair: pair[1]) if scores else None
+def nearest(request: Request, things: Sequence[Thing], about: Callable[[Thing], Candidate]) -> tuple[Thing, float] | None:
+    """What fits best, the first of equals, and its score; None where nothing may be what was asked for."""
+    scored = [(thing, score(request, about(thing))) for thing in things]
+    best = max(scored, key=lambda pair: pair[1], default=None)
+    return None if best is None or verdict(best[1]) == "absent" else best
 
 
 def verdict(score: float) -> Literal["found", "ambiguous", "absent"]:

@@ -8,14 +8,10 @@ among the fields asked for, nothing of the sound is written anywhere.
 from __future__ import annotations
 
 import io
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from collectors.base import Blocked, Transient
+from collectors.base import Blocked, Http, Transient
 from toolkit.catalogue.records import FieldValue
 
 if TYPE_CHECKING:
@@ -25,14 +21,20 @@ FIELDS = {"audio_features": "track", "cqt": "track", "audio": "track"}
 MAX_BYTES = 8 << 20
 """A 30 s preview is half a megabyte; of more than this nothing is read."""
 RATE, SECONDS, CQT_SECONDS = 22050, 30.0, 15.0
-MOST_BEFORE_DECODING = 60
-"""Seconds that ffmpeg may take, and seconds of sound that it may write."""
+
+
+def heard(http: Http, url: str, fields: Iterable[str]) -> dict[str, FieldValue]:
+    """The fields asked for of the preview at `url`. Raises as `kept`, and `Transient` for an address that ran out."""
+    sound = http.get(url, expect="audio", max_bytes=MAX_BYTES)
+    if sound.status != 200:
+        raise Transient("the preview's address ran out", status=sound.status)
+    return kept(sound.content, fields)
 
 
 def kept(audio: bytes, fields: Iterable[str]) -> dict[str, FieldValue]:
     """The fields asked for of one preview.
 
-    Raises `Transient` for a file that is no audio, `Blocked` for good where the file needs ffmpeg and there is none.
+    Raises `Transient` for a file that is no audio, `Blocked` for good where reading its kind needs what is not installed.
     """
     wanted = set(fields) & set(FIELDS)
     values: dict[str, FieldValue] = {}
@@ -67,31 +69,14 @@ def picture(samples: np.ndarray) -> bytes:
 
 
 def _samples(audio: bytes) -> np.ndarray:
-    """float32 [s], decoded in a process of its own; AAC, which libsndfile does not read, through ffmpeg."""
+    """float32 [s], decoded in a process of its own."""
+    from toolkit.encoders import decoder
     from toolkit.encoders.audio import waveforms
     from toolkit.encoders.faults import BadInput
 
-    data = _converted(audio) if audio[4:8] == b"ftyp" else audio
-    (samples,) = waveforms([data], rate=RATE, seconds=SECONDS, workers=1)
+    if (missing := decoder.lacking(audio)) is not None:
+        raise Blocked(f"the preview has {missing}, or take previews from deezer", for_good=True)
+    (samples,) = waveforms([audio], rate=RATE, seconds=SECONDS, workers=1)
     if isinstance(samples, BadInput):
         raise Transient(f"the preview {samples.why}")
     return samples
-
-
-def _converted(audio: bytes) -> bytes:
-    """An MPEG-4 file as WAV."""
-    program = shutil.which("ffmpeg")
-    if program is None:
-        raise Blocked("previews in AAC need ffmpeg, which is not on the path: install it, or take previews from deezer", for_good=True)
-    with tempfile.TemporaryDirectory(prefix="segue-preview-") as folder:
-        source, target = Path(folder, "preview.m4a"), Path(folder, "preview.wav")
-        source.write_bytes(audio)
-        command = [program, "-nostdin", "-v", "error", "-protocol_whitelist", "file", "-f", "mov", "-i", str(source)]
-        command += ["-vn", "-t", str(MOST_BEFORE_DECODING), "-ar", str(RATE), "-ac", "1", str(target)]
-        try:
-            done = subprocess.run(command, capture_output=True, timeout=MOST_BEFORE_DECODING, check=False)
-        except subprocess.TimeoutExpired:
-            raise Transient(f"ffmpeg took more than {MOST_BEFORE_DECODING} s for the preview") from None
-        if done.returncode or not target.exists():
-            raise Transient(f"the preview cannot be read by ffmpeg (exit code {done.returncode})")
-        return target.read_bytes()

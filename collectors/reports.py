@@ -1,28 +1,24 @@
-"""What a library holds: its state, its coverage as a table, its terms, and fields as Parquet."""
+"""What a library holds: its state, its coverage as a table, and its terms."""
 
 from __future__ import annotations
 
 import csv
 import io
-import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select
 
-from collectors.ledger import Ledger
+from collectors.ledger import LEASE, Ledger
+from collectors.life import living
 from collectors.outcomes import STATUSES
 from collectors.tables import LEDGER
 from toolkit.catalogue.schema import TRACK_ARTISTS, TRACKS
 from toolkit.catalogue.store import Catalogue
-from toolkit.errors import InputError
 from toolkit.progress import duration
 
-BATCH = 500
-"""Tracks whose covers or clips are in memory at once."""
 COVERAGE = ("field", "source", "entity", "entities", *STATUSES, "share", "tracks", "tracks_share")
 
 
@@ -78,8 +74,18 @@ def status(library: Catalogue) -> list[str]:
         for row in ledger.terms()
         if (row["not_before"] or 0) > now
     ]
-    lines += [f"at work: {owner}" for owner in ledger.owners()]
-    return lines
+    if not lines:
+        return ["nothing was asked for yet: `segue collect` with a recipe, or with --library and --source"]
+    return lines + [_at_work(owner, living(library, owner), until - now) for owner, until in ledger.owners().items()]
+
+
+def _at_work(owner: str, lives: bool | None, lease: float) -> str:
+    """lease: seconds that its claims still last, which a process renews while it lives."""
+    if lives:
+        return f"at work: {owner}"
+    if lives is None and lease > 0:
+        return f"at work elsewhere, or cut off there less than {duration(LEASE)} ago: {owner}"
+    return f"cut off: {owner}; the next run takes its work over"
 
 
 def troubles(library: Catalogue, most: int = 10) -> list[str]:
@@ -92,63 +98,6 @@ def troubles(library: Catalogue, most: int = 10) -> list[str]:
         )
         rows = connection.execute(query.group_by(*columns).order_by(func.count().desc()).limit(most)).all()
     return [f"{row.n:,} {row.status} of {row.source} {row.field}: {row.note}" for row in rows]
-
-
-def export(library: Catalogue, field: str, out: Path, *, source: str | None = None) -> int:
-    """Write a field of all tracks that have it to Parquet: `id`, `title`, `artist`, `value`; how many rows.
-
-    value: string, list of float32, or bytes. The sources' terms are in the schema's metadata under `segue`.
-    Raises `InputError` for an unknown field, and where the file cannot be written.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    ids = library.track_ids()
-    terms = {row["source"]: row for row in Ledger(library).terms()}
-    origins = [{**row, "terms": terms.get(row["source"])} for row in library.provenance(field, source=source)]
-    about = {b"segue": json.dumps({"field": field, "sources": origins}, ensure_ascii=False).encode()}
-    part = out.with_name(f".{out.name}.part")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        part.touch()
-    except OSError as error:
-        raise InputError(f"{out} cannot be written ({error.strerror}): give --out a file that can") from None
-    written, writer = 0, None
-    try:
-        for start in range(0, len(ids), BATCH):
-            present, values = library.field_values(field, ids[start : start + BATCH], source=source)
-            some = [one for one, there in zip(ids[start : start + BATCH], present, strict=True) if there]
-            if not some:
-                continue
-            table = pa.table(
-                {
-                    "id": some,
-                    "title": _names(library, "title", some),
-                    "artist": _names(library, "artist", some),
-                    "value": _column(pa, values),
-                }
-            )
-            writer = writer or pq.ParquetWriter(part, table.schema.with_metadata(about))
-            writer.write_table(table.cast(writer.schema))
-            written += len(some)
-        if writer is None:
-            pq.write_table(pa.table({"id": pa.array([], pa.string())}).replace_schema_metadata(about), part)
-    finally:
-        if writer is not None:
-            writer.close()
-    part.replace(out)
-    return written
-
-
-def _column(pa: Any, values: Iterable[Any]) -> Any:
-    plain = [value.tolist() if hasattr(value, "tolist") else value for value in values]
-    return pa.array(plain, pa.list_(pa.float32())) if plain and isinstance(plain[0], list) else pa.array(plain)
-
-
-def _names(library: Catalogue, name: str, ids: list[str]) -> list[str | None]:
-    present, values = library.field_values(name, ids)
-    given = iter(values)
-    return [next(given) if there else None for there in present]
 
 
 def _reached(ledger: Ledger, source: str, field: str, entity: str) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
-from collectors.collect import checked, collect, told
+from collectors.collect import checked, collect, ready, told
 from collectors.library import database, fill, open_library
 from collectors.settings import Collect
 from toolkit.catalogue.schema import FIELDS
@@ -22,6 +22,7 @@ class CollectStage:
     @staticmethod
     def run(params: Collect, catalogue: Path, reporter: Reporter) -> tuple[Path | str, Path | None]:
         """Fill the library with the catalogue's tracks and collect; where it is, and where its covers are."""
+        ready(params)
         with open_library(params.library, blobs=params.blobs, new=True) as library:
             fill(library, catalogue)
             for summary in collect(params, library, reporter=reporter):

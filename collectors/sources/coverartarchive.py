@@ -10,12 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from collectors.base import Absent, Answer, Entity, Found, Host, Http, Rate, Request, Source, SourceParams, Terms, Transient
+from collectors.base import Absent, Answer, Entity, Found, Host, Http, Rate, Request, Source, SourceParams, Terms
+from collectors.sources.judged import picture
 from collectors.sources.musicbrainz_api import MBID
-from toolkit.catalogue.images import flaw
-
-MAX_BYTES = 16 << 20
-"""A thumbnail of 1,200 pixels has a tenth of it."""
 
 
 class CoverArtArchiveParams(SourceParams):
@@ -34,7 +31,7 @@ class CoverArtArchive(Source):
     terms: ClassVar[Terms] = Terms(
         None, "not stated", "https://musicbrainz.org/doc/Cover_Art_Archive", attribution="Cover Art Archive, Internet Archive"
     )
-    hosts: ClassVar[tuple[Host, ...]] = (Host("url", (Rate(5, 1.0),), concurrency=4),)
+    hosts: ClassVar[tuple[Host, ...]] = (Host("url", (Rate(5, 1.0),), concurrency=4, requests=2),)
     needs: ClassVar[tuple[str, ...]] = ("release_mbid", "mbid")
     Params: ClassVar[type[SourceParams]] = CoverArtArchiveParams
 
@@ -44,10 +41,6 @@ class CoverArtArchive(Source):
             if not MBID.fullmatch(mbid):
                 continue
             url = f"{self.params.url}/{kind}/{mbid}/front-{self.params.size}"
-            reply = http.get(url, expect="image", max_bytes=MAX_BYTES)
-            if reply.status != 200:
-                continue
-            if (fault := flaw(reply.content)) is not None:
-                raise Transient(f"the cover {fault}", status=reply.status)
-            return Found({"cover": reply.content}, payload=reply.content)
+            if found := picture(http, url):
+                return Found(found, payload=found["cover"])
         return Absent()

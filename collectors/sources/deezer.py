@@ -28,8 +28,9 @@ from collectors.base import (
     Terms,
     Transient,
 )
-from collectors.matching import Candidate, best, verdict
-from collectors.sources.judged import Named, judged, picture, rows, told
+from collectors.matching import Candidate, nearest
+from collectors.shapes import Named, rows, told
+from collectors.sources.judged import judged, picture
 from toolkit.errors import InputError
 
 QUOTA, BUSY, NO_DATA, NO_RIGHT = 4, 700, 800, 200
@@ -74,7 +75,11 @@ class Deezer(Source):
     fields: ClassVar[Mapping[str, Entity]] = {"cover": "album", "audio_features": "track", "cqt": "track", "audio": "track"}
     by_choice = ("audio",)
     together = True
-    hosts = (Host("api_url", (Rate(50, 5),)), Host("images_url", (Rate(10, 1),)), Host("previews_url", (Rate(10, 1),)))
+    hosts = (
+        Host("api_url", (Rate(50, 5),), requests={"cover": 1, **dict.fromkeys(previews.FIELDS, 2)}),
+        Host("images_url", (Rate(10, 1),), requests={"cover": 1}),
+        Host("previews_url", (Rate(10, 1),), requests=dict.fromkeys(previews.FIELDS, 1)),
+    )
     uses = ("isrc",)
     terms = Terms(
         train_allowed=None,
@@ -92,13 +97,10 @@ class Deezer(Source):
         if found is None:
             return Absent()
         track, score, payload = found
-        if verdict(score) == "absent" or not track.preview:
-            return Absent("" if track.preview else "no preview", payload)
-        sound = http.get(track.preview, expect="audio", max_bytes=previews.MAX_BYTES)
-        if sound.status != 200:
-            raise Transient("the preview's address ran out", status=sound.status)
+        if not track.preview:
+            return Absent("no preview", payload)
         note = f"found {track.title!r} by {track.artist.name!r}"
-        return judged(score, previews.kept(sound.content, request.fields), payload, note=note)
+        return judged(score, previews.heard(http, track.preview, request.fields), payload, note=note)
 
     def _track(self, request: Request, http: Http) -> tuple[Track, float, bytes] | None:
         if isrc := request.ids.get("isrc"):
@@ -111,20 +113,20 @@ class Deezer(Source):
         if not request.title or not request.artists:
             return None
         body, reply = self._asked(http, "/search", f'artist:"{_bare(request.artists[0])}" track:"{_bare(request.title)}"')
-        tracks = rows(body, Track, "data", where="Deezer") if body else []
-        nearest = best(request, [Candidate(track.title, (track.artist.name,), track.duration) for track in tracks])
-        return None if nearest is None else (tracks[nearest[0]], nearest[1], reply.content)
+        tracks = rows(body, Track, "data", what="Deezer") if body else []
+        found = nearest(request, tracks, lambda track: Candidate(track.title, (track.artist.name,), track.duration))
+        return found and (*found, reply.content)
 
     def _cover(self, request: Request, http: Http) -> Answer:
         if not request.title:
             return Absent("no name to search by")
         named = f'album:"{_bare(request.title)}"' + (f' artist:"{_bare(request.artists[0])}"' if request.artists else "")
         body, reply = self._asked(http, "/search/album", named)
-        albums = rows(body, Album, "data", where="Deezer") if body else []
-        nearest = best(request, [Candidate(album.title, (album.artist.name,) if album.artist else ()) for album in albums])
-        if nearest is None or verdict(nearest[1]) == "absent":
+        albums = rows(body, Album, "data", what="Deezer") if body else []
+        found = nearest(request, albums, lambda album: Candidate(album.title, (album.artist.name,) if album.artist else ()))
+        if found is None:
             return Absent(payload=reply.content)
-        album, score = albums[nearest[0]], nearest[1]
+        album, score = found
         url = getattr(album, f"cover_{self.params.cover}") or ""
         # an empty hash stands in the address where there is no picture
         if not url or "/cover//" in url:

@@ -29,9 +29,10 @@ from collectors.base import (
     Terms,
     Transient,
 )
-from collectors.matching import Candidate, best, verdict
+from collectors.matching import Candidate, nearest, verdict
 from collectors.pages import is_block_page
-from collectors.sources.judged import Named, judged, picture, rows
+from collectors.shapes import Named, rows
+from collectors.sources.judged import judged, picture
 from collectors.through import Through
 from toolkit.errors import InputError
 
@@ -71,7 +72,11 @@ class Genius(Source):
     name = "genius"
     page = "https://docs.genius.com"
     fields: ClassVar[Mapping[str, Entity]] = {"lyrics": "track", "cover": "track"}
-    hosts = (Host("api_url", (Rate(3, 1),)), Host("web_url", (Rate(1, 1),), concurrency=1), Host("images_url", (Rate(5, 1),)))
+    hosts = (
+        Host("api_url", (Rate(3, 1),)),
+        Host("web_url", (Rate(1, 1),), concurrency=1, requests={"lyrics": 1}),
+        Host("images_url", (Rate(5, 1),), requests={"cover": 1}),
+    )
     keys = (TOKEN,)
     terms = Terms(
         train_allowed=False,
@@ -111,9 +116,8 @@ class Genius(Source):
             raise
         except (AssertionError, AttributeError, ValueError):  # a status it does not know, a body that is no JSON or another
             raise Transient("Genius's search answers with something else than songs") from None
-        songs = [hit.result for hit in rows(answer, Hit, "hits", where="Genius")]
-        nearest = best(request, [Candidate(song.title, (song.artist,)) for song in songs])
-        return None if nearest is None or verdict(nearest[1]) == "absent" else (songs[nearest[0]], nearest[1])
+        songs = [hit.result for hit in rows(answer, Hit, "hits", what="Genius")]
+        return nearest(request, songs, lambda song: Candidate(song.title, (song.artist,)))
 
     def _lyrics(self, song: Song, score: float, client: Client, session: Through, payload: bytes) -> Answer:
         note = f"found {song.title!r} by {song.artist!r}"

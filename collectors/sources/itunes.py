@@ -1,7 +1,7 @@
 """Apple's iTunes Search: covers, and numbers or pictures made of previews, without a key.
 
-https://performance-partners.apple.com/search-api. About 20 requests a minute; those who ask faster get 403. Previews are AAC, for which
-`ffmpeg` has to be installed. Apple gives them to promote its shop, next to its badge, and not for anything else.
+https://performance-partners.apple.com/search-api. About 20 requests a minute; those who ask faster get 403. Previews are AAC, which
+PyAV reads (`segue[aac]`). Apple gives them to promote its shop, next to its badge, and not for anything else.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import msgspec
 from pydantic import Field
 
 from collectors import previews
-from collectors.base import Absent, Answer, Entity, Host, Http, Rate, Request, Source, SourceParams, Terms, Transient
-from collectors.matching import Candidate, best, verdict
-from collectors.sources.judged import judged, picture, rows
+from collectors.base import Absent, Answer, Entity, Host, Http, Rate, Request, Source, SourceParams, Terms
+from collectors.matching import Candidate, nearest
+from collectors.shapes import rows
+from collectors.sources.judged import judged, picture
 from toolkit.catalogue.records import FieldValue
 
 MOST_FOUND = 10
@@ -51,8 +52,8 @@ class Itunes(Source):
     together = True
     hosts = (
         Host("api_url", (Rate(20, 60),), concurrency=1),
-        Host("previews_url", (Rate(5, 1),)),
-        Host("images_url", (Rate(5, 1),)),
+        Host("previews_url", (Rate(5, 1),), requests=dict.fromkeys(previews.FIELDS, 1)),
+        Host("images_url", (Rate(5, 1),), requests={"cover": 1}),
     )
     terms = Terms(
         train_allowed=False,
@@ -68,11 +69,11 @@ class Itunes(Source):
         album = request.entity == "album"
         asked = {"term": " ".join([request.title, *request.artists[:1]]), "media": "music", "entity": "album" if album else "song"}
         reply = http.get(f"{self.params.api_url}/search", asked | {"country": self.params.country, "limit": MOST_FOUND})
-        items = rows(reply.json(), Item, "results", where="iTunes")
-        nearest = best(request, [_candidate(item, album) for item in items])
-        if nearest is None or verdict(nearest[1]) == "absent":
+        items = rows(reply.json(), Item, "results", what="iTunes")
+        found = nearest(request, items, _album if album else _song)
+        if found is None:
             return Absent(payload=reply.content)
-        item, score = items[nearest[0]], nearest[1]
+        item, score = found
         values = self._cover(item, http) if album else self._preview(item, request, http)
         if not values:
             return Absent("no cover" if album else "no preview", reply.content)
@@ -85,15 +86,12 @@ class Itunes(Source):
         return picture(http, url) if url else {}
 
     def _preview(self, item: Item, request: Request, http: Http) -> Mapping[str, FieldValue]:
-        if not item.preview_url:
-            return {}
-        sound = http.get(item.preview_url, expect="audio", max_bytes=previews.MAX_BYTES)
-        if sound.status != 200:
-            raise Transient("the preview is not there", status=sound.status)
-        return previews.kept(sound.content, request.fields)
+        return previews.heard(http, item.preview_url, request.fields) if item.preview_url else {}
 
 
-def _candidate(item: Item, album: bool) -> Candidate:
-    if album:
-        return Candidate(item.collection_name, (item.artist_name,))
+def _album(item: Item) -> Candidate:
+    return Candidate(item.collection_name, (item.artist_name,))
+
+
+def _song(item: Item) -> Candidate:
     return Candidate(item.track_name, (item.artist_name,), item.track_time_millis / 1000 if item.track_time_millis else None)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Mapping
-from typing import Any, TypeVar
-
-import msgspec
+from typing import Any
 
 from collectors.base import Absent, Ambiguous, Answer, Found, Http, Other, Transient
 from collectors.matching import verdict
@@ -15,16 +12,8 @@ from toolkit.catalogue.images import flaw
 from toolkit.catalogue.records import FieldValue
 from toolkit.vocabulary import AUDIO_FEATURES
 
-Form = TypeVar("Form")
-
 MOST_OF_A_PICTURE = 16 << 20
 """Bytes; a cover of 1,000 pixels has a twentieth of it."""
-
-
-class Named(msgspec.Struct):
-    """An artist as most services tell of one."""
-
-    name: str = ""
 
 
 def judged(
@@ -39,34 +28,13 @@ def judged(
     return Absent(payload=payload)
 
 
-def told(body: Any, form: type[Form], where: str) -> Form:
-    """Decoded JSON as what it should be. Raises `Transient` where it is of another form; what it holds is not in the message."""
-    try:
-        return msgspec.convert(body, form)
-    except msgspec.ValidationError as error:
-        raise Transient(f"{where} answers in another form than documented: {error}") from None
-
-
-def rows(body: Any, form: type[Form], *names: str, where: str) -> list[Form]:
-    """The list at `names` inside an answer; what is of another form is no candidate. Raises `Transient` where there is no list."""
-    for name in names:
-        body = body.get(name) if isinstance(body, dict) else None
-    if not isinstance(body, list):
-        raise Transient(f"{where} answers with something else than {'.'.join(names)}")
-    found = []
-    for row in body:
-        with contextlib.suppress(msgspec.ValidationError):
-            found.append(msgspec.convert(row, form))
-    return found
-
-
 def eleven(row: Mapping[str, Any]) -> tuple[list[float], str]:
     """The numbers in the order of `AUDIO_FEATURES`, and what is missing of them: a word for the ledger, empty where all are there."""
     missing = [name for name in AUDIO_FEATURES if not _finite(row.get(name))]
     return ([], f"without {', '.join(missing)}") if missing else ([float(row[name]) for name in AUDIO_FEATURES], "")
 
 
-def picture(http: Http, url: str) -> dict[str, FieldValue]:
+def picture(http: Http, url: str) -> dict[str, bytes]:
     """Field `cover` of the image at `url`, nothing where it is gone. Raises `Transient` for one that cannot be opened, or not safely."""
     reply = http.get(url, expect="image", max_bytes=MOST_OF_A_PICTURE)
     if reply.status != 200:

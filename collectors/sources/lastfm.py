@@ -63,7 +63,7 @@ class Lastfm(Source):
     name = "lastfm"
     page = "https://www.last.fm/api"
     fields: ClassVar[Mapping[str, Entity]] = {"biography": "artist", "artist_tags": "artist", "tags": "track"}
-    hosts = (Host("url", (Rate(5, 1),)),)
+    hosts = (Host("url", (Rate(5, 1),), requests={"biography": 2, "artist_tags": 1, "tags": 1}),)
     keys = (KEY,)
     uses = ("mbid",)
     terms = Terms(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from collectors import matching
-from collectors.base import Absent, Ambiguous, Answer, Entity, Found, Http, Request, Source, SourceParams, Terms, Transient
+from collectors.base import Absent, Ambiguous, Answer, Entity, Found, Http, Request, Source, SourceParams, Terms, Transient, Trouble
 from collectors.local_files import Entry, Folder, audio_files
 from toolkit.catalogue.records import FieldValue
 from toolkit.encoders.audio import waveforms
@@ -46,7 +46,7 @@ class AudioFolder(Source):
 
     def collect(self, request: Request, http: Http) -> Answer:
         found = self.files.of_track(request)
-        if found is None or matching.verdict(found[1]) == "absent":
+        if found is None:
             return Absent()
         entry, score = found
         if matching.verdict(score) == "ambiguous":
@@ -60,7 +60,7 @@ class AudioFolder(Source):
 
     @abstractmethod
     def values(self, entry: Entry) -> Mapping[str, FieldValue]:
-        """The fields of one file. Raises `Transient` for one that is no audio, `OSError` for one that is gone."""
+        """The fields of one file. Raises `Trouble` for one that is no audio, `OSError` for one that is gone."""
 
 
 class LocalFeatures(AudioFolder):
@@ -74,7 +74,7 @@ class LocalFeatures(AudioFolder):
     def values(self, entry: Entry) -> Mapping[str, FieldValue]:
         (samples,) = waveforms([entry.path.read_bytes()], rate=RATE, seconds=SECONDS, workers=1)
         if isinstance(samples, BadInput):
-            raise Transient(f"{entry.name} {samples.why}")
+            raise Trouble(f"{entry.name} {samples.why}")
         return {"audio_features": described(samples, RATE).tolist()}
 
 

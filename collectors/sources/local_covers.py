@@ -52,7 +52,7 @@ class LocalCovers(Source):
 
     def collect(self, request: Request, http: Http) -> Answer:
         found = self.files.of_album(request)
-        if found is None or matching.verdict(found[1]) == "absent":
+        if found is None:
             return Absent()
         entry, score = found
         try:

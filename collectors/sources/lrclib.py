@@ -53,7 +53,7 @@ class Lrclib(Source):
     page: ClassVar[str] = "https://lrclib.net/docs"
     fields: ClassVar[Mapping[str, Entity]] = {"lyrics": "track"}
     terms: ClassVar[Terms] = Terms(None, "not stated", "https://lrclib.net/docs", attribution="LRCLIB")
-    hosts: ClassVar[tuple[Host, ...]] = (Host("url", (Rate(10, 1.0),), concurrency=4),)
+    hosts: ClassVar[tuple[Host, ...]] = (Host("url", (Rate(10, 1.0),), concurrency=4, requests=2),)
     Params: ClassVar[type[SourceParams]] = LrclibParams
 
     def collect(self, request: Request, http: Http) -> Answer:

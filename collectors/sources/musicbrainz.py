@@ -17,7 +17,7 @@ from collectors.shapes import shaped
 from collectors.sources.musicbrainz_api import MBID, Hits, Recording, chosen, held_isrc
 
 HITS = 25
-ONE_A_SECOND = (Host("url", (Rate(1, 1.0),), concurrency=1),)
+ONE_A_SECOND = (Rate(1, 1.0),)
 
 
 class MusicBrainzParams(SourceParams):
@@ -31,7 +31,7 @@ class MusicBrainz(Source):
     page: ClassVar[str] = "https://musicbrainz.org/doc/MusicBrainz_API"
     fields: ClassVar[Mapping[str, Entity]] = {"mbid": "track"}
     terms: ClassVar[Terms] = Terms(True, "CC0-1.0", "https://musicbrainz.org/doc/About/Data_License", attribution="MusicBrainz")
-    hosts: ClassVar[tuple[Host, ...]] = ONE_A_SECOND
+    hosts: ClassVar[tuple[Host, ...]] = (Host("url", ONE_A_SECOND, concurrency=1, requests=2),)
     uses: ClassVar[tuple[str, ...]] = ("isrc",)
     Params: ClassVar[type[SourceParams]] = MusicBrainzParams
 

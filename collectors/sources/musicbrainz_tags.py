@@ -33,7 +33,7 @@ class MusicBrainzTags(Source):
     terms: ClassVar[Terms] = Terms(
         None, "CC-BY-NC-SA-3.0", "https://musicbrainz.org/doc/About/Data_License", attribution="MusicBrainz contributors"
     )
-    hosts: ClassVar[tuple[Host, ...]] = ONE_A_SECOND
+    hosts: ClassVar[tuple[Host, ...]] = (Host("url", ONE_A_SECOND, concurrency=1),)
     needs: ClassVar[tuple[str, ...]] = ("mbid",)
     Params: ClassVar[type[SourceParams]] = MusicBrainzTagsParams
 

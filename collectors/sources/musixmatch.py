@@ -18,7 +18,7 @@ from pydantic import Field
 
 from collectors import archives, index
 from collectors.base import Absent, Answer, Entity, Found, Http, Request, Source, SourceParams, Terms
-from collectors.matching import Candidate, best, normalise
+from collectors.matching import Candidate, nearest, normalise
 from collectors.sources.judged import judged
 from toolkit.errors import DataError
 
@@ -65,12 +65,12 @@ class Musixmatch(Source):
             return Absent("no name to look up")
         entries = [entry.decode().split(SEP) for entry in self._index.get(_key(request.artists[0], request.title))]
         there = [(track, artist, title) for track, artist, title in entries if self._index.get(f"track/{track}")]
-        nearest = best(request, [Candidate(title, (artist,)) for _, artist, title in there])
-        if nearest is None:
+        found = nearest(request, there, lambda entry: Candidate(entry[2], (entry[1],)))
+        if found is None:
             return Absent()
-        track, artist, title = there[nearest[0]]
+        (track, artist, title), score = found
         text = self._text(track) or ""
-        return judged(nearest[1], {"lyrics": text}, text, note=f"found {title!r} by {artist!r}")
+        return judged(score, {"lyrics": text}, text, note=f"found {title!r} by {artist!r}")
 
     def _text(self, track: str) -> str | None:
         for stored in self._index.get(f"track/{track}"):

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from collectors.base import Absent, Answer, Entity, Found, Host, Http, Rate, Request, Source, SourceParams, Terms, Transient
-from collectors.sources.judged import eleven, rows
+from collectors.shapes import rows
+from collectors.sources.judged import eleven
 
 
 class ReccobeatsParams(SourceParams):
@@ -40,7 +41,7 @@ class Reccobeats(Source):
         reply = http.get(f"{self.params.api_url}/v1/audio-features", {"ids": spotify})
         if reply.status == 404:
             return Absent(payload=reply.content)
-        content = rows(reply.json(), dict[str, Any], "content", where="ReccoBeats")
+        content = rows(reply.json(), dict[str, Any], "content", what="ReccoBeats")
         if not content:
             return Absent(payload=reply.content)
         row = next((row for row in content if _is(row, request.ids)), None)

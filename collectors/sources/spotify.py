@@ -13,8 +13,9 @@ import msgspec
 from pydantic import Field
 
 from collectors.base import Absent, Answer, Blocked, Entity, Host, Http, Other, Rate, Request, Source, SourceParams, Terms, Transient
-from collectors.matching import Candidate, best, verdict
-from collectors.sources.judged import Form, eleven, judged, picture, rows, told
+from collectors.matching import Candidate, nearest
+from collectors.shapes import Shape, rows, told
+from collectors.sources.judged import eleven, judged, picture
 from collectors.sources.spotify_api import ID, SECRET, SpotifyApi
 
 NO_FEATURES = (
@@ -77,8 +78,12 @@ class Spotify(Source):
     name = "spotify"
     page = "https://developer.spotify.com/documentation/web-api"
     fields: ClassVar[Mapping[str, Entity]] = {"spotify": "track", "isrc": "track", "audio_features": "track", "cover": "album"}
-    # counted over 30 s; how many is not published
-    hosts = (Host("api_url", (Rate(90, 30),)), Host("accounts_url", (Rate(10, 30),)), Host("images_url", (Rate(20, 1),)))
+    hosts = (
+        # counted over 30 s; how many is not published
+        Host("api_url", (Rate(90, 30),), requests={"spotify": 2, "isrc": 2, "audio_features": 3, "cover": 1}),
+        Host("accounts_url", (Rate(10, 30),), requests=0),  # a token lasts an hour
+        Host("images_url", (Rate(20, 1),), requests={"cover": 1}),
+    )
     keys = (ID, SECRET)
     uses = ("spotify", "isrc")
     terms = Terms(
@@ -126,10 +131,8 @@ class Spotify(Source):
         if not request.title or not request.artists:
             return Absent("no name to search by")
         tracks, payload = self._search(http, _named(track=request.title, artist=request.artists[0]), Track)
-        nearest = best(request, [Candidate(track.name, track.names, track.duration_ms / 1000) for track in tracks])
-        if nearest is None or verdict(nearest[1]) == "absent":
-            return Absent(payload=payload)
-        return tracks[nearest[0]], nearest[1], payload
+        found = nearest(request, tracks, lambda track: Candidate(track.name, track.names, track.duration_ms / 1000))
+        return (*found, payload) if found else Absent(payload=payload)
 
     def _audio_features(self, track: Track, score: float, note: str, http: Http) -> Answer:
         try:
@@ -150,18 +153,18 @@ class Spotify(Source):
             album = told(answer, Album, "Spotify") if answer else None
         elif request.title and request.artists:
             albums, _ = self._search(http, _named(album=request.title, artist=request.artists[0]), Album)
-            if nearest := best(request, [Candidate(one.name, tuple(artist.name for artist in one.artists)) for one in albums]):
-                album, score = albums[nearest[0]], nearest[1]
-        if not album or not album.images or verdict(score) == "absent":
+            if found := nearest(request, albums, lambda one: Candidate(one.name, tuple(artist.name for artist in one.artists))):
+                album, score = found
+        if not album or not album.images:
             return Absent()
         images = sorted(album.images, key=lambda image: image.width or 0)
         url = next((image.url for image in images if (image.width or 0) >= self.params.cover), images[-1].url)
         return judged(score, picture(http, url), url, note=f"found {album.name!r}")
 
-    def _search(self, http: Http, query: str, form: type[Form]) -> tuple[list[Form], bytes]:
-        kind, market = form.__name__.lower(), self.params.market
+    def _search(self, http: Http, query: str, shape: type[Shape]) -> tuple[list[Shape], bytes]:
+        kind, market = shape.__name__.lower(), self.params.market
         answer, payload = self._api.ask(http, lambda client: client.search(query, limit=MOST_FOUND, type=kind, market=market))
-        return ([], b"") if answer is None else (rows(answer, form, f"{kind}s", "items", where="Spotify"), payload)
+        return ([], b"") if answer is None else (rows(answer, shape, f"{kind}s", "items", what="Spotify"), payload)
 
 
 def _named(**words: str) -> str:

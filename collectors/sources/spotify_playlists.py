@@ -10,7 +10,7 @@ import msgspec
 import spotipy
 
 from collectors.base import Http
-from collectors.sources.judged import told
+from collectors.shapes import told
 from collectors.sources.spotify import Linked, Spotify, SpotifyParams, Track
 from collectors.sources.spotify_api import SpotifyApi
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord

@@ -6,14 +6,13 @@ Page: https://www.mediawiki.org/wiki/API:Main_page.
 from __future__ import annotations
 
 import re
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from collectors.base import Http, RateLimited, Reply, Transient
-from collectors.shapes import shaped
+from collectors.shapes import Shape, shaped
 
-Shape = TypeVar("Shape")
 MUSIC = re.compile(
     r"\b(?:bands?|singer|musicians?|rapper|songwriter|composer|duo|trio|quartet|quintet|orchestra|ensemble|choir|DJ|disc jockey|guitarist|"
     r"pianist|drummer|bassist|vocalist|violinist|saxophonist|trumpeter|cellist|(?:music(?:al)?|record|pop|rock|boy|girl|vocal) "

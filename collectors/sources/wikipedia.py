@@ -63,8 +63,8 @@ class Wikipedia(Source):
         True, "CC-BY-SA-4.0", "https://foundation.wikimedia.org/wiki/Policy:Terms_of_Use", attribution="Wikipedia contributors"
     )
     hosts: ClassVar[tuple[Host, ...]] = (
-        Host("wikidata", (Rate(5, 1.0),), concurrency=1),
-        Host("wikipedia", (Rate(5, 1.0),), concurrency=1),
+        Host("wikidata", (Rate(5, 1.0),), concurrency=1, requests=2),
+        Host("wikipedia", (Rate(5, 1.0),), concurrency=1, requests=2),
     )
     uses: ClassVar[tuple[str, ...]] = ("mbid", "wikidata")
     Params: ClassVar[type[SourceParams]] = WikipediaParams

@@ -15,6 +15,7 @@ from servers.facts import Facts, FactsParams, fill
 
 from collectors.engine import Engine, Settings, Summary
 from collectors.hosts import Timeouts
+from collectors.library import open_library
 from collectors.outcomes import Retries
 from toolkit import plugins
 from toolkit.catalogue.store import Catalogue
@@ -34,7 +35,7 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def library(tmp_path: Path) -> Iterator[Catalogue]:
     """40 tracks of 4 albums of 2 artists."""
-    with Catalogue.open(tmp_path / "library" / "catalogue.sqlite") as catalogue:
+    with open_library(tmp_path / "library", new=True) as catalogue:
         fill(catalogue, TRACKS)
         yield catalogue
 

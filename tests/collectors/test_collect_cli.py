@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from servers.facts import FactsServer, fill
 from typer.testing import CliRunner
 
+from collectors.tables import LEDGER
 from toolkit.catalogue.store import Catalogue
 from toolkit.cli import application
 
@@ -38,7 +40,7 @@ def test_from_nothing_to_a_parquet_file(place: str, tmp_path: Path) -> None:
     with FactsServer() as server:
         dry = collect(place, "facts", server.url, "--dry-run", "--param", "per_second=2")
         assert (dry.exit_code, server.log) == (0, [])
-        assert "40 requests, 19 s at least" in dry.stdout
+        assert "40 requests at most, 19 s at the hosts' pace" in dry.stdout
         words = collect(place, "facts", server.url, "--field", "words")
         lives = collect(place, "lives", server.url)
     assert words.stdout == "facts: 31 found, 4 absent, 5 ambiguous\n" and lives.stdout == "lives: 2 found\n"
@@ -55,6 +57,100 @@ def test_from_nothing_to_a_parquet_file(place: str, tmp_path: Path) -> None:
     assert written.num_rows == 40 and written.column("value")[0].as_py() == "Artist 0 was born in year 1900."
     about = json.loads(written.schema.metadata[b"segue"])
     assert about["sources"][0]["terms"]["licence"] == "CC0-1.0" and about["sources"][0]["n"] == 40
+
+
+def test_a_csv_file_is_one_and_says_whose_terms_hold(place: str, tmp_path: Path) -> None:
+    with FactsServer() as server:
+        for source in ("ids", "tags", "faces"):
+            collect(place, source, server.url)
+    out, picture = tmp_path / "new" / "mood.csv", tmp_path / "new" / "cover.csv"
+    done = segue("library", "export", "--library", place, "--field", "mood", "--out", str(out))
+    assert done.stdout == f"{out}: 40 tracks with mood\n"
+    rows = list(csv.DictReader(out.open(encoding="utf-8", newline="")))
+    assert rows[7] == {"id": "local:15", "title": "Title 15", "artist": "Artist 0", "value": rows[7]["value"]}
+    assert json.loads(rows[7]["value"]) == pytest.approx([15 / 7, 0.5, -1.0], rel=1e-6)
+    about = json.loads((tmp_path / "new" / "mood.csv-metadata.json").read_text(encoding="utf-8"))
+    assert about["url"] == "mood.csv" and about["notes"][0]["sources"][0]["terms"]["licence"] == "CC0-1.0"
+    refused = segue("library", "export", "--library", place, "--field", "cover", "--out", str(picture))
+    assert (
+        refused.exit_code == 2 and "covers and audio are no text for a CSV file: give --out a name that ends in .parquet" in refused.stderr
+    )
+    assert sorted(path.name for path in out.parent.iterdir()) == ["mood.csv", "mood.csv-metadata.json"]
+
+
+def files(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() if path.is_file() else b"" for path in folder.rglob("*")}
+
+
+def forecast(*words: str) -> list[tuple[str, int, str]]:
+    """Source, requests and time of each line."""
+    done = segue("collect", "--dry-run", *words)
+    assert done.exit_code == 0, done.stderr
+    lines = [
+        re.match(r"(\S+(?: side by side)?) .*?([\d,]+) requests at most, (.*) at the hosts' pace", line)
+        for line in done.stdout.splitlines()
+    ]
+    return [(line[1], int(line[2].replace(",", "")), line[3]) for line in lines if line]
+
+
+def test_a_dry_run_counts_every_request_of_an_answer(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """40 tracks, 4 albums, 2 artists: a search and a second one, a picture under either of two ids. Neither key nor contact is needed."""
+    monkeypatch.delenv("GENIUS_ACCESS_TOKEN", raising=False)
+    monkeypatch.delenv("SEGUE_CONTACT")
+    before = files(tmp_path)
+    assert forecast("--library", place, "--source", "lrclib") == [("lrclib", 80, "7.0 s"), ("all side by side", 80, "7.0 s")]
+    names = ("musicbrainz", "musicbrainz-tags", "wikipedia", "coverartarchive", "deezer", "genius")
+    rows = forecast("--library", place, *(word for name in names for word in ("--source", name)))
+    assert [(name, n) for name, n, _ in rows] == [
+        *(("musicbrainz", 80), ("musicbrainz-tags", 40), ("musicbrainz-tags", 2), ("wikipedia", 8), ("coverartarchive", 8)),
+        *(("deezer", 8), ("deezer", 120), ("genius", 80), ("genius", 80), ("all side by side", 426)),
+    ]
+    # one host of one request a second: 122 of both sources, the first at once
+    assert (rows[0][2], rows[1][2], rows[-1][2]) == ("1 min 19 s", "39 s", "2 min 01 s")
+    assert files(tmp_path) == before
+    with Catalogue.open(Path(place) / "catalogue.sqlite") as catalogue:
+        assert not catalogue.has(LEDGER)
+
+
+def test_a_dry_run_looks_at_what_is_there_and_at_what_is_asked_again(place: str) -> None:
+    with FactsServer() as server:
+        url = ["--param", f"base_url={server.url}"]
+        collect(place, "facts", server.url)
+        assert forecast("--library", place, "--source", "facts", *url)[-1][1] == 0
+        assert forecast("--library", place, "--source", "facts", *url, "--again", "absent", "--again", "ambiguous")[-1][1] == 9
+        before = files(Path(place))
+        assert forecast("--library", place, "--source", "lives", *url)[-1][1] == 2
+        assert files(Path(place)) == before
+
+
+def test_a_dry_run_of_a_recipe_says_what_would_be_made_and_makes_nothing(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for library, said in (("new", "is not there yet and would be made with"), ("library", "would be completed with")):
+        (tmp_path / "r.yaml").write_text(RECIPE.format(library=library, line="sources: [facts, lives]"))
+        before = files(tmp_path)
+        done = segue("collect", "r.yaml", "--dry-run")
+        assert done.stdout.startswith(f"{library} {said} 200 tracks, "), done.stderr
+        assert done.stdout.splitlines()[1].split()[:3] == ["facts", "words", "200" if library == "new" else "240"]
+        assert files(tmp_path) == before
+
+
+def test_the_status_of_a_library_that_nothing_was_asked_for(place: str) -> None:
+    assert segue("library", "status", "--library", place).stdout.startswith("nothing was asked for yet: `segue collect`")
+
+
+def test_a_library_looks_for_its_tables_once(place: str) -> None:
+    from sqlalchemy import event
+
+    from collectors.ledger import Ledger
+    from collectors.library import open_library
+
+    seen: list[str] = []
+    with open_library(place) as library:
+        event.listen(library.engine, "before_cursor_execute", lambda *given: seen.append(given[2]))
+        Ledger(library, "a")
+        assert seen == []
 
 
 def test_what_failed_can_be_asked_again(place: str) -> None:
@@ -79,6 +175,7 @@ def test_what_failed_can_be_asked_again(place: str) -> None:
         (["collect", "--library", "{place}", "--source", "facts", "--again", "lost"], "collect.again.0='lost'"),
         (["collect", "--library", "postgresql+psycopg://u@127.0.0.1:1/x", "--source", "facts"], "give --blobs DIR"),
         (["library", "export", "--library", "{place}", "--field", "lyric", "--out", "{place}/x.parquet"], "has no field 'lyric'"),
+        (["library", "export", "--library", "{place}", "--field", "title", "--out", "x.xlsx"], "x.xlsx must end in .parquet or .csv"),
         (
             ["library", "export", "--library", "{place}", "--field", "title", "--out", "{place}/catalogue.sqlite/x.parquet"],
             "catalogue.sqlite/x.parquet cannot be written",
@@ -94,6 +191,27 @@ def test_a_contact_is_asked_for(place: str, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("SEGUE_CONTACT")
     done = segue("collect", "--library", place, "--source", "facts")
     assert done.exit_code == 2 and "export SEGUE_CONTACT=" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("facts", "export SEGUE_CONTACT="),
+        ("genius", "needs GENIUS_ACCESS_TOKEN"),
+        ("{source: lrclib, params: {per_second: 99}}", "must be <= 10"),
+    ],
+)
+def test_what_is_missing_is_said_before_anything_is_read(
+    source: str, said: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SEGUE_CONTACT")
+    monkeypatch.delenv("GENIUS_ACCESS_TOKEN", raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "r.yaml").write_text(RECIPE.format(library="new", line=f"sources: [{source}]"))
+    before = files(tmp_path)
+    done = segue("collect", "r.yaml")
+    assert done.exit_code == 2 and said in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert files(tmp_path) == before
 
 
 RECIPE = """\

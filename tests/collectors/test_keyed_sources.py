@@ -26,6 +26,7 @@ from typer.testing import CliRunner
 from collectors.commands import library as commands
 from collectors.engine import Engine, Settings
 from collectors.ledger import Ledger
+from collectors.library import open_library
 from collectors.outcomes import Retries
 from collectors.sources.deezer import Deezer, DeezerParams
 from collectors.sources.genius import Genius, GeniusParams
@@ -55,7 +56,7 @@ KEYS = {
 
 @pytest.fixture
 def library(tmp_path: Path) -> Iterator[Catalogue]:
-    with Catalogue.open(tmp_path / "library" / "catalogue.sqlite") as catalogue:
+    with open_library(tmp_path / "library", new=True) as catalogue:
         catalogue.add(
             TrackRecord(
                 f"spotify:track:{track.spotify}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from collectors.base import Request
-from collectors.matching import Candidate, best, normalise, score, verdict
+from collectors.matching import Candidate, nearest, normalise, score, verdict
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,10 @@ def test_a_candidate_is_judged(title: str, artist: str, duration: float | None, 
 def test_parts_are_told_apart_and_the_first_of_equals_is_best() -> None:
     asked = Request("track", "t", title="Part 1", artists=("A",))
     candidates = [Candidate("Part 2", ("A",)), Candidate("Part 1", ("A",)), Candidate("Part 1", ("A",))]
-    assert best(asked, candidates) == (1, 1.0) and best(asked, []) is None
+    best = nearest(asked, candidates, lambda candidate: candidate)
+    assert best is not None and best[0] is candidates[1] and best[1] == 1.0
+    assert nearest(asked, [], lambda candidate: candidate) is None
+    assert nearest(asked, [Candidate("Another", ("B",))], lambda candidate: candidate) is None
     assert verdict(score(asked, candidates[0])) == "ambiguous"
 
 

@@ -59,6 +59,14 @@ class Finds(Facts):
         return Found({"words": "la"}, 1.0, b"la")
 
 
+class Greedy(Facts):
+    """Asks more than it declares."""
+
+    def collect(self, request: Request, http: Http) -> Answer:
+        super().collect(request, http)
+        return super().collect(request, http)
+
+
 class Leaks(Facts):
     """Puts its key into what is stored."""
 
@@ -89,6 +97,7 @@ class Nowhere(Facts):
         (Crashes, "raises"),
         (Talks, "asked for"),
         (Finds, "not Absent"),
+        (Greedy, "2 requests to .* declared 1"),
         (Leaks, "holds the value of FACTS_KEY"),
         (Plain, "must be https"),
         (Nowhere, "must be a parameter"),

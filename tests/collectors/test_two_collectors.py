@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from servers.facts import FactsServer, fill
 
-from collectors.ledger import Ledger
+from collectors import reports
+from collectors.ledger import LEASE, Ledger
 from collectors.library import open_library
 from toolkit.catalogue.store import Catalogue
 
@@ -46,6 +47,10 @@ def statuses(place: str) -> Counter[str]:
         return Counter({row["status"]: row["n"] for row in Ledger(library).counts()})
 
 
+def at_work(library: Catalogue) -> list[str]:
+    return [line for line in reports.status(library) if "at work" in line or "cut off" in line]
+
+
 def test_two_processes_share_the_work(place: str) -> None:
     """Each entity is asked for once, the host's limit holds over both, and both did some."""
     with FactsServer() as server:
@@ -70,7 +75,7 @@ def test_an_interrupt_loses_no_answer_and_holds_no_claim(place: str) -> None:
         assert (code, "run the same command" in err) == (130, True), err
         assert TRACKS - statuses(place)["pending"] == len(first)
         with open_library(place) as library:
-            assert Ledger(library).owners() == []
+            assert Ledger(library).owners() == {}
         code, _, err = ended(start(place, server.url))
         assert code == 0, err
         assert set(Counter(entry.target for entry in server.log).values()) == {1}
@@ -81,15 +86,29 @@ def test_a_killed_process_gives_its_work_back_at_once(place: str) -> None:
         process = start(place, server.url, "--param", "per_second=20")
         while len(server.log) < 15:
             time.sleep(0.02)
+        with open_library(place) as library:
+            assert at_work(library) == [f"at work: {owner}" for owner in Ledger(library).owners()] != []
         process.kill()
         process.communicate()
         with open_library(place) as library:
-            assert len(Ledger(library).owners()) == 1
+            (owner,) = Ledger(library).owners()
+            assert at_work(library) == [f"cut off: {owner}; the next run takes its work over"]
         code, _, err = ended(start(place, server.url))
         assert code == 0, err
         twice = [target for target, n in Counter(entry.target for entry in server.log).items() if n > 1]
     assert statuses(place) == {"found": 92, "absent": 12, "ambiguous": 16}
     assert len(twice) <= 8  # those under way
+
+
+def test_of_another_machine_the_lease_tells(place: str) -> None:
+    with open_library(place) as library:
+        ledger = Ledger(library, "far/1")
+        ledger.plan("facts", "words", "track")
+        ledger.claim("facts", "track", ("words",), 3)
+        assert at_work(library) == ["at work elsewhere, or cut off there less than 10 min 00 s ago: far/1"]
+        with ledger.transaction() as connection:
+            connection.exec_driver_sql(f"UPDATE collected SET next_try = next_try - {LEASE + 1}")
+        assert at_work(library) == ["cut off: far/1; the next run takes its work over"]
 
 
 @pytest.mark.postgresql

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, select
+from sqlalchemy import Connection, Engine, Table, create_engine, event, func, inspect, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, SQLAlchemyError
 
@@ -38,8 +38,8 @@ class Catalogue:
         self._blobs = blobs
 
     @classmethod
-    def open(cls, where: str | Path, *, blobs: Path | None = None) -> Self:
-        """Open a catalogue, creating it where there is none.
+    def open(cls, where: str | Path, *, blobs: Path | None = None, create: bool = True) -> Self:
+        """Open a catalogue, creating it where there is none unless `create` is false.
 
         where: a SQLite file or a SQLAlchemy URL (SQLite or PostgreSQL).
         blobs: folder of covers and audio; for a SQLite file `<name>.blobs` beside it.
@@ -49,10 +49,12 @@ class Catalogue:
         engine = _engine(url)
         file = engine.url.database if engine.dialect.name == "sqlite" else None
         if file and file != ":memory:":
-            _make_folder(Path(file).parent)
+            if create:
+                _make_folder(Path(file).parent)
             blobs = blobs or Path(file).with_suffix(".blobs")
         catalogue = cls(engine, BlobStore(blobs) if blobs else None)
-        create_tables(catalogue._transaction)
+        if create:
+            create_tables(catalogue._transaction)
         return catalogue
 
     def close(self) -> None:
@@ -133,6 +135,11 @@ class Catalogue:
         names = dict.fromkeys(Template(field).parts) if is_template(field) else [field]
         ids = self.track_ids() if track_ids is None else track_ids
         return [row for name in names for row in fields.provenance(name, self._choices(name, ids, source))]
+
+    def has(self, table: Table) -> bool:
+        """Whether the database has this table."""
+        with self._transaction() as connection:
+            return inspect(connection).has_table(table.name)
 
     def track_ids(self) -> list[str]:
         """Every track's id, sorted."""

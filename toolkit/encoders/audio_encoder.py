@@ -29,7 +29,7 @@ class AudioParams(HeardParams):
 
 
 class AudioEncoder(Encoder):
-    """An encoder of audio files (any that libsndfile reads): bytes, or paths through `toolkit.encoders.inputs.Files`."""
+    """An encoder of audio files (any that `toolkit.encoders.decoder` reads): bytes, or paths through `toolkit.encoders.inputs.Files`."""
 
     kind: ClassVar[Kind] = "audio"
     refuses: ClassVar[bool] = True

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from collectors.base import Absent, Ambiguous, Request, Transient
+from collectors.base import Absent, Ambiguous, Request, Transient, Trouble
 from collectors.local_files import Folder, audio_files
 from collectors.sources.local_audio import AudioFolderParams, LocalFeatures, LocalPreviews
 from collectors.sources.local_covers import CoverFolderParams, EmbeddedCovers, LocalCovers, embedded
@@ -106,8 +106,9 @@ def test_features_are_those_of_the_encoder(music, http, tmp_path):
         samples, _ = soundfile.read(music / "4iV5W9uYEdYUVa79Axb7Rh.wav", dtype="float32")
         assert values == pytest.approx(described(samples, RATE).tolist(), abs=1e-6) and len(values) == len(AUDIO_FEATURES)
         assert values[AUDIO_FEATURES.index("key")] == 4  # 330 Hz is an E
-        with pytest.raises(Transient, match="broken.mp3 has no audio"):
+        with pytest.raises(Trouble, match="broken.mp3 has no audio") as caught:
             source.collect(track("local:broken.mp3"), http)
+        assert not isinstance(caught.value, Transient)  # the file will not get better by trying again
     assert source.terms.train_allowed is True and source.name == "librosa"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
+import sys
 
 import numpy as np
 import pytest
@@ -15,7 +15,6 @@ from servers.itunes import ItunesServer
 from servers.reccobeats import ReccobeatsServer
 from servers.tracks import FEATURES, Track, wave
 
-from collectors import previews
 from collectors.base import Absent, Ambiguous, Blocked, Found, RateLimited, Request, Transient
 from collectors.checks import check_source
 from collectors.checks import http as unlimited
@@ -24,6 +23,7 @@ from collectors.settings import SourceSpec
 from collectors.sources.deezer import Deezer, DeezerParams
 from collectors.sources.itunes import Itunes, ItunesParams
 from collectors.sources.reccobeats import Reccobeats, ReccobeatsParams
+from tests.encoders.mpeg4 import encoded
 from toolkit.vocabulary import AUDIO_FEATURES
 
 SEA = Track("Sea Above", "Mira Oss", "Low Quay", 200.0, "GBABC0100001", features=FEATURES)
@@ -99,27 +99,27 @@ def test_a_preview_becomes_numbers_and_a_picture_and_is_kept_by_choice_alone(mak
     assert isinstance(none, Absent) and none.note == "no preview"
 
 
-def test_a_preview_that_is_no_audio_is_tried_again_and_one_in_aac_says_what_it_needs(http, monkeypatch, tmp_path):
+def test_a_preview_that_is_no_audio_is_tried_again_and_one_in_aac_says_what_it_needs(http, monkeypatch):
     with DeezerServer(ALL, sound=b"no audio at all") as server, pytest.raises(Transient, match="no audio that can be read"):
         deezer(server).collect(track(SEA, "audio_features"), http)
-    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "av", None)
     aac = b"\0\0\0\x20ftypM4A \0\0\0\0" + bytes(64)
-    with ItunesServer(ALL, sound=aac) as server, pytest.raises(Blocked, match="install it, or take previews from deezer") as refusal:
+    with (
+        ItunesServer(ALL, sound=aac) as server,
+        pytest.raises(Blocked, match=r"pip install 'segue\[aac\]', or take previews from deezer") as refusal,
+    ):
         itunes(server).collect(track(SEA, "cqt"), http)
     assert refusal.value.for_good
 
 
-def test_aac_goes_through_ffmpeg_with_nothing_but_a_file_to_read(monkeypatch, tmp_path: Path):
-    """A stand-in for ffmpeg notes how it is called: no AAC can be made here to hear."""
-    program = tmp_path / "ffmpeg"
-    program.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/called\nfor last; do :; done\ncp {tmp_path}/tone.wav "$last"\n')
-    program.chmod(0o755)
-    (tmp_path / "tone.wav").write_bytes(wave())
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    values = previews.kept(b"\0\0\0\x20ftypM4A \0\0\0\0", ["audio_features"])
-    assert values["audio_features"][AUDIO_FEATURES.index("key")] == 9
-    called = (tmp_path / "called").read_text().split()
-    assert called[called.index("-protocol_whitelist") + 1] == "file" and not Path(called[-1]).exists()
+def test_a_preview_in_aac_as_itunes_has_them_is_heard(http):
+    pytest.importorskip("av", reason="AAC needs pip install 'segue[aac]'")
+    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(30 * 44100) / 44100)
+    with ItunesServer(ALL, sound=encoded(np.stack([tone, tone]), 44100)) as server:
+        heard = itunes(server).collect(track(SEA, "audio_features", "cqt"), http)
+    assert dict(zip(AUDIO_FEATURES, heard.values["audio_features"], strict=True))["key"] == 9
+    with Image.open(io.BytesIO(heard.values["cqt"])) as picture:
+        assert {int(column.argmax()) for column in np.asarray(picture).T[10:-10]} == {95 - 45}
 
 
 def test_deezer_asks_by_isrc_then_by_name(http):
