@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from small_models import fusion, ring, spec
 from toolkit.baselines.item_knn import ItemKNN
 from toolkit.corpus.queries import Queries
 from toolkit.evaluation.metrics import METRICS, hits
-from toolkit.ranker import TrainingData
+from toolkit.ranker import Scorer, TrainingData
 from toolkit.sequential.neighbours import WEIGHTS, Neighbours
 from toolkit.sequential.ranker import SequentialRanker
 
@@ -88,6 +89,22 @@ def test_choosing_the_weight_reads_the_validation_playlists_once(kind: str) -> N
     ranker._weigh(chosen.weighing(3.0), VALID)
     assert read == [len(VALID)]
     assert ranker.neighbours.weight == chosen.weight
+
+
+def test_where_tracks_without_plays_are_the_candidates_no_other_is_scored() -> None:
+    ranker = SequentialRanker(spec(neighbours=8), fusion()).fit(DATA)
+    assert ranker.neighbours is not None
+    asked: list[int] = []
+    scorer, cold = ranker._scorer, np.flatnonzero(DATA.train.counts()[1:] == 0) + 1
+
+    def noted(*encoded: Any) -> Scorer:
+        score = scorer(*encoded)
+        return lambda items: (asked.extend(items.tolist()), score(items))[1]
+
+    ranker._scorer = noted  # type: ignore[method-assign]
+    ranker._weigh(ranker.neighbours, replace(VALID, candidates=cold.astype(np.int32)))
+    assert asked == cold.tolist() * len(WEIGHTS)
+    assert ranker.neighbours.weight == 0  # neighbours have nothing to say of them
 
 
 def test_training_is_the_same_with_and_without() -> None:

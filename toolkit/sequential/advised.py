@@ -24,7 +24,7 @@ from toolkit.sequential.ranker import SequentialRanker
 from toolkit.sequential.trainer import OnStep
 
 WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""Tried, in units of how far the model's scores of a playlist's candidates lie apart over how far the system's do."""
+"""Tried, in units of how far the model's scores of all tracks lie apart for a playlist, over how far the system's do."""
 
 CHOSEN_ON = 1000
 """Validation playlists by which it is chosen, at most."""

@@ -139,7 +139,7 @@ class SequentialRanker(Ranker):
         states, matches, said = self._encode(queries)
         for weight in WEIGHTS:
             scorer = self._scorer(states, matches, None if said is None else said * np.float32(weight))
-            ids, _ = blocked_top_k(scorer, queries, self.n_items, k)
+            ids, _ = blocked_top_k(scorer, queries, self.n_items, k, candidates=valid.candidates)
             reached.append(_measured(ids, valid, k)[self.spec.select])
         self.neighbours = neighbours.weighing(WEIGHTS[int(np.argmax(reached))])
 
