@@ -22,6 +22,7 @@ REWORDED = (
     (r"^Keys should be strings", "must be a word: put it in quotes"),
     (r"must be a valid dictionary( or instance of \w+)?", "must be a mapping of keys to values"),
     (r"is not a valid path for <class '.*'>", "must be a path"),
+    (r"items? after validation, not", "entries, not"),
     (r"must be a valid (\w+), unable to parse string as an? \w+", r"must be a valid \1"),
 )
 

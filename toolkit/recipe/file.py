@@ -45,7 +45,8 @@ class RecipeFile:
 
     def error(self, where: Sequence[str | int], message: str) -> RecipeError:
         """An error at `where`; `message` goes on after the dotted path."""
-        return RecipeError(f"{self.place(where)}: {'.'.join(map(str, where))}{message}")
+        said = f"{'.'.join(map(str, where))}{message}" if where else message.lstrip(": ")
+        return RecipeError(f"{self.place(where)}: {said}")
 
     def recipe(self) -> Recipe:
         """The checked recipe, its `data.path` made absolute.
