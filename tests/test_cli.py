@@ -19,9 +19,11 @@ from typer.testing import CliRunner, Result
 
 from tests.report.run_files import metric_row
 from toolkit import cli, runs
+from toolkit.commands.bench import bench_table
 from toolkit.commands.tables import print_whole, result_table, situation_tables
 from toolkit.errors import InputError, SegueError
 
+BENCHED = ("clicks", "novelty@50", "ndcg@50")
 SEGUE = [sys.executable, "-m", "toolkit"]
 
 LISTS = "playlist_id,track_id,title\n" + "".join(f"{p},{t},Title {t}\n" for p in range(4) for t in range(p, p + 3))
@@ -74,6 +76,22 @@ def test_a_narrow_terminal_cuts_no_number(tiny_run: Path) -> None:
     console = Console(file=io.StringIO(), width=40)
     print_whole(console, result_table(json.loads((tiny_run / runs.METRICS).read_text()), {}))
     assert "sasrec-multimodal" in console.file.getvalue() and "…" not in console.file.getvalue()
+
+
+def test_clicks_and_novelty_have_the_decimals_that_they_are_worth() -> None:
+    rows = [
+        metric_row("popularity", 3.14159, metric="clicks", k=None, ci_low=2.71828, ci_high=4.5),
+        metric_row("popularity", 11.23456, metric="novelty", k=50, ci_low=None, ci_high=None),
+        metric_row("popularity", 0.25, ci_low=0.24, ci_high=0.26),
+    ]
+    values = {f"test all {name}": [row["value"], row["ci_low"], row["ci_high"]] for name, row in zip(BENCHED, rows, strict=True)}
+    costs = {"fit_seconds": 1.0, "evaluate_seconds": 1.0, "peak_mb": 10.0, "params": {}, "oracle": False, "underfit": False}
+    benched = {"tuned_for": "valid ndcg@50", "budget": 1, "rows": [{"system": "popularity", "values": values, **costs}]}
+    for table in (result_table(rows, {}), bench_table(benched)):
+        console = Console(file=io.StringIO(), width=40)
+        print_whole(console, table)
+        printed = " ".join(console.file.getvalue().split())
+        assert "3.14 11.23 0.2500" in printed and "2.72–4.50" in printed and "0.240–0.260" in printed
 
 
 def test_a_title_that_the_terminal_cannot_write_is_escaped() -> None:

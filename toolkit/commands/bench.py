@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +13,8 @@ from toolkit.commands.run import Overrides, Recipe
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from toolkit.report.tables import Column
 
 
 def bench(
@@ -58,6 +60,8 @@ def bench_table(found: Mapping[str, Any]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
+    from toolkit.report.sections import column_of
+
     columns = [key for key in found["rows"][0]["values"] if key.startswith("test all ")]
     table = Table(box=box.SIMPLE_HEAD, title=f"tuned for {found['tuned_for']}, {found['budget']} settings each", title_justify="left")
     table.add_column("system", no_wrap=True)
@@ -66,16 +70,19 @@ def bench_table(found: Mapping[str, Any]) -> Table:
     table.add_column("setting")
     for row in found["rows"]:
         marks = "\n  oracle" if row["oracle"] else "\n  underfit" if row["underfit"] else ""
-        cells = [_cell(row["values"][key]) for key in columns]
+        cells = [_cell(column_of(key.removeprefix("test all ")), row["values"][key]) for key in columns]
         costs = [f"{row['fit_seconds']:.1f}", f"{row['evaluate_seconds']:.1f}", f"{row['peak_mb']:,.0f}"]
         setting = ", ".join(f"{key}={value}" for key, value in row["params"].items())
         table.add_row(Text(row["system"] + marks), *cells, *costs, Text(setting))
     return table
 
 
-def _cell(values: list[float | None]) -> str:
+def _cell(column: Column, values: Sequence[float | None]) -> str:
+    from toolkit.commands.tables import interval
+
     value, low, high = values
-    return f"{value:.4f}" + (f"\n{low:.3f}–{high:.3f}" if low is not None and high is not None else "")
+    told = "–" if value is None else column.format(value)
+    return told + (f"\n{interval(column, low, high)}" if low is not None and high is not None else "")
 
 
 def _listed(names: str) -> list[str]:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from toolkit.report.tables import Cell, Row, pivot
+from toolkit.report.tables import Cell, Column, Row, pivot
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,8 +47,6 @@ def result_table(
 def detectable(comparisons: Sequence[Mapping[str, Any]]) -> str:
     """Which differences from the reference so many test playlists can show; empty where nothing is compared."""
     import statistics
-
-    from toolkit.report.tables import Column
 
     found: dict[Column, list[float]] = {}
     rows = [row for row in comparisons if row["slice"] == "all" and row.get("detectable") is not None]
@@ -99,10 +97,15 @@ def _cell(cell: Cell | None) -> Text:
 
     if cell is None:
         return Text("–")
-    text = Text(f"{cell.value:.4f}" + ("" if cell.sd is None else f" ± {cell.sd:.4f}"), style="bold green" if cell.best else "")
+    text = Text(cell.text, style="bold green" if cell.best else "")
     if cell.low is not None and cell.high is not None:
-        text.append(f"\n{cell.low:.3f}–{cell.high:.3f}", style="dim")
+        text.append(f"\n{interval(cell.column, cell.low, cell.high)}", style="dim")
     return text
+
+
+def interval(column: Column, low: float, high: float) -> str:
+    """`0.120–0.131`: short, for a column of a terminal."""
+    return f"{column.format(low, most=3)}–{column.format(high, most=3)}"
 
 
 def continuation_table(tracks: Sequence[Next], *, system: str) -> Table:

@@ -64,9 +64,9 @@ class Column:
     def lower_is_better(self) -> bool:
         return self.metric in LOWER_IS_BETTER
 
-    def format(self, value: float, *, sign: bool = False) -> str:
-        """`value` with the metric's decimals; a typographic minus, as tables want it."""
-        decimals = 2 if self.metric in TWO_DECIMALS else 4
+    def format(self, value: float, *, sign: bool = False, most: int = 4) -> str:
+        """`value` with the metric's decimals, `most` at the most; a typographic minus, as tables want it."""
+        decimals = min(most, 2 if self.metric in TWO_DECIMALS else 4)
         return f"{value:{'+' if sign else ''}.{decimals}f}".replace("-", "−")
 
 
