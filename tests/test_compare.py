@@ -13,13 +13,15 @@ import pytest
 from typer.testing import CliRunner
 
 from toolkit import cli, runs
+from toolkit.commands.compare import _reading
 from toolkit.errors import InputError, RunDirectoryError
-from toolkit.evaluation.statistics import paired_difference
+from toolkit.evaluation.statistics import Difference, paired_difference
 from toolkit.files import write_json
-from toolkit.pipeline.compare import changes, compare
+from toolkit.pipeline.compare import Pair, changes, compare
 from toolkit.pipeline.reproduce import reproduce
 from toolkit.report.inputs import RunFiles
 from toolkit.report.joined import joined
+from toolkit.report.sections import column_of
 
 
 @pytest.fixture
@@ -83,7 +85,28 @@ def test_a_shuffled_file_pairs_the_same(tiny_run: Path, other: Path):
 def test_runs_that_ask_otherwise_are_not_compared(tiny_run: Path, other: Path):
     edit(other / runs.RECIPE, "shown: 0.7", "shown: 0.5")
     found = compare(tiny_run, other)
-    assert not found.pairs and found.not_compared.startswith("the runs asked different questions (evaluation.shown)")
+    assert not found.pairs and found.not_compared == (
+        "the runs asked different questions (evaluation.shown 0.7 and 0.5): run both with the same"
+    )
+
+
+def test_the_root_of_a_difference_is_told_before_a_metric_is_missed(tiny_run: Path, other: Path):
+    edit(other / runs.RECIPE, "protocol: playlist_disjoint", "protocol: item_cold")
+    frame = parquet.read_table(other / runs.PER_PLAYLIST)
+    parquet.write_table(
+        frame.set_column(frame.column_names.index("metric"), "metric", pa.repeat("auc", len(frame))), other / runs.PER_PLAYLIST
+    )
+    printed = CliRunner().invoke(cli.application(), ["compare", str(tiny_run), str(other)])
+    assert printed.exit_code == 0 and printed.stdout.startswith(
+        "not compared: the runs asked different questions (evaluation.protocol playlist_disjoint and item_cold): run both with the same"
+    )
+    edit(other / runs.RECIPE, "protocol: item_cold", "protocol: playlist_disjoint")
+    sizes = json.loads((other / runs.DATA).read_text())
+    write_json(other / runs.DATA, sizes | {"tracks": 1999})
+    assert compare(tiny_run, other).not_compared == "the runs are of different data (data.tracks 200 and 1,999): run both on the same"
+    write_json(other / runs.DATA, sizes)
+    with pytest.raises(InputError, match="was not measured in"):
+        compare(tiny_run, other)
 
 
 def test_what_cannot_be_compared_says_why(tiny_run: Path, tmp_path: Path):
@@ -93,9 +116,59 @@ def test_what_cannot_be_compared_says_why(tiny_run: Path, tmp_path: Path):
         compare(tiny_run, tmp_path)
 
 
+def test_p_is_corrected_for_the_systems_that_could_differ(tiny_run: Path, other: Path):
+    frame = parquet.read_table(other / runs.PER_PLAYLIST).to_pandas()
+    random = np.random.default_rng(0)
+    for system in ("content-centroid", "upper-bound"):
+        frame.loc[frame.system == system, "value"] += random.normal(0.02, 0.2, int((frame.system == system).sum()))
+    parquet.write_table(pa.Table.from_pandas(frame, preserve_index=False), other / runs.PER_PLAYLIST)
+    found = compare(tiny_run, other, key="ndcg@20")
+    told = {pair.system_a: pair for pair in found.pairs}
+    # an oracle competes with nobody, and sasrec-multimodal ranks as it did: two tests, the smaller p counts twice
+    assert found.tested == 2 and np.isnan([told["upper-bound"].p_holm, told["sasrec-multimodal"].p_holm]).all()
+    p = {name: told[name].difference.p for name in ("popularity", "content-centroid")}
+    small, large = sorted(p, key=p.__getitem__)
+    assert told[small].p_holm == pytest.approx(2 * p[small]) and told[large].p_holm == pytest.approx(max(2 * p[small], p[large]))
+    printed = CliRunner().invoke(cli.application(), ["compare", str(tiny_run), str(other), "--metric", "ndcg@20"]).stdout
+    assert "p (Holm) is corrected for the 2 pairs tested together" in printed
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "p_holm", "key", "reading"),
+    [
+        (-1.0, 1.0, 0.9, "ndcg@20", "no difference shown"),
+        (0.1, 1.0, 0.06, "ndcg@20", "no difference shown once corrected"),
+        (0.1, 1.0, 0.01, "ndcg@20", "B is higher"),
+        (0.1, 1.0, np.nan, "ndcg@20", "B is higher"),
+        (-2.0, -1.0, 0.01, "clicks", "B is lower, better"),
+        (1.0, 2.0, 0.01, "clicks", "B is higher, worse"),
+    ],
+)
+def test_a_difference_is_read_with_its_corrected_p(low: float, high: float, p_holm: float, key: str, reading: str):
+    assert _reading(Pair("a", "a", 1.0, 2.0, Difference(0.5, low, high, 0.01, 30), p_holm), column_of(key)) == reading
+
+
+def test_runs_of_other_questions_or_data_share_no_table(tiny_run: Path, other: Path):
+    both = [str(tiny_run), str(other)]
+    sizes = json.loads((other / runs.DATA).read_text())
+    write_json(other / runs.DATA, sizes | {"split": sizes["split"] | {"test": 7}})
+    found = CliRunner().invoke(cli.application(), ["report", *both, "--format", "csv"])
+    assert found.exit_code == 2 and found.stderr.count("\n") == 1
+    assert "run and other cannot stand in one table, their numbers are of other questions or data (data.split train " in found.stderr
+    assert "report each alone, or run both with the same" in found.stderr
+    write_json(other / runs.DATA, sizes)
+    manifest = json.loads((other / runs.MANIFEST).read_text())
+    write_json(other / runs.MANIFEST, manifest | {"data": manifest["data"] | {"blake2b": "ab12"}})
+    with pytest.raises(RunDirectoryError, match=r"files of hash \w+ and ab12"):
+        joined([RunFiles.read(each) for each in (tiny_run, other)])
+    edit(other / runs.RECIPE, "min_tracks: 5", "min_tracks: 6")
+    with pytest.raises(RunDirectoryError, match=r"\(evaluation.min_tracks 5 and 6\)"):
+        joined([RunFiles.read(each) for each in (tiny_run, other)])
+
+
 def test_the_command_says_whether_it_matters(tiny_run: Path, other: Path):
     found = CliRunner().invoke(cli.application(), ["compare", str(tiny_run), str(other), "--metric", "recall@20"])
-    assert found.exit_code == 0 and "recipe: no difference" in found.stdout
+    assert found.exit_code == 0 and "recipe: no difference" in found.stdout and "p (Holm)" in found.stdout
     assert "B is higher" in next(line for line in found.stdout.splitlines() if line.strip().startswith("popularity"))
 
 

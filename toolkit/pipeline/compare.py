@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,11 @@ import pyarrow.parquet as parquet
 
 from toolkit import runs
 from toolkit.errors import InputError, RunDirectoryError
+from toolkit.evaluation.significance import holm
 from toolkit.evaluation.statistics import Difference, paired_difference
 from toolkit.plugins import suggest
+from toolkit.report.question import other_data, other_questions
 from toolkit.runs import RunDirectory
-
-QUESTION = ("protocol", "split", "shown", "seeds", "min_tracks", "allow_repeats")
-"""Of `evaluation`: what a playlist is asked. Runs that differ here asked different questions."""
 
 Change = tuple[str, Any, Any]
 """Dotted key, value in A, value in B; None where a side has no such key."""
@@ -27,13 +26,17 @@ Change = tuple[str, Any, Any]
 
 @dataclass(frozen=True)
 class Pair:
-    """One system of A and one of B on the same playlists; difference: B less A. p is two-sided and of this pair alone."""
+    """One system of A and one of B on the same playlists; difference: B less A, its p two-sided and of this pair alone.
+
+    p_holm: corrected for all pairs that were tested; NaN for an oracle, and where no playlist's value differs: nothing was tested there.
+    """
 
     system_a: str
     system_b: str
     value_a: float
     value_b: float
     difference: Difference
+    p_holm: float = np.nan
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Comparison:
 
     recipe, surroundings: changes of the resolved recipe, and of versions, machine, code and data. key: the metric compared, `ndcg@50`.
     pairs: systems of the same name, then the best of A against the best of B by validation where those have other names.
-    not_compared: why there are no pairs, or what they leave out; empty where all is well.
+    tested: how many of them p_holm is corrected for. not_compared: why there are no pairs, or what they leave out; empty where all is well.
     """
 
     recipe: list[Change]
@@ -50,6 +53,10 @@ class Comparison:
     key: str
     pairs: list[Pair]
     not_compared: str
+
+    @property
+    def tested(self) -> int:
+        return sum(not np.isnan(pair.p_holm) for pair in self.pairs)
 
 
 def compare(a: Path, b: Path, *, key: str | None = None, bootstrap: int = 1000, seed: int = 0) -> Comparison:
@@ -60,18 +67,17 @@ def compare(a: Path, b: Path, *, key: str | None = None, bootstrap: int = 1000, 
     """
     first, second = RunDirectory(a), RunDirectory(b)
     recipes = runs.read_recipe(a), runs.read_recipe(b)
-    manifests = [each.read(runs.MANIFEST) for each in (first, second)]
-    changed = list(changes(*recipes))
-    asked = [where for where, _, _ in changed if where.split(".")[0] == "evaluation" and where.split(".")[1] in QUESTION]
+    manifests = first.read(runs.MANIFEST), second.read(runs.MANIFEST)
     orders = first.read(runs.SYSTEMS), second.read(runs.SYSTEMS)
     chosen = key or "{metric}@{k}".format(**orders[0]["chosen_by"])
-    tables = [_values(each, chosen) for each in (first, second)]
     pairs: list[Pair] = []
-    if asked:
-        why = f"the runs asked different questions ({', '.join(asked)}): run both with the same"
+    if asked := other_questions(*recipes):
+        why = f"the runs asked different questions ({'; '.join(asked)}): run both with the same"
+    elif read := other_data(first.read(runs.DATA), second.read(runs.DATA)):
+        why = f"the runs are of different data ({'; '.join(read)}): run both on the same"
     else:
-        pairs, why = _pairs(tables, orders, bootstrap=bootstrap, seed=seed)
-    return Comparison(changed, list(changes(*manifests)), chosen, pairs, why)
+        pairs, why = _pairs([_values(each, chosen) for each in (first, second)], orders, bootstrap=bootstrap, seed=seed)
+    return Comparison(list(changes(*recipes)), list(changes(*manifests)), chosen, pairs, why)
 
 
 def changes(a: Any, b: Any, where: str = "") -> Iterator[Change]:
@@ -126,8 +132,17 @@ def _pairs(tables: list[dict[str, pa.Table]], orders: tuple[Any, Any], *, bootst
         groups = np.unique(np.asarray(joined["group"].to_pylist(), dtype=str), return_inverse=True)[1]
         found = paired_difference(after, before, groups, seed=seed, samples=bootstrap)
         pairs.append(Pair(mine, theirs, float(before.mean()), float(after.mean()), found))
+    oracles = {entry["system"] for order in orders for entry in order["systems"] if entry["oracle"]}
     if not named:
         return [], "the runs have no system in common, and one of them has none that is no oracle"
     if not pairs:
         return [], "the runs have no test playlist in common: are they of the same data?"
-    return pairs, f"{left_out:,} test playlists are in one run alone and are left out" if left_out else ""
+    return _corrected(pairs, oracles), f"{left_out:,} test playlists are in one run alone and are left out" if left_out else ""
+
+
+def _corrected(pairs: Sequence[Pair], oracles: Collection[str]) -> list[Pair]:
+    """Pairs with Holm's p. A system that ranks every playlist as it did can never be told apart, so it costs the others nothing."""
+    told = [
+        np.nan if pair.system_a in oracles or (pair.difference.low == pair.difference.high == 0) else pair.difference.p for pair in pairs
+    ]
+    return [replace(pair, p_holm=float(p)) for pair, p in zip(pairs, holm(np.array(told)), strict=True)]

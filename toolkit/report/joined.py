@@ -9,6 +9,7 @@ from typing import Any
 
 from toolkit.errors import RunDirectoryError
 from toolkit.report.inputs import RunFiles
+from toolkit.report.question import other_data, other_files, other_questions
 
 Rows = Iterable[dict[str, Any]]
 
@@ -17,13 +18,16 @@ def joined(found: Sequence[RunFiles]) -> RunFiles:
     """One run's files as they are; of several, every system is called `system · run` and stands under its run's name.
 
     What was run, data and machine are the first run's; recipes stand one after the other. What says nothing across runs is left out:
-    differences (`segue compare` pairs them), attribution, examples, pictures. Raises `RunDirectoryError` where two runs have one name.
+    differences (`segue compare` pairs them), attribution, tags, looking, examples, pictures.
+    Raises `RunDirectoryError` where two runs have one name, or asked other questions or of other data than the first.
     """
     if len(found) == 1:
         return found[0]
     twice = [name for name, count in Counter(run.name for run in found).items() if count > 1]
     if twice:
         raise RunDirectoryError(f"two runs are called {twice[0]!r}: rename one of the folders, so that their systems can be told apart")
+    for other in found[1:]:
+        _check(found[0], other)
     return replace(
         found[0],
         name=" and ".join(run.name for run in found),
@@ -37,10 +41,22 @@ def joined(found: Sequence[RunFiles]) -> RunFiles:
         table=[{**_renamed(row, run), "group": run.name} for run in found for row in _layout(run)],
         comparisons=[],
         attribution={},
+        tags=[],
+        looking={},
         examples=[],
         pictures={},
         sizes={_system(system, run): size for run in found for system, size in run.sizes.items()},
     )
+
+
+def _check(first: RunFiles, other: RunFiles) -> None:
+    """Whether numbers of both mean the same. Raises `RunDirectoryError`."""
+    told = other_questions(first.recipe, other.recipe) + other_data(first.data, other.data)
+    if told := told or other_files(first.manifest, other.manifest):
+        raise RunDirectoryError(
+            f"{first.name} and {other.name} cannot stand in one table, their numbers are of other questions or data ({'; '.join(told)}):"
+            " segue report each alone, or run both with the same"
+        )
 
 
 def _layout(run: RunFiles) -> Rows:

@@ -1,0 +1,43 @@
+"""What a run asked of its systems: runs that asked otherwise, or of other data, cannot stand in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from toolkit.report.sections import describe
+
+ASKED = (
+    "protocol", "split", "shown", "seeds", "min_tracks", "allow_repeats", "situations", "faults", "shuffle_seeds", "equal_lists",
+)  # fmt: skip
+"""Of `evaluation`: what a playlist is asked."""
+
+SIZES = ("tracks", "playlists", "placements", "split", "train_placements")
+"""Of `data.json`: runs that differ here ranked other tracks, or learned from other playlists."""
+
+File = Mapping[str, Any]
+"""A parsed file of a run."""
+
+
+def other_questions(a: File, b: File) -> list[str]:
+    """Where two resolved recipes ask differently: `evaluation.shown 0.7 and 0.5`."""
+    return _differences("evaluation", ASKED, a.get("evaluation") or {}, b.get("evaluation") or {})
+
+
+def other_data(a: File, b: File) -> list[str]:
+    """Where two `data.json` tell of other data: `data.tracks 2,000 and 300`; what one of them does not tell is no difference."""
+    return _differences("data", [key for key in SIZES if key in a and key in b], a, b)
+
+
+def other_files(a: File, b: File) -> list[str]:
+    """Whether two manifests name other bytes: of the same sizes, they may hold playlists in another order."""
+    one, other = ((manifest.get("data") or {}).get("blake2b") for manifest in (a, b))
+    return [] if None in (one, other) or one == other else [f"files of hash {one} and {other}"]
+
+
+def _differences(where: str, keys: Iterable[str], a: File, b: File) -> list[str]:
+    return [f"{where}.{key} {_told(a.get(key))} and {_told(b.get(key))}" for key in keys if a.get(key) != b.get(key)]
+
+
+def _told(value: Any) -> str:
+    return "none" if value is None or value == [] else describe(value, group=True)
