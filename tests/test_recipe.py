@@ -57,7 +57,7 @@ def test_without_encoders_the_default_baselines_need_none(tmp_path: Path) -> Non
         ("evaluation.k=[50, 5]", lambda r: r.evaluation.k, [50, 5]),
         ("models.1={type: bert4rec}", lambda r: [m.type for m in r.models], ["sasrec", "bert4rec"]),
         ("models.1.type=bert4rec", lambda r: len(r.models), 2),
-        ("titles={encoder: tfidf, field: title}", lambda r: r.titles.encoder, "tfidf"),
+        ("report={examples: 3}", lambda r: r.report.examples, 3),
         ("data.permission=null", lambda r: r.data.permission, None),
         ("data.permission=", lambda r: r.data.permission, None),
         ("name=a=b", lambda r: r.name, "a=b"),

@@ -234,10 +234,16 @@ def _held_out(corpus: Corpus, rows: np.ndarray, shown: float, seeds: int | None,
     return HeldOut(corpus, rows[keep], starts[keep], cuts[keep], ends[keep])
 
 
+def by_column(corpus: Corpus) -> bool:
+    """Whether the data says of some playlist whether it is train, valid or test: then `by: auto` takes its word."""
+    column = corpus.playlists["split"]
+    return bool(column.null_count < len(column))
+
+
 def _labels(corpus: Corpus, *, by: str, folds: int, test_fold: int, valid_fraction: float) -> np.ndarray:
     column = corpus.playlists["split"]
     if by == "auto":
-        by = "column" if column.null_count < len(column) else "hash"
+        by = "column" if by_column(corpus) else "hash"
     if by == "column":
         if column.null_count:
             raise InputError(f"{column.null_count} playlists have no split: use split.by: hash")

@@ -8,11 +8,10 @@ from dataclasses import replace
 from toolkit import recipe
 from toolkit.corpus import cold_splits, splits
 from toolkit.corpus.arrays import Corpus
+from toolkit.errors import InputError
 from toolkit.evaluation import leaks, published, shown, situations
 from toolkit.evaluation.leaks import check_disjoint as check_disjoint
-
-COLD = ("item_cold", "artist_disjoint")
-"""Protocols that hold out tracks instead of playlists."""
+from toolkit.recipe.evaluation import COLD, WHOLE_LISTS
 
 
 def split(corpus: Corpus, evaluation: recipe.Evaluation, given: Sequence[str | None] | None = None) -> splits.Split:
@@ -24,7 +23,7 @@ def split(corpus: Corpus, evaluation: recipe.Evaluation, given: Sequence[str | N
     """
     if evaluation.protocol in COLD:
         return _cold(corpus, evaluation, given)
-    disjoint = evaluation.protocol != "leave_last_out"
+    disjoint = evaluation.protocol in WHOLE_LISTS
     parts = _split(corpus, evaluation)
     if disjoint and evaluation.equal_lists == "drop":
         parts, _ = leaks.without_copies(parts)
@@ -41,6 +40,7 @@ def split(corpus: Corpus, evaluation: recipe.Evaluation, given: Sequence[str | N
 def _split(corpus: Corpus, evaluation: recipe.Evaluation) -> splits.Split:
     if evaluation.protocol == "leave_last_out":
         return splits.leave_last_out(corpus)
+    _check_deal(corpus, evaluation.split)
     return splits.playlist_disjoint(
         corpus,
         shown=evaluation.shown,
@@ -51,6 +51,16 @@ def _split(corpus: Corpus, evaluation: recipe.Evaluation) -> splits.Split:
         test_fold=evaluation.split.test_fold,
         valid_fraction=evaluation.split.valid_fraction,
     )
+
+
+def _check_deal(corpus: Corpus, given: recipe.SplitSpec) -> None:
+    """Raise `InputError` where folds are asked for and the data's own split is what counts."""
+    if given.by == "auto" and splits.by_column(corpus):
+        default = recipe.SplitSpec()
+        for key in ("folds", "test_fold", "valid_fraction"):
+            if (value := getattr(given, key)) != getattr(default, key):
+                rule = "is for playlists dealt by hash, and the data says of each whether it is train, valid or test"
+                raise InputError(f"evaluation.split.{key}={value} {rule}: set evaluation.split.by: hash, or take it out")
 
 
 def _cold(corpus: Corpus, evaluation: recipe.Evaluation, given: Sequence[str | None] | None) -> splits.Split:

@@ -15,17 +15,18 @@ from toolkit.errors import LeakError
 from toolkit.evaluation import leaks
 from toolkit.files import write_bytes
 from toolkit.pipeline.context import Context
+from toolkit.recipe.evaluation import WHOLE_LISTS
 from toolkit.runs import STAGES
 
 
 def labelled(context: Context, split: Split, key: str) -> Split:
     """The split with each held-out playlist labelled by whether a training playlist shares most of its tracks.
 
-    Under `leave_last_out` every playlist is its own training playlist, and nothing is labelled. Raises `LeakError` under
+    Under other protocols than those of whole playlists each is its own training playlist, and nothing is labelled. Raises `LeakError` under
     `strict_overlap` where a test playlist is such.
     """
     evaluation = context.recipe.evaluation
-    if evaluation.protocol == "leave_last_out":
+    if evaluation.protocol not in WHOLE_LISTS:
         return split
     held, path = {"valid": split.valid, "test": split.test}, context.run.path(f"{STAGES}/overlap.npz")
 

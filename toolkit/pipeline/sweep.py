@@ -19,7 +19,7 @@ from toolkit.pipeline.context import Context, LoggedReporter, code
 from toolkit.pipeline.ingest import Ingested
 from toolkit.pipeline.search import SEARCHES, Settings
 from toolkit.progress import Reporter
-from toolkit.recipe import Recipe
+from toolkit.recipe import Recipe, idle
 from toolkit.recipe.checks import swept, system_names, trial
 from toolkit.runs import RunDirectory
 
@@ -47,7 +47,7 @@ def sweep(recipe: Recipe, out: Path, *, progress: Reporter | None = None, cache:
         ingested = collecting.collected(recipe, ingested, context.reporter)
         found = _searched(context, ingested)
         best = max(found["trials"], key=lambda row: row["value"])
-        chosen = trial(recipe, best["settings"]).model_copy(update={"name": f"{recipe.name}-best"})
+        chosen = idle.cleared(trial(recipe, best["settings"])).model_copy(update={"name": f"{recipe.name}-best"})
         write_bytes(directory.path(BEST), runs.to_yaml(chosen.model_dump(mode="json")))
         return found
 

@@ -54,13 +54,14 @@ def load(path: Path, overrides: Sequence[str] = (), *, parameters: bool = False)
     """Read, override (`a.b.c=value`) and check a recipe.
 
     parameters: also check options and parameters against the plug-ins they go
-    to, which imports them. Raises `RecipeError` naming line, key, value and rule.
+    to, which imports them. Raises `RecipeError` naming line, key, value and rule, for values that nothing reads too.
     """
-    from toolkit.recipe import checks, file
+    from toolkit.recipe import checks, file, idle
 
     written = file.read(Path(path), overrides)
     recipe = written.recipe()
     checks.check(written, recipe)
     if parameters:
         checks.check_parameters(written, recipe)
+    idle.check(written, recipe)
     return recipe

@@ -10,7 +10,9 @@ from pydantic import BaseModel, ValidationError
 
 from toolkit import plugins
 from toolkit.errors import RecipeError
+from toolkit.recipe import idle
 from toolkit.recipe.errors import Where, explain, nearest, swapped
+from toolkit.recipe.evaluation import WHOLE_LISTS
 from toolkit.recipe.file import RecipeFile, laid
 from toolkit.recipe.models import BaselineSpec, Fusion, ModelSpec, Recipe
 
@@ -22,8 +24,6 @@ SWEPT = ("models", "fusion", "encoders", "titles", "coldstart", "baselines")
 
 FALLING = ("clicks", "rmse")
 """Metrics that are lower for better rankings."""
-WHOLE_LISTS = ("playlist_disjoint", "mpd_challenge")
-"""Protocols that ask about playlists which are not in training."""
 
 NO_PATH = ("demo",)
 """Readers that make their data themselves."""
@@ -83,8 +83,11 @@ def _ranker_parameters(file: RecipeFile, recipe: Recipe) -> None:
     for index, system in enumerate(recipe.coldstart.systems):
         ranker, where = plugins.load("segue.rankers", system.system), ("coldstart", "systems", index)
         _parameters(file, (*where, "params"), system.params, ranker.Params)
-        if getattr(ranker, "needs_modalities", False) and not (system.modalities or recipe.encoders):
+        needs = getattr(ranker, "needs_modalities", False)
+        if needs and not (system.modalities or recipe.encoders):
             raise file.error(where, f": {system.system} ranks by content: name encoders in the recipe, or leave it out")
+        if system.modalities and not needs:
+            raise file.error((*where, "modalities"), f"={system.modalities} are not read: {system.system} sees no content: take them out")
     for index, baseline in enumerate(map(as_baseline, recipe.baselines)):
         ranker = plugins.load("segue.rankers", baseline.name)
         _parameters(file, ("baselines", index, "params"), baseline.params, ranker.Params)
@@ -253,6 +256,7 @@ def trial(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
     found = file.recipe()
     check(file, found)
     check_parameters(file, found)
+    idle.check_tried(file, found, tuple(settings))
     return found
 
 

@@ -9,6 +9,10 @@ from pydantic import Field, model_validator
 from toolkit.recipe.section import Section
 
 Protocol = Literal["leave_last_out", "playlist_disjoint", "mpd_challenge", "item_cold", "artist_disjoint"]
+WHOLE_LISTS = ("playlist_disjoint", "mpd_challenge")
+"""Protocols that ask about playlists which are not in training."""
+COLD = ("item_cold", "artist_disjoint")
+"""Protocols that ask about tracks which are not in training."""
 SituationName = Literal[
     "title", "title_first_1", "title_first_5", "first_5", "title_first_10", "first_10", "title_first_25", "title_random_25",
     "title_first_100", "title_random_100",
@@ -69,8 +73,12 @@ class Evaluation(Section):
     def _consistent(self) -> Evaluation:
         if any(not 1 <= k <= 100_000 for k in self.k):
             raise ValueError(f"k={self.k} must all lie in 1…100000")
-        if self.split.field is not None and self.protocol not in ("item_cold", "artist_disjoint"):
+        if self.split.field is not None and self.protocol not in COLD:
             raise ValueError(f"split.field is for protocol: item_cold and artist_disjoint, not {self.protocol}: take it out")
+        for key, share in (("shown", self.shown), ("split.valid_fraction", self.split.valid_fraction)):
+            if abs(share * 1000 - round(share * 1000)) > 1e-6:
+                near = min(999, max(1, round(share * 1000))) / 1000
+                raise ValueError(f"{key}={share} must be a whole number of thousandths, for shares are counted in integers: use {near}")
         if self.split.test_fold >= self.split.folds:
             raise ValueError(f"test_fold={self.split.test_fold} must be < folds={self.split.folds}")
         if self.faults and self.protocol != "leave_last_out":
