@@ -83,7 +83,7 @@ def told(summary: Summary) -> str:
 
 def _source(spec: SourceSpec, keys: Keys | None) -> tuple[Source, list[str]]:
     cls, fields, params = checked(spec)
-    return cls(params, keys=keys and keys.of(cls.name, cls.keys, cls.optional_keys)), fields
+    return cls(params, keys=None if keys is None else keys.of(cls.name, cls.keys, cls.optional_keys)), fields
 
 
 def _contact(params: Collect, plan: Sequence[tuple[Source, Sequence[str]]]) -> str:
