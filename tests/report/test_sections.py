@@ -85,6 +85,22 @@ def test_a_difference_is_read_in_the_sense_of_its_metric(metric: str, low: float
     assert group["lines"][0]["reading"] == expected
 
 
+def test_a_difference_that_others_tested_beside_it_explain_is_none() -> None:
+    row = metric_row("a", 0.0) | {"reference": "base", "difference": 0.02, "ci_low": 0.01, "ci_high": 0.03}
+    told = [sections.reading(row | {"p_holm": p}, "base") for p in (0.049, 0.05, None)]
+    assert told == ["better than base", "no difference shown once corrected", "better than base"]
+    assert "p is corrected for the systems compared (Holm)" in sections.comparison_note([row | {"p_holm": 0.05}], {})
+    assert "p is not corrected" in sections.comparison_note([row], {})
+
+
+def test_the_note_names_the_metrics_that_are_better_when_lower() -> None:
+    rows = [metric_row("a", 0.1), metric_row("a", 3.0, metric="clicks", k=None), metric_row("a", 1.0, metric="rmse", k=None)]
+    told = [sections.table_note(pivot(part)) for part in (rows[:1], rows[:2], rows, rows[2:])]
+    assert [note.partition("column.")[2] for note in told] == [
+        "", " Clicks are better when lower.", " Clicks and RMSE are better when lower.", " RMSE is better when lower.",
+    ]  # fmt: skip
+
+
 def test_whole_playlists_resampled_are_said_in_words() -> None:
     rows = [{"resampled": "groups"}, {"resampled": "groups"}]
     note = sections.comparison_note(rows, {"evaluation": {"bootstrap": 1000}})

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from toolkit.report.inputs import RunFiles
-from toolkit.report.tables import Column, Table
+from toolkit.report.tables import LABELS, Column, Table
 
 Facts = list[tuple[str, str]]
 
@@ -38,8 +38,8 @@ def table_note(table: Table) -> str:
         notes.append("Oracles, below the line, see the hidden tracks: they bound what can be reached and do not compete.")
     if any(row.underfit for row in table.rows):
         notes.append("Underfit: validation was still improving when training stopped, so more epochs may raise it.")
-    if any(column.lower_is_better for column in table.columns):
-        notes.append("Clicks and RMSE are better when lower.")
+    if lower := list(dict.fromkeys(LABELS[column.metric] for column in table.columns if column.lower_is_better)):
+        notes.append(f"{' and '.join(lower)} {'is' if lower == ['RMSE'] else 'are'} better when lower.")
     return " ".join(notes)
 
 
@@ -73,15 +73,22 @@ def _difference(row: Mapping[str, Any], reference: str, oracles: Set[str]) -> di
         "difference": "–" if difference is None else column.format(difference, sign=True),
         "interval": "–" if None in interval else " to ".join(column.format(end, sign=True) for end in interval if end is not None),
         "p": _p(row.get("p_holm", row.get("p"))),
-        "reading": reading(column, *interval, reference),
+        "reading": reading(row, reference),
     }
 
 
-def reading(column: Column, low: float | None, high: float | None, reference: str) -> str:
+LEVEL = 0.05
+
+
+def reading(row: Mapping[str, Any], reference: str) -> str:
+    """What a paired difference shows, by its interval and, where it was tested with others, by its corrected p."""
+    column, low, high = Column.of(row), row.get("ci_low"), row.get("ci_high")
     if low is None or high is None:
         return ""
     if low <= 0 <= high:
         return "no difference shown"
+    if (row.get("p_holm") or 0.0) >= LEVEL:
+        return "no difference shown once corrected"
     return f"{'better' if (low > 0) != column.lower_is_better else 'worse'} than {reference}"
 
 
@@ -97,10 +104,10 @@ def comparison_note(rows: Sequence[Mapping[str, Any]], recipe: Mapping[str, Any]
     how = ", ".join(dict.fromkeys(words.get(row["resampled"], row["resampled"]) for row in rows if row.get("resampled")))
     times = (recipe.get("evaluation") or {}).get("bootstrap")
     bootstrap = f"Resampled by bootstrap: {how}{f', {times:,} times' if times else ''}. " if how else ""
-    corrected = (
-        "corrected for the systems compared (Holm)" if any("p_holm" in row for row in rows) else "not corrected for the number of rows"
-    )
-    return f"{bootstrap}An interval that holds zero shows no difference; p is {corrected}."
+    if any("p_holm" in row for row in rows):
+        none = "from .05 on, and where the interval holds zero, no difference is shown"
+        return f"{bootstrap}p is corrected for the systems compared (Holm): {none}."
+    return f"{bootstrap}An interval that holds zero shows no difference; p is not corrected for the number of rows."
 
 
 def coverage(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

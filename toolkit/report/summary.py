@@ -43,11 +43,11 @@ def _against(run: RunFiles, table: Table, column: Column, choice: str) -> str:
         row = next((row for row in rows if row["system"] == choice), None)
         if row is None or row.get("ci_low") is None:
             return ""
-        shown = reading(column, row["ci_low"], row["ci_high"], row["reference"])
+        shown = reading(row, row["reference"])
         by = f" ({column.format(row['difference'], sign=True)})"
         return f"It is {shown}{by}." if "than" in shown else f"Against {row['reference']}{by}, {shown}."
     # the intervals are of others less it
-    readings = [(row["system"], reading(column, row.get("ci_low"), row.get("ci_high"), choice)) for row in rows]
+    readings = [(row["system"], reading(row, choice)) for row in rows]
     behind = [system for system, reading in readings if reading.startswith("worse")]
     level = [system for system, reading in readings if reading.startswith("no")]
     ahead = [system for system, reading in readings if reading.startswith("better")]
