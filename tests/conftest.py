@@ -30,7 +30,7 @@ models:
   - {type: sasrec, epochs: 2, hidden_size: 16, titles: true, select: ndcg@20}
 baselines: [popularity, content-centroid]
 evaluation: {min_tracks: 5, k: [5, 20], bootstrap: 50}
-report: {examples: 2, example_length: 5}
+report: {examples: 2, example_length: 5, map: 40, similar: 3}
 threads: 1
 """
 

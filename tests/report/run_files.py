@@ -168,6 +168,20 @@ def files() -> dict[str, Any]:
             ],
             "ends": [{"factor": 4, "low": ["Z"], "high": ["X & Y"]}],
         },
+        "map.json": {
+            "vectors": "sasrec-multimodal",
+            "by": "tags",
+            "groups": ["rock", "<i>jazz"],
+            "points": [
+                track(1, "Harbour", "Low Tide", plays=1200, x=-1.0, y=0.0, group=1),
+                track(2, "A & B", "C", plays=1, x=1.0, y=1.0, group=0),
+                {"id": "local:3", "title": None, "artist": None, "plays": 0, "x": 0.2, "y": -1.0, "group": -1},
+            ],
+            "among": 20000,
+            "similar": [
+                {"track": track(1, "Harbour", "Low Tide"), "near": {"sasrec-multimodal": [track(2, "A & B", "C")], "audio": []}},
+            ],
+        },
         "attribution.json": {
             "differences": [
                 comparison("sasrec-multimodal", 0.0121, 0.004, 0.0203, modality="audio", way="left out"),

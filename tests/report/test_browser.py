@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -19,14 +22,14 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def drawn(page: Path, *options: str) -> str:
-    """What the browser says on its console and of itself."""
+def drawn(page: Path, *options: str, said: bool = True) -> str:
+    """What the browser says on its console and of itself; or (`said=False`) the page that it prints."""
     assert BROWSER is not None
     fixed = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--enable-logging=stderr"]
     own = [f"--user-data-dir={page.parent / 'browser'}", *options]
     found = subprocess.run([BROWSER, *fixed, *own, page.as_uri()], capture_output=True, text=True, timeout=120)
     assert found.returncode == 0, found.stderr
-    return found.stderr
+    return found.stderr if said else found.stdout
 
 
 @pytest.mark.parametrize("width", [1200, 390], ids=["screen", "phone"])
@@ -50,3 +53,36 @@ def test_a_page_that_fails_is_heard(tmp_path: Path):
     page = tmp_path / "bad.html"
     page.write_text("<script>nobody.home()</script>")
     assert "CONSOLE" in drawn(page, f"--screenshot={tmp_path / 'bad.png'}")
+
+
+PROBE = """
+const [first, second] = document.querySelectorAll("svg.map")[1].querySelectorAll("path");
+const heard = [], said = first.closest("figure").querySelector("output"), map = first.closest("svg");
+const box = second.getBoundingClientRect(), over = { clientX: box.x + box.width / 2 + 3, clientY: box.y + box.height / 2 };
+const tell = (event) => { map.dispatchEvent(event); heard.push(said.textContent); };
+tell(new PointerEvent("pointermove", over));
+tell(new KeyboardEvent("keydown", { key: "ArrowRight" }));
+tell(new KeyboardEvent("keydown", { key: "ArrowUp" }));
+tell(new PointerEvent("pointerdown", { clientX: box.x + 60, clientY: box.y }));
+document.body.dataset.heard = heard.join("|");
+"""
+
+
+def test_the_map_answers_pointer_finger_and_arrow_keys(run_dir: Path):
+    page = render(run_dir)
+    text = page.read_text(encoding="utf-8")
+    own = re.search(r"<script>(.*?)</script>", text, flags=re.DOTALL)
+    assert own is not None
+    marks = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in (own[1], own[1] + PROBE)]
+    page.write_text(text.replace(own[1], own[1] + PROBE).replace(*marks), encoding="utf-8")
+    left, below, above = "Harbour · Low Tide · 1,200 plays", "local:3 · 0 plays", "A &amp; B · C · 1 play"
+    # an arrow leads to the nearest dot in its quarter; far from every dot nothing is told anew
+    assert f'data-heard="{left}|{below}|{above}|{above}"' in drawn(page, "--dump-dom", said=False)
+
+
+def test_another_script_does_not_run(run_dir: Path):
+    page = render(run_dir)
+    page.write_text(
+        page.read_text(encoding="utf-8").replace("</main>", "<script>document.body.id = 'ran'</script></main>"), encoding="utf-8"
+    )
+    assert 'id="ran"' not in drawn(page, "--dump-dom", said=False)

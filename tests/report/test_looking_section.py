@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.report.run_files import files, write_run
-from tests.report.test_plots import dots
 from toolkit.report.looking import looking
 from toolkit.report.page import render
 
 
 def test_the_map_has_a_mark_for_every_track_and_the_tables_their_names() -> None:
     found = looking(files()["looking.json"])
-    assert len(dots(found["figure"])) == 3 and 'aria-label="Map of 3 tracks by cnn"' in found["figure"]
-    assert found["legend"] == [{"name": "<i>jazz", "mark": "●", "colour": 0}, {"name": "rock", "mark": "■", "colour": 1}]
+    assert found["figure"].count("<path") == 3 and 'aria-label="Map of 3 tracks by cnn"' in found["figure"]
+    assert [(line["name"], line["colour"]) for line in found["legend"]] == [
+        ("<i>jazz", "var(--s0)"), ("rock", "var(--s1)"), ("others", "var(--muted)"),
+    ]  # fmt: skip
     assert found["similar"] == [{"track": "A · X & Y", "true": ["B · Z"], "predicted": ["B · Z ✓", "c"]}]
     assert found["ends"] == [{"factor": 4, "low": "Z", "high": "X & Y"}]
     assert looking({}) == {}

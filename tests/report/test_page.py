@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 from html.parser import HTMLParser
@@ -46,7 +47,7 @@ class Reader(HTMLParser):
         assert self.open.pop() == tag, f"</{tag}> closes something else"
 
     def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] != "style":
+        if self.open and self.open[-1] not in ("style", "script"):
             self.sections[self.here] += f" {data}"
 
     def text(self, section: str) -> str:
@@ -148,7 +149,8 @@ def test_the_validation_curve_is_of_the_metric_that_models_were_selected_by(run_
     figures = [svg["aria-label"] or "" for svg in page(run_dir).all("svg") if svg.get("role") == "img"]
     curves = ["Training loss by epoch", "Validation NDCG@50 by epoch"]
     trend = "NDCG@50 by popularity of hidden tracks, from left to right"
-    assert [label.partition(":")[0] for label in figures] == ["NDCG@50 by system", trend, "Map of 3 tracks by cnn", *curves]
+    maps = ["Map of 3 tracks by cnn", "Map of 3 tracks by sasrec-multimodal"]
+    assert [label.partition(":")[0] for label in figures] == ["NDCG@50 by system", trend, *maps, *curves]
 
 
 def test_costs_and_setup(run_dir: Path) -> None:
@@ -175,12 +177,20 @@ def test_a_folder_with_spaces_is_quoted(tmp_path: Path) -> None:
 
 def test_the_page_is_self_contained(run_dir: Path) -> None:
     found = page(run_dir)
-    assert {tag for tag, _ in found.tags} & {"script", "link", "iframe", "object"} == set()
+    assert {tag for tag, _ in found.tags} & {"link", "iframe", "object"} == set()
     addresses = [value or "" for _, attributes in found.tags for name, value in attributes.items() if name in {"src", "href", "xlink:href"}]
     assert [address for address in addresses if not address.startswith(("#", "data:image/png;base64,"))] == []
     assert "url(http" not in (run_dir / "report.html").read_text()
     policy = next(meta["content"] for meta in found.all("meta") if meta.get("http-equiv") == "Content-Security-Policy")
-    assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    (script,) = re.findall(r"<script>(.*?)</script>", (run_dir / "report.html").read_text(), flags=re.DOTALL)
+    mark = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy == f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{mark}'"
+
+
+def test_a_page_without_a_map_has_no_script(tmp_path: Path) -> None:
+    found = rendered(tmp_path, map__json=None, looking__json=None)
+    policy = next(meta["content"] for meta in found.all("meta") if meta.get("http-equiv") == "Content-Security-Policy")
+    assert found.all("script") == [] and policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 def test_pictures_are_inside_with_a_text_instead(run_dir: Path) -> None:
@@ -210,9 +220,9 @@ def test_text_from_data_stays_text(tmp_path: Path) -> None:
     )
     recipe = RECIPE.replace("Demo catalogue, five modalities", f"'{HOSTILE}'").replace("tests and benchmarks only", f"'{HOSTILE}'")
     reader = page(write_run(tmp_path / "run", json.loads(text), recipe))
-    assert reader.all("script") == [] and reader.all("img") == []
+    assert reader.all("script") == [{}] and reader.all("img") == []  # the map's own
     assert not [name for _, attributes in reader.tags for name in attributes if name.startswith("on")]
-    for section in ("", "results", "comparisons", "examples", "training", "modalities", "cost", "setup"):
+    for section in ("", "results", "comparisons", "map", "examples", "training", "modalities", "cost", "setup"):
         assert HOSTILE in reader.text(section), section
 
 

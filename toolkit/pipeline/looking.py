@@ -35,12 +35,13 @@ def look(context: Context, ingested: Ingested, material: Material) -> dict[str, 
     rng = np.random.default_rng(derived_seed(context.recipe.seed, "looking"))
     both = np.flatnonzero(factors.known & predicted.present)
     if len(both) < 2:
-        raise InputError(f"coldstart.looking: {len(both)} tracks have both factors and {spec.predicted}: two are needed")
+        told = f"coldstart.looking: {len(both)} tracks have both factors and {spec.predicted}, and two are needed"
+        raise InputError(f"{told}: predict for tracks of the training playlists, or take it out")
     cold = np.flatnonzero(predicted.present & ~factors.known)
     shown = cold if len(cold) >= 4 else both
     shown = np.sort(rng.choice(shown, min(len(shown), spec.tracks), replace=False))
     points = map_of(predicted.matrix[shown], seed=derived_seed(context.recipe.seed, "map"))
-    named, genres = Names(ingested.corpus), _genres(context, ingested)
+    named, genres = Names(ingested.corpus), _genres(spec.genre, ingested)
     common = [genre for genre, _ in Counter(genres[item] for item in shown.tolist() if item in genres).most_common(COLOURS)]
     asked = np.sort(rng.choice(len(both), min(len(both), spec.queries), replace=False))
     near = {
@@ -54,6 +55,7 @@ def look(context: Context, ingested: Ingested, material: Material) -> dict[str, 
                 [round(float(x), 4), round(float(y), 4), common.index(genres[item]) if genres.get(item) in common else -1]
                 for item, (x, y) in zip(shown.tolist(), points, strict=True)
             ],
+            "tracks": [named(item) for item in shown.tolist()],
         },
         "similar": [
             {"track": named(int(both[row]))} | {name: [named(int(both[other])) for other in rows[place]] for name, rows in near.items()}
@@ -74,16 +76,21 @@ def _ends(ingested: Ingested, vectors: np.ndarray, items: np.ndarray, factors: i
     return [{"factor": factor, "low": kinds[low].tolist(), "high": kinds[high].tolist()} for factor, low, high in found]
 
 
-def _genres(context: Context, ingested: Ingested) -> dict[int, str]:
-    """The first label of each item's field; none where the recipe names no field."""
-    spec = context.recipe.coldstart.looking
-    assert spec is not None
-    if spec.genre is None:
+def _genres(field: str | None, ingested: Ingested) -> dict[int, str]:
+    if field is None:
         return {}
+    found = first_labels(ingested, field)
+    if found is None:
+        raise InputError(f"coldstart.looking: field {field!r} holds no texts, and genres are texts: name another field")
+    return found
+
+
+def first_labels(ingested: Ingested, field: str) -> dict[int, str] | None:
+    """The first label of each item in a field of texts; None where it holds other values."""
     ids = ingested.corpus.tracks["id"].to_pylist()
     with ingested.open() as catalogue:
-        present, values = catalogue.field_values(spec.genre, ids)
+        present, values = catalogue.field_values(field, ids)
     if values and not isinstance(values[0], str):
-        raise InputError(f"coldstart.looking: field {spec.genre!r} holds {type(values[0]).__name__}, genres are texts: name another field")
+        return None
     firsts = [text.split(",")[0].strip() for text in values]
     return {int(row) + 1: genre for row, genre in zip(np.flatnonzero(present), firsts, strict=True) if genre}

@@ -90,6 +90,7 @@ def finished(directory: RunDirectory, recipe: Recipe, reporter: Reporter) -> boo
 
 def _stages(context: Context) -> None:
     from toolkit.pipeline import attribution, collecting, examples, ingest, looking, manifest, overlap, results, systems, tag_prediction
+    from toolkit.pipeline.track_map import track_map
     from toolkit.report.page import render
 
     directory, reporter, recipe = context.run, context.reporter, context.recipe
@@ -120,6 +121,7 @@ def _stages(context: Context) -> None:
         directory.write(runs.LOOKING, looking.look(context, ingested, material))
     reporter.stage("report")
     results.write_results(context, material, outcomes)
+    directory.write(runs.MAP, track_map(context, ingested, material, chosen))
     directory.write(runs.EXAMPLES, examples.examples(context, material, chosen))
     render(directory.root)
     if material.missing:

@@ -295,6 +295,10 @@ class Report(Section):
 
     examples: int = Field(10, ge=0)
     example_length: int = Field(10, ge=1)
+    map: int = Field(
+        500, ge=0, le=5000, description="tracks on the map of what the best sequential model, or else the encoders, know; 0: no map"
+    )
+    similar: int = Field(8, ge=0, le=100, description="most played tracks whose most similar ones are listed; 0: none")
 
 
 class Recipe(Section):

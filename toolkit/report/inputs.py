@@ -33,6 +33,7 @@ class RunFiles:
     attribution: dict[str, list[dict[str, Any]]]
     tags: list[dict[str, Any]]
     looking: dict[str, Any]
+    map: dict[str, Any]
     table: list[dict[str, Any]]
     examples: list[dict[str, Any]]
     pictures: dict[str, bytes]
@@ -65,6 +66,7 @@ class RunFiles:
             attribution=_json(run_dir / "attribution.json", dict),
             tags=_json(run_dir / "tags.json", list),
             looking=_json(run_dir / "looking.json", dict),
+            map=_json(run_dir / "map.json", dict),
             table=table,
             examples=_json(run_dir / "examples.json", list),
             pictures={path.stem: path.read_bytes() for path in sorted((run_dir / "pictures").glob("*.png"))},

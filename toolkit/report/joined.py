@@ -18,7 +18,7 @@ def joined(found: Sequence[RunFiles]) -> RunFiles:
     """One run's files as they are; of several, every system is called `system · run` and stands under its run's name.
 
     What was run, data and machine are the first run's; recipes stand one after the other. What says nothing across runs is left out:
-    differences (`segue compare` pairs them), attribution, tags, looking, examples, pictures.
+    differences (`segue compare` pairs them), attribution, tags, maps, examples, pictures.
     Raises `RunDirectoryError` where two runs have one name, or asked other questions or of other data than the first.
     """
     if len(found) == 1:
@@ -43,6 +43,7 @@ def joined(found: Sequence[RunFiles]) -> RunFiles:
         attribution={},
         tags=[],
         looking={},
+        map={},
         examples=[],
         pictures={},
         sizes={_system(system, run): size for run in found for system, size in run.sizes.items()},

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from toolkit.report import plots
+from toolkit.report import scatter
+from toolkit.report.track_map import name
 
 
 def looking(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -13,16 +14,14 @@ def looking(found: Mapping[str, Any]) -> dict[str, Any]:
     if not found:
         return {}
     drawn = found["map"]
-    groups = [*drawn["genres"], "others"]
-    points: list[tuple[float, float, int]] = [(x, y, place if place >= 0 else len(groups) - 1) for x, y, place in drawn["points"]]
-    legend = [{"name": name, "mark": plots.MARKS[at % len(plots.MARKS)], "colour": at} for at, name in enumerate(groups[:-1])]
+    tracks = drawn.get("tracks") or [{"id": ""}] * len(drawn["points"])
+    points = [(x, y, place, name(track)) for (x, y, place), track in zip(drawn["points"], tracks, strict=True)]
     return {
-        "figure": plots.scatter(points, groups, label=f"Map of {len(points)} tracks by {drawn['vectors']}"),
+        "figure": scatter.scatter(points, label=f"Map of {len(points)} tracks by {drawn['vectors']}"),
         "caption": f"t-SNE of {len(points):,} tracks by {drawn['vectors']}: near is alike",
-        "legend": legend,
+        "legend": scatter.legend(points, drawn["genres"]),
         "similar": [
-            {"track": _name(row["track"]), "true": [_name(each) for each in row["true"]], "predicted": _hits(row)}
-            for row in found["similar"]
+            {"track": name(row["track"]), "true": [name(each) for each in row["true"]], "predicted": _hits(row)} for row in found["similar"]
         ],
         "ends": [{"factor": row["factor"], "low": ", ".join(row["low"]), "high": ", ".join(row["high"])} for row in found["ends"]],
     }
@@ -31,9 +30,4 @@ def looking(found: Mapping[str, Any]) -> dict[str, Any]:
 def _hits(row: Mapping[str, Any]) -> list[str]:
     """The predicted neighbours, with a tick beside those that are true ones."""
     true = {each["id"] for each in row["true"]}
-    return [f"{_name(each)} ✓" if each["id"] in true else _name(each) for each in row["predicted"]]
-
-
-def _name(track: Mapping[str, Any]) -> str:
-    parts: Sequence[str] = [part for part in (track.get("title"), track.get("artist")) if part]
-    return " · ".join(parts) or str(track["id"])
+    return [f"{name(each)} ✓" if each["id"] in true else name(each) for each in row["predicted"]]

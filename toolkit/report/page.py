@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
@@ -19,6 +20,7 @@ from toolkit.report.looking import looking
 from toolkit.report.summary import summary
 from toolkit.report.tables import Column, Table, pivot
 from toolkit.report.tags import tags
+from toolkit.report.track_map import track_map
 from toolkit.report.trends import trends
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ SECTIONS = (
     ("attribution", "What each modality adds"),
     ("tags", "Tags"),
     ("looking", "Looking"),
+    ("map", "Map"),
     ("examples", "Examples"),
     ("training", "Training"),
     ("modalities", "Modalities"),
@@ -46,8 +49,9 @@ PNG = b"\x89PNG\r\n\x1a\n"
 def render(run_dir: Path) -> Path:
     """Write `run_dir/report.html` from the run's files and return its path.
 
-    Sections whose files are missing or empty are left out. The page has no
-    script and fetches nothing; all text from data is escaped.
+    Sections whose files are missing or empty are left out. The page fetches
+    nothing, and its one script, of the maps, is named by hash; all text from
+    data is escaped.
     Raises `RunDirectoryError` where recipe or metrics are missing or a file is damaged.
     """
     path = Path(run_dir) / runs.REPORT
@@ -89,7 +93,8 @@ def _context(run: RunFiles) -> dict[str, Any]:
         "attribution": attribution(run.attribution, column),
         "trends": _trends(run, table, column),
         "tags": tags(run.tags),
-        "looking": _looking(run),
+        "looking": _drawn(looking(run.looking)),
+        "map": _drawn(track_map(run.map)),
         "permission": sections.permission(run),
         "setup": sections.setup(run),
         "skipped": sections.skipped(run.data),
@@ -97,6 +102,7 @@ def _context(run: RunFiles) -> dict[str, Any]:
         "commands": sections.commands(run),
         "version": _version(run.manifest),
     }
+    context |= _script(context)
     return {**context, "sections": [(id, text) for id, text in SECTIONS if _present(id, context)]}
 
 
@@ -155,11 +161,20 @@ def _trends(run: RunFiles, table: Table, column: Column | None) -> list[dict[str
     return [{**each, "figure": Markup(each["figure"])} for each in trends(run.metrics, ranked, column, run.sizes)]
 
 
-def _looking(run: RunFiles) -> dict[str, Any]:
+def _drawn(found: Mapping[str, Any]) -> dict[str, Any]:
     from markupsafe import Markup
 
-    found = looking(run.looking)
     return {**found, "figure": Markup(found["figure"])} if found else {}
+
+
+def _script(context: Mapping[str, Any]) -> dict[str, Any]:
+    """What moves the maps of a page that has any, and its hash: no other script may run on the page."""
+    from markupsafe import Markup
+
+    if not any(context[name].get("figure") for name in ("looking", "map")):
+        return {"script": ""}
+    text = files("toolkit.report").joinpath("map.js").read_text(encoding="utf-8")
+    return {"script": Markup(text), "script_hash": base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}
 
 
 def _picture(modality: str, data: bytes) -> dict[str, str]:

@@ -48,9 +48,6 @@ _SETTINGS: dict[Any, Any] = {
     "grid.linewidth": 0.7,
 }
 LABEL_LENGTH = 30
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-MARKS = ("●", "■", "▲", "◆", "▼", "✚", "✖", "★")
-"""Marks of a map's groups beside their colours, as Matplotlib and as a legend write them."""
 
 
 def forest(ranked: Sequence[tuple[Row, Cell]], column: Column) -> str:
@@ -147,23 +144,6 @@ def steps(
         axes.grid(axis="y")
         spoken = "; ".join(f"{each} {points[0][1]:.4g} to {points[-1][1]:.4g}" for each, points in lines.items())
         return _inline(figure, name=f"steps-{name}", label=f"{label} by {axis}, from left to right: {spoken}")
-
-
-def scatter(points: Sequence[tuple[float, float, int]], groups: Sequence[str], *, label: str) -> str:
-    """Points x, y and the place of each one's group; a group has a colour and a mark, the last is grey."""
-    with _figure(width=4.7, height=4.2) as figure:
-        axes = figure.subplots()
-        for at in reversed(range(len(groups))):
-            own = [(x, y) for x, y, group in points if group == at]
-            if own:
-                last = at == len(groups) - 1
-                colour, mark = (MUTED, ".") if last else (SERIES[at % len(SERIES)], _MARKERS[at % len(_MARKERS)])
-                axes.plot(*zip(*own, strict=True), linestyle="", marker=mark, color=colour, markersize=3.5, alpha=0.85)
-        axes.set_xticks([])
-        axes.set_yticks([])
-        for side in ("left", "bottom"):
-            axes.spines[side].set_visible(False)
-        return _inline(figure, name="map", label=label)
 
 
 def series(at: int) -> tuple[int, str]:

@@ -1,0 +1,101 @@
+"""The map of tracks and the tables of similar ones, on the page and as a run makes them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from tests.report.run_files import files, write_run
+from toolkit import pipeline, runs
+from toolkit.pipeline import track_map as made
+from toolkit.recipe import load
+from toolkit.report import scatter
+from toolkit.report.page import render
+from toolkit.report.track_map import track_map
+
+HOSTILE = '</title></svg><script>alert(1)</script>"&'
+
+
+def test_every_dot_says_its_track_and_lies_in_its_place() -> None:
+    found = track_map(files()["map.json"])
+    drawing = ElementTree.fromstring(found["figure"])
+    told = [(path.attrib["transform"], path[0].text) for path in drawing.iter("path")]
+    assert told == [  # y grows upwards; what is in no group lies below
+        ("translate(285.6 468.0)", "local:3 · 0 plays"),
+        ("translate(12.0 240.0)", "Harbour · Low Tide · 1,200 plays"),
+        ("translate(468.0 12.0)", "A & B · C · 1 play"),
+    ]
+    assert [group.attrib["fill"] for group in drawing] == ["var(--muted)", "var(--s1)", "var(--s0)"]
+    assert [line["name"] for line in found["legend"]] == ["rock", "<i>jazz", "others"]
+    assert len({(line["shape"], line["colour"]) for line in found["legend"]}) == 3
+    assert found["spaces"] == ["sasrec-multimodal", "audio"] and [len(near) for near in found["similar"][0]["near"]] == [1, 0]
+    assert track_map({}) == {} and track_map({"vectors": "a", "points": [], "among": 2, "similar": []}) == {}
+
+
+def test_a_hostile_title_stays_a_title() -> None:
+    (path,) = ElementTree.fromstring(scatter.scatter([(0, 0, 0, HOSTILE)], label=HOSTILE)).iter("path")
+    assert path[0].text == HOSTILE and len(path) == 1
+
+
+def test_five_thousand_tracks_of_long_titles_stay_far_below_the_pages_bound(tmp_path: Path) -> None:
+    point = {"id": "spotify:track:0123456789012345678901", "title": "<é>" * 20, "artist": "&" * 30, "plays": 99999, "group": 3}
+    place = np.random.default_rng(0).uniform(-1, 1, (5000, 2)).round(4).tolist()
+    many = files() | {"map.json": files()["map.json"] | {"points": [point | {"x": x, "y": y} for x, y in place]}}
+    assert render(write_run(tmp_path / "run", many)).stat().st_size < 3_000_000
+
+
+def test_a_run_maps_its_best_model_and_the_nearest_by_each_of_its_vectors(tiny_run: Path) -> None:
+    found = json.loads((tiny_run / runs.MAP).read_text())
+    plays = [point["plays"] for point in found["points"]]
+    assert found["vectors"] == "sasrec-multimodal" and len(plays) == 40 and plays == sorted(plays, reverse=True) and plays[0] > 1
+    assert max(max(abs(point["x"]), abs(point["y"])) for point in found["points"]) == 1
+    assert [row["track"]["id"] for row in found["similar"]] == [point["id"] for point in found["points"][:3]]
+    assert all(list(row["near"]) == ["sasrec-multimodal", "audio", "lyrics"] for row in found["similar"])
+    for row in found["similar"]:
+        assert all(row["track"]["id"] not in [near["id"] for near in each] and len(each) == 5 for each in row["near"].values())
+    page = (tiny_run / runs.REPORT).read_text()
+    assert "Map of tracks" in page and "By lyrics" in page and page.count("<title>") == 41
+
+
+RECIPE = """\
+data: {reader: demo, options: {tracks: 200, artists: 40, playlists: 100, fields: [audio_features, lyrics]}}
+encoders:
+  audio: {encoder: features, field: audio_features}
+  lyrics: {encoder: tfidf, field: lyrics, params: {dim: 4}}
+baselines: [popularity, content-centroid]
+evaluation: {min_tracks: 5, k: [5], bootstrap: 10, slices: []}
+threads: 1
+"""
+
+
+def test_a_run_without_a_model_maps_what_its_encoders_know_and_the_recipe_says_how_much(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(RECIPE)
+    for name, asked in (("one", "{map: 30, similar: 0}"), ("two", "{map: 30, similar: 1}"), ("none", "{map: 0, similar: 0}")):
+        pipeline.run(load(path, [f"report={asked}"]), tmp_path / name, cache=tmp_path / "cache")
+    one, two, none = (json.loads((tmp_path / name / runs.MAP).read_text()) for name in ("one", "two", "none"))
+    assert one["vectors"] == "audio, lyrics" and len(one["points"]) == 30 and one["points"] == two["points"]
+    assert (one["similar"], len(two["similar"]), none) == ([], 1, {})
+    assert "Map of tracks" not in (tmp_path / "none" / runs.REPORT).read_text()
+
+
+def test_colours_are_genres_where_they_are_told_and_quarters_by_plays_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    tracks, plays = np.array([4, 2, 9, 7]), np.array([9, 5, 5, 1])
+    bare = SimpleNamespace(catalogue=None)
+    assert made._groups(bare, tracks, plays) == ("plays in training", ["9 plays", "5 plays", "1 play"], [0, 1, 1, 2])  # type: ignore[arg-type]
+    monkeypatch.setattr(made, "_genres", lambda _: ("genre", {4: "rock", 9: "rock", 7: "folk"}))
+    assert made._groups(bare, tracks, plays) == ("genre", ["rock", "folk"], [0, -1, 0, 1])  # type: ignore[arg-type]
+
+
+def test_joined_modalities_weigh_alike_and_an_absent_one_nothing() -> None:
+    one = made.Space("a", np.array([[3.0, 4], [9, 9], [0, 0]], np.float32), np.array([True, False, False]))
+    other = made.Space("b", np.array([[2.0], [-5], [1]], np.float32), np.array([True, True, False]))
+    (found,) = made._joined([one, other])
+    assert found.name == "a, b" and found.present.tolist() == [True, True, False]
+    np.testing.assert_allclose(found.vectors, [[0.6, 0.8, 1], [0, 0, -1], [0, 0, 0]], atol=1e-6)
+    assert made._joined([]) == []
