@@ -38,6 +38,8 @@ def run(
     """
     if recipe.sweep is not None:
         raise InputError(f"{recipe.name} has a sweep: `segue sweep` it, then run the best.yaml that it writes")
+    from toolkit.pipeline import experiments
+
     with RunDirectory.claim(Path(run_dir), recipe.model_dump(mode="json")) as directory:
         reporter = LoggedReporter(directory, progress or Reporter())
         if fresh:
@@ -48,6 +50,7 @@ def run(
             with _logged(directory), _threads(recipe.threads):
                 _stages(context_of(recipe, directory, cache, reporter))
             directory.log("run", state="finished")
+        experiments.log(directory, reporter)
         rows: list[dict[str, Any]] = directory.read(runs.METRICS)
         return rows
 
