@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 MAX_LINES = 400
 
-FOUNDATION = {"__init__", "errors", "vocabulary", "plugins", "compute", "modality", "topk", "progress", "files"}
+FOUNDATION = {"__init__", "errors", "vocabulary", "plugins", "compute", "modality", "topk", "progress", "files", "times"}
 """Modules that everything may import."""
 
 MAY_IMPORT: dict[str, set[str]] = {

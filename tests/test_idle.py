@@ -20,8 +20,10 @@ models:
 baselines: [popularity]
 """
 OTHERS = "playlist_disjoint, mpd_challenge, item_cold or artist_disjoint"
-HERE = "protocol: playlist_disjoint"
-WHOLE = "playlist_disjoint or mpd_challenge"
+ASKED = "playlist_disjoint, mpd_challenge, global_time, item_cold or artist_disjoint"
+HERE = "protocol: playlist_disjoint or global_time"
+DEALT = "playlist_disjoint or mpd_challenge"
+WHOLE = "playlist_disjoint, mpd_challenge or global_time"
 
 
 def recipe(tmp_path: Path, text: str = BASE) -> Path:
@@ -34,22 +36,25 @@ def recipe(tmp_path: Path, text: str = BASE) -> Path:
     ("protocol", "given", "message"),
     [
         ("leave_last_out", "shown=0.5", f"shown=0.5 is for {HERE}, not leave_last_out: take it out, or set it to its default, 0.7"),
-        ("mpd_challenge", "shown=0.5", "shown=0.5 is for protocol: playlist_disjoint, not mpd_challenge"),
-        ("item_cold", "shown=0.5", "shown=0.5 is for protocol: playlist_disjoint, not item_cold"),
+        ("mpd_challenge", "shown=0.5", f"shown=0.5 is for {HERE}, not mpd_challenge"),
+        ("item_cold", "shown=0.5", f"shown=0.5 is for {HERE}, not item_cold"),
         ("artist_disjoint", "seeds=5", f"seeds=5 is for {HERE}, not artist_disjoint: take it out, or set it to its default, null"),
-        ("leave_last_out", "seeds=5", "seeds=5 is for protocol: playlist_disjoint, not leave_last_out"),
-        ("mpd_challenge", "seeds=5", "seeds=5 is for protocol: playlist_disjoint, not mpd_challenge"),
-        ("leave_last_out", "min_tracks=5", f"min_tracks=5 is for protocol: {OTHERS}, not leave_last_out"),
+        ("leave_last_out", "seeds=5", f"seeds=5 is for {HERE}, not leave_last_out"),
+        ("mpd_challenge", "seeds=5", f"seeds=5 is for {HERE}, not mpd_challenge"),
+        ("leave_last_out", "min_tracks=5", f"min_tracks=5 is for protocol: {ASKED}, not leave_last_out"),
         ("playlist_disjoint", "situations=[title]", "situations=[title] is for protocol: mpd_challenge, not playlist_disjoint"),
         ("leave_last_out", "situations=[title]", "situations=[title] is for protocol: mpd_challenge, not leave_last_out: take it out"),
         ("playlist_disjoint", "faults=[item_zero]", "faults are of protocol: leave_last_out, not playlist_disjoint: take them out"),
         ("mpd_challenge", "faults=[item_zero]", "faults are of protocol: leave_last_out, not mpd_challenge: take them out"),
-        ("item_cold", "shuffle_seeds=true", "shuffle_seeds=true is for protocol: playlist_disjoint, mpd_challenge or leave_last_out"),
+        ("item_cold", "shuffle_seeds=true", "shuffle_seeds=true is for protocol: playlist_disjoint, mpd_challenge, global_time"),
         ("leave_last_out", "equal_lists=drop", f"equal_lists=drop is for protocol: {WHOLE}, not leave_last_out"),
         ("item_cold", "equal_lists=drop", f"equal_lists=drop is for protocol: {WHOLE}, not item_cold"),
         ("leave_last_out", "strict_overlap=true", f"strict_overlap=true is for protocol: {WHOLE}, not leave_last_out"),
         ("artist_disjoint", "strict_overlap=true", f"strict_overlap=true is for protocol: {WHOLE}, not artist_disjoint"),
-        ("item_cold", "split.by=hash", f"split.by=hash is for protocol: {WHOLE}, not item_cold"),
+        ("playlist_disjoint", "new_playlists=drop", "new_playlists=drop is for protocol: global_time, not playlist_disjoint: take it out"),
+        ("item_cold", "split.valid_from=0.5", "split.valid_from=0.5 is for protocol: global_time, not item_cold: take it out"),
+        ("global_time", "split.folds=3", f"split.folds=3 is for protocol: {OTHERS}, not global_time"),
+        ("item_cold", "split.by=hash", f"split.by=hash is for protocol: {DEALT}, not item_cold"),
         ("leave_last_out", "split.folds=3", f"split.folds=3 is for protocol: {OTHERS}, not leave_last_out"),
         ("leave_last_out", "split.test_fold=1", f"split.test_fold=1 is for protocol: {OTHERS}, not leave_last_out"),
         ("leave_last_out", "split.valid_fraction=0.2", f"split.valid_fraction=0.2 is for protocol: {OTHERS}, not leave_last_out"),

@@ -50,7 +50,7 @@ def test_mpd_slices(catalogue: Catalogue, tmp_path: Path) -> None:
     assert corpus.items.tolist() == [1, 2, 2, 3, 3, 4, 1, 4]
     assert corpus.items.dtype == np.int32
     assert corpus.tracks.to_pylist()[2] == {"id": c, "title": "Song C", "artist": "Bo", "album": "Second"}
-    assert corpus.playlists.to_pylist()[1] == {"id": "mpd:1", "title": "Späti", "group": None, "split": None}
+    assert corpus.playlists.to_pylist()[1] == {"id": "mpd:1", "title": "Späti", "group": None, "split": None, "time": 1493424000}
     assert catalogue.counts()["playlists"] == 4
 
 

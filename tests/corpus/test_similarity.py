@@ -9,8 +9,9 @@ import pytest
 import scipy.sparse as sp
 
 from toolkit.corpus import similarity
+from toolkit.corpus.blocks import blocks_of
 from toolkit.corpus.queries import Queries
-from toolkit.corpus.similarity import blocks_of, similarities, top_per_row
+from toolkit.corpus.similarity import similarities, top_per_row
 
 LISTS = [[1, 2, 3], [2, 3], [3, 4, 1], [5], [2, 3, 5, 4]]
 

@@ -15,8 +15,9 @@ import scipy.sparse as sp
 
 from toolkit.baselines.base import Baseline, State
 from toolkit.baselines.sparse import packed, unpacked
+from toolkit.corpus.blocks import blocks_of
 from toolkit.corpus.queries import Queries
-from toolkit.corpus.similarity import blocks_of, by_item, top_per_row
+from toolkit.corpus.similarity import by_item, top_per_row
 from toolkit.ranker import Scorer, TrainingData
 
 BLOCK_ENTRIES = 4_000_000

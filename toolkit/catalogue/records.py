@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from toolkit.times import NO_TIME
+
 FieldValue = str | list[float] | bytes | Path
 """Text, a feature vector, or an image/audio file as bytes or path."""
 
@@ -54,6 +56,7 @@ class PlaylistRecord:
     never on both sides of a split and are resampled together.
     split: `train`, `valid` or `test` where the file prescribes it.
     plays: how often each track was played, from readers whose `counts` is true; such a reader names a track once.
+    times: when each track was added or played, seconds since 1970 (`toolkit.times`); time: when the list was, where only that is known.
     """
 
     id: str
@@ -63,6 +66,8 @@ class PlaylistRecord:
     group: str | None = None
     split: str | None = None
     plays: list[float] | None = field(default=None, kw_only=True)
+    times: list[int] | None = field(default=None, kw_only=True)
+    time: int = field(default=NO_TIME, kw_only=True)
 
 
 Record = TrackRecord | PlaylistRecord

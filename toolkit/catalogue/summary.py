@@ -9,6 +9,7 @@ from typing import Any
 
 from toolkit.catalogue.readers.base import Reader
 from toolkit.catalogue.records import PlaylistRecord, TrackRecord
+from toolkit.times import LAST, NO_TIME, written
 
 EVERY = 1000
 """Records between two calls of `progress`."""
@@ -32,6 +33,9 @@ class Summary:
     titled: int = 0
     ids: set[str] = field(default_factory=set)
     repeated: int = 0
+    timed: int = 0
+    earliest: int = LAST
+    latest: int = NO_TIME
 
     def track(self, record: TrackRecord) -> None:
         own = {"title": record.title, "artist": record.artists, "album": record.album, "duration": record.duration_s}
@@ -55,6 +59,9 @@ class Summary:
             self.splits[record.split] += 1
         if record.group:
             self.groups.add(record.group)
+        if times := [time for time in record.times or [record.time] if time != NO_TIME]:
+            self.timed += 1
+            self.earliest, self.latest = min(self.earliest, *times), max(self.latest, *times)
 
     def quantile(self, share: float) -> int:
         """The smallest length that at least `share` of the playlists do not exceed; 0 where there are none."""
@@ -84,6 +91,7 @@ class Summary:
             "titled_playlists": self.titled,
             "groups": len(self.groups),
             "splits": dict(self.splits),
+            "times": {"first": written(self.earliest), "last": written(self.latest), "playlists": self.timed} if self.timed else None,
             "fields": [
                 {"field": name, "source": source, "train_allowed": allowed, "tracks": count, "coverage": round(count / len(tracks), 4)}
                 for (name, source, allowed), count in sorted(self.fields.items(), key=lambda item: item[0][:2])

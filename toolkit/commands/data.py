@@ -151,6 +151,8 @@ def _print(facts: dict[str, Any], source: Reader) -> None:
     if facts["splits"]:
         print(f"  split       {', '.join(f'{name} {count:,}' for name, count in facts['splits'].items())}")
     print(f"placements    {facts['placements']:,}")
+    if times := facts["times"]:
+        print(f"times         {times['first']} to {times['last']} ({times['playlists']:,} playlists)")
     print(f"length        mean {facts['mean_length']}, {lengths}")
     print(f"tracks        {facts['tracks']:,} ({facts['tracks_placed']:,} in playlists, {facts['tracks_described']:,} described)")
     for row in facts["fields"]:

@@ -13,8 +13,10 @@ import pyarrow.compute as pc
 import pyarrow.feather as feather
 
 from toolkit.errors import DataError
+from toolkit.times import NO_TIME
 
 PLAYS = "plays.npy"
+TIMES = "times.npy"
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,9 @@ class Corpus:
     items: int32 [placements], ids 1…V in playlist order.
     offsets: int64 [P + 1]; playlist p is items[offsets[p]:offsets[p + 1]].
     tracks: V rows (id, title, artist, album); row i is item i + 1.
-    playlists: P rows (id, title, group, split).
+    playlists: P rows (id, title, group, split), and `time` int64 where only playlists have one.
     plays: float32 [placements], how often each was played, where the data says so; None: once each.
+    times: int64 [placements], when each was made, seconds since 1970, `NO_TIME` where that is not known; None: nowhere is it.
     """
 
     items: np.ndarray
@@ -34,6 +37,7 @@ class Corpus:
     playlists: pa.Table
     path: Path | None = None
     plays: np.ndarray | None = None
+    times: np.ndarray | None = None
 
     @property
     def n_items(self) -> int:
@@ -64,6 +68,26 @@ class Corpus:
         codes = self.tracks["artist"].combine_chunks().dictionary_encode().indices
         return np.concatenate([[-1], pc.fill_null(codes, -1).to_numpy(zero_copy_only=False)]).astype(np.int64)
 
+    @cached_property
+    def moments(self) -> np.ndarray | None:
+        """int64 [P]: when each playlist was made or last changed, where only that is known; None: not even that."""
+        if self.times is not None or "time" not in self.playlists.column_names:
+            return None
+        return np.asarray(pc.fill_null(self.playlists["time"].combine_chunks(), NO_TIME).to_numpy(zero_copy_only=False), np.int64)
+
+    @property
+    def timed(self) -> bool:
+        """Whether any time is known."""
+        return self.times is not None or self.moments is not None
+
+    def placed(self, first: int, last: int) -> np.ndarray:
+        """When each placement of the playlists first…last − 1 was made: int64; a playlist's own time where only that is known."""
+        bounds = np.asarray(self.offsets[first : last + 1])
+        if self.times is not None:
+            return np.asarray(self.times[bounds[0] : bounds[-1]])
+        assert self.moments is not None
+        return np.repeat(self.moments[first:last], np.diff(bounds))
+
     def titles(self, rows: np.ndarray) -> list[str | None]:
         """Titles of the playlists `rows`."""
         return self.playlists["title"].take(pa.array(rows)).to_pylist()
@@ -75,6 +99,8 @@ class Corpus:
         np.save(directory / "offsets.npy", np.asarray(self.offsets, dtype=np.int64))
         if self.plays is not None:
             np.save(directory / PLAYS, np.asarray(self.plays, dtype=np.float32))
+        if self.times is not None:
+            np.save(directory / TIMES, np.asarray(self.times, dtype=np.int64))
         feather.write_feather(self.tracks, directory / "tracks.arrow", compression="uncompressed")
         feather.write_feather(self.playlists, directory / "playlists.arrow", compression="uncompressed")
         sizes = {"tracks": self.n_items, "playlists": len(self), "placements": len(self.items)}
@@ -91,10 +117,17 @@ class Corpus:
                 feather.read_table(directory / "tracks.arrow", memory_map=True),
                 feather.read_table(directory / "playlists.arrow", memory_map=True),
                 directory,
-                np.load(directory / PLAYS, mmap_mode="r", allow_pickle=False) if (directory / PLAYS).exists() else None,
+                *(
+                    np.load(path, mmap_mode="r", allow_pickle=False) if path.exists() else None
+                    for path in (directory / PLAYS, directory / TIMES)
+                ),
             )
         except (OSError, ValueError, pa.ArrowInvalid) as error:
             raise DataError(f"{directory} is no corpus: {error}") from None
+        if corpus.times is not None and len(corpus.times) != len(corpus.items):
+            raise DataError(
+                f"{directory} is damaged: {len(corpus.times)} times of {len(corpus.items)} placements; delete it to build it again"
+            )
         found = {"tracks": corpus.n_items, "playlists": len(corpus), "placements": len(corpus.items)}
         if found != sizes or int(corpus.offsets[-1]) != len(corpus.items):
             raise DataError(f"{directory} is damaged: corpus.json says {sizes}, the arrays hold {found}; delete it to build it again")

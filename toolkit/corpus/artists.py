@@ -1,4 +1,6 @@
-"""Playlists of artists instead of tracks: each holds the artists of its tracks once, in the order they come in, with their plays summed."""
+"""Playlists of artists instead of tracks: each holds the artists of its tracks once, in the order they come in, with their plays summed.
+
+Where placements have times, an artist's is the first of its tracks'."""
 
 from __future__ import annotations
 
@@ -29,14 +31,16 @@ def by_artist(corpus: Corpus, tracks: np.ndarray, of: np.ndarray, artists: pa.Ta
         rows = np.repeat(np.arange(last - first), np.diff(offsets[first : last + 1]))
         placed = corpus.items[low:high].astype(np.int64) - 1
         plays = np.ones(len(placed)) if corpus.plays is None else corpus.plays[low:high]
-        parts.append(_summed(rows, *_credited(placed, firsts, sizes, of), plays, len(artists)))
+        times = None if corpus.times is None else corpus.times[low:high]
+        parts.append(_summed(rows, *_credited(placed, firsts, sizes, of), plays, times, len(artists)))
         lengths[first:last] = np.bincount(parts[-1][0], minlength=last - first)
     items = np.concatenate([part[1] for part in parts]).astype(np.int32) + 1
     if not len(items):
         raise InputError("level: artist needs the tracks' artists, and the data names none: use level: track")
     plays = np.concatenate([part[2] for part in parts]).astype(np.float32)
     bounds = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return Corpus(items, bounds, artists, corpus.playlists, plays=plays)
+    times = None if corpus.times is None else np.concatenate([part[3] for part in parts])
+    return Corpus(items, bounds, artists, corpus.playlists, plays=plays, times=times)
 
 
 def _credited(placed: np.ndarray, firsts: np.ndarray, sizes: np.ndarray, of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -48,11 +52,16 @@ def _credited(placed: np.ndarray, firsts: np.ndarray, sizes: np.ndarray, of: np.
 
 
 def _summed(
-    rows: np.ndarray, owners: np.ndarray, artists: np.ndarray, plays: np.ndarray, n_artists: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Row, artist and plays of each artist of a row, in the order of first appearance."""
+    rows: np.ndarray, owners: np.ndarray, artists: np.ndarray, plays: np.ndarray, times: np.ndarray | None, n_artists: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    """Row, artist, plays and first time of each artist of a row, in the order of first appearance."""
     keys = rows[owners] * n_artists + artists
     distinct, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     totals = np.bincount(inverse, plays[owners], minlength=len(distinct))
     order = np.argsort(first, kind="stable")  # first places ascend within and between rows
-    return distinct[order] // n_artists, distinct[order] % n_artists, totals[order]
+    earliest = None
+    if times is not None:
+        earliest = np.full(len(distinct), np.iinfo(np.int64).max)
+        np.minimum.at(earliest, inverse, times[owners])
+        earliest = earliest[order]
+    return distinct[order] // n_artists, distinct[order] % n_artists, totals[order], earliest

@@ -56,7 +56,7 @@ def build(
                             progress(done)
                 else:
                     catalogue.add(intake.through(reader.read()), progress)
-                kept = filtered(intake.placements(), intake.lengths(), len(intake), filters, intake.plays())
+                kept = filtered(intake.placements(), intake.lengths(), len(intake), filters, intake.plays(), intake.times())
                 _refuse_empty(kept, intake, filters, reader)
                 _corpus(kept, intake).save(Path(work) / "corpus")
             _replace(directory, Path(work))
@@ -68,25 +68,33 @@ def build(
 @dataclass(frozen=True)
 class Kept:
     """What the filters leave. items: int32 of new ids; lengths: per kept playlist; rows and tracks: their old places (from 0); plays:
-    float32 of the items, where they are counted."""
+    float32 of the items, where they are counted; times: int64 of the items, where any is known."""
 
     items: np.ndarray
     lengths: np.ndarray
     rows: np.ndarray
     tracks: np.ndarray
     plays: np.ndarray | None = None
+    times: np.ndarray | None = None
 
 
-def filtered(placements: np.ndarray, lengths: np.ndarray, n_tracks: int, filters: Filters, counts: np.ndarray | None = None) -> Kept:
+def filtered(
+    placements: np.ndarray,
+    lengths: np.ndarray,
+    n_tracks: int,
+    filters: Filters,
+    counts: np.ndarray | None = None,
+    times: np.ndarray | None = None,
+) -> Kept:
     """Apply minimum plays and lengths until neither takes anything more.
 
     placements: int32, track numbers from 1, negative where the playlist has
     held the track already. A track's plays are the playlists it is in; one
     that is played in the file but not often enough goes, one that nobody plays
-    is governed by `unplayed`. counts: float32, how often each placement was played.
+    is governed by `unplayed`. counts: float32, how often each placement was played; times: int64, when it was made.
     """
     if filters.min_track_plays == 1 and filters.unplayed == "keep" and (lengths >= filters.min_playlist_length).all():
-        return Kept(np.abs(placements), lengths, np.arange(len(lengths)), np.arange(n_tracks), counts)
+        return Kept(np.abs(placements), lengths, np.arange(len(lengths)), np.arange(n_tracks), counts, times)
     items, first = np.abs(placements), placements > 0
     rows = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
     ever_played = np.zeros(n_tracks + 1, bool)
@@ -99,20 +107,20 @@ def filtered(placements: np.ndarray, lengths: np.ndarray, n_tracks: int, filters
         if keep.all():
             break
         items, first, rows = items[keep], first[keep], rows[keep]
-        counts = None if counts is None else counts[keep]
+        counts, times = (None if each is None else each[keep] for each in (counts, times))
     good_track = np.where(ever_played & (filters.min_track_plays > 1), plays >= filters.min_track_plays, True)
     if filters.unplayed == "drop":
         good_track &= plays > 0
     good_track[0] = False
     renumbered = np.cumsum(good_track, dtype=np.int32)
     left = np.bincount(rows, minlength=len(lengths))[good_list]
-    return Kept(renumbered[items], left, np.flatnonzero(good_list), np.flatnonzero(good_track) - 1, counts)
+    return Kept(renumbered[items], left, np.flatnonzero(good_list), np.flatnonzero(good_track) - 1, counts, times)
 
 
 def _corpus(kept: Kept, intake: Intake) -> Corpus:
     tracks, playlists = _rows(intake.tracks(), kept.tracks), _rows(intake.playlists(), kept.rows)
     offsets = np.concatenate([[0], np.cumsum(kept.lengths)]).astype(np.int64)
-    return Corpus(kept.items, offsets, tracks, playlists, plays=kept.plays)
+    return Corpus(kept.items, offsets, tracks, playlists, plays=kept.plays, times=kept.times)
 
 
 def _rows(table: pa.Table, rows: np.ndarray) -> pa.Table:

@@ -6,7 +6,7 @@ playlist's training tracks, hidden are its tracks of the part, and only the part
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -116,7 +116,7 @@ def _parts(hashes: np.ndarray, folds: int, test_fold: int, valid_fraction: float
 def _split(corpus: Corpus, labels: np.ndarray, min_tracks: int, facts: dict[str, int]) -> Split:
     """labels: int [V], each track's place in `PARTS`, or `NOWHERE`."""
     of_item = np.concatenate([[NOWHERE], labels]).astype(np.int8)
-    ordered, counts = by_part(corpus, of_item)
+    sorted_, counts = by_part(corpus, of_item)
     starts = np.asarray(corpus.offsets[:-1])
     ends = starts[:, None] + np.cumsum(counts, axis=1)
     train = np.flatnonzero(counts[:, 0])
@@ -133,29 +133,40 @@ def _split(corpus: Corpus, labels: np.ndarray, min_tracks: int, facts: dict[str,
             raise InputError(f"the {PARTS[place]} split is empty: {len(corpus)} playlists, min_tracks={min_tracks}: {cure}")
         candidates = np.flatnonzero(of_item == place).astype(np.int32)
         spans = (rows, starts[rows], ends[rows, 0], ends[rows, place])
-        held.append(HeldOut(ordered, *spans, hides=ends[rows, place - 1], candidates=candidates))
-    return Split(PlaylistSet(ordered, train, starts[train], ends[train, 0]), held[0], held[1], facts)
+        held.append(HeldOut(sorted_, *spans, hides=ends[rows, place - 1], candidates=candidates))
+    return Split(PlaylistSet(sorted_, train, starts[train], ends[train, 0]), held[0], held[1], facts)
 
 
 def by_part(corpus: Corpus, of_item: np.ndarray) -> tuple[Corpus, np.ndarray]:
     """The corpus with each playlist stably sorted by the part of its tracks, int8 [V + 1], and int64 [P, 4]: tracks of each part."""
+    return ordered(corpus, lambda low, high: of_item[corpus.items[low:high]], NOWHERE + 1)
+
+
+def ordered(corpus: Corpus, parts: Callable[[int, int], np.ndarray], n_parts: int) -> tuple[Corpus, np.ndarray]:
+    """The corpus with each playlist stably sorted by the part of its placements, and int64 [P, n_parts]: placements of each part.
+
+    parts(low, high): int8, 0…n_parts − 1, of the placements low…high − 1.
+    """
     items = np.empty(len(corpus.items), np.int32)
     plays = None if corpus.plays is None else np.empty(len(items), np.float32)
+    times = None if corpus.times is None else np.empty(len(items), np.int64)
     offsets = np.asarray(corpus.offsets)
-    counts = np.zeros((len(corpus), NOWHERE + 1), np.int64)
+    counts = np.zeros((len(corpus), n_parts), np.int64)
     cuts = np.unique(np.append(np.searchsorted(offsets, np.arange(0, len(items), BLOCK)), len(corpus)))
     for first, last in pairwise(cuts):
         low, high = offsets[first], offsets[last]
-        order, counts[first:last] = _order(of_item[corpus.items[low:high]], offsets[first : last + 1] - low)
+        order, counts[first:last] = _order(parts(int(low), int(high)), offsets[first : last + 1] - low, n_parts)
         items[low:high] = corpus.items[low:high][order]
         if plays is not None and corpus.plays is not None:
             plays[low:high] = corpus.plays[low:high][order]
-    return replace(corpus, items=items, plays=plays), counts
+        if times is not None and corpus.times is not None:
+            times[low:high] = corpus.times[low:high][order]
+    return replace(corpus, items=items, plays=plays, times=times), counts
 
 
-def _order(parts: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where what stands at each place after sorting each row stably by `parts` int8 [n] comes from; and int64 [rows, 4], counts."""
+def _order(parts: np.ndarray, offsets: np.ndarray, n_parts: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where what stands at each place after sorting each row stably by `parts` int8 [n] comes from; and the counts of `ordered`."""
     rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    keys = rows * (NOWHERE + 1) + parts
-    counts = np.bincount(keys, minlength=(len(offsets) - 1) * (NOWHERE + 1)).reshape(-1, NOWHERE + 1)
+    keys = rows * n_parts + parts
+    counts = np.bincount(keys, minlength=(len(offsets) - 1) * n_parts).reshape(-1, n_parts)
     return np.argsort(keys, kind="stable"), counts

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import IO, TypeVar
 
 import numpy as np
@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from toolkit.catalogue.readers.base import Reader
 from toolkit.catalogue.records import NamedPlaylist, Names, PlaylistRecord, Record, TrackRecord
 from toolkit.corpus.numbering import Numbering
+from toolkit.times import NO_TIME
 
 SPLITS = (None, "train", "valid", "test")
 BATCH = 16_384
@@ -42,6 +43,9 @@ class Intake:
         self._playlists: dict[str, None] = {}
         self._lengths = array("q")
         self._plays = array("f")
+        self._moments = array("q")
+        self._times: array[int] | None = None
+        self._told: list[list[int] | None] = []
         self._spool = spool
         self._reader = reader
         self._drop_repeats = drop_repeats
@@ -63,6 +67,8 @@ class Intake:
                 self._groups.append(playlist.group)
                 self._splits.append(playlist.split)
                 self._plays.extend(playlist.plays or ())
+                self._moments.append(playlist.time)
+                self._told.append(playlist.times)
                 self._wait(playlist.tracks, names)
             yield record
         self._take()
@@ -86,14 +92,21 @@ class Intake:
         """float32 [placements], where the reader counts."""
         return np.array(self._plays, np.float32) if self._reader.counts else None
 
+    def times(self) -> np.ndarray | None:
+        """int64 [placements], where a playlist told any."""
+        return None if self._times is None else np.frombuffer(self._times, np.int64)
+
     def tracks(self) -> pa.Table:
         """id, title, artist and album by number."""
         return pa.table({"id": self._numbering.texts(), **{name: column.whole() for name, column in self._names.items()}})
 
     def playlists(self) -> pa.Table:
-        """id, title, group and split in the order of the file."""
+        """id, title, group and split in the order of the file, and the time where any playlist has one."""
         columns = {"id": list(self._playlists), "title": self._titles, "group": self._groups, "split": self._splits}
-        return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
+        table = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
+        moments = np.frombuffer(self._moments, np.int64)
+        known = moments != NO_TIME
+        return table.append_column("time", pa.array(moments, mask=~known)) if known.any() else table
 
     def _fine(self, record: PlaylistRecord) -> bool:
         if record.id in self._playlists:
@@ -104,6 +117,8 @@ class Intake:
             why = "a track has an empty id"
         elif record.plays is not None and (len(record.plays) != len(record.tracks) or len(set(record.tracks)) != len(record.tracks)):
             why = "plays are of tracks that stand there once each"
+        elif record.times is not None and len(record.times) != len(record.tracks):
+            why = f"{len(record.times)} times are told of {len(record.tracks)} tracks"
         else:
             return True
         self._reader.bad(f"{self._reader.path}, playlist {record.id!r}", why)
@@ -125,8 +140,8 @@ class Intake:
         self._name(fresh, owners, ends - lengths)
         self._rename(numbers, ends, owners)
         played = np.array([not isinstance(source, TrackRecord) for source in self._sources], bool)
-        self._place(numbers[np.repeat(played, lengths)], lengths[played])
-        self._waiting, self._ends, self._sources = [], [], []
+        self._place(numbers[np.repeat(played, lengths)], lengths[played], self._waiting_times(lengths[played]))
+        self._waiting, self._ends, self._sources, self._told = [], [], [], []
 
     def _name(self, fresh: np.ndarray, owners: np.ndarray, starts: np.ndarray) -> None:
         """Names of the tracks first mentioned at the places `fresh` of the waiting, by the records `owners` that mention them."""
@@ -157,17 +172,29 @@ class Intake:
                     if name:
                         column.later[int(numbers[ends[owner] - 1])] = name
 
-    def _place(self, numbers: np.ndarray, lengths: np.ndarray) -> None:
+    def _waiting_times(self, lengths: np.ndarray) -> np.ndarray | None:
+        """Times of the placements that wait, int64; None as long as no playlist told any."""
+        if self._times is None:
+            if not any(self._told):
+                return None
+            self._times = array("q", [NO_TIME]) * sum(self._lengths)
+        each = [told if told is not None else [NO_TIME] * length for told, length in zip(self._told, lengths.tolist(), strict=True)]
+        return np.fromiter(chain.from_iterable(each), np.int64, int(lengths.sum()))
+
+    def _place(self, numbers: np.ndarray, lengths: np.ndarray, times: np.ndarray | None) -> None:
         rows = np.repeat(np.arange(len(lengths)), lengths)
         again = _repeats(rows, numbers)
         if self._drop_repeats and len(again):
             kept = np.ones(len(numbers), bool)
             kept[again] = False
             numbers, lengths = numbers[kept], np.bincount(rows[kept], minlength=len(lengths))
+            times = None if times is None else times[kept]
         else:
             numbers[again] *= -1
         self._spool.write(numbers.data)
         self._lengths.extend(lengths.tolist())
+        if self._times is not None and times is not None:
+            self._times.frombytes(times.tobytes())
 
 
 class _Column:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from toolkit.compute import derived_seed
+from toolkit.corpus.blocks import blocks_of
 from toolkit.corpus.shuffle import hashed
-from toolkit.corpus.similarity import blocks_of
 
 BANDS, ROWS = 40, 3
 BLOCK = 2**20

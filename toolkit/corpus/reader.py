@@ -14,6 +14,7 @@ from toolkit.catalogue.readers.base import OnError, Reader, ReaderParams
 from toolkit.catalogue.readers.files import some
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
 from toolkit.corpus.arrays import PLAYS, Corpus
+from toolkit.times import NO_TIME
 
 BLOCK = 10_000
 """Rows turned into records at once."""
@@ -46,9 +47,20 @@ class CorpusReader(Reader):
             held = ids.take(pa.array(corpus.items[ends[0] : ends[-1]] - 1)).to_pylist()
             spans = (ends - ends[0]).tolist()
             plays = None if corpus.plays is None else corpus.plays[ends[0] : ends[-1]].tolist()
-            for row, (playlist, title, group, split) in enumerate(zip(*columns, strict=True)):
+            times = None if corpus.times is None else corpus.times[ends[0] : ends[-1]].tolist()
+            for row, (playlist, title, group, split) in enumerate(zip(*columns[:4], strict=True)):
                 span = slice(spans[row], spans[row + 1])
-                yield PlaylistRecord(playlist, held[span], title, None, group, split, plays=None if plays is None else plays[span])
+                yield PlaylistRecord(
+                    playlist,
+                    held[span],
+                    title,
+                    None,
+                    group,
+                    split,
+                    plays=None if plays is None else plays[span],
+                    times=None if times is None else times[span],
+                    time=NO_TIME if corpus.moments is None else int(corpus.moments[start + row]),
+                )
             start += len(columns[0])
 
 

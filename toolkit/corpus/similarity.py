@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 import scipy.sparse as sp
 
+from toolkit.corpus.blocks import blocks_of
+
 BLOCK_ENTRIES = 8_000_000
 """Products computed at once: about 200 MB with their indices and sorting keys."""
 
@@ -42,16 +44,6 @@ def top_per_row(matrix: sp.csr_matrix, n: int) -> sp.csr_matrix:
     kept = sp.csr_matrix((matrix.data[order], (rows[order], matrix.indices[order])), matrix.shape)
     kept.sort_indices()
     return kept
-
-
-def blocks_of(costs: np.ndarray, budget: float) -> Iterator[tuple[int, int]]:
-    """Consecutive ranges start…stop of summed cost at most `budget`, each of at least one element."""
-    total = np.concatenate([[0.0], np.cumsum(costs, dtype=np.float64)])
-    start = 0
-    while start < len(costs):
-        stop = max(start + 1, int(np.searchsorted(total, total[start] + budget, side="right")) - 1)
-        yield start, stop
-        start = stop
 
 
 def by_item(plays: sp.csr_matrix) -> sp.csr_matrix:

@@ -8,15 +8,14 @@ their first part shown and the rest hidden.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from toolkit.corpus.arrays import Corpus
+from toolkit.corpus.blocks import blocks_of
 from toolkit.corpus.queries import Queries
 from toolkit.errors import InputError
 
@@ -33,17 +32,10 @@ def gather(items: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.
     lengths = ends - starts
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     flat = np.empty(offsets[-1], items.dtype)
-    for first, last in blocks(lengths):
+    for first, last in blocks_of(lengths, BLOCK):
         low, high = offsets[first], offsets[last]
         flat[low:high] = items[np.arange(low, high) + np.repeat(starts[first:last] - offsets[first:last], lengths[first:last])]
     return flat, offsets
-
-
-def blocks(lengths: np.ndarray) -> Iterator[tuple[int, int]]:
-    """First and one past the last of consecutive spans that hold about `BLOCK` placements together; lengths: int [n]."""
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    cuts = np.unique(np.append(np.searchsorted(offsets, np.arange(0, offsets[-1], BLOCK)), len(lengths)))
-    return pairwise(cuts.tolist())
 
 
 @dataclass(frozen=True)
@@ -69,7 +61,7 @@ class PlaylistSet:
     def counts(self) -> np.ndarray:
         """Placements of each item: int64 [V + 1]; zero is a track nobody has played here."""
         counts = np.zeros(self.corpus.n_items + 1, np.int64)
-        for first, last in blocks(self.lengths):
+        for first, last in blocks_of(self.lengths, BLOCK):
             part = np.bincount(gather(self.corpus.items, self.starts[first:last], self.ends[first:last])[0])
             counts[: len(part)] += part
         return counts
@@ -168,12 +160,16 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Split:
-    """Who is learned from, chosen on and tested on. facts: what of the data the split leaves out, by name, for summaries."""
+    """Who is learned from, chosen on and tested on. facts: what of the data the split leaves out, by name, for summaries.
+
+    cuts: where the calendar is cut, when validation begins and when the test, seconds since 1970.
+    """
 
     train: PlaylistSet
     valid: HeldOut
     test: HeldOut
     facts: dict[str, int] = field(default_factory=dict)
+    cuts: tuple[int, int] | None = None
 
 
 def leave_last_out(corpus: Corpus) -> Split:
@@ -225,9 +221,7 @@ def playlist_disjoint(
 def _held_out(corpus: Corpus, rows: np.ndarray, shown: float, seeds: int | None, min_tracks: int) -> HeldOut:
     starts, ends = np.asarray(corpus.offsets[:-1])[rows], np.asarray(corpus.offsets[1:])[rows]
     lengths = ends - starts
-    # integer arithmetic: 0.7 * 10 is 7.000000000000001 or 6.999… by the platform
-    per_mille = round(shown * 1000)
-    cuts = starts + (lengths * per_mille // 1000 if seeds is None else np.minimum(seeds, lengths))
+    cuts = starts + beginnings(lengths, shown, seeds)
     part = HeldOut(corpus, rows, starts, cuts, ends)
     hidden = np.diff(part.hidden()[1]) if len(rows) else np.zeros(0, int)
     keep = (lengths >= min_tracks) & (hidden > 0) & ((cuts > starts) | (seeds == 0))
@@ -238,6 +232,13 @@ def by_column(corpus: Corpus) -> bool:
     """Whether the data says of some playlist whether it is train, valid or test: then `by: auto` takes its word."""
     column = corpus.playlists["split"]
     return bool(column.null_count < len(column))
+
+
+def beginnings(lengths: np.ndarray, shown: float, seeds: int | None) -> np.ndarray:
+    """How many first tracks of playlists are shown: the share `shown`, or `seeds`: int64 [n]."""
+    # integer arithmetic: 0.7 * 10 is 7.000000000000001 or 6.999… by the platform
+    per_mille = round(shown * 1000)
+    return np.asarray(lengths * per_mille // 1000 if seeds is None else np.minimum(seeds, lengths))
 
 
 def _labels(corpus: Corpus, *, by: str, folds: int, test_fold: int, valid_fraction: float) -> np.ndarray:

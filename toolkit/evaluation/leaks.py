@@ -6,13 +6,18 @@ the hidden tracks on purpose, are exempt by name: they are marked in every table
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from toolkit.corpus.arrays import Corpus
+from toolkit.corpus.blocks import blocks_of
 from toolkit.corpus.minhash import near_duplicates
 from toolkit.corpus.shuffle import hashed
-from toolkit.corpus.splits import HeldOut, PlaylistSet, Split, blocks, gather
+from toolkit.corpus.splits import BLOCK, HeldOut, PlaylistSet, Split, gather
+from toolkit.corpus.time_split import CONTINUED, KIND
 from toolkit.errors import LeakError
+from toolkit.times import FIRST, LAST, written
 
 OVERLAP, NEAR, APART = "overlap", "near-duplicate", "distinct"
 """Label of held-out playlists by whether a training playlist shares most of their tracks."""
@@ -27,6 +32,24 @@ def check(parts: Split, *, disjoint: bool = True) -> None:
     if disjoint:
         check_disjoint(parts)
         check_equal(parts)
+
+
+def check_in_time(parts: Split) -> None:
+    """Raise `LeakError`, naming one, where something is learned, or chosen on, that is no older than what is asked after it.
+
+    By the times themselves: training ends before validation begins, validation before the test. Besides what `check_placements` and
+    `check_equal` find, no list in training may hold a track that a later list of the same playlist hides as new.
+    """
+    assert parts.cuts is not None
+    (first, second), train, valid, test = parts.cuts, parts.train, parts.valid, parts.test
+    _check_period("training", train, until=first)
+    _check_period("validation", valid.whole(), until=second)
+    _check_period("what validation hides", PlaylistSet(valid.corpus, valid.rows, valid.begins, valid.ends), since=first)
+    _check_period("what the test hides", PlaylistSet(test.corpus, test.rows, test.begins, test.ends), since=second)
+    for name, part in (("valid", valid), ("test", test)):
+        _check_news(train, name, part)
+    check_placements(parts)
+    check_equal(parts)
 
 
 def check_placements(parts: Split) -> None:
@@ -82,7 +105,7 @@ def without_copies(parts: Split) -> tuple[Split, int]:
     learned = equal_lists(train.rows, held, corpus)[0]
     keep = ~np.isin(train.rows, learned)
     train = PlaylistSet(corpus, train.rows[keep], train.starts[keep], train.ends[keep])
-    return Split(train, valid, parts.test), len(tested) + len(learned)
+    return replace(parts, train=train, valid=valid), len(tested) + len(learned)
 
 
 def equal_lists(first: np.ndarray, second: np.ndarray, corpus: Corpus) -> tuple[np.ndarray, np.ndarray]:
@@ -97,21 +120,68 @@ def equal_lists(first: np.ndarray, second: np.ndarray, corpus: Corpus) -> tuple[
 
 
 def near_copies(parts: Split, held_out: HeldOut) -> np.ndarray:
-    """Which held-out playlists share more than half of their tracks with some training playlist (Jaccard > .5): bool [n]."""
-    asked = gather(held_out.items, held_out.starts, held_out.ends)
-    return near_duplicates(asked, parts.train.flat(), parts.train.corpus.n_items)
+    """Which held-out playlists share more than half of their tracks with some training playlist (Jaccard > .5): bool [n].
+
+    None that continues one of training: it shares its own past.
+    """
+    chosen = np.flatnonzero(held_out.labels[KIND] != CONTINUED) if parts.cuts is not None else np.arange(len(held_out))
+    asked = gather(held_out.items, held_out.starts[chosen], held_out.ends[chosen])
+    found = np.zeros(len(held_out), bool)
+    found[chosen] = near_duplicates(asked, parts.train.flat(), parts.train.corpus.n_items)
+    return found
 
 
 def _fingerprints(rows: np.ndarray, corpus: Corpus) -> np.ndarray:
     """A number for the tracks of each row in their order: uint64 [n]."""
     starts, ends = np.asarray(corpus.offsets)[rows], np.asarray(corpus.offsets)[rows + 1]
     found = np.zeros(len(rows), np.uint64)
-    for first, last in blocks(ends - starts):
+    for first, last in blocks_of(ends - starts, BLOCK):
         items, offsets = gather(corpus.items, starts[first:last], ends[first:last])
         places = np.arange(len(items)) - np.repeat(offsets[:-1], np.diff(offsets))
         sums = np.concatenate([[np.uint64(0)], np.cumsum(hashed(items.astype(np.int64) * 2**32 + places, 1))])
         found[first:last] = hashed(sums[offsets[1:]] - sums[offsets[:-1]], 2)
     return found
+
+
+def _span_times(corpus: Corpus, rows: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first and the last time in each span, none of them empty: int64 [n] each."""
+    if corpus.times is None:
+        assert corpus.moments is not None
+        return corpus.moments[rows], corpus.moments[rows]
+    low, high = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64)
+    for start, stop in blocks_of(ends - starts, BLOCK):
+        times, offsets = gather(corpus.times, starts[start:stop], ends[start:stop])
+        low[start:stop], high[start:stop] = (least.reduceat(times, offsets[:-1]) for least in (np.minimum, np.maximum))
+    return low, high
+
+
+def _check_period(what: str, spans: PlaylistSet, *, since: int = FIRST, until: int = LAST) -> None:
+    low, high = _span_times(spans.corpus, spans.rows, spans.starts, spans.ends)
+    wrong = np.flatnonzero((low < since) | (high >= until))
+    if len(wrong):
+        when = low[wrong[0]] if low[wrong[0]] < since else high[wrong[0]]
+        rule = f"begins {written(since)}" if when < since else f"ends before {written(until)}"
+        raise LeakError(
+            f"the split leaks: {_named(spans.corpus, spans.rows[wrong[0]])} has a placement of {written(when)} in {what}, which {rule}"
+        )
+
+
+def _check_news(train: PlaylistSet, name: str, part: HeldOut) -> None:
+    corpus, groups = train.corpus, train.corpus.groups
+    tracks, offsets = part.hidden()
+    width = corpus.n_items + 1
+    hidden = np.repeat(part.groups(), np.diff(offsets)) * width + tracks
+    versions = np.flatnonzero((np.bincount(groups) > 1)[groups[train.rows]] & np.isin(groups[train.rows], part.groups()))
+    for start, stop in blocks_of(train.lengths[versions], BLOCK):
+        chosen = versions[start:stop]
+        held, bounds = gather(corpus.items, train.starts[chosen], train.ends[chosen])
+        owners = np.repeat(chosen, np.diff(bounds))
+        met = np.flatnonzero(np.isin(groups[train.rows[owners]] * width + held, hidden))
+        if len(met):
+            raise LeakError(
+                f"the split leaks: {_named(corpus, train.rows[owners[met[0]]])} in training holds"
+                f" {corpus.tracks['id'][int(held[met[0]]) - 1].as_py()!r}, which a later list of the same playlist hides in {name} as new"
+            )
 
 
 def _equal(corpus: Corpus, a: int, b: int) -> bool:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from toolkit import recipe
-from toolkit.corpus import cold_splits, splits
+from toolkit.corpus import cold_splits, splits, time_split
 from toolkit.corpus.arrays import Corpus
 from toolkit.errors import InputError
 from toolkit.evaluation import leaks, published, shown, situations
 from toolkit.evaluation.leaks import check_disjoint as check_disjoint
-from toolkit.recipe.evaluation import COLD, WHOLE_LISTS
+from toolkit.recipe.evaluation import COLD
 
 
 def split(corpus: Corpus, evaluation: recipe.Evaluation, given: Sequence[str | None] | None = None) -> splits.Split:
@@ -19,15 +19,17 @@ def split(corpus: Corpus, evaluation: recipe.Evaluation, given: Sequence[str | N
 
     given: what the field `evaluation.split.field` says of each track, where it is named.
     Raises `InputError` where a part is empty and `LeakError` where something hidden could be learned or chosen on: a placement, a
-    playlist or a version of it, a cold track or its artist on both sides.
+    playlist or a version of it, a cold track or its artist on both sides, a placement after the cut in training.
     """
     if evaluation.protocol in COLD:
         return _cold(corpus, evaluation, given)
-    disjoint = evaluation.protocol in WHOLE_LISTS
     parts = _split(corpus, evaluation)
-    if disjoint and evaluation.equal_lists == "drop":
+    if evaluation.protocol != "leave_last_out" and evaluation.equal_lists == "drop":
         parts, _ = leaks.without_copies(parts)
-    leaks.check(parts, disjoint=disjoint)
+    if evaluation.protocol == "global_time":
+        leaks.check_in_time(parts)
+    else:
+        leaks.check(parts, disjoint=evaluation.protocol != "leave_last_out")
     if evaluation.protocol == "mpd_challenge":
         parts = situations.challenge(parts, evaluation.situations)
     if evaluation.faults:
@@ -40,6 +42,8 @@ def split(corpus: Corpus, evaluation: recipe.Evaluation, given: Sequence[str | N
 def _split(corpus: Corpus, evaluation: recipe.Evaluation) -> splits.Split:
     if evaluation.protocol == "leave_last_out":
         return splits.leave_last_out(corpus)
+    if evaluation.protocol == "global_time":
+        return _by_time(corpus, evaluation)
     _check_deal(corpus, evaluation.split)
     return splits.playlist_disjoint(
         corpus,
@@ -61,6 +65,18 @@ def _check_deal(corpus: Corpus, given: recipe.SplitSpec) -> None:
             if (value := getattr(given, key)) != getattr(default, key):
                 rule = "is for playlists dealt by hash, and the data says of each whether it is train, valid or test"
                 raise InputError(f"evaluation.split.{key}={value} {rule}: set evaluation.split.by: hash, or take it out")
+
+
+def _by_time(corpus: Corpus, evaluation: recipe.Evaluation) -> splits.Split:
+    return time_split.global_time(
+        corpus,
+        valid_from=evaluation.split.valid_from,
+        test_from=evaluation.split.test_from,
+        shown=evaluation.shown,
+        seeds=evaluation.seeds,
+        min_tracks=evaluation.min_tracks,
+        new_playlists=evaluation.new_playlists,
+    )
 
 
 def _cold(corpus: Corpus, evaluation: recipe.Evaluation, given: Sequence[str | None] | None) -> splits.Split:

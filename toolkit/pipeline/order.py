@@ -153,9 +153,12 @@ def gathered(context: Context, ingested: Ingested, chosen: Sequence[System]) -> 
     from toolkit.coldstart.factors import FactorStore
     from toolkit.evaluation import protocols
     from toolkit.pipeline import ingest, modalities, systems, tags
+    from toolkit.times import written
 
     evaluation = context.recipe.evaluation
     split = protocols.split(ingested.corpus, evaluation, ingest.texts(ingested, evaluation.split.field))
+    if split.cuts:
+        context.reporter.note("validation begins {}, the test {}".format(*map(written, split.cuts)))
     if left_out := {name: count for name, count in split.facts.items() if count and name not in ("valid_tracks", "test_tracks")}:
         told = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in left_out.items())
         context.reporter.note(f"{evaluation.protocol} leaves out: {told}")

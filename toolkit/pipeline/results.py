@@ -21,6 +21,7 @@ from toolkit.files import write_bytes
 from toolkit.pipeline.context import Context
 from toolkit.pipeline.ingest import Ingested
 from toolkit.pipeline.systems import Material, System, held_out
+from toolkit.times import written
 
 PARTS = ("valid", "test")
 
@@ -74,6 +75,7 @@ def write_data(context: Context, ingested: Ingested, material: Material) -> None
             "train_placements": int(counts.sum()),
             "tracks_not_in_training": int((counts[1:] == 0).sum()),
             "near_duplicates": {name: int((part.labels[OVERLAP] == NEAR).sum()) for name, part in held.items() if OVERLAP in part.labels},
+            **({"cuts": dict(zip(PARTS, map(written, split.cuts), strict=True))} if split.cuts else {}),
             **({"left_out": split.facts} if split.facts else {}),
             **({"doubles": ingested.doubles} if ingested.doubles else {}),
             "skipped": ingested.skipped,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from datetime import date
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from toolkit.recipe.section import Section
+from toolkit.times import seconds
 
-Protocol = Literal["leave_last_out", "playlist_disjoint", "mpd_challenge", "item_cold", "artist_disjoint"]
-WHOLE_LISTS = ("playlist_disjoint", "mpd_challenge")
+Protocol = Literal["leave_last_out", "playlist_disjoint", "mpd_challenge", "item_cold", "artist_disjoint", "global_time"]
+WHOLE_LISTS = ("playlist_disjoint", "mpd_challenge", "global_time")
 """Protocols that ask about playlists which are not in training."""
 COLD = ("item_cold", "artist_disjoint")
 """Protocols that ask about tracks which are not in training."""
@@ -25,8 +27,21 @@ MetricName = Literal[
 ]  # fmt: skip
 
 
+def _cut(given: Any) -> Any:
+    """A share, or a time as text; YAML makes dates of some texts."""
+    given = given.isoformat() if isinstance(given, date) else given
+    share = isinstance(given, int | float) and 0 < given < 1
+    if not share and not (isinstance(given, str) and not given.replace(".", "").isdecimal() and seconds(given) is not None):
+        raise ValueError(f"{given!r} must be a date, such as 2020-07-01, or a share of all placements between 0 and 1")
+    return given
+
+
+Cut = Annotated[float | str, BeforeValidator(_cut)]
+"""A moment of the calendar."""
+
+
 class SplitSpec(Section):
-    """Who is held out under `playlist_disjoint`, or which tracks under `item_cold` and `artist_disjoint`."""
+    """Who is held out under `playlist_disjoint`, which tracks under `item_cold` and `artist_disjoint`, since when under `global_time`."""
 
     by: Literal["auto", "column", "hash"] = "auto"
     folds: int = Field(5, ge=2)
@@ -36,6 +51,8 @@ class SplitSpec(Section):
         None,
         description="of the catalogue, instead of folds under `item_cold` and `artist_disjoint`: texts train, valid or test",
     )
+    valid_from: Cut = Field(0.8, description="under `global_time`, when training ends: a date, or the share of all placements before it")
+    test_from: Cut = Field(0.9, description="under `global_time`, when validation ends and the test begins")
 
 
 class Evaluation(Section):
@@ -46,6 +63,9 @@ class Evaluation(Section):
     shown: float = Field(0.7, gt=0, lt=1)
     seeds: int | None = Field(None, ge=1, description="a fixed number of seeds instead of `shown`")
     min_tracks: int = Field(10, ge=2)
+    new_playlists: Literal["shown", "drop"] = Field(
+        "shown", description="under `global_time`, those that start after the cut: asked about by `shown` or `seeds`, or left out"
+    )
     k: list[int] = Field([20, 50, 500], min_length=1)
     metrics: list[MetricName] = ["recall", "ndcg"]
     slices: list[SliceName] = Field(

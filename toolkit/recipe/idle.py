@@ -17,19 +17,23 @@ from toolkit.recipe.evaluation import COLD, WHOLE_LISTS
 from toolkit.recipe.file import RecipeFile
 from toolkit.recipe.models import Fusion, ModelSpec, Recipe
 
+DEALT = ("playlist_disjoint", "mpd_challenge")
+"""Protocols that deal playlists into parts; the calendar deals those of `global_time`."""
+
 SECTIONS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("evaluation.situations", "evaluation.protocol", ("mpd_challenge",)),
-    ("evaluation.shown", "evaluation.protocol", ("playlist_disjoint",)),
+    ("evaluation.shown", "evaluation.protocol", ("playlist_disjoint", "global_time")),
     ("evaluation.shown", "evaluation.seeds", (None,)),
-    ("evaluation.seeds", "evaluation.protocol", ("playlist_disjoint",)),
+    ("evaluation.seeds", "evaluation.protocol", ("playlist_disjoint", "global_time")),
     ("evaluation.min_tracks", "evaluation.protocol", (*WHOLE_LISTS, *COLD)),
     ("evaluation.shuffle_seeds", "evaluation.protocol", (*WHOLE_LISTS, "leave_last_out")),
     ("evaluation.equal_lists", "evaluation.protocol", WHOLE_LISTS),
     ("evaluation.strict_overlap", "evaluation.protocol", WHOLE_LISTS),
-    ("evaluation.split.by", "evaluation.protocol", WHOLE_LISTS),
-    *((f"evaluation.split.{key}", "evaluation.protocol", (*WHOLE_LISTS, *COLD)) for key in ("folds", "test_fold", "valid_fraction")),
+    ("evaluation.split.by", "evaluation.protocol", DEALT),
+    *((f"evaluation.split.{key}", "evaluation.protocol", (*DEALT, *COLD)) for key in ("folds", "test_fold", "valid_fraction")),
     *((f"evaluation.split.{key}", "evaluation.split.by", ("auto", "hash")) for key in ("folds", "test_fold", "valid_fraction")),
     *((f"evaluation.split.{key}", "evaluation.split.field", (None,)) for key in ("folds", "test_fold", "valid_fraction")),
+    *((f"evaluation.{key}", "evaluation.protocol", ("global_time",)) for key in ("split.valid_from", "split.test_from", "new_playlists")),
     ("workers", "engine", ("ray",)),
 )
 """Key, the key that decides whether it is read, and the values under which it is."""

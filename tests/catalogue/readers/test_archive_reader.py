@@ -19,9 +19,9 @@ def test_versions_and_described_tracks(files: Path, sorted_out) -> None:
 
     a, b, unknown = "spotify:track:t1", "spotify:track:t2", "spotify:track:t9"
     assert playlists == [
-        PlaylistRecord("AAA@2019-05-25", [a, b], "Chill", None, "AAA", "train"),
-        PlaylistRecord("AAA@2019-06-25", [b, a], "Chill", None, "AAA", "train"),
-        PlaylistRecord("BBB@2019-05-25", [b, b, unknown], "Chill", None, "BBB", "test"),
+        PlaylistRecord("AAA@2019-05-25", [a, b], "Chill", None, "AAA", "train", time=1558742400),
+        PlaylistRecord("AAA@2019-06-25", [b, a], "Chill", None, "AAA", "train", time=1561420800),
+        PlaylistRecord("BBB@2019-05-25", [b, b, unknown], "Chill", None, "BBB", "test", time=1558742400),
     ]
     assert tracks[a] == TrackRecord(
         a,
@@ -58,7 +58,7 @@ def test_large_form_has_ids_and_features_of_their_own(files: Path) -> None:
     assert records[2] == TrackRecord(
         "spotify:track:t1", fields={"audio_features": Field(VECTOR, "spotify/p93all", match_score=1.0, train_allowed=False)}
     )
-    assert records[3] == PlaylistRecord("AAA@2019-05-25", ["spotify:track:t1", "spotify:track:t2"], "Chill", None, "AAA")
+    assert records[3] == PlaylistRecord("AAA@2019-05-25", ["spotify:track:t1", "spotify:track:t2"], "Chill", None, "AAA", time=1558742400)
 
 
 def test_feature_order_is_the_files() -> None:

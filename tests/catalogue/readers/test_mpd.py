@@ -17,10 +17,10 @@ def test_slices_in_the_order_of_their_playlists_and_tracks_by_pos(files: Path, s
     tracks, playlists = sorted_out(list(MpdReader(files / "mpd").read()))
 
     assert playlists == [
-        PlaylistRecord("mpd:0", ["spotify:track:a", "spotify:track:b", "spotify:track:a"], "Throwbacks"),
-        PlaylistRecord("mpd:1", ["spotify:track:b", "spotify:track:c"], "Späti", "corner shop"),
-        PlaylistRecord("mpd:2", ["spotify:track:c", "spotify:track:d"]),
-        PlaylistRecord("mpd:10", ["spotify:track:a", "spotify:track:d"], "Last"),
+        PlaylistRecord("mpd:0", ["spotify:track:a", "spotify:track:b", "spotify:track:a"], "Throwbacks", time=1493424000),
+        PlaylistRecord("mpd:1", ["spotify:track:b", "spotify:track:c"], "Späti", "corner shop", time=1493424000),
+        PlaylistRecord("mpd:2", ["spotify:track:c", "spotify:track:d"], time=1493424000),
+        PlaylistRecord("mpd:10", ["spotify:track:a", "spotify:track:d"], "Last", time=1493424000),
     ]
     assert list(tracks) == [f"spotify:track:{letter}" for letter in "abcd"]
     assert tracks["spotify:track:c"] == TrackRecord(

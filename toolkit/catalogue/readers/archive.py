@@ -20,6 +20,7 @@ from toolkit.catalogue.readers.tables import DelimitedFile
 from toolkit.catalogue.readers.tracks import TrackColumns, TrackParser, feature_vector
 from toolkit.catalogue.records import Field, PlaylistRecord, Record, TrackRecord
 from toolkit.errors import InputError
+from toolkit.times import EXPECTED, seconds
 from toolkit.vocabulary import AUDIO_FEATURES
 
 MATCH_SCORES = {"id": 1.0, "title+artist": 0.8}
@@ -102,7 +103,10 @@ class ArchiveReader(Reader):
 
     def _lists(self, path: Path) -> Iterator[PlaylistRecord]:
         given = self._splits()
-        for entry in self._entries(path):
+        for where, entry in self._entries(path):
+            if (when := seconds(entry.date)) is None:
+                self.bad(where, f"date {entry.date!r} {EXPECTED}")
+                continue
             yield PlaylistRecord(
                 f"{entry.playlist_id}@{entry.date}",
                 [f"spotify:track:{track}" for track in entry.tracks],
@@ -110,6 +114,7 @@ class ArchiveReader(Reader):
                 entry.description or None,
                 entry.playlist_id,
                 entry.split if given is None else given.get(entry.playlist_id, "train"),
+                time=when,
             )
 
     def _splits(self) -> dict[str, str] | None:
@@ -117,15 +122,15 @@ class ArchiveReader(Reader):
         if self.params.splits is None:
             return None
         path = existing(self.path / self.params.splits)
-        given = {entry.playlist_id: entry.split for entry in self._entries(path) if entry.split is not None}
+        given = {entry.playlist_id: entry.split for _, entry in self._entries(path) if entry.split is not None}
         if not given:
             raise InputError(f"{path} gives no list a split: name another file in data.options.splits, or leave it out")
         return given
 
-    def _entries(self, path: Path) -> Iterator[_List]:
+    def _entries(self, path: Path) -> Iterator[tuple[str, _List]]:
         with opened(path) as file:
             for number, line in enumerate(file, start=1):
                 try:
-                    yield _LIST.decode(line)
+                    yield f"{path}, line {number}", _LIST.decode(line)
                 except (msgspec.DecodeError, UnicodeDecodeError) as error:
                     self.bad(f"{path}, line {number}", str(error))

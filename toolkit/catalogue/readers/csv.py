@@ -26,13 +26,17 @@ from toolkit.catalogue.readers.sorting import Placement, PlaylistSpool, adjacent
 from toolkit.catalogue.readers.tables import DelimitedFile
 from toolkit.catalogue.readers.tracks import TrackColumns, TrackParser, TrackTable
 from toolkit.catalogue.records import Record, TrackRecord
+from toolkit.times import EXPECTED, seconds
 
 
 class CsvParams(TrackColumns):
     """Columns of the playlist file; `title` and the like are the track's, `playlist_title` the playlist's."""
 
     playlist: str = "playlist_id"
-    position: str | None = Option(None, description="default: `position` or `pos` where there is one, else the order of the rows")
+    position: str | None = Option(
+        None, description="default: `position` or `pos` where there is one, else the time or the order of the rows"
+    )
+    time: str | None = Option(None, description="when the row's track was added or played: ISO 8601, or seconds since 1970")
     playlist_title: str | None = None
     description: str | None = None
     group: str | None = None
@@ -101,6 +105,7 @@ class CsvReader(Reader):
         params = self.params
         playlist, track = table.needed("playlist", params.playlist), table.needed("track", params.track)
         position = table.column("position", params.position, "position" if "position" in table.header else "pos")
+        time = table.column("time", params.time)
         about = [
             table.column("playlist_title", params.playlist_title, "playlist_title"),
             table.column("description", params.description, "description"),
@@ -111,12 +116,16 @@ class CsvReader(Reader):
             if not row[playlist].strip() or not row[track].strip():
                 self.bad(table.where(line), f"has no {params.track if row[playlist].strip() else params.playlist}")
                 continue
-            place = 0.0 if position is None else _position(row[position])
+            when = None if time is None else seconds(row[time])
+            if time is not None and when is None:
+                self.bad(table.where(line), f"time {row[time]!r} {EXPECTED}")
+                continue
+            place = float(when or 0) if position is None else _position(row[position])
             if math.isnan(place):
                 self.bad(table.where(line), f"position {row[position or 0]!r} must be a number")
                 continue
             cells = [row[index].strip() or None if index is not None else None for index in about]
-            yield Placement(row[playlist].strip(), qualified(row[track].strip(), params.scheme), place, *cells)
+            yield Placement(row[playlist].strip(), qualified(row[track].strip(), params.scheme), place, *cells, time=when)
 
 
 def _position(text: str) -> float:

@@ -21,6 +21,7 @@ from toolkit.catalogue.readers.tables import nearest
 from toolkit.catalogue.readers.tracks import TrackColumns, TrackParser, TrackTable, no_text
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
 from toolkit.errors import InputError
+from toolkit.times import EXPECTED, NO_TIME, seconds
 
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 
@@ -41,6 +42,7 @@ class JsonlParams(TrackColumns):
     description: str = "description"
     group: str = "group"
     split: str = "split"
+    time: str | None = Option(None, description="when the playlist was made or last changed: ISO 8601, or seconds since 1970")
     tracks: JsonTrackTable | None = None
     scheme: str = Option("local", pattern=r"^[A-Za-z][\w+.-]+$", description="put before ids that have none")
     source: str = "jsonl"
@@ -81,13 +83,16 @@ class JsonlReader(Reader):
 
     def _named(self) -> set[str]:
         """Keys that the user named for what need not be there; one that never occurs is misspelt."""
-        options = {"playlist_title", "description", "group", "split"} & self.params.model_fields_set
-        return {getattr(self.params, option) for option in options}
+        options = {"playlist_title", "description", "group", "split", "time"} & self.params.model_fields_set
+        return {getattr(self.params, option) for option in options} - {None}
 
     def _playlist(self, line: dict[str, Any], tracks: list[str]) -> PlaylistRecord:
         params = self.params
         about = [_text(line.get(key)) for key in (params.playlist_title, params.description, params.group, params.split)]
-        return PlaylistRecord(_text(line[params.playlist]) or "", tracks, *about)
+        time = _text(line.get(params.time)) if params.time is not None else None
+        when = NO_TIME if time is None else seconds(time)
+        assert when is not None  # `_tracks` has read it
+        return PlaylistRecord(_text(line[params.playlist]) or "", tracks, *about, time=when)
 
     def _tracks(self, line: dict[str, Any], where: str, parser: TrackParser) -> list[TrackRecord | str] | None:
         """Ids and descriptions, or None for a line that is no playlist."""
@@ -96,6 +101,10 @@ class JsonlReader(Reader):
             if (fault := no_text(line.get(key))) is not None:
                 self.bad(where, f"{key!r}{fault}")
                 return None
+        time = _text(line.get(params.time)) if params.time is not None else None
+        if time is not None and seconds(time) is None:
+            self.bad(where, f"{params.time!r}={time!r} {EXPECTED}")
+            return None
         if _text(line.get(self.params.playlist)) is None:
             self.bad(where, f"has no {self.params.playlist!r} (option playlist): {nearest(self.params.playlist, list(line))}")
             return None

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from toolkit.catalogue.readers.files import has_ending, read_bytes
 from toolkit.catalogue.readers.shared_playlist import Entry, SharedPlaylistReader, Sheet
+from toolkit.times import EXPECTED, NO_TIME, seconds
+
+ADDED = "https://musicbrainz.org/doc/jspf#track"
+"""The extension of a track in which ListenBrainz says when it was added."""
 
 
 class _Track(msgspec.Struct):
@@ -18,6 +23,7 @@ class _Track(msgspec.Struct):
     creator: str | None = None
     album: str | None = None
     duration: float | None = None
+    extension: Any = None
 
 
 class _Playlist(msgspec.Struct):
@@ -49,11 +55,24 @@ class JspfReader(SharedPlaylistReader):
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             self.bad(str(file), f"is no JSPF: {error}")
             return None
-        tracks = [
-            Entry(_listed(track.identifier), _listed(track.location), track.title, track.creator, track.album, track.duration)
-            for track in playlist.track
-        ]
+        tracks = [self._entry(track, f"{file}, track {index}") for index, track in enumerate(playlist.track)]
         return Sheet(tracks, playlist.title, playlist.annotation)
+
+    def _entry(self, track: _Track, where: str) -> Entry:
+        about = (track.title, track.creator, track.album, track.duration)
+        return Entry(_listed(track.identifier), _listed(track.location), *about, self._time(track.extension, where))
+
+    def _time(self, extension: Any, where: str) -> int:
+        told = extension.get(ADDED) if isinstance(extension, dict) else None
+        # the specification has lists of what an application says, ListenBrainz writes the one thing it says
+        told = told[0] if isinstance(told, list) and told else told
+        added = told.get("added_at") if isinstance(told, dict) else None
+        if added is None:
+            return NO_TIME
+        if (when := seconds(str(added))) is None:
+            self.bad(where, f"added_at {added!r} {EXPECTED}")
+            return NO_TIME
+        return when
 
 
 def _listed(value: list[str] | str | None) -> list[str]:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
@@ -20,6 +20,7 @@ from toolkit.catalogue.readers.base import Reader, ReaderParams
 from toolkit.catalogue.readers.files import existing, has_ending, head, mapped, some
 from toolkit.catalogue.records import NamedPlaylist, Names, PlaylistRecord, Record, TrackRecord
 from toolkit.errors import InputError
+from toolkit.times import LAST, NO_TIME
 
 
 class _Named(msgspec.Struct, gc=False):
@@ -46,6 +47,7 @@ class _Playlist(msgspec.Struct, Generic[T], gc=False):
     tracks: list[T]
     name: str | None = None
     description: str | None = None
+    modified_at: Annotated[int, msgspec.Meta(ge=0, le=LAST)] = NO_TIME
 
 
 P = TypeVar("P")
@@ -123,7 +125,8 @@ class MpdReader(Reader):
                 if not all(tracks):
                     self.bad(f"{file}, playlist {index}", "a track has an empty track_uri")
                     continue
-                yield playlist, PlaylistRecord(f"mpd:{playlist.pid}", tracks, playlist.name or None, playlist.description or None)
+                about = (playlist.name or None, playlist.description or None)
+                yield playlist, PlaylistRecord(f"mpd:{playlist.pid}", tracks, *about, time=playlist.modified_at)
 
     def _files(self) -> list[Path]:
         if existing(self.path).is_file():

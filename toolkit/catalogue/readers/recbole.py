@@ -22,6 +22,7 @@ from toolkit.catalogue.readers.tables import DelimitedFile
 from toolkit.catalogue.readers.tracks import TrackColumns, TrackParser
 from toolkit.catalogue.records import Record, TrackRecord
 from toolkit.errors import DataError, InputError
+from toolkit.times import EXPECTED, seconds
 
 if TYPE_CHECKING:
     from toolkit.corpus.arrays import Corpus
@@ -35,6 +36,7 @@ class RecboleParams(ReaderParams):
     playlist: str | None = None
     track: str | None = None
     position: str | None = None
+    time: str | None = Option(None, description="when each track was added or played, such as `timestamp`: seconds since 1970")
     scheme: str = Option("local", pattern=r"^[A-Za-z][\w+.-]+$", description="put before ids that have none")
     source: str = "recbole"
     train_allowed: bool | None = None
@@ -68,7 +70,7 @@ class RecboleReader(Reader):
         order = next((column for column in _ORDERS if column in table.header), None)
         place = table.column("position", self.params.position, order)
         with PlaylistSpool() as spool:
-            for placement in self._placements(table, playlist, track, place):
+            for placement in self._placements(table, playlist, track, place, table.column("time", self.params.time)):
                 spool.add(placement)
             yield from spool.playlists()
 
@@ -92,7 +94,7 @@ class RecboleReader(Reader):
         table.header = list(types)
         return table, types
 
-    def _placements(self, table: DelimitedFile, playlist: int, track: int, place: int | None) -> Iterator[Placement]:
+    def _placements(self, table: DelimitedFile, playlist: int, track: int, place: int | None, time: int | None) -> Iterator[Placement]:
         for line, row in table.rows():
             if not row[playlist] or not row[track]:
                 self.bad(table.where(line), "has an empty playlist or track")
@@ -104,7 +106,11 @@ class RecboleReader(Reader):
             if math.isnan(position):
                 self.bad(table.where(line), f"position {row[place or 0]!r} must be a number")
                 continue
-            yield Placement(row[playlist], qualified(row[track], self.params.scheme), position)
+            when = None if time is None else seconds(row[time])
+            if time is not None and when is None:
+                self.bad(table.where(line), f"time {row[time]!r} {EXPECTED}")
+                continue
+            yield Placement(row[playlist], qualified(row[track], self.params.scheme), position, time=when)
 
     def _items(self, path: Path, track: str) -> Iterator[TrackRecord]:
         table, types = self._table(path)

@@ -11,11 +11,12 @@ from toolkit.catalogue.readers.base import Reader, ReaderParams
 from toolkit.catalogue.readers.files import files_of, some
 from toolkit.catalogue.readers.ids import by_location, by_name, recognised
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
+from toolkit.times import NO_TIME
 
 
 @dataclass
 class Entry:
-    """One track element; `duration` in milliseconds."""
+    """One track element; `duration` in milliseconds, `time` when it was added."""
 
     identifiers: list[str] = field(default_factory=list)
     locations: list[str] = field(default_factory=list)
@@ -23,6 +24,7 @@ class Entry:
     creator: str | None = None
     album: str | None = None
     duration: float | None = None
+    time: int = NO_TIME
 
 
 @dataclass
@@ -64,8 +66,9 @@ class SharedPlaylistReader(Reader):
             sheet = self.parse(file)
             if sheet is None:
                 continue
-            records = [self._track(entry, index, file, root) for index, entry in enumerate(sheet.tracks)]
-            tracks = [record for record in records if record is not None]
+            records = [(self._track(entry, index, file, root), entry.time) for index, entry in enumerate(sheet.tracks)]
+            tracks = [record for record, _ in records if record is not None]
+            times = [time for record, time in records if record is not None]
             if not tracks:
                 self.bad(str(file), "lists no track")
                 continue
@@ -74,7 +77,11 @@ class SharedPlaylistReader(Reader):
                     seen.add(track.id)
                     yield track
             yield PlaylistRecord(
-                file.relative_to(root).as_posix(), [track.id for track in tracks], sheet.title or file.stem, sheet.annotation
+                file.relative_to(root).as_posix(),
+                [track.id for track in tracks],
+                sheet.title or file.stem,
+                sheet.annotation,
+                times=times if any(time != NO_TIME for time in times) else None,
             )
 
     def _track(self, entry: Entry, index: int, file: Path, root: Path) -> TrackRecord | None:

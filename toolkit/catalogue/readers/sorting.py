@@ -33,6 +33,7 @@ class Placement:
     group: str | None = None
     split: str | None = None
     plays: float | None = field(default=None, kw_only=True)
+    time: int | None = field(default=None, kw_only=True)
 
 
 class PlaylistSpool:
@@ -45,14 +46,14 @@ class PlaylistSpool:
     def __init__(self) -> None:
         self._first: dict[str, Placement] = {}
         self._numbers: dict[str, int] = {}
-        self._waiting: list[tuple[int, float, str, float | None]] = []
+        self._waiting: list[tuple[int, float, str, float | None, int | None]] = []
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="segue-")
         self._db = sqlite3.connect(Path(self._folder.name) / "placements.db", isolation_level=None)
         for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-65536"):
             self._db.execute(f"PRAGMA {pragma}")
-        self._db.execute("CREATE TABLE placements (list INTEGER, position REAL, track TEXT, plays REAL)")
+        self._db.execute("CREATE TABLE placements (list INTEGER, position REAL, track TEXT, plays REAL, time INTEGER)")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -64,7 +65,7 @@ class PlaylistSpool:
         number = self._numbers.setdefault(placement.playlist, len(self._numbers))
         if number == len(self._first):
             self._first[placement.playlist] = placement
-        self._waiting.append((number, placement.position, placement.track, placement.plays))
+        self._waiting.append((number, placement.position, placement.track, placement.plays, placement.time))
         if len(self._waiting) >= _BATCH:
             self._flush()
 
@@ -72,18 +73,19 @@ class PlaylistSpool:
         """The playlists, each with its tracks by position."""
         self._flush()
         try:
-            rows = self._db.execute("SELECT list, track, plays FROM placements ORDER BY list, position, rowid")
+            rows = self._db.execute("SELECT list, track, plays, time FROM placements ORDER BY list, position, rowid")
             for first, (_, group) in zip(self._first.values(), groupby(rows, key=lambda row: row[0]), strict=True):
                 held = list(group)
                 plays = None if first.plays is None else [row[2] for row in held]
-                yield playlist(first, [row[1] for row in held], plays)
+                times = None if first.time is None else [row[3] for row in held]
+                yield playlist(first, [row[1] for row in held], plays, times)
         except sqlite3.Error as error:
             raise SegueError(f"sorting playlists in {tempfile.gettempdir()}: {error}") from None
 
     def _flush(self) -> None:
         try:
             self._db.execute("BEGIN")
-            self._db.executemany("INSERT INTO placements VALUES (?, ?, ?, ?)", self._waiting)
+            self._db.executemany("INSERT INTO placements VALUES (?, ?, ?, ?, ?)", self._waiting)
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             raise SegueError(f"sorting playlists in {tempfile.gettempdir()}: {error}") from None
@@ -94,9 +96,10 @@ def adjacent(placements: Iterator[Placement]) -> Iterator[PlaylistRecord]:
     """Playlists whose rows stand together, without a temporary file."""
     for _, group in groupby(placements, key=lambda placement: placement.playlist):
         rows = sorted(group, key=lambda placement: placement.position)
-        yield playlist(rows[0], [row.track for row in rows])
+        times = [row.time for row in rows if row.time is not None]
+        yield playlist(rows[0], [row.track for row in rows], times=times or None)
 
 
-def playlist(first: Placement, tracks: list[str], plays: list[float] | None = None) -> PlaylistRecord:
+def playlist(first: Placement, tracks: list[str], plays: list[float] | None = None, times: list[int] | None = None) -> PlaylistRecord:
     """A record of these tracks with what one row says of their playlist."""
-    return PlaylistRecord(first.playlist, tracks, first.title, first.description, first.group, first.split, plays=plays)
+    return PlaylistRecord(first.playlist, tracks, first.title, first.description, first.group, first.split, plays=plays, times=times)

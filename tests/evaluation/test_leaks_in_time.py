@@ -1,0 +1,131 @@
+"""Whatever a split that is cut by time learns or chooses on is older than what it asks after, and a planted exception fails by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from toolkit.corpus import time_split
+from toolkit.corpus.arrays import Corpus
+from toolkit.corpus.splits import PlaylistSet, Split
+from toolkit.errors import InputError, SegueError
+from toolkit.evaluation import leaks, protocols
+from toolkit.recipe import Evaluation, SplitSpec
+
+Build = Callable[..., Corpus]
+DAY = 86_400
+CUT = SplitSpec(valid_from="1970-04-01", test_from="1970-05-01")
+ASKED = Evaluation(protocol="global_time", split=CUT, min_tracks=4)
+
+
+@pytest.fixture(scope="module")
+def corpus(corpus_of: Build) -> Corpus:
+    """150 playlists of 5 to 20 of 400 tracks, each over 40 of 170 days; lists 0 and 1 are one playlist."""
+    rng = np.random.default_rng(3)
+    lists = [rng.permutation(np.arange(3, 401))[: rng.integers(5, 21)] for _ in range(148)]
+    made = corpus_of([np.array([1, 2, 3, 4]), np.array([2, 1, 4, 400]), *lists], 400, groups=["v", "v", *[None] * 148])
+    days = np.concatenate([[1] * 4, [130] * 4, *(rng.integers(0, 130) + rng.integers(0, 40, len(each)) for each in lists)])
+    return replace(made, times=days * DAY)
+
+
+@pytest.fixture(scope="module")
+def parts(corpus: Corpus) -> Split:
+    return protocols.split(corpus, ASKED)
+
+
+def test_a_clean_split_raises_no_alarm(parts: Split) -> None:
+    leaks.check_in_time(parts)
+    assert len(parts.train) > 80 and len(parts.valid) > 40 and len(parts.test) > 50
+    assert 1 in parts.test.rows and set(parts.test.labels["playlist"].tolist()) == {"continued", "new"}
+
+
+def test_a_cut_that_is_ignored_fails_by_name(parts: Split, corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = time_split.global_time
+
+    def uncut(*given: object, **named: object) -> Split:
+        made = kept(*given, **named)  # type: ignore[arg-type]
+        ordered, rows = made.train.corpus, np.arange(len(corpus))
+        whole = PlaylistSet(ordered, rows, np.asarray(ordered.offsets[:-1]), np.asarray(ordered.offsets[1:]))
+        return replace(made, train=whole)
+
+    monkeypatch.setattr(time_split, "global_time", uncut)
+    with pytest.raises(
+        SegueError, match=r"the split leaks: 'p\d+' has a placement of 1970-0[4-6]-\d\d in training, which ends before 1970-04-01"
+    ):
+        protocols.split(corpus, ASKED)
+
+
+def test_one_young_placement_in_training_is_caught(parts: Split) -> None:
+    train = parts.train
+    place = int(np.flatnonzero(train.ends < train.corpus.offsets[train.rows + 1])[7])
+    ends = train.ends.copy()
+    ends[place] += 1
+    with pytest.raises(SegueError, match=f"'p{train.rows[place]}' has a placement of .* in training, which ends before 1970-04-01"):
+        leaks.check_in_time(replace(parts, train=replace(train, ends=ends)))
+
+
+def test_validation_may_not_see_the_test_nor_hide_what_was_learned(parts: Split) -> None:
+    valid = parts.valid
+    later = int(np.flatnonzero(valid.ends < valid.corpus.offsets[valid.rows + 1])[3])
+    ends = valid.ends.copy()
+    ends[later] += 1
+    with pytest.raises(SegueError, match=f"'p{valid.rows[later]}' has a placement of .* in validation, which ends before 1970-05-01"):
+        leaks.check_in_time(replace(parts, valid=replace(valid, ends=ends)))
+    known = int(np.flatnonzero(valid.labels["playlist"] == "continued")[3])
+    cuts = valid.cuts.copy()
+    cuts[known] -= 1
+    with pytest.raises(SegueError, match=f"'p{valid.rows[known]}' .* in what validation hides, which begins 1970-04-01"):
+        leaks.check_in_time(replace(parts, valid=replace(valid, cuts=cuts)))
+
+
+def test_the_test_may_not_hide_what_validation_did(parts: Split) -> None:
+    test = parts.test
+    known = int(np.flatnonzero(test.labels["playlist"] == "continued")[5])
+    cuts = test.cuts.copy()
+    cuts[known] -= 1
+    with pytest.raises(SegueError, match=f"'p{test.rows[known]}' has a placement of .* in what the test hides, which begins 1970-05-01"):
+        leaks.check_in_time(replace(parts, test=replace(test, cuts=cuts)))
+
+
+def test_what_an_earlier_list_of_the_playlist_held_is_no_news(parts: Split) -> None:
+    at = int(np.flatnonzero(parts.test.rows == 1)[0])
+    assert parts.test.take(np.array([at])).hidden()[0].tolist() == [400]
+    cuts = parts.test.cuts.copy()
+    cuts[at] -= 1
+    with pytest.raises(SegueError, match="'p0' in training holds 't4', which a later list of the same playlist hides in test as new"):
+        leaks.check_in_time(replace(parts, test=replace(parts.test, cuts=cuts)))
+
+
+def test_a_copy_that_is_made_later_is_caught_or_left_out(corpus_of: Build) -> None:
+    lists = [[1, 2, 3, 4], [5, 6, 7, 8], [9, 8, 7, 6], [1, 2, 3, 4], [5, 9, 1, 2]]
+    made = corpus_of(lists, 9)
+    days = pa.array([day * DAY for day in (1, 2, 95, 125, 126)], pa.int64())
+    made = replace(made, playlists=made.playlists.append_column("time", days))
+    with pytest.raises(SegueError, match="'p0' in train and 'p3' in test are the same list .* evaluation.equal_lists: drop"):
+        protocols.split(made, ASKED)
+    split = protocols.split(made, ASKED.model_copy(update={"equal_lists": "drop"}))
+    assert split.train.rows.tolist() == [1] and split.test.rows.tolist() == [3, 4] and split.cuts is not None
+
+
+def test_only_new_playlists_are_near_duplicates(corpus_of: Build) -> None:
+    lists = [[1, 2, 3, 4, 5], [5, 6, 7, 8], [1, 2, 3, 4, 9], [6, 7, 1, 3]]
+    days = [[1, 1, 1, 1, 130], [1, 1, 1, 95], [130] * 5, [130] * 4]
+    made = replace(corpus_of(lists, 9), times=np.concatenate([np.array(each) * DAY for each in days]))
+    split = protocols.split(made, ASKED)
+    assert split.test.rows.tolist() == [0, 2, 3] and leaks.near_copies(split, split.test).tolist() == [False, True, False]
+
+
+def test_seeds_can_be_shown_in_another_order(parts: Split, corpus: Corpus) -> None:
+    shuffled = protocols.split(corpus, ASKED.model_copy(update={"shuffle_seeds": True}))
+    for part, other in ((parts.test, shuffled.test), (parts.valid, shuffled.valid)):
+        assert [each.tolist() for each in part.hidden()] == [each.tolist() for each in other.hidden()]
+        assert not np.array_equal(part.queries().seeds, other.queries().seeds)
+
+
+def test_without_times_the_cure_is_named(corpus_of: Build) -> None:
+    with pytest.raises(InputError, match=r"^protocol: global_time needs times, and the corpus has none: name the column that has them"):
+        protocols.split(corpus_of([[1, 2, 3, 4]], 4), ASKED)
