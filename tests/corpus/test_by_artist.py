@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -24,6 +26,12 @@ def test_plays_are_summed_over_an_artists_tracks_in_order_of_appearance() -> Non
     assert found.items.tolist() == [1, 2, 3, 2, 2, 1, 3]
     assert found.plays is not None and found.plays.tolist() == [4, 6, 3, 5, 8, 19, 10]
     assert found.n_items == 3 and found.items.dtype == np.int32
+
+
+def test_an_artists_time_is_the_first_of_its_tracks() -> None:
+    corpus = replace(corpus_of(LISTS, ["x"] * 5), times=np.array([9, 8, 3, 5, 4, 1, 7, 6, 2, 1]))
+    found = by_artist(corpus, *CREDITS, ARTISTS)
+    assert found.times is not None and found.times.tolist() == [3, 5, 3, 4, 6, 1, 1]
 
 
 def test_without_counts_each_placement_is_one_play() -> None:

@@ -180,6 +180,29 @@ def test_a_version_hides_only_what_its_playlist_never_held_before() -> None:
     assert asked(split.test) == {2: ([1, 2, 4], [5], "continued")}
 
 
+@pytest.mark.parametrize("block", [11, 2**20])
+def test_versions_are_those_of_a_plain_loop(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (cold_splits, time_split):
+        monkeypatch.setattr(module, "BLOCK", block)
+    rng = np.random.default_rng(9)
+    lists = [rng.choice(np.arange(1, 41), rng.integers(3, 12), replace=False).tolist() for _ in range(120)]
+    days, owners = rng.integers(1, 31, 120).tolist(), [f"g{n}" if n else None for n in rng.integers(0, 25, 120).tolist()]
+    split = global_time(timed([[(track, 0) for track in each] for each in lists], 40, groups=owners, own=days), **CUT, min_tracks=3)
+    for part, since, until in ((split.valid, 10, 20), (split.test, 20, 99)):
+        expected = {}
+        for row, (tracks, day, owner) in enumerate(zip(lists, days, owners, strict=True)):
+            like = [row] if owner is None else [other for other in range(120) if owners[other] == owner]
+            before = {track for other in like if days[other] < since for track in lists[other]}
+            seeds = [track for track in tracks if track in before]
+            news = [track for track in tracks if track not in before]
+            if since <= day < until and news:
+                n = 7 * len(news) // 10
+                expected[row] = (seeds, sorted(news), "continued") if seeds else (news[:n], sorted(news[n:]), "new")
+        found = {row: (sorted(seeds), sorted(hidden), label) for row, (seeds, hidden, label) in asked(part).items()}
+        assert found == {row: (sorted(seeds), hidden, label) for row, (seeds, hidden, label) in expected.items()}
+        assert len(found) > 30 and {label for _, _, label in found.values()} == {"continued", "new"}
+
+
 def test_playlists_without_times_are_in_no_part_and_counted() -> None:
     log = [*LOG, [(1, NO_TIME), (2, NO_TIME)], [(1, 1), (2, NO_TIME), (3, 22)]]
     split = global_time(timed(log, 9), **CUT, min_tracks=2)
