@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from toolkit import cli, runs
 from toolkit.commands.compare import _reading
-from toolkit.errors import InputError, RunDirectoryError
+from toolkit.errors import InputError, RecipeError, RunDirectoryError
 from toolkit.evaluation.statistics import Difference, paired_difference
 from toolkit.files import write_json
 from toolkit.pipeline.compare import Pair, changes, compare
@@ -198,6 +198,34 @@ def test_what_is_no_finished_run_is_not_made_again(tiny_run: Path, tmp_path: Pat
         reproduce(tmp_path, tmp_path / "again")
     with pytest.raises(RunDirectoryError, match="is the run itself"):
         reproduce(tiny_run, tiny_run)
+
+
+def test_a_finished_run_is_not_taken_for_a_reproduction(tiny_run: Path, tmp_path: Path):
+    shutil.copytree(tiny_run, tmp_path / "twin")
+    with pytest.raises(RunDirectoryError, match=r"twin holds a finished run: delete it, or choose another --out: what is reproduced is"):
+        reproduce(tiny_run, tmp_path / "twin")
+
+
+@pytest.mark.parametrize("new", ["epochs: 1", "epochss: 2", "epochs: many"])
+def test_a_recipe_that_was_changed_since_is_told(new: str, tiny_run: Path, tmp_path: Path):
+    changed = tmp_path / "changed"
+    shutil.copytree(tiny_run, changed)
+    text = (changed / runs.RECIPE).read_text()
+    assert "epochs: 2\n" in text
+    (changed / runs.RECIPE).write_text(text.replace("epochs: 2\n", f"{new}\n", 1))
+    with pytest.raises(RunDirectoryError, match=r"changed/recipe\.yaml was changed after the run was finished: put it back, or"):
+        reproduce(changed, tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+
+
+def test_a_recipe_that_cannot_be_names_its_line(tiny_run: Path, tmp_path: Path):
+    unfinished = tmp_path / "unfinished"  # as a run is whose weights are not all here
+    shutil.copytree(tiny_run, unfinished)
+    (unfinished / "stages" / "finished.json").unlink()
+    text = (unfinished / runs.RECIPE).read_text()
+    (unfinished / runs.RECIPE).write_text(text.replace("epochs: 2\n", "epochs: many\n", 1))
+    with pytest.raises(RecipeError, match=r"recipe\.yaml:\d+: models\.0\.epochs='many' must be a valid integer"):
+        reproduce(unfinished, tmp_path / "again")
 
 
 def test_several_runs_stand_on_one_page(tiny_run: Path, other: Path, tmp_path: Path):

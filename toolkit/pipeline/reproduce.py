@@ -9,14 +9,19 @@ from typing import Any
 
 from toolkit import runs
 from toolkit.errors import RunDirectoryError
+from toolkit.files import digest, read_json
 from toolkit.pipeline.compare import Change, changes
+from toolkit.pipeline.order import FINISHED
 from toolkit.pipeline.order import run as run_recipe
 from toolkit.progress import Reporter
 from toolkit.recipe import Recipe
+from toolkit.recipe.file import read
 from toolkit.runs import RunDirectory
 
 CACHE = "cache"
 """Folder of the new run for what it encodes; it goes when the run is finished."""
+
+_FINISHED = f"{runs.STAGES}/{FINISHED}.json"
 
 
 @dataclass(frozen=True)
@@ -34,20 +39,31 @@ class Reproduction:
 def reproduce(directory: Path, out: Path, *, progress: Reporter | None = None) -> Reproduction:
     """Run the recipe of a finished run again in `out` and compare; a killed try goes on where it stopped.
 
-    Corpus and encodings are made anew. Raises `RunDirectoryError` where `directory` is no finished run or `out` is another's.
+    Corpus and encodings are made anew. Raises `RunDirectoryError` where `directory` is no finished run or its recipe is not what it
+    was run with, and where `out` is another's or holds a finished run, whose numbers would be taken for new ones.
     """
     old, new = RunDirectory(directory), RunDirectory(out)
     if not old.path(runs.METRICS).exists():
         raise RunDirectoryError(f"{directory} has no {runs.METRICS}, so it is no finished run: segue run its recipe to the end")
     if out.resolve() == directory.resolve():
         raise RunDirectoryError(f"{out} is the run itself: choose another --out")
-    cache = out / CACHE
-    recipe = Recipe.model_validate(runs.read_recipe(directory))
+    if new.path(_FINISHED).exists():
+        raise RunDirectoryError(f"{out} holds a finished run: delete it, or choose another --out: what is reproduced is made anew")
+    recipe, cache = _recipe(old), out / CACHE
     run_recipe(recipe, out, progress=progress, cache=cache)
     shutil.rmtree(cache, ignore_errors=True)
     same = old.path(runs.METRICS).read_bytes() == new.path(runs.METRICS).read_bytes()
     before, after = ({_key(row): [row["value"], row["ci_low"], row["ci_high"]] for row in each.read(runs.METRICS)} for each in (old, new))
     return Reproduction(same, list(changes(old.read(runs.MANIFEST), new.read(runs.MANIFEST))), list(changes(before, after)))
+
+
+def _recipe(run: RunDirectory) -> Recipe:
+    """What the run was made with. Raises `RunDirectoryError` where its file was changed since, and `RecipeError` where it is none."""
+    given = runs.read_recipe(run.root)
+    if run.path(_FINISHED).exists() and read_json(run.path(_FINISHED))["inputs"] != digest(given):
+        why = "was changed after the run was finished"
+        raise RunDirectoryError(f"{run.path(runs.RECIPE)} {why}: put it back, or `segue run` it with an --out of its own")
+    return read(run.path(runs.RECIPE)).recipe()
 
 
 def _key(row: dict[str, Any]) -> str:

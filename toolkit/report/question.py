@@ -8,7 +8,8 @@ from typing import Any
 from toolkit.report.sections import describe
 
 ASKED = (
-    "protocol", "split", "shown", "seeds", "min_tracks", "new_playlists", "allow_repeats", "situations", "faults", "shuffle_seeds", "equal_lists",
+    "protocol", "split", "shown", "seeds", "min_tracks", "new_playlists", "allow_repeats", "situations", "faults",
+    "shuffle_seeds", "equal_lists",
 )  # fmt: skip
 """Of `evaluation`: what a playlist is asked."""
 
