@@ -13,13 +13,15 @@ class Modality:
 
     matrix: float32 [V + 1, d]; rows of absent tracks and row 0 are zero but mean nothing.
     present: bool [V + 1]; False where the track lacks this modality.
-    encoder: name and parameters of what made it, for reports.
+    encoder: name and parameters of what made it, for reports. short: bool [V + 1]; whose clip is shorter than the encoder hears at
+    once and ends in silence. None where nothing is.
     """
 
     name: str
     matrix: np.ndarray
     present: np.ndarray
     encoder: str = ""
+    short: np.ndarray | None = None
 
     @property
     def dim(self) -> int:

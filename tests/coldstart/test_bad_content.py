@@ -10,6 +10,8 @@ import pytest
 
 from toolkit import pipeline, runs
 from toolkit.errors import DataError
+from toolkit.modality import Modality
+from toolkit.pipeline.modalities import named
 from toolkit.recipe import load
 
 RECIPE = """\
@@ -56,6 +58,13 @@ def test_what_cannot_be_used_is_named_in_the_summaries(folder: Path) -> None:
     assert row["absent"]["count"] == 2 and set(row["absent"]["examples"]) == {"local:A7", "local:A9"}
     page = (folder / "run" / runs.REPORT).read_text()
     assert "local:A9" in page and "artists.tsv, line 9" in page
+
+
+def test_too_short_clips_are_named_beside_absent_ones() -> None:
+    present = np.array([False, True, False, True, True, True, True])
+    sound = Modality("sound", np.zeros((7, 2), np.float32), present, short=present & (np.arange(7) > 1))
+    assert named(sound, list("abcdef")) == {"absent": {"count": 1, "examples": ["b"]}, "short": {"count": 4, "examples": ["c", "d", "e"]}}
+    assert named(Modality("sound", sound.matrix[:2], present[:2]), ["a"]) == {}
 
 
 def test_by_default_such_a_file_ends_the_run_in_one_line(folder: Path) -> None:

@@ -143,7 +143,7 @@ def test_a_bad_file_makes_its_track_absent_and_is_counted(tmp_path):
     given = tracks(sound(0), BAD["text"], sound(1), BAD["empty"])
     expected = Loud().transform([sound(0), sound(1)])
     for _ in ("made", "from the cache"):
-        with pytest.warns(RuntimeWarning, match="sound: 2 of 4 tracks have an input that cannot be read .*: 'local:1', 'local:3'"):
+        with pytest.warns(RuntimeWarning, match="sound: 2 of 4 tracks have an input that cannot be read or is .*: 'local:1', 'local:3'"):
             made = encode("sound", Loud(), *given, cache=tmp_path)
         assert made.present.tolist() == [False, True, False, True, False]
         np.testing.assert_array_equal(made.matrix[[1, 3]], expected)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.encoders.conftest import sound
 from toolkit.encoders import registry
-from toolkit.encoders.encode import encode
+from toolkit.encoders.encode import PART, encode
 from toolkit.encoders.log_mel import LogMelEncoder, LogMelParams
 from toolkit.encoders.mel import log_mel
 
@@ -39,15 +39,19 @@ def test_a_clip_of_less_than_one_window_is_absent_and_named(tmp_path: Path) -> N
         encode("sound", LogMelEncoder(PARAMS), ["long"], np.ones(1, bool), clips[:1], cache=tmp_path)
 
 
-@pytest.mark.parametrize("name", ["mel-cnn-1d", "spectrogram-dbn"])
-def test_a_clip_that_ends_in_silence_is_named(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["mel-cnn-1d", "spectrogram-dbn", "cqt"])
+def test_a_clip_that_ends_in_silence_is_named_by_every_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PART, "audio", 2)
     given = {
         "mel-cnn-1d": {"rate": 8000, "window": 0.5, "bands": 8, "fft": 256, "hop": 128, "filters": [4], "epochs": 1, "bf16": "off"},
         "spectrogram-dbn": {"rate": 8000, "seconds": 0.5, "bands": 8, "components": 2, "hidden": [3], "epochs": 1},
+        "cqt": {"rate": 8000, "seconds": 0.5, "hop": 256, "bins": 72},
     }
     clips = [sound(1, seconds=0.7, rate=8000), sound(2, seconds=0.3, rate=8000), sound(3, seconds=0.6, rate=8000)]
     encoder = registry.create(name, given[name], seed=0, device="cpu")
     targets = np.eye(3, 2, dtype=np.float32) if encoder.supervised else None
-    with pytest.warns(RuntimeWarning, match=r"sound: 1 of 3 clips are shorter than the encoder hears and end in silence: 'short'$"):
-        found = encode("sound", encoder, ["a", "short", "b"], np.ones(3, bool), clips, cache=tmp_path, targets=targets)
-    assert found.present.tolist() == [False, True, True, True]
+    for _ in ("made", "from the cache"):
+        with pytest.warns(RuntimeWarning, match=r"sound: 1 of 3 clips are shorter than the encoder hears and end in silence: 'short'$"):
+            found = encode("sound", encoder, ["a", "short", "b"], np.ones(3, bool), clips, cache=tmp_path, targets=targets)
+        assert found.present.tolist() == [False, True, True, True]
+        assert found.short is not None and found.short.tolist() == [False, False, True, False]

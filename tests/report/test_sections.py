@@ -118,8 +118,8 @@ def test_terms_of_a_source(allowed: bool | None, terms: str) -> None:
 @pytest.mark.parametrize(
     ("skipped", "expected"),
     [
-        ({"count": 1, "examples": ["a:1: bad"]}, {"text": "1 bad record left out (on_error: skip).", "examples": ["a:1: bad"]}),
-        ({"count": 1200}, {"text": "1,200 bad records left out (on_error: skip).", "examples": []}),
+        ({"count": 1, "examples": ["a:1: bad"]}, {"text": "1 bad record left out or merged.", "examples": ["a:1: bad"]}),
+        ({"count": 1200}, {"text": "1,200 bad records left out or merged.", "examples": []}),
         ({"count": 0, "examples": []}, {}),
         (None, {}),
     ],
@@ -144,10 +144,12 @@ def test_what_encoders_found_in_texts_is_told(facts: dict[str, float], told: str
 def test_tracks_without_a_modality_are_named_and_factors_are_targets() -> None:
     facts = {
         "absent": {"count": 23, "examples": ["a:1", "a:4", "a:7"]},
+        "short": {"count": 1, "examples": ["a:2"]},
         "encoder": "tfidf-mlp",
         "targets": {"factors": 200, "tracks": 1234},
     }
     (found,) = sections.coverage([{"modality": "biography", "coverage": 0.9, **facts}])
     assert found["absent"] == "23 without: a:1, a:4, a:7, …" and found["encoder"] == "tfidf-mlp, on 200 factors (1,234 tracks)"
+    assert found["short"] == "1 with too short a clip, which ends in silence: a:2"
     (none,) = sections.coverage([{"modality": "biography", "coverage": 1.0}])
-    assert none["absent"] == ""
+    assert none["absent"] == none["short"] == ""

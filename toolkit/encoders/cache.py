@@ -86,28 +86,29 @@ class EncodingCache:
         """Folder of the fitted encoder that made the entry."""
         return self.directory / f"{key}.encoder"
 
-    def load(self, key: str, encoder: Encoder, tracks: Tracks) -> np.ndarray | None:
-        """The entry's matrix float32 [n, d], or None where there is none; `encoder` comes back fitted.
+    def load(self, key: str, encoder: Encoder, tracks: Tracks) -> tuple[np.ndarray, np.ndarray] | None:
+        """The entry's matrix float32 [n, d] and short clips bool [n], or None where there is none; `encoder` comes back fitted.
 
         Warns of a damaged entry, which is then made again.
         """
         if not self.entry(key).is_file():
             return None
         try:
-            matrix = tracks.check(read_tensors(self.entry(key))[0])
+            tensors = read_tensors(self.entry(key))[0]
+            matrix = tracks.check(tensors)
             if encoder.learns:
                 restore(encoder, self.encoder(key))
         except DataError as error:
             warnings.warn(f"cached encoding {self.entry(key).name} is made again: {error}", RuntimeWarning, stacklevel=2)
             return None
-        return matrix
+        return matrix, tensors.get("short", np.zeros(len(matrix), bool))
 
-    def store(self, key: str, encoder: Encoder, tracks: Tracks, matrix: np.ndarray) -> None:
+    def store(self, key: str, encoder: Encoder, tracks: Tracks, matrix: np.ndarray, short: np.ndarray) -> None:
         """Write an entry; the encoder first, so that an entry never stands without it."""
         if encoder.learns:
             encoder.save(self.encoder(key))
         text, offsets = string_bytes(tracks.ids)
-        tensors = {"matrix": matrix, "present": tracks.present, "ids": text, "id_offsets": offsets}
+        tensors = {"matrix": matrix, "present": tracks.present, "short": short, "ids": text, "id_offsets": offsets}
         write_tensors(self.entry(key), tensors, {"encoder": encoder.name, "version": encoder.version, "key": key})
 
 

@@ -70,6 +70,10 @@ class CqtEncoder(AudioEncoder):
     def dim(self) -> int:
         return self.params.bins * self.params.frames()
 
+    @property
+    def least(self) -> int:
+        return self.params.samples()
+
     def transform(self, inputs: Audio, *, progress: Progress | None = None) -> np.ndarray:
         """n files -> float32 [n, d]; NaN for a file that cannot be read."""
         out = self._rows(inputs)

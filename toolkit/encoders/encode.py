@@ -7,7 +7,7 @@ import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -71,29 +71,34 @@ def encode(
         marks = digests(encoder.kind, inputs)
     tracks = Tracks(ids, present, marks, _fitted(name, present, fitted), targets)
     entry, store = key(encoder, tracks, split_key=split_key), EncodingCache(Path(cache))
-    matrix = store.load(entry, encoder, tracks)
-    if matrix is None:
+    short = np.zeros(len(ids) + 1, bool)
+    made = store.load(entry, encoder, tracks)
+    if made is None:
         work = (Path(workdir) if workdir is not None else Path(cache) / "unfinished") / entry
-        rows = _Job(name, encoder, owners, inputs, tracks, work, progress, engine, workers, feedback).rows()
+        rows, short[1:][present] = _Job(name, encoder, owners, inputs, tracks, work, progress, engine, workers, feedback).rows()
         # of a million rows no second copy: this one is stored and given back
         padded = np.zeros((len(ids) + 1, rows.shape[1]), np.float32)
         padded[1:][present] = rows
         del rows
-        store.store(entry, encoder, tracks, padded[1:])
+        store.store(entry, encoder, tracks, padded[1:], short[1:])
         shutil.rmtree(work, ignore_errors=True)
     else:
-        padded = np.concatenate([np.zeros((1, matrix.shape[1]), np.float32), matrix])
-        del matrix
+        padded, short[1:] = np.concatenate([np.zeros((1, made[0].shape[1]), np.float32), made[0]]), made[1]
+        del made
     present = _without_refused(name, encoder, ids, padded[1:], present)
-    return Modality(name, padded, np.concatenate([[False], present]), label(encoder))
+    if short.any():
+        what = "clips are shorter than the encoder hears and end in silence"
+        warnings.warn(f"{name}: {short.sum()} of {present.sum()} {what}: {_listed(ids, short[1:])}", RuntimeWarning, stacklevel=2)
+    return Modality(name, padded, np.concatenate([[False], present]), label(encoder), short if short.any() else None)
 
 
 def _without_refused(name: str, encoder: Encoder, ids: Sequence[str], matrix: np.ndarray, present: np.ndarray) -> np.ndarray:
     """Clear the rows of NaN and say which tracks are left; the cache keeps such rows, so that every run warns of them."""
     refused = np.isnan(matrix).all(axis=1) if encoder.refuses else np.zeros(len(ids), bool)
     unknown = present & ~matrix.any(axis=1) if encoder.silent else np.zeros(len(ids), bool)
+    what = "that cannot be read or is too short" if encoder.kind == "audio" else "that cannot be read"
     faults = (
-        (refused, "can be read", "that cannot be read", "`on_error: stop` says what is wrong with the first"),
+        (refused, "can be read", what, "`on_error: stop` says what is wrong with the first"),
         (unknown, "has a known word", "without a known word", "are they of another language, or cleaned away?"),
     )
     for fault, none, what, cure in faults:
@@ -101,12 +106,17 @@ def _without_refused(name: str, encoder: Encoder, ids: Sequence[str], matrix: np
             continue
         if fault.sum() == present.sum():
             raise InputError(f"{name}: none of {fault.sum()} inputs {none}: {cure}")
-        rows = np.flatnonzero(fault)
-        shown = ", ".join(repr(ids[int(row)]) for row in rows[:3]) + (", …" if len(rows) > 3 else "")
-        message = f"{name}: {len(rows)} of {int(present.sum())} tracks have an input {what} and count as absent: {shown} ({cure})"
+        shown = _listed(ids, fault)
+        message = f"{name}: {fault.sum()} of {int(present.sum())} tracks have an input {what} and count as absent: {shown} ({cure})"
         warnings.warn(message, RuntimeWarning, stacklevel=3)
     matrix[refused] = 0
     return present & ~refused & ~unknown
+
+
+def _listed(ids: Sequence[str], chosen: np.ndarray) -> str:
+    """The first ids of those chosen, bool [V]."""
+    rows = np.flatnonzero(chosen)
+    return ", ".join(repr(ids[int(row)]) for row in rows[:3]) + (", …" if len(rows) > 3 else "")
 
 
 def label(encoder: Encoder) -> str:
@@ -142,16 +152,14 @@ class _Job:
     engine: Engine
     workers: int | None
     feedback: Feedback | None
-    short: list[str] = field(default_factory=list)
-    """Tracks whose clip is shorter than what the encoder hears at once."""
 
-    def rows(self) -> np.ndarray:
-        """Fit where the encoder learns, then transform every distinct input once: float32 [present, d]."""
+    def rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """Fit where the encoder learns, then transform every distinct input once: float32 [present, d]; and short clips bool [present]."""
         first, inverse = self._distinct(np.arange(len(self.owners)))
         if self.encoder.learns:
             self._fit()
-        made = self._transform(first)
-        return made if np.array_equal(inverse, np.arange(len(made))) else made[inverse]
+        made, short = self._transform(first)
+        return (made, short) if np.array_equal(inverse, np.arange(len(made))) else (made[inverse], short[inverse])
 
     def _distinct(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """First places of the different inputs, and for each place which of them it equals; features are not looked through."""
@@ -185,24 +193,20 @@ class _Job:
             return {}
         return {"feedback": self.feedback.take(np.flatnonzero(self.tracks.present)[learn])}
 
-    def _transform(self, first: np.ndarray) -> np.ndarray:
-        """Embeddings of the inputs at `first`, part by part; parts made before a kill are read, not made."""
+    def _transform(self, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Embeddings of the inputs at `first`, part by part, and which are of short clips; parts made before a kill are read, not made."""
         size = PART[self.encoder.kind]
         starts = range(0, len(first), size)
         parts = [Part(start, min(start + size, len(first)), self.work / f"part-{start:09d}.safetensors") for start in starts]
         if self.engine == "ray":
             self._scale_out(first, [part for part in parts if _saved(part) is None])
-        made = np.empty((0, 0), np.float32)
+        made, short = np.empty((0, 0), np.float32), np.zeros(len(first), bool)
         for part in parts:
-            rows = self._part(first, part, keep=len(parts) > 1)
+            rows, cut = self._part(first, part, keep=len(parts) > 1)
             if not part.start:
                 made = np.empty((len(first), rows.shape[1]), np.float32)
-            made[part.start : part.stop] = rows
-        if self.short:
-            shown = ", ".join(map(repr, self.short[:3])) + (", …" if len(self.short) > 3 else "")
-            message = f"{self.name}: {len(self.short)} of {len(first)} clips are shorter than the encoder hears and end in silence: {shown}"
-            warnings.warn(message, RuntimeWarning, stacklevel=2)
-        return made
+            made[part.start : part.stop], short[part.start : part.stop] = rows, cut
+        return made, short
 
     def _scale_out(self, first: np.ndarray, parts: list[Part]) -> None:
         """Make the files of `parts` in other processes."""
@@ -217,20 +221,21 @@ class _Job:
                 if self.progress is not None:
                     self.progress(done, len(first), f"encode {self.name}")
 
-    def _part(self, first: np.ndarray, part: Part, *, keep: bool) -> np.ndarray:
-        rows = _saved(part)
-        made = rows is None
-        if rows is None:
+    def _part(self, first: np.ndarray, part: Part, *, keep: bool) -> tuple[np.ndarray, np.ndarray]:
+        saved = _saved(part)
+        if saved is not None:
+            rows, short = saved
+        else:
             with _naming(self.name, self.owners, first[part.start : part.stop]):
                 inputs = take(self.inputs, first[part.start : part.stop])
                 rows = self.encoder.transform(inputs, progress=_shifted(self.progress, part.start, len(first), self.name))
-            self.short.extend(self.owners[int(first[part.start + place])] for place in getattr(self.encoder, "short", ()))
+            short = scale_out.short(self.encoder, part.stop - part.start)
         _check_output(self.name, self.encoder, rows, part.stop - part.start)
-        if made and keep:
-            write_tensors(part.path, {"matrix": rows}, {})
+        if saved is None and keep:
+            write_tensors(part.path, {"matrix": rows, "short": short}, {})
         if self.progress is not None:
             self.progress(part.stop, len(first), f"encode {self.name}")
-        return rows
+        return rows, short
 
 
 @contextmanager
@@ -244,15 +249,16 @@ def _naming(name: str, owners: Sequence[str], places: Sequence[int] | np.ndarray
         raise type(error)(f"{name}: {error}") from None
 
 
-def _saved(part: Part) -> np.ndarray | None:
+def _saved(part: Part) -> tuple[np.ndarray, np.ndarray] | None:
     if not part.path.is_file():
         return None
     length = part.stop - part.start
     try:
-        rows = read_tensors(part.path)[0].get("matrix")
+        tensors = read_tensors(part.path)[0]
+        rows = tensors.get("matrix")
         if rows is None or rows.ndim != 2 or len(rows) != length:
             raise DataError(f"{part.path} is not {length} rows")
-        return rows
+        return rows, tensors.get("short", np.zeros(length, bool))
     except DataError as error:
         warnings.warn(f"part made again: {error}", RuntimeWarning, stacklevel=2)
         return None

@@ -72,6 +72,13 @@ def transform(encoder: Encoder, parts: Iterable[tuple[Part, Any]], work: Path, *
         raise SegueError(f"encoder {encoder.name!r}: Ray could not go on: {reason}") from error
 
 
+def short(encoder: Encoder, n: int) -> np.ndarray:
+    """bool [n]: which of the inputs transformed last are shorter than the encoder hears at once."""
+    found = np.zeros(n, bool)
+    found[list(getattr(encoder, "short", ()))] = True
+    return found
+
+
 class Worker:
     """One process: loads the encoder once, then makes part after part."""
 
@@ -84,7 +91,7 @@ class Worker:
         index, fault = -1, ""
         try:
             rows = self.encoder.transform(_read(self.encoder.kind, Path(str(row["inputs"]))))
-            write_tensors(Path(str(row["path"])), {"matrix": rows}, {})
+            write_tensors(Path(str(row["path"])), {"matrix": rows, "short": short(self.encoder, len(rows))}, {})
         except BadInput as bad:
             index, fault = bad.index, bad.why
         except Exception as error:  # told in one line where the run is

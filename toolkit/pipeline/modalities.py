@@ -28,7 +28,7 @@ SHOWN = 8
 """Pictures of one modality that are shown beside their reconstructions."""
 
 EXAMPLES = 3
-"""Tracks without a modality that are named."""
+"""Tracks without a modality, or with too short a clip for it, that are named."""
 
 Taught = Labels | FactorTargets
 """What a supervised encoder learns to predict."""
@@ -81,14 +81,15 @@ def encode_all(context: Context, ingested: Ingested, wanted: Set[str], trained: 
             }
             licence = {"weights_licence": encoder.licence()} if encoder.licence() else {}
             told = {"targets": learnt.facts()} if learnt is not None else {}
-            found.coverage.append({**row, **_absent(modality, ids), **licence, **told, **encoder.facts(), "sources": sources[name]})
+            found.coverage.append({**row, **named(modality, ids), **licence, **told, **encoder.facts(), "sources": sources[name]})
     return found
 
 
-def _absent(modality: Modality, ids: Sequence[str]) -> dict[str, Any]:
-    """How many tracks lack a modality, and the first of them."""
-    rows = np.flatnonzero(~modality.present[1:])
-    return {"absent": {"count": len(rows), "examples": [ids[int(row)] for row in rows[:EXAMPLES]]}} if len(rows) else {}
+def named(modality: Modality, ids: Sequence[str]) -> dict[str, Any]:
+    """How many tracks lack a modality, and how many have too short a clip for it, and the first of them."""
+    chosen = {"absent": ~modality.present[1:], "short": np.zeros(0, bool) if modality.short is None else modality.short[1:]}
+    rows = {what: np.flatnonzero(which) for what, which in chosen.items()}
+    return {what: {"count": len(some), "examples": [ids[int(row)] for row in some[:EXAMPLES]]} for what, some in rows.items() if len(some)}
 
 
 def content_hash(modality: Modality) -> str:

@@ -120,7 +120,8 @@ def coverage(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "texts": _texts(row),
             "dim": row.get("dim") or "–",
             "percent": f"{100 * float(row.get('coverage') or 0):.1f}",
-            "absent": _absent(row),
+            "absent": _listed(row.get("absent"), "without"),
+            "short": _listed(row.get("short"), "with too short a clip, which ends in silence"),
             "sources": [_source(source) for source in row.get("sources") or []],
         }
         for row in rows
@@ -138,14 +139,11 @@ def _texts(row: Mapping[str, Any]) -> str:
     return "; ".join(told)
 
 
-def _absent(row: Mapping[str, Any]) -> str:
-    """How many tracks lack it, and some of them."""
-    absent = row.get("absent")
-    return (
-        f"{absent['count']:,} without: {', '.join(absent['examples'])}{', …' if absent['count'] > len(absent['examples']) else ''}"
-        if absent
-        else ""
-    )
+def _listed(found: Mapping[str, Any] | None, what: str) -> str:
+    """How many tracks something is true of, and some of them."""
+    if not found:
+        return ""
+    return f"{found['count']:,} {what}: {', '.join(found['examples'])}{', …' if found['count'] > len(found['examples']) else ''}"
 
 
 def _encoder(row: Mapping[str, Any]) -> str:
@@ -212,10 +210,10 @@ def permission(run: RunFiles) -> str:
 
 
 def skipped(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Bad records that the reader left out; empty where there were none."""
+    """Bad records that the reader left out, or merged with what came before; empty where there were none."""
     found = data.get("skipped") or {}
     count, examples = (found, []) if isinstance(found, int) else (found.get("count", 0), found.get("examples") or [])
-    return {"text": f"{count:,} bad record{'s' if count != 1 else ''} left out (on_error: skip).", "examples": examples} if count else {}
+    return {"text": f"{count:,} bad record{'s' if count != 1 else ''} left out or merged.", "examples": examples} if count else {}
 
 
 def commands(run: RunFiles) -> list[str]:
