@@ -121,6 +121,14 @@ def test_a_line_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     assert list(skipping.read()) == [PlaylistRecord("1", ["local:a"])]
 
 
+def test_a_header_that_is_not_utf8_ends_it_whatever_is_done_with_bad_rows(tmp_path: Path) -> None:
+    path = tmp_path / "lists.csv"
+    path.write_bytes("playlist_id,track_id\n1,a\n".encode("utf-16"))
+
+    with pytest.raises(DataError, match=r"lists\.csv, line 1: is not UTF-8: .*: convert the file$"):
+        list(reader(path, "skip").read())
+
+
 def test_unknown_column_names_the_nearest(tmp_path: Path) -> None:
     path = table(tmp_path, "playlist_id,track_id,title\n1,a,x\n")
 

@@ -21,6 +21,7 @@ from pydantic import Field as Option
 
 from toolkit.catalogue.readers.base import Reader
 from toolkit.catalogue.readers.files import has_ending, some
+from toolkit.catalogue.readers.first_rows import FirstRows
 from toolkit.catalogue.readers.ids import qualified
 from toolkit.catalogue.readers.sorting import Placement, PlaylistSpool, adjacent
 from toolkit.catalogue.readers.tables import DelimitedFile
@@ -86,10 +87,10 @@ class CsvReader(Reader):
         table = DelimitedFile(self.path.parent / columns.file, self.bad, delimiter=self.params.delimiter)
         table.needed("tracks.track", columns.track)
         columns.check(table.header, table.path)
-        parser = self._parser(columns, table.path.parent)
+        parser, first = self._parser(columns, table.path.parent), FirstRows(self.skipped)
         for line, row in table.rows():
-            if (record := parser.record(table.mapping(row), table.where(line))) is not None:
-                yield record
+            where = table.where(line)
+            yield from first(parser.record(table.mapping(row), where), where)
 
     def _described(self, table: DelimitedFile) -> Iterator[TrackRecord]:
         """Tracks of the playlist file, each at its first row."""

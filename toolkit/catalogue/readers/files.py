@@ -73,7 +73,7 @@ def lines(path: Path, bad: Bad) -> Iterator[str]:
             try:
                 yield line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
-                bad(f"{path}, line {number}", f"is not UTF-8: {error.reason} at byte {error.start}")
+                bad(f"{path}, line {number}", f"is not UTF-8: {error.reason} at byte {error.start}: convert the file")
                 yield "\n"
 
 

@@ -16,6 +16,7 @@ from pydantic import Field as Option
 
 from toolkit.catalogue.readers.base import Reader
 from toolkit.catalogue.readers.files import has_ending, opened, some
+from toolkit.catalogue.readers.first_rows import FirstRows
 from toolkit.catalogue.readers.ids import qualified
 from toolkit.catalogue.readers.tables import nearest
 from toolkit.catalogue.readers.tracks import TrackColumns, TrackParser, TrackTable, no_text
@@ -125,11 +126,10 @@ class JsonlReader(Reader):
 
     def _track_file(self, columns: TrackTable) -> Iterator[TrackRecord]:
         path = self.path.parent / columns.file
-        parser, missing = self._parser(columns, path.parent), set(columns.given())
+        parser, first, missing = self._parser(columns, path.parent), FirstRows(self.skipped), set(columns.given())
         for where, line in self._objects(path):
             missing -= line.keys()
-            if (record := parser.record(line, where)) is not None:
-                yield record
+            yield from first(parser.record(line, where), where)
         if missing:
             raise InputError(f"{path} has no key {sorted(missing)[0]!r} in any line: name it in the options of `tracks`")
 

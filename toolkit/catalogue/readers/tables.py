@@ -27,7 +27,7 @@ class DelimitedFile:
         self.path = path
         self.bad = bad
         self.quoted = quoted
-        first = next(lines(path, bad), "")
+        first = next(lines(path, _no_header), "")
         self.delimiter = delimiter or _delimiter(first)
         self.header = next(csv.reader([first], **self._dialect()), [])
         if not any(self.header):
@@ -93,6 +93,11 @@ class DelimitedFile:
     def mapping(self, row: list[str]) -> Mapping[str, str]:
         """Cells by column name."""
         return dict(zip(self.header, row, strict=True))
+
+
+def _no_header(where: str, why: str) -> None:
+    """A table without its first line cannot be read, whatever is done with bad records."""
+    raise DataError(f"{where}: {why}")
 
 
 def nearest(name: str, known: list[str]) -> str:

@@ -23,6 +23,7 @@ from pydantic import Field as Option
 
 from toolkit.catalogue.readers.base import Reader, ReaderParams
 from toolkit.catalogue.readers.files import existing, lines, opened, some
+from toolkit.catalogue.readers.first_rows import FirstRows
 from toolkit.catalogue.readers.ids import qualified
 from toolkit.catalogue.readers.sorting import Placement, PlaylistSpool
 from toolkit.catalogue.readers.tables import DelimitedFile
@@ -57,7 +58,7 @@ class TripletsParams(ReaderParams):
 
 
 class TripletsReader(Reader):
-    """Plays of users. What a user names twice is summed, and counted among the doubles as is an artist described twice in two ways."""
+    """Plays of users. What a user names twice is summed, and the summary counts it, and artists and songs described twice in two ways."""
 
     name = "triplets"
     Params = TripletsParams
@@ -119,7 +120,7 @@ class TripletsReader(Reader):
             raise DataError(f"{self.path} is not {encoding.upper()}: {error.args[-1]}: give options.encoding") from None
 
     def _not_utf8(self, where: str, why: str) -> None:
-        self.bad(where, f"{why}: convert the file, or give options.encoding: latin-1")
+        self.bad(where, f"{why}, or give options.encoding: latin-1")
 
     def _once(self, record: PlaylistRecord) -> PlaylistRecord:
         """Each item once, with its plays summed."""
@@ -148,14 +149,14 @@ class TripletsReader(Reader):
             table, file.path.parent, scheme=params.scheme, source=params.source, train_allowed=params.train_allowed, bad=self.bad
         )
         waiting = {qualified(artist, params.scheme, "artist"): fields for artist, fields in artists.items()}
+        first = FirstRows(self.skipped)
         for line, row in file.rows():
-            record = parser.record(file.mapping(row), file.where(line))
-            if record is None:
-                continue
-            # an artist's fields are kept once, with the first of the tracks
-            own = waiting.pop(record.artist_ids[0], {}) if record.artist_ids else {}
-            record.fields.update(own)
-            yield record
+            where = file.where(line)
+            for record in first(parser.record(file.mapping(row), where), where):
+                # an artist's fields are kept once, with the first of the tracks
+                own = waiting.pop(record.artist_ids[0], {}) if record.artist_ids else {}
+                record.fields.update(own)
+                yield record
 
     def _artists(self, table: ArtistTable) -> dict[str, dict[str, Field]]:
         """Fields of each artist; of one described twice the first row counts, and another that says otherwise is told of."""
