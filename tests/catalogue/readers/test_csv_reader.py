@@ -123,9 +123,11 @@ def test_a_line_that_is_not_utf8_is_named(tmp_path: Path) -> None:
 
 def test_a_header_that_is_not_utf8_ends_it_whatever_is_done_with_bad_rows(tmp_path: Path) -> None:
     path = tmp_path / "lists.csv"
-    path.write_bytes("playlist_id,track_id\n1,a\n".encode("utf-16"))
+    path.write_bytes("playlist_id,träck_id\n1,a\n".encode("latin-1"))
 
-    with pytest.raises(DataError, match=r"lists\.csv, line 1: is not UTF-8: .*: convert the file$"):
+    with pytest.raises(
+        DataError, match=r"lists\.csv, line 1: is not UTF-8: .*: give options\.encoding: latin-1, or save the file as UTF-8$"
+    ):
         list(reader(path, "skip").read())
 
 
@@ -173,3 +175,16 @@ def test_a_quote_that_is_never_closed_does_not_swallow_the_rest(tmp_path: Path) 
     path.write_text('playlist_id,track_id\n1,a\n1,"b\n1,c\n')
     with pytest.raises(DataError, match=r'line 3: has a quote \("\) that is never closed'):
         list(CsvReader(path).read())
+
+
+@pytest.mark.parametrize(("encoding", "option"), [("utf-16", "auto"), ("latin-1", "latin-1"), ("utf-8-sig", "auto")])
+def test_other_encodings_are_read(encoding: str, option: str, tmp_path: Path) -> None:
+    path = tmp_path / "lists.csv"
+    path.write_bytes("playlist_id,track_id,title\r\n1,a,Zoë\r\n".encode(encoding))
+    assert list(reader(path, encoding=option).read()) == [TrackRecord("local:a", "Zoë", source="csv"), PlaylistRecord("1", ["local:a"])]
+
+
+@pytest.mark.parametrize("rows", ["playlist_id,track_id\r1,a\r", "playlist_id,track_id\n1,a\rb\n"])
+def test_line_ends_of_cr_alone_are_named(rows: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"lists\.csv, line \d: has a carriage return \(CR\) inside a cell without quotes: end lines"):
+        list(reader(table(tmp_path, rows)).read())

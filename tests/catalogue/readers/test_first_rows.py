@@ -46,7 +46,7 @@ def test_the_first_row_counts_and_another_is_told_of(kind: str, tmp_path: Path) 
         ("local:S2", ("Bo",), [0.1]),
     ]
     first = 5 if kind != "jsonl" else 4  # a header is a line too
-    assert [message.partition("songs")[2].partition(", ")[2] for message in found.skipped.examples] == [
+    assert [message.partition("songs")[2].partition(", ")[2] for message in found.doubles.examples] == [
         f"line {first}: track 'local:S1' came before with other words: the first stay",
         f"line {first + 1}: track 'local:S2' came before with other words: the first stay",
     ]

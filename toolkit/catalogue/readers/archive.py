@@ -15,7 +15,7 @@ import msgspec
 from pydantic import Field as Option
 
 from toolkit.catalogue.readers.base import Reader, ReaderParams
-from toolkit.catalogue.readers.files import existing, opened, some
+from toolkit.catalogue.readers.files import BROKEN_JSON, existing, opened, some
 from toolkit.catalogue.readers.tables import DelimitedFile
 from toolkit.catalogue.readers.tracks import TrackColumns, TrackParser, feature_vector
 from toolkit.catalogue.records import Field, PlaylistRecord, Record, TrackRecord
@@ -132,5 +132,5 @@ class ArchiveReader(Reader):
             for number, line in enumerate(file, start=1):
                 try:
                     yield f"{path}, line {number}", _LIST.decode(line)
-                except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                except BROKEN_JSON as error:
                     self.bad(f"{path}, line {number}", str(error))

@@ -20,7 +20,7 @@ from pathlib import Path
 from pydantic import Field as Option
 
 from toolkit.catalogue.readers.base import Reader
-from toolkit.catalogue.readers.files import has_ending, some
+from toolkit.catalogue.readers.files import Encoding, has_ending, some
 from toolkit.catalogue.readers.first_rows import FirstRows
 from toolkit.catalogue.readers.ids import qualified
 from toolkit.catalogue.readers.sorting import Placement, PlaylistSpool, adjacent
@@ -43,6 +43,7 @@ class CsvParams(TrackColumns):
     group: str | None = None
     split: str | None = None
     delimiter: str | None = Option(None, min_length=1, max_length=1)
+    encoding: Encoding = "auto"
     sorted: bool = False
     tracks: TrackTable | None = None
     scheme: str = Option("local", pattern=r"^[A-Za-z][\w+.-]+$", description="put before ids that have none")
@@ -65,7 +66,7 @@ class CsvReader(Reader):
         return some(self._read(), self.path)
 
     def _read(self) -> Iterator[Record]:
-        table = DelimitedFile(self.path, self.bad, delimiter=self.params.delimiter)
+        table = self._table(self.path)
         self.params.check(table.header, self.path)
         if self.params.tracks is not None:
             yield from self._track_table(self.params.tracks)
@@ -79,15 +80,18 @@ class CsvReader(Reader):
                 spool.add(placement)
             yield from spool.playlists()
 
+    def _table(self, path: Path, *, silent: bool = False) -> DelimitedFile:
+        return DelimitedFile(path, _silent if silent else self.bad, delimiter=self.params.delimiter, encoding=self.params.encoding)
+
     def _parser(self, columns: TrackColumns, folder: Path) -> TrackParser:
         params = self.params
         return TrackParser(columns, folder, scheme=params.scheme, source=params.source, train_allowed=params.train_allowed, bad=self.bad)
 
     def _track_table(self, columns: TrackTable) -> Iterator[TrackRecord]:
-        table = DelimitedFile(self.path.parent / columns.file, self.bad, delimiter=self.params.delimiter)
+        table = self._table(self.path.parent / columns.file)
         table.needed("tracks.track", columns.track)
         columns.check(table.header, table.path)
-        parser, first = self._parser(columns, table.path.parent), FirstRows(self.skipped)
+        parser, first = self._parser(columns, table.path.parent), FirstRows(self.doubles)
         for line, row in table.rows():
             where = table.where(line)
             yield from first(parser.record(table.mapping(row), where), where)
@@ -96,7 +100,7 @@ class CsvReader(Reader):
         """Tracks of the playlist file, each at its first row."""
         identifier = table.needed("track", self.params.track)
         parser, seen = self._parser(self.params, table.path.parent), {""}
-        for line, row in DelimitedFile(self.path, _silent, delimiter=self.params.delimiter).rows():
+        for line, row in self._table(self.path, silent=True).rows():
             if row[identifier] not in seen:
                 seen.add(row[identifier])
                 if (record := parser.record(table.mapping(row), table.where(line))) is not None:

@@ -9,13 +9,23 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Literal, TypeVar
+
+import msgspec
 
 from toolkit.catalogue.records import NamedPlaylist, PlaylistRecord, Record
 from toolkit.errors import DataError, InputError
 
+Encoding = Literal["auto", "utf-8", "utf-16", "latin-1"]
+"""Of a text; auto is UTF-8, or UTF-16 where the file's first bytes say so."""
+
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+
 Bad = Callable[[str, str], None]
 """`Reader.bad`: (where, why)."""
+
+BROKEN_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for a text that is no JSON, or JSON of another shape; the last for one that is nested too deep."""
 
 R = TypeVar("R", bound=Record | NamedPlaylist)
 
@@ -66,15 +76,33 @@ def mapped(path: Path) -> Iterator[bytes | mmap.mmap]:
         yield data
 
 
-def lines(path: Path, bad: Bad) -> Iterator[str]:
-    """Lines of a UTF-8 text with their ends; a line that is not UTF-8 is a bad record and comes as an empty one, so that counting holds."""
+def lines(path: Path, bad: Bad, encoding: Encoding | None = None) -> Iterator[str]:
+    """Lines of a text with their ends; one that is not UTF-8 is a bad record and comes as an empty line, so that counting holds.
+
+    encoding: as the option of that name says; None for a reader without it, which reads `auto` then.
+    """
+    cure = "give options.encoding: latin-1, or save the file as UTF-8" if encoding else "save the file as UTF-8"
     with opened(path) as file:
+        marked = file.read(2) in _UTF_16
+        file.seek(0)
+        if encoding in ("utf-16", "latin-1") or (marked and encoding != "utf-8"):
+            yield from _decoded(path, file, encoding if encoding == "latin-1" else "utf-16")
+            return
         for number, line in enumerate(file, start=1):
             try:
                 yield line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
-                bad(f"{path}, line {number}", f"is not UTF-8: {error.reason} at byte {error.start}: convert the file")
+                bad(f"{path}, line {number}", f"is not UTF-8: {error.reason} at byte {error.start}: {cure}")
                 yield "\n"
+
+
+def _decoded(path: Path, file: IO[bytes], encoding: str) -> Iterator[str]:
+    """Lines of a text in an encoding that a broken character makes unreadable from there on."""
+    try:
+        with io.TextIOWrapper(file, encoding=encoding, newline="\n") as text:
+            yield from text
+    except UnicodeError as error:
+        raise DataError(f"{path} is not {encoding.upper()}: {error.args[-1]}: give options.encoding, or save the file as UTF-8") from None
 
 
 def head(path: Path, size: int = 2048) -> str:

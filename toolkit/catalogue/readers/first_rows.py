@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from toolkit.catalogue.readers.base import Skipped
+from toolkit.catalogue.readers.base import Tally
 from toolkit.catalogue.records import TrackRecord
 
 
 class FirstRows:
     """Of a track that a table describes more than once the first row counts; another that says otherwise is told of."""
 
-    def __init__(self, skipped: Skipped) -> None:
-        self._skipped = skipped
+    def __init__(self, doubles: Tally) -> None:
+        self._doubles = doubles
         self._said: dict[str, int] = {}
 
     def __call__(self, record: TrackRecord | None, where: str) -> Iterator[TrackRecord]:
@@ -24,7 +24,7 @@ class FirstRows:
             self._said[record.id] = said
             yield record
         elif self._said[record.id] != said:
-            self._skipped.add(f"{where}: track {record.id!r} came before with other words: the first stay")
+            self._doubles.add(f"{where}: track {record.id!r} came before with other words: the first stay")
 
 
 def _said(record: TrackRecord) -> int:

@@ -15,7 +15,7 @@ import msgspec
 from pydantic import Field as Option
 
 from toolkit.catalogue.readers.base import Reader
-from toolkit.catalogue.readers.files import has_ending, opened, some
+from toolkit.catalogue.readers.files import BROKEN_JSON, has_ending, opened, some
 from toolkit.catalogue.readers.first_rows import FirstRows
 from toolkit.catalogue.readers.ids import qualified
 from toolkit.catalogue.readers.tables import nearest
@@ -126,7 +126,7 @@ class JsonlReader(Reader):
 
     def _track_file(self, columns: TrackTable) -> Iterator[TrackRecord]:
         path = self.path.parent / columns.file
-        parser, first, missing = self._parser(columns, path.parent), FirstRows(self.skipped), set(columns.given())
+        parser, first, missing = self._parser(columns, path.parent), FirstRows(self.doubles), set(columns.given())
         for where, line in self._objects(path):
             missing -= line.keys()
             yield from first(parser.record(line, where), where)
@@ -146,7 +146,7 @@ class JsonlReader(Reader):
                 where = f"{path}, line {number}"
                 try:
                     value = _OBJECT.decode(line.removeprefix(b"\xef\xbb\xbf"))
-                except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                except BROKEN_JSON as error:
                     self.bad(where, f"is no JSON object: {error}")
                     continue
                 yield where, value

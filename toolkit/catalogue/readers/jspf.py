@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from toolkit.catalogue.readers.files import has_ending, read_bytes
+from toolkit.catalogue.readers.files import BROKEN_JSON, has_ending, read_bytes
 from toolkit.catalogue.readers.shared_playlist import Entry, SharedPlaylistReader, Sheet
 from toolkit.times import EXPECTED, NO_TIME, seconds
 
@@ -52,7 +52,7 @@ class JspfReader(SharedPlaylistReader):
     def parse(self, file: Path) -> Sheet | None:
         try:
             playlist = _FILE.decode(read_bytes(file).removeprefix(b"\xef\xbb\xbf")).playlist
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except BROKEN_JSON as error:
             self.bad(str(file), f"is no JSPF: {error}")
             return None
         tracks = [self._entry(track, f"{file}, track {index}") for index, track in enumerate(playlist.track)]

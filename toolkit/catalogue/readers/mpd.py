@@ -17,7 +17,7 @@ from typing import Annotated, Generic, TypeVar
 import msgspec
 
 from toolkit.catalogue.readers.base import Reader, ReaderParams
-from toolkit.catalogue.readers.files import existing, has_ending, head, mapped, some
+from toolkit.catalogue.readers.files import BROKEN_JSON, existing, has_ending, head, mapped, some
 from toolkit.catalogue.records import NamedPlaylist, Names, PlaylistRecord, Record, TrackRecord
 from toolkit.errors import InputError
 from toolkit.times import LAST, NO_TIME
@@ -142,7 +142,7 @@ class MpdReader(Reader):
         with mapped(file) as data:
             try:
                 waiting = decoders.whole.decode(data).playlists[::-1]
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except BROKEN_JSON:
                 yield from self._apart(file, data, decoders)
                 return
         count = len(waiting)
@@ -153,14 +153,14 @@ class MpdReader(Reader):
         """The good playlists of a slice that has bad ones; those are reported."""
         try:
             parts = decoders.parts.decode(data).playlists
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except BROKEN_JSON as error:
             end = f" at byte {len(data)}" if "truncated" in str(error) else ""
             self.bad(str(file), f"is no slice: {error}{end}")
             return
         for index, part in enumerate(parts):
             try:
                 playlist = decoders.one.decode(part)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except BROKEN_JSON as error:
                 self.bad(f"{file}, playlist {index}", str(error))
                 continue
             yield index, playlist

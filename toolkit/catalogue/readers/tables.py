@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from toolkit.catalogue.readers.files import Bad, lines
+from toolkit.catalogue.readers.files import Bad, Encoding, lines
 from toolkit.errors import DataError, InputError
 
 _LONGEST = 10_000_000
@@ -20,16 +20,23 @@ class DelimitedFile:
 
     header: column names. delimiter: default a tab where the header has one and
     no comma does, else a comma; the same for a semicolon.
+    encoding: the reader's option of that name, where it has one.
     Raises `DataError` for an empty file or a header with a name twice.
     """
 
-    def __init__(self, path: Path, bad: Bad, *, delimiter: str | None = None, quoted: bool = True) -> None:
+    def __init__(
+        self, path: Path, bad: Bad, *, delimiter: str | None = None, quoted: bool = True, encoding: Encoding | None = None
+    ) -> None:
         self.path = path
         self.bad = bad
         self.quoted = quoted
-        first = next(lines(path, _no_header), "")
+        self.encoding = encoding
+        first = next(lines(path, _no_header, encoding), "")
         self.delimiter = delimiter or _delimiter(first)
-        self.header = next(csv.reader([first], **self._dialect()), [])
+        try:
+            self.header = next(csv.reader([first], **self._dialect()), [])
+        except csv.Error as error:
+            raise DataError(f"{path}, line 1: {_fault(error)}") from None
         if not any(self.header):
             raise DataError(f"{path} is empty: it must begin with a header of column names")
         if len(set(self.header)) < len(self.header):
@@ -45,7 +52,7 @@ class DelimitedFile:
 
         def watched() -> Iterator[str]:
             nonlocal ended
-            yield from lines(self.path, self.bad)
+            yield from lines(self.path, self.bad, self.encoding)
             ended = True
 
         reader = csv.reader(watched(), **self._dialect())
@@ -57,7 +64,7 @@ class DelimitedFile:
             except StopIteration:
                 return
             except csv.Error as error:
-                self.bad(self.where(reader.line_num), str(error))
+                self.bad(self.where(reader.line_num), _fault(error))
                 continue
             if ended:  # the row took the end of the file for its own: only an open quote does
                 self.bad(self.where(last + 1), 'has a quote (") that is never closed')
@@ -104,6 +111,12 @@ def nearest(name: str, known: list[str]) -> str:
     """`did you mean 'x'?`, or what there is."""
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]!r}?" if near else f"columns: {', '.join(known)}"
+
+
+def _fault(error: csv.Error) -> str:
+    """What the parser refuses, without its advice to who programs with it."""
+    text = str(error)
+    return "has a carriage return (CR) inside a cell without quotes: end lines with LF or CRLF" if "new-line" in text else text
 
 
 def _delimiter(header: str) -> str:

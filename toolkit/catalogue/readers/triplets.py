@@ -13,28 +13,23 @@ beside it are tab-separated with a header, such as MSD-A's biographies and tags 
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field as Option
 
 from toolkit.catalogue.readers.base import Reader, ReaderParams
-from toolkit.catalogue.readers.files import existing, lines, opened, some
+from toolkit.catalogue.readers.files import Encoding, existing, lines, some
 from toolkit.catalogue.readers.first_rows import FirstRows
 from toolkit.catalogue.readers.ids import qualified
 from toolkit.catalogue.readers.sorting import Placement, PlaylistSpool
 from toolkit.catalogue.readers.tables import DelimitedFile
 from toolkit.catalogue.readers.tracks import TrackParser, TrackTable
 from toolkit.catalogue.records import Field, PlaylistRecord, Record, TrackRecord
-from toolkit.errors import DataError
 
 LEAST = 3
 """Columns of the file at least."""
-
-UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 class ArtistTable(ReaderParams):
@@ -46,10 +41,8 @@ class ArtistTable(ReaderParams):
 
 
 class TripletsParams(ReaderParams):
-    """encoding: auto is UTF-8, or UTF-16 where the file's first bytes say so."""
-
     delimiter: str = Option("\t", min_length=1, max_length=1)
-    encoding: Literal["auto", "utf-8", "utf-16", "latin-1"] = "auto"
+    encoding: Encoding = "auto"
     tracks: TrackTable | None = None
     artists: ArtistTable | None = None
     scheme: str = Option("local", pattern=r"^[A-Za-z][\w+.-]+$", description="put before ids that have none")
@@ -89,7 +82,7 @@ class TripletsReader(Reader):
 
     def _rows(self) -> Iterator[tuple[str, str, str | None, float]]:
         """User, item, its name where the file has one, plays."""
-        for number, line in enumerate(self._lines(), start=1):
+        for number, line in enumerate(lines(self.path, self.bad, self.params.encoding), start=1):
             if not line.strip():
                 continue
             where, cells = f"{self.path}, line {number}", [cell.strip() for cell in line.split(self.params.delimiter)]
@@ -104,23 +97,6 @@ class TripletsReader(Reader):
                 self.bad(where, f"plays {cells[-1]!r} must be a number above 0")
             else:
                 yield user, item, name, plays
-
-    def _lines(self) -> Iterator[str]:
-        encoding = self.params.encoding
-        if encoding == "auto":
-            with opened(self.path) as file:
-                encoding = "utf-16" if file.read(2) in UTF_16 else "utf-8"
-        if encoding == "utf-8":
-            yield from lines(self.path, self._not_utf8)
-            return
-        try:
-            with opened(self.path) as file, io.TextIOWrapper(file, encoding=encoding) as text:
-                yield from text
-        except UnicodeError as error:
-            raise DataError(f"{self.path} is not {encoding.upper()}: {error.args[-1]}: give options.encoding") from None
-
-    def _not_utf8(self, where: str, why: str) -> None:
-        self.bad(where, f"{why}, or give options.encoding: latin-1")
 
     def _once(self, record: PlaylistRecord) -> PlaylistRecord:
         """Each item once, with its plays summed."""
@@ -149,7 +125,7 @@ class TripletsReader(Reader):
             table, file.path.parent, scheme=params.scheme, source=params.source, train_allowed=params.train_allowed, bad=self.bad
         )
         waiting = {qualified(artist, params.scheme, "artist"): fields for artist, fields in artists.items()}
-        first = FirstRows(self.skipped)
+        first = FirstRows(self.doubles)
         for line, row in file.rows():
             where = file.where(line)
             for record in first(parser.record(file.mapping(row), where), where):
