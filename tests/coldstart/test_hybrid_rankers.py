@@ -87,6 +87,21 @@ def test_relevant_tracks_are_the_nearest_by_factors(planted: Planted) -> None:
     assert all(likeness[row][found[row]].min() >= likeness[row][~found[row]].max() for row in range(len(rows)))
 
 
+@pytest.mark.parametrize("tracks", [1, 2])
+def test_no_metric_is_learned_of_fewer_than_three_tracks(tracks: int, planted: Planted) -> None:
+    data, _ = planted
+    audio = data.modalities["audio"]
+    few = np.isin(np.arange(data.n_items + 1), np.flatnonzero(audio.present & (data.train.counts() > 0))[:tracks])
+    some = replace(data, modalities={"audio": replace(audio, present=few)})
+    with pytest.raises(InputError, match=f"mlr: {tracks} tracks with placements in training have content, 3 are needed"):
+        made("mlr").fit(some)
+
+
+def test_a_metric_that_is_nothing_is_refused(planted: Planted) -> None:
+    with pytest.raises(InputError, match="mlr: at c=1e-09 no distance is worth its price: raise c"):
+        plugins.load("segue.rankers", "mlr")(factors=FACTORS, steps=5, c=1e-9).fit(planted[0])
+
+
 def test_what_cannot_be_ranked_is_not(planted: Planted) -> None:
     data, test = planted
     nobody = Queries.of([[]])

@@ -20,6 +20,9 @@ from toolkit.corpus.queries import Queries
 from toolkit.errors import InputError
 from toolkit.ranker import Scorer, TrainingData
 
+LEAST = 3
+"""Tracks that a metric can be learned from."""
+
 
 class MlrParams(FactorParams):
     """nearest: relevant tracks of each. c: price of a violated pair against the trace. tracks: that the metric is learned from, at most;
@@ -27,7 +30,7 @@ class MlrParams(FactorParams):
 
     nearest: int = Field(10, ge=1)
     c: float = Field(100.0, gt=0)
-    tracks: int = Field(2000, ge=3)
+    tracks: int = Field(2000, ge=LEAST)
     steps: int = Field(100, ge=1)
 
 
@@ -37,7 +40,6 @@ class Mlr(Baseline):
     name = "mlr"
     Params = MlrParams
     needs_modalities = True
-    needs_factors = True
 
     def learn(self, data: TrainingData) -> State:
         if not data.modalities:
@@ -48,10 +50,14 @@ class Mlr(Baseline):
         taught = np.flatnonzero(factors.known & present)
         if len(taught) > self.params.tracks:
             taught = np.sort(np.random.default_rng(data.seed).choice(taught, self.params.tracks, replace=False))
-        relevant = nearest(factors, taught, min(self.params.nearest, len(taught) - 1))
+        if len(taught) < LEAST:
+            raise InputError(f"mlr: {len(taught)} tracks with placements in training have content, {LEAST} are needed")
+        relevant = nearest(factors, taught, min(self.params.nearest, len(taught) - 2))  # one at least is not near
         w = learn_metric(columns[taught], relevant, c=self.params.c, steps=self.params.steps)
         values, vectors = np.linalg.eigh(w)
-        kept = values > 1e-9 * max(values.max(), 1e-300)
+        kept = values > 1e-9 * values.max()
+        if not kept.any():
+            raise InputError(f"mlr: at c={self.params.c:g} no distance is worth its price: raise c")
         turned = columns @ (vectors[:, kept] * np.sqrt(values[kept])).astype(np.float32)
         return {"items": np.asarray(turned, np.float32), "ranked": present}
 
@@ -81,6 +87,6 @@ def nearest(factors: Factors, tracks: np.ndarray, count: int) -> sp.csr_matrix:
     for start in range(0, len(rows), 1024):
         likeness = rows[start : start + 1024] @ rows.T
         likeness[np.arange(len(likeness)), start + np.arange(len(likeness))] = -np.inf
-        found[start : start + 1024] = np.argpartition(-likeness, count - 1, axis=1)[:, :count] if count else found[:0]
+        found[start : start + 1024] = np.argpartition(-likeness, count - 1, axis=1)[:, :count]
     flat = np.sort(found, axis=1).ravel()
     return sp.csr_matrix((np.ones(len(flat), bool), flat, np.arange(len(rows) + 1) * count), (len(rows), len(rows)))
