@@ -252,9 +252,13 @@ def test_a_run_without_metric_rows_has_a_page(tmp_path: Path) -> None:
     [
         ("metrics.json", None, "has no metrics.json, so it is no finished run"),
         ("recipe.yaml", None, "has no recipe.yaml, so it is no finished run"),
-        ("metrics.json", '[{"system": "a"}]', "row 0 lacks modalities, split, slice, metric, k, value, ci_low, ci_high, n"),
-        ("metrics.json", "[1]", "row 0 lacks system"),
-        ("timings.json", "[]", "timings.json must hold a dict, not list"),
+        ("metrics.json", '[{"system": "a"}]', "row 0 lacks modalities, split, slice, metric, k, value, ci_low, ci_high, n: segue run"),
+        (
+            "metrics.json",
+            "[1]",
+            "row 0 lacks system, modalities, split, slice, metric, k",
+        ),
+        ("timings.json", "[]", "timings.json must hold a dict, not list: segue run its recipe again"),
         ("curves.json", '{"a": [', "curves.json:1 is no JSON (Expecting value)"),
         ("recipe.yaml", "a: [", "recipe.yaml is no YAML"),
         ("recipe.yaml", "- a", "recipe.yaml must hold keys and values, not list"),

@@ -247,7 +247,7 @@ def _among_hidden(part: HeldOut, tracks: np.ndarray, offsets: np.ndarray) -> tup
 
 def _joined(parts: list[Scores]) -> Scores:
     if not parts:
-        raise SegueError("there is no playlist to evaluate on: the held-out part is empty")
+        raise SegueError("there is no playlist to evaluate on, the held-out part is empty: lower evaluation.min_tracks, or read more lists")
     values = {key: np.concatenate([part.values[key] for part in parts]) for key in parts[0].values}
     n_hidden = {name: np.concatenate([part.n_hidden[name] for part in parts]) for name in parts[0].n_hidden}
     return Scores(values, n_hidden, np.concatenate([part.top for part in parts]))
@@ -266,13 +266,15 @@ def mean(scores: Sequence[Scores]) -> Scores:
 def _check_ranking(ranker: Ranker, ranked: np.ndarray, queries: Queries, k: int, *, allow_repeats: bool) -> None:
     """Reject rankings that would make every metric meaningless."""
     if ranked.shape != (len(queries), k):
-        raise SegueError(f"{ranker.name} ranked {ranked.shape} ids where {(len(queries), k)} were asked for")
+        asked = (len(queries), k)
+        raise SegueError(f"{ranker.name} ranked {ranked.shape} ids where {asked} were asked for: give a row a query, filled up with 0")
     if ranked.size and not 0 <= ranked.min() <= ranked.max() <= ranker.n_items:
-        raise SegueError(f"{ranker.name} ranked an id outside 1…{ranker.n_items}: {int(ranked.min())}…{int(ranked.max())}")
+        found = f"an id outside 1…{ranker.n_items}: {int(ranked.min())}…{int(ranked.max())}"
+        raise SegueError(f"{ranker.name} ranked {found}: rank tracks of the corpus, and 0 after the last")
     ordered = np.sort(ranked, axis=1)
     twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] > 0)
     if twice.any():
-        raise SegueError(f"{ranker.name} ranked item {int(ordered[:, 1:][twice][0])} twice for one playlist")
+        raise SegueError(f"{ranker.name} ranked item {int(ordered[:, 1:][twice][0])} twice for one playlist: rank a track once")
     if not allow_repeats:
         seeds = hits(ranked, queries.seeds, queries.offsets)
         if seeds.any():

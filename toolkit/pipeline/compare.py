@@ -103,7 +103,7 @@ def _values(run: RunDirectory, key: str) -> dict[str, pa.Table]:
     try:
         table = parquet.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:
-        raise RunDirectoryError(f"{path} cannot be read: {error}") from None
+        raise RunDirectoryError(f"{path} cannot be read ({error}): segue run its recipe again") from None
     table = table.filter((pc.field("split") == "test") & (pc.field("slice") == "all"))
     mine = table.filter((pc.field("metric") == metric) & (pc.field("k") == (int(k) if k.isdecimal() else 0)))
     if not len(mine):
@@ -134,9 +134,9 @@ def _pairs(tables: list[dict[str, pa.Table]], orders: tuple[Any, Any], *, bootst
         pairs.append(Pair(mine, theirs, float(before.mean()), float(after.mean()), found))
     oracles = {entry["system"] for order in orders for entry in order["systems"] if entry["oracle"]}
     if not named:
-        return [], "the runs have no system in common, and one of them has none that is no oracle"
+        return [], "the runs have no system in common, and one of them has none that is no oracle: give both a system of one name"
     if not pairs:
-        return [], "the runs have no test playlist in common: are they of the same data?"
+        return [], "the runs have no test playlist in common: run both on the same data"
     return _corrected(pairs, oracles), f"{left_out:,} test playlists are in one run alone and are left out" if left_out else ""
 
 

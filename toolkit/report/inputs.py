@@ -11,6 +11,8 @@ from toolkit.errors import RunDirectoryError
 
 ROW_KEYS = ("system", "modalities", "split", "slice", "metric", "k", "value", "ci_low", "ci_high", "n")
 
+AGAIN = "segue run its recipe again"
+
 
 @dataclass(frozen=True)
 class RunFiles:
@@ -85,9 +87,9 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise RunDirectoryError(f"{path.parent} has no {path.name}, so it is no finished run: segue run its recipe again") from None
+        raise RunDirectoryError(f"{path.parent} has no {path.name}, so it is no finished run: {AGAIN}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise RunDirectoryError(f"{path} cannot be read: {error}") from None
+        raise RunDirectoryError(f"{path} cannot be read ({error}): {AGAIN}") from None
 
 
 def _yaml(path: Path, text: str) -> dict[str, Any]:
@@ -96,9 +98,9 @@ def _yaml(path: Path, text: str) -> dict[str, Any]:
     try:
         found = YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
-        raise RunDirectoryError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+        raise RunDirectoryError(f"{path} is no YAML ({' '.join(str(error).split())}): {AGAIN}") from None
     if not isinstance(found, dict):
-        raise RunDirectoryError(f"{path} must hold keys and values, not {type(found).__name__}")
+        raise RunDirectoryError(f"{path} must hold keys and values, not {type(found).__name__}: {AGAIN}")
     return found
 
 
@@ -112,9 +114,9 @@ def _json(path: Path, kind: type[dict] | type[list]) -> Any:
     try:
         found = json.loads(text)
     except json.JSONDecodeError as error:
-        raise RunDirectoryError(f"{path}:{error.lineno} is no JSON ({error.msg}): segue run its recipe again") from None
+        raise RunDirectoryError(f"{path}:{error.lineno} is no JSON ({error.msg}): {AGAIN}") from None
     if not isinstance(found, kind):
-        raise RunDirectoryError(f"{path} must hold a {kind.__name__}, not {type(found).__name__}")
+        raise RunDirectoryError(f"{path} must hold a {kind.__name__}, not {type(found).__name__}: {AGAIN}")
     return found
 
 
@@ -124,5 +126,5 @@ def _metrics(path: Path) -> list[dict[str, Any]]:
     for at, row in enumerate(rows):
         missing = [key for key in ROW_KEYS if not isinstance(row, dict) or key not in row]
         if missing:
-            raise RunDirectoryError(f"{path}: row {at} lacks {', '.join(missing)}")
+            raise RunDirectoryError(f"{path}: row {at} lacks {', '.join(missing)}: {AGAIN}")
     return rows
