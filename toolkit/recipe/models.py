@@ -298,7 +298,7 @@ class Report(Section):
     map: int = Field(
         500, ge=0, le=5000, description="tracks on the map of what the best sequential model, or else the encoders, know; 0: no map"
     )
-    similar: int = Field(8, ge=0, le=100, description="most played tracks whose most similar ones are listed; 0: none")
+    similar: int = Field(5, ge=0, le=100, description="most played tracks whose most similar ones are listed; 0: none")
 
 
 class Recipe(Section):

@@ -14,8 +14,8 @@ SHAPES = (
     "M0-3.8L3.2 0L0 3.8L-3.2 0z",
     "M0 3.6L3.5-2.6H-3.5z",
     "M-1.2-3.5H1.2V-1.2H3.5V1.2H1.2V3.5H-1.2V1.2H-3.5V-1.2H-1.2z",
-    "M-3.5 0L0-1.3L3.5 0L0 1.3z",
-    "M0-3.5L1.3 0L0 3.5L-1.3 0z",
+    "M-3.3-3.3H3.3L-3.3 3.3H3.3z",
+    "M0-4.2L1.2-1.3L4.2-1.1L1.9.9L2.6 3.9L0 2.2L-2.6 3.9L-1.9.9L-4.2-1.1L-1.2-1.3z",
 )
 """A shape beside each colour, for eyes and paper that do not tell colours apart."""
 
