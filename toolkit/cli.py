@@ -87,7 +87,8 @@ def judged(error: BaseException) -> tuple[int | None, str]:
         return 1, "out of memory: lower batch_tokens, evaluation.memory_mb or the models' sizes, and run the same command again"
     if isinstance(error, OSError) and error.filename and error.errno in REFUSED:
         return 2, f"{error.filename} may not be written or read: {error.strerror}"
-    return 1, f"an error inside segue, {type(error).__name__}: {' '.join(str(error).split())} (--debug shows where)"
+    inside = plugins.at_fault(error) or "segue"
+    return 1, f"an error inside {inside}, {type(error).__name__}: {' '.join(str(error).split())} (--debug shows where)"
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -9,9 +9,17 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from toolkit import plugins
+from toolkit.encoders.base import Encoder
 from toolkit.encoders.codes import CodesEncoder
 from toolkit.encoders.registry import create, describe
 from toolkit.errors import InputError
+
+
+class Half(Encoder):
+    """Neither named nor whole."""
+
+    def transform(self, inputs, *, progress=None):
+        return inputs
 
 
 @pytest.fixture
@@ -20,6 +28,7 @@ def with_strangers(monkeypatch):
     strange = {
         "broken": EntryPoint("broken", "no_such_module_anywhere:Encoder", "segue.encoders"),
         "function": EntryPoint("function", "json:dumps", "segue.encoders"),
+        "half": EntryPoint("half", f"{__name__}:Half", "segue.encoders"),
     }
     monkeypatch.setattr(plugins, "found", lambda group: real | strange)
 
@@ -71,6 +80,8 @@ def test_a_plug_in_that_does_not_import_is_reported_not_fatal(with_strangers):
     assert "does not import: ModuleNotFoundError" in rows["broken"]["error"]
     assert "is no subclass of toolkit.encoders.base.Encoder" in rows["function"]["error"]
     assert rows["codes"]["error"] == ""
+    with pytest.raises(InputError, match=r"'half' of .*:Half lacks name, kind, dim, load, save: see toolkit\.encoders\.base\.Encoder"):
+        create("half")
 
 
 def test_describing_imports_nothing_heavy():

@@ -279,4 +279,6 @@ def _check_output(name: str, encoder: Encoder, rows: Any, length: int) -> None:
         broken &= ~np.isnan(rows).all(axis=1)
     if broken.any():
         place = int(np.flatnonzero(broken)[0])
-        raise SegueError(f"{name}: encoder {encoder.name!r} gave numbers that are not finite for input {place}")
+        raise SegueError(
+            f"{name}: encoder {encoder.name!r} gave numbers that are not finite for input {place}: see `refuses` in toolkit.encoders.base"
+        )
