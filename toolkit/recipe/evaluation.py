@@ -61,7 +61,7 @@ class Evaluation(Section):
     protocol: Protocol = "playlist_disjoint"
     split: SplitSpec = SplitSpec()
     shown: float = Field(0.7, gt=0, lt=1)
-    seeds: int | None = Field(None, ge=1, description="a fixed number of seeds instead of `shown`")
+    seeds: int | None = Field(None, ge=1, le=100_000, description="a fixed number of seeds instead of `shown`")
     min_tracks: int = Field(10, ge=2)
     new_playlists: Literal["shown", "drop"] = Field(
         "shown", description="under `global_time`, those that start after the cut: asked about by `shown` or `seeds`, or left out"
@@ -81,7 +81,7 @@ class Evaluation(Section):
         "stop", description="where training or validation holds a list that is tested: stop, or leave it out there"
     )
     strict_overlap: bool = Field(False, description="stop where a test playlist shares most of its tracks with a training playlist")
-    bootstrap: int = Field(1000, ge=10)
+    bootstrap: int = Field(1000, ge=10, le=100_000)
     allow_repeats: bool = False
     memory_mb: int = Field(256, ge=16, description="bound on the scores held at once")
     attribution: bool = Field(

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from pydantic import ValidationError
@@ -20,6 +21,9 @@ from toolkit.recipe.errors import Where, explain, swapped
 from toolkit.recipe.models import Recipe
 
 EXAMPLES = {"--set": "models.0.epochs=5", "--option": "playlist=list_id", "sweep.over": "models.0.lr"}
+
+MAX_BYTES = 1_000_000
+"""Of a recipe's file: the parser would take minutes for a table of playlists that was given for one."""
 
 MAX_NODES = 100_000
 """Values a recipe may have once its aliases are followed: a few lines of YAML can stand for billions."""
@@ -158,6 +162,8 @@ def pairs(given: Sequence[str], flag: str) -> dict[str, Any]:
 
 def _text(path: Path) -> str:
     try:
+        if path.stat().st_size > MAX_BYTES:
+            raise RecipeError(f"{path} has {path.stat().st_size:,} bytes and a recipe at most {MAX_BYTES:,}: name data in its data.path")
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
@@ -183,7 +189,7 @@ def _parse(text: str, name: str, places: dict[Where, str]) -> Any:
         problem = "tags (!…) are not allowed in a recipe" if isinstance(error, ConstructorError) else error.problem or error.context
         raise RecipeError(f"{name}{line}: {' '.join(str(problem).split())}") from None
     except RecursionError:
-        raise RecipeError(f"{name}: values are nested without end: an alias (*name) must not lie inside its own anchor (&name)") from None
+        raise RecipeError(f"{name}: values are nested too deep: an alias (*name) must not lie inside its own anchor (&name)") from None
     except (YAMLError, ValueError) as error:
         raise RecipeError(f"{name} is no YAML: {' '.join(str(error).split())}") from None
 
@@ -255,4 +261,4 @@ def _written(file: RecipeFile, where: Where, place: str) -> None:
 
 def _kind(value: Any) -> str:
     names = {type(None): "nothing", list: "a list", dict: "a mapping"}
-    return names.get(type(value), f"the value {value!r}")
+    return names.get(type(value), f"the value {shorten(repr(value), 60)}")
