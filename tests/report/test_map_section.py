@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
@@ -63,7 +64,7 @@ def test_a_run_maps_its_best_model_and_the_nearest_by_each_of_its_vectors(tiny_r
 
 
 RECIPE = """\
-data: {reader: demo, options: {tracks: 200, artists: 40, playlists: 100, fields: [audio_features, lyrics]}}
+data: {reader: demo, options: {tracks: 200, artists: 40, playlists: 100, fields: [audio_features, lyrics, tags]}}
 encoders:
   audio: {encoder: features, field: audio_features}
   lyrics: {encoder: tfidf, field: lyrics, params: {dim: 4}}
@@ -80,15 +81,35 @@ def test_a_run_without_a_model_maps_what_its_encoders_know_and_the_recipe_says_h
         pipeline.run(load(path, [f"report={asked}"]), tmp_path / name, cache=tmp_path / "cache")
     one, two, none = (json.loads((tmp_path / name / runs.MAP).read_text()) for name in ("one", "two", "none"))
     assert one["vectors"] == "audio, lyrics" and len(one["points"]) == 30 and one["points"] == two["points"]
+    told = Counter(one["groups"][point["group"]] for point in one["points"] if point["group"] >= 0)
+    assert one["by"] == "tags" and [told[genre] for genre in one["groups"]] == sorted(told.values(), reverse=True)
     assert (one["similar"], len(two["similar"]), none) == ([], 1, {})
     assert "Map of tracks" not in (tmp_path / "none" / runs.REPORT).read_text()
+
+
+PREDICTED = """\
+encoders:
+  lyrics: {encoder: tfidf-mlp, field: lyrics, targets: {factors: 4}, params: {hidden: [8, 4], epochs: 1, output: prediction}}
+coldstart: {looking: {predicted: lyrics, genre: tags, tracks: 20, queries: 2, similar: 3}}
+"""
+
+
+def test_the_map_of_predicted_factors_names_its_tracks_and_their_genres(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(RECIPE[: RECIPE.index("encoders:")] + PREDICTED + "baselines: [popularity]\n" + RECIPE[RECIPE.index("evaluation:") :])
+    pipeline.run(load(path), tmp_path / "run", cache=tmp_path / "cache")
+    found = json.loads((tmp_path / "run" / runs.LOOKING).read_text())
+    assert len(found["map"]["tracks"]) == len(found["map"]["points"]) == 20 and len(found["similar"]) == 2
+    assert {place for _, _, place in found["map"]["points"]} - {-1} <= set(range(len(found["map"]["genres"])))
+    page = (tmp_path / "run" / runs.REPORT).read_text()
+    assert all(f"<title>{track['title']}" in page for track in found["map"]["tracks"])
 
 
 def test_colours_are_genres_where_they_are_told_and_quarters_by_plays_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     tracks, plays = np.array([4, 2, 9, 7]), np.array([9, 5, 5, 1])
     bare = SimpleNamespace(catalogue=None)
     assert made._groups(bare, tracks, plays) == ("plays in training", ["9 plays", "5 plays", "1 play"], [0, 1, 1, 2])  # type: ignore[arg-type]
-    monkeypatch.setattr(made, "_genres", lambda _: ("genre", {4: "rock", 9: "rock", 7: "folk"}))
+    monkeypatch.setattr(made, "_genres", lambda *_: ("genre", {4: "rock", 9: "rock", 7: "folk"}))
     assert made._groups(bare, tracks, plays) == ("genre", ["rock", "folk"], [0, -1, 0, 1])  # type: ignore[arg-type]
 
 

@@ -41,7 +41,7 @@ def look(context: Context, ingested: Ingested, material: Material) -> dict[str, 
     shown = cold if len(cold) >= 4 else both
     shown = np.sort(rng.choice(shown, min(len(shown), spec.tracks), replace=False))
     points = map_of(predicted.matrix[shown], seed=derived_seed(context.recipe.seed, "map"))
-    named, genres = Names(ingested.corpus), _genres(spec.genre, ingested)
+    named, genres = Names(ingested.corpus), _genres(spec.genre, ingested, shown)
     common = [genre for genre, _ in Counter(genres[item] for item in shown.tolist() if item in genres).most_common(COLOURS)]
     asked = np.sort(rng.choice(len(both), min(len(both), spec.queries), replace=False))
     near = {
@@ -76,21 +76,21 @@ def _ends(ingested: Ingested, vectors: np.ndarray, items: np.ndarray, factors: i
     return [{"factor": factor, "low": kinds[low].tolist(), "high": kinds[high].tolist()} for factor, low, high in found]
 
 
-def _genres(field: str | None, ingested: Ingested) -> dict[int, str]:
+def _genres(field: str | None, ingested: Ingested, items: np.ndarray) -> dict[int, str]:
     if field is None:
         return {}
-    found = first_labels(ingested, field)
+    found = first_labels(ingested, field, items)
     if found is None:
         raise InputError(f"coldstart.looking: field {field!r} holds no texts, and genres are texts: name another field")
     return found
 
 
-def first_labels(ingested: Ingested, field: str) -> dict[int, str] | None:
-    """The first label of each item in a field of texts; None where it holds other values."""
-    ids = ingested.corpus.tracks["id"].to_pylist()
+def first_labels(ingested: Ingested, field: str, items: np.ndarray) -> dict[int, str] | None:
+    """The first label of each of `items` int [n] in a field of texts, of those that have one; None where it holds other values."""
+    ids = ingested.corpus.tracks["id"].take(items - 1).to_pylist()
     with ingested.open() as catalogue:
         present, values = catalogue.field_values(field, ids)
     if values and not isinstance(values[0], str):
         return None
     firsts = [text.split(",")[0].strip() for text in values]
-    return {int(row) + 1: genre for row, genre in zip(np.flatnonzero(present), firsts, strict=True) if genre}
+    return {item: genre for item, genre in zip(items[present].tolist(), firsts, strict=True) if genre}

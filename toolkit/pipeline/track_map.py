@@ -113,7 +113,7 @@ def _points(
 
 def _groups(ingested: Ingested, tracks: np.ndarray, plays: np.ndarray) -> tuple[str, list[str], list[int]]:
     """What colours the tracks, the names of its groups, and each track's: the commonest genres, or else quarters of the tracks by plays."""
-    field, genres = _genres(ingested)
+    field, genres = _genres(ingested, tracks)
     told = [genres.get(item) for item in tracks.tolist()]
     if common := [genre for genre, _ in Counter(genre for genre in told if genre).most_common(COLOURS)]:
         return field, common, [common.index(genre) if genre in common else -1 for genre in told]
@@ -125,13 +125,13 @@ def _groups(ingested: Ingested, tracks: np.ndarray, plays: np.ndarray) -> tuple[
     return "plays in training", names, places.tolist()
 
 
-def _genres(ingested: Ingested) -> tuple[str, dict[int, str]]:
-    """The first of the catalogue's fields of genres that holds texts, and the first label of each item in it."""
+def _genres(ingested: Ingested, tracks: np.ndarray) -> tuple[str, dict[int, str]]:
+    """The first of the catalogue's fields of genres that holds texts, and the first label of each track in it."""
     if ingested.catalogue is not None:
         with ingested.open() as catalogue:
             fields = [field for field in FIELDS["genre"] if field in catalogue.counts()["fields"]]
         for field in fields:
-            if (found := first_labels(ingested, field)) is not None:
+            if (found := first_labels(ingested, field, tracks)) is not None:
                 return field, found
     return "", {}
 
