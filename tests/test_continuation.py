@@ -75,6 +75,8 @@ def test_unknown_tracks_are_left_out_with_a_warning(asked: Continuation) -> None
     ("tracks", "message"),
     [
         (["blue mondey"], r"nearest to 'blue mondey' are t:2 \(Blue Monday by b\)"),
+        (["4"], r"nearest to '4' are t:4 \(no title by unknown\)"),
+        (["T:3"], r"nearest to 'T:3' are t:3 \(Hurt by c\)"),
         (["t:44", "zz"], r"nearest to 't:44' are t:4 \(no title by unknown\)"),
         (["qqqqqqqqqqqqqqqqqqq"], "nothing looks like .*; its ids look like t:1, t:2, t:3"),
         ([], "give at least one id"),

@@ -123,7 +123,9 @@ class Continuation:
         by_title: dict[str, int] = {}
         for row, title in enumerate(titles):
             by_title.setdefault((title or "").casefold(), row)
-        near = [by_title[title] for title in difflib.get_close_matches(wanted.casefold(), by_title, n=3, cutoff=0.5)]
+        bare = wanted.casefold()
+        near = [row for row, known in enumerate(ids) if bare in (known.casefold(), known.partition(":")[2].casefold())]
+        near += [by_title[title] for title in difflib.get_close_matches(wanted.casefold(), by_title, n=3, cutoff=0.5)]
         near += [self.item_of[track] - 1 for track in difflib.get_close_matches(wanted, ids, n=3, cutoff=0.6)]
         if not near:
             return f"nothing looks like {wanted!r}; its ids look like {', '.join(ids[:3])}"
