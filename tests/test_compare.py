@@ -238,6 +238,14 @@ def test_several_runs_stand_on_one_page(tiny_run: Path, other: Path, tmp_path: P
         joined([RunFiles.read(tiny_run), RunFiles.read(tiny_run)])
 
 
+def test_a_table_in_latex_has_intervals_on_demand(tiny_run: Path):
+    args = ["report", str(tiny_run), "--format", "latex"]
+    plain, full = (CliRunner().invoke(cli.application(), [*args, *more]).stdout for more in ([], ["--intervals"]))
+    assert full.count("\\scriptsize [") > 0 == plain.count("\\scriptsize [")
+    wrong = CliRunner().invoke(cli.application(), ["report", str(tiny_run), "--intervals"])
+    assert wrong.exit_code == 2 and wrong.stderr == "segue: --intervals is for --format latex, not html: take it out\n"
+
+
 @pytest.mark.parametrize(("form", "sign"), [("markdown", "| popularity |"), ("csv", "popularity,"), ("latex", r"\begin{tabular}")])
 def test_the_table_for_a_paper(tiny_run: Path, tmp_path: Path, form: str, sign: str):
     printed = CliRunner().invoke(cli.application(), ["report", str(tiny_run), "--format", form])

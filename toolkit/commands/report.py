@@ -27,13 +27,22 @@ Out = Annotated[
     typer.Option(help="File to write; default: RUN/report.html, report.html here for several, or the terminal.", show_default=False),
 ]
 Split = Annotated[str, typer.Option(help="valid or test, for tables.")]
+Intervals = Annotated[bool, typer.Option("--intervals", help="95 % intervals in the cells of LaTeX too; Markdown and CSV have them.")]
 Slice = Annotated[str, typer.Option(help="all, warm, cold, …, for tables.")]
 
 
 def report(
-    run: Runs, format: Format = Form.html, out: Out = None, split: Split = "test", slice: Slice = "all", debug: Debug = False
+    run: Runs,
+    format: Format = Form.html,
+    out: Out = None,
+    split: Split = "test",
+    slice: Slice = "all",
+    intervals: Intervals = False,
+    debug: Debug = False,
 ) -> None:
     """Write the report of one run, or of several beside each other, as a page or as a table."""
+    from functools import partial
+
     from toolkit.errors import InputError
     from toolkit.files import write_bytes
     from toolkit.plugins import suggest
@@ -42,6 +51,8 @@ def report(
     from toolkit.report.joined import joined
     from toolkit.report.page import html
 
+    if intervals and format is not Form.latex:
+        raise InputError(f"--intervals is for --format latex, not {format.value}: take it out")
     found = joined([RunFiles.read(each) for each in run])
     if format is Form.html:
         target = out or (run[0] if len(run) == 1 else Path()) / "report.html"
@@ -53,7 +64,8 @@ def report(
         if value not in known:
             raise InputError(f"--{name}={value!r} is none of these runs': {suggest(value, known)}")
     table = tables.pivot(found.metrics, split=split, slice=slice, timings=found.timings, layout=found.table)
-    text = {Form.markdown: tables.to_markdown, Form.csv: tables.to_csv, Form.latex: tables.to_latex}[format](table)
+    latex = partial(tables.to_latex, intervals=intervals)
+    text = {Form.markdown: tables.to_markdown, Form.csv: tables.to_csv, Form.latex: latex}[format](table)
     if out is None:
         print(text, end="" if text.endswith("\n") else "\n")
     else:
