@@ -111,8 +111,9 @@ def test_plays_and_tables_of_songs_and_artists_with_their_split(tmp_path: Path) 
     )
     auc = _auc(tmp_path / "run")
     assert auc["random-factors"] < 0.75 < 0.8 < auc["ridge"]  # tracks of one taste say the same and tie
-    left_out = json.loads((tmp_path / "run" / runs.DATA).read_text())["left_out"]
-    assert left_out["tracks_without_split"] == 1 and left_out["test_tracks"] == 9
+    data = json.loads((tmp_path / "run" / runs.DATA).read_text())
+    assert data["left_out"]["tracks_without_split"] == 1 and data["left_out"]["test_tracks"] == 9
+    assert data["left_out_examples"]["tracks_without_split"] == ["local:S39"]
     (folder,) = (tmp_path / "cache" / "corpora").glob("*/corpus")
     plays = Corpus.load(folder).plays
     assert plays is not None and plays.max() > 1

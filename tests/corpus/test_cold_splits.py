@@ -98,7 +98,7 @@ def test_tracks_without_an_artist_are_left_out_and_without_any_refused(many: Cor
     artists = many.tracks["artist"].to_pylist()
     some = replace(many, tracks=pa.table({"id": many.tracks["id"], "artist": pa.array([None, None, *artists[2:]])}))
     split = artist_disjoint(some)
-    assert split.facts["tracks_without_artist"] == 2
+    assert split.facts["tracks_without_artist"] == 2 and split.examples["tracks_without_artist"] == many.tracks["id"].to_pylist()[:2]
     assert not {1, 2} & {*np.flatnonzero(split.train.counts()), *split.valid.candidates, *split.test.candidates}
     nobody = replace(many, tracks=pa.table({"id": many.tracks["id"], "artist": pa.nulls(200, pa.string())}))
     with pytest.raises(InputError, match="artist_disjoint needs the tracks' artists, and the data names none: use protocol: item_cold"):
@@ -111,6 +111,7 @@ def test_who_has_no_training_track_is_counted_not_asked(many: Corpus) -> None:
     split = item_cold(corpus_of([*lists, cold], ["x"] * 200))
     name = "test_playlists_without_training_tracks"
     assert split.facts[name] == item_cold(many).facts[name] + 1
+    assert split.examples[name] == [*item_cold(many).examples.get(name, []), "p300"][:3]
     assert 300 not in split.test.rows and 300 not in split.train.rows
 
 

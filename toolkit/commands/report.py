@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -65,7 +66,8 @@ def report(
             raise InputError(f"--{name}={value!r} is none of these runs': {suggest(value, known)}")
     table = tables.pivot(found.metrics, split=split, slice=slice, timings=found.timings, layout=found.table)
     latex = partial(tables.to_latex, intervals=intervals)
-    text = {Form.markdown: tables.to_markdown, Form.csv: tables.to_csv, Form.latex: latex}[format](table)
+    written: dict[Form, Callable[[tables.Table], str]] = {Form.markdown: tables.to_markdown, Form.csv: tables.to_csv, Form.latex: latex}
+    text = written[format](table)
     if out is None:
         print(text, end="" if text.endswith("\n") else "\n")
     else:

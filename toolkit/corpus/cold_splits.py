@@ -27,6 +27,8 @@ CURES = {
     "artist": "all tracks of an artist the same evaluation.split.field, or set protocol: item_cold",
 }
 """What mends a leak of tracks, or of artists."""
+EXAMPLES = 3
+"""Tracks or playlists left out that are named."""
 
 JOINED = ", "
 """Between the artists of a track, as a corpus has them."""
@@ -42,7 +44,7 @@ def prescribed(corpus: Corpus, given: Sequence[str | None], *, min_tracks: int =
     if strange is not None:
         raise InputError(f"split {strange!r} of a track must be train, valid or test: name another evaluation.split.field")
     labels = np.array([NOWHERE if text is None else known[text.strip().lower()] for text in given], np.int64)
-    return _split(corpus, labels, min_tracks, {"tracks_without_split": int((labels == NOWHERE).sum())})
+    return _split(corpus, labels, min_tracks, {"tracks_without_split": labels == NOWHERE})
 
 
 def item_cold(corpus: Corpus, *, folds: int = 5, test_fold: int = 0, valid_fraction: float = 0.1, min_tracks: int = 1) -> Split:
@@ -67,8 +69,8 @@ def artist_disjoint(corpus: Corpus, *, folds: int = 5, test_fold: int = 0, valid
     np.minimum.at(lowest, tracks, parts)
     np.maximum.at(highest, tracks, parts)
     labels = np.where(lowest == highest, lowest, NOWHERE)
-    facts = {"tracks_without_artist": int((highest < 0).sum()), "tracks_between_parts": int(((highest >= 0) & (lowest < highest)).sum())}
-    return _split(corpus, labels, min_tracks, facts)
+    left_out = {"tracks_without_artist": highest < 0, "tracks_between_parts": (highest >= 0) & (lowest < highest)}
+    return _split(corpus, labels, min_tracks, left_out)
 
 
 def credits(corpus: Corpus) -> tuple[np.ndarray, list[str], np.ndarray]:
@@ -113,8 +115,10 @@ def _parts(hashes: np.ndarray, folds: int, test_fold: int, valid_fraction: float
     return np.where(hashes % folds == test_fold, 2, np.where(valid, 1, 0))
 
 
-def _split(corpus: Corpus, labels: np.ndarray, min_tracks: int, facts: dict[str, int]) -> Split:
-    """labels: int [V], each track's place in `PARTS`, or `NOWHERE`."""
+def _split(corpus: Corpus, labels: np.ndarray, min_tracks: int, left_out: dict[str, np.ndarray]) -> Split:
+    """labels: int [V], each track's place in `PARTS`, or `NOWHERE`. left_out: bool [V], tracks that are in no part, by why."""
+    facts = {name: int(which.sum()) for name, which in left_out.items()}
+    examples = {name: _first(corpus.tracks["id"], which) for name, which in left_out.items() if which.any()}
     of_item = np.concatenate([[NOWHERE], labels]).astype(np.int8)
     sorted_, counts = by_part(corpus, of_item)
     starts = np.asarray(corpus.offsets[:-1])
@@ -126,7 +130,10 @@ def _split(corpus: Corpus, labels: np.ndarray, min_tracks: int, facts: dict[str,
     for place in (1, 2):
         found = (counts[:, place] > 0) & (np.diff(corpus.offsets) >= min_tracks)
         rows = np.flatnonzero(found & (counts[:, 0] > 0))
-        facts[f"{PARTS[place]}_playlists_without_training_tracks"] = int((found & (counts[:, 0] == 0)).sum())
+        name, unknown = f"{PARTS[place]}_playlists_without_training_tracks", found & (counts[:, 0] == 0)
+        facts[name] = int(unknown.sum())
+        if unknown.any():
+            examples[name] = _first(corpus.playlists["id"], unknown)
         facts[f"{PARTS[place]}_tracks"] = int((labels == place).sum())
         if not len(rows):
             cure = "lower evaluation.min_tracks, or hold out other shares by evaluation.split (folds, valid_fraction)"
@@ -134,7 +141,11 @@ def _split(corpus: Corpus, labels: np.ndarray, min_tracks: int, facts: dict[str,
         candidates = np.flatnonzero(of_item == place).astype(np.int32)
         spans = (rows, starts[rows], ends[rows, 0], ends[rows, place])
         held.append(HeldOut(sorted_, *spans, hides=ends[rows, place - 1], candidates=candidates))
-    return Split(PlaylistSet(sorted_, train, starts[train], ends[train, 0]), held[0], held[1], facts)
+    return Split(PlaylistSet(sorted_, train, starts[train], ends[train, 0]), held[0], held[1], facts, examples)
+
+
+def _first(ids: pa.ChunkedArray, chosen: np.ndarray) -> list[str]:
+    return list(ids.take(np.flatnonzero(chosen)[:EXAMPLES]).to_pylist())
 
 
 def by_part(corpus: Corpus, of_item: np.ndarray) -> tuple[Corpus, np.ndarray]:

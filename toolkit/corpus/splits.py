@@ -160,8 +160,9 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Split:
-    """Who is learned from, chosen on and tested on. facts: what of the data the split leaves out, by name, for summaries.
+    """Who is learned from, chosen on and tested on.
 
+    For summaries, by name, facts: how much of the data the split leaves out; examples: the first ids of that.
     cuts: where the calendar is cut, when validation begins and when the test, seconds since 1970.
     """
 
@@ -169,6 +170,7 @@ class Split:
     valid: HeldOut
     test: HeldOut
     facts: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, list[str]] = field(default_factory=dict)
     cuts: tuple[int, int] | None = None
 
 

@@ -84,7 +84,7 @@ def global_time(
     for name, size in (("train", len(train)), ("valid", len(held[0])), ("test", len(held[1]))):
         if not size:
             raise InputError(_empty(name, corpus, cuts, min_tracks))
-    return Split(PlaylistSet(made, train, starts[train], ends[train, 0]), held[0], held[1], facts, cuts)
+    return Split(PlaylistSet(made, train, starts[train], ends[train, 0]), held[0], held[1], facts, cuts=cuts)
 
 
 def cut_times(corpus: Corpus, valid_from: float | str, test_from: float | str) -> tuple[int, int]:

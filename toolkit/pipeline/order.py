@@ -160,7 +160,7 @@ def gathered(context: Context, ingested: Ingested, chosen: Sequence[System]) -> 
     if split.cuts:
         context.reporter.note("validation begins {}, the test {}".format(*map(written, split.cuts)))
     if left_out := {name: count for name, count in split.facts.items() if count and name not in ("valid_tracks", "test_tracks")}:
-        told = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in left_out.items())
+        told = ", ".join(f"{count:,} {name.replace('_', ' ')} (such as {split.examples[name][0]})" for name, count in left_out.items())
         context.reporter.note(f"{evaluation.protocol} leaves out: {told}")
     cache, seed = context.cache / "factors", context.recipe.seed
     factors = FactorStore(split.train, context.recipe.coldstart.factors, seed, context.device, cache, context.progress(""))

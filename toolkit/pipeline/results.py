@@ -76,7 +76,7 @@ def write_data(context: Context, ingested: Ingested, material: Material) -> None
             "tracks_not_in_training": int((counts[1:] == 0).sum()),
             "near_duplicates": {name: int((part.labels[OVERLAP] == NEAR).sum()) for name, part in held.items() if OVERLAP in part.labels},
             **({"cuts": dict(zip(PARTS, map(written, split.cuts), strict=True))} if split.cuts else {}),
-            **({"left_out": split.facts} if split.facts else {}),
+            **({"left_out": split.facts, "left_out_examples": split.examples} if split.facts else {}),
             **({"doubles": ingested.doubles} if ingested.doubles else {}),
             "skipped": ingested.skipped,
         },
