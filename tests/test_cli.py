@@ -20,7 +20,8 @@ from typer.testing import CliRunner, Result
 from tests.report.run_files import metric_row
 from toolkit import cli, runs
 from toolkit.commands.bench import bench_table
-from toolkit.commands.tables import print_whole, result_table, situation_tables
+from toolkit.commands.tables import continuation_table, print_whole, result_table, situation_tables
+from toolkit.continuation import Next
 from toolkit.errors import InputError, SegueError
 
 BENCHED = ("clicks", "novelty@50", "ndcg@50")
@@ -98,6 +99,13 @@ def test_a_title_that_the_terminal_cannot_write_is_escaped() -> None:
     ascii_only = os.environ | {"PYTHONIOENCODING": "ascii"}
     found = subprocess.run([*SEGUE, "encoders"], capture_output=True, text=True, env=ascii_only)
     assert found.returncode == 0 and "\\xe4" in found.stdout
+
+
+def test_a_title_commands_no_terminal() -> None:
+    table = continuation_table([Next("local:1", "\x1b[31mred\x07\nand \u202eleft", "שיר", None, 1.0)], system="ease")
+    out = io.StringIO()
+    Console(file=out, width=200).print(table)
+    assert r"\x1b[31mred\x07 and \u202eleft" in out.getvalue() and "שיר" in out.getvalue() and "\x1b" not in out.getvalue()
 
 
 def test_the_default_place_is_runs_and_the_name(lists: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -311,6 +319,26 @@ def test_commands_of_plugins_come_in_by_the_same_door(monkeypatch: pytest.Monkey
     assert broken.exit_code == 2 and "plug-in 'greet' of greeting:hello does not import" in broken.stderr
     assert segue("--help").exit_code == 0
     assert shutil.get_terminal_size is not None and "size" in segue("--help").stdout
+
+
+def test_an_error_in_a_plugins_code_names_the_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from toolkit import plugins
+
+    (tmp_path / "stranger").mkdir()
+    (tmp_path / "stranger" / "reading.py").write_text("def greet(name):\n    return {}[name]\n")
+    (tmp_path / "stranger-1.dist-info").mkdir()
+    (tmp_path / "stranger-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger-package\nVersion: 1\n")
+    (tmp_path / "stranger-1.dist-info" / "entry_points.txt").write_text("[segue.commands]\ngreet = stranger.reading:greet\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    plugins.found.cache_clear()
+    try:
+        failed = segue("greet", "ann")
+        ours = segue("data", "info", tmp_path, "--option", "a=1")
+    finally:
+        plugins.found.cache_clear()
+    assert failed.exit_code == 1
+    assert failed.stderr == "segue: an error inside stranger.reading of stranger-package, KeyError: 'ann' (--debug shows where)\n"
+    assert ours.exit_code == 2 and "stranger" not in ours.stderr.replace(str(tmp_path), "")
 
 
 PAGES = ["3 ContributorsRain Lyrics[Chorus]\nI'm singin' in the rain12Embed", "Rain on me", "Rain and sun", "Snow"]

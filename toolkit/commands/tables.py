@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -120,9 +121,18 @@ def continuation_table(tracks: Sequence[Next], *, system: str) -> Table:
         table.add_column(name)
     table.add_column("score", justify="right")
     for rank, track in enumerate(tracks, start=1):
-        named = [Text(value or "–") for value in (track.title, track.artist, track.album, track.id)]
+        named = [Text(printable(value or "–")) for value in (track.title, track.artist, track.album, track.id)]
         table.add_row(str(rank), *named, f"{track.score:.3f}")
     return table
+
+
+_COMMANDING = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, and those that turn the direction of all that follows: a terminal would obey them."""
+
+
+def printable(text: str) -> str:
+    """A name from someone's file as one line that a terminal only shows."""
+    return _COMMANDING.sub(lambda letter: ascii(letter[0])[1:-1], " ".join(text.split()))
 
 
 def next_command(run: RunDirectory) -> str:
