@@ -94,6 +94,15 @@ def test_load_gives_back_every_score(kind: str, tmp_path: Path) -> None:
     assert all(torch.equal(kept[name], value) for name, value in ranker.model.named_buffers())
 
 
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux tells what is mapped")
+def test_a_loaded_model_leaves_its_file_alone(tmp_path: Path) -> None:
+    """A part of the file in use would keep all of it in memory, once more than the weights."""
+    fitted(model={"neighbours": 3}).save(tmp_path)
+    loaded = SequentialRanker.load(tmp_path)
+    assert loaded.neighbours is not None
+    assert str(tmp_path) not in Path("/proc/self/maps").read_text()
+
+
 @pytest.mark.parametrize("kind", ["sasrec", "bert4rec"])
 def test_it_learns_the_ring(kind: str) -> None:
     """The next tracks on the ring are a few steps away; ranking by plays finds a quarter of them."""

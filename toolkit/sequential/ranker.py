@@ -364,10 +364,11 @@ class SequentialRanker(Ranker):
         titles = _load_titles(info.get("title_encoder"), directory / "titles", device)
         spec, fusion = ModelSpec.model_validate(info["spec"]), Fusion.model_validate(info["fusion"])
         ranker = cls(spec, fusion, name=info["system"], titles=titles)
-        ranker.curve, ranker.underfit, ranker.played = info["curve"], info["underfit"], tensors.pop("played").numpy()
-        predicted = tensors.pop("predicted").numpy() if "predicted" in tensors else np.zeros(0, np.int64)
+        # copies: a view of one tensor would keep the whole file mapped beside the model
+        ranker.curve, ranker.underfit, ranker.played = info["curve"], info["underfit"], tensors.pop("played").numpy().copy()
+        predicted = tensors.pop("predicted").numpy().copy() if "predicted" in tensors else np.zeros(0, np.int64)
         if info["neighbours"] is not None:
-            ids, similarity = (tensors.pop(f"neighbours.{part}").numpy() for part in ("ids", "similarity"))
+            ids, similarity = (tensors.pop(f"neighbours.{part}").numpy().copy() for part in ("ids", "similarity"))
             ranker.neighbours = Neighbours(ids, similarity, info["neighbours"])
         layouts = info["modalities"], info["match"]
         ranker.model = building.blank(spec, fusion, *layouts, played=ranker.played, title_dim=info["title_dim"])
