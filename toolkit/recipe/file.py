@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 from pydantic import ValidationError
@@ -24,6 +23,9 @@ EXAMPLES = {"--set": "models.0.epochs=5", "--option": "playlist=list_id", "sweep
 
 MAX_BYTES = 1_000_000
 """Of a recipe's file: the parser would take minutes for a table of playlists that was given for one."""
+
+LONGEST = 60
+"""Characters of a value that a message repeats."""
 
 MAX_NODES = 100_000
 """Values a recipe may have once its aliases are followed: a few lines of YAML can stand for billions."""
@@ -261,4 +263,5 @@ def _written(file: RecipeFile, where: Where, place: str) -> None:
 
 def _kind(value: Any) -> str:
     names = {type(None): "nothing", list: "a list", dict: "a mapping"}
-    return names.get(type(value), f"the value {shorten(repr(value), 60)}")
+    text = repr(value)
+    return names.get(type(value), f"the value {text if len(text) <= LONGEST else text[:LONGEST] + '…'}")
