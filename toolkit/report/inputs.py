@@ -117,6 +117,8 @@ def _json(path: Path, kind: type[dict] | type[list]) -> Any:
         raise RunDirectoryError(f"{path}:{error.lineno} is no JSON ({error.msg}): {AGAIN}") from None
     if not isinstance(found, kind):
         raise RunDirectoryError(f"{path} must hold a {kind.__name__}, not {type(found).__name__}: {AGAIN}")
+    if kind is list and (wrong := [at for at, row in enumerate(found) if not isinstance(row, dict)]):
+        raise RunDirectoryError(f"{path}: row {wrong[0]} is no object of keys and values: {AGAIN}")
     return found
 
 
@@ -124,7 +126,7 @@ def _metrics(path: Path) -> list[dict[str, Any]]:
     _text(path)
     rows = _json(path, list)
     for at, row in enumerate(rows):
-        missing = [key for key in ROW_KEYS if not isinstance(row, dict) or key not in row]
+        missing = [key for key in ROW_KEYS if key not in row]
         if missing:
             raise RunDirectoryError(f"{path}: row {at} lacks {', '.join(missing)}: {AGAIN}")
     return rows
