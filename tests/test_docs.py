@@ -12,6 +12,7 @@ import pytest
 
 from tests.report.run_files import files, write_run
 from toolkit.encoders import registry
+from toolkit.recipe import load
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -44,6 +45,14 @@ def test_the_recipes_of_the_encoder_page_are_valid() -> None:
     made = [registry.create(spec["encoder"], spec.get("params"), device="cpu") for spec in ours]
     told = {"word-vectors", "word2vec", "sentence-bert", "tfidf", "tfidf-semantic", "mfcc-words", "image-classifier", "text-classifier"}
     assert {encoder.name for encoder in made} == told
+
+
+def test_the_recipes_of_the_readme_are_valid(tmp_path: Path) -> None:
+    blocks = re.findall(r"^```yaml\n(.*?)^```", (DOCS.parent / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for block in blocks:
+        (tmp_path / "my.yaml").write_text(block, encoding="utf-8")
+        assert load(tmp_path / "my.yaml", parameters=True).data.path == tmp_path / "playlists.csv"
+    assert len(blocks) == 2
 
 
 def test_the_report_page_renders_and_prints_tables(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 from toolkit.cli import Debug
 from toolkit.commands.run import Overrides, Recipe
 
@@ -11,4 +13,6 @@ def validate(recipe: Recipe, overrides: Overrides = [], debug: Debug = False) ->
     from toolkit.recipe import load
 
     found = load(recipe, overrides, parameters=True)
+    if found.data.path is not None and not found.data.path.exists():
+        warnings.warn(f"{found.data.path} does not exist here: correct data.path before the run", stacklevel=2)
     print(f"{recipe} is valid: {len(found.encoders)} encoders, {len(found.models)} models, {len(found.baselines)} baselines")
