@@ -177,6 +177,15 @@ def test_validate_counts_or_names_the_fault(tiny_recipe: Path) -> None:
     assert fault.stderr == ("segue: --set encoders.lyrics.params.dimm=3: encoders.lyrics.params.dimm is no key: did you mean dim?\n")
 
 
+def test_validate_tells_of_a_path_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text("data: {reader: csv, path: lists.csv}")
+    found = segue("validate", tmp_path / "r.yaml")
+    assert (
+        found.exit_code == 0
+        and found.stderr == f"segue: warning: {tmp_path / 'lists.csv'} does not exist here: correct data.path before the run\n"
+    )
+
+
 def test_encoders_are_listed() -> None:
     rows = json.loads(segue("encoders", "--json").stdout)
     assert {"features", "features-vae", "sentence-bert", "image-vae", "codes", "tfidf"} <= {row["name"] for row in rows}
@@ -242,6 +251,7 @@ def test_data_converts_to_recbole(lists: Path, tmp_path: Path) -> None:
         ),
         (OSError(28, "No space left on device", "/x/y"), 1, "the disk is full (/x/y): make room"),
         (PermissionError(13, "Permission denied", "/x/y"), 2, "/x/y may not be written or read: Permission denied"),
+        (FileNotFoundError(2, "No such file or directory", "/x/y"), 2, "/x/y may not be written or read: No such file or directory"),
         (MemoryError(), 1, "out of memory"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to"), 1, "out of memory: lower batch_tokens"),
         (KeyError("x"), 1, "an error inside segue, KeyError: 'x' (--debug shows where)"),

@@ -31,8 +31,8 @@ ORDER = (
 
 INTERRUPTED = 130
 
-REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP)
-"""What a place answers that the user has to choose otherwise."""
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP)
+"""What a place answers that the user has to choose otherwise, or whose files went away meanwhile."""
 
 
 class Door(TyperGroup):
