@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -42,8 +41,6 @@ def report(
     debug: Debug = False,
 ) -> None:
     """Write the report of one run, or of several beside each other, as a page or as a table."""
-    from functools import partial
-
     from toolkit.errors import InputError
     from toolkit.files import write_bytes
     from toolkit.plugins import suggest
@@ -65,9 +62,10 @@ def report(
         if value not in known:
             raise InputError(f"--{name}={value!r} is none of these runs': {suggest(value, known)}")
     table = tables.pivot(found.metrics, split=split, slice=slice, timings=found.timings, layout=found.table)
-    latex = partial(tables.to_latex, intervals=intervals)
-    written: dict[Form, Callable[[tables.Table], str]] = {Form.markdown: tables.to_markdown, Form.csv: tables.to_csv, Form.latex: latex}
-    text = written[format](table)
+    if format is Form.latex:
+        text = tables.to_latex(table, intervals=intervals)
+    else:
+        text = tables.to_csv(table) if format is Form.csv else tables.to_markdown(table)
     if out is None:
         print(text, end="" if text.endswith("\n") else "\n")
     else:
