@@ -35,8 +35,8 @@ class AttributeKNN(Baseline):
     needs_modalities = True
 
     def learn(self, data: TrainingData) -> State:
-        matrix, present = single(self.name, data.modalities)
-        attributes = sp.csr_matrix((matrix != 0) & present[:, None], dtype=np.float32).T.tocsr()  # (d, V + 1)
+        content = single(self.name, data.modalities)
+        attributes = sp.csr_matrix((content.matrix != 0) & content.present[:, None], dtype=np.float32).T.tocsr()  # (d, V + 1)
         warm = sp.diags_array((data.train.counts() > 0).astype(np.float32))
         nearest = [top_per_row(_stored(part @ warm), self.params.neighbours) for part in similarities(attributes)]
         similar = sp.vstack(nearest, format="csr")

@@ -1,4 +1,4 @@
-"""What every cold-start ranker by factors shares: users from what they played, tracks from what they are."""
+"""What cold-start rankers share: users from what they played, tracks from what they are, and products of both."""
 
 from __future__ import annotations
 
@@ -39,11 +39,10 @@ class ColdRanker(Baseline):
         has any. Rows of the others mean nothing."""
 
     def learn(self, data: TrainingData) -> State:
-        if self.needs_modalities and not data.modalities:
-            raise InputError(f"{self.name} needs a modality and there is none: name encoders in the recipe, or leave it out")
+        if self.needs_modalities:
+            check_content(self.name, data)
         self._fold_in = None
-        store = data.factors or FactorStore(data.train, seed=data.seed, device=data.device)
-        factors = store(self.params.factors)
+        factors = factors_of(data, self.params.factors)
         vectors, present = self.predict(data, factors)
         return self.assembled(factors, vectors, present)
 
@@ -71,13 +70,28 @@ class ColdRanker(Baseline):
         return self.state["items"], self.state["ranked"]
 
     def scorer(self, queries: Queries) -> Scorer:
-        users, met = self.users(queries)
-        items, ranked = self.scored()
+        return factor_scorer(*self.users(queries), *self.scored())
 
-        def score(asked: np.ndarray) -> np.ndarray:
-            scores = np.asarray(users @ items[asked].T, np.float32)
-            scores[:, ~ranked[asked]] = -np.inf
-            scores[~met] = -np.inf
-            return scores
 
-        return score
+def check_content(name: str, data: TrainingData) -> None:
+    """Raises `InputError` for a system by content where there is none."""
+    if not data.modalities:
+        raise InputError(f"{name} needs a modality and there is none: name encoders in the recipe, or leave it out")
+
+
+def factors_of(data: TrainingData, spec: FactorSpec | None) -> Factors:
+    """Factors of the training split under `spec`, default the run's."""
+    store = data.factors or FactorStore(data.train, seed=data.seed, device=data.device)
+    return store(spec)
+
+
+def factor_scorer(users: np.ndarray, met: np.ndarray, items: np.ndarray, ranked: np.ndarray) -> Scorer:
+    """Scores users [B, k] · items [V + 1, k]; -inf for users not `met`, bool [B], and items not `ranked`, bool [V + 1]."""
+
+    def score(asked: np.ndarray) -> np.ndarray:
+        scores = np.asarray(users @ items[asked].T, np.float32)
+        scores[:, ~ranked[asked]] = -np.inf
+        scores[~met] = -np.inf
+        return scores
+
+    return score

@@ -20,6 +20,8 @@ from pydantic import Field, ValidationError
 
 from toolkit import compute
 from toolkit.baselines.base import Baseline, BaselineParams, State
+from toolkit.coldstart.base import factor_scorer
+from toolkit.coldstart.single import single
 from toolkit.corpus.queries import Queries
 from toolkit.encoders.log_mel import LogMelParams
 from toolkit.errors import InputError
@@ -125,16 +127,7 @@ class IdItem(Baseline):
         return found, met
 
     def scorer(self, queries: Queries) -> Scorer:
-        users, met = self.users(queries)
-        items, ranked = self.state["items"], self.state["ranked"]
-
-        def score(asked: np.ndarray) -> np.ndarray:
-            scores = np.asarray(users @ items[asked].T, np.float32)
-            scores[:, ~ranked[asked]] = -np.inf
-            scores[~met] = -np.inf
-            return scores
-
-        return score
+        return factor_scorer(*self.users(queries), self.state["items"], self.state["ranked"])
 
 
 class ContentUser(IdItem):
@@ -170,9 +163,7 @@ def _lookup(count: int, width: int) -> nn.Module:
 
 def _spectrogram(modalities: dict[str, Modality]) -> tuple[Modality, tuple[int, int, int]]:
     """The one modality, and the windows, bands and frames that its vectors are."""
-    if len(modalities) != 1:
-        raise InputError(f"content-user takes one modality, not {len(modalities)}: name it with modalities: […]")
-    (modality,) = modalities.values()
+    modality = single("content-user", modalities)
     encoder, _, params = modality.encoder.partition(" ")
     try:
         shape = LogMelParams.model_validate(json.loads(params)).shape() if encoder == "log-mel" else None

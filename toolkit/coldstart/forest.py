@@ -38,8 +38,8 @@ class Forest(ColdRanker):
     def predict(self, data: TrainingData, factors: Factors) -> tuple[np.ndarray, np.ndarray]:
         from sklearn.ensemble import RandomForestRegressor
 
-        matrix, present = single(self.name, data.modalities)
-        taught = np.flatnonzero(present & factors.known)
+        content = single(self.name, data.modalities)
+        taught = np.flatnonzero(content.present & factors.known)
         if not len(taught):
             raise InputError("random-forest: no track with placements in training has content: nothing to learn from")
         params = self.params
@@ -49,9 +49,9 @@ class Forest(ColdRanker):
             max_features=params.columns,
             min_samples_leaf=params.leaf,
             random_state=data.seed % 2**32,
-        ).fit(matrix[taught], factors.items[taught])
-        vectors, asked = np.zeros(factors.items.shape, np.float32), np.flatnonzero(present)
+        ).fit(content.matrix[taught], factors.items[taught])
+        vectors, asked = np.zeros(factors.items.shape, np.float32), np.flatnonzero(content.present)
         for start in range(0, len(asked), BLOCK):
             rows = asked[start : start + BLOCK]
-            vectors[rows] = forest.predict(matrix[rows]).reshape(len(rows), -1)
-        return vectors, present
+            vectors[rows] = forest.predict(content.matrix[rows]).reshape(len(rows), -1)
+        return vectors, content.present

@@ -16,13 +16,12 @@ import scipy.sparse as sp
 from pydantic import Field
 
 from toolkit.baselines.base import Baseline, BaselineParams, State
-from toolkit.coldstart.base import joined
+from toolkit.coldstart.base import check_content, factor_scorer, joined
 from toolkit.coldstart.content_prior import fit_content_prior
 from toolkit.coldstart.factors import confidence_of
 from toolkit.coldstart.hierarchical import Taste, Weights, fit_taste, fold_in
 from toolkit.coldstart.row_solver import solve_rows
 from toolkit.corpus.queries import Queries
-from toolkit.errors import InputError
 from toolkit.ranker import Scorer, TrainingData
 from toolkit.recipe import FactorSpec
 
@@ -43,16 +42,7 @@ class FoldedRanker(Baseline):
         plays.data *= self.state["known"][plays.indices]
         plays.eliminate_zeros()
         met = np.diff(plays.indptr) > 0
-        users = self.folded(plays).astype(np.float32)
-        items, ranked = self.state["items"], self.state["ranked"]
-
-        def score(asked: np.ndarray) -> np.ndarray:
-            scores = np.asarray(users @ items[asked].T, np.float32)
-            scores[:, ~ranked[asked]] = -np.inf
-            scores[~met] = -np.inf
-            return scores
-
-        return score
+        return factor_scorer(self.folded(plays).astype(np.float32), met, self.state["items"], self.state["ranked"])
 
 
 class LinearParams(BaselineParams):
@@ -91,8 +81,7 @@ class HierarchicalLinear(FoldedRanker):
 
     def _content(self, data: TrainingData, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The modalities and a constant: float64 [V + 1, d], and bool [V + 1], who has any."""
-        if not data.modalities:
-            raise InputError(f"{self.name} needs a modality and there is none: name encoders in the recipe, or leave it out")
+        check_content(self.name, data)
         columns, present = joined(data.modalities, known)
         return np.concatenate([columns, np.ones((len(columns), 1))], axis=1), present
 
@@ -140,8 +129,7 @@ class ContentPrior(FoldedRanker):
     needs_modalities = True
 
     def learn(self, data: TrainingData) -> State:
-        if not data.modalities:
-            raise InputError("content-prior needs a modality and there is none: name encoders in the recipe, or leave it out")
+        check_content(self.name, data)
         params, known = self.params, data.train.counts() > 0
         spec = params.factors or (data.factors.spec if data.factors is not None else FactorSpec())
         content, present = joined(data.modalities, known)

@@ -13,8 +13,8 @@ import scipy.sparse as sp
 from pydantic import Field
 
 from toolkit.baselines.base import Baseline, State
-from toolkit.coldstart.base import FactorParams, joined
-from toolkit.coldstart.factors import Factors, FactorStore
+from toolkit.coldstart.base import FactorParams, check_content, factors_of, joined
+from toolkit.coldstart.factors import Factors
 from toolkit.coldstart.metric_learning import learn_metric
 from toolkit.corpus.queries import Queries
 from toolkit.errors import InputError
@@ -42,10 +42,8 @@ class Mlr(Baseline):
     needs_modalities = True
 
     def learn(self, data: TrainingData) -> State:
-        if not data.modalities:
-            raise InputError("mlr needs a modality and there is none: name encoders in the recipe, or leave it out")
-        store = data.factors or FactorStore(data.train, seed=data.seed, device=data.device)
-        factors = store(self.params.factors)
+        check_content(self.name, data)
+        factors = factors_of(data, self.params.factors)
         columns, present = joined(data.modalities, factors.known)
         taught = np.flatnonzero(factors.known & present)
         if len(taught) > self.params.tracks:

@@ -6,6 +6,7 @@ import numpy as np
 
 from toolkit.coldstart.base import ColdRanker
 from toolkit.coldstart.factors import Factors
+from toolkit.coldstart.single import single
 from toolkit.errors import InputError
 from toolkit.ranker import TrainingData
 
@@ -16,9 +17,7 @@ class PredictedFactors(ColdRanker):
     name = "predicted-factors"
 
     def predict(self, data: TrainingData, factors: Factors) -> tuple[np.ndarray, np.ndarray]:
-        if len(data.modalities) != 1:
-            raise InputError(f"predicted-factors takes one modality, not {len(data.modalities)}: name it with modalities: […]")
-        (modality,) = data.modalities.values()
+        modality = single("predicted-factors", data.modalities)
         if modality.dim != factors.k:
             raise InputError(
                 f"predicted-factors: modality {modality.name!r} has {modality.dim} numbers, the factors k={factors.k}: its encoder needs"

@@ -16,8 +16,7 @@ from pydantic import Field
 
 from toolkit import compute
 from toolkit.baselines.base import Baseline, State
-from toolkit.coldstart.base import FactorParams, joined
-from toolkit.coldstart.factors import FactorStore
+from toolkit.coldstart.base import FactorParams, check_content, factor_scorer, factors_of, joined
 from toolkit.corpus.queries import Queries
 from toolkit.encoders.hashing import combined
 from toolkit.errors import InputError
@@ -49,10 +48,8 @@ class TwoTower(Baseline):
     needs_modalities = True
 
     def learn(self, data: TrainingData) -> State:
-        if not data.modalities:
-            raise InputError("two-tower needs a modality and there is none: name encoders in the recipe, or leave it out")
-        store = data.factors or FactorStore(data.train, seed=data.seed, device=data.device)
-        factors = store(self.params.factors)
+        check_content(self.name, data)
+        factors = factors_of(data, self.params.factors)
         played = Modality("factors", factors.items, factors.known)
         content, ranked = joined(data.modalities, factors.known)
         known, heard = joined({**data.modalities, "factors": played}, factors.known)
@@ -97,11 +94,4 @@ class TwoTower(Baseline):
         users = np.asarray(seeds @ state["queries"], np.float32)
         users /= np.maximum(np.linalg.norm(users, axis=1, keepdims=True), 1e-12)
         met = np.asarray(seeds @ state["heard"].astype(np.float32)) > 0
-
-        def score(asked: np.ndarray) -> np.ndarray:
-            scores = np.asarray(users @ state["items"][asked].T, np.float32)
-            scores[:, ~state["ranked"][asked]] = -np.inf
-            scores[~met] = -np.inf
-            return scores
-
-        return score
+        return factor_scorer(users, met, state["items"], state["ranked"])
