@@ -121,8 +121,8 @@ class CsvReader(Reader):
             if not row[playlist].strip() or not row[track].strip():
                 self.bad(table.where(line), f"has no {params.track if row[playlist].strip() else params.playlist}")
                 continue
-            when = None if time is None else seconds(row[time])
-            if time is not None and when is None:
+            when = None
+            if time is not None and (when := seconds(row[time])) is None:
                 self.bad(table.where(line), f"time {row[time]!r} {EXPECTED}")
                 continue
             place = float(when or 0) if position is None else _position(row[position])

@@ -106,8 +106,8 @@ class RecboleReader(Reader):
             if math.isnan(position):
                 self.bad(table.where(line), f"position {row[place or 0]!r} must be a number")
                 continue
-            when = None if time is None else seconds(row[time])
-            if time is not None and when is None:
+            when = None
+            if time is not None and (when := seconds(row[time])) is None:
                 self.bad(table.where(line), f"time {row[time]!r} {EXPECTED}")
                 continue
             yield Placement(row[playlist], qualified(row[track], self.params.scheme), position, time=when)

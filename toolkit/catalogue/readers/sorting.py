@@ -23,7 +23,7 @@ _BATCH = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """One row: a track of a playlist, with whatever the row says of the playlist."""
+    """One row: a track of a playlist, with whatever the row says of the playlist. It has plays or a time, not both: no format does."""
 
     playlist: str
     track: str
@@ -46,14 +46,14 @@ class PlaylistSpool:
     def __init__(self) -> None:
         self._first: dict[str, Placement] = {}
         self._numbers: dict[str, int] = {}
-        self._waiting: list[tuple[int, float, str, float | None, int | None]] = []
+        self._waiting: list[tuple[int, float, str, float | None]] = []
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="segue-")
         self._db = sqlite3.connect(Path(self._folder.name) / "placements.db", isolation_level=None)
         for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-65536"):
             self._db.execute(f"PRAGMA {pragma}")
-        self._db.execute("CREATE TABLE placements (list INTEGER, position REAL, track TEXT, plays REAL, time INTEGER)")
+        self._db.execute("CREATE TABLE placements (list INTEGER, position REAL, track TEXT, told)")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -65,7 +65,8 @@ class PlaylistSpool:
         number = self._numbers.setdefault(placement.playlist, len(self._numbers))
         if number == len(self._first):
             self._first[placement.playlist] = placement
-        self._waiting.append((number, placement.position, placement.track, placement.plays, placement.time))
+        told = placement.time if placement.plays is None else placement.plays
+        self._waiting.append((number, placement.position, placement.track, told))
         if len(self._waiting) >= _BATCH:
             self._flush()
 
@@ -73,11 +74,11 @@ class PlaylistSpool:
         """The playlists, each with its tracks by position."""
         self._flush()
         try:
-            rows = self._db.execute("SELECT list, track, plays, time FROM placements ORDER BY list, position, rowid")
+            rows = self._db.execute("SELECT list, track, told FROM placements ORDER BY list, position, rowid")
             for first, (_, group) in zip(self._first.values(), groupby(rows, key=lambda row: row[0]), strict=True):
                 held = list(group)
                 plays = None if first.plays is None else [row[2] for row in held]
-                times = None if first.time is None else [row[3] for row in held]
+                times = None if first.time is None else [row[2] for row in held]
                 yield playlist(first, [row[1] for row in held], plays, times)
         except sqlite3.Error as error:
             raise SegueError(f"sorting playlists in {tempfile.gettempdir()}: {error}") from None
@@ -85,7 +86,7 @@ class PlaylistSpool:
     def _flush(self) -> None:
         try:
             self._db.execute("BEGIN")
-            self._db.executemany("INSERT INTO placements VALUES (?, ?, ?, ?, ?)", self._waiting)
+            self._db.executemany("INSERT INTO placements VALUES (?, ?, ?, ?)", self._waiting)
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             raise SegueError(f"sorting playlists in {tempfile.gettempdir()}: {error}") from None
