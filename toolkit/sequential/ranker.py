@@ -370,8 +370,7 @@ class SequentialRanker(Ranker):
         if info["neighbours"] is not None:
             ids, similarity = (tensors.pop(f"neighbours.{part}").numpy().copy() for part in ("ids", "similarity"))
             ranker.neighbours = Neighbours(ids, similarity, info["neighbours"])
-        layouts = info["modalities"], info["match"]
-        ranker.model = building.blank(spec, fusion, *layouts, played=ranker.played, title_dim=info["title_dim"])
+        ranker.model = building.blank(spec, fusion, info["modalities"], info["match"], played=ranker.played, title_dim=info["title_dim"])
         ranker.model.load_state_dict(tensors)
         ranker._open_gate(predicted)
         ranker.model.to(compute.device(device)).eval()
