@@ -154,15 +154,15 @@ def test_runs_of_other_questions_or_data_share_no_table(tiny_run: Path, other: P
     write_json(other / runs.DATA, sizes | {"split": sizes["split"] | {"test": 7}})
     found = CliRunner().invoke(cli.application(), ["report", *both, "--format", "csv"])
     assert found.exit_code == 2 and found.stderr.count("\n") == 1
-    assert "run and other cannot stand in one table, their numbers are of other questions or data (data.split train " in found.stderr
-    assert "report each alone, or run both with the same" in found.stderr
+    told = f"run and other are of different data (data.split.test {sizes['split']['test']} and 7), so they share no table: segue"
+    assert told in found.stderr
     write_json(other / runs.DATA, sizes)
     manifest = json.loads((other / runs.MANIFEST).read_text())
     write_json(other / runs.MANIFEST, manifest | {"data": manifest["data"] | {"blake2b": "ab12"}})
     with pytest.raises(RunDirectoryError, match=r"files of hash \w+ and ab12"):
         joined([RunFiles.read(each) for each in (tiny_run, other)])
     edit(other / runs.RECIPE, "min_tracks: 5", "min_tracks: 6")
-    with pytest.raises(RunDirectoryError, match=r"\(evaluation.min_tracks 5 and 6\)"):
+    with pytest.raises(RunDirectoryError, match=r"asked different questions \(evaluation.min_tracks 5 and 6\)"):
         joined([RunFiles.read(each) for each in (tiny_run, other)])
 
 

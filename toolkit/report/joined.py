@@ -52,11 +52,12 @@ def joined(found: Sequence[RunFiles]) -> RunFiles:
 
 def _check(first: RunFiles, other: RunFiles) -> None:
     """Whether numbers of both mean the same. Raises `RunDirectoryError`."""
-    told = other_questions(first.recipe, other.recipe) + other_data(first.data, other.data)
-    if told := told or other_files(first.manifest, other.manifest):
+    asked, read = other_questions(first.recipe, other.recipe), other_data(first.data, other.data)
+    # another split has other sizes too: only the root is told
+    if told := asked or read or other_files(first.manifest, other.manifest):
+        what = "asked different questions" if asked else "are of different data"
         raise RunDirectoryError(
-            f"{first.name} and {other.name} cannot stand in one table, their numbers are of other questions or data ({'; '.join(told)}):"
-            " segue report each alone, or run both with the same"
+            f"{first.name} and {other.name} {what} ({'; '.join(told)}), so they share no table: segue report each alone, or run both alike"
         )
 
 

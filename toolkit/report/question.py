@@ -37,7 +37,14 @@ def other_files(a: File, b: File) -> list[str]:
 
 
 def _differences(where: str, keys: Iterable[str], a: File, b: File) -> list[str]:
-    return [f"{where}.{key} {_told(a.get(key))} and {_told(b.get(key))}" for key in keys if a.get(key) != b.get(key)]
+    found: list[str] = []
+    for key in keys:
+        one, other = a.get(key), b.get(key)
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            found += _differences(f"{where}.{key}", dict.fromkeys([*one, *other]), one, other)
+        elif one != other:
+            found.append(f"{where}.{key} {_told(one)} and {_told(other)}")
+    return found
 
 
 def _told(value: Any) -> str:
