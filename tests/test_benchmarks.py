@@ -1,7 +1,8 @@
-"""README's table of speed is what the saved results say."""
+"""README's table of speed and the page's table of faults are what the saved results say."""
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from benchmarks import table
+from toolkit import pipeline
+from toolkit.recipe import load
 
 MACHINE = {"device": "a card", "processor": "a core", "cores": 2, "memory_gb": 25.3, "load": 0.5, "commit": "abc1234", "date": "2026-01-02"}
 MACHINE["versions"] = {"python": "3.11.7", "numpy": "2.4.6", "torch": "2.13.0"}
@@ -94,3 +97,39 @@ def test_only_what_is_between_the_markers_changes(
 def test_a_readme_without_markers_is_refused() -> None:
     with pytest.raises(SystemExit, match="needs the two lines"):
         table.replaced("no markers", "| a |")
+
+
+@pytest.fixture
+def faults(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(Path(table.__file__).parent))
+    return importlib.import_module("faults")
+
+
+def test_the_page_of_evaluation_holds_what_the_faults_are_worth(faults: Any) -> None:
+    kept = json.loads((faults.RESULTS / "faults-published_faults.json").read_text())
+    page = faults.PAGE.read_text()
+    assert faults.written(page, faults.markdown(kept)) == page
+    assert {row["fault"] for row in kept["rows"]} == {*faults.FAULTS, "all"}
+
+
+def test_a_fault_is_worth_what_its_run_loses(faults: Any, tmp_path: Path) -> None:
+    # the next track is always the next number: who sees the last one knows it, who does not has lost
+    lists = "".join(f"{p},t{(p + t) % 40:02d}\n" for p in range(40) for t in range(8))
+    (tmp_path / "lists.csv").write_text(f"playlist_id,track_id\n{lists}")
+    path = tmp_path / "r.yaml"
+    path.write_text(
+        "data: {reader: csv, path: lists.csv}\nbaselines: [markov]\n"
+        "evaluation: {protocol: leave_last_out, k: [1], metrics: [recall], slices: [], bootstrap: 10}\nreport: {examples: 0}\n"
+    )
+    made = {name: tmp_path / name for name in ("none", "lost_tracks")}
+    for name, run in made.items():
+        chosen = [] if name == "none" else [f"evaluation.faults=[{name}]"]
+        pipeline.run(load(path, chosen), run, cache=tmp_path / "cache")
+    (row,) = faults.rows(made, ["recall@1"])
+    assert row["system"] == "markov" and row["fault"] == "lost_tracks" and row["lists"] == 40
+    assert row["recall@1"]["without"] == 1 and row["recall@1"]["with"] == 0 and row["recall@1"]["high"] == -1
+    result = {"metrics": ["recall@1"], "rows": [row], "recipe": "r.yaml", "machine": MACHINE}
+    assert faults.markdown(result).splitlines()[2:4] == [
+        "| markov | none | 1.0000 |",
+        "| | `lost_tracks` | **-1.0000** [-1.0000, -1.0000] |",
+    ]
