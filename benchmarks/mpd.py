@@ -68,13 +68,21 @@ def with_json(slices: Path, out: Path) -> None:
                 held[number] = None
             items.extend(held)
             offsets.append(len(items))
-            playlists.append((f"mpd:{playlist['pid']}", playlist["name"]))
+            playlists.append((f"mpd:{playlist['pid']}", playlist["name"], playlist["modified_at"]))
     text = pa.string()
     columns = zip(("id", "title", "artist", "album"), (list(known), *zip(*names, strict=True)), strict=True)
     tracks = pa.table({name: pa.array(values, text) for name, values in columns})
-    ids, titles = zip(*playlists, strict=True)
+    ids, titles, times = zip(*playlists, strict=True)
     nothing = pa.nulls(len(ids), text)
-    about = pa.table({"id": pa.array(ids, text), "title": pa.array(titles, text), "group": nothing, "split": nothing})
+    about = pa.table(
+        {
+            "id": pa.array(ids, text),
+            "title": pa.array(titles, text),
+            "group": nothing,
+            "split": nothing,
+            "time": pa.array(times, pa.int64()),
+        }
+    )
     Corpus(np.array(items, np.int32), np.array(offsets, np.int64), tracks, about).save(out)
 
 

@@ -64,6 +64,7 @@ class HostLimit:
         self._until = 0.0
         self._unreachable = False
         self._refusals = 0
+        self._refused_at = 0.0
         self._lock = threading.Lock()
         self._quickest: Seconds = float("inf")
         self._seen = 0
@@ -73,25 +74,28 @@ class HostLimit:
         """Around one request: waits until it may be sent. Raises `Stopped` where the run ends first."""
         with self._slots:
             place = self._wait()
+            sent = time.monotonic()
             try:
                 yield
                 self._refusals = 0
             except RateLimited as refusal:
-                self.pause(self._again(LONGEST_GUESS) if refusal.retry_after is None else refusal.retry_after)
+                self.pause(self._again(sent) if refusal.retry_after is None else refusal.retry_after)
                 raise
             except Offline:
-                self.pause(self._again(LONGEST_GUESS))
+                self.pause(self._again(sent))
                 self._unreachable = True
                 raise
             finally:
                 if place is not None:
                     self._correct(place)
 
-    def _again(self, most: Seconds) -> Seconds:
-        """How long to wait where the host does not say: twice as long each time."""
+    def _again(self, sent: float) -> Seconds:
+        """How long to wait where the host does not say: twice as long each time, requests under way together being one time."""
         with self._lock:
-            self._refusals += 1
-            return float(min(2 ** (self._refusals - 1), most))
+            if not self._refusals or sent >= self._refused_at:
+                self._refusals += 1
+                self._refused_at = time.monotonic()
+            return float(min(2 ** (self._refusals - 1), LONGEST_GUESS))
 
     def pause(self, seconds: Seconds) -> None:
         """Send nothing for so long: the host asked for it."""

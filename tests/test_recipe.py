@@ -193,7 +193,11 @@ def test_a_fault_names_line_key_value_and_rule(tmp_path: Path, old: str, new: st
         ("encoder: features,", "encoder: tfidf, params: {dim: -1},", "5: encoders.audio.params.dim=-1 must be greater than or equal to 0"),
         ("{shrink: 1.5}", "{shrnk: 1.5}", "10: baselines.1.params.shrnk is no key: did you mean shrink?"),
         ("reader: demo", "reader: demo\n  options: {trakcs: 300}", "3: data.options.trakcs is no key: did you mean tracks?"),
-        ("models:", "titles: {encoder: features, field: title}\nmodels:", "6: titles.encoder='features' reads features, titles are text"),
+        (
+            "models:\n  -",
+            "titles: {encoder: features, field: title}\nmodels:\n  - titles: true\n   ",
+            "6: titles.encoder='features' reads features, titles are text",
+        ),
     ],
 )
 def test_parameters_are_checked_against_their_plugin(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -265,9 +269,9 @@ def test_a_fault_of_an_override_names_the_override(tmp_path: Path, override: str
         (b"name: x\n", "data is missing: nothing runs without it"),
         (b"name: caf\xe9\n", ":1: byte 0xe9 is no UTF-8"),
         (b"data: {reader: demo}\nname: \xff\n", ":2: byte 0xff is no UTF-8"),
-        (b"data: &a [*a]\n", "nested without end"),
+        (b"data: &a [*a]\n", "nested too deep"),
         (b"data: {reader: demo}\nmodels: []\nbaselines: []\n", "neither models nor cold-start systems nor baselines are given"),
-        (b"a: " + b"[" * 3000, "nested without end"),
+        (b"a: " + b"[" * 3000, "nested too deep"),
     ],
 )
 def test_files_that_are_no_recipe(tmp_path: Path, content: bytes, message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -328,16 +329,20 @@ def test_a_full_disk_is_waited_for(run: Run, library: Catalogue) -> None:
 
 
 def test_a_network_that_comes_back_is_waited_for(run: Run) -> None:
-    with FactsServer() as first:
-        port = first.port
+    held = socket.socket()  # bound, not listening: refuses, and no other test gets the port
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    port = held.getsockname()[1]
 
     class Late(Heard):
-        """Starts the server when the run has been without one for a while."""
+        """Starts the server when the run has been without one for a while, and every thread refused."""
 
         server: FactsServer | None = None
+        calls = 0
 
         def __call__(self, done: int, total: int, what: str) -> None:
-            if self.server is None:
+            self.calls += 1
+            if self.server is None and self.calls > 1:
                 self.server = FactsServer(port=port).__enter__()
 
     late = Late()

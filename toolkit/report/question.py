@@ -7,11 +7,11 @@ from typing import Any
 
 from toolkit.report.sections import describe
 
-ASKED = (
-    "protocol", "split", "shown", "seeds", "min_tracks", "new_playlists", "allow_repeats", "situations", "faults",
-    "shuffle_seeds", "equal_lists",
-)  # fmt: skip
+ASKED = ("protocol", "split", "shown", "seeds", "min_tracks", "new_playlists", "allow_repeats", "situations")
 """Of `evaluation`: what a playlist is asked."""
+
+WAYS = ("faults", "shuffle_seeds", "equal_lists")
+"""Of `evaluation`: ways to ask the same of the same playlists, that one compares and does not put into one table."""
 
 SIZES = ("tracks", "playlists", "placements", "split", "train_placements")
 """Of `data.json`: runs that differ here ranked other tracks, or learned from other playlists."""
@@ -20,9 +20,9 @@ File = Mapping[str, Any]
 """A parsed file of a run."""
 
 
-def other_questions(a: File, b: File) -> list[str]:
+def other_questions(a: File, b: File, keys: Iterable[str] = ASKED) -> list[str]:
     """Where two resolved recipes ask differently: `evaluation.shown 0.7 and 0.5`."""
-    return _differences("evaluation", ASKED, a.get("evaluation") or {}, b.get("evaluation") or {})
+    return _differences("evaluation", keys, a.get("evaluation") or {}, b.get("evaluation") or {})
 
 
 def other_data(a: File, b: File) -> list[str]:
