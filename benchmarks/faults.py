@@ -43,7 +43,10 @@ def rows(runs: Mapping[str, Path], keys: Sequence[str]) -> list[dict[str, Any]]:
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for fault in [name for name in runs if name != "none"]:
         for key in keys:
-            for pair in compare(runs["none"], runs[fault], key=key, bootstrap=2_000).pairs:
+            compared = compare(runs["none"], runs[fault], key=key, bootstrap=2_000)
+            if not compared.pairs:
+                raise SystemExit(f"{fault}: {compared.not_compared}")
+            for pair in compared.pairs:
                 if pair.system_a != pair.system_b:
                     continue
                 row = found.setdefault((pair.system_a, fault), {"system": pair.system_a, "fault": fault, "lists": pair.difference.n})

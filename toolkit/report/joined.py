@@ -9,7 +9,7 @@ from typing import Any
 
 from toolkit.errors import RunDirectoryError
 from toolkit.report.inputs import RunFiles
-from toolkit.report.question import ASKED, WAYS, other_data, other_files, other_questions
+from toolkit.report.question import ASKED, LEARNED, SIZES, WAYS, other_data, other_files, other_questions
 
 Rows = Iterable[dict[str, Any]]
 
@@ -52,7 +52,7 @@ def joined(found: Sequence[RunFiles]) -> RunFiles:
 
 def _check(first: RunFiles, other: RunFiles) -> None:
     """Whether numbers of both mean the same. Raises `RunDirectoryError`."""
-    asked, read = other_questions(first.recipe, other.recipe, (*ASKED, *WAYS)), other_data(first.data, other.data)
+    asked, read = other_questions(first.recipe, other.recipe, (*ASKED, *WAYS)), other_data(first.data, other.data, (*SIZES, *LEARNED))
     # another split has other sizes too: only the root is told
     if told := asked or read or other_files(first.manifest, other.manifest):
         what = "asked different questions" if asked else "are of different data"

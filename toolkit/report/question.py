@@ -13,8 +13,11 @@ ASKED = ("protocol", "split", "shown", "seeds", "min_tracks", "new_playlists", "
 WAYS = ("faults", "shuffle_seeds", "equal_lists")
 """Of `evaluation`: ways to ask the same of the same playlists, that one compares and does not put into one table."""
 
-SIZES = ("tracks", "playlists", "placements", "split", "train_placements")
-"""Of `data.json`: runs that differ here ranked other tracks, or learned from other playlists."""
+SIZES = ("tracks", "playlists", "placements")
+"""Of `data.json`: runs that differ here ranked other tracks, or asked about other playlists."""
+
+LEARNED = ("split", "train_placements")
+"""Of `data.json`: how much was learned from, which one compares and does not put into one table."""
 
 File = Mapping[str, Any]
 """A parsed file of a run."""
@@ -25,9 +28,9 @@ def other_questions(a: File, b: File, keys: Iterable[str] = ASKED) -> list[str]:
     return _differences("evaluation", keys, a.get("evaluation") or {}, b.get("evaluation") or {})
 
 
-def other_data(a: File, b: File) -> list[str]:
+def other_data(a: File, b: File, keys: Iterable[str] = SIZES) -> list[str]:
     """Where two `data.json` tell of other data: `data.tracks 2,000 and 300`; what one of them does not tell is no difference."""
-    return _differences("data", [key for key in SIZES if key in a and key in b], a, b)
+    return _differences("data", [key for key in keys if key in a and key in b], a, b)
 
 
 def other_files(a: File, b: File) -> list[str]:
