@@ -33,6 +33,7 @@ class Baseline(Ranker):
     labels: kinds of labels that it reads, of those in `TrainingData.labels`; needs_labels: whether it cannot do without.
     needs_titles: whether it learns from the titles of training playlists, and cannot do without.
     reads_systems: whether it ranks with the help of the other systems of a run.
+    trained_as: another ranker's name, whose fitted self of the same parameters it is given where a run has it, and need not train.
     grid: values of parameters that tuning tries, combined, as many as its budget allows.
     kind: neural ones are those that `segue bench --baselines cheap` leaves out.
     """
@@ -44,6 +45,7 @@ class Baseline(Ranker):
     needs_labels: ClassVar[bool] = False
     needs_titles: ClassVar[bool] = False
     reads_systems: ClassVar[bool] = False
+    trained_as: ClassVar[str] = ""
     grid: ClassVar[dict[str, list[Any]]] = {}
     kind: ClassVar[Literal["baseline", "neural"]] = "baseline"
 

@@ -250,9 +250,20 @@ class StockBERT4Rec(StockRanker):
 
 
 class FixedBERT4Rec(StockBERT4Rec):
-    """The same training, asked with every seed that fits: the mask goes after the last one."""
+    """The same training, asked with every seed that fits: the mask goes after the last one.
+
+    Where `recbole-bert4rec` is fitted with the same parameters in the same run, it is its model, and nothing is trained twice.
+    """
 
     name = "recbole-bert4rec-fixed"
+    trained_as = StockBERT4Rec.name
+
+    def learn(self, data: TrainingData) -> State:
+        trained = next((one for one in data.systems.values() if isinstance(one, StockBERT4Rec)), None)
+        if trained is None:
+            return super().learn(data)
+        self.underfit, self.curve = trained.underfit, trained.curve
+        return trained.state
 
     @classmethod
     def of(cls, trained: StockBERT4Rec) -> FixedBERT4Rec:

@@ -52,9 +52,16 @@ def _split(corpus: Corpus, evaluation: recipe.Evaluation) -> splits.Split:
         min_tracks=evaluation.min_tracks,
         by=evaluation.split.by,
         folds=evaluation.split.folds,
-        test_fold=evaluation.split.test_fold,
+        test_fold=_fold(evaluation.split),
         valid_fraction=evaluation.split.valid_fraction,
     )
+
+
+def _fold(given: recipe.SplitSpec) -> int:
+    if isinstance(given.test_fold, str):
+        rule = "is for `segue run` and `segue bench`, a run for each fold"
+        raise InputError(f"evaluation.split.test_fold=all {rule}: name one, 0 to {given.folds - 1}")
+    return given.test_fold
 
 
 def _check_deal(corpus: Corpus, given: recipe.SplitSpec) -> None:
@@ -87,7 +94,7 @@ def _cold(corpus: Corpus, evaluation: recipe.Evaluation, given: Sequence[str | N
         made = (cold_splits.artist_disjoint if by_artist else cold_splits.item_cold)(
             corpus,
             folds=parts.folds,
-            test_fold=parts.test_fold,
+            test_fold=_fold(parts),
             valid_fraction=parts.valid_fraction,
             min_tracks=evaluation.min_tracks,
         )

@@ -17,7 +17,7 @@ from toolkit import plugins, runs
 from toolkit.errors import InputError
 from toolkit.evaluation.challenge import AT_R
 from toolkit.evaluation.evaluator import AUC, evaluate
-from toolkit.pipeline import order, systems
+from toolkit.pipeline import folds, order, systems
 from toolkit.pipeline.context import Context, LoggedReporter
 from toolkit.pipeline.meter import metered
 from toolkit.pipeline.systems import Material, System
@@ -64,7 +64,8 @@ def bench(
 
     baselines: names, `all`, or `cheap` (all but the neural ones). select: what is tuned for, default recall@50 where it is
     measured. budget: settings tried of each. max_seconds: of training one neural baseline; an ended one is marked underfit. A killed call
-    goes on where it stopped. Raises `InputError` for unknown names, and for those that the recipe has nothing for.
+    goes on where it stopped. Under `test_fold: all` each fold has its own settings and its own run, and the table is of all playlists.
+    Raises `InputError` for unknown names, and for those that the recipe has nothing for.
     """
     if budget < 1:
         raise InputError(f"budget={budget} must be >= 1: how many settings of each baseline are tried")
@@ -73,10 +74,37 @@ def bench(
     kept = _models(recipe, models)
     reporter = progress or Reporter()
     plain = recipe.model_copy(update={"models": kept, "baselines": [BaselineSpec(name=name) for name in chosen], "sweep": None})
-    tuned = tune(plain, out / TUNING, target, budget=budget, max_seconds=max_seconds, progress=reporter, cache=cache)
-    best = plain.model_copy(update={"baselines": [one.spec for one in tuned]})
-    rows = order.run(best, out / RUN, progress=reporter, cache=cache)
+    how: dict[str, Any] = {"budget": budget, "max_seconds": max_seconds, "progress": reporter, "cache": cache}
+    if not (each := folds.dealt(plain)):
+        tuned, rows = _tuned_and_run(plain, out, target, how)
+    else:
+        found = []
+        for name, fold in each.items():
+            reporter.stage(name)
+            found.append(_tuned_and_run(fold, out / name, target, how)[0])
+        tuned = _of_all_folds(found)
+        with RunDirectory.claim(out / RUN, plain.model_dump(mode="json")) as joined:
+            rows = folds.pool(plain, {name: RunDirectory(out / name / RUN) for name in each}, joined)
     return _result(recipe, RunDirectory(out / RUN), rows, tuned, target, budget)
+
+
+def _tuned_and_run(recipe: Recipe, out: Path, target: tuple[str, int], how: Mapping[str, Any]) -> tuple[list[Tuned], list[dict[str, Any]]]:
+    tuned = tune(recipe, out / TUNING, target, **how)
+    best = recipe.model_copy(update={"baselines": [one.spec for one in tuned]})
+    return tuned, order.run(best, out / RUN, progress=how["progress"], cache=how["cache"])
+
+
+def _of_all_folds(each: Sequence[Sequence[Tuned]]) -> list[Tuned]:
+    """Of every baseline the settings that all folds chose; of those that differ, a list of each fold's."""
+    found = []
+    for of_folds in zip(*each, strict=True):
+        params = [one.spec.params for one in of_folds]
+        keys = dict.fromkeys(key for one in params for key in one)
+        by_fold = {key: [one.get(key, "default") for one in params] for key in keys}
+        joined = {key: values[0] if all(value == values[0] for value in values) else values for key, values in by_fold.items()}
+        tried = [{"fold": place, **row} for place, one in enumerate(of_folds) for row in one.tried]
+        found.append(Tuned(of_folds[0].spec.model_copy(update={"params": joined}), tried))
+    return found
 
 
 def tune(

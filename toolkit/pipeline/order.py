@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,12 @@ def run(
     if recipe.sweep is not None:
         raise InputError(f"{recipe.name} has a sweep: `segue sweep` it, then run the best.yaml that it writes")
     from toolkit.pipeline import experiments
+    from toolkit.pipeline.folds import dealt
+    from toolkit.sequential import distributed
 
+    each = dealt(recipe)
+    if each and distributed.current().world > 1:
+        raise InputError("evaluation.split.test_fold=all is one run after another: name one fold for several processes")
     with RunDirectory.claim(Path(run_dir), recipe.model_dump(mode="json")) as directory:
         reporter = LoggedReporter(directory, progress or Reporter())
         if fresh:
@@ -48,7 +53,11 @@ def run(
             directory.forget(FINISHED)
             directory.log("run", state="started")
             with _logged(directory), _threads(recipe.threads):
-                _stages(context_of(recipe, directory, cache, reporter))
+                context = context_of(recipe, directory, cache, reporter)
+                if each:
+                    _folds(context, each, fresh=fresh)
+                else:
+                    _stages(context)
             directory.log("run", state="finished")
         experiments.log(directory, reporter)
         rows: list[dict[str, Any]] = directory.read(runs.METRICS)
@@ -89,6 +98,25 @@ def finished(directory: RunDirectory, recipe: Recipe, reporter: Reporter) -> boo
     if result["code"] != code():
         reporter.note("this run was finished by another version of segue: these are its numbers; --fresh makes them anew")
     return True
+
+
+def _folds(context: Context, each: Mapping[str, Recipe], *, fresh: bool) -> None:
+    """Run every fold in its folder, one after the other, and join what they found."""
+    from toolkit.pipeline import collecting, folds, ingest
+
+    directory, recipe = context.run, context.recipe
+    found = {name: RunDirectory(directory.root / name) for name in each}
+    for name, one in each.items():
+        context.reporter.stage(name)
+        run(one, found[name].root, progress=context.reporter, cache=context.cache, fresh=fresh)
+    context.reporter.stage("report")
+    folds.pool(recipe, found, directory)
+    if any(found[name].done(FINISHED, _identity(one)) is None for name, one in each.items()):
+        return  # weights are missing: a later run sees whether they are here by then
+    written = [directory.path(name) for name in (runs.METRICS, runs.REPORT, runs.SYSTEMS)]
+    written += [one.path(runs.METRICS) for one in found.values()]
+    stamp = ingest.stamp(recipe.data) + collecting.stamp(recipe)
+    directory.stage(FINISHED, _identity(recipe), lambda _: (written, {"stamp": stamp, "code": code()}))
 
 
 def _stages(context: Context) -> None:

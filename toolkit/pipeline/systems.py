@@ -92,7 +92,7 @@ def systems(context: Context) -> list[System]:
     found = [_model(context, spec) for spec in recipe.models]
     found += [_cold(recipe, spec) for spec in recipe.coldstart.systems]
     found += [baseline_system(recipe, as_baseline(baseline)) for baseline in recipe.baselines]
-    found = [_with_others(system, found) for system in sorted(found, key=_reads_systems)]
+    found = [_with_others(system, found) for system in sorted(found, key=_place)]
     whole = recipe.evaluation.shows_beginnings and recipe.data.level == "track"  # the bound knows playlists in their own order
     if recipe.data.reader == "demo" and whole and all(system.ranker != BOUND for system in found):
         found.append(baseline_system(recipe, BaselineSpec(name=BOUND, params=recipe.data.options)))
@@ -111,7 +111,13 @@ def replicas(context: Context, system: System) -> list[System]:
     Their names hold a `~`, which no system of a recipe can. Encoders run once, under the first seed.
     """
     others = (context.recipe.seeds or [])[1:] if system.draws else []
-    return [system, *(replace(system, name=f"{system.name}~seed{seed}", twin=system.name, seed=seed) for seed in others)]
+    return [system, *(_under(system, seed) for seed in others)]
+
+
+def _under(system: System, seed: int) -> System:
+    """A system under another seed; what shares a training shares that of the same seed."""
+    over = tuple(_under(one, seed) for one in system.over) if _trained_as(system) else system.over
+    return replace(system, name=f"{system.name}~seed{seed}", twin=system.name, seed=seed, over=over)
 
 
 def reduced(context: Context) -> dict[tuple[str, str], System]:
@@ -348,8 +354,22 @@ def _reads_systems(system: System) -> bool:
     return bool(getattr(plugins.load("segue.rankers", system.ranker), "reads_systems", False))
 
 
+def _trained_as(system: System) -> str:
+    """The system whose training it shares; empty for its own."""
+    return "" if system.ranker == SEQUENTIAL else str(getattr(plugins.load("segue.rankers", system.ranker), "trained_as", ""))
+
+
+def _place(system: System) -> int:
+    return 2 if _reads_systems(system) else 1 if _trained_as(system) else 0
+
+
 def _with_others(system: System, found: Sequence[System]) -> System:
-    """A system that ranks with the help of others gets those that can be asked about any playlist, itself and its like not among them."""
+    """A system that ranks with the help of others gets those that can be asked about any playlist, itself and its like not among them.
+
+    One that shares a training gets the system that was so trained, if its parameters are the same.
+    """
+    if shared := _trained_as(system):
+        return replace(system, over=tuple(one for one in found if one.name == shared and one.spec["params"] == system.spec["params"]))
     if not _reads_systems(system):
         return system
     sequential = system.ranker == SEQUENTIAL

@@ -13,8 +13,12 @@ from toolkit.times import seconds
 Protocol = Literal["leave_last_out", "playlist_disjoint", "mpd_challenge", "item_cold", "artist_disjoint", "global_time"]
 WHOLE_LISTS = ("playlist_disjoint", "mpd_challenge", "global_time")
 """Protocols that ask about playlists which are not in training."""
+DEALT = ("playlist_disjoint", "mpd_challenge")
+"""Those of them that deal playlists into parts; the calendar deals those of `global_time`."""
 COLD = ("item_cold", "artist_disjoint")
 """Protocols that ask about tracks which are not in training."""
+ALL = "all"
+"""As `split.test_fold`: each fold in its turn."""
 SituationName = Literal[
     "title", "title_first_1", "title_first_5", "first_5", "title_first_10", "first_10", "title_first_25", "title_random_25",
     "title_first_100", "title_random_100",
@@ -45,7 +49,7 @@ class SplitSpec(Section):
 
     by: Literal["auto", "column", "hash"] = "auto"
     folds: int = Field(5, ge=2)
-    test_fold: int = Field(0, ge=0)
+    test_fold: Annotated[int, Field(ge=0)] | Literal["all"] = Field(0, description="all: a run for each, and one table")
     valid_fraction: float = Field(0.1, gt=0, lt=1)
     field: str | None = Field(
         None,
@@ -99,7 +103,10 @@ class Evaluation(Section):
             if abs(share * 1000 - round(share * 1000)) > 1e-6:
                 near = min(999, max(1, round(share * 1000))) / 1000
                 raise ValueError(f"{key}={share} must be a whole number of thousandths, for shares are counted in integers: use {near}")
-        if self.split.test_fold >= self.split.folds:
+        if self.split.test_fold == ALL:
+            if self.protocol not in DEALT:
+                raise ValueError(f"split.test_fold=all is for protocol: {' and '.join(DEALT)}, not {self.protocol}: take it out")
+        elif isinstance(self.split.test_fold, int) and self.split.test_fold >= self.split.folds:
             raise ValueError(f"test_fold={self.split.test_fold} must be < folds={self.split.folds}")
         if self.faults and self.protocol != "leave_last_out":
             raise ValueError(f"faults are of protocol: leave_last_out, not {self.protocol}: take them out")

@@ -13,12 +13,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from toolkit.recipe.errors import Where
-from toolkit.recipe.evaluation import COLD, WHOLE_LISTS
+from toolkit.recipe.evaluation import COLD, DEALT, WHOLE_LISTS
 from toolkit.recipe.file import RecipeFile
 from toolkit.recipe.models import Fusion, ModelSpec, Recipe
-
-DEALT = ("playlist_disjoint", "mpd_challenge")
-"""Protocols that deal playlists into parts; the calendar deals those of `global_time`."""
 
 SECTIONS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("evaluation.situations", "evaluation.protocol", ("mpd_challenge",)),

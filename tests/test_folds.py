@@ -1,0 +1,160 @@
+"""`evaluation.split.test_fold: all`: every playlist tested once, and the joint table made from lists, not from folds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as parquet
+import pytest
+from typer.testing import CliRunner
+
+from toolkit import cli, pipeline, runs
+from toolkit.continuation import Continuation
+from toolkit.errors import InputError, RecipeError
+from toolkit.evaluation import statistics
+from toolkit.pipeline import bench, folds
+from toolkit.recipe import load
+
+RECIPE = """\
+name: dealt
+data: {reader: demo, options: {tracks: 200, artists: 40, playlists: 120, fields: []}}
+baselines: [popularity, item-knn, ease]
+evaluation: {min_tracks: 5, k: [5, 50], bootstrap: 50, split: {by: hash, folds: 3, test_fold: all}, reference: item-knn}
+report: {examples: 1, example_length: 3, map: 0, similar: 0}
+threads: 1
+"""
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("folds") / "dealt.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(recipe: Path, tiny_cache: Path) -> Path:
+    out = recipe.parent / "out"
+    pipeline.run(load(recipe), out, cache=tiny_cache)
+    return out
+
+
+def rows_of(run: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((run / runs.METRICS).read_text())
+    return found
+
+
+def test_every_playlist_is_tested_in_one_fold_and_learned_from_in_the_others(run: Path) -> None:
+    each = [parquet.read_table(run / f"fold-{fold}" / runs.PER_PLAYLIST, filters=[("split", "=", "test")]) for fold in range(3)]
+    tested = [set(table["playlist"].to_pylist()) for table in each]
+    assert all(tested) and not (tested[0] & tested[1] or tested[0] & tested[2] or tested[1] & tested[2])
+    sizes = [json.loads((run / f"fold-{fold}" / runs.DATA).read_text())["split"] for fold in range(3)]
+    joint = json.loads((run / runs.DATA).read_text())["split"]
+    assert joint["test"] == sum(size["test"] for size in sizes) == len(set.union(*tested))
+    assert min(size["train"] for size in sizes) <= joint["train"] <= max(size["train"] for size in sizes)
+
+
+def test_the_joint_table_is_of_lists(run: Path) -> None:
+    """Means and intervals by hand from the folds' values per playlist; the mean of the folds' means is another number."""
+    frames = [parquet.read_table(run / f"fold-{fold}" / runs.PER_PLAYLIST).to_pandas() for fold in range(3)]
+    row = next(r for r in rows_of(run) if (r["system"], r["split"], r["slice"], r["metric"], r["k"]) == ("ease", "test", "all", "ndcg", 50))
+    chosen = [f[(f.system == "ease") & (f.split == "test") & (f.slice == "all") & (f.metric == "ndcg") & (f.k == 50)] for f in frames]
+    values = np.concatenate([one.value.to_numpy() for one in chosen])
+    assert row["value"] == pytest.approx(values.mean(), abs=1e-8) and row["n"] == len(values)
+    assert row["value"] != pytest.approx(np.mean([one.value.mean() for one in chosen]), abs=1e-8)
+    assert row["ci_low"] < row["value"] < row["ci_high"]
+    widths = [next(r for r in rows_of(run / f"fold-{fold}") if r["system"] == "ease" and (r["split"], r["slice"], r["metric"], r["k"])
+                   == ("test", "all", "ndcg", 50)) for fold in range(3)]  # fmt: skip
+    assert row["ci_high"] - row["ci_low"] < min(one["ci_high"] - one["ci_low"] for one in widths)
+
+
+def test_differences_are_paired_over_all_lists(run: Path) -> None:
+    frame = parquet.read_table(run / runs.PER_PLAYLIST).to_pandas()
+    frame = frame[(frame.split == "test") & (frame.slice == "all") & (frame.metric == "recall") & (frame.k == 50)]
+    wide = frame.pivot(index="playlist", columns="system", values="value")
+    told = json.loads((run / runs.COMPARISONS).read_text())
+    row = next(r for r in told if (r["system"], r["slice"], r["metric"], r["k"]) == ("ease", "all", "recall", 50))
+    difference = statistics.paired_difference(wide["ease"].to_numpy(), wide["item-knn"].to_numpy(), np.arange(len(wide)), seed=0)
+    assert row["reference"] == "item-knn" and row["n"] == len(wide)
+    assert row["difference"] == pytest.approx(difference.value, abs=1e-8) and "p_holm" in row
+    assert {r["slice"] for r in rows_of(run)} >= {"all", "warm"} and any(":" in r["slice"] for r in rows_of(run))
+
+
+def test_it_reads_like_any_run(run: Path, recipe: Path) -> None:
+    page = (run / runs.REPORT).read_text()
+    assert "item-knn" in page and "test_fold: all" in page
+    found = CliRunner().invoke(cli.application(), ["compare", str(run), str(run / "fold-0")])
+    assert found.exit_code == 0 and "different" in found.output
+    with pytest.raises(InputError, match=r"is a table over several folds and holds no model: ask one of them, such as .*fold-0"):
+        Continuation.load(run)
+    assert Continuation.load(run / "fold-0")
+
+
+def test_a_second_call_does_nothing_and_a_lost_fold_is_run_alone(run: Path, recipe: Path, tiny_cache: Path) -> None:
+    def stamps(fold: int) -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in (run / f"fold-{fold}").rglob("stages/*.json")}
+
+    before, rows = [stamps(fold) for fold in range(3)], rows_of(run)
+    pipeline.run(load(recipe), run, cache=tiny_cache)
+    assert [stamps(fold) for fold in range(3)] == before
+    (run / "fold-1" / runs.METRICS).unlink()
+    pipeline.run(load(recipe), run, cache=tiny_cache)
+    assert stamps(0) == before[0] and stamps(2) == before[2] and stamps(1) != before[1]
+    assert rows_of(run) == rows
+
+
+def test_a_run_over_folds_is_reproduced(run: Path, tmp_path: Path) -> None:
+    from toolkit.pipeline.reproduce import reproduce
+
+    found = reproduce(run, tmp_path / "again")
+    assert found.same and not found.manifest
+
+
+def test_the_bench_tunes_every_fold_by_itself(recipe: Path, tiny_cache: Path, tmp_path: Path) -> None:
+    found = bench.bench(load(recipe), tmp_path, baselines=["popularity", "item-knn", "ease"], budget=3, cache=tiny_cache)
+    by_name = {row["system"]: row for row in found["rows"]}
+    assert {"popularity", "item-knn", "ease", "upper-bound"} == set(by_name)
+    tried = by_name["ease"]["tried"]
+    assert [one["fold"] for one in tried] == [0] * 3 + [1] * 3 + [2] * 3
+    best = [max((one for one in tried if one["fold"] == fold), key=lambda one: one["value"])["params"] for fold in range(3)]
+    told = by_name["ease"]["params"].get("regularisation", "default")
+    assert (told if isinstance(told, list) else [told] * 3) == [one.get("regularisation", "default") for one in best]
+    n = sum(json.loads((tmp_path / f"fold-{fold}" / "run" / runs.DATA).read_text())["split"]["test"] for fold in range(3))
+    assert found["data"]["split"]["test"] == n and found["comparisons"]
+    value, low, high = by_name["ease"]["values"]["test all recall@50"]
+    assert low < value < high
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            ["evaluation.protocol=leave_last_out", "evaluation.reference=null"],
+            "test_fold=all is for protocol: playlist_disjoint and mpd_challenge",
+        ),
+        (["evaluation.split.test_fold=every"], "test_fold"),
+        (["evaluation.split.test_fold=3"], "test_fold=3 must be < folds=3"),
+    ],
+)
+def test_other_folds_are_refused(recipe: Path, given: list[str], message: str) -> None:
+    with pytest.raises(RecipeError) as found:
+        load(recipe, given)
+    assert message in str(found.value)
+
+
+def test_a_sweep_is_of_one_fold(recipe: Path, tmp_path: Path, tiny_cache: Path) -> None:
+    from toolkit.pipeline.sweep import sweep
+
+    swept = load(
+        recipe, ["sweep={over: {baselines.2.params.regularisation: [10, 100]}}", "baselines.2={name: ease, params: {regularisation: 10}}"]
+    )
+    with pytest.raises(InputError, match=r"test_fold=all is for `segue run` and `segue bench`, a run for each fold: name one, 0 to 2"):
+        sweep(swept, tmp_path, cache=tiny_cache)
+
+
+def test_a_recipe_of_one_fold_deals_nothing(recipe: Path) -> None:
+    assert folds.dealt(load(recipe, ["evaluation.split.test_fold=1"])) == {}
+    assert [one.evaluation.split.test_fold for one in folds.dealt(load(recipe)).values()] == [0, 1, 2]
