@@ -19,6 +19,11 @@ baselines: [random, popularity]
 evaluation: {bootstrap: 50, min_tracks: 5, k: [10], metrics: [recall, coverage], slices: [length]}
 threads: 1
 """
+STOCK = """\
+baselines:
+  - {{name: recbole-bert4rec-fixed, params: {small}}}
+  - {{name: recbole-bert4rec, params: {small}}}
+"""
 
 
 def write(folder: Path, more: str) -> Path:
@@ -61,3 +66,23 @@ def test_mean_and_deviation_over_seeds(tmp_path: Path) -> None:
 def test_seeds_that_contradict_are_refused(more: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=message):
         load(write(tmp_path, more))
+
+
+def test_what_shares_a_training_shares_that_of_its_seed(tmp_path: Path) -> None:
+    small = "{hidden_size: 8, inner_size: 8, layers: 1, epochs: 1, max_length: 5}"
+    more = f"seeds: [1, 2]\n{STOCK.format(small=small)}"
+    path = tmp_path / "stock.yaml"
+    path.write_text(RECIPE.replace("baselines: [random, popularity]\n", "") + more)
+    pipeline.run(load(path), tmp_path / "run", cache=tmp_path / "cache")
+    model = tmp_path / "run" / runs.MODEL
+    states = {
+        folder.name: next(folder.glob("*.safetensors")).read_bytes() for folder in model.iterdir() if folder.name.startswith("recbole")
+    }
+    assert states["recbole-bert4rec"] == states["recbole-bert4rec-fixed"] != states["recbole-bert4rec~seed2"]
+    assert states["recbole-bert4rec~seed2"] == states["recbole-bert4rec-fixed~seed2"]
+    # other parameters are another training
+    path.write_text(path.read_text().replace("-fixed, params: {hidden_size: 8", "-fixed, params: {hidden_size: 4"))
+    pipeline.run(load(path), tmp_path / "other", cache=tmp_path / "cache")
+    model = tmp_path / "other" / runs.MODEL
+    sizes = [next((model / name).glob("*.safetensors")).stat().st_size for name in ("recbole-bert4rec", "recbole-bert4rec-fixed")]
+    assert sizes[0] > sizes[1]

@@ -265,14 +265,6 @@ class FixedBERT4Rec(StockBERT4Rec):
         self.underfit, self.curve = trained.underfit, trained.curve
         return trained.state
 
-    @classmethod
-    def of(cls, trained: StockBERT4Rec) -> FixedBERT4Rec:
-        """The fixed ranker of a model already trained, without training it again."""
-        ranker = cls(**trained.params.model_dump())
-        ranker._state, ranker._n_items, ranker._device = trained.state, trained.n_items, trained._device
-        ranker.underfit, ranker.curve = trained.underfit, trained.curve
-        return ranker
-
     def _askable(self, lengths: np.ndarray) -> np.ndarray:
         return np.ones(len(lengths), bool)
 
