@@ -208,7 +208,7 @@ def test_a_score_is_state_match_and_bias(kind: str) -> None:
 def test_queries_in_blocks_are_queries_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     ranker = fitted(model={"match": True})
     at_once = ranker.score(VALID.queries(), EVERY)
-    monkeypatch.setattr("toolkit.sequential.ranker.QUERY_BLOCK", 5)
+    monkeypatch.setattr("toolkit.sequential.scoring.QUERY_BLOCK", 5)
     np.testing.assert_allclose(ranker.score(VALID.queries(), EVERY), at_once, atol=1e-6)
 
 
