@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
-from toolkit import runs
+from toolkit import cli, runs
 from toolkit.continuation import Continuation, Next
 from toolkit.continuation.formats import WRITERS, to_csv, to_jspf, to_m3u
 from toolkit.corpus.queries import Queries
@@ -194,3 +195,24 @@ def test_a_list_of_systems_that_names_none(tiny_run: Path, tmp_path: Path, conte
     (tmp_path / "run" / runs.SYSTEMS).write_text(content)
     with pytest.raises(InputError, match=message):
         Continuation.load(tmp_path / "run")
+
+
+def test_a_system_that_names_no_new_release_says_which_does(tiny_run: Path, tmp_path: Path) -> None:
+    systems = json.loads((tiny_run / runs.SYSTEMS).read_text())
+    by_name = {entry["system"]: entry for entry in systems["systems"]}
+    assert by_name["popularity"]["cold"] == 0 and isinstance(by_name["sasrec-multimodal"]["cold"], float)
+    shutil.copytree(tiny_run, tmp_path / "run")
+    # two epochs of so small a model find none either
+    found = [
+        {**by_name[name], "cold": cold} for name, cold in (("popularity", 0.002), ("content-centroid", 0.01), ("sasrec-multimodal", 0.1))
+    ]
+    (tmp_path / "run" / runs.SYSTEMS).write_text(json.dumps({**systems, "systems": found}))
+
+    def asked(run: Path, *more: str) -> str:
+        found = CliRunner().invoke(cli.application(), ["continue", str(run), "--tracks", SEEDS[0], "-k", "2", *more])
+        assert found.exit_code == 0 and "new releases" not in found.stdout
+        return found.stderr
+
+    told = "popularity, the best on validation, hardly names tracks that no training playlist holds: for new releases add --system "
+    assert f"{told}sasrec-multimodal" in asked(tmp_path / "run")
+    assert "new releases" not in asked(tmp_path / "run", "--system", "popularity")

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Self
 from toolkit import plugins, runs
 from toolkit.errors import InputError, RunDirectoryError
 
+HARDLY = 10
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -32,10 +34,23 @@ class Next:
 
 
 class Continuation:
-    """A system of a finished run, ready to be asked. others: the systems that could be asked instead."""
+    """A system of a finished run, ready to be asked. others: the systems that could be asked instead.
 
-    def __init__(self, ranker: Ranker, tracks: pa.Table, *, system: str, others: Sequence[str] = (), run_dir: Path | None = None) -> None:
+    for_new_releases: that of them to ask for tracks that no training playlist holds, where this one hardly names any; else empty.
+    """
+
+    def __init__(
+        self,
+        ranker: Ranker,
+        tracks: pa.Table,
+        *,
+        system: str,
+        others: Sequence[str] = (),
+        for_new_releases: str = "",
+        run_dir: Path | None = None,
+    ) -> None:
         self.ranker, self.tracks, self.system, self.others, self.run_dir = ranker, tracks, system, others, run_dir
+        self.for_new_releases = for_new_releases
 
     @classmethod
     def load(cls, run_dir: Path, system: str | None = None) -> Self:
@@ -51,7 +66,9 @@ class Continuation:
             raise RunDirectoryError(
                 f"{run_dir} is damaged: its table has {tracks.num_rows} tracks, {entry['system']} ranks {ranker.n_items}"
             )
-        return cls(ranker, tracks, system=entry["system"], others=others, run_dir=Path(run_dir))
+        names = [other["system"] for other in others]
+        new = _for_new_releases(entry, others)
+        return cls(ranker, tracks, system=entry["system"], others=names, for_new_releases=new, run_dir=Path(run_dir))
 
     def beside(self, system: str) -> Ranker | None:
         """Another system of the same run; None where it has none of that name."""
@@ -147,8 +164,8 @@ def load_ranker(entry: dict[str, Any], directory: Path, *, device: str = "cpu") 
     return ranker
 
 
-def _entry(run_dir: Path, system: str | None) -> tuple[dict[str, Any], list[str]]:
-    """The description of a system of a run, and the names of the others."""
+def _entry(run_dir: Path, system: str | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The description of a system of a run, and those of the others, the best first."""
     if not (run_dir / runs.RECIPE).exists():
         raise RunDirectoryError(f"{run_dir} is no run directory: make one with `segue run RECIPE --out {run_dir}`")
     if not (run_dir / runs.SYSTEMS).exists():
@@ -168,7 +185,13 @@ def _entry(run_dir: Path, system: str | None) -> tuple[dict[str, Any], list[str]
     chosen = names[0] if system is None else system
     if chosen not in names:
         raise InputError(f"{run_dir} has no system {chosen!r} to ask: {plugins.suggest(chosen, names)}")
-    return dict(systems[names.index(chosen)]), [name for name in names if name != chosen]
+    return dict(systems[names.index(chosen)]), [entry for entry in systems if entry["system"] != chosen]
+
+
+def _for_new_releases(entry: dict[str, Any], others: Sequence[dict[str, Any]]) -> str:
+    """The best of the others that found `HARDLY` times more of the hidden tracks without plays on validation than this one; else empty."""
+    cold = entry.get("cold")
+    return "" if cold is None else next((other["system"] for other in others if (other.get("cold") or 0.0) > HARDLY * cold), "")
 
 
 def _tracks(path: Path) -> pa.Table:

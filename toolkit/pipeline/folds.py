@@ -141,7 +141,7 @@ def _costs(each: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, An
 def _order(each: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, Any]:
     """`model/systems.json` by the mean of the folds' values on validation."""
     reached = [{entry["system"]: entry["value"] or 0.0 for entry in one["systems"]} for one in each]
-    kept = [entry for entry in each[0]["systems"] if entry["system"] in names]
+    kept = [{key: entry[key] for key in entry if key != "cold"} for entry in each[0]["systems"] if entry["system"] in names]
     entries = [{**entry, "value": fmean(one[entry["system"]] for one in reached)} for entry in kept]
     entries.sort(key=lambda entry: (entry["oracle"], -entry["value"]))
     return {"chosen_by": each[0]["chosen_by"], "systems": entries}

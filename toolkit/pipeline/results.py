@@ -94,14 +94,19 @@ def decisive(context: Context) -> tuple[str, int]:
 
 
 def order(metrics: Sequence[Mapping[str, Any]], systems: Sequence[System], chosen_by: tuple[str, int]) -> dict[str, Any]:
-    """`model/systems.json`: how systems were compared on validation, and all of them, the best first, oracles last."""
+    """`model/systems.json`: how systems were compared on validation, and all of them, the best first, oracles last.
+
+    cold: the same value on hidden tracks without a training placement, None where validation hides none of them.
+    """
     metric, k = chosen_by
     reached = {
-        row["system"]: row["value"]
+        (row["system"], row["slice"]): row["value"]
         for row in metrics
-        if (row["split"], row["slice"], row["metric"], row["k"]) == ("valid", "all", metric, k)
+        if (row["split"], row["metric"], row["k"]) == ("valid", metric, k) and row["slice"] in ("all", "cold")
     }
-    entries = [{**system.entry, "value": reached.get(system.name)} for system in systems]
+    entries = [
+        {**system.entry, "value": reached.get((system.name, "all")), "cold": reached.get((system.name, "cold"))} for system in systems
+    ]
     entries.sort(key=lambda entry: (entry["oracle"], -(entry["value"] or 0.0)))
     return {"chosen_by": {"split": "valid", "slice": "all", "metric": metric, "k": k}, "systems": entries}
 
