@@ -38,7 +38,11 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(recipe: Path, tiny_cache: Path) -> Path:
     out = recipe.parent / "out"
-    pipeline.run(load(recipe), out, cache=tiny_cache)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEGUE_CACHE", str(tiny_cache))
+        found = CliRunner().invoke(cli.application(), ["run", str(recipe), "--out", str(out)])
+    assert found.exit_code == 0, found.output
+    assert "120 test playlists" in found.stdout and "fold-2" in found.stderr
     return out
 
 
@@ -85,7 +89,7 @@ def test_differences_are_paired_over_all_lists(run: Path) -> None:
 
 def test_it_reads_like_any_run(run: Path, recipe: Path) -> None:
     page = (run / runs.REPORT).read_text()
-    assert "item-knn" in page and "test_fold: all" in page
+    assert "item-knn" in page and "test_fold: all" in page and "each tested once, in 3 folds with a training of their own" in page
     found = CliRunner().invoke(cli.application(), ["compare", str(run), str(run / "fold-0")])
     assert found.exit_code == 0 and "different" in found.output
     with pytest.raises(InputError, match=r"is a table over several folds and holds no model: ask one of them, such as .*fold-0"):

@@ -78,6 +78,7 @@ def pool(recipe: Recipe, folds: Mapping[str, RunDirectory], run: RunDirectory) -
     run.write(runs.DATA, _data([one.read(runs.DATA) for one in each]))
     run.write(runs.TIMINGS, _costs([one.read(runs.TIMINGS) for one in each], names))
     run.write(runs.CURVES, {})
+    run.write(runs.EXAMPLES, [])
     run.write(runs.COMPARISONS, told)
     write_bytes(run.path(runs.PER_PLAYLIST), _packed(joined.drop(["fold"])))
     run.write(runs.SYSTEMS, _order(orders, names))
@@ -122,7 +123,7 @@ def _data(each: Sequence[dict[str, Any]]) -> dict[str, Any]:
     sums = {part: sum(one["split"][part] for one in each) for part in PARTS}
     near = {part: sum(one["near_duplicates"][part] for one in each) for part in each[0]["near_duplicates"]}
     means = {key: mean(key) for key in ("train_placements", "tracks_not_in_training")}
-    return {**each[0], **means, "split": {**split, **sums}, "near_duplicates": near}
+    return {**each[0], **means, "folds": len(each), "split": {**split, **sums}, "near_duplicates": near}
 
 
 def _costs(each: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ NAMED = 5
 def summary(run: RunFiles, table: Table, column: Column | None) -> str:
     """A few sentences: what was run on what, who won on validation, its test numbers, whether its lead is chance, what is underfit."""
     systems = sum(not row.oracle and not row.not_run for row in table.rows)
-    subject = f"{systems} system{'s' if systems != 1 else ''} continued {_playlists(table.n)}{_sizes(run.data)}."
+    subject = f"{systems} system{'s' if systems != 1 else ''} continued {_playlists(table.n)}{_sizes(run.data)}{_folds(run.data)}."
     if column is None:
         return f"{subject} No test numbers were written."
     valid = pivot(run.metrics, split="valid", timings=run.timings)
@@ -31,6 +31,10 @@ def summary(run: RunFiles, table: Table, column: Column | None) -> str:
     told = [f"{subject} Chosen on validation, {choice.system} {found}.", _against(run, table, column, choice.system)]
     told.append(_underfit([row.system for row in table.rows if row.underfit]))
     return " ".join(filter(None, told))
+
+
+def _folds(data: dict[str, Any]) -> str:
+    return f", each tested once, in {data['folds']} folds with a training of their own" if "folds" in data else ""
 
 
 def _against(run: RunFiles, table: Table, column: Column, choice: str) -> str:
