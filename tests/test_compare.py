@@ -20,6 +20,7 @@ from toolkit.files import write_json
 from toolkit.pipeline.compare import Pair, changes, compare
 from toolkit.pipeline.reproduce import reproduce
 from toolkit.report.inputs import RunFiles
+from toolkit.report.joined import across as across_data
 from toolkit.report.joined import joined
 from toolkit.report.sections import column_of
 
@@ -155,15 +156,20 @@ def test_runs_of_other_questions_or_data_share_no_table(tiny_run: Path, other: P
     found = CliRunner().invoke(cli.application(), ["report", *both, "--format", "csv"])
     assert found.exit_code == 2 and found.stderr.count("\n") == 1
     told = f"run and other are of different data (data.split.test {sizes['split']['test']} and 7), so they share no table: segue"
-    assert told in found.stderr
+    assert told in found.stderr and "a column of each is --across" in found.stderr
+    across = CliRunner().invoke(cli.application(), ["report", *both, "--across", "--format", "markdown"])
+    assert across.exit_code == 0 and across.stdout.splitlines()[0].count("run: ") == across.stdout.splitlines()[0].count("other: ") == 4
+    page = CliRunner().invoke(cli.application(), ["report", *both, "--across"])
+    assert page.exit_code == 2 and "--across is for tables" in page.stderr
     write_json(other / runs.DATA, sizes)
     manifest = json.loads((other / runs.MANIFEST).read_text())
     write_json(other / runs.MANIFEST, manifest | {"data": manifest["data"] | {"blake2b": "ab12"}})
     with pytest.raises(RunDirectoryError, match=r"files of hash \w+ and ab12"):
         joined([RunFiles.read(each) for each in (tiny_run, other)])
     edit(other / runs.RECIPE, "min_tracks: 5", "min_tracks: 6")
-    with pytest.raises(RunDirectoryError, match=r"asked different questions \(evaluation.min_tracks 5 and 6\)"):
-        joined([RunFiles.read(each) for each in (tiny_run, other)])
+    for put in (joined, across_data):
+        with pytest.raises(RunDirectoryError, match=r"asked different questions \(evaluation.min_tracks 5 and 6\)"):
+            put([RunFiles.read(each) for each in (tiny_run, other)])
 
 
 def test_the_command_says_whether_it_matters(tiny_run: Path, other: Path):

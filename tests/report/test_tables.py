@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.report.run_files import metric_row
-from toolkit.report.tables import Cell, Column, Table, pivot, to_csv, to_latex, to_markdown
+from toolkit.report.tables import Cell, Column, Table, beside, pivot, to_csv, to_latex, to_markdown
 
 NDCG = Column("ndcg", 50)
 ROWS = [
@@ -205,3 +205,22 @@ def test_headings_and_rows_not_run_in_every_format(grouped: Table) -> None:
     ]
     rows = list(csv.DictReader(io.StringIO(to_csv(grouped))))
     assert [(row["group"], row["not_run"][:7]) for row in rows] == [("Pairs", ""), ("Pairs", "not run"), ("Others", ""), ("Others", "")]
+
+
+def test_runs_beside_each_other_have_their_own_columns_and_their_own_best() -> None:
+    small = pivot([metric_row("ease", 0.3, ci_low=0.2, ci_high=0.4), metric_row("popularity", 0.1, ci_low=None, ci_high=None)])
+    large = pivot(
+        [metric_row("popularity", 0.5, ci_low=None, ci_high=None), metric_row("transrec", 0.4, ci_low=None, ci_high=None)],
+        timings={"popularity": {"underfit": True}},
+    )
+    found = beside({"small": small, "large": large})
+    assert [column.label for column in found.columns] == ["small: NDCG@50", "large: NDCG@50"]
+    assert to_markdown(found).splitlines()[2:] == [
+        "| ease | **0.3000** (0.2000–0.4000) | – |",
+        "| popularity (underfit) | 0.1000 | **0.5000** |",
+        "| transrec | – | 0.4000 |",
+    ]
+    head, *lines = csv.reader(io.StringIO(to_csv(found)))
+    assert head[6:] == [f"{run} ndcg@50{part}" for run in ("small", "large") for part in ("", "_low", "_high")]
+    assert lines[2][6:] == ["", "", "", "0.4", "", ""]
+    assert beside({"small": small}).n == small.n

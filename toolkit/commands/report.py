@@ -28,6 +28,7 @@ Out = Annotated[
 ]
 Split = Annotated[str, typer.Option(help="valid or test, for tables.")]
 Intervals = Annotated[bool, typer.Option("--intervals", help="95 % intervals in the cells of LaTeX too; Markdown and CSV have them.")]
+Across = Annotated[bool, typer.Option("--across", help="Runs of different data in one table: a block of columns of each run.")]
 Slice = Annotated[str, typer.Option(help="all, warm, cold, …, for tables.")]
 
 
@@ -38,30 +39,37 @@ def report(
     split: Split = "test",
     slice: Slice = "all",
     intervals: Intervals = False,
+    across: Across = False,
     debug: Debug = False,
 ) -> None:
     """Write the report of one run, or of several beside each other, as a page or as a table."""
     from toolkit.errors import InputError
     from toolkit.files import write_bytes
     from toolkit.plugins import suggest
-    from toolkit.report import tables
+    from toolkit.report import joined, tables
     from toolkit.report.inputs import RunFiles
-    from toolkit.report.joined import joined
     from toolkit.report.page import html
 
     if intervals and format is not Form.latex:
         raise InputError(f"--intervals is for --format latex, not {format.value}: take it out")
-    found = joined([RunFiles.read(each) for each in run])
+    if across and format is Form.html:
+        raise InputError("--across is for tables, not for the page: give --format markdown, csv or latex")
+    read = [RunFiles.read(each) for each in run]
+    each = joined.across(read) if across else {"": joined.joined(read)}
     if format is Form.html:
         target = out or (run[0] if len(run) == 1 else Path()) / "report.html"
-        write_bytes(target, html(found).encode("utf-8"))
+        write_bytes(target, html(each[""]).encode("utf-8"))
         print(f"report    {target}")
         return
     for name, value in (("split", split), ("slice", slice)):
-        known = sorted({row[name] for row in found.metrics})
+        known = sorted({row[name] for found in each.values() for row in found.metrics})
         if value not in known:
             raise InputError(f"--{name}={value!r} is none of these runs': {suggest(value, known)}")
-    table = tables.pivot(found.metrics, split=split, slice=slice, timings=found.timings, layout=found.table)
+    made = {
+        name: tables.pivot(found.metrics, split=split, slice=slice, timings=found.timings, layout=found.table)
+        for name, found in each.items()
+    }
+    table = tables.beside(made) if across else made[""]
     if format is Form.latex:
         text = tables.to_latex(table, intervals=intervals)
     else:

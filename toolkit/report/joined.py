@@ -23,9 +23,7 @@ def joined(found: Sequence[RunFiles]) -> RunFiles:
     """
     if len(found) == 1:
         return found[0]
-    twice = [name for name, count in Counter(run.name for run in found).items() if count > 1]
-    if twice:
-        raise RunDirectoryError(f"two runs are called {twice[0]!r}: rename one of the folders, so that their systems can be told apart")
+    _check_names(found)
     for other in found[1:]:
         _check(found[0], other)
     return replace(
@@ -50,15 +48,29 @@ def joined(found: Sequence[RunFiles]) -> RunFiles:
     )
 
 
+def across(found: Sequence[RunFiles]) -> dict[str, RunFiles]:
+    """Runs by name that asked the same, of whatever data. Raises `RunDirectoryError` where two have one name or asked otherwise."""
+    _check_names(found)
+    for other in found[1:]:
+        if told := other_questions(found[0].recipe, other.recipe, (*ASKED, *WAYS)):
+            raise RunDirectoryError(f"{found[0].name} and {other.name} asked different questions ({'; '.join(told)}): run both alike")
+    return {run.name: run for run in found}
+
+
+def _check_names(found: Sequence[RunFiles]) -> None:
+    twice = [name for name, count in Counter(run.name for run in found).items() if count > 1]
+    if twice:
+        raise RunDirectoryError(f"two runs are called {twice[0]!r}: rename one of the folders, so that their systems can be told apart")
+
+
 def _check(first: RunFiles, other: RunFiles) -> None:
     """Whether numbers of both mean the same. Raises `RunDirectoryError`."""
     asked, read = other_questions(first.recipe, other.recipe, (*ASKED, *WAYS)), other_data(first.data, other.data, (*SIZES, *LEARNED))
     # another split has other sizes too: only the root is told
     if told := asked or read or other_files(first.manifest, other.manifest):
         what = "asked different questions" if asked else "are of different data"
-        raise RunDirectoryError(
-            f"{first.name} and {other.name} {what} ({'; '.join(told)}), so they share no table: segue report each alone, or run both alike"
-        )
+        cure = "segue report each alone, or run both alike" + ("" if asked else "; a column of each is --across --format markdown")
+        raise RunDirectoryError(f"{first.name} and {other.name} {what} ({'; '.join(told)}), so they share no table: {cure}")
 
 
 def _layout(run: RunFiles) -> Rows:

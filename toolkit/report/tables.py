@@ -11,7 +11,7 @@ import io
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 MetricRow = Mapping[str, Any]
@@ -40,10 +40,11 @@ TWO_DECIMALS = frozenset({"clicks", "novelty"})
 
 @dataclass(frozen=True)
 class Column:
-    """A metric at a cutoff; `k` is None where the metric has none."""
+    """A metric at a cutoff; `k` is None where the metric has none. run: whose, in a table of several runs' columns."""
 
     metric: str
     k: int | None = None
+    run: str = ""
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Column:
@@ -52,13 +53,15 @@ class Column:
 
     @property
     def key(self) -> str:
-        """`ndcg@50`, as recipes write it."""
-        return self.metric if self.k is None else f"{self.metric}@{self.k}"
+        """`ndcg@50`, as recipes write it; a run's name before it."""
+        key = self.metric if self.k is None else f"{self.metric}@{self.k}"
+        return f"{self.run} {key}".lstrip()
 
     @property
     def label(self) -> str:
         name = LABELS.get(self.metric, self.metric)
-        return name if self.k is None else f"{name}@{self.k}"
+        name = name if self.k is None else f"{name}@{self.k}"
+        return f"{self.run}: {name}" if self.run else name
 
     @property
     def lower_is_better(self) -> bool:
@@ -182,6 +185,32 @@ def pivot(
         made += [_not_run(row, len(columns)) for row in layout if row["not_run"]]
     place = {system: at for at, system in enumerate(laid)}
     return Table(columns, tuple(sorted(made, key=lambda row: (row.oracle, place.get(row.system, len(place))))), split, slice)
+
+
+def beside(found: Mapping[str, Table]) -> Table:
+    """Tables of runs of different data by name as one: a row a system, each run's columns after the other's, best within each column.
+
+    A system of several runs is an oracle where it is one in any, and underfit likewise; where a run has not got it, its cells are empty.
+    """
+    columns = tuple(replace(column, run=run) for run, table in found.items() for column in table.columns)
+    systems = dict.fromkeys(row.system for table in found.values() for row in table.rows)
+    made = []
+    for system in systems:
+        rows = {run: next((row for row in table.rows if row.system == system), None) for run, table in found.items()}
+        there = [row for row in rows.values() if row is not None]
+        cells: list[Cell | None] = []
+        for run, table in found.items():
+            row = rows[run]
+            cells += [
+                None if cell is None else replace(cell, column=replace(cell.column, run=run))
+                for cell in (row.cells if row is not None else (None,) * len(table.columns))
+            ]
+        oracle, underfit = (any(getattr(row, mark) for row in there) for mark in ("oracle", "underfit"))
+        measured = any(cell is not None for cell in cells)
+        first = there[0]
+        made.append(Row(system, first.modalities, tuple(cells), oracle, underfit, first.group, "" if measured else first.not_run))
+    head = next(iter(found.values()))
+    return Table(columns, tuple(sorted(made, key=lambda row: row.oracle)), head.split, head.slice)
 
 
 def _not_run(row: Mapping[str, Any], columns: int) -> Row:
