@@ -9,19 +9,6 @@ from __future__ import annotations
 import numpy as np
 
 
-def map_of(vectors: np.ndarray, *, seed: int) -> np.ndarray:
-    """t-SNE by cosine: float64 [n, 2] of float [n, d], each axis within −1…1. Fewer than four rows lie on a line."""
-    from sklearn.manifold import TSNE
-
-    n = len(vectors)
-    if n < 4:
-        return np.stack([np.linspace(-1, 1, n) if n > 1 else np.zeros(n), np.zeros(n)], axis=1)
-    model = TSNE(2, perplexity=min(30.0, (n - 1) / 3), metric="cosine", init="random", random_state=seed % 2**32, n_jobs=1)
-    found = model.fit_transform(np.asarray(vectors, np.float64))
-    found -= (found.max(axis=0) + found.min(axis=0)) / 2
-    return np.asarray(found / np.maximum(np.abs(found).max(axis=0), 1e-12))
-
-
 def nearest_to(vectors: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:
     """Of each of `rows` the `count` nearest others by cosine, the nearest first: int64 [rows, count]; ties go to the smaller row."""
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

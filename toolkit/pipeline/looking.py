@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.coldstart.looking import ends, map_of, nearest_to
+from toolkit.coldstart.looking import ends, nearest_to
 from toolkit.compute import derived_seed
 from toolkit.errors import InputError
 from toolkit.pipeline.context import Context
 from toolkit.pipeline.examples import Names
 from toolkit.pipeline.ingest import Ingested
+from toolkit.pipeline.plane import on_a_plane
 from toolkit.pipeline.systems import Material
 
 COLOURS = 8
@@ -40,7 +41,7 @@ def look(context: Context, ingested: Ingested, material: Material) -> dict[str, 
     cold = np.flatnonzero(predicted.present & ~factors.known)
     shown = cold if len(cold) >= 4 else both
     shown = np.sort(rng.choice(shown, min(len(shown), spec.tracks), replace=False))
-    points = map_of(predicted.matrix[shown], seed=derived_seed(context.recipe.seed, "map"))
+    points = on_a_plane(predicted.matrix[shown], seed=derived_seed(context.recipe.seed, "map"))
     named, genres = Names(ingested.corpus), _genres(spec.genre, ingested, shown)
     common = [genre for genre, _ in Counter(genres[item] for item in shown.tolist() if item in genres).most_common(COLOURS)]
     asked = np.sort(rng.choice(len(both), min(len(both), spec.queries), replace=False))

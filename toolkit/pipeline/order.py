@@ -120,11 +120,24 @@ def _folds(context: Context, each: Mapping[str, Recipe], *, fresh: bool) -> None
 
 
 def _stages(context: Context) -> None:
-    from toolkit.pipeline import attribution, collecting, examples, ingest, looking, manifest, overlap, results, systems, tag_prediction
+    from toolkit.pipeline import (
+        attribution,
+        collecting,
+        examples,
+        ingest,
+        looking,
+        manifest,
+        overlap,
+        plane,
+        results,
+        systems,
+        tag_prediction,
+    )
     from toolkit.pipeline.track_map import track_map
     from toolkit.report.page import render
 
     directory, reporter, recipe = context.run, context.reporter, context.recipe
+    plane.check(recipe.report.map_by)
     chosen = systems.systems(context)
     reporter.stage("ingest")
     directory.log("stage", stage="ingest", state="started")

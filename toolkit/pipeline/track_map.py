@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from toolkit import runs
-from toolkit.coldstart.looking import map_of, nearest_to
+from toolkit.coldstart.looking import nearest_to
 from toolkit.compute import derived_seed
 from toolkit.pipeline.context import Context
 from toolkit.pipeline.examples import Names
 from toolkit.pipeline.ingest import Ingested
 from toolkit.pipeline.looking import first_labels
+from toolkit.pipeline.plane import By, on_a_plane
 from toolkit.pipeline.systems import SEQUENTIAL, Material, System, load
 from toolkit.pipeline.tags import FIELDS
 
@@ -39,8 +40,8 @@ class Space:
 
 
 def track_map(context: Context, ingested: Ingested, material: Material, chosen: Sequence[System]) -> dict[str, Any]:
-    """vectors: whose the map shows · by, groups: what colours it · points: track, plays, x, y and group, −1 for none of them · among: how
-    many tracks similar ones are sought among · similar: track, and by each kind of vectors (`near`) its nearest.
+    """vectors: whose the map shows · method: `tsne` or `umap` · by, groups: what colours it · points: track, plays, x, y and group, −1 for
+    none of them · among: how many tracks similar ones are sought among · similar: track, and by each kind of vectors (`near`) its nearest.
 
     The map is of the sequential model that is best on validation; without one, of all modalities joined. It shows the most played tracks.
     Empty where a run has neither, or fewer than two tracks. To be called when `model/systems.json` is written.
@@ -59,7 +60,8 @@ def track_map(context: Context, ingested: Ingested, material: Material, chosen: 
     known = np.flatnonzero(drawn[0].present)
     return {
         "vectors": drawn[0].name,
-        **_points(ingested, drawn[0].vectors, items, counts, known[: spec.map], seed=seed),
+        "method": spec.map_by,
+        **_points(ingested, drawn[0].vectors, items, counts, known[: spec.map], seed=seed, by=spec.map_by),
         "among": len(items),
         "similar": _similar([*learned, *encoded][:SPACES], items, known[: spec.similar], Names(ingested.corpus)),
     }
@@ -98,17 +100,17 @@ def _joined(spaces: Sequence[Space]) -> list[Space]:
 
 
 def _points(
-    ingested: Ingested, vectors: np.ndarray, items: np.ndarray, counts: np.ndarray, shown: np.ndarray, *, seed: int
+    ingested: Ingested, vectors: np.ndarray, items: np.ndarray, counts: np.ndarray, shown: np.ndarray, *, seed: int, by: By
 ) -> dict[str, Any]:
     if not len(shown):
         return {"points": []}
     tracks, named = items[shown], Names(ingested.corpus)
-    by, groups, places = _groups(ingested, tracks, counts[tracks])
-    drawn = zip(tracks.tolist(), map_of(vectors[shown], seed=seed).tolist(), places, strict=True)
+    coloured, groups, places = _groups(ingested, tracks, counts[tracks])
+    drawn = zip(tracks.tolist(), on_a_plane(vectors[shown], seed=seed, by=by).tolist(), places, strict=True)
     points = [
         {**named(item), "plays": int(counts[item]), "x": round(x, 4), "y": round(y, 4), "group": place} for item, (x, y), place in drawn
     ]
-    return {"by": by, "groups": groups, "points": points}
+    return {"by": coloured, "groups": groups, "points": points}
 
 
 def _groups(ingested: Ingested, tracks: np.ndarray, plays: np.ndarray) -> tuple[str, list[str], list[int]]:

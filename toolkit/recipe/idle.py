@@ -112,6 +112,8 @@ def _sections(recipe: Recipe) -> Iterator[Idle]:
     for key, on, read in SECTIONS:
         if (met := _at(recipe, on)) not in read:
             yield from _given(recipe, key, on, f"is for {on.rpartition('.')[2]}: {_named(read)}, not {_yaml(met)}")
+    if not recipe.report.map:
+        yield from _given(recipe, "report.map_by", "report.map", "is for a map, and report.map is 0")
     if recipe.titles is not None and recipe.models and not any(model.titles for model in recipe.models):
         yield Idle(("titles",), ("models",), recipe.titles.encoder, None, "is for models with titles: true, and there are none")
     if recipe.data.reader == "demo":

@@ -298,6 +298,7 @@ class Report(Section):
     map: int = Field(
         500, ge=0, le=5000, description="tracks on the map of what the best sequential model, or else the encoders, know; 0: no map"
     )
+    map_by: Literal["tsne", "umap"] = "tsne"
     similar: int = Field(5, ge=0, le=100, description="most played tracks whose most similar ones are listed; 0: none")
 
 

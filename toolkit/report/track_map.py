@@ -7,6 +7,8 @@ from typing import Any
 
 from toolkit.report import scatter
 
+METHODS = {"tsne": "t-SNE", "umap": "UMAP"}
+
 
 def track_map(found: Mapping[str, Any]) -> dict[str, Any]:
     """Figure, legend, caption and rows; empty where there is nothing to see."""
@@ -15,10 +17,11 @@ def track_map(found: Mapping[str, Any]) -> dict[str, Any]:
     if not points and not similar:
         return {}
     spaces = list(similar[0]["near"]) if similar else []
+    method = METHODS[found.get("method", "tsne")]
     return {
         "figure": scatter.scatter(points, label=f"Map of {len(points)} tracks by {found['vectors']}") if points else "",
         "legend": scatter.legend(points, found.get("groups") or []),
-        "caption": f"t-SNE of the {len(points):,} most played tracks by {found['vectors']}, coloured by {found.get('by')}:"
+        "caption": f"{method} of the {len(points):,} most played tracks by {found['vectors']}, coloured by {found.get('by')}:"
         " near is alike, far says little.",
         "spaces": spaces,
         "similar": [{"track": row["track"], "near": [row["near"][space] for space in spaces]} for row in similar],
