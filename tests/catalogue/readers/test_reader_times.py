@@ -114,6 +114,20 @@ def test_jspf_says_when_each_track_was_added(tmp_path: Path) -> None:
         list(reader_of("jspf", tmp_path).read())
 
 
+def test_a_shared_playlist_says_when_it_was_made(tmp_path: Path) -> None:
+    (tmp_path / "a.jspf").write_text(json.dumps({"playlist": {"date": "2023-01-01T00:00:00Z", "track": [{"title": "A"}, {"title": "B"}]}}))
+    xspf = '<playlist xmlns="http://xspf.org/ns/0/"><date>{}</date><trackList><track><title>A</title></track></trackList></playlist>'
+    (tmp_path / "b.xspf").write_text(xspf.format("2005-01-08T17:10:47-05:00"))
+    assert [each.time for name in ("jspf", "xspf") for each in lists(list(reader_of(name, tmp_path).read())).values()] == [
+        1672531200, 1105222247,
+    ]  # fmt: skip
+    made = build(reader_of("jspf", tmp_path), None, tmp_path / "corpus")
+    assert made.placed(0, 1).tolist() == [1672531200] * 2
+    (tmp_path / "b.xspf").write_text(xspf.format("last winter"))
+    with pytest.raises(DataError, match=r"b\.xspf.* date 'last winter' must be ISO 8601"):
+        list(reader_of("xspf", tmp_path).read())
+
+
 def test_a_playlists_own_time_is_kept_once(files: Path, tmp_path: Path) -> None:
     made = build(reader_of("mpd", files / "mpd"), None, tmp_path / "mpd")
     assert (

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from toolkit.catalogue.store import Catalogue
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.build import build
 from toolkit.errors import DataError
+from toolkit.times import NO_TIME
 
 
 def test_inter_and_item(files: Path, sorted_out) -> None:
@@ -63,6 +65,26 @@ def test_round_trip_keeps_playlists(tmp_path: Path) -> None:
     assert after.items.tolist() == before.items.tolist()
     assert after.offsets.tolist() == before.offsets.tolist()
     assert after.tracks["id"].to_pylist() == before.tracks["id"].to_pylist()
+
+
+def test_times_go_out_and_come_back(tmp_path: Path) -> None:
+    plain = corpus(["local:a b", "spotify:track:b", "isrc:3"])
+    times = np.array([5, 1_600_000_000, -3, 7, 2**33])
+    folder = write_atomic(replace(plain, times=times), tmp_path, "each")
+    assert (folder / "each.inter").read_text().splitlines()[:2] == [
+        "playlist_id:token\ttrack_id:token\tposition:float\ttimestamp:float",
+        "p\tspotify:track:b\t0\t5",
+    ]
+    assert (
+        build(RecboleReader(folder, RecboleReader.Params(time="timestamp")), None, tmp_path / "again").placed(0, 2).tolist()
+        == times.tolist()
+    )
+    lists = plain.playlists.append_column("time", pa.array([11, 12], pa.int64()))
+    known = write_atomic(replace(plain, playlists=lists), tmp_path, "lists") / "lists.inter"
+    assert [line.rpartition("\t")[2] for line in known.read_text().splitlines()[1:]] == ["11"] * 3 + ["12"] * 2
+    # a number for one that is not known would be a wrong one
+    half = replace(plain, times=np.array([5, NO_TIME, 7, 8, 9]))
+    assert "timestamp" not in (write_atomic(half, tmp_path, "half") / "half.inter").read_text()
 
 
 def test_id_with_a_tab_is_refused(tmp_path: Path) -> None:

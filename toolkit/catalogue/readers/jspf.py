@@ -30,6 +30,7 @@ class _Playlist(msgspec.Struct):
     track: list[_Track]
     title: str | None = None
     annotation: str | None = None
+    date: str | None = None
 
 
 class _File(msgspec.Struct):
@@ -56,7 +57,7 @@ class JspfReader(SharedPlaylistReader):
             self.bad(str(file), f"is no JSPF: {error}")
             return None
         tracks = [self._entry(track, f"{file}, track {index}") for index, track in enumerate(playlist.track)]
-        return Sheet(tracks, playlist.title, playlist.annotation)
+        return Sheet(tracks, playlist.title, playlist.annotation, playlist.date)
 
     def _entry(self, track: _Track, where: str) -> Entry:
         about = (track.title, track.creator, track.album, track.duration)

@@ -22,7 +22,7 @@ from toolkit.catalogue.readers.tables import DelimitedFile
 from toolkit.catalogue.readers.tracks import TrackColumns, TrackParser
 from toolkit.catalogue.records import Record, TrackRecord
 from toolkit.errors import DataError, InputError
-from toolkit.times import EXPECTED, seconds
+from toolkit.times import EXPECTED, NO_TIME, seconds
 
 if TYPE_CHECKING:
     from toolkit.corpus.arrays import Corpus
@@ -137,7 +137,8 @@ def write_atomic(corpus: Corpus, directory: Path, name: str) -> Path:
     """Write a corpus as the RecBole data set `name`: `directory/name/name.inter` and `.item`; returns that folder.
 
     `data_path: directory` and `dataset: name` then load it. Columns:
-    playlist_id:token track_id:token position:float, and track_id:token
+    playlist_id:token track_id:token position:float, with timestamp:float where the time
+    of every placement (or at least of its playlist) is known, and track_id:token
     title:token_seq artist:token_seq album:token_seq. Tabs, line ends and double
     quotes, which RecBole cannot escape, become blanks in names. Raises
     `DataError` for an id that holds one.
@@ -146,11 +147,13 @@ def write_atomic(corpus: Corpus, directory: Path, name: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     tracks = [_token(track) for track in corpus.tracks["id"].to_pylist()]
     playlists = [_token(playlist) for playlist in corpus.playlists["id"].to_pylist()]
+    timed = corpus.timed and all((corpus.placed(row, row + 1) != NO_TIME).all() for row in range(len(corpus)))
     with (folder / f"{name}.inter").open("w", encoding="utf-8", newline="\n") as file:
-        file.write("playlist_id:token\ttrack_id:token\tposition:float\n")
-        for playlist, start, end in zip(playlists, corpus.offsets[:-1], corpus.offsets[1:], strict=True):
+        file.write("playlist_id:token\ttrack_id:token\tposition:float" + "\ttimestamp:float" * timed + "\n")
+        for row, (playlist, start, end) in enumerate(zip(playlists, corpus.offsets[:-1], corpus.offsets[1:], strict=True)):
             items = np.asarray(corpus.items[start:end]).tolist()
-            file.writelines(f"{playlist}\t{tracks[item - 1]}\t{place}\n" for place, item in enumerate(items))
+            times = [f"\t{when}" for when in corpus.placed(row, row + 1).tolist()] if timed else [""] * len(items)
+            file.writelines(f"{playlist}\t{tracks[item - 1]}\t{place}{times[place]}\n" for place, item in enumerate(items))
     columns = [[_words(value) for value in corpus.tracks[column].to_pylist()] for column in ("title", "artist", "album")]
     with (folder / f"{name}.item").open("w", encoding="utf-8", newline="\n") as file:
         file.write("track_id:token\ttitle:token_seq\tartist:token_seq\talbum:token_seq\n")

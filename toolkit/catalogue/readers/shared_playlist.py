@@ -11,7 +11,7 @@ from toolkit.catalogue.readers.base import Reader, ReaderParams
 from toolkit.catalogue.readers.files import files_of, some
 from toolkit.catalogue.readers.ids import by_location, by_name, recognised
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
-from toolkit.times import NO_TIME
+from toolkit.times import EXPECTED, NO_TIME, seconds
 
 
 @dataclass
@@ -34,6 +34,8 @@ class Sheet:
     tracks: list[Entry]
     title: str | None = None
     annotation: str | None = None
+    date: str | None = None
+    """When it was made, as written."""
 
 
 class SharedPlaylistParams(ReaderParams):
@@ -82,7 +84,14 @@ class SharedPlaylistReader(Reader):
                 sheet.title or file.stem,
                 sheet.annotation,
                 times=times if any(time != NO_TIME for time in times) else None,
+                time=self._made(sheet.date, file),
             )
+
+    def _made(self, date: str | None, file: Path) -> int:
+        when = NO_TIME if date is None else seconds(date)
+        if when is None:
+            self.bad(str(file), f"date {date!r} {EXPECTED}")
+        return NO_TIME if when is None else when
 
     def _track(self, entry: Entry, index: int, file: Path, root: Path) -> TrackRecord | None:
         identifier = _identifier(entry, file, root)

@@ -49,7 +49,7 @@ class XspfReader(SharedPlaylistReader):
         tracks = [
             self._entry(element, f"{file}, track {index}") for index, element in enumerate(root.iterfind(f"{_NS}trackList/{_NS}track"))
         ]
-        return Sheet(tracks, _text(root, "title"), _text(root, "annotation"))
+        return Sheet(tracks, _text(root, "title"), _text(root, "annotation"), _text(root, "date"))
 
     def _entry(self, element: ET.Element, where: str) -> Entry:
         return Entry(
