@@ -162,3 +162,14 @@ def test_what_has_no_cutoff_is_tuned_for_by_its_name(recipe: Path, tmp_path: Pat
     best = max(one["value"] for one in row["tried"])
     assert found["tuned_for"] == "valid rprec" and row["values"]["valid all rprec"][0] == pytest.approx(best, abs=1e-7)
     assert "test all auc" in row["values"] and bench._target("auc", asked) == ("auc", 0)
+
+
+def test_a_stock_model_that_memory_cannot_hold_is_left_out(
+    recipe: Path, tiny_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("toolkit.compute.free_memory", lambda device: 1000)
+    asked = {"baselines": ["popularity", "recbole-bert4rec"], "budget": 1, "cache": tiny_cache, "progress": PlainReporter()}
+    found = bench.bench(load(recipe), tmp_path / "out", **asked)
+    assert [row["system"] for row in found["rows"]] == ["popularity", "upper-bound"]
+    told = capsys.readouterr().err
+    assert "recbole-bert4rec: left out, scores of a step of train_batch_size=2048 rows over 200 tracks take at least" in told

@@ -243,3 +243,17 @@ def test_faults_of_a_fit_are_one_line(split: Split) -> None:
         StockSASRec(memory_gb=1e-6).fit(TrainingData(split.train, device="cpu"))
     with pytest.raises(SegueError, match=r"the loss of SASRec became nan: lower learning_rate=1e\+30"):
         StockSASRec(**{**SMALL, "learning_rate": 1e30, "train_batch_size": 4}).fit(TrainingData(split.train, device="cpu"))
+
+
+def test_a_step_that_cannot_be_held_is_refused_before_anything_is_allocated(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = min(64, int((split.train.lengths - 1).sum()))
+    need = 4 * 4 * rows * 2 * V  # of max_length 10 two are masked
+    for free, refused in ((need - 1, True), (need, False)):
+        monkeypatch.setattr("toolkit.compute.free_memory", lambda device, free=free: free)
+        bert = StockBERT4Rec(**{**SMALL, "max_length": 10})
+        assert bool(bert.too_large(split.train, "cpu")) == refused
+        assert not StockSASRec(**{**SMALL, "max_length": 10}).too_large(split.train, "cpu")
+    monkeypatch.setattr("toolkit.compute.free_memory", lambda device: 100)
+    message = r"recbole-bert4rec: scores of a step of train_batch_size=\d+ rows over \d+ tracks take at least .* lower it, such as to \d+"
+    with pytest.raises(InputError, match=message):
+        StockBERT4Rec(**SMALL).fit(TrainingData(split.train, split.valid, device="cpu"))

@@ -33,10 +33,13 @@ if TYPE_CHECKING:
     import torch
 
     from toolkit.corpus.queries import Queries
+    from toolkit.corpus.splits import PlaylistSet
 
 # RecBole is imported where it is used: a recipe that names a stock baseline is checked without it
 OnStep = Callable[[int, int, str], None]
 QUERY_BLOCK = 512
+SCORES_HELD = 4
+"""Arrays of a step's scores that RecBole's loss holds at once, at least: scores, their logarithms, gradients of both; 4.5 measured."""
 
 
 class StockTraining(BaselineParams):
@@ -108,10 +111,12 @@ class StockRanker(Baseline):
         """Train, resuming the checkpoint in `data.workdir` if it is of the same parameters, seed and data.
 
         on_step: called as on_step(steps done, steps of all epochs, what).
-        Raises `InputError` where the split has no pair of tracks or its prefix
-        rows need more than `memory_gb`.
+        Raises `InputError` where the split has no pair of tracks, its prefix
+        rows need more than `memory_gb`, or a step more than is free.
         """
         self._on_step, self._device, self._built = on_step, compute.device(data.device), None
+        if why := self.too_large(data.train, self._device):
+            raise InputError(f"{self.name}: {why}")
         return super().fit(data)
 
     def learn(self, data: TrainingData) -> State:
@@ -201,6 +206,24 @@ class StockRanker(Baseline):
     def _askable(self, lengths: np.ndarray) -> np.ndarray:
         return np.asarray(lengths > 0)
 
+    @property
+    def _targets(self) -> int:
+        """Of a row, each scored against the whole catalogue."""
+        return 1
+
+    def too_large(self, train: PlaylistSet, device: str) -> str:
+        """Why a step cannot be held on the device, and the cure; empty where nothing speaks against it. A low bound."""
+        n_items = train.corpus.n_items
+        rows = min(self.params.train_batch_size, int(np.maximum(train.lengths - 1, 0).sum()))
+        need, free = SCORES_HELD * 4 * rows * self._targets * n_items, compute.free_memory(device)
+        if need <= free:
+            return ""
+        fits = max(1, self.params.train_batch_size * free // (2 * need))
+        return (
+            f"scores of a step of train_batch_size={self.params.train_batch_size} rows over {n_items:,} tracks take at least"
+            f" {need / 1e9:.1f} GB in RecBole's loss, and {free / 1e9:.1f} are free: lower it, such as to {fits}"
+        )
+
     @abstractmethod
     def _states(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """As in the model's own `full_sort_predict`: [B, T], [B] -> [B, H]."""
@@ -242,6 +265,10 @@ class StockBERT4Rec(StockRanker):
         super().__init__(**params)
         if self.params.max_length < 5:
             raise InputError(f"{self.name}: max_length={self.params.max_length} must be >= 5: RecBole masks int(0.2 * max_length) tracks")
+
+    @property
+    def _targets(self) -> int:
+        return int(0.2 * self.params.max_length)
 
     def _states(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         masked = self.model.reconstruct_test_data(items, lengths)

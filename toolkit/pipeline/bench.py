@@ -133,6 +133,9 @@ def tune(
             if lacking := _lacking(cls, material):
                 progress.note(f"{spec.name}: left out, the catalogue has no {lacking}")
                 continue
+            if (heavy := getattr(cls, "too_large", None)) and (why := heavy(cls(**spec.params), material.split.train, context.device)):
+                progress.note(f"{spec.name}: left out, {why} in a recipe's baselines")
+                continue
             progress.stage(f"tune {spec.name}")
             found.append(_tuned(context, material, cls, spec, target, budget, max_seconds))
         return found
