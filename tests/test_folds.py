@@ -15,7 +15,9 @@ from toolkit import cli, pipeline, runs
 from toolkit.continuation import Continuation
 from toolkit.errors import InputError, RecipeError
 from toolkit.evaluation import statistics
+from toolkit.evaluation.evaluator import Scores
 from toolkit.pipeline import bench, folds
+from toolkit.pipeline.systems import unpacked
 from toolkit.recipe import load
 
 RECIPE = """\
@@ -130,6 +132,52 @@ def test_the_bench_tunes_every_fold_by_itself(recipe: Path, tiny_cache: Path, tm
     assert found["data"]["split"]["test"] == n and found["comparisons"]
     value, low, high = by_name["ease"]["values"]["test all recall@50"]
     assert low < value < high
+
+
+RICH = """\
+name: rich
+data: {reader: demo, options: {tracks: 200, artists: 40, playlists: 120, fields: [lyrics]}}
+encoders: {lyrics: {encoder: tfidf, field: lyrics}}
+models: [{type: sasrec, name: mm, hidden_size: 16, epochs: 1}]
+baselines: [popularity]
+evaluation:
+  {min_tracks: 5, k: [5, 20], metrics: [ndcg, coverage], bootstrap: 50, attribution: true, split: {by: hash, folds: 2, test_fold: all}}
+seeds: [1, 2]
+report: {examples: 0, map: 0, similar: 0}
+threads: 1
+"""
+
+
+def test_seeds_attribution_and_coverage_are_over_all_folds(tiny_cache: Path, tmp_path: Path) -> None:
+    """What a single run tells of seeds and modalities, by hand from the folds' scores; coverage is their mean."""
+    path, out = tmp_path / "rich.yaml", tmp_path / "out"
+    path.write_text(RICH)
+    rows = pipeline.run(load(path), out, cache=tiny_cache)
+
+    def tested(name: str) -> list[Scores]:
+        return [unpacked(out / f"fold-{fold}" / runs.STAGES / f"evaluate-{name}-test.npz") for fold in range(2)]
+
+    def values(name: str) -> np.ndarray:
+        return np.concatenate([scores.values["all", "ndcg", 20] for scores in tested(name)])
+
+    seeds = [values("mm"), values("mm~seed2")]
+    by_key = {(row["system"], row["split"], row["slice"], row["metric"], row["k"]): row for row in rows}
+    told = by_key["mm", "test", "all", "ndcg", 20]
+    assert told["seeds"] == 2 and told["value"] == pytest.approx(np.mean(seeds), abs=1e-8)
+    assert told["sd"] == pytest.approx(np.std([each.mean() for each in seeds], ddof=1), abs=1e-8)
+    assert "sd" not in by_key["popularity", "test", "all", "ndcg", 20]
+    covered = by_key["popularity", "test", "all", "coverage", 20]
+    assert covered["value"] == pytest.approx(np.mean([scores.overall["coverage", 20] for scores in tested("popularity")]))
+    assert covered["n"] == told["n"] and covered["ci_low"] is None
+    found = json.loads((out / runs.ATTRIBUTION).read_text())["differences"]
+    for way, name in (("left out", "mm~lyrics"), ("shuffled", "mm~shuffled~lyrics")):
+        row = next(row for row in found if (row["way"], row["slice"], row["k"]) == (way, "all", 20))
+        assert row["difference"] == pytest.approx((np.mean(seeds, axis=0) - values(name)).mean(), abs=1e-8) and row["n"] == told["n"]
+    page = (out / runs.REPORT).read_text()
+    assert "± " in page and "What each modality adds" in page
+    order = json.loads((out / runs.SYSTEMS).read_text())
+    reached = {entry["system"]: entry["value"] for entry in order["systems"]}
+    assert reached["mm"] == by_key["mm", "valid", "all", "ndcg", 20]["value"]
 
 
 @pytest.mark.parametrize(

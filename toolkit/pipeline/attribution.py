@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from toolkit.compute import derived_seed
 from toolkit.evaluation import tables
 from toolkit.evaluation.evaluator import Scores
 from toolkit.pipeline import systems
 from toolkit.pipeline.context import Context
 from toolkit.pipeline.results import Outcome
-from toolkit.pipeline.systems import SEQUENTIAL, Material, System
+from toolkit.pipeline.systems import SEQUENTIAL, Material
+from toolkit.recipe import Recipe
 from toolkit.sequential.ranker import SequentialRanker
 
 LEFT_OUT, SHUFFLED = "left out", "shuffled"
+VARIANTS = {LEFT_OUT: systems.less, SHUFFLED: systems.shuffled}
+"""What each way calls a model's variant."""
 
 
 def measure(context: Context, material: Material, outcomes: Sequence[Outcome]) -> dict[str, list[dict[str, Any]]]:
@@ -42,17 +47,22 @@ def measure(context: Context, material: Material, outcomes: Sequence[Outcome]) -
             if (shuffled := systems.score_shuffled(context, system, material, modality)) is not None:
                 found[SHUFFLED] = shuffled
             for way, scores in found.items():
-                rows = _differences(context, material, system, outcome.scores["test"], scores)
-                differences += [{"system": system.name, "modality": modality, "way": way, **row} for row in rows]
+                differences += differences_of(
+                    context.recipe, system.name, modality, way, outcome.scores["test"], scores, material.split.test.groups()
+                )
     return {"differences": differences, "weights": weights}
 
 
-def _differences(context: Context, material: Material, system: System, whole: Scores, less: Scores) -> list[dict[str, Any]]:
+def differences_of(
+    recipe: Recipe, system: str, modality: str, way: str, whole: Scores, less: Scores, groups: np.ndarray
+) -> list[dict[str, Any]]:
+    """Rows of `differences` for one variant. groups: int64 [n], of the playlists that both were asked about."""
     rows = tables.comparisons(
-        {system.name: whole, "less": less},
+        {system: whole, "less": less},
         "less",
-        groups=material.split.test.groups(),
-        bootstrap=context.recipe.evaluation.bootstrap,
-        seed=derived_seed(context.recipe.seed, "evaluation"),
+        groups=groups,
+        bootstrap=recipe.evaluation.bootstrap,
+        seed=derived_seed(recipe.seed, "evaluation"),
     )
-    return [{key: value for key, value in row.items() if key not in ("system", "reference")} for row in rows]
+    about = {"system": system, "modality": modality, "way": way}
+    return [about | {key: value for key, value in row.items() if key not in ("system", "reference")} for row in rows]

@@ -121,10 +121,15 @@ def _rows(context: Context, material: Material, outcome: Outcome, part: str, see
         return tables.rows(scores, **about, groups=groups, bootstrap=bootstrap, seed=seed, labels=labels)
 
     found, by_seed = rows(outcome.scores[part], evaluation.bootstrap), outcome.by_seed[part]
-    if len(by_seed) > 1:
-        for row, *each in zip(found, *(rows(scores, 2) for scores in by_seed), strict=True):
-            row |= {"sd": round(statistics.stdev(one["value"] for one in each), tables.DIGITS), "seeds": len(each)}
-    return found
+    return over_seeds(found, [rows(scores, 2) for scores in by_seed]) if len(by_seed) > 1 else found
+
+
+def over_seeds(found: Sequence[dict[str, Any]], by_seed: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Rows of means over seeds with `sd` and `seeds`, of the same rows under each seed."""
+    return [
+        {**row, "sd": round(statistics.stdev(one["value"] for one in each), tables.DIGITS), "seeds": len(each)}
+        for row, *each in zip(found, *by_seed, strict=True)
+    ]
 
 
 def _comparisons(context: Context, material: Material, outcomes: Sequence[Outcome], seed: int) -> list[dict[str, Any]]:

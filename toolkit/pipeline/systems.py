@@ -29,7 +29,7 @@ from toolkit.pipeline.meter import metered
 from toolkit.ranker import Ranker, TrainingData
 from toolkit.recipe import BaselineSpec, ColdSystem, EncoderSpec, ModelSpec, Recipe
 from toolkit.recipe.checks import as_baseline
-from toolkit.runs import MODEL, STAGES
+from toolkit.runs import MODEL, STAGES, RunDirectory
 
 BOUND = "upper-bound"
 SEQUENTIAL = "sequential"
@@ -117,7 +117,22 @@ def replicas(context: Context, system: System) -> list[System]:
 def _under(system: System, seed: int) -> System:
     """A system under another seed; what shares a training shares that of the same seed."""
     over = tuple(_under(one, seed) for one in system.over) if _trained_as(system) else system.over
-    return replace(system, name=f"{system.name}~seed{seed}", twin=system.name, seed=seed, over=over)
+    return replace(system, name=under_seed(system.name, seed), twin=system.name, seed=seed, over=over)
+
+
+def under_seed(name: str, seed: int) -> str:
+    """What a system is called under another seed than the first."""
+    return f"{name}~seed{seed}"
+
+
+def less(name: str, modality: str) -> str:
+    """What a model is called that was trained without a modality."""
+    return f"{name}~{modality}"
+
+
+def shuffled(name: str, modality: str) -> str:
+    """What a model is called that is asked with a modality's vectors dealt out anew."""
+    return f"{name}~shuffled~{modality}"
 
 
 def reduced(context: Context) -> dict[tuple[str, str], System]:
@@ -131,8 +146,8 @@ def reduced(context: Context) -> dict[tuple[str, str], System]:
         for modality in modalities:
             rest = [other for other in modalities if other != modality]
             match = spec.match and any(other in ((spec.fusion or recipe.fusion).match_modalities or rest) for other in rest)
-            less = _model(context, spec.model_copy(update={"name": f"{name}~{modality}", "modalities": rest, "match": match}))
-            heard = _with_others(less, [_cold(recipe, each) for each in recipe.coldstart.systems])
+            without = _model(context, spec.model_copy(update={"name": less(name, modality), "modalities": rest, "match": match}))
+            heard = _with_others(without, [_cold(recipe, each) for each in recipe.coldstart.systems])
             found[name, modality] = replace(heard, twin=name)
     return found
 
@@ -189,18 +204,18 @@ def score_shuffled(context: Context, system: System, material: Material, modalit
     if not ranker.apart(modality):
         return None
 
-    def shuffled() -> Ranker:
+    def dealt_anew() -> Ranker:
         seed = derived_seed(context.recipe.seed, "shuffle", system.name, modality)
         ranker.shuffle(modality, material.modalities[modality].present, seed=seed)
         return ranker
 
-    return _score(context, system, material, "test", f"{system.name}~shuffled~{modality}", shuffled)[0]
+    return _score(context, system, material, "test", shuffled(system.name, modality), dealt_anew)[0]
 
 
 def _score(
     context: Context, system: System, material: Material, part: str, name: str, make_ranker: Callable[[], Ranker]
 ) -> tuple[Scores, dict[str, Any]]:
-    path = context.run.path(f"{STAGES}/evaluate-{name}-{part}.npz")
+    path = scores_file(context.run, name, part)
     evaluation = context.recipe.evaluation
 
     asked, counts = held_out(material.split, part), material.split.train.counts()
@@ -242,6 +257,11 @@ def files(target: Path) -> list[Path]:
 
 def held_out(split: Split, part: str) -> HeldOut:
     return {"valid": split.valid, "test": split.test}[part]
+
+
+def scores_file(run: RunDirectory, name: str, part: str) -> Path:
+    """Where a run keeps what a system, also one under another seed or a variant, reached on `valid` or `test`: `unpacked` reads it."""
+    return run.path(f"{STAGES}/evaluate-{name}-{part}.npz")
 
 
 def packed(scores: Scores) -> bytes:
