@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from toolkit import cli, pipeline, runs
 from toolkit.continuation import Continuation
-from toolkit.errors import InputError, RecipeError
+from toolkit.errors import InputError, RecipeError, RunDirectoryError
 from toolkit.evaluation import statistics
 from toolkit.evaluation.evaluator import Scores
 from toolkit.pipeline import bench, folds
@@ -45,6 +45,7 @@ def run(recipe: Path, tiny_cache: Path) -> Path:
         found = CliRunner().invoke(cli.application(), ["run", str(recipe), "--out", str(out)])
     assert found.exit_code == 0, found.output
     assert "120 test playlists" in found.stdout and "fold-2" in found.stderr
+    assert f"try next  segue continue {out / 'fold-0'} --tracks" in found.stdout
     return out
 
 
@@ -110,6 +111,37 @@ def test_a_second_call_does_nothing_and_a_lost_fold_is_run_alone(run: Path, reci
     pipeline.run(load(recipe), run, cache=tiny_cache)
     assert stamps(0) == before[0] and stamps(2) == before[2] and stamps(1) != before[1]
     assert rows_of(run) == rows
+
+
+def test_a_file_that_is_gone_is_made_again_and_a_damaged_one_is_named(run: Path, recipe: Path, tiny_cache: Path) -> None:
+    rows, values, of_fold = rows_of(run), run / "fold-1" / runs.PER_PLAYLIST, run / "fold-1" / runs.TIMINGS
+    for lost in (values, of_fold, run / runs.FOLDS):
+        lost.unlink()
+    pipeline.run(load(recipe), run, cache=tiny_cache)
+    assert rows_of(run) == rows and run.joinpath(runs.FOLDS).exists()
+    values.write_text("no table")
+    (run / runs.REPORT).unlink()
+    with pytest.raises(RunDirectoryError, match=r"fold-1/per_playlist.parquet cannot be read .*: delete it and run the same command again"):
+        pipeline.run(load(recipe), run, cache=tiny_cache)
+    values.unlink()
+    pipeline.run(load(recipe), run, cache=tiny_cache)
+    assert rows_of(run) == rows
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "[1]"])
+def test_a_damaged_list_of_folds_is_named(run: Path, tmp_path: Path, content: str) -> None:
+    for name in (runs.RECIPE, runs.FOLDS, runs.SYSTEMS):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((run / name).read_bytes())
+    (tmp_path / runs.FOLDS).write_text(content)
+    with pytest.raises(RunDirectoryError, match=r"folds.json is damaged: delete it and run the same command again"):
+        Continuation.load(tmp_path)
+
+
+def test_a_fold_that_cannot_be_ends_the_run_before_the_first_is_trained(recipe: Path, tiny_cache: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"fold-\d+: the test split is empty"):
+        pipeline.run(load(recipe, ["evaluation.split.folds=500"]), tmp_path / "run", cache=tiny_cache)
+    assert not (tmp_path / "run" / "fold-0").exists()
 
 
 def test_a_run_over_folds_is_reproduced(run: Path, tmp_path: Path) -> None:

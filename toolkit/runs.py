@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -37,6 +38,8 @@ PICTURES = "pictures"
 MODEL = "model"
 SYSTEMS = "model/systems.json"
 TRACKS = "model/tracks.arrow"
+RESULTS = (METRICS, REPORT, SYSTEMS, PER_PLAYLIST, MANIFEST, DATA, COVERAGE, TABLE, TIMINGS, CURVES, COMPARISONS, EXAMPLES)
+"""What every finished run has."""
 LOG = "log.jsonl"
 STAGES = "stages"
 LOCK = ".lock"
@@ -104,6 +107,18 @@ class RunDirectory:
 
     def write(self, name: str, value: Any) -> None:
         write_json(self.path(name), value)
+
+    def folds(self) -> list[Path]:
+        """Folders of the runs that this one's tables were joined from; none where it is a run of its own.
+
+        Raises `RunDirectoryError` where `folds.json` is damaged.
+        """
+        if not self.path(FOLDS).exists():
+            return []
+        found = self.read(FOLDS)
+        if not isinstance(found, list) or not found or not all(isinstance(name, str) for name in found):
+            raise RunDirectoryError(f"{self.path(FOLDS)} is damaged: delete it and run the same command again")
+        return [Path(os.path.normpath(self.root / name)) for name in found]
 
     def log(self, event: str, **fields: Any) -> None:
         """Append a line to `log.jsonl`."""

@@ -136,8 +136,9 @@ def printable(text: str) -> str:
 
 
 def next_command(run: RunDirectory) -> str:
-    """`segue continue` with the first seeds of an example; empty where the run has none."""
+    """`segue continue` with the first seeds of an example, of folds the first one's; empty where the run has none."""
     from toolkit import runs
 
+    run = runs.RunDirectory(next(iter(run.folds()), run.root))
     seeds = [track["id"] for example in run.read(runs.EXAMPLES)[:1] for track in example["seeds"][:3]]
     return f"segue continue {shlex.quote(str(run.root))} --tracks {shlex.quote(','.join(seeds))}" if seeds else ""

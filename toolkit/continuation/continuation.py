@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -170,9 +169,8 @@ def _entry(run_dir: Path, system: str | None) -> tuple[dict[str, Any], list[dict
         raise RunDirectoryError(f"{run_dir} is no run directory: make one with `segue run RECIPE --out {run_dir}`")
     if not (run_dir / runs.SYSTEMS).exists():
         raise RunDirectoryError(f"{run_dir} is not finished: run the same `segue run` command again, it goes on where it stopped")
-    if (run_dir / runs.FOLDS).exists():
-        fold = run_dir / runs.RunDirectory(run_dir).read(runs.FOLDS)[0]
-        raise InputError(f"{run_dir} is a table over several folds and holds no model: ask one of them, such as {os.path.normpath(fold)}")
+    if folds := runs.RunDirectory(run_dir).folds():
+        raise InputError(f"{run_dir} is a table over several folds and holds no model: ask one of them, such as {folds[0]}")
     try:
         systems = [entry for entry in runs.RunDirectory(run_dir).read(runs.SYSTEMS)["systems"] if not entry["oracle"]]
     except (KeyError, TypeError):

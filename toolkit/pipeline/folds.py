@@ -10,6 +10,7 @@ import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 from typing import Any, Self
 from zipfile import BadZipFile
@@ -21,13 +22,14 @@ import pyarrow.parquet as parquet
 
 from toolkit import runs
 from toolkit.compute import derived_seed
-from toolkit.errors import RunDirectoryError
-from toolkit.evaluation import tables
+from toolkit.errors import InputError, RunDirectoryError
+from toolkit.evaluation import protocols, tables
 from toolkit.evaluation.challenge import COVERAGE
 from toolkit.evaluation.evaluator import Scores
 from toolkit.files import write_bytes
-from toolkit.pipeline import attribution, systems
+from toolkit.pipeline import attribution, ingest, systems
 from toolkit.pipeline.results import PARTS, over_seeds
+from toolkit.progress import Reporter
 from toolkit.recipe import Recipe
 from toolkit.recipe.evaluation import ALL
 from toolkit.runs import RunDirectory
@@ -46,6 +48,17 @@ def dealt(recipe: Recipe) -> dict[str, Recipe]:
         evaluation = recipe.evaluation.model_copy(update={"split": split.model_copy(update={"test_fold": fold})})
         found[f"fold-{fold}"] = recipe.model_copy(update={"evaluation": evaluation})
     return found
+
+
+def check(recipe: Recipe, each: Mapping[str, Recipe], cache: Path, reporter: Reporter) -> None:
+    """Deal all folds before the first is trained. Raises `InputError` that names the fold whose split cannot be."""
+    reporter.stage("ingest")
+    corpus = ingest.ingest(recipe.data, cache, reporter=reporter, described=systems.described(recipe)).corpus
+    for name, one in each.items():
+        try:
+            protocols.split(corpus, one.evaluation)
+        except InputError as error:
+            raise type(error)(f"{name}: {error}") from None
 
 
 def pool(recipe: Recipe, folds: Mapping[str, RunDirectory], run: RunDirectory) -> list[dict[str, Any]]:

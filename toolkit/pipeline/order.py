@@ -106,6 +106,7 @@ def _folds(context: Context, each: Mapping[str, Recipe], *, fresh: bool) -> None
 
     directory, recipe = context.run, context.recipe
     found = {name: RunDirectory(directory.root / name) for name in each}
+    folds.check(recipe, each, context.cache, context.reporter)
     for name, one in each.items():
         context.reporter.stage(name)
         run(one, found[name].root, progress=context.reporter, cache=context.cache, fresh=fresh)
@@ -113,8 +114,8 @@ def _folds(context: Context, each: Mapping[str, Recipe], *, fresh: bool) -> None
     folds.pool(recipe, found, directory)
     if any(found[name].done(FINISHED, _identity(one)) is None for name, one in each.items()):
         return  # weights are missing: a later run sees whether they are here by then
-    written = [directory.path(name) for name in (runs.METRICS, runs.REPORT, runs.SYSTEMS)]
-    written += [one.path(runs.METRICS) for one in found.values()]
+    written = [directory.path(name) for name in (*_results(recipe), runs.FOLDS)]
+    written += [one.path(name) for one in found.values() for name in _results(recipe)]
     stamp = ingest.stamp(recipe.data) + collecting.stamp(recipe)
     directory.stage(FINISHED, _identity(recipe), lambda _: (written, {"stamp": stamp, "code": code()}))
 
@@ -170,9 +171,14 @@ def _stages(context: Context) -> None:
     render(directory.root)
     if material.missing:
         return  # a later run sees whether the weights are here by then
-    written = [directory.path(name) for name in (runs.METRICS, runs.REPORT, runs.SYSTEMS, runs.TRACKS)]
+    written = [directory.path(name) for name in (*_results(recipe), runs.TRACKS, runs.MAP)]
     written += [file for system in chosen for file in systems.files(directory.path(f"{runs.MODEL}/{system.name}"))]
     directory.stage(FINISHED, _identity(recipe), lambda _: (written, {"stamp": stamp, "code": code()}))
+
+
+def _results(recipe: Recipe) -> tuple[str, ...]:
+    """Files that are made again where one of them is gone."""
+    return (*runs.RESULTS, runs.ATTRIBUTION) if recipe.evaluation.attribution else runs.RESULTS
 
 
 def _with_weights(context: Context, chosen: list[System], material: Material) -> list[System]:
