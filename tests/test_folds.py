@@ -17,6 +17,7 @@ from toolkit.errors import InputError, RecipeError, RunDirectoryError
 from toolkit.evaluation import statistics
 from toolkit.evaluation.evaluator import Scores
 from toolkit.pipeline import bench, folds
+from toolkit.pipeline.reproduce import reproduce
 from toolkit.pipeline.systems import unpacked
 from toolkit.recipe import load
 
@@ -145,8 +146,6 @@ def test_a_fold_that_cannot_be_ends_the_run_before_the_first_is_trained(recipe: 
 
 
 def test_a_run_over_folds_is_reproduced(run: Path, tmp_path: Path) -> None:
-    from toolkit.pipeline.reproduce import reproduce
-
     found = reproduce(run, tmp_path / "again")
     assert found.same and not found.manifest
 
@@ -164,6 +163,19 @@ def test_the_bench_tunes_every_fold_by_itself(recipe: Path, tiny_cache: Path, tm
     assert found["data"]["split"]["test"] == n and found["comparisons"]
     value, low, high = by_name["ease"]["values"]["test all recall@50"]
     assert low < value < high
+    with pytest.raises(RunDirectoryError, match=r"joins a bench of folds, each with its own settings: reproduce one, such as .*fold-0"):
+        reproduce(tmp_path / "run", tmp_path / "again")
+    one = load(recipe, ["evaluation.split.test_fold=0"])
+    with pytest.raises(RunDirectoryError, match=r"is a bench over several folds: choose another --out"):
+        bench.bench(one, tmp_path, baselines=["popularity", "item-knn"], budget=3, cache=tiny_cache)
+
+
+def test_the_bench_of_one_fold_is_told_from_that_of_all_before_it_tunes(recipe: Path, tiny_cache: Path, tmp_path: Path) -> None:
+    names: dict[str, Any] = {"baselines": ["popularity", "item-knn"], "budget": 1, "cache": tiny_cache}
+    bench.bench(load(recipe, ["evaluation.split.test_fold=0"]), tmp_path, **names)
+    with pytest.raises(RunDirectoryError, match=r"was made by another recipe \(evaluation.split.test_fold was 0, is 'all'\)"):
+        bench.bench(load(recipe), tmp_path, **names)
+    assert not (tmp_path / "fold-0").exists()
 
 
 RICH = """\

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from toolkit import plugins, runs
-from toolkit.errors import InputError
+from toolkit.errors import InputError, RunDirectoryError
 from toolkit.evaluation.challenge import AT_R
 from toolkit.evaluation.evaluator import AUC, evaluate
+from toolkit.files import cache_folder
 from toolkit.pipeline import folds, order, systems
 from toolkit.pipeline.context import Context, LoggedReporter
 from toolkit.pipeline.meter import metered
@@ -75,17 +76,22 @@ def bench(
     reporter = progress or Reporter()
     plain = recipe.model_copy(update={"models": kept, "baselines": [BaselineSpec(name=name) for name in chosen], "sweep": None})
     how: dict[str, Any] = {"budget": budget, "max_seconds": max_seconds, "progress": reporter, "cache": cache}
+    joint = RunDirectory(out / RUN)
     if not (each := folds.dealt(plain)):
+        if joint.path(runs.FOLDS).exists():
+            raise RunDirectoryError(f"{joint.root} is a bench over several folds: choose another --out, or delete it")
         tuned, rows = _tuned_and_run(plain, out, target, how)
     else:
+        joint.check(plain.model_dump(mode="json"))
+        folds.check(plain, each, cache or cache_folder(), reporter)
         found = []
         for name, fold in each.items():
             reporter.stage(name)
             found.append(_tuned_and_run(fold, out / name, target, how)[0])
         tuned = _of_all_folds(found)
-        with RunDirectory.claim(out / RUN, plain.model_dump(mode="json")) as joined:
+        with RunDirectory.claim(joint.root, plain.model_dump(mode="json")) as joined:
             rows = folds.pool(plain, {name: RunDirectory(out / name / RUN) for name in each}, joined)
-    return _result(recipe, RunDirectory(out / RUN), rows, tuned, target, budget)
+    return _result(recipe, joint, rows, tuned, target, budget)
 
 
 def _tuned_and_run(recipe: Recipe, out: Path, target: tuple[str, int], how: Mapping[str, Any]) -> tuple[list[Tuned], list[dict[str, Any]]]:
@@ -96,8 +102,11 @@ def _tuned_and_run(recipe: Recipe, out: Path, target: tuple[str, int], how: Mapp
 
 def _of_all_folds(each: Sequence[Sequence[Tuned]]) -> list[Tuned]:
     """Of every baseline the settings that all folds chose; of those that differ, a list of each fold's."""
-    found = []
-    for of_folds in zip(*each, strict=True):
+    found, by_name = [], [{one.spec.name: one for one in fold} for fold in each]
+    for name in by_name[0]:
+        if not all(name in fold for fold in by_name):
+            continue  # a fold had nothing for it, and said so
+        of_folds = [fold[name] for fold in by_name]
         params = [one.spec.params for one in of_folds]
         keys = dict.fromkeys(key for one in params for key in one)
         by_fold = {key: [one.get(key, "default") for one in params] for key in keys}

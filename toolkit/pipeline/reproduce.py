@@ -49,6 +49,8 @@ def reproduce(directory: Path, out: Path, *, progress: Reporter | None = None) -
         raise RunDirectoryError(f"{out} is the run itself: choose another --out")
     if new.path(_FINISHED).exists():
         raise RunDirectoryError(f"{out} holds a finished run: delete it, or choose another --out: what is reproduced is made anew")
+    if outside := [fold for fold in old.folds() if directory.resolve() not in fold.resolve().parents]:
+        raise RunDirectoryError(f"{directory} joins a bench of folds, each with its own settings: reproduce one, such as {outside[0]}")
     recipe, cache = _recipe(old), out / CACHE
     run_recipe(recipe, out, progress=progress, cache=cache)
     shutil.rmtree(cache, ignore_errors=True)
