@@ -94,6 +94,8 @@ def test_differences_are_paired_over_all_lists(run: Path) -> None:
 def test_it_reads_like_any_run(run: Path, recipe: Path) -> None:
     page = (run / runs.REPORT).read_text()
     assert "item-knn" in page and "test_fold: all" in page and "each tested once, in 3 folds with a training of their own" in page
+    assert "Best on validation, whose playlists other folds test, " in page and "Chosen on validation" not in page
+    assert "Chosen on validation, " in (run / "fold-0" / runs.REPORT).read_text()
     found = CliRunner().invoke(cli.application(), ["compare", str(run), str(run / "fold-0")])
     assert found.exit_code == 0 and "different" in found.output
     with pytest.raises(InputError, match=r"is a table over several folds and holds no model: ask one of them, such as .*fold-0"):

@@ -28,7 +28,8 @@ def summary(run: RunFiles, table: Table, column: Column | None) -> str:
         )
     tested = next((cell for row, cell in table.ranked(column) if row.system == choice.system), None)
     found = f"reaches {column.label} {_with_interval(tested)} on the test playlists" if tested else "was not tested"
-    told = [f"{subject} Chosen on validation, {choice.system} {found}.", _against(run, table, column, choice.system)]
+    chosen = "Best on validation, whose playlists other folds test" if "folds" in run.data else "Chosen on validation"
+    told = [f"{subject} {chosen}, {choice.system} {found}.", _against(run, table, column, choice.system)]
     told.append(_underfit([row.system for row in table.rows if row.underfit]))
     return " ".join(filter(None, told))
 
