@@ -204,9 +204,12 @@ def test_a_system_that_names_no_new_release_says_which_does(tiny_run: Path, tmp_
     shutil.copytree(tiny_run, tmp_path / "run")
     # two epochs of so small a model find none either
     found = [
-        {**by_name[name], "cold": cold} for name, cold in (("popularity", 0.002), ("content-centroid", 0.01), ("sasrec-multimodal", 0.1))
+        {**by_name[name], "cold": cold} for name, cold in (("popularity", 0.002), ("content-centroid", 0.03), ("sasrec-multimodal", 0.1))
     ]
     (tmp_path / "run" / runs.SYSTEMS).write_text(json.dumps({**systems, "systems": found}))
+    close = [{**entry, "cold": min(entry["cold"], 0.015)} for entry in found]
+    shutil.copytree(tmp_path / "run", tmp_path / "close")
+    (tmp_path / "close" / runs.SYSTEMS).write_text(json.dumps({**systems, "systems": close}))
 
     def asked(run: Path, *more: str) -> str:
         found = CliRunner().invoke(cli.application(), ["continue", str(run), "--tracks", SEEDS[0], "-k", "2", *more])
@@ -216,3 +219,4 @@ def test_a_system_that_names_no_new_release_says_which_does(tiny_run: Path, tmp_
     told = "popularity, the best on validation, hardly names tracks that no training playlist holds: for new releases add --system "
     assert f"{told}sasrec-multimodal" in asked(tmp_path / "run")
     assert "new releases" not in asked(tmp_path / "run", "--system", "popularity")
+    assert "new releases" not in asked(tmp_path / "close")

@@ -187,9 +187,13 @@ def _entry(run_dir: Path, system: str | None) -> tuple[dict[str, Any], list[dict
 
 
 def _for_new_releases(entry: dict[str, Any], others: Sequence[dict[str, Any]]) -> str:
-    """The best of the others that found `HARDLY` times more of the hidden tracks without plays on validation than this one; else empty."""
+    """The other that found most of the hidden tracks without plays on validation, where that is over `HARDLY` times this one's; else empty.
+
+    Not the best of those by all tracks: one that ranks such tracks by chance finds more of them than one that never names any.
+    """
     cold = entry.get("cold")
-    return "" if cold is None else next((other["system"] for other in others if (other.get("cold") or 0.0) > HARDLY * cold), "")
+    best = max(others, key=lambda other: other.get("cold") or 0.0, default=None)
+    return "" if cold is None or best is None or (best.get("cold") or 0.0) <= HARDLY * cold else str(best["system"])
 
 
 def _tracks(path: Path) -> pa.Table:
