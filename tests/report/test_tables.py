@@ -224,3 +224,17 @@ def test_runs_beside_each_other_have_their_own_columns_and_their_own_best() -> N
     assert head[6:] == [f"{run} ndcg@50{part}" for run in ("small", "large") for part in ("", "_low", "_high")]
     assert lines[2][6:] == ["", "", "", "0.4", "", ""]
     assert beside({"small": small}).n == small.n
+
+
+def test_runs_beside_each_other_have_each_heading_once() -> None:
+    layouts = {"a": {"ease": "Old", "sasrec": "New"}, "b": {"sasrec": "New", "popularity": "Old"}}
+    found = beside(
+        {
+            run: pivot(
+                [metric_row(system, 0.1) for system in layout],
+                layout=[{"system": system, "group": group, "not_run": []} for system, group in layout.items()],
+            )
+            for run, layout in layouts.items()
+        }
+    )
+    assert [(group, [row.system for row in rows]) for group, rows in found.groups] == [("Old", ["ease", "popularity"]), ("New", ["sasrec"])]

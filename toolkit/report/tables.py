@@ -191,6 +191,7 @@ def beside(found: Mapping[str, Table]) -> Table:
     """Tables of runs of different data by name as one: a row a system, each run's columns after the other's, best within each column.
 
     A system of several runs is an oracle where it is one in any, and underfit likewise; where a run has not got it, its cells are empty.
+    It stands under the first heading that a run gives it, and each heading once.
     """
     columns = tuple(replace(column, run=run) for run, table in found.items() for column in table.columns)
     systems = dict.fromkeys(row.system for table in found.values() for row in table.rows)
@@ -207,10 +208,11 @@ def beside(found: Mapping[str, Table]) -> Table:
             ]
         oracle, underfit = (any(getattr(row, mark) for row in there) for mark in ("oracle", "underfit"))
         measured = any(cell is not None for cell in cells)
-        first = there[0]
-        made.append(Row(system, first.modalities, tuple(cells), oracle, underfit, first.group, "" if measured else first.not_run))
+        group, first = next((row.group for row in there if row.group), ""), there[0]
+        made.append(Row(system, first.modalities, tuple(cells), oracle, underfit, group, "" if measured else first.not_run))
+    headings = list(dict.fromkeys(row.group for row in made))
     head = next(iter(found.values()))
-    return Table(columns, tuple(sorted(made, key=lambda row: row.oracle)), head.split, head.slice)
+    return Table(columns, tuple(sorted(made, key=lambda row: (row.oracle, headings.index(row.group)))), head.split, head.slice)
 
 
 def _not_run(row: Mapping[str, Any], columns: int) -> Row:
