@@ -29,9 +29,9 @@ def test_groups_lie_apart_on_the_map_and_few_tracks_on_a_line(by: By) -> None:
     ).shape == (0, 2)
 
 
-@pytest.mark.parametrize("n", [4, 5, 9])
-def test_few_tracks_have_a_map_too(n: int) -> None:
-    vectors = np.random.default_rng(0).normal(size=(n, 6))
+@pytest.mark.parametrize(("n", "width"), [(4, 6), (5, 6), (9, 6), (9, 1)])
+def test_few_tracks_and_vectors_of_one_number_have_a_map_too(n: int, width: int) -> None:
+    vectors = np.random.default_rng(0).normal(size=(n, width))
     vectors[0] = 0
     found = on_a_plane(vectors, seed=3, by="umap")
     assert found.shape == (n, 2) and np.isfinite(found).all()

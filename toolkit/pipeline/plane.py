@@ -49,5 +49,6 @@ def _umap(vectors: np.ndarray, seed: int) -> np.ndarray:
 
         # rows of length one, for which Euclidean neighbours are those by cosine; zero rows have no direction
         unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        model = UMAP(n_neighbors=min(15, len(vectors) - 1), init="pca", random_state=seed, n_jobs=1)
+        start = "pca" if vectors.shape[1] > 1 else "random"  # one number a track has no second axis
+        model = UMAP(n_neighbors=min(15, len(vectors) - 1), init=start, random_state=seed, n_jobs=1)
         return np.asarray(model.fit_transform(unit), np.float64)
