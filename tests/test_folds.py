@@ -233,7 +233,9 @@ def test_seeds_attribution_and_coverage_are_over_all_folds(tiny_cache: Path, tmp
             ["evaluation.protocol=leave_last_out", "evaluation.reference=null"],
             "test_fold=all is for protocol: playlist_disjoint and mpd_challenge",
         ),
-        (["evaluation.split.test_fold=every"], "test_fold"),
+        (["evaluation.split.test_fold=ALL"], "evaluation.split.test_fold: 'ALL' must be the number of a fold, from 0, or all"),
+        (["evaluation.split.test_fold=-1"], "must be the number of a fold, from 0, or all"),
+        (["evaluation.split.test_fold=1.5"], "must be the number of a fold, from 0, or all"),
         (["evaluation.split.test_fold=3"], "test_fold=3 must be < folds=3"),
     ],
 )
@@ -243,14 +245,11 @@ def test_other_folds_are_refused(recipe: Path, given: list[str], message: str) -
     assert message in str(found.value)
 
 
-def test_a_sweep_is_of_one_fold(recipe: Path, tmp_path: Path, tiny_cache: Path) -> None:
-    from toolkit.pipeline.sweep import sweep
-
-    swept = load(
-        recipe, ["sweep={over: {baselines.2.params.regularisation: [10, 100]}}", "baselines.2={name: ease, params: {regularisation: 10}}"]
-    )
-    with pytest.raises(InputError, match=r"test_fold=all is for `segue run` and `segue bench`, a run for each fold: name one, 0 to 2"):
-        sweep(swept, tmp_path, cache=tiny_cache)
+def test_a_sweep_is_of_one_fold(recipe: Path) -> None:
+    given = ["sweep={over: {baselines.2.params.regularisation: [10, 100]}}", "baselines.2={name: ease, params: {regularisation: 10}}"]
+    with pytest.raises(RecipeError, match=r"test_fold=all is for `segue run` and `segue bench`, and a sweep is of one fold: name it"):
+        load(recipe, given)
+    assert load(recipe, [*given, "evaluation.split.test_fold=1"]).sweep is not None
 
 
 def test_a_recipe_of_one_fold_deals_nothing(recipe: Path) -> None:

@@ -12,7 +12,7 @@ from toolkit import plugins
 from toolkit.errors import RecipeError
 from toolkit.recipe import idle
 from toolkit.recipe.errors import Where, explain, nearest, swapped
-from toolkit.recipe.evaluation import WHOLE_LISTS
+from toolkit.recipe.evaluation import ALL, WHOLE_LISTS
 from toolkit.recipe.file import RecipeFile, laid
 from toolkit.recipe.models import BaselineSpec, Fusion, ModelSpec, Recipe
 
@@ -283,6 +283,10 @@ def _sweep(file: RecipeFile, recipe: Recipe) -> None:
     measured = [f"{metric}@{k}" for metric in recipe.evaluation.metrics if metric not in FALLING for k in recipe.evaluation.k]
     if sweep.select not in measured:
         raise file.error(("sweep", "select"), f"={sweep.select!r} must be one of the evaluation's {', '.join(measured)}")
+    if recipe.evaluation.split.test_fold == ALL:
+        raise file.error(
+            ("evaluation", "split", "test_fold"), "=all is for `segue run` and `segue bench`, and a sweep is of one fold: name it"
+        )
     for key in sweep.over:
         if key.partition(".")[0] not in SWEPT:
             raise file.error(("sweep", "over", key), f" cannot be tried: its values must lie in {', '.join(SWEPT)}")

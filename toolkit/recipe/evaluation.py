@@ -44,12 +44,22 @@ Cut = Annotated[float | str, BeforeValidator(_cut)]
 """A moment of the calendar."""
 
 
+def _fold(given: Any) -> Any:
+    if given != ALL and (isinstance(given, bool) or not isinstance(given, int) or given < 0):
+        raise ValueError(f"{given!r} must be the number of a fold, from 0, or all")
+    return given
+
+
+Fold = Annotated[Annotated[int, Field(ge=0)] | Literal["all"], BeforeValidator(_fold)]
+"""The fold that is tested, or each in its turn."""
+
+
 class SplitSpec(Section):
     """Who is held out under `playlist_disjoint`, which tracks under `item_cold` and `artist_disjoint`, since when under `global_time`."""
 
     by: Literal["auto", "column", "hash"] = "auto"
     folds: int = Field(5, ge=2)
-    test_fold: Annotated[int, Field(ge=0)] | Literal["all"] = Field(0, description="all: a run for each, and one table")
+    test_fold: Fold = Field(0, description="all: a run for each, and one table")
     valid_fraction: float = Field(0.1, gt=0, lt=1)
     field: str | None = Field(
         None,
