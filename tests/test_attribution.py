@@ -11,7 +11,7 @@ import pytest
 
 from toolkit import pipeline, runs
 from toolkit.errors import RecipeError
-from toolkit.pipeline.systems import unpacked
+from toolkit.pipeline.fitting import unpacked
 from toolkit.recipe import load
 
 FOUR = ["titles=null", "models.0.titles=false", "fusion={join: sum}", "baselines=[popularity]"]

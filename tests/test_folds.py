@@ -17,8 +17,8 @@ from toolkit.errors import InputError, RecipeError, RunDirectoryError
 from toolkit.evaluation import statistics
 from toolkit.evaluation.evaluator import Scores
 from toolkit.pipeline import bench, folds
+from toolkit.pipeline.fitting import unpacked
 from toolkit.pipeline.reproduce import reproduce
-from toolkit.pipeline.systems import unpacked
 from toolkit.recipe import load
 
 RECIPE = """\

@@ -10,7 +10,7 @@ import numpy as np
 from toolkit.compute import derived_seed
 from toolkit.evaluation import tables
 from toolkit.evaluation.evaluator import Scores
-from toolkit.pipeline import systems
+from toolkit.pipeline import fitting, systems
 from toolkit.pipeline.context import Context
 from toolkit.pipeline.results import Outcome
 from toolkit.pipeline.systems import SEQUENTIAL, Material
@@ -36,15 +36,15 @@ def measure(context: Context, material: Material, outcomes: Sequence[Outcome]) -
         system = outcome.system
         if system.ranker != SEQUENTIAL or not system.modalities:
             continue
-        ranker = systems.load(context, system)
+        ranker = fitting.load(context, system)
         assert isinstance(ranker, SequentialRanker)
         weights += [{"system": system.name, **row} for row in ranker.weights()]
         for modality in system.modalities:
             less = reduced[system.name, modality]
             context.reporter.stage(f"{system.name} without {modality}")
-            systems.fit(context, less, material)
-            found = {LEFT_OUT: systems.score(context, less, material, "test")[0]}
-            if (shuffled := systems.score_shuffled(context, system, material, modality)) is not None:
+            fitting.fit(context, less, material)
+            found = {LEFT_OUT: fitting.score(context, less, material, "test")[0]}
+            if (shuffled := fitting.score_shuffled(context, system, material, modality)) is not None:
                 found[SHUFFLED] = shuffled
             for way, scores in found.items():
                 differences += differences_of(

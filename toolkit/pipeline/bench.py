@@ -18,7 +18,7 @@ from toolkit.errors import InputError, RunDirectoryError
 from toolkit.evaluation.challenge import AT_R
 from toolkit.evaluation.evaluator import AUC, evaluate
 from toolkit.files import cache_folder
-from toolkit.pipeline import folds, order, systems
+from toolkit.pipeline import fitting, folds, order, systems
 from toolkit.pipeline.context import Context, LoggedReporter
 from toolkit.pipeline.meter import metered
 from toolkit.pipeline.systems import Material, System
@@ -174,7 +174,7 @@ def _tuned(
         params = {**base, **setting}
         system = systems.baseline_system(context.recipe, BaselineSpec(name=spec.name, params=params))
         make = partial(_measured, context, system, material, target)
-        inputs = {**systems._inputs(context, system, material), "target": target}
+        inputs = {**fitting.inputs(context, system, material), "target": target}
         tried.append({"params": params, **context.run.stage(f"tune-{spec.name}-{number}", inputs, make)})
     best = max(tried, key=lambda one: one["value"])
     return Tuned(BaselineSpec(name=spec.name, params=best["params"]), tried)
@@ -187,7 +187,7 @@ def _measured(
     metric, k = target
     with metered(context.device) as meter:
         ranker = system.make(())
-        systems._fit(context, system, ranker, material, workdir)
+        fitting.fit_ranker(context, system, ranker, material, workdir)
         evaluation, counts = context.recipe.evaluation, material.split.train.counts()
         scores = evaluate(
             ranker, material.split.valid, ks=[k], metrics=[metric], train_counts=counts,

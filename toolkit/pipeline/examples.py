@@ -11,7 +11,8 @@ from toolkit.compute import derived_seed
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.splits import HeldOut
 from toolkit.pipeline.context import Context
-from toolkit.pipeline.systems import Material, System, load
+from toolkit.pipeline.fitting import load
+from toolkit.pipeline.systems import Material, System
 
 
 def examples(context: Context, material: Material, systems: Sequence[System]) -> list[dict[str, Any]]:

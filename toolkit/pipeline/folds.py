@@ -27,7 +27,7 @@ from toolkit.evaluation import protocols, tables
 from toolkit.evaluation.challenge import COVERAGE
 from toolkit.evaluation.evaluator import Scores
 from toolkit.files import write_bytes
-from toolkit.pipeline import attribution, ingest, systems
+from toolkit.pipeline import attribution, fitting, ingest, systems
 from toolkit.pipeline.results import PARTS, over_seeds
 from toolkit.progress import Reporter
 from toolkit.recipe import Recipe
@@ -180,9 +180,9 @@ def _stored(
     """The rows of a system in all folds with the values of `name`: the same under another seed, or a variant; and its values of no list."""
     found, overall = [], []
     for run, frame in zip(each, frames, strict=True):
-        path = systems.scores_file(run, name, part)
+        path = fitting.scores_file(run, name, part)
         try:
-            scores = systems.unpacked(path)
+            scores = fitting.unpacked(path)
         except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise RunDirectoryError(f"{path} cannot be read ({_line(error)}): delete {run.root} and run the same command again") from None
         # in the order of `tables.frame`: key after key, and within each the lists that have a value

@@ -69,7 +69,7 @@ def follow(recipe: Recipe, run_dir: Path, *, cache: Path | None = None) -> None:
 
     Never returns: raises `Ended` when the first process ends.
     """
-    from toolkit.pipeline import collecting, ingest, systems
+    from toolkit.pipeline import collecting, fitting, ingest, systems
     from toolkit.sequential import distributed
 
     processes, material = distributed.current(), None
@@ -81,7 +81,7 @@ def follow(recipe: Recipe, run_dir: Path, *, cache: Path | None = None) -> None:
                 ingested = ingest.ingest(recipe.data, context.cache, reporter=context.reporter, described=systems.described(recipe))
                 ingested = collecting.found(recipe, ingested)
                 material = gathered(context, ingested, systems.systems(context))[0]
-            systems.fit_along(context, material, asked)
+            fitting.fit_along(context, material, asked)
 
 
 def finished(directory: RunDirectory, recipe: Recipe, reporter: Reporter) -> bool:
@@ -125,6 +125,7 @@ def _stages(context: Context) -> None:
         attribution,
         collecting,
         examples,
+        fitting,
         ingest,
         looking,
         manifest,
@@ -172,7 +173,7 @@ def _stages(context: Context) -> None:
     if material.missing:
         return  # a later run sees whether the weights are here by then
     written = [directory.path(name) for name in (*_results(recipe), runs.TRACKS, runs.MAP)]
-    written += [file for system in chosen for file in systems.files(directory.path(f"{runs.MODEL}/{system.name}"))]
+    written += [file for system in chosen for file in fitting.files(directory.path(f"{runs.MODEL}/{system.name}"))]
     directory.stage(FINISHED, _identity(recipe), lambda _: (written, {"stamp": stamp, "code": code()}))
 
 
@@ -226,14 +227,14 @@ def gathered(context: Context, ingested: Ingested, chosen: Sequence[System]) -> 
 
 def _outcome(context: Context, system: System, material: Material) -> Outcome:
     from toolkit.evaluation.evaluator import mean
-    from toolkit.pipeline import results, systems, tracking
+    from toolkit.pipeline import fitting, results, systems, tracking
 
     fits, scored = [], []
     for each in systems.replicas(context, system):
         context.reporter.stage(each.name)
-        fits.append(systems.fit(context, each, material))
+        fits.append(fitting.fit(context, each, material))
         tracking.log(context.run, each.name, fits[-1]["curve"])
-        scored.append({part: systems.score(context, each, material, part) for part in results.PARTS})
+        scored.append({part: fitting.score(context, each, material, part) for part in results.PARTS})
     scores = {part: [one[part][0] for one in scored] for part in results.PARTS}
     costs = {part: scored[0][part][1] for part in results.PARTS}
     fitted = {**fits[0], "underfit": any(fit["underfit"] for fit in fits)}

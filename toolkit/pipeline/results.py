@@ -19,8 +19,9 @@ from toolkit.evaluation.evaluator import Scores
 from toolkit.evaluation.leaks import NEAR, OVERLAP
 from toolkit.files import write_bytes
 from toolkit.pipeline.context import Context
+from toolkit.pipeline.fitting import held_out
 from toolkit.pipeline.ingest import Ingested
-from toolkit.pipeline.systems import Material, System, held_out
+from toolkit.pipeline.systems import Material, System
 from toolkit.times import written
 
 PARTS = ("valid", "test")

@@ -14,7 +14,7 @@ from toolkit import runs
 from toolkit.compute import derived_seed
 from toolkit.errors import InputError
 from toolkit.files import digest, write_bytes
-from toolkit.pipeline import collecting, ingest, order, systems, tracking
+from toolkit.pipeline import collecting, fitting, ingest, order, systems, tracking
 from toolkit.pipeline.context import Context, LoggedReporter, code
 from toolkit.pipeline.ingest import Ingested
 from toolkit.pipeline.search import SEARCHES, Settings
@@ -96,8 +96,8 @@ def _measured(
     if lacking := material.lacks(system):
         raise InputError(f"{name} has no pretrained weights: give {', '.join(lacking)}")
     for each in (*system.over, system):
-        fitted = systems.fit(own, each, material)
-    scores = systems.score(own, system, material, "valid")[0]
+        fitted = fitting.fit(own, each, material)
+    scores = fitting.score(own, system, material, "valid")[0]
     tracking.log(context.run, f"trial-{key}", fitted["curve"])
     metric, _, k = select.partition("@")
     value = round(float(np.nanmean(scores.values["all", metric, int(k)])), 8)

@@ -14,10 +14,11 @@ from toolkit.coldstart.looking import nearest_to
 from toolkit.compute import derived_seed
 from toolkit.pipeline.context import Context
 from toolkit.pipeline.examples import Names
+from toolkit.pipeline.fitting import load
 from toolkit.pipeline.ingest import Ingested
 from toolkit.pipeline.looking import first_labels
 from toolkit.pipeline.plane import By, on_a_plane
-from toolkit.pipeline.systems import SEQUENTIAL, Material, System, load
+from toolkit.pipeline.systems import SEQUENTIAL, Material, System
 from toolkit.pipeline.tags import FIELDS
 
 AMONG = 20_000
