@@ -245,7 +245,9 @@ def test_faults_of_a_fit_are_one_line(split: Split) -> None:
         StockSASRec(**{**SMALL, "learning_rate": 1e30, "train_batch_size": 4}).fit(TrainingData(split.train, device="cpu"))
 
 
-def test_a_step_that_cannot_be_held_is_refused_before_anything_is_allocated(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_that_cannot_be_held_is_refused_before_anything_is_allocated(
+    split: Split, fitted: dict[type[StockRanker], StockRanker], monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = min(64, int((split.train.lengths - 1).sum()))
     need = 4 * 4 * rows * 2 * V  # of max_length 10 two are masked
     for free, refused in ((need - 1, True), (need, False)):
@@ -257,3 +259,6 @@ def test_a_step_that_cannot_be_held_is_refused_before_anything_is_allocated(spli
     message = r"recbole-bert4rec: scores of a step of train_batch_size=\d+ rows over \d+ tracks take at least .* lower it, such as to \d+"
     with pytest.raises(InputError, match=message):
         StockBERT4Rec(**SMALL).fit(TrainingData(split.train, split.valid, device="cpu"))
+    # what is lent a training takes no step
+    lent = TrainingData(split.train, split.valid, device="cpu", systems={"recbole-bert4rec": fitted[StockBERT4Rec]})
+    assert FixedBERT4Rec(**SMALL).fit(lent).n_items == V

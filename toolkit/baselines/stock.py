@@ -115,8 +115,6 @@ class StockRanker(Baseline):
         rows need more than `memory_gb`, or a step more than is free.
         """
         self._on_step, self._device, self._built = on_step, compute.device(data.device), None
-        if why := self.too_large(data.train, self._device):
-            raise InputError(f"{self.name}: {why}")
         return super().fit(data)
 
     def learn(self, data: TrainingData) -> State:
@@ -124,6 +122,8 @@ class StockRanker(Baseline):
         from toolkit.sequential import bridge
         from toolkit.sequential.prefix_rows import loaders
 
+        if why := self.too_large(data.train, self._device):
+            raise InputError(f"{self.name}: {why}")
         with bridge.seeded(data.seed), tempfile.TemporaryDirectory() as folder:
             config = self._config(data.n_items, seed=data.seed % 2**31, checkpoint_dir=folder)
             train, valid = loaders(config, data.train, data.valid, memory_gb=self.params.memory_gb)

@@ -18,7 +18,7 @@ from toolkit.errors import InputError, RunDirectoryError
 from toolkit.evaluation.challenge import AT_R
 from toolkit.evaluation.evaluator import AUC, evaluate
 from toolkit.files import cache_folder
-from toolkit.pipeline import fitting, folds, order, systems
+from toolkit.pipeline import fitting, folds, joint, order, systems
 from toolkit.pipeline.context import Context, LoggedReporter
 from toolkit.pipeline.meter import metered
 from toolkit.pipeline.systems import Material, System
@@ -76,22 +76,22 @@ def bench(
     reporter = progress or Reporter()
     plain = recipe.model_copy(update={"models": kept, "baselines": [BaselineSpec(name=name) for name in chosen], "sweep": None})
     how: dict[str, Any] = {"budget": budget, "max_seconds": max_seconds, "progress": reporter, "cache": cache}
-    joint = RunDirectory(out / RUN)
+    whole = RunDirectory(out / RUN)
     if not (each := folds.dealt(plain)):
-        if joint.path(runs.FOLDS).exists():
-            raise RunDirectoryError(f"{joint.root} is a bench over several folds: choose another --out, or delete it")
+        if whole.path(runs.FOLDS).exists():
+            raise RunDirectoryError(f"{whole.root} is a bench over several folds: choose another --out, or delete it")
         tuned, rows = _tuned_and_run(plain, out, target, how)
     else:
-        joint.check(plain.model_dump(mode="json"))
+        whole.check(plain.model_dump(mode="json"))
         folds.check(plain, each, cache or cache_folder(), reporter)
         found = []
         for name, fold in each.items():
             reporter.stage(name)
             found.append(_tuned_and_run(fold, out / name, target, how)[0])
         tuned = _of_all_folds(found)
-        with RunDirectory.claim(joint.root, plain.model_dump(mode="json")) as joined:
-            rows = folds.pool(plain, {name: RunDirectory(out / name / RUN) for name in each}, joined)
-    return _result(recipe, joint, rows, tuned, target, budget)
+        with RunDirectory.claim(whole.root, plain.model_dump(mode="json")) as joined:
+            rows = joint.pool(plain, {name: RunDirectory(out / name / RUN) for name in each}, joined)
+    return _result(recipe, whole, rows, tuned, target, budget)
 
 
 def _tuned_and_run(recipe: Recipe, out: Path, target: tuple[str, int], how: Mapping[str, Any]) -> tuple[list[Tuned], list[dict[str, Any]]]:

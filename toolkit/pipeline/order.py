@@ -102,7 +102,7 @@ def finished(directory: RunDirectory, recipe: Recipe, reporter: Reporter) -> boo
 
 def _folds(context: Context, each: Mapping[str, Recipe], *, fresh: bool) -> None:
     """Run every fold in its folder, one after the other, and join what they found."""
-    from toolkit.pipeline import collecting, folds, ingest
+    from toolkit.pipeline import collecting, folds, ingest, joint
 
     directory, recipe = context.run, context.recipe
     found = {name: RunDirectory(directory.root / name) for name in each}
@@ -111,7 +111,7 @@ def _folds(context: Context, each: Mapping[str, Recipe], *, fresh: bool) -> None
         context.reporter.stage(name)
         run(one, found[name].root, progress=context.reporter, cache=context.cache, fresh=fresh)
     context.reporter.stage("report")
-    folds.pool(recipe, found, directory)
+    joint.pool(recipe, found, directory)
     if any(found[name].done(FINISHED, _identity(one)) is None for name, one in each.items()):
         return  # weights are missing: a later run sees whether they are here by then
     written = [directory.path(name) for name in (*_results(recipe), runs.FOLDS)]
