@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
+from toolkit.catalogue.readers.files import files_below
 from toolkit.errors import DataError, InputError
 
 MAX_MEMBER = 64 << 20
@@ -67,8 +68,8 @@ def lines(path: Path, member: str) -> Iterator[bytes]:
 def documents(path: Path, ending: str = ".json") -> Iterator[tuple[str, bytes]]:
     """(name, content) of the files of a folder or a tar archive with this ending, names as they are there; none is written anywhere."""
     if path.is_dir():
-        for file in sorted(path.rglob(f"*{ending}")):
-            if file.is_file() and file.stat().st_size <= MAX_MEMBER:
+        for file in files_below(path):
+            if file.name.endswith(ending) and file.stat().st_size <= MAX_MEMBER:
                 yield file.relative_to(path).as_posix(), file.read_bytes()
         return
     with stream(path) as raw, tarfile.open(fileobj=raw, mode="r|") as archive:

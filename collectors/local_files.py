@@ -13,6 +13,7 @@ from typing import Any
 
 from collectors.base import Request
 from collectors.matching import Candidate, nearest, normalise
+from toolkit.catalogue.readers.files import files_below
 from toolkit.catalogue.readers.ids import recognised
 from toolkit.errors import InputError
 
@@ -100,8 +101,8 @@ def _files(folder: Path, endings: tuple[str, ...]) -> Iterator[tuple[Path, str]]
     root = folder.resolve()
     if not root.is_dir():
         raise InputError(f"{folder} is no folder: name one that holds the files")
-    for path in sorted(root.rglob("*")):
-        if path.suffix.lower() in endings and path.is_file() and path.resolve().is_relative_to(root):
+    for path in files_below(root):
+        if path.suffix.lower() in endings and path.resolve().is_relative_to(root):
             yield path, path.relative_to(root).as_posix()
 
 

@@ -16,7 +16,21 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 MAX_LINES = 400
 
-FOUNDATION = {"__init__", "errors", "vocabulary", "plugins", "compute", "modality", "topk", "progress", "files", "times"}
+FOUNDATION = {
+    "__init__",
+    "errors",
+    "vocabulary",
+    "plugins",
+    "compute",
+    "memory",
+    "seeds",
+    "modality",
+    "topk",
+    "progress",
+    "files",
+    "times",
+    "terminal",
+}
 """Modules that everything may import."""
 
 MAY_IMPORT: dict[str, set[str]] = {

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from toolkit import cli
+from tests.command import segue
+from toolkit.commands.continue_ import _split as split_ids
 
 LISTS = "playlist_id,track_id,energy\n" + "".join(f"{p},{(p + t * (1 + p // 20)) % 20},0.5\n" for p in range(30) for t in range(6))
 RECIPE = "data: {reader: csv, path: lists.csv}\nbaselines: [popularity]\nevaluation: {min_tracks: 4, k: [3], bootstrap: 20}\n"
@@ -26,7 +27,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def refused(*args: str) -> str:
     """The one line that the command prints before it exits with 2."""
-    found = CliRunner().invoke(cli.application(), list(args))
+    found = segue(*args)
     lines = [line for line in found.stderr.splitlines() if not line.startswith("·")]
     assert found.exit_code == 2, found.output
     assert len(lines) == 1 and lines[0].startswith("segue: ") and found.stdout == ""
@@ -49,6 +50,14 @@ def nothing() -> None: ...
         (nothing, ["data.reader=cvs"], "'cvs' is no reader: did you mean csv?"),
         (nothing, ["data.options.playlst=x"], "data.options.playlst is no key: did you mean playlist?"),
         (nothing, ["data.options.playlist=list"], "has no column 'list'"),
+        (nothing, [f"data.options.playlist={'list' * 99}"], "has no column 'listlist"),
+        (lambda: os.mkfifo("pipe.csv"), ["data.path=pipe.csv"], "pipe.csv is neither a file nor a folder: save what it gives in a file"),
+        pytest.param(
+            lambda: Path("mem.csv").symlink_to("/proc/self/mem"),
+            ["data.path=mem.csv"],
+            "cannot be read: Input/output error",
+            marks=pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no file here that opens and cannot be read"),
+        ),
         (nothing, ["baselines=[ease, popularty]"], "'popularty' is no ranker: did you mean popularity?"),
         (nothing, ["baselines=[{name: ease, params: {l2: 1}}]"], "baselines.0.params.l2 is no key"),
         (nothing, ["baselines=[content-centroid]"], "baselines.0='content-centroid' ranks by content: name encoders"),
@@ -119,6 +128,7 @@ def test_a_leak_is_bad_input(here: Path, lists: str, overrides: list[str], messa
     [
         (["validate", "."], "cannot be read: Is a directory"),
         (["data", "info", "none.csv"], "none.csv does not exist"),
+        (["data", "info", "/dev/null", "--reader", "csv"], "/dev/null is neither a file nor a folder"),
         (["data", "info", "lists.csv", "--reader", "mp3"], "'mp3' is no reader"),
         (["data", "info", "lists.csv", "--option", "track"], "--option track: must be key=value, such as --option playlist=list_id"),
         (["data", "info", "lists.csv", "--option", "track=song"], "has no column 'song'"),
@@ -148,15 +158,28 @@ def test_values_that_are_no_numbers_name_their_row(here: Path) -> None:
 
 def test_a_recipe_refused_before_its_first_stage_may_be_corrected(here: Path) -> None:
     refused("run", "r.yaml", "--out", "out", "--set", "evaluation.min_tracks=60")
-    found = CliRunner().invoke(cli.application(), ["run", "r.yaml", "--out", "out"])
+    found = segue("run", "r.yaml", "--out", "out")
     assert found.exit_code == 0, found.stderr
     assert "min_tracks: 4" in Path("out/recipe.yaml").read_text()
     assert "evaluation.min_tracks was 4, is 5" in refused("run", "r.yaml", "--out", "out", "--set", "evaluation.min_tracks=5")
 
 
 def test_a_k_as_long_as_the_catalogue_is_told(here: Path) -> None:
-    found = CliRunner().invoke(cli.application(), ["run", "r.yaml", "--out", "out", "--set", "evaluation.k=[3, 20]"])
+    found = segue("run", "r.yaml", "--out", "out", "--set", "evaluation.k=[3, 20]")
     assert found.exit_code == 0 and "evaluation.k=[20] reaches all 20 tracks" in found.stderr
+
+
+def test_thousands_of_ids_are_told_apart_in_one_pass() -> None:
+    class Counted(dict[str, int]):
+        asked = 0
+
+        def __contains__(self, id: object) -> bool:
+            self.asked += 1
+            return super().__contains__(id)
+
+    ids = [f"local:{n}" for n in range(3000)]
+    known = Counted.fromkeys([*ids, "local:a, b"], 1)
+    assert split_ids([",".join([*ids, "local:a, b"])], known) == [*ids, "local:a, b"] and known.asked < 4000
 
 
 def test_ids_with_commas_can_be_asked_for(here: Path) -> None:
@@ -164,8 +187,8 @@ def test_ids_with_commas_can_be_asked_for(here: Path) -> None:
         "playlist_id,track_id\n"
         + "".join(f'{p},"local:Cash, {(p + t * (1 + p // 20)) % 20}, live.mp3"\n' for p in range(30) for t in range(6))
     )
-    assert CliRunner().invoke(cli.application(), ["run", "r.yaml", "--out", "out"]).exit_code == 0
+    assert segue("run", "r.yaml", "--out", "out").exit_code == 0
     given = ["--tracks", "local:Cash, 1, live.mp3,local:Cash, 2, live.mp3", "--exclude", "local:Cash, 3, live.mp3"]
-    found = CliRunner().invoke(cli.application(), ["continue", "out", *given, "-k", "17", "--format", "json"])
+    found = segue("continue", "out", *given, "-k", "17", "--format", "json")
     named = {track["id"] for track in json.loads(found.stdout)}
     assert found.stderr == "" and named == {f"local:Cash, {n}, live.mp3" for n in range(20) if n not in (1, 2, 3)}

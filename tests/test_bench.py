@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from toolkit import cli, plugins, runs
+from tests.command import segue
+from toolkit import plugins, runs
 from toolkit.baselines.ease import Ease
 from toolkit.errors import InputError
 from toolkit.pipeline import bench
@@ -46,7 +46,7 @@ def table(recipe: Path, tiny_cache: Path) -> dict[str, Any]:
         patch.setenv("SEGUE_CACHE", str(tiny_cache))
         asked = ["bench", recipe, "--baselines", NAMES, "--budget", 2, "--models", "sasrec-multimodal"]
         asked += ["--out", recipe.parent / "out", "--save", recipe.parent / "table.json"]
-        found = CliRunner().invoke(cli.application(), [str(one) for one in asked])
+        found = segue(*asked)
     assert found.exit_code == 0, found.output
     lines = [line.split()[0] for line in found.stdout.splitlines() if line.strip()]
     assert {"two-stage", "item-knn", "sasrec-multimodal"} <= set(lines)
@@ -167,7 +167,7 @@ def test_what_has_no_cutoff_is_tuned_for_by_its_name(recipe: Path, tmp_path: Pat
 def test_a_stock_model_that_memory_cannot_hold_is_left_out(
     recipe: Path, tiny_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("toolkit.compute.free_memory", lambda device: 1000)
+    monkeypatch.setattr("toolkit.baselines.stock.free_memory", lambda device: 1000)
     asked = {"baselines": ["popularity", "recbole-bert4rec"], "budget": 1, "cache": tiny_cache, "progress": PlainReporter()}
     found = bench.bench(load(recipe), tmp_path / "out", **asked)
     assert [row["system"] for row in found["rows"]] == ["popularity", "upper-bound"]

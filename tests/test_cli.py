@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from typer.testing import CliRunner, Result
 
+from tests.command import segue
 from tests.report.run_files import metric_row
 from toolkit import cli, runs
 from toolkit.commands.bench import bench_table
@@ -28,10 +28,6 @@ BENCHED = ("clicks", "novelty@50", "ndcg@50")
 SEGUE = [sys.executable, "-m", "toolkit"]
 
 LISTS = "playlist_id,track_id,title\n" + "".join(f"{p},{t},Title {t}\n" for p in range(4) for t in range(p, p + 3))
-
-
-def segue(*args: str | Path) -> Result:
-    return CliRunner().invoke(cli.application(), [str(arg) for arg in args])
 
 
 @pytest.fixture
@@ -108,6 +104,24 @@ def test_a_title_commands_no_terminal() -> None:
     assert r"\x1b[31mred\x07 and \u202eleft" in out.getvalue() and "שיר" in out.getvalue() and "\x1b" not in out.getvalue()
 
 
+def test_what_a_run_says_of_hostile_ids_commands_no_terminal(lists: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    evil = "\x1b]0;owned\x07"
+    rows = [f"{p},{evil if (p + t) % 5 else ''}{(p + t * (1 + p // 20)) % 20},{evil}" for p in range(30) for t in range(6)]
+    Path("lists.csv").write_text("\n".join(["playlist_id,track_id,title", *rows]))
+    Path("r.yaml").write_text(
+        "data: {reader: csv, path: lists.csv}\nbaselines: [item-knn]\nevaluation: {min_tracks: 4, k: [3], bootstrap: 20}\n"
+    )
+    ran = segue("run", "r.yaml", "--out", "out")
+    asked = segue("continue", "out", "--tracks", "local:nothing")
+    Path("lists.csv").write_text("\n".join(["playlist_id,track_id,split", f"1,a,{evil}", f"2,a,{evil}"]))
+    counted = segue("data", "info", "lists.csv")
+    assert ran.exit_code == counted.exit_code == 0 and asked.exit_code == 2
+    assert "try next  segue continue out --tracks local:" in ran.stdout and r"\x1b]0;owned\x07" in asked.stderr + counted.stdout
+    for printed in (ran, asked, counted):
+        assert "\x1b" not in printed.output and "\x07" not in printed.output
+
+
 def test_the_default_place_is_runs_and_the_name(lists: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SEGUE_CACHE", raising=False)
@@ -133,7 +147,9 @@ def test_continue_writes_nothing_but_the_format_to_stdout(tiny_run: Path, format
 def test_continue_excludes_and_asks_the_named_system(tiny_run: Path) -> None:
     args = ["continue", tiny_run, "--tracks", "demo:track:3", "-k", "1", "--format", "json", "--system", "popularity"]
     first = json.loads(segue(*args).stdout)[0]["id"]
-    assert json.loads(segue(*args, "--exclude", first).stdout)[0]["id"] != first
+    without = segue(*args, "--exclude", first, "--exclude", "nonsense")
+    assert json.loads(without.stdout)[0]["id"] != first
+    assert "1 of 2 excluded tracks are not in the catalogue, such as 'nonsense'" in without.stderr
     table = segue(*args[:6], "--system", "popularity")
     assert "next tracks by popularity" in table.stdout and first in table.stdout
 
@@ -349,64 +365,6 @@ def test_an_error_in_a_plugins_code_names_the_plugin(tmp_path: Path, monkeypatch
     assert failed.exit_code == 1
     assert failed.stderr == "segue: an error inside stranger.reading of stranger-package, KeyError: 'ann' (--debug shows where)\n"
     assert ours.exit_code == 2 and "stranger" not in ours.stderr.replace(str(tmp_path), "")
-
-
-PAGES = ["3 ContributorsRain Lyrics[Chorus]\nI'm singin' in the rain12Embed", "Rain on me", "Rain and sun", "Snow"]
-
-
-@pytest.fixture
-def pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A recipe over four lyrics as a lyric site has them."""
-    monkeypatch.setenv("SEGUE_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "lists.jsonl").write_text('{"id": "1", "tracks": ["t0", "t1", "t2", "t3"]}\n')
-    tracks = [json.dumps({"id": f"t{number}", "lyrics": text}) for number, text in enumerate(PAGES)]
-    (tmp_path / "tracks.jsonl").write_text("\n".join(tracks))
-    recipe = tmp_path / "pages.yaml"
-    recipe.write_text(
-        "data:\n"
-        "  reader: jsonl\n"
-        "  path: lists.jsonl\n"
-        "  options: {tracks: {file: tracks.jsonl, track: id, fields: {lyrics: lyrics}}}\n"
-        "encoders:\n"
-        "  words: {encoder: word2vec, field: lyrics, params: {min_count: 1, clean: {low_idf: 1.3}}}\n"
-        "  plain: {encoder: tfidf, field: lyrics}\n"
-        "baselines: [popularity]\n"
-    )
-    monkeypatch.chdir(tmp_path)
-    return recipe
-
-
-def test_encoders_preview_shows_each_step(pages: Path) -> None:
-    rows = json.loads(segue("encoders", "preview", pages, "--json").stdout)
-    assert [row["track"] for row in rows] == ["local:t0", "local:t1", "local:t3"] and {row["encoder"] for row in rows} == {"word2vec"}
-    assert {step["step"]: step["text"] for step in rows[0]["steps"]} == {
-        "as it is": PAGES[0],
-        "artefacts": "I'm singin' in the rain",
-        "dropped_g": "I'm singing in the rain",
-        "misspellings": "I'm singing in the rain",
-        "stop_words": "singing rain",
-        "low_idf": "singing",
-    }
-    text = segue("encoders", "preview", pages, "-n", "1", "--length", "5").stdout
-    assert (
-        text.startswith("local:t0 · words · word2vec\n  as it is: 64 characters\n    | 3 Con… (64 characters)\n")
-        and "misspellings: unchanged\n" in text
-    )
-    assert json.loads(segue("encoders", "--json").stdout), "without a command the encoders are listed"
-
-
-def test_encoders_preview_of_a_field_or_one_encoder(pages: Path) -> None:
-    rows = json.loads(segue("encoders", "preview", pages, "--field", "lyrics", "--json").stdout)
-    assert [step["step"] for step in rows[0]["steps"]][1:] == ["artefacts", "dropped_g", "misspellings", "stop_words", "low_idf"]
-    said = segue("encoders", "preview", pages, "--modality", "plain")
-    assert (said.exit_code, said.stderr.splitlines()[-1]) == (
-        2,
-        "segue: encoder 'plain' does not clean or enrich texts: add `clean: true` to its params, or name a field with --field",
-    )
-    assert "did you mean 'words'" in segue("encoders", "preview", pages, "--modality", "wods").stderr
-    on = segue("encoders", "preview", pages, "--modality", "plain", "--set", "encoders.plain.params.clean=true", "--json")
-    assert json.loads(on.stdout)[0]["encoder"] == "tfidf"
-    assert "--field" not in segue("encoders", "preview", pages, "--field", "nonsense").stderr.splitlines()[-1]
 
 
 def test_a_situation_that_only_validation_has_is_no_column_of_the_tests_tables() -> None:

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
-from typer.testing import CliRunner
 
-from toolkit import cli, runs
+from tests.command import segue
+from toolkit import runs
 from toolkit.commands.compare import _reading
 from toolkit.errors import InputError, RecipeError, RunDirectoryError
 from toolkit.evaluation.statistics import Difference, paired_difference
@@ -97,7 +97,7 @@ def test_the_root_of_a_difference_is_told_before_a_metric_is_missed(tiny_run: Pa
     parquet.write_table(
         frame.set_column(frame.column_names.index("metric"), "metric", pa.repeat("auc", len(frame))), other / runs.PER_PLAYLIST
     )
-    printed = CliRunner().invoke(cli.application(), ["compare", str(tiny_run), str(other)])
+    printed = segue("compare", str(tiny_run), str(other))
     assert printed.exit_code == 0 and printed.stdout.startswith(
         "not compared: the runs asked different questions (evaluation.protocol playlist_disjoint and item_cold): run both with the same"
     )
@@ -130,7 +130,7 @@ def test_p_is_corrected_for_the_systems_that_could_differ(tiny_run: Path, other:
     p = {name: told[name].difference.p for name in ("popularity", "content-centroid")}
     small, large = sorted(p, key=p.__getitem__)
     assert told[small].p_holm == pytest.approx(2 * p[small]) and told[large].p_holm == pytest.approx(max(2 * p[small], p[large]))
-    printed = CliRunner().invoke(cli.application(), ["compare", str(tiny_run), str(other), "--metric", "ndcg@20"]).stdout
+    printed = segue("compare", str(tiny_run), str(other), "--metric", "ndcg@20").stdout
     assert "p (Holm) is corrected for the 2 pairs tested together" in printed
 
 
@@ -153,13 +153,13 @@ def test_runs_of_other_questions_or_data_share_no_table(tiny_run: Path, other: P
     both = [str(tiny_run), str(other)]
     sizes = json.loads((other / runs.DATA).read_text())
     write_json(other / runs.DATA, sizes | {"split": sizes["split"] | {"test": 7}})
-    found = CliRunner().invoke(cli.application(), ["report", *both, "--format", "csv"])
+    found = segue("report", *both, "--format", "csv")
     assert found.exit_code == 2 and found.stderr.count("\n") == 1
     told = f"run and other are of different data (data.split.test {sizes['split']['test']} and 7), so they share no table: segue"
     assert told in found.stderr and "a column of each is --across" in found.stderr
-    across = CliRunner().invoke(cli.application(), ["report", *both, "--across", "--format", "markdown"])
+    across = segue("report", *both, "--across", "--format", "markdown")
     assert across.exit_code == 0 and across.stdout.splitlines()[0].count("run: ") == across.stdout.splitlines()[0].count("other: ") == 4
-    page = CliRunner().invoke(cli.application(), ["report", *both, "--across"])
+    page = segue("report", *both, "--across")
     assert page.exit_code == 2 and "--across is for tables" in page.stderr
     write_json(other / runs.DATA, sizes)
     manifest = json.loads((other / runs.MANIFEST).read_text())
@@ -173,7 +173,7 @@ def test_runs_of_other_questions_or_data_share_no_table(tiny_run: Path, other: P
 
 
 def test_the_command_says_whether_it_matters(tiny_run: Path, other: Path):
-    found = CliRunner().invoke(cli.application(), ["compare", str(tiny_run), str(other), "--metric", "recall@20"])
+    found = segue("compare", str(tiny_run), str(other), "--metric", "recall@20")
     assert found.exit_code == 0 and "recipe: no difference" in found.stdout and "p (Holm)" in found.stdout
     assert "B is higher" in next(line for line in found.stdout.splitlines() if line.strip().startswith("popularity"))
 
@@ -193,7 +193,7 @@ def test_other_numbers_and_surroundings_are_told(tiny_run: Path, tmp_path: Path)
     manifest = json.loads((claimed / runs.MANIFEST).read_text())
     manifest["versions"]["torch"] = "1.0"
     write_json(claimed / runs.MANIFEST, manifest)
-    found = CliRunner().invoke(cli.application(), ["reproduce", str(claimed), "--out", str(tmp_path / "again")])
+    found = segue("reproduce", str(claimed), "--out", str(tmp_path / "again"))
     assert found.exit_code == 1
     assert "other than then: versions.torch was 1.0, is" in found.stdout
     assert f"{claimed} is not reproduced: 1 values differ; what was other than then is above" in found.stdout
@@ -236,7 +236,7 @@ def test_a_recipe_that_cannot_be_names_its_line(tiny_run: Path, tmp_path: Path):
 
 def test_several_runs_stand_on_one_page(tiny_run: Path, other: Path, tmp_path: Path):
     target = tmp_path / "both.html"
-    found = CliRunner().invoke(cli.application(), ["report", str(tiny_run), str(other), "--out", str(target)])
+    found = segue("report", str(tiny_run), str(other), "--out", str(target))
     assert found.exit_code == 0 and "popularity · other" in target.read_text() and "popularity · run" in target.read_text()
     both = joined([RunFiles.read(tiny_run), RunFiles.read(other)])
     assert len(both.metrics) == 2 * len(RunFiles.read(tiny_run).metrics) and both.names == ("run", "other")
@@ -246,20 +246,20 @@ def test_several_runs_stand_on_one_page(tiny_run: Path, other: Path, tmp_path: P
 
 def test_a_table_in_latex_has_intervals_on_demand(tiny_run: Path):
     args = ["report", str(tiny_run), "--format", "latex"]
-    plain, full = (CliRunner().invoke(cli.application(), [*args, *more]).stdout for more in ([], ["--intervals"]))
+    plain, full = (segue(*args, *more).stdout for more in ([], ["--intervals"]))
     assert full.count("\\scriptsize [") > 0 == plain.count("\\scriptsize [")
-    wrong = CliRunner().invoke(cli.application(), ["report", str(tiny_run), "--intervals"])
+    wrong = segue("report", str(tiny_run), "--intervals")
     assert wrong.exit_code == 2 and wrong.stderr == "segue: --intervals is for --format latex, not html: take it out\n"
 
 
 @pytest.mark.parametrize(("form", "sign"), [("markdown", "| popularity |"), ("csv", "popularity,"), ("latex", r"\begin{tabular}")])
 def test_the_table_for_a_paper(tiny_run: Path, tmp_path: Path, form: str, sign: str):
-    printed = CliRunner().invoke(cli.application(), ["report", str(tiny_run), "--format", form])
+    printed = segue("report", str(tiny_run), "--format", form)
     assert printed.exit_code == 0 and sign in printed.stdout
-    written = CliRunner().invoke(cli.application(), ["report", str(tiny_run), "--format", form, "--out", str(tmp_path / "t")])
+    written = segue("report", str(tiny_run), "--format", form, "--out", str(tmp_path / "t"))
     assert written.exit_code == 0 and (tmp_path / "t").read_text().strip() == printed.stdout.strip()
 
 
 def test_a_slice_that_is_not_there_is_named(tiny_run: Path):
-    found = CliRunner().invoke(cli.application(), ["report", str(tiny_run), "--format", "csv", "--slice", "colder"])
+    found = segue("report", str(tiny_run), "--format", "csv", "--slice", "colder")
     assert found.exit_code == 2 and "--slice='colder' is none of these runs': did you mean 'cold'?" in found.stderr

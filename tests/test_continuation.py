@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from typer.testing import CliRunner
 
-from toolkit import cli, runs
+from tests.command import segue
+from toolkit import runs
 from toolkit.continuation import Continuation, Next
 from toolkit.continuation.formats import WRITERS, to_csv, to_jspf, to_m3u
 from toolkit.corpus.queries import Queries
@@ -169,12 +169,14 @@ def test_csv_reads_back() -> None:
 
 
 def test_m3u_keeps_one_entry_a_track() -> None:
-    assert to_m3u([*TRACKS, Next("#hash", "x", None, None, 0.0)], title="My\nlist") == (
+    more = [Next("#hash", "x\x1b[2J\u009by", None, None, 0.0), Next("local:two  spaces\u2028a\nb.mp3", None, None, None, 0.0)]
+    assert to_m3u([*TRACKS, *more], title="My\nlist") == (
         "#EXTM3U\n#PLAYLIST:My list\n"
         "#EXTINF:-1,New Order - Blue Monday\n#EXTALB:Power, Corruption & Lies\nspotify:track:1\n"
         "#EXTINF:-1,local:#2\nlocal:#2\n"
         "#EXTINF:-1,A, B - Ünder the “Line”\nlocal:3\n"
-        "#EXTINF:-1,x\n%23hash\n"
+        "#EXTINF:-1,x [2J y\n%23hash\n"
+        "#EXTINF:-1,local:two spaces a b.mp3\nlocal:two  spaces a b.mp3\n"
     )
 
 
@@ -212,7 +214,7 @@ def test_a_system_that_names_no_new_release_says_which_does(tiny_run: Path, tmp_
     (tmp_path / "close" / runs.SYSTEMS).write_text(json.dumps({**systems, "systems": close}))
 
     def asked(run: Path, *more: str) -> str:
-        found = CliRunner().invoke(cli.application(), ["continue", str(run), "--tracks", SEEDS[0], "-k", "2", *more])
+        found = segue("continue", str(run), "--tracks", SEEDS[0], "-k", "2", *more)
         assert found.exit_code == 0 and "new releases" not in found.stdout
         return found.stderr
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as parquet
 import pytest
-from typer.testing import CliRunner
 
-from toolkit import cli, pipeline, runs
+from tests.command import segue
+from toolkit import pipeline, runs
 from toolkit.continuation import Continuation
 from toolkit.errors import InputError, RecipeError, RunDirectoryError
 from toolkit.evaluation import statistics
@@ -43,7 +43,7 @@ def run(recipe: Path, tiny_cache: Path) -> Path:
     out = recipe.parent / "out"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEGUE_CACHE", str(tiny_cache))
-        found = CliRunner().invoke(cli.application(), ["run", str(recipe), "--out", str(out)])
+        found = segue("run", str(recipe), "--out", str(out))
     assert found.exit_code == 0, found.output
     assert "120 test playlists" in found.stdout and "fold-2" in found.stderr
     assert f"try next  segue continue {out / 'fold-0'} --tracks" in found.stdout
@@ -96,7 +96,7 @@ def test_it_reads_like_any_run(run: Path, recipe: Path) -> None:
     assert "item-knn" in page and "test_fold: all" in page and "each tested once, in 3 folds with a training of their own" in page
     assert "Best on validation, whose playlists other folds test, " in page and "Chosen on validation" not in page
     assert "Chosen on validation, " in (run / "fold-0" / runs.REPORT).read_text()
-    found = CliRunner().invoke(cli.application(), ["compare", str(run), str(run / "fold-0")])
+    found = segue("compare", str(run), str(run / "fold-0"))
     assert found.exit_code == 0 and "different" in found.output
     with pytest.raises(InputError, match=r"is a table over several folds and holds no model: ask one of them, such as .*fold-0"):
         Continuation.load(run)
@@ -167,6 +167,8 @@ def test_the_bench_tunes_every_fold_by_itself(recipe: Path, tiny_cache: Path, tm
     assert low < value < high
     with pytest.raises(RunDirectoryError, match=r"joins a bench of folds, each with its own settings: reproduce one, such as .*fold-0"):
         reproduce(tmp_path / "run", tmp_path / "again")
+    page = (tmp_path / "run" / runs.REPORT).read_text()
+    assert "segue reproduce fold-0/run" in page and "segue reproduce run" not in page
     one = load(recipe, ["evaluation.split.test_fold=0"])
     with pytest.raises(RunDirectoryError, match=r"is a bench over several folds: choose another --out"):
         bench.bench(one, tmp_path, baselines=["popularity", "item-knn"], budget=3, cache=tiny_cache)

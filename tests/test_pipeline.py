@@ -281,6 +281,37 @@ def test_a_reading_that_was_cut_short_is_never_taken_for_whole(lists: Path, tmp_
     assert ingest(Data(reader="csv", path=lists), tmp_path / "cache", reporter=Reporter()).corpus.items.tolist() == whole
 
 
+@pytest.mark.parametrize(
+    ("lost", "left"),
+    [
+        ("corpus", None),
+        ("corpus/corpus.json", b""),
+        ("corpus/items.npy", None),
+        ("corpus/items.npy", b""),
+        ("corpus/tracks.arrow", b"half"),
+        ("catalogue/catalogue.sqlite", None),
+        ("catalogue/catalogue.sqlite", b""),
+    ],
+)
+def test_what_the_cache_has_lost_is_made_again(lost: str, left: bytes | None, lists: Path, tmp_path: Path) -> None:
+    first = ingest(Data(reader="csv", path=lists), tmp_path / "cache", reporter=Reporter())
+    whole, place = first.corpus.items.tolist(), tmp_path / "cache" / "corpora" / first.key / lost
+    shutil.rmtree(place) if place.is_dir() else place.unlink()
+    if left is not None:
+        place.write_bytes(left)
+    again = ingest(Data(reader="csv", path=lists), tmp_path / "cache", reporter=Reporter())
+    with again.open() as catalogue:
+        assert again.corpus.items.tolist() == whole and catalogue.counts()["tracks"] == again.corpus.n_items
+
+
+def test_facts_of_the_cache_that_say_nothing_are_made_again(lists: Path, tmp_path: Path) -> None:
+    first = ingest(Data(reader="csv", path=lists), tmp_path / "cache", reporter=Reporter())
+    facts = tmp_path / "cache" / "corpora" / first.key / "ingest.json"
+    for damage in ("", "null", "{}"):
+        facts.write_text(damage)
+        assert ingest(Data(reader="csv", path=lists), tmp_path / "cache", reporter=Reporter()).skipped == first.skipped
+
+
 def test_files_named_in_options_count(tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text("playlist_id,track_id\n1,a\n")
     (tmp_path / "t.csv").write_text("track_id,energy\na,1\n")

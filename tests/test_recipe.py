@@ -8,6 +8,7 @@ from typing import Annotated
 import pytest
 from pydantic import BaseModel, Field
 
+from tests.recipe_file import write
 from toolkit.errors import RecipeError
 from toolkit.recipe import Recipe, load
 from toolkit.recipe.errors import keys_at, swapped
@@ -30,17 +31,17 @@ baselines: [popularity, {name: item-knn, params: {shrink: 1.5}}]
 """
 
 
-def write(tmp_path: Path, text: str) -> Path:
-    path = tmp_path / "r.yaml"
-    path.write_text(text)
-    return path
-
-
 def test_values_arrive_and_defaults_fill_the_rest(tmp_path: Path) -> None:
     recipe = load(write(tmp_path, BASE), parameters=True)
     assert recipe.data.permission is not None and recipe.data.permission.allowed is True
     assert recipe.models[0].hidden_size == 32 and recipe.models[0].heads == 2
     assert recipe.evaluation.k == [20, 50, 500] and recipe.seed == 0
+
+
+def test_a_recipe_without_a_name_has_its_files(tmp_path: Path) -> None:
+    path = write(tmp_path, BASE)
+    assert load(path).name == "r" and load(write(tmp_path, "name: mine\n" + BASE)).name == "mine"
+    assert load(path, ["name=other"]).name == "other"
 
 
 def test_without_encoders_the_default_baselines_need_none(tmp_path: Path) -> None:
@@ -313,60 +314,6 @@ def test_pairs_read_values_as_yaml_and_lead_inside() -> None:
     assert pairs(["a=1", "b.c=[x, 2]", "b.d=tab"], "--option") == {"a": 1, "b": {"c": ["x", 2], "d": "tab"}}
     with pytest.raises(RecipeError, match=r"--option a: must be key=value"):
         pairs(["a"], "--option")
-
-
-GRID = """\
-data: {reader: demo}
-encoders:
-  audio: {encoder: features, field: audio_features}
-  lyrics: {encoder: tfidf, field: lyrics}
-fusion: {missing: zero, reduce: {audio: "pca:4"}}
-defaults: {type: bert4rec, epochs: 3, group: Rows}
-models:
-  - {name: plain, modalities: [audio]}
-  - {name: own, epochs: 4, group: Others, fusion: {normalise: after, reduce: none}}
-baselines: [popularity]
-"""
-
-
-def test_entries_say_what_differs_from_defaults_and_from_the_fusion_of_all(tmp_path: Path) -> None:
-    recipe = load(write(tmp_path, GRID), ["defaults.lr=0.01"])
-    plain, own = recipe.models
-    assert (plain.type, plain.epochs, plain.group, plain.lr, plain.fusion) == ("bert4rec", 3, "Rows", 0.01, None)
-    assert (own.type, own.epochs, own.group, own.lr) == ("bert4rec", 4, "Others", 0.01)
-    assert own.fusion == recipe.fusion.model_copy(update={"normalise": "after", "reduce": "none"})
-    late = load(write(tmp_path, GRID), ["models.1.fusion={architecture: late}"]).models[1].fusion
-    assert late is not None and (late.architecture, late.join, late.missing, late.reduce) == ("late", "sum", "zero", {"audio": "pca:4"})
-
-
-def test_a_grid_reads_back_as_itself(tmp_path: Path) -> None:
-    recipe = load(write(tmp_path, GRID), ["models.1.fusion={architecture: late}"])
-    (tmp_path / "resolved.yaml").write_bytes(to_yaml(recipe.model_dump(mode="json")))
-    assert load(tmp_path / "resolved.yaml") == recipe
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("epochs: 3", "epcohs: 3", "6: models.0.epcohs is no key: did you mean epochs?"),
-        ("epochs: 3", "epochs: none", "6: models.0.epochs='none' must be a valid integer"),
-        ("{type: bert4rec, epochs: 3, group: Rows}", "3", "6: defaults=3 must be a mapping of keys to values"),
-        ("normalise: after", "normalize: after", "9: models.1.fusion.normalize is no key: did you mean normalise?"),
-        ("normalise: after", "normalise: later", "9: models.1.fusion.normalise='later' must be 'none', 'before' or 'after'"),
-        ("normalise: after", "join: sum, normalise: after", "9: models.1.fusion: normalise: after is for join: concat"),
-        ("normalise: after", "join: gated, missing: em", "9: models.1.fusion: missing: em fills in what join: gated leaves out"),
-        ("reduce: none", "reduce: {lyrcis: none}", "9: models.1.fusion.reduce.lyrcis is no encoder of this recipe: did you mean lyrics?"),
-        ("reduce: none", "modalities: [audoi]", "9: models.1.fusion.modalities.0='audoi' is no encoder of this recipe"),
-        ("fusion: {normalise: after, reduce: none}", "fusion: 3", "9: models.1.fusion=3 must be a mapping of keys to values"),
-        ("missing: zero", "missing: zreo", "5: fusion.missing='zreo' must be 'mean', 'zero', "),
-        ("baselines:", "on_missing_weights: ignore\nbaselines:", "10: on_missing_weights='ignore' must be 'stop' or 'skip'"),
-    ],
-)
-def test_a_fault_of_a_grid_names_the_line_where_it_was_written(tmp_path: Path, old: str, new: str, message: str) -> None:
-    path = write(tmp_path, GRID.replace(old, new, 1))
-    with pytest.raises(RecipeError) as caught:
-        load(path)
-    assert str(caught.value).startswith(f"{path}:{message}") and "\n" not in str(caught.value)
 
 
 def test_a_recipe_extends_another_and_each_fault_names_its_file(tmp_path: Path) -> None:

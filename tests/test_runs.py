@@ -148,6 +148,12 @@ def test_a_file_that_does_not_fit_leaves_the_old_one(tmp_path: Path) -> None:
     assert path.read_bytes() == b"old" and [entry.name for entry in tmp_path.iterdir()] == ["big"]
 
 
+@pytest.mark.parametrize("place", ["/", ".", ""])
+def test_a_folder_is_no_file_to_write(place: str, tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError, match="Is a directory"):
+        files.write_bytes(Path(place) if place else tmp_path, b"x")
+
+
 def test_damaged_and_missing_files_say_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "m.json").write_text("{")
     with pytest.raises(RunDirectoryError, match=r"m\.json is damaged \(.*\): delete it and run the same command again"):
@@ -155,8 +161,19 @@ def test_damaged_and_missing_files_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(RunDirectoryError, match="is missing: run the recipe to its end first"):
         files.read_json(tmp_path / "n.json")
     (tmp_path / runs.RECIPE).write_text("a: [")
-    with pytest.raises(RunDirectoryError, match=r"recipe\.yaml is damaged"):
+    with pytest.raises(RunDirectoryError, match=r"recipe\.yaml is damaged.*: bring it back, or segue run it into another folder"):
         runs.read_recipe(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["null", "{}", "[1]"])
+def test_json_of_another_shape_is_damaged_too(damage: str, tmp_path: Path) -> None:
+    run = runs.RunDirectory(tmp_path)
+    run.stage("fit", 1, lambda _: ([], "done"))
+    for name in ("stages/fit.json", runs.METRICS):
+        run.path(name).write_text(damage)
+    for read in (lambda: run.done("fit", 1), lambda: run.read(runs.METRICS)):
+        with pytest.raises(RunDirectoryError, match=r"\.json is damaged: delete it and run the same command again"):
+            read()
 
 
 def test_a_folder_takes_its_place_only_when_it_is_complete(tmp_path: Path) -> None:

@@ -80,9 +80,17 @@ def test_what_shares_a_training_shares_that_of_its_seed(tmp_path: Path) -> None:
     }
     assert states["recbole-bert4rec"] == states["recbole-bert4rec-fixed"] != states["recbole-bert4rec~seed2"]
     assert states["recbole-bert4rec~seed2"] == states["recbole-bert4rec-fixed~seed2"]
+    assert lenders(tmp_path / "run") == {"recbole-bert4rec": "", "recbole-bert4rec-fixed": "recbole-bert4rec"}
+    assert "as recbole-bert4rec<" in (tmp_path / "run" / runs.REPORT).read_text()
     # other parameters are another training
     path.write_text(path.read_text().replace("-fixed, params: {hidden_size: 8", "-fixed, params: {hidden_size: 4"))
     pipeline.run(load(path), tmp_path / "other", cache=tmp_path / "cache")
     model = tmp_path / "other" / runs.MODEL
     sizes = [next((model / name).glob("*.safetensors")).stat().st_size for name in ("recbole-bert4rec", "recbole-bert4rec-fixed")]
     assert sizes[0] > sizes[1]
+    assert set(lenders(tmp_path / "other").values()) == {""}
+
+
+def lenders(run: Path) -> dict[str, str]:
+    timings = json.loads((run / runs.TIMINGS).read_text())
+    return {system: entry["training_of"] for system, entry in timings.items() if system.startswith("recbole")}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from toolkit.continuation import Continuation
 from toolkit.continuation.submission import challenge_set, verify, write
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.splits import PlaylistSet
-from toolkit.errors import InputError
+from toolkit.errors import DataError, InputError
 from toolkit.ranker import TrainingData
 
 
@@ -76,6 +78,18 @@ def test_without_popularity_too_short_a_ranking_is_refused(run: Path, challenge:
     asked.others = []
     with pytest.raises(InputError, match="session-knn ranks fewer than 500 tracks after playlist 1000: add popularity"):
         write(asked, challenge_set(challenge), tmp_path / "s.csv", team="t", email="e")
+
+
+def test_a_submission_that_cannot_be_read_is_told_in_one_line(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    request.addfinalizer(partial(csv.field_size_limit, csv.field_size_limit(100_000)))  # readers of other tests have raised it
+    zipped = gzip.compress(b"team_info,a,b\n" * 100)
+    for content, message in (
+        (zipped[:30] + b"\xff\xff\xff" + zipped[33:], "cannot be read: Error -3"),
+        (b"team_info,a,b\n1," + b"x" * 200_000, "line 2: field larger than field limit"),
+    ):
+        (tmp_path / "s").write_bytes(content)
+        with pytest.raises(DataError, match=message):
+            verify(tmp_path / "s", [])
 
 
 def test_each_broken_rule_is_named(run: Path, challenge: Path, tmp_path: Path) -> None:

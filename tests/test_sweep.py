@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
-from typer.testing import CliRunner
 
-from toolkit import cli
+from tests.command import segue
 from toolkit.errors import InputError
 from toolkit.pipeline import run
 from toolkit.pipeline.search import SEARCHES
@@ -54,7 +53,7 @@ def out(recipe: Path, tiny_cache: Path) -> Path:
     assert len(json.loads((folder / "sweep.json").read_text())["trials"]) == 2 and not (folder / "best.yaml").exists()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEGUE_CACHE", str(tiny_cache))
-        found = CliRunner().invoke(cli.application(), ["sweep", str(recipe), "--out", str(folder)])
+        found = segue("sweep", str(recipe), "--out", str(folder))
     assert found.exit_code == 0, found.output
     assert "item-knn: 3 trials by valid recall@20" in found.stdout and f"segue run {folder / 'best.yaml'}" in found.stdout
     return folder

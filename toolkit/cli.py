@@ -21,6 +21,7 @@ from typer.core import TyperGroup
 
 from toolkit import cli_usage, plugins
 from toolkit.errors import InputError, SegueError
+from toolkit.terminal import printable
 
 GROUP = "segue.commands"
 ORDER = (
@@ -54,7 +55,7 @@ class Door(TyperGroup):
                     raise
                 if debugging(ctx):
                     traceback.print_exc()
-                print(f"segue: {line}", file=sys.stderr)
+                print(f"segue: {printable(line)}", file=sys.stderr)
                 raise typer.Exit(code) from None
 
 
@@ -66,7 +67,7 @@ def _one_line() -> Iterator[None]:
     except cli_usage.UsageError as error:
         if cli_usage.is_help(error):
             raise
-        print(f"segue: {cli_usage.line(error)}", file=sys.stderr)
+        print(f"segue: {printable(cli_usage.line(error))}", file=sys.stderr)
         raise typer.Exit(InputError.exit_code) from None
 
 
@@ -113,7 +114,7 @@ Debug = Annotated[bool, typer.Option("--debug", callback=remember_debug, help="S
 
 def _warn(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     if not issubclass(category, DeprecationWarning | FutureWarning):
-        print(f"segue: warning: {' '.join(str(message).split())}", file=sys.stderr)
+        print(f"segue: warning: {printable(str(message))}", file=sys.stderr)
 
 
 def _version(value: bool) -> None:

@@ -34,6 +34,8 @@ def digest(value: Any) -> str:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file that is there whole or not at all, a full disk and a power cut included."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")
     try:

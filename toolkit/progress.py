@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
+from toolkit.terminal import escaped
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -102,7 +104,7 @@ class PlainReporter(Reporter):
         print(f"· {name}", file=self.stream, flush=True)
 
     def note(self, text: str) -> None:
-        print(text, file=self.stream, flush=True)
+        print(escaped(text), file=self.stream, flush=True)
 
 
 class BarReporter(Reporter):
@@ -145,7 +147,7 @@ class BarReporter(Reporter):
         self._bars.console.print(name, style="bold", markup=False, highlight=False)
 
     def note(self, text: str) -> None:
-        self._bars.console.print(text, markup=False, highlight=False)
+        self._bars.console.print(escaped(text), markup=False, highlight=False)
 
     def close(self) -> None:
         self._bars.stop()

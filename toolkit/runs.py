@@ -40,6 +40,10 @@ SYSTEMS = "model/systems.json"
 TRACKS = "model/tracks.arrow"
 RESULTS = (METRICS, REPORT, SYSTEMS, PER_PLAYLIST, MANIFEST, DATA, COVERAGE, TABLE, TIMINGS, CURVES, COMPARISONS, EXAMPLES)
 """What every finished run has."""
+BROUGHT_BACK = "bring it back, or segue run it into another folder"
+"""Without its recipe a folder is no run's, so nothing in it can be gone on with."""
+ROWS = (METRICS, COVERAGE, COMPARISONS, EXAMPLES, TABLE, TAGS)
+"""Files that hold a list of objects; the others but `folds.json` hold one object."""
 LOG = "log.jsonl"
 STAGES = "stages"
 LOCK = ".lock"
@@ -103,7 +107,11 @@ class RunDirectory:
 
     def read(self, name: str) -> Any:
         """A JSON file of the run. Raises `RunDirectoryError` where it is missing or damaged."""
-        return read_json(self.path(name))
+        found = read_json(self.path(name))
+        objects = found if name in ROWS else [found]
+        if name != FOLDS and not (isinstance(objects, list) and all(isinstance(each, dict) for each in objects)):
+            raise RunDirectoryError(f"{self.path(name)} is damaged: delete it and run the same command again")
+        return found
 
     def write(self, name: str, value: Any) -> None:
         write_json(self.path(name), value)
@@ -132,6 +140,8 @@ class RunDirectory:
         if not marker.exists():
             return None
         entry = read_json(marker)
+        if not isinstance(entry, dict) or not entry.keys() >= {"inputs", "outputs", "result"}:
+            raise RunDirectoryError(f"{marker} is damaged: delete it and run the same command again")
         same = entry["inputs"] == digest(inputs)
         return entry["result"] if same and all(self.path(name).exists() for name in entry["outputs"]) else None
 
@@ -188,9 +198,9 @@ def read_recipe(root: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise RunDirectoryError(f"{root} is no run directory: it has no {RECIPE}; `segue run RECIPE --out {root}` makes one") from None
     except (YAMLError, ValueError, OSError) as error:
-        raise RunDirectoryError(f"{root / RECIPE} is damaged: {' '.join(str(error).split())}") from None
+        raise RunDirectoryError(f"{root / RECIPE} is damaged ({' '.join(str(error).split())}): {BROUGHT_BACK}") from None
     if not isinstance(recipe, dict):
-        raise RunDirectoryError(f"{root / RECIPE} is damaged: it holds no keys")
+        raise RunDirectoryError(f"{root / RECIPE} is damaged (it holds no keys): {BROUGHT_BACK}")
     return recipe
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from collectors.base import Absent, Ambiguous, Answer, Found, Http, Other, Transient
 from collectors.matching import verdict
 from toolkit.catalogue.images import flaw
-from toolkit.catalogue.records import FieldValue
+from toolkit.catalogue.records import LARGEST, FieldValue
 from toolkit.vocabulary import AUDIO_FEATURES
 
 MOST_OF_A_PICTURE = 16 << 20
@@ -45,4 +44,5 @@ def picture(http: Http, url: str) -> dict[str, bytes]:
 
 
 def _finite(number: object) -> bool:
-    return isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number)
+    # not `math.isfinite`, which ends at an integer of hundreds of digits
+    return isinstance(number, int | float) and not isinstance(number, bool) and -LARGEST <= number <= LARGEST

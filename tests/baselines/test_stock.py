@@ -217,7 +217,7 @@ def test_saved_and_loaded_it_is_the_same(cls: type[StockRanker], fitted: dict[ty
     np.testing.assert_array_equal(loaded.score(QUERIES, items), fitted[cls].score(QUERIES, items))
     assert (loaded.underfit, loaded.curve, loaded.n_items) == (fitted[cls].underfit, fitted[cls].curve, V)
     (tmp_path / "model" / "training.json").unlink()
-    with pytest.raises(RunDirectoryError, match="fit and save it again"):
+    with pytest.raises(RunDirectoryError, match="delete it and fit it again"):
         cls.load(tmp_path / "model")
 
 
@@ -251,11 +251,11 @@ def test_a_step_that_cannot_be_held_is_refused_before_anything_is_allocated(
     rows = min(64, int((split.train.lengths - 1).sum()))
     need = 4 * 4 * rows * 2 * V  # of max_length 10 two are masked
     for free, refused in ((need - 1, True), (need, False)):
-        monkeypatch.setattr("toolkit.compute.free_memory", lambda device, free=free: free)
+        monkeypatch.setattr("toolkit.baselines.stock.free_memory", lambda device, free=free: free)
         bert = StockBERT4Rec(**{**SMALL, "max_length": 10})
         assert bool(bert.too_large(split.train, "cpu")) == refused
         assert not StockSASRec(**{**SMALL, "max_length": 10}).too_large(split.train, "cpu")
-    monkeypatch.setattr("toolkit.compute.free_memory", lambda device: 100)
+    monkeypatch.setattr("toolkit.baselines.stock.free_memory", lambda device: 100)
     message = r"recbole-bert4rec: scores of a step of train_batch_size=\d+ rows over \d+ tracks take at least .* lower it, such as to \d+"
     with pytest.raises(InputError, match=message):
         StockBERT4Rec(**SMALL).fit(TrainingData(split.train, split.valid, device="cpu"))

@@ -280,6 +280,15 @@ def test_what_cannot_be_opened(tmp_path: Path) -> None:
         Catalogue.open("sqlite+nonsense://x")
 
 
+def test_a_catalogue_that_lost_its_end_names_the_cure(tmp_path: Path) -> None:
+    with Catalogue.open(tmp_path / "c.db") as catalogue:
+        catalogue.add(TrackRecord(f"t:{number}", "a title " * 20) for number in range(2000))
+    whole = (tmp_path / "c.db").read_bytes()
+    (tmp_path / "c.db").write_bytes(whole[: len(whole) // 2])
+    with Catalogue.open(tmp_path / "c.db", create=False) as catalogue, pytest.raises(DataError, match="malformed.*: bring back a copy"):
+        catalogue.counts()
+
+
 def test_locked_database_is_one_line(catalogue: Catalogue) -> None:
     catalogue.add([RAIN])
     path = catalogue.engine.url.database

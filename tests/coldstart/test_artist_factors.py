@@ -13,11 +13,11 @@ from pydantic import ValidationError
 from tests.coldstart.conftest import corpus_of
 from toolkit.coldstart.artists import ArtistPlays, of_tracks
 from toolkit.coldstart.factors import FactorStore, factorise
-from toolkit.compute import derived_seed
 from toolkit.corpus.splits import PlaylistSet
 from toolkit.errors import InputError
 from toolkit.pipeline.labels import FactorTargets
 from toolkit.recipe import FactorSpec, Targets
+from toolkit.seeds import derived_seed
 
 SPEC = FactorSpec(k=3, iterations=5)
 NAMES = ["Ann", "Bo", "Ann", None, "Cy", "Bo"]

@@ -12,11 +12,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from servers.facts import FactsServer, fill
-from typer.testing import CliRunner
 
 from collectors.tables import LEDGER
+from tests.command import segue
 from toolkit.catalogue.store import Catalogue
-from toolkit.cli import application
 
 
 @pytest.fixture
@@ -26,10 +25,6 @@ def place(tmp_path: Path, plugin: None, monkeypatch: pytest.MonkeyPatch) -> str:
     with Catalogue.open(tmp_path / "library" / "catalogue.sqlite") as catalogue:
         fill(catalogue, 40)
     return str(tmp_path / "library")
-
-
-def segue(*words: str) -> Any:
-    return CliRunner().invoke(application(), list(words))
 
 
 def collect(place: str, source: str, url: str, *more: str) -> Any:

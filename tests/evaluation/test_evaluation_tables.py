@@ -8,13 +8,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from toolkit.compute import derived_seed
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import InputError
 from toolkit.evaluation.evaluator import Scores
 from toolkit.evaluation.statistics import mean_intervals, paired_difference
 from toolkit.evaluation.tables import comparisons, frame, rows
+from toolkit.seeds import derived_seed
 
 NAN = float("nan")
 

@@ -252,9 +252,13 @@ def test_a_run_without_metric_rows_has_a_page(tmp_path: Path) -> None:
     [
         ("metrics.json", None, "has no metrics.json, so it is no finished run"),
         ("recipe.yaml", None, "has no recipe.yaml, so it is no finished run"),
-        ("metrics.json", '[{"system": "a"}]', "row 0 lacks modalities, split, slice, metric, k, value, ci_low, ci_high, n: segue run"),
-        ("metrics.json", "[1]", "metrics.json: row 0 is no object of keys and values: segue run"),
-        ("timings.json", "[]", "timings.json must hold a dict, not list: segue run its recipe again"),
+        (
+            "metrics.json",
+            '[{"system": "a"}]',
+            "row 0 lacks modalities, split, slice, metric, k, value, ci_low, ci_high, n: delete it",
+        ),
+        ("metrics.json", "[1]", "metrics.json: row 0 is no object of keys and values: delete it and segue run"),
+        ("timings.json", "[]", "timings.json must hold a dict, not list: delete it and segue run its recipe again"),
         ("curves.json", '{"a": [', "curves.json:1 is no JSON (Expecting value)"),
         ("comparisons.json", "[1]", "comparisons.json: row 0 is no object of keys and values"),
         ("recipe.yaml", "a: [", "recipe.yaml is no YAML"),

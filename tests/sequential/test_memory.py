@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import Any
 
 import pytest
-import torch
 from small_models import fusion, ring, spec
 
-from toolkit.compute import free_memory
 from toolkit.errors import InputError
 from toolkit.sequential import memory
 from toolkit.sequential.ranker import SequentialRanker
@@ -66,16 +63,3 @@ def test_a_whole_softmax_holds_its_logits() -> None:
 
 def test_more_tokens_than_there_are_placements_cost_nothing() -> None:
     SequentialRanker(spec(batch_tokens=10**15, epochs=1), fusion()).fit(DATA)
-
-
-def test_free_memory_is_a_part_of_what_there_is() -> None:
-    every = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    assert every / 100 < free_memory("cpu") <= every
-
-
-@pytest.mark.gpu
-def test_free_memory_of_a_card_shrinks_by_what_is_held() -> None:
-    torch.cuda.empty_cache()
-    before = free_memory("cuda")
-    held = torch.empty(2**30, dtype=torch.uint8, device="cuda")
-    assert before - free_memory("cuda") >= len(held)

@@ -97,7 +97,7 @@ class Baseline(Ranker):
             ranker._state = load_file(str(directory / "ranker.safetensors"))
             ranker._n_items = int(about["n_items"])
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            raise RunDirectoryError(f"{directory} holds no readable {cls.name} ranker ({error}): fit and save it again") from None
+            raise RunDirectoryError(f"{directory} holds no readable {cls.name} ranker ({error}): delete it and fit it again") from None
         return ranker
 
 

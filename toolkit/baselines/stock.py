@@ -27,6 +27,7 @@ from pydantic import Field
 from toolkit import compute
 from toolkit.baselines.base import Baseline, BaselineParams, State
 from toolkit.errors import InputError, RunDirectoryError
+from toolkit.memory import free_memory
 from toolkit.ranker import Scorer, TrainingData
 
 if TYPE_CHECKING:
@@ -215,7 +216,7 @@ class StockRanker(Baseline):
         """Why a step cannot be held on the device, and the cure; empty where nothing speaks against it. A low bound."""
         n_items = train.corpus.n_items
         rows = min(self.params.train_batch_size, int(np.maximum(train.lengths - 1, 0).sum()))
-        need, free = SCORES_HELD * 4 * rows * self._targets * n_items, compute.free_memory(device)
+        need, free = SCORES_HELD * 4 * rows * self._targets * n_items, free_memory(device)
         if need <= free:
             return ""
         fits = max(1, self.params.train_batch_size * free // (2 * need))
@@ -239,7 +240,7 @@ class StockRanker(Baseline):
             about = json.loads((directory / "training.json").read_text())
             ranker.underfit, ranker.curve = bool(about["underfit"]), list(about["curve"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunDirectoryError(f"{directory} holds no readable {cls.name} ranker ({error}): fit and save it again") from None
+            raise RunDirectoryError(f"{directory} holds no readable {cls.name} ranker ({error}): delete it and fit it again") from None
         ranker._device = compute.device()
         return ranker
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from toolkit.errors import SegueError
+from toolkit.memory import kept_memory
 from toolkit.sequential import bridge, checkpoints
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,8 @@ class StockTrainer(bridge.Trainer):
         self._train = train
         try:
             if not self.finished and self.start_epoch < self.epochs:
-                self.fit(train, valid, verbose=False, saved=True, callback_fn=self._validated)
+                with kept_memory():
+                    self.fit(train, valid, verbose=False, saved=True, callback_fn=self._validated)
         except _TimeIsUp:
             self.time_is_up = True
         except ValueError as error:

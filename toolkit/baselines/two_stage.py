@@ -220,7 +220,7 @@ class TwoStage(Baseline):
             entries = json.loads((directory / SYSTEMS).read_text())
             ranker.systems = {str(each["name"]): _loaded(str(each["ranker"]), directory / str(int(each["folder"]))) for each in entries}
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunDirectoryError(f"{directory} holds no readable two-stage ranker ({error}): fit and save it again") from None
+            raise RunDirectoryError(f"{directory} holds no readable two-stage ranker ({error}): delete it and fit it again") from None
         return ranker
 
 

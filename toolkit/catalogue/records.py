@@ -1,19 +1,25 @@
-"""What a reader yields: tracks and playlists, in the order the file has them."""
+"""What a reader yields: tracks and playlists, in the order the file has them.
+
+Structs of msgspec: made in a tenth of the time of a frozen dataclass, and a catalogue makes millions.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from toolkit.times import NO_TIME
 
 FieldValue = str | list[float] | bytes | Path
 """Text, a feature vector, or an image/audio file as bytes or path."""
 
+LARGEST = 3.4028234663852886e38
+"""The largest float32, as which vectors are kept; what is beyond it would become infinite there."""
 
-@dataclass(frozen=True, slots=True)
-class Field:
+
+class Field(msgspec.Struct, frozen=True):
     """One described aspect of a track with where it came from.
 
     entity: whose it is; an artist's biography and an album's cover are kept once
@@ -29,8 +35,7 @@ class Field:
     train_allowed: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TrackRecord:
+class TrackRecord(msgspec.Struct, frozen=True):
     """A track as a file describes it. `id` carries its scheme (`spotify:track:…`, `local:…`).
 
     source, train_allowed: of the names above the fields, as in `Field`.
@@ -43,13 +48,12 @@ class TrackRecord:
     album: str | None = None
     album_id: str | None = None
     duration_s: float | None = None
-    fields: dict[str, Field] = field(default_factory=dict)
+    fields: dict[str, Field] = {}
     source: str = ""
     train_allowed: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PlaylistRecord:
+class PlaylistRecord(msgspec.Struct, frozen=True):
     """An ordered list of track ids.
 
     group: the playlist of which this list is a version; lists of one group are
@@ -65,9 +69,9 @@ class PlaylistRecord:
     description: str | None = None
     group: str | None = None
     split: str | None = None
-    plays: list[float] | None = field(default=None, kw_only=True)
-    times: list[int] | None = field(default=None, kw_only=True)
-    time: int = field(default=NO_TIME, kw_only=True)
+    plays: list[float] | None = None
+    times: list[int] | None = None
+    time: int = NO_TIME
 
 
 Record = TrackRecord | PlaylistRecord
@@ -76,8 +80,7 @@ Names = tuple[list[str | None], list[str | None], list[str | None]]
 """Titles, artists and albums of some tracks, as shown to people."""
 
 
-@dataclass(frozen=True, slots=True)
-class NamedPlaylist:
+class NamedPlaylist(msgspec.Struct, frozen=True):
     """A playlist whose reader tells the names of its tracks only when asked: names(places in the list, from 0)."""
 
     playlist: PlaylistRecord

@@ -175,6 +175,10 @@ class Catalogue:
                 yield connection
         except DatabaseError as error:
             reason = str(error.orig).strip().splitlines()[0]
+            if "malformed" in reason:
+                raise DataError(
+                    f"{self} is damaged ({reason}): bring back a copy; one in a cache can be deleted, and is made again"
+                ) from None
             kind = DataError if "not a database" in reason else SegueError
             raise kind(f"{self}: {reason}") from None
         except SQLAlchemyError as error:

@@ -27,6 +27,7 @@ from toolkit.encoders.log_mel import LogMelParams
 from toolkit.errors import InputError
 from toolkit.modality import Modality
 from toolkit.ranker import Scorer, TrainingData
+from toolkit.seeds import derived_seed
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -90,7 +91,7 @@ class IdItem(Baseline):
         played.eliminate_zeros()
         if not played.nnz:
             raise InputError(f"{self.name}: no track with placements in training has what it learns from: nothing to learn")
-        weights = compute.derived_seed(data.seed, self.name, "weights")
+        weights = derived_seed(data.seed, self.name, "weights")
         network = seeded(lambda: Pairs(items(), played, margin=params.margin, negatives=params.negatives, width=params.width), weights)
         about = [params.model_dump_json().encode(), played.indices.tobytes(), played.indptr.tobytes()]
         schedule = Schedule(
@@ -98,7 +99,7 @@ class IdItem(Baseline):
             params.batch,
             params.lr,
             0.0,
-            compute.derived_seed(data.seed, self.name, "train"),
+            derived_seed(data.seed, self.name, "train"),
             device,
             combined(*about),
             optimizer="nesterov",

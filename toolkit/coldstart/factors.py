@@ -19,10 +19,10 @@ import numpy as np
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
-from toolkit import compute
 from toolkit.errors import InputError
 from toolkit.files import digest, folder, locked
 from toolkit.recipe import FactorSpec
+from toolkit.seeds import derived_seed
 
 if TYPE_CHECKING:
     from toolkit.corpus.splits import PlaylistSet
@@ -172,7 +172,7 @@ class FactorStore:
         return hasher.hexdigest()
 
     def _made(self, spec: FactorSpec) -> Factors:
-        seed = compute.derived_seed(self.seed, "factors", spec.k)
+        seed = derived_seed(self.seed, "factors", spec.k)
         return factorise(self.train.plays(), spec, seed=seed, device=self.device, progress=self.progress)
 
 

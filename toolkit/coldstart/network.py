@@ -19,6 +19,7 @@ from toolkit.encoders.hashing import combined
 from toolkit.errors import InputError
 from toolkit.modality import Modality
 from toolkit.ranker import TrainingData
+from toolkit.seeds import derived_seed
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -75,9 +76,9 @@ class NetworkRanker(ColdRanker):
             trunk, width = self._trunk(seen)
             return Predictor(trunk, width, factors.k, dropout=params.dropout, loss=params.loss)
 
-        model = seeded(build, compute.derived_seed(data.seed, self.name, "weights"))
+        model = seeded(build, derived_seed(data.seed, self.name, "weights"))
         model.scale_to(answers[torch.from_numpy(taught)])
-        seed = compute.derived_seed(data.seed, self.name, "train")
+        seed = derived_seed(data.seed, self.name, "train")
         schedule = Schedule(params.epochs, params.batch, params.lr, 0.0, seed, device, self._identity(data, factors))
         train(model, load, len(taught), schedule, workdir=data.workdir, what=f"fit {self.name}")
         vectors = np.zeros(factors.items.shape, np.float32)

@@ -15,8 +15,8 @@ from typing import Literal
 
 import numpy as np
 
-from toolkit import compute
 from toolkit.errors import InputError
+from toolkit.seeds import derived_seed
 
 Method = Literal["logistic", "mlp"]
 FOLDS = 10
@@ -45,10 +45,10 @@ def predict_tags(vectors: np.ndarray, tags: np.ndarray, *, method: Method, seed:
     """
     if len(vectors) < 2 * FOLDS:
         raise InputError(f"tags: {len(vectors)} tracks have both vectors and tags, {2 * FOLDS} are needed for {FOLDS} folds")
-    order = np.random.default_rng(compute.derived_seed(seed, "tags", len(vectors))).permutation(len(vectors))
+    order = np.random.default_rng(derived_seed(seed, "tags", len(vectors))).permutation(len(vectors))
     if method == "mlp":
         first, second = int(0.7 * len(order)), int(0.8 * len(order))
-        found = _network(vectors, tags, order[:first], order[first:second], order[second:], compute.derived_seed(seed, "tags", "network"))
+        found = _network(vectors, tags, order[:first], order[first:second], order[second:], derived_seed(seed, "tags", "network"))
         return TagScores(areas(found, tags[order[second:]]), len(order) - second)
     each = []
     for fold in range(FOLDS):

@@ -22,6 +22,7 @@ from toolkit.encoders.hashing import combined
 from toolkit.errors import InputError
 from toolkit.modality import Modality
 from toolkit.ranker import Scorer, TrainingData
+from toolkit.seeds import derived_seed
 
 
 class TwoTowerParams(FactorParams):
@@ -74,9 +75,9 @@ class TwoTower(Baseline):
         sizes, places = torch.from_numpy(np.repeat(lengths, lengths)[asked]), torch.from_numpy(asked)
         model = seeded(
             lambda: Towers(content, known, tracks, params.hidden, params.dim, params.seeds, params.temperature),
-            compute.derived_seed(data.seed, self.name, "weights"),
+            derived_seed(data.seed, self.name, "weights"),
         )
-        seed = compute.derived_seed(data.seed, self.name, "train")
+        seed = derived_seed(data.seed, self.name, "train")
         about = json.dumps([self.name, params.model_dump(mode="json"), list(data.modalities)]).encode()
         digest = hashlib.blake2b(np.ascontiguousarray(tracks).data)
         digest.update(np.ascontiguousarray(known).data)

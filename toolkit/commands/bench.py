@@ -21,7 +21,7 @@ def bench(
     recipe: Recipe,
     overrides: Overrides = [],  # noqa: B006 (Typer reads it, nobody changes it)
     baselines: Annotated[str, typer.Option(help="all, cheap (no neural ones), or names with commas between.")] = "all",
-    models: Annotated[str, typer.Option(help="Models of the recipe that run beside them, with commas between.")] = "",
+    models: Annotated[str, typer.Option(help="Models of the recipe that run beside them, with commas between; left out: none.")] = "",
     select: Annotated[str | None, typer.Option(help="What is tuned for, such as recall@50.", show_default=False)] = None,
     budget: Annotated[int, typer.Option(min=1, help="Settings of each baseline that are tried on validation.")] = 6,
     max_seconds: Annotated[float, typer.Option(min=1, help="Of training a neural baseline.")] = 3600,
@@ -71,7 +71,8 @@ def bench_table(found: Mapping[str, Any]) -> Table:
     for row in found["rows"]:
         marks = "\n  oracle" if row["oracle"] else "\n  underfit" if row["underfit"] else ""
         cells = [_cell(column_of(key.removeprefix("test all ")), row["values"][key]) for key in columns]
-        costs = [f"{row['fit_seconds']:.1f}", f"{row['evaluate_seconds']:.1f}", f"{row['peak_mb']:,.0f}"]
+        fitted = f"as {row['training_of']}" if row.get("training_of") else f"{row['fit_seconds']:.1f}"
+        costs = [fitted, f"{row['evaluate_seconds']:.1f}", f"{row['peak_mb']:,.0f}"]
         setting = ", ".join(f"{key}={value}" for key, value in row["params"].items())
         table.add_row(Text(row["system"] + marks), *cells, *costs, Text(setting))
     return table

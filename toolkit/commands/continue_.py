@@ -39,9 +39,8 @@ def continue_(
     from toolkit.continuation import Continuation
 
     asked = Continuation.load(run_dir, system)
-    found = asked.continue_playlist(
-        _split(tracks, asked.item_of), title, k, exclude=_split(exclude, asked.item_of), allow_repeats=allow_repeats
-    )
+    excluded = _split(exclude, asked.item_of)
+    found = asked.continue_playlist(_split(tracks, asked.item_of), title, k, exclude=excluded, allow_repeats=allow_repeats)
     if format is Format.table:
         from rich.console import Console
 
@@ -52,6 +51,9 @@ def continue_(
         from toolkit.continuation.formats import WRITERS
 
         sys.stdout.write(WRITERS[format.value](found, title=title))
+    if strange := [id for id in excluded if id not in asked.item_of]:
+        named = f"{len(strange)} of {len(excluded)} excluded tracks are not in the catalogue, such as {strange[0]!r}"
+        print(f"segue: {named}", file=sys.stderr)
     if system is None and asked.for_new_releases:
         names = f"{asked.system}, the best on validation, hardly names tracks that no training playlist holds"
         print(f"segue: {names}: for new releases add --system {asked.for_new_releases}", file=sys.stderr)
@@ -60,10 +62,11 @@ def continue_(
 def _split(lists: list[str], known: Collection[str]) -> list[str]:
     """Ids between commas; a comma inside a known id, such as a file's name, parts nothing."""
     ids = []
+    most = 1 + max((id.count(",") for id in known), default=0)  # parts of an id: to try more takes minutes for thousands of tracks
     for one in lists:
         parts = one.split(",")
         while parts:
-            joined = (length for length in range(len(parts), 1, -1) if ",".join(parts[:length]).strip() in known)
+            joined = (length for length in range(min(len(parts), most), 1, -1) if ",".join(parts[:length]).strip() in known)
             length = next(joined, 1)
             ids.append(",".join(parts[:length]).strip())
             parts = parts[length:]

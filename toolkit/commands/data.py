@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toolkit.cli import Debug
+from toolkit.terminal import printable
 
 if TYPE_CHECKING:
     from toolkit.catalogue.readers.base import Reader
@@ -149,7 +150,7 @@ def _print(facts: dict[str, Any], source: Reader) -> None:
     if facts["groups"]:
         print(f"  versions of {facts['groups']:,} playlists")
     if facts["splits"]:
-        print(f"  split       {', '.join(f'{name} {count:,}' for name, count in facts['splits'].items())}")
+        print(f"  split       {', '.join(f'{printable(name)} {count:,}' for name, count in facts['splits'].items())}")
     print(f"placements    {facts['placements']:,}")
     if times := facts["times"]:
         print(f"times         {times['first']} to {times['last']} ({times['playlists']:,} playlists)")
@@ -160,6 +161,6 @@ def _print(facts: dict[str, Any], source: Reader) -> None:
         origin = f" from {row['source']}{terms}" if row["source"] else ""
         print(f"  {row['field']:<20} {row['tracks']:,} ({100 * row['coverage']:.1f} %){origin}")
     if facts["skipped"]:
-        print(f"left out      {facts['skipped']:,} bad records, such as {source.skipped.examples[0]}")
+        print(f"left out      {facts['skipped']:,} bad records, such as {printable(source.skipped.examples[0])}")
     if facts["doubles"]:
-        print(f"doubles       {facts['doubles']:,} taken once, such as {source.doubles.examples[0]}")
+        print(f"doubles       {facts['doubles']:,} taken once, such as {printable(source.doubles.examples[0])}")

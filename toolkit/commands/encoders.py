@@ -8,6 +8,7 @@ import typer
 
 from toolkit.cli import Debug
 from toolkit.commands.run import Overrides, Recipe
+from toolkit.terminal import escaped
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -82,15 +83,13 @@ def preview(
 
 def _show(row: dict[str, Any], length: int) -> None:
     """One text, step by step; a step that leaves it as it was says so."""
-    from textwrap import indent
-
-    print(f"{row['track']} · {row['modality']} · {row['encoder']}" if row["encoder"] else f"{row['track']} · {row['modality']}")
+    print(escaped(" · ".join(filter(None, (row["track"], row["modality"], row["encoder"])))))
     before = None
     for step in row["steps"]:
         text = step["text"]
         cut = text if len(text) <= length else f"{text[:length]}… ({len(text):,} characters)"
         print(f"  {step['step']}: {'unchanged' if text == before else f'{len(text):,} characters'}")
         if text != before:
-            print(indent(cut, "    | ", lambda _: True))
+            print("\n".join(f"    | {escaped(line)}" for line in cut.split("\n")))
         before = text
     print()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from toolkit.report.tables import Cell, Column, Row, pivot
+from toolkit.terminal import escaped, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -126,19 +126,11 @@ def continuation_table(tracks: Sequence[Next], *, system: str) -> Table:
     return table
 
 
-_COMMANDING = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Control characters, and those that turn the direction of all that follows: a terminal would obey them."""
-
-
-def printable(text: str) -> str:
-    """A name from someone's file as one line that a terminal only shows."""
-    return _COMMANDING.sub(lambda letter: ascii(letter[0])[1:-1], " ".join(text.split()))
-
-
 def next_command(run: RunDirectory) -> str:
-    """`segue continue` with the first seeds of an example, of folds the first one's; empty where the run has none."""
+    """`segue continue` with the first seeds of an example, of folds the first one's; empty where the run has none to show."""
     from toolkit import runs
 
     run = runs.RunDirectory(next(iter(run.folds()), run.root))
-    seeds = [track["id"] for example in run.read(runs.EXAMPLES)[:1] for track in example["seeds"][:3]]
+    ids = [track["id"] for example in run.read(runs.EXAMPLES)[:1] for track in example["seeds"]]
+    seeds = [id for id in ids if escaped(id) == id][:3]  # a command with an id in other letters would not find it
     return f"segue continue {shlex.quote(str(run.root))} --tracks {shlex.quote(','.join(seeds))}" if seeds else ""

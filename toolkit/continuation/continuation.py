@@ -203,7 +203,7 @@ def _tracks(path: Path) -> pa.Table:
     try:
         return feather.read_table(path, columns=["id", "title", "artist", "album"])
     except (OSError, pa.ArrowInvalid) as error:
-        raise RunDirectoryError(f"{path} cannot be read ({error}): run the recipe again") from None
+        raise RunDirectoryError(f"{path} cannot be read ({error}): delete it and run the same `segue run` command again") from None
 
 
 def _next(row: dict[str, Any], score: float) -> Next:

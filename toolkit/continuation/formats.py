@@ -9,9 +9,12 @@ import csv
 import dataclasses
 import io
 import json
+import re
 from collections.abc import Callable, Sequence
 
 from toolkit.continuation.continuation import Next
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def to_json(tracks: Sequence[Next], *, title: str | None = None) -> str:
@@ -48,13 +51,14 @@ def to_jspf(tracks: Sequence[Next], *, title: str | None = None) -> str:
 
 
 def _line(text: str | None) -> str:
-    """One line: a break inside a title would begin a new entry."""
-    return " ".join((text or "").split())
+    """One line: a break inside a title would begin a new entry, and other control characters would command a terminal."""
+    return " ".join(_CONTROL.sub(" ", text or "").split())
 
 
 def _entry(id: str) -> str:
-    """An id as an entry: a leading # would make it a comment."""
-    return _line(id).replace("#", "%23", 1) if id.startswith("#") else _line(id)
+    """An id as an entry, every space of a file's name kept: a leading # would make it a comment."""
+    entry = _CONTROL.sub(" ", id)
+    return entry.replace("#", "%23", 1) if entry.startswith("#") else entry
 
 
 WRITERS: dict[str, Callable[..., str]] = {"json": to_json, "csv": to_csv, "m3u": to_m3u, "jspf": to_jspf}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -125,11 +126,14 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
         text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode()
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: write it with `segue submit`") from None
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}") from None
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip() and not line.startswith("#"):
-            yield number, [cell.strip() for cell in next(csv.reader([line]))]
+            try:
+                yield number, [cell.strip() for cell in next(csv.reader([line]))]
+            except csv.Error as error:
+                raise DataError(f"{path}, line {number}: {error}") from None
 
 
 def _pid(record: PlaylistRecord) -> str:

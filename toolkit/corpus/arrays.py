@@ -122,7 +122,7 @@ class Corpus:
                     for path in (directory / PLAYS, directory / TIMES)
                 ),
             )
-        except (OSError, ValueError, pa.ArrowInvalid) as error:
+        except (OSError, EOFError, ValueError, pa.ArrowInvalid) as error:
             raise DataError(f"{directory} is no corpus: {error}") from None
         if corpus.times is not None and len(corpus.times) != len(corpus.items):
             raise DataError(

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from toolkit.compute import derived_seed
 from toolkit.corpus.blocks import blocks_of
 from toolkit.corpus.shuffle import hashed
+from toolkit.seeds import derived_seed
 
 BANDS, ROWS = 40, 3
 BLOCK = 2**20

@@ -93,14 +93,23 @@ class Numbering:
     def _found(self, rows: np.ndarray, hashes: np.ndarray) -> np.ndarray:
         """Number of each row, int32 [n]; 0 where it has none."""
         (slots, steps), last = self._probes(hashes), len(self._slots) - 1
-        numbers = self._slots[slots]
-        wrong = np.flatnonzero((numbers > 0) & (self._rows[numbers] != rows).any(1))
+        numbers = self._slots.take(slots)
+        wrong = np.flatnonzero((numbers > 0) & self._differ(numbers, rows))
         while len(wrong):
             slots[wrong] = (slots[wrong] + steps[wrong]) & last
-            numbers[wrong] = self._slots[slots[wrong]]
-            there = numbers[wrong]
-            wrong = wrong[(there > 0) & (self._rows[there] != rows[wrong]).any(1)]
+            there = numbers[wrong] = self._slots.take(slots[wrong])
+            wrong = wrong[(there > 0) & self._differ(there, rows.take(wrong, axis=0))]
         return numbers
+
+    def _differ(self, numbers: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Whether what stands under each number is another text than its row, bool [n]."""
+        # `take` and words one after the other: a third of the time of an index and `any` over rows of six
+        unlike = self._rows.take(numbers, axis=0)
+        unlike ^= rows
+        found = unlike[:, 0] != 0
+        for word in range(1, WORDS):
+            found |= unlike[:, word] != 0
+        return found
 
     def _added(self, rows: np.ndarray, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Give numbers to rows that have none: int32 [n], and the place of each new number's first mention, ascending."""
@@ -125,8 +134,8 @@ class Numbering:
             free = left[self._slots[slots[left]] == 0]
             # of several that want one slot the last written stays: backwards, that is the first mentioned
             self._slots[slots[free[::-1]]] = numbers[free[::-1]]
-            there = self._slots[slots[left]]
-            left = left[(there != numbers[left]) & (self._rows[there] != self._rows[numbers[left]]).any(1)]
+            there, own = self._slots.take(slots[left]), numbers[left]
+            left = left[(there != own) & self._differ(there, self._rows.take(own, axis=0))]
             slots[left] = (slots[left] + steps[left]) & last
         return slots
 

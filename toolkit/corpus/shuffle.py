@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolkit.compute import derived_seed
+from toolkit.seeds import derived_seed
 
 ROUNDS = 6
 

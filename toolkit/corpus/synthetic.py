@@ -24,9 +24,9 @@ from functools import cached_property
 
 import numpy as np
 
-from toolkit.compute import derived_seed
 from toolkit.corpus.shuffle import Permutation, hashed
 from toolkit.errors import InputError
+from toolkit.seeds import derived_seed
 
 MPD_TRACKS, MPD_PLAYLISTS = 2_262_292, 1_000_000
 MPD_ARTISTS, MPD_ARTIST_NAMES = 295_860, 287_740

@@ -13,10 +13,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from pydantic import Field
 
-from toolkit import compute
 from toolkit.encoders.base import Encoder, EncoderParams, Kind, Progress
 from toolkit.encoders.hashing import digests, distinct, hashed_normals
 from toolkit.encoders.state import load_encoder, save_encoder
+from toolkit.seeds import derived_seed
 
 
 class CodesParams(EncoderParams):
@@ -42,7 +42,7 @@ class CodesEncoder(Encoder):
         """n strings -> float32 [n, dim]."""
         marks = digests("category", inputs)
         first, inverse = distinct(marks)
-        drawn = hashed_normals(marks[first], self.dim, seed=compute.derived_seed(self.seed, self.name))
+        drawn = hashed_normals(marks[first], self.dim, seed=derived_seed(self.seed, self.name))
         drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
         if progress is not None:
             progress(len(inputs), len(inputs), self.name)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from toolkit import compute
 from toolkit.encoders.audio_encoder import AudioEncoder, AudioParams
 from toolkit.encoders.base import Audio, Progress
 from toolkit.encoders.hashing import digests, hashed_normals
 from toolkit.encoders.standardise import Standardiser
 from toolkit.encoders.state import Tensors
+from toolkit.seeds import derived_seed
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -69,7 +69,7 @@ class WordsEncoder(AudioEncoder):
             raise self._nothing_heard(inputs)
         self.standardiser = Standardiser.fit(table)
         count = min(self.params.words, len(np.unique(table, axis=0)))
-        random = compute.derived_seed(self.seed, self.name, "words") % 2**32
+        random = derived_seed(self.seed, self.name, "words") % 2**32
         means = MiniBatchKMeans(count, batch_size=max(4096, 2 * count), n_init=1, random_state=random)
         self.words = means.fit(self.standardiser.apply(table)).cluster_centers_.astype(np.float32)
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from toolkit import compute
 from toolkit.encoders.base import Encoder, Progress
 from toolkit.encoders.faults import needs_targets, not_fitted
 from toolkit.encoders.hashing import combined, digests
 from toolkit.encoders.state import Tensors, load_encoder, save_encoder
 from toolkit.errors import InputError
+from toolkit.seeds import derived_seed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,9 +76,9 @@ class PredictingEncoder(Encoder):
 
         params = self.params
         about = json.dumps([self.name, self.version, params.model_dump(mode="json"), self.seed, self.fingerprint()])
-        seed = compute.derived_seed(self.seed, self.name, "train")
+        seed = derived_seed(self.seed, self.name, "train")
         schedule = Schedule(params.epochs, params.batch, rate, 0.0, seed, self.device, combined(about.encode(), identity), bf16)
-        model = seeded(lambda: self._build(known.shape[1]), compute.derived_seed(self.seed, self.name, "weights"))
+        model = seeded(lambda: self._build(known.shape[1]), derived_seed(self.seed, self.name, "weights"))
         model.scale_to(known)
         if feedback is not None:
             model.judge_by(torch.from_numpy(feedback.users), feedback.unit())

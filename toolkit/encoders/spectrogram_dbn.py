@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 import numpy as np
 from pydantic import Field
 
-from toolkit import compute
 from toolkit.encoders.audio_encoder import AudioEncoder, AudioParams
 from toolkit.encoders.base import Audio, EncoderParams, Progress
 from toolkit.encoders.faults import not_fitted
 from toolkit.encoders.inputs import take
 from toolkit.encoders.mfcc_words import principal_axes
 from toolkit.encoders.state import Tensors, load_encoder, save_encoder
+from toolkit.seeds import derived_seed
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -123,7 +123,7 @@ class SpectrogramDbnEncoder(AudioEncoder):
         table, tensors = torch.from_numpy(visible), Tensors()
         sizes = [visible.shape[1], *self.params.hidden]
         for layer, (_, hidden) in enumerate(pairwise(sizes)):
-            generator = torch.Generator().manual_seed(compute.derived_seed(self.seed, self.name, "layer", layer))
+            generator = torch.Generator().manual_seed(derived_seed(self.seed, self.name, "layer", layer))
             weight, bias = _machine(table, hidden, self.params, generator, gaussian=layer == 0)
             tensors |= {f"weight.{layer}": weight.numpy(), f"bias.{layer}": bias.numpy()}
             table = torch.sigmoid(table @ weight + bias)

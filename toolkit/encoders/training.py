@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toolkit import compute
 from toolkit.encoders.base import Progress
 from toolkit.encoders.network import Network
 from toolkit.encoders.state import read_tensors, write_tensors
 from toolkit.errors import DataError, SegueError
+from toolkit.seeds import derived_seed
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -94,7 +94,7 @@ def _epoch(
     what: str,
 ) -> dict[str, Any]:
     began, sums = time.perf_counter(), dict[str, Tensor]()
-    generator = torch.Generator().manual_seed(compute.derived_seed(schedule.seed, "epoch", epoch))
+    generator = torch.Generator().manual_seed(derived_seed(schedule.seed, "epoch", epoch))
     order = torch.randperm(n, generator=generator).numpy()
     steps = math.ceil(n / schedule.batch)
     for step in range(steps):

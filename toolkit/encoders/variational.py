@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from toolkit import compute
 from toolkit.encoders.base import Encoder, EncoderParams, Progress
 from toolkit.encoders.faults import not_fitted
 from toolkit.encoders.hashing import combined, hashed_normals
 from toolkit.encoders.state import Tensors, load_encoder, save_encoder
+from toolkit.seeds import derived_seed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -80,9 +80,9 @@ class AutoencoderBase(Encoder):
         params = self.params
         about = json.dumps([self.name, self.version, params.model_dump(mode="json"), self.seed])
         identity = combined(about.encode(), np.ascontiguousarray(marks).tobytes())
-        beta, seed = getattr(params, "beta", 0.0), compute.derived_seed(self.seed, self.name, "train")
+        beta, seed = getattr(params, "beta", 0.0), derived_seed(self.seed, self.name, "train")
         schedule = Schedule(params.epochs, params.batch, params.lr, beta, seed, self.device, identity, bf16, threads)
-        model = seeded(self._build, compute.derived_seed(self.seed, self.name, "weights"))
+        model = seeded(self._build, derived_seed(self.seed, self.name, "weights"))
         self.curve = train(model, load, n, schedule, workdir=workdir, progress=progress, what=f"fit {self.name}")
         self.model = model
 
@@ -92,7 +92,7 @@ class AutoencoderBase(Encoder):
 
         noise = None
         if marks is not None:
-            drawn = hashed_normals(marks, self.params.latent, seed=compute.derived_seed(self.seed, self.name, "sample"))
+            drawn = hashed_normals(marks, self.params.latent, seed=derived_seed(self.seed, self.name, "sample"))
             noise = torch.from_numpy(drawn).to(self.device)
         with torch.inference_mode():
             return self._fitted().embed(batch.to(self.device), self._output(), noise).float().cpu().numpy()

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from toolkit.compute import derived_seed
 from toolkit.corpus.shuffle import hashed
 from toolkit.corpus.splits import HeldOut, gather
+from toolkit.seeds import derived_seed
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from toolkit.compute import derived_seed
 from toolkit.corpus.shuffle import hashed
 from toolkit.corpus.splits import HeldOut, Split
 from toolkit.errors import InputError
 from toolkit.evaluation.shown import Laid, in_order
+from toolkit.seeds import derived_seed
 
 KIND = "situation"
 """Under which a held-out playlist's label says its situation."""

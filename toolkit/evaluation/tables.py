@@ -10,13 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from toolkit.compute import derived_seed
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import InputError
 from toolkit.evaluation.evaluator import Key, Scores
 from toolkit.evaluation.significance import PairedT, holm, paired_t
 from toolkit.evaluation.statistics import Difference, Interval, are_versions, mean_intervals, paired_differences
 from toolkit.plugins import suggest
+from toolkit.seeds import derived_seed
 
 DIGITS = 8
 """Of every number in a file: what the same run gives to the byte."""

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.compute import derived_seed
 from toolkit.evaluation import tables
 from toolkit.evaluation.evaluator import Scores
 from toolkit.pipeline import fitting, systems
@@ -15,6 +14,7 @@ from toolkit.pipeline.context import Context
 from toolkit.pipeline.results import Outcome
 from toolkit.pipeline.systems import SEQUENTIAL, Material
 from toolkit.recipe import Recipe
+from toolkit.seeds import derived_seed
 from toolkit.sequential.ranker import SequentialRanker
 
 LEFT_OUT, SHUFFLED = "left out", "shuffled"

@@ -103,7 +103,7 @@ def _values(run: RunDirectory, key: str) -> dict[str, pa.Table]:
     try:
         table = parquet.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:
-        raise RunDirectoryError(f"{path} cannot be read ({error}): segue run its recipe again") from None
+        raise RunDirectoryError(f"{path} cannot be read ({error}): delete it and segue run its recipe again") from None
     table = table.filter((pc.field("split") == "test") & (pc.field("slice") == "all"))
     mine = table.filter((pc.field("metric") == metric) & (pc.field("k") == (int(k) if k.isdecimal() else 0)))
     if not len(mine):

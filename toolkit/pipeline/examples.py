@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.compute import derived_seed
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.splits import HeldOut
 from toolkit.pipeline.context import Context
 from toolkit.pipeline.fitting import load
 from toolkit.pipeline.systems import Material, System
+from toolkit.seeds import derived_seed
 
 
 def examples(context: Context, material: Material, systems: Sequence[System]) -> list[dict[str, Any]]:

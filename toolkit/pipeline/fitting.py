@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.compute import derived_seed
 from toolkit.continuation import load_ranker
 from toolkit.corpus.splits import HeldOut, Split
 from toolkit.errors import SegueError
@@ -23,6 +22,7 @@ from toolkit.pipeline.meter import metered
 from toolkit.pipeline.systems import SEQUENTIAL, Material, System
 from toolkit.ranker import Ranker, TrainingData
 from toolkit.runs import MODEL, STAGES, RunDirectory
+from toolkit.seeds import derived_seed
 
 
 def fit(context: Context, system: System, material: Material) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 
 from toolkit import plugins
 from toolkit.catalogue.readers.base import Reader
+from toolkit.catalogue.readers.files import existing, files_below
 from toolkit.corpus.arrays import Corpus
 from toolkit.errors import InputError
 from toolkit.files import digest, folder, locked, read_json, write_json
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 FACTS = "ingest.json"
 CATALOGUE = "catalogue"
+DATABASE = "catalogue.sqlite"
 ARTISTS = "artists"
 
 
@@ -62,7 +65,8 @@ def ingest(data: Data, cache: Path, *, reporter: Reporter, described: bool = Tru
     described: fill a catalogue too, which takes much longer than the corpus where there are millions of tracks;
     a run that does without one leaves it to the first that needs it.
     A run that is killed while reading leaves nothing that is taken for whole;
-    two runs that want the same corpus wait for each other.
+    two runs that want the same corpus wait for each other. What lost a file
+    since then, or cannot be read any more, is made again.
     """
     reader = open_reader(data)
     content = {"reader": reader.name, **content_of(data, reporter)}
@@ -72,18 +76,18 @@ def ingest(data: Data, cache: Path, *, reporter: Reporter, described: bool = Tru
     key = digest([content["blake2b"], reader.name, options, data.on_error, filters, code("catalogue", "corpus")])
     root = cache / "corpora" / key
     with locked(root.with_suffix(".lock")):
-        if not (root / FACTS).exists():
+        if not _whole(root, reporter):
             with folder(root) as unfinished:
                 _build(reader, data, unfinished, reporter, described=described)
-        if described and not (root / CATALOGUE).exists():
+        if described and not _filled(root / CATALOGUE / DATABASE):
             with folder(root / CATALOGUE) as unfinished:
                 _describe(open_reader(data), unfinished, reporter)
         if data.level == "artist" and not (root / ARTISTS).exists():
             with folder(root / ARTISTS) as unfinished:
-                _by_artist(Corpus.load(root / "corpus"), root / CATALOGUE / "catalogue.sqlite").save(unfinished)
+                _by_artist(Corpus.load(root / "corpus"), root / CATALOGUE / DATABASE).save(unfinished)
     facts = read_json(root / FACTS)
     told = {"skipped": facts["skipped"], "doubles": facts["doubles"]}
-    catalogue = root / CATALOGUE / "catalogue.sqlite" if described else None
+    catalogue = root / CATALOGUE / DATABASE if described else None
     if data.level == "artist":
         return Ingested(digest([key, ARTISTS]), Corpus.load(root / ARTISTS), catalogue, content, **told, level=data.level)
     return Ingested(key, Corpus.load(root / "corpus"), catalogue, content, **told)
@@ -142,13 +146,14 @@ def stamp(data: Data) -> str:
 def _files(data: Data) -> Iterator[tuple[str, Path]]:
     path = _path(data)
     if path.is_dir():
-        yield from ((str(file.relative_to(path)), file) for file in sorted(path.rglob("*")) if file.is_file())
+        yield from ((str(file.relative_to(path)), file) for file in files_below(path))
     else:
         yield path.name, path
     base = path if path.is_dir() else path.parent
     for text in _texts(data.options):
         named = Path(base, text)
-        if named.is_file() and not (path.is_dir() and named.is_relative_to(path)):
+        # `Path.is_file` raises for a text that is too long for a name
+        if os.path.isfile(named) and not (path.is_dir() and named.is_relative_to(path)):
             yield text, named
 
 
@@ -167,16 +172,19 @@ def _path(data: Data) -> Path:
         raise InputError("data.path is missing: name the file or folder to read")
     if not data.path.exists():
         raise InputError(f"{data.path} does not exist: correct the path (data.path in a recipe)")
-    return data.path
+    return existing(data.path)
 
 
 def _hash_file(path: Path, hasher: Any, reporter: Reporter, before: int) -> int:
     size = 0
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 22):
-            hasher.update(chunk)
-            size += len(chunk)
-            reporter((before + size) >> 20, 0, "hashing the data, MB")
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 22):
+                hasher.update(chunk)
+                size += len(chunk)
+                reporter((before + size) >> 20, 0, "hashing the data, MB")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
     return size
 
 
@@ -188,12 +196,29 @@ def _by_artist(corpus: Corpus, catalogue: Path) -> Corpus:
         return by_artist(corpus, *opened.credits(corpus.tracks["id"].to_pylist()))
 
 
+def _whole(root: Path, reporter: Reporter) -> bool:
+    """Whether an earlier run's corpus is there and can be read: a cleaner of old files may have taken a part of it."""
+    if not (root / FACTS).exists():
+        return False
+    try:
+        facts = read_json(root / FACTS)
+        Corpus.load(root / "corpus")
+    except InputError as error:
+        reporter.note(f"reading the data again: {error}")
+        return False
+    return isinstance(facts, dict) and facts.keys() >= {"skipped", "doubles"}
+
+
+def _filled(catalogue: Path) -> bool:
+    return catalogue.exists() and catalogue.stat().st_size > 0
+
+
 def _build(reader: Reader, data: Data, root: Path, reporter: Reporter, *, described: bool) -> None:
     from toolkit.catalogue.store import Catalogue
     from toolkit.corpus.build import build
 
     started = time.perf_counter()
-    with Catalogue.open(root / CATALOGUE / "catalogue.sqlite") if described else contextlib.nullcontext() as catalogue:
+    with Catalogue.open(root / CATALOGUE / DATABASE) if described else contextlib.nullcontext() as catalogue:
         build(reader, catalogue, root / "corpus", filters=data.filters, progress=lambda records: reporter(records, 0, "records"))
     skipped = {"count": reader.skipped.count, "examples": reader.skipped.examples}
     write_json(root / FACTS, {"skipped": skipped, "doubles": reader.doubles.count, "seconds": round(time.perf_counter() - started, 3)})
@@ -203,5 +228,5 @@ def _describe(reader: Reader, root: Path, reporter: Reporter) -> None:
     """The catalogue alone, for a corpus that was built without."""
     from toolkit.catalogue.store import Catalogue
 
-    with Catalogue.open(root / "catalogue.sqlite") as catalogue:
+    with Catalogue.open(root / DATABASE) as catalogue:
         catalogue.add(reader.read(), lambda records: reporter(records, 0, "records of the catalogue"))

@@ -20,7 +20,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as parquet
 
 from toolkit import runs
-from toolkit.compute import derived_seed
 from toolkit.errors import RunDirectoryError
 from toolkit.evaluation import tables
 from toolkit.evaluation.challenge import COVERAGE
@@ -30,6 +29,7 @@ from toolkit.pipeline import attribution, fitting, systems
 from toolkit.pipeline.results import PARTS, over_seeds
 from toolkit.recipe import Recipe
 from toolkit.runs import RunDirectory
+from toolkit.seeds import derived_seed
 
 COLUMNS = frozenset({"system", "split", "row", "playlist", "group", "slice", "metric", "k", "value"})
 """Of `per_playlist.parquet`; what else is there are labels."""
@@ -217,6 +217,7 @@ def _costs(each: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, An
             "fit_seconds": round(fmean(one[system]["fit_seconds"] for one in each), 3),
             "evaluate_seconds": round(fmean(one[system]["evaluate_seconds"] for one in each), 3),
             "peak_mb": max(one[system]["peak_mb"] for one in each),
+            "training_of": each[0][system].get("training_of", ""),
             "underfit": any(one[system]["underfit"] for one in each),
             "oracle": each[0][system]["oracle"],
         }

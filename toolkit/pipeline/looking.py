@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from toolkit.coldstart.looking import ends, nearest_to
-from toolkit.compute import derived_seed
 from toolkit.errors import InputError
 from toolkit.pipeline.context import Context
 from toolkit.pipeline.examples import Names
 from toolkit.pipeline.ingest import Ingested
 from toolkit.pipeline.plane import on_a_plane
 from toolkit.pipeline.systems import Material
+from toolkit.seeds import derived_seed
 
 COLOURS = 8
 """Genres told apart on the map; the others are one."""

@@ -12,7 +12,6 @@ import numpy as np
 
 from toolkit.catalogue.store import Catalogue
 from toolkit.coldstart.factors import FactorStore
-from toolkit.compute import derived_seed
 from toolkit.encoders import registry
 from toolkit.encoders.base import Encoder
 from toolkit.encoders.encode import encode
@@ -23,6 +22,7 @@ from toolkit.pipeline.ingest import Ingested
 from toolkit.pipeline.labels import FactorTargets, Labels, labels
 from toolkit.recipe import EncoderSpec, Permission
 from toolkit.runs import PICTURES
+from toolkit.seeds import derived_seed
 
 SHOWN = 8
 """Pictures of one modality that are shown beside their reconstructions."""

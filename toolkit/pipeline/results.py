@@ -13,7 +13,6 @@ import pyarrow.feather as feather
 import pyarrow.parquet as parquet
 
 from toolkit import runs
-from toolkit.compute import derived_seed
 from toolkit.evaluation import slices, tables
 from toolkit.evaluation.evaluator import Scores
 from toolkit.evaluation.leaks import NEAR, OVERLAP
@@ -21,7 +20,8 @@ from toolkit.files import write_bytes
 from toolkit.pipeline.context import Context
 from toolkit.pipeline.fitting import held_out
 from toolkit.pipeline.ingest import Ingested
-from toolkit.pipeline.systems import Material, System
+from toolkit.pipeline.systems import Material, System, lender
+from toolkit.seeds import derived_seed
 from toolkit.times import written
 
 PARTS = ("valid", "test")
@@ -149,6 +149,7 @@ def _cost(outcome: Outcome) -> dict[str, Any]:
     evaluated = list(outcome.costs.values())
     return {
         "fit_seconds": outcome.fit["fit_seconds"],
+        "training_of": lender(outcome.system),
         "evaluate_seconds": round(sum(cost["evaluate_seconds"] for cost in evaluated), 3),
         "peak_mb": max(outcome.fit["peak_mb"], *(cost["peak_mb"] for cost in evaluated)),
         "underfit": outcome.fit["underfit"],

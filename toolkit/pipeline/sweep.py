@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from toolkit import runs
-from toolkit.compute import derived_seed
 from toolkit.errors import InputError
 from toolkit.files import digest, write_bytes
 from toolkit.pipeline import collecting, fitting, ingest, order, systems, tracking
@@ -22,6 +21,7 @@ from toolkit.progress import Reporter
 from toolkit.recipe import Recipe, idle
 from toolkit.recipe.checks import swept, system_names, trial
 from toolkit.runs import RunDirectory
+from toolkit.seeds import derived_seed
 
 TABLE, BEST = "sweep.json", "best.yaml"
 

@@ -10,7 +10,6 @@ import scipy.sparse as sp
 
 from toolkit import plugins
 from toolkit.coldstart.factors import FactorStore
-from toolkit.compute import derived_seed
 from toolkit.corpus.splits import Split
 from toolkit.encoders import registry
 from toolkit.encoders.base import Encoder
@@ -19,6 +18,7 @@ from toolkit.pipeline.context import Context
 from toolkit.ranker import Ranker
 from toolkit.recipe import BaselineSpec, ColdSystem, EncoderSpec, ModelSpec, Recipe
 from toolkit.recipe.checks import as_baseline
+from toolkit.seeds import derived_seed
 
 BOUND = "upper-bound"
 SEQUENTIAL = "sequential"
@@ -197,6 +197,11 @@ def _reads_systems(system: System) -> bool:
 def _trained_as(system: System) -> str:
     """The system whose training it shares; empty for its own."""
     return "" if system.ranker == SEQUENTIAL else str(getattr(plugins.load("segue.rankers", system.ranker), "trained_as", ""))
+
+
+def lender(system: System) -> str:
+    """The system of this run whose training it was given; empty where it trained itself."""
+    return system.over[0].name if _trained_as(system) and system.over else ""
 
 
 def _place(system: System) -> int:

@@ -10,7 +10,6 @@ import numpy as np
 from toolkit.baselines.base import Baseline
 from toolkit.catalogue.store import Catalogue
 from toolkit.coldstart.tag_prediction import predict_tags
-from toolkit.compute import derived_seed
 from toolkit.errors import InputError
 from toolkit.pipeline import fitting
 from toolkit.pipeline.context import Context
@@ -19,6 +18,7 @@ from toolkit.pipeline.labels import labels
 from toolkit.pipeline.modalities import permitted
 from toolkit.pipeline.systems import Material, System
 from toolkit.recipe import Targets
+from toolkit.seeds import derived_seed
 
 DIGITS = 8
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from toolkit import runs
 from toolkit.coldstart.looking import nearest_to
-from toolkit.compute import derived_seed
 from toolkit.pipeline.context import Context
 from toolkit.pipeline.examples import Names
 from toolkit.pipeline.fitting import load
@@ -20,6 +19,7 @@ from toolkit.pipeline.looking import first_labels
 from toolkit.pipeline.plane import By, on_a_plane
 from toolkit.pipeline.systems import SEQUENTIAL, Material, System
 from toolkit.pipeline.tags import FIELDS
+from toolkit.seeds import derived_seed
 
 AMONG = 20_000
 """Tracks among which similar ones are sought, the most played: what is held at once is no wider than that."""

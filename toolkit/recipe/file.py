@@ -80,12 +80,15 @@ class RecipeFile:
 def read(path: Path, overrides: Sequence[str] = ()) -> RecipeFile:
     """Read a recipe's YAML, over that of the recipe which it `extends`, and apply `a.b.c=value` overrides.
 
+    A recipe without a name has its file's.
+
     Raises `RecipeError` for a missing file, bytes that are no UTF-8, broken
     YAML, duplicate keys, tags, and overrides that lead nowhere.
     """
     file = _file(path, (path.resolve(),))
     for override in overrides:
         _override(file, override)
+    file.data.setdefault("name", path.stem)
     _spread(file)
     return file
 

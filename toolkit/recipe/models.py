@@ -305,7 +305,7 @@ class Report(Section):
 class Recipe(Section):
     """A whole run. Only `data` is required."""
 
-    name: str = "run"
+    name: str = Field("run", description="of the run; default: the file's")
     data: Data
     collect: dict[str, Any] | None = Field(None, description="what to collect and from where, checked by the stage of that name")
     encoders: dict[str, EncoderSpec] = {}

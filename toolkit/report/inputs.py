@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from toolkit import runs
 from toolkit.errors import RunDirectoryError
 
 ROW_KEYS = ("system", "modalities", "split", "slice", "metric", "k", "value", "ci_low", "ci_high", "n")
 
-AGAIN = "segue run its recipe again"
+AGAIN = "delete it and segue run its recipe again"
+"""A finished run is not looked at again while its files are there."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class RunFiles:
     """Type and embedding size of each sequential model, by system."""
     names: tuple[str, ...] = ()
     """Of the runs that were joined; empty for one run."""
+    folds: tuple[str, ...] = ()
+    """Runs of a bench's folds, beside this one, that its tables were joined from: each has its own settings."""
 
     @classmethod
     def read(cls, run_dir: Path) -> RunFiles:
@@ -53,9 +58,10 @@ class RunFiles:
         """
         text = _text(run_dir / "recipe.yaml")
         recipe, metrics = _yaml(run_dir / "recipe.yaml", text), _metrics(run_dir / "metrics.json")
-        table = _json(run_dir / "table.json", list)
+        table, root = _json(run_dir / "table.json", list), run_dir.resolve()
+        folds = [fold for fold in runs.RunDirectory(root).folds() if not fold.is_relative_to(root)]
         return cls(
-            name=run_dir.resolve().name,
+            name=root.name,
             recipe_text=text,
             recipe=recipe,
             metrics=metrics,
@@ -73,6 +79,7 @@ class RunFiles:
             examples=_json(run_dir / "examples.json", list),
             pictures={path.stem: path.read_bytes() for path in sorted((run_dir / "pictures").glob("*.png"))},
             sizes=_sizes(recipe, table or metrics),
+            folds=tuple(os.path.relpath(fold, root.parent) for fold in folds),
         )
 
 
@@ -87,9 +94,9 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise RunDirectoryError(f"{path.parent} has no {path.name}, so it is no finished run: {AGAIN}") from None
+        raise RunDirectoryError(f"{path.parent} has no {path.name}, so it is no finished run: segue run its recipe again") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise RunDirectoryError(f"{path} cannot be read ({error}): {AGAIN}") from None
+        raise RunDirectoryError(f"{path} cannot be read ({error}): {runs.BROUGHT_BACK if path.name == runs.RECIPE else AGAIN}") from None
 
 
 def _yaml(path: Path, text: str) -> dict[str, Any]:
@@ -98,9 +105,9 @@ def _yaml(path: Path, text: str) -> dict[str, Any]:
     try:
         found = YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
-        raise RunDirectoryError(f"{path} is no YAML ({' '.join(str(error).split())}): {AGAIN}") from None
+        raise RunDirectoryError(f"{path} is no YAML ({' '.join(str(error).split())}): {runs.BROUGHT_BACK}") from None
     if not isinstance(found, dict):
-        raise RunDirectoryError(f"{path} must hold keys and values, not {type(found).__name__}: {AGAIN}")
+        raise RunDirectoryError(f"{path} must hold keys and values, not {type(found).__name__}: {runs.BROUGHT_BACK}")
     return found
 
 

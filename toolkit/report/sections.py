@@ -168,7 +168,7 @@ def timings(found: Mapping[str, Mapping[str, Any]], manifest: Mapping[str, Any])
     lines = [
         {
             "system": system,
-            "fit": duration(entry.get("fit_seconds")),
+            "fit": f"as {entry['training_of']}" if entry.get("training_of") else duration(entry.get("fit_seconds")),
             "evaluate": duration(entry.get("evaluate_seconds")),
             "peak": f"{entry['peak_mb']:,.0f} MB" if entry.get("peak_mb") is not None else "–",
         }
@@ -219,7 +219,7 @@ def skipped(data: Mapping[str, Any]) -> dict[str, Any]:
 def commands(run: RunFiles) -> list[str]:
     """What to type to get the same numbers, and to use the result."""
     names = run.names or (run.name,)
-    lines = [f"segue reproduce {shlex.quote(name)}" for name in names]
+    lines = [f"segue reproduce {shlex.quote(name)}" for name in run.folds or names]
     if len(names) == 2:
         lines.append(f"segue compare {' '.join(map(shlex.quote, names))}")
     seeds = [track["id"] for example in run.examples[:1] for track in example.get("seeds") or []][:3]

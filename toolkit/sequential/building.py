@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from toolkit import compute
 from toolkit.errors import InputError
 from toolkit.fusion.item_table import ItemTable
 from toolkit.modality import Modality
 from toolkit.recipe import Fusion, ModelSpec
+from toolkit.seeds import derived_seed
 from toolkit.sequential import bridge
 from toolkit.sequential.bert4rec import MultimodalBERT4Rec
 from toolkit.sequential.match import MatchHead
@@ -37,7 +37,7 @@ def build(
     played = counts > 0
     if modalities and spec.head == "untied" and spec.cold_rows != "none" and not played[1:].all():
         raise InputError(f"head: untied cannot rank the {(~played[1:]).sum()} tracks without plays: use head: tied, or cold_rows: none")
-    torch.manual_seed(compute.derived_seed(seed, "initialisation"))
+    torch.manual_seed(derived_seed(seed, "initialisation"))
     table = match = None
     if modalities:
         size = spec.hidden_size

@@ -14,9 +14,11 @@ from toolkit import compute
 from toolkit.corpus.splits import HeldOut
 from toolkit.encoders.base import Encoder
 from toolkit.errors import InputError
+from toolkit.memory import free_memory
 from toolkit.modality import Modality
 from toolkit.ranker import TrainingData
 from toolkit.recipe import Fusion, ModelSpec
+from toolkit.seeds import derived_seed
 from toolkit.sequential import building, checkpoints, cooccurrence, distributed, memory
 from toolkit.sequential.cold_rows import ColdRows
 from toolkit.sequential.neighbours import WEIGHTS, Neighbours
@@ -57,7 +59,7 @@ class SequentialRanker(AskedModel):
         folder = (data.workdir or Path(tempfile.gettempdir())) if self.fusion.table_in == "file" else None
         self._build(data.modalities, counts, device=device, seed=data.seed, folder=folder)
         if self.spec.id_start == "cooccurrence":
-            self._start_ids(cooccurrence.vectors(data.train, self.spec.hidden_size, seed=compute.derived_seed(data.seed, "svd")))
+            self._start_ids(cooccurrence.vectors(data.train, self.spec.hidden_size, seed=derived_seed(data.seed, "svd")))
         if self.spec.neighbours and distributed.current().leads:
             self.neighbours = Neighbours.of(data.train.matrix(), self.spec.neighbours)
         titles = self._titles(data.train.titles()) if self.title_encoder is not None else None
@@ -108,7 +110,7 @@ class SequentialRanker(AskedModel):
         late = self.fusion.architecture == "late" and data.modalities
         streams = len(data.modalities) + self.fusion.id_embedding if late else 1
         positions = min(self.spec.batch_tokens, int(counts.sum())) // distributed.current().world
-        memory.check(self.spec, len(counts) - 1, positions, compute.free_memory(device), streams=streams)
+        memory.check(self.spec, len(counts) - 1, positions, free_memory(device), streams=streams)
 
     @torch.inference_mode()
     def _weigh(self, neighbours: Neighbours, valid: HeldOut) -> None:

@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from toolkit.compute import derived_seed, give_back_memory, wants_bf16
+from toolkit.compute import wants_bf16
 from toolkit.corpus.splits import PlaylistSet
 from toolkit.errors import InputError, SegueError
+from toolkit.memory import give_back_memory
 from toolkit.recipe import ModelSpec
+from toolkit.seeds import derived_seed
 from toolkit.sequential import checkpoints, cut, distributed, losses
 from toolkit.sequential.batches import Batch, batches
 from toolkit.sequential.gbce import gbce

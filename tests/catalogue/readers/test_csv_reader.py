@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import gzip
 import random
 from pathlib import Path
@@ -140,7 +141,7 @@ def test_unknown_column_names_the_nearest(tmp_path: Path) -> None:
         list(reader(path, playlist="playlist").read())
 
 
-@pytest.mark.parametrize("cell", ["nan", "inf", "", "loud"])
+@pytest.mark.parametrize("cell", ["nan", "inf", "", "loud", "1e39"])
 def test_bad_feature_leaves_only_the_field_out(cell: str, tmp_path: Path) -> None:
     path = table(tmp_path, f"playlist_id,track_id,title,energy,tempo\n1,a,Ay,0.5,{cell}\n")
     skipping = reader(path, "skip", features={"sound": ["energy", "tempo"]})
@@ -160,6 +161,28 @@ def test_cover_that_is_no_image(content: bytes | None, why: str, tmp_path: Path)
     with pytest.raises(DataError, match=rf"lists\.csv, line 2: .*'x\.jpg' {why}"):
         list(reader(path, images={"cover": "art"}).read())
     assert next(skipping.read()) == TrackRecord("local:a", source="csv")
+
+
+@pytest.mark.parametrize("option", ["images", "audio"])
+def test_a_text_where_a_file_is_named_is_a_bad_record(option: str, tmp_path: Path) -> None:
+    path = table(tmp_path, f"playlist_id,track_id,words\n1,a,{'la ' * 200}\n")
+    skipping = reader(path, "skip", **{option: {"cover": "words"}})
+
+    with pytest.raises(DataError, match=r"lists\.csv, line 2: file 'la la .{70,80}… is not there"):
+        list(reader(path, **{option: {"cover": "words"}}).read())
+    assert list(skipping.read()) == [TrackRecord("local:a", source="csv"), PlaylistRecord("1", ["local:a"])]
+
+
+def test_a_cover_that_may_not_be_read_is_a_bad_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = table(tmp_path, "playlist_id,track_id,art\n1,a,x.jpg\n")
+    (tmp_path / "x.jpg").touch()
+
+    def refused(_: Path) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    with pytest.raises(DataError, match=r"lists\.csv, line 2: cover 'x\.jpg' cannot be read: Permission denied"):
+        list(reader(path, images={"cover": "art"}).read())
 
 
 def test_damaged_gzip_is_named(tmp_path: Path) -> None:

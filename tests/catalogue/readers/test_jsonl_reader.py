@@ -41,6 +41,7 @@ def test_second_file_of_tracks(files: Path, sorted_out) -> None:
         ("[1]", "line 2: is no JSON object: Expected `object`, got `array`"),
         ('{"id": "2", "tracks": [], "x": ' + "[" * 50_000 + "]" * 50_000 + "}", "line 2: is no JSON object: maximum recursion depth"),
         ('{"tracks": ["a"]}', r"line 2: has no 'id' \(option playlist\)"),
+        ('{"id": "", "tracks": ["a"]}', "line 2: has an empty 'id'"),
         ('{"id": "2", "tracks": "a"}', "line 2: 'tracks' must be a list"),
         ('{"id": [2], "tracks": ["a"]}', r"line 2: 'id': \[2\] must be text or a number"),
         ('{"id": "2", "title": {}, "tracks": ["a"]}', "line 2: 'title': {} must be text or a number"),
@@ -95,6 +96,16 @@ def test_a_nested_value_where_text_belongs_is_a_bad_record(cell: str, options: d
         PlaylistRecord("2", ["local:b"]),
     ]
     assert skipping.skipped.count == 1
+
+
+def test_an_integer_beyond_every_float_is_a_bad_record(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"id": "1", "tracks": [{"id": "b", "energy": 1' + 400 * "0" + "}]}\n")
+    skipping = reader(path, "skip", features={"sound": ["energy"]})
+
+    with pytest.raises(DataError, match=r"x.jsonl, line 1, track 0: feature 10{78}… of energy must be a finite number"):
+        list(reader(path, features={"sound": ["energy"]}).read())
+    assert list(skipping.read()) == [TrackRecord("local:b", source="jsonl"), PlaylistRecord("1", ["local:b"])]
 
 
 def test_named_key_that_never_occurs(files: Path) -> None:

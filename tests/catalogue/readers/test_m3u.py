@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from toolkit.catalogue.readers.m3u import M3uParams, M3uReader
 from toolkit.catalogue.records import PlaylistRecord, TrackRecord
-from toolkit.errors import DataError
+from toolkit.errors import DataError, InputError
 
 
 def test_directives_and_ids(files: Path, sorted_out) -> None:
@@ -40,6 +43,7 @@ def test_audio_on_request(tmp_path: Path) -> None:
     ("name", "text", "message"),
     [
         ("x.m3u", b"#EXTINF:soon,Ann - Go\na.ogg\n", r"x\.m3u, line 1: #EXTINF:soon,Ann - Go must begin with a number"),
+        ("x.m3u", b"#EXTINF:" + b"9" * 400 + b",Ann - Go\na.ogg\n", r"x\.m3u, line 1: #EXTINF:9{80} must begin with a number"),
         ("x.m3u8", b"caf\xe9.ogg\n", r"x\.m3u8: is not UTF-8 \(byte 3\)"),
         ("x.m3u8", b"#EXTM3U\n#EXT-X-VERSION:3\nseg0.ts\n", r"x\.m3u8: is a stream \(HLS\)"),
         ("x.m3u", b"#EXTM3U\n", r"x\.m3u: lists no track"),
@@ -50,6 +54,27 @@ def test_bad_files(name: str, text: bytes, message: str, tmp_path: Path) -> None
 
     with pytest.raises(DataError, match=message):
         list(M3uReader(tmp_path).read())
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "locked").mkdir()
+    (tmp_path / "a.m3u").write_text("a.mp3\n")
+    scandir = os.scandir
+
+    def refused(path: Path) -> Any:
+        if Path(path).name == "locked":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(InputError, match=r"locked cannot be read: Permission denied: make it readable, or move it elsewhere"):
+        list(M3uReader(tmp_path).read())
+
+
+def test_an_address_that_cannot_be_parsed_stays_itself(tmp_path: Path) -> None:
+    (tmp_path / "a.m3u").write_text("http://[x\nhttp://x]/y\n//[z\n")
+    ids = [record.id for record in M3uReader(tmp_path).read() if isinstance(record, TrackRecord)]
+    assert ids == ["http://[x", "http://x]/y", "local://[z"]
 
 
 def test_skip_goes_on_with_the_next_file(tmp_path: Path) -> None:

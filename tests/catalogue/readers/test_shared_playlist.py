@@ -54,6 +54,10 @@ def test_xspf(files: Path) -> None:
             '<playlist xmlns="http://xspf.org/ns/0/"><trackList><track><title>x</title><duration>3:30</duration></track></trackList></playlist>',
             "track 0: duration '3:30' must be a whole number",
         ),
+        (
+            f'<playlist xmlns="http://xspf.org/ns/0/"><trackList><track><duration>{"9" * 400}</duration></track></trackList></playlist>',
+            "track 0: duration '9{78}… must be a whole number",
+        ),
     ],
 )
 def test_bad_xspf(text: str, message: str, tmp_path: Path) -> None:

@@ -64,6 +64,7 @@ def test_an_item_twice_is_summed_and_told_of(tmp_path: Path) -> None:
         ("ann,S1,2", "has 1 columns, .*see options.delimiter"),
         ("ann\tS1\tmany", "plays 'many' must be a number above 0"),
         ("ann\tS1\t-2", "plays '-2' must be a number above 0"),
+        ("ann\tS1\t" + 400 * "9", "plays '9{78}… must be a number above 0"),
         ("ann\tS1\tinf", "plays 'inf' must be a number above 0"),
         ("\tS1\t2", "has no user"),
         ("ann\t\t2", "has no item"),

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from collectors.playlists import asking, file_of, jspf, save
 from collectors.sources.listenbrainz import HOST, ListenBrainz, ListenBrainzParams
+from tests.command import segue
 from tests.servers import faults
 from tests.servers.listenbrainz import ListenBrainzServer, Made
 from tests.servers.music import Artist, Recording, Release
 from toolkit.catalogue.readers.jspf import JspfReader
 from toolkit.catalogue.records import PlaylistRecord, TrackRecord
-from toolkit.cli import application
 from toolkit.errors import InputError, SegueError
 
 MIRA, FERUZ = Artist("Mira Oss"), Artist("فيروز")
@@ -94,10 +93,6 @@ def test_the_command_writes_them(server, tmp_path):
     assert segue(*given, "--contact", "nobody").exit_code == 2
     refused = segue("playlists", "listenbrainz", "--out", str(out), "--contact", "a@b.c")
     assert refused.exit_code == 2 and "--user NAME or --playlist MBID" in refused.output
-
-
-def segue(*args: str) -> Result:
-    return CliRunner().invoke(application(), list(args))
 
 
 def test_a_file_keeps_what_the_reader_reads(tmp_path):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from toolkit.compute import derived_seed
 from toolkit.errors import SegueError
+from toolkit.seeds import derived_seed
 
 USED = (
     "artists",

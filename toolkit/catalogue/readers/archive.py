@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 from pydantic import Field as Option
 
-from toolkit.catalogue.readers.base import Reader, ReaderParams
+from toolkit.catalogue.readers.base import Reader, ReaderParams, shortened
 from toolkit.catalogue.readers.files import BROKEN_JSON, existing, opened, some
 from toolkit.catalogue.readers.tables import DelimitedFile
 from toolkit.catalogue.readers.tracks import TrackColumns, TrackParser, feature_vector
@@ -105,7 +105,7 @@ class ArchiveReader(Reader):
         given = self._splits()
         for where, entry in self._entries(path):
             if (when := seconds(entry.date)) is None:
-                self.bad(where, f"date {entry.date!r} {EXPECTED}")
+                self.bad(where, f"date {shortened(entry.date)} {EXPECTED}")
                 continue
             yield PlaylistRecord(
                 f"{entry.playlist_id}@{entry.date}",

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -20,6 +20,12 @@ class ReaderParams(BaseModel):
     """Options of a reader in a recipe (`data.options`); each reader extends it."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+def shortened(value: Any) -> str:
+    """A value as a message repeats it: no more than a line holds."""
+    shown = repr(value)
+    return shown if len(shown) <= 80 else shown[:79] + "…"
 
 
 @dataclass

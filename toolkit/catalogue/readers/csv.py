@@ -19,7 +19,7 @@ from pathlib import Path
 
 from pydantic import Field as Option
 
-from toolkit.catalogue.readers.base import Reader
+from toolkit.catalogue.readers.base import Reader, shortened
 from toolkit.catalogue.readers.files import Encoding, has_ending, some
 from toolkit.catalogue.readers.first_rows import FirstRows
 from toolkit.catalogue.readers.ids import qualified
@@ -123,11 +123,11 @@ class CsvReader(Reader):
                 continue
             when = None
             if time is not None and (when := seconds(row[time])) is None:
-                self.bad(table.where(line), f"time {row[time]!r} {EXPECTED}")
+                self.bad(table.where(line), f"time {shortened(row[time])} {EXPECTED}")
                 continue
             place = float(when or 0) if position is None else _position(row[position])
             if math.isnan(place):
-                self.bad(table.where(line), f"position {row[position or 0]!r} must be a number")
+                self.bad(table.where(line), f"position {shortened(row[position or 0])} must be a number")
                 continue
             cells = [row[index].strip() or None if index is not None else None for index in about]
             yield Placement(row[playlist].strip(), qualified(row[track].strip(), params.scheme), place, *cells, time=when)

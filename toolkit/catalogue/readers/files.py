@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import mmap
+import os
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,9 +32,11 @@ R = TypeVar("R", bound=Record | NamedPlaylist)
 
 
 def existing(path: Path) -> Path:
-    """The path itself. Raises `InputError` where there is nothing."""
+    """The path itself. Raises `InputError` where there is nothing, or what can be read once at most and may never end."""
     if not path.exists():
         raise InputError(f"{path} does not exist")
+    if not (path.is_file() or path.is_dir()):
+        raise InputError(f"{path} is neither a file nor a folder: save what it gives in a file, which is read more than once")
     return path
 
 
@@ -127,10 +130,20 @@ def files_of(path: Path, *endings: str) -> list[Path]:
     """The file itself, or a folder's files with such an ending at any depth, sorted. Raises `InputError` where there are none."""
     if existing(path).is_file():
         return [path]
-    found = sorted(file for file in path.rglob("*") if has_ending(file, *endings))
+    found = [file for file in files_below(path) if has_ending(file, *endings)]
     if not found:
         raise InputError(f"{path} has no {' or '.join(endings)} file")
     return found
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Every file of a folder at any depth, sorted. Raises `InputError` for a folder that may not be read, which `rglob` leaves out."""
+    found = [Path(place, name) for place, _, names in os.walk(folder, onerror=_refused) for name in names]
+    return sorted(file for file in found if file.is_file())
+
+
+def _refused(error: OSError) -> None:
+    raise InputError(f"{error.filename} cannot be read: {error.strerror}: make it readable, or move it elsewhere")
 
 
 def some(records: Iterator[R], path: Path) -> Iterator[R]:

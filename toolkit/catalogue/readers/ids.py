@@ -49,11 +49,15 @@ def by_location(location: str, file: Path, root: Path) -> str:
 
 def local_path(location: str) -> Path | None:
     """A file's path as written, from a `file:` address or with backslashes too; None for a web address."""
-    parts = urlsplit(location)
+    plain = Path(location.replace("\\", "/"))
+    try:
+        parts = urlsplit(location)
+    except ValueError:  # http://[x
+        return None if _SCHEME.match(location) else plain
     if parts.scheme == "file":
         return Path(unquote(parts.path))
     # one letter is a Windows drive
-    return None if len(parts.scheme) > 1 else Path(location.replace("\\", "/"))
+    return None if len(parts.scheme) > 1 else plain
 
 
 def by_name(title: str, artist: str | None) -> str:

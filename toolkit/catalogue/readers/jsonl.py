@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from pydantic import Field as Option
 
-from toolkit.catalogue.readers.base import Reader
+from toolkit.catalogue.readers.base import Reader, shortened
 from toolkit.catalogue.readers.files import BROKEN_JSON, has_ending, opened, some
 from toolkit.catalogue.readers.first_rows import FirstRows
 from toolkit.catalogue.readers.ids import qualified
@@ -89,11 +89,12 @@ class JsonlReader(Reader):
 
     def _playlist(self, line: dict[str, Any], tracks: list[str]) -> PlaylistRecord:
         params = self.params
-        about = [_text(line.get(key)) for key in (params.playlist_title, params.description, params.group, params.split)]
+        keys = params.playlist_title, params.description, params.group, params.split
+        title, description, group, split = (_text(line.get(key)) for key in keys)
         time = _text(line.get(params.time)) if params.time is not None else None
         when = NO_TIME if time is None else seconds(time)
         assert when is not None  # `_tracks` has read it
-        return PlaylistRecord(_text(line[params.playlist]) or "", tracks, *about, time=when)
+        return PlaylistRecord(_text(line[params.playlist]) or "", tracks, title, description, group, split, time=when)
 
     def _tracks(self, line: dict[str, Any], where: str, parser: TrackParser) -> list[TrackRecord | str] | None:
         """Ids and descriptions, or None for a line that is no playlist."""
@@ -104,10 +105,11 @@ class JsonlReader(Reader):
                 return None
         time = _text(line.get(params.time)) if params.time is not None else None
         if time is not None and seconds(time) is None:
-            self.bad(where, f"{params.time!r}={time!r} {EXPECTED}")
+            self.bad(where, f"{params.time!r}={shortened(time)} {EXPECTED}")
             return None
         if _text(line.get(self.params.playlist)) is None:
-            self.bad(where, f"has no {self.params.playlist!r} (option playlist): {nearest(self.params.playlist, list(line))}")
+            key = self.params.playlist
+            self.bad(where, f"has an empty {key!r}" if key in line else f"has no {key!r} (option playlist): {nearest(key, list(line))}")
             return None
         listed = line.get(self.params.items)
         if not isinstance(listed, list):
@@ -121,7 +123,7 @@ class JsonlReader(Reader):
             return parser.record(item, where)
         if isinstance(item, str | int) and not isinstance(item, bool) and str(item).strip():
             return qualified(str(item).strip(), self.params.scheme)
-        self.bad(where, f"{item!r} must be an id or an object")
+        self.bad(where, f"{shortened(item)} must be an id or an object")
         return None
 
     def _track_file(self, columns: TrackTable) -> Iterator[TrackRecord]:

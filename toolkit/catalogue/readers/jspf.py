@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from toolkit.catalogue.readers.base import shortened
 from toolkit.catalogue.readers.files import BROKEN_JSON, has_ending, read_bytes
 from toolkit.catalogue.readers.shared_playlist import Entry, SharedPlaylistReader, Sheet
 from toolkit.times import EXPECTED, NO_TIME, seconds
@@ -71,7 +72,7 @@ class JspfReader(SharedPlaylistReader):
         if added is None:
             return NO_TIME
         if (when := seconds(str(added))) is None:
-            self.bad(where, f"added_at {added!r} {EXPECTED}")
+            self.bad(where, f"added_at {shortened(added)} {EXPECTED}")
             return NO_TIME
         return when
 

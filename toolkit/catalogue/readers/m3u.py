@@ -7,6 +7,7 @@ players write it; `.m3u8` is UTF-8 by definition.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -109,8 +110,8 @@ class M3uReader(Reader):
             about.album = value or None
         elif key.upper() == "#EXTINF":
             match = _EXTINF.fullmatch(value)
-            if match is None:
-                self.bad(where, f"#EXTINF:{value} must begin with a number of seconds")
+            if match is None or math.isinf(float(match[1])):
+                self.bad(where, f"#EXTINF:{value[:80]} must begin with a number of seconds")
                 return
             # -1 is the format's word for unknown
             about.duration = float(match[1]) if float(match[1]) > 0 else None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field as Option
 
-from toolkit.catalogue.readers.base import Reader, ReaderParams
+from toolkit.catalogue.readers.base import Reader, ReaderParams, shortened
 from toolkit.catalogue.readers.files import existing, has_ending, some
 from toolkit.catalogue.readers.ids import qualified
 from toolkit.catalogue.readers.sorting import Placement, PlaylistSpool
@@ -104,11 +104,11 @@ class RecboleReader(Reader):
             except ValueError:
                 position = math.nan
             if math.isnan(position):
-                self.bad(table.where(line), f"position {row[place or 0]!r} must be a number")
+                self.bad(table.where(line), f"position {shortened(row[place or 0])} must be a number")
                 continue
             when = None
             if time is not None and (when := seconds(row[time])) is None:
-                self.bad(table.where(line), f"time {row[time]!r} {EXPECTED}")
+                self.bad(table.where(line), f"time {shortened(row[time])} {EXPECTED}")
                 continue
             yield Placement(row[playlist], qualified(row[track], self.params.scheme), position, time=when)
 

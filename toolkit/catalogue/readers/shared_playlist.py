@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from toolkit.catalogue.readers.base import Reader, ReaderParams
+from toolkit.catalogue.readers.base import Reader, ReaderParams, shortened
 from toolkit.catalogue.readers.files import files_of, some
 from toolkit.catalogue.readers.ids import by_location, by_name, recognised
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
@@ -90,7 +90,7 @@ class SharedPlaylistReader(Reader):
     def _made(self, date: str | None, file: Path) -> int:
         when = NO_TIME if date is None else seconds(date)
         if when is None:
-            self.bad(str(file), f"date {date!r} {EXPECTED}")
+            self.bad(str(file), f"date {shortened(date)} {EXPECTED}")
         return NO_TIME if when is None else when
 
     def _track(self, entry: Entry, index: int, file: Path, root: Path) -> TrackRecord | None:

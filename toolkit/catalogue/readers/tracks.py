@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -10,11 +11,11 @@ from typing import Any, Literal
 from pydantic import Field as Option
 
 from toolkit.catalogue.images import flaw
-from toolkit.catalogue.readers.base import ReaderParams
+from toolkit.catalogue.readers.base import ReaderParams, shortened
 from toolkit.catalogue.readers.files import Bad
 from toolkit.catalogue.readers.ids import qualified
 from toolkit.catalogue.readers.tables import nearest
-from toolkit.catalogue.records import Field, FieldValue, TrackRecord
+from toolkit.catalogue.records import LARGEST, Field, FieldValue, TrackRecord
 from toolkit.errors import InputError
 
 
@@ -132,7 +133,7 @@ class TrackParser:
         text = self._text(row, "duration", where)
         number = _number(text) if text is not None else None
         if text is not None and (number is None or number < 0):
-            self.bad(where, f"duration {text!r} must be a number >= 0")
+            self.bad(where, f"duration {shortened(text)} must be a number >= 0")
             return None
         return number / 1000 if number is not None and self.columns.duration_unit == "ms" else number
 
@@ -157,8 +158,9 @@ class TrackParser:
         if name is None:
             return None
         file = self.folder / name
-        if not file.is_file():
-            self.bad(where, f"file {name!r} is not there")
+        # `Path.is_file` raises for a text that is too long for a name
+        if not os.path.isfile(file):
+            self.bad(where, f"file {shortened(name)} is not there")
             return None
         return file
 
@@ -166,7 +168,11 @@ class TrackParser:
         file = self._file(name, where)
         if file is None:
             return None
-        data = file.read_bytes()
+        try:
+            data = file.read_bytes()
+        except OSError as error:
+            self.bad(where, f"cover {name!r} cannot be read: {error.strerror}")
+            return None
         if (fault := flaw(data)) is not None:
             self.bad(where, f"cover {name!r} {fault}")
             return None
@@ -176,7 +182,7 @@ class TrackParser:
 def feature_vector(row: Mapping[str, Any], columns: Sequence[str], where: str, bad: Bad) -> list[float] | None:
     """The numbers of several cells, joined; a cell may hold a JSON list. None where all are empty.
 
-    Some empty, no number, NaN or infinity: a bad record.
+    Some empty, no number, NaN, infinity or more than float32 holds: a bad record.
     """
     values = [row.get(column) for column in columns]
     cells = [cell for value in values for cell in (value if isinstance(value, list) else [value])]
@@ -184,8 +190,8 @@ def feature_vector(row: Mapping[str, Any], columns: Sequence[str], where: str, b
         return None
     numbers = [_number(cell) for cell in cells]
     for cell, number in zip(cells, numbers, strict=True):
-        if number is None:
-            bad(where, f"feature {cell!r} of {', '.join(columns)} must be a finite number")
+        if number is None or abs(number) > LARGEST:
+            bad(where, f"feature {shortened(cell)} of {', '.join(columns)} must be a finite number within ±{LARGEST:.1e}")
             return None
     return [number for number in numbers if number is not None]
 
@@ -194,8 +200,7 @@ def no_text(value: Any) -> str | None:
     """What is wrong with a JSON value where text belongs; None where it is text, a number or nothing."""
     if not isinstance(value, list | dict | bool):
         return None
-    shown = repr(value)
-    return f": {shown if len(shown) <= 80 else shown[:79] + '…'} must be text or a number: name a key that holds such"
+    return f": {shortened(value)} must be text or a number: name a key that holds such"
 
 
 def _text(value: Any) -> str | None:
@@ -207,6 +212,6 @@ def _number(value: Any) -> float | None:
     """A finite number, or None."""
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # the last for a JSON integer of hundreds of digits
         return None
     return number if math.isfinite(number) else None

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from pydantic import Field as Option
 
-from toolkit.catalogue.readers.base import Reader, ReaderParams
+from toolkit.catalogue.readers.base import Reader, ReaderParams, shortened
 from toolkit.catalogue.readers.files import Encoding, existing, lines, some
 from toolkit.catalogue.readers.first_rows import FirstRows
 from toolkit.catalogue.readers.ids import qualified
@@ -94,7 +94,7 @@ class TripletsReader(Reader):
             if not user or not item:
                 self.bad(where, f"has no {'item' if user else 'user'}")
             elif not 0 < plays < math.inf:
-                self.bad(where, f"plays {cells[-1]!r} must be a number above 0")
+                self.bad(where, f"plays {shortened(cells[-1])} must be a number above 0")
             else:
                 yield user, item, name, plays
 

@@ -6,9 +6,11 @@ none, and entities are how XML reads other files and fills memory.
 
 from __future__ import annotations
 
+import math
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+from toolkit.catalogue.readers.base import shortened
 from toolkit.catalogue.readers.files import has_ending, read_bytes
 from toolkit.catalogue.readers.shared_playlist import Entry, SharedPlaylistReader, Sheet
 
@@ -62,8 +64,8 @@ class XspfReader(SharedPlaylistReader):
         )
 
     def _duration(self, text: str | None, where: str) -> float | None:
-        if text is not None and not text.isdecimal():
-            self.bad(where, f"duration {text!r} must be a whole number of milliseconds")
+        if text is not None and not (text.isdecimal() and math.isfinite(float(text))):
+            self.bad(where, f"duration {shortened(text)} must be a whole number of milliseconds")
             return None
         return float(text) if text else None
 

@@ -1,0 +1,13 @@
+"""`segue …` inside the test's own process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from typer.testing import CliRunner, Result
+
+from toolkit.cli import application
+
+
+def segue(*args: str | Path) -> Result:
+    return CliRunner().invoke(application(), [str(arg) for arg in args])
