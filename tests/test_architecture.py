@@ -30,6 +30,7 @@ FOUNDATION = {
     "files",
     "times",
     "terminal",
+    "interrupts",
 }
 """Modules that everything may import."""
 

@@ -6,11 +6,8 @@ import io
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -314,22 +311,6 @@ def test_wrong_usage_is_one_line_and_code_2(args: str, line: str) -> None:
 def test_a_group_without_a_command_shows_its_help() -> None:
     found = segue("data")
     assert found.exit_code == 2 and "convert" in found.output and "segue: " not in found.output
-
-
-def test_an_interrupt_exits_with_130(tiny_recipe: Path, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    args = ["run", str(tiny_recipe), "--out", str(out), "--set", "models.0.epochs=100000", "--set", "models.0.patience=100000"]
-    env = {**os.environ, "SEGUE_CACHE": str(tmp_path / "cache")}
-    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a suite run in the background hands down a deaf one
-    with subprocess.Popen([*SEGUE, *args], stderr=subprocess.PIPE, text=True, env=env, preexec_fn=heard) as process:
-        while not (out / runs.LOG).exists() or "epoch" not in (out / runs.LOG).read_text():
-            assert process.poll() is None, process.stderr and process.stderr.read()
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert stderr.splitlines()[-1] == "segue: interrupted; run the same command to go on where it stopped"
-    assert "Traceback" not in stderr
 
 
 def test_commands_of_plugins_come_in_by_the_same_door(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from toolkit import cli_usage, plugins
+from toolkit import cli_usage, interrupts, plugins
 from toolkit.errors import InputError, SegueError
 from toolkit.terminal import printable
 
@@ -75,10 +75,10 @@ def judged(error: BaseException) -> tuple[int | None, str]:
     """Exit code and line for an error; no code for what the parser itself handles."""
     from toolkit.files import disk_full
 
+    if isinstance(error, KeyboardInterrupt) or interrupts.heard():
+        return INTERRUPTED, "interrupted; run the same command to go on where it stopped"
     if isinstance(error, SegueError) and not disk_full(error):
         return error.exit_code, " ".join(str(error).split())
-    if isinstance(error, KeyboardInterrupt):
-        return INTERRUPTED, "interrupted; run the same command to go on where it stopped"
     if isinstance(error, BrokenPipeError) or type(error).__module__.startswith(("click", "typer")):
         return None, ""
     if disk_full(error):
@@ -172,4 +172,10 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a title that the terminal's encoding lacks is no reason to stop
             stream.reconfigure(errors="backslashreplace")
-    application()(prog_name="segue")
+    interrupts.listen()
+    try:
+        application()(prog_name="segue")
+    except KeyboardInterrupt as error:  # before any command began
+        code, line = judged(error)
+        print(f"segue: {line}", file=sys.stderr)
+        sys.exit(code)
