@@ -44,6 +44,7 @@ def test_an_interrupt_exits_with_130(tiny_recipe: Path, tmp_path: Path) -> None:
         f"try:\n    {INTERRUPT}\nexcept BaseException:\n    raise ValueError('no file of mine') from None",  # as safetensors reads
         f"from toolkit import errors\ntry:\n    {INTERRUPT}\nexcept BaseException:\n    raise errors.InputError('delete it') from None",
     ],
+    ids=["nothing", "one inside exec", "an error of its own", "an error of ours"],
 )
 def test_whatever_a_library_makes_of_it(work: str, tmp_path: Path) -> None:
     (tmp_path / "door.py").write_text(
