@@ -1,7 +1,7 @@
 """Seconds until our model has RecBole's best NDCG@10, and how good each side is in the end.
 
     python benchmarks/time_to_quality.py ml-100k --work work/ml-100k
-    python benchmarks/time_to_quality.py FOLDER --work DIR [--base bert4rec] [--seeds 0] [--budget 3600] [--clock processor]
+    python benchmarks/time_to_quality.py FOLDER --work DIR [--base bert4rec] [--set loss=chunked] [--seeds 0] [--clock processor]
 
 FOLDER holds playlists.csv.gz; the catalogue is the tracks in it. Both sides train on the same leave-last-out split. RecBole runs with
 its defaults: its own validation (MRR@10) stops it and chooses its epoch; or `--budget` ends it, which marks it underfit. One evaluator
@@ -32,6 +32,7 @@ from toolkit.sequential.ranker import SequentialRanker
 
 PEERS: dict[str, type[StockRanker]] = {"sasrec": StockSASRec, "bert4rec": StockBERT4Rec}
 EITHER = {"modalities": [], "batch_tokens": 1024, "select": "ndcg@10", "bf16": "off"}
+"""Of both models; what `--set` changes on a catalogue was chosen on its validation, and every result holds its settings."""
 OURS: dict[str, dict[str, Any]] = {
     "sasrec": {**EITHER, "type": "sasrec", "dropout": 0.5, "patience": 5, "loss": "sampled", "negatives": 1024},
     # RecBole's own dropout and patience; averaged, for a fifth of the tracks is masked at random and validation wavers with them
@@ -60,7 +61,11 @@ def main() -> None:
     options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options.add_argument("--budget", type=float, default=3600.0, help="seconds that RecBole may train, per seed")
     options.add_argument("--epochs", type=int, default=300, help="of ours, at most; still improving then, it is marked underfit")
+    options.add_argument(
+        "--set", metavar="KEY=VALUE", nargs="+", default=[], help="of ours, as in a recipe's model: loss=chunked dropout=0.2"
+    )
     given = options.parse_args()
+    given.settings = OURS[given.base] | dict(pair.split("=", 1) for pair in given.set)
     if given.quick:
         given.seeds, given.budget, given.epochs = given.seeds[:1], min(given.budget, 20.0), 5
     common.start(given)
@@ -71,16 +76,18 @@ def run(given: argparse.Namespace) -> None:
     split = split_of(given.data, given.work)
     rows, values = zip(*(_seed(split, seed, given) for seed in given.seeds), strict=True)
     reached = [row["ours"]["reached"] for row in rows]
+    spec = _spec(given)
+    loss = "" if spec.loss == OURS[given.base]["loss"] else f"-{spec.loss}"
     ours, peer = ([row[side]["seconds"] for row in rows] for side in ("ours", "recbole"))
     common.report(
-        f"quality-{given.base}-{Path(given.data).name}",
+        f"quality-{given.base}{loss}-{Path(given.data).name}",
         given,
         ours=ours,
         peer=peer if all(reached) else None,
         check=f"RecBole's best NDCG@10 on validation reached for {sum(reached)} of {len(rows)} seeds",
         unit="seconds of training and validation until RecBole's best NDCG@10",
         bar=8,
-        settings=OURS[given.base],
+        settings={key: getattr(spec, key) for key in given.settings},
         budget=given.budget,
         rows=rows,
         quality=list(_compared(split, [each["ours"] for each in values], [each["recbole"] for each in values])),
@@ -138,8 +145,11 @@ def _peer(split: Split, seed: int, work: Path, given: argparse.Namespace) -> Sto
 
 
 def _ours(split: Split, seed: int, work: Path, given: argparse.Namespace) -> SequentialRanker:
-    spec = ModelSpec.model_validate(OURS[given.base] | {"epochs": given.epochs})
-    return SequentialRanker(spec, Fusion()).fit(_data(split, seed, work, given))
+    return SequentialRanker(_spec(given), Fusion()).fit(_data(split, seed, work, given))
+
+
+def _spec(given: argparse.Namespace) -> ModelSpec:
+    return ModelSpec.model_validate(given.settings | {"epochs": given.epochs})
 
 
 def _data(split: Split, seed: int, work: Path, given: argparse.Namespace) -> TrainingData:
