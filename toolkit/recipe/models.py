@@ -184,7 +184,8 @@ class ModelSpec(Section):
     )
     gbce_t: float = Field(0.75, ge=0, le=1, description="calibration of `loss: gbce`: 0 is plain binary cross-entropy, 1 fully corrected")
     batch_negatives: bool = Field(
-        True, description="under `loss: sampled`, the batch's own tracks are wrong answers too: better, and some times slower"
+        True,
+        description="under `loss: sampled`, the batch's own tracks are wrong answers too: good beside few drawn ones, some times slower",
     )
     log_q: bool = Field(True, description="correct sampled logits by each track's chance of being in the sample")
     popularity: bool = Field(False, description="add a learned multiple of log(1 + plays) to every score")
