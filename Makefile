@@ -29,8 +29,8 @@ $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	@$(BIN)/python -c 'import pip' 2>/dev/null || $(BIN)/python -m ensurepip --upgrade
 	$(PIP) install --quiet --upgrade pip
 	@echo "installing the tested versions: 2 minutes or more, 5 GB with what torch brings for CUDA; tail -f $(VENV)/install.log shows how far it is"
-	@$(PIP) install --quiet --log $(VENV)/install.log --constraint constraints.txt --editable '.[dev]'
-	@$(PIP) install --quiet --log $(VENV)/install.log --no-deps $(RECBOLE)
+	@$(PIP) install --constraint constraints.txt --editable '.[dev]' >$(VENV)/install.log
+	@$(PIP) install --no-deps $(RECBOLE) >>$(VENV)/install.log
 	@touch $@
 
 quickstart: install  ## run the demo recipe from start to report
