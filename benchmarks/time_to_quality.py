@@ -1,7 +1,7 @@
 """Seconds until our model has RecBole's best NDCG@10, and how good each side is in the end.
 
     python benchmarks/time_to_quality.py ml-100k --work work/ml-100k
-    python benchmarks/time_to_quality.py FOLDER --work DIR [--base bert4rec] [--set loss=chunked] [--seeds 0] [--clock processor]
+    python benchmarks/time_to_quality.py FOLDER --work DIR [--base bert4rec] [--set loss=chunked --name exact] [--seeds 0]
 
 FOLDER holds playlists.csv.gz; the catalogue is the tracks in it. Both sides train on the same leave-last-out split. RecBole runs with
 its defaults: its own validation (MRR@10) stops it and chooses its epoch; or `--budget` ends it, which marks it underfit. One evaluator
@@ -19,14 +19,17 @@ from typing import Any
 
 import common
 import numpy as np
+from pydantic import ValidationError
 
 from toolkit.baselines.stock import StockBERT4Rec, StockRanker, StockSASRec
 from toolkit.corpus.splits import HeldOut, Split, leave_last_out
+from toolkit.errors import RecipeError
 from toolkit.evaluation.evaluator import evaluate
 from toolkit.evaluation.statistics import paired_differences
 from toolkit.pipeline.ingest import ingest
 from toolkit.ranker import Ranker, TrainingData
 from toolkit.recipe import Data, Fusion, ModelSpec
+from toolkit.recipe.file import pairs
 from toolkit.sequential import bridge
 from toolkit.sequential.ranker import SequentialRanker
 
@@ -62,10 +65,11 @@ def main() -> None:
     options.add_argument("--budget", type=float, default=3600.0, help="seconds that RecBole may train, per seed")
     options.add_argument("--epochs", type=int, default=300, help="of ours, at most; still improving then, it is marked underfit")
     options.add_argument(
-        "--set", metavar="KEY=VALUE", nargs="+", default=[], help="of ours, as in a recipe's model: loss=chunked dropout=0.2"
+        "--set", metavar="KEY=VALUE", nargs="+", action="extend", default=[], help="of ours, as in a recipe's model: dropout=0.2"
     )
+    options.add_argument("--name", default="", help="of ours with what --set changes: in the result's name, and a folder of its own")
     given = options.parse_args()
-    given.settings = OURS[given.base] | dict(pair.split("=", 1) for pair in given.set)
+    given.settings = _settings(given)
     if given.quick:
         given.seeds, given.budget, given.epochs = given.seeds[:1], min(given.budget, 20.0), 5
     common.start(given)
@@ -76,18 +80,16 @@ def run(given: argparse.Namespace) -> None:
     split = split_of(given.data, given.work)
     rows, values = zip(*(_seed(split, seed, given) for seed in given.seeds), strict=True)
     reached = [row["ours"]["reached"] for row in rows]
-    spec = _spec(given)
-    loss = "" if spec.loss == OURS[given.base]["loss"] else f"-{spec.loss}"
     ours, peer = ([row[side]["seconds"] for row in rows] for side in ("ours", "recbole"))
     common.report(
-        f"quality-{given.base}{loss}-{Path(given.data).name}",
+        f"quality-{_system(given)}-{Path(given.data).name}",
         given,
         ours=ours,
         peer=peer if all(reached) else None,
         check=f"RecBole's best NDCG@10 on validation reached for {sum(reached)} of {len(rows)} seeds",
         unit="seconds of training and validation until RecBole's best NDCG@10",
         bar=8,
-        settings={key: getattr(spec, key) for key in given.settings},
+        settings=given.settings,
         budget=given.budget,
         rows=rows,
         quality=list(_compared(split, [each["ours"] for each in values], [each["recbole"] for each in values])),
@@ -113,7 +115,7 @@ def _seed(split: Split, seed: int, given: argparse.Namespace) -> tuple[dict[str,
     values = {"recbole": _values(peer, split)}
     wanted = float(values["recbole"]["valid"][:, 0].mean())
     print(f"seed {seed}: RecBole's best epoch is {best['epoch']}, NDCG@10 {wanted:.4f} after {best['seconds']:.0f} s", flush=True)
-    ours = _ours(split, seed, work / f"ours-{given.base}", given)
+    ours = _ours(split, seed, work / f"ours-{_system(given)}", given)
     values["ours"] = _values(ours, split)
     # the curve's seconds are training alone, RecBole's hold its validations
     validation = common.timed(lambda: ours._validate(split.valid), device=given.device, clock=given.clock)
@@ -145,11 +147,26 @@ def _peer(split: Split, seed: int, work: Path, given: argparse.Namespace) -> Sto
 
 
 def _ours(split: Split, seed: int, work: Path, given: argparse.Namespace) -> SequentialRanker:
-    return SequentialRanker(_spec(given), Fusion()).fit(_data(split, seed, work, given))
+    spec = ModelSpec.model_validate(given.settings | {"epochs": given.epochs})
+    return SequentialRanker(spec, Fusion()).fit(_data(split, seed, work, given))
 
 
-def _spec(given: argparse.Namespace) -> ModelSpec:
-    return ModelSpec.model_validate(given.settings | {"epochs": given.epochs})
+def _system(given: argparse.Namespace) -> str:
+    return "-".join(filter(None, (given.base, given.name)))
+
+
+def _settings(given: argparse.Namespace) -> dict[str, Any]:
+    """Of ours; what is wrong with them is said before RecBole's side takes its hour."""
+    try:
+        changed = pairs(given.set, "--set")
+        ModelSpec.model_validate(OURS[given.base] | changed)
+    except (RecipeError, ValidationError) as error:
+        raise SystemExit(f"--set: {error}") from None
+    if taken := changed.keys() & {"type", "select", "epochs", "modalities"}:
+        raise SystemExit(f"--set {min(taken)} is the race's own (--base, --epochs, NDCG@10 of ids alone): take it out")
+    if bool(changed) != bool(given.name):
+        raise SystemExit("--set and --name go together: results of other settings get a name of their own")
+    return OURS[given.base] | changed
 
 
 def _data(split: Split, seed: int, work: Path, given: argparse.Namespace) -> TrainingData:

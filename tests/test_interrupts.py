@@ -37,16 +37,22 @@ def test_an_interrupt_exits_with_130(tiny_recipe: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "work",
+    ("work", "made"),
     [
-        INTERRUPT,
-        f"import toolkit.files\nexec({INTERRUPT!r})",  # as dataclasses make their methods while a module is imported
-        f"try:\n    {INTERRUPT}\nexcept BaseException:\n    raise ValueError('no file of mine') from None",  # as safetensors reads
-        f"from toolkit import errors\ntry:\n    {INTERRUPT}\nexcept BaseException:\n    raise errors.InputError('delete it') from None",
+        (INTERRUPT, ""),
+        (f"import toolkit.files\nexec({INTERRUPT!r})", ""),  # as dataclasses make their methods while a module is imported
+        (
+            f"try:\n    {INTERRUPT}\nexcept BaseException:\n    raise ValueError('no file of mine') from None",
+            " (ValueError: no file of mine)",
+        ),
+        (
+            f"from toolkit import errors\ntry:\n    {INTERRUPT}\nexcept BaseException:\n    raise errors.InputError('delete it') from None",
+            " (InputError: delete it)",
+        ),
     ],
     ids=["nothing", "one inside exec", "an error of its own", "an error of ours"],
 )
-def test_whatever_a_library_makes_of_it(work: str, tmp_path: Path) -> None:
+def test_whatever_a_library_makes_of_it(work: str, made: str, tmp_path: Path) -> None:
     (tmp_path / "door.py").write_text(
         f"from toolkit import cli, interrupts, plugins\n"
         f"def validate():\n    exec(compile({work!r}, 'library.py', 'exec'))\n"
@@ -54,7 +60,7 @@ def test_whatever_a_library_makes_of_it(work: str, tmp_path: Path) -> None:
         f"cli.main()\n"
     )
     found = subprocess.run([sys.executable, "-m", "door", "validate"], cwd=tmp_path, capture_output=True, text=True, preexec_fn=HEARD)
-    assert (found.returncode, found.stderr) == (130, "segue: interrupted; run the same command to go on where it stopped\n")
+    assert (found.returncode, found.stderr) == (130, f"segue: interrupted; run the same command to go on where it stopped{made}\n")
 
 
 def test_a_process_that_is_deaf_to_interrupts_stays_so() -> None:
@@ -64,3 +70,16 @@ def test_a_process_that_is_deaf_to_interrupts_stays_so() -> None:
     deaf = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
     found = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, preexec_fn=deaf)
     assert (found.returncode, found.stdout) == (0, "False\n")
+
+
+@pytest.mark.parametrize("module", ["toolkit.sequential.checkpoints", "toolkit.encoders.state"])
+def test_an_interrupt_while_a_checkpoint_is_read_is_no_damage(module: str, tmp_path: Path) -> None:
+    (tmp_path / "x.safetensors").write_bytes(b"what an interrupted reader makes of a whole file")
+    reads = "read" if module.endswith("checkpoints") else "read_tensors"
+    told = (
+        f"from pathlib import Path\nfrom toolkit import interrupts\nfrom {module} import {reads}\ninterrupts.listen()\n"
+        f"try:\n    {INTERRUPT}\nexcept KeyboardInterrupt:\n    pass\n"
+        f"try:\n    {reads}(Path('x.safetensors'))\nexcept interrupts.Interrupted:\n    print('interrupted')"
+    )
+    found = subprocess.run([sys.executable, "-c", told], cwd=tmp_path, capture_output=True, text=True, preexec_fn=HEARD)
+    assert (found.stdout, found.stderr) == ("interrupted\n", "")

@@ -304,6 +304,17 @@ def test_what_the_cache_has_lost_is_made_again(lost: str, left: bytes | None, li
         assert again.corpus.items.tolist() == whole and catalogue.counts()["tracks"] == again.corpus.n_items
 
 
+def test_a_corpus_of_artists_that_lost_a_file_is_made_again(tmp_path: Path) -> None:
+    rows = [f"{p},t{(p + t) % 6},a{(p + t) % 3}" for p in range(5) for t in range(4)]
+    (tmp_path / "lists.csv").write_text("\n".join(["playlist_id,track_id,artist", *rows]))
+    data = Data(reader="csv", path=tmp_path / "lists.csv", level="artist")
+    first = ingest(data, tmp_path / "cache", reporter=Reporter())
+    whole = first.corpus.items.tolist()
+    (lost,) = (tmp_path / "cache").rglob("artists/items.npy")
+    lost.unlink()
+    assert ingest(data, tmp_path / "cache", reporter=Reporter()).corpus.items.tolist() == whole
+
+
 def test_facts_of_the_cache_that_say_nothing_are_made_again(lists: Path, tmp_path: Path) -> None:
     first = ingest(Data(reader="csv", path=lists), tmp_path / "cache", reporter=Reporter())
     facts = tmp_path / "cache" / "corpora" / first.key / "ingest.json"

@@ -76,7 +76,8 @@ def judged(error: BaseException) -> tuple[int | None, str]:
     from toolkit.files import disk_full
 
     if isinstance(error, KeyboardInterrupt) or interrupts.heard():
-        return INTERRUPTED, "interrupted; run the same command to go on where it stopped"
+        made = "" if isinstance(error, KeyboardInterrupt) else f" ({type(error).__name__}: {' '.join(str(error).split())})"
+        return INTERRUPTED, f"interrupted; run the same command to go on where it stopped{made}"
     if isinstance(error, SegueError) and not disk_full(error):
         return error.exit_code, " ".join(str(error).split())
     if isinstance(error, BrokenPipeError) or type(error).__module__.startswith(("click", "typer")):

@@ -27,6 +27,12 @@ def heard() -> bool:
     return _heard
 
 
+def check() -> None:
+    """Raise `Interrupted` where an interrupt came: before what a library says of a file is taken for the file's fault."""
+    if _heard:
+        raise Interrupted from None
+
+
 def _hear(*_: object) -> None:
     global _heard
     _heard = True

@@ -21,6 +21,9 @@ CONTENT = {"audio": modality("audio", V, 5, 0), "lyrics": modality("lyrics", V, 
 WINDOWS = torch.tensor([[3, 8, 1, 15, 10], [7, 2, 12, 0, 0], [5, 6, 0, 0, 0]])
 LENGTHS = torch.tensor([5, 3, 2])
 
+ROUNDED = 1e-5
+"""Scores of about 2 in single precision: a product of another width differs in its last digits, by 2e-6 on some processors."""
+
 
 def rich(kind: str, **more: Any) -> Any:
     """Ids, content and match, with four unplayed tracks."""
@@ -60,8 +63,8 @@ def test_a_later_track_changes_no_earlier_state() -> None:
 def test_padding_changes_nothing(kind: str) -> None:
     made = rich(kind)
     alone = ask(made, [[7, 2, 12]])
-    torch.testing.assert_close(ask(made, [[7, 2, 12]], width=9), alone, atol=1e-6, rtol=0)
-    torch.testing.assert_close(ask(made, [[7, 2, 12], [1, 2, 3, 4, 5, 6, 8]])[:1], alone, atol=1e-6, rtol=0)
+    torch.testing.assert_close(ask(made, [[7, 2, 12]], width=9), alone, atol=ROUNDED, rtol=0)
+    torch.testing.assert_close(ask(made, [[7, 2, 12], [1, 2, 3, 4, 5, 6, 8]])[:1], alone, atol=ROUNDED, rtol=0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -137,8 +140,8 @@ def test_a_step_scores_as_a_question_does(kind: str, monkeypatch: pytest.MonkeyP
     asked = made.step(WINDOWS, LENGTHS - 2)
     assert made.candidates[asked.targets].tolist() == [10, 12, 6]
     seeds = WINDOWS.masked_fill(torch.arange(5)[None] >= LENGTHS[:, None] - 1, 0)[:, :4]
-    torch.testing.assert_close(asked.scores.query, made.query(seeds, LENGTHS - 1), atol=1e-6, rtol=0)
-    torch.testing.assert_close(asked.scores.match_query, made.match.whole(seeds), atol=1e-6, rtol=0)
+    torch.testing.assert_close(asked.scores.query, made.query(seeds, LENGTHS - 1), atol=ROUNDED, rtol=0)
+    torch.testing.assert_close(asked.scores.match_query, made.match.whole(seeds), atol=ROUNDED, rtol=0)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from toolkit import plugins
+from toolkit import interrupts, plugins
 from toolkit.catalogue.readers.base import Reader
-from toolkit.catalogue.readers.files import existing, files_below
+from toolkit.catalogue.readers.files import existing, files_below, is_file
 from toolkit.corpus.arrays import Corpus
 from toolkit.errors import InputError
 from toolkit.files import digest, folder, locked, read_json, write_json
@@ -82,7 +81,7 @@ def ingest(data: Data, cache: Path, *, reporter: Reporter, described: bool = Tru
         if described and not _filled(root / CATALOGUE / DATABASE):
             with folder(root / CATALOGUE) as unfinished:
                 _describe(open_reader(data), unfinished, reporter)
-        if data.level == "artist" and not (root / ARTISTS).exists():
+        if data.level == "artist" and not _loads(root / ARTISTS, reporter):
             with folder(root / ARTISTS) as unfinished:
                 _by_artist(Corpus.load(root / "corpus"), root / CATALOGUE / DATABASE).save(unfinished)
     facts = read_json(root / FACTS)
@@ -152,8 +151,7 @@ def _files(data: Data) -> Iterator[tuple[str, Path]]:
     base = path if path.is_dir() else path.parent
     for text in _texts(data.options):
         named = Path(base, text)
-        # `Path.is_file` raises for a text that is too long for a name
-        if os.path.isfile(named) and not (path.is_dir() and named.is_relative_to(path)):
+        if is_file(named) and not (path.is_dir() and named.is_relative_to(path)):
             yield text, named
 
 
@@ -202,11 +200,22 @@ def _whole(root: Path, reporter: Reporter) -> bool:
         return False
     try:
         facts = read_json(root / FACTS)
-        Corpus.load(root / "corpus")
     except InputError as error:
         reporter.note(f"reading the data again: {error}")
         return False
-    return isinstance(facts, dict) and facts.keys() >= {"skipped", "doubles"}
+    return isinstance(facts, dict) and facts.keys() >= {"skipped", "doubles"} and _loads(root / "corpus", reporter)
+
+
+def _loads(corpus: Path, reporter: Reporter) -> bool:
+    if not corpus.exists():
+        return False
+    try:
+        Corpus.load(corpus)
+    except InputError as error:
+        interrupts.check()
+        reporter.note(f"making it again: {error}")
+        return False
+    return True
 
 
 def _filled(catalogue: Path) -> bool:

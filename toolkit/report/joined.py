@@ -30,6 +30,7 @@ def joined(found: Sequence[RunFiles]) -> RunFiles:
         found[0],
         name=" and ".join(run.name for run in found),
         names=tuple(run.name for run in found),
+        folds=tuple(name for run in found for name in run.folds or (run.name,)),
         recipe_text="\n".join(f"# {run.name}\n{run.recipe_text}" for run in found),
         recipe={**found[0].recipe, "name": " and ".join(run.name for run in found)},
         metrics=[_renamed(row, run) for run in found for row in run.metrics],

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from toolkit import interrupts
 from toolkit.errors import RunDirectoryError
 
 
@@ -51,6 +52,7 @@ def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     except FileNotFoundError:
         raise RunDirectoryError(f"{path} is missing: run the recipe again") from None
     except (OSError, SafetensorError, KeyError, ValueError) as error:
+        interrupts.check()
         raise RunDirectoryError(f"{path} holds no trained weights ({error}): delete it and run the recipe again") from None
 
 

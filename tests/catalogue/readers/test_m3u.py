@@ -67,7 +67,9 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pyt
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refused)
-    with pytest.raises(InputError, match=r"locked cannot be read: Permission denied: make it readable, or move it elsewhere"):
+    with pytest.raises(
+        InputError, match=r"locked cannot be read: Permission denied: make it readable, move it elsewhere, or name a folder beside it"
+    ):
         list(M3uReader(tmp_path).read())
 
 

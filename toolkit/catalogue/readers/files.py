@@ -142,8 +142,13 @@ def files_below(folder: Path) -> list[Path]:
     return sorted(file for file in found if file.is_file())
 
 
+def is_file(path: Path) -> bool:
+    """`Path.is_file`, which raises for a text that is too long for a name."""
+    return os.path.isfile(path)
+
+
 def _refused(error: OSError) -> None:
-    raise InputError(f"{error.filename} cannot be read: {error.strerror}: make it readable, or move it elsewhere")
+    raise InputError(f"{error.filename} cannot be read: {error.strerror}: make it readable, move it elsewhere, or name a folder beside it")
 
 
 def some(records: Iterator[R], path: Path) -> Iterator[R]:

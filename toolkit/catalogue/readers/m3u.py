@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit.catalogue.readers.base import Reader, ReaderParams
-from toolkit.catalogue.readers.files import files_of, has_ending, read_bytes, some
+from toolkit.catalogue.readers.files import files_of, has_ending, is_file, read_bytes, some
 from toolkit.catalogue.readers.ids import by_location, local_path, recognised
 from toolkit.catalogue.records import Field, PlaylistRecord, Record, TrackRecord
 
@@ -124,7 +124,7 @@ class M3uReader(Reader):
             artist, title = artist or before, after
         params, fields = self.params, {}
         written = local_path(line)
-        if params.audio and written is not None and (file.parent / written).is_file():
+        if params.audio and written is not None and is_file(file.parent / written):
             fields["audio"] = Field(file.parent / written, params.source, train_allowed=params.train_allowed)
         identifier = recognised(line) or by_location(line, file, root)
         artists = (artist,) if artist else ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +11,7 @@ from pydantic import Field as Option
 
 from toolkit.catalogue.images import flaw
 from toolkit.catalogue.readers.base import ReaderParams, shortened
-from toolkit.catalogue.readers.files import Bad
+from toolkit.catalogue.readers.files import Bad, is_file
 from toolkit.catalogue.readers.ids import qualified
 from toolkit.catalogue.readers.tables import nearest
 from toolkit.catalogue.records import LARGEST, Field, FieldValue, TrackRecord
@@ -158,8 +157,7 @@ class TrackParser:
         if name is None:
             return None
         file = self.folder / name
-        # `Path.is_file` raises for a text that is too long for a name
-        if not os.path.isfile(file):
+        if not is_file(file):
             self.bad(where, f"file {shortened(name)} is not there")
             return None
         return file
