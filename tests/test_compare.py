@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from toolkit.pipeline.reproduce import reproduce
 from toolkit.report.inputs import RunFiles
 from toolkit.report.joined import across as across_data
 from toolkit.report.joined import joined
-from toolkit.report.sections import column_of
+from toolkit.report.sections import column_of, commands
 
 
 @pytest.fixture
@@ -240,6 +241,9 @@ def test_several_runs_stand_on_one_page(tiny_run: Path, other: Path, tmp_path: P
     assert found.exit_code == 0 and "popularity · other" in target.read_text() and "popularity · run" in target.read_text()
     both = joined([RunFiles.read(tiny_run), RunFiles.read(other)])
     assert len(both.metrics) == 2 * len(RunFiles.read(tiny_run).metrics) and both.names == ("run", "other")
+    of_folds = replace(RunFiles.read(tiny_run), folds=("fold-0/run", "fold-1/run"))
+    for shown, again in [(both, ["run", "other"]), (joined([of_folds, RunFiles.read(other)]), ["fold-0/run", "fold-1/run", "other"])]:
+        assert [line for line in commands(shown) if "reproduce" in line] == [f"segue reproduce {name}" for name in again]
     with pytest.raises(RunDirectoryError, match="two runs are called 'run'"):
         joined([RunFiles.read(tiny_run), RunFiles.read(tiny_run)])
 
