@@ -42,11 +42,12 @@ def test_an_interrupt_exits_with_130(tiny_recipe: Path, tmp_path: Path) -> None:
         (INTERRUPT, ""),
         (f"import toolkit.files\nexec({INTERRUPT!r})", ""),  # as dataclasses make their methods while a module is imported
         (
-            f"try:\n    {INTERRUPT}\nexcept BaseException:\n    raise ValueError('no file of mine') from None",
+            f"try:\n    {INTERRUPT}\nexcept KeyboardInterrupt:\n    raise ValueError('no file of mine') from None",
             " (ValueError: no file of mine)",
         ),
         (
-            f"from toolkit import errors\ntry:\n    {INTERRUPT}\nexcept BaseException:\n    raise errors.InputError('delete it') from None",
+            f"from toolkit import errors\ntry:\n    {INTERRUPT}\n"
+            "except KeyboardInterrupt:\n    raise errors.InputError('delete it') from None",
             " (InputError: delete it)",
         ),
     ],

@@ -75,11 +75,12 @@ def judged(error: BaseException) -> tuple[int | None, str]:
     """Exit code and line for an error; no code for what the parser itself handles."""
     from toolkit.files import disk_full
 
+    told = " ".join(str(error).split())
     if isinstance(error, KeyboardInterrupt) or interrupts.heard():
-        made = "" if isinstance(error, KeyboardInterrupt) else f" ({type(error).__name__}: {' '.join(str(error).split())})"
+        made = "" if isinstance(error, KeyboardInterrupt) else f" ({type(error).__name__}: {told})"
         return INTERRUPTED, f"interrupted; run the same command to go on where it stopped{made}"
     if isinstance(error, SegueError) and not disk_full(error):
-        return error.exit_code, " ".join(str(error).split())
+        return error.exit_code, told
     if isinstance(error, BrokenPipeError) or type(error).__module__.startswith(("click", "typer")):
         return None, ""
     if disk_full(error):
@@ -90,7 +91,7 @@ def judged(error: BaseException) -> tuple[int | None, str]:
     if isinstance(error, OSError) and error.filename and error.errno in REFUSED:
         return 2, f"{error.filename} may not be written or read: {error.strerror}"
     inside = plugins.at_fault(error) or "segue"
-    return 1, f"an error inside {inside}, {type(error).__name__}: {' '.join(str(error).split())} (--debug shows where)"
+    return 1, f"an error inside {inside}, {type(error).__name__}: {told} (--debug shows where)"
 
 
 def out_of_memory(error: BaseException) -> bool:

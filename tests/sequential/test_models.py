@@ -21,8 +21,8 @@ CONTENT = {"audio": modality("audio", V, 5, 0), "lyrics": modality("lyrics", V, 
 WINDOWS = torch.tensor([[3, 8, 1, 15, 10], [7, 2, 12, 0, 0], [5, 6, 0, 0, 0]])
 LENGTHS = torch.tensor([5, 3, 2])
 
-ROUNDED = 1e-5
-"""Scores of about 2 in single precision: a product of another width differs in its last digits, by 2e-6 on some processors."""
+EXACT = 1e-12
+"""Of models in double precision: in single precision products of another width differ by 2e-6 on some processors."""
 
 
 def rich(kind: str, **more: Any) -> Any:
@@ -61,10 +61,10 @@ def test_a_later_track_changes_no_earlier_state() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_padding_changes_nothing(kind: str) -> None:
-    made = rich(kind)
+    made = rich(kind).double()
     alone = ask(made, [[7, 2, 12]])
-    torch.testing.assert_close(ask(made, [[7, 2, 12]], width=9), alone, atol=ROUNDED, rtol=0)
-    torch.testing.assert_close(ask(made, [[7, 2, 12], [1, 2, 3, 4, 5, 6, 8]])[:1], alone, atol=ROUNDED, rtol=0)
+    torch.testing.assert_close(ask(made, [[7, 2, 12]], width=9), alone, atol=EXACT, rtol=0)
+    torch.testing.assert_close(ask(made, [[7, 2, 12], [1, 2, 3, 4, 5, 6, 8]])[:1], alone, atol=EXACT, rtol=0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -133,15 +133,15 @@ def test_sasrec_asks_for_every_next_track_from_where_it_is_told() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_step_scores_as_a_question_does(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Training and inference are one computation: the last track asked for in a step, then by `query`."""
-    made = rich(kind)
+    made = rich(kind).double()
     if kind == "bert4rec":
         last = torch.arange(5)[None] == LENGTHS[:, None] - 1
         monkeypatch.setattr(type(made), "masks", lambda self, items, lengths: last)
     asked = made.step(WINDOWS, LENGTHS - 2)
     assert made.candidates[asked.targets].tolist() == [10, 12, 6]
     seeds = WINDOWS.masked_fill(torch.arange(5)[None] >= LENGTHS[:, None] - 1, 0)[:, :4]
-    torch.testing.assert_close(asked.scores.query, made.query(seeds, LENGTHS - 1), atol=ROUNDED, rtol=0)
-    torch.testing.assert_close(asked.scores.match_query, made.match.whole(seeds), atol=ROUNDED, rtol=0)
+    torch.testing.assert_close(asked.scores.query, made.query(seeds, LENGTHS - 1), atol=EXACT, rtol=0)
+    torch.testing.assert_close(asked.scores.match_query, made.match.whole(seeds), atol=EXACT, rtol=0)
 
 
 @pytest.mark.parametrize("kind", KINDS)

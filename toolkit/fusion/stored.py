@@ -80,7 +80,7 @@ def gather(
     block_of: int64 [Σ d_m], where there is more than one block.
     """
     rows = values[items]
-    if rows.dtype == torch.float32:
+    if rows.dtype in (torch.float32, torch.float64):  # the latter of a model in double precision
         return rows
     exact = rows.float()
     if scales is None:
