@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from toolkit.catalogue.records import FieldValue
+from toolkit.parameters import Parameters
 
 if TYPE_CHECKING:
     import requests
@@ -73,10 +74,8 @@ class Terms:
     storage_days: float | None = None
 
 
-class SourceParams(BaseModel):
+class SourceParams(Parameters):
     """Parameters of a source in a recipe; each source extends it with defaults, base URLs and paths among them."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     per_second: float | None = Field(
         None, gt=0, description="requests a second instead of the source's own limits: slower, or for a server of your own"

@@ -18,7 +18,7 @@ from toolkit import plugins
 from toolkit.catalogue.store import Catalogue
 from toolkit.errors import InputError
 from toolkit.progress import Reporter
-from toolkit.recipe.errors import explain, swapped
+from toolkit.recipe.errors import explain
 
 GROUP = "segue.collectors"
 
@@ -54,8 +54,6 @@ def sources(specs: Sequence[SourceSpec], keys: Keys | None) -> list[tuple[Source
 
 def parameters(cls: type[Source], given: Mapping[str, Any]) -> Any:
     """A source's parameters, checked. Raises `InputError` naming the key and the nearest there is."""
-    if fault := swapped(dict(given), cls.Params):
-        raise InputError(f"{cls.name}: {'.'.join(map(str, fault[0]))}{fault[1]}")
     try:
         return cls.Params.model_validate(dict(given))
     except ValidationError as error:

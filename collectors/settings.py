@@ -5,22 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from toolkit.errors import InputError
-from toolkit.recipe.errors import explain, swapped
+from toolkit.parameters import Parameters
+from toolkit.recipe.errors import explain
 
 CONTACT = "SEGUE_CONTACT"
 Again = Literal["found", "absent", "ambiguous", "blocked", "failed"]
 
 
-class Section(BaseModel):
-    """Unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-class SourceSpec(Section):
+class SourceSpec(Parameters):
     """One source and what it is asked for."""
 
     source: str
@@ -28,7 +23,7 @@ class SourceSpec(Section):
     params: dict[str, Any] = {}
 
 
-class Collect(Section):
+class Collect(Parameters):
     """The section `collect` of a recipe."""
 
     library: str = Field("library", description="folder, as seen from the current one, or the URL of a database")
@@ -46,11 +41,8 @@ class Collect(Section):
 
 def parse(given: dict[str, Any]) -> Collect:
     """Checked settings. Raises `InputError` naming the key and the rule."""
-    fault = swapped(given, Collect)
     try:
-        params = Collect.model_validate(given)
+        return Collect.model_validate(given)
     except ValidationError as error:
-        fault = fault or explain(error, given, Collect)
-    if fault:
-        raise InputError(f"collect.{'.'.join(map(str, fault[0]))}{fault[1]}")
-    return params
+        where, message = explain(error, given, Collect)
+        raise InputError(f"collect.{'.'.join(map(str, where))}{message}") from None

@@ -31,6 +31,9 @@ FOUNDATION = {
     "times",
     "terminal",
     "interrupts",
+    "parameters",
+    "parts",
+    "contracts",
 }
 """Modules that everything may import."""
 

@@ -121,7 +121,7 @@ def test_every_grid_names_parameters_that_there_are() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"baselines": ["item-nn"]}, "'item-nn' is no ranker: did you mean 'item-knn'?"),
+        ({"baselines": ["item-nn"]}, "'item-nn' is not a ranker: did you mean 'item-knn'?"),
         ({"models": ["sasrec-multi"]}, "'sasrec-multi' is no model of this recipe: did you mean 'sasrec-multimodal'?"),
         ({"select": "recall@51"}, "select='recall@51' is nothing to tune for here: did you mean 'recall@5'?"),
         ({"select": "coverage@5"}, "select='coverage@5' is nothing to tune for here"),

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import Field, ValidationError
 
 from tests.recipe_file import write
 from toolkit.errors import RecipeError
+from toolkit.parameters import Parameters
 from toolkit.recipe import Recipe, load
-from toolkit.recipe.errors import keys_at, swapped
+from toolkit.recipe.errors import keys_at
 from toolkit.recipe.file import pairs, read
 from toolkit.runs import to_yaml
 
@@ -108,10 +109,10 @@ FAULTS = [
     ("modalities: [audio]", "select: ndcg@7", "9: models.0.select='ndcg@7' must be one of the evaluation's recall@20, "),
     ("modalities: [audio]", "modalities: []\n    match: true", "10: models.0.match=true needs a modality to match"),
     ("modalities: [audio]", "name: ../up", "7: models.0: the name '../up' must be of letters"),
-    ("encoder: features", "encoder: featurs", "5: encoders.audio.encoder='featurs' is no encoder: did you mean features?"),
-    ("reader: demo", "reader: dmeo", "2: data.reader='dmeo' is no reader: did you mean demo?"),
+    ("encoder: features", "encoder: featurs", "5: encoders.audio.encoder='featurs' is not an encoder: did you mean features?"),
+    ("reader: demo", "reader: dmeo", "2: data.reader='dmeo' is not a reader: did you mean demo?"),
     ("reader: demo", "reader: csv", "1: data.path is missing: reader 'csv' reads a file or folder"),
-    ("[popularity,", "[popularty,", "10: baselines.0='popularty' is no ranker: did you mean popularity?"),
+    ("[popularity,", "[popularty,", "10: baselines.0='popularty' is not a ranker: did you mean popularity?"),
     ("[popularity,", "[popularity, popularity,", "10: baselines.1: a second system called popularity: a baseline stands once"),
     ("[popularity,", "[3,", "10: baselines.0=3 must be a mapping of keys to values"),
     ("my own songs}", "no}", "3: data.permission.reason='no' must have at least 3 characters"),
@@ -234,12 +235,14 @@ def test_booleans_are_no_numbers_and_numbers_no_booleans(tmp_path: Path, overrid
 
 
 def test_a_number_inside_annotated_types_is_found_too() -> None:
-    class Params(BaseModel):
+    class Params(Parameters):
         sizes: list[Annotated[int, Field(ge=1)]] | None = None
         ratio: Annotated[float, Field(gt=0)] | bool = 1.0
 
-    assert swapped({"sizes": [3, True]}, Params) == (("sizes", 1), "=true must be a number")
-    assert swapped({"sizes": None, "ratio": True}, Params) is None
+    with pytest.raises(ValidationError) as found:
+        Params(sizes=[3, True])
+    assert [(fault["loc"], fault["msg"]) for fault in found.value.errors()] == [(("sizes", 1), "must be a number")]
+    assert Params(sizes=None, ratio=True).ratio is True
 
 
 @pytest.mark.parametrize(
@@ -325,7 +328,7 @@ def test_a_recipe_extends_another_and_each_fault_names_its_file(tmp_path: Path) 
     assert recipe.models == load(base).models and recipe.data.path == tmp_path / "below" / "lists.csv"
     with pytest.raises(RecipeError) as caught:
         load(write(tmp_path, "extends: below/r.yaml\nbaselines: [eas]\n"))
-    assert str(caught.value).startswith(f"{path}:2: baselines.0='eas' is no ranker")
+    assert str(caught.value).startswith(f"{path}:2: baselines.0='eas' is not a ranker")
     base.write_text(base.read_text().replace("hidden_size: 32", "hidden_size: 1"))
     with pytest.raises(RecipeError) as caught:
         load(path)

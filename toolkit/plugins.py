@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import os
 import pkgutil
+import sys
 import traceback
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -16,13 +18,22 @@ CONTRACTS = {
     "segue.readers": "toolkit.catalogue.readers.base:Reader",
     "segue.rankers": "toolkit.ranker:Ranker",
     "segue.collectors": "collectors.base:Source",
+    "segue.losses": "toolkit.contracts.loss:Loss",
+    "segue.joins": "toolkit.contracts.join:Join",
+    "segue.missing": "toolkit.contracts.missing:Missing",
+    "segue.models": "toolkit.recipe.model:ModelSpec",
+    "segue.metrics": "toolkit.contracts.metric:Metric",
+    "segue.protocols": "toolkit.contracts.protocol:Protocol",
 }
 """Of the groups that hold classes, the one that every entry extends; by name, so that looking up a reader imports no ranker."""
+
+KINDS = {"segue.missing": "missing-value policy"}
+"""What an entry of a group is called, where the group's name without its last letter will not do."""
 
 OWN = "segue"
 """The distribution whose plug-ins are built in."""
 
-GROUPS = ("segue.encoders", "segue.readers", "segue.rankers", "segue.collectors", "segue.stages", "segue.commands")
+GROUPS = (*CONTRACTS, "segue.stages", "segue.commands")
 
 
 @lru_cache
@@ -44,8 +55,10 @@ def load(group: str, name: str) -> Any:
     """
     points = found(group)
     if name not in points:
-        kind = group.removeprefix("segue.").rstrip("s")
-        raise InputError(f"{name!r} is no {kind}: {suggest(name, list(points))}")
+        if ":" in name:
+            return _imported(group, name)
+        kind = kind_of(group)
+        raise InputError(f"{name!r} is not {article(kind)}: {suggest(name, list(points))}")
     point = points[name]
     origin = point.dist.name if point.dist else point.value
     try:
@@ -59,13 +72,49 @@ def load(group: str, name: str) -> Any:
     return entry
 
 
+def kind_of(group: str) -> str:
+    """What an entry of a group is called: `encoder` of `segue.encoders`."""
+    return KINDS.get(group) or group.removeprefix("segue.").rstrip("s").replace("losse", "loss")
+
+
+def article(noun: str) -> str:
+    """`an encoder`, `a reader`."""
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+def _imported(group: str, path: str) -> Any:
+    """The class that `module:Class` names, so that an idea needs no package; modules of the current folder are found too."""
+    module, _, name = path.partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), *name.split("."))):
+        raise InputError(f"{path!r} must be module:Class, such as my_ideas:MyLoss")
+    here = os.getcwd()
+    sys.path.append(here)
+    try:
+        entry = pkgutil.resolve_name(path)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise InputError(f"{path!r} does not import: {error!r}") from error
+        raise InputError(
+            f"{path!r} names a module that is not here: put {module.split('.')[0]}.py into this folder, or install it"
+        ) from None
+    except AttributeError:
+        raise InputError(f"{path!r}: module {module} has no class {name}") from None
+    except Exception as error:
+        raise InputError(f"{path!r} does not import: {error!r}") from error
+    finally:
+        sys.path.remove(here)
+    if fault := _fault(group, entry):
+        raise InputError(f"{path!r} {fault}")
+    return entry
+
+
 def _fault(group: str, entry: Any) -> str:
     """What keeps an entry from being one of its group; empty for nothing."""
     if group not in CONTRACTS:
         return ""
     contract, base = CONTRACTS[group].replace(":", "."), pkgutil.resolve_name(CONTRACTS[group])
     if not (isinstance(entry, type) and issubclass(entry, base)):
-        return f"is no subclass of {contract}"
+        return f"is not a subclass of {contract}"
     lacking = [name for name in base.__annotations__ if not hasattr(entry, name)] + sorted(getattr(entry, "__abstractmethods__", ()))
     return f"lacks {', '.join(lacking)}: see {contract}" if lacking else ""
 

@@ -42,7 +42,7 @@ def test_create_takes_parameters_seed_and_device():
 @pytest.mark.parametrize(
     ("name", "params", "message"),
     [
-        ("code", {}, "'code' is no encoder: did you mean 'codes'?"),
+        ("code", {}, "'code' is not an encoder: did you mean 'codes'?"),
         ("features-vae", {"latant": 3}, "encoder 'features-vae': latant is no parameter: did you mean 'latent'?"),
         ("features-vae", {"latent": 0}, "encoder 'features-vae': latent=0: input should be greater than or equal to 1"),
         ("features", {"anything": 1}, "encoder 'features': anything is no parameter: it takes none"),
@@ -78,7 +78,7 @@ def test_describe_tells_what_each_encoder_is():
 def test_a_plug_in_that_does_not_import_is_reported_not_fatal(with_strangers):
     rows = {row["name"]: row for row in describe()}
     assert "does not import: ModuleNotFoundError" in rows["broken"]["error"]
-    assert "is no subclass of toolkit.encoders.base.Encoder" in rows["function"]["error"]
+    assert "is not a subclass of toolkit.encoders.base.Encoder" in rows["function"]["error"]
     assert rows["codes"]["error"] == ""
     with pytest.raises(InputError, match=r"'half' of .*:Half lacks name, kind, dim, load, save: see toolkit\.encoders\.base\.Encoder"):
         create("half")

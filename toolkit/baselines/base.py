@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from toolkit.errors import InputError, RunDirectoryError, SegueError
+from toolkit.parameters import Parameters
 from toolkit.plugins import suggest
 from toolkit.ranker import Ranker, TrainingData
 
@@ -18,10 +19,8 @@ State = dict[str, np.ndarray]
 """Fitted arrays by name; what is saved and all that scoring may read."""
 
 
-class BaselineParams(BaseModel):
+class BaselineParams(Parameters):
     """Parameters of a baseline in a recipe; each baseline extends it with defaults."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Baseline(Ranker):

@@ -35,8 +35,8 @@ def bench(
     from toolkit import progress
     from toolkit.commands.tables import print_whole
     from toolkit.files import write_json
+    from toolkit.recipe import Recipe as Settings
     from toolkit.recipe import load
-    from toolkit.recipe.models import Recipe as Settings
 
     settings: Settings = load(recipe, overrides, parameters=True)
     folder = out or Path("runs") / f"{settings.name}-bench"

@@ -28,8 +28,8 @@ def run(
 
     from toolkit import progress
     from toolkit.commands.together import together
+    from toolkit.recipe import Recipe as Settings
     from toolkit.recipe import load
-    from toolkit.recipe.models import Recipe as Settings
 
     with together() as leads:
         settings: Settings = load(recipe, overrides)

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+
+from toolkit.parameters import Parameters
 
 Kind = Literal["features", "text", "image", "audio", "category"]
 """features: float32 [n, c] · text: n strings · image, audio: n files as bytes · category: n strings."""
@@ -22,10 +23,8 @@ Progress = Callable[[int, int, str], None]
 """progress(done, total, what): called often; the command line draws the bar."""
 
 
-class EncoderParams(BaseModel):
+class EncoderParams(Parameters):
     """Parameters of an encoder in a recipe; each encoder extends it with defaults."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Encoder(ABC):

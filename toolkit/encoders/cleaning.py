@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from toolkit.encoders.cleaning_words import KEEP_IN, SPELLINGS, STOP_WORDS
+from toolkit.parameters import Parameters
 
 LOW_IDF = 1.5
 """idf under which `clean: true` drops a word: it is in more than about 61 % of the texts. The paper gives no threshold: ours."""
@@ -47,14 +48,12 @@ _DROPPED_G = re.compile(r"(?<![\w'’‘])([^\W\d_]*[aeiouy][^\W\d_]*(?<!a)in)['
 _ELISION = re.compile(r"(?<!\w)['’‘]?[^\W_]+(?:['’][^\W_]+)*")
 
 
-class SentenceCleaning(BaseModel):
+class SentenceCleaning(Parameters):
     """Steps that keep sentences whole. artefacts: headers, section tags, counters and links of lyric sites.
 
     dropped_g: singin' -> singing. misspellings: common spoken and wrong spellings in full.
     `clean: true` and `clean: false` in a recipe switch every step.
     """
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     artefacts: bool = False
     dropped_g: bool = False

@@ -21,7 +21,7 @@ from toolkit.files import digest, folder, locked, read_json, write_json
 from toolkit.pipeline.context import code
 from toolkit.progress import Reporter
 from toolkit.recipe import Data
-from toolkit.recipe.errors import explain, swapped
+from toolkit.recipe.errors import explain
 
 if TYPE_CHECKING:
     from toolkit.catalogue.store import Catalogue
@@ -112,13 +112,10 @@ def open_reader(data: Data) -> Reader:
 
         name = detect(_path(data))
     cls: type[Reader] = plugins.load("segue.readers", name)
-    fault = swapped(data.options, cls.Params)
     try:
         params = cls.Params.model_validate(data.options)
     except ValidationError as error:
-        fault = fault or explain(error, data.options, cls.Params)
-    if fault:
-        where, message = fault
+        where, message = explain(error, data.options, cls.Params)
         raise InputError(f"data.options.{'.'.join(map(str, where))}{message}") from None
     return cls(data.path or Path("."), params, on_error=data.on_error)
 

@@ -6,19 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from toolkit.recipe.coldstart import ColdStart, ColdSystem, FactorSpec, Looking, TagPrediction, TagRow
+from toolkit.recipe.data import Data, EncoderSpec, Filters, Permission, Targets
 from toolkit.recipe.evaluation import Evaluation, MetricName, Protocol, SplitSpec
-from toolkit.recipe.models import (
-    BaselineSpec,
-    Data,
-    EncoderSpec,
-    Filters,
-    Fusion,
-    ModelSpec,
-    Permission,
-    Recipe,
-    Report,
-    Targets,
-)
+from toolkit.recipe.fusion import Fusion
+from toolkit.recipe.model import ModelSpec
+from toolkit.recipe.recipe import BaselineSpec, Recipe, Report
 from toolkit.recipe.section import Section
 from toolkit.recipe.sweep import Range, Sweep
 

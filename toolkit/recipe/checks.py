@@ -11,10 +11,12 @@ from pydantic import BaseModel, ValidationError
 from toolkit import plugins
 from toolkit.errors import RecipeError
 from toolkit.recipe import idle
-from toolkit.recipe.errors import Where, explain, nearest, swapped
+from toolkit.recipe.errors import Where, explain, nearest
 from toolkit.recipe.evaluation import ALL, WHOLE_LISTS
 from toolkit.recipe.file import RecipeFile, laid
-from toolkit.recipe.models import BaselineSpec, Fusion, ModelSpec, Recipe
+from toolkit.recipe.fusion import Fusion
+from toolkit.recipe.model import ModelSpec
+from toolkit.recipe.recipe import BaselineSpec, Recipe
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """Systems and modalities name folders and files."""
@@ -107,8 +109,6 @@ def unfit(baseline: str, recipe: Recipe) -> str:
 
 
 def _parameters(file: RecipeFile, where: Where, given: dict[str, Any], model: type[BaseModel]) -> None:
-    if fault := swapped(given, model):
-        raise file.error((*where, *fault[0]), fault[1])
     try:
         model.model_validate(given)
     except ValidationError as error:
@@ -118,8 +118,11 @@ def _parameters(file: RecipeFile, where: Where, given: dict[str, Any], model: ty
 
 def _plugin(file: RecipeFile, where: Where, group: str, name: str) -> None:
     if name not in plugins.names(group):
-        kind = group.removeprefix("segue.").rstrip("s")
-        raise file.error(where, f"={name!r} is no {kind}: {nearest(name, plugins.names(group))}")
+        if ":" in name:
+            plugins.load(group, name)
+            return
+        kind = plugins.article(plugins.kind_of(group))
+        raise file.error(where, f"={name!r} is not {kind}: {nearest(name, plugins.names(group))}")
 
 
 def _run(file: RecipeFile, recipe: Recipe) -> None:

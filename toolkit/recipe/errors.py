@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
-import types
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+
+from toolkit.parameters import alternatives
 
 Where = tuple[str | int, ...]
 """A place in a recipe: keys and list indexes from the top."""
@@ -32,26 +33,6 @@ def explain(error: ValidationError, data: Any, model: type[BaseModel]) -> tuple[
     faults = _distinct(error)
     where, message = _explain(faults[0], data, model)
     return where, message + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")
-
-
-def swapped(data: Any, model: type[BaseModel]) -> tuple[Where, str] | None:
-    """The first boolean where a number belongs, or number where a boolean does, as `explain` gives it; None where there is none.
-
-    Pydantic takes one for the other: `seed: true` would be seed 1.
-    """
-    return next(_swapped([model], data, ()), None)
-
-
-def _swapped(kinds: Sequence[Any], value: Any, where: Where) -> Iterator[tuple[Where, str]]:
-    if isinstance(value, dict | list):
-        for step, inner in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _swapped([one for kind in kinds for one in _inside(kind, step)], inner, (*where, step))
-    elif Any not in kinds and isinstance(value, int | float):
-        number, boolean = int in kinds or float in kinds, bool in kinds
-        if isinstance(value, bool) and number and not boolean:
-            yield where, f"={str(value).lower()} must be a number"
-        elif not isinstance(value, bool) and boolean and not number:
-            yield where, f"={value} must be true or false"
 
 
 def _explain(fault: Any, data: Any, model: type[BaseModel]) -> tuple[Where, str]:
@@ -109,17 +90,9 @@ def _present(loc: Sequence[str | int], data: Any) -> Where:
 def _inside(kind: Any, step: str | int) -> Iterator[Any]:
     if _is_model(kind):
         if step in kind.model_fields:
-            yield from _alternatives(kind.model_fields[step].annotation)
+            yield from alternatives(kind.model_fields[step].annotation)
     elif get_origin(kind) in (list, dict):
-        yield from _alternatives(get_args(kind)[-1])
-
-
-def _alternatives(annotation: Any) -> tuple[Any, ...]:
-    if get_origin(annotation) is Annotated:
-        return _alternatives(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, types.UnionType):
-        return tuple(inner for one in get_args(annotation) for inner in _alternatives(one))
-    return (annotation,)
+        yield from alternatives(get_args(kind)[-1])
 
 
 def _is_model(kind: Any) -> bool:

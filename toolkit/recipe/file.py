@@ -16,8 +16,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from toolkit.errors import RecipeError
-from toolkit.recipe.errors import Where, explain, swapped
-from toolkit.recipe.models import Recipe
+from toolkit.recipe.errors import Where, explain
+from toolkit.recipe.recipe import Recipe
 
 EXAMPLES = {"--set": "models.0.epochs=5", "--option": "playlist=list_id", "sweep.over": "models.0.lr"}
 
@@ -60,8 +60,6 @@ class RecipeFile:
         A relative path starts at the folder of the recipe that gives it, one given by `--set` at
         the current one. Raises `RecipeError` that names the first fault's line.
         """
-        if fault := swapped(self.data, Recipe):
-            raise self.error(*fault)
         try:
             recipe = Recipe.model_validate(self.data)
         except ValidationError as error:

@@ -15,7 +15,9 @@ from pydantic import BaseModel
 from toolkit.recipe.errors import Where
 from toolkit.recipe.evaluation import COLD, DEALT, WHOLE_LISTS
 from toolkit.recipe.file import RecipeFile
-from toolkit.recipe.models import Fusion, ModelSpec, Recipe
+from toolkit.recipe.fusion import Fusion
+from toolkit.recipe.model import ModelSpec
+from toolkit.recipe.recipe import Recipe
 
 SECTIONS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("evaluation.situations", "evaluation.protocol", ("mpd_challenge",)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from toolkit import plugins
-from toolkit.recipe.models import Recipe
+from toolkit.recipe.recipe import Recipe
 
 PLUGINS = {("EncoderSpec", "encoder"): "segue.encoders", ("BaselineSpec", "name"): "segue.rankers", ("Data", "reader"): "segue.readers"}
 """Keys whose values are names of plug-ins; those installed stand as examples, for others may come."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from toolkit.parameters import Parameters
 
 
-class Section(BaseModel):
-    """Base of every part of a recipe: unknown keys are errors, and infinity is no number."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+class Section(Parameters):
+    """Base of every part of a recipe."""

@@ -8,18 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from toolkit.catalogue.records import NamedPlaylist, Record
 from toolkit.errors import DataError
+from toolkit.parameters import Parameters
 
 OnError = Literal["stop", "skip"]
 
 
-class ReaderParams(BaseModel):
+class ReaderParams(Parameters):
     """Options of a reader in a recipe (`data.options`); each reader extends it."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 def shortened(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from toolkit.encoders.enrichment.http import checked_url
 from toolkit.encoders.enrichment.knowledge import ONTOLOGY, Knowledge
@@ -14,9 +14,10 @@ from toolkit.encoders.enrichment.local import LocalKnowledge
 from toolkit.encoders.enrichment.semantic import COMMON, PROPERTIES, Classes, Enricher
 from toolkit.encoders.enrichment.sparql import SparqlKnowledge
 from toolkit.encoders.enrichment.spotlight import SpotlightLinker
+from toolkit.parameters import Parameters
 
 
-class Enrichment(BaseModel):
+class Enrichment(Parameters):
     """knowledge: dumps (`.nt`, `.ttl`, packed or not), or endpoint: the address of a SPARQL service.
 
     linker: `aliases` of the dumps, or `spotlight`, whose address is `spotlight`, with `confidence`. classes: of entities
@@ -24,8 +25,6 @@ class Enrichment(BaseModel):
     too. namespace: of short names of classes and properties. language: of literals. timeout: seconds of one question to a
     service; retries: how often it is asked again.
     """
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     knowledge: list[Path] = []
     endpoint: str | None = None

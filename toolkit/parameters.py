@@ -1,0 +1,62 @@
+"""What every checked set of parameters shares: unknown keys are errors, infinity is not a number, and a boolean is not one either."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+NUMBER = "must be a number"
+BOOLEAN = "must be true or false"
+
+
+class Parameters(BaseModel):
+    """Base of a recipe's sections, and of the parameters of every plug-in.
+
+    Pydantic takes a boolean for a number and a number for a boolean: `seed: true` would be seed 1. Both are refused here, so that
+    values from Python and values from a file pass the same check.
+    """
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_swapped(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, bool | int | float | list | dict) and info.field_name in cls.model_fields:
+            annotation = cls.model_fields[info.field_name].annotation
+            faults = [
+                InitErrorDetails(type=PydanticCustomError("swapped", message), loc=where, input=found)
+                for where, message, found in swapped(alternatives(annotation), value)
+            ]
+            if faults:
+                raise ValidationError.from_exception_data(cls.__name__, faults)
+        return value
+
+
+def swapped(kinds: tuple[Any, ...], value: Any, where: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str, Any]]:
+    """Each boolean where a number belongs, and each number where a boolean does: place, rule and value.
+
+    kinds: the types that `value` may have. Values inside other models are left to those models.
+    """
+    if isinstance(value, list | dict):
+        inner = tuple(each for kind in kinds if get_origin(kind) in (list, dict) for each in alternatives(get_args(kind)[-1]))
+        for step, part in enumerate(value) if isinstance(value, list) else value.items():
+            yield from swapped(inner, part, (*where, step))
+    elif Any not in kinds and isinstance(value, bool | int | float):
+        number, boolean = int in kinds or float in kinds, bool in kinds
+        if isinstance(value, bool) and number and not boolean:
+            yield where, NUMBER, value
+        elif not isinstance(value, bool) and boolean and not number:
+            yield where, BOOLEAN, value
+
+
+def alternatives(annotation: Any) -> tuple[Any, ...]:
+    """The types of a union, also inside `Annotated`."""
+    if get_origin(annotation) is Annotated:
+        return alternatives(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return tuple(inner for each in get_args(annotation) for inner in alternatives(each))
+    return (annotation,)

@@ -1,0 +1,89 @@
+"""Replaceable parts of a recipe: a loss, a join, a policy for missing content, a model, a protocol.
+
+A part is one class: its fields are its parameters, its methods are what it does. It is found by the name of an entry point, or given
+as `module:Class`, as a mapping with `type`, or in Python as an object. All of these pass the same checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
+
+from toolkit import plugins
+from toolkit.errors import InputError
+from toolkit.parameters import Parameters
+
+
+class Part(Parameters):
+    """Base of every replaceable part.
+
+    type: the name of its entry point. A subclass gives it a default; `module:Class` stands there for a class without an entry point.
+    """
+
+    type: str
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Annotation of a field that holds a part of one entry-point group.
+
+    short: whether a bare name may be written for the part with its defaults.
+
+    Example: `loss: Annotated[SerializeAsAny[Loss], Chosen("segue.losses")] = Chunked()`
+    """
+
+    group: str
+    short: bool = True
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self.part, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        handler(schema)
+        names = plugins.names(self.group)
+        parts = [described(self.group, name) for name in names]
+        return {"anyOf": [{"type": "string", "examples": names}, *parts]} if self.short else {"anyOf": parts}
+
+    def part(self, given: Any) -> Any:
+        """The part that `given` names: a name, a mapping with `type`, or a part already."""
+        if isinstance(given, Part):
+            return named(self.group, given)
+        if isinstance(given, str) and self.short:
+            given = {"type": given}
+        if not isinstance(given, Mapping) or not isinstance(given.get("type"), str):
+            return given  # pydantic says what is wrong with it
+        return self.load(given["type"]).model_validate(dict(given))
+
+    def load(self, name: str) -> type[Part]:
+        """The class called `name`. An unknown name is a validation error at `type`."""
+        try:
+            cls: type[Part] = plugins.load(self.group, name)
+        except InputError as error:
+            if name in plugins.names(self.group) or ":" in name:
+                raise
+            rule = PydanticCustomError("unknown_part", "{rule}", {"rule": str(error).removeprefix(f"{name!r} ")})
+            raise ValidationError.from_exception_data(name, [InitErrorDetails(type=rule, loc=("type",), input=name)]) from None
+        return cls
+
+
+def named(group: str, part: Part) -> Part:
+    """`part` under a `type` by which its class can be found again: `module:Class` where no entry point leads to it."""
+    cls = type(part)
+    if part.type in plugins.names(group) and plugins.load(group, part.type) is cls:
+        return part
+    path = f"{cls.__module__}:{cls.__qualname__}"
+    return part if part.type == path else part.model_copy(update={"type": path})
+
+
+def described(group: str, name: str) -> JsonSchemaValue:
+    """JSON schema of one part, `type` being its name."""
+    cls: type[Part] = plugins.load(group, name)
+    made = cls.model_json_schema()
+    made["properties"]["type"] = {"const": name}
+    made["required"] = sorted({*made.get("required", []), "type"})
+    return made

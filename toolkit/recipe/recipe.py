@@ -1,0 +1,98 @@
+"""A whole recipe.
+
+Every key is checked before anything runs; an unknown one is an error that
+names its line and the nearest key there is.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from toolkit.recipe.coldstart import ColdStart
+from toolkit.recipe.data import Data, EncoderSpec
+from toolkit.recipe.evaluation import Evaluation
+from toolkit.recipe.fusion import Fusion
+from toolkit.recipe.model import ModelSpec
+from toolkit.recipe.section import Section
+from toolkit.recipe.sweep import Sweep
+
+
+class BaselineSpec(Section):
+    """A baseline with parameters; in a recipe a bare name does too."""
+
+    name: str
+    params: dict[str, Any] = {}
+
+
+class Report(Section):
+    """The page of the run."""
+
+    examples: int = Field(10, ge=0)
+    example_length: int = Field(10, ge=1)
+    map: int = Field(
+        500, ge=0, le=5000, description="tracks on the map of what the best sequential model, or else the encoders, know; 0: no map"
+    )
+    map_by: Literal["tsne", "umap"] = "tsne"
+    similar: int = Field(5, ge=0, le=100, description="most played tracks whose most similar ones are listed; 0: none")
+
+
+class Recipe(Section):
+    """A whole run. Only `data` is required."""
+
+    name: str = Field("run", description="of the run; default: the file's")
+    data: Data
+    collect: dict[str, Any] | None = Field(None, description="what to collect and from where, checked by the stage of that name")
+    encoders: dict[str, EncoderSpec] = {}
+    engine: Literal["local", "ray"] = Field("local", description="where inputs are encoded: in this process, or over Ray's (`RAY_ADDRESS`)")
+    workers: int | None = Field(None, ge=1, description="processes under `engine: ray`; default: one a processor")
+    titles: EncoderSpec | None = Field(None, description="encoder of playlist titles, for models with `titles: true`")
+    fusion: Fusion = Fusion()
+    defaults: dict[str, Any] = Field({}, description="what every entry of `models` says unless it says otherwise")
+    models: list[ModelSpec] = []
+    on_missing_weights: Literal["stop", "skip"] = Field(
+        "stop", description="skip: models whose encoder's pretrained weights are not here stand in the tables as not run"
+    )
+    coldstart: ColdStart = ColdStart()
+    baselines: list[str | BaselineSpec] = ["popularity", "item-knn", "content-centroid"]
+    evaluation: Evaluation = Evaluation()
+    sweep: Sweep | None = Field(None, description="settings that `segue sweep` searches on validation")
+    report: Report = Report()
+    seed: int = Field(0, ge=0)
+    seeds: list[Annotated[int, Field(ge=0)]] | None = Field(
+        None, min_length=2, description="every system that draws is fitted once a seed: mean and standard deviation stand in the tables"
+    )
+    device: str = "auto"
+    threads: int | None = Field(None, ge=1, le=1024)
+
+    @property
+    def reads_fields(self) -> bool:
+        """Whether it needs more of the catalogue than who plays what."""
+        named = self.coldstart.tags or self.coldstart.looking or self.evaluation.split.field
+        return bool(self.encoders or named)
+
+    @model_validator(mode="after")
+    def _default_select(self) -> Recipe:
+        """Models are selected by something that the evaluation measures; a `select` that was given stays, to be refused by name."""
+        metrics, lengths = [name for name in self.evaluation.metrics if name in ("recall", "ndcg")], self.evaluation.k
+        for model in self.models:
+            if "select" not in model.model_fields_set and metrics and not ("ndcg" in metrics and 50 in lengths):
+                model.select = f"{'ndcg' if 'ndcg' in metrics else metrics[0]}@{min(lengths, key=lambda k: abs(k - 50))}"
+        return self
+
+    @model_validator(mode="after")
+    def _first_seed(self) -> Recipe:
+        if self.seeds is not None:
+            if len(set(self.seeds)) < len(self.seeds):
+                raise ValueError(f"seeds={self.seeds} names a seed twice: take one out")
+            if "seed" in self.model_fields_set and self.seed != self.seeds[0]:
+                raise ValueError(f"seed={self.seed} and seeds={self.seeds} are both given: take one out")
+            self.seed = self.seeds[0]
+        return self
+
+    @model_validator(mode="after")
+    def _default_baselines(self) -> Recipe:
+        if "baselines" not in self.model_fields_set and not self.encoders:
+            self.baselines = [name for name in self.baselines if name != "content-centroid"]
+        return self
