@@ -24,9 +24,6 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 SWEPT = ("models", "fusion", "encoders", "titles", "coldstart", "baselines")
 """Sections whose values a sweep may try: the others say what is asked, so that trials could not be compared."""
 
-FALLING = ("clicks", "rmse")
-"""Metrics that are lower for better rankings."""
-
 NO_PATH = ("demo",)
 """Readers that make their data themselves."""
 
@@ -283,7 +280,9 @@ def _sweep(file: RecipeFile, recipe: Recipe) -> None:
     sweep = recipe.sweep
     if sweep is None:
         return
-    measured = [f"{metric}@{k}" for metric in recipe.evaluation.metrics if metric not in FALLING for k in recipe.evaluation.k]
+    from toolkit.contracts.metric import named, selecting
+
+    measured = [f"{name}@{k}" for name in selecting(recipe.evaluation.metrics) if named(name).cutoff == "k" for k in recipe.evaluation.k]
     if sweep.select not in measured:
         raise file.error(("sweep", "select"), f"={sweep.select!r} must be one of the evaluation's {', '.join(measured)}")
     if recipe.evaluation.split.test_fold == ALL:
