@@ -69,7 +69,8 @@ class Doubled(Coverage):
         (broken(values=values(lambda block, k: np.where(block.n_hidden > 0, (block.ranked[:, :k] % 7 == 0).any(axis=1), np.nan))),
          "declare reads = \"tracks\""),
         (broken(values=values(lambda block, k: np.where(block.n_hidden > 0, block.hits.any(axis=1), np.nan))), "is ranked after place 1"),
-        (broken(values=values(lambda block, k: np.where(block.n_hidden > 0, block.hits[:, :k].sum() / 400, np.nan))), "depends on the others"),
+        (broken(values=values(lambda block, k: np.where(block.n_hidden > 0, block.hits[:, :k].sum() / 400, np.nan))),
+         "depends on the others"),
         (Doubled, "do not add up"),
     ],
 )  # fmt: skip

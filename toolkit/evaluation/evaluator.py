@@ -189,7 +189,8 @@ class _Measured:
         return Scores(values, n_hidden, np.concatenate([block.top for block in self.blocks]), overall)
 
     def _block(self, found: Rankings, part: HeldOut, tracks: np.ndarray, offsets: np.ndarray) -> Block:
-        scores, ids = found.all_scores, found.ids
+        # metrics see what they take alone: a ranking that is longer because it is kept must not change them
+        scores, ids = found.all_scores, found.ids[:, : self.wanted.k]
         if scores is not None:
             chosen, owners = _among_hidden(part, tracks, offsets)
             scores = replace(scores, chosen=chosen, owners=owners)

@@ -25,7 +25,7 @@ from toolkit.errors import RunDirectoryError
 from toolkit.evaluation import tables
 from toolkit.evaluation.evaluator import Scores
 from toolkit.files import write_bytes
-from toolkit.pipeline import attribution, fitting, systems
+from toolkit.pipeline import attribution, fitting, rankings, systems
 from toolkit.pipeline.results import PARTS, over_seeds, write_metric_info
 from toolkit.recipe import Recipe
 from toolkit.runs import RunDirectory
@@ -88,6 +88,10 @@ def pool(recipe: Recipe, folds: Mapping[str, RunDirectory], run: RunDirectory) -
     run.write(runs.COMPARISONS, told)
     if recipe.evaluation.attribution:
         run.write(runs.ATTRIBUTION, _attribution(recipe, each, frames, lists["test"], tested))
+    if recipe.evaluation.rankings:
+        rankings.join(run, each, names)
+    else:
+        rankings.forget(run)
     write_bytes(run.path(runs.PER_PLAYLIST), _packed(joined.drop(["fold"])))
     run.write(runs.SYSTEMS, _order(orders[0], rows, names))
     write_metric_info(run, recipe)

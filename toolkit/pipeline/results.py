@@ -18,6 +18,7 @@ from toolkit.evaluation import slices, tables
 from toolkit.evaluation.evaluator import Scores
 from toolkit.evaluation.leaks import NEAR, OVERLAP
 from toolkit.files import write_bytes
+from toolkit.pipeline import rankings
 from toolkit.pipeline.context import Context
 from toolkit.pipeline.fitting import held_out
 from toolkit.pipeline.ingest import Ingested
@@ -52,6 +53,11 @@ def write_results(context: Context, material: Material, outcomes: Sequence[Outco
     write_bytes(run.path(runs.TRACKS), _arrow(material.split.train.corpus.tracks))
     run.write(runs.SYSTEMS, order(metrics, [outcome.system for outcome in outcomes], decisive(context)))
     write_metric_info(run, context.recipe)
+    if context.recipe.evaluation.rankings:
+        split = material.split
+        rankings.write(run, split.test, split.train.counts(), [outcome.system.name for outcome in outcomes])
+    else:
+        rankings.forget(run)
     run.write(runs.METRICS, metrics)
 
 

@@ -123,6 +123,9 @@ class Evaluation(Section):
     bootstrap: int = Field(1000, ge=10, le=100_000)
     allow_repeats: bool = False
     memory_mb: int = Field(256, ge=16, description="bound on the scores held at once")
+    rankings: int = Field(
+        500, ge=0, le=100_000, description="of each system's test rankings, the first tracks that are kept in rankings.parquet; 0: none"
+    )
     attribution: bool = Field(
         False, description="what each modality adds: every model again without each of its modalities, and with each one shuffled"
     )
