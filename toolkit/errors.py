@@ -22,6 +22,10 @@ class InputError(SegueError):
     exit_code = 2
 
 
+class OldForm(UserWarning):
+    """A recipe's key in a form of before."""
+
+
 class RecipeError(InputError):
     """A recipe with an unknown key, a wrong type or a contradiction."""
 

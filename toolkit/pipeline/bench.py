@@ -33,7 +33,7 @@ GROUP = "segue.rankers"
 TUNING, RUN = "tuning", "run"
 KINDS = {"all": ("baseline", "neural"), "cheap": ("baseline",)}
 PER_PLAYLIST = ("transrec", "transrec-global")
-"""The one has a vector for each training playlist, which only `leave_last_out` asks about; the other stands in elsewhere."""
+"""The one has a vector for each training playlist, which not every protocol tests; the other is for those."""
 
 
 COLD_START = "toolkit.coldstart."
@@ -197,13 +197,14 @@ def _measured(
 def _names(wanted: Sequence[str], recipe: Recipe) -> list[str]:
     """The baselines asked for, each once, those that rank with others' help last."""
     found: list[str] = []
+    protocol = recipe.evaluation.split
     for name in wanted:
         if name not in KINDS:
             if why := unfit(name, recipe):
                 raise InputError(f"baselines: {name!r} {why}")
             found.append(name)
             continue
-        skipped = PER_PLAYLIST[recipe.evaluation.protocol == "leave_last_out"]
+        skipped = PER_PLAYLIST[not (protocol.whole_lists or protocol.cold)]
         for other in plugins.names(GROUP):
             cls = _class(other)
             usable = not cls.oracle and _kind(cls) in KINDS[name] and other != skipped

@@ -200,17 +200,17 @@ def _with_weights(context: Context, chosen: list[System], material: Material) ->
 def gathered(context: Context, ingested: Ingested, chosen: Sequence[System]) -> tuple[Material, list[dict[str, Any]]]:
     """What systems are fitted to, and the rows of `coverage.json`."""
     from toolkit.coldstart.factors import FactorStore
-    from toolkit.evaluation import protocols
     from toolkit.pipeline import ingest, modalities, systems, tags
     from toolkit.times import written
 
     evaluation = context.recipe.evaluation
-    split = protocols.split(ingested.corpus, evaluation, ingest.texts(ingested, evaluation.split.field))
+    protocol = evaluation.split
+    split = protocol.split(ingested.corpus, ingest.texts(ingested, protocol.reads_field))
     if split.cuts:
         context.reporter.note("validation begins {}, the test {}".format(*map(written, split.cuts)))
     if left_out := {name: count for name, count in split.facts.items() if count and name not in ("valid_tracks", "test_tracks")}:
         told = ", ".join(f"{count:,} {name.replace('_', ' ')} (such as {split.examples[name][0]})" for name, count in left_out.items())
-        context.reporter.note(f"{evaluation.protocol} leaves out: {told}")
+        context.reporter.note(f"{protocol.type} leaves out: {told}")
     cache, seed = context.cache / "factors", context.recipe.seed
     factors = FactorStore(split.train, context.recipe.coldstart.factors, seed, context.device, cache, context.progress(""))
     wanted = {name for system in chosen for name in system.modalities}

@@ -12,7 +12,6 @@ from toolkit import plugins
 from toolkit.errors import RecipeError
 from toolkit.recipe import idle
 from toolkit.recipe.errors import Where, explain, nearest
-from toolkit.recipe.evaluation import ALL, WHOLE_LISTS
 from toolkit.recipe.file import RecipeFile, laid
 from toolkit.recipe.fusion import Fusion
 from toolkit.recipe.model import ModelSpec
@@ -96,12 +95,12 @@ def _ranker_parameters(file: RecipeFile, recipe: Recipe) -> None:
 
 def unfit(baseline: str, recipe: Recipe) -> str:
     """Why `recipe` has nothing for a baseline to rank by, and the cure; empty where it has. What only the data tells is not asked."""
-    ranker, protocol = plugins.load("segue.rankers", baseline), recipe.evaluation.protocol
+    ranker, protocol = plugins.load("segue.rankers", baseline), recipe.evaluation.split
     if getattr(ranker, "needs_modalities", False) and not recipe.encoders:
         return "ranks by content: name encoders in the recipe, or leave it out"
-    if getattr(ranker, "needs_trained_playlists", False) and protocol in WHOLE_LISTS:
-        why = f"has a vector for each training playlist, and {protocol} asks about others"
-        return f"{why}: name {baseline}-global, or set protocol: leave_last_out"
+    if getattr(ranker, "needs_trained_playlists", False) and protocol.whole_lists:
+        why = f"has a vector for each training playlist, and {protocol.type} tests others"
+        return f"{why}: name {baseline}-global, or set evaluation.split: leave_last_out"
     return ""
 
 
@@ -285,7 +284,7 @@ def _sweep(file: RecipeFile, recipe: Recipe) -> None:
     measured = [f"{name}@{k}" for name in selecting(recipe.evaluation.metrics) if named(name).cutoff == "k" for k in recipe.evaluation.k]
     if sweep.select not in measured:
         raise file.error(("sweep", "select"), f"={sweep.select!r} must be one of the evaluation's {', '.join(measured)}")
-    if recipe.evaluation.split.test_fold == ALL:
+    if recipe.evaluation.split.each_fold():
         raise file.error(
             ("evaluation", "split", "test_fold"), "=all is for `segue run` and `segue bench`, and a sweep is of one fold: name it"
         )
