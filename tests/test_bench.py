@@ -126,7 +126,7 @@ def test_every_grid_names_parameters_that_there_are() -> None:
         ({"select": "recall@51"}, "select='recall@51' is nothing to tune for here: did you mean 'recall@5'?"),
         ({"select": "coverage@5"}, "select='coverage@5' is nothing to tune for here"),
         ({"baselines": []}, "baselines=[] names none"),
-        ({"baselines": ["item-knn", "transrec"]}, "'transrec' has a vector for each training playlist, and playlist_disjoint asks about"),
+        ({"baselines": ["item-knn", "transrec"]}, "'transrec' has a vector for each training playlist, and playlist_disjoint tests others"),
         ({"budget": 0}, "budget=0 must be >= 1"),
     ],
 )
