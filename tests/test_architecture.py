@@ -32,6 +32,7 @@ FOUNDATION = {
     "terminal",
     "interrupts",
     "parameters",
+    "validation",
     "parts",
     "contracts",
 }

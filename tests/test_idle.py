@@ -8,7 +8,7 @@ import pytest
 
 from toolkit.errors import InputError, RecipeError
 from toolkit.recipe import Evaluation, idle, load
-from toolkit.recipe.checks import trial
+from toolkit.recipe.trials import trial
 
 BASE = """\
 data: {reader: demo, permission: {allowed: true, reason: made up}}

@@ -44,10 +44,10 @@ def test_a_grid_reads_back_as_itself(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("epochs: 3", "epcohs: 3", "6: models.0.epcohs is no key: did you mean epochs?"),
+        ("epochs: 3", "epcohs: 3", "6: models.0.epcohs is not a key: did you mean epochs?"),
         ("epochs: 3", "epochs: none", "6: models.0.epochs='none' must be a valid integer"),
         ("{type: bert4rec, epochs: 3, group: Rows}", "3", "6: defaults=3 must be a mapping of keys to values"),
-        ("normalise: after", "normalize: after", "9: models.1.fusion.normalize is no key: did you mean normalise?"),
+        ("normalise: after", "normalize: after", "9: models.1.fusion.normalize is not a key: did you mean normalise?"),
         ("normalise: after", "normalise: later", "9: models.1.fusion.normalise='later' must be 'none', 'before' or 'after'"),
         ("normalise: after", "join: sum, normalise: after", "9: models.1.fusion: normalise: after is for join: concat"),
         ("normalise: after", "join: gated, missing: em", "9: models.1.fusion: missing: em fills in what join: gated leaves out"),

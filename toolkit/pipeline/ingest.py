@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from toolkit import interrupts, plugins
 from toolkit.catalogue.readers.base import Reader
 from toolkit.catalogue.readers.files import existing, files_below, is_file
@@ -21,7 +19,7 @@ from toolkit.files import digest, folder, locked, read_json, write_json
 from toolkit.pipeline.context import code
 from toolkit.progress import Reporter
 from toolkit.recipe import Data
-from toolkit.recipe.errors import explain
+from toolkit.validation import validated
 
 if TYPE_CHECKING:
     from toolkit.catalogue.store import Catalogue
@@ -112,11 +110,7 @@ def open_reader(data: Data) -> Reader:
 
         name = detect(_path(data))
     cls: type[Reader] = plugins.load("segue.readers", name)
-    try:
-        params = cls.Params.model_validate(data.options)
-    except ValidationError as error:
-        where, message = explain(error, data.options, cls.Params)
-        raise InputError(f"data.options.{'.'.join(map(str, where))}{message}") from None
+    params = validated(cls.Params, data.options, "data.options.")
     return cls(data.path or Path("."), params, on_error=data.on_error)
 
 

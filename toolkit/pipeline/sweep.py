@@ -19,7 +19,8 @@ from toolkit.pipeline.ingest import Ingested
 from toolkit.pipeline.search import SEARCHES, Settings
 from toolkit.progress import Reporter
 from toolkit.recipe import Recipe, idle
-from toolkit.recipe.checks import swept, system_names, trial
+from toolkit.recipe.checks import system_names
+from toolkit.recipe.trials import swept, trial
 from toolkit.runs import RunDirectory
 from toolkit.seeds import derived_seed
 

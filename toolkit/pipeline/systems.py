@@ -17,7 +17,7 @@ from toolkit.modality import Modality
 from toolkit.pipeline.context import Context
 from toolkit.ranker import Ranker
 from toolkit.recipe import BaselineSpec, ColdSystem, EncoderSpec, ModelSpec, Recipe
-from toolkit.recipe.checks import as_baseline
+from toolkit.recipe.baseline import as_baseline
 from toolkit.seeds import derived_seed
 
 BOUND = "upper-bound"

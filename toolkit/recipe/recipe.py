@@ -6,24 +6,22 @@ names its line and the nearest key there is.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from toolkit.errors import RecipeError
+from toolkit.recipe import checks, idle
+from toolkit.recipe.baseline import BaselineSpec
 from toolkit.recipe.coldstart import ColdStart
 from toolkit.recipe.data import Data, EncoderSpec
 from toolkit.recipe.evaluation import Evaluation
 from toolkit.recipe.fusion import Fusion
 from toolkit.recipe.model import ModelSpec
 from toolkit.recipe.section import Section
+from toolkit.recipe.spread import spread
 from toolkit.recipe.sweep import Sweep
-
-
-class BaselineSpec(Section):
-    """A baseline with parameters; in a recipe a bare name does too."""
-
-    name: str
-    params: dict[str, Any] = {}
+from toolkit.validation import explain
 
 
 class Report(Section):
@@ -39,7 +37,11 @@ class Report(Section):
 
 
 class Recipe(Section):
-    """A whole run. Only `data` is required."""
+    """A whole run. Only `data` is required.
+
+    One built in Python passes the same checks as one from a file. Raises `RecipeError` naming key, value and rule, for values that
+    nothing reads too.
+    """
 
     name: str = Field("run", description="of the run; default: the file's")
     data: Data
@@ -65,6 +67,18 @@ class Recipe(Section):
     )
     device: str = "auto"
     threads: int | None = Field(None, ge=1, le=1024)
+
+    if not TYPE_CHECKING:  # a signature of pydantic's, with every key by its type
+
+        def __init__(self, **values: Any) -> None:
+            values = spread(values)
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                where, rule = explain(error, values)
+                raise RecipeError(rule, where) from None
+            checks.check(self)
+            idle.check(self)
 
     @property
     def reads_fields(self) -> bool:

@@ -1,18 +1,17 @@
-"""One line for what pydantic finds wrong: the value, the rule, and the nearest key there is."""
+"""One line for what pydantic finds wrong: where, the value, the rule, and the nearest key there is."""
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterator, Sequence
-from typing import Any, get_args, get_origin
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from toolkit.parameters import alternatives
+from toolkit.errors import InputError, Where
+from toolkit.parameters import nearest as nearest
 
-Where = tuple[str | int, ...]
-"""A place in a recipe: keys and list indexes from the top."""
+Model = TypeVar("Model", bound=BaseModel)
 
 REWORDED = (
     (r"^Value error, ", ""),
@@ -28,20 +27,28 @@ REWORDED = (
 )
 
 
-def explain(error: ValidationError, data: Any, model: type[BaseModel]) -> tuple[Where, str]:
-    """Where in `data` the first fault lies and what it is, without the place."""
+def validated(model: type[Model], values: Mapping[str, Any], what: str) -> Model:
+    """`values` through their model. Raises `InputError`: `what`, then the key, the value and the rule in one line."""
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        where, rule = explain(error, dict(values))
+        raise InputError(f"{what}{'.'.join(map(str, where))}{rule}".replace(": :", ":")) from None
+
+
+def explain(error: ValidationError, data: Any) -> tuple[Where, str]:
+    """Where in `data` the first fault is, and what it is, to follow after the dotted path."""
     faults = _distinct(error)
-    where, message = _explain(faults[0], data, model)
+    where, message = _explain(faults[0], data)
     return where, message + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")
 
 
-def _explain(fault: Any, data: Any, model: type[BaseModel]) -> tuple[Where, str]:
-    where = _present(fault["loc"], data)
-    if fault["type"] == "extra_forbidden":
-        return where, f" is no key: {nearest(str(where[-1]), keys_at(model, where[:-1]))}"
+def _explain(fault: Any, data: Any) -> tuple[Where, str]:
+    where, message = _present(fault["loc"], data), fault["msg"]
+    if fault["type"] == "unknown_key":
+        return where, f" {message}"
     if fault["type"] == "missing":
         return (*where, fault["loc"][-1]), " is missing: nothing runs without it"
-    message = fault["msg"]
     for pattern, wording in REWORDED:
         message = re.sub(pattern, wording, message)
     if fault["type"] == "value_error":
@@ -53,20 +60,6 @@ def _explain(fault: Any, data: Any, model: type[BaseModel]) -> tuple[Where, str]
 def _yaml(value: str | int | float | bool | None) -> str:
     """A plain value as a recipe has it."""
     return {True: "true", False: "false", None: "null"}[value] if value is None or isinstance(value, bool) else repr(value)
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """`did you mean x?`, or what there is."""
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known)) or 'none'}"
-
-
-def keys_at(model: type[BaseModel], where: Sequence[str | int]) -> list[str]:
-    """The keys `model` allows at `where`."""
-    kinds: list[Any] = [model]
-    for step in where:
-        kinds = [inner for kind in kinds for inner in _inside(kind, step)]
-    return [name for kind in kinds if _is_model(kind) for name in kind.model_fields]
 
 
 def _distinct(error: ValidationError) -> list[Any]:
@@ -85,15 +78,3 @@ def _present(loc: Sequence[str | int], data: Any) -> Where:
             data = data[step]
             where.append(step)
     return tuple(where)
-
-
-def _inside(kind: Any, step: str | int) -> Iterator[Any]:
-    if _is_model(kind):
-        if step in kind.model_fields:
-            yield from alternatives(kind.model_fields[step].annotation)
-    elif get_origin(kind) in (list, dict):
-        yield from alternatives(get_args(kind)[-1])
-
-
-def _is_model(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, BaseModel)
