@@ -33,6 +33,7 @@ FOUNDATION = {
     "interrupts",
     "parameters",
     "validation",
+    "own_source",
     "parts",
     "contracts",
 }
@@ -75,6 +76,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "evaluation.evaluator",
         "evaluation.metrics",
     },
+    "ingest": {"recipe", "catalogue", "corpus", "encoders", "coldstart"},
     "report": {"recipe", "runs"},
     "continuation": {"catalogue", "corpus", "recipe", "ranker", "runs", "sequential.advised", "sequential.ranker"},
 }

@@ -127,7 +127,8 @@ def tune(
     cache: Path | None = None,
 ) -> list[Tuned]:
     """The best setting of each of the recipe's baselines on its validation playlists; those that the data has nothing for are left out."""
-    from toolkit.pipeline import collecting, ingest
+    from toolkit.ingest import read as ingest
+    from toolkit.pipeline import collecting
 
     with RunDirectory.claim(out, recipe.model_dump(mode="json")) as directory, order._threads(recipe.threads):
         context = order.context_of(recipe, directory, cache, LoggedReporter(directory, progress))

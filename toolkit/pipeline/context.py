@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import time
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import toolkit
+from toolkit.own_source import code
 from toolkit.progress import Progress, Reporter
 from toolkit.recipe import Recipe
 from toolkit.runs import RunDirectory
@@ -72,16 +70,3 @@ class LoggedReporter(Reporter):
     def note(self, text: str) -> None:
         self.to.note(text)
         self.run.log("note", text=text)
-
-
-@lru_cache
-def code(*packages: str) -> str:
-    """Hash of the program's own source, or of some of its packages: results of other code are not gone on with."""
-    root = Path(toolkit.__file__).parent
-    hasher = hashlib.blake2b(toolkit.__version__.encode(), digest_size=16)
-    for path in sorted(root.rglob("*.py")):
-        name = path.relative_to(root)
-        if not packages or name.parts[0] in packages:
-            hasher.update(str(name).encode())
-            hasher.update(path.read_bytes())
-    return hasher.hexdigest()

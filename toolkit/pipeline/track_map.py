@@ -11,14 +11,14 @@ import numpy as np
 
 from toolkit import runs
 from toolkit.coldstart.looking import nearest_to
+from toolkit.ingest.labels import FIELDS
+from toolkit.ingest.read import Ingested
 from toolkit.pipeline.context import Context
 from toolkit.pipeline.examples import Names
 from toolkit.pipeline.fitting import load
-from toolkit.pipeline.ingest import Ingested
 from toolkit.pipeline.looking import first_labels
 from toolkit.pipeline.plane import By, on_a_plane
 from toolkit.pipeline.systems import SEQUENTIAL, Material, System
-from toolkit.pipeline.tags import FIELDS
 from toolkit.seeds import derived_seed
 
 AMONG = 20_000

@@ -16,7 +16,7 @@ from toolkit.catalogue.readers.files import existing, files_below, is_file
 from toolkit.corpus.arrays import Corpus
 from toolkit.errors import InputError
 from toolkit.files import digest, folder, locked, read_json, write_json
-from toolkit.pipeline.context import code
+from toolkit.own_source import code
 from toolkit.progress import Reporter
 from toolkit.recipe import Data
 from toolkit.validation import validated
