@@ -34,6 +34,7 @@ FOUNDATION = {
     "parameters",
     "validation",
     "own_source",
+    "offers",
     "parts",
     "contracts",
 }

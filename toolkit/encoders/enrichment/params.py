@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
 from toolkit.encoders.enrichment.http import checked_url
 from toolkit.encoders.enrichment.knowledge import ONTOLOGY, Knowledge
@@ -17,6 +17,9 @@ from toolkit.encoders.enrichment.spotlight import SpotlightLinker
 from toolkit.parameters import Parameters
 
 
+ONE_OR_SEVERAL = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
+
+
 class Enrichment(Parameters):
     """knowledge: dumps (`.nt`, `.ttl`, packed or not), or endpoint: the address of a SPARQL service.
 
@@ -26,7 +29,7 @@ class Enrichment(Parameters):
     service; retries: how often it is asked again.
     """
 
-    knowledge: list[Path] = []
+    knowledge: Annotated[list[Path], ONE_OR_SEVERAL] = []
     endpoint: str | None = None
     linker: Literal["aliases", "spotlight"] = "aliases"
     spotlight: str | None = None
