@@ -87,6 +87,15 @@ class Playlists:
         """One row a track: id, title, artist, album."""
         return self.corpus.tracks.to_pandas()
 
+    def field(self, name: str, source: str | None = None) -> pd.Series[object]:
+        """The values of a field of the catalogue, such as `lyrics`, by track id; tracks without one are left out."""
+        import pandas as pd
+
+        ids = self.corpus.tracks["id"].to_numpy()
+        with self.described.open() as catalogue:
+            present, values = catalogue.field_values(name, ids.tolist(), source=source)
+        return pd.Series(list(values), index=pd.Index(ids[present], name="id"), name=name, dtype=object)
+
     def placements(self) -> pd.DataFrame:
         """One row a placement: playlist, position (from 0), track."""
         from toolkit.corpus.splits import PlaylistSet
