@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 TRACKS, PLAYLISTS = 120, 90
-WORDS = "love night river fire road moon dance rain summer gold city heart".split()
+WORDS = ["love", "night", "river", "fire", "road", "moon", "dance", "rain", "summer", "gold", "city", "heart"]
 
 
 def write(path: Path) -> None:

@@ -124,7 +124,9 @@ def test_a_comparison_is_of_the_metrics_that_both_have(names: dict[str, Any]) ->
     rows = segue.compare(result, other).query("slice == 'all'")
     assert {(row.metric, row.k) for row in rows.itertuples()} == {("recall", 20), ("ndcg", 20)}
     assert set(rows["system"]) == {"item-knn"} and set(rows["reference"]) == {"sasrec-multimodal"}
-    means = {each.system: each.to_frame().query("slice == 'all' and metric == 'recall' and k == 20")["value"].iloc[0] for each in (result, other)}
+    means = {
+        each.system: each.to_frame().query("slice == 'all' and metric == 'recall' and k == 20")["value"].iloc[0] for each in (result, other)
+    }
     recall = rows.query("metric == 'recall'").iloc[0]
     assert recall["difference"] == pytest.approx(means["item-knn"] - means["sasrec-multimodal"], abs=1e-7)
 
@@ -132,8 +134,10 @@ def test_a_comparison_is_of_the_metrics_that_both_have(names: dict[str, Any]) ->
 def test_the_page_continues_a_finished_run(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "runs").mkdir()
     shutil.copytree(tiny_run, tmp_path / "runs" / "quickstart")
-    (tmp_path / "recipe.yaml").write_text("name: small\ndata: {reader: demo, options: {tracks: 200, artists: 40, playlists: 150}}\n"
-                                          "baselines: [popularity]\nevaluation: {split: {min_tracks: 5}}\n")
+    (tmp_path / "recipe.yaml").write_text(
+        "name: small\ndata: {reader: demo, options: {tracks: 200, artists: 40, playlists: 150}}\n"
+        "baselines: [popularity]\nevaluation: {split: {min_tracks: 5}}\n"
+    )
     monkeypatch.chdir(tmp_path)
     space: dict[str, Any] = {}
     exec(compile(blocks()[1].replace("demo:track:992", "demo:track:99"), str(PAGE), "exec"), space)
@@ -174,7 +178,10 @@ class LastSeeds(Baseline):
 
 
 def test_importing_segue_is_fast_and_loads_no_torch() -> None:
-    code = "import sys, time; t = time.perf_counter(); import segue; print(time.perf_counter() - t, 'torch' in sys.modules, 'pandas' in sys.modules)"
+    code = (
+        "import sys, time; start = time.perf_counter(); import segue; "
+        "print(time.perf_counter() - start, 'torch' in sys.modules, 'pandas' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     seconds, torch, pandas = done.stdout.split()
     assert (torch, pandas) == ("False", "False") and float(seconds) < 1, "0.1 s on a quiet machine: benchmarks/startup.py"

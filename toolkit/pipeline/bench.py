@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from toolkit import plugins, runs
+from toolkit.contracts import metric as contract
 from toolkit.errors import InputError, RunDirectoryError
-from toolkit.evaluation.challenge import AT_R
-from toolkit.evaluation.evaluator import AUC, evaluate
+from toolkit.evaluation.evaluator import evaluate
 from toolkit.files import cache_folder
 from toolkit.pipeline import fitting, folds, joint, order, systems
 from toolkit.pipeline.context import Context, LoggedReporter
@@ -37,8 +37,6 @@ PER_PLAYLIST = ("transrec", "transrec-global")
 
 
 COLD_START = "toolkit.coldstart."
-UNTUNED = frozenset({"clicks", "rmse", "novelty", "coverage"})
-"""Metrics that are lower for better rankings, or say nothing of hits: nothing is tuned for them."""
 
 
 @dataclass(frozen=True)
@@ -240,9 +238,9 @@ def _lacking(cls: type[Ranker], material: Material) -> str:
 def _target(select: str | None, recipe: Recipe) -> tuple[str, int]:
     """Metric and cutoff, 0 where the metric has none. Raises `InputError` for what is not measured or cannot be tuned for."""
     evaluation = recipe.evaluation
-    whole = (*AT_R, AUC)
-    columns = [Column(metric, k) for metric in evaluation.metrics for k in ([None] if metric in whole else evaluation.k)]
-    known = {column.key: (column.metric, column.k or 0) for column in columns if column.metric not in UNTUNED}
+    metrics = {name: contract.named(name) for name in contract.selecting(evaluation.metrics)}
+    columns = [Column(name, k) for name, metric in metrics.items() for k in (evaluation.k if metric.cutoff == "k" else [None])]
+    known = {column.key: (column.metric, column.k or 0) for column in columns}
     if not known:
         raise InputError(f"evaluation.metrics={evaluation.metrics} holds nothing that is higher for better rankings: add recall")
     chosen = select or ("recall@50" if "recall@50" in known else next(iter(known)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import io
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from toolkit.errors import SegueError
 from toolkit.evaluation import slices
 from toolkit.evaluation.evaluator import Key, Scores, evaluate
 from toolkit.files import digest, folder, write_bytes
-from toolkit.pipeline import systems
+from toolkit.pipeline import rankings, systems
 from toolkit.pipeline.context import Context
 from toolkit.pipeline.meter import metered
 from toolkit.pipeline.systems import SEQUENTIAL, Material, System
@@ -63,7 +64,9 @@ def _fit_with_all(context: Context, system: System, ranker: Ranker, material: Ma
 
 def score(context: Context, system: System, material: Material, part: str) -> tuple[Scores, dict[str, Any]]:
     """Evaluate a fitted system on `valid` or `test`; returns the scores, evaluate_seconds and peak_mb."""
-    return _score(context, system, material, part, system.name, lambda: load(context, system))
+    # of a system under several seeds the rankings of the first are kept
+    kept = context.recipe.evaluation.rankings if part == "test" and not system.twin else 0
+    return _score(context, system, material, part, system.name, lambda: load(context, system), kept)
 
 
 def score_shuffled(context: Context, system: System, material: Material, modality: str) -> Scores | None:
@@ -87,9 +90,10 @@ def score_shuffled(context: Context, system: System, material: Material, modalit
 
 
 def _score(
-    context: Context, system: System, material: Material, part: str, name: str, make_ranker: Callable[[], Ranker]
+    context: Context, system: System, material: Material, part: str, name: str, make_ranker: Callable[[], Ranker], kept: int = 0
 ) -> tuple[Scores, dict[str, Any]]:
-    path = scores_file(context.run, name, part)
+    """kept: how much of each ranking to keep in a file."""
+    path, lists = scores_file(context.run, name, part), rankings.stage_file(context.run, name)
     evaluation = context.recipe.evaluation
 
     asked, counts = held_out(material.split, part), material.split.train.counts()
@@ -99,7 +103,8 @@ def _score(
 
     def make(_: Path) -> tuple[Sequence[Path], Any]:
         context.reporter(0, len(asked), f"{name} on {part}")
-        with metered(context.device) as meter:
+        with contextlib.ExitStack() as files, metered(context.device) as meter:
+            keep = files.enter_context(rankings.Kept.into(lists, asked)) if kept else None
             scores = evaluate(
                 make_ranker(),
                 asked,
@@ -109,10 +114,12 @@ def _score(
                 parts=parts,
                 allow_repeats=evaluation.allow_repeats,
                 memory_mb=evaluation.memory_mb,
+                top=kept,
+                keep=keep,
                 progress=lambda done, total, _: context.reporter(done, total, f"{name} on {part}"),
             )
         write_bytes(path, packed(scores))
-        return [path], {"evaluate_seconds": meter.seconds, "peak_mb": meter.peak_mb}
+        return [path, *([lists] if kept else [])], {"evaluate_seconds": meter.seconds, "peak_mb": meter.peak_mb}
 
     decided = {**inputs(context, system, material), "parts": digest({name: digest(inside.tolist()) for name, inside in parts.items()})}
     result = context.run.stage(f"evaluate-{name}-{part}", decided, make)

@@ -182,7 +182,8 @@ def _stages(context: Context) -> None:
 
 def _results(recipe: Recipe) -> tuple[str, ...]:
     """Files that are made again where one of them is gone."""
-    return (*runs.RESULTS, runs.ATTRIBUTION) if recipe.evaluation.attribution else runs.RESULTS
+    kept = (runs.RANKINGS, runs.HIDDEN) if recipe.evaluation.rankings else ()
+    return (*runs.RESULTS, *kept, *([runs.ATTRIBUTION] if recipe.evaluation.attribution else []))
 
 
 def _with_weights(context: Context, chosen: list[System], material: Material) -> list[System]:

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """Systems and modalities name folders and files."""
 
-FALLING = ("clicks", "rmse")
-"""Metrics that are lower for better rankings."""
 
 NO_PATH = ("demo",)
 """Readers that make their data themselves."""

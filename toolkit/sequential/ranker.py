@@ -224,11 +224,12 @@ class SequentialRanker(AskedModel):
 
 def _measured(ids: np.ndarray, valid: HeldOut, k: int) -> dict[str, float]:
     """Mean of what models are selected by at k over rankings int [B, k] of held-out playlists."""
-    from toolkit.evaluation.metrics import METRICS, hits
+    from toolkit.contracts.metric import Block, named
+    from toolkit.evaluation.metrics import hits
 
     hidden = valid.hidden()
-    found = hits(ids, *hidden)
-    return {f"{name}@{k}": float(np.mean(METRICS[name](found, np.diff(hidden[1]), k))) for name in SELECTING}
+    block = Block.of_hits(hits(ids, *hidden), np.diff(hidden[1]))
+    return {f"{name}@{k}": float(np.mean(named(name).values(block, k))) for name in SELECTING}
 
 
 def _load_titles(name: str | None, directory: Path, device: str) -> Encoder | None:

@@ -16,7 +16,6 @@ from toolkit.encoders.enrichment.sparql import SparqlKnowledge
 from toolkit.encoders.enrichment.spotlight import SpotlightLinker
 from toolkit.parameters import Parameters
 
-
 ONE_OR_SEVERAL = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
 
 
