@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from toolkit.rankers import row_name
 from toolkit.recipe.coldstart import ColdStart
 from toolkit.recipe.data import Data, EncoderSpec
 from toolkit.recipe.evaluation import Evaluation
@@ -24,6 +25,11 @@ class BaselineSpec(Section):
 
     name: str
     params: dict[str, Any] = {}
+
+    @property
+    def system_name(self) -> str:
+        """Its row in the tables: the ranker's name, also of one given as `module:Class`."""
+        return row_name(self.name)
 
 
 class Report(Section):
