@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +14,6 @@ from toolkit.runs import RunDirectory
 
 LOG_INTERVAL = 5.0
 """Seconds between two lines of `log.jsonl` about the same work."""
-
-EPOCH = re.compile(r"epoch (\d+)/(\d+)")
 
 
 @dataclass(frozen=True)
@@ -33,19 +30,9 @@ class Context:
         """What decides every stage's output, with what decides this one's."""
         return {"seed": self.recipe.seed, "device": self.device, "threads": self.recipe.threads, "code": code(), **more}
 
-    def progress(self, prefix: str, *, per_epoch: bool = False) -> Progress:
-        """A progress callback that puts `prefix` before what is said.
-
-        per_epoch: it is called with the counts of one epoch ("epoch 2/20, …"), which become one count of them all.
-        """
-
-        def tell(done: int, total: int, what: str) -> None:
-            if per_epoch and (epoch := EPOCH.match(what)):
-                number, epochs = map(int, epoch.groups())
-                done, total = (number - 1) * total + done, epochs * total
-            self.reporter(done, total, prefix + what)
-
-        return tell
+    def progress(self, prefix: str) -> Progress:
+        """A progress callback that puts `prefix` before what it reports."""
+        return lambda done, total, what: self.reporter(done, total, prefix + what)
 
 
 @dataclass

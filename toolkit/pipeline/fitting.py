@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.continuation import load_ranker
 from toolkit.corpus.splits import HeldOut, Split
 from toolkit.errors import SegueError
 from toolkit.evaluation import slices
@@ -20,8 +18,9 @@ from toolkit.files import digest, folder, write_bytes
 from toolkit.pipeline import rankings, systems
 from toolkit.pipeline.context import Context
 from toolkit.pipeline.meter import metered
-from toolkit.pipeline.systems import SEQUENTIAL, Material, System
+from toolkit.pipeline.systems import Material, System
 from toolkit.ranker import Ranker, TrainingData
+from toolkit.rankers import load_ranker
 from toolkit.runs import MODEL, STAGES, RunDirectory
 from toolkit.seeds import derived_seed
 
@@ -36,7 +35,7 @@ def fit(context: Context, system: System, material: Material) -> dict[str, Any]:
             _fit_with_all(context, system, ranker, material, workdir)
         with folder(target) as unfinished:
             ranker.save(unfinished)
-        learned = {"curve": getattr(ranker, "curve", []), "underfit": bool(getattr(ranker, "underfit", False))}
+        learned = {"curve": list(ranker.curve), "underfit": ranker.underfit}
         return [target, *files(target)], {"fit_seconds": meter.seconds, "peak_mb": meter.peak_mb, **learned}
 
     result: dict[str, Any] = context.run.stage(f"fit-{system.name}", inputs(context, system, material), make)
@@ -55,7 +54,7 @@ def fit_along(context: Context, material: Material, asked: dict[str, str]) -> No
 
 def _fit_with_all(context: Context, system: System, ranker: Ranker, material: Material, workdir: Path) -> None:
     """Fit a system, with every process there is where it can use them."""
-    if system.ranker == SEQUENTIAL:
+    if system.capabilities.distributed:
         from toolkit.sequential import distributed
 
         distributed.current().decide(lambda: {"system": system.name, "workdir": str(workdir.resolve()), "material": whole(material)})
@@ -74,10 +73,7 @@ def score_shuffled(context: Context, system: System, material: Material, modalit
 
     None where the model does not read it apart from the others (`reduce_joint: pca`).
     """
-    from toolkit.sequential.ranker import SequentialRanker
-
     ranker = load(context, system)
-    assert isinstance(ranker, SequentialRanker)
     if not ranker.apart(modality):
         return None
 
@@ -128,7 +124,7 @@ def _score(
 
 def load(context: Context, system: System) -> Ranker:
     """The fitted system from the run directory."""
-    return load_ranker(system.entry, context.run.path(f"{MODEL}/{system.name}"), device=context.device)
+    return load_ranker(system.ranker, context.run.path(f"{MODEL}/{system.name}"), device=context.device)
 
 
 def files(target: Path) -> list[Path]:
@@ -196,10 +192,15 @@ def fit_ranker(context: Context, system: System, ranker: Ranker, material: Mater
     others = {other.name: load(context, other) for other in system.over}
     split = material.split
     data = TrainingData(
-        split.train, split.valid, chosen, workdir, seed, context.device, factors=material.factors, labels=labels, systems=others
+        split.train,
+        split.valid,
+        chosen,
+        workdir,
+        seed,
+        context.device,
+        factors=material.factors,
+        labels=labels,
+        systems=others,
+        progress=context.progress(f"{system.name}, "),
     )
-    fitting: Any = ranker.fit
-    if "on_step" in inspect.signature(fitting).parameters:
-        fitting(data, on_step=context.progress(f"{system.name}, ", per_epoch=system.ranker == SEQUENTIAL))
-    else:
-        fitting(data)
+    ranker.fit(data)

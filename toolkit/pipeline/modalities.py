@@ -140,13 +140,13 @@ def _encode(
         values,
         cache=context.cache / "encodings",
         targets=None if learnt is None else learnt.matrix,
-        feedback=learnt.feedback() if isinstance(learnt, FactorTargets) and getattr(encoder, "needs_feedback", False) else None,
+        feedback=learnt.feedback() if isinstance(learnt, FactorTargets) and encoder.needs_feedback else None,
         fitted=_learned_from(encoder, trained, learnt),
         progress=context.progress(f"{name}: "),
         engine=context.recipe.engine,
         workers=context.recipe.workers,
     )
-    if hasattr(encoder, "reconstructions") and not (path := context.run.path(f"{PICTURES}/{name}.png")).exists():
+    if encoder.reconstructs and not (path := context.run.path(f"{PICTURES}/{name}.png")).exists():
         _picture(encoder, values, path)
     return modality
 
@@ -165,4 +165,4 @@ def _picture(encoder: Encoder, values: Sequence[bytes], path: Path) -> None:
         chosen[bytes(values[int(row)])] = None
         if len(chosen) == SHOWN:
             break
-    encoder.reconstructions(list(chosen), path)  # type: ignore[attr-defined]
+    encoder.reconstructions(list(chosen), path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -16,14 +16,15 @@ from toolkit.encoders.base import Encoder
 from toolkit.errors import InputError
 from toolkit.memory import free_memory
 from toolkit.modality import Modality
-from toolkit.ranker import TrainingData
+from toolkit.progress import over_epochs
+from toolkit.ranker import Capabilities, TrainingData
 from toolkit.recipe import Fusion, ModelSpec
 from toolkit.seeds import derived_seed
 from toolkit.sequential import building, checkpoints, cooccurrence, distributed, memory
 from toolkit.sequential.cold_rows import ColdRows
 from toolkit.sequential.neighbours import WEIGHTS, Neighbours
 from toolkit.sequential.scoring import AskedModel
-from toolkit.sequential.trainer import OnStep, Trainer
+from toolkit.sequential.trainer import Trainer
 from toolkit.topk import blocked_top_k
 
 SELECTING = ("recall", "ndcg")
@@ -31,14 +32,17 @@ SELECTING = ("recall", "ndcg")
 
 
 class SequentialRanker(AskedModel):
-    """SASRec or BERT4Rec over ids, content or both, as `spec` and `fusion` say.
+    """Ranks by a transformer over ids, content or both, as an entry of a recipe's `models` describes it.
 
     titles: encoder of playlist titles, where `spec.titles`.
-    After `fit`: `curve` has one row an epoch (epoch, loss, seconds, validation
-    metrics) and `underfit` says whether it was still improving at the last one.
+    curve: epoch, loss, seconds and validation metrics.
     """
 
     name: ClassVar[str] = "sequential"
+    listed = False
+    capabilities = Capabilities(
+        content="optional", titles="optional", cold_tracks=True, attributable=True, embeds=True, distributed=True, kind="neural"
+    )
 
     def __init__(self, spec: ModelSpec, fusion: Fusion, *, name: str = "sequential", titles: Encoder | None = None) -> None:
         if spec.titles and titles is None:
@@ -50,7 +54,7 @@ class SequentialRanker(AskedModel):
         self.cold: ColdRows | None = None
         self.predicted = np.zeros(0, np.int64)
 
-    def fit(self, data: TrainingData, *, on_step: OnStep | None = None) -> Self:
+    def fit(self, data: TrainingData) -> Self:
         """Train on `data.train`, stopping early by `spec.select` on `data.valid`; a killed fit resumes from `data.workdir`."""
         self._index = None
         device = compute.device(data.device)
@@ -74,7 +78,7 @@ class SequentialRanker(AskedModel):
             titles=titles,
             workdir=data.workdir,
             clock=data.clock,
-            on_step=on_step,
+            on_step=None if data.progress is None else over_epochs(data.progress),
         )
         progress = trainer.run()
         self.curve, self.underfit = progress.curve, trainer.underfit(progress)
@@ -141,7 +145,21 @@ class SequentialRanker(AskedModel):
         values = evaluate(self, valid, ks=[k], metrics=SELECTING, train_counts=self.played).values
         return {f"{name}@{k}": float(np.nanmean(values["all", name, k])) for name in SELECTING}
 
-    def weights(self) -> list[dict[str, Any]]:
+    @property
+    def reads_titles(self) -> bool:
+        return self.title_encoder is not None
+
+    @torch.inference_mode()
+    def item_vectors(self, items: np.ndarray) -> np.ndarray:
+        """What the head compares with a playlist: float32 [n, H]; rows of NaN for tracks that are not ranked."""
+        self.model.eval()
+        rows = torch.from_numpy(items.astype(np.int64)).to(self.device)
+        vectors: np.ndarray = self.model.output_rows(rows, self.model.vectors(rows)).float().cpu().numpy()
+        if not self.ranks_unplayed:
+            vectors[~self.played[items]] = np.nan
+        return vectors
+
+    def modality_weights(self) -> list[dict[str, Any]]:
         """What the model has learned that each modality weighs: rows of `modality`, `of`, `value`.
 
         of: `sum` and `gate`, its mean share of a track's vector (`ItemTable.shares`); `stream`, the factor of its stack
@@ -205,6 +223,11 @@ class SequentialRanker(AskedModel):
 
     @classmethod
     def load(cls, directory: Path, *, device: str = "cpu") -> Self:
+        from toolkit.sequential.advised import ADVICE, AdvisedRanker
+
+        if cls is SequentialRanker and (directory / ADVICE).is_dir():
+            # written before `advised` was a ranker with a name of its own
+            return cast(Self, AdvisedRanker.load(directory, device=device))
         tensors, info = checkpoints.read(directory / "model.safetensors")
         titles = _load_titles(info.get("title_encoder"), directory / "titles", device)
         spec, fusion = ModelSpec.model_validate(info["spec"]), Fusion.model_validate(info["fusion"])
