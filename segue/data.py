@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from toolkit.files import cache_folder
 from toolkit.ingest.permission import permitted
@@ -87,14 +87,18 @@ class Playlists:
         """One row a track: id, title, artist, album."""
         return self.corpus.tracks.to_pandas()
 
-    def field(self, name: str, source: str | None = None) -> pd.Series[object]:
+    def field(self, name: str, source: str | None = None) -> pd.Series:
         """The values of a field of the catalogue, such as `lyrics`, by track id; tracks without one are left out."""
         import pandas as pd
 
-        ids = self.corpus.tracks["id"].to_numpy()
+        present, values = self.values(name, source)
+        return pd.Series(list(values), index=pd.Index(self.corpus.tracks["id"].to_numpy()[present], name="id"), name=name, dtype=object)
+
+    def values(self, name: str, source: str | None = None) -> tuple[np.ndarray, Sequence[Any]]:
+        """A field as encoders take it: which tracks have a value, bool [V], and the values of those, in order."""
+        ids = self.corpus.tracks["id"].to_pylist()
         with self.described.open() as catalogue:
-            present, values = catalogue.field_values(name, ids.tolist(), source=source)
-        return pd.Series(list(values), index=pd.Index(ids[present], name="id"), name=name, dtype=object)
+            return catalogue.field_values(name, ids, source=source)
 
     def placements(self) -> pd.DataFrame:
         """One row a placement: playlist, position (from 0), track."""
@@ -125,13 +129,12 @@ class Playlists:
 
     def allow(self, field: str, source: str | None = None) -> Permission | None:
         """The permission under which the values of a field are trained on. Raises `InputError` where there must be one and is none."""
-        if self.strict or self.permission is not None:
-            return self.permission
         ids = self.corpus.tracks["id"].to_pylist()
         with self.described.open() as catalogue:
             origins = catalogue.provenance(field, ids, source=source)
-            if any(origin["train_allowed"] is False for origin in origins):
-                permitted(catalogue, field, source, ids, None)
+            if self.strict or self.permission is not None or any(origin["train_allowed"] is False for origin in origins):
+                permitted(catalogue, field, source, ids, self.permission)
+                return self.permission
         silent = sorted({str(origin["source"] or "an unnamed source") for origin in origins if origin["train_allowed"] is None})
         if silent and field not in self._warned:
             self._warned.add(field)
@@ -142,10 +145,11 @@ class Playlists:
 
 @dataclass(frozen=True)
 class Training:
-    """Playlists to learn from."""
+    """Playlists to learn from. store: factors of them, where they are there already."""
 
     data: Playlists
     playlists: PlaylistSet
+    store: FactorStore | None = None
 
     def __len__(self) -> int:
         return len(self.playlists)
@@ -163,8 +167,14 @@ class Training:
     def _stores(self) -> dict[tuple[int, str], FactorStore]:
         return {}
 
+    @cached_property
+    def _labels(self) -> dict[str, sp.csr_matrix | None]:
+        return {}
+
     def factors(self, seed: int, device: str) -> FactorStore:
         """Factors of these playlists, computed once for all rankers that use them."""
+        if self.store is not None:
+            return self.store
         from toolkit.coldstart.factors import FactorStore
 
         if (seed, device) not in self._stores:
@@ -174,15 +184,14 @@ class Training:
 
     def labels(self, kinds: Iterable[str]) -> dict[str, sp.csr_matrix]:
         """Artists, albums or genres of all tracks, float32 [V + 1, L] by kind; kinds that the catalogue lacks are left out."""
-        from toolkit.ingest.labels import FIELDS, label_matrices
+        from toolkit.ingest.labels import label_matrices
 
-        wanted = set(kinds)
-        if not wanted:
-            return {}
-        permission = self.data.permission
-        if not self.data.strict and permission is None:
-            permission = next((self.data.allow(field) for kind in sorted(wanted) for field in FIELDS[kind]), None)
-        return label_matrices(self.data.described, wanted, permission, self.data.reporter)
+        wanted = sorted(set(kinds))
+        if fresh := {kind for kind in wanted if kind not in self._labels}:
+            permission = self.data.permission if self.data.strict else self.data.permission or UNSAID
+            found = label_matrices(self.data.described, fresh, permission, self.data.reporter)
+            self._labels.update({kind: found.get(kind) for kind in fresh})
+        return {kind: matrix for kind in wanted if (matrix := self._labels[kind]) is not None}
 
 
 @dataclass(frozen=True)
@@ -331,7 +340,7 @@ def _data(
     return validated(Data, {**values, "permission": said}, "")
 
 
-def _rows(n: int) -> object:
+def _rows(n: int) -> np.ndarray:
     import numpy as np
 
     return np.arange(n)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from toolkit.corpus.arrays import Corpus
     from toolkit.encoders.base import Encoder
+    from toolkit.ingest.targets import FactorTargets, Labels
     from toolkit.progress import Progress
+    from toolkit.recipe import Targets
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Modality:
     - matrix: float32 [n, d]; rows of absent tracks mean nothing.
     - present: bool [n], False where a track lacks this modality.
     - encoder: the fitted encoder, which can transform further inputs; None for vectors made elsewhere.
+    - aligned: the same vectors in the order of the catalogue. targets: what a supervised encoder learned to predict.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Modality:
     present: np.ndarray
     encoder: Encoder | None = None
     aligned: Aligned | None = None
+    targets: Mapping[str, object] | None = None
 
     def __repr__(self) -> str:
         return f"<segue.Modality {self.name}: {int(self.present.sum()):,} of {len(self.ids):,} tracks, {self.matrix.shape[1]} numbers each>"
@@ -86,7 +90,7 @@ def vectors(name: str, ids: Sequence[object], matrix: np.ndarray) -> Modality:
     if len(set(names)) < len(names):
         twice = next(track for place, track in enumerate(names) if track in names[:place])
         raise InputError(f"modality {name!r}: the id {twice!r} is listed twice: give each track one vector")
-    present = ~np.isnan(rows).all(axis=1)
+    present = np.asarray(~np.isnan(rows).all(axis=1))
     if not np.isfinite(rows[present]).all():
         where = names[int(np.flatnonzero(present & ~np.isfinite(rows).all(axis=1))[0])]
         raise InputError(f"modality {name!r}: the vector of {where!r} holds NaN or infinity: leave the track out instead")
@@ -100,7 +104,7 @@ def encode(
     *,
     name: str | None = None,
     fit_on: Training | None = None,
-    targets: str | None = None,
+    targets: str | Targets | None = None,
     source: str | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -115,7 +119,7 @@ def encode(
     - encoder: a name of `segue list encoders`, `module:Class`, a class, or an encoder.
     - name: of the modality; default: the field's.
     - fit_on: the training playlists, whose tracks alone an encoder learns from.
-    - targets: field of labels that a supervised encoder learns to predict.
+    - targets: field of labels that a supervised encoder learns to predict, or `Targets`, which can also ask for factors.
     - source: only values of this source.
     - seed, device: of the encoder. engine, workers: `ray` encodes over processes of Ray.
     - params: parameters of the encoder.
@@ -130,24 +134,18 @@ def encode(
         (300, 16)
     """
     from toolkit.encoders.encode import encode as run
-    from toolkit.ingest.targets import labels
-    from toolkit.recipe import Targets
-    from toolkit.validation import validated
+    from toolkit.ingest.targets import FactorTargets
 
     name = name or field
     made = _encoder(encoder, name, params, seed=seed, device=device)
     trained = None if fit_on is None else fit_on.counts[1:] > 0
-    if made.learns and trained is None:
+    if (made.learns or targets is not None) and trained is None:
         raise InputError(f"{made.name} learns from tracks: pass fit_on=split.train, so that it never sees those of test playlists alone")
     ids = data.corpus.tracks["id"].to_pylist()
     data.allow(field, source)
-    learned = None
-    with data.described.open() as catalogue:
-        if targets is not None and trained is not None:
-            data.allow(targets)
-            learned = labels(catalogue, validated(Targets, {"field": targets}, "targets: "), ids, trained).matrix
-        present, values = catalogue.field_values(field, ids, source=source)
-    fitted = trained if learned is None else np.asarray(learned.any(axis=1))
+    learned = None if targets is None or fit_on is None else _learned(fit_on, targets, seed, device)
+    present, values = data.values(field, source)
+    fitted = trained if learned is None else np.asarray(learned.matrix.any(axis=1))
     found = run(
         name,
         made,
@@ -155,13 +153,30 @@ def encode(
         present,
         values,
         cache=data.cache / "encodings",
-        targets=learned,
+        targets=None if learned is None else learned.matrix,
+        feedback=learned.feedback() if isinstance(learned, FactorTargets) and made.needs_feedback else None,
         fitted=fitted if made.learns else None,
         progress=progress,
         engine=engine,
         workers=workers,
     )
-    return Modality(name, ids, found.matrix[1:], found.present[1:], made, found)
+    return Modality(name, ids, found.matrix[1:], found.present[1:], made, found, None if learned is None else learned.facts())
+
+
+def _learned(train: Training, targets: str | Targets, seed: int, device: str) -> Labels | FactorTargets:
+    """What a supervised encoder learns to predict, of training tracks alone."""
+    from toolkit.ingest.targets import FactorTargets, labels
+    from toolkit.recipe import Targets
+    from toolkit.validation import validated
+
+    asked = validated(Targets, {"field": targets}, "targets: ") if isinstance(targets, str) else targets
+    trained = train.counts[1:] > 0
+    if asked.factors is not None:
+        return FactorTargets.of(train.factors(seed, device), asked, trained)
+    data = train.data
+    data.allow(asked.field or "", asked.source)
+    with data.described.open() as catalogue:
+        return labels(catalogue, asked, data.corpus.tracks["id"].to_pylist(), trained)
 
 
 def _encoder(given: str | type[Encoder] | Encoder, name: str, params: dict[str, object], *, seed: int, device: str) -> Encoder:

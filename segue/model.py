@@ -12,15 +12,17 @@ from segue.modalities import Modality
 from toolkit import plugins
 from toolkit.continuation import Continuation
 from toolkit.errors import InputError, SegueError
+from toolkit.rankers import entry_name
 from toolkit.seeds import derived_seed
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from toolkit.encoders.base import Encoder
     from toolkit.progress import Progress
     from toolkit.ranker import Ranker
-    from toolkit.recipe import EncoderSpec
+    from toolkit.recipe import Fusion, ModelSpec
 
 GROUP = "segue.rankers"
 
@@ -144,15 +146,14 @@ class Model:
         import pyarrow.feather as feather
 
         from toolkit import runs
-        from toolkit.continuation import entry_of
         from toolkit.files import folder, write_json
 
         with folder(Path(directory)) as unfinished:
             (unfinished / runs.MODEL).mkdir()
             self.ranker.save(unfinished / runs.MODEL / self.name)
             feather.write_feather(self.tracks, unfinished / runs.TRACKS, compression="zstd")
-            modalities = [modality.name for modality in self.modalities]
-            write_json(unfinished / runs.SYSTEMS, {"systems": [entry_of(self.name, self.ranker, modalities)]})
+            entry = {"system": self.name, "ranker": entry_name(self.ranker), "modalities": [each.name for each in self.modalities]}
+            write_json(unfinished / runs.SYSTEMS, {"systems": [{**entry, "oracle": self.ranker.capabilities.oracle}]})
 
     def _continuation(self) -> Continuation:
         return Continuation(self.ranker, self.tracks, system=self.name)
@@ -205,7 +206,7 @@ class SequentialModel(Model):
         modalities: Sequence[Modality] = (),
         seed: int = 0,
         device: str = "auto",
-        title_encoder: str | None = None,
+        title_encoder: str | Encoder | None = None,
         **params: object,
     ) -> None:
         from toolkit.recipe import Fusion
@@ -220,26 +221,36 @@ class SequentialModel(Model):
         super().__init__(name=default, modalities=modalities, seed=seed, device=device)
         self.title_encoder = title_encoder
 
+    @classmethod
+    def of(
+        cls,
+        spec: ModelSpec,
+        fusion: Fusion,
+        *,
+        name: str,
+        modalities: Sequence[Modality],
+        seed: int,
+        device: str,
+        title_encoder: Encoder | None,
+    ) -> Self:
+        """The model of a recipe's entry."""
+        made = cls.__new__(cls)
+        Model.__init__(made, name=name, modalities=modalities, seed=seed, device=device)
+        made.spec, made.fusion, made.title_encoder = spec, fusion, title_encoder
+        return made
+
     def make(self, train: Training) -> Ranker:
-        from toolkit.recipe import EncoderSpec
+        from toolkit.encoders import registry
+        from toolkit.sequential.advised import AdvisedRanker
+        from toolkit.sequential.ranker import SequentialRanker
 
-        titles = None if self.title_encoder is None else EncoderSpec(encoder=self.title_encoder, field="title")
-        return sequential_ranker(self.spec, self.fusion, self.name, titles, train, self.seed, self.device)
-
-
-def sequential_ranker(spec: Any, fusion: Any, name: str, titles: EncoderSpec | None, train: Training, seed: int, device: str) -> Ranker:
-    """The ranker of an entry of `models`, its encoder of titles fitted to the training titles."""
-    from toolkit.encoders import registry
-    from toolkit.sequential.advised import AdvisedRanker
-    from toolkit.sequential.ranker import SequentialRanker
-
-    encoder = None
-    if titles is not None:
-        encoder = registry.create(titles.encoder, titles.params, seed=derived_seed(seed, "titles"), device=device)
-        if encoder.learns:
-            encoder.fit(sorted({title for title in train.playlists.titles() if title}))
-    kind = SequentialRanker if spec.cold_system is None else AdvisedRanker
-    return kind(spec, fusion, name=name, titles=encoder)
+        titles = self.title_encoder
+        if isinstance(titles, str):
+            titles = registry.create(titles, {}, seed=derived_seed(self.seed, "titles"), device=self.device)
+        if titles is not None and titles.learns:
+            titles.fit(sorted({title for title in train.playlists.titles() if title}))
+        kind = SequentialRanker if self.spec.cold_system is None else AdvisedRanker
+        return kind(self.spec, self.fusion, name=self.name, titles=titles)
 
 
 def ranker(
@@ -268,15 +279,16 @@ def load(directory: str | Path, system: str | None = None) -> Model:
 
     Raises `RunDirectoryError` for a folder that is neither, `InputError` for a system that it does not have.
     """
-    return Loaded(Continuation.load(Path(directory), system))
+    found = Continuation.load(Path(directory), system)
+    return Loaded(found.system, found.ranker, found.tracks, found.others)
 
 
 class Loaded(Model):
     """A model that was loaded: it can be asked, evaluated and saved again."""
 
-    def __init__(self, found: Continuation) -> None:
-        super().__init__(name=found.system)
-        self._ranker, self._tracks, self.others = found.ranker, found.tracks, tuple(found.others)
+    def __init__(self, name: str, ranker: Ranker, tracks: pa.Table, others: Sequence[str] = ()) -> None:
+        super().__init__(name=name)
+        self._ranker, self._tracks, self.others = ranker, tracks, tuple(others)
 
     def make(self, train: Training) -> Ranker:
         raise InputError(f"{self.name} was loaded: make a new model to fit one")

@@ -39,7 +39,7 @@ def _made(name: str, group: str, point: str) -> type[Model]:
     part = plugins.load(group, point)
 
     def __init__(self: Model, **params: object) -> None:
-        base.__init__(self, point, **params)  # type: ignore[misc, arg-type]
+        base.__init__(self, point, **params)  # type: ignore[call-arg, arg-type]
 
     made: type[Model] = type(name, (base,), {"__init__": __init__, "kind": point, "__module__": "segue", "__doc__": part.__doc__})
     return made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from toolkit.seeds import derived_seed
 if TYPE_CHECKING:
     import pandas as pd
 
-    from toolkit.evaluation.evaluator import Scores
+    from toolkit.evaluation.evaluator import Keep, Scores
     from toolkit.progress import Progress
 
 METRICS = ("recall@20", "recall@50", "recall@500", "ndcg@20", "ndcg@50", "ndcg@500")
@@ -24,7 +24,10 @@ METRICS = ("recall@20", "recall@50", "recall@500", "ndcg@20", "ndcg@50", "ndcg@5
 
 @dataclass(frozen=True)
 class Result:
-    """What one model reached on held-out playlists. Made by `evaluate`."""
+    """What one model reached on held-out playlists. Made by `evaluate`.
+
+    ranked: ids int32 and scores float32 [n, t] of the first t tracks for each playlist, id 0 for nothing.
+    """
 
     system: str
     held_out: HeldOutPlaylists
@@ -32,6 +35,7 @@ class Result:
     bootstrap: int = 1000
     seed: int = 0
     oracle: bool = False
+    ranked: tuple[np.ndarray, np.ndarray] | None = None
 
     def __repr__(self) -> str:
         means = [f"{metric}@{k} {np.nanmean(values):.4f}" for (part, metric, k), values in self.scores.values.items() if part == "all"]
@@ -56,9 +60,16 @@ class Result:
 
     def rankings(self) -> pd.DataFrame:
         """What the model ranked, as far as it was kept: playlist, rank (from 1), track, score, hit."""
-        from toolkit.evaluation import rankings
+        import pandas as pd
 
-        return rankings.frame(self.scores, self.held_out.playlists).to_pandas()
+        from toolkit.evaluation.metrics.ranks import hits
+
+        held = self.held_out.playlists
+        ids, scores = self.ranked if self.ranked is not None else (np.zeros((len(held), 0), np.int32), np.zeros((len(held), 0)))
+        rows, ranks = np.nonzero(ids)
+        names, tracks = (table["id"].to_numpy() for table in (held.corpus.playlists, held.corpus.tracks))
+        columns = {"playlist": names[held.rows[rows]], "rank": ranks + 1, "track": tracks[ids[rows, ranks] - 1]}
+        return pd.DataFrame({**columns, "score": scores[rows, ranks], "hit": hits(ids, *held.hidden())[rows, ranks]})
 
 
 def evaluate(
@@ -71,6 +82,8 @@ def evaluate(
     bootstrap: int = 1000,
     seed: int = 0,
     memory_mb: int = 256,
+    slices: Mapping[str, np.ndarray] | None = None,
+    keep: Keep | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Rank the whole catalogue for every playlist and compare with what is hidden; seeds are left out.
@@ -79,6 +92,8 @@ def evaluate(
     - rankings: how many tracks of each ranking to keep.
     - allow_repeats: whether seeds may be ranked. bootstrap: resamplings of the intervals, drawn by `seed`.
     - memory_mb: bound on the scores that are held at once.
+    - slices: further slices of the hidden tracks by name: bool [V + 1], which items are in it.
+    - keep: receives the rankings block by block, instead of the result.
 
     Raises `InputError` for an unknown metric, and for a model of another catalogue.
     """
@@ -87,7 +102,14 @@ def evaluate(
     if model.tracks["id"] != held_out.data.corpus.tracks["id"]:
         raise InputError(f"{model.name} was fitted to another catalogue than these playlists have: fit it to a split of the same data")
     wanted = [_metric(text) for text in metrics]
-    ks = sorted({k for _, k in wanted if k}) or [1]
+    ks = list(dict.fromkeys(k for _, k in wanted if k)) or [1]
+    kept_ids: list[np.ndarray] = []
+    kept_scores: list[np.ndarray] = []
+
+    def collect(start: int, ids: np.ndarray, found: np.ndarray) -> None:
+        kept_ids.append(ids.astype(np.int32))
+        kept_scores.append(found.astype(np.float32))
+
     scores = evaluator.evaluate(
         model.ranker,
         held_out.playlists,
@@ -96,11 +118,17 @@ def evaluate(
         train_counts=held_out.train.counts,
         allow_repeats=allow_repeats,
         memory_mb=memory_mb,
+        parts=slices,
         top=rankings,
+        keep=keep or collect,
         progress=progress,
     )
     kept = {key: values for key, values in scores.values.items() if (key[1], key[2]) in wanted}
-    return Result(model.name, held_out, replace(scores, values=kept), bootstrap, seed, model.ranker.capabilities.oracle)
+    ranked = (np.concatenate(kept_ids), np.concatenate(kept_scores)) if kept_ids else None
+    overall = {key: value for key, value in scores.overall.items() if key in wanted}
+    return Result(
+        model.name, held_out, replace(scores, values=kept, overall=overall), bootstrap, seed, model.ranker.capabilities.oracle, ranked
+    )
 
 
 def compare(reference: Result, *others: Result) -> pd.DataFrame:
@@ -140,8 +168,20 @@ def compare(reference: Result, *others: Result) -> pd.DataFrame:
     return pd.DataFrame(made)
 
 
+def with_cutoffs(metrics: Sequence[str], ks: Sequence[int]) -> list[str]:
+    """Names as `evaluate` takes them: each metric that has a cutoff at each of `ks`."""
+    from toolkit.contracts.metric import named
+
+    return [text for name in metrics for text in ([f"{name}@{k}" for k in ks] if named(name).cutoff == "k" else [name])]
+
+
 def _metric(text: str) -> tuple[str, int]:
+    from toolkit.contracts.metric import named
+
     name, _, k = text.partition("@")
-    if k and not (k.isdecimal() and int(k) >= 1):
-        raise InputError(f"metric {text!r} must be name@k, such as recall@20")
+    cut = named(name).cutoff == "k"
+    if cut and not (k.isdecimal() and int(k) >= 1):
+        raise InputError(f"metric {text!r} must say how many tracks it looks at, such as {name}@20")
+    if k and not cut:
+        raise InputError(f"metric {text!r} has no cutoff: write {name}")
     return name, int(k or 0)

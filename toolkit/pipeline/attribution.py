@@ -35,7 +35,7 @@ def measure(context: Context, material: Material, outcomes: Sequence[Outcome]) -
         system = outcome.system
         if not system.capabilities.attributable or not system.modalities:
             continue
-        weights += [{"system": system.name, **row} for row in fitting.load(context, system).modality_weights()]
+        weights += [{"system": system.name, **row} for row in fitting.fitted(context, system).modality_weights()]
         for modality in system.modalities:
             context.reporter.stage(f"{system.name} without {modality}")
             found = {}

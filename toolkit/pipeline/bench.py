@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from segue.results import evaluate
 from toolkit import plugins, runs
 from toolkit.contracts import metric as contract
 from toolkit.errors import InputError, RunDirectoryError
-from toolkit.evaluation.evaluator import evaluate
 from toolkit.files import cache_folder
 from toolkit.pipeline import fitting, folds, joint, order, systems
 from toolkit.pipeline.context import Context, LoggedReporter
@@ -128,7 +128,7 @@ def tune(
         progress.stage("ingest")
         ingested = ingest.ingest(recipe.data, context.cache, reporter=context.reporter, described=systems.described(recipe))
         ingested = collecting.collected(recipe, ingested, context.reporter)
-        rows = [systems.baseline_system(recipe, BaselineSpec.model_validate(spec.model_dump())) for spec in _specs(recipe)]
+        rows = [systems.baseline_system(context, BaselineSpec.model_validate(spec.model_dump())) for spec in _specs(recipe)]
         material = order.gathered(context, ingested, rows)[0]
         found = []
         for spec in _specs(recipe):
@@ -165,7 +165,7 @@ def _tuned(
     tried = []
     for number, setting in enumerate(tried_settings):
         params = {**base, **setting}
-        system = systems.baseline_system(context.recipe, BaselineSpec(name=spec.name, params=params))
+        system = systems.baseline_system(context, BaselineSpec(name=spec.name, params=params))
         make = partial(_measured, context, system, material, target)
         inputs = {**fitting.inputs(context, system, material), "target": target}
         tried.append({"params": params, **context.run.stage(f"tune-{system.name}-{number}", inputs, make)})
@@ -179,13 +179,15 @@ def _measured(
     """Mean of the target over the validation playlists, and the seconds that fitting and ranking took."""
     metric, k = target
     with metered(context.device) as meter:
-        ranker = system.make(())
-        fitting.fit_ranker(context, system, ranker, material, workdir)
-        evaluation, counts = context.recipe.evaluation, material.split.train.counts()
+        model, evaluation = fitting.fit_model(context, system, material, workdir), context.recipe.evaluation
         scores = evaluate(
-            ranker, material.split.valid, ks=[k], metrics=[metric], train_counts=counts,
-            allow_repeats=evaluation.allow_repeats, memory_mb=evaluation.memory_mb,
-        )  # fmt: skip
+            model,
+            material.held_out("valid"),
+            [f"{metric}@{k}" if k else metric],
+            rankings=0,
+            allow_repeats=evaluation.allow_repeats,
+            memory_mb=evaluation.memory_mb,
+        ).scores
     return [], {"value": round(float(np.nanmean(scores.values["all", metric, k])), 8), "seconds": meter.seconds}
 
 

@@ -202,6 +202,7 @@ def _with_weights(context: Context, chosen: list[System], material: Material) ->
 
 def gathered(context: Context, ingested: Ingested, chosen: Sequence[System]) -> tuple[Material, list[dict[str, Any]]]:
     """What systems are fitted to, and the rows of `coverage.json`."""
+    from segue.data import Playlists, Training
     from toolkit.coldstart.factors import FactorStore
     from toolkit.evaluation import protocols
     from toolkit.ingest import labels as tags
@@ -216,19 +217,27 @@ def gathered(context: Context, ingested: Ingested, chosen: Sequence[System]) -> 
     if left_out := {name: count for name, count in split.facts.items() if count and name not in ("valid_tracks", "test_tracks")}:
         told = ", ".join(f"{count:,} {name.replace('_', ' ')} (such as {split.examples[name][0]})" for name, count in left_out.items())
         context.reporter.note(f"{evaluation.protocol} leaves out: {told}")
-    cache, seed = context.cache / "factors", context.recipe.seed
-    factors = FactorStore(split.train, context.recipe.coldstart.factors, seed, context.device, cache, context.progress(""))
+    data = Playlists(
+        lambda _: ingested,
+        permission=context.recipe.data.permission,
+        strict=True,
+        cache=context.cache,
+        reporter=context.reporter,
+        factors=context.recipe.coldstart.factors,
+    )
+    seed, folder = context.recipe.seed, context.cache / "factors"
+    factors = FactorStore(split.train, data.factors, seed, context.device, folder, context.progress(""))
+    train = Training(data, split.train, factors)
     wanted = {name for system in chosen for name in system.modalities}
     cold = context.recipe.coldstart
     wanted |= {row.vectors for row in cold.tags.rows} if cold.tags is not None else set()
     wanted |= {cold.looking.predicted} if cold.looking is not None else set()
-    encoded = modalities.encode_all(context, ingested, wanted, split.train.counts()[1:] > 0, factors)
-    content = {name: modalities.content_hash(modality) for name, modality in encoded.modalities.items()}
-    kinds = {kind for system in chosen for kind in system.labels}
-    labels = tags.label_matrices(ingested, kinds, context.recipe.data.permission, context.reporter)
+    encoded = modalities.encode_all(context, train, wanted)
+    content = {name: modalities.content_hash(modality.on(data.corpus)) for name, modality in encoded.modalities.items()}
+    labels = train.labels(kind for system in chosen for kind in system.labels)
     content |= {f"label:{kind}": tags.content_hash(matrix) for kind, matrix in labels.items()}
     key = digest([ingested.key, evaluation.model_dump(mode="json")])
-    return systems.Material(split, encoded.modalities, key, content, encoded.missing, factors, labels), encoded.coverage
+    return systems.Material(train, split, encoded.modalities, key, content, encoded.missing, labels), encoded.coverage
 
 
 def _outcome(context: Context, system: System, material: Material) -> Outcome:

@@ -8,11 +8,14 @@ from typing import Any
 
 import scipy.sparse as sp
 
+from segue.data import HeldOutPlaylists, Training
+from segue.modalities import Modality
+from segue.model import Model, RankerModel, SequentialModel
 from toolkit.coldstart.factors import FactorStore
 from toolkit.corpus.splits import Split
 from toolkit.encoders import registry
 from toolkit.encoders.base import Encoder
-from toolkit.modality import Modality
+from toolkit.modality import Modality as Aligned
 from toolkit.pipeline.context import Context
 from toolkit.ranker import Capabilities, Ranker
 from toolkit.rankers import ranker_class
@@ -35,7 +38,8 @@ class System:
     name: str
     ranker: str
     spec: dict[str, Any]
-    make: Callable[[Sequence[str | None]], Ranker]
+    make: Callable[[Sequence[Modality]], Model]
+    """The model of it, over the modalities that it uses."""
     capabilities: Capabilities
     modalities: list[str] = field(default_factory=list)
     params: dict[str, Any] | None = None
@@ -69,17 +73,32 @@ class System:
 class Material:
     """What systems are fitted to and measured on.
 
-    key: hash of playlists and split. content: hash of each modality and, as `label:KIND`, of each kind of labels.
+    train: the training playlists, with what systems share of them. split: all parts, as arrays.
+    encoded: the modalities. key: hash of playlists and split.
+    content: hash of each modality and, as `label:KIND`, of each kind of labels.
     missing: modalities whose pretrained weights are not here, and where to give their path.
     """
 
+    train: Training
     split: Split
-    modalities: dict[str, Modality]
+    encoded: dict[str, Modality]
     key: str
     content: dict[str, str]
     missing: dict[str, str]
-    factors: FactorStore | None = None
     labels: dict[str, sp.csr_matrix] = field(default_factory=dict)
+
+    @property
+    def modalities(self) -> dict[str, Aligned]:
+        """The modalities in the order of the catalogue."""
+        return {name: modality.on(self.train.data.corpus) for name, modality in self.encoded.items()}
+
+    @property
+    def factors(self) -> FactorStore | None:
+        return self.train.store
+
+    def held_out(self, part: str) -> HeldOutPlaylists:
+        """The playlists of `valid` or `test`."""
+        return HeldOutPlaylists(self.train.data, {"valid": self.split.valid, "test": self.split.test}[part], self.train)
 
     def lacks(self, system: System) -> list[str]:
         """Where to give the paths that a system needs."""
@@ -90,12 +109,12 @@ def systems(context: Context) -> list[System]:
     """Every system of the recipe, models first; those that rank with the others' help after them, the demo's upper bound last."""
     recipe = context.recipe
     found = [_model(context, spec) for spec in recipe.models]
-    found += [_cold(recipe, spec) for spec in recipe.coldstart.systems]
-    found += [baseline_system(recipe, as_baseline(baseline)) for baseline in recipe.baselines]
+    found += [_cold(context, spec) for spec in recipe.coldstart.systems]
+    found += [baseline_system(context, as_baseline(baseline)) for baseline in recipe.baselines]
     found = [_with_others(system, found) for system in sorted(found, key=_order)]
     whole = recipe.evaluation.shows_beginnings and recipe.data.level == "track"  # the bound knows playlists in their own order
     if recipe.data.reader == "demo" and whole and all(system.ranker != BOUND for system in found):
-        found.append(baseline_system(recipe, BaselineSpec(name=BOUND, params=recipe.data.options)))
+        found.append(baseline_system(context, BaselineSpec(name=BOUND, params=recipe.data.options)))
     return found
 
 
@@ -147,7 +166,7 @@ def reduced(context: Context) -> dict[tuple[str, str], System]:
             rest = [other for other in modalities if other != modality]
             match = spec.match and any(other in ((spec.fusion or recipe.fusion).match_modalities or rest) for other in rest)
             without = _model(context, spec.model_copy(update={"name": less(name, modality), "modalities": rest, "match": match}))
-            heard = _with_others(without, [_cold(recipe, each) for each in recipe.coldstart.systems])
+            heard = _with_others(without, [_cold(context, each) for each in recipe.coldstart.systems])
             found[name, modality] = replace(heard, twin=name)
     return found
 
@@ -161,31 +180,32 @@ def _model(context: Context, spec: ModelSpec) -> System:
     titles, fusion = recipe.titles if spec.titles else None, spec.fusion or recipe.fusion
     cls = SequentialRanker if spec.cold_system is None else AdvisedRanker
 
-    def make(train_titles: Sequence[str | None]) -> Ranker:
-        encoder = _title_encoder(context, titles, train_titles) if titles is not None else None
-        return cls(spec, fusion, name=name, titles=encoder)
+    def make(chosen: Sequence[Modality]) -> Model:
+        encoder = None if titles is None else _title_encoder(context, titles)
+        return SequentialModel.of(
+            spec, fusion, name=name, modalities=chosen, seed=recipe.seed, device=context.device, title_encoder=encoder
+        )
 
     entry = {"model": spec.model_dump(mode="json", exclude={"group", "fusion"}), "fusion": fusion.model_dump(mode="json")}
-    told = {**entry, "titles": titles.model_dump() if titles else None}
+    decided = {**entry, "titles": titles.model_dump() if titles else None}
     helpers = None if spec.cold_system is None else [spec.cold_system]
-    return System(name, cls.name, told, make, cls.capabilities, modalities, group=spec.group or "", helpers=helpers)
+    return System(name, cls.name, decided, make, cls.capabilities, modalities, group=spec.group or "", helpers=helpers)
 
 
-def _title_encoder(context: Context, spec: EncoderSpec, titles: Sequence[str | None]) -> Encoder:
-    """The encoder of playlist titles; one that learns does so from the distinct training titles."""
-    encoder = registry.create(spec.encoder, spec.params, seed=derived_seed(context.recipe.seed, "titles"), device=context.device)
-    return encoder.fit(sorted({title for title in titles if title})) if encoder.learns else encoder
+def _title_encoder(context: Context, spec: EncoderSpec) -> Encoder:
+    """The encoder of playlist titles; one that learns is fitted with the model, to the training titles."""
+    return registry.create(spec.encoder, spec.params, seed=derived_seed(context.recipe.seed, "titles"), device=context.device)
 
 
-def _cold(recipe: Recipe, spec: ColdSystem) -> System:
-    cls = ranker_class(spec.system)
+def _cold(context: Context, spec: ColdSystem) -> System:
+    recipe, cls = context.recipe, ranker_class(spec.system)
     modalities = spec.modalities if spec.modalities is not None else list(recipe.encoders)
     entry = {"coldstart": spec.model_dump(mode="json", exclude={"group"}), "factors": recipe.coldstart.factors.model_dump(mode="json")}
     return System(
         spec.system_name,
         spec.system,
         entry,
-        lambda _: cls(**spec.params),
+        _maker(context, cls, spec.system_name, spec.params),
         cls.capabilities,
         modalities if cls.capabilities.content != "none" else [],
         spec.params,
@@ -194,21 +214,26 @@ def _cold(recipe: Recipe, spec: ColdSystem) -> System:
     )
 
 
-def baseline_system(recipe: Recipe, spec: BaselineSpec) -> System:
+def baseline_system(context: Context, spec: BaselineSpec) -> System:
     """The row of one baseline; it reads the content that the models read."""
-    cls = ranker_class(spec.name)
+    recipe, cls = context.recipe, ranker_class(spec.name)
     modalities = list(recipe.fusion.modalities or recipe.encoders) if cls.capabilities.content != "none" else []
     return System(
         spec.system_name,
         spec.name,
         spec.model_dump(mode="json"),
-        lambda _: cls(**spec.params),
+        _maker(context, cls, spec.system_name, spec.params),
         cls.capabilities,
         modalities,
         spec.params,
         helpers=spec.params.get("systems"),
         draws=not cls.capabilities.deterministic,
     )
+
+
+def _maker(context: Context, cls: type[Ranker], name: str, params: dict[str, Any]) -> Callable[[Sequence[Modality]], Model]:
+    seed, device = context.recipe.seed, context.device
+    return lambda chosen: RankerModel(cls, name=name, modalities=chosen, seed=seed, device=device, **params)
 
 
 def lender(system: System) -> str:

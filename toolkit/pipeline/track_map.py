@@ -15,7 +15,7 @@ from toolkit.ingest.labels import FIELDS
 from toolkit.ingest.read import Ingested
 from toolkit.pipeline.context import Context
 from toolkit.pipeline.examples import Names
-from toolkit.pipeline.fitting import load
+from toolkit.pipeline.fitting import fitted
 from toolkit.pipeline.looking import first_labels
 from toolkit.pipeline.plane import By, on_a_plane
 from toolkit.pipeline.systems import Material, System
@@ -72,7 +72,7 @@ def _learned(context: Context, chosen: Sequence[System], items: np.ndarray) -> l
     """Vectors by which the best ranker that has any compares the tracks that it ranks; none where no ranker has."""
     systems = {system.name: system for system in chosen if system.capabilities.embeds}
     for name in (entry["system"] for entry in context.run.read(runs.SYSTEMS)["systems"] if entry["system"] in systems):
-        if (vectors := load(context, systems[name]).item_vectors(items)) is not None:
+        if (vectors := fitted(context, systems[name]).item_vectors(items)) is not None:
             return [Space(name, vectors, np.isfinite(vectors).all(axis=1))]
     return []
 

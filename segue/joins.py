@@ -1,0 +1,1 @@
+"""How modalities are joined to one vector a track: `segue.joins.Gated()`."""

@@ -1,0 +1,1 @@
+"""Training losses of sequential models: `segue.losses.GBCE(negatives=256)`."""
