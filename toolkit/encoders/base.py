@@ -37,6 +37,9 @@ class Encoder(ABC):
     of the input is known (a text without a known word): absent as well. source: paper and section, or model page.
     weights_licence: licence of the pretrained weights it loads by default, empty where there are none.
     seeded: whether the seed changes the output; where it does not, it is not in the cache key.
+    default_field: the field of the catalogue that it reads where a recipe names none; None: one must be named.
+    refusal: of an encoder that refuses, how a warning puts it: "none of 7 inputs ⟨can be read⟩", "3 tracks have an input ⟨that cannot be
+    read⟩", and what to do; None: of files that cannot be read.
     """
 
     name: ClassVar[str]
@@ -49,6 +52,8 @@ class Encoder(ABC):
     source: ClassVar[str] = ""
     weights_licence: ClassVar[str] = ""
     seeded: ClassVar[bool] = True
+    default_field: ClassVar[str | None] = None
+    refusal: ClassVar[tuple[str, str, str] | None] = None
     Params: ClassVar[type[EncoderParams]] = EncoderParams
 
     def __init__(self, params: EncoderParams | None = None, *, seed: int = 0, device: str = "cpu") -> None:
