@@ -39,6 +39,9 @@ class Encoder(ABC):
     weights_licence: licence of the pretrained weights it loads by default, empty where there are none.
     seeded: whether the seed changes the output; where it does not, it is not in the cache key.
     reconstructs: whether `reconstructions` draws inputs next to what the encoder makes of them.
+    default_field: the field of the catalogue that it reads where a recipe names none; None: one must be named.
+    refusal: of an encoder that refuses, how a warning puts it: "none of 7 inputs ⟨can be read⟩", "3 tracks have an input ⟨that cannot be
+    read⟩", and what to do; None: of files that cannot be read.
     """
 
     name: ClassVar[str]
@@ -52,6 +55,8 @@ class Encoder(ABC):
     weights_licence: ClassVar[str] = ""
     seeded: ClassVar[bool] = True
     reconstructs: ClassVar[bool] = False
+    default_field: ClassVar[str | None] = None
+    refusal: ClassVar[tuple[str, str, str] | None] = None
     Params: ClassVar[type[EncoderParams]] = EncoderParams
 
     def __init__(self, params: EncoderParams | None = None, *, seed: int = 0, device: str = "cpu") -> None:

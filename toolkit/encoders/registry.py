@@ -51,5 +51,5 @@ def _known_dim(cls: type[Encoder]) -> int | None:
     """d under default parameters; None where it is learned or the weights are not here."""
     try:
         return cls().dim
-    except SegueError:
+    except (SegueError, ValidationError):  # the latter where a parameter has no default
         return None
