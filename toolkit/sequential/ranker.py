@@ -142,20 +142,20 @@ class SequentialRanker(AskedModel):
         return {f"{name}@{k}": float(np.nanmean(values["all", name, k])) for name in SELECTING}
 
     def weights(self) -> list[dict[str, Any]]:
-        """What the model has learned that each modality weighs: rows of `modality`, `of`, `value`.
+        """What the model has learned that each modality weighs: rows of `modality`, `of`, `label`, `value`.
 
-        of: `sum` and `gate`, its mean share of a track's vector (`ItemTable.shares`); `stream`, the factor of its stack
-        under late fusion, ids included; `match`, its weight in the match head. Empty where modalities share one projection.
+        of, and what the report calls it, label: of the join's shares, its mean share of a track's vector (`ItemTable.shares`); `stream`,
+        the factor of its stack under late fusion, ids included; `match`, its weight in the match head. Empty where none is learned.
         """
         model, found = self.model, []
-        if model.item_table is not None:
-            found += [("gate" if model.item_table.gates is not None else "sum", *pair) for pair in model.item_table.shares().items()]
+        if model.item_table is not None and (shares := model.item_table.fusion.join.shares) is not None:
+            found += [(shares.of, shares.label, *pair) for pair in model.item_table.shares().items()]
         if model.late is not None:
             streams = [*(["(ids)"] if model.id_embedding else []), *model.item_table.names]
-            found += [("stream", *pair) for pair in zip(streams, model.late.weight.tolist(), strict=True)]
+            found += [("stream", "factor of its stack", *pair) for pair in zip(streams, model.late.weight.tolist(), strict=True)]
         if model.match is not None:
-            found += [("match", *pair) for pair in model.match.weights().items()]
-        return [{"modality": name, "of": of, "value": round(value, 6)} for of, name, value in found]
+            found += [("match", "weight in the match head", *pair) for pair in model.match.weights().items()]
+        return [{"modality": name, "of": of, "label": label, "value": round(value, 6)} for of, label, name, value in found]
 
     def apart(self, modality: str) -> bool:
         """Whether the model reads this modality apart from others, so that it can be shuffled."""
