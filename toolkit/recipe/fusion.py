@@ -28,7 +28,8 @@ EM_RANK = 32
 def modern(entry: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """A copy of a `fusion` section with old keys in the new form, and a sentence for each that it changed.
 
-    `em_rank` beside another policy than `em` stays, unless it has its default: it is an error.
+    `em_rank` beside another policy than `em` stays, unless it has its default: it is an error. The default needs no sentence: resolved
+    recipes of before hold it.
     """
     given = dict(entry)
     if "em_rank" not in given:
@@ -38,7 +39,8 @@ def modern(entry: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     if isinstance(chosen, Mapping) and chosen.get("type") == "em":
         del given["em_rank"]
         given["missing"] = {**chosen, "rank": rank}
-        return given, [f"`missing: em, em_rank: {rank}` is the old form: write `missing: {{type: em, rank: {rank}}}`"]
+        old = f"`missing: em, em_rank: {rank}` is the old form: write `missing: {{type: em, rank: {rank}}}`"
+        return given, [old] if rank != EM_RANK else []
     if rank == EM_RANK:
         del given["em_rank"]
     return given, []

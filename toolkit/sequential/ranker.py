@@ -18,6 +18,7 @@ from toolkit.memory import free_memory
 from toolkit.modality import Modality
 from toolkit.ranker import TrainingData
 from toolkit.recipe import Fusion, ModelSpec
+from toolkit.recipe.fusion import modern
 from toolkit.seeds import derived_seed
 from toolkit.sequential import building, checkpoints, cooccurrence, distributed, memory
 from toolkit.sequential.cold_rows import ColdRows
@@ -207,7 +208,7 @@ class SequentialRanker(AskedModel):
     def load(cls, directory: Path, *, device: str = "cpu") -> Self:
         tensors, info = checkpoints.read(directory / "model.safetensors")
         titles = _load_titles(info.get("title_encoder"), directory / "titles", device)
-        spec, fusion = ModelSpec.model_validate(info["spec"]), Fusion.model_validate(info["fusion"])
+        spec, fusion = ModelSpec.model_validate(info["spec"]), Fusion.model_validate(modern(info["fusion"])[0])
         ranker = cls(spec, fusion, name=info["system"], titles=titles)
         # copies: a view of one tensor would keep the whole file mapped beside the model
         ranker.curve, ranker.underfit, ranker.played = info["curve"], info["underfit"], tensors.pop("played").numpy().copy()
