@@ -128,7 +128,7 @@ def test_the_line_of_the_value_is_named(tmp_path: Path) -> None:
         ["fusion={missing: em, em_rank: 8}", "models=[{type: sasrec}, {type: bert4rec, fusion: {missing: mean}}]"],
         ["models.0.negatives=64", "sweep={over: {models.0.loss: [chunked, sampled]}}"],
         ["models.0={type: sasrec, match: true}", "fusion.match_modalities=[words]"],
-        ["models=[]", "fusion.em_rank=8", "defaults={mask_ratio: 0.4}"],
+        ["models=[]", "fusion={id_embedding: false, id_dropout: 0.5}", "defaults={mask_ratio: 0.4}"],
     ],
 )
 def test_defaults_and_values_that_one_of_several_reads_are_no_fault(tmp_path: Path, overrides: list[str]) -> None:

@@ -142,7 +142,7 @@ FAULTS = [
     (
         "baselines:",
         "fusion: {missing: maen}\nbaselines:",
-        "10: fusion.missing='maen' must be 'mean', 'zero', 'linear', 'em' or 'mask_token'",
+        "10: fusion.missing='maen' is not a missing-value policy: did you mean 'mean'?",
     ),
     ("modalities: [audio]", "train: warmup\n    epochs: 5", "7: models.0: warmup_epochs=5 must be < epochs=5"),
     ("baselines:", "seed: 1.5\nbaselines:", "10: seed=1.5 must be a valid integer"),

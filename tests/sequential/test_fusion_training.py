@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,16 @@ import torch
 from small_models import fusion, ring, spec
 from trainings import Killed, fresh, killer, same, scripted, timeless, trainer, weights
 
+from toolkit.errors import OldForm
+from toolkit.sequential import checkpoints
 from toolkit.sequential.ranker import SequentialRanker
 
 EVERY = np.arange(1, 49)
 WAYS: list[tuple[str, dict[str, Any]]] = [
     ("sasrec", {"join": "gated"}),
     ("bert4rec", {"join": "gated", "architecture": "late"}),
-    ("sasrec", {"missing": "em", "em_rank": 3, "architecture": "late"}),
-    ("bert4rec", {"missing": "em", "em_rank": 3, "reduce": "pca:3", "table": "int8"}),
+    ("sasrec", {"missing": {"type": "em", "rank": 3}, "architecture": "late"}),
+    ("bert4rec", {"missing": {"type": "em", "rank": 3}, "reduce": "pca:3", "table": "int8"}),
     ("bert4rec", {"missing": "linear", "join": "sum"}),
     ("sasrec", {"missing": "mask_token", "modality_dropout": 0.3, "reduce": {"audio": "linear:3", "lyrics": "pca:4"}}),
     ("bert4rec", {"missing": "mask_token", "architecture": "late"}),
@@ -140,3 +143,17 @@ def test_shuffling_a_modality_is_ranking_with_other_tracks_vectors(changed: dict
     torch.testing.assert_close(match.rows(items)[:, wide.stop :], held[:, wide.stop :])
     after = ranker.score(queries, EVERY)
     assert np.abs(after - before).max() > 1e-3
+
+
+def test_a_model_saved_with_flat_keys_loads_and_ranks_the_same(tmp_path: Path) -> None:
+    data, valid = ring()
+    ranker = SequentialRanker(spec(epochs=1), fusion(join="gated")).fit(data)
+    ranker.save(tmp_path)
+    tensors, info = checkpoints.read(tmp_path / "model.safetensors")
+    info["fusion"] |= {"join": "gated", "missing": "mean", "em_rank": 32}
+    checkpoints.write(tmp_path / "model.safetensors", tensors, info)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", OldForm)
+        loaded = SequentialRanker.load(tmp_path)
+    assert loaded.fusion == ranker.fusion
+    assert np.array_equal(loaded.score(valid.queries(), EVERY), ranker.score(valid.queries(), EVERY))

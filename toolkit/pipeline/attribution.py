@@ -26,7 +26,7 @@ def measure(context: Context, material: Material, outcomes: Sequence[Outcome]) -
 
     differences: on test playlists, the model less its variant, paired by playlist: system, modality, way (`left out`: another
     training of the same budget; `shuffled`: the same weights, vectors dealt out anew), slice, metric, k, difference, ci_low,
-    ci_high, p, n, resampled. weights: system, modality, of, value (`Ranker.modality_weights`).
+    ci_high, p, n, resampled. weights: system, modality, of, label, value (`Ranker.modality_weights`).
     """
     reduced = systems.reduced(context)
     differences: list[dict[str, Any]] = []

@@ -51,10 +51,7 @@ MODELS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
 )
 """The same of each entry of `models`."""
 
-FUSION: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
-    ("em_rank", "missing", ("em",)),
-    ("id_dropout", "id_embedding", (True,)),
-)
+FUSION: tuple[tuple[str, str, tuple[Any, ...]], ...] = (("id_dropout", "id_embedding", (True,)),)
 """The same of a fusion, for models that see a modality."""
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from toolkit.recipe.fusion import modern
+
 
 def spread(values: Mapping[str, Any]) -> dict[str, Any]:
     """The same recipe with complete entries of `models`; what is not a mapping or a list of them is left to pydantic."""
@@ -14,6 +16,8 @@ def spread(values: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(models, list):
         return dict(values)
     defaults, fusion = _given(values.get("defaults")), _given(values.get("fusion"))
+    if isinstance(fusion, dict):
+        fusion, _ = modern(fusion)  # its warning comes when the section itself is read
     return {**values, "models": [_entry(each, defaults, fusion) for each in models]}
 
 

@@ -19,6 +19,7 @@ from toolkit.modality import Modality
 from toolkit.progress import over_epochs
 from toolkit.ranker import Capabilities, TrainingData
 from toolkit.recipe import Fusion, ModelSpec
+from toolkit.recipe.fusion import modern
 from toolkit.seeds import derived_seed
 from toolkit.sequential import building, checkpoints, cooccurrence, distributed, memory
 from toolkit.sequential.cold_rows import ColdRows
@@ -160,20 +161,20 @@ class SequentialRanker(AskedModel):
         return vectors
 
     def modality_weights(self) -> list[dict[str, Any]]:
-        """What the model has learned that each modality weighs: rows of `modality`, `of`, `value`.
+        """What the model has learned that each modality weighs: rows of `modality`, `of`, `label`, `value`.
 
-        of: `sum` and `gate`, its mean share of a track's vector (`ItemTable.shares`); `stream`, the factor of its stack
-        under late fusion, ids included; `match`, its weight in the match head. Empty where modalities share one projection.
+        of, and what the report calls it, label: of the join's shares, its mean share of a track's vector (`ItemTable.shares`); `stream`,
+        the factor of its stack under late fusion, ids included; `match`, its weight in the match head. Empty where none is learned.
         """
         model, found = self.model, []
-        if model.item_table is not None:
-            found += [("gate" if model.item_table.gates is not None else "sum", *pair) for pair in model.item_table.shares().items()]
+        if model.item_table is not None and (shares := model.item_table.fusion.join.shares) is not None:
+            found += [(shares.of, shares.label, *pair) for pair in model.item_table.shares().items()]
         if model.late is not None:
             streams = [*(["(ids)"] if model.id_embedding else []), *model.item_table.names]
-            found += [("stream", *pair) for pair in zip(streams, model.late.weight.tolist(), strict=True)]
+            found += [("stream", "factor of its stack", *pair) for pair in zip(streams, model.late.weight.tolist(), strict=True)]
         if model.match is not None:
-            found += [("match", *pair) for pair in model.match.weights().items()]
-        return [{"modality": name, "of": of, "value": round(value, 6)} for of, name, value in found]
+            found += [("match", "weight in the match head", *pair) for pair in model.match.weights().items()]
+        return [{"modality": name, "of": of, "label": label, "value": round(value, 6)} for of, label, name, value in found]
 
     def apart(self, modality: str) -> bool:
         """Whether the model reads this modality apart from others, so that it can be shuffled."""
@@ -230,7 +231,7 @@ class SequentialRanker(AskedModel):
             return cast(Self, AdvisedRanker.load(directory, device=device))
         tensors, info = checkpoints.read(directory / "model.safetensors")
         titles = _load_titles(info.get("title_encoder"), directory / "titles", device)
-        spec, fusion = ModelSpec.model_validate(info["spec"]), Fusion.model_validate(info["fusion"])
+        spec, fusion = ModelSpec.model_validate(info["spec"]), Fusion.model_validate(modern(info["fusion"])[0])
         ranker = cls(spec, fusion, name=info["system"], titles=titles)
         # copies: a view of one tensor would keep the whole file mapped beside the model
         ranker.curve, ranker.underfit, ranker.played = info["curve"], info["underfit"], tensors.pop("played").numpy().copy()
