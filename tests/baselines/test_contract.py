@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from toolkit import plugins
-from toolkit.baselines.ease import Ease
+from toolkit import plugins, rankers
+from toolkit.baselines.ease import EASE
 from toolkit.baselines.item_knn import ItemKNN
 from toolkit.baselines.popularity import Popularity
 from toolkit.corpus.queries import Queries
@@ -46,12 +46,18 @@ def test_the_contract_holds_where_validation_chooses(name: str, small: Small) ->
 
 @pytest.mark.parametrize("params", [{"form": "low-rank", "rank": 9}, {"form": "primal"}])
 def test_the_contract_holds_for_the_other_forms_of_ease(params: dict[str, Any], small: Small) -> None:
-    check_ranker(lambda: Ease(**params), *small)
+    check_ranker(lambda: EASE(**params), *small)
 
 
 @pytest.mark.parametrize("name", [*NAMES, "content-mix", "transrec", "transrec-global", "recbole-gru4rec", "two-stage"])
 def test_an_entry_point_gives_the_ranker_of_that_name(name: str) -> None:
     assert plugins.load("segue.rankers", name).name == name
+
+
+@pytest.mark.parametrize("name", rankers.listed())
+def test_a_ranker_is_described_by_one_plain_sentence(name: str) -> None:
+    first = (rankers.ranker_class(name).__doc__ or "").splitlines()[0]
+    assert first.startswith(("Ranks ", "Re-ranks ")) and first.endswith(".") and len(first) <= 120
 
 
 class RanksSeeds(Popularity):

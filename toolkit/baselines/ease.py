@@ -22,7 +22,7 @@ from toolkit.ranker import Capabilities, Scorer, TrainingData
 BLOCK_ENTRIES = 8_000_000
 
 
-class EaseParams(BaselineParams):
+class EASEParams(BaselineParams):
     regularisation: float = Field(200.0, gt=0, description="λ of the ridge regression")
     form: Literal["auto", "primal", "dual", "low-rank"] = Field(
         "auto", description="auto: the exact form with the smaller matrix, low-rank where that is larger than max_size"
@@ -33,7 +33,7 @@ class EaseParams(BaselineParams):
     rank: int = Field(256, ge=1, description="singular vectors of the low-rank form")
 
 
-class Ease(Baseline):
+class EASE(Baseline):
     """Ranks by a linear model of tracks in closed form (EASE).
 
     Score of track j: the sum over seeds i of B[i, j], with B = I - P / diag(P) and P = (XᵀX + λI)⁻¹.
@@ -47,7 +47,7 @@ class Ease(Baseline):
 
     name = "ease"
     capabilities = Capabilities(deterministic=True)
-    Params = EaseParams
+    Params = EASEParams
     grid = {"regularisation": [10.0, 30.0, 100.0, 200.0, 500.0, 1000.0]}
 
     def learn(self, data: TrainingData) -> State:

@@ -102,7 +102,7 @@ class HierarchicalHybrid(HierarchicalLinear):
     Params = HybridParams
 
 
-class Pmf(HierarchicalHybrid):
+class PMF(HierarchicalHybrid):
     """Ranks played tracks by factors and a constant alone (probabilistic matrix factorisation)."""
 
     name = "pmf"

@@ -24,7 +24,7 @@ LEAST = 3
 """Tracks that a metric can be learned from."""
 
 
-class MlrParams(FactorParams):
+class MLRParams(FactorParams):
     """nearest: relevant tracks of each. c: price of a violated pair against the trace. tracks: that the metric is learned from, at most;
     steps: of the descent."""
 
@@ -34,14 +34,14 @@ class MlrParams(FactorParams):
     steps: int = Field(100, ge=1)
 
 
-class Mlr(Baseline):
+class MLR(Baseline):
     """Ranks tracks near the mean of the seeds under a learned distance of content.
 
     State: items float32 [V + 1, r], so turned that the learned distance is the plain one, ranked bool [V + 1].
     """
 
     name = "mlr"
-    Params = MlrParams
+    Params = MLRParams
     capabilities = COLD_START
 
     def learn(self, data: TrainingData) -> State:
