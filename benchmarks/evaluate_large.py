@@ -28,7 +28,6 @@ import numpy as np
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.splits import HeldOut, PlaylistSet, Split
 from toolkit.corpus.synthetic import MPD_PLAYLISTS, MPD_TRACKS
-from toolkit.evaluation import protocols
 from toolkit.evaluation.evaluator import Scores, evaluate
 from toolkit.pipeline.meter import metered
 from toolkit.recipe import Evaluation, Fusion, ModelSpec
@@ -37,7 +36,7 @@ from toolkit.sequential.ranker import SequentialRanker
 SIZES = {True: (20_000, 100_000, 1_300_000), False: (MPD_PLAYLISTS, MPD_TRACKS, 66_346_428)}
 PLAYLISTS = {True: 300, False: 10_000}
 K, COMPARED = 500, 16
-SETTINGS = Evaluation.model_validate({"split": {"folds": 50, "valid_fraction": 0.02}, "min_tracks": 10, "shown": 0.7})
+SETTINGS = Evaluation.model_validate({"split": {"folds": 50, "valid_fraction": 0.02, "min_tracks": 10, "shown": 0.7}})
 SPEC = ModelSpec(type="sasrec", modalities=[], hidden_size=64, popularity=True)
 
 
@@ -96,7 +95,7 @@ def check(ranker: SequentialRanker, test: HeldOut, scores: Scores) -> dict[str, 
 
 
 def _split(data: Path) -> Split:
-    return protocols.split(Corpus.load(data), SETTINGS)
+    return SETTINGS.split.split(Corpus.load(data))
 
 
 def _whole(scores: Scores) -> list[tuple[str, str, int]]:

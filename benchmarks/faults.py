@@ -18,9 +18,9 @@ from typing import Any, get_args
 from common import RESULTS, machine
 
 from toolkit import pipeline, recipe
+from toolkit.evaluation.protocols.leave_last_out import Fault
 from toolkit.pipeline.compare import compare
 from toolkit.progress import PlainReporter
-from toolkit.recipe.evaluation import Fault
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "evaluation.md"
 BEGIN, END = "<!-- faults -->", "<!-- end of faults -->"
@@ -32,7 +32,7 @@ def run_all(path: Path, overrides: Sequence[str], out: Path) -> dict[str, Path]:
     """A finished run of each setting."""
     runs = {}
     for name, faults in SETTINGS.items():
-        asked = recipe.load(path, [*overrides, f"evaluation.faults=[{', '.join(faults)}]"], parameters=True)
+        asked = recipe.load(path, [*overrides, f"evaluation.split.faults=[{', '.join(faults)}]"], parameters=True)
         runs[name] = out / name
         pipeline.run(asked, runs[name], progress=PlainReporter())
     return runs

@@ -119,11 +119,10 @@ class Playlists:
 
     def split_by(self, evaluation: Evaluation) -> Split:
         """The split of a recipe's section `evaluation`."""
-        from toolkit.evaluation import protocols
         from toolkit.ingest.read import texts
 
-        field = protocols.field_of(evaluation)
-        parts = protocols.split(self.corpus, evaluation, texts(self.described, field) if field else None)
+        field = evaluation.split.reads_field
+        parts = evaluation.split.split(self.corpus, texts(self.described, field) if field else None)
         train = Training(self, parts.train)
         return Split(train, HeldOutPlaylists(self, parts.valid, train), HeldOutPlaylists(self, parts.test, train))
 

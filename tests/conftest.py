@@ -29,7 +29,7 @@ titles: {encoder: tfidf, field: title, params: {dim: 8}}
 models:
   - {type: sasrec, epochs: 2, hidden_size: 16, titles: true, select: ndcg@20}
 baselines: [popularity, content-centroid]
-evaluation: {min_tracks: 5, k: [5, 20], bootstrap: 50}
+evaluation: {split: {min_tracks: 5}, k: [5, 20], bootstrap: 50}
 report: {examples: 2, example_length: 5, map: 40, similar: 3}
 threads: 1
 """

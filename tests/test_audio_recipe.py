@@ -18,7 +18,7 @@ encoders:
 models:
   - {type: sasrec, epochs: 1, hidden_size: 16, select: ndcg@20}
 baselines: [content-centroid]
-evaluation: {min_tracks: 5, k: [20], bootstrap: 20}
+evaluation: {split: {min_tracks: 5}, k: [20], bootstrap: 20}
 report: {examples: 1, example_length: 3}
 threads: 1
 """

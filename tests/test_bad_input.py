@@ -13,7 +13,7 @@ from tests.command import segue
 from toolkit.commands.continue_ import _split as split_ids
 
 LISTS = "playlist_id,track_id,energy\n" + "".join(f"{p},{(p + t * (1 + p // 20)) % 20},0.5\n" for p in range(30) for t in range(6))
-RECIPE = "data: {reader: csv, path: lists.csv}\nbaselines: [popularity]\nevaluation: {min_tracks: 4, k: [3], bootstrap: 20}\n"
+RECIPE = "data: {reader: csv, path: lists.csv}\nbaselines: [popularity]\nevaluation: {split: {min_tracks: 4}, k: [3], bootstrap: 20}\n"
 
 
 @pytest.fixture
@@ -70,14 +70,18 @@ def nothing() -> None: ...
         (nothing, ['data.path="a\\0b"'], "is no path: embedded null byte"),
         (nothing, ["threads=100000"], "threads=100000 must be less than or equal to 1024"),
         (nothing, ["evaluation.k=[99999999999]"], "must all lie in 1…100000"),
-        (nothing, ["evaluation.seeds=9999999999999999999"], "evaluation.seeds=9999999999999999999 must be less than or equal to 100000"),
+        (
+            nothing,
+            ["evaluation.split.seeds=9999999999999999999"],
+            "split.seeds=9999999999999999999 must be less than or equal to",
+        ),
         (nothing, ["evaluation.bootstrap=99999999999"], "evaluation.bootstrap=99999999999 must be less than or equal to 100000"),
         (nothing, ["seeds=[1, 1]"], "r.yaml: seeds=[1, 1] names a seed twice"),
         (lambda: Path("r.yaml").write_text("x" * 9999), [], f"this file holds the value '{'x' * 59}…"),
         (lambda: Path("r.yaml").write_text("# " + "x" * 1_000_000), [], "r.yaml has 1,000,002 bytes and a recipe at most 1,000,000"),
-        (nothing, ["evaluation.seeds=70"], "seeds=70, split by auto: lower evaluation.min_tracks or seeds"),
+        (nothing, ["evaluation.split.seeds=70"], "seeds=70, split by auto: lower evaluation.split.min_tracks or seeds"),
         (nothing, ["device=tpu"], "device='tpu' must be one of auto, cpu, cuda"),
-        (nothing, ["evaluation.min_tracks=60"], "split is empty: 30 playlists, min_tracks=60"),
+        (nothing, ["evaluation.split.min_tracks=60"], "split is empty: 30 playlists, min_tracks=60"),
         (nothing, ["evaluation.split.by=column"], "30 playlists have no split: use split.by: hash"),
         (nothing, ["data.filters.min_playlist_length=99"], "min_playlist_length"),
         (nothing, ["encoders={x: {encoder: features, field: energi}}", "baselines=[content-centroid]"], "energi"),
@@ -105,7 +109,7 @@ DEALT = "playlist_id,track_id,group,split,artist,part\n" + "".join(
 """Thirty lists dealt by a column; tracks have parts of their own, which artists share."""
 COPY = "".join(f"99,t{t + 29},g99,train,a{(t + 29) // 2},train\n" for t in range(8))
 FIELDS = ["data.options={group: group, split: split, fields: {part: part}}"]
-COLD = ["evaluation.protocol=artist_disjoint", "evaluation.split.field=part", "data.permission={allowed: true, reason: mine}"]
+COLD = ["evaluation.split.type=artist_disjoint", "evaluation.split.field=part", "data.permission={allowed: true, reason: mine}"]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +118,11 @@ COLD = ["evaluation.protocol=artist_disjoint", "evaluation.split.field=part", "d
         (DEALT.replace(",g29,", ",g0,"), [], "'0' in train and '29' in test are versions of one playlist (1 such playlists): give both"),
         (DEALT + COPY, [], "'99' in train and '29' in test are the same list (1 such lists in train): give both one group, or set"),
         (DEALT + COPY, COLD, "is in train and in test (6 such artists): give all tracks of an artist the same evaluation.split.field"),
-        (DEALT, ["evaluation.strict_overlap=true"], "share more than half of their tracks with a training playlist (strict_overlap: true)"),
+        (
+            DEALT,
+            ["evaluation.split.strict_overlap=true"],
+            "share more than half of their tracks with a training playlist (strict_",
+        ),
     ],
 )
 def test_a_leak_is_bad_input(here: Path, lists: str, overrides: list[str], message: str) -> None:
@@ -157,11 +165,11 @@ def test_values_that_are_no_numbers_name_their_row(here: Path) -> None:
 
 
 def test_a_recipe_refused_before_its_first_stage_may_be_corrected(here: Path) -> None:
-    refused("run", "r.yaml", "--out", "out", "--set", "evaluation.min_tracks=60")
+    refused("run", "r.yaml", "--out", "out", "--set", "evaluation.split.min_tracks=60")
     found = segue("run", "r.yaml", "--out", "out")
     assert found.exit_code == 0, found.stderr
     assert "min_tracks: 4" in Path("out/recipe.yaml").read_text()
-    assert "evaluation.min_tracks was 4, is 5" in refused("run", "r.yaml", "--out", "out", "--set", "evaluation.min_tracks=5")
+    assert "evaluation.split.min_tracks was 4, is 5" in refused("run", "r.yaml", "--out", "out", "--set", "evaluation.split.min_tracks=5")
 
 
 def test_a_k_as_long_as_the_catalogue_is_told(here: Path) -> None:

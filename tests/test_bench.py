@@ -26,7 +26,7 @@ encoders:
   audio: {encoder: features, field: audio_features}
 models:
   - {type: sasrec, epochs: 1, hidden_size: 16, select: recall@50}
-evaluation: {min_tracks: 5, k: [5, 50], bootstrap: 20}
+evaluation: {split: {min_tracks: 5}, k: [5, 50], bootstrap: 20}
 report: {examples: 1, example_length: 3}
 threads: 1
 """
@@ -99,7 +99,7 @@ def test_settings_begin_with_the_defaults_and_keep_to_the_budget() -> None:
 
 
 def test_all_takes_what_the_protocol_and_the_recipe_have_room_for(recipe: Path) -> None:
-    disjoint, last = load(recipe), load(recipe, ["evaluation.protocol=leave_last_out", "evaluation.min_tracks=10"])
+    disjoint, last = load(recipe), load(recipe, ["evaluation.split=leave_last_out"])
     bare = load(recipe, ["encoders={}", "models=[]", "baselines=[popularity]"])
     names = {kind: set(bench._names([kind], disjoint)) for kind in ("all", "cheap")}
     assert names["all"] - names["cheap"] == {"recbole-sasrec", "recbole-bert4rec", "recbole-bert4rec-fixed", "recbole-gru4rec"}
@@ -150,7 +150,9 @@ def test_titles_that_nobody_gave_leave_their_readers_out(tmp_path: Path, capsys:
     rows = "".join(f"{p},{(p + t * (1 + p // 20)) % 20}\n" for p in range(30) for t in range(6))
     (tmp_path / "lists.csv").write_text(f"playlist_id,track_id\n{rows}")
     path = tmp_path / "untitled.yaml"
-    path.write_text("data: {reader: csv, path: lists.csv}\nbaselines: [popularity]\nevaluation: {min_tracks: 4, k: [3], bootstrap: 20}\n")
+    path.write_text(
+        "data: {reader: csv, path: lists.csv}\nbaselines: [popularity]\nevaluation: {split: {min_tracks: 4}, k: [3], bootstrap: 20}\n"
+    )
     names = ["popularity", "title-knn", "title-mix"]
     found = bench.bench(load(path), tmp_path / "out", baselines=names, progress=PlainReporter(), cache=tmp_path / "cache")
     assert [row["system"] for row in found["rows"]] == ["popularity"]

@@ -49,7 +49,7 @@ def test_every_row_of_the_published_table_is_an_entry(name: str) -> None:
 def test_rows_on_real_playlists_are_valid(name: str, base: str) -> None:
     made = recipe(name)
     assert len({system.name for system in made.coldstart.systems} & ROWS[base]) >= 4
-    assert made.evaluation.protocol == ("item_cold" if made.data.level == "artist" else "artist_disjoint")
+    assert made.evaluation.split.type == ("item_cold" if made.data.level == "artist" else "artist_disjoint")
 
 
 def auc(run: Path) -> dict[str, float]:

@@ -88,21 +88,21 @@ def test_runs_that_ask_otherwise_are_not_compared(tiny_run: Path, other: Path):
     edit(other / runs.RECIPE, "shown: 0.7", "shown: 0.5")
     found = compare(tiny_run, other)
     assert not found.pairs and found.not_compared == (
-        "the runs asked different questions (evaluation.shown 0.7 and 0.5): run both with the same"
+        "the runs asked different questions (evaluation.split.shown 0.7 and 0.5): run both with the same"
     )
 
 
 def test_the_root_of_a_difference_is_told_before_a_metric_is_missed(tiny_run: Path, other: Path):
-    edit(other / runs.RECIPE, "protocol: playlist_disjoint", "protocol: item_cold")
+    edit(other / runs.RECIPE, "type: playlist_disjoint", "type: item_cold")
     frame = parquet.read_table(other / runs.PER_PLAYLIST)
     parquet.write_table(
         frame.set_column(frame.column_names.index("metric"), "metric", pa.repeat("auc", len(frame))), other / runs.PER_PLAYLIST
     )
     printed = segue("compare", str(tiny_run), str(other))
     assert printed.exit_code == 0 and printed.stdout.startswith(
-        "not compared: the runs asked different questions (evaluation.protocol playlist_disjoint and item_cold): run both with the same"
+        "not compared: the runs asked different questions (evaluation.split.type playlist_disjoint and item_cold): run both with the same"
     )
-    edit(other / runs.RECIPE, "protocol: item_cold", "protocol: playlist_disjoint")
+    edit(other / runs.RECIPE, "type: item_cold", "type: playlist_disjoint")
     sizes = json.loads((other / runs.DATA).read_text())
     write_json(other / runs.DATA, sizes | {"tracks": 1999})
     assert compare(tiny_run, other).not_compared == "the runs are of different data (data.tracks 200 and 1,999): run both on the same"
@@ -169,7 +169,7 @@ def test_runs_of_other_questions_or_data_share_no_table(tiny_run: Path, other: P
         joined([RunFiles.read(each) for each in (tiny_run, other)])
     edit(other / runs.RECIPE, "min_tracks: 5", "min_tracks: 6")
     for put in (joined, across_data):
-        with pytest.raises(RunDirectoryError, match=r"asked different questions \(evaluation.min_tracks 5 and 6\)"):
+        with pytest.raises(RunDirectoryError, match=r"asked different questions \(evaluation.split.min_tracks 5 and 6\)"):
             put([RunFiles.read(each) for each in (tiny_run, other)])
 
 

@@ -25,7 +25,7 @@ RECIPE = """\
 name: dealt
 data: {reader: demo, options: {tracks: 200, artists: 40, playlists: 120, fields: []}}
 baselines: [popularity, item-knn, ease]
-evaluation: {min_tracks: 5, k: [5, 50], bootstrap: 50, split: {by: hash, folds: 3, test_fold: all}, reference: item-knn}
+evaluation: {k: [5, 50], bootstrap: 50, split: {min_tracks: 5, by: hash, folds: 3, test_fold: all}, reference: item-knn}
 report: {examples: 1, example_length: 3, map: 0, similar: 0}
 threads: 1
 """
@@ -189,7 +189,7 @@ encoders: {lyrics: {encoder: tfidf, field: lyrics}}
 models: [{type: sasrec, name: mm, hidden_size: 16, epochs: 1}]
 baselines: [popularity]
 evaluation:
-  {min_tracks: 5, k: [5, 20], metrics: [ndcg, coverage], bootstrap: 50, attribution: true, split: {by: hash, folds: 2, test_fold: all}}
+  {k: [5, 20], metrics: [ndcg, coverage], bootstrap: 50, attribution: true, split: {min_tracks: 5, by: hash, folds: 2, test_fold: all}}
 seeds: [1, 2]
 report: {examples: 0, map: 0, similar: 0}
 threads: 1
@@ -232,8 +232,8 @@ def test_seeds_attribution_and_coverage_are_over_all_folds(tiny_cache: Path, tmp
     ("given", "message"),
     [
         (
-            ["evaluation.protocol=leave_last_out", "evaluation.reference=null"],
-            "test_fold=all is for protocol: playlist_disjoint and mpd_challenge",
+            ["evaluation.split.type=leave_last_out", "evaluation.reference=null"],
+            "evaluation.split.test_fold is no key",
         ),
         (["evaluation.split.test_fold=ALL"], "evaluation.split.test_fold: 'ALL' must be the number of a fold, from 0, or all"),
         (["evaluation.split.test_fold=-1"], "must be the number of a fold, from 0, or all"),

@@ -19,18 +19,16 @@ from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.build import build
 from toolkit.corpus.splits import Split
 from toolkit.errors import InputError, RecipeError, SegueError
-from toolkit.evaluation import leaks, protocols
-from toolkit.recipe import Evaluation, SplitSpec, load
-from toolkit.recipe.schema import schema
+from toolkit.evaluation import leaks
+from toolkit.evaluation.protocols.global_time import GlobalTime
+from toolkit.recipe import Evaluation, load
 
 RECIPE = """\
 data: {reader: csv, path: log.csv, options: {playlist: user, track: song, time: played}}
 models: [{type: sasrec, hidden_size: 8, heads: 1, layers: 1, epochs: 1, select: recall@5}]
 baselines: [popularity, item-knn]
 evaluation:
-  protocol: global_time
-  split: {valid_from: 2020-07-01, test_from: 2020-09-01}
-  min_tracks: 4
+  split: {type: global_time, valid_from: 2020-07-01, test_from: 2020-09-01, min_tracks: 4}
   k: [5]
   metrics: [recall]
   slices: []
@@ -109,7 +107,7 @@ def test_a_log_whose_times_are_not_named_is_told_the_cure(run: Path, recipe: Pat
         ("evaluation.split.valid_from=true", "must be a number"),
         (
             "baselines=[transrec]",
-            "transrec' has a vector for each training playlist, and global_time asks about others: name transrec-global",
+            "transrec' has a vector for each training playlist, and global_time tests others: name transrec-global",
         ),
     ],
 )
@@ -128,7 +126,7 @@ def test_cuts_are_dates_times_or_shares(recipe: Path) -> None:
         found = load(recipe, [f"evaluation.split.valid_from={given}"])
         assert found.evaluation.split.valid_from == kept
         assert found.model_validate(found.model_dump(mode="json")) == found
-    cut = schema()["$defs"]["SplitSpec"]["properties"]["test_from"]
+    cut = GlobalTime.model_json_schema()["properties"]["test_from"]
     assert cut["anyOf"] == [{"type": "number"}, {"type": "string"}] and cut["default"] == 0.9
 
 
@@ -139,7 +137,7 @@ def test_a_real_log_is_cut_without_a_leak(tmp_path: Path) -> None:
     assert spec is not None and spec.submodule_search_locations
     place = Path(spec.submodule_search_locations[0]) / "dataset_example" / "ml-100k" / "ml-100k.inter"
     corpus = build(RecboleReader(place, RecboleParams(time="timestamp")), None, tmp_path / "corpus")
-    parts = protocols.split(corpus, Evaluation(protocol="global_time"))
+    parts = Evaluation(split="global_time").split.split(corpus)
     assert corpus.times is not None and parts.cuts is not None
     learned = int(parts.train.lengths.sum())
     assert learned == int((corpus.times < parts.cuts[0]).sum()) and 0.79 * len(corpus.items) < learned <= 0.8 * len(corpus.items)
@@ -150,8 +148,8 @@ def test_a_real_log_is_cut_without_a_leak(tmp_path: Path) -> None:
 @pytest.mark.data
 def test_real_playlists_with_versions_are_cut_without_a_leak(shared_data: Path, tmp_path: Path) -> None:
     corpus = build(ArchiveReader(shared_data / "playlists-spa"), None, tmp_path / "corpus")
-    asked = Evaluation(protocol="global_time", split=SplitSpec(valid_from="2020-07-01", test_from="2021-01-01"), equal_lists="drop")
-    parts = protocols.split(corpus, asked)
+    asked = Evaluation(split={"type": "global_time", "valid_from": "2020-07-01", "test_from": "2021-01-01", "equal_lists": "drop"})
+    parts = asked.split.split(corpus)
     assert corpus.moments is not None and corpus.times is None
     assert corpus.moments[parts.train.rows].max() < parts.cuts[0] <= corpus.moments[parts.valid.rows].min()  # type: ignore[index]
     assert corpus.moments[parts.valid.rows].max() < parts.cuts[1] <= corpus.moments[parts.test.rows].min()  # type: ignore[index]

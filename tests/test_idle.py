@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from toolkit.errors import InputError, RecipeError
-from toolkit.recipe import Evaluation, idle, load
+from toolkit.evaluation.protocols.playlist_disjoint import PlaylistDisjoint
+from toolkit.recipe import idle, load
 from toolkit.recipe.trials import trial
 
 BASE = """\
@@ -19,11 +20,11 @@ models:
   - {type: sasrec}
 baselines: [popularity]
 """
-OTHERS = "playlist_disjoint, mpd_challenge, item_cold or artist_disjoint"
-ASKED = "playlist_disjoint, mpd_challenge, global_time, item_cold or artist_disjoint"
-HERE = "protocol: playlist_disjoint or global_time"
-DEALT = "playlist_disjoint or mpd_challenge"
-WHOLE = "playlist_disjoint, mpd_challenge or global_time"
+OTHERS = "artist_disjoint, item_cold, mpd_challenge or playlist_disjoint"
+ASKED = "artist_disjoint, global_time, item_cold, mpd_challenge or playlist_disjoint"
+HERE = "protocol: global_time or playlist_disjoint"
+DEALT = "mpd_challenge or playlist_disjoint"
+WHOLE = "global_time, mpd_challenge or playlist_disjoint"
 
 
 def recipe(tmp_path: Path, text: str = BASE) -> Path:
@@ -42,27 +43,27 @@ def recipe(tmp_path: Path, text: str = BASE) -> Path:
         ("leave_last_out", "seeds=5", f"seeds=5 is for {HERE}, not leave_last_out"),
         ("mpd_challenge", "seeds=5", f"seeds=5 is for {HERE}, not mpd_challenge"),
         ("leave_last_out", "min_tracks=5", f"min_tracks=5 is for protocol: {ASKED}, not leave_last_out"),
-        ("playlist_disjoint", "situations=[title]", "situations=[title] is for protocol: mpd_challenge, not playlist_disjoint"),
-        ("leave_last_out", "situations=[title]", "situations=[title] is for protocol: mpd_challenge, not leave_last_out: take it out"),
-        ("playlist_disjoint", "faults=[item_zero]", "faults are of protocol: leave_last_out, not playlist_disjoint: take them out"),
-        ("mpd_challenge", "faults=[item_zero]", "faults are of protocol: leave_last_out, not mpd_challenge: take them out"),
-        ("item_cold", "shuffle_seeds=true", "shuffle_seeds=true is for protocol: playlist_disjoint, mpd_challenge, global_time"),
-        ("leave_last_out", "equal_lists=drop", f"equal_lists=drop is for protocol: {WHOLE}, not leave_last_out"),
-        ("item_cold", "equal_lists=drop", f"equal_lists=drop is for protocol: {WHOLE}, not item_cold"),
+        ("playlist_disjoint", "situations=[title]", "situations is for protocol: mpd_challenge, not playlist_disjoint"),
+        ("leave_last_out", "situations=[title]", "situations is for protocol: mpd_challenge, not leave_last_out: take it out"),
+        ("playlist_disjoint", "faults=[item_zero]", "faults is for protocol: leave_last_out, not playlist_disjoint: take it out"),
+        ("mpd_challenge", "faults=[item_zero]", "faults is for protocol: leave_last_out, not mpd_challenge: take it out"),
+        ("item_cold", "shuffle_seeds=true", "shuffle_seeds=true is for protocol: global_time, leave_last_out, mpd_"),
+        ("leave_last_out", "equal_lists=drop", f"equal_lists='drop' is for protocol: {WHOLE}, not leave_last_out"),
+        ("item_cold", "equal_lists=drop", f"equal_lists='drop' is for protocol: {WHOLE}, not item_cold"),
         ("leave_last_out", "strict_overlap=true", f"strict_overlap=true is for protocol: {WHOLE}, not leave_last_out"),
         ("artist_disjoint", "strict_overlap=true", f"strict_overlap=true is for protocol: {WHOLE}, not artist_disjoint"),
-        ("playlist_disjoint", "new_playlists=drop", "new_playlists=drop is for protocol: global_time, not playlist_disjoint: take it out"),
+        ("playlist_disjoint", "new_playlists=drop", "new_playlists='drop' is for protocol: global_time, not playlist_disjoint: take it"),
         ("item_cold", "split.valid_from=0.5", "split.valid_from=0.5 is for protocol: global_time, not item_cold: take it out"),
         ("global_time", "split.folds=3", f"split.folds=3 is for protocol: {OTHERS}, not global_time"),
-        ("item_cold", "split.by=hash", f"split.by=hash is for protocol: {DEALT}, not item_cold"),
+        ("item_cold", "split.by=hash", f"split.by='hash' is for protocol: {DEALT}, not item_cold"),
         ("leave_last_out", "split.folds=3", f"split.folds=3 is for protocol: {OTHERS}, not leave_last_out"),
         ("leave_last_out", "split.test_fold=1", f"split.test_fold=1 is for protocol: {OTHERS}, not leave_last_out"),
         ("leave_last_out", "split.valid_fraction=0.2", f"split.valid_fraction=0.2 is for protocol: {OTHERS}, not leave_last_out"),
-        ("playlist_disjoint", "split={by: column, folds: 3}", "split.folds=3 is for by: auto or hash, not column"),
-        ("item_cold", "split={field: part, folds: 3}", "split.folds=3 is for field: null, not part"),
-        ("playlist_disjoint", "split.field=part", "split.field is for protocol: item_cold and artist_disjoint, not playlist_disjoint"),
-        ("mpd_challenge", "situations=[title, first_5, title]", "situations.0=title stands there twice: take one out"),
-        ("leave_last_out", "faults=[item_zero, item_zero]", "faults.0=item_zero stands there twice: take one out"),
+        ("playlist_disjoint", "split={by: column, folds: 3}", "split: folds=3 is for by: auto or hash, not column"),
+        ("item_cold", "split={field: part, folds: 3}", "split: folds=3 is for field: null, not part"),
+        ("playlist_disjoint", "split.field=part", "split.field='part' is for protocol: artist_disjoint or item_cold, not playlist"),
+        ("mpd_challenge", "situations=[title, first_5, title]", "situations lists title twice: take one out"),
+        ("leave_last_out", "faults=[item_zero, item_zero]", "faults lists item_zero twice: take one out"),
         ("playlist_disjoint", "slices=[seeds, seeds]", "slices.0=seeds stands there twice: take one out"),
         ("playlist_disjoint", "shown=0.70049", "shown=0.70049 must be a whole number of thousandths, for shares are counted in integers"),
         ("item_cold", "split.valid_fraction=0.0001", "split.valid_fraction=0.0001 must be a whole number of thousandths"),
@@ -77,8 +78,8 @@ def test_what_the_protocol_does_not_read(tmp_path: Path, protocol: str, given: s
 
 
 def test_shown_and_seeds_exclude_each_other(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"evaluation\.shown=0\.5 is for seeds: null, not 5: take it out"):
-        load(recipe(tmp_path), ["evaluation.seeds=5", "evaluation.shown=0.5"])
+    with pytest.raises(RecipeError, match=r"evaluation\.split: shown=0\.5 is for seeds: null, not 5: take it out"):
+        load(recipe(tmp_path), ["evaluation.split.seeds=5", "evaluation.split.shown=0.5"])
 
 
 @pytest.mark.parametrize(
@@ -157,9 +158,9 @@ def test_modalities_of_a_system_without_content_are_refused(tmp_path: Path) -> N
 
 
 def test_a_share_in_thousandths_is_taken_as_it_is() -> None:
-    assert Evaluation(shown=0.333).shown == 0.333
+    assert PlaylistDisjoint(shown=0.333).shown == 0.333
     with pytest.raises(ValueError, match=r"use 0\.999"):
-        Evaluation(shown=0.9999)
+        PlaylistDisjoint(shown=0.9999)
 
 
 def test_folds_count_only_where_the_data_has_no_split_of_its_own() -> None:
@@ -167,15 +168,13 @@ def test_folds_count_only_where_the_data_has_no_split_of_its_own() -> None:
     import pyarrow as pa
 
     from toolkit.corpus.arrays import Corpus
-    from toolkit.evaluation.protocols import split
-    from toolkit.recipe import SplitSpec
 
     names = [f"p{row}" for row in range(60)]
     lists = pa.table({"id": names, "title": names, "group": names, "split": ["train", "valid", "test"] * 20})
     tracks = pa.table({"id": [f"t{item}" for item in range(40)], "artist": ["a"] * 40})
     items = np.concatenate([(np.arange(8) * (1 + row % 4) + row) % 40 + 1 for row in range(60)]).astype(np.int32)
     corpus = Corpus(items, np.arange(0, 481, 8), tracks, lists)
-    asked = Evaluation(min_tracks=4, equal_lists="drop", split=SplitSpec(folds=3))
+    asked = PlaylistDisjoint(min_tracks=4, equal_lists="drop", folds=3)
     with pytest.raises(InputError, match=r"evaluation\.split\.folds=3 is for playlists dealt by hash, and the data says"):
-        split(corpus, asked)
-    assert len(split(corpus, asked.model_copy(update={"split": SplitSpec(by="hash", folds=3)})).test)
+        asked.split(corpus)
+    assert len(asked.model_copy(update={"by": "hash"}).split(corpus).test)

@@ -27,7 +27,7 @@ encoders:
 models:
   - {type: sasrec, epochs: 25, patience: 25, hidden_size: 32, select: ndcg@20}
 baselines: [popularity]
-evaluation: {min_tracks: 5, k: [20], bootstrap: 50}
+evaluation: {split: {min_tracks: 5}, k: [20], bootstrap: 50}
 report: {examples: 1}
 threads: 1
 """

@@ -35,7 +35,7 @@ def test_every_row_of_the_published_tables_is_an_entry(name: str, train: str) ->
     by_name = {model.name: model for model in recipe.models}
     assert all(model.type == "bert4rec" and model.train == train and model.head == "untied" for model in recipe.models)
     assert [by_name[f"ids-{size}"].hidden_size for size in (128, 512)] == [128, 512]
-    assert recipe.evaluation.protocol == "leave_last_out" and recipe.evaluation.k == [20, 500]
+    assert recipe.evaluation.split.type == "leave_last_out" and recipe.evaluation.k == [20, 500]
     sizes: dict[int, set[frozenset[str]]] = {}
     for model in recipe.models:
         seen = model.inputs(recipe.fusion, recipe.encoders)
@@ -123,5 +123,5 @@ def test_the_table_of_baselines_runs_small(tiny_cache: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize("override", ["data.filters.min_track_plays=3", "data.filters.repeats=keep"])
 def test_the_other_settings_of_the_table_of_baselines_are_valid(override: str) -> None:
     recipe = rows("usc_baselines.yaml", override)
-    assert recipe.evaluation.protocol == "leave_last_out" and recipe.evaluation.k == [20, 500]
+    assert recipe.evaluation.split.type == "leave_last_out" and recipe.evaluation.k == [20, 500]
     assert [spec if isinstance(spec, str) else spec.name for spec in recipe.baselines][1:3] == ["transrec", "recbole-sasrec"]

@@ -20,7 +20,7 @@ name: kept
 data: {reader: demo, options: {tracks: 200, artists: 40, playlists: 120, fields: []}}
 models: [{type: sasrec, name: ids, hidden_size: 16, epochs: 1, select: ndcg@5}]
 baselines: [popularity, item-knn]
-evaluation: {min_tracks: 5, k: [5, 50], metrics: [recall, ndcg, recall_all, rprec_artist_list], bootstrap: 10, slices: []}
+evaluation: {split: {min_tracks: 5}, k: [5, 50], metrics: [recall, ndcg, recall_all, rprec_artist_list], bootstrap: 10, slices: []}
 report: {examples: 0, map: 0, similar: 0}
 threads: 1
 """
@@ -103,7 +103,7 @@ def test_rankings_change_no_metric_and_zero_keeps_none(run: Path, recipe: Path, 
 
 
 def test_one_hidden_track_is_ranked_where_rankings_are_kept_and_counted_where_not(recipe: Path, tiny_cache: Path, tmp_path: Path) -> None:
-    last = ["evaluation={protocol: leave_last_out, k: [5, 50], metrics: [recall, ndcg], bootstrap: 10, slices: []}"]
+    last = ["evaluation={split: leave_last_out, k: [5, 50], metrics: [recall, ndcg], bootstrap: 10, slices: []}"]
     for kept in (500, 0):
         pipeline.run(load(recipe, [*last, f"evaluation.rankings={kept}"]), tmp_path / str(kept), cache=tiny_cache)
     assert (tmp_path / "500" / runs.METRICS).read_bytes() == (tmp_path / "0" / runs.METRICS).read_bytes()
@@ -120,7 +120,11 @@ def test_files_that_are_gone_are_written_again(run: Path, recipe: Path, tiny_cac
 
 
 def test_those_of_all_folds_are_one_table(recipe: Path, tiny_cache: Path, tmp_path: Path) -> None:
-    dealt = ["evaluation.split={by: hash, folds: 2, test_fold: all}", "models=[]", "evaluation.metrics=[recall, ndcg, coverage]"]
+    dealt = [
+        "evaluation.split={min_tracks: 5, by: hash, folds: 2, test_fold: all}",
+        "models=[]",
+        "evaluation.metrics=[recall, ndcg, coverage]",
+    ]
     pipeline.run(load(recipe, dealt), tmp_path, cache=tiny_cache)
     assert recomputed(tmp_path, (5, 50), 200) == {key: pytest.approx(value, abs=1e-8) for key, value in reported(tmp_path).items()}
     rankings, hidden = frames(tmp_path)

@@ -39,7 +39,7 @@ def test_every_recipe_keeps_it(path: Path, validator: Draft202012Validator):
         ({}, "required"),
         ({"data": {"reader": "demo"}, "modles": []}, "modles"),
         ({"data": {"reader": "demo"}, "models": [{"type": "sasrec", "dropout": 1.5}]}, "1.5"),
-        ({"data": {"reader": "demo"}, "evaluation": {"protocol": "leave_one"}}, "leave_one"),
+        ({"data": {"reader": "demo"}, "evaluation": {"splt": {}}}, "splt"),
     ],
 )
 def test_it_marks_what_is_wrong(recipe: dict, fault: str, validator: Draft202012Validator):

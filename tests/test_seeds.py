@@ -16,7 +16,7 @@ from toolkit.recipe import load
 RECIPE = """\
 data: {reader: demo, options: {tracks: 200, artists: 40, playlists: 150, fields: []}}
 baselines: [random, popularity]
-evaluation: {bootstrap: 50, min_tracks: 5, k: [10], metrics: [recall, coverage], slices: [length]}
+evaluation: {bootstrap: 50, split: {min_tracks: 5}, k: [10], metrics: [recall, coverage], slices: [length]}
 threads: 1
 """
 STOCK = """\

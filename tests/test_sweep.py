@@ -21,7 +21,7 @@ RECIPE = """\
 name: small
 data: {reader: demo, options: {tracks: 200, artists: 40, playlists: 150, fields: [audio_features]}}
 baselines: [{name: item-knn, params: {neighbours: 20}}]
-evaluation: {min_tracks: 5, k: [5, 20], bootstrap: 20}
+evaluation: {split: {min_tracks: 5}, k: [5, 20], bootstrap: 20}
 report: {examples: 1, example_length: 3}
 sweep: {select: recall@20, over: {baselines.0.params.neighbours: [1, 40, 5]}}
 threads: 1

@@ -92,7 +92,7 @@ encoders:
     params: {size: 32, patch: 4, channels: [8, 16], dim: 8, epochs: 2, bf16: "off"}
     targets: {field: artist_id}
 baselines: [content-centroid]
-evaluation: {min_tracks: 5, k: [20], bootstrap: 20}
+evaluation: {split: {min_tracks: 5}, k: [20], bootstrap: 20}
 report: {examples: 0}
 threads: 1
 """

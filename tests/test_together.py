@@ -28,7 +28,7 @@ encoders:
 models:
   - {type: sasrec, epochs: 6, patience: 6, hidden_size: 16, dropout: 0, batch_tokens: 256, select: ndcg@20, loss: sampled, negatives: 64}
 baselines: [popularity]
-evaluation: {min_tracks: 5, k: [20], bootstrap: 50}
+evaluation: {split: {min_tracks: 5}, k: [20], bootstrap: 50}
 report: {examples: 1}
 threads: 1
 """

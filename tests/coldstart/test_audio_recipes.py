@@ -59,7 +59,7 @@ def reached(run: Path, metric: str) -> dict[str, float]:
 def test_every_row_of_the_published_tables_is_an_entry(name: str) -> None:
     recipe = load(PAPERS / name, parameters=True)
     assert {system.system_name for system in recipe.coldstart.systems} == ROWS[name]
-    assert recipe.evaluation.protocol == ("leave_last_out" if "warm" in name else "item_cold")
+    assert recipe.evaluation.split.type == ("leave_last_out" if "warm" in name else "item_cold")
 
 
 @pytest.mark.parametrize("name", ROWS)

@@ -31,7 +31,7 @@ coldstart:
   factors: {{k: 4, iterations: 3}}
   systems: [{{system: predicted-factors}}, {{system: random-factors}}]
 baselines: []
-evaluation: {{protocol: item_cold, k: [5], metrics: [ndcg, auc], bootstrap: 20, split: {{valid_fraction: 0.4}}}}
+evaluation: {{k: [5], metrics: [ndcg, auc], bootstrap: 20, split: {{type: item_cold, valid_fraction: 0.4}}}}
 report: {{examples: 0}}
 threads: 1
 """

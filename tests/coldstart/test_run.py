@@ -60,7 +60,7 @@ def test_content_lies_between_chance_and_the_bound(recipe: Path, tmp_path: Path,
 
 
 def test_artists_in_the_place_of_tracks(recipe: Path, tmp_path: Path) -> None:
-    changes = ["data.level=artist", "evaluation.min_tracks=2", "evaluation.k=[5]", "models=[]", "baselines=[]"]
+    changes = ["data.level=artist", "evaluation.split.min_tracks=2", "evaluation.k=[5]", "models=[]", "baselines=[]"]
     pipeline.run(load(recipe, [*changes, "data.options.artists=120"], parameters=True), tmp_path / "run", cache=tmp_path / "cache")
     auc = _auc(tmp_path / "run")
     assert auc["random-factors"] < 0.65 < auc["ridge"] < auc["factor-upper-bound"]
@@ -80,7 +80,7 @@ def test_artists_in_the_place_of_tracks(recipe: Path, tmp_path: Path) -> None:
         ("coldstart.systems.0.modalities=[lyric]", "coldstart.systems.0.modalities.0='lyric' is no encoder"),
         ("coldstart.systems.0.params={penalty: 1}", "coldstart.systems.0.params.penalty is not a key: did you mean penalties?"),
         ("coldstart.systems.1.name=ridge", "a second system called ridge: give each a name of its own"),
-        ("evaluation={split: {field: part}}", "split.field is for protocol: item_cold and artist_disjoint, not playlist_disjoint"),
+        ("evaluation={split: {field: part}}", "evaluation.split.field is no key"),
         ("coldstart.factors.alpha=0", "coldstart.factors.alpha=0 must be greater than 0"),
     ],
 )
@@ -131,7 +131,7 @@ encoders:
   biography: {encoder: tfidf, field: biography, params: {dim: 4}}
 coldstart: {factors: {k: 4}, systems: [{system: ridge}, {system: random-factors}]}
 baselines: []
-evaluation: {protocol: artist_disjoint, split: {field: part}, min_tracks: 2, k: [5], metrics: [ndcg, auc], bootstrap: 20}
+evaluation: {split: {type: artist_disjoint, field: part, min_tracks: 2}, k: [5], metrics: [ndcg, auc], bootstrap: 20}
 report: {examples: 0}
 threads: 1
 """

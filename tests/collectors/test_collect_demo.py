@@ -31,7 +31,7 @@ def collected(tmp_path_factory, tiny_cache):
     recipe["encoders"]["cover"]["params"] = {"epochs": 1}
     recipe["encoders"]["audio"] = {"encoder": "features", "field": "audio_features"}
     recipe["models"] = [{"type": "sasrec", "match": True, "epochs": 2, "hidden_size": 16}]
-    recipe |= {"baselines": ["content-centroid"], "evaluation": {"min_tracks": 5, "k": [20], "bootstrap": 20}, "threads": 1}
+    recipe |= {"baselines": ["content-centroid"], "evaluation": {"split": {"min_tracks": 5}, "k": [20], "bootstrap": 20}, "threads": 1}
     recipe["collect"]["library"] = str(folder / "library")
     with services(DemoParams(**SMALL), features=folder / "features.csv", faults=FAULTS) as running:
         params = running.params() | {"feature-table": {"path": str(folder / "features.csv")}}

@@ -101,7 +101,7 @@ def test_tracks_without_an_artist_are_left_out_and_without_any_refused(many: Cor
     assert split.facts["tracks_without_artist"] == 2 and split.examples["tracks_without_artist"] == many.tracks["id"].to_pylist()[:2]
     assert not {1, 2} & {*np.flatnonzero(split.train.counts()), *split.valid.candidates, *split.test.candidates}
     nobody = replace(many, tracks=pa.table({"id": many.tracks["id"], "artist": pa.nulls(200, pa.string())}))
-    with pytest.raises(InputError, match="artist_disjoint needs the tracks' artists, and the data names none: use protocol: item_cold"):
+    with pytest.raises(InputError, match="artist_disjoint needs the tracks' artists, and the data names none: use evaluation.split.type"):
         artist_disjoint(nobody)
 
 
@@ -128,7 +128,7 @@ def test_the_data_may_prescribe_the_parts(many: Corpus) -> None:
 
 
 def test_an_empty_part_is_refused(many: Corpus) -> None:
-    with pytest.raises(InputError, match="the valid split is empty: 300 playlists, min_tracks=50: lower evaluation.min_tracks"):
+    with pytest.raises(InputError, match="the valid split is empty: 300 playlists, min_tracks=50: lower evaluation.split.min_tracks"):
         item_cold(many, min_tracks=50)
 
 

@@ -13,7 +13,7 @@ from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.minhash import near_duplicates
 from toolkit.corpus.splits import HeldOut, PlaylistSet, Split, leave_last_out, playlist_disjoint
 from toolkit.errors import LeakError
-from toolkit.evaluation import leaks, protocols
+from toolkit.evaluation import leaks
 from toolkit.recipe import Evaluation
 
 Build = Callable[..., Corpus]
@@ -82,13 +82,13 @@ def copied(corpus_of: Build, sides: list[str]) -> Corpus:
     ],
 )
 def test_an_equal_list_on_two_sides_is_caught(sides: str, names: str, corpus_of: Build) -> None:
-    with pytest.raises(LeakError, match=f"the split leaks: {names} are the same list .* evaluation.equal_lists: drop"):
-        protocols.split(copied(corpus_of, sides.split()), Evaluation())
+    with pytest.raises(LeakError, match=f"the split leaks: {names} are the same list .* evaluation.split.equal_lists: drop"):
+        Evaluation().split.split(copied(corpus_of, sides.split()))
 
 
 def test_copies_can_be_left_out_of_training(corpus_of: Build) -> None:
     made = copied(corpus_of, ["train", "train", "valid", "valid", "test"])
-    parts = protocols.split(made, Evaluation(equal_lists="drop"))
+    parts = Evaluation(split={"equal_lists": "drop"}).split.split(made)
     assert [parts.train.rows.tolist(), parts.valid.rows.tolist(), parts.test.rows.tolist()] == [[1], [2, 3], [4]]
     assert leaks.without_copies(playlist_disjoint(made))[1] == 1
 
@@ -140,6 +140,6 @@ def test_half_is_not_more_than_half() -> None:
 def test_the_shown_order_does_not_hide_a_near_duplicate(corpus_of: Build) -> None:
     lists = [list(range(1, 21)), list(range(30, 50)), list(range(1, 20))]
     made = corpus_of(lists, 60, splits=["train", "valid", "test"])
-    parts = protocols.split(made, Evaluation(shuffle_seeds=True))
+    parts = Evaluation(split={"shuffle_seeds": True}).split.split(made)
     assert leaks.near_copies(parts, parts.test).tolist() == [True] and leaks.near_copies(parts, parts.valid).tolist() == [False]
     assert isinstance(parts.test, HeldOut)

@@ -13,13 +13,12 @@ from toolkit.corpus import time_split
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.splits import PlaylistSet, Split
 from toolkit.errors import InputError, SegueError
-from toolkit.evaluation import leaks, protocols
-from toolkit.recipe import Evaluation, SplitSpec
+from toolkit.evaluation import leaks
+from toolkit.recipe import Evaluation
 
 Build = Callable[..., Corpus]
 DAY = 86_400
-CUT = SplitSpec(valid_from="1970-04-01", test_from="1970-05-01")
-ASKED = Evaluation(protocol="global_time", split=CUT, min_tracks=4)
+ASKED = Evaluation(split={"type": "global_time", "valid_from": "1970-04-01", "test_from": "1970-05-01", "min_tracks": 4})
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +33,7 @@ def corpus(corpus_of: Build) -> Corpus:
 
 @pytest.fixture(scope="module")
 def parts(corpus: Corpus) -> Split:
-    return protocols.split(corpus, ASKED)
+    return ASKED.split.split(corpus)
 
 
 def test_a_clean_split_raises_no_alarm(parts: Split) -> None:
@@ -56,7 +55,7 @@ def test_a_cut_that_is_ignored_fails_by_name(parts: Split, corpus: Corpus, monke
     with pytest.raises(
         SegueError, match=r"the split leaks: 'p\d+' has a placement of 1970-0[4-6]-\d\d in training, which ends before 1970-04-01"
     ):
-        protocols.split(corpus, ASKED)
+        ASKED.split.split(corpus)
 
 
 def test_one_young_placement_in_training_is_caught(parts: Split) -> None:
@@ -105,9 +104,9 @@ def test_a_copy_that_is_made_later_is_caught_or_left_out(corpus_of: Build) -> No
     made = corpus_of(lists, 9)
     days = pa.array([day * DAY for day in (1, 2, 95, 125, 126)], pa.int64())
     made = replace(made, playlists=made.playlists.append_column("time", days))
-    with pytest.raises(SegueError, match="'p0' in train and 'p3' in test are the same list .* evaluation.equal_lists: drop"):
-        protocols.split(made, ASKED)
-    split = protocols.split(made, ASKED.model_copy(update={"equal_lists": "drop"}))
+    with pytest.raises(SegueError, match="'p0' in train and 'p3' in test are the same list .* evaluation.split.equal_lists: drop"):
+        ASKED.split.split(made)
+    split = ASKED.split.model_copy(update={"equal_lists": "drop"}).split(made)
     assert split.train.rows.tolist() == [1] and split.test.rows.tolist() == [3, 4] and split.cuts is not None
 
 
@@ -115,17 +114,17 @@ def test_only_new_playlists_are_near_duplicates(corpus_of: Build) -> None:
     lists = [[1, 2, 3, 4, 5], [5, 6, 7, 8], [1, 2, 3, 4, 9], [6, 7, 1, 3]]
     days = [[1, 1, 1, 1, 130], [1, 1, 1, 95], [130] * 5, [130] * 4]
     made = replace(corpus_of(lists, 9), times=np.concatenate([np.array(each) * DAY for each in days]))
-    split = protocols.split(made, ASKED)
+    split = ASKED.split.split(made)
     assert split.test.rows.tolist() == [0, 2, 3] and leaks.near_copies(split, split.test).tolist() == [False, True, False]
 
 
 def test_seeds_can_be_shown_in_another_order(parts: Split, corpus: Corpus) -> None:
-    shuffled = protocols.split(corpus, ASKED.model_copy(update={"shuffle_seeds": True}))
+    shuffled = ASKED.split.model_copy(update={"shuffle_seeds": True}).split(corpus)
     for part, other in ((parts.test, shuffled.test), (parts.valid, shuffled.valid)):
         assert [each.tolist() for each in part.hidden()] == [each.tolist() for each in other.hidden()]
         assert not np.array_equal(part.queries().seeds, other.queries().seeds)
 
 
 def test_without_times_the_cure_is_named(corpus_of: Build) -> None:
-    with pytest.raises(InputError, match=r"^protocol: global_time needs times, and the corpus has none: name the column that has them"):
-        protocols.split(corpus_of([[1, 2, 3, 4]], 4), ASKED)
+    with pytest.raises(InputError, match=r"^evaluation.split.type: global_time needs times, and the corpus has none: name the column"):
+        ASKED.split.split(corpus_of([[1, 2, 3, 4]], 4))

@@ -10,8 +10,8 @@ import pytest
 from toolkit import plugins
 from toolkit.contracts.metric import Block, Metric, MetricInfo, SystemMetric, chosen, described, named, selecting, stored
 from toolkit.errors import InputError
-from toolkit.evaluation.checks import check_metric
 from toolkit.evaluation.evaluator import evaluate
+from toolkit.evaluation.metric_checks import check_metric
 from toolkit.evaluation.metrics.coverage import Coverage
 from toolkit.evaluation.metrics.recall import Recall
 from toolkit.recipe import Evaluation

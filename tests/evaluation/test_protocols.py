@@ -10,11 +10,15 @@ import pytest
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.splits import HeldOut, Split
 from toolkit.errors import InputError, LeakError
-from toolkit.evaluation.protocols import check_disjoint, split
-from toolkit.recipe import Evaluation, SplitSpec
+from toolkit.evaluation.leaks import check_disjoint
+from toolkit.recipe import Evaluation
 
 Build = Callable[..., Corpus]
 TEN = list(range(1, 11))
+
+
+def split(corpus: Corpus, evaluation: Evaluation) -> Split:
+    return evaluation.split.split(corpus)
 
 
 def turned(by: int) -> list[int]:
@@ -23,7 +27,7 @@ def turned(by: int) -> list[int]:
 
 
 def test_leave_last_out_hides_the_last_two(corpus_of: Build) -> None:
-    parts = split(corpus_of([[1, 2, 3, 4], [5, 6], [4, 2, 1]], 6), Evaluation(protocol="leave_last_out"))
+    parts = split(corpus_of([[1, 2, 3, 4], [5, 6], [4, 2, 1]], 6), Evaluation(split="leave_last_out"))
     assert parts.train.flat()[0].tolist() == [1, 2, 4]
     assert [parts.valid.hidden()[0].tolist(), parts.test.hidden()[0].tolist()] == [[3, 2], [4, 1]]
     assert parts.test.queries().seeds.tolist() == [1, 2, 3, 4, 2]
@@ -31,10 +35,10 @@ def test_leave_last_out_hides_the_last_two(corpus_of: Build) -> None:
 
 def test_playlist_disjoint_takes_its_settings_from_the_recipe(corpus_of: Build) -> None:
     corpus = corpus_of([turned(1), turned(2), TEN, TEN[:4]], 10, splits=["train", "valid", "test", "test"])
-    parts = split(corpus, Evaluation(shown=0.7))
+    parts = split(corpus, Evaluation(split={"shown": 0.7}))
     assert [parts.train.rows.tolist(), parts.valid.rows.tolist(), parts.test.rows.tolist()] == [[0], [1], [2]]
     assert parts.test.queries().seeds.tolist() == TEN[:7]
-    parts = split(corpus, Evaluation(seeds=2, min_tracks=3))
+    parts = split(corpus, Evaluation(split={"seeds": 2, "min_tracks": 3}))
     assert parts.test.rows.tolist() == [2, 3]
     assert parts.test.queries().lengths.tolist() == [2, 2]
 
@@ -42,7 +46,7 @@ def test_playlist_disjoint_takes_its_settings_from_the_recipe(corpus_of: Build) 
 def test_folds_by_hash_test_each_playlist_once(corpus_of: Build) -> None:
     generator = np.random.default_rng(0)
     corpus = corpus_of([generator.permutation(TEN) for _ in range(200)], 10, groups=[f"g{row // 2}" for row in range(200)])
-    folds = [split(corpus, Evaluation(split=SplitSpec(by="hash", folds=4, test_fold=fold))) for fold in range(4)]
+    folds = [split(corpus, Evaluation(split={"by": "hash", "folds": 4, "test_fold": fold})) for fold in range(4)]
     assert sorted(np.concatenate([fold.test.rows for fold in folds]).tolist()) == list(range(200))
     for fold in folds:
         assert not set(corpus.groups[fold.train.rows]) & set(corpus.groups[fold.test.rows])

@@ -13,9 +13,8 @@ from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import Split
 from toolkit.evaluation.evaluator import evaluate
-from toolkit.evaluation.protocols import split
+from toolkit.evaluation.protocols.leave_last_out import LeaveLastOut
 from toolkit.ranker import Scorer
-from toolkit.recipe import Evaluation
 
 LONG = list(range(2, 80))
 
@@ -23,7 +22,7 @@ LONG = list(range(2, 80))
 @pytest.fixture(scope="module")
 def made(corpus_of: Callable[..., Corpus]) -> Callable[..., Split]:
     corpus = corpus_of([[4, 1, 5, 6, 7], [1, 8, 9, 10], LONG], 90)
-    return lambda *faults: split(corpus, Evaluation(protocol="leave_last_out", faults=list(faults)))
+    return lambda *faults: LeaveLastOut(faults=list(faults)).split(corpus)
 
 
 def seeds(parts: Split) -> list[list[int]]:

@@ -11,7 +11,6 @@ import pytest
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import InputError
-from toolkit.evaluation import protocols
 from toolkit.evaluation.situations import SITUATIONS
 from toolkit.recipe import Evaluation
 
@@ -36,7 +35,7 @@ def corpus(corpus_of: Build) -> Corpus:
 
 @pytest.fixture(scope="module")
 def test(corpus: Corpus) -> HeldOut:
-    return protocols.split(corpus, Evaluation(protocol="mpd_challenge")).test
+    return Evaluation(split="mpd_challenge").split.split(corpus).test
 
 
 def test_each_situation_shows_what_it_says(corpus: Corpus, test: HeldOut) -> None:
@@ -67,7 +66,7 @@ def test_a_playlist_is_dealt_evenly_among_the_situations_it_could_stand_in(corpu
 
 
 def test_the_deal_depends_on_the_playlist_alone(corpus: Corpus, test: HeldOut) -> None:
-    again = protocols.split(corpus, Evaluation(protocol="mpd_challenge", min_tracks=30)).test
+    again = Evaluation(split={"type": "mpd_challenge", "min_tracks": 30}).split.split(corpus).test
     first = dict(zip(test.rows.tolist(), test.labels["situation"].tolist(), strict=True))
     assert [first[row] for row in again.rows.tolist()] == again.labels["situation"].tolist()
     queries = test.part(5, 9).queries()
@@ -75,17 +74,17 @@ def test_the_deal_depends_on_the_playlist_alone(corpus: Corpus, test: HeldOut) -
 
 
 def test_chosen_situations_alone(corpus: Corpus, corpus_of: Build) -> None:
-    asked = Evaluation(protocol="mpd_challenge", situations=["title", "title_random_100"])
-    found = protocols.split(corpus, asked).test
+    asked = Evaluation(split={"type": "mpd_challenge", "situations": ["title", "title_random_100"]})
+    found = asked.split.split(corpus).test
     assert set(found.labels["situation"]) == {"title", "title_random_100"}
     assert (asked.k, asked.metrics) == ([500], ["rprec_artist", "rprec", "ndcg", "clicks"])
     bare = corpus_of([list(range(1, 13)), list(range(2, 14)), list(range(3, 15))], 20, splits=["train", "valid", "test"])
     with pytest.raises(InputError, match="no valid playlist of 1 is long enough, or titled, for any of title"):
-        protocols.split(bare, Evaluation(protocol="mpd_challenge", situations=["title"]))
+        Evaluation(split={"type": "mpd_challenge", "situations": ["title"]}).split.split(bare)
 
 
 def test_shuffled_seeds_are_the_same_seeds(corpus: Corpus) -> None:
-    plain, other = (protocols.split(corpus, Evaluation(shuffle_seeds=shuffle)) for shuffle in (False, True))
+    plain, other = (Evaluation(split={"shuffle_seeds": shuffle}).split.split(corpus) for shuffle in (False, True))
     for before, after in ((plain.test, other.test), (plain.valid, other.valid)):
         first, second = before.queries(), after.queries()
         assert first.offsets.tolist() == second.offsets.tolist() and first.seeds.tolist() != second.seeds.tolist()

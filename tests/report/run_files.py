@@ -19,8 +19,7 @@ models:
 - type: sasrec
   select: ndcg@50
 evaluation:
-  protocol: playlist_disjoint
-  shown: 0.7
+  split: {type: playlist_disjoint, shown: 0.7}
   k: [20, 50]
   bootstrap: 1000
 seed: 7

@@ -69,7 +69,7 @@ encoders:
   audio: {encoder: features, field: audio_features}
   lyrics: {encoder: tfidf, field: lyrics, params: {dim: 4}}
 baselines: [popularity, content-centroid]
-evaluation: {min_tracks: 5, k: [5], bootstrap: 10, slices: []}
+evaluation: {split: {min_tracks: 5}, k: [5], bootstrap: 10, slices: []}
 threads: 1
 """
 

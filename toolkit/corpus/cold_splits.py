@@ -24,7 +24,7 @@ NOWHERE = 3
 
 CURES = {
     "track": "each track one part alone",
-    "artist": "all tracks of an artist the same evaluation.split.field, or set protocol: item_cold",
+    "artist": "all tracks of an artist the same evaluation.split.field, or set evaluation.split.type: item_cold",
 }
 """What mends a leak of tracks, or of artists."""
 EXAMPLES = 3
@@ -83,7 +83,7 @@ def credits(corpus: Corpus) -> tuple[np.ndarray, list[str], np.ndarray]:
     tracks = pc.list_parent_indices(listed).to_numpy(zero_copy_only=False).astype(np.int64)
     encoded = pc.utf8_lower(pc.utf8_trim_whitespace(pc.list_flatten(listed))).dictionary_encode()
     if not len(tracks):
-        raise InputError("artist_disjoint needs the tracks' artists, and the data names none: use protocol: item_cold")
+        raise InputError("artist_disjoint needs the tracks' artists, and the data names none: use evaluation.split.type: item_cold")
     return tracks, encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
 
 
@@ -136,7 +136,7 @@ def _split(corpus: Corpus, labels: np.ndarray, min_tracks: int, left_out: dict[s
             examples[name] = _first(corpus.playlists["id"], unknown)
         facts[f"{PARTS[place]}_tracks"] = int((labels == place).sum())
         if not len(rows):
-            cure = "lower evaluation.min_tracks, or hold out other shares by evaluation.split (folds, valid_fraction)"
+            cure = "lower evaluation.split.min_tracks, or hold out other shares by evaluation.split (folds, valid_fraction)"
             raise InputError(f"the {PARTS[place]} split is empty: {len(corpus)} playlists, min_tracks={min_tracks}: {cure}")
         candidates = np.flatnonzero(of_item == place).astype(np.int32)
         spans = (rows, starts[rows], ends[rows, 0], ends[rows, place])

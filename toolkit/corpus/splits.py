@@ -215,7 +215,7 @@ def playlist_disjoint(
     for part, rows in (("train", train), ("valid", parts[0].rows), ("test", parts[1].rows)):
         if not len(rows):
             held = f"min_tracks={min_tracks}" + (f", seeds={seeds}" if seeds is not None else "")
-            cure = "lower evaluation.min_tracks or seeds, or hold out other shares by evaluation.split (folds, valid_fraction)"
+            cure = "lower evaluation.split.min_tracks or seeds, or hold out other shares by evaluation.split (folds, valid_fraction)"
             raise InputError(f"the {part} split is empty: {len(corpus)} playlists, {held}, split by {by}: {cure}")
     return Split(PlaylistSet(corpus, train, starts[train], ends[train]), parts[0], parts[1])
 

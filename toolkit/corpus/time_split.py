@@ -37,8 +37,8 @@ UNKNOWN = PERIODS * PERIODS
 """The part of placements of a playlist in which a time is not known."""
 
 NO_TIMES = (
-    "protocol: global_time needs times, and the corpus has none: name the column that has them (data.options.time of readers csv, jsonl"
-    " and recbole), or take another protocol"
+    "evaluation.split.type: global_time needs times, and the corpus has none: name the column that has them"
+    " (data.options.time of readers csv, jsonl and recbole), or take another protocol"
 )
 
 
@@ -188,5 +188,6 @@ def _empty(name: str, corpus: Corpus, cuts: tuple[int, int], min_tracks: int) ->
     first, last = map(written, span(corpus))
     return (
         f"the {name} split is empty: times go from {first} to {last}, validation begins {written(cuts[0])} and the test"
-        f" {written(cuts[1])}, min_tracks={min_tracks}: move evaluation.split.valid_from and test_from, or lower evaluation.min_tracks"
+        f" {written(cuts[1])}, min_tracks={min_tracks}: move evaluation.split.valid_from and test_from,"
+        " or lower evaluation.split.min_tracks"
     )

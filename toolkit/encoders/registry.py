@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import ValidationError
+
 from toolkit import compute, plugins
 from toolkit.encoders.base import Encoder
 from toolkit.errors import SegueError

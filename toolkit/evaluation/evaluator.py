@@ -179,7 +179,7 @@ class _Measured:
         """All blocks as one, with the values of the system over all of them."""
         if not self.blocks:
             raise SegueError(
-                "there is no playlist to evaluate on, the held-out part is empty: lower evaluation.min_tracks, or read more lists"
+                "there is no playlist to evaluate on, the held-out part is empty: lower evaluation.split.min_tracks, or read more lists"
             )
         first = self.blocks[0]
         values = {key: np.concatenate([block.values[key] for block in self.blocks]) for key in first.values}

@@ -92,7 +92,7 @@ def check_equal(parts: Split) -> None:
             corpus = parts.train.corpus
             raise LeakError(
                 f"the split leaks: {_named(corpus, copies[0])} in {first} and {_named(corpus, originals[0])} in {second} are the same list"
-                f" ({len(copies)} such lists in {first}): give both one group, or set evaluation.equal_lists: drop"
+                f" ({len(copies)} such lists in {first}): give both one group, or set evaluation.split.equal_lists: drop"
             )
 
 

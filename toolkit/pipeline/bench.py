@@ -208,7 +208,8 @@ def _names(wanted: Sequence[str], recipe: Recipe) -> list[str]:
 
 def _usable(kinds: Sequence[str], recipe: Recipe) -> list[str]:
     """Rankers of these kinds that the recipe has data for; of one for training playlists and its counterpart, the one that fits."""
-    trained = recipe.evaluation.protocol == "leave_last_out"
+    protocol = recipe.evaluation.split
+    trained = not (protocol.whole_lists or protocol.cold)
     able = {name: ranker_class(name).capabilities for name in listed()}
     replaced = {one.counterpart for one in able.values() if one.training_playlists_only and trained}
     return [

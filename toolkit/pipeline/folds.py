@@ -9,23 +9,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from toolkit.errors import InputError
-from toolkit.evaluation import protocols
 from toolkit.ingest import read as ingest
 from toolkit.pipeline import systems
 from toolkit.progress import Reporter
 from toolkit.recipe import Recipe
-from toolkit.recipe.evaluation import ALL
 
 
 def dealt(recipe: Recipe) -> dict[str, Recipe]:
     """A recipe of each fold by the name of its folder, where `recipe` asks for all of them; else nothing."""
-    split = recipe.evaluation.split
-    if split.test_fold != ALL:
-        return {}
     found = {}
-    for fold in range(split.folds):
-        evaluation = recipe.evaluation.model_copy(update={"split": split.model_copy(update={"test_fold": fold})})
-        found[f"fold-{fold}"] = recipe.model_copy(update={"evaluation": evaluation})
+    for place, split in enumerate(recipe.evaluation.split.each_fold()):
+        evaluation = recipe.evaluation.model_copy(update={"split": split})
+        found[f"fold-{place}"] = recipe.model_copy(update={"evaluation": evaluation})
     return found
 
 
@@ -35,6 +30,6 @@ def check(recipe: Recipe, each: Mapping[str, Recipe], cache: Path, reporter: Rep
     corpus = ingest.ingest(recipe.data, cache, reporter=reporter, described=systems.described(recipe)).corpus
     for name, one in each.items():
         try:
-            protocols.split(corpus, one.evaluation)
+            one.evaluation.split.split(corpus)
         except InputError as error:
             raise type(error)(f"{name}: {error}") from None

@@ -204,19 +204,19 @@ def gathered(context: Context, ingested: Ingested, chosen: Sequence[System]) -> 
     """What systems are fitted to, and the rows of `coverage.json`."""
     from segue.data import Playlists, Training
     from toolkit.coldstart.factors import FactorStore
-    from toolkit.evaluation import protocols
     from toolkit.ingest import labels as tags
     from toolkit.ingest import read as ingest
     from toolkit.pipeline import modalities, systems
     from toolkit.times import written
 
     evaluation = context.recipe.evaluation
-    split = protocols.split(ingested.corpus, evaluation, ingest.texts(ingested, evaluation.split.field))
+    protocol = evaluation.split
+    split = protocol.split(ingested.corpus, ingest.texts(ingested, protocol.reads_field))
     if split.cuts:
         context.reporter.note("validation begins {}, the test {}".format(*map(written, split.cuts)))
     if left_out := {name: count for name, count in split.facts.items() if count and name not in ("valid_tracks", "test_tracks")}:
         told = ", ".join(f"{count:,} {name.replace('_', ' ')} (such as {split.examples[name][0]})" for name, count in left_out.items())
-        context.reporter.note(f"{evaluation.protocol} leaves out: {told}")
+        context.reporter.note(f"{protocol.type} leaves out: {told}")
     data = Playlists(
         lambda _: ingested,
         permission=context.recipe.data.permission,

@@ -15,7 +15,6 @@ from toolkit.errors import LeakError
 from toolkit.evaluation import leaks
 from toolkit.files import write_bytes
 from toolkit.pipeline.context import Context
-from toolkit.recipe.evaluation import WHOLE_LISTS
 from toolkit.runs import STAGES
 
 
@@ -25,8 +24,8 @@ def labelled(context: Context, split: Split, key: str) -> Split:
     Under other protocols than those of whole playlists each is its own training playlist, and nothing is labelled. Raises `LeakError` under
     `strict_overlap` where a test playlist is such.
     """
-    evaluation = context.recipe.evaluation
-    if evaluation.protocol not in WHOLE_LISTS:
+    protocol = context.recipe.evaluation.split
+    if not protocol.whole_lists:
         return split
     held, path = {"valid": split.valid, "test": split.test}, context.run.path(f"{STAGES}/overlap.npz")
 
@@ -42,8 +41,10 @@ def labelled(context: Context, split: Split, key: str) -> Split:
         split = replace(split, valid=_with_label(split.valid, flags["valid"]), test=_with_label(split.test, flags["test"]))
     if counts["test"]:
         told = f"{counts['test']:,} of {len(split.test):,} test playlists share more than half of their tracks with a training playlist"
-        if evaluation.strict_overlap:
-            raise LeakError(f"{told} (strict_overlap: true): hold them out by group, or allow it with evaluation.strict_overlap: false")
+        if protocol.stops_at_overlap:
+            raise LeakError(
+                f"{told} (strict_overlap: true): hold them out by group, or allow it with evaluation.split.strict_overlap: false"
+            )
         context.reporter.note(f"{told} (Jaccard > .5): slice {leaks.OVERLAP}:{leaks.NEAR}")
     return split
 

@@ -112,7 +112,7 @@ def systems(context: Context) -> list[System]:
     found += [_cold(context, spec) for spec in recipe.coldstart.systems]
     found += [baseline_system(context, as_baseline(baseline)) for baseline in recipe.baselines]
     found = [_with_others(system, found) for system in sorted(found, key=_order)]
-    whole = recipe.evaluation.shows_beginnings and recipe.data.level == "track"  # the bound knows playlists in their own order
+    whole = recipe.evaluation.split.shows_beginnings and recipe.data.level == "track"  # the bound knows playlists in their own order
     if recipe.data.reader == "demo" and whole and all(system.ranker != BOUND for system in found):
         found.append(baseline_system(context, BaselineSpec(name=BOUND, params=recipe.data.options)))
     return found

@@ -8,7 +8,7 @@ from pathlib import Path
 from toolkit.recipe.baseline import BaselineSpec
 from toolkit.recipe.coldstart import ColdStart, ColdSystem, FactorSpec, Looking, TagPrediction, TagRow
 from toolkit.recipe.data import Data, EncoderSpec, Filters, Permission, Targets
-from toolkit.recipe.evaluation import Evaluation, MetricName, Protocol, SplitSpec
+from toolkit.recipe.evaluation import Evaluation, MetricName
 from toolkit.recipe.fusion import Fusion
 from toolkit.recipe.model import ModelSpec
 from toolkit.recipe.recipe import Recipe, Report
@@ -29,12 +29,10 @@ __all__ = [
     "MetricName",
     "ModelSpec",
     "Permission",
-    "Protocol",
     "Range",
     "Recipe",
     "Report",
     "Section",
-    "SplitSpec",
     "Sweep",
     "TagPrediction",
     "TagRow",

@@ -11,7 +11,6 @@ from pydantic import BaseModel, ValidationError
 from toolkit import plugins, rankers
 from toolkit.errors import RecipeError, Where
 from toolkit.recipe.baseline import as_baseline
-from toolkit.recipe.evaluation import WHOLE_LISTS
 from toolkit.recipe.fusion import Fusion
 from toolkit.recipe.model import ModelSpec
 from toolkit.validation import explain, nearest
@@ -101,15 +100,15 @@ def _ranker_parameters(recipe: Recipe) -> None:
 
 def unfit(baseline: str, recipe: Recipe) -> str:
     """Why a recipe cannot run a baseline, and the cure; empty where it can. What depends on the data is not checked."""
-    ranker, protocol = rankers.ranker_class(baseline), recipe.evaluation.protocol
+    ranker, protocol = rankers.ranker_class(baseline), recipe.evaluation.split
     able = ranker.capabilities
     if not ranker.listed:
         return f"is not a baseline: {rankers.UNLISTED}"
     if able.content == "required" and not recipe.encoders:
         return "ranks by content: name encoders in the recipe, or leave it out"
-    if able.training_playlists_only and protocol in WHOLE_LISTS:
+    if able.training_playlists_only and protocol.whole_lists:
         instead = f"name {able.counterpart}, or set" if able.counterpart else "set"
-        return f"ranks only for training playlists, and {protocol} holds out others: {instead} protocol: leave_last_out"
+        return f"ranks only for training playlists, and {protocol.type} holds out others: {instead} evaluation.split: leave_last_out"
     return ""
 
 

@@ -2,33 +2,55 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from functools import partial
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    GetJsonSchemaHandler,
+    SerializeAsAny,
+    ValidationError,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
+from pydantic_core.core_schema import ErrorType
 
 from toolkit import plugins
+from toolkit.contracts.protocol import GROUP, Protocol
+from toolkit.errors import OldForm
+from toolkit.parts import Chosen, described
 from toolkit.recipe.section import Section
-from toolkit.times import seconds
 
-Protocol = Literal["leave_last_out", "playlist_disjoint", "mpd_challenge", "item_cold", "artist_disjoint", "global_time"]
-WHOLE_LISTS = ("playlist_disjoint", "mpd_challenge", "global_time")
-"""Protocols that ask about playlists which are not in training."""
-DEALT = ("playlist_disjoint", "mpd_challenge")
-"""Those of them that deal playlists into parts; the calendar deals those of `global_time`."""
-COLD = ("item_cold", "artist_disjoint")
-"""Protocols that ask about tracks which are not in training."""
-ALL = "all"
-"""As `split.test_fold`: each fold in its turn."""
-SituationName = Literal[
-    "title", "title_first_1", "title_first_5", "first_5", "title_first_10", "first_10", "title_first_25", "title_random_25",
-    "title_first_100", "title_random_100",
-]  # fmt: skip
-Fault = Literal["lost_tracks", "item_zero", "first_50"]
+METRICS = "segue.metrics"
+DEFAULT = "playlist_disjoint"
+"""The protocol of a `split` that names none."""
+
 SliceName = Literal["seeds", "length", "popularity", "modalities"]
+
+FLAT: dict[str, Any] = {
+    "shown": 0.7,
+    "seeds": None,
+    "min_tracks": 10,
+    "new_playlists": "shown",
+    "situations": ["title", "title_first_1", "title_first_5", "first_5", "title_first_10", "first_10", "title_first_25",
+                   "title_random_25", "title_first_100", "title_random_100"],
+    "faults": [],
+    "shuffle_seeds": False,
+    "equal_lists": "stop",
+    "strict_overlap": False,
+}  # fmt: skip
+"""Keys of a protocol that were keys of `evaluation` itself, with their defaults."""
+
+SPLIT: dict[str, Any] = {
+    "by": "auto", "folds": 5, "test_fold": 0, "valid_fraction": 0.1, "field": None, "valid_from": 0.8, "test_from": 0.9,
+}  # fmt: skip
+"""Keys that `split` had whatever the protocol, with their defaults."""
 
 
 def _metric(given: str) -> str:
@@ -51,59 +73,25 @@ class Examples:
         return {**handler(schema), "examples": plugins.names(self.group)}
 
 
-METRICS = "segue.metrics"
 MetricName = Annotated[str, AfterValidator(_metric), Examples(METRICS)]
 """A metric that is installed, or one's class."""
 
 
-def _cut(given: Any) -> Any:
-    """A share, or a time as text; YAML makes dates of some texts."""
-    given = given.isoformat() if isinstance(given, date) else given
-    share = isinstance(given, int | float) and 0 < given < 1
-    if not share and not (isinstance(given, str) and not given.replace(".", "").isdecimal() and seconds(given) is not None):
-        raise ValueError(f"{given!r} must be a date, such as 2020-07-01, or a share of all placements between 0 and 1")
-    return given
+@dataclass(frozen=True)
+class ChosenSplit(Chosen):
+    """`Chosen` of a protocol: a mapping without `type` is of the default one."""
 
-
-Cut = Annotated[float | str, BeforeValidator(_cut)]
-"""A moment of the calendar."""
-
-
-def _fold(given: Any) -> Any:
-    if given != ALL and (isinstance(given, bool) or not isinstance(given, int) or given < 0):
-        raise ValueError(f"{given!r} must be the number of a fold, from 0, or all")
-    return given
-
-
-Fold = Annotated[Annotated[int, Field(ge=0)] | Literal["all"], BeforeValidator(_fold)]
-"""The fold that is tested, or each in its turn."""
-
-
-class SplitSpec(Section):
-    """Who is held out under `playlist_disjoint`, which tracks under `item_cold` and `artist_disjoint`, since when under `global_time`."""
-
-    by: Literal["auto", "column", "hash"] = "auto"
-    folds: int = Field(5, ge=2)
-    test_fold: Fold = Field(0, description="all: a run for each, and one table")
-    valid_fraction: float = Field(0.1, gt=0, lt=1)
-    field: str | None = Field(
-        None,
-        description="of the catalogue, instead of folds under `item_cold` and `artist_disjoint`: texts train, valid or test",
-    )
-    valid_from: Cut = Field(0.8, description="under `global_time`, when training ends: a date, or the share of all placements before it")
-    test_from: Cut = Field(0.9, description="under `global_time`, when validation ends and the test begins")
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        made, plain = super().__get_pydantic_json_schema__(schema, handler), described(self.group, DEFAULT)
+        plain["required"].remove("type")
+        return {"anyOf": [*(one for one in made["anyOf"] if one.get("title") != plain["title"]), plain]}
 
 
 class Evaluation(Section):
     """How systems are compared."""
 
-    protocol: Protocol = "playlist_disjoint"
-    split: SplitSpec = SplitSpec()
-    shown: float = Field(0.7, gt=0, lt=1)
-    seeds: int | None = Field(None, ge=1, le=100_000, description="a fixed number of seeds instead of `shown`")
-    min_tracks: int = Field(10, ge=2)
-    new_playlists: Literal["shown", "drop"] = Field(
-        "shown", description="under `global_time`, those that start after the cut: asked about by `shown` or `seeds`, or left out"
+    split: Annotated[SerializeAsAny[Protocol], ChosenSplit(GROUP)] = Field(
+        default_factory=partial(Chosen(GROUP).part, DEFAULT), description="the protocol: who is held out, and what is shown of them"
     )
     k: list[int] = Field([20, 50, 500], min_length=1)
     metrics: list[MetricName] = ["recall", "ndcg"]
@@ -111,15 +99,6 @@ class Evaluation(Section):
         ["seeds", "length", "popularity", "modalities"],
         description="beside warm and cold: playlists by number of seeds and by length, hidden tracks by popularity and by modalities",
     )
-    situations: list[SituationName] = Field(
-        list(get_args(SituationName)), min_length=1, description="under `mpd_challenge`, which of the challenge's ten"
-    )
-    faults: list[Fault] = Field([], description="under `leave_last_out`, faults of a published code to reproduce")
-    shuffle_seeds: bool = Field(False, description="show the seeds in another order: what order is worth")
-    equal_lists: Literal["stop", "drop"] = Field(
-        "stop", description="where training or validation holds a list that is tested: stop, or leave it out there"
-    )
-    strict_overlap: bool = Field(False, description="stop where a test playlist shares most of its tracks with a training playlist")
     bootstrap: int = Field(1000, ge=10, le=100_000)
     allow_repeats: bool = False
     memory_mb: int = Field(256, ge=16, description="bound on the scores held at once")
@@ -131,29 +110,120 @@ class Evaluation(Section):
     )
     reference: str | None = Field(None, description="system the others are compared with; default: the first model")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _modern(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        entry, sentences = modern(dict(given))
+        for sentence in sentences:
+            warnings.warn(sentence, OldForm, stacklevel=2)
+        split = entry.get("split")
+        if not isinstance(split, Mapping):
+            return entry
+        split = {"type": DEFAULT, **split}
+        try:
+            return {**entry, "split": Chosen(GROUP).part(split)}
+        except ValidationError as error:
+            raise _placed(error, given) from None
+
     @model_validator(mode="after")
     def _consistent(self) -> Evaluation:
         if any(not 1 <= k <= 100_000 for k in self.k):
             raise ValueError(f"k={self.k} must all lie in 1…100000")
-        if self.split.field is not None and self.protocol not in COLD:
-            raise ValueError(f"split.field is for protocol: item_cold and artist_disjoint, not {self.protocol}: take it out")
-        for key, share in (("shown", self.shown), ("split.valid_fraction", self.split.valid_fraction)):
-            if abs(share * 1000 - round(share * 1000)) > 1e-6:
-                near = min(999, max(1, round(share * 1000))) / 1000
-                raise ValueError(f"{key}={share} must be a whole number of thousandths, for shares are counted in integers: use {near}")
-        if self.split.test_fold == ALL:
-            if self.protocol not in DEALT:
-                raise ValueError(f"split.test_fold=all is for protocol: {' and '.join(DEALT)}, not {self.protocol}: take it out")
-        elif isinstance(self.split.test_fold, int) and self.split.test_fold >= self.split.folds:
-            raise ValueError(f"test_fold={self.split.test_fold} must be < folds={self.split.folds}")
-        if self.faults and self.protocol != "leave_last_out":
-            raise ValueError(f"faults are of protocol: leave_last_out, not {self.protocol}: take them out")
-        if self.protocol == "mpd_challenge":
-            self.k = self.k if "k" in self.model_fields_set else [500]
-            self.metrics = self.metrics if "metrics" in self.model_fields_set else ["rprec_artist", "rprec", "ndcg", "clicks"]
+        self.k = self.k if "k" in self.model_fields_set else list(self.split.default_k)
+        self.metrics = self.metrics if "metrics" in self.model_fields_set else list(self.split.default_metrics)
         return self
 
-    @property
-    def shows_beginnings(self) -> bool:
-        """Whether every held-out playlist is shown from its first track, in its order."""
-        return self.protocol in ("leave_last_out", "playlist_disjoint") and not self.shuffle_seeds and not self.faults
+
+def modern(entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """A section with keys of the old form in the new one, a copy, and sentences that say what to write instead.
+
+    Raises `ValidationError` for a protocol that does not exist, for an old key that the protocol does not read, unless it is at its
+    default, and for one that `split` has with another value.
+    """
+    old = {key: entry[key] for key in ("protocol", *FLAT) if key in entry}
+    split = entry.get("split") or {}
+    split = {"type": split} if isinstance(split, str) else split
+    if not old or not isinstance(split, Mapping):
+        return dict(entry), []
+    name = _protocol(entry, split)
+    known = plugins.load(GROUP, name).model_fields
+    kept = {key: value for key, value in split.items() if _stays(key, value, known, name, "protocol" in old)}
+    moved = {key: value for key, value in old.items() if key in FLAT and _moves(key, value, kept, known, name)}
+    made = {**({"type": name} if name != DEFAULT else {}), **kept, **moved}
+    rest = {key: value for key, value in entry.items() if key not in old and key != "split"}
+    if not moved and "protocol" not in old:
+        return {**rest, "split": made}, []
+    before = {"protocol": old["protocol"], **moved} if "protocol" in old else moved
+    after = name if made.keys() <= {"type"} else made
+    return {**rest, "split": made}, [f"`evaluation: {_yaml(before)}` is the old form: write `evaluation: {_yaml({'split': after})}`"]
+
+
+def _protocol(entry: Mapping[str, Any], split: Mapping[str, Any]) -> str:
+    """The name of the protocol that an entry of the old form means."""
+    given = entry.get("protocol", split.get("type", DEFAULT))
+    if "protocol" in entry and split.get("type", given) != given:
+        raise _fault(("protocol",), given, f"and split.type={split['type']} are both given: take out protocol, the old form")
+    if isinstance(given, str) and (given in plugins.names(GROUP) or ":" in given):
+        return given
+    raise _fault(("protocol",), given, f"is not a protocol: {plugins.suggest(str(given), plugins.names(GROUP))}")
+
+
+def _moves(key: str, value: Any, split: Mapping[str, Any], known: Mapping[str, Any], name: str) -> bool:
+    """Whether an old key becomes one of `split`; one that nothing reads is dropped at its default."""
+    if key in split:
+        if split[key] != value:
+            raise _fault((key,), value, f"and split.{key}={_yaml(split[key])} are both given: take out {key}, the old form")
+        return False
+    if key not in known and value != FLAT[key]:
+        raise _fault((key,), value, _unread(key, FLAT[key], name))
+    return key in known
+
+
+def _stays(key: str, value: Any, known: Mapping[str, Any], name: str, old: bool) -> bool:
+    """Whether a key of `split` stays there; a resolved recipe of the old form has all of them, whatever its protocol."""
+    if key in known or not old or key not in SPLIT:
+        return True  # a key that does not exist is refused as such
+    if value != SPLIT[key]:
+        raise _fault(("split", key), value, _unread(key, SPLIT[key], name))
+    return False
+
+
+def _unread(key: str, default: Any, name: str) -> str:
+    """Why the protocol `name` does not read a key, and the cure."""
+    readers = [other for other in plugins.names(GROUP) if key in plugins.load(GROUP, other).model_fields]
+    cure = f"take it out, or set it to its default, {_yaml(default)}" if isinstance(default, str | int | float | None) else "take it out"
+    return f"is for protocol: {_listed(readers)}, not {name}: {cure}"
+
+
+def _fault(where: tuple[str, ...], value: Any, rule: str) -> ValidationError:
+    kind = PydanticCustomError("old_form", "{rule}", {"rule": rule})
+    return ValidationError.from_exception_data("Evaluation", [InitErrorDetails(type=kind, loc=where, input=value)])
+
+
+def _placed(error: ValidationError, given: Mapping[str, Any]) -> ValidationError:
+    """Faults of a protocol's keys where they were written: in `split`, or in the section itself."""
+    found = []
+    for fault in error.errors(include_url=False):
+        key, kind = fault["loc"][:1], fault["type"]
+        where = fault["loc"] if key and key[0] in FLAT and key[0] in given else ("split", *fault["loc"])
+        known: Any = kind if kind in get_args(ErrorType) else PydanticCustomError("rule", "{rule}", {"rule": fault["msg"]})
+        found.append(InitErrorDetails(type=known, loc=where, input=fault["input"], ctx=fault.get("ctx", {})))
+    return ValidationError.from_exception_data("Evaluation", found)
+
+
+def _listed(names: list[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+def _yaml(value: Any) -> str:
+    """A value as a recipe has it, in one line."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {_yaml(each)}' for key, each in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_yaml, value))}]"
+    return {True: "true", False: "false", None: "null"}[value] if value is None or isinstance(value, bool) else str(value)

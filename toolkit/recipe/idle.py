@@ -15,29 +15,13 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from toolkit.errors import RecipeError, Where
-from toolkit.recipe.evaluation import COLD, DEALT, WHOLE_LISTS
 from toolkit.recipe.fusion import Fusion
 from toolkit.recipe.model import ModelSpec
 
 if TYPE_CHECKING:
     from toolkit.recipe.recipe import Recipe
 
-SECTIONS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
-    ("evaluation.situations", "evaluation.protocol", ("mpd_challenge",)),
-    ("evaluation.shown", "evaluation.protocol", ("playlist_disjoint", "global_time")),
-    ("evaluation.shown", "evaluation.seeds", (None,)),
-    ("evaluation.seeds", "evaluation.protocol", ("playlist_disjoint", "global_time")),
-    ("evaluation.min_tracks", "evaluation.protocol", (*WHOLE_LISTS, *COLD)),
-    ("evaluation.shuffle_seeds", "evaluation.protocol", (*WHOLE_LISTS, "leave_last_out")),
-    ("evaluation.equal_lists", "evaluation.protocol", WHOLE_LISTS),
-    ("evaluation.strict_overlap", "evaluation.protocol", WHOLE_LISTS),
-    ("evaluation.split.by", "evaluation.protocol", DEALT),
-    *((f"evaluation.split.{key}", "evaluation.protocol", (*DEALT, *COLD)) for key in ("folds", "test_fold", "valid_fraction")),
-    *((f"evaluation.split.{key}", "evaluation.split.by", ("auto", "hash")) for key in ("folds", "test_fold", "valid_fraction")),
-    *((f"evaluation.split.{key}", "evaluation.split.field", (None,)) for key in ("folds", "test_fold", "valid_fraction")),
-    *((f"evaluation.{key}", "evaluation.protocol", ("global_time",)) for key in ("split.valid_from", "split.test_from", "new_playlists")),
-    ("workers", "engine", ("ray",)),
-)
+SECTIONS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (("workers", "engine", ("ray",)),)
 """Key, the key that decides whether it is read, and the values under which it is."""
 
 MODELS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
@@ -188,9 +172,7 @@ def _fusions(recipe: Recipe) -> Iterator[Idle]:
 
 def _lists(recipe: Recipe) -> Iterator[tuple[Where, Sequence[Any]]]:
     """Lists in which a value counts once."""
-    evaluation = recipe.evaluation
-    for key in ("situations", "faults", "slices"):
-        yield ("evaluation", key), getattr(evaluation, key)
+    yield ("evaluation", "slices"), recipe.evaluation.slices
     if recipe.coldstart.tags is not None:
         yield ("coldstart", "tags", "rows"), recipe.coldstart.tags.rows
     if recipe.sweep is not None:

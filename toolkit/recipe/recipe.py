@@ -83,7 +83,7 @@ class Recipe(Section):
     @property
     def reads_fields(self) -> bool:
         """Whether it needs more of the catalogue than who plays what."""
-        named = self.coldstart.tags or self.coldstart.looking or self.evaluation.split.field
+        named = self.coldstart.tags or self.coldstart.looking or self.evaluation.split.reads_field
         return bool(self.encoders or named)
 
     @model_validator(mode="after")

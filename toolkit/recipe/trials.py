@@ -8,7 +8,6 @@ from typing import Any
 from toolkit.contracts.metric import named, selecting
 from toolkit.errors import RecipeError, Where
 from toolkit.recipe.checks import fault, system_names
-from toolkit.recipe.evaluation import ALL
 from toolkit.recipe.file import laid
 from toolkit.recipe.recipe import Recipe
 from toolkit.validation import nearest
@@ -24,7 +23,7 @@ def check(recipe: Recipe) -> None:
     measured = [f"{name}@{k}" for name in selecting(recipe.evaluation.metrics) if named(name).cutoff == "k" for k in recipe.evaluation.k]
     if sweep.select not in measured:
         raise fault(("sweep", "select"), f"={sweep.select!r} must be one of the evaluation's {', '.join(measured)}")
-    if recipe.evaluation.split.test_fold == ALL:
+    if recipe.evaluation.split.each_fold():
         raise fault(("evaluation", "split", "test_fold"), "=all is for `segue run` and `segue bench`, and a sweep is of one fold: name it")
     for key in sweep.over:
         if key.partition(".")[0] not in SWEPT:

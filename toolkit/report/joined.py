@@ -9,7 +9,7 @@ from typing import Any
 
 from toolkit.errors import RunDirectoryError
 from toolkit.report.inputs import RunFiles
-from toolkit.report.question import ASKED, LEARNED, SIZES, WAYS, other_data, other_files, other_questions
+from toolkit.report.question import LEARNED, SIZES, other_data, other_files, other_questions
 
 Rows = Iterable[dict[str, Any]]
 
@@ -53,7 +53,7 @@ def across(found: Sequence[RunFiles]) -> dict[str, RunFiles]:
     """Runs by name that asked the same, of whatever data. Raises `RunDirectoryError` where two have one name or asked otherwise."""
     _check_names(found)
     for other in found[1:]:
-        if told := other_questions(found[0].recipe, other.recipe, (*ASKED, *WAYS)):
+        if told := other_questions(found[0].recipe, other.recipe, ways=True):
             raise RunDirectoryError(f"{found[0].name} and {other.name} asked different questions ({'; '.join(told)}): run both alike")
     return {run.name: run for run in found}
 
@@ -66,7 +66,7 @@ def _check_names(found: Sequence[RunFiles]) -> None:
 
 def _check(first: RunFiles, other: RunFiles) -> None:
     """Whether numbers of both mean the same. Raises `RunDirectoryError`."""
-    asked, read = other_questions(first.recipe, other.recipe, (*ASKED, *WAYS)), other_data(first.data, other.data, (*SIZES, *LEARNED))
+    asked, read = other_questions(first.recipe, other.recipe, ways=True), other_data(first.data, other.data, (*SIZES, *LEARNED))
     # another split has other sizes too: only the root is told
     if told := asked or read or other_files(first.manifest, other.manifest):
         what = "asked different questions" if asked else "are of different data"

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from toolkit.report.sections import describe
 
-ASKED = ("protocol", "split", "shown", "seeds", "min_tracks", "new_playlists", "allow_repeats", "situations")
-"""Of `evaluation`: what a playlist is asked."""
+WAYS = frozenset({"faults", "shuffle_seeds", "equal_lists"})
+"""Of `evaluation.split`: ways to ask the same of the same playlists, that one compares and does not put into one table."""
 
-WAYS = ("faults", "shuffle_seeds", "equal_lists")
-"""Of `evaluation`: ways to ask the same of the same playlists, that one compares and does not put into one table."""
+LIMITS = frozenset({"strict_overlap"})
+"""Of `evaluation.split`: what ends a run, and changes no number."""
 
 SIZES = ("tracks", "playlists", "placements")
 """Of `data.json`: runs that differ here ranked other tracks, or asked about other playlists."""
@@ -23,9 +23,29 @@ File = Mapping[str, Any]
 """A parsed file of a run."""
 
 
-def other_questions(a: File, b: File, keys: Iterable[str] = ASKED) -> list[str]:
-    """Where two resolved recipes ask differently: `evaluation.shown 0.7 and 0.5`."""
-    return _differences("evaluation", keys, a.get("evaluation") or {}, b.get("evaluation") or {})
+def other_questions(a: File, b: File, *, ways: bool = False) -> list[str]:
+    """Where two resolved recipes ask differently: `evaluation.split.shown 0.7 and 0.5`. ways: also where only in `WAYS`."""
+    left_out = LIMITS if ways else LIMITS | WAYS
+    one, other = (_asked(each.get("evaluation") or {}, left_out) for each in (a, b))
+    if one["split"].get("type") != other["split"].get("type"):
+        return _differences("evaluation.split", ["type"], one["split"], other["split"])
+    return _differences("evaluation", ["split", "allow_repeats"], one, other)
+
+
+def _asked(evaluation: File, left_out: Collection[str]) -> dict[str, Any]:
+    """The protocol of a resolved recipe's section, which may have the form of before, and whether seeds may be ranked."""
+    from pydantic import ValidationError
+
+    from toolkit.recipe.evaluation import DEFAULT, modern
+
+    try:
+        entry: File = modern(dict(evaluation))[0]
+    except ValidationError:  # a protocol that is not installed any more
+        entry = evaluation
+    split = entry.get("split") or {}
+    split = {"type": DEFAULT, **split} if isinstance(split, Mapping) else {"type": split}
+    kept = {key: value for key, value in split.items() if key not in left_out}
+    return {"split": kept, "allow_repeats": entry.get("allow_repeats")}
 
 
 def other_data(a: File, b: File, keys: Iterable[str] = SIZES) -> list[str]:

@@ -1,6 +1,6 @@
 """The metric contract as a test suite, for authors of plug-ins; the built-in metrics pass it too.
 
-    from toolkit.evaluation.checks import check_metric
+    from toolkit.evaluation.metric_checks import check_metric
 
     def test_contract():
         check_metric(HitRate)

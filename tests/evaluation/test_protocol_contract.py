@@ -1,0 +1,197 @@
+"""Every protocol keeps the contract, the suite catches one that does not, and keys of the old form become those of a protocol."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pydantic import Field, ValidationError
+
+from toolkit import plugins
+from toolkit.contracts.protocol import Protocol
+from toolkit.corpus.arrays import Corpus
+from toolkit.corpus.splits import HeldOut, PlaylistSet, Split
+from toolkit.errors import OldForm
+from toolkit.evaluation.protocol_checks import check_protocol
+from toolkit.evaluation.protocols.global_time import GlobalTime
+from toolkit.evaluation.protocols.item_cold import ItemCold
+from toolkit.evaluation.protocols.leave_last_out import LeaveLastOut
+from toolkit.evaluation.protocols.playlist_disjoint import PlaylistDisjoint
+from toolkit.recipe import Evaluation
+from toolkit.recipe.evaluation import FLAT, SPLIT, modern
+
+
+class EveryTenth(Protocol):
+    """Every tenth playlist is tested, the one after it validates; the first half of each is shown."""
+
+    type: str = "every_tenth"
+    whole_lists: ClassVar[bool] = True
+    offset: int = Field(0, ge=0, le=9)
+
+    def split(self, corpus: Corpus, given: Sequence[str | None] | None = None) -> Split:
+        starts, ends = np.asarray(corpus.offsets[:-1]), np.asarray(corpus.offsets[1:])
+        place = (np.arange(len(corpus)) - self.offset) % 10
+        train, valid, test = (np.flatnonzero(where) for where in (place > 1, place == 1, place == 0))
+
+        def held(rows: np.ndarray) -> HeldOut:
+            return HeldOut(corpus, rows, starts[rows], (starts[rows] + ends[rows]) // 2, ends[rows])
+
+        return Split(PlaylistSet(corpus, train, starts[train], ends[train]), held(valid), held(test))
+
+    @property
+    def shows_beginnings(self) -> bool:
+        return True
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    """200 playlists of 12 of 60 tracks by 20 artists, placed over 200 days."""
+    generator = np.random.default_rng(3)
+    names = [f"p{row}" for row in range(200)]
+    lists = pa.table({"id": names, "title": names, "group": names, "split": pa.nulls(200, pa.string())})
+    tracks = pa.table({"id": [f"t{item}" for item in range(60)], "artist": [f"a{item % 20}" for item in range(60)]})
+    items = np.concatenate([generator.permutation(60)[:12] + 1 for _ in range(200)]).astype(np.int32)
+    times = np.concatenate([np.arange(12) * 86_400 + row * 86_400 for row in range(200)]).astype(np.int64)
+    return Corpus(items, np.arange(0, 2401, 12), tracks, lists, times=times)
+
+
+@pytest.mark.parametrize("name", plugins.names("segue.protocols"))
+def test_the_built_in_protocols_keep_the_contract(name: str, corpus: Corpus) -> None:
+    cls = plugins.load("segue.protocols", name)
+    assert cls().type == name
+    check_protocol(cls(), corpus)
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        PlaylistDisjoint(by="hash", folds=3, test_fold="all"),
+        PlaylistDisjoint(seeds=3, shuffle_seeds=True),
+        LeaveLastOut(faults=["lost_tracks"]),
+        GlobalTime(new_playlists="drop"),
+        EveryTenth(offset=3),
+    ],
+)
+def test_settings_of_protocols_keep_it_too(protocol: Protocol, corpus: Corpus) -> None:
+    check_protocol(protocol.each_fold()[0] if protocol.each_fold() else protocol, corpus)
+
+
+def test_a_protocol_may_read_a_field(corpus: Corpus) -> None:
+    assert ItemCold(field="part").reads_field == "part" and ItemCold().reads_field is None
+    check_protocol(
+        ItemCold(field="part", min_tracks=2), corpus, ["test" if item < 6 else "valid" if item < 12 else "train" for item in range(60)]
+    )
+
+
+def broken(change: Callable[[Split], Split]) -> type[Protocol]:
+    class Broken(EveryTenth):
+        """Broken."""
+
+        def split(self, corpus: Corpus, given: Sequence[str | None] | None = None) -> Split:
+            return change(super().split(corpus, given))
+
+    return Broken
+
+
+class Cold(EveryTenth):
+    """Not cold, though it says so."""
+
+    cold: ClassVar[bool] = True
+
+
+class Drawn(EveryTenth):
+    """Another split each time."""
+
+    def split(self, corpus: Corpus, given: Sequence[str | None] | None = None) -> Split:
+        parts = super().split(corpus, given)
+        return replace(parts, test=parts.test.take(np.random.default_rng().permutation(len(parts.test))))
+
+
+class Folded(EveryTenth):
+    """Tests the same playlists in each fold."""
+
+    def each_fold(self) -> list[Any]:
+        return [self.model_construct(**self.model_dump()), self.model_copy()] if type(self) is not EveryTenth else []
+
+
+@pytest.mark.parametrize(
+    ("protocol", "message"),
+    [
+        (broken(lambda parts: replace(parts, test=parts.test.part(0, 0))), "the test part is empty"),
+        (broken(lambda parts: replace(parts, test=replace(parts.test, ends=parts.test.cuts))), "test: a playlist hides nothing"),
+        (broken(lambda parts: replace(parts, train=parts.test.whole())), "whole_lists is True, and 20 test playlists"),
+        (broken(lambda parts: replace(parts, valid=replace(parts.valid, starts=parts.valid.starts + 1))), "is not shown from its first"),
+        (Cold, "cold is True, and"),
+        (Drawn, "a second call gives another split"),
+        (Folded, "a fold must be one split"),
+    ],
+)
+def test_a_broken_protocol_is_caught(protocol: type[Protocol], message: str, corpus: Corpus) -> None:
+    with pytest.raises(AssertionError, match=message):
+        check_protocol(protocol(), corpus)
+
+
+def test_a_recipe_names_a_protocol_by_name_mapping_path_or_object() -> None:
+    assert Evaluation(split="leave_last_out").split == LeaveLastOut()
+    assert Evaluation(split={"folds": 3}).split == PlaylistDisjoint(folds=3) and Evaluation().split == PlaylistDisjoint()
+    path = f"{__name__}:EveryTenth"
+    for given in ({"type": path, "offset": 3}, EveryTenth(offset=3)):
+        made = Evaluation(split=given)
+        assert isinstance(made.split, EveryTenth) and made.split.offset == 3
+        assert made.model_dump(mode="json")["split"] == {"type": path, "offset": 3}
+        assert Evaluation.model_validate(made.model_dump(mode="json")) == made
+    with pytest.raises(ValidationError, match="is not a protocol: did you mean 'item_cold'"):
+        Evaluation(split="item_colt")
+
+
+def test_a_protocol_says_what_is_measured_by_default() -> None:
+    assert Evaluation(split="mpd_challenge").k == [500] and Evaluation(split="mpd_challenge", k=[10]).k == [10]
+    assert Evaluation(split="item_cold").metrics == ["recall", "ndcg"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ({"protocol": "leave_last_out"}, {"split": "leave_last_out"}, "`evaluation: {protocol: leave_last_out}` is the old form: write"
+         " `evaluation: {split: leave_last_out}`"),
+        ({"protocol": "item_cold", "min_tracks": 5, "split": {"folds": 3}}, {"split": {"type": "item_cold", "folds": 3, "min_tracks": 5}},
+         "write `evaluation: {split: {type: item_cold, folds: 3, min_tracks: 5}}`"),
+        ({"shown": 0.5, "k": [5]}, {"split": {"shown": 0.5}, "k": [5]}, "write `evaluation: {split: {shown: 0.5}}`"),
+        ({"protocol": "leave_last_out", **FLAT, "split": dict(SPLIT)}, {"split": "leave_last_out"}, "is the old form"),
+        ({"protocol": "mpd_challenge", **FLAT, "split": dict(SPLIT)}, {"split": "mpd_challenge"}, "is the old form"),
+    ],
+)  # fmt: skip
+def test_the_old_form_still_loads_and_says_what_to_write(old: dict[str, Any], new: dict[str, Any], sentence: str) -> None:
+    with pytest.warns(OldForm) as told:
+        made = Evaluation(**old)
+    assert len(told) == 1 and sentence in str(told[0].message)
+    assert made == Evaluation(**new)
+    assert modern(modern(old)[0]) == (modern(old)[0], [])
+
+
+def test_the_new_form_warns_of_nothing() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name in plugins.names("segue.protocols"):
+            made = Evaluation(split=name)
+            assert Evaluation.model_validate(made.model_dump(mode="json")) == made
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"protocol": "item_cold", "shown": 0.5}, "is for protocol: global_time or playlist_disjoint, not item_cold: take it out"),
+        ({"protocol": "item_colt"}, "is not a protocol: did you mean 'item_cold'"),
+        ({"protocol": "item_cold", "split": {"type": "global_time"}}, "are both given: take out protocol, the old form"),
+        ({"shown": 0.5, "split": {"shown": 0.6}}, "and split.shown=0.6 are both given: take out shown, the old form"),
+        ({"split": {"type": "leave_last_out", "folds": 3}}, "Extra inputs are not permitted"),
+    ],
+)
+def test_what_no_form_allows_is_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Evaluation(**given)

@@ -1,0 +1,35 @@
+"""`leave_last_out`: the last track of every playlist is the test, the last but one the validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from toolkit.evaluation.protocols.fields import Once, Shuffled
+
+if TYPE_CHECKING:
+    from toolkit.corpus.arrays import Corpus
+    from toolkit.corpus.splits import Split
+
+Fault = Literal["lost_tracks", "item_zero", "first_50"]
+
+
+class LeaveLastOut(Shuffled):
+    """The last track of every playlist is hidden, the last but one validates, and the rest is learned from."""
+
+    type: str = "leave_last_out"
+    faults: Annotated[list[Fault], Once] = Field([], description="faults of a published code to reproduce")
+
+    def split(self, corpus: Corpus, given: Sequence[str | None] | None = None) -> Split:
+        from toolkit.corpus import splits
+        from toolkit.evaluation import leaks, published
+
+        parts = splits.leave_last_out(corpus)
+        leaks.check(parts, disjoint=False)
+        return self.ordered(published.with_faults(parts, self.faults) if self.faults else parts)
+
+    @property
+    def shows_beginnings(self) -> bool:
+        return not self.shuffle_seeds and not self.faults
