@@ -26,8 +26,8 @@ from torch.nn import functional as F
 from toolkit import recipe
 from toolkit.evaluation.evaluator import evaluate
 from toolkit.evaluation.statistics import paired_differences
+from toolkit.ingest.read import ingest
 from toolkit.pipeline import order, systems
-from toolkit.pipeline.ingest import ingest
 from toolkit.pipeline.systems import Material
 from toolkit.progress import Reporter
 from toolkit.ranker import TrainingData

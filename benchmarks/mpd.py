@@ -14,6 +14,8 @@ The data is synthetic (`segue data synth`) and is made under --data where it is 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import common  # isort: skip
 
 import argparse
@@ -166,7 +168,7 @@ def _train(ranker: Any, data: Any, seconds: float) -> list[tuple[float, float, i
     whole = trainer.batches
     trainer.batches = cut_short
     try:
-        ranker.fit(data, on_step=on_step)
+        ranker.fit(replace(data, progress=on_step))
     finally:
         trainer.batches = whole
     return steps

@@ -28,7 +28,7 @@ import numpy as np
 import time_to_quality
 
 from toolkit.corpus.splits import PlaylistSet, Split
-from toolkit.evaluation.metrics import METRICS, hits
+from toolkit.evaluation.metrics import hits, ndcg_at
 from toolkit.evaluation.statistics import paired_differences
 from toolkit.files import write_json
 from toolkit.pipeline.meter import metered
@@ -168,7 +168,7 @@ def judged(split: Split, ours: list[np.ndarray], theirs: list[np.ndarray]) -> di
     asked = np.diff(hidden[1]) > 0
     sides = []
     for lists in (ours, theirs):
-        values = [METRICS["ndcg"](hits(top, *hidden), np.diff(hidden[1]), 10)[asked] for top in lists]
+        values = [ndcg_at(hits(top, *hidden), np.diff(hidden[1]), 10)[asked] for top in lists]
         sides.append(np.mean(values, axis=0)[:, None])
     found = paired_differences(*sides, split.test.groups()[asked], seed=0)[0]
     numbers = {"ours": sides[0].mean(), "peer": sides[1].mean(), "difference": found.value, "low": found.low, "high": found.high}

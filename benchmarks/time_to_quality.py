@@ -26,7 +26,7 @@ from toolkit.corpus.splits import HeldOut, Split, leave_last_out
 from toolkit.errors import RecipeError
 from toolkit.evaluation.evaluator import evaluate
 from toolkit.evaluation.statistics import paired_differences
-from toolkit.pipeline.ingest import ingest
+from toolkit.ingest.read import ingest
 from toolkit.ranker import Ranker, TrainingData
 from toolkit.recipe import Data, Fusion, ModelSpec
 from toolkit.recipe.file import pairs

@@ -21,6 +21,7 @@ FOUNDATION = {
     "errors",
     "vocabulary",
     "plugins",
+    "rankers",
     "compute",
     "memory",
     "seeds",
@@ -33,6 +34,8 @@ FOUNDATION = {
     "interrupts",
     "parameters",
     "validation",
+    "own_source",
+    "offers",
     "parts",
     "contracts",
 }
@@ -49,7 +52,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation": {"recipe", "corpus", "ranker"},
     # early stopping asks the evaluator; stock RecBole models run through the bridge
     "sequential": {"recipe", "corpus", "encoders", "fusion", "ranker", "evaluation.evaluator", "evaluation.metrics"},
-    # the two-stage ranker keeps the systems it hears beside it, models of a recipe among them
     "baselines": {
         "recipe",
         "catalogue",
@@ -60,7 +62,6 @@ MAY_IMPORT: dict[str, set[str]] = {
         "sequential.bridge",
         "sequential.checkpoints",
         "sequential.prefix_rows",
-        "sequential.ranker",
     },
     # penalties are chosen by what the evaluator measures on validation
     "coldstart": {
@@ -75,8 +76,9 @@ MAY_IMPORT: dict[str, set[str]] = {
         "evaluation.evaluator",
         "evaluation.metrics",
     },
+    "ingest": {"recipe", "catalogue", "corpus", "encoders", "coldstart"},
     "report": {"recipe", "runs"},
-    "continuation": {"catalogue", "corpus", "recipe", "ranker", "runs", "sequential.advised", "sequential.ranker"},
+    "continuation": {"catalogue", "corpus", "recipe", "ranker", "runs"},
 }
 """What each package of `toolkit` may import beyond the foundation and itself: the one place where an edge is added.
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.command import segue
-from toolkit import plugins, runs
+from toolkit import plugins, rankers, runs
 from toolkit.baselines.ease import Ease
 from toolkit.errors import InputError
 from toolkit.pipeline import bench
@@ -112,8 +112,8 @@ def test_all_takes_what_the_protocol_and_the_recipe_have_room_for(recipe: Path) 
 
 
 def test_every_grid_names_parameters_that_there_are() -> None:
-    for name in plugins.names("segue.rankers"):
-        cls = plugins.load("segue.rankers", name)
+    for name in rankers.listed():
+        cls = rankers.ranker_class(name)
         for setting in bench.settings(cls, 1000, 0):
             cls(**setting)
 

@@ -18,9 +18,9 @@ from toolkit.catalogue.store import Catalogue
 from toolkit.corpus.arrays import Corpus
 from toolkit.errors import InputError, RunDirectoryError
 from toolkit.evaluation import protocols
+from toolkit.ingest.read import content_of, ingest, open_reader, stamp
 from toolkit.pipeline.examples import draw
 from toolkit.pipeline.fitting import packed, unpacked
-from toolkit.pipeline.ingest import content_of, ingest, open_reader, stamp
 from toolkit.pipeline.manifest import git_commit
 from toolkit.pipeline.meter import metered
 from toolkit.progress import Reporter

@@ -16,7 +16,7 @@ from toolkit.coldstart.factors import FactorStore
 from toolkit.corpus.splits import PlaylistSet
 from toolkit.encoders.image_classifier import ImageClassifierEncoder
 from toolkit.errors import InputError, RecipeError
-from toolkit.pipeline.labels import FactorTargets, labels
+from toolkit.ingest.targets import FactorTargets, labels
 from toolkit.recipe import FactorSpec, Targets, load
 
 TAGS = ["rock, indie", "jazz", None, "rock , soul,", "jazz, rock", "indie", "metal, metal"]

@@ -73,10 +73,7 @@ class Chosen:
 
 def named(group: str, part: Part) -> Part:
     """`part` under a `type` by which its class can be found again: `module:Class` where no entry point leads to it."""
-    cls = type(part)
-    if part.type in plugins.names(group) and plugins.load(group, part.type) is cls:
-        return part
-    path = f"{cls.__module__}:{cls.__qualname__}"
+    path = plugins.path_of(group, type(part), part.type)
     return part if part.type == path else part.model_copy(update={"type": path})
 
 

@@ -72,6 +72,12 @@ def load(group: str, name: str) -> Any:
     return entry
 
 
+def path_of(group: str, entry: type, name: str) -> str:
+    """A name by which `load` finds a class again: `name` where it is its entry point, else `module:Class`."""
+    known = name in names(group) and load(group, name) is entry
+    return name if known else f"{entry.__module__}:{entry.__qualname__}"
+
+
 def kind_of(group: str) -> str:
     """What an entry of a group is called: `encoder` of `segue.encoders`."""
     return KINDS.get(group) or group.removeprefix("segue.").rstrip("s").replace("losse", "loss")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from toolkit.evaluation.auc import hidden_auc, mean_per_row
 from toolkit.evaluation.metrics import average_precision_at
+from toolkit.evaluation.metrics.auc import hidden_auc, mean_per_row
 
 
 def test_auc_by_hand() -> None:

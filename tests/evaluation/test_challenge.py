@@ -10,12 +10,20 @@ import pyarrow as pa
 import pytest
 from fixed_rankers import by_id
 
+from toolkit.contracts.metric import Block
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.splits import HeldOut
-from toolkit.evaluation.challenge import AT_R, Block, clicks, information, novelty, rprec, rprec_artist, rprec_artist_list, rprec_artist_set
 from toolkit.evaluation.evaluator import evaluate
 from toolkit.evaluation.metrics import hits, ndcg_at, recall_at
-from toolkit.evaluation.variants import VARIANTS, ndcg_challenge, ndcg_hits, recall_all
+from toolkit.evaluation.metrics.clicks import clicks
+from toolkit.evaluation.metrics.ndcg_challenge import ndcg_challenge
+from toolkit.evaluation.metrics.ndcg_hits import ndcg_hits
+from toolkit.evaluation.metrics.novelty import information, novelty
+from toolkit.evaluation.metrics.recall_all import recall_all
+from toolkit.evaluation.metrics.rprec import rprec
+from toolkit.evaluation.metrics.rprec_artist import rprec_artist
+from toolkit.evaluation.metrics.rprec_artist_list import rprec_artist_list
+from toolkit.evaluation.metrics.rprec_artist_set import rprec_artist_set
 from toolkit.sequential import bridge  # noqa: F401 (RecBole's metrics need the names it adds to NumPy)
 
 ARTISTS = np.array([-1, 0, 0, 1, 1, 2, 2, 3, -1])
@@ -81,7 +89,7 @@ def test_variants_by_hand() -> None:
     assert recall_all(found, sizes, 4).tolist() == pytest.approx([2 / 5, 0, 1])
     assert ndcg_hits(found, sizes, 4).tolist() == pytest.approx([(1 / math.log2(3) + 1 / math.log2(5)) / (1 + 1 / math.log2(3)), 0, 1])
     assert ndcg_challenge(found, sizes, 4).tolist() == pytest.approx([(1 + 1 / 2) / 2, 0, 1])
-    assert all(math.isnan(metric(found, np.array([0, 1, 1]), 4)[0]) for metric in VARIANTS.values())
+    assert all(math.isnan(metric(found, np.array([0, 1, 1]), 4)[0]) for metric in (recall_all, ndcg_hits, ndcg_challenge))
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +106,7 @@ def test_r_precision_equals_its_slow_twins(rankings: tuple[np.ndarray, ...]) -> 
     _, ranked, hidden, offsets = rankings
     artists = np.concatenate([[-1], np.random.default_rng(2).integers(-1, 25, size=80)])
     made = Block(ranked, hits(ranked, hidden, offsets), hidden, offsets, artists, np.zeros(81))
-    found = {name: metric(made, 0) for name, metric in AT_R.items()}
+    found = [metric(made, 0) for metric in (rprec, rprec_artist, rprec_artist_set, rprec_artist_list)]
     for b in range(60):
         wanted = hidden[offsets[b] : offsets[b + 1]].tolist()
         of_wanted, top = {int(artists[track]) for track in wanted} - {-1}, ranked[b, : len(wanted)].tolist()
@@ -106,7 +114,7 @@ def test_r_precision_equals_its_slow_twins(rankings: tuple[np.ndarray, ...]) -> 
         missed = {int(artists[track]) for track in top if track not in wanted}
         first, every = {int(artists[track]) for track in top}, {int(artists[track]) for track in ranked[b].tolist()}
         expected = [exact, *(exact + 0.25 * len(each & of_wanted) for each in (missed, first, every))]
-        assert [found[name][b] for name in AT_R] == pytest.approx([each / len(wanted) for each in expected], abs=1e-12)
+        assert [each[b] for each in found] == pytest.approx([each / len(wanted) for each in expected], abs=1e-12)
 
 
 @pytest.mark.parametrize("k", [1, 10, 30, 80])

@@ -155,7 +155,7 @@ def test_repeats_are_no_fault_where_they_are_allowed(corpus_of: Build) -> None:
 
 def test_an_unknown_metric_and_an_empty_part_are_errors(corpus_of: Build) -> None:
     part = held_out(corpus_of([[1, 2]], 3), 1)
-    with pytest.raises(SegueError, match="'recal' is no metric: did you mean 'recall'"):
+    with pytest.raises(SegueError, match="'recal' is not a metric: did you mean 'recall'"):
         evaluate(by_id(3), part, ks=[1], metrics=["recal"], train_counts=np.ones(4))
     with pytest.raises(SegueError, match="no playlist to evaluate on"):
         evaluate(by_id(3), part.part(0, 0), ks=[1], metrics=["recall"], train_counts=np.ones(4))

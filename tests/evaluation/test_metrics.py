@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 from sklearn.metrics import ndcg_score
 from torchmetrics.functional.retrieval import retrieval_normalized_dcg, retrieval_recall
 
-from toolkit.evaluation.metrics import METRICS, hits, ndcg_at, recall_at
+from toolkit.evaluation.metrics import average_precision_at, hits, ndcg_at, recall_at
 
 RANKED = np.array([[3, 1, 4, 2], [9, 8, 7, 6], [5, 2, 0, 0], [1, 2, 3, 4]], np.int32)
 HIDDEN = np.array([9, 1, 2, 6, 7, 8, 9, 11, 5], np.int32)
@@ -60,11 +61,11 @@ def test_one_hidden_track_gives_its_rank() -> None:
     assert [float(recall_at(found, np.array([1]), k)[0]) for k in (1, 2, 3)] == [0, 0, 1]
 
 
-@pytest.mark.parametrize("name", sorted(METRICS))
+@pytest.mark.parametrize("metric", [average_precision_at, ndcg_at, recall_at])
 @pytest.mark.parametrize("k", [0, 5])
-def test_a_cutoff_beyond_the_ranking_is_a_fault(name: str, k: int) -> None:
+def test_a_cutoff_beyond_the_ranking_is_a_fault(metric: Callable[..., np.ndarray], k: int) -> None:
     with pytest.raises(ValueError, match=f"k={k} must lie in 1…4"):
-        METRICS[name](hits(RANKED, HIDDEN, OFFSETS), N_HIDDEN, k)
+        metric(hits(RANKED, HIDDEN, OFFSETS), N_HIDDEN, k)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from tests.evaluation.test_candidates import _counts, cold, scattered  # noqa: F401
 from toolkit.corpus.splits import HeldOut
 from toolkit.evaluation.evaluator import evaluate
-from toolkit.evaluation.rmse import rmse_per_row, squared_errors
+from toolkit.evaluation.metrics.rmse import rmse_per_row, squared_errors
 
 
 def test_errors_by_hand() -> None:

@@ -97,7 +97,7 @@ def test_the_note_names_the_metrics_that_are_better_when_lower() -> None:
     rows = [metric_row("a", 0.1), metric_row("a", 3.0, metric="clicks", k=None), metric_row("a", 1.0, metric="rmse", k=None)]
     told = [sections.table_note(pivot(part)) for part in (rows[:1], rows[:2], rows, rows[2:])]
     assert [note.partition("column.")[2] for note in told] == [
-        "", " Clicks are better when lower.", " Clicks and RMSE are better when lower.", " RMSE is better when lower.",
+        "", " Lower is better: Clicks.", " Lower is better: Clicks and RMSE.", " Lower is better: RMSE.",
     ]  # fmt: skip
 
 

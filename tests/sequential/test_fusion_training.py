@@ -41,7 +41,7 @@ def test_a_trained_fusion_scores_the_same_once_loaded(kind: str, ways: dict[str,
     ranker.save(tmp_path)
     loaded = SequentialRanker.load(tmp_path)
     np.testing.assert_allclose(loaded.score(valid.queries(), EVERY), found, atol=1e-6)
-    assert loaded.weights() == ranker.weights()
+    assert loaded.modality_weights() == ranker.modality_weights()
 
 
 @pytest.mark.parametrize(("kind", "ways"), [WAYS[0], WAYS[1], WAYS[3], WAYS[5]])
@@ -50,11 +50,11 @@ def test_a_killed_training_of_a_fusion_goes_on(kind: str, ways: dict[str, Any], 
 
     def fit(workdir: Path, **options: Any) -> SequentialRanker:
         settings = spec(kind, epochs=4, patience=4, train="warmup", warmup_epochs=2)
-        return SequentialRanker(settings, fusion(**ways)).fit(replace(data, workdir=workdir), **options)
+        return SequentialRanker(settings, fusion(**ways)).fit(replace(data, workdir=workdir, **options))
 
     whole = fit(tmp_path / "whole")
     with pytest.raises(Killed):
-        fit(tmp_path / "killed", on_step=killer(4))
+        fit(tmp_path / "killed", progress=killer(4))
     resumed = fit(tmp_path / "killed")
     assert [row["loss"] for row in resumed.curve] == [row["loss"] for row in whole.curve]
     assert np.array_equal(resumed.score(valid.queries(), EVERY), whole.score(valid.queries(), EVERY))
@@ -107,7 +107,7 @@ def test_weights_name_each_modality_and_what_its_weight_is() -> None:
 
     def said(**changed: Any) -> dict[str, list[str]]:
         model = {key: changed.pop(key) for key in ("match", "modalities") if key in changed}
-        rows = SequentialRanker(spec(epochs=1, **model), fusion(**changed)).fit(data).weights()
+        rows = SequentialRanker(spec(epochs=1, **model), fusion(**changed)).fit(data).modality_weights()
         assert all(np.isfinite(row["value"]) for row in rows)
         return {of: [row["modality"] for row in rows if row["of"] == of] for of in dict.fromkeys(row["of"] for row in rows)}
 

@@ -195,9 +195,9 @@ def test_a_killed_fit_ends_as_an_unbroken_one(kind: str, tmp_path: Path) -> None
     wanted = ranker().fit(data).score(valid.queries(), every)
     kept = replace(data, workdir=tmp_path)
     with pytest.raises(Killed):
-        ranker().fit(kept, on_step=kill)
+        ranker().fit(replace(kept, progress=kill))
     epochs: list[str] = []
-    resumed = ranker().fit(kept, on_step=lambda done, total, what: epochs.append(what.split(",")[0]))
+    resumed = ranker().fit(replace(kept, progress=lambda done, total, what: epochs.append(what.split(",")[0])))
     assert set(epochs) == {"epoch 3/3"}
     assert np.array_equal(resumed.score(valid.queries(), every), wanted)
 

@@ -13,7 +13,7 @@ from small_models import fusion, ring, spec
 
 from toolkit.baselines.item_knn import ItemKNN
 from toolkit.corpus.queries import Queries
-from toolkit.evaluation.metrics import METRICS, hits
+from toolkit.evaluation.metrics import hits, ndcg_at
 from toolkit.ranker import Scorer, TrainingData
 from toolkit.sequential.neighbours import WEIGHTS, Neighbours
 from toolkit.sequential.ranker import SequentialRanker
@@ -74,7 +74,7 @@ def test_the_weight_is_the_one_that_ranks_the_validation_playlists_best(kind: st
         ranker.neighbours = chosen.weighing(weight)
         ids, _ = ranker.rank(VALID.queries(), 10)
         hidden = VALID.hidden()
-        reached.append(float(np.mean(METRICS["ndcg"](hits(ids, *hidden), np.diff(hidden[1]), 10))))
+        reached.append(float(np.mean(ndcg_at(hits(ids, *hidden), np.diff(hidden[1]), 10))))
     assert chosen.weight == WEIGHTS[int(np.argmax(reached))]
     assert max(reached) > reached[0]  # a ring of tracks: neighbours know something
 

@@ -17,7 +17,7 @@ from toolkit.baselines.base import Baseline, BaselineParams, State
 from toolkit.baselines.sparse import packed, unpacked
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.similarity import by_item
-from toolkit.ranker import Scorer, TrainingData
+from toolkit.ranker import Capabilities, Scorer, TrainingData
 
 BLOCK_ENTRIES = 8_000_000
 
@@ -34,7 +34,9 @@ class EaseParams(BaselineParams):
 
 
 class Ease(Baseline):
-    """Score of track j: the sum over seeds i of B[i, j], with B = I - P / diag(P) and P = (XᵀX + λI)⁻¹.
+    """Ranks by a linear model of tracks in closed form (EASE).
+
+    Score of track j: the sum over seeds i of B[i, j], with B = I - P / diag(P) and P = (XᵀX + λI)⁻¹.
 
     X holds the training playlists. With fewer playlists than played tracks, P is
     kept in its dual form (I - Xᵀ(XXᵀ + λI)⁻¹X) / λ and B is never formed; where both are too many
@@ -44,7 +46,7 @@ class Ease(Baseline):
     """
 
     name = "ease"
-    draws = False
+    capabilities = Capabilities(deterministic=True)
     Params = EaseParams
     grid = {"regularisation": [10.0, 30.0, 100.0, 200.0, 500.0, 1000.0]}
 

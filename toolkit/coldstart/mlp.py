@@ -26,7 +26,10 @@ class MlpParams(NetworkParams):
 
 
 class Mlp(NetworkRanker):
-    """Dense layers with ReLU over the columns of `joined`, so that what a track lacks is its modality's mean."""
+    """Ranks new tracks by factors that a small network predicts from all modalities.
+
+    Dense layers with ReLU over the columns of `joined`; what a track lacks is its modality's mean.
+    """
 
     name = "mlp"
     Params = MlpParams

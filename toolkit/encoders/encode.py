@@ -189,7 +189,7 @@ class _Job:
 
     def _told(self, learn: np.ndarray) -> dict[str, Any]:
         """The feedback of the present inputs at `learn`, for an encoder that takes it."""
-        if self.feedback is None or not getattr(self.encoder, "needs_feedback", False):
+        if self.feedback is None or not self.encoder.needs_feedback:
             return {}
         return {"feedback": self.feedback.take(np.flatnonzero(self.tracks.present)[learn])}
 

@@ -4,34 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 
-from toolkit.corpus.queries import Queries
+from toolkit.contracts import metric as contract
+from toolkit.contracts.metric import Block, Metric, SystemMetric
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import SegueError
-from toolkit.evaluation import challenge
-from toolkit.evaluation.auc import hidden_auc, mean_per_row
-from toolkit.evaluation.metrics import METRICS, hits
-from toolkit.evaluation.rmse import rmse_per_row, squared_errors
-from toolkit.evaluation.variants import VARIANTS
-from toolkit.plugins import suggest
+from toolkit.evaluation import ranking
+from toolkit.evaluation.metrics.novelty import information
+from toolkit.evaluation.metrics.ranks import hits
+from toolkit.evaluation.ranking import How, Rankings, block_sizes
 from toolkit.ranker import Ranker
-from toolkit.topk import blocked_top_k
 
 Progress = Callable[[int, int, str], None]
 """progress(done, total, what)."""
 
-BYTES_A_SCORE = 24
-"""What one score of a block costs at the peak of ranking it: the score, its copy, and what the top-k cut holds beside them."""
+Keep = Callable[[int, np.ndarray, np.ndarray], None]
+"""keep(first playlist of the block, ids int32 [B, top], scores float32 [B, top]); id 0 is nothing."""
 
 Key = tuple[str, str, int]
 """slice, metric, k."""
-
-OF_HITS = METRICS | VARIANTS
-AUC, RMSE = "auc", "rmse"
-NAMES = [*OF_HITS, AUC, RMSE, *challenge.AT_R, *challenge.AT_K, challenge.COVERAGE]
-"""Metrics that can be asked for."""
 
 
 @dataclass(frozen=True)
@@ -59,130 +53,48 @@ def evaluate(
     held_out: HeldOut,
     *,
     ks: Sequence[int],
-    metrics: Sequence[str],
+    metrics: Sequence[str | type[Metric]],
     train_counts: np.ndarray,
     parts: Mapping[str, np.ndarray] | None = None,
     allow_repeats: bool = False,
     memory_mb: int = 256,
     top: int = 0,
+    keep: Keep | None = None,
     progress: Progress | None = None,
 ) -> Scores:
     """Rank the catalogue for every playlist and compare with what is hidden.
 
+    metrics: names of the entry-point group `segue.metrics`, `module:Class`, or classes.
     train_counts: int64 [V + 1], placements of each item in training.
     parts: further slices of the hidden tracks by name: bool [V + 1], which tracks are in it.
     memory_mb: bound on the scores held at once; blocks of playlists and items are
-    chosen from it. top: how much of each ranking to keep, for examples.
-    Raises `SegueError` for a ranking that holds a seed, a track twice or an
+    chosen from it. top: how much of each ranking to keep, at most all of it. `keep` receives it block by block; without
+    one it is in `Scores.top`.
+    Raises `InputError` for an unknown metric, and `SegueError` for a ranking that holds a seed, a track twice or an
     unknown id: its metrics would mean nothing.
     """
-    for metric in metrics:
-        if metric not in NAMES:
-            raise SegueError(f"{metric!r} is no metric: {suggest(metric, NAMES)}")
-    k = max(*ks, top, 1)
-    if any(metric in challenge.AT_R for metric in metrics):
-        k = max(k, int((held_out.ends - held_out.begins).max(initial=0)))  # the first R are ranked, whatever the cutoffs
+    wanted = _Wanted.of(ks, metrics, train_counts, parts or {}, held_out)
     n_ranked = ranker.n_items if held_out.candidates is None else len(held_out.candidates)
-    whole = AUC in metrics or RMSE in metrics
-    rows, block = block_sizes(n_ranked, k, memory_mb, whole=whole)
-    # of one hidden track only the place matters: nothing is sorted or kept, unless the ranker has a ranking of its own
-    counted = not top and _counts(ranker) and _one_each(held_out) and all(m in OF_HITS for m in metrics)
-    asked = _Asked(ks, metrics, train_counts, parts or {}, held_out.corpus.artists, top)
-    seen = {each: np.zeros(ranker.n_items + 1, bool) for each in ks if challenge.COVERAGE in metrics}
-    measured = []
+    # blocks depend on what is measured alone: what is kept besides must not change the last digit of a score
+    rows, block = block_sizes(n_ranked, wanted.k, memory_mb, whole=wanted.whole)
+    top = min(top, n_ranked)
+    # of one hidden track only its place matters: nothing is sorted or kept, unless the ranker has a ranking of its own
+    counted = not top and ranking.counts(ranker) and ranking.one_each(held_out) and wanted.hits_alone
+    rank = ranking.placed if counted else ranking.ranked_whole if wanted.whole else ranking.ranked
+    how, measured = How(max(wanted.k, top), allow_repeats, block), _Measured(wanted, n_ranked)
     for start in range(0, len(held_out), rows):
         part = held_out.part(start, start + rows)
-        queries, of_all = part.queries(), None
-        if counted:
-            ranked = _placed(ranker, part, queries, k, allow_repeats=allow_repeats, block=block)
-        elif whole:
-            ranked, of_all = _ranked_whole(ranker, part, queries, k, asked.metrics, allow_repeats=allow_repeats, block=block)
-        elif part.candidates is not None:
-            ranked = _ranked_among(part.candidates, ranker, queries, k, allow_repeats=allow_repeats, block=block)
-        else:
-            ranked, _ = ranker.rank(queries, k, allow_repeats=allow_repeats, block=block)
+        queries = part.queries()
+        found = rank(ranker, part, queries, how)
         if not counted:
-            _check_ranking(ranker, ranked, queries, k, allow_repeats=allow_repeats)
-        measured.append(_measure(ranked, part, asked, of_all))
-        for each, tracks in seen.items():
-            tracks[ranked[:, :each]] = True
+            ranking.check(ranker, found.ids, queries, how.k, allow_repeats=allow_repeats)
+        measured.add(found, part, 0 if keep else top)
+        if keep is not None:
+            keep(start, found.ids[:, :top], found.scores[:, :top])
+        del found  # the scores of all candidates, before those of the next block are there
         if progress is not None:
             progress(min(start + rows, len(held_out)), len(held_out), ranker.name)
-    overall = {(challenge.COVERAGE, each): float(tracks[1:].sum() / n_ranked) for each, tracks in seen.items()}
-    return replace(_joined(measured), overall=overall)
-
-
-def _counts(ranker: Ranker) -> bool:
-    """Whether the class that says how to rank, the nearest one that does, also says how to count places in that ranking."""
-    first = next(each for each in type(ranker).__mro__ if "rank" in vars(each) or "places" in vars(each))
-    return "places" in vars(first)
-
-
-def _placed(ranker: Ranker, part: HeldOut, queries: Queries, k: int, *, allow_repeats: bool, block: int) -> np.ndarray:
-    """Rankings int32 [B, k] that hold only the one hidden track of each playlist, at its place."""
-    tracks, offsets = part.hidden()
-    asked = np.flatnonzero(np.diff(offsets))
-    ranked = np.zeros((len(part), k), np.int32)
-    targets = np.ones(len(part), np.int64)
-    targets[asked] = tracks
-    places = ranker.places(queries, targets, limit=k, allow_repeats=allow_repeats, block=block)
-    found = asked[places[asked] > 0]
-    ranked[found, places[found] - 1] = targets[found]
-    return ranked
-
-
-def _one_each(held_out: HeldOut) -> bool:
-    """Whether the whole catalogue is ranked for one hidden track a playlist."""
-    return held_out.candidates is None and bool((held_out.ends - held_out.begins <= 1).all())
-
-
-def _ranked_among(candidates: np.ndarray, ranker: Ranker, queries: Queries, k: int, *, allow_repeats: bool, block: int) -> np.ndarray:
-    scorer = ranker.scorer(queries)
-    return blocked_top_k(scorer, queries, ranker.n_items, k, allow_repeats=allow_repeats, block=block, candidates=candidates)[0]
-
-
-@dataclass(frozen=True)
-class _OfAll:
-    """What takes all candidates' scores. auc, errors: float64 [h], of each hidden track; others: float64 [B]. Zeros where not asked for."""
-
-    auc: np.ndarray
-    errors: np.ndarray
-    others: np.ndarray
-
-
-def _ranked_whole(
-    ranker: Ranker, part: HeldOut, queries: Queries, k: int, metrics: Sequence[str], *, allow_repeats: bool, block: int
-) -> tuple[np.ndarray, _OfAll]:
-    """Rankings int32 [B, k], and what the scores of all candidates say of the hidden tracks."""
-    items = np.arange(1, ranker.n_items + 1, dtype=np.int32) if part.candidates is None else part.candidates
-    scorer, scores = ranker.scorer(queries), np.empty((len(part), len(items)), np.float32)
-    for start in range(0, len(items), block):
-        scores[:, start : start + block] = scorer(items[start : start + block])
-
-    def held(asked: np.ndarray) -> np.ndarray:
-        first = int(np.searchsorted(items, asked[0]))
-        return scores[:, first : first + len(asked)]
-
-    ranked, _ = blocked_top_k(held, queries, ranker.n_items, k, allow_repeats=allow_repeats, block=block, candidates=items)
-    if not allow_repeats:
-        scores[queries.matrix(ranker.n_items)[:, items].nonzero()] = np.nan
-    tracks, offsets = part.hidden()
-    places = np.searchsorted(items, tracks)
-    auc = hidden_auc(scores, places, offsets) if AUC in metrics else np.zeros(len(tracks))
-    errors = squared_errors(scores, places, offsets) if RMSE in metrics else (np.zeros(len(tracks)), np.zeros(len(part)))
-    return ranked, _OfAll(auc, *errors)
-
-
-def block_sizes(n_items: int, k: int, memory_mb: int, *, whole: bool = False) -> tuple[int, int]:
-    """Playlists and items per block so that ranking them stays within `memory_mb`, given k ids kept per playlist.
-
-    Wide item blocks first, for a matrix product likes them; at least one playlist. whole: all items' scores are held at once.
-    """
-    room = memory_mb * 2**20 // BYTES_A_SCORE
-    block = max(1, min(n_items, 16_384, room // 4))
-    if whole:
-        return max(1, min(1024, room // (n_items + 3 * k))), block
-    return max(1, min(1024, room // (block + 3 * k))), block
+    return measured.scores()
 
 
 def hidden_slices(
@@ -201,39 +113,99 @@ def hidden_slices(
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """What of each block of playlists is to be measured, as in `evaluate`."""
+class _Wanted:
+    """What is to be measured, as in `evaluate`. k: length of the rankings that it takes."""
 
     ks: Sequence[int]
-    metrics: Sequence[str]
+    metrics: Mapping[str, Metric]
     train_counts: np.ndarray
     parts: Mapping[str, np.ndarray]
     artists: np.ndarray
-    top: int
+    information: np.ndarray
+    k: int
+
+    @classmethod
+    def of(
+        cls, ks: Sequence[int], names: Sequence[str | type[Metric]], counts: np.ndarray, parts: Mapping[str, np.ndarray], held: HeldOut
+    ) -> Self:
+        metrics = contract.chosen(names)
+        # those that read all scores come first, by name, as in every `metrics.json` so far
+        whole = sorted(name for name, metric in metrics.items() if metric.reads == "scores")
+        metrics = {name: metrics[name] for name in [*whole, *(name for name in metrics if name not in whole)]}
+        bits = information(counts) if any(metric.reads in ("tracks", "list") for metric in metrics.values()) else np.zeros(0)
+        k = max(*ks, 1)
+        if any(metric.cutoff == "r" for metric in metrics.values()):
+            k = max(k, int((held.ends - held.begins).max(initial=0)))  # the first R are ranked, whatever the cutoffs
+        return cls(ks, metrics, counts, parts, held.corpus.artists, bits, k)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the scores of all candidates are read."""
+        return any(metric.reads == "scores" for metric in self.metrics.values())
+
+    @property
+    def hits_alone(self) -> bool:
+        """Whether nothing is read but which ranks hold hidden tracks."""
+        return all(metric.reads == "hits" for metric in self.metrics.values())
+
+    def cutoffs(self, metric: Metric) -> Sequence[int]:
+        return self.ks if metric.cutoff == "k" else (0,)
 
 
-def _measure(ranked: np.ndarray, part: HeldOut, asked: _Asked, of_all: _OfAll | None) -> Scores:
-    values: dict[Key, np.ndarray] = {}
-    n_hidden: dict[str, np.ndarray] = {}
-    information = challenge.information(asked.train_counts) if "novelty" in asked.metrics else np.zeros(0)
-    for name, (tracks, offsets) in hidden_slices(part, asked.train_counts, asked.parts).items():
-        block = challenge.Block(ranked, hits(ranked, tracks, offsets), tracks, offsets, asked.artists, information)
-        n_hidden[name] = block.n_hidden
-        if of_all is not None:
+@dataclass
+class _Measured:
+    """What was measured so far, block after block of playlists."""
+
+    wanted: _Wanted
+    n_ranked: int
+    blocks: list[Scores] = field(default_factory=list)
+    tallies: dict[tuple[str, int], np.ndarray] = field(default_factory=dict)
+
+    def add(self, found: Rankings, part: HeldOut, top: int) -> None:
+        """Measure one more block, and keep the first `top` of its rankings."""
+        values: dict[Key, np.ndarray] = {}
+        n_hidden: dict[str, np.ndarray] = {}
+        for name, (tracks, offsets) in hidden_slices(part, self.wanted.train_counts, self.wanted.parts).items():
+            block = self._block(found, part, tracks, offsets)
+            n_hidden[name] = block.n_hidden
+            for key, metric in self.wanted.metrics.items():
+                if name == "all" and isinstance(metric, SystemMetric):
+                    self._tally(key, metric, block)
+                elif name == "all" or metric.reads != "list":
+                    values |= {(name, key, k): metric.values(block, k) for k in self.wanted.cutoffs(metric)}
+        self.blocks.append(Scores(values, n_hidden, found.ids[:, :top].astype(np.int32)))
+
+    def scores(self) -> Scores:
+        """All blocks as one, with the values of the system over all of them."""
+        if not self.blocks:
+            raise SegueError(
+                "there is no playlist to evaluate on, the held-out part is empty: lower evaluation.min_tracks, or read more lists"
+            )
+        first = self.blocks[0]
+        values = {key: np.concatenate([block.values[key] for block in self.blocks]) for key in first.values}
+        n_hidden = {name: np.concatenate([block.n_hidden[name] for block in self.blocks]) for name in first.n_hidden}
+        metrics = self.wanted.metrics
+        overall = {(key, k): _total(metrics[key], tally, self.n_ranked) for (key, k), tally in self.tallies.items()}
+        return Scores(values, n_hidden, np.concatenate([block.top for block in self.blocks]), overall)
+
+    def _block(self, found: Rankings, part: HeldOut, tracks: np.ndarray, offsets: np.ndarray) -> Block:
+        # metrics see what they take alone: a ranking that is longer because it is kept must not change them
+        scores, ids = found.all_scores, found.ids[:, : self.wanted.k]
+        if scores is not None:
             chosen, owners = _among_hidden(part, tracks, offsets)
-            found = {
-                AUC: mean_per_row(of_all.auc[chosen], owners, len(part)),
-                RMSE: rmse_per_row(of_all.errors[chosen], owners, of_all.others),
-            }
-            values |= {(name, metric, 0): found[metric] for metric in (AUC, RMSE) if metric in asked.metrics}
-        for metric in asked.metrics:
-            if metric in challenge.AT_R:
-                values[name, metric, 0] = challenge.AT_R[metric](block, 0)
-            elif metric in OF_HITS:
-                values |= {(name, metric, k): OF_HITS[metric](block.hits, block.n_hidden, k) for k in asked.ks}
-            elif metric in challenge.AT_K and (name == "all" or metric not in challenge.WHOLE_LIST):
-                values |= {(name, metric, k): challenge.AT_K[metric](block, k) for k in asked.ks}
-    return Scores(values, n_hidden, ranked[:, : asked.top].astype(np.int32))
+            scores = replace(scores, chosen=chosen, owners=owners)
+        wanted = self.wanted
+        return Block(ids, hits(ids, tracks, offsets), tracks, offsets, wanted.artists, wanted.information, self.n_ranked, scores)
+
+    def _tally(self, key: str, metric: SystemMetric, block: Block) -> None:
+        for k in self.wanted.cutoffs(metric):
+            added = metric.tally(block, k)
+            self.tallies[key, k] = self.tallies[key, k] + added if (key, k) in self.tallies else added
+
+
+def _total(metric: Metric, tally: np.ndarray, n_ranked: int) -> float:
+    assert isinstance(metric, SystemMetric)
+    return metric.total(tally, n_ranked)
 
 
 def _among_hidden(part: HeldOut, tracks: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -245,14 +217,6 @@ def _among_hidden(part: HeldOut, tracks: np.ndarray, offsets: np.ndarray) -> tup
     return chosen, owners[chosen]
 
 
-def _joined(parts: list[Scores]) -> Scores:
-    if not parts:
-        raise SegueError("there is no playlist to evaluate on, the held-out part is empty: lower evaluation.min_tracks, or read more lists")
-    values = {key: np.concatenate([part.values[key] for part in parts]) for key in parts[0].values}
-    n_hidden = {name: np.concatenate([part.n_hidden[name] for part in parts]) for name in parts[0].n_hidden}
-    return Scores(values, n_hidden, np.concatenate([part.top for part in parts]))
-
-
 def mean(scores: Sequence[Scores]) -> Scores:
     """What several fits of one system reached on the same playlists, on average; the first's rankings."""
     first = scores[0]
@@ -261,23 +225,3 @@ def mean(scores: Sequence[Scores]) -> Scores:
     values = {key: np.mean([each.values[key] for each in scores], axis=0) for key in first.values}
     overall = {key: float(np.mean([each.overall[key] for each in scores])) for key in first.overall}
     return replace(first, values=values, overall=overall)
-
-
-def _check_ranking(ranker: Ranker, ranked: np.ndarray, queries: Queries, k: int, *, allow_repeats: bool) -> None:
-    """Reject rankings that would make every metric meaningless."""
-    if ranked.shape != (len(queries), k):
-        asked = (len(queries), k)
-        raise SegueError(f"{ranker.name} ranked {ranked.shape} ids where {asked} were asked for: give a row a query, filled up with 0")
-    if ranked.size and not 0 <= ranked.min() <= ranked.max() <= ranker.n_items:
-        found = f"an id outside 1…{ranker.n_items}: {int(ranked.min())}…{int(ranked.max())}"
-        raise SegueError(f"{ranker.name} ranked {found}: rank tracks of the corpus, and 0 after the last")
-    ordered = np.sort(ranked, axis=1)
-    twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] > 0)
-    if twice.any():
-        raise SegueError(f"{ranker.name} ranked item {int(ordered[:, 1:][twice][0])} twice for one playlist: rank a track once")
-    if not allow_repeats:
-        seeds = hits(ranked, queries.seeds, queries.offsets)
-        if seeds.any():
-            raise SegueError(
-                f"{ranker.name} ranked item {int(ranked[seeds][0])}, a seed of the same playlist: leave seeds out, or set allow_repeats"
-            )

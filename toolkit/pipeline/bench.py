@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from toolkit import plugins, runs
+from toolkit.contracts import metric as contract
 from toolkit.errors import InputError, RunDirectoryError
-from toolkit.evaluation.challenge import AT_R
-from toolkit.evaluation.evaluator import AUC, evaluate
+from toolkit.evaluation.evaluator import evaluate
 from toolkit.files import cache_folder
 from toolkit.pipeline import fitting, folds, joint, order, systems
 from toolkit.pipeline.context import Context, LoggedReporter
@@ -24,21 +24,14 @@ from toolkit.pipeline.meter import metered
 from toolkit.pipeline.systems import Material, System
 from toolkit.progress import Reporter
 from toolkit.ranker import Ranker
+from toolkit.rankers import listed, ranker_class
 from toolkit.recipe import BaselineSpec, Recipe
 from toolkit.recipe.checks import unfit
 from toolkit.report.tables import Column
 from toolkit.runs import RunDirectory
 
-GROUP = "segue.rankers"
 TUNING, RUN = "tuning", "run"
 KINDS = {"all": ("baseline", "neural"), "cheap": ("baseline",)}
-PER_PLAYLIST = ("transrec", "transrec-global")
-"""The one has a vector for each training playlist, which only `leave_last_out` asks about; the other stands in elsewhere."""
-
-
-COLD_START = "toolkit.coldstart."
-UNTUNED = frozenset({"clicks", "rmse", "novelty", "coverage"})
-"""Metrics that are lower for better rankings, or say nothing of hits: nothing is tuned for them."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +120,8 @@ def tune(
     cache: Path | None = None,
 ) -> list[Tuned]:
     """The best setting of each of the recipe's baselines on its validation playlists; those that the data has nothing for are left out."""
-    from toolkit.pipeline import collecting, ingest
+    from toolkit.ingest import read as ingest
+    from toolkit.pipeline import collecting
 
     with RunDirectory.claim(out, recipe.model_dump(mode="json")) as directory, order._threads(recipe.threads):
         context = order.context_of(recipe, directory, cache, LoggedReporter(directory, progress))
@@ -138,11 +132,11 @@ def tune(
         material = order.gathered(context, ingested, rows)[0]
         found = []
         for spec in _specs(recipe):
-            cls = _class(spec.name)
+            cls = ranker_class(spec.name)
             if lacking := _lacking(cls, material):
                 progress.note(f"{spec.name}: left out, the catalogue has no {lacking}")
                 continue
-            if (heavy := getattr(cls, "too_large", None)) and (why := heavy(cls(**spec.params), material.split.train, context.device)):
+            if why := cls(**spec.params).memory_problem(material.split.train, context.device):
                 progress.note(f"{spec.name}: left out, {why} in a recipe's baselines")
                 continue
             progress.stage(f"tune {spec.name}")
@@ -152,9 +146,8 @@ def tune(
 
 def settings(cls: type[Ranker], budget: int, seed: int) -> list[dict[str, Any]]:
     """At most `budget` settings of a ranker: its defaults and, of its grid's combinations, those drawn by the seed."""
-    grid: Mapping[str, Sequence[Any]] = getattr(cls, "grid", {})
-    every = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())] if grid else []
-    defaults = cls().params.model_dump() if every else {}  # type: ignore[attr-defined]
+    every = [dict(zip(cls.grid, values, strict=True)) for values in product(*cls.grid.values())] if cls.grid else []
+    defaults = cls.Params().model_dump() if every else {}
     others = [one for one in every if any(defaults[key] != value for key, value in one.items())]
     drawn = others if len(others) < budget else random.Random(seed).sample(others, budget - 1)
     return [{}, *drawn]
@@ -164,7 +157,7 @@ def _tuned(
     context: Context, material: Material, cls: type[Ranker], spec: BaselineSpec, target: tuple[str, int], budget: int, max_seconds: float
 ) -> Tuned:
     base = dict(spec.params)
-    if "max_seconds" in cls.Params.model_fields:  # type: ignore[attr-defined]
+    if "max_seconds" in cls.Params.model_fields:
         base.setdefault("max_seconds", max_seconds)
     tried_settings = settings(cls, budget, context.recipe.seed)
     if len(tried_settings) == 1:
@@ -175,7 +168,7 @@ def _tuned(
         system = systems.baseline_system(context.recipe, BaselineSpec(name=spec.name, params=params))
         make = partial(_measured, context, system, material, target)
         inputs = {**fitting.inputs(context, system, material), "target": target}
-        tried.append({"params": params, **context.run.stage(f"tune-{spec.name}-{number}", inputs, make)})
+        tried.append({"params": params, **context.run.stage(f"tune-{system.name}-{number}", inputs, make)})
     best = max(tried, key=lambda one: one["value"])
     return Tuned(BaselineSpec(name=spec.name, params=best["params"]), tried)
 
@@ -205,33 +198,33 @@ def _names(wanted: Sequence[str], recipe: Recipe) -> list[str]:
                 raise InputError(f"baselines: {name!r} {why}")
             found.append(name)
             continue
-        skipped = PER_PLAYLIST[recipe.evaluation.protocol == "leave_last_out"]
-        for other in plugins.names(GROUP):
-            cls = _class(other)
-            usable = not cls.oracle and _kind(cls) in KINDS[name] and other != skipped
-            if usable and (recipe.encoders or not getattr(cls, "needs_modalities", False)):
-                found.append(other)
+        found += _usable(KINDS[name], recipe)
     if not found:
         raise InputError(f"baselines={list(wanted)} names none: give all, cheap, or names such as item-knn")
     return list(dict.fromkeys(found))
 
 
-def _kind(cls: type[Ranker]) -> str:
-    """`baseline` or `neural`; what stands in a recipe's `coldstart` section is neither unless it says so itself."""
-    cold = cls.__module__.startswith(COLD_START) and "kind" not in vars(cls)
-    return "cold-start" if cold else str(getattr(cls, "kind", "baseline"))
-
-
-def _class(name: str) -> type[Ranker]:
-    cls: type[Ranker] = plugins.load(GROUP, name)
-    return cls
+def _usable(kinds: Sequence[str], recipe: Recipe) -> list[str]:
+    """Rankers of these kinds that the recipe has data for; of one for training playlists and its counterpart, the one that fits."""
+    trained = recipe.evaluation.protocol == "leave_last_out"
+    able = {name: ranker_class(name).capabilities for name in listed()}
+    replaced = {one.counterpart for one in able.values() if one.training_playlists_only and trained}
+    return [
+        name
+        for name, one in able.items()
+        if one.kind in kinds
+        and not one.oracle
+        and name not in replaced
+        and (trained or not one.training_playlists_only)
+        and (recipe.encoders or one.content != "required")
+    ]
 
 
 def _lacking(cls: type[Ranker], material: Material) -> str:
     """The kinds of labels, or the titles, that a ranker cannot do without and the catalogue does not have."""
-    needed = getattr(cls, "labels", ()) if getattr(cls, "needs_labels", False) else ()
-    lacking = [kind for kind in needed if kind not in material.labels]
-    if getattr(cls, "needs_titles", False) and not any(material.split.train.titles()):
+    able = cls.capabilities
+    lacking = [kind for kind in able.labels if able.labels_required and kind not in material.labels]
+    if able.titles == "required" and not any(material.split.train.titles()):
         lacking.append("titles")
     return " and no ".join(lacking)
 
@@ -239,9 +232,9 @@ def _lacking(cls: type[Ranker], material: Material) -> str:
 def _target(select: str | None, recipe: Recipe) -> tuple[str, int]:
     """Metric and cutoff, 0 where the metric has none. Raises `InputError` for what is not measured or cannot be tuned for."""
     evaluation = recipe.evaluation
-    whole = (*AT_R, AUC)
-    columns = [Column(metric, k) for metric in evaluation.metrics for k in ([None] if metric in whole else evaluation.k)]
-    known = {column.key: (column.metric, column.k or 0) for column in columns if column.metric not in UNTUNED}
+    metrics = {name: contract.named(name) for name in contract.selecting(evaluation.metrics)}
+    columns = [Column(name, k) for name, metric in metrics.items() for k in (evaluation.k if metric.cutoff == "k" else [None])]
+    known = {column.key: (column.metric, column.k or 0) for column in columns}
     if not known:
         raise InputError(f"evaluation.metrics={evaluation.metrics} holds nothing that is higher for better rankings: add recall")
     chosen = select or ("recall@50" if "recall@50" in known else next(iter(known)))
@@ -270,7 +263,7 @@ def _result(
     recipe: Recipe, run: RunDirectory, rows: Sequence[Mapping[str, Any]], tuned: Sequence[Tuned], target: tuple[str, int], budget: int
 ) -> dict[str, Any]:
     """Systems, the best first: settings, test values with intervals, and what they cost."""
-    timings, by_name = run.read(runs.TIMINGS), {one.spec.name: one for one in tuned}
+    timings, by_name = run.read(runs.TIMINGS), {one.spec.system_name: one for one in tuned}
     table = []
     for system in timings:
         own = [row for row in rows if row["system"] == system]

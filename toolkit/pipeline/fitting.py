@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import contextlib
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.continuation import load_ranker
 from toolkit.corpus.splits import HeldOut, Split
 from toolkit.errors import SegueError
 from toolkit.evaluation import slices
 from toolkit.evaluation.evaluator import Key, Scores, evaluate
 from toolkit.files import digest, folder, write_bytes
-from toolkit.pipeline import systems
+from toolkit.pipeline import rankings, systems
 from toolkit.pipeline.context import Context
 from toolkit.pipeline.meter import metered
-from toolkit.pipeline.systems import SEQUENTIAL, Material, System
+from toolkit.pipeline.systems import Material, System
 from toolkit.ranker import Ranker, TrainingData
+from toolkit.rankers import load_ranker
 from toolkit.runs import MODEL, STAGES, RunDirectory
 from toolkit.seeds import derived_seed
 
@@ -35,7 +35,7 @@ def fit(context: Context, system: System, material: Material) -> dict[str, Any]:
             _fit_with_all(context, system, ranker, material, workdir)
         with folder(target) as unfinished:
             ranker.save(unfinished)
-        learned = {"curve": getattr(ranker, "curve", []), "underfit": bool(getattr(ranker, "underfit", False))}
+        learned = {"curve": list(ranker.curve), "underfit": ranker.underfit}
         return [target, *files(target)], {"fit_seconds": meter.seconds, "peak_mb": meter.peak_mb, **learned}
 
     result: dict[str, Any] = context.run.stage(f"fit-{system.name}", inputs(context, system, material), make)
@@ -54,7 +54,7 @@ def fit_along(context: Context, material: Material, asked: dict[str, str]) -> No
 
 def _fit_with_all(context: Context, system: System, ranker: Ranker, material: Material, workdir: Path) -> None:
     """Fit a system, with every process there is where it can use them."""
-    if system.ranker == SEQUENTIAL:
+    if system.capabilities.distributed:
         from toolkit.sequential import distributed
 
         distributed.current().decide(lambda: {"system": system.name, "workdir": str(workdir.resolve()), "material": whole(material)})
@@ -63,7 +63,9 @@ def _fit_with_all(context: Context, system: System, ranker: Ranker, material: Ma
 
 def score(context: Context, system: System, material: Material, part: str) -> tuple[Scores, dict[str, Any]]:
     """Evaluate a fitted system on `valid` or `test`; returns the scores, evaluate_seconds and peak_mb."""
-    return _score(context, system, material, part, system.name, lambda: load(context, system))
+    # of a system under several seeds the rankings of the first are kept
+    kept = context.recipe.evaluation.rankings if part == "test" and not system.twin else 0
+    return _score(context, system, material, part, system.name, lambda: load(context, system), kept)
 
 
 def score_shuffled(context: Context, system: System, material: Material, modality: str) -> Scores | None:
@@ -71,10 +73,7 @@ def score_shuffled(context: Context, system: System, material: Material, modalit
 
     None where the model does not read it apart from the others (`reduce_joint: pca`).
     """
-    from toolkit.sequential.ranker import SequentialRanker
-
     ranker = load(context, system)
-    assert isinstance(ranker, SequentialRanker)
     if not ranker.apart(modality):
         return None
 
@@ -87,9 +86,10 @@ def score_shuffled(context: Context, system: System, material: Material, modalit
 
 
 def _score(
-    context: Context, system: System, material: Material, part: str, name: str, make_ranker: Callable[[], Ranker]
+    context: Context, system: System, material: Material, part: str, name: str, make_ranker: Callable[[], Ranker], kept: int = 0
 ) -> tuple[Scores, dict[str, Any]]:
-    path = scores_file(context.run, name, part)
+    """kept: how much of each ranking to keep in a file."""
+    path, lists = scores_file(context.run, name, part), rankings.stage_file(context.run, name)
     evaluation = context.recipe.evaluation
 
     asked, counts = held_out(material.split, part), material.split.train.counts()
@@ -99,7 +99,8 @@ def _score(
 
     def make(_: Path) -> tuple[Sequence[Path], Any]:
         context.reporter(0, len(asked), f"{name} on {part}")
-        with metered(context.device) as meter:
+        with contextlib.ExitStack() as files, metered(context.device) as meter:
+            keep = files.enter_context(rankings.Kept.into(lists, asked)) if kept else None
             scores = evaluate(
                 make_ranker(),
                 asked,
@@ -109,10 +110,12 @@ def _score(
                 parts=parts,
                 allow_repeats=evaluation.allow_repeats,
                 memory_mb=evaluation.memory_mb,
+                top=kept,
+                keep=keep,
                 progress=lambda done, total, _: context.reporter(done, total, f"{name} on {part}"),
             )
         write_bytes(path, packed(scores))
-        return [path], {"evaluate_seconds": meter.seconds, "peak_mb": meter.peak_mb}
+        return [path, *([lists] if kept else [])], {"evaluate_seconds": meter.seconds, "peak_mb": meter.peak_mb}
 
     decided = {**inputs(context, system, material), "parts": digest({name: digest(inside.tolist()) for name, inside in parts.items()})}
     result = context.run.stage(f"evaluate-{name}-{part}", decided, make)
@@ -121,7 +124,7 @@ def _score(
 
 def load(context: Context, system: System) -> Ranker:
     """The fitted system from the run directory."""
-    return load_ranker(system.entry, context.run.path(f"{MODEL}/{system.name}"), device=context.device)
+    return load_ranker(system.ranker, context.run.path(f"{MODEL}/{system.name}"), device=context.device)
 
 
 def files(target: Path) -> list[Path]:
@@ -189,10 +192,15 @@ def fit_ranker(context: Context, system: System, ranker: Ranker, material: Mater
     others = {other.name: load(context, other) for other in system.over}
     split = material.split
     data = TrainingData(
-        split.train, split.valid, chosen, workdir, seed, context.device, factors=material.factors, labels=labels, systems=others
+        split.train,
+        split.valid,
+        chosen,
+        workdir,
+        seed,
+        context.device,
+        factors=material.factors,
+        labels=labels,
+        systems=others,
+        progress=context.progress(f"{system.name}, "),
     )
-    fitting: Any = ranker.fit
-    if "on_step" in inspect.signature(fitting).parameters:
-        fitting(data, on_step=context.progress(f"{system.name}, ", per_epoch=system.ranker == SEQUENTIAL))
-    else:
-        fitting(data)
+    ranker.fit(data)

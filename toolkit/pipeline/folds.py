@@ -10,7 +10,8 @@ from pathlib import Path
 
 from toolkit.errors import InputError
 from toolkit.evaluation import protocols
-from toolkit.pipeline import ingest, systems
+from toolkit.ingest import read as ingest
+from toolkit.pipeline import systems
 from toolkit.progress import Reporter
 from toolkit.recipe import Recipe
 from toolkit.recipe.evaluation import ALL

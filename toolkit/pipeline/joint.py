@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Self
@@ -20,13 +20,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as parquet
 
 from toolkit import runs
+from toolkit.contracts.metric import SystemMetric, chosen
 from toolkit.errors import RunDirectoryError
 from toolkit.evaluation import tables
-from toolkit.evaluation.challenge import COVERAGE
 from toolkit.evaluation.evaluator import Scores
 from toolkit.files import write_bytes
-from toolkit.pipeline import attribution, fitting, systems
-from toolkit.pipeline.results import PARTS, over_seeds
+from toolkit.pipeline import attribution, fitting, rankings, systems
+from toolkit.pipeline.results import PARTS, over_seeds, write_metric_info
 from toolkit.recipe import Recipe
 from toolkit.runs import RunDirectory
 from toolkit.seeds import derived_seed
@@ -38,7 +38,7 @@ COLUMNS = frozenset({"system", "split", "row", "playlist", "group", "slice", "me
 def pool(recipe: Recipe, folds: Mapping[str, RunDirectory], run: RunDirectory) -> list[dict[str, Any]]:
     """Write the joint tables of finished runs, by name, and the report into `run`; returns the rows of its `metrics.json`.
 
-    Seconds are means over folds, peaks the highest, and so are metrics without a value per playlist (coverage) means. Validation rows are
+    Seconds are means over folds, peaks the highest, and so are metrics without a value per playlist means. Validation rows are
     of all folds' validation lists, where a list may count several times. Curves, examples, maps and tags stay in each fold's folder.
     Raises `RunDirectoryError` where a file of a fold is missing or damaged.
     """
@@ -52,8 +52,11 @@ def pool(recipe: Recipe, folds: Mapping[str, RunDirectory], run: RunDirectory) -
     names = [system for system in each[0].read(runs.TIMINGS) if all(system in one.read(runs.TIMINGS) for one in each)]
     lists = {part: _Lists.of(joined.filter(pc.field("split") == part)) for part in PARTS}
     found = [one.read(runs.METRICS) for one in each]
+    of_system = {name for name, metric in chosen(recipe.evaluation.metrics).items() if isinstance(metric, SystemMetric)}
     scores = {
-        (part, system): lists[part].scores(_of(joined, system, part), _overall(found, system, part)) for part in PARTS for system in names
+        (part, system): lists[part].scores(_of(joined, system, part), _overall(found, of_system, system, part))
+        for part in PARTS
+        for system in names
     }
 
     def rows_of(system: str, part: str, values: Scores, bootstrap: int) -> list[dict[str, Any]]:
@@ -85,8 +88,13 @@ def pool(recipe: Recipe, folds: Mapping[str, RunDirectory], run: RunDirectory) -
     run.write(runs.COMPARISONS, told)
     if recipe.evaluation.attribution:
         run.write(runs.ATTRIBUTION, _attribution(recipe, each, frames, lists["test"], tested))
+    if recipe.evaluation.rankings:
+        rankings.join(run, each, names)
+    else:
+        rankings.forget(run)
     write_bytes(run.path(runs.PER_PLAYLIST), _packed(joined.drop(["fold"])))
     run.write(runs.SYSTEMS, _order(orders[0], rows, names))
+    write_metric_info(run, recipe)
     run.write(runs.METRICS, rows)
     render(run.root)
     return rows
@@ -167,12 +175,12 @@ def _stored(
     return _joined(found), {key: fmean(one[key] for one in overall) for key in overall[0]}
 
 
-def _overall(each: Sequence[Sequence[Mapping[str, Any]]], system: str, part: str) -> dict[tuple[str, int], float]:
-    """Of a system's values without one per playlist, by metric and k, the mean over folds."""
+def _overall(each: Sequence[Sequence[Mapping[str, Any]]], metrics: Collection[str], system: str, part: str) -> dict[tuple[str, int], float]:
+    """Of a system's values by `metrics` that have none per playlist, by metric and k, the mean over folds."""
     found: dict[tuple[str, int], list[float]] = {}
     for rows in each:
         for row in rows:
-            if (row["system"], row["split"], row["metric"]) == (system, part, COVERAGE):
+            if (row["system"], row["split"]) == (system, part) and row["metric"] in metrics:
                 found.setdefault((row["metric"], row["k"]), []).append(row["value"])
     return {key: fmean(values) for key, values in found.items()}
 

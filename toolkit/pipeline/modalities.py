@@ -16,11 +16,12 @@ from toolkit.encoders import registry
 from toolkit.encoders.base import Encoder
 from toolkit.encoders.encode import encode
 from toolkit.errors import InputError, MissingWeights
+from toolkit.ingest.permission import permitted
+from toolkit.ingest.read import Ingested
+from toolkit.ingest.targets import FactorTargets, Labels, labels
 from toolkit.modality import Modality
 from toolkit.pipeline.context import Context
-from toolkit.pipeline.ingest import Ingested
-from toolkit.pipeline.labels import FactorTargets, Labels, labels
-from toolkit.recipe import EncoderSpec, Permission
+from toolkit.recipe import EncoderSpec
 from toolkit.runs import PICTURES
 from toolkit.seeds import derived_seed
 
@@ -100,23 +101,6 @@ def content_hash(modality: Modality) -> str:
     return hasher.hexdigest()
 
 
-def permitted(
-    catalogue: Catalogue, name: str, source: str | None, ids: Sequence[str], permission: Permission | None
-) -> list[dict[str, Any]]:
-    """Where the field's values come from. Raises `InputError` where training on one of them needs a permission there is not."""
-    found = catalogue.provenance(name, ids, source=source)
-    barred = [row for row in found if row["train_allowed"] is not True]
-    if barred and not (permission and permission.allowed):
-        row = barred[0]
-        origin = row["source"] or "an unnamed source"
-        why = "forbids it" if row["train_allowed"] is False else "does not say whether it may be trained on"
-        raise InputError(
-            f"training on {row.get('field', name)!r} from {origin}, which {why}, needs"
-            " permission: {allowed: true, reason: …} in the recipe's data"
-        )
-    return found
-
-
 def _ready(context: Context, name: str, spec: EncoderSpec, found: Encoded) -> Encoder | None:
     """The encoder of a modality. Files it reads beside its inputs are opened: one that is missing ends no hours of encoding.
 
@@ -156,13 +140,13 @@ def _encode(
         values,
         cache=context.cache / "encodings",
         targets=None if learnt is None else learnt.matrix,
-        feedback=learnt.feedback() if isinstance(learnt, FactorTargets) and getattr(encoder, "needs_feedback", False) else None,
+        feedback=learnt.feedback() if isinstance(learnt, FactorTargets) and encoder.needs_feedback else None,
         fitted=_learned_from(encoder, trained, learnt),
         progress=context.progress(f"{name}: "),
         engine=context.recipe.engine,
         workers=context.recipe.workers,
     )
-    if hasattr(encoder, "reconstructions") and not (path := context.run.path(f"{PICTURES}/{name}.png")).exists():
+    if encoder.reconstructs and not (path := context.run.path(f"{PICTURES}/{name}.png")).exists():
         _picture(encoder, values, path)
     return modality
 
@@ -181,4 +165,4 @@ def _picture(encoder: Encoder, values: Sequence[bytes], path: Path) -> None:
         chosen[bytes(values[int(row)])] = None
         if len(chosen) == SHOWN:
             break
-    encoder.reconstructions(list(chosen), path)  # type: ignore[attr-defined]
+    encoder.reconstructions(list(chosen), path)

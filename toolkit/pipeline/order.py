@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from toolkit import compute, runs
 from toolkit.errors import InputError
 from toolkit.files import cache_folder, digest
-from toolkit.pipeline.context import Context, LoggedReporter, code
+from toolkit.own_source import code
+from toolkit.pipeline.context import Context, LoggedReporter
 from toolkit.progress import Reporter
 from toolkit.recipe import Recipe
 from toolkit.runs import RunDirectory
 
 if TYPE_CHECKING:
-    from toolkit.pipeline.ingest import Ingested
+    from toolkit.ingest.read import Ingested
     from toolkit.pipeline.results import Outcome
     from toolkit.pipeline.systems import Material, System
 
@@ -69,7 +70,8 @@ def follow(recipe: Recipe, run_dir: Path, *, cache: Path | None = None) -> None:
 
     Never returns: raises `Ended` when the first process ends.
     """
-    from toolkit.pipeline import collecting, fitting, ingest, systems
+    from toolkit.ingest import read as ingest
+    from toolkit.pipeline import collecting, fitting, systems
     from toolkit.sequential import distributed
 
     processes, material = distributed.current(), None
@@ -86,8 +88,8 @@ def follow(recipe: Recipe, run_dir: Path, *, cache: Path | None = None) -> None:
 
 def finished(directory: RunDirectory, recipe: Recipe, reporter: Reporter) -> bool:
     """Whether everything is done and the data is, by sizes and times, what it was; other code is only told of."""
+    from toolkit.ingest.read import stamp
     from toolkit.pipeline import collecting
-    from toolkit.pipeline.ingest import stamp
 
     result = directory.done(FINISHED, _identity(recipe))
     if result is None:
@@ -102,7 +104,8 @@ def finished(directory: RunDirectory, recipe: Recipe, reporter: Reporter) -> boo
 
 def _folds(context: Context, each: Mapping[str, Recipe], *, fresh: bool) -> None:
     """Run every fold in its folder, one after the other, and join what they found."""
-    from toolkit.pipeline import collecting, folds, ingest, joint
+    from toolkit.ingest import read as ingest
+    from toolkit.pipeline import collecting, folds, joint
 
     directory, recipe = context.run, context.recipe
     found = {name: RunDirectory(directory.root / name) for name in each}
@@ -121,12 +124,12 @@ def _folds(context: Context, each: Mapping[str, Recipe], *, fresh: bool) -> None
 
 
 def _stages(context: Context) -> None:
+    from toolkit.ingest import read as ingest
     from toolkit.pipeline import (
         attribution,
         collecting,
         examples,
         fitting,
-        ingest,
         looking,
         manifest,
         overlap,
@@ -179,7 +182,8 @@ def _stages(context: Context) -> None:
 
 def _results(recipe: Recipe) -> tuple[str, ...]:
     """Files that are made again where one of them is gone."""
-    return (*runs.RESULTS, runs.ATTRIBUTION) if recipe.evaluation.attribution else runs.RESULTS
+    kept = (runs.RANKINGS, runs.HIDDEN) if recipe.evaluation.rankings else ()
+    return (*runs.RESULTS, *kept, *([runs.ATTRIBUTION] if recipe.evaluation.attribution else []))
 
 
 def _with_weights(context: Context, chosen: list[System], material: Material) -> list[System]:
@@ -200,7 +204,9 @@ def gathered(context: Context, ingested: Ingested, chosen: Sequence[System]) -> 
     """What systems are fitted to, and the rows of `coverage.json`."""
     from toolkit.coldstart.factors import FactorStore
     from toolkit.evaluation import protocols
-    from toolkit.pipeline import ingest, modalities, systems, tags
+    from toolkit.ingest import labels as tags
+    from toolkit.ingest import read as ingest
+    from toolkit.pipeline import modalities, systems
     from toolkit.times import written
 
     evaluation = context.recipe.evaluation

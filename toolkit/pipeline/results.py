@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -13,14 +13,18 @@ import pyarrow.feather as feather
 import pyarrow.parquet as parquet
 
 from toolkit import runs
+from toolkit.contracts.metric import chosen
 from toolkit.evaluation import slices, tables
 from toolkit.evaluation.evaluator import Scores
 from toolkit.evaluation.leaks import NEAR, OVERLAP
 from toolkit.files import write_bytes
+from toolkit.ingest.read import Ingested
+from toolkit.pipeline import rankings
 from toolkit.pipeline.context import Context
 from toolkit.pipeline.fitting import held_out
-from toolkit.pipeline.ingest import Ingested
 from toolkit.pipeline.systems import Material, System, lender
+from toolkit.recipe import Recipe
+from toolkit.runs import RunDirectory
 from toolkit.seeds import derived_seed
 from toolkit.times import written
 
@@ -48,7 +52,18 @@ def write_results(context: Context, material: Material, outcomes: Sequence[Outco
     write_bytes(run.path(runs.PER_PLAYLIST), _per_playlist(context, material, outcomes))
     write_bytes(run.path(runs.TRACKS), _arrow(material.split.train.corpus.tracks))
     run.write(runs.SYSTEMS, order(metrics, [outcome.system for outcome in outcomes], decisive(context)))
+    write_metric_info(run, context.recipe)
+    if context.recipe.evaluation.rankings:
+        split = material.split
+        rankings.write(run, split.test, split.train.counts(), [outcome.system.name for outcome in outcomes])
+    else:
+        rankings.forget(run)
     run.write(runs.METRICS, metrics)
+
+
+def write_metric_info(run: RunDirectory, recipe: Recipe) -> None:
+    """Write what tables must know about the metrics, so that they print where a plug-in is not installed any more."""
+    run.write(runs.METRIC_INFO, {name: asdict(metric.info) for name, metric in chosen(recipe.evaluation.metrics).items()})
 
 
 def table(chosen: Sequence[System], material: Material) -> list[dict[str, Any]]:

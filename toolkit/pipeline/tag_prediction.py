@@ -11,10 +11,10 @@ from toolkit.baselines.base import Baseline
 from toolkit.catalogue.store import Catalogue
 from toolkit.coldstart.tag_prediction import predict_tags
 from toolkit.errors import InputError
+from toolkit.ingest.read import Ingested
+from toolkit.ingest.targets import labels
 from toolkit.pipeline import fitting
 from toolkit.pipeline.context import Context
-from toolkit.pipeline.ingest import Ingested
-from toolkit.pipeline.labels import labels
 from toolkit.pipeline.modalities import permitted
 from toolkit.pipeline.systems import Material, System
 from toolkit.recipe import Targets

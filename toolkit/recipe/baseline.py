@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from toolkit.rankers import row_name
 from toolkit.recipe.section import Section
 
 
@@ -12,6 +13,11 @@ class BaselineSpec(Section):
 
     name: str
     params: dict[str, Any] = {}
+
+    @property
+    def system_name(self) -> str:
+        """Its row in the tables: the ranker's name, also of one given as `module:Class`."""
+        return row_name(self.name)
 
 
 def as_baseline(baseline: str | BaselineSpec) -> BaselineSpec:

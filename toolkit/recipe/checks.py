@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from toolkit import plugins
+from toolkit import plugins, rankers
 from toolkit.errors import RecipeError, Where
 from toolkit.recipe.baseline import as_baseline
 from toolkit.recipe.evaluation import WHOLE_LISTS
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """Systems and modalities name folders and files."""
 
-FALLING = ("clicks", "rmse")
-"""Metrics that are lower for better rankings."""
 
 NO_PATH = ("demo",)
 """Readers that make their data themselves."""
@@ -84,28 +82,34 @@ def _encoder_parameters(recipe: Recipe) -> None:
 
 def _ranker_parameters(recipe: Recipe) -> None:
     for index, system in enumerate(recipe.coldstart.systems):
-        ranker, where = plugins.load("segue.rankers", system.system), ("coldstart", "systems", index)
+        ranker, where = rankers.ranker_class(system.system), ("coldstart", "systems", index)
+        if not ranker.listed:
+            raise fault((*where, "system"), f"={system.system!r} is not a cold-start system: {rankers.UNLISTED}")
         _parameters((*where, "params"), system.params, ranker.Params)
-        needs = getattr(ranker, "needs_modalities", False)
-        if needs and not (system.modalities or recipe.encoders):
+        content = ranker.capabilities.content
+        if content == "required" and not (system.modalities or recipe.encoders):
             raise fault(where, f": {system.system} ranks by content: name encoders in the recipe, or leave it out")
-        if system.modalities and not needs:
+        if system.modalities and content == "none":
             raise fault((*where, "modalities"), f"={system.modalities} are not read: {system.system} sees no content: take them out")
     for index, baseline in enumerate(map(as_baseline, recipe.baselines)):
-        ranker = plugins.load("segue.rankers", baseline.name)
-        _parameters(("baselines", index, "params"), baseline.params, ranker.Params)
+        ranker = rankers.ranker_class(baseline.name)
+        if ranker.listed:
+            _parameters(("baselines", index, "params"), baseline.params, ranker.Params)
         if why := unfit(baseline.name, recipe):
             raise fault(("baselines", index), f"={baseline.name!r} {why}")
 
 
 def unfit(baseline: str, recipe: Recipe) -> str:
-    """Why `recipe` has nothing for a baseline to rank by, and the cure; empty where it has. What only the data tells is not asked."""
-    ranker, protocol = plugins.load("segue.rankers", baseline), recipe.evaluation.protocol
-    if getattr(ranker, "needs_modalities", False) and not recipe.encoders:
+    """Why a recipe cannot run a baseline, and the cure; empty where it can. What depends on the data is not checked."""
+    ranker, protocol = rankers.ranker_class(baseline), recipe.evaluation.protocol
+    able = ranker.capabilities
+    if not ranker.listed:
+        return f"is not a baseline: {rankers.UNLISTED}"
+    if able.content == "required" and not recipe.encoders:
         return "ranks by content: name encoders in the recipe, or leave it out"
-    if getattr(ranker, "needs_trained_playlists", False) and protocol in WHOLE_LISTS:
-        why = f"has a vector for each training playlist, and {protocol} asks about others"
-        return f"{why}: name {baseline}-global, or set protocol: leave_last_out"
+    if able.training_playlists_only and protocol in WHOLE_LISTS:
+        instead = f"name {able.counterpart}, or set" if able.counterpart else "set"
+        return f"ranks only for training playlists, and {protocol} holds out others: {instead} protocol: leave_last_out"
     return ""
 
 
@@ -123,7 +127,8 @@ def _plugin(where: Where, group: str, name: str) -> None:
             plugins.load(group, name)
             return
         kind = plugins.article(plugins.kind_of(group))
-        raise fault(where, f"={name!r} is not {kind}: {nearest(name, plugins.names(group))}")
+        known = rankers.listed() if group == rankers.GROUP else plugins.names(group)
+        raise fault(where, f"={name!r} is not {kind}: {nearest(name, known)}")
 
 
 def _run(recipe: Recipe) -> None:
@@ -205,7 +210,7 @@ def _models(recipe: Recipe) -> None:
 
 
 def _cold_system(where: Where, recipe: Recipe, model: ModelSpec) -> None:
-    known = [system.system_name for system in recipe.coldstart.systems if not plugins.load("segue.rankers", system.system).oracle]
+    known = [system.system_name for system in recipe.coldstart.systems if not rankers.ranker_class(system.system).capabilities.oracle]
     if model.cold_rows != "predicted":
         raise fault(where, f" is for cold_rows: predicted, not {model.cold_rows}: take it out")
     if model.cold_system not in known:
@@ -214,9 +219,9 @@ def _cold_system(where: Where, recipe: Recipe, model: ModelSpec) -> None:
 
 def _systems(recipe: Recipe) -> None:
     for index, baseline in enumerate(map(as_baseline, recipe.baselines)):
-        _plugin(("baselines", index), "segue.rankers", baseline.name)
+        _plugin(("baselines", index), rankers.GROUP, baseline.name)
     for index, system in enumerate(recipe.coldstart.systems):
-        _plugin(("coldstart", "systems", index, "system"), "segue.rankers", system.system)
+        _plugin(("coldstart", "systems", index, "system"), rankers.GROUP, system.system)
     seen: set[str] = set()
     for where, name in system_names(recipe):
         _named(where, name)
@@ -235,7 +240,7 @@ def system_names(recipe: Recipe) -> list[tuple[Where, str]]:
         (("models", i), model.system_name(recipe.fusion, recipe.encoders)) for i, model in enumerate(recipe.models)
     ]
     models += [(("coldstart", "systems", i), system.system_name) for i, system in enumerate(recipe.coldstart.systems)]
-    return [*models, *((("baselines", i), as_baseline(baseline).name) for i, baseline in enumerate(recipe.baselines))]
+    return [*models, *((("baselines", i), as_baseline(baseline).system_name) for i, baseline in enumerate(recipe.baselines))]
 
 
 def _evaluation(recipe: Recipe) -> None:

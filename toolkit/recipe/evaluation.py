@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
+from toolkit import plugins
 from toolkit.recipe.section import Section
 from toolkit.times import seconds
 
@@ -25,10 +29,31 @@ SituationName = Literal[
 ]  # fmt: skip
 Fault = Literal["lost_tracks", "item_zero", "first_50"]
 SliceName = Literal["seeds", "length", "popularity", "modalities"]
-MetricName = Literal[
-    "recall", "ndcg", "map", "auc", "rmse", "rprec", "rprec_artist", "clicks", "coverage", "novelty",
-    "recall_all", "ndcg_hits", "ndcg_challenge", "rprec_artist_set", "rprec_artist_list",
-]  # fmt: skip
+
+
+def _metric(given: str) -> str:
+    """A name of the entry-point group `segue.metrics`, or `module:Class`, which is imported."""
+    if given not in plugins.names(METRICS):
+        if ":" not in given:
+            known = plugins.suggest(given, plugins.names(METRICS))
+            raise PydanticCustomError("unknown_metric", "{rule}", {"rule": f"is not a metric: {known}"})
+        plugins.load(METRICS, given)
+    return given
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Annotation that puts the names of an entry-point group into the published schema; others may come."""
+
+    group: str
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {**handler(schema), "examples": plugins.names(self.group)}
+
+
+METRICS = "segue.metrics"
+MetricName = Annotated[str, AfterValidator(_metric), Examples(METRICS)]
+"""A metric that is installed, or one's class."""
 
 
 def _cut(given: Any) -> Any:
@@ -98,6 +123,9 @@ class Evaluation(Section):
     bootstrap: int = Field(1000, ge=10, le=100_000)
     allow_repeats: bool = False
     memory_mb: int = Field(256, ge=16, description="bound on the scores held at once")
+    rankings: int = Field(
+        500, ge=0, le=100_000, description="of each system's test rankings, the first tracks that are kept in rankings.parquet; 0: none"
+    )
     attribution: bool = Field(
         False, description="what each modality adds: every model again without each of its modalities, and with each one shuffled"
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from toolkit.contracts.metric import named, selecting
 from toolkit.errors import RecipeError, Where
-from toolkit.recipe.checks import FALLING, fault, system_names
+from toolkit.recipe.checks import fault, system_names
 from toolkit.recipe.evaluation import ALL
 from toolkit.recipe.file import laid
 from toolkit.recipe.recipe import Recipe
@@ -20,7 +21,7 @@ def check(recipe: Recipe) -> None:
     """Check the section `sweep`: its metric, its keys, and its first setting. Raises `RecipeError`."""
     sweep = recipe.sweep
     assert sweep is not None
-    measured = [f"{metric}@{k}" for metric in recipe.evaluation.metrics if metric not in FALLING for k in recipe.evaluation.k]
+    measured = [f"{name}@{k}" for name in selecting(recipe.evaluation.metrics) if named(name).cutoff == "k" for k in recipe.evaluation.k]
     if sweep.select not in measured:
         raise fault(("sweep", "select"), f"={sweep.select!r} must be one of the evaluation's {', '.join(measured)}")
     if recipe.evaluation.split.test_fold == ALL:

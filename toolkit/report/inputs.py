@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from toolkit import runs
+from toolkit.contracts.metric import stored
 from toolkit.errors import RunDirectoryError
+from toolkit.report.tables import INFO
 
 ROW_KEYS = ("system", "modalities", "split", "slice", "metric", "k", "value", "ci_low", "ci_high", "n")
 
@@ -58,20 +60,21 @@ class RunFiles:
         """
         text = _text(run_dir / "recipe.yaml")
         recipe, metrics = _yaml(run_dir / "recipe.yaml", text), _metrics(run_dir / "metrics.json")
+        known = _json(run_dir / runs.METRIC_INFO, dict)
         table, root = _json(run_dir / "table.json", list), run_dir.resolve()
         folds = [fold for fold in runs.RunDirectory(root).folds() if not fold.is_relative_to(root)]
         return cls(
             name=root.name,
             recipe_text=text,
             recipe=recipe,
-            metrics=metrics,
+            metrics=_with_info(metrics, known),
             manifest=_json(run_dir / "manifest.json", dict),
             data=_json(run_dir / "data.json", dict),
             timings=_json(run_dir / "timings.json", dict),
             curves=_json(run_dir / "curves.json", dict),
             coverage=_json(run_dir / "coverage.json", list),
-            comparisons=_json(run_dir / "comparisons.json", list),
-            attribution=_json(run_dir / "attribution.json", dict),
+            comparisons=_with_info(_json(run_dir / "comparisons.json", list), known),
+            attribution=_attribution(_json(run_dir / "attribution.json", dict), known),
             tags=_json(run_dir / "tags.json", list),
             looking=_json(run_dir / "looking.json", dict),
             map=_json(run_dir / "map.json", dict),
@@ -81,6 +84,16 @@ class RunFiles:
             sizes=_sizes(recipe, table or metrics),
             folds=tuple(os.path.relpath(fold, root.parent) for fold in folds),
         )
+
+
+def _with_info(rows: list[dict[str, Any]], known: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows, those of a metric that is not installed with what the run stored about it."""
+    infos = {name: info for name in known if (info := stored(known, name)) is not None}
+    return [{**row, INFO: infos[row["metric"]]} if row.get("metric") in infos else row for row in rows] if infos else rows
+
+
+def _attribution(found: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    return {**found, "differences": _with_info(found["differences"], known)} if "differences" in found else found
 
 
 def _sizes(recipe: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, tuple[str, int]]:

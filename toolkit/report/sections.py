@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from toolkit.report.inputs import RunFiles
-from toolkit.report.tables import LABELS, Column, Table
+from toolkit.report.tables import Column, Table
 
 Facts = list[tuple[str, str]]
 
@@ -38,8 +38,8 @@ def table_note(table: Table) -> str:
         notes.append("Oracles, below the line, see the hidden tracks: they bound what can be reached and do not compete.")
     if any(row.underfit for row in table.rows):
         notes.append("Underfit: validation was still improving when training stopped, so more epochs may raise it.")
-    if lower := list(dict.fromkeys(LABELS[column.metric] for column in table.columns if column.lower_is_better)):
-        notes.append(f"{' and '.join(lower)} {'is' if lower == ['RMSE'] else 'are'} better when lower.")
+    if lower := list(dict.fromkeys(column.info.label for column in table.columns if column.lower_is_better)):
+        notes.append(f"Lower is better: {' and '.join(lower)}.")
     return " ".join(notes)
 
 

@@ -11,45 +11,34 @@ import io
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from toolkit.contracts.metric import MetricInfo, described
 
 MetricRow = Mapping[str, Any]
 """system, modalities, split, slice, metric, k, value, ci_low, ci_high, n."""
 
-LOWER_IS_BETTER = frozenset({"clicks", "rmse"})
-LABELS = {
-    "recall": "Recall",
-    "ndcg": "NDCG",
-    "rprec": "R-precision",
-    "rprec_artist": "R-precision (artist)",
-    "clicks": "Clicks",
-    "map": "MAP",
-    "auc": "AUC",
-    "coverage": "Coverage",
-    "novelty": "Novelty",
-    "rmse": "RMSE",
-    "recall_all": "Recall of all",
-    "ndcg_hits": "NDCG (ideal of hits)",
-    "ndcg_challenge": "NDCG (challenge text)",
-    "rprec_artist_set": "R-precision (artist set)",
-    "rprec_artist_list": "R-precision (artist list)",
-}
-TWO_DECIMALS = frozenset({"clicks", "novelty"})
+INFO = "metric_info"
+"""Key by which a row holds what a run stored about a metric that is not installed any more."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A metric at a cutoff; `k` is None where the metric has none. run: whose, in a table of several runs' columns."""
+    """A metric at a cutoff; `k` is None where the metric has none. run: whose, in a table of several runs' columns.
+
+    known: what a run stored about a metric that is not installed.
+    """
 
     metric: str
     k: int | None = None
     run: str = ""
+    known: MetricInfo | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Column:
         """That of a row of `metrics.json` or of a comparison."""
-        return cls(row["metric"], row["k"] or None)
+        return cls(row["metric"], row["k"] or None, known=row.get(INFO))
 
     @property
     def key(self) -> str:
@@ -58,18 +47,23 @@ class Column:
         return f"{self.run} {key}".lstrip()
 
     @property
+    def info(self) -> MetricInfo:
+        """What the metric says of itself; a run's word for one that is not installed, else its bare name."""
+        return self.known or described(self.metric)
+
+    @property
     def label(self) -> str:
-        name = LABELS.get(self.metric, self.metric)
+        name = self.info.label
         name = name if self.k is None else f"{name}@{self.k}"
         return f"{self.run}: {name}" if self.run else name
 
     @property
     def lower_is_better(self) -> bool:
-        return self.metric in LOWER_IS_BETTER
+        return self.info.higher_is_better is False
 
     def format(self, value: float, *, sign: bool = False, most: int = 4) -> str:
         """`value` with the metric's decimals, `most` at the most; a typographic minus, as tables want it."""
-        decimals = min(most, 2 if self.metric in TWO_DECIMALS else 4)
+        decimals = min(most, self.info.decimals)
         return f"{value:{'+' if sign else ''}.{decimals}f}".replace("-", "−")
 
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from toolkit.evaluation.auc import mean_per_row
+from toolkit.contracts.metric import Block, Metric
+from toolkit.evaluation.metrics.auc import mean_per_row
 
 
 def squared_errors(scores: np.ndarray, places: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(1 − s)² of each hidden track, float64 [h], and the mean of s² over each row's candidates that are not hidden, float64 [B].
 
-    scores, places, offsets: as of `toolkit.evaluation.auc.hidden_auc`. What cannot be ranked (-inf) counts as an estimate of 0. A row in
-    which all candidates are hidden has NaN.
+    scores, places, offsets: as of `toolkit.evaluation.metrics.auc.hidden_auc`. What cannot be ranked (-inf) counts as an estimate of 0.
+    A row in which all candidates are hidden has NaN.
     """
     owners = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     own = _estimates(scores[owners, places])
@@ -36,3 +37,20 @@ def rmse_per_row(hidden: np.ndarray, owners: np.ndarray, others: np.ndarray) -> 
 def _estimates(scores: np.ndarray) -> np.ndarray:
     """What scores say in double precision; nothing is 0."""
     return np.where(np.isfinite(scores), scores, 0).astype(np.float64)
+
+
+class RMSE(Metric):
+    """Root mean squared error of scores as estimates of feedback, hidden tracks and others with half the weight each."""
+
+    name = "rmse"
+    label = "RMSE"
+    value_range = (0.0, np.inf)
+    higher_is_better = False
+    cutoff = "none"
+    reads = "scores"
+
+    def values(self, block: Block, k: int) -> np.ndarray:
+        found = block.all_scores
+        assert found is not None, "rmse reads the scores of all candidates"
+        errors, others = found.once(squared_errors)
+        return rmse_per_row(errors[found.chosen], found.owners, others)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from toolkit.contracts.metric import Block, Metric
 from toolkit.topk import row_counts
 
 
@@ -61,3 +62,18 @@ def _among_hidden(own: np.ndarray, owners: np.ndarray, offsets: np.ndarray) -> t
     lower[order] = starts[run] - offsets[rows]
     level[order] = np.diff(np.append(starts, len(own)))[run]
     return lower, level
+
+
+class AUC(Metric):
+    """Share of the candidates that are not hidden which a hidden track scores above, mean over a playlist's hidden tracks."""
+
+    name = "auc"
+    label = "AUC"
+    value_range = (0.0, 1.0)
+    cutoff = "none"
+    reads = "scores"
+
+    def values(self, block: Block, k: int) -> np.ndarray:
+        found = block.all_scores
+        assert found is not None, "auc reads the scores of all candidates"
+        return mean_per_row(found.once(hidden_auc)[found.chosen], found.owners, len(block.ranked))

@@ -10,8 +10,8 @@ import scipy.sparse as sp
 
 from toolkit.catalogue.store import Catalogue
 from toolkit.errors import InputError
-from toolkit.pipeline.ingest import Ingested
-from toolkit.pipeline.modalities import permitted
+from toolkit.ingest.permission import permitted
+from toolkit.ingest.read import Ingested
 from toolkit.progress import Reporter
 from toolkit.recipe import Permission
 

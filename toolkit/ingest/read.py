@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from toolkit.catalogue.readers.files import existing, files_below, is_file
 from toolkit.corpus.arrays import Corpus
 from toolkit.errors import InputError
 from toolkit.files import digest, folder, locked, read_json, write_json
-from toolkit.pipeline.context import code
+from toolkit.own_source import code
 from toolkit.progress import Reporter
 from toolkit.recipe import Data
 from toolkit.validation import validated
@@ -65,12 +65,22 @@ def ingest(data: Data, cache: Path, *, reporter: Reporter, described: bool = Tru
     two runs that want the same corpus wait for each other. What lost a file
     since then, or cannot be read any more, is made again.
     """
-    reader = open_reader(data)
-    content = {"reader": reader.name, **content_of(data, reporter)}
-    options = reader.params.model_dump(mode="json")
-    filters = data.filters.model_dump(mode="json")
+    return ingest_from(lambda: open_reader(data), data, lambda: content_of(data, reporter), cache, reporter=reporter, described=described)
+
+
+def ingest_from(
+    make: Callable[[], Reader], data: Data, content: Callable[[], dict[str, Any]], cache: Path, *, reporter: Reporter, described: bool
+) -> Ingested:
+    """As `ingest`, from any reader.
+
+    - make: a new reader over the same content.
+    - content: path, size and hash of what it reads, as `content_of` returns them.
+    """
+    reader = make()
+    about = {"reader": reader.name, **content()}
+    options, filters = reader.params.model_dump(mode="json"), data.filters.model_dump(mode="json")
     described = described or data.level == "artist"
-    key = digest([content["blake2b"], reader.name, options, data.on_error, filters, code("catalogue", "corpus")])
+    key = digest([about["blake2b"], reader.name, options, data.on_error, filters, code("catalogue", "corpus")])
     root = cache / "corpora" / key
     with locked(root.with_suffix(".lock")):
         if not _whole(root, reporter):
@@ -78,7 +88,7 @@ def ingest(data: Data, cache: Path, *, reporter: Reporter, described: bool = Tru
                 _build(reader, data, unfinished, reporter, described=described)
         if described and not _filled(root / CATALOGUE / DATABASE):
             with folder(root / CATALOGUE) as unfinished:
-                _describe(open_reader(data), unfinished, reporter)
+                _describe(make(), unfinished, reporter)
         if data.level == "artist" and not _loads(root / ARTISTS, reporter):
             with folder(root / ARTISTS) as unfinished:
                 _by_artist(Corpus.load(root / "corpus"), root / CATALOGUE / DATABASE).save(unfinished)
@@ -86,8 +96,8 @@ def ingest(data: Data, cache: Path, *, reporter: Reporter, described: bool = Tru
     told = {"skipped": facts["skipped"], "doubles": facts["doubles"]}
     catalogue = root / CATALOGUE / DATABASE if described else None
     if data.level == "artist":
-        return Ingested(digest([key, ARTISTS]), Corpus.load(root / ARTISTS), catalogue, content, **told, level=data.level)
-    return Ingested(key, Corpus.load(root / "corpus"), catalogue, content, **told)
+        return Ingested(digest([key, ARTISTS]), Corpus.load(root / ARTISTS), catalogue, about, **told, level=data.level)
+    return Ingested(key, Corpus.load(root / "corpus"), catalogue, about, **told)
 
 
 def texts(ingested: Ingested, name: str | None) -> list[str | None] | None:

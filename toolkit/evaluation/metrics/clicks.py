@@ -1,0 +1,33 @@
+"""Clicks of the RecSys Challenge 2018: pages a listener turns until the first hit.
+
+Source: Chen et al. 2018, "RecSys Challenge 2018: automatic music playlist continuation".
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from toolkit.contracts.metric import Block, Metric
+
+PAGE = 10
+"""Tracks that a listener sees at once; each further page is a click."""
+
+
+def clicks(block: Block, k: int) -> np.ndarray:
+    """⌊(rank of the first hit − 1) / 10⌋; ⌊k / 10⌋ + 1 where the first k hold none, 51 for the challenge's 500. Lower is better."""
+    found = block.hits[:, :k]
+    pages = np.where(found.any(axis=1), found.argmax(axis=1) // PAGE, k // PAGE + 1)
+    return np.where(block.n_hidden > 0, pages, np.nan)
+
+
+class Clicks(Metric):
+    """Pages of ten that are turned until the first hidden track."""
+
+    name = "clicks"
+    label = "Clicks"
+    value_range = (0.0, np.inf)
+    higher_is_better = False
+    decimals = 2
+
+    def values(self, block: Block, k: int) -> np.ndarray:
+        return clicks(block, k)

@@ -1,0 +1,23 @@
+"""Coverage of the catalogue: how much of it is recommended to anybody. Ge et al. 2010, "Beyond accuracy"."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from toolkit.contracts.metric import Block, SystemMetric
+
+
+class Coverage(SystemMetric):
+    """Share of the ranked tracks that are in the first k of any playlist."""
+
+    name = "coverage"
+    label = "Coverage"
+    value_range = (0.0, 1.0)
+    higher_is_better = None
+
+    def tally(self, block: Block, k: int) -> np.ndarray:
+        """How often each item is in a first k: int64 [V + 1]."""
+        return np.bincount(block.ranked[:, :k].ravel(), minlength=len(block.information))
+
+    def total(self, tally: np.ndarray, n_candidates: int) -> float:
+        return float((tally[1:] > 0).sum() / n_candidates)

@@ -1,0 +1,30 @@
+"""Mean average precision: precision at each hit."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from toolkit.contracts.metric import Block, Metric
+from toolkit.evaluation.metrics.ranks import first, possible
+
+
+def average_precision_at(hits: np.ndarray, n_hidden: np.ndarray, k: int) -> np.ndarray:
+    """AP@k = Σ_{r ≤ k} rel_r · precision@r / min(k, |I|); its mean over playlists is MAP@k. float64 [B].
+
+    hits: bool [B, k_max], whether the track at each rank is hidden. n_hidden: int [B], |I|.
+    Source: McFee et al. 2012, "The Million Song Dataset Challenge", section 3.1 (k = 500).
+    """
+    found = first(hits, k)
+    precision = np.cumsum(found, axis=1) / np.arange(1, k + 1)
+    return np.asarray((precision * found).sum(axis=1) / possible(n_hidden, k))
+
+
+class MeanAveragePrecision(Metric):
+    """Precision at each hit among the first k, over the most hits there could be."""
+
+    name = "map"
+    label = "MAP"
+    value_range = (0.0, 1.0)
+
+    def values(self, block: Block, k: int) -> np.ndarray:
+        return average_precision_at(block.hits, block.n_hidden, k)

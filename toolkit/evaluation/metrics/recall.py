@@ -1,0 +1,30 @@
+"""Recall among the first k, of what could be found there."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from toolkit.contracts.metric import Block, Metric
+from toolkit.evaluation.metrics.ranks import first, possible
+
+
+def recall_at(hits: np.ndarray, n_hidden: np.ndarray, k: int) -> np.ndarray:
+    """Recall@k = |top k ∩ I| / min(k, |I|): 1 is reachable at every k. float64 [B].
+
+    hits: bool [B, k_max], whether the track at each rank is hidden. n_hidden: int [B], |I|, how many there are to find.
+    Source: the evaluation in DESIGN.md; Volkovs et al. 2018 and Liang et al. 2018,
+    "Variational autoencoders for collaborative filtering", section 4.2.
+    """
+    found = first(hits, k).sum(axis=1)
+    return found / possible(n_hidden, k)
+
+
+class Recall(Metric):
+    """Hidden tracks among the first k, over the most there could be."""
+
+    name = "recall"
+    label = "Recall"
+    value_range = (0.0, 1.0)
+
+    def values(self, block: Block, k: int) -> np.ndarray:
+        return recall_at(block.hits, block.n_hidden, k)

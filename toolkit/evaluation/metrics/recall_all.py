@@ -1,0 +1,27 @@
+"""Recall of all hidden tracks, as RecBole and torchmetrics define it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from toolkit.contracts.metric import Block, Metric
+from toolkit.evaluation.metrics.ranks import first, some
+
+
+def recall_all(hits: np.ndarray, n_hidden: np.ndarray, k: int) -> np.ndarray:
+    """|top k ∩ I| / |I|: below 1 wherever more than k tracks are hidden. float64 [B].
+
+    hits: bool [B, k_max], whether the track at each rank is hidden. n_hidden: int [B], |I|.
+    """
+    return np.asarray(first(hits, k).sum(axis=1) / some(n_hidden))
+
+
+class RecallOfAll(Metric):
+    """Hidden tracks among the first k, over all that are hidden."""
+
+    name = "recall_all"
+    label = "Recall of all"
+    value_range = (0.0, 1.0)
+
+    def values(self, block: Block, k: int) -> np.ndarray:
+        return recall_all(block.hits, block.n_hidden, k)

@@ -1,0 +1,25 @@
+"""R-precision: hits among as many first tracks as are hidden."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from toolkit.contracts.metric import Block, Metric
+from toolkit.evaluation.metrics.ranks import some
+
+
+def rprec(block: Block, k: int = 0) -> np.ndarray:
+    """Hits among the first R = |I|, over R: float64 [B]."""
+    return np.asarray((block.hits & block.first_r).sum(axis=1) / some(block.n_hidden))
+
+
+class RPrecision(Metric):
+    """Hidden tracks among the first R, over R, the number that is hidden."""
+
+    name = "rprec"
+    label = "R-precision"
+    value_range = (0.0, 1.0)
+    cutoff = "r"
+
+    def values(self, block: Block, k: int) -> np.ndarray:
+        return rprec(block, k)
