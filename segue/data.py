@@ -291,7 +291,9 @@ def from_dataframe(
         ['local:a', 'local:b', 'local:c']
     """
     from toolkit.catalogue.readers.arrow import ArrowReader
-    from toolkit.catalogue.readers.frames import content_hash, table_of
+    from toolkit.catalogue.readers.frames import table_of
+    from toolkit.catalogue.readers.table_digest import table_digest
+    from toolkit.files import digest
 
     table, about = table_of(placements), None if tracks is None else table_of(tracks)
     params = validated(ArrowReader.Params, options, "from_dataframe: ")
@@ -299,7 +301,7 @@ def from_dataframe(
     root, reporter = cache_folder() if cache is None else Path(cache), progress or Reporter()
 
     def content() -> dict[str, object]:
-        return {"path": None, "bytes": table.nbytes, "blake2b": content_hash(table, about)}
+        return {"path": None, "bytes": table.nbytes, "blake2b": digest([table_digest(each) for each in (table, about) if each is not None])}
 
     def read(described: bool) -> Ingested:
         return ingest_from(lambda: ArrowReader(table, about, params), data, content, root, reporter=reporter, described=described)

@@ -209,15 +209,15 @@ class SequentialModel(Model):
         title_encoder: str | Encoder | None = None,
         **params: object,
     ) -> None:
+        from toolkit.parts import Chosen
         from toolkit.recipe import Fusion
-        from toolkit.recipe.model import entry
 
         names = [modality.name for modality in modalities]
         default = name or f"{architecture.rpartition(':')[2].lower()}-{'multimodal' if names else 'ids'}"
         fused = {key: params.pop(key) for key in list(params) if key in Fusion.model_fields and key != "modalities"}
         self.fusion = _checked(lambda: Fusion(**fused), default)
         given = {"type": architecture, **params, **({"titles": True} if title_encoder is not None else {})}
-        self.spec = _checked(lambda: entry(given), default)
+        self.spec = _checked(lambda: Chosen("segue.models", short=False).part(given), default)
         super().__init__(name=default, modalities=modalities, seed=seed, device=device)
         self.title_encoder = title_encoder
 

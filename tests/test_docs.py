@@ -92,7 +92,7 @@ def test_a_recipe_names_the_parts_of_the_fusion_page_by_module(my_fusion: str, t
     assert load(tmp_path / "run" / runs.RECIPE) == recipe
     ranker = SequentialRanker.load(tmp_path / "run" / "model" / "sasrec-multimodal")
     assert (ranker.fusion.join.type, ranker.fusion.join.heads) == ("my_fusion:Attention", 4)  # type: ignore[attr-defined]
-    weights = ranker.weights()
+    weights = ranker.modality_weights()
     assert {(row["of"], row["label"]) for row in weights} == {("attention", "mean attention")}
     nearest = SequentialRanker.load(tmp_path / "run" / "model" / "nearest")
     assert (nearest.fusion.missing.type, nearest.fusion.missing.among) == ("my_fusion:Nearest", 500)  # type: ignore[attr-defined]

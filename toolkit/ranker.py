@@ -156,7 +156,10 @@ class Ranker(ABC):
         return None
 
     def modality_weights(self) -> list[dict[str, Any]]:
-        """What each modality weighs: rows of `modality`, `of` (what weighs it) and `value`; empty where nothing does."""
+        """What each modality weighs: rows of `modality`, `of` (what weighs it) and `value`; empty where nothing does.
+
+        A row may have a `label`, which reports print instead of `of`.
+        """
         return []
 
     def apart(self, modality: str) -> bool:
