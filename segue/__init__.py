@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 from toolkit import __version__
 
 if TYPE_CHECKING:
-    import segue.joins as joins
-    import segue.losses as losses
-    import segue.missing as missing
+    import segue.joins as joins  # noqa: F401
+    import segue.losses as losses  # noqa: F401
+    import segue.missing as missing  # noqa: F401
     from segue.data import HeldOutPlaylists as HeldOutPlaylists
     from segue.data import Playlists as Playlists
     from segue.data import Split as Split

@@ -46,7 +46,8 @@ class Chosen:
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         handler(schema)
         names = plugins.names(self.group)
-        parts = [described(self.group, name) for name in names]
+        own = {"type": "object", "properties": {"type": {"type": "string", "pattern": ":"}}, "required": ["type"]}
+        parts = [*(described(self.group, name) for name in names), own]
         return {"anyOf": [{"type": "string", "examples": names}, *parts]} if self.short else {"anyOf": parts}
 
     def part(self, given: Any) -> Any:

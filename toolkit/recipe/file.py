@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import ConstructorError
@@ -15,6 +15,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from toolkit.errors import RecipeError, Where
+from toolkit.parameters import alternatives
+from toolkit.parts import Chosen
 from toolkit.recipe import checks, idle
 from toolkit.recipe.recipe import Recipe
 
@@ -240,12 +242,26 @@ def _override(file: RecipeFile, override: str, flag: str = "--set") -> None:
             target.append({})
         elif isinstance(target, dict) and target.get(slot) is None:
             target[slot] = {}
+        elif isinstance(target[slot], str) and _is_part((*where, slot)):
+            target[slot] = {"type": target[slot]}
         target, where = target[slot], (*where, slot)
     slot = _slot(target, last, said)
     if isinstance(target, list) and slot == len(target):
         target.append(None)
     target[slot] = value
     _written(file, (*where, slot), said)
+
+
+def _is_part(where: Where) -> bool:
+    """Whether a recipe holds a replaceable part there, for which a bare name may be written."""
+    kinds: tuple[Any, ...] = (Recipe,)
+    metadata: list[Any] = []
+    for step in where:
+        fields = [kind.model_fields[str(step)] for kind in kinds if hasattr(kind, "model_fields") and str(step) in kind.model_fields]
+        metadata = [each for field in fields for each in field.metadata]
+        inner = [alternatives(get_args(kind)[-1]) for kind in kinds if get_origin(kind) in (list, dict)]
+        kinds = tuple(each for found in (*inner, *(alternatives(field.annotation) for field in fields)) for each in found)
+    return any(isinstance(each, Chosen) and each.short for each in metadata)
 
 
 def _slot(target: Any, step: str, said: str) -> Any:
