@@ -85,7 +85,9 @@ class Playlists:
 
     def tracks(self) -> pd.DataFrame:
         """One row a track: id, title, artist, album."""
-        return self.corpus.tracks.to_pandas()
+        import pandas as pd
+
+        return pd.DataFrame(self.corpus.tracks.to_pydict())
 
     def field(self, name: str, source: str | None = None) -> pd.Series:
         """The values of a field of the catalogue, such as `lyrics`, by track id; tracks without one are left out."""

@@ -53,10 +53,12 @@ class Result:
 
     def per_playlist(self) -> pd.DataFrame:
         """One row a playlist, slice, metric and k: playlist, group, slice, metric, k, value."""
+        import pandas as pd
+
         from toolkit.evaluation import tables
 
         table = tables.frame(self.scores, self.held_out.playlists, system=self.system, split="test")
-        return table.drop(["system", "split", "row"]).to_pandas()
+        return pd.DataFrame(table.drop(["system", "split", "row"]).to_pandas())
 
     def rankings(self) -> pd.DataFrame:
         """What the model ranked, as far as it was kept: playlist, rank (from 1), track, score, hit."""
