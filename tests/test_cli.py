@@ -125,7 +125,7 @@ def test_the_default_place_is_runs_and_the_name(lists: Path, monkeypatch: pytest
     lists.write_text("playlist_id,track_id\n" + "".join(f"{p},{(p * 7 + t) % 30}\n" for p in range(30) for t in range(6)))
     Path("mine.yaml").write_text(
         f"name: mine\ndata: {{reader: csv, path: {lists.name}}}\nbaselines: [popularity]\n"
-        "evaluation: {split: {min_tracks: 4}, k: [3], bootstrap: 20, split: {valid_fraction: 0.3}}\n"
+        "evaluation: {split: {min_tracks: 4, valid_fraction: 0.3}, k: [3], bootstrap: 20}\n"
     )
     found = segue("run", "mine.yaml", "--set", "evaluation.k=[2]")
     assert found.exit_code == 0, found.output
@@ -160,7 +160,7 @@ def cold_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tracks.csv").write_text("track_id,title\nnew,Unheard\n")
     (folder / "cold.yaml").write_text(
         "data: {reader: csv, path: lists.csv, options: {tracks: {file: tracks.csv, title: title}}}\n"
-        "baselines: [popularity, item-knn]\nevaluation: {split: {min_tracks: 4}, k: [3], bootstrap: 20, split: {valid_fraction: 0.3}}\n"
+        "baselines: [popularity, item-knn]\nevaluation: {split: {min_tracks: 4, valid_fraction: 0.3}, k: [3], bootstrap: 20}\n"
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEGUE_CACHE", str(folder / "cache"))

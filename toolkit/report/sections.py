@@ -194,11 +194,19 @@ def setup(run: RunFiles) -> list[tuple[str, Facts]]:
     data = _facts({name: value for name, value in run.data.items() if name != "skipped"}, group=True)
     source = run.recipe.get("data") or {}
     reader = [(_title(name), describe(source[name])) for name in ("reader", "filters") if source.get(name)]
-    protocol = _facts(run.recipe.get("evaluation") or {})
+    protocol = _facts(_protocol(run.recipe.get("evaluation") or {}))
     machine = _facts({name: value for name, value in run.manifest.items() if name != "permission"})
     return [
         (name, facts) for name, facts in (("Data", [*data, *reader]), ("Protocol", protocol), ("Machine and versions", machine)) if facts
     ]
+
+
+def _protocol(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """The section `evaluation` with the keys of its protocol among its own."""
+    rest, split = {key: value for key, value in evaluation.items() if key != "split"}, evaluation.get("split")
+    if not isinstance(split, Mapping) or "type" not in split:
+        return {"split": split, **rest}
+    return {"protocol": split["type"], **{key: value for key, value in split.items() if key != "type"}, **rest}
 
 
 def permission(run: RunFiles) -> str:
