@@ -20,7 +20,6 @@ from toolkit.recipe import BaselineSpec, ColdSystem, EncoderSpec, ModelSpec, Rec
 from toolkit.recipe.checks import as_baseline
 from toolkit.seeds import derived_seed
 
-BOUND = "upper-bound"
 SEQUENTIAL = "sequential"
 
 
@@ -76,15 +75,16 @@ class Material:
 
 
 def systems(context: Context) -> list[System]:
-    """Every system of the recipe, models first; those that rank with the others' help after them, the demo's upper bound last."""
+    """Every system of the recipe, models first; those that rank with the others' help after them, the reader's upper bound last."""
     recipe = context.recipe
     found = [_model(context, spec) for spec in recipe.models]
     found += [_cold(recipe, spec) for spec in recipe.coldstart.systems]
     found += [baseline_system(recipe, as_baseline(baseline)) for baseline in recipe.baselines]
     found = [_with_others(system, found) for system in sorted(found, key=_place)]
     whole = recipe.evaluation.shows_beginnings and recipe.data.level == "track"  # the bound knows playlists in their own order
-    if recipe.data.reader == "demo" and whole and all(system.ranker != BOUND for system in found):
-        found.append(baseline_system(recipe, BaselineSpec(name=BOUND, params=recipe.data.options)))
+    bound = "" if recipe.data.reader == "auto" else plugins.load("segue.readers", recipe.data.reader).upper_bound
+    if bound and whole and all(system.ranker != bound for system in found):
+        found.append(baseline_system(recipe, BaselineSpec(name=bound, params=recipe.data.options)))
     return found
 
 

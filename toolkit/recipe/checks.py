@@ -27,9 +27,6 @@ SWEPT = ("models", "fusion", "encoders", "titles", "coldstart", "baselines")
 FALLING = ("clicks", "rmse")
 """Metrics that are lower for better rankings."""
 
-NO_PATH = ("demo",)
-"""Readers that make their data themselves."""
-
 
 def check(file: RecipeFile, recipe: Recipe) -> None:
     """Check what can be told without importing a plug-in. Raises `RecipeError`."""
@@ -134,7 +131,7 @@ def _run(file: RecipeFile, recipe: Recipe) -> None:
 def _data(file: RecipeFile, recipe: Recipe) -> None:
     if recipe.data.reader != "auto":
         _plugin(file, ("data", "reader"), "segue.readers", recipe.data.reader)
-    if recipe.data.path is None and recipe.data.reader not in NO_PATH:
+    if recipe.data.path is None and (recipe.data.reader == "auto" or plugins.load("segue.readers", recipe.data.reader).needs_path):
         raise file.error(("data", "path"), f" is missing: reader {recipe.data.reader!r} reads a file or folder")
 
 
