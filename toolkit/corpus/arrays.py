@@ -112,7 +112,7 @@ class Corpus:
         for name, values, kind in arrays:
             whole.update(f"{name} {-1 if values is None else len(values)} ".encode())
             for start in range(0, 0 if values is None else len(values), DIGESTED):
-                whole.update(np.ascontiguousarray(values[start : start + DIGESTED], np.dtype(kind)))  # type: ignore[index, arg-type]
+                whole.update(np.ascontiguousarray(values[start : start + DIGESTED], np.dtype(kind)).tobytes())  # type: ignore[index]
         for table in (self.tracks, self.playlists):
             whole.update(table_digest(table).encode())
         return whole.hexdigest()

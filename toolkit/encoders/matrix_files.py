@@ -76,7 +76,7 @@ def checked(path: Path, ids: Sequence[str], given: Any) -> tuple[list[str], np.n
         raise DataError(f"{path}: the vector of {ids[row]!r} holds NaN or infinity: give all its numbers, or NaN for all of them")
     if nothing.all():
         raise DataError(f"{path} holds no vector")
-    return ([ids[int(row)] for row in np.flatnonzero(~nothing)], matrix[~nothing]) if nothing.any() else (list(ids), matrix)
+    return ([ids[row] for row in np.flatnonzero(~nothing).tolist()], matrix[~nothing]) if nothing.any() else (list(ids), matrix)
 
 
 def ids_of(path: Path) -> list[str]:

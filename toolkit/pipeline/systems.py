@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from segue.data import HeldOutPlaylists, Training
 from segue.modalities import Modality
 from segue.model import Model, RankerModel, SequentialModel
+from toolkit import plugins
 from toolkit.coldstart.factors import FactorStore
 from toolkit.corpus.splits import Split
 from toolkit.encoders import registry
@@ -22,8 +23,6 @@ from toolkit.rankers import ranker_class
 from toolkit.recipe import BaselineSpec, ColdSystem, EncoderSpec, ModelSpec, Recipe
 from toolkit.recipe.baseline import as_baseline
 from toolkit.seeds import derived_seed
-
-BOUND = "upper-bound"
 
 
 @dataclass(frozen=True)
@@ -106,15 +105,16 @@ class Material:
 
 
 def systems(context: Context) -> list[System]:
-    """Every system of the recipe, models first; those that rank with the others' help after them, the demo's upper bound last."""
+    """Every system of the recipe, models first; those that rank with the others' help after them, the reader's upper bound last."""
     recipe = context.recipe
     found = [_model(context, spec) for spec in recipe.models]
     found += [_cold(context, spec) for spec in recipe.coldstart.systems]
     found += [baseline_system(context, as_baseline(baseline)) for baseline in recipe.baselines]
     found = [_with_others(system, found) for system in sorted(found, key=_order)]
     whole = recipe.evaluation.split.shows_beginnings and recipe.data.level == "track"  # the bound knows playlists in their own order
-    if recipe.data.reader == "demo" and whole and all(system.ranker != BOUND for system in found):
-        found.append(baseline_system(context, BaselineSpec(name=BOUND, params=recipe.data.options)))
+    bound = "" if recipe.data.reader == "auto" else plugins.load("segue.readers", recipe.data.reader).upper_bound
+    if bound and whole and all(system.ranker != bound for system in found):
+        found.append(baseline_system(context, BaselineSpec(name=bound, params=recipe.data.options)))
     return found
 
 

@@ -22,10 +22,6 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """Systems and modalities name folders and files."""
 
 
-NO_PATH = ("demo",)
-"""Readers that make their data themselves."""
-
-
 def check(recipe: Recipe) -> None:
     """Check what can be told without importing a plug-in. Raises `RecipeError`."""
     _run(recipe)
@@ -139,7 +135,7 @@ def _run(recipe: Recipe) -> None:
 def _data(recipe: Recipe) -> None:
     if recipe.data.reader != "auto":
         _plugin(("data", "reader"), "segue.readers", recipe.data.reader)
-    if recipe.data.path is None and recipe.data.reader not in NO_PATH:
+    if recipe.data.path is None and (recipe.data.reader == "auto" or plugins.load("segue.readers", recipe.data.reader).needs_path):
         raise fault(("data", "path"), f" is missing: reader {recipe.data.reader!r} reads a file or folder")
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from toolkit import plugins
 from toolkit.errors import RecipeError, Where
 from toolkit.recipe.fusion import Fusion
 from toolkit.recipe.model import ModelSpec
@@ -114,8 +115,9 @@ def _sections(recipe: Recipe) -> Iterator[Idle]:
         yield from _given(recipe, "report.map_by", "report.map", "is for a map, and report.map is 0")
     if recipe.titles is not None and recipe.models and not any(model.titles for model in recipe.models):
         yield Idle(("titles",), ("models",), recipe.titles.encoder, None, "is for models with titles: true, and there are none")
-    if recipe.data.reader == "demo":
-        yield from _given(recipe, "data.path", "data.reader", "is for readers of files, and demo makes its data itself")
+    reader = recipe.data.reader
+    if recipe.data.path is not None and reader != "auto" and not plugins.load("segue.readers", reader).needs_path:
+        yield from _given(recipe, "data.path", "data.reader", f"is for readers of files, and {reader} makes its data itself")
 
 
 def _given(recipe: Recipe, key: str, on: str, rule: str) -> Iterator[Idle]:
