@@ -141,12 +141,12 @@ def test_a_leak_is_bad_input(here: Path, lists: str, overrides: list[str], messa
         (["data", "info", "lists.csv", "--option", "track"], "--option track: must be key=value, such as --option playlist=list_id"),
         (["data", "info", "lists.csv", "--option", "track=song"], "has no column 'song'"),
         (["data", "info", "r.yaml"], "no reader recognises r.yaml"),
-        (["continue", ".", "--tracks", "a"], "is no run directory"),
-        (["continue", "none", "--tracks", "a"], "none is no run directory"),
-        (["run", "r.yaml", "--out", "."], "exists and is no run directory"),
+        (["continue", ".", "--tracks", "a"], "is not a run directory"),
+        (["continue", "none", "--tracks", "a"], "none is not a run directory"),
+        (["run", "r.yaml", "--out", "."], "exists and is not a run directory"),
         (["run", "r.yaml", "--out", "lists.csv/x"], "lists.csv/x may not be written or read: Not a directory"),
         (["run", "r.yaml", "--out", "x" * 300], "may not be written or read: File name too long"),
-        (["run", "r.yaml", "--out", "lists.csv"], "exists and is no run directory"),
+        (["run", "r.yaml", "--out", "lists.csv"], "exists and is not a run directory"),
     ],
 )
 def test_commands_that_cannot_be(here: Path, args: list[str], message: str) -> None:

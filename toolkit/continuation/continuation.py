@@ -157,9 +157,10 @@ class Continuation:
 
 def _entry(run_dir: Path, system: str | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The description of a system of a run, and those of the others, the best first."""
-    if not (run_dir / runs.RECIPE).exists():
-        raise RunDirectoryError(f"{run_dir} is no run directory: make one with `segue run RECIPE --out {run_dir}`")
-    if not (run_dir / runs.SYSTEMS).exists():
+    saved = (run_dir / runs.SYSTEMS).exists()  # a model saved by itself has no recipe
+    if not saved and not (run_dir / runs.RECIPE).exists():
+        raise RunDirectoryError(f"{run_dir} is not a run directory: make one with `segue run RECIPE --out {run_dir}`")
+    if not saved:
         raise RunDirectoryError(f"{run_dir} is not finished: run the same `segue run` command again, it goes on where it stopped")
     if folds := runs.RunDirectory(run_dir).folds():
         raise InputError(f"{run_dir} is a table over several folds and holds no model: ask one of them, such as {folds[0]}")
