@@ -59,7 +59,7 @@ class TwoStage(Baseline):
 
     name = "two-stage"
     Params = TwoStageParams
-    capabilities = Capabilities(content="optional", labels=("artist", "album", "genre"), systems=True, cold_tracks=True)
+    capabilities = Capabilities(content="optional", titles="optional", labels=("artist", "album", "genre"), systems=True, cold_tracks=True)
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)
@@ -92,6 +92,10 @@ class TwoStage(Baseline):
             if name not in data.systems:
                 raise InputError(f"two-stage: {name!r} is no other system of this run: {suggest(name, list(data.systems))}")
         return {name: data.systems[name] for name in wanted}
+
+    @property
+    def reads_titles(self) -> bool:
+        return any(ranker.reads_titles for ranker in self.systems.values())
 
     @property
     def content(self) -> Content:

@@ -20,6 +20,7 @@ from toolkit.files import digest, folder, write_bytes
 from toolkit.pipeline import rankings, systems
 from toolkit.pipeline.context import Context
 from toolkit.pipeline.meter import metered
+from toolkit.pipeline.own_code import sources
 from toolkit.pipeline.systems import Material, System
 from toolkit.ranker import Ranker
 from toolkit.rankers import load_ranker
@@ -195,7 +196,8 @@ def inputs(context: Context, system: System, material: Material) -> dict[str, An
     content += [material.content[f"label:{kind}"] for kind in system.labels if kind in material.labels]
     over = [inputs(context, other, material) for other in system.over]
     own = context.inputs(material=material.key, content=content, spec=system.spec, **({"over": over} if over else {}))
-    return {**own, **seed}
+    code = sources([system.spec, context.recipe.evaluation.model_dump(mode="json")])
+    return {**own, **seed, **({"sources": code} if code else {})}
 
 
 def whole(material: Material) -> str:

@@ -97,6 +97,9 @@ def finished(directory: RunDirectory, recipe: Recipe, reporter: Reporter) -> boo
     if (now := stamp(recipe.data) + collecting.stamp(recipe)) and now != result["stamp"]:
         reporter.note("the data changed since this run was finished: running what depends on it again")
         return False
+    if sources(_identity(recipe)) != result.get("sources", {}):
+        reporter.note("a class of the recipe's own changed since this run was finished: running what depends on it again")
+        return False
     if result["code"] != code():
         reporter.note("this run was finished by another version of segue: these are its numbers; --fresh makes them anew")
     return True
@@ -120,7 +123,12 @@ def _folds(context: Context, each: Mapping[str, Recipe], *, fresh: bool) -> None
     written = [directory.path(name) for name in (*_results(recipe), runs.FOLDS)]
     written += [one.path(name) for one in found.values() for name in _results(recipe)]
     stamp = ingest.stamp(recipe.data) + collecting.stamp(recipe)
-    directory.stage(FINISHED, _identity(recipe), lambda _: (written, {"stamp": stamp, "code": code()}))
+    _finish(directory, recipe, written, stamp)
+
+
+def _finish(directory: RunDirectory, recipe: Recipe, written: Sequence[Path], stamp: list[Any]) -> None:
+    about = {"stamp": stamp, "code": code(), "sources": sources(_identity(recipe))}
+    directory.stage(FINISHED, _identity(recipe), lambda _: (written, about))
 
 
 def _stages(context: Context) -> None:
@@ -177,7 +185,7 @@ def _stages(context: Context) -> None:
         return  # a later run sees whether the weights are here by then
     written = [directory.path(name) for name in (*_results(recipe), runs.TRACKS, runs.MAP)]
     written += [file for system in chosen for file in fitting.files(directory.path(f"{runs.MODEL}/{system.name}"))]
-    directory.stage(FINISHED, _identity(recipe), lambda _: (written, {"stamp": stamp, "code": code()}))
+    _finish(directory, recipe, written, stamp)
 
 
 def _results(recipe: Recipe) -> tuple[str, ...]:
