@@ -47,7 +47,7 @@ class Chosen:
         handler(schema)
         names = plugins.names(self.group)
         own = {"type": "object", "properties": {"type": {"type": "string", "pattern": ":"}}, "required": ["type"]}
-        parts = [*(described(self.group, name) for name in names), own]
+        parts = [*(described(self.group, name, handler) for name in names), own]
         return {"anyOf": [{"type": "string", "examples": names}, *parts]} if self.short else {"anyOf": parts}
 
     def part(self, given: Any) -> Any:
@@ -78,10 +78,7 @@ def named(group: str, part: Part) -> Part:
     return part if part.type == path else part.model_copy(update={"type": path})
 
 
-def described(group: str, name: str) -> JsonSchemaValue:
-    """JSON schema of one part, `type` being its name."""
+def described(group: str, name: str, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+    """JSON schema of one part among the definitions of the whole, `type` being its name."""
     cls: type[Part] = plugins.load(group, name)
-    made = cls.model_json_schema()
-    made["properties"]["type"] = {"const": name}
-    made["required"] = sorted({*made.get("required", []), "type"})
-    return made
+    return {"allOf": [handler(cls.__pydantic_core_schema__), {"properties": {"type": {"const": name}}, "required": ["type"]}]}

@@ -131,7 +131,9 @@ def _fault(group: str, entry: Any) -> str:
     contract, base = CONTRACTS[group].replace(":", "."), pkgutil.resolve_name(CONTRACTS[group])
     if not (isinstance(entry, type) and issubclass(entry, base)):
         return f"is not a subclass of {contract}"
-    lacking = [name for name in base.__annotations__ if not hasattr(entry, name)] + sorted(getattr(entry, "__abstractmethods__", ()))
+    lacking = [
+        name for name in base.__annotations__ if not hasattr(entry, name) and name not in getattr(entry, "model_fields", ())
+    ] + sorted(getattr(entry, "__abstractmethods__", ()))
     return f"lacks {', '.join(lacking)}: see {contract}" if lacking else ""
 
 

@@ -12,10 +12,12 @@ import torch
 from pydantic import ValidationError
 from small_models import fusion, modality, model, ring, spec, table
 
-from toolkit.sequential import bridge, losses
+from toolkit.sequential import bridge
 from toolkit.sequential.bert4rec import MultimodalBERT4Rec
-from toolkit.sequential.models import MultimodalSASRec, Parts
+from toolkit.sequential.content import Parts
+from toolkit.sequential.losses import softmax
 from toolkit.sequential.ranker import SequentialRanker
+from toolkit.sequential.sasrec import MultimodalSASRec
 
 V, H = 20, 8
 KINDS = ("sasrec", "bert4rec")
@@ -110,7 +112,7 @@ def test_every_stack_and_weight_learns(kind: str) -> None:
     made = late(kind)
     torch.manual_seed(5)
     step = made.step(WINDOWS, torch.zeros(3, dtype=torch.int64))
-    losses.full(step.scores, step.targets).backward()
+    softmax.full(step.scores, step.targets).backward()
     assert len(made.late.stacks) == 2
     # a key's bias shifts all of a softmax alike: no gradient but rounding
     still = [name for name, each in made.named_parameters() if (each.grad is None or not each.grad.any()) and not name.endswith("key.bias")]

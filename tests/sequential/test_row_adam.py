@@ -87,7 +87,7 @@ def test_a_model_trained_by_rows_has_no_gradient_as_large_as_its_tables(kind: st
     data, _ = ring()
     seen: set[tuple[str, bool]] = set()
     ranker = SequentialRanker(
-        spec(kind, loss="sampled", negatives=8, adam="rows", weight_decay=0.01, dropout=0.0, epochs=6, **changed), fusion()
+        spec(kind, loss={"type": "sampled", "negatives": 8}, adam="rows", weight_decay=0.01, dropout=0.0, epochs=6, **changed), fusion()
     )
 
     def look(done: int, total: int, what: str) -> None:

@@ -27,12 +27,7 @@ SECTIONS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (("workers", "engine", 
 
 MODELS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("warmup_epochs", "train", ("warmup",)),
-    ("negatives", "loss", ("sampled", "gbce")),
-    ("batch_negatives", "loss", ("sampled",)),
-    ("log_q", "loss", ("sampled",)),
-    ("gbce_t", "loss", ("gbce",)),
     ("match_weights", "match", (True,)),
-    ("mask_ratio", "type", ("bert4rec",)),
 )
 """The same of each entry of `models`."""
 

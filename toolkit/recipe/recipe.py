@@ -6,11 +6,13 @@ names its line and the nearest key there is.
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, SerializeAsAny, ValidationError, model_validator
 
-from toolkit.errors import RecipeError
+from toolkit.errors import OldForm, RecipeError
+from toolkit.parts import Chosen
 from toolkit.recipe import checks, idle
 from toolkit.recipe.baseline import BaselineSpec
 from toolkit.recipe.coldstart import ColdStart
@@ -18,6 +20,7 @@ from toolkit.recipe.data import Data, EncoderSpec
 from toolkit.recipe.evaluation import Evaluation
 from toolkit.recipe.fusion import Fusion
 from toolkit.recipe.model import ModelSpec
+from toolkit.recipe.model_forms import modern_models
 from toolkit.recipe.section import Section
 from toolkit.recipe.spread import spread
 from toolkit.recipe.sweep import Sweep
@@ -52,7 +55,7 @@ class Recipe(Section):
     titles: EncoderSpec | None = Field(None, description="encoder of playlist titles, for models with `titles: true`")
     fusion: Fusion = Fusion()
     defaults: dict[str, Any] = Field({}, description="what every entry of `models` says unless it says otherwise")
-    models: list[ModelSpec] = []
+    models: list[Annotated[SerializeAsAny[ModelSpec], Chosen("segue.models", short=False)]] = []
     on_missing_weights: Literal["stop", "skip"] = Field(
         "stop", description="skip: models whose encoder's pretrained weights are not here stand in the tables as not run"
     )
@@ -71,7 +74,9 @@ class Recipe(Section):
     if not TYPE_CHECKING:  # a signature of pydantic's, with every key by its type
 
         def __init__(self, **values: Any) -> None:
-            values = spread(values)
+            values, notes = modern_models(spread(values), idle.TRIED.get())
+            for note in notes:
+                warnings.warn(note, OldForm, stacklevel=2)
             try:
                 super().__init__(**values)
             except ValidationError as error:

@@ -23,8 +23,10 @@ def schema() -> dict[str, Any]:
     made: dict[str, Any] = Recipe.model_json_schema()
     for (section, key, params), group in PLUGINS.items():
         _type_parameters(made, made["$defs"][section], key, params, group)
-    # `defaults` may say what an entry of `models` leaves out
-    made["$defs"]["ModelSpec"]["required"] = []
+    # `defaults` may give the type that an entry of `models` leaves out
+    for part in made["properties"]["models"]["items"]["anyOf"]:
+        for named in part.get("allOf", [])[1:]:
+            del named["required"]
     # a recipe that extends another leaves out what that one says
     made["properties"]["extends"] = {"type": "string", "description": "another recipe, of which this one has everything but what it says"}
     made["required"] = []

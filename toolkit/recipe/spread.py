@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from toolkit.parts import Part, named
 from toolkit.recipe.fusion import modern
 
 
@@ -36,4 +37,7 @@ def _over(entry: dict[str, Any], under: Any) -> dict[str, Any]:
 
 def _given(value: Any) -> Any:
     """A section as the mapping of what was given; the rest of it is defaults."""
-    return {name: getattr(value, name) for name in value.model_fields_set} if isinstance(value, BaseModel) else value
+    if not isinstance(value, BaseModel):
+        return value
+    given = {name: getattr(value, name) for name in value.model_fields_set}
+    return {**given, "type": named("segue.models", value).type} if isinstance(value, Part) else given

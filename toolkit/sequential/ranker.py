@@ -16,6 +16,7 @@ from toolkit.encoders.base import Encoder
 from toolkit.errors import InputError
 from toolkit.memory import free_memory
 from toolkit.modality import Modality
+from toolkit.parts import named
 from toolkit.progress import over_epochs
 from toolkit.ranker import Capabilities, TrainingData
 from toolkit.recipe import Fusion, ModelSpec
@@ -206,7 +207,7 @@ class SequentialRanker(AskedModel):
             modalities = {name: int(self.model.item_table.content(name).shape[1]) for name in self.model.item_table.names}
         info = {
             "system": self.system,
-            "spec": self.spec.model_dump(mode="json"),
+            "spec": named("segue.models", self.spec).model_dump(mode="json"),
             "fusion": self.fusion.model_dump(mode="json"),
             "modalities": modalities,
             "neighbours": None if self.neighbours is None else self.neighbours.weight,
@@ -231,7 +232,7 @@ class SequentialRanker(AskedModel):
             return cast(Self, AdvisedRanker.load(directory, device=device))
         tensors, info = checkpoints.read(directory / "model.safetensors")
         titles = _load_titles(info.get("title_encoder"), directory / "titles", device)
-        spec, fusion = ModelSpec.model_validate(info["spec"]), Fusion.model_validate(modern(info["fusion"])[0])
+        spec, fusion = ModelSpec.saved(info["spec"]), Fusion.model_validate(modern(info["fusion"])[0])
         ranker = cls(spec, fusion, name=info["system"], titles=titles)
         # copies: a view of one tensor would keep the whole file mapped beside the model
         ranker.curve, ranker.underfit, ranker.played = info["curve"], info["underfit"], tensors.pop("played").numpy().copy()

@@ -1,8 +1,5 @@
 """Softmax cross-entropy over a candidate set, without and with the full logits in memory.
 
-Logits of a row are ⟨query, table⟩ + ⟨match query, match table⟩ + bias. The match
-part's table is fixed, so no gradient is computed for it.
-
 In chunks, a row's scores are taken less its target's: its loss is then the
 logarithm of the sum of their exponentials. That needs no pass for a maximum,
 and none to divide by the sum, which goes into the other factor of each
@@ -12,46 +9,15 @@ near 88, and such rows are worked again around their maximum.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch.nn import functional as F
+
+from toolkit.sequential.losses.scores import Scores
 
 ROWS_AT_ONCE, TILE_BYTES = 384, 2**20
 """On a CPU, rows of a chunk, and scores worked on at once: they stay in a core's cache from one pass to the next."""
 OVERFLOWN = 1e30
 """Sums from which a row is worked again around its maximum."""
-
-
-@dataclass(frozen=True)
-class Scores:
-    """The two factors of a score matrix that is never formed whole.
-
-    query [n, H], table [C, H]; match_query [n, D], match_table [C, D] (no gradient) and bias [C] where there are any.
-    gold [n]: score of each row's target where targets are no candidates. It is column C of the matrix, and
-    `hit` int64 [n] names the column that is the target all the same, not to be counted twice (C for none).
-    """
-
-    query: torch.Tensor
-    table: torch.Tensor
-    match_query: torch.Tensor | None = None
-    match_table: torch.Tensor | None = None
-    bias: torch.Tensor | None = None
-    gold: torch.Tensor | None = None
-    hit: torch.Tensor | None = None
-
-    def logits(self) -> torch.Tensor:
-        """The whole score matrix [n, C], or [n, C + 1] with targets beside the candidates."""
-        scores = self.query @ self.table.T
-        if self.match_query is not None and self.match_table is not None:
-            scores = scores + self.match_query @ self.match_table.T
-        if self.bias is not None:
-            scores = scores + self.bias
-        if self.gold is None or self.hit is None:
-            return scores
-        rows = torch.arange(len(scores), device=scores.device)
-        wider = F.pad(scores, (0, 1)).scatter(1, self.hit[:, None], -torch.inf)
-        return wider.index_put((rows, torch.full_like(rows, len(self.table))), self.gold.to(wider.dtype))
 
 
 def full(scores: Scores, targets: torch.Tensor) -> torch.Tensor:

@@ -1,8 +1,8 @@
-"""RecBole's SASRec with items made of ids and content, trained on all positions; what BERT4Rec (`bert4rec.py`) shares with it.
+"""What every sequential network has around its layers: items of ids and content, candidates of a step, scores.
 
-Parameter names are RecBole's (a stock checkpoint loads; `item_embedding` is the
-free id part), and both pass under RecBole's own Trainer. What is added: the
-content of an `ItemTable`, a `MatchHead`, the playlist's title, an untied head.
+Mixed into RecBole's classes (`sasrec.py`, `bert4rec.py`), whose parameter names stay (`item_embedding` is the free id part), and into
+the network around any other architecture (`hosted.py`). Added are the content of an `ItemTable`, a `MatchHead`, the playlist's title,
+an untied head.
 """
 
 from __future__ import annotations
@@ -15,18 +15,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from toolkit.sequential import bridge
-from toolkit.sequential.attention import Packing, dropped, encode
-from toolkit.sequential.distributed import Processes
-from toolkit.sequential.late import LateFusion
-from toolkit.sequential.losses import Scores
-from toolkit.sequential.sample import Sample
+from toolkit.sequential.layers.late import LateFusion
+from toolkit.sequential.losses.scores import Scores
 
 if TYPE_CHECKING:
     from toolkit.fusion.item_table import ItemTable
+    from toolkit.sequential.losses.sample import Sample
     from toolkit.sequential.match import MatchHead
-
-ALONE = Processes()
 
 
 @dataclass(frozen=True)
@@ -39,14 +34,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Parts:
-    """What is added to a stock model.
+    """What is added to the layers.
 
     played: bool [V + 1], tracks with a training placement; the free ids of the
     others are never trained, so they are left out of items and of the training softmax.
     None is RecBole's own behaviour: every id counts.
     strict: BERT4Rec hides, predicts and asks as RecBole's does.
-    identity: the matrices between the tracks around a mask and what is predicted there start as identities.
-    late: a transformer stack for the ids and each modality of the table, instead of one for their sum.
+    identity: BERT4Rec's matrices between the tracks around a mask and what is predicted there start as identities.
+    late: layers of their own for the ids and each modality of the table, instead of one set for their sum.
     """
 
     table: ItemTable | None = None
@@ -64,7 +59,7 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Candidates:
     """Tracks of a step: ids int64 [C] in ascending order, their vectors [C, H].
 
     shared: int64 [K], which of them are candidates of every position (None: all); log_q [K], log chance of being among those.
@@ -85,13 +80,15 @@ class Chosen:
 
 
 class Content:
-    """What SASRec and BERT4Rec share; mixed into RecBole's classes."""
+    """Base of both objectives (`objectives.py`): everything between item ids and scores but the layers.
+
+    A network over it has, once built: `item_embedding` [V + 1 or more, hidden_size], `n_items` = V + 1, `hidden_size`, `max_seq_length`,
+    `initializer_range`; and writes `stack` (layers for one more stream of late fusion) and `last_layer`.
+    """
 
     causal: bool
     linear = False
-    """Score by match and popularity alone, as if the transformer said nothing: how their weights are fitted first."""
-    packs = False
-    """Whether training runs the transformer without padding."""
+    """Score by match and popularity alone, as if the layers said nothing: how their weights are fitted first."""
 
     def __init__(self, config: Any, dataset: Any, parts: Parts | None = None) -> None:
         super().__init__(config, dataset)  # type: ignore[call-arg]
@@ -101,7 +98,7 @@ class Content:
         hidden = self.hidden_size
         self.n_tracks = self.n_items - 1
         self.item_table, self.match = parts.table, parts.match
-        self.id_embedding, self.id_dropout, self.strict = parts.id_embedding, parts.id_dropout, parts.strict
+        self.id_embedding, self.id_dropout = parts.id_embedding, parts.id_dropout
         # RecBole's softmax holds the padding id too; without `played` ours does as well
         first = 0 if parts.played is None else 1
         played = np.ones(self.n_items, bool) if parts.played is None else parts.played
@@ -112,15 +109,9 @@ class Content:
         self.late = None
         if parts.late and parts.table is not None:
             streams = len(parts.table.names) + parts.id_embedding
-            self.late = LateFusion(self, streams, masks=not self.causal, regularise=regularise)
-        if parts.xavier:
-            # deltas start at zero: the loaded vectors are the ones in the table
-            kept = ("embedding", ".deltas.", *(() if regularise else ("item_table.",)))
-            for name, parameter in self.named_parameters():
-                if parameter.ndim == 2 and not any(part in name for part in kept):
-                    nn.init.xavier_normal_(parameter)
-        if parts.identity:
-            self.open_path()
+            self.late = LateFusion([self.stack() for _ in range(streams - 1)], hidden, regularise=regularise)
+        self.initialise(parts, regularise)
+        self.popularity = self.title_projection = self.output_head = None
         if parts.log_plays is not None:
             self.register_buffer("log_plays", torch.from_numpy(parts.log_plays.astype(np.float32)))
             self.popularity = nn.Parameter(torch.tensor(0.5))
@@ -131,9 +122,23 @@ class Content:
             self.output_head = nn.Linear(hidden, self.n_items, bias=False)
             nn.init.normal_(self.output_head.weight, std=self.initializer_range)
 
+    def initialise(self: Any, parts: Parts, regularise: bool) -> None:
+        """Xavier's start of all matrices but the tables of item vectors, where the parts ask for it."""
+        if not parts.xavier:
+            return
+        # deltas start at zero: the loaded vectors are the ones in the table
+        kept = ("embedding", ".deltas.", *(() if regularise else ("item_table.",)))
+        for name, parameter in self.named_parameters():
+            if parameter.ndim == 2 and not any(part in name for part in kept):
+                nn.init.xavier_normal_(parameter)
+
+    def prepare(self: Any, device: str) -> None:
+        """Choose what training on this device may do faster; before the first step."""
+
     def sparse_gradients(self: Any) -> None:
         """Have tables of one vector a track get gradients for the rows of a step alone, for `RowAdamW`."""
-        for module in self.modules():
+        self.item_embedding.sparse = True
+        for module in self.item_table.modules() if self.item_table is not None else ():
             if isinstance(module, nn.Embedding):
                 module.sparse = True
 
@@ -152,62 +157,40 @@ class Content:
             gate = gate * (torch.rand(len(items), 1, device=items.device) >= self.id_dropout)
         return gate
 
+    def inputs(self: Any, items: torch.Tensor) -> torch.Tensor:
+        """Item vectors [B, T, H] of playlists int64 [B, T], zero at padding."""
+        return self.vectors(items.flatten()).view(*items.shape, -1) * (items > 0)[..., None]
+
     def output_rows(self: Any, items: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
         """Rows of the output head [n, H]: the item vectors themselves where the head is tied, their streams added."""
-        if hasattr(self, "output_head"):
+        if self.output_head is not None:
             return F.embedding(items, self.output_head.weight, sparse=self.item_embedding.sparse)
         return vectors if self.late is None else vectors.unflatten(-1, (-1, self.hidden_size)).sum(-2)
 
-    def last_layer(self: Any, inputs: torch.Tensor, titles: torch.Tensor | None, kept: torch.Tensor | None = None) -> torch.Tensor:
-        """Last hidden layer [B, T, H] from item vectors, of the one stack or of each stream's.
-
-        titles: [B, d] where the model reads them. kept: bool [B, T], False at padding; None where there is none to tell.
-        """
-        packing = Packing.of(kept) if kept is not None and self.packs and self.training else None
-        length, keys, added = inputs.shape[1], None, None
-        if titles is not None:
-            added = self.title_projection(titles)
-            added = added[:, None] if packing is None else added[packing.rows]
-        if packing is not None:
-            inputs = packing.pack(inputs)
-        elif kept is not None and not self.causal and not bool(kept.all()):
-            keys = kept[:, None, None, :]
-
-        def run(stack: Any, part: torch.Tensor) -> torch.Tensor:
-            places = stack.position_embedding.weight[:length]
-            hidden = dropped(self.dropout, stack.LayerNorm(part + (places if packing is None else places[packing.columns])))
-            hidden = hidden if added is None else hidden + added
-            return encode(stack.trm_encoder, hidden, causal=self.causal, keys=keys, packing=packing)
-
-        if self.late is None:
-            last = run(self, inputs)
-        else:
-            streams = zip([self, *self.late.stacks], inputs.split(self.hidden_size, dim=-1), strict=True)
-            last = self.late([run(stack, part) for stack, part in streams])
-        return last if packing is None else packing.unpack(last)
+    def own_bias(self: Any, items: torch.Tensor) -> torch.Tensor | None:
+        """The layers' own bias of each item [n], where they have one."""
+        return None
 
     def bias(self: Any, items: torch.Tensor) -> torch.Tensor | None:
         """Bias of each item [n], where the model has one."""
-        # BERT4Rec's bias an id is trained for played tracks alone: beside content it would rank new releases by its absence
-        own = hasattr(self, "output_bias") and self.item_table is None
-        bias = self.output_bias[items] if own else None
-        if not hasattr(self, "popularity"):
+        bias = self.own_bias(items)
+        if self.popularity is None:
             return bias
         plays = self.popularity * self.log_plays[items]
         return plays if bias is None else bias + plays
 
-    def choose(self: Any, items: torch.Tensor, sample: Sample | None) -> Chosen:
+    def choose(self: Any, items: torch.Tensor, sample: Sample | None) -> Candidates:
         """The tracks of a step on windows int64 [B, T]: every trained one, or the windows' own and a shared sample."""
         if sample is None:
-            return Chosen(self.candidates, self.vectors(self.candidates), None, None)
+            return Candidates(self.candidates, self.vectors(self.candidates), None, None)
         drawn = sample.draw(self.candidates)
         ids = torch.cat([items[items > 0], drawn]).unique()
         if sample.own:
-            return Chosen(ids, self.vectors(ids), None, sample.log_q(ids))
+            return Candidates(ids, self.vectors(ids), None, sample.log_q(ids))
         drawn = drawn.unique()
-        return Chosen(ids, self.vectors(ids), torch.searchsorted(ids, drawn), sample.log_q(drawn))
+        return Candidates(ids, self.vectors(ids), torch.searchsorted(ids, drawn), sample.log_q(drawn))
 
-    def scored(self: Any, chosen: Chosen, query: torch.Tensor, match: torch.Tensor | None, wanted: torch.Tensor) -> Step:
+    def scored(self: Any, chosen: Candidates, query: torch.Tensor, match: torch.Tensor | None, wanted: torch.Tensor) -> Step:
         """Scores of a step's candidates for queries [n, H], match queries [n, D] and targets int64 [n]."""
         if self.linear:
             query = torch.zeros_like(query)
@@ -225,53 +208,6 @@ class Content:
         hit = torch.where(shared[place] == targets, place, len(shared))
         scores = Scores(query, F.embedding(shared, output), match, fixed, _less(bias, chosen.log_q), gold, hit)
         return Step(scores, torch.full_like(targets, len(shared)))
-
-
-class MultimodalSASRec(Content, bridge.SASRec):
-    """SASRec over fused items: one causal pass scores every position."""
-
-    causal = True
-
-    def states(self: Any, inputs: torch.Tensor, titles: torch.Tensor | None = None, kept: torch.Tensor | None = None) -> torch.Tensor:
-        """Hidden state after every position: item vectors [B, T, H], left-aligned -> [B, T, H]. kept: as `last_layer` has it."""
-        return self.last_layer(inputs, titles, kept)
-
-    def step(
-        self: Any,
-        items: torch.Tensor,
-        scored: torch.Tensor,
-        titles: torch.Tensor | None = None,
-        sample: Sample | None = None,
-        processes: Processes = ALONE,
-    ) -> Step:
-        """Every next track of windows int64 [B, T] from position `scored` int64 [B] on; of its own rows where `processes` share them."""
-        chosen = self.choose(items, sample)
-        items, scored, titles = processes.share(items, scored, titles)
-        given, wanted = items[:, :-1], items[:, 1:]
-        positions = torch.arange(given.shape[1], device=items.device)
-        asked = (wanted > 0) & (positions[None] >= scored[:, None])
-        query = self.states(chosen.lookup(given), titles, given > 0)[asked]
-        match = None if self.match is None else self.match.prefix(given)[asked]
-        return self.scored(chosen, query, match, wanted[asked])
-
-    def query(self: Any, items: torch.Tensor, lengths: torch.Tensor, titles: torch.Tensor | None = None) -> torch.Tensor:
-        """State after the last track of playlists int64 [B, T]: [B, H]."""
-        flat = self.vectors(items.flatten()).view(*items.shape, -1) * (items > 0)[..., None]
-        return self.gather_indexes(self.states(flat, titles), (lengths - 1).clamp(min=0))
-
-    def seeds_kept(self: Any) -> int:
-        return int(self.max_seq_length)
-
-    def forward(self: Any, item_seq: torch.Tensor, item_seq_len: torch.Tensor) -> torch.Tensor:
-        return self.query(item_seq, item_seq_len)
-
-    def calculate_loss(self: Any, interaction: Any) -> torch.Tensor:
-        """RecBole's own batches (one target a row), under its Trainer."""
-        scores = all_scores(self, self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]), interaction[self.ITEM_SEQ])
-        return F.cross_entropy(scores, interaction[self.POS_ITEM_ID])
-
-    def full_sort_predict(self: Any, interaction: Any) -> torch.Tensor:
-        return all_scores(self, self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]), interaction[self.ITEM_SEQ])
 
 
 def _less(bias: torch.Tensor | None, log_q: torch.Tensor | None) -> torch.Tensor | None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import torch
 
-from toolkit.sequential.losses import Scores
+from toolkit.sequential.losses.scores import Scores
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from toolkit.sequential.losses import Scores
+from toolkit.sequential.losses.scores import Scores
 
 
 def gbce(scores: Scores, *, t: float, n_candidates: int, memory_mb: float = 32, compute: torch.dtype | None = None) -> torch.Tensor:
