@@ -15,6 +15,7 @@ from toolkit.errors import InputError
 from toolkit.files import cache_folder, digest
 from toolkit.own_source import code
 from toolkit.pipeline.context import Context, LoggedReporter
+from toolkit.pipeline.own_code import sources
 from toolkit.progress import Reporter
 from toolkit.recipe import Recipe
 from toolkit.runs import RunDirectory
@@ -126,7 +127,7 @@ def _folds(context: Context, each: Mapping[str, Recipe], *, fresh: bool) -> None
     _finish(directory, recipe, written, stamp)
 
 
-def _finish(directory: RunDirectory, recipe: Recipe, written: Sequence[Path], stamp: list[Any]) -> None:
+def _finish(directory: RunDirectory, recipe: Recipe, written: Sequence[Path], stamp: str) -> None:
     about = {"stamp": stamp, "code": code(), "sources": sources(_identity(recipe))}
     directory.stage(FINISHED, _identity(recipe), lambda _: (written, about))
 
