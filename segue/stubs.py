@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from segue.rankers import MODELS, places
+from segue.classes import MODELS, places
 from toolkit import plugins
 from toolkit.parts import Part
 

@@ -97,8 +97,10 @@ def test_a_saved_model_answers_the_same(names: dict[str, Any], folder: Path) -> 
     assert not list((folder / "my-model").rglob("*.pkl"))
 
 
-def test_the_model_is_the_recipes_to_the_last_bit(names: dict[str, Any], folder: Path) -> None:
+def test_the_model_is_the_recipes_to_the_last_bit(names: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import segue
+
+    monkeypatch.chdir(folder)
 
     (folder / "recipe.yaml").write_text(RECIPE)
     run = segue.run(folder / "recipe.yaml", folder / "run")
@@ -132,6 +134,8 @@ def test_a_comparison_is_of_the_metrics_that_both_have(names: dict[str, Any]) ->
 
 
 def test_the_page_continues_a_finished_run(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import segue
+
     (tmp_path / "runs").mkdir()
     shutil.copytree(tiny_run, tmp_path / "runs" / "quickstart")
     (tmp_path / "recipe.yaml").write_text(
@@ -139,7 +143,7 @@ def test_the_page_continues_a_finished_run(tiny_run: Path, tmp_path: Path, monke
         "baselines: [popularity]\nevaluation: {split: {min_tracks: 5}}\n"
     )
     monkeypatch.chdir(tmp_path)
-    space: dict[str, Any] = {}
+    space: dict[str, Any] = {"segue": segue}
     exec(compile(blocks()[1].replace("demo:track:992", "demo:track:99"), str(PAGE), "exec"), space)
     run = space["run"]
     assert {"system", "metric", "value"} <= set(run.metrics.columns)
