@@ -124,7 +124,7 @@ def _folds(context: Context, each: Mapping[str, Recipe], *, fresh: bool) -> None
     _finish(directory, recipe, written, stamp)
 
 
-def _finish(directory: RunDirectory, recipe: Recipe, written: Sequence[Path], stamp: list[Any]) -> None:
+def _finish(directory: RunDirectory, recipe: Recipe, written: Sequence[Path], stamp: str) -> None:
     about = {"stamp": stamp, "code": code(), "sources": sources(_identity(recipe))}
     directory.stage(FINISHED, _identity(recipe), lambda _: (written, about))
 
