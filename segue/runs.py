@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from segue.model import Model
     from toolkit.progress import Reporter
+    from toolkit.report.tables import Table
 
 
 class Run:
@@ -51,11 +52,42 @@ class Run:
         """What each system ranked for the test playlists."""
         return self._parquet(runs.RANKINGS)
 
+    def to_markdown(self, *, split: str = "test", slice: str = "all", intervals: bool = True) -> str:
+        """The table of systems as Markdown."""
+        from toolkit.report import tables
+
+        return tables.to_markdown(self._table(split, slice), intervals=intervals)
+
+    def to_latex(self, *, split: str = "test", slice: str = "all", intervals: bool = False) -> str:
+        """The table of systems as LaTeX (booktabs)."""
+        from toolkit.report import tables
+
+        return tables.to_latex(self._table(split, slice), intervals=intervals)
+
+    def to_csv(self, *, split: str = "test", slice: str = "all") -> str:
+        """The table of systems as CSV, in full precision."""
+        from toolkit.report import tables
+
+        return tables.to_csv(self._table(split, slice))
+
+    def render(self) -> Path:
+        """Write `report.html` again, from the run's results; returns its path."""
+        from toolkit.report.page import render
+
+        render(self.path)
+        return self.path / runs.REPORT
+
     def model(self, system: str | None = None) -> Model:
         """A fitted system of the run; default: the best on validation."""
         from segue.model import load
 
         return load(self.path, system)
+
+    def _table(self, split: str, part: str) -> Table:
+        from toolkit.report.tables import pivot
+
+        run = RunDirectory(self.path)
+        return pivot(run.read(runs.METRICS), split=split, slice=part, timings=run.read(runs.TIMINGS))
 
     def _frame(self, name: str) -> pd.DataFrame:
         import pandas as pd
