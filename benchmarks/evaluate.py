@@ -24,8 +24,9 @@ from toolkit.corpus.splits import HeldOut
 from toolkit.evaluation.evaluator import evaluate
 from toolkit.recipe import Fusion, ModelSpec
 from toolkit.sequential import bridge
-from toolkit.sequential.models import MultimodalSASRec, Parts
+from toolkit.sequential.content import Parts
 from toolkit.sequential.ranker import SequentialRanker
+from toolkit.sequential.sasrec import MultimodalSASRec
 
 KS = (10, 100)
 SHOWN = 20
@@ -83,7 +84,7 @@ def targets(peer: Recbole, shown: np.ndarray, rows: int) -> np.ndarray:
 
 def ranker(peer: Recbole, *, device: str) -> SequentialRanker:
     """Ours over the same parameters, which are shared and not copied."""
-    made = SequentialRanker(ModelSpec.model_validate({"type": "sasrec", "modalities": []}), Fusion())
+    made = SequentialRanker(ModelSpec.of({"type": "sasrec", "modalities": []}), Fusion())
     config, size = bridge.model_config("SASRec", n_items=peer.trainer.tot_item_num - 1, device="cpu")
     made.model = MultimodalSASRec(config, size, Parts()).to(device)
     made.model.load_state_dict(peer.model.state_dict(), assign=True)

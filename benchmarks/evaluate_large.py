@@ -30,14 +30,15 @@ from toolkit.corpus.splits import HeldOut, PlaylistSet, Split
 from toolkit.corpus.synthetic import MPD_PLAYLISTS, MPD_TRACKS
 from toolkit.evaluation.evaluator import Scores, evaluate
 from toolkit.pipeline.meter import metered
-from toolkit.recipe import Evaluation, Fusion, ModelSpec
+from toolkit.recipe import Evaluation, Fusion
+from toolkit.sequential.models.sasrec import SASRec
 from toolkit.sequential.ranker import SequentialRanker
 
 SIZES = {True: (20_000, 100_000, 1_300_000), False: (MPD_PLAYLISTS, MPD_TRACKS, 66_346_428)}
 PLAYLISTS = {True: 300, False: 10_000}
 K, COMPARED = 500, 16
 SETTINGS = Evaluation.model_validate({"split": {"folds": 50, "valid_fraction": 0.02, "min_tracks": 10, "shown": 0.7}})
-SPEC = ModelSpec(type="sasrec", modalities=[], hidden_size=64, popularity=True)
+SPEC = SASRec(modalities=[], hidden_size=64, popularity=True)
 
 
 def model(data: Path, folder: Path) -> dict[str, Any]:

@@ -14,6 +14,8 @@ The data is synthetic (`segue data synth`) and is made under --data where it is 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import common  # isort: skip
 
 import argparse
@@ -120,7 +122,9 @@ def engine(data: Path, given: argparse.Namespace) -> dict[str, Any]:
 
     from toolkit.evaluation.evaluator import evaluate
     from toolkit.ranker import TrainingData
-    from toolkit.recipe import Fusion, ModelSpec
+    from toolkit.recipe import Fusion
+    from toolkit.sequential.losses.sampled import Sampled
+    from toolkit.sequential.models.sasrec import SASRec
     from toolkit.sequential.ranker import SequentialRanker
 
     torch.set_num_threads(given.threads)
@@ -131,7 +135,7 @@ def engine(data: Path, given: argparse.Namespace) -> dict[str, Any]:
         split = leave_last_out(corpus)
         found["open_and_split_s"] = round(time.perf_counter() - begin, 3)
         found["arrays_bytes"] = corpus.items.nbytes + corpus.offsets.nbytes
-        spec = ModelSpec(type="sasrec", loss="sampled", negatives=NEGATIVES, hidden_size=HIDDEN, batch_tokens=TOKENS, adam="rows", epochs=1)
+        spec = SASRec(loss=Sampled(negatives=NEGATIVES), hidden_size=HIDDEN, batch_tokens=TOKENS, adam="rows", epochs=1)
         ranker = SequentialRanker(spec, Fusion())
         with tempfile.TemporaryDirectory(prefix="segue-mpd-", dir=data.parent) as work:
             steps = _train(ranker, TrainingData(split.train, workdir=Path(work), device=given.device), SECONDS[given.quick])
@@ -166,7 +170,7 @@ def _train(ranker: Any, data: Any, seconds: float) -> list[tuple[float, float, i
     whole = trainer.batches
     trainer.batches = cut_short
     try:
-        ranker.fit(data, on_step=on_step)
+        ranker.fit(replace(data, progress=on_step))
     finally:
         trainer.batches = whole
     return steps

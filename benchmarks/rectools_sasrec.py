@@ -47,8 +47,7 @@ PEERS: dict[str, dict[str, Any]] = {
 OURS = {
     "type": "sasrec",
     "modalities": [],
-    "loss": "sampled",
-    "negatives": 1024,
+    "loss": {"type": "sampled", "negatives": 1024},
     "inner_size": 64,
     "dropout": 0.2,
     "max_length": WINDOW,
@@ -140,7 +139,7 @@ def last_tracks(train: PlaylistSet, *, few: int | None) -> PlaylistSet:
 def ours(sessions: int, seed: int, race: Race) -> tuple[np.ndarray, dict[str, Any]]:
     """Trained in batches of as many tracks as `sessions` playlists have on average."""
     given, batch = race.given, round(sessions * float(race.train.lengths.mean()))
-    ranker = SequentialRanker(ModelSpec.model_validate({**OURS, "epochs": given.epochs, "batch_tokens": batch}), Fusion())
+    ranker = SequentialRanker(ModelSpec.of({**OURS, "epochs": given.epochs, "batch_tokens": batch}), Fusion())
     data = TrainingData(race.train, seed=seed, device=given.device)
     with metered(given.device) as meter:
         seconds = common.timed(lambda: ranker.fit(data), device=given.device, clock=given.clock)

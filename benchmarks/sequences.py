@@ -22,8 +22,9 @@ from toolkit.recipe import ModelSpec
 from toolkit.sequential import bridge
 from toolkit.sequential.batches import Batch
 from toolkit.sequential.bert4rec import MultimodalBERT4Rec
-from toolkit.sequential.models import MultimodalSASRec, Parts
+from toolkit.sequential.content import Parts
 from toolkit.sequential.prefix_rows import loaders
+from toolkit.sequential.sasrec import MultimodalSASRec
 from toolkit.sequential.trainer import Trainer
 
 MODELS = {"SASRec": MultimodalSASRec, "BERT4Rec": MultimodalBERT4Rec}
@@ -91,7 +92,7 @@ class OurSteps(Steps):
 
     def __init__(self, base: str, train: PlaylistSet, spec: Mapping[str, Any], *, device: str, dropout: float) -> None:
         super().__init__()
-        self.spec = ModelSpec.model_validate({"type": base.lower(), "modalities": [], "initialisation": "recbole", **spec})
+        self.spec = ModelSpec.of({"type": base.lower(), "modalities": [], "initialisation": "recbole", **spec})
         config, size = bridge.model_config(base, n_items=train.corpus.n_items, dropout=dropout, device=device)  # type: ignore[arg-type]
         with bridge.seeded(0):
             self.model: Any = MODELS[base](config, size, Parts()).to(device)

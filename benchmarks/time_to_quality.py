@@ -26,7 +26,7 @@ from toolkit.corpus.splits import HeldOut, Split, leave_last_out
 from toolkit.errors import RecipeError
 from toolkit.evaluation.evaluator import evaluate
 from toolkit.evaluation.statistics import paired_differences
-from toolkit.pipeline.ingest import ingest
+from toolkit.ingest.read import ingest
 from toolkit.ranker import Ranker, TrainingData
 from toolkit.recipe import Data, Fusion, ModelSpec
 from toolkit.recipe.file import pairs
@@ -37,7 +37,7 @@ PEERS: dict[str, type[StockRanker]] = {"sasrec": StockSASRec, "bert4rec": StockB
 EITHER = {"modalities": [], "batch_tokens": 1024, "select": "ndcg@10", "bf16": "off"}
 """Of both models; what `--set` changes on a catalogue was chosen on its validation, and every result holds its settings."""
 OURS: dict[str, dict[str, Any]] = {
-    "sasrec": {**EITHER, "type": "sasrec", "dropout": 0.5, "patience": 5, "loss": "sampled", "negatives": 1024},
+    "sasrec": {**EITHER, "type": "sasrec", "dropout": 0.5, "patience": 5, "loss": {"type": "sampled", "negatives": 1024}},
     # RecBole's own dropout and patience; averaged, for a fifth of the tracks is masked at random and validation wavers with them
     "bert4rec": {
         **EITHER,
@@ -147,7 +147,7 @@ def _peer(split: Split, seed: int, work: Path, given: argparse.Namespace) -> Sto
 
 
 def _ours(split: Split, seed: int, work: Path, given: argparse.Namespace) -> SequentialRanker:
-    spec = ModelSpec.model_validate(given.settings | {"epochs": given.epochs})
+    spec = ModelSpec.of(given.settings | {"epochs": given.epochs})
     return SequentialRanker(spec, Fusion()).fit(_data(split, seed, work, given))
 
 
@@ -159,7 +159,7 @@ def _settings(given: argparse.Namespace) -> dict[str, Any]:
     """Of ours; what is wrong with them is said before RecBole's side takes its hour."""
     try:
         changed = pairs(given.set, "--set")
-        ModelSpec.model_validate(OURS[given.base] | changed)
+        ModelSpec.of(OURS[given.base] | changed)
     except (RecipeError, ValidationError) as error:
         raise SystemExit(f"--set: {error}") from None
     if taken := changed.keys() & {"type", "select", "epochs", "modalities"}:

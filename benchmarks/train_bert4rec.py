@@ -20,7 +20,7 @@ import torch
 
 from toolkit.compute import has_bf16
 from toolkit.corpus.splits import PlaylistSet
-from toolkit.sequential import losses
+from toolkit.sequential.losses import softmax
 
 EXACT = {"loss": "chunked", "windows": "disjoint", "batch_tokens": 16_384}
 BEST = {"ft_ratio": 0.0, "enable_amp": True}
@@ -47,7 +47,7 @@ def same_loss(ours: sequences.OurSteps, train: PlaylistSet, *, device: str) -> d
         for name, low in (("float32", False), ("bfloat16", True)):
             with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=low):
                 step = ours.model.step(items, torch.zeros(len(items), dtype=torch.int64, device=device))
-            found[name] = float(losses.chunked(step.scores, step.targets, compute=torch.bfloat16 if low else None))
+            found[name] = float(softmax.chunked(step.scores, step.targets, compute=torch.bfloat16 if low else None))
     del ours.model.masks
     assert len(rows) > 10, "too few rows without a mask in front"
     assert abs(found["float32"] - found["recbole"]) <= 1e-5 * max(1.0, found["recbole"]), found

@@ -20,11 +20,12 @@ import torch
 
 from toolkit.compute import has_bf16
 from toolkit.corpus.splits import PlaylistSet
-from toolkit.sequential import bridge, losses
+from toolkit.sequential import bridge
 from toolkit.sequential.batches import batches
+from toolkit.sequential.losses import softmax
 from toolkit.sequential.prefix_rows import loaders
 
-SAMPLED = {"loss": "sampled", "negatives": 1024, "batch_negatives": False, "windows": "disjoint", "bf16": "off"}
+SAMPLED = {"loss": {"type": "sampled", "negatives": 1024, "batch_negatives": False}, "windows": "disjoint", "bf16": "off"}
 EXACT = {"loss": "chunked", "windows": "disjoint"}
 
 
@@ -45,7 +46,7 @@ def same_loss(ours: sequences.OurSteps, train: PlaylistSet, *, device: str) -> d
         for name, low in (("float32", False), ("bfloat16", True)):
             with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=low):
                 step = ours.model.step(items, scored)
-            found[name] = float(losses.chunked(step.scores, step.targets, compute=torch.bfloat16 if low else None))
+            found[name] = float(softmax.chunked(step.scores, step.targets, compute=torch.bfloat16 if low else None))
     assert len(step.targets) == len(rows), "the two sides score other rows"
     assert abs(found["float32"] - found["recbole"]) <= 1e-5 * max(1.0, found["recbole"]), found
     assert abs(found["bfloat16"] - found["recbole"]) <= 1e-2 * found["recbole"], found

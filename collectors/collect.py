@@ -6,8 +6,6 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import ValidationError
-
 from collectors import pace
 from collectors.base import ID_FIELDS, Source
 from collectors.engine import Engine, Settings, Summary
@@ -18,7 +16,7 @@ from toolkit import plugins
 from toolkit.catalogue.store import Catalogue
 from toolkit.errors import InputError
 from toolkit.progress import Reporter
-from toolkit.recipe.errors import explain
+from toolkit.validation import validated
 
 GROUP = "segue.collectors"
 
@@ -54,11 +52,7 @@ def sources(specs: Sequence[SourceSpec], keys: Keys | None) -> list[tuple[Source
 
 def parameters(cls: type[Source], given: Mapping[str, Any]) -> Any:
     """A source's parameters, checked. Raises `InputError` naming the key and the nearest there is."""
-    try:
-        return cls.Params.model_validate(dict(given))
-    except ValidationError as error:
-        where, message = explain(error, dict(given), cls.Params)
-        raise InputError(f"{cls.name}: {'.'.join(map(str, where))}{message}") from None
+    return validated(cls.Params, given, f"{cls.name}: ")
 
 
 def checked(spec: SourceSpec) -> tuple[type[Source], list[str], Any]:

@@ -155,7 +155,7 @@ def _params(
     params: Collect = parse({**settings.collect, **given})
 
     def origin(reporter: Any, cache: Path) -> Path | str | None:
-        from toolkit.pipeline.ingest import ingest
+        from toolkit.ingest.read import ingest
 
         return ingest(settings.data, cache, reporter=reporter).catalogue
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
-from toolkit.errors import InputError
 from toolkit.parameters import Parameters
-from toolkit.recipe.errors import explain
+from toolkit.validation import validated
 
 CONTACT = "SEGUE_CONTACT"
 Again = Literal["found", "absent", "ambiguous", "blocked", "failed"]
@@ -41,8 +40,4 @@ class Collect(Parameters):
 
 def parse(given: dict[str, Any]) -> Collect:
     """Checked settings. Raises `InputError` naming the key and the rule."""
-    try:
-        return Collect.model_validate(given)
-    except ValidationError as error:
-        where, message = explain(error, given, Collect)
-        raise InputError(f"collect.{'.'.join(map(str, where))}{message}") from None
+    return validated(Collect, given, "collect.")

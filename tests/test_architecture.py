@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ FOUNDATION = {
     "errors",
     "vocabulary",
     "plugins",
+    "rankers",
     "compute",
     "memory",
     "seeds",
@@ -32,6 +34,9 @@ FOUNDATION = {
     "terminal",
     "interrupts",
     "parameters",
+    "validation",
+    "own_source",
+    "offers",
     "parts",
     "contracts",
 }
@@ -48,7 +53,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation": {"recipe", "corpus", "ranker"},
     # early stopping asks the evaluator; stock RecBole models run through the bridge
     "sequential": {"recipe", "corpus", "encoders", "fusion", "ranker", "evaluation.evaluator", "evaluation.metrics"},
-    # the two-stage ranker keeps the systems it hears beside it, models of a recipe among them
     "baselines": {
         "recipe",
         "catalogue",
@@ -59,7 +63,6 @@ MAY_IMPORT: dict[str, set[str]] = {
         "sequential.bridge",
         "sequential.checkpoints",
         "sequential.prefix_rows",
-        "sequential.ranker",
     },
     # penalties are chosen by what the evaluator measures on validation
     "coldstart": {
@@ -74,8 +77,9 @@ MAY_IMPORT: dict[str, set[str]] = {
         "evaluation.evaluator",
         "evaluation.metrics",
     },
+    "ingest": {"recipe", "catalogue", "corpus", "encoders", "coldstart"},
     "report": {"recipe", "runs"},
-    "continuation": {"catalogue", "corpus", "recipe", "ranker", "runs", "sequential.advised", "sequential.ranker"},
+    "continuation": {"catalogue", "corpus", "recipe", "ranker", "runs"},
 }
 """What each package of `toolkit` may import beyond the foundation and itself: the one place where an edge is added.
 
@@ -170,7 +174,7 @@ def _modules(*roots: str) -> dict[str, Module]:
     return found
 
 
-MODULES = _modules("toolkit", "collectors")
+MODULES = _modules("segue", "toolkit", "collectors")
 TOOLKIT = {name: module for name, module in MODULES.items() if name.split(".")[0] == "toolkit"}
 
 
@@ -193,6 +197,32 @@ def test_the_sources_are_found() -> None:
 def test_toolkit_never_imports_collectors() -> None:
     faults = [_where(module, found.line) for module in TOOLKIT.values() for found in module.imports() if _top(found.module) == "collectors"]
     _fail(faults, "collectors are found by entry point, never imported by toolkit")
+
+
+def test_only_the_pipeline_and_the_commands_call_the_public_api() -> None:
+    faults = [
+        f"{_where(module, found.line)} imports {found.module}"
+        for module in MODULES.values()
+        if _top(module.name) != "segue" and module.package not in AT_THE_TOP
+        for found in module.imports()
+        if _top(found.module) == "segue"
+    ]
+    _fail(faults, "segue is a layer above toolkit and collectors: only pipeline and commands are its clients")
+
+
+def test_the_public_api_loads_nothing_heavy_by_itself() -> None:
+    _fail([" -> ".join(chain) for chain in _heavy_chains("segue")], "`import segue` must be fast: import these where they are used")
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
+def test_documents_import_only_the_public_api(page: Path) -> None:
+    faults = [
+        f"{page.name}: {line.strip()}"
+        for block in re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.S | re.M)
+        for line in block.splitlines()
+        if re.match(r"\s*(from|import) (toolkit|collectors)\b", line)
+    ]
+    _fail(faults, "documents show what readers may rely on: `segue` and `segue.plugin`")
 
 
 def test_every_package_has_a_place_in_the_table() -> None:

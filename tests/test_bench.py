@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.command import segue
-from toolkit import plugins, runs
-from toolkit.baselines.ease import Ease
+from toolkit import plugins, rankers, runs
+from toolkit.baselines.ease import EASE
 from toolkit.errors import InputError
 from toolkit.pipeline import bench
 from toolkit.progress import PlainReporter
@@ -90,10 +90,10 @@ def test_a_second_call_tunes_and_runs_nothing_again(table: dict[str, Any], recip
 
 
 def test_settings_begin_with_the_defaults_and_keep_to_the_budget() -> None:
-    assert bench.settings(Ease, 1, 0) == [{}]
-    some = bench.settings(Ease, 3, 0)
-    assert len(some) == 3 and some[0] == {} and some == bench.settings(Ease, 3, 0)
-    every = bench.settings(Ease, 100, 0)
+    assert bench.settings(EASE, 1, 0) == [{}]
+    some = bench.settings(EASE, 3, 0)
+    assert len(some) == 3 and some[0] == {} and some == bench.settings(EASE, 3, 0)
+    every = bench.settings(EASE, 100, 0)
     # 200 is the default
     assert sorted(one["regularisation"] for one in every[1:]) == [10.0, 30.0, 100.0, 500.0, 1000.0]
 
@@ -112,8 +112,8 @@ def test_all_takes_what_the_protocol_and_the_recipe_have_room_for(recipe: Path) 
 
 
 def test_every_grid_names_parameters_that_there_are() -> None:
-    for name in plugins.names("segue.rankers"):
-        cls = plugins.load("segue.rankers", name)
+    for name in rankers.listed():
+        cls = rankers.ranker_class(name)
         for setting in bench.settings(cls, 1000, 0):
             cls(**setting)
 
@@ -126,7 +126,10 @@ def test_every_grid_names_parameters_that_there_are() -> None:
         ({"select": "recall@51"}, "select='recall@51' is nothing to tune for here: did you mean 'recall@5'?"),
         ({"select": "coverage@5"}, "select='coverage@5' is nothing to tune for here"),
         ({"baselines": []}, "baselines=[] names none"),
-        ({"baselines": ["item-knn", "transrec"]}, "'transrec' has a vector for each training playlist, and playlist_disjoint tests others"),
+        (
+            {"baselines": ["item-knn", "transrec"]},
+            "'transrec' ranks only for training playlists, and playlist_disjoint holds out others: name transrec-global",
+        ),
         ({"budget": 0}, "budget=0 must be >= 1"),
     ],
 )

@@ -187,7 +187,7 @@ def test_validate_counts_or_names_the_fault(tiny_recipe: Path) -> None:
     assert segue("validate", tiny_recipe).output == f"{tiny_recipe} is valid: 2 encoders, 1 models, 2 baselines\n"
     fault = segue("validate", tiny_recipe, "--set", "encoders.lyrics.params.dimm=3")
     assert fault.exit_code == 2
-    assert fault.stderr == ("segue: --set encoders.lyrics.params.dimm=3: encoders.lyrics.params.dimm is no key: did you mean dim?\n")
+    assert fault.stderr == ("segue: --set encoders.lyrics.params.dimm=3: encoders.lyrics.params.dimm is not a key: did you mean dim?\n")
 
 
 def test_validate_tells_of_a_path_that_is_not_there(tmp_path: Path) -> None:

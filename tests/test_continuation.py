@@ -132,7 +132,7 @@ def test_a_title_stands_for_tracks_where_the_system_reads_titles(tiny_run: Path)
 
 
 def test_what_cannot_be_asked(tiny_run: Path, tmp_path: Path) -> None:
-    with pytest.raises(RunDirectoryError, match="is no run directory: make one with `segue run"):
+    with pytest.raises(RunDirectoryError, match="is not a run directory: make one with `segue run"):
         Continuation.load(tmp_path)
     with pytest.raises(InputError, match="has no system 'popularty' to ask: did you mean 'popularity'"):
         Continuation.load(tiny_run, "popularty")

@@ -124,7 +124,7 @@ def test_what_is_filled_in_is_nearer_the_truth(pair: dict[str, Modality], policy
     known = pair | {"lyrics": Modality("lyrics", np.where(hidden[:, None], 0, lyrics.matrix), lyrics.present & ~hidden)}
 
     def error(missing: str) -> float:
-        fusion = Fusion.model_validate({"missing": missing, "normalise": "none", "em_rank": 8})
+        fusion = Fusion.model_validate({"missing": {"type": "em", "rank": 8} if missing == "em" else missing, "normalise": "none"})
         blocks = joined(known, fusion, np.ones(len(hidden), bool))
         return float(np.square(blocks["lyrics"][0 : len(hidden)][hidden] - lyrics.matrix[hidden]).sum())
 

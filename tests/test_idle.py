@@ -9,7 +9,9 @@ import pytest
 from toolkit.errors import InputError, RecipeError
 from toolkit.evaluation.protocols.playlist_disjoint import PlaylistDisjoint
 from toolkit.recipe import idle, load
-from toolkit.recipe.checks import trial
+from toolkit.recipe.trials import trial
+from toolkit.sequential.losses.chunked import Chunked
+from toolkit.sequential.losses.sampled import Sampled
 
 BASE = """\
 data: {reader: demo, permission: {allowed: true, reason: made up}}
@@ -86,7 +88,7 @@ def test_shown_and_seeds_exclude_each_other(tmp_path: Path) -> None:
     ("override", "message"),
     [
         ("models.0.warmup_epochs=2", "models.0.warmup_epochs=2 is for train: warmup, not frozen: take it out, or set it to its default, 5"),
-        ("models.0.negatives=64", "models.0.negatives=64 is for loss: sampled or gbce, not chunked"),
+        ("models.0.negatives=64", "models.0.negatives=64 is for loss: gbce or sampled, not chunked: take it out, or write"),
         ("models.0={type: sasrec, loss: gbce, batch_negatives: false}", "models.0.batch_negatives=false is for loss: sampled, not gbce"),
         ("models.0={type: sasrec, loss: full, log_q: false}", "models.0.log_q=false is for loss: sampled, not full"),
         ("models.0={type: sasrec, loss: sampled, gbce_t: 0.5}", "models.0.gbce_t=0.5 is for loss: gbce, not sampled"),
@@ -129,7 +131,7 @@ def test_the_line_of_the_value_is_named(tmp_path: Path) -> None:
         ["fusion={missing: em, em_rank: 8}", "models=[{type: sasrec}, {type: bert4rec, fusion: {missing: mean}}]"],
         ["models.0.negatives=64", "sweep={over: {models.0.loss: [chunked, sampled]}}"],
         ["models.0={type: sasrec, match: true}", "fusion.match_modalities=[words]"],
-        ["models=[]", "fusion.em_rank=8", "defaults={mask_ratio: 0.4}"],
+        ["models=[]", "fusion={id_embedding: false, id_dropout: 0.5}", "defaults={mask_ratio: 0.4}"],
     ],
 )
 def test_defaults_and_values_that_one_of_several_reads_are_no_fault(tmp_path: Path, overrides: list[str]) -> None:
@@ -140,16 +142,20 @@ def test_defaults_and_values_that_one_of_several_reads_are_no_fault(tmp_path: Pa
 def test_a_sweep_does_not_try_what_no_trial_reads(tmp_path: Path) -> None:
     swept = load(recipe(tmp_path), ["sweep={over: {models.0.negatives: [4096, 64]}}"])
     trial(swept, {"models.0.negatives": 4096})
-    with pytest.raises(RecipeError, match=r"sweep\.over models\.0\.negatives=64: models\.0\.negatives=64 is for loss: sampled or gbce"):
+    with pytest.raises(RecipeError, match=r"sweep\.over models\.0\.negatives=64: models\.0\.negatives=64 is for loss: gbce or sampled"):
         trial(swept, {"models.0.negatives": 64})
-    assert trial(swept, {"models.0.negatives": 64, "models.0.loss": "chunked"}).models[0].negatives == 64
+    assert trial(swept, {"models.0.negatives": 64, "models.0.loss": "chunked"}).models[0].loss.type == "chunked"
+    assert trial(swept, {"models.0.negatives": 64, "models.0.loss": "sampled"}).models[0].loss == Sampled(negatives=64)
 
 
 def test_the_best_of_a_sweep_has_defaults_where_nothing_is_read(tmp_path: Path) -> None:
     swept = load(recipe(tmp_path), ["models.0.negatives=64", "sweep={over: {models.0.loss: [chunked, sampled]}}"])
-    best = {loss: idle.cleared(trial(swept, {"models.0.loss": loss})) for loss in ("chunked", "sampled")}
-    assert [best[loss].models[0].negatives for loss in best] == [4096, 64]
-    assert not list(idle.find(best["chunked"]))
+    assert swept.sweep is not None
+    tried = swept.sweep.over["models.0.loss"]
+    assert tried == ["chunked", {"type": "sampled", "negatives": 64}]
+    best = [idle.cleared(trial(swept, {"models.0.loss": loss})) for loss in tried]
+    assert [one.models[0].loss for one in best] == [Chunked(), Sampled(negatives=64)]
+    assert not list(idle.find(best[0]))
 
 
 def test_modalities_of_a_system_without_content_are_refused(tmp_path: Path) -> None:

@@ -18,9 +18,9 @@ from toolkit.catalogue.store import Catalogue
 from toolkit.corpus.arrays import Corpus
 from toolkit.errors import InputError, RunDirectoryError
 from toolkit.evaluation import protocols
+from toolkit.ingest.read import content_of, ingest, open_reader, stamp
 from toolkit.pipeline.examples import draw
 from toolkit.pipeline.fitting import packed, unpacked
-from toolkit.pipeline.ingest import content_of, ingest, open_reader, stamp
 from toolkit.pipeline.manifest import git_commit
 from toolkit.pipeline.meter import metered
 from toolkit.progress import Reporter
@@ -335,7 +335,7 @@ def test_files_named_in_options_count(tmp_path: Path) -> None:
 
 
 def test_options_are_checked_when_a_reader_is_opened(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"data\.options\.playlst is no key: did you mean playlist\?"):
+    with pytest.raises(InputError, match=r"data\.options\.playlst is not a key: did you mean playlist\?"):
         open_reader(Data(reader="csv", path=tmp_path, options={"playlst": "x"}))
     with pytest.raises(InputError, match="does not exist: correct the path"):
         content_of(Data(reader="csv", path=tmp_path / "none"), Reporter())

@@ -66,4 +66,4 @@ def test_a_recipe_names_it_like_any_other(installed: dict[str, str], tmp_path: P
     done = subprocess.run(
         [sys.executable, "-m", "toolkit", "validate", str(wrong)], env=installed, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 2 and "encoders.words.params.size is no key: known here: dim" in done.stdout + done.stderr
+    assert done.returncode == 2 and "encoders.words.params.size is not a key: known here: dim" in done.stdout + done.stderr

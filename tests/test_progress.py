@@ -7,7 +7,7 @@ import io
 import pytest
 
 from toolkit import progress
-from toolkit.progress import BarReporter, PlainReporter, Reporter, Task
+from toolkit.progress import BarReporter, PlainReporter, Reporter, Task, over_epochs
 
 
 @pytest.fixture
@@ -22,6 +22,15 @@ def test_a_line_tells_count_share_rate_and_time_left() -> None:
     assert Task("encode", 0.0, done=1000, total=1000).line(75.0) == "encode: 1,000 in 1 min 15 s"
     assert Task("records", 0.0, done=30).line(60.0) == "records: 30 (0.5/s)"
     assert Task("x", 0.0, news=" loss 2.5", done=1, total=2).line(4.0) == "x: 1/2 (50 %), 0.2/s, 4.0 s left · loss 2.5"
+
+
+def test_counts_of_an_epoch_become_counts_of_all_epochs() -> None:
+    calls: list[tuple[int, int, str]] = []
+    report = over_epochs(lambda *call: calls.append(call))
+    report(5, 10, "epoch 1/3, loss 2.0")
+    report(10, 10, "epoch 3/3, loss 1.0")
+    report(1, 2, "encode titles")
+    assert calls == [(5, 30, "epoch 1/3, loss 2.0"), (30, 30, "epoch 3/3, loss 1.0"), (1, 2, "encode titles")]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 from pydantic import Field, ValidationError
@@ -11,8 +11,7 @@ from pydantic import Field, ValidationError
 from tests.recipe_file import write
 from toolkit.errors import RecipeError
 from toolkit.parameters import Parameters
-from toolkit.recipe import Recipe, load
-from toolkit.recipe.errors import keys_at
+from toolkit.recipe import Data, Recipe, load
 from toolkit.recipe.file import pairs, read
 from toolkit.runs import to_yaml
 
@@ -89,19 +88,28 @@ def test_paths_start_at_the_recipe_and_overridden_ones_here(tmp_path: Path, monk
 
 
 FAULTS = [
-    ("    hidden_size: 32", "    hiden_size: 32", "8: models.0.hiden_size is no key: did you mean hidden_size?"),
+    ("    hidden_size: 32", "    hiden_size: 32", "8: models.0.hiden_size is not a key: did you mean hidden_size?"),
     ("    hidden_size: 32", "    hidden_size: many", "8: models.0.hidden_size='many' must be a valid integer"),
     ("    hidden_size: 32", "    hidden_size: 1", "8: models.0.hidden_size=1 must be greater than or equal to 2"),
     ("    hidden_size: 32", "    hidden_size: 33", "7: models.0: hidden_size=33 must be a multiple of heads=2"),
     (
         "    hidden_size: 32",
         "    negatives_from: popularity",
-        "7: models.0: negatives_from: popularity is for loss: sampled, not chunked: use loss: sampled, or take it out",
+        "8: models.0.negatives_from='popularity' is for loss: sampled, not chunked: take it out, or write loss: {type: sampled, neg",
     ),
-    ("    hidden_size: 32", "    negatives_from: popular", "8: models.0.negatives_from='popular' must be 'uniform' or 'popularity'"),
+    (
+        "    hidden_size: 32",
+        "    loss: {type: sampled, negatives_from: popular}",
+        "8: models.0.loss.negatives_from='popular' must be 'uniform' or 'popularity'",
+    ),
+    ("    hidden_size: 32", "    loss: {type: gbce, negatives: 0}", "8: models.0.loss.negatives=0 must be greater than or equal to 1"),
+    ("    hidden_size: 32", "    loss: {type: gbce, log_q: false}", "8: models.0.loss.log_q is not a key: known here: negatives, t, type"),
+    ("    hidden_size: 32", "    loss: chunkd", "8: models.0.loss='chunkd' is not a loss: did you mean 'chunked'?"),
+    ("    hidden_size: 32", "    mask_ratio: 0.3", "8: models.0.mask_ratio=0.3 is for type: bert4rec, not sasrec: take it out"),
+    ("    hidden_size: 32", "    layrs: 3", "8: models.0.layrs is not a key: did you mean layers?"),
     ("    hidden_size: 32", "    lr: .inf", "8: models.0.lr=inf must be a finite number"),
     ("    hidden_size: 32", "    inner_size: 0", "8: models.0.inner_size=0 must be greater than or equal to 1"),
-    ("type: sasrec", "type: gru", "7: models.0.type='gru' must be 'sasrec' or 'bert4rec'"),
+    ("type: sasrec", "type: gru", "7: models.0.type='gru' is not a model: "),
     ("  - type: sasrec\n", "  - epochs: 2\n", "7: models.0.type is missing: nothing runs without it"),
     ("modalities: [audio]", "modalities: [audoi]", "9: models.0.modalities.0='audoi' is no encoder of this recipe: did you mean audio?"),
     ("modalities: [audio]", "modalities: [audio, audio]", "9: models.0.modalities.1='audio' stands there twice: take one out"),
@@ -143,7 +151,7 @@ FAULTS = [
     (
         "baselines:",
         "fusion: {missing: maen}\nbaselines:",
-        "10: fusion.missing='maen' must be 'mean', 'zero', 'linear', 'em' or 'mask_token'",
+        "10: fusion.missing='maen' is not a missing-value policy: did you mean 'mean'?",
     ),
     ("modalities: [audio]", "train: warmup\n    epochs: 5", "7: models.0: warmup_epochs=5 must be < epochs=5"),
     ("baselines:", "seed: 1.5\nbaselines:", "10: seed=1.5 must be a valid integer"),
@@ -191,10 +199,10 @@ def test_a_fault_names_line_key_value_and_rule(tmp_path: Path, old: str, new: st
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("encoder: features,", "encoder: tfidf, params: {dims: 3},", "5: encoders.audio.params.dims is no key: did you mean dim?"),
+        ("encoder: features,", "encoder: tfidf, params: {dims: 3},", "5: encoders.audio.params.dims is not a key: did you mean dim?"),
         ("encoder: features,", "encoder: tfidf, params: {dim: -1},", "5: encoders.audio.params.dim=-1 must be greater than or equal to 0"),
-        ("{shrink: 1.5}", "{shrnk: 1.5}", "10: baselines.1.params.shrnk is no key: did you mean shrink?"),
-        ("reader: demo", "reader: demo\n  options: {trakcs: 300}", "3: data.options.trakcs is no key: did you mean tracks?"),
+        ("{shrink: 1.5}", "{shrnk: 1.5}", "10: baselines.1.params.shrnk is not a key: did you mean shrink?"),
+        ("reader: demo", "reader: demo\n  options: {trakcs: 300}", "3: data.options.trakcs is not a key: did you mean tracks?"),
         (
             "models:\n  -",
             "titles: {encoder: features, field: title}\nmodels:\n  - titles: true\n   ",
@@ -205,7 +213,7 @@ def test_a_fault_names_line_key_value_and_rule(tmp_path: Path, old: str, new: st
 def test_parameters_are_checked_against_their_plugin(tmp_path: Path, old: str, new: str, message: str) -> None:
     path = write(tmp_path, BASE.replace(old, new, 1))
     load(path)
-    with pytest.raises(RecipeError, match="is no key|must be|titles are text") as caught:
+    with pytest.raises(RecipeError, match="is not a key|must be|titles are text") as caught:
         load(path, parameters=True)
     assert str(caught.value).startswith(f"{path}:{message}")
 
@@ -248,7 +256,7 @@ def test_a_number_inside_annotated_types_is_found_too() -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("models.0.epcohs=5", "--set models.0.epcohs=5: models.0.epcohs is no key: did you mean epochs?"),
+        ("models.0.epcohs=5", "--set models.0.epcohs=5: models.0.epcohs is not a key: did you mean epochs?"),
         ("models.4.epochs=5", "--set models.4.epochs=5: '4' must be an index 0…1 of a list of 1"),
         ("models.first.epochs=5", "--set models.first.epochs=5: 'first' must be an index"),
         ("data.reader.x=5", "--set data.reader.x=5: 'x' lies inside the value 'demo', which has no keys"),
@@ -305,12 +313,33 @@ def test_the_resolved_recipe_reads_back_as_itself(tmp_path: Path) -> None:
     assert load(tmp_path / "resolved.yaml") == recipe
 
 
-def test_keys_are_found_through_lists_dictionaries_and_unions() -> None:
-    assert "epochs" in keys_at(Recipe, ("models", 0))
-    assert keys_at(Recipe, ("encoders", "anything")) == ["encoder", "field", "source", "targets", "params"]
-    assert keys_at(Recipe, ("baselines", 2)) == ["name", "params"]
-    assert keys_at(Recipe, ("data", "permission")) == ["allowed", "reason"]
-    assert keys_at(Recipe, ("name",)) == []
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"defaults": {"epochs": 1, "epcohs": 2}}, "models.0.epcohs is not a key: did you mean epochs?"),
+        ({"seed": True}, "seed=true must be a number"),
+        (
+            {"models": [{"type": "sasrec", "modalities": ["nope"]}]},
+            "models.0.modalities.0='nope' is no encoder of this recipe: known here: none",
+        ),
+        ({"baselines": ["popularty"]}, "baselines.0='popularty' is not a ranker: did you mean popularity?"),
+        ({"models": [{"type": "sasrec", "match": 1}]}, "models.0.match=1 must be true or false"),
+        ({"data": {"reader": "demo", "pth": "x"}}, "data.pth is not a key: did you mean path?"),
+        ({"models": [], "baselines": []}, "neither models nor cold-start systems nor baselines are given: name at least one"),
+    ],
+)
+def test_a_recipe_built_in_python_passes_the_checks_of_a_file(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecipeError) as found:
+        Recipe(**{"data": {"reader": "demo"}, "models": [{"type": "sasrec"}], **given})
+    assert str(found.value) == message
+
+
+def test_defaults_reach_the_models_of_a_recipe_built_in_python() -> None:
+    recipe = Recipe(
+        data=Data(reader="demo"), defaults={"epochs": 1, "lr": 0.1}, models=[{"type": "sasrec"}, {"type": "bert4rec", "epochs": 3}]
+    )
+    assert [(model.epochs, model.lr) for model in recipe.models] == [(1, 0.1), (3, 0.1)]
+    assert Recipe.model_validate(recipe.model_dump(mode="json")) == recipe
 
 
 def test_pairs_read_values_as_yaml_and_lead_inside() -> None:

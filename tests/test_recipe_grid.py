@@ -32,7 +32,12 @@ def test_entries_say_what_differs_from_defaults_and_from_the_fusion_of_all(tmp_p
     assert (own.type, own.epochs, own.group, own.lr) == ("bert4rec", 4, "Others", 0.01)
     assert own.fusion == recipe.fusion.model_copy(update={"normalise": "after", "reduce": "none"})
     late = load(write(tmp_path, GRID), ["models.1.fusion={architecture: late}"]).models[1].fusion
-    assert late is not None and (late.architecture, late.join, late.missing, late.reduce) == ("late", "sum", "zero", {"audio": "pca:4"})
+    assert late is not None and (late.architecture, late.join.type, late.missing.type, late.reduce) == (
+        "late",
+        "sum",
+        "zero",
+        {"audio": "pca:4"},
+    )
 
 
 def test_a_grid_reads_back_as_itself(tmp_path: Path) -> None:
@@ -44,17 +49,17 @@ def test_a_grid_reads_back_as_itself(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("epochs: 3", "epcohs: 3", "6: models.0.epcohs is no key: did you mean epochs?"),
+        ("epochs: 3", "epcohs: 3", "6: models.0.epcohs is not a key: did you mean epochs?"),
         ("epochs: 3", "epochs: none", "6: models.0.epochs='none' must be a valid integer"),
         ("{type: bert4rec, epochs: 3, group: Rows}", "3", "6: defaults=3 must be a mapping of keys to values"),
-        ("normalise: after", "normalize: after", "9: models.1.fusion.normalize is no key: did you mean normalise?"),
+        ("normalise: after", "normalize: after", "9: models.1.fusion.normalize is not a key: did you mean normalise?"),
         ("normalise: after", "normalise: later", "9: models.1.fusion.normalise='later' must be 'none', 'before' or 'after'"),
         ("normalise: after", "join: sum, normalise: after", "9: models.1.fusion: normalise: after is for join: concat"),
         ("normalise: after", "join: gated, missing: em", "9: models.1.fusion: missing: em fills in what join: gated leaves out"),
         ("reduce: none", "reduce: {lyrcis: none}", "9: models.1.fusion.reduce.lyrcis is no encoder of this recipe: did you mean lyrics?"),
         ("reduce: none", "modalities: [audoi]", "9: models.1.fusion.modalities.0='audoi' is no encoder of this recipe"),
         ("fusion: {normalise: after, reduce: none}", "fusion: 3", "9: models.1.fusion=3 must be a mapping of keys to values"),
-        ("missing: zero", "missing: zreo", "5: fusion.missing='zreo' must be 'mean', 'zero', "),
+        ("missing: zero", "missing: zreo", "5: fusion.missing='zreo' is not a missing-value policy: did you mean 'zero'?"),
         ("baselines:", "on_missing_weights: ignore\nbaselines:", "10: on_missing_weights='ignore' must be 'stop' or 'skip'"),
     ],
 )

@@ -56,10 +56,10 @@ def test_another_recipe_is_refused_and_nothing_is_written(tmp_path: Path, change
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
-    with pytest.raises(RunDirectoryError, match=r"is no run directory \(it has no recipe.yaml\)"), RunDirectory.claim(tmp_path, RECIPE):
+    with pytest.raises(RunDirectoryError, match=r"is not a run directory \(it has no recipe.yaml\)"), RunDirectory.claim(tmp_path, RECIPE):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
-    with pytest.raises(RunDirectoryError, match="is no run directory"), RunDirectory.claim(tmp_path / "thesis.tex", RECIPE):
+    with pytest.raises(RunDirectoryError, match="is not a run directory"), RunDirectory.claim(tmp_path / "thesis.tex", RECIPE):
         pass
 
 

@@ -16,7 +16,7 @@ from toolkit.coldstart.factors import FactorStore
 from toolkit.corpus.splits import PlaylistSet
 from toolkit.encoders.image_classifier import ImageClassifierEncoder
 from toolkit.errors import InputError, RecipeError
-from toolkit.pipeline.labels import FactorTargets, labels
+from toolkit.ingest.targets import FactorTargets, labels
 from toolkit.recipe import FactorSpec, Targets, load
 
 TAGS = ["rock, indie", "jazz", None, "rock , soul,", "jazz, rock", "indie", "metal, metal"]
@@ -143,7 +143,7 @@ def test_a_run_learns_from_the_labels_of_training_tracks_alone(covers: Path, tmp
         (
             "{field: artist_id}",
             "{field: artist_id, seperator: null}",
-            "encoders.cover.targets.seperator is no key: did you mean separator?",
+            "encoders.cover.targets.seperator is not a key: did you mean separator?",
         ),
         ("{field: artist_id}", "{}", "encoders.cover.targets: targets are either labels of a field or factors: give one"),
         ("{field: artist_id}", "{field: genre, factors: 8}", "targets are either labels of a field or factors: give one"),

@@ -26,7 +26,8 @@ data:
 encoders:
   audio: {encoder: features, field: audio_features}
 models:
-  - {type: sasrec, epochs: 6, patience: 6, hidden_size: 16, dropout: 0, batch_tokens: 256, select: ndcg@20, loss: sampled, negatives: 64}
+  - {type: sasrec, epochs: 6, patience: 6, hidden_size: 16, dropout: 0, batch_tokens: 256, select: ndcg@20,
+     loss: {type: sampled, negatives: 64}}
 baselines: [popularity]
 evaluation: {split: {min_tracks: 5}, k: [20], bootstrap: 50}
 report: {examples: 1}

@@ -26,7 +26,7 @@ from toolkit.terminal import printable
 GROUP = "segue.commands"
 ORDER = (
     *("run", "sweep", "bench", "continue", "report", "compare", "reproduce", "validate", "schema", "collect", "library"),
-    *("data", "encoders"),
+    *("data", "encoders", "list"),
 )
 """Of the built-in commands in the help; others follow by name."""
 

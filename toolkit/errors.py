@@ -22,12 +22,24 @@ class InputError(SegueError):
     exit_code = 2
 
 
-class OldForm(UserWarning):
-    """A recipe's key in a form of before."""
+Where = tuple[str | int, ...]
+"""A place in a recipe: keys and list indexes from the top."""
 
 
 class RecipeError(InputError):
-    """A recipe with an unknown key, a wrong type or a contradiction."""
+    """A recipe with an unknown key, a wrong type or a contradiction.
+
+    rule: what is wrong, to follow after the dotted path. where: the keys and indexes of that path; empty where `rule` is the whole message.
+    The reader of a file puts the line before it.
+    """
+
+    def __init__(self, rule: str, where: Where = ()) -> None:
+        super().__init__(f"{'.'.join(map(str, where))}{rule}" if where else rule)
+        self.rule, self.where = rule, where
+
+
+class OldForm(UserWarning):
+    """A key of a recipe in the form of an earlier version; the message shows the form of today."""
 
 
 class DataError(InputError):

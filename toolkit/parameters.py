@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 NUMBER = "must be a number"
@@ -21,6 +22,13 @@ class Parameters(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown(cls, values: Any) -> Any:
+        if isinstance(values, dict) and (unknown := [key for key in values if isinstance(key, str) and key not in cls.model_fields]):
+            raise ValidationError.from_exception_data(cls.__name__, [_unknown(key, values[key], [*cls.model_fields]) for key in unknown])
+        return values
 
     @field_validator("*", mode="before")
     @classmethod
@@ -60,3 +68,14 @@ def alternatives(annotation: Any) -> tuple[Any, ...]:
     if get_origin(annotation) in (Union, types.UnionType):
         return tuple(inner for each in get_args(annotation) for inner in alternatives(each))
     return (annotation,)
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """`did you mean x?`, or what there is."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known)) or 'none'}"
+
+
+def _unknown(key: str, value: Any, known: Sequence[str]) -> InitErrorDetails:
+    rule = PydanticCustomError("unknown_key", "{rule}", {"rule": f"is not a key: {nearest(key, known)}"})
+    return InitErrorDetails(type=rule, loc=(key,), input=value)

@@ -46,7 +46,8 @@ class Chosen:
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         handler(schema)
         names = plugins.names(self.group)
-        parts = [described(self.group, name) for name in names]
+        own = {"type": "object", "properties": {"type": {"type": "string", "pattern": ":"}}, "required": ["type"]}
+        parts = [*(described(self.group, name, handler) for name in names), own]
         return {"anyOf": [{"type": "string", "examples": names}, *parts]} if self.short else {"anyOf": parts}
 
     def part(self, given: Any) -> Any:
@@ -73,17 +74,11 @@ class Chosen:
 
 def named(group: str, part: Part) -> Part:
     """`part` under a `type` by which its class can be found again: `module:Class` where no entry point leads to it."""
-    cls = type(part)
-    if part.type in plugins.names(group) and plugins.load(group, part.type) is cls:
-        return part
-    path = f"{cls.__module__}:{cls.__qualname__}"
+    path = plugins.path_of(group, type(part), part.type)
     return part if part.type == path else part.model_copy(update={"type": path})
 
 
-def described(group: str, name: str) -> JsonSchemaValue:
-    """JSON schema of one part, `type` being its name."""
+def described(group: str, name: str, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+    """JSON schema of one part among the definitions of the whole, `type` being its name."""
     cls: type[Part] = plugins.load(group, name)
-    made = cls.model_json_schema()
-    made["properties"]["type"] = {"const": name}
-    made["required"] = sorted({*made.get("required", []), "type"})
-    return made
+    return {"allOf": [handler(cls.__pydantic_core_schema__), {"properties": {"type": {"const": name}}, "required": ["type"]}]}

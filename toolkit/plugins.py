@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import pkgutil
 import sys
 import traceback
+from collections.abc import Iterator
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -72,6 +74,23 @@ def load(group: str, name: str) -> Any:
     return entry
 
 
+@contextlib.contextmanager
+def current_folder() -> Iterator[None]:
+    """Modules of the current folder can be imported inside."""
+    here = os.getcwd()
+    sys.path.append(here)
+    try:
+        yield
+    finally:
+        sys.path.remove(here)
+
+
+def path_of(group: str, entry: type, name: str) -> str:
+    """A name by which `load` finds a class again: `name` where it is its entry point, else `module:Class`."""
+    known = name in names(group) and load(group, name) is entry
+    return name if known else f"{entry.__module__}:{entry.__qualname__}"
+
+
 def kind_of(group: str) -> str:
     """What an entry of a group is called: `encoder` of `segue.encoders`."""
     return KINDS.get(group) or group.removeprefix("segue.").rstrip("s").replace("losse", "loss")
@@ -87,10 +106,9 @@ def _imported(group: str, path: str) -> Any:
     module, _, name = path.partition(":")
     if not all(part.isidentifier() for part in (*module.split("."), *name.split("."))):
         raise InputError(f"{path!r} must be module:Class, such as my_ideas:MyLoss")
-    here = os.getcwd()
-    sys.path.append(here)
     try:
-        entry = pkgutil.resolve_name(path)
+        with current_folder():
+            entry = pkgutil.resolve_name(path)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise InputError(f"{path!r} does not import: {error!r}") from error
@@ -101,8 +119,6 @@ def _imported(group: str, path: str) -> Any:
         raise InputError(f"{path!r}: module {module} has no class {name}") from None
     except Exception as error:
         raise InputError(f"{path!r} does not import: {error!r}") from error
-    finally:
-        sys.path.remove(here)
     if fault := _fault(group, entry):
         raise InputError(f"{path!r} {fault}")
     return entry
@@ -115,7 +131,9 @@ def _fault(group: str, entry: Any) -> str:
     contract, base = CONTRACTS[group].replace(":", "."), pkgutil.resolve_name(CONTRACTS[group])
     if not (isinstance(entry, type) and issubclass(entry, base)):
         return f"is not a subclass of {contract}"
-    lacking = [name for name in base.__annotations__ if not hasattr(entry, name)] + sorted(getattr(entry, "__abstractmethods__", ()))
+    lacking = [
+        name for name in base.__annotations__ if not hasattr(entry, name) and name not in getattr(entry, "model_fields", ())
+    ] + sorted(getattr(entry, "__abstractmethods__", ()))
     return f"lacks {', '.join(lacking)}: see {contract}" if lacking else ""
 
 

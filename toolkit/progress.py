@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -15,6 +16,21 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int, str], None]
 """progress(done, total, what): called often. `what` up to its first comma names the work, the rest is news of it; total 0 is unknown."""
+
+EPOCH = re.compile(r"epoch (\d+)/(\d+)")
+
+
+def over_epochs(progress: Progress) -> Progress:
+    """A callback for counts of one epoch, whose `what` begins "epoch 2/20", that reports counts of all epochs to `progress`."""
+
+    def report(done: int, total: int, what: str) -> None:
+        if epoch := EPOCH.match(what):
+            number, epochs = map(int, epoch.groups())
+            done, total = (number - 1) * total + done, epochs * total
+        progress(done, total, what)
+
+    return report
+
 
 Seconds = float
 INTERVAL: Seconds = 10.0

@@ -1,6 +1,6 @@
-"""The ranker contract as a test suite: call `check_ranker` in your plug-in's tests.
+"""The ranker contract as a test suite: call `check_ranker(MyRanker)` in your plug-in's tests.
 
-Every ranker of ours passes it, baselines and neural ones alike.
+Every built-in ranker passes it, baselines and neural ones alike.
 """
 
 from __future__ import annotations
@@ -15,15 +15,26 @@ import numpy as np
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut, PlaylistSet
 from toolkit.ranker import Ranker, TrainingData
+from toolkit.ranker_capability_checks import check_capabilities
+from toolkit.ranker_example import example_data
 
 
-def check_ranker(make: Callable[[], Ranker], data: TrainingData, held_out: HeldOut, *, k: int = 10, tolerance: float = 1e-5) -> None:
-    """Raise `AssertionError` naming the broken rule.
+def check_ranker(
+    make: Callable[[], Ranker],
+    data: TrainingData | None = None,
+    held_out: HeldOut | None = None,
+    *,
+    k: int = 10,
+    tolerance: float = 1e-5,
+) -> None:
+    """Check that a ranker keeps the contract of `Ranker`. Raises `AssertionError` that names the broken rule.
 
-    make: a new unfitted ranker, the same each time. data: at least four training
-    playlists. held_out: at least two, with seeds. tolerance: relative and absolute, for
-    scores computed in another order; rankings may differ only where scores are that close.
+    make: a new unfitted ranker, the same each time: its class, or a function.
+    data: at least four training playlists. held_out: at least two, with seeds. Default: those of `example_data`.
+    tolerance: relative and absolute, for scores computed in another order; rankings may differ only where scores are that close.
     """
+    example = example_data()
+    data, held_out = example[0] if data is None else data, example[1] if held_out is None else held_out
     queries = held_out.queries()
     ranker = make().fit(data)
     _check_scores(ranker, data, queries, tolerance)
@@ -33,6 +44,7 @@ def check_ranker(make: Callable[[], Ranker], data: TrainingData, held_out: HeldO
     _check_small_inputs(ranker, queries, k, tolerance)
     _check_fits(make, ranker, data, queries, k)
     _check_files(ranker, queries, k)
+    check_capabilities(make, ranker, data, queries, k, tolerance)
 
 
 def brute_force(ranker: Ranker, queries: Queries, k: int, *, allow_repeats: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -144,9 +156,16 @@ def _check_files(ranker: Ranker, queries: Queries, k: int) -> None:
         names = [path.name for path in (Path(folder) / "model").rglob("*") if path.is_file()]
         strange = [name for name in names if not name.endswith((".json", ".safetensors"))]
         assert names and not strange, f"save wrote {strange or 'nothing'}: safetensors and JSON only"
-        loaded = type(ranker).load(Path(folder) / "model")
+        loaded = _loaded(type(ranker), Path(folder) / "model")
         assert loaded.n_items == ranker.n_items, f"n_items is {loaded.n_items} after load, {ranker.n_items} before"
         _identical(loaded.rank(queries, k), ranker.rank(queries, k), "load does not give back what was saved")
+
+
+def _loaded(cls: type[Ranker], directory: Path) -> Ranker:
+    try:
+        return cls.load(directory, device="cpu")
+    except TypeError as error:
+        raise AssertionError(f"load(directory, *, device='cpu') cannot be called so: {error}") from error
 
 
 def _first_seed(queries: Queries) -> Queries:

@@ -89,7 +89,7 @@ class RunDirectory:
             if (difference := _difference(self._given(recipe), recipe)) and self._begun():
                 raise RunDirectoryError(f"{self.root} was made by another recipe ({difference}): choose another --out, or delete it")
         elif self.root.exists() and (not self.root.is_dir() or any(entry.name not in OWN for entry in self.root.iterdir())):
-            raise RunDirectoryError(f"{self.root} exists and is no run directory (it has no {RECIPE}): choose another --out")
+            raise RunDirectoryError(f"{self.root} exists and is not a run directory (it has no {RECIPE}): choose another --out")
 
     def _given(self, recipe: dict[str, Any]) -> dict[str, Any]:
         """The recipe that the folder is of, with the paths that `recipe` now gives to what had not its weights."""
@@ -200,7 +200,7 @@ def read_recipe(root: Path) -> dict[str, Any]:
     try:
         recipe = YAML(typ="safe", pure=True).load((root / RECIPE).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise RunDirectoryError(f"{root} is no run directory: it has no {RECIPE}; `segue run RECIPE --out {root}` makes one") from None
+        raise RunDirectoryError(f"{root} is not a run directory: it has no {RECIPE}; `segue run RECIPE --out {root}` makes one") from None
     except (YAMLError, ValueError, OSError) as error:
         raise RunDirectoryError(f"{root / RECIPE} is damaged ({' '.join(str(error).split())}): {BROUGHT_BACK}") from None
     if not isinstance(recipe, dict):

@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from toolkit import plugins
-from toolkit.baselines.ease import Ease
+from toolkit import plugins, rankers
+from toolkit.baselines.ease import EASE
 from toolkit.baselines.item_knn import ItemKNN
 from toolkit.baselines.popularity import Popularity
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import InputError, RunDirectoryError, SegueError
-from toolkit.ranker import Scorer, TrainingData
+from toolkit.ranker import Capabilities, Scorer, TrainingData
 from toolkit.ranker_checks import check_ranker
+from toolkit.ranker_example import example_data
 
 Small = tuple[TrainingData, HeldOut]
 NAMES = [
@@ -46,12 +47,18 @@ def test_the_contract_holds_where_validation_chooses(name: str, small: Small) ->
 
 @pytest.mark.parametrize("params", [{"form": "low-rank", "rank": 9}, {"form": "primal"}])
 def test_the_contract_holds_for_the_other_forms_of_ease(params: dict[str, Any], small: Small) -> None:
-    check_ranker(lambda: Ease(**params), *small)
+    check_ranker(lambda: EASE(**params), *small)
 
 
 @pytest.mark.parametrize("name", [*NAMES, "content-mix", "transrec", "transrec-global", "recbole-gru4rec", "two-stage"])
 def test_an_entry_point_gives_the_ranker_of_that_name(name: str) -> None:
     assert plugins.load("segue.rankers", name).name == name
+
+
+@pytest.mark.parametrize("name", rankers.listed())
+def test_a_ranker_is_described_by_one_plain_sentence(name: str) -> None:
+    first = (rankers.ranker_class(name).__doc__ or "").splitlines()[0]
+    assert first.startswith(("Ranks ", "Re-ranks ")) and first.endswith(".") and len(first) <= 120
 
 
 class RanksSeeds(Popularity):
@@ -84,9 +91,119 @@ class Forgets(Popularity):
         self.state["playlists"][1] -= 1
 
 
+class LoadsWithoutADevice(Popularity):
+    @classmethod
+    def load(cls, directory: Path) -> Popularity:  # type: ignore[override]
+        return super().load(directory)
+
+
 class Draws(Popularity):
     def learn(self, data: TrainingData) -> dict[str, np.ndarray]:
         return {"playlists": np.random.default_rng().random(data.n_items + 1, np.float32)}
+
+
+class DrawsFromTheSeed(Popularity):
+    def learn(self, data: TrainingData) -> dict[str, np.ndarray]:
+        return {"playlists": np.random.default_rng(data.seed).random(data.n_items + 1, np.float32)}
+
+
+class ReadsContent(Popularity):
+    def learn(self, data: TrainingData) -> dict[str, np.ndarray]:
+        content = sum(modality.matrix.sum(axis=1) for modality in data.modalities.values())
+        return {"playlists": super().learn(data)["playlists"] + np.float32(content)}
+
+
+class NeedsLabels(Popularity):
+    def learn(self, data: TrainingData) -> dict[str, np.ndarray]:
+        if "genre" not in data.labels:
+            raise InputError("no genres")
+        return super().learn(data)
+
+
+class ReadsTitles(Popularity):
+    def scorer(self, queries: Queries) -> Scorer:
+        score, lengths = super().scorer(queries), np.array([len(title or "") for title in queries.titles or [None] * len(queries)])
+        return lambda items: (score(items) * (1 + lengths[:, None])).astype(np.float32)
+
+
+class DoesWithoutContent(Popularity):
+    capabilities = Capabilities(content="required")
+
+
+class DoesWithoutTitles(Popularity):
+    capabilities = Capabilities(titles="required")
+
+
+class DoesWithoutLabels(Popularity):
+    capabilities = Capabilities(labels=("genre",), labels_required=True)
+
+
+class NamesNoLabels(Popularity):
+    capabilities = Capabilities(labels_required=True)
+
+
+class KnowsNoColdTrack(ItemKNN):
+    name = "no-cold"
+    capabilities = Capabilities(content="required", cold_tracks=True)
+
+    def learn(self, data: TrainingData) -> dict[str, np.ndarray]:
+        if not data.modalities:
+            raise InputError("no content")
+        return super().learn(data)
+
+
+class HasNoVectors(Popularity):
+    capabilities = Capabilities(embeds=True)
+
+
+class HidesItsVectors(Popularity):
+    def item_vectors(self, items: np.ndarray) -> np.ndarray:
+        return np.zeros((len(items), 2), np.float32)
+
+
+class HasAPathForAName(Popularity):
+    name = "my_ideas:Popularity"
+
+
+@pytest.mark.parametrize(
+    ("broken", "rule"),
+    [
+        (DrawsFromTheSeed, "deterministic=True, but another seed changes the ranking"),
+        (ReadsContent, "modalities or labels that it does not declare"),
+        (NeedsLabels, "it needs modalities or labels that it does not declare .*no genres"),
+        (ReadsTitles, "titles='none', but titles of queries change the ranking"),
+        (DoesWithoutContent, "content='required', but fit accepts data without it"),
+        (DoesWithoutTitles, "titles='required', but fit accepts data without it"),
+        (DoesWithoutLabels, "labels_required=True, but fit accepts data without it"),
+        (NamesNoLabels, "labels_required=True needs labels"),
+        (KnowsNoColdTrack, "cold_tracks=True, but no track without a training placement has a score"),
+        (HasNoVectors, "embeds=True: item_vectors must give one row an item"),
+        (HidesItsVectors, "item_vectors gives vectors, but capabilities has embeds=False"),
+        (HasAPathForAName, "name='my_ideas:Popularity' must be of letters, digits"),
+    ],
+)
+def test_a_ranker_that_does_not_do_what_it_declares_is_found(broken: type[Popularity], rule: str) -> None:
+    with pytest.raises(AssertionError, match=rule):
+        check_ranker(broken)
+
+
+def test_a_ranker_that_loads_on_no_device_is_found() -> None:
+    with pytest.raises(AssertionError, match="cannot be called so: .*unexpected keyword argument 'device'"):
+        check_ranker(LoadsWithoutADevice)
+
+
+def test_the_example_data_has_every_kind_of_input_with_gaps() -> None:
+    data, held_out = example_data()
+    played = data.train.counts()[1:] > 0
+    assert data.n_items == 90 and 0 < (~played).sum() < 20 and not played[80:].any()
+    assert len(data.train) == 60 and data.valid is not None and len(data.valid) == 8 and len(held_out) == 12
+    assert set(data.labels) == {"artist", "album", "genre"} and set(data.modalities) == {"audio", "lyrics"}
+    assert all(0.5 < modality.coverage < 0.9 for modality in data.modalities.values())
+    titles = data.train.titles()
+    assert None in titles and any(titles)
+    again = example_data()[0]
+    assert np.array_equal(again.train.flat()[0], data.train.flat()[0])
+    assert np.array_equal(again.modalities["audio"].matrix, data.modalities["audio"].matrix)
 
 
 @pytest.mark.parametrize(

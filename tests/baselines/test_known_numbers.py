@@ -11,7 +11,7 @@ from real_playlists import spa_labels
 
 from toolkit.baselines.base import Baseline
 from toolkit.baselines.content_mix import ContentMix
-from toolkit.baselines.ease import Ease
+from toolkit.baselines.ease import EASE
 from toolkit.baselines.item_knn import ItemKNN
 from toolkit.baselines.popularity import Popularity
 from toolkit.baselines.session_knn import SessionKNN
@@ -35,7 +35,7 @@ def recalls(make: Make, split: Split) -> Scores:
         (Popularity, (0.018, 0.040, 0.243)),
         (ItemKNN, (0.148, 0.252, 0.630)),
         (SessionKNN, (0.156, 0.257, 0.632)),
-        pytest.param(Ease, (0.163, 0.268, 0.606), marks=pytest.mark.slow),
+        pytest.param(EASE, (0.163, 0.268, 0.606), marks=pytest.mark.slow),
     ],
     ids=["popularity", "item-knn", "session-knn", "ease"],
 )

@@ -10,7 +10,7 @@ import pytest
 
 from toolkit.baselines import ease, session_knn
 from toolkit.baselines.base import Baseline
-from toolkit.baselines.ease import Ease
+from toolkit.baselines.ease import EASE
 from toolkit.baselines.item_knn import ItemKNN
 from toolkit.baselines.popularity import Popularity
 from toolkit.baselines.session_knn import SessionKNN
@@ -108,7 +108,7 @@ def test_both_forms_of_ease_equal_the_closed_form(playlists: int, form: str, tra
     plays = data.train.matrix().toarray().astype(float)
     inverse = np.linalg.inv(plays.T @ plays + 20 * np.eye(81))
     weights = np.eye(81) - inverse / np.diag(inverse)[None, :]
-    ranker = Ease(regularisation=20).fit(data)
+    ranker = EASE(regularisation=20).fit(data)
     assert form in ranker.state
     found = ranker.score(queries, np.arange(1, 81))
     expected, played = (queries.matrix(80) @ weights)[:, 1:], plays[:, 1:].any(axis=0)
@@ -118,7 +118,7 @@ def test_both_forms_of_ease_equal_the_closed_form(playlists: int, form: str, tra
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("make", [ItemKNN, SessionKNN, Ease, lambda: Ease(regularisation=1.0)])
+@pytest.mark.parametrize("make", [ItemKNN, SessionKNN, EASE, lambda: EASE(regularisation=1.0)])
 @pytest.mark.parametrize("lists", [LISTS, LISTS * 3], ids=["few", "many"])  # EASE in its dual and its primal form
 def test_what_nothing_speaks_for_is_not_ranked(make: Callable[[], Baseline], lists: list[list[int]], training: Training) -> None:
     ranker = make().fit(training(lists, 8))
@@ -132,7 +132,7 @@ def test_what_nothing_speaks_for_is_not_ranked(make: Callable[[], Baseline], lis
 def test_the_forms_of_ease_are_one_model(regularisation: float, small: Small) -> None:
     data, held_out = small
     every = np.arange(1, 91)
-    fitted = {form: Ease(regularisation=regularisation, form=form, rank=60).fit(data) for form in ("primal", "dual", "low-rank")}
+    fitted = {form: EASE(regularisation=regularisation, form=form, rank=60).fit(data) for form in ("primal", "dual", "low-rank")}
     assert [ranker.form for ranker in fitted.values()] == list(fitted)
     primal, dual, low_rank = (ranker.score(held_out.queries(), every) for ranker in fitted.values())
     np.testing.assert_allclose(dual, primal, rtol=0, atol=1e-6)
@@ -143,4 +143,4 @@ def test_the_forms_of_ease_are_one_model(regularisation: float, small: Small) ->
 
 @pytest.mark.parametrize(("max_size", "form"), [(60, "dual"), (59, "low-rank")])
 def test_ease_is_exact_until_both_matrices_are_too_large(max_size: int, form: str, small: Small) -> None:
-    assert Ease(max_size=max_size).fit(small[0]).form == form
+    assert EASE(max_size=max_size).fit(small[0]).form == form

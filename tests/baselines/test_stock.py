@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -143,9 +144,9 @@ def test_a_killed_fit_resumes_to_the_same_weights(cls: type[StockRanker], split:
 
     data = TrainingData(split.train, split.valid, device="cpu", workdir=tmp_path / "killed")
     with pytest.raises(KeyboardInterrupt):
-        cls(**params).fit(data, on_step=kill)
+        cls(**params).fit(replace(data, progress=kill))
     calls: list[int] = []
-    resumed = cls(**params).fit(data, on_step=lambda done, total, what: calls.append(done))
+    resumed = cls(**params).fit(replace(data, progress=lambda done, total, what: calls.append(done)))
     assert calls[0] == calls[-1] // 2 + 1  # epochs 1 and 2 were not run again
     assert all(np.array_equal(whole.state[name], array) for name, array in resumed.state.items())
     assert [row["loss"] for row in resumed.curve] == [row["loss"] for row in whole.curve]
@@ -253,8 +254,8 @@ def test_a_step_that_cannot_be_held_is_refused_before_anything_is_allocated(
     for free, refused in ((need - 1, True), (need, False)):
         monkeypatch.setattr("toolkit.baselines.stock.free_memory", lambda device, free=free: free)
         bert = StockBERT4Rec(**{**SMALL, "max_length": 10})
-        assert bool(bert.too_large(split.train, "cpu")) == refused
-        assert not StockSASRec(**{**SMALL, "max_length": 10}).too_large(split.train, "cpu")
+        assert bool(bert.memory_problem(split.train, "cpu")) == refused
+        assert not StockSASRec(**{**SMALL, "max_length": 10}).memory_problem(split.train, "cpu")
     monkeypatch.setattr("toolkit.baselines.stock.free_memory", lambda device: 100)
     message = r"recbole-bert4rec: scores of a step of train_batch_size=\d+ rows over \d+ tracks take at least .* lower it, such as to \d+"
     with pytest.raises(InputError, match=message):

@@ -111,7 +111,7 @@ def test_fit_by_parameters_is_the_same_and_so_is_load(tmp_path: Path, split: Spl
     for ranker in (fitted, UpperBound.load(tmp_path)):
         assert np.array_equal(ranker.rank(queries, 10)[0], expected[0])
         assert np.array_equal(ranker.rank(queries, 10)[1], expected[1])
-        assert ranker.n_items == 200 and ranker.oracle
+        assert ranker.n_items == 200 and ranker.capabilities.oracle
 
 
 def test_filtered_tracks_are_stepped_over(story: Story) -> None:

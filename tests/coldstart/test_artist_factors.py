@@ -15,7 +15,7 @@ from toolkit.coldstart.artists import ArtistPlays, of_tracks
 from toolkit.coldstart.factors import FactorStore, factorise
 from toolkit.corpus.splits import PlaylistSet
 from toolkit.errors import InputError
-from toolkit.pipeline.labels import FactorTargets
+from toolkit.ingest.targets import FactorTargets
 from toolkit.recipe import FactorSpec, Targets
 from toolkit.seeds import derived_seed
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.coldstart.test_rankers import Planted, _reached
 from toolkit import plugins
-from toolkit.coldstart.hybrids import ContentPrior, HierarchicalHybrid, HierarchicalLinear, Pmf
+from toolkit.coldstart.hybrids import PMF, ContentPrior, HierarchicalHybrid, HierarchicalLinear
 from toolkit.coldstart.mlr import nearest
 from toolkit.corpus.queries import Queries
 from toolkit.errors import InputError
@@ -50,7 +50,7 @@ def test_content_tells_and_shuffled_content_does_not(name: str, planted: Planted
 def test_scores_are_near_one_for_what_is_played_and_near_zero_for_what_is_not(planted: Planted) -> None:
     data, _ = planted
     known = data.train.counts() > 0
-    for ranker in (HierarchicalLinear(), HierarchicalHybrid(k=8), Pmf(k=8), ContentPrior(factors=FACTORS)):
+    for ranker in (HierarchicalLinear(), HierarchicalHybrid(k=8), PMF(k=8), ContentPrior(factors=FACTORS)):
         ranker.fit(data)
         heard = data.train.matrix()[:40]
         asked = Queries(heard.indices.astype(np.int32), heard.indptr.astype(np.int64))

@@ -165,7 +165,7 @@ def test_what_failed_can_be_asked_again(place: str) -> None:
         (["collect", "--library", "nowhere", "--source", "facts"], "nowhere holds no library"),
         (["collect", "--library", "{place}", "--source", "facs"], "did you mean 'facts'?"),
         (["collect", "--library", "{place}", "--source", "facts", "--field", "word"], "did you mean 'words'?"),
-        (["collect", "--library", "{place}", "--source", "facts", "--param", "base_ur=x"], "base_ur is no key"),
+        (["collect", "--library", "{place}", "--source", "facts", "--param", "base_ur=x"], "base_ur is not a key"),
         (["collect", "--library", "{place}", "--source", "facts", "--contact", "me"], "must be an e-mail address"),
         (["collect", "--library", "{place}", "--source", "facts", "--again", "lost"], "collect.again.0='lost'"),
         (["collect", "--library", "postgresql+psycopg://u@127.0.0.1:1/x", "--source", "facts"], "give --blobs DIR"),
@@ -221,7 +221,7 @@ baselines: [popularity]
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("contct: me@example.org\n  sources: [facts]", "r.yaml:4: collect.contct is no key"),
+        ("contct: me@example.org\n  sources: [facts]", "r.yaml:4: collect.contct is not a key"),
         ("sources: [facs]", "did you mean 'facts'?"),
         ("sources: [{source: facts, fields: [word]}]", "facts does not give 'word': did you mean 'words'?"),
         ("sources: [{source: facts, params: {per_second: 0}}]", "facts: per_second=0 must be greater than 0"),

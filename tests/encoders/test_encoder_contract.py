@@ -48,9 +48,9 @@ def placed(params, tmp_path):
     return params
 
 
-OF_MODELS = {"image-model", "image-classifier", "text-classifier", "tfidf-mlp", "tfidf-semantic-mlp", "text-cnn"}
+OF_MODELS = {"image-model", "image-classifier", "text-classifier", "tfidf-mlp", "tfidf-semantic-mlp", "text-cnn", "vectors"}
 """Those over models that a test must make first, and those of texts that need targets: `test_image_model.py`, `test_classifiers.py`
-and `test_text_networks.py` hold them to the contract."""
+and `test_text_networks.py` hold them to the contract, `test_vectors.py` that of files."""
 
 
 @pytest.mark.parametrize(("name", "inputs", "params"), CASES, ids=[f"{name}-{place}" for place, (name, _, _) in enumerate(CASES)])

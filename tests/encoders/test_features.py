@@ -7,7 +7,7 @@ import pytest
 
 from toolkit.encoders.faults import BadInput
 from toolkit.encoders.features import FeaturesEncoder
-from toolkit.errors import InputError
+from toolkit.errors import InputError, SegueError
 
 
 def test_mean_and_deviation_by_hand():
@@ -45,3 +45,10 @@ def test_wrong_shapes_and_numbers_are_refused():
     assert caught.value.index == 1
     with pytest.raises(InputError, match="n >= 1"):
         FeaturesEncoder().fit(np.zeros((0, 3), np.float32))
+
+
+def test_it_declares_no_pictures_and_no_feedback(tmp_path):
+    encoder = FeaturesEncoder()
+    assert not encoder.reconstructs and not encoder.needs_feedback
+    with pytest.raises(SegueError, match="features does not reconstruct its inputs"):
+        encoder.reconstructions([[1.0]], tmp_path / "picture.png")

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from toolkit.fusion.gates import Gates
+from toolkit.contracts.join import JoinInputs
 from toolkit.fusion.item_table import ItemTable
+from toolkit.fusion.joins.networks import Gates
 from toolkit.modality import Modality
 from toolkit.recipe import Fusion
 
@@ -34,8 +35,8 @@ def make(**fusion: object) -> ItemTable:
 def test_shares_start_equal_among_the_modalities_a_track_has() -> None:
     table = make()
     present = np.stack([modality.present for modality in content().values()], axis=1)
-    parts, shares = table._parts(EVERY)
-    assert shares is not None
+    inputs = table.inputs(EVERY)
+    parts, shares = table.network.streams(inputs), table.network.shares(inputs)
     wanted = present / np.maximum(present.sum(axis=1, keepdims=True), 1)
     assert shares.detach().numpy() == pytest.approx(wanted, abs=1e-6)
     torch.testing.assert_close(table(EVERY), torch.stack(parts).sum(0))
@@ -51,7 +52,7 @@ def test_a_gate_is_a_softmax_by_hand() -> None:
             weight.normal_()
     projected = [torch.randn(5, 4) for _ in range(3)]
     there = torch.tensor([[1, 1, 1], [1, 0, 1], [0, 1, 0], [0, 0, 0], [1, 1, 0]], dtype=torch.bool)
-    shares = gates(projected, there).detach()
+    shares = gates.shares(JoinInputs(projected, projected, there)).detach()
     weights, bias = [weight.detach() for weight in gates.weights], gates.bias.detach()
     for row in range(5):
         held = [m for m in range(3) if there[row, m]]
@@ -81,14 +82,13 @@ def test_what_is_told_by_one_modality_gives_it_the_largest_share() -> None:
         optimizer.step()
     shares = table.shares()
     assert sum(shares.values()) == pytest.approx(np.stack([m.present for m in content().values()]).any(axis=0)[1:].mean(), abs=1e-5)
-    _, per_track = table._parts(told)
-    assert per_track is not None and per_track.mean(0).argmax() == 1
+    assert table.network.shares(table.inputs(told)).mean(0).argmax() == 1
     assert shares["lyrics"] > 1.5 * max(shares["audio"], shares["cover"])
 
 
 def test_shares_of_a_sum_are_lengths_among_lengths() -> None:
     table = make(join="sum")
-    lengths = np.stack([part.detach().norm(dim=1).numpy() for part in table._parts(EVERY[1:])[0]], axis=1)
+    lengths = np.stack([part.detach().norm(dim=1).numpy() for part in table.inputs(EVERY[1:]).vectors], axis=1)
     wanted = (lengths / lengths.sum(axis=1, keepdims=True)).mean(axis=0)
     assert list(table.shares().values()) == pytest.approx(wanted.tolist(), abs=1e-5)
     assert make(join="concat").shares() == {}
@@ -96,8 +96,7 @@ def test_shares_of_a_sum_are_lengths_among_lengths() -> None:
 
 def test_a_dropped_modality_is_gated_out() -> None:
     table = make(modality_dropout=0.5)
-    _, shares = table._parts(EVERY)
-    assert shares is not None
+    shares = table.network.shares(table.inputs(EVERY))
     present = torch.from_numpy(np.stack([modality.present for modality in content().values()], axis=1))
     gone = (shares[present] == 0).float().mean()
     assert float(gone) == pytest.approx(0.5, abs=0.06)

@@ -13,8 +13,10 @@ from sklearn.linear_model import Ridge
 from toolkit.errors import InputError
 from toolkit.fusion import factors
 from toolkit.fusion import moments as moments_module
-from toolkit.fusion.impute import Imputed, Imputer
+from toolkit.fusion.impute import Filled, ridge
 from toolkit.fusion.item_table import ItemTable
+from toolkit.fusion.missing.em import Em
+from toolkit.fusion.missing.linear import Linear
 from toolkit.fusion.moments import moments
 from toolkit.modality import Modality
 from toolkit.recipe import Fusion
@@ -47,8 +49,9 @@ class Planted:
         return [np.where(there[:, None], part, np.float32(0)) for part, there in zip(parts, self.present, strict=True)]
 
     def filled(self, kind: Any, *, rank: int = 3, fitted: np.ndarray | None = None) -> np.ndarray:
-        made = Imputer(self.blocks(), self.present, self.fitted if fitted is None else fitted, kind=kind, rank=rank)
-        return np.concatenate([Imputed(made, place)[0 : len(self.whole)] for place in range(3)], axis=1)
+        blocks, fitted = self.blocks(), self.fitted if fitted is None else fitted
+        fill = policy(kind, rank).fit(blocks, self.present, fitted)
+        return np.concatenate([Filled(blocks, self.present, fill, place)[0 : len(self.whole)] for place in range(3)], axis=1)
 
     def oracle(self) -> np.ndarray:
         """The conditional expectation under the true distribution, row by row."""
@@ -65,6 +68,10 @@ class Planted:
         asked = np.repeat(~self.present.T, WIDTHS, axis=1) & self.present.any(axis=0)[:, None] & ~self.fitted[:, None]
         asked[0] = False
         return float(np.mean((filled - self.whole)[asked] ** 2))
+
+
+def policy(kind: str, rank: int) -> Em | Linear:
+    return Em(rank=rank) if kind == "em" else Linear()
 
 
 @pytest.fixture(scope="module")
@@ -113,19 +120,18 @@ def test_only_fitted_tracks_teach_it(planted: Planted, kind: str) -> None:
 
 def test_the_linear_policy_is_scikit_learns_ridge_on_the_complete_tracks(planted: Planted) -> None:
     blocks = planted.blocks()
-    made = Imputer(blocks, planted.present, planted.fitted, kind="linear", rank=1)
-    weights, constant = made._map((True, False, True), 1)
+    weights, constant = ridge(moments(blocks, planted.present, planted.fitted), (True, False, True), 1)
     complete = planted.present.all(axis=0) & planted.fitted
     x = np.concatenate([blocks[0], blocks[2]], axis=1)[complete].astype(np.float64)
     y = blocks[1][complete]
     values = np.linalg.eigvalsh((x - x.mean(0)).T @ (x - x.mean(0)))
     candidates = [Ridge(alpha=share * values.mean()).fit(x, y) for share in np.logspace(-6, 3, 28)]
-    distances = [np.abs(ridge.coef_.T - weights).max() for ridge in candidates]
+    distances = [np.abs(candidate.coef_.T - weights).max() for candidate in candidates]
     assert min(distances) < 1e-8
     best = candidates[int(np.argmin(distances))]
     assert constant == pytest.approx(best.intercept_, abs=1e-8)
-    n, free = len(x), [np.sum(values / (values + ridge.alpha)) for ridge in candidates]
-    scores = [n * np.sum((y - ridge.predict(x)) ** 2) / (n - 1 - df) ** 2 for ridge, df in zip(candidates, free, strict=True)]
+    n, free = len(x), [np.sum(values / (values + candidate.alpha)) for candidate in candidates]
+    scores = [n * np.sum((y - candidate.predict(x)) ** 2) / (n - 1 - df) ** 2 for candidate, df in zip(candidates, free, strict=True)]
     assert int(np.argmin(scores)) == int(np.argmin(distances))
 
 
@@ -133,8 +139,8 @@ def test_modalities_that_no_training_track_has_together_are_filled_by_means() ->
     rng = np.random.default_rng(0)
     present = np.array([[False, True, True, False, False], [False, False, False, True, True]])
     blocks = [(rng.normal(0, 1, (5, 2)) * there[:, None]).astype(np.float32) for there in present]
-    made = Imputer(blocks, present, np.arange(5) > 0, kind="linear", rank=1)
-    assert Imputed(made, 1)[0:5][1:3] == pytest.approx(np.tile(blocks[1][3:].mean(axis=0), (2, 1)), abs=1e-6)
+    filled = Filled(blocks, present, Linear().fit(blocks, present, np.arange(5) > 0), 1)
+    assert filled[0:5][1:3] == pytest.approx(np.tile(blocks[1][3:].mean(axis=0), (2, 1)), abs=1e-6)
 
 
 def test_with_nothing_missing_em_is_scikit_learns_factor_analysis() -> None:
@@ -160,8 +166,8 @@ def test_a_modality_that_nobody_has_stays_zero() -> None:
     present = np.array([[False, True, True, True, True], [False] * 5])
     blocks = [np.arange(10, dtype=np.float32).reshape(5, 2), np.zeros((5, 3), np.float32)]
     for kind in ("linear", "em"):
-        made = Imputer(blocks, present, np.arange(5) > 0, kind=kind, rank=2)
-        assert not Imputed(made, 1)[0:5].any()
+        fill = policy(kind, 2).fit(blocks, present, np.arange(5) > 0)
+        assert not Filled(blocks, present, fill, 1)[0:5].any()
 
 
 def test_small_blocks_are_one_large_one(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,8 +176,9 @@ def test_small_blocks_are_one_large_one(planted: Planted, monkeypatch: pytest.Mo
     whole = planted.filled("em")
     monkeypatch.setattr(prepare, "BLOCK", 97)
     assert planted.filled("em") == pytest.approx(whole, abs=1e-5)
-    made = Imputer(planted.blocks(), planted.present, planted.fitted, kind="em", rank=3)
-    parts = [Imputed(made, 1)[start : start + 97] for start in range(0, 4001, 97)]
+    blocks = planted.blocks()
+    filled = Filled(blocks, planted.present, Em(rank=3).fit(blocks, planted.present, planted.fitted), 1)
+    parts = [filled[start : start + 97] for start in range(0, 4001, 97)]
     assert np.concatenate(parts) == pytest.approx(whole[:, EDGES[1] : EDGES[2]], abs=1e-5)
 
 
@@ -185,7 +192,8 @@ def table(missing: str, **fusion: Any) -> ItemTable:
     planted = Planted(400)
     modalities = {name: Modality(name, block, there) for name, block, there in zip("abc", planted.blocks(), planted.present, strict=True)}
     torch.manual_seed(0)
-    settings = Fusion.model_validate({"missing": missing, "em_rank": 3, "normalise": "none", "regularise": False, **fusion})
+    chosen = {"type": "em", "rank": 3} if missing == "em" else missing
+    settings = Fusion.model_validate({"missing": chosen, "normalise": "none", "regularise": False, **fusion})
     return ItemTable(modalities, settings, hidden_size=4, train="frozen", played=planted.fitted, dropout=0.0)
 
 

@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
+from toolkit.contracts.missing import Start
 from toolkit.errors import InputError
 from toolkit.fusion import prepare as module
-from toolkit.fusion.prepare import Missing, Normalise, prepare, unit
+from toolkit.fusion.prepare import Normalise, prepare, unit
 from toolkit.modality import Modality
 
 MATRIX = np.array([[9, 9], [1, 2], [7, 7], [3, 6]], np.float32)
 PRESENT = np.array([False, True, False, True])
 
 
-def fill(matrix: np.ndarray, present: np.ndarray, missing: Missing) -> np.ndarray:
+def fill(matrix: np.ndarray, present: np.ndarray, missing: Start) -> np.ndarray:
     return prepare(Modality("audio", matrix, present), missing=missing, reduce="none", normalise="none")
 
 

@@ -187,7 +187,7 @@ def files() -> dict[str, Any]:
                 comparison("sasrec-multimodal", 0.0312, 0.02, 0.041, modality="audio", way="shuffled"),
                 comparison("sasrec-multimodal", -0.0007, -0.006, 0.0049, modality="lyrics", way="left out"),
             ],
-            "weights": [{"system": "sasrec-multimodal", "modality": "audio", "of": "gate", "value": 0.61}],
+            "weights": [{"system": "sasrec-multimodal", "modality": "audio", "of": "gate", "label": "mean gate", "value": 0.61}],
         },
         "examples.json": examples(),
         "model/systems.json": ["bert4rec-multimodal", "sasrec-multimodal"],

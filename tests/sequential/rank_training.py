@@ -15,12 +15,20 @@ from toolkit.sequential.ranker import SequentialRanker
 
 CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "chunked": ("sasrec", {"loss": "chunked", "match": True}, {"id_dropout": 0.3, "modality_dropout": 0.2}),
-    "sampled": ("sasrec", {"loss": "sampled", "negatives": 16, "average": True, "train": "finetune", "id_start": "cooccurrence"}, {}),
-    "rows": ("bert4rec", {"loss": "sampled", "negatives": 16, "adam": "rows", "head": "untied", "cold_rows": "none"}, {}),
+    "sampled": (
+        "sasrec",
+        {"loss": {"type": "sampled", "negatives": 16}, "average": True, "train": "finetune", "id_start": "cooccurrence"},
+        {},
+    ),
+    "rows": ("bert4rec", {"loss": {"type": "sampled", "negatives": 16}, "adam": "rows", "head": "untied", "cold_rows": "none"}, {}),
     "last": ("bert4rec", {"loss": "chunked", "last_item_epochs": 2, "average": True}, {"architecture": "late"}),
     "strict": ("bert4rec", {"loss": "full", "strict_recbole": True, "initialisation": "identity"}, {}),
-    "gbce": ("sasrec", {"loss": "gbce", "negatives": 16, "adam": "rows"}, {"architecture": "late"}),
-    "apart": ("sasrec", {"loss": "sampled", "negatives": 16, "batch_negatives": False, "windows": "disjoint", "max_length": 4}, {}),
+    "gbce": ("sasrec", {"loss": {"type": "gbce", "negatives": 16}, "adam": "rows"}, {"architecture": "late"}),
+    "apart": (
+        "sasrec",
+        {"loss": {"type": "sampled", "negatives": 16, "batch_negatives": False}, "windows": "disjoint", "max_length": 4},
+        {},
+    ),
     "masked": ("bert4rec", {"loss": "full", "shuffle": True, "neighbours": 5}, {"join": "sum"}),
 }
 """Type, settings and fusion of models; none drops parts of the transformer, which each process would draw for itself."""

@@ -17,7 +17,8 @@ from toolkit.ranker import TrainingData
 from toolkit.recipe import Fusion, ModelSpec
 from toolkit.sequential import bridge
 from toolkit.sequential.bert4rec import MultimodalBERT4Rec
-from toolkit.sequential.models import MultimodalSASRec, Parts
+from toolkit.sequential.content import Parts
+from toolkit.sequential.sasrec import MultimodalSASRec
 
 SMALL = {"hidden_size": 16, "max_length": 10, "epochs": 2, "batch_tokens": 256, "select": "ndcg@10", "bf16": "off", "lr": 3e-3}
 
@@ -64,7 +65,7 @@ def ring(playlists: int = 60, n_items: int = 48, unplayed: int = 6, seed: int = 
 
 
 def spec(kind: str = "sasrec", **changed: Any) -> ModelSpec:
-    return ModelSpec.model_validate({"type": kind, **SMALL, **changed})
+    return ModelSpec.of({"type": kind, **SMALL, **changed})
 
 
 def fusion(**changed: Any) -> Fusion:

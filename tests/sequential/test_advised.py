@@ -12,11 +12,11 @@ import torch
 from small_models import fusion, ring, spec
 
 from toolkit import plugins
-from toolkit.continuation import load_ranker
 from toolkit.errors import InputError, RecipeError
 from toolkit.evaluation.evaluator import evaluate
 from toolkit.ranker import Ranker, TrainingData
 from toolkit.ranker_checks import check_ranker
+from toolkit.rankers import load_ranker
 from toolkit.recipe import load
 from toolkit.sequential.advised import WEIGHTS, AdvisedRanker
 from toolkit.sequential.ranker import SequentialRanker
@@ -99,7 +99,7 @@ def test_it_is_loaded_with_its_system(advised: AdvisedRanker, heard: TrainingDat
     assert heard.valid is not None
     loud = _weighing(advised, 3.0)
     loud.save(tmp_path / "model")
-    loaded = load_ranker({"ranker": "sequential"}, tmp_path / "model")
+    loaded = load_ranker("sequential", tmp_path / "model")
     assert isinstance(loaded, AdvisedRanker) and loaded.weight == 3.0
     queries, items = heard.valid.queries(), np.arange(1, heard.n_items + 1)
     np.testing.assert_allclose(loaded.score(queries, items), loud.score(queries, items), rtol=1e-6)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from toolkit.sequential.attention import drop
+from toolkit.sequential.layers.attention import drop
 
 
 @pytest.mark.parametrize("share", [0.1, 0.2, 0.5, 0.9])

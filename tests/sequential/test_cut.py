@@ -12,8 +12,9 @@ from small_models import fusion, ring, spec
 from test_losses import tensors, worked
 from torch.nn import functional as F
 
-from toolkit.sequential import cut
-from toolkit.sequential.losses import Scores, full
+from toolkit.sequential.losses import cut
+from toolkit.sequential.losses.scores import Scores
+from toolkit.sequential.losses.softmax import full
 from toolkit.sequential.ranker import SequentialRanker
 from toolkit.sequential.trainer import Trainer
 
@@ -85,7 +86,7 @@ def test_a_cpu_never_asks_for_it(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sasrec", "bert4rec"])
-def test_training_takes_the_kernel_it_chose(kind: str) -> None:
+def test_training_takes_the_kernel_it_chose(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A first step of either way: the same loss but for bfloat16, here with match columns and a bias."""
     data, _ = ring(playlists=30)
     ranker = SequentialRanker(spec(kind, match=True, popularity=True, dropout=0.0), fusion())
@@ -94,10 +95,11 @@ def test_training_takes_the_kernel_it_chose(kind: str) -> None:
     batch = next(trainer._batches(np.random.default_rng(0)))
     torch.manual_seed(0)
     step = trainer._scored(batch)
-    chunked = float(trainer._loss(step.scores, step.targets).detach())
-    trainer.cut = whole
-    assert float(trainer._loss(step.scores, step.targets).detach()) == pytest.approx(chunked, rel=1e-2)
-    assert float(trainer._loss(step.scores, step.targets).detach()) != chunked
+    chunked = float(trainer.criterion(step.scores, step.targets).detach())
+    monkeypatch.setattr(cut, "choose", lambda *_, **__: whole)
+    trainer = Trainer(ranker.model, data.train, ranker.spec, seed=0, device="cpu")
+    assert float(trainer.criterion(step.scores, step.targets).detach()) == pytest.approx(chunked, rel=1e-2)
+    assert float(trainer.criterion(step.scores, step.targets).detach()) != chunked
 
 
 @pytest.mark.gpu

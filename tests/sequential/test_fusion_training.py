@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,16 @@ import torch
 from small_models import fusion, ring, spec
 from trainings import Killed, fresh, killer, same, scripted, timeless, trainer, weights
 
+from toolkit.errors import OldForm
+from toolkit.sequential import checkpoints
 from toolkit.sequential.ranker import SequentialRanker
 
 EVERY = np.arange(1, 49)
 WAYS: list[tuple[str, dict[str, Any]]] = [
     ("sasrec", {"join": "gated"}),
     ("bert4rec", {"join": "gated", "architecture": "late"}),
-    ("sasrec", {"missing": "em", "em_rank": 3, "architecture": "late"}),
-    ("bert4rec", {"missing": "em", "em_rank": 3, "reduce": "pca:3", "table": "int8"}),
+    ("sasrec", {"missing": {"type": "em", "rank": 3}, "architecture": "late"}),
+    ("bert4rec", {"missing": {"type": "em", "rank": 3}, "reduce": "pca:3", "table": "int8"}),
     ("bert4rec", {"missing": "linear", "join": "sum"}),
     ("sasrec", {"missing": "mask_token", "modality_dropout": 0.3, "reduce": {"audio": "linear:3", "lyrics": "pca:4"}}),
     ("bert4rec", {"missing": "mask_token", "architecture": "late"}),
@@ -38,7 +41,7 @@ def test_a_trained_fusion_scores_the_same_once_loaded(kind: str, ways: dict[str,
     ranker.save(tmp_path)
     loaded = SequentialRanker.load(tmp_path)
     np.testing.assert_allclose(loaded.score(valid.queries(), EVERY), found, atol=1e-6)
-    assert loaded.weights() == ranker.weights()
+    assert loaded.modality_weights() == ranker.modality_weights()
 
 
 @pytest.mark.parametrize(("kind", "ways"), [WAYS[0], WAYS[1], WAYS[3], WAYS[5]])
@@ -47,11 +50,11 @@ def test_a_killed_training_of_a_fusion_goes_on(kind: str, ways: dict[str, Any], 
 
     def fit(workdir: Path, **options: Any) -> SequentialRanker:
         settings = spec(kind, epochs=4, patience=4, train="warmup", warmup_epochs=2)
-        return SequentialRanker(settings, fusion(**ways)).fit(replace(data, workdir=workdir), **options)
+        return SequentialRanker(settings, fusion(**ways)).fit(replace(data, workdir=workdir, **options))
 
     whole = fit(tmp_path / "whole")
     with pytest.raises(Killed):
-        fit(tmp_path / "killed", on_step=killer(4))
+        fit(tmp_path / "killed", progress=killer(4))
     resumed = fit(tmp_path / "killed")
     assert [row["loss"] for row in resumed.curve] == [row["loss"] for row in whole.curve]
     assert np.array_equal(resumed.score(valid.queries(), EVERY), whole.score(valid.queries(), EVERY))
@@ -104,7 +107,7 @@ def test_weights_name_each_modality_and_what_its_weight_is() -> None:
 
     def said(**changed: Any) -> dict[str, list[str]]:
         model = {key: changed.pop(key) for key in ("match", "modalities") if key in changed}
-        rows = SequentialRanker(spec(epochs=1, **model), fusion(**changed)).fit(data).weights()
+        rows = SequentialRanker(spec(epochs=1, **model), fusion(**changed)).fit(data).modality_weights()
         assert all(np.isfinite(row["value"]) for row in rows)
         return {of: [row["modality"] for row in rows if row["of"] == of] for of in dict.fromkeys(row["of"] for row in rows)}
 
@@ -140,3 +143,17 @@ def test_shuffling_a_modality_is_ranking_with_other_tracks_vectors(changed: dict
     torch.testing.assert_close(match.rows(items)[:, wide.stop :], held[:, wide.stop :])
     after = ranker.score(queries, EVERY)
     assert np.abs(after - before).max() > 1e-3
+
+
+def test_a_model_saved_with_flat_keys_loads_and_ranks_the_same(tmp_path: Path) -> None:
+    data, valid = ring()
+    ranker = SequentialRanker(spec(epochs=1), fusion(join="gated")).fit(data)
+    ranker.save(tmp_path)
+    tensors, info = checkpoints.read(tmp_path / "model.safetensors")
+    info["fusion"] |= {"join": "gated", "missing": "mean", "em_rank": 32}
+    checkpoints.write(tmp_path / "model.safetensors", tensors, info)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", OldForm)
+        loaded = SequentialRanker.load(tmp_path)
+    assert loaded.fusion == ranker.fusion
+    assert np.array_equal(loaded.score(valid.queries(), EVERY), ranker.score(valid.queries(), EVERY))

@@ -9,9 +9,9 @@ import torch
 from small_models import model
 from torch.nn import functional as F
 
-from toolkit.sequential.gbce import gbce
-from toolkit.sequential.losses import Scores
-from toolkit.sequential.sample import Sample
+from toolkit.sequential.losses.binary import gbce
+from toolkit.sequential.losses.sample import Sample
+from toolkit.sequential.losses.scores import Scores
 
 N, K, H, D, CANDIDATES = 13, 9, 6, 4, 40
 

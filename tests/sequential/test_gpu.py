@@ -69,7 +69,8 @@ def test_bfloat16_learns_as_well_as_float32() -> None:
 
 def test_memory_of_the_loss_stays_within_its_chunk() -> None:
     """65 536 tracks by 4096 rows: 1 GB of logits, of which 16 MB are held at once."""
-    from toolkit.sequential.losses import Scores, chunked
+    from toolkit.sequential.losses.scores import Scores
+    from toolkit.sequential.losses.softmax import chunked
 
     query, table = (torch.randn(rows, 64, device="cuda", requires_grad=True) for rows in (4096, 65_536))
     torch.cuda.synchronize()

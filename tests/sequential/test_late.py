@@ -12,10 +12,12 @@ import torch
 from pydantic import ValidationError
 from small_models import fusion, modality, model, ring, spec, table
 
-from toolkit.sequential import bridge, losses
+from toolkit.sequential import bridge
 from toolkit.sequential.bert4rec import MultimodalBERT4Rec
-from toolkit.sequential.models import MultimodalSASRec, Parts
+from toolkit.sequential.content import Parts
+from toolkit.sequential.losses import softmax
 from toolkit.sequential.ranker import SequentialRanker
+from toolkit.sequential.sasrec import MultimodalSASRec
 
 V, H = 20, 8
 KINDS = ("sasrec", "bert4rec")
@@ -110,7 +112,7 @@ def test_every_stack_and_weight_learns(kind: str) -> None:
     made = late(kind)
     torch.manual_seed(5)
     step = made.step(WINDOWS, torch.zeros(3, dtype=torch.int64))
-    losses.full(step.scores, step.targets).backward()
+    softmax.full(step.scores, step.targets).backward()
     assert len(made.late.stacks) == 2
     # a key's bias shifts all of a softmax alike: no gradient but rounding
     still = [name for name, each in made.named_parameters() if (each.grad is None or not each.grad.any()) and not name.endswith("key.bias")]
@@ -160,8 +162,8 @@ def test_xavier_leaves_bare_projections_alone(regularise: bool) -> None:
 
 
 def test_late_fusion_sums_and_says_so() -> None:
-    assert fusion(architecture="late").join == "sum"
-    assert fusion(architecture="late", join="sum").join == "sum"
+    assert fusion(architecture="late").join.type == "sum"
+    assert fusion(architecture="late", join="sum").join.type == "sum"
     with pytest.raises(ValidationError, match="join: concat is for architecture: early"):
         fusion(architecture="late", join="concat")
     with pytest.raises(ValidationError, match="normalise: after is for join: concat"):
@@ -195,9 +197,9 @@ def test_a_killed_fit_ends_as_an_unbroken_one(kind: str, tmp_path: Path) -> None
     wanted = ranker().fit(data).score(valid.queries(), every)
     kept = replace(data, workdir=tmp_path)
     with pytest.raises(Killed):
-        ranker().fit(kept, on_step=kill)
+        ranker().fit(replace(kept, progress=kill))
     epochs: list[str] = []
-    resumed = ranker().fit(kept, on_step=lambda done, total, what: epochs.append(what.split(",")[0]))
+    resumed = ranker().fit(replace(kept, progress=lambda done, total, what: epochs.append(what.split(",")[0])))
     assert set(epochs) == {"epoch 3/3"}
     assert np.array_equal(resumed.score(valid.queries(), every), wanted)
 

@@ -14,8 +14,9 @@ import torch
 from small_models import spec, training
 
 from toolkit.sequential import bridge
-from toolkit.sequential.models import MultimodalSASRec, Parts
+from toolkit.sequential.content import Parts
 from toolkit.sequential.prefix_rows import loaders
+from toolkit.sequential.sasrec import MultimodalSASRec
 from toolkit.sequential.trainer import Trainer
 
 V, L, LAG, EPOCHS = 20, 12, 6, 8

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from toolkit.sequential import losses
-from toolkit.sequential.losses import Scores, chunked, full
+from toolkit.sequential.losses import softmax
+from toolkit.sequential.losses.scores import Scores
+from toolkit.sequential.losses.softmax import chunked, full
 
 N, C, H, D = 23, 31, 8, 5
 PARTS = ("query", "table", "match_query", "match_table", "bias")
@@ -157,7 +158,7 @@ def test_no_more_logits_than_asked_for_are_held() -> None:
             return made
 
     with Largest() as seen:
-        losses.chunked(Scores(torch.ones(1024, 2), torch.ones(4096, 2)), torch.zeros(1024, dtype=torch.int64), memory_mb=1)
+        softmax.chunked(Scores(torch.ones(1024, 2), torch.ones(4096, 2)), torch.zeros(1024, dtype=torch.int64), memory_mb=1)
     assert seen.cells <= 2**20 // 4
 
 

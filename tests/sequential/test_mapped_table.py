@@ -17,7 +17,7 @@ from toolkit.fusion.item_table import ItemTable
 from toolkit.fusion.stored import store
 from toolkit.memory import give_back_memory
 from toolkit.modality import Modality
-from toolkit.sequential.models import Sample
+from toolkit.sequential.losses.sample import Sample
 from toolkit.sequential.ranker import SequentialRanker
 
 ROWS, DIM = 400_001, 128

@@ -36,8 +36,11 @@ def test_no_more_parameters_are_counted_than_there_are(kind: str, sizes: dict[st
         ({"inner_size": 10**15}, "inner_size=1000000000000000, "),
         ({"layers": 10**12}, "layers=1000000000000 "),
         ({"max_length": 10**15}, "max_length=1000000000000000 "),
-        ({"loss": "sampled", "negatives": 10**13}, r"a step of batch_tokens=256 and negatives=10000000000000 takes at least 160,000\.0 GB"),
-        ({"loss": "gbce", "negatives": 10**13}, "negatives=10000000000000"),
+        (
+            {"loss": {"type": "sampled", "negatives": 10**13}},
+            r"a step of batch_tokens=256 and negatives=10000000000000 takes at least 160,000\.0 GB",
+        ),
+        ({"loss": {"type": "gbce", "negatives": 10**13}}, "negatives=10000000000000"),
     ],
 )
 def test_a_training_that_cannot_fit_ends_in_a_line(changed: dict[str, Any], said: str) -> None:

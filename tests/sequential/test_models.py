@@ -10,9 +10,9 @@ import pytest
 import torch
 from small_models import modality, model, table
 
-from toolkit.sequential import losses
+from toolkit.sequential.losses import softmax
+from toolkit.sequential.losses.sample import Sample
 from toolkit.sequential.match import MatchHead
-from toolkit.sequential.sample import Sample
 
 V = 20
 KINDS = ("sasrec", "bert4rec")
@@ -94,7 +94,7 @@ def test_no_seed_is_a_question_too(kind: str) -> None:
 def test_ids_without_plays_influence_nothing(kind: str) -> None:
     made = rich(kind)
     asked, loss = [[7, 2, 17], [18, 20]], step(made)
-    before, value = ask(made, asked), losses.full(loss.scores, loss.targets)
+    before, value = ask(made, asked), softmax.full(loss.scores, loss.targets)
     value.backward()
     unplayed = torch.from_numpy(np.flatnonzero(~PLAYED))  # padding among them
     assert not made.item_embedding.weight.grad[unplayed].any()
@@ -102,7 +102,7 @@ def test_ids_without_plays_influence_nothing(kind: str) -> None:
         made.item_embedding.weight[unplayed] = 1e3
     again = step(made)
     assert torch.equal(ask(made, asked), before)
-    assert torch.equal(losses.full(again.scores, again.targets), value)
+    assert torch.equal(softmax.full(again.scores, again.targets), value)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -216,7 +216,7 @@ def test_a_sample_of_every_track_is_the_full_loss(kind: str) -> None:
         if masks is not None:
             made.masks = lambda items, lengths: masks
         asked = step(made, sample=sample)
-        value = losses.full(asked.scores, asked.targets)
+        value = softmax.full(asked.scores, asked.targets)
         value.backward()
         return float(value.detach()), {name: p.grad.clone() for name, p in made.named_parameters() if p.grad is not None}
 
@@ -242,7 +242,7 @@ def test_a_shared_sample_is_the_full_loss_over_its_tracks_and_each_target(kind: 
         others = [row[place] + correction for place, track in enumerate(made.candidates.tolist()) if track in drawn and place != target]
         wanted.append(torch.logsumexp(torch.stack([row[target], *others]), 0) - row[target])
     assert 0 < int((asked.scores.hit < len(asked.scores.table)).sum()) < len(asked.targets)
-    for loss in (losses.full, losses.chunked):
+    for loss in (softmax.full, softmax.chunked):
         assert loss(asked.scores, asked.targets).item() == pytest.approx(torch.stack(wanted).mean().item(), abs=1e-5)
 
 
@@ -309,7 +309,8 @@ def test_id_dropout_leaves_content_alone_in_training() -> None:
 @pytest.mark.parametrize("xavier", [False, True])
 def test_no_initialisation_touches_loaded_vectors_and_deltas(xavier: bool) -> None:
     from toolkit.sequential import bridge
-    from toolkit.sequential.models import MultimodalSASRec, Parts
+    from toolkit.sequential.content import Parts
+    from toolkit.sequential.sasrec import MultimodalSASRec
 
     config, size = bridge.model_config("SASRec", n_items=V, hidden_size=8)
     held = table(CONTENT, PLAYED, train="finetune")
@@ -325,7 +326,7 @@ def test_an_open_path_carries_the_playlist_to_its_mask(start: str, late: bool) -
     """Before any training, tracks of the playlist itself score high, by how many standard deviations of all scores."""
     from toolkit.sequential import bridge
     from toolkit.sequential.bert4rec import MultimodalBERT4Rec
-    from toolkit.sequential.models import Parts
+    from toolkit.sequential.content import Parts
 
     tracks, played = 300, np.arange(301) > 0
     content = {"audio": modality("audio", tracks, 16, 0, coverage=1.0)}

@@ -9,7 +9,7 @@ import pytest
 import torch
 from small_models import fusion, modality, model, ring, spec, table
 
-from toolkit.sequential.attention import Packing
+from toolkit.sequential.layers.attention import Packing
 from toolkit.sequential.ranker import SequentialRanker
 from toolkit.sequential.trainer import Trainer
 

@@ -13,11 +13,12 @@ from torch.nn import functional as F
 
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.splits import HeldOut, PlaylistSet
-from toolkit.sequential import bridge, losses
+from toolkit.sequential import bridge
 from toolkit.sequential.batches import batches
 from toolkit.sequential.bert4rec import MultimodalBERT4Rec
-from toolkit.sequential.models import MultimodalSASRec
+from toolkit.sequential.losses import softmax
 from toolkit.sequential.prefix_rows import PlaylistDataset, loaders
+from toolkit.sequential.sasrec import MultimodalSASRec
 
 V, L = 40, 12
 SETTINGS = {"hidden_size": 16, "inner_size": 32, "MAX_ITEM_LIST_LENGTH": L}
@@ -85,8 +86,8 @@ def test_the_loss_is_that_of_all_prefix_rows() -> None:
     (batch,) = list(batches(train, max_length=L, tokens=10**6, shuffle=False, rng=np.random.default_rng(0)))
     step = model.step(torch.from_numpy(batch.inputs), torch.from_numpy(batch.scored))
     assert len(step.targets) == len(rows)
-    assert abs(float(losses.full(step.scores, step.targets).detach()) - wanted) <= 1e-5
-    assert abs(float(losses.chunked(step.scores, step.targets).detach()) - wanted) <= 1e-5
+    assert abs(float(softmax.full(step.scores, step.targets).detach()) - wanted) <= 1e-5
+    assert abs(float(softmax.chunked(step.scores, step.targets).detach()) - wanted) <= 1e-5
 
 
 def test_a_long_playlists_targets_meet_their_prefix_row_in_some_epoch() -> None:
@@ -122,7 +123,7 @@ def test_gradients_are_those_of_all_prefix_rows() -> None:
     stock.calculate_loss(rows).backward()
     (batch,) = list(batches(train, max_length=L, tokens=10**6, shuffle=False, rng=np.random.default_rng(0)))
     step = model.step(torch.from_numpy(batch.inputs), torch.from_numpy(batch.scored))
-    losses.chunked(step.scores, step.targets).backward()
+    softmax.chunked(step.scores, step.targets).backward()
     theirs = {name: parameter.grad for name, parameter in stock.named_parameters()}
     assert set(theirs) == {name for name, _ in model.named_parameters()}
     # RecBole trains the padding row as one more wrong answer; in ours it is a constant

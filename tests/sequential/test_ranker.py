@@ -52,8 +52,8 @@ KINDS: dict[str, tuple[TrainingData, dict[str, Any], dict[str, Any]]] = {
     "bert4rec-late-finetune": (DATA, {"type": "bert4rec", "train": "finetune"}, {"architecture": "late", "modality_dropout": 0.2}),
     "sasrec-late-untied": (DATA, {"head": "untied", "cold_rows": "none"}, {"architecture": "late"}),
     "sasrec-unregularised": (DATA, {}, {"regularise": False}),
-    "sasrec-gbce": (IDS_ONLY, {"loss": "gbce", "negatives": 16, "gbce_t": 0.5}, {}),
-    "sasrec-no-ids": (DATA, {"loss": "sampled", "negatives": 16}, {"id_embedding": False}),
+    "sasrec-gbce": (IDS_ONLY, {"loss": {"type": "gbce", "negatives": 16, "t": 0.5}}, {}),
+    "sasrec-no-ids": (DATA, {"loss": {"type": "sampled", "negatives": 16}}, {"id_embedding": False}),
     "sasrec-predicted": (DATA, {"cold_rows": "predicted", "average": True}, {}),
     "bert4rec-predicted-late": (DATA, {"type": "bert4rec", "cold_rows": "predicted"}, {"architecture": "late"}),
     "sasrec-cooccurrence": (DATA, {"id_start": "cooccurrence", "initialisation": "xavier"}, {"id_dropout": 0.2, "modality_dropout": 0.2}),
@@ -110,10 +110,15 @@ def test_it_learns_the_ring(kind: str) -> None:
     assert max(row["recall@10"] for row in ranker.curve) > 0.45
 
 
-@pytest.mark.parametrize("option", [{"strict_recbole": True}, {"last_item_epochs": 1}, {"initialisation": "identity"}])
+@pytest.mark.parametrize("option", [{"strict_recbole": True}, {"last_item_epochs": 1}, {"mask_ratio": 0.4}])
 def test_what_is_for_bert4rec_is_refused_for_sasrec(option: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="for type: bert4rec, not sasrec: "):
         spec("sasrec", **option)
+
+
+def test_an_initialisation_of_bert4rec_is_refused_for_sasrec() -> None:
+    with pytest.raises(ValueError, match="should be 'auto', 'xavier' or 'recbole'"):
+        spec("sasrec", initialisation="identity")
 
 
 def test_auto_is_an_initialisation_for_each_kind() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -86,14 +87,14 @@ def test_a_model_trained_by_rows_has_no_gradient_as_large_as_its_tables(kind: st
     data, _ = ring()
     seen: set[tuple[str, bool]] = set()
     ranker = SequentialRanker(
-        spec(kind, loss="sampled", negatives=8, adam="rows", weight_decay=0.01, dropout=0.0, epochs=6, **changed), fusion()
+        spec(kind, loss={"type": "sampled", "negatives": 8}, adam="rows", weight_decay=0.01, dropout=0.0, epochs=6, **changed), fusion()
     )
 
     def look(done: int, total: int, what: str) -> None:
         tables = {name: p for name, p in ranker.model.named_parameters() if p.ndim == 2 and len(p) in (data.n_items + 1, data.n_items + 2)}
         seen.update((name, p.grad.is_sparse) for name, p in tables.items() if p.grad is not None)
 
-    ranker.fit(data, on_step=look)
+    ranker.fit(replace(data, progress=look))
     assert seen and all(sparse for _, sparse in seen)
     assert ("item_embedding.weight", True) in seen and len(seen) >= 2
     assert ranker.curve[-1]["loss"] < ranker.curve[0]["loss"] - 0.05

@@ -11,10 +11,10 @@ import torch
 from small_models import fusion, model, ring, spec
 from torch.nn import functional as F
 
-from toolkit.sequential import losses
-from toolkit.sequential.losses import Scores
+from toolkit.sequential.losses import softmax
+from toolkit.sequential.losses.sample import Sample
+from toolkit.sequential.losses.scores import Scores
 from toolkit.sequential.ranker import SequentialRanker
-from toolkit.sequential.sample import Sample
 from toolkit.sequential.trainer import Trainer
 
 V = 20
@@ -98,7 +98,7 @@ def test_the_sampled_loss_and_its_gradient_are_the_full_ones_on_average(draw: st
             place = torch.searchsorted(shared, wanted).clamp(max=len(shared) - 1)
             hit = torch.where(shared[place] == wanted, place, len(shared))
             scores = Scores(query, rows[shared], None, None, None if log_q is None else -log_q, (query * rows[wanted]).sum(1), hit)
-            loss, grad = worked(losses.full(scores, torch.full_like(wanted, len(shared))), rows)
+            loss, grad = worked(softmax.full(scores, torch.full_like(wanted, len(shared))), rows)
             total, slopes = total + loss / STEPS, slopes + grad / STEPS
         return total, slopes
 

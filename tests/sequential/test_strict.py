@@ -12,9 +12,10 @@ from small_models import training
 from toolkit.corpus.queries import Queries
 from toolkit.ranker import TrainingData
 from toolkit.recipe import Fusion, ModelSpec
-from toolkit.sequential import bridge, losses
+from toolkit.sequential import bridge
 from toolkit.sequential.bert4rec import MultimodalBERT4Rec
-from toolkit.sequential.models import Parts
+from toolkit.sequential.content import Parts
+from toolkit.sequential.losses import softmax
 from toolkit.sequential.ranker import SequentialRanker
 
 V, L = 40, 12
@@ -62,12 +63,12 @@ def test_the_loss_on_recboles_masks_is_recboles(ft_ratio: float, monkeypatch: py
     monkeypatch.setattr(type(model), "masks", lambda self, items, lengths: hidden)
     step = model.step(batch["item_id_list"], torch.zeros(30, dtype=torch.int64))
     assert len(step.targets) == int((batch["MASK_INDEX"] > 0).sum())
-    assert float(losses.full(step.scores, step.targets).detach()) == pytest.approx(wanted, abs=2e-6)
-    assert float(losses.chunked(step.scores, step.targets).detach()) == pytest.approx(wanted, abs=2e-6)
+    assert float(softmax.full(step.scores, step.targets).detach()) == pytest.approx(wanted, abs=2e-6)
+    assert float(softmax.chunked(step.scores, step.targets).detach()) == pytest.approx(wanted, abs=2e-6)
     assert float(model.calculate_loss(batch).detach()) == pytest.approx(wanted, abs=2e-6)
     model.strict = False
     step = model.step(batch["item_id_list"], torch.zeros(30, dtype=torch.int64))
-    assert ft_ratio == 1 or abs(float(losses.full(step.scores, step.targets).detach()) - wanted) > 1e-3
+    assert ft_ratio == 1 or abs(float(softmax.full(step.scores, step.targets).detach()) - wanted) > 1e-3
 
 
 def test_gradients_on_recboles_masks_are_recboles(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +78,7 @@ def test_gradients_on_recboles_masks_are_recboles(monkeypatch: pytest.MonkeyPatc
     hidden = batch["Mask_item_id_list"] == V + 1
     monkeypatch.setattr(type(model), "masks", lambda self, items, lengths: hidden)
     step = model.step(batch["item_id_list"], torch.zeros(30, dtype=torch.int64))
-    losses.chunked(step.scores, step.targets).backward()
+    softmax.chunked(step.scores, step.targets).backward()
     for (name, parameter), theirs in zip(model.named_parameters(), stock.parameters(), strict=True):
         found, wanted = parameter.grad, theirs.grad
         if name == "item_embedding.weight":
@@ -118,7 +119,7 @@ def test_a_ranker_asks_as_recbole_does() -> None:
     """One seed gives everybody the same ranking, unplayed tracks are ranked too, and a seed past the window changes nothing."""
     lists = [[1 + (start + step) % 20 for step in range(6)] for start in range(20)]
     given = {"type": "bert4rec", "strict_recbole": True, "max_length": L, "epochs": 1, "hidden_size": 16, "select": "ndcg@10"}
-    ranker = SequentialRanker(ModelSpec.model_validate(given), Fusion()).fit(TrainingData(training(lists, V), seed=3))
+    ranker = SequentialRanker(ModelSpec.of(given), Fusion()).fit(TrainingData(training(lists, V), seed=3))
     with torch.no_grad():
         for parameter in ranker.model.parameters():
             parameter.normal_(std=0.2)

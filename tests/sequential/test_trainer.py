@@ -17,9 +17,9 @@ from toolkit.sequential.match import MatchHead
 
 
 @pytest.mark.parametrize("kind", ["sasrec", "bert4rec"])
-@pytest.mark.parametrize("loss", ["full", "chunked", "sampled", "gbce"])
+@pytest.mark.parametrize("loss", ["full", "chunked", {"type": "sampled", "negatives": 32}, {"type": "gbce", "negatives": 32}])
 def test_the_loss_falls(kind: str, loss: str) -> None:
-    curve = trainer(fresh(kind), epochs=6, loss=loss, negatives=32, dropout=0.0).run().curve
+    curve = trainer(fresh(kind), epochs=6, loss=loss, dropout=0.0).run().curve
     assert [row["epoch"] for row in curve] == [1, 2, 3, 4, 5, 6]
     assert curve[-1]["loss"] < 0.9 * curve[0]["loss"]
 
@@ -85,7 +85,9 @@ def test_without_validation_nothing_is_said_to_be_underfit() -> None:
     assert not fitted.underfit(fitted.run())
 
 
-@pytest.mark.parametrize("changed", [{}, {"loss": "sampled", "batch_negatives": False, "negatives": 16}, {"loss": "gbce", "negatives": 16}])
+@pytest.mark.parametrize(
+    "changed", [{}, {"loss": {"type": "sampled", "batch_negatives": False, "negatives": 16}}, {"loss": {"type": "gbce", "negatives": 16}}]
+)
 def test_match_weights_are_fitted_as_if_the_transformer_said_nothing(changed: dict[str, Any]) -> None:
     """Whatever the transformer holds, the weights are the same, and they have learned."""
     fitted = []
@@ -109,7 +111,7 @@ def test_match_weights_are_fitted_as_if_the_transformer_said_nothing(changed: di
     [
         ("sasrec", {}),
         ("sasrec", {"train": "finetune", "weight_decay": 0.1, "shuffle": True}),
-        ("bert4rec", {"loss": "sampled", "negatives": 16}),
+        ("bert4rec", {"loss": {"type": "sampled", "negatives": 16}}),
         ("sasrec", {"max_length": 4}),  # most playlists are longer: each epoch cuts them elsewhere
     ],
 )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from toolkit.baselines.label_popularity import LabelPopularity
+from toolkit.ranker import Capabilities
 
 
 class ArtistPopularity(LabelPopularity):
-    """`LabelPopularity` of artists."""
+    """Ranks tracks of the seeds' artists, the most played first."""
 
     name = "artist-popularity"
     label = "artist"
-    labels = ("artist",)
+    capabilities = Capabilities(labels=("artist",), labels_required=True, cold_tracks=True)
     grid = {"power": [0.0, 0.25, 0.5, 1.0], "idf": [False, True]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from pydantic import ValidationError
@@ -26,27 +26,10 @@ class BaselineParams(Parameters):
 class Baseline(Ranker):
     """A ranker whose whole fitted state is a dictionary of arrays.
 
-    Subclasses name a `Params` model and write `learn` and `scorer`; the
-    constructor takes the fields of `Params` as keywords.
-    needs_modalities: whether `fit` refuses training data without modalities; reads_modalities: whether it reads those there are.
-    labels: kinds of labels that it reads, of those in `TrainingData.labels`; needs_labels: whether it cannot do without.
-    needs_titles: whether it learns from the titles of training playlists, and cannot do without.
-    reads_systems: whether it ranks with the help of the other systems of a run.
-    trained_as: another ranker's name, whose fitted self of the same parameters it is given where a run has it, and need not train.
-    grid: values of parameters that tuning tries, combined, as many as its budget allows.
-    kind: neural ones are those that `segue bench --baselines cheap` leaves out.
+    Subclasses name `Params` and `capabilities` and write `learn` and `scorer`; the constructor takes the fields of `Params` as keywords.
     """
 
-    Params: ClassVar[type[BaselineParams]] = BaselineParams
-    needs_modalities: ClassVar[bool] = False
-    reads_modalities: ClassVar[bool] = False
-    labels: ClassVar[tuple[str, ...]] = ()
-    needs_labels: ClassVar[bool] = False
-    needs_titles: ClassVar[bool] = False
-    reads_systems: ClassVar[bool] = False
-    trained_as: ClassVar[str] = ""
-    grid: ClassVar[dict[str, list[Any]]] = {}
-    kind: ClassVar[Literal["baseline", "neural"]] = "baseline"
+    Params: ClassVar[type[Parameters]] = BaselineParams
 
     def __init__(self, **params: Any) -> None:
         self.params: Any = _checked(self.name, self.Params, params)
@@ -83,8 +66,11 @@ class Baseline(Ranker):
         (directory / "ranker.json").write_text(json.dumps(about, indent=1) + "\n")
 
     @classmethod
-    def load(cls, directory: Path) -> Self:
-        """A saved baseline. Raises `RunDirectoryError` where files are missing, damaged or another ranker's."""
+    def load(cls, directory: Path, *, device: str = "cpu") -> Self:
+        """A saved baseline; its arrays stay in memory, whatever the device.
+
+        Raises `RunDirectoryError` where files are missing, damaged or another ranker's.
+        """
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
@@ -100,7 +86,7 @@ class Baseline(Ranker):
         return ranker
 
 
-def _checked(name: str, model: type[BaselineParams], params: dict[str, Any]) -> BaselineParams:
+def _checked(name: str, model: type[Parameters], params: dict[str, Any]) -> Parameters:
     """`params` through their model; the first fault becomes a one-line `InputError`."""
     try:
         return model(**params)

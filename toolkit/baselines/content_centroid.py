@@ -11,7 +11,7 @@ from toolkit.corpus.queries import Queries
 from toolkit.errors import InputError
 from toolkit.modality import Modality
 from toolkit.plugins import suggest
-from toolkit.ranker import Scorer, TrainingData
+from toolkit.ranker import Capabilities, Scorer, TrainingData
 
 
 class ContentCentroidParams(BaselineParams):
@@ -19,7 +19,9 @@ class ContentCentroidParams(BaselineParams):
 
 
 class ContentCentroid(Baseline):
-    """Score of a track: cosine between it and the mean of the seeds' unit vectors, averaged over modalities.
+    """Ranks tracks by how close their content is to the mean content of the seeds.
+
+    Score of a track: cosine between it and the mean of the seeds' unit vectors, averaged over modalities.
 
     A modality counts where both the track and a seed have it; seeds without it
     are left out of its mean. A track that shares no modality with the seeds
@@ -27,9 +29,8 @@ class ContentCentroid(Baseline):
     """
 
     name = "content-centroid"
-    draws = False
     Params = ContentCentroidParams
-    needs_modalities = True
+    capabilities = Capabilities(content="required", cold_tracks=True, deterministic=True)
 
     def learn(self, data: TrainingData) -> State:
         chosen = self._chosen(data.modalities)

@@ -20,7 +20,7 @@ from toolkit.baselines.validation import hidden_matrix, recalls, some
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import InputError
-from toolkit.ranker import Scorer, TrainingData
+from toolkit.ranker import Capabilities, Scorer, TrainingData
 
 KINDS = ("genre", "artist")
 WEIGHTS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -39,7 +39,9 @@ class ContentMixParams(BaselineParams):
 
 
 class ContentMix(Baseline):
-    """Score of a track: mean cosine co-occurrence with the seeds + g times genre cosine + a times artist cosine.
+    """Ranks by item-kNN, genre and artist together, with weights chosen on validation.
+
+    Score of a track: mean cosine co-occurrence with the seeds + g times genre cosine + a times artist cosine.
 
     Weights that are not given are those of the best Recall@50 + Recall@500 on validation, the smaller of equals. A kind of label that the
     catalogue does not have is left out. Tracks that nothing speaks for cannot be ranked (-inf).
@@ -47,7 +49,7 @@ class ContentMix(Baseline):
 
     name = "content-mix"
     Params = ContentMixParams
-    labels = KINDS
+    capabilities = Capabilities(labels=KINDS, cold_tracks=True)
     grid = {"neighbours": [50, 200, None], "shrink": [0.0, 5.0]}
 
     def learn(self, data: TrainingData) -> State:

@@ -17,12 +17,12 @@ from toolkit.baselines.base import Baseline, BaselineParams, State
 from toolkit.baselines.sparse import packed, unpacked
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.similarity import by_item
-from toolkit.ranker import Scorer, TrainingData
+from toolkit.ranker import Capabilities, Scorer, TrainingData
 
 BLOCK_ENTRIES = 8_000_000
 
 
-class EaseParams(BaselineParams):
+class EASEParams(BaselineParams):
     regularisation: float = Field(200.0, gt=0, description="λ of the ridge regression")
     form: Literal["auto", "primal", "dual", "low-rank"] = Field(
         "auto", description="auto: the exact form with the smaller matrix, low-rank where that is larger than max_size"
@@ -33,8 +33,10 @@ class EaseParams(BaselineParams):
     rank: int = Field(256, ge=1, description="singular vectors of the low-rank form")
 
 
-class Ease(Baseline):
-    """Score of track j: the sum over seeds i of B[i, j], with B = I - P / diag(P) and P = (XᵀX + λI)⁻¹.
+class EASE(Baseline):
+    """Ranks by a linear model of tracks in closed form (EASE).
+
+    Score of track j: the sum over seeds i of B[i, j], with B = I - P / diag(P) and P = (XᵀX + λI)⁻¹.
 
     X holds the training playlists. With fewer playlists than played tracks, P is
     kept in its dual form (I - Xᵀ(XXᵀ + λI)⁻¹X) / λ and B is never formed; where both are too many
@@ -44,8 +46,8 @@ class Ease(Baseline):
     """
 
     name = "ease"
-    draws = False
-    Params = EaseParams
+    capabilities = Capabilities(deterministic=True)
+    Params = EASEParams
     grid = {"regularisation": [10.0, 30.0, 100.0, 200.0, 500.0, 1000.0]}
 
     def learn(self, data: TrainingData) -> State:

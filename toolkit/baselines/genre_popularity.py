@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from toolkit.baselines.label_popularity import LabelPopularity
+from toolkit.ranker import Capabilities
 
 
 class GenrePopularity(LabelPopularity):
-    """`LabelPopularity` of genres."""
+    """Ranks tracks of the seeds' genres, the most played first."""
 
     name = "genre-popularity"
     label = "genre"
-    labels = ("genre",)
+    capabilities = Capabilities(labels=("genre",), labels_required=True, cold_tracks=True)
     grid = {"power": [0.0, 0.25, 0.5, 1.0], "idf": [False, True]}

@@ -30,7 +30,10 @@ class GRU4RecParams(StockTraining):
 
 
 class StockGRU4Rec(StockRanker):
-    """A GRU over the last seeds; its last state, brought to the embeddings' size, against every track's embedding."""
+    """Ranks by RecBole's GRU4Rec as it ships.
+
+    A GRU over the last seeds; its last state, projected to the embeddings' size, against every track's embedding.
+    """
 
     name = "recbole-gru4rec"
     base = "GRU4Rec"

@@ -14,7 +14,7 @@ from toolkit.baselines.sparse import packed, product_scorer, unpacked
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.similarity import by_item, similarities, top_per_row
 from toolkit.errors import InputError
-from toolkit.ranker import Scorer, TrainingData
+from toolkit.ranker import Capabilities, Scorer, TrainingData
 
 
 class ItemKNNParams(BaselineParams):
@@ -24,7 +24,9 @@ class ItemKNNParams(BaselineParams):
 
 
 class ItemKNN(Baseline):
-    """Score of track i: the sum over seeds s of |P_s ∩ P_i| / (sqrt(|P_s| |P_i|) + shrink).
+    """Ranks tracks by the training playlists that they share with the seeds.
+
+    Score of track i: the sum over seeds s of |P_s ∩ P_i| / (sqrt(|P_s| |P_i|) + shrink).
 
     P_i are the training playlists that hold i. A track that shares none with a seed
     cannot be ranked (-inf). With `neighbours`, a seed speaks
@@ -33,7 +35,7 @@ class ItemKNN(Baseline):
     """
 
     name = "item-knn"
-    draws = False
+    capabilities = Capabilities(deterministic=True)
     Params = ItemKNNParams
     grid = {"neighbours": [20, 100, None], "shrink": [0.0, 5.0]}
 

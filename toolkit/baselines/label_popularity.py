@@ -25,7 +25,9 @@ class LabelPopularityParams(BaselineParams):
 
 
 class LabelPopularity(Baseline):
-    """Score of a track: cosine between its labels and the seeds' summed labels, times (training playlists + 1) ** power.
+    """Ranks tracks that share labels with the seeds, the most played first.
+
+    Score of a track: cosine between its labels and the seeds' summed labels, times (training playlists + 1) ** power.
 
     Seeds without a label say nothing. A track that shares no label with a seed cannot be
     ranked (-inf); one that was never played can.
@@ -33,7 +35,6 @@ class LabelPopularity(Baseline):
 
     Params = LabelPopularityParams
     label: ClassVar[str]
-    needs_labels = True
 
     def learn(self, data: TrainingData) -> State:
         plays = np.asarray(data.train.matrix().sum(axis=0, dtype=np.float64)).ravel()

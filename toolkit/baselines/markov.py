@@ -22,7 +22,9 @@ class MarkovParams(BaselineParams):
 
 
 class Markov(Baseline):
-    """Score of track j: P(j | i) = max(c(i, j) - D, 0) / c(i) + D n(i) / c(i) P(j), i the last seed that anything followed in training.
+    """Ranks tracks by how often they follow the last seed in training playlists.
+
+    Score of track j: P(j | i) = max(c(i, j) - D, 0) / c(i) + D n(i) / c(i) P(j), i the last seed that anything followed in training.
 
     c counts how often j stands right after i, n(i) how many different tracks follow i, and P(j) is j's share
     of the placements. Without such a seed it is P(j) alone. Tracks without a training placement cannot be ranked (-inf).

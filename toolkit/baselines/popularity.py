@@ -6,14 +6,14 @@ import numpy as np
 
 from toolkit.baselines.base import Baseline, State
 from toolkit.corpus.queries import Queries
-from toolkit.ranker import Scorer, TrainingData
+from toolkit.ranker import Capabilities, Scorer, TrainingData
 
 
 class Popularity(Baseline):
-    """Score of a track: the number of training playlists with it."""
+    """Ranks tracks by the number of training playlists that hold them, whatever the seeds are."""
 
     name = "popularity"
-    draws = False
+    capabilities = Capabilities(deterministic=True)
 
     def learn(self, data: TrainingData) -> State:
         playlists = np.asarray(data.train.matrix().sum(axis=0, dtype=np.float64)).ravel()

@@ -17,7 +17,10 @@ class RandomParams(BaselineParams):
 
 
 class RandomOrder(Baseline):
-    """Scores in [0, 1) by a hash of seed, query content and item: the same in any block, batch or process."""
+    """Ranks tracks in a random order that is fixed for each query.
+
+    Scores in [0, 1) by a hash of seed, query content and item: the same in any block, batch or process.
+    """
 
     name = "random"
     Params = RandomParams

@@ -14,7 +14,7 @@ from toolkit.baselines.base import Baseline, BaselineParams, State
 from toolkit.baselines.sparse import packed, product_scorer, unpacked
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.similarity import by_item, top_per_row
-from toolkit.ranker import Scorer, TrainingData
+from toolkit.ranker import Capabilities, Scorer, TrainingData
 
 BLOCK_ENTRIES = 8_000_000
 """Similarities to all training playlists that are held at once."""
@@ -25,13 +25,15 @@ class SessionKNNParams(BaselineParams):
 
 
 class SessionKNN(Baseline):
-    """Score of track i: the sum of cosine(query, p) over the query's nearest training playlists p that hold i.
+    """Ranks the tracks of the training playlists that are most similar to the query.
+
+    Score of track i: the sum of cosine(query, p) over the query's nearest training playlists p that hold i.
 
     Ties between playlists go to the earlier one. A track that none of them holds cannot be ranked (-inf).
     """
 
     name = "session-knn"
-    draws = False
+    capabilities = Capabilities(deterministic=True)
     Params = SessionKNNParams
     grid = {"neighbours": [50, 100, 200, 400, 800]}
 

@@ -21,7 +21,9 @@ class STANParams(BaselineParams):
 
 
 class STAN(SessionNeighbours):
-    """Similarity: Σ exp(-back / λ1) over shared seeds, over sqrt(|q| |n|); its tracks at exp(-distance / λ3) from the last shared seed.
+    """Ranks the tracks of similar training playlists, with weights that fall with the distance between tracks.
+
+    Similarity: Σ exp(-back / λ1) over shared seeds, over sqrt(|q| |n|); its tracks at exp(-distance / λ3) from the last shared seed.
 
     λ2, the decay with a neighbour's age, is left out: training playlists have no common clock.
     """

@@ -17,7 +17,7 @@ import hashlib
 import json
 import tempfile
 from abc import abstractmethod
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -28,7 +28,8 @@ from toolkit import compute
 from toolkit.baselines.base import Baseline, BaselineParams, State
 from toolkit.errors import InputError, RunDirectoryError
 from toolkit.memory import free_memory
-from toolkit.ranker import Scorer, TrainingData
+from toolkit.parameters import Parameters
+from toolkit.ranker import Capabilities, Scorer, TrainingData
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from toolkit.corpus.splits import PlaylistSet
 
 # RecBole is imported where it is used: a recipe that names a stock baseline is checked without it
-OnStep = Callable[[int, int, str], None]
 QUERY_BLOCK = 512
 SCORES_HELD = 4
 """Arrays of a step's scores that RecBole's loss holds at once, at least: scores, their logarithms, gradients of both; 4.5 measured."""
@@ -90,12 +90,11 @@ class StockParams(StockTraining):
 class StockRanker(Baseline):
     """A model of RecBole's under its own trainer; the fitted state is its state_dict.
 
-    underfit: it was cut short or still improving when it stopped. curve: one row
-    an epoch with loss, validation (MRR@10 of the next track) and seconds so far.
+    curve: loss, validation (MRR@10 of the next track) and seconds so far.
     """
 
-    kind = "neural"
-    Params: ClassVar[type[BaselineParams]] = StockParams
+    capabilities = Capabilities(kind="neural")
+    Params: ClassVar[type[Parameters]] = StockParams
     base: ClassVar[Literal["SASRec", "BERT4Rec", "GRU4Rec"]]
 
     def __init__(self, **params: Any) -> None:
@@ -105,17 +104,15 @@ class StockRanker(Baseline):
         self.underfit = False
         self.curve: list[dict[str, float]] = []
         self._device = "cpu"
-        self._on_step: OnStep | None = None
         self._built: Any = None
 
-    def fit(self, data: TrainingData, *, on_step: OnStep | None = None) -> Self:
+    def fit(self, data: TrainingData) -> Self:
         """Train, resuming the checkpoint in `data.workdir` if it is of the same parameters, seed and data.
 
-        on_step: called as on_step(steps done, steps of all epochs, what).
         Raises `InputError` where the split has no pair of tracks, its prefix
         rows need more than `memory_gb`, or a step more than is free.
         """
-        self._on_step, self._device, self._built = on_step, compute.device(data.device), None
+        self._device, self._built = compute.device(data.device), None
         return super().fit(data)
 
     def learn(self, data: TrainingData) -> State:
@@ -123,14 +120,14 @@ class StockRanker(Baseline):
         from toolkit.sequential import bridge
         from toolkit.sequential.prefix_rows import loaders
 
-        if why := self.too_large(data.train, self._device):
+        if why := self.memory_problem(data.train, self._device):
             raise InputError(f"{self.name}: {why}")
         with bridge.seeded(data.seed), tempfile.TemporaryDirectory() as folder:
             config = self._config(data.n_items, seed=data.seed % 2**31, checkpoint_dir=folder)
             train, valid = loaders(config, data.train, data.valid, memory_gb=self.params.memory_gb)
             model = self._build(config, data.n_items)
             path = None if data.workdir is None else data.workdir / f"{self.base.lower()}.safetensors"
-            told = {"max_seconds": self.params.max_seconds, "clock": data.clock, "on_step": self._on_step}
+            told = {"max_seconds": self.params.max_seconds, "clock": data.clock, "on_step": data.progress}
             trainer = StockTrainer(config, model, identity=self._identity(data), path=path, **told)
             trainer.run(train, valid)
         self.underfit, self.curve = trainer.underfit, trainer.curve
@@ -212,8 +209,8 @@ class StockRanker(Baseline):
         """Of a row, each scored against the whole catalogue."""
         return 1
 
-    def too_large(self, train: PlaylistSet, device: str) -> str:
-        """Why a step cannot be held on the device, and the cure; empty where nothing speaks against it. A low bound."""
+    def memory_problem(self, train: PlaylistSet, device: str) -> str:
+        """As `Ranker.memory_problem`, for the scores of one step; a low bound."""
         n_items = train.corpus.n_items
         rows = min(self.params.train_batch_size, int(np.maximum(train.lengths - 1, 0).sum()))
         need, free = SCORES_HELD * 4 * rows * self._targets * n_items, free_memory(device)
@@ -234,19 +231,22 @@ class StockRanker(Baseline):
         (directory / "training.json").write_text(json.dumps({"underfit": self.underfit, "curve": self.curve}, indent=1) + "\n")
 
     @classmethod
-    def load(cls, directory: Path) -> Self:
-        ranker = super().load(directory)
+    def load(cls, directory: Path, *, device: str = "cpu") -> Self:
+        ranker = super().load(directory, device=device)
         try:
             about = json.loads((directory / "training.json").read_text())
             ranker.underfit, ranker.curve = bool(about["underfit"]), list(about["curve"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunDirectoryError(f"{directory} holds no readable {cls.name} ranker ({error}): delete it and fit it again") from None
-        ranker._device = compute.device()
+        ranker._device = compute.device(device)
         return ranker
 
 
 class StockSASRec(StockRanker):
-    """Kang and McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018, by RecBole."""
+    """Ranks by RecBole's SASRec as it ships.
+
+    Kang and McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018.
+    """
 
     name = "recbole-sasrec"
     base = "SASRec"
@@ -257,7 +257,10 @@ class StockSASRec(StockRanker):
 
 
 class StockBERT4Rec(StockRanker):
-    """Sun et al., "BERT4Rec", CIKM 2019, by RecBole, with its loss of the earliest track."""
+    """Ranks by RecBole's BERT4Rec as it ships, which loses the earliest seed.
+
+    Sun et al., "BERT4Rec", CIKM 2019.
+    """
 
     name = "recbole-bert4rec"
     base = "BERT4Rec"
@@ -278,13 +281,15 @@ class StockBERT4Rec(StockRanker):
 
 
 class FixedBERT4Rec(StockBERT4Rec):
-    """The same training, asked with every seed that fits: the mask goes after the last one.
+    """Ranks by RecBole's BERT4Rec, queried with every seed that fits.
+
+    The mask goes after the last seed.
 
     Where `recbole-bert4rec` is fitted with the same parameters in the same run, it is its model, and nothing is trained twice.
     """
 
     name = "recbole-bert4rec-fixed"
-    trained_as = StockBERT4Rec.name
+    capabilities = replace(StockRanker.capabilities, shares_training_of=StockBERT4Rec.name)
 
     def learn(self, data: TrainingData) -> State:
         trained = next((one for one in data.systems.values() if isinstance(one, StockBERT4Rec)), None)

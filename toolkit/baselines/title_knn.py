@@ -25,7 +25,7 @@ from toolkit.encoders import registry
 from toolkit.encoders.base import Encoder
 from toolkit.encoders.char_ngrams import CharNgramsEncoder
 from toolkit.errors import InputError
-from toolkit.ranker import Scorer, TrainingData
+from toolkit.ranker import Capabilities, Scorer, TrainingData
 
 BLOCK_ENTRIES = 8_000_000
 """Similarities to all training titles that are held at once."""
@@ -41,14 +41,15 @@ class TitleKNNParams(BaselineParams):
 
 
 class TitleKNN(Baseline):
-    """Score of track i: Σ over the nearest titles t of cosine(title, t)^sharpness · (training playlists called t that hold i).
+    """Ranks the tracks of training playlists with similar titles.
+
+    Score of track i: Σ over the nearest titles t of cosine(title, t)^sharpness · (training playlists called t that hold i).
 
     Titles that differ in case alone are one. A query without a title, or with one like no other, ranks nothing (-inf).
     """
 
     name = "title-knn"
-    draws = False
-    needs_titles = True
+    capabilities = Capabilities(titles="required", deterministic=True)
     Params = TitleKNNParams
     title_encoder: Encoder | None = None
 
@@ -107,8 +108,8 @@ class TitleKNN(Baseline):
         self.title_encoder.save(directory / "titles")
 
     @classmethod
-    def load(cls, directory: Path) -> Self:
-        ranker = super().load(directory)
+    def load(cls, directory: Path, *, device: str = "cpu") -> Self:
+        ranker = super().load(directory, device=device)
         ranker.title_encoder = plugins.load(registry.GROUP, ranker.params.encoder).load(directory / "titles")
         return ranker
 
@@ -119,7 +120,9 @@ class TitleMixParams(TitleKNNParams):
 
 
 class TitleMix(TitleKNN):
-    """The seeds' neighbours and the title's, each scaled to a sum of one a query, the title's times a weight.
+    """Ranks by the seeds' neighbours and by similar titles, with a weight chosen on validation.
+
+    Both are scaled to a sum of one a query.
 
     Without seeds the title speaks alone, without a title the seeds do.
     """
@@ -170,8 +173,8 @@ class TitleMix(TitleKNN):
         self._seeds.save(directory / "seeds")
 
     @classmethod
-    def load(cls, directory: Path) -> Self:
-        ranker = super().load(directory)
+    def load(cls, directory: Path, *, device: str = "cpu") -> Self:
+        ranker = super().load(directory, device=device)
         ranker._seeds = (SessionKNN if ranker.params.of == "session-knn" else ItemKNN).load(directory / "seeds")
         return ranker
 

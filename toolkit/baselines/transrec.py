@@ -18,7 +18,7 @@ from toolkit.baselines.validation import mean_recall, some
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import InputError
-from toolkit.ranker import Scorer, TrainingData
+from toolkit.ranker import Capabilities, Scorer, TrainingData
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +37,9 @@ class TransRecParams(BaselineParams):
 
 
 class TransRecGlobal(Baseline):
-    """Score of track j after the last seed i that has a vector: β_j - |γ_i + t - γ_j|².
+    """Ranks tracks near the last seed plus one translation that all playlists share.
+
+    Score of track j after the last seed i that has a vector: β_j - |γ_i + t - γ_j|².
 
     Tracks without a training placement have none and cannot be ranked (-inf), nor can any where no seed has one.
     State: points float32 [V + 1, d], biases [V + 1], translation [d], played bool [V + 1].
@@ -78,14 +80,16 @@ class TransRecGlobal(Baseline):
 
 
 class TransRec(TransRecGlobal):
-    """With a vector for each training playlist; a query that is none of them has the global translation alone.
+    """Ranks tracks near the last seed plus a translation of the playlist's own.
+
+    A query that is not a training playlist has the global translation alone.
 
     State: also own float32 [n, d] and rows int64 [n], ascending, the playlists of the corpus they belong to.
     """
 
     name = "transrec"
     own = True
-    needs_trained_playlists = True
+    capabilities = Capabilities(training_playlists_only=True, counterpart=TransRecGlobal.name)
 
     def learn(self, data: TrainingData) -> State:
         if data.valid is not None and len(data.valid) and not np.isin(data.valid.rows, data.train.rows).all():

@@ -14,7 +14,6 @@ import numpy as np
 import scipy.sparse as sp
 from pydantic import Field
 
-from toolkit import plugins
 from toolkit.baselines import candidates
 from toolkit.baselines.base import Baseline, BaselineParams, State
 from toolkit.baselines.candidates import Content
@@ -24,12 +23,12 @@ from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import InputError, RunDirectoryError
 from toolkit.plugins import suggest
-from toolkit.ranker import Ranker, Scorer, TrainingData
+from toolkit.ranker import Capabilities, Ranker, Scorer, TrainingData
+from toolkit.rankers import entry_name, load_ranker
 
 if TYPE_CHECKING:
     import lightgbm
 
-GROUP = "segue.rankers"
 SYSTEMS = "systems.json"
 USELESS = ("random",)
 """Systems whose candidates nobody asks for unless they are named."""
@@ -49,7 +48,9 @@ class TwoStageParams(BaselineParams):
 
 
 class TwoStage(Baseline):
-    """Score: the mean of the trees of all folds, for a track that some system has among its candidates; the others are not ranked (-inf).
+    """Re-ranks the candidates of other systems by gradient-boosted trees that learn on the validation playlists.
+
+    Score: the mean of the trees of all folds, for a track that some system has among its candidates; the others are not ranked (-inf).
 
     A validation playlist is scored by the trees that have not seen it, so that it can be compared on validation with systems that have not
     learned from it. Features: score and place by every system, labels and modalities shared with the seeds, plays, number
@@ -58,9 +59,7 @@ class TwoStage(Baseline):
 
     name = "two-stage"
     Params = TwoStageParams
-    labels = ("artist", "album", "genre")
-    reads_modalities = True
-    reads_systems = True
+    capabilities = Capabilities(content="optional", titles="optional", labels=("artist", "album", "genre"), systems=True, cold_tracks=True)
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)
@@ -75,7 +74,7 @@ class TwoStage(Baseline):
         self._content, self._boosters = None, []
         plays = np.asarray(data.train.matrix().sum(axis=0, dtype=np.float64)).ravel().astype(np.float32)
         self._state = {"plays": plays}
-        for kind in self.labels:
+        for kind in self.capabilities.labels:
             if kind in data.labels:
                 self._state |= packed(data.labels[kind], f"labels.{kind}")
         for name, modality in sorted(data.modalities.items()):
@@ -95,9 +94,13 @@ class TwoStage(Baseline):
         return {name: data.systems[name] for name in wanted}
 
     @property
+    def reads_titles(self) -> bool:
+        return any(ranker.reads_titles for ranker in self.systems.values())
+
+    @property
     def content(self) -> Content:
         if self._content is None:
-            kinds = [kind for kind in self.labels if f"labels.{kind}.indptr" in self.state]
+            kinds = [kind for kind in self.capabilities.labels if f"labels.{kind}.indptr" in self.state]
             labels = {kind: unpacked(self.state, f"labels.{kind}") for kind in kinds}
             prefix = "vectors."
             vectors = {key.removeprefix(prefix): self.state[key] for key in sorted(self.state) if key.startswith(prefix)}
@@ -207,36 +210,23 @@ class TwoStage(Baseline):
         """Also the systems whose candidates it ranks, each in a folder of its own."""
         super().save(directory)
         entries = [
-            {"name": name, "ranker": _kind(ranker), "folder": str(place)} for place, (name, ranker) in enumerate(self.systems.items())
+            {"name": name, "ranker": entry_name(ranker), "folder": str(place)} for place, (name, ranker) in enumerate(self.systems.items())
         ]
         for entry in entries:
             self.systems[entry["name"]].save(directory / entry["folder"])
         (directory / SYSTEMS).write_text(json.dumps(entries, indent=1) + "\n")
 
     @classmethod
-    def load(cls, directory: Path) -> Self:
-        ranker = super().load(directory)
+    def load(cls, directory: Path, *, device: str = "cpu") -> Self:
+        ranker = super().load(directory, device=device)
         try:
             entries = json.loads((directory / SYSTEMS).read_text())
-            ranker.systems = {str(each["name"]): _loaded(str(each["ranker"]), directory / str(int(each["folder"]))) for each in entries}
+            ranker.systems = {
+                str(each["name"]): load_ranker(str(each["ranker"]), directory / str(int(each["folder"])), device=device) for each in entries
+            }
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunDirectoryError(f"{directory} holds no readable two-stage ranker ({error}): delete it and fit it again") from None
         return ranker
-
-
-def _kind(ranker: Ranker) -> str:
-    """The entry point of a ranker; `sequential` for a model of a recipe."""
-    known = ranker.name in plugins.names(GROUP) and plugins.load(GROUP, ranker.name) is type(ranker)
-    return ranker.name if known else "sequential"
-
-
-def _loaded(kind: str, directory: Path) -> Ranker:
-    if kind == "sequential":
-        from toolkit.sequential.ranker import SequentialRanker
-
-        return SequentialRanker.load(directory)
-    ranker: Ranker = plugins.load(GROUP, kind).load(directory)
-    return ranker
 
 
 def _folds(groups: np.ndarray, n: int, seed: int) -> np.ndarray:

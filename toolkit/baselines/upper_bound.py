@@ -23,7 +23,7 @@ from toolkit.catalogue.demo.story import Story
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.queries import Queries
 from toolkit.errors import InputError, RunDirectoryError
-from toolkit.ranker import Scorer, TrainingData
+from toolkit.ranker import Capabilities, Scorer, TrainingData
 
 
 class UpperBoundParams(DemoParams, BaselineParams):
@@ -31,7 +31,7 @@ class UpperBoundParams(DemoParams, BaselineParams):
 
 
 class UpperBound(Baseline):
-    """Ranks by the true chance of every track to be hidden.
+    """Ranks by the true chance of every track to be hidden, known for the demo catalogue alone: an oracle.
 
     Reads the story, not the hidden tracks: `oracle` all the same, since no
     system has the story. Queries must be playlists of the corpus (`rows`),
@@ -40,8 +40,7 @@ class UpperBound(Baseline):
     """
 
     name = "upper-bound"
-    draws = False
-    oracle = True
+    capabilities = Capabilities(cold_tracks=True, oracle=True, deterministic=True)
     Params = UpperBoundParams
 
     @cached_property
@@ -64,9 +63,9 @@ class UpperBound(Baseline):
         return _matched(self.story, data.train.corpus)
 
     @classmethod
-    def load(cls, directory: Path) -> Self:
+    def load(cls, directory: Path, *, device: str = "cpu") -> Self:
         """Tell the story again. Raises `RunDirectoryError` where files are missing or another story comes out."""
-        self = super().load(directory)
+        self = super().load(directory, device=device)
         if self.story.digest != self.state["digest"].tobytes().hex():
             raise RunDirectoryError(f"{directory} was written by a version that draws another demo catalogue: run the recipe again")
         return self

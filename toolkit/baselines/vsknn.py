@@ -24,7 +24,9 @@ class VSKNNParams(BaselineParams):
 
 
 class VSKNN(SessionNeighbours):
-    """Similarity: the sum of the shared seeds' weights over the square root of the playlist's length.
+    """Ranks the tracks of similar training playlists; later seeds count more.
+
+    Similarity: the sum of the shared seeds' weights over the square root of the playlist's length.
 
     The published one leaves the length out, which favours long playlists; sessions of shops are all short.
     """

@@ -19,7 +19,10 @@ class VSTANParams(STANParams):
 
 
 class VSTAN(STAN):
-    """STAN's scores, times exp(-back / `latest`) of a neighbour's last shared seed and times the track's idf."""
+    """Ranks as STAN does; neighbours that share a late seed, and rare tracks, count more.
+
+    STAN's scores, times exp(-back / `latest`) of a neighbour's last shared seed and times the track's idf.
+    """
 
     name = "vstan"
     Params = VSTANParams

@@ -46,6 +46,8 @@ class ArtistCatalogue(Catalogue):
 
 def choices(connection: Connection, field: str, artists: list[str], source: str | None) -> list[Choice | None]:
     """One choice per artist id, None where neither the artist nor a track has the field. Raises as `fields.choices` does."""
+    if field == fields.ID:
+        return fields.own_ids(artists)
     found: dict[str, Choice] = {}
     wanted = list(dict.fromkeys(artists))
     if field in ("artist", "artist_id"):

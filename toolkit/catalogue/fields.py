@@ -30,6 +30,9 @@ _OF_ARTISTS: dict[str, ColumnElement[Any]] = {"artist": ARTISTS.c.name, "artist_
 NATIVE = (*_OF_TRACK, *_OF_ARTISTS)
 """Fields that every track record carries itself."""
 
+ID = "id"
+"""The field of a track's own id, which every track has, described or not; it is nobody's content, so that no permission is needed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -43,6 +46,8 @@ class Choice:
 
 def choices(connection: Connection, field: str, ids: list[str], source: str | None) -> list[Choice | None]:
     """One choice per id, None where the field is absent. Raises `InputError` for an unknown field or source."""
+    if field == ID:
+        return own_ids(ids)
     distinct = list(dict.fromkeys(ids))
     if field in NATIVE:
         found = _native(connection, field, distinct)
@@ -53,6 +58,11 @@ def choices(connection: Connection, field: str, ids: list[str], source: str | No
         if entity in entities:
             chosen.update(_of_entity(connection, field, distinct, entity, source))
     return [chosen.get(track) for track in ids]
+
+
+def own_ids(ids: list[str]) -> list[Choice | None]:
+    """Ids as values."""
+    return [Choice("text", each, "", True) for each in ids]
 
 
 def present(values: Sequence[Any]) -> np.ndarray:
@@ -127,7 +137,7 @@ def _entities(connection: Connection, field: str, source: str | None) -> set[str
     """Whose the field is: some of track, album, artist."""
     rows = connection.execute(select(FIELDS.c.entity, FIELDS.c.source).where(FIELDS.c.field == field).distinct()).all()
     if not rows:
-        known = sorted({*NATIVE, *connection.scalars(select(FIELDS.c.field).distinct())})
+        known = sorted({ID, *NATIVE, *connection.scalars(select(FIELDS.c.field).distinct())})
         near = difflib.get_close_matches(field, known, n=1)
         raise InputError(
             f"the catalogue has no field {field!r}: " + (f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}")

@@ -110,7 +110,7 @@ class Catalogue:
         the present tracks in that order: str, a float32 array [d] per feature
         vector, float (`duration`), or the bytes of covers and audio, read when indexed.
         `title`, `artist` (joined by ", "), `album`, `artist_id` (the first),
-        `album_id` and `duration` (seconds) are the track's own; any other name
+        `album_id` and `duration` (seconds) are the track's own, as is `id`; any other name
         is looked up for the track, then its album, then its artists in order.
         Of several sources the highest `match_score` wins (none counts as 1),
         then the newest. source: only values of this source or of its branches

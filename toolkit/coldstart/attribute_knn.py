@@ -12,6 +12,7 @@ from pydantic import Field
 
 from toolkit.baselines.base import Baseline, BaselineParams, State
 from toolkit.baselines.sparse import packed, product_scorer, unpacked
+from toolkit.coldstart.base import COLD_START
 from toolkit.coldstart.single import single
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.similarity import similarities, top_per_row
@@ -24,7 +25,9 @@ class AttributeKNNParams(BaselineParams):
 
 
 class AttributeKNN(Baseline):
-    """Score of track i: the sum over the seeds s among its nearest training tracks of |A_s ∩ A_i| / sqrt(|A_s| |A_i|).
+    """Ranks tracks that share attributes, such as tags, with the seeds.
+
+    Score of track i: the sum over the seeds s among its nearest training tracks of |A_s ∩ A_i| / sqrt(|A_s| |A_i|).
 
     A_i are the attributes that its one modality has another number than 0 for: a `tfidf` of tags with `dim: 0` gives one a tag. A track
     none of whose neighbours is a seed cannot be ranked (-inf).
@@ -32,7 +35,7 @@ class AttributeKNN(Baseline):
 
     name = "attribute-knn"
     Params = AttributeKNNParams
-    needs_modalities = True
+    capabilities = COLD_START
 
     def learn(self, data: TrainingData) -> State:
         content = single(self.name, data.modalities)

@@ -13,8 +13,12 @@ from toolkit.coldstart.factors import Factors, FactorStore, FoldIn
 from toolkit.corpus.queries import Queries
 from toolkit.errors import InputError
 from toolkit.fusion.side_by_side import joined as joined
-from toolkit.ranker import Scorer, TrainingData
+from toolkit.parameters import Parameters
+from toolkit.ranker import Capabilities, Scorer, TrainingData
 from toolkit.recipe import FactorSpec
+
+COLD_START = Capabilities(content="required", cold_tracks=True, kind="cold-start")
+"""What most cold-start rankers declare: tracks without a training placement are ranked by their content."""
 
 
 class FactorParams(BaselineParams):
@@ -29,8 +33,8 @@ class ColdRanker(Baseline):
     State: items float32 [V + 1, k], known bool [V + 1] (placements in training), ranked bool [V + 1].
     """
 
-    Params: ClassVar[type[BaselineParams]] = FactorParams
-    needs_modalities: ClassVar[bool] = True
+    Params: ClassVar[type[Parameters]] = FactorParams
+    capabilities = COLD_START
     _fold_in: FoldIn | None = None
 
     @abstractmethod
@@ -39,7 +43,7 @@ class ColdRanker(Baseline):
         has any. Rows of the others mean nothing."""
 
     def learn(self, data: TrainingData) -> State:
-        if self.needs_modalities:
+        if self.capabilities.content == "required":
             check_content(self.name, data)
         self._fold_in = None
         factors = factors_of(data, self.params.factors)

@@ -13,6 +13,7 @@ ranked; and a playlist that training does not hold, which the paper has none of,
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
@@ -20,12 +21,13 @@ from pydantic import Field, ValidationError
 
 from toolkit import compute
 from toolkit.baselines.base import Baseline, BaselineParams, State
-from toolkit.coldstart.base import factor_scorer
+from toolkit.coldstart.base import COLD_START, factor_scorer
 from toolkit.coldstart.single import single
 from toolkit.corpus.queries import Queries
 from toolkit.encoders.log_mel import LogMelParams
 from toolkit.errors import InputError
 from toolkit.modality import Modality
+from toolkit.parameters import Parameters
 from toolkit.ranker import Scorer, TrainingData
 from toolkit.seeds import derived_seed
 
@@ -59,16 +61,17 @@ class ContentUserParams(IdItemParams):
 
 
 class IdItem(Baseline):
-    """Users and tracks by look-up; a track without placements in training cannot be ranked.
+    """Ranks played tracks by the cosine of learned vectors of users and tracks.
+
+    Both are looked up; a track without placements in training cannot be ranked.
 
     State: users float32 [n, d] of training's playlists, rows int64 [n], which of the corpus's they are, items float32 [V + 1, d],
     ranked bool [V + 1]. All vectors are of length 1.
     """
 
     name = "id-item"
-    Params: ClassVar[type[BaselineParams]] = IdItemParams
-    curve: list[dict[str, Any]]
-    """One row per epoch of the last fit: epoch, seconds, loss."""
+    Params: ClassVar[type[Parameters]] = IdItemParams
+    capabilities = replace(COLD_START, content="none", cold_tracks=False)
 
     def learn(self, data: TrainingData) -> State:
         known = data.train.counts() > 0
@@ -132,11 +135,14 @@ class IdItem(Baseline):
 
 
 class ContentUser(IdItem):
-    """Tracks by their sound: all that have it are ranked, played or not. Needs one modality, of encoder `log-mel`."""
+    """Ranks tracks by the cosine of a user's vector and one computed from their audio.
+
+    All tracks with audio are ranked, played or not. Needs one modality, of encoder `log-mel`.
+    """
 
     name = "content-user"
     Params = ContentUserParams
-    needs_modalities = True
+    capabilities = COLD_START
 
     def learn(self, data: TrainingData) -> State:
         from toolkit.coldstart.content_user_network import Sounds

@@ -30,7 +30,10 @@ class ForestParams(FactorParams):
 
 
 class Forest(ColdRanker):
-    """Mean of the trees' factors; all factors are predicted by the same trees."""
+    """Ranks new tracks by factors that a random forest predicts from one modality.
+
+    Mean of the trees' factors; all factors are predicted by the same trees.
+    """
 
     name = "random-forest"
     Params = ForestParams

@@ -9,6 +9,7 @@ what training gave. Scores are estimates of 0 and 1, so that RMSE means somethin
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -16,12 +17,13 @@ import scipy.sparse as sp
 from pydantic import Field
 
 from toolkit.baselines.base import Baseline, BaselineParams, State
-from toolkit.coldstart.base import check_content, factor_scorer, joined
+from toolkit.coldstart.base import COLD_START, check_content, factor_scorer, joined
 from toolkit.coldstart.content_prior import fit_content_prior
 from toolkit.coldstart.factors import confidence_of
 from toolkit.coldstart.hierarchical import Taste, Weights, fit_taste, fold_in
 from toolkit.coldstart.row_solver import solve_rows
 from toolkit.corpus.queries import Queries
+from toolkit.parameters import Parameters
 from toolkit.ranker import Scorer, TrainingData
 from toolkit.recipe import FactorSpec
 
@@ -61,11 +63,11 @@ class HybridParams(LinearParams):
 
 
 class HierarchicalLinear(FoldedRanker):
-    """Content alone: tracks that have it, played or not."""
+    """Ranks by a hierarchical linear model of content: tracks that have content, played or not."""
 
     name = "hierarchical-linear"
-    Params: ClassVar[type[BaselineParams]] = LinearParams
-    needs_modalities = True
+    Params: ClassVar[type[Parameters]] = LinearParams
+    capabilities = COLD_START
 
     def learn(self, data: TrainingData) -> State:
         known = data.train.counts() > 0
@@ -94,17 +96,17 @@ class HierarchicalLinear(FoldedRanker):
 
 
 class HierarchicalHybrid(HierarchicalLinear):
-    """Content and factors: a track without placements has its content alone."""
+    """Ranks by a hierarchical linear model of content and factors; new tracks by their content alone."""
 
     name = "hierarchical-hybrid"
     Params = HybridParams
 
 
-class Pmf(HierarchicalHybrid):
-    """Factors alone, and a constant: tracks with placements in training."""
+class PMF(HierarchicalHybrid):
+    """Ranks played tracks by factors and a constant alone (probabilistic matrix factorisation)."""
 
     name = "pmf"
-    needs_modalities = False
+    capabilities = replace(COLD_START, content="none", cold_tracks=False)
 
     def _content(self, data: TrainingData, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return np.ones((len(known), 1)), np.zeros(len(known), bool)
@@ -122,11 +124,11 @@ class ContentPriorParams(BaselineParams):
 
 
 class ContentPrior(FoldedRanker):
-    """Factors about what content predicts: of a track without placements, the prediction."""
+    """Ranks by factors with a prior that content predicts; new tracks by the prediction."""
 
     name = "content-prior"
-    Params: ClassVar[type[BaselineParams]] = ContentPriorParams
-    needs_modalities = True
+    Params: ClassVar[type[Parameters]] = ContentPriorParams
+    capabilities = COLD_START
 
     def learn(self, data: TrainingData) -> State:
         check_content(self.name, data)

@@ -12,7 +12,7 @@ from pydantic import Field
 from toolkit.baselines.base import BaselineParams, State
 from toolkit.coldstart.base import ColdRanker
 from toolkit.coldstart.factors import Factors, FactorStore
-from toolkit.ranker import TrainingData
+from toolkit.ranker import Capabilities, TrainingData
 from toolkit.recipe import FactorSpec
 
 
@@ -24,12 +24,14 @@ class IALSParams(BaselineParams):
 
 
 class IALS(ColdRanker):
-    """Score of a track: its factors times those of the seeds, folded in exactly. Tracks without a training placement are not ranked."""
+    """Ranks by implicit matrix factorisation (iALS).
+
+    Score of a track: its factors times those of the seeds, folded in exactly. Tracks without a training placement are not ranked.
+    """
 
     name = "ials"
-    kind = "baseline"
     Params = IALSParams
-    needs_modalities = False
+    capabilities = Capabilities()
     grid = {"regularisation": [1.0, 10.0, 50.0], "weight": [2.0, 10.0]}
 
     def learn(self, data: TrainingData) -> State:

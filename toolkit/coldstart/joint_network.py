@@ -35,7 +35,10 @@ class JointNetworkParams(NetworkParams):
 
 
 class JointNetwork(NetworkRanker):
-    """Convolutions over one modality, dense layers over each other; a modality that a track lacks adds nothing."""
+    """Ranks new tracks by factors that one network predicts from a spectrogram and other modalities.
+
+    Convolutions over one modality, dense layers over each other; a modality that a track lacks adds nothing.
+    """
 
     name = "joint-network"
     Params = JointNetworkParams

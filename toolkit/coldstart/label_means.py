@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
 
 from toolkit.baselines.label_popularity import unit_labels
-from toolkit.coldstart.base import ColdRanker
+from toolkit.coldstart.base import COLD_START, ColdRanker
 from toolkit.coldstart.factors import Factors
 from toolkit.ranker import TrainingData
 
 
 class LabelMean(ColdRanker):
-    """A track's factors are the mean over its labels of each one's centroid: the mean factors of training tracks that have it.
+    """Ranks new tracks by the mean factors of their labels.
+
+    A track's factors are the mean over its labels of each one's centroid: the mean factors of training tracks that have it.
 
     Labels that no training track has are left out; a track without another one has no factors.
     """
 
-    needs_modalities = False
-    needs_labels = True
     label: ClassVar[str]
 
     def predict(self, data: TrainingData, factors: Factors) -> tuple[np.ndarray, np.ndarray]:
@@ -34,16 +35,16 @@ class LabelMean(ColdRanker):
 
 
 class SameArtist(LabelMean):
-    """`LabelMean` of artists."""
+    """Ranks new tracks by the mean factors of their artists."""
 
     name = "same-artist"
     label = "artist"
-    labels = ("artist",)
+    capabilities = replace(COLD_START, content="none", labels=("artist",), labels_required=True)
 
 
 class GenreCentroid(LabelMean):
-    """`LabelMean` of genres."""
+    """Ranks new tracks by the mean factors of their genres."""
 
     name = "genre-centroid"
     label = "genre"
-    labels = ("genre",)
+    capabilities = replace(COLD_START, content="none", labels=("genre",), labels_required=True)

@@ -25,7 +25,10 @@ class LateFusionParams(NetworkParams):
 
 
 class LateFusion(NetworkRanker):
-    """A linear layer over joined embeddings; a modality that a track lacks adds nothing."""
+    """Ranks new tracks by factors that a linear layer predicts from the joined embeddings of all modalities.
+
+    A modality that a track lacks adds nothing.
+    """
 
     name = "late-fusion"
     Params = LateFusionParams

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class MlpParams(NetworkParams):
+class MLPParams(NetworkParams):
     """hidden: units of each dense layer."""
 
     hidden: list[Annotated[int, Field(ge=1)]] = Field([256], min_length=1)
@@ -25,11 +25,14 @@ class MlpParams(NetworkParams):
     loss: Literal["cosine", "squared"] = "squared"
 
 
-class Mlp(NetworkRanker):
-    """Dense layers with ReLU over the columns of `joined`, so that what a track lacks is its modality's mean."""
+class MLP(NetworkRanker):
+    """Ranks new tracks by factors that a small network predicts from all modalities.
+
+    Dense layers with ReLU over the columns of `joined`; what a track lacks is its modality's mean.
+    """
 
     name = "mlp"
-    Params = MlpParams
+    Params = MLPParams
 
     def _seen(self, data: TrainingData, factors: Factors) -> dict[str, Modality]:
         return {"joined": Modality("joined", *joined(data.modalities, factors.known))}

@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from pydantic import Field
 
 from toolkit.baselines.base import Baseline, State
-from toolkit.coldstart.base import FactorParams, check_content, factors_of, joined
+from toolkit.coldstart.base import COLD_START, FactorParams, check_content, factors_of, joined
 from toolkit.coldstart.factors import Factors
 from toolkit.coldstart.metric_learning import learn_metric
 from toolkit.corpus.queries import Queries
@@ -24,7 +24,7 @@ LEAST = 3
 """Tracks that a metric can be learned from."""
 
 
-class MlrParams(FactorParams):
+class MLRParams(FactorParams):
     """nearest: relevant tracks of each. c: price of a violated pair against the trace. tracks: that the metric is learned from, at most;
     steps: of the descent."""
 
@@ -34,12 +34,15 @@ class MlrParams(FactorParams):
     steps: int = Field(100, ge=1)
 
 
-class Mlr(Baseline):
-    """State: items float32 [V + 1, r], so turned that the learned distance is the plain one, ranked bool [V + 1]."""
+class MLR(Baseline):
+    """Ranks tracks near the mean of the seeds under a learned distance of content.
+
+    State: items float32 [V + 1, r], so turned that the learned distance is the plain one, ranked bool [V + 1].
+    """
 
     name = "mlr"
-    Params = MlrParams
-    needs_modalities = True
+    Params = MLRParams
+    capabilities = COLD_START
 
     def learn(self, data: TrainingData) -> State:
         check_content(self.name, data)

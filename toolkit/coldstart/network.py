@@ -12,12 +12,12 @@ import numpy as np
 from pydantic import Field
 
 from toolkit import compute
-from toolkit.baselines.base import BaselineParams
 from toolkit.coldstart.base import ColdRanker, FactorParams
 from toolkit.coldstart.factors import Factors
 from toolkit.encoders.hashing import combined
 from toolkit.errors import InputError
 from toolkit.modality import Modality
+from toolkit.parameters import Parameters
 from toolkit.ranker import TrainingData
 from toolkit.seeds import derived_seed
 
@@ -44,7 +44,7 @@ class NetworkRanker(ColdRanker):
     What a track lacks reaches the trunk as zeros; tracks with any modality teach and are predicted.
     """
 
-    Params: ClassVar[type[BaselineParams]] = NetworkParams
+    Params: ClassVar[type[Parameters]] = NetworkParams
 
     @abstractmethod
     def _trunk(self, modalities: dict[str, Modality]) -> tuple[nn.Module, int]:

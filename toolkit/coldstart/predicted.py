@@ -12,7 +12,7 @@ from toolkit.ranker import TrainingData
 
 
 class PredictedFactors(ColdRanker):
-    """Takes the one modality it is given for the factors of tracks without placements."""
+    """Ranks new tracks by factors that a supervised encoder predicted: its one modality."""
 
     name = "predicted-factors"
 

@@ -14,7 +14,10 @@ from toolkit.coldstart.predicted import PredictedFactors
 
 
 class PredictedForAll(PredictedFactors):
-    """State: also predicted float32 [V + 1, k] and has_prediction bool [V + 1]; a track without is -inf."""
+    """Ranks all tracks by predicted factors, played ones included.
+
+    State: also predicted float32 [V + 1, k] and has_prediction bool [V + 1]; a track without is -inf.
+    """
 
     name = "predicted-for-all"
 

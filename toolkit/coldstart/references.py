@@ -6,12 +6,12 @@ Oord et al. 2013, section 5.2.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from dataclasses import replace
 
 import numpy as np
 
 from toolkit.baselines.base import State
-from toolkit.coldstart.base import ColdRanker
+from toolkit.coldstart.base import COLD_START, ColdRanker
 from toolkit.coldstart.factors import Factors, FactorStore
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import PlaylistSet
@@ -19,10 +19,10 @@ from toolkit.ranker import TrainingData
 
 
 class RandomFactors(ColdRanker):
-    """Tracks without placements have normal numbers for factors, drawn from the seed."""
+    """Ranks tracks without placements by random factors, drawn from the seed."""
 
     name = "random-factors"
-    needs_modalities = False
+    capabilities = replace(COLD_START, content="none", cold_tracks=False)
 
     def predict(self, data: TrainingData, factors: Factors) -> tuple[np.ndarray, np.ndarray]:
         vectors = np.random.default_rng(data.seed).standard_normal(factors.items.shape, np.float32)
@@ -30,14 +30,15 @@ class RandomFactors(ColdRanker):
 
 
 class FactorUpperBound(ColdRanker):
-    """Factors of the whole corpus, hidden tracks included: what a perfect prediction of them would give.
+    """Ranks by factors of the whole corpus, hidden tracks included: an oracle.
+
+    It is what a perfect prediction of factors would give.
 
     State: also users float32 [P, k] of the corpus's playlists; a query that is none of them is folded in.
     """
 
     name = "factor-upper-bound"
-    oracle: ClassVar[bool] = True
-    needs_modalities = False
+    capabilities = replace(COLD_START, content="none", oracle=True)
 
     def learn(self, data: TrainingData) -> State:
         corpus, store = data.train.corpus, data.factors

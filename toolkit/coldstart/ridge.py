@@ -28,7 +28,9 @@ class RidgeParams(FactorParams):
 
 
 class Ridge(ColdRanker):
-    """(XᵀX + λ n I)⁻¹ XᵀY of centred columns X, see `joined`, and centred factors Y of the n tracks that have both.
+    """Ranks new tracks by factors that a ridge regression predicts from all modalities.
+
+    (XᵀX + λ n I)⁻¹ XᵀY of centred columns X, see `joined`, and centred factors Y of the n tracks that have both.
 
     Without a validation split the middle penalty is taken.
     """

@@ -6,20 +6,21 @@ their plays in the test feedback, to say how far popularity alone would lead.
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 
 from toolkit.baselines.base import Baseline, State
 from toolkit.corpus.queries import Queries
-from toolkit.ranker import Scorer, TrainingData
+from toolkit.ranker import Capabilities, Scorer, TrainingData
 
 
 class TotalPopularity(Baseline):
-    """State: plays float32 [V + 1]. A track that no playlist of the corpus holds is -inf."""
+    """Ranks tracks by their plays in the whole corpus, hidden ones included: an oracle.
+
+    State: plays float32 [V + 1]. A track that no playlist of the corpus holds is -inf.
+    """
 
     name = "total-popularity"
-    oracle: ClassVar[bool] = True
+    capabilities = Capabilities(cold_tracks=True, oracle=True, kind="cold-start")
 
     def learn(self, data: TrainingData) -> State:
         corpus = data.train.corpus

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from toolkit import compute
 from toolkit.baselines.base import Baseline, State
-from toolkit.coldstart.base import FactorParams, check_content, factor_scorer, factors_of, joined
+from toolkit.coldstart.base import COLD_START, FactorParams, check_content, factor_scorer, factors_of, joined
 from toolkit.corpus.queries import Queries
 from toolkit.encoders.hashing import combined
 from toolkit.errors import InputError
@@ -39,14 +39,16 @@ class TwoTowerParams(FactorParams):
 
 
 class TwoTower(Baseline):
-    """Score: cosine of the user's vector and the track's; a track without content, and a user without a known track, is -inf.
+    """Ranks by the cosine of a user's vector and a track's, from two networks over content and factors.
+
+    Score: cosine of the user's vector and the track's; a track without content, and a user without a known track, is -inf.
 
     State: items, queries float32 [V + 1, dim], ranked, heard bool [V + 1].
     """
 
     name = "two-tower"
     Params = TwoTowerParams
-    needs_modalities = True
+    capabilities = COLD_START
 
     def learn(self, data: TrainingData) -> State:
         check_content(self.name, data)

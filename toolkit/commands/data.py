@@ -134,7 +134,7 @@ def _data(path: Path, reader: str, options: list[str], skip_bad: bool) -> Data:
 
 
 def _open(data: Data) -> Reader:
-    from toolkit.pipeline.ingest import open_reader
+    from toolkit.ingest.read import open_reader
 
     source = open_reader(data)
     source.skip_by = "--skip-bad"

@@ -58,8 +58,10 @@ class Continuation:
         Raises `RunDirectoryError` for a folder that is no finished run,
         `InputError` for a system the run does not have or that cannot be asked.
         """
+        from toolkit.rankers import load_ranker
+
         entry, others = _entry(Path(run_dir), system)
-        ranker = load_ranker(entry, Path(run_dir) / runs.MODEL / entry["system"])
+        ranker = load_ranker(entry["ranker"], Path(run_dir) / runs.MODEL / entry["system"])
         tracks = _tracks(Path(run_dir) / runs.TRACKS)
         if tracks.num_rows != ranker.n_items:
             raise RunDirectoryError(
@@ -71,12 +73,14 @@ class Continuation:
 
     def beside(self, system: str) -> Ranker | None:
         """Another system of the same run; None where it has none of that name."""
+        from toolkit.rankers import load_ranker
+
         if system == self.system:
             return self.ranker
         if self.run_dir is None or system not in self.others:
             return None
         entry, _ = _entry(self.run_dir, system)
-        return load_ranker(entry, self.run_dir / runs.MODEL / system)
+        return load_ranker(entry["ranker"], self.run_dir / runs.MODEL / system)
 
     def continue_playlist(
         self, tracks: Sequence[str], title: str | None = None, k: int = 20, *, exclude: Iterable[str] = (), allow_repeats: bool = False
@@ -114,7 +118,7 @@ class Continuation:
     def _known(self, tracks: Sequence[str], title: str | None) -> list[int]:
         unknown = [track for track in tracks if track not in self.item_of]
         known = [self.item_of[track] for track in tracks if track in self.item_of]
-        if not known and not (title and getattr(self.ranker, "title_encoder", None) is not None):
+        if not known and not (title and self.ranker.reads_titles):
             raise InputError(self._refusal(tracks, title))
         if unknown:
             warnings.warn(f"{len(unknown)} of {len(tracks)} tracks are not in the catalogue and left out: {_some(unknown)}", stacklevel=3)
@@ -151,23 +155,12 @@ class Continuation:
         return f"nearest to {wanted!r} are {', '.join(shown[:3])}"
 
 
-def load_ranker(entry: dict[str, Any], directory: Path, *, device: str = "cpu") -> Ranker:
-    """The ranker that `model/systems.json` describes, from its folder."""
-    if entry["ranker"] == "sequential":
-        from toolkit.sequential.advised import ADVICE, AdvisedRanker
-        from toolkit.sequential.ranker import SequentialRanker
-
-        kind = AdvisedRanker if (directory / ADVICE).is_dir() else SequentialRanker
-        return kind.load(directory, device=device)
-    ranker: Ranker = plugins.load("segue.rankers", entry["ranker"]).load(directory)
-    return ranker
-
-
 def _entry(run_dir: Path, system: str | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The description of a system of a run, and those of the others, the best first."""
-    if not (run_dir / runs.RECIPE).exists():
-        raise RunDirectoryError(f"{run_dir} is no run directory: make one with `segue run RECIPE --out {run_dir}`")
-    if not (run_dir / runs.SYSTEMS).exists():
+    saved = (run_dir / runs.SYSTEMS).exists()  # a model saved by itself has no recipe
+    if not saved and not (run_dir / runs.RECIPE).exists():
+        raise RunDirectoryError(f"{run_dir} is not a run directory: make one with `segue run RECIPE --out {run_dir}`")
+    if not saved:
         raise RunDirectoryError(f"{run_dir} is not finished: run the same `segue run` command again, it goes on where it stopped")
     if folds := runs.RunDirectory(run_dir).folds():
         raise InputError(f"{run_dir} is a table over several folds and holds no model: ask one of them, such as {folds[0]}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,8 @@ from toolkit.times import NO_TIME
 
 PLAYS = "plays.npy"
 TIMES = "times.npy"
+DIGESTED = 1 << 20
+"""Numbers that are hashed at once."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,28 @@ class Corpus:
     def titles(self, rows: np.ndarray) -> list[str | None]:
         """Titles of the playlists `rows`."""
         return self.playlists["title"].take(pa.array(rows)).to_pylist()
+
+    def digest(self) -> str:
+        """BLAKE2b over all values, 32 hex digits: the same for the same playlists, tracks and names in the same order.
+
+        It does not depend on the format they were read from, nor on how tables are chunked or encoded.
+        """
+        from toolkit.catalogue.readers.table_digest import table_digest
+
+        whole = hashlib.blake2b(digest_size=16)
+        arrays = (
+            ("items", self.items, "<i4"),
+            ("offsets", self.offsets, "<i8"),
+            ("plays", self.plays, "<f4"),
+            ("times", self.times, "<i8"),
+        )
+        for name, values, kind in arrays:
+            whole.update(f"{name} {-1 if values is None else len(values)} ".encode())
+            for start in range(0, 0 if values is None else len(values), DIGESTED):
+                whole.update(np.ascontiguousarray(values[start : start + DIGESTED], np.dtype(kind)).tobytes())  # type: ignore[index]
+        for table in (self.tracks, self.playlists):
+            whole.update(table_digest(table).encode())
+        return whole.hexdigest()
 
     def save(self, directory: Path) -> None:
         """Write the corpus; `load` maps the arrays instead of reading them."""

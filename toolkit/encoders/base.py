@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
+from toolkit.errors import SegueError
 from toolkit.parameters import Parameters
 
 Kind = Literal["features", "text", "image", "audio", "category"]
@@ -37,6 +38,10 @@ class Encoder(ABC):
     of the input is known (a text without a known word): absent as well. source: paper and section, or model page.
     weights_licence: licence of the pretrained weights it loads by default, empty where there are none.
     seeded: whether the seed changes the output; where it does not, it is not in the cache key.
+    reconstructs: whether `reconstructions` draws inputs next to what the encoder makes of them.
+    default_field: the field of the catalogue that it reads where a recipe names none; None: one must be named.
+    refusal: of an encoder that refuses, how a warning puts it: "none of 7 inputs ⟨can be read⟩", "3 tracks have an input ⟨that cannot be
+    read⟩", and what to do; None: of files that cannot be read.
     """
 
     name: ClassVar[str]
@@ -49,6 +54,9 @@ class Encoder(ABC):
     source: ClassVar[str] = ""
     weights_licence: ClassVar[str] = ""
     seeded: ClassVar[bool] = True
+    reconstructs: ClassVar[bool] = False
+    default_field: ClassVar[str | None] = None
+    refusal: ClassVar[tuple[str, str, str] | None] = None
     Params: ClassVar[type[EncoderParams]] = EncoderParams
 
     def __init__(self, params: EncoderParams | None = None, *, seed: int = 0, device: str = "cpu") -> None:
@@ -60,6 +68,11 @@ class Encoder(ABC):
     @abstractmethod
     def dim(self) -> int:
         """d of the output (after `fit`, for encoders that learn it)."""
+
+    @property
+    def needs_feedback(self) -> bool:
+        """Whether `fit` takes, as the keyword `feedback`, the plays that target factors were made of."""
+        return False
 
     def fingerprint(self) -> str:
         """What beside name, version and parameters decides the output, for the cache key: a hash of pretrained weights, the precision."""
@@ -83,6 +96,13 @@ class Encoder(ABC):
     @abstractmethod
     def transform(self, inputs: Any, *, progress: Progress | None = None) -> np.ndarray:
         """Embeddings float32 [n, d] of n present inputs; n may be 0. Finite, but for the rows that `refuses` speaks of."""
+
+    def reconstructions(self, inputs: Any, path: Path, *, count: int = 12) -> Path:
+        """Write a picture of at most `count` inputs, each next to its reconstruction, to `path`.
+
+        Raises `SegueError` for an encoder that does not reconstruct (`reconstructs`).
+        """
+        raise SegueError(f"{self.name} does not reconstruct its inputs")
 
     @abstractmethod
     def save(self, directory: Path) -> None:

@@ -57,6 +57,7 @@ class ImageEncoder(AutoencoderBase):
 
     kind: ClassVar[Kind] = "image"
     learns: ClassVar[bool] = True
+    reconstructs: ClassVar[bool] = True
     variational: ClassVar[bool]
     params: Any
 

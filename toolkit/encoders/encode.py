@@ -97,8 +97,9 @@ def _without_refused(name: str, encoder: Encoder, ids: Sequence[str], matrix: np
     refused = np.isnan(matrix).all(axis=1) if encoder.refuses else np.zeros(len(ids), bool)
     unknown = present & ~matrix.any(axis=1) if encoder.silent else np.zeros(len(ids), bool)
     what = "that cannot be read or is too short" if encoder.kind == "audio" else "that cannot be read"
+    refusal = encoder.refusal or ("can be read", what, "`on_error: stop` says what is wrong with the first")
     faults = (
-        (refused, "can be read", what, "`on_error: stop` says what is wrong with the first"),
+        (refused, *refusal),
         (unknown, "has a known word", "without a known word", "are they of another language, or cleaned away?"),
     )
     for fault, none, what, cure in faults:
@@ -189,7 +190,7 @@ class _Job:
 
     def _told(self, learn: np.ndarray) -> dict[str, Any]:
         """The feedback of the present inputs at `learn`, for an encoder that takes it."""
-        if self.feedback is None or not getattr(self.encoder, "needs_feedback", False):
+        if self.feedback is None or not self.encoder.needs_feedback:
             return {}
         return {"feedback": self.feedback.take(np.flatnonzero(self.tracks.present)[learn])}
 

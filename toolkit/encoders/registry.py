@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from toolkit import compute, plugins
 from toolkit.encoders.base import Encoder
-from toolkit.errors import InputError, SegueError
+from toolkit.errors import SegueError
+from toolkit.validation import validated
 
 GROUP = "segue.encoders"
 
@@ -20,25 +21,8 @@ def create(name: str, params: dict[str, Any] | None = None, *, seed: int = 0, de
     known one), and for a value that breaks its rule.
     """
     cls: type[Encoder] = plugins.load(GROUP, name)
-    try:
-        checked = cls.Params.model_validate(params or {})
-    except ValidationError as error:
-        raise InputError(f"encoder {name!r}: {explain(error, list(cls.Params.model_fields))}") from None
+    checked = validated(cls.Params, params or {}, f"encoder {name!r}: ")
     return cls(checked, seed=seed, device=device if device == "cpu" else compute.device(device))
-
-
-def explain(error: ValidationError, known: list[str]) -> str:
-    """The faults of a parameter set in one line: key, value, rule and, for an unknown key, the nearest valid one."""
-    parts = []
-    for fault in error.errors(include_url=False):
-        key = ".".join(str(part) for part in fault["loc"])
-        if fault["type"] == "extra_forbidden":
-            parts.append(f"{key} is no parameter: {plugins.suggest(key, known) if known else 'it takes none'}")
-        elif key:
-            parts.append(f"{key}={fault['input']!r}: {fault['msg'][:1].lower()}{fault['msg'][1:]}")
-        else:
-            parts.append(fault["msg"].removeprefix("Value error, "))
-    return "; ".join(parts)
 
 
 def describe() -> list[dict[str, Any]]:
@@ -69,5 +53,5 @@ def _known_dim(cls: type[Encoder]) -> int | None:
     """d under default parameters; None where it is learned or the weights are not here."""
     try:
         return cls().dim
-    except SegueError:
+    except (SegueError, ValidationError):  # the latter where a parameter has no default
         return None

@@ -1,4 +1,4 @@
-"""Missing modalities from those that are there: the policies `linear` and `em`.
+"""Filling rows of missing modalities from those that are there, as the policies `linear` and `em` do it.
 
 Both are affine maps, one for each combination of present modalities and each missing one, fitted to tracks of the
 training split alone, in the space that the item table holds (after `pca` and `normalise: before`). A filled-in vector
@@ -8,13 +8,11 @@ is an expectation: shorter than a real one by as much as the rest says nothing a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import numpy as np
 
-from toolkit.fusion import factors
-from toolkit.fusion.moments import Has, Moments, grouped, moments
-from toolkit.fusion.prepare import Rows
+from toolkit.contracts.missing import Fill, Rows
+from toolkit.fusion.moments import Has, Moments, grouped
 
 Map = tuple[np.ndarray, np.ndarray]
 """Weights float64 [D', d] and constant [d]."""
@@ -23,41 +21,23 @@ PENALTIES = np.logspace(-6, 3, 28)
 """Ridge penalties that are tried, as shares of the mean eigenvalue."""
 
 
-class Imputer:
-    """Fills rows of `blocks` where `present`, bool [M, V + 1], says they are missing; row 0 stays zero.
+class Affine:
+    """Fills by one affine map for each combination of present modalities and each missing one.
 
-    kind: `linear` is a ridge regression on the tracks that have all of a combination and the missing modality too, its
-    penalty by generalised cross-validation (Golub, Heath and Wahba 1979); where no track has, the mean. `em` is a
-    conditional expectation under `toolkit.fusion.factors` with `rank` factors, fitted to all tracks.
+    make: the map for a combination and a missing modality, called once for each that occurs.
     """
 
-    def __init__(
-        self, blocks: Sequence[Rows], present: np.ndarray, fitted: np.ndarray, *, kind: Literal["linear", "em"], rank: int
-    ) -> None:
-        self.blocks, self.present = blocks, present
-        known = moments(blocks, present, fitted)
-        self.make: Callable[[Has, int], Map]
-        if kind == "em":
-            self.factors = factors.fit(known, rank)
-            self.make = lambda has, modality: factors.conditional(self.factors, known, has, modality)
-        else:
-            self.make = lambda has, modality: _ridge(known, has, modality)
+    def __init__(self, make: Callable[[Has, int], Map]) -> None:
+        self.make = make
         self.maps: dict[tuple[Has, int], Map] = {}
 
-    def rows(self, modality: int, part: slice) -> np.ndarray:
-        """Rows of a slice that says where it starts, filled in: float32 [n, d]."""
-        rows = self.blocks[modality][part]
-        absent = ~self.present[modality, part]
-        if part.start == 0:
-            absent[0] = False
-        if not absent.any():
-            return rows
-        others = [None if place == modality else block[part] for place, block in enumerate(self.blocks)]
-        for has, places in grouped(self.present[:, part], absent):
+    def __call__(self, modality: int, rows: Sequence[np.ndarray], present: np.ndarray) -> np.ndarray:
+        filled = np.empty_like(rows[modality])
+        for has, places in grouped(present, np.ones(present.shape[1], bool)):
             weights, constant = self._map(has, modality)
-            given = [other[places] for other, there in zip(others, has, strict=True) if there and other is not None]
-            rows[places] = (np.concatenate(given, axis=1) @ weights if given else 0) + constant
-        return rows
+            given = [other[places] for other, there in zip(rows, has, strict=True) if there]
+            filled[places] = (np.concatenate(given, axis=1) @ weights if given else 0) + constant
+        return filled
 
     def _map(self, has: Has, modality: int) -> Map:
         if (has, modality) not in self.maps:
@@ -65,21 +45,34 @@ class Imputer:
         return self.maps[has, modality]
 
 
-class Imputed:
-    """One modality with its missing rows filled in: float32 [V + 1, d], made as it is sliced."""
+class Filled:
+    """One modality with its missing rows filled in: float32 [V + 1, d], computed as it is sliced; row 0 stays zero.
 
-    def __init__(self, imputer: Imputer, modality: int) -> None:
-        self.imputer, self.modality = imputer, modality
-        self.shape = imputer.blocks[modality].shape
+    - blocks: every modality. present: bool [M, V + 1], which track has which.
+    - fill: what `Missing.fit` returned. modality: index of this one.
+    """
+
+    def __init__(self, blocks: Sequence[Rows], present: np.ndarray, fill: Fill, modality: int) -> None:
+        self.blocks, self.present, self.fill, self.modality = blocks, present, fill, modality
+        self.shape = blocks[modality].shape
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, part: slice) -> np.ndarray:
-        return self.imputer.rows(self.modality, part)
+        """Rows of a slice that says where it starts: float32 [n, d]."""
+        absent = ~self.present[self.modality, part]
+        if part.start == 0:
+            absent[0] = False
+        if not absent.any():
+            return self.blocks[self.modality][part]
+        every = [block[part] for block in self.blocks]
+        filled = every[self.modality].copy()
+        filled[absent] = self.fill(self.modality, [rows[absent] for rows in every], self.present[:, part][:, absent])
+        return filled
 
 
-def _ridge(known: Moments, has: Has, modality: int) -> Map:
+def ridge(known: Moments, has: Has, modality: int) -> Map:
     """Regression of a modality on those that are there, from the sums of the tracks that have all of them."""
     wanted = [there or place == modality for place, there in enumerate(has)]
     sums = known.together(wanted)

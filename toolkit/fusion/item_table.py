@@ -1,9 +1,10 @@
 """The fused item table: one vector per track from any number of named modalities.
 
 Early fusion, architecture (a) of the multimodal BERT4Rec report: modalities are
-joined before one transformer. The free id vector is the sequential model's own
-`item_embedding`; this table is what is added to it. Late fusion, architecture
-(b), reads the same table's modalities apart (`streams`), a transformer stack each.
+joined before one transformer, as the recipe's join has it (`toolkit.contracts.join`).
+The free id vector is the sequential model's own `item_embedding`; this table is what
+is added to it. Late fusion, architecture (b), reads the same table's modalities apart
+(`streams`), a transformer stack each.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 from torch import nn
 
+from toolkit.contracts.join import JoinInputs
+from toolkit.contracts.missing import Rows
 from toolkit.errors import InputError
-from toolkit.fusion.gates import Gates
 from toolkit.fusion.joined import joined
 from toolkit.fusion.stored import Stored, gather, store
 from toolkit.modality import Modality
@@ -39,6 +41,7 @@ class ItemTable(nn.Module):
     played: bool [V + 1], tracks with a training placement; what is fitted to
     content (means, axes, what fills in) sees them alone.
     folder: where content stays in a mapped file; None keeps it in memory.
+    blocks: what the table holds by name, where that is known already; default: `modalities` as `fusion` prepares them.
     """
 
     def __init__(
@@ -51,12 +54,13 @@ class ItemTable(nn.Module):
         played: np.ndarray,
         dropout: float,
         folder: Path | None = None,
+        blocks: Mapping[str, Rows] | None = None,
     ) -> None:
         super().__init__()
         if not modalities:
             raise InputError("an item table needs at least one modality")
         self.fusion = fusion
-        blocks = joined(modalities, fusion, played)
+        blocks = joined(modalities, fusion, played) if blocks is None else blocks
         self.names = list(blocks)
         self._stored: list[Stored] = []
         for name, vectors in blocks.items():
@@ -64,10 +68,10 @@ class ItemTable(nn.Module):
             self._stored.append(stored)
             self.register_buffer("content_" + _key(name), stored.values)
             self.register_buffer("scale_" + _key(name), stored.scales)
-            if fusion.join == "gated" or fusion.missing == "mask_token":
+            if fusion.join.needs_presence or fusion.missing.learned:
                 self.register_buffer("present_" + _key(name), torch.from_numpy(modalities[name].present)[:, None])
         dims = {name: self.content(name).shape[1] for name in self.names}
-        masked = self.names if fusion.missing == "mask_token" else []
+        masked = self.names if fusion.missing.learned else []
         self.masks = nn.ParameterDict({_key(name): nn.Parameter(torch.zeros(dims[name])) for name in masked})
         self.deltas = nn.ModuleDict()
         self.register_buffer("played", torch.from_numpy(played.astype(np.float32))[:, None])
@@ -77,14 +81,14 @@ class ItemTable(nn.Module):
         rate = dropout if fusion.regularise else 0.0
         for name in self.names:
             dims[name] = self._reduced(_key(name), fusion.reduction(name), dims[name], rate)
-        if fusion.join == "concat":
-            dims = {"joined": self._reduced("joined", fusion.reduce_joint, sum(dims.values()), rate)}
-            keys = {"joined": "joined"}
-        else:
-            keys = {name: _key(name) for name in dims}
-        self.projections = nn.ModuleDict({keys[name]: nn.Linear(dim, hidden_size) for name, dim in dims.items()})
-        self.gates = Gates(len(self.names), hidden_size) if fusion.join == "gated" else None
-        self.norms = nn.ModuleDict({key: nn.LayerNorm(hidden_size) for key in keys.values()})
+        sizes, widths = [hidden_size] * len(dims), {_key(name): dim for name, dim in dims.items()}
+        if not fusion.join.keeps_apart:
+            sizes = list(dims.values())
+            widths = {"joined": self._reduced("joined", fusion.reduce_joint, fusion.join.width(sizes), rate)}
+        # in this order: it is the order of random draws, and of those that the model makes over it
+        self.projections = nn.ModuleDict({key: nn.Linear(dim, hidden_size) for key, dim in widths.items()})
+        self.add_module(fusion.join.key, fusion.join.module(sizes, hidden_size))
+        self.norms = nn.ModuleDict({key: nn.LayerNorm(hidden_size) for key in widths})
         for key, norm in self.norms.items():
             if not fusion.regularise:
                 self.norms[key] = nn.Identity()
@@ -106,13 +110,11 @@ class ItemTable(nn.Module):
         dropout: float,
     ) -> Self:
         """A table of the same layout (dimensions by name) to load saved weights and content into: nothing is fitted."""
-        rows = len(played)
-        absent = {name: Modality(name, np.zeros((rows, dim), np.float32), np.zeros(rows, bool)) for name, dim in layout.items()}
-        learned = {name: _learned(fusion.reduction(name)) for name in layout}
-        missing = "mask_token" if fusion.missing == "mask_token" else "zero"
-        changes = {"reduce": learned, "reduce_joint": _learned(fusion.reduce_joint), "missing": missing}
-        raw = fusion.model_copy(update=changes)
-        return cls(absent, raw, hidden_size=hidden_size, train=train, played=played, dropout=dropout)
+        absent = {
+            name: Modality(name, np.zeros((len(played), dim), np.float32), np.zeros(len(played), bool)) for name, dim in layout.items()
+        }
+        blocks = {name: modality.matrix for name, modality in absent.items()}
+        return cls(absent, fusion, hidden_size=hidden_size, train=train, played=played, dropout=dropout, blocks=blocks)
 
     def _reduced(self, key: str, reduction: str, dim: int, dropout: float) -> int:
         """Make a learned reduction of `dim` columns where one is asked for; the number of columns after it."""
@@ -168,46 +170,50 @@ class ItemTable(nn.Module):
             vectors = torch.where(there, vectors, mask.to(vectors.dtype))
         return (self.reductions[key](vectors) if key in self.reductions else vectors), there
 
-    def _parts(self, items: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor | None]:
-        """Under `join: sum` and `gated`, modalities in the model's space, each [n, H], and under `gated` their shares [n, M]."""
+    @property
+    def network(self) -> Any:
+        """The module of the join, a `toolkit.contracts.join.Network`."""
+        return self.get_submodule(self.fusion.join.key)
+
+    def inputs(self, items: torch.Tensor) -> JoinInputs:
+        """What the join reads of `items`, int64 [n]."""
+        join = self.fusion.join
         seen = [self._seen(name, items) for name in self.names]
-        projected = [self.projections[_key(name)](vectors) for name, (vectors, _) in zip(self.names, seen, strict=True)]
-        parts = [self.norms[_key(name)](part) for name, part in zip(self.names, projected, strict=True)]
-        if self.gates is None:
-            return parts, None
-        shares = self.gates(projected, torch.cat([has for _, has in seen if has is not None], dim=1))
-        return [part * share for part, share in zip(parts, shares.split(1, dim=1), strict=True)], shares
+        vectors = [each for each, _ in seen]
+        present = torch.cat([there for _, there in seen if there is not None], dim=1) if join.needs_presence else None
+        if not join.keeps_apart:
+            return JoinInputs(vectors, vectors, present)
+        projected = [self.projections[_key(name)](each) for name, each in zip(self.names, vectors, strict=True)]
+        return JoinInputs([self.norms[_key(name)](each) for name, each in zip(self.names, projected, strict=True)], projected, present)
 
     def streams(self, items: torch.Tensor) -> torch.Tensor:
-        """The summands of `join: sum` and `gated`, one beside the other: [n, M · H] for M modalities in the order of `names`."""
-        return torch.cat([self.dropout(part) for part in self._parts(items)[0]], dim=-1)
+        """One vector a modality, of a join that has `streams`, one beside the other: [n, M · H] in the order of `names`."""
+        return torch.cat([self.dropout(part) for part in self.network.streams(self.inputs(items))], dim=-1)
 
     def forward(self, items: torch.Tensor) -> torch.Tensor:
         """Content vectors of item ids int64 [n]: [n, H]."""
-        if self.fusion.join != "concat":
-            return self.dropout(torch.stack(self._parts(items)[0]).sum(0))
-        vectors = torch.cat([self.modality(name, items) for name in self.names], dim=-1)
-        if self.fusion.normalise == "after":
-            vectors = nn.functional.normalize(vectors, dim=-1)
-        if "joined" in self.reductions:
-            vectors = self.reductions["joined"](vectors)
-        return self.dropout(self.norms["joined"](self.projections["joined"](vectors)))
+        vectors = self.network(self.inputs(items))
+        if not self.fusion.join.keeps_apart:
+            if self.fusion.normalise == "after":
+                vectors = nn.functional.normalize(vectors, dim=-1)
+            if "joined" in self.reductions:
+                vectors = self.reductions["joined"](vectors)
+            vectors = self.norms["joined"](self.projections["joined"](vectors))
+        content: torch.Tensor = self.dropout(vectors)
+        return content
 
     @torch.no_grad()
     def shares(self) -> dict[str, float]:
-        """How much each modality weighs in a track: the mean, over tracks with a training placement, of its gate, or under
-        `join: sum` of its length among the lengths of all summands. Empty under `concat`, which has one projection of all.
+        """How much each modality weighs, by name: mean of the join's shares over tracks with a training placement.
+
+        Empty under a join that has none.
         """
-        if self.fusion.join == "concat":
+        if self.fusion.join.shares is None:
             return {}
         played = self.get_buffer("played")[:, 0].nonzero()[:, 0]
         total = torch.zeros(len(self.names), device=played.device)
         for items in played.split(BLOCK):
-            parts, found = self._parts(items)
-            if found is None:
-                lengths = torch.stack([part.norm(dim=1) for part in parts], dim=1)
-                found = lengths / lengths.sum(1, keepdim=True).clamp(min=1e-12)
-            total += found.sum(0)
+            total += self.network.shares(self.inputs(items)).sum(0)
         return dict(zip(self.names, (total / max(1, len(played))).tolist(), strict=True))
 
     @torch.no_grad()

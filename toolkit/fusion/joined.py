@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from toolkit.fusion.impute import Imputed, Imputer
-from toolkit.fusion.prepare import Missing, Prepared, Rows, principal
+from toolkit.contracts.missing import Rows
+from toolkit.fusion.impute import Filled
+from toolkit.fusion.prepare import Prepared, principal
 from toolkit.modality import Modality
 from toolkit.recipe import Fusion
 
@@ -52,16 +53,15 @@ def joined(modalities: Mapping[str, Modality], fusion: Fusion, fitted: np.ndarra
     fitted: bool [V + 1], the tracks of the training split: means, axes and what fills in are learned from them.
     Raises `InputError` where there are too few of them, or too many columns.
     """
-    alone: Missing = "mean" if fusion.missing == "mean" else "zero"
     prepared: list[Rows] = [
-        Prepared(modality, missing=alone, reduce=fusion.reduction(name), normalise=fusion.normalise, fitted=fitted)
+        Prepared(modality, missing=fusion.missing.start, reduce=fusion.reduction(name), normalise=fusion.normalise, fitted=fitted)
         for name, modality in modalities.items()
     ]
+    present = np.stack([modality.present for modality in modalities.values()])
+    fill = fusion.missing.fit(prepared, present, fitted)
     blocks: list[Rows] = prepared
-    if fusion.missing in ("linear", "em"):
-        present = np.stack([modality.present for modality in modalities.values()])
-        imputer = Imputer(prepared, present, fitted, kind="em" if fusion.missing == "em" else "linear", rank=fusion.em_rank)
-        blocks = [Imputed(imputer, place) for place in range(len(prepared))]
+    if fill is not None:
+        blocks = [Filled(prepared, present, fill, place) for place in range(len(prepared))]
     kind, _, size = fusion.reduce_joint.partition(":")
     if kind == "pca":
         return {"+".join(modalities): JointlyReduced(blocks, fitted, int(size))}

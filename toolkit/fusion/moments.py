@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from toolkit.contracts.missing import Rows
 from toolkit.errors import InputError
-from toolkit.fusion.prepare import Rows, parts
+from toolkit.fusion.prepare import parts
 
 LIMIT = 2**30
 """Bytes that all moments may take together."""

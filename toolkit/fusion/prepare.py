@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
+from toolkit.contracts.missing import Rows, Start
 from toolkit.errors import InputError
 from toolkit.modality import Modality
 
-Missing = Literal["mean", "zero"]
 Normalise = Literal["none", "before", "after"]
 
 BLOCK = 16_384
 """Rows that are worked on at once."""
-
-
-class Rows(Protocol):
-    """Rows of all tracks, [V + 1, d]: a matrix, or one made as it is sliced."""
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-    def __len__(self) -> int: ...
-    def __getitem__(self, part: slice, /) -> np.ndarray: ...
 
 
 def unit(matrix: np.ndarray) -> np.ndarray:
@@ -70,9 +61,7 @@ class Prepared:
     fitted: bool [V + 1], tracks that means and axes are learned from; default: all that have the modality.
     """
 
-    def __init__(
-        self, modality: Modality, *, missing: Missing, reduce: str, normalise: Normalise, fitted: np.ndarray | None = None
-    ) -> None:
+    def __init__(self, modality: Modality, *, missing: Start, reduce: str, normalise: Normalise, fitted: np.ndarray | None = None) -> None:
         self.matrix, self.present, self.zero = modality.matrix, modality.present, missing == "zero"
         learnt = self.present if fitted is None else self.present & fitted
         kind, _, size = reduce.partition(":")
@@ -103,6 +92,6 @@ class Prepared:
         return np.where(present, (rows - middle) @ axes, 0).astype(np.float32)
 
 
-def prepare(modality: Modality, *, missing: Missing, reduce: str, normalise: Normalise, fitted: np.ndarray | None = None) -> np.ndarray:
+def prepare(modality: Modality, *, missing: Start, reduce: str, normalise: Normalise, fitted: np.ndarray | None = None) -> np.ndarray:
     """All rows of `Prepared` at once."""
     return Prepared(modality, missing=missing, reduce=reduce, normalise=normalise, fitted=fitted)[0 : len(modality.matrix)]

@@ -16,7 +16,8 @@ from typing import Literal
 
 import torch
 
-from toolkit.fusion.prepare import Rows, parts
+from toolkit.contracts.missing import Rows
+from toolkit.fusion.prepare import parts
 
 Precision = Literal["float32", "bfloat16", "int8"]
 

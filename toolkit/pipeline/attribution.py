@@ -12,10 +12,9 @@ from toolkit.evaluation.evaluator import Scores
 from toolkit.pipeline import fitting, systems
 from toolkit.pipeline.context import Context
 from toolkit.pipeline.results import Outcome
-from toolkit.pipeline.systems import SEQUENTIAL, Material
+from toolkit.pipeline.systems import Material
 from toolkit.recipe import Recipe
 from toolkit.seeds import derived_seed
-from toolkit.sequential.ranker import SequentialRanker
 
 LEFT_OUT, SHUFFLED = "left out", "shuffled"
 VARIANTS = {LEFT_OUT: systems.less, SHUFFLED: systems.shuffled}
@@ -27,23 +26,22 @@ def measure(context: Context, material: Material, outcomes: Sequence[Outcome]) -
 
     differences: on test playlists, the model less its variant, paired by playlist: system, modality, way (`left out`: another
     training of the same budget; `shuffled`: the same weights, vectors dealt out anew), slice, metric, k, difference, ci_low,
-    ci_high, p, n, resampled. weights: system, modality, of, value (`SequentialRanker.weights`).
+    ci_high, p, n, resampled. weights: system, modality, of, label, value (`Ranker.modality_weights`).
     """
     reduced = systems.reduced(context)
     differences: list[dict[str, Any]] = []
     weights: list[dict[str, Any]] = []
     for outcome in outcomes:
         system = outcome.system
-        if system.ranker != SEQUENTIAL or not system.modalities:
+        if not system.capabilities.attributable or not system.modalities:
             continue
-        ranker = fitting.load(context, system)
-        assert isinstance(ranker, SequentialRanker)
-        weights += [{"system": system.name, **row} for row in ranker.weights()]
+        weights += [{"system": system.name, **row} for row in fitting.fitted(context, system).modality_weights()]
         for modality in system.modalities:
-            less = reduced[system.name, modality]
             context.reporter.stage(f"{system.name} without {modality}")
-            fitting.fit(context, less, material)
-            found = {LEFT_OUT: fitting.score(context, less, material, "test")[0]}
+            found = {}
+            if (less := reduced.get((system.name, modality))) is not None:
+                fitting.fit(context, less, material)
+                found[LEFT_OUT] = fitting.score(context, less, material, "test")[0]
             if (shuffled := fitting.score_shuffled(context, system, material, modality)) is not None:
                 found[SHUFFLED] = shuffled
             for way, scores in found.items():

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from segue.results import evaluate
 from toolkit import plugins, runs
 from toolkit.contracts import metric as contract
 from toolkit.errors import InputError, RunDirectoryError
-from toolkit.evaluation.evaluator import evaluate
 from toolkit.files import cache_folder
 from toolkit.pipeline import fitting, folds, joint, order, systems
 from toolkit.pipeline.context import Context, LoggedReporter
@@ -24,19 +24,14 @@ from toolkit.pipeline.meter import metered
 from toolkit.pipeline.systems import Material, System
 from toolkit.progress import Reporter
 from toolkit.ranker import Ranker
+from toolkit.rankers import listed, ranker_class
 from toolkit.recipe import BaselineSpec, Recipe
 from toolkit.recipe.checks import unfit
 from toolkit.report.tables import Column
 from toolkit.runs import RunDirectory
 
-GROUP = "segue.rankers"
 TUNING, RUN = "tuning", "run"
 KINDS = {"all": ("baseline", "neural"), "cheap": ("baseline",)}
-PER_PLAYLIST = ("transrec", "transrec-global")
-"""The one has a vector for each training playlist, which not every protocol tests; the other is for those."""
-
-
-COLD_START = "toolkit.coldstart."
 
 
 @dataclass(frozen=True)
@@ -125,22 +120,23 @@ def tune(
     cache: Path | None = None,
 ) -> list[Tuned]:
     """The best setting of each of the recipe's baselines on its validation playlists; those that the data has nothing for are left out."""
-    from toolkit.pipeline import collecting, ingest
+    from toolkit.ingest import read as ingest
+    from toolkit.pipeline import collecting
 
     with RunDirectory.claim(out, recipe.model_dump(mode="json")) as directory, order._threads(recipe.threads):
         context = order.context_of(recipe, directory, cache, LoggedReporter(directory, progress))
         progress.stage("ingest")
         ingested = ingest.ingest(recipe.data, context.cache, reporter=context.reporter, described=systems.described(recipe))
         ingested = collecting.collected(recipe, ingested, context.reporter)
-        rows = [systems.baseline_system(recipe, BaselineSpec.model_validate(spec.model_dump())) for spec in _specs(recipe)]
+        rows = [systems.baseline_system(context, BaselineSpec.model_validate(spec.model_dump())) for spec in _specs(recipe)]
         material = order.gathered(context, ingested, rows)[0]
         found = []
         for spec in _specs(recipe):
-            cls = _class(spec.name)
+            cls = ranker_class(spec.name)
             if lacking := _lacking(cls, material):
                 progress.note(f"{spec.name}: left out, the catalogue has no {lacking}")
                 continue
-            if (heavy := getattr(cls, "too_large", None)) and (why := heavy(cls(**spec.params), material.split.train, context.device)):
+            if why := cls(**spec.params).memory_problem(material.split.train, context.device):
                 progress.note(f"{spec.name}: left out, {why} in a recipe's baselines")
                 continue
             progress.stage(f"tune {spec.name}")
@@ -150,9 +146,8 @@ def tune(
 
 def settings(cls: type[Ranker], budget: int, seed: int) -> list[dict[str, Any]]:
     """At most `budget` settings of a ranker: its defaults and, of its grid's combinations, those drawn by the seed."""
-    grid: Mapping[str, Sequence[Any]] = getattr(cls, "grid", {})
-    every = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())] if grid else []
-    defaults = cls().params.model_dump() if every else {}  # type: ignore[attr-defined]
+    every = [dict(zip(cls.grid, values, strict=True)) for values in product(*cls.grid.values())] if cls.grid else []
+    defaults = cls.Params().model_dump() if every else {}
     others = [one for one in every if any(defaults[key] != value for key, value in one.items())]
     drawn = others if len(others) < budget else random.Random(seed).sample(others, budget - 1)
     return [{}, *drawn]
@@ -162,7 +157,7 @@ def _tuned(
     context: Context, material: Material, cls: type[Ranker], spec: BaselineSpec, target: tuple[str, int], budget: int, max_seconds: float
 ) -> Tuned:
     base = dict(spec.params)
-    if "max_seconds" in cls.Params.model_fields:  # type: ignore[attr-defined]
+    if "max_seconds" in cls.Params.model_fields:
         base.setdefault("max_seconds", max_seconds)
     tried_settings = settings(cls, budget, context.recipe.seed)
     if len(tried_settings) == 1:
@@ -170,10 +165,10 @@ def _tuned(
     tried = []
     for number, setting in enumerate(tried_settings):
         params = {**base, **setting}
-        system = systems.baseline_system(context.recipe, BaselineSpec(name=spec.name, params=params))
+        system = systems.baseline_system(context, BaselineSpec(name=spec.name, params=params))
         make = partial(_measured, context, system, material, target)
         inputs = {**fitting.inputs(context, system, material), "target": target}
-        tried.append({"params": params, **context.run.stage(f"tune-{spec.name}-{number}", inputs, make)})
+        tried.append({"params": params, **context.run.stage(f"tune-{system.name}-{number}", inputs, make)})
     best = max(tried, key=lambda one: one["value"])
     return Tuned(BaselineSpec(name=spec.name, params=best["params"]), tried)
 
@@ -184,53 +179,55 @@ def _measured(
     """Mean of the target over the validation playlists, and the seconds that fitting and ranking took."""
     metric, k = target
     with metered(context.device) as meter:
-        ranker = system.make(())
-        fitting.fit_ranker(context, system, ranker, material, workdir)
-        evaluation, counts = context.recipe.evaluation, material.split.train.counts()
+        model, evaluation = fitting.fit_model(context, system, material, workdir), context.recipe.evaluation
         scores = evaluate(
-            ranker, material.split.valid, ks=[k], metrics=[metric], train_counts=counts,
-            allow_repeats=evaluation.allow_repeats, memory_mb=evaluation.memory_mb,
-        )  # fmt: skip
+            model,
+            material.held_out("valid"),
+            [f"{metric}@{k}" if k else metric],
+            rankings=0,
+            allow_repeats=evaluation.allow_repeats,
+            memory_mb=evaluation.memory_mb,
+        ).scores
     return [], {"value": round(float(np.nanmean(scores.values["all", metric, k])), 8), "seconds": meter.seconds}
 
 
 def _names(wanted: Sequence[str], recipe: Recipe) -> list[str]:
     """The baselines asked for, each once, those that rank with others' help last."""
     found: list[str] = []
-    protocol = recipe.evaluation.split
     for name in wanted:
         if name not in KINDS:
             if why := unfit(name, recipe):
                 raise InputError(f"baselines: {name!r} {why}")
             found.append(name)
             continue
-        skipped = PER_PLAYLIST[not (protocol.whole_lists or protocol.cold)]
-        for other in plugins.names(GROUP):
-            cls = _class(other)
-            usable = not cls.oracle and _kind(cls) in KINDS[name] and other != skipped
-            if usable and (recipe.encoders or not getattr(cls, "needs_modalities", False)):
-                found.append(other)
+        found += _usable(KINDS[name], recipe)
     if not found:
         raise InputError(f"baselines={list(wanted)} names none: give all, cheap, or names such as item-knn")
     return list(dict.fromkeys(found))
 
 
-def _kind(cls: type[Ranker]) -> str:
-    """`baseline` or `neural`; what stands in a recipe's `coldstart` section is neither unless it says so itself."""
-    cold = cls.__module__.startswith(COLD_START) and "kind" not in vars(cls)
-    return "cold-start" if cold else str(getattr(cls, "kind", "baseline"))
-
-
-def _class(name: str) -> type[Ranker]:
-    cls: type[Ranker] = plugins.load(GROUP, name)
-    return cls
+def _usable(kinds: Sequence[str], recipe: Recipe) -> list[str]:
+    """Rankers of these kinds that the recipe has data for; of one for training playlists and its counterpart, the one that fits."""
+    protocol = recipe.evaluation.split
+    trained = not (protocol.whole_lists or protocol.cold)
+    able = {name: ranker_class(name).capabilities for name in listed()}
+    replaced = {one.counterpart for one in able.values() if one.training_playlists_only and trained}
+    return [
+        name
+        for name, one in able.items()
+        if one.kind in kinds
+        and not one.oracle
+        and name not in replaced
+        and (trained or not one.training_playlists_only)
+        and (recipe.encoders or one.content != "required")
+    ]
 
 
 def _lacking(cls: type[Ranker], material: Material) -> str:
     """The kinds of labels, or the titles, that a ranker cannot do without and the catalogue does not have."""
-    needed = getattr(cls, "labels", ()) if getattr(cls, "needs_labels", False) else ()
-    lacking = [kind for kind in needed if kind not in material.labels]
-    if getattr(cls, "needs_titles", False) and not any(material.split.train.titles()):
+    able = cls.capabilities
+    lacking = [kind for kind in able.labels if able.labels_required and kind not in material.labels]
+    if able.titles == "required" and not any(material.split.train.titles()):
         lacking.append("titles")
     return " and no ".join(lacking)
 
@@ -269,7 +266,7 @@ def _result(
     recipe: Recipe, run: RunDirectory, rows: Sequence[Mapping[str, Any]], tuned: Sequence[Tuned], target: tuple[str, int], budget: int
 ) -> dict[str, Any]:
     """Systems, the best first: settings, test values with intervals, and what they cost."""
-    timings, by_name = run.read(runs.TIMINGS), {one.spec.name: one for one in tuned}
+    timings, by_name = run.read(runs.TIMINGS), {one.spec.system_name: one for one in tuned}
     table = []
     for system in timings:
         own = [row for row in rows if row["system"] == system]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from toolkit import plugins
-from toolkit.pipeline.ingest import Ingested
+from toolkit.ingest.read import Ingested
 from toolkit.progress import Reporter
 from toolkit.recipe import Recipe
 

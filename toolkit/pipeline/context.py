@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 import time
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import toolkit
+from toolkit.own_source import code
 from toolkit.progress import Progress, Reporter
 from toolkit.recipe import Recipe
 from toolkit.runs import RunDirectory
 
 LOG_INTERVAL = 5.0
 """Seconds between two lines of `log.jsonl` about the same work."""
-
-EPOCH = re.compile(r"epoch (\d+)/(\d+)")
 
 
 @dataclass(frozen=True)
@@ -35,19 +30,9 @@ class Context:
         """What decides every stage's output, with what decides this one's."""
         return {"seed": self.recipe.seed, "device": self.device, "threads": self.recipe.threads, "code": code(), **more}
 
-    def progress(self, prefix: str, *, per_epoch: bool = False) -> Progress:
-        """A progress callback that puts `prefix` before what is said.
-
-        per_epoch: it is called with the counts of one epoch ("epoch 2/20, …"), which become one count of them all.
-        """
-
-        def tell(done: int, total: int, what: str) -> None:
-            if per_epoch and (epoch := EPOCH.match(what)):
-                number, epochs = map(int, epoch.groups())
-                done, total = (number - 1) * total + done, epochs * total
-            self.reporter(done, total, prefix + what)
-
-        return tell
+    def progress(self, prefix: str) -> Progress:
+        """A progress callback that puts `prefix` before what it reports."""
+        return lambda done, total, what: self.reporter(done, total, prefix + what)
 
 
 @dataclass
@@ -72,16 +57,3 @@ class LoggedReporter(Reporter):
     def note(self, text: str) -> None:
         self.to.note(text)
         self.run.log("note", text=text)
-
-
-@lru_cache
-def code(*packages: str) -> str:
-    """Hash of the program's own source, or of some of its packages: results of other code are not gone on with."""
-    root = Path(toolkit.__file__).parent
-    hasher = hashlib.blake2b(toolkit.__version__.encode(), digest_size=16)
-    for path in sorted(root.rglob("*.py")):
-        name = path.relative_to(root)
-        if not packages or name.parts[0] in packages:
-            hasher.update(str(name).encode())
-            hasher.update(path.read_bytes())
-    return hasher.hexdigest()

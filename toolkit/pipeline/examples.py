@@ -10,7 +10,7 @@ import numpy as np
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.splits import HeldOut
 from toolkit.pipeline.context import Context
-from toolkit.pipeline.fitting import load
+from toolkit.pipeline.fitting import fitted
 from toolkit.pipeline.systems import Material, System
 from toolkit.seeds import derived_seed
 
@@ -27,7 +27,7 @@ def examples(context: Context, material: Material, systems: Sequence[System]) ->
     named = Names(test.corpus)
     found = [_shown(named, chosen, row, hidden[row]) for row in range(len(chosen))]
     for system in systems:
-        ids, scores = load(context, system).rank(queries, length, allow_repeats=context.recipe.evaluation.allow_repeats)
+        ids, scores = fitted(context, system).rank(queries, length, allow_repeats=context.recipe.evaluation.allow_repeats)
         for row, example in enumerate(found):
             ranked = zip(ids[row].tolist(), scores[row].tolist(), strict=True)
             hits = set(hidden[row].tolist())

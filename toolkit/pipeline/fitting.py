@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,17 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.continuation import load_ranker
+from segue.model import Loaded, Model
+from segue.results import evaluate, with_cutoffs
 from toolkit.corpus.splits import HeldOut, Split
 from toolkit.errors import SegueError
 from toolkit.evaluation import slices
-from toolkit.evaluation.evaluator import Key, Scores, evaluate
+from toolkit.evaluation.evaluator import Key, Scores
 from toolkit.files import digest, folder, write_bytes
 from toolkit.pipeline import rankings, systems
 from toolkit.pipeline.context import Context
 from toolkit.pipeline.meter import metered
-from toolkit.pipeline.systems import SEQUENTIAL, Material, System
-from toolkit.ranker import Ranker, TrainingData
+from toolkit.pipeline.own_code import sources
+from toolkit.pipeline.systems import Material, System
+from toolkit.ranker import Ranker
+from toolkit.rankers import load_ranker
 from toolkit.runs import MODEL, STAGES, RunDirectory
 from toolkit.seeds import derived_seed
 
@@ -32,41 +34,55 @@ def fit(context: Context, system: System, material: Material) -> dict[str, Any]:
     def make(workdir: Path) -> tuple[Sequence[Path], Any]:
         target = context.run.path(f"{MODEL}/{system.name}")
         with metered(context.device) as meter:
-            ranker = system.make(material.split.train.titles())
-            _fit_with_all(context, system, ranker, material, workdir)
+            ranker = _fit_with_all(context, system, material, workdir).ranker
         with folder(target) as unfinished:
             ranker.save(unfinished)
-        learned = {"curve": getattr(ranker, "curve", []), "underfit": bool(getattr(ranker, "underfit", False))}
+        learned = {"curve": list(ranker.curve), "underfit": ranker.underfit}
         return [target, *files(target)], {"fit_seconds": meter.seconds, "peak_mb": meter.peak_mb, **learned}
 
     result: dict[str, Any] = context.run.stage(f"fit-{system.name}", inputs(context, system, material), make)
     return result
 
 
-def fit_along(context: Context, material: Material, asked: dict[str, str]) -> None:
-    """Fit with the first process what it `asked` for; what comes of it is the first one's."""
-    if asked["material"] != whole(material):
+def fit_along(context: Context, material: Material, request: dict[str, str]) -> None:
+    """Fit with the first process what it requests; what comes of it is the first one's."""
+    if request["material"] != whole(material):
         raise SegueError("the processes of this run read different data: it must not change, and all must see the same")
     known = [each for system in systems.systems(context) for each in systems.replicas(context, system)]
     known += systems.reduced(context).values()
-    system = next(system for system in known if system.name == asked["system"])
-    fit_ranker(context, system, system.make(material.split.train.titles()), material, Path(asked["workdir"]))
+    system = next(system for system in known if system.name == request["system"])
+    fit_model(context, system, material, Path(request["workdir"]))
 
 
-def _fit_with_all(context: Context, system: System, ranker: Ranker, material: Material, workdir: Path) -> None:
+def _fit_with_all(context: Context, system: System, material: Material, workdir: Path) -> Model:
     """Fit a system, with every process there is where it can use them."""
-    if system.ranker == SEQUENTIAL:
+    if system.capabilities.distributed:
         from toolkit.sequential import distributed
 
         distributed.current().decide(lambda: {"system": system.name, "workdir": str(workdir.resolve()), "material": whole(material)})
-    fit_ranker(context, system, ranker, material, workdir)
+    return fit_model(context, system, material, workdir)
+
+
+def fit_model(context: Context, system: System, material: Material, workdir: Path) -> Model:
+    """Fit a system in this process; nothing is kept but its checkpoints in `workdir`."""
+    model = system.make([material.encoded[name] for name in system.modalities])
+    if system.seed is not None:
+        model.seed = system.seed
+    return model.fit(
+        material.train,
+        material.held_out("valid"),
+        systems={other.name: load(context, other, material) for other in system.over},
+        workdir=workdir,
+        progress=context.progress(f"{system.name}, "),
+        draws_as=system.twin or system.name,
+    )
 
 
 def score(context: Context, system: System, material: Material, part: str) -> tuple[Scores, dict[str, Any]]:
     """Evaluate a fitted system on `valid` or `test`; returns the scores, evaluate_seconds and peak_mb."""
     # of a system under several seeds the rankings of the first are kept
     kept = context.recipe.evaluation.rankings if part == "test" and not system.twin else 0
-    return _score(context, system, material, part, system.name, lambda: load(context, system), kept)
+    return _score(context, system, material, part, system.name, lambda: load(context, system, material), kept)
 
 
 def score_shuffled(context: Context, system: System, material: Material, modality: str) -> Scores | None:
@@ -74,50 +90,45 @@ def score_shuffled(context: Context, system: System, material: Material, modalit
 
     None where the model does not read it apart from the others (`reduce_joint: pca`).
     """
-    from toolkit.sequential.ranker import SequentialRanker
-
-    ranker = load(context, system)
-    assert isinstance(ranker, SequentialRanker)
-    if not ranker.apart(modality):
+    model = load(context, system, material)
+    if not model.ranker.apart(modality):
         return None
 
-    def dealt_anew() -> Ranker:
+    def dealt_anew() -> Model:
         seed = derived_seed(context.recipe.seed, "shuffle", system.name, modality)
-        ranker.shuffle(modality, material.modalities[modality].present, seed=seed)
-        return ranker
+        model.ranker.shuffle(modality, material.modalities[modality].present, seed=seed)
+        return model
 
     return _score(context, system, material, "test", systems.shuffled(system.name, modality), dealt_anew)[0]
 
 
 def _score(
-    context: Context, system: System, material: Material, part: str, name: str, make_ranker: Callable[[], Ranker], kept: int = 0
+    context: Context, system: System, material: Material, part: str, name: str, make_model: Callable[[], Model], kept: int = 0
 ) -> tuple[Scores, dict[str, Any]]:
     """kept: how much of each ranking to keep in a file."""
     path, lists = scores_file(context.run, name, part), rankings.stage_file(context.run, name)
     evaluation = context.recipe.evaluation
 
-    asked, counts = held_out(material.split, part), material.split.train.counts()
+    held, counts = material.held_out(part), material.train.counts
     # where weights may come later, what others were measured on must not change by them
     described = {} if context.recipe.on_missing_weights == "skip" else material.modalities
     parts = slices.by_track(counts, {name: each.present for name, each in described.items()}, evaluation.slices)
 
     def make(_: Path) -> tuple[Sequence[Path], Any]:
-        context.reporter(0, len(asked), f"{name} on {part}")
+        context.reporter(0, len(held), f"{name} on {part}")
         with contextlib.ExitStack() as files, metered(context.device) as meter:
-            keep = files.enter_context(rankings.Kept.into(lists, asked)) if kept else None
+            keep = files.enter_context(rankings.Kept.into(lists, held.playlists)) if kept else None
             scores = evaluate(
-                make_ranker(),
-                asked,
-                ks=evaluation.k,
-                metrics=evaluation.metrics,
-                train_counts=counts,
-                parts=parts,
+                make_model(),
+                held,
+                metrics=with_cutoffs(evaluation.metrics, evaluation.k),
+                slices=parts,
                 allow_repeats=evaluation.allow_repeats,
                 memory_mb=evaluation.memory_mb,
-                top=kept,
+                rankings=kept,
                 keep=keep,
                 progress=lambda done, total, _: context.reporter(done, total, f"{name} on {part}"),
-            )
+            ).scores
         write_bytes(path, packed(scores))
         return [path, *([lists] if kept else [])], {"evaluate_seconds": meter.seconds, "peak_mb": meter.peak_mb}
 
@@ -126,9 +137,14 @@ def _score(
     return unpacked(path), result
 
 
-def load(context: Context, system: System) -> Ranker:
+def load(context: Context, system: System, material: Material) -> Model:
     """The fitted system from the run directory."""
-    return load_ranker(system.entry, context.run.path(f"{MODEL}/{system.name}"), device=context.device)
+    return Loaded(system.name, fitted(context, system), material.train.data.corpus.tracks)
+
+
+def fitted(context: Context, system: System) -> Ranker:
+    """The ranker of a fitted system, from the run directory."""
+    return load_ranker(system.ranker, context.run.path(f"{MODEL}/{system.name}"), device=context.device)
 
 
 def files(target: Path) -> list[Path]:
@@ -180,26 +196,10 @@ def inputs(context: Context, system: System, material: Material) -> dict[str, An
     content += [material.content[f"label:{kind}"] for kind in system.labels if kind in material.labels]
     over = [inputs(context, other, material) for other in system.over]
     own = context.inputs(material=material.key, content=content, spec=system.spec, **({"over": over} if over else {}))
-    return {**own, **seed}
+    code = sources([system.spec, context.recipe.evaluation.model_dump(mode="json")])
+    return {**own, **seed, **({"sources": code} if code else {})}
 
 
 def whole(material: Material) -> str:
     """A hash of all that systems are fitted to."""
     return digest([material.key, material.content])
-
-
-def fit_ranker(context: Context, system: System, ranker: Ranker, material: Material, workdir: Path) -> None:
-    """Fit a ranker in this process to what its system sees; nothing is kept but its checkpoints in `workdir`."""
-    chosen = {name: material.modalities[name] for name in system.modalities}
-    seed = derived_seed(context.recipe.seed if system.seed is None else system.seed, "system", system.twin or system.name)
-    labels = {kind: material.labels[kind] for kind in system.labels if kind in material.labels}
-    others = {other.name: load(context, other) for other in system.over}
-    split = material.split
-    data = TrainingData(
-        split.train, split.valid, chosen, workdir, seed, context.device, factors=material.factors, labels=labels, systems=others
-    )
-    fitting: Any = ranker.fit
-    if "on_step" in inspect.signature(fitting).parameters:
-        fitting(data, on_step=context.progress(f"{system.name}, ", per_epoch=system.ranker == SEQUENTIAL))
-    else:
-        fitting(data)

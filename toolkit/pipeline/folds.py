@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from toolkit.errors import InputError
-from toolkit.pipeline import ingest, systems
+from toolkit.ingest import read as ingest
+from toolkit.pipeline import systems
 from toolkit.progress import Reporter
 from toolkit.recipe import Recipe
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from toolkit.coldstart.looking import ends, nearest_to
 from toolkit.errors import InputError
+from toolkit.ingest.read import Ingested
 from toolkit.pipeline.context import Context
 from toolkit.pipeline.examples import Names
-from toolkit.pipeline.ingest import Ingested
 from toolkit.pipeline.plane import on_a_plane
 from toolkit.pipeline.systems import Material
 from toolkit.seeds import derived_seed

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import toolkit
-from toolkit.pipeline.context import Context, code
-from toolkit.pipeline.ingest import Ingested
+from toolkit.ingest.read import Ingested
+from toolkit.own_source import code
+from toolkit.pipeline.context import Context
 from toolkit.sequential import distributed
 
 PACKAGES = ("torch", "recbole", "numpy", "scipy", "pandas", "pyarrow", "transformers", "sentence-transformers", "cut-cross-entropy")

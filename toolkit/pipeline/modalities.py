@@ -10,17 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.catalogue.store import Catalogue
-from toolkit.coldstart.factors import FactorStore
+from segue.data import Training
+from segue.modalities import Modality, encode
 from toolkit.encoders import registry
 from toolkit.encoders.base import Encoder
-from toolkit.encoders.encode import encode
 from toolkit.errors import InputError, MissingWeights
-from toolkit.modality import Modality
+from toolkit.ingest.permission import permitted
+from toolkit.modality import Modality as Aligned
 from toolkit.pipeline.context import Context
-from toolkit.pipeline.ingest import Ingested
-from toolkit.pipeline.labels import FactorTargets, Labels, labels
-from toolkit.recipe import EncoderSpec, Permission
+from toolkit.recipe import EncoderSpec
 from toolkit.runs import PICTURES
 from toolkit.seeds import derived_seed
 
@@ -29,9 +27,6 @@ SHOWN = 8
 
 EXAMPLES = 3
 """Tracks without a modality, or with too short a clip for it, that are named."""
-
-Taught = Labels | FactorTargets
-"""What a supervised encoder learns to predict."""
 
 
 @dataclass(frozen=True)
@@ -43,78 +38,67 @@ class Encoded:
     missing: dict[str, str] = field(default_factory=dict)
 
 
-def encode_all(context: Context, ingested: Ingested, wanted: Set[str], trained: np.ndarray, factors: FactorStore) -> Encoded:
-    """The modalities of the recipe that are `wanted`.
-
-    trained: bool [V], tracks with a training placement: those that encoders learn from, and whose labels they see. factors: of the
-    same placements.
+def encode_all(context: Context, train: Training, wanted: Set[str]) -> Encoded:
+    """The modalities of the recipe that are `wanted`; encoders learn from the tracks of `train`, and see their labels, alone.
 
     Raises `InputError` where content may not be trained on and the recipe gives no permission, and where pretrained weights are not
     here, unless the recipe skips those.
     """
-    found = Encoded()
-    if ingested.catalogue is None:
-        return found
+    found, data = Encoded(), train.data
     specs = {name: spec for name, spec in context.recipe.encoders.items() if name in wanted}
-    ids = ingested.corpus.tracks["id"].to_pylist()
-    permission = context.recipe.data.permission
-    with ingested.open() as catalogue:
+    if not specs:
+        return found
+    ids, permission = data.corpus.tracks["id"].to_pylist(), context.recipe.data.permission
+    with data.described.open() as catalogue:
         sources = {name: permitted(catalogue, spec.field, spec.source, ids, permission) for name, spec in specs.items()}
-        encoders = {name: encoder for name, spec in specs.items() if (encoder := _ready(context, name, spec, found)) is not None}
-        for name in list(encoders):
-            spec, encoder = specs[name], encoders.pop(name)
-            context.reporter.stage(f"encode {name}")
-            learnt: Taught | None = None
-            if spec.targets is not None and spec.targets.factors is not None:
-                learnt = FactorTargets.of(factors, spec.targets, trained)
-            elif spec.targets is not None:
-                permitted(catalogue, spec.targets.field or "", spec.targets.source, ids, permission)
-                learnt = labels(catalogue, spec.targets, ids, trained)
-            modality = _encode(context, catalogue, name, spec, encoder, ids, trained, learnt)
-            found.modalities[name] = modality
-            row = {
-                "modality": name,
-                "encoder": spec.encoder,
-                "field": spec.field,
-                "dim": modality.dim,
-                "coverage": round(modality.coverage, 6),
-            }
-            licence = {"weights_licence": encoder.licence()} if encoder.licence() else {}
-            told = {"targets": learnt.facts()} if learnt is not None else {}
-            found.coverage.append({**row, **named(modality, ids), **licence, **told, **encoder.facts(), "sources": sources[name]})
+    encoders = {name: encoder for name, spec in specs.items() if (encoder := _ready(context, name, spec, found)) is not None}
+    for name in list(encoders):
+        spec, encoder = specs[name], encoders.pop(name)
+        context.reporter.stage(f"encode {name}")
+        modality = encode(
+            data,
+            spec.field,
+            encoder,
+            name=name,
+            fit_on=train,
+            targets=spec.targets,
+            source=spec.source,
+            seed=context.recipe.seed,
+            device=context.device,
+            engine=context.recipe.engine,
+            workers=context.recipe.workers,
+            progress=context.progress(f"{name}: "),
+        )
+        found.modalities[name] = modality
+        found.coverage.append(_row(name, spec, modality, encoder, sources[name]))
+        if encoder.reconstructs and not (path := context.run.path(f"{PICTURES}/{name}.png")).exists():
+            _picture(encoder, data.values(spec.field, spec.source)[1], path)
     return found
 
 
-def named(modality: Modality, ids: Sequence[str]) -> dict[str, Any]:
+def _row(name: str, spec: EncoderSpec, modality: Modality, encoder: Encoder, sources: list[dict[str, Any]]) -> dict[str, Any]:
+    """A modality's row of `coverage.json`."""
+    aligned = modality.aligned
+    assert aligned is not None, "an encoded modality is in the order of the catalogue"
+    about = {"modality": name, "encoder": spec.encoder, "field": spec.field, "dim": aligned.dim, "coverage": round(aligned.coverage, 6)}
+    licence = {"weights_licence": encoder.licence()} if encoder.licence() else {}
+    targets = {"targets": modality.targets} if modality.targets is not None else {}
+    return {**about, **named(aligned, modality.ids), **licence, **targets, **encoder.facts(), "sources": sources}
+
+
+def named(modality: Aligned, ids: Sequence[str]) -> dict[str, Any]:
     """How many tracks lack a modality, and how many have too short a clip for it, and the first of them."""
     chosen = {"absent": ~modality.present[1:], "short": np.zeros(0, bool) if modality.short is None else modality.short[1:]}
     rows = {what: np.flatnonzero(which) for what, which in chosen.items()}
     return {what: {"count": len(some), "examples": [ids[int(row)] for row in some[:EXAMPLES]]} for what, some in rows.items() if len(some)}
 
 
-def content_hash(modality: Modality) -> str:
+def content_hash(modality: Aligned) -> str:
     """Hash of vectors and absences."""
     hasher = hashlib.blake2b(digest_size=16)
     hasher.update(np.ascontiguousarray(modality.matrix).data)
     hasher.update(np.ascontiguousarray(modality.present).data)
     return hasher.hexdigest()
-
-
-def permitted(
-    catalogue: Catalogue, name: str, source: str | None, ids: Sequence[str], permission: Permission | None
-) -> list[dict[str, Any]]:
-    """Where the field's values come from. Raises `InputError` where training on one of them needs a permission there is not."""
-    found = catalogue.provenance(name, ids, source=source)
-    barred = [row for row in found if row["train_allowed"] is not True]
-    if barred and not (permission and permission.allowed):
-        row = barred[0]
-        origin = row["source"] or "an unnamed source"
-        why = "forbids it" if row["train_allowed"] is False else "does not say whether it may be trained on"
-        raise InputError(
-            f"training on {row.get('field', name)!r} from {origin}, which {why}, needs"
-            " permission: {allowed: true, reason: …} in the recipe's data"
-        )
-    return found
 
 
 def _ready(context: Context, name: str, spec: EncoderSpec, found: Encoded) -> Encoder | None:
@@ -137,43 +121,6 @@ def _ready(context: Context, name: str, spec: EncoderSpec, found: Encoded) -> En
     return encoder
 
 
-def _encode(
-    context: Context,
-    catalogue: Catalogue,
-    name: str,
-    spec: EncoderSpec,
-    encoder: Encoder,
-    ids: Sequence[str],
-    trained: np.ndarray,
-    learnt: Taught | None,
-) -> Modality:
-    present, values = catalogue.field_values(spec.field, ids, source=spec.source)
-    modality = encode(
-        name,
-        encoder,
-        ids,
-        present,
-        values,
-        cache=context.cache / "encodings",
-        targets=None if learnt is None else learnt.matrix,
-        feedback=learnt.feedback() if isinstance(learnt, FactorTargets) and getattr(encoder, "needs_feedback", False) else None,
-        fitted=_learned_from(encoder, trained, learnt),
-        progress=context.progress(f"{name}: "),
-        engine=context.recipe.engine,
-        workers=context.recipe.workers,
-    )
-    if hasattr(encoder, "reconstructions") and not (path := context.run.path(f"{PICTURES}/{name}.png")).exists():
-        _picture(encoder, values, path)
-    return modality
-
-
-def _learned_from(encoder: Encoder, trained: np.ndarray, learnt: Taught | None) -> np.ndarray | None:
-    """Tracks of the training split, under targets those with any; None for an encoder that learns nothing."""
-    if not encoder.learns:
-        return None
-    return trained if learnt is None else np.asarray(learnt.matrix.any(axis=1))
-
-
 def _picture(encoder: Encoder, values: Sequence[bytes], path: Path) -> None:
     """A few different pictures beside what the encoder makes of them."""
     chosen: dict[bytes, None] = {}
@@ -181,4 +128,4 @@ def _picture(encoder: Encoder, values: Sequence[bytes], path: Path) -> None:
         chosen[bytes(values[int(row)])] = None
         if len(chosen) == SHOWN:
             break
-    encoder.reconstructions(list(chosen), path)  # type: ignore[attr-defined]
+    encoder.reconstructions(list(chosen), path)

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 from toolkit import compute, runs
 from toolkit.errors import InputError
 from toolkit.files import cache_folder, digest
-from toolkit.pipeline.context import Context, LoggedReporter, code
+from toolkit.own_source import code
+from toolkit.pipeline.context import Context, LoggedReporter
+from toolkit.pipeline.own_code import sources
 from toolkit.progress import Reporter
 from toolkit.recipe import Recipe
 from toolkit.runs import RunDirectory
 
 if TYPE_CHECKING:
-    from toolkit.pipeline.ingest import Ingested
+    from toolkit.ingest.read import Ingested
     from toolkit.pipeline.results import Outcome
     from toolkit.pipeline.systems import Material, System
 
@@ -69,7 +71,8 @@ def follow(recipe: Recipe, run_dir: Path, *, cache: Path | None = None) -> None:
 
     Never returns: raises `Ended` when the first process ends.
     """
-    from toolkit.pipeline import collecting, fitting, ingest, systems
+    from toolkit.ingest import read as ingest
+    from toolkit.pipeline import collecting, fitting, systems
     from toolkit.sequential import distributed
 
     processes, material = distributed.current(), None
@@ -86,14 +89,17 @@ def follow(recipe: Recipe, run_dir: Path, *, cache: Path | None = None) -> None:
 
 def finished(directory: RunDirectory, recipe: Recipe, reporter: Reporter) -> bool:
     """Whether everything is done and the data is, by sizes and times, what it was; other code is only told of."""
+    from toolkit.ingest.read import stamp
     from toolkit.pipeline import collecting
-    from toolkit.pipeline.ingest import stamp
 
     result = directory.done(FINISHED, _identity(recipe))
     if result is None:
         return False
     if (now := stamp(recipe.data) + collecting.stamp(recipe)) and now != result["stamp"]:
         reporter.note("the data changed since this run was finished: running what depends on it again")
+        return False
+    if sources(_identity(recipe)) != result.get("sources", {}):
+        reporter.note("a class of the recipe's own changed since this run was finished: running what depends on it again")
         return False
     if result["code"] != code():
         reporter.note("this run was finished by another version of segue: these are its numbers; --fresh makes them anew")
@@ -102,7 +108,8 @@ def finished(directory: RunDirectory, recipe: Recipe, reporter: Reporter) -> boo
 
 def _folds(context: Context, each: Mapping[str, Recipe], *, fresh: bool) -> None:
     """Run every fold in its folder, one after the other, and join what they found."""
-    from toolkit.pipeline import collecting, folds, ingest, joint
+    from toolkit.ingest import read as ingest
+    from toolkit.pipeline import collecting, folds, joint
 
     directory, recipe = context.run, context.recipe
     found = {name: RunDirectory(directory.root / name) for name in each}
@@ -117,16 +124,21 @@ def _folds(context: Context, each: Mapping[str, Recipe], *, fresh: bool) -> None
     written = [directory.path(name) for name in (*_results(recipe), runs.FOLDS)]
     written += [one.path(name) for one in found.values() for name in _results(recipe)]
     stamp = ingest.stamp(recipe.data) + collecting.stamp(recipe)
-    directory.stage(FINISHED, _identity(recipe), lambda _: (written, {"stamp": stamp, "code": code()}))
+    _finish(directory, recipe, written, stamp)
+
+
+def _finish(directory: RunDirectory, recipe: Recipe, written: Sequence[Path], stamp: str) -> None:
+    about = {"stamp": stamp, "code": code(), "sources": sources(_identity(recipe))}
+    directory.stage(FINISHED, _identity(recipe), lambda _: (written, about))
 
 
 def _stages(context: Context) -> None:
+    from toolkit.ingest import read as ingest
     from toolkit.pipeline import (
         attribution,
         collecting,
         examples,
         fitting,
-        ingest,
         looking,
         manifest,
         overlap,
@@ -174,7 +186,7 @@ def _stages(context: Context) -> None:
         return  # a later run sees whether the weights are here by then
     written = [directory.path(name) for name in (*_results(recipe), runs.TRACKS, runs.MAP)]
     written += [file for system in chosen for file in fitting.files(directory.path(f"{runs.MODEL}/{system.name}"))]
-    directory.stage(FINISHED, _identity(recipe), lambda _: (written, {"stamp": stamp, "code": code()}))
+    _finish(directory, recipe, written, stamp)
 
 
 def _results(recipe: Recipe) -> tuple[str, ...]:
@@ -199,8 +211,11 @@ def _with_weights(context: Context, chosen: list[System], material: Material) ->
 
 def gathered(context: Context, ingested: Ingested, chosen: Sequence[System]) -> tuple[Material, list[dict[str, Any]]]:
     """What systems are fitted to, and the rows of `coverage.json`."""
+    from segue.data import Playlists, Training
     from toolkit.coldstart.factors import FactorStore
-    from toolkit.pipeline import ingest, modalities, systems, tags
+    from toolkit.ingest import labels as tags
+    from toolkit.ingest import read as ingest
+    from toolkit.pipeline import modalities, systems
     from toolkit.times import written
 
     evaluation = context.recipe.evaluation
@@ -211,19 +226,27 @@ def gathered(context: Context, ingested: Ingested, chosen: Sequence[System]) -> 
     if left_out := {name: count for name, count in split.facts.items() if count and name not in ("valid_tracks", "test_tracks")}:
         told = ", ".join(f"{count:,} {name.replace('_', ' ')} (such as {split.examples[name][0]})" for name, count in left_out.items())
         context.reporter.note(f"{protocol.type} leaves out: {told}")
-    cache, seed = context.cache / "factors", context.recipe.seed
-    factors = FactorStore(split.train, context.recipe.coldstart.factors, seed, context.device, cache, context.progress(""))
+    data = Playlists(
+        lambda _: ingested,
+        permission=context.recipe.data.permission,
+        strict=True,
+        cache=context.cache,
+        reporter=context.reporter,
+        factors=context.recipe.coldstart.factors,
+    )
+    seed, folder = context.recipe.seed, context.cache / "factors"
+    factors = FactorStore(split.train, data.factors, seed, context.device, folder, context.progress(""))
+    train = Training(data, split.train, factors)
     wanted = {name for system in chosen for name in system.modalities}
     cold = context.recipe.coldstart
     wanted |= {row.vectors for row in cold.tags.rows} if cold.tags is not None else set()
     wanted |= {cold.looking.predicted} if cold.looking is not None else set()
-    encoded = modalities.encode_all(context, ingested, wanted, split.train.counts()[1:] > 0, factors)
-    content = {name: modalities.content_hash(modality) for name, modality in encoded.modalities.items()}
-    kinds = {kind for system in chosen for kind in system.labels}
-    labels = tags.label_matrices(ingested, kinds, context.recipe.data.permission, context.reporter)
+    encoded = modalities.encode_all(context, train, wanted)
+    content = {name: modalities.content_hash(modality.on(data.corpus)) for name, modality in encoded.modalities.items()}
+    labels = train.labels(kind for system in chosen for kind in system.labels)
     content |= {f"label:{kind}": tags.content_hash(matrix) for kind, matrix in labels.items()}
     key = digest([ingested.key, evaluation.model_dump(mode="json")])
-    return systems.Material(split, encoded.modalities, key, content, encoded.missing, factors, labels), encoded.coverage
+    return systems.Material(train, split, encoded.modalities, key, content, encoded.missing, labels), encoded.coverage
 
 
 def _outcome(context: Context, system: System, material: Material) -> Outcome:

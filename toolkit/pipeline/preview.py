@@ -12,7 +12,7 @@ from toolkit.encoders.cleaned import CleanedTextEncoder
 from toolkit.encoders.cleaning import Cleaner, LyricsCleaning
 from toolkit.errors import InputError
 from toolkit.files import cache_folder
-from toolkit.pipeline.ingest import ingest
+from toolkit.ingest.read import ingest
 from toolkit.plugins import suggest
 from toolkit.progress import Reporter
 from toolkit.recipe import Recipe

@@ -18,10 +18,10 @@ from toolkit.evaluation import slices, tables
 from toolkit.evaluation.evaluator import Scores
 from toolkit.evaluation.leaks import NEAR, OVERLAP
 from toolkit.files import write_bytes
+from toolkit.ingest.read import Ingested
 from toolkit.pipeline import rankings
 from toolkit.pipeline.context import Context
 from toolkit.pipeline.fitting import held_out
-from toolkit.pipeline.ingest import Ingested
 from toolkit.pipeline.systems import Material, System, lender
 from toolkit.recipe import Recipe
 from toolkit.runs import RunDirectory

@@ -13,13 +13,16 @@ import numpy as np
 from toolkit import runs
 from toolkit.errors import InputError
 from toolkit.files import digest, write_bytes
-from toolkit.pipeline import collecting, fitting, ingest, order, systems, tracking
-from toolkit.pipeline.context import Context, LoggedReporter, code
-from toolkit.pipeline.ingest import Ingested
+from toolkit.ingest import read as ingest
+from toolkit.ingest.read import Ingested
+from toolkit.own_source import code
+from toolkit.pipeline import collecting, fitting, order, systems, tracking
+from toolkit.pipeline.context import Context, LoggedReporter
 from toolkit.pipeline.search import SEARCHES, Settings
 from toolkit.progress import Reporter
 from toolkit.recipe import Recipe, idle
-from toolkit.recipe.checks import swept, system_names, trial
+from toolkit.recipe.checks import system_names
+from toolkit.recipe.trials import swept, trial
 from toolkit.runs import RunDirectory
 from toolkit.seeds import derived_seed
 

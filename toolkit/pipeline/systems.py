@@ -8,43 +8,49 @@ from typing import Any
 
 import scipy.sparse as sp
 
+from segue.data import HeldOutPlaylists, Training
+from segue.modalities import Modality
+from segue.model import Model, RankerModel, SequentialModel
 from toolkit import plugins
 from toolkit.coldstart.factors import FactorStore
 from toolkit.corpus.splits import Split
 from toolkit.encoders import registry
 from toolkit.encoders.base import Encoder
-from toolkit.modality import Modality
+from toolkit.modality import Modality as Aligned
 from toolkit.pipeline.context import Context
-from toolkit.ranker import Ranker
+from toolkit.ranker import Capabilities, Ranker
+from toolkit.rankers import ranker_class
 from toolkit.recipe import BaselineSpec, ColdSystem, EncoderSpec, ModelSpec, Recipe
-from toolkit.recipe.checks import as_baseline
+from toolkit.recipe.baseline import as_baseline
 from toolkit.seeds import derived_seed
-
-BOUND = "upper-bound"
-SEQUENTIAL = "sequential"
 
 
 @dataclass(frozen=True)
 class System:
     """One row of the tables.
 
-    ranker: `sequential`, or the name of a plug-in of `segue.rankers`.
+    ranker: the name of its class, for `load_ranker`. capabilities: those of that class.
     spec: the recipe's entry, which with the data decides the result.
+    params: of its ranker, where its class is made of parameters alone.
     """
 
     name: str
     ranker: str
     spec: dict[str, Any]
-    make: Callable[[Sequence[str | None]], Ranker]
+    make: Callable[[Sequence[Modality]], Model]
+    """The model of it, over the modalities that it uses."""
+    capabilities: Capabilities
     modalities: list[str] = field(default_factory=list)
-    oracle: bool = False
+    params: dict[str, Any] | None = None
     group: str = ""
     twin: str = ""
     """The system whose random draws it shares; default: its own."""
-    labels: tuple[str, ...] = ()
+    helpers: Sequence[str] | None = None
+    """Of systems that rank with the help of others, the others' names; None: all."""
     over: tuple[System, ...] = ()
     """Systems with whose help it ranks: they are fitted before it."""
     draws: bool = True
+    """Whether it is fitted under each of the recipe's seeds."""
     seed: int | None = None
     """Of its draws; default: the recipe's."""
 
@@ -53,22 +59,45 @@ class System:
         """What `model/systems.json` says of it."""
         return {"system": self.name, "ranker": self.ranker, "modalities": self.modalities, "oracle": self.oracle}
 
+    @property
+    def oracle(self) -> bool:
+        return self.capabilities.oracle
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.capabilities.labels
+
 
 @dataclass(frozen=True)
 class Material:
     """What systems are fitted to and measured on.
 
-    key: hash of playlists and split. content: hash of each modality and, as `label:KIND`, of each kind of labels.
+    train: the training playlists, with what systems share of them. split: all parts, as arrays.
+    encoded: the modalities. key: hash of playlists and split.
+    content: hash of each modality and, as `label:KIND`, of each kind of labels.
     missing: modalities whose pretrained weights are not here, and where to give their path.
     """
 
+    train: Training
     split: Split
-    modalities: dict[str, Modality]
+    encoded: dict[str, Modality]
     key: str
     content: dict[str, str]
     missing: dict[str, str]
-    factors: FactorStore | None = None
     labels: dict[str, sp.csr_matrix] = field(default_factory=dict)
+
+    @property
+    def modalities(self) -> dict[str, Aligned]:
+        """The modalities in the order of the catalogue."""
+        return {name: modality.on(self.train.data.corpus) for name, modality in self.encoded.items()}
+
+    @property
+    def factors(self) -> FactorStore | None:
+        return self.train.store
+
+    def held_out(self, part: str) -> HeldOutPlaylists:
+        """The playlists of `valid` or `test`."""
+        return HeldOutPlaylists(self.train.data, {"valid": self.split.valid, "test": self.split.test}[part], self.train)
 
     def lacks(self, system: System) -> list[str]:
         """Where to give the paths that a system needs."""
@@ -76,22 +105,23 @@ class Material:
 
 
 def systems(context: Context) -> list[System]:
-    """Every system of the recipe, models first; those that rank with the others' help after them, the demo's upper bound last."""
+    """Every system of the recipe, models first; those that rank with the others' help after them, the reader's upper bound last."""
     recipe = context.recipe
     found = [_model(context, spec) for spec in recipe.models]
-    found += [_cold(recipe, spec) for spec in recipe.coldstart.systems]
-    found += [baseline_system(recipe, as_baseline(baseline)) for baseline in recipe.baselines]
-    found = [_with_others(system, found) for system in sorted(found, key=_place)]
+    found += [_cold(context, spec) for spec in recipe.coldstart.systems]
+    found += [baseline_system(context, as_baseline(baseline)) for baseline in recipe.baselines]
+    found = [_with_others(system, found) for system in sorted(found, key=_order)]
     whole = recipe.evaluation.split.shows_beginnings and recipe.data.level == "track"  # the bound knows playlists in their own order
-    if recipe.data.reader == "demo" and whole and all(system.ranker != BOUND for system in found):
-        found.append(baseline_system(recipe, BaselineSpec(name=BOUND, params=recipe.data.options)))
+    bound = "" if recipe.data.reader == "auto" else plugins.load("segue.readers", recipe.data.reader).upper_bound
+    if bound and whole and all(system.ranker != bound for system in found):
+        found.append(baseline_system(context, BaselineSpec(name=bound, params=recipe.data.options)))
     return found
 
 
 def described(recipe: Recipe) -> bool:
     """Whether a catalogue is needed: for what the recipe names, or for the labels of a baseline or cold-start system."""
     names = [as_baseline(each).name for each in recipe.baselines] + [each.system for each in recipe.coldstart.systems]
-    return recipe.reads_fields or any(getattr(plugins.load("segue.rankers", name), "labels", ()) for name in names)
+    return recipe.reads_fields or any(ranker_class(name).capabilities.labels for name in names)
 
 
 def replicas(context: Context, system: System) -> list[System]:
@@ -105,7 +135,7 @@ def replicas(context: Context, system: System) -> list[System]:
 
 def _under(system: System, seed: int) -> System:
     """A system under another seed; what shares a training shares that of the same seed."""
-    over = tuple(_under(one, seed) for one in system.over) if _trained_as(system) else system.over
+    over = tuple(_under(one, seed) for one in system.over) if system.capabilities.shares_training_of else system.over
     return replace(system, name=under_seed(system.name, seed), twin=system.name, seed=seed, over=over)
 
 
@@ -136,88 +166,95 @@ def reduced(context: Context) -> dict[tuple[str, str], System]:
             rest = [other for other in modalities if other != modality]
             match = spec.match and any(other in ((spec.fusion or recipe.fusion).match_modalities or rest) for other in rest)
             without = _model(context, spec.model_copy(update={"name": less(name, modality), "modalities": rest, "match": match}))
-            heard = _with_others(without, [_cold(recipe, each) for each in recipe.coldstart.systems])
+            heard = _with_others(without, [_cold(context, each) for each in recipe.coldstart.systems])
             found[name, modality] = replace(heard, twin=name)
     return found
 
 
 def _model(context: Context, spec: ModelSpec) -> System:
+    from toolkit.sequential.advised import AdvisedRanker
+    from toolkit.sequential.ranker import SequentialRanker
+
     recipe = context.recipe
     name, modalities = spec.system_name(recipe.fusion, recipe.encoders), spec.inputs(recipe.fusion, recipe.encoders)
     titles, fusion = recipe.titles if spec.titles else None, spec.fusion or recipe.fusion
+    cls = SequentialRanker if spec.cold_system is None else AdvisedRanker
 
-    def make(train_titles: Sequence[str | None]) -> Ranker:
-        from toolkit.sequential.advised import AdvisedRanker
-        from toolkit.sequential.ranker import SequentialRanker
-
-        encoder = _title_encoder(context, titles, train_titles) if titles is not None else None
-        kind = SequentialRanker if spec.cold_system is None else AdvisedRanker
-        return kind(spec, fusion, name=name, titles=encoder)
+    def make(chosen: Sequence[Modality]) -> Model:
+        encoder = None if titles is None else _title_encoder(context, titles)
+        return SequentialModel.of(
+            spec, fusion, name=name, modalities=chosen, seed=recipe.seed, device=context.device, title_encoder=encoder
+        )
 
     entry = {"model": spec.model_dump(mode="json", exclude={"group", "fusion"}), "fusion": fusion.model_dump(mode="json")}
-    told = {**entry, "titles": titles.model_dump() if titles else None}
-    return System(name, SEQUENTIAL, told, make, modalities, group=spec.group or "")
+    decided = {**entry, "titles": titles.model_dump() if titles else None}
+    helpers = None if spec.cold_system is None else [spec.cold_system]
+    return System(name, cls.name, decided, make, cls.capabilities, modalities, group=spec.group or "", helpers=helpers)
 
 
-def _title_encoder(context: Context, spec: EncoderSpec, titles: Sequence[str | None]) -> Encoder:
-    """The encoder of playlist titles; one that learns does so from the distinct training titles."""
-    encoder = registry.create(spec.encoder, spec.params, seed=derived_seed(context.recipe.seed, "titles"), device=context.device)
-    return encoder.fit(sorted({title for title in titles if title})) if encoder.learns else encoder
+def _title_encoder(context: Context, spec: EncoderSpec) -> Encoder:
+    """The encoder of playlist titles; one that learns is fitted with the model, to the training titles."""
+    return registry.create(spec.encoder, spec.params, seed=derived_seed(context.recipe.seed, "titles"), device=context.device)
 
 
-def _cold(recipe: Recipe, spec: ColdSystem) -> System:
-    cls: type[Ranker] = plugins.load("segue.rankers", spec.system)
+def _cold(context: Context, spec: ColdSystem) -> System:
+    recipe, cls = context.recipe, ranker_class(spec.system)
     modalities = spec.modalities if spec.modalities is not None else list(recipe.encoders)
-    modalities = modalities if getattr(cls, "needs_modalities", False) else []
     entry = {"coldstart": spec.model_dump(mode="json", exclude={"group"}), "factors": recipe.coldstart.factors.model_dump(mode="json")}
-    labels = getattr(cls, "labels", ())
     return System(
-        spec.system_name, spec.system, entry, lambda _: cls(**spec.params), modalities, cls.oracle, group=spec.group or "", labels=labels
+        spec.system_name,
+        spec.system,
+        entry,
+        _maker(context, cls, spec.system_name, spec.params),
+        cls.capabilities,
+        modalities if cls.capabilities.content != "none" else [],
+        spec.params,
+        group=spec.group or "",
+        helpers=spec.params.get("systems"),
     )
 
 
-def baseline_system(recipe: Recipe, spec: BaselineSpec) -> System:
-    """The row of one baseline."""
-    cls: type[Ranker] = plugins.load("segue.rankers", spec.name)
-    # a baseline that needs content takes what the models see
-    reads = getattr(cls, "needs_modalities", False) or getattr(cls, "reads_modalities", False)
-    modalities = list(recipe.fusion.modalities or recipe.encoders) if reads else []
-    told = spec.model_dump(mode="json")
+def baseline_system(context: Context, spec: BaselineSpec) -> System:
+    """The row of one baseline; it reads the content that the models read."""
+    recipe, cls = context.recipe, ranker_class(spec.name)
+    modalities = list(recipe.fusion.modalities or recipe.encoders) if cls.capabilities.content != "none" else []
     return System(
-        spec.name, spec.name, told, lambda _: cls(**spec.params), modalities, cls.oracle, labels=getattr(cls, "labels", ()), draws=cls.draws
+        spec.system_name,
+        spec.name,
+        spec.model_dump(mode="json"),
+        _maker(context, cls, spec.system_name, spec.params),
+        cls.capabilities,
+        modalities,
+        spec.params,
+        helpers=spec.params.get("systems"),
+        draws=not cls.capabilities.deterministic,
     )
 
 
-def _reads_systems(system: System) -> bool:
-    if system.ranker == SEQUENTIAL:
-        return system.spec["model"]["cold_system"] is not None
-    return bool(getattr(plugins.load("segue.rankers", system.ranker), "reads_systems", False))
-
-
-def _trained_as(system: System) -> str:
-    """The system whose training it shares; empty for its own."""
-    return "" if system.ranker == SEQUENTIAL else str(getattr(plugins.load("segue.rankers", system.ranker), "trained_as", ""))
+def _maker(context: Context, cls: type[Ranker], name: str, params: dict[str, Any]) -> Callable[[Sequence[Modality]], Model]:
+    seed, device = context.recipe.seed, context.device
+    return lambda chosen: RankerModel(cls, name=name, modalities=chosen, seed=seed, device=device, **params)
 
 
 def lender(system: System) -> str:
     """The system of this run whose training it was given; empty where it trained itself."""
-    return system.over[0].name if _trained_as(system) and system.over else ""
+    return system.over[0].name if system.capabilities.shares_training_of and system.over else ""
 
 
-def _place(system: System) -> int:
-    return 2 if _reads_systems(system) else 1 if _trained_as(system) else 0
+def _order(system: System) -> int:
+    """0 for systems that need no other, 1 for those that share a training, 2 for those that rank with the help of others."""
+    return 2 if system.capabilities.systems else 1 if system.capabilities.shares_training_of else 0
 
 
 def _with_others(system: System, found: Sequence[System]) -> System:
-    """A system that ranks with the help of others gets those that can be asked about any playlist, itself and its like not among them.
+    """A system that ranks with the help of others gets those that can be queried for any playlist, itself and its like not among them.
 
     One that shares a training gets the system that was so trained, if its parameters are the same.
     """
-    if shared := _trained_as(system):
-        return replace(system, over=tuple(one for one in found if one.name == shared and one.spec["params"] == system.spec["params"]))
-    if not _reads_systems(system):
+    if shared := system.capabilities.shares_training_of:
+        over = tuple(one for one in found if one.ranker == shared and one.params == system.params)
+        return replace(system, over=over)
+    if not system.capabilities.systems:
         return system
-    sequential = system.ranker == SEQUENTIAL
-    wanted = [system.spec["model"]["cold_system"]] if sequential else system.spec["params"].get("systems")
-    others = [other for other in found if not other.oracle and not _reads_systems(other) and (wanted is None or other.name in wanted)]
-    return replace(system, over=tuple(others))
+    helpers = [other for other in found if not other.oracle and not other.capabilities.systems]
+    return replace(system, over=tuple(other for other in helpers if system.helpers is None or other.name in system.helpers))

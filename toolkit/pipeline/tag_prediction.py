@@ -11,10 +11,10 @@ from toolkit.baselines.base import Baseline
 from toolkit.catalogue.store import Catalogue
 from toolkit.coldstart.tag_prediction import predict_tags
 from toolkit.errors import InputError
+from toolkit.ingest.read import Ingested
+from toolkit.ingest.targets import labels
 from toolkit.pipeline import fitting
 from toolkit.pipeline.context import Context
-from toolkit.pipeline.ingest import Ingested
-from toolkit.pipeline.labels import labels
 from toolkit.pipeline.modalities import permitted
 from toolkit.pipeline.systems import Material, System
 from toolkit.recipe import Targets
@@ -61,7 +61,7 @@ def _vectors(context: Context, material: Material, chosen: Sequence[System], nam
     if name in material.modalities:
         return material.modalities[name].matrix, material.modalities[name].present
     system = next((system for system in chosen if system.name == name), None)
-    ranker = fitting.load(context, system) if system is not None else None
+    ranker = fitting.fitted(context, system) if system is not None else None
     if not isinstance(ranker, Baseline) or not {"items", "ranked"} <= set(ranker.state):
         raise InputError(f"coldstart.tags: {name} has no vectors of tracks: name factors, an encoder, or a system that scores by products")
     return ranker.state["items"], ranker.state["ranked"]

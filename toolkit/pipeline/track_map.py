@@ -11,14 +11,14 @@ import numpy as np
 
 from toolkit import runs
 from toolkit.coldstart.looking import nearest_to
+from toolkit.ingest.labels import FIELDS
+from toolkit.ingest.read import Ingested
 from toolkit.pipeline.context import Context
 from toolkit.pipeline.examples import Names
-from toolkit.pipeline.fitting import load
-from toolkit.pipeline.ingest import Ingested
+from toolkit.pipeline.fitting import fitted
 from toolkit.pipeline.looking import first_labels
 from toolkit.pipeline.plane import By, on_a_plane
-from toolkit.pipeline.systems import SEQUENTIAL, Material, System
-from toolkit.pipeline.tags import FIELDS
+from toolkit.pipeline.systems import Material, System
 from toolkit.seeds import derived_seed
 
 AMONG = 20_000
@@ -44,8 +44,8 @@ def track_map(context: Context, ingested: Ingested, material: Material, chosen: 
     """vectors: whose the map shows · method: `tsne` or `umap` · by, groups: what colours it · points: track, plays, x, y and group, −1 for
     none of them · among: how many tracks similar ones are sought among · similar: track, and by each kind of vectors (`near`) its nearest.
 
-    The map is of the sequential model that is best on validation; without one, of all modalities joined. It shows the most played tracks.
-    Empty where a run has neither, or fewer than two tracks. To be called when `model/systems.json` is written.
+    The map is of the best ranker on validation that has vectors of tracks; without one, of all modalities joined. It shows the most
+    played tracks. Empty where a run has neither, or fewer than two tracks. To be called when `model/systems.json` is written.
     """
     spec, counts = context.recipe.report, material.split.train.counts()
     if not (spec.map or spec.similar):
@@ -53,7 +53,7 @@ def track_map(context: Context, ingested: Ingested, material: Material, chosen: 
     seed = derived_seed(context.recipe.seed, "track map")
     mixed = 1 + np.random.default_rng(seed).permutation(len(counts) - 1)
     items = mixed[np.argsort(-counts[mixed], kind="stable")][:AMONG]
-    learned, encoded = _learned(context, chosen, items, counts), _encoded(material, items)
+    learned, encoded = _learned(context, chosen, items), _encoded(material, items)
     drawn = learned or _joined(encoded)
     if not drawn or drawn[0].present.sum() < 2:
         return {}
@@ -68,19 +68,13 @@ def track_map(context: Context, ingested: Ingested, material: Material, chosen: 
     }
 
 
-def _learned(context: Context, chosen: Sequence[System], items: np.ndarray, counts: np.ndarray) -> list[Space]:
-    """What the head of the best sequential model compares with a playlist, of the tracks that it ranks; none without such a model."""
-    import torch
-
-    systems = {system.name: system for system in chosen if system.ranker == SEQUENTIAL}
-    best = next((entry["system"] for entry in context.run.read(runs.SYSTEMS)["systems"] if entry["system"] in systems), None)
-    if best is None:
-        return []
-    ranker: Any = load(context, systems[best])
-    with torch.inference_mode():
-        rows = torch.from_numpy(items).to(ranker.device)
-        vectors = ranker.model.output_rows(rows, ranker.model.vectors(rows)).float().cpu().numpy()
-    return [Space(best, vectors, (counts[items] > 0) | ranker.ranks_unplayed)]
+def _learned(context: Context, chosen: Sequence[System], items: np.ndarray) -> list[Space]:
+    """Vectors by which the best ranker that has any compares the tracks that it ranks; none where no ranker has."""
+    systems = {system.name: system for system in chosen if system.capabilities.embeds}
+    for name in (entry["system"] for entry in context.run.read(runs.SYSTEMS)["systems"] if entry["system"] in systems):
+        if (vectors := fitted(context, systems[name]).item_vectors(items)) is not None:
+            return [Space(name, vectors, np.isfinite(vectors).all(axis=1))]
+    return []
 
 
 def _encoded(material: Material, items: np.ndarray) -> list[Space]:

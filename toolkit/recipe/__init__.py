@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from toolkit.recipe.baseline import BaselineSpec
 from toolkit.recipe.coldstart import ColdStart, ColdSystem, FactorSpec, Looking, TagPrediction, TagRow
 from toolkit.recipe.data import Data, EncoderSpec, Filters, Permission, Targets
 from toolkit.recipe.evaluation import Evaluation, MetricName
 from toolkit.recipe.fusion import Fusion
 from toolkit.recipe.model import ModelSpec
-from toolkit.recipe.recipe import BaselineSpec, Recipe, Report
+from toolkit.recipe.recipe import Recipe, Report
 from toolkit.recipe.section import Section
 from toolkit.recipe.sweep import Range, Sweep
 
@@ -46,12 +47,6 @@ def load(path: Path, overrides: Sequence[str] = (), *, parameters: bool = False)
     parameters: also check options and parameters against the plug-ins they go
     to, which imports them. Raises `RecipeError` naming line, key, value and rule, for values that nothing reads too.
     """
-    from toolkit.recipe import checks, file, idle
+    from toolkit.recipe import file
 
-    written = file.read(Path(path), overrides)
-    recipe = written.recipe()
-    checks.check(written, recipe)
-    if parameters:
-        checks.check_parameters(written, recipe)
-    idle.check(written, recipe)
-    return recipe
+    return file.read(Path(path), overrides).recipe(parameters=parameters)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from toolkit.rankers import row_name
 from toolkit.recipe.section import Section
 
 
@@ -34,7 +35,7 @@ class ColdSystem(Section):
 
     @property
     def system_name(self) -> str:
-        return self.name or self.system
+        return self.name or row_name(self.system)
 
 
 class TagRow(Section):

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from toolkit import plugins
+from toolkit.errors import InputError
 from toolkit.recipe.section import Section
 
 
@@ -71,7 +74,29 @@ class EncoderSpec(Section):
     """One modality: which field of the catalogue goes through which encoder."""
 
     encoder: str
-    field: str
+    field: str = Field(
+        "", description="of the catalogue, or a template such as `{title} by {artist}`; default: the encoder's, where it has one"
+    )
     source: str | None = Field(None, description="only values of this source; needed where vectors come from several")
     targets: Targets | None = Field(None, description="what a supervised encoder learns to predict")
     params: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _field(self) -> EncoderSpec:
+        """The encoder's own field where none is named; an encoder without one must be told."""
+        if not self.field:
+            self.field = self._default_field() or ""
+        if not self.field:
+            missing = InitErrorDetails(type="missing", loc=("field",), input=self.encoder)
+            raise ValidationError.from_exception_data("EncoderSpec", [missing])
+        return self
+
+    def _default_field(self) -> str | None:
+        try:
+            cls = plugins.load("segue.encoders", self.encoder)
+        except InputError as error:
+            rule = PydanticCustomError("unknown_encoder", "{rule}", {"rule": str(error).removeprefix(f"{self.encoder!r} ")})
+            wrong = InitErrorDetails(type=rule, loc=("encoder",), input=self.encoder)
+            raise ValidationError.from_exception_data("EncoderSpec", [wrong]) from None
+        field: str | None = cls.default_field
+        return field

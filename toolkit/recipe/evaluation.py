@@ -82,9 +82,10 @@ class ChosenSplit(Chosen):
     """`Chosen` of a protocol: a mapping without `type` is of the default one."""
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        made, plain = super().__get_pydantic_json_schema__(schema, handler), described(self.group, DEFAULT)
-        plain["required"].remove("type")
-        return {"anyOf": [*(one for one in made["anyOf"] if one.get("title") != plain["title"]), plain]}
+        made, default = super().__get_pydantic_json_schema__(schema, handler), described(self.group, DEFAULT, handler)
+        keys, name = default["allOf"]
+        plain = {"allOf": [keys, {"properties": name["properties"]}]}
+        return {"anyOf": [*(one for one in made["anyOf"] if one != default), plain]}
 
 
 class Evaluation(Section):

@@ -7,16 +7,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
-from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import ConstructorError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from toolkit.errors import RecipeError
-from toolkit.recipe.errors import Where, explain
+from toolkit.errors import RecipeError, Where
+from toolkit.parameters import alternatives
+from toolkit.parts import Chosen
+from toolkit.recipe import checks, idle
 from toolkit.recipe.recipe import Recipe
 
 EXAMPLES = {"--set": "models.0.epochs=5", "--option": "playlist=list_id", "sweep.over": "models.0.lr"}
@@ -54,16 +55,23 @@ class RecipeFile:
         said = f"{'.'.join(map(str, where))}{message}" if where else message.lstrip(": ")
         return RecipeError(f"{self.place(where)}: {said}")
 
-    def recipe(self) -> Recipe:
+    def recipe(self, *, parameters: bool = False, tried: tuple[str, ...] = ()) -> Recipe:
         """The checked recipe, its `data.path` made absolute.
 
-        A relative path starts at the folder of the recipe that gives it, one given by `--set` at
-        the current one. Raises `RecipeError` that names the first fault's line.
+        A relative path starts at the folder of the recipe that gives it, one given by `--set` at the current one.
+
+        - parameters: also check options and parameters against the plug-ins that read them, which imports those.
+        - tried: dotted keys that a sweep sets here.
+
+        Raises `RecipeError` that names the line of the first fault.
         """
         try:
-            recipe = Recipe.model_validate(self.data)
-        except ValidationError as error:
-            raise self.error(*explain(error, self.data, Recipe)) from None
+            with idle.trying(tried):
+                recipe = Recipe.model_validate(self.data)
+            if parameters:
+                checks.check_parameters(recipe)
+        except RecipeError as error:
+            raise self.error(error.where, error.rule) from None
         if recipe.data.path is None:
             return recipe
         place = self.place(("data", "path"))
@@ -87,7 +95,7 @@ def read(path: Path, overrides: Sequence[str] = ()) -> RecipeFile:
     for override in overrides:
         _override(file, override)
     file.data.setdefault("name", path.stem)
-    _spread(file)
+    _place_defaults(file)
     return file
 
 
@@ -128,23 +136,20 @@ def _forget(places: dict[Where, str], where: Where) -> None:
         del places[known]
 
 
-def _spread(file: RecipeFile) -> None:
-    """Write out each entry of `models`: under what it says lie `defaults`, and `fusion` where it has a fusion of its own."""
-    given = file.data.get("models")
-    models: list[Any] = given if isinstance(given, list) else []
-    for index, entry in enumerate(models):
+def _place_defaults(file: RecipeFile) -> None:
+    """Where the keys were written that entries of `models` take from `defaults`, and their own `fusion` from the recipe's."""
+    models = file.data.get("models")
+    for index, entry in enumerate(models if isinstance(models, list) else []):
         if isinstance(entry, dict):
-            models[index] = entry = _over(file, entry, ("models", index), "defaults")
+            _place_from(file, entry, ("models", index), "defaults")
             if isinstance(entry.get("fusion"), dict):
-                entry["fusion"] = _over(file, entry["fusion"], ("models", index, "fusion"), "fusion")
+                _place_from(file, entry["fusion"], ("models", index, "fusion"), "fusion")
 
 
-def _over(file: RecipeFile, entry: dict[Any, Any], where: Where, base: str) -> dict[Any, Any]:
-    """`entry` with what it lacks of the recipe's `base`; that was written where it was."""
+def _place_from(file: RecipeFile, entry: dict[Any, Any], where: Where, base: str) -> None:
     under = file.data.get(base)
-    lacking = {key: value for key, value in under.items() if key not in entry} if isinstance(under, dict) else {}
-    file.places |= {(*where, key): file.place((base, key)) for key in lacking}
-    return {**entry, **lacking}
+    missing = [key for key in under if key not in entry] if isinstance(under, dict) else []
+    file.places |= {(*where, key): file.place((base, key)) for key in missing}
 
 
 def laid(recipe: Recipe, settings: Mapping[str, Any]) -> RecipeFile:
@@ -237,12 +242,26 @@ def _override(file: RecipeFile, override: str, flag: str = "--set") -> None:
             target.append({})
         elif isinstance(target, dict) and target.get(slot) is None:
             target[slot] = {}
+        elif isinstance(target[slot], str) and _is_part((*where, slot)):
+            target[slot] = {"type": target[slot]}
         target, where = target[slot], (*where, slot)
     slot = _slot(target, last, said)
     if isinstance(target, list) and slot == len(target):
         target.append(None)
     target[slot] = value
     _written(file, (*where, slot), said)
+
+
+def _is_part(where: Where) -> bool:
+    """Whether a recipe holds a replaceable part there, for which a bare name may be written."""
+    kinds: tuple[Any, ...] = (Recipe,)
+    metadata: list[Any] = []
+    for step in where:
+        fields = [kind.model_fields[str(step)] for kind in kinds if hasattr(kind, "model_fields") and str(step) in kind.model_fields]
+        metadata = [each for field in fields for each in field.metadata]
+        inner = [alternatives(get_args(kind)[-1]) for kind in kinds if get_origin(kind) in (list, dict)]
+        kinds = tuple(each for found in (*inner, *(alternatives(field.annotation) for field in fields)) for each in found)
+    return any(isinstance(each, Chosen) and each.short for each in metadata)
 
 
 def _slot(target: Any, step: str, said: str) -> Any:

@@ -7,35 +7,31 @@ nor one whose reader a sweep tries.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from toolkit.recipe.errors import Where
-from toolkit.recipe.file import RecipeFile
+from toolkit import plugins
+from toolkit.errors import RecipeError, Where
 from toolkit.recipe.fusion import Fusion
 from toolkit.recipe.model import ModelSpec
-from toolkit.recipe.recipe import Recipe
+
+if TYPE_CHECKING:
+    from toolkit.recipe.recipe import Recipe
 
 SECTIONS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (("workers", "engine", ("ray",)),)
 """Key, the key that decides whether it is read, and the values under which it is."""
 
 MODELS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("warmup_epochs", "train", ("warmup",)),
-    ("negatives", "loss", ("sampled", "gbce")),
-    ("batch_negatives", "loss", ("sampled",)),
-    ("log_q", "loss", ("sampled",)),
-    ("gbce_t", "loss", ("gbce",)),
     ("match_weights", "match", (True,)),
-    ("mask_ratio", "type", ("bert4rec",)),
 )
 """The same of each entry of `models`."""
 
-FUSION: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
-    ("em_rank", "missing", ("em",)),
-    ("id_dropout", "id_embedding", (True,)),
-)
+FUSION: tuple[tuple[str, str, tuple[Any, ...]], ...] = (("id_dropout", "id_embedding", (True,)),)
 """The same of a fusion, for models that see a modality."""
 
 
@@ -57,20 +53,32 @@ class Idle:
         return f"={_yaml(self.value)} {self.rule}: {cure}"
 
 
-def check(file: RecipeFile, recipe: Recipe) -> None:
-    """Raises `RecipeError` for the first value that nothing reads, and for one that a list names twice."""
+TRIED: ContextVar[tuple[str, ...]] = ContextVar("tried", default=())
+"""Dotted keys that the trial of a sweep sets."""
+
+
+@contextmanager
+def trying(keys: tuple[str, ...]) -> Iterator[None]:
+    """Check recipes inside as trials that set `keys`: only these must be read."""
+    token = TRIED.set(keys)
+    try:
+        yield
+    finally:
+        TRIED.reset(token)
+
+
+def check(recipe: Recipe) -> None:
+    """Raises `RecipeError` for the first value that nothing reads, and for one that is listed twice.
+
+    In the trial of a sweep only for a key that it tries: all its trials would be the same.
+    """
     for where, values in _lists(recipe):
         if again := next((value for place, value in enumerate(values) if value in values[:place]), None):
-            raise file.error((*where, values.index(again)), f"={_yaml(again)} stands there twice: take one out")
-    for one in find(recipe):
-        raise file.error(one.where, one.message)
-
-
-def check_tried(file: RecipeFile, recipe: Recipe, tried: Sequence[str]) -> None:
-    """Raises `RecipeError` for a key that a sweep tries, by dotted key, and nothing reads: all its trials would be the same."""
+            raise RecipeError(f"={_yaml(again)} stands there twice: take one out", (*where, values.index(again)))
+    tried = TRIED.get()
     for one in find(recipe, tried):
-        if ".".join(map(str, one.where)) in tried:
-            raise file.error(one.where, one.message)
+        if not tried or ".".join(map(str, one.where)) in tried:
+            raise RecipeError(one.message, one.where)
 
 
 def find(recipe: Recipe, tried: Sequence[str] = ()) -> Iterator[Idle]:
@@ -91,7 +99,7 @@ def cleared(recipe: Recipe) -> Recipe:
         for step in steps:
             section = section[step]
         section[last] = one.default
-    return Recipe.model_validate(values)
+    return type(recipe).model_validate(values)
 
 
 def _sections(recipe: Recipe) -> Iterator[Idle]:
@@ -102,8 +110,9 @@ def _sections(recipe: Recipe) -> Iterator[Idle]:
         yield from _given(recipe, "report.map_by", "report.map", "is for a map, and report.map is 0")
     if recipe.titles is not None and recipe.models and not any(model.titles for model in recipe.models):
         yield Idle(("titles",), ("models",), recipe.titles.encoder, None, "is for models with titles: true, and there are none")
-    if recipe.data.reader == "demo":
-        yield from _given(recipe, "data.path", "data.reader", "is for readers of files, and demo makes its data itself")
+    reader = recipe.data.reader
+    if recipe.data.path is not None and reader != "auto" and not plugins.load("segue.readers", reader).needs_path:
+        yield from _given(recipe, "data.path", "data.reader", f"is for readers of files, and {reader} makes its data itself")
 
 
 def _given(recipe: Recipe, key: str, on: str, rule: str) -> Iterator[Idle]:

@@ -1,20 +1,50 @@
-"""An entry of `models` in a recipe: one sequential model and how it is trained."""
+"""An entry of `models` in a recipe: one sequential model and how it is trained.
+
+It is also the contract of entry-point group `segue.models`: an architecture is a subclass with its own fields.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+import warnings
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializeAsAny, model_validator
 
+from toolkit import plugins
+from toolkit.contracts.loss import Loss
+from toolkit.errors import OldForm
+from toolkit.parts import Chosen, Part
 from toolkit.recipe.data import EncoderSpec
 from toolkit.recipe.fusion import Fusion
-from toolkit.recipe.section import Section
+from toolkit.recipe.model_forms import modern, refuse
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from toolkit.sequential.building import Host
 
 
-class ModelSpec(Section):
-    """One sequential model; `modalities: []` is the same model on ids alone."""
+def _chunked() -> Loss:
+    loss: Loss = plugins.load("segue.losses", "chunked")()
+    return loss
 
-    type: Literal["sasrec", "bert4rec"]
+
+class ModelSpec(Part):
+    """Base of every sequential model; `modalities: []` is the same model on ids alone.
+
+    A subclass adds its fields and writes `architecture`. Everything else is done for it: items of ids and content, the match and
+    neighbour heads, titles, popularity, the untied head, the objective, sampling, evaluation, saving and loading.
+
+    objective: what training predicts and what the layers may see. `causal`: every next track, from the tracks before it. `masked`:
+    hidden tracks, from those on both sides.
+
+    `toolkit.sequential.checks.check_model` tests an implementation; docs/models.md has a complete example.
+    """
+
+    objective: ClassVar[Literal["causal", "masked"]] = "causal"
+
     name: str | None = None
     group: str | None = Field(None, min_length=1, description="heading under which tables put it")
     fusion: Fusion | None = Field(None, description="what this model's fusion has other than the recipe's, key by key")
@@ -35,23 +65,12 @@ class ModelSpec(Section):
         description="under `cold_rows: predicted`, a system of `coldstart` whose scores are added to the model's, by a weight that is"
         " chosen on validation",
     )
-    loss: Literal["full", "chunked", "sampled", "gbce"] = "chunked"
-    negatives: int = Field(4096, ge=1, description="tracks drawn each step as wrong answers, under `loss: sampled` and `loss: gbce`")
-    negatives_from: Literal["uniform", "popularity"] = Field(
-        "uniform", description="under `loss: sampled`, whether tracks are drawn alike or in proportion to their training placements"
+    loss: Annotated[SerializeAsAny[Loss], Chosen("segue.losses")] = Field(
+        default_factory=_chunked,
+        description="training loss: chunked, full, sampled, gbce, or a plug-in",
+        json_schema_extra={"default": "chunked"},
     )
-    gbce_t: float = Field(0.75, ge=0, le=1, description="calibration of `loss: gbce`: 0 is plain binary cross-entropy, 1 fully corrected")
-    batch_negatives: bool = Field(
-        True,
-        description="under `loss: sampled`, the batch's own tracks are wrong answers too: good beside few drawn ones, some times slower",
-    )
-    log_q: bool = Field(True, description="correct sampled logits by each track's chance of being in the sample")
     popularity: bool = Field(False, description="add a learned multiple of log(1 + plays) to every score")
-    initialisation: Literal["auto", "identity", "xavier", "recbole"] = Field(
-        "auto",
-        description="of the transformer's matrices: Xavier; identity, that and the way from tracks to masks open (BERT4Rec); RecBole's;"
-        " auto: xavier for SASRec, identity for BERT4Rec, recbole where strict",
-    )
     id_start: Literal["cooccurrence", "random"] = Field(
         "random", description="free ids from the training playlists' co-occurrence instead of noise"
     )
@@ -59,24 +78,15 @@ class ModelSpec(Section):
     neighbours: int = Field(
         0,
         ge=0,
-        description="score candidates also by the training playlists they share with the seeds, so many nearest of each;"
-        " tracks without plays get none of it",
+        description="score candidates also by the training playlists that they share with the seeds, over this many nearest tracks of each;"
+        " 0: not at all. Tracks without plays get nothing from it",
     )
     match_weights: Literal["first", "joint"] = Field(
         "first", description="first: fitted alone before the transformer, then held; joint: learned with the rest"
     )
     hidden_size: int = Field(64, ge=2)
-    layers: int = Field(2, ge=1)
-    heads: int = Field(2, ge=1)
-    inner_size: int | None = Field(None, ge=1, description="default: four times `hidden_size`")
     max_length: int = Field(50, ge=2)
     dropout: float = Field(0.2, ge=0, lt=1)
-    attention_dropout: float = Field(0.0, ge=0, lt=1)
-    mask_ratio: float = Field(0.2, gt=0, lt=1)
-    last_item_epochs: int = Field(0, ge=0, description="BERT4Rec: so many epochs more from the best weights, hiding only the last track")
-    strict_recbole: bool = Field(
-        False, description="BERT4Rec with the faults of RecBole's, for comparison: its masks, softmax and lost seed"
-    )
     shuffle: bool = Field(False, description="a new order of each playlist every epoch: for lists whose order says little")
     windows: Literal["overlap", "disjoint"] = Field(
         "overlap",
@@ -93,37 +103,86 @@ class ModelSpec(Section):
     lr: float = Field(1e-3, gt=0)
     adam: Literal["dense", "rows"] = Field(
         "dense",
-        description="rows: a step moves, and decays, the vectors of its own tracks alone: for large catalogues, under `loss: sampled`"
-        " and `loss: gbce`. Not the same training as dense, which carries every track on by its momentum",
+        description="rows: a step moves, and decays, the vectors of its own tracks alone: for large catalogues, under a loss that samples"
+        " (`sampled`, `gbce`). Not the same training as dense, which carries every track on by its momentum",
     )
     weight_decay: float = Field(0.0, ge=0)
     average: bool = Field(False, description="validate and keep a running average of the weights over about one epoch")
     bf16: Literal["auto", "on", "off"] = "auto"
 
-    @model_validator(mode="after")
-    def _consistent(self) -> ModelSpec:
-        if self.hidden_size % self.heads:
-            raise ValueError(f"hidden_size={self.hidden_size} must be a multiple of heads={self.heads}")
-        if self.type != "bert4rec" and (self.strict_recbole or self.last_item_epochs):
-            raise ValueError(f"strict_recbole and last_item_epochs are for type: bert4rec, not {self.type}: take them out")
-        if self.type != "bert4rec" and self.initialisation == "identity":
-            raise ValueError(f"initialisation: identity is for type: bert4rec, not {self.type}: use xavier")
-        if self.negatives_from == "popularity" and self.loss != "sampled":
-            raise ValueError(f"negatives_from: popularity is for loss: sampled, not {self.loss}: use loss: sampled, or take it out")
-        if self.negatives_from == "popularity" and self.strict_recbole:
-            raise ValueError("negatives_from: popularity never draws the unplayed tracks that strict_recbole: true counts: use uniform")
-        if self.train == "warmup" and self.warmup_epochs >= self.epochs:
-            raise ValueError(f"warmup_epochs={self.warmup_epochs} must be < epochs={self.epochs}: nothing would be fine-tuned")
-        if self.adam == "rows" and self.loss not in ("sampled", "gbce"):
-            raise ValueError(f"adam: rows needs loss: sampled or gbce (with loss: {self.loss} every track has a gradient): use adam: dense")
-        return self
+    @abstractmethod
+    def architecture(self) -> nn.Module:
+        """The layers, freshly initialised: a module with `forward(vectors, kept) -> states`.
+
+        - vectors: float [B, T, hidden_size], the items of B playlists, left-aligned, zero at padding; T ≤ `max_length`.
+        - kept: bool [B, T], False at padding. A row may be False throughout.
+        - states: float [B, T, hidden_size]; anything at padding, but finite. Compared with item vectors by inner product.
+
+        Under `objective = "causal"` the state of a position must not depend on later positions. At a hidden track under `masked`, the
+        vector is a learned one, the same for all tracks. It is called once a model, and once a stream under late fusion.
+        """
+
+    def network(self, host: Host) -> nn.Module:
+        """The whole network. The default is `architecture` between an item table and a head; RecBole's models bring their own."""
+        return host.around(self)
 
     @property
-    def starts(self) -> str:
-        """The initialisation that `auto` stands for, or the one given."""
-        if self.initialisation != "auto":
-            return self.initialisation
-        return "recbole" if self.strict_recbole else "identity" if self.type == "bert4rec" else "xavier"
+    def tuning_epochs(self) -> int:
+        """Epochs after the others that begin at the best weights and hide the last track alone."""
+        return 0
+
+    @property
+    def masked_share(self) -> float:
+        """Under the masked objective, the share of tracks that are hidden."""
+        return 0.2
+
+    @property
+    def ranks_every_id(self) -> bool:
+        """Whether ids without a training placement are candidates in training and are ranked, as RecBole does."""
+        return False
+
+    def layer_parameters(self) -> int:
+        """Learned numbers of one `architecture`, at least; sizes that cannot fit are refused by it before anything is allocated."""
+        return 0
+
+    def position_numbers(self) -> int:
+        """Numbers that one position of a step keeps for the gradient of `architecture`, at least."""
+        return 0
+
+    def sizes(self) -> dict[str, int]:
+        """The settings that decide how large it is, by name, for the message that refuses them."""
+        return {"hidden_size": self.hidden_size, "max_length": self.max_length}
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any]) -> ModelSpec:
+        """The checked model of an entry with `type`. Raises pydantic's `ValidationError`."""
+        loaded: type[ModelSpec] = plugins.load("segue.models", str(entry.get("type")))
+        return loaded.model_validate(dict(entry))
+
+    @classmethod
+    def saved(cls, entry: Mapping[str, Any]) -> ModelSpec:
+        """The model of an entry that was checked before, in today's form or an earlier one; what it does not read is left out."""
+        return cls.of(modern(entry, {key: [value] for key, value in entry.items()})[0])
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_form(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        written, notes = modern(values, {}, cls)
+        for note in notes:
+            warnings.warn(note, OldForm, stacklevel=2)
+        refuse(written, cls)
+        return written
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ModelSpec:
+        if self.train == "warmup" and self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs={self.warmup_epochs} must be < epochs={self.epochs}: nothing would be fine-tuned")
+        if self.adam == "rows" and not self.loss.samples:
+            name = self.loss.type
+            raise ValueError(f"adam: rows needs loss: sampled or gbce (with loss: {name} every track has a gradient): use adam: dense")
+        return self
 
     def ids_only(self, fusion: Fusion, encoders: dict[str, EncoderSpec]) -> bool:
         """Whether the model sees no modality."""
@@ -139,4 +198,20 @@ class ModelSpec(Section):
     def system_name(self, fusion: Fusion, encoders: dict[str, EncoderSpec]) -> str:
         """Its row in the tables: `sasrec-ids`, `bert4rec-multimodal`, …"""
         kind = "ids" if self.ids_only(fusion, encoders) else "multimodal"
-        return self.name or f"{self.type}-{kind}"
+        return self.name or f"{self.type.rpartition(':')[2].rpartition('.')[2]}-{kind}"
+
+
+class MaskedSpec(ModelSpec):
+    """Base of models under the masked objective that let a recipe set its two settings."""
+
+    objective: ClassVar[Literal["causal", "masked"]] = "masked"
+    mask_ratio: float = Field(0.2, gt=0, lt=1, description="share of tracks that a step hides")
+    last_item_epochs: int = Field(0, ge=0, description="this many more epochs from the best weights, hiding only the last track")
+
+    @property
+    def masked_share(self) -> float:
+        return self.mask_ratio
+
+    @property
+    def tuning_epochs(self) -> int:
+        return self.last_item_epochs

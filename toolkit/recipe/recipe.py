@@ -6,24 +6,25 @@ names its line and the nearest key there is.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import warnings
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializeAsAny, ValidationError, model_validator
 
+from toolkit.errors import OldForm, RecipeError
+from toolkit.parts import Chosen
+from toolkit.recipe import checks, idle
+from toolkit.recipe.baseline import BaselineSpec
 from toolkit.recipe.coldstart import ColdStart
 from toolkit.recipe.data import Data, EncoderSpec
 from toolkit.recipe.evaluation import Evaluation
 from toolkit.recipe.fusion import Fusion
 from toolkit.recipe.model import ModelSpec
+from toolkit.recipe.model_forms import modern_models
 from toolkit.recipe.section import Section
+from toolkit.recipe.spread import spread
 from toolkit.recipe.sweep import Sweep
-
-
-class BaselineSpec(Section):
-    """A baseline with parameters; in a recipe a bare name does too."""
-
-    name: str
-    params: dict[str, Any] = {}
+from toolkit.validation import explain
 
 
 class Report(Section):
@@ -39,7 +40,11 @@ class Report(Section):
 
 
 class Recipe(Section):
-    """A whole run. Only `data` is required."""
+    """A whole run. Only `data` is required.
+
+    One built in Python passes the same checks as one from a file. Raises `RecipeError` naming key, value and rule, for values that
+    nothing reads too.
+    """
 
     name: str = Field("run", description="of the run; default: the file's")
     data: Data
@@ -50,7 +55,7 @@ class Recipe(Section):
     titles: EncoderSpec | None = Field(None, description="encoder of playlist titles, for models with `titles: true`")
     fusion: Fusion = Fusion()
     defaults: dict[str, Any] = Field({}, description="what every entry of `models` says unless it says otherwise")
-    models: list[ModelSpec] = []
+    models: list[Annotated[SerializeAsAny[ModelSpec], Chosen("segue.models", short=False)]] = []
     on_missing_weights: Literal["stop", "skip"] = Field(
         "stop", description="skip: models whose encoder's pretrained weights are not here stand in the tables as not run"
     )
@@ -65,6 +70,20 @@ class Recipe(Section):
     )
     device: str = "auto"
     threads: int | None = Field(None, ge=1, le=1024)
+
+    if not TYPE_CHECKING:  # a signature of pydantic's, with every key by its type
+
+        def __init__(self, **values: Any) -> None:
+            values, notes = modern_models(spread(values), idle.TRIED.get())
+            for note in notes:
+                warnings.warn(note, OldForm, stacklevel=2)
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                where, rule = explain(error, values)
+                raise RecipeError(rule, where) from None
+            checks.check(self)
+            idle.check(self)
 
     @property
     def reads_fields(self) -> bool:

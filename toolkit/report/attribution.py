@@ -8,12 +8,6 @@ from typing import Any
 from toolkit.report.tables import Column
 
 WAYS = {"left out": "trained without it", "shuffled": "its vectors shuffled"}
-OF = {
-    "sum": "share of a track's vector, by length",
-    "gate": "mean gate",
-    "stream": "factor of its stack",
-    "match": "weight in the match head",
-}
 LISTS = ("adds", "no credit shown", "costs")
 
 
@@ -84,7 +78,7 @@ def _weights(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
         {
             "system": row["system"],
             "modality": row["modality"],
-            "of": OF.get(row["of"], row["of"]),
+            "of": row.get("label", row["of"]),  # runs of before labels say `of` alone
             "value": f"{row['value']:.3f}".replace("-", "−"),
         }
         for row in rows

@@ -9,19 +9,19 @@ trust it for what it knows, and cold tracks need it for what it predicts. So the
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
-from toolkit import plugins
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import InputError
 from toolkit.ranker import Ranker, Scorer, TrainingData
+from toolkit.rankers import entry_name, load_ranker
 from toolkit.sequential import distributed
 from toolkit.sequential.ranker import SequentialRanker
-from toolkit.sequential.trainer import OnStep
 
 WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Tried, in units of how far the model's scores of all tracks lie apart for a playlist, over how far the system's do."""
@@ -37,23 +37,27 @@ ADVICE = "advice"
 
 
 class AdvisedRanker(SequentialRanker):
-    """`SequentialRanker` with `spec.cold_system`, which `fit` finds fitted in `data.systems`.
+    """Ranks by a sequential model and, by a weight chosen on validation, a cold-start system.
+
+    `fit` finds `spec.cold_system` fitted in `data.systems`.
 
     A track that the system cannot rank gets nothing from it. `fit` raises `InputError` without that system or validation playlists.
     """
 
+    name = "advised"
+    capabilities = replace(SequentialRanker.capabilities, systems=True)
     advice: Ranker | None = None
     weight: float = 0.0
     """Of the system's scores as they are."""
 
-    def fit(self, data: TrainingData, *, on_step: OnStep | None = None) -> Self:
+    def fit(self, data: TrainingData) -> Self:
         wanted, valid = self.spec.cold_system or "", data.valid
         if wanted not in data.systems:
             raise InputError(f"cold_system={wanted!r} is not among the fitted systems ({', '.join(data.systems) or 'none'}): give it")
         if valid is None or not len(valid):
             raise InputError("cold_system is weighed on validation playlists and there are none: take it out")
         self.advice = None
-        super().fit(data, on_step=on_step)
+        super().fit(data)
         if distributed.current().leads:
             self._hear(data.systems[wanted], valid)
         return self
@@ -96,14 +100,14 @@ class AdvisedRanker(SequentialRanker):
         super().save(directory)
         assert self.advice is not None
         self.advice.save(directory / ADVICE)
-        about = {"ranker": self.advice.name, "weight": self.weight}
+        about = {"ranker": entry_name(self.advice), "weight": self.weight}
         (directory / f"{ADVICE}.json").write_text(json.dumps(about, indent=1) + "\n")
 
     @classmethod
     def load(cls, directory: Path, *, device: str = "cpu") -> Self:
         ranker = super().load(directory, device=device)
         about = json.loads((directory / f"{ADVICE}.json").read_text())
-        ranker.advice, ranker.weight = plugins.load("segue.rankers", about["ranker"]).load(directory / ADVICE), float(about["weight"])
+        ranker.advice, ranker.weight = load_ranker(about["ranker"], directory / ADVICE, device=device), float(about["weight"])
         return ranker
 
 

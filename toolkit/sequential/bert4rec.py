@@ -1,6 +1,6 @@
 """RecBole's BERT4Rec with items made of ids and content, trained on all masked positions.
 
-Parameter names and what is added are as in `toolkit.sequential.models`.
+Parameter names are RecBole's, so that a stock checkpoint loads, and it passes under RecBole's own Trainer.
 """
 
 from __future__ import annotations
@@ -12,16 +12,24 @@ from torch import nn
 from torch.nn import functional as F
 
 from toolkit.sequential import bridge, strict
-from toolkit.sequential.distributed import Processes
-from toolkit.sequential.models import ALONE, Content, Sample, Step, all_scores
+from toolkit.sequential.content import Parts, all_scores
+from toolkit.sequential.layers.recbole import RecBoleLayers
+from toolkit.sequential.objectives import Masked
 
 
-class MultimodalBERT4Rec(Content, bridge.BERT4Rec):
-    """BERT4Rec over fused items: every masked position is predicted, the first one included."""
+class MultimodalBERT4Rec(RecBoleLayers, Masked, bridge.BERT4Rec):
+    """BERT4Rec over fused items: every masked position is predicted, the first one included.
 
-    causal = False
-    last_only = False
-    """Hide only the last track of each window: what is asked at inference, for a last few epochs."""
+    strict: it hides, predicts and asks as RecBole's does (`strict.py`).
+    """
+
+    strict = False
+
+    def initialise(self: Any, parts: Parts, regularise: bool) -> None:
+        self.strict = parts.strict
+        super().initialise(parts, regularise)
+        if parts.identity:
+            self.open_path()
 
     def open_path(self: Any) -> None:
         """Start as a bag of words: what a mask gathers from the tracks around it reaches the tied head unrotated.
@@ -36,57 +44,26 @@ class MultimodalBERT4Rec(Content, bridge.BERT4Rec):
             nn.init.eye_(linear.weight)
 
     def states(self: Any, inputs: torch.Tensor, keys: torch.Tensor, titles: torch.Tensor | None = None) -> torch.Tensor:
-        """Output of every position: item vectors [B, T, H], keys bool [B, T] (False at padding) -> [B, T, H]."""
         hidden = self.last_layer(inputs, titles, keys)
         return self.output_ln(self.output_gelu(self.output_ffn(hidden)))
 
-    def _inputs(self: Any, vectors: torch.Tensor, masked: torch.Tensor) -> torch.Tensor:
-        mask = self.item_embedding(torch.tensor([self.mask_token], device=masked.device))[0]
-        if self.late is not None:
-            mask = torch.cat([mask, *(stack.mask for stack in self.late.stacks)])
-        return torch.where(masked[..., None], mask.to(vectors.dtype), vectors)
+    def mask_vector(self: Any) -> torch.Tensor:
+        """RecBole has the mask's vector [H] behind those of the items."""
+        return self.item_embedding(torch.tensor([self.mask_token], device=self.item_embedding.weight.device))[0]
 
-    def masks(self: Any, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Positions to hide, bool [B, T]: each with probability `mask_ratio`, at least one a row.
+    def own_bias(self: Any, items: torch.Tensor) -> torch.Tensor | None:
+        # it is trained for played tracks alone: beside content it would rank new releases by its absence
+        return self.output_bias[items] if self.item_table is None else None
 
-        One row in `mask_ratio` hides its last track alone, which is what is asked at inference; under `last_only` all do.
-        """
-        last = torch.arange(items.shape[1], device=items.device)[None] == (lengths - 1)[:, None]
-        if self.last_only:
-            return last
-        drawn = (torch.rand(items.shape, device=items.device) < self.mask_ratio) & (items > 0)
-        if self.strict:
-            return strict.masks(drawn, last)
-        only_last = torch.rand(len(items), 1, device=items.device) < self.mask_ratio
-        drawn = torch.where(only_last, last, drawn)
-        return torch.where(drawn.any(1, keepdim=True), drawn, last)
+    def hidden(self: Any, drawn: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
+        return strict.masks(drawn, last) if self.strict else super().hidden(drawn, last)
 
-    def step(
-        self: Any,
-        items: torch.Tensor,
-        scored: torch.Tensor,
-        titles: torch.Tensor | None = None,
-        sample: Sample | None = None,
-        processes: Processes = ALONE,
-    ) -> Step:
-        """Masked tracks of windows int64 [B, T]; of its own rows where `processes` share them."""
-        masked = self.masks(items, (items > 0).sum(1))
-        asked = strict.predicted(masked, self.mask_item_length) if self.strict else masked
-        chosen = self.choose(items, sample)
-        items, masked, asked, titles = processes.share(items, masked, asked, titles)
-        visible = items.masked_fill(masked, 0)
-        query = self.states(self._inputs(chosen.lookup(visible), masked), items > 0, titles)[asked]
-        match = None if self.match is None else self.match.whole(visible)[asked.nonzero()[:, 0]]
-        return self.scored(chosen, query, match, items[asked])
+    def predicted(self: Any, masked: torch.Tensor) -> torch.Tensor:
+        return strict.predicted(masked, self.mask_item_length) if self.strict else masked
 
-    def query(self: Any, items: torch.Tensor, lengths: torch.Tensor, titles: torch.Tensor | None = None) -> torch.Tensor:
-        """Output at a mask after the last track of playlists int64 [B, T], T <= seeds_kept(): [B, H]."""
-        items = F.pad(items, (0, 1))
-        masked = torch.arange(items.shape[1], device=items.device)[None] == lengths[:, None]
-        if self.strict:
-            items, masked = strict.shifted(items, masked)
-        flat = self.vectors(items.flatten()).view(*items.shape, -1) * (items > 0)[..., None]
-        return self.states(self._inputs(flat, masked), (items > 0) | masked, titles)[masked]
+    def asked(self: Any, items: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        items, masked = super().asked(items, lengths)
+        return strict.shifted(items, masked) if self.strict else (items, masked)
 
     def seeds_kept(self: Any) -> int:
         # RecBole's keeps one more and drops it
@@ -95,9 +72,7 @@ class MultimodalBERT4Rec(Content, bridge.BERT4Rec):
     def forward(self: Any, item_seq: torch.Tensor) -> torch.Tensor:
         """RecBole's form: playlists with mask tokens int64 [B, T] -> [B, T, H]."""
         masked = item_seq == self.mask_token
-        tracks = item_seq.masked_fill(masked, 0)
-        flat = self.vectors(tracks.flatten()).view(*tracks.shape, -1) * (tracks > 0)[..., None]
-        return self.states(self._inputs(flat, masked), item_seq > 0)
+        return self.states(self._inputs(self.inputs(item_seq.masked_fill(masked, 0)), masked), item_seq > 0)
 
     def calculate_loss(self: Any, interaction: Any) -> torch.Tensor:
         """RecBole's own masked batches, under its Trainer; a mask at position 0 counts where it is one, unless strict."""

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from toolkit.errors import InputError
 from toolkit.fusion.item_table import ItemTable
 from toolkit.modality import Modality
 from toolkit.recipe import Fusion, ModelSpec
 from toolkit.seeds import derived_seed
-from toolkit.sequential import bridge
-from toolkit.sequential.bert4rec import MultimodalBERT4Rec
+from toolkit.sequential.content import Parts
 from toolkit.sequential.match import MatchHead
-from toolkit.sequential.models import MultimodalSASRec, Parts
+
+
+@dataclass(frozen=True)
+class Host:
+    """What `ModelSpec.network` is built for: a catalogue of V = `n_items` tracks, and the parts around the layers.
+
+    fresh: whether it will be trained; else weights are loaded into it, and no start is computed.
+    """
+
+    n_items: int
+    parts: Parts
+    fresh: bool = True
+
+    def around(self, spec: ModelSpec) -> nn.Module:
+        """A network around `spec.architecture()`."""
+        from toolkit.sequential.hosted import HostedCausal, HostedMasked
+
+        made = HostedCausal if spec.objective == "causal" else HostedMasked
+        return made(spec, self.n_items, replace(self.parts, xavier=self.fresh))
 
 
 def build(
@@ -80,35 +99,18 @@ def _model(
     *,
     fresh: bool,
 ) -> Any:
-    base, kind = {"sasrec": ("SASRec", MultimodalSASRec), "bert4rec": ("BERT4Rec", MultimodalBERT4Rec)}[spec.type]
-    make: Callable[..., Any] = kind
     parts = Parts(
         table=table,
         match=match,
-        played=None if spec.strict_recbole else played,
+        played=None if spec.ranks_every_id else played,
         id_embedding=fusion.id_embedding or table is None,
         id_dropout=fusion.id_dropout,
         title_dim=title_dim,
         untied=spec.head == "untied",
-        strict=spec.strict_recbole,
         late=fusion.architecture == "late",
         log_plays=log_plays if spec.popularity else None,
-        xavier=fresh and spec.starts != "recbole",
-        identity=fresh and spec.starts == "identity",
     )
-    config, size = bridge.model_config(
-        base,  # type: ignore[arg-type]
-        n_items=len(played) - 1,
-        hidden_size=spec.hidden_size,
-        layers=spec.layers,
-        heads=spec.heads,
-        inner_size=spec.inner_size,
-        max_length=spec.max_length,
-        dropout=spec.dropout,
-        attention_dropout=spec.attention_dropout,
-        mask_ratio=spec.mask_ratio,
-    )
-    return make(config, size, parts)
+    return spec.network(Host(len(played) - 1, parts, fresh))
 
 
 def _matched(modalities: dict[str, Modality], fusion: Fusion) -> dict[str, Modality]:

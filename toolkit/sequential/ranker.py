@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -16,14 +16,17 @@ from toolkit.encoders.base import Encoder
 from toolkit.errors import InputError
 from toolkit.memory import free_memory
 from toolkit.modality import Modality
-from toolkit.ranker import TrainingData
+from toolkit.parts import named
+from toolkit.progress import over_epochs
+from toolkit.ranker import Capabilities, TrainingData
 from toolkit.recipe import Fusion, ModelSpec
+from toolkit.recipe.fusion import modern
 from toolkit.seeds import derived_seed
 from toolkit.sequential import building, checkpoints, cooccurrence, distributed, memory
 from toolkit.sequential.cold_rows import ColdRows
 from toolkit.sequential.neighbours import WEIGHTS, Neighbours
 from toolkit.sequential.scoring import AskedModel
-from toolkit.sequential.trainer import OnStep, Trainer
+from toolkit.sequential.trainer import Trainer
 from toolkit.topk import blocked_top_k
 
 SELECTING = ("recall", "ndcg")
@@ -31,14 +34,17 @@ SELECTING = ("recall", "ndcg")
 
 
 class SequentialRanker(AskedModel):
-    """SASRec or BERT4Rec over ids, content or both, as `spec` and `fusion` say.
+    """Ranks by a transformer over ids, content or both, as an entry of a recipe's `models` describes it.
 
     titles: encoder of playlist titles, where `spec.titles`.
-    After `fit`: `curve` has one row an epoch (epoch, loss, seconds, validation
-    metrics) and `underfit` says whether it was still improving at the last one.
+    curve: epoch, loss, seconds and validation metrics.
     """
 
     name: ClassVar[str] = "sequential"
+    listed = False
+    capabilities = Capabilities(
+        content="optional", titles="optional", cold_tracks=True, attributable=True, embeds=True, distributed=True, kind="neural"
+    )
 
     def __init__(self, spec: ModelSpec, fusion: Fusion, *, name: str = "sequential", titles: Encoder | None = None) -> None:
         if spec.titles and titles is None:
@@ -50,7 +56,7 @@ class SequentialRanker(AskedModel):
         self.cold: ColdRows | None = None
         self.predicted = np.zeros(0, np.int64)
 
-    def fit(self, data: TrainingData, *, on_step: OnStep | None = None) -> Self:
+    def fit(self, data: TrainingData) -> Self:
         """Train on `data.train`, stopping early by `spec.select` on `data.valid`; a killed fit resumes from `data.workdir`."""
         self._index = None
         device = compute.device(data.device)
@@ -74,7 +80,7 @@ class SequentialRanker(AskedModel):
             titles=titles,
             workdir=data.workdir,
             clock=data.clock,
-            on_step=on_step,
+            on_step=None if data.progress is None else over_epochs(data.progress),
         )
         progress = trainer.run()
         self.curve, self.underfit = progress.curve, trainer.underfit(progress)
@@ -141,21 +147,35 @@ class SequentialRanker(AskedModel):
         values = evaluate(self, valid, ks=[k], metrics=SELECTING, train_counts=self.played).values
         return {f"{name}@{k}": float(np.nanmean(values["all", name, k])) for name in SELECTING}
 
-    def weights(self) -> list[dict[str, Any]]:
-        """What the model has learned that each modality weighs: rows of `modality`, `of`, `value`.
+    @property
+    def reads_titles(self) -> bool:
+        return self.title_encoder is not None
 
-        of: `sum` and `gate`, its mean share of a track's vector (`ItemTable.shares`); `stream`, the factor of its stack
-        under late fusion, ids included; `match`, its weight in the match head. Empty where modalities share one projection.
+    @torch.inference_mode()
+    def item_vectors(self, items: np.ndarray) -> np.ndarray:
+        """What the head compares with a playlist: float32 [n, H]; rows of NaN for tracks that are not ranked."""
+        self.model.eval()
+        rows = torch.from_numpy(items.astype(np.int64)).to(self.device)
+        vectors: np.ndarray = self.model.output_rows(rows, self.model.vectors(rows)).float().cpu().numpy()
+        if not self.ranks_unplayed:
+            vectors[~self.played[items]] = np.nan
+        return vectors
+
+    def modality_weights(self) -> list[dict[str, Any]]:
+        """What the model has learned that each modality weighs: rows of `modality`, `of`, `label`, `value`.
+
+        of, and what the report calls it, label: of the join's shares, its mean share of a track's vector (`ItemTable.shares`); `stream`,
+        the factor of its stack under late fusion, ids included; `match`, its weight in the match head. Empty where none is learned.
         """
         model, found = self.model, []
-        if model.item_table is not None:
-            found += [("gate" if model.item_table.gates is not None else "sum", *pair) for pair in model.item_table.shares().items()]
+        if model.item_table is not None and (shares := model.item_table.fusion.join.shares) is not None:
+            found += [(shares.of, shares.label, *pair) for pair in model.item_table.shares().items()]
         if model.late is not None:
             streams = [*(["(ids)"] if model.id_embedding else []), *model.item_table.names]
-            found += [("stream", *pair) for pair in zip(streams, model.late.weight.tolist(), strict=True)]
+            found += [("stream", "factor of its stack", *pair) for pair in zip(streams, model.late.weight.tolist(), strict=True)]
         if model.match is not None:
-            found += [("match", *pair) for pair in model.match.weights().items()]
-        return [{"modality": name, "of": of, "value": round(value, 6)} for of, name, value in found]
+            found += [("match", "weight in the match head", *pair) for pair in model.match.weights().items()]
+        return [{"modality": name, "of": of, "label": label, "value": round(value, 6)} for of, label, name, value in found]
 
     def apart(self, modality: str) -> bool:
         """Whether the model reads this modality apart from others, so that it can be shuffled."""
@@ -187,7 +207,7 @@ class SequentialRanker(AskedModel):
             modalities = {name: int(self.model.item_table.content(name).shape[1]) for name in self.model.item_table.names}
         info = {
             "system": self.system,
-            "spec": self.spec.model_dump(mode="json"),
+            "spec": named("segue.models", self.spec).model_dump(mode="json"),
             "fusion": self.fusion.model_dump(mode="json"),
             "modalities": modalities,
             "neighbours": None if self.neighbours is None else self.neighbours.weight,
@@ -205,9 +225,14 @@ class SequentialRanker(AskedModel):
 
     @classmethod
     def load(cls, directory: Path, *, device: str = "cpu") -> Self:
+        from toolkit.sequential.advised import ADVICE, AdvisedRanker
+
+        if cls is SequentialRanker and (directory / ADVICE).is_dir():
+            # written before `advised` was a ranker with a name of its own
+            return cast(Self, AdvisedRanker.load(directory, device=device))
         tensors, info = checkpoints.read(directory / "model.safetensors")
         titles = _load_titles(info.get("title_encoder"), directory / "titles", device)
-        spec, fusion = ModelSpec.model_validate(info["spec"]), Fusion.model_validate(info["fusion"])
+        spec, fusion = ModelSpec.saved(info["spec"]), Fusion.model_validate(modern(info["fusion"])[0])
         ranker = cls(spec, fusion, name=info["system"], titles=titles)
         # copies: a view of one tensor would keep the whole file mapped beside the model
         ranker.curve, ranker.underfit, ranker.played = info["curve"], info["underfit"], tensors.pop("played").numpy().copy()

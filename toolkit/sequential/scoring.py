@@ -50,12 +50,12 @@ class AskedModel(Ranker):
 
     @property
     def device(self) -> torch.device:
-        return self.model.position_embedding.weight.device
+        return self.model.item_embedding.weight.device
 
     @property
     def ranks_unplayed(self) -> bool:
         """Whether tracks without a training placement are ranked: they need content and a shared space, or RecBole's indifference."""
-        if self.spec.strict_recbole:
+        if self.spec.ranks_every_id:
             return True
         return self.model.item_table is not None and self.spec.cold_rows != "none"
 

@@ -16,17 +16,16 @@ import numpy as np
 import torch
 
 from toolkit.compute import wants_bf16
+from toolkit.contracts.loss import Training
 from toolkit.corpus.splits import PlaylistSet
 from toolkit.errors import InputError, SegueError
 from toolkit.memory import give_back_memory
 from toolkit.recipe import ModelSpec
 from toolkit.seeds import derived_seed
-from toolkit.sequential import checkpoints, cut, distributed, losses
+from toolkit.sequential import checkpoints, distributed
 from toolkit.sequential.batches import Batch, batches
-from toolkit.sequential.gbce import gbce
-from toolkit.sequential.models import Step
+from toolkit.sequential.content import Step
 from toolkit.sequential.row_adam import RowAdamW, clip, gradients
-from toolkit.sequential.sample import Sample
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +52,7 @@ class Progress:
 
 
 class Trainer:
-    """Fits a `MultimodalSASRec` or `MultimodalBERT4Rec` to playlists.
+    """Fits a sequential network to playlists.
 
     titles: float32 [n, d] for the n playlists of `train`, where the model reads titles.
     validate: metrics of the model as it is; `spec.select` names the one that decides.
@@ -85,11 +84,10 @@ class Trainer:
             model.sparse_gradients()
         self.optimizer = RowAdamW(_groups(model, spec), lr=spec.lr, fused=True)
         self.bf16 = wants_bf16(spec.bf16, device)
-        # PyTorch's kernels for packed playlists: CUDA only, heads of whole groups of 8
-        model.packs = device.startswith("cuda") and spec.hidden_size // spec.heads % 8 == 0
-        self.cut = cut.choose(device, bf16=self.bf16) if spec.loss == "chunked" else None
+        model.prepare(device)
+        training = Training(train.counts(), len(model.candidates), spec.batch_tokens, device, self.bf16)
+        self.criterion, self.sample = spec.loss.begin(training), spec.loss.sampler(training)
         self.best: dict[str, torch.Tensor] = {}
-        self.sample = self._sample() if spec.loss in ("sampled", "gbce") else None
         self._start_average()
         self.identity = "" if workdir is None else self._identity()
 
@@ -98,7 +96,7 @@ class Trainer:
         table = self.model.item_table
         fusion = None if table is None else table.fusion.model_dump(mode="json")
         # more epochs go on where fewer ended, unless other ones followed them
-        free = set() if self.spec.last_item_epochs else {"epochs", "patience"}
+        free = set() if self.spec.tuning_epochs else {"epochs", "patience"}
         settings = [self.seed, self.spec.model_dump(mode="json", exclude=free), fusion]
         digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16)
         content = [*self.model.buffers(), *([] if self.titles is None else [self.titles])]
@@ -112,17 +110,6 @@ class Trainer:
         for part in (self.model.item_table, self.model.match):
             if part is not None:
                 part.release()
-
-    def _sample(self) -> Sample:
-        """The proposal: `negatives` as `negatives_from` says, and each batch's own tracks by their share of the placements."""
-        if self.spec.loss == "gbce":
-            return Sample(self.spec.negatives, len(self.model.candidates), None, own=False)
-        plays, expected = torch.from_numpy(self.train.counts()), None
-        if self.spec.log_q:
-            counts = plays.float() * self.spec.batch_negatives
-            expected = (counts / max(1, float(counts.sum())) * self.spec.batch_tokens).to(self.device)
-        drawn = plays.to(self.device) if self.spec.negatives_from == "popularity" else None
-        return Sample(self.spec.negatives, len(self.model.candidates), expected, own=self.spec.batch_negatives, plays=drawn)
 
     def _start_average(self) -> None:
         self.average = {name: tensor.clone() for name, tensor in checkpoints.learned(self.model).items()} if self.spec.average else {}
@@ -161,8 +148,8 @@ class Trainer:
         return self.spec.warmup_epochs if self.spec.train == "warmup" and self.model.item_table is not None else 0
 
     def _tune(self, progress: Progress) -> None:
-        """`last_item_epochs` more from the best weights, asking what is asked at inference: the last track alone."""
-        if not self.spec.last_item_epochs:
+        """`tuning_epochs` more from the best weights, asking what is asked at inference: the last track alone."""
+        if not self.spec.tuning_epochs:
             return
         if not progress.tuned:
             if self.processes.leads:  # it alone keeps them
@@ -172,7 +159,7 @@ class Trainer:
             if self.validate is None:
                 progress.best = float("-inf")  # a loss over last tracks alone says nothing beside one over all
         self.model.last_only = True
-        while progress.tuned < self.spec.last_item_epochs:
+        while progress.tuned < self.spec.tuning_epochs:
             progress.tuned += 1
             self._epoch(progress)
             self._save(progress)
@@ -193,7 +180,7 @@ class Trainer:
         Learned together with free ids, they melt away on playlists the ids have memorised, and with them what new tracks live on.
         """
         seed = derived_seed(self.seed, "match")
-        linear = [self.model.match.weight] + ([self.model.popularity] if hasattr(self.model, "popularity") else [])
+        linear = [self.model.match.weight] + ([] if self.model.popularity is None else [self.model.popularity])
         optimizer = torch.optim.Adam(linear, lr=MATCH_LR)
         self.model.train()
         self.model.linear = True
@@ -262,7 +249,7 @@ class Trainer:
 
     def _steps(self, seed: int, epoch: int) -> float:
         total, count, done = 0.0, 0, 0
-        size, epochs = self._placements(), self.spec.epochs + self.spec.last_item_epochs
+        size, epochs = self._placements(), self.spec.epochs + self.spec.tuning_epochs
         for number, batch in enumerate(self._batches(np.random.default_rng(seed))):
             # dropout, masks and samples draw from torch's global generator: seeded here, it is the same for all, and after a resume
             torch.manual_seed(derived_seed(seed, number))
@@ -281,14 +268,11 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)  # validation needs their memory for the table it ranks with
         return total / max(count, 1)
 
-    def _window(self) -> int:
-        return self.spec.max_length if self.model.causal else self.spec.max_length - 1
-
     def _placements(self) -> int:
         return int(np.maximum(self.train.lengths - 1, 0).sum())
 
     def _batches(self, rng: np.random.Generator) -> Iterator[Batch]:
-        size = {"max_length": self._window(), "tokens": self.spec.batch_tokens}
+        size = {"max_length": self.model.window(), "tokens": self.spec.batch_tokens}
         return batches(self.train, **size, shuffle=self.spec.shuffle, rng=rng, overlap=self.spec.windows == "overlap")
 
     def _scored(self, batch: Batch) -> Step:
@@ -316,20 +300,10 @@ class Trainer:
 
     def _backward(self, step: Step, batch: Batch, learned: list[torch.Tensor]) -> tuple[torch.Tensor, int]:
         """Gradients of `learned` from the whole batch, whoever worked on it; its mean loss and number of targets."""
-        loss = self._loss(step.scores, step.targets)
+        loss = self.criterion(step.scores, step.targets)
         loss.backward()
         targets = len(step.targets) if self.processes.has_rows(len(batch.inputs)) else 0
         return self.processes.mean(loss.detach(), targets, gradients(learned))
-
-    def _loss(self, scores: losses.Scores, targets: torch.Tensor) -> torch.Tensor:
-        if self.spec.loss == "full":
-            return losses.full(scores, targets)
-        if self.cut is not None:
-            return cut.loss(self.cut, scores, targets)
-        compute = torch.bfloat16 if self.bf16 else None
-        if self.spec.loss == "gbce":
-            return gbce(scores, t=self.spec.gbce_t, n_candidates=len(self.model.candidates), compute=compute)
-        return losses.chunked(scores, targets, compute=compute)
 
     def _save(self, progress: Progress) -> None:
         if self.path is None or not self.processes.leads:

@@ -42,6 +42,8 @@ class DemoReader(Reader):
     """
 
     name = "demo"
+    needs_path = False
+    upper_bound = "upper-bound"
     Params = DemoParams
 
     def __init__(self, path: Path = Path("."), params: DemoParams | None = None, *, on_error: OnError = "stop") -> None:

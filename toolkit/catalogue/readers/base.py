@@ -6,11 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from toolkit.catalogue.records import NamedPlaylist, Record
 from toolkit.errors import DataError
 from toolkit.parameters import Parameters
+
+if TYPE_CHECKING:
+    from toolkit.catalogue.readers.blocks import Block
 
 OnError = Literal["stop", "skip"]
 
@@ -44,10 +47,15 @@ class Reader(ABC):
 
     A track's record comes before, or any time after, the playlists that hold
     it; a track that never gets a record is known by its id alone.
+    name: in recipes. needs_path: whether it reads a file or folder; a reader that makes its data itself has none.
+    upper_bound: the ranker that knows how the reader's data was made, by name: it takes the reader's options as parameters, and tables
+    show it as the best that is possible. Empty where the data is real. `toolkit.catalogue.readers.checks` is this contract as a test.
     """
 
     name: ClassVar[str]
     Params: ClassVar[type[ReaderParams]] = ReaderParams
+    needs_path: ClassVar[bool] = True
+    upper_bound: ClassVar[str] = ""
     counts: bool = False
     """Whether its playlists carry `plays`."""
 
@@ -72,6 +80,14 @@ class Reader(ABC):
         What it does not look at it does not check: a bad record there is found by `read` alone.
         """
         return self.read()
+
+    def blocks(self) -> Iterator[Block] | None:
+        """The same playlists and names of tracks as columns, for readers of tables; None from a reader of records alone.
+
+        A corpus without a catalogue is built from them, in a fraction of the time. They are the same playlists in the same order as
+        `read` gives, and the same bad rows are reported; what is only of the catalogue is not looked at. No `plays`.
+        """
+        return None
 
     @classmethod
     @abstractmethod

@@ -23,6 +23,7 @@ from toolkit.catalogue.readers.base import Reader, shortened
 from toolkit.catalogue.readers.files import Encoding, has_ending, some
 from toolkit.catalogue.readers.first_rows import FirstRows
 from toolkit.catalogue.readers.ids import qualified
+from toolkit.catalogue.readers.placements import PlacementColumns
 from toolkit.catalogue.readers.sorting import Placement, PlaylistSpool, adjacent
 from toolkit.catalogue.readers.tables import DelimitedFile
 from toolkit.catalogue.readers.tracks import TrackColumns, TrackParser, TrackTable
@@ -30,25 +31,14 @@ from toolkit.catalogue.records import Record, TrackRecord
 from toolkit.times import EXPECTED, seconds
 
 
-class CsvParams(TrackColumns):
-    """Columns of the playlist file; `title` and the like are the track's, `playlist_title` the playlist's."""
+class CsvParams(PlacementColumns):
+    """Columns of the playlist file, and how the file is written."""
 
-    playlist: str = "playlist_id"
-    position: str | None = Option(
-        None, description="default: `position` or `pos` where there is one, else the time or the order of the rows"
-    )
-    time: str | None = Option(None, description="when the row's track was added or played: ISO 8601, or seconds since 1970")
-    playlist_title: str | None = None
-    description: str | None = None
-    group: str | None = None
-    split: str | None = None
     delimiter: str | None = Option(None, min_length=1, max_length=1)
     encoding: Encoding = "auto"
     sorted: bool = False
     tracks: TrackTable | None = None
-    scheme: str = Option("local", pattern=r"^[A-Za-z][\w+.-]+$", description="put before ids that have none")
     source: str = "csv"
-    train_allowed: bool | None = None
 
 
 class CsvReader(Reader):

@@ -144,11 +144,11 @@ class TrackParser:
             if (vector := feature_vector(row, columns, where, self.bad)) is not None:
                 yield name, self._field(vector)
         for name, column in self.columns.images.items():
-            if (data := self._image(self._cell(row, column, where), where)) is not None:
+            if (data := self._image(row, column, where)) is not None:
                 yield name, self._field(data)
         for name, column in self.columns.audio.items():
-            if (file := self._file(self._cell(row, column, where), where)) is not None:
-                yield name, self._field(file)
+            if (sound := self._content(row, column, where)) is not None:
+                yield name, self._field(sound)
 
     def _field(self, value: FieldValue) -> Field:
         return Field(value, self.source, train_allowed=self.train_allowed)
@@ -162,12 +162,18 @@ class TrackParser:
             return None
         return file
 
-    def _image(self, name: str | None, where: str) -> bytes | None:
-        file = self._file(name, where)
-        if file is None:
+    def _content(self, row: Mapping[str, Any], column: str, where: str) -> bytes | Path | None:
+        """A file by its name, or its bytes where the cell holds them, as a table of another kind than text may."""
+        value = row.get(column)
+        return value if isinstance(value, bytes) else self._file(self._cell(row, column, where), where)
+
+    def _image(self, row: Mapping[str, Any], column: str, where: str) -> bytes | None:
+        content = self._content(row, column, where)
+        if content is None:
             return None
+        name = row[column] if isinstance(content, Path) else column
         try:
-            data = file.read_bytes()
+            data = content.read_bytes() if isinstance(content, Path) else content
         except OSError as error:
             self.bad(where, f"cover {name!r} cannot be read: {error.strerror}")
             return None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
 from toolkit.encoders.enrichment.http import checked_url
 from toolkit.encoders.enrichment.knowledge import ONTOLOGY, Knowledge
@@ -15,6 +15,8 @@ from toolkit.encoders.enrichment.semantic import COMMON, PROPERTIES, Classes, En
 from toolkit.encoders.enrichment.sparql import SparqlKnowledge
 from toolkit.encoders.enrichment.spotlight import SpotlightLinker
 from toolkit.parameters import Parameters
+
+ONE_OR_SEVERAL = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
 
 
 class Enrichment(Parameters):
@@ -26,7 +28,7 @@ class Enrichment(Parameters):
     service; retries: how often it is asked again.
     """
 
-    knowledge: list[Path] = []
+    knowledge: Annotated[list[Path], ONE_OR_SEVERAL] = []
     endpoint: str | None = None
     linker: Literal["aliases", "spotlight"] = "aliases"
     spotlight: str | None = None

@@ -1,0 +1,81 @@
+"""segue continues playlists: who plays tracks together, and what the tracks are, decide what comes next.
+
+    import segue
+
+    data = segue.read_playlists("playlists.csv")
+    split = data.split("playlist_disjoint", shown=0.7)
+    model = segue.SASRec(epochs=12).fit(split.train, split.valid)
+    segue.evaluate(model, split.test).to_frame()
+
+Every name is imported when it is first used, so that `import segue` is fast.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from toolkit import __version__
+
+if TYPE_CHECKING:
+    import segue.joins as joins  # noqa: F401
+    import segue.losses as losses  # noqa: F401
+    import segue.missing as missing  # noqa: F401
+    from segue.data import HeldOutPlaylists as HeldOutPlaylists
+    from segue.data import Playlists as Playlists
+    from segue.data import Split as Split
+    from segue.data import Training as Training
+    from segue.data import from_dataframe as from_dataframe
+    from segue.data import read_playlists as read_playlists
+    from segue.modalities import Modality as Modality
+    from segue.modalities import encode as encode
+    from segue.modalities import vectors as vectors
+    from segue.model import Model as Model
+    from segue.model import load as load
+    from segue.model import ranker as ranker
+    from segue.rankers import *  # noqa: F403
+    from segue.results import Result as Result
+    from segue.results import compare as compare
+    from segue.results import evaluate as evaluate
+    from segue.runs import Run as Run
+    from segue.runs import run as run
+    from toolkit.errors import DataError as DataError
+    from toolkit.errors import InputError as InputError
+    from toolkit.errors import LeakError as LeakError
+    from toolkit.errors import RecipeError as RecipeError
+    from toolkit.errors import RunDirectoryError as RunDirectoryError
+    from toolkit.errors import SegueError as SegueError
+    from toolkit.recipe import Recipe as Recipe
+
+PLACES = {
+    "segue.data": ("HeldOutPlaylists", "Playlists", "Split", "Training", "from_dataframe", "read_playlists"),
+    "segue.modalities": ("Modality", "encode", "vectors"),
+    "segue.model": ("Model", "load", "ranker"),
+    "segue.results": ("Result", "compare", "evaluate"),
+    "segue.runs": ("Run", "run"),
+    "toolkit.errors": ("DataError", "InputError", "LeakError", "RecipeError", "RunDirectoryError", "SegueError"),
+    "toolkit.recipe": ("Recipe",),
+}
+"""Module by module, the names that it holds; the classes of models are in `segue.rankers`."""
+
+MODULES = ("joins", "losses", "missing")
+
+_PLACE = {name: module for module, names in PLACES.items() for name in names}
+
+__all__ = [*_PLACE, *MODULES, "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    if name in MODULES:
+        return import_module(f"segue.{name}")
+    if name.startswith("_"):
+        raise AttributeError(f"module 'segue' has no attribute {name!r}")
+    found: object = getattr(import_module(_PLACE.get(name, "segue.rankers")), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    from segue import rankers
+
+    return sorted({*__all__, *rankers.__all__})

@@ -1,0 +1,36 @@
+"""A class for each ranker and each sequential model on offer, made from its entry point: plug-ins have one too."""
+
+from __future__ import annotations
+
+from segue.model import Model, RankerModel, SequentialModel
+from toolkit import plugins
+from toolkit.plugins import suggest
+
+RANKERS, MODELS = "segue.rankers", "segue.models"
+
+
+def places() -> dict[str, tuple[str, str]]:
+    """Group and entry point of each class, by the class's name; nothing is imported."""
+    return {
+        point.value.rpartition(":")[2].rpartition(".")[2]: (group, name)
+        for group in (MODELS, RANKERS)
+        for name, point in sorted(plugins.found(group).items())
+    }
+
+
+def made(name: str) -> type[Model]:
+    """The class called `name`. Raises `AttributeError` for an unknown one, with the nearest name."""
+    known = places()
+    if name.startswith("_") or name not in known:
+        raise AttributeError(f"segue has no {name!r}: {suggest(name, list(known))}")
+    return _made(name, *known[name])
+
+
+def _made(name: str, group: str, point: str) -> type[Model]:
+    base: type[Model] = RankerModel if group == RANKERS else SequentialModel
+    part = plugins.load(group, point)
+
+    def __init__(self: Model, **params: object) -> None:
+        base.__init__(self, point, **params)  # type: ignore[call-arg, arg-type]
+
+    return type(name, (base,), {"__init__": __init__, "kind": point, "__module__": "segue", "__doc__": part.__doc__})

@@ -1,0 +1,371 @@
+"""Playlists and the catalogue of their tracks, and how they are split."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from toolkit.files import cache_folder
+from toolkit.ingest.permission import permitted
+from toolkit.ingest.read import Ingested, ingest, ingest_from
+from toolkit.progress import Reporter
+from toolkit.recipe import Data, Evaluation, FactorSpec, Filters, Permission
+from toolkit.validation import validated
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import scipy.sparse as sp
+
+    from toolkit.coldstart.factors import FactorStore
+    from toolkit.corpus.arrays import Corpus
+    from toolkit.corpus.splits import HeldOut, PlaylistSet
+
+UNSAID = Permission(allowed=True, reason="given in Python; the source does not say")
+"""Permission for content whose source does not say whether it may be trained on; content whose source forbids it needs one in words."""
+
+
+class Playlists:
+    """Playlists, and what is known of their tracks. Made by `read_playlists` and `from_dataframe`.
+
+    - read: reads the data, with a catalogue of the tracks' content or without.
+    - permission: the user's word that content may be trained on.
+    - strict: whether content whose source does not say also needs it, as in a recipe; otherwise a warning names it.
+    - factors: how the factorisation is made that some rankers share.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[bool], Ingested],
+        *,
+        permission: Permission | None = None,
+        strict: bool = False,
+        cache: Path | None = None,
+        reporter: Reporter | None = None,
+        factors: FactorSpec | None = None,
+    ) -> None:
+        self._read, self.permission, self.strict = read, permission, strict
+        self.cache, self.reporter, self.factors = cache or cache_folder(), reporter or Reporter(), factors or FactorSpec()
+        self._ingested: Ingested | None = None
+        self._warned: set[str] = set()
+
+    def __len__(self) -> int:
+        """Number of playlists."""
+        return len(self.corpus)
+
+    def __repr__(self) -> str:
+        return f"<segue.Playlists: {len(self):,} playlists of {self.corpus.n_items:,} tracks, {len(self.corpus.items):,} placements>"
+
+    @property
+    def ingested(self) -> Ingested:
+        """The arrays, with the catalogue where it has been needed."""
+        if self._ingested is None:
+            self._ingested = self._read(False)
+        return self._ingested
+
+    @property
+    def described(self) -> Ingested:
+        """The same with the catalogue of the tracks' content, which is filled when it is first needed."""
+        if self.ingested.catalogue is None:
+            self._ingested = replace(self._read(True), corpus=self.ingested.corpus)
+        return self.ingested
+
+    @property
+    def corpus(self) -> Corpus:
+        return self.ingested.corpus
+
+    @property
+    def hash(self) -> str:
+        """Hash of the playlists and their tracks: the same for the same content in any format."""
+        return self.corpus.digest()
+
+    def tracks(self) -> pd.DataFrame:
+        """One row a track: id, title, artist, album."""
+        import pandas as pd
+
+        return pd.DataFrame(self.corpus.tracks.to_pydict())
+
+    def field(self, name: str, source: str | None = None) -> pd.Series:
+        """The values of a field of the catalogue, such as `lyrics`, by track id; tracks without one are left out."""
+        import pandas as pd
+
+        present, values = self.values(name, source)
+        return pd.Series(list(values), index=pd.Index(self.corpus.tracks["id"].to_numpy()[present], name="id"), name=name, dtype=object)
+
+    def values(self, name: str, source: str | None = None) -> tuple[np.ndarray, Sequence[Any]]:
+        """A field as encoders take it: which tracks have a value, bool [V], and the values of those, in order."""
+        ids = self.corpus.tracks["id"].to_pylist()
+        with self.described.open() as catalogue:
+            return catalogue.field_values(name, ids, source=source)
+
+    def placements(self) -> pd.DataFrame:
+        """One row a placement: playlist, position (from 0), track."""
+        from toolkit.corpus.splits import PlaylistSet
+
+        starts, ends = self.corpus.offsets[:-1], self.corpus.offsets[1:]
+        return _placements(self.corpus, PlaylistSet(self.corpus, _rows(len(self)), starts, ends))
+
+    def split(self, protocol: str = "playlist_disjoint", **keys: object) -> Split:
+        """Training, validation and test playlists.
+
+        - protocol: a name of `segue list protocols`, such as `playlist_disjoint` or `leave_last_out`.
+        - keys: those of the protocol in a recipe, such as `folds=5, test_fold=0, shown=0.7, min_tracks=10`.
+
+        Raises `InputError` for an unknown key or value, and where a part is empty; `LeakError` where the test could be learned.
+        """
+        return self.split_by(validated(Evaluation, {"split": {"type": protocol, **keys}}, "split: "))
+
+    def split_by(self, evaluation: Evaluation) -> Split:
+        """The split of a recipe's section `evaluation`."""
+        from toolkit.ingest.read import texts
+
+        field = evaluation.split.reads_field
+        parts = evaluation.split.split(self.corpus, texts(self.described, field) if field else None)
+        train = Training(self, parts.train)
+        return Split(train, HeldOutPlaylists(self, parts.valid, train), HeldOutPlaylists(self, parts.test, train))
+
+    def allow(self, field: str, source: str | None = None) -> Permission | None:
+        """The permission under which the values of a field are trained on. Raises `InputError` where there must be one and is none."""
+        ids = self.corpus.tracks["id"].to_pylist()
+        with self.described.open() as catalogue:
+            origins = catalogue.provenance(field, ids, source=source)
+            if self.strict or self.permission is not None or any(origin["train_allowed"] is False for origin in origins):
+                permitted(catalogue, field, source, ids, self.permission)
+                return self.permission
+        silent = sorted({str(origin["source"] or "an unnamed source") for origin in origins if origin["train_allowed"] is None})
+        if silent and field not in self._warned:
+            self._warned.add(field)
+            cure = 'pass permission="why you may" when you read the playlists'
+            warnings.warn(f"{', '.join(silent)} does not say whether {field!r} may be trained on: {cure}", stacklevel=3)
+        return UNSAID
+
+
+@dataclass(frozen=True)
+class Training:
+    """Playlists to learn from. store: factors of them, where they are there already."""
+
+    data: Playlists
+    playlists: PlaylistSet
+    store: FactorStore | None = None
+
+    def __len__(self) -> int:
+        return len(self.playlists)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a placement: playlist, position (from 0), track."""
+        return _placements(self.data.corpus, self.playlists)
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """Placements of each item: int64 [V + 1]."""
+        return self.playlists.counts()
+
+    @cached_property
+    def _stores(self) -> dict[tuple[int, str], FactorStore]:
+        return {}
+
+    @cached_property
+    def _labels(self) -> dict[str, sp.csr_matrix | None]:
+        return {}
+
+    def factors(self, seed: int, device: str) -> FactorStore:
+        """Factors of these playlists, computed once for all rankers that use them."""
+        if self.store is not None:
+            return self.store
+        from toolkit.coldstart.factors import FactorStore
+
+        if (seed, device) not in self._stores:
+            folder, spec = self.data.cache / "factors", self.data.factors
+            self._stores[seed, device] = FactorStore(self.playlists, spec, seed, device, folder, self.data.reporter)
+        return self._stores[seed, device]
+
+    def labels(self, kinds: Iterable[str]) -> dict[str, sp.csr_matrix]:
+        """Artists, albums or genres of all tracks, float32 [V + 1, L] by kind; kinds that the catalogue lacks are left out."""
+        from toolkit.ingest.labels import label_matrices
+
+        wanted = sorted(set(kinds))
+        if fresh := {kind for kind in wanted if kind not in self._labels}:
+            permission = self.data.permission if self.data.strict else self.data.permission or UNSAID
+            found = label_matrices(self.data.described, fresh, permission, self.data.reporter)
+            self._labels.update({kind: found.get(kind) for kind in fresh})
+        return {kind: matrix for kind in wanted if (matrix := self._labels[kind]) is not None}
+
+
+@dataclass(frozen=True)
+class HeldOutPlaylists:
+    """Playlists of which the seeds are shown and the rest is hidden."""
+
+    data: Playlists
+    playlists: HeldOut
+    train: Training
+
+    def __len__(self) -> int:
+        return len(self.playlists)
+
+    def seeds(self) -> pd.DataFrame:
+        """What a model sees, one row a track: playlist, position (from 0), track."""
+        queries = self.playlists.queries()
+        return _rows_of(self.data.corpus, self.playlists.rows, queries.seeds, queries.offsets)
+
+    def hidden(self) -> pd.DataFrame:
+        """What it has to find, one row a track: playlist, position (from 0, among the hidden ones), track."""
+        return _rows_of(self.data.corpus, self.playlists.rows, *self.playlists.hidden())
+
+
+@dataclass(frozen=True)
+class Split:
+    """Playlists to learn from (`train`), to choose on (`valid`) and to test on (`test`)."""
+
+    train: Training
+    valid: HeldOutPlaylists
+    test: HeldOutPlaylists
+
+    def __repr__(self) -> str:
+        return f"<segue.Split: {len(self.train):,} training, {len(self.valid):,} validation and {len(self.test):,} test playlists>"
+
+
+def read_playlists(
+    path: str | Path | None,
+    *,
+    reader: str = "auto",
+    on_error: Literal["stop", "skip"] = "stop",
+    level: Literal["track", "artist"] = "track",
+    min_track_plays: int = 1,
+    min_playlist_length: int = 2,
+    repeats: Literal["keep", "drop"] = "drop",
+    permission: str | None = None,
+    cache: str | Path | None = None,
+    progress: Reporter | None = None,
+    **options: object,
+) -> Playlists:
+    """Read playlists from a file or folder.
+
+    - path: the file or folder; None for a reader that needs none, such as `demo`.
+    - reader: a name of `segue list readers`, or `module:Class`; `auto` recognises the format.
+    - on_error: `skip` leaves bad records out and counts them, `stop` raises at the first.
+    - level: `artist` turns tracks into their artists.
+    - min_track_plays, min_playlist_length, repeats: filters of the playlists, as in a recipe's `data.filters`.
+    - permission: why content whose source does not allow training may be trained on.
+    - cache: folder where what was read is kept; default: `SEGUE_CACHE`, else `runs/.cache`.
+    - options: those of the reader, such as `fields={"lyrics": "lyrics"}` or `playlist="list_id"`.
+
+    Raises `InputError` for a wrong option or a missing file, `DataError` for a file that breaks its format's rules.
+
+    Example:
+        >>> import segue
+        >>> data = segue.read_playlists(None, reader="demo", tracks=300, artists=40, playlists=200, fields=["lyrics"])
+        >>> len(data)
+        200
+    """
+    data = _data(path, reader, options, on_error, level, min_track_plays, min_playlist_length, repeats, permission)
+    return of_recipe(data, cache=None if cache is None else Path(cache), reporter=progress, strict=False)
+
+
+def from_dataframe(
+    placements: object,
+    tracks: object | None = None,
+    *,
+    min_track_plays: int = 1,
+    min_playlist_length: int = 2,
+    repeats: Literal["keep", "drop"] = "drop",
+    permission: str | None = None,
+    cache: str | Path | None = None,
+    progress: Reporter | None = None,
+    **options: object,
+) -> Playlists:
+    """Playlists from a table in memory: pandas, Polars, PyArrow, a Hugging Face dataset, anything with an Arrow C stream.
+
+    - placements: one row a placement, with the columns `playlist_id` and `track_id`, or one row a playlist with a list column.
+    - tracks: one row a track, with the column `track_id`; tracks that only this table names are new releases.
+    - options: those of the reader `parquet`, such as `playlist="list_id"`, `title="track_name"` or `fields={"lyrics": "lyrics"}`.
+
+    The other parameters are those of `read_playlists`. Raises `InputError` for a table or an option that cannot be used.
+
+    Example:
+        >>> import pandas as pd
+        >>> import segue
+        >>> frame = pd.DataFrame({"playlist_id": [1, 1, 2, 2], "track_id": ["a", "b", "b", "c"]})
+        >>> segue.from_dataframe(frame).tracks()["id"].tolist()
+        ['local:a', 'local:b', 'local:c']
+    """
+    from toolkit.catalogue.readers.arrow import ArrowReader
+    from toolkit.catalogue.readers.frames import table_of
+    from toolkit.catalogue.readers.table_digest import table_digest
+    from toolkit.files import digest
+
+    table, about = table_of(placements), None if tracks is None else table_of(tracks)
+    params = validated(ArrowReader.Params, options, "from_dataframe: ")
+    data = _data(None, ArrowReader.name, options, "stop", "track", min_track_plays, min_playlist_length, repeats, permission)
+    root, reporter = cache_folder() if cache is None else Path(cache), progress or Reporter()
+
+    def content() -> dict[str, object]:
+        return {"path": None, "bytes": table.nbytes, "blake2b": digest([table_digest(each) for each in (table, about) if each is not None])}
+
+    def read(described: bool) -> Ingested:
+        return ingest_from(lambda: ArrowReader(table, about, params), data, content, root, reporter=reporter, described=described)
+
+    return Playlists(read, permission=data.permission, cache=root, reporter=reporter)
+
+
+def of_recipe(
+    data: Data, *, cache: Path | None, reporter: Reporter | None, strict: bool = True, factors: FactorSpec | None = None
+) -> Playlists:
+    """The playlists of a recipe's section `data`."""
+    root, silent = cache or cache_folder(), reporter or Reporter()
+    return Playlists(
+        lambda described: ingest(data, root, reporter=silent, described=described),
+        permission=data.permission,
+        strict=strict,
+        cache=root,
+        reporter=silent,
+        factors=factors,
+    )
+
+
+def _data(
+    path: str | Path | None,
+    reader: str,
+    options: dict[str, object],
+    on_error: str,
+    level: str,
+    min_track_plays: int,
+    min_playlist_length: int,
+    repeats: str,
+    permission: str | None,
+) -> Data:
+    filters = {"min_track_plays": min_track_plays, "min_playlist_length": min_playlist_length, "repeats": repeats}
+    said = None if permission is None else {"allowed": True, "reason": permission}
+    values = {"reader": reader, "path": path, "options": options, "on_error": on_error, "level": level, "filters": filters}
+    return validated(Data, {**values, "permission": said}, "")
+
+
+def _rows(n: int) -> np.ndarray:
+    import numpy as np
+
+    return np.arange(n)
+
+
+def _placements(corpus: Corpus, playlists: PlaylistSet) -> pd.DataFrame:
+    flat, offsets = playlists.flat()
+    return _rows_of(corpus, playlists.rows, flat, offsets)
+
+
+def _rows_of(corpus: Corpus, rows: object, items: object, offsets: object) -> pd.DataFrame:
+    """One row an item of playlists: playlist, position, track, under outside ids."""
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+
+    chosen, flat, bounds = np.asarray(rows), np.asarray(items, np.int64), np.asarray(offsets)
+    lengths = np.diff(bounds)
+    names = corpus.playlists["id"].take(pa.array(chosen)).to_numpy(zero_copy_only=False) if len(chosen) else np.zeros(0, object)
+    tracks = corpus.tracks["id"].take(pa.array(flat - 1)).to_numpy(zero_copy_only=False) if len(flat) else np.zeros(0, object)
+    position = np.arange(len(flat)) - np.repeat(bounds[:-1], lengths)
+    return pd.DataFrame({"playlist": np.repeat(names, lengths), "position": position, "track": tracks})
+
+
+__all__ = ["Filters", "HeldOutPlaylists", "Playlists", "Split", "Training", "from_dataframe", "of_recipe", "read_playlists"]

@@ -1,0 +1,199 @@
+"""Modalities: a vector for each track, from an encoder or made elsewhere."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from segue.data import Playlists, Training
+from toolkit.errors import InputError
+from toolkit.modality import Modality as Aligned
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from toolkit.corpus.arrays import Corpus
+    from toolkit.encoders.base import Encoder
+    from toolkit.ingest.targets import FactorTargets, Labels
+    from toolkit.progress import Progress
+    from toolkit.recipe import Targets
+
+
+@dataclass(frozen=True)
+class Modality:
+    """Vectors of tracks. Made by `encode` and `vectors`.
+
+    - ids: n outside ids.
+    - matrix: float32 [n, d]; rows of absent tracks mean nothing.
+    - present: bool [n], False where a track lacks this modality.
+    - encoder: the fitted encoder, which can transform further inputs; None for vectors made elsewhere.
+    - aligned: the same vectors in the order of the catalogue. targets: what a supervised encoder learned to predict.
+    """
+
+    name: str
+    ids: Sequence[str]
+    matrix: np.ndarray
+    present: np.ndarray
+    encoder: Encoder | None = None
+    aligned: Aligned | None = None
+    targets: Mapping[str, object] | None = None
+
+    def __repr__(self) -> str:
+        return f"<segue.Modality {self.name}: {int(self.present.sum()):,} of {len(self.ids):,} tracks, {self.matrix.shape[1]} numbers each>"
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a track that has the modality, by id."""
+        import pandas as pd
+
+        return pd.DataFrame(self.matrix[self.present], index=pd.Index(np.asarray(self.ids, object)[self.present], name="id"))
+
+    def on(self, corpus: Corpus) -> Aligned:
+        """The vectors in the order of a corpus: float32 [V + 1, d], row 0 for padding. Raises `InputError` where no id is known."""
+        ids = corpus.tracks["id"].to_pylist()
+        if self.aligned is not None and (self.ids is ids or list(self.ids) == ids):
+            return self.aligned
+        item_of = {track: item for item, track in enumerate(ids, start=1)}
+        items = np.array([item_of.get(track) or item_of.get(f"local:{track}", 0) for track in self.ids], np.int64)
+        known = (items > 0) & self.present
+        if not known.any():
+            raise InputError(f"modality {self.name!r}: none of its {len(self.ids):,} ids is in the catalogue, whose ids look like {ids[0]}")
+        if unknown := int((items == 0).sum()):
+            warnings.warn(f"modality {self.name!r}: {unknown:,} of {len(self.ids):,} ids are not in the catalogue", stacklevel=3)
+        matrix, present = np.zeros((len(ids) + 1, self.matrix.shape[1]), np.float32), np.zeros(len(ids) + 1, bool)
+        matrix[items[known]], present[items[known]] = self.matrix[known], True
+        return Aligned(self.name, matrix, present, self.aligned.encoder if self.aligned is not None else "vectors")
+
+
+def vectors(name: str, ids: Sequence[object], matrix: np.ndarray) -> Modality:
+    """Vectors made elsewhere, as a modality.
+
+    - name: of the modality.
+    - ids: n outside ids of tracks; `a` also stands for `local:a`.
+    - matrix: [n, d] of finite numbers; a row of NaN says that the track lacks the modality.
+
+    Raises `InputError` for a matrix of another shape, infinite numbers, and an id that is listed twice.
+
+    Example:
+        >>> import numpy as np
+        >>> import segue
+        >>> segue.vectors("mine", ["local:a", "local:b"], np.ones((2, 3)))
+        <segue.Modality mine: 2 of 2 tracks, 3 numbers each>
+    """
+    rows, names = np.asarray(matrix, np.float32), [str(track) for track in ids]
+    if rows.ndim != 2 or len(rows) != len(names) or not rows.shape[1]:
+        raise InputError(f"modality {name!r}: a matrix of shape {rows.shape} for {len(names)} ids must be [{len(names)}, d]")
+    if len(set(names)) < len(names):
+        twice = next(track for place, track in enumerate(names) if track in names[:place])
+        raise InputError(f"modality {name!r}: the id {twice!r} is listed twice: give each track one vector")
+    present = np.asarray(~np.isnan(rows).all(axis=1))
+    if not np.isfinite(rows[present]).all():
+        where = names[int(np.flatnonzero(present & ~np.isfinite(rows).all(axis=1))[0])]
+        raise InputError(f"modality {name!r}: the vector of {where!r} holds NaN or infinity: leave the track out instead")
+    return Modality(name, names, np.where(present[:, None], rows, np.float32(0)), present)
+
+
+def encode(
+    data: Playlists,
+    field: str,
+    encoder: str | type[Encoder] | Encoder = "sentence-bert",
+    *,
+    name: str | None = None,
+    fit_on: Training | None = None,
+    targets: str | Targets | None = None,
+    source: str | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    engine: Literal["local", "ray"] = "local",
+    workers: int | None = None,
+    progress: Progress | None = None,
+    **params: object,
+) -> Modality:
+    """One field of the catalogue through an encoder; kept in the cache under a hash of everything that decides it.
+
+    - field: of the catalogue, such as `lyrics`, or a template such as `{title} by {artist}`.
+    - encoder: a name of `segue list encoders`, `module:Class`, a class, or an encoder.
+    - name: of the modality; default: the field's.
+    - fit_on: the training playlists, whose tracks alone an encoder learns from.
+    - targets: field of labels that a supervised encoder learns to predict, or `Targets`, which can also ask for factors.
+    - source: only values of this source.
+    - seed, device: of the encoder. engine, workers: `ray` encodes over processes of Ray.
+    - params: parameters of the encoder.
+
+    Raises `InputError` for a wrong name or parameter, a field that no track has, and an encoder that learns without `fit_on`.
+
+    Example:
+        >>> import segue
+        >>> data = segue.read_playlists(None, reader="demo", tracks=300, artists=40, playlists=200, fields=["lyrics"])
+        >>> split = data.split()
+        >>> segue.encode(data, "lyrics", "tfidf", dim=16, fit_on=split.train).matrix.shape
+        (300, 16)
+    """
+    from toolkit.encoders.encode import encode as run
+    from toolkit.ingest.targets import FactorTargets
+
+    name = name or field
+    made = _encoder(encoder, name, params, seed=seed, device=device)
+    trained = None if fit_on is None else fit_on.counts[1:] > 0
+    if (made.learns or targets is not None) and trained is None:
+        raise InputError(f"{made.name} learns from tracks: pass fit_on=split.train, so that it never sees those of test playlists alone")
+    ids = data.corpus.tracks["id"].to_pylist()
+    data.allow(field, source)
+    learned = None if targets is None or fit_on is None else _learned(fit_on, targets, seed, device)
+    present, values = data.values(field, source)
+    fitted = trained if learned is None else np.asarray(learned.matrix.any(axis=1))
+    found = run(
+        name,
+        made,
+        ids,
+        present,
+        values,
+        cache=data.cache / "encodings",
+        targets=None if learned is None else learned.matrix,
+        feedback=learned.feedback() if isinstance(learned, FactorTargets) and made.needs_feedback else None,
+        fitted=fitted if made.learns else None,
+        progress=progress,
+        engine=engine,
+        workers=workers,
+    )
+    return Modality(name, ids, found.matrix[1:], found.present[1:], made, found, None if learned is None else learned.facts())
+
+
+def _learned(train: Training, targets: str | Targets, seed: int, device: str) -> Labels | FactorTargets:
+    """What a supervised encoder learns to predict, of training tracks alone."""
+    from toolkit.ingest.targets import FactorTargets, labels
+    from toolkit.recipe import Targets
+    from toolkit.validation import validated
+
+    asked = validated(Targets, {"field": targets}, "targets: ") if isinstance(targets, str) else targets
+    trained = train.counts[1:] > 0
+    if asked.factors is not None:
+        return FactorTargets.of(train.factors(seed, device), asked, trained)
+    data = train.data
+    data.allow(asked.field or "", asked.source)
+    with data.described.open() as catalogue:
+        return labels(catalogue, asked, data.corpus.tracks["id"].to_pylist(), trained)
+
+
+def _encoder(given: str | type[Encoder] | Encoder, name: str, params: dict[str, object], *, seed: int, device: str) -> Encoder:
+    from toolkit import compute
+    from toolkit.encoders import registry
+    from toolkit.encoders.base import Encoder
+    from toolkit.seeds import derived_seed
+    from toolkit.validation import validated
+
+    if isinstance(given, Encoder):
+        return given
+    drawn = derived_seed(seed, "encoder", name)
+    if isinstance(given, str):
+        return registry.create(given, dict(params), seed=drawn, device=device)
+    return given(validated(given.Params, params, f"encoder {given.name!r}: "), seed=drawn, device=compute.device(device))
+
+
+def save(modality: Modality, path: str | Path) -> None:
+    """Write ids and vectors as `.npz`, which the encoder `vectors` reads."""
+    np.savez(Path(path), ids=np.asarray(modality.ids)[modality.present], matrix=modality.matrix[modality.present])

@@ -1,0 +1,116 @@
+"""What a plug-in extends, and the suites that hold it to its contract.
+
+A base class for each door (`Encoder`, `Reader`, `Baseline`, `Source`, `Loss`, `Join`, `Missing`, `Metric`, `Protocol`, `ModelSpec`), what
+their methods take, and `check_encoder`, `check_loss` and the like. Each name is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collectors.base import Absent as Absent
+    from collectors.base import Ambiguous as Ambiguous
+    from collectors.base import Found as Found
+    from collectors.base import Host as Host
+    from collectors.base import Rate as Rate
+    from collectors.base import Source as Source
+    from collectors.base import SourceParams as SourceParams
+    from collectors.base import Terms as Terms
+    from collectors.base import Transient as Transient
+    from collectors.checks import check_source as check_source
+    from collectors.matching import Candidate as Candidate
+    from collectors.matching import nearest as nearest
+    from collectors.matching import verdict as verdict
+    from toolkit.baselines.base import Baseline as Baseline
+    from toolkit.baselines.base import BaselineParams as BaselineParams
+    from toolkit.baselines.base import State as State
+    from toolkit.baselines.sparse import packed as packed
+    from toolkit.baselines.sparse import unpacked as unpacked
+    from toolkit.catalogue.readers.base import Reader as Reader
+    from toolkit.catalogue.readers.base import ReaderParams as ReaderParams
+    from toolkit.catalogue.readers.checks import check_reader as check_reader
+    from toolkit.catalogue.records import Field as Field
+    from toolkit.catalogue.records import PlaylistRecord as PlaylistRecord
+    from toolkit.catalogue.records import Record as Record
+    from toolkit.catalogue.records import TrackRecord as TrackRecord
+    from toolkit.contracts.join import Join as Join
+    from toolkit.contracts.join import JoinInputs as JoinInputs
+    from toolkit.contracts.join import Shares as Shares
+    from toolkit.contracts.loss import Loss as Loss
+    from toolkit.contracts.loss import Training as Training
+    from toolkit.contracts.metric import Block as Block
+    from toolkit.contracts.metric import Metric as Metric
+    from toolkit.contracts.metric import SystemMetric as SystemMetric
+    from toolkit.contracts.missing import Fill as Fill
+    from toolkit.contracts.missing import Missing as Missing
+    from toolkit.contracts.missing import Rows as Rows
+    from toolkit.contracts.protocol import Protocol as Protocol
+    from toolkit.corpus.arrays import Corpus as Corpus
+    from toolkit.corpus.queries import Queries as Queries
+    from toolkit.corpus.splits import HeldOut as HeldOut
+    from toolkit.corpus.splits import PlaylistSet as PlaylistSet
+    from toolkit.corpus.splits import Split as Split
+    from toolkit.encoders.base import Encoder as Encoder
+    from toolkit.encoders.base import EncoderParams as EncoderParams
+    from toolkit.encoders.checks import check_encoder as check_encoder
+    from toolkit.evaluation.metric_checks import check_metric as check_metric
+    from toolkit.evaluation.protocol_checks import check_protocol as check_protocol
+    from toolkit.fusion.checks import check_join as check_join
+    from toolkit.fusion.checks import check_missing as check_missing
+    from toolkit.ranker import Capabilities as Capabilities
+    from toolkit.ranker import Ranker as Ranker
+    from toolkit.ranker import Scorer as Scorer
+    from toolkit.ranker import TrainingData as TrainingData
+    from toolkit.ranker_checks import check_ranker as check_ranker
+    from toolkit.ranker_example import example_data as example_data
+    from toolkit.recipe import ModelSpec as ModelSpec
+    from toolkit.sequential.checks import check_loss as check_loss
+    from toolkit.sequential.checks import check_model as check_model
+    from toolkit.sequential.losses.sample import Sample as Sample
+    from toolkit.sequential.losses.scores import Scores as Scores
+
+PLACES = {
+    "collectors.base": ("Absent", "Ambiguous", "Found", "Host", "Rate", "Source", "SourceParams", "Terms", "Transient"),
+    "collectors.checks": ("check_source",),
+    "collectors.matching": ("Candidate", "nearest", "verdict"),
+    "toolkit.baselines.base": ("Baseline", "BaselineParams", "State"),
+    "toolkit.baselines.sparse": ("packed", "unpacked"),
+    "toolkit.catalogue.readers.base": ("Reader", "ReaderParams"),
+    "toolkit.catalogue.readers.checks": ("check_reader",),
+    "toolkit.catalogue.records": ("Field", "PlaylistRecord", "Record", "TrackRecord"),
+    "toolkit.contracts.join": ("Join", "JoinInputs", "Shares"),
+    "toolkit.contracts.loss": ("Loss", "Training"),
+    "toolkit.contracts.metric": ("Block", "Metric", "SystemMetric"),
+    "toolkit.contracts.missing": ("Fill", "Missing", "Rows"),
+    "toolkit.contracts.protocol": ("Protocol",),
+    "toolkit.corpus.arrays": ("Corpus",),
+    "toolkit.corpus.queries": ("Queries",),
+    "toolkit.corpus.splits": ("HeldOut", "PlaylistSet", "Split"),
+    "toolkit.encoders.base": ("Encoder", "EncoderParams"),
+    "toolkit.encoders.checks": ("check_encoder",),
+    "toolkit.evaluation.metric_checks": ("check_metric",),
+    "toolkit.evaluation.protocol_checks": ("check_protocol",),
+    "toolkit.fusion.checks": ("check_join", "check_missing"),
+    "toolkit.ranker": ("Capabilities", "Ranker", "Scorer", "TrainingData"),
+    "toolkit.ranker_checks": ("check_ranker",),
+    "toolkit.ranker_example": ("example_data",),
+    "toolkit.recipe": ("ModelSpec",),
+    "toolkit.sequential.checks": ("check_loss", "check_model"),
+    "toolkit.sequential.losses.sample": ("Sample",),
+    "toolkit.sequential.losses.scores": ("Scores",),
+}
+"""Module by module, the names that it holds."""
+
+_PLACE = {name: module for module, names in PLACES.items() for name in names}
+
+__all__ = sorted(_PLACE)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PLACE:
+        raise AttributeError(f"module 'segue.plugin' has no attribute {name!r}")
+    found: object = getattr(import_module(_PLACE[name]), name)
+    globals()[name] = found
+    return found

@@ -1,0 +1,1087 @@
+"""Types of the classes that `segue.rankers` makes. Written by `python -m segue.stubs`; do not edit."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from segue.modalities import Modality
+from segue.model import Model as Model
+from segue.model import RankerModel as RankerModel
+from segue.model import SequentialModel as SequentialModel
+from toolkit.contracts.join import Join
+from toolkit.contracts.loss import Loss
+from toolkit.contracts.missing import Missing
+
+__all__ = [
+    "EASE",
+    "HSTU",
+    "IALS",
+    "MLP",
+    "MLR",
+    "PMF",
+    "STAN",
+    "VSKNN",
+    "VSTAN",
+    "AdvisedRanker",
+    "ArtistPopularity",
+    "AttributeKNN",
+    "BERT4Rec",
+    "ContentCentroid",
+    "ContentMix",
+    "ContentPrior",
+    "ContentUser",
+    "FactorUpperBound",
+    "FixedBERT4Rec",
+    "Forest",
+    "GRU4Rec",
+    "GenreCentroid",
+    "GenrePopularity",
+    "HierarchicalHybrid",
+    "HierarchicalLinear",
+    "IdItem",
+    "ItemKNN",
+    "JointNetwork",
+    "LateFusion",
+    "LiGR",
+    "Markov",
+    "Popularity",
+    "PredictedFactors",
+    "PredictedForAll",
+    "RandomFactors",
+    "RandomOrder",
+    "Ridge",
+    "SASRec",
+    "SameArtist",
+    "SequentialRanker",
+    "SessionKNN",
+    "StockBERT4Rec",
+    "StockGRU4Rec",
+    "StockSASRec",
+    "TitleKNN",
+    "TitleMix",
+    "TotalPopularity",
+    "TransRec",
+    "TransRecGlobal",
+    "TwoStage",
+    "TwoTower",
+    "UpperBound",
+]
+
+class AdvisedRanker(RankerModel):
+    """Ranks by a sequential model and, by a weight chosen on validation, a cold-start system."""
+
+    def __init__(
+        self,
+        *,
+        name: str | None = ...,
+        modalities: Sequence[Modality] = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class ArtistPopularity(RankerModel):
+    """Ranks tracks of the seeds' artists, the most played first."""
+
+    def __init__(
+        self,
+        *,
+        power: float = ...,
+        idf: bool = ...,
+        name: str | None = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class AttributeKNN(RankerModel):
+    """Ranks tracks that share attributes, such as tags, with the seeds."""
+
+    def __init__(
+        self,
+        *,
+        neighbours: int = ...,
+        name: str | None = ...,
+        modalities: Sequence[Modality] = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class BERT4Rec(SequentialModel):
+    """RecBole's BERT4Rec over ids and content, trained on hidden tracks."""
+
+    def __init__(
+        self,
+        *,
+        train: Literal["frozen", "finetune", "warmup"] = ...,
+        warmup_epochs: int = ...,
+        head: Literal["tied", "untied"] = ...,
+        cold_rows: Literal["none", "content", "predicted"] = ...,
+        cold_system: str | None = ...,
+        loss: Loss | str | Mapping[str, object] = ...,
+        popularity: bool = ...,
+        id_start: Literal["cooccurrence", "random"] = ...,
+        match: bool = ...,
+        neighbours: int = ...,
+        match_weights: Literal["first", "joint"] = ...,
+        hidden_size: int = ...,
+        max_length: int = ...,
+        dropout: float = ...,
+        shuffle: bool = ...,
+        windows: Literal["overlap", "disjoint"] = ...,
+        epochs: int = ...,
+        patience: int = ...,
+        select: str = ...,
+        batch_tokens: int = ...,
+        lr: float = ...,
+        adam: Literal["dense", "rows"] = ...,
+        weight_decay: float = ...,
+        average: bool = ...,
+        bf16: Literal["auto", "on", "off"] = ...,
+        mask_ratio: float = ...,
+        last_item_epochs: int = ...,
+        layers: int = ...,
+        heads: int = ...,
+        inner_size: int | None = ...,
+        attention_dropout: float = ...,
+        initialisation: Literal["auto", "identity", "xavier", "recbole"] = ...,
+        strict_recbole: bool = ...,
+        architecture: Literal["early", "late"] = ...,
+        regularise: bool = ...,
+        missing: Missing | str | Mapping[str, object] = ...,
+        reduce: str | Mapping[str, str] = ...,
+        reduce_joint: str = ...,
+        normalise: Literal["none", "before", "after"] = ...,
+        join: Join | str | Mapping[str, object] = ...,
+        id_embedding: bool = ...,
+        id_dropout: float = ...,
+        modality_dropout: float = ...,
+        table: Literal["float32", "bfloat16", "int8"] = ...,
+        table_in: Literal["memory", "file"] = ...,
+        match_modalities: Sequence[str] | None = ...,
+        name: str | None = ...,
+        modalities: Sequence[Modality] = ...,
+        seed: int = ...,
+        device: str = ...,
+        title_encoder: str | None = ...,
+    ) -> None: ...
+
+class ContentCentroid(RankerModel):
+    """Ranks tracks by how close their content is to the mean content of the seeds."""
+
+    def __init__(
+        self,
+        *,
+        name: str | None = ...,
+        modalities: Sequence[Modality] = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class ContentMix(RankerModel):
+    """Ranks by item-kNN, genre and artist together, with weights chosen on validation."""
+
+    def __init__(
+        self,
+        *,
+        neighbours: int | None = ...,
+        shrink: float = ...,
+        genre: float | None = ...,
+        artist: float | None = ...,
+        name: str | None = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class ContentPrior(RankerModel):
+    """Ranks by factors with a prior that content predicts; new tracks by the prediction."""
+
+    def __init__(
+        self,
+        *,
+        factors: Mapping[str, object] | None = ...,
+        user_ridge: float = ...,
+        item_ridge: float = ...,
+        content_ridge: float = ...,
+        iterations: int = ...,
+        name: str | None = ...,
+        modalities: Sequence[Modality] = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class ContentUser(RankerModel):
+    """Ranks tracks by the cosine of a user's vector and one computed from their audio."""
+
+    def __init__(
+        self,
+        *,
+        width: int = ...,
+        margin: float = ...,
+        negatives: int = ...,
+        lr: float = ...,
+        decay: float = ...,
+        epochs: int = ...,
+        batch: int = ...,
+        filters: Sequence[int] = ...,
+        kernel: int = ...,
+        pool: int = ...,
+        name: str | None = ...,
+        modalities: Sequence[Modality] = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class EASE(RankerModel):
+    """Ranks by a linear model of tracks in closed form (EASE)."""
+
+    def __init__(
+        self,
+        *,
+        regularisation: float = ...,
+        form: Literal["auto", "primal", "dual", "low-rank"] = ...,
+        max_size: int = ...,
+        rank: int = ...,
+        name: str | None = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class FactorUpperBound(RankerModel):
+    """Ranks by factors of the whole corpus, hidden tracks included: an oracle."""
+
+    def __init__(
+        self,
+        *,
+        factors: Mapping[str, object] | None = ...,
+        name: str | None = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class FixedBERT4Rec(RankerModel):
+    """Ranks by RecBole's BERT4Rec, queried with every seed that fits."""
+
+    def __init__(
+        self,
+        *,
+        epochs: int = ...,
+        stopping_step: int = ...,
+        train_batch_size: int = ...,
+        learning_rate: float = ...,
+        max_length: int = ...,
+        max_seconds: float | None = ...,
+        memory_gb: float = ...,
+        hidden_size: int = ...,
+        layers: int = ...,
+        heads: int = ...,
+        inner_size: int = ...,
+        dropout: float | None = ...,
+        attention_dropout: float | None = ...,
+        name: str | None = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class Forest(RankerModel):
+    """Ranks new tracks by factors that a random forest predicts from one modality."""
+
+    def __init__(
+        self,
+        *,
+        factors: Mapping[str, object] | None = ...,
+        trees: int = ...,
+        max_depth: int | None = ...,
+        columns: float = ...,
+        leaf: int = ...,
+        name: str | None = ...,
+        modalities: Sequence[Modality] = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class GRU4Rec(SequentialModel):
+    """A gated recurrent network over the tracks so far: RecBole's layers, trained on every next track."""
+
+    def __init__(
+        self,
+        *,
+        train: Literal["frozen", "finetune", "warmup"] = ...,
+        warmup_epochs: int = ...,
+        head: Literal["tied", "untied"] = ...,
+        cold_rows: Literal["none", "content", "predicted"] = ...,
+        cold_system: str | None = ...,
+        loss: Loss | str | Mapping[str, object] = ...,
+        popularity: bool = ...,
+        id_start: Literal["cooccurrence", "random"] = ...,
+        match: bool = ...,
+        neighbours: int = ...,
+        match_weights: Literal["first", "joint"] = ...,
+        hidden_size: int = ...,
+        max_length: int = ...,
+        dropout: float = ...,
+        shuffle: bool = ...,
+        windows: Literal["overlap", "disjoint"] = ...,
+        epochs: int = ...,
+        patience: int = ...,
+        select: str = ...,
+        batch_tokens: int = ...,
+        lr: float = ...,
+        adam: Literal["dense", "rows"] = ...,
+        weight_decay: float = ...,
+        average: bool = ...,
+        bf16: Literal["auto", "on", "off"] = ...,
+        layers: int = ...,
+        inner_size: int | None = ...,
+        architecture: Literal["early", "late"] = ...,
+        regularise: bool = ...,
+        missing: Missing | str | Mapping[str, object] = ...,
+        reduce: str | Mapping[str, str] = ...,
+        reduce_joint: str = ...,
+        normalise: Literal["none", "before", "after"] = ...,
+        join: Join | str | Mapping[str, object] = ...,
+        id_embedding: bool = ...,
+        id_dropout: float = ...,
+        modality_dropout: float = ...,
+        table: Literal["float32", "bfloat16", "int8"] = ...,
+        table_in: Literal["memory", "file"] = ...,
+        match_modalities: Sequence[str] | None = ...,
+        name: str | None = ...,
+        modalities: Sequence[Modality] = ...,
+        seed: int = ...,
+        device: str = ...,
+        title_encoder: str | None = ...,
+    ) -> None: ...
+
+class GenreCentroid(RankerModel):
+    """Ranks new tracks by the mean factors of their genres."""
+
+    def __init__(
+        self,
+        *,
+        factors: Mapping[str, object] | None = ...,
+        name: str | None = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class GenrePopularity(RankerModel):
+    """Ranks tracks of the seeds' genres, the most played first."""
+
+    def __init__(
+        self,
+        *,
+        power: float = ...,
+        idf: bool = ...,
+        name: str | None = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class HSTU(SequentialModel):
+    """Hierarchical sequential transduction units: gated attention without softmax, with a bias a distance."""
+
+    def __init__(
+        self,
+        *,
+        train: Literal["frozen", "finetune", "warmup"] = ...,
+        warmup_epochs: int = ...,
+        head: Literal["tied", "untied"] = ...,
+        cold_rows: Literal["none", "content", "predicted"] = ...,
+        cold_system: str | None = ...,
+        loss: Loss | str | Mapping[str, object] = ...,
+        popularity: bool = ...,
+        id_start: Literal["cooccurrence", "random"] = ...,
+        match: bool = ...,
+        neighbours: int = ...,
+        match_weights: Literal["first", "joint"] = ...,
+        hidden_size: int = ...,
+        max_length: int = ...,
+        dropout: float = ...,
+        shuffle: bool = ...,
+        windows: Literal["overlap", "disjoint"] = ...,
+        epochs: int = ...,
+        patience: int = ...,
+        select: str = ...,
+        batch_tokens: int = ...,
+        lr: float = ...,
+        adam: Literal["dense", "rows"] = ...,
+        weight_decay: float = ...,
+        average: bool = ...,
+        bf16: Literal["auto", "on", "off"] = ...,
+        layers: int = ...,
+        heads: int = ...,
+        architecture: Literal["early", "late"] = ...,
+        regularise: bool = ...,
+        missing: Missing | str | Mapping[str, object] = ...,
+        reduce: str | Mapping[str, str] = ...,
+        reduce_joint: str = ...,
+        normalise: Literal["none", "before", "after"] = ...,
+        join: Join | str | Mapping[str, object] = ...,
+        id_embedding: bool = ...,
+        id_dropout: float = ...,
+        modality_dropout: float = ...,
+        table: Literal["float32", "bfloat16", "int8"] = ...,
+        table_in: Literal["memory", "file"] = ...,
+        match_modalities: Sequence[str] | None = ...,
+        name: str | None = ...,
+        modalities: Sequence[Modality] = ...,
+        seed: int = ...,
+        device: str = ...,
+        title_encoder: str | None = ...,
+    ) -> None: ...
+
+class HierarchicalHybrid(RankerModel):
+    """Ranks by a hierarchical linear model of content and factors; new tracks by their content alone."""
+
+    def __init__(
+        self,
+        *,
+        ridge: float = ...,
+        negatives: float = ...,
+        iterations: int = ...,
+        k: int = ...,
+        factor_ridge: float = ...,
+        name: str | None = ...,
+        modalities: Sequence[Modality] = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class HierarchicalLinear(RankerModel):
+    """Ranks by a hierarchical linear model of content: tracks that have content, played or not."""
+
+    def __init__(
+        self,
+        *,
+        ridge: float = ...,
+        negatives: float = ...,
+        iterations: int = ...,
+        name: str | None = ...,
+        modalities: Sequence[Modality] = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class IALS(RankerModel):
+    """Ranks by implicit matrix factorisation (iALS)."""
+
+    def __init__(
+        self,
+        *,
+        k: int = ...,
+        weight: float = ...,
+        regularisation: float = ...,
+        iterations: int = ...,
+        name: str | None = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class IdItem(RankerModel):
+    """Ranks played tracks by the cosine of learned vectors of users and tracks."""
+
+    def __init__(
+        self,
+        *,
+        width: int = ...,
+        margin: float = ...,
+        negatives: int = ...,
+        lr: float = ...,
+        decay: float = ...,
+        epochs: int = ...,
+        batch: int = ...,
+        name: str | None = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class ItemKNN(RankerModel):
+    """Ranks tracks by the training playlists that they share with the seeds."""
+
+    def __init__(
+        self,
+        *,
+        neighbours: int | None = ...,
+        shrink: float = ...,
+        max_entries: int = ...,
+        name: str | None = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class JointNetwork(RankerModel):
+    """Ranks new tracks by factors that one network predicts from a spectrogram and other modalities."""
+
+    def __init__(
+        self,
+        *,
+        factors: Mapping[str, object] | None = ...,
+        epochs: int = ...,
+        batch: int = ...,
+        lr: float = ...,
+        dropout: float = ...,
+        loss: Literal["cosine", "squared"] = ...,
+        spectrogram: str = ...,
+        bins: int = ...,
+        filters: Sequence[int] = ...,
+        kernel: int = ...,
+        pool: int = ...,
+        hidden: Sequence[int] = ...,
+        name: str | None = ...,
+        modalities: Sequence[Modality] = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class LateFusion(RankerModel):
+    """Ranks new tracks by factors that a linear layer predicts from the joined embeddings of all modalities."""
+
+    def __init__(
+        self,
+        *,
+        factors: Mapping[str, object] | None = ...,
+        epochs: int = ...,
+        batch: int = ...,
+        lr: float = ...,
+        dropout: float = ...,
+        loss: Literal["cosine", "squared"] = ...,
+        hidden: int | None = ...,
+        name: str | None = ...,
+        modalities: Sequence[Modality] = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class LiGR(SequentialModel):
+    """eSASRec's transformer: pre-norm blocks whose residuals are gated, and a SwiGLU feed-forward."""
+
+    def __init__(
+        self,
+        *,
+        train: Literal["frozen", "finetune", "warmup"] = ...,
+        warmup_epochs: int = ...,
+        head: Literal["tied", "untied"] = ...,
+        cold_rows: Literal["none", "content", "predicted"] = ...,
+        cold_system: str | None = ...,
+        loss: Loss | str | Mapping[str, object] = ...,
+        popularity: bool = ...,
+        id_start: Literal["cooccurrence", "random"] = ...,
+        match: bool = ...,
+        neighbours: int = ...,
+        match_weights: Literal["first", "joint"] = ...,
+        hidden_size: int = ...,
+        max_length: int = ...,
+        dropout: float = ...,
+        shuffle: bool = ...,
+        windows: Literal["overlap", "disjoint"] = ...,
+        epochs: int = ...,
+        patience: int = ...,
+        select: str = ...,
+        batch_tokens: int = ...,
+        lr: float = ...,
+        adam: Literal["dense", "rows"] = ...,
+        weight_decay: float = ...,
+        average: bool = ...,
+        bf16: Literal["auto", "on", "off"] = ...,
+        layers: int = ...,
+        heads: int = ...,
+        inner_size: int | None = ...,
+        attention_dropout: float = ...,
+        architecture: Literal["early", "late"] = ...,
+        regularise: bool = ...,
+        missing: Missing | str | Mapping[str, object] = ...,
+        reduce: str | Mapping[str, str] = ...,
+        reduce_joint: str = ...,
+        normalise: Literal["none", "before", "after"] = ...,
+        join: Join | str | Mapping[str, object] = ...,
+        id_embedding: bool = ...,
+        id_dropout: float = ...,
+        modality_dropout: float = ...,
+        table: Literal["float32", "bfloat16", "int8"] = ...,
+        table_in: Literal["memory", "file"] = ...,
+        match_modalities: Sequence[str] | None = ...,
+        name: str | None = ...,
+        modalities: Sequence[Modality] = ...,
+        seed: int = ...,
+        device: str = ...,
+        title_encoder: str | None = ...,
+    ) -> None: ...
+
+class MLP(RankerModel):
+    """Ranks new tracks by factors that a small network predicts from all modalities."""
+
+    def __init__(
+        self,
+        *,
+        factors: Mapping[str, object] | None = ...,
+        epochs: int = ...,
+        batch: int = ...,
+        lr: float = ...,
+        dropout: float = ...,
+        loss: Literal["cosine", "squared"] = ...,
+        hidden: Sequence[int] = ...,
+        name: str | None = ...,
+        modalities: Sequence[Modality] = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class MLR(RankerModel):
+    """Ranks tracks near the mean of the seeds under a learned distance of content."""
+
+    def __init__(
+        self,
+        *,
+        factors: Mapping[str, object] | None = ...,
+        nearest: int = ...,
+        c: float = ...,
+        tracks: int = ...,
+        steps: int = ...,
+        name: str | None = ...,
+        modalities: Sequence[Modality] = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class Markov(RankerModel):
+    """Ranks tracks by how often they follow the last seed in training playlists."""
+
+    def __init__(
+        self,
+        *,
+        discount: float = ...,
+        name: str | None = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class PMF(RankerModel):
+    """Ranks played tracks by factors and a constant alone (probabilistic matrix factorisation)."""
+
+    def __init__(
+        self,
+        *,
+        ridge: float = ...,
+        negatives: float = ...,
+        iterations: int = ...,
+        k: int = ...,
+        factor_ridge: float = ...,
+        name: str | None = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class Popularity(RankerModel):
+    """Ranks tracks by the number of training playlists that hold them, whatever the seeds are."""
+
+    def __init__(
+        self,
+        *,
+        name: str | None = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class PredictedFactors(RankerModel):
+    """Ranks new tracks by factors that a supervised encoder predicted: its one modality."""
+
+    def __init__(
+        self,
+        *,
+        factors: Mapping[str, object] | None = ...,
+        name: str | None = ...,
+        modalities: Sequence[Modality] = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class PredictedForAll(RankerModel):
+    """Ranks all tracks by predicted factors, played ones included."""
+
+    def __init__(
+        self,
+        *,
+        factors: Mapping[str, object] | None = ...,
+        name: str | None = ...,
+        modalities: Sequence[Modality] = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class RandomFactors(RankerModel):
+    """Ranks tracks without placements by random factors, drawn from the seed."""
+
+    def __init__(
+        self,
+        *,
+        factors: Mapping[str, object] | None = ...,
+        name: str | None = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class RandomOrder(RankerModel):
+    """Ranks tracks in a random order that is fixed for each query."""
+
+    def __init__(
+        self,
+        *,
+        name: str | None = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class Ridge(RankerModel):
+    """Ranks new tracks by factors that a ridge regression predicts from all modalities."""
+
+    def __init__(
+        self,
+        *,
+        factors: Mapping[str, object] | None = ...,
+        penalties: Sequence[float] = ...,
+        select_k: int = ...,
+        name: str | None = ...,
+        modalities: Sequence[Modality] = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class SASRec(SequentialModel):
+    """RecBole's SASRec over ids and content, trained on every next track."""
+
+    def __init__(
+        self,
+        *,
+        train: Literal["frozen", "finetune", "warmup"] = ...,
+        warmup_epochs: int = ...,
+        head: Literal["tied", "untied"] = ...,
+        cold_rows: Literal["none", "content", "predicted"] = ...,
+        cold_system: str | None = ...,
+        loss: Loss | str | Mapping[str, object] = ...,
+        popularity: bool = ...,
+        id_start: Literal["cooccurrence", "random"] = ...,
+        match: bool = ...,
+        neighbours: int = ...,
+        match_weights: Literal["first", "joint"] = ...,
+        hidden_size: int = ...,
+        max_length: int = ...,
+        dropout: float = ...,
+        shuffle: bool = ...,
+        windows: Literal["overlap", "disjoint"] = ...,
+        epochs: int = ...,
+        patience: int = ...,
+        select: str = ...,
+        batch_tokens: int = ...,
+        lr: float = ...,
+        adam: Literal["dense", "rows"] = ...,
+        weight_decay: float = ...,
+        average: bool = ...,
+        bf16: Literal["auto", "on", "off"] = ...,
+        layers: int = ...,
+        heads: int = ...,
+        inner_size: int | None = ...,
+        attention_dropout: float = ...,
+        initialisation: Literal["auto", "xavier", "recbole"] = ...,
+        architecture: Literal["early", "late"] = ...,
+        regularise: bool = ...,
+        missing: Missing | str | Mapping[str, object] = ...,
+        reduce: str | Mapping[str, str] = ...,
+        reduce_joint: str = ...,
+        normalise: Literal["none", "before", "after"] = ...,
+        join: Join | str | Mapping[str, object] = ...,
+        id_embedding: bool = ...,
+        id_dropout: float = ...,
+        modality_dropout: float = ...,
+        table: Literal["float32", "bfloat16", "int8"] = ...,
+        table_in: Literal["memory", "file"] = ...,
+        match_modalities: Sequence[str] | None = ...,
+        name: str | None = ...,
+        modalities: Sequence[Modality] = ...,
+        seed: int = ...,
+        device: str = ...,
+        title_encoder: str | None = ...,
+    ) -> None: ...
+
+class STAN(RankerModel):
+    """Ranks the tracks of similar training playlists, with weights that fall with the distance between tracks."""
+
+    def __init__(
+        self,
+        *,
+        neighbours: int = ...,
+        position: float | None = ...,
+        nearby: float | None = ...,
+        name: str | None = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class SameArtist(RankerModel):
+    """Ranks new tracks by the mean factors of their artists."""
+
+    def __init__(
+        self,
+        *,
+        factors: Mapping[str, object] | None = ...,
+        name: str | None = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class SequentialRanker(RankerModel):
+    """Ranks by a transformer over ids, content or both, as an entry of a recipe's `models` describes it."""
+
+    def __init__(
+        self,
+        *,
+        name: str | None = ...,
+        modalities: Sequence[Modality] = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class SessionKNN(RankerModel):
+    """Ranks the tracks of the training playlists that are most similar to the query."""
+
+    def __init__(
+        self,
+        *,
+        neighbours: int = ...,
+        name: str | None = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class StockBERT4Rec(RankerModel):
+    """Ranks by RecBole's BERT4Rec as it ships, which loses the earliest seed."""
+
+    def __init__(
+        self,
+        *,
+        epochs: int = ...,
+        stopping_step: int = ...,
+        train_batch_size: int = ...,
+        learning_rate: float = ...,
+        max_length: int = ...,
+        max_seconds: float | None = ...,
+        memory_gb: float = ...,
+        hidden_size: int = ...,
+        layers: int = ...,
+        heads: int = ...,
+        inner_size: int = ...,
+        dropout: float | None = ...,
+        attention_dropout: float | None = ...,
+        name: str | None = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class StockGRU4Rec(RankerModel):
+    """Ranks by RecBole's GRU4Rec as it ships."""
+
+    def __init__(
+        self,
+        *,
+        epochs: int = ...,
+        stopping_step: int = ...,
+        train_batch_size: int = ...,
+        learning_rate: float = ...,
+        max_length: int = ...,
+        max_seconds: float | None = ...,
+        memory_gb: float = ...,
+        embedding_size: int = ...,
+        hidden_size: int = ...,
+        layers: int = ...,
+        dropout: float = ...,
+        name: str | None = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class StockSASRec(RankerModel):
+    """Ranks by RecBole's SASRec as it ships."""
+
+    def __init__(
+        self,
+        *,
+        epochs: int = ...,
+        stopping_step: int = ...,
+        train_batch_size: int = ...,
+        learning_rate: float = ...,
+        max_length: int = ...,
+        max_seconds: float | None = ...,
+        memory_gb: float = ...,
+        hidden_size: int = ...,
+        layers: int = ...,
+        heads: int = ...,
+        inner_size: int = ...,
+        dropout: float | None = ...,
+        attention_dropout: float | None = ...,
+        name: str | None = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class TitleKNN(RankerModel):
+    """Ranks the tracks of training playlists with similar titles."""
+
+    def __init__(
+        self,
+        *,
+        encoder: Literal["char-ngrams", "sentence-bert"] = ...,
+        neighbours: int = ...,
+        sharpness: float = ...,
+        name: str | None = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class TitleMix(RankerModel):
+    """Ranks by the seeds' neighbours and by similar titles, with a weight chosen on validation."""
+
+    def __init__(
+        self,
+        *,
+        encoder: Literal["char-ngrams", "sentence-bert"] = ...,
+        neighbours: int = ...,
+        sharpness: float = ...,
+        of: Literal["session-knn", "item-knn"] = ...,
+        weight: float | None = ...,
+        name: str | None = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class TotalPopularity(RankerModel):
+    """Ranks tracks by their plays in the whole corpus, hidden ones included: an oracle."""
+
+    def __init__(
+        self,
+        *,
+        name: str | None = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class TransRec(RankerModel):
+    """Ranks tracks near the last seed plus a translation of the playlist's own."""
+
+    def __init__(
+        self,
+        *,
+        dim: int = ...,
+        regularisation: float = ...,
+        learning_rate: float = ...,
+        batch: int = ...,
+        epochs: int = ...,
+        patience: int = ...,
+        name: str | None = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class TransRecGlobal(RankerModel):
+    """Ranks tracks near the last seed plus one translation that all playlists share."""
+
+    def __init__(
+        self,
+        *,
+        dim: int = ...,
+        regularisation: float = ...,
+        learning_rate: float = ...,
+        batch: int = ...,
+        epochs: int = ...,
+        patience: int = ...,
+        name: str | None = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class TwoStage(RankerModel):
+    """Re-ranks the candidates of other systems by gradient-boosted trees that learn on the validation playlists."""
+
+    def __init__(
+        self,
+        *,
+        systems: Sequence[str] | None = ...,
+        candidates: int = ...,
+        objective: Literal["lambdarank", "binary"] = ...,
+        rounds: int = ...,
+        patience: int = ...,
+        learning_rate: float = ...,
+        leaves: int = ...,
+        min_leaf: int = ...,
+        folds: int = ...,
+        max_rows: int = ...,
+        name: str | None = ...,
+        modalities: Sequence[Modality] = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class TwoTower(RankerModel):
+    """Ranks by the cosine of a user's vector and a track's, from two networks over content and factors."""
+
+    def __init__(
+        self,
+        *,
+        factors: Mapping[str, object] | None = ...,
+        dim: int = ...,
+        hidden: Sequence[int] = ...,
+        temperature: float = ...,
+        seeds: int = ...,
+        epochs: int = ...,
+        batch: int = ...,
+        lr: float = ...,
+        name: str | None = ...,
+        modalities: Sequence[Modality] = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class UpperBound(RankerModel):
+    """Ranks by the true chance of every track to be hidden, known for the demo catalogue alone: an oracle."""
+
+    def __init__(
+        self,
+        *,
+        tracks: int = ...,
+        artists: int = ...,
+        playlists: int = ...,
+        tastes: int = ...,
+        new_releases: float = ...,
+        off_taste: float = ...,
+        fields: Sequence[Literal["audio_features", "lyrics", "biography", "cover", "signal_free", "audio", "tags"]] = ...,
+        name: str | None = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class VSKNN(RankerModel):
+    """Ranks the tracks of similar training playlists; later seeds count more."""
+
+    def __init__(
+        self,
+        *,
+        neighbours: int = ...,
+        weighting: Literal["same", "linear", "quadratic"] = ...,
+        decay: Literal["same", "reciprocal"] = ...,
+        idf: bool = ...,
+        name: str | None = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...
+
+class VSTAN(RankerModel):
+    """Ranks as STAN does; neighbours that share a late seed, and rare tracks, count more."""
+
+    def __init__(
+        self,
+        *,
+        neighbours: int = ...,
+        position: float | None = ...,
+        nearby: float | None = ...,
+        latest: float | None = ...,
+        idf: bool = ...,
+        name: str | None = ...,
+        seed: int = ...,
+        device: str = ...,
+    ) -> None: ...

@@ -1,0 +1,189 @@
+"""Results: how well a model ranks what is hidden, per playlist, with intervals, and against other models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from segue.data import HeldOutPlaylists
+from segue.model import Model
+from toolkit.errors import InputError
+from toolkit.seeds import derived_seed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from toolkit.evaluation.evaluator import Keep, Scores
+    from toolkit.progress import Progress
+
+METRICS = ("recall@20", "recall@50", "recall@500", "ndcg@20", "ndcg@50", "ndcg@500")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one model reached on held-out playlists. Made by `evaluate`.
+
+    ranked: ids int32 and scores float32 [n, t] of the first t tracks for each playlist, id 0 for nothing.
+    """
+
+    system: str
+    held_out: HeldOutPlaylists
+    scores: Scores
+    bootstrap: int = 1000
+    seed: int = 0
+    oracle: bool = False
+    ranked: tuple[np.ndarray, np.ndarray] | None = None
+
+    def __repr__(self) -> str:
+        means = [f"{metric}@{k} {np.nanmean(values):.4f}" for (part, metric, k), values in self.scores.values.items() if part == "all"]
+        return f"<segue.Result of {self.system} on {len(self.held_out):,} playlists: {', '.join(means)}>"
+
+    def to_frame(self) -> pd.DataFrame:
+        """Means with 95 % intervals: system, slice, metric, k, value, ci_low, ci_high, n. Slices: all, warm and cold hidden tracks."""
+        import pandas as pd
+
+        from toolkit.evaluation import tables
+
+        about = {"system": self.system, "modalities": (), "split": "test", "groups": self.held_out.playlists.groups()}
+        rows = tables.rows(self.scores, **about, bootstrap=self.bootstrap, seed=derived_seed(self.seed, "evaluation"))  # type: ignore[arg-type]
+        return pd.DataFrame(rows).drop(columns=["modalities", "split"])
+
+    def per_playlist(self) -> pd.DataFrame:
+        """One row a playlist, slice, metric and k: playlist, group, slice, metric, k, value."""
+        import pandas as pd
+
+        from toolkit.evaluation import tables
+
+        table = tables.frame(self.scores, self.held_out.playlists, system=self.system, split="test")
+        return pd.DataFrame(table.drop(["system", "split", "row"]).to_pandas())
+
+    def rankings(self) -> pd.DataFrame:
+        """What the model ranked, as far as it was kept: playlist, rank (from 1), track, score, hit."""
+        import pandas as pd
+
+        from toolkit.evaluation.metrics.ranks import hits
+
+        held = self.held_out.playlists
+        ids, scores = self.ranked if self.ranked is not None else (np.zeros((len(held), 0), np.int32), np.zeros((len(held), 0)))
+        rows, ranks = np.nonzero(ids)
+        names, tracks = (table["id"].to_numpy() for table in (held.corpus.playlists, held.corpus.tracks))
+        columns = {"playlist": names[held.rows[rows]], "rank": ranks + 1, "track": tracks[ids[rows, ranks] - 1]}
+        return pd.DataFrame({**columns, "score": scores[rows, ranks], "hit": hits(ids, *held.hidden())[rows, ranks]})
+
+
+def evaluate(
+    model: Model,
+    held_out: HeldOutPlaylists,
+    metrics: Sequence[str] = METRICS,
+    *,
+    rankings: int = 500,
+    allow_repeats: bool = False,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    memory_mb: int = 256,
+    slices: Mapping[str, np.ndarray] | None = None,
+    keep: Keep | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Rank the whole catalogue for every playlist and compare with what is hidden; seeds are left out.
+
+    - metrics: names of `segue list metrics` with their cutoff, such as `recall@20`; without one where a metric has none (`auc`).
+    - rankings: how many tracks of each ranking to keep.
+    - allow_repeats: whether seeds may be ranked. bootstrap: resamplings of the intervals, drawn by `seed`.
+    - memory_mb: bound on the scores that are held at once.
+    - slices: further slices of the hidden tracks by name: bool [V + 1], which items are in it.
+    - keep: receives the rankings block by block, instead of the result.
+
+    Raises `InputError` for an unknown metric, and for a model of another catalogue.
+    """
+    from toolkit.evaluation import evaluator
+
+    if model.tracks["id"] != held_out.data.corpus.tracks["id"]:
+        raise InputError(f"{model.name} was fitted to another catalogue than these playlists have: fit it to a split of the same data")
+    wanted = [_metric(text) for text in metrics]
+    ks = list(dict.fromkeys(k for _, k in wanted if k)) or [1]
+    kept_ids: list[np.ndarray] = []
+    kept_scores: list[np.ndarray] = []
+
+    def collect(start: int, ids: np.ndarray, found: np.ndarray) -> None:
+        kept_ids.append(ids.astype(np.int32))
+        kept_scores.append(found.astype(np.float32))
+
+    scores = evaluator.evaluate(
+        model.ranker,
+        held_out.playlists,
+        ks=ks,
+        metrics=list(dict.fromkeys(name for name, _ in wanted)),
+        train_counts=held_out.train.counts,
+        allow_repeats=allow_repeats,
+        memory_mb=memory_mb,
+        parts=slices,
+        top=rankings,
+        keep=keep or collect,
+        progress=progress,
+    )
+    kept = {key: values for key, values in scores.values.items() if (key[1], key[2]) in wanted}
+    ranked = (np.concatenate(kept_ids), np.concatenate(kept_scores)) if kept_ids else None
+    overall = {key: value for key, value in scores.overall.items() if key in wanted}
+    return Result(
+        model.name, held_out, replace(scores, values=kept, overall=overall), bootstrap, seed, model.ranker.capabilities.oracle, ranked
+    )
+
+
+def compare(reference: Result, *others: Result) -> pd.DataFrame:
+    """Paired differences of each other result less the reference, over the same playlists.
+
+    Columns: system, reference, slice, metric, k, difference, ci_low, ci_high, p (bootstrap), p_t (paired t-test), both corrected
+    for the number of comparisons by Holm (p_holm, p_t_holm), detectable, n. Metrics that all results have are compared.
+    Raises `InputError` for results of other playlists.
+    """
+    import pandas as pd
+
+    from toolkit.evaluation import tables
+
+    if not others:
+        raise InputError("compare needs two results or more: pass the reference first")
+    rows = reference.held_out.playlists.rows
+    if any(not np.array_equal(each.held_out.playlists.rows, rows) for each in others):
+        raise InputError("the results are of different playlists: evaluate all models on the same part of one split")
+    shared = set(reference.scores.values).intersection(*(each.scores.values for each in others))
+    if not shared:
+        raise InputError("the results have no metric in common: evaluate all models by the same metrics")
+    names = [each.system for each in (reference, *others)]
+    if len(set(names)) < len(names):
+        raise InputError(f"two results are called {next(name for name in names if names.count(name) > 1)!r}: give the models names")
+    scores = {
+        each.system: replace(each.scores, values={key: values for key, values in each.scores.values.items() if key in shared})
+        for each in (reference, *others)
+    }
+    made = tables.comparisons(
+        scores,
+        reference.system,
+        groups=reference.held_out.playlists.groups(),
+        bootstrap=reference.bootstrap,
+        seed=derived_seed(reference.seed, "evaluation"),
+        oracles=[each.system for each in (reference, *others) if each.oracle],
+    )
+    return pd.DataFrame(made)
+
+
+def with_cutoffs(metrics: Sequence[str], ks: Sequence[int]) -> list[str]:
+    """Names as `evaluate` takes them: each metric that has a cutoff at each of `ks`."""
+    from toolkit.contracts.metric import named
+
+    return [text for name in metrics for text in ([f"{name}@{k}" for k in ks] if named(name).cutoff == "k" else [name])]
+
+
+def _metric(text: str) -> tuple[str, int]:
+    from toolkit.contracts.metric import named
+
+    name, _, k = text.partition("@")
+    cut = named(name).cutoff == "k"
+    if cut and not (k.isdecimal() and int(k) >= 1):
+        raise InputError(f"metric {text!r} must say how many tracks it looks at, such as {name}@20")
+    if k and not cut:
+        raise InputError(f"metric {text!r} has no cutoff: write {name}")
+    return name, int(k or 0)

@@ -1,0 +1,128 @@
+"""Runs of recipes: everything of one recipe from data to report, in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolkit import runs
+from toolkit.recipe import Recipe
+from toolkit.runs import RunDirectory
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from segue.model import Model
+    from toolkit.progress import Reporter
+    from toolkit.report.tables import Table
+
+
+class Run:
+    """A finished run, read from its folder."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def __repr__(self) -> str:
+        return f"<segue.Run {self.path}>"
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """One row a system, split, slice, metric and k, with 95 % intervals."""
+        return self._frame(runs.METRICS)
+
+    @property
+    def comparisons(self) -> pd.DataFrame:
+        """Paired differences of every system less the reference."""
+        return self._frame(runs.COMPARISONS)
+
+    @property
+    def coverage(self) -> pd.DataFrame:
+        """One row a modality: encoder, field, size, and the share of tracks that have it."""
+        return self._frame(runs.COVERAGE)
+
+    @property
+    def per_playlist(self) -> pd.DataFrame:
+        """One row a system, playlist, slice, metric and k."""
+        return self._parquet(runs.PER_PLAYLIST)
+
+    @property
+    def rankings(self) -> pd.DataFrame:
+        """What each system ranked for the test playlists."""
+        return self._parquet(runs.RANKINGS)
+
+    def to_markdown(self, *, split: str = "test", slice: str = "all", intervals: bool = True) -> str:
+        """The table of systems as Markdown."""
+        from toolkit.report import tables
+
+        return tables.to_markdown(self._table(split, slice), intervals=intervals)
+
+    def to_latex(self, *, split: str = "test", slice: str = "all", intervals: bool = False) -> str:
+        """The table of systems as LaTeX (booktabs)."""
+        from toolkit.report import tables
+
+        return tables.to_latex(self._table(split, slice), intervals=intervals)
+
+    def to_csv(self, *, split: str = "test", slice: str = "all") -> str:
+        """The table of systems as CSV, in full precision."""
+        from toolkit.report import tables
+
+        return tables.to_csv(self._table(split, slice))
+
+    def render(self) -> Path:
+        """Write `report.html` again, from the run's results; returns its path."""
+        from toolkit.report.page import render
+
+        render(self.path)
+        return self.path / runs.REPORT
+
+    def model(self, system: str | None = None) -> Model:
+        """A fitted system of the run; default: the best on validation."""
+        from segue.model import load
+
+        return load(self.path, system)
+
+    def _table(self, split: str, part: str) -> Table:
+        from toolkit.report.tables import pivot
+
+        run = RunDirectory(self.path)
+        return pivot(run.read(runs.METRICS), split=split, slice=part, timings=run.read(runs.TIMINGS))
+
+    def _frame(self, name: str) -> pd.DataFrame:
+        import pandas as pd
+
+        return pd.DataFrame(RunDirectory(self.path).read(name))
+
+    def _parquet(self, name: str) -> pd.DataFrame:
+        import pandas as pd
+
+        return pd.read_parquet(self.path / name)
+
+
+def run(
+    recipe: str | Path | Recipe,
+    out: str | Path | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    fresh: bool = False,
+    progress: Reporter | None = None,
+) -> Run:
+    """Run a recipe, or continue where an earlier try stopped; a finished run returns at once.
+
+    - recipe: path of a YAML file, or a `Recipe`. overrides: `key=value` for a file, as `--set` takes them.
+    - out: the run's folder; default: `runs/` and the recipe's name. fresh: recompute what is finished.
+
+    Raises `RecipeError` for a recipe that cannot be run, naming line, key, value and rule.
+    """
+    from toolkit import pipeline
+    from toolkit.recipe import checks, load
+
+    if isinstance(recipe, Recipe):
+        checks.check_parameters(recipe)
+        asked = recipe
+    else:
+        asked = load(Path(recipe), overrides, parameters=True)
+    folder = Path(out) if out is not None else Path("runs") / asked.name
+    pipeline.run(asked, folder, progress=progress, fresh=fresh)
+    return Run(folder)

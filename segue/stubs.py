@@ -1,0 +1,117 @@
+"""Writes `rankers.pyi`: the types of every built-in ranker and sequential model's parameters, read off their parameter models."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from segue.classes import MODELS, places
+from toolkit import plugins
+from toolkit.parts import Part
+
+HEAD = '''"""Types of the classes that `segue.rankers` makes. Written by `python -m segue.stubs`; do not edit."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from segue.model import RankerModel as RankerModel
+from segue.model import Model as Model
+from segue.model import SequentialModel as SequentialModel
+from segue.modalities import Modality
+from toolkit.contracts.join import Join
+from toolkit.contracts.loss import Loss
+from toolkit.contracts.missing import Missing
+'''
+
+OWN = {
+    "name": "name: str | None = ...",
+    "modalities": "modalities: Sequence[Modality] = ...",
+    "seed": "seed: int = ...",
+    "device": "device: str = ...",
+}
+"""Keywords of every class; a ranker that uses no content has no `modalities`."""
+
+LEFT_OUT = {"type", "name", "group", "fusion", "modalities", "titles", "seed", "device"}
+"""Keys of a recipe that the class has in another way, or that say nothing outside a recipe."""
+
+
+def stub() -> str:
+    """The text of `rankers.pyi`."""
+    classes = [_class(name, *place) for name, place in sorted(places().items()) if _built_in(*place)]
+    names = [name for name, place in sorted(places().items()) if _built_in(*place)]
+    listed = "__all__ = [\n" + "".join(f'    "{name}",\n' for name in names) + "]\n"
+    return f"{HEAD}\n{listed}\n" + "\n".join(classes)
+
+
+def _built_in(group: str, point: str) -> bool:
+    found = plugins.found(group)[point]
+    return found.dist is not None and found.dist.name == plugins.OWN
+
+
+def _class(name: str, group: str, point: str) -> str:
+    part = plugins.load(group, point)
+    own = dict(OWN)
+    if group == MODELS:
+        from toolkit.recipe import Fusion
+
+        fields = {**part.model_fields, **Fusion.model_fields}
+        own["title_encoder"] = "title_encoder: str | None = ..."
+        base = "SequentialModel"
+    else:
+        fields, base = part.Params.model_fields, "RankerModel"
+        if part.capabilities.content == "none":
+            del own["modalities"]
+    given = [*_keywords(fields), *own.values()]
+    lines = "".join(f"        {keyword},\n" for keyword in given)
+    about = (part.__doc__ or "").strip().splitlines()[0] if part.__doc__ else name
+    return f'class {name}({base}):\n    """{about}"""\n\n    def __init__(\n        self,\n        *,\n{lines}    ) -> None: ...\n'
+
+
+def _keywords(fields: dict[str, FieldInfo]) -> Iterator[str]:
+    for name, info in fields.items():
+        if name not in LEFT_OUT:
+            yield f"{name}: {source(info.annotation)}" + ("" if info.is_required() else " = ...")
+
+
+def source(annotation: Any) -> str:
+    """A type as it is written in a stub, wide enough for all that the parameter's check takes."""
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return source(args[0])
+    if origin in (Union, types.UnionType):
+        return " | ".join(dict.fromkeys(source(each) for each in args))
+    if origin is Literal:
+        return f"Literal[{', '.join(map(repr, args))}]"
+    if origin is list:
+        return f"Sequence[{source(args[0])}]"
+    if origin is tuple:
+        return f"Sequence[{source(args[0])}]"
+    if origin is dict:
+        return f"Mapping[str, {source(args[1])}]"
+    if isinstance(annotation, type) and issubclass(annotation, Part):
+        return f"{annotation.__name__} | str | Mapping[str, object]"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "Mapping[str, object]"
+    if annotation is type(None) or annotation is None:
+        return "None"
+    if annotation is Any:
+        return "object"
+    if annotation is Path:
+        return "Path | str"
+    return str(annotation.__name__)
+
+
+def main() -> None:
+    path = Path(__file__).with_name("rankers.pyi")
+    path.write_text(stub(), encoding="utf-8")
+    print(path)
+
+
+if __name__ == "__main__":
+    main()

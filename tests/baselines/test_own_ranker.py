@@ -1,0 +1,143 @@
+"""A ranker in one file, named `module:Class`: the page's example passes the suite, runs, is tuned and loaded."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from toolkit import pipeline
+from toolkit.continuation import Continuation
+from toolkit.errors import InputError, RecipeError
+from toolkit.pipeline import bench
+from toolkit.pipeline.own_code import sources
+from toolkit.progress import Reporter
+from toolkit.rankers import entry_name, listed, load_ranker, ranker_class, row_name
+from toolkit.recipe import load
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "baselines.md"
+RECIPE = """\
+name: own
+data: {reader: demo, options: {tracks: 200, artists: 40, playlists: 150}}
+coldstart:
+  factors: {k: 4, iterations: 2}
+  systems: [{system: "my_ideas:LastSeeds", name: cold}]
+baselines: [popularity, {name: "my_ideas:LastSeeds", params: {seeds: 5}}, two-stage]
+evaluation: {min_tracks: 5, k: [20], bootstrap: 20}
+report: {examples: 0, map: 0, similar: 0}
+threads: 1
+"""
+
+
+class Notes(Reporter):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@pytest.fixture
+def ideas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The page's Python as `my_ideas.py` in the current folder."""
+    blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    (tmp_path / "my_ideas.py").write_text("\n".join(blocks), encoding="utf-8")
+    (tmp_path / "own.yaml").write_text(RECIPE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    sys.modules.pop("my_ideas", None)
+
+
+def test_the_page_s_example_keeps_the_contract(ideas: Path) -> None:
+    ranker_class("my_ideas:LastSeeds")
+    sys.modules["my_ideas"].test_last_seeds()
+
+
+def test_it_runs_under_the_name_of_its_class(ideas: Path, tiny_cache: Path) -> None:
+    pipeline.run(load(ideas / "own.yaml", parameters=True), ideas / "run", cache=tiny_cache)
+    entries = {entry["system"]: entry["ranker"] for entry in json.loads((ideas / "run/model/systems.json").read_text())["systems"]}
+    assert entries["last-seeds"] == entries["cold"] == "my_ideas:LastSeeds"
+    assert not [path for path in (ideas / "run").rglob("*") if ":" in path.name]
+    ranker = load_ranker("my_ideas:LastSeeds", ideas / "run/model/last-seeds")
+    assert entry_name(ranker) == "my_ideas:LastSeeds" and ranker.params.seeds == 5  # type: ignore[attr-defined]
+    continuation = Continuation.load(ideas / "run", "last-seeds")
+    assert continuation.continue_playlist(continuation.tracks["id"].to_pylist()[:2], k=3)
+    helped = load_ranker("two-stage", ideas / "run/model/two-stage")
+    assert set(helped.systems) == {"popularity", "last-seeds", "cold"}  # type: ignore[attr-defined]
+
+
+def test_a_changed_file_is_fitted_again(ideas: Path, tiny_cache: Path) -> None:
+    (ideas / "own.yaml").write_text(RECIPE.replace(", two-stage", ""))
+    recipe, notes = load(ideas / "own.yaml"), Notes()
+    rows = pipeline.run(recipe, ideas / "run", cache=tiny_cache)
+    again = pipeline.run(recipe, ideas / "run", cache=tiny_cache, progress=notes)
+    assert again == rows and not notes.notes
+    source = ideas / "my_ideas.py"
+    source.write_text(source.read_text().replace("scores[scores == 0] = -np.inf", "scores = -scores"))
+    del sys.modules["my_ideas"]
+    changed = pipeline.run(recipe, ideas / "run", cache=tiny_cache, progress=notes)
+    assert any("changed since this run was finished" in note for note in notes.notes)
+    own = [row["value"] for row in rows if row["system"] == "last-seeds"]
+    assert own != [row["value"] for row in changed if row["system"] == "last-seeds"]
+    assert [row for row in rows if row["system"] == "popularity"] == [row for row in changed if row["system"] == "popularity"]
+
+
+def test_the_page_s_recipe_is_valid(ideas: Path) -> None:
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    (ideas / "page.yaml").write_text(block, encoding="utf-8")
+    assert load(ideas / "page.yaml", parameters=True).name == "my-ideas"
+
+
+def test_it_is_tuned_by_its_grid(ideas: Path, tiny_cache: Path) -> None:
+    result = bench.bench(load(ideas / "own.yaml"), ideas / "bench", baselines=["my_ideas:LastSeeds"], budget=2, cache=tiny_cache)
+    rows = {row["system"]: row for row in result["rows"]}
+    assert len(rows["last-seeds"]["tried"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("my_ideas:Nothing", "module my_ideas has no class Nothing"),
+        ("no_ideas:Nothing", "put no_ideas.py into this folder, or install it"),
+        ("my_ideas:LastSeedsParams", "is not a subclass of toolkit.ranker.Ranker"),
+        ("my_ideas:../LastSeeds", "must be module:Class"),
+    ],
+)
+def test_a_path_that_leads_to_no_ranker_is_refused(name: str, message: str, ideas: Path) -> None:
+    (ideas / "own.yaml").write_text(RECIPE.replace('name: "my_ideas:LastSeeds"', f'name: "{name}"'))
+    with pytest.raises(InputError) as error:
+        load(ideas / "own.yaml", parameters=True)
+    assert message in str(error.value)
+
+
+def test_its_parameters_are_checked_with_the_line(ideas: Path) -> None:
+    (ideas / "own.yaml").write_text(RECIPE.replace("seeds: 5", "seeds: 0"))
+    with pytest.raises(RecipeError, match=r"own\.yaml:6: baselines\.1\.params\.seeds=0 must be greater than or equal to 1"):
+        load(ideas / "own.yaml", parameters=True)
+
+
+def test_two_rows_of_one_name_are_refused(ideas: Path) -> None:
+    (ideas / "own.yaml").write_text(RECIPE.replace(", name: cold", ""))
+    with pytest.raises(RecipeError, match="a second system called last-seeds"):
+        load(ideas / "own.yaml")
+
+
+@pytest.mark.parametrize("section", ["baselines: [sequential]", "baselines: [advised]", "coldstart: {systems: [{system: sequential}]}"])
+def test_a_sequential_model_is_not_listed_as_a_baseline(section: str, tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(f"name: r\ndata: {{reader: demo}}\n{section}\n")
+    with pytest.raises(RecipeError, match="a sequential model is an entry of `models`"):
+        load(tmp_path / "r.yaml", parameters=True)
+    assert not {"sequential", "advised"} & set(listed())
+
+
+def test_sources_are_those_of_modules_that_are_named(ideas: Path) -> None:
+    named = {"baselines": ["popularity", {"name": "my_ideas:LastSeeds"}], "type": "no_such_module:Loss", "reduce": "pca:8"}
+    found = sources(named)
+    assert list(found) == ["my_ideas"] and len(found["my_ideas"]) == 32
+    assert row_name("popularity") == "popularity" and row_name("my_ideas:LastSeeds") == "last-seeds"

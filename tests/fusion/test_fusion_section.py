@@ -1,0 +1,113 @@
+"""The section `fusion` of a recipe: joins and policies as parts, what their declarations exclude, and the old key `em_rank`."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from pydantic import ValidationError
+
+from toolkit.errors import OldForm
+from toolkit.fusion.joins.gated import Gated
+from toolkit.fusion.joins.sum import Sum
+from toolkit.fusion.missing.em import Em
+from toolkit.fusion.missing.mean import Mean
+from toolkit.recipe import Fusion, load
+from toolkit.recipe.file import laid
+from toolkit.recipe.fusion import modern
+
+BASE = "data: {reader: demo}\nencoders: {audio: {encoder: features, field: audio_features}}\nmodels: [{type: sasrec}]\n"
+
+
+class Estimate(Mean):
+    """A policy that says of itself that it fills in."""
+
+    fills: ClassVar[bool] = True
+
+
+class Present(Sum):
+    """A join that says of itself that it reads who has what."""
+
+    needs_presence: ClassVar[bool] = True
+
+
+@pytest.mark.parametrize("given", ["gated", {"type": "gated"}, Gated(), "toolkit.fusion.joins.gated:Gated"])
+def test_a_join_is_a_name_a_mapping_an_object_or_a_class(given: Any) -> None:
+    fusion = Fusion.model_validate({"join": given})
+    assert isinstance(fusion.join, Gated)
+    assert Fusion.model_validate(fusion.model_dump(mode="json")) == fusion
+
+
+def test_a_policy_has_parameters_of_its_own() -> None:
+    assert Fusion.model_validate({"missing": {"type": "em", "rank": 8}}).missing == Em(rank=8)
+    assert Fusion.model_validate({"missing": "em"}).missing == Em(rank=32)
+    with pytest.raises(ValidationError, match="greater than or equal to 1"):
+        Fusion.model_validate({"missing": {"type": "em", "rank": 0}})
+    with pytest.raises(ValidationError, match="is not a key: did you mean rank"):
+        Fusion.model_validate({"missing": {"type": "em", "rnk": 8}})
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"join": "gated", "missing": Estimate()}, "fills in what join: gated leaves out"),
+        ({"join": Present(), "reduce_joint": "linear:2"}, "reduce_joint is for join: concat, and others"),
+        ({"join": Present(), "normalise": "after"}, "normalise: after is for join: concat, and others"),
+        ({"reduce_joint": "pca:2", "missing": "mask_token"}, "missing: mask_token is for modalities that the model sees apart"),
+    ],
+)
+def test_what_goes_together_follows_from_declarations(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Fusion.model_validate(given)
+
+
+def test_late_fusion_takes_any_join_with_streams() -> None:
+    assert isinstance(Fusion.model_validate({"architecture": "late", "join": Present()}).join, Present)
+    assert isinstance(Fusion.model_validate({"architecture": "late"}).join, Sum)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "notes"),
+    [
+        ({"missing": "em", "em_rank": 8}, {"missing": {"type": "em", "rank": 8}}, 1),
+        ({"missing": {"type": "em", "rank": 32}, "em_rank": 8}, {"missing": {"type": "em", "rank": 8}}, 1),
+        ({"missing": "em", "em_rank": 32}, {"missing": {"type": "em", "rank": 32}}, 0),
+        ({"missing": "mean", "em_rank": 32}, {"missing": "mean"}, 0),
+        ({"em_rank": 32}, {}, 0),
+        ({"em_rank": 8}, {"em_rank": 8}, 0),
+        ({"join": "sum"}, {"join": "sum"}, 0),
+    ],
+)
+def test_old_keys_in_the_new_form(old: dict[str, Any], new: dict[str, Any], notes: int) -> None:
+    given = dict(old)
+    found, said = modern(given)
+    assert (found, len(said), given) == (new, notes, old)
+
+
+def test_the_old_form_loads_with_a_warning_that_shows_the_new() -> None:
+    with pytest.warns(OldForm, match=r"`missing: em, em_rank: 8` is the old form: write `missing: \{type: em, rank: 8\}`"):
+        fusion = Fusion.model_validate({"missing": "em", "em_rank": 8})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert Fusion.model_validate({"missing": {"type": "em", "rank": 8}}) == fusion
+        assert Fusion.model_validate({"missing": "mean", "em_rank": 32}) == Fusion()
+
+
+def test_a_model_of_another_policy_leaves_the_old_rank_of_all_behind(tmp_path: Path) -> None:
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(BASE + "fusion: {missing: em, em_rank: 8}\n")
+    overrides = ["models=[{type: sasrec, fusion: {missing: mean}}, {type: bert4rec, fusion: {em_rank: 4}}]"]
+    with pytest.warns(OldForm):
+        found = load(recipe, overrides)
+    assert found.fusion.missing == Em(rank=8)
+    assert [model.fusion.missing for model in found.models if model.fusion is not None] == [Mean(), Em(rank=4)]
+
+
+@pytest.mark.parametrize("key", ["fusion.missing.rank", "fusion.em_rank"])
+@pytest.mark.filterwarnings("ignore::toolkit.errors.OldForm")
+def test_a_sweep_sets_the_rank_by_its_new_and_its_old_key(tmp_path: Path, key: str) -> None:
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(BASE + "fusion: {missing: em}\n")
+    assert laid(load(recipe), {key: 8}).recipe().fusion.missing == Em(rank=8)

@@ -1,0 +1,104 @@
+"""Parquet, a file or a folder of parts: one placement a row, or one playlist a row with a list of its tracks.
+
+    reader: parquet
+    path: plays/
+    options:
+      playlist: list_id
+      position: pos
+      tracks: {file: tracks.parquet, features: {audio: embedding}, fields: {lyrics: lyrics}}
+
+Ids may be text or whole numbers, features numbers or lists of them. Files are read a few thousand rows at a time, never whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from toolkit.catalogue.readers import columns
+from toolkit.catalogue.readers.arrow import TableReader
+from toolkit.catalogue.readers.files import existing, files_of
+from toolkit.catalogue.readers.placements import PlacementColumns
+from toolkit.catalogue.readers.tracks import TrackColumns, TrackTable
+from toolkit.errors import DataError, InputError
+
+ENDINGS = (".parquet", ".pq")
+
+
+class ParquetParams(PlacementColumns):
+    """Columns of the placements, and those of a second file with one track a row."""
+
+    tracks: TrackTable | None = None
+    source: str = "parquet"
+
+
+class ParquetReader(TableReader):
+    """Placements or whole playlists from Parquet, tracks from the same or a second file."""
+
+    name = "parquet"
+    Params = ParquetParams
+    params: ParquetParams
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        if path.is_dir():
+            return any(file.name.lower().endswith(ENDINGS) for file in path.iterdir())
+        return path.is_file() and path.name.lower().endswith(ENDINGS)
+
+    @property
+    def source(self) -> str:
+        return self.params.source
+
+    def parts(self) -> list[ParquetPart]:
+        beside = self._beside()
+        files = [file for file in files_of(self.path, *ENDINGS) if file != beside or self.path.is_file()]
+        if not files:
+            raise InputError(f"{self.path} has no Parquet file but that of the tracks: put the placements beside it")
+        return [ParquetPart(file) for file in files]
+
+    def side(self) -> tuple[ParquetPart, TrackColumns] | None:
+        beside = self._beside()
+        return None if beside is None or self.params.tracks is None else (ParquetPart(beside), self.params.tracks)
+
+    def _beside(self) -> Path | None:
+        """The file of tracks: in the folder of parts, or beside the file of placements."""
+        if self.params.tracks is None:
+            return None
+        return (self.path if existing(self.path).is_dir() else self.path.parent) / self.params.tracks.file
+
+
+class ParquetPart:
+    """One Parquet file. Raises `InputError` where it is missing, `DataError` where it is something else or damaged."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.folder = path.parent
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        with self._open(()) as file:
+            return file.schema_arrow
+
+    def batches(self, names: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        # a text column comes with its dictionary: ids are then looked at once a value, not once a row
+        texts = [name for name in names if columns.is_text(self.schema.field(name).type)]
+        with self._open(texts) as file:
+            for batch in file.iter_batches(rows, columns=list(names)):
+                yield batch.select(list(names))
+
+    @contextmanager
+    def _open(self, texts: Sequence[str]) -> Iterator[pq.ParquetFile]:
+        try:
+            with pq.ParquetFile(existing(self.path), read_dictionary=list(texts), pre_buffer=False, buffer_size=1 << 20) as file:
+                yield file
+        except pa.ArrowException as error:
+            raise DataError(f"{self.path} is not a Parquet file, or is damaged: {str(error).splitlines()[0]}") from None
+        except OSError as error:  # Arrow's own, of a damaged page, has no number
+            if error.errno is not None:
+                raise InputError(f"{self.path} cannot be read: {error.strerror}") from None
+            raise DataError(f"{self.path} is not a Parquet file, or is damaged: {str(error).splitlines()[0]}") from None

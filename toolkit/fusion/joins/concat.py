@@ -1,0 +1,23 @@
+"""The join `concat`: one projection of all columns side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from toolkit.contracts.join import Join
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Concat(Join):
+    """One projection of all columns: LayerNorm(P [x₁; …; x_M])."""
+
+    type: str = "concat"
+    keeps_apart: ClassVar[bool] = False
+
+    def module(self, dims: Sequence[int], hidden_size: int) -> nn.Module:
+        from toolkit.fusion.joins.networks import Concatenation
+
+        return Concatenation()

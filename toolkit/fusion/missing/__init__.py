@@ -1,0 +1,1 @@
+"""Missing-value policies: one file each."""

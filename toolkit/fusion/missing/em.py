@@ -1,0 +1,33 @@
+"""The policy `em`: absent rows are what a factor analysis expects, given the modalities a track has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from toolkit.contracts.missing import Fill, Missing, Rows
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Em(Missing):
+    """Conditional expectation under x = μ + W z + e with `rank` factors, by EM over all combinations of modalities.
+
+    Source: Rubin and Thayer 1982, "EM algorithms for ML factor analysis"; Little and Rubin 2019, section 11.3.
+    """
+
+    type: str = "em"
+    rank: int = Field(32, ge=1, description="factors of the Gaussian")
+
+    def fit(self, blocks: Sequence[Rows], present: np.ndarray, fitted: np.ndarray) -> Fill:
+        """Raises `InputError` for too many columns."""
+        from toolkit.fusion import factors
+        from toolkit.fusion.impute import Affine
+        from toolkit.fusion.moments import moments
+
+        known = moments(blocks, present, fitted)
+        found = factors.fit(known, self.rank)
+        return Affine(lambda has, modality: factors.conditional(found, known, has, modality))

@@ -1,0 +1,29 @@
+"""The policy `linear`: absent rows are predicted from the modalities a track has, by ridge regression."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from toolkit.contracts.missing import Fill, Missing, Rows
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Linear(Missing):
+    """Ridge regression on the modalities a track has, one for each combination; penalty by generalised cross-validation.
+
+    Learns from the tracks that have all of a combination and the missing modality too; where no track has, the mean. Source: Golub, Heath
+    and Wahba 1979, "Generalized cross-validation as a method for choosing a good ridge parameter".
+    """
+
+    type: str = "linear"
+
+    def fit(self, blocks: Sequence[Rows], present: np.ndarray, fitted: np.ndarray) -> Fill:
+        """Raises `InputError` for too many columns."""
+        from toolkit.fusion.impute import Affine, ridge
+        from toolkit.fusion.moments import moments
+
+        known = moments(blocks, present, fitted)
+        return Affine(lambda has, modality: ridge(known, has, modality))

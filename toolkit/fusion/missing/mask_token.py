@@ -1,0 +1,14 @@
+"""The policy `mask_token`: absent rows are a vector that the model learns."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from toolkit.contracts.missing import Missing
+
+
+class MaskToken(Missing):
+    """One vector a modality, learned with the model, zero at first."""
+
+    type: str = "mask_token"
+    learned: ClassVar[bool] = True

@@ -1,0 +1,15 @@
+"""The policy `mean`: absent rows are the mean of the training tracks."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from toolkit.contracts.missing import Missing, Start
+
+
+class Mean(Missing):
+    """The mean of the training tracks, which is zero once rows are centred."""
+
+    type: str = "mean"
+    start: ClassVar[Start] = "mean"
+    fills: ClassVar[bool] = False

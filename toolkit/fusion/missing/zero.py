@@ -1,0 +1,14 @@
+"""The policy `zero`: absent rows are zero."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from toolkit.contracts.missing import Missing
+
+
+class Zero(Missing):
+    """Zeros, after rows were reduced and normalised."""
+
+    type: str = "zero"
+    fills: ClassVar[bool] = False

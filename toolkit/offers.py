@@ -1,0 +1,132 @@
+"""What each door offers: names, parameters, defaults, and one sentence; built-in parts and plug-ins alike."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from toolkit import plugins
+from toolkit.errors import InputError, SegueError
+from toolkit.parts import Part
+
+KINDS = {
+    "readers": "segue.readers",
+    "encoders": "segue.encoders",
+    "rankers": "segue.rankers",
+    "models": "segue.models",
+    "losses": "segue.losses",
+    "joins": "segue.joins",
+    "missing": "segue.missing",
+    "metrics": "segue.metrics",
+    "protocols": "segue.protocols",
+    "sources": "segue.collectors",
+}
+"""What can be listed, and the entry-point group of each."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter; `default` is None where there is none and `required` is true."""
+
+    name: str
+    type: str
+    default: Any
+    required: bool
+    description: str
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One part on offer. error: why it cannot be used, else empty."""
+
+    name: str
+    sentence: str
+    package: str
+    parameters: list[Parameter] = field(default_factory=list)
+    error: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def offers(kind: str) -> list[Offer]:
+    """The parts of one kind, sorted by name. A plug-in that cannot be imported keeps its row, with `error`. Raises `InputError`."""
+    if kind not in KINDS:
+        raise InputError(f"{kind!r} cannot be listed: {plugins.suggest(kind, list(KINDS))}")
+    return [made for name in plugins.names(KINDS[kind]) if (made := _offer(KINDS[kind], name)) is not None]
+
+
+def parameters_of(cls: type) -> type[BaseModel] | None:
+    """The model of a part's parameters: the part itself, or the `Params` that its contract declares; None where there are none."""
+    if issubclass(cls, Part):
+        return cls
+    params: type[BaseModel] | None = vars_of(cls).get("Params")
+    return params
+
+
+def vars_of(cls: type) -> dict[str, Any]:
+    """Attributes of a class and its bases, the nearest first."""
+    return {name: value for base in reversed(cls.__mro__) for name, value in vars(base).items()}
+
+
+def _offer(group: str, name: str) -> Offer | None:
+    point = plugins.found(group)[name]
+    package = point.dist.name if point.dist else point.value
+    try:
+        cls = plugins.load(group, name)
+    except SegueError as error:
+        return Offer(name, "", package, error=str(error))
+    if not vars_of(cls).get("listed", True):
+        return None
+    model = parameters_of(cls)
+    return Offer(name, sentence(cls), package, [] if model is None else parameters(model))
+
+
+def sentence(cls: type) -> str:
+    """The first sentence of a class's docstring."""
+    text = " ".join((inspect.getdoc(cls) or "").partition("\n\n")[0].split())
+    first, stop, _ = text.partition(". ")
+    return first.rstrip(".") + "." if stop or first else ""
+
+
+def parameters(model: type[BaseModel]) -> list[Parameter]:
+    """Each parameter of a model, `type` left out."""
+    return [
+        Parameter(name, shown(info.annotation), _default(info), info.is_required(), info.description or "")
+        for name, info in model.model_fields.items()
+        if name != "type" or not issubclass(model, Part)
+    ]
+
+
+def shown(annotation: Any) -> str:
+    """A type as people write it: `int`, `'a' or 'b'`, `list of float`."""
+    from typing import Annotated, Literal, get_args, get_origin
+
+    from toolkit.parameters import alternatives
+
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return shown(args[0])
+    if origin is Literal:
+        return " or ".join(repr(each) for each in args)
+    if origin in (list, tuple, set):
+        return f"list of {shown(args[0])}"
+    if origin is dict:
+        return f"mapping to {shown(args[-1])}"
+    kinds = alternatives(annotation)
+    if len(kinds) > 1:
+        return " or ".join(dict.fromkeys(shown(each) for each in kinds))
+    if annotation is type(None):
+        return "none"
+    return "any" if annotation is Any else str(annotation.__name__).lower() if isinstance(annotation, type) else str(annotation)
+
+
+def _default(info: Any) -> Any:
+    value = info.get_default(call_default_factory=True)
+    if value is PydanticUndefined:
+        return None
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value

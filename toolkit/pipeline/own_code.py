@@ -1,0 +1,47 @@
+"""Code of the reader's own: files of the classes that a recipe names as `module:Class`, so that a changed file is noticed."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from toolkit import plugins
+
+CLASS = re.compile(r"([A-Za-z_][\w.]*):[A-Za-z_][\w.]*")
+
+
+def sources(value: Any) -> dict[str, str]:
+    """Hash of the source file of each module that `value` names as `module:Class`, by module.
+
+    value: a recipe, or a part of one, as JSON values.
+    """
+    found = {}
+    for module in sorted(set(_modules(value))):
+        if (path := _file(module)) is not None:
+            found[module] = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+    return found
+
+
+def _modules(value: Any) -> Iterator[str]:
+    if isinstance(value, str) and (match := CLASS.fullmatch(value)):
+        yield match[1]
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _modules(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _modules(inner)
+
+
+def _file(module: str) -> Path | None:
+    """Where a module is read from; None for what is not a module of Python files."""
+    with plugins.current_folder(), contextlib.suppress(ImportError, ValueError):
+        spec = find_spec(module)
+        if spec is not None and spec.origin is not None and spec.origin.endswith(".py"):
+            return Path(spec.origin)
+    return None

@@ -1,0 +1,1 @@
+"""Layers between item vectors and hidden states, one architecture a file."""

@@ -1,0 +1,27 @@
+"""Loss `full`: the softmax over all trained tracks at once, the plainest form."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from toolkit.contracts.loss import Loss, Training
+
+if TYPE_CHECKING:
+    import torch
+
+    from toolkit.sequential.losses.scores import Scores
+
+
+class Full(Loss):
+    """Cross-entropy over all trained tracks, with the whole score matrix in memory: for small catalogues and comparisons."""
+
+    type: str = "full"
+
+    def mean(self, scores: Scores, targets: torch.Tensor, training: Training) -> torch.Tensor:
+        from toolkit.sequential.losses import softmax
+
+        return softmax.full(scores, targets)
+
+    def step_memory(self, positions: int, tracks: int, hidden_size: int) -> tuple[int, str]:
+        # scores and their gradient in float32
+        return 2 * 4 * positions * tracks, f"loss: full over {tracks:,} tracks"

@@ -1,0 +1,38 @@
+"""Loss `gbce`: generalised binary cross-entropy over a shared sample (Petrov and Macdonald, gSASRec, RecSys 2023)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from toolkit.contracts.loss import Loss, Training
+from toolkit.sequential.losses.sampled import sample_memory
+
+if TYPE_CHECKING:
+    import torch
+
+    from toolkit.sequential.losses.sample import Sample
+    from toolkit.sequential.losses.scores import Scores
+
+
+class GBCE(Loss):
+    """Binary cross-entropy with few shared negatives, calibrated for the tracks that are not drawn."""
+
+    type: str = "gbce"
+    samples: ClassVar[bool] = True
+    negatives: int = Field(4096, ge=1, description="tracks drawn each step as wrong answers")
+    t: float = Field(0.75, ge=0, le=1, description="calibration: 0 is plain binary cross-entropy, 1 fully corrected")
+
+    def mean(self, scores: Scores, targets: torch.Tensor, training: Training) -> torch.Tensor:
+        from toolkit.sequential.losses import binary
+
+        return binary.gbce(scores, t=self.t, n_candidates=training.tracks, compute=training.compute)
+
+    def sampler(self, training: Training) -> Sample:
+        from toolkit.sequential.losses.sample import Sample
+
+        return Sample(self.negatives, training.tracks, None, own=False)
+
+    def step_memory(self, positions: int, tracks: int, hidden_size: int) -> tuple[int, str]:
+        return sample_memory(self.negatives, tracks, hidden_size)

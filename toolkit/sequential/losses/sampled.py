@@ -1,0 +1,59 @@
+"""Loss `sampled`: the softmax over a step's own tracks and a shared sample."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from toolkit.contracts.loss import Loss, Training
+
+if TYPE_CHECKING:
+    import torch
+
+    from toolkit.sequential.losses.sample import Sample
+    from toolkit.sequential.losses.scores import Scores
+
+
+class Sampled(Loss):
+    """Cross-entropy over a shared sample of wrong answers, corrected by each track's chance of being in it: for large catalogues."""
+
+    type: str = "sampled"
+    samples: ClassVar[bool] = True
+    negatives: int = Field(4096, ge=1, description="tracks drawn each step as wrong answers")
+    negatives_from: Literal["uniform", "popularity"] = Field(
+        "uniform", description="whether tracks are drawn alike or in proportion to their training placements"
+    )
+    batch_negatives: bool = Field(
+        True, description="the batch's own tracks are wrong answers too: good with few drawn ones, some times slower"
+    )
+    log_q: bool = Field(True, description="correct logits by each track's chance of being in the sample")
+
+    def mean(self, scores: Scores, targets: torch.Tensor, training: Training) -> torch.Tensor:
+        from toolkit.sequential.losses import softmax
+
+        return softmax.chunked(scores, targets, compute=training.compute)
+
+    def sampler(self, training: Training) -> Sample:
+        import torch
+
+        from toolkit.sequential.losses.sample import Sample
+
+        plays, expected = torch.from_numpy(training.plays), None
+        if self.log_q:
+            counts = plays.float() * self.batch_negatives
+            expected = (counts / max(1, float(counts.sum())) * training.batch_tokens).to(training.device)
+        drawn = plays.to(training.device) if self.draws_by_plays else None
+        return Sample(self.negatives, training.tracks, expected, own=self.batch_negatives, plays=drawn)
+
+    def step_memory(self, positions: int, tracks: int, hidden_size: int) -> tuple[int, str]:
+        return sample_memory(self.negatives, tracks, hidden_size)
+
+    @property
+    def draws_by_plays(self) -> bool:
+        return self.negatives_from == "popularity"
+
+
+def sample_memory(negatives: int, tracks: int, hidden_size: int) -> tuple[int, str]:
+    """Bytes of the ids and vectors of drawn tracks, and the setting that decides."""
+    return 16 * negatives + 4 * min(negatives, tracks) * hidden_size, f"negatives={negatives}"

@@ -1,0 +1,45 @@
+"""A step's scores as the factors of a matrix.
+
+Logits of a row are ⟨query, table⟩ + ⟨match query, match table⟩ + bias. The match
+part's table is fixed, so no gradient is computed for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The two factors of a score matrix that is never formed whole.
+
+    query [n, H], table [C, H]; match_query [n, D], match_table [C, D] (no gradient) and bias [C] where there are any.
+    gold [n]: score of each row's target where targets are no candidates. It is column C of the matrix, and
+    `hit` int64 [n] names the column that is the target all the same, not to be counted twice (C for none).
+    """
+
+    query: torch.Tensor
+    table: torch.Tensor
+    match_query: torch.Tensor | None = None
+    match_table: torch.Tensor | None = None
+    bias: torch.Tensor | None = None
+    gold: torch.Tensor | None = None
+    hit: torch.Tensor | None = None
+
+    def logits(self) -> torch.Tensor:
+        """The whole score matrix [n, C], or [n, C + 1] with targets beside the candidates."""
+        # under autocast queries are bfloat16, and the table is not
+        wide = torch.promote_types(self.query.dtype, self.table.dtype)
+        scores = self.query.to(wide) @ self.table.to(wide).T
+        if self.match_query is not None and self.match_table is not None:
+            scores = scores + self.match_query @ self.match_table.T
+        if self.bias is not None:
+            scores = scores + self.bias
+        if self.gold is None or self.hit is None:
+            return scores
+        rows = torch.arange(len(scores), device=scores.device)
+        wider = F.pad(scores, (0, 1)).scatter(1, self.hit[:, None], -torch.inf)
+        return wider.index_put((rows, torch.full_like(rows, len(self.table))), self.gold.to(wider.dtype))

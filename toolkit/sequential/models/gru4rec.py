@@ -1,0 +1,40 @@
+"""Model `gru4rec`: RecBole's GRU4Rec layers (Tan et al. 2016), over ids and content and under our objective."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from toolkit.recipe import ModelSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class GRU4Rec(ModelSpec):
+    """A gated recurrent network over the tracks so far: RecBole's layers, trained on every next track."""
+
+    type: str = "gru4rec"
+    layers: int = Field(1, ge=1)
+    inner_size: int | None = Field(None, ge=1, description="of the recurrent state; default: twice `hidden_size`, RecBole's ratio")
+
+    @property
+    def inner(self) -> int:
+        """Size of the recurrent state."""
+        return self.inner_size or 2 * self.hidden_size
+
+    def architecture(self) -> nn.Module:
+        from toolkit.sequential.layers.gru import GRULayers
+
+        return GRULayers(self.hidden_size, layers=self.layers, inner=self.inner, length=self.max_length, dropout=self.dropout)
+
+    def layer_parameters(self) -> int:
+        hidden, inner = self.hidden_size, self.inner
+        return 3 * inner * (hidden + inner) + (self.layers - 1) * 6 * inner**2 + inner * hidden
+
+    def position_numbers(self) -> int:
+        return self.layers * 4 * self.inner
+
+    def sizes(self) -> dict[str, int]:
+        return {"hidden_size": self.hidden_size, "inner_size": self.inner, "layers": self.layers, "max_length": self.max_length}
