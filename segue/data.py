@@ -112,7 +112,7 @@ class Playlists:
     def split(self, protocol: str = "playlist_disjoint", **keys: object) -> Split:
         """Training, validation and test playlists.
 
-        - protocol: a name of `segue list protocols`, such as `playlist_disjoint` or `leave_last_out`.
+        - protocol: a name of `segue list protocols`, such as `playlist_disjoint` or `leave_last_out`, or `module:Class`.
         - keys: those of the protocol in a recipe, such as `folds=5, test_fold=0, shown=0.7, min_tracks=10`.
 
         Raises `InputError` for an unknown key or value, and where a part is empty; `LeakError` where the test could be learned.
@@ -121,10 +121,11 @@ class Playlists:
 
     def split_by(self, evaluation: Evaluation) -> Split:
         """The split of a recipe's section `evaluation`."""
+        from toolkit.evaluation.leaks import parts_of
         from toolkit.ingest.read import texts
 
         field = evaluation.split.reads_field
-        parts = evaluation.split.split(self.corpus, texts(self.described, field) if field else None)
+        parts = parts_of(evaluation.split, self.corpus, texts(self.described, field) if field else None)
         train = Training(self, parts.train)
         return Split(train, HeldOutPlaylists(self, parts.valid, train), HeldOutPlaylists(self, parts.test, train))
 

@@ -36,6 +36,7 @@ FOUNDATION = {
     "parameters",
     "validation",
     "own_source",
+    "own_code",
     "offers",
     "parts",
     "contracts",

@@ -128,7 +128,8 @@ def _fault(group: str, entry: Any) -> str:
     """What keeps an entry from being one of its group; empty for nothing."""
     if group not in CONTRACTS:
         return ""
-    contract, base = CONTRACTS[group].replace(":", "."), pkgutil.resolve_name(CONTRACTS[group])
+    base = pkgutil.resolve_name(CONTRACTS[group])
+    contract = f"segue.plugin.{base.__name__}"
     if not (isinstance(entry, type) and issubclass(entry, base)):
         return f"is not a subclass of {contract}"
     lacking = [

@@ -65,7 +65,7 @@ class Join(Part):
     - key: the name under which the parameters of the module are saved, after `item_table.`.
 
     Matrices of the module are drawn again by the model's initialisation (`initialisation: xavier`); vectors stay as `module` made them.
-    `toolkit.fusion.checks.check_join` tests a join against this contract.
+    `segue.plugin.check_join` tests a join against this contract.
     """
 
     keeps_apart: ClassVar[bool]

@@ -52,7 +52,7 @@ class Loss(Part):
     samples: whether a step scores a shared sample instead of every trained track. Then a step has gradients for the vectors of its own
     tracks alone, and `adam: rows` may be chosen.
 
-    `toolkit.sequential.checks.check_loss` tests an implementation; docs/models.md has a complete example.
+    `segue.plugin.check_loss` tests an implementation; docs/models.md has a complete example.
     """
 
     samples: ClassVar[bool] = False

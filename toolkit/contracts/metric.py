@@ -12,7 +12,7 @@ A metric is a class without parameters, found by the entry-point group `segue.me
         def values(self, block: Block, k: int) -> np.ndarray:
             return np.where(block.n_hidden > 0, block.hits[:, :k].any(axis=1), np.nan)
 
-`toolkit.evaluation.metric_checks.check_metric` holds it to this contract.
+`segue.plugin.check_metric` holds it to this contract.
 """
 
 from __future__ import annotations

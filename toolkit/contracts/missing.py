@@ -44,7 +44,7 @@ class Missing(Part):
       modalities out refuse such a policy.
     - learned: whether the model learns one vector a modality, zero at first, that stands for every absent row.
 
-    `toolkit.fusion.checks.check_missing` tests a policy against this contract.
+    `segue.plugin.check_missing` tests a policy against this contract.
     """
 
     start: ClassVar[Start] = "zero"

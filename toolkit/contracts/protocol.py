@@ -13,7 +13,7 @@ A protocol is a part: its fields are its keys in a recipe's `evaluation.split`. 
         def split(self, corpus: Corpus, given: Sequence[str | None] | None = None) -> Split:
             ...
 
-`toolkit.evaluation.protocol_checks.check_protocol` holds it to this contract.
+`segue.plugin.check_protocol` holds it to this contract.
 """
 
 from __future__ import annotations

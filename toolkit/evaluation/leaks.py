@@ -6,7 +6,9 @@ the hidden tracks on purpose, are exempt by name: they are marked in every table
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,11 +21,14 @@ from toolkit.corpus.time_split import CONTINUED, KIND
 from toolkit.errors import LeakError
 from toolkit.times import FIRST, LAST, written
 
+if TYPE_CHECKING:
+    from toolkit.contracts.protocol import Protocol
+
 OVERLAP, NEAR, APART = "overlap", "near-duplicate", "distinct"
 """Label of held-out playlists by whether a training playlist shares most of their tracks."""
 
 
-def check(parts: Split, *, disjoint: bool = True) -> None:
+def check_leaks(parts: Split, *, disjoint: bool = True) -> None:
     """Raise `LeakError`, naming one, where what is hidden can be learned or chosen on.
 
     disjoint: whole playlists are held out; then no version or equal list of one may stand in another part.
@@ -32,6 +37,14 @@ def check(parts: Split, *, disjoint: bool = True) -> None:
     if disjoint:
         check_disjoint(parts)
         check_equal(parts)
+
+
+def parts_of(protocol: Protocol, corpus: Corpus, given: Sequence[str | None] | None = None) -> Split:
+    """The split of any protocol, also of one that does not check what it returns. Raises `LeakError` as `check_placements`."""
+    parts = protocol.split(corpus, given)
+    if parts.valid.placements is None and parts.test.placements is None:  # else spans are not those of the corpus
+        check_placements(parts)
+    return parts
 
 
 def check_in_time(parts: Split) -> None:

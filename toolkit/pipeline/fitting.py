@@ -17,10 +17,10 @@ from toolkit.errors import SegueError
 from toolkit.evaluation import slices
 from toolkit.evaluation.evaluator import Key, Scores
 from toolkit.files import digest, folder, write_bytes
+from toolkit.own_code import sources
 from toolkit.pipeline import rankings, systems
 from toolkit.pipeline.context import Context
 from toolkit.pipeline.meter import metered
-from toolkit.pipeline.own_code import sources
 from toolkit.pipeline.systems import Material, System
 from toolkit.ranker import Ranker
 from toolkit.rankers import load_ranker

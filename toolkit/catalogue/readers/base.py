@@ -49,7 +49,7 @@ class Reader(ABC):
     it; a track that never gets a record is known by its id alone.
     name: in recipes. needs_path: whether it reads a file or folder; a reader that makes its data itself has none.
     upper_bound: the ranker that knows how the reader's data was made, by name: it takes the reader's options as parameters, and tables
-    show it as the best that is possible. Empty where the data is real. `toolkit.catalogue.readers.checks` is this contract as a test.
+    show it as the best that is possible. Empty where the data is real. `segue.plugin.check_reader` is this contract as a test.
     """
 
     name: ClassVar[str]

@@ -27,7 +27,7 @@ class LeaveLastOut(Shuffled):
         from toolkit.evaluation import leaks, published
 
         parts = splits.leave_last_out(corpus)
-        leaks.check(parts, disjoint=False)
+        leaks.check_leaks(parts, disjoint=False)
         return self.ordered(published.with_faults(parts, self.faults) if self.faults else parts)
 
     @property

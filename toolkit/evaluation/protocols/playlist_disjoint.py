@@ -34,7 +34,7 @@ class DealtLists(WholeLists, Dealt):
             valid_fraction=self.valid_fraction,
         )
         parts = self.without_copies(parts)
-        leaks.check(parts, disjoint=True)
+        leaks.check_leaks(parts, disjoint=True)
         return parts
 
     def _check_default_folds(self) -> None:
