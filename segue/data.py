@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from toolkit.errors import InputError
 from toolkit.files import cache_folder
 from toolkit.ingest.permission import permitted
 from toolkit.ingest.read import Ingested, ingest, ingest_from
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import scipy.sparse as sp
 
     from toolkit.coldstart.factors import FactorStore
+    from toolkit.contracts.protocol import Protocol
     from toolkit.corpus.arrays import Corpus
     from toolkit.corpus.splits import HeldOut, PlaylistSet
 
@@ -109,15 +111,17 @@ class Playlists:
         starts, ends = self.corpus.offsets[:-1], self.corpus.offsets[1:]
         return _placements(self.corpus, PlaylistSet(self.corpus, _rows(len(self)), starts, ends))
 
-    def split(self, protocol: str = "playlist_disjoint", **keys: object) -> Split:
+    def split(self, protocol: str | Protocol = "playlist_disjoint", **keys: object) -> Split:
         """Training, validation and test playlists.
 
-        - protocol: a name of `segue list protocols`, such as `playlist_disjoint` or `leave_last_out`, or `module:Class`.
+        - protocol: a name of `segue list protocols`, such as `playlist_disjoint` or `leave_last_out`, `module:Class`, or a protocol.
         - keys: those of the protocol in a recipe, such as `folds=5, test_fold=0, shown=0.7, min_tracks=10`.
 
         Raises `InputError` for an unknown key or value, and where a part is empty; `LeakError` where the test could be learned.
         """
-        return self.split_by(validated(Evaluation, {"split": {"type": protocol, **keys}}, "split: "))
+        if not isinstance(protocol, str) and keys:
+            raise InputError(f"split: {', '.join(keys)}: give these to the protocol itself, {type(protocol).__name__}(…)")
+        return self.split_by(validated(Evaluation, {"split": {"type": protocol, **keys} if isinstance(protocol, str) else protocol}, ""))
 
     def split_by(self, evaluation: Evaluation) -> Split:
         """The split of a recipe's section `evaluation`."""

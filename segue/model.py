@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
 
 from segue.data import HeldOutPlaylists, Training
 from segue.modalities import Modality
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from toolkit.ranker import Ranker
     from toolkit.recipe import Fusion, ModelSpec
 
-GROUP = "segue.rankers"
+GROUP, MODELS = "segue.rankers", "segue.models"
+
+T = TypeVar("T")
 
 
 class Model:
@@ -215,9 +217,9 @@ class SequentialModel(Model):
         names = [modality.name for modality in modalities]
         default = name or f"{architecture.rpartition(':')[2].lower()}-{'multimodal' if names else 'ids'}"
         fused = {key: params.pop(key) for key in list(params) if key in Fusion.model_fields and key != "modalities"}
-        self.fusion = _checked(lambda: Fusion(**fused), default)
+        self.fusion = _checked(lambda: Fusion.model_validate(fused), default, fused)
         given = {"type": architecture, **params, **({"titles": True} if title_encoder is not None else {})}
-        self.spec = _checked(lambda: Chosen("segue.models", short=False).part(given), default)
+        self.spec: ModelSpec = _checked(lambda: Chosen(MODELS, short=False).part(given), default, given)
         super().__init__(name=default, modalities=modalities, seed=seed, device=device)
         self.title_encoder = title_encoder
 
@@ -254,7 +256,7 @@ class SequentialModel(Model):
 
 
 def ranker(
-    which: str | type[Ranker],
+    which: str | type[Ranker] | type[ModelSpec],
     *,
     name: str | None = None,
     modalities: Sequence[Modality] = (),
@@ -262,14 +264,37 @@ def ranker(
     device: str = "auto",
     **params: object,
 ) -> Model:
-    """A model of any ranker: a name of `segue list rankers`, `module:Class`, or a class of your own.
+    """A model of any ranker or architecture, and of one of your own.
+
+    - which: a name of `segue list rankers` or `segue list models`, `module:Class`, or a class.
+    - params: its parameters; of an architecture those of `segue.SASRec` too, such as `loss`, `join` and `epochs`.
+
+    The other parameters are those of `Model`. Raises `InputError` for an unknown name and for wrong parameters.
 
     Example:
         >>> import segue
         >>> segue.ranker("item-knn", shrink=10.0)
         <segue.RankerModel 'item-knn', not fitted>
+        >>> segue.ranker("gru4rec", epochs=2)
+        <segue.SequentialModel 'gru4rec-ids', not fitted>
     """
-    return RankerModel(which, name=name, modalities=modalities, seed=seed, device=device, **params)
+    shared: dict[str, Any] = {"name": name, "modalities": modalities, "seed": seed, "device": device, **params}
+    if _is_model(which):
+        return SequentialModel(which if isinstance(which, str) else f"{which.__module__}:{which.__qualname__}", **shared)
+    return RankerModel(cast("str | type[Ranker]", which), **shared)
+
+
+def _is_model(which: str | type) -> bool:
+    """Whether it is an architecture rather than a ranker. Raises `InputError` where it is neither."""
+    if isinstance(which, str) and ":" not in which:
+        known = [*plugins.names(GROUP), *plugins.names(MODELS)]
+        if which not in known:
+            raise InputError(f"{which!r} is neither a ranker nor a model: {plugins.suggest(which, known)}")
+        return which in plugins.names(MODELS)
+    cls = plugins.imported(which) if isinstance(which, str) else which
+    if not (isinstance(cls, type) and issubclass(cls, (plugins.contract(GROUP), plugins.contract(MODELS)))):
+        raise InputError(f"{which!r} is neither a subclass of segue.plugin.Ranker nor of segue.plugin.ModelSpec")
+    return issubclass(cls, plugins.contract(MODELS))
 
 
 def load(directory: str | Path, system: str | None = None) -> Model:
@@ -294,8 +319,8 @@ class Loaded(Model):
         raise InputError(f"{self.name} was loaded: make a new model to fit one")
 
 
-def _checked(make: Any, name: str) -> Any:
-    """What `make` makes of parameters; pydantic's fault becomes an `InputError` of one line."""
+def _checked(make: Callable[[], T], name: str, values: Mapping[str, object]) -> T:
+    """What `make` makes of `values`; pydantic's fault becomes an `InputError` of one line."""
     from pydantic import ValidationError
 
     from toolkit.validation import explain
@@ -303,5 +328,5 @@ def _checked(make: Any, name: str) -> Any:
     try:
         return make()
     except ValidationError as error:
-        where, rule = explain(error, error.errors()[0]["input"])
+        where, rule = explain(error, values)
         raise InputError(f"{name}: {'.'.join(map(str, where))}{rule}".replace(": :", ":")) from None

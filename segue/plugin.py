@@ -47,9 +47,9 @@ if TYPE_CHECKING:
     from toolkit.catalogue.readers.ids import by_name as by_name
     from toolkit.catalogue.readers.ids import qualified as qualified
     from toolkit.catalogue.readers.ids import recognised as recognised
-    from toolkit.catalogue.records import Field as Field
     from toolkit.catalogue.records import PlaylistRecord as PlaylistRecord
     from toolkit.catalogue.records import Record as Record
+    from toolkit.catalogue.records import TrackField as TrackField
     from toolkit.catalogue.records import TrackRecord as TrackRecord
     from toolkit.contracts.join import Join as Join
     from toolkit.contracts.join import JoinInputs as JoinInputs
@@ -108,7 +108,7 @@ PLACES = {
     "toolkit.catalogue.readers.checks": ("check_reader",),
     "toolkit.catalogue.readers.files": ("existing", "files_of", "has_ending", "head", "lines", "opened", "some"),
     "toolkit.catalogue.readers.ids": ("by_location", "by_name", "qualified", "recognised"),
-    "toolkit.catalogue.records": ("Field", "PlaylistRecord", "Record", "TrackRecord"),
+    "toolkit.catalogue.records": ("PlaylistRecord", "Record", "TrackField", "TrackRecord"),
     "toolkit.contracts.join": ("Join", "JoinInputs", "Shares"),
     "toolkit.contracts.loss": ("Loss", "Training"),
     "toolkit.contracts.metric": ("Block", "Metric", "SystemMetric"),

@@ -91,6 +91,7 @@ def evaluate(
     """Rank the whole catalogue for every playlist and compare with what is hidden; seeds are left out.
 
     - metrics: names of `segue list metrics` with their cutoff, such as `recall@20`; without one where a metric has none (`auc`).
+      A class of your own is `my_ideas:HitRate@20`.
     - rankings: how many tracks of each ranking to keep.
     - allow_repeats: whether seeds may be ranked. bootstrap: resamplings of the intervals, drawn by `seed`.
     - memory_mb: bound on the scores that are held at once.
@@ -180,6 +181,8 @@ def with_cutoffs(metrics: Sequence[str], ks: Sequence[int]) -> list[str]:
 def _metric(text: str) -> tuple[str, int]:
     from toolkit.contracts.metric import named
 
+    if not isinstance(text, str):
+        raise InputError(f"metrics are names with a cutoff, not {text!r}: a class of your own is written as 'module:Class@20'")
     name, _, k = text.partition("@")
     cut = named(name).cutoff == "k"
     if cut and not (k.isdecimal() and int(k) >= 1):

@@ -45,20 +45,29 @@ class Chosen:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         handler(schema)
-        names = plugins.names(self.group)
+        names = list(plugins.usable(self.group))
         own = {"type": "object", "properties": {"type": {"type": "string", "pattern": ":"}}, "required": ["type"]}
         parts = [*(described(self.group, name, handler) for name in names), own]
         return {"anyOf": [{"type": "string", "examples": names}, *parts]} if self.short else {"anyOf": parts}
 
     def part(self, given: Any) -> Any:
         """The part that `given` names: a name, a mapping with `type`, or a part already."""
-        if isinstance(given, Part):
-            return named(self.group, given)
+        if isinstance(given, Part) or (isinstance(given, type) and issubclass(given, Part)):
+            return named(self.group, self.checked(given))
         if isinstance(given, str) and self.short:
             given = {"type": given}
         if not isinstance(given, Mapping) or not isinstance(given.get("type"), str):
             return given  # pydantic says what is wrong with it
         return self.load(given["type"]).model_validate(dict(given))
+
+    def checked(self, given: Part | type[Part]) -> Part:
+        """`given`, where it is an object of the group's contract; anything else is a validation error."""
+        kind, contract = plugins.article(plugins.kind_of(self.group)), plugins.contract(self.group)
+        if not isinstance(given, type) and isinstance(given, contract):
+            return given
+        cls = given if isinstance(given, type) else type(given)
+        wrong = f"must be {kind}, of a subclass of segue.plugin.{contract.__name__}, not {cls.__name__}"
+        raise _fault(f"is a class: write {cls.__name__}()" if issubclass(cls, contract) else wrong, (), given)
 
     def load(self, name: str) -> type[Part]:
         """The class called `name`. An unknown name is a validation error at `type`."""
@@ -67,9 +76,13 @@ class Chosen:
         except InputError as error:
             if name in plugins.names(self.group) or ":" in name:
                 raise
-            rule = PydanticCustomError("unknown_part", "{rule}", {"rule": str(error).removeprefix(f"{name!r} ")})
-            raise ValidationError.from_exception_data(name, [InitErrorDetails(type=rule, loc=("type",), input=name)]) from None
+            raise _fault(str(error).removeprefix(f"{name!r} "), ("type",), name) from None
         return cls
+
+
+def _fault(rule: str, where: tuple[str, ...], given: Any) -> ValidationError:
+    kind = PydanticCustomError("unknown_part", "{rule}", {"rule": rule})
+    return ValidationError.from_exception_data("part", [InitErrorDetails(type=kind, loc=where, input=given)])
 
 
 def named(group: str, part: Part) -> Part:

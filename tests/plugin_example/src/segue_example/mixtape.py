@@ -7,15 +7,15 @@ list    Late night      t1 t5 t2
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import Field as Option
+from pydantic import Field
 
-from segue.plugin import Field, PlaylistRecord, Reader, ReaderParams, Record, TrackRecord, has_ending, lines, qualified, some
+from segue.plugin import PlaylistRecord, Reader, ReaderParams, Record, TrackField, TrackRecord, has_ending, lines, qualified, some
 
 
 class MixtapeParams(ReaderParams):
     """Options of the reader `mixtape`."""
 
-    train_allowed: bool | None = Option(None, description="whether the words and tempos may be trained on")
+    train_allowed: bool | None = Field(None, description="whether the words and tempos may be trained on")
 
 
 class MixtapeReader(Reader):
@@ -45,7 +45,7 @@ class MixtapeReader(Reader):
             values["tempo"] = [float(tempo)]
         elif tempo:
             self.bad(where, f"the tempo {tempo!r} must be a whole number, or empty")
-        fields = {name: Field(value, source=self.name, train_allowed=self.params.train_allowed) for name, value in values.items()}
+        fields = {name: TrackField(value, source=self.name, train_allowed=self.params.train_allowed) for name, value in values.items()}
         return TrackRecord(qualified(id, "local"), title or None, (artist,) if artist else (), fields=fields)
 
     @classmethod
