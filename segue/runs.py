@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit import runs
+from toolkit.errors import RunDirectoryError
 from toolkit.recipe import Recipe
 from toolkit.runs import RunDirectory
 
@@ -97,6 +98,9 @@ class Run:
     def _parquet(self, name: str) -> pd.DataFrame:
         import pandas as pd
 
+        if not (self.path / name).exists():
+            why = "its recipe says `rankings: 0`, or it" if name == runs.RANKINGS else "it"
+            raise RunDirectoryError(f"{self.path} has no {name}: {why} is not the folder of a finished run")
         return pd.read_parquet(self.path / name)
 
 
