@@ -5,7 +5,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import numpy as np
 
 from segue.data import HeldOutPlaylists, Training
 from segue.modalities import Modality
@@ -129,7 +131,6 @@ class Model:
 
     def rank(self, playlists: Sequence[Sequence[str]], k: int = 20, *, titles: Sequence[str | None] | None = None) -> pd.DataFrame:
         """The k best tracks of many playlists at once: playlist (its place), rank (from 1), id, score."""
-        import numpy as np
         import pandas as pd
 
         from toolkit.corpus.queries import Queries
@@ -140,6 +141,35 @@ class Model:
         rows, ranks = np.nonzero(ids)
         names = self.tracks["id"].to_numpy()[ids[rows, ranks] - 1]
         return pd.DataFrame({"playlist": rows, "rank": ranks + 1, "id": names, "score": scores[rows, ranks]})
+
+    def item_vectors(self) -> Modality | None:
+        """The vectors by which it compares tracks, as a modality; None for a model that has none."""
+        items = np.arange(1, self.ranker.n_items + 1)
+        found = self.ranker.item_vectors(items)
+        return None if found is None else self._modality(self.name, found)
+
+    def modality_vectors(self) -> dict[str, Modality]:
+        """The vectors of each modality as the model uses them: reduced, normalised, filled in where missing."""
+        found = self.ranker.modality_vectors(np.arange(1, self.ranker.n_items + 1))
+        return {name: self._modality(name, rows) for name, rows in found.items()}
+
+    def _modality(self, name: str, rows: np.ndarray) -> Modality:
+        return Modality(name, self.tracks["id"].to_pylist(), rows, np.isfinite(rows).all(axis=1))
+
+    def export(self, directory: str | Path, format: Literal["parquet", "safetensors", "npz"] = "parquet") -> list[Path]:
+        """Write `items` (the vectors by which it compares tracks) and a file for each modality; returns the files.
+
+        A Parquet file has ids, titles and artists beside the vectors; the encoder `vectors` reads all three formats.
+        Raises `InputError` for a model without vectors.
+        """
+        fused, folder = self.item_vectors(), Path(directory)
+        if fused is None:
+            raise InputError(f"{self.name} has no vectors of tracks: export a sequential model, or one that ranks by factors")
+        folder.mkdir(parents=True, exist_ok=True)
+        parts = {"items": fused, **{f"modality-{name}": found for name, found in self.modality_vectors().items()}}
+        for name, found in parts.items():
+            found.save(folder / f"{name}.{format}", self.tracks)
+        return [folder / f"{name}.{format}" for name in parts]
 
     def save(self, directory: str | Path) -> None:
         """Write weights, settings and the catalogue's names, enough for `segue.load` and `segue continue`; no pickle."""

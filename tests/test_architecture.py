@@ -37,6 +37,7 @@ FOUNDATION = {
     "validation",
     "own_source",
     "offers",
+    "export",
     "parts",
     "contracts",
 }
