@@ -1,26 +1,18 @@
 """Types of the classes that `segue.rankers` makes. Written by `python -m segue.stubs`; do not edit."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Literal
 
-from segue.modalities import Modality
-from segue.model import Model as Model
 from segue.model import RankerModel as RankerModel
+from segue.model import Model as Model
 from segue.model import SequentialModel as SequentialModel
+from segue.modalities import Modality
 from toolkit.contracts.join import Join
 from toolkit.contracts.loss import Loss
 from toolkit.contracts.missing import Missing
 
 __all__ = [
-    "EASE",
-    "HSTU",
-    "IALS",
-    "MLP",
-    "MLR",
-    "PMF",
-    "STAN",
-    "VSKNN",
-    "VSTAN",
     "AdvisedRanker",
     "ArtistPopularity",
     "AttributeKNN",
@@ -29,20 +21,26 @@ __all__ = [
     "ContentMix",
     "ContentPrior",
     "ContentUser",
+    "EASE",
     "FactorUpperBound",
     "FixedBERT4Rec",
     "Forest",
     "GRU4Rec",
     "GenreCentroid",
     "GenrePopularity",
+    "HSTU",
     "HierarchicalHybrid",
     "HierarchicalLinear",
+    "IALS",
     "IdItem",
     "ItemKNN",
     "JointNetwork",
     "LateFusion",
     "LiGR",
+    "MLP",
+    "MLR",
     "Markov",
+    "PMF",
     "Popularity",
     "PredictedFactors",
     "PredictedForAll",
@@ -50,6 +48,7 @@ __all__ = [
     "RandomOrder",
     "Ridge",
     "SASRec",
+    "STAN",
     "SameArtist",
     "SequentialRanker",
     "SessionKNN",
@@ -64,6 +63,8 @@ __all__ = [
     "TwoStage",
     "TwoTower",
     "UpperBound",
+    "VSKNN",
+    "VSTAN",
 ]
 
 class AdvisedRanker(RankerModel):
