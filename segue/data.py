@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from toolkit.files import cache_folder
 from toolkit.ingest.permission import permitted
 from toolkit.ingest.read import Ingested, ingest, ingest_from
-from toolkit.progress import Reporter
+from toolkit.progress import Reporter, interactive
 from toolkit.recipe import Data, Evaluation, FactorSpec, Filters, Permission
 from toolkit.validation import validated
 
@@ -262,7 +262,7 @@ def read_playlists(
         200
     """
     data = _data(path, reader, options, on_error, level, min_track_plays, min_playlist_length, repeats, permission)
-    return of_recipe(data, cache=None if cache is None else Path(cache), reporter=progress, strict=False)
+    return of_recipe(data, cache=None if cache is None else Path(cache), reporter=progress or interactive(), strict=False)
 
 
 def from_dataframe(
@@ -300,7 +300,7 @@ def from_dataframe(
     table, about = table_of(placements), None if tracks is None else table_of(tracks)
     params = validated(ArrowReader.Params, options, "from_dataframe: ")
     data = _data(None, ArrowReader.name, options, "stop", "track", min_track_plays, min_playlist_length, repeats, permission)
-    root, reporter = cache_folder() if cache is None else Path(cache), progress or Reporter()
+    root, reporter = cache_folder() if cache is None else Path(cache), progress or interactive()
 
     def content() -> dict[str, object]:
         return {"path": None, "bytes": table.nbytes, "blake2b": digest([table_digest(each) for each in (table, about) if each is not None])}

@@ -13,6 +13,7 @@ import numpy as np
 from segue.data import Playlists, Training
 from toolkit.errors import InputError
 from toolkit.modality import Modality as Aligned
+from toolkit.progress import interactive
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -167,7 +168,7 @@ def encode(
         targets=None if learned is None else learned.matrix,
         feedback=learned.feedback() if isinstance(learned, FactorTargets) and made.needs_feedback else None,
         fitted=fitted if made.learns else None,
-        progress=progress,
+        progress=progress or interactive(),
         engine=engine,
         workers=workers,
     )

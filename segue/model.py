@@ -14,6 +14,7 @@ from segue.modalities import Modality
 from toolkit import plugins
 from toolkit.continuation import Continuation
 from toolkit.errors import InputError, SegueError
+from toolkit.progress import interactive
 from toolkit.rankers import entry_name
 from toolkit.seeds import derived_seed
 
@@ -90,7 +91,7 @@ class Model:
         - valid: for early stopping and choices; models that need none ignore it.
         - systems: fitted models that this one ranks with, for `TwoStage` and models with a `cold_system`.
         - workdir: where a long fit keeps checkpoints, so that a killed one resumes.
-        - progress: called with what is done, of how much, and of what.
+        - progress: called with what is done, of how much, and of what; default: lines in a terminal or notebook.
         - draws_as: name of another model whose random draws it shares.
 
         Raises `InputError` where the playlists, or the content, are not enough.
@@ -109,10 +110,14 @@ class Model:
             factors=train.factors(self.seed, self.device),
             labels=train.labels(ranker.capabilities.labels),
             systems={name: other.ranker for name, other in others.items()},
-            progress=progress,
+            progress=progress or self._lines(),
         )
         self._ranker, self._tracks = ranker.fit(data), corpus.tracks
         return self
+
+    def _lines(self) -> Progress:
+        reporter = interactive()
+        return lambda done, total, what: reporter(done, total, f"{self.name}, {what}")
 
     def continue_playlist(
         self, tracks: Sequence[str], k: int = 20, *, title: str | None = None, exclude: Iterable[str] = (), allow_repeats: bool = False

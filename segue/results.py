@@ -11,6 +11,7 @@ import numpy as np
 from segue.data import HeldOutPlaylists
 from segue.model import Model
 from toolkit.errors import InputError
+from toolkit.progress import interactive
 from toolkit.seeds import derived_seed
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def evaluate(
         parts=slices,
         top=rankings,
         keep=keep or collect,
-        progress=progress,
+        progress=progress or interactive(),
     )
     kept = {key: values for key, values in scores.values.items() if (key[1], key[2]) in wanted}
     ranked = (np.concatenate(kept_ids), np.concatenate(kept_scores)) if kept_ids else None

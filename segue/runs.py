@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit import runs
+from toolkit.progress import interactive
 from toolkit.recipe import Recipe
 from toolkit.runs import RunDirectory
 
@@ -124,5 +125,5 @@ def run(
     else:
         asked = load(Path(recipe), overrides, parameters=True)
     folder = Path(out) if out is not None else Path("runs") / asked.name
-    pipeline.run(asked, folder, progress=progress, fresh=fresh)
+    pipeline.run(asked, folder, progress=progress or interactive(), fresh=fresh)
     return Run(folder)
