@@ -116,6 +116,12 @@ class Playlists:
         - keys: those of the protocol in a recipe, such as `folds=5, test_fold=0, shown=0.7, min_tracks=10`.
 
         Raises `InputError` for an unknown key or value, and where a part is empty; `LeakError` where the test could be learned.
+
+        Example:
+            >>> import segue
+            >>> data = segue.read_playlists(None, reader="demo", tracks=300, artists=40, playlists=200)
+            >>> data.split("leave_last_out")
+            <segue.Split: 200 training, 200 validation and 200 test playlists>
         """
         return self.split_by(validated(Evaluation, {"split": {"type": protocol, **keys}}, "split: "))
 
@@ -197,7 +203,15 @@ class Training:
 
 @dataclass(frozen=True)
 class HeldOutPlaylists:
-    """Playlists of which the seeds are shown and the rest is hidden."""
+    """Playlists of which the seeds are shown and the rest is hidden.
+
+    Example:
+        >>> import segue
+        >>> data = segue.read_playlists(None, reader="demo", tracks=300, artists=40, playlists=200)
+        >>> test = data.split("leave_last_out").test
+        >>> len(test), list(test.hidden().columns)
+        (200, ['playlist', 'position', 'track'])
+    """
 
     data: Playlists
     playlists: HeldOut

@@ -95,6 +95,13 @@ class Model:
         - draws_as: name of another model whose random draws it shares.
 
         Raises `InputError` where the playlists, or the content, are not enough.
+
+        Example:
+            >>> import segue
+            >>> data = segue.read_playlists(None, reader="demo", tracks=300, artists=40, playlists=200)
+            >>> split = data.split()
+            >>> segue.ItemKNN(shrink=10.0).fit(split.train)
+            <segue.ItemKNN 'item-knn', fitted>
         """
         from toolkit.ranker import TrainingData
 
@@ -128,6 +135,13 @@ class Model:
         - title: the playlist's, for models that read titles. exclude: ids that are never named.
 
         Raises `InputError` where no track is known.
+
+        Example:
+            >>> import segue
+            >>> data = segue.read_playlists(None, reader="demo", tracks=300, artists=40, playlists=200)
+            >>> model = segue.Popularity().fit(data.split().train)
+            >>> model.continue_playlist(["demo:track:1"], k=3).shape
+            (3, 4)
         """
         import pandas as pd
 
@@ -313,6 +327,13 @@ def load(directory: str | Path, system: str | None = None) -> Model:
     - system: which of a run's systems; default: the best on validation.
 
     Raises `RunDirectoryError` for a folder that is neither, `InputError` for a system that it does not have.
+
+    Example:
+        >>> import segue
+        >>> data = segue.read_playlists(None, reader="demo", tracks=300, artists=40, playlists=200)
+        >>> segue.Popularity().fit(data.split().train).save("popular")
+        >>> segue.load("popular")
+        <segue.Loaded 'popularity', fitted>
     """
     found = Continuation.load(Path(directory), system)
     return Loaded(found.system, found.ranker, found.tracks, found.others)

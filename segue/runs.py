@@ -115,6 +115,13 @@ def run(
     - out: the run's folder; default: `runs/` and the recipe's name. fresh: recompute what is finished.
 
     Raises `RecipeError` for a recipe that cannot be run, naming line, key, value and rule.
+
+    Example:
+        >>> import segue
+        >>> data = {"reader": "demo", "options": {"tracks": 300, "artists": 40, "playlists": 200}}
+        >>> run = segue.run(segue.Recipe(name="small", data=data, baselines=["popularity"]))
+        >>> run.metrics["system"].unique().tolist()
+        ['popularity', 'upper-bound']
     """
     from toolkit import pipeline
     from toolkit.recipe import checks, load
