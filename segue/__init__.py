@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 from toolkit import __version__
 
 if TYPE_CHECKING:
-    import segue.joins as joins  # noqa: F401
-    import segue.losses as losses  # noqa: F401
-    import segue.missing as missing  # noqa: F401
+    import segue.joins as _joins
+    import segue.losses as _losses
+    import segue.missing as _missing
+    import segue.plugin as _plugin
     from segue.data import HeldOutPlaylists as HeldOutPlaylists
     from segue.data import Playlists as Playlists
     from segue.data import Split as Split
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from segue.model import load as load
     from segue.model import ranker as ranker
     from segue.rankers import *  # noqa: F403
+
+    joins, losses, missing, plugin = _joins, _losses, _missing, _plugin
     from segue.results import Result as Result
     from segue.results import compare as compare
     from segue.results import evaluate as evaluate
@@ -58,7 +61,7 @@ PLACES = {
 }
 """Module by module, the names that it holds; the classes of models are in `segue.rankers`."""
 
-MODULES = ("joins", "losses", "missing")
+MODULES = ("joins", "losses", "missing", "plugin")
 
 _PLACE = {name: module for module, names in PLACES.items() for name in names}
 

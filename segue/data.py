@@ -13,7 +13,7 @@ from toolkit.errors import InputError
 from toolkit.files import cache_folder
 from toolkit.ingest.permission import permitted
 from toolkit.ingest.read import Ingested, ingest, ingest_from
-from toolkit.progress import Reporter
+from toolkit.progress import Reporter, interactive
 from toolkit.recipe import Data, Evaluation, FactorSpec, Filters, Permission
 from toolkit.validation import validated
 
@@ -118,6 +118,12 @@ class Playlists:
         - keys: those of the protocol in a recipe, such as `folds=5, test_fold=0, shown=0.7, min_tracks=10`.
 
         Raises `InputError` for an unknown key or value, and where a part is empty; `LeakError` where the test could be learned.
+
+        Example:
+            >>> import segue
+            >>> data = segue.read_playlists(None, reader="demo", tracks=300, artists=40, playlists=200)
+            >>> data.split("leave_last_out")
+            <segue.Split: 200 training, 200 validation and 200 test playlists>
         """
         if not isinstance(protocol, str) and keys:
             raise InputError(f"split: {', '.join(keys)}: give these to the protocol itself, {type(protocol).__name__}(…)")
@@ -202,7 +208,15 @@ class Training:
 
 @dataclass(frozen=True)
 class HeldOutPlaylists:
-    """Playlists of which the seeds are shown and the rest is hidden."""
+    """Playlists of which the seeds are shown and the rest is hidden.
+
+    Example:
+        >>> import segue
+        >>> data = segue.read_playlists(None, reader="demo", tracks=300, artists=40, playlists=200)
+        >>> test = data.split("leave_last_out").test
+        >>> len(test), list(test.hidden().columns)
+        (200, ['playlist', 'position', 'track'])
+    """
 
     data: Playlists
     playlists: HeldOut
@@ -267,7 +281,7 @@ def read_playlists(
         200
     """
     data = _data(path, reader, options, on_error, level, min_track_plays, min_playlist_length, repeats, permission)
-    return of_recipe(data, cache=None if cache is None else Path(cache), reporter=progress, strict=False)
+    return of_recipe(data, cache=None if cache is None else Path(cache), reporter=progress or interactive(), strict=False)
 
 
 def from_dataframe(
@@ -305,7 +319,7 @@ def from_dataframe(
     table, about = table_of(placements), None if tracks is None else table_of(tracks)
     params = validated(ArrowReader.Params, options, "from_dataframe: ")
     data = _data(None, ArrowReader.name, options, "stop", "track", min_track_plays, min_playlist_length, repeats, permission)
-    root, reporter = cache_folder() if cache is None else Path(cache), progress or Reporter()
+    root, reporter = cache_folder() if cache is None else Path(cache), progress or interactive()
 
     def content() -> dict[str, object]:
         return {"path": None, "bytes": table.nbytes, "blake2b": digest([table_digest(each) for each in (table, about) if each is not None])}

@@ -13,9 +13,11 @@ import numpy as np
 from segue.data import Playlists, Training
 from toolkit.errors import InputError
 from toolkit.modality import Modality as Aligned
+from toolkit.progress import interactive
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
     from toolkit.corpus.arrays import Corpus
     from toolkit.encoders.base import Encoder
@@ -51,6 +53,16 @@ class Modality:
         import pandas as pd
 
         return pd.DataFrame(self.matrix[self.present], index=pd.Index(np.asarray(self.ids, object)[self.present], name="id"))
+
+    def save(self, path: str | Path, names: pa.Table | None = None) -> None:
+        """Write ids and vectors of the tracks that have one, as the encoder `vectors` reads them.
+
+        - path: ends in `.parquet`, `.safetensors` or `.npz`.
+        - names: id, title and artist of tracks, which a Parquet file also gets.
+        """
+        from toolkit.export import write
+
+        write(Path(path), np.asarray(self.ids, object)[self.present].tolist(), self.matrix[self.present], names)
 
     def on(self, corpus: Corpus) -> Aligned:
         """The vectors in the order of a corpus: float32 [V + 1, d], row 0 for padding. Raises `InputError` where no id is known."""
@@ -156,7 +168,7 @@ def encode(
         targets=None if learned is None else learned.matrix,
         feedback=learned.feedback() if isinstance(learned, FactorTargets) and made.needs_feedback else None,
         fitted=fitted if made.learns else None,
-        progress=progress,
+        progress=progress or interactive(),
         engine=engine,
         workers=workers,
     )
@@ -192,8 +204,3 @@ def _encoder(given: str | type[Encoder] | Encoder, name: str, params: dict[str, 
     if isinstance(given, str):
         return registry.create(given, dict(params), seed=drawn, device=device)
     return given(validated(given.Params, params, f"encoder {given.name!r}: "), seed=drawn, device=compute.device(device))
-
-
-def save(modality: Modality, path: str | Path) -> None:
-    """Write ids and vectors as `.npz`, which the encoder `vectors` reads."""
-    np.savez(Path(path), ids=np.asarray(modality.ids)[modality.present], matrix=modality.matrix[modality.present])

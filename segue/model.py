@@ -5,13 +5,20 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+<<<<<<< HEAD
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
+=======
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import numpy as np
+>>>>>>> main
 
 from segue.data import HeldOutPlaylists, Training
 from segue.modalities import Modality
 from toolkit import plugins
 from toolkit.continuation import Continuation
 from toolkit.errors import InputError, SegueError
+from toolkit.progress import interactive
 from toolkit.rankers import entry_name
 from toolkit.seeds import derived_seed
 
@@ -90,10 +97,17 @@ class Model:
         - valid: for early stopping and choices; models that need none ignore it.
         - systems: fitted models that this one ranks with, for `TwoStage` and models with a `cold_system`.
         - workdir: where a long fit keeps checkpoints, so that a killed one resumes.
-        - progress: called with what is done, of how much, and of what.
+        - progress: called with what is done, of how much, and of what; default: lines in a terminal or notebook.
         - draws_as: name of another model whose random draws it shares.
 
         Raises `InputError` where the playlists, or the content, are not enough.
+
+        Example:
+            >>> import segue
+            >>> data = segue.read_playlists(None, reader="demo", tracks=300, artists=40, playlists=200)
+            >>> split = data.split()
+            >>> segue.ItemKNN(shrink=10.0).fit(split.train)
+            <segue.ItemKNN 'item-knn', fitted>
         """
         from toolkit.ranker import TrainingData
 
@@ -109,10 +123,14 @@ class Model:
             factors=train.factors(self.seed, self.device),
             labels=train.labels(ranker.capabilities.labels),
             systems={name: other.ranker for name, other in others.items()},
-            progress=progress,
+            progress=progress or self._lines(),
         )
         self._ranker, self._tracks = ranker.fit(data), corpus.tracks
         return self
+
+    def _lines(self) -> Progress:
+        reporter = interactive()
+        return lambda done, total, what: reporter(done, total, f"{self.name}, {what}")
 
     def continue_playlist(
         self, tracks: Sequence[str], k: int = 20, *, title: str | None = None, exclude: Iterable[str] = (), allow_repeats: bool = False
@@ -123,6 +141,13 @@ class Model:
         - title: the playlist's, for models that read titles. exclude: ids that are never named.
 
         Raises `InputError` where no track is known.
+
+        Example:
+            >>> import segue
+            >>> data = segue.read_playlists(None, reader="demo", tracks=300, artists=40, playlists=200)
+            >>> model = segue.Popularity().fit(data.split().train)
+            >>> model.continue_playlist(["demo:track:1"], k=3).shape
+            (3, 4)
         """
         import pandas as pd
 
@@ -131,7 +156,6 @@ class Model:
 
     def rank(self, playlists: Sequence[Sequence[str]], k: int = 20, *, titles: Sequence[str | None] | None = None) -> pd.DataFrame:
         """The k best tracks of many playlists at once: playlist (its place), rank (from 1), id, score."""
-        import numpy as np
         import pandas as pd
 
         from toolkit.corpus.queries import Queries
@@ -142,6 +166,35 @@ class Model:
         rows, ranks = np.nonzero(ids)
         names = self.tracks["id"].to_numpy()[ids[rows, ranks] - 1]
         return pd.DataFrame({"playlist": rows, "rank": ranks + 1, "id": names, "score": scores[rows, ranks]})
+
+    def item_vectors(self) -> Modality | None:
+        """The vectors by which it compares tracks, as a modality; None for a model that has none."""
+        items = np.arange(1, self.ranker.n_items + 1)
+        found = self.ranker.item_vectors(items)
+        return None if found is None else self._modality(self.name, found)
+
+    def modality_vectors(self) -> dict[str, Modality]:
+        """The vectors of each modality as the model uses them: reduced, normalised, filled in where missing."""
+        found = self.ranker.modality_vectors(np.arange(1, self.ranker.n_items + 1))
+        return {name: self._modality(name, rows) for name, rows in found.items()}
+
+    def _modality(self, name: str, rows: np.ndarray) -> Modality:
+        return Modality(name, self.tracks["id"].to_pylist(), rows, np.isfinite(rows).all(axis=1))
+
+    def export(self, directory: str | Path, format: Literal["parquet", "safetensors", "npz"] = "parquet") -> list[Path]:
+        """Write `items` (the vectors by which it compares tracks) and a file for each modality; returns the files.
+
+        A Parquet file has ids, titles and artists beside the vectors; the encoder `vectors` reads all three formats.
+        Raises `InputError` for a model without vectors.
+        """
+        fused, folder = self.item_vectors(), Path(directory)
+        if fused is None:
+            raise InputError(f"{self.name} has no vectors of tracks: export a sequential model, or one that ranks by factors")
+        folder.mkdir(parents=True, exist_ok=True)
+        parts = {"items": fused, **{f"modality-{name}": found for name, found in self.modality_vectors().items()}}
+        for name, found in parts.items():
+            found.save(folder / f"{name}.{format}", self.tracks)
+        return [folder / f"{name}.{format}" for name in parts]
 
     def save(self, directory: str | Path) -> None:
         """Write weights, settings and the catalogue's names, enough for `segue.load` and `segue continue`; no pickle."""
@@ -303,6 +356,13 @@ def load(directory: str | Path, system: str | None = None) -> Model:
     - system: which of a run's systems; default: the best on validation.
 
     Raises `RunDirectoryError` for a folder that is neither, `InputError` for a system that it does not have.
+
+    Example:
+        >>> import segue
+        >>> data = segue.read_playlists(None, reader="demo", tracks=300, artists=40, playlists=200)
+        >>> segue.Popularity().fit(data.split().train).save("popular")
+        >>> segue.load("popular")
+        <segue.Loaded 'popularity', fitted>
     """
     found = Continuation.load(Path(directory), system)
     return Loaded(found.system, found.ranker, found.tracks, found.others)

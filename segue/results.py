@@ -11,6 +11,7 @@ import numpy as np
 from segue.data import HeldOutPlaylists
 from segue.model import Model
 from toolkit.errors import InputError
+from toolkit.progress import interactive
 from toolkit.seeds import derived_seed
 
 if TYPE_CHECKING:
@@ -99,6 +100,14 @@ def evaluate(
     - keep: receives the rankings block by block, instead of the result.
 
     Raises `InputError` for an unknown metric, and for a model of another catalogue.
+
+    Example:
+        >>> import segue
+        >>> data = segue.read_playlists(None, reader="demo", tracks=300, artists=40, playlists=200)
+        >>> split = data.split()
+        >>> result = segue.evaluate(segue.ItemKNN().fit(split.train), split.test, ["recall@20"])
+        >>> result.to_frame().columns.tolist()
+        ['system', 'slice', 'metric', 'k', 'value', 'ci_low', 'ci_high', 'n']
     """
     from toolkit.evaluation import evaluator
 
@@ -124,7 +133,7 @@ def evaluate(
         parts=slices,
         top=rankings,
         keep=keep or collect,
-        progress=progress,
+        progress=progress or interactive(),
     )
     kept = {key: values for key, values in scores.values.items() if (key[1], key[2]) in wanted}
     ranked = (np.concatenate(kept_ids), np.concatenate(kept_scores)) if kept_ids else None
@@ -140,6 +149,15 @@ def compare(reference: Result, *others: Result) -> pd.DataFrame:
     Columns: system, reference, slice, metric, k, difference, ci_low, ci_high, p (bootstrap), p_t (paired t-test), both corrected
     for the number of comparisons by Holm (p_holm, p_t_holm), detectable, n. Metrics that all results have are compared.
     Raises `InputError` for results of other playlists.
+
+    Example:
+        >>> import segue
+        >>> data = segue.read_playlists(None, reader="demo", tracks=300, artists=40, playlists=200)
+        >>> split = data.split()
+        >>> models = [segue.ItemKNN(), segue.Popularity()]
+        >>> results = [segue.evaluate(model.fit(split.train), split.test, ["ndcg@20"]) for model in models]
+        >>> segue.compare(*results)["system"].unique().tolist()
+        ['popularity']
     """
     import pandas as pd
 

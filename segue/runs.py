@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from toolkit import runs
 from toolkit.errors import RunDirectoryError
+from toolkit.progress import interactive
 from toolkit.recipe import Recipe
 from toolkit.runs import RunDirectory
 
@@ -118,6 +119,13 @@ def run(
     - out: the run's folder; default: `runs/` and the recipe's name. fresh: recompute what is finished.
 
     Raises `RecipeError` for a recipe that cannot be run, naming line, key, value and rule.
+
+    Example:
+        >>> import segue
+        >>> data = {"reader": "demo", "options": {"tracks": 300, "artists": 40, "playlists": 200}}
+        >>> run = segue.run(segue.Recipe(name="small", data=data, baselines=["popularity"]))
+        >>> run.metrics["system"].unique().tolist()
+        ['popularity', 'upper-bound']
     """
     from toolkit import pipeline
     from toolkit.recipe import checks, load
@@ -128,5 +136,5 @@ def run(
     else:
         asked = load(Path(recipe), overrides, parameters=True)
     folder = Path(out) if out is not None else Path("runs") / asked.name
-    pipeline.run(asked, folder, progress=progress, fresh=fresh)
+    pipeline.run(asked, folder, progress=progress or interactive(), fresh=fresh)
     return Run(folder)

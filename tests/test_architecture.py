@@ -38,6 +38,7 @@ FOUNDATION = {
     "own_source",
     "own_code",
     "offers",
+    "export",
     "parts",
     "contracts",
 }

@@ -161,6 +161,12 @@ class SequentialRanker(AskedModel):
             vectors[~self.played[items]] = np.nan
         return vectors
 
+    @torch.inference_mode()
+    def modality_vectors(self, items: np.ndarray) -> dict[str, np.ndarray]:
+        self.model.eval()
+        table, rows = self.model.item_table, torch.from_numpy(items.astype(np.int64)).to(self.device)
+        return {name: table.modality(name, rows).float().cpu().numpy() for name in table.names} if table is not None else {}
+
     def modality_weights(self) -> list[dict[str, Any]]:
         """What the model has learned that each modality weighs: rows of `modality`, `of`, `label`, `value`.
 
