@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
+from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import ConstructorError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from toolkit.errors import RecipeError, Where
+from toolkit.errors import InputError, RecipeError, Where
 from toolkit.parameters import alternatives
 from toolkit.parts import Chosen
 from toolkit.recipe import checks, idle
@@ -121,14 +122,27 @@ def _file(path: Path, inside: tuple[Path, ...]) -> RecipeFile:
 
 
 def _lay(over: dict[Any, Any], under: dict[Any, Any], places: dict[Where, str], where: Where) -> None:
-    """Complete `over` by what it lacks of `under`, inside mappings too; `places` forgets what is not taken."""
+    """Complete `over` by what it lacks of `under`, inside mappings too; `places` forgets what is not taken.
+
+    A part of another `type` is another part: it replaces the one below, whose keys are not its own.
+    """
     for key, value in under.items():
+        place = (*where, key)
         if key not in over:
             over[key] = value
-        elif isinstance(value, dict) and isinstance(over[key], dict):
-            _lay(over[key], value, places, (*where, key))
+            continue
+        part = _part_at(place)
+        value = {"type": value} if part is not None and isinstance(value, str) else value
+        if isinstance(value, dict) and isinstance(over[key], dict) and _same_type(over[key], value, part):
+            _lay(over[key], value, places, place)
         else:
-            _forget(places, (*where, key))
+            _forget(places, place)
+
+
+def _same_type(over: dict[Any, Any], under: dict[Any, Any], part: Chosen | None) -> bool:
+    """Whether two mappings may be of one part, or are no parts. One without a `type` completes the other, whatever its type."""
+    default = part.default if part is not None else ""
+    return not over.get("type") or over["type"] == (under.get("type") or default or over["type"])
 
 
 def _forget(places: dict[Where, str], where: Where) -> None:
@@ -242,18 +256,35 @@ def _override(file: RecipeFile, override: str, flag: str = "--set") -> None:
             target.append({})
         elif isinstance(target, dict) and target.get(slot) is None:
             target[slot] = {}
-        elif isinstance(target[slot], str) and _is_part((*where, slot)):
+        elif isinstance(target[slot], str) and _part_at((*where, slot)) is not None:
             target[slot] = {"type": target[slot]}
         target, where = target[slot], (*where, slot)
     slot = _slot(target, last, said)
     if isinstance(target, list) and slot == len(target):
         target.append(None)
+    if slot == "type" and isinstance(value, str):
+        _retype(file, where, target, value, flag)
     target[slot] = value
     _written(file, (*where, slot), said)
 
 
-def _is_part(where: Where) -> bool:
-    """Whether a recipe holds a replaceable part there, for which a bare name may be written."""
+def _retype(file: RecipeFile, where: Where, entry: dict[Any, Any], name: str, flag: str) -> None:
+    """Drop from a part, whose type becomes `name`, the keys that only its type of before has; not those that `flag` gave."""
+    part = _part_at(where)
+    if part is None or name == (entry.get("type") or part.default):
+        return
+    try:
+        known = part.load(name).model_fields
+    except (InputError, ValidationError):
+        return  # reported where the recipe is checked
+    for key in [key for key in entry if key not in known and not file.place((*where, key)).startswith(flag)]:
+        del entry[key]
+
+
+def _part_at(where: Where) -> Chosen | None:
+    """The kind of replaceable part that a recipe holds there, for which a bare name may be written; None elsewhere."""
+    if where[:1] == ("defaults",):
+        where = ("models", 0, *where[1:])
     kinds: tuple[Any, ...] = (Recipe,)
     metadata: list[Any] = []
     for step in where:
@@ -261,7 +292,7 @@ def _is_part(where: Where) -> bool:
         metadata = [each for field in fields for each in field.metadata]
         inner = [alternatives(get_args(kind)[-1]) for kind in kinds if get_origin(kind) in (list, dict)]
         kinds = tuple(each for found in (*inner, *(alternatives(field.annotation) for field in fields)) for each in found)
-    return any(isinstance(each, Chosen) and each.short for each in metadata)
+    return next((each for each in metadata if isinstance(each, Chosen) and each.short), None)
 
 
 def _slot(target: Any, step: str, said: str) -> Any:
