@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -15,7 +18,7 @@ from ruamel.yaml.constructor import ConstructorError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from toolkit.errors import InputError, RecipeError, Where
+from toolkit.errors import InputError, OldForm, RecipeError, Where
 from toolkit.parameters import alternatives
 from toolkit.parts import Chosen
 from toolkit.recipe import checks, idle
@@ -28,6 +31,9 @@ MAX_BYTES = 1_000_000
 
 LONGEST = 60
 """Characters of a value that a message repeats."""
+
+NUMBERED = re.compile(r"models\.(\d+): ")
+"""How a sentence about an old form begins where it is about an entry of `models`."""
 
 MAX_NODES = 100_000
 """Values a recipe may have once its aliases are followed: a few lines of YAML can stand for billions."""
@@ -67,7 +73,7 @@ class RecipeFile:
         Raises `RecipeError` that names the line of the first fault.
         """
         try:
-            with idle.trying(tried):
+            with idle.trying(tried), self._placed_warnings():
                 recipe = Recipe.model_validate(self.data)
             if parameters:
                 checks.check_parameters(recipe)
@@ -82,6 +88,31 @@ class RecipeFile:
         except (RuntimeError, ValueError) as error:  # ~nobody, a NUL
             raise self.error(("data", "path"), f"={str(recipe.data.path)!r} is no path: {error}") from None
         return recipe.model_copy(update={"data": recipe.data.model_copy(update={"path": path})})
+
+    @contextmanager
+    def _placed_warnings(self) -> Iterator[None]:
+        """Issue each warning about an old form once, with the place that it is about; none of a run's own recipe, which nobody edits."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", OldForm)
+            yield
+        notes = [(self._place_of(str(one.message)), NUMBERED.sub("", str(one.message))) for one in caught if one.category is OldForm]
+        for one in caught:
+            if one.category is not OldForm:
+                warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+        for place, sentence in dict.fromkeys(notes) if not self._of_a_run() else ():
+            warnings.warn(f"{place}: {sentence}", OldForm, stacklevel=4)
+
+    def _place_of(self, sentence: str) -> str:
+        """Where the key was written that a sentence begins with: `models.0: `negatives: 7` is the old form…`."""
+        entry = NUMBERED.match(sentence)
+        above: Where = ("models", int(entry[1])) if entry else ()
+        key = NUMBERED.sub("", sentence).removeprefix("`").partition(":")[0]
+        found = (place for where, place in self.places.items() if where[: len(above)] == above and where[-1] == key)
+        return next(found, str(self.path))
+
+    def _of_a_run(self) -> bool:
+        """Whether it is the resolved recipe in the folder of a run."""
+        return self.path.name == "recipe.yaml" and (self.path.parent / "manifest.json").exists()
 
 
 def read(path: Path, overrides: Sequence[str] = ()) -> RecipeFile:
