@@ -32,13 +32,15 @@ class Part(Parameters):
 class Chosen:
     """Annotation of a field that holds a part of one entry-point group.
 
-    short: whether a bare name may be written for the part with its defaults.
+    short: whether a bare name may be written for the part with its defaults. default: the `type` of a mapping without one; empty where
+    it must have one.
 
     Example: `loss: Annotated[SerializeAsAny[Loss], Chosen("segue.losses")] = Chunked()`
     """
 
     group: str
     short: bool = True
+    default: str = ""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_before_validator_function(self.part, handler(source))

@@ -8,12 +8,13 @@ import json
 import os
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toolkit.errors import RunDirectoryError
+from toolkit.errors import InputError, OldForm, RunDirectoryError
 from toolkit.files import digest, locked, read_json, write_bytes, write_json
 
 RECIPE = "recipe.yaml"
@@ -79,8 +80,8 @@ class RunDirectory:
             if holder is not None:
                 raise RunDirectoryError(f"{root} is in use by process {holder}: wait for it, or choose another --out")
             run.check(recipe)
-            if not run.path(RECIPE).exists() or _difference(read_recipe(root), recipe):
-                write_bytes(run.path(RECIPE), to_yaml(recipe))
+            if not run.path(RECIPE).exists() or _difference(_like(read_recipe(root), recipe), recipe):
+                run.write_recipe(recipe)
             yield run
 
     def check(self, recipe: dict[str, Any]) -> None:
@@ -91,9 +92,13 @@ class RunDirectory:
         elif self.root.exists() and (not self.root.is_dir() or any(entry.name not in OWN for entry in self.root.iterdir())):
             raise RunDirectoryError(f"{self.root} exists and is not a run directory (it has no {RECIPE}): choose another --out")
 
+    def write_recipe(self, recipe: dict[str, Any]) -> None:
+        """Write the resolved recipe."""
+        write_bytes(self.path(RECIPE), to_yaml(recipe))
+
     def _given(self, recipe: dict[str, Any]) -> dict[str, Any]:
         """The recipe that the folder is of, with the paths that `recipe` now gives to what had not its weights."""
-        old = read_recipe(self.root)
+        old = _like(read_recipe(self.root), recipe)
         rows = self.read(TABLE) if self.path(TABLE).exists() else []
         for key in {key for row in rows for key in row["not_run"]}:
             name, _, parameter = key.removeprefix("encoders.").rpartition(".params.")
@@ -206,6 +211,28 @@ def read_recipe(root: Path) -> dict[str, Any]:
     if not isinstance(recipe, dict):
         raise RunDirectoryError(f"{root / RECIPE} is damaged (it holds no keys): {BROUGHT_BACK}")
     return recipe
+
+
+def current_form(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A resolved recipe, perhaps of an earlier version, as this version resolves it; unchanged where this version refuses it.
+
+    Imports the plug-ins that it names.
+    """
+    from pydantic import ValidationError
+
+    from toolkit.recipe import Recipe
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OldForm)
+        try:
+            return Recipe.model_validate(recipe).model_dump(mode="json")
+        except (InputError, ValidationError):
+            return recipe
+
+
+def _like(old: dict[str, Any], recipe: dict[str, Any]) -> dict[str, Any]:
+    """A stored recipe in the form of `recipe`, which this version resolved; `defaults` count by the models that hold them."""
+    return old if old == recipe else {**current_form(old), "defaults": recipe.get("defaults")}
 
 
 def _difference(old: Any, new: Any, where: str = "") -> str:

@@ -67,6 +67,8 @@ def compare(a: Path, b: Path, *, key: str | None = None, bootstrap: int = 1000, 
     """
     first, second = RunDirectory(a), RunDirectory(b)
     recipes = runs.read_recipe(a), runs.read_recipe(b)
+    if recipes[0] != recipes[1]:
+        recipes = runs.current_form(recipes[0]), runs.current_form(recipes[1])
     manifests = first.read(runs.MANIFEST), second.read(runs.MANIFEST)
     orders = first.read(runs.SYSTEMS), second.read(runs.SYSTEMS)
     chosen = key or "{metric}@{k}".format(**orders[0]["chosen_by"])

@@ -53,6 +53,7 @@ def run(
             shutil.rmtree(directory.path(runs.STAGES), ignore_errors=True)
         if not finished(directory, recipe, reporter):
             directory.forget(FINISHED)
+            directory.write_recipe(_identity(recipe))
             directory.log("run", state="started")
             with _logged(directory), _threads(recipe.threads):
                 context = context_of(recipe, directory, cache, reporter)
@@ -92,7 +93,8 @@ def finished(directory: RunDirectory, recipe: Recipe, reporter: Reporter) -> boo
     from toolkit.ingest.read import stamp
     from toolkit.pipeline import collecting
 
-    result = directory.done(FINISHED, _identity(recipe))
+    # the recipe is this one, perhaps as an earlier version wrote it
+    result = directory.done(FINISHED, _identity(recipe)) or directory.done(FINISHED, runs.read_recipe(directory.root))
     if result is None:
         return False
     if (now := stamp(recipe.data) + collecting.stamp(recipe)) and now != result["stamp"]:

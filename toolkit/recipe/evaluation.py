@@ -91,7 +91,7 @@ class ChosenSplit(Chosen):
 class Evaluation(Section):
     """How systems are compared."""
 
-    split: Annotated[SerializeAsAny[Protocol], ChosenSplit(GROUP)] = Field(
+    split: Annotated[SerializeAsAny[Protocol], ChosenSplit(GROUP, default=DEFAULT)] = Field(
         default_factory=partial(Chosen(GROUP).part, DEFAULT), description="the protocol: who is held out, and what is shown of them"
     )
     k: list[int] = Field([20, 50, 500], min_length=1)
@@ -209,7 +209,7 @@ def _placed(error: ValidationError, given: Mapping[str, Any]) -> ValidationError
     for fault in error.errors(include_url=False):
         key, kind = fault["loc"][:1], fault["type"]
         where = fault["loc"] if key and key[0] in FLAT and key[0] in given else ("split", *fault["loc"])
-        known: Any = kind if kind in get_args(ErrorType) else PydanticCustomError("rule", "{rule}", {"rule": fault["msg"]})
+        known: Any = kind if kind in get_args(ErrorType) else PydanticCustomError(kind, "{rule}", {"rule": fault["msg"]})
         found.append(InitErrorDetails(type=known, loc=where, input=fault["input"], ctx=fault.get("ctx", {})))
     return ValidationError.from_exception_data("Evaluation", found)
 

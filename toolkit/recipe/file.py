@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
+from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import ConstructorError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from toolkit.errors import RecipeError, Where
+from toolkit.errors import InputError, OldForm, RecipeError, Where
 from toolkit.parameters import alternatives
 from toolkit.parts import Chosen
 from toolkit.recipe import checks, idle
@@ -27,6 +31,9 @@ MAX_BYTES = 1_000_000
 
 LONGEST = 60
 """Characters of a value that a message repeats."""
+
+NUMBERED = re.compile(r"models\.(\d+): ")
+"""How a sentence about an old form begins where it is about an entry of `models`."""
 
 MAX_NODES = 100_000
 """Values a recipe may have once its aliases are followed: a few lines of YAML can stand for billions."""
@@ -66,7 +73,7 @@ class RecipeFile:
         Raises `RecipeError` that names the line of the first fault.
         """
         try:
-            with idle.trying(tried):
+            with idle.trying(tried), self._placed_warnings():
                 recipe = Recipe.model_validate(self.data)
             if parameters:
                 checks.check_parameters(recipe)
@@ -81,6 +88,31 @@ class RecipeFile:
         except (RuntimeError, ValueError) as error:  # ~nobody, a NUL
             raise self.error(("data", "path"), f"={str(recipe.data.path)!r} is no path: {error}") from None
         return recipe.model_copy(update={"data": recipe.data.model_copy(update={"path": path})})
+
+    @contextmanager
+    def _placed_warnings(self) -> Iterator[None]:
+        """Issue each warning about an old form once, with the place that it is about; none of a run's own recipe, which nobody edits."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", OldForm)
+            yield
+        notes = [(self._place_of(str(one.message)), NUMBERED.sub("", str(one.message))) for one in caught if one.category is OldForm]
+        for one in caught:
+            if one.category is not OldForm:
+                warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+        for place, sentence in dict.fromkeys(notes) if not self._of_a_run() else ():
+            warnings.warn(f"{place}: {sentence}", OldForm, stacklevel=4)
+
+    def _place_of(self, sentence: str) -> str:
+        """Where the key was written that a sentence begins with: `models.0: `negatives: 7` is the old form…`."""
+        entry = NUMBERED.match(sentence)
+        above: Where = ("models", int(entry[1])) if entry else ()
+        key = NUMBERED.sub("", sentence).removeprefix("`").partition(":")[0]
+        found = (place for where, place in self.places.items() if where[: len(above)] == above and where[-1] == key)
+        return next(found, str(self.path))
+
+    def _of_a_run(self) -> bool:
+        """Whether it is the resolved recipe in the folder of a run."""
+        return self.path.name == "recipe.yaml" and (self.path.parent / "manifest.json").exists()
 
 
 def read(path: Path, overrides: Sequence[str] = ()) -> RecipeFile:
@@ -121,14 +153,27 @@ def _file(path: Path, inside: tuple[Path, ...]) -> RecipeFile:
 
 
 def _lay(over: dict[Any, Any], under: dict[Any, Any], places: dict[Where, str], where: Where) -> None:
-    """Complete `over` by what it lacks of `under`, inside mappings too; `places` forgets what is not taken."""
+    """Complete `over` by what it lacks of `under`, inside mappings too; `places` forgets what is not taken.
+
+    A part of another `type` is another part: it replaces the one below, whose keys are not its own.
+    """
     for key, value in under.items():
+        place = (*where, key)
         if key not in over:
             over[key] = value
-        elif isinstance(value, dict) and isinstance(over[key], dict):
-            _lay(over[key], value, places, (*where, key))
+            continue
+        part = _part_at(place)
+        value = {"type": value} if part is not None and isinstance(value, str) else value
+        if isinstance(value, dict) and isinstance(over[key], dict) and _same_type(over[key], value, part):
+            _lay(over[key], value, places, place)
         else:
-            _forget(places, (*where, key))
+            _forget(places, place)
+
+
+def _same_type(over: dict[Any, Any], under: dict[Any, Any], part: Chosen | None) -> bool:
+    """Whether two mappings may be of one part, or are no parts. One without a `type` completes the other, whatever its type."""
+    default = part.default if part is not None else ""
+    return not over.get("type") or over["type"] == (under.get("type") or default or over["type"])
 
 
 def _forget(places: dict[Where, str], where: Where) -> None:
@@ -242,18 +287,35 @@ def _override(file: RecipeFile, override: str, flag: str = "--set") -> None:
             target.append({})
         elif isinstance(target, dict) and target.get(slot) is None:
             target[slot] = {}
-        elif isinstance(target[slot], str) and _is_part((*where, slot)):
+        elif isinstance(target[slot], str) and _part_at((*where, slot)) is not None:
             target[slot] = {"type": target[slot]}
         target, where = target[slot], (*where, slot)
     slot = _slot(target, last, said)
     if isinstance(target, list) and slot == len(target):
         target.append(None)
+    if slot == "type" and isinstance(value, str):
+        _retype(file, where, target, value, flag)
     target[slot] = value
     _written(file, (*where, slot), said)
 
 
-def _is_part(where: Where) -> bool:
-    """Whether a recipe holds a replaceable part there, for which a bare name may be written."""
+def _retype(file: RecipeFile, where: Where, entry: dict[Any, Any], name: str, flag: str) -> None:
+    """Drop from a part, whose type becomes `name`, the keys that only its type of before has; not those that `flag` gave."""
+    part = _part_at(where)
+    if part is None or name == (entry.get("type") or part.default):
+        return
+    try:
+        known = part.load(name).model_fields
+    except (InputError, ValidationError):
+        return  # reported where the recipe is checked
+    for key in [key for key in entry if key not in known and not file.place((*where, key)).startswith(flag)]:
+        del entry[key]
+
+
+def _part_at(where: Where) -> Chosen | None:
+    """The kind of replaceable part that a recipe holds there, for which a bare name may be written; None elsewhere."""
+    if where[:1] == ("defaults",):
+        where = ("models", 0, *where[1:])
     kinds: tuple[Any, ...] = (Recipe,)
     metadata: list[Any] = []
     for step in where:
@@ -261,7 +323,7 @@ def _is_part(where: Where) -> bool:
         metadata = [each for field in fields for each in field.metadata]
         inner = [alternatives(get_args(kind)[-1]) for kind in kinds if get_origin(kind) in (list, dict)]
         kinds = tuple(each for found in (*inner, *(alternatives(field.annotation) for field in fields)) for each in found)
-    return any(isinstance(each, Chosen) and each.short for each in metadata)
+    return next((each for each in metadata if isinstance(each, Chosen) and each.short), None)
 
 
 def _slot(target: Any, step: str, said: str) -> Any:
