@@ -119,7 +119,7 @@ def test_the_schema_types_its_parameters() -> None:
     ("change", "message"),
     [
         ("encoders.words.params.size=8", "encoders.words.params.size is not a key: known here: dim"),
-        ("evaluation.split.shar=0.2", "evaluation.split.shar=0.2 is not a key: did you mean share?"),
+        ("evaluation.split.shar=0.2", "evaluation.split.shar is not a key: did you mean share?"),
         ("models.0.loss.gamma=-1", "models.0.loss.gamma=-1 must be greater than or equal to 0"),
         ("fusion.join=pairwize", "fusion.join='pairwize' is not a join: did you mean 'pairwise'?"),
         ("baselines.1.params.reach=0", "baselines.1.params.reach=0 must be greater than or equal to 1"),

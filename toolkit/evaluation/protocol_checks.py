@@ -33,10 +33,10 @@ def check_protocol(protocol: Protocol, corpus: Corpus | None = None, given: Sequ
     parts = protocol.split(corpus, given)
     assert isinstance(parts, Split), f"split must return a segue.plugin.Split, not {type(parts).__name__}"
     assert len(parts.train), "the training part is empty: raise InputError that says what to change"
-    _check_leaks(protocol, corpus, given)
     for name, held in (("valid", parts.valid), ("test", parts.test)):
         _check_held_out(name, held)
         _check_promises(protocol, parts, name, held)
+    _check_leaks(protocol, corpus, given)
     _check_same(parts, protocol.split(corpus, given))
     _check_folds(protocol, corpus)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from pydantic import model_validator
 
 from toolkit.catalogue.readers.base import Reader, ReaderParams
 from toolkit.catalogue.readers.blocks import Placements, Playlists, Tracks
@@ -183,7 +185,10 @@ class Uncounted(Words):
 
 class Loose(Words):
     class Params(ReaderParams):
-        model_config = {"extra": "allow"}
+        @model_validator(mode="before")
+        @classmethod
+        def _drop_unknown(cls, values: Any) -> Any:
+            return {key: value for key, value in values.items() if key in cls.model_fields}
 
 
 class Hoarding(Words):
