@@ -5,13 +5,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-<<<<<<< HEAD
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
-=======
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, cast
 
 import numpy as np
->>>>>>> main
 
 from segue.data import HeldOutPlaylists, Training
 from segue.modalities import Modality

@@ -83,7 +83,9 @@ def test_a_fresh_run_in_its_folder_has_the_same_numbers_and_todays_form(flat_run
     assert found.exit_code == 0, found.output
     assert (flat_run / runs.METRICS).read_bytes() == metrics
     assert runs.read_recipe(flat_run)["models"][0]["loss"]["type"] == "gbce"
-    assert segue("reproduce", flat_run, "--out", flat_run / "again").output.endswith("is reproduced: metrics.json is the same to the byte\n")
+    assert segue("reproduce", flat_run, "--out", flat_run / "again").output.endswith(
+        "is reproduced: metrics.json is the same to the byte\n"
+    )
 
 
 def test_another_recipe_is_still_refused_by_the_value_that_differs(flat_run: Path) -> None:
