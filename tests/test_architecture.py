@@ -38,7 +38,6 @@ FOUNDATION = {
     "own_source",
     "own_code",
     "offers",
-    "export",
     "parts",
     "contracts",
 }
@@ -80,6 +79,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "evaluation.metrics",
     },
     "ingest": {"recipe", "catalogue", "corpus", "encoders", "coldstart"},
+    "export": {"encoders"},
     "report": {"recipe", "runs"},
     "continuation": {"catalogue", "corpus", "recipe", "ranker", "runs"},
 }
