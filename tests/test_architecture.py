@@ -79,6 +79,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "evaluation.metrics",
     },
     "ingest": {"recipe", "catalogue", "corpus", "encoders", "coldstart"},
+    "export": {"encoders"},
     "report": {"recipe", "runs"},
     "export": {"encoders"},
     "continuation": {"catalogue", "corpus", "recipe", "ranker", "runs"},

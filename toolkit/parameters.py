@@ -26,7 +26,9 @@ class Parameters(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _refuse_unknown(cls, values: Any) -> Any:
-        if isinstance(values, dict) and (unknown := [key for key in values if isinstance(key, str) and key not in cls.model_fields]):
+        if not isinstance(values, dict) or cls.model_config.get("extra") != "forbid":
+            return values
+        if unknown := [key for key in values if isinstance(key, str) and key not in cls.model_fields]:
             raise ValidationError.from_exception_data(cls.__name__, [_unknown(key, values[key], [*cls.model_fields]) for key in unknown])
         return values
 
