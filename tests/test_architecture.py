@@ -38,6 +38,7 @@ FOUNDATION = {
     "own_source",
     "offers",
     "parts",
+    "packages",
     "contracts",
 }
 """Modules that everything may import."""
