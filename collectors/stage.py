@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import func, select
 
 from collectors.collect import checked, collect, ready, told
-from collectors.library import database, fill, open_library
+from collectors.library import database, existing, fill, open_library
 from collectors.settings import Collect
 from toolkit.catalogue.schema import FIELDS
 from toolkit.files import digest
@@ -37,6 +37,19 @@ class CollectStage:
             return ""
         with open_library(place, blobs=params.blobs) as library, library.engine.connect() as connection:
             return digest(list(connection.execute(select(func.count(), func.max(FIELDS.c.time)).select_from(FIELDS)).one()))
+
+    @staticmethod
+    def fields(params: Collect) -> set[str] | None:
+        """Names of the fields that the library may have: those asked for and those that are there; None for one on a server."""
+        place = database(params.library)
+        if not isinstance(place, Path):
+            return None
+        found = {name for spec in params.sources for name in checked(spec)[1]}
+        with existing(params.library, blobs=params.blobs, needed=False) as library:
+            if library is not None:
+                with library.engine.connect() as connection:
+                    found |= {*connection.scalars(select(FIELDS.c.field).distinct())}
+        return found
 
     @staticmethod
     def where(params: Collect) -> tuple[Path | str, Path | None]:

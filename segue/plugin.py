@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from toolkit.evaluation.protocol_checks import check_protocol as check_protocol
     from toolkit.fusion.checks import check_join as check_join
     from toolkit.fusion.checks import check_missing as check_missing
+    from toolkit.packages import Package as Package
     from toolkit.progress import Progress as Progress
     from toolkit.ranker import Capabilities as Capabilities
     from toolkit.ranker import Ranker as Ranker
@@ -126,6 +127,7 @@ PLACES = {
     "toolkit.evaluation.protocol_checks": ("check_protocol",),
     "toolkit.fusion.checks": ("check_join", "check_missing"),
     "toolkit.progress": ("Progress",),
+    "toolkit.packages": ("Package",),
     "toolkit.ranker": ("Capabilities", "Ranker", "Scorer", "TrainingData"),
     "toolkit.ranker_checks": ("check_ranker",),
     "toolkit.ranker_example": ("example_data",),

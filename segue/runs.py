@@ -128,13 +128,16 @@ def run(
         ['popularity', 'upper-bound']
     """
     from toolkit import pipeline
-    from toolkit.recipe import checks, load
+    from toolkit.pipeline import preflight
+    from toolkit.recipe.file import read
 
     if isinstance(recipe, Recipe):
-        checks.check_parameters(recipe)
-        asked = recipe
+        asked, written = recipe, None
     else:
-        asked = load(Path(recipe), overrides, parameters=True)
+        written = read(Path(recipe), overrides)
+        asked = written.recipe()
     folder = Path(out) if out is not None else Path("runs") / asked.name
+    if not (folder / runs.METRICS).exists():
+        preflight.admit(asked, written)
     pipeline.run(asked, folder, progress=progress or interactive(), fresh=fresh)
     return Run(folder)

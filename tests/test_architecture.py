@@ -39,6 +39,7 @@ FOUNDATION = {
     "own_code",
     "offers",
     "parts",
+    "packages",
     "contracts",
 }
 """Modules that everything may import."""

@@ -61,7 +61,11 @@ def nothing() -> None: ...
         (nothing, ["baselines=[ease, popularty]"], "'popularty' is not a ranker: did you mean popularity?"),
         (nothing, ["baselines=[{name: ease, params: {l2: 1}}]"], "baselines.0.params.l2 is not a key"),
         (nothing, ["baselines=[content-centroid]"], "baselines.0='content-centroid' ranks by content: name encoders"),
-        (nothing, ["baselines=[transrec]"], "baselines.0='transrec' ranks only for training playlists, and playlist_disjoint holds out"),
+        (
+            nothing,
+            ["baselines=[transrec]"],
+            "baselines.0='transrec' ranks only for training playlists, and playlist_disjoint holds out others: name transrec-global",
+        ),
         (nothing, ["device=cuda:7"], "device"),
         (nothing, ["name=../up"], "name='../up' must be one line without '/'"),
         (nothing, ["name=.cache"], "without a '.' in front"),

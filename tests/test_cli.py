@@ -183,20 +183,29 @@ def test_a_system_that_knows_too_little_says_how_much(cold_run: Path) -> None:
     assert found.stderr == f"segue: warning: item-knn can rank no more than {len(listed)} tracks here, fewer than the k=30 asked for\n"
 
 
-def test_validate_counts_or_names_the_fault(tiny_recipe: Path) -> None:
-    assert segue("validate", tiny_recipe).output == f"{tiny_recipe} is valid: 2 encoders, 1 models, 2 baselines\n"
+def test_validate_says_what_a_run_does_or_names_the_fault(tiny_recipe: Path) -> None:
+    assert segue("validate", tiny_recipe).output.splitlines() == [
+        f"{tiny_recipe} is valid",
+        "data      reader demo",
+        "encoders  audio (features), lyrics (tfidf)",
+        "systems   sasrec-multimodal, popularity, content-centroid",
+        "split     playlist_disjoint (min_tracks 5): whole playlists are held out, all versions of one together; "
+        "their first tracks are shown",
+        "metrics   recall, ndcg at 5, 20",
+    ]
     fault = segue("validate", tiny_recipe, "--set", "encoders.lyrics.params.dimm=3")
     assert fault.exit_code == 2
     assert fault.stderr == ("segue: --set encoders.lyrics.params.dimm=3: encoders.lyrics.params.dimm is not a key: did you mean dim?\n")
 
 
-def test_validate_tells_of_a_path_that_is_not_there(tmp_path: Path) -> None:
-    (tmp_path / "r.yaml").write_text("data: {reader: csv, path: lists.csv}")
+def test_validate_prints_every_problem_of_data_and_machine(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text("data: {reader: csv, path: lists.csv}\nbaselines: [popularity]\ndevice: tpu\n")
     found = segue("validate", tmp_path / "r.yaml")
-    assert (
-        found.exit_code == 0
-        and found.stderr == f"segue: warning: {tmp_path / 'lists.csv'} does not exist here: correct data.path before the run\n"
-    )
+    assert (found.exit_code, found.stdout) == (2, "")
+    assert found.stderr.splitlines() == [
+        f"segue: {tmp_path}/r.yaml:3: device='tpu' must be one of auto, cpu, cuda",
+        f"segue: {tmp_path}/r.yaml:1: data.path: {tmp_path}/lists.csv does not exist: correct the path, or put the data there",
+    ]
 
 
 def test_encoders_are_listed() -> None:

@@ -83,15 +83,14 @@ def test_a_fresh_run_in_its_folder_has_the_same_numbers_and_todays_form(flat_run
     assert found.exit_code == 0, found.output
     assert (flat_run / runs.METRICS).read_bytes() == metrics
     assert runs.read_recipe(flat_run)["models"][0]["loss"]["type"] == "gbce"
-    assert segue("reproduce", flat_run, "--out", flat_run / "again").output.endswith(
-        "is reproduced: metrics.json is the same to the byte\n"
-    )
+    again = segue("reproduce", flat_run, "--out", flat_run / "again")
+    assert again.output.endswith("is reproduced: metrics.json is the same to the byte\n")
 
 
 def test_another_recipe_is_still_refused_by_the_value_that_differs(flat_run: Path) -> None:
     found = segue("run", FLAT / "small.yaml", "--out", flat_run, "--set", "defaults.gbce_t=0.25")
     assert found.exit_code == 2
-    assert found.stderr.endswith("was made by another recipe (models.0.loss.t was 0.5, is 0.25): choose another --out, or delete it\n")
+    assert found.stderr.endswith("was made by another recipe (defaults.gbce_t was 0.5, is 0.25): choose another --out, or delete it\n")
 
 
 def test_it_is_continued_reported_compared_and_reproduced_without_a_warning(flat_run: Path, tmp_path: Path) -> None:

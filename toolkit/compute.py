@@ -10,11 +10,13 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 def device(wanted: str = "auto") -> str:
-    """`cpu` or `cuda`. Raises `InputError` where CUDA is asked for and absent."""
-    import torch
-
+    """`cpu` or `cuda`. Raises `InputError` for another name, and where CUDA is named and this machine has none."""
     if wanted not in DEVICES and not wanted.startswith("cuda:"):
         raise InputError(f"device={wanted!r} must be one of {', '.join(DEVICES)}")
+    if wanted == "cpu":
+        return wanted
+    import torch
+
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if wanted.startswith("cuda") and not torch.cuda.is_available():

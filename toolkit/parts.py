@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic.json_schema import JsonSchemaValue
@@ -16,14 +16,18 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 
 from toolkit import plugins
 from toolkit.errors import InputError
+from toolkit.packages import Package
 from toolkit.parameters import Parameters
 
 
 class Part(Parameters):
     """Base of every replaceable part.
 
-    type: the name of its entry point. A subclass gives it a default; `module:Class` stands there for a class without an entry point.
+    type: the name of its entry point. A subclass gives it a default; a class without an entry point is named by `module:Class`.
+    requires: packages beyond the toolkit's own that it needs; `segue validate` reports those that are missing.
     """
+
+    requires: ClassVar[tuple[Package, ...]] = ()
 
     type: str
 

@@ -20,6 +20,7 @@ from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut, PlaylistSet
 from toolkit.errors import SegueError
 from toolkit.modality import Modality
+from toolkit.packages import Package
 from toolkit.parameters import Parameters
 from toolkit.progress import Progress
 
@@ -110,6 +111,7 @@ class Ranker(ABC):
 
     name: its name in recipes and tables. capabilities: what it needs and can do.
     Params: its parameters; the constructor takes their fields as keywords. grid: values of them that tuning tries, combined.
+    requires: packages beyond the toolkit's own that it needs; `segue validate` reports those that are missing.
     listed: whether recipes and tables name it as a baseline; a ranker that is built in another way is not listed.
     curve: one row an epoch of the last fit, for a fit with epochs. underfit: whether that fit was cut short or still improving.
     """
@@ -119,6 +121,7 @@ class Ranker(ABC):
     Params: ClassVar[type[Parameters]] = Parameters
     grid: ClassVar[Mapping[str, Sequence[Any]]] = {}
     listed: ClassVar[bool] = True
+    requires: ClassVar[tuple[Package, ...]] = ()
     curve: Sequence[Mapping[str, Any]] = ()
     underfit: bool = False
 

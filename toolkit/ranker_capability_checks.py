@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from toolkit.corpus.queries import Queries
 from toolkit.errors import InputError
+from toolkit.packages import check_requires
 from toolkit.ranker import Capabilities, Ranker, TrainingData
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -22,6 +23,7 @@ def check_capabilities(make: Make, ranker: Ranker, data: TrainingData, queries: 
     cls, able = type(ranker), ranker.capabilities
     assert isinstance(able, Capabilities), f"capabilities of {cls.__name__} must be a segue.plugin.Capabilities, not {able!r}"
     assert isinstance(cls.name, str) and NAME.fullmatch(cls.name), f"name={cls.name!r} must be of letters, digits, '.', '_' and '-'"
+    check_requires(cls)
     assert not able.labels_required or able.labels, "labels_required=True needs labels: name the kinds that it reads"
     assert isinstance(ranker.memory_problem(data.train, "cpu"), str), "memory_problem must return a string, empty for no problem"
     _check_required(make, data)

@@ -232,7 +232,11 @@ def current_form(recipe: dict[str, Any]) -> dict[str, Any]:
 
 def _like(old: dict[str, Any], recipe: dict[str, Any]) -> dict[str, Any]:
     """A stored recipe in the form of `recipe`, which this version resolved; `defaults` count by the models that hold them."""
-    return old if old == recipe else {**current_form(old), "defaults": recipe.get("defaults")}
+    if old == recipe:
+        return old
+    current = current_form(old)
+    same = {**current, "defaults": recipe.get("defaults")}
+    return same if same == recipe else current
 
 
 def _difference(old: Any, new: Any, where: str = "") -> str:

@@ -28,6 +28,7 @@ from toolkit import compute
 from toolkit.baselines.base import Baseline, BaselineParams, State
 from toolkit.errors import InputError, RunDirectoryError
 from toolkit.memory import free_memory
+from toolkit.packages import RECBOLE
 from toolkit.parameters import Parameters
 from toolkit.ranker import Capabilities, Scorer, TrainingData
 
@@ -94,6 +95,7 @@ class StockRanker(Baseline):
     """
 
     capabilities = Capabilities(kind="neural")
+    requires = (RECBOLE,)
     Params: ClassVar[type[Parameters]] = StockParams
     base: ClassVar[Literal["SASRec", "BERT4Rec", "GRU4Rec"]]
 

@@ -22,6 +22,7 @@ from toolkit.baselines.sparse import packed, unpacked
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import InputError, RunDirectoryError
+from toolkit.packages import LIGHTGBM
 from toolkit.plugins import suggest
 from toolkit.ranker import Capabilities, Ranker, Scorer, TrainingData
 from toolkit.rankers import entry_name, load_ranker
@@ -59,6 +60,7 @@ class TwoStage(Baseline):
 
     name = "two-stage"
     Params = TwoStageParams
+    requires = (LIGHTGBM,)
     capabilities = Capabilities(content="optional", titles="optional", labels=("artist", "album", "genre"), systems=True, cold_tracks=True)
 
     def __init__(self, **params: Any) -> None:

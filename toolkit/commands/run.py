@@ -28,11 +28,11 @@ def run(
 
     from toolkit import progress
     from toolkit.commands.together import together
-    from toolkit.recipe import Recipe as Settings
-    from toolkit.recipe import load
+    from toolkit.recipe.file import read
 
     with together() as leads:
-        settings: Settings = load(recipe, overrides)
+        written = read(recipe, overrides)
+        settings = written.recipe()
         run_dir = out or Path("runs") / settings.name
         if not leads:
             from toolkit import pipeline
@@ -40,7 +40,9 @@ def run(
             return pipeline.follow(settings, run_dir)
         with progress.reporter(Console(stderr=True)) as reporter:
             if not (run_dir / "metrics.json").exists():
-                load(recipe, overrides, parameters=True)
+                from toolkit.pipeline import preflight
+
+                preflight.admit(settings, written)
             from toolkit import pipeline
 
             rows = pipeline.run(settings, run_dir, progress=reporter, fresh=fresh)

@@ -27,6 +27,7 @@ import numpy as np
 
 from toolkit import plugins
 from toolkit.errors import InputError
+from toolkit.packages import Package
 
 GROUP = "segue.metrics"
 
@@ -123,6 +124,7 @@ class Metric(ABC):
     name: of its entry point, and in files. label: as tables print it. value_range: the lowest and the highest value.
     higher_is_better: None for one that says nothing of hits, such as novelty; systems are never chosen by it.
     decimals: as tables print its values. cutoff, reads: see `Cutoff` and `Reads`.
+    requires: packages beyond the toolkit's own that it needs.
     """
 
     name: ClassVar[str]
@@ -132,6 +134,7 @@ class Metric(ABC):
     decimals: ClassVar[int] = 4
     cutoff: ClassVar[Cutoff] = "k"
     reads: ClassVar[Reads] = "hits"
+    requires: ClassVar[tuple[Package, ...]] = ()
 
     @abstractmethod
     def values(self, block: Block, k: int) -> np.ndarray:

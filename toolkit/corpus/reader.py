@@ -36,6 +36,9 @@ class CorpusReader(Reader):
     def read(self) -> Iterator[Record]:
         return some(self._read(), self.path)
 
+    def fields_offered(self) -> set[str]:
+        return {"title", "artist", "album"}
+
     def _read(self) -> Iterator[Record]:
         corpus = Corpus.load(self.path)
         for columns in _blocks(corpus.tracks):

@@ -12,6 +12,7 @@ from toolkit.encoders.audio import waveforms
 from toolkit.encoders.base import Audio, Encoder, EncoderParams, Kind, Progress
 from toolkit.encoders.faults import BadInput
 from toolkit.errors import InputError
+from toolkit.packages import SOUNDFILE, Package
 
 
 class HeardParams(EncoderParams):
@@ -33,6 +34,7 @@ class AudioEncoder(Encoder):
 
     kind: ClassVar[Kind] = "audio"
     refuses: ClassVar[bool] = True
+    requires: ClassVar[tuple[Package, ...]] = (SOUNDFILE,)
     Params: ClassVar[type[EncoderParams]] = AudioParams
     params: Any
     short: Sequence[int] = ()

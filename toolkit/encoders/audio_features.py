@@ -32,6 +32,7 @@ import numpy as np
 from toolkit.encoders.audio_encoder import AudioEncoder, AudioParams
 from toolkit.encoders.base import Audio, EncoderParams, Progress
 from toolkit.encoders.standardise import Standardiser, StandardisingEncoder
+from toolkit.packages import LIBROSA, Package
 from toolkit.vocabulary import AUDIO_FEATURES
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class AudioFeaturesEncoder(StandardisingEncoder, AudioEncoder):
     name: ClassVar[str] = "audio-features"
     source: ClassVar[str] = "librosa; Krumhansl 1990; Scheirer and Slaney 1997"
     Params: ClassVar[type[EncoderParams]] = AudioFeaturesParams
+    requires: ClassVar[tuple[Package, ...]] = (*AudioEncoder.requires, LIBROSA)
     params: AudioFeaturesParams
 
     @property

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -16,6 +16,7 @@ from toolkit.encoders.audio_encoder import AudioEncoder, AudioParams
 from toolkit.encoders.base import Audio, Progress
 from toolkit.encoders.predicting import PredictingEncoder, checked_feedback, checked_targets, identity
 from toolkit.encoders.window_table import WindowTable
+from toolkit.packages import LIBROSA, Package
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -42,6 +43,8 @@ class AudioNetworkParams(AudioParams):
 
 class AudioNetworkEncoder(PredictingEncoder, AudioEncoder):
     """A network that learns to predict a clip's targets (factors or labels) from its windows."""
+
+    requires: ClassVar[tuple[Package, ...]] = (*AudioEncoder.requires, LIBROSA)
 
     @property
     @abstractmethod

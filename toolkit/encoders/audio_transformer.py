@@ -20,6 +20,7 @@ from toolkit.encoders.audio_encoder import AudioEncoder, HeardParams
 from toolkit.encoders.base import Audio, EncoderParams, Progress
 from toolkit.encoders.state import load_encoder, save_encoder
 from toolkit.errors import InputError
+from toolkit.packages import TRANSFORMERS, Package
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,6 +48,7 @@ class AudioTransformerEncoder(AudioEncoder):
     source: ClassVar[str] = "Wu et al. 2023 (CLAP); Li et al. 2024 (MERT); Gong et al. 2021 (AST)"
     weights_licence: ClassVar[str] = "Apache-2.0 (laion/clap-htsat-unfused)"
     Params: ClassVar[type[EncoderParams]] = AudioTransformerParams
+    requires: ClassVar[tuple[Package, ...]] = (*AudioEncoder.requires, TRANSFORMERS)
     params: AudioTransformerParams
 
     @cached_property
@@ -70,6 +72,9 @@ class AudioTransformerEncoder(AudioEncoder):
     def dim(self) -> int:
         # to be asked for its size is no reason to fetch a model
         return _size(_config(vars(self).get("folder") or self._find(download=False)))
+
+    def check_files(self) -> None:
+        self._find(download=False)
 
     def fingerprint(self) -> str:
         return text_models.fingerprint(self.folder)

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 
 from toolkit.errors import SegueError
+from toolkit.packages import Package
 from toolkit.parameters import Parameters
 
 Kind = Literal["features", "text", "image", "audio", "category"]
@@ -42,6 +43,7 @@ class Encoder(ABC):
     default_field: the field of the catalogue that it reads where a recipe names none; None: one must be named.
     refusal: of an encoder that refuses, how a warning puts it: "none of 7 inputs ⟨can be read⟩", "3 tracks have an input ⟨that cannot be
     read⟩", and what to do; None: of files that cannot be read.
+    requires: packages beyond the toolkit's own that it needs; `segue validate` reports those that are missing.
     """
 
     name: ClassVar[str]
@@ -57,6 +59,7 @@ class Encoder(ABC):
     reconstructs: ClassVar[bool] = False
     default_field: ClassVar[str | None] = None
     refusal: ClassVar[tuple[str, str, str] | None] = None
+    requires: ClassVar[tuple[Package, ...]] = ()
     Params: ClassVar[type[EncoderParams]] = EncoderParams
 
     def __init__(self, params: EncoderParams | None = None, *, seed: int = 0, device: str = "cpu") -> None:
@@ -73,6 +76,13 @@ class Encoder(ABC):
     def needs_feedback(self) -> bool:
         """Whether `fit` takes, as the keyword `feedback`, the plays that target factors were made of."""
         return False
+
+    def check_files(self) -> None:
+        """Raise `MissingWeights`, or another `InputError`, where a file that it reads beside its inputs is not on this machine.
+
+        For `segue validate`: nothing is fetched, no file is read whole, and nothing heavy is imported. The default reads no file.
+        """
+        return
 
     def fingerprint(self) -> str:
         """What beside name, version and parameters decides the output, for the cache key: a hash of pretrained weights, the precision."""

@@ -24,6 +24,7 @@ from toolkit.encoders.cache import Tracks, key
 from toolkit.encoders.encode import encode
 from toolkit.encoders.hashing import digests
 from toolkit.errors import SegueError
+from toolkit.packages import check_requires
 
 Make = Callable[[], Encoder]
 
@@ -82,6 +83,7 @@ def check_declaration(cls: type[Encoder]) -> None:
     assert getattr(cls, "kind", None) in kinds, f"{cls.name}: kind={getattr(cls, 'kind', None)!r} must be one of {', '.join(kinds)}"
     assert cls.source, f"{cls.name}: source must name the paper and section, or the model's page"
     assert issubclass(cls.Params, EncoderParams), f"{cls.name}: Params must extend segue.plugin.EncoderParams"
+    check_requires(cls)
 
 
 def check_params(cls: type[Encoder]) -> None:

@@ -16,6 +16,7 @@ from toolkit.encoders.images import decoded, save_pairs
 from toolkit.encoders.inputs import Files
 from toolkit.encoders.variational import AutoencoderBase, AutoencoderParams
 from toolkit.errors import InputError
+from toolkit.packages import PILLOW, Package
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,6 +60,7 @@ class ImageEncoder(AutoencoderBase):
     learns: ClassVar[bool] = True
     reconstructs: ClassVar[bool] = True
     variational: ClassVar[bool]
+    requires: ClassVar[tuple[Package, ...]] = (PILLOW,)
     params: Any
 
     def fit(

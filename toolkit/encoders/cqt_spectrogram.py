@@ -18,6 +18,7 @@ from toolkit.encoders.base import Audio, EncoderParams, Progress
 from toolkit.encoders.cqt import Cqt
 from toolkit.encoders.state import load_encoder, save_encoder
 from toolkit.errors import InputError
+from toolkit.packages import LIBROSA, Package
 
 TOGETHER = 16
 """Files that are transformed at once."""
@@ -64,6 +65,7 @@ class CqtEncoder(AudioEncoder):
     seeded: ClassVar[bool] = False
     source: ClassVar[str] = "Oramas et al. 2017, input of the track embeddings"
     Params: ClassVar[type[EncoderParams]] = CqtParams
+    requires: ClassVar[tuple[Package, ...]] = (*AudioEncoder.requires, LIBROSA)
     params: CqtParams
 
     @property

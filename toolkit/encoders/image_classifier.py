@@ -17,6 +17,7 @@ from toolkit.encoders.base import EncoderParams, Images, Kind, Progress
 from toolkit.encoders.classifier import Batches, Classifier, ClassifierParams
 from toolkit.encoders.conv_images import ConvParams, tensor
 from toolkit.encoders.images import decoded, table_of
+from toolkit.packages import PILLOW, Package
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,6 +37,7 @@ class ImageClassifierEncoder(Classifier):
     kind: ClassVar[Kind] = "image"
     source: ClassVar[str] = "multimodal BERT4Rec report (USC), future work: encoders fine-tuned on labels"
     Params: ClassVar[type[EncoderParams]] = ImageClassifierParams
+    requires: ClassVar[tuple[Package, ...]] = (PILLOW,)
     params: ImageClassifierParams
 
     @property
@@ -46,6 +48,10 @@ class ImageClassifierEncoder(Classifier):
     def folder(self) -> Path:
         """Where the model's files are. Raises `InputError` for a model that cannot be found."""
         return image_models.find(str(self.params.model))
+
+    def check_files(self) -> None:
+        if self.pretrained:
+            image_models.find(str(self.params.model), download=False)
 
     def fingerprint(self) -> str:
         return text_models.fingerprint(self.folder) if self.pretrained else ""

@@ -17,6 +17,7 @@ from pydantic import Field
 from toolkit.encoders import image_models
 from toolkit.encoders.base import EncoderParams, Images, Kind, Progress
 from toolkit.encoders.pretrained import PretrainedEncoder
+from toolkit.packages import PILLOW, TRANSFORMERS, Package
 
 DEFAULT = "microsoft/resnet-50"
 DEFAULT_DIM = 2048
@@ -43,6 +44,7 @@ class ImageModelEncoder(PretrainedEncoder):
     source: ClassVar[str] = "He et al. 2016; Tan and Le 2019; Dosovitskiy et al. 2021; Radford et al. 2021"
     weights_licence: ClassVar[str] = "Apache-2.0 (microsoft/resnet-50)"
     Params: ClassVar[type[EncoderParams]] = ImageModelParams
+    requires: ClassVar[tuple[Package, ...]] = (TRANSFORMERS, PILLOW)
     params: ImageModelParams
 
     @property
@@ -66,8 +68,8 @@ class ImageModelEncoder(PretrainedEncoder):
                 progress(start + len(images), len(out), self.name)
         return out
 
-    def _find(self) -> Path:
-        return image_models.find(self.params.model)
+    def _find(self, *, download: bool = True) -> Path:
+        return image_models.find(self.params.model, download=download)
 
     def _probed(self, *, bf16: bool) -> np.ndarray:
         return self._run(image_models.probes(self._prepared.size), bf16=bf16)

@@ -124,10 +124,10 @@ def _sides(size: Any) -> tuple[int, int]:
     return (int(size), int(size)) if isinstance(size, int) else (int(size["height"]), int(size["width"]))
 
 
-def find(model: str) -> Path:
+def find(model: str, *, download: bool = True) -> Path:
     """The folder of a picture model: a path or a hub name such as microsoft/resnet-50. Raises `InputError`."""
     cure = "give the folder of a transformers model with config.json, preprocessor_config.json and *.safetensors"
-    return text_models.find(model, cure=cure, owner="")
+    return text_models.find(model, download=download, cure=cure, owner="")
 
 
 def load(folder: Path, model: str, device: str) -> Any:

@@ -16,6 +16,7 @@ from toolkit.encoders.audio_encoder import AudioEncoder
 from toolkit.encoders.base import Audio, EncoderParams, Progress
 from toolkit.encoders.mel import SpectrogramParams, log_mel
 from toolkit.encoders.state import load_encoder, save_encoder
+from toolkit.packages import LIBROSA, Package
 
 
 class LogMelParams(SpectrogramParams):
@@ -35,6 +36,7 @@ class LogMelEncoder(AudioEncoder):
     seeded: ClassVar[bool] = False
     source: ClassVar[str] = "Lee et al. 2018, input of the audio model"
     Params: ClassVar[type[EncoderParams]] = LogMelParams
+    requires: ClassVar[tuple[Package, ...]] = (*AudioEncoder.requires, LIBROSA)
     params: LogMelParams
 
     @property

@@ -45,6 +45,12 @@ def read(named: Named) -> tuple[list[str], np.ndarray]:
     float64 and float16 are taken, as are whole numbers. Raises `InputError` for a file that is missing or of another kind, `DataError`
     for one whose content breaks a rule; both name the file and what to do.
     """
+    ids, matrix = _READERS[form(named)](named)
+    return checked(named.path, ids if named.ids is None else ids_of(named.ids), matrix)
+
+
+def form(named: Named) -> str:
+    """The ending of the file, one of `FORMS`. Raises `InputError` for a file that is missing, of another kind, or without its ids."""
     ending = next((ending for ending in FORMS if named.path.name.lower().removesuffix(".gz").endswith(ending)), None)
     for path in (named.path, named.ids):
         if path is not None and not path.is_file():
@@ -53,8 +59,7 @@ def read(named: Named) -> tuple[list[str], np.ndarray]:
         raise InputError(f"{named.path} is none of {', '.join(FORMS)}: save the vectors as one of these")
     if ending == ".npy" and named.ids is None:
         raise InputError(f"{named.path} holds vectors alone: name the file of their ids with ids: …, or save both as .npz")
-    ids, matrix = _READERS[ending](named)
-    return checked(named.path, ids if named.ids is None else ids_of(named.ids), matrix)
+    return ending
 
 
 def checked(path: Path, ids: Sequence[str], given: Any) -> tuple[list[str], np.ndarray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -12,6 +12,7 @@ from toolkit.encoders.base import Audio, Progress
 from toolkit.encoders.hashing import digests, hashed_normals
 from toolkit.encoders.standardise import Standardiser
 from toolkit.encoders.state import Tensors
+from toolkit.packages import LIBROSA, Package
 from toolkit.seeds import derived_seed
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def mfcc(samples: np.ndarray, params: MfccParams) -> np.ndarray:
 class WordsEncoder(AudioEncoder):
     """An encoder over counts of words of sound: frames to their nearest word, a clip to how often it has each."""
 
+    requires: ClassVar[tuple[Package, ...]] = (*AudioEncoder.requires, LIBROSA)
     params: MfccParams
     standardiser: Standardiser | None = None
     words: np.ndarray

@@ -25,8 +25,8 @@ class PretrainedEncoder(Encoder):
     params: Any
 
     @abstractmethod
-    def _find(self) -> Path:
-        """The folder of the model's files. Raises `InputError`."""
+    def _find(self, *, download: bool = True) -> Path:
+        """The folder of the model's files, fetched where they are not here. Raises `InputError`."""
 
     @abstractmethod
     def _probed(self, *, bf16: bool) -> np.ndarray:
@@ -41,6 +41,9 @@ class PretrainedEncoder(Encoder):
     def bf16(self) -> bool:
         """Whether this device and model run in bfloat16; decided once, on inputs of its own, never on those given."""
         return self._wants_bf16() and (self.params.bf16 == "on" or self._probe() >= MIN_COSINE)
+
+    def check_files(self) -> None:
+        self._find(download=False)
 
     def fingerprint(self) -> str:
         return f"{text_models.fingerprint(self.folder)} bf16={self._wants_bf16()}"

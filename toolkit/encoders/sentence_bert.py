@@ -22,6 +22,7 @@ from toolkit.encoders.base import EncoderParams, Progress, Texts
 from toolkit.encoders.cleaned import CleanedParams, CleanedTextEncoder
 from toolkit.encoders.pretrained import PretrainedEncoder
 from toolkit.errors import InputError
+from toolkit.packages import SENTENCE_TRANSFORMERS, Package
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,6 +55,7 @@ class SentenceBertEncoder(PretrainedEncoder, CleanedTextEncoder):
     source: ClassVar[str] = "Reimers and Gurevych 2019; sentence-transformers/all-MiniLM-L6-v2"
     weights_licence: ClassVar[str] = "Apache-2.0 (all-MiniLM-L6-v2)"
     Params: ClassVar[type[EncoderParams]] = SentenceBertParams
+    requires: ClassVar[tuple[Package, ...]] = (SENTENCE_TRANSFORMERS,)
     params: SentenceBertParams
 
     @property
@@ -76,8 +78,8 @@ class SentenceBertEncoder(PretrainedEncoder, CleanedTextEncoder):
                 progress(done, len(out), self.name)
         return out
 
-    def _find(self) -> Path:
-        return text_models.find(self.params.model)
+    def _find(self, *, download: bool = True) -> Path:
+        return text_models.find(self.params.model, download=download)
 
     def _probed(self, *, bf16: bool) -> np.ndarray:
         rows = np.zeros((len(PROBE), self.dim))

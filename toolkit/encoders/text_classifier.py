@@ -19,6 +19,7 @@ from toolkit.encoders.classifier import Batches, Classifier, ClassifierParams
 from toolkit.encoders.image_models import quiet
 from toolkit.encoders.sentence_bert import SentenceBertEncoder, SentenceBertParams
 from toolkit.errors import InputError
+from toolkit.packages import TRANSFORMERS, Package
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,6 +41,7 @@ class TextClassifierEncoder(Classifier):
     source: ClassVar[str] = "Reimers and Gurevych 2019; multimodal BERT4Rec report (USC), future work"
     weights_licence: ClassVar[str] = SentenceBertEncoder.weights_licence
     Params: ClassVar[type[EncoderParams]] = TextClassifierParams
+    requires: ClassVar[tuple[Package, ...]] = (TRANSFORMERS,)
     params: TextClassifierParams
 
     @property
@@ -50,6 +52,9 @@ class TextClassifierEncoder(Classifier):
     def folder(self) -> Path:
         """Where the model's files are. Raises `InputError` for a model that cannot be found."""
         return text_models.find(self.params.model)
+
+    def check_files(self) -> None:
+        text_models.find(self.params.model, download=False)
 
     def fingerprint(self) -> str:
         return text_models.fingerprint(self.folder)

@@ -78,6 +78,9 @@ class TextCnnEncoder(TextNetworkEncoder):
         own |= {"min_count": params.min_count, "epochs": params.vector_epochs}
         return Word2vecEncoder(Word2vecParams(**shared, **own), seed=self.seed)
 
+    def check_files(self) -> None:
+        self.words.check_files()
+
     def fingerprint(self) -> str:
         return self.words.fingerprint()
 

@@ -71,7 +71,7 @@ def _hub(model: str, download: bool, cure: str, owner: str) -> Path:
     except HFValidationError:
         raise InputError(_unknown(model, "and no name the hub could have", cure)) from None
     if not download:
-        raise MissingWeights(_unknown(model, "nor in the hub's local cache", cure))
+        raise MissingWeights(_unknown(model, "nor in the hub's local cache", f"{cure}, or fetch it with `hf download {name}`"))
     if os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
         raise MissingWeights(_unknown(model, "nor in the hub's local cache, and HF_HUB_OFFLINE is set", cure))
     try:

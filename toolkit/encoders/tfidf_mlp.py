@@ -52,6 +52,9 @@ class TfidfMlpEncoder(TextNetworkEncoder):
     def width(self) -> int:
         return self.params.hidden[-1]
 
+    def check_files(self) -> None:
+        self.terms.check_files()
+
     def fingerprint(self) -> str:
         return self.terms.fingerprint()
 

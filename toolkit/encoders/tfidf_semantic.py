@@ -68,6 +68,9 @@ class TfidfSemanticEncoder(TfidfEncoder):
             )
         return made(self.params.enrich)
 
+    def check_files(self) -> None:
+        assert self.enricher is not None
+
     def fingerprint(self) -> str:
         return f"{self.enricher.knowledge.fingerprint()} {self.enricher.linker.fingerprint()}"
 

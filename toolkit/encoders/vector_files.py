@@ -33,13 +33,18 @@ LONGEST = 4096
 """Bytes of a word beyond which a file is no file of vectors."""
 
 
+def checked(path: Path) -> Path:
+    """The path itself. Raises `InputError` where there is no file."""
+    if not path.is_file():
+        raise InputError(f"path={str(path)!r} is not a file: give a file of word vectors, GloVe or word2vec, text or binary, .gz too")
+    return path
+
+
 class VectorFile:
     """Vectors float32 [dim] by word. digest: of the unpacked content. Raises `InputError`, `DataError`."""
 
     def __init__(self, path: Path) -> None:
-        if not path.is_file():
-            raise InputError(f"path={str(path)!r} is no file: give a file of word vectors, GloVe or word2vec, text or binary, .gz too")
-        notes = derived_path("vectors", ".safetensors", path, version=VERSION)
+        notes = derived_path("vectors", ".safetensors", checked(path), version=VERSION)
         self.path = _unpacked(path) if _is_gzip(path) else path
         try:
             tensors, header = read_tensors(notes)

@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import Field
 
 from toolkit.encoders.base import Encoder, EncoderParams, Kind, Progress
-from toolkit.encoders.matrix_files import Named, read
+from toolkit.encoders.matrix_files import Named, form, read
 from toolkit.encoders.state import load_encoder, save_encoder
 from toolkit.errors import InputError
 
@@ -56,9 +56,16 @@ class VectorsEncoder(Encoder):
     @cached_property
     def _read(self) -> tuple[dict[str, int], np.ndarray]:
         """Row of each id, and the vectors. Raises `InputError`, `DataError`."""
-        params = self.params
-        ids, matrix = read(Named(params.file.expanduser(), params.ids and params.ids.expanduser(), params.id, tuple(params.columns)))
+        ids, matrix = read(self._named)
         return {each: row for row, each in enumerate(ids)}, matrix
+
+    @property
+    def _named(self) -> Named:
+        params = self.params
+        return Named(params.file.expanduser(), params.ids and params.ids.expanduser(), params.id, tuple(params.columns))
+
+    def check_files(self) -> None:
+        form(self._named)
 
     @property
     def dim(self) -> int:

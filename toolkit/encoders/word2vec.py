@@ -23,6 +23,7 @@ from toolkit.encoders.cleaning import Cleaner
 from toolkit.encoders.state import load_encoder, save_encoder
 from toolkit.encoders.word_means import BLOCK, WordMeanEncoder, WordMeanParams
 from toolkit.errors import InputError, require
+from toolkit.packages import GENSIM, Package
 
 
 class Word2vecParams(WordMeanParams):
@@ -45,6 +46,7 @@ class Word2vecEncoder(WordMeanEncoder):
     name: ClassVar[str] = "word2vec"
     source: ClassVar[str] = "Mikolov et al. 2013, by gensim"
     Params: ClassVar[type[EncoderParams]] = Word2vecParams
+    requires: ClassVar[tuple[Package, ...]] = (GENSIM,)
     params: Word2vecParams
     vocabulary: dict[str, int]
     matrix: np.ndarray
@@ -55,7 +57,7 @@ class Word2vecEncoder(WordMeanEncoder):
 
     def fit(self, inputs: Any, targets: np.ndarray | None = None, *, workdir: Path | None = None, progress: Progress | None = None) -> Self:
         """Train on n texts. Raises `InputError` where no word is there `min_count` times."""
-        word2vec = require("gensim.models.word2vec", install="pip install 'gensim>=4.4'")
+        word2vec = require("gensim.models.word2vec", install=GENSIM.install)
         self.cleaner.fit(inputs)
         corpus = _Corpus(self.words(text) for text in inputs)
         frequency = corpus.frequency()

@@ -21,7 +21,7 @@ import numpy as np
 from toolkit.encoders.base import EncoderParams, Progress
 from toolkit.encoders.cleaning import Cleaner
 from toolkit.encoders.state import load_encoder, save_encoder
-from toolkit.encoders.vector_files import VectorFile
+from toolkit.encoders.vector_files import VectorFile, checked
 from toolkit.encoders.word_means import WordMeanEncoder, WordMeanParams
 from toolkit.errors import InputError, MissingWeights
 
@@ -51,13 +51,19 @@ class WordVectorsEncoder(WordMeanEncoder):
     @cached_property
     def file(self) -> VectorFile:
         """The file of vectors. Raises `MissingWeights` where `path` names none."""
+        return VectorFile(self._named())
+
+    def _named(self) -> Path:
         if self.params.path is None:
             raise MissingWeights(f"{self.name} needs path: a file of word vectors, GloVe or word2vec, text or binary, .gz too", "path")
-        return VectorFile(self.params.path.expanduser())
+        return self.params.path.expanduser()
 
     @property
     def dim(self) -> int:
         return self.file.dim
+
+    def check_files(self) -> None:
+        checked(self._named())
 
     def fingerprint(self) -> str:
         return self.file.digest

@@ -32,6 +32,15 @@ def found(recipe: Recipe, ingested: Ingested) -> Ingested:
     return replace(ingested, catalogue=library, blobs=blobs)
 
 
+def fields(recipe: Recipe) -> set[str] | None:
+    """Names of the fields that the section `collect` may add to the catalogue; None where only the library shows them."""
+    if recipe.collect is None:
+        return set()
+    stage, params = _stage(recipe.collect)
+    found: set[str] | None = stage.fields(params)
+    return found
+
+
 def stamp(recipe: Recipe) -> str:
     """Differs where the library that the recipe collects into may have changed."""
     if recipe.collect is None:

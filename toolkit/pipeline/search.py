@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any
 
 from toolkit.errors import require
+from toolkit.packages import OPTUNA
 from toolkit.recipe import Range, Sweep
 
 Settings = dict[str, Any]
@@ -24,7 +25,7 @@ def grid(spec: Sweep, seed: int) -> Search:
 
 def optuna(spec: Sweep, seed: int) -> Search:
     """A tree-structured Parzen estimator (Bergstra et al. 2011) as Optuna has it, drawn by the seed."""
-    library: Any = require("optuna", install="pip install 'segue[sweep]'")
+    library: Any = require("optuna", install=OPTUNA.install)
     library.logging.set_verbosity(library.logging.WARNING)
     study = library.create_study(direction="maximize", sampler=library.samplers.TPESampler(seed=seed % 2**32))
     space = {key: _distribution(library, values) for key, values in spec.over.items()}

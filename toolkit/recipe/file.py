@@ -62,6 +62,10 @@ class RecipeFile:
         said = f"{'.'.join(map(str, where))}{message}" if where else message.lstrip(": ")
         return RecipeError(f"{self.place(where)}: {said}")
 
+    def placed(self, error: RecipeError) -> RecipeError:
+        """The same error with the place in the file before it."""
+        return self.error(error.where, error.rule)
+
     def recipe(self, *, parameters: bool = False, tried: tuple[str, ...] = ()) -> Recipe:
         """The checked recipe, its `data.path` made absolute.
 
@@ -78,7 +82,7 @@ class RecipeFile:
             if parameters:
                 checks.check_parameters(recipe)
         except RecipeError as error:
-            raise self.error(error.where, error.rule) from None
+            raise self.placed(error) from None
         if recipe.data.path is None:
             return recipe
         place = self.place(("data", "path"))

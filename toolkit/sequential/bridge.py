@@ -36,8 +36,8 @@ import yaml
 
 from toolkit import compute
 from toolkit.errors import DataError, MissingPackage, RecipeError, require
+from toolkit.packages import RECBOLE
 
-INSTALL = "pip install --no-deps recbole==1.2.1"
 DATASET = "segue"
 """Dataset name given to RecBole; it has no properties file of that name and no address to download it from."""
 
@@ -58,12 +58,12 @@ def recbole() -> ModuleType:
 
     Raises `MissingPackage` where it is absent or of another version.
     """
-    package = require("recbole", install=INSTALL)
-    if package.__version__ != "1.2.1":
-        raise MissingPackage(f"recbole is {package.__version__} and must be 1.2.1: {INSTALL}")
+    package = require("recbole", install=RECBOLE.install)
+    if package.__version__ != RECBOLE.version:
+        raise MissingPackage(f"recbole is {package.__version__} and must be {RECBOLE.version}: {RECBOLE.install}")
     anomaly = torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()
     for module in ("config", "data.dataset", "data.dataloader", "evaluator", "trainer", "model.sequential_recommender"):
-        require(f"recbole.{module}", install=INSTALL)
+        require(f"recbole.{module}", install=RECBOLE.install)
     # one of its models (SINE) switches autograd's anomaly detection on for the whole process when it is imported
     torch.autograd.set_detect_anomaly(*anomaly)
     for name, loaded in list(sys.modules.items()):

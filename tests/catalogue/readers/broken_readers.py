@@ -14,6 +14,7 @@ from toolkit.catalogue.readers.base import Reader, ReaderParams
 from toolkit.catalogue.readers.blocks import Placements, Playlists, Tracks
 from toolkit.catalogue.readers.files import opened, some
 from toolkit.catalogue.records import Field, PlaylistRecord, TrackRecord
+from toolkit.errors import InputError
 
 
 class Words(Reader):
@@ -190,13 +191,35 @@ class Loose(Words):
         def _drop_unknown(cls, values: Any) -> Any:
             return {key: value for key, value in values.items() if key in cls.model_fields}
 
+        @model_validator(mode="before")
+        @classmethod
+        def _refuse_unknown(cls, values: Any) -> Any:
+            return values
+
 
 class Hoarding(Words):
     def _read(self) -> Iterator:
         yield from list(super()._read())
 
 
+class Refusing(Words):
+    def check_source(self) -> None:
+        raise InputError("column 'song' is missing")
+
+
+class Forgetful(Words):
+    def fields_offered(self) -> set[str]:
+        return {"lyrics"}
+
+
+class Needy(Words):
+    requires = ("faiss",)
+
+
 BROKEN = [
+    (Refusing, r"check_source raises InputError\(\"column 'song' is missing\"\) of data without a fault"),
+    (Forgetful, r"fields_offered lacks 'title', which a track has"),
+    (Needy, r"Needy.requires=\('faiss',\) must be a tuple of toolkit.packages.Package"),
     (Listed, r"words: read gave a list; yield records"),
     (Bare, r"words: the id 'a' has no scheme"),
     (Mapped, r"words: read gave {'id': 'm', .*}, not a track or a playlist"),

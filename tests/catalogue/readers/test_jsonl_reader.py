@@ -37,9 +37,9 @@ def test_second_file_of_tracks(files: Path, sorted_out) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"id": "2", "tracks": ["a"', "line 2: is no JSON object: .*truncated"),
-        ("[1]", "line 2: is no JSON object: Expected `object`, got `array`"),
-        ('{"id": "2", "tracks": [], "x": ' + "[" * 50_000 + "]" * 50_000 + "}", "line 2: is no JSON object: maximum recursion depth"),
+        ('{"id": "2", "tracks": ["a"', "line 2: is not a JSON object: .*truncated"),
+        ("[1]", "line 2: is not a JSON object: Expected `object`, got `array`"),
+        ('{"id": "2", "tracks": [], "x": ' + "[" * 50_000 + "]" * 50_000 + "}", "line 2: is not a JSON object: maximum recursion depth"),
         ('{"tracks": ["a"]}', r"line 2: has no 'id' \(option playlist\)"),
         ('{"id": "", "tracks": ["a"]}', "line 2: has an empty 'id'"),
         ('{"id": "2", "tracks": "a"}', "line 2: 'tracks' must be a list"),

@@ -19,6 +19,7 @@ from toolkit.catalogue.demo.story import Story
 from toolkit.catalogue.demo.tastes import shares
 from toolkit.catalogue.demo.words import biography, lyrics, playlist_title, tags
 from toolkit.catalogue.readers.base import OnError, Reader
+from toolkit.catalogue.readers.tracks import NAMES
 from toolkit.catalogue.records import Field, FieldValue, PlaylistRecord, Record, TrackRecord
 
 ENTITY: dict[Part, str] = {
@@ -60,6 +61,9 @@ class DemoReader(Reader):
         """Yield every track, album by album, then every playlist."""
         yield from self._tracks()
         yield from self._playlists()
+
+    def fields_offered(self) -> set[str]:
+        return {*NAMES, *self.parts}
 
     def _tracks(self) -> Iterator[TrackRecord]:
         world = self.story.world

@@ -23,6 +23,10 @@ from toolkit.errors import InputError
 from toolkit.times import EXPECTED, seconds
 from toolkit.vocabulary import AUDIO_FEATURES
 
+TRACKS, FEATURES = "tracks.csv.gz", "audio_features.csv.gz"
+GENRES = "artist_genres"
+"""A column of the file of tracks."""
+
 MATCH_SCORES = {"id": 1.0, "title+artist": 0.8}
 """Features matched by title and artist may be another release's; only the order of the scores matters."""
 
@@ -60,20 +64,40 @@ class ArchiveReader(Reader):
     def read(self) -> Iterator[Record]:
         return some(self._read(), self.path)
 
+    def check_source(self) -> None:
+        self._file_of_lists()
+        self._columns(self.path / TRACKS)
+        if self.params.splits is not None:
+            existing(self.path / self.params.splits)
+
+    def fields_offered(self) -> set[str]:
+        table, columns = self._columns(self.path / TRACKS)
+        audio = {*AUDIO_FEATURES} <= {*table.header} or (self.path / FEATURES).is_file()
+        return columns.offered(table.header) | {*(["audio_features"] if audio else []), *(["genres"] if GENRES in table.header else [])}
+
     def _read(self) -> Iterator[Record]:
+        lists = self._file_of_lists()
+        yield from self._tracks(self.path / TRACKS)
+        features = self.path / FEATURES
+        if features.is_file():
+            yield from self._features(features)
+        yield from self._lists(lists)
+
+    def _file_of_lists(self) -> Path:
         lists = sorted(existing(self.path).glob("playlists*.jsonl.gz"))
         if len(lists) != 1:
             raise InputError(f"{self.path} must have one playlists*.jsonl.gz, not {len(lists)}")
-        yield from self._tracks(self.path / "tracks.csv.gz")
-        features = self.path / "audio_features.csv.gz"
-        if features.is_file():
-            yield from self._features(features)
-        yield from self._lists(lists[0])
+        return lists[0]
 
-    def _tracks(self, path: Path) -> Iterator[TrackRecord]:
+    def _columns(self, path: Path) -> tuple[DelimitedFile, TrackColumns]:
+        """The file of tracks, and what its columns hold."""
         table = DelimitedFile(path, self.bad)
         columns = TrackColumns(artist="artists", duration="duration_s", artist_id="artist_ids" if "artist_ids" in table.header else None)
         columns.check(table.header, path)
+        return table, columns
+
+    def _tracks(self, path: Path) -> Iterator[TrackRecord]:
+        table, columns = self._columns(path)
         parser = TrackParser(columns, path.parent, scheme="spotify", kind="track", source="spotify", train_allowed=False, bad=self.bad)
         for line, row in table.rows():
             cells, where = table.mapping(row), table.where(line)
@@ -81,7 +105,7 @@ class ArchiveReader(Reader):
             if record is None:
                 continue
             record.fields.update(self._audio(cells, where))
-            if genres := cells.get("artist_genres"):
+            if genres := cells.get(GENRES):
                 record.fields["genres"] = Field(genres.replace("|", ", ").replace("-", " "), self.name, train_allowed=False)
             yield record
 

@@ -96,6 +96,16 @@ class TableReader(Reader):
         if not playlists:
             raise DataError(f"{self.path} holds no playlist")
 
+    def check_source(self) -> None:
+        self._laid()
+        if (side := self.side()) is not None:
+            _side_columns(*side)
+
+    def fields_offered(self) -> set[str]:
+        laid, side = self._laid(), self.side()
+        found = self.given().offered(laid[0][1].described)
+        return found | (side[1].offered(side[0].schema.names) if side is not None else set())
+
     def _read(self) -> Iterator[Record]:
         laid, side = self._laid(), self.side()
         if side is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from toolkit.catalogue.records import NamedPlaylist, Record
 from toolkit.errors import DataError
+from toolkit.packages import Package
 from toolkit.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -49,13 +50,16 @@ class Reader(ABC):
     it; a track that never gets a record is known by its id alone.
     name: in recipes. needs_path: whether it reads a file or folder; a reader that makes its data itself has none.
     upper_bound: the ranker that knows how the reader's data was made, by name: it takes the reader's options as parameters, and tables
-    show it as the best that is possible. Empty where the data is real. `segue.plugin.check_reader` is this contract as a test.
+    show it as the best that is possible. Empty where the data is real.
+    requires: packages beyond the toolkit's own that it needs; `segue validate` reports those that are missing.
+    `segue.plugin.check_reader` is this contract as a test.
     """
 
     name: ClassVar[str]
     Params: ClassVar[type[ReaderParams]] = ReaderParams
     needs_path: ClassVar[bool] = True
     upper_bound: ClassVar[str] = ""
+    requires: ClassVar[tuple[Package, ...]] = ()
     counts: bool = False
     """Whether its playlists carry `plays`."""
 
@@ -86,6 +90,21 @@ class Reader(ABC):
 
         A corpus without a catalogue is built from them, in a fraction of the time. They are the same playlists in the same order as
         `read` gives, and the same bad rows are reported; what is only of the catalogue is not looked at. No `plays`.
+        """
+        return None
+
+    def check_source(self) -> None:
+        """Raise `InputError` or `DataError` for what the beginning of the source shows: a file that is missing, a column that is not there.
+
+        For `segue validate`: it takes no longer for a large file than for a small one. The default checks nothing.
+        """
+        return
+
+    def fields_offered(self) -> set[str] | None:
+        """Names of the fields that its tracks may have, by its options and the header of the source; None where only the records show.
+
+        For `segue validate`, after `check_source`. Under None, the default, the first records of `read` are looked at. A reader whose
+        `read` goes through a whole file before its first record overrides it.
         """
         return None
 

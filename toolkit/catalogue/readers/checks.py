@@ -26,6 +26,7 @@ from toolkit.catalogue.readers.base import OnError, Reader, ReaderParams
 from toolkit.catalogue.readers.blocks import records
 from toolkit.catalogue.records import Field, NamedPlaylist, PlaylistRecord, Record, TrackRecord
 from toolkit.errors import DataError, InputError
+from toolkit.packages import check_requires
 
 Make = Callable[[OnError], Reader]
 SCHEME = re.compile(r"[A-Za-z][\w+.-]+:.", re.DOTALL)
@@ -55,6 +56,7 @@ def check_reader(make: Make, *, bad: Make | None = None, sized: Callable[[int], 
     check_blocks(reader, read)
     check_recognises(reader, recognised)
     check_missing(reader)
+    check_before(reader, read)
     if bad is not None:
         check_bad(bad)
     if sized is not None:
@@ -66,6 +68,7 @@ def check_declaration(cls: type[Reader]) -> None:
     assert isinstance(getattr(cls, "name", None), str) and cls.name, f"{cls.__name__}.name must be the name in recipes"
     assert issubclass(cls.Params, ReaderParams), f"{cls.name}: Params must extend segue.plugin.ReaderParams"
     assert isinstance(cls.needs_path, bool), f"{cls.name}: needs_path={cls.needs_path!r} must be True or False"
+    check_requires(cls)
     assert isinstance(cls.upper_bound, str), f"{cls.name}: upper_bound={cls.upper_bound!r} must be a ranker's name, or empty"
 
 
@@ -174,6 +177,34 @@ def check_missing(reader: Reader) -> None:
             f"{reader.name}: a missing path raises {error!r}; raise InputError, as `segue.plugin.existing` does"
         ) from error
     raise AssertionError(f"{reader.name}: a missing path is read without a word; raise InputError, as `segue.plugin.existing` does")
+
+
+def check_before(reader: Reader, read: list[Record]) -> None:
+    """What is asked before a run agrees with the records: no fault where there is none, and every field that a track has."""
+    try:
+        reader.check_source()
+    except Exception as error:
+        raise AssertionError(f"{reader.name}: check_source raises {error!r} of data without a fault") from error
+    offered = reader.fields_offered()
+    if offered is None:
+        return
+    given = {name for record in read if isinstance(record, TrackRecord) for name in _fields_of(record)}
+    missing = sorted(given - offered)
+    assert not missing, f"{reader.name}: fields_offered lacks {missing[0]!r}, which a track has; return None where only the records show it"
+
+
+def _fields_of(record: TrackRecord) -> Iterator[str]:
+    """Names of the fields that a track has."""
+    yield from record.fields
+    places = {
+        "title": record.title,
+        "artist": record.artists,
+        "artist_id": record.artist_ids,
+        "album": record.album,
+        "album_id": record.album_id,
+        "duration": record.duration_s,
+    }
+    yield from (name for name, value in places.items() if value not in (None, ()))
 
 
 def check_bad(make: Make) -> None:

@@ -30,6 +30,9 @@ from toolkit.catalogue.readers.tracks import TrackColumns, TrackParser, TrackTab
 from toolkit.catalogue.records import Record, TrackRecord
 from toolkit.times import EXPECTED, seconds
 
+ABOUT = ("playlist_title", "description", "group", "split")
+"""Columns that say something of a playlist, in the order of a `Placement`."""
+
 
 class CsvParams(PlacementColumns):
     """Columns of the playlist file, and how the file is written."""
@@ -70,6 +73,17 @@ class CsvReader(Reader):
                 spool.add(placement)
             yield from spool.playlists()
 
+    def check_source(self) -> None:
+        table = self._table(self.path)
+        self.params.check(table.header, self.path)
+        self._columns(table)
+        if self.params.tracks is not None:
+            self._side(self.params.tracks)
+
+    def fields_offered(self) -> set[str]:
+        found = self.params.offered(self._table(self.path).header)
+        return found | (self.params.tracks.offered(self._side(self.params.tracks).header) if self.params.tracks is not None else set())
+
     def _table(self, path: Path, *, silent: bool = False) -> DelimitedFile:
         return DelimitedFile(path, _silent if silent else self.bad, delimiter=self.params.delimiter, encoding=self.params.encoding)
 
@@ -77,10 +91,15 @@ class CsvReader(Reader):
         params = self.params
         return TrackParser(columns, folder, scheme=params.scheme, source=params.source, train_allowed=params.train_allowed, bad=self.bad)
 
-    def _track_table(self, columns: TrackTable) -> Iterator[TrackRecord]:
+    def _side(self, columns: TrackTable) -> DelimitedFile:
+        """The file of tracks. Raises `InputError` for a column that it does not have."""
         table = self._table(self.path.parent / columns.file)
         table.needed("tracks.track", columns.track)
         columns.check(table.header, table.path)
+        return table
+
+    def _track_table(self, columns: TrackTable) -> Iterator[TrackRecord]:
+        table = self._side(columns)
         parser, first = self._parser(columns, table.path.parent), FirstRows(self.doubles)
         for line, row in table.rows():
             where = table.where(line)
@@ -96,17 +115,17 @@ class CsvReader(Reader):
                 if (record := parser.record(table.mapping(row), table.where(line))) is not None:
                     yield record
 
-    def _placements(self, table: DelimitedFile) -> Iterator[Placement]:
+    def _columns(self, table: DelimitedFile) -> tuple[int, int, int | None, int | None, list[int | None]]:
+        """Where playlist, track, position, time and what is said of playlists are. Raises `InputError` for a column that is not there."""
         params = self.params
         playlist, track = table.needed("playlist", params.playlist), table.needed("track", params.track)
         position = table.column("position", params.position, "position" if "position" in table.header else "pos")
         time = table.column("time", params.time)
-        about = [
-            table.column("playlist_title", params.playlist_title, "playlist_title"),
-            table.column("description", params.description, "description"),
-            table.column("group", params.group, "group"),
-            table.column("split", params.split, "split"),
-        ]
+        return playlist, track, position, time, [table.column(name, getattr(params, name), name) for name in ABOUT]
+
+    def _placements(self, table: DelimitedFile) -> Iterator[Placement]:
+        params = self.params
+        playlist, track, position, time, about = self._columns(table)
         for line, row in table.rows():
             if not row[playlist].strip() or not row[track].strip():
                 self.bad(table.where(line), f"has no {params.track if row[playlist].strip() else params.playlist}")

@@ -7,7 +7,7 @@ A playlist's tracks are ids, or objects that describe them:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,17 @@ import msgspec
 from pydantic import Field as Option
 
 from toolkit.catalogue.readers.base import Reader, shortened
-from toolkit.catalogue.readers.files import BROKEN_JSON, has_ending, opened, some
+from toolkit.catalogue.readers.files import BROKEN_JSON, Bad, has_ending, opened, some
 from toolkit.catalogue.readers.first_rows import FirstRows
 from toolkit.catalogue.readers.ids import qualified
 from toolkit.catalogue.readers.tables import nearest
-from toolkit.catalogue.readers.tracks import TrackColumns, TrackParser, TrackTable, no_text
+from toolkit.catalogue.readers.tracks import NAMES, TrackColumns, TrackParser, TrackTable, no_text
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
 from toolkit.errors import InputError
 from toolkit.times import EXPECTED, NO_TIME, seconds
+
+FIRST = 1000
+"""Lines that are looked at before a run."""
 
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 
@@ -80,7 +83,51 @@ class JsonlReader(Reader):
                     yield track
             yield self._playlist(line, [track.id if isinstance(track, TrackRecord) else track for track in tracks])
         if missing:
-            raise InputError(f"{self.path} has no key {sorted(missing)[0]!r} in any line: name it in the reader's options")
+            raise self._lacks(self.path, sorted(missing)[0], "the reader's options")
+
+    def check_source(self) -> None:
+        params, (lines, whole) = self.params, self._first(self.path)
+        known = {key for line in lines for key in line}
+        for option in ("playlist", "items") if lines else ():
+            if (key := getattr(params, option)) not in known:
+                raise InputError(f"{self.path} has no key {key!r} (option {option}): {nearest(key, sorted(known))}")
+        if whole and (missing := sorted(self._named() - known)):
+            raise self._lacks(self.path, missing[0], "the reader's options")
+        if params.tracks is not None:
+            path = self.path.parent / params.tracks.file
+            lines, whole = self._first(path)
+            if whole and (missing := sorted(params.tracks.given().keys() - {key for line in lines for key in line})):
+                raise self._lacks(path, missing[0], "the options of `tracks`")
+
+    def fields_offered(self) -> set[str]:
+        lines, whole = self._first(self.path)
+        items = [item for line in lines if isinstance(listed := line.get(self.params.items), list) for item in listed]
+        found = self._offered(self.params, [item for item in items if isinstance(item, dict)], whole)
+        if self.params.tracks is not None:
+            found |= self._offered(self.params.tracks, *self._first(self.path.parent / self.params.tracks.file))
+        return found
+
+    @staticmethod
+    def _offered(columns: TrackColumns, objects: Sequence[Mapping[str, Any]], whole: bool) -> set[str]:
+        """Fields of tracks by the first objects that describe some; what a later one may have counts too."""
+        seen = {key for each in objects for key in each}
+        if not whole:
+            return columns.offered({*seen, *(getattr(columns, name) or name for name in NAMES)})
+        lost = {option.partition(".")[2] for column, option in columns.given().items() if column not in seen}
+        return columns.offered(seen) - lost
+
+    def _first(self, path: Path) -> tuple[list[dict[str, Any]], bool]:
+        """The first objects of a file, and whether it has no more. What is wrong with them is for `read` to report."""
+        found: list[dict[str, Any]] = []
+        for _, line in self._objects(path, lambda *_: None):
+            if len(found) == FIRST:
+                return found, False
+            found.append(line)
+        return found, True
+
+    @staticmethod
+    def _lacks(path: Path, key: str, options: str) -> InputError:
+        return InputError(f"{path} has no key {key!r} in any line: name it in {options}")
 
     def _named(self) -> set[str]:
         """Keys that the user named for what need not be there; one that never occurs is misspelt."""
@@ -133,14 +180,14 @@ class JsonlReader(Reader):
             missing -= line.keys()
             yield from first(parser.record(line, where), where)
         if missing:
-            raise InputError(f"{path} has no key {sorted(missing)[0]!r} in any line: name it in the options of `tracks`")
+            raise self._lacks(path, sorted(missing)[0], "the options of `tracks`")
 
     def _parser(self, columns: TrackColumns, folder: Path) -> TrackParser:
         params = self.params
         return TrackParser(columns, folder, scheme=params.scheme, source=params.source, train_allowed=params.train_allowed, bad=self.bad)
 
-    def _objects(self, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-        """(file and line, object); a line that is none is a bad record."""
+    def _objects(self, path: Path, bad: Bad | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
+        """(file and line, object); a line that is not one is a bad record, reported to `bad`, else to the reader."""
         with opened(path) as file:
             for number, line in enumerate(file, start=1):
                 if not line.strip():
@@ -149,7 +196,7 @@ class JsonlReader(Reader):
                 try:
                     value = _OBJECT.decode(line.removeprefix(b"\xef\xbb\xbf"))
                 except BROKEN_JSON as error:
-                    self.bad(where, f"is no JSON object: {error}")
+                    (bad or self.bad)(where, f"is not a JSON object: {error}")
                     continue
                 yield where, value
 

@@ -18,6 +18,7 @@ from toolkit.catalogue.readers.files import files_of, has_ending, is_file, read_
 from toolkit.catalogue.readers.ids import by_location, local_path, recognised
 from toolkit.catalogue.records import Field, PlaylistRecord, Record, TrackRecord
 
+ENDINGS = (".m3u", ".m3u8")
 _EXTINF = re.compile(r"\s*(-?\d+(?:\.\d+)?)[^,]*(?:,(.*))?")
 
 
@@ -53,10 +54,16 @@ class M3uReader(Reader):
     def read(self) -> Iterator[Record]:
         return some(self._read(), self.path)
 
+    def check_source(self) -> None:
+        files_of(self.path, *ENDINGS)
+
+    def fields_offered(self) -> set[str]:
+        return {"title", "artist", "album", "duration", *(["audio"] if self.params.audio else [])}
+
     def _read(self) -> Iterator[Record]:
         root = self.path if self.path.is_dir() else self.path.parent
         seen: set[str] = set()
-        for file in files_of(self.path, ".m3u", ".m3u8"):
+        for file in files_of(self.path, *ENDINGS):
             text = self._text(file)
             if text is None:
                 continue

@@ -18,6 +18,7 @@ import msgspec
 
 from toolkit.catalogue.readers.base import Reader, ReaderParams
 from toolkit.catalogue.readers.files import BROKEN_JSON, existing, has_ending, head, mapped, some
+from toolkit.catalogue.readers.tracks import NAMES
 from toolkit.catalogue.records import NamedPlaylist, Names, PlaylistRecord, Record, TrackRecord
 from toolkit.errors import InputError
 from toolkit.times import LAST, NO_TIME
@@ -98,6 +99,12 @@ class MpdReader(Reader):
 
     def brief(self) -> Iterator[Record | NamedPlaylist]:
         return some(self._brief(), self.path)
+
+    def check_source(self) -> None:
+        self._files()
+
+    def fields_offered(self) -> set[str]:
+        return {*NAMES}
 
     def _read(self) -> Iterator[Record]:
         seen: set[str] = set()

@@ -19,7 +19,7 @@ from toolkit.catalogue.readers.files import existing, has_ending, some
 from toolkit.catalogue.readers.ids import qualified
 from toolkit.catalogue.readers.sorting import Placement, PlaylistSpool
 from toolkit.catalogue.readers.tables import DelimitedFile
-from toolkit.catalogue.readers.tracks import TrackColumns, TrackParser
+from toolkit.catalogue.readers.tracks import NAMES, TrackColumns, TrackParser
 from toolkit.catalogue.records import Record, TrackRecord
 from toolkit.errors import DataError, InputError
 from toolkit.times import EXPECTED, NO_TIME, seconds
@@ -56,23 +56,47 @@ class RecboleReader(Reader):
     def read(self) -> Iterator[Record]:
         return some(self._read(), self.path)
 
+    def check_source(self) -> None:
+        table, (_, track, _, _) = self._placed()
+        if (item := table.path.with_suffix(".item")).is_file():
+            self._described(item, table.header[track])
+
+    def fields_offered(self) -> set[str]:
+        table, (_, track, _, _) = self._placed()
+        if not (item := table.path.with_suffix(".item")).is_file():
+            return set()
+        described, _, columns = self._described(item, table.header[track])
+        return columns.offered(described.header)
+
     def _read(self) -> Iterator[Record]:
+        table, columns = self._placed()
+        item = table.path.with_suffix(".item")
+        if item.is_file():
+            yield from self._items(item, table.header[columns[1]])
+        with PlaylistSpool() as spool:
+            for placement in self._placements(table, *columns):
+                spool.add(placement)
+            yield from spool.playlists()
+
+    def _placed(self) -> tuple[DelimitedFile, tuple[int, int, int | None, int | None]]:
+        """The file of placements, and where playlist, track, position and time are. Raises for a column that is not there."""
         table, types = self._table(self._inter())
         tokens = [name for name in table.header if types[name] == "token"]
         if len(tokens) < 2:
             raise DataError(f"{table.path} needs two token columns, playlist and track, and has {len(tokens)}")
         playlist = table.needed("playlist", self.params.playlist or tokens[0])
-        name = self.params.track or next(token for token in tokens if token != table.header[playlist])
-        track = table.needed("track", name)
-        item = table.path.with_suffix(".item")
-        if item.is_file():
-            yield from self._items(item, name)
+        track = table.needed("track", self.params.track or next(token for token in tokens if token != table.header[playlist]))
         order = next((column for column in _ORDERS if column in table.header), None)
-        place = table.column("position", self.params.position, order)
-        with PlaylistSpool() as spool:
-            for placement in self._placements(table, playlist, track, place, table.column("time", self.params.time)):
-                spool.add(placement)
-            yield from spool.playlists()
+        return table, (playlist, track, table.column("position", self.params.position, order), table.column("time", self.params.time))
+
+    def _described(self, path: Path, track: str) -> tuple[DelimitedFile, dict[str, str], TrackColumns]:
+        """The file of tracks, the types of its columns, and what they hold."""
+        table, types = self._table(path)
+        table.needed("track", track)
+        own = {*NAMES, track}
+        texts = {name: name for name, kind in types.items() if kind.startswith("token") and name not in own}
+        numbers: dict[str, list[str]] = {name: [name] for name, kind in types.items() if kind.startswith("float") and name not in own}
+        return table, types, TrackColumns(track=track, fields=texts, features=numbers)
 
     def _inter(self) -> Path:
         if existing(self.path).is_file():
@@ -113,14 +137,10 @@ class RecboleReader(Reader):
             yield Placement(row[playlist], qualified(row[track], self.params.scheme), position, time=when)
 
     def _items(self, path: Path, track: str) -> Iterator[TrackRecord]:
-        table, types = self._table(path)
-        table.needed("track", track)
-        own = {"title", "artist", "artist_id", "album", "album_id", "duration", track}
-        texts = {name: name for name, kind in types.items() if kind.startswith("token") and name not in own}
-        numbers = {name: [name] for name, kind in types.items() if kind.startswith("float") and name not in own}
+        table, types, columns = self._described(path, track)
         params = self.params
         parser = TrackParser(
-            TrackColumns(track=track, fields=texts, features=numbers),
+            columns,
             path.parent,
             scheme=params.scheme,
             source=params.source,

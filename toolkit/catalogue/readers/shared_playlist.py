@@ -57,6 +57,12 @@ class SharedPlaylistReader(Reader):
     def read(self) -> Iterator[Record]:
         return some(self._read(), self.path)
 
+    def check_source(self) -> None:
+        files_of(self.path, *self.endings)
+
+    def fields_offered(self) -> set[str]:
+        return {"title", "artist", "album", "duration"}
+
     @abstractmethod
     def parse(self, file: Path) -> Sheet | None:
         """The playlist of a file; None where it was reported as bad."""

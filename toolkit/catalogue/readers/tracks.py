@@ -17,6 +17,9 @@ from toolkit.catalogue.readers.tables import nearest
 from toolkit.catalogue.records import LARGEST, Field, FieldValue, TrackRecord
 from toolkit.errors import InputError
 
+NAMES = ("title", "artist", "artist_id", "album", "album_id", "duration")
+"""Options that name a column, and fields that every track record has a place for."""
+
 
 class TrackColumns(ReaderParams):
     """Which column or key holds what; one left out is read under its own name where the file has it."""
@@ -45,8 +48,7 @@ class TrackColumns(ReaderParams):
 
     def given(self) -> dict[str, str]:
         """Option by the column it names, for those that the user named."""
-        simple = {"title", "artist", "artist_id", "album", "album_id", "duration"}
-        named = {getattr(self, option): option for option in simple if getattr(self, option)}
+        named = {getattr(self, option): option for option in NAMES if getattr(self, option)}
         for option in ("fields", "images", "audio"):
             named |= {column: f"{option}.{name}" for name, column in getattr(self, option).items()}
         return named | {column: f"features.{name}" for name, columns in self.vectors().items() for column in columns}
@@ -57,9 +59,14 @@ class TrackColumns(ReaderParams):
             if column not in header:
                 raise InputError(f"{where} has no column {column!r} (option {option}): {nearest(column, list(header))}")
 
+    def offered(self, header: Collection[str]) -> set[str]:
+        """Names of the fields that a table with this header gives its tracks."""
+        names = {option for option in NAMES if (getattr(self, option) or option) in header}
+        return names | self.fields.keys() | self.vectors().keys() | self.images.keys() | self.audio.keys()
+
     def describes(self, header: Collection[str]) -> bool:
         """Whether a table says anything about its tracks but their ids."""
-        return bool(self.given()) or any(name in header for name in ("title", "artist", "artist_id", "album", "album_id", "duration"))
+        return bool(self.given()) or any(name in header for name in NAMES)
 
 
 class TrackTable(TrackColumns):

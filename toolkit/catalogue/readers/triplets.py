@@ -65,6 +65,19 @@ class TripletsReader(Reader):
     def read(self) -> Iterator[Record]:
         return some(self._read(), self.path)
 
+    def check_source(self) -> None:
+        existing(self.path)
+        if self.params.artists is not None:
+            self._artist_table(self.params.artists)
+        if self.params.tracks is not None:
+            self._track_table(self.params.tracks)
+
+    def fields_offered(self) -> set[str]:
+        artists = {*self.params.artists.fields} if self.params.artists is not None else set[str]()
+        if self.params.tracks is None:
+            return {"title", "artist", "artist_id", *artists}  # of a file with names
+        return self.params.tracks.offered(self._track_table(self.params.tracks).header) | artists
+
     def _read(self) -> Iterator[Record]:
         existing(self.path)
         artists = {} if self.params.artists is None else self._artists(self.params.artists)
@@ -116,11 +129,15 @@ class TripletsReader(Reader):
         own = {key: Field(field.value, field.source, train_allowed=field.train_allowed) for key, field in fields.items()}
         return TrackRecord(known, name, artists, ids, fields=own, source=params.source, train_allowed=params.train_allowed)
 
-    def _tracks(self, table: TrackTable, artists: dict[str, dict[str, Field]]) -> Iterator[TrackRecord]:
-        params = self.params
+    def _track_table(self, table: TrackTable) -> DelimitedFile:
+        """The file of tracks. Raises `InputError` for a column that it does not have."""
         file = DelimitedFile(self.path.parent / table.file, self.bad)
         file.needed("tracks.track", table.track)
         table.check(file.header, file.path)
+        return file
+
+    def _tracks(self, table: TrackTable, artists: dict[str, dict[str, Field]]) -> Iterator[TrackRecord]:
+        params, file = self.params, self._track_table(table)
         parser = TrackParser(
             table, file.path.parent, scheme=params.scheme, source=params.source, train_allowed=params.train_allowed, bad=self.bad
         )
@@ -134,14 +151,17 @@ class TripletsReader(Reader):
                 record.fields.update(own)
                 yield record
 
-    def _artists(self, table: ArtistTable) -> dict[str, dict[str, Field]]:
-        """Fields of each artist; of one described twice the first row counts, and another that says otherwise is told of."""
-        params = self.params
+    def _artist_table(self, table: ArtistTable) -> tuple[DelimitedFile, int, dict[str, int]]:
+        """The file of artists, and where their ids and fields are. Raises `InputError` for a column that it does not have."""
         file = DelimitedFile(self.path.parent / table.file, self.bad, quoted=False)
         if file.delimiter != "\t":  # biographies hold quotation marks and, between tabs, mean nothing by them
             file = DelimitedFile(self.path.parent / table.file, self.bad)
         place = file.needed("artists.id", table.id)
-        columns = {name: file.needed(f"artists.fields.{name}", column) for name, column in table.fields.items()}
+        return file, place, {name: file.needed(f"artists.fields.{name}", column) for name, column in table.fields.items()}
+
+    def _artists(self, table: ArtistTable) -> dict[str, dict[str, Field]]:
+        """Fields of each artist; of one described twice the first row counts, and another that says otherwise is told of."""
+        params, (file, place, columns) = self.params, self._artist_table(table)
         found: dict[str, dict[str, Field]] = {}
         for line, row in file.rows():
             told = {

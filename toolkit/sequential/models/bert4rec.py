@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from toolkit.packages import RECBOLE, Package
 from toolkit.recipe.model import MaskedSpec
 from toolkit.sequential.models.transformer import Transformer
 
@@ -20,6 +21,7 @@ class BERT4Rec(Transformer, MaskedSpec):
     """RecBole's BERT4Rec over ids and content, trained on hidden tracks."""
 
     type: str = "bert4rec"
+    requires: ClassVar[tuple[Package, ...]] = (RECBOLE,)
     initialisation: Literal["auto", "identity", "xavier", "recbole"] = Field(
         "auto",
         description="of the transformer's matrices: Xavier's; identity, that and the path from tracks to masks open; RecBole's;"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
+from toolkit.packages import RECBOLE, Package
 from toolkit.recipe import ModelSpec
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ class GRU4Rec(ModelSpec):
     """A gated recurrent network over the tracks so far: RecBole's layers, trained on every next track."""
 
     type: str = "gru4rec"
+    requires: ClassVar[tuple[Package, ...]] = (RECBOLE,)
     layers: int = Field(1, ge=1)
     inner_size: int | None = Field(None, ge=1, description="of the recurrent state; default: twice `hidden_size`, RecBole's ratio")
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from toolkit.packages import RECBOLE, Package
 from toolkit.sequential.models.transformer import Transformer
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ class SASRec(Transformer):
     """RecBole's SASRec over ids and content, trained on every next track."""
 
     type: str = "sasrec"
+    requires: ClassVar[tuple[Package, ...]] = (RECBOLE,)
     initialisation: Literal["auto", "xavier", "recbole"] = Field(
         "auto", description="of the transformer's matrices: Xavier's, or RecBole's; auto: xavier"
     )
