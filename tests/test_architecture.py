@@ -81,7 +81,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ingest": {"recipe", "catalogue", "corpus", "encoders", "coldstart"},
     "export": {"encoders"},
     "report": {"recipe", "runs"},
-    "export": {"encoders"},
     "continuation": {"catalogue", "corpus", "recipe", "ranker", "runs"},
 }
 """What each package of `toolkit` may import beyond the foundation and itself: the one place where an edge is added.
