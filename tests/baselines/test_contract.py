@@ -228,7 +228,7 @@ def test_an_unknown_parameter_names_the_nearest() -> None:
 
 
 def test_a_wrong_value_is_one_line() -> None:
-    with pytest.raises(InputError, match="item-knn: neighbours=0 is wrong: Input should be greater than or equal to 1") as found:
+    with pytest.raises(InputError, match="item-knn: neighbours=0 must be greater than or equal to 1") as found:
         ItemKNN(neighbours=0)
     assert "\n" not in str(found.value)
 
