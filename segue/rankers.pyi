@@ -68,7 +68,7 @@ __all__ = [
 ]
 
 class AdvisedRanker(RankerModel):
-    """Ranks by a sequential model and, by a weight chosen on validation, a cold-start system."""
+    """Ranks tracks by a sequential model plus a cold-start system, with a weight chosen on validation."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class AttributeKNN(RankerModel):
     ) -> None: ...
 
 class BERT4Rec(SequentialModel):
-    """RecBole's BERT4Rec over ids and content, trained on hidden tracks."""
+    """A bidirectional transformer over ids and content, trained to predict masked tracks (RecBole's BERT4Rec)."""
 
     def __init__(
         self,
@@ -177,7 +177,7 @@ class ContentCentroid(RankerModel):
     ) -> None: ...
 
 class ContentMix(RankerModel):
-    """Ranks by item-kNN, genre and artist together, with weights chosen on validation."""
+    """Ranks tracks by item-kNN, genre and artist together, with weights chosen on validation."""
 
     def __init__(
         self,
@@ -192,7 +192,7 @@ class ContentMix(RankerModel):
     ) -> None: ...
 
 class ContentPrior(RankerModel):
-    """Ranks by factors with a prior that content predicts; new tracks by the prediction."""
+    """Ranks tracks by factors whose prior is predicted from content; new tracks by the prediction alone."""
 
     def __init__(
         self,
@@ -209,7 +209,7 @@ class ContentPrior(RankerModel):
     ) -> None: ...
 
 class ContentUser(RankerModel):
-    """Ranks tracks by the cosine of a user's vector and one computed from their audio."""
+    """Ranks tracks by the cosine between a user's vector and a vector computed from the track's audio."""
 
     def __init__(
         self,
@@ -231,7 +231,7 @@ class ContentUser(RankerModel):
     ) -> None: ...
 
 class EASE(RankerModel):
-    """Ranks by a linear model of tracks in closed form (EASE)."""
+    """Ranks tracks by EASE, a linear item-item model with a closed-form solution."""
 
     def __init__(
         self,
@@ -246,7 +246,7 @@ class EASE(RankerModel):
     ) -> None: ...
 
 class FactorUpperBound(RankerModel):
-    """Ranks by factors of the whole corpus, hidden tracks included: an oracle."""
+    """Ranks tracks by factors of the whole corpus, including hidden tracks: an oracle."""
 
     def __init__(
         self,
@@ -258,7 +258,7 @@ class FactorUpperBound(RankerModel):
     ) -> None: ...
 
 class FixedBERT4Rec(RankerModel):
-    """Ranks by RecBole's BERT4Rec, queried with every seed that fits."""
+    """Ranks tracks by RecBole's BERT4Rec, queried with every seed that fits."""
 
     def __init__(
         self,
@@ -299,7 +299,7 @@ class Forest(RankerModel):
     ) -> None: ...
 
 class GRU4Rec(SequentialModel):
-    """A gated recurrent network over the tracks so far: RecBole's layers, trained on every next track."""
+    """A gated recurrent network over ids and content, trained to predict every next track (RecBole's GRU4Rec layers)."""
 
     def __init__(
         self,
@@ -377,7 +377,7 @@ class GenrePopularity(RankerModel):
     ) -> None: ...
 
 class HSTU(SequentialModel):
-    """Hierarchical sequential transduction units: gated attention without softmax, with a bias a distance."""
+    """Hierarchical sequential transduction units (HSTU): gated attention without softmax."""
 
     def __init__(
         self,
@@ -430,7 +430,7 @@ class HSTU(SequentialModel):
     ) -> None: ...
 
 class HierarchicalHybrid(RankerModel):
-    """Ranks by a hierarchical linear model of content and factors; new tracks by their content alone."""
+    """Ranks tracks by a hierarchical linear model of content and factors; new tracks by their content alone."""
 
     def __init__(
         self,
@@ -447,7 +447,7 @@ class HierarchicalHybrid(RankerModel):
     ) -> None: ...
 
 class HierarchicalLinear(RankerModel):
-    """Ranks by a hierarchical linear model of content: tracks that have content, played or not."""
+    """Ranks tracks that have content, played or not, by a hierarchical linear model of the content."""
 
     def __init__(
         self,
@@ -462,7 +462,7 @@ class HierarchicalLinear(RankerModel):
     ) -> None: ...
 
 class IALS(RankerModel):
-    """Ranks by implicit matrix factorisation (iALS)."""
+    """Ranks tracks by implicit matrix factorisation (iALS)."""
 
     def __init__(
         self,
@@ -477,7 +477,7 @@ class IALS(RankerModel):
     ) -> None: ...
 
 class IdItem(RankerModel):
-    """Ranks played tracks by the cosine of learned vectors of users and tracks."""
+    """Ranks played tracks by the cosine between learned vectors of users and tracks."""
 
     def __init__(
         self,
@@ -495,7 +495,7 @@ class IdItem(RankerModel):
     ) -> None: ...
 
 class ItemKNN(RankerModel):
-    """Ranks tracks by the training playlists that they share with the seeds."""
+    """Ranks tracks that share many training playlists with the seeds."""
 
     def __init__(
         self,
@@ -552,7 +552,7 @@ class LateFusion(RankerModel):
     ) -> None: ...
 
 class LiGR(SequentialModel):
-    """eSASRec's transformer: pre-norm blocks whose residuals are gated, and a SwiGLU feed-forward."""
+    """The transformer of eSASRec: pre-norm blocks with gated residual connections (LiGR) and a SwiGLU feed-forward layer."""
 
     def __init__(
         self,
@@ -626,7 +626,7 @@ class MLP(RankerModel):
     ) -> None: ...
 
 class MLR(RankerModel):
-    """Ranks tracks near the mean of the seeds under a learned distance of content."""
+    """Ranks tracks by a learned distance between their content and the mean content of the seeds."""
 
     def __init__(
         self,
@@ -655,7 +655,7 @@ class Markov(RankerModel):
     ) -> None: ...
 
 class PMF(RankerModel):
-    """Ranks played tracks by factors and a constant alone (probabilistic matrix factorisation)."""
+    """Ranks played tracks by probabilistic matrix factorisation (PMF), without content."""
 
     def __init__(
         self,
@@ -671,7 +671,7 @@ class PMF(RankerModel):
     ) -> None: ...
 
 class Popularity(RankerModel):
-    """Ranks tracks by the number of training playlists that hold them, whatever the seeds are."""
+    """Ranks tracks by the number of training playlists that contain them, whatever the seeds are."""
 
     def __init__(
         self,
@@ -682,7 +682,7 @@ class Popularity(RankerModel):
     ) -> None: ...
 
 class PredictedFactors(RankerModel):
-    """Ranks new tracks by factors that a supervised encoder predicted: its one modality."""
+    """Ranks new tracks by factors that a supervised encoder predicted."""
 
     def __init__(
         self,
@@ -695,7 +695,7 @@ class PredictedFactors(RankerModel):
     ) -> None: ...
 
 class PredictedForAll(RankerModel):
-    """Ranks all tracks by predicted factors, played ones included."""
+    """Ranks all tracks, including played ones, by predicted factors."""
 
     def __init__(
         self,
@@ -708,7 +708,7 @@ class PredictedForAll(RankerModel):
     ) -> None: ...
 
 class RandomFactors(RankerModel):
-    """Ranks tracks without placements by random factors, drawn from the seed."""
+    """Ranks tracks without placements by random factors, drawn with the random seed."""
 
     def __init__(
         self,
@@ -746,7 +746,7 @@ class Ridge(RankerModel):
     ) -> None: ...
 
 class SASRec(SequentialModel):
-    """RecBole's SASRec over ids and content, trained on every next track."""
+    """A causal transformer over ids and content, trained to predict every next track (RecBole's SASRec)."""
 
     def __init__(
         self,
@@ -802,7 +802,7 @@ class SASRec(SequentialModel):
     ) -> None: ...
 
 class STAN(RankerModel):
-    """Ranks the tracks of similar training playlists, with weights that fall with the distance between tracks."""
+    """Ranks the tracks of similar training playlists; early seeds, and tracks far from a shared seed, count less."""
 
     def __init__(
         self,
@@ -828,7 +828,7 @@ class SameArtist(RankerModel):
     ) -> None: ...
 
 class SequentialRanker(RankerModel):
-    """Ranks by a transformer over ids, content or both, as an entry of a recipe's `models` describes it."""
+    """Ranks tracks by a sequential model over ids, content or both, as an entry of a recipe's `models` describes it."""
 
     def __init__(
         self,
@@ -852,7 +852,7 @@ class SessionKNN(RankerModel):
     ) -> None: ...
 
 class StockBERT4Rec(RankerModel):
-    """Ranks by RecBole's BERT4Rec as it ships, which loses the earliest seed."""
+    """Ranks tracks by RecBole's BERT4Rec as it ships, which drops the earliest seed."""
 
     def __init__(
         self,
@@ -876,7 +876,7 @@ class StockBERT4Rec(RankerModel):
     ) -> None: ...
 
 class StockGRU4Rec(RankerModel):
-    """Ranks by RecBole's GRU4Rec as it ships."""
+    """Ranks tracks by RecBole's GRU4Rec as it ships."""
 
     def __init__(
         self,
@@ -898,7 +898,7 @@ class StockGRU4Rec(RankerModel):
     ) -> None: ...
 
 class StockSASRec(RankerModel):
-    """Ranks by RecBole's SASRec as it ships."""
+    """Ranks tracks by RecBole's SASRec as it ships."""
 
     def __init__(
         self,
@@ -936,7 +936,7 @@ class TitleKNN(RankerModel):
     ) -> None: ...
 
 class TitleMix(RankerModel):
-    """Ranks by the seeds' neighbours and by similar titles, with a weight chosen on validation."""
+    """Ranks tracks by the neighbours of the seeds and by similar titles, with a weight chosen on validation."""
 
     def __init__(
         self,
@@ -952,7 +952,7 @@ class TitleMix(RankerModel):
     ) -> None: ...
 
 class TotalPopularity(RankerModel):
-    """Ranks tracks by their plays in the whole corpus, hidden ones included: an oracle."""
+    """Ranks tracks by their plays in the whole corpus, including hidden ones: an oracle."""
 
     def __init__(
         self,
@@ -963,7 +963,7 @@ class TotalPopularity(RankerModel):
     ) -> None: ...
 
 class TransRec(RankerModel):
-    """Ranks tracks near the last seed plus a translation of the playlist's own."""
+    """Ranks tracks by their distance to the last seed plus a translation vector of the playlist (TransRec)."""
 
     def __init__(
         self,
@@ -980,7 +980,7 @@ class TransRec(RankerModel):
     ) -> None: ...
 
 class TransRecGlobal(RankerModel):
-    """Ranks tracks near the last seed plus one translation that all playlists share."""
+    """Ranks tracks by their distance to the last seed plus one translation vector for all playlists (TransRec)."""
 
     def __init__(
         self,
@@ -997,7 +997,7 @@ class TransRecGlobal(RankerModel):
     ) -> None: ...
 
 class TwoStage(RankerModel):
-    """Re-ranks the candidates of other systems by gradient-boosted trees that learn on the validation playlists."""
+    """Re-ranks the candidates of other systems with gradient-boosted trees trained on the validation playlists."""
 
     def __init__(
         self,
@@ -1019,7 +1019,7 @@ class TwoStage(RankerModel):
     ) -> None: ...
 
 class TwoTower(RankerModel):
-    """Ranks by the cosine of a user's vector and a track's, from two networks over content and factors."""
+    """Ranks tracks by the cosine between vectors of users and tracks, from two networks over content and factors."""
 
     def __init__(
         self,
@@ -1039,7 +1039,7 @@ class TwoTower(RankerModel):
     ) -> None: ...
 
 class UpperBound(RankerModel):
-    """Ranks by the true chance of every track to be hidden, known for the demo catalogue alone: an oracle."""
+    """Ranks tracks by their true probability of being hidden, known only for the demo catalogue: an oracle."""
 
     def __init__(
         self,
@@ -1072,7 +1072,7 @@ class VSKNN(RankerModel):
     ) -> None: ...
 
 class VSTAN(RankerModel):
-    """Ranks as STAN does; neighbours that share a late seed, and rare tracks, count more."""
+    """Ranks tracks as STAN does; neighbours that share a late seed, and rare tracks, count more."""
 
     def __init__(
         self,

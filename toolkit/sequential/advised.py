@@ -37,11 +37,12 @@ ADVICE = "advice"
 
 
 class AdvisedRanker(SequentialRanker):
-    """Ranks by a sequential model and, by a weight chosen on validation, a cold-start system.
+    """Ranks tracks by a sequential model plus a cold-start system, with a weight chosen on validation.
 
-    `fit` finds `spec.cold_system` fitted in `data.systems`.
+    `fit` takes the fitted `spec.cold_system` from `data.systems`.
 
-    A track that the system cannot rank gets nothing from it. `fit` raises `InputError` without that system or validation playlists.
+    Nothing is added to the score of a track that the system cannot rank. `fit` raises `InputError` without that system or without
+    validation playlists.
     """
 
     name = "advised"

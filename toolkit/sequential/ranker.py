@@ -34,9 +34,9 @@ SELECTING = ("recall", "ndcg")
 
 
 class SequentialRanker(AskedModel):
-    """Ranks by a transformer over ids, content or both, as an entry of a recipe's `models` describes it.
+    """Ranks tracks by a sequential model over ids, content or both, as an entry of a recipe's `models` describes it.
 
-    titles: encoder of playlist titles, where `spec.titles`.
+    titles: encoder of playlist titles, if `spec.titles` is set.
     curve: epoch, loss, seconds and validation metrics.
     """
 

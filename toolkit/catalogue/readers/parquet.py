@@ -42,7 +42,10 @@ class ParquetParams(PlacementColumns):
 
 
 class ParquetReader(TableReader):
-    """Placements or whole playlists from Parquet, tracks from the same or a second file."""
+    """Reads Parquet files with one row for each track of a playlist, or one row per playlist.
+
+    Tracks are described in the same file or in a second one.
+    """
 
     name = "parquet"
     Params = ParquetParams

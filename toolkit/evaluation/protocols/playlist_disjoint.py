@@ -45,7 +45,7 @@ class DealtLists(WholeLists, Dealt):
 
 
 class PlaylistDisjoint(Shown, DealtLists):
-    """Whole playlists are held out, all versions of one together; their first tracks are shown."""
+    """Holds out whole playlists, with all their versions; their first tracks are shown and the rest is hidden."""
 
     type: str = "playlist_disjoint"
 
