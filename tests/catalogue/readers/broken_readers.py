@@ -204,7 +204,7 @@ class Refusing(Words):
         raise InputError("column 'song' is missing")
 
 
-class Forgetful(Words):
+class Understated(Words):
     def fields_offered(self) -> set[str]:
         return {"lyrics"}
 
@@ -215,7 +215,7 @@ class Needy(Words):
 
 BROKEN = [
     (Refusing, r"check_source raises InputError\(\"column 'song' is missing\"\) of data without a fault"),
-    (Forgetful, r"fields_offered lacks 'title', which a track has"),
+    (Understated, r"fields_offered lacks 'title', which a track has"),
     (Needy, r"Needy.requires=\('faiss',\) must be a tuple of toolkit.packages.Package"),
     (Listed, r"words: read gave a list; yield records"),
     (Bare, r"words: the id 'a' has no scheme"),
