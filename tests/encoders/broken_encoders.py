@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from pydantic import model_validator
 
 from toolkit.encoders.base import Encoder
 from toolkit.encoders.codes import CodesEncoder, CodesParams
@@ -78,6 +79,11 @@ class UnknownKind(CodesEncoder):
 
 class LooseParams(CodesParams):
     model_config = {"extra": "ignore"}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown(cls, values):
+        return {}
 
 
 class TakesAnyKey(CodesEncoder):

@@ -120,5 +120,5 @@ def test_a_vector_that_is_no_vector_is_refused_when_it_is_asked_for(tmp_path):
 
 
 def test_a_file_that_is_not_there_is_an_input_error(tmp_path):
-    with pytest.raises(InputError, match=r"nowhere.txt' is no file: give a file of word vectors"):
+    with pytest.raises(InputError, match=r"nowhere.txt' is not a file: give a file of word vectors"):
         VectorFile(tmp_path / "nowhere.txt")
