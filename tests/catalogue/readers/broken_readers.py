@@ -207,11 +207,7 @@ class Refusing(Words):
         raise InputError("column 'song' is missing")
 
 
-<<<<<<< HEAD
 class Promising(Words):
-=======
-class Understated(Words):
->>>>>>> w-fusion
     def fields_offered(self) -> set[str]:
         return {"lyrics"}
 
@@ -222,11 +218,7 @@ class Needy(Words):
 
 BROKEN = [
     (Refusing, r"check_source raises InputError\(\"column 'song' is missing\"\) of data without a fault"),
-<<<<<<< HEAD
     (Promising, r"fields_offered lacks 'title', which a track has"),
-=======
-    (Understated, r"fields_offered lacks 'title', which a track has"),
->>>>>>> w-fusion
     (Needy, r"Needy.requires=\('faiss',\) must be a tuple of toolkit.packages.Package"),
     (Listed, r"words: read gave a list; yield records"),
     (Bare, r"words: the id 'a' has no scheme"),
