@@ -12,6 +12,7 @@ Every name is imported when it is first used, so that `import segue` is fast.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,9 @@ PLACES = {
     "toolkit.recipe": ("Recipe",),
 }
 """Module by module, the names that it holds; the classes of models are in `segue.rankers`."""
+
+# OpenMP threads that spin while they wait make a shared machine many times slower; libgomp reads this when torch is imported
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 MODULES = ("joins", "losses", "missing", "plugin")
 

@@ -67,6 +67,8 @@ class Playlists:
         """The arrays, with the catalogue where it has been needed."""
         if self._ingested is None:
             self._ingested = self._read(False)
+            if doubles := self._ingested.doubles:
+                warnings.warn(f"{doubles:,} tracks or playlists are described more than once: the first counts", stacklevel=3)
         return self._ingested
 
     @property
@@ -137,7 +139,7 @@ class Playlists:
         field = evaluation.split.reads_field
         parts = parts_of(evaluation.split, self.corpus, texts(self.described, field) if field else None)
         train = Training(self, parts.train)
-        return Split(train, HeldOutPlaylists(self, parts.valid, train), HeldOutPlaylists(self, parts.test, train))
+        return Split(train, HeldOutPlaylists(self, parts.valid, train, "valid"), HeldOutPlaylists(self, parts.test, train, "test"))
 
     def allow(self, field: str, source: str | None = None) -> Permission | None:
         """The permission under which the values of a field are trained on. Raises `InputError` where there must be one and is none."""
@@ -162,6 +164,9 @@ class Training:
     data: Playlists
     playlists: PlaylistSet
     store: FactorStore | None = None
+
+    def __repr__(self) -> str:
+        return f"<segue.Training: {len(self):,} training playlists>"
 
     def __len__(self) -> int:
         return len(self.playlists)
@@ -221,6 +226,10 @@ class HeldOutPlaylists:
     data: Playlists
     playlists: HeldOut
     train: Training
+    part: Literal["valid", "test"]
+
+    def __repr__(self) -> str:
+        return f"<segue.HeldOutPlaylists: {len(self):,} {self.part} playlists>"
 
     def __len__(self) -> int:
         return len(self.playlists)
@@ -288,6 +297,7 @@ def from_dataframe(
     placements: object,
     tracks: object | None = None,
     *,
+    on_error: Literal["stop", "skip"] = "stop",
     min_track_plays: int = 1,
     min_playlist_length: int = 2,
     repeats: Literal["keep", "drop"] = "drop",
@@ -318,14 +328,16 @@ def from_dataframe(
 
     table, about = table_of(placements), None if tracks is None else table_of(tracks)
     params = validated(ArrowReader.Params, options, "from_dataframe: ")
-    data = _data(None, ArrowReader.name, options, "stop", "track", min_track_plays, min_playlist_length, repeats, permission)
+    data = _data(None, ArrowReader.name, options, on_error, "track", min_track_plays, min_playlist_length, repeats, permission)
     root, reporter = cache_folder() if cache is None else Path(cache), progress or interactive()
 
     def content() -> dict[str, object]:
         return {"path": None, "bytes": table.nbytes, "blake2b": digest([table_digest(each) for each in (table, about) if each is not None])}
 
     def read(described: bool) -> Ingested:
-        return ingest_from(lambda: ArrowReader(table, about, params), data, content, root, reporter=reporter, described=described)
+        return ingest_from(
+            lambda: ArrowReader(table, about, params, on_error=on_error), data, content, root, reporter=reporter, described=described
+        )
 
     return Playlists(read, permission=data.permission, cache=root, reporter=reporter)
 

@@ -74,6 +74,11 @@ class Modality:
         known = (items > 0) & self.present
         if not known.any():
             raise InputError(f"modality {self.name!r}: none of its {len(self.ids):,} ids is in the catalogue, whose ids look like {ids[0]}")
+        used = items[known]
+        if len(np.unique(used)) < len(used):
+            raise InputError(
+                f"modality {self.name!r}: two of its ids are of one track, such as 'a' and 'local:a': give each track one vector"
+            )
         if unknown := int((items == 0).sum()):
             warnings.warn(f"modality {self.name!r}: {unknown:,} of {len(self.ids):,} ids are not in the catalogue", stacklevel=3)
         matrix, present = np.zeros((len(ids) + 1, self.matrix.shape[1]), np.float32), np.zeros(len(ids) + 1, bool)
@@ -148,6 +153,10 @@ def encode(
     from toolkit.encoders.encode import encode as run
     from toolkit.ingest.targets import FactorTargets
 
+    if fit_on is not None and not isinstance(fit_on, Training):
+        raise InputError(f"fit_on must be split.train, not {type(fit_on).__name__}")
+    if fit_on is not None and fit_on.data is not data and fit_on.data.hash != data.hash:
+        raise InputError("fit_on is of other playlists than data: pass the train part of a split of this data")
     name = name or field
     made = _encoder(encoder, name, params, seed=seed, device=device)
     trained = None if fit_on is None else fit_on.counts[1:] > 0

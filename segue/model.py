@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +15,7 @@ from segue.data import HeldOutPlaylists, Training
 from segue.modalities import Modality
 from toolkit import plugins
 from toolkit.continuation import Continuation
-from toolkit.errors import InputError, SegueError
+from toolkit.errors import InputError, LeakError, SegueError
 from toolkit.progress import interactive
 from toolkit.rankers import entry_name
 from toolkit.seeds import derived_seed
@@ -31,6 +33,9 @@ GROUP, MODELS = "segue.rankers", "segue.models"
 
 T = TypeVar("T")
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]*")
+"""Models name folders."""
+
 
 class Model:
     """A system that ranks tracks as the next ones of a playlist: fitted, evaluated, asked and saved in one way.
@@ -47,9 +52,12 @@ class Model:
     """The name of the part that a subclass is made of; set where classes are generated."""
 
     def __init__(self, *, name: str, modalities: Sequence[Modality] = (), seed: int = 0, device: str = "auto") -> None:
-        self.name, self.modalities, self.seed, self.device = name, list(modalities), seed, device
+        self.name, self.modalities, self.seed, self.device = name, _modalities(modalities), _seed(seed), device
+        if not NAME.fullmatch(name):
+            raise InputError(f"the name {name!r} must be of letters, digits, '.', '_', '~' and '-': it names a folder")
         self._ranker: Ranker | None = None
         self._tracks: pa.Table | None = None
+        self._train: Training | None = None
 
     @abstractmethod
     def make(self, train: Training) -> Ranker:
@@ -70,6 +78,11 @@ class Model:
         """The catalogue that it ranks: id, title, artist, album; row i is item i + 1."""
         assert self._tracks is not None, "a fitted model has its tracks"
         return self._tracks
+
+    @property
+    def train(self) -> Training | None:
+        """The playlists that it was fitted to; None for a model that was loaded."""
+        return self._train
 
     @property
     def curve(self) -> pd.DataFrame:
@@ -107,6 +120,7 @@ class Model:
         """
         from toolkit.ranker import TrainingData
 
+        _check_parts(train, valid)
         ranker, corpus = self.make(train), train.data.corpus
         others = systems if isinstance(systems, Mapping) else {model.name: model for model in systems}
         data = TrainingData(
@@ -121,7 +135,7 @@ class Model:
             systems={name: other.ranker for name, other in others.items()},
             progress=progress or self._lines(),
         )
-        self._ranker, self._tracks = ranker.fit(data), corpus.tracks
+        self._ranker, self._tracks, self._train = ranker.fit(data), corpus.tracks, train
         return self
 
     def _lines(self) -> Progress:
@@ -147,18 +161,30 @@ class Model:
         """
         import pandas as pd
 
-        found = self._continuation().continue_playlist(tracks, title, k, exclude=exclude, allow_repeats=allow_repeats)
+        asked, known = self._continuation(), _length(k)
+        seeds, banned = ([_id(track, asked.item_of) for track in _list(each)] for each in (tracks, exclude))
+        found = asked.continue_playlist(seeds, title, known, exclude=banned, allow_repeats=allow_repeats)
         return pd.DataFrame([(one.id, one.title, one.artist, one.score) for one in found], columns=["id", "title", "artist", "score"])
 
     def rank(self, playlists: Sequence[Sequence[str]], k: int = 20, *, titles: Sequence[str | None] | None = None) -> pd.DataFrame:
-        """The k best tracks of many playlists at once: playlist (its place), rank (from 1), id, score."""
+        """The k best tracks of many playlists at once: playlist (its place), rank (from 1), id, score.
+
+        Much faster than one `continue_playlist` after another. A playlist without a known track has no rows; a warning counts them.
+        """
         import pandas as pd
 
         from toolkit.corpus.queries import Queries
 
         item_of = self._continuation().item_of
-        seeds = [[item_of[track] for track in each if track in item_of] for each in playlists]
-        ids, scores = self.ranker.rank(Queries.of(seeds, titles), min(k, self.ranker.n_items))
+        named = [[_id(track, item_of) for track in _list(each)] for each in _list(playlists)]
+        seeds = [[item_of[track] for track in each if track in item_of] for each in named]
+        if titles is not None and len(titles) != len(seeds):
+            raise InputError(f"{len(titles)} titles for {len(seeds)} playlists: give one a playlist, or None")
+        if empty := [place for place, each in enumerate(seeds) if not each and not (titles and titles[place])]:
+            warnings.warn(
+                f"{len(empty):,} of {len(seeds):,} playlists have no track of the catalogue, such as the one at {empty[0]}", stacklevel=2
+            )
+        ids, scores = self.ranker.rank(Queries.of(seeds, titles), min(_length(k), self.ranker.n_items))
         rows, ranks = np.nonzero(ids)
         names = self.tracks["id"].to_numpy()[ids[rows, ranks] - 1]
         return pd.DataFrame({"playlist": rows, "rank": ranks + 1, "id": names, "score": scores[rows, ranks]})
@@ -192,19 +218,28 @@ class Model:
             found.save(folder / f"{name}.{format}", self.tracks)
         return [folder / f"{name}.{format}" for name in parts]
 
-    def save(self, directory: str | Path) -> None:
-        """Write weights, settings and the catalogue's names, enough for `segue.load` and `segue continue`; no pickle."""
+    def save(self, directory: str | Path, *, overwrite: bool = False) -> None:
+        """Write weights, settings and the catalogue's names, enough for `segue.load` and `segue continue`; no pickle.
+
+        - overwrite: whether a model that was saved there before may be replaced.
+
+        Raises `InputError` for a folder that holds a run or anything else.
+        """
         import pyarrow.feather as feather
 
         from toolkit import runs
         from toolkit.files import folder, write_json
 
-        with folder(Path(directory)) as unfinished:
+        target, ranker = Path(directory), self.ranker
+        _check_target(target, overwrite=overwrite)
+        if _of_main(self):
+            warnings.warn(f"{self.name} uses a class of this notebook or script: only it can load the model again", stacklevel=2)
+        with folder(target) as unfinished:
             (unfinished / runs.MODEL).mkdir()
-            self.ranker.save(unfinished / runs.MODEL / self.name)
+            ranker.save(unfinished / runs.MODEL / self.name)
             feather.write_feather(self.tracks, unfinished / runs.TRACKS, compression="zstd")
-            entry = {"system": self.name, "ranker": entry_name(self.ranker), "modalities": [each.name for each in self.modalities]}
-            write_json(unfinished / runs.SYSTEMS, {"systems": [{**entry, "oracle": self.ranker.capabilities.oracle}]})
+            entry = {"system": self.name, "ranker": entry_name(ranker), "modalities": [each.name for each in self.modalities]}
+            write_json(unfinished / runs.SYSTEMS, {"systems": [{**entry, "oracle": ranker.capabilities.oracle}]})
 
     def _continuation(self) -> Continuation:
         return Continuation(self.ranker, self.tracks, system=self.name)
@@ -263,7 +298,9 @@ class SequentialModel(Model):
         from toolkit.parts import Chosen
         from toolkit.recipe import Fusion
 
-        names = [modality.name for modality in modalities]
+        if "type" in params:
+            raise InputError(f"type is not a parameter here: the class is {architecture}; segue.ranker(name) makes others")
+        names = [modality.name for modality in _modalities(modalities)]
         default = name or f"{architecture.rpartition(':')[2].lower()}-{'multimodal' if names else 'ids'}"
         fused = {key: params.pop(key) for key in list(params) if key in Fusion.model_fields and key != "modalities"}
         self.fusion = _checked(lambda: Fusion.model_validate(fused), default, fused)
@@ -386,3 +423,85 @@ def _checked(make: Callable[[], T], name: str, values: Mapping[str, object]) -> 
     except ValidationError as error:
         where, rule = explain(error, values)
         raise InputError(f"{name}: {'.'.join(map(str, where))}{rule}".replace(": :", ":")) from None
+
+
+def _seed(seed: int) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise InputError(f"seed={seed!r} must be a whole number from 0")
+    return int(seed)
+
+
+def _length(k: int) -> int:
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        raise InputError(f"k={k!r} must be a whole number from 1")
+    return int(k)
+
+
+def _list(values: Iterable[T]) -> list[T]:
+    """Values one after the other. Raises `InputError` for a text, which Python would take apart into letters."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise InputError(f"{values!r} must be a list of track ids, such as [{values!r}]")
+    return list(values)
+
+
+def _id(track: object, item_of: Mapping[str, int]) -> str:
+    """An outside id; `a` also stands for `local:a`, and 7 for `local:7`."""
+    text = str(track)
+    return text if text in item_of or f"local:{text}" not in item_of else f"local:{text}"
+
+
+def _modalities(given: Sequence[Modality]) -> list[Modality]:
+    """Modalities, each under its own name. Raises `InputError`."""
+    found = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    for each in found:
+        if not isinstance(each, Modality):
+            raise InputError(f"modalities={given!r} must be a list of what segue.encode and segue.vectors return")
+    names = [each.name for each in found]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"two modalities are called {twice!r}: give each a name of its own, segue.encode(…, name=…)")
+    return found
+
+
+def _check_parts(train: object, valid: object) -> None:
+    """Raise `InputError` for what is not part of a split or of another catalogue, `LeakError` for a choice on the test."""
+    from toolkit.evaluation import leaks
+
+    if not isinstance(train, Training):
+        raise InputError(f"fit takes split.train, not {type(train).__name__}: split = data.split(); model.fit(split.train, split.valid)")
+    if valid is None:
+        return
+    if not isinstance(valid, HeldOutPlaylists):
+        raise InputError(f"valid must be split.valid, not {type(valid).__name__}")
+    if valid.part == "test":
+        raise LeakError("valid=split.test would choose on the test: pass split.valid")
+    check_same_data(train, valid)
+    if valid.train is not train and valid.playlists.hides is None:
+        leaks.check_hidden(train.playlists, valid.playlists)
+
+
+def check_same_data(train: Training, held: HeldOutPlaylists) -> None:
+    """Raise `InputError` where two parts are not of the same playlists."""
+    ours, theirs = train.data.corpus, held.data.corpus
+    if ours is not theirs and ours.digest() != theirs.digest():
+        raise InputError("the parts are of different playlists: take them from one split, or from splits of the same data")
+
+
+def _check_target(target: Path, *, overwrite: bool) -> None:
+    from toolkit import runs
+
+    if not target.exists():
+        return
+    saved = target.is_dir() and (target / runs.SYSTEMS).exists() and not (target / runs.RECIPE).exists()
+    if not saved and not (target.is_dir() and not any(target.iterdir())):
+        raise InputError(f"{target} holds something other than a saved model: choose another folder")
+    if saved and not overwrite:
+        raise InputError(f"{target} holds a saved model: choose another folder, or pass overwrite=True")
+
+
+def _of_main(model: Model) -> bool:
+    """Whether a class of the running script is needed to load the model."""
+    parts: list[type] = [type(model.ranker)]
+    if isinstance(model, SequentialModel):
+        parts += [type(model.spec), type(model.spec.loss), type(model.fusion.join), type(model.fusion.missing)]
+    return any(part.__module__ == "__main__" for part in parts)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from segue.data import HeldOutPlaylists
-from segue.model import Model
+from segue.model import Model, check_same_data
 from toolkit.errors import InputError
 from toolkit.progress import interactive
 from toolkit.seeds import derived_seed
@@ -37,6 +37,7 @@ class Result:
     seed: int = 0
     oracle: bool = False
     ranked: tuple[np.ndarray, np.ndarray] | None = None
+    allow_repeats: bool = False
 
     def __repr__(self) -> str:
         means = [f"{metric}@{k} {np.nanmean(values):.4f}" for (part, metric, k), values in self.scores.values.items() if part == "all"]
@@ -111,9 +112,11 @@ def evaluate(
     """
     from toolkit.evaluation import evaluator
 
-    if model.tracks["id"] != held_out.data.corpus.tracks["id"]:
-        raise InputError(f"{model.name} was fitted to another catalogue than these playlists have: fit it to a split of the same data")
-    wanted = [_metric(text) for text in metrics]
+    _check(model, held_out)
+    wanted = _wanted(metrics)
+    for name, value, least in (("rankings", rankings, 0), ("bootstrap", bootstrap, 10)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise InputError(f"{name}={value!r} must be a whole number from {least}")
     ks = list(dict.fromkeys(k for _, k in wanted if k)) or [1]
     kept_ids: list[np.ndarray] = []
     kept_scores: list[np.ndarray] = []
@@ -165,9 +168,12 @@ def compare(reference: Result, *others: Result) -> pd.DataFrame:
 
     if not others:
         raise InputError("compare needs two results or more: pass the reference first")
-    rows = reference.held_out.playlists.rows
-    if any(not np.array_equal(each.held_out.playlists.rows, rows) for each in others):
-        raise InputError("the results are of different playlists: evaluate all models on the same part of one split")
+    if any(not isinstance(each, Result) for each in (reference, *others)):
+        raise InputError("compare takes results of segue.evaluate, not models")
+    if any(not _same(reference, each) for each in others):
+        raise InputError(
+            "the results answer different questions: evaluate all models on the same part of one split, with the same settings"
+        )
     shared = set(reference.scores.values).intersection(*(each.scores.values for each in others))
     if not shared:
         raise InputError("the results have no metric in common: evaluate all models by the same metrics")
@@ -194,6 +200,41 @@ def with_cutoffs(metrics: Sequence[str], ks: Sequence[int]) -> list[str]:
     from toolkit.contracts.metric import named
 
     return [text for name in metrics for text in ([f"{name}@{k}" for k in ks] if named(name).cutoff == "k" else [name])]
+
+
+def _check(model: object, held: object) -> None:
+    """Raise `InputError` for what cannot be evaluated, `LeakError` where the model was fitted to what is hidden."""
+    from toolkit.evaluation import leaks
+
+    if not isinstance(model, Model):
+        raise InputError(f"evaluate takes one fitted model, not {getattr(model, '__name__', type(model).__name__)}")
+    if not isinstance(held, HeldOutPlaylists):
+        raise InputError(f"evaluate takes split.valid or split.test, not {type(held).__name__}")
+    if model.ranker is not None and model.tracks["id"] != held.data.corpus.tracks["id"]:
+        raise InputError(f"{model.name} was fitted to another catalogue than these playlists have: fit it to a split of the same data")
+    train = model.train
+    if train is not None and held.train is not train:
+        check_same_data(train, held)
+        if held.playlists.hides is None:
+            leaks.check_hidden(train.playlists, held.playlists)
+
+
+def _same(first: Result, second: Result) -> bool:
+    """Whether two results are of the same question: playlists, seeds, hidden tracks and settings."""
+    ours, theirs = first.held_out, second.held_out
+    if ours is not theirs:
+        parts = ((getattr(each.playlists, name) for name in ("rows", "starts", "cuts", "ends")) for each in (ours, theirs))
+        if any(not np.array_equal(mine, other) for mine, other in zip(*parts, strict=True)):
+            return False
+        if ours.data.corpus is not theirs.data.corpus and ours.data.hash != theirs.data.hash:
+            return False
+    return first.allow_repeats == second.allow_repeats
+
+
+def _wanted(metrics: Sequence[str]) -> list[tuple[str, int]]:
+    if isinstance(metrics, str) or not isinstance(metrics, Sequence) or not metrics:
+        raise InputError(f"metrics={metrics!r} must be a list of names, such as ['recall@20', 'ndcg@20']")
+    return [_metric(text) for text in metrics]
 
 
 def _metric(text: str) -> tuple[str, int]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from toolkit import runs
 from toolkit.errors import RunDirectoryError
@@ -106,7 +106,7 @@ class Run:
 
 
 def run(
-    recipe: str | Path | Recipe,
+    recipe: str | Path | Recipe | Mapping[str, Any],
     out: str | Path | None = None,
     *,
     overrides: Sequence[str] = (),
@@ -115,7 +115,7 @@ def run(
 ) -> Run:
     """Run a recipe, or continue where an earlier try stopped; a finished run returns at once.
 
-    - recipe: path of a YAML file, or a `Recipe`. overrides: `key=value` for a file, as `--set` takes them.
+    - recipe: path of a YAML file, a `Recipe`, or a mapping of its keys. overrides: `key=value` for a file, as `--set` takes them.
     - out: the run's folder; default: `runs/` and the recipe's name. fresh: recompute what is finished.
 
     Raises `RecipeError` for a recipe that cannot be run, naming line, key, value and rule.
@@ -131,6 +131,8 @@ def run(
     from toolkit.pipeline import preflight
     from toolkit.recipe.file import read
 
+    if isinstance(recipe, Mapping):
+        recipe = Recipe(**recipe)
     if isinstance(recipe, Recipe):
         asked, written = recipe, None
     else:

@@ -86,6 +86,13 @@ def check_placements(parts: Split) -> None:
         )
 
 
+def check_hidden(train: PlaylistSet, held: HeldOut) -> None:
+    """Raise `LeakError` where a playlist of a held-out part, from whatever split, hides a placement that is in training."""
+    training = (train.rows, train.starts - train.corpus.offsets[train.rows], train.lengths)
+    if (row := _meeting(training, _spans(held))) is not None:
+        raise LeakError(f"{_named(train.corpus, row)} hides placements that the model was fitted to: use parts of one split")
+
+
 def check_disjoint(parts: Split) -> None:
     """Raise `LeakError`, naming one, where a playlist or a version of it is in two parts of the split."""
     sides = {"train": parts.train.rows, "valid": parts.valid.rows, "test": parts.test.rows}
