@@ -134,7 +134,7 @@ def encode(
     - targets: field with the labels that a supervised encoder learns to predict, or `Targets`, which can also select factors.
     - source: use only values of this source.
     - seed, device: of the encoder.
-    - engine, workers: `ray` runs the encoder in several processes with Ray; how many.
+    - engine: `ray` encodes in several processes with Ray. workers: number of processes.
     - params: parameters of the encoder.
 
     Raises `InputError` for a wrong name or parameter, for a field that no track has, and for an encoder that learns if `fit_on` is missing.

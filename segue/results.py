@@ -191,7 +191,7 @@ def compare(reference: Result, *others: Result) -> pd.DataFrame:
 
 
 def with_cutoffs(metrics: Sequence[str], ks: Sequence[int]) -> list[str]:
-    """Names for `evaluate`: each metric with each cutoff of `ks`, or without one if it has no cutoff."""
+    """Names for `evaluate`: each metric at each cutoff of `ks`, or without one if it has no cutoff."""
     from toolkit.contracts.metric import named
 
     return [text for name in metrics for text in ([f"{name}@{k}" for k in ks] if named(name).cutoff == "k" else [name])]
