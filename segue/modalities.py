@@ -153,7 +153,7 @@ def encode(
     made = _encoder(encoder, name, params, seed=seed, device=device)
     trained = None if fit_on is None else fit_on.counts[1:] > 0
     if (made.learns or targets is not None) and trained is None:
-        raise InputError(f"{made.name} learns from tracks: pass fit_on=split.train, so that it never sees those of test playlists alone")
+        raise InputError(f"{made.name} learns from tracks: pass fit_on=split.train, so that it learns only from training tracks")
     ids = data.corpus.tracks["id"].to_pylist()
     data.allow(field, source)
     learned = None if targets is None or fit_on is None else _learned(fit_on, targets, seed, device)

@@ -113,7 +113,7 @@ def evaluate(
     from toolkit.evaluation import evaluator
 
     if model.tracks["id"] != held_out.data.corpus.tracks["id"]:
-        raise InputError(f"{model.name} was fitted to another catalogue than these playlists have: fit it to a split of the same data")
+        raise InputError(f"{model.name} was fitted to a different catalogue: fit it to a split of the same data")
     wanted = [_metric(text) for text in metrics]
     ks = list(dict.fromkeys(k for _, k in wanted if k)) or [1]
     kept_ids: list[np.ndarray] = []
