@@ -1,4 +1,4 @@
-"""segue continues playlists: who plays tracks together, and what the tracks are, decide what comes next.
+"""segue continues playlists: it ranks the next tracks by who plays them together and by their content.
 
     import segue
 
@@ -7,7 +7,7 @@
     model = segue.SASRec(epochs=12).fit(split.train, split.valid)
     segue.evaluate(model, split.test).to_frame()
 
-Every name is imported when it is first used, so that `import segue` is fast.
+Each name is imported when it is first used. This keeps `import segue` fast.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ PLACES = {
     "toolkit.errors": ("DataError", "InputError", "LeakError", "RecipeError", "RunDirectoryError", "SegueError"),
     "toolkit.recipe": ("Recipe",),
 }
-"""Module by module, the names that it holds; the classes of models are in `segue.rankers`."""
+"""The public names of each module. The classes of models are in `segue.rankers`."""
 
 # OpenMP threads that spin while they wait make a shared machine many times slower; libgomp reads this when torch is imported
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -1,4 +1,4 @@
-"""Models: everything that ranks a catalogue as the next tracks of a playlist."""
+"""Models rank the tracks of a catalogue as the next tracks of a playlist."""
 
 from __future__ import annotations
 
@@ -38,18 +38,19 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]*")
 
 
 class Model:
-    """A system that ranks tracks as the next ones of a playlist: fitted, evaluated, asked and saved in one way.
+    """Base class of all models, which rank tracks as the next tracks of a playlist.
 
-    `segue.SASRec`, `segue.EASE` and the other classes of `segue list rankers` and `segue list models` are its subclasses;
-    `segue.ranker` makes one of any name or class.
+    All models are fitted, evaluated, queried and saved in the same way. `segue.SASRec`, `segue.EASE` and the other classes of
+    `segue list rankers` and `segue list models` are subclasses. `segue.ranker` creates a model from a name or class.
 
-    - name: its row in tables.
-    - seed: of what it draws at random. device: `auto`, `cpu` or `cuda`.
-    - modalities: content that it uses.
+    - name: the name of its row in tables.
+    - modalities: the content that it uses.
+    - seed: seed of its random numbers.
+    - device: `auto`, `cpu` or `cuda`.
     """
 
     kind: ClassVar[str] = ""
-    """The name of the part that a subclass is made of; set where classes are generated."""
+    """The name of the part that a generated subclass wraps."""
 
     def __init__(self, *, name: str, modalities: Sequence[Modality] = (), seed: int = 0, device: str = "auto") -> None:
         self.name, self.modalities, self.seed, self.device = name, _modalities(modalities), _seed(seed), device
@@ -61,21 +62,21 @@ class Model:
 
     @abstractmethod
     def make(self, train: Training) -> Ranker:
-        """A new ranker, not fitted yet."""
+        """Create a new ranker that is not fitted yet."""
 
     def __repr__(self) -> str:
         return f"<segue.{type(self).__name__} {self.name!r}, {'fitted' if self._ranker is not None else 'not fitted'}>"
 
     @property
     def ranker(self) -> Ranker:
-        """The fitted ranker, which speaks in item numbers. Raises `SegueError` before `fit`."""
+        """The fitted ranker, which uses item numbers instead of ids. Raises `SegueError` before `fit`."""
         if self._ranker is None:
             raise SegueError(f"{self.name} is not fitted: call fit(split.train, valid=split.valid) first")
         return self._ranker
 
     @property
     def tracks(self) -> pa.Table:
-        """The catalogue that it ranks: id, title, artist, album; row i is item i + 1."""
+        """The catalogue that the model ranks: id, title, artist, album. Row i is item i + 1."""
         assert self._tracks is not None, "a fitted model has its tracks"
         return self._tracks
 
@@ -86,7 +87,7 @@ class Model:
 
     @property
     def curve(self) -> pd.DataFrame:
-        """One row an epoch: epoch, loss, seconds and validation metrics; empty for models without epochs."""
+        """One row per epoch: epoch, loss, seconds and validation metrics. Empty for models without epochs."""
         import pandas as pd
 
         return pd.DataFrame(self.ranker.curve)
@@ -101,15 +102,15 @@ class Model:
         progress: Progress | None = None,
         draws_as: str | None = None,
     ) -> Self:
-        """Learn from training playlists; a second fit starts anew.
+        """Learn from training playlists. A second fit starts from scratch.
 
-        - valid: for early stopping and choices; models that need none ignore it.
-        - systems: fitted models that this one ranks with, for `TwoStage` and models with a `cold_system`.
-        - workdir: where a long fit keeps checkpoints, so that a killed one resumes.
-        - progress: called with what is done, of how much, and of what; default: lines in a terminal or notebook.
-        - draws_as: name of another model whose random draws it shares.
+        - valid: validation playlists, for early stopping and model selection. Models that do not need them ignore them.
+        - systems: other fitted models that this one uses, for `TwoStage` and models with a `cold_system`.
+        - workdir: folder for checkpoints. A long fit that was killed resumes from there.
+        - progress: called with the amount done, the total and what is counted; default: lines in a terminal or notebook.
+        - draws_as: name of another model whose random numbers this one shares.
 
-        Raises `InputError` where the playlists, or the content, are not enough.
+        Raises `InputError` if the playlists or the content are not sufficient.
 
         Example:
             >>> import segue
@@ -145,12 +146,16 @@ class Model:
     def continue_playlist(
         self, tracks: Sequence[str], k: int = 20, *, title: str | None = None, exclude: Iterable[str] = (), allow_repeats: bool = False
     ) -> pd.DataFrame:
-        """The k tracks that come next, best first: id, title, artist, score. Fewer, with a warning, where it can rank no more.
+        """Return the k tracks that come next, best first: id, title, artist, score.
 
-        - tracks: outside ids in playlist order; unknown ones are left out with a warning.
-        - title: the playlist's, for models that read titles. exclude: ids that are never named.
+        If the model cannot rank k tracks, it returns fewer, with a warning.
 
-        Raises `InputError` where no track is known.
+        - tracks: outside ids in playlist order; unknown ids are left out with a warning.
+        - title: title of the playlist, for models that read titles.
+        - exclude: ids that are never returned.
+        - allow_repeats: whether tracks of the playlist may be returned.
+
+        Raises `InputError` if none of the tracks is known.
 
         Example:
             >>> import segue
@@ -167,9 +172,9 @@ class Model:
         return pd.DataFrame([(one.id, one.title, one.artist, one.score) for one in found], columns=["id", "title", "artist", "score"])
 
     def rank(self, playlists: Sequence[Sequence[str]], k: int = 20, *, titles: Sequence[str | None] | None = None) -> pd.DataFrame:
-        """The k best tracks of many playlists at once: playlist (its place), rank (from 1), id, score.
+        """Rank tracks for many playlists at once: playlist (its index, from 0), rank (from 1), id, score of the k best tracks.
 
-        Much faster than one `continue_playlist` after another. A playlist without a known track has no rows; a warning counts them.
+        This is much faster than `continue_playlist` in a loop. A playlist without a known track has no rows; a warning counts them.
         """
         import pandas as pd
 
@@ -190,13 +195,13 @@ class Model:
         return pd.DataFrame({"playlist": rows, "rank": ranks + 1, "id": names, "score": scores[rows, ranks]})
 
     def item_vectors(self) -> Modality | None:
-        """The vectors by which it compares tracks, as a modality; None for a model that has none."""
+        """The vectors by which the model compares tracks, as a modality. None if it has no such vectors."""
         items = np.arange(1, self.ranker.n_items + 1)
         found = self.ranker.item_vectors(items)
         return None if found is None else self._modality(self.name, found)
 
     def modality_vectors(self) -> dict[str, Modality]:
-        """The vectors of each modality as the model uses them: reduced, normalised, filled in where missing."""
+        """The vectors of each modality as the model uses them: reduced, normalised, and filled in if missing."""
         found = self.ranker.modality_vectors(np.arange(1, self.ranker.n_items + 1))
         return {name: self._modality(name, rows) for name, rows in found.items()}
 
@@ -204,9 +209,9 @@ class Model:
         return Modality(name, self.tracks["id"].to_pylist(), rows, np.isfinite(rows).all(axis=1))
 
     def export(self, directory: str | Path, format: Literal["parquet", "safetensors", "npz"] = "parquet") -> list[Path]:
-        """Write `items` (the vectors by which it compares tracks) and a file for each modality; returns the files.
+        """Write `items` (the vectors by which the model compares tracks) and one file per modality. Returns the paths.
 
-        A Parquet file has ids, titles and artists beside the vectors; the encoder `vectors` reads all three formats.
+        A Parquet file has ids, titles and artists next to the vectors. The encoder `vectors` reads all three formats.
         Raises `InputError` for a model without vectors.
         """
         fused, folder = self.item_vectors(), Path(directory)
@@ -219,9 +224,9 @@ class Model:
         return [folder / f"{name}.{format}" for name in parts]
 
     def save(self, directory: str | Path, *, overwrite: bool = False) -> None:
-        """Write weights, settings and the catalogue's names, enough for `segue.load` and `segue continue`; no pickle.
+        """Write weights, settings and the names of the tracks. `segue.load` and `segue continue` read the folder. No pickle is used.
 
-        - overwrite: whether a model that was saved there before may be replaced.
+        - overwrite: whether to replace a model that was saved there before.
 
         Raises `InputError` for a folder that holds a run or anything else.
         """
@@ -246,9 +251,10 @@ class Model:
 
 
 class RankerModel(Model):
-    """A ranker of the group `segue.rankers`, or a class of one's own.
+    """A model that wraps a ranker of the group `segue.rankers`, or a class of your own.
 
-    - ranker: name, `module:Class` or class. params: its parameters.
+    - ranker: name, `module:Class` or class.
+    - params: parameters of the ranker.
     """
 
     def __init__(
@@ -279,9 +285,9 @@ class SequentialModel(Model):
     """A sequential model of the group `segue.models`, over ids, content or both.
 
     - architecture: name or `module:Class`.
-    - join, missing, reduce …: how modalities are fused, the keys of a recipe's `fusion`.
-    - title_encoder: encoder of playlist titles, by name, where the model should read them.
-    - params: keys of an entry of a recipe's `models`.
+    - join, missing, reduce …: how modalities are combined: the keys of a recipe's `fusion`.
+    - title_encoder: encoder of playlist titles, or its name, if the model should read titles.
+    - params: the keys of an entry of a recipe's `models`.
     """
 
     def __init__(
@@ -321,7 +327,7 @@ class SequentialModel(Model):
         device: str,
         title_encoder: Encoder | None,
     ) -> Self:
-        """The model of a recipe's entry."""
+        """Create the model of an entry of a recipe's `models`."""
         made = cls.__new__(cls)
         Model.__init__(made, name=name, modalities=modalities, seed=seed, device=device)
         made.spec, made.fusion, made.title_encoder = spec, fusion, title_encoder
@@ -350,10 +356,10 @@ def ranker(
     device: str = "auto",
     **params: object,
 ) -> Model:
-    """A model of any ranker or architecture, and of one of your own.
+    """Create a model from the name or class of a ranker or architecture, also one of your own.
 
     - which: a name of `segue list rankers` or `segue list models`, `module:Class`, or a class.
-    - params: its parameters; of an architecture those of `segue.SASRec` too, such as `loss`, `join` and `epochs`.
+    - params: its parameters. An architecture also has those of `segue.SASRec`, such as `loss`, `join` and `epochs`.
 
     The other parameters are those of `Model`. Raises `InputError` for an unknown name and for wrong parameters.
 
@@ -371,7 +377,7 @@ def ranker(
 
 
 def _is_model(which: str | type) -> bool:
-    """Whether it is an architecture rather than a ranker. Raises `InputError` where it is neither."""
+    """Whether `which` is an architecture rather than a ranker. Raises `InputError` if it is neither."""
     if isinstance(which, str) and ":" not in which:
         known = [*plugins.names(GROUP), *plugins.names(MODELS)]
         if which not in known:
@@ -384,11 +390,12 @@ def _is_model(which: str | type) -> bool:
 
 
 def load(directory: str | Path, system: str | None = None) -> Model:
-    """A model from a finished run or from `Model.save`.
+    """Load a model from a finished run, or from a folder that `Model.save` wrote.
 
-    - system: which of a run's systems; default: the best on validation.
+    - directory: the folder.
+    - system: name of a system of the run; default: the best on validation.
 
-    Raises `RunDirectoryError` for a folder that is neither, `InputError` for a system that it does not have.
+    Raises `RunDirectoryError` for any other folder, and `InputError` for a system that the run does not have.
 
     Example:
         >>> import segue
@@ -402,7 +409,7 @@ def load(directory: str | Path, system: str | None = None) -> Model:
 
 
 class Loaded(Model):
-    """A model that was loaded: it can be asked, evaluated and saved again."""
+    """A loaded model. You can query, evaluate and save it, but not fit it again."""
 
     def __init__(self, name: str, ranker: Ranker, tracks: pa.Table, others: Sequence[str] = ()) -> None:
         super().__init__(name=name)
@@ -413,7 +420,7 @@ class Loaded(Model):
 
 
 def _checked(make: Callable[[], T], name: str, values: Mapping[str, object]) -> T:
-    """What `make` makes of `values`; pydantic's fault becomes an `InputError` of one line."""
+    """Call `make`, which validates `values`. A pydantic error becomes an `InputError` of one line."""
     from pydantic import ValidationError
 
     from toolkit.validation import explain

@@ -1,7 +1,8 @@
-"""What a plug-in extends, and the suites that hold it to its contract.
+"""Base classes for plug-ins, and the suites that test them.
 
-A base class for each door (`Encoder`, `Reader`, `Baseline`, `Source`, `Loss`, `Join`, `Missing`, `Metric`, `Protocol`, `ModelSpec`), what
-their methods take, and `check_encoder`, `check_loss` and the like. Each name is imported when it is first used.
+There is a base class for each kind of part (`Encoder`, `Reader`, `Baseline`, `Source`, `Loss`, `Join`, `Missing`, `Metric`, `Protocol`,
+`ModelSpec`), the types that their methods use, and a test suite (`check_encoder`, `check_loss`, …). Each name is imported when it is first
+used.
 """
 
 from __future__ import annotations
@@ -137,7 +138,7 @@ PLACES = {
     "toolkit.sequential.losses.sample": ("Sample",),
     "toolkit.sequential.losses.scores": ("Scores",),
 }
-"""Module by module, the names that it holds."""
+"""The public names of each module."""
 
 _PLACE = {name: module for module, names in PLACES.items() for name in names}
 

@@ -1,4 +1,4 @@
-"""Results: how well a model ranks what is hidden, per playlist, with intervals, and against other models."""
+"""Results of evaluations: metrics of each playlist, means with intervals, and comparisons of models."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ METRICS = ("recall@20", "recall@50", "recall@500", "ndcg@20", "ndcg@50", "ndcg@5
 
 @dataclass(frozen=True)
 class Result:
-    """What one model reached on held-out playlists. Made by `evaluate`.
+    """The results of one model on held-out playlists. Create them with `evaluate`.
 
-    ranked: ids int32 and scores float32 [n, t] of the first t tracks for each playlist, id 0 for nothing.
+    ranked: ids int32 and scores float32 [n, t] of the first t tracks for each playlist; id 0 if fewer are ranked.
     """
 
     system: str
@@ -54,7 +54,7 @@ class Result:
         return pd.DataFrame(rows).drop(columns=["modalities", "split"])
 
     def per_playlist(self) -> pd.DataFrame:
-        """One row a playlist, slice, metric and k: playlist, group, slice, metric, k, value."""
+        """One row per playlist, slice, metric and k: playlist, group, slice, metric, k, value."""
         import pandas as pd
 
         from toolkit.evaluation import tables
@@ -63,7 +63,7 @@ class Result:
         return pd.DataFrame(table.drop(["system", "split", "row"]).to_pandas())
 
     def rankings(self) -> pd.DataFrame:
-        """What the model ranked, as far as it was kept: playlist, rank (from 1), track, score, hit."""
+        """The rankings that `evaluate` stored: playlist, rank (from 1), track, score, hit."""
         import pandas as pd
 
         from toolkit.evaluation.metrics.ranks import hits
@@ -90,15 +90,16 @@ def evaluate(
     keep: Keep | None = None,
     progress: Progress | None = None,
 ) -> Result:
-    """Rank the whole catalogue for every playlist and compare with what is hidden; seeds are left out.
+    """Rank the whole catalogue for every playlist, without its seeds, and compare the ranking with the hidden tracks.
 
-    - metrics: names of `segue list metrics` with their cutoff, such as `recall@20`; without one where a metric has none (`auc`).
-      A class of your own is `my_ideas:HitRate@20`.
-    - rankings: how many tracks of each ranking to keep.
-    - allow_repeats: whether seeds may be ranked. bootstrap: resamplings of the intervals, drawn by `seed`.
-    - memory_mb: bound on the scores that are held at once.
-    - slices: further slices of the hidden tracks by name: bool [V + 1], which items are in it.
-    - keep: receives the rankings block by block, instead of the result.
+    - metrics: names of `segue list metrics` with a cutoff, such as `recall@20`, or without one if the metric has no cutoff (`auc`).
+      Write a class of your own as `my_ideas:HitRate@20`.
+    - rankings: number of tracks of each ranking to store.
+    - allow_repeats: whether seeds may be ranked.
+    - bootstrap, seed: number of resamplings for the intervals, and their random seed.
+    - memory_mb: bound on the memory for scores, in MB.
+    - slices: further slices of the hidden tracks by name: bool [V + 1], which items are in the slice.
+    - keep: receives the rankings block by block. The result then does not store them.
 
     Raises `InputError` for an unknown metric, and for a model of another catalogue.
 
@@ -147,11 +148,11 @@ def evaluate(
 
 
 def compare(reference: Result, *others: Result) -> pd.DataFrame:
-    """Paired differences of each other result less the reference, over the same playlists.
+    """Compare results with a reference by paired differences (other minus reference) over the same playlists.
 
-    Columns: system, reference, slice, metric, k, difference, ci_low, ci_high, p (bootstrap), p_t (paired t-test), both corrected
-    for the number of comparisons by Holm (p_holm, p_t_holm), detectable, n. Metrics that all results have are compared.
-    Raises `InputError` for results of other playlists.
+    Columns: system, reference, slice, metric, k, difference, ci_low, ci_high, p (bootstrap), p_t (paired t-test), p_holm and p_t_holm
+    (the same with Holm's correction for the number of comparisons), detectable, n. Only metrics that all results have are compared.
+    Raises `InputError` for results on different playlists.
 
     Example:
         >>> import segue
@@ -196,7 +197,7 @@ def compare(reference: Result, *others: Result) -> pd.DataFrame:
 
 
 def with_cutoffs(metrics: Sequence[str], ks: Sequence[int]) -> list[str]:
-    """Names as `evaluate` takes them: each metric that has a cutoff at each of `ks`."""
+    """Names for `evaluate`: each metric at each cutoff of `ks`, or without one if it has no cutoff."""
     from toolkit.contracts.metric import named
 
     return [text for name in metrics for text in ([f"{name}@{k}" for k in ks] if named(name).cutoff == "k" else [name])]
@@ -211,7 +212,7 @@ def _check(model: object, held: object) -> None:
     if not isinstance(held, HeldOutPlaylists):
         raise InputError(f"evaluate takes split.valid or split.test, not {type(held).__name__}")
     if model.ranker is not None and model.tracks["id"] != held.data.corpus.tracks["id"]:
-        raise InputError(f"{model.name} was fitted to another catalogue than these playlists have: fit it to a split of the same data")
+        raise InputError(f"{model.name} was fitted to a different catalogue: fit it to a split of the same data")
     train = model.train
     if train is not None and held.train is not train:
         check_same_data(train, held)

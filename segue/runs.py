@@ -1,4 +1,4 @@
-"""Runs of recipes: everything of one recipe from data to report, in a folder."""
+"""Runs of recipes. A run does everything from data to report, in one folder."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ class Run:
 
     @property
     def metrics(self) -> pd.DataFrame:
-        """One row a system, split, slice, metric and k, with 95 % intervals."""
+        """One row per system, split, slice, metric and k, with 95 % intervals."""
         return self._frame(runs.METRICS)
 
     @property
     def comparisons(self) -> pd.DataFrame:
-        """Paired differences of every system less the reference."""
+        """Paired differences of every system from the reference (system minus reference)."""
         return self._frame(runs.COMPARISONS)
 
     @property
     def coverage(self) -> pd.DataFrame:
-        """One row a modality: encoder, field, size, and the share of tracks that have it."""
+        """One row per modality: encoder, field, size, and the share of tracks that have it."""
         return self._frame(runs.COVERAGE)
 
     @property
     def per_playlist(self) -> pd.DataFrame:
-        """One row a system, playlist, slice, metric and k."""
+        """One row per system, playlist, slice, metric and k."""
         return self._parquet(runs.PER_PLAYLIST)
 
     @property
     def rankings(self) -> pd.DataFrame:
-        """What each system ranked for the test playlists."""
+        """The stored rankings of each system for the test playlists."""
         return self._parquet(runs.RANKINGS)
 
     def to_markdown(self, *, split: str = "test", slice: str = "all", intervals: bool = True) -> str:
@@ -73,7 +73,7 @@ class Run:
         return tables.to_csv(self._table(split, slice))
 
     def render(self) -> Path:
-        """Write `report.html` again, from the run's results; returns its path."""
+        """Write `report.html` again from the results of the run. Returns its path."""
         from toolkit.report.page import render
 
         render(self.path)
@@ -113,12 +113,14 @@ def run(
     fresh: bool = False,
     progress: Reporter | None = None,
 ) -> Run:
-    """Run a recipe, or continue where an earlier try stopped; a finished run returns at once.
+    """Run a recipe, or resume where an earlier run of it stopped. A finished run is returned at once.
 
-    - recipe: path of a YAML file, a `Recipe`, or a mapping of its keys. overrides: `key=value` for a file, as `--set` takes them.
-    - out: the run's folder; default: `runs/` and the recipe's name. fresh: recompute what is finished.
+    - recipe: path of a YAML file, a `Recipe`, or a mapping of its keys.
+    - out: folder of the run; default: `runs/` and the name of the recipe.
+    - overrides: `key=value` for a recipe file, as in `--set`.
+    - fresh: whether to recompute finished steps.
 
-    Raises `RecipeError` for a recipe that cannot be run, naming line, key, value and rule.
+    Raises `RecipeError` for a recipe that cannot be run, with the line, key, value and rule.
 
     Example:
         >>> import segue

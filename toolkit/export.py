@@ -1,4 +1,4 @@
-"""Vectors of tracks as files that other programs read: Parquet, safetensors, NumPy."""
+"""Export vectors of tracks to files that other programs can read: Parquet, safetensors, NumPy."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ FORMATS = (".parquet", ".safetensors", ".npz")
 
 
 def write(path: Path, ids: Sequence[str], matrix: np.ndarray, names: pa.Table | None = None) -> None:
-    """Write one vector a track, atomically.
+    """Write one vector per track, atomically.
 
-    - ids: n outside ids. matrix: float32 [n, d].
-    - names: id, title and artist of tracks; a Parquet file gets the last two as columns.
+    - path: must end in `.parquet`, `.safetensors` or `.npz`.
+    - ids: n outside ids.
+    - matrix: float32 [n, d].
+    - names: id, title and artist of tracks; a Parquet file has the titles and artists as columns.
 
-    `.parquet` has the columns id, title, artist and vector; `.safetensors` the tensors `matrix`, `ids` (UTF-8) and `id_offsets`;
-    `.npz` the arrays `ids` and `matrix`. Raises `InputError` for another ending.
+    A `.parquet` file has the columns id, title, artist and vector; `.safetensors` has the tensors `matrix`, `ids` (UTF-8) and
+    `id_offsets`; `.npz` has the arrays `ids` and `matrix`. Raises `InputError` for any other ending.
     """
     rows = np.ascontiguousarray(matrix, np.float32)
     if path.suffix == ".parquet":

@@ -1,7 +1,7 @@
 """Replaceable parts of a recipe: a loss, a join, a policy for missing content, a model, a protocol.
 
-A part is one class: its fields are its parameters, its methods are what it does. It is found by the name of an entry point, or given
-as `module:Class`, as a mapping with `type`, or in Python as an object. All of these pass the same checks.
+A part is one class. Its fields are its parameters, and its methods do the work. You can refer to it by the name of an entry point, as
+`module:Class`, as a mapping with `type`, or in Python as an object. All of these pass the same checks.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from toolkit.parameters import Parameters
 
 
 class Part(Parameters):
-    """Base of every replaceable part.
+    """Base class of every replaceable part.
 
-    type: the name of its entry point. A subclass gives it a default; a class without an entry point is named by `module:Class`.
-    requires: packages beyond the toolkit's own that it needs; `segue validate` reports those that are missing.
+    type: the name of its entry point, or `module:Class` for a class without one. A subclass sets the default.
+    requires: packages that it needs beyond those of the toolkit. `segue validate` reports those that are missing.
     """
 
     requires: ClassVar[tuple[Package, ...]] = ()
@@ -36,8 +36,8 @@ class Part(Parameters):
 class Chosen:
     """Annotation of a field that holds a part of one entry-point group.
 
-    short: whether a bare name may be written for the part with its defaults. default: the `type` of a mapping without one; empty where
-    it must have one.
+    - short: whether a name alone is accepted, for the part with its defaults.
+    - default: the `type` of a mapping without one; empty if a mapping must have a `type`.
 
     Example: `loss: Annotated[SerializeAsAny[Loss], Chosen("segue.losses")] = Chunked()`
     """
@@ -57,7 +57,7 @@ class Chosen:
         return {"anyOf": [{"type": "string", "examples": names}, *parts]} if self.short else {"anyOf": parts}
 
     def part(self, given: Any) -> Any:
-        """The part that `given` names: a name, a mapping with `type`, or a part already."""
+        """The part that `given` describes: a name, a mapping with `type`, or a part."""
         if isinstance(given, Part) or (isinstance(given, type) and issubclass(given, Part)):
             return named(self.group, self.checked(given))
         if isinstance(given, str) and self.short:
@@ -67,7 +67,7 @@ class Chosen:
         return self.load(given["type"]).model_validate(dict(given))
 
     def checked(self, given: Part | type[Part]) -> Part:
-        """`given`, where it is an object of the group's contract; anything else is a validation error."""
+        """Return `given` if it is an object of the group's contract. Anything else is a validation error."""
         kind, contract = plugins.article(plugins.kind_of(self.group)), plugins.contract(self.group)
         if not isinstance(given, type) and isinstance(given, contract):
             return given
@@ -76,7 +76,7 @@ class Chosen:
         raise _fault(f"is a class: write {cls.__name__}()" if issubclass(cls, contract) else wrong, (), given)
 
     def load(self, name: str) -> type[Part]:
-        """The class called `name`. An unknown name is a validation error at `type`."""
+        """The class with this name. An unknown name is a validation error at `type`."""
         try:
             cls: type[Part] = plugins.load(self.group, name)
         except InputError as error:
@@ -92,12 +92,12 @@ def _fault(rule: str, where: tuple[str, ...], given: Any) -> ValidationError:
 
 
 def named(group: str, part: Part) -> Part:
-    """`part` under a `type` by which its class can be found again: `module:Class` where no entry point leads to it."""
+    """`part` with a `type` that leads back to its class: `module:Class` if it has no entry point."""
     path = plugins.path_of(group, type(part), part.type)
     return part if part.type == path else part.model_copy(update={"type": path})
 
 
 def described(group: str, name: str, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-    """JSON schema of one part among the definitions of the whole, `type` being its name."""
+    """JSON schema of one part, as a definition in the whole schema. Its `type` is `name`."""
     cls: type[Part] = plugins.load(group, name)
     return {"allOf": [handler(cls.__pydantic_core_schema__), {"properties": {"type": {"const": name}}, "required": ["type"]}]}

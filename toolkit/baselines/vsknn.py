@@ -1,4 +1,4 @@
-"""VSKNN: session-kNN that hears the latest seeds more.
+"""VSKNN: session-kNN that gives later seeds more weight.
 
 Ludewig and Jannach 2018, "Evaluation of session-based recommendation algorithms", UMUAI 28, section 3.2.2 (V-SKNN).
 """

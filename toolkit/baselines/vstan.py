@@ -1,4 +1,4 @@
-"""VSTAN: STAN that also hears neighbours by their latest shared seed and rare tracks more.
+"""VSTAN: STAN that also gives more weight to neighbours that share a late seed, and to rare tracks.
 
 Ludewig, Mauro, Latifi and Jannach 2021, "Empirical analysis of session-based recommendation algorithms", UMUAI 31, section 3.1.
 """

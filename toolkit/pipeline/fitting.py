@@ -6,7 +6,7 @@ import contextlib
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -103,7 +103,13 @@ def score_shuffled(context: Context, system: System, material: Material, modalit
 
 
 def _score(
-    context: Context, system: System, material: Material, part: str, name: str, make_model: Callable[[], Model], kept: int = 0
+    context: Context,
+    system: System,
+    material: Material,
+    part: Literal["valid", "test"],
+    name: str,
+    make_model: Callable[[], Model],
+    kept: int = 0,
 ) -> tuple[Scores, dict[str, Any]]:
     """kept: how much of each ranking to keep in a file."""
     path, lists = scores_file(context.run, name, part), rankings.stage_file(context.run, name)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class HSTU(Blocks):
     """Hierarchical sequential transduction units (HSTU): gated attention without softmax.
 
-    Attention has one learned bias for each distance between tracks.
+    Each head has one learned bias for each distance between tracks.
     """
 
     type: str = "hstu"
