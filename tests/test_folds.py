@@ -233,7 +233,7 @@ def test_seeds_attribution_and_coverage_are_over_all_folds(tiny_cache: Path, tmp
     [
         (
             ["evaluation.split={type: leave_last_out, test_fold: all}", "evaluation.reference=null"],
-            "evaluation.split.test_fold is no key",
+            "evaluation.split.test_fold is not a key",
         ),
         (["evaluation.split.test_fold=ALL"], "evaluation.split.test_fold: 'ALL' must be the number of a fold, from 0, or all"),
         (["evaluation.split.test_fold=-1"], "must be the number of a fold, from 0, or all"),

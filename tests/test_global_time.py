@@ -107,7 +107,7 @@ def test_a_log_whose_times_are_not_named_is_told_the_cure(run: Path, recipe: Pat
         ("evaluation.split.valid_from=true", "must be a number"),
         (
             "baselines=[transrec]",
-            "transrec' has a vector for each training playlist, and global_time tests others: name transrec-global",
+            "transrec' ranks only for training playlists, and global_time holds out others: name transrec-global",
         ),
     ],
 )

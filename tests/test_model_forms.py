@@ -62,9 +62,12 @@ def test_a_saved_entry_loses_what_it_shared_with_others() -> None:
 @pytest.mark.parametrize(
     ("entry", "fault"),
     [
-        ({"loss": "full", "log_q": False}, "is for loss: sampled, not full: take it out, or write loss: {type: sampled, log_q: false}"),
-        ({"negatives": 3}, "is for loss: gbce or sampled, not chunked"),
-        ({"mask_ratio": 0.3}, "is for type: bert4rec, not sasrec: take it out"),
+        (
+            {"loss": "full", "log_q": False},
+            "is for `loss: sampled`, not `full`: take it out, or write `loss: {type: sampled, log_q: false}`",
+        ),
+        ({"negatives": 3}, "is for `loss: gbce or sampled`, not `chunked`"),
+        ({"mask_ratio": 0.3}, "is for `type: bert4rec`, not `sasrec`: take it out"),
         ({"loss": {"type": "full", "negatives": 3}}, "loss.negatives\n  is not a key: known here: type"),
     ],
 )
@@ -88,13 +91,13 @@ def test_a_recipe_of_before_names_the_entry(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(
         "data: {reader: demo}\nmodels:\n  - &s {type: sasrec, loss: sampled, negatives: 64}\n  - {<<: *s, type: bert4rec, loss: chunked}\n"
     )
-    with pytest.warns(OldForm, match=r"^models.0: `negatives: 64` is the old form: write `loss: {type: sampled, negatives: 64}`$"):
+    with pytest.warns(OldForm, match=r"r.yaml:3: `negatives: 64` is the old form: write `loss: {type: sampled, negatives: 64}`$"):
         recipe = load(tmp_path / "r.yaml")
     assert [model.loss for model in recipe.models] == [Sampled(negatives=64), Chunked()]
 
 
 def test_adam_rows_needs_a_loss_that_samples() -> None:
-    with pytest.raises(ValueError, match="adam: rows needs loss: sampled or gbce"):
+    with pytest.raises(ValueError, match="`adam: rows` needs `loss: sampled` or `gbce`"):
         SASRec(adam="rows")
     assert SASRec(adam="rows", loss=GBCE()).loss.samples
 
