@@ -63,7 +63,7 @@ class _Gzip:
         try:
             return self._stream.decompress(chunk, max(1, most))
         except zlib.error as error:
-            raise Transient(f"a body is no gzip: {error}") from None
+            raise Transient(f"a body is not gzip: {error}") from None
 
     @property
     def whole(self) -> bool:

@@ -111,7 +111,7 @@ def _csv(part: Path, out: Path, about: dict[str, Any]) -> Iterator[Writer]:
 
 def _text(value: Any) -> Any:
     if isinstance(value, bytes):
-        raise InputError("covers and audio are no text for a CSV file: give --out a name that ends in .parquet")
+        raise InputError("covers and audio are not text for a CSV file: give --out a name that ends in .parquet")
     return json.dumps(value) if isinstance(value, list) else value
 
 

@@ -55,7 +55,7 @@ def check_redirect(first: str, url: str) -> None:
     if after.scheme not in ("http", "https") or (before.scheme == "https" and after.scheme == "http"):
         raise Transient(f"{where(first)} redirects to {after.scheme}://{host_of(url)}, which is not followed")
     if _internal(after.hostname) and not _internal(before.hostname):
-        raise Transient(f"{where(first)} redirects to {host_of(url)}, which is no public host")
+        raise Transient(f"{where(first)} redirects to {host_of(url)}, which is not a public host")
 
 
 def refuse(status: int, headers: Mapping[str, str], name: str) -> None:

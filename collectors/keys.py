@@ -79,7 +79,7 @@ def _file(environment: Mapping[str, str]) -> dict[str, str]:
     path = Path(given or DEFAULT_FILE).expanduser()
     if not path.is_file():
         if given:
-            raise InputError(f"{ENV_FILE}={given} is no file: correct it, or leave it out")
+            raise InputError(f"{ENV_FILE}={given} is not a file: correct it, or leave it out")
         return {}
     folder = path.resolve().parent
     if repository := next((parent for parent in (folder, *folder.parents) if (parent / ".git").exists()), None):

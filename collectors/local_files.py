@@ -100,7 +100,7 @@ def _files(folder: Path, endings: tuple[str, ...]) -> Iterator[tuple[Path, str]]
     """Files at any depth, sorted, with their names below the folder; a link that leads out of it is left out."""
     root = folder.resolve()
     if not root.is_dir():
-        raise InputError(f"{folder} is no folder: name one that holds the files")
+        raise InputError(f"{folder} is not a folder: name one that holds the files")
     for path in files_below(root):
         if path.suffix.lower() in endings and path.resolve().is_relative_to(root):
             yield path, path.relative_to(root).as_posix()

@@ -27,7 +27,7 @@ def _checked(name: str, value: FieldValue) -> FieldValue:
         return value.replace("\0", "").encode("utf-8", "replace").decode()  # half a surrogate pair is no text to a database
     if isinstance(value, list):
         if not value or not all(isinstance(number, int | float) and math.isfinite(number) for number in value):
-            raise Trouble(f"{name} is no vector of finite numbers")
+            raise Trouble(f"{name} is not a vector of finite numbers")
         return value
     if name == COVER and (flaw := images.flaw(value.read_bytes() if isinstance(value, Path) else value)):
         raise Transient(f"{name} {flaw}")  # half a picture has mostly lost the other half on its way

@@ -122,7 +122,7 @@ def test_every_grid_names_parameters_that_there_are() -> None:
     ("given", "message"),
     [
         ({"baselines": ["item-nn"]}, "'item-nn' is not a ranker: did you mean 'item-knn'?"),
-        ({"models": ["sasrec-multi"]}, "'sasrec-multi' is no model of this recipe: did you mean 'sasrec-multimodal'?"),
+        ({"models": ["sasrec-multi"]}, "'sasrec-multi' is not a model of this recipe: did you mean 'sasrec-multimodal'?"),
         ({"select": "recall@51"}, "select='recall@51' is nothing to tune for here: did you mean 'recall@5'?"),
         ({"select": "coverage@5"}, "select='coverage@5' is nothing to tune for here"),
         ({"baselines": []}, "baselines=[] names none"),

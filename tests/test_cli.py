@@ -237,7 +237,7 @@ def test_plays_that_are_summed_are_no_bad_records(tmp_path: Path) -> None:
     path.write_text("ann\tS1\t2\nann\tS2\t1\nann\tS1\t3\nbob\tS1\t1\n")
     said = segue("data", "info", path).stdout
     assert "bad records" not in said and "left out" not in said
-    assert f"doubles       1 taken once, such as {path}, user 'ann': 1 items stand there more than once: their plays are summed\n" in said
+    assert f"doubles       1 taken once, such as {path}, user 'ann': 1 items are listed more than once: their plays are summed\n" in said
     found = json.loads(segue("data", "info", path, "--json").stdout)
     assert (found["skipped"], found["doubles"], found["placements"]) == (0, 1, 3)
 
@@ -304,10 +304,10 @@ def test_a_traceback_only_with_debug(tmp_path: Path, place: int) -> None:
         ("continue x -k two", "-k=two must be a valid integer: see segue continue --help"),
         ("continue x -k", "option '-k' requires an argument: see segue --help"),
         ("continue x --format jso", "--format=jso must be one of 'table', 'json', 'csv', 'm3u', 'jspf': see segue continue --help"),
-        ("continue x --titel a", "--titel is no option of segue continue: did you mean --title?"),
-        ("continue x -z", "-z is no option of segue continue: see segue continue --help"),
+        ("continue x --titel a", "--titel is not an option of segue continue: did you mean --title?"),
+        ("continue x -z", "-z is not an option of segue continue: see segue continue --help"),
         ("data convert a b", "missing option '--to'. Choose from: recbole: see segue data convert --help"),
-        ("--vers", "--vers is no option of segue: did you mean --version?"),
+        ("--vers", "--vers is not an option of segue: did you mean --version?"),
         ("rum x", "no such command 'rum'. Did you mean 'run'?"),
         ("mixtape", "no such command 'mixtape': see segue --help"),
     ],

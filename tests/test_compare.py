@@ -266,4 +266,4 @@ def test_the_table_for_a_paper(tiny_run: Path, tmp_path: Path, form: str, sign: 
 
 def test_a_slice_that_is_not_there_is_named(tiny_run: Path):
     found = segue("report", str(tiny_run), "--format", "csv", "--slice", "colder")
-    assert found.exit_code == 2 and "--slice='colder' is none of these runs': did you mean 'cold'?" in found.stderr
+    assert found.exit_code == 2 and "--slice='colder' is not in any of these runs: did you mean 'cold'?" in found.stderr

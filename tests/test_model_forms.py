@@ -62,9 +62,12 @@ def test_a_saved_entry_loses_what_it_shared_with_others() -> None:
 @pytest.mark.parametrize(
     ("entry", "fault"),
     [
-        ({"loss": "full", "log_q": False}, "is for loss: sampled, not full: take it out, or write loss: {type: sampled, log_q: false}"),
-        ({"negatives": 3}, "is for loss: gbce or sampled, not chunked"),
-        ({"mask_ratio": 0.3}, "is for type: bert4rec, not sasrec: take it out"),
+        (
+            {"loss": "full", "log_q": False},
+            "is for `loss: sampled`, not `full`: take it out, or write `loss: {type: sampled, log_q: false}`",
+        ),
+        ({"negatives": 3}, "is for `loss: gbce or sampled`, not `chunked`"),
+        ({"mask_ratio": 0.3}, "is for `type: bert4rec`, not `sasrec`: take it out"),
         ({"loss": {"type": "full", "negatives": 3}}, "loss.negatives\n  is not a key: known here: type"),
     ],
 )
@@ -94,7 +97,7 @@ def test_a_recipe_of_before_names_the_entry(tmp_path: Path) -> None:
 
 
 def test_adam_rows_needs_a_loss_that_samples() -> None:
-    with pytest.raises(ValueError, match="adam: rows needs loss: sampled or gbce"):
+    with pytest.raises(ValueError, match="`adam: rows` needs `loss: sampled` or `gbce`"):
         SASRec(adam="rows")
     assert SASRec(adam="rows", loss=GBCE()).loss.samples
 

@@ -108,8 +108,10 @@ def test_each_broken_rule_is_named(run: Path, challenge: Path, tmp_path: Path) -
     assert faults([head, *rows, rows[0]]) == ["line 5: playlist 1000 came before"]
     assert faults([head, *rows, "7,a"]) == ["line 5: playlist 7 is not in the challenge set"]
     assert faults([head, ",".join(cells[0][:-1]), *rows[1:]]) == ["line 2: playlist 1000 has 499 tracks, not 500"]
-    assert faults([head, ",".join([*cells[0][:-1], cells[0][1]]), *rows[1:]]) == ["line 2: playlist 1000 names a track twice"]
+    assert faults([head, ",".join([*cells[0][:-1], cells[0][1]]), *rows[1:]]) == ["line 2: playlist 1000 lists a track twice"]
     assert faults([head, rows[0], ",".join([*cells[1][:-1], "spotify:track:3"]), rows[2]]) == [
         "line 3: playlist 1001 names its seed spotify:track:3"
     ]
-    assert faults([head, ",".join([*cells[0][:-1], "x"]), *rows[1:]]) == ["line 2: playlist 1000 names 'x', which is no spotify:track:…"]
+    assert faults([head, ",".join([*cells[0][:-1], "x"]), *rows[1:]]) == [
+        "line 2: playlist 1000 names 'x', which does not begin with spotify:track:"
+    ]

@@ -145,9 +145,9 @@ def test_a_run_learns_from_the_labels_of_training_tracks_alone(covers: Path, tmp
             "{field: artist_id, seperator: null}",
             "encoders.cover.targets.seperator is not a key: did you mean separator?",
         ),
-        ("{field: artist_id}", "{}", "encoders.cover.targets: targets are either labels of a field or factors: give one"),
-        ("{field: artist_id}", "{field: genre, factors: 8}", "targets are either labels of a field or factors: give one"),
-        ("{field: artist_id}", "{factors: 8, most: 5}", "most is for labels of a field: take it out"),
+        ("{field: artist_id}", "{}", "encoders.cover.targets: targets are labels of a field or factors: give `field"),
+        ("{field: artist_id}", "{field: genre, factors: 8}", "targets are labels of a field or factors: give `field"),
+        ("{field: artist_id}", "{factors: 8, most: 5}", "`most` is for labels of a field: take it out"),
         ("{field: artist_id}", "{field: genre, most: 0}", "encoders.cover.targets.most=0 must be greater than or equal to 1"),
     ],
 )

@@ -30,7 +30,7 @@ def line(error: Any) -> str:
     see = f"see {command} --help"
     if hasattr(error, "possibilities"):
         near = list(error.possibilities or ())[:1]
-        return f"{error.option_name} is no option of {command}: {f'did you mean {near[0]}?' if near else see}"
+        return f"{error.option_name} is not an option of {command}: {f'did you mean {near[0]}?' if near else see}"
     message = " ".join((_invalid(error) or error.format_message()).split()).rstrip(".")
     return message[0].lower() + message[1:] + ("" if message.endswith("?") else f": {see}")
 

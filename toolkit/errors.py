@@ -34,7 +34,7 @@ class RecipeError(InputError):
     """
 
     def __init__(self, rule: str, where: Where = ()) -> None:
-        super().__init__(f"{'.'.join(map(str, where))}{rule}" if where else rule)
+        super().__init__(f"{'.'.join(map(str, where))}{rule}" if where else rule.lstrip(": "))
         self.rule, self.where = rule, where
 
 

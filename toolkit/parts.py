@@ -62,8 +62,14 @@ class Chosen:
             return named(self.group, self.checked(given))
         if isinstance(given, str) and self.short:
             given = {"type": given}
-        if not isinstance(given, Mapping) or not isinstance(given.get("type"), str):
-            return given  # pydantic says what is wrong with it
+        if not isinstance(given, Mapping):
+            example = f"such as {{type: {plugins.names(self.group)[0]}}}"
+            raise self._fault((), given, f"must be {'a name, or ' if self.short else ''}a mapping with `type`, {example}")
+        given = {"type": self.default, **given} if self.default else given
+        if not isinstance(given.get("type"), str):
+            names = ", ".join(plugins.names(self.group))
+            rule = f"must be one of {names}" if "type" in given else f"is missing: name one of {names}"
+            raise self._fault(("type",), given.get("type"), rule)
         return self.load(given["type"]).model_validate(dict(given))
 
     def checked(self, given: Part | type[Part]) -> Part:
@@ -73,22 +79,22 @@ class Chosen:
             return given
         cls = given if isinstance(given, type) else type(given)
         wrong = f"must be {kind}, of a subclass of segue.plugin.{contract.__name__}, not {cls.__name__}"
-        raise _fault(f"is a class: write {cls.__name__}()" if issubclass(cls, contract) else wrong, (), given)
+        raise self._fault((), given, f"is a class: write {cls.__name__}()" if issubclass(cls, contract) else wrong)
+
+    def _fault(self, where: tuple[str, ...], given: Any, rule: str) -> ValidationError:
+        kind = "missing_type" if rule.startswith("is missing") else "unknown_part"
+        error = InitErrorDetails(type=PydanticCustomError(kind, "{rule}", {"rule": rule}), loc=where, input=given)
+        return ValidationError.from_exception_data(plugins.kind_of(self.group), [error])
 
     def load(self, name: str) -> type[Part]:
         """The class with this name. An unknown name is a validation error at `type`."""
         try:
             cls: type[Part] = plugins.load(self.group, name)
         except InputError as error:
-            if name in plugins.names(self.group) or ":" in name:
-                raise
-            raise _fault(str(error).removeprefix(f"{name!r} "), ("type",), name) from None
+            if name in plugins.names(self.group):
+                raise  # a plug-in that is installed and broken: no other value would help
+            raise self._fault(("type",), name, str(error).removeprefix(repr(name)).lstrip(": ")) from None
         return cls
-
-
-def _fault(rule: str, where: tuple[str, ...], given: Any) -> ValidationError:
-    kind = PydanticCustomError("unknown_part", "{rule}", {"rule": rule})
-    return ValidationError.from_exception_data("part", [InitErrorDetails(type=kind, loc=where, input=given)])
 
 
 def named(group: str, part: Part) -> Part:

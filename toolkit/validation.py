@@ -45,8 +45,8 @@ def explain(error: ValidationError, data: Any) -> tuple[Where, str]:
 
 def _explain(fault: Any, data: Any) -> tuple[Where, str]:
     where, message = _present(fault["loc"], data), fault["msg"]
-    if fault["type"] == "unknown_key":
-        return where, f" {message}"
+    if fault["type"] in ("unknown_key", "missing_type"):
+        return (where if where[-1:] == fault["loc"][-1:] else (*where, fault["loc"][-1])), f" {message}"
     if fault["type"] == "missing":
         return (*where, fault["loc"][-1]), " is missing: nothing runs without it"
     for pattern, wording in REWORDED:

@@ -109,4 +109,4 @@ def _parquet(path: Path, columns: list[str]) -> Iterator[tuple[Mapping[str, Any]
                 for row in batch.to_pylist():
                     yield row, str(path)
     except pyarrow.ArrowException as error:
-        raise DataError(f"{path} is no Parquet file that can be read: {error}") from None
+        raise DataError(f"{path} is not a Parquet file that can be read: {error}") from None

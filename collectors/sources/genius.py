@@ -117,7 +117,7 @@ class Genius(Source):
             if refusal.status == 401:
                 raise InputError(f"{TOKEN} is refused by Genius: make a client access token at https://genius.com/api-clients") from None
             raise
-        except (AssertionError, AttributeError, ValueError):  # a status it does not know, a body that is no JSON or another
+        except (AssertionError, AttributeError, ValueError):  # a status it does not know, a body that is not JSON or another
             raise Transient("Genius's search answers with something else than songs") from None
         songs = [hit.result for hit in rows(answer, Hit, "hits", what="Genius")]
         return nearest(request, songs, lambda song: Candidate(song.title, (song.artist,)))

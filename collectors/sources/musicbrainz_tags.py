@@ -45,7 +45,7 @@ class MusicBrainzTags(Source):
         track = request.entity == "track"
         mbid, kind = request.ids["mbid"], "recording" if track else "artist"
         if not MBID.fullmatch(mbid):
-            return Absent(f"{mbid!r} is no MusicBrainz id")
+            return Absent(f"{mbid!r} is not a MusicBrainz id")
         asked = {"inc": "artist-credits genres tags" if track else "genres tags", "fmt": "json"}
         reply = http.get(f"{self.params.url}/ws/2/{kind}/{mbid}", asked)
         if reply.status == 404:

@@ -106,7 +106,7 @@ def _counted(path: Path, number: int) -> Iterator[tuple[str, bytes]]:
             counts = counts.partition(",")[2]
             pairs = re.fullmatch(r"\d+:\d+(?:,\d+:\d+)*", counts)
             if not size or not pairs or not all(1 <= int(pair.split(":")[0]) <= size for pair in counts.split(",")):
-                raise DataError(f"{path}:{at} is no line of a musiXmatch file (TID,MXMID,index:count,… after %words): fetch it again")
+                raise DataError(f"{path}:{at} is not a line of a musiXmatch file (TID,MXMID,index:count,… after %words): fetch it again")
             yield f"track/{track}", f"{number} {counts}".encode()
     if not size:
         raise DataError(f"{path} has no list of words (a line that begins with %): is it a musiXmatch file?")

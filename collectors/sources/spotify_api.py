@@ -77,7 +77,7 @@ class SpotifyApi:
                 self._forget(token)
             raise
         if answer is None:
-            raise Transient("Spotify's answer is no whole JSON")
+            raise Transient("Spotify's answer is not whole JSON")
         return answer, session.last.content if session.last else b""
 
     def _token(self, session: Through) -> str:

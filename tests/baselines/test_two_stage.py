@@ -128,7 +128,7 @@ def test_what_it_cannot_do_without(planted: Planted) -> None:
     data, _ = planted
     with pytest.raises(InputError, match="two-stage ranks the candidates of other systems and there are none"):
         TwoStage().fit(replace(data, systems={}))
-    with pytest.raises(InputError, match="two-stage: 'item-nn' is no other system of this run: did you mean 'item-knn'?"):
+    with pytest.raises(InputError, match="two-stage: 'item-nn' is not another system of this run: did you mean 'item-knn'?"):
         TwoStage(systems=["item-nn"]).fit(data)
     with pytest.raises(InputError, match="needs two different ones"):
         TwoStage().fit(replace(data, valid=None))

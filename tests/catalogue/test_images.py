@@ -21,7 +21,7 @@ def test_images_pass(form: str) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"<html></html>", b"\x89PNG\r\n\x1a\n"])
 def test_other_files_do_not(data: bytes) -> None:
-    assert images.flaw(data) == "is no image"
+    assert images.flaw(data) == "is not an image"
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG"])

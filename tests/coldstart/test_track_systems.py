@@ -120,9 +120,9 @@ def test_a_killed_fit_ends_as_an_unbroken_one(planted: Planted, sound: Modality,
 
 
 def test_what_is_no_spectrogram_is_refused(planted: Planted, sound: Modality, spectrogram: Modality) -> None:
-    with pytest.raises(InputError, match="spectrogram='audio' is no modality here: known: sound"):
+    with pytest.raises(InputError, match="spectrogram='audio' is not a modality here: known: sound"):
         planted.fitted("joint-network", sound)
-    with pytest.raises(InputError, match="'sound' of 12 numbers is no spectrogram of bins=8"):
+    with pytest.raises(InputError, match="'sound' of 12 numbers is not a spectrogram of bins=8"):
         planted.fitted("joint-network", sound, **JOINT, spectrogram="sound")
     with pytest.raises(InputError, match="joint-network needs a modality"):
         planted.fitted("joint-network")

@@ -68,7 +68,7 @@ def test_a_csv_file_is_one_and_says_whose_terms_hold(place: str, tmp_path: Path)
     assert about["url"] == "mood.csv" and about["notes"][0]["sources"][0]["terms"]["licence"] == "CC0-1.0"
     refused = segue("library", "export", "--library", place, "--field", "cover", "--out", str(picture))
     assert (
-        refused.exit_code == 2 and "covers and audio are no text for a CSV file: give --out a name that ends in .parquet" in refused.stderr
+        refused.exit_code == 2 and "covers and audio are not text for a CSV file: give --out a name that ends in .parquet" in refused.stderr
     )
     assert sorted(path.name for path in out.parent.iterdir()) == ["mood.csv", "mood.csv-metadata.json"]
 

@@ -44,7 +44,7 @@ def test_groups(group: list[str | None], numbers: list[int]) -> None:
 
 
 def test_missing_or_damaged(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nowhere is no corpus"):
+    with pytest.raises(DataError, match="nowhere is not a corpus"):
         Corpus.load(tmp_path / "nowhere")
     corpus([None, None]).save(tmp_path / "c")
     np.save(tmp_path / "c" / "items.npy", np.array([1], np.int32))

@@ -48,7 +48,7 @@ def test_create_takes_parameters_seed_and_device():
         ("features", {"anything": 1}, "encoder 'features': anything is not a key: known here: none"),
         ("image-vae", {"output": "mean"}, "output='mean' must be 'mu', 'mu+sigma' or 'sample'"),
         ("image-ae", {"size": 100}, "encoder 'image-ae': size=100 must be 2, 3, … times 32"),
-        ("tfidf", {"token_pattern": "("}, "token_pattern is no regular expression"),
+        ("tfidf", {"token_pattern": "("}, "token_pattern is not a regular expression"),
     ],
 )
 def test_a_wrong_name_or_parameter_is_told_with_the_cure(name, params, message):

@@ -55,13 +55,13 @@ def test_another_encoder_or_version_is_refused(tmp_path):
     CodesEncoder(CodesParams(dim=4), seed=5).save(tmp_path)
     about = json.loads((tmp_path / "encoder.json").read_text())
     assert (about["encoder"], about["params"], about["seed"]) == ("codes", {"dim": 4}, 5)
-    with pytest.raises(DataError, match="is no saved encoder"):
+    with pytest.raises(DataError, match="is not a saved encoder"):
         FeaturesEncoder.load(tmp_path)
     (tmp_path / "encoder.json").write_text(json.dumps(about | {"version": "0"}))
     with pytest.raises(DataError, match="version 0, not of 'codes' version 1"):
         CodesEncoder.load(tmp_path)
     (tmp_path / "encoder.json").write_text("{")
-    with pytest.raises(DataError, match="is no saved encoder"):
+    with pytest.raises(DataError, match="is not a saved encoder"):
         CodesEncoder.load(tmp_path)
 
 

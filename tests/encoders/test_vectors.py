@@ -190,7 +190,7 @@ def columns(path: Path, **given: object) -> dict[str, object]:
 
 FAULTS: list[tuple[Callable[[Path], dict[str, object]], str]] = [
     (lambda d: {"file": d / "gone.npz"}, r"gone\.npz does not exist: give a file of vectors, one of \.npy, \.npz"),
-    (lambda d: written(d / "x.pt", "x"), r"x\.pt is none of \.npy, .*: save the vectors as one of these"),
+    (lambda d: written(d / "x.pt", "x"), r"x\.pt is not one of \.npy, .*: save the vectors as one of these"),
     (lambda d: written(d / "x.npy", "x"), r"x\.npy holds vectors alone: name the file of their ids with ids: …, or save both as \.npz"),
     (lambda d: {**npy(d), "ids": d / "gone.txt"}, r"gone\.txt does not exist"),
     (lambda d: saved(d / "x.npz", ids=["a", "b"], matrix=np.eye(3)), r"x\.npz: 2 ids of 3 vectors: give each vector one id"),

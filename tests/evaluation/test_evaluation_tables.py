@@ -89,5 +89,5 @@ def test_systems_are_compared_on_the_same_playlists(groups: np.ndarray, resample
 
 
 def test_an_unknown_reference_names_the_nearest() -> None:
-    with pytest.raises(InputError, match="reference 'othr' is no system of this run: did you mean 'other'"):
+    with pytest.raises(InputError, match="reference 'othr' is not a system of this run: did you mean 'other'"):
         comparisons({"mine": MINE, "other": OTHER}, "othr", groups=APART, bootstrap=50, seed=0)

@@ -9,7 +9,6 @@ import pytest
 
 from toolkit import plugins
 from toolkit.contracts.metric import Block, Metric, MetricInfo, SystemMetric, chosen, described, named, selecting, stored
-from toolkit.errors import InputError
 from toolkit.evaluation.evaluator import evaluate
 from toolkit.evaluation.metric_checks import check_metric
 from toolkit.evaluation.metrics.coverage import Coverage
@@ -96,7 +95,7 @@ def test_a_recipe_names_metrics_of_the_door() -> None:
     assert Evaluation(metrics=["recall", f"{__name__}:HitRate"]).metrics == ["recall", f"{__name__}:HitRate"]
     with pytest.raises(ValueError, match="is not a metric: did you mean 'ndcg'"):
         Evaluation(metrics=["ndgc"])
-    with pytest.raises(InputError, match="is not a subclass of segue.plugin.Metric"):
+    with pytest.raises(ValueError, match="is not a subclass of segue.plugin.Metric"):
         Evaluation(metrics=["toolkit.seeds:derived_seed"])
 
 

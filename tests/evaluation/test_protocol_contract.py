@@ -199,7 +199,7 @@ def test_the_new_form_warns_of_nothing() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"protocol": "item_cold", "shown": 0.5}, "is for protocol: global_time or playlist_disjoint, not item_cold: take it out"),
+        ({"protocol": "item_cold", "shown": 0.5}, "is for `protocol: global_time or playlist_disjoint`, not `item_cold`: take it out"),
         ({"protocol": "item_colt"}, "is not a protocol: did you mean 'item_cold'"),
         ({"protocol": "item_cold", "split": {"type": "global_time"}}, "are both given: take out protocol, the old form"),
         ({"shown": 0.5, "split": {"shown": 0.6}}, "and split.shown=0.6 are both given: take out shown, the old form"),

@@ -52,10 +52,10 @@ def test_a_policy_has_parameters_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"join": "gated", "missing": Estimate()}, "fills in what join: gated leaves out"),
-        ({"join": Present(), "reduce_joint": "linear:2"}, "reduce_joint is for join: concat, and others"),
-        ({"join": Present(), "normalise": "after"}, "normalise: after is for join: concat, and others"),
-        ({"reduce_joint": "pca:2", "missing": "mask_token"}, "missing: mask_token is for modalities that the model sees apart"),
+        ({"join": "gated", "missing": Estimate()}, "fills in what `join: gated` leaves out"),
+        ({"join": Present(), "reduce_joint": "linear:2"}, "`reduce_joint` is for `join: concat`, and others"),
+        ({"join": Present(), "normalise": "after"}, "`normalise: after` is for `join: concat`, and others"),
+        ({"reduce_joint": "pca:2", "missing": "mask_token"}, "`missing: mask_token` is for modalities that the model reads apart"),
     ],
 )
 def test_what_goes_together_follows_from_declarations(given: dict[str, Any], message: str) -> None:

@@ -250,20 +250,20 @@ def test_a_run_without_metric_rows_has_a_page(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("metrics.json", None, "has no metrics.json, so it is no finished run"),
-        ("recipe.yaml", None, "has no recipe.yaml, so it is no finished run"),
+        ("metrics.json", None, "has no metrics.json, so it is not a finished run"),
+        ("recipe.yaml", None, "has no recipe.yaml, so it is not a finished run"),
         (
             "metrics.json",
             '[{"system": "a"}]',
             "row 0 lacks modalities, split, slice, metric, k, value, ci_low, ci_high, n: delete it",
         ),
-        ("metrics.json", "[1]", "metrics.json: row 0 is no object of keys and values: delete it and segue run"),
+        ("metrics.json", "[1]", "metrics.json: row 0 is not an object of keys and values: delete it and segue run"),
         ("timings.json", "[]", "timings.json must hold a dict, not list: delete it and segue run its recipe again"),
-        ("curves.json", '{"a": [', "curves.json:1 is no JSON (Expecting value)"),
-        ("comparisons.json", "[1]", "comparisons.json: row 0 is no object of keys and values"),
-        ("recipe.yaml", "a: [", "recipe.yaml is no YAML"),
+        ("curves.json", '{"a": [', "curves.json:1 is not JSON (Expecting value)"),
+        ("comparisons.json", "[1]", "comparisons.json: row 0 is not an object of keys and values"),
+        ("recipe.yaml", "a: [", "recipe.yaml is not YAML"),
         ("recipe.yaml", "- a", "recipe.yaml must hold keys and values, not list"),
-        ("pictures/cover.png", "not a picture", "pictures/cover.png is no PNG"),
+        ("pictures/cover.png", "not a picture", "pictures/cover.png is not a PNG"),
     ],
 )
 def test_a_damaged_run_is_told_in_one_line(run_dir: Path, name: str, content: str | None, message: str) -> None:

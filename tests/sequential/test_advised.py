@@ -116,7 +116,7 @@ def test_what_it_needs_and_lacks_is_named(heard: TrainingData) -> None:
     ("change", "fault"),
     [
         ("cold_system: ridge", "is for cold_rows: predicted, not content: take it out"),
-        ("cold_rows: predicted, cold_system: rigde", "='rigde' is no cold-start system that may be asked"),
+        ("cold_rows: predicted, cold_system: rigde", "='rigde' is not a cold-start system that can be queried"),
     ],
 )
 def test_a_recipe_that_asks_amiss_is_refused(change: str, fault: str, tiny_recipe: Path) -> None:

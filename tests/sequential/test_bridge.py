@@ -125,7 +125,7 @@ def test_words_that_recbole_would_evaluate_stay_words() -> None:
 
 
 def test_unknown_settings_are_named() -> None:
-    with pytest.raises(RecipeError, match=r"'hidden_sise' is no setting of SASRec: did you mean 'hidden_size'\?"):
+    with pytest.raises(RecipeError, match=r"'hidden_sise' is not a setting of SASRec: did you mean 'hidden_size'\?"):
         bridge.config("SASRec", settings={"hidden_sise": 3})
     with pytest.raises(RecipeError, match="'local_rank' is no setting"):  # it would open a process group
         bridge.config("SASRec", settings={"local_rank": 0})
@@ -303,5 +303,5 @@ def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
     (tmp_path / "text.pth").write_text("not a checkpoint")
     torch.save([1, 2], tmp_path / "list.pth")
     for name in ("text.pth", "list.pth", "absent.pth"):
-        with pytest.raises(DataError, match=rf"{name} is no checkpoint of RecBole's trainer: "):
+        with pytest.raises(DataError, match=rf"{name} is not a checkpoint of RecBole's trainer: "):
             bridge.load_checkpoint(tmp_path / name)

@@ -46,7 +46,7 @@ class ContentCentroid(Baseline):
         names = sorted(modalities) if self.params.modalities is None else self.params.modalities
         for name in names:
             if name not in modalities:
-                raise InputError(f"content-centroid: {name!r} is no modality here: {suggest(name, list(modalities))}")
+                raise InputError(f"content-centroid: {name!r} is not a modality here: {suggest(name, list(modalities))}")
         return [modalities[name] for name in names]
 
     def scorer(self, queries: Queries) -> Scorer:

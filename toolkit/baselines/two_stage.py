@@ -92,7 +92,7 @@ class TwoStage(Baseline):
             raise InputError("two-stage ranks the candidates of other systems and there are none: name some baselines or models beside it")
         for name in wanted:
             if name not in data.systems:
-                raise InputError(f"two-stage: {name!r} is no other system of this run: {suggest(name, list(data.systems))}")
+                raise InputError(f"two-stage: {name!r} is not another system of this run: {suggest(name, list(data.systems))}")
         return {name: data.systems[name] for name in wanted}
 
     @property

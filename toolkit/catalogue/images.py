@@ -27,7 +27,7 @@ def flaw(data: bytes) -> str | None:
             with Image.open(io.BytesIO(data)) as image:
                 image.load()
     except Image.UnidentifiedImageError:
-        return "is no image"
+        return "is not an image"
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         return f"is a damaged image: {error}"
     return None

@@ -50,7 +50,7 @@ class JointNetwork(NetworkRanker):
         branches: list[nn.Module] = []
         if params.spectrogram not in modalities:
             near = suggest(params.spectrogram, list(modalities))
-            raise InputError(f"joint-network: spectrogram={params.spectrogram!r} is no modality here: {near}")
+            raise InputError(f"joint-network: spectrogram={params.spectrogram!r} is not a modality here: {near}")
         for name, modality in modalities.items():
             if name == params.spectrogram:
                 branches.append(ConvolutionBranch(convolutions(params.bins, params.filters, params.kernel, params.pool), params.bins))
@@ -61,13 +61,13 @@ class JointNetwork(NetworkRanker):
         return Branches([modality.dim for modality in modalities.values()], branches), total
 
     def _frames_left(self, modality: Modality) -> int:
-        """Raises `InputError` for a modality that is no spectrogram of `bins`, or too short for the layers."""
+        """Raises `InputError` for a modality that is not a spectrogram of `bins`, or too short for the layers."""
         params = self.params
         frames, over = divmod(modality.dim, params.bins)
         left = frames_left(frames, params.filters, params.kernel, params.pool)
         if over or left < 1:
             raise InputError(
-                f"joint-network: {modality.name!r} of {modality.dim} numbers is no spectrogram of bins={params.bins} of which"
+                f"joint-network: {modality.name!r} of {modality.dim} numbers is not a spectrogram of bins={params.bins} of which"
                 f" {len(params.filters)} layers of kernel={params.kernel} and pool={params.pool} leave something: encode it with `cqt`,"
                 " or set these smaller"
             )

@@ -64,7 +64,7 @@ def report(
     for name, value in (("split", split), ("slice", slice)):
         known = sorted({row[name] for found in each.values() for row in found.metrics})
         if value not in known:
-            raise InputError(f"--{name}={value!r} is none of these runs': {suggest(value, known)}")
+            raise InputError(f"--{name}={value!r} is not in any of these runs: {suggest(value, known)}")
     made = {
         name: tables.pivot(found.metrics, split=split, slice=slice, timings=found.timings, layout=found.table)
         for name, found in each.items()

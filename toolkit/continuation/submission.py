@@ -112,11 +112,11 @@ def _faults(pid: str, tracks: Sequence[str], seeds: Mapping[str, set[str]], seen
     if len(tracks) != TRACKS:
         yield f"playlist {pid} has {len(tracks)} tracks, not {TRACKS}"
     if len(set(tracks)) < len(tracks):
-        yield f"playlist {pid} names a track twice"
+        yield f"playlist {pid} lists a track twice"
     if shown := seeds[pid] & set(tracks):
         yield f"playlist {pid} names its seed {sorted(shown)[0]}"
     if strange := next((track for track in tracks if not track.startswith(SCHEME)), None):
-        yield f"playlist {pid} names {strange!r}, which is no {SCHEME}…"
+        yield f"playlist {pid} names {strange!r}, which does not begin with {SCHEME}"
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:

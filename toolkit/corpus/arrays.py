@@ -148,7 +148,7 @@ class Corpus:
                 ),
             )
         except (OSError, EOFError, ValueError, pa.ArrowInvalid) as error:
-            raise DataError(f"{directory} is no corpus: {error}") from None
+            raise DataError(f"{directory} is not a corpus: {error}") from None
         if corpus.times is not None and len(corpus.times) != len(corpus.items):
             raise DataError(
                 f"{directory} is damaged: {len(corpus.times)} times of {len(corpus.items)} placements; delete it to build it again"

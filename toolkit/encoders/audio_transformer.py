@@ -154,7 +154,7 @@ class AudioTransformerEncoder(AudioEncoder):
         lacking = sorted(name for name in about["missing_keys"] if not name.endswith("masked_spec_embed"))
         if lacking:
             raise InputError(
-                f"model={self.params.model!r} lacks weights for {lacking[0]} ({len(lacking)} in all): it is no {kind.__name__}"
+                f"model={self.params.model!r} lacks weights for {lacking[0]} ({len(lacking)} in all): it is not a {kind.__name__}"
             )
         return model.float().to(self.device).eval()
 

@@ -15,7 +15,7 @@ def _compiles(pattern: str) -> str:
     try:
         re.compile(pattern)
     except re.error as error:
-        raise ValueError(f"token_pattern is no regular expression: {error}") from None
+        raise ValueError(f"token_pattern is not a regular expression: {error}") from None
     return pattern
 
 

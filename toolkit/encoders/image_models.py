@@ -98,7 +98,7 @@ class Preparation:
             short, long = min(width, height), max(width, height)
             if long > 200 * short:
                 raise BadInput(
-                    index, f"has a picture of {width} x {height}, which is no cover: its sides must differ by less than 200 times"
+                    index, f"has a picture of {width} x {height}, which is not a cover: its sides must differ by less than 200 times"
                 )
             longer = int(self.shortest * long / short)
             target = (self.shortest, longer) if width <= height else (longer, self.shortest)

@@ -56,7 +56,7 @@ def form(named: Named) -> str:
         if path is not None and not path.is_file():
             raise InputError(f"{path} does not exist: give a file of vectors, one of {', '.join(FORMS)}")
     if ending is None:
-        raise InputError(f"{named.path} is none of {', '.join(FORMS)}: save the vectors as one of these")
+        raise InputError(f"{named.path} is not one of {', '.join(FORMS)}: save the vectors as one of these")
     if ending == ".npy" and named.ids is None:
         raise InputError(f"{named.path} holds vectors alone: name the file of their ids with ids: …, or save both as .npz")
     return ending

@@ -98,7 +98,7 @@ def load_encoder(cls: type[E], directory: Path, *, device: str) -> tuple[E, Tens
         found = (about["encoder"], about["version"])
         params, seed = cls.Params.model_validate(about["params"]), int(about["seed"])
     except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
-        raise DataError(f"{path} is no saved encoder: {error}") from None
+        raise DataError(f"{path} is not a saved encoder: {error}") from None
     if found != (cls.name, cls.version):
         raise DataError(f"{path} is of encoder {found[0]!r} version {found[1]}, not of {cls.name!r} version {cls.version}: fit it again")
     tensors = read_tensors(directory / "encoder.safetensors")[0] if about.get("fitted") else None

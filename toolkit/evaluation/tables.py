@@ -86,7 +86,7 @@ def comparisons(
     true difference that so many playlists show with power 80 %. Raises `InputError` where `reference` is no system of the run.
     """
     if reference not in all_scores:
-        raise InputError(f"reference {reference!r} is no system of this run: {suggest(reference, list(all_scores))}")
+        raise InputError(f"reference {reference!r} is not a system of this run: {suggest(reference, list(all_scores))}")
     resampled = "groups" if are_versions(groups) else "playlists"
     seed = derived_seed(seed, "bootstrap", split)
     table = []

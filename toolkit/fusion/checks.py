@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 
 from toolkit.contracts.join import Join, Shares
 from toolkit.contracts.missing import Missing
@@ -78,7 +79,7 @@ def check_recipe(part: Join | Missing, key: str) -> None:
     values = Fusion.model_validate({key: part}).model_dump(mode="json")
     try:
         again: Any = getattr(Fusion.model_validate(values), key)
-    except SegueError as error:
+    except (SegueError, ValidationError) as error:
         again = str(error)
     found = type(again) is type(part) and again.model_dump(exclude={"type"}) == part.model_dump(exclude={"type"})
     cure = "is every parameter a field, and the class at the top level of its module?"

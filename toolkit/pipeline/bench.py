@@ -202,7 +202,7 @@ def _names(wanted: Sequence[str], recipe: Recipe) -> list[str]:
             continue
         found += _usable(KINDS[name], recipe)
     if not found:
-        raise InputError(f"baselines={list(wanted)} names none: give all, cheap, or names such as item-knn")
+        raise InputError(f"baselines={list(wanted)} must name at least one: give all, cheap, or names such as item-knn")
     return list(dict.fromkeys(found))
 
 
@@ -254,7 +254,7 @@ def _models(recipe: Recipe, wanted: Sequence[str]) -> list[Any]:
     names = [model.system_name(recipe.fusion, recipe.encoders) for model in recipe.models]
     for name in wanted:
         if name not in names:
-            raise InputError(f"{name!r} is no model of this recipe: {plugins.suggest(name, names)}")
+            raise InputError(f"{name!r} is not a model of this recipe: {plugins.suggest(name, names)}")
     return [model for name, model in zip(names, recipe.models, strict=True) if name in wanted]
 
 

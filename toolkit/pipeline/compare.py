@@ -101,7 +101,7 @@ def _values(run: RunDirectory, key: str) -> dict[str, pa.Table]:
     metric, _, k = key.partition("@")
     path = run.path(runs.PER_PLAYLIST)
     if not path.exists():
-        raise RunDirectoryError(f"{run.root} has no {runs.PER_PLAYLIST}, so it is no finished run: segue run its recipe again")
+        raise RunDirectoryError(f"{run.root} has no {runs.PER_PLAYLIST}, so it is not a finished run: segue run its recipe again")
     try:
         table = parquet.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:
@@ -136,7 +136,7 @@ def _pairs(tables: list[dict[str, pa.Table]], orders: tuple[Any, Any], *, bootst
         pairs.append(Pair(mine, theirs, float(before.mean()), float(after.mean()), found))
     oracles = {entry["system"] for order in orders for entry in order["systems"] if entry["oracle"]}
     if not named:
-        return [], "the runs have no system in common, and one of them has none that is no oracle: give both a system of one name"
+        return [], "the runs have no system in common, and one of them has oracles alone: give both a system of the same name"
     if not pairs:
         return [], "the runs have no test playlist in common: run both on the same data"
     return _corrected(pairs, oracles), f"{left_out:,} test playlists are in one run alone and are left out" if left_out else ""

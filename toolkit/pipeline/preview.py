@@ -57,7 +57,7 @@ def preview(recipe: Recipe, *, modality: str | None, field: str | None, count: i
 def _encoders(recipe: Recipe, modality: str | None) -> list[tuple[str, CleanedTextEncoder | None, str, str | None]]:
     """Name, encoder, field and source of what is to be shown."""
     if modality is not None and modality not in recipe.encoders:
-        raise InputError(f"--modality {modality!r} is no encoder of the recipe: {suggest(modality, list(recipe.encoders))}")
+        raise InputError(f"--modality {modality!r} is not an encoder of the recipe: {suggest(modality, list(recipe.encoders))}")
     chosen = {modality: recipe.encoders[modality]} if modality is not None else recipe.encoders
     made = {name: registry.create(spec.encoder, spec.params, device="cpu") for name, spec in chosen.items()}
     found: list[tuple[str, CleanedTextEncoder | None, str, str | None]] = [

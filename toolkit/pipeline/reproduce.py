@@ -44,7 +44,7 @@ def reproduce(directory: Path, out: Path, *, progress: Reporter | None = None) -
     """
     old, new = RunDirectory(directory), RunDirectory(out)
     if not old.path(runs.METRICS).exists():
-        raise RunDirectoryError(f"{directory} has no {runs.METRICS}, so it is no finished run: segue run its recipe to the end")
+        raise RunDirectoryError(f"{directory} has no {runs.METRICS}, so it is not a finished run: segue run its recipe to the end")
     if out.resolve() == directory.resolve():
         raise RunDirectoryError(f"{out} is the run itself: choose another --out")
     if new.path(_FINISHED).exists():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from toolkit import plugins, rankers
-from toolkit.errors import RecipeError, Where
+from toolkit.errors import InputError, RecipeError, Where
 from toolkit.recipe.baseline import as_baseline
 from toolkit.recipe.fusion import Fusion
 from toolkit.recipe.model import ModelSpec
@@ -119,7 +119,10 @@ def _parameters(where: Where, given: dict[str, Any], model: type[BaseModel]) -> 
 def _plugin(where: Where, group: str, name: str) -> None:
     if name not in plugins.names(group):
         if ":" in name:
-            plugins.load(group, name)
+            try:
+                plugins.load(group, name)
+            except InputError as error:
+                raise fault(where, f"={name!r} {str(error).removeprefix(repr(name)).lstrip(': ')}") from None
             return
         kind = plugins.article(plugins.kind_of(group))
         known = rankers.listed() if group == rankers.GROUP else plugins.names(group)
@@ -171,15 +174,15 @@ def _fusion(where: Where, fusion: Fusion, known: Sequence[str]) -> None:
     _subset((*where, "match_modalities"), fusion.match_modalities, known)
     for name in fusion.reduce if isinstance(fusion.reduce, dict) else ():
         if name not in known:
-            raise fault((*where, "reduce", name), f" is no encoder of this recipe: {nearest(name, known)}")
+            raise fault((*where, "reduce", name), f" is not an encoder of this recipe: {nearest(name, known)}")
 
 
 def _subset(where: Where, given: Sequence[str] | None, known: Sequence[str]) -> None:
     for index, name in enumerate(given or ()):
         if name not in known:
-            raise fault((*where, index), f"={name!r} is no encoder of this recipe: {nearest(name, known)}")
+            raise fault((*where, index), f"={name!r} is not an encoder of this recipe: {nearest(name, known)}")
         if name in (given or ())[:index]:
-            raise fault((*where, index), f"={name!r} stands there twice: take one out")
+            raise fault((*where, index), f"={name!r} is listed twice: take one out")
 
 
 def _models(recipe: Recipe) -> None:
@@ -209,7 +212,9 @@ def _cold_system(where: Where, recipe: Recipe, model: ModelSpec) -> None:
     if model.cold_rows != "predicted":
         raise fault(where, f" is for cold_rows: predicted, not {model.cold_rows}: take it out")
     if model.cold_system not in known:
-        raise fault(where, f"={model.cold_system!r} is no cold-start system that may be asked: {nearest(str(model.cold_system), known)}")
+        raise fault(
+            where, f"={model.cold_system!r} is not a cold-start system that can be queried: {nearest(str(model.cold_system), known)}"
+        )
 
 
 def _systems(recipe: Recipe) -> None:
@@ -241,13 +246,13 @@ def system_names(recipe: Recipe) -> list[tuple[Where, str]]:
 def _evaluation(recipe: Recipe) -> None:
     evaluation, names = recipe.evaluation, [name for _, name in system_names(recipe)]
     if len(set(evaluation.k)) < len(evaluation.k):
-        raise fault(("evaluation", "k"), f"={evaluation.k} names a length twice")
+        raise fault(("evaluation", "k"), f"={evaluation.k} lists the same cutoff twice: take one out")
     if not evaluation.metrics or len(set(evaluation.metrics)) < len(evaluation.metrics):
         raise fault(("evaluation", "metrics"), f"={evaluation.metrics} must name at least one metric, each once")
     if evaluation.attribution and all(model.ids_only(recipe.fusion, recipe.encoders) for model in recipe.models):
         raise fault(("evaluation", "attribution"), "=true needs a model that sees a modality: name encoders and models in the recipe")
     if evaluation.reference is not None and evaluation.reference not in names:
-        raise fault(("evaluation", "reference"), f"={evaluation.reference!r} is no system: {nearest(evaluation.reference, names)}")
+        raise fault(("evaluation", "reference"), f"={evaluation.reference!r} is not a system: {nearest(evaluation.reference, names)}")
 
 
 def _named(where: Where, name: str) -> None:

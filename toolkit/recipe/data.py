@@ -62,11 +62,11 @@ class Targets(Section):
     @model_validator(mode="after")
     def _one(self) -> Targets:
         if (self.field is None) == (self.factors is None):
-            raise ValueError("targets are either labels of a field or factors: give one of field: … and factors: …")
+            raise ValueError("targets are labels of a field or factors: give `field: …` or `factors: …`, one of the two")
         if self.factors is None and "level" in self.model_fields_set:
-            raise ValueError("level is for factors: take it out, or give factors: … instead of field")
+            raise ValueError("`level` is for factors: take it out, or give `factors: …` instead of `field`")
         if self.factors is not None and (wrong := self.model_fields_set - {"factors", "field", "level"}):
-            raise ValueError(f"{sorted(wrong)[0]} is for labels of a field: take it out, or give field: … instead of factors")
+            raise ValueError(f"`{sorted(wrong)[0]}` is for labels of a field: take it out, or give `field: …` instead of `factors`")
         return self
 
 

@@ -23,7 +23,7 @@ from pydantic_core.core_schema import ErrorType
 
 from toolkit import plugins
 from toolkit.contracts.protocol import GROUP, Protocol
-from toolkit.errors import OldForm
+from toolkit.errors import InputError, OldForm
 from toolkit.parts import Chosen, described
 from toolkit.recipe.section import Section
 
@@ -59,7 +59,11 @@ def _metric(given: str) -> str:
         if ":" not in given:
             known = plugins.suggest(given, plugins.names(METRICS))
             raise PydanticCustomError("unknown_metric", "{rule}", {"rule": f"is not a metric: {known}"})
-        plugins.load(METRICS, given)
+        try:
+            plugins.load(METRICS, given)
+        except InputError as error:
+            rule = str(error).removeprefix(f"{given!r}").lstrip(": ")
+            raise PydanticCustomError("unknown_metric", "{rule}", {"rule": rule}) from None
     return given
 
 
@@ -131,7 +135,7 @@ class Evaluation(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Evaluation:
         if any(not 1 <= k <= 100_000 for k in self.k):
-            raise ValueError(f"k={self.k} must all lie in 1…100000")
+            raise ValueError(f"k={self.k} must all be in 1…100000")
         self.k = self.k if "k" in self.model_fields_set else list(self.split.default_k)
         self.metrics = self.metrics if "metrics" in self.model_fields_set else list(self.split.default_metrics)
         return self
@@ -195,7 +199,7 @@ def _unread(key: str, default: Any, name: str) -> str:
     """Why the protocol `name` does not read a key, and the cure."""
     readers = [other for other, cls in plugins.usable(GROUP).items() if key in cls.model_fields]
     cure = f"take it out, or set it to its default, {_yaml(default)}" if isinstance(default, str | int | float | None) else "take it out"
-    return f"is for protocol: {_listed(readers)}, not {name}: {cure}"
+    return f"is for `protocol: {_listed(readers)}`, not `{name}`: {cure}"
 
 
 def _fault(where: tuple[str, ...], value: Any, rule: str) -> ValidationError:

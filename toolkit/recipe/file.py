@@ -90,7 +90,7 @@ class RecipeFile:
         try:
             path = Path(base, recipe.data.path.expanduser()).resolve()
         except (RuntimeError, ValueError) as error:  # ~nobody, a NUL
-            raise self.error(("data", "path"), f"={str(recipe.data.path)!r} is no path: {error}") from None
+            raise self.error(("data", "path"), f"={str(recipe.data.path)!r} is not a path: {error}") from None
         return recipe.model_copy(update={"data": recipe.data.model_copy(update={"path": path})})
 
     @contextmanager
@@ -149,7 +149,7 @@ def _file(path: Path, inside: tuple[Path, ...]) -> RecipeFile:
         raise file.error(("extends",), f"={given!r} must be the path of a recipe, as seen from this one")
     base = path.parent / given
     if base.resolve() in inside:
-        raise file.error(("extends",), f"={given!r} comes back to itself: a recipe cannot lie under itself")
+        raise file.error(("extends",), f"={given!r} comes back to itself: a recipe cannot extend itself")
     under = _file(base, (*inside, base.resolve()))
     _lay(value, under.data, under.places, ())
     file.places = under.places | file.places
@@ -224,7 +224,7 @@ def _text(path: Path) -> str:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise RecipeError(f"{path}:{line}: byte {error.object[error.start]:#04x} is no UTF-8: save the recipe as UTF-8") from None
+        raise RecipeError(f"{path}:{line}: byte {error.object[error.start]:#04x} is not UTF-8: save the recipe as UTF-8") from None
     except FileNotFoundError:
         raise RecipeError(f"{path} does not exist: give the path of a recipe, such as recipes/quickstart.yaml") from None
     except OSError as error:
@@ -246,9 +246,9 @@ def _parse(text: str, name: str, places: dict[Where, str]) -> Any:
         problem = "tags (!…) are not allowed in a recipe" if isinstance(error, ConstructorError) else error.problem or error.context
         raise RecipeError(f"{name}{line}: {' '.join(str(problem).split())}") from None
     except RecursionError:
-        raise RecipeError(f"{name}: values are nested too deep: an alias (*name) must not lie inside its own anchor (&name)") from None
+        raise RecipeError(f"{name}: values are nested too deep: an alias (*name) must not be inside its own anchor (&name)") from None
     except (YAMLError, ValueError) as error:
-        raise RecipeError(f"{name} is no YAML: {' '.join(str(error).split())}") from None
+        raise RecipeError(f"{name} is not YAML: {' '.join(str(error).split())}") from None
 
 
 def _walk(node: Node, name: str, where: Where, places: dict[Where, str], seen: list[int]) -> None:
@@ -271,7 +271,7 @@ def _enter(key: Node, name: str, where: Where, places: dict[Where, str], keys: s
     if not isinstance(key, ScalarNode):
         raise RecipeError(f"{name}:{line}: a key must be one plain word")
     if key.value in keys:
-        raise RecipeError(f"{name}:{line}: {'.'.join(map(str, (*where, key.value)))} is there twice: keep one of them")
+        raise RecipeError(f"{name}:{line}: {'.'.join(map(str, (*where, key.value)))} is given twice: keep one of them")
     keys.add(key.value)
     places[(*where, key.value)] = f"{name}:{line}"
 
@@ -335,7 +335,7 @@ def _slot(target: Any, step: str, said: str) -> Any:
     if isinstance(target, dict):
         return step
     if not isinstance(target, list):
-        raise RecipeError(f"{said}: {step!r} lies inside {_kind(target)}, which has no keys")
+        raise RecipeError(f"{said}: {step!r} is inside {_kind(target)}, which has no keys")
     if not step.isdecimal() or int(step) > len(target):
         raise RecipeError(f"{said}: {step!r} must be an index 0…{len(target)} of a list of {len(target)}")
     return int(step)

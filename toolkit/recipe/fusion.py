@@ -98,7 +98,7 @@ class Fusion(Section):
             warnings.warn(note, OldForm, stacklevel=2)
         if "em_rank" in entry:
             policy = getattr(missing := entry.get("missing", "mean"), "type", missing)
-            rule = f"is for missing: em, not {policy}: take it out, or set it to its default, {EM_RANK}"
+            rule = f"is for `missing: em`, not `{policy}`: take it out, or set it to its default, {EM_RANK}"
             fault = InitErrorDetails(type=PydanticCustomError("idle", "{rule}", {"rule": rule}), loc=("em_rank",), input=entry["em_rank"])
             raise ValidationError.from_exception_data(cls.__name__, [fault])
         return entry
@@ -108,7 +108,7 @@ class Fusion(Section):
         if self.architecture == "late" and not self.join.streams:
             if "join" in self.model_fields_set:
                 raise ValueError(
-                    f"join: {self.join.type} is for architecture: early (late keeps modalities apart): use join: sum, or leave it out"
+                    f"`join: {self.join.type}` is for `architecture: early` (late keeps modalities apart): use `join: sum`, or leave it out"
                 )
             self.join = JOINS.part("sum")
         self._check_join(self.join)
@@ -120,17 +120,18 @@ class Fusion(Section):
         """What the join's declarations exclude."""
         if join.keeps_apart and self.normalise == "after":
             raise ValueError(
-                "normalise: after is for join: concat, and others that join modalities before they are projected"
-                f" (under {join.type} modalities are normalised one by one): use normalise: before"
+                "`normalise: after` is for `join: concat`, and others that join modalities before they are projected"
+                f" (under {join.type} modalities are normalised one by one): use `normalise: before`"
             )
         if join.keeps_apart and self.reduce_joint != "none":
             raise ValueError(
-                "reduce_joint is for join: concat, and others that join modalities before they are projected"
-                f" (under {join.type} nothing is joined before the model): use reduce"
+                "`reduce_joint` is for `join: concat`, and others that join modalities before they are projected"
+                f" (under {join.type} nothing is joined before the model): use `reduce`"
             )
         if join.leaves_out and self.missing.fills:
             raise ValueError(
-                f"missing: {self.missing.type} fills in what join: {join.type} leaves out: use missing: mean, or another join such as sum"
+                f"`missing: {self.missing.type}` fills in what `join: {join.type}` leaves out:"
+                " use `missing: mean`, or another join such as `sum`"
             )
 
     def _check_joint_axes(self) -> None:
@@ -141,7 +142,9 @@ class Fusion(Section):
             ("modality_dropout", self.modality_dropout > 0),
         ):
             if apart:
-                raise ValueError(f"{key} is for modalities that the model sees apart, and reduce_joint: pca joins them before: use reduce")
+                raise ValueError(
+                    f"`{key}` is for modalities that the model reads apart, and `reduce_joint: pca` joins them before: use `reduce`"
+                )
 
     def reduction(self, modality: str) -> str:
         """How one modality is reduced: `none`, `pca:N`, `linear:N` or `mlp:N`."""

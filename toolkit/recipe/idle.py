@@ -74,7 +74,7 @@ def check(recipe: Recipe) -> None:
     """
     for where, values in _lists(recipe):
         if again := next((value for place, value in enumerate(values) if value in values[:place]), None):
-            raise RecipeError(f"={_yaml(again)} stands there twice: take one out", (*where, values.index(again)))
+            raise RecipeError(f"={_yaml(again)} is listed twice: take one out", (*where, values.index(again)))
     tried = TRIED.get()
     for one in find(recipe, tried):
         if not tried or ".".join(map(str, one.where)) in tried:
@@ -105,11 +105,11 @@ def cleared(recipe: Recipe) -> Recipe:
 def _sections(recipe: Recipe) -> Iterator[Idle]:
     for key, on, read in SECTIONS:
         if (met := _at(recipe, on)) not in read:
-            yield from _given(recipe, key, on, f"is for {on.rpartition('.')[2]}: {_named(read)}, not {_yaml(met)}")
+            yield from _given(recipe, key, on, f"is for `{on.rpartition('.')[2]}: {_named(read)}`, not `{_yaml(met)}`")
     if not recipe.report.map:
         yield from _given(recipe, "report.map_by", "report.map", "is for a map, and report.map is 0")
     if recipe.titles is not None and recipe.models and not any(model.titles for model in recipe.models):
-        yield Idle(("titles",), ("models",), recipe.titles.encoder, None, "is for models with titles: true, and there are none")
+        yield Idle(("titles",), ("models",), recipe.titles.encoder, None, "is for models with `titles: true`, and there are none")
     reader = recipe.data.reader
     if recipe.data.path is not None and reader != "auto" and not plugins.load("segue.readers", reader).needs_path:
         yield from _given(recipe, "data.path", "data.reader", f"is for readers of files, and {reader} makes its data itself")
@@ -131,10 +131,10 @@ def _models(recipe: Recipe) -> Iterator[Idle]:
         return not content(spec) or (spec.fusion or recipe.fusion).id_embedding
 
     for key, on, read in MODELS:
-        rule = f"is for {on}: {_named(read)}, not {{}}"
+        rule = f"is for `{on}: {_named(read)}`, not `{{}}`"
         yield from _unread(recipe.models, key, on, [getattr(spec, on) in read for spec in recipe.models], rule)
-    yield from _unread(recipe.models, "train", "modalities", [*map(content, recipe.models)], "is of content, and this model sees ids alone")
-    yield from _unread(recipe.models, "id_start", "fusion", [*map(ids, recipe.models)], "is for fusion.id_embedding: true, not false")
+    yield from _unread(recipe.models, "train", "modalities", [*map(content, recipe.models)], "is of content, and this model uses ids alone")
+    yield from _unread(recipe.models, "id_start", "fusion", [*map(ids, recipe.models)], "is for `fusion.id_embedding: true`, not `false`")
 
 
 def _unread(models: Sequence[ModelSpec], key: str, on: str, reads: Sequence[bool], rule: str) -> Iterator[Idle]:
@@ -162,9 +162,10 @@ def _fusions(recipe: Recipe) -> Iterator[Idle]:
             if value == default or value in shared or (len(where) > 1 and value == getattr(recipe.fusion, key)):
                 continue
             if on == "match":
-                yield Idle((*where, key), ("models",), value, default, "is for models with match: true, and there are none")
+                yield Idle((*where, key), ("models",), value, default, "is for models with `match: true`, and there are none")
             else:
-                yield Idle((*where, key), (*where, on), value, default, f"is for {on}: {_named(read)}, not {_yaml(getattr(fusion, on))}")
+                rule = f"is for `{on}: {_named(read)}`, not `{_yaml(getattr(fusion, on))}`"
+                yield Idle((*where, key), (*where, on), value, default, rule)
 
 
 def _lists(recipe: Recipe) -> Iterator[tuple[Where, Sequence[Any]]]:
@@ -198,5 +199,7 @@ def _yaml(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_yaml, value))}]"
     if isinstance(value, BaseModel):
-        return str(value.model_dump(mode="json", exclude_defaults=True))
+        value = value.model_dump(mode="json", exclude_defaults=True)
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_yaml(each)}' for key, each in value.items())}}}"
     return {True: "true", False: "false", None: "null"}[value] if value is None or isinstance(value, bool) else str(value)

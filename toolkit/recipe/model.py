@@ -181,7 +181,7 @@ class ModelSpec(Part):
             raise ValueError(f"warmup_epochs={self.warmup_epochs} must be < epochs={self.epochs}: nothing would be fine-tuned")
         if self.adam == "rows" and not self.loss.samples:
             name = self.loss.type
-            raise ValueError(f"adam: rows needs loss: sampled or gbce (with loss: {name} every track has a gradient): use adam: dense")
+            raise ValueError(f"`adam: rows` needs `loss: sampled` or `gbce` (with `{name}` every track has a gradient): use `adam: dense`")
         return self
 
     def ids_only(self, fusion: Fusion, encoders: dict[str, EncoderSpec]) -> bool:

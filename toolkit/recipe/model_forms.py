@@ -80,10 +80,10 @@ def refuse(entry: Mapping[str, Any], cls: type[BaseModel]) -> None:
             continue
         if key in LOSS:
             name = _name(entry.get("loss", "chunked"))
-            known, on = _losses_with(LOSS[key][0]), f"loss: {{}}, not {name}"
-            cure = f"take it out, or write loss: {{type: {known[0]}, {LOSS[key][0]}: {_yaml(entry[key])}}}" if known else "take it out"
+            known, on = _losses_with(LOSS[key][0]), f"`loss: {{}}`, not `{name}`"
+            cure = f"take it out, or write `loss: {{type: {known[0]}, {LOSS[key][0]}: {_yaml(entry[key])}}}`" if known else "take it out"
         else:
-            known, on, cure = _types_with(key), f"type: {{}}, not {entry.get('type', cls.model_fields['type'].default)}", "take it out"
+            known, on, cure = _types_with(key), f"`type: {{}}`, not `{entry.get('type', cls.model_fields['type'].default)}`", "take it out"
         if known:
             rule = f"is for {on.format(_listed(known))}: {cure}"
             faults.append(InitErrorDetails(type=PydanticCustomError("unread", "{rule}", {"rule": rule}), loc=(key,), input=entry[key]))

@@ -104,7 +104,7 @@ class Recipe(Section):
     def _first_seed(self) -> Recipe:
         if self.seeds is not None:
             if len(set(self.seeds)) < len(self.seeds):
-                raise ValueError(f"seeds={self.seeds} names a seed twice: take one out")
+                raise ValueError(f"seeds={self.seeds} lists a seed twice: take one out")
             if "seed" in self.model_fields_set and self.seed != self.seeds[0]:
                 raise ValueError(f"seed={self.seed} and seeds={self.seeds} are both given: take one out")
             self.seed = self.seeds[0]

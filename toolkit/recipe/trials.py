@@ -27,7 +27,7 @@ def check(recipe: Recipe) -> None:
         raise fault(("evaluation", "split", "test_fold"), "=all is for `segue run` and `segue bench`, and a sweep is of one fold: name it")
     for key in sweep.over:
         if key.partition(".")[0] not in SWEPT:
-            raise fault(("sweep", "over", key), f" cannot be tried: its values must lie in {', '.join(SWEPT)}")
+            raise fault(("sweep", "over", key), f" cannot be tried: a sweep tries values of {', '.join(SWEPT)}")
     # keys that lead nowhere are found before the first trial
     laid(recipe, sweep.first).recipe(tried=tuple(sweep.over))
     swept(recipe)
@@ -45,7 +45,7 @@ def swept(recipe: Recipe) -> Where:
     names = [name for _, name in places]
     if sweep.system is not None:
         if sweep.system not in names:
-            raise RecipeError(f"sweep.system={sweep.system!r} is no system: {nearest(sweep.system, names)}")
+            raise RecipeError(f"sweep.system={sweep.system!r} is not a system: {nearest(sweep.system, names)}")
         return places[names.index(sweep.system)][0]
     inside = [where for where, _ in places if any(key.split(".")[: len(where)] == [*map(str, where)] for key in sweep.over)]
     found = inside or [where for where, _ in places if where[0] == "models"] or [where for where, _ in places]

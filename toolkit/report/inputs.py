@@ -107,7 +107,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise RunDirectoryError(f"{path.parent} has no {path.name}, so it is no finished run: segue run its recipe again") from None
+        raise RunDirectoryError(f"{path.parent} has no {path.name}, so it is not a finished run: segue run its recipe again") from None
     except (OSError, UnicodeDecodeError) as error:
         raise RunDirectoryError(f"{path} cannot be read ({error}): {runs.BROUGHT_BACK if path.name == runs.RECIPE else AGAIN}") from None
 
@@ -118,7 +118,7 @@ def _yaml(path: Path, text: str) -> dict[str, Any]:
     try:
         found = YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
-        raise RunDirectoryError(f"{path} is no YAML ({' '.join(str(error).split())}): {runs.BROUGHT_BACK}") from None
+        raise RunDirectoryError(f"{path} is not YAML ({' '.join(str(error).split())}): {runs.BROUGHT_BACK}") from None
     if not isinstance(found, dict):
         raise RunDirectoryError(f"{path} must hold keys and values, not {type(found).__name__}: {runs.BROUGHT_BACK}")
     return found
@@ -134,11 +134,11 @@ def _json(path: Path, kind: type[dict] | type[list]) -> Any:
     try:
         found = json.loads(text)
     except json.JSONDecodeError as error:
-        raise RunDirectoryError(f"{path}:{error.lineno} is no JSON ({error.msg}): {AGAIN}") from None
+        raise RunDirectoryError(f"{path}:{error.lineno} is not JSON ({error.msg}): {AGAIN}") from None
     if not isinstance(found, kind):
         raise RunDirectoryError(f"{path} must hold a {kind.__name__}, not {type(found).__name__}: {AGAIN}")
     if kind is list and (wrong := [at for at, row in enumerate(found) if not isinstance(row, dict)]):
-        raise RunDirectoryError(f"{path}: row {wrong[0]} is no object of keys and values: {AGAIN}")
+        raise RunDirectoryError(f"{path}: row {wrong[0]} is not an object of keys and values: {AGAIN}")
     return found
 
 

@@ -179,7 +179,7 @@ def _script(context: Mapping[str, Any]) -> dict[str, Any]:
 
 def _picture(modality: str, data: bytes) -> dict[str, str]:
     if not data.startswith(PNG):
-        raise RunDirectoryError(f"pictures/{modality}.png is no PNG: delete it and segue run its recipe again")
+        raise RunDirectoryError(f"pictures/{modality}.png is not a PNG: delete it and segue run its recipe again")
     return {
         "uri": f"data:image/png;base64,{base64.b64encode(data).decode()}",
         "alt": f"Pairs of pictures: an input of the {modality} encoder and its reconstruction",

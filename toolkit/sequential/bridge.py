@@ -140,7 +140,7 @@ class _PlainConfig(Config):
             if key not in self.internal_config_dict:
                 near = difflib.get_close_matches(key, self.internal_config_dict, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else "see RecBole's properties/overall.yaml"
-                raise RecipeError(f"{key!r} is no setting of {model}: {hint}")
+                raise RecipeError(f"{key!r} is not a setting of {model}: {hint}")
 
     def _init_device(self) -> None:
         self.final_config_dict.update(single_spec=True, local_rank=0, device=torch.device("cpu"))
@@ -308,5 +308,5 @@ def load_checkpoint(path: Path) -> dict[str, torch.Tensor]:
             raise TypeError("state_dict holds more than tensors")
     except Exception as error:  # torch raises a dozen kinds for a broken file
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise DataError(f"{path} is no checkpoint of RecBole's trainer: {reason}") from None
+        raise DataError(f"{path} is not a checkpoint of RecBole's trainer: {reason}") from None
     return dict(weights)

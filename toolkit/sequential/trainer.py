@@ -220,7 +220,7 @@ class Trainer:
             raise SegueError(f"weights are no longer finite after epoch {epoch}: lower lr={self.spec.lr}, or set bf16: off")
 
     def _keep_best(self, progress: Progress) -> None:
-        """In a file, which is mapped and not read before it is wanted; in memory where there is no folder to write to."""
+        """In a file, which is mapped and not read before it is wanted; in memory where there is not a folder to write to."""
         weights = checkpoints.learned(self.model)
         if self.path is None:
             self.best = {name: tensor.clone() for name, tensor in weights.items()}

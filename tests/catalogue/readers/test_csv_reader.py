@@ -151,7 +151,7 @@ def test_bad_feature_leaves_only_the_field_out(cell: str, tmp_path: Path) -> Non
     assert list(skipping.read()) == [TrackRecord("local:a", "Ay", source="csv"), PlaylistRecord("1", ["local:a"])]
 
 
-@pytest.mark.parametrize(("content", "why"), [(b"<html>", "is no image"), (None, "is not there")])
+@pytest.mark.parametrize(("content", "why"), [(b"<html>", "is not an image"), (None, "is not there")])
 def test_cover_that_is_no_image(content: bytes | None, why: str, tmp_path: Path) -> None:
     path = table(tmp_path, "playlist_id,track_id,art\n1,a,x.jpg\n")
     if content:

@@ -281,7 +281,7 @@ def test_pictures_by_path_by_bytes_and_as_hugging_face_keeps_them(files: Path, t
     for cells in kinds:
         tracks = list(reader(tmp_path, GOOD | {"art": cells}, images={"cover": "art"}).read())[:2]
         assert [track.fields["cover"].value for track in tracks if track.fields] == [picture] * (1 + isinstance(cells[0], dict))
-    with pytest.raises(DataError, match=r"row 0: cover 'art' is no image"):
+    with pytest.raises(DataError, match=r"row 0: cover 'art' is not an image"):
         list(reader(tmp_path, GOOD | {"art": [b"<html>", None]}, images={"cover": "art"}).read())
 
 

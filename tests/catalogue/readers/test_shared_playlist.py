@@ -44,8 +44,8 @@ def test_xspf(files: Path) -> None:
     [
         (BOMB, "declares a DOCTYPE"),
         ('<!DOCTYPE p SYSTEM "file:///etc/hostname"><p/>', "declares a DOCTYPE"),
-        ("<playlist", "is no XML"),
-        ("<rss/>", "is no XSPF: its root is 'rss'"),
+        ("<playlist", "is not XML"),
+        ("<rss/>", "is not XSPF: its root is 'rss'"),
         (
             '<playlist xmlns="http://xspf.org/ns/0/"><trackList><track/></trackList></playlist>',
             "track 0: has no identifier, location or title",
@@ -75,4 +75,4 @@ def test_bad_jspf_is_skipped_and_the_rest_read(text: str, files: Path, tmp_path:
 
     assert len(list(reader.read())) == 4
     assert reader.skipped.count == 1
-    assert "a.jspf: is no JSPF" in reader.skipped.examples[0]
+    assert "a.jspf: is not JSPF" in reader.skipped.examples[0]

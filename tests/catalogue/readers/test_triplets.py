@@ -54,7 +54,7 @@ def test_four_columns_are_artists_by_name(tmp_path: Path) -> None:
 def test_an_item_twice_is_summed_and_told_of(tmp_path: Path) -> None:
     found = reader(tmp_path, PLAYS + "ann\tS1\t4\n")
     assert playlists(found)["ann"]["local:S1"] == 7
-    assert found.doubles.examples == [f"{found.path}, user 'ann': 1 items stand there more than once: their plays are summed"]
+    assert found.doubles.examples == [f"{found.path}, user 'ann': 1 items are listed more than once: their plays are summed"]
 
 
 @pytest.mark.parametrize(

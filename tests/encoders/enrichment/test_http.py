@@ -55,7 +55,7 @@ def test_a_question_that_is_refused_is_not_repeated():
 
 
 def test_another_service_is_recognised():
-    with serving(lambda *_: (200, {}, b"<html>")) as server, pytest.raises(DataError, match="answers b'<html>', which is no JSON"):
+    with serving(lambda *_: (200, {}, b"<html>")) as server, pytest.raises(DataError, match="answers b'<html>', which is not JSON"):
         ask(server.url, {"a": "b"}, what="it")
 
 

@@ -100,13 +100,13 @@ def test_a_dump_is_read_once_and_again_when_it_changes(dump, cache, monkeypatch)
 
 def test_a_build_that_fails_leaves_nothing(dump, cache):
     dump.write_text("no triples\n")
-    with pytest.raises(DataError, match="1 of 1 lines are no N-Triples"):
+    with pytest.raises(DataError, match="1 of 1 lines are not N-Triples"):
         LocalKnowledge([dump]).prepare()
     dump.write_text("# nothing\n")
     with pytest.raises(DataError, match="none of 0 triples is of use"):
         LocalKnowledge([dump]).prepare()
     assert list((cache / "knowledge").iterdir()) == []
-    with pytest.raises(InputError, match="nowhere.nt is no file: give a dump"):
+    with pytest.raises(InputError, match="nowhere.nt is not a file: give a dump"):
         LocalKnowledge([dump.with_name("nowhere.nt")])
 
 

@@ -121,7 +121,7 @@ def test_a_dump_that_changed_is_encoded_anew(dump, tmp_path):
         ({"knowledge": "a.nt", "endpoint": "http://x.org"}, "one of the two"),
         ({"endpoint": "http://x.org/sparql"}, "linker: aliases looks names up in knowledge"),
         ({"knowledge": "a.nt", "linker": "spotlight"}, "linker: spotlight needs spotlight: its address"),
-        ({"knowledge": "a.nt", "linker": "spotlight", "spotlight": "localhost"}, "'localhost' is no http:// or https:// address"),
+        ({"knowledge": "a.nt", "linker": "spotlight", "spotlight": "localhost"}, "'localhost' is not an http:// or https:// address"),
         ({"knowledge": "a.nt", "linker": "babelfy"}, "aliases.*spotlight"),
         ({"knowledge": "a.nt", "language": 'en") } #'}, "language"),
         ({"knowledge": "a.nt", "classes": []}, "classes"),
@@ -139,7 +139,7 @@ def test_a_forgotten_knowledge_base_is_one_line(tmp_path):
     for ask in (lambda encoder: encoder.fit(["x"]), lambda encoder: encoder.fingerprint()):
         with pytest.raises(InputError, match=r"tfidf-semantic needs enrich: {knowledge: a dump, .nt or .ttl}, or"):
             ask(TfidfSemanticEncoder())
-    with pytest.raises(InputError, match=r"nowhere.nt is no file: give a dump of a knowledge base, .nt or .ttl"):
+    with pytest.raises(InputError, match=r"nowhere.nt is not a file: give a dump of a knowledge base, .nt or .ttl"):
         encoder_of(knowledge=tmp_path / "nowhere.nt").fingerprint()
 
 

@@ -82,7 +82,7 @@ def test_what_is_no_triple_is_refused(line):
 def test_a_few_bad_lines_are_left_out_with_a_warning(tmp_path):
     path = tmp_path / "long.nt"
     path.write_text("<a:s> <a:p> <a:o> .\n" * 150 + "<a:s> <a bad> <a:o> .\n" + "<a:s> <a:p> <a:o> .\n" * 49)
-    with pytest.warns(RuntimeWarning, match=r"1 of 200 lines are no N-Triples and left out, first line 151: <a:s> <a bad> <a:o> \."):
+    with pytest.warns(RuntimeWarning, match=r"1 of 200 lines are not N-Triples and left out, first line 151: <a:s> <a bad> <a:o> \."):
         assert len(list(read(path))) == 199
 
 
@@ -92,7 +92,7 @@ def test_a_file_of_another_kind_or_damaged_is_refused(tmp_path):
         path.write_bytes(content)
         return path
 
-    with pytest.raises(DataError, match=r"3 of 7 lines are no N-Triples|lines are no N-Triples, first line 1: @prefix"):
+    with pytest.raises(DataError, match=r"3 of 7 lines are not N-Triples|lines are not N-Triples, first line 1: @prefix"):
         list(read(written("turtle.nt", TTL.encode())))
     with pytest.raises(DataError, match="is no Turtle: ") as caught:
         list(read(written("broken.ttl", b"dbr:Nobody a dbo:Band .")))

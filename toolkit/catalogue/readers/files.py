@@ -26,7 +26,7 @@ Bad = Callable[[str, str], None]
 """`Reader.bad`: (where, why)."""
 
 BROKEN_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for a text that is no JSON, or JSON of another shape; the last for one that is nested too deep."""
+"""What msgspec raises for a text that is not JSON, or JSON of another shape; the last for one that is nested too deep."""
 
 R = TypeVar("R", bound=Record | NamedPlaylist)
 

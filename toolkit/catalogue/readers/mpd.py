@@ -165,7 +165,7 @@ class MpdReader(Reader):
             parts = decoders.parts.decode(data).playlists
         except BROKEN_JSON as error:
             end = f" at byte {len(data)}" if "truncated" in str(error) else ""
-            self.bad(str(file), f"is no slice: {error}{end}")
+            self.bad(str(file), f"is not a slice: {error}{end}")
             return
         for index, part in enumerate(parts):
             try:

@@ -122,7 +122,7 @@ class TripletsReader(Reader):
         for item, plays in zip(record.tracks, record.plays, strict=True):
             total[item] = total.get(item, 0.0) + plays
         if again := len(record.tracks) - len(total):
-            self.doubles.add(f"{self.path}, user {record.id!r}: {again} items stand there more than once: their plays are summed")
+            self.doubles.add(f"{self.path}, user {record.id!r}: {again} items are listed more than once: their plays are summed")
         return PlaylistRecord(record.id, list(total), plays=list(total.values()))
 
     def _item(self, item: str, name: str | None, fields: dict[str, Field]) -> TrackRecord:

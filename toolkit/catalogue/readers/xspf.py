@@ -43,10 +43,10 @@ class XspfReader(SharedPlaylistReader):
             self.bad(str(file), "declares a DOCTYPE, which a playlist must not")
             return None
         except (ET.ParseError, ValueError) as error:
-            self.bad(str(file), f"is no XML: {error}")
+            self.bad(str(file), f"is not XML: {error}")
             return None
         if root.tag != f"{_NS}playlist":
-            self.bad(str(file), f"is no XSPF: its root is {root.tag!r}, not a playlist of http://xspf.org/ns/0/")
+            self.bad(str(file), f"is not XSPF: its root is {root.tag!r}, not a playlist of http://xspf.org/ns/0/")
             return None
         tracks = [
             self._entry(element, f"{file}, track {index}") for index, element in enumerate(root.iterfind(f"{_NS}trackList/{_NS}track"))

@@ -25,7 +25,7 @@ def ask(
 
     A question without an answer is asked again up to `retries` times, after `wait` seconds and twice as many each time,
     or what the service's `Retry-After` says (never more than a minute). Raises `InputError` where the question is refused,
-    `SegueError` where no answer comes, `DataError` where it is no JSON.
+    `SegueError` where no answer comes, `DataError` where it is not JSON.
     """
     request = urllib.request.Request(url, urllib.parse.urlencode(form).encode(), {"Accept": accept, "User-Agent": "segue"})
     for attempt in range(retries + 1):
@@ -48,7 +48,7 @@ def checked_url(url: str) -> str:
     """`url` where it is one of http. Raises `ValueError`, which parameter models turn into their message."""
     parts = urllib.parse.urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise ValueError(f"{url!r} is no http:// or https:// address")
+        raise ValueError(f"{url!r} is not an http:// or https:// address")
     return url
 
 
@@ -56,7 +56,7 @@ def _json(content: bytes, url: str, what: str) -> Any:
     try:
         return json.loads(content)
     except ValueError:
-        raise DataError(f"{what} at {url} answers {content[:60]!r}, which is no JSON: is it another service?") from None
+        raise DataError(f"{what} at {url} answers {content[:60]!r}, which is not JSON: is it another service?") from None
 
 
 def _seconds(asked: str | None, otherwise: float) -> float:

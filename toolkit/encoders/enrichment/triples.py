@@ -83,7 +83,7 @@ def checked(path: Path) -> str:
     if name.suffix not in ENDINGS:
         raise InputError(f"{path} is of no format known by its ending: give .nt or .ttl, or these with .gz or .bz2")
     if not path.is_file():
-        raise InputError(f"{path} is no file: give a dump of a knowledge base, .nt or .ttl, or these with .gz or .bz2")
+        raise InputError(f"{path} is not a file: give a dump of a knowledge base, .nt or .ttl, or these with .gz or .bz2")
     return ENDINGS[name.suffix]
 
 
@@ -113,9 +113,9 @@ def _lines(path: Path, file: IO[bytes]) -> Iterator[Triple]:
         if triple is not None:
             yield triple
     if bad > MOST_BAD * number:
-        raise DataError(f"{path}: {bad:,} of {number:,} lines are no N-Triples, first {first}: a .ttl file under another name?")
+        raise DataError(f"{path}: {bad:,} of {number:,} lines are not N-Triples, first {first}: a .ttl file under another name?")
     if bad:
-        warnings.warn(f"{path}: {bad:,} of {number:,} lines are no N-Triples and left out, first {first}", RuntimeWarning, stacklevel=2)
+        warnings.warn(f"{path}: {bad:,} of {number:,} lines are not N-Triples and left out, first {first}", RuntimeWarning, stacklevel=2)
 
 
 def _turtle(path: Path, file: IO[bytes]) -> Iterator[Triple]:
@@ -125,7 +125,7 @@ def _turtle(path: Path, file: IO[bytes]) -> Iterator[Triple]:
     try:
         graph.parse(data=content, format="turtle")
     except Exception as error:  # rdflib's own, its grammar's and the codecs'
-        raise DataError(f"{path} is no Turtle: {' '.join(str(error).split())[:200]}") from None
+        raise DataError(f"{path} is not Turtle: {' '.join(str(error).split())[:200]}") from None
     for subject, name, value in graph:
         literal = isinstance(value, rdflib.Literal)
         yield Triple(_name(rdflib, subject), str(name), str(value) if literal else _name(rdflib, value), not literal, _language(value))

@@ -83,7 +83,7 @@ class Shown(Protocol):
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
         if self.seeds is not None:
-            refuse(self, {"shown": f"seeds: null, not {self.seeds}"})
+            refuse(self, {"shown": f"`seeds: null`, not `{self.seeds}`"})
         return self
 
 
@@ -145,7 +145,7 @@ class Dealt(Folds):
     def _dealt_by_hash(self) -> Self:
         self.check_fold(self.test_fold)
         if self.by == "column":
-            refuse(self, dict.fromkeys(DEALING, "by: auto or hash, not column"))
+            refuse(self, dict.fromkeys(DEALING, "`by: auto` or `hash`, not `column`"))
         return self
 
     @property
@@ -173,7 +173,7 @@ class ColdTracks(Folds):
     def _folds_or_field(self) -> Self:
         self.check_fold(self.test_fold)
         if self.field is not None:
-            refuse(self, dict.fromkeys(DEALING, f"field: null, not {self.field}"))
+            refuse(self, dict.fromkeys(DEALING, f"`field: null`, not `{self.field}`"))
         return self
 
     @property
