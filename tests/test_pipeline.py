@@ -17,7 +17,6 @@ from toolkit import pipeline, runs
 from toolkit.catalogue.store import Catalogue
 from toolkit.corpus.arrays import Corpus
 from toolkit.errors import InputError, RunDirectoryError
-from toolkit.evaluation import protocols
 from toolkit.ingest.read import content_of, ingest, open_reader, stamp
 from toolkit.pipeline.examples import draw
 from toolkit.pipeline.fitting import packed, unpacked
@@ -225,7 +224,7 @@ def test_files_that_encoders_need_are_opened_before_any_encoding(lists: Path, tm
     ):
         run = tmp_path / f"run{number}"
         with pytest.raises(
-            InputError, match=r"^encoders\.words: (path='none.txt' is no file|word-vectors needs path|model='.' is a folder)"
+            InputError, match=r"^encoders\.words: (path='none.txt' is not a file|word-vectors needs path|model='.' is a folder)"
         ):
             pipeline.run(load(permitted, [f"encoders.words={spec}"]), run, cache=tmp_path / "cache")
         assert [json.loads(line)["stage"] for line in (run / runs.LOG).read_text().splitlines() if '"stage"' in line] == ["ingest"]
@@ -348,7 +347,7 @@ def test_examples_come_from_different_playlists(tiny_cache: Path, tmp_path: Path
     recipe = {"data": {"reader": "csv", "path": str(tmp_path / "v.csv"), "options": {"group": "group", "split": "split"}}}
     (tmp_path / "r.yaml").write_text(json.dumps(recipe))
     loaded = load(tmp_path / "r.yaml")
-    split = protocols.split(ingest(loaded.data, tmp_path / "cache", reporter=Reporter()).corpus, loaded.evaluation)
+    split = loaded.evaluation.split.split(ingest(loaded.data, tmp_path / "cache", reporter=Reporter()).corpus)
     for seed in range(5):
         drawn = draw(split.test, 10, seed=seed)
         assert len(drawn) == 3 and len(set(split.test.groups()[drawn])) == 3 and drawn.tolist() == sorted(drawn.tolist())
