@@ -125,7 +125,7 @@ def test_every_grid_names_parameters_that_there_are() -> None:
         ({"models": ["sasrec-multi"]}, "'sasrec-multi' is not a model of this recipe: did you mean 'sasrec-multimodal'?"),
         ({"select": "recall@51"}, "select='recall@51' is nothing to tune for here: did you mean 'recall@5'?"),
         ({"select": "coverage@5"}, "select='coverage@5' is nothing to tune for here"),
-        ({"baselines": []}, "baselines=[] names none"),
+        ({"baselines": []}, "baselines=[] must name at least one"),
         (
             {"baselines": ["item-knn", "transrec"]},
             "'transrec' ranks only for training playlists, and playlist_disjoint holds out others: name transrec-global",

@@ -201,7 +201,7 @@ def test_other_numbers_and_surroundings_are_told(tiny_run: Path, tmp_path: Path)
 
 
 def test_what_is_no_finished_run_is_not_made_again(tiny_run: Path, tmp_path: Path):
-    with pytest.raises(RunDirectoryError, match="is no finished run"):
+    with pytest.raises(RunDirectoryError, match="is not a finished run"):
         reproduce(tmp_path, tmp_path / "again")
     with pytest.raises(RunDirectoryError, match="is the run itself"):
         reproduce(tiny_run, tiny_run)

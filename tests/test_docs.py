@@ -112,9 +112,9 @@ def test_the_entry_points_of_the_fusion_page_give_names(my_fusion: str, tmp_path
         fusion = Fusion.model_validate({"join": {"type": "attention", "heads": 4}})
         assert fusion.model_dump(mode="json")["join"] == {"type": "attention", "heads": 4}
         assert Fusion.model_validate({"missing": "nearest"}).missing.model_dump() == {"type": "nearest", "among": 1000}
-        with pytest.raises(ValidationError, match="missing: nearest fills in what join: attention leaves out"):
+        with pytest.raises(ValidationError, match="`missing: nearest` fills in what `join: attention` leaves out"):
             Fusion.model_validate({"join": "attention", "missing": "nearest"})
-        with pytest.raises(ValidationError, match="join: attention is for architecture: early"):
+        with pytest.raises(ValidationError, match="`join: attention` is for `architecture: early`"):
             Fusion.model_validate({"join": "attention", "architecture": "late"})
     finally:
         plugins.found.cache_clear()

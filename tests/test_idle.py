@@ -87,7 +87,7 @@ def test_shown_and_seeds_exclude_each_other(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("models.0.warmup_epochs=2", "models.0.warmup_epochs=2 is for `train: warmup`, not `frozen`: take it out, or set it to its default"),
+        ("models.0.warmup_epochs=2", "models.0.warmup_epochs=2 is for `train: warmup`, not `frozen`: take it out, or set it to"),
         ("models.0.negatives=64", "models.0.negatives=64 is for `loss: gbce or sampled`, not `chunked`: take it out, or write"),
         ("models.0={type: sasrec, loss: gbce, batch_negatives: false}", "models.0.batch_negatives=false is for `loss: sampled`, not `gbce"),
         ("models.0={type: sasrec, loss: full, log_q: false}", "models.0.log_q=false is for `loss: sampled`, not `full`"),

@@ -78,7 +78,7 @@ def test_entry_points_give_them_names(folder: Path, monkeypatch: pytest.MonkeyPa
     recipe = load(folder / "named.yaml")
     assert [model.type for model in recipe.models] == ["decayed-mean", "sasrec"]
     assert recipe.models[0].system_name(recipe.fusion, recipe.encoders) == "decayed-mean-multimodal"
-    with pytest.raises(RecipeError, match=r"half_life=4 is for type: decayed-mean, not sasrec"):
+    with pytest.raises(RecipeError, match=r"half_life=4 is for `type: decayed-mean`, not `sasrec`"):
         load(folder / "named.yaml", ["models.1.half_life=4"])
 
 

@@ -224,7 +224,7 @@ def test_files_that_encoders_need_are_opened_before_any_encoding(lists: Path, tm
     ):
         run = tmp_path / f"run{number}"
         with pytest.raises(
-            InputError, match=r"^encoders\.words: (path='none.txt' is no file|word-vectors needs path|model='.' is a folder)"
+            InputError, match=r"^encoders\.words: (path='none.txt' is not a file|word-vectors needs path|model='.' is a folder)"
         ):
             pipeline.run(load(permitted, [f"encoders.words={spec}"]), run, cache=tmp_path / "cache")
         assert [json.loads(line)["stage"] for line in (run / runs.LOG).read_text().splitlines() if '"stage"' in line] == ["ingest"]
