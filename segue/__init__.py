@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     import segue.losses as _losses
     import segue.missing as _missing
     import segue.plugin as _plugin
-    from segue.data import HeldOutPlaylists as HeldOutPlaylists
     from segue.data import Playlists as Playlists
-    from segue.data import Split as Split
-    from segue.data import Training as Training
     from segue.data import from_dataframe as from_dataframe
     from segue.data import read_playlists as read_playlists
+    from segue.kinds import load as load
+    from segue.kinds import ranker as ranker
     from segue.modalities import Modality as Modality
     from segue.modalities import encode as encode
     from segue.modalities import vectors as vectors
     from segue.model import Model as Model
-    from segue.model import load as load
-    from segue.model import ranker as ranker
     from segue.rankers import *  # noqa: F403
+    from segue.split import HeldOutPlaylists as HeldOutPlaylists
+    from segue.split import Split as Split
+    from segue.split import Training as Training
 
     joins, losses, missing, plugin = _joins, _losses, _missing, _plugin
     from segue.results import Result as Result
@@ -52,9 +52,11 @@ if TYPE_CHECKING:
     from toolkit.recipe import Recipe as Recipe
 
 PLACES = {
-    "segue.data": ("HeldOutPlaylists", "Playlists", "Split", "Training", "from_dataframe", "read_playlists"),
+    "segue.data": ("Playlists", "from_dataframe", "read_playlists"),
     "segue.modalities": ("Modality", "encode", "vectors"),
-    "segue.model": ("Model", "load", "ranker"),
+    "segue.kinds": ("load", "ranker"),
+    "segue.model": ("Model",),
+    "segue.split": ("HeldOutPlaylists", "Split", "Training"),
     "segue.results": ("Result", "compare", "evaluate"),
     "segue.runs": ("Run", "run"),
     "toolkit.errors": ("DataError", "InputError", "LeakError", "RecipeError", "RunDirectoryError", "SegueError"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from segue.model import Model, RankerModel, SequentialModel
+from segue.kinds import RankerModel, SequentialModel
+from segue.model import Model
 from toolkit import plugins
 from toolkit.plugins import suggest
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from segue import checks
+from segue.split import UNSAID, HeldOutPlaylists, Split, Training, placements_of
 from toolkit.errors import InputError
 from toolkit.files import cache_folder
 from toolkit.ingest.permission import permitted
@@ -20,18 +21,9 @@ from toolkit.validation import validated
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-    import scipy.sparse as sp
 
-    from toolkit.coldstart.factors import FactorStore
     from toolkit.contracts.protocol import Protocol
     from toolkit.corpus.arrays import Corpus
-    from toolkit.corpus.splits import HeldOut, PlaylistSet
-
-UNSAID = Permission(allowed=True, reason="given in Python; the source does not say")
-"""Permission for content whose source does not say whether it may be trained on.
-
-Content whose source forbids training needs a permission with a reason from the user.
-"""
 
 
 class Playlists:
@@ -70,6 +62,7 @@ class Playlists:
     def ingested(self) -> Ingested:
         """The arrays, and the catalogue if it has been needed."""
         if self._ingested is None:
+            checks.check_cache(self.cache)
             self._ingested = self._read(False)
             if doubles := self._ingested.doubles:
                 warnings.warn(f"{doubles:,} tracks or playlists are described more than once: the first counts", stacklevel=3)
@@ -115,7 +108,7 @@ class Playlists:
         from toolkit.corpus.splits import PlaylistSet
 
         starts, ends = self.corpus.offsets[:-1], self.corpus.offsets[1:]
-        return _placements(self.corpus, PlaylistSet(self.corpus, _rows(len(self)), starts, ends))
+        return placements_of(self.corpus, PlaylistSet(self.corpus, _rows(len(self)), starts, ends))
 
     def split(self, protocol: str | Protocol = "playlist_disjoint", **keys: object) -> Split:
         """Training, validation and test playlists.
@@ -159,105 +152,6 @@ class Playlists:
             cure = 'pass permission="why you may" when you read the playlists'
             warnings.warn(f"{', '.join(silent)} does not say whether {field!r} may be trained on: {cure}", stacklevel=3)
         return UNSAID
-
-
-@dataclass(frozen=True)
-class Training:
-    """Playlists to learn from. store: their factors, if they have been computed already."""
-
-    data: Playlists
-    playlists: PlaylistSet
-    store: FactorStore | None = None
-
-    def __repr__(self) -> str:
-        return f"<segue.Training: {len(self):,} training playlists>"
-
-    def __len__(self) -> int:
-        return len(self.playlists)
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row per placement: playlist, position (from 0), track."""
-        return _placements(self.data.corpus, self.playlists)
-
-    @cached_property
-    def counts(self) -> np.ndarray:
-        """Placements of each item: int64 [V + 1]."""
-        return self.playlists.counts()
-
-    @cached_property
-    def _stores(self) -> dict[tuple[int, str], FactorStore]:
-        return {}
-
-    @cached_property
-    def _labels(self) -> dict[str, sp.csr_matrix | None]:
-        return {}
-
-    def factors(self, seed: int, device: str) -> FactorStore:
-        """Factors of these playlists. They are computed once and shared by all rankers."""
-        if self.store is not None:
-            return self.store
-        from toolkit.coldstart.factors import FactorStore
-
-        if (seed, device) not in self._stores:
-            folder, spec = self.data.cache / "factors", self.data.factors
-            self._stores[seed, device] = FactorStore(self.playlists, spec, seed, device, folder, self.data.reporter)
-        return self._stores[seed, device]
-
-    def labels(self, kinds: Iterable[str]) -> dict[str, sp.csr_matrix]:
-        """Artists, albums or genres of all tracks, float32 [V + 1, L] by kind. Kinds that are not in the catalogue are left out."""
-        from toolkit.ingest.labels import label_matrices
-
-        wanted = sorted(set(kinds))
-        if fresh := {kind for kind in wanted if kind not in self._labels}:
-            permission = self.data.permission if self.data.strict else self.data.permission or UNSAID
-            found = label_matrices(self.data.described, fresh, permission, self.data.reporter)
-            self._labels.update({kind: found.get(kind) for kind in fresh})
-        return {kind: matrix for kind in wanted if (matrix := self._labels[kind]) is not None}
-
-
-@dataclass(frozen=True)
-class HeldOutPlaylists:
-    """Held-out playlists: a model sees the seeds, and the other tracks are hidden.
-
-    Example:
-        >>> import segue
-        >>> data = segue.read_playlists(None, reader="demo", tracks=300, artists=40, playlists=200)
-        >>> test = data.split("leave_last_out").test
-        >>> len(test), list(test.hidden().columns)
-        (200, ['playlist', 'position', 'track'])
-    """
-
-    data: Playlists
-    playlists: HeldOut
-    train: Training
-    part: Literal["valid", "test"]
-
-    def __repr__(self) -> str:
-        return f"<segue.HeldOutPlaylists: {len(self):,} {self.part} playlists>"
-
-    def __len__(self) -> int:
-        return len(self.playlists)
-
-    def seeds(self) -> pd.DataFrame:
-        """The tracks that a model sees, one row per track: playlist, position (from 0), track."""
-        queries = self.playlists.queries()
-        return _rows_of(self.data.corpus, self.playlists.rows, queries.seeds, queries.offsets)
-
-    def hidden(self) -> pd.DataFrame:
-        """The tracks that a model has to find, one row per track: playlist, position (from 0, among the hidden ones), track."""
-        return _rows_of(self.data.corpus, self.playlists.rows, *self.playlists.hidden())
-
-
-@dataclass(frozen=True)
-class Split:
-    """Training, validation and test playlists: `train`, `valid` and `test`."""
-
-    train: Training
-    valid: HeldOutPlaylists
-    test: HeldOutPlaylists
-
-    def __repr__(self) -> str:
-        return f"<segue.Split: {len(self.train):,} training, {len(self.valid):,} validation and {len(self.test):,} test playlists>"
 
 
 def read_playlists(
@@ -385,23 +279,4 @@ def _rows(n: int) -> np.ndarray:
     return np.arange(n)
 
 
-def _placements(corpus: Corpus, playlists: PlaylistSet) -> pd.DataFrame:
-    flat, offsets = playlists.flat()
-    return _rows_of(corpus, playlists.rows, flat, offsets)
-
-
-def _rows_of(corpus: Corpus, rows: object, items: object, offsets: object) -> pd.DataFrame:
-    """One row per track of each playlist: playlist, position, track, with outside ids."""
-    import numpy as np
-    import pandas as pd
-    import pyarrow as pa
-
-    chosen, flat, bounds = np.asarray(rows), np.asarray(items, np.int64), np.asarray(offsets)
-    lengths = np.diff(bounds)
-    names = corpus.playlists["id"].take(pa.array(chosen)).to_numpy(zero_copy_only=False) if len(chosen) else np.zeros(0, object)
-    tracks = corpus.tracks["id"].take(pa.array(flat - 1)).to_numpy(zero_copy_only=False) if len(flat) else np.zeros(0, object)
-    position = np.arange(len(flat)) - np.repeat(bounds[:-1], lengths)
-    return pd.DataFrame({"playlist": np.repeat(names, lengths), "position": position, "track": tracks})
-
-
-__all__ = ["Filters", "HeldOutPlaylists", "Playlists", "Split", "Training", "from_dataframe", "of_recipe", "read_playlists"]
+__all__ = ["Filters", "Playlists", "from_dataframe", "of_recipe", "read_playlists"]

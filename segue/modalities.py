@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from segue.data import Playlists, Training
+from segue.data import Playlists
+from segue.split import Training
 from toolkit.errors import InputError
 from toolkit.modality import Modality as Aligned
 from toolkit.progress import interactive

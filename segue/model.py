@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, cast
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
 
-from segue.data import HeldOutPlaylists, Training
+from segue import checks
 from segue.modalities import Modality
-from toolkit import plugins
+from segue.split import HeldOutPlaylists, Training
 from toolkit.continuation import Continuation
-from toolkit.errors import InputError, LeakError, SegueError
+from toolkit.errors import InputError, SegueError
 from toolkit.progress import interactive
 from toolkit.rankers import entry_name
 from toolkit.seeds import derived_seed
@@ -24,17 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from toolkit.encoders.base import Encoder
     from toolkit.progress import Progress
     from toolkit.ranker import Ranker
-    from toolkit.recipe import Fusion, ModelSpec
-
-GROUP, MODELS = "segue.rankers", "segue.models"
-
-T = TypeVar("T")
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]*")
-"""Models name folders."""
 
 
 class Model:
@@ -53,8 +43,8 @@ class Model:
     """The name of the part that a generated subclass wraps."""
 
     def __init__(self, *, name: str, modalities: Sequence[Modality] = (), seed: int = 0, device: str = "auto") -> None:
-        self.name, self.modalities, self.seed, self.device = name, _modalities(modalities), _seed(seed), device
-        if not NAME.fullmatch(name):
+        self.name, self.modalities, self.seed, self.device = name, checks.modalities_of(modalities), checks.seed_of(seed), device
+        if not checks.NAME.fullmatch(name):
             raise InputError(f"the name {name!r} must be of letters, digits, '.', '_', '~' and '-': it names a folder")
         self._ranker: Ranker | None = None
         self._tracks: pa.Table | None = None
@@ -121,7 +111,7 @@ class Model:
         """
         from toolkit.ranker import TrainingData
 
-        _check_parts(train, valid)
+        checks.check_parts(train, valid)
         ranker, corpus = self.make(train), train.data.corpus
         others = systems if isinstance(systems, Mapping) else {model.name: model for model in systems}
         data = TrainingData(
@@ -138,6 +128,10 @@ class Model:
         )
         self._ranker, self._tracks, self._train = ranker.fit(data), corpus.tracks, train
         return self
+
+    def _parts(self) -> list[type]:
+        """The classes without which the model cannot be loaded."""
+        return [type(self.ranker)]
 
     def _lines(self) -> Progress:
         reporter = interactive()
@@ -166,8 +160,8 @@ class Model:
         """
         import pandas as pd
 
-        asked, known = self._continuation(), _length(k)
-        seeds, banned = ([_id(track, asked.item_of) for track in _list(each)] for each in (tracks, exclude))
+        asked, known = self._continuation(), checks.length_of(k)
+        seeds, banned = ([checks.outside_id(track, asked.item_of) for track in checks.list_of(each)] for each in (tracks, exclude))
         found = asked.continue_playlist(seeds, title, known, exclude=banned, allow_repeats=allow_repeats)
         return pd.DataFrame([(one.id, one.title, one.artist, one.score) for one in found], columns=["id", "title", "artist", "score"])
 
@@ -181,7 +175,7 @@ class Model:
         from toolkit.corpus.queries import Queries
 
         item_of = self._continuation().item_of
-        named = [[_id(track, item_of) for track in _list(each)] for each in _list(playlists)]
+        named = [[checks.outside_id(track, item_of) for track in checks.list_of(each)] for each in checks.list_of(playlists)]
         seeds = [[item_of[track] for track in each if track in item_of] for each in named]
         if titles is not None and len(titles) != len(seeds):
             raise InputError(f"{len(titles)} titles for {len(seeds)} playlists: give one a playlist, or None")
@@ -189,7 +183,7 @@ class Model:
             warnings.warn(
                 f"{len(empty):,} of {len(seeds):,} playlists have no track of the catalogue, such as the one at {empty[0]}", stacklevel=2
             )
-        ids, scores = self.ranker.rank(Queries.of(seeds, titles), min(_length(k), self.ranker.n_items))
+        ids, scores = self.ranker.rank(Queries.of(seeds, titles), min(checks.length_of(k), self.ranker.n_items))
         rows, ranks = np.nonzero(ids)
         names = self.tracks["id"].to_numpy()[ids[rows, ranks] - 1]
         return pd.DataFrame({"playlist": rows, "rank": ranks + 1, "id": names, "score": scores[rows, ranks]})
@@ -236,8 +230,8 @@ class Model:
         from toolkit.files import folder, write_json
 
         target, ranker = Path(directory), self.ranker
-        _check_target(target, overwrite=overwrite)
-        if _of_main(self):
+        checks.check_target(target, overwrite=overwrite)
+        if any(part.__module__ == "__main__" for part in self._parts()):
             warnings.warn(f"{self.name} uses a class of this notebook or script: only it can load the model again", stacklevel=2)
         with folder(target) as unfinished:
             (unfinished / runs.MODEL).mkdir()
@@ -248,267 +242,3 @@ class Model:
 
     def _continuation(self) -> Continuation:
         return Continuation(self.ranker, self.tracks, system=self.name)
-
-
-class RankerModel(Model):
-    """A model that wraps a ranker of the group `segue.rankers`, or a class of your own.
-
-    - ranker: name, `module:Class` or class.
-    - params: parameters of the ranker.
-    """
-
-    def __init__(
-        self,
-        ranker: str | type[Ranker],
-        *,
-        name: str | None = None,
-        modalities: Sequence[Modality] = (),
-        seed: int = 0,
-        device: str = "auto",
-        **params: object,
-    ) -> None:
-        self.cls: type[Ranker] = plugins.load(GROUP, ranker) if isinstance(ranker, str) else ranker
-        super().__init__(name=name or self.cls.name, modalities=modalities, seed=seed, device=device)
-        content = self.cls.capabilities.content
-        if content == "required" and not self.modalities:
-            raise InputError(f"{self.name} ranks by content: pass modalities=[segue.encode(…)]")
-        if content == "none" and self.modalities:
-            raise InputError(f"{self.name} does not use content: leave modalities out")
-        self.params = params
-        self.cls(**params)  # wrong parameters are refused here, not at the end of an hour
-
-    def make(self, train: Training) -> Ranker:
-        return self.cls(**self.params)
-
-
-class SequentialModel(Model):
-    """A sequential model of the group `segue.models`, over ids, content or both.
-
-    - architecture: name or `module:Class`.
-    - join, missing, reduce …: how modalities are combined: the keys of a recipe's `fusion`.
-    - title_encoder: encoder of playlist titles, or its name, if the model should read titles.
-    - params: the keys of an entry of a recipe's `models`.
-    """
-
-    def __init__(
-        self,
-        architecture: str,
-        *,
-        name: str | None = None,
-        modalities: Sequence[Modality] = (),
-        seed: int = 0,
-        device: str = "auto",
-        title_encoder: str | Encoder | None = None,
-        **params: object,
-    ) -> None:
-        from toolkit.parts import Chosen
-        from toolkit.recipe import Fusion
-
-        if "type" in params:
-            raise InputError(f"type is not a parameter here: the class is {architecture}; segue.ranker(name) makes others")
-        names = [modality.name for modality in _modalities(modalities)]
-        default = name or f"{architecture.rpartition(':')[2].lower()}-{'multimodal' if names else 'ids'}"
-        fused = {key: params.pop(key) for key in list(params) if key in Fusion.model_fields and key != "modalities"}
-        self.fusion = _checked(lambda: Fusion.model_validate(fused), default, fused)
-        given = {"type": architecture, **params, **({"titles": True} if title_encoder is not None else {})}
-        self.spec: ModelSpec = _checked(lambda: Chosen(MODELS, short=False).part(given), default, given)
-        super().__init__(name=default, modalities=modalities, seed=seed, device=device)
-        self.title_encoder = title_encoder
-
-    @classmethod
-    def of(
-        cls,
-        spec: ModelSpec,
-        fusion: Fusion,
-        *,
-        name: str,
-        modalities: Sequence[Modality],
-        seed: int,
-        device: str,
-        title_encoder: Encoder | None,
-    ) -> Self:
-        """Create the model of an entry of a recipe's `models`."""
-        made = cls.__new__(cls)
-        Model.__init__(made, name=name, modalities=modalities, seed=seed, device=device)
-        made.spec, made.fusion, made.title_encoder = spec, fusion, title_encoder
-        return made
-
-    def make(self, train: Training) -> Ranker:
-        from toolkit.encoders import registry
-        from toolkit.sequential.advised import AdvisedRanker
-        from toolkit.sequential.ranker import SequentialRanker
-
-        titles = self.title_encoder
-        if isinstance(titles, str):
-            titles = registry.create(titles, {}, seed=derived_seed(self.seed, "titles"), device=self.device)
-        if titles is not None and titles.learns:
-            titles.fit(sorted({title for title in train.playlists.titles() if title}))
-        kind = SequentialRanker if self.spec.cold_system is None else AdvisedRanker
-        return kind(self.spec, self.fusion, name=self.name, titles=titles)
-
-
-def ranker(
-    which: str | type[Ranker] | type[ModelSpec],
-    *,
-    name: str | None = None,
-    modalities: Sequence[Modality] = (),
-    seed: int = 0,
-    device: str = "auto",
-    **params: object,
-) -> Model:
-    """Create a model from the name or class of a ranker or architecture, also one of your own.
-
-    - which: a name of `segue list rankers` or `segue list models`, `module:Class`, or a class.
-    - params: its parameters. An architecture also has those of `segue.SASRec`, such as `loss`, `join` and `epochs`.
-
-    The other parameters are those of `Model`. Raises `InputError` for an unknown name and for wrong parameters.
-
-    Example:
-        >>> import segue
-        >>> segue.ranker("item-knn", shrink=10.0)
-        <segue.RankerModel 'item-knn', not fitted>
-        >>> segue.ranker("gru4rec", epochs=2)
-        <segue.SequentialModel 'gru4rec-ids', not fitted>
-    """
-    shared: dict[str, Any] = {"name": name, "modalities": modalities, "seed": seed, "device": device, **params}
-    if _is_model(which):
-        return SequentialModel(which if isinstance(which, str) else f"{which.__module__}:{which.__qualname__}", **shared)
-    return RankerModel(cast("str | type[Ranker]", which), **shared)
-
-
-def _is_model(which: str | type) -> bool:
-    """Whether `which` is an architecture rather than a ranker. Raises `InputError` if it is neither."""
-    if isinstance(which, str) and ":" not in which:
-        known = [*plugins.names(GROUP), *plugins.names(MODELS)]
-        if which not in known:
-            raise InputError(f"{which!r} is neither a ranker nor a model: {plugins.suggest(which, known)}")
-        return which in plugins.names(MODELS)
-    cls = plugins.imported(which) if isinstance(which, str) else which
-    if not (isinstance(cls, type) and issubclass(cls, (plugins.contract(GROUP), plugins.contract(MODELS)))):
-        raise InputError(f"{which!r} is neither a subclass of segue.plugin.Ranker nor of segue.plugin.ModelSpec")
-    return issubclass(cls, plugins.contract(MODELS))
-
-
-def load(directory: str | Path, system: str | None = None) -> Model:
-    """Load a model from a finished run, or from a folder that `Model.save` wrote.
-
-    - directory: the folder.
-    - system: name of a system of the run; default: the best on validation.
-
-    Raises `RunDirectoryError` for any other folder, and `InputError` for a system that the run does not have.
-
-    Example:
-        >>> import segue
-        >>> data = segue.read_playlists(None, reader="demo", tracks=300, artists=40, playlists=200)
-        >>> segue.Popularity().fit(data.split().train).save("popular")
-        >>> segue.load("popular")
-        <segue.Loaded 'popularity', fitted>
-    """
-    found = Continuation.load(Path(directory), system)
-    return Loaded(found.system, found.ranker, found.tracks, found.others)
-
-
-class Loaded(Model):
-    """A loaded model. You can query, evaluate and save it, but not fit it again."""
-
-    def __init__(self, name: str, ranker: Ranker, tracks: pa.Table, others: Sequence[str] = ()) -> None:
-        super().__init__(name=name)
-        self._ranker, self._tracks, self.others = ranker, tracks, tuple(others)
-
-    def make(self, train: Training) -> Ranker:
-        raise InputError(f"{self.name} was loaded: make a new model to fit one")
-
-
-def _checked(make: Callable[[], T], name: str, values: Mapping[str, object]) -> T:
-    """Call `make`, which validates `values`. A pydantic error becomes an `InputError` of one line."""
-    from pydantic import ValidationError
-
-    from toolkit.validation import explain
-
-    try:
-        return make()
-    except ValidationError as error:
-        where, rule = explain(error, values)
-        raise InputError(f"{name}: {'.'.join(map(str, where))}{rule}".replace(": :", ":")) from None
-
-
-def _seed(seed: int) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise InputError(f"seed={seed!r} must be a whole number from 0")
-    return int(seed)
-
-
-def _length(k: int) -> int:
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-        raise InputError(f"k={k!r} must be a whole number from 1")
-    return int(k)
-
-
-def _list(values: Iterable[T]) -> list[T]:
-    """Values one after the other. Raises `InputError` for a text, which Python would take apart into letters."""
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        raise InputError(f"{values!r} must be a list of track ids, such as [{values!r}]")
-    return list(values)
-
-
-def _id(track: object, item_of: Mapping[str, int]) -> str:
-    """An outside id; `a` also stands for `local:a`, and 7 for `local:7`."""
-    text = str(track)
-    return text if text in item_of or f"local:{text}" not in item_of else f"local:{text}"
-
-
-def _modalities(given: Sequence[Modality]) -> list[Modality]:
-    """Modalities, each under its own name. Raises `InputError`."""
-    found = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
-    for each in found:
-        if not isinstance(each, Modality):
-            raise InputError(f"modalities={given!r} must be a list of what segue.encode and segue.vectors return")
-    names = [each.name for each in found]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(f"two modalities are called {twice!r}: give each a name of its own, segue.encode(…, name=…)")
-    return found
-
-
-def _check_parts(train: object, valid: object) -> None:
-    """Raise `InputError` for what is not part of a split or of another catalogue, `LeakError` for a choice on the test."""
-    from toolkit.evaluation import leaks
-
-    if not isinstance(train, Training):
-        raise InputError(f"fit takes split.train, not {type(train).__name__}: split = data.split(); model.fit(split.train, split.valid)")
-    if valid is None:
-        return
-    if not isinstance(valid, HeldOutPlaylists):
-        raise InputError(f"valid must be split.valid, not {type(valid).__name__}")
-    if valid.part == "test":
-        raise LeakError("valid=split.test would choose on the test: pass split.valid")
-    check_same_data(train, valid)
-    if valid.train is not train and valid.playlists.hides is None:
-        leaks.check_hidden(train.playlists, valid.playlists)
-
-
-def check_same_data(train: Training, held: HeldOutPlaylists) -> None:
-    """Raise `InputError` where two parts are not of the same playlists."""
-    ours, theirs = train.data.corpus, held.data.corpus
-    if ours is not theirs and ours.digest() != theirs.digest():
-        raise InputError("the parts are of different playlists: take them from one split, or from splits of the same data")
-
-
-def _check_target(target: Path, *, overwrite: bool) -> None:
-    from toolkit import runs
-
-    if not target.exists():
-        return
-    saved = target.is_dir() and (target / runs.SYSTEMS).exists() and not (target / runs.RECIPE).exists()
-    if not saved and not (target.is_dir() and not any(target.iterdir())):
-        raise InputError(f"{target} holds something other than a saved model: choose another folder")
-    if saved and not overwrite:
-        raise InputError(f"{target} holds a saved model: choose another folder, or pass overwrite=True")
-
-
-def _of_main(model: Model) -> bool:
-    """Whether a class of the running script is needed to load the model."""
-    parts: list[type] = [type(model.ranker)]
-    if isinstance(model, SequentialModel):
-        parts += [type(model.spec), type(model.spec.loss), type(model.fusion.join), type(model.fusion.missing)]
-    return any(part.__module__ == "__main__" for part in parts)

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from segue.model import RankerModel as RankerModel
+from segue.kinds import RankerModel as RankerModel
 from segue.model import Model as Model
-from segue.model import SequentialModel as SequentialModel
+from segue.kinds import SequentialModel as SequentialModel
 from segue.modalities import Modality
 from toolkit.contracts.join import Join
 from toolkit.contracts.loss import Loss

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from segue.data import HeldOutPlaylists
-from segue.model import Model, check_same_data
+from segue.checks import check_evaluation
+from segue.model import Model
+from segue.split import HeldOutPlaylists
 from toolkit.errors import InputError
 from toolkit.progress import interactive
 from toolkit.seeds import derived_seed
@@ -113,7 +114,7 @@ def evaluate(
     """
     from toolkit.evaluation import evaluator
 
-    _check(model, held_out)
+    check_evaluation(model, held_out)
     wanted = _wanted(metrics)
     for name, value, least in (("rankings", rankings, 0), ("bootstrap", bootstrap, 10)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -201,23 +202,6 @@ def with_cutoffs(metrics: Sequence[str], ks: Sequence[int]) -> list[str]:
     from toolkit.contracts.metric import named
 
     return [text for name in metrics for text in ([f"{name}@{k}" for k in ks] if named(name).cutoff == "k" else [name])]
-
-
-def _check(model: object, held: object) -> None:
-    """Raise `InputError` for what cannot be evaluated, `LeakError` where the model was fitted to what is hidden."""
-    from toolkit.evaluation import leaks
-
-    if not isinstance(model, Model):
-        raise InputError(f"evaluate takes one fitted model, not {getattr(model, '__name__', type(model).__name__)}")
-    if not isinstance(held, HeldOutPlaylists):
-        raise InputError(f"evaluate takes split.valid or split.test, not {type(held).__name__}")
-    if model.ranker is not None and model.tracks["id"] != held.data.corpus.tracks["id"]:
-        raise InputError(f"{model.name} was fitted to a different catalogue: fit it to a split of the same data")
-    train = model.train
-    if train is not None and held.train is not train:
-        check_same_data(train, held)
-        if held.playlists.hides is None:
-            leaks.check_hidden(train.playlists, held.playlists)
 
 
 def _same(first: Result, second: Result) -> bool:

@@ -81,7 +81,7 @@ class Run:
 
     def model(self, system: str | None = None) -> Model:
         """A fitted system of the run; default: the best on validation."""
-        from segue.model import load
+        from segue.kinds import load
 
         return load(self.path, system)
 

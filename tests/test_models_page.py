@@ -47,7 +47,7 @@ def test_they_keep_their_contracts(folder: Path, monkeypatch: pytest.MonkeyPatch
     own = [block for block in blocks("python") if not block.startswith("# my_")]
     exec("\n".join(own), names)
     names["test_contracts"]()  # type: ignore[operator]
-    spec = names["spec"]
+    spec = names["model"].spec  # type: ignore[attr-defined]
     recipe = Recipe(data={"reader": "demo"}, models=[spec], baselines=[])  # type: ignore[arg-type]
     assert recipe.models[0].type == "my_model:DecayedMean"
     assert recipe.models[0].loss.type == "my_loss:BPR"

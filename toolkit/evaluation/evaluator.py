@@ -172,7 +172,7 @@ class _Measured:
                 if name == "all" and isinstance(metric, SystemMetric):
                     self._tally(key, metric, block)
                 elif name == "all" or metric.reads != "list":
-                    values |= {(name, key, k): metric.values(block, k) for k in self.wanted.cutoffs(metric)}
+                    values |= {(name, key, k): _one_each(key, metric.values(block, k), block) for k in self.wanted.cutoffs(metric)}
         self.blocks.append(Scores(values, n_hidden, found.ids[:, :top].astype(np.int32)))
 
     def scores(self) -> Scores:
@@ -201,6 +201,14 @@ class _Measured:
         for k in self.wanted.cutoffs(metric):
             added = metric.tally(block, k)
             self.tallies[key, k] = self.tallies[key, k] + added if (key, k) in self.tallies else added
+
+
+def _one_each(name: str, values: np.ndarray, block: Block) -> np.ndarray:
+    if np.shape(values) != block.n_hidden.shape:
+        raise SegueError(
+            f"metric {name} returned values of shape {np.shape(values)}: it must return one number per playlist, {block.n_hidden.shape}"
+        )
+    return values
 
 
 def _total(metric: Metric, tally: np.ndarray, n_ranked: int) -> float:

@@ -6,11 +6,12 @@ import contextlib
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from segue.model import Loaded, Model
+from segue.kinds import Loaded
+from segue.model import Model
 from segue.results import evaluate, with_cutoffs
 from toolkit.corpus.splits import HeldOut, Split
 from toolkit.errors import SegueError
@@ -106,7 +107,7 @@ def _score(
     context: Context,
     system: System,
     material: Material,
-    part: Literal["valid", "test"],
+    part: str,
     name: str,
     make_model: Callable[[], Model],
     kept: int = 0,

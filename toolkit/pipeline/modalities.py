@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from segue.data import Training
 from segue.modalities import Modality, encode
+from segue.split import Training
 from toolkit.encoders import registry
 from toolkit.encoders.base import Encoder
 from toolkit.errors import InputError, MissingWeights

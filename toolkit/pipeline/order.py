@@ -213,7 +213,8 @@ def _with_weights(context: Context, chosen: list[System], material: Material) ->
 
 def gathered(context: Context, ingested: Ingested, chosen: Sequence[System]) -> tuple[Material, list[dict[str, Any]]]:
     """What systems are fitted to, and the rows of `coverage.json`."""
-    from segue.data import Playlists, Training
+    from segue.data import Playlists
+    from segue.split import Training
     from toolkit.coldstart.factors import FactorStore
     from toolkit.evaluation import leaks
     from toolkit.ingest import labels as tags

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import scipy.sparse as sp
 
-from segue.data import HeldOutPlaylists, Training
+from segue.kinds import RankerModel, SequentialModel
 from segue.modalities import Modality
-from segue.model import Model, RankerModel, SequentialModel
+from segue.model import Model
+from segue.split import HeldOutPlaylists, Training
 from toolkit import plugins
 from toolkit.coldstart.factors import FactorStore
 from toolkit.corpus.splits import Split
@@ -95,7 +96,7 @@ class Material:
     def factors(self) -> FactorStore | None:
         return self.train.store
 
-    def held_out(self, part: Literal["valid", "test"]) -> HeldOutPlaylists:
+    def held_out(self, part: str) -> HeldOutPlaylists:
         """The playlists of `valid` or `test`."""
         held = {"valid": self.split.valid, "test": self.split.test}[part]
         return HeldOutPlaylists(self.train.data, held, self.train, part)

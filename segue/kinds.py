@@ -1,0 +1,212 @@
+"""The three kinds of models: one that wraps a ranker, a sequential model, and one that was loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+
+from segue.checks import modalities_of
+from segue.modalities import Modality
+from segue.model import Model
+from segue.split import Training
+from toolkit import plugins
+from toolkit.continuation import Continuation
+from toolkit.errors import InputError
+from toolkit.seeds import derived_seed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from toolkit.encoders.base import Encoder
+    from toolkit.ranker import Ranker
+    from toolkit.recipe import Fusion, ModelSpec
+
+GROUP, MODELS = "segue.rankers", "segue.models"
+
+T = TypeVar("T")
+
+
+class RankerModel(Model):
+    """A model that wraps a ranker of the group `segue.rankers`, or a class of your own.
+
+    - ranker: name, `module:Class` or class.
+    - params: parameters of the ranker.
+    """
+
+    def __init__(
+        self,
+        ranker: str | type[Ranker],
+        *,
+        name: str | None = None,
+        modalities: Sequence[Modality] = (),
+        seed: int = 0,
+        device: str = "auto",
+        **params: object,
+    ) -> None:
+        self.cls: type[Ranker] = plugins.load(GROUP, ranker) if isinstance(ranker, str) else ranker
+        super().__init__(name=name or self.cls.name, modalities=modalities, seed=seed, device=device)
+        content = self.cls.capabilities.content
+        if content == "required" and not self.modalities:
+            raise InputError(f"{self.name} ranks by content: pass modalities=[segue.encode(…)]")
+        if content == "none" and self.modalities:
+            raise InputError(f"{self.name} does not use content: leave modalities out")
+        self.params = params
+        self.cls(**params)  # wrong parameters are refused here, not at the end of an hour
+
+    def make(self, train: Training) -> Ranker:
+        return self.cls(**self.params)
+
+
+class SequentialModel(Model):
+    """A sequential model of the group `segue.models`, over ids, content or both.
+
+    - architecture: name or `module:Class`.
+    - join, missing, reduce …: how modalities are combined: the keys of a recipe's `fusion`.
+    - title_encoder: encoder of playlist titles, or its name, if the model should read titles.
+    - params: the keys of an entry of a recipe's `models`.
+    """
+
+    def __init__(
+        self,
+        architecture: str,
+        *,
+        name: str | None = None,
+        modalities: Sequence[Modality] = (),
+        seed: int = 0,
+        device: str = "auto",
+        title_encoder: str | Encoder | None = None,
+        **params: object,
+    ) -> None:
+        from toolkit.parts import Chosen
+        from toolkit.recipe import Fusion
+
+        if "type" in params:
+            raise InputError(f"type is not a parameter here: the class is {architecture}; segue.ranker(name) makes others")
+        names = [modality.name for modality in modalities_of(modalities)]
+        default = name or f"{architecture.rpartition(':')[2].lower()}-{'multimodal' if names else 'ids'}"
+        fused = {key: params.pop(key) for key in list(params) if key in Fusion.model_fields and key != "modalities"}
+        self.fusion = _checked(lambda: Fusion.model_validate(fused), default, fused)
+        given = {"type": architecture, **params, **({"titles": True} if title_encoder is not None else {})}
+        self.spec: ModelSpec = _checked(lambda: Chosen(MODELS, short=False).part(given), default, given)
+        super().__init__(name=default, modalities=modalities, seed=seed, device=device)
+        self.title_encoder = title_encoder
+
+    @classmethod
+    def of(
+        cls,
+        spec: ModelSpec,
+        fusion: Fusion,
+        *,
+        name: str,
+        modalities: Sequence[Modality],
+        seed: int,
+        device: str,
+        title_encoder: Encoder | None,
+    ) -> Self:
+        """Create the model of an entry of a recipe's `models`."""
+        made = cls.__new__(cls)
+        Model.__init__(made, name=name, modalities=modalities, seed=seed, device=device)
+        made.spec, made.fusion, made.title_encoder = spec, fusion, title_encoder
+        return made
+
+    def _parts(self) -> list[type]:
+        return [*super()._parts(), type(self.spec), type(self.spec.loss), type(self.fusion.join), type(self.fusion.missing)]
+
+    def make(self, train: Training) -> Ranker:
+        from toolkit.encoders import registry
+        from toolkit.sequential.advised import AdvisedRanker
+        from toolkit.sequential.ranker import SequentialRanker
+
+        titles = self.title_encoder
+        if isinstance(titles, str):
+            titles = registry.create(titles, {}, seed=derived_seed(self.seed, "titles"), device=self.device)
+        if titles is not None and titles.learns:
+            titles.fit(sorted({title for title in train.playlists.titles() if title}))
+        kind = SequentialRanker if self.spec.cold_system is None else AdvisedRanker
+        return kind(self.spec, self.fusion, name=self.name, titles=titles)
+
+
+def ranker(
+    which: str | type[Ranker] | type[ModelSpec],
+    *,
+    name: str | None = None,
+    modalities: Sequence[Modality] = (),
+    seed: int = 0,
+    device: str = "auto",
+    **params: object,
+) -> Model:
+    """Create a model from the name or class of a ranker or architecture, also one of your own.
+
+    - which: a name of `segue list rankers` or `segue list models`, `module:Class`, or a class.
+    - params: its parameters. An architecture also has those of `segue.SASRec`, such as `loss`, `join` and `epochs`.
+
+    The other parameters are those of `Model`. Raises `InputError` for an unknown name and for wrong parameters.
+
+    Example:
+        >>> import segue
+        >>> segue.ranker("item-knn", shrink=10.0)
+        <segue.RankerModel 'item-knn', not fitted>
+        >>> segue.ranker("gru4rec", epochs=2)
+        <segue.SequentialModel 'gru4rec-ids', not fitted>
+    """
+    shared: dict[str, Any] = {"name": name, "modalities": modalities, "seed": seed, "device": device, **params}
+    if _is_model(which):
+        return SequentialModel(which if isinstance(which, str) else f"{which.__module__}:{which.__qualname__}", **shared)
+    return RankerModel(cast("str | type[Ranker]", which), **shared)
+
+
+def _is_model(which: str | type) -> bool:
+    """Whether `which` is an architecture rather than a ranker. Raises `InputError` if it is neither."""
+    if isinstance(which, str) and ":" not in which:
+        known = [*plugins.names(GROUP), *plugins.names(MODELS)]
+        if which not in known:
+            raise InputError(f"{which!r} is neither a ranker nor a model: {plugins.suggest(which, known)}")
+        return which in plugins.names(MODELS)
+    cls = plugins.imported(which) if isinstance(which, str) else which
+    if not (isinstance(cls, type) and issubclass(cls, (plugins.contract(GROUP), plugins.contract(MODELS)))):
+        raise InputError(f"{which!r} is neither a subclass of segue.plugin.Ranker nor of segue.plugin.ModelSpec")
+    return issubclass(cls, plugins.contract(MODELS))
+
+
+def load(directory: str | Path, system: str | None = None) -> Model:
+    """Load a model from a finished run, or from a folder that `Model.save` wrote.
+
+    - directory: the folder.
+    - system: name of a system of the run; default: the best on validation.
+
+    Raises `RunDirectoryError` for any other folder, and `InputError` for a system that the run does not have.
+
+    Example:
+        >>> import segue
+        >>> data = segue.read_playlists(None, reader="demo", tracks=300, artists=40, playlists=200)
+        >>> segue.Popularity().fit(data.split().train).save("popular")
+        >>> segue.load("popular")
+        <segue.Loaded 'popularity', fitted>
+    """
+    found = Continuation.load(Path(directory), system)
+    return Loaded(found.system, found.ranker, found.tracks, found.others)
+
+
+class Loaded(Model):
+    """A loaded model. You can query, evaluate and save it, but not fit it again."""
+
+    def __init__(self, name: str, ranker: Ranker, tracks: pa.Table, others: Sequence[str] = ()) -> None:
+        super().__init__(name=name)
+        self._ranker, self._tracks, self.others = ranker, tracks, tuple(others)
+
+    def make(self, train: Training) -> Ranker:
+        raise InputError(f"{self.name} was loaded: make a new model to fit one")
+
+
+def _checked(make: Callable[[], T], name: str, values: Mapping[str, object]) -> T:
+    """Call `make`, which validates `values`. A pydantic error becomes an `InputError` of one line."""
+    from pydantic import ValidationError
+
+    from toolkit.validation import explain
+
+    try:
+        return make()
+    except ValidationError as error:
+        where, rule = explain(error, values)
+        raise InputError(f"{name}: {'.'.join(map(str, where))}{rule}".replace(": :", ":")) from None

@@ -1,0 +1,144 @@
+"""The training, validation and test playlists of a split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from toolkit.recipe import Permission
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import scipy.sparse as sp
+
+    from segue.data import Playlists
+    from toolkit.coldstart.factors import FactorStore
+    from toolkit.corpus.arrays import Corpus
+    from toolkit.corpus.splits import HeldOut, PlaylistSet
+
+UNSAID = Permission(allowed=True, reason="given in Python; the source does not say")
+"""Permission for content whose source does not say whether it may be trained on.
+
+Content whose source forbids training needs a permission with a reason from the user.
+"""
+
+
+@dataclass(frozen=True)
+class Training:
+    """Playlists to learn from. store: their factors, if they have been computed already."""
+
+    data: Playlists
+    playlists: PlaylistSet
+    store: FactorStore | None = None
+
+    def __repr__(self) -> str:
+        return f"<segue.Training: {len(self):,} training playlists>"
+
+    def __len__(self) -> int:
+        return len(self.playlists)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per placement: playlist, position (from 0), track."""
+        return placements_of(self.data.corpus, self.playlists)
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """Placements of each item: int64 [V + 1]."""
+        return self.playlists.counts()
+
+    @cached_property
+    def _stores(self) -> dict[tuple[int, str], FactorStore]:
+        return {}
+
+    @cached_property
+    def _labels(self) -> dict[str, sp.csr_matrix | None]:
+        return {}
+
+    def factors(self, seed: int, device: str) -> FactorStore:
+        """Factors of these playlists. They are computed once and shared by all rankers."""
+        if self.store is not None:
+            return self.store
+        from toolkit.coldstart.factors import FactorStore
+
+        if (seed, device) not in self._stores:
+            folder, spec = self.data.cache / "factors", self.data.factors
+            self._stores[seed, device] = FactorStore(self.playlists, spec, seed, device, folder, self.data.reporter)
+        return self._stores[seed, device]
+
+    def labels(self, kinds: Iterable[str]) -> dict[str, sp.csr_matrix]:
+        """Artists, albums or genres of all tracks, float32 [V + 1, L] by kind. Kinds that are not in the catalogue are left out."""
+        from toolkit.ingest.labels import label_matrices
+
+        wanted = sorted(set(kinds))
+        if fresh := {kind for kind in wanted if kind not in self._labels}:
+            permission = self.data.permission if self.data.strict else self.data.permission or UNSAID
+            found = label_matrices(self.data.described, fresh, permission, self.data.reporter)
+            self._labels.update({kind: found.get(kind) for kind in fresh})
+        return {kind: matrix for kind in wanted if (matrix := self._labels[kind]) is not None}
+
+
+@dataclass(frozen=True)
+class HeldOutPlaylists:
+    """Held-out playlists: a model sees the seeds, and the other tracks are hidden.
+
+    Example:
+        >>> import segue
+        >>> data = segue.read_playlists(None, reader="demo", tracks=300, artists=40, playlists=200)
+        >>> test = data.split("leave_last_out").test
+        >>> len(test), list(test.hidden().columns)
+        (200, ['playlist', 'position', 'track'])
+    """
+
+    data: Playlists
+    playlists: HeldOut
+    train: Training
+    part: str
+
+    def __repr__(self) -> str:
+        return f"<segue.HeldOutPlaylists: {len(self):,} {self.part} playlists>"
+
+    def __len__(self) -> int:
+        return len(self.playlists)
+
+    def seeds(self) -> pd.DataFrame:
+        """The tracks that a model sees, one row per track: playlist, position (from 0), track."""
+        queries = self.playlists.queries()
+        return rows_of(self.data.corpus, self.playlists.rows, queries.seeds, queries.offsets)
+
+    def hidden(self) -> pd.DataFrame:
+        """The tracks that a model has to find, one row per track: playlist, position (from 0, among the hidden ones), track."""
+        return rows_of(self.data.corpus, self.playlists.rows, *self.playlists.hidden())
+
+
+@dataclass(frozen=True)
+class Split:
+    """Training, validation and test playlists: `train`, `valid` and `test`."""
+
+    train: Training
+    valid: HeldOutPlaylists
+    test: HeldOutPlaylists
+
+    def __repr__(self) -> str:
+        return f"<segue.Split: {len(self.train):,} training, {len(self.valid):,} validation and {len(self.test):,} test playlists>"
+
+
+def placements_of(corpus: Corpus, playlists: PlaylistSet) -> pd.DataFrame:
+    flat, offsets = playlists.flat()
+    return rows_of(corpus, playlists.rows, flat, offsets)
+
+
+def rows_of(corpus: Corpus, rows: object, items: object, offsets: object) -> pd.DataFrame:
+    """One row per track of each playlist: playlist, position, track, with outside ids."""
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+
+    chosen, flat, bounds = np.asarray(rows), np.asarray(items, np.int64), np.asarray(offsets)
+    lengths = np.diff(bounds)
+    names = corpus.playlists["id"].take(pa.array(chosen)).to_numpy(zero_copy_only=False) if len(chosen) else np.zeros(0, object)
+    tracks = corpus.tracks["id"].take(pa.array(flat - 1)).to_numpy(zero_copy_only=False) if len(flat) else np.zeros(0, object)
+    position = np.arange(len(flat)) - np.repeat(bounds[:-1], lengths)
+    return pd.DataFrame({"playlist": np.repeat(names, lengths), "position": position, "track": tracks})
