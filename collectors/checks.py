@@ -1,6 +1,6 @@
 """The source contract as a test suite, for authors of plug-ins; the built-in sources pass it too.
 
-    from collectors.checks import check_source
+    from segue.plugin import Request, check_source
 
     def test_contract(server):
         check_source(MySource, {"base_url": server.url}, known=Request("track", "local:1", ("lyrics",), title="One", artists=("U2",)),

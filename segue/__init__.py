@@ -1,4 +1,4 @@
-"""segue continues playlists: who plays tracks together, and what the tracks are, decide what comes next.
+"""segue continues playlists: it ranks the next tracks by who plays them together and by their content.
 
     import segue
 
@@ -7,20 +7,22 @@
     model = segue.SASRec(epochs=12).fit(split.train, split.valid)
     segue.evaluate(model, split.test).to_frame()
 
-Every name is imported when it is first used, so that `import segue` is fast.
+Each name is imported when it is first used. This keeps `import segue` fast.
 """
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from toolkit import __version__
 
 if TYPE_CHECKING:
-    import segue.joins as joins  # noqa: F401
-    import segue.losses as losses  # noqa: F401
-    import segue.missing as missing  # noqa: F401
+    import segue.joins as _joins
+    import segue.losses as _losses
+    import segue.missing as _missing
+    import segue.plugin as _plugin
     from segue.data import HeldOutPlaylists as HeldOutPlaylists
     from segue.data import Playlists as Playlists
     from segue.data import Split as Split
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from segue.model import load as load
     from segue.model import ranker as ranker
     from segue.rankers import *  # noqa: F403
+
+    joins, losses, missing, plugin = _joins, _losses, _missing, _plugin
     from segue.results import Result as Result
     from segue.results import compare as compare
     from segue.results import evaluate as evaluate
@@ -56,9 +60,12 @@ PLACES = {
     "toolkit.errors": ("DataError", "InputError", "LeakError", "RecipeError", "RunDirectoryError", "SegueError"),
     "toolkit.recipe": ("Recipe",),
 }
-"""Module by module, the names that it holds; the classes of models are in `segue.rankers`."""
+"""The public names of each module. The classes of models are in `segue.rankers`."""
 
-MODULES = ("joins", "losses", "missing")
+# OpenMP threads that spin while they wait make a shared machine many times slower; libgomp reads this when torch is imported
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+MODULES = ("joins", "losses", "missing", "plugin")
 
 _PLACE = {name: module for module, names in PLACES.items() for name in names}
 

@@ -1,4 +1,4 @@
-"""A class for each ranker and each sequential model on offer, made from its entry point: plug-ins have one too."""
+"""A class for each installed ranker and sequential model, including plug-ins, created from its entry point."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ RANKERS, MODELS = "segue.rankers", "segue.models"
 
 
 def places() -> dict[str, tuple[str, str]]:
-    """Group and entry point of each class, by the class's name; nothing is imported."""
+    """Group and entry point of each class, by class name. Nothing is imported."""
     return {
         point.value.rpartition(":")[2].rpartition(".")[2]: (group, name)
         for group in (MODELS, RANKERS)

@@ -1,4 +1,4 @@
-"""Playlists and the catalogue of their tracks, and how they are split."""
+"""Playlists, the catalogue of their tracks, and splits."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from toolkit.errors import InputError
 from toolkit.files import cache_folder
 from toolkit.ingest.permission import permitted
 from toolkit.ingest.read import Ingested, ingest, ingest_from
-from toolkit.progress import Reporter
+from toolkit.progress import Reporter, interactive
 from toolkit.recipe import Data, Evaluation, FactorSpec, Filters, Permission
 from toolkit.validation import validated
 
@@ -22,20 +23,25 @@ if TYPE_CHECKING:
     import scipy.sparse as sp
 
     from toolkit.coldstart.factors import FactorStore
+    from toolkit.contracts.protocol import Protocol
     from toolkit.corpus.arrays import Corpus
     from toolkit.corpus.splits import HeldOut, PlaylistSet
 
 UNSAID = Permission(allowed=True, reason="given in Python; the source does not say")
-"""Permission for content whose source does not say whether it may be trained on; content whose source forbids it needs one in words."""
+"""Permission for content whose source does not say whether it may be trained on.
+
+Content whose source forbids training needs a permission with a reason from the user.
+"""
 
 
 class Playlists:
-    """Playlists, and what is known of their tracks. Made by `read_playlists` and `from_dataframe`.
+    """Playlists and the catalogue of their tracks. Create them with `read_playlists` or `from_dataframe`.
 
-    - read: reads the data, with a catalogue of the tracks' content or without.
-    - permission: the user's word that content may be trained on.
-    - strict: whether content whose source does not say also needs it, as in a recipe; otherwise a warning names it.
-    - factors: how the factorisation is made that some rankers share.
+    - read: reads the data, with or without a catalogue of the tracks' content.
+    - permission: the user's statement that content may be trained on.
+    - strict: whether content also needs permission if its source does not say whether it may be trained on, as in a recipe. If False,
+      segue only warns.
+    - factors: settings of the factorisation that some rankers share.
     """
 
     def __init__(
@@ -62,14 +68,16 @@ class Playlists:
 
     @property
     def ingested(self) -> Ingested:
-        """The arrays, with the catalogue where it has been needed."""
+        """The arrays, and the catalogue if it has been needed."""
         if self._ingested is None:
             self._ingested = self._read(False)
+            if doubles := self._ingested.doubles:
+                warnings.warn(f"{doubles:,} tracks or playlists are described more than once: the first counts", stacklevel=3)
         return self._ingested
 
     @property
     def described(self) -> Ingested:
-        """The same with the catalogue of the tracks' content, which is filled when it is first needed."""
+        """The arrays and the catalogue of the tracks' content, which is read when it is first needed."""
         if self.ingested.catalogue is None:
             self._ingested = replace(self._read(True), corpus=self.ingested.corpus)
         return self.ingested
@@ -80,56 +88,65 @@ class Playlists:
 
     @property
     def hash(self) -> str:
-        """Hash of the playlists and their tracks: the same for the same content in any format."""
+        """Hash of the playlists and their tracks. It does not depend on the file format."""
         return self.corpus.digest()
 
     def tracks(self) -> pd.DataFrame:
-        """One row a track: id, title, artist, album."""
+        """One row per track: id, title, artist, album."""
         import pandas as pd
 
         return pd.DataFrame(self.corpus.tracks.to_pydict())
 
     def field(self, name: str, source: str | None = None) -> pd.Series:
-        """The values of a field of the catalogue, such as `lyrics`, by track id; tracks without one are left out."""
+        """The values of a field of the catalogue, such as `lyrics`, by track id. Tracks without a value are left out."""
         import pandas as pd
 
         present, values = self.values(name, source)
         return pd.Series(list(values), index=pd.Index(self.corpus.tracks["id"].to_numpy()[present], name="id"), name=name, dtype=object)
 
     def values(self, name: str, source: str | None = None) -> tuple[np.ndarray, Sequence[Any]]:
-        """A field as encoders take it: which tracks have a value, bool [V], and the values of those, in order."""
+        """A field as input of an encoder: which tracks have a value, bool [V], and their values, in order."""
         ids = self.corpus.tracks["id"].to_pylist()
         with self.described.open() as catalogue:
             return catalogue.field_values(name, ids, source=source)
 
     def placements(self) -> pd.DataFrame:
-        """One row a placement: playlist, position (from 0), track."""
+        """One row per placement: playlist, position (from 0), track."""
         from toolkit.corpus.splits import PlaylistSet
 
         starts, ends = self.corpus.offsets[:-1], self.corpus.offsets[1:]
         return _placements(self.corpus, PlaylistSet(self.corpus, _rows(len(self)), starts, ends))
 
-    def split(self, protocol: str = "playlist_disjoint", **keys: object) -> Split:
+    def split(self, protocol: str | Protocol = "playlist_disjoint", **keys: object) -> Split:
         """Training, validation and test playlists.
 
-        - protocol: a name of `segue list protocols`, such as `playlist_disjoint` or `leave_last_out`.
-        - keys: those of the protocol in a recipe, such as `folds=5, test_fold=0, shown=0.7, min_tracks=10`.
+        - protocol: a name of `segue list protocols`, such as `playlist_disjoint` or `leave_last_out`, `module:Class`, or a protocol object.
+        - keys: the protocol's keys in a recipe, such as `folds=5, test_fold=0, shown=0.7, min_tracks=10`.
 
-        Raises `InputError` for an unknown key or value, and where a part is empty; `LeakError` where the test could be learned.
+        Raises `InputError` for an unknown key or value and for an empty part; `LeakError` if the training set contains hidden placements.
+
+        Example:
+            >>> import segue
+            >>> data = segue.read_playlists(None, reader="demo", tracks=300, artists=40, playlists=200)
+            >>> data.split("leave_last_out")
+            <segue.Split: 200 training, 200 validation and 200 test playlists>
         """
-        return self.split_by(validated(Evaluation, {"split": {"type": protocol, **keys}}, "split: "))
+        if not isinstance(protocol, str) and keys:
+            raise InputError(f"split: {', '.join(keys)}: give these to the protocol itself, {type(protocol).__name__}(…)")
+        return self.split_by(validated(Evaluation, {"split": {"type": protocol, **keys} if isinstance(protocol, str) else protocol}, ""))
 
     def split_by(self, evaluation: Evaluation) -> Split:
-        """The split of a recipe's section `evaluation`."""
+        """Split into training, validation and test playlists, as a recipe's section `evaluation` specifies."""
+        from toolkit.evaluation.leaks import parts_of
         from toolkit.ingest.read import texts
 
         field = evaluation.split.reads_field
-        parts = evaluation.split.split(self.corpus, texts(self.described, field) if field else None)
+        parts = parts_of(evaluation.split, self.corpus, texts(self.described, field) if field else None)
         train = Training(self, parts.train)
-        return Split(train, HeldOutPlaylists(self, parts.valid, train), HeldOutPlaylists(self, parts.test, train))
+        return Split(train, HeldOutPlaylists(self, parts.valid, train, "valid"), HeldOutPlaylists(self, parts.test, train, "test"))
 
     def allow(self, field: str, source: str | None = None) -> Permission | None:
-        """The permission under which the values of a field are trained on. Raises `InputError` where there must be one and is none."""
+        """The permission to train on the values of a field. Raises `InputError` if one is required and missing."""
         ids = self.corpus.tracks["id"].to_pylist()
         with self.described.open() as catalogue:
             origins = catalogue.provenance(field, ids, source=source)
@@ -146,17 +163,20 @@ class Playlists:
 
 @dataclass(frozen=True)
 class Training:
-    """Playlists to learn from. store: factors of them, where they are there already."""
+    """Playlists to learn from. store: their factors, if they have been computed already."""
 
     data: Playlists
     playlists: PlaylistSet
     store: FactorStore | None = None
 
+    def __repr__(self) -> str:
+        return f"<segue.Training: {len(self):,} training playlists>"
+
     def __len__(self) -> int:
         return len(self.playlists)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a placement: playlist, position (from 0), track."""
+        """One row per placement: playlist, position (from 0), track."""
         return _placements(self.data.corpus, self.playlists)
 
     @cached_property
@@ -173,7 +193,7 @@ class Training:
         return {}
 
     def factors(self, seed: int, device: str) -> FactorStore:
-        """Factors of these playlists, computed once for all rankers that use them."""
+        """Factors of these playlists. They are computed once and shared by all rankers."""
         if self.store is not None:
             return self.store
         from toolkit.coldstart.factors import FactorStore
@@ -184,7 +204,7 @@ class Training:
         return self._stores[seed, device]
 
     def labels(self, kinds: Iterable[str]) -> dict[str, sp.csr_matrix]:
-        """Artists, albums or genres of all tracks, float32 [V + 1, L] by kind; kinds that the catalogue lacks are left out."""
+        """Artists, albums or genres of all tracks, float32 [V + 1, L] by kind. Kinds that are not in the catalogue are left out."""
         from toolkit.ingest.labels import label_matrices
 
         wanted = sorted(set(kinds))
@@ -197,28 +217,40 @@ class Training:
 
 @dataclass(frozen=True)
 class HeldOutPlaylists:
-    """Playlists of which the seeds are shown and the rest is hidden."""
+    """Held-out playlists: a model sees the seeds, and the other tracks are hidden.
+
+    Example:
+        >>> import segue
+        >>> data = segue.read_playlists(None, reader="demo", tracks=300, artists=40, playlists=200)
+        >>> test = data.split("leave_last_out").test
+        >>> len(test), list(test.hidden().columns)
+        (200, ['playlist', 'position', 'track'])
+    """
 
     data: Playlists
     playlists: HeldOut
     train: Training
+    part: Literal["valid", "test"]
+
+    def __repr__(self) -> str:
+        return f"<segue.HeldOutPlaylists: {len(self):,} {self.part} playlists>"
 
     def __len__(self) -> int:
         return len(self.playlists)
 
     def seeds(self) -> pd.DataFrame:
-        """What a model sees, one row a track: playlist, position (from 0), track."""
+        """The tracks that a model sees, one row per track: playlist, position (from 0), track."""
         queries = self.playlists.queries()
         return _rows_of(self.data.corpus, self.playlists.rows, queries.seeds, queries.offsets)
 
     def hidden(self) -> pd.DataFrame:
-        """What it has to find, one row a track: playlist, position (from 0, among the hidden ones), track."""
+        """The tracks that a model has to find, one row per track: playlist, position (from 0, among the hidden ones), track."""
         return _rows_of(self.data.corpus, self.playlists.rows, *self.playlists.hidden())
 
 
 @dataclass(frozen=True)
 class Split:
-    """Playlists to learn from (`train`), to choose on (`valid`) and to test on (`test`)."""
+    """Training, validation and test playlists: `train`, `valid` and `test`."""
 
     train: Training
     valid: HeldOutPlaylists
@@ -244,16 +276,16 @@ def read_playlists(
 ) -> Playlists:
     """Read playlists from a file or folder.
 
-    - path: the file or folder; None for a reader that needs none, such as `demo`.
-    - reader: a name of `segue list readers`, or `module:Class`; `auto` recognises the format.
-    - on_error: `skip` leaves bad records out and counts them, `stop` raises at the first.
-    - level: `artist` turns tracks into their artists.
-    - min_track_plays, min_playlist_length, repeats: filters of the playlists, as in a recipe's `data.filters`.
-    - permission: why content whose source does not allow training may be trained on.
-    - cache: folder where what was read is kept; default: `SEGUE_CACHE`, else `runs/.cache`.
-    - options: those of the reader, such as `fields={"lyrics": "lyrics"}` or `playlist="list_id"`.
+    - path: the file or folder; None for a reader that does not need one, such as `demo`.
+    - reader: a name of `segue list readers`, or `module:Class`; `auto` detects the format.
+    - on_error: `skip` leaves bad records out and counts them; `stop` raises at the first one.
+    - level: `artist` replaces each track by its artist.
+    - min_track_plays, min_playlist_length, repeats: filters, as in a recipe's `data.filters`.
+    - permission: the reason why you may train on content whose source does not allow it.
+    - cache: folder for the data that was read; default: `SEGUE_CACHE`, else `runs/.cache`.
+    - options: options of the reader, such as `fields={"lyrics": "lyrics"}` or `playlist="list_id"`.
 
-    Raises `InputError` for a wrong option or a missing file, `DataError` for a file that breaks its format's rules.
+    Raises `InputError` for a wrong option or a missing file, and `DataError` for a file that violates its format.
 
     Example:
         >>> import segue
@@ -262,13 +294,14 @@ def read_playlists(
         200
     """
     data = _data(path, reader, options, on_error, level, min_track_plays, min_playlist_length, repeats, permission)
-    return of_recipe(data, cache=None if cache is None else Path(cache), reporter=progress, strict=False)
+    return of_recipe(data, cache=None if cache is None else Path(cache), reporter=progress or interactive(), strict=False)
 
 
 def from_dataframe(
     placements: object,
     tracks: object | None = None,
     *,
+    on_error: Literal["stop", "skip"] = "stop",
     min_track_plays: int = 1,
     min_playlist_length: int = 2,
     repeats: Literal["keep", "drop"] = "drop",
@@ -277,11 +310,12 @@ def from_dataframe(
     progress: Reporter | None = None,
     **options: object,
 ) -> Playlists:
-    """Playlists from a table in memory: pandas, Polars, PyArrow, a Hugging Face dataset, anything with an Arrow C stream.
+    """Read playlists from a table in memory: pandas, Polars, PyArrow, a Hugging Face dataset, or anything with an Arrow C stream.
 
-    - placements: one row a placement, with the columns `playlist_id` and `track_id`, or one row a playlist with a list column.
-    - tracks: one row a track, with the column `track_id`; tracks that only this table names are new releases.
-    - options: those of the reader `parquet`, such as `playlist="list_id"`, `title="track_name"` or `fields={"lyrics": "lyrics"}`.
+    - placements: one row for each track of each playlist, with the columns `playlist_id` and `track_id`, or one row per playlist with a
+      list column.
+    - tracks: one row per track, with the column `track_id`. Tracks that are only in this table are new releases.
+    - options: options of the reader `parquet`, such as `playlist="list_id"`, `title="track_name"` or `fields={"lyrics": "lyrics"}`.
 
     The other parameters are those of `read_playlists`. Raises `InputError` for a table or an option that cannot be used.
 
@@ -299,14 +333,16 @@ def from_dataframe(
 
     table, about = table_of(placements), None if tracks is None else table_of(tracks)
     params = validated(ArrowReader.Params, options, "from_dataframe: ")
-    data = _data(None, ArrowReader.name, options, "stop", "track", min_track_plays, min_playlist_length, repeats, permission)
-    root, reporter = cache_folder() if cache is None else Path(cache), progress or Reporter()
+    data = _data(None, ArrowReader.name, options, on_error, "track", min_track_plays, min_playlist_length, repeats, permission)
+    root, reporter = cache_folder() if cache is None else Path(cache), progress or interactive()
 
     def content() -> dict[str, object]:
         return {"path": None, "bytes": table.nbytes, "blake2b": digest([table_digest(each) for each in (table, about) if each is not None])}
 
     def read(described: bool) -> Ingested:
-        return ingest_from(lambda: ArrowReader(table, about, params), data, content, root, reporter=reporter, described=described)
+        return ingest_from(
+            lambda: ArrowReader(table, about, params, on_error=on_error), data, content, root, reporter=reporter, described=described
+        )
 
     return Playlists(read, permission=data.permission, cache=root, reporter=reporter)
 
@@ -314,7 +350,7 @@ def from_dataframe(
 def of_recipe(
     data: Data, *, cache: Path | None, reporter: Reporter | None, strict: bool = True, factors: FactorSpec | None = None
 ) -> Playlists:
-    """The playlists of a recipe's section `data`."""
+    """Read the playlists that a recipe's section `data` describes."""
     root, silent = cache or cache_folder(), reporter or Reporter()
     return Playlists(
         lambda described: ingest(data, root, reporter=silent, described=described),
@@ -355,7 +391,7 @@ def _placements(corpus: Corpus, playlists: PlaylistSet) -> pd.DataFrame:
 
 
 def _rows_of(corpus: Corpus, rows: object, items: object, offsets: object) -> pd.DataFrame:
-    """One row an item of playlists: playlist, position, track, under outside ids."""
+    """One row per track of each playlist: playlist, position, track, with outside ids."""
     import numpy as np
     import pandas as pd
     import pyarrow as pa

@@ -1,4 +1,4 @@
-"""How modalities are joined to one vector a track: `segue.joins.Gated()`, or its name, `join="gated"`."""
+"""Joins combine the modalities of a track into one vector: `segue.joins.Gated()`, or by name, `join="gated"`."""
 
 from toolkit.fusion.joins.concat import Concat as Concat
 from toolkit.fusion.joins.gated import Gated as Gated

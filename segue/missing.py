@@ -1,4 +1,4 @@
-"""What stands for a modality that a track lacks: `segue.missing.Em(rank=8)`, or its name, `missing="em"`."""
+"""Policies for modalities that a track does not have: `segue.missing.Em(rank=8)`, or by name, `missing="em"`."""
 
 from toolkit.fusion.missing.em import Em as Em
 from toolkit.fusion.missing.linear import Linear as Linear

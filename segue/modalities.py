@@ -1,4 +1,4 @@
-"""Modalities: a vector for each track, from an encoder or made elsewhere."""
+"""Modalities: one vector per track, from an encoder or computed elsewhere."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ import numpy as np
 from segue.data import Playlists, Training
 from toolkit.errors import InputError
 from toolkit.modality import Modality as Aligned
+from toolkit.progress import interactive
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
     from toolkit.corpus.arrays import Corpus
     from toolkit.encoders.base import Encoder
@@ -26,13 +28,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Modality:
-    """Vectors of tracks. Made by `encode` and `vectors`.
+    """Vectors of tracks. Create them with `encode` or `vectors`.
 
     - ids: n outside ids.
-    - matrix: float32 [n, d]; rows of absent tracks mean nothing.
-    - present: bool [n], False where a track lacks this modality.
-    - encoder: the fitted encoder, which can transform further inputs; None for vectors made elsewhere.
-    - aligned: the same vectors in the order of the catalogue. targets: what a supervised encoder learned to predict.
+    - matrix: float32 [n, d]; rows of absent tracks have no meaning.
+    - present: bool [n], False if the track does not have this modality.
+    - encoder: the fitted encoder, which can transform further inputs; None for vectors computed elsewhere.
+    - aligned: the same vectors in the order of the catalogue. targets: facts about the targets of a supervised encoder.
     """
 
     name: str
@@ -47,13 +49,23 @@ class Modality:
         return f"<segue.Modality {self.name}: {int(self.present.sum()):,} of {len(self.ids):,} tracks, {self.matrix.shape[1]} numbers each>"
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a track that has the modality, by id."""
+        """One row per track that has the modality, indexed by id."""
         import pandas as pd
 
         return pd.DataFrame(self.matrix[self.present], index=pd.Index(np.asarray(self.ids, object)[self.present], name="id"))
 
+    def save(self, path: str | Path, names: pa.Table | None = None) -> None:
+        """Write the ids and vectors of the tracks that have the modality. The encoder `vectors` reads the file.
+
+        - path: must end in `.parquet`, `.safetensors` or `.npz`.
+        - names: id, title and artist of tracks; a Parquet file includes the titles and artists.
+        """
+        from toolkit.export import write
+
+        write(Path(path), np.asarray(self.ids, object)[self.present].tolist(), self.matrix[self.present], names)
+
     def on(self, corpus: Corpus) -> Aligned:
-        """The vectors in the order of a corpus: float32 [V + 1, d], row 0 for padding. Raises `InputError` where no id is known."""
+        """The vectors in the order of a corpus: float32 [V + 1, d], row 0 for padding. Raises `InputError` if none of the ids is known."""
         ids = corpus.tracks["id"].to_pylist()
         if self.aligned is not None and (self.ids is ids or list(self.ids) == ids):
             return self.aligned
@@ -62,6 +74,11 @@ class Modality:
         known = (items > 0) & self.present
         if not known.any():
             raise InputError(f"modality {self.name!r}: none of its {len(self.ids):,} ids is in the catalogue, whose ids look like {ids[0]}")
+        used = items[known]
+        if len(np.unique(used)) < len(used):
+            raise InputError(
+                f"modality {self.name!r}: two of its ids are of one track, such as 'a' and 'local:a': give each track one vector"
+            )
         if unknown := int((items == 0).sum()):
             warnings.warn(f"modality {self.name!r}: {unknown:,} of {len(self.ids):,} ids are not in the catalogue", stacklevel=3)
         matrix, present = np.zeros((len(ids) + 1, self.matrix.shape[1]), np.float32), np.zeros(len(ids) + 1, bool)
@@ -70,13 +87,13 @@ class Modality:
 
 
 def vectors(name: str, ids: Sequence[object], matrix: np.ndarray) -> Modality:
-    """Vectors made elsewhere, as a modality.
+    """Create a modality from vectors that were computed elsewhere.
 
-    - name: of the modality.
-    - ids: n outside ids of tracks; `a` also stands for `local:a`.
-    - matrix: [n, d] of finite numbers; a row of NaN says that the track lacks the modality.
+    - name: name of the modality.
+    - ids: n outside ids of tracks; `a` also matches `local:a`.
+    - matrix: [n, d], finite numbers; a row of NaN means that the track does not have the modality.
 
-    Raises `InputError` for a matrix of another shape, infinite numbers, and an id that is listed twice.
+    Raises `InputError` for a matrix of another shape, for infinite numbers, and for an id that is listed twice.
 
     Example:
         >>> import numpy as np
@@ -113,18 +130,19 @@ def encode(
     progress: Progress | None = None,
     **params: object,
 ) -> Modality:
-    """One field of the catalogue through an encoder; kept in the cache under a hash of everything that decides it.
+    """Encode one field of the catalogue. The result is cached under a hash of everything that it depends on.
 
-    - field: of the catalogue, such as `lyrics`, or a template such as `{title} by {artist}`.
+    - field: a field of the catalogue, such as `lyrics`, or a template such as `{title} by {artist}`.
     - encoder: a name of `segue list encoders`, `module:Class`, a class, or an encoder.
-    - name: of the modality; default: the field's.
-    - fit_on: the training playlists, whose tracks alone an encoder learns from.
-    - targets: field of labels that a supervised encoder learns to predict, or `Targets`, which can also ask for factors.
-    - source: only values of this source.
-    - seed, device: of the encoder. engine, workers: `ray` encodes over processes of Ray.
+    - name: name of the modality; default: the name of the field.
+    - fit_on: the training playlists; an encoder learns only from their tracks.
+    - targets: field with the labels that a supervised encoder learns to predict, or `Targets`, which can also select factors.
+    - source: use only values of this source.
+    - seed, device: of the encoder.
+    - engine: `ray` encodes in several processes with Ray. workers: number of processes.
     - params: parameters of the encoder.
 
-    Raises `InputError` for a wrong name or parameter, a field that no track has, and an encoder that learns without `fit_on`.
+    Raises `InputError` for a wrong name or parameter, for a field that no track has, and for an encoder that learns if `fit_on` is missing.
 
     Example:
         >>> import segue
@@ -136,11 +154,15 @@ def encode(
     from toolkit.encoders.encode import encode as run
     from toolkit.ingest.targets import FactorTargets
 
+    if fit_on is not None and not isinstance(fit_on, Training):
+        raise InputError(f"fit_on must be split.train, not {type(fit_on).__name__}")
+    if fit_on is not None and fit_on.data is not data and fit_on.data.hash != data.hash:
+        raise InputError("fit_on is of other playlists than data: pass the train part of a split of this data")
     name = name or field
     made = _encoder(encoder, name, params, seed=seed, device=device)
     trained = None if fit_on is None else fit_on.counts[1:] > 0
     if (made.learns or targets is not None) and trained is None:
-        raise InputError(f"{made.name} learns from tracks: pass fit_on=split.train, so that it never sees those of test playlists alone")
+        raise InputError(f"{made.name} learns from tracks: pass fit_on=split.train, so that it learns only from training tracks")
     ids = data.corpus.tracks["id"].to_pylist()
     data.allow(field, source)
     learned = None if targets is None or fit_on is None else _learned(fit_on, targets, seed, device)
@@ -156,7 +178,7 @@ def encode(
         targets=None if learned is None else learned.matrix,
         feedback=learned.feedback() if isinstance(learned, FactorTargets) and made.needs_feedback else None,
         fitted=fitted if made.learns else None,
-        progress=progress,
+        progress=progress or interactive(),
         engine=engine,
         workers=workers,
     )
@@ -164,7 +186,7 @@ def encode(
 
 
 def _learned(train: Training, targets: str | Targets, seed: int, device: str) -> Labels | FactorTargets:
-    """What a supervised encoder learns to predict, of training tracks alone."""
+    """Targets of a supervised encoder, for training tracks only."""
     from toolkit.ingest.targets import FactorTargets, labels
     from toolkit.recipe import Targets
     from toolkit.validation import validated
@@ -192,8 +214,3 @@ def _encoder(given: str | type[Encoder] | Encoder, name: str, params: dict[str, 
     if isinstance(given, str):
         return registry.create(given, dict(params), seed=drawn, device=device)
     return given(validated(given.Params, params, f"encoder {given.name!r}: "), seed=drawn, device=compute.device(device))
-
-
-def save(modality: Modality, path: str | Path) -> None:
-    """Write ids and vectors as `.npz`, which the encoder `vectors` reads."""
-    np.savez(Path(path), ids=np.asarray(modality.ids)[modality.present], matrix=modality.matrix[modality.present])

@@ -1,6 +1,6 @@
-"""One class for each ranker and each sequential model on offer, with its parameters as keywords: `segue.EASE(regularisation=300)`.
+"""One class for each installed ranker and sequential model, with its parameters as keywords: `segue.EASE(regularisation=300)`.
 
-Each is made when it is first used. `rankers.pyi` holds the types of the built-in ones; `python -m segue.stubs` writes it.
+Each class is created when it is first used. `rankers.pyi` declares the types of the built-in ones; `python -m segue.stubs` writes it.
 """
 
 from __future__ import annotations

@@ -1,26 +1,18 @@
 """Types of the classes that `segue.rankers` makes. Written by `python -m segue.stubs`; do not edit."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Literal
 
-from segue.modalities import Modality
-from segue.model import Model as Model
 from segue.model import RankerModel as RankerModel
+from segue.model import Model as Model
 from segue.model import SequentialModel as SequentialModel
+from segue.modalities import Modality
 from toolkit.contracts.join import Join
 from toolkit.contracts.loss import Loss
 from toolkit.contracts.missing import Missing
 
 __all__ = [
-    "EASE",
-    "HSTU",
-    "IALS",
-    "MLP",
-    "MLR",
-    "PMF",
-    "STAN",
-    "VSKNN",
-    "VSTAN",
     "AdvisedRanker",
     "ArtistPopularity",
     "AttributeKNN",
@@ -29,20 +21,26 @@ __all__ = [
     "ContentMix",
     "ContentPrior",
     "ContentUser",
+    "EASE",
     "FactorUpperBound",
     "FixedBERT4Rec",
     "Forest",
     "GRU4Rec",
     "GenreCentroid",
     "GenrePopularity",
+    "HSTU",
     "HierarchicalHybrid",
     "HierarchicalLinear",
+    "IALS",
     "IdItem",
     "ItemKNN",
     "JointNetwork",
     "LateFusion",
     "LiGR",
+    "MLP",
+    "MLR",
     "Markov",
+    "PMF",
     "Popularity",
     "PredictedFactors",
     "PredictedForAll",
@@ -50,6 +48,7 @@ __all__ = [
     "RandomOrder",
     "Ridge",
     "SASRec",
+    "STAN",
     "SameArtist",
     "SequentialRanker",
     "SessionKNN",
@@ -64,10 +63,12 @@ __all__ = [
     "TwoStage",
     "TwoTower",
     "UpperBound",
+    "VSKNN",
+    "VSTAN",
 ]
 
 class AdvisedRanker(RankerModel):
-    """Ranks by a sequential model and, by a weight chosen on validation, a cold-start system."""
+    """Ranks tracks by a sequential model plus a cold-start system, with a weight chosen on validation."""
 
     def __init__(
         self,
@@ -105,56 +106,56 @@ class AttributeKNN(RankerModel):
     ) -> None: ...
 
 class BERT4Rec(SequentialModel):
-    """RecBole's BERT4Rec over ids and content, trained on hidden tracks."""
+    """A bidirectional transformer over ids and content, trained to predict masked tracks (RecBole's BERT4Rec)."""
 
     def __init__(
         self,
         *,
-        train: Literal["frozen", "finetune", "warmup"] = ...,
+        train: Literal['frozen', 'finetune', 'warmup'] = ...,
         warmup_epochs: int = ...,
-        head: Literal["tied", "untied"] = ...,
-        cold_rows: Literal["none", "content", "predicted"] = ...,
+        head: Literal['tied', 'untied'] = ...,
+        cold_rows: Literal['none', 'content', 'predicted'] = ...,
         cold_system: str | None = ...,
         loss: Loss | str | Mapping[str, object] = ...,
         popularity: bool = ...,
-        id_start: Literal["cooccurrence", "random"] = ...,
+        id_start: Literal['cooccurrence', 'random'] = ...,
         match: bool = ...,
         neighbours: int = ...,
-        match_weights: Literal["first", "joint"] = ...,
+        match_weights: Literal['first', 'joint'] = ...,
         hidden_size: int = ...,
         max_length: int = ...,
         dropout: float = ...,
         shuffle: bool = ...,
-        windows: Literal["overlap", "disjoint"] = ...,
+        windows: Literal['overlap', 'disjoint'] = ...,
         epochs: int = ...,
         patience: int = ...,
         select: str = ...,
         batch_tokens: int = ...,
         lr: float = ...,
-        adam: Literal["dense", "rows"] = ...,
+        adam: Literal['dense', 'rows'] = ...,
         weight_decay: float = ...,
         average: bool = ...,
-        bf16: Literal["auto", "on", "off"] = ...,
+        bf16: Literal['auto', 'on', 'off'] = ...,
         mask_ratio: float = ...,
         last_item_epochs: int = ...,
         layers: int = ...,
         heads: int = ...,
         inner_size: int | None = ...,
         attention_dropout: float = ...,
-        initialisation: Literal["auto", "identity", "xavier", "recbole"] = ...,
+        initialisation: Literal['auto', 'identity', 'xavier', 'recbole'] = ...,
         strict_recbole: bool = ...,
-        architecture: Literal["early", "late"] = ...,
+        architecture: Literal['early', 'late'] = ...,
         regularise: bool = ...,
         missing: Missing | str | Mapping[str, object] = ...,
         reduce: str | Mapping[str, str] = ...,
         reduce_joint: str = ...,
-        normalise: Literal["none", "before", "after"] = ...,
+        normalise: Literal['none', 'before', 'after'] = ...,
         join: Join | str | Mapping[str, object] = ...,
         id_embedding: bool = ...,
         id_dropout: float = ...,
         modality_dropout: float = ...,
-        table: Literal["float32", "bfloat16", "int8"] = ...,
-        table_in: Literal["memory", "file"] = ...,
+        table: Literal['float32', 'bfloat16', 'int8'] = ...,
+        table_in: Literal['memory', 'file'] = ...,
         match_modalities: Sequence[str] | None = ...,
         name: str | None = ...,
         modalities: Sequence[Modality] = ...,
@@ -176,7 +177,7 @@ class ContentCentroid(RankerModel):
     ) -> None: ...
 
 class ContentMix(RankerModel):
-    """Ranks by item-kNN, genre and artist together, with weights chosen on validation."""
+    """Ranks tracks by item-kNN, genre and artist together, with weights chosen on validation."""
 
     def __init__(
         self,
@@ -191,7 +192,7 @@ class ContentMix(RankerModel):
     ) -> None: ...
 
 class ContentPrior(RankerModel):
-    """Ranks by factors with a prior that content predicts; new tracks by the prediction."""
+    """Ranks tracks by factors whose prior is predicted from content; new tracks by the prediction alone."""
 
     def __init__(
         self,
@@ -208,7 +209,7 @@ class ContentPrior(RankerModel):
     ) -> None: ...
 
 class ContentUser(RankerModel):
-    """Ranks tracks by the cosine of a user's vector and one computed from their audio."""
+    """Ranks tracks by the cosine between a user's vector and a vector computed from the track's audio."""
 
     def __init__(
         self,
@@ -230,13 +231,13 @@ class ContentUser(RankerModel):
     ) -> None: ...
 
 class EASE(RankerModel):
-    """Ranks by a linear model of tracks in closed form (EASE)."""
+    """Ranks tracks by EASE, a linear item-item model with a closed-form solution."""
 
     def __init__(
         self,
         *,
         regularisation: float = ...,
-        form: Literal["auto", "primal", "dual", "low-rank"] = ...,
+        form: Literal['auto', 'primal', 'dual', 'low-rank'] = ...,
         max_size: int = ...,
         rank: int = ...,
         name: str | None = ...,
@@ -245,7 +246,7 @@ class EASE(RankerModel):
     ) -> None: ...
 
 class FactorUpperBound(RankerModel):
-    """Ranks by factors of the whole corpus, hidden tracks included: an oracle."""
+    """Ranks tracks by factors of the whole corpus, including hidden tracks: an oracle."""
 
     def __init__(
         self,
@@ -257,7 +258,7 @@ class FactorUpperBound(RankerModel):
     ) -> None: ...
 
 class FixedBERT4Rec(RankerModel):
-    """Ranks by RecBole's BERT4Rec, queried with every seed that fits."""
+    """Ranks tracks by RecBole's BERT4Rec, queried with every seed that fits."""
 
     def __init__(
         self,
@@ -298,50 +299,50 @@ class Forest(RankerModel):
     ) -> None: ...
 
 class GRU4Rec(SequentialModel):
-    """A gated recurrent network over the tracks so far: RecBole's layers, trained on every next track."""
+    """A gated recurrent network over ids and content, trained to predict every next track (RecBole's GRU4Rec layers)."""
 
     def __init__(
         self,
         *,
-        train: Literal["frozen", "finetune", "warmup"] = ...,
+        train: Literal['frozen', 'finetune', 'warmup'] = ...,
         warmup_epochs: int = ...,
-        head: Literal["tied", "untied"] = ...,
-        cold_rows: Literal["none", "content", "predicted"] = ...,
+        head: Literal['tied', 'untied'] = ...,
+        cold_rows: Literal['none', 'content', 'predicted'] = ...,
         cold_system: str | None = ...,
         loss: Loss | str | Mapping[str, object] = ...,
         popularity: bool = ...,
-        id_start: Literal["cooccurrence", "random"] = ...,
+        id_start: Literal['cooccurrence', 'random'] = ...,
         match: bool = ...,
         neighbours: int = ...,
-        match_weights: Literal["first", "joint"] = ...,
+        match_weights: Literal['first', 'joint'] = ...,
         hidden_size: int = ...,
         max_length: int = ...,
         dropout: float = ...,
         shuffle: bool = ...,
-        windows: Literal["overlap", "disjoint"] = ...,
+        windows: Literal['overlap', 'disjoint'] = ...,
         epochs: int = ...,
         patience: int = ...,
         select: str = ...,
         batch_tokens: int = ...,
         lr: float = ...,
-        adam: Literal["dense", "rows"] = ...,
+        adam: Literal['dense', 'rows'] = ...,
         weight_decay: float = ...,
         average: bool = ...,
-        bf16: Literal["auto", "on", "off"] = ...,
+        bf16: Literal['auto', 'on', 'off'] = ...,
         layers: int = ...,
         inner_size: int | None = ...,
-        architecture: Literal["early", "late"] = ...,
+        architecture: Literal['early', 'late'] = ...,
         regularise: bool = ...,
         missing: Missing | str | Mapping[str, object] = ...,
         reduce: str | Mapping[str, str] = ...,
         reduce_joint: str = ...,
-        normalise: Literal["none", "before", "after"] = ...,
+        normalise: Literal['none', 'before', 'after'] = ...,
         join: Join | str | Mapping[str, object] = ...,
         id_embedding: bool = ...,
         id_dropout: float = ...,
         modality_dropout: float = ...,
-        table: Literal["float32", "bfloat16", "int8"] = ...,
-        table_in: Literal["memory", "file"] = ...,
+        table: Literal['float32', 'bfloat16', 'int8'] = ...,
+        table_in: Literal['memory', 'file'] = ...,
         match_modalities: Sequence[str] | None = ...,
         name: str | None = ...,
         modalities: Sequence[Modality] = ...,
@@ -376,50 +377,50 @@ class GenrePopularity(RankerModel):
     ) -> None: ...
 
 class HSTU(SequentialModel):
-    """Hierarchical sequential transduction units: gated attention without softmax, with a bias a distance."""
+    """Hierarchical sequential transduction units (HSTU): gated attention without softmax."""
 
     def __init__(
         self,
         *,
-        train: Literal["frozen", "finetune", "warmup"] = ...,
+        train: Literal['frozen', 'finetune', 'warmup'] = ...,
         warmup_epochs: int = ...,
-        head: Literal["tied", "untied"] = ...,
-        cold_rows: Literal["none", "content", "predicted"] = ...,
+        head: Literal['tied', 'untied'] = ...,
+        cold_rows: Literal['none', 'content', 'predicted'] = ...,
         cold_system: str | None = ...,
         loss: Loss | str | Mapping[str, object] = ...,
         popularity: bool = ...,
-        id_start: Literal["cooccurrence", "random"] = ...,
+        id_start: Literal['cooccurrence', 'random'] = ...,
         match: bool = ...,
         neighbours: int = ...,
-        match_weights: Literal["first", "joint"] = ...,
+        match_weights: Literal['first', 'joint'] = ...,
         hidden_size: int = ...,
         max_length: int = ...,
         dropout: float = ...,
         shuffle: bool = ...,
-        windows: Literal["overlap", "disjoint"] = ...,
+        windows: Literal['overlap', 'disjoint'] = ...,
         epochs: int = ...,
         patience: int = ...,
         select: str = ...,
         batch_tokens: int = ...,
         lr: float = ...,
-        adam: Literal["dense", "rows"] = ...,
+        adam: Literal['dense', 'rows'] = ...,
         weight_decay: float = ...,
         average: bool = ...,
-        bf16: Literal["auto", "on", "off"] = ...,
+        bf16: Literal['auto', 'on', 'off'] = ...,
         layers: int = ...,
         heads: int = ...,
-        architecture: Literal["early", "late"] = ...,
+        architecture: Literal['early', 'late'] = ...,
         regularise: bool = ...,
         missing: Missing | str | Mapping[str, object] = ...,
         reduce: str | Mapping[str, str] = ...,
         reduce_joint: str = ...,
-        normalise: Literal["none", "before", "after"] = ...,
+        normalise: Literal['none', 'before', 'after'] = ...,
         join: Join | str | Mapping[str, object] = ...,
         id_embedding: bool = ...,
         id_dropout: float = ...,
         modality_dropout: float = ...,
-        table: Literal["float32", "bfloat16", "int8"] = ...,
-        table_in: Literal["memory", "file"] = ...,
+        table: Literal['float32', 'bfloat16', 'int8'] = ...,
+        table_in: Literal['memory', 'file'] = ...,
         match_modalities: Sequence[str] | None = ...,
         name: str | None = ...,
         modalities: Sequence[Modality] = ...,
@@ -429,7 +430,7 @@ class HSTU(SequentialModel):
     ) -> None: ...
 
 class HierarchicalHybrid(RankerModel):
-    """Ranks by a hierarchical linear model of content and factors; new tracks by their content alone."""
+    """Ranks tracks by a hierarchical linear model of content and factors; new tracks by their content alone."""
 
     def __init__(
         self,
@@ -446,7 +447,7 @@ class HierarchicalHybrid(RankerModel):
     ) -> None: ...
 
 class HierarchicalLinear(RankerModel):
-    """Ranks by a hierarchical linear model of content: tracks that have content, played or not."""
+    """Ranks tracks that have content, played or not, by a hierarchical linear model of the content."""
 
     def __init__(
         self,
@@ -461,7 +462,7 @@ class HierarchicalLinear(RankerModel):
     ) -> None: ...
 
 class IALS(RankerModel):
-    """Ranks by implicit matrix factorisation (iALS)."""
+    """Ranks tracks by implicit matrix factorisation (iALS)."""
 
     def __init__(
         self,
@@ -476,7 +477,7 @@ class IALS(RankerModel):
     ) -> None: ...
 
 class IdItem(RankerModel):
-    """Ranks played tracks by the cosine of learned vectors of users and tracks."""
+    """Ranks played tracks by the cosine between learned vectors of users and tracks."""
 
     def __init__(
         self,
@@ -494,7 +495,7 @@ class IdItem(RankerModel):
     ) -> None: ...
 
 class ItemKNN(RankerModel):
-    """Ranks tracks by the training playlists that they share with the seeds."""
+    """Ranks tracks that share many training playlists with the seeds."""
 
     def __init__(
         self,
@@ -518,7 +519,7 @@ class JointNetwork(RankerModel):
         batch: int = ...,
         lr: float = ...,
         dropout: float = ...,
-        loss: Literal["cosine", "squared"] = ...,
+        loss: Literal['cosine', 'squared'] = ...,
         spectrogram: str = ...,
         bins: int = ...,
         filters: Sequence[int] = ...,
@@ -542,7 +543,7 @@ class LateFusion(RankerModel):
         batch: int = ...,
         lr: float = ...,
         dropout: float = ...,
-        loss: Literal["cosine", "squared"] = ...,
+        loss: Literal['cosine', 'squared'] = ...,
         hidden: int | None = ...,
         name: str | None = ...,
         modalities: Sequence[Modality] = ...,
@@ -551,52 +552,52 @@ class LateFusion(RankerModel):
     ) -> None: ...
 
 class LiGR(SequentialModel):
-    """eSASRec's transformer: pre-norm blocks whose residuals are gated, and a SwiGLU feed-forward."""
+    """The transformer of eSASRec: pre-norm blocks with gated residual connections (LiGR) and a SwiGLU feed-forward layer."""
 
     def __init__(
         self,
         *,
-        train: Literal["frozen", "finetune", "warmup"] = ...,
+        train: Literal['frozen', 'finetune', 'warmup'] = ...,
         warmup_epochs: int = ...,
-        head: Literal["tied", "untied"] = ...,
-        cold_rows: Literal["none", "content", "predicted"] = ...,
+        head: Literal['tied', 'untied'] = ...,
+        cold_rows: Literal['none', 'content', 'predicted'] = ...,
         cold_system: str | None = ...,
         loss: Loss | str | Mapping[str, object] = ...,
         popularity: bool = ...,
-        id_start: Literal["cooccurrence", "random"] = ...,
+        id_start: Literal['cooccurrence', 'random'] = ...,
         match: bool = ...,
         neighbours: int = ...,
-        match_weights: Literal["first", "joint"] = ...,
+        match_weights: Literal['first', 'joint'] = ...,
         hidden_size: int = ...,
         max_length: int = ...,
         dropout: float = ...,
         shuffle: bool = ...,
-        windows: Literal["overlap", "disjoint"] = ...,
+        windows: Literal['overlap', 'disjoint'] = ...,
         epochs: int = ...,
         patience: int = ...,
         select: str = ...,
         batch_tokens: int = ...,
         lr: float = ...,
-        adam: Literal["dense", "rows"] = ...,
+        adam: Literal['dense', 'rows'] = ...,
         weight_decay: float = ...,
         average: bool = ...,
-        bf16: Literal["auto", "on", "off"] = ...,
+        bf16: Literal['auto', 'on', 'off'] = ...,
         layers: int = ...,
         heads: int = ...,
         inner_size: int | None = ...,
         attention_dropout: float = ...,
-        architecture: Literal["early", "late"] = ...,
+        architecture: Literal['early', 'late'] = ...,
         regularise: bool = ...,
         missing: Missing | str | Mapping[str, object] = ...,
         reduce: str | Mapping[str, str] = ...,
         reduce_joint: str = ...,
-        normalise: Literal["none", "before", "after"] = ...,
+        normalise: Literal['none', 'before', 'after'] = ...,
         join: Join | str | Mapping[str, object] = ...,
         id_embedding: bool = ...,
         id_dropout: float = ...,
         modality_dropout: float = ...,
-        table: Literal["float32", "bfloat16", "int8"] = ...,
-        table_in: Literal["memory", "file"] = ...,
+        table: Literal['float32', 'bfloat16', 'int8'] = ...,
+        table_in: Literal['memory', 'file'] = ...,
         match_modalities: Sequence[str] | None = ...,
         name: str | None = ...,
         modalities: Sequence[Modality] = ...,
@@ -616,7 +617,7 @@ class MLP(RankerModel):
         batch: int = ...,
         lr: float = ...,
         dropout: float = ...,
-        loss: Literal["cosine", "squared"] = ...,
+        loss: Literal['cosine', 'squared'] = ...,
         hidden: Sequence[int] = ...,
         name: str | None = ...,
         modalities: Sequence[Modality] = ...,
@@ -625,7 +626,7 @@ class MLP(RankerModel):
     ) -> None: ...
 
 class MLR(RankerModel):
-    """Ranks tracks near the mean of the seeds under a learned distance of content."""
+    """Ranks tracks by a learned distance between their content and the mean content of the seeds."""
 
     def __init__(
         self,
@@ -654,7 +655,7 @@ class Markov(RankerModel):
     ) -> None: ...
 
 class PMF(RankerModel):
-    """Ranks played tracks by factors and a constant alone (probabilistic matrix factorisation)."""
+    """Ranks played tracks by probabilistic matrix factorisation (PMF), without content."""
 
     def __init__(
         self,
@@ -670,7 +671,7 @@ class PMF(RankerModel):
     ) -> None: ...
 
 class Popularity(RankerModel):
-    """Ranks tracks by the number of training playlists that hold them, whatever the seeds are."""
+    """Ranks tracks by the number of training playlists that contain them, whatever the seeds are."""
 
     def __init__(
         self,
@@ -681,7 +682,7 @@ class Popularity(RankerModel):
     ) -> None: ...
 
 class PredictedFactors(RankerModel):
-    """Ranks new tracks by factors that a supervised encoder predicted: its one modality."""
+    """Ranks new tracks by factors that a supervised encoder predicted."""
 
     def __init__(
         self,
@@ -694,7 +695,7 @@ class PredictedFactors(RankerModel):
     ) -> None: ...
 
 class PredictedForAll(RankerModel):
-    """Ranks all tracks by predicted factors, played ones included."""
+    """Ranks all tracks, including played ones, by predicted factors."""
 
     def __init__(
         self,
@@ -707,7 +708,7 @@ class PredictedForAll(RankerModel):
     ) -> None: ...
 
 class RandomFactors(RankerModel):
-    """Ranks tracks without placements by random factors, drawn from the seed."""
+    """Ranks tracks without placements by random factors, drawn with the random seed."""
 
     def __init__(
         self,
@@ -745,53 +746,53 @@ class Ridge(RankerModel):
     ) -> None: ...
 
 class SASRec(SequentialModel):
-    """RecBole's SASRec over ids and content, trained on every next track."""
+    """A causal transformer over ids and content, trained to predict every next track (RecBole's SASRec)."""
 
     def __init__(
         self,
         *,
-        train: Literal["frozen", "finetune", "warmup"] = ...,
+        train: Literal['frozen', 'finetune', 'warmup'] = ...,
         warmup_epochs: int = ...,
-        head: Literal["tied", "untied"] = ...,
-        cold_rows: Literal["none", "content", "predicted"] = ...,
+        head: Literal['tied', 'untied'] = ...,
+        cold_rows: Literal['none', 'content', 'predicted'] = ...,
         cold_system: str | None = ...,
         loss: Loss | str | Mapping[str, object] = ...,
         popularity: bool = ...,
-        id_start: Literal["cooccurrence", "random"] = ...,
+        id_start: Literal['cooccurrence', 'random'] = ...,
         match: bool = ...,
         neighbours: int = ...,
-        match_weights: Literal["first", "joint"] = ...,
+        match_weights: Literal['first', 'joint'] = ...,
         hidden_size: int = ...,
         max_length: int = ...,
         dropout: float = ...,
         shuffle: bool = ...,
-        windows: Literal["overlap", "disjoint"] = ...,
+        windows: Literal['overlap', 'disjoint'] = ...,
         epochs: int = ...,
         patience: int = ...,
         select: str = ...,
         batch_tokens: int = ...,
         lr: float = ...,
-        adam: Literal["dense", "rows"] = ...,
+        adam: Literal['dense', 'rows'] = ...,
         weight_decay: float = ...,
         average: bool = ...,
-        bf16: Literal["auto", "on", "off"] = ...,
+        bf16: Literal['auto', 'on', 'off'] = ...,
         layers: int = ...,
         heads: int = ...,
         inner_size: int | None = ...,
         attention_dropout: float = ...,
-        initialisation: Literal["auto", "xavier", "recbole"] = ...,
-        architecture: Literal["early", "late"] = ...,
+        initialisation: Literal['auto', 'xavier', 'recbole'] = ...,
+        architecture: Literal['early', 'late'] = ...,
         regularise: bool = ...,
         missing: Missing | str | Mapping[str, object] = ...,
         reduce: str | Mapping[str, str] = ...,
         reduce_joint: str = ...,
-        normalise: Literal["none", "before", "after"] = ...,
+        normalise: Literal['none', 'before', 'after'] = ...,
         join: Join | str | Mapping[str, object] = ...,
         id_embedding: bool = ...,
         id_dropout: float = ...,
         modality_dropout: float = ...,
-        table: Literal["float32", "bfloat16", "int8"] = ...,
-        table_in: Literal["memory", "file"] = ...,
+        table: Literal['float32', 'bfloat16', 'int8'] = ...,
+        table_in: Literal['memory', 'file'] = ...,
         match_modalities: Sequence[str] | None = ...,
         name: str | None = ...,
         modalities: Sequence[Modality] = ...,
@@ -801,7 +802,7 @@ class SASRec(SequentialModel):
     ) -> None: ...
 
 class STAN(RankerModel):
-    """Ranks the tracks of similar training playlists, with weights that fall with the distance between tracks."""
+    """Ranks the tracks of similar training playlists; early seeds, and tracks far from a shared seed, count less."""
 
     def __init__(
         self,
@@ -827,7 +828,7 @@ class SameArtist(RankerModel):
     ) -> None: ...
 
 class SequentialRanker(RankerModel):
-    """Ranks by a transformer over ids, content or both, as an entry of a recipe's `models` describes it."""
+    """Ranks tracks by a sequential model over ids, content or both, as an entry of a recipe's `models` describes it."""
 
     def __init__(
         self,
@@ -851,7 +852,7 @@ class SessionKNN(RankerModel):
     ) -> None: ...
 
 class StockBERT4Rec(RankerModel):
-    """Ranks by RecBole's BERT4Rec as it ships, which loses the earliest seed."""
+    """Ranks tracks by RecBole's BERT4Rec as it ships, which drops the earliest seed."""
 
     def __init__(
         self,
@@ -875,7 +876,7 @@ class StockBERT4Rec(RankerModel):
     ) -> None: ...
 
 class StockGRU4Rec(RankerModel):
-    """Ranks by RecBole's GRU4Rec as it ships."""
+    """Ranks tracks by RecBole's GRU4Rec as it ships."""
 
     def __init__(
         self,
@@ -897,7 +898,7 @@ class StockGRU4Rec(RankerModel):
     ) -> None: ...
 
 class StockSASRec(RankerModel):
-    """Ranks by RecBole's SASRec as it ships."""
+    """Ranks tracks by RecBole's SASRec as it ships."""
 
     def __init__(
         self,
@@ -926,7 +927,7 @@ class TitleKNN(RankerModel):
     def __init__(
         self,
         *,
-        encoder: Literal["char-ngrams", "sentence-bert"] = ...,
+        encoder: Literal['char-ngrams', 'sentence-bert'] = ...,
         neighbours: int = ...,
         sharpness: float = ...,
         name: str | None = ...,
@@ -935,15 +936,15 @@ class TitleKNN(RankerModel):
     ) -> None: ...
 
 class TitleMix(RankerModel):
-    """Ranks by the seeds' neighbours and by similar titles, with a weight chosen on validation."""
+    """Ranks tracks by the neighbours of the seeds and by similar titles, with a weight chosen on validation."""
 
     def __init__(
         self,
         *,
-        encoder: Literal["char-ngrams", "sentence-bert"] = ...,
+        encoder: Literal['char-ngrams', 'sentence-bert'] = ...,
         neighbours: int = ...,
         sharpness: float = ...,
-        of: Literal["session-knn", "item-knn"] = ...,
+        of: Literal['session-knn', 'item-knn'] = ...,
         weight: float | None = ...,
         name: str | None = ...,
         seed: int = ...,
@@ -951,7 +952,7 @@ class TitleMix(RankerModel):
     ) -> None: ...
 
 class TotalPopularity(RankerModel):
-    """Ranks tracks by their plays in the whole corpus, hidden ones included: an oracle."""
+    """Ranks tracks by their plays in the whole corpus, including hidden ones: an oracle."""
 
     def __init__(
         self,
@@ -962,7 +963,7 @@ class TotalPopularity(RankerModel):
     ) -> None: ...
 
 class TransRec(RankerModel):
-    """Ranks tracks near the last seed plus a translation of the playlist's own."""
+    """Ranks tracks by their distance to the last seed plus a translation vector of the playlist (TransRec)."""
 
     def __init__(
         self,
@@ -979,7 +980,7 @@ class TransRec(RankerModel):
     ) -> None: ...
 
 class TransRecGlobal(RankerModel):
-    """Ranks tracks near the last seed plus one translation that all playlists share."""
+    """Ranks tracks by their distance to the last seed plus one translation vector for all playlists (TransRec)."""
 
     def __init__(
         self,
@@ -996,14 +997,14 @@ class TransRecGlobal(RankerModel):
     ) -> None: ...
 
 class TwoStage(RankerModel):
-    """Re-ranks the candidates of other systems by gradient-boosted trees that learn on the validation playlists."""
+    """Re-ranks the candidates of other systems with gradient-boosted trees trained on the validation playlists."""
 
     def __init__(
         self,
         *,
         systems: Sequence[str] | None = ...,
         candidates: int = ...,
-        objective: Literal["lambdarank", "binary"] = ...,
+        objective: Literal['lambdarank', 'binary'] = ...,
         rounds: int = ...,
         patience: int = ...,
         learning_rate: float = ...,
@@ -1018,7 +1019,7 @@ class TwoStage(RankerModel):
     ) -> None: ...
 
 class TwoTower(RankerModel):
-    """Ranks by the cosine of a user's vector and a track's, from two networks over content and factors."""
+    """Ranks tracks by the cosine between vectors of users and tracks, from two networks over content and factors."""
 
     def __init__(
         self,
@@ -1038,7 +1039,7 @@ class TwoTower(RankerModel):
     ) -> None: ...
 
 class UpperBound(RankerModel):
-    """Ranks by the true chance of every track to be hidden, known for the demo catalogue alone: an oracle."""
+    """Ranks tracks by their true probability of being hidden, known only for the demo catalogue: an oracle."""
 
     def __init__(
         self,
@@ -1049,7 +1050,7 @@ class UpperBound(RankerModel):
         tastes: int = ...,
         new_releases: float = ...,
         off_taste: float = ...,
-        fields: Sequence[Literal["audio_features", "lyrics", "biography", "cover", "signal_free", "audio", "tags"]] = ...,
+        fields: Sequence[Literal['audio_features', 'lyrics', 'biography', 'cover', 'signal_free', 'audio', 'tags']] = ...,
         name: str | None = ...,
         seed: int = ...,
         device: str = ...,
@@ -1062,8 +1063,8 @@ class VSKNN(RankerModel):
         self,
         *,
         neighbours: int = ...,
-        weighting: Literal["same", "linear", "quadratic"] = ...,
-        decay: Literal["same", "reciprocal"] = ...,
+        weighting: Literal['same', 'linear', 'quadratic'] = ...,
+        decay: Literal['same', 'reciprocal'] = ...,
         idf: bool = ...,
         name: str | None = ...,
         seed: int = ...,
@@ -1071,7 +1072,7 @@ class VSKNN(RankerModel):
     ) -> None: ...
 
 class VSTAN(RankerModel):
-    """Ranks as STAN does; neighbours that share a late seed, and rare tracks, count more."""
+    """Ranks tracks as STAN does; neighbours that share a late seed, and rare tracks, count more."""
 
     def __init__(
         self,

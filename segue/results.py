@@ -1,4 +1,4 @@
-"""Results: how well a model ranks what is hidden, per playlist, with intervals, and against other models."""
+"""Results of evaluations: metrics of each playlist, means with intervals, and comparisons of models."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from segue.data import HeldOutPlaylists
-from segue.model import Model
+from segue.model import Model, check_same_data
 from toolkit.errors import InputError
+from toolkit.progress import interactive
 from toolkit.seeds import derived_seed
 
 if TYPE_CHECKING:
@@ -24,9 +25,9 @@ METRICS = ("recall@20", "recall@50", "recall@500", "ndcg@20", "ndcg@50", "ndcg@5
 
 @dataclass(frozen=True)
 class Result:
-    """What one model reached on held-out playlists. Made by `evaluate`.
+    """The results of one model on held-out playlists. Create them with `evaluate`.
 
-    ranked: ids int32 and scores float32 [n, t] of the first t tracks for each playlist, id 0 for nothing.
+    ranked: ids int32 and scores float32 [n, t] of the first t tracks for each playlist; id 0 if fewer are ranked.
     """
 
     system: str
@@ -36,6 +37,7 @@ class Result:
     seed: int = 0
     oracle: bool = False
     ranked: tuple[np.ndarray, np.ndarray] | None = None
+    allow_repeats: bool = False
 
     def __repr__(self) -> str:
         means = [f"{metric}@{k} {np.nanmean(values):.4f}" for (part, metric, k), values in self.scores.values.items() if part == "all"]
@@ -52,7 +54,7 @@ class Result:
         return pd.DataFrame(rows).drop(columns=["modalities", "split"])
 
     def per_playlist(self) -> pd.DataFrame:
-        """One row a playlist, slice, metric and k: playlist, group, slice, metric, k, value."""
+        """One row per playlist, slice, metric and k: playlist, group, slice, metric, k, value."""
         import pandas as pd
 
         from toolkit.evaluation import tables
@@ -61,7 +63,7 @@ class Result:
         return pd.DataFrame(table.drop(["system", "split", "row"]).to_pandas())
 
     def rankings(self) -> pd.DataFrame:
-        """What the model ranked, as far as it was kept: playlist, rank (from 1), track, score, hit."""
+        """The rankings that `evaluate` stored: playlist, rank (from 1), track, score, hit."""
         import pandas as pd
 
         from toolkit.evaluation.metrics.ranks import hits
@@ -88,22 +90,34 @@ def evaluate(
     keep: Keep | None = None,
     progress: Progress | None = None,
 ) -> Result:
-    """Rank the whole catalogue for every playlist and compare with what is hidden; seeds are left out.
+    """Rank the whole catalogue for every playlist, without its seeds, and compare the ranking with the hidden tracks.
 
-    - metrics: names of `segue list metrics` with their cutoff, such as `recall@20`; without one where a metric has none (`auc`).
-    - rankings: how many tracks of each ranking to keep.
-    - allow_repeats: whether seeds may be ranked. bootstrap: resamplings of the intervals, drawn by `seed`.
-    - memory_mb: bound on the scores that are held at once.
-    - slices: further slices of the hidden tracks by name: bool [V + 1], which items are in it.
-    - keep: receives the rankings block by block, instead of the result.
+    - metrics: names of `segue list metrics` with a cutoff, such as `recall@20`, or without one if the metric has no cutoff (`auc`).
+      Write a class of your own as `my_ideas:HitRate@20`.
+    - rankings: number of tracks of each ranking to store.
+    - allow_repeats: whether seeds may be ranked.
+    - bootstrap, seed: number of resamplings for the intervals, and their random seed.
+    - memory_mb: bound on the memory for scores, in MB.
+    - slices: further slices of the hidden tracks by name: bool [V + 1], which items are in the slice.
+    - keep: receives the rankings block by block. The result then does not store them.
 
     Raises `InputError` for an unknown metric, and for a model of another catalogue.
+
+    Example:
+        >>> import segue
+        >>> data = segue.read_playlists(None, reader="demo", tracks=300, artists=40, playlists=200)
+        >>> split = data.split()
+        >>> result = segue.evaluate(segue.ItemKNN().fit(split.train), split.test, ["recall@20"])
+        >>> result.to_frame().columns.tolist()
+        ['system', 'slice', 'metric', 'k', 'value', 'ci_low', 'ci_high', 'n']
     """
     from toolkit.evaluation import evaluator
 
-    if model.tracks["id"] != held_out.data.corpus.tracks["id"]:
-        raise InputError(f"{model.name} was fitted to another catalogue than these playlists have: fit it to a split of the same data")
-    wanted = [_metric(text) for text in metrics]
+    _check(model, held_out)
+    wanted = _wanted(metrics)
+    for name, value, least in (("rankings", rankings, 0), ("bootstrap", bootstrap, 10)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise InputError(f"{name}={value!r} must be a whole number from {least}")
     ks = list(dict.fromkeys(k for _, k in wanted if k)) or [1]
     kept_ids: list[np.ndarray] = []
     kept_scores: list[np.ndarray] = []
@@ -123,7 +137,7 @@ def evaluate(
         parts=slices,
         top=rankings,
         keep=keep or collect,
-        progress=progress,
+        progress=progress or interactive(),
     )
     kept = {key: values for key, values in scores.values.items() if (key[1], key[2]) in wanted}
     ranked = (np.concatenate(kept_ids), np.concatenate(kept_scores)) if kept_ids else None
@@ -134,11 +148,20 @@ def evaluate(
 
 
 def compare(reference: Result, *others: Result) -> pd.DataFrame:
-    """Paired differences of each other result less the reference, over the same playlists.
+    """Compare results with a reference by paired differences (other minus reference) over the same playlists.
 
-    Columns: system, reference, slice, metric, k, difference, ci_low, ci_high, p (bootstrap), p_t (paired t-test), both corrected
-    for the number of comparisons by Holm (p_holm, p_t_holm), detectable, n. Metrics that all results have are compared.
-    Raises `InputError` for results of other playlists.
+    Columns: system, reference, slice, metric, k, difference, ci_low, ci_high, p (bootstrap), p_t (paired t-test), p_holm and p_t_holm
+    (the same with Holm's correction for the number of comparisons), detectable, n. Only metrics that all results have are compared.
+    Raises `InputError` for results on different playlists.
+
+    Example:
+        >>> import segue
+        >>> data = segue.read_playlists(None, reader="demo", tracks=300, artists=40, playlists=200)
+        >>> split = data.split()
+        >>> models = [segue.ItemKNN(), segue.Popularity()]
+        >>> results = [segue.evaluate(model.fit(split.train), split.test, ["ndcg@20"]) for model in models]
+        >>> segue.compare(*results)["system"].unique().tolist()
+        ['popularity']
     """
     import pandas as pd
 
@@ -146,9 +169,12 @@ def compare(reference: Result, *others: Result) -> pd.DataFrame:
 
     if not others:
         raise InputError("compare needs two results or more: pass the reference first")
-    rows = reference.held_out.playlists.rows
-    if any(not np.array_equal(each.held_out.playlists.rows, rows) for each in others):
-        raise InputError("the results are of different playlists: evaluate all models on the same part of one split")
+    if any(not isinstance(each, Result) for each in (reference, *others)):
+        raise InputError("compare takes results of segue.evaluate, not models")
+    if any(not _same(reference, each) for each in others):
+        raise InputError(
+            "the results answer different questions: evaluate all models on the same part of one split, with the same settings"
+        )
     shared = set(reference.scores.values).intersection(*(each.scores.values for each in others))
     if not shared:
         raise InputError("the results have no metric in common: evaluate all models by the same metrics")
@@ -171,15 +197,52 @@ def compare(reference: Result, *others: Result) -> pd.DataFrame:
 
 
 def with_cutoffs(metrics: Sequence[str], ks: Sequence[int]) -> list[str]:
-    """Names as `evaluate` takes them: each metric that has a cutoff at each of `ks`."""
+    """Names for `evaluate`: each metric at each cutoff of `ks`, or without one if it has no cutoff."""
     from toolkit.contracts.metric import named
 
     return [text for name in metrics for text in ([f"{name}@{k}" for k in ks] if named(name).cutoff == "k" else [name])]
 
 
+def _check(model: object, held: object) -> None:
+    """Raise `InputError` for what cannot be evaluated, `LeakError` where the model was fitted to what is hidden."""
+    from toolkit.evaluation import leaks
+
+    if not isinstance(model, Model):
+        raise InputError(f"evaluate takes one fitted model, not {getattr(model, '__name__', type(model).__name__)}")
+    if not isinstance(held, HeldOutPlaylists):
+        raise InputError(f"evaluate takes split.valid or split.test, not {type(held).__name__}")
+    if model.ranker is not None and model.tracks["id"] != held.data.corpus.tracks["id"]:
+        raise InputError(f"{model.name} was fitted to a different catalogue: fit it to a split of the same data")
+    train = model.train
+    if train is not None and held.train is not train:
+        check_same_data(train, held)
+        if held.playlists.hides is None:
+            leaks.check_hidden(train.playlists, held.playlists)
+
+
+def _same(first: Result, second: Result) -> bool:
+    """Whether two results are of the same question: playlists, seeds, hidden tracks and settings."""
+    ours, theirs = first.held_out, second.held_out
+    if ours is not theirs:
+        parts = ((getattr(each.playlists, name) for name in ("rows", "starts", "cuts", "ends")) for each in (ours, theirs))
+        if any(not np.array_equal(mine, other) for mine, other in zip(*parts, strict=True)):
+            return False
+        if ours.data.corpus is not theirs.data.corpus and ours.data.hash != theirs.data.hash:
+            return False
+    return first.allow_repeats == second.allow_repeats
+
+
+def _wanted(metrics: Sequence[str]) -> list[tuple[str, int]]:
+    if isinstance(metrics, str) or not isinstance(metrics, Sequence) or not metrics:
+        raise InputError(f"metrics={metrics!r} must be a list of names, such as ['recall@20', 'ndcg@20']")
+    return [_metric(text) for text in metrics]
+
+
 def _metric(text: str) -> tuple[str, int]:
     from toolkit.contracts.metric import named
 
+    if not isinstance(text, str):
+        raise InputError(f"metrics are names with a cutoff, not {text!r}: a class of your own is written as 'module:Class@20'")
     name, _, k = text.partition("@")
     cut = named(name).cutoff == "k"
     if cut and not (k.isdecimal() and int(k) >= 1):

@@ -1,12 +1,14 @@
-"""Runs of recipes: everything of one recipe from data to report, in a folder."""
+"""Runs of recipes. A run does everything from data to report, in one folder."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from toolkit import runs
+from toolkit.errors import RunDirectoryError
+from toolkit.progress import interactive
 from toolkit.recipe import Recipe
 from toolkit.runs import RunDirectory
 
@@ -29,27 +31,27 @@ class Run:
 
     @property
     def metrics(self) -> pd.DataFrame:
-        """One row a system, split, slice, metric and k, with 95 % intervals."""
+        """One row per system, split, slice, metric and k, with 95 % intervals."""
         return self._frame(runs.METRICS)
 
     @property
     def comparisons(self) -> pd.DataFrame:
-        """Paired differences of every system less the reference."""
+        """Paired differences of every system from the reference (system minus reference)."""
         return self._frame(runs.COMPARISONS)
 
     @property
     def coverage(self) -> pd.DataFrame:
-        """One row a modality: encoder, field, size, and the share of tracks that have it."""
+        """One row per modality: encoder, field, size, and the share of tracks that have it."""
         return self._frame(runs.COVERAGE)
 
     @property
     def per_playlist(self) -> pd.DataFrame:
-        """One row a system, playlist, slice, metric and k."""
+        """One row per system, playlist, slice, metric and k."""
         return self._parquet(runs.PER_PLAYLIST)
 
     @property
     def rankings(self) -> pd.DataFrame:
-        """What each system ranked for the test playlists."""
+        """The stored rankings of each system for the test playlists."""
         return self._parquet(runs.RANKINGS)
 
     def to_markdown(self, *, split: str = "test", slice: str = "all", intervals: bool = True) -> str:
@@ -71,7 +73,7 @@ class Run:
         return tables.to_csv(self._table(split, slice))
 
     def render(self) -> Path:
-        """Write `report.html` again, from the run's results; returns its path."""
+        """Write `report.html` again from the results of the run. Returns its path."""
         from toolkit.report.page import render
 
         render(self.path)
@@ -97,28 +99,42 @@ class Run:
     def _parquet(self, name: str) -> pd.DataFrame:
         import pandas as pd
 
+        if not (self.path / name).exists():
+            why = "its recipe says `rankings: 0`, or it" if name == runs.RANKINGS else "it"
+            raise RunDirectoryError(f"{self.path} has no {name}: {why} is not the folder of a finished run")
         return pd.read_parquet(self.path / name)
 
 
 def run(
-    recipe: str | Path | Recipe,
+    recipe: str | Path | Recipe | Mapping[str, Any],
     out: str | Path | None = None,
     *,
     overrides: Sequence[str] = (),
     fresh: bool = False,
     progress: Reporter | None = None,
 ) -> Run:
-    """Run a recipe, or continue where an earlier try stopped; a finished run returns at once.
+    """Run a recipe, or resume where an earlier run of it stopped. A finished run is returned at once.
 
-    - recipe: path of a YAML file, or a `Recipe`. overrides: `key=value` for a file, as `--set` takes them.
-    - out: the run's folder; default: `runs/` and the recipe's name. fresh: recompute what is finished.
+    - recipe: path of a YAML file, a `Recipe`, or a mapping of its keys.
+    - out: folder of the run; default: `runs/` and the name of the recipe.
+    - overrides: `key=value` for a recipe file, as in `--set`.
+    - fresh: whether to recompute finished steps.
 
-    Raises `RecipeError` for a recipe that cannot be run, naming line, key, value and rule.
+    Raises `RecipeError` for a recipe that cannot be run, with the line, key, value and rule.
+
+    Example:
+        >>> import segue
+        >>> data = {"reader": "demo", "options": {"tracks": 300, "artists": 40, "playlists": 200}}
+        >>> run = segue.run(segue.Recipe(name="small", data=data, baselines=["popularity"]))
+        >>> run.metrics["system"].unique().tolist()
+        ['popularity', 'upper-bound']
     """
     from toolkit import pipeline
     from toolkit.pipeline import preflight
     from toolkit.recipe.file import read
 
+    if isinstance(recipe, Mapping):
+        recipe = Recipe(**recipe)
     if isinstance(recipe, Recipe):
         asked, written = recipe, None
     else:
@@ -127,5 +143,5 @@ def run(
     folder = Path(out) if out is not None else Path("runs") / asked.name
     if not (folder / runs.METRICS).exists():
         preflight.admit(asked, written)
-    pipeline.run(asked, folder, progress=progress, fresh=fresh)
+    pipeline.run(asked, folder, progress=progress or interactive(), fresh=fresh)
     return Run(folder)

@@ -1,4 +1,4 @@
-"""Writes `rankers.pyi`: the types of every built-in ranker and sequential model's parameters, read off their parameter models."""
+"""Write `rankers.pyi`: the parameter types of every built-in ranker and sequential model, from their parameter models."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ OWN = {
 """Keywords of every class; a ranker that uses no content has no `modalities`."""
 
 LEFT_OUT = {"type", "name", "group", "fusion", "modalities", "titles", "seed", "device"}
-"""Keys of a recipe that the class has in another way, or that say nothing outside a recipe."""
+"""Keys of a recipe that the class has in another form, or that have no meaning outside a recipe."""
 
 
 def stub() -> str:
@@ -80,7 +80,7 @@ def _keywords(fields: dict[str, FieldInfo]) -> Iterator[str]:
 
 
 def source(annotation: Any) -> str:
-    """A type as it is written in a stub, wide enough for all that the parameter's check takes."""
+    """A type as written in a stub, wide enough for all values that the parameter accepts."""
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return source(args[0])

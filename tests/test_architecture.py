@@ -36,6 +36,7 @@ FOUNDATION = {
     "parameters",
     "validation",
     "own_source",
+    "own_code",
     "offers",
     "parts",
     "packages",
@@ -79,6 +80,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "evaluation.metrics",
     },
     "ingest": {"recipe", "catalogue", "corpus", "encoders", "coldstart"},
+    "export": {"encoders"},
     "report": {"recipe", "runs"},
     "continuation": {"catalogue", "corpus", "recipe", "ranker", "runs"},
 }

@@ -91,7 +91,7 @@ def test_a_recipe_of_before_names_the_entry(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(
         "data: {reader: demo}\nmodels:\n  - &s {type: sasrec, loss: sampled, negatives: 64}\n  - {<<: *s, type: bert4rec, loss: chunked}\n"
     )
-    with pytest.warns(OldForm, match=r"r.yaml:3: `negatives: 64` is the old form: write `loss: {type: sampled, negatives: 64}`$"):
+    with pytest.warns(OldForm, match=r"r\.yaml:3: `negatives: 64` is the old form: write `loss: {type: sampled, negatives: 64}`$"):
         recipe = load(tmp_path / "r.yaml")
     assert [model.loss for model in recipe.models] == [Sampled(negatives=64), Chunked()]
 

@@ -83,5 +83,5 @@ def test_entry_points_give_them_names(folder: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_module_that_is_missing_is_one_line(folder: Path) -> None:
-    with pytest.raises(InputError, match=r"'my_modell:DecayedMean' names a module that is not here: put my_modell.py into this folder"):
+    with pytest.raises(InputError, match=r"'my_modell:DecayedMean' names a module that is not here: .* folder that has my_modell.py"):
         load(folder / "recipe.yaml", ["models.0.type=my_modell:DecayedMean"])

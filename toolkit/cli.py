@@ -25,7 +25,7 @@ from toolkit.terminal import printable
 
 GROUP = "segue.commands"
 ORDER = (
-    *("run", "sweep", "bench", "continue", "report", "compare", "reproduce", "validate", "schema", "collect", "library"),
+    *("run", "sweep", "bench", "continue", "export", "report", "compare", "reproduce", "validate", "schema", "collect", "library"),
     *("data", "encoders", "list"),
 )
 """Of the built-in commands in the help; others follow by name."""

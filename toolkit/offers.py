@@ -1,4 +1,4 @@
-"""What each door offers: names, parameters, defaults, and one sentence; built-in parts and plug-ins alike."""
+"""Lists of the available parts, built-in or plug-in: names, parameters, defaults, and one sentence each."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ KINDS = {
     "protocols": "segue.protocols",
     "sources": "segue.collectors",
 }
-"""What can be listed, and the entry-point group of each."""
+"""The kinds of parts that can be listed, and the entry-point group of each."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter; `default` is None where there is none and `required` is true."""
+    """One parameter. If it has no default, `default` is None and `required` is True."""
 
     name: str
     type: str
@@ -41,7 +41,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Offer:
-    """One part on offer. error: why it cannot be used, else empty."""
+    """One available part. error: why it cannot be used, or an empty string."""
 
     name: str
     sentence: str
@@ -54,14 +54,17 @@ class Offer:
 
 
 def offers(kind: str) -> list[Offer]:
-    """The parts of one kind, sorted by name. A plug-in that cannot be imported keeps its row, with `error`. Raises `InputError`."""
+    """The parts of one kind, sorted by name.
+
+    A plug-in that cannot be imported is listed with its `error`. Raises `InputError` for an unknown kind.
+    """
     if kind not in KINDS:
         raise InputError(f"{kind!r} cannot be listed: {plugins.suggest(kind, list(KINDS))}")
     return [made for name in plugins.names(KINDS[kind]) if (made := _offer(KINDS[kind], name)) is not None]
 
 
 def parameters_of(cls: type) -> type[BaseModel] | None:
-    """The model of a part's parameters: the part itself, or the `Params` that its contract declares; None where there are none."""
+    """The model of a part's parameters: the part itself, or the `Params` of its contract; None if it has no parameters."""
     if issubclass(cls, Part):
         return cls
     params: type[BaseModel] | None = vars_of(cls).get("Params")
@@ -69,7 +72,7 @@ def parameters_of(cls: type) -> type[BaseModel] | None:
 
 
 def vars_of(cls: type) -> dict[str, Any]:
-    """Attributes of a class and its bases, the nearest first."""
+    """Attributes of a class and its bases. The attribute of the nearest class is used."""
     return {name: value for base in reversed(cls.__mro__) for name, value in vars(base).items()}
 
 
@@ -94,7 +97,7 @@ def sentence(cls: type) -> str:
 
 
 def parameters(model: type[BaseModel]) -> list[Parameter]:
-    """Each parameter of a model, `type` left out."""
+    """Each parameter of a model, except `type`."""
     return [
         Parameter(name, shown(info.annotation), _default(info), info.is_required(), info.description or "")
         for name, info in model.model_fields.items()
@@ -103,7 +106,7 @@ def parameters(model: type[BaseModel]) -> list[Parameter]:
 
 
 def shown(annotation: Any) -> str:
-    """A type as people write it: `int`, `'a' or 'b'`, `list of float`."""
+    """A readable type: `int`, `'a' or 'b'`, `list of float`."""
     from typing import Annotated, Literal, get_args, get_origin
 
     from toolkit.parameters import alternatives

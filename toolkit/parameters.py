@@ -1,4 +1,4 @@
-"""What every checked set of parameters shares: unknown keys are errors, infinity is not a number, and a boolean is not one either."""
+"""Base class of all checked parameters. Unknown keys are errors, and neither infinity nor a boolean is accepted as a number."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ BOOLEAN = "must be true or false"
 
 
 class Parameters(BaseModel):
-    """Base of a recipe's sections, and of the parameters of every plug-in.
+    """Base class of a recipe's sections and of the parameters of every plug-in.
 
-    Pydantic takes a boolean for a number and a number for a boolean: `seed: true` would be seed 1. Both are refused here, so that
-    values from Python and values from a file pass the same check.
+    Pydantic accepts a boolean as a number and a number as a boolean: `seed: true` would be seed 1. This class refuses both. Values from
+    Python and values from a file therefore pass the same check.
     """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -26,7 +26,9 @@ class Parameters(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _refuse_unknown(cls, values: Any) -> Any:
-        if isinstance(values, dict) and (unknown := [key for key in values if isinstance(key, str) and key not in cls.model_fields]):
+        if not isinstance(values, dict) or cls.model_config.get("extra") != "forbid":
+            return values
+        if unknown := [key for key in values if isinstance(key, str) and key not in cls.model_fields]:
             raise ValidationError.from_exception_data(cls.__name__, [_unknown(key, values[key], [*cls.model_fields]) for key in unknown])
         return values
 
@@ -45,7 +47,7 @@ class Parameters(BaseModel):
 
 
 def swapped(kinds: tuple[Any, ...], value: Any, where: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str, Any]]:
-    """Each boolean where a number belongs, and each number where a boolean does: place, rule and value.
+    """Find each boolean in place of a number, and each number in place of a boolean: location, rule and value.
 
     kinds: the types that `value` may have. Values inside other models are left to those models.
     """
@@ -62,7 +64,7 @@ def swapped(kinds: tuple[Any, ...], value: Any, where: tuple[str | int, ...] = (
 
 
 def alternatives(annotation: Any) -> tuple[Any, ...]:
-    """The types of a union, also inside `Annotated`."""
+    """The types of a union, including a union inside `Annotated`."""
     if get_origin(annotation) is Annotated:
         return alternatives(get_args(annotation)[0])
     if get_origin(annotation) in (Union, types.UnionType):
@@ -71,7 +73,7 @@ def alternatives(annotation: Any) -> tuple[Any, ...]:
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """`did you mean x?`, or what there is."""
+    """`did you mean x?`, or the known names."""
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known)) or 'none'}"
 

@@ -74,6 +74,15 @@ def load(group: str, name: str) -> Any:
     return entry
 
 
+def usable(group: str) -> dict[str, Any]:
+    """What `load` gives for each name of `group`, sorted; a plug-in that it refuses is left out, so that it breaks nothing else."""
+    entries = {}
+    for name in names(group):
+        with contextlib.suppress(InputError):
+            entries[name] = load(group, name)
+    return entries
+
+
 @contextlib.contextmanager
 def current_folder() -> Iterator[None]:
     """Modules of the current folder can be imported inside."""
@@ -91,6 +100,12 @@ def path_of(group: str, entry: type, name: str) -> str:
     return name if known else f"{entry.__module__}:{entry.__qualname__}"
 
 
+def contract(group: str) -> type:
+    """The class that every entry of `group` extends."""
+    base: type = pkgutil.resolve_name(CONTRACTS[group])
+    return base
+
+
 def kind_of(group: str) -> str:
     """What an entry of a group is called: `encoder` of `segue.encoders`."""
     return KINDS.get(group) or group.removeprefix("segue.").rstrip("s").replace("losse", "loss")
@@ -102,39 +117,46 @@ def article(noun: str) -> str:
 
 
 def _imported(group: str, path: str) -> Any:
-    """The class that `module:Class` names, so that an idea needs no package; modules of the current folder are found too."""
+    """The class that `module:Class` names, held to the contract of `group`."""
+    entry = imported(path)
+    if fault := _fault(group, entry):
+        raise InputError(f"{path!r} {fault}")
+    return entry
+
+
+def imported(path: str) -> Any:
+    """What `module:Class` names, so that an idea needs no package; modules of the current folder are found too. Raises `InputError`."""
     module, _, name = path.partition(":")
     if not all(part.isidentifier() for part in (*module.split("."), *name.split("."))):
         raise InputError(f"{path!r} must be module:Class, such as my_ideas:MyLoss")
     try:
         with current_folder():
-            entry = pkgutil.resolve_name(path)
+            return pkgutil.resolve_name(path)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise InputError(f"{path!r} does not import: {error!r}") from error
-        raise InputError(
-            f"{path!r} names a module that is not here: put {module.split('.')[0]}.py into this folder, or install it"
-        ) from None
+        file = f"{module.split('.')[0]}.py"
+        cure = f"call segue from the folder that has {file}, put {file} into this folder, or install it"
+        raise InputError(f"{path!r} names a module that is not here: {cure}") from None
     except AttributeError:
-        raise InputError(f"{path!r}: module {module} has no class {name}") from None
+        cure = ": put it into a file of its own" if module == "__main__" else ""  # of a notebook or a script that has ended
+        raise InputError(f"{path!r}: module {module} has no class {name}{cure}") from None
     except Exception as error:
         raise InputError(f"{path!r} does not import: {error!r}") from error
-    if fault := _fault(group, entry):
-        raise InputError(f"{path!r} {fault}")
-    return entry
 
 
 def _fault(group: str, entry: Any) -> str:
     """What keeps an entry from being one of its group; empty for nothing."""
     if group not in CONTRACTS:
         return ""
-    contract, base = CONTRACTS[group].replace(":", "."), pkgutil.resolve_name(CONTRACTS[group])
+    base = contract(group)
+    where = f"segue.plugin.{base.__name__}"
     if not (isinstance(entry, type) and issubclass(entry, base)):
-        return f"is not a subclass of {contract}"
+        return f"is not a subclass of {where}"
     lacking = [
         name for name in base.__annotations__ if not hasattr(entry, name) and name not in getattr(entry, "model_fields", ())
     ] + sorted(getattr(entry, "__abstractmethods__", ()))
-    return f"lacks {', '.join(lacking)}: see {contract}" if lacking else ""
+    return f"lacks {', '.join(lacking)}: see {where}" if lacking else ""
 
 
 def at_fault(error: BaseException) -> str | None:

@@ -174,6 +174,11 @@ def reporter(console: Console) -> Reporter:
     return BarReporter(console) if console.is_terminal else PlainReporter(console.file)  # type: ignore[arg-type]
 
 
+def interactive() -> Reporter:
+    """Plain lines where someone is watching, a terminal or a notebook; silence in a script's pipe."""
+    return PlainReporter() if sys.stderr.isatty() or "ipykernel" in sys.modules else Reporter()
+
+
 def duration(seconds: Seconds) -> str:
     """`0.4 s`, `12 s`, `3 min 20 s`, `2 h 05 min`."""
     if seconds < 10:

@@ -158,6 +158,10 @@ class Ranker(ABC):
         """
         return None
 
+    def modality_vectors(self, items: np.ndarray) -> dict[str, np.ndarray]:
+        """Vectors float32 [n, d] of `items`, ids int [n], in each modality that it uses, as it uses them: filled in where missing."""
+        return {}
+
     def modality_weights(self) -> list[dict[str, Any]]:
         """What each modality weighs: rows of `modality`, `of` (what weighs it) and `value`; empty where nothing does.
 

@@ -21,7 +21,7 @@ Make = Callable[[], Ranker]
 def check_capabilities(make: Make, ranker: Ranker, data: TrainingData, queries: Queries, k: int, tolerance: float) -> None:
     """Raise `AssertionError` where a fitted ranker does something else than its `capabilities` declare."""
     cls, able = type(ranker), ranker.capabilities
-    assert isinstance(able, Capabilities), f"capabilities of {cls.__name__} must be a toolkit.ranker.Capabilities, not {able!r}"
+    assert isinstance(able, Capabilities), f"capabilities of {cls.__name__} must be a segue.plugin.Capabilities, not {able!r}"
     assert isinstance(cls.name, str) and NAME.fullmatch(cls.name), f"name={cls.name!r} must be of letters, digits, '.', '_' and '-'"
     check_requires(cls)
     assert not able.labels_required or able.labels, "labels_required=True needs labels: name the kinds that it reads"

@@ -41,4 +41,4 @@ def row_name(name: str) -> str:
 
 def listed() -> list[str]:
     """Names of the rankers that a recipe may list as baselines or cold-start systems, sorted. All of them are imported."""
-    return [name for name in plugins.names(GROUP) if ranker_class(name).listed]
+    return [name for name, cls in plugins.usable(GROUP).items() if cls.listed]

@@ -1,4 +1,4 @@
-"""One line for what pydantic finds wrong: where, the value, the rule, and the nearest key there is."""
+"""One-line messages for pydantic's errors: the location, the value, the rule, and the nearest known key."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REWORDED = (
 
 
 def validated(model: type[Model], values: Mapping[str, Any], what: str) -> Model:
-    """`values` through their model. Raises `InputError`: `what`, then the key, the value and the rule in one line."""
+    """Validate `values` by their model. Raises `InputError` with `what`, the key, the value and the rule in one line."""
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
@@ -37,7 +37,7 @@ def validated(model: type[Model], values: Mapping[str, Any], what: str) -> Model
 
 
 def explain(error: ValidationError, data: Any) -> tuple[Where, str]:
-    """Where in `data` the first fault is, and what it is, to follow after the dotted path."""
+    """The location of the first error in `data`, and a message to print after the dotted path."""
     faults = _distinct(error)
     where, message = _explain(faults[0], data)
     return where, message + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")
@@ -58,19 +58,19 @@ def _explain(fault: Any, data: Any) -> tuple[Where, str]:
 
 
 def _yaml(value: str | int | float | bool | None) -> str:
-    """A plain value as a recipe has it."""
+    """A plain value as written in a recipe."""
     return {True: "true", False: "false", None: "null"}[value] if value is None or isinstance(value, bool) else repr(value)
 
 
 def _distinct(error: ValidationError) -> list[Any]:
-    """Faults, less those that say only that a mapping is not the bare name it could have been."""
+    """Errors, without those that only say that a mapping is not a name."""
     faults: list[Any] = error.errors(include_url=False)
     real = [fault for fault in faults if not (fault["type"] == "string_type" and fault["loc"][-1] == "str")]
     return real or faults
 
 
 def _present(loc: Sequence[str | int], data: Any) -> Where:
-    """`loc` without the names pydantic adds for the alternatives of a union."""
+    """`loc` without the names that pydantic adds for the alternatives of a union."""
     where: list[str | int] = []
     for step in loc:
         inside = isinstance(data, dict) and step in data

@@ -59,9 +59,12 @@ class AcousticBrainzParams(SourceParams):
 
 
 class AcousticBrainz(Source):
-    """acoustic_lowlevel: float32 [22], `LOWLEVEL`, key 0…11 (C is 0), 1 for major, 13 mean MFCC. acoustic_highlevel: [11], 0…1.
+    """Audio features from the dumps of AcousticBrainz, by MusicBrainz id.
 
-    Of several submissions of one recording the first counts.
+    - acoustic_lowlevel: float32 [22], `LOWLEVEL`, key 0…11 (C is 0), 1 for major, 13 mean MFCC.
+    - acoustic_highlevel: [11], 0…1.
+
+    If a recording has several submissions, the first one counts.
     """
 
     name: ClassVar[str] = "acousticbrainz"

@@ -23,7 +23,10 @@ class CoverArtArchiveParams(SourceParams):
 
 
 class CoverArtArchive(Source):
-    """cover: the front of the release, else of its release group; asked for once an album."""
+    """Album covers from the Cover Art Archive.
+
+    `cover` is the front of the release, or else of its release group. It is requested once per album.
+    """
 
     name: ClassVar[str] = "coverartarchive"
     page: ClassVar[str] = "https://musicbrainz.org/doc/Cover_Art_Archive/API"

@@ -68,7 +68,10 @@ class Track(msgspec.Struct):
 
 
 class Deezer(Source):
-    """Tracks by ISRC, else by name."""
+    """Album covers, and features computed from 30 s previews, from Deezer.
+
+    Tracks are found by ISRC, or else by name.
+    """
 
     name = "deezer"
     page = "https://developers.deezer.com/api"

@@ -37,7 +37,10 @@ class FeatureTableParams(SourceParams):
 
 
 class FeatureTable(Source):
-    """audio_features: a float a column. A row with a number missing is left out."""
+    """Audio features from a CSV, TSV or Parquet table, by id.
+
+    `audio_features` has one float per column. Rows with a missing number are left out.
+    """
 
     name: ClassVar[str] = "feature-table"
     page: ClassVar[str] = "docs/sources.md"

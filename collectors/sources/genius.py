@@ -67,7 +67,10 @@ class Hit(msgspec.Struct):
 
 
 class Genius(Source):
-    """Lyrics and art of tracks; lyrics are under copyright, and no licence comes with them."""
+    """Lyrics and song art from Genius.
+
+    Lyrics are under copyright, and no licence comes with them.
+    """
 
     name = "genius"
     page = "https://docs.genius.com"

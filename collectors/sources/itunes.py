@@ -43,7 +43,10 @@ class Item(msgspec.Struct, rename="camel"):
 
 
 class Itunes(Source):
-    """Songs and albums by name; there is no search by ISRC."""
+    """Album covers, and features computed from previews, from Apple's iTunes Search.
+
+    Songs and albums are found by name; there is no search by ISRC.
+    """
 
     name = "itunes"
     page = "https://performance-partners.apple.com/search-api"

@@ -58,7 +58,10 @@ class LastfmParams(SourceParams):
 
 
 class Lastfm(Source):
-    """biography and artist_tags of artists, by MusicBrainz id or name; tags of tracks. Tags are joined by commas, foremost first."""
+    """Biographies and tags of artists, and tags of tracks, from Last.fm.
+
+    Artists are found by MusicBrainz id or by name. Tags are joined by commas, the highest weight first.
+    """
 
     name = "lastfm"
     page = "https://www.last.fm/api"

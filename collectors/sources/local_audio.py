@@ -64,7 +64,10 @@ class AudioFolder(Source):
 
 
 class LocalFeatures(AudioFolder):
-    """audio_features: float [11], in the order of `toolkit.vocabulary.AUDIO_FEATURES`, of the middle 30 s."""
+    """Audio features computed by librosa from the audio files of a folder.
+
+    `audio_features` is float [11], in the order of `toolkit.vocabulary.AUDIO_FEATURES`, computed from the middle 30 s.
+    """
 
     name: ClassVar[str] = SOURCE
     page: ClassVar[str] = "https://librosa.org/doc"
@@ -79,7 +82,10 @@ class LocalFeatures(AudioFolder):
 
 
 class LocalPreviews(AudioFolder):
-    """audio: the file as it is. Whether it may be trained on is a matter between you and who made it."""
+    """Audio clips from the files of a folder.
+
+    `audio` is the file as it is. Whether it may be trained on is a matter between you and its owner.
+    """
 
     name: ClassVar[str] = "local-previews"
     fields: ClassVar[Mapping[str, Entity]] = {"audio": "track"}

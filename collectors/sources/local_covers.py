@@ -30,7 +30,10 @@ class CoverFolderParams(SourceParams):
 
 
 class LocalCovers(Source):
-    """cover: the picture as it is in the folder."""
+    """Album covers from the image files of a folder.
+
+    `cover` is the picture as it is in the folder.
+    """
 
     name: ClassVar[str] = "local-covers"
     page: ClassVar[str] = "docs/sources.md"
@@ -69,7 +72,10 @@ class LocalCovers(Source):
 
 
 class EmbeddedCovers(LocalCovers):
-    """cover: the front that an audio file of the album carries, else its first picture."""
+    """Album covers that are embedded in the audio files of a folder.
+
+    `cover` is the front cover in an audio file of the album, or else its first picture.
+    """
 
     name: ClassVar[str] = "embedded-covers"
     page: ClassVar[str] = "https://mutagen.readthedocs.io"

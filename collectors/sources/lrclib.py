@@ -47,7 +47,10 @@ class LrclibParams(SourceParams):
 
 
 class Lrclib(Source):
-    """lyrics: plain text, verses apart by an empty line; where only timed lyrics are there, those without the times."""
+    """Lyrics from LRCLIB, an open collection.
+
+    `lyrics` is plain text with an empty line between verses. Where LRCLIB has only timed lyrics, the times are removed.
+    """
 
     name: ClassVar[str] = "lrclib"
     page: ClassVar[str] = "https://lrclib.net/docs"

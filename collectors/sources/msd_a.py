@@ -42,7 +42,11 @@ class MsdAParams(SourceParams):
 
 
 class MsdA(Source):
-    """By the id `msd:AR…`, else by MusicBrainz id or name where `artists` is there; a name of several artists is ambiguous."""
+    """Biographies and tags of the artists of the Million Song Dataset, from the files of MSD-A.
+
+    Artists are found by the id `msd:AR…`, or else by MusicBrainz id or name if `artists` is set. A name that several artists share is
+    ambiguous.
+    """
 
     name = "msd-a"
     page = "https://arxiv.org/abs/1706.09739"

@@ -25,7 +25,10 @@ class MusicBrainzParams(SourceParams):
 
 
 class MusicBrainz(Source):
-    """mbid: the recording's. With it come `mbid` of its artists, and `mbid` (release group) and `release_mbid` of its album."""
+    """MusicBrainz ids of recordings, artists and releases, from the MusicBrainz web service.
+
+    `mbid` is the recording's. With it come the `mbid` of its artists, and the `mbid` (release group) and `release_mbid` of its album.
+    """
 
     name: ClassVar[str] = "musicbrainz"
     page: ClassVar[str] = "https://musicbrainz.org/doc/MusicBrainz_API"

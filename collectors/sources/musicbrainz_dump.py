@@ -30,7 +30,11 @@ class MusicBrainzDumpParams(SourceParams):
 
 
 class MusicBrainzDump(Source):
-    """mbid: the recording's, and those of its artists. By id, ISRC, or title and artist where they agree but for case and accents."""
+    """MusicBrainz ids of recordings and artists, from a JSON dump on disk.
+
+    `mbid` is the recording's, and those of its artists. A recording is found by id, by ISRC, or by title and artist, which must agree
+    except for case and accents.
+    """
 
     name: ClassVar[str] = "musicbrainz-dump"
     page: ClassVar[str] = "https://musicbrainz.org/doc/Development/JSON_Data_Dumps"

@@ -25,7 +25,11 @@ class MusicBrainzTagsParams(MusicBrainzParams):
 
 
 class MusicBrainzTags(Source):
-    """tags: of a recording, or where it has none of its artists; artist_tags: of the artist. Joined by commas, most voted first."""
+    """Genres and tags that MusicBrainz users gave to recordings and artists.
+
+    `tags` are those of the recording, or those of its artists if it has none; `artist_tags` are those of the artist. They are joined by
+    commas, the most voted first.
+    """
 
     name: ClassVar[str] = "musicbrainz-tags"
     page: ClassVar[str] = "https://musicbrainz.org/doc/MusicBrainz_API"

@@ -35,7 +35,10 @@ class MusixmatchParams(SourceParams):
 
 
 class Musixmatch(Source):
-    """By the id `msd:TR…`, else by artist and title where `matches` is there."""
+    """Lyrics as word counts, from the files of the musiXmatch dataset.
+
+    Tracks are found by the id `msd:TR…`, or else by artist and title if `matches` is set.
+    """
 
     name = "musixmatch"
     page = "http://millionsongdataset.com/musixmatch"

@@ -21,7 +21,10 @@ class ReccobeatsParams(SourceParams):
 
 
 class Reccobeats(Source):
-    """One track a request: the answer names tracks by link, and those it does not know it leaves out."""
+    """Audio features from ReccoBeats, by Spotify id.
+
+    Each request is for one track: a reply identifies tracks by link and leaves out those that ReccoBeats does not know.
+    """
 
     name = "reccobeats"
     page = "https://reccobeats.com/docs/apis/get-audio-features"

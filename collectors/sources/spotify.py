@@ -73,7 +73,10 @@ class Track(msgspec.Struct):
 
 
 class Spotify(Source):
-    """Never on a default path: its content may not train models, and training refuses it without `permission`."""
+    """Ids, album covers and audio features from Spotify's Web API.
+
+    It is never used by default. Its content may not be used to train models, and training refuses it without `permission`.
+    """
 
     name = "spotify"
     page = "https://developer.spotify.com/documentation/web-api"

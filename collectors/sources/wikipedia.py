@@ -54,7 +54,11 @@ class WikipediaParams(SourceParams):
 
 
 class Wikipedia(Source):
-    """biography: plain text. An id whose item has no article in this language is absent: the article of that name is another's."""
+    """Biographies of artists from their Wikipedia articles.
+
+    `biography` is plain text. An artist whose Wikidata item has no article in this language is absent: an article with the artist's name is
+    then about someone else.
+    """
 
     name: ClassVar[str] = "wikipedia"
     page: ClassVar[str] = "https://www.mediawiki.org/wiki/API:Main_page"

@@ -189,3 +189,11 @@ def test_importing_segue_is_fast_and_loads_no_torch() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     seconds, torch, pandas = done.stdout.split()
     assert (torch, pandas) == ("False", "False") and float(seconds) < 1, "0.1 s on a quiet machine: benchmarks/startup.py"
+
+
+def test_the_readme_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    block = re.findall(r"```python\n(.*?)```", (PAGE.parents[1] / "README.md").read_text(encoding="utf-8"), re.S)[0]
+    space: dict[str, Any] = {}
+    exec(compile(block, "README.md", "exec"), space)
+    assert len(space["result"].to_frame()) >= 2

@@ -223,18 +223,18 @@ def test_a_broken_ranker_is_found(broken: type[Popularity], rule: str, small: Sm
 
 
 def test_an_unknown_parameter_names_the_nearest() -> None:
-    with pytest.raises(InputError, match="item-knn has no parameter 'neighbors': did you mean 'neighbours'?"):
+    with pytest.raises(InputError, match="item-knn: neighbors is not a key: did you mean neighbours?"):
         ItemKNN(neighbors=20)
 
 
 def test_a_wrong_value_is_one_line() -> None:
-    with pytest.raises(InputError, match="item-knn: neighbours=0 is wrong: Input should be greater than or equal to 1") as found:
+    with pytest.raises(InputError, match="item-knn: neighbours=0 must be greater than or equal to 1") as found:
         ItemKNN(neighbours=0)
     assert "\n" not in str(found.value)
 
 
 def test_a_ranker_that_takes_no_parameters_says_so() -> None:
-    with pytest.raises(InputError, match="popularity has no parameter 'k': it takes none"):
+    with pytest.raises(InputError, match="popularity: k is not a key: known here: none"):
         Popularity(k=3)
 
 

@@ -13,8 +13,8 @@ import pytest
 from toolkit import pipeline
 from toolkit.continuation import Continuation
 from toolkit.errors import InputError, RecipeError
+from toolkit.own_code import sources
 from toolkit.pipeline import bench
-from toolkit.pipeline.own_code import sources
 from toolkit.progress import Reporter
 from toolkit.rankers import entry_name, listed, load_ranker, ranker_class, row_name
 from toolkit.recipe import load
@@ -105,7 +105,7 @@ def test_it_is_tuned_by_its_grid(ideas: Path, tiny_cache: Path) -> None:
     [
         ("my_ideas:Nothing", "module my_ideas has no class Nothing"),
         ("no_ideas:Nothing", "put no_ideas.py into this folder, or install it"),
-        ("my_ideas:LastSeedsParams", "is not a subclass of toolkit.ranker.Ranker"),
+        ("my_ideas:LastSeedsParams", "is not a subclass of segue.plugin.Ranker"),
         ("my_ideas:../LastSeeds", "must be module:Class"),
     ],
 )

@@ -146,7 +146,7 @@ def test_another_corpus_is_refused(story: Story, corpus: Corpus) -> None:
         UpperBound.from_story(Story(DemoParams(tracks=200, artists=30, playlists=60)), corpus)
     with pytest.raises(InputError, match=r"holds other tracks than in the demo catalogue with .* seed=1"):
         UpperBound.from_story(Story(DemoParams(**OPTIONS, seed=1)), corpus)
-    with pytest.raises(InputError, match="upper-bound has no parameter 'track': did you mean 'tracks'"):
+    with pytest.raises(InputError, match="upper-bound: track is not a key: did you mean tracks"):
         UpperBound(track=3)
     with pytest.raises(SegueError, match="not fitted"):
         UpperBound(**OPTIONS).rank(Queries(corpus.items[:1], np.array([0, 1]), rows=np.array([0])), 5)

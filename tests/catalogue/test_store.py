@@ -231,7 +231,7 @@ def test_unknown_field_names_the_nearest(catalogue: Catalogue) -> None:
 
     with pytest.raises(InputError, match="no field 'genre': did you mean 'genres'"):
         catalogue.field_values("genre", ["t:rain"])
-    with pytest.raises(InputError, match="no field 'xyz': known: album, album_id, artist, artist_id, duration, genres, title"):
+    with pytest.raises(InputError, match="no field 'xyz': known: album, album_id, artist, artist_id, duration, genres, id, title"):
         catalogue.provenance("{title} {xyz}")
 
 

@@ -78,9 +78,9 @@ def test_describe_tells_what_each_encoder_is():
 def test_a_plug_in_that_does_not_import_is_reported_not_fatal(with_strangers):
     rows = {row["name"]: row for row in describe()}
     assert "does not import: ModuleNotFoundError" in rows["broken"]["error"]
-    assert "is not a subclass of toolkit.encoders.base.Encoder" in rows["function"]["error"]
+    assert "is not a subclass of segue.plugin.Encoder" in rows["function"]["error"]
     assert rows["codes"]["error"] == ""
-    with pytest.raises(InputError, match=r"'half' of .*:Half lacks name, kind, dim, load, save: see toolkit\.encoders\.base\.Encoder"):
+    with pytest.raises(InputError, match=r"'half' of .*:Half lacks name, kind, dim, load, save: see segue\.plugin\.Encoder"):
         create("half")
 
 

@@ -32,7 +32,7 @@ def spans(corpus: Corpus, rows: list[int]) -> tuple[np.ndarray, np.ndarray, np.n
 @pytest.mark.parametrize("make", [playlist_disjoint, leave_last_out])
 def test_clean_splits_raise_no_alarm(make: Callable[[Corpus], Split], corpus: Corpus) -> None:
     parts = make(corpus)
-    leaks.check(parts, disjoint=make is playlist_disjoint)
+    leaks.check_leaks(parts, disjoint=make is playlist_disjoint)
     assert not len(leaks.equal_lists(parts.train.rows, parts.test.rows, corpus)[0])
 
 
@@ -40,12 +40,12 @@ def test_hidden_placements_in_training_are_caught(corpus: Corpus) -> None:
     parts = leave_last_out(corpus)
     longer = replace(parts, train=replace(parts.train, ends=parts.train.ends + 1))
     with pytest.raises(LeakError, match="the split leaks: 'p0' has hidden valid placements in training"):
-        leaks.check(longer, disjoint=False)
+        leaks.check_leaks(longer, disjoint=False)
     one = parts.train.ends.copy()
     one[7] += 2
     late = replace(parts.valid, **{name: getattr(parts.valid, name)[:7] for name in ("rows", "starts", "cuts", "ends")})
     with pytest.raises(LeakError, match="'p7' has hidden test placements in training"):
-        leaks.check(Split(replace(parts.train, ends=one), late, parts.test), disjoint=False)
+        leaks.check_leaks(Split(replace(parts.train, ends=one), late, parts.test), disjoint=False)
 
 
 def test_a_tested_playlist_in_training_is_caught(corpus: Corpus) -> None:
@@ -56,14 +56,14 @@ def test_a_tested_playlist_in_training_is_caught(corpus: Corpus) -> None:
         *(np.append(getattr(parts.train, name), each) for name, each in zip(("rows", "starts", "ends"), spans(corpus, [row]), strict=True)),
     )
     with pytest.raises(LeakError, match=f"'p{row}' has hidden test placements in training"):
-        leaks.check(Split(train, parts.valid, parts.test))
+        leaks.check_leaks(Split(train, parts.valid, parts.test))
 
 
 @pytest.mark.parametrize("make", [playlist_disjoint, leave_last_out])
 def test_selection_on_test_is_caught(make: Callable[[Corpus], Split], corpus: Corpus) -> None:
     parts = make(corpus)
     with pytest.raises(LeakError, match="selection on test: 'p.*' hides the same placements in validation and in test"):
-        leaks.check(Split(parts.train, parts.test.part(2, 5), parts.test), disjoint=make is playlist_disjoint)
+        leaks.check_leaks(Split(parts.train, parts.test.part(2, 5), parts.test), disjoint=make is playlist_disjoint)
 
 
 def copied(corpus_of: Build, sides: list[str]) -> Corpus:

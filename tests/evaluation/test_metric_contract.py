@@ -95,7 +95,7 @@ def test_a_recipe_names_metrics_of_the_door() -> None:
     assert Evaluation(metrics=["recall", f"{__name__}:HitRate"]).metrics == ["recall", f"{__name__}:HitRate"]
     with pytest.raises(ValueError, match="is not a metric: did you mean 'ndcg'"):
         Evaluation(metrics=["ndgc"])
-    with pytest.raises(ValueError, match="is not a subclass of toolkit.contracts.metric.Metric"):
+    with pytest.raises(ValueError, match="is not a subclass of segue.plugin.Metric"):
         Evaluation(metrics=["toolkit.seeds:derived_seed"])
 
 

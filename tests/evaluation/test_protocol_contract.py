@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +13,8 @@ import pyarrow as pa
 import pytest
 from pydantic import Field, ValidationError
 
-from toolkit import plugins
+import segue
+from toolkit import pipeline, plugins
 from toolkit.contracts.protocol import Protocol
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.splits import HeldOut, PlaylistSet, Split
@@ -98,6 +100,17 @@ def broken(change: Callable[[Split], Split]) -> type[Protocol]:
     return Broken
 
 
+class Leaking(EveryTenth):
+    """Trains on every playlist, those that it tests included, and says so."""
+
+    whole_lists: ClassVar[bool] = False
+
+    def split(self, corpus: Corpus, given: Sequence[str | None] | None = None) -> Split:
+        parts = super().split(corpus, given)
+        starts, ends = np.asarray(corpus.offsets[:-1]), np.asarray(corpus.offsets[1:])
+        return replace(parts, train=PlaylistSet(corpus, np.arange(len(corpus)), starts, ends))
+
+
 class Cold(EveryTenth):
     """Not cold, though it says so."""
 
@@ -126,6 +139,7 @@ class Folded(EveryTenth):
         (broken(lambda parts: replace(parts, test=replace(parts.test, ends=parts.test.cuts))), "test: a playlist hides nothing"),
         (broken(lambda parts: replace(parts, train=parts.test.whole())), "whole_lists is True, and 20 test playlists"),
         (broken(lambda parts: replace(parts, valid=replace(parts.valid, starts=parts.valid.starts + 1))), "is not shown from its first"),
+        (Leaking, "has hidden valid placements in training: .*segue.plugin.check_leaks"),
         (Cold, "cold is True, and"),
         (Drawn, "a second call gives another split"),
         (Folded, "a fold must be one split"),
@@ -195,3 +209,14 @@ def test_the_new_form_warns_of_nothing() -> None:
 def test_what_no_form_allows_is_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Evaluation(**given)
+
+
+def test_a_protocol_that_does_not_check_its_split_cannot_leak(tmp_path: Path) -> None:
+    data = segue.read_playlists(None, reader="demo", tracks=200, artists=40, playlists=60, fields=[], cache=tmp_path)
+    assert len(data.split(EveryTenth()).test) == 6
+    with pytest.raises(segue.LeakError, match="has hidden valid placements in training: end its training span where they begin"):
+        data.split(Leaking())
+    with pytest.raises(segue.LeakError, match="has hidden valid placements in training"):
+        split = {"type": f"{__name__}:Leaking"}
+        recipe = segue.Recipe.model_validate({"data": {"reader": "demo"}, "baselines": ["popularity"], "evaluation": {"split": split}})
+        pipeline.run(recipe, tmp_path / "run", cache=tmp_path)

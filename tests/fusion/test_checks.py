@@ -252,5 +252,5 @@ def test_what_a_class_does_not_declare_is_named(monkeypatch: pytest.MonkeyPatch)
         type: str = "half"
 
     monkeypatch.setitem(globals(), "Half", Half)
-    with pytest.raises(InputError, match=r"lacks keeps_apart, module: see toolkit\.contracts\.join\.Join"):
+    with pytest.raises(InputError, match=r"lacks keeps_apart, module: see segue\.plugin\.Join"):
         plugins.load("segue.joins", f"{__name__}:Half")

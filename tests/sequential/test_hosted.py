@@ -141,7 +141,7 @@ def test_everything_around_the_layers_works_for_them(name: str, architecture: st
     queries = VALID.queries()
     scores = ranker.score(queries, EVERY)
     assert np.isfinite(scores).all()
-    assert {row["of"] for row in ranker.weights()} == {"sum", "match", *(["stream"] if architecture == "late" else [])}
+    assert {row["of"] for row in ranker.modality_weights()} == {"sum", "match", *(["stream"] if architecture == "late" else [])}
     ranker.save(tmp_path)
     loaded = SequentialRanker.load(tmp_path)
     assert np.array_equal(loaded.score(queries, EVERY), scores)

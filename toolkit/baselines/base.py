@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from pydantic import ValidationError
 
-from toolkit.errors import InputError, RunDirectoryError, SegueError
+from toolkit.errors import RunDirectoryError, SegueError
 from toolkit.parameters import Parameters
-from toolkit.plugins import suggest
 from toolkit.ranker import Ranker, TrainingData
+from toolkit.validation import validated
 
 State = dict[str, np.ndarray]
 """Fitted arrays by name; what is saved and all that scoring may read."""
@@ -32,7 +31,7 @@ class Baseline(Ranker):
     Params: ClassVar[type[Parameters]] = BaselineParams
 
     def __init__(self, **params: Any) -> None:
-        self.params: Any = _checked(self.name, self.Params, params)
+        self.params: Any = validated(self.Params, params, f"{self.name}: ")
         self._state: State | None = None
         self._n_items = 0
 
@@ -84,17 +83,3 @@ class Baseline(Ranker):
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise RunDirectoryError(f"{directory} holds no readable {cls.name} ranker ({error}): delete it and fit it again") from None
         return ranker
-
-
-def _checked(name: str, model: type[Parameters], params: dict[str, Any]) -> Parameters:
-    """`params` through their model; the first fault becomes a one-line `InputError`."""
-    try:
-        return model(**params)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            known = list(model.model_fields)
-            cure = suggest(key, known) if known else "it takes none"
-            raise InputError(f"{name} has no parameter {key!r}: {cure}") from None
-        raise InputError(f"{name}: {key}={first['input']!r} is wrong: {first['msg']}") from None

@@ -23,9 +23,8 @@ class ContentCentroid(Baseline):
 
     Score of a track: cosine between it and the mean of the seeds' unit vectors, averaged over modalities.
 
-    A modality counts where both the track and a seed have it; seeds without it
-    are left out of its mean. A track that shares no modality with the seeds
-    cannot be ranked (-inf).
+    A modality counts if both the track and a seed have it; seeds without it are left out of its mean. A track that shares no modality with
+    the seeds cannot be ranked (-inf).
     """
 
     name = "content-centroid"

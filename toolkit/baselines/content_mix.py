@@ -39,12 +39,12 @@ class ContentMixParams(BaselineParams):
 
 
 class ContentMix(Baseline):
-    """Ranks by item-kNN, genre and artist together, with weights chosen on validation.
+    """Ranks tracks by item-kNN, genre and artist together, with weights chosen on validation.
 
     Score of a track: mean cosine co-occurrence with the seeds + g times genre cosine + a times artist cosine.
 
-    Weights that are not given are those of the best Recall@50 + Recall@500 on validation, the smaller of equals. A kind of label that the
-    catalogue does not have is left out. Tracks that nothing speaks for cannot be ranked (-inf).
+    Weights that are not set are those with the best Recall@50 + Recall@500 on validation, the smaller of equals. A kind of label that the
+    catalogue does not have is left out. Tracks without evidence cannot be ranked (-inf).
     """
 
     name = "content-mix"

@@ -34,15 +34,13 @@ class EASEParams(BaselineParams):
 
 
 class EASE(Baseline):
-    """Ranks by a linear model of tracks in closed form (EASE).
+    """Ranks tracks by EASE, a linear item-item model with a closed-form solution.
 
     Score of track j: the sum over seeds i of B[i, j], with B = I - P / diag(P) and P = (XᵀX + λI)⁻¹.
 
-    X holds the training playlists. With fewer playlists than played tracks, P is
-    kept in its dual form (I - Xᵀ(XXᵀ + λI)⁻¹X) / λ and B is never formed; where both are too many
-    for `max_size`, X is replaced by its best approximation of rank `rank`, the one form that is not exact.
-    Tracks without a training placement cannot be ranked (-inf), nor can any track where
-    no seed has one.
+    X is the matrix of training playlists. If there are fewer playlists than played tracks, P is kept in its dual form (I - Xᵀ(XXᵀ + λI)⁻¹X)
+    / λ and B is never formed. If both are too many for `max_size`, X is replaced by its best approximation of rank `rank`, the one form
+    that is not exact. Tracks without a training placement cannot be ranked (-inf), nor can any track if no seed has one.
     """
 
     name = "ease"

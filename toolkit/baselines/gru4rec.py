@@ -30,9 +30,9 @@ class GRU4RecParams(StockTraining):
 
 
 class StockGRU4Rec(StockRanker):
-    """Ranks by RecBole's GRU4Rec as it ships.
+    """Ranks tracks by RecBole's GRU4Rec as it ships.
 
-    A GRU over the last seeds; its last state, projected to the embeddings' size, against every track's embedding.
+    A GRU reads the last seeds. Its last state, projected to the size of the embeddings, is compared with the embedding of every track.
     """
 
     name = "recbole-gru4rec"

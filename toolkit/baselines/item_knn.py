@@ -24,14 +24,13 @@ class ItemKNNParams(BaselineParams):
 
 
 class ItemKNN(Baseline):
-    """Ranks tracks by the training playlists that they share with the seeds.
+    """Ranks tracks that share many training playlists with the seeds.
 
     Score of track i: the sum over seeds s of |P_s ∩ P_i| / (sqrt(|P_s| |P_i|) + shrink).
 
-    P_i are the training playlists that hold i. A track that shares none with a seed
-    cannot be ranked (-inf). With `neighbours`, a seed speaks
-    only for its so many most similar tracks. Memory is one entry per kept pair;
-    `InputError` where that exceeds `max_entries`.
+    P_i are the training playlists that contain i. A track that shares none with a seed cannot be ranked (-inf). With `neighbours`, each
+    seed adds to the scores of only that many tracks, those most similar to it. Memory is one entry per pair that is kept; raises
+    `InputError` if there are more than `max_entries`.
     """
 
     name = "item-knn"

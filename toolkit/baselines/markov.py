@@ -26,8 +26,8 @@ class Markov(Baseline):
 
     Score of track j: P(j | i) = max(c(i, j) - D, 0) / c(i) + D n(i) / c(i) P(j), i the last seed that anything followed in training.
 
-    c counts how often j stands right after i, n(i) how many different tracks follow i, and P(j) is j's share
-    of the placements. Without such a seed it is P(j) alone. Tracks without a training placement cannot be ranked (-inf).
+    c(i, j) counts how often j comes right after i, n(i) is the number of different tracks that follow i, and P(j) is j's share of the
+    placements. Without such a seed the score is P(j). Tracks without a training placement cannot be ranked (-inf).
     """
 
     name = "markov"

@@ -10,7 +10,7 @@ from toolkit.ranker import Capabilities, Scorer, TrainingData
 
 
 class Popularity(Baseline):
-    """Ranks tracks by the number of training playlists that hold them, whatever the seeds are."""
+    """Ranks tracks by the number of training playlists that contain them, whatever the seeds are."""
 
     name = "popularity"
     capabilities = Capabilities(deterministic=True)

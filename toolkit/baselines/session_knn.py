@@ -27,9 +27,9 @@ class SessionKNNParams(BaselineParams):
 class SessionKNN(Baseline):
     """Ranks the tracks of the training playlists that are most similar to the query.
 
-    Score of track i: the sum of cosine(query, p) over the query's nearest training playlists p that hold i.
+    Score of track i: the sum of cosine(query, p) over the query's nearest training playlists p that contain i.
 
-    Ties between playlists go to the earlier one. A track that none of them holds cannot be ranked (-inf).
+    Of playlists that are equally similar, the earlier one is used. A track that is in none of them cannot be ranked (-inf).
     """
 
     name = "session-knn"

@@ -21,9 +21,10 @@ class STANParams(BaselineParams):
 
 
 class STAN(SessionNeighbours):
-    """Ranks the tracks of similar training playlists, with weights that fall with the distance between tracks.
+    """Ranks the tracks of similar training playlists; early seeds, and tracks far from a shared seed, count less.
 
-    Similarity: Σ exp(-back / λ1) over shared seeds, over sqrt(|q| |n|); its tracks at exp(-distance / λ3) from the last shared seed.
+    Similarity: Σ exp(-back / λ1) over shared seeds, divided by sqrt(|q| |n|). A neighbour's tracks count exp(-distance / λ3), their
+    distance being from the last shared seed.
 
     λ2, the decay with a neighbour's age, is left out: training playlists have no common clock.
     """

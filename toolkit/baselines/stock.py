@@ -245,7 +245,7 @@ class StockRanker(Baseline):
 
 
 class StockSASRec(StockRanker):
-    """Ranks by RecBole's SASRec as it ships.
+    """Ranks tracks by RecBole's SASRec as it ships.
 
     Kang and McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018.
     """
@@ -259,7 +259,7 @@ class StockSASRec(StockRanker):
 
 
 class StockBERT4Rec(StockRanker):
-    """Ranks by RecBole's BERT4Rec as it ships, which loses the earliest seed.
+    """Ranks tracks by RecBole's BERT4Rec as it ships, which drops the earliest seed.
 
     Sun et al., "BERT4Rec", CIKM 2019.
     """
@@ -283,11 +283,11 @@ class StockBERT4Rec(StockRanker):
 
 
 class FixedBERT4Rec(StockBERT4Rec):
-    """Ranks by RecBole's BERT4Rec, queried with every seed that fits.
+    """Ranks tracks by RecBole's BERT4Rec, queried with every seed that fits.
 
-    The mask goes after the last seed.
+    The mask comes after the last seed.
 
-    Where `recbole-bert4rec` is fitted with the same parameters in the same run, it is its model, and nothing is trained twice.
+    If `recbole-bert4rec` is fitted with the same parameters in the same run, its model is used, and nothing is trained twice.
     """
 
     name = "recbole-bert4rec-fixed"

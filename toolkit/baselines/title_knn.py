@@ -43,9 +43,9 @@ class TitleKNNParams(BaselineParams):
 class TitleKNN(Baseline):
     """Ranks the tracks of training playlists with similar titles.
 
-    Score of track i: Σ over the nearest titles t of cosine(title, t)^sharpness · (training playlists called t that hold i).
+    Score of track i: Σ over the nearest titles t of cosine(title, t)^sharpness · (number of training playlists called t that contain i).
 
-    Titles that differ in case alone are one. A query without a title, or with one like no other, ranks nothing (-inf).
+    Titles that differ only in case are the same title. A query without a title, or with a title unlike all others, ranks nothing (-inf).
     """
 
     name = "title-knn"
@@ -120,11 +120,11 @@ class TitleMixParams(TitleKNNParams):
 
 
 class TitleMix(TitleKNN):
-    """Ranks by the seeds' neighbours and by similar titles, with a weight chosen on validation.
+    """Ranks tracks by the neighbours of the seeds and by similar titles, with a weight chosen on validation.
 
-    Both are scaled to a sum of one a query.
+    The scores of both are scaled to a sum of one for each query.
 
-    Without seeds the title speaks alone, without a title the seeds do.
+    Without seeds only the title counts, and without a title only the seeds.
     """
 
     name = "title-mix"

@@ -37,11 +37,11 @@ class TransRecParams(BaselineParams):
 
 
 class TransRecGlobal(Baseline):
-    """Ranks tracks near the last seed plus one translation that all playlists share.
+    """Ranks tracks by their distance to the last seed plus one translation vector for all playlists (TransRec).
 
     Score of track j after the last seed i that has a vector: β_j - |γ_i + t - γ_j|².
 
-    Tracks without a training placement have none and cannot be ranked (-inf), nor can any where no seed has one.
+    Tracks without a training placement have no vector and cannot be ranked (-inf). No track can be ranked if no seed has one.
     State: points float32 [V + 1, d], biases [V + 1], translation [d], played bool [V + 1].
     """
 
@@ -80,9 +80,9 @@ class TransRecGlobal(Baseline):
 
 
 class TransRec(TransRecGlobal):
-    """Ranks tracks near the last seed plus a translation of the playlist's own.
+    """Ranks tracks by their distance to the last seed plus a translation vector of the playlist (TransRec).
 
-    A query that is not a training playlist has the global translation alone.
+    A query that is not a training playlist has only the global translation.
 
     State: also own float32 [n, d] and rows int64 [n], ascending, the playlists of the corpus they belong to.
     """

@@ -49,13 +49,13 @@ class TwoStageParams(BaselineParams):
 
 
 class TwoStage(Baseline):
-    """Re-ranks the candidates of other systems by gradient-boosted trees that learn on the validation playlists.
+    """Re-ranks the candidates of other systems with gradient-boosted trees trained on the validation playlists.
 
-    Score: the mean of the trees of all folds, for a track that some system has among its candidates; the others are not ranked (-inf).
+    Score: the mean over the trees of all folds, for a track that is a candidate of some system; other tracks are not ranked (-inf).
 
-    A validation playlist is scored by the trees that have not seen it, so that it can be compared on validation with systems that have not
-    learned from it. Features: score and place by every system, labels and modalities shared with the seeds, plays, number
-    of seeds (`candidates.names`). State: the trees' text, the fold of each validation row, and the tracks' content.
+    A validation playlist is scored by the trees that have not seen it, so its validation results can be compared with those of systems that
+    did not learn from it. Features: score and rank by every system, labels and modalities shared with the seeds, plays, number of seeds
+    (`candidates.names`). State: the trees' text, the fold of each validation row, and the tracks' content.
     """
 
     name = "two-stage"

@@ -31,11 +31,10 @@ class UpperBoundParams(DemoParams, BaselineParams):
 
 
 class UpperBound(Baseline):
-    """Ranks by the true chance of every track to be hidden, known for the demo catalogue alone: an oracle.
+    """Ranks tracks by their true probability of being hidden, known only for the demo catalogue: an oracle.
 
-    Reads the story, not the hidden tracks: `oracle` all the same, since no
-    system has the story. Queries must be playlists of the corpus (`rows`),
-    shown from their beginning.
+    It reads the story, not the hidden tracks. It is an `oracle` all the same, since no system has the story. Queries must be playlists of
+    the corpus (`rows`), shown from their beginning.
     State: track_of_item int64 [V + 1] (row 0 is -1) and playlist_of_row int64 [P], indices of the story; its digest uint8.
     """
 

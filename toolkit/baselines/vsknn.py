@@ -1,4 +1,4 @@
-"""VSKNN: session-kNN that hears the latest seeds more.
+"""VSKNN: session-kNN that gives later seeds more weight.
 
 Ludewig and Jannach 2018, "Evaluation of session-based recommendation algorithms", UMUAI 28, section 3.2.2 (V-SKNN).
 """
@@ -26,9 +26,9 @@ class VSKNNParams(BaselineParams):
 class VSKNN(SessionNeighbours):
     """Ranks the tracks of similar training playlists; later seeds count more.
 
-    Similarity: the sum of the shared seeds' weights over the square root of the playlist's length.
+    Similarity: the sum of the shared seeds' weights, divided by the square root of the playlist's length.
 
-    The published one leaves the length out, which favours long playlists; sessions of shops are all short.
+    The published method does not divide by the length, which favours long playlists; the sessions of shops are all short.
     """
 
     name = "vsknn"

@@ -1,4 +1,4 @@
-"""VSTAN: STAN that also hears neighbours by their latest shared seed and rare tracks more.
+"""VSTAN: STAN that also gives more weight to neighbours that share a late seed, and to rare tracks.
 
 Ludewig, Mauro, Latifi and Jannach 2021, "Empirical analysis of session-based recommendation algorithms", UMUAI 31, section 3.1.
 """
@@ -19,9 +19,9 @@ class VSTANParams(STANParams):
 
 
 class VSTAN(STAN):
-    """Ranks as STAN does; neighbours that share a late seed, and rare tracks, count more.
+    """Ranks tracks as STAN does; neighbours that share a late seed, and rare tracks, count more.
 
-    STAN's scores, times exp(-back / `latest`) of a neighbour's last shared seed and times the track's idf.
+    STAN's scores, times exp(-back / `latest`) of the last seed that a neighbour shares, and times the track's idf.
     """
 
     name = "vstan"

@@ -35,6 +35,10 @@ class Field(msgspec.Struct, frozen=True):
     train_allowed: bool | None = None
 
 
+TrackField = Field
+"""Its name in `segue.plugin`, where pydantic's `Field` is next to it in every file."""
+
+
 class TrackRecord(msgspec.Struct, frozen=True):
     """A track as a file describes it. `id` carries its scheme (`spotify:track:…`, `local:…`).
 

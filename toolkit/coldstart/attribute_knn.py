@@ -29,8 +29,8 @@ class AttributeKNN(Baseline):
 
     Score of track i: the sum over the seeds s among its nearest training tracks of |A_s ∩ A_i| / sqrt(|A_s| |A_i|).
 
-    A_i are the attributes that its one modality has another number than 0 for: a `tfidf` of tags with `dim: 0` gives one a tag. A track
-    none of whose neighbours is a seed cannot be ranked (-inf).
+    A_i are the attributes of i: the non-zero columns of its one modality. A `tfidf` of tags with `dim: 0` has one column per tag. A track
+    cannot be ranked (-inf) if none of its neighbours is a seed.
     """
 
     name = "attribute-knn"

@@ -61,12 +61,12 @@ class ContentUserParams(IdItemParams):
 
 
 class IdItem(Baseline):
-    """Ranks played tracks by the cosine of learned vectors of users and tracks.
+    """Ranks played tracks by the cosine between learned vectors of users and tracks.
 
-    Both are looked up; a track without placements in training cannot be ranked.
+    Both are looked up; a track without a training placement cannot be ranked.
 
-    State: users float32 [n, d] of training's playlists, rows int64 [n], which of the corpus's they are, items float32 [V + 1, d],
-    ranked bool [V + 1]. All vectors are of length 1.
+    State: users float32 [n, d] of the training playlists, rows int64 [n], their rows in the corpus, items float32 [V + 1, d], ranked bool
+    [V + 1]. All vectors have length 1.
     """
 
     name = "id-item"
@@ -135,9 +135,9 @@ class IdItem(Baseline):
 
 
 class ContentUser(IdItem):
-    """Ranks tracks by the cosine of a user's vector and one computed from their audio.
+    """Ranks tracks by the cosine between a user's vector and a vector computed from the track's audio.
 
-    All tracks with audio are ranked, played or not. Needs one modality, of encoder `log-mel`.
+    All tracks with audio are ranked, played or not. Needs one modality, made by the encoder `log-mel`.
     """
 
     name = "content-user"

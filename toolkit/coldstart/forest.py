@@ -32,7 +32,7 @@ class ForestParams(FactorParams):
 class Forest(ColdRanker):
     """Ranks new tracks by factors that a random forest predicts from one modality.
 
-    Mean of the trees' factors; all factors are predicted by the same trees.
+    The prediction is the mean over the trees; each tree predicts all factors.
     """
 
     name = "random-forest"

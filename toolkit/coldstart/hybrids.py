@@ -63,7 +63,7 @@ class HybridParams(LinearParams):
 
 
 class HierarchicalLinear(FoldedRanker):
-    """Ranks by a hierarchical linear model of content: tracks that have content, played or not."""
+    """Ranks tracks that have content, played or not, by a hierarchical linear model of the content."""
 
     name = "hierarchical-linear"
     Params: ClassVar[type[Parameters]] = LinearParams
@@ -96,14 +96,17 @@ class HierarchicalLinear(FoldedRanker):
 
 
 class HierarchicalHybrid(HierarchicalLinear):
-    """Ranks by a hierarchical linear model of content and factors; new tracks by their content alone."""
+    """Ranks tracks by a hierarchical linear model of content and factors; new tracks by their content alone."""
 
     name = "hierarchical-hybrid"
     Params = HybridParams
 
 
 class PMF(HierarchicalHybrid):
-    """Ranks played tracks by factors and a constant alone (probabilistic matrix factorisation)."""
+    """Ranks played tracks by probabilistic matrix factorisation (PMF), without content.
+
+    The model has factors and a constant.
+    """
 
     name = "pmf"
     capabilities = replace(COLD_START, content="none", cold_tracks=False)
@@ -124,7 +127,7 @@ class ContentPriorParams(BaselineParams):
 
 
 class ContentPrior(FoldedRanker):
-    """Ranks by factors with a prior that content predicts; new tracks by the prediction."""
+    """Ranks tracks by factors whose prior is predicted from content; new tracks by the prediction alone."""
 
     name = "content-prior"
     Params: ClassVar[type[Parameters]] = ContentPriorParams

@@ -24,7 +24,7 @@ class IALSParams(BaselineParams):
 
 
 class IALS(ColdRanker):
-    """Ranks by implicit matrix factorisation (iALS).
+    """Ranks tracks by implicit matrix factorisation (iALS).
 
     Score of a track: its factors times those of the seeds, folded in exactly. Tracks without a training placement are not ranked.
     """

@@ -37,7 +37,7 @@ class JointNetworkParams(NetworkParams):
 class JointNetwork(NetworkRanker):
     """Ranks new tracks by factors that one network predicts from a spectrogram and other modalities.
 
-    Convolutions over one modality, dense layers over each other; a modality that a track lacks adds nothing.
+    Convolutions read the spectrogram, and dense layers read each of the other modalities. A missing modality adds nothing.
     """
 
     name = "joint-network"

@@ -27,7 +27,7 @@ class LateFusionParams(NetworkParams):
 class LateFusion(NetworkRanker):
     """Ranks new tracks by factors that a linear layer predicts from the joined embeddings of all modalities.
 
-    A modality that a track lacks adds nothing.
+    A missing modality adds nothing.
     """
 
     name = "late-fusion"

@@ -28,7 +28,7 @@ class MLPParams(NetworkParams):
 class MLP(NetworkRanker):
     """Ranks new tracks by factors that a small network predicts from all modalities.
 
-    Dense layers with ReLU over the columns of `joined`; what a track lacks is its modality's mean.
+    Dense layers with ReLU over the columns of `joined`; a missing modality is replaced by its mean.
     """
 
     name = "mlp"

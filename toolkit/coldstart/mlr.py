@@ -35,9 +35,9 @@ class MLRParams(FactorParams):
 
 
 class MLR(Baseline):
-    """Ranks tracks near the mean of the seeds under a learned distance of content.
+    """Ranks tracks by a learned distance between their content and the mean content of the seeds.
 
-    State: items float32 [V + 1, r], so turned that the learned distance is the plain one, ranked bool [V + 1].
+    State: items float32 [V + 1, r], transformed so that the learned distance is the Euclidean one, ranked bool [V + 1].
     """
 
     name = "mlr"

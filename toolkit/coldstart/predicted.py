@@ -12,7 +12,10 @@ from toolkit.ranker import TrainingData
 
 
 class PredictedFactors(ColdRanker):
-    """Ranks new tracks by factors that a supervised encoder predicted: its one modality."""
+    """Ranks new tracks by factors that a supervised encoder predicted.
+
+    The prediction is the one modality that it takes.
+    """
 
     name = "predicted-factors"
 

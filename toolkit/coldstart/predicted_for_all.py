@@ -14,9 +14,9 @@ from toolkit.coldstart.predicted import PredictedFactors
 
 
 class PredictedForAll(PredictedFactors):
-    """Ranks all tracks by predicted factors, played ones included.
+    """Ranks all tracks, including played ones, by predicted factors.
 
-    State: also predicted float32 [V + 1, k] and has_prediction bool [V + 1]; a track without is -inf.
+    State: also predicted float32 [V + 1, k] and has_prediction bool [V + 1]; a track without a prediction is not ranked (-inf).
     """
 
     name = "predicted-for-all"

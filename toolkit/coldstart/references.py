@@ -19,7 +19,7 @@ from toolkit.ranker import TrainingData
 
 
 class RandomFactors(ColdRanker):
-    """Ranks tracks without placements by random factors, drawn from the seed."""
+    """Ranks tracks without placements by random factors, drawn with the random seed."""
 
     name = "random-factors"
     capabilities = replace(COLD_START, content="none", cold_tracks=False)
@@ -30,11 +30,11 @@ class RandomFactors(ColdRanker):
 
 
 class FactorUpperBound(ColdRanker):
-    """Ranks by factors of the whole corpus, hidden tracks included: an oracle.
+    """Ranks tracks by factors of the whole corpus, including hidden tracks: an oracle.
 
-    It is what a perfect prediction of factors would give.
+    It is what a perfect prediction of factors would reach.
 
-    State: also users float32 [P, k] of the corpus's playlists; a query that is none of them is folded in.
+    State: also users float32 [P, k] of the corpus's playlists; a query that is not one of them is folded in.
     """
 
     name = "factor-upper-bound"

@@ -32,7 +32,7 @@ class Ridge(ColdRanker):
 
     (XᵀX + λ n I)⁻¹ XᵀY of centred columns X, see `joined`, and centred factors Y of the n tracks that have both.
 
-    Without a validation split the middle penalty is taken.
+    Without a validation split the middle penalty is used.
     """
 
     name = "ridge"

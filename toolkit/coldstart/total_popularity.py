@@ -14,9 +14,9 @@ from toolkit.ranker import Capabilities, Scorer, TrainingData
 
 
 class TotalPopularity(Baseline):
-    """Ranks tracks by their plays in the whole corpus, hidden ones included: an oracle.
+    """Ranks tracks by their plays in the whole corpus, including hidden ones: an oracle.
 
-    State: plays float32 [V + 1]. A track that no playlist of the corpus holds is -inf.
+    State: plays float32 [V + 1]. A track that is in no playlist of the corpus is not ranked (-inf).
     """
 
     name = "total-popularity"

@@ -39,9 +39,9 @@ class TwoTowerParams(FactorParams):
 
 
 class TwoTower(Baseline):
-    """Ranks by the cosine of a user's vector and a track's, from two networks over content and factors.
+    """Ranks tracks by the cosine between vectors of users and tracks, from two networks over content and factors.
 
-    Score: cosine of the user's vector and the track's; a track without content, and a user without a known track, is -inf.
+    Score: cosine of the user's vector and the track's. It is -inf for a track without content and for a user without a known track.
 
     State: items, queries float32 [V + 1, dim], ranked, heard bool [V + 1].
     """

@@ -1,1 +1,1 @@
-"""What a plug-in extends: one base class a module. Nothing here imports torch, so that a recipe is checked without it."""
+"""Base classes for plug-ins, one per module. Nothing here imports torch, so a recipe can be checked without it."""

@@ -1,7 +1,7 @@
 """The contract of a training loss: entry-point group `segue.losses`.
 
-A training step scores n positions against C candidate tracks. A loss turns those scores into one number, and declares which tracks a
-step scores: every trained one, or the tracks of the step and a shared sample of wrong answers.
+A training step scores n positions against C candidate tracks. A loss turns these scores into one number. It also declares which tracks a
+step scores: all trained tracks, or the tracks of the step and a shared sample of negatives.
 """
 
 from __future__ import annotations
@@ -26,10 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """What a loss may know of the training that it is part of.
+    """Properties of the training that a loss may use.
 
-    plays: int [V + 1], training placements of each track. tracks: candidates of a full softmax. batch_tokens: positions of a step.
-    device: where the model is. bf16: whether products are in bfloat16.
+    - plays: int [V + 1], number of training placements of each track.
+    - tracks: number of candidates of a full softmax.
+    - batch_tokens: number of positions per step.
+    - device: device of the model.
+    - bf16: whether products are computed in bfloat16.
     """
 
     plays: np.ndarray
@@ -40,19 +43,19 @@ class Training:
 
     @property
     def compute(self) -> torch.dtype | None:
-        """Dtype of the loss's large products; None keeps that of the scores."""
+        """Dtype of the loss's large products; None keeps the dtype of the scores."""
         import torch
 
         return torch.bfloat16 if self.bf16 else None
 
 
 class Loss(Part):
-    """Base of every loss: write `mean`, and `sampler` where a step scores a shared sample.
+    """Base class of every loss. Implement `mean`, and also `sampler` if a step scores a shared sample.
 
-    samples: whether a step scores a shared sample instead of every trained track. Then a step has gradients for the vectors of its own
-    tracks alone, and `adam: rows` may be chosen.
+    samples: whether a step scores a shared sample instead of every trained track. A step then only has gradients for the vectors of its own
+    tracks, and `adam: rows` may be chosen.
 
-    `toolkit.sequential.checks.check_loss` tests an implementation; docs/models.md has a complete example.
+    `segue.plugin.check_loss` tests an implementation; docs/models.md has a complete example.
     """
 
     samples: ClassVar[bool] = False
@@ -61,24 +64,27 @@ class Loss(Part):
     def mean(self, scores: Scores, targets: torch.Tensor, training: Training) -> torch.Tensor:
         """Mean loss over the n positions of a step, a scalar with a gradient.
 
-        scores: factors of the matrix [n, C]; `scores.logits()` forms it. targets: int64 [n], the column of each position's target.
-        Where `scores.gold` is given, the target's score is column C (`targets` are all C), and `scores.hit` int64 [n] names the sampled
-        column that is the target too (C where none is): that one must not count as a wrong answer. `scores.logits()` has -inf there.
+        - scores: factors of the score matrix [n, C]; `scores.logits()` computes the matrix.
+        - targets: int64 [n], the column of each position's target.
+        - training: properties of the training.
+
+        If `scores.gold` is set, the target's score is in column C, and all `targets` are C. `scores.hit`, int64 [n], is then the sampled
+        column that is also the target (C if there is none). This column must not count as a negative; `scores.logits()` has -inf there.
         """
 
     def sampler(self, training: Training) -> Sample | None:
-        """What draws each step's shared sample; None where `samples` is false."""
+        """The sampler that draws the shared sample of each step; None if `samples` is False."""
         return None
 
     def begin(self, training: Training) -> Criterion:
-        """The function that computes the loss of each step. Override it to choose something once a training, such as a kernel."""
+        """The function that computes the loss of each step. Override it to choose something once per training, such as a kernel."""
         return lambda scores, targets: self.mean(scores, targets, training)
 
     def step_memory(self, positions: int, tracks: int, hidden_size: int) -> tuple[int, str]:
-        """Bytes that a step holds at least for this loss, and the setting that decides, as in `negatives=4096`; 0 and "" for little."""
+        """The least bytes that a step needs for this loss, and the setting that decides, such as `negatives=4096`; 0 and "" if few."""
         return 0, ""
 
     @property
     def draws_by_plays(self) -> bool:
-        """Whether wrong answers are drawn in proportion to plays, so that a track without plays is never one."""
+        """Whether negatives are drawn in proportion to plays. A track without plays is then never a negative."""
         return False

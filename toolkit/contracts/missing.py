@@ -1,4 +1,4 @@
-"""What a missing-value policy is: the part of a recipe that says what a track without a modality has instead."""
+"""The contract of a missing-value policy: the part of a recipe that decides what replaces a missing modality."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     import numpy as np
 
 Start = Literal["mean", "zero"]
-"""What absent rows hold before a policy fills them: the mean of the training tracks, in the encoder's space, or zeros."""
+"""Value of absent rows before a policy fills them: the mean of the training tracks, in the encoder's space, or zeros."""
 
 
 class Rows(Protocol):
-    """Rows of all tracks, float32 [V + 1, d]: a matrix, or one computed as it is sliced. `rows[0 : len(rows)]` is the whole."""
+    """Rows of all tracks, float32 [V + 1, d]: a matrix, or rows computed when sliced. `rows[0 : len(rows)]` is the whole matrix."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -24,27 +24,28 @@ class Rows(Protocol):
 
 
 class Fill(Protocol):
-    """What `Missing.fit` returns: gives the rows of tracks that have no row of their own."""
+    """Interface of the function that `Missing.fit` returns. It computes the rows of tracks that do not have a modality."""
 
     def __call__(self, modality: int, rows: Sequence[np.ndarray], present: np.ndarray) -> np.ndarray:
-        """Rows float [n, d] of n tracks for `modality`, the index of one that none of them has.
+        """Return the rows of n tracks for one modality, float [n, d].
 
-        - rows: of every modality, float32 [n, d_m] of the same tracks; what `start` says where a track is without it.
+        - modality: index of the modality; none of these tracks has it.
+        - rows: the rows of the same tracks in every modality, float32 [n, d_m] each. Absent rows have the value that `start` declares.
         - present: bool [M, n], which modalities each of these tracks has.
         """
 
 
 class Missing(Part):
-    """Base of every missing-value policy: its fields are its parameters, `fit` is what it does. Entry-point group `segue.missing`.
+    """Base class of every missing-value policy. Its fields are its parameters; `fit` does the work. Entry-point group `segue.missing`.
 
-    A class declares what the item table must know of it:
+    A class declares these properties for the item table:
 
-    - start: what absent rows hold before `fit` fills them, and after it where it returns None.
-    - fills: whether an absent row is an estimate or a learned vector, rather than the same neutral value for all. Joins that leave missing
-      modalities out refuse such a policy.
-    - learned: whether the model learns one vector a modality, zero at first, that stands for every absent row.
+    - start: value of absent rows before `fit` fills them. They keep it if `fit` returns None.
+    - fills: whether an absent row is an estimate or a learned vector, rather than one neutral value for all tracks. Joins that leave
+      missing modalities out refuse such a policy.
+    - learned: whether the model learns one vector per modality, zero at first, which replaces every absent row.
 
-    `toolkit.fusion.checks.check_missing` tests a policy against this contract.
+    `segue.plugin.check_missing` tests a policy against this contract.
     """
 
     start: ClassVar[Start] = "zero"
@@ -52,10 +53,10 @@ class Missing(Part):
     learned: ClassVar[bool] = False
 
     def fit(self, blocks: Sequence[Rows], present: np.ndarray, fitted: np.ndarray) -> Fill | None:
-        """Learn from the training tracks how to fill absent rows; None where `start` is all there is.
+        """Learn from the training tracks how to fill absent rows. Return None to keep the value of `start`.
 
-        - blocks: one a modality, as the item table holds them (after `reduce: pca` and `normalise: before`); row 0 is padding.
+        - blocks: the rows of each modality, as the item table stores them (after `reduce: pca` and `normalise: before`); row 0 is padding.
         - present: bool [M, V + 1], which track has which modality.
-        - fitted: bool [V + 1], tracks with a training placement. Learn from these alone.
+        - fitted: bool [V + 1], tracks with a training placement. Learn only from these.
         """
         return None

@@ -1,7 +1,7 @@
 """The contract of a protocol: what is held out of a corpus, and what is shown of it.
 
-A protocol is a part: its fields are its keys in a recipe's `evaluation.split`. It is found by the entry-point group
-`segue.protocols`, or given as `module:Class` or as an object:
+A protocol is a part: its fields are its keys in a recipe's `evaluation.split`. It has a name in the entry-point group
+`segue.protocols`, or is passed as `module:Class` or as an object:
 
     class EveryTenth(Protocol):
         '''Every tenth playlist is tested, the one after it validates; the first half of each is shown.'''
@@ -13,7 +13,7 @@ A protocol is a part: its fields are its keys in a recipe's `evaluation.split`. 
         def split(self, corpus: Corpus, given: Sequence[str | None] | None = None) -> Split:
             ...
 
-`toolkit.evaluation.protocol_checks.check_protocol` holds it to this contract.
+`segue.plugin.check_protocol` tests a protocol against this contract.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ GROUP = "segue.protocols"
 
 
 class Protocol(Part, ABC):
-    """Who is held out, and what is shown of them.
+    """Base class of every protocol: decides what is held out, and what is shown of it.
 
-    whole_lists: whether the playlists that it tests are not in training. cold: whether the tracks that it hides are not in training.
-    default_k, default_metrics: what a recipe measures under it that names no cutoffs or no metrics.
+    - whole_lists: whether test playlists are not in training.
+    - cold: whether hidden tracks are not in training.
+    - default_k, default_metrics: cutoffs and metrics of a recipe that does not set its own.
     """
 
     whole_lists: ClassVar[bool] = False
@@ -45,27 +46,29 @@ class Protocol(Part, ABC):
 
     @abstractmethod
     def split(self, corpus: Corpus, given: Sequence[str | None] | None = None) -> Split:
-        """Training, validation and test of a corpus, checked for leaks.
+        """Split a corpus into training, validation and test, and check for leaks.
 
-        given: what the catalogue's field `reads_field` says of each track, where the protocol reads one: [V].
-        Raises `InputError` where a part is empty and `LeakError` where something hidden could be learned or chosen on.
+        - corpus: the playlists.
+        - given: value of the catalogue's field `reads_field` for each track, [V], if the protocol reads a field.
+
+        Raises `InputError` if a part is empty, and `LeakError` if something hidden could be learned, or used to choose models.
         """
 
     @property
     def reads_field(self) -> str | None:
-        """The field of the catalogue that decides which tracks are held out; None for none."""
+        """The field of the catalogue that decides which tracks are held out; None if no field does."""
         return None
 
     @property
     def shows_beginnings(self) -> bool:
-        """Whether every held-out playlist is shown from its first track, in its order."""
+        """Whether the seeds of every held-out playlist are its first tracks, in playlist order."""
         return False
 
     @property
     def stops_at_overlap(self) -> bool:
-        """Whether a test playlist that shares most of its tracks with a training playlist ends the run."""
+        """Whether the run ends if a test playlist shares most of its tracks with a training playlist."""
         return False
 
     def each_fold(self) -> list[Self]:
-        """The protocol of each fold, where all are to be tested one after the other; empty for one split."""
+        """The protocol of each fold, if all folds are tested one after the other; empty for a single split."""
         return []

@@ -1,7 +1,8 @@
 """From a reader to a corpus, and to a filled catalogue where one is wanted, in one pass over the file.
 
 Placements go to a flat temporary file; memory holds the ids, the names and, at the end, 4 bytes a
-placement, or 30 where a filter takes something.
+placement, or 30 where a filter takes a track. A reader of tables gives columns instead of records where no catalogue is wanted:
+see `ColumnIntake`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +20,7 @@ import pyarrow as pa
 from toolkit.catalogue.readers.base import Reader
 from toolkit.catalogue.store import Catalogue
 from toolkit.corpus.arrays import Corpus
+from toolkit.corpus.column_intake import ColumnIntake
 from toolkit.corpus.intake import Intake
 from toolkit.errors import DataError, InputError, SegueError
 from toolkit.recipe import Filters
@@ -39,7 +42,7 @@ def build(
     Titles, artists and albums stand in the corpus either way. The same input
     gives the same arrays; ids 1…V follow the first mention in
     the file. A corpus that stands at `directory` is replaced when the new one
-    is complete, and not before. progress: called with the records so far.
+    is complete, and not before. progress: called with the records, or rows of columns, so far.
     Raises `DataError` for what the reader cannot read, `InputError` where the
     filters leave no playlist or `directory` holds something else.
     """
@@ -49,13 +52,7 @@ def build(
         directory.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}-") as work:
             with (Path(work) / "placements").open("w+b") as spool:
-                intake = Intake(spool, reader, drop_repeats=filters.repeats == "drop")
-                if catalogue is None:
-                    for done, _ in enumerate(intake.through(reader.brief()), start=1):
-                        if progress is not None and done % EVERY == 0:
-                            progress(done)
-                else:
-                    catalogue.add(intake.through(reader.read()), progress)
+                intake = _taken(reader, catalogue, Path(work), spool, filters, progress)
                 kept = filtered(intake.placements(), intake.lengths(), len(intake), filters, intake.plays(), intake.times())
                 _refuse_empty(kept, intake, filters, reader)
                 _corpus(kept, intake).save(Path(work) / "corpus")
@@ -63,6 +60,28 @@ def build(
     except OSError as error:
         raise SegueError(f"the corpus cannot be written to {directory}: {error.strerror or error}") from None
     return Corpus.load(directory)
+
+
+def _taken(
+    reader: Reader, catalogue: Catalogue | None, work: Path, spool: IO[bytes], filters: Filters, progress: Callable[[int], None] | None
+) -> Intake | ColumnIntake:
+    """Everything that the reader gives: as columns where it has them and no catalogue is filled, else as records."""
+    drop = filters.repeats == "drop"
+    blocks = reader.blocks() if catalogue is None else None
+    if blocks is not None:
+        columns = ColumnIntake(work, reader, drop_repeats=drop)
+        for rows in columns.through(blocks):
+            if progress is not None:
+                progress(rows)
+        return columns
+    intake = Intake(spool, reader, drop_repeats=drop)
+    if catalogue is not None:
+        catalogue.add(intake.through(reader.read()), progress)
+        return intake
+    for done, _ in enumerate(intake.through(reader.brief()), start=1):
+        if progress is not None and done % EVERY == 0:
+            progress(done)
+    return intake
 
 
 @dataclass(frozen=True)
@@ -93,8 +112,8 @@ def filtered(
     that is played in the file but not often enough goes, one that nobody plays
     is governed by `unplayed`. counts: float32, how often each placement was played; times: int64, when it was made.
     """
-    if filters.min_track_plays == 1 and filters.unplayed == "keep" and (lengths >= filters.min_playlist_length).all():
-        return Kept(np.abs(placements), lengths, np.arange(len(lengths)), np.arange(n_tracks), counts, times)
+    if filters.min_track_plays == 1 and filters.unplayed == "keep":
+        return _long_enough(placements, lengths, n_tracks, filters.min_playlist_length, counts, times)
     items, first = np.abs(placements), placements > 0
     rows = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
     ever_played = np.zeros(n_tracks + 1, bool)
@@ -117,7 +136,20 @@ def filtered(
     return Kept(renumbered[items], left, np.flatnonzero(good_list), np.flatnonzero(good_track) - 1, counts, times)
 
 
-def _corpus(kept: Kept, intake: Intake) -> Corpus:
+def _long_enough(
+    placements: np.ndarray, lengths: np.ndarray, n_tracks: int, least: int, counts: np.ndarray | None, times: np.ndarray | None
+) -> Kept:
+    """What is left where only short playlists go: no track goes with them, and nothing is copied that stays as it is."""
+    items = np.abs(placements) if placements.min(initial=0) < 0 else placements
+    good = lengths >= least
+    if good.all():
+        return Kept(items, lengths, np.arange(len(lengths)), np.arange(n_tracks), counts, times)
+    keep = np.repeat(good, lengths)
+    counts, times = (None if each is None else each[keep] for each in (counts, times))
+    return Kept(items[keep], lengths[good], np.flatnonzero(good), np.arange(n_tracks), counts, times)
+
+
+def _corpus(kept: Kept, intake: Intake | ColumnIntake) -> Corpus:
     tracks, playlists = _rows(intake.tracks(), kept.tracks), _rows(intake.playlists(), kept.rows)
     offsets = np.concatenate([[0], np.cumsum(kept.lengths)]).astype(np.int64)
     return Corpus(kept.items, offsets, tracks, playlists, plays=kept.plays, times=kept.times)
@@ -128,7 +160,7 @@ def _rows(table: pa.Table, rows: np.ndarray) -> pa.Table:
     return table if len(rows) == table.num_rows else table.take(pa.array(rows))
 
 
-def _refuse_empty(kept: Kept, intake: Intake, filters: Filters, reader: Reader) -> None:
+def _refuse_empty(kept: Kept, intake: Intake | ColumnIntake, filters: Filters, reader: Reader) -> None:
     """Raises where nothing is left, naming the filter to loosen."""
     lengths = intake.lengths()
     if len(kept.rows):

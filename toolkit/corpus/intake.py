@@ -185,7 +185,7 @@ class Intake:
 
     def _place(self, numbers: np.ndarray, lengths: np.ndarray, times: np.ndarray | None) -> None:
         rows = np.repeat(np.arange(len(lengths)), lengths)
-        again = _repeats(rows, numbers)
+        again = repeats(rows, numbers)
         if self._drop_repeats and len(again):
             kept = np.ones(len(numbers), bool)
             kept[again] = False
@@ -227,7 +227,7 @@ def _joined(names: Sequence[str]) -> str | None:
     return ", ".join(dict.fromkeys(name for name in names if name)) or None
 
 
-def _repeats(rows: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+def repeats(rows: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     """Places of what its row held before: int64, none in most batches of short lists."""
     pairs, places = rows << 32 | numbers, np.arange(len(rows))
     # equal pairs share a slot: those that share none, nine of ten, need no sorting

@@ -36,9 +36,9 @@ class Numbering:
     def __len__(self) -> int:
         return self._count
 
-    def numbers(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    def numbers(self, texts: Sequence[str] | pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
         """Number of each text, int32 [n], and where the new ones are first mentioned, int64, ascending."""
-        rows = self._as_rows(pa.array(texts, pa.string()))
+        rows = self._as_rows(texts if isinstance(texts, pa.StringArray) else pa.array(texts, pa.string()))
         self._make_room(len(rows))
         hashes = _hashed(rows)
         numbers = self._found(rows, hashes)

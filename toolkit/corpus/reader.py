@@ -21,7 +21,10 @@ BLOCK = 10_000
 
 
 class CorpusReader(Reader):
-    """A folder with `corpus.json`: tracks in the order of their ids, then playlists."""
+    """Reads a corpus that segue stored: a folder with `corpus.json`.
+
+    Tracks come first, in the order of their ids, then playlists.
+    """
 
     name = "corpus"
 

@@ -51,7 +51,10 @@ class AudioFeaturesParams(AudioParams):
 
 
 class AudioFeaturesEncoder(StandardisingEncoder, AudioEncoder):
-    """float32 [n, 11], each column standardised."""
+    """Computes eleven audio features, such as tempo and key, from audio files with librosa.
+
+    Returns float32 [n, 11], each column standardised.
+    """
 
     name: ClassVar[str] = "audio-features"
     source: ClassVar[str] = "librosa; Krumhansl 1990; Scheirer and Slaney 1997"

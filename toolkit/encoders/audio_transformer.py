@@ -41,7 +41,10 @@ class AudioTransformerParams(HeardParams):
 
 
 class AudioTransformerEncoder(AudioEncoder):
-    """float32 [n, d]; d is the model's hidden size, or its projection's."""
+    """Encodes audio with a pretrained transformer, such as CLAP, MERT or AST, averaged over time.
+
+    Returns float32 [n, d]; d is the hidden size of the model, or the size of its projection.
+    """
 
     name: ClassVar[str] = "audio-transformer"
     seeded: ClassVar[bool] = False

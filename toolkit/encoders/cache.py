@@ -20,6 +20,7 @@ from toolkit.encoders.base import Encoder
 from toolkit.encoders.hashing import combined, string_bytes
 from toolkit.encoders.state import read_tensors, write_tensors
 from toolkit.errors import DataError
+from toolkit.own_code import source_of
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,14 @@ class Tracks:
 def key(encoder: Encoder, tracks: Tracks, *, split_key: str = "") -> str:
     """Cache key: 32 hex digits over encoder, version, parameters, weights, ids and input content.
 
+    Of a class that has no entry point the source file counts too: who tries an idea does not think of `version`.
+
     The seed counts where it changes the output; fitted ids, targets and
     `split_key` where the encoder learns.
     """
     about: dict[str, Any] = {"encoder": encoder.name, "version": encoder.version, "params": encoder.params.model_dump(mode="json")}
     about |= {"weights": encoder.fingerprint(), "seed": encoder.seed if encoder.seeded else None}
+    about |= source_of("segue.encoders", type(encoder), encoder.name)
     text, offsets = string_bytes(tracks.ids)
     parts = [
         json.dumps(about, sort_keys=True).encode(),

@@ -36,7 +36,10 @@ class CharNgramsParams(TfidfParams):
 
 
 class CharNgramsEncoder(TfidfEncoder):
-    """Texts as float32 [n, d]; `sparse` has the n-grams themselves."""
+    """Encodes short texts, such as playlist titles, by the TF-IDF weights of their character n-grams.
+
+    Returns float32 [n, d]; `sparse` returns the weights of the n-grams themselves.
+    """
 
     name: ClassVar[str] = "char-ngrams"
     version: ClassVar[str] = "1"

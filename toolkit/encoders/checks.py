@@ -1,6 +1,6 @@
 """The encoder contract as a test suite, for authors of plug-ins; the built-in encoders pass it too.
 
-    from toolkit.encoders.checks import check_encoder
+    from segue.plugin import check_encoder
 
     def test_contract():
         check_encoder(MyEncoder, ["some", "real", "inputs", "please"], {"dim": 8})
@@ -82,7 +82,7 @@ def check_declaration(cls: type[Encoder]) -> None:
     kinds = get_args(Kind)
     assert getattr(cls, "kind", None) in kinds, f"{cls.name}: kind={getattr(cls, 'kind', None)!r} must be one of {', '.join(kinds)}"
     assert cls.source, f"{cls.name}: source must name the paper and section, or the model's page"
-    assert issubclass(cls.Params, EncoderParams), f"{cls.name}: Params must extend toolkit.encoders.base.EncoderParams"
+    assert issubclass(cls.Params, EncoderParams), f"{cls.name}: Params must extend segue.plugin.EncoderParams"
     check_requires(cls)
 
 
@@ -101,7 +101,7 @@ def check_unfitted(encoder: Encoder, inputs: Any) -> None:
         encoder.transform(inputs)
     except SegueError:
         return
-    raise AssertionError(f"{encoder.name}: transform before fit must raise a SegueError (see toolkit.encoders.faults.not_fitted)")
+    raise AssertionError(f"{encoder.name}: transform before fit must raise a SegueError (segue.plugin.not_fitted makes one)")
 
 
 def check_output(encoder: Encoder, inputs: Any) -> np.ndarray:
@@ -217,7 +217,7 @@ def check_needs_targets(encoder: Encoder, inputs: Any) -> None:
     except SegueError as error:
         assert "target" in str(error), f"{encoder.name}: fit without targets says {error}; name the targets (see faults.needs_targets)"
         return
-    raise AssertionError(f"{encoder.name}: fit without targets must raise a SegueError (see toolkit.encoders.faults.needs_targets)")
+    raise AssertionError(f"{encoder.name}: fit without targets must raise a SegueError (segue.plugin.needs_targets makes one)")
 
 
 def check_refit(make: Make, inputs: Any, targets: np.ndarray | None) -> None:

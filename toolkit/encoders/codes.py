@@ -26,7 +26,10 @@ class CodesParams(EncoderParams):
 
 
 class CodesEncoder(Encoder):
-    """A category's vector depends on its name and the seed alone: float32 [n, dim], rows of length 1."""
+    """Gives each distinct name, such as an artist or a label, a fixed random unit vector.
+
+    Returns float32 [n, dim], rows of length 1. A vector depends only on the name and the random seed.
+    """
 
     name: ClassVar[str] = "codes"
     kind: ClassVar[Kind] = "category"

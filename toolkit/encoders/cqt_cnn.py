@@ -44,7 +44,10 @@ class CqtCnnParams(CqtParams, AudioNetworkParams):
 
 
 class CqtCnnEncoder(AudioNetworkEncoder):
-    """The middle 15 s of a file: float32 [n, 4096], or [n, t] for `output: prediction`."""
+    """Encodes audio with a convolutional network over the constant-Q transform, trained to predict factors.
+
+    Reads the middle 15 s of a file. Returns float32 [n, 4096], or [n, t] for `output: prediction`.
+    """
 
     name: ClassVar[str] = "cqt-cnn"
     source: ClassVar[str] = "Oramas et al. 2017, track embeddings from audio"

@@ -59,7 +59,10 @@ class CqtParams(AudioParams):
 
 
 class CqtEncoder(AudioEncoder):
-    """The middle 15 s of a file: float32 [n, bins · frames], one bin after the other."""
+    """Computes the constant-Q spectrogram of the middle 15 s of an audio file.
+
+    Returns float32 [n, bins · frames], one bin after the other.
+    """
 
     name: ClassVar[str] = "cqt"
     seeded: ClassVar[bool] = False

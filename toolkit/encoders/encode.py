@@ -274,7 +274,7 @@ def _shifted(progress: Progress | None, start: int, total: int, name: str) -> Pr
 def _check_output(name: str, encoder: Encoder, rows: Any, length: int) -> None:
     if not isinstance(rows, np.ndarray) or rows.dtype != np.float32 or rows.shape != (length, encoder.dim):
         got = f"{rows.dtype} {rows.shape}" if isinstance(rows, np.ndarray) else type(rows).__name__
-        raise SegueError(f"{name}: encoder {encoder.name!r} gave {got}, not float32 {(length, encoder.dim)}: see toolkit.encoders.checks")
+        raise SegueError(f"{name}: encoder {encoder.name!r} gave {got}, not float32 {(length, encoder.dim)}: try check_encoder")
     broken = ~np.isfinite(rows).all(axis=1)
     if encoder.refuses:
         broken &= ~np.isnan(rows).all(axis=1)

@@ -18,7 +18,11 @@ from toolkit.encoders.standardise import Standardiser, StandardisingEncoder, as_
 
 
 class FeaturesEncoder(StandardisingEncoder):
-    """Each column less its mean, over its deviation; constant columns become 0. d is the number of columns."""
+    """Standardises numeric features of a track, such as tempo and energy.
+
+    Returns float32 [n, d], d the number of columns. Each column has its mean subtracted and is divided by its standard deviation. Constant
+    columns become 0.
+    """
 
     name: ClassVar[str] = "features"
     kind: ClassVar[Kind] = "features"

@@ -37,7 +37,10 @@ class FeaturesVaeParams(VariationalParams):
 
 
 class FeaturesVaeEncoder(AutoencoderBase):
-    """Standardised features through a VAE: float32 [n, latent], or [n, 2 · latent] for `mu+sigma`."""
+    """Encodes standardised numeric features with a variational autoencoder (VAE).
+
+    Returns float32 [n, latent], or [n, 2 · latent] for `mu+sigma`.
+    """
 
     name: ClassVar[str] = "features-vae"
     kind: ClassVar[Kind] = "features"

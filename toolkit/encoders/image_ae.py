@@ -13,7 +13,10 @@ from toolkit.encoders.conv_images import ImageEncoder, ImageParams
 
 
 class ImageAeEncoder(ImageEncoder):
-    """float32 [n, latent]."""
+    """Encodes album covers with a convolutional autoencoder.
+
+    Returns float32 [n, latent].
+    """
 
     name: ClassVar[str] = "image-ae"
     variational: ClassVar[bool] = False

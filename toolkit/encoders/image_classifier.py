@@ -31,7 +31,10 @@ class ImageClassifierParams(ConvParams, ClassifierParams):
 
 
 class ImageClassifierEncoder(Classifier):
-    """float32 [n, dim] in -1…1."""
+    """Encodes album covers with an image network trained to predict labels, such as genre or tags.
+
+    Returns float32 [n, dim], values from -1 to 1.
+    """
 
     name: ClassVar[str] = "image-classifier"
     kind: ClassVar[Kind] = "image"

@@ -37,7 +37,10 @@ class ImageModelParams(EncoderParams):
 
 
 class ImageModelEncoder(PretrainedEncoder):
-    """Pictures as float32 [n, d] of a model that is not trained further."""
+    """Encodes album covers with a pretrained image model, such as ResNet, ViT or CLIP, without fine-tuning.
+
+    Returns float32 [n, d].
+    """
 
     name: ClassVar[str] = "image-model"
     kind: ClassVar[Kind] = "image"

@@ -18,7 +18,10 @@ class ImageVaeParams(ImageParams, VariationalParams):
 
 
 class ImageVaeEncoder(ImageEncoder):
-    """float32 [n, latent], or [n, 2 · latent] for `mu+sigma`."""
+    """Encodes album covers with a convolutional variational autoencoder (VAE).
+
+    Returns float32 [n, latent], or [n, 2 · latent] for `mu+sigma`.
+    """
 
     name: ClassVar[str] = "image-vae"
     variational: ClassVar[bool] = True

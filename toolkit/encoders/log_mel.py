@@ -30,7 +30,10 @@ class LogMelParams(SpectrogramParams):
 
 
 class LogMelEncoder(AudioEncoder):
-    """float32 [n, windows · bands · frames]."""
+    """Computes the log-mel spectrograms of windows of an audio clip, for rankers that train a network on them.
+
+    Returns float32 [n, windows · bands · frames].
+    """
 
     name: ClassVar[str] = "log-mel"
     seeded: ClassVar[bool] = False

@@ -30,7 +30,10 @@ class MelCnnParams(MelParams):
 
 
 class MelCnnEncoder(MelEncoder):
-    """float32 [n, t], or [n, hidden] for `output: embedding`; both are means over a clip's windows."""
+    """Encodes audio with a convolutional network over windows of a log-mel spectrogram, averaged over the clip.
+
+    Returns float32 [n, t], or [n, hidden] for `output: embedding`. Both are means over a clip's windows.
+    """
 
     name: ClassVar[str] = "mel-cnn"
     source: ClassVar[str] = "van den Oord et al. 2013, networks"

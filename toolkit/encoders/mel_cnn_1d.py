@@ -39,7 +39,10 @@ class MelCnn1dParams(MelParams):
 
 
 class MelCnn1dEncoder(MelEncoder):
-    """float32 [n, 256], the mean over a clip's windows; [n, t] for `output: prediction`."""
+    """Encodes audio with five one-dimensional convolutions over windows of a log-mel spectrogram.
+
+    Returns float32 [n, 256], the mean over a clip's windows, or [n, t] for `output: prediction`.
+    """
 
     name: ClassVar[str] = "mel-cnn-1d"
     source: ClassVar[str] = "Lee et al. 2018, audio model"

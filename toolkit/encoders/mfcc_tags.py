@@ -38,7 +38,10 @@ class MfccTagsParams(MfccParams):
 
 
 class MfccTagsEncoder(PredictingEncoder, WordsEncoder):
-    """float32 [n, 1200], or the tags' probabilities [n, t] for `output: prediction`."""
+    """Encodes audio as counts of quantised MFCCs, passed through a network trained to predict tags.
+
+    Returns float32 [n, 1200], or the probabilities of the tags, [n, t], for `output: prediction`.
+    """
 
     name: ClassVar[str] = "mfcc-tags"
     source: ClassVar[str] = "Liang et al. 2015"

@@ -27,7 +27,10 @@ class MfccWordsParams(MfccParams):
 
 
 class MfccWordsEncoder(WordsEncoder):
-    """float32 [n, d]; d is the number of axes that it takes."""
+    """Encodes audio as a bag of words of quantised MFCCs, reduced by principal component analysis.
+
+    Returns float32 [n, d]; d is the number of principal axes that are kept.
+    """
 
     name: ClassVar[str] = "mfcc-words"
     learns: ClassVar[bool] = True

@@ -49,7 +49,11 @@ class SentenceBertParams(CleanedParams):
 
 
 class SentenceBertEncoder(PretrainedEncoder, CleanedTextEncoder):
-    """Texts as float32 [n, d] by the model's own tokeniser and modules; equals `SentenceTransformer.encode` in full precision."""
+    """Encodes texts with a pretrained sentence-transformers model.
+
+    Returns float32 [n, d], computed by the model's own tokeniser and modules. In full precision the vectors equal those of
+    `SentenceTransformer.encode`.
+    """
 
     name: ClassVar[str] = "sentence-bert"
     source: ClassVar[str] = "Reimers and Gurevych 2019; sentence-transformers/all-MiniLM-L6-v2"

@@ -57,7 +57,10 @@ class SpectrogramDbnParams(AudioParams):
 
 
 class SpectrogramDbnEncoder(AudioEncoder):
-    """float32 [n, last hidden size]: the probabilities of the last layer's units, 0…1."""
+    """Encodes audio with a deep belief network over the principal components of a spectrogram.
+
+    Returns float32 [n, last hidden size]: the activation probabilities of the last layer's units, from 0 to 1.
+    """
 
     name: ClassVar[str] = "spectrogram-dbn"
     learns: ClassVar[bool] = True

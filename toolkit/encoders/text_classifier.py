@@ -34,7 +34,10 @@ class TextClassifierParams(ClassifierParams):
 
 
 class TextClassifierEncoder(Classifier):
-    """float32 [n, dim] in -1…1."""
+    """Encodes texts with a text model fine-tuned to predict labels, such as genre or tags.
+
+    Returns float32 [n, dim], values from -1 to 1.
+    """
 
     name: ClassVar[str] = "text-classifier"
     kind: ClassVar[Kind] = "text"

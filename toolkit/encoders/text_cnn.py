@@ -52,7 +52,10 @@ class TextCnnParams(WordMeanParams, TextNetworkParams):
 
 
 class TextCnnEncoder(TextNetworkEncoder):
-    """Texts as float32 [n, hidden], or [n, t] for `output: prediction`."""
+    """Encodes texts with a convolutional network over word vectors, trained to predict factors.
+
+    Returns float32 [n, hidden], or [n, t] for `output: prediction`.
+    """
 
     name: ClassVar[str] = "text-cnn"
     source: ClassVar[str] = "Oramas et al. 2017, artist embeddings from word vectors; Kim 2014"

@@ -54,7 +54,10 @@ class TfidfParams(TermParams):
 
 
 class TfidfEncoder(CleanedTextEncoder):
-    """Texts as float32 [n, d]; d is `dim`, or fewer where there are fewer tokens or texts."""
+    """Encodes texts by the TF-IDF weights of their words or tags.
+
+    Returns float32 [n, d]; d is `dim`, or fewer where there are fewer tokens or texts.
+    """
 
     name: ClassVar[str] = "tfidf"
     version: ClassVar[str] = "2"

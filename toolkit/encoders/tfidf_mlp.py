@@ -35,7 +35,10 @@ class TfidfMlpParams(TermParams, TextNetworkParams):
 
 
 class TfidfMlpEncoder(TextNetworkEncoder):
-    """Texts as float32 [n, hidden[-1]], or [n, t] for `output: prediction`."""
+    """Encodes texts by TF-IDF weights and dense layers, trained to predict factors.
+
+    Returns float32 [n, hidden[-1]], or [n, t] for `output: prediction`.
+    """
 
     name: ClassVar[str] = "tfidf-mlp"
     source: ClassVar[str] = "Oramas et al. 2017, artist embeddings from biographies and tags"

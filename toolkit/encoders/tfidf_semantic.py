@@ -45,7 +45,10 @@ class TfidfSemanticParams(TfidfParams):
 
 
 class TfidfSemanticEncoder(TfidfEncoder):
-    """Texts and what their entities add as float32 [n, d]; d as for `tfidf`. What was linked in `fit` is saved with it."""
+    """Encodes texts, and a knowledge base's facts about the entities in them, by TF-IDF weights.
+
+    Returns float32 [n, d], d as in `tfidf`. The entities that `fit` linked are saved with the encoder.
+    """
 
     name: ClassVar[str] = "tfidf-semantic"
     version: ClassVar[str] = "1"

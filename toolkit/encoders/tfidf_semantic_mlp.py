@@ -22,7 +22,10 @@ class TfidfSemanticMlpParams(TfidfMlpParams):
 
 
 class TfidfSemanticMlpEncoder(TfidfMlpEncoder):
-    """Texts and what their entities add as float32 [n, hidden[-1]], or [n, t] for `output: prediction`."""
+    """Encodes texts, and a knowledge base's facts about the entities in them, with the network of `tfidf-mlp`.
+
+    Returns float32 [n, hidden[-1]], or [n, t] for `output: prediction`.
+    """
 
     name: ClassVar[str] = "tfidf-semantic-mlp"
     source: ClassVar[str] = "Oramas et al. 2017, artist embeddings from enriched biographies (Babelfy substituted)"

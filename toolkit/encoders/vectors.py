@@ -37,7 +37,10 @@ class VectorsParams(EncoderParams):
 
 
 class VectorsEncoder(Encoder):
-    """The vector of each id: n strings -> float32 [n, d]; a row of NaN for an id that the file does not name."""
+    """Reads precomputed vectors from a file, by track id.
+
+    Takes n ids and returns float32 [n, d]. The row of an id that is not in the file is NaN.
+    """
 
     name: ClassVar[str] = "vectors"
     kind: ClassVar[Kind] = "category"

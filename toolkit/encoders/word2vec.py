@@ -41,7 +41,10 @@ class Word2vecParams(WordMeanParams):
 
 
 class Word2vecEncoder(WordMeanEncoder):
-    """Texts as the mean of vectors learned from the texts fitted on: float32 [n, dim]."""
+    """Encodes texts as the mean of word vectors that are trained on the texts themselves.
+
+    Returns float32 [n, dim]. The word vectors are learned from the texts passed to `fit`.
+    """
 
     name: ClassVar[str] = "word2vec"
     source: ClassVar[str] = "Mikolov et al. 2013, by gensim"

@@ -36,7 +36,10 @@ class WordVectorsParams(WordMeanParams):
 
 
 class WordVectorsEncoder(WordMeanEncoder):
-    """Texts as the mean of pretrained vectors: float32 [n, d], d the file's own."""
+    """Encodes texts as the mean of their words' pretrained GloVe or word2vec vectors.
+
+    Returns float32 [n, d]; d is the size of the vectors in the file.
+    """
 
     name: ClassVar[str] = "word-vectors"
     seeded: ClassVar[bool] = False

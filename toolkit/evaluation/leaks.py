@@ -6,7 +6,9 @@ the hidden tracks on purpose, are exempt by name: they are marked in every table
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,11 +21,14 @@ from toolkit.corpus.time_split import CONTINUED, KIND
 from toolkit.errors import LeakError
 from toolkit.times import FIRST, LAST, written
 
+if TYPE_CHECKING:
+    from toolkit.contracts.protocol import Protocol
+
 OVERLAP, NEAR, APART = "overlap", "near-duplicate", "distinct"
 """Label of held-out playlists by whether a training playlist shares most of their tracks."""
 
 
-def check(parts: Split, *, disjoint: bool = True) -> None:
+def check_leaks(parts: Split, *, disjoint: bool = True) -> None:
     """Raise `LeakError`, naming one, where what is hidden can be learned or chosen on.
 
     disjoint: whole playlists are held out; then no version or equal list of one may stand in another part.
@@ -32,6 +37,18 @@ def check(parts: Split, *, disjoint: bool = True) -> None:
     if disjoint:
         check_disjoint(parts)
         check_equal(parts)
+
+
+def parts_of(protocol: Protocol, corpus: Corpus, given: Sequence[str | None] | None = None) -> Split:
+    """The split of any protocol, also of one that does not check what it returns. Raises `LeakError` as `check_placements`.
+
+    Protocols that put placements into another order, or hide less than what follows the seeds, have checks of their own.
+    """
+    parts = protocol.split(corpus, given)
+    held = (parts.valid, parts.test)
+    if all(part.placements is None and part.hides is None and part.corpus is parts.train.corpus for part in held):
+        check_placements(parts)
+    return parts
 
 
 def check_in_time(parts: Split) -> None:
@@ -67,6 +84,13 @@ def check_placements(parts: Split) -> None:
             f"selection on test: {_named(parts.train.corpus, row)} hides the same placements in validation and in test:"
             " choose on other playlists than are tested"
         )
+
+
+def check_hidden(train: PlaylistSet, held: HeldOut) -> None:
+    """Raise `LeakError` where a playlist of a held-out part, from whatever split, hides a placement that is in training."""
+    training = (train.rows, train.starts - train.corpus.offsets[train.rows], train.lengths)
+    if (row := _meeting(training, _spans(held))) is not None:
+        raise LeakError(f"{_named(train.corpus, row)} hides placements that the model was fitted to: use parts of one split")
 
 
 def check_disjoint(parts: Split) -> None:

@@ -1,6 +1,6 @@
 """The metric contract as a test suite, for authors of plug-ins; the built-in metrics pass it too.
 
-    from toolkit.evaluation.metric_checks import check_metric
+    from segue.plugin import check_metric
 
     def test_contract():
         check_metric(HitRate)
@@ -55,7 +55,7 @@ def block_of(scores: np.ndarray, hidden: np.ndarray, offsets: np.ndarray, artist
 
 
 def _check_declaration(cls: type[Metric]) -> None:
-    assert issubclass(cls, Metric), f"{cls.__name__} does not extend toolkit.contracts.metric.Metric"
+    assert issubclass(cls, Metric), f"{cls.__name__} does not extend segue.plugin.Metric"
     assert isinstance(getattr(cls, "name", None), str) and cls.name.isprintable() and cls.name, (
         "name must be a text: it names values in files"
     )

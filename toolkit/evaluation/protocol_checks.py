@@ -1,11 +1,11 @@
 """The protocol contract as a test suite, for authors of plug-ins; the built-in protocols pass it too.
 
-    from toolkit.evaluation.protocol_checks import check_protocol
+    from segue.plugin import check_protocol
 
     def test_contract():
-        check_protocol(EveryTenth(offset=3), corpus)
+        check_protocol(EveryTenth(offset=3))
 
-Plain asserts: each message says which promise of `toolkit.contracts.protocol` is broken.
+Plain asserts: each message says which promise of `segue.plugin.Protocol` is broken.
 """
 
 from __future__ import annotations
@@ -17,20 +17,26 @@ import numpy as np
 from toolkit.contracts.protocol import Protocol
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.splits import HeldOut, Split
+from toolkit.errors import LeakError
+from toolkit.evaluation.leaks import parts_of
+from toolkit.ranker_example import example_data
 
 
-def check_protocol(protocol: Protocol, corpus: Corpus, given: Sequence[str | None] | None = None) -> None:
-    """Hold a protocol to the contract on a corpus that it can split. Raises `AssertionError` at the first broken promise.
+def check_protocol(protocol: Protocol, corpus: Corpus | None = None, given: Sequence[str | None] | None = None) -> None:
+    """Hold a protocol to the contract. Raises `AssertionError` at the first broken promise.
 
-    given: what the field that it reads says of each track, where it reads one.
+    - corpus: one that it can split; default: the 80 playlists of `example_data`.
+    - given: what the field that it reads says of each track, where it reads one.
     """
     _check_declaration(protocol)
+    corpus = example_data()[0].train.corpus if corpus is None else corpus
     parts = protocol.split(corpus, given)
-    assert isinstance(parts, Split), f"split must give a toolkit.corpus.splits.Split, not {type(parts).__name__}"
+    assert isinstance(parts, Split), f"split must return a segue.plugin.Split, not {type(parts).__name__}"
     assert len(parts.train), "the training part is empty: raise InputError that says what to change"
     for name, held in (("valid", parts.valid), ("test", parts.test)):
         _check_held_out(name, held)
         _check_promises(protocol, parts, name, held)
+    _check_leaks(protocol, corpus, given)
     _check_same(parts, protocol.split(corpus, given))
     _check_folds(protocol, corpus)
 
@@ -48,6 +54,13 @@ def _check_held_out(name: str, held: HeldOut) -> None:
     ordered = (held.starts <= held.cuts).all() and (held.cuts <= held.begins).all() and (held.begins <= held.ends).all()
     assert ordered, f"{name}: spans must be starts <= cuts <= begins <= ends"
     assert (np.diff(held.hidden()[1]) > 0).all(), f"{name}: a playlist hides nothing, so it has no value: leave it out"
+
+
+def _check_leaks(protocol: Protocol, corpus: Corpus, given: Sequence[str | None] | None) -> None:
+    try:
+        parts_of(protocol, corpus, given)
+    except LeakError as error:
+        raise AssertionError(f"{error}; segue.plugin.check_leaks finds this before the split is returned") from None
 
 
 def _check_promises(protocol: Protocol, parts: Split, name: str, held: HeldOut) -> None:

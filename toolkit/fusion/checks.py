@@ -1,6 +1,6 @@
 """Conformance suites of joins and missing-value policies: one call from a plug-in's tests.
 
-    from toolkit.fusion.checks import check_join, check_missing
+    from segue.plugin import check_join, check_missing
 
     check_join(MyJoin(heads=2))
     check_missing(MyPolicy())
@@ -63,7 +63,7 @@ def check_missing(policy: Missing) -> None:
 
 def check_join_declaration(join: Join) -> None:
     """What the class says of itself is complete and consistent."""
-    assert isinstance(join, Join), f"{join!r} must be an object of a subclass of toolkit.contracts.join.Join"
+    assert isinstance(join, Join), f"{join!r} must be an object of a subclass of segue.plugin.Join"
     name = join.type
     for flag in ("keeps_apart", "needs_presence", "leaves_out", "streams"):
         assert isinstance(getattr(join, flag, None), bool), f"{name}: declare `{flag}: ClassVar[bool]`"
@@ -167,7 +167,7 @@ def check_saved(name: str, make: Callable[[int, Mapping[str, Modality]], ItemTab
 
 def check_missing_declaration(policy: Missing) -> None:
     """What the class says of itself is complete."""
-    assert isinstance(policy, Missing), f"{policy!r} must be an object of a subclass of toolkit.contracts.missing.Missing"
+    assert isinstance(policy, Missing), f"{policy!r} must be an object of a subclass of segue.plugin.Missing"
     assert policy.start in ("mean", "zero"), f"{policy.type}: start={policy.start!r} must be 'mean' or 'zero'"
     for flag in ("fills", "learned"):
         assert isinstance(getattr(policy, flag), bool), f"{policy.type}: declare `{flag}: ClassVar[bool]`"

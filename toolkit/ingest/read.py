@@ -16,6 +16,7 @@ from toolkit.catalogue.readers.files import existing, files_below, is_file
 from toolkit.corpus.arrays import Corpus
 from toolkit.errors import InputError
 from toolkit.files import digest, folder, locked, read_json, write_json
+from toolkit.own_code import source_of
 from toolkit.own_source import code
 from toolkit.progress import Reporter
 from toolkit.recipe import Data
@@ -80,7 +81,8 @@ def ingest_from(
     about = {"reader": reader.name, **content()}
     options, filters = reader.params.model_dump(mode="json"), data.filters.model_dump(mode="json")
     described = described or data.level == "artist"
-    key = digest([about["blake2b"], reader.name, options, data.on_error, filters, code("catalogue", "corpus")])
+    own = source_of("segue.readers", type(reader), reader.name)
+    key = digest([about["blake2b"], reader.name, options, data.on_error, filters, code("catalogue", "corpus"), *own.values()])
     root = cache / "corpora" / key
     with locked(root.with_suffix(".lock")):
         if not _whole(root, reporter):

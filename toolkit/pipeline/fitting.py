@@ -6,7 +6,7 @@ import contextlib
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,10 +17,10 @@ from toolkit.errors import SegueError
 from toolkit.evaluation import slices
 from toolkit.evaluation.evaluator import Key, Scores
 from toolkit.files import digest, folder, write_bytes
+from toolkit.own_code import sources
 from toolkit.pipeline import rankings, systems
 from toolkit.pipeline.context import Context
 from toolkit.pipeline.meter import metered
-from toolkit.pipeline.own_code import sources
 from toolkit.pipeline.systems import Material, System
 from toolkit.ranker import Ranker
 from toolkit.rankers import load_ranker
@@ -103,7 +103,13 @@ def score_shuffled(context: Context, system: System, material: Material, modalit
 
 
 def _score(
-    context: Context, system: System, material: Material, part: str, name: str, make_model: Callable[[], Model], kept: int = 0
+    context: Context,
+    system: System,
+    material: Material,
+    part: Literal["valid", "test"],
+    name: str,
+    make_model: Callable[[], Model],
+    kept: int = 0,
 ) -> tuple[Scores, dict[str, Any]]:
     """kept: how much of each ranking to keep in a file."""
     path, lists = scores_file(context.run, name, part), rankings.stage_file(context.run, name)

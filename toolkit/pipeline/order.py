@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from toolkit import compute, runs
 from toolkit.errors import InputError
 from toolkit.files import cache_folder, digest
+from toolkit.own_code import sources
 from toolkit.own_source import code
 from toolkit.pipeline.context import Context, LoggedReporter
-from toolkit.pipeline.own_code import sources
 from toolkit.progress import Reporter
 from toolkit.recipe import Recipe
 from toolkit.runs import RunDirectory
@@ -215,6 +215,7 @@ def gathered(context: Context, ingested: Ingested, chosen: Sequence[System]) -> 
     """What systems are fitted to, and the rows of `coverage.json`."""
     from segue.data import Playlists, Training
     from toolkit.coldstart.factors import FactorStore
+    from toolkit.evaluation import leaks
     from toolkit.ingest import labels as tags
     from toolkit.ingest import read as ingest
     from toolkit.pipeline import modalities, systems
@@ -222,7 +223,7 @@ def gathered(context: Context, ingested: Ingested, chosen: Sequence[System]) -> 
 
     evaluation = context.recipe.evaluation
     protocol = evaluation.split
-    split = protocol.split(ingested.corpus, ingest.texts(ingested, protocol.reads_field))
+    split = leaks.parts_of(protocol, ingested.corpus, ingest.texts(ingested, protocol.reads_field))
     if split.cuts:
         context.reporter.note("validation begins {}, the test {}".format(*map(written, split.cuts)))
     if left_out := {name: count for name, count in split.facts.items() if count and name not in ("valid_tracks", "test_tracks")}:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import scipy.sparse as sp
 
@@ -95,9 +95,10 @@ class Material:
     def factors(self) -> FactorStore | None:
         return self.train.store
 
-    def held_out(self, part: str) -> HeldOutPlaylists:
+    def held_out(self, part: Literal["valid", "test"]) -> HeldOutPlaylists:
         """The playlists of `valid` or `test`."""
-        return HeldOutPlaylists(self.train.data, {"valid": self.split.valid, "test": self.split.test}[part], self.train)
+        held = {"valid": self.split.valid, "test": self.split.test}[part]
+        return HeldOutPlaylists(self.train.data, held, self.train, part)
 
     def lacks(self, system: System) -> list[str]:
         """Where to give the paths that a system needs."""

@@ -197,7 +197,7 @@ def _stays(key: str, value: Any, known: Mapping[str, Any], name: str, old: bool)
 
 def _unread(key: str, default: Any, name: str) -> str:
     """Why the protocol `name` does not read a key, and the cure."""
-    readers = [other for other in plugins.names(GROUP) if key in plugins.load(GROUP, other).model_fields]
+    readers = [other for other, cls in plugins.usable(GROUP).items() if key in cls.model_fields]
     cure = f"take it out, or set it to its default, {_yaml(default)}" if isinstance(default, str | int | float | None) else "take it out"
     return f"is for `protocol: {_listed(readers)}`, not `{name}`: {cure}"
 

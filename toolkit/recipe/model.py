@@ -40,7 +40,7 @@ class ModelSpec(Part):
     objective: what training predicts and what the layers may see. `causal`: every next track, from the tracks before it. `masked`:
     hidden tracks, from those on both sides.
 
-    `toolkit.sequential.checks.check_model` tests an implementation; docs/models.md has a complete example.
+    `segue.plugin.check_model` tests an implementation; docs/models.md has a complete example.
     """
 
     objective: ClassVar[Literal["causal", "masked"]] = "causal"

@@ -182,8 +182,7 @@ def _losses_with(field: str) -> list[str]:
 
 def _with(group: str, field: str) -> list[str]:
     """Names of a group whose classes have that field."""
-    found = ((name, _class(group, name)) for name in plugins.names(group))
-    return [name for name, cls in found if cls is not None and field in cls.model_fields]
+    return [name for name, cls in plugins.usable(group).items() if field in cls.model_fields]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -1,9 +1,9 @@
-"""A sequential model that hears a cold-start system: to its score of each track is added what the system says, by one weight.
+"""A sequential model combined with a cold-start system: the system's score of each track is added to the model's, with one weight.
 
-What a playlist's transformer knows of its tracks it knows through their free ids, which a track without plays does not have; what it
-predicts of them in place stays behind what a system that is made for it predicts of factors. The two err on different playlists. The
-system is fitted beside the model, not inside it, for of played tracks it has the factors themselves: a weight learned in training would
-trust it for what it knows, and cold tracks need it for what it predicts. So the weight is chosen on the validation playlists.
+A transformer knows the tracks of a playlist by their free ids, and a track without plays does not have one. Its predictions for such tracks
+are worse than those of a system that is made to predict factors, but the two err on different playlists. The system is fitted next to the
+model, not inside it. For played tracks it has the factors themselves: a weight learned in training would reward what the system knows, but
+cold tracks need it for what it predicts. The weight is therefore chosen on the validation playlists.
 """
 
 from __future__ import annotations
@@ -37,11 +37,12 @@ ADVICE = "advice"
 
 
 class AdvisedRanker(SequentialRanker):
-    """Ranks by a sequential model and, by a weight chosen on validation, a cold-start system.
+    """Ranks tracks by a sequential model plus a cold-start system, with a weight chosen on validation.
 
-    `fit` finds `spec.cold_system` fitted in `data.systems`.
+    `fit` takes the fitted `spec.cold_system` from `data.systems`.
 
-    A track that the system cannot rank gets nothing from it. `fit` raises `InputError` without that system or validation playlists.
+    Nothing is added to the score of a track that the system cannot rank. `fit` raises `InputError` without that system or without
+    validation playlists.
     """
 
     name = "advised"

@@ -34,9 +34,9 @@ SELECTING = ("recall", "ndcg")
 
 
 class SequentialRanker(AskedModel):
-    """Ranks by a transformer over ids, content or both, as an entry of a recipe's `models` describes it.
+    """Ranks tracks by a sequential model over ids, content or both, as an entry of a recipe's `models` describes it.
 
-    titles: encoder of playlist titles, where `spec.titles`.
+    titles: encoder of playlist titles, if `spec.titles` is set.
     curve: epoch, loss, seconds and validation metrics.
     """
 
@@ -160,6 +160,12 @@ class SequentialRanker(AskedModel):
         if not self.ranks_unplayed:
             vectors[~self.played[items]] = np.nan
         return vectors
+
+    @torch.inference_mode()
+    def modality_vectors(self, items: np.ndarray) -> dict[str, np.ndarray]:
+        self.model.eval()
+        table, rows = self.model.item_table, torch.from_numpy(items.astype(np.int64)).to(self.device)
+        return {name: table.modality(name, rows).float().cpu().numpy() for name in table.names} if table is not None else {}
 
     def modality_weights(self) -> list[dict[str, Any]]:
         """What the model has learned that each modality weighs: rows of `modality`, `of`, `label`, `value`.

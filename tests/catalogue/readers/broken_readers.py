@@ -186,7 +186,10 @@ class Uncounted(Words):
 
 class Loose(Words):
     class Params(ReaderParams):
-        model_config = {"extra": "allow"}
+        @model_validator(mode="before")
+        @classmethod
+        def _drop_unknown(cls, values: Any) -> Any:
+            return {key: value for key, value in values.items() if key in cls.model_fields}
 
         @model_validator(mode="before")
         @classmethod
@@ -204,7 +207,7 @@ class Refusing(Words):
         raise InputError("column 'song' is missing")
 
 
-class Understated(Words):
+class Promising(Words):
     def fields_offered(self) -> set[str]:
         return {"lyrics"}
 
@@ -215,7 +218,7 @@ class Needy(Words):
 
 BROKEN = [
     (Refusing, r"check_source raises InputError\(\"column 'song' is missing\"\) of data without a fault"),
-    (Understated, r"fields_offered lacks 'title', which a track has"),
+    (Promising, r"fields_offered lacks 'title', which a track has"),
     (Needy, r"Needy.requires=\('faiss',\) must be a tuple of toolkit.packages.Package"),
     (Listed, r"words: read gave a list; yield records"),
     (Bare, r"words: the id 'a' has no scheme"),

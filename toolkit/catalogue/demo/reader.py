@@ -36,10 +36,10 @@ NOISE = 11
 
 
 class DemoReader(Reader):
-    """Yields the records of `Story(params)`; `path` is not looked at.
+    """Generates the demo catalogue: tracks, then playlists, drawn from a known story.
 
-    Playlists carry the story's own split: new releases are only in `valid` and
-    `test`. Every field's source is `demo` and may be trained on.
+    The records are those of `Story(params)`; `path` is ignored. Playlists have the story's own split: new releases are only in `valid` and
+    `test`. The source of every field is `demo`, and every field may be trained on.
     """
 
     name = "demo"

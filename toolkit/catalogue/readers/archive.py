@@ -51,7 +51,10 @@ class ArchiveParams(ReaderParams):
 
 
 class ArchiveReader(Reader):
-    """Tracks first, then their audio features where these are a file of their own, then the lists."""
+    """Reads versions of public playlists from the playlist archive.
+
+    Tracks come first, then their audio features if they have a file of their own, then the lists.
+    """
 
     name = "archive"
     Params = ArchiveParams

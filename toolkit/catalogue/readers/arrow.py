@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -34,7 +35,7 @@ from toolkit.catalogue.readers.tracks import TrackColumns, TrackParser
 from toolkit.catalogue.records import Record, TrackRecord
 from toolkit.errors import DataError, InputError
 
-ROWS = 1 << 19
+ROWS = 1 << 18
 """Placements of a block."""
 LISTS = 1 << 13
 """Rows of a block where each is a whole playlist."""
@@ -89,7 +90,7 @@ class TableReader(Reader):
 
     def blocks(self) -> Iterator[Block]:
         playlists = False
-        for block in self._blocks():
+        for block in ahead(self._blocks()):
             playlists |= not isinstance(block, Tracks) and len(block) > 0
             yield block
         if not playlists:
@@ -116,7 +117,7 @@ class TableReader(Reader):
         with PlaylistSpool() as spool:
             for part, found in laid:
                 rows = TableRows(found, self.params.scheme, self.bad)
-                for batch, where in _batches(part, found.of_rows, ROWS >> 3):
+                for batch, where in _batches(part, found.of_rows, ROWS >> 2):
                     for placement in _each(rows.flat(batch, where)):
                         spool.add(placement)
             yield from spool.playlists()
@@ -286,6 +287,15 @@ class ArrowReader(TableReader):
             for name, listed in self.params.vectors().items():
                 if not (set(listed) <= set(header) - set(other) or set(listed) <= set(other)):
                     raise InputError(f"features.{name}: {', '.join(listed)} are columns of two tables: give them in one")
+
+
+def ahead(blocks: Iterator[Block]) -> Iterator[Block]:
+    """The same, the next one being read while one is worked on."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(next, blocks, None)
+        while (block := waiting.result()) is not None:
+            waiting = pool.submit(next, blocks, None)
+            yield block
 
 
 def _only(given: C, header: set[str]) -> C:

@@ -52,7 +52,7 @@ class Reader(ABC):
     upper_bound: the ranker that knows how the reader's data was made, by name: it takes the reader's options as parameters, and tables
     show it as the best that is possible. Empty where the data is real.
     requires: packages beyond the toolkit's own that it needs; `segue validate` reports those that are missing.
-    `toolkit.catalogue.readers.checks` is this contract as a test.
+    `segue.plugin.check_reader` is this contract as a test.
     """
 
     name: ClassVar[str]

@@ -84,6 +84,7 @@ class Playlists:
 
 
 Block = Tracks | Placements | Playlists
+"""A reader gives `Placements` or `Playlists`, not both; with either come `Tracks`, where more is known of them than ids."""
 
 ABOUT = ("title", "description", "group", "split")
 """What a block may say of playlists."""

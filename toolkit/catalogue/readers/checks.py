@@ -1,6 +1,6 @@
 """The reader contract as a test suite, for authors of plug-ins; the built-in readers pass it too.
 
-    from toolkit.catalogue.readers.checks import check_reader
+    from segue.plugin import check_reader
 
     def test_contract(tmp_path):
         (tmp_path / "lists.mine").write_text("a few playlists")
@@ -66,7 +66,7 @@ def check_reader(make: Make, *, bad: Make | None = None, sized: Callable[[int], 
 def check_declaration(cls: type[Reader]) -> None:
     """Name, options and what the class says of itself are declared."""
     assert isinstance(getattr(cls, "name", None), str) and cls.name, f"{cls.__name__}.name must be the name in recipes"
-    assert issubclass(cls.Params, ReaderParams), f"{cls.name}: Params must extend toolkit.catalogue.readers.base.ReaderParams"
+    assert issubclass(cls.Params, ReaderParams), f"{cls.name}: Params must extend segue.plugin.ReaderParams"
     assert isinstance(cls.needs_path, bool), f"{cls.name}: needs_path={cls.needs_path!r} must be True or False"
     check_requires(cls)
     assert isinstance(cls.upper_bound, str), f"{cls.name}: upper_bound={cls.upper_bound!r} must be a ranker's name, or empty"
@@ -93,10 +93,10 @@ def check_records(reader: Reader) -> list[Record]:
         fault = _track_fault(record) if isinstance(record, TrackRecord) else _playlist_fault(record, reader.counts)
         assert fault is None, f"{reader.name}: {_shown(record)}: {fault}"
         for each in (record.id,) if isinstance(record, TrackRecord) else record.tracks:
-            assert SCHEME.match(each), f"{reader.name}: the id {each!r} has no scheme; see toolkit.catalogue.readers.ids"
+            assert SCHEME.match(each), f"{reader.name}: the id {each!r} has no scheme such as `local:`; `segue.plugin.qualified` adds one"
         read.append(record)
     ids = [record.id for record in read if isinstance(record, PlaylistRecord)]
-    assert ids, f"{reader.name}: read gave no playlist; raise DataError for data without one (toolkit.catalogue.readers.files.some)"
+    assert ids, f"{reader.name}: read gave no playlist; raise DataError for data without one (`segue.plugin.some` does)"
     again = next((each for place, each in enumerate(ids) if each in ids[:place]), None)
     assert again is None, f"{reader.name}: two playlists have the id {again!r}; put their rows together, or report the second"
     return read
@@ -173,8 +173,10 @@ def check_missing(reader: Reader) -> None:
         assert "nowhere" in str(error), f"{reader.name}: a missing path is reported as {error}, without its name"
         return
     except Exception as error:
-        raise AssertionError(f"{reader.name}: a missing path raises {error!r}; raise InputError (files.existing, files.opened)") from error
-    raise AssertionError(f"{reader.name}: a missing path is read without a word; raise InputError (files.existing, files.opened)")
+        raise AssertionError(
+            f"{reader.name}: a missing path raises {error!r}; raise InputError, as `segue.plugin.existing` does"
+        ) from error
+    raise AssertionError(f"{reader.name}: a missing path is read without a word; raise InputError, as `segue.plugin.existing` does")
 
 
 def check_before(reader: Reader, read: list[Record]) -> None:

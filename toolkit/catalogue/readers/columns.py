@@ -137,16 +137,47 @@ def ids(array: pa.Array, scheme: str | None, where: Callable[[int], str], column
     array = plain(array)
     if pa.types.is_floating(array.type):
         array = _whole(array, where, column)
-    coded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
+    coded = _coded(array)
     if pa.types.is_floating(coded.type.value_type):
         return ids(decoded(coded), scheme, where, column)
-    values = texts(coded.dictionary)
-    values = values if scheme is None else with_scheme(values, scheme)
+    if pa.types.is_integer(coded.type.value_type):  # digits have no blanks and no scheme
+        values = coded.dictionary.cast(pa.string())
+        values = values if scheme is None else pc.binary_join_element_wise(pa.scalar(f"{scheme}:"), values, "")
+    else:
+        values = texts(coded.dictionary)
+        values = values if scheme is None else with_scheme(values, scheme)
     indices = coded.indices.cast(pa.int32())
     if values.null_count:
         indices = pc.if_else(values.is_valid().take(indices), indices, pa.scalar(None, pa.int32()))
         values = values.fill_null("")
     return pa.DictionaryArray.from_arrays(indices, values)
+
+
+def first_places(codes: np.ndarray, n: int) -> np.ndarray:
+    """int64 [n]: where each code 0…n − 1 comes first, the number of codes where it does not."""
+    first = np.full(n, len(codes))
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+    return first
+
+
+def _coded(array: pa.Array) -> pa.DictionaryArray:
+    """A column as a dictionary in the order of its rows. Whole numbers that are near each other are found in a table, not by hashing."""
+    if pa.types.is_dictionary(array.type):
+        return array
+    if not pa.types.is_integer(array.type) or array.null_count or not len(array) or pa.types.is_uint64(array.type):
+        return array.dictionary_encode()
+    values = array.to_numpy(zero_copy_only=False)
+    low, high = int(values.min()), int(values.max())
+    if high - low > 4 * len(values):
+        return array.dictionary_encode()
+    offsets = (values - values.dtype.type(low)).astype(np.int32)
+    first = first_places(offsets, high - low + 1)
+    new = np.zeros(len(values), bool)
+    new[first[first < len(values)]] = True
+    each = offsets[new]
+    place = np.zeros(high - low + 1, np.int32)
+    place[each] = np.arange(len(each), dtype=np.int32)
+    return pa.DictionaryArray.from_arrays(pa.array(place[offsets]), pa.array(values[new]))
 
 
 def with_scheme(values: pa.Array, scheme: str) -> pa.Array:

@@ -45,7 +45,10 @@ class CsvParams(PlacementColumns):
 
 
 class CsvReader(Reader):
-    """Placements from one table, tracks from the same or a second one."""
+    """Reads CSV and TSV files with one row for each track of a playlist.
+
+    Tracks are described in the same table or in a second one.
+    """
 
     name = "csv"
     Params = CsvParams

@@ -54,7 +54,10 @@ class JsonlParams(TrackColumns):
 
 
 class JsonlReader(Reader):
-    """Playlists, and the tracks they or a second file describe."""
+    """Reads JSON Lines files with one playlist per line.
+
+    Tracks are described in the playlists or in a second file.
+    """
 
     name = "jsonl"
     Params = JsonlParams

@@ -42,7 +42,7 @@ _FILE = msgspec.json.Decoder(_File)
 
 
 class JspfReader(SharedPlaylistReader):
-    """One `playlist` object a file."""
+    """Reads JSPF files with one playlist per file."""
 
     name = "jspf"
     endings = (".jspf",)

@@ -41,7 +41,10 @@ class _About:
 
 
 class M3uReader(Reader):
-    """A playlist's id is its file's path below what was read."""
+    """Reads M3U and M3U8 files with one playlist per file.
+
+    A playlist's id is the path of its file, relative to the path that is read.
+    """
 
     name = "m3u"
     Params = M3uParams

@@ -80,7 +80,10 @@ class MpdParams(ReaderParams):
 
 
 class MpdReader(Reader):
-    """Slices in the order of their playlists; one slice in memory at a time."""
+    """Reads the Million Playlist Dataset: a folder of slices, one slice, or `challenge_set.json`.
+
+    Slices are read in the order of their playlists, one at a time.
+    """
 
     name = "mpd"
     Params = MpdParams

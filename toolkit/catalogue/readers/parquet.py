@@ -28,6 +28,10 @@ from toolkit.catalogue.readers.tracks import TrackColumns, TrackTable
 from toolkit.errors import DataError, InputError
 
 ENDINGS = (".parquet", ".pq")
+CODED = 6
+"""Bytes a value below which a column of texts is taken for one of codes into a dictionary; the texts themselves take more."""
+BUFFER = 1 << 20
+"""Bytes of a column that are read at once."""
 
 
 class ParquetParams(PlacementColumns):
@@ -38,7 +42,10 @@ class ParquetParams(PlacementColumns):
 
 
 class ParquetReader(TableReader):
-    """Placements or whole playlists from Parquet, tracks from the same or a second file."""
+    """Reads Parquet files with one row for each track of a playlist, or one row per playlist.
+
+    Tracks are described in the same file or in a second one.
+    """
 
     name = "parquet"
     Params = ParquetParams
@@ -85,16 +92,22 @@ class ParquetPart:
             return file.schema_arrow
 
     def batches(self, names: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
-        # a text column comes with its dictionary: ids are then looked at once a value, not once a row
-        texts = [name for name in names if columns.is_text(self.schema.field(name).type)]
-        with self._open(texts) as file:
-            for batch in file.iter_batches(rows, columns=list(names)):
+        with self._open(self._repeated(names)) as file:
+            for batch in file.iter_batches(rows, columns=list(names), use_threads=False):
                 yield batch.select(list(names))
+
+    def _repeated(self, names: Sequence[str]) -> list[str]:
+        """Columns of texts that the file keeps as a dictionary: read as one, a text is looked at once a value, not once a row."""
+        with self._open(()) as file:
+            first = file.metadata.row_group(0) if file.metadata.num_row_groups else None
+            chunks = [] if first is None else [first.column(place) for place in range(first.num_columns)]
+        small = {chunk.path_in_schema for chunk in chunks if chunk.total_uncompressed_size < CODED * chunk.num_values}
+        return [name for name in names if columns.is_text(self.schema.field(name).type) and name in small]
 
     @contextmanager
     def _open(self, texts: Sequence[str]) -> Iterator[pq.ParquetFile]:
         try:
-            with pq.ParquetFile(existing(self.path), read_dictionary=list(texts), pre_buffer=False, buffer_size=1 << 20) as file:
+            with pq.ParquetFile(existing(self.path), read_dictionary=list(texts), pre_buffer=False, buffer_size=BUFFER) as file:
                 yield file
         except pa.ArrowException as error:
             raise DataError(f"{self.path} is not a Parquet file, or is damaged: {str(error).splitlines()[0]}") from None

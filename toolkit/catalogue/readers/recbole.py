@@ -43,7 +43,10 @@ class RecboleParams(ReaderParams):
 
 
 class RecboleReader(Reader):
-    """One data set: a `.inter` file, or the folder of one. `.item` texts and numbers become fields."""
+    """Reads a data set in RecBole's format: an `.inter` file, or the folder that contains it.
+
+    The texts and numbers of the `.item` file become fields.
+    """
 
     name = "recbole"
     Params = RecboleParams

@@ -138,9 +138,8 @@ def named(given: TrackColumns, header: Sequence[str]) -> tuple[str | None, str |
 def first(track: pa.DictionaryArray) -> np.ndarray:
     """int64, ascending: the first row of each id."""
     codes = track.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    rows = np.full(len(track.dictionary) + 1, len(codes))
-    rows[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
-    found = rows[:-1]
+    # a missing id is the last code, and nobody's
+    found = columns.first_places(np.where(codes < 0, len(track.dictionary), codes), len(track.dictionary) + 1)[:-1]
     return np.sort(found[found < len(codes)])
 
 

@@ -51,7 +51,11 @@ class TripletsParams(ReaderParams):
 
 
 class TripletsReader(Reader):
-    """Plays of users. What a user names twice is summed, and the summary counts it, and artists and songs described twice in two ways."""
+    """Reads play counts of users, one user, song and count per line; each user becomes a playlist.
+
+    Counts of rows that repeat a user and a song are summed. The summary reports the number of such rows, and of artists and songs that are
+    described twice in different ways.
+    """
 
     name = "triplets"
     Params = TripletsParams

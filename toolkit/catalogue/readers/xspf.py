@@ -27,7 +27,7 @@ class _Builder(ET.TreeBuilder):
 
 
 class XspfReader(SharedPlaylistReader):
-    """One `playlist` element a file."""
+    """Reads XSPF files with one playlist per file."""
 
     name = "xspf"
     endings = (".xspf",)

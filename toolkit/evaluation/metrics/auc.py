@@ -65,7 +65,10 @@ def _among_hidden(own: np.ndarray, owners: np.ndarray, offsets: np.ndarray) -> t
 
 
 class AUC(Metric):
-    """Share of the candidates that are not hidden which a hidden track scores above, mean over a playlist's hidden tracks."""
+    """Area under the ROC curve: how often a hidden track scores above one that is not hidden.
+
+    For each hidden track it is the share of the other candidates with lower scores, averaged over the playlist's hidden tracks.
+    """
 
     name = "auc"
     label = "AUC"

@@ -21,7 +21,7 @@ def clicks(block: Block, k: int) -> np.ndarray:
 
 
 class Clicks(Metric):
-    """Pages of ten that are turned until the first hidden track."""
+    """Number of times that a listener turns to the next page of ten tracks before the first hit."""
 
     name = "clicks"
     label = "Clicks"

@@ -8,7 +8,7 @@ from toolkit.contracts.metric import Block, SystemMetric
 
 
 class Coverage(SystemMetric):
-    """Share of the ranked tracks that are in the first k of any playlist."""
+    """Share of the candidate tracks that are among the first k for at least one playlist."""
 
     name = "coverage"
     label = "Coverage"

@@ -20,7 +20,10 @@ def average_precision_at(hits: np.ndarray, n_hidden: np.ndarray, k: int) -> np.n
 
 
 class MeanAveragePrecision(Metric):
-    """Precision at each hit among the first k, over the most hits there could be."""
+    """Average precision of the first k tracks; its mean over playlists is MAP.
+
+    The sum of the precision at each hit is divided by min(k, hidden), the most hits that there could be.
+    """
 
     name = "map"
     label = "MAP"

@@ -23,7 +23,10 @@ def ndcg_at(hits: np.ndarray, n_hidden: np.ndarray, k: int) -> np.ndarray:
 
 
 class NDCG(Metric):
-    """Discounted hits among the first k, over those of the best ranking."""
+    """Normalised discounted cumulative gain (NDCG): hits among the first k, where early hits count more.
+
+    The discounted sum of the hits is divided by that of the best possible ranking.
+    """
 
     name = "ndcg"
     label = "NDCG"

@@ -23,7 +23,10 @@ def ndcg_challenge(hits: np.ndarray, n_hidden: np.ndarray, k: int) -> np.ndarray
 
 
 class NDCGOfChallenge(Metric):
-    """NDCG against the best order of the hits that were found, the first two ranks alike."""
+    """NDCG as the text of the RecSys Challenge 2018 defines it.
+
+    It is relative to the best order of the hits that were found, and the first two ranks have the same discount.
+    """
 
     name = "ndcg_challenge"
     label = "NDCG (challenge text)"

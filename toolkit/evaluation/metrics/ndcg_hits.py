@@ -23,7 +23,7 @@ def of_hits(found: np.ndarray, n_hidden: np.ndarray, discounts: np.ndarray) -> n
 
 
 class NDCGOfHits(Metric):
-    """NDCG against the best order of the hits that were found."""
+    """NDCG relative to the best order of the hits that were found."""
 
     name = "ndcg_hits"
     label = "NDCG (ideal of hits)"

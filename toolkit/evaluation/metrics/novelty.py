@@ -24,7 +24,10 @@ def information(train_counts: np.ndarray) -> np.ndarray:
 
 
 class Novelty(Metric):
-    """Mean self-information of the first k tracks, in bits."""
+    """How rarely the first k tracks were played in training.
+
+    The mean self-information of the tracks, in bits.
+    """
 
     name = "novelty"
     label = "Novelty"

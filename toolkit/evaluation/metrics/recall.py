@@ -20,7 +20,10 @@ def recall_at(hits: np.ndarray, n_hidden: np.ndarray, k: int) -> np.ndarray:
 
 
 class Recall(Metric):
-    """Hidden tracks among the first k, over the most there could be."""
+    """Share of the hidden tracks that are among the first k.
+
+    Hits are divided by min(k, hidden), the most that there could be.
+    """
 
     name = "recall"
     label = "Recall"

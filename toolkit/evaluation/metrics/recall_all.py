@@ -17,7 +17,10 @@ def recall_all(hits: np.ndarray, n_hidden: np.ndarray, k: int) -> np.ndarray:
 
 
 class RecallOfAll(Metric):
-    """Hidden tracks among the first k, over all that are hidden."""
+    """Share of all hidden tracks that are among the first k, as RecBole defines recall.
+
+    Hits are divided by the number of hidden tracks, even where it exceeds k.
+    """
 
     name = "recall_all"
     label = "Recall of all"

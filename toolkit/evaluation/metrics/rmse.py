@@ -40,7 +40,10 @@ def _estimates(scores: np.ndarray) -> np.ndarray:
 
 
 class RMSE(Metric):
-    """Root mean squared error of scores as estimates of feedback, hidden tracks and others with half the weight each."""
+    """Root mean squared error of scores as predictions of feedback: 1 for hidden tracks, 0 for others.
+
+    Hidden tracks and other candidates have half the weight each.
+    """
 
     name = "rmse"
     label = "RMSE"

@@ -14,7 +14,7 @@ def rprec(block: Block, k: int = 0) -> np.ndarray:
 
 
 class RPrecision(Metric):
-    """Hidden tracks among the first R, over R, the number that is hidden."""
+    """R-precision: share of hidden tracks among the first R, where R is the number of hidden tracks."""
 
     name = "rprec"
     label = "R-precision"

@@ -17,7 +17,10 @@ def rprec_artist(block: Block, k: int = 0) -> np.ndarray:
 
 
 class RPrecisionWithArtists(Metric):
-    """R-precision in which a miss by an artist of a hidden track counts a quarter."""
+    """R-precision in which a miss by the artist of a hidden track counts as a quarter of a hit.
+
+    Each artist counts once.
+    """
 
     name = "rprec_artist"
     label = "R-precision (artist)"

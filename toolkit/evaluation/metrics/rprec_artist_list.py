@@ -16,7 +16,7 @@ def rprec_artist_list(block: Block, k: int = 0) -> np.ndarray:
 
 
 class RPrecisionWithArtistList(Metric):
-    """R-precision in which each artist of a hidden track counts a quarter, wherever in the ranking."""
+    """R-precision plus a quarter of a hit for each artist of a hidden track anywhere in the ranking."""
 
     name = "rprec_artist_list"
     label = "R-precision (artist list)"

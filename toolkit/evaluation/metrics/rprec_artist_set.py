@@ -16,7 +16,10 @@ def rprec_artist_set(block: Block, k: int = 0) -> np.ndarray:
 
 
 class RPrecisionWithArtistSet(Metric):
-    """R-precision in which each artist of a hidden track counts a quarter, hits' artists too."""
+    """R-precision plus a quarter of a hit for each artist of a hidden track among the first R.
+
+    Artists of hits count too.
+    """
 
     name = "rprec_artist_set"
     label = "R-precision (artist set)"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class ArtistDisjoint(ColdTracks):
-    """Artists are held out with all their tracks, which are ranked for the playlists that hold them."""
+    """Holds out artists with all their tracks, and ranks these tracks for the playlists that contain them."""
 
     type: str = "artist_disjoint"
 

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class GlobalTime(Shown, WholeLists):
-    """Placements before a moment are learned from; playlists that go on after it are tested on what follows."""
+    """Splits by time: models learn from earlier placements and are tested on later ones.
+
+    Playlists that continue after the cut are tested on what follows it.
+    """
 
     type: str = "global_time"
     valid_from: Cut = Field(0.8, description="when training ends: a date, or the share of all placements before it")

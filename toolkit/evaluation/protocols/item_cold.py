@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class ItemCold(ColdTracks):
-    """Tracks are held out, and ranked for the playlists that hold them."""
+    """Holds out tracks, and ranks them for the playlists that contain them."""
 
     type: str = "item_cold"
 

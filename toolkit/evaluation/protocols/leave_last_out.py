@@ -17,7 +17,7 @@ Fault = Literal["lost_tracks", "item_zero", "first_50"]
 
 
 class LeaveLastOut(Shuffled):
-    """The last track of every playlist is hidden, the last but one validates, and the rest is learned from."""
+    """Hides the last track of every playlist for the test and the last but one for validation; the rest is training."""
 
     type: str = "leave_last_out"
     faults: Annotated[list[Fault], Once] = Field([], description="faults of a published code to reproduce")
@@ -27,7 +27,7 @@ class LeaveLastOut(Shuffled):
         from toolkit.evaluation import leaks, published
 
         parts = splits.leave_last_out(corpus)
-        leaks.check(parts, disjoint=False)
+        leaks.check_leaks(parts, disjoint=False)
         return self.ordered(published.with_faults(parts, self.faults) if self.faults else parts)
 
     @property

@@ -21,7 +21,10 @@ SituationName = Literal[
 
 
 class MpdChallenge(DealtLists):
-    """Whole playlists are held out and dealt into the challenge's situations, which say what is shown."""
+    """Holds out whole playlists and assigns them to the situations of the Million Playlist Dataset challenge.
+
+    The situation decides what is shown of a playlist.
+    """
 
     type: str = "mpd_challenge"
     default_k: ClassVar[tuple[int, ...]] = (500,)

@@ -34,7 +34,7 @@ class DealtLists(WholeLists, Dealt):
             valid_fraction=self.valid_fraction,
         )
         parts = self.without_copies(parts)
-        leaks.check(parts, disjoint=True)
+        leaks.check_leaks(parts, disjoint=True)
         return parts
 
     def _check_default_folds(self) -> None:
@@ -45,7 +45,7 @@ class DealtLists(WholeLists, Dealt):
 
 
 class PlaylistDisjoint(Shown, DealtLists):
-    """Whole playlists are held out, all versions of one together; their first tracks are shown."""
+    """Holds out whole playlists, with all their versions; their first tracks are shown and the rest is hidden."""
 
     type: str = "playlist_disjoint"
 

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 class Concat(Join):
-    """One projection of all columns: LayerNorm(P [x₁; …; x_M])."""
+    """Concatenates the modalities and projects them to the size of the model.
+
+    LayerNorm(P [x₁; …; x_M]).
+    """
 
     type: str = "concat"
     keeps_apart: ClassVar[bool] = False

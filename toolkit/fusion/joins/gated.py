@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 class Gated(Join):
-    """The sum under a softmax over the modalities a track has (after Arevalo et al. 2017); all gates start equal."""
+    """Adds the projected modalities with weights that depend on the track.
+
+    The weights are a softmax over the modalities that a track has. They are equal at the start of training. After Arevalo et al. 2017.
+    """
 
     type: str = "gated"
     keeps_apart: ClassVar[bool] = True

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 class Sum(Join):
-    """The sum of one projection a modality: Σ_m LayerNorm(P_m x_m)."""
+    """Projects each modality to the size of the model and adds the results.
+
+    Σ_m LayerNorm(P_m x_m).
+    """
 
     type: str = "sum"
     keeps_apart: ClassVar[bool] = True

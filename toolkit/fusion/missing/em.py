@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 
 class Em(Missing):
-    """Conditional expectation under x = μ + W z + e with `rank` factors, by EM over all combinations of modalities.
+    """Fills in the values that a factor analysis expects, given the modalities that a track has.
 
+    The conditional expectation under x = μ + W z + e with `rank` factors, fitted by EM over all combinations of modalities.
     Source: Rubin and Thayer 1982, "EM algorithms for ML factor analysis"; Little and Rubin 2019, section 11.3.
     """
 

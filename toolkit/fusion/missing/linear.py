@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
 
 class Linear(Missing):
-    """Ridge regression on the modalities a track has, one for each combination; penalty by generalised cross-validation.
+    """Fills in values that a ridge regression predicts from the modalities that a track has.
 
-    Learns from the tracks that have all of a combination and the missing modality too; where no track has, the mean. Source: Golub, Heath
+    There is one regression for each combination of modalities. It learns from the tracks that have all of them and the missing modality
+    too; where there is no such track, the mean is filled in. The penalty is chosen by generalised cross-validation. Source: Golub, Heath
     and Wahba 1979, "Generalized cross-validation as a method for choosing a good ridge parameter".
     """
 

@@ -8,7 +8,10 @@ from toolkit.contracts.missing import Missing
 
 
 class MaskToken(Missing):
-    """One vector a modality, learned with the model, zero at first."""
+    """Fills in one vector for each modality, which the model learns.
+
+    The vector is zero at first.
+    """
 
     type: str = "mask_token"
     learned: ClassVar[bool] = True

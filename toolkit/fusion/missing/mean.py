@@ -8,7 +8,10 @@ from toolkit.contracts.missing import Missing, Start
 
 
 class Mean(Missing):
-    """The mean of the training tracks, which is zero once rows are centred."""
+    """Fills in the mean of the training tracks.
+
+    The mean is zero once rows are centred.
+    """
 
     type: str = "mean"
     start: ClassVar[Start] = "mean"

@@ -8,7 +8,7 @@ from toolkit.contracts.missing import Missing
 
 
 class Zero(Missing):
-    """Zeros, after rows were reduced and normalised."""
+    """Fills in zeros, after rows have been reduced and normalised."""
 
     type: str = "zero"
     fills: ClassVar[bool] = False

@@ -1,6 +1,6 @@
 """The contracts of losses and of models as test suites, for authors of plug-ins; the built-in ones pass them too.
 
-    from toolkit.sequential.checks import check_loss, check_model
+    from segue.plugin import check_loss, check_model
 
     def test_contracts():
         check_loss(MyLoss(margin=0.5))

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class Chunked(Loss):
-    """Cross-entropy over all trained tracks, with a bounded part of the score matrix in memory; on CUDA as Cut Cross-Entropy."""
+    """Cross-entropy over all trained tracks, computed in chunks that bound the memory.
+
+    On CUDA it is computed by Cut Cross-Entropy.
+    """
 
     type: str = "chunked"
 

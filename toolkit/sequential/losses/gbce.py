@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class GBCE(Loss):
-    """Binary cross-entropy with few shared negatives, calibrated for the tracks that are not drawn."""
+    """Binary cross-entropy with a few shared negatives, calibrated for the tracks that are not sampled (gBCE)."""
 
     type: str = "gbce"
     samples: ClassVar[bool] = True

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class Sampled(Loss):
-    """Cross-entropy over a shared sample of wrong answers, corrected by each track's chance of being in it: for large catalogues."""
+    """Cross-entropy over a shared sample of negatives, for large catalogues.
+
+    Scores are corrected by the probability that a track is in the sample.
+    """
 
     type: str = "sampled"
     samples: ClassVar[bool] = True

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class BERT4Rec(Transformer, MaskedSpec):
-    """RecBole's BERT4Rec over ids and content, trained on hidden tracks."""
+    """A bidirectional transformer over ids and content, trained to predict masked tracks (RecBole's BERT4Rec)."""
 
     type: str = "bert4rec"
     requires: ClassVar[tuple[Package, ...]] = (RECBOLE,)

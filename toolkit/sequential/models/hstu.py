@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 class HSTU(Blocks):
-    """Hierarchical sequential transduction units: gated attention without softmax, with a bias a distance."""
+    """Hierarchical sequential transduction units (HSTU): gated attention without softmax.
+
+    Each head has one learned bias for each distance between tracks.
+    """
 
     type: str = "hstu"
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class LiGR(Transformer):
-    """eSASRec's transformer: pre-norm blocks whose residuals are gated, and a SwiGLU feed-forward."""
+    """The transformer of eSASRec: pre-norm blocks with gated residual connections (LiGR) and a SwiGLU feed-forward layer."""
 
     type: str = "ligr"
 

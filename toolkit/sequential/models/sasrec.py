@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class SASRec(Transformer):
-    """RecBole's SASRec over ids and content, trained on every next track."""
+    """A causal transformer over ids and content, trained to predict every next track (RecBole's SASRec)."""
 
     type: str = "sasrec"
     requires: ClassVar[tuple[Package, ...]] = (RECBOLE,)

@@ -27,6 +27,14 @@ def sources(value: Any) -> dict[str, str]:
     return found
 
 
+def source_of(group: str, cls: type, name: str) -> dict[str, str]:
+    """As `sources`, of a class that no entry point of `group` leads to under `name`; empty where one does.
+
+    What an entry point leads to has a version; a class of the reader's own is edited between two runs.
+    """
+    return sources(plugins.path_of(group, cls, name))
+
+
 def _modules(value: Any) -> Iterator[str]:
     if isinstance(value, str) and (match := CLASS.fullmatch(value)):
         yield match[1]

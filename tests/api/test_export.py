@@ -1,0 +1,54 @@
+"""Exported vectors are the model's own, and come back in as a modality."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as parquet
+import pytest
+
+import segue
+from toolkit.encoders import registry
+
+
+@pytest.mark.parametrize("ending", ["parquet", "safetensors", "npz"])
+def test_what_is_exported_is_read_by_the_encoder_of_vectors(tiny_run: Path, tmp_path: Path, ending: str) -> None:
+    model = segue.load(tiny_run, "sasrec-multimodal")
+    files = model.export(tmp_path / "out", ending)  # type: ignore[arg-type]
+    assert [file.name for file in files] == [f"{name}.{ending}" for name in ("items", "modality-audio", "modality-lyrics")]
+    fused = model.item_vectors()
+    assert fused is not None and fused.present.all()
+    encoder = registry.create("vectors", {"file": str(files[0])})
+    assert np.array_equal(encoder.transform(list(fused.ids)), fused.matrix)
+
+
+def test_exported_item_vectors_rank_as_the_model_does(tiny_run: Path) -> None:
+    model = segue.load(tiny_run, "sasrec-multimodal")
+    fused = model.item_vectors()
+    assert fused is not None
+    ids = list(fused.ids)
+    seeds = ids[:4]
+    ranked = model.continue_playlist(seeds, k=10)
+    network, items = model.ranker.model, np.arange(1, 5)  # type: ignore[attr-defined]
+    import torch
+
+    with torch.inference_mode():
+        query = network.query(torch.from_numpy(items)[None], torch.tensor([4]))[0].numpy()
+    scores = dict(zip(ids, (fused.matrix @ query).tolist(), strict=True))
+    expected = sorted((track for track in ids if track not in seeds), key=lambda track: -scores[track])[:10]
+    assert ranked["id"].tolist() == expected
+
+
+def test_a_parquet_file_names_its_tracks(tiny_run: Path, tmp_path: Path) -> None:
+    from tests.command import segue as command
+
+    done = command("export", tiny_run, "--system", "sasrec-multimodal", "--out", tmp_path)
+    assert done.exit_code == 0 and str(tmp_path / "items.parquet") in done.stdout
+    table = parquet.read_table(tmp_path / "items.parquet")
+    assert table.column_names == ["id", "title", "artist", "vector"] and table["title"].null_count == 0
+
+
+def test_a_model_without_vectors_says_so(tiny_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(segue.InputError, match="popularity has no vectors of tracks"):
+        segue.load(tiny_run, "popularity").export(tmp_path)

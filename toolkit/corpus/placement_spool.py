@@ -1,0 +1,190 @@
+"""Placements in any order, put in the order of their playlists on disk: memory holds one block and a count a playlist.
+
+Columns of rows are kept in files as they come. Where the rows of each playlist are adjacent already, as in most data, they are read back
+as they are; elsewhere they are first dealt out into stretches of playlists, each of which a counting sort then orders in memory.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+
+from toolkit.corpus.blocks import blocks_of
+
+BLOCK = 1 << 19
+"""Placements that are ordered in memory at once; a longer playlist is a block of its own."""
+LIST, TRACK, POSITION, TIME = "list", "track", "position", "time"
+Columns = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Whole playlists first…first + len(lengths) − 1. lengths: int64. tracks: int32, in order. times: int64 of each track, or None."""
+
+    first: int
+    lengths: np.ndarray
+    tracks: np.ndarray
+    times: np.ndarray | None
+
+
+class PlacementSpool:
+    """Takes rows of playlist and track numbers; `stretches` gives them back playlist by playlist.
+
+    Rows may have a position, by which they are ordered within a playlist, and a time; all have the same. Rows of one position keep their
+    order. The files are in `folder`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._rows = _Files(folder, "rows")
+        self._dealt = _Files(folder, "dealt")
+        self._counts = np.zeros(0, np.int64)
+        self.adjacent = True
+        """Whether the rows of each playlist have come together so far, playlists in the order of their numbers."""
+        self.ordered = True
+        """Whether positions have never fallen within a playlist so far, as long as rows are adjacent."""
+        self._last: tuple[int, float] = (-1, -np.inf)
+
+    def add(self, lists: np.ndarray, tracks: np.ndarray, positions: np.ndarray | None, times: np.ndarray | None) -> None:
+        """Take rows; playlists are numbered from 0 in the order of their first row."""
+        if not len(lists):
+            return
+        self._look(lists, positions)
+        counts = np.bincount(lists, minlength=len(self._counts))
+        counts[: len(self._counts)] += self._counts
+        self._counts = counts
+        # of adjacent rows the counts tell the playlists
+        given = {TRACK: tracks} | ({} if self.adjacent else {LIST: lists})
+        for name, values in ((POSITION, positions), (TIME, times)):
+            if values is not None:
+                given[name] = values
+        self._rows.write({name: np.ascontiguousarray(values) for name, values in given.items()})
+
+    def stretches(self) -> Iterator[Stretch]:
+        """The playlists in the order of their numbers, some at a time. The files are removed at the end."""
+        parts = list(blocks_of(self._counts.astype(np.float64), BLOCK))
+        ends = np.concatenate([[0], np.cumsum(self._counts)])
+        dealt = not self.adjacent and len(parts) > 1
+        if dealt:
+            self._deal(parts, ends)
+        for first, stop in parts:
+            rows = (self._dealt if dealt else self._rows).read(int(ends[first]), int(ends[stop]))
+            yield self._in_order(rows, first, self._counts[first:stop])
+        self._rows.remove()
+        self._dealt.remove()
+
+    def _look(self, lists: np.ndarray, positions: np.ndarray | None) -> None:
+        """Note whether the rows so far are in order; where they are no longer, say of those before which playlists they are of."""
+        if not self.adjacent:
+            return
+        steps = np.diff(lists, prepend=np.int32(self._last[0]))
+        if (steps < 0).any():
+            self.adjacent = False
+            for start, stop in blocks_of(self._counts.astype(np.float64), BLOCK):
+                self._rows.write({LIST: np.repeat(np.arange(start, stop, dtype=np.int32), self._counts[start:stop])})
+            return
+        if positions is not None:
+            self.ordered &= not ((np.diff(positions, prepend=self._last[1]) < 0) & (steps == 0)).any()
+        self._last = int(lists[-1]), 0.0 if positions is None else float(positions[-1])
+
+    def _in_order(self, rows: Columns, first: int, lengths: np.ndarray) -> Stretch:
+        if self.adjacent and (self.ordered or POSITION not in rows):
+            return Stretch(first, lengths, rows[TRACK], rows.get(TIME))
+        if self.adjacent:
+            rows[LIST] = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+        else:
+            rows[LIST] -= np.int32(first)
+            order = counting_order(rows[LIST], len(lengths))
+            rows = {name: values[order] for name, values in rows.items()}
+        if POSITION in rows:
+            rows = _by_position(rows, len(lengths))
+        return Stretch(first, lengths, rows[TRACK], rows.get(TIME))
+
+    def _deal(self, parts: list[tuple[int, int]], ends: np.ndarray) -> None:
+        """Write the rows to other files, those of each part together and in their order."""
+        starts = np.array([first for first, _ in parts])
+        free = ends[starts]
+        for start in range(0, int(ends[-1]), BLOCK):
+            rows = self._rows.read(start, min(start + BLOCK, int(ends[-1])))
+            owners = (np.searchsorted(starts, rows[LIST], side="right") - 1).astype(np.int32)
+            order = counting_order(owners, len(parts))
+            counts = np.bincount(owners, minlength=len(parts))
+            self._dealt.spread({name: values[order] for name, values in rows.items()}, counts, free)
+            free += counts
+
+
+class _Files:
+    """Columns of rows, a file each."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder = folder
+        self._name = name
+        self._kinds: dict[str, np.dtype] = {}
+
+    def write(self, columns: Columns) -> None:
+        """Add rows at the end of some columns. Positions are whole numbers of four bytes as long as they can be."""
+        for name, values in columns.items():
+            if name == POSITION:
+                values = self._narrowed(values)
+            self._kinds[name] = values.dtype
+            with self._path(name).open("ab") as file:
+                file.write(values.data)
+
+    def spread(self, columns: Columns, counts: np.ndarray, places: np.ndarray) -> None:
+        """Write rows, sorted by part, each part's at its place."""
+        bounds = np.concatenate([[0], np.cumsum(counts)])
+        for name, values in columns.items():
+            self._kinds[name] = values.dtype
+            with self._path(name).open("r+b" if self._path(name).exists() else "w+b") as file:
+                for part in np.flatnonzero(counts).tolist():
+                    os.pwrite(file.fileno(), values[bounds[part] : bounds[part + 1]].data, int(places[part]) * values.itemsize)
+
+    def read(self, start: int, stop: int) -> Columns:
+        return {name: np.fromfile(self._path(name), kind, stop - start, offset=start * kind.itemsize) for name, kind in self._kinds.items()}
+
+    def remove(self) -> None:
+        for name in self._kinds:
+            self._path(name).unlink()
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{self._name}-{name}"
+
+    def _narrowed(self, values: np.ndarray) -> np.ndarray:
+        known = self._kinds.get(POSITION)
+        if known is None or known == np.int32:
+            with np.errstate(invalid="ignore"):
+                whole = values.astype(np.int32)
+            if np.array_equal(whole, values):
+                return whole
+            if known is not None:  # those so far were whole
+                path = self._path(POSITION)
+                before = np.fromfile(path, np.int32).astype(np.float64)
+                path.write_bytes(before.data)
+        return np.asarray(values, np.float64)
+
+
+def counting_order(keys: np.ndarray, n: int) -> np.ndarray:
+    """int32 [len(keys)]: the places of keys 0…n − 1 in ascending order, equal ones as they stand.
+
+    A matrix with one entry a column, turned from columns to rows: SciPy does this by counting, in time linear in keys and n.
+    """
+    entries = (np.zeros(len(keys), np.int8), np.asarray(keys, np.int32), np.arange(len(keys) + 1, dtype=np.int32))
+    return np.asarray(sp.csc_array(entries, shape=(n, len(keys))).tocsr().indices)
+
+
+def _by_position(rows: Columns, n: int) -> Columns:
+    """Rows of n adjacent playlists by position; only playlists that are not in order are sorted."""
+    lists, positions = rows[LIST], rows[POSITION]
+    back = (positions[1:] < positions[:-1]) & (lists[1:] == lists[:-1])
+    if not back.any():
+        return rows
+    out = np.zeros(n, bool)
+    out[lists[1:][back]] = True
+    places = np.flatnonzero(out[lists])
+    order = np.arange(len(lists))
+    order[places] = places[np.lexsort((positions[places], lists[places]))]
+    return {name: values[order] for name, values in rows.items()}
