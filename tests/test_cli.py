@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
 import os
@@ -20,6 +21,7 @@ from toolkit.commands.bench import bench_table
 from toolkit.commands.tables import continuation_table, print_whole, result_table, situation_tables
 from toolkit.continuation import Next
 from toolkit.errors import InputError, SegueError
+from toolkit.evaluation.protocols.playlist_disjoint import PlaylistDisjoint
 
 BENCHED = ("clicks", "novelty@50", "ndcg@50")
 SEGUE = [sys.executable, "-m", "toolkit"]
@@ -184,13 +186,13 @@ def test_a_system_that_knows_too_little_says_how_much(cold_run: Path) -> None:
 
 
 def test_validate_says_what_a_run_does_or_names_the_fault(tiny_recipe: Path) -> None:
+    first = " ".join(inspect.cleandoc(PlaylistDisjoint.__doc__ or "").split()).partition(". ")[0].removesuffix(".")
     assert segue("validate", tiny_recipe).output.splitlines() == [
         f"{tiny_recipe} is valid",
         "data      reader demo",
         "encoders  audio (features), lyrics (tfidf)",
         "systems   sasrec-multimodal, popularity, content-centroid",
-        "split     playlist_disjoint (min_tracks 5): whole playlists are held out, all versions of one together; "
-        "their first tracks are shown",
+        f"split     playlist_disjoint (min_tracks 5): {first[:1].lower()}{first[1:]}",
         "metrics   recall, ndcg at 5, 20",
     ]
     fault = segue("validate", tiny_recipe, "--set", "encoders.lyrics.params.dimm=3")

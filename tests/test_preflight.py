@@ -198,6 +198,10 @@ class Plain(Reader):
         return False
 
 
+class Needy(Plain):
+    requires = (Package("no_such_module", "pip install no-such-module"),)
+
+
 class Long(Plain):
     songs = 1_000_000
 
@@ -216,6 +220,12 @@ def test_a_reader_that_declares_nothing_is_sampled(here: Path, kind: str, certai
             "segue: warning: r.yaml:2: encoders.x.field='wrds' is a field that none of the first 1,000 records has:"
             " correct it, unless a later track has it (did you mean words?)\n"
         )
+
+
+def test_a_reader_whose_package_is_missing(here: Path) -> None:
+    assert lines(recipe("{reader: 'tests.test_preflight:Needy', path: lists.csv}")) == [
+        "r.yaml:1: data.reader='plain' needs no_such_module, which is not installed: pip install no-such-module"
+    ]
 
 
 COLLECT = """\

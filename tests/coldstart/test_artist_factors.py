@@ -63,5 +63,5 @@ def test_what_has_no_artists_is_refused(playlists: PlaylistSet) -> None:
     nameless = replace(playlists, corpus=corpus_of(LISTS, len(NAMES)))
     with pytest.raises(InputError, match="level: artist needs the tracks' artists, and the data names none"):
         of_tracks(FactorStore(nameless, SPEC), SPEC)
-    with pytest.raises(ValidationError, match="level is for factors"):
+    with pytest.raises(ValidationError, match="`level` is for factors"):
         Targets(field="tags", level="artist")

@@ -77,7 +77,7 @@ def test_artists_in_the_place_of_tracks(recipe: Path, tmp_path: Path) -> None:
     ("change", "message"),
     [
         ("coldstart.systems.0.system=rigde", "coldstart.systems.0.system='rigde' is not a ranker: did you mean ridge?"),
-        ("coldstart.systems.0.modalities=[lyric]", "coldstart.systems.0.modalities.0='lyric' is no encoder"),
+        ("coldstart.systems.0.modalities=[lyric]", "coldstart.systems.0.modalities.0='lyric' is not an encoder"),
         ("coldstart.systems.0.params={penalty: 1}", "coldstart.systems.0.params.penalty is not a key: did you mean penalties?"),
         ("coldstart.systems.1.name=ridge", "a second system called ridge: give each a name of its own"),
         ("evaluation={split: {field: part}}", "evaluation.split.field is not a key"),

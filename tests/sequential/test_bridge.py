@@ -127,7 +127,7 @@ def test_words_that_recbole_would_evaluate_stay_words() -> None:
 def test_unknown_settings_are_named() -> None:
     with pytest.raises(RecipeError, match=r"'hidden_sise' is not a setting of SASRec: did you mean 'hidden_size'\?"):
         bridge.config("SASRec", settings={"hidden_sise": 3})
-    with pytest.raises(RecipeError, match="'local_rank' is no setting"):  # it would open a process group
+    with pytest.raises(RecipeError, match="'local_rank' is not a setting"):  # it would open a process group
         bridge.config("SASRec", settings={"local_rank": 0})
     with pytest.raises(RecipeError, match="learner is a object"):
         bridge.config("SASRec", settings={"learner": object()})

@@ -102,8 +102,6 @@ def _packages(recipe: Recipe) -> Iterator[Finding]:
 
 def _requirements(recipe: Recipe) -> Iterator[tuple[Where, str, tuple[Package, ...]]]:
     """Where each part is, what it is called, and the packages that it declares."""
-    if recipe.data.reader != "auto":
-        yield ("data", "reader"), recipe.data.reader, plugins.load("segue.readers", recipe.data.reader).requires
     for where, spec in _encoders(recipe):
         yield (*where, "encoder"), spec.encoder, plugins.load("segue.encoders", spec.encoder).requires
     for where, part in _parts(recipe):
@@ -188,8 +186,9 @@ def _data(recipe: Recipe, *, quick: bool = False) -> Iterator[Finding]:
     except InputError as error:
         yield Finding(("data",), f": {error}")
         return
-    if reader.requires and any(package.fault for package in reader.requires):
-        return  # reported as missing
+    if missing := [package for package in reader.requires if package.fault]:
+        yield from (Finding(("data", "reader"), f"={reader.name!r} needs {each.module}, which {each.fault}") for each in missing)
+        return
     try:
         reader.check_source()
         if quick and reader.fields_offered() is None:

@@ -78,8 +78,8 @@ def test_both_keep_the_contract(words, msd_a):
     ("text", "said"),
     [
         ("TRAAAAV128F421A322,4623710,1:3\n", r":1 is not a line of a musiXmatch file"),
-        ("%a,b\nTRAAAAV128F421A322,4623710,3:1\n", r":2 is no line"),
-        ("%a,b\nTRAAAAV128F421A322,4623710,1;2\n", r":2 is no line"),
+        ("%a,b\nTRAAAAV128F421A322,4623710,3:1\n", r":2 is not a line"),
+        ("%a,b\nTRAAAAV128F421A322,4623710,1;2\n", r":2 is not a line"),
         ("# nothing\n", "has no list of words"),
     ],
 )

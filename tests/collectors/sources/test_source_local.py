@@ -95,7 +95,7 @@ def test_another_length_is_ambiguous(previews, http):
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no folder"), LocalCovers(CoverFolderParams(folder=tmp_path / "none")).opened(tmp_path):
+    with pytest.raises(InputError, match="not a folder"), LocalCovers(CoverFolderParams(folder=tmp_path / "none")).opened(tmp_path):
         pass
 
 

@@ -84,5 +84,5 @@ def test_silence_and_a_cut_line_end_in_time():
 
 @pytest.mark.parametrize("url", ["localhost:2222", "file:///etc/passwd", "http://", "ftp://x.org/y"])
 def test_only_web_addresses_are_asked(url):
-    with pytest.raises(ValueError, match="is no http:// or https:// address"):
+    with pytest.raises(ValueError, match="is not an http:// or https:// address"):
         checked_url(url)

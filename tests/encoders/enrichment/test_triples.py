@@ -94,7 +94,7 @@ def test_a_file_of_another_kind_or_damaged_is_refused(tmp_path):
 
     with pytest.raises(DataError, match=r"3 of 7 lines are not N-Triples|lines are not N-Triples, first line 1: @prefix"):
         list(read(written("turtle.nt", TTL.encode())))
-    with pytest.raises(DataError, match="is no Turtle: ") as caught:
+    with pytest.raises(DataError, match="is not Turtle: ") as caught:
         list(read(written("broken.ttl", b"dbr:Nobody a dbo:Band .")))
     assert "\n" not in str(caught.value)
     with pytest.raises(DataError, match="is damaged"):
@@ -105,5 +105,5 @@ def test_a_file_of_another_kind_or_damaged_is_refused(tmp_path):
         list(read(written("other.nt.bz2", b"BZh9 not at all bz2, whatever it says")))
     with pytest.raises(InputError, match=r"music.json is of no format known by its ending: give .nt or .ttl"):
         list(read(written("music.json", b"{}")))
-    with pytest.raises(InputError, match=r"nowhere.nt is no file"):
+    with pytest.raises(InputError, match=r"nowhere.nt is not a file"):
         list(read(tmp_path / "nowhere.nt"))
