@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from segue.modalities import Modality
 from segue.split import HeldOutPlaylists, Training
 from toolkit.errors import InputError, LeakError
 
 if TYPE_CHECKING:
+    from segue.modalities import Modality
+
     pass
 
 T = TypeVar("T")
@@ -51,6 +52,8 @@ def outside_id(track: object, item_of: Mapping[str, int]) -> str:
 
 def modalities_of(given: Sequence[Modality]) -> list[Modality]:
     """Modalities, each under its own name. Raises `InputError`."""
+    from segue.modalities import Modality
+
     found = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
     for each in found:
         if not isinstance(each, Modality):

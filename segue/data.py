@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from segue import checks
+from segue.checks import check_cache
 from segue.split import UNSAID, HeldOutPlaylists, Split, Training, placements_of
 from toolkit.errors import InputError
 from toolkit.files import cache_folder
@@ -62,7 +62,7 @@ class Playlists:
     def ingested(self) -> Ingested:
         """The arrays, and the catalogue if it has been needed."""
         if self._ingested is None:
-            checks.check_cache(self.cache)
+            check_cache(self.cache)
             self._ingested = self._read(False)
             if doubles := self._ingested.doubles:
                 warnings.warn(f"{doubles:,} tracks or playlists are described more than once: the first counts", stacklevel=3)

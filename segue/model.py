@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
 
-from segue import checks
+from segue.checks import NAME, check_parts, check_target, length_of, list_of, modalities_of, outside_id, seed_of
 from segue.modalities import Modality
 from segue.split import HeldOutPlaylists, Training
 from toolkit.continuation import Continuation
@@ -43,8 +43,8 @@ class Model:
     """The name of the part that a generated subclass wraps."""
 
     def __init__(self, *, name: str, modalities: Sequence[Modality] = (), seed: int = 0, device: str = "auto") -> None:
-        self.name, self.modalities, self.seed, self.device = name, checks.modalities_of(modalities), checks.seed_of(seed), device
-        if not checks.NAME.fullmatch(name):
+        self.name, self.modalities, self.seed, self.device = name, modalities_of(modalities), seed_of(seed), device
+        if not NAME.fullmatch(name):
             raise InputError(f"the name {name!r} must be of letters, digits, '.', '_', '~' and '-': it names a folder")
         self._ranker: Ranker | None = None
         self._tracks: pa.Table | None = None
@@ -111,7 +111,7 @@ class Model:
         """
         from toolkit.ranker import TrainingData
 
-        checks.check_parts(train, valid)
+        check_parts(train, valid)
         ranker, corpus = self.make(train), train.data.corpus
         others = systems if isinstance(systems, Mapping) else {model.name: model for model in systems}
         data = TrainingData(
@@ -160,8 +160,8 @@ class Model:
         """
         import pandas as pd
 
-        asked, known = self._continuation(), checks.length_of(k)
-        seeds, banned = ([checks.outside_id(track, asked.item_of) for track in checks.list_of(each)] for each in (tracks, exclude))
+        asked, known = self._continuation(), length_of(k)
+        seeds, banned = ([outside_id(track, asked.item_of) for track in list_of(each)] for each in (tracks, exclude))
         found = asked.continue_playlist(seeds, title, known, exclude=banned, allow_repeats=allow_repeats)
         return pd.DataFrame([(one.id, one.title, one.artist, one.score) for one in found], columns=["id", "title", "artist", "score"])
 
@@ -175,7 +175,7 @@ class Model:
         from toolkit.corpus.queries import Queries
 
         item_of = self._continuation().item_of
-        named = [[checks.outside_id(track, item_of) for track in checks.list_of(each)] for each in checks.list_of(playlists)]
+        named = [[outside_id(track, item_of) for track in list_of(each)] for each in list_of(playlists)]
         seeds = [[item_of[track] for track in each if track in item_of] for each in named]
         if titles is not None and len(titles) != len(seeds):
             raise InputError(f"{len(titles)} titles for {len(seeds)} playlists: give one a playlist, or None")
@@ -183,7 +183,7 @@ class Model:
             warnings.warn(
                 f"{len(empty):,} of {len(seeds):,} playlists have no track of the catalogue, such as the one at {empty[0]}", stacklevel=2
             )
-        ids, scores = self.ranker.rank(Queries.of(seeds, titles), min(checks.length_of(k), self.ranker.n_items))
+        ids, scores = self.ranker.rank(Queries.of(seeds, titles), min(length_of(k), self.ranker.n_items))
         rows, ranks = np.nonzero(ids)
         names = self.tracks["id"].to_numpy()[ids[rows, ranks] - 1]
         return pd.DataFrame({"playlist": rows, "rank": ranks + 1, "id": names, "score": scores[rows, ranks]})
@@ -230,7 +230,7 @@ class Model:
         from toolkit.files import folder, write_json
 
         target, ranker = Path(directory), self.ranker
-        checks.check_target(target, overwrite=overwrite)
+        check_target(target, overwrite=overwrite)
         if any(part.__module__ == "__main__" for part in self._parts()):
             warnings.warn(f"{self.name} uses a class of this notebook or script: only it can load the model again", stacklevel=2)
         with folder(target) as unfinished:

@@ -208,8 +208,8 @@ def _same(first: Result, second: Result) -> bool:
     """Whether two results are of the same question: playlists, seeds, hidden tracks and settings."""
     ours, theirs = first.held_out, second.held_out
     if ours is not theirs:
-        parts = ((getattr(each.playlists, name) for name in ("rows", "starts", "cuts", "ends")) for each in (ours, theirs))
-        if any(not np.array_equal(mine, other) for mine, other in zip(*parts, strict=True)):
+        spans = ("rows", "starts", "cuts", "ends")
+        if any(not np.array_equal(getattr(ours.playlists, name), getattr(theirs.playlists, name)) for name in spans):
             return False
         if ours.data.corpus is not theirs.data.corpus and ours.data.hash != theirs.data.hash:
             return False

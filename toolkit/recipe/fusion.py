@@ -36,7 +36,7 @@ def modern(entry: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         return given, []
     missing, rank = given.get("missing", "mean"), given["em_rank"]
     chosen = {"type": missing} if isinstance(missing, str) else missing
-    if isinstance(chosen, Mapping) and chosen.get("type") == "em" and chosen.get("rank", rank) == rank:
+    if isinstance(chosen, Mapping) and chosen.get("type") == "em":
         del given["em_rank"]
         given["missing"] = {**chosen, "rank": rank}
         old = f"`missing: em, em_rank: {rank}` is the old form: write `missing: {{type: em, rank: {rank}}}`"
@@ -99,8 +99,6 @@ class Fusion(Section):
         if "em_rank" in entry:
             policy = getattr(missing := entry.get("missing", "mean"), "type", missing)
             rule = f"is for `missing: em`, not `{policy}`: take it out, or set it to its default, {EM_RANK}"
-            if isinstance(missing, Mapping) and missing.get("type") == "em":
-                rule = f"is also given in `missing`, as rank={missing['rank']}: take one out"
             fault = InitErrorDetails(type=PydanticCustomError("idle", "{rule}", {"rule": rule}), loc=("em_rank",), input=entry["em_rank"])
             raise ValidationError.from_exception_data(cls.__name__, [fault])
         return entry

@@ -79,25 +79,16 @@ def refuse(entry: Mapping[str, Any], cls: type[BaseModel]) -> None:
         if key in cls.model_fields:
             continue
         if key in LOSS:
-            loss = entry.get("loss", "chunked")
-            name = _name(loss)
-            if isinstance(loss, Mapping) and LOSS[key][0] in loss:
-                faults.append(
-                    _unread(key, entry[key], f"is also given in `loss`, as {LOSS[key][0]}={_yaml(loss[LOSS[key][0]])}: take one out")
-                )
-                continue
+            name = _name(entry.get("loss", "chunked"))
             known, on = _losses_with(LOSS[key][0]), f"`loss: {{}}`, not `{name}`"
             cure = f"take it out, or write `loss: {{type: {known[0]}, {LOSS[key][0]}: {_yaml(entry[key])}}}`" if known else "take it out"
         else:
             known, on, cure = _types_with(key), f"`type: {{}}`, not `{entry.get('type', cls.model_fields['type'].default)}`", "take it out"
         if known:
-            faults.append(_unread(key, entry[key], f"is for {on.format(_listed(known))}: {cure}"))
+            rule = f"is for {on.format(_listed(known))}: {cure}"
+            faults.append(InitErrorDetails(type=PydanticCustomError("unread", "{rule}", {"rule": rule}), loc=(key,), input=entry[key]))
     if faults:
         raise ValidationError.from_exception_data(cls.__name__, faults)
-
-
-def _unread(key: str, value: Any, rule: str) -> InitErrorDetails:
-    return InitErrorDetails(type=PydanticCustomError("unread", "{rule}", {"rule": rule}), loc=(key,), input=value)
 
 
 def _nest(entry: dict[str, Any], shared: Shared) -> list[str]:
@@ -112,8 +103,6 @@ def _nest(entry: dict[str, Any], shared: Shared) -> list[str]:
     inside: dict[str, Any] = {}
     for key, value in flat.items():
         field, default = LOSS[key]
-        if isinstance(given, Mapping) and given.get(field, value) != value:
-            continue  # given twice: `refuse` says so
         if field in cls.model_fields:
             del entry[key]
             if value != cls.model_fields[field].default or (isinstance(given, Mapping) and field in given):

@@ -302,9 +302,7 @@ class Trainer:
         """Gradients of `learned` from the whole batch, whoever worked on it; its mean loss and number of targets."""
         loss = self.criterion(step.scores, step.targets)
         if loss.ndim:
-            raise SegueError(
-                f"loss {self.spec.loss.type} returned a tensor of shape {tuple(loss.shape)}: it must return one number, the mean"
-            )
+            raise SegueError(f"loss {self.spec.loss.type} returned {tuple(loss.shape)} values: it must return one, their mean")
         loss.backward()
         targets = len(step.targets) if self.processes.has_rows(len(batch.inputs)) else 0
         return self.processes.mean(loss.detach(), targets, gradients(learned))

@@ -1,0 +1,151 @@
+"""What the Python API refuses, each with a line that names value and cure."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import segue
+from segue.plugin import Block, Metric
+from toolkit.errors import InputError, LeakError, SegueError
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> segue.Playlists:
+    folder = tmp_path_factory.mktemp("cache")
+    return segue.read_playlists(None, reader="demo", tracks=300, artists=40, playlists=300, cache=folder)
+
+
+@pytest.fixture(scope="module")
+def split(data: segue.Playlists) -> segue.Split:
+    return data.split("playlist_disjoint", by="hash", folds=5, test_fold=0)
+
+
+@pytest.fixture(scope="module")
+def model(split: segue.Split) -> segue.Model:
+    return segue.Popularity().fit(split.train)
+
+
+def test_a_model_is_not_tested_on_playlists_that_it_was_fitted_to(data: segue.Playlists, model: segue.Model) -> None:
+    with pytest.raises(LeakError, match="hides placements that the model was fitted to: use parts of one split"):
+        segue.evaluate(model, data.split("playlist_disjoint", by="hash", folds=5, test_fold=1).test)
+
+
+def test_the_same_split_made_again_leaks_nothing(data: segue.Playlists, model: segue.Model, split: segue.Split) -> None:
+    again = segue.evaluate(model, data.split("playlist_disjoint", by="hash", folds=5, test_fold=0).test)
+    assert again.to_frame().equals(segue.evaluate(model, split.test).to_frame())
+    segue.compare(again, segue.evaluate(segue.Popularity(name="twin").fit(split.train), split.test))
+
+
+def test_nothing_is_chosen_on_the_test(split: segue.Split) -> None:
+    with pytest.raises(LeakError, match=r"valid=split.test would choose on the test: pass split.valid"):
+        segue.Popularity().fit(split.train, split.test)
+
+
+def test_parts_of_other_playlists_are_refused(split: segue.Split, model: segue.Model, tmp_path: Path) -> None:
+    other = segue.read_playlists(None, reader="demo", tracks=310, artists=40, playlists=300, cache=tmp_path)
+    with pytest.raises(InputError, match="of different playlists"):
+        segue.Popularity().fit(split.train, other.split().valid)
+    with pytest.raises(InputError, match="fitted to a different catalogue"):
+        segue.evaluate(model, other.split().test)
+    with pytest.raises(InputError, match="fit_on is of other playlists than data"):
+        segue.encode(other, "lyrics", encoder="tfidf", fit_on=split.train)
+
+
+def test_results_of_different_questions_are_not_compared(data: segue.Playlists, split: segue.Split, model: segue.Model) -> None:
+    shorter = data.split("playlist_disjoint", by="hash", folds=5, test_fold=0, shown=0.3)
+    other = segue.evaluate(segue.Popularity(name="other").fit(shorter.train), shorter.test)
+    with pytest.raises(InputError, match="answer different questions"):
+        segue.compare(segue.evaluate(model, split.test), other)
+    with pytest.raises(InputError, match="takes results of segue.evaluate, not models"):
+        segue.compare(segue.evaluate(model, split.test), model)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda model, split: segue.evaluate(model, split), "evaluate takes split.valid or split.test, not Split"),
+        (lambda model, split: segue.evaluate([model], split.test), "evaluate takes one fitted model, not list"),
+        (lambda model, split: segue.evaluate(model, split.test, metrics="ndcg@20"), r"such as \['recall@20', 'ndcg@20'\]"),
+        (lambda model, split: segue.evaluate(model, split.test, metrics=[]), "must be a list of names"),
+        (lambda model, split: segue.evaluate(model, split.test, rankings=-1), "rankings=-1 must be a whole number from 0"),
+        (lambda model, split: segue.Popularity().fit(split), "fit takes split.train, not Split"),
+        (lambda model, split: model.continue_playlist("demo:track:1"), r"must be a list of track ids, such as \['demo:track:1'\]"),
+        (lambda model, split: model.continue_playlist(["demo:track:1"], k=0), "k=0 must be a whole number from 1"),
+        (lambda model, split: model.rank([["demo:track:1"]], titles=[]), "0 titles for 1 playlists"),
+        (lambda model, split: segue.Popularity(seed=-1), "seed=-1 must be a whole number from 0"),
+        (lambda model, split: segue.Popularity(name="../up"), "'../up' must be of letters"),
+        (lambda model, split: segue.SASRec(type="bert4rec"), "type is not a parameter here"),
+        (lambda model, split: segue.SASRec(modalities=["lyrics"]), "must be a list of what segue.encode and segue.vectors return"),
+    ],
+)
+def test_an_unclear_value_is_one_line(model: segue.Model, split: segue.Split, call: Callable[..., Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        call(model, split)
+    assert "\n" not in str(caught.value)
+
+
+def test_two_modalities_need_two_names() -> None:
+    ids = ["demo:track:1", "demo:track:2"]
+    one = segue.vectors("mine", ids, np.ones((2, 4), np.float32))
+    with pytest.raises(InputError, match="two modalities are called 'mine'"):
+        segue.SASRec(modalities=[one, one])
+
+
+def test_a_playlist_without_a_known_track_is_counted(model: segue.Model) -> None:
+    with pytest.warns(UserWarning, match=r"1 of 2 playlists have no track of the catalogue, such as the one at 1"):
+        found = model.rank([["demo:track:1"], ["no such"]], k=3)
+    assert set(found["playlist"]) <= {0, 1}
+
+
+def test_saving_replaces_nothing_unasked(model: segue.Model, tiny_run: Path, tmp_path: Path) -> None:
+    model.save(tmp_path / "model")
+    with pytest.raises(InputError, match="holds a saved model: choose another folder, or pass overwrite=True"):
+        model.save(tmp_path / "model")
+    model.save(tmp_path / "model", overwrite=True)
+    assert segue.load(tmp_path / "model").name == "popularity"
+    before = sorted(path.name for path in tiny_run.iterdir())
+    with pytest.raises(InputError, match="holds something other than a saved model"):
+        model.save(tiny_run, overwrite=True)
+    assert sorted(path.name for path in tiny_run.iterdir()) == before
+
+
+class TwoEach(Metric):
+    """A metric that breaks its contract: two numbers per playlist."""
+
+    name, label, cutoff, reads = "two-each", "two", "k", "hits"
+    value_range, higher_is_better, decimals = (0.0, 1.0), True, 4
+
+    def values(self, block: Block, k: int) -> np.ndarray:
+        return np.zeros((len(block.n_hidden), 2))
+
+
+def test_a_metric_of_a_wrong_shape_is_named(model: segue.Model, split: segue.Split) -> None:
+    with pytest.raises(SegueError, match=r"TwoEach returned values of shape \(\d+, 2\): it must return one number per playlist"):
+        segue.evaluate(model, split.test, metrics=[f"{__name__}:TwoEach@5"])
+
+
+def test_a_cache_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    data = segue.read_playlists(None, reader="demo", tracks=300, artists=40, playlists=200, cache=tmp_path / "file" / "cache")
+    with pytest.raises(InputError, match="cannot hold the cache .* pass cache=, or set SEGUE_CACHE"):
+        len(data)
+
+
+def test_a_class_of_the_script_warns_that_only_it_can_load(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import segue, warnings\nfrom segue.plugin import Ranker\nfrom toolkit.baselines.popularity import Popularity\n"
+        "class Mine(Popularity):\n    pass\n"
+        "split = segue.read_playlists(None, reader='demo', tracks=300, artists=40, playlists=200).split()\n"
+        "segue.ranker(Mine, name='mine').fit(split.train).save('saved')\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "mine uses a class of this notebook or script: only it can load the model again" in done.stderr
