@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import segue
-from segue.plugin import Block, Metric
+from segue.plugin import Block, Loss, Metric, Scores, Training
 from toolkit.errors import InputError, LeakError, SegueError
 
 
@@ -129,6 +130,20 @@ class TwoEach(Metric):
 def test_a_metric_of_a_wrong_shape_is_named(model: segue.Model, split: segue.Split) -> None:
     with pytest.raises(SegueError, match=r"TwoEach returned values of shape \(\d+, 2\): it must return one number per playlist"):
         segue.evaluate(model, split.test, metrics=[f"{__name__}:TwoEach@5"])
+
+
+class OneEach(Loss):
+    """A loss that breaks its contract: a value per target."""
+
+    type: str = f"{__name__}:OneEach"
+
+    def mean(self, scores: Scores, targets: torch.Tensor, training: Training) -> torch.Tensor:
+        return scores.logits().logsumexp(1)
+
+
+def test_a_loss_of_a_wrong_shape_is_named(split: segue.Split) -> None:
+    with pytest.raises(SegueError, match=r"loss .*OneEach returned \(\d+,\) values: it must return one, their mean"):
+        segue.SASRec(loss=OneEach(), epochs=1, hidden_size=16).fit(split.train, split.valid)
 
 
 def test_a_cache_that_cannot_be_made_is_named(tmp_path: Path) -> None:
