@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -42,12 +42,6 @@ def list_of(values: Iterable[T]) -> list[T]:
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise InputError(f"{values!r} must be a list of track ids, such as [{values!r}]")
     return list(values)
-
-
-def outside_id(track: object, item_of: Mapping[str, int]) -> str:
-    """An outside id; `a` also stands for `local:a`, and 7 for `local:7`."""
-    text = str(track)
-    return text if text in item_of or f"local:{text}" not in item_of else f"local:{text}"
 
 
 def modalities_of(given: Sequence[Modality]) -> list[Modality]:

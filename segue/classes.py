@@ -23,7 +23,9 @@ def made(name: str) -> type[Model]:
     """The class called `name`. Raises `AttributeError` for an unknown one, with the nearest name."""
     known = places()
     if name.startswith("_") or name not in known:
-        raise AttributeError(f"segue has no {name!r}: {suggest(name, list(known))}")
+        import segue
+
+        raise AttributeError(f"segue has no {name!r}: {suggest(name, [*known, *segue.__all__])}")
     return _made(name, *known[name])
 
 

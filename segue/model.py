@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
 
-from segue.checks import NAME, check_parts, check_target, length_of, list_of, modalities_of, outside_id, seed_of
+from segue.checks import NAME, check_parts, check_target, length_of, list_of, modalities_of, seed_of
 from segue.modalities import Modality
 from segue.split import HeldOutPlaylists, Training
 from toolkit.continuation import Continuation
@@ -161,8 +161,7 @@ class Model:
         import pandas as pd
 
         asked, known = self._continuation(), length_of(k)
-        seeds, banned = ([outside_id(track, asked.item_of) for track in list_of(each)] for each in (tracks, exclude))
-        found = asked.continue_playlist(seeds, title, known, exclude=banned, allow_repeats=allow_repeats)
+        found = asked.continue_playlist(list_of(tracks), title, known, exclude=list_of(exclude), allow_repeats=allow_repeats)
         return pd.DataFrame([(one.id, one.title, one.artist, one.score) for one in found], columns=["id", "title", "artist", "score"])
 
     def rank(self, playlists: Sequence[Sequence[str]], k: int = 20, *, titles: Sequence[str | None] | None = None) -> pd.DataFrame:
@@ -174,8 +173,11 @@ class Model:
 
         from toolkit.corpus.queries import Queries
 
-        item_of = self._continuation().item_of
-        named = [[outside_id(track, item_of) for track in list_of(each)] for each in list_of(playlists)]
+        if not isinstance(playlists, Sequence) or isinstance(playlists, str):
+            raise InputError(f"rank takes a list of lists of track ids, such as [['local:t1', 'local:t2']], not {type(playlists).__name__}")
+        asked = self._continuation()
+        item_of = asked.item_of
+        named = [[asked.outside_id(track) for track in list_of(each)] for each in playlists]
         seeds = [[item_of[track] for track in each if track in item_of] for each in named]
         if titles is not None and len(titles) != len(seeds):
             raise InputError(f"{len(titles)} titles for {len(seeds)} playlists: give one a playlist, or None")
@@ -210,7 +212,7 @@ class Model:
         """
         fused, folder = self.item_vectors(), Path(directory)
         if fused is None:
-            raise InputError(f"{self.name} has no vectors of tracks: export a sequential model, or one that ranks by factors")
+            raise InputError(f"{self.name} has no vectors of tracks: choose a system that has them, such as a sequential model")
         folder.mkdir(parents=True, exist_ok=True)
         parts = {"items": fused, **{f"modality-{name}": found for name, found in self.modality_vectors().items()}}
         for name, found in parts.items():

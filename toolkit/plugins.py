@@ -124,6 +124,12 @@ def _imported(group: str, path: str) -> Any:
     return entry
 
 
+BUILT_IN = ("segue", "toolkit", "collectors")
+
+_OWN_MODULES: dict[str, str] = {}
+"""The class that was asked for, by the first name of its module, of modules that no package brings."""
+
+
 def imported(path: str) -> Any:
     """What `module:Class` names, so that an idea needs no package; modules of the current folder are found too. Raises `InputError`."""
     module, _, name = path.partition(":")
@@ -131,7 +137,10 @@ def imported(path: str) -> Any:
         raise InputError(f"{path!r} must be module:Class, such as my_ideas:MyLoss")
     try:
         with current_folder():
-            return pkgutil.resolve_name(path)
+            entry = pkgutil.resolve_name(path)
+        if (top := module.partition(".")[0]) not in BUILT_IN:
+            _OWN_MODULES[top] = path
+        return entry
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise InputError(f"{path!r} does not import: {error!r}") from error
@@ -160,7 +169,7 @@ def _fault(group: str, entry: Any) -> str:
 
 
 def at_fault(error: BaseException) -> str | None:
-    """The plug-in in whose code an error arose or was passed on, as `module of package`; None where a built-in did.
+    """The plug-in in whose code an error arose or was passed on, as `module of package` or `module:Class`; None where a built-in did.
 
     Told by the module, not its folder: every file beside a plug-in's own belongs to it.
     """
@@ -174,10 +183,13 @@ def at_fault(error: BaseException) -> str | None:
         module = frame.f_globals.get("__name__", "")
         if (package := strangers.get(module.partition(".")[0])) is not None:
             return f"{module} of {package}"
+        if (path := _OWN_MODULES.get(module.partition(".")[0])) is not None:
+            return path
     return None
 
 
 def suggest(name: str, known: list[str]) -> str:
     """`; did you mean 'x'?`, or a list of what is known."""
-    near = difflib.get_close_matches(name, known, n=1)
+    folded = {each.casefold(): each for each in reversed(known)}
+    near = [folded[each] for each in difflib.get_close_matches(name.casefold(), folded, n=1)]
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"

@@ -112,7 +112,7 @@ def test_it_learns_the_ring(kind: str) -> None:
 
 @pytest.mark.parametrize("option", [{"strict_recbole": True}, {"last_item_epochs": 1}, {"mask_ratio": 0.4}])
 def test_what_is_for_bert4rec_is_refused_for_sasrec(option: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="for type: bert4rec, not sasrec: "):
+    with pytest.raises(ValueError, match="for `type: bert4rec`, not `sasrec`: "):
         spec("sasrec", **option)
 
 

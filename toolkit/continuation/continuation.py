@@ -98,8 +98,11 @@ class Continuation:
 
         if k < 1:
             raise InputError(f"k={k} must be >= 1")
-        seeds = self._known(tracks, title)
-        banned = {self.item_of[track] for track in exclude if track in self.item_of}
+        seeds = self._known([self.outside_id(track) for track in tracks], title)
+        excluded = [self.outside_id(track) for track in exclude]
+        if unknown := [track for track in excluded if track not in self.item_of]:
+            warnings.warn(f"{len(unknown)} of {len(excluded)} excluded tracks are not in the catalogue: {_some(unknown)}", stacklevel=2)
+        banned = {self.item_of[track] for track in excluded if track in self.item_of}
         wanted = min(k + len(banned), self.ranker.n_items)
         ids, scores = self.ranker.rank(Queries.of([seeds], titles=[title]), wanted, allow_repeats=allow_repeats)
         if not ids[0].any():
@@ -114,6 +117,11 @@ class Continuation:
     def item_of(self) -> dict[str, int]:
         """Item id of a track's outside id."""
         return {track: item for item, track in enumerate(self.tracks["id"].to_pylist(), start=1)}
+
+    def outside_id(self, track: object) -> str:
+        """An id as the catalogue has it: `a` also stands for `local:a`, and 7 for `local:7`."""
+        text = str(track)
+        return text if text in self.item_of or f"local:{text}" not in self.item_of else f"local:{text}"
 
     def _known(self, tracks: Sequence[str], title: str | None) -> list[int]:
         unknown = [track for track in tracks if track not in self.item_of]
@@ -135,7 +143,7 @@ class Continuation:
         if tracks:
             return f"none of the tracks is in the catalogue: {self._nearest(tracks)}"
         unread = f"{self.system} does not read titles and " if title else ""
-        return f"{unread}no track is given: give at least one id, such as --tracks {self.tracks['id'][0]}"
+        return f"{unread}no track is given: give at least one id, such as {self.tracks['id'][0]}"
 
     def _nearest(self, tracks: Sequence[str]) -> str:
         """Ids whose id or title looks like the first of `tracks`."""
@@ -159,7 +167,7 @@ def _entry(run_dir: Path, system: str | None) -> tuple[dict[str, Any], list[dict
     """The description of a system of a run, and those of the others, the best first."""
     saved = (run_dir / runs.SYSTEMS).exists()  # a model saved by itself has no recipe
     if not saved and not (run_dir / runs.RECIPE).exists():
-        raise RunDirectoryError(f"{run_dir} is not a run directory: make one with `segue run RECIPE --out {run_dir}`")
+        raise RunDirectoryError(f"{run_dir} is not a run directory: make one with `segue run RECIPE --out {run_dir}`, or with `model.save`")
     if not saved:
         raise RunDirectoryError(f"{run_dir} is not finished: run the same `segue run` command again, it goes on where it stopped")
     if folds := runs.RunDirectory(run_dir).folds():
