@@ -32,7 +32,8 @@ def source_of(group: str, cls: type, name: str) -> dict[str, str]:
 
     What an entry point leads to has a version; a class of the reader's own is edited between two runs.
     """
-    return sources(plugins.path_of(group, cls, name))
+    known = plugins.path_of(group, cls, name) == name
+    return {} if known else sources(f"{cls.__module__}:{cls.__name__}")
 
 
 def _modules(value: Any) -> Iterator[str]:

@@ -154,7 +154,10 @@ def test_the_page_continues_a_finished_run(tiny_run: Path, tmp_path: Path, monke
 def test_the_page_makes_rankers(names: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "my_ideas.py").write_text(LAST_SEEDS)
     monkeypatch.chdir(folder)
-    exec(compile(blocks()[2], str(PAGE), "exec"), dict(names))
+    try:
+        exec(compile(blocks()[2], str(PAGE), "exec"), dict(names))
+    finally:
+        sys.modules.pop("my_ideas", None)
 
 
 LAST_SEEDS = '''

@@ -166,7 +166,7 @@ def test_late_fusion_sums_and_says_so() -> None:
     assert fusion(architecture="late", join="sum").join.type == "sum"
     with pytest.raises(ValidationError, match="`join: concat` is for `architecture: early`"):
         fusion(architecture="late", join="concat")
-    with pytest.raises(ValidationError, match="normalise: after is for join: concat"):
+    with pytest.raises(ValidationError, match="`normalise: after` is for `join: concat`"):
         fusion(architecture="late", normalise="after")
 
 
