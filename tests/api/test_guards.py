@@ -164,3 +164,31 @@ def test_a_class_of_the_script_warns_that_only_it_can_load(tmp_path: Path) -> No
     done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "mine uses a class of this notebook or script: only it can load the model again" in done.stderr
+
+
+def test_an_excluded_id_that_is_unknown_is_said(model: segue.Model) -> None:
+    with pytest.warns(UserWarning, match=r"1 of 1 excluded tracks are not in the catalogue: 'no such'|no such"):
+        model.continue_playlist(["demo:track:1"], k=1, exclude=["no such"])
+
+
+@pytest.mark.parametrize(
+    ("typo", "name"), [("SasRec", "SASRec"), ("itemknn", "ItemKNN"), ("evalute", "evaluate"), ("from_df", "from_dataframe")]
+)
+def test_a_misspelt_name_has_a_suggestion(typo: str, name: str) -> None:
+    with pytest.raises(AttributeError, match=f"did you mean '{name}'"):
+        getattr(segue, typo)
+
+
+def test_a_fault_in_a_class_of_ones_own_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_fault.py").write_text(
+        "from toolkit.baselines.popularity import Popularity\n\n\nclass Boom(Popularity):\n    name = 'boom'\n\n"
+        "    def fit(self, data):\n        raise ValueError('my bug')\n"
+    )
+    (tmp_path / "recipe.yaml").write_text(
+        "data: {reader: demo, options: {tracks: 300, artists: 40, playlists: 200}}\nbaselines: [{name: 'my_fault:Boom'}]\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "toolkit", "run", "recipe.yaml", "--out", "run"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "an error inside my_fault:Boom, ValueError: my bug (--debug shows where)" in done.stderr
