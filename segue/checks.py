@@ -17,8 +17,6 @@ from toolkit.errors import InputError, LeakError
 if TYPE_CHECKING:
     from segue.modalities import Modality
 
-    pass
-
 T = TypeVar("T")
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]*")
@@ -26,12 +24,14 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]*")
 
 
 def seed_of(seed: int) -> int:
+    """A seed. Raises `InputError` for anything but a whole number from 0."""
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise InputError(f"seed={seed!r} must be a whole number from 0")
     return int(seed)
 
 
 def length_of(k: int) -> int:
+    """The length of a ranking. Raises `InputError` for anything but a whole number from 1."""
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
         raise InputError(f"k={k!r} must be a whole number from 1")
     return int(k)
@@ -61,7 +61,6 @@ def modalities_of(given: Sequence[Modality]) -> list[Modality]:
 
 def check_parts(train: object, valid: object) -> None:
     """Raise `InputError` for what is not part of a split or of another catalogue, `LeakError` for a choice on the test."""
-    from toolkit.evaluation import leaks
 
     if not isinstance(train, Training):
         raise InputError(f"fit takes split.train, not {type(train).__name__}: split = data.split(); model.fit(split.train, split.valid)")
@@ -71,16 +70,20 @@ def check_parts(train: object, valid: object) -> None:
         raise InputError(f"valid must be split.valid, not {type(valid).__name__}")
     if valid.part == "test":
         raise LeakError("valid=split.test would choose on the test: pass split.valid")
-    check_same_data(train, valid)
-    if valid.train is not train and valid.playlists.hides is None:
-        leaks.check_hidden(train.playlists, valid.playlists)
+    _check_apart(train, valid)
 
 
-def check_same_data(train: Training, held: HeldOutPlaylists) -> None:
-    """Raise `InputError` where two parts are not of the same playlists."""
+def _check_apart(train: Training, held: HeldOutPlaylists) -> None:
+    """Raise `InputError` if two parts are of different playlists, `LeakError` if the first holds what the second hides."""
+    from toolkit.evaluation import leaks
+
+    if held.train is train:
+        return
     ours, theirs = train.data.corpus, held.data.corpus
     if ours is not theirs and ours.digest() != theirs.digest():
         raise InputError("the parts are of different playlists: take them from one split, or from splits of the same data")
+    if held.playlists.hides is None:
+        leaks.check_hidden(train.playlists, held.playlists)
 
 
 def check_cache(folder: Path) -> None:
@@ -96,6 +99,7 @@ def check_cache(folder: Path) -> None:
 
 
 def check_target(target: Path, *, overwrite: bool) -> None:
+    """Raise `InputError` for a folder that a saved model must not replace."""
     from toolkit import runs
 
     if not target.exists():
@@ -110,16 +114,12 @@ def check_target(target: Path, *, overwrite: bool) -> None:
 def check_evaluation(model: object, held: object) -> None:
     """Raise `InputError` for what cannot be evaluated, `LeakError` where the model was fitted to what is hidden."""
     from segue.model import Model
-    from toolkit.evaluation import leaks
 
     if not isinstance(model, Model):
         raise InputError(f"evaluate takes one fitted model, not {getattr(model, '__name__', type(model).__name__)}")
     if not isinstance(held, HeldOutPlaylists):
         raise InputError(f"evaluate takes split.valid or split.test, not {type(held).__name__}")
-    if model.ranker is not None and model.tracks["id"] != held.data.corpus.tracks["id"]:
+    if model.tracks["id"] != held.data.corpus.tracks["id"]:
         raise InputError(f"{model.name} was fitted to a different catalogue: fit it to a split of the same data")
-    train = model.train
-    if train is not None and held.train is not train:
-        check_same_data(train, held)
-        if held.playlists.hides is None:
-            leaks.check_hidden(train.playlists, held.playlists)
+    if model.train is not None:
+        _check_apart(model.train, held)

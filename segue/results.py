@@ -50,8 +50,15 @@ class Result:
 
         from toolkit.evaluation import tables
 
-        about = {"system": self.system, "modalities": (), "split": "test", "groups": self.held_out.playlists.groups()}
-        rows = tables.rows(self.scores, **about, bootstrap=self.bootstrap, seed=derived_seed(self.seed, "evaluation"))  # type: ignore[arg-type]
+        rows = tables.rows(
+            self.scores,
+            system=self.system,
+            modalities=(),
+            split="test",
+            groups=self.held_out.playlists.groups(),
+            bootstrap=self.bootstrap,
+            seed=derived_seed(self.seed, "evaluation"),
+        )
         return pd.DataFrame(rows).drop(columns=["modalities", "split"])
 
     def per_playlist(self) -> pd.DataFrame:

@@ -16,8 +16,8 @@ from toolkit.packages import SOUNDFILE, Package
 
 
 class HeardParams(EncoderParams):
-    """seconds: heard of each file, from its middle. on_error: a file that cannot be read makes its track absent, with a warning that
-    counts them (`skip`), or ends the run with what is wrong (`stop`)."""
+    """seconds: how much of each file is used, from its middle. on_error: a file that cannot be read makes its track absent, with a warning
+    that counts them (`skip`), or ends the run with what is wrong (`stop`)."""
 
     seconds: float = Field(30.0, gt=0, le=600)
     on_error: Literal["skip", "stop"] = "skip"

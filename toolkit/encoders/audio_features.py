@@ -47,7 +47,7 @@ MINOR = np.array([6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.
 
 
 class AudioFeaturesParams(AudioParams):
-    """seconds: heard of each file, from its middle."""
+    """seconds: how much of each file is used, from its middle."""
 
 
 class AudioFeaturesEncoder(StandardisingEncoder, AudioEncoder):

@@ -49,7 +49,10 @@ class Targets(Section):
 
     field: str | None = Field(None, description="texts of the catalogue, such as genre or tags")
     factors: int | None = Field(
-        None, ge=1, le=4096, description="instead of labels: so many factors of the training split, otherwise as `coldstart.factors` says"
+        None,
+        ge=1,
+        le=4096,
+        description="number of factors of the training split to predict instead of labels; other settings as in `coldstart.factors`",
     )
     level: Literal["track", "artist"] = Field(
         "track", description="of factors: the track's own, or its artist's, from the sum over his tracks"

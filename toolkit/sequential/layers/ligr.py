@@ -10,7 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from toolkit.sequential.layers.positions import Positions, heads_of, start
+from toolkit.sequential.layers.positions import Positions, heads_of
+from toolkit.sequential.layers.stack import Stack
 
 
 class Block(nn.Module):
@@ -44,20 +45,9 @@ class Block(nn.Module):
         return out
 
 
-class LiGRLayers(nn.Module):
+class LiGRLayers(Stack):
     """Positions, blocks, and a LayerNorm after them, for their residual path is not normalised."""
 
     def __init__(self, hidden: int, *, layers: int, heads: int, inner: int, length: int, dropout: float, attention_dropout: float) -> None:
-        super().__init__()
-        self.positions = Positions(hidden, length, dropout)
-        self.blocks = nn.ModuleList(Block(hidden, heads, inner, dropout, attention_dropout) for _ in range(layers))
-        self.norm = nn.LayerNorm(hidden)
-        self.apply(start)
-
-    def forward(self, vectors: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
-        # padding comes after the tracks, so that no track sees it
-        hidden = self.positions(vectors)
-        for block in self.blocks:
-            hidden = block(hidden)
-        states: torch.Tensor = self.norm(hidden)
-        return states
+        positions = Positions(hidden, length, dropout)
+        super().__init__(hidden, positions, (Block(hidden, heads, inner, dropout, attention_dropout) for _ in range(layers)))

@@ -1,0 +1,27 @@
+"""Causal blocks on top of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from toolkit.sequential.layers.positions import Positions, start
+
+
+class Stack(nn.Module):
+    """Positions, blocks, and a LayerNorm after them: item vectors [B, T, H], left-aligned, to hidden states [B, T, H]."""
+
+    def __init__(self, hidden: int, positions: Positions, blocks: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.positions, self.blocks, self.norm = positions, nn.ModuleList(blocks), nn.LayerNorm(hidden)
+        self.apply(start)
+
+    def forward(self, vectors: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+        # padding comes after the tracks, so that no track sees it
+        hidden = self.positions(vectors)
+        for block in self.blocks:
+            hidden = block(hidden)
+        states: torch.Tensor = self.norm(hidden)
+        return states
