@@ -22,14 +22,14 @@ import torch
 from toolkit import plugins, recipe
 from toolkit.evaluation.evaluator import evaluate
 from toolkit.evaluation.statistics import paired_differences
-from toolkit.ingest.read import ingest
-from toolkit.pipeline import order, systems
-from toolkit.pipeline.systems import Material
+from toolkit.ingest.read_data import ingest
+from toolkit.pipeline.run import run_recipe, systems
+from toolkit.pipeline.run.systems import Material
 from toolkit.progress import Reporter
 from toolkit.ranker import TrainingData
 from toolkit.recipe import ModelSpec, Recipe
-from toolkit.runs import RunDirectory
-from toolkit.sequential.ranker import SequentialRanker
+from toolkit.run_directory import RunDirectory
+from toolkit.sequential.sequential_ranker import SequentialRanker
 
 
 def of_type(block: str, spec: ModelSpec) -> ModelSpec:
@@ -46,12 +46,14 @@ def layer_weights(spec: ModelSpec) -> int:
 
 def material(chosen: Recipe, work: Path) -> Material:
     """Corpus, content and split of a recipe; nothing of a run is written but its cache."""
-    context = order.context_of(chosen, RunDirectory(work / "run"), work / "cache", Reporter())
+    context = run_recipe.context_of(chosen, RunDirectory(work / "run"), work / "cache", Reporter())
     ingested = ingest(chosen.data, context.cache, reporter=context.reporter, described=bool(chosen.encoders))
-    return order.gathered(context, ingested, systems.systems(context))[0]
+    return run_recipe.gathered(context, ingested, systems.systems(context))[0]
 
 
-def trained(block: str, seed: int, chosen: Recipe, spec: ModelSpec, made: Material, work: Path) -> dict[str, np.ndarray]:
+def trained(
+    block: str, seed: int, chosen: Recipe, spec: ModelSpec, made: Material, work: Path
+) -> dict[str, np.ndarray]:
     """Values of each validation playlist by metric, and what the training took; kept in a file."""
     path = work / f"{block.replace(':', '.')}-{seed}.npz"
     if not path.exists():
@@ -61,7 +63,13 @@ def trained(block: str, seed: int, chosen: Recipe, spec: ModelSpec, made: Materi
         fitted = SequentialRanker(of_type(block, spec), spec.fusion or chosen.fusion).fit(data)
         took, weights = time.process_time() - began, layer_weights(fitted.spec)
         best = max(range(len(fitted.curve)), key=lambda row: fitted.curve[row][spec.select]) + 1
-        about = {"seconds": took, "epochs": len(fitted.curve), "best": best, "weights": weights, "underfit": fitted.underfit}
+        about = {
+            "seconds": took,
+            "epochs": len(fitted.curve),
+            "best": best,
+            "weights": weights,
+            "underfit": fitted.underfit,
+        }
         np.savez(path, about=json.dumps(about), **_values(fitted, made, chosen))
         print(f"{block} seed {seed}: {about}", flush=True)
     with np.load(path, allow_pickle=False) as arrays:
@@ -99,9 +107,15 @@ def main() -> None:
         for place, (name, apart) in enumerate(zip(names, differences, strict=True)):
             row = {"block": block, "metric": name, "value": float(values[block][:, place].mean()), "lists": apart.n}
             row |= {"seeds": [float(one[name].mean()) for one in found], "training": about}
-            row |= {"difference": apart.value, "ci_low": apart.low, "ci_high": apart.high, "p": apart.p} if block != "sasrec" else {}
+            row |= (
+                {"difference": apart.value, "ci_low": apart.low, "ci_high": apart.high, "p": apart.p}
+                if block != "sasrec"
+                else {}
+            )
             rows.append(row)
-            against = f"  difference {apart.value:+.4f} [{apart.low:+.4f}, {apart.high:+.4f}]" if block != "sasrec" else ""
+            against = (
+                f"  difference {apart.value:+.4f} [{apart.low:+.4f}, {apart.high:+.4f}]" if block != "sasrec" else ""
+            )
             print(f"{block:>8} {name:>11} {row['value']:.4f}{against}", flush=True)
     changed = [override for override in given.set if not override.startswith("data.path=")]
     result = {"race": "blocks", "recipe": given.recipe.name, "set": changed, "seeds": given.seeds, "rows": rows}

@@ -60,7 +60,9 @@ def main() -> None:
         began = time.process_time()
         inputs = described if name == "features" else sounds
         encoder = demo_trained(params, given.seed) if name == DEMO else None
-        found = probed(lambda name=name, params=params: make(name, params, given.seed), inputs, classes, folds, fitted=encoder)
+        found = probed(
+            lambda name=name, params=params: make(name, params, given.seed), inputs, classes, folds, fitted=encoder
+        )
         rows.append(_row(title, found, classes, len(names), time.process_time() - began))
         print(f"  {title}: {rows[-1]['accuracy']:.3f}", flush=True)
     print("\n" + markdown(rows))
@@ -86,7 +88,7 @@ def clips(folder: Path, most: int | None) -> tuple[list[bytes], np.ndarray]:
     import soundfile
 
     from toolkit.encoders.audio import waveforms
-    from toolkit.encoders.inputs import Files
+    from toolkit.encoders.contract.field_inputs import Files
 
     with (folder / "clips.csv").open(newline="") as table:
         rows = [(row["clip_id"], row["package"]) for row in csv.DictReader(table)]
@@ -105,24 +107,26 @@ def clips(folder: Path, most: int | None) -> tuple[list[bytes], np.ndarray]:
 
 def features(sounds: list[bytes]) -> np.ndarray:
     """The eleven numbers of every clip: float32 [n, 11]; they are learned from nothing, so once is enough."""
-    from toolkit.encoders.audio_features import AudioFeaturesEncoder
+    from toolkit.encoders.audio.audio_features import AudioFeaturesEncoder
 
     return AudioFeaturesEncoder().described(sounds)
 
 
 def make(name: str, params: dict[str, Any], seed: int) -> Any:
-    from toolkit.encoders.registry import create
+    from toolkit.encoders.contract.registry import create
 
     return create(name, params, seed=seed, device="cpu")
 
 
-def probed(build: Callable[[], Any], inputs: Any, classes: np.ndarray, folds: Folds, *, fitted: Any = None) -> np.ndarray:
+def probed(
+    build: Callable[[], Any], inputs: Any, classes: np.ndarray, folds: Folds, *, fitted: Any = None
+) -> np.ndarray:
     """The class found for every clip by the classifier of the folds it is not in: int64 [n]. fitted: one that learned elsewhere."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    from toolkit.encoders.inputs import take
+    from toolkit.encoders.contract.field_inputs import take
 
     found = np.zeros(len(classes), np.int64)
     for learn, test in folds:
@@ -139,8 +143,8 @@ def probed(build: Callable[[], Any], inputs: Any, classes: np.ndarray, folds: Fo
 
 def demo_trained(params: dict[str, Any], seed: int) -> Any:
     """`cqt-cnn` that learned the tastes behind the demo catalogue's tracks from their sound, and never heard a clip."""
-    from toolkit.catalogue.demo.params import DemoParams
-    from toolkit.catalogue.demo.reader import DemoReader
+    from toolkit.catalogue.demo.demo_params import DemoParams
+    from toolkit.catalogue.demo.demo_reader import DemoReader
     from toolkit.catalogue.records import TrackRecord
 
     reader = DemoReader(params=DemoParams(tracks=300, artists=60, playlists=10, fields=["audio"]))
@@ -163,14 +167,20 @@ def _row(title: str, found: np.ndarray, classes: np.ndarray, count: int, seconds
     half = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
     recall = np.mean([right[classes == each].mean() for each in range(count)])
     values = {"accuracy": share, "low": middle - half, "high": middle + half, "recall": recall}
-    return {"system": title, **{name: round(float(value), 4) for name, value in values.items()}, "processor_s": round(seconds, 1)}
+    return {
+        "system": title,
+        **{name: round(float(value), 4) for name, value in values.items()},
+        "processor_s": round(seconds, 1),
+    }
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:
     lines = ["| system | accuracy | 95 % | mean recall of packages | processor s |", "|---|---|---|---|---|"]
     for row in rows:
         interval = f"{row['low']:.3f} … {row['high']:.3f}"
-        lines.append(f"| {row['system']} | {row['accuracy']:.3f} | {interval} | {row['recall']:.3f} | {row['processor_s']:.0f} |")
+        lines.append(
+            f"| {row['system']} | {row['accuracy']:.3f} | {interval} | {row['recall']:.3f} | {row['processor_s']:.0f} |"
+        )
     return "\n".join(lines) + "\n"
 
 

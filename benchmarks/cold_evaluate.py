@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 from sklearn.metrics import roc_auc_score
 
-from toolkit.coldstart.factors import Factors
-from toolkit.coldstart.references import RandomFactors
+from toolkit.coldstart.factorisation import Factors
+from toolkit.coldstart.reference_factors import RandomFactors
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.splits import HeldOut
 from toolkit.evaluation.evaluator import evaluate
@@ -36,8 +36,12 @@ def held_out(users: int, cold: int) -> HeldOut:
     items[:, SEEDS:] = rng.integers(WARM + 1, WARM + cold + 1, (users, HIDDEN), np.int32)
     offsets = np.arange(users + 1, dtype=np.int64) * (SEEDS + HIDDEN)
     nothing = pa.nulls(users, pa.string())
-    playlists = pa.table({"id": pa.array(np.arange(users).astype(str)), "title": nothing, "group": nothing, "split": nothing})
-    corpus = Corpus(items.reshape(-1), offsets, pa.table({"id": pa.array(np.arange(WARM + cold).astype(str))}), playlists)
+    playlists = pa.table(
+        {"id": pa.array(np.arange(users).astype(str)), "title": nothing, "group": nothing, "split": nothing}
+    )
+    corpus = Corpus(
+        items.reshape(-1), offsets, pa.table({"id": pa.array(np.arange(WARM + cold).astype(str))}), playlists
+    )
     candidates = np.arange(WARM + 1, WARM + cold + 1, dtype=np.int32)
     return HeldOut(corpus, np.arange(users), offsets[:-1], offsets[:-1] + SEEDS, offsets[1:], candidates=candidates)
 
@@ -60,7 +64,9 @@ def check(ranker: RandomFactors, some: HeldOut, auc: np.ndarray, average_precisi
         assert abs(roc_auc_score(wanted, each) - auc[row]) < 1e-6, f"AUC of user {row} is not scikit-learn's"
         hits = wanted[np.argsort(-each, kind="stable")][:500]
         expected = (hits * np.cumsum(hits) / np.arange(1, len(hits) + 1)).sum() / min(500, wanted.sum())
-        assert abs(expected - average_precision[row]) < 1e-9, f"average precision of user {row} is not that of a plain sort"
+        assert abs(expected - average_precision[row]) < 1e-9, (
+            f"average precision of user {row} is not that of a plain sort"
+        )
 
 
 def main() -> None:
@@ -71,7 +77,10 @@ def main() -> None:
     options.add_argument("--memory-mb", type=int, default=256, help="bound on the scores held at once")
     given = options.parse_args()
     common.start(given)
-    users, cold = given.users or (2_000 if given.quick else 1_000_000), given.cold or (10_000 if given.quick else 50_000)
+    users, cold = (
+        given.users or (2_000 if given.quick else 1_000_000),
+        given.cold or (10_000 if given.quick else 50_000),
+    )
     asked, ranker = held_out(users, cold), system(WARM + cold)
     if given.sample:
         asked = asked.take(np.linspace(0, users - 1, given.sample).astype(int))

@@ -25,9 +25,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from servers.facts import SOURCES, Facts, FactsParams, fill  # noqa: E402
 
-from collectors import reports  # noqa: E402
-from collectors.engine import Engine, Settings  # noqa: E402
-from collectors.ledger import Ledger  # noqa: E402
+from collectors import library_reports  # noqa: E402
+from collectors.engine.engine import Engine, Settings  # noqa: E402
+from collectors.engine.ledger import Ledger  # noqa: E402
 from collectors.library import open_library  # noqa: E402
 
 SERVE = "import sys; from servers.facts import serve; serve()"
@@ -37,7 +37,9 @@ SERVE = "import sys; from servers.facts import serve; serve()"
 def server() -> Iterator[tuple[str, Any]]:
     """Its URL, and what gives the times of its requests once it has ended."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
-    process = subprocess.Popen([sys.executable, "-c", SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    )
     assert process.stdout
     url = process.stdout.readline().strip()
 
@@ -76,7 +78,10 @@ def at_the_limit(per_second: float, tracks: int) -> float:
 def without_a_limit(tracks: int) -> dict[str, float]:
     with server() as (url, _):
         seconds = collected(tracks, url, None)
-    return {"records_per_s": round(tracks / seconds["wall"], 1), "per_processor_s": round(tracks / seconds["processor"], 1)}
+    return {
+        "records_per_s": round(tracks / seconds["wall"], 1),
+        "per_processor_s": round(tracks / seconds["processor"], 1),
+    }
 
 
 def status(tracks: int) -> dict[str, float]:
@@ -89,14 +94,22 @@ def status(tracks: int) -> dict[str, float]:
                 for name, entity in cls.fields.items():
                     ledger.plan(cls.name, name, entity)
             with ledger.transaction() as connection:
-                connection.exec_driver_sql("UPDATE collected SET status = 'found', next_try = NULL WHERE entity_id LIKE '%7'")
+                connection.exec_driver_sql(
+                    "UPDATE collected SET status = 'found', next_try = NULL WHERE entity_id LIKE '%7'"
+                )
         seconds = {}
-        looks = {"status": lambda library: (reports.status(library), reports.troubles(library)), "coverage": reports.coverage}
+        looks = {
+            "status": lambda library: (library_reports.status(library), library_reports.troubles(library)),
+            "coverage": library_reports.coverage,
+        }
         for name, report in looks.items():
             wall, cpu = time.perf_counter(), time.process_time()
             with open_library(folder) as library:
                 report(library)
-            seconds |= {f"{name}_s": round(time.perf_counter() - wall, 3), f"{name}_processor_s": round(time.process_time() - cpu, 3)}
+            seconds |= {
+                f"{name}_s": round(time.perf_counter() - wall, 3),
+                f"{name}_processor_s": round(time.process_time() - cpu, 3),
+            }
         return seconds
 
 

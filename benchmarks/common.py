@@ -35,10 +35,14 @@ PACKAGES = ("numpy", "torch", "recbole", "pyarrow", "msgspec")
 def parser(description: str | None) -> argparse.ArgumentParser:
     """Options that every race has."""
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--quick", action="store_true", help="within two minutes on two cores; its result cannot be saved")
+    made.add_argument(
+        "--quick", action="store_true", help="within two minutes on two cores; its result cannot be saved"
+    )
     made.add_argument("--threads", type=int, default=1, metavar="N", help="for both sides (default: 1)")
     made.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    made.add_argument("--clock", default="wall", choices=CLOCKS, help="processor: for one thread on a machine with other work")
+    made.add_argument(
+        "--clock", default="wall", choices=CLOCKS, help="processor: for one thread on a machine with other work"
+    )
     made.add_argument("--save", action="store_true", help="keep the result under benchmarks/results")
     return made
 
@@ -53,11 +57,19 @@ def start(given: argparse.Namespace) -> None:
         raise SystemExit("--device cuda but this machine has no CUDA device")
     torch.set_num_threads(given.threads)
     about = machine(given.device)
-    print(f"{about['device']}, {about['cores']} cores, load {about['load']}, both sides with {given.threads} threads", flush=True)
+    print(
+        f"{about['device']}, {about['cores']} cores, load {about['load']}, both sides with {given.threads} threads",
+        flush=True,
+    )
 
 
 def alternate(
-    sides: Mapping[str, Callable[[], Any]], *, repetitions: int, device: str = "cpu", warm: bool = True, clock: str = "wall"
+    sides: Mapping[str, Callable[[], Any]],
+    *,
+    repetitions: int,
+    device: str = "cpu",
+    warm: bool = True,
+    clock: str = "wall",
 ) -> dict[str, list[float]]:
     """Seconds of each side, A B A B …, so that a slow minute of the machine meets both.
 
@@ -93,11 +105,20 @@ def _wait(device: str) -> None:
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    return {name: float(f"{f(values):.6g}") for name, f in (("minimum", min), ("median", statistics.median), ("maximum", max))}
+    return {
+        name: float(f"{f(values):.6g}")
+        for name, f in (("minimum", min), ("median", statistics.median), ("maximum", max))
+    }
 
 
 def report(
-    race: str, given: argparse.Namespace, *, ours: Sequence[float], peer: Sequence[float] | None, check: str, **more: Any
+    race: str,
+    given: argparse.Namespace,
+    *,
+    ours: Sequence[float],
+    peer: Sequence[float] | None,
+    check: str,
+    **more: Any,
 ) -> dict[str, Any]:
     """Print the race's JSON line, and keep it where `--save` asks.
 
@@ -129,7 +150,11 @@ def machine(device: str = "cpu") -> dict[str, Any]:
         import torch
 
         about |= {"processor": about["device"], "device": torch.cuda.get_device_name()}
-    about |= {"system": platform.system(), "versions": {"python": platform.python_version(), **_versions()}, "commit": _commit()}
+    about |= {
+        "system": platform.system(),
+        "versions": {"python": platform.python_version(), **_versions()},
+        "commit": _commit(),
+    }
     return about | {"date": time.strftime("%Y-%m-%d")}
 
 
@@ -140,7 +165,9 @@ def processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
         name = f"{facts.get('model name', name)} (family {facts.get('cpu family')}, model {facts.get('model')})"
-        flags = " ".join(flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in facts.get("flags", "").split())
+        flags = " ".join(
+            flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in facts.get("flags", "").split()
+        )
     return f"{name} {flags}".strip()
 
 
@@ -157,5 +184,7 @@ def _versions() -> dict[str, str]:
 
 
 def _commit() -> str | None:
-    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=RESULTS.parent, capture_output=True, text=True, check=False)
+    git = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=RESULTS.parent, capture_output=True, text=True, check=False
+    )
     return git.stdout.strip() or None

@@ -26,14 +26,17 @@ def main() -> None:
     import librosa
     import torch
 
-    from toolkit.encoders.cqt import Cqt
+    from toolkit.encoders.audio.cqt_transform import Cqt
 
     signals = patches(sorted(given.clips.glob("*.ogg"))[: 16 if given.quick else 64])
     plan = Cqt()
     batch = torch.from_numpy(signals).to(given.device)
 
     def peer() -> list[np.ndarray]:
-        return [librosa.cqt(signal, sr=RATE, hop_length=plan.hop, n_bins=plan.bins, bins_per_octave=plan.per_octave) for signal in signals]
+        return [
+            librosa.cqt(signal, sr=RATE, hop_length=plan.hop, n_bins=plan.bins, bins_per_octave=plan.per_octave)
+            for signal in signals
+        ]
 
     expected, found = np.stack(peer()), plan(batch).cpu().numpy()
     distance = np.linalg.norm((found - expected).reshape(len(signals), -1), axis=1)
@@ -42,7 +45,10 @@ def main() -> None:
     if whole > ERROR:
         raise SystemExit(f"relative error {whole:.1e}, more than {ERROR}: no race")
     seconds = common.alternate(
-        {"ours": lambda: plan(batch), "librosa": peer}, repetitions=given.repetitions, device=given.device, clock=given.clock
+        {"ours": lambda: plan(batch), "librosa": peer},
+        repetitions=given.repetitions,
+        device=given.device,
+        clock=given.clock,
     )
     common.report(
         "cqt",

@@ -3,7 +3,7 @@
     python benchmarks/encode_stream.py [--quick] [--texts N] [--covers N]
 
 Each kind is encoded twice as many times over in a process of its own: a tenth of the inputs, then all of them, through
-`toolkit.encoders.encode`. Covers are made when they are asked for, as a catalogue's are read. Printed: peak memory of both, what an
+`toolkit.encoders.contract.encode`. Covers are made when they are asked for, as a catalogue's are read. Printed: peak memory of both, what an
 input more costs, seconds, and seconds of the second run, which reads the cache (bar: 1 s at the size of the tenth).
 """
 
@@ -52,11 +52,13 @@ def texts(count: int) -> list[str]:
 
 def one(kind: str, count: int) -> dict[str, float]:
     """One encoding in this process: peak memory in MB, seconds, seconds from the cache."""
-    from toolkit.encoders import registry
-    from toolkit.encoders.encode import encode
+    from toolkit.encoders.contract import registry
+    from toolkit.encoders.contract.encode import encode
 
     given: Any = texts(count) if kind == "texts" else Covers(count)
-    params = {"dim": 64} if kind == "texts" else {"epochs": 1, "size": 64, "patch": 8, "channels": [16, 16], "latent": 64}
+    params = (
+        {"dim": 64} if kind == "texts" else {"epochs": 1, "size": 64, "patch": 8, "channels": [16, 16], "latent": 64}
+    )
     name = "tfidf" if kind == "texts" else "image-ae"
     ids, present = [f"local:{place}" for place in range(count)], np.ones(count, bool)
     learn = np.arange(count) < 2_000
@@ -65,10 +67,18 @@ def one(kind: str, count: int) -> dict[str, float]:
         before = _peak()
         for _ in range(2):
             begin = time.perf_counter()
-            made = encode(kind, registry.create(name, params, device="cpu"), ids, present, given, cache=Path(folder), fitted=learn)
+            made = encode(
+                kind, registry.create(name, params, device="cpu"), ids, present, given, cache=Path(folder), fitted=learn
+            )
             seconds.append(time.perf_counter() - begin)
         assert made.matrix.shape == (count + 1, 64)
-    return {"before_mb": before, "peak_mb": _peak(), "seconds": seconds[0], "cached": seconds[1], "output_mb": made.matrix.nbytes / 1e6}
+    return {
+        "before_mb": before,
+        "peak_mb": _peak(),
+        "seconds": seconds[0],
+        "cached": seconds[1],
+        "output_mb": made.matrix.nbytes / 1e6,
+    }
 
 
 def _peak() -> float:
@@ -85,12 +95,19 @@ def main() -> None:
         print(json.dumps(one(given.one[0], int(given.one[1]))))
         return
     common.start(given)
-    counts = {"texts": given.texts or (50_000 if given.quick else 1_000_000), "covers": given.covers or (3_000 if given.quick else 100_000)}
+    counts = {
+        "texts": given.texts or (50_000 if given.quick else 1_000_000),
+        "covers": given.covers or (3_000 if given.quick else 100_000),
+    }
     rows = {}
     for kind, count in counts.items():
         for part in (count // 10, count):
             done = subprocess.run(
-                [sys.executable, __file__, "--one", kind, str(part)], capture_output=True, text=True, check=True, timeout=7200
+                [sys.executable, __file__, "--one", kind, str(part)],
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=7200,
             )
             rows[f"{kind}-{part}"] = found = json.loads(done.stdout.splitlines()[-1])
             print(kind, part, {name: round(value, 1) for name, value in found.items()}, flush=True)

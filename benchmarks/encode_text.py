@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as csv
 
-from toolkit.encoders.sentence_bert import SentenceBertEncoder, SentenceBertParams
+from toolkit.encoders.text.sentence_bert import SentenceBertEncoder, SentenceBertParams
 
 COLUMNS = ("title", "name", "artist", "artists", "artist_name", "album", "album_name")
 
@@ -39,7 +39,9 @@ def main() -> None:
     from sentence_transformers import SentenceTransformer
 
     wanted = texts(given.texts, given.count or (2_000 if given.quick else 20_000))
-    encoders = {name: SentenceBertEncoder(SentenceBertParams(bf16=name), device=given.device) for name in ("auto", "off")}
+    encoders = {
+        name: SentenceBertEncoder(SentenceBertParams(bf16=name), device=given.device) for name in ("auto", "off")
+    }
     peer = SentenceTransformer(str(encoders["off"].folder), device=given.device, local_files_only=True)
 
     def stock(size: int) -> np.ndarray:
@@ -70,7 +72,9 @@ def main() -> None:
         against="SentenceTransformer.encode, its defaults",
         bf16=encoders["auto"].bf16,
         ratio_float32=round(medians["peer"] / medians["float32"], 2),
-        ratio_best_settings=round(min(medians[name] for name in medians if name.startswith("peer")) / medians["ours"], 2),
+        ratio_best_settings=round(
+            min(medians[name] for name in medians if name.startswith("peer")) / medians["ours"], 2
+        ),
         texts_per_second={name: round(len(wanted) / median) for name, median in medians.items()},
     )
 

@@ -23,10 +23,10 @@ from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.splits import HeldOut
 from toolkit.evaluation.evaluator import evaluate
 from toolkit.recipe import Fusion, ModelSpec
-from toolkit.sequential import bridge
-from toolkit.sequential.content import Parts
-from toolkit.sequential.ranker import SequentialRanker
-from toolkit.sequential.sasrec import MultimodalSASRec
+from toolkit.sequential.item_space import Parts
+from toolkit.sequential.recbole import bridge
+from toolkit.sequential.recbole.multimodal_sasrec import MultimodalSASRec
+from toolkit.sequential.sequential_ranker import SequentialRanker
 
 KS = (10, 100)
 SHOWN = 20
@@ -47,7 +47,9 @@ class Recbole:
     def batch(self, items: np.ndarray) -> bridge.Interaction:
         lists = torch.zeros(len(items), self.config["MAX_ITEM_LIST_LENGTH"], dtype=torch.int64)
         lists[:, :SHOWN] = torch.from_numpy(items)
-        return bridge.Interaction({self.model.ITEM_SEQ: lists, self.model.ITEM_SEQ_LEN: torch.full((len(items),), SHOWN)})
+        return bridge.Interaction(
+            {self.model.ITEM_SEQ: lists, self.model.ITEM_SEQ_LEN: torch.full((len(items),), SHOWN)}
+        )
 
     @torch.no_grad()
     def run(self, shown: np.ndarray, hidden: np.ndarray, rows: int) -> None:
@@ -64,17 +66,25 @@ class Recbole:
     def values(self) -> dict[tuple[str, int], np.ndarray]:
         """Recall and NDCG of each playlist from what the collector kept: hits by place, and 1 for the one hidden track."""
         found, discount = self.hits[:, :-1].astype(np.float64), 1 / np.log2(np.arange(2, KS[-1] + 2))
-        pairs = [(("recall", k), found[:, :k].sum(1)) for k in KS] + [(("ndcg", k), found[:, :k] @ discount[:k]) for k in KS]
+        pairs = [(("recall", k), found[:, :k].sum(1)) for k in KS] + [
+            (("ndcg", k), found[:, :k] @ discount[:k]) for k in KS
+        ]
         return dict(pairs)
 
 
 @torch.no_grad()
 def targets(peer: Recbole, shown: np.ndarray, rows: int) -> np.ndarray:
     """A track for each playlist at a place drawn evenly on the logarithm of the places."""
-    places = np.exp(np.random.default_rng(1).random(len(shown)) * np.log(peer.trainer.tot_item_num - SHOWN - 2)).astype(np.int64)
+    places = np.exp(np.random.default_rng(1).random(len(shown)) * np.log(peer.trainer.tot_item_num - SHOWN - 2)).astype(
+        np.int64
+    )
     found = np.zeros(len(shown), np.int64)
     for start in range(0, len(shown), rows):
-        scores = peer.model.full_sort_predict(peer.batch(shown[start : start + rows]).to(peer.config["device"])).cpu().numpy()
+        scores = (
+            peer.model.full_sort_predict(peer.batch(shown[start : start + rows]).to(peer.config["device"]))
+            .cpu()
+            .numpy()
+        )
         scores[:, 0] = -np.inf
         np.put_along_axis(scores, shown[start : start + rows], -np.inf, 1)
         for row, place in enumerate(places[start : start + rows]):
@@ -114,7 +124,9 @@ def main() -> None:
     options.add_argument("--tracks", type=int, default=2_000_000)
     options.add_argument("--queries", type=int, help="default: 64 with --quick, 256 without")
     options.add_argument("--repetitions", type=int, help="default: 1 with --quick, 3 without")
-    options.add_argument("--rows", type=int, default=64, help="RecBole's eval batch: 3 matrices of rows x tracks x 4 bytes")
+    options.add_argument(
+        "--rows", type=int, default=64, help="RecBole's eval batch: 3 matrices of rows x tracks x 4 bytes"
+    )
     given = options.parse_args()
     common.start(given)
     count = given.queries or (64 if given.quick else 256)
@@ -132,7 +144,9 @@ def main() -> None:
 
     def ours() -> None:
         # RecBole leaves seeds in its ranking
-        results["ours"] = evaluate(system, held, ks=KS, metrics=["recall", "ndcg"], train_counts=counts, allow_repeats=True)
+        results["ours"] = evaluate(
+            system, held, ks=KS, metrics=["recall", "ndcg"], train_counts=counts, allow_repeats=True
+        )
 
     def whole() -> None:
         system.places(held.queries(), hidden, allow_repeats=True)
@@ -143,12 +157,16 @@ def main() -> None:
     memory = {"ours": peak_mb(ours), "recbole": peak_mb(lambda: peer.run(shown, hidden, given.rows))}
     for key, wanted in peer.values().items():
         found = results["ours"].values["all", *key]
-        assert np.abs(found - wanted).max() <= 1e-12, f"{key}: {int((found != wanted).sum())} of {count} playlists differ"
+        assert np.abs(found - wanted).max() <= 1e-12, (
+            f"{key}: {int((found != wanted).sum())} of {count} playlists differ"
+        )
     sides = {"ours": ours, "recbole": lambda: peer.run(shown, hidden, given.rows)}
     if not given.quick:
         sides |= {"whole": whole, "top-100": best}
     repetitions = given.repetitions or (1 if given.quick else 3)
-    seconds = common.alternate(sides, repetitions=repetitions, device=given.device, warm=not given.quick, clock=given.clock)
+    seconds = common.alternate(
+        sides, repetitions=repetitions, device=given.device, warm=not given.quick, clock=given.clock
+    )
     mean = {f"{metric}@{k}": round(float(values.mean()), 4) for (metric, k), values in peer.values().items()}
     common.report(
         "evaluate",

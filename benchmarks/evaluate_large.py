@@ -29,10 +29,10 @@ from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.splits import HeldOut, PlaylistSet, Split
 from toolkit.corpus.synthetic import MPD_PLAYLISTS, MPD_TRACKS
 from toolkit.evaluation.evaluator import Scores, evaluate
-from toolkit.pipeline.meter import metered
+from toolkit.pipeline.run.meter import metered
 from toolkit.recipe import Evaluation, Fusion
 from toolkit.sequential.models.sasrec import SASRec
-from toolkit.sequential.ranker import SequentialRanker
+from toolkit.sequential.sequential_ranker import SequentialRanker
 
 SIZES = {True: (20_000, 100_000, 1_300_000), False: (MPD_PLAYLISTS, MPD_TRACKS, 66_346_428)}
 PLAYLISTS = {True: 300, False: 10_000}
@@ -62,13 +62,22 @@ def measure(data: Path, folder: Path, playlists: int, clock: str, memory_mb: int
         seconds["split_and_count"] = round(common.CLOCKS[clock]() - began, 2)
         began = common.CLOCKS[clock]()
         scores = evaluate(
-            ranker, test, ks=[K], metrics=["recall", "ndcg", "rprec"], train_counts=counts, memory_mb=memory_mb, progress=_told()
+            ranker,
+            test,
+            ks=[K],
+            metrics=["recall", "ndcg", "rprec"],
+            train_counts=counts,
+            memory_mb=memory_mb,
+            progress=_told(),
         )
         seconds["evaluate"] = round(common.CLOCKS[clock]() - began, 2)
     weights = sum(tensor.nbytes for tensor in (*ranker.model.parameters(), *ranker.model.buffers()))
     memory = {"peak": meter.peak_mb, "model_loaded": round(before, 1), "weights": round(weights / 1e6, 1)}
     compared = check(ranker, test, scores)
-    means = {f"{metric}@{k}" if k else metric: float(np.nanmean(scores.values["all", metric, k])) for _, metric, k in _whole(scores)}
+    means = {
+        f"{metric}@{k}" if k else metric: float(np.nanmean(scores.values["all", metric, k]))
+        for _, metric, k in _whole(scores)
+    }
     return {"playlists": len(test), "seconds": seconds, "memory_mb": memory, "means": means, "compared": compared}
 
 
@@ -120,7 +129,9 @@ def _told() -> Any:
 
 def _stage(name: str, *rest: object) -> dict[str, Any]:
     """A stage in a process of its own, so that its memory is its own."""
-    output = subprocess.run([sys.executable, __file__, "--stage", name, *map(str, rest)], stdout=subprocess.PIPE, text=True, check=True)
+    output = subprocess.run(
+        [sys.executable, __file__, "--stage", name, *map(str, rest)], stdout=subprocess.PIPE, text=True, check=True
+    )
     result: dict[str, Any] = json.loads(output.stdout.splitlines()[-1])
     return result
 
@@ -136,7 +147,9 @@ def _in_stage(given: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     options = common.parser(__doc__)
-    options.add_argument("--data", type=Path, help="folder that keeps the synthetic playlists, 0.5 GB, or holds them already")
+    options.add_argument(
+        "--data", type=Path, help="folder that keeps the synthetic playlists, 0.5 GB, or holds them already"
+    )
     options.add_argument("--playlists", type=int, help="default: 300 with --quick, 10,000 without")
     options.add_argument("--memory-mb", type=int, default=256, help="bound on the scores held at once")
     options.add_argument("--stage", choices=("model", "measure"), help=argparse.SUPPRESS)
@@ -152,7 +165,7 @@ def main() -> None:
         arrays = (given.data or Path(work)) / ("arrays-quick" if given.quick else "arrays")
         if not arrays.exists():
             asked = [each for name, size in sizes.items() for each in (f"--{name}", str(size))]
-            subprocess.run([sys.executable, "-m", "toolkit", "data", "synth", "--out", str(arrays), *asked], check=True)
+            subprocess.run([sys.executable, "-m", "segue", "data", "synth", "--out", str(arrays), *asked], check=True)
         same = ["--data", arrays, "--model", Path(work) / "model", "--threads", given.threads, "--clock", given.clock]
         _stage("model", *same)
         found = _stage("measure", *same, "--playlists", count, "--memory-mb", given.memory_mb)

@@ -19,7 +19,7 @@ from common import RESULTS, machine
 
 from toolkit import pipeline, recipe
 from toolkit.evaluation.protocols.leave_last_out import Fault
-from toolkit.pipeline.compare import compare
+from toolkit.pipeline.programs.compare_runs import compare
 from toolkit.progress import PlainReporter
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "evaluation.md"
@@ -49,9 +49,17 @@ def rows(runs: Mapping[str, Path], keys: Sequence[str]) -> list[dict[str, Any]]:
             for pair in compared.pairs:
                 if pair.system_a != pair.system_b:
                     continue
-                row = found.setdefault((pair.system_a, fault), {"system": pair.system_a, "fault": fault, "lists": pair.difference.n})
+                row = found.setdefault(
+                    (pair.system_a, fault), {"system": pair.system_a, "fault": fault, "lists": pair.difference.n}
+                )
                 less = pair.difference
-                row[key] = {"without": pair.value_a, "with": pair.value_b, "difference": less.value, "low": less.low, "high": less.high}
+                row[key] = {
+                    "without": pair.value_a,
+                    "with": pair.value_b,
+                    "difference": less.value,
+                    "low": less.low,
+                    "high": less.high,
+                }
     return sorted(found.values(), key=lambda row: row["system"])
 
 
@@ -92,7 +100,11 @@ def main() -> None:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--out", type=Path, default=Path("runs/faults"))
-    parser.add_argument("--save", action="store_true", help="keep the result under benchmarks/results and its table in docs/evaluation.md")
+    parser.add_argument(
+        "--save",
+        action="store_true",
+        help="keep the result under benchmarks/results and its table in docs/evaluation.md",
+    )
     given = parser.parse_args()
     runs = run_all(given.recipe, given.set, given.out)
     evaluation = recipe.load(given.recipe, given.set).evaluation

@@ -56,7 +56,15 @@ def lines(entities: int) -> Iterator[str]:
         yield f'<{iri}> <{RDFS}label> "{name} (de)"@de .'
         yield f"<{DBR}The_{name.replace(' ', '_')}> <{DBO}wikiPageRedirects> <{iri}> ."
         yield f'<{iri}> <{DBO}abstract> "{name} is \\"{kind}\\". {ABSTRACT}"@en .'
-        for of in ("genre", "hometown", "recordLabel", "country", "associatedBand", "wikiPageWikiLink", "wikiPageWikiLink"):
+        for of in (
+            "genre",
+            "hometown",
+            "recordLabel",
+            "country",
+            "associatedBand",
+            "wikiPageWikiLink",
+            "wikiPageWikiLink",
+        ):
             yield f"<{iri}> <{DBO}{of}> <{DBR}{names[rng.randrange(entities)].replace(' ', '_')}> ."
         for _ in range(4):
             yield f"<{iri}> <http://purl.org/dc/terms/subject> <{DBR}Category:{syllables(rng, 2)}_{rng.randrange(5000)}> ."
@@ -78,7 +86,7 @@ def biographies(entities: int) -> list[tuple[str, str]]:
 
 def measure(dump: Path, entities: int) -> dict[str, float]:
     """In this process: build, then link; seconds of processor time, and the peak of memory."""
-    from toolkit.encoders.enrichment.params import Enrichment, made
+    from segue_papers.enrichment.enrichment_params import Enrichment, made
 
     begin = time.process_time()
     enricher = made(Enrichment(knowledge=[dump]))
@@ -89,7 +97,9 @@ def measure(dump: Path, entities: int) -> dict[str, float]:
     found = [enricher.mentions([text])[0] for text, _ in texts]
     linked = time.process_time()
     enricher.terms([text for text, _ in texts])
-    missed = sum(iri not in {mention.entity for mention, _ in mentions} for mentions, (_, iri) in zip(found, texts, strict=True))
+    missed = sum(
+        iri not in {mention.entity for mention, _ in mentions} for mentions, (_, iri) in zip(found, texts, strict=True)
+    )
     about = enricher.knowledge.about()  # type: ignore[attr-defined]
     return {
         "build": built - begin,
@@ -104,7 +114,9 @@ def measure(dump: Path, entities: int) -> dict[str, float]:
 
 def main() -> None:
     options = common.parser(__doc__)
-    options.add_argument("--triples", type=int, default=10_000_000, metavar="N", help="about so many (default: 10,000,000)")
+    options.add_argument(
+        "--triples", type=int, default=10_000_000, metavar="N", help="about so many (default: 10,000,000)"
+    )
     options.add_argument("--measure", type=Path, help=common.argparse.SUPPRESS)
     given = options.parse_args()
     entities = (1_000_000 if given.quick else given.triples) // PER_ENTITY
@@ -119,7 +131,9 @@ def main() -> None:
         size = dump.stat().st_size / 1e9
         print(f"{entities:,} entities, {size:.2f} GB of N-Triples", flush=True)
         command = [sys.executable, __file__, *sys.argv[1:], "--measure", str(dump)]
-        run = subprocess.run(command, env=os.environ | {"SEGUE_CACHE": folder}, capture_output=True, text=True, check=False)
+        run = subprocess.run(
+            command, env=os.environ | {"SEGUE_CACHE": folder}, capture_output=True, text=True, check=False
+        )
         if run.returncode:
             raise SystemExit(run.stderr)
         found = json.loads(run.stdout.splitlines()[-1])

@@ -22,13 +22,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from toolkit.catalogue.readers.recbole import write_atomic
+from toolkit.catalogue.readers.recbole_atomic import write_atomic
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.splits import leave_last_out
 from toolkit.corpus.synthetic import Synthetic
 from toolkit.corpus.synthetic_files import write_arrays
-from toolkit.sequential import bridge
-from toolkit.sequential.batches import windows
+from toolkit.sequential.recbole import bridge
+from toolkit.sequential.training.batches import windows
 
 MAX_LENGTH = 50
 SIZES = {True: (1_500, 20_000, 100_000), False: (14_000, 160_000, 930_000)}
@@ -84,12 +84,18 @@ def recbole(directory: Path) -> Loaded:
 
 
 def _bytes(interaction: Any) -> int:
-    return sum(tensor.element_size() * tensor.nelement() for tensor in interaction.interaction.values() if isinstance(tensor, torch.Tensor))
+    return sum(
+        tensor.element_size() * tensor.nelement()
+        for tensor in interaction.interaction.values()
+        if isinstance(tensor, torch.Tensor)
+    )
 
 
 def _targets(part: Any) -> np.ndarray:
     """The track asked for of each playlist, as our item id: tokens are made of it."""
-    order = np.argsort(np.array([int(name) for name in part.id2token("playlist_id", part.inter_feat["playlist_id"].numpy())]))
+    order = np.argsort(
+        np.array([int(name) for name in part.id2token("playlist_id", part.inter_feat["playlist_id"].numpy())])
+    )
     tracks = part.id2token("track_id", part.inter_feat["track_id"].numpy())
     return np.array([int(name) for name in tracks])[order]
 
@@ -113,7 +119,9 @@ def main() -> None:
         a, b = ours(Path(work) / "arrays"), recbole(Path(work))
         same = (a.valid == b.valid) & (a.test == b.test)
         if not same.all() or a.targets != b.targets:
-            raise SystemExit(f"the splits differ: {int(same.sum())} of {len(same)} playlists, {a.targets} and {b.targets} training targets")
+            raise SystemExit(
+                f"the splits differ: {int(same.sum())} of {len(same)} playlists, {a.targets} and {b.targets} training targets"
+            )
         sides = {"ours": lambda: ours(Path(work) / "arrays"), "RecBole": lambda: recbole(Path(work))}
         seconds = common.alternate(sides, repetitions=3 if given.quick else 5, warm=False, clock=given.clock)
     placements = sizes[2]

@@ -35,11 +35,11 @@ import pyarrow as pa
 from toolkit.catalogue.readers.mpd import MpdReader
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.build import build
-from toolkit.corpus.reader import CorpusReader
+from toolkit.corpus.corpus_reader import CorpusReader
 from toolkit.corpus.splits import leave_last_out
 from toolkit.corpus.synthetic import MPD_PLAYLISTS, MPD_TRACKS, Synthetic
 from toolkit.corpus.synthetic_files import SLICE, write_arrays, write_slices
-from toolkit.pipeline.meter import metered
+from toolkit.pipeline.run.meter import metered
 
 MPD = Synthetic(MPD_PLAYLISTS, MPD_TRACKS, 66_346_428)
 SLICES = {True: 2, False: 20}
@@ -102,7 +102,9 @@ def race(given: argparse.Namespace, slices: Path) -> dict[str, Any]:
             raise SystemExit("the builds differ in their tables")
         placements = len(left.items)
     count = len(list(slices.iterdir()))
-    whole = {name: round(float(np.median(values)) / count * (MPD_PLAYLISTS // SLICE), 1) for name, values in seconds.items()}
+    whole = {
+        name: round(float(np.median(values)) / count * (MPD_PLAYLISTS // SLICE), 1) for name, values in seconds.items()
+    }
     print(f"projected to {MPD_PLAYLISTS // SLICE:,} slices: ours {whole['ours']} s, json {whole['json']} s", flush=True)
     check = f"same arrays and tables, {placements:,} placements of {count} slices"
     return {"ours": seconds["ours"], "peer": seconds["json"], "check": check, "projected_s": whole}
@@ -125,7 +127,7 @@ def engine(data: Path, given: argparse.Namespace) -> dict[str, Any]:
     from toolkit.recipe import Fusion
     from toolkit.sequential.losses.sampled import Sampled
     from toolkit.sequential.models.sasrec import SASRec
-    from toolkit.sequential.ranker import SequentialRanker
+    from toolkit.sequential.sequential_ranker import SequentialRanker
 
     torch.set_num_threads(given.threads)
     found: dict[str, Any] = {}
@@ -138,7 +140,9 @@ def engine(data: Path, given: argparse.Namespace) -> dict[str, Any]:
         spec = SASRec(loss=Sampled(negatives=NEGATIVES), hidden_size=HIDDEN, batch_tokens=TOKENS, adam="rows", epochs=1)
         ranker = SequentialRanker(spec, Fusion())
         with tempfile.TemporaryDirectory(prefix="segue-mpd-", dir=data.parent) as work:
-            steps = _train(ranker, TrainingData(split.train, workdir=Path(work), device=given.device), SECONDS[given.quick])
+            steps = _train(
+                ranker, TrainingData(split.train, workdir=Path(work), device=given.device), SECONDS[given.quick]
+            )
         gc.collect()  # the trainer, with the optimiser's state, stands in a cycle
         targets = int((split.train.lengths - 1).sum())
         found |= _rates(steps, targets)
@@ -154,7 +158,7 @@ def _train(ranker: Any, data: Any, seconds: float) -> list[tuple[float, float, i
 
     The epoch ends after `seconds` of steps, as every epoch ends: its weights and the optimiser's state are written, the best restored.
     """
-    from toolkit.sequential import trainer
+    from toolkit.sequential.training import trainer
 
     steps: list[tuple[float, float, int, int]] = []
 
@@ -206,7 +210,9 @@ def stage(name: str, data: Path, given: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     parser = common.parser(__doc__)
-    parser.add_argument("--data", type=Path, help="folder that keeps the synthetic data: 270 MB of arrays, 32 MB a slice")
+    parser.add_argument(
+        "--data", type=Path, help="folder that keeps the synthetic data: 270 MB of arrays, 32 MB a slice"
+    )
     parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.stage:

@@ -78,7 +78,10 @@ def same_as_csv(folder: Path) -> str:
         expected = build(CsvReader(folder / f"{form}.csv"), None, folder / "csv").digest()
         if build(ParquetReader(folder / f"{form}.parquet"), None, folder / "parquet").digest() != expected:
             raise SystemExit(f"Parquet and CSV give different corpora of {form}")
-        if form == "numbers" and build(ParquetReader(folder / "lists.parquet"), None, folder / "parquet").digest() != expected:
+        if (
+            form == "numbers"
+            and build(ParquetReader(folder / "lists.parquet"), None, folder / "parquet").digest() != expected
+        ):
             raise SystemExit("lists give another corpus than rows")
     return f"the same corpus as through CSV for {SMALL[2]:,} placements in each form"
 
@@ -92,7 +95,12 @@ def one(path: Path, clock: str) -> dict[str, float]:
         corpus = build(ParquetReader(path), None, Path(work) / "corpus")
         seconds = common.CLOCKS[clock]() - begin
         own = sum(file.stat().st_size for file in (Path(work) / "corpus").iterdir()) / 2**20
-        return {"seconds": seconds, "beyond_mb": _memory("VmHWM") - before - own, "own_mb": own, "items": len(corpus.items)}
+        return {
+            "seconds": seconds,
+            "beyond_mb": _memory("VmHWM") - before - own,
+            "own_mb": own,
+            "items": len(corpus.items),
+        }
 
 
 def _memory(name: str) -> float:
@@ -118,7 +126,14 @@ def main() -> None:
         runs: dict[str, list[dict[str, Any]]] = {form: [] for form in FORMS}
         for _ in range(REPETITIONS):
             for form in FORMS:
-                command = [sys.executable, __file__, "--one", str(Path(work) / f"{form}.parquet"), "--clock", given.clock]
+                command = [
+                    sys.executable,
+                    __file__,
+                    "--one",
+                    str(Path(work) / f"{form}.parquet"),
+                    "--clock",
+                    given.clock,
+                ]
                 done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=3600)
                 runs[form].append(json.loads(done.stdout.splitlines()[-1]))
                 print(f"  {form:>8}: {runs[form][-1]}", flush=True)

@@ -56,7 +56,11 @@ def main(playlists: str, lists: str, settings: str, seed: int, clock: str, threa
     top = np.zeros((count, 10), np.int64)
     top[found[Columns.User], found[Columns.Rank] - 1] = found[Columns.Item]
     np.save(lists, top)
-    print(json.dumps(about | {"versions": {name: version(name) for name in ("rectools", "torch", "numpy", "pytorch-lightning")}}))
+    print(
+        json.dumps(
+            about | {"versions": {name: version(name) for name in ("rectools", "torch", "numpy", "pytorch-lightning")}}
+        )
+    )
 
 
 if __name__ == "__main__":

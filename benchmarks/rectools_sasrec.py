@@ -31,10 +31,10 @@ from toolkit.corpus.splits import PlaylistSet, Split
 from toolkit.evaluation.metrics import hits, ndcg_at
 from toolkit.evaluation.statistics import paired_differences
 from toolkit.files import write_json
-from toolkit.pipeline.meter import metered
+from toolkit.pipeline.run.meter import metered
 from toolkit.ranker import TrainingData
 from toolkit.recipe import Fusion, ModelSpec
-from toolkit.sequential.ranker import SequentialRanker
+from toolkit.sequential.sequential_ranker import SequentialRanker
 
 WINDOW, BLOCK = 50, 500
 SIZE = {"n_factors": 64, "n_blocks": 2, "n_heads": 2, "session_max_len": WINDOW, "dropout_rate": 0.2}
@@ -58,10 +58,14 @@ OURS = {
 def main() -> None:
     options = common.parser(__doc__)
     options.add_argument("data", help="a folder with playlists.csv.gz")
-    options.add_argument("--rectools", metavar="PYTHON", required=True, help="interpreter of the environment that has RecTools")
+    options.add_argument(
+        "--rectools", metavar="PYTHON", required=True, help="interpreter of the environment that has RecTools"
+    )
     options.add_argument("--epochs", type=int, default=3)
     options.add_argument("--seeds", type=int, nargs="+", default=[0])
-    options.add_argument("--work", metavar="DIR", type=Path, help="keep what each side made, so that a killed run goes on")
+    options.add_argument(
+        "--work", metavar="DIR", type=Path, help="keep what each side made, so that a killed run goes on"
+    )
     options.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
     given = options.parse_args()
     if given.quick:
@@ -95,7 +99,10 @@ def run(given: argparse.Namespace, folder: Path) -> None:
             seconds[name].append(told.pop("seconds"))
             about[name] = told
             print(f"  {name:>8}, seed {seed}: {seconds[name][-1]:.1f} s, {told}", flush=True)
-    ratios = {name: round(statistics.median(seconds[name]) / statistics.median(seconds[mine[name]]), 2) for name in given.peers}
+    ratios = {
+        name: round(statistics.median(seconds[name]) / statistics.median(seconds[mine[name]]), 2)
+        for name in given.peers
+    }
     least = min(ratios, key=lambda name: ratios[name])
     quality = {name: judged(split, tops[mine[name]], tops[name]) for name in given.peers}
     common.report(
@@ -104,7 +111,9 @@ def run(given: argparse.Namespace, folder: Path) -> None:
         ours=seconds[mine[least]],
         peer=seconds[least],
         check="NDCG@10 on the test track, ours less theirs: "
-        + ", ".join(f"{name} {q['difference']:+.4f} [{q['low']:+.4f}, {q['high']:+.4f}]" for name, q in quality.items()),
+        + ", ".join(
+            f"{name} {q['difference']:+.4f} [{q['low']:+.4f}, {q['high']:+.4f}]" for name, q in quality.items()
+        ),
         unit=f"seconds of fit, {given.epochs} epochs",
         bar=2,
         against=least,
@@ -113,7 +122,11 @@ def run(given: argparse.Namespace, folder: Path) -> None:
         quality=quality,
         settings={"ours": OURS, **{name: PEERS[name] for name in given.peers}},
         about=about,
-        data={"playlists": len(race.train), "placements": int(race.train.lengths.sum()), "tracks": race.train.corpus.n_items},
+        data={
+            "playlists": len(race.train),
+            "placements": int(race.train.lengths.sum()),
+            "tracks": race.train.corpus.n_items,
+        },
     )
 
 
@@ -121,7 +134,9 @@ def kept(name: str, seed: int, race: Race) -> tuple[np.ndarray, dict[str, Any]]:
     """A side's lists int64 [n, 10] and what it told: of an earlier run with the same options, or made now."""
     done = race.folder / f"{name}-{race.given.epochs}-{len(race.train)}-{seed}-{race.given.clock}"
     if not done.exists():
-        top, told = ours(int(name.removeprefix("ours-")), seed, race) if name.startswith("ours-") else peer(name, seed, race)
+        top, told = (
+            ours(int(name.removeprefix("ours-")), seed, race) if name.startswith("ours-") else peer(name, seed, race)
+        )
         made = Path(tempfile.mkdtemp(dir=race.folder))
         np.save(made / "lists.npy", top)
         write_json(made / "told.json", told)
@@ -156,8 +171,12 @@ def peer(name: str, seed: int, race: Race) -> tuple[np.ndarray, dict[str, Any]]:
     script = Path(__file__).with_name("rectools_peer.py")
     command = [given.rectools, script, playlists, lists, settings, seed, given.clock, given.threads]
     # its interpreter must not find this toolkit's packages
-    alone = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"OMP_NUM_THREADS": str(given.threads)}
-    told = subprocess.run([str(each) for each in command], env=alone, stdout=subprocess.PIPE, text=True, check=True).stdout
+    alone = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {
+        "OMP_NUM_THREADS": str(given.threads)
+    }
+    told = subprocess.run(
+        [str(each) for each in command], env=alone, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
     return np.load(lists), json.loads(told.strip().splitlines()[-1])
 
 
@@ -170,7 +189,13 @@ def judged(split: Split, ours: list[np.ndarray], theirs: list[np.ndarray]) -> di
         values = [ndcg_at(hits(top, *hidden), np.diff(hidden[1]), 10)[asked] for top in lists]
         sides.append(np.mean(values, axis=0)[:, None])
     found = paired_differences(*sides, split.test.groups()[asked], seed=0)[0]
-    numbers = {"ours": sides[0].mean(), "peer": sides[1].mean(), "difference": found.value, "low": found.low, "high": found.high}
+    numbers = {
+        "ours": sides[0].mean(),
+        "peer": sides[1].mean(),
+        "difference": found.value,
+        "low": found.low,
+        "high": found.high,
+    }
     return {key: round(float(value), 5) for key, value in numbers.items()} | {"n": found.n}
 
 

@@ -21,10 +21,10 @@ import common
 import numpy as np
 import torch
 
-from toolkit.compute import has_bf16
+from toolkit.devices import has_bf16
 from toolkit.errors import require
-from toolkit.sequential.approximate import ApproximateIndex
-from toolkit.sequential.nearest import exact_top_k
+from toolkit.sequential.scoring.approximate_index import ApproximateIndex
+from toolkit.sequential.scoring.exact_top_k import exact_top_k
 
 K, DIM, CELLS = 100, 64, 2048
 
@@ -39,7 +39,9 @@ def vectors(count: int, queries: int) -> tuple[np.ndarray, np.ndarray]:
 
 def same(ids: np.ndarray, scores: np.ndarray, wanted: np.ndarray, wanted_scores: np.ndarray) -> str:
     """Raise unless both sides found the same; ids may differ only where scores are that close."""
-    assert np.allclose(scores, wanted_scores, rtol=1e-5, atol=1e-4), f"scores differ by {np.abs(scores - wanted_scores).max()}"
+    assert np.allclose(scores, wanted_scores, rtol=1e-5, atol=1e-4), (
+        f"scores differ by {np.abs(scores - wanted_scores).max()}"
+    )
     differ = ids != wanted
     shared = np.mean([len(set(a) & set(b)) / K for a, b in zip(ids.tolist(), wanted.tolist(), strict=True)])
     assert shared > 0.999, f"only {shared:.4f} of the ids are the same"
@@ -51,7 +53,9 @@ def main() -> None:
     options.add_argument("--items", type=int, default=2_000_000)
     options.add_argument("--queries", type=int, default=256)
     options.add_argument("--repetitions", type=int, help="default: 3 with --quick, 5 without")
-    options.add_argument("--approximate", action="store_true", help="also the inverted index: minutes to build on two cores")
+    options.add_argument(
+        "--approximate", action="store_true", help="also the inverted index: minutes to build on two cores"
+    )
     given = options.parse_args()
     common.start(given)
     faiss: Any = require("faiss", install="pip install faiss-cpu")
@@ -59,7 +63,10 @@ def main() -> None:
     items, asked = vectors(given.items, given.queries)
     table, query = torch.from_numpy(items).to(given.device), torch.from_numpy(asked).to(given.device)
     low = torch.bfloat16 if has_bf16(given.device) else torch.float32
-    every, nobody = torch.arange(len(table), device=given.device), torch.zeros(0, dtype=torch.int64, device=given.device)
+    every, nobody = (
+        torch.arange(len(table), device=given.device),
+        torch.zeros(0, dtype=torch.int64, device=given.device),
+    )
     flat = faiss.IndexFlatIP(DIM)
     flat.add(items)
     results: dict[str, Any] = {}
@@ -107,7 +114,9 @@ def approximate(given: Any, items: np.ndarray, asked: np.ndarray, flat: Any, wan
     """One query at a time: cells probed are doubled until recall@100 is at least .95."""
     table, query, nobody = torch.from_numpy(items), torch.from_numpy(asked), torch.zeros(0, dtype=torch.int64)
     made: list[ApproximateIndex] = []
-    building = common.timed(lambda: made.append(ApproximateIndex(table.__getitem__, torch.arange(len(table)), probes=1)), clock=given.clock)
+    building = common.timed(
+        lambda: made.append(ApproximateIndex(table.__getitem__, torch.arange(len(table)), probes=1)), clock=given.clock
+    )
     index, probes, recall = made[0], 1, 0.0
     while True:
         index.index.nprobe = probes
@@ -121,9 +130,19 @@ def approximate(given: Any, items: np.ndarray, asked: np.ndarray, flat: Any, wan
         "flat": lambda: [flat.search(row[None], K) for row in asked[:20]],
     }
     seconds = common.alternate(sides, repetitions=3, clock=given.clock)
-    spread = {name: common.spread([1000 * taken / {"cells": 100, "flat": 20}[name] for taken in each]) for name, each in seconds.items()}
+    spread = {
+        name: common.spread([1000 * taken / {"cells": 100, "flat": 20}[name] for taken in each])
+        for name, each in seconds.items()
+    }
     ratio = round(spread["flat"]["median"] / spread["cells"]["median"], 1)
-    return {"ms_a_query": spread, "ratio": ratio, "bar": 50, "recall@100": recall, "probes": probes, "build_seconds": round(building, 1)}
+    return {
+        "ms_a_query": spread,
+        "ratio": ratio,
+        "bar": 50,
+        "recall@100": recall,
+        "probes": probes,
+        "build_seconds": round(building, 1),
+    }
 
 
 if __name__ == "__main__":

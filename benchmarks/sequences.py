@@ -19,13 +19,13 @@ from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.splits import PlaylistSet
 from toolkit.memory import kept_memory
 from toolkit.recipe import ModelSpec
-from toolkit.sequential import bridge
-from toolkit.sequential.batches import Batch
-from toolkit.sequential.bert4rec import MultimodalBERT4Rec
-from toolkit.sequential.content import Parts
-from toolkit.sequential.prefix_rows import loaders
-from toolkit.sequential.sasrec import MultimodalSASRec
-from toolkit.sequential.trainer import Trainer
+from toolkit.sequential.item_space import Parts
+from toolkit.sequential.recbole import bridge
+from toolkit.sequential.recbole.multimodal_bert4rec import MultimodalBERT4Rec
+from toolkit.sequential.recbole.multimodal_sasrec import MultimodalSASRec
+from toolkit.sequential.recbole.prefix_rows import loaders
+from toolkit.sequential.training.batches import Batch
+from toolkit.sequential.training.trainer import Trainer
 
 MODELS = {"SASRec": MultimodalSASRec, "BERT4Rec": MultimodalBERT4Rec}
 
@@ -39,7 +39,9 @@ def playlists(n_items: int, count: int, *, seed: int = 0, longest: int = 250) ->
     names = pa.array(np.arange(n_items).astype(str))
     nothing = pa.nulls(count, pa.string())
     about = pa.table({"id": np.arange(count).astype(str), "title": nothing, "group": nothing, "split": nothing})
-    items = (draw.permutation(n_items)[draw.choice(n_items, offsets[-1], p=chances / chances.sum())] + 1).astype(np.int32)
+    items = (draw.permutation(n_items)[draw.choice(n_items, offsets[-1], p=chances / chances.sum())] + 1).astype(
+        np.int32
+    )
     made = Corpus(items, offsets, pa.table({"id": names, "title": names}), about)
     return PlaylistSet(made, np.arange(count), offsets[:-1], offsets[1:])
 
@@ -62,7 +64,9 @@ class RecboleSteps(Steps):
     our own stock baselines and unlike anything in RecBole.
     """
 
-    def __init__(self, base: str, train: PlaylistSet, *, device: str, shipped: bool = False, kept: bool = False, **settings: Any) -> None:
+    def __init__(
+        self, base: str, train: PlaylistSet, *, device: str, shipped: bool = False, kept: bool = False, **settings: Any
+    ) -> None:
         super().__init__()
         self.config = bridge.config(base, settings=settings, device=device)
         self.shipped, self.kept = shipped, kept
@@ -115,9 +119,13 @@ class OurSteps(Steps):
         self.targets.append(seen)
 
 
-def race(sides: Mapping[str, tuple[Steps, int]], *, repetitions: int, device: str, clock: str) -> dict[str, list[float]]:
+def race(
+    sides: Mapping[str, tuple[Steps, int]], *, repetitions: int, device: str, clock: str
+) -> dict[str, list[float]]:
     """Seconds per 1,000 targets of each side, side by side, after one run each to warm up."""
-    calls: dict[str, Callable[[], Any]] = {name: (lambda side=side, count=count: side.run(count)) for name, (side, count) in sides.items()}
+    calls: dict[str, Callable[[], Any]] = {
+        name: (lambda side=side, count=count: side.run(count)) for name, (side, count) in sides.items()
+    }
     for side, _ in sides.values():
         side.targets.clear()
     seconds = common.alternate(calls, repetitions=repetitions, device=device, clock=clock)
@@ -150,7 +158,9 @@ def run(
 
     check: losses by `recbole`, `float32` and `bfloat16`, of `what` both sides share.
     """
-    seconds = race(sides, repetitions=given.repetitions or (1 if given.quick else 5), device=given.device, clock=given.clock)
+    seconds = race(
+        sides, repetitions=given.repetitions or (1 if given.quick else 5), device=given.device, clock=given.clock
+    )
     rates = {name: round(1000 / common.spread(taken)["median"]) for name, taken in seconds.items()}
     print("targets a second:", ", ".join(f"{name} {rate}" for name, rate in rates.items()), flush=True)
     for name, bar in bars.items():

@@ -33,11 +33,11 @@ from servers import faults  # noqa: E402
 from servers.base import Asked, Fault, Logged  # noqa: E402
 from servers.facts import SOURCES, FactsParams, FactsServer, fill, state  # noqa: E402
 
-from collectors.engine import Engine, Settings  # noqa: E402
-from collectors.hosts import Timeouts  # noqa: E402
+from collectors.engine.engine import Engine, Settings  # noqa: E402
+from collectors.engine.hosts import Timeouts  # noqa: E402
+from collectors.engine.outcomes import Retries  # noqa: E402
 from collectors.library import open_library  # noqa: E402
-from collectors.outcomes import Retries  # noqa: E402
-from collectors.reports import COVERAGE, coverage, markdown  # noqa: E402
+from collectors.library_reports import COVERAGE, coverage, markdown  # noqa: E402
 
 KINDS: tuple[Fault, ...] = (
     *(faults.too_many(after) for after in ("0", "0.3", None, "soon", "-5")),
@@ -203,7 +203,10 @@ def memory(folder: Path) -> dict[str, float]:
     lives = [[float(line) for line in life.split()] for life in (folder / "rss.txt").read_text().split("start\n")]
     longest = max(lives, key=len)
     fifth = max(1, len(longest) // 5)
-    parts = {"early": statistics.median(longest[fifth : 2 * fifth] or longest), "late": statistics.median(longest[-fifth:])}
+    parts = {
+        "early": statistics.median(longest[fifth : 2 * fifth] or longest),
+        "late": statistics.median(longest[-fifth:]),
+    }
     return {**parts, "most": max(longest)}
 
 
@@ -211,7 +214,11 @@ def work(folder: Path, urls: Sequence[str], per_second: int) -> None:
     """One life of the collector."""
     threading.Thread(target=_watch, args=(folder / "rss.txt",), daemon=True).start()
     settings = Settings(
-        "soak@example.org", 60.0, retries=Retries(first=0.1, longest=2.0), limits=folder / "limits", timeouts=Timeouts(read=1.0)
+        "soak@example.org",
+        60.0,
+        retries=Retries(first=0.1, longest=2.0),
+        limits=folder / "limits",
+        timeouts=Timeouts(read=1.0),
     )
     with open_library(folder) as catalogue:
         plan = [
@@ -247,7 +254,14 @@ def main() -> None:
     if given.collect:
         return work(given.collect, given.urls, given.per_second)
     with tempfile.TemporaryDirectory(prefix="segue-soak-") as folder:
-        shown = soak(Path(folder), tracks=given.tracks, kills=given.kills, share=given.faults, per_second=given.per_second, seed=given.seed)
+        shown = soak(
+            Path(folder),
+            tracks=given.tracks,
+            kills=given.kills,
+            share=given.faults,
+            per_second=given.per_second,
+            seed=given.seed,
+        )
     print(shown.pop("table"))
     print(json.dumps(shown))
     return None

@@ -19,7 +19,7 @@ RUNS = {True: 5, False: 15}
 HEAVY = ("torch", "numpy", "pandas", "pyarrow", "scipy", "transformers", "matplotlib", "recbole")
 LOADED = f"""
 import sys
-from toolkit.cli import main
+from segue.commands.application import main
 sys.argv[1:] = ["--help"]
 try:
     main()
@@ -45,7 +45,7 @@ def main() -> None:
     loaded = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, check=True).stderr.split()
     if loaded:
         raise SystemExit(f"segue --help loads {', '.join(loaded)}")
-    ours, empty = [sys.executable, "-m", "toolkit", "--help"], [sys.executable, "-c", "pass"]
+    ours, empty = [sys.executable, "-m", "segue", "--help"], [sys.executable, "-c", "pass"]
     pairs = [(seconds(ours), seconds(empty)) for _ in range(RUNS[given.quick])]
     check = f"loads none of {', '.join(HEAVY)}"
     common.report("startup", given, ours=[a for a, _ in pairs], peer=[b for _, b in pairs], check=check, bar_s=0.3)

@@ -23,14 +23,19 @@ COLUMNS = ("race", "ours", "peer", "ratio", "bar", "check", "machine", "when")
 
 def main(arguments: list[str] | None = None) -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--check", action="store_true", help="change nothing; exit 1 where README.md is not what the results say")
+    options.add_argument(
+        "--check", action="store_true", help="change nothing; exit 1 where README.md is not what the results say"
+    )
     given = options.parse_args(arguments)
     text = README.read_text(encoding="utf-8")
     made = replaced(text, markdown(saved(RESULTS)))
     if made == text:
         return 0
     if given.check:
-        print("README.md's table of speed is not what benchmarks/results say: run `python benchmarks/table.py`", file=sys.stderr)
+        print(
+            "README.md's table of speed is not what benchmarks/results say: run `python benchmarks/table.py`",
+            file=sys.stderr,
+        )
         return 1
     README.write_text(made, encoding="utf-8")
     return 0
@@ -61,7 +66,9 @@ def markdown(results: Iterable[Mapping[str, Any]]) -> str:
             machines.append(about)
         where = f"{chr(ord('A') + machines.index(about))}, load {result['machine']['load']}"
         lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in _rows(result, where)]
-    return "\n".join([*lines, "", *(f"{chr(ord('A') + number)}: {about}.  " for number, about in enumerate(machines))]).rstrip()
+    return "\n".join(
+        [*lines, "", *(f"{chr(ord('A') + number)}: {about}.  " for number, about in enumerate(machines))]
+    ).rstrip()
 
 
 def _rows(result: Mapping[str, Any], machine: str) -> Iterator[tuple[str, ...]]:
@@ -77,7 +84,13 @@ def _rows(result: Mapping[str, Any], machine: str) -> Iterator[tuple[str, ...]]:
         if isinstance(part, Mapping) and {"ours", "ratio", "bar"} <= part.keys():
             yield (f"{name}, {_words(key)}", *_sides(part), "", machine, when)
         if key.startswith("bar_") and key.removeprefix("bar_") in result:
-            yield (f"{name}, {_words(key.removeprefix('bar_'))}", *_bound(result[key.removeprefix("bar_")], part), "", machine, when)
+            yield (
+                f"{name}, {_words(key.removeprefix('bar_'))}",
+                *_bound(result[key.removeprefix("bar_")], part),
+                "",
+                machine,
+                when,
+            )
 
 
 def _sides(part: Mapping[str, Any]) -> tuple[str, str, str, str]:
@@ -85,7 +98,12 @@ def _sides(part: Mapping[str, Any]) -> tuple[str, str, str, str]:
     ratio, bar = part.get("ratio"), part.get("bar")
     missed = ratio is not None and bar is not None and ratio < bar
     shown = "—" if ratio is None else f"**{_number(ratio)}×**"
-    return _spread(part["ours"]), _spread(part.get("peer")), shown, "—" if bar is None else f"{_number(bar)}×" + ", missed" * missed
+    return (
+        _spread(part["ours"]),
+        _spread(part.get("peer")),
+        shown,
+        "—" if bar is None else f"{_number(bar)}×" + ", missed" * missed,
+    )
 
 
 def _bound(value: Any, most: float) -> tuple[str, str, str, str]:
@@ -104,7 +122,9 @@ def _spread(side: Any) -> str:
 
 def _machine(result: Mapping[str, Any]) -> str:
     about = result["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items() if name in ("python", "torch", "recbole"))
+    versions = ", ".join(
+        f"{name} {version}" for name, version in about["versions"].items() if name in ("python", "torch", "recbole")
+    )
     device = ", ".join(part for part in (about["device"], about.get("processor")) if part)
     clock = {"wall": "wall clock", "processor": "the process's own time"}[result["clock"]]
     threads = "1 thread" if result["threads"] == 1 else f"{result['threads']} threads"

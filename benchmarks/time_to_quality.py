@@ -21,23 +21,29 @@ import common
 import numpy as np
 from pydantic import ValidationError
 
-from toolkit.baselines.stock import StockBERT4Rec, StockRanker, StockSASRec
+from toolkit.baselines.stock.stock_models import StockBERT4Rec, StockRanker, StockSASRec
 from toolkit.corpus.splits import HeldOut, Split, leave_last_out
 from toolkit.errors import RecipeError
 from toolkit.evaluation.evaluator import evaluate
 from toolkit.evaluation.statistics import paired_differences
-from toolkit.ingest.read import ingest
+from toolkit.ingest.read_data import ingest
 from toolkit.ranker import Ranker, TrainingData
 from toolkit.recipe import Data, Fusion, ModelSpec
-from toolkit.recipe.file import pairs
-from toolkit.sequential import bridge
-from toolkit.sequential.ranker import SequentialRanker
+from toolkit.recipe.yaml_file import pairs
+from toolkit.sequential.recbole import bridge
+from toolkit.sequential.sequential_ranker import SequentialRanker
 
 PEERS: dict[str, type[StockRanker]] = {"sasrec": StockSASRec, "bert4rec": StockBERT4Rec}
 EITHER = {"modalities": [], "batch_tokens": 1024, "select": "ndcg@10", "bf16": "off"}
 """Of both models; what `--set` changes on a catalogue was chosen on its validation, and every result holds its settings."""
 OURS: dict[str, dict[str, Any]] = {
-    "sasrec": {**EITHER, "type": "sasrec", "dropout": 0.5, "patience": 5, "loss": {"type": "sampled", "negatives": 1024}},
+    "sasrec": {
+        **EITHER,
+        "type": "sasrec",
+        "dropout": 0.5,
+        "patience": 5,
+        "loss": {"type": "sampled", "negatives": 1024},
+    },
     # RecBole's own dropout and patience; averaged, for a fifth of the tracks is masked at random and validation wavers with them
     "bert4rec": {
         **EITHER,
@@ -59,15 +65,26 @@ Values = dict[str, np.ndarray]
 def main() -> None:
     options = common.parser(__doc__)
     options.add_argument("data", help="ml-100k, which comes with RecBole, or a folder with playlists.csv.gz")
-    options.add_argument("--work", metavar="DIR", type=Path, required=True, help="both sides' checkpoints, so that a killed run goes on")
+    options.add_argument(
+        "--work", metavar="DIR", type=Path, required=True, help="both sides' checkpoints, so that a killed run goes on"
+    )
     options.add_argument("--base", default="sasrec", choices=PEERS)
     options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options.add_argument("--budget", type=float, default=3600.0, help="seconds that RecBole may train, per seed")
-    options.add_argument("--epochs", type=int, default=300, help="of ours, at most; still improving then, it is marked underfit")
     options.add_argument(
-        "--set", metavar="KEY=VALUE", nargs="+", action="extend", default=[], help="of ours, as in a recipe's model: dropout=0.2"
+        "--epochs", type=int, default=300, help="of ours, at most; still improving then, it is marked underfit"
     )
-    options.add_argument("--name", default="", help="of ours with what --set changes: in the result's name, and a folder of its own")
+    options.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="of ours, as in a recipe's model: dropout=0.2",
+    )
+    options.add_argument(
+        "--name", default="", help="of ours with what --set changes: in the result's name, and a folder of its own"
+    )
     given = options.parse_args()
     given.settings = _settings(given)
     if given.quick:
@@ -114,7 +131,10 @@ def _seed(split: Split, seed: int, given: argparse.Namespace) -> tuple[dict[str,
     best = max(peer.curve, key=lambda row: row.get("valid", -1.0), default={"epoch": 0, "seconds": given.budget})
     values = {"recbole": _values(peer, split)}
     wanted = float(values["recbole"]["valid"][:, 0].mean())
-    print(f"seed {seed}: RecBole's best epoch is {best['epoch']}, NDCG@10 {wanted:.4f} after {best['seconds']:.0f} s", flush=True)
+    print(
+        f"seed {seed}: RecBole's best epoch is {best['epoch']}, NDCG@10 {wanted:.4f} after {best['seconds']:.0f} s",
+        flush=True,
+    )
     ours = _ours(split, seed, work / f"ours-{_system(given)}", given)
     values["ours"] = _values(ours, split)
     # the curve's seconds are training alone, RecBole's hold its validations
@@ -123,7 +143,12 @@ def _seed(split: Split, seed: int, given: argparse.Namespace) -> tuple[dict[str,
     there = next((place for place, row in enumerate(ours.curve) if row["ndcg@10"] >= wanted), None)
     row = {
         "seed": seed,
-        "recbole": {"seconds": best["seconds"], "epoch": best["epoch"], "epochs": len(peer.curve), "underfit": peer.underfit},
+        "recbole": {
+            "seconds": best["seconds"],
+            "epoch": best["epoch"],
+            "epochs": len(peer.curve),
+            "underfit": peer.underfit,
+        },
         "ours": {
             "seconds": float(seconds[-1] if there is None else seconds[there]),
             "reached": there is not None,
@@ -171,7 +196,9 @@ def _settings(given: argparse.Namespace) -> dict[str, Any]:
 
 def _data(split: Split, seed: int, work: Path, given: argparse.Namespace) -> TrainingData:
     work.mkdir(parents=True, exist_ok=True)
-    return TrainingData(split.train, split.valid, workdir=work, seed=seed, device=given.device, clock=common.CLOCKS[given.clock])
+    return TrainingData(
+        split.train, split.valid, workdir=work, seed=seed, device=given.device, clock=common.CLOCKS[given.clock]
+    )
 
 
 def _questions(split: Split) -> dict[str, HeldOut]:

@@ -18,9 +18,9 @@ import common
 import sequences
 import torch
 
-from toolkit.compute import has_bf16
 from toolkit.corpus.splits import PlaylistSet
-from toolkit.sequential.losses import softmax
+from toolkit.devices import has_bf16
+from toolkit.sequential.losses import softmax_cross_entropy
 
 EXACT = {"loss": "chunked", "windows": "disjoint", "batch_tokens": 16_384}
 BEST = {"ft_ratio": 0.0, "enable_amp": True}
@@ -47,7 +47,9 @@ def same_loss(ours: sequences.OurSteps, train: PlaylistSet, *, device: str) -> d
         for name, low in (("float32", False), ("bfloat16", True)):
             with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=low):
                 step = ours.model.step(items, torch.zeros(len(items), dtype=torch.int64, device=device))
-            found[name] = float(softmax.chunked(step.scores, step.targets, compute=torch.bfloat16 if low else None))
+            found[name] = float(
+                softmax_cross_entropy.chunked(step.scores, step.targets, compute=torch.bfloat16 if low else None)
+            )
     del ours.model.masks
     assert len(rows) > 10, "too few rows without a mask in front"
     assert abs(found["float32"] - found["recbole"]) <= 1e-5 * max(1.0, found["recbole"]), found
@@ -71,11 +73,30 @@ def main() -> None:
     kinds: dict[str, dict[str, Any]] = {"fp32": {**EXACT, "bf16": "off"}}
     if has_bf16(given.device):
         kinds["bf16"] = {**EXACT, "bf16": "on"}
-    ours = {name: sequences.OurSteps("BERT4Rec", train, spec, device=given.device, dropout=dropout) for name, spec in kinds.items()}
+    ours = {
+        name: sequences.OurSteps("BERT4Rec", train, spec, device=given.device, dropout=dropout)
+        for name, spec in kinds.items()
+    }
     check = same_loss(ours["fp32"], train, device=given.device)
-    sides = {name: (side, 1 if name == "best" else 6) for name, side in peers.items()} | {name: (side, 2) for name, side in ours.items()}
-    data = {"tracks": given.tracks, "playlists": given.playlists, "placements": int(train.lengths.sum()), "rows": given.rows}
-    sequences.run("train_bert4rec", given, sides, {"fp32": 6, "bf16": 8}, check, "stock mask, same weights", best_settings=BEST, data=data)
+    sides = {name: (side, 1 if name == "best" else 6) for name, side in peers.items()} | {
+        name: (side, 2) for name, side in ours.items()
+    }
+    data = {
+        "tracks": given.tracks,
+        "playlists": given.playlists,
+        "placements": int(train.lengths.sum()),
+        "rows": given.rows,
+    }
+    sequences.run(
+        "train_bert4rec",
+        given,
+        sides,
+        {"fp32": 6, "bf16": 8},
+        check,
+        "stock mask, same weights",
+        best_settings=BEST,
+        data=data,
+    )
 
 
 if __name__ == "__main__":

@@ -18,14 +18,18 @@ import numpy as np
 import sequences
 import torch
 
-from toolkit.compute import has_bf16
 from toolkit.corpus.splits import PlaylistSet
-from toolkit.sequential import bridge
-from toolkit.sequential.batches import batches
-from toolkit.sequential.losses import softmax
-from toolkit.sequential.prefix_rows import loaders
+from toolkit.devices import has_bf16
+from toolkit.sequential.losses import softmax_cross_entropy
+from toolkit.sequential.recbole import bridge
+from toolkit.sequential.recbole.prefix_rows import loaders
+from toolkit.sequential.training.batches import batches
 
-SAMPLED = {"loss": {"type": "sampled", "negatives": 1024, "batch_negatives": False}, "windows": "disjoint", "bf16": "off"}
+SAMPLED = {
+    "loss": {"type": "sampled", "negatives": 1024, "batch_negatives": False},
+    "windows": "disjoint",
+    "bf16": "off",
+}
 EXACT = {"loss": "chunked", "windows": "disjoint"}
 
 
@@ -46,7 +50,9 @@ def same_loss(ours: sequences.OurSteps, train: PlaylistSet, *, device: str) -> d
         for name, low in (("float32", False), ("bfloat16", True)):
             with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=low):
                 step = ours.model.step(items, scored)
-            found[name] = float(softmax.chunked(step.scores, step.targets, compute=torch.bfloat16 if low else None))
+            found[name] = float(
+                softmax_cross_entropy.chunked(step.scores, step.targets, compute=torch.bfloat16 if low else None)
+            )
     assert len(step.targets) == len(rows), "the two sides score other rows"
     assert abs(found["float32"] - found["recbole"]) <= 1e-5 * max(1.0, found["recbole"]), found
     assert abs(found["bfloat16"] - found["recbole"]) <= 1e-2 * found["recbole"], found
@@ -67,7 +73,10 @@ def speed(given: argparse.Namespace) -> None:
     kinds: dict[str, tuple[dict[str, Any], int]] = {"fp32": ({**EXACT, "bf16": "off"}, 1), "sampled": (SAMPLED, 20)}
     if has_bf16(given.device):
         kinds["bf16"] = ({**EXACT, "bf16": "on"}, 1)
-    ours = {name: (sequences.OurSteps("SASRec", train, spec, device=given.device, dropout=dropout), n) for name, (spec, n) in kinds.items()}
+    ours = {
+        name: (sequences.OurSteps("SASRec", train, spec, device=given.device, dropout=dropout), n)
+        for name, (spec, n) in kinds.items()
+    }
     check = same_loss(ours["fp32"][0], train, device=given.device)
     sides = {name: (side, 1) for name, side in peers.items()} | ours
     data = {"tracks": given.tracks, "playlists": given.playlists, "placements": int(train.lengths.sum())}

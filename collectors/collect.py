@@ -6,12 +6,12 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from collectors import pace
-from collectors.base import ID_FIELDS, Source
-from collectors.engine import Engine, Settings, Summary
-from collectors.hosts import user_agent
+from collectors.collect_section import CONTACT, Collect, SourceSpec
+from collectors.engine import rates
+from collectors.engine.engine import Engine, Settings, Summary
+from collectors.engine.hosts import user_agent
 from collectors.keys import Keys
-from collectors.settings import CONTACT, Collect, SourceSpec
+from collectors.source import ID_FIELDS, Source
 from toolkit import plugins
 from toolkit.catalogue.store import Catalogue
 from toolkit.errors import InputError
@@ -37,7 +37,7 @@ def ready(params: Collect, keys: Keys | None = None) -> tuple[list[tuple[Source,
     Raises `InputError` for an unknown source, field or parameter, a rate that a host does not allow, or a missing key or contact.
     """
     plan = sources(params.sources, keys or Keys())
-    pace.rates(source for source, _ in plan)
+    rates.rates(source for source, _ in plan)
     return plan, Settings(_contact(params, plan), params.patience_s)
 
 
@@ -83,6 +83,8 @@ def _contact(params: Collect, plan: Sequence[tuple[Source, Sequence[str]]]) -> s
     if not any(source.hosts for source, _ in plan):
         return contact or "files@localhost"
     if not contact:
-        raise InputError(f"a contact is missing: hosts want to know whom to write to: export {CONTACT}=you@example.org, or `contact`")
+        raise InputError(
+            f"a contact is missing: hosts want to know whom to write to: export {CONTACT}=you@example.org, or `contact`"
+        )
     user_agent(contact)
     return contact

@@ -49,7 +49,12 @@ class Scrubber:
     """Takes keys out of texts: plain, and as they stand in a URL."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        forms = {form for secret in secrets if len(secret) >= SHORTEST for form in (secret, quote(secret, safe=""), quote_plus(secret))}
+        forms = {
+            form
+            for secret in secrets
+            if len(secret) >= SHORTEST
+            for form in (secret, quote(secret, safe=""), quote_plus(secret))
+        }
         self._forms = sorted(forms, key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
@@ -83,7 +88,9 @@ def _file(environment: Mapping[str, str]) -> dict[str, str]:
         return {}
     folder = path.resolve().parent
     if repository := next((parent for parent in (folder, *folder.parents) if (parent / ".git").exists()), None):
-        raise InputError(f"{path} lies in the repository {repository}, where keys get committed: move it, to {DEFAULT_FILE} for one")
+        raise InputError(
+            f"{path} lies in the repository {repository}, where keys get committed: move it, to {DEFAULT_FILE} for one"
+        )
     from dotenv import dotenv_values
 
     return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value}

@@ -10,8 +10,17 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, delete, func, insert, select
 
-from collectors.tables import IMPORTS, METADATA
-from toolkit.catalogue.schema import ALBUMS, ARTISTS, FIELDS, PLAYLISTS, TRACK_ARTISTS, TRACKS, create_tables, upsert
+from collectors.engine.ledger_tables import IMPORTS, METADATA
+from toolkit.catalogue.database_schema import (
+    ALBUMS,
+    ARTISTS,
+    FIELDS,
+    PLAYLISTS,
+    TRACK_ARTISTS,
+    TRACKS,
+    create_tables,
+    upsert,
+)
 from toolkit.catalogue.store import Catalogue
 from toolkit.errors import InputError
 from toolkit.files import digest
@@ -105,10 +114,14 @@ def _batches(connection: Connection, table: Table) -> Iterator[list[dict[str, An
         yield [dict(row) for row in part]
 
 
-def _copy(connection: Connection, table: Table, rows: list[dict[str, Any]], library: Catalogue, source: Catalogue) -> None:
+def _copy(
+    connection: Connection, table: Table, rows: list[dict[str, Any]], library: Catalogue, source: Catalogue
+) -> None:
     if table is TRACK_ARTISTS:
         # a batch may begin inside a track's credits: only those that begin here are replaced
-        connection.execute(delete(table).where(table.c.track_id.in_({row["track_id"] for row in rows if row["position"] == 0})))
+        connection.execute(
+            delete(table).where(table.c.track_id.in_({row["track_id"] for row in rows if row["position"] == 0}))
+        )
         connection.execute(insert(table), rows)
         return
     for row in rows if table is FIELDS else ():

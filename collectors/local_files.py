@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from collectors.base import Request
 from collectors.matching import Candidate, nearest, normalise
-from toolkit.catalogue.readers.files import files_below
+from collectors.source import Request
 from toolkit.catalogue.readers.ids import recognised
+from toolkit.catalogue.readers.open_files import files_below
 from toolkit.errors import InputError
 
 AUDIO = (".mp3", ".flac", ".ogg", ".oga", ".opus", ".wav", ".aif", ".aiff", ".m4a", ".mp4", ".wv", ".ape")
@@ -25,7 +25,7 @@ COVERS = ("cover", "folder", "front", "albumart")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is known of one file. name: its path below the folder, with `/`. ids: by `collectors.base.ID_FIELDS`."""
+    """What is known of one file. name: its path below the folder, with `/`. ids: by `collectors.source.ID_FIELDS`."""
 
     path: Path
     name: str
@@ -45,7 +45,9 @@ class Folder:
         self.by_album: dict[str, list[Entry]] = {}
         for entry in entries:
             stem = Path(entry.name).stem
-            for key in dict.fromkeys((f"local:{entry.name}", stem.casefold(), *(f"{k}:{v}".casefold() for k, v in entry.ids.items()))):
+            for key in dict.fromkeys(
+                (f"local:{entry.name}", stem.casefold(), *(f"{k}:{v}".casefold() for k, v in entry.ids.items()))
+            ):
                 self.by_key.setdefault(key, []).append(entry)
             if entry.title:
                 self.by_title.setdefault(normalise(entry.title), []).append(entry)
@@ -75,7 +77,11 @@ class Folder:
 
 
 def _best(request: Request, entries: list[Entry]) -> tuple[Entry, float] | None:
-    return nearest(request, entries, lambda entry: Candidate(entry.title, (entry.artist,) if entry.artist else (), entry.duration_s))
+    return nearest(
+        request,
+        entries,
+        lambda entry: Candidate(entry.title, (entry.artist,) if entry.artist else (), entry.duration_s),
+    )
 
 
 def audio_files(folder: Path, *, tags: bool) -> Iterator[Entry]:

@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 
 from rapidfuzz import fuzz
 
-from collectors.base import Request
+from collectors.source import Request
 
 Thing = TypeVar("Thing")
 ENOUGH = 0.85
@@ -64,7 +64,9 @@ def score(request: Request, candidate: Candidate) -> float:
     return round(agreed * _duration(request.duration_s, candidate.duration_s), 4)
 
 
-def nearest(request: Request, things: Sequence[Thing], about: Callable[[Thing], Candidate]) -> tuple[Thing, float] | None:
+def nearest(
+    request: Request, things: Sequence[Thing], about: Callable[[Thing], Candidate]
+) -> tuple[Thing, float] | None:
     """What fits best, the first of equals, and its score; None where nothing may be what was asked for."""
     scored = [(thing, score(request, about(thing))) for thing in things]
     best = max(scored, key=lambda pair: pair[1], default=None)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from toolkit.cli import Debug
+from segue.commands.application import Debug
 
 app = typer.Typer(no_args_is_help=True, help="Fetch playlists of services as files that recipes read.")
 
@@ -19,18 +19,27 @@ def _() -> None:
 
 @app.command()
 def listenbrainz(
-    out: Annotated[Path, typer.Option(help="Folder of the files, one a playlist; what is there is not fetched again.", show_default=False)],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Folder of the files, one a playlist; what is there is not fetched again.", show_default=False
+        ),
+    ],
     user: Annotated[list[str], typer.Option(help="A user, all of whose public playlists are fetched.")] = [],  # noqa: B006
     playlist: Annotated[list[str], typer.Option(metavar="MBID", help="A playlist by its id.")] = [],  # noqa: B006
-    made_for: Annotated[bool, typer.Option("--made-for", help="Playlists that were made for the users instead of by them.")] = False,
-    contact: Annotated[str, typer.Option(envvar="SEGUE_CONTACT", help="Whom the service writes to: e-mail address or page.")] = "",
+    made_for: Annotated[
+        bool, typer.Option("--made-for", help="Playlists that were made for the users instead of by them.")
+    ] = False,
+    contact: Annotated[
+        str, typer.Option(envvar="SEGUE_CONTACT", help="Whom the service writes to: e-mail address or page.")
+    ] = "",
     url: Annotated[str, typer.Option(help="The service's address.")] = "https://api.listenbrainz.org",
     debug: Debug = False,
 ) -> None:
     """Public playlists of ListenBrainz, as JSPF with MusicBrainz ids."""
     from itertools import chain
 
-    from collectors.playlists import asking, file_of, save
+    from collectors.service_playlists import asking, file_of, save
     from collectors.sources.listenbrainz import HOST, ListenBrainz, ListenBrainzParams
     from toolkit.errors import InputError
 
@@ -45,17 +54,26 @@ def listenbrainz(
 
 @app.command()
 def spotify(
-    out: Annotated[Path, typer.Option(help="Folder of the files, one a playlist; what is there is not fetched again.", show_default=False)],
-    contact: Annotated[str, typer.Option(envvar="SEGUE_CONTACT", help="Whom the service writes to: e-mail address or page.")] = "",
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Folder of the files, one a playlist; what is there is not fetched again.", show_default=False
+        ),
+    ],
+    contact: Annotated[
+        str, typer.Option(envvar="SEGUE_CONTACT", help="Whom the service writes to: e-mail address or page.")
+    ] = "",
     url: Annotated[str, typer.Option(help="The service's address.")] = "https://api.spotify.com",
-    accounts_url: Annotated[str, typer.Option(help="Address of the service that gives tokens.")] = "https://accounts.spotify.com",
+    accounts_url: Annotated[
+        str, typer.Option(help="Address of the service that gives tokens.")
+    ] = "https://accounts.spotify.com",
     debug: Debug = False,
 ) -> None:
     """Playlists that the user of SPOTIFY_REFRESH_TOKEN owns on Spotify, as JSPF; the terms forbid to train models on them."""
     from collectors.keys import Keys, Scrubber
-    from collectors.playlists import asking, file_of, save
+    from collectors.service_playlists import asking, file_of, save
+    from collectors.sources.clients.spotify_api import REFRESH
     from collectors.sources.spotify import Spotify, SpotifyParams
-    from collectors.sources.spotify_api import REFRESH
     from collectors.sources.spotify_playlists import playlists
 
     params = SpotifyParams(api_url=url, accounts_url=accounts_url)

@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     import segue.losses as _losses
     import segue.missing as _missing
     import segue.plugin as _plugin
-    from segue.data import Playlists as Playlists
-    from segue.data import from_dataframe as from_dataframe
-    from segue.data import read_playlists as read_playlists
     from segue.kinds import load as load
     from segue.kinds import ranker as ranker
     from segue.modalities import Modality as Modality
     from segue.modalities import encode as encode
     from segue.modalities import vectors as vectors
     from segue.model import Model as Model
+    from segue.playlist_data import Playlists as Playlists
+    from segue.playlist_data import from_dataframe as from_dataframe
+    from segue.playlist_data import read_playlists as read_playlists
     from segue.rankers import *  # noqa: F403
     from segue.split import HeldOutPlaylists as HeldOutPlaylists
     from segue.split import Split as Split

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
-from segue.checks import modalities_of
+from segue.arguments import modalities_of
 from segue.modalities import Modality
 from segue.model import Model
 from segue.split import Training
@@ -18,7 +18,7 @@ from toolkit.seeds import derived_seed
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from toolkit.encoders.base import Encoder
+    from toolkit.encoders.contract.encoder import Encoder
     from toolkit.ranker import Ranker
     from toolkit.recipe import Fusion, ModelSpec
 
@@ -82,7 +82,9 @@ class SequentialModel(Model):
         from toolkit.recipe import Fusion
 
         if "type" in params:
-            raise InputError(f"type is not a parameter here: the class is {architecture}; segue.ranker(name) makes others")
+            raise InputError(
+                f"type is not a parameter here: the class is {architecture}; segue.ranker(name) makes others"
+            )
         names = [modality.name for modality in modalities_of(modalities)]
         default = name or f"{architecture.rpartition(':')[2].lower()}-{'multimodal' if names else 'ids'}"
         fused = {key: params.pop(key) for key in list(params) if key in Fusion.model_fields and key != "modalities"}
@@ -111,12 +113,18 @@ class SequentialModel(Model):
         return made
 
     def _parts(self) -> list[type]:
-        return [*super()._parts(), type(self.spec), type(self.spec.loss), type(self.fusion.join), type(self.fusion.missing)]
+        return [
+            *super()._parts(),
+            type(self.spec),
+            type(self.spec.loss),
+            type(self.fusion.join),
+            type(self.fusion.missing),
+        ]
 
     def make(self, train: Training) -> Ranker:
-        from toolkit.encoders import registry
-        from toolkit.sequential.advised import AdvisedRanker
-        from toolkit.sequential.ranker import SequentialRanker
+        from toolkit.encoders.contract import registry
+        from toolkit.sequential.hybrid import AdvisedRanker
+        from toolkit.sequential.sequential_ranker import SequentialRanker
 
         titles = self.title_encoder
         if isinstance(titles, str):
@@ -152,7 +160,9 @@ def ranker(
     """
     shared: dict[str, Any] = {"name": name, "modalities": modalities, "seed": seed, "device": device, **params}
     if _is_model(which):
-        return SequentialModel(which if isinstance(which, str) else f"{which.__module__}:{which.__qualname__}", **shared)
+        return SequentialModel(
+            which if isinstance(which, str) else f"{which.__module__}:{which.__qualname__}", **shared
+        )
     return RankerModel(cast("str | type[Ranker]", which), **shared)
 
 

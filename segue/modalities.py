@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from segue.data import Playlists
+from segue.playlist_data import Playlists
 from segue.split import Training
 from toolkit.errors import InputError
 from toolkit.modality import Modality as Aligned
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from toolkit.corpus.arrays import Corpus
-    from toolkit.encoders.base import Encoder
-    from toolkit.ingest.targets import FactorTargets, Labels
+    from toolkit.encoders.contract.encoder import Encoder
+    from toolkit.ingest.encoder_targets import FactorTargets, Labels
     from toolkit.progress import Progress
     from toolkit.recipe import Targets
 
@@ -53,7 +53,9 @@ class Modality:
         """One row per track that has the modality, indexed by id."""
         import pandas as pd
 
-        return pd.DataFrame(self.matrix[self.present], index=pd.Index(np.asarray(self.ids, object)[self.present], name="id"))
+        return pd.DataFrame(
+            self.matrix[self.present], index=pd.Index(np.asarray(self.ids, object)[self.present], name="id")
+        )
 
     def save(self, path: str | Path, names: pa.Table | None = None) -> None:
         """Write the ids and vectors of the tracks that have the modality. The encoder `vectors` reads the file.
@@ -61,7 +63,7 @@ class Modality:
         - path: must end in `.parquet`, `.safetensors` or `.npz`.
         - names: id, title and artist of tracks; a Parquet file includes the titles and artists.
         """
-        from toolkit.export import write
+        from toolkit.continuation.export_vectors import write
 
         write(Path(path), np.asarray(self.ids, object)[self.present].tolist(), self.matrix[self.present], names)
 
@@ -74,14 +76,18 @@ class Modality:
         items = np.array([item_of.get(track) or item_of.get(f"local:{track}", 0) for track in self.ids], np.int64)
         known = (items > 0) & self.present
         if not known.any():
-            raise InputError(f"modality {self.name!r}: none of its {len(self.ids):,} ids is in the catalogue, whose ids look like {ids[0]}")
+            raise InputError(
+                f"modality {self.name!r}: none of its {len(self.ids):,} ids is in the catalogue, whose ids look like {ids[0]}"
+            )
         used = items[known]
         if len(np.unique(used)) < len(used):
             raise InputError(
                 f"modality {self.name!r}: two of its ids are of one track, such as 'a' and 'local:a': give each track one vector"
             )
         if unknown := int((items == 0).sum()):
-            warnings.warn(f"modality {self.name!r}: {unknown:,} of {len(self.ids):,} ids are not in the catalogue", stacklevel=3)
+            warnings.warn(
+                f"modality {self.name!r}: {unknown:,} of {len(self.ids):,} ids are not in the catalogue", stacklevel=3
+            )
         matrix, present = np.zeros((len(ids) + 1, self.matrix.shape[1]), np.float32), np.zeros(len(ids) + 1, bool)
         matrix[items[known]], present[items[known]] = self.matrix[known], True
         return Aligned(self.name, matrix, present, self.aligned.encoder if self.aligned is not None else "vectors")
@@ -104,14 +110,18 @@ def vectors(name: str, ids: Sequence[object], matrix: np.ndarray) -> Modality:
     """
     rows, names = np.asarray(matrix, np.float32), [str(track) for track in ids]
     if rows.ndim != 2 or len(rows) != len(names) or not rows.shape[1]:
-        raise InputError(f"modality {name!r}: a matrix of shape {rows.shape} for {len(names)} ids must be [{len(names)}, d]")
+        raise InputError(
+            f"modality {name!r}: a matrix of shape {rows.shape} for {len(names)} ids must be [{len(names)}, d]"
+        )
     if len(set(names)) < len(names):
         twice = next(track for place, track in enumerate(names) if track in names[:place])
         raise InputError(f"modality {name!r}: the id {twice!r} is listed twice: give each track one vector")
     present = np.asarray(~np.isnan(rows).all(axis=1))
     if not np.isfinite(rows[present]).all():
         where = names[int(np.flatnonzero(present & ~np.isfinite(rows).all(axis=1))[0])]
-        raise InputError(f"modality {name!r}: the vector of {where!r} holds NaN or infinity: leave the track out instead")
+        raise InputError(
+            f"modality {name!r}: the vector of {where!r} holds NaN or infinity: leave the track out instead"
+        )
     return Modality(name, names, np.where(present[:, None], rows, np.float32(0)), present)
 
 
@@ -152,8 +162,8 @@ def encode(
         >>> segue.encode(data, "lyrics", "tfidf", dim=16, fit_on=split.train).matrix.shape
         (300, 16)
     """
-    from toolkit.encoders.encode import encode as run
-    from toolkit.ingest.targets import FactorTargets
+    from toolkit.encoders.contract.encode import encode as run
+    from toolkit.ingest.encoder_targets import FactorTargets
 
     if fit_on is not None and not isinstance(fit_on, Training):
         raise InputError(f"fit_on must be split.train, not {type(fit_on).__name__}")
@@ -163,7 +173,9 @@ def encode(
     made = _encoder(encoder, name, params, seed=seed, device=device)
     trained = None if fit_on is None else fit_on.counts[1:] > 0
     if (made.learns or targets is not None) and trained is None:
-        raise InputError(f"{made.name} learns from tracks: pass fit_on=split.train, so that it learns only from training tracks")
+        raise InputError(
+            f"{made.name} learns from tracks: pass fit_on=split.train, so that it learns only from training tracks"
+        )
     ids = data.corpus.tracks["id"].to_pylist()
     data.allow(field, source)
     learned = None if targets is None or fit_on is None else _learned(fit_on, targets, seed, device)
@@ -183,12 +195,14 @@ def encode(
         engine=engine,
         workers=workers,
     )
-    return Modality(name, ids, found.matrix[1:], found.present[1:], made, found, None if learned is None else learned.facts())
+    return Modality(
+        name, ids, found.matrix[1:], found.present[1:], made, found, None if learned is None else learned.facts()
+    )
 
 
 def _learned(train: Training, targets: str | Targets, seed: int, device: str) -> Labels | FactorTargets:
     """Targets of a supervised encoder, for training tracks only."""
-    from toolkit.ingest.targets import FactorTargets, labels
+    from toolkit.ingest.encoder_targets import FactorTargets, labels
     from toolkit.recipe import Targets
     from toolkit.validation import validated
 
@@ -202,10 +216,12 @@ def _learned(train: Training, targets: str | Targets, seed: int, device: str) ->
         return labels(catalogue, asked, data.corpus.tracks["id"].to_pylist(), trained)
 
 
-def _encoder(given: str | type[Encoder] | Encoder, name: str, params: dict[str, object], *, seed: int, device: str) -> Encoder:
-    from toolkit import compute
-    from toolkit.encoders import registry
-    from toolkit.encoders.base import Encoder
+def _encoder(
+    given: str | type[Encoder] | Encoder, name: str, params: dict[str, object], *, seed: int, device: str
+) -> Encoder:
+    from toolkit import devices
+    from toolkit.encoders.contract import registry
+    from toolkit.encoders.contract.encoder import Encoder
     from toolkit.seeds import derived_seed
     from toolkit.validation import validated
 
@@ -214,4 +230,6 @@ def _encoder(given: str | type[Encoder] | Encoder, name: str, params: dict[str, 
     drawn = derived_seed(seed, "encoder", name)
     if isinstance(given, str):
         return registry.create(given, dict(params), seed=drawn, device=device)
-    return given(validated(given.Params, params, f"encoder {given.name!r}: "), seed=drawn, device=compute.device(device))
+    return given(
+        validated(given.Params, params, f"encoder {given.name!r}: "), seed=drawn, device=devices.device(device)
+    )

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
 
-from segue.checks import NAME, check_parts, check_target, length_of, list_of, modalities_of, seed_of
+from segue.arguments import NAME, check_parts, check_target, length_of, list_of, modalities_of, seed_of
 from segue.modalities import Modality
 from segue.split import HeldOutPlaylists, Training
 from toolkit.continuation import Continuation
 from toolkit.errors import InputError, SegueError
 from toolkit.progress import interactive
-from toolkit.rankers import entry_name
+from toolkit.ranker_registry import entry_name
 from toolkit.seeds import derived_seed
 
 if TYPE_CHECKING:
@@ -138,7 +138,13 @@ class Model:
         return lambda done, total, what: reporter(done, total, f"{self.name}, {what}")
 
     def continue_playlist(
-        self, tracks: Sequence[str], k: int = 20, *, title: str | None = None, exclude: Iterable[str] = (), allow_repeats: bool = False
+        self,
+        tracks: Sequence[str],
+        k: int = 20,
+        *,
+        title: str | None = None,
+        exclude: Iterable[str] = (),
+        allow_repeats: bool = False,
     ) -> pd.DataFrame:
         """Return the k tracks that come next, best first: id, title, artist, score.
 
@@ -161,10 +167,16 @@ class Model:
         import pandas as pd
 
         asked, known = self._continuation(), length_of(k)
-        found = asked.continue_playlist(list_of(tracks), title, known, exclude=list_of(exclude), allow_repeats=allow_repeats)
-        return pd.DataFrame([(one.id, one.title, one.artist, one.score) for one in found], columns=["id", "title", "artist", "score"])
+        found = asked.continue_playlist(
+            list_of(tracks), title, known, exclude=list_of(exclude), allow_repeats=allow_repeats
+        )
+        return pd.DataFrame(
+            [(one.id, one.title, one.artist, one.score) for one in found], columns=["id", "title", "artist", "score"]
+        )
 
-    def rank(self, playlists: Sequence[Sequence[str]], k: int = 20, *, titles: Sequence[str | None] | None = None) -> pd.DataFrame:
+    def rank(
+        self, playlists: Sequence[Sequence[str]], k: int = 20, *, titles: Sequence[str | None] | None = None
+    ) -> pd.DataFrame:
         """Rank tracks for many playlists at once: playlist (its index, from 0), rank (from 1), id, score of the k best tracks.
 
         This is much faster than `continue_playlist` in a loop. A playlist without a known track has no rows; a warning counts them.
@@ -174,7 +186,9 @@ class Model:
         from toolkit.corpus.queries import Queries
 
         if not isinstance(playlists, Sequence) or isinstance(playlists, str):
-            raise InputError(f"rank takes a list of lists of track ids, such as [['local:t1', 'local:t2']], not {type(playlists).__name__}")
+            raise InputError(
+                f"rank takes a list of lists of track ids, such as [['local:t1', 'local:t2']], not {type(playlists).__name__}"
+            )
         asked = self._continuation()
         item_of = asked.item_of
         named = [[asked.outside_id(track) for track in list_of(each)] for each in playlists]
@@ -183,7 +197,8 @@ class Model:
             raise InputError(f"{len(titles)} titles for {len(seeds)} playlists: give one a playlist, or None")
         if empty := [place for place, each in enumerate(seeds) if not each and not (titles and titles[place])]:
             warnings.warn(
-                f"{len(empty):,} of {len(seeds):,} playlists have no track of the catalogue, such as the one at {empty[0]}", stacklevel=2
+                f"{len(empty):,} of {len(seeds):,} playlists have no track of the catalogue, such as the one at {empty[0]}",
+                stacklevel=2,
             )
         ids, scores = self.ranker.rank(Queries.of(seeds, titles), min(length_of(k), self.ranker.n_items))
         rows, ranks = np.nonzero(ids)
@@ -212,7 +227,9 @@ class Model:
         """
         fused, folder = self.item_vectors(), Path(directory)
         if fused is None:
-            raise InputError(f"{self.name} has no vectors of tracks: choose a system that has them, such as a sequential model")
+            raise InputError(
+                f"{self.name} has no vectors of tracks: choose a system that has them, such as a sequential model"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         parts = {"items": fused, **{f"modality-{name}": found for name, found in self.modality_vectors().items()}}
         for name, found in parts.items():
@@ -228,19 +245,27 @@ class Model:
         """
         import pyarrow.feather as feather
 
-        from toolkit import runs
+        from toolkit import run_directory
         from toolkit.files import folder, write_json
 
         target, ranker = Path(directory), self.ranker
         check_target(target, overwrite=overwrite)
         if any(part.__module__ == "__main__" for part in self._parts()):
-            warnings.warn(f"{self.name} uses a class of this notebook or script: only it can load the model again", stacklevel=2)
+            warnings.warn(
+                f"{self.name} uses a class of this notebook or script: only it can load the model again", stacklevel=2
+            )
         with folder(target) as unfinished:
-            (unfinished / runs.MODEL).mkdir()
-            ranker.save(unfinished / runs.MODEL / self.name)
-            feather.write_feather(self.tracks, unfinished / runs.TRACKS, compression="zstd")
-            entry = {"system": self.name, "ranker": entry_name(ranker), "modalities": [each.name for each in self.modalities]}
-            write_json(unfinished / runs.SYSTEMS, {"systems": [{**entry, "oracle": ranker.capabilities.oracle}]})
+            (unfinished / run_directory.MODEL).mkdir()
+            ranker.save(unfinished / run_directory.MODEL / self.name)
+            feather.write_feather(self.tracks, unfinished / run_directory.TRACKS, compression="zstd")
+            entry = {
+                "system": self.name,
+                "ranker": entry_name(ranker),
+                "modalities": [each.name for each in self.modalities],
+            }
+            write_json(
+                unfinished / run_directory.SYSTEMS, {"systems": [{**entry, "oracle": ranker.capabilities.oracle}]}
+            )
 
     def _continuation(self) -> Continuation:
         return Continuation(self.ranker, self.tracks, system=self.name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from segue.checks import check_evaluation
+from segue.arguments import check_evaluation
 from segue.model import Model
 from segue.split import HeldOutPlaylists
 from toolkit.errors import InputError
@@ -41,16 +41,20 @@ class Result:
     allow_repeats: bool = False
 
     def __repr__(self) -> str:
-        means = [f"{metric}@{k} {np.nanmean(values):.4f}" for (part, metric, k), values in self.scores.values.items() if part == "all"]
+        means = [
+            f"{metric}@{k} {np.nanmean(values):.4f}"
+            for (part, metric, k), values in self.scores.values.items()
+            if part == "all"
+        ]
         return f"<segue.Result of {self.system} on {len(self.held_out):,} playlists: {', '.join(means)}>"
 
     def to_frame(self) -> pd.DataFrame:
         """Means with 95 % intervals: system, slice, metric, k, value, ci_low, ci_high, n. Slices: all, warm and cold hidden tracks."""
         import pandas as pd
 
-        from toolkit.evaluation import tables
+        from toolkit.evaluation import result_rows
 
-        rows = tables.rows(
+        rows = result_rows.rows(
             self.scores,
             system=self.system,
             modalities=(),
@@ -65,19 +69,21 @@ class Result:
         """One row per playlist, slice, metric and k: playlist, group, slice, metric, k, value."""
         import pandas as pd
 
-        from toolkit.evaluation import tables
+        from toolkit.evaluation import result_rows
 
-        table = tables.frame(self.scores, self.held_out.playlists, system=self.system, split="test")
+        table = result_rows.frame(self.scores, self.held_out.playlists, system=self.system, split="test")
         return pd.DataFrame(table.drop(["system", "split", "row"]).to_pandas())
 
     def rankings(self) -> pd.DataFrame:
         """The rankings that `evaluate` stored: playlist, rank (from 1), track, score, hit."""
         import pandas as pd
 
-        from toolkit.evaluation.metrics.ranks import hits
+        from toolkit.evaluation.metrics.hits import hits
 
         held = self.held_out.playlists
-        ids, scores = self.ranked if self.ranked is not None else (np.zeros((len(held), 0), np.int32), np.zeros((len(held), 0)))
+        ids, scores = (
+            self.ranked if self.ranked is not None else (np.zeros((len(held), 0), np.int32), np.zeros((len(held), 0)))
+        )
         rows, ranks = np.nonzero(ids)
         names, tracks = (table["id"].to_numpy() for table in (held.corpus.playlists, held.corpus.tracks))
         columns = {"playlist": names[held.rows[rows]], "rank": ranks + 1, "track": tracks[ids[rows, ranks] - 1]}
@@ -151,7 +157,13 @@ def evaluate(
     ranked = (np.concatenate(kept_ids), np.concatenate(kept_scores)) if kept_ids else None
     overall = {key: value for key, value in scores.overall.items() if key in wanted}
     return Result(
-        model.name, held_out, replace(scores, values=kept, overall=overall), bootstrap, seed, model.ranker.capabilities.oracle, ranked
+        model.name,
+        held_out,
+        replace(scores, values=kept, overall=overall),
+        bootstrap,
+        seed,
+        model.ranker.capabilities.oracle,
+        ranked,
     )
 
 
@@ -173,7 +185,7 @@ def compare(reference: Result, *others: Result) -> pd.DataFrame:
     """
     import pandas as pd
 
-    from toolkit.evaluation import tables
+    from toolkit.evaluation import result_rows
 
     if not others:
         raise InputError("compare needs two results or more: pass the reference first")
@@ -188,12 +200,16 @@ def compare(reference: Result, *others: Result) -> pd.DataFrame:
         raise InputError("the results have no metric in common: evaluate all models by the same metrics")
     names = [each.system for each in (reference, *others)]
     if len(set(names)) < len(names):
-        raise InputError(f"two results are called {next(name for name in names if names.count(name) > 1)!r}: give the models names")
+        raise InputError(
+            f"two results are called {next(name for name in names if names.count(name) > 1)!r}: give the models names"
+        )
     scores = {
-        each.system: replace(each.scores, values={key: values for key, values in each.scores.values.items() if key in shared})
+        each.system: replace(
+            each.scores, values={key: values for key, values in each.scores.values.items() if key in shared}
+        )
         for each in (reference, *others)
     }
-    made = tables.comparisons(
+    made = result_rows.comparisons(
         scores,
         reference.system,
         groups=reference.held_out.playlists.groups(),
@@ -233,7 +249,9 @@ def _metric(text: str) -> tuple[str, int]:
     from toolkit.contracts.metric import named
 
     if not isinstance(text, str):
-        raise InputError(f"metrics are names with a cutoff, not {text!r}: a class of your own is written as 'module:Class@20'")
+        raise InputError(
+            f"metrics are names with a cutoff, not {text!r}: a class of your own is written as 'module:Class@20'"
+        )
     name, _, k = text.partition("@")
     cut = named(name).cutoff == "k"
     if cut and not (k.isdecimal() and int(k) >= 1):

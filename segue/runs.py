@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolkit import runs
+from toolkit import run_directory
 from toolkit.errors import RunDirectoryError
 from toolkit.progress import interactive
 from toolkit.recipe import Recipe
-from toolkit.runs import RunDirectory
+from toolkit.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from segue.model import Model
     from toolkit.progress import Reporter
-    from toolkit.report.tables import Table
+    from toolkit.report.result_tables import Table
 
 
 class Run:
@@ -32,52 +32,52 @@ class Run:
     @property
     def metrics(self) -> pd.DataFrame:
         """One row per system, split, slice, metric and k, with 95 % intervals."""
-        return self._frame(runs.METRICS)
+        return self._frame(run_directory.METRICS)
 
     @property
     def comparisons(self) -> pd.DataFrame:
         """Paired differences of every system from the reference (system minus reference)."""
-        return self._frame(runs.COMPARISONS)
+        return self._frame(run_directory.COMPARISONS)
 
     @property
     def coverage(self) -> pd.DataFrame:
         """One row per modality: encoder, field, size, and the share of tracks that have it."""
-        return self._frame(runs.COVERAGE)
+        return self._frame(run_directory.COVERAGE)
 
     @property
     def per_playlist(self) -> pd.DataFrame:
         """One row per system, playlist, slice, metric and k."""
-        return self._parquet(runs.PER_PLAYLIST)
+        return self._parquet(run_directory.PER_PLAYLIST)
 
     @property
     def rankings(self) -> pd.DataFrame:
         """The stored rankings of each system for the test playlists."""
-        return self._parquet(runs.RANKINGS)
+        return self._parquet(run_directory.RANKINGS)
 
     def to_markdown(self, *, split: str = "test", slice: str = "all", intervals: bool = True) -> str:
         """The table of systems as Markdown."""
-        from toolkit.report import tables
+        from toolkit.report import result_tables
 
-        return tables.to_markdown(self._table(split, slice), intervals=intervals)
+        return result_tables.to_markdown(self._table(split, slice), intervals=intervals)
 
     def to_latex(self, *, split: str = "test", slice: str = "all", intervals: bool = False) -> str:
         """The table of systems as LaTeX (booktabs)."""
-        from toolkit.report import tables
+        from toolkit.report import result_tables
 
-        return tables.to_latex(self._table(split, slice), intervals=intervals)
+        return result_tables.to_latex(self._table(split, slice), intervals=intervals)
 
     def to_csv(self, *, split: str = "test", slice: str = "all") -> str:
         """The table of systems as CSV, in full precision."""
-        from toolkit.report import tables
+        from toolkit.report import result_tables
 
-        return tables.to_csv(self._table(split, slice))
+        return result_tables.to_csv(self._table(split, slice))
 
     def render(self) -> Path:
         """Write `report.html` again from the results of the run. Returns its path."""
         from toolkit.report.page import render
 
         render(self.path)
-        return self.path / runs.REPORT
+        return self.path / run_directory.REPORT
 
     def model(self, system: str | None = None) -> Model:
         """A fitted system of the run; default: the best on validation."""
@@ -86,10 +86,10 @@ class Run:
         return load(self.path, system)
 
     def _table(self, split: str, part: str) -> Table:
-        from toolkit.report.tables import pivot
+        from toolkit.report.result_tables import pivot
 
         run = RunDirectory(self.path)
-        return pivot(run.read(runs.METRICS), split=split, slice=part, timings=run.read(runs.TIMINGS))
+        return pivot(run.read(run_directory.METRICS), split=split, slice=part, timings=run.read(run_directory.TIMINGS))
 
     def _frame(self, name: str) -> pd.DataFrame:
         import pandas as pd
@@ -100,7 +100,7 @@ class Run:
         import pandas as pd
 
         if not (self.path / name).exists():
-            why = "its recipe says `rankings: 0`, or it" if name == runs.RANKINGS else "it"
+            why = "its recipe says `rankings: 0`, or it" if name == run_directory.RANKINGS else "it"
             raise RunDirectoryError(f"{self.path} has no {name}: {why} is not the folder of a finished run")
         return pd.read_parquet(self.path / name)
 
@@ -130,8 +130,8 @@ def run(
         ['popularity', 'upper-bound']
     """
     from toolkit import pipeline
-    from toolkit.pipeline import preflight
-    from toolkit.recipe.file import read
+    from toolkit.pipeline.run import preflight
+    from toolkit.recipe.yaml_file import read
 
     if isinstance(recipe, Mapping):
         recipe = Recipe(**recipe)
@@ -141,7 +141,7 @@ def run(
         written = read(Path(recipe), overrides)
         asked = written.recipe()
     folder = Path(out) if out is not None else Path("runs") / asked.name
-    if not (folder / runs.METRICS).exists():
+    if not (folder / run_directory.METRICS).exists():
         preflight.admit(asked, written)
     pipeline.run(asked, folder, progress=progress or interactive(), fresh=fresh)
     return Run(folder)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import scipy.sparse as sp
 
-    from segue.data import Playlists
-    from toolkit.coldstart.factors import FactorStore
+    from segue.playlist_data import Playlists
+    from toolkit.coldstart.factorisation import FactorStore
     from toolkit.corpus.arrays import Corpus
     from toolkit.corpus.splits import HeldOut, PlaylistSet
 
@@ -61,7 +61,7 @@ class Training:
         """Factors of these playlists. They are computed once and shared by all rankers."""
         if self.store is not None:
             return self.store
-        from toolkit.coldstart.factors import FactorStore
+        from toolkit.coldstart.factorisation import FactorStore
 
         if (seed, device) not in self._stores:
             folder, spec = self.data.cache / "factors", self.data.factors
@@ -70,7 +70,7 @@ class Training:
 
     def labels(self, kinds: Iterable[str]) -> dict[str, sp.csr_matrix]:
         """Artists, albums or genres of all tracks, float32 [V + 1, L] by kind. Kinds that are not in the catalogue are left out."""
-        from toolkit.ingest.labels import label_matrices
+        from toolkit.ingest.label_matrices import label_matrices
 
         wanted = sorted(set(kinds))
         if fresh := {kind for kind in wanted if kind not in self._labels}:
@@ -138,7 +138,15 @@ def rows_of(corpus: Corpus, rows: object, items: object, offsets: object) -> pd.
 
     chosen, flat, bounds = np.asarray(rows), np.asarray(items, np.int64), np.asarray(offsets)
     lengths = np.diff(bounds)
-    names = corpus.playlists["id"].take(pa.array(chosen)).to_numpy(zero_copy_only=False) if len(chosen) else np.zeros(0, object)
-    tracks = corpus.tracks["id"].take(pa.array(flat - 1)).to_numpy(zero_copy_only=False) if len(flat) else np.zeros(0, object)
+    names = (
+        corpus.playlists["id"].take(pa.array(chosen)).to_numpy(zero_copy_only=False)
+        if len(chosen)
+        else np.zeros(0, object)
+    )
+    tracks = (
+        corpus.tracks["id"].take(pa.array(flat - 1)).to_numpy(zero_copy_only=False)
+        if len(flat)
+        else np.zeros(0, object)
+    )
     position = np.arange(len(flat)) - np.repeat(bounds[:-1], lengths)
     return pd.DataFrame({"playlist": np.repeat(names, lengths), "position": position, "track": tracks})

@@ -26,7 +26,7 @@ from segue.kinds import SequentialModel as SequentialModel
 from segue.modalities import Modality
 from toolkit.contracts.join import Join
 from toolkit.contracts.loss import Loss
-from toolkit.contracts.missing import Missing
+from toolkit.contracts.missing_policy import Missing
 '''
 
 OWN = {

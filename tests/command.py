@@ -6,7 +6,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner, Result
 
-from toolkit.cli import application
+from segue.commands.application import application
 
 
 def segue(*args: str | Path) -> Result:

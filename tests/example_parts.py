@@ -38,7 +38,9 @@ def renamed(recipe: str, module: str) -> str:
     """A recipe with `module:Class` instead of each name of the package."""
     for name, cls in PARTS.values():
         recipe = re.sub(rf"((?:type|join|encoder|reader|missing): ){name}(?=[,}}])", rf'\1"{module}:{cls}"', recipe)
-        recipe = recipe.replace(f"name: {name}, params", f'name: "{module}:{cls}", params').replace(f", {name}]", f', "{module}:{cls}"]')
+        recipe = recipe.replace(f"name: {name}, params", f'name: "{module}:{cls}", params').replace(
+            f", {name}]", f', "{module}:{cls}"]'
+        )
     return recipe
 
 
@@ -50,7 +52,11 @@ def check(kind: str, cls: Any, folder: Path) -> None:
 def _reader(cls: Any, folder: Path) -> None:
     def sized(count: int) -> Any:
         path = folder / f"{count}.mixtape"
-        path.write_text("".join(f"list\tL{row}\t{' '.join(f't{(7 * row + at) % 500}' for at in range(20))}\n" for row in range(count)))
+        path.write_text(
+            "".join(
+                f"list\tL{row}\t{' '.join(f't{(7 * row + at) % 500}' for at in range(20))}\n" for row in range(count)
+            )
+        )
         return cls(path)
 
     bad = folder / "bad.mixtape"
@@ -61,7 +67,10 @@ def _reader(cls: Any, folder: Path) -> None:
 
 def _source(cls: Any, folder: Path) -> None:
     (folder / "Nina - One.txt").write_text("la la")
-    known, unknown = (plugin.Request("track", f"local:{title}", ("lyrics",), title=title, artists=("Nina",)) for title in ("One", "Two"))
+    known, unknown = (
+        plugin.Request("track", f"local:{title}", ("lyrics",), title=title, artists=("Nina",))
+        for title in ("One", "Two")
+    )
     answer = plugin.check_source(cls, {"folder": str(folder)}, known=known, unknown=unknown)
     assert answer.values == {"lyrics": "la la"}  # type: ignore[union-attr]
 

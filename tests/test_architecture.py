@@ -92,13 +92,30 @@ A dotted name opens that one module, not its whole package.
 AT_THE_TOP = {"pipeline", "cli", "commands", "__main__"}
 """The order of stages lives in `pipeline`, the command line calls it; they may import anything, and nothing else imports them."""
 
-RECBOLE_USERS = {"toolkit.sequential.bridge", "toolkit.baselines.stock"}
-SIBLINGS = {"toolkit.recipe", "toolkit.continuation", "toolkit.ranker", "toolkit.cli", "toolkit.pipeline"}
+RECBOLE_USERS = {"toolkit.sequential.recbole.bridge", "toolkit.baselines.stock.stock_models"}
+SIBLINGS = {
+    "toolkit.recipe",
+    "toolkit.continuation",
+    "toolkit.ranker",
+    "segue.commands.application",
+    "toolkit.pipeline",
+}
 """Modules that may spread over `<name>_<part>.py` files beside them, which count as the same package."""
 
-UNPICKLERS = {"toolkit.sequential.bridge"}
+UNPICKLERS = {"toolkit.sequential.recbole.bridge"}
 PICKLES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "shelve", "marshal", "joblib"}
-HEAVY = {"torch", "pandas", "transformers", "sentence_transformers", "matplotlib", "scipy", "sklearn", "recbole", "pyarrow", "tensorboard"}
+HEAVY = {
+    "torch",
+    "pandas",
+    "transformers",
+    "sentence_transformers",
+    "matplotlib",
+    "scipy",
+    "sklearn",
+    "recbole",
+    "pyarrow",
+    "tensorboard",
+}
 
 
 @dataclass(frozen=True)
@@ -146,7 +163,11 @@ def _imports(tree: ast.AST, name: str, package: bool, *, lazy: bool = False, typ
 
 def _dynamic(node: ast.AST) -> str | None:
     """The module that `require("x", …)` or `import_module("x")` names."""
-    if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in {"require", "import_module"} and node.args:
+    if (
+        isinstance(node, ast.Call)
+        and ast.unparse(node.func).split(".")[-1] in {"require", "import_module"}
+        and node.args
+    ):
         first = node.args[0]
         return first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
     return None
@@ -161,7 +182,7 @@ def _base(node: ast.ImportFrom, name: str, package: bool) -> str:
 
 
 def _package(name: str) -> str:
-    """Its row in the table: `encoders` for toolkit.encoders.base, `recipe` for toolkit.recipe and toolkit.recipe_file."""
+    """Its row in the table: `encoders` for toolkit.encoders.contract.encoder, `recipe` for toolkit.recipe and toolkit.recipe_file."""
     parts = name.split(".")
     stem = parts[1].split("_")[0] if len(parts) == 2 else ""
     return stem if f"toolkit.{stem}" in SIBLINGS else parts[1] if len(parts) > 1 else "__init__"
@@ -194,11 +215,21 @@ def _where(module: Module, line: int) -> str:
 
 
 def test_the_sources_are_found() -> None:
-    assert {"toolkit.errors", "toolkit.ranker", "toolkit.encoders.base", "toolkit.report.tables"} <= set(TOOLKIT)
+    assert {
+        "toolkit.errors",
+        "toolkit.ranker",
+        "toolkit.encoders.contract.encoder",
+        "toolkit.report.result_tables",
+    } <= set(TOOLKIT)
 
 
 def test_toolkit_never_imports_collectors() -> None:
-    faults = [_where(module, found.line) for module in TOOLKIT.values() for found in module.imports() if _top(found.module) == "collectors"]
+    faults = [
+        _where(module, found.line)
+        for module in TOOLKIT.values()
+        for found in module.imports()
+        if _top(found.module) == "collectors"
+    ]
     _fail(faults, "collectors are found by entry point, never imported by toolkit")
 
 
@@ -214,7 +245,10 @@ def test_only_the_pipeline_and_the_commands_call_the_public_api() -> None:
 
 
 def test_the_public_api_loads_nothing_heavy_by_itself() -> None:
-    _fail([" -> ".join(chain) for chain in _heavy_chains("segue")], "`import segue` must be fast: import these where they are used")
+    _fail(
+        [" -> ".join(chain) for chain in _heavy_chains("segue")],
+        "`import segue` must be fast: import these where they are used",
+    )
 
 
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
@@ -241,7 +275,10 @@ def test_data_flows_in_one_direction(package: str) -> None:
         for module in TOOLKIT.values()
         if module.package == package
         for found in module.imports()
-        if not found.typing and (target := _toolkit_package(found.module)) and target not in allowed and not _opened(found.module, allowed)
+        if not found.typing
+        and (target := _toolkit_package(found.module))
+        and target not in allowed
+        and not _opened(found.module, allowed)
     ]
     _fail(faults, f"{package} may import only {', '.join(sorted(allowed - {'__init__'}))}")
 
@@ -252,7 +289,7 @@ def _opened(dotted: str, allowed: set[str]) -> bool:
 
 
 def _toolkit_package(dotted: str) -> str | None:
-    """`encoders` for toolkit.encoders.base, None for what is not toolkit's."""
+    """`encoders` for toolkit.encoders.contract.encoder, None for what is not toolkit's."""
     if _top(dotted) != "toolkit":
         return None
     first = ".".join(dotted.split(".")[:2])
@@ -311,7 +348,11 @@ def _unsafe(tree: ast.AST) -> Iterator[tuple[str, int]]:
             continue
         name = ast.unparse(node.func)
         settings = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
-        if isinstance(node.func, ast.Name) and name in {"eval", "exec", "compile", "__import__"} and hasattr(builtins, name):
+        if (
+            isinstance(node.func, ast.Name)
+            and name in {"eval", "exec", "compile", "__import__"}
+            and hasattr(builtins, name)
+        ):
             yield f"calls {name}", node.lineno
         if name == "torch.load" and settings.get("weights_only") != "True":
             yield "calls torch.load without weights_only=True", node.lineno
@@ -356,7 +397,11 @@ def test_imports_are_read_with_their_place() -> None:
 
 
 def test_the_command_starts_without_heavy_imports() -> None:
-    starts = [name for name in TOOLKIT if name == "toolkit.cli" or name.startswith(("toolkit.cli.", "toolkit.commands"))]
+    starts = [
+        name
+        for name in TOOLKIT
+        if name == "segue.commands.application" or name.startswith(("segue.commands.application.", "toolkit.commands"))
+    ]
     faults = [" -> ".join(chain) for start in starts for chain in _heavy_chains(start)]
     _fail(sorted(set(faults)), "`segue --help` must not load these; import them inside the command")
 

@@ -102,7 +102,10 @@ def disk_full(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return True
     text = str(error)
-    return any(sign in text for sign in ("No space left on device", "disk is full", "File too large", "requested and 0 written"))
+    return any(
+        sign in text
+        for sign in ("No space left on device", "disk is full", "File too large", "requested and 0 written")
+    )
 
 
 def _sync(path: Path) -> None:

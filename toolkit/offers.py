@@ -125,7 +125,13 @@ def shown(annotation: Any) -> str:
         return " or ".join(dict.fromkeys(shown(each) for each in kinds))
     if annotation is type(None):
         return "none"
-    return "any" if annotation is Any else str(annotation.__name__).lower() if isinstance(annotation, type) else str(annotation)
+    return (
+        "any"
+        if annotation is Any
+        else str(annotation.__name__).lower()
+        if isinstance(annotation, type)
+        else str(annotation)
+    )
 
 
 def _default(info: Any) -> Any:

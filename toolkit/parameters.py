@@ -29,7 +29,9 @@ class Parameters(BaseModel):
         if not isinstance(values, dict) or cls.model_config.get("extra") != "forbid":
             return values
         if unknown := [key for key in values if isinstance(key, str) and key not in cls.model_fields]:
-            raise ValidationError.from_exception_data(cls.__name__, [_unknown(key, values[key], [*cls.model_fields]) for key in unknown])
+            raise ValidationError.from_exception_data(
+                cls.__name__, [_unknown(key, values[key], [*cls.model_fields]) for key in unknown]
+            )
         return values
 
     @field_validator("*", mode="before")
@@ -46,13 +48,17 @@ class Parameters(BaseModel):
         return value
 
 
-def swapped(kinds: tuple[Any, ...], value: Any, where: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str, Any]]:
+def swapped(
+    kinds: tuple[Any, ...], value: Any, where: tuple[str | int, ...] = ()
+) -> Iterator[tuple[tuple[str | int, ...], str, Any]]:
     """Find each boolean in place of a number, and each number in place of a boolean: location, rule and value.
 
     kinds: the types that `value` may have. Values inside other models are left to those models.
     """
     if isinstance(value, list | dict):
-        inner = tuple(each for kind in kinds if get_origin(kind) in (list, dict) for each in alternatives(get_args(kind)[-1]))
+        inner = tuple(
+            each for kind in kinds if get_origin(kind) in (list, dict) for each in alternatives(get_args(kind)[-1])
+        )
         for step, part in enumerate(value) if isinstance(value, list) else value.items():
             yield from swapped(inner, part, (*where, step))
     elif Any not in kinds and isinstance(value, bool | int | float):

@@ -64,7 +64,9 @@ class Chosen:
             given = {"type": given}
         if not isinstance(given, Mapping):
             example = f"such as {{type: {plugins.names(self.group)[0]}}}"
-            raise self._fault((), given, f"must be {'a name, or ' if self.short else ''}a mapping with `type`, {example}")
+            raise self._fault(
+                (), given, f"must be {'a name, or ' if self.short else ''}a mapping with `type`, {example}"
+            )
         given = {"type": self.default, **given} if self.default else given
         if not isinstance(given.get("type"), str):
             names = ", ".join(plugins.names(self.group))
@@ -106,4 +108,9 @@ def named(group: str, part: Part) -> Part:
 def described(group: str, name: str, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
     """JSON schema of one part, as a definition in the whole schema. Its `type` is `name`."""
     cls: type[Part] = plugins.load(group, name)
-    return {"allOf": [handler(cls.__pydantic_core_schema__), {"properties": {"type": {"const": name}}, "required": ["type"]}]}
+    return {
+        "allOf": [
+            handler(cls.__pydantic_core_schema__),
+            {"properties": {"type": {"const": name}}, "required": ["type"]},
+        ]
+    }

@@ -16,14 +16,14 @@ from typing import Any
 from toolkit.errors import InputError
 
 CONTRACTS = {
-    "segue.encoders": "toolkit.encoders.base:Encoder",
-    "segue.readers": "toolkit.catalogue.readers.base:Reader",
+    "segue.encoders": "toolkit.encoders.contract.encoder:Encoder",
+    "segue.readers": "toolkit.catalogue.readers.reader:Reader",
     "segue.rankers": "toolkit.ranker:Ranker",
-    "segue.collectors": "collectors.base:Source",
+    "segue.collectors": "collectors.source:Source",
     "segue.losses": "toolkit.contracts.loss:Loss",
     "segue.joins": "toolkit.contracts.join:Join",
-    "segue.missing": "toolkit.contracts.missing:Missing",
-    "segue.models": "toolkit.recipe.model:ModelSpec",
+    "segue.missing": "toolkit.contracts.missing_policy:Missing",
+    "segue.models": "toolkit.recipe.model_section:ModelSpec",
     "segue.metrics": "toolkit.contracts.metric:Metric",
     "segue.protocols": "toolkit.contracts.protocol:Protocol",
 }
@@ -148,7 +148,9 @@ def imported(path: str) -> Any:
         cure = f"call segue from the folder that has {file}, put {file} into this folder, or install it"
         raise InputError(f"{path!r} names a module that is not here: {cure}") from None
     except AttributeError:
-        cure = ": put it into a file of its own" if module == "__main__" else ""  # of a notebook or a script that has ended
+        cure = (
+            ": put it into a file of its own" if module == "__main__" else ""
+        )  # of a notebook or a script that has ended
         raise InputError(f"{path!r}: module {module} has no class {name}{cure}") from None
     except Exception as error:
         raise InputError(f"{path!r} does not import: {error!r}") from error
@@ -163,7 +165,9 @@ def _fault(group: str, entry: Any) -> str:
     if not (isinstance(entry, type) and issubclass(entry, base)):
         return f"is not a subclass of {where}"
     lacking = [
-        name for name in base.__annotations__ if not hasattr(entry, name) and name not in getattr(entry, "model_fields", ())
+        name
+        for name in base.__annotations__
+        if not hasattr(entry, name) and name not in getattr(entry, "model_fields", ())
     ] + sorted(getattr(entry, "__abstractmethods__", ()))
     return f"lacks {', '.join(lacking)}: see {where}" if lacking else ""
 

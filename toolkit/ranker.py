@@ -25,7 +25,7 @@ from toolkit.parameters import Parameters
 from toolkit.progress import Progress
 
 if TYPE_CHECKING:
-    from toolkit.coldstart.factors import FactorStore
+    from toolkit.coldstart.factorisation import FactorStore
 
 Scorer = Callable[[np.ndarray], np.ndarray]
 """Scores the queries it was made for on a block of item ids: int [n] -> float32 [B, n]."""
@@ -193,7 +193,9 @@ class Ranker(ABC):
         """
         return self.scorer(queries)(items)
 
-    def rank(self, queries: Queries, k: int, *, allow_repeats: bool = False, block: int = 16_384) -> tuple[np.ndarray, np.ndarray]:
+    def rank(
+        self, queries: Queries, k: int, *, allow_repeats: bool = False, block: int = 16_384
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The k best items per query: ids int32 [B, k] and scores float32 [B, k], best first.
 
         Ties go to the smaller id. Seeds are left out unless `allow_repeats`.
@@ -206,7 +208,13 @@ class Ranker(ABC):
         return blocked_top_k(self.scorer(queries), queries, self.n_items, k, allow_repeats=allow_repeats, block=block)
 
     def places(
-        self, queries: Queries, targets: np.ndarray, *, limit: int | None = None, allow_repeats: bool = False, block: int = 16_384
+        self,
+        queries: Queries,
+        targets: np.ndarray,
+        *,
+        limit: int | None = None,
+        allow_repeats: bool = False,
+        block: int = 16_384,
     ) -> np.ndarray:
         """Place of each query's target, an id int [B], in the ranking of all items, from 1: int64 [B].
 
@@ -215,5 +223,7 @@ class Ranker(ABC):
         """
         from toolkit.topk import blocked_ranks
 
-        ranks = blocked_ranks(self.scorer(queries), queries, targets, self.n_items, allow_repeats=allow_repeats, block=block)
+        ranks = blocked_ranks(
+            self.scorer(queries), queries, targets, self.n_items, allow_repeats=allow_repeats, block=block
+        )
         return ranks if limit is None else np.where(ranks > limit, 0, ranks)

@@ -45,14 +45,24 @@ def blocked_top_k(
 
 
 def blocked_ranks(
-    scorer: Scorer, queries: Queries, targets: np.ndarray, n_items: int, *, allow_repeats: bool = False, block: int = 16_384
+    scorer: Scorer,
+    queries: Queries,
+    targets: np.ndarray,
+    n_items: int,
+    *,
+    allow_repeats: bool = False,
+    block: int = 16_384,
 ) -> np.ndarray:
     """Place of each query's target in the ranking that `blocked_top_k` makes of all items, from 1: int64 [B].
 
     targets: int [B], ids 1…V. 0 stands for a target that is not ranked: its score is -inf, or it is a seed.
     """
     columns, place = np.unique(targets, return_inverse=True)
-    asked = np.asarray(scorer(columns.astype(np.int32)), np.float32)[np.arange(len(targets)), place] if len(targets) else np.zeros(0)
+    asked = (
+        np.asarray(scorer(columns.astype(np.int32)), np.float32)[np.arange(len(targets)), place]
+        if len(targets)
+        else np.zeros(0)
+    )
     ranks, own = _counted(scorer, queries, targets, asked, n_items, allow_repeats, block)
     if not np.array_equal(own, asked):
         # a matrix product of another shape may round otherwise: what a block says of the target decides, as in the ranking
@@ -61,7 +71,13 @@ def blocked_ranks(
 
 
 def _counted(
-    scorer: Scorer, queries: Queries, targets: np.ndarray, wanted: np.ndarray, n_items: int, allow_repeats: bool, block: int
+    scorer: Scorer,
+    queries: Queries,
+    targets: np.ndarray,
+    wanted: np.ndarray,
+    n_items: int,
+    allow_repeats: bool,
+    block: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """1 + items that come before an item of score `wanted` float32 [B] and id `targets`; and the targets' scores in their blocks."""
     ranks, own = np.ones(len(targets), np.int64), np.full(len(targets), -np.inf, np.float32)
@@ -80,7 +96,12 @@ def _counted(
 
 
 def _blocks(
-    scorer: Scorer, queries: Queries, n_items: int, allow_repeats: bool, block: int, candidates: np.ndarray | None = None
+    scorer: Scorer,
+    queries: Queries,
+    n_items: int,
+    allow_repeats: bool,
+    block: int,
+    candidates: np.ndarray | None = None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]]:
     """Items [n], their scores [B, n], and where seeds stand in those: rows, columns."""
     every = np.arange(1, n_items + 1, dtype=np.int32) if candidates is None else np.asarray(candidates, np.int32)

@@ -59,7 +59,9 @@ def _explain(fault: Any, data: Any) -> tuple[Where, str]:
 
 def _yaml(value: str | int | float | bool | None) -> str:
     """A plain value as written in a recipe."""
-    return {True: "true", False: "false", None: "null"}[value] if value is None or isinstance(value, bool) else repr(value)
+    return (
+        {True: "true", False: "false", None: "null"}[value] if value is None or isinstance(value, bool) else repr(value)
+    )
 
 
 def _distinct(error: ValidationError) -> list[Any]:

@@ -17,10 +17,25 @@ import msgspec
 import numpy as np
 from pydantic import Field, model_validator
 
-from collectors import archives, index
-from collectors.base import Absent, Answer, Entity, Found, Http, Request, Source, SourceParams, Terms
+from collectors import dump_archives, file_index
+from collectors.source import Absent, Answer, Entity, Found, Http, Request, Source, SourceParams, Terms
 
-KEYS = {"C": 0, "C#": 1, "Db": 1, "D": 2, "D#": 3, "Eb": 3, "E": 4, "F": 5, "F#": 6, "Gb": 6, "G": 7, "G#": 8, "Ab": 8, "A": 9}
+KEYS = {
+    "C": 0,
+    "C#": 1,
+    "Db": 1,
+    "D": 2,
+    "D#": 3,
+    "Eb": 3,
+    "E": 4,
+    "F": 5,
+    "F#": 6,
+    "Gb": 6,
+    "G": 7,
+    "G#": 8,
+    "Ab": 8,
+    "A": 9,
+}
 KEYS |= {"A#": 10, "Bb": 10, "B": 11}
 MFCC = 13
 LOWLEVEL = (
@@ -80,19 +95,23 @@ class AcousticBrainz(Source):
         dumps = {"acoustic_lowlevel": self.params.lowlevel, "acoustic_highlevel": self.params.highlevel}
         given = {field: path for field, path in dumps.items() if path is not None}
         rows = (row for field, path in given.items() for row in _rows(field, path))
-        with index.opened(folder, list(given.values()), rows, version=VERSION) as self.index:
+        with file_index.opened(folder, list(given.values()), rows, version=VERSION) as self.index:
             yield
 
     def collect(self, request: Request, http: Http) -> Answer:
         found = {field: self.index.get(f"{field}/{request.ids['mbid']}")[:1] for field in request.fields}
         values = {field: np.frombuffer(stored[0], np.float32).tolist() for field, stored in found.items() if stored}
-        return Found(values, payload=b"".join(each for stored in found.values() for each in stored)) if values else Absent()
+        return (
+            Found(values, payload=b"".join(each for stored in found.values() for each in stored))
+            if values
+            else Absent()
+        )
 
 
 def _rows(field: str, path: Path) -> Iterator[tuple[str, bytes]]:
     """Key and float32 bytes of every document that has all its numbers."""
     described = lowlevel if field == "acoustic_lowlevel" else highlevel
-    for name, content in archives.documents(path):
+    for name, content in dump_archives.documents(path):
         found = NAME.search(name)
         if found is None or found[2] not in (None, "0"):
             continue

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from collectors.base import Absent, Answer, Entity, Found, Host, Http, Rate, Request, Source, SourceParams, Terms
-from collectors.sources.judged import picture
-from collectors.sources.musicbrainz_api import MBID
+from collectors.source import Absent, Answer, Entity, Found, Host, Http, Rate, Request, Source, SourceParams, Terms
+from collectors.sources.clients.musicbrainz_api import MBID
+from collectors.sources.matched_answer import picture
 
 
 class CoverArtArchiveParams(SourceParams):
@@ -32,7 +32,10 @@ class CoverArtArchive(Source):
     page: ClassVar[str] = "https://musicbrainz.org/doc/Cover_Art_Archive/API"
     fields: ClassVar[Mapping[str, Entity]] = {"cover": "album"}
     terms: ClassVar[Terms] = Terms(
-        None, "not stated", "https://musicbrainz.org/doc/Cover_Art_Archive", attribution="Cover Art Archive, Internet Archive"
+        None,
+        "not stated",
+        "https://musicbrainz.org/doc/Cover_Art_Archive",
+        attribution="Cover Art Archive, Internet Archive",
     )
     hosts: ClassVar[tuple[Host, ...]] = (Host("url", (Rate(5, 1.0),), concurrency=4, requests=2),)
     needs: ClassVar[tuple[str, ...]] = ("release_mbid", "mbid")

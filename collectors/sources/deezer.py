@@ -11,8 +11,10 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from collectors import previews
-from collectors.base import (
+from collectors import kept_previews
+from collectors.engine.response_shapes import Named, rows, told
+from collectors.matching import Candidate, nearest
+from collectors.source import (
     Absent,
     Answer,
     Blocked,
@@ -28,9 +30,7 @@ from collectors.base import (
     Terms,
     Transient,
 )
-from collectors.matching import Candidate, nearest
-from collectors.shapes import Named, rows, told
-from collectors.sources.judged import judged, picture
+from collectors.sources.matched_answer import judged, picture
 from toolkit.errors import InputError
 
 QUOTA, BUSY, NO_DATA, NO_RIGHT = 4, 700, 800, 200
@@ -75,13 +75,18 @@ class Deezer(Source):
 
     name = "deezer"
     page = "https://developers.deezer.com/api"
-    fields: ClassVar[Mapping[str, Entity]] = {"cover": "album", "audio_features": "track", "cqt": "track", "audio": "track"}
+    fields: ClassVar[Mapping[str, Entity]] = {
+        "cover": "album",
+        "audio_features": "track",
+        "cqt": "track",
+        "audio": "track",
+    }
     by_choice = ("audio",)
     together = True
     hosts = (
-        Host("api_url", (Rate(50, 5),), requests={"cover": 1, **dict.fromkeys(previews.FIELDS, 2)}),
+        Host("api_url", (Rate(50, 5),), requests={"cover": 1, **dict.fromkeys(kept_previews.FIELDS, 2)}),
         Host("images_url", (Rate(10, 1),), requests={"cover": 1}),
-        Host("previews_url", (Rate(10, 1),), requests=dict.fromkeys(previews.FIELDS, 1)),
+        Host("previews_url", (Rate(10, 1),), requests=dict.fromkeys(kept_previews.FIELDS, 1)),
     )
     uses = ("isrc",)
     terms = Terms(
@@ -103,7 +108,7 @@ class Deezer(Source):
         if not track.preview:
             return Absent("no preview", payload)
         note = f"found {track.title!r} by {track.artist.name!r}"
-        return judged(score, previews.heard(http, track.preview, request.fields), payload, note=note)
+        return judged(score, kept_previews.heard(http, track.preview, request.fields), payload, note=note)
 
     def _track(self, request: Request, http: Http) -> tuple[Track, float, bytes] | None:
         if isrc := request.ids.get("isrc"):
@@ -115,7 +120,9 @@ class Deezer(Source):
                 return track, 1.0, reply.content
         if not request.title or not request.artists:
             return None
-        body, reply = self._asked(http, "/search", f'artist:"{_bare(request.artists[0])}" track:"{_bare(request.title)}"')
+        body, reply = self._asked(
+            http, "/search", f'artist:"{_bare(request.artists[0])}" track:"{_bare(request.title)}"'
+        )
         tracks = rows(body, Track, "data", what="Deezer") if body else []
         found = nearest(request, tracks, lambda track: Candidate(track.title, (track.artist.name,), track.duration))
         return found and (*found, reply.content)
@@ -123,10 +130,14 @@ class Deezer(Source):
     def _cover(self, request: Request, http: Http) -> Answer:
         if not request.title:
             return Absent("no name to search by")
-        named = f'album:"{_bare(request.title)}"' + (f' artist:"{_bare(request.artists[0])}"' if request.artists else "")
+        named = f'album:"{_bare(request.title)}"' + (
+            f' artist:"{_bare(request.artists[0])}"' if request.artists else ""
+        )
         body, reply = self._asked(http, "/search/album", named)
         albums = rows(body, Album, "data", what="Deezer") if body else []
-        found = nearest(request, albums, lambda album: Candidate(album.title, (album.artist.name,) if album.artist else ()))
+        found = nearest(
+            request, albums, lambda album: Candidate(album.title, (album.artist.name,) if album.artist else ())
+        )
         if found is None:
             return Absent(payload=reply.content)
         album, score = found

@@ -14,10 +14,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from collectors import index
-from collectors.base import Absent, Answer, Entity, Found, Http, Request, Source, SourceParams, Terms
-from toolkit.catalogue.readers.tables import DelimitedFile, nearest
-from toolkit.catalogue.readers.tracks import feature_vector
+from collectors import file_index
+from collectors.source import Absent, Answer, Entity, Found, Http, Request, Source, SourceParams, Terms
+from toolkit.catalogue.readers.tables.delimited import DelimitedFile, nearest
+from toolkit.catalogue.readers.tables.track_columns import feature_vector
 from toolkit.errors import DataError, InputError
 from toolkit.vocabulary import AUDIO_FEATURES
 
@@ -58,18 +58,24 @@ class FeatureTable(Source):
     @contextmanager
     def opened(self, folder: Path) -> Iterator[None]:
         about = f"{VERSION} {self.params.key} {self.params.columns}"
-        with index.opened(folder, [self.params.path], self._rows(), version=about) as self.index:
+        with file_index.opened(folder, [self.params.path], self._rows(), version=about) as self.index:
             yield
 
     def collect(self, request: Request, http: Http) -> Answer:
         key = request.id if self.params.ids == "track" else request.ids.get(self.params.ids)
         found = self.index.get(_folded(key)) if key else []
-        return Found({"audio_features": np.frombuffer(found[-1], np.float64).tolist()}, payload=found[-1]) if found else Absent()
+        return (
+            Found({"audio_features": np.frombuffer(found[-1], np.float64).tolist()}, payload=found[-1])
+            if found
+            else Absent()
+        )
 
     def _rows(self) -> Iterator[tuple[str, bytes]]:
         """Key and float64 bytes of each row that has all its numbers."""
         path, columns = self.params.path, self.params.columns
-        for row, where in _parquet(path, [self.params.key, *columns]) if path.suffix == ".parquet" else _delimited(path):
+        for row, where in (
+            _parquet(path, [self.params.key, *columns]) if path.suffix == ".parquet" else _delimited(path)
+        ):
             for name in (self.params.key, *columns):
                 if name not in row:
                     raise InputError(f"{path} has no column {name!r}: {nearest(name, list(row))}")

@@ -14,7 +14,11 @@ from typing import ClassVar
 import msgspec
 from lyricsgenius import Genius as Client
 
-from collectors.base import (
+from collectors.engine.block_pages import is_block_page
+from collectors.engine.requests_session import Through
+from collectors.engine.response_shapes import Named, rows
+from collectors.matching import Candidate, nearest, verdict
+from collectors.source import (
     Absent,
     Ambiguous,
     Answer,
@@ -29,11 +33,7 @@ from collectors.base import (
     Terms,
     Transient,
 )
-from collectors.matching import Candidate, nearest, verdict
-from collectors.pages import is_block_page
-from collectors.shapes import Named, rows
-from collectors.sources.judged import judged, picture
-from collectors.through import Through
+from collectors.sources.matched_answer import judged, picture
 from toolkit.errors import InputError
 
 TOKEN = "GENIUS_ACCESS_TOKEN"
@@ -115,9 +115,15 @@ class Genius(Source):
             answer = client.search_songs(f"{request.title} {request.artists[0]}")
         except Blocked as refusal:
             if refusal.status == 401:
-                raise InputError(f"{TOKEN} is refused by Genius: make a client access token at https://genius.com/api-clients") from None
+                raise InputError(
+                    f"{TOKEN} is refused by Genius: make a client access token at https://genius.com/api-clients"
+                ) from None
             raise
-        except (AssertionError, AttributeError, ValueError):  # a status it does not know, a body that is not JSON or another
+        except (
+            AssertionError,
+            AttributeError,
+            ValueError,
+        ):  # a status it does not know, a body that is not JSON or another
             raise Transient("Genius's search answers with something else than songs") from None
         songs = [hit.result for hit in rows(answer, Hit, "hits", what="Genius")]
         return nearest(request, songs, lambda song: Candidate(song.title, (song.artist,)))
@@ -125,7 +131,11 @@ class Genius(Source):
     def _lyrics(self, song: Song, score: float, client: Client, session: Through, payload: bytes) -> Answer:
         note = f"found {song.title!r} by {song.artist!r}"
         if song.instrumental:
-            return Absent("instrumental", payload) if verdict(score) == "found" else Ambiguous(score, note=note, payload=payload)
+            return (
+                Absent("instrumental", payload)
+                if verdict(score) == "found"
+                else Ambiguous(score, note=note, payload=payload)
+            )
         if song.lyrics_state != "complete":
             return Absent(f"lyrics are {song.lyrics_state or 'unknown'}", payload)
         text = client.lyrics(song_url=(song.url or "").replace("https://genius.com/", "").lstrip("/") or "missing")

@@ -13,11 +13,11 @@ from typing import ClassVar
 import msgspec
 from pydantic import Field
 
-from collectors import previews
-from collectors.base import Absent, Answer, Entity, Host, Http, Rate, Request, Source, SourceParams, Terms
+from collectors import kept_previews
+from collectors.engine.response_shapes import rows
 from collectors.matching import Candidate, nearest
-from collectors.shapes import rows
-from collectors.sources.judged import judged, picture
+from collectors.source import Absent, Answer, Entity, Host, Http, Rate, Request, Source, SourceParams, Terms
+from collectors.sources.matched_answer import judged, picture
 from toolkit.catalogue.records import FieldValue
 
 MOST_FOUND = 10
@@ -50,12 +50,17 @@ class Itunes(Source):
 
     name = "itunes"
     page = "https://performance-partners.apple.com/search-api"
-    fields: ClassVar[Mapping[str, Entity]] = {"cover": "album", "audio_features": "track", "cqt": "track", "audio": "track"}
+    fields: ClassVar[Mapping[str, Entity]] = {
+        "cover": "album",
+        "audio_features": "track",
+        "cqt": "track",
+        "audio": "track",
+    }
     by_choice = ("audio",)
     together = True
     hosts = (
         Host("api_url", (Rate(20, 60),), concurrency=1),
-        Host("previews_url", (Rate(5, 1),), requests=dict.fromkeys(previews.FIELDS, 1)),
+        Host("previews_url", (Rate(5, 1),), requests=dict.fromkeys(kept_previews.FIELDS, 1)),
         Host("images_url", (Rate(5, 1),), requests={"cover": 1}),
     )
     terms = Terms(
@@ -70,7 +75,11 @@ class Itunes(Source):
         if not request.title:
             return Absent("no name to search by")
         album = request.entity == "album"
-        asked = {"term": " ".join([request.title, *request.artists[:1]]), "media": "music", "entity": "album" if album else "song"}
+        asked = {
+            "term": " ".join([request.title, *request.artists[:1]]),
+            "media": "music",
+            "entity": "album" if album else "song",
+        }
         reply = http.get(f"{self.params.api_url}/search", asked | {"country": self.params.country, "limit": MOST_FOUND})
         items = rows(reply.json(), Item, "results", what="iTunes")
         found = nearest(request, items, _album if album else _song)
@@ -89,7 +98,7 @@ class Itunes(Source):
         return picture(http, url) if url else {}
 
     def _preview(self, item: Item, request: Request, http: Http) -> Mapping[str, FieldValue]:
-        return previews.heard(http, item.preview_url, request.fields) if item.preview_url else {}
+        return kept_previews.heard(http, item.preview_url, request.fields) if item.preview_url else {}
 
 
 def _album(item: Item) -> Candidate:
@@ -97,4 +106,6 @@ def _album(item: Item) -> Candidate:
 
 
 def _song(item: Item) -> Candidate:
-    return Candidate(item.track_name, (item.artist_name,), item.track_time_millis / 1000 if item.track_time_millis else None)
+    return Candidate(
+        item.track_name, (item.artist_name,), item.track_time_millis / 1000 if item.track_time_millis else None
+    )

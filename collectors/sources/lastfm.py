@@ -16,7 +16,8 @@ from xml.etree import ElementTree
 import pylast
 from pydantic import Field
 
-from collectors.base import (
+from collectors.matching import ENOUGH, Candidate, score
+from collectors.source import (
     Absent,
     Ambiguous,
     Answer,
@@ -32,16 +33,17 @@ from collectors.base import (
     Transient,
     Trouble,
 )
-from collectors.matching import ENOUGH, Candidate, score
-from collectors.sources.judged import judged
-from collectors.sources.lastfm_transport import Transport
+from collectors.sources.clients.lastfm_transport import Transport
+from collectors.sources.matched_answer import judged
 from toolkit.errors import InputError
 
 KEY = "LASTFM_API_KEY"
 NOTHING = {"6", "7"}
 LATER = {"8", "11", "16", "500", "502", "503", "504"}
 TOO_MANY = "29"
-LINK = re.compile(r'\s*<a href="https?://www\.last\.fm/[^"]*">\s*Read more on Last\.fm\s*</a>.*', re.DOTALL | re.IGNORECASE)
+LINK = re.compile(
+    r'\s*<a href="https?://www\.last\.fm/[^"]*">\s*Read more on Last\.fm\s*</a>.*', re.DOTALL | re.IGNORECASE
+)
 NAMESAKES = re.compile(
     r"\A\W*(there (?:are|is|were)\b[^.]{0,60}\b(?:artists?|bands?|acts?|groups?|musicians?)\b"
     r"|this (?:is not an|name is shared|tag)|1[.)]\s)",
@@ -108,12 +110,16 @@ class Lastfm(Source):
             return Absent("no biography", transport.last)
         fits = 1.0 if same else score(request, Candidate(artists=(given,)))
         if NAMESAKES.match(text):
-            return Ambiguous(min(fits, ENOUGH - 0.1), {"biography": text}, "the article is about several artists", transport.last)
+            return Ambiguous(
+                min(fits, ENOUGH - 0.1), {"biography": text}, "the article is about several artists", transport.last
+            )
         return judged(fits, {"biography": text}, transport.last, note=f"found {given!r}")
 
     def _tags(self, request: Request, network: pylast.LastFMNetwork, transport: Transport) -> Answer:
         name = request.artists[0]
-        of: Any = network.get_artist(name) if request.entity == "artist" else network.get_track(name, request.title or "")
+        of: Any = (
+            network.get_artist(name) if request.entity == "artist" else network.get_track(name, request.title or "")
+        )
         found: list[Any] = []
         if not _asked(lambda: found.extend(of.get_top_tags())):
             return Absent(payload=transport.last)
@@ -121,7 +127,11 @@ class Lastfm(Source):
         given = dict(about.attrib) if about is not None else {}
         title = None if request.entity == "artist" else given.get("track", request.title)
         fits = score(request, Candidate(title, (given.get("artist", name),)))
-        names = [str(tag.item.get_name()).replace(",", " ").strip() for tag in found if _weight(tag.weight) >= self.params.weight]
+        names = [
+            str(tag.item.get_name()).replace(",", " ").strip()
+            for tag in found
+            if _weight(tag.weight) >= self.params.weight
+        ]
         names = [name for name in names if name][: self.params.tags]
         if not names:
             return Absent("no tags", transport.last)
@@ -143,7 +153,9 @@ def _asked(question: Callable[[], Any]) -> bool:
         raise InputError(f"Last.fm refuses {KEY} (code {code}): {error.details}") from None
     except pylast.NetworkError as error:
         trouble = error.underlying_error
-        raise trouble if isinstance(trouble, Trouble) else Transient(f"Last.fm breaks off: {type(trouble).__name__}") from None
+        raise (
+            trouble if isinstance(trouble, Trouble) else Transient(f"Last.fm breaks off: {type(trouble).__name__}")
+        ) from None
     except (pylast.MalformedResponseError, IndexError, AttributeError):
         raise Transient("Last.fm answers with broken XML") from None
     return True

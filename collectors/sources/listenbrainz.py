@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from collectors.base import Host, Http, Rate, SourceParams
-from collectors.shapes import shaped
+from collectors.engine.response_shapes import shaped
+from collectors.source import Host, Http, Rate, SourceParams
 from toolkit.catalogue.readers.ids import by_name, recognised
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
 from toolkit.errors import InputError
@@ -22,7 +22,9 @@ from toolkit.errors import InputError
 NAME = "listenbrainz"
 PAGE = 100
 HOST = Host("url", (Rate(2, 1.0),), concurrency=1)
-_PLAYLIST = re.compile(r"https?://(?:[a-z]+\.)?listenbrainz\.org/playlist/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/?")
+_PLAYLIST = re.compile(
+    r"https?://(?:[a-z]+\.)?listenbrainz\.org/playlist/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/?"
+)
 
 
 class ListenBrainzParams(SourceParams):
@@ -72,7 +74,9 @@ class ListenBrainz:
 
     name: ClassVar[str] = NAME
 
-    def __init__(self, http: Http, params: ListenBrainzParams | None = None, *, have: Callable[[str], bool] = lambda _: False) -> None:
+    def __init__(
+        self, http: Http, params: ListenBrainzParams | None = None, *, have: Callable[[str], bool] = lambda _: False
+    ) -> None:
         self.http = http
         self.url: str = (params or ListenBrainzParams()).url
         self.have = have
@@ -88,7 +92,9 @@ class ListenBrainz:
             while seen < total:
                 reply = self.http.get(f"{self.url}{path}", {"count": PAGE, "offset": seen})
                 if reply.status == 404:
-                    raise InputError(f"ListenBrainz has no user {user!r}: names are as on the user's page, in their case")
+                    raise InputError(
+                        f"ListenBrainz has no user {user!r}: names are as on the user's page, in their case"
+                    )
                 listing = shaped(reply, Listing, what=NAME)
                 mbids = [one.playlist.mbid for one in listing.playlists]
                 yield from self.of_ids([mbid for mbid in mbids if mbid], gone="ignore")
@@ -111,7 +117,10 @@ def _records(mbid: str, playlist: Playlist) -> Iterator[Record]:
     tracks = [(track.id, track) for track in playlist.track]
     for one, track in tracks:
         if one is not None:
-            artists, length = (track.creator,) if track.creator else (), track.duration / 1000 if track.duration else None
+            artists, length = (
+                (track.creator,) if track.creator else (),
+                track.duration / 1000 if track.duration else None,
+            )
             yield TrackRecord(one, track.title, artists, (), track.album, None, length, source=NAME, train_allowed=True)
     if ids := [one for one, _ in tracks if one is not None]:
         yield PlaylistRecord(f"{NAME}:{mbid}", ids, playlist.title, playlist.annotation)

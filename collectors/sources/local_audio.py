@@ -1,6 +1,6 @@
 """Audio features of, and clips from, the audio files of a folder.
 
-`librosa` measures the eleven numbers of `toolkit.encoders.audio_features`; `local-previews` keeps the files themselves. No service
+`librosa` measures the eleven numbers of `toolkit.encoders.audio.audio_features`; `local-previews` keeps the files themselves. No service
 is asked. A file belongs to a track whose id is its name or in its tags, or whose title, artist and duration they have.
 """
 
@@ -13,12 +13,25 @@ from pathlib import Path
 from typing import ClassVar
 
 from collectors import matching
-from collectors.base import Absent, Ambiguous, Answer, Entity, Found, Http, Request, Source, SourceParams, Terms, Transient, Trouble
 from collectors.local_files import Entry, Folder, audio_files
+from collectors.source import (
+    Absent,
+    Ambiguous,
+    Answer,
+    Entity,
+    Found,
+    Http,
+    Request,
+    Source,
+    SourceParams,
+    Terms,
+    Transient,
+    Trouble,
+)
 from toolkit.catalogue.records import FieldValue
-from toolkit.encoders.audio import waveforms
-from toolkit.encoders.audio_features import SOURCE, described
-from toolkit.encoders.faults import BadInput
+from toolkit.encoders.audio.audio_features import SOURCE, described
+from toolkit.encoders.audio.waveforms import waveforms
+from toolkit.encoders.contract.input_faults import BadInput
 
 RATE, SECONDS = 22050, 30.0
 MAX_BYTES = 512 << 20
@@ -72,7 +85,9 @@ class LocalFeatures(AudioFolder):
     name: ClassVar[str] = SOURCE
     page: ClassVar[str] = "https://librosa.org/doc"
     fields: ClassVar[Mapping[str, Entity]] = {"audio_features": "track"}
-    terms: ClassVar[Terms] = Terms(True, "measured here, from files of your own", "https://librosa.org/doc", attribution="librosa")
+    terms: ClassVar[Terms] = Terms(
+        True, "measured here, from files of your own", "https://librosa.org/doc", attribution="librosa"
+    )
 
     def values(self, entry: Entry) -> Mapping[str, FieldValue]:
         (samples,) = waveforms([entry.path.read_bytes()], rate=RATE, seconds=SECONDS, workers=1)

@@ -14,9 +14,21 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from collectors import matching
-from collectors.base import Absent, Ambiguous, Answer, Entity, Found, Http, Request, Source, SourceParams, Terms, Transient
 from collectors.local_files import Entry, Folder, audio_files, image_files, tags_of
-from toolkit.catalogue.images import flaw
+from collectors.source import (
+    Absent,
+    Ambiguous,
+    Answer,
+    Entity,
+    Found,
+    Http,
+    Request,
+    Source,
+    SourceParams,
+    Terms,
+    Transient,
+)
+from toolkit.catalogue.image_check import flaw
 
 MAX_BYTES = 64 << 20
 FRONT = 3

@@ -14,9 +14,23 @@ from typing import ClassVar
 import msgspec
 
 from collectors import matching
-from collectors.base import Absent, Ambiguous, Answer, Entity, Found, Host, Http, Rate, Request, Source, SourceParams, Terms, Transient
+from collectors.engine.response_shapes import shaped
 from collectors.matching import Candidate
-from collectors.shapes import shaped
+from collectors.source import (
+    Absent,
+    Ambiguous,
+    Answer,
+    Entity,
+    Found,
+    Host,
+    Http,
+    Rate,
+    Request,
+    Source,
+    SourceParams,
+    Terms,
+    Transient,
+)
 
 _TIMES = re.compile(r"^[^\S\n]*(?:\[[\d:.]+\][^\S\n]*)+|<[\d:.]+>[^\S\n]*", re.MULTILINE)
 """When a line, or a word of it, is sung."""
@@ -85,7 +99,9 @@ def chosen(request: Request, songs: Sequence[Song], payload: bytes) -> Answer:
     score, has_words, place = ranked[-1]
     song = songs[-place]
     if matching.verdict(score) == "ambiguous":
-        return Ambiguous(score, {"lyrics": song.words} if has_words else {}, f"{song.artist_name} - {song.track_name}", payload)
+        return Ambiguous(
+            score, {"lyrics": song.words} if has_words else {}, f"{song.artist_name} - {song.track_name}", payload
+        )
     if not has_words:
         return Absent("instrumental" if song.instrumental else "listed without lyrics", payload)
     return Found({"lyrics": song.words}, score, payload)

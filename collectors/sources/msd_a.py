@@ -16,9 +16,9 @@ from typing import ClassVar
 
 from pydantic import Field, model_validator
 
-from collectors import archives, index
-from collectors.base import Absent, Ambiguous, Answer, Entity, Found, Http, Request, Source, SourceParams, Terms
+from collectors import dump_archives, file_index
 from collectors.matching import ENOUGH, normalise
+from collectors.source import Absent, Ambiguous, Answer, Entity, Found, Http, Request, Source, SourceParams, Terms
 from toolkit.errors import DataError
 
 ARTIST = re.compile(r"(?:^|:)(AR[A-Z0-9]{16})$")
@@ -31,7 +31,9 @@ class MsdAParams(SourceParams):
 
     biographies: Path | None = Field(None, description="a table `id<TAB>text`, or a folder or tar archive of <id>.txt")
     tags: Path | None = Field(None, description="a table `id<TAB>tag` or `id<TAB>tag<TAB>weight`")
-    artists: Path | None = Field(None, description="unique_artists.txt, for catalogues whose ids are not the Million Song Dataset's")
+    artists: Path | None = Field(
+        None, description="unique_artists.txt, for catalogues whose ids are not the Million Song Dataset's"
+    )
     tags_kept: int = Field(50, ge=1)
 
     @model_validator(mode="after")
@@ -64,7 +66,7 @@ class MsdA(Source):
     @contextmanager
     def opened(self, folder: Path) -> Iterator[None]:
         files = [path for path in (self.params.biographies, self.params.tags, self.params.artists) if path is not None]
-        with index.opened(folder, files, self._rows(), version=VERSION) as self._index:
+        with file_index.opened(folder, files, self._rows(), version=VERSION) as self._index:
             yield
 
     def collect(self, request: Request, http: Http) -> Answer:
@@ -72,7 +74,9 @@ class MsdA(Source):
             return self._told(named[1], request)
         if (mbid := request.ids.get("mbid")) and (known := self._index.get(f"mbid/{mbid}")):
             return self._told(known[0].decode(), request)
-        namesakes = list(dict.fromkeys(self._index.get(f"name/{normalise(request.artists[0])}"))) if request.artists else []
+        namesakes = (
+            list(dict.fromkeys(self._index.get(f"name/{normalise(request.artists[0])}"))) if request.artists else []
+        )
         if len(namesakes) == 1:
             return self._told(namesakes[0].decode(), request)
         if not namesakes:
@@ -95,12 +99,16 @@ class MsdA(Source):
             parts = line.split("\t")
             weight = parts[2] if len(parts) == 3 else "1"
             if len(parts) not in (2, 3) or not re.fullmatch(r"\d+(?:\.\d+)?", weight):
-                raise DataError(f"{self.params.tags}:{at} must be `id<TAB>tag` or `id<TAB>tag<TAB>weight`, not {line[:60]!r}")
+                raise DataError(
+                    f"{self.params.tags}:{at} must be `id<TAB>tag` or `id<TAB>tag<TAB>weight`, not {line[:60]!r}"
+                )
             yield f"tag/{parts[0]}", f"{parts[1].replace(',', ' ').strip()}\t{weight}".encode()
         for at, line in _lines(self.params.artists):
             parts = line.split(SEP)
             if len(parts) != 4:
-                raise DataError(f"{self.params.artists}:{at} must be `artist id<SEP>mbid<SEP>track id<SEP>name`, not {line[:60]!r}")
+                raise DataError(
+                    f"{self.params.artists}:{at} must be `artist id<SEP>mbid<SEP>track id<SEP>name`, not {line[:60]!r}"
+                )
             yield f"name/{normalise(parts[3])}", parts[0].encode()
             if parts[1]:
                 yield f"mbid/{parts[1]}", parts[0].encode()
@@ -108,7 +116,7 @@ class MsdA(Source):
 
 def _biographies(path: Path) -> Iterator[tuple[str, bytes]]:
     if path.is_dir() or ".tar" in path.name:
-        for name, content in archives.documents(path, ".txt"):
+        for name, content in dump_archives.documents(path, ".txt"):
             text = content.decode("utf-8", "replace").strip()
             if text:
                 yield f"biography/{Path(name).stem}", text.encode()
@@ -125,7 +133,7 @@ def _lines(path: Path | None) -> Iterator[tuple[int, str]]:
     """Number and text of the lines that hold anything."""
     if path is None:
         return
-    for at, raw in enumerate(archives.lines(path, path.name), 1):
+    for at, raw in enumerate(dump_archives.lines(path, path.name), 1):
         line = raw.decode("utf-8", "replace").rstrip("\r\n")
         if line.strip():
             yield at, line

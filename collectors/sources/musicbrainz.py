@@ -12,9 +12,22 @@ import re
 from collections.abc import Mapping
 from typing import ClassVar
 
-from collectors.base import Absent, Answer, Entity, Found, Host, Http, Rate, Reply, Request, Source, SourceParams, Terms
-from collectors.shapes import shaped
-from collectors.sources.musicbrainz_api import MBID, Hits, Recording, chosen, held_isrc
+from collectors.engine.response_shapes import shaped
+from collectors.source import (
+    Absent,
+    Answer,
+    Entity,
+    Found,
+    Host,
+    Http,
+    Rate,
+    Reply,
+    Request,
+    Source,
+    SourceParams,
+    Terms,
+)
+from collectors.sources.clients.musicbrainz_api import MBID, Hits, Recording, chosen, held_isrc
 
 HITS = 25
 ONE_A_SECOND = (Rate(1, 1.0),)
@@ -33,7 +46,9 @@ class MusicBrainz(Source):
     name: ClassVar[str] = "musicbrainz"
     page: ClassVar[str] = "https://musicbrainz.org/doc/MusicBrainz_API"
     fields: ClassVar[Mapping[str, Entity]] = {"mbid": "track"}
-    terms: ClassVar[Terms] = Terms(True, "CC0-1.0", "https://musicbrainz.org/doc/About/Data_License", attribution="MusicBrainz")
+    terms: ClassVar[Terms] = Terms(
+        True, "CC0-1.0", "https://musicbrainz.org/doc/About/Data_License", attribution="MusicBrainz"
+    )
     hosts: ClassVar[tuple[Host, ...]] = (Host("url", ONE_A_SECOND, concurrency=1, requests=2),)
     uses: ClassVar[tuple[str, ...]] = ("isrc",)
     Params: ClassVar[type[SourceParams]] = MusicBrainzParams

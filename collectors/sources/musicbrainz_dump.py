@@ -12,10 +12,10 @@ from typing import ClassVar
 
 import msgspec
 
-from collectors import archives, index
-from collectors.base import Answer, Entity, Http, Request, Source, SourceParams, Terms
+from collectors import dump_archives, file_index
 from collectors.matching import normalise
-from collectors.sources.musicbrainz_api import MBID, Recording, chosen, held_isrc
+from collectors.source import Answer, Entity, Http, Request, Source, SourceParams, Terms
+from collectors.sources.clients.musicbrainz_api import MBID, Recording, chosen, held_isrc
 
 MEMBER = "mbdump/recording"
 VERSION = 1
@@ -39,13 +39,15 @@ class MusicBrainzDump(Source):
     name: ClassVar[str] = "musicbrainz-dump"
     page: ClassVar[str] = "https://musicbrainz.org/doc/Development/JSON_Data_Dumps"
     fields: ClassVar[Mapping[str, Entity]] = {"mbid": "track"}
-    terms: ClassVar[Terms] = Terms(True, "CC0-1.0", "https://musicbrainz.org/doc/About/Data_License", attribution="MusicBrainz")
+    terms: ClassVar[Terms] = Terms(
+        True, "CC0-1.0", "https://musicbrainz.org/doc/About/Data_License", attribution="MusicBrainz"
+    )
     uses: ClassVar[tuple[str, ...]] = ("isrc",)
     Params: ClassVar[type[SourceParams]] = MusicBrainzDumpParams
 
     @contextmanager
     def opened(self, folder: Path) -> Iterator[None]:
-        with index.opened(folder, [self.params.path], _rows(self.params.path), version=VERSION) as self.index:
+        with file_index.opened(folder, [self.params.path], _rows(self.params.path), version=VERSION) as self.index:
             yield
 
     def collect(self, request: Request, http: Http) -> Answer:
@@ -71,7 +73,7 @@ def _name(title: str, artist: str) -> str:
 
 def _rows(path: Path) -> Iterator[tuple[str, bytes]]:
     """Each recording under its id, and its id under its ISRCs and names; a line that is no recording is left out."""
-    for line in archives.lines(path, MEMBER):
+    for line in dump_archives.lines(path, MEMBER):
         try:
             recording = _RECORDING.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError):

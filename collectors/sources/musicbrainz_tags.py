@@ -11,10 +11,10 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from collectors.base import Absent, Answer, Entity, Found, Host, Http, Request, Source, SourceParams, Terms
-from collectors.shapes import shaped
+from collectors.engine.response_shapes import shaped
+from collectors.source import Absent, Answer, Entity, Found, Host, Http, Request, Source, SourceParams, Terms
+from collectors.sources.clients.musicbrainz_api import MBID, Artist, Recording
 from collectors.sources.musicbrainz import ONE_A_SECOND, MusicBrainzParams
-from collectors.sources.musicbrainz_api import MBID, Artist, Recording
 
 
 class MusicBrainzTagsParams(MusicBrainzParams):
@@ -35,7 +35,10 @@ class MusicBrainzTags(Source):
     page: ClassVar[str] = "https://musicbrainz.org/doc/MusicBrainz_API"
     fields: ClassVar[Mapping[str, Entity]] = {"tags": "track", "artist_tags": "artist"}
     terms: ClassVar[Terms] = Terms(
-        None, "CC-BY-NC-SA-3.0", "https://musicbrainz.org/doc/About/Data_License", attribution="MusicBrainz contributors"
+        None,
+        "CC-BY-NC-SA-3.0",
+        "https://musicbrainz.org/doc/About/Data_License",
+        attribution="MusicBrainz contributors",
     )
     hosts: ClassVar[tuple[Host, ...]] = (Host("url", ONE_A_SECOND, concurrency=1),)
     needs: ClassVar[tuple[str, ...]] = ("mbid",)
@@ -55,7 +58,11 @@ class MusicBrainzTags(Source):
             found = self._tags(recording) or self._tags(*(credit.artist for credit in recording.artist_credit))
         else:
             found = self._tags(shaped(reply, Artist, what=self.name))
-        return Found({request.fields[0]: ", ".join(found)}, payload=reply.content) if found else Absent("no tags", reply.content)
+        return (
+            Found({request.fields[0]: ", ".join(found)}, payload=reply.content)
+            if found
+            else Absent("no tags", reply.content)
+        )
 
     def _tags(self, *tagged: Recording | Artist) -> list[str]:
         """Names with enough votes, most first."""
@@ -65,4 +72,8 @@ class MusicBrainzTags(Source):
                 # a comma would make two tags of one
                 name = " ".join(tag.name.replace(",", " ").split())
                 votes[name] = votes.get(name, 0) + (tag.count or 0)
-        return [name for name in sorted(votes, key=lambda name: (-votes[name], name)) if name and votes[name] >= self.params.votes]
+        return [
+            name
+            for name in sorted(votes, key=lambda name: (-votes[name], name))
+            if name and votes[name] >= self.params.votes
+        ]

@@ -16,10 +16,10 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from collectors import archives, index
-from collectors.base import Absent, Answer, Entity, Found, Http, Request, Source, SourceParams, Terms
+from collectors import dump_archives, file_index
 from collectors.matching import Candidate, nearest, normalise
-from collectors.sources.judged import judged
+from collectors.source import Absent, Answer, Entity, Found, Http, Request, Source, SourceParams, Terms
+from collectors.sources.matched_answer import judged
 from toolkit.errors import DataError
 
 TRACK = re.compile(r"(?:^|:)(TR[A-Z]{5}[0-9A-F]{11})$")
@@ -30,7 +30,9 @@ VERSION = 1
 class MusixmatchParams(SourceParams):
     """paths: the files of words. matches: the file of names, for catalogues whose ids are not the Million Song Dataset's."""
 
-    paths: list[Path] = Field(min_length=1, description="mxm_dataset_train.txt, mxm_dataset_test.txt or both, packed or not")
+    paths: list[Path] = Field(
+        min_length=1, description="mxm_dataset_train.txt, mxm_dataset_test.txt or both, packed or not"
+    )
     matches: Path | None = Field(None, description="mxm_779k_matches.txt")
 
 
@@ -54,9 +56,10 @@ class Musixmatch(Source):
     @contextmanager
     def opened(self, folder: Path) -> Iterator[None]:
         files = [*self.params.paths, *([self.params.matches] if self.params.matches else [])]
-        with index.opened(folder, files, self._rows(), version=VERSION) as self._index:
+        with file_index.opened(folder, files, self._rows(), version=VERSION) as self._index:
             self._words = {
-                name: self._index.get(f"words/{name}")[0].decode().split(",") for name in map(str, range(len(self.params.paths)))
+                name: self._index.get(f"words/{name}")[0].decode().split(",")
+                for name in map(str, range(len(self.params.paths)))
             }
             yield
 
@@ -87,7 +90,7 @@ class Musixmatch(Source):
         for number, path in enumerate(self.params.paths):
             yield from _counted(path, number)
         if self.params.matches:
-            for line in archives.lines(self.params.matches, self.params.matches.name):
+            for line in dump_archives.lines(self.params.matches, self.params.matches.name):
                 parts = line.decode("utf-8", "replace").rstrip("\r\n").split(SEP)
                 if len(parts) == 6 and not parts[0].startswith("#"):
                     yield _key(parts[1], parts[2]), SEP.join(parts[:3]).encode()
@@ -96,7 +99,7 @@ class Musixmatch(Source):
 def _counted(path: Path, number: int) -> Iterator[tuple[str, bytes]]:
     """The list of words and every track of one file. Raises `DataError` for a file of another form, with its line."""
     size = 0
-    for at, raw in enumerate(archives.lines(path, path.name), 1):
+    for at, raw in enumerate(dump_archives.lines(path, path.name), 1):
         line = raw.decode("utf-8", "replace").strip()
         if line.startswith("%"):
             size = len(line[1:].split(","))
@@ -106,7 +109,9 @@ def _counted(path: Path, number: int) -> Iterator[tuple[str, bytes]]:
             counts = counts.partition(",")[2]
             pairs = re.fullmatch(r"\d+:\d+(?:,\d+:\d+)*", counts)
             if not size or not pairs or not all(1 <= int(pair.split(":")[0]) <= size for pair in counts.split(",")):
-                raise DataError(f"{path}:{at} is not a line of a musiXmatch file (TID,MXMID,index:count,… after %words): fetch it again")
+                raise DataError(
+                    f"{path}:{at} is not a line of a musiXmatch file (TID,MXMID,index:count,… after %words): fetch it again"
+                )
             yield f"track/{track}", f"{number} {counts}".encode()
     if not size:
         raise DataError(f"{path} has no list of words (a line that begins with %): is it a musiXmatch file?")

@@ -9,9 +9,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from collectors.base import Absent, Answer, Entity, Found, Host, Http, Rate, Request, Source, SourceParams, Terms, Transient
-from collectors.shapes import rows
-from collectors.sources.judged import eleven
+from collectors.engine.response_shapes import rows
+from collectors.source import (
+    Absent,
+    Answer,
+    Entity,
+    Found,
+    Host,
+    Http,
+    Rate,
+    Request,
+    Source,
+    SourceParams,
+    Terms,
+    Transient,
+)
+from collectors.sources.matched_answer import eleven
 
 
 class ReccobeatsParams(SourceParams):

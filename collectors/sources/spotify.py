@@ -12,11 +12,25 @@ from typing import Any, ClassVar
 import msgspec
 from pydantic import Field
 
-from collectors.base import Absent, Answer, Blocked, Entity, Host, Http, Other, Rate, Request, Source, SourceParams, Terms, Transient
+from collectors.engine.response_shapes import Shape, rows, told
 from collectors.matching import Candidate, nearest
-from collectors.shapes import Shape, rows, told
-from collectors.sources.judged import eleven, judged, picture
-from collectors.sources.spotify_api import ID, SECRET, SpotifyApi
+from collectors.source import (
+    Absent,
+    Answer,
+    Blocked,
+    Entity,
+    Host,
+    Http,
+    Other,
+    Rate,
+    Request,
+    Source,
+    SourceParams,
+    Terms,
+    Transient,
+)
+from collectors.sources.clients.spotify_api import ID, SECRET, SpotifyApi
+from collectors.sources.matched_answer import eleven, judged, picture
 
 NO_FEATURES = (
     "Spotify gives audio features to no app made after 2024-11-27 (HTTP 403): collect audio_features from reccobeats, deezer's previews "
@@ -80,7 +94,12 @@ class Spotify(Source):
 
     name = "spotify"
     page = "https://developer.spotify.com/documentation/web-api"
-    fields: ClassVar[Mapping[str, Entity]] = {"spotify": "track", "isrc": "track", "audio_features": "track", "cover": "album"}
+    fields: ClassVar[Mapping[str, Entity]] = {
+        "spotify": "track",
+        "isrc": "track",
+        "audio_features": "track",
+        "cover": "album",
+    }
     hosts = (
         # counted over 30 s; how many is not published
         Host("api_url", (Rate(90, 30),), requests={"spotify": 2, "isrc": 2, "audio_features": 3, "cover": 1}),
@@ -156,7 +175,9 @@ class Spotify(Source):
             album = told(answer, Album, "Spotify") if answer else None
         elif request.title and request.artists:
             albums, _ = self._search(http, _named(album=request.title, artist=request.artists[0]), Album)
-            if found := nearest(request, albums, lambda one: Candidate(one.name, tuple(artist.name for artist in one.artists))):
+            if found := nearest(
+                request, albums, lambda one: Candidate(one.name, tuple(artist.name for artist in one.artists))
+            ):
                 album, score = found
         if not album or not album.images:
             return Absent()
@@ -166,7 +187,9 @@ class Spotify(Source):
 
     def _search(self, http: Http, query: str, shape: type[Shape]) -> tuple[list[Shape], bytes]:
         kind, market = shape.__name__.lower(), self.params.market
-        answer, payload = self._api.ask(http, lambda client: client.search(query, limit=MOST_FOUND, type=kind, market=market))
+        answer, payload = self._api.ask(
+            http, lambda client: client.search(query, limit=MOST_FOUND, type=kind, market=market)
+        )
         return ([], b"") if answer is None else (rows(answer, shape, f"{kind}s", "items", what="Spotify"), payload)
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 import spotipy
 
-from collectors.base import Http
-from collectors.shapes import told
+from collectors.engine.response_shapes import told
+from collectors.source import Http
+from collectors.sources.clients.spotify_api import SpotifyApi
 from collectors.sources.spotify import Linked, Spotify, SpotifyParams, Track
-from collectors.sources.spotify_api import SpotifyApi
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
 
 PAGE = 50
@@ -26,11 +26,15 @@ class Listed(msgspec.Struct):
 
 
 def playlists(
-    secrets: Mapping[str, str], http: Http, params: SpotifyParams | None = None, *, have: Callable[[str], bool] = lambda _: False
+    secrets: Mapping[str, str],
+    http: Http,
+    params: SpotifyParams | None = None,
+    *,
+    have: Callable[[str], bool] = lambda _: False,
 ) -> Iterator[Record]:
     """Playlists of the user of `SPOTIFY_REFRESH_TOKEN`, each after its tracks, in their order; local files and episodes left out.
 
-    secrets: by the names in `collectors.sources.spotify_api`. have: whether a playlist of this id (`spotify:playlist:…`) is there
+    secrets: by the names in `collectors.sources.clients.spotify_api`. have: whether a playlist of this id (`spotify:playlist:…`) is there
     already and need not be asked for. Raises `InputError` without the token or where Spotify refuses it.
     """
     where = params or SpotifyParams()
@@ -45,7 +49,9 @@ def playlists(
         tracks = [told(item, Track, "Spotify") for item in items if item.get("id") and item.get("type") == "track"]
         yield from map(_record, tracks)
         ids = [f"spotify:track:{track.id}" for track in tracks]
-        yield PlaylistRecord(f"spotify:playlist:{listed.id}", ids, title=listed.name, description=listed.description or None)
+        yield PlaylistRecord(
+            f"spotify:playlist:{listed.id}", ids, title=listed.name, description=listed.description or None
+        )
 
 
 def _items(key: str, client: spotipy.Spotify, place: int) -> Any:

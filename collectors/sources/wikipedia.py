@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from collectors.base import (
+from collectors.matching import normalise
+from collectors.source import (
     Absent,
     Ambiguous,
     Answer,
@@ -27,11 +28,21 @@ from collectors.base import (
     SourceParams,
     Terms,
 )
-from collectors.matching import normalise
-from collectors.sources.musicbrainz_api import MBID
-from collectors.sources.wikimedia_api import ITEM, Entities, Page, Paged, Searched, asked_of
+from collectors.sources.clients.musicbrainz_api import MBID
+from collectors.sources.clients.wikimedia_api import ITEM, Entities, Page, Paged, Searched, asked_of
 
-QUALIFIERS = ("band", "musician", "singer", "rapper", "group", "duo", "DJ", "musical group", "music producer", "composer")
+QUALIFIERS = (
+    "band",
+    "musician",
+    "singer",
+    "rapper",
+    "group",
+    "duo",
+    "DJ",
+    "musical group",
+    "music producer",
+    "composer",
+)
 """How English titles tell namesakes apart (Wikipedia's naming conventions for music)."""
 BY_NAME = 0.9
 """Score of the only musician of that name."""
@@ -64,7 +75,10 @@ class Wikipedia(Source):
     page: ClassVar[str] = "https://www.mediawiki.org/wiki/API:Main_page"
     fields: ClassVar[Mapping[str, Entity]] = {"biography": "artist"}
     terms: ClassVar[Terms] = Terms(
-        True, "CC-BY-SA-4.0", "https://foundation.wikimedia.org/wiki/Policy:Terms_of_Use", attribution="Wikipedia contributors"
+        True,
+        "CC-BY-SA-4.0",
+        "https://foundation.wikimedia.org/wiki/Policy:Terms_of_Use",
+        attribution="Wikipedia contributors",
     )
     hosts: ClassVar[tuple[Host, ...]] = (
         Host("wikidata", (Rate(5, 1.0),), concurrency=1, requests=2),
@@ -92,7 +106,9 @@ class Wikipedia(Source):
         site = f"{self.params.language.replace('-', '_')}wiki"
         asked = {"action": "wbgetentities", "ids": "|".join(items), "props": "sitelinks", "sitefilter": site}
         told, reply = asked_of(self.params.wikidata, asked, http, Entities)
-        titles = {item: entity.sitelinks[site].title for item, entity in told.entities.items() if site in entity.sitelinks}
+        titles = {
+            item: entity.sitelinks[site].title for item, entity in told.entities.items() if site in entity.sitelinks
+        }
         item = next((item for item in items if item in titles), None)
         if item is None:
             return Absent(f"{items[0]} has no article in {site}", reply.content)
@@ -109,7 +125,9 @@ class Wikipedia(Source):
         musicians = [page for page in there if page.of_music]
         if len(musicians) > 1:
             titles = [title for title in map(normalise, request.titles) if len(title) > 3]
-            musicians = [page for page in musicians if any(title in normalise(page.text) for title in titles)] or musicians
+            musicians = [
+                page for page in musicians if any(title in normalise(page.text) for title in titles)
+            ] or musicians
         if len(musicians) > 1:
             note = f"{len(musicians)} musicians of that name"
             return Ambiguous(BY_NAME / len(musicians), {"biography": musicians[0].text}, note, reply.content)

@@ -22,7 +22,15 @@ def write(path: Path) -> None:
         for playlist in range(PLAYLISTS):
             own = np.flatnonzero(mood == playlist % 4)
             for track in rng.permutation(own)[: rng.integers(12, 22)]:
-                rows.writerow([playlist, f"t{track + 1}", lyrics[track], 90 + 10 * int(mood[track]), round(float(mood[track]) / 4, 2)])
+                rows.writerow(
+                    [
+                        playlist,
+                        f"t{track + 1}",
+                        lyrics[track],
+                        90 + 10 * int(mood[track]),
+                        round(float(mood[track]) / 4, 2),
+                    ]
+                )
 
 
 def vectors() -> tuple[list[str], np.ndarray]:

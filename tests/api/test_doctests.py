@@ -14,7 +14,9 @@ MODULES = ("segue.data", "segue.split", "segue.modalities", "segue.model", "segu
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_the_examples_of_a_module_run(name: str, tmp_path: Path, tiny_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_examples_of_a_module_run(
+    name: str, tmp_path: Path, tiny_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SEGUE_CACHE", str(tiny_cache))
     found = doctest.testmod(import_module(name))
@@ -22,11 +24,23 @@ def test_the_examples_of_a_module_run(name: str, tmp_path: Path, tiny_cache: Pat
 
 
 def test_every_function_of_the_api_has_an_example() -> None:
-    functions = ["read_playlists", "from_dataframe", "encode", "vectors", "ranker", "load", "evaluate", "compare", "run"]
+    functions = [
+        "read_playlists",
+        "from_dataframe",
+        "encode",
+        "vectors",
+        "ranker",
+        "load",
+        "evaluate",
+        "compare",
+        "run",
+    ]
     missing = [name for name in functions if ">>>" not in (getattr(segue, name).__doc__ or "")]
     assert not missing
 
 
 def test_everything_that_is_exported_is_documented() -> None:
-    missing = [name for name in dir(segue) if name != "__version__" and not (getattr(segue, name).__doc__ or "").strip()]
+    missing = [
+        name for name in dir(segue) if name != "__version__" and not (getattr(segue, name).__doc__ or "").strip()
+    ]
     assert not missing

@@ -9,14 +9,16 @@ import pyarrow.parquet as parquet
 import pytest
 
 import segue
-from toolkit.encoders import registry
+from toolkit.encoders.contract import registry
 
 
 @pytest.mark.parametrize("ending", ["parquet", "safetensors", "npz"])
 def test_what_is_exported_is_read_by_the_encoder_of_vectors(tiny_run: Path, tmp_path: Path, ending: str) -> None:
     model = segue.load(tiny_run, "sasrec-multimodal")
     files = model.export(tmp_path / "out", ending)  # type: ignore[arg-type]
-    assert [file.name for file in files] == [f"{name}.{ending}" for name in ("items", "modality-audio", "modality-lyrics")]
+    assert [file.name for file in files] == [
+        f"{name}.{ending}" for name in ("items", "modality-audio", "modality-lyrics")
+    ]
     fused = model.item_vectors()
     assert fused is not None and fused.present.all()
     encoder = registry.create("vectors", {"file": str(files[0])})

@@ -59,7 +59,9 @@ def test_parts_of_other_playlists_are_refused(split: segue.Split, model: segue.M
         segue.encode(other, "lyrics", encoder="tfidf", fit_on=split.train)
 
 
-def test_results_of_different_questions_are_not_compared(data: segue.Playlists, split: segue.Split, model: segue.Model) -> None:
+def test_results_of_different_questions_are_not_compared(
+    data: segue.Playlists, split: segue.Split, model: segue.Model
+) -> None:
     shorter = data.split("playlist_disjoint", by="hash", folds=5, test_fold=0, shown=0.3)
     other = segue.evaluate(segue.Popularity(name="other").fit(shorter.train), shorter.test)
     with pytest.raises(InputError, match="answer different questions"):
@@ -73,20 +75,34 @@ def test_results_of_different_questions_are_not_compared(data: segue.Playlists, 
     [
         (lambda model, split: segue.evaluate(model, split), "evaluate takes split.valid or split.test, not Split"),
         (lambda model, split: segue.evaluate([model], split.test), "evaluate takes one fitted model, not list"),
-        (lambda model, split: segue.evaluate(model, split.test, metrics="ndcg@20"), r"such as \['recall@20', 'ndcg@20'\]"),
+        (
+            lambda model, split: segue.evaluate(model, split.test, metrics="ndcg@20"),
+            r"such as \['recall@20', 'ndcg@20'\]",
+        ),
         (lambda model, split: segue.evaluate(model, split.test, metrics=[]), "must be a list of names"),
-        (lambda model, split: segue.evaluate(model, split.test, rankings=-1), "rankings=-1 must be a whole number from 0"),
+        (
+            lambda model, split: segue.evaluate(model, split.test, rankings=-1),
+            "rankings=-1 must be a whole number from 0",
+        ),
         (lambda model, split: segue.Popularity().fit(split), "fit takes split.train, not Split"),
-        (lambda model, split: model.continue_playlist("demo:track:1"), r"must be a list of track ids, such as \['demo:track:1'\]"),
+        (
+            lambda model, split: model.continue_playlist("demo:track:1"),
+            r"must be a list of track ids, such as \['demo:track:1'\]",
+        ),
         (lambda model, split: model.continue_playlist(["demo:track:1"], k=0), "k=0 must be a whole number from 1"),
         (lambda model, split: model.rank([["demo:track:1"]], titles=[]), "0 titles for 1 playlists"),
         (lambda model, split: segue.Popularity(seed=-1), "seed=-1 must be a whole number from 0"),
         (lambda model, split: segue.Popularity(name="../up"), "'../up' must be of letters"),
         (lambda model, split: segue.SASRec(type="bert4rec"), "type is not a parameter here"),
-        (lambda model, split: segue.SASRec(modalities=["lyrics"]), "must be a list of what segue.encode and segue.vectors return"),
+        (
+            lambda model, split: segue.SASRec(modalities=["lyrics"]),
+            "must be a list of what segue.encode and segue.vectors return",
+        ),
     ],
 )
-def test_an_unclear_value_is_one_line(model: segue.Model, split: segue.Split, call: Callable[..., Any], message: str) -> None:
+def test_an_unclear_value_is_one_line(
+    model: segue.Model, split: segue.Split, call: Callable[..., Any], message: str
+) -> None:
     with pytest.raises(InputError, match=message) as caught:
         call(model, split)
     assert "\n" not in str(caught.value)
@@ -128,7 +144,9 @@ class TwoEach(Metric):
 
 
 def test_a_metric_of_a_wrong_shape_is_named(model: segue.Model, split: segue.Split) -> None:
-    with pytest.raises(SegueError, match=r"TwoEach returned values of shape \(\d+, 2\): it must return one number per playlist"):
+    with pytest.raises(
+        SegueError, match=r"TwoEach returned values of shape \(\d+, 2\): it must return one number per playlist"
+    ):
         segue.evaluate(model, split.test, metrics=[f"{__name__}:TwoEach@5"])
 
 
@@ -148,7 +166,9 @@ def test_a_loss_of_a_wrong_shape_is_named(split: segue.Split) -> None:
 
 def test_a_cache_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    data = segue.read_playlists(None, reader="demo", tracks=300, artists=40, playlists=200, cache=tmp_path / "file" / "cache")
+    data = segue.read_playlists(
+        None, reader="demo", tracks=300, artists=40, playlists=200, cache=tmp_path / "file" / "cache"
+    )
     with pytest.raises(InputError, match="cannot hold the cache .* pass cache=, or set SEGUE_CACHE"):
         len(data)
 
@@ -172,7 +192,8 @@ def test_an_excluded_id_that_is_unknown_is_said(model: segue.Model) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typo", "name"), [("SasRec", "SASRec"), ("itemknn", "ItemKNN"), ("evalute", "evaluate"), ("from_df", "from_dataframe")]
+    ("typo", "name"),
+    [("SasRec", "SASRec"), ("itemknn", "ItemKNN"), ("evalute", "evaluate"), ("from_df", "from_dataframe")],
 )
 def test_a_misspelt_name_has_a_suggestion(typo: str, name: str) -> None:
     with pytest.raises(AttributeError, match=f"did you mean '{name}'"):
@@ -188,7 +209,10 @@ def test_a_fault_in_a_class_of_ones_own_names_it(tmp_path: Path, monkeypatch: py
         "data: {reader: demo, options: {tracks: 300, artists: 40, playlists: 200}}\nbaselines: [{name: 'my_fault:Boom'}]\n"
     )
     done = subprocess.run(
-        [sys.executable, "-m", "toolkit", "run", "recipe.yaml", "--out", "run"], cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, "-m", "segue", "run", "recipe.yaml", "--out", "run"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 1
     assert "an error inside my_fault:Boom, ValueError: my bug (--debug shows where)" in done.stderr

@@ -33,4 +33,6 @@ def test_notebooks_are_committed_without_outputs_and_import_only_the_public_api(
     for path in NOTEBOOKS:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         assert not any(cell.get("outputs") for cell in cells), path
-        assert not re.search(r"\b(from|import) (toolkit|collectors)", "".join("".join(cell["source"]) for cell in cells)), path
+        assert not re.search(
+            r"\b(from|import) (toolkit|collectors)", "".join("".join(cell["source"]) for cell in cells)
+        ), path

@@ -97,7 +97,9 @@ def test_a_saved_model_answers_the_same(names: dict[str, Any], folder: Path) -> 
     assert not list((folder / "my-model").rglob("*.pkl"))
 
 
-def test_the_model_is_the_recipes_to_the_last_bit(names: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_model_is_the_recipes_to_the_last_bit(
+    names: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import segue
 
     monkeypatch.chdir(folder)
@@ -109,7 +111,9 @@ def test_the_model_is_the_recipes_to_the_last_bit(names: dict[str, Any], folder:
     assert theirs.keys() == ours.keys()
     for name, tensor in ours.items():
         assert np.array_equal(tensor.cpu().numpy(), theirs[name].cpu().numpy(), equal_nan=True), name
-    rows = run.metrics.query("system == 'sasrec-multimodal' and split == 'test' and k == 20 and metric in ('recall', 'ndcg')")
+    rows = run.metrics.query(
+        "system == 'sasrec-multimodal' and split == 'test' and k == 20 and metric in ('recall', 'ndcg')"
+    )
     own = names["result"].to_frame()
     keys = ["slice", "metric"]
     both = own.merge(rows, on=keys, suffixes=("", "_run"))
@@ -127,7 +131,8 @@ def test_a_comparison_is_of_the_metrics_that_both_have(names: dict[str, Any]) ->
     assert {(row.metric, row.k) for row in rows.itertuples()} == {("recall", 20), ("ndcg", 20)}
     assert set(rows["system"]) == {"item-knn"} and set(rows["reference"]) == {"sasrec-multimodal"}
     means = {
-        each.system: each.to_frame().query("slice == 'all' and metric == 'recall' and k == 20")["value"].iloc[0] for each in (result, other)
+        each.system: each.to_frame().query("slice == 'all' and metric == 'recall' and k == 20")["value"].iloc[0]
+        for each in (result, other)
     }
     recall = rows.query("metric == 'recall'").iloc[0]
     assert recall["difference"] == pytest.approx(means["item-knn"] - means["sasrec-multimodal"], abs=1e-7)
@@ -162,7 +167,7 @@ def test_the_page_makes_rankers(names: dict[str, Any], folder: Path, monkeypatch
 
 LAST_SEEDS = '''
 import numpy as np
-from toolkit.baselines.base import Baseline, BaselineParams
+from toolkit.baselines.baseline import Baseline, BaselineParams
 
 
 class LastSeedsParams(BaselineParams):
@@ -191,7 +196,9 @@ def test_importing_segue_is_fast_and_loads_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     seconds, torch, pandas = done.stdout.split()
-    assert (torch, pandas) == ("False", "False") and float(seconds) < 1, "0.1 s on a quiet machine: benchmarks/startup.py"
+    assert (torch, pandas) == ("False", "False") and float(seconds) < 1, (
+        "0.1 s on a quiet machine: benchmarks/startup.py"
+    )
 
 
 def test_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

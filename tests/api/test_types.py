@@ -65,7 +65,16 @@ segue.ItemKNN(modalities=[])
 
 
 def mypy(path: Path) -> list[str]:
-    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--config-file", str(ROOT / "pyproject.toml"), str(path)]
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--no-error-summary",
+        "--config-file",
+        str(ROOT / "pyproject.toml"),
+        str(path),
+    ]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT).stdout.splitlines()
 
 

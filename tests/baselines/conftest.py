@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-import real_playlists
 import scipy.sparse as sp
 
+from tests.baselines import real_playlists
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.splits import HeldOut, PlaylistSet, Split
 from toolkit.modality import Modality
@@ -23,7 +23,9 @@ Training = Callable[..., TrainingData]
 def training() -> Training:
     """training(lists, n_items): these playlists as training data, with `modalities` where given."""
 
-    def build(lists: Sequence[Sequence[int]], n_items: int, modalities: dict[str, Modality] | None = None) -> TrainingData:
+    def build(
+        lists: Sequence[Sequence[int]], n_items: int, modalities: dict[str, Modality] | None = None
+    ) -> TrainingData:
         corpus = corpus_of(lists, n_items)
         train = PlaylistSet(corpus, np.arange(len(lists)), corpus.offsets[:-1], corpus.offsets[1:])
         return TrainingData(train, modalities=modalities or {}, seed=3)
@@ -36,7 +38,10 @@ def small() -> tuple[TrainingData, HeldOut]:
     """60 training and 12 held-out playlists over 90 tracks, the last 10 unplayed, and two modalities with gaps."""
     generator = np.random.default_rng(5)
     weight = 1.0 / np.arange(1, 81)
-    lists = [(generator.choice(80, size=generator.integers(4, 15), replace=False, p=weight / weight.sum()) + 1).tolist() for _ in range(72)]
+    lists = [
+        (generator.choice(80, size=generator.integers(4, 15), replace=False, p=weight / weight.sum()) + 1).tolist()
+        for _ in range(72)
+    ]
     corpus = corpus_of(lists, 90)
     starts, ends = corpus.offsets[:-1], corpus.offsets[1:]
     modalities = {name: _modality(name, 90, dim, generator) for name, dim in (("audio", 5), ("lyrics", 8))}
@@ -49,14 +54,23 @@ def small() -> tuple[TrainingData, HeldOut]:
 def corpus_of(lists: Sequence[Sequence[int]], n_items: int) -> Corpus:
     offsets = np.concatenate([[0], np.cumsum([len(each) for each in lists])]).astype(np.int64)
     nothing = pa.nulls(len(lists), pa.string())
-    playlists = pa.table({"id": [f"p{row}" for row in range(len(lists))], "title": nothing, "group": nothing, "split": nothing})
-    return Corpus(np.concatenate(lists).astype(np.int32), offsets, pa.table({"id": [f"t{i}" for i in range(1, n_items + 1)]}), playlists)
+    playlists = pa.table(
+        {"id": [f"p{row}" for row in range(len(lists))], "title": nothing, "group": nothing, "split": nothing}
+    )
+    return Corpus(
+        np.concatenate(lists).astype(np.int32),
+        offsets,
+        pa.table({"id": [f"t{i}" for i in range(1, n_items + 1)]}),
+        playlists,
+    )
 
 
 def _labels(n_items: int, n_labels: int, most: int, generator: np.random.Generator) -> sp.csr_matrix:
     """One to `most` labels for two tracks of three."""
     rows = np.repeat(np.flatnonzero(generator.random(n_items + 1) < 0.67), most)
-    matrix = sp.csr_matrix((np.ones(len(rows), np.float32), (rows, generator.integers(0, n_labels, len(rows)))), (n_items + 1, n_labels))
+    matrix = sp.csr_matrix(
+        (np.ones(len(rows), np.float32), (rows, generator.integers(0, n_labels, len(rows)))), (n_items + 1, n_labels)
+    )
     matrix.sum_duplicates()
     matrix.data[:] = 1.0
     return matrix

@@ -30,8 +30,13 @@ def spa(shared_data: Path) -> Split:
 
 def spa_labels(shared_data: Path) -> dict[str, sp.csr_matrix]:
     """Artists and genres of the tracks of playlists-spa, by item: float32 [V + 1, L]."""
-    tracks = pd.read_csv(shared_data / "playlists-spa" / "tracks.csv.gz", usecols=["artists", "artist_genres"], dtype=str).fillna("")
-    return {"artist": _matrix(tracks["artists"].str.split("; ")), "genre": _matrix(tracks["artist_genres"].str.split("|"))}
+    tracks = pd.read_csv(
+        shared_data / "playlists-spa" / "tracks.csv.gz", usecols=["artists", "artist_genres"], dtype=str
+    ).fillna("")
+    return {
+        "artist": _matrix(tracks["artists"].str.split("; ")),
+        "genre": _matrix(tracks["artist_genres"].str.split("|")),
+    }
 
 
 def _matrix(names: pd.Series) -> sp.csr_matrix:
@@ -48,9 +53,20 @@ def mpd5k(shared_data: Path) -> Split:
     lists = [(number, codes[index] + 1) for number, index in plays.groupby("playlist_id").indices.items()]
     label = ["test" if number * 2654435761 % 2**32 % 5 == 0 else "train" for number, _ in lists]
     names = [str(number) for number, _ in lists]
-    table = pa.table({"id": names, "title": pa.nulls(len(lists), pa.string()), "group": pa.nulls(len(lists), pa.string()), "split": label})
+    table = pa.table(
+        {
+            "id": names,
+            "title": pa.nulls(len(lists), pa.string()),
+            "group": pa.nulls(len(lists), pa.string()),
+            "split": label,
+        }
+    )
     corpus = _corpus([tracks for _, tracks in lists], [str(track) for track in known], table)
-    test = [row for row, (part, (_, tracks)) in enumerate(zip(label, lists, strict=True)) if part == "test" and len(tracks) >= 10]
+    test = [
+        row
+        for row, (part, (_, tracks)) in enumerate(zip(label, lists, strict=True))
+        if part == "test" and len(tracks) >= 10
+    ]
     train = np.flatnonzero(np.array(label) == "train")
     starts, ends = corpus.offsets[:-1], corpus.offsets[1:]
     cuts = starts + (ends - starts) * 7 // 10

@@ -61,7 +61,9 @@ def test_the_slow_twin_agrees(small: Small) -> None:
                 shown = [each.matrix[s] / np.linalg.norm(each.matrix[s]) for s in seeds if each.present[s]]
                 if shown and each.present[item]:
                     centre = np.mean(shown, axis=0)
-                    cosines.append(centre @ each.matrix[item] / np.linalg.norm(centre) / np.linalg.norm(each.matrix[item]))
+                    cosines.append(
+                        centre @ each.matrix[item] / np.linalg.norm(centre) / np.linalg.norm(each.matrix[item])
+                    )
             expected[b, item - 1] = np.mean(cosines) if cosines else -np.inf
     np.testing.assert_allclose(ContentCentroid().fit(data).score(queries, np.arange(1, 91)), expected, atol=1e-5)
 

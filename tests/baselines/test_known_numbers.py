@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from real_playlists import spa_labels
 
-from toolkit.baselines.base import Baseline
+from tests.baselines.real_playlists import spa_labels
+from toolkit.baselines.baseline import Baseline
 from toolkit.baselines.content_mix import ContentMix
 from toolkit.baselines.ease import EASE
 from toolkit.baselines.item_knn import ItemKNN
 from toolkit.baselines.popularity import Popularity
-from toolkit.baselines.session_knn import SessionKNN
+from toolkit.baselines.session.session_knn import SessionKNN
 from toolkit.corpus.splits import Split
 from toolkit.evaluation.evaluator import Scores, evaluate
 from toolkit.evaluation.statistics import macro_mean
@@ -56,7 +56,9 @@ def test_playlists_by_listeners(make: Make, expected: tuple[float, ...], mpd5k: 
     ],
     ids=["popularity", "item-knn", "session-knn"],
 )
-def test_versions_of_charts(make: Make, over_lists: tuple[float, float], over_playlists: tuple[float, float] | None, spa: Split) -> None:
+def test_versions_of_charts(
+    make: Make, over_lists: tuple[float, float], over_playlists: tuple[float, float] | None, spa: Split
+) -> None:
     scores = recalls(make, spa)
     groups = spa.test.groups()
     assert (len(scores), len(np.unique(groups))) == (854, 37)

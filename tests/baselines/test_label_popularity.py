@@ -49,7 +49,10 @@ def test_genres_by_cosine_with_and_without_plays(labelled: TrainingData) -> None
 
 
 def test_labels_that_are_not_there_are_asked_for(training: Callable[..., TrainingData]) -> None:
-    with pytest.raises(InputError, match="artist-popularity needs the tracks' artist, and the catalogue has none that may be trained on"):
+    with pytest.raises(
+        InputError,
+        match="artist-popularity needs the tracks' artist, and the catalogue has none that may be trained on",
+    ):
         ArtistPopularity().fit(training(LISTS, 5))
 
 
@@ -92,6 +95,7 @@ def test_weights_are_those_of_the_best_validation_recall(telling: str) -> None:
 
 def test_no_validation_playlists_leave_nothing_to_choose_by(small: tuple[TrainingData, HeldOut]) -> None:
     with pytest.raises(
-        InputError, match="content-mix chooses its weights on validation playlists and there are none: give genre and artist"
+        InputError,
+        match="content-mix chooses its weights on validation playlists and there are none: give genre and artist",
     ):
         ContentMix().fit(small[0])

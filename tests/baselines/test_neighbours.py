@@ -8,13 +8,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from toolkit.baselines import ease, session_knn
-from toolkit.baselines.base import Baseline
+from toolkit.baselines import ease
+from toolkit.baselines.baseline import Baseline
 from toolkit.baselines.ease import EASE
 from toolkit.baselines.item_knn import ItemKNN
 from toolkit.baselines.popularity import Popularity
-from toolkit.baselines.session_knn import SessionKNN
-from toolkit.corpus import similarity
+from toolkit.baselines.session import session_knn
+from toolkit.baselines.session.session_knn import SessionKNN
+from toolkit.corpus import item_similarity
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import InputError
@@ -51,9 +52,11 @@ def test_item_knn_shrinks_and_cuts(training: Training) -> None:
 
 
 @pytest.mark.parametrize(("neighbours", "shrink"), [(None, 0.0), (4, 0.0), (None, 3.0), (6, 1.5)])
-def test_item_knn_equals_its_slow_twin(neighbours: int | None, shrink: float, small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_item_knn_equals_its_slow_twin(
+    neighbours: int | None, shrink: float, small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data, held_out = small
-    monkeypatch.setattr(similarity, "BLOCK_ENTRIES", 500)  # many blocks
+    monkeypatch.setattr(item_similarity, "BLOCK_ENTRIES", 500)  # many blocks
     plays = data.train.matrix().toarray()[:, 1:].astype(float)
     similar = np.zeros((90, 90))
     for i in range(90):
@@ -100,10 +103,14 @@ def test_session_knn_equals_its_slow_twin(neighbours: int, small: Small, monkeyp
 
 
 @pytest.mark.parametrize(("playlists", "form"), [(60, "kernel"), (30, "kernel"), (600, "weights")])
-def test_both_forms_of_ease_equal_the_closed_form(playlists: int, form: str, training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_forms_of_ease_equal_the_closed_form(
+    playlists: int, form: str, training: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ease, "BLOCK_ENTRIES", 400)
     generator = np.random.default_rng(1)
-    lists = [(generator.choice(75, size=generator.integers(3, 12), replace=False) + 1).tolist() for _ in range(playlists)]
+    lists = [
+        (generator.choice(75, size=generator.integers(3, 12), replace=False) + 1).tolist() for _ in range(playlists)
+    ]
     data, queries = training(lists, 80), Queries.of([[1, 2, 3], [70], [5, 79], [80]])
     plays = data.train.matrix().toarray().astype(float)
     inverse = np.linalg.inv(plays.T @ plays + 20 * np.eye(81))
@@ -120,7 +127,9 @@ def test_both_forms_of_ease_equal_the_closed_form(playlists: int, form: str, tra
 
 @pytest.mark.parametrize("make", [ItemKNN, SessionKNN, EASE, lambda: EASE(regularisation=1.0)])
 @pytest.mark.parametrize("lists", [LISTS, LISTS * 3], ids=["few", "many"])  # EASE in its dual and its primal form
-def test_what_nothing_speaks_for_is_not_ranked(make: Callable[[], Baseline], lists: list[list[int]], training: Training) -> None:
+def test_what_nothing_speaks_for_is_not_ranked(
+    make: Callable[[], Baseline], lists: list[list[int]], training: Training
+) -> None:
     ranker = make().fit(training(lists, 8))
     queries = Queries.of([[6], [], [6, 7], [6, 1]])
     ids, scores = ranker.rank(queries, 7)
@@ -132,7 +141,10 @@ def test_what_nothing_speaks_for_is_not_ranked(make: Callable[[], Baseline], lis
 def test_the_forms_of_ease_are_one_model(regularisation: float, small: Small) -> None:
     data, held_out = small
     every = np.arange(1, 91)
-    fitted = {form: EASE(regularisation=regularisation, form=form, rank=60).fit(data) for form in ("primal", "dual", "low-rank")}
+    fitted = {
+        form: EASE(regularisation=regularisation, form=form, rank=60).fit(data)
+        for form in ("primal", "dual", "low-rank")
+    }
     assert [ranker.form for ranker in fitted.values()] == list(fitted)
     primal, dual, low_rank = (ranker.score(held_out.queries(), every) for ranker in fitted.values())
     np.testing.assert_allclose(dual, primal, rtol=0, atol=1e-6)

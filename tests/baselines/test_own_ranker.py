@@ -13,11 +13,11 @@ import pytest
 from toolkit import pipeline
 from toolkit.continuation import Continuation
 from toolkit.errors import InputError, RecipeError
-from toolkit.own_code import sources
-from toolkit.pipeline import bench
+from toolkit.pipeline.programs import tune_baselines
 from toolkit.progress import Reporter
-from toolkit.rankers import entry_name, listed, load_ranker, ranker_class, row_name
+from toolkit.ranker_registry import entry_name, listed, load_ranker, ranker_class, row_name
 from toolkit.recipe import load
+from toolkit.source_code import sources
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "baselines.md"
 RECIPE = """\
@@ -61,7 +61,10 @@ def test_the_page_s_example_keeps_the_contract(ideas: Path) -> None:
 
 def test_it_runs_under_the_name_of_its_class(ideas: Path, tiny_cache: Path) -> None:
     pipeline.run(load(ideas / "own.yaml", parameters=True), ideas / "run", cache=tiny_cache)
-    entries = {entry["system"]: entry["ranker"] for entry in json.loads((ideas / "run/model/systems.json").read_text())["systems"]}
+    entries = {
+        entry["system"]: entry["ranker"]
+        for entry in json.loads((ideas / "run/model/systems.json").read_text())["systems"]
+    }
     assert entries["last-seeds"] == entries["cold"] == "my_ideas:LastSeeds"
     assert not [path for path in (ideas / "run").rglob("*") if ":" in path.name]
     ranker = load_ranker("my_ideas:LastSeeds", ideas / "run/model/last-seeds")
@@ -85,7 +88,9 @@ def test_a_changed_file_is_fitted_again(ideas: Path, tiny_cache: Path) -> None:
     assert any("changed since this run was finished" in note for note in notes.notes)
     own = [row["value"] for row in rows if row["system"] == "last-seeds"]
     assert own != [row["value"] for row in changed if row["system"] == "last-seeds"]
-    assert [row for row in rows if row["system"] == "popularity"] == [row for row in changed if row["system"] == "popularity"]
+    assert [row for row in rows if row["system"] == "popularity"] == [
+        row for row in changed if row["system"] == "popularity"
+    ]
 
 
 def test_the_page_s_recipe_is_valid(ideas: Path) -> None:
@@ -95,7 +100,9 @@ def test_the_page_s_recipe_is_valid(ideas: Path) -> None:
 
 
 def test_it_is_tuned_by_its_grid(ideas: Path, tiny_cache: Path) -> None:
-    result = bench.bench(load(ideas / "own.yaml"), ideas / "bench", baselines=["my_ideas:LastSeeds"], budget=2, cache=tiny_cache)
+    result = tune_baselines.bench(
+        load(ideas / "own.yaml"), ideas / "bench", baselines=["my_ideas:LastSeeds"], budget=2, cache=tiny_cache
+    )
     rows = {row["system"]: row for row in result["rows"]}
     assert len(rows["last-seeds"]["tried"]) == 2
 
@@ -118,7 +125,9 @@ def test_a_path_that_leads_to_no_ranker_is_refused(name: str, message: str, idea
 
 def test_its_parameters_are_checked_with_the_line(ideas: Path) -> None:
     (ideas / "own.yaml").write_text(RECIPE.replace("seeds: 5", "seeds: 0"))
-    with pytest.raises(RecipeError, match=r"own\.yaml:6: baselines\.1\.params\.seeds=0 must be greater than or equal to 1"):
+    with pytest.raises(
+        RecipeError, match=r"own\.yaml:6: baselines\.1\.params\.seeds=0 must be greater than or equal to 1"
+    ):
         load(ideas / "own.yaml", parameters=True)
 
 
@@ -128,7 +137,9 @@ def test_two_rows_of_one_name_are_refused(ideas: Path) -> None:
         load(ideas / "own.yaml")
 
 
-@pytest.mark.parametrize("section", ["baselines: [sequential]", "baselines: [advised]", "coldstart: {systems: [{system: sequential}]}"])
+@pytest.mark.parametrize(
+    "section", ["baselines: [sequential]", "baselines: [advised]", "coldstart: {systems: [{system: sequential}]}"]
+)
 def test_a_sequential_model_is_not_listed_as_a_baseline(section: str, tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(f"name: r\ndata: {{reader: demo}}\n{section}\n")
     with pytest.raises(RecipeError, match="a sequential model is an entry of `models`"):
@@ -137,7 +148,11 @@ def test_a_sequential_model_is_not_listed_as_a_baseline(section: str, tmp_path: 
 
 
 def test_sources_are_those_of_modules_that_are_named(ideas: Path) -> None:
-    named = {"baselines": ["popularity", {"name": "my_ideas:LastSeeds"}], "type": "no_such_module:Loss", "reduce": "pca:8"}
+    named = {
+        "baselines": ["popularity", {"name": "my_ideas:LastSeeds"}],
+        "type": "no_such_module:Loss",
+        "reduce": "pca:8",
+    }
     found = sources(named)
     assert list(found) == ["my_ideas"] and len(found["my_ideas"]) == 32
     assert row_name("popularity") == "popularity" and row_name("my_ideas:LastSeeds") == "last-seeds"

@@ -9,15 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from segue.checks.check_ranker import check_ranker
 from toolkit import plugins
 from toolkit.baselines.title_knn import WEIGHTS, TitleKNN, TitleMix
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut, PlaylistSet
-from toolkit.encoders.char_ngrams import CharNgramsEncoder, CharNgramsParams
+from toolkit.encoders.text.char_ngrams import CharNgramsEncoder, CharNgramsParams
 from toolkit.errors import InputError
 from toolkit.ranker import TrainingData
-from toolkit.ranker_checks import check_ranker
 
 TITLES = ["Chill", "chillin", "Chill ", "metal", None, "workout metal", "chill"]
 LISTS = [[1, 2], [2, 3], [1, 4], [5, 6], [7, 1], [5, 8], [1, 6]]
@@ -90,7 +90,9 @@ def test_ngrams_stay_within_words() -> None:
         CharNgramsParams(shortest=5)
 
 
-@pytest.mark.parametrize(("name", "params"), [("title-knn", {}), ("title-mix", {}), ("title-mix", {"of": "item-knn", "weight": 0.5})])
+@pytest.mark.parametrize(
+    ("name", "params"), [("title-knn", {}), ("title-mix", {}), ("title-mix", {"of": "item-knn", "weight": 0.5})]
+)
 def test_the_contract_holds(name: str, params: dict[str, object], large: tuple[TrainingData, HeldOut]) -> None:
     cls = plugins.load("segue.rankers", name)
     assert cls.name == name
@@ -121,6 +123,9 @@ def test_sentence_bert_knows_other_words(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("SEGUE_CACHE", str(tmp_path))
     small = training(corpus_of([[1, 2], [3, 4]], ["gym workout", "sleep"], 4))
     ranker = TitleKNN(encoder="sentence-bert", neighbours=1).fit(replace(small))
-    assert ranker.rank(Queries.of([[], []], titles=["exercise training", "calm night rest"]), 2)[0].tolist() == [[1, 2], [3, 4]]
+    assert ranker.rank(Queries.of([[], []], titles=["exercise training", "calm night rest"]), 2)[0].tolist() == [
+        [1, 2],
+        [3, 4],
+    ]
     ranker.save(tmp_path / "kept")
     assert TitleKNN.load(tmp_path / "kept").rank(Queries.of([[]], titles=["fitness"]), 1)[0].tolist() == [[1]]

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from segue.checks.check_ranker import check_ranker
 from tests.baselines.conftest import corpus_of
 from toolkit.baselines.transrec import TransRec, TransRecGlobal
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut, Split, leave_last_out
 from toolkit.errors import InputError
 from toolkit.ranker import TrainingData
-from toolkit.ranker_checks import check_ranker
 
 LINE = 20
 PARAMS = {"dim": 8, "batch": 64, "epochs": 40, "learning_rate": 0.05, "regularisation": 0.001}
@@ -22,7 +22,9 @@ PARAMS = {"dim": 8, "batch": 64, "epochs": 40, "learning_rate": 0.05, "regularis
 @pytest.fixture(scope="module")
 def split() -> Split:
     """Playlists that walk a line of 20 tracks, half of them forwards and half backwards; tracks 21 and 22 are never played."""
-    lists = [list(range(start, start + 7))[:: 1 if number % 2 else -1] for number, start in enumerate(list(range(1, 15)) * 4)]
+    lists = [
+        list(range(start, start + 7))[:: 1 if number % 2 else -1] for number, start in enumerate(list(range(1, 15)) * 4)
+    ]
     return leave_last_out(corpus_of(lists, LINE + 2))
 
 
@@ -45,7 +47,9 @@ def test_one_direction_is_one_translation(split: Split) -> None:
 
 
 def test_a_playlist_goes_its_own_way_under_leave_last_out(data: TrainingData, split: Split) -> None:
-    ranker = TransRec(**{**PARAMS, "regularisation": 0.0, "epochs": 100, "learning_rate": 0.02}).fit(replace(data, valid=None))
+    ranker = TransRec(**{**PARAMS, "regularisation": 0.0, "epochs": 100, "learning_rate": 0.02}).fit(
+        replace(data, valid=None)
+    )
     rows = split.train.rows
     seeds = split.train.corpus.items[split.train.starts + 2]
     way = np.where(rows % 2, 1, -1)
@@ -78,5 +82,12 @@ def test_playlists_that_are_held_out_have_no_vector(data: TrainingData, split: S
     few = replace(data.train, rows=data.train.rows[10:], starts=data.train.starts[10:], ends=data.train.ends[10:])
     with pytest.raises(InputError, match="transrec has a vector for each training playlist.*: use transrec-global"):
         TransRec(**PARAMS).fit(replace(data, train=few))
-    alone = HeldOut(split.valid.corpus, split.valid.rows[:10], split.valid.starts[:10], split.valid.cuts[:10], split.valid.ends[:10])
-    assert TransRecGlobal(**{**PARAMS, "epochs": 4}).fit(replace(data, train=few, valid=alone)).rank(alone.queries(), 1)[0].all()
+    alone = HeldOut(
+        split.valid.corpus, split.valid.rows[:10], split.valid.starts[:10], split.valid.cuts[:10], split.valid.ends[:10]
+    )
+    assert (
+        TransRecGlobal(**{**PARAMS, "epochs": 4})
+        .fit(replace(data, train=few, valid=alone))
+        .rank(alone.queries(), 1)[0]
+        .all()
+    )

@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from segue.checks.check_ranker import check_ranker
 from tests.baselines.conftest import corpus_of
 from toolkit.baselines import candidates
 from toolkit.baselines.content_centroid import ContentCentroid
 from toolkit.baselines.item_knn import ItemKNN
 from toolkit.baselines.popularity import Popularity
 from toolkit.baselines.two_stage import TwoStage
-from toolkit.baselines.validation import mean_recall
+from toolkit.baselines.validation_recall import mean_recall
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut, PlaylistSet
 from toolkit.errors import InputError
 from toolkit.modality import Modality
 from toolkit.ranker import TrainingData
-from toolkit.ranker_checks import check_ranker
 
 SMALL = {"candidates": 30, "rounds": 20, "patience": 5, "min_leaf": 5, "leaves": 4, "folds": 3}
 Planted = tuple[TrainingData, HeldOut]
@@ -111,14 +111,20 @@ def test_features_are_what_their_names_say(small: tuple[TrainingData, HeldOut]) 
         scaled = (own - own.min()) / max(own.max() - own.min(), 1e-9)
         np.testing.assert_allclose(columns["item-knn score"][at], scaled, atol=step + 1e-6)
         rounded = columns["item-knn score"][at]
-        np.testing.assert_allclose(columns["item-knn place"][at], [np.log1p((rounded > one).sum()) for one in rounded], rtol=1e-6)
-        np.testing.assert_allclose(columns["plays"][at], np.log1p([sum(1 for _ in range(plays[i])) for i in item]), rtol=1e-6)
+        np.testing.assert_allclose(
+            columns["item-knn place"][at], [np.log1p((rounded > one).sum()) for one in rounded], rtol=1e-6
+        )
+        np.testing.assert_allclose(
+            columns["plays"][at], np.log1p([sum(1 for _ in range(plays[i])) for i in item]), rtol=1e-6
+        )
         np.testing.assert_allclose(columns["share of seeds played"][at], np.mean(plays[seeds] > 0), atol=step)
         artist = data.labels["artist"].toarray()
         shares = [np.mean([artist[i] @ artist[s] for s in seeds]) for i in item]
         np.testing.assert_allclose(columns["artist share of seeds"][at], shares, atol=step)
         there = data.modalities["audio"].present
-        unit = data.modalities["audio"].matrix / np.maximum(np.linalg.norm(data.modalities["audio"].matrix, axis=1, keepdims=True), 1e-9)
+        unit = data.modalities["audio"].matrix / np.maximum(
+            np.linalg.norm(data.modalities["audio"].matrix, axis=1, keepdims=True), 1e-9
+        )
         heard = [s for s in seeds if there[s]]
         nearest = [max(unit[i] @ unit[s] for s in heard) if heard and there[i] else np.nan for i in item]
         np.testing.assert_allclose(columns["audio to the nearest seed"][at], nearest, atol=step + 1e-6)
@@ -128,7 +134,9 @@ def test_what_it_cannot_do_without(planted: Planted) -> None:
     data, _ = planted
     with pytest.raises(InputError, match="two-stage ranks the candidates of other systems and there are none"):
         TwoStage().fit(replace(data, systems={}))
-    with pytest.raises(InputError, match="two-stage: 'item-nn' is not another system of this run: did you mean 'item-knn'?"):
+    with pytest.raises(
+        InputError, match="two-stage: 'item-nn' is not another system of this run: did you mean 'item-knn'?"
+    ):
         TwoStage(systems=["item-nn"]).fit(data)
     with pytest.raises(InputError, match="needs two different ones"):
         TwoStage().fit(replace(data, valid=None))

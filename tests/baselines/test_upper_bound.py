@@ -12,7 +12,7 @@ import pytest
 
 from toolkit import plugins
 from toolkit.baselines.upper_bound import UpperBound
-from toolkit.catalogue.demo.params import DemoParams
+from toolkit.catalogue.demo.demo_params import DemoParams
 from toolkit.catalogue.demo.story import Story
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.queries import Queries
@@ -62,7 +62,9 @@ def bound(story: Story, corpus: Corpus) -> UpperBound:
     return UpperBound.from_story(story, corpus)
 
 
-def test_scores_are_the_storys_chances_under_the_corpus_ids(story: Story, corpus: Corpus, split: Split, bound: UpperBound) -> None:
+def test_scores_are_the_storys_chances_under_the_corpus_ids(
+    story: Story, corpus: Corpus, split: Split, bound: UpperBound
+) -> None:
     queries = split.test.queries()
     items = np.arange(1, 201)
     scores = bound.score(queries, items)
@@ -83,7 +85,9 @@ def test_expected_recall_is_what_it_finds(story: Story) -> None:
     hits = sum(np.isin(ids[b], hidden[offsets[b] : offsets[b + 1]]).sum() for b in range(len(queries)))
     assert abs(hits - scores.sum()) < 4 * np.sqrt((scores * (1 - scores)).sum())
     famous = np.argsort(-story.world.popularity)[:40] + 1
-    assert hits > 1.3 * sum(np.isin(famous[:20], hidden[offsets[b] : offsets[b + 1]]).sum() for b in range(len(queries)))
+    assert hits > 1.3 * sum(
+        np.isin(famous[:20], hidden[offsets[b] : offsets[b + 1]]).sum() for b in range(len(queries))
+    )
 
 
 def replace_split(corpus: Corpus, label: str) -> Corpus:
@@ -141,7 +145,8 @@ def test_queries_that_are_no_playlist_of_the_corpus_are_refused(corpus: Corpus, 
 
 def test_another_corpus_is_refused(story: Story, corpus: Corpus) -> None:
     with pytest.raises(
-        InputError, match=r"'demo:playlist:\d+' is not in the demo catalogue with tracks=200, artists=30, playlists=60, seed=0"
+        InputError,
+        match=r"'demo:playlist:\d+' is not in the demo catalogue with tracks=200, artists=30, playlists=60, seed=0",
     ):
         UpperBound.from_story(Story(DemoParams(tracks=200, artists=30, playlists=60)), corpus)
     with pytest.raises(InputError, match=r"holds other tracks than in the demo catalogue with .* seed=1"):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toolkit.catalogue.artists import ArtistCatalogue
+from toolkit.catalogue.artist_catalogue import ArtistCatalogue
 from toolkit.catalogue.records import Field, TrackRecord
 from toolkit.errors import InputError
 
@@ -32,7 +32,9 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> ArtistCatalogue:
     made.add(
         [
             _track(1, ann, biography=biography, sound=Field([1.0, 2.0], source="x", train_allowed=True)),
-            _track(2, ann | bob, sound=Field([3.0, 6.0], source="x", train_allowed=None), lyrics=Field("la la", source="y")),
+            _track(
+                2, ann | bob, sound=Field([3.0, 6.0], source="x", train_allowed=None), lyrics=Field("la la", source="y")
+            ),
             _track(3, bob, sound=Field([5.0, 0.0], source="x", train_allowed=True)),
             _track(4, cy),
         ]
@@ -70,4 +72,8 @@ def test_names_and_templates(catalogue: ArtistCatalogue) -> None:
 def test_credits_are_of_the_asked_tracks_in_their_order(catalogue: ArtistCatalogue, tmp_path: Path) -> None:
     tracks, of, artists = catalogue.credits(["local:4", "local:2", "local:9", "local:3"])
     assert tracks.tolist() == [0, 1, 1, 3] and of.tolist() == [0, 1, 2, 2]
-    assert artists["id"].to_pylist() == ["a:cy", "a:ann", "a:bob"] and artists["artist"].to_pylist() == ["Cy, and friends", "Ann", "Bob"]
+    assert artists["id"].to_pylist() == ["a:cy", "a:ann", "a:bob"] and artists["artist"].to_pylist() == [
+        "Cy, and friends",
+        "Ann",
+        "Bob",
+    ]

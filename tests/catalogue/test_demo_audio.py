@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from toolkit.catalogue.demo.audio import RATE, audio
-from toolkit.catalogue.demo.params import DemoParams
-from toolkit.catalogue.demo.reader import DemoReader
+from toolkit.catalogue.demo.demo_audio import RATE, audio
+from toolkit.catalogue.demo.demo_params import DemoParams
+from toolkit.catalogue.demo.demo_reader import DemoReader
 from toolkit.catalogue.demo.tastes import FAMILIES
 
 SMALL = {"tracks": 200, "artists": 40, "playlists": 10}
@@ -36,7 +36,11 @@ def test_a_track_has_sixteen_seconds_of_sound():
 
 def test_it_must_be_asked_for_and_changes_nothing_else():
     silent = list(DemoReader(params=DemoParams(**SMALL))._tracks())
-    sounding = list(DemoReader(params=DemoParams(**SMALL, fields=["audio_features", "lyrics", "biography", "cover", "audio"]))._tracks())
+    sounding = list(
+        DemoReader(
+            params=DemoParams(**SMALL, fields=["audio_features", "lyrics", "biography", "cover", "audio"])
+        )._tracks()
+    )
     assert all("audio" in track.fields and track.fields["audio"].train_allowed for track in sounding)
     for track, twin in zip(silent, sounding, strict=True):
         assert track.fields == {name: field for name, field in twin.fields.items() if name != "audio"}
@@ -51,7 +55,9 @@ def test_the_same_track_sounds_the_same():
 
 def test_driving_tracks_are_louder():
     for family in range(len(FAMILIES)):
-        hushed, driving = (np.mean([np.square(drawn(family, style, number)).mean() for number in range(4)]) for style in (0.1, 0.9))
+        hushed, driving = (
+            np.mean([np.square(drawn(family, style, number)).mean() for number in range(4)]) for style in (0.1, 0.9)
+        )
         assert driving > 4 * hushed
 
 

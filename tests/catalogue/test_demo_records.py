@@ -15,9 +15,9 @@ from PIL import Image
 from toolkit import plugins
 from toolkit.catalogue.demo import sound
 from toolkit.catalogue.demo.covers import cover
+from toolkit.catalogue.demo.demo_params import DemoParams
+from toolkit.catalogue.demo.demo_reader import DemoReader
 from toolkit.catalogue.demo.lexicon import with_articles
-from toolkit.catalogue.demo.params import DemoParams
-from toolkit.catalogue.demo.reader import DemoReader
 from toolkit.catalogue.demo.streams import RESERVED
 from toolkit.catalogue.demo.tastes import TASTES, shares
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
@@ -51,7 +51,14 @@ def test_words_and_numbers_of_seed_0_stay_as_they_are() -> None:
     told = [
         [record.id, record.title, record.tracks, record.split]
         if isinstance(record, PlaylistRecord)
-        else [record.id, record.title, record.artists, record.album, record.duration_s, [field.value for field in record.fields.values()]]
+        else [
+            record.id,
+            record.title,
+            record.artists,
+            record.album,
+            record.duration_s,
+            [field.value for field in record.fields.values()],
+        ]
         for record in small("audio_features", "lyrics", "biography")
     ]
     assert hashlib.blake2b(json.dumps(told).encode(), digest_size=16).hexdigest() == "9d34699135bce788d884f37bbe1cd9ac"
@@ -109,7 +116,10 @@ def test_fields_are_missing_as_often_as_meant(tracks: list[TrackRecord]) -> None
 
 
 def test_shared_fields_are_the_same_for_all_of_their_entity(tracks: list[TrackRecord]) -> None:
-    for part, entity, key in (("biography", "artist", lambda t: t.artist_ids), ("cover", "album", lambda t: t.album_id)):
+    for part, entity, key in (
+        ("biography", "artist", lambda t: t.artist_ids),
+        ("cover", "album", lambda t: t.album_id),
+    ):
         seen: dict = {}
         for track in tracks:
             value = track.fields.get(part)
@@ -147,7 +157,10 @@ def test_sound_and_theme_or_sound_and_palette_tell_the_tastes_apart() -> None:
 
 
 def test_articles() -> None:
-    assert with_articles("A early light and a pale acorn, a electric anchor") == "An early light and a pale acorn, an electric anchor"
+    assert (
+        with_articles("A early light and a pale acorn, a electric anchor")
+        == "An early light and a pale acorn, an electric anchor"
+    )
 
 
 def test_modalities_tell_more_together_than_alone(reader: DemoReader, tracks: list[TrackRecord]) -> None:
@@ -167,7 +180,9 @@ def test_modalities_tell_more_together_than_alone(reader: DemoReader, tracks: li
     inputs["sound and words"] = np.hstack([inputs["audio_features"], inputs["lyrics"]])
     inputs["all"] = np.hstack([inputs[part] for part in PARTS])
     taste = world.taste.argmax(axis=1)
-    right = {name: RidgeClassifier().fit(x[known], taste[known]).score(x[asked], taste[asked]) for name, x in inputs.items()}
+    right = {
+        name: RidgeClassifier().fit(x[known], taste[known]).score(x[asked], taste[asked]) for name, x in inputs.items()
+    }
     assert min(right.values()) > 2 / 12
     assert right["sound and words"] > max(right["audio_features"], right["lyrics"]) + 0.1
     assert right["all"] > max(right[name] for name in inputs if name != "all") + 0.05

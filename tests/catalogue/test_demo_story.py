@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from toolkit.catalogue.demo.demo_params import DemoParams
 from toolkit.catalogue.demo.lists import propensities, stations
-from toolkit.catalogue.demo.params import DemoParams
 from toolkit.catalogue.demo.story import Story, inclusion
 from toolkit.catalogue.demo.streams import RESERVED, USED, Streams
 from toolkit.catalogue.demo.world import World
@@ -45,7 +45,9 @@ def test_same_parameters_tell_the_same_story_and_another_seed_another() -> None:
 def test_streams_are_independent_and_start_anew() -> None:
     firsts = [Streams(0).of(name).random() for name in USED + RESERVED]
     assert len(set(firsts)) == len(USED) + len(RESERVED)
-    assert Streams(0).of("cover", 3).random() == Streams(0).of("cover", 3).random() != Streams(0).of("cover", 4).random()
+    assert (
+        Streams(0).of("cover", 3).random() == Streams(0).of("cover", 3).random() != Streams(0).of("cover", 4).random()
+    )
     with pytest.raises(SegueError, match="stream 'sound' must be one of"):
         Streams(0).of("sound")
 
@@ -55,7 +57,11 @@ def test_sizes_are_the_ones_asked_for(story: Story) -> None:
     assert (world.n_tracks, len(world.artist_style), len(lists)) == (2000, 300, 3000)
     assert set(world.track_artist) == set(range(300))
     assert np.array_equal(world.album_artist[world.track_album], world.track_artist)
-    assert {name: int((lists.split == name).sum()) for name in ("train", "valid", "test")} == {"train": 2400, "valid": 300, "test": 300}
+    assert {name: int((lists.split == name).sum()) for name in ("train", "valid", "test")} == {
+        "train": 2400,
+        "valid": 300,
+        "test": 300,
+    }
     assert 0.15 <= world.new.mean() < 0.153
 
 
@@ -76,7 +82,9 @@ def test_playlists_never_repeat_a_track_and_keep_their_lengths(story: Story) -> 
 
 def test_new_releases_are_only_in_held_out_playlists(story: Story, held_out: list) -> None:
     new, lists = story.world.new, story.lists
-    assert not any(new[tracks].any() for tracks, split in zip(lists.tracks, lists.split, strict=True) if split == "train")
+    assert not any(
+        new[tracks].any() for tracks, split in zip(lists.tracks, lists.split, strict=True) if split == "train"
+    )
     share = np.concatenate([new[hidden] for _, _, hidden in held_out]).mean()
     assert 0.10 < share < 0.16
 
@@ -175,7 +183,11 @@ def test_difficulty_is_popularity_then_neighbours_then_the_story(story: Story, h
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"artists": 300, "tracks": 250}, "artists=300 must be <= tracks=250"), ({"tastes": 13}, "12"), ({"trakcs": 3}, "trakcs")],
+    [
+        ({"artists": 300, "tracks": 250}, "artists=300 must be <= tracks=250"),
+        ({"tastes": 13}, "12"),
+        ({"trakcs": 3}, "trakcs"),
+    ],
 )
 def test_wrong_options_are_refused(options: dict, message: str) -> None:
     with pytest.raises(ValidationError, match=message):

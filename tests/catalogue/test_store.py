@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toolkit.catalogue import fields
+from toolkit.catalogue import field_choice
 from toolkit.catalogue.records import Field, PlaylistRecord, TrackRecord
 from toolkit.catalogue.store import Catalogue
 from toolkit.errors import DataError, InputError, SegueError
@@ -51,14 +51,15 @@ def test_own_fields_align_with_the_ids_asked_for(catalogue: Catalogue) -> None:
 
 def test_reading_a_whole_column_equals_reading_in_chunks(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
     tracks = [
-        TrackRecord(f"t:{i}", f"T{i}", (f"A{i % 7}", f"A{i % 5}b"), fields={"v": Field([i, 1.0])} if i % 3 else {}) for i in range(2000)
+        TrackRecord(f"t:{i}", f"T{i}", (f"A{i % 7}", f"A{i % 5}b"), fields={"v": Field([i, 1.0])} if i % 3 else {})
+        for i in range(2000)
     ]
     catalogue.add(tracks)
     catalogue.add_fields([("name:a5", "bio", Field("five", entity="artist"))])
     ids = [f"t:{i}" for i in range(1990, 10, -1)]
 
     chunked = {name: values(catalogue, name, ids) for name in ("title", "artist", "bio")}
-    monkeypatch.setattr(fields, "_WHOLE", 10)
+    monkeypatch.setattr(field_choice, "_WHOLE", 10)
     whole = {name: values(catalogue, name, ids) for name in ("title", "artist", "bio")}
 
     assert whole == chunked
@@ -69,7 +70,11 @@ def test_reading_a_whole_column_equals_reading_in_chunks(catalogue: Catalogue, m
 def test_template(catalogue: Catalogue) -> None:
     catalogue.add([RAIN, SUN, BARE])
 
-    assert values(catalogue, "{title} by {artist}. {genres}", ["t:bare", "t:rain", "t:sun"]) == [None, "Rain by Ann, Bo. rock", "Sun by Bo"]
+    assert values(catalogue, "{title} by {artist}. {genres}", ["t:bare", "t:rain", "t:sun"]) == [
+        None,
+        "Rain by Ann, Bo. rock",
+        "Sun by Bo",
+    ]
     assert values(catalogue, "{title} ({duration} s)", ["t:rain", "t:sun"]) == ["Rain (201.5 s)", "Sun"]
 
 
@@ -123,7 +128,11 @@ def test_vectors_of_two_origins_are_never_mixed(catalogue: Catalogue) -> None:
     with pytest.raises(InputError, match=r"several sources \(librosa: 1, spotify: 2\).*choose one with source="):
         catalogue.field_values("sound", ["t:a", "t:b", "t:c"])
     assert catalogue.field_values("sound", ["t:a", "t:b", "t:c"], source="spotify")[0].tolist() == [True, True, False]
-    assert catalogue.field_values("sound", ["t:a", "t:b", "t:c"], source="spotify/two")[0].tolist() == [False, True, False]
+    assert catalogue.field_values("sound", ["t:a", "t:b", "t:c"], source="spotify/two")[0].tolist() == [
+        False,
+        True,
+        False,
+    ]
     with pytest.raises(InputError, match="nothing from source 'spot': known: librosa, spotify"):
         catalogue.field_values("sound", ["t:a"], source="spot")
 
@@ -150,7 +159,10 @@ def test_vectors_of_two_lengths_and_fields_of_two_kinds_are_refused(catalogue: C
         (TrackRecord("t:x", fields={"v": Field([1.0, float("nan")])}), "track 't:x': field 'v' holds NaN or infinity"),
         (TrackRecord("t:x", fields={"v": Field([float("-inf")])}), "track 't:x': field 'v' holds NaN or infinity"),
         (TrackRecord("t:x", fields={"v": Field([])}), "track 't:x': field 'v' is a vector without numbers"),
-        (TrackRecord("t:x", fields={"bio": Field("b", entity="artist")}), "field 'bio' is of its artist, which the track does not name"),
+        (
+            TrackRecord("t:x", fields={"bio": Field("b", entity="artist")}),
+            "field 'bio' is of its artist, which the track does not name",
+        ),
         (TrackRecord("t:x", fields={"bio": Field("b", entity="label")}), "field 'bio' is of its label"),
     ],
 )
@@ -162,12 +174,20 @@ def test_refused_values_leave_the_batch_unwritten(record: TrackRecord, message: 
 
 def test_a_later_record_adds_and_never_erases(catalogue: Catalogue) -> None:
     catalogue.add([RAIN])
-    catalogue.add([TrackRecord("t:rain", artists=("Cy",), fields={"lyrics": Field("drip", "lrclib"), "blank": Field(" ")})])
+    catalogue.add(
+        [TrackRecord("t:rain", artists=("Cy",), fields={"lyrics": Field("drip", "lrclib"), "blank": Field(" ")})]
+    )
 
     assert values(catalogue, "title", ["t:rain"]) == ["Rain"]
     assert values(catalogue, "artist", ["t:rain"]) == ["Cy"]
     assert values(catalogue, "duration", ["t:rain"]) == [201.5]
-    assert catalogue.counts() == {"tracks": 1, "artists": 3, "albums": 1, "playlists": 0, "fields": {"genres": 1, "lyrics": 1}}
+    assert catalogue.counts() == {
+        "tracks": 1,
+        "artists": 3,
+        "albums": 1,
+        "playlists": 0,
+        "fields": {"genres": 1, "lyrics": 1},
+    }
 
 
 def test_one_batch_merges_as_two_do(catalogue: Catalogue, tmp_path: Path) -> None:
@@ -184,7 +204,11 @@ def test_one_batch_merges_as_two_do(catalogue: Catalogue, tmp_path: Path) -> Non
 
 def test_names_of_another_spelling_are_one_artist(catalogue: Catalogue) -> None:
     catalogue.add(
-        [TrackRecord("t:1", artists=("Björk",)), TrackRecord("t:2", artists=("  BJÖRK ",)), TrackRecord("t:3", artists=("Bjork",))]
+        [
+            TrackRecord("t:1", artists=("Björk",)),
+            TrackRecord("t:2", artists=("  BJÖRK ",)),
+            TrackRecord("t:3", artists=("Bjork",)),
+        ]
     )
 
     assert values(catalogue, "artist_id", ["t:1", "t:2", "t:3"]) == ["name:björk", "name:björk", "name:bjork"]
@@ -211,7 +235,9 @@ def test_blobs(catalogue: Catalogue, tmp_path: Path) -> None:
 
 
 def test_provenance_of_field_template_and_own_names(catalogue: Catalogue) -> None:
-    catalogue.add([RAIN, SUN, BARE, TrackRecord("t:4", fields={"genres": Field("pop", "spotify", train_allowed=False)})])
+    catalogue.add(
+        [RAIN, SUN, BARE, TrackRecord("t:4", fields={"genres": Field("pop", "spotify", train_allowed=False)})]
+    )
 
     genres = [
         {"field": "genres", "source": "mb", "train_allowed": None, "n": 1},
@@ -231,7 +257,9 @@ def test_unknown_field_names_the_nearest(catalogue: Catalogue) -> None:
 
     with pytest.raises(InputError, match="no field 'genre': did you mean 'genres'"):
         catalogue.field_values("genre", ["t:rain"])
-    with pytest.raises(InputError, match="no field 'xyz': known: album, album_id, artist, artist_id, duration, genres, id, title"):
+    with pytest.raises(
+        InputError, match="no field 'xyz': known: album, album_id, artist, artist_id, duration, genres, id, title"
+    ):
         catalogue.provenance("{title} {xyz}")
 
 
@@ -285,7 +313,10 @@ def test_a_catalogue_that_lost_its_end_names_the_cure(tmp_path: Path) -> None:
         catalogue.add(TrackRecord(f"t:{number}", "a title " * 20) for number in range(2000))
     whole = (tmp_path / "c.db").read_bytes()
     (tmp_path / "c.db").write_bytes(whole[: len(whole) // 2])
-    with Catalogue.open(tmp_path / "c.db", create=False) as catalogue, pytest.raises(DataError, match="malformed.*: bring back a copy"):
+    with (
+        Catalogue.open(tmp_path / "c.db", create=False) as catalogue,
+        pytest.raises(DataError, match="malformed.*: bring back a copy"),
+    ):
         catalogue.counts()
 
 

@@ -12,11 +12,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-import postgresql_server
 import pytest
 
+from tests.catalogue import postgresql_server
+from toolkit.catalogue.database_schema import METADATA
 from toolkit.catalogue.readers.archive import ArchiveReader
-from toolkit.catalogue.schema import METADATA
 from toolkit.catalogue.store import Catalogue
 
 READERS = Path(__file__).parents[1] / "fixtures" / "readers"
@@ -38,7 +38,9 @@ def url() -> Iterator[str]:
         try:
             started = stack.enter_context(postgresql_server.server(package))
         except (PermissionError, LookupError) as error:
-            pytest.skip(f"PostgreSQL does not run as root, and nobody else can here ({error}): run the tests as another user, or {CURE}")
+            pytest.skip(
+                f"PostgreSQL does not run as root, and nobody else can here ({error}): run the tests as another user, or {CURE}"
+            )
         yield started
 
 
@@ -60,5 +62,7 @@ def test_same_as_sqlite(times: int, url: str, tmp_path: Path) -> None:
             assert (there.tolist(), list(values)) == (expected.tolist(), list(wanted))
         for source in (None, "spotify/p93all"):
             got = [np.asarray(part).tolist() for part in server.field_values("audio_features", ids, source=source)]
-            assert got == [np.asarray(part).tolist() for part in file.field_values("audio_features", ids, source=source)]
+            assert got == [
+                np.asarray(part).tolist() for part in file.field_values("audio_features", ids, source=source)
+            ]
         assert server.provenance("audio_features") == file.provenance("audio_features")

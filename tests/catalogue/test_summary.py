@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from toolkit.catalogue.playlist_summary import Summary, summarise
 from toolkit.catalogue.readers.archive import ArchiveReader
 from toolkit.catalogue.records import Field, TrackRecord
-from toolkit.catalogue.summary import Summary, summarise
 
 FILES = Path(__file__).parents[1] / "fixtures" / "readers"
 

@@ -19,7 +19,9 @@ TRACKS, COLD, PLAYLISTS, TASTES = 120, 24, 260, 4
 def corpus_of(lists: list[list[int]], n_items: int, plays: list[list[float]] | None = None) -> Corpus:
     offsets = np.concatenate([[0], np.cumsum([len(each) for each in lists])]).astype(np.int64)
     nothing = pa.nulls(len(lists), pa.string())
-    playlists = pa.table({"id": [f"p{row}" for row in range(len(lists))], "title": nothing, "group": nothing, "split": nothing})
+    playlists = pa.table(
+        {"id": [f"p{row}" for row in range(len(lists))], "title": nothing, "group": nothing, "split": nothing}
+    )
     tracks = pa.table({"id": [f"t{i}" for i in range(1, n_items + 1)]})
     counts = None if plays is None else np.concatenate(plays).astype(np.float32)
     return Corpus(np.concatenate(lists).astype(np.int32), offsets, tracks, playlists, plays=counts)

@@ -13,9 +13,9 @@ from sklearn.metrics import roc_auc_score
 
 from tests.coldstart.conftest import corpus_of
 from toolkit import plugins
-from toolkit.coldstart.factors import FactorStore
+from toolkit.coldstart.factorisation import FactorStore
 from toolkit.corpus.splits import HeldOut, PlaylistSet
-from toolkit.encoders import registry
+from toolkit.encoders.contract import registry
 from toolkit.evaluation.statistics import Difference, paired_differences
 from toolkit.modality import Modality
 from toolkit.ranker import Ranker, TrainingData
@@ -98,7 +98,10 @@ def plant(seed: int = 5) -> Planted:
     lists, cuts = [], []
     for row in range(USERS + ASKED):
         own = taste == row % TASTES
-        shown = [*rng.choice(np.flatnonzero(own & ~cold), 7, replace=False), *rng.choice(np.flatnonzero(~own & ~cold), 1)]
+        shown = [
+            *rng.choice(np.flatnonzero(own & ~cold), 7, replace=False),
+            *rng.choice(np.flatnonzero(~own & ~cold), 1),
+        ]
         new = rng.choice(np.flatnonzero(own & cold), 3, replace=False) if row >= USERS else []
         lists.append([int(track) + 1 for track in [*shown, *new]])
         cuts.append(len(shown))
@@ -115,14 +118,18 @@ def biographies(planted: Planted, seed: int = 0) -> list[str]:
     """Texts with two words of the taste that is heard."""
     rng = np.random.default_rng(seed)
     return [
-        " ".join(rng.permutation([*rng.choice(FILLER, 8), *(f"word{kind}{rng.integers(4)}" for _ in range(2))])) for kind in planted.heard
+        " ".join(rng.permutation([*rng.choice(FILLER, 8), *(f"word{kind}{rng.integers(4)}" for _ in range(2))]))
+        for kind in planted.heard
     ]
 
 
 def tags(planted: Planted, seed: int = 1) -> list[str]:
     """Three tags of the taste that is heard, and one that says nothing."""
     rng = np.random.default_rng(seed)
-    return [", ".join([*(f"tag {kind} {n}" for n in rng.permutation(5)[:3]), f"seen live {rng.integers(3)}"]) for kind in planted.heard]
+    return [
+        ", ".join([*(f"tag {kind} {n}" for n in rng.permutation(5)[:3]), f"seen live {rng.integers(3)}"])
+        for kind in planted.heard
+    ]
 
 
 def of_entities(planted: Planted, seed: int = 2) -> tuple[list[str], str]:
@@ -136,7 +143,9 @@ def of_entities(planted: Planted, seed: int = 2) -> tuple[list[str], str]:
     texts, triples = [], []
     for track, taste in enumerate(planted.heard):
         names = [f"Ann_{letter}{track}" for letter in ("Rowe", "Lund")]
-        texts.append(" ".join([*rng.choice(FILLER, 8), "with", names[0].replace("_", " "), "and", names[1].replace("_", " ")]))
+        texts.append(
+            " ".join([*rng.choice(FILLER, 8), "with", names[0].replace("_", " "), "and", names[1].replace("_", " ")])
+        )
         for name in names:
             triples.append(f"<{resource}{name}> <{kind}> <{ontology}MusicalArtist> .")
             triples.append(f"<{resource}{name}> <{ontology}genre> <{resource}Genre_{taste}> .")

@@ -11,11 +11,11 @@ import scipy.sparse as sp
 from pydantic import ValidationError
 
 from tests.coldstart.conftest import corpus_of
-from toolkit.coldstart.artists import ArtistPlays, of_tracks
-from toolkit.coldstart.factors import FactorStore, factorise
+from toolkit.coldstart.artist_factors import ArtistPlays, of_tracks
+from toolkit.coldstart.factorisation import FactorStore, factorise
 from toolkit.corpus.splits import PlaylistSet
 from toolkit.errors import InputError
-from toolkit.ingest.targets import FactorTargets
+from toolkit.ingest.encoder_targets import FactorTargets
 from toolkit.recipe import FactorSpec, Targets
 from toolkit.seeds import derived_seed
 
@@ -54,7 +54,10 @@ def test_tracks_without_a_training_placement_teach_nothing(playlists: PlaylistSe
     trained = np.array([True, True, False, True, True, True])
     store = FactorStore(playlists, SPEC, seed=4)
     made = FactorTargets.of(store, Targets(factors=3, level="artist"), trained)
-    assert made.matrix.any(axis=1).tolist() == [True, True, False, False, False, True] and made.facts() == {"factors": 3, "tracks": 3}
+    assert made.matrix.any(axis=1).tolist() == [True, True, False, False, False, True] and made.facts() == {
+        "factors": 3,
+        "tracks": 3,
+    }
     own = FactorTargets.of(store, Targets(factors=3), np.ones(6, bool)).matrix
     np.testing.assert_array_equal(own, store().items[1:])
 

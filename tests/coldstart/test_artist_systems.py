@@ -5,12 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from segue.checks.check_ranker import check_ranker
 from tests.coldstart.planted_content import Planted, biographies, difference, modality, of_entities, plant, tags
 from toolkit.errors import InputError
-from toolkit.ranker_checks import check_ranker
 
 NETWORK = {"hidden": [32, 32], "epochs": 25, "lr": 3e-3, "batch": 16, "bf16": "off", "output": "prediction"}
-WORDS = {"vector_dim": 16, "vector_epochs": 2, "filters": 12, "hidden": 32, "epochs": 25, "lr": 5e-3, "batch": 16, "bf16": "off"}
+WORDS = {
+    "vector_dim": 16,
+    "vector_epochs": 2,
+    "filters": 12,
+    "hidden": 32,
+    "epochs": 25,
+    "lr": 5e-3,
+    "batch": 16,
+    "bf16": "off",
+}
 MULTI_HOT = {"separator": ", ", "dim": 0, "idf": False}
 
 
@@ -30,11 +39,15 @@ def reached(planted: Planted) -> dict[str, np.ndarray]:
         "TAGS-ITEMKNN": ("attribute-knn", planted.learned("tfidf", listed, **MULTI_HOT), {"neighbours": 30}),
         "TEXT-RF": ("random-forest", planted.learned("tfidf", texts, dim=0), {"trees": 30}),
     }
-    return {name: planted.aucs(planted.fitted(ranker, made, **params)) for name, (ranker, made, params) in systems.items()}
+    return {
+        name: planted.aucs(planted.fitted(ranker, made, **params)) for name, (ranker, made, params) in systems.items()
+    }
 
 
 @pytest.mark.parametrize("system", ["A-TEXT", "A-W2V", "A-TAGS", "TAGS-ITEMKNN", "TEXT-RF"])
-def test_content_lies_between_chance_and_the_bound(system: str, planted: Planted, reached: dict[str, np.ndarray]) -> None:
+def test_content_lies_between_chance_and_the_bound(
+    system: str, planted: Planted, reached: dict[str, np.ndarray]
+) -> None:
     assert difference(reached[system], planted.chance).low > 0
     assert difference(planted.bound, reached[system]).low > 0
 
@@ -92,7 +105,11 @@ def test_the_contract_holds(name: str, planted: Planted) -> None:
 
     made = planted.learned("tfidf", tags(planted), **MULTI_HOT)
     params = {"trees": 5, "factors": FACTORS.model_dump()} if name == "random-forest" else {}
-    check_ranker(lambda: plugins.load("segue.rankers", name)(**params), replace(planted.data, modalities={"tags": made}), planted.test)
+    check_ranker(
+        lambda: plugins.load("segue.rankers", name)(**params),
+        replace(planted.data, modalities={"tags": made}),
+        planted.test,
+    )
 
 
 def test_what_a_system_cannot_use_is_refused_in_one_line(planted: Planted) -> None:

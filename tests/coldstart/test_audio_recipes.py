@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from toolkit import pipeline, runs
+from toolkit import pipeline, run_directory
 from toolkit.recipe import Recipe, load
 
 PAPERS = Path(__file__).parents[2] / "recipes" / "papers"
@@ -50,7 +50,7 @@ def read(run: Path, name: str) -> Any:
 def reached(run: Path, metric: str) -> dict[str, float]:
     return {
         row["system"]: row["value"]
-        for row in read(run, runs.METRICS)
+        for row in read(run, run_directory.METRICS)
         if (row["metric"], row["split"], row["slice"]) == (metric, "test", "all")
     }
 
@@ -80,10 +80,10 @@ def test_factor_prediction_runs(tmp_path: Path, tiny_cache: Path) -> None:
     pipeline.run(some("factor_prediction.yaml", rows, *given), tmp_path / "run", cache=tiny_cache)
     found = reached(tmp_path / "run", "auc")
     assert set(found) == rows and found["linear-regression"] > found["random-factors"] + 0.05
-    tags = read(tmp_path / "run", runs.TAGS)
+    tags = read(tmp_path / "run", run_directory.TAGS)
     assert [(row["vectors"], row["method"]) for row in tags] == [("factors", "logistic"), ("bag", "logistic")]
     assert all(0.4 < row["auc"] < 1 and row["tracks"] > 50 for row in tags)
-    assert "What vectors say of tags" in (tmp_path / "run" / runs.REPORT).read_text()
+    assert "What vectors say of tags" in (tmp_path / "run" / run_directory.REPORT).read_text()
 
 
 def test_the_content_user_model_runs(tmp_path: Path, tiny_cache: Path) -> None:
@@ -94,8 +94,8 @@ def test_the_content_user_model_runs(tmp_path: Path, tiny_cache: Path) -> None:
     pipeline.run(some("content_user.yaml", {"content-user", "popularity"}, *given), tmp_path / "run", cache=tiny_cache)
     found = reached(tmp_path / "run", "auc")
     assert 0.5 < found["content-user"] < 1 and found["popularity"] > 0.5
-    assert [row["oracle"] for row in read(tmp_path / "run", runs.TIMINGS).values()] == [False, True]
-    assert [row["vectors"] for row in read(tmp_path / "run", runs.TAGS)] == ["factors", "content-user"]
+    assert [row["oracle"] for row in read(tmp_path / "run", run_directory.TIMINGS).values()] == [False, True]
+    assert [row["vectors"] for row in read(tmp_path / "run", run_directory.TAGS)] == ["factors", "content-user"]
 
 
 def test_ids_rank_tracks_with_plays(tmp_path: Path, tiny_cache: Path) -> None:
@@ -104,7 +104,9 @@ def test_ids_rank_tracks_with_plays(tmp_path: Path, tiny_cache: Path) -> None:
     assert found["id-item"] > found["random"] + 0.1
 
 
-@pytest.mark.parametrize(("name", "rows"), [("hybrids.yaml", {"hldbn", "tag-prior"}), ("hybrids_warm.yaml", {"hldbn-pmf", "pmf"})])
+@pytest.mark.parametrize(
+    ("name", "rows"), [("hybrids.yaml", {"hldbn", "tag-prior"}), ("hybrids_warm.yaml", {"hldbn-pmf", "pmf"})]
+)
 def test_the_hybrids_run(name: str, rows: set[str], tmp_path: Path, tiny_cache: Path) -> None:
     given = [
         "encoders.dbn.params={rate: 8000, seconds: 3, bands: 30, components: 10, hidden: [8, 8], epochs: 5}",

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toolkit import pipeline, runs
+from toolkit import pipeline, run_directory
 from toolkit.errors import DataError
 from toolkit.modality import Modality
-from toolkit.pipeline.modalities import named
+from toolkit.pipeline.run.encode_modalities import named
 from toolkit.recipe import load
 
 RECIPE = """\
@@ -41,7 +41,11 @@ threads: 1
 def folder(tmp_path: Path) -> Path:
     """Plays of 40 artists; A7's tags are in Latin-1, A9 has none."""
     rng = np.random.default_rng(0)
-    plays = [f"u{user}\tA{artist}\tName {artist}\t{rng.integers(1, 9)}\n" for user in range(30) for artist in rng.permutation(40)[:12]]
+    plays = [
+        f"u{user}\tA{artist}\tName {artist}\t{rng.integers(1, 9)}\n"
+        for user in range(30)
+        for artist in rng.permutation(40)[:12]
+    ]
     (tmp_path / "train_triplets.txt").write_text("".join(plays))
     lines = [f"A{artist}\ttag {artist % 4}, tag {artist % 3}".encode() for artist in range(40)]
     lines[7], lines[9] = "A7\tchanson française, café".encode("latin-1"), b"A9\t"
@@ -52,18 +56,21 @@ def folder(tmp_path: Path) -> Path:
 def test_what_cannot_be_used_is_named_in_the_summaries(folder: Path) -> None:
     (folder / "recipe.yaml").write_text(RECIPE.format(on_error="skip"))
     pipeline.run(load(folder / "recipe.yaml", parameters=True), folder / "run", cache=folder / "cache")
-    skipped = json.loads((folder / "run" / runs.DATA).read_text())["skipped"]
+    skipped = json.loads((folder / "run" / run_directory.DATA).read_text())["skipped"]
     assert any("artists.tsv, line 9: is not UTF-8" in example for example in skipped["examples"])
-    (row,) = json.loads((folder / "run" / runs.COVERAGE).read_text())
+    (row,) = json.loads((folder / "run" / run_directory.COVERAGE).read_text())
     assert row["absent"]["count"] == 2 and set(row["absent"]["examples"]) == {"local:A7", "local:A9"}
-    page = (folder / "run" / runs.REPORT).read_text()
+    page = (folder / "run" / run_directory.REPORT).read_text()
     assert "local:A9" in page and "artists.tsv, line 9" in page
 
 
 def test_too_short_clips_are_named_beside_absent_ones() -> None:
     present = np.array([False, True, False, True, True, True, True])
     sound = Modality("sound", np.zeros((7, 2), np.float32), present, short=present & (np.arange(7) > 1))
-    assert named(sound, list("abcdef")) == {"absent": {"count": 1, "examples": ["b"]}, "short": {"count": 4, "examples": ["c", "d", "e"]}}
+    assert named(sound, list("abcdef")) == {
+        "absent": {"count": 1, "examples": ["b"]},
+        "short": {"count": 4, "examples": ["c", "d", "e"]},
+    }
     assert named(Modality("sound", sound.matrix[:2], present[:2]), ["a"]) == {}
 
 

@@ -9,8 +9,8 @@ import pytest
 import scipy.sparse as sp
 
 from tests.coldstart.conftest import corpus_of
-from toolkit.coldstart import factors as module
-from toolkit.coldstart.factors import Factors, FactorStore, factorise
+from toolkit.coldstart import factorisation as module
+from toolkit.coldstart.factorisation import Factors, FactorStore, factorise
 from toolkit.corpus.splits import PlaylistSet
 from toolkit.errors import InputError
 from toolkit.recipe import FactorSpec
@@ -51,7 +51,11 @@ def _objective(users: np.ndarray, items: np.ndarray, plays: np.ndarray) -> float
 def test_items_are_the_closed_form_of_the_users(plays: sp.csr_matrix, found: Factors) -> None:
     dense = plays.toarray().astype(np.float64)
     np.testing.assert_allclose(found.items, _closed_form(found.users.astype(np.float64), dense.T), atol=2e-5)
-    assert found.users.shape == (30, 4) and found.items.shape == (21, 4) and found.users.dtype == found.items.dtype == np.float32
+    assert (
+        found.users.shape == (30, 4)
+        and found.items.shape == (21, 4)
+        and found.users.dtype == found.items.dtype == np.float32
+    )
 
 
 def test_it_ends_where_a_dense_factorisation_from_another_start_ends(plays: sp.csr_matrix, found: Factors) -> None:
@@ -85,7 +89,9 @@ def test_folding_in_is_the_closed_form_of_a_users_plays(plays: sp.csr_matrix, fo
 
 
 def test_a_play_of_an_unknown_item_folds_in_as_nothing(found: Factors) -> None:
-    with_it, without = (sp.csr_matrix(([2.0] * len(c), ([0] * len(c), c)), (1, 21), dtype=np.float32) for c in ([3, 20], [3]))
+    with_it, without = (
+        sp.csr_matrix(([2.0] * len(c), ([0] * len(c), c)), (1, 21), dtype=np.float32) for c in ([3, 20], [3])
+    )
     np.testing.assert_array_equal(found.fold_in()(with_it)[0], found.fold_in()(without)[0])
     alone = sp.csr_matrix(([2.0], ([0], [20])), (1, 21), dtype=np.float32)
     assert found.fold_in()(alone)[1].tolist() == [False]

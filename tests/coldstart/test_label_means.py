@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from segue.checks.check_ranker import check_ranker
 from tests.coldstart.planted_content import FACTORS, TRACKS, Planted, plant
 from toolkit import plugins
 from toolkit.errors import InputError
 from toolkit.ranker import Ranker, TrainingData
-from toolkit.ranker_checks import check_ranker
 
 KINDS = {"same-artist": "artist", "genre-centroid": "genre"}
 
@@ -41,7 +41,9 @@ def _fitted(name: str, data: TrainingData) -> Ranker:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_cold_track_is_the_mean_of_its_labels_centroids(name: str, planted: Planted, labels: dict[str, sp.csr_matrix]) -> None:
+def test_a_cold_track_is_the_mean_of_its_labels_centroids(
+    name: str, planted: Planted, labels: dict[str, sp.csr_matrix]
+) -> None:
     items = _fitted(name, replace(planted.data, labels=labels, device="cpu")).state["items"][1:]
     has = labels[KINDS[name]].toarray()[1:] > 0
     for track in np.flatnonzero(~planted.warm)[:-1]:
@@ -63,7 +65,9 @@ def test_they_lie_between_chance_and_the_bound(name: str, planted: Planted, labe
 @pytest.mark.parametrize("name", KINDS)
 def test_the_contract_holds(name: str, planted: Planted, labels: dict[str, sp.csr_matrix]) -> None:
     make = plugins.load("segue.rankers", name)
-    check_ranker(lambda: make(factors=FACTORS.model_dump()), replace(planted.data, labels=labels, device="cpu"), planted.test)
+    check_ranker(
+        lambda: make(factors=FACTORS.model_dump()), replace(planted.data, labels=labels, device="cpu"), planted.test
+    )
 
 
 def test_without_labels_it_is_refused(planted: Planted) -> None:

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from segue.checks.check_ranker import check_ranker
 from toolkit import plugins
-from toolkit.coldstart.factors import FactorStore
+from toolkit.coldstart.factorisation import FactorStore
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import InputError
 from toolkit.modality import Modality
 from toolkit.ranker import TrainingData
-from toolkit.ranker_checks import check_ranker
 from toolkit.recipe import FactorSpec
 
 Planted = tuple[TrainingData, HeldOut]
@@ -52,7 +52,9 @@ def test_the_contract_holds(name: str, planted: Planted) -> None:
 
 def test_content_lies_between_chance_and_the_bound(planted: Planted) -> None:
     data, test = planted
-    chance, found, bound = (_reached(_fitted(name, data), data, test) for name in ("random-factors", "ridge", "factor-upper-bound"))
+    chance, found, bound = (
+        _reached(_fitted(name, data), data, test) for name in ("random-factors", "ridge", "factor-upper-bound")
+    )
     assert abs(chance - 0.5) < 0.1 and 0.8 < found <= bound and bound > 0.9
 
 
@@ -101,7 +103,9 @@ def test_the_penalty_is_chosen_on_validation(planted: Planted) -> None:
 
 def test_a_prediction_of_other_factors_is_refused(planted: Planted) -> None:
     data, _ = planted
-    with pytest.raises(InputError, match=r"modality 'audio' has 3 numbers, the factors k=8: its encoder needs targets: {factors: 8}"):
+    with pytest.raises(
+        InputError, match=r"modality 'audio' has 3 numbers, the factors k=8: its encoder needs targets: {factors: 8}"
+    ):
         _fitted("predicted-factors", replace(data, modalities={"audio": data.modalities["audio"]}))
     with pytest.raises(InputError, match="takes one modality, not 2"):
         _fitted("predicted-factors", data)

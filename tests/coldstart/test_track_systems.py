@@ -7,15 +7,25 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from segue.checks.check_ranker import check_ranker
 from tests.coldstart.planted_content import FACTORS, TRACKS, Planted, difference, modality, plant
 from toolkit import plugins
 from toolkit.errors import InputError
 from toolkit.modality import Modality
-from toolkit.ranker_checks import check_ranker
 
 FUSED = {"epochs": 30, "lr": 1e-2, "batch": 16, "dropout": 0.3}
 BINS, FRAMES = 8, 24
-JOINT = {"bins": BINS, "filters": [8, 12], "kernel": 3, "pool": 2, "hidden": [16], "epochs": 12, "lr": 5e-3, "batch": 16, "dropout": 0.2}
+JOINT = {
+    "bins": BINS,
+    "filters": [8, 12],
+    "kernel": 3,
+    "pool": 2,
+    "hidden": [16],
+    "epochs": 12,
+    "lr": 5e-3,
+    "batch": 16,
+    "dropout": 0.2,
+}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +44,9 @@ def sound(planted: Planted) -> Modality:
 def text(planted: Planted) -> Modality:
     """Which half of each of those groups, as an embedding of another size."""
     rng = np.random.default_rng(1)
-    return modality(np.eye(2)[planted.heard // 3] @ rng.normal(size=(2, 20)) * 5 + rng.normal(0, 2, (TRACKS, 20)), "text")
+    return modality(
+        np.eye(2)[planted.heard // 3] @ rng.normal(size=(2, 20)) * 5 + rng.normal(0, 2, (TRACKS, 20)), "text"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +61,9 @@ def spectrogram(planted: Planted) -> Modality:
 
 
 @pytest.mark.parametrize("hidden", [None, 16], ids=["MM-LF-LIN", "MM-LF-H1"])
-def test_two_modalities_together_say_more_than_either(hidden: int | None, planted: Planted, sound: Modality, text: Modality) -> None:
+def test_two_modalities_together_say_more_than_either(
+    hidden: int | None, planted: Planted, sound: Modality, text: Modality
+) -> None:
     both = planted.aucs(planted.fitted("late-fusion", sound, text, **FUSED, hidden=hidden))
     for alone in (sound, text):
         one = planted.aucs(planted.fitted("late-fusion", alone, **FUSED, hidden=hidden))
@@ -72,7 +86,9 @@ def test_shuffled_content_falls_to_chance(planted: Planted, sound: Modality, tex
     assert abs(planted.aucs(planted.fitted("late-fusion", *dealt, **FUSED)).mean() - 0.5) < 0.1
 
 
-def test_late_fusion_is_a_linear_layer_over_vectors_of_length_one(planted: Planted, sound: Modality, text: Modality) -> None:
+def test_late_fusion_is_a_linear_layer_over_vectors_of_length_one(
+    planted: Planted, sound: Modality, text: Modality
+) -> None:
     """A modality's scale says nothing, its direction everything."""
     larger = Modality("sound", sound.matrix * 7, sound.present)
     first = planted.fitted("late-fusion", sound, text, **FUSED).state["items"]
@@ -99,22 +115,24 @@ def test_the_contract_holds(name: str, planted: Planted, spectrogram: Modality, 
     check_ranker(lambda: plugins.load("segue.rankers", name)(**params), data, planted.test)
 
 
-def test_a_killed_fit_ends_as_an_unbroken_one(planted: Planted, sound: Modality, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from toolkit.encoders import training
+def test_a_killed_fit_ends_as_an_unbroken_one(
+    planted: Planted, sound: Modality, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from toolkit.encoders.learning import train_network
 
     data = replace(planted.data, modalities={"sound": sound}, device="cpu", workdir=tmp_path)
     params = {**FUSED, "epochs": 4, "factors": FACTORS.model_dump()}
-    cls, epoch = plugins.load("segue.rankers", "late-fusion"), training._epoch
+    cls, epoch = plugins.load("segue.rankers", "late-fusion"), train_network._epoch
 
     def broken(*given):  # type: ignore[no-untyped-def]
         if given[5] == 2:
             raise InterruptedError
         return epoch(*given)
 
-    monkeypatch.setattr(training, "_epoch", broken)
+    monkeypatch.setattr(train_network, "_epoch", broken)
     with pytest.raises(InterruptedError):
         cls(**params).fit(data)
-    monkeypatch.setattr(training, "_epoch", epoch)
+    monkeypatch.setattr(train_network, "_epoch", epoch)
     resumed, whole = cls(**params).fit(data), cls(**params).fit(replace(data, workdir=None))
     np.testing.assert_array_equal(resumed.state["items"], whole.state["items"])
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers.facts import Facts, FactsParams, fill
 
-from collectors.engine import Engine, Settings, Summary
-from collectors.hosts import Timeouts
+from collectors.engine.engine import Engine, Settings, Summary
+from collectors.engine.hosts import Timeouts
+from collectors.engine.outcomes import Retries
 from collectors.library import open_library
-from collectors.outcomes import Retries
+from tests.servers.facts import Facts, FactsParams, fill
 from toolkit import plugins
 from toolkit.catalogue.store import Catalogue
 from toolkit.progress import Reporter
@@ -28,7 +28,7 @@ TRACKS = 40
 def no_key_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """After the last test of collecting, every file that all of them left is searched for every key that they used."""
     yield
-    from servers import genius, lastfm, spotify
+    from tests.servers import genius, lastfm, spotify
 
     secrets = [key.encode() for key in (spotify.ID, spotify.SECRET, spotify.REFRESH, genius.TOKEN, lastfm.KEY)]
     files = [path for path in tmp_path_factory.getbasetemp().rglob("*") if path.is_file() and not path.is_symlink()]
@@ -40,7 +40,11 @@ def no_key_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def settings(tmp_path: Path) -> Settings:
     """Seconds where a user has minutes."""
     return Settings(
-        "tests@example.org", 2.0, retries=Retries(first=0.02, longest=0.1), limits=tmp_path / "limits", timeouts=Timeouts(read=0.4)
+        "tests@example.org",
+        2.0,
+        retries=Retries(first=0.02, longest=0.1),
+        limits=tmp_path / "limits",
+        timeouts=Timeouts(read=0.4),
     )
 
 
@@ -59,7 +63,12 @@ Run = Callable[..., dict[str, Summary]]
 def run(library: Catalogue, settings: Settings) -> Run:
     """run((Facts, server.url), …): one run over the library, its summaries by source."""
 
-    def once(*asked: tuple[type[Facts], str], keys: dict[str, str] | None = None, reporter: Reporter | None = None, **params: Any) -> Any:
+    def once(
+        *asked: tuple[type[Facts], str],
+        keys: dict[str, str] | None = None,
+        reporter: Reporter | None = None,
+        **params: Any,
+    ) -> Any:
         plan = [(cls(FactsParams(base_url=url, **params), keys=keys), list(cls.fields)) for cls, url in asked]
         return {summary.source: summary for summary in Engine(library, plan, settings, reporter=reporter).run()}
 

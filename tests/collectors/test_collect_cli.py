@@ -11,10 +11,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from servers.facts import FactsServer, fill
 
-from collectors.tables import LEDGER
+from collectors.engine.ledger_tables import LEDGER
 from tests.command import segue
+from tests.servers.facts import FactsServer, fill
 from toolkit.catalogue.store import Catalogue
 
 
@@ -44,7 +44,10 @@ def test_from_nothing_to_a_parquet_file(place: str, tmp_path: Path) -> None:
     table = segue("library", "coverage", "--library", place).stdout.splitlines()
     assert table[2] == "| biography | lives | artist | 2 | 2 | 0 | 0 | 0 | 0 | 0 | 100.0 % | 40 | 100.0 % |"
     rows = list(csv.DictReader(io.StringIO(segue("library", "coverage", "--library", place, "--format", "csv").stdout)))
-    assert [(row["field"], row["found"], row["tracks_share"]) for row in rows] == [("biography", "2", "1.0"), ("words", "31", "0.775")]
+    assert [(row["field"], row["found"], row["tracks_share"]) for row in rows] == [
+        ("biography", "2", "1.0"),
+        ("words", "31", "0.775"),
+    ]
     assert "| facts | yes | CC0-1.0 |" in segue("library", "terms", "--library", place).stdout
     out = tmp_path / "new" / "lives.parquet"
     assert segue("library", "export", "--library", place, "--field", "biography", "--out", str(out)).exit_code == 0
@@ -68,7 +71,8 @@ def test_a_csv_file_is_one_and_says_whose_terms_hold(place: str, tmp_path: Path)
     assert about["url"] == "mood.csv" and about["notes"][0]["sources"][0]["terms"]["licence"] == "CC0-1.0"
     refused = segue("library", "export", "--library", place, "--field", "cover", "--out", str(picture))
     assert (
-        refused.exit_code == 2 and "covers and audio are not text for a CSV file: give --out a name that ends in .parquet" in refused.stderr
+        refused.exit_code == 2
+        and "covers and audio are not text for a CSV file: give --out a name that ends in .parquet" in refused.stderr
     )
     assert sorted(path.name for path in out.parent.iterdir()) == ["mood.csv", "mood.csv-metadata.json"]
 
@@ -88,16 +92,27 @@ def forecast(*words: str) -> list[tuple[str, int, str]]:
     return [(line[1], int(line[2].replace(",", "")), line[3]) for line in lines if line]
 
 
-def test_a_dry_run_counts_every_request_of_an_answer(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dry_run_counts_every_request_of_an_answer(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """40 tracks, 4 albums, 2 artists: a search and a second one, a picture under either of two ids. Neither key nor contact is needed."""
     monkeypatch.delenv("GENIUS_ACCESS_TOKEN", raising=False)
     monkeypatch.delenv("SEGUE_CONTACT")
     before = files(tmp_path)
-    assert forecast("--library", place, "--source", "lrclib") == [("lrclib", 80, "7.0 s"), ("all side by side", 80, "7.0 s")]
+    assert forecast("--library", place, "--source", "lrclib") == [
+        ("lrclib", 80, "7.0 s"),
+        ("all side by side", 80, "7.0 s"),
+    ]
     names = ("musicbrainz", "musicbrainz-tags", "wikipedia", "coverartarchive", "deezer", "genius")
     rows = forecast("--library", place, *(word for name in names for word in ("--source", name)))
     assert [(name, n) for name, n, _ in rows] == [
-        *(("musicbrainz", 80), ("musicbrainz-tags", 40), ("musicbrainz-tags", 2), ("wikipedia", 8), ("coverartarchive", 8)),
+        *(
+            ("musicbrainz", 80),
+            ("musicbrainz-tags", 40),
+            ("musicbrainz-tags", 2),
+            ("wikipedia", 8),
+            ("coverartarchive", 8),
+        ),
         *(("deezer", 8), ("deezer", 120), ("genius", 80), ("genius", 80), ("all side by side", 426)),
     ]
     # one host of one request a second: 122 of both sources, the first at once
@@ -112,7 +127,10 @@ def test_a_dry_run_looks_at_what_is_there_and_at_what_is_asked_again(place: str)
         url = ["--param", f"base_url={server.url}"]
         collect(place, "facts", server.url)
         assert forecast("--library", place, "--source", "facts", *url)[-1][1] == 0
-        assert forecast("--library", place, "--source", "facts", *url, "--again", "absent", "--again", "ambiguous")[-1][1] == 9
+        assert (
+            forecast("--library", place, "--source", "facts", *url, "--again", "absent", "--again", "ambiguous")[-1][1]
+            == 9
+        )
         before = files(Path(place))
         assert forecast("--library", place, "--source", "lives", *url)[-1][1] == 2
         assert files(Path(place)) == before
@@ -132,13 +150,15 @@ def test_a_dry_run_of_a_recipe_says_what_would_be_made_and_makes_nothing(
 
 
 def test_the_status_of_a_library_that_nothing_was_asked_for(place: str) -> None:
-    assert segue("library", "status", "--library", place).stdout.startswith("nothing was asked for yet: `segue collect`")
+    assert segue("library", "status", "--library", place).stdout.startswith(
+        "nothing was asked for yet: `segue collect`"
+    )
 
 
 def test_a_library_looks_for_its_tables_once(place: str) -> None:
     from sqlalchemy import event
 
-    from collectors.ledger import Ledger
+    from collectors.engine.ledger import Ledger
     from collectors.library import open_library
 
     seen: list[str] = []
@@ -149,7 +169,7 @@ def test_a_library_looks_for_its_tables_once(place: str) -> None:
 
 
 def test_what_failed_can_be_asked_again(place: str) -> None:
-    from servers import faults
+    from tests.servers import faults
 
     with FactsServer(faults=lambda number, asked: faults.status(500) if number == 0 else None) as server:
         collect(place, "lives", server.url)
@@ -169,10 +189,25 @@ def test_what_failed_can_be_asked_again(place: str) -> None:
         (["collect", "--library", "{place}", "--source", "facts", "--contact", "me"], "must be an e-mail address"),
         (["collect", "--library", "{place}", "--source", "facts", "--again", "lost"], "collect.again.0='lost'"),
         (["collect", "--library", "postgresql+psycopg://u@127.0.0.1:1/x", "--source", "facts"], "give --blobs DIR"),
-        (["library", "export", "--library", "{place}", "--field", "lyric", "--out", "{place}/x.parquet"], "has no field 'lyric'"),
-        (["library", "export", "--library", "{place}", "--field", "title", "--out", "x.xlsx"], "x.xlsx must end in .parquet or .csv"),
         (
-            ["library", "export", "--library", "{place}", "--field", "title", "--out", "{place}/catalogue.sqlite/x.parquet"],
+            ["library", "export", "--library", "{place}", "--field", "lyric", "--out", "{place}/x.parquet"],
+            "has no field 'lyric'",
+        ),
+        (
+            ["library", "export", "--library", "{place}", "--field", "title", "--out", "x.xlsx"],
+            "x.xlsx must end in .parquet or .csv",
+        ),
+        (
+            [
+                "library",
+                "export",
+                "--library",
+                "{place}",
+                "--field",
+                "title",
+                "--out",
+                "{place}/catalogue.sqlite/x.parquet",
+            ],
             "catalogue.sqlite/x.parquet cannot be written",
         ),
     ],

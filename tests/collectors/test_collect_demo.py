@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from tests.servers import faults
 from tests.servers.demo import Demo, services
 from toolkit import pipeline
-from toolkit.catalogue.demo.params import DemoParams
+from toolkit.catalogue.demo.demo_params import DemoParams
 from toolkit.catalogue.store import Catalogue
 from toolkit.recipe import load
 
@@ -27,11 +27,17 @@ def collected(tmp_path_factory, tiny_cache):
     folder = tmp_path_factory.mktemp("collect-demo")
     recipe = YAML(typ="safe").load(ROOT / "recipes" / "collect_demo.yaml")
     recipe["data"]["options"] = {**SMALL, "fields": []}
-    recipe["encoders"] |= {name: {"encoder": "tfidf", "field": name, "params": {"dim": 8}} for name in ("lyrics", "biography")}
+    recipe["encoders"] |= {
+        name: {"encoder": "tfidf", "field": name, "params": {"dim": 8}} for name in ("lyrics", "biography")
+    }
     recipe["encoders"]["cover"]["params"] = {"epochs": 1}
     recipe["encoders"]["audio"] = {"encoder": "features", "field": "audio_features"}
     recipe["models"] = [{"type": "sasrec", "match": True, "epochs": 2, "hidden_size": 16}]
-    recipe |= {"baselines": ["content-centroid"], "evaluation": {"split": {"min_tracks": 5}, "k": [20], "bootstrap": 20}, "threads": 1}
+    recipe |= {
+        "baselines": ["content-centroid"],
+        "evaluation": {"split": {"min_tracks": 5}, "k": [20], "bootstrap": 20},
+        "threads": 1,
+    }
     recipe["collect"]["library"] = str(folder / "library")
     with services(DemoParams(**SMALL), features=folder / "features.csv", faults=FAULTS) as running:
         params = running.params() | {"feature-table": {"path": str(folder / "features.csv")}}
@@ -54,17 +60,25 @@ def test_what_is_collected_is_what_the_services_were_given(collected):
             given = {track.id: track.fields[field].value for track in demo.tracks if field in track.fields}
             assert [one for one, found in zip(ids, there, strict=True) if found] == list(given)
             found = [list(value) if field == "audio_features" else value for value in values]
-            expected = [pytest.approx(value, rel=1e-6) if field == "audio_features" else value for value in given.values()]
+            expected = [
+                pytest.approx(value, rel=1e-6) if field == "audio_features" else value for value in given.values()
+            ]
             assert found == expected
         n = sum("cover" in track.fields for track in demo.tracks)
-        assert library.provenance("cover") == [{"field": "cover", "source": "coverartarchive", "train_allowed": None, "n": n}]
+        assert library.provenance("cover") == [
+            {"field": "cover", "source": "coverartarchive", "train_allowed": None, "n": n}
+        ]
         there, tags = library.field_values("tags", ids)
         assert there.all() and all(tag for tag in tags)
 
 
 def test_it_is_trained_on_with_no_other_change(collected):
     rows = json.loads((collected / "run" / "metrics.json").read_text())
-    scores = {row["system"]: row["value"] for row in rows if row["metric"] == "recall" and row["slice"] == "all" and row["split"] == "test"}
+    scores = {
+        row["system"]: row["value"]
+        for row in rows
+        if row["metric"] == "recall" and row["slice"] == "all" and row["split"] == "test"
+    }
     assert set(scores) == {"sasrec-multimodal", "content-centroid", "upper-bound"} and min(scores.values()) > 0
     manifest = (collected / "run" / "manifest.json").read_text()
     assert "made up" in manifest

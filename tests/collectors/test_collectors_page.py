@@ -8,11 +8,11 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from servers.base import NOT_FOUND, Asked, Reply, Server
 
-from collectors.base import Ambiguous, Request
-from collectors.checks import http
-from collectors.settings import Collect, parse
+from collectors.collect_section import Collect, parse
+from collectors.source import Ambiguous, Request
+from segue.checks.check_source import http
+from tests.servers.base import NOT_FOUND, Asked, Reply, Server
 
 PAGE = (Path(__file__).parents[2] / "docs" / "collectors.md").read_text(encoding="utf-8")
 
@@ -33,7 +33,9 @@ def test_the_source_of_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
     exec(compile(code, "collectors.md", "exec"), module.__dict__)
     known = Request("track", "local:1", ("mood",), title="Hallelujah", artists=("Jeff Buckley",), duration_s=414.0)
     unknown = Request("track", "local:2", ("mood",), title="No such song", artists=("Nobody",))
-    live = Request("track", "local:3", ("mood",), title="Hallelujah (Live)", artists=("Jeff Buckley",), duration_s=414.0)
+    live = Request(
+        "track", "local:3", ("mood",), title="Hallelujah (Live)", artists=("Jeff Buckley",), duration_s=414.0
+    )
     with MoodServer() as server:
         answer = module.check_source(module.Moods, {"base_url": server.url}, known=known, unknown=unknown)
         assert answer.values == {"mood": [0.1, 0.3]}

@@ -10,38 +10,39 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
-from servers import faults
-from servers import genius as genius_server
-from servers import lastfm as lastfm_server
-from servers import spotify as spotify_server
-from servers.deezer import DeezerServer
-from servers.genius import GeniusServer
-from servers.lastfm import LastfmServer
-from servers.reccobeats import ReccobeatsServer
-from servers.spotify import SpotifyServer
-from servers.tracks import FEATURES, Track
 from sqlalchemy import select
 from typer.testing import CliRunner
 
 from collectors.commands import library as commands
-from collectors.engine import Engine, Settings
-from collectors.ledger import Ledger
+from collectors.engine.engine import Engine, Settings
+from collectors.engine.ledger import Ledger
+from collectors.engine.ledger_tables import LEDGER
+from collectors.engine.outcomes import Retries
 from collectors.library import open_library
-from collectors.outcomes import Retries
 from collectors.sources.deezer import Deezer, DeezerParams
 from collectors.sources.genius import Genius, GeniusParams
 from collectors.sources.lastfm import Lastfm, LastfmParams
 from collectors.sources.reccobeats import Reccobeats, ReccobeatsParams
 from collectors.sources.spotify import NO_FEATURES, Spotify, SpotifyParams
-from collectors.tables import LEDGER
+from tests.servers import faults
+from tests.servers import genius as genius_server
+from tests.servers import lastfm as lastfm_server
+from tests.servers import spotify as spotify_server
+from tests.servers.deezer import DeezerServer
+from tests.servers.genius import GeniusServer
+from tests.servers.lastfm import LastfmServer
+from tests.servers.reccobeats import ReccobeatsServer
+from tests.servers.spotify import SpotifyServer
+from tests.servers.tracks import FEATURES, Track
+from toolkit.catalogue.database_schema import FIELDS
 from toolkit.catalogue.records import TrackRecord
-from toolkit.catalogue.schema import FIELDS
 from toolkit.catalogue.store import Catalogue
 from toolkit.progress import Reporter
 
 ARTISTS = ("Mira Oss", "فيروز", "AC/DC & Friends")
 TRACKS = [
-    Track(f"Song {n}", ARTISTS[n % 3], f"Album {n % 3}", 150.0 + n, f"GBABC01{n:05}", FEATURES, ("la", f"line {n}")) for n in range(24)
+    Track(f"Song {n}", ARTISTS[n % 3], f"Album {n % 3}", 150.0 + n, f"GBABC01{n:05}", FEATURES, ("la", f"line {n}"))
+    for n in range(24)
 ]
 BIOGRAPHIES = [lastfm_server.Artist(name, "", f"{name} plays." * 20, (("folk", 100),)) for name in ARTISTS]
 FAST = 500
@@ -73,11 +74,15 @@ def library(tmp_path: Path) -> Iterator[Catalogue]:
 
 
 def spotify(server: SpotifyServer) -> Spotify:
-    return Spotify(SpotifyParams(api_url=server.url, accounts_url=server.url, images_url=server.url, per_second=FAST), keys=KEYS)
+    return Spotify(
+        SpotifyParams(api_url=server.url, accounts_url=server.url, images_url=server.url, per_second=FAST), keys=KEYS
+    )
 
 
 def engine(library: Catalogue, tmp_path: Path, plan, **more) -> Engine:
-    settings = Settings("tests@example.org", patience=2.0, retries=Retries(most=3, first=0.05), limits=tmp_path / "limits")
+    settings = Settings(
+        "tests@example.org", patience=2.0, retries=Retries(most=3, first=0.05), limits=tmp_path / "limits"
+    )
     return Engine(library, plan, settings, **more)
 
 
@@ -131,7 +136,14 @@ def test_no_key_is_left_in_a_library_a_log_or_an_error(library, tmp_path, capfd)
     root.setLevel(logging.DEBUG)
     notes: list[str] = []
     # to Genius a 401 is said of a wrong token, which ends the source: it gets a captcha instead
-    broken = {3: faults.status(500), 5: faults.page, 7: faults.truncated, 9: faults.expired, 11: faults.reset, 13: faults.wrong_json}
+    broken = {
+        3: faults.status(500),
+        5: faults.page,
+        7: faults.truncated,
+        9: faults.expired,
+        11: faults.reset,
+        13: faults.wrong_json,
+    }
     try:
         with ExitStack() as stack:
             servers = [
@@ -147,9 +159,18 @@ def test_no_key_is_left_in_a_library_a_log_or_an_error(library, tmp_path, capfd)
             first, second, third, fourth, fifth = (server.url for server in servers)
             plan = [
                 (spotify(servers[0]), ["isrc", "audio_features"]),
-                (Genius(GeniusParams(api_url=f"{second}/api", web_url=second, images_url=second, per_second=FAST), keys=KEYS), ["lyrics"]),
+                (
+                    Genius(
+                        GeniusParams(api_url=f"{second}/api", web_url=second, images_url=second, per_second=FAST),
+                        keys=KEYS,
+                    ),
+                    ["lyrics"],
+                ),
                 (Lastfm(LastfmParams(url=third, per_second=FAST), keys=KEYS), ["biography"]),
-                (Deezer(DeezerParams(api_url=fourth, images_url=fourth, previews_url=fourth, per_second=FAST)), ["cover"]),
+                (
+                    Deezer(DeezerParams(api_url=fourth, images_url=fourth, previews_url=fourth, per_second=FAST)),
+                    ["cover"],
+                ),
                 (Reccobeats(ReccobeatsParams(api_url=fifth, per_second=FAST)), ["audio_features"]),
             ]
             reporter = Reporter()
@@ -179,5 +200,14 @@ def test_the_terms_of_every_source_are_listed(library, tmp_path):
         Ledger(library).register(cls.__new__(cls))
     table = CliRunner().invoke(commands, ["terms", "--library", str(tmp_path / "library")]).output
     rows = {line.split("|")[1].strip(): line for line in table.splitlines()[2:]}
-    assert sorted(rows) == names and {"spotify", "genius", "lastfm", "deezer", "itunes", "reccobeats", "musixmatch", "msd-a"} <= set(names)
+    assert sorted(rows) == names and {
+        "spotify",
+        "genius",
+        "lastfm",
+        "deezer",
+        "itunes",
+        "reccobeats",
+        "musixmatch",
+        "msd-a",
+    } <= set(names)
     assert "100000000" in rows["lastfm"].replace(",", "") and "developer.spotify.com/policy" in rows["spotify"]

@@ -13,7 +13,9 @@ from collectors.keys import Keys, Scrubber
 from toolkit.errors import InputError
 
 
-def test_the_environment_comes_before_the_file_before_the_keyring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_comes_before_the_file_before_the_keyring(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "keys").write_text("A_KEY=of-the-file\nB_KEY=${HOME}-as-it-is\n")
     ring = ModuleType("keyring")
     ring.errors = SimpleNamespace(KeyringError=RuntimeError)  # type: ignore[attr-defined]

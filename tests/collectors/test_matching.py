@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from collectors.base import Request
 from collectors.matching import Candidate, nearest, normalise, score, verdict
+from collectors.source import Request
 
 
 @pytest.mark.parametrize(

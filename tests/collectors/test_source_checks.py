@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 import pytest
-from servers.facts import Facts, FactsParams, FactsServer
 
-from collectors.base import Absent, Answer, Found, Host, Http, Request, Trouble
-from collectors.checks import check_source
+from collectors.source import Absent, Answer, Found, Host, Http, Request, Trouble
+from segue.checks.check_source import check_source
+from tests.servers.facts import Facts, FactsParams, FactsServer
 
 KNOWN = Request("track", "local:1", ("words",), title="Title 1")
 UNKNOWN = Request("track", "local:9", ("words",), title="Title 9")

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "sources.md").read_text(encoding="utf-8")
-SECTIONS = {name: text for name, text in re.findall(r"^## `([a-z0-9-]+)`\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)}
+SECTIONS = {
+    name: text for name, text in re.findall(r"^## `([a-z0-9-]+)`\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+}
 SAID = {True: "Train: yes", False: "Train: no.", None: "Train: not said"}
 KEYLESS = {point.name: point for point in entry_points(group="segue.collectors") if point.name in SECTIONS}
 

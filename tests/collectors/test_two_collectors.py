@@ -12,11 +12,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from servers.facts import FactsServer, fill
 
-from collectors import reports
-from collectors.ledger import LEASE, Ledger
+from collectors import library_reports
+from collectors.engine.ledger import LEASE, Ledger
 from collectors.library import open_library
+from tests.servers.facts import FactsServer, fill
 from toolkit.catalogue.store import Catalogue
 
 TRACKS = 120
@@ -24,7 +24,19 @@ ROOT = Path(__file__).parents[2]
 
 
 def start(library: str, url: str, *more: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "toolkit", "collect", "--library", library, "--source", "facts", "--param", f"base_url={url}", *more]
+    command = [
+        sys.executable,
+        "-m",
+        "segue",
+        "collect",
+        "--library",
+        library,
+        "--source",
+        "facts",
+        "--param",
+        f"base_url={url}",
+        *more,
+    ]
     environment = {**os.environ, "SEGUE_CONTACT": "tests@example.org"}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -48,7 +60,7 @@ def statuses(place: str) -> Counter[str]:
 
 
 def at_work(library: Catalogue) -> list[str]:
-    return [line for line in reports.status(library) if "at work" in line or "cut off" in line]
+    return [line for line in library_reports.status(library) if "at work" in line or "cut off" in line]
 
 
 def test_two_processes_share_the_work(place: str) -> None:
@@ -112,19 +124,20 @@ def test_of_another_machine_the_lease_tells(place: str) -> None:
 
 
 @pytest.mark.postgresql
-def test_a_server_holds_the_same_library(tmp_path: Path, plugin: None, postgresql: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_holds_the_same_library(
+    tmp_path: Path, plugin: None, postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two processes on PostgreSQL, all five sources, against one on SQLite: the same outcomes and values."""
-    from servers.facts import SOURCES, state
-
-    from collectors.tables import METADATA
-    from toolkit.catalogue import schema
+    from collectors.engine.ledger_tables import METADATA
+    from tests.servers.facts import SOURCES, state
+    from toolkit.catalogue import database_schema
 
     monkeypatch.setenv("SEGUE_CACHE", str(tmp_path / "cache"))
     blobs = tmp_path / "blobs"
     with Catalogue.open(postgresql, blobs=blobs) as catalogue:
-        for tables in (schema.METADATA, METADATA):
+        for tables in (database_schema.METADATA, METADATA):
             tables.drop_all(catalogue.engine)
-        schema.METADATA.create_all(catalogue.engine)
+        database_schema.METADATA.create_all(catalogue.engine)
         fill(catalogue, 60)
     with Catalogue.open(tmp_path / "file" / "catalogue.sqlite") as catalogue:
         fill(catalogue, 60)
@@ -134,7 +147,9 @@ def test_a_server_holds_the_same_library(tmp_path: Path, plugin: None, postgresq
         def run(library: str) -> subprocess.Popen[str]:
             given = {"library": library, "blobs": str(blobs), "contact": "t@example.org", "sources": sources}
             code = f"from servers.facts import collect_all; collect_all({json.dumps(given)})"
-            return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+            return subprocess.Popen(
+                [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+            )
 
         both = [run(postgresql), run(postgresql)]
         for process in both:

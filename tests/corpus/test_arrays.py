@@ -11,7 +11,14 @@ from toolkit.errors import DataError
 
 
 def corpus(group: list[str | None]) -> Corpus:
-    tracks = pa.table({"id": ["t:a", "t:b"], "title": ["A", None], "artist": pa.nulls(2, pa.string()), "album": pa.nulls(2, pa.string())})
+    tracks = pa.table(
+        {
+            "id": ["t:a", "t:b"],
+            "title": ["A", None],
+            "artist": pa.nulls(2, pa.string()),
+            "album": pa.nulls(2, pa.string()),
+        }
+    )
     n = len(group)
     lists = pa.table(
         {
@@ -38,7 +45,9 @@ def test_save_then_load_is_the_same(tmp_path: Path) -> None:
     assert after.titles(np.array([2, 0])) == ["P2", "P0"]
 
 
-@pytest.mark.parametrize(("group", "numbers"), [(["g", None, "g", "p1"], [0, 1, 0, 2]), ([None, None], [0, 1]), (["x", "x"], [0, 0])])
+@pytest.mark.parametrize(
+    ("group", "numbers"), [(["g", None, "g", "p1"], [0, 1, 0, 2]), ([None, None], [0, 1]), (["x", "x"], [0, 0])]
+)
 def test_groups(group: list[str | None], numbers: list[int]) -> None:
     assert corpus(group).groups.tolist() == numbers
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from toolkit.catalogue.readers.archive import ArchiveReader
-from toolkit.catalogue.readers.base import Reader
 from toolkit.catalogue.readers.csv import CsvParams, CsvReader
 from toolkit.catalogue.readers.jsonl import JsonlReader
 from toolkit.catalogue.readers.mpd import MpdReader
+from toolkit.catalogue.readers.reader import Reader
 from toolkit.catalogue.store import Catalogue
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.build import build, filtered
@@ -33,7 +33,10 @@ def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
 def lists(corpus: Corpus) -> list[list[str]]:
     """Playlists as outside ids."""
     ids = corpus.tracks["id"].to_pylist()
-    return [[ids[item - 1] for item in corpus.items[start:end]] for start, end in zip(corpus.offsets[:-1], corpus.offsets[1:], strict=True)]
+    return [
+        [ids[item - 1] for item in corpus.items[start:end]]
+        for start, end in zip(corpus.offsets[:-1], corpus.offsets[1:], strict=True)
+    ]
 
 
 def written(folder: Path, text: str) -> JsonlReader:
@@ -50,7 +53,13 @@ def test_mpd_slices(catalogue: Catalogue, tmp_path: Path) -> None:
     assert corpus.items.tolist() == [1, 2, 2, 3, 3, 4, 1, 4]
     assert corpus.items.dtype == np.int32
     assert corpus.tracks.to_pylist()[2] == {"id": c, "title": "Song C", "artist": "Bo", "album": "Second"}
-    assert corpus.playlists.to_pylist()[1] == {"id": "mpd:1", "title": "Späti", "group": None, "split": None, "time": 1493424000}
+    assert corpus.playlists.to_pylist()[1] == {
+        "id": "mpd:1",
+        "title": "Späti",
+        "group": None,
+        "split": None,
+        "time": 1493424000,
+    }
     assert catalogue.counts()["playlists"] == 4
 
 
@@ -69,12 +78,16 @@ def test_groups_splits_unplayed_and_unknown_tracks(catalogue: Catalogue, tmp_pat
     assert corpus.playlists["group"].to_pylist() == ["AAA", "AAA", "BBB"]
     assert corpus.playlists["split"].to_pylist() == ["train", "train", "test"]
     assert corpus.groups.tolist() == [0, 0, 1]
-    dropped = build(ArchiveReader(READERS / "archive"), catalogue, tmp_path / "corpus", filters=Filters(unplayed="drop"))
+    dropped = build(
+        ArchiveReader(READERS / "archive"), catalogue, tmp_path / "corpus", filters=Filters(unplayed="drop")
+    )
     assert dropped.tracks["id"].to_pylist() == [f"spotify:track:{name}" for name in ("t1", "t2", "t9")]
 
 
 def test_minimum_plays_take_the_rare_and_leave_the_unplayed(catalogue: Catalogue, tmp_path: Path) -> None:
-    corpus = build(ArchiveReader(READERS / "archive"), catalogue, tmp_path / "corpus", filters=Filters(min_track_plays=2))
+    corpus = build(
+        ArchiveReader(READERS / "archive"), catalogue, tmp_path / "corpus", filters=Filters(min_track_plays=2)
+    )
 
     # t9 is in one list and goes; list BBB falls below two tracks with it; t3 is in none and stays
     assert corpus.tracks["id"].to_pylist() == ["spotify:track:t1", "spotify:track:t2", "spotify:track:t3"]
@@ -90,19 +103,27 @@ def test_same_input_same_bytes(tmp_path: Path) -> None:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
 
-def slow_filter(playlists: list[list[int]], n_tracks: int, filters: Filters) -> tuple[list[list[int]], list[int], list[int]]:
+def slow_filter(
+    playlists: list[list[int]], n_tracks: int, filters: Filters
+) -> tuple[list[list[int]], list[int], list[int]]:
     """Playlists with old track numbers, kept playlists and kept tracks, one rule at a time until nothing changes."""
     played = {track for tracks in playlists for track in tracks}
     kept = dict(enumerate(playlists))
     while True:
         plays = {track: sum(track in tracks for tracks in kept.values()) for track in range(1, n_tracks + 1)}
-        trimmed = {row: [track for track in tracks if plays[track] >= filters.min_track_plays] for row, tracks in kept.items()}
+        trimmed = {
+            row: [track for track in tracks if plays[track] >= filters.min_track_plays] for row, tracks in kept.items()
+        }
         trimmed = {row: tracks for row, tracks in trimmed.items() if len(tracks) >= filters.min_playlist_length}
         if trimmed == kept:
             break
         kept = trimmed
     there = {track for tracks in kept.values() for track in tracks}
-    alone = {track for track in range(1, n_tracks + 1) if track not in there and (track not in played or filters.min_track_plays == 1)}
+    alone = {
+        track
+        for track in range(1, n_tracks + 1)
+        if track not in there and (track not in played or filters.min_track_plays == 1)
+    }
     return list(kept.values()), list(kept), sorted(there | (alone if filters.unplayed == "keep" else set()))
 
 
@@ -116,9 +137,13 @@ def test_fixed_point_equals_a_slow_loop(seed: int) -> None:
         min_playlist_length=int(draw.integers(1, 6)),
         unplayed=str(draw.choice(["keep", "drop"])),  # type: ignore[arg-type]
     )
-    signed = [track if track not in tracks[:place] else -track for tracks in playlists for place, track in enumerate(tracks)]
+    signed = [
+        track if track not in tracks[:place] else -track for tracks in playlists for place, track in enumerate(tracks)
+    ]
 
-    got = filtered(np.array(signed, np.int32), np.array([len(tracks) for tracks in playlists], np.int64), n_tracks, filters)
+    got = filtered(
+        np.array(signed, np.int32), np.array([len(tracks) for tracks in playlists], np.int64), n_tracks, filters
+    )
 
     kept, rows, tracks = slow_filter(playlists, n_tracks, filters)
     new = {old: number for number, old in enumerate(tracks, start=1)}
@@ -155,7 +180,9 @@ def test_bad_playlists_stop_or_are_counted(line: str, message: str, catalogue: C
 
 @pytest.mark.parametrize("filters", [Filters(), Filters(repeats="keep"), Filters(min_track_plays=2)])
 @pytest.mark.parametrize("reader", [MpdReader(READERS / "mpd"), ArchiveReader(READERS / "archive")])
-def test_without_a_catalogue_the_corpus_is_the_same(reader: Reader, filters: Filters, catalogue: Catalogue, tmp_path: Path) -> None:
+def test_without_a_catalogue_the_corpus_is_the_same(
+    reader: Reader, filters: Filters, catalogue: Catalogue, tmp_path: Path
+) -> None:
     whole = build(reader, catalogue, tmp_path / "whole", filters=filters)
     brief = build(reader, None, tmp_path / "brief", filters=filters)
 
@@ -169,14 +196,19 @@ def test_without_a_catalogue_the_corpus_is_the_same(reader: Reader, filters: Fil
 
 
 @pytest.mark.parametrize("described", [True, False])
-def test_a_bad_playlist_of_a_slice_is_named_and_the_others_are_kept(described: bool, catalogue: Catalogue, tmp_path: Path) -> None:
+def test_a_bad_playlist_of_a_slice_is_named_and_the_others_are_kept(
+    described: bool, catalogue: Catalogue, tmp_path: Path
+) -> None:
     folder = tmp_path / "mpd"
     shutil.copytree(READERS / "mpd", folder)
     slice_ = folder / "mpd.slice.0-1.json"
     slice_.write_text(slice_.read_text().replace('"track_uri": "spotify:track:c"', '"track_uri": 7'))
     goal, target = catalogue if described else None, tmp_path / "corpus"
 
-    with pytest.raises(DataError, match=r"mpd\.slice\.0-1\.json, playlist 1: Expected `str`, got `int` - at `\$\.tracks\[\d\]\.track_uri`"):
+    with pytest.raises(
+        DataError,
+        match=r"mpd\.slice\.0-1\.json, playlist 1: Expected `str`, got `int` - at `\$\.tracks\[\d\]\.track_uri`",
+    ):
         build(MpdReader(folder), goal, target)
     reader = MpdReader(folder, on_error="skip")
     assert build(reader, goal, target).playlists["id"].to_pylist() == ["mpd:0", "mpd:2", "mpd:10"]

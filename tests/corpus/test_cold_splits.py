@@ -19,10 +19,16 @@ from toolkit.errors import InputError, LeakError
 def corpus_of(lists: list[list[int]], artists: list[str | None], plays: list[float] | None = None) -> Corpus:
     offsets = np.concatenate([[0], np.cumsum([len(each) for each in lists])]).astype(np.int64)
     nothing = pa.nulls(len(lists), pa.string())
-    playlists = pa.table({"id": [f"p{row}" for row in range(len(lists))], "title": nothing, "group": nothing, "split": nothing})
-    tracks = pa.table({"id": [f"local:{i}" for i in range(1, len(artists) + 1)], "artist": pa.array(artists, pa.string())})
+    playlists = pa.table(
+        {"id": [f"p{row}" for row in range(len(lists))], "title": nothing, "group": nothing, "split": nothing}
+    )
+    tracks = pa.table(
+        {"id": [f"local:{i}" for i in range(1, len(artists) + 1)], "artist": pa.array(artists, pa.string())}
+    )
     counts = None if plays is None else np.array(plays, np.float32)
-    return Corpus(np.concatenate([np.zeros(0, np.int32), *lists]).astype(np.int32), offsets, tracks, playlists, plays=counts)
+    return Corpus(
+        np.concatenate([np.zeros(0, np.int32), *lists]).astype(np.int32), offsets, tracks, playlists, plays=counts
+    )
 
 
 @pytest.fixture(scope="module")
@@ -98,10 +104,16 @@ def test_tracks_without_an_artist_are_left_out_and_without_any_refused(many: Cor
     artists = many.tracks["artist"].to_pylist()
     some = replace(many, tracks=pa.table({"id": many.tracks["id"], "artist": pa.array([None, None, *artists[2:]])}))
     split = artist_disjoint(some)
-    assert split.facts["tracks_without_artist"] == 2 and split.examples["tracks_without_artist"] == many.tracks["id"].to_pylist()[:2]
+    assert (
+        split.facts["tracks_without_artist"] == 2
+        and split.examples["tracks_without_artist"] == many.tracks["id"].to_pylist()[:2]
+    )
     assert not {1, 2} & {*np.flatnonzero(split.train.counts()), *split.valid.candidates, *split.test.candidates}
     nobody = replace(many, tracks=pa.table({"id": many.tracks["id"], "artist": pa.nulls(200, pa.string())}))
-    with pytest.raises(InputError, match="artist_disjoint needs the tracks' artists, and the data names none: use evaluation.split.type"):
+    with pytest.raises(
+        InputError,
+        match="artist_disjoint needs the tracks' artists, and the data names none: use evaluation.split.type",
+    ):
         artist_disjoint(nobody)
 
 
@@ -119,16 +131,22 @@ def test_the_data_may_prescribe_the_parts(many: Corpus) -> None:
     given: list[str | None] = [None, None, *(["train", "Valid", "test ", "train"] * 50)][:200]
     split = prescribed(many, given)
     assert split.test.candidates is not None and split.valid.candidates is not None
-    assert split.test.candidates.tolist() == list(range(5, 201, 4)) and split.valid.candidates.tolist() == list(range(4, 201, 4))
+    assert split.test.candidates.tolist() == list(range(5, 201, 4)) and split.valid.candidates.tolist() == list(
+        range(4, 201, 4)
+    )
     assert split.facts["tracks_without_split"] == 2 and not split.train.counts()[[1, 2]].any()
     with pytest.raises(LeakError, match="the split leaks: artist "):
         check_cold(split, artists=True)
-    with pytest.raises(InputError, match="split 'dev' of a track must be train, valid or test: name another evaluation.split.field"):
+    with pytest.raises(
+        InputError, match="split 'dev' of a track must be train, valid or test: name another evaluation.split.field"
+    ):
         prescribed(many, [*given[:-1], "dev"])
 
 
 def test_an_empty_part_is_refused(many: Corpus) -> None:
-    with pytest.raises(InputError, match="the valid split is empty: 300 playlists, min_tracks=50: lower evaluation.split.min_tracks"):
+    with pytest.raises(
+        InputError, match="the valid split is empty: 300 playlists, min_tracks=50: lower evaluation.split.min_tracks"
+    ):
         item_cold(many, min_tracks=50)
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from toolkit.catalogue.readers.arrow import ArrowReader
-from toolkit.catalogue.readers.base import Reader
-from toolkit.catalogue.readers.blocks import Block, Placements, Playlists, Tracks, records
+from toolkit.catalogue.readers.reader import Reader
+from toolkit.catalogue.readers.tables.arrow_tables import ArrowReader
+from toolkit.catalogue.readers.tables.record_blocks import Block, Placements, Playlists, Tracks, records
 from toolkit.corpus import column_intake, placement_spool
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.build import build
@@ -64,7 +64,12 @@ def any_blocks(draw: random.Random, *, adjacent: bool) -> list[Block]:
     if draw.random() < 0.5:
         side = [f"local:{draw.randrange(2 * kinds)}" for _ in range(draw.randrange(1, 30))]
         blocks.append(
-            Tracks(*(pa.array(each, pa.string()) for each in (side, [f"T{draw.random()}" for _ in side], [None] * len(side), side)))
+            Tracks(
+                *(
+                    pa.array(each, pa.string())
+                    for each in (side, [f"T{draw.random()}" for _ in side], [None] * len(side), side)
+                )
+            )
         )
     described = draw.random() < 0.5
     cuts = sorted({0, n, *(draw.randrange(n + 1) for _ in range(4))})
@@ -128,14 +133,24 @@ def same(blocks: list[Block], folder: Path, filters: Filters) -> None:
         try:
             corpus = build(reader, None, folder / str(columns), filters=filters)
             files = {path.name: path.read_bytes() for path in corpus.path.iterdir() if path.suffix == ".npy"}  # type: ignore[union-attr]
-            found.append((files, corpus.tracks.to_pydict(), corpus.playlists.to_pydict(), corpus.digest(), sorted(reader.skipped.examples)))
+            found.append(
+                (
+                    files,
+                    corpus.tracks.to_pydict(),
+                    corpus.playlists.to_pydict(),
+                    corpus.digest(),
+                    sorted(reader.skipped.examples),
+                )
+            )
         except (InputError, DataError) as error:
             found.append((str(error),))  # type: ignore[arg-type]
     assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("seed", range(120))
-def test_blocks_of_rows_give_the_corpus_of_their_records(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_of_rows_give_the_corpus_of_their_records(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     draw = random.Random(seed)
     monkeypatch.setattr(placement_spool, "BLOCK", draw.choice([1, 7, 1000]))
     monkeypatch.setattr(column_intake, "AT_ONCE", draw.choice([1, 9, 1000]))

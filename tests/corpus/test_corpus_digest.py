@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from toolkit.catalogue.readers.arrow import ArrowParams, ArrowReader
-from toolkit.catalogue.readers.base import Reader
 from toolkit.catalogue.readers.csv import CsvParams, CsvReader
-from toolkit.catalogue.readers.frames import table_of
 from toolkit.catalogue.readers.jsonl import JsonlReader
 from toolkit.catalogue.readers.parquet import ParquetParams, ParquetReader
+from toolkit.catalogue.readers.reader import Reader
+from toolkit.catalogue.readers.tables.arrow_tables import ArrowParams, ArrowReader
+from toolkit.catalogue.readers.tables.dataframes import table_of
 from toolkit.catalogue.store import Catalogue
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.build import build
@@ -44,7 +44,10 @@ def json_lines(frame: pd.DataFrame, path: Path, **more: str) -> None:
     lines = []
     for playlist, rows in frame.groupby("playlist_id", sort=False):
         cells = rows.astype(object).where(rows.notna(), None).to_dict("records")
-        tracks = [{"id": row["track_id"], **{name: row[name] for name in names}} if names else row["track_id"] for row in cells]
+        tracks = [
+            {"id": row["track_id"], **{name: row[name] for name in names}} if names else row["track_id"]
+            for row in cells
+        ]
         lines.append({"id": playlist, "title": cells[0].get("playlist_title"), "tracks": tracks})
     path.write_text("".join(json.dumps(line, default=str) + "\n" for line in lines))
 
@@ -52,9 +55,13 @@ def json_lines(frame: pd.DataFrame, path: Path, **more: str) -> None:
 def whole_lists(frame: pd.DataFrame) -> pa.Table:
     grouped = [rows for _, rows in frame.groupby("playlist_id", sort=False)]
     once = [name for name in ("playlist_id", "playlist_title") if name in frame]
-    columns = {name: [rows[name].astype(object).where(rows[name].notna(), None).iloc[0] for rows in grouped] for name in once}
+    columns = {
+        name: [rows[name].astype(object).where(rows[name].notna(), None).iloc[0] for rows in grouped] for name in once
+    }
     each = [name for name in ("track_id", *NAMES) if name in frame]
-    columns |= {name: [rows[name].astype(object).where(rows[name].notna(), None).tolist() for rows in grouped] for name in each}
+    columns |= {
+        name: [rows[name].astype(object).where(rows[name].notna(), None).tolist() for rows in grouped] for name in each
+    }
     return pa.table(columns)
 
 
@@ -82,7 +89,9 @@ def test_one_hash_from_every_format(described: bool, catalogued: bool, tmp_path:
     digests = {}
     for name, reader in readers(frame, tmp_path).items():
         with Catalogue.open(tmp_path / f"{name}.db") as catalogue:
-            digests[name] = build(reader, catalogue if catalogued else None, tmp_path / name, filters=Filters(repeats="keep")).digest()
+            digests[name] = build(
+                reader, catalogue if catalogued else None, tmp_path / name, filters=Filters(repeats="keep")
+            ).digest()
 
     assert digests == dict.fromkeys(digests, digests["csv"])
 
@@ -112,7 +121,9 @@ def test_one_hash_of_mpd5k_with_its_table_of_tracks(shared_data: Path, tmp_path:
         lambda: CsvReader(folder / "playlists.csv.gz", CsvParams(tracks={"file": "tracks.csv.gz", **side})),
         lambda: ParquetReader(tmp_path / "lists.parquet", ParquetParams(tracks={"file": "tracks.parquet", **side})),
         lambda: ArrowReader(table_of(frame), table_of(tracks), ArrowParams(artist="artist_id")),
-        lambda: ArrowReader(table_of(polars.from_pandas(frame)), table_of(polars.from_pandas(tracks)), ArrowParams(tracks=side)),
+        lambda: ArrowReader(
+            table_of(polars.from_pandas(frame)), table_of(polars.from_pandas(tracks)), ArrowParams(tracks=side)
+        ),
     ]
 
     assert len({build(make(), None, tmp_path / "corpus").digest() for make in made}) == 1

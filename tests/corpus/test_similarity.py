@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from toolkit.corpus import similarity
-from toolkit.corpus.blocks import blocks_of
+from toolkit.corpus import item_similarity
+from toolkit.corpus.block_ranges import blocks_of
+from toolkit.corpus.item_similarity import similarities, top_per_row
 from toolkit.corpus.queries import Queries
-from toolkit.corpus.similarity import similarities, top_per_row
 
 LISTS = [[1, 2, 3], [2, 3], [3, 4, 1], [5], [2, 3, 5, 4]]
 
@@ -19,13 +19,15 @@ LISTS = [[1, 2, 3], [2, 3], [3, 4, 1], [5], [2, 3, 5, 4]]
 @pytest.mark.parametrize("shrink", [0.0, 2.0])
 @pytest.mark.parametrize("entries", [1, 8, 8_000_000])
 def test_similarities_are_the_slow_loop(shrink: float, entries: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(similarity, "BLOCK_ENTRIES", entries)
+    monkeypatch.setattr(item_similarity, "BLOCK_ENTRIES", entries)
     found = sp.vstack(list(similarities(Queries.of(LISTS).matrix(6), shrink))).toarray()
     assert found.shape == (7, 7)
     for i in range(7):
         for j in range(7):
             mine, others = ({row for row, tracks in enumerate(LISTS) if item in tracks} for item in (i, j))
-            wanted = len(mine & others) / (math.sqrt(len(mine) * len(others)) + shrink) if mine & others and i != j else 0.0
+            wanted = (
+                len(mine & others) / (math.sqrt(len(mine) * len(others)) + shrink) if mine & others and i != j else 0.0
+            )
             assert found[i, j] == pytest.approx(wanted, abs=1e-7)
 
 

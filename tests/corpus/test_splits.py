@@ -13,11 +13,18 @@ from toolkit.errors import InputError
 
 
 def corpus(
-    lists: list[list[int]], *, group: list[str | None] | None = None, split: list[str | None] | None = None, n_items: int = 30
+    lists: list[list[int]],
+    *,
+    group: list[str | None] | None = None,
+    split: list[str | None] | None = None,
+    n_items: int = 30,
 ) -> Corpus:
     n = len(lists)
     tracks = pa.table(
-        {"id": [f"t:{i}" for i in range(1, n_items + 1)], **{name: pa.nulls(n_items, pa.string()) for name in ("title", "artist", "album")}}
+        {
+            "id": [f"t:{i}" for i in range(1, n_items + 1)],
+            **{name: pa.nulls(n_items, pa.string()) for name in ("title", "artist", "album")},
+        }
     )
     playlists = pa.table(
         {
@@ -29,7 +36,10 @@ def corpus(
     )
     flat = [item for items in lists for item in items]
     return Corpus(
-        np.array(flat, np.int32), np.concatenate([[0], np.cumsum([len(items) for items in lists])]).astype(np.int64), tracks, playlists
+        np.array(flat, np.int32),
+        np.concatenate([[0], np.cumsum([len(items) for items in lists])]).astype(np.int64),
+        tracks,
+        playlists,
     )
 
 
@@ -89,7 +99,9 @@ TEN = list(range(1, 11))
 
 
 def test_prescribed_split_and_integer_cut() -> None:
-    split = playlist_disjoint(corpus([TEN, TEN[:9], [1, 2], TEN, TEN], split=["test", "test", "train", "valid", "train"]))
+    split = playlist_disjoint(
+        corpus([TEN, TEN[:9], [1, 2], TEN, TEN], split=["test", "test", "train", "valid", "train"])
+    )
 
     assert split.test.rows.tolist() == [0]
     assert seeds(split.test) == [[1, 2, 3, 4, 5, 6, 7]]

@@ -31,7 +31,9 @@ def timed(
     columns |= {"group": list(groups or [None] * len(lists)), "split": [None] * len(lists)}
     playlists = pa.table({name: pa.array(column, pa.string()) for name, column in columns.items()})
     if own is not None:
-        playlists = playlists.append_column("time", pa.array([None if day == NO_TIME else day * DAY for day in own], pa.int64()))
+        playlists = playlists.append_column(
+            "time", pa.array([None if day == NO_TIME else day * DAY for day in own], pa.int64())
+        )
     flat = [(track, day if day == NO_TIME else day * DAY) for each in lists for track, day in each]
     return Corpus(
         np.array([track for track, _ in flat], np.int32),
@@ -95,7 +97,9 @@ def test_playlists_that_start_after_the_cut_can_be_left_out() -> None:
 def test_a_moment_of_the_cut_itself_is_after_it() -> None:
     split = global_time(timed([[(1, 9), (2, 10), (3, 19), (4, 20)]], 4), **CUT, min_tracks=2)
     assert learned(split) == {0: [1]}
-    assert asked(split.valid) == {0: ([1], [2, 3], "continued")} and asked(split.test) == {0: ([1, 2, 3], [4], "continued")}
+    assert asked(split.valid) == {0: ([1], [2, 3], "continued")} and asked(split.test) == {
+        0: ([1, 2, 3], [4], "continued")
+    }
 
 
 def test_a_replayed_track_is_not_to_be_found() -> None:
@@ -158,7 +162,8 @@ def test_shares_are_of_the_placements() -> None:
         assert cut_times(timed(lists, 1, own=[5, 4, 6, 7]), *shares) == tuple(day * DAY for day in expected)
     assert cut_times(timed(days, 2), 0.4, "1970-02-01T06:00:00+02:00") == (3 * DAY, seconds("1970-02-01T04:00"))
     with pytest.raises(
-        InputError, match="test_from='1970-01-02' is 1970-01-02 and valid_from=0.6 is 1970-01-05: the test must begin after"
+        InputError,
+        match="test_from='1970-01-02' is 1970-01-02 and valid_from=0.6 is 1970-01-05: the test must begin after",
     ):
         cut_times(timed(days, 2), 0.6, "1970-01-02")
 
@@ -171,7 +176,10 @@ def test_playlists_with_a_time_of_their_own_are_new_when_they_are_asked_about() 
 
 
 def test_a_version_hides_only_what_its_playlist_never_held_before() -> None:
-    lists = [[(track, 0) for track in tracks] for tracks in ([1, 2, 3], [4, 2, 1], [5, 4, 1, 2], [3, 1, 2], [6, 7], [8, 6, 7])]
+    lists = [
+        [(track, 0) for track in tracks]
+        for tracks in ([1, 2, 3], [4, 2, 1], [5, 4, 1, 2], [3, 1, 2], [6, 7], [8, 6, 7])
+    ]
     groups = ["a", "a", "a", "a", "b", "b"]
     split = global_time(timed(lists, 8, groups=groups, own=[1, 12, 25, 26, 2, 13]), **CUT, min_tracks=2)
     assert learned(split) == {0: [1, 2, 3], 4: [6, 7]}
@@ -186,8 +194,13 @@ def test_versions_are_those_of_a_plain_loop(block: int, monkeypatch: pytest.Monk
         monkeypatch.setattr(module, "BLOCK", block)
     rng = np.random.default_rng(9)
     lists = [rng.choice(np.arange(1, 41), rng.integers(3, 12), replace=False).tolist() for _ in range(120)]
-    days, owners = rng.integers(1, 31, 120).tolist(), [f"g{n}" if n else None for n in rng.integers(0, 25, 120).tolist()]
-    split = global_time(timed([[(track, 0) for track in each] for each in lists], 40, groups=owners, own=days), **CUT, min_tracks=3)
+    days, owners = (
+        rng.integers(1, 31, 120).tolist(),
+        [f"g{n}" if n else None for n in rng.integers(0, 25, 120).tolist()],
+    )
+    split = global_time(
+        timed([[(track, 0) for track in each] for each in lists], 40, groups=owners, own=days), **CUT, min_tracks=3
+    )
     for part, since, until in ((split.valid, 10, 20), (split.test, 20, 99)):
         expected = {}
         for row, (tracks, day, owner) in enumerate(zip(lists, days, owners, strict=True)):
@@ -207,15 +220,22 @@ def test_playlists_without_times_are_in_no_part_and_counted() -> None:
     log = [*LOG, [(1, NO_TIME), (2, NO_TIME)], [(1, 1), (2, NO_TIME), (3, 22)]]
     split = global_time(timed(log, 9), **CUT, min_tracks=2)
     assert split.facts == {"playlists_without_times": 2}
-    assert asked(split.test) == asked(global_time(timed(LOG, 9), **CUT, min_tracks=2).test) and set(learned(split)) == {0, 1, 5}
+    assert asked(split.test) == asked(global_time(timed(LOG, 9), **CUT, min_tracks=2).test) and set(learned(split)) == {
+        0,
+        1,
+        5,
+    }
 
 
 def test_what_cannot_be_cut_is_told_in_one_line() -> None:
     plain = timed(LOG, 9)
-    with pytest.raises(InputError, match=r"global_time needs times, and the corpus has none: name the column .*data\.options\.time"):
+    with pytest.raises(
+        InputError, match=r"global_time needs times, and the corpus has none: name the column .*data\.options\.time"
+    ):
         global_time(Corpus(plain.items, plain.offsets, plain.tracks, plain.playlists))
     with pytest.raises(
-        InputError, match="the test split is empty: times go from 1970-01-02 to 1970-01-27, .* the test 1980-01-01, min_tracks=2"
+        InputError,
+        match="the test split is empty: times go from 1970-01-02 to 1970-01-27, .* the test 1980-01-01, min_tracks=2",
     ):
         global_time(plain, valid_from="1970-01-11", test_from="1980-01-01", min_tracks=2)
     with pytest.raises(InputError, match="the train split is empty: .* validation begins 1970-01-01T12:00:00Z"):

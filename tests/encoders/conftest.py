@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.encoders.music_knowledge import BIOGRAPHIES
+from tests.papers.enrichment.music_knowledge import BIOGRAPHIES
 
 
 def picture(number: int, *, side: int = 50, form: str = "PNG") -> bytes:
@@ -76,7 +76,9 @@ def sound(number: int, *, seconds: float = 2.0, rate: int = 22050, form: str = "
     rng = np.random.default_rng(number)
     samples = int(seconds * rate)
     notes = sum(tone(frequency, samples, rate=rate) for frequency in 110 * 2 ** (rng.integers(0, 48, 4) / 12))
-    heard = 0.1 * notes * (1 + np.sin(2 * np.pi * (1 + number % 4) * np.arange(samples) / rate)) + 0.02 * rng.normal(size=samples)
+    heard = 0.1 * notes * (1 + np.sin(2 * np.pi * (1 + number % 4) * np.arange(samples) / rate)) + 0.02 * rng.normal(
+        size=samples
+    )
     out = io.BytesIO()
     soundfile.write(out, np.repeat(heard[:, None], channels, axis=1), rate, format=form)
     return out.getvalue()

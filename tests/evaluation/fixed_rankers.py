@@ -28,7 +28,9 @@ class Fixed(Ranker):
         return self
 
     def scorer(self, queries: Queries) -> Scorer:
-        sums = np.array([queries.seeds[a:b].sum() for a, b in zip(queries.offsets[:-1], queries.offsets[1:], strict=True)], np.int64)
+        sums = np.array(
+            [queries.seeds[a:b].sum() for a, b in zip(queries.offsets[:-1], queries.offsets[1:], strict=True)], np.int64
+        )
         return lambda items: self._score(sums[:, None], np.asarray(items)[None, :]).astype(np.float32)
 
     def save(self, directory: Path) -> None:

@@ -15,7 +15,9 @@ def test_auc_by_hand() -> None:
     # hidden of row 0: the second, level with one and above one of three others · row 1: the two best · row 2: one of the unranked two
     found = hidden_auc(scores, np.array([1, 2, 3, 1]), np.array([0, 1, 3, 4]))
     assert found.tolist() == pytest.approx([1.5 / 3, 1.0, 1.0, 0.5 / 3])
-    assert mean_per_row(found, np.array([0, 1, 1, 2]), 4).tolist() == pytest.approx([0.5, 1.0, 0.5 / 3, np.nan], nan_ok=True)
+    assert mean_per_row(found, np.array([0, 1, 1, 2]), 4).tolist() == pytest.approx(
+        [0.5, 1.0, 0.5 / 3, np.nan], nan_ok=True
+    )
 
 
 def test_a_seed_is_no_candidate_and_all_hidden_has_no_auc() -> None:

@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from fixed_rankers import Fixed, by_id, scattered
 from sklearn.metrics import roc_auc_score
 
+from tests.evaluation.fixed_rankers import Fixed, by_id, scattered
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.splits import HeldOut
 from toolkit.evaluation.evaluator import block_sizes, evaluate
@@ -22,10 +22,15 @@ METRICS = ["ndcg", "map", "auc", "coverage"]
 def cold(corpus_of: Callable[..., Corpus]) -> HeldOut:
     """40 playlists of three seeds among 1…60, two tracks of another part, and one to six hidden ones of the candidates 61…100."""
     rng = np.random.default_rng(1)
-    lists = [[*(rng.choice(60, 5, replace=False) + 1), *(rng.choice(40, rng.integers(1, 7), replace=False) + 61)] for _ in range(40)]
+    lists = [
+        [*(rng.choice(60, 5, replace=False) + 1), *(rng.choice(40, rng.integers(1, 7), replace=False) + 61)]
+        for _ in range(40)
+    ]
     corpus = corpus_of(lists, 100)
     starts, ends = corpus.offsets[:-1], corpus.offsets[1:]
-    return HeldOut(corpus, np.arange(40), starts, starts + 3, ends, hides=starts + 5, candidates=np.arange(61, 101, dtype=np.int32))
+    return HeldOut(
+        corpus, np.arange(40), starts, starts + 3, ends, hides=starts + 5, candidates=np.arange(61, 101, dtype=np.int32)
+    )
 
 
 def _counts(held_out: HeldOut) -> np.ndarray:
@@ -46,10 +51,14 @@ def test_values_are_those_of_a_plain_loop(memory_mb: int, cold: HeldOut) -> None
     rows = ranker.score(cold.queries(), cold.candidates)
     wanted = [np.isin(cold.candidates, hidden[low:high]) for low, high in pairwise(offsets)]
     np.testing.assert_allclose(
-        found.values["all", "auc", 0], [roc_auc_score(yes, row) for yes, row in zip(wanted, rows, strict=True)], atol=1e-12
+        found.values["all", "auc", 0],
+        [roc_auc_score(yes, row) for yes, row in zip(wanted, rows, strict=True)],
+        atol=1e-12,
     )
     hits = np.array([yes[np.argsort(-row, kind="stable")][:7] for yes, row in zip(wanted, rows, strict=True)])
-    precision = (np.cumsum(hits, axis=1) / np.arange(1, 8) * hits).sum(axis=1) / np.minimum(7, [yes.sum() for yes in wanted])
+    precision = (np.cumsum(hits, axis=1) / np.arange(1, 8) * hits).sum(axis=1) / np.minimum(
+        7, [yes.sum() for yes in wanted]
+    )
     np.testing.assert_allclose(found.values["all", "map", 7], precision, atol=1e-12)
     assert found.n_hidden["cold"].tolist() == np.diff(offsets).tolist() and not found.n_hidden["warm"].any()
     np.testing.assert_array_equal(found.values["cold", "auc", 0], found.values["all", "auc", 0])
@@ -58,7 +67,9 @@ def test_values_are_those_of_a_plain_loop(memory_mb: int, cold: HeldOut) -> None
 
 def test_without_auc_the_rankings_are_the_same(cold: HeldOut) -> None:
     settings = {"ks": [7], "train_counts": _counts(cold), "top": 7}
-    one, other = (evaluate(scattered(100), cold, metrics=metrics, **settings) for metrics in (["ndcg"], ["ndcg", "auc"]))
+    one, other = (
+        evaluate(scattered(100), cold, metrics=metrics, **settings) for metrics in (["ndcg"], ["ndcg", "auc"])
+    )
     np.testing.assert_array_equal(one.top, other.top)
     np.testing.assert_array_equal(one.values["all", "ndcg", 7], other.values["all", "ndcg", 7])
 

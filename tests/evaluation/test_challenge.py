@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 import pytest
-from fixed_rankers import by_id
 
+from tests.evaluation.fixed_rankers import by_id
 from toolkit.contracts.metric import Block
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.splits import HeldOut
@@ -24,7 +24,7 @@ from toolkit.evaluation.metrics.rprec import rprec
 from toolkit.evaluation.metrics.rprec_artist import rprec_artist
 from toolkit.evaluation.metrics.rprec_artist_list import rprec_artist_list
 from toolkit.evaluation.metrics.rprec_artist_set import rprec_artist_set
-from toolkit.sequential import bridge  # noqa: F401 (RecBole's metrics need the names it adds to NumPy)
+from toolkit.sequential.recbole import bridge  # noqa: F401 (RecBole's metrics need the names it adds to NumPy)
 
 ARTISTS = np.array([-1, 0, 0, 1, 1, 2, 2, 3, -1])
 """Tracks 1 and 2 are of one artist, 3 and 4, 5 and 6, 7 alone; 8 of nobody known."""
@@ -55,7 +55,9 @@ def block(ranked: list[list[int]], hidden: list[list[int]], counts: list[int] | 
         ([1, 2, 3, 4], [], math.nan, math.nan, math.nan, math.nan),
     ],
 )
-def test_r_precision_by_hand(ranked: list[int], hidden: list[int], plain: float, late: float, set_: float, list_: float) -> None:
+def test_r_precision_by_hand(
+    ranked: list[int], hidden: list[int], plain: float, late: float, set_: float, list_: float
+) -> None:
     both = block([ranked, ranked[::-1]], [hidden, []])
     found = [float(metric(both, 0)[0]) for metric in (rprec, rprec_artist, rprec_artist_set, rprec_artist_list)]
     assert found == pytest.approx([plain, late, set_, list_], nan_ok=True)
@@ -66,7 +68,9 @@ def test_r_precision_needs_a_ranking_of_r() -> None:
         rprec(block([[1, 2]], [[3, 4, 5]]))
 
 
-@pytest.mark.parametrize(("place", "k", "expected"), [(0, 500, 0), (9, 500, 0), (10, 500, 1), (499, 500, 49), (None, 500, 51), (12, 12, 2)])
+@pytest.mark.parametrize(
+    ("place", "k", "expected"), [(0, 500, 0), (9, 500, 0), (10, 500, 1), (499, 500, 49), (None, 500, 51), (12, 12, 2)]
+)
 def test_clicks_by_hand(place: int | None, k: int, expected: int) -> None:
     found = np.zeros((2, 500), bool)
     if place is not None:
@@ -87,9 +91,13 @@ def test_novelty_by_hand() -> None:
 def test_variants_by_hand() -> None:
     found, sizes = np.array([[False, True, False, True], [False] * 4, [True, True, False, False]]), np.array([5, 3, 2])
     assert recall_all(found, sizes, 4).tolist() == pytest.approx([2 / 5, 0, 1])
-    assert ndcg_hits(found, sizes, 4).tolist() == pytest.approx([(1 / math.log2(3) + 1 / math.log2(5)) / (1 + 1 / math.log2(3)), 0, 1])
+    assert ndcg_hits(found, sizes, 4).tolist() == pytest.approx(
+        [(1 / math.log2(3) + 1 / math.log2(5)) / (1 + 1 / math.log2(3)), 0, 1]
+    )
     assert ndcg_challenge(found, sizes, 4).tolist() == pytest.approx([(1 + 1 / 2) / 2, 0, 1])
-    assert all(math.isnan(metric(found, np.array([0, 1, 1]), 4)[0]) for metric in (recall_all, ndcg_hits, ndcg_challenge))
+    assert all(
+        math.isnan(metric(found, np.array([0, 1, 1]), 4)[0]) for metric in (recall_all, ndcg_hits, ndcg_challenge)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -124,19 +132,28 @@ def test_recbole_agrees(k: int, rankings: tuple[np.ndarray, ...]) -> None:
     _, ranked, hidden, offsets = rankings
     found, sizes = hits(ranked, hidden, offsets), np.diff(offsets)
     settings = {"topk": [k], "metric_decimal_place": 12}
-    assert recall_all(found, sizes, k) == pytest.approx(theirs.Recall(settings).metric_info(found[:, :k], sizes)[:, -1], abs=1e-9)
-    assert ndcg_at(found, sizes, k) == pytest.approx(theirs.NDCG(settings).metric_info(found[:, :k], sizes)[:, -1], abs=1e-9)
+    assert recall_all(found, sizes, k) == pytest.approx(
+        theirs.Recall(settings).metric_info(found[:, :k], sizes)[:, -1], abs=1e-9
+    )
+    assert ndcg_at(found, sizes, k) == pytest.approx(
+        theirs.NDCG(settings).metric_info(found[:, :k], sizes)[:, -1], abs=1e-9
+    )
 
 
 @pytest.mark.parametrize("k", [1, 10, 30, 80])
 def test_trec_eval_agrees(k: int, rankings: tuple[np.ndarray, ...]) -> None:
-    pytrec_eval = pytest.importorskip("pytrec_eval", reason="trec_eval is not installed: pip install pytrec-eval-terrier")
+    pytrec_eval = pytest.importorskip(
+        "pytrec_eval", reason="trec_eval is not installed: pip install pytrec-eval-terrier"
+    )
     scores, ranked, hidden, offsets = rankings
     found, sizes = hits(ranked, hidden, offsets), np.diff(offsets)
     wanted = {f"q{b}": {f"t{track}": 1 for track in hidden[offsets[b] : offsets[b + 1]].tolist()} for b in range(60)}
     run = {f"q{b}": {f"t{track}": float(scores[b, track - 1]) for track in range(1, 81)} for b in range(60)}
     judged = pytrec_eval.RelevanceEvaluator(wanted, {f"recall.{k}", f"ndcg_cut.{k}", f"P.{k}", "Rprec"}).evaluate(run)
-    column = {name: np.array([judged[f"q{b}"][name] for b in range(60)]) for name in (f"recall_{k}", f"ndcg_cut_{k}", f"P_{k}", "Rprec")}
+    column = {
+        name: np.array([judged[f"q{b}"][name] for b in range(60)])
+        for name in (f"recall_{k}", f"ndcg_cut_{k}", f"P_{k}", "Rprec")
+    }
     made = Block(ranked, found, hidden, offsets, np.full(81, -1), np.zeros(81))
     assert recall_all(found, sizes, k) == pytest.approx(column[f"recall_{k}"], abs=1e-9)
     assert recall_at(found, sizes, k) == pytest.approx(column[f"P_{k}"] * k / np.minimum(k, sizes), abs=1e-9)
@@ -146,7 +163,9 @@ def test_trec_eval_agrees(k: int, rankings: tuple[np.ndarray, ...]) -> None:
 
 def test_the_evaluator_measures_lists(corpus_of: Callable[..., Corpus]) -> None:
     plain = corpus_of([[1, 2, 6, 4], [5, 4, 3]], 8)
-    corpus = Corpus(plain.items, plain.offsets, plain.tracks.append_column("artist", pa.array([*"aabbccd", None])), plain.playlists)
+    corpus = Corpus(
+        plain.items, plain.offsets, plain.tracks.append_column("artist", pa.array([*"aabbccd", None])), plain.playlists
+    )
     part = HeldOut(corpus, np.arange(2), corpus.offsets[:-1], corpus.offsets[:-1] + 1, corpus.offsets[1:])
     counts = np.array([0, 7, 3, 0, 0, 1, 0, 0, 5])
     asked = ["rprec", "rprec_artist", "clicks", "coverage", "novelty", "recall_all"]
@@ -158,7 +177,9 @@ def test_the_evaluator_measures_lists(corpus_of: Callable[..., Corpus]) -> None:
     assert found.values["cold", "rprec", 0].tolist() == pytest.approx([0, 0])  # R = 2: ranks 2 3 hold neither 6 nor 4
     assert found.values["all", "recall_all", 2].tolist() == pytest.approx([1 / 3, 0])
     assert found.overall == {("coverage", 1): 2 / 8, ("coverage", 2): 3 / 8}
-    assert ("cold", "novelty", 1) not in found.values and found.values["all", "novelty", 1][1] == pytest.approx(math.log2(24 / 8))
+    assert ("cold", "novelty", 1) not in found.values and found.values["all", "novelty", 1][1] == pytest.approx(
+        math.log2(24 / 8)
+    )
 
 
 def test_coverage_and_novelty_of_one_hidden_track_are_of_the_whole_ranking(corpus_of: Callable[..., Corpus]) -> None:

@@ -12,8 +12,8 @@ from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import InputError
 from toolkit.evaluation.evaluator import Scores
+from toolkit.evaluation.result_rows import comparisons, frame, rows
 from toolkit.evaluation.statistics import mean_intervals, paired_difference
-from toolkit.evaluation.tables import comparisons, frame, rows
 from toolkit.seeds import derived_seed
 
 NAN = float("nan")
@@ -21,7 +21,11 @@ NAN = float("nan")
 
 def scores(everything: list[float], cold: list[float]) -> Scores:
     values = {("all", "recall", 10): np.array(everything), ("cold", "recall", 10): np.array(cold)}
-    n_hidden = {"all": (~np.isnan(everything)).astype(int), "cold": (~np.isnan(cold)).astype(int), "warm": np.zeros(len(cold), int)}
+    n_hidden = {
+        "all": (~np.isnan(everything)).astype(int),
+        "cold": (~np.isnan(cold)).astype(int),
+        "warm": np.zeros(len(cold), int),
+    }
     return Scores(values, n_hidden, np.zeros((len(cold), 0), np.int32))
 
 
@@ -33,7 +37,18 @@ ABOUT = {"system": "item-knn", "modalities": ["audio"], "split": "test", "bootst
 
 def test_rows_have_the_form_of_metrics_json() -> None:
     found = rows(MINE, groups=APART, **ABOUT)
-    assert list(found[0]) == ["system", "modalities", "split", "slice", "metric", "k", "value", "ci_low", "ci_high", "n"]
+    assert list(found[0]) == [
+        "system",
+        "modalities",
+        "split",
+        "slice",
+        "metric",
+        "k",
+        "value",
+        "ci_low",
+        "ci_high",
+        "n",
+    ]
     assert [(row["slice"], row["metric"], row["k"], row["value"], row["n"]) for row in found] == [
         ("all", "recall", 10, 0.4375, 4),
         ("cold", "recall", 10, 0.75, 2),
@@ -61,13 +76,37 @@ def test_the_same_seed_writes_the_same_bytes() -> None:
 def test_the_frame_has_a_row_for_each_value(corpus_of: Callable[..., Corpus]) -> None:
     corpus = corpus_of([[1, 2]] * 6, 2, groups=[None, "g", "g", None, "g", None])
     part = HeldOut(
-        corpus, np.array([5, 1, 2, 4]), corpus.offsets[[5, 1, 2, 4]], corpus.offsets[[5, 1, 2, 4]] + 1, corpus.offsets[[6, 2, 3, 5]]
+        corpus,
+        np.array([5, 1, 2, 4]),
+        corpus.offsets[[5, 1, 2, 4]],
+        corpus.offsets[[5, 1, 2, 4]] + 1,
+        corpus.offsets[[6, 2, 3, 5]],
     )
     table = frame(MINE, part, system="item-knn", split="test")
     assert table.column_names == ["system", "split", "row", "playlist", "group", "slice", "metric", "k", "value"]
     assert table.slice(0, 2).to_pylist() == [
-        dict(system="item-knn", split="test", row=5, playlist="p5", group="p5", slice="all", metric="recall", k=10, value=0.5),
-        dict(system="item-knn", split="test", row=1, playlist="p1", group="g", slice="all", metric="recall", k=10, value=1.0),
+        dict(
+            system="item-knn",
+            split="test",
+            row=5,
+            playlist="p5",
+            group="p5",
+            slice="all",
+            metric="recall",
+            k=10,
+            value=0.5,
+        ),
+        dict(
+            system="item-knn",
+            split="test",
+            row=1,
+            playlist="p1",
+            group="g",
+            slice="all",
+            metric="recall",
+            k=10,
+            value=1.0,
+        ),
     ]
     assert [(row["playlist"], row["slice"], row["value"]) for row in table.slice(4).to_pylist()] == [
         ("p1", "cold", 1.0),
@@ -84,8 +123,12 @@ def test_systems_are_compared_on_the_same_playlists(groups: np.ndarray, resample
     ]
     assert {row["resampled"] for row in found} == {resampled}
     seed = derived_seed(4, "bootstrap", "test")
-    expected = paired_difference(MINE.values["all", "recall", 10], OTHER.values["all", "recall", 10], groups, seed=seed, samples=200)
-    assert (found[0]["ci_low"], found[0]["ci_high"], found[0]["p"]) == pytest.approx((expected.low, expected.high, expected.p), abs=1e-8)
+    expected = paired_difference(
+        MINE.values["all", "recall", 10], OTHER.values["all", "recall", 10], groups, seed=seed, samples=200
+    )
+    assert (found[0]["ci_low"], found[0]["ci_high"], found[0]["p"]) == pytest.approx(
+        (expected.low, expected.high, expected.p), abs=1e-8
+    )
 
 
 def test_an_unknown_reference_names_the_nearest() -> None:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from fixed_rankers import Fixed, by_id, scattered
 
+from tests.evaluation.fixed_rankers import Fixed, by_id, scattered
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
@@ -41,7 +41,11 @@ def test_values_by_hand(corpus_of: Build) -> None:
     }
     for key, values in expected.items():
         np.testing.assert_allclose(scores.values[key], values, err_msg=str(key))
-    assert {name: sizes.tolist() for name, sizes in scores.n_hidden.items()} == {"all": [2, 1, 0], "warm": [1, 0, 0], "cold": [1, 1, 0]}
+    assert {name: sizes.tolist() for name, sizes in scores.n_hidden.items()} == {
+        "all": [2, 1, 0],
+        "warm": [1, 0, 0],
+        "cold": [1, 1, 0],
+    }
     assert scores.top.tolist() == [[2, 3], [1, 2], [1, 2]]
 
 
@@ -90,8 +94,12 @@ def test_the_slow_twin_agrees_whatever_the_blocks(repeats: bool, large: HeldOut)
                 ("warm", lambda item: counts[item] > 0),
             ):
                 tracks = {item for item in hidden[offsets[b] : offsets[b + 1]].tolist() if wanted(item)}
-                assert found.values[name, "recall", k][b] == pytest.approx(len(tracks & set(top[:k])) / min(k, len(tracks)))
-    assert steps[-1] == (150, 150, "fixed") and [done for done, _, _ in steps] == [min((i + 1) * rows, 150) for i in range(len(steps))]
+                assert found.values[name, "recall", k][b] == pytest.approx(
+                    len(tracks & set(top[:k])) / min(k, len(tracks))
+                )
+    assert steps[-1] == (150, 150, "fixed") and [done for done, _, _ in steps] == [
+        min((i + 1) * rows, 150) for i in range(len(steps))
+    ]
 
 
 def test_a_wide_memory_gives_the_same(large: HeldOut) -> None:
@@ -113,7 +121,9 @@ def test_the_scores_held_at_once_stay_within_the_memory(memory_mb: int, k: int, 
     assert peak <= memory_mb * 2**20
 
 
-@pytest.mark.parametrize(("n_items", "k", "memory_mb"), [(10, 500, 16), (2_000_000, 500, 256), (2_000_000, 100_000, 16), (1, 1, 16)])
+@pytest.mark.parametrize(
+    ("n_items", "k", "memory_mb"), [(10, 500, 16), (2_000_000, 500, 256), (2_000_000, 100_000, 16), (1, 1, 16)]
+)
 def test_blocks_are_never_empty(n_items: int, k: int, memory_mb: int) -> None:
     rows, block = block_sizes(n_items, k, memory_mb)
     assert rows >= 1 and 1 <= block <= n_items
@@ -126,7 +136,9 @@ class Wrong(Fixed):
         super().__init__(n_items, lambda sums, items: sums + items)
         self.ranking = ranking
 
-    def rank(self, queries: Queries, k: int, *, allow_repeats: bool = False, block: int = 16_384) -> tuple[np.ndarray, np.ndarray]:
+    def rank(
+        self, queries: Queries, k: int, *, allow_repeats: bool = False, block: int = 16_384
+    ) -> tuple[np.ndarray, np.ndarray]:
         ids = np.tile(np.array(self.ranking, np.int32), (len(queries), 1))
         return ids, np.zeros(ids.shape, np.float32)
 
@@ -149,7 +161,9 @@ def test_a_ranking_that_means_nothing_is_refused(ranking: list[int], message: st
 
 def test_repeats_are_no_fault_where_they_are_allowed(corpus_of: Build) -> None:
     part = held_out(corpus_of([[1, 4, 1]], 5), 1)
-    scores = evaluate(Wrong(5, [1, 2, 4]), part, ks=[3], metrics=["recall"], train_counts=np.ones(6), allow_repeats=True)
+    scores = evaluate(
+        Wrong(5, [1, 2, 4]), part, ks=[3], metrics=["recall"], train_counts=np.ones(6), allow_repeats=True
+    )
     assert scores.values["all", "recall", 3].tolist() == [1.0]
 
 
@@ -164,7 +178,9 @@ def test_an_unknown_metric_and_an_empty_part_are_errors(corpus_of: Build) -> Non
 class Sorted(Fixed):
     """Has a ranking of its own, so that nothing is counted."""
 
-    def rank(self, queries: Queries, k: int, *, allow_repeats: bool = False, block: int = 16_384) -> tuple[np.ndarray, np.ndarray]:
+    def rank(
+        self, queries: Queries, k: int, *, allow_repeats: bool = False, block: int = 16_384
+    ) -> tuple[np.ndarray, np.ndarray]:
         return super().rank(queries, k, allow_repeats=allow_repeats, block=block)
 
 
@@ -173,7 +189,12 @@ def test_one_hidden_track_is_counted_and_has_the_same_metrics(repeats: bool, lar
     """Scores of a few values, ties everywhere, against the ranking that is sorted."""
     last = HeldOut(large.corpus, large.rows, large.starts, large.ends - 1, large.ends)
     tied = lambda sums, items: (items * (2 * sums + 7919)) % 4_001  # noqa: E731
-    settings = {"ks": [10, 2_000], "metrics": ["recall", "ndcg"], "train_counts": np.arange(40_001) % 3, "allow_repeats": repeats}
+    settings = {
+        "ks": [10, 2_000],
+        "metrics": ["recall", "ndcg"],
+        "train_counts": np.arange(40_001) % 3,
+        "allow_repeats": repeats,
+    }
     found = evaluate(Fixed(40_000, tied), last, memory_mb=16, **settings)
     wanted = evaluate(Sorted(40_000, tied), last, memory_mb=16, **settings)
     assert 0 < np.nanmean(wanted.values["all", "recall", 2_000]) < 1

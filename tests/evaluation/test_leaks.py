@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from toolkit.corpus import minhash, splits
+from toolkit.corpus import near_duplicates as minhash
+from toolkit.corpus import splits
 from toolkit.corpus.arrays import Corpus
-from toolkit.corpus.minhash import near_duplicates
+from toolkit.corpus.near_duplicates import near_duplicates
 from toolkit.corpus.splits import HeldOut, PlaylistSet, Split, leave_last_out, playlist_disjoint
 from toolkit.errors import LeakError
 from toolkit.evaluation import leaks
@@ -53,7 +54,10 @@ def test_a_tested_playlist_in_training_is_caught(corpus: Corpus) -> None:
     row = int(parts.test.rows[3])
     train = PlaylistSet(
         corpus,
-        *(np.append(getattr(parts.train, name), each) for name, each in zip(("rows", "starts", "ends"), spans(corpus, [row]), strict=True)),
+        *(
+            np.append(getattr(parts.train, name), each)
+            for name, each in zip(("rows", "starts", "ends"), spans(corpus, [row]), strict=True)
+        ),
     )
     with pytest.raises(LeakError, match=f"'p{row}' has hidden test placements in training"):
         leaks.check_leaks(Split(train, parts.valid, parts.test))
@@ -82,7 +86,9 @@ def copied(corpus_of: Build, sides: list[str]) -> Corpus:
     ],
 )
 def test_an_equal_list_on_two_sides_is_caught(sides: str, names: str, corpus_of: Build) -> None:
-    with pytest.raises(LeakError, match=f"the split leaks: {names} are the same list .* evaluation.split.equal_lists: drop"):
+    with pytest.raises(
+        LeakError, match=f"the split leaks: {names} are the same list .* evaluation.split.equal_lists: drop"
+    ):
         Evaluation().split.split(copied(corpus_of, sides.split()))
 
 
@@ -112,7 +118,9 @@ def brute(asked: list[list[int]], others: list[list[int]]) -> list[bool]:
 
 
 def flat(lists: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
-    return np.array([item for each in lists for item in each], np.int32), np.concatenate([[0], np.cumsum([len(each) for each in lists])])
+    return np.array([item for each in lists for item in each], np.int32), np.concatenate(
+        [[0], np.cumsum([len(each) for each in lists])]
+    )
 
 
 @pytest.mark.parametrize("block", [64, 2**20])
@@ -141,5 +149,7 @@ def test_the_shown_order_does_not_hide_a_near_duplicate(corpus_of: Build) -> Non
     lists = [list(range(1, 21)), list(range(30, 50)), list(range(1, 20))]
     made = corpus_of(lists, 60, splits=["train", "valid", "test"])
     parts = Evaluation(split={"shuffle_seeds": True}).split.split(made)
-    assert leaks.near_copies(parts, parts.test).tolist() == [True] and leaks.near_copies(parts, parts.valid).tolist() == [False]
+    assert leaks.near_copies(parts, parts.test).tolist() == [True] and leaks.near_copies(
+        parts, parts.valid
+    ).tolist() == [False]
     assert isinstance(parts.test, HeldOut)

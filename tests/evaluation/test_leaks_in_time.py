@@ -18,7 +18,9 @@ from toolkit.recipe import Evaluation
 
 Build = Callable[..., Corpus]
 DAY = 86_400
-ASKED = Evaluation(split={"type": "global_time", "valid_from": "1970-04-01", "test_from": "1970-05-01", "min_tracks": 4})
+ASKED = Evaluation(
+    split={"type": "global_time", "valid_from": "1970-04-01", "test_from": "1970-05-01", "min_tracks": 4}
+)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +29,9 @@ def corpus(corpus_of: Build) -> Corpus:
     rng = np.random.default_rng(3)
     lists = [rng.permutation(np.arange(3, 401))[: rng.integers(5, 21)] for _ in range(148)]
     made = corpus_of([np.array([1, 2, 3, 4]), np.array([2, 1, 4, 400]), *lists], 400, groups=["v", "v", *[None] * 148])
-    days = np.concatenate([[1] * 4, [130] * 4, *(rng.integers(0, 130) + rng.integers(0, 40, len(each)) for each in lists)])
+    days = np.concatenate(
+        [[1] * 4, [130] * 4, *(rng.integers(0, 130) + rng.integers(0, 40, len(each)) for each in lists)]
+    )
     return replace(made, times=days * DAY)
 
 
@@ -53,7 +57,8 @@ def test_a_cut_that_is_ignored_fails_by_name(parts: Split, corpus: Corpus, monke
 
     monkeypatch.setattr(time_split, "global_time", uncut)
     with pytest.raises(
-        SegueError, match=r"the split leaks: 'p\d+' has a placement of 1970-0[4-6]-\d\d in training, which ends before 1970-04-01"
+        SegueError,
+        match=r"the split leaks: 'p\d+' has a placement of 1970-0[4-6]-\d\d in training, which ends before 1970-04-01",
     ):
         ASKED.split.split(corpus)
 
@@ -63,7 +68,9 @@ def test_one_young_placement_in_training_is_caught(parts: Split) -> None:
     place = int(np.flatnonzero(train.ends < train.corpus.offsets[train.rows + 1])[7])
     ends = train.ends.copy()
     ends[place] += 1
-    with pytest.raises(SegueError, match=f"'p{train.rows[place]}' has a placement of .* in training, which ends before 1970-04-01"):
+    with pytest.raises(
+        SegueError, match=f"'p{train.rows[place]}' has a placement of .* in training, which ends before 1970-04-01"
+    ):
         leaks.check_in_time(replace(parts, train=replace(train, ends=ends)))
 
 
@@ -72,12 +79,16 @@ def test_validation_may_not_see_the_test_nor_hide_what_was_learned(parts: Split)
     later = int(np.flatnonzero(valid.ends < valid.corpus.offsets[valid.rows + 1])[3])
     ends = valid.ends.copy()
     ends[later] += 1
-    with pytest.raises(SegueError, match=f"'p{valid.rows[later]}' has a placement of .* in validation, which ends before 1970-05-01"):
+    with pytest.raises(
+        SegueError, match=f"'p{valid.rows[later]}' has a placement of .* in validation, which ends before 1970-05-01"
+    ):
         leaks.check_in_time(replace(parts, valid=replace(valid, ends=ends)))
     known = int(np.flatnonzero(valid.labels["playlist"] == "continued")[3])
     cuts = valid.cuts.copy()
     cuts[known] -= 1
-    with pytest.raises(SegueError, match=f"'p{valid.rows[known]}' .* in what validation hides, which begins 1970-04-01"):
+    with pytest.raises(
+        SegueError, match=f"'p{valid.rows[known]}' .* in what validation hides, which begins 1970-04-01"
+    ):
         leaks.check_in_time(replace(parts, valid=replace(valid, cuts=cuts)))
 
 
@@ -86,7 +97,9 @@ def test_the_test_may_not_hide_what_validation_did(parts: Split) -> None:
     known = int(np.flatnonzero(test.labels["playlist"] == "continued")[5])
     cuts = test.cuts.copy()
     cuts[known] -= 1
-    with pytest.raises(SegueError, match=f"'p{test.rows[known]}' has a placement of .* in what the test hides, which begins 1970-05-01"):
+    with pytest.raises(
+        SegueError, match=f"'p{test.rows[known]}' has a placement of .* in what the test hides, which begins 1970-05-01"
+    ):
         leaks.check_in_time(replace(parts, test=replace(test, cuts=cuts)))
 
 
@@ -95,7 +108,9 @@ def test_what_an_earlier_list_of_the_playlist_held_is_no_news(parts: Split) -> N
     assert parts.test.take(np.array([at])).hidden()[0].tolist() == [400]
     cuts = parts.test.cuts.copy()
     cuts[at] -= 1
-    with pytest.raises(SegueError, match="'p0' in training holds 't4', which a later list of the same playlist hides in test as new"):
+    with pytest.raises(
+        SegueError, match="'p0' in training holds 't4', which a later list of the same playlist hides in test as new"
+    ):
         leaks.check_in_time(replace(parts, test=replace(parts.test, cuts=cuts)))
 
 
@@ -104,7 +119,9 @@ def test_a_copy_that_is_made_later_is_caught_or_left_out(corpus_of: Build) -> No
     made = corpus_of(lists, 9)
     days = pa.array([day * DAY for day in (1, 2, 95, 125, 126)], pa.int64())
     made = replace(made, playlists=made.playlists.append_column("time", days))
-    with pytest.raises(SegueError, match="'p0' in train and 'p3' in test are the same list .* evaluation.split.equal_lists: drop"):
+    with pytest.raises(
+        SegueError, match="'p0' in train and 'p3' in test are the same list .* evaluation.split.equal_lists: drop"
+    ):
         ASKED.split.split(made)
     split = ASKED.split.model_copy(update={"equal_lists": "drop"}).split(made)
     assert split.train.rows.tolist() == [1] and split.test.rows.tolist() == [3, 4] and split.cuts is not None
@@ -115,7 +132,11 @@ def test_only_new_playlists_are_near_duplicates(corpus_of: Build) -> None:
     days = [[1, 1, 1, 1, 130], [1, 1, 1, 95], [130] * 5, [130] * 4]
     made = replace(corpus_of(lists, 9), times=np.concatenate([np.array(each) * DAY for each in days]))
     split = ASKED.split.split(made)
-    assert split.test.rows.tolist() == [0, 2, 3] and leaks.near_copies(split, split.test).tolist() == [False, True, False]
+    assert split.test.rows.tolist() == [0, 2, 3] and leaks.near_copies(split, split.test).tolist() == [
+        False,
+        True,
+        False,
+    ]
 
 
 def test_seeds_can_be_shown_in_another_order(parts: Split, corpus: Corpus) -> None:
@@ -126,5 +147,7 @@ def test_seeds_can_be_shown_in_another_order(parts: Split, corpus: Corpus) -> No
 
 
 def test_without_times_the_cure_is_named(corpus_of: Build) -> None:
-    with pytest.raises(InputError, match=r"^evaluation.split.type: global_time needs times, and the corpus has none: name the column"):
+    with pytest.raises(
+        InputError, match=r"^evaluation.split.type: global_time needs times, and the corpus has none: name the column"
+    ):
         ASKED.split.split(corpus_of([[1, 2, 3, 4]], 4))

@@ -7,10 +7,20 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from segue.checks.check_metric import check_metric
 from toolkit import plugins
-from toolkit.contracts.metric import Block, Metric, MetricInfo, SystemMetric, chosen, described, named, selecting, stored
+from toolkit.contracts.metric import (
+    Block,
+    Metric,
+    MetricInfo,
+    SystemMetric,
+    chosen,
+    described,
+    named,
+    selecting,
+    stored,
+)
 from toolkit.evaluation.evaluator import evaluate
-from toolkit.evaluation.metric_checks import check_metric
 from toolkit.evaluation.metrics.coverage import Coverage
 from toolkit.evaluation.metrics.recall import Recall
 from toolkit.recipe import Evaluation
@@ -79,8 +89,7 @@ def test_a_broken_metric_is_caught(cls: type[Metric], message: str) -> None:
 
 
 def test_a_class_is_measured_under_its_own_name_and_a_path_under_the_path(corpus_of) -> None:
-    from fixed_rankers import by_id
-
+    from tests.evaluation.fixed_rankers import by_id
     from toolkit.corpus.splits import HeldOut
 
     corpus = corpus_of([[1, 2, 6, 4], [5, 4, 3]], 8)

@@ -14,18 +14,18 @@ import pytest
 from pydantic import Field, ValidationError
 
 import segue
+from segue.checks.check_protocol import check_protocol
 from toolkit import pipeline, plugins
 from toolkit.contracts.protocol import Protocol
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.splits import HeldOut, PlaylistSet, Split
 from toolkit.errors import OldForm
-from toolkit.evaluation.protocol_checks import check_protocol
 from toolkit.evaluation.protocols.global_time import GlobalTime
 from toolkit.evaluation.protocols.item_cold import ItemCold
 from toolkit.evaluation.protocols.leave_last_out import LeaveLastOut
 from toolkit.evaluation.protocols.playlist_disjoint import PlaylistDisjoint
 from toolkit.recipe import Evaluation
-from toolkit.recipe.evaluation import FLAT, SPLIT, modern
+from toolkit.recipe.evaluation_section import FLAT, SPLIT, modern
 
 
 class EveryTenth(Protocol):
@@ -86,7 +86,9 @@ def test_settings_of_protocols_keep_it_too(protocol: Protocol, corpus: Corpus) -
 def test_a_protocol_may_read_a_field(corpus: Corpus) -> None:
     assert ItemCold(field="part").reads_field == "part" and ItemCold().reads_field is None
     check_protocol(
-        ItemCold(field="part", min_tracks=2), corpus, ["test" if item < 6 else "valid" if item < 12 else "train" for item in range(60)]
+        ItemCold(field="part", min_tracks=2),
+        corpus,
+        ["test" if item < 6 else "valid" if item < 12 else "train" for item in range(60)],
     )
 
 
@@ -136,9 +138,15 @@ class Folded(EveryTenth):
     ("protocol", "message"),
     [
         (broken(lambda parts: replace(parts, test=parts.test.part(0, 0))), "the test part is empty"),
-        (broken(lambda parts: replace(parts, test=replace(parts.test, ends=parts.test.cuts))), "test: a playlist hides nothing"),
+        (
+            broken(lambda parts: replace(parts, test=replace(parts.test, ends=parts.test.cuts))),
+            "test: a playlist hides nothing",
+        ),
         (broken(lambda parts: replace(parts, train=parts.test.whole())), "whole_lists is True, and 20 test playlists"),
-        (broken(lambda parts: replace(parts, valid=replace(parts.valid, starts=parts.valid.starts + 1))), "is not shown from its first"),
+        (
+            broken(lambda parts: replace(parts, valid=replace(parts.valid, starts=parts.valid.starts + 1))),
+            "is not shown from its first",
+        ),
         (Leaking, "has hidden valid placements in training: .*segue.plugin.check_leaks"),
         (Cold, "cold is True, and"),
         (Drawn, "a second call gives another split"),
@@ -152,7 +160,9 @@ def test_a_broken_protocol_is_caught(protocol: type[Protocol], message: str, cor
 
 def test_a_recipe_names_a_protocol_by_name_mapping_path_or_object() -> None:
     assert Evaluation(split="leave_last_out").split == LeaveLastOut()
-    assert Evaluation(split={"folds": 3}).split == PlaylistDisjoint(folds=3) and Evaluation().split == PlaylistDisjoint()
+    assert (
+        Evaluation(split={"folds": 3}).split == PlaylistDisjoint(folds=3) and Evaluation().split == PlaylistDisjoint()
+    )
     path = f"{__name__}:EveryTenth"
     for given in ({"type": path, "offset": 3}, EveryTenth(offset=3)):
         made = Evaluation(split=given)
@@ -180,7 +190,9 @@ def test_a_protocol_says_what_is_measured_by_default() -> None:
         ({"protocol": "mpd_challenge", **FLAT, "split": dict(SPLIT)}, {"split": "mpd_challenge"}, "is the old form"),
     ],
 )  # fmt: skip
-def test_the_old_form_still_loads_and_says_what_to_write(old: dict[str, Any], new: dict[str, Any], sentence: str) -> None:
+def test_the_old_form_still_loads_and_says_what_to_write(
+    old: dict[str, Any], new: dict[str, Any], sentence: str
+) -> None:
     with pytest.warns(OldForm) as told:
         made = Evaluation(**old)
     assert len(told) == 1 and sentence in str(told[0].message)
@@ -199,9 +211,15 @@ def test_the_new_form_warns_of_nothing() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"protocol": "item_cold", "shown": 0.5}, "is for `protocol: global_time or playlist_disjoint`, not `item_cold`: take it out"),
+        (
+            {"protocol": "item_cold", "shown": 0.5},
+            "is for `protocol: global_time or playlist_disjoint`, not `item_cold`: take it out",
+        ),
         ({"protocol": "item_colt"}, "is not a protocol: did you mean 'item_cold'"),
-        ({"protocol": "item_cold", "split": {"type": "global_time"}}, "are both given: take out protocol, the old form"),
+        (
+            {"protocol": "item_cold", "split": {"type": "global_time"}},
+            "are both given: take out protocol, the old form",
+        ),
         ({"shown": 0.5, "split": {"shown": 0.6}}, "and split.shown=0.6 are both given: take out shown, the old form"),
         ({"split": {"type": "leave_last_out", "folds": 3}}, "is not a key"),
     ],
@@ -214,9 +232,13 @@ def test_what_no_form_allows_is_refused(given: dict[str, Any], message: str) -> 
 def test_a_protocol_that_does_not_check_its_split_cannot_leak(tmp_path: Path) -> None:
     data = segue.read_playlists(None, reader="demo", tracks=200, artists=40, playlists=60, fields=[], cache=tmp_path)
     assert len(data.split(EveryTenth()).test) == 6
-    with pytest.raises(segue.LeakError, match="has hidden valid placements in training: end its training span where they begin"):
+    with pytest.raises(
+        segue.LeakError, match="has hidden valid placements in training: end its training span where they begin"
+    ):
         data.split(Leaking())
     with pytest.raises(segue.LeakError, match="has hidden valid placements in training"):
         split = {"type": f"{__name__}:Leaking"}
-        recipe = segue.Recipe.model_validate({"data": {"reader": "demo"}, "baselines": ["popularity"], "evaluation": {"split": split}})
+        recipe = segue.Recipe.model_validate(
+            {"data": {"reader": "demo"}, "baselines": ["popularity"], "evaluation": {"split": split}}
+        )
         pipeline.run(recipe, tmp_path / "run", cache=tmp_path)

@@ -45,7 +45,9 @@ def test_playlist_disjoint_takes_its_settings_from_the_recipe(corpus_of: Build) 
 
 def test_folds_by_hash_test_each_playlist_once(corpus_of: Build) -> None:
     generator = np.random.default_rng(0)
-    corpus = corpus_of([generator.permutation(TEN) for _ in range(200)], 10, groups=[f"g{row // 2}" for row in range(200)])
+    corpus = corpus_of(
+        [generator.permutation(TEN) for _ in range(200)], 10, groups=[f"g{row // 2}" for row in range(200)]
+    )
     folds = [split(corpus, Evaluation(split={"by": "hash", "folds": 4, "test_fold": fold})) for fold in range(4)]
     assert sorted(np.concatenate([fold.test.rows for fold in folds]).tolist()) == list(range(200))
     for fold in folds:
@@ -53,10 +55,13 @@ def test_folds_by_hash_test_each_playlist_once(corpus_of: Build) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sides", "names"), [("train test valid", "p0' in train and 'p1' in test"), ("valid test train", "p0' in valid and 'p1' in test")]
+    ("sides", "names"),
+    [("train test valid", "p0' in train and 'p1' in test"), ("valid test train", "p0' in valid and 'p1' in test")],
 )
 def test_versions_on_two_sides_are_a_leak(sides: str, names: str, corpus_of: Build) -> None:
-    corpus = corpus_of([TEN, TEN, TEN, TEN, TEN], 10, groups=["a", "a", "b", None, None], splits=[*sides.split(), "train", "test"])
+    corpus = corpus_of(
+        [TEN, TEN, TEN, TEN, TEN], 10, groups=["a", "a", "b", None, None], splits=[*sides.split(), "train", "test"]
+    )
     with pytest.raises(LeakError, match=f"the split leaks: '{names} are versions of one playlist"):
         split(corpus, Evaluation())
 

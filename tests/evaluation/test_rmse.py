@@ -21,7 +21,9 @@ def test_errors_by_hand() -> None:
     assert hidden.tolist() == pytest.approx([0.25, 1.0, 1.0, 0, 0, 0, 0])
     assert others.tolist() == pytest.approx([(0.25**2 + 0) / 2, (1 + 0.25) / 2, np.nan], nan_ok=True)
     found = rmse_per_row(hidden, np.array([0, 1, 1, 2, 2, 2, 2]), others)
-    assert found.tolist() == pytest.approx([np.sqrt((0.25 + 0.03125) / 2), np.sqrt((1 + 0.625) / 2), np.nan], nan_ok=True)
+    assert found.tolist() == pytest.approx(
+        [np.sqrt((0.25 + 0.03125) / 2), np.sqrt((1 + 0.625) / 2), np.nan], nan_ok=True
+    )
 
 
 def test_values_are_those_of_a_plain_loop(cold: HeldOut) -> None:  # noqa: F811

@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 from toolkit.evaluation.evaluator import Scores
+from toolkit.evaluation.result_rows import comparisons
 from toolkit.evaluation.significance import holm, paired_t
-from toolkit.evaluation.tables import comparisons
 
 
 def test_apart_it_is_the_ordinary_paired_t_test() -> None:

@@ -20,7 +20,12 @@ NAMES = [situation.name for situation in SITUATIONS]
 
 def titled(corpus: Corpus, titles: list[str | None]) -> Corpus:
     at = corpus.playlists.column_names.index("title")
-    return Corpus(corpus.items, corpus.offsets, corpus.tracks, corpus.playlists.set_column(at, "title", pa.array(titles, pa.string())))
+    return Corpus(
+        corpus.items,
+        corpus.offsets,
+        corpus.tracks,
+        corpus.playlists.set_column(at, "title", pa.array(titles, pa.string())),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +51,10 @@ def test_each_situation_shows_what_it_says(corpus: Corpus, test: HeldOut) -> Non
         whole = corpus.items[corpus.offsets[test.rows[b]] : corpus.offsets[test.rows[b] + 1]].tolist()
         seeds = queries.seeds[queries.offsets[b] : queries.offsets[b + 1]].tolist()
         assert len(seeds) == situation.seeds and (queries.titles[b] is not None) == situation.titled
-        assert set(seeds) | set(hidden[offsets[b] : offsets[b + 1]].tolist()) == set(whole) and len(whole) > situation.seeds
+        assert (
+            set(seeds) | set(hidden[offsets[b] : offsets[b + 1]].tolist()) == set(whole)
+            and len(whole) > situation.seeds
+        )
         in_order = [track for track in whole if track in seeds]
         assert seeds == in_order and (situation.random or seeds == whole[: situation.seeds])
         assert not situation.random or seeds != whole[: situation.seeds]
@@ -59,7 +67,11 @@ def test_a_playlist_is_dealt_evenly_among_the_situations_it_could_stand_in(corpu
     has_title = np.array([title is not None for title in corpus.titles(test.rows)])
     of_long = test.labels["situation"][(lengths == 150) & has_title]
     counts = [int((of_long == name).sum()) for name in NAMES]
-    assert sum(counts) == len(of_long) > 120 and min(counts) > 0.3 * len(of_long) / 10 and max(counts) < 2.5 * len(of_long) / 10
+    assert (
+        sum(counts) == len(of_long) > 120
+        and min(counts) > 0.3 * len(of_long) / 10
+        and max(counts) < 2.5 * len(of_long) / 10
+    )
     assert set(test.labels["situation"][~has_title]) == {"first_5", "first_10"}
     assert not {name for name in set(test.labels["situation"][lengths == 12]) if name.endswith(("25", "100"))}
     assert len(test) == len(set(test.rows.tolist())) == 600
@@ -78,7 +90,9 @@ def test_chosen_situations_alone(corpus: Corpus, corpus_of: Build) -> None:
     found = asked.split.split(corpus).test
     assert set(found.labels["situation"]) == {"title", "title_random_100"}
     assert (asked.k, asked.metrics) == ([500], ["rprec_artist", "rprec", "ndcg", "clicks"])
-    bare = corpus_of([list(range(1, 13)), list(range(2, 14)), list(range(3, 15))], 20, splits=["train", "valid", "test"])
+    bare = corpus_of(
+        [list(range(1, 13)), list(range(2, 14)), list(range(3, 15))], 20, splits=["train", "valid", "test"]
+    )
     with pytest.raises(InputError, match="no valid playlist of 1 is long enough, or titled, for any of title"):
         Evaluation(split={"type": "mpd_challenge", "situations": ["title"]}).split.split(bare)
 

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from toolkit.evaluation import statistics
-from toolkit.evaluation.statistics import are_versions, macro_mean, mean_intervals, paired_difference, paired_differences
+from toolkit.evaluation.statistics import (
+    are_versions,
+    macro_mean,
+    mean_intervals,
+    paired_difference,
+    paired_differences,
+)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +30,9 @@ def slow_means(values: np.ndarray, groups: np.ndarray, *, seed: int, samples: in
     generator, names, means = np.random.default_rng(seed), np.unique(groups), []
     for _ in range(samples):
         drawn = [values[groups == names[at]] for at in generator.integers(0, len(names), size=len(names))]
-        means.append(np.mean([part.mean(axis=0) for part in drawn], axis=0) if macro else np.concatenate(drawn).mean(axis=0))
+        means.append(
+            np.mean([part.mean(axis=0) for part in drawn], axis=0) if macro else np.concatenate(drawn).mean(axis=0)
+        )
     return np.array(means)
 
 

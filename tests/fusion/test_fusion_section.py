@@ -15,8 +15,8 @@ from toolkit.fusion.joins.sum import Sum
 from toolkit.fusion.missing.em import Em
 from toolkit.fusion.missing.mean import Mean
 from toolkit.recipe import Fusion, load
-from toolkit.recipe.file import laid
-from toolkit.recipe.fusion import modern
+from toolkit.recipe.fusion_section import modern
+from toolkit.recipe.yaml_file import laid
 
 BASE = "data: {reader: demo}\nencoders: {audio: {encoder: features, field: audio_features}}\nmodels: [{type: sasrec}]\n"
 
@@ -55,7 +55,10 @@ def test_a_policy_has_parameters_of_its_own() -> None:
         ({"join": "gated", "missing": Estimate()}, "fills in what `join: gated` leaves out"),
         ({"join": Present(), "reduce_joint": "linear:2"}, "`reduce_joint` is for `join: concat`, and others"),
         ({"join": Present(), "normalise": "after"}, "`normalise: after` is for `join: concat`, and others"),
-        ({"reduce_joint": "pca:2", "missing": "mask_token"}, "`missing: mask_token` is for modalities that the model reads apart"),
+        (
+            {"reduce_joint": "pca:2", "missing": "mask_token"},
+            "`missing: mask_token` is for modalities that the model reads apart",
+        ),
     ],
 )
 def test_what_goes_together_follows_from_declarations(given: dict[str, Any], message: str) -> None:
@@ -87,7 +90,9 @@ def test_old_keys_in_the_new_form(old: dict[str, Any], new: dict[str, Any], note
 
 
 def test_the_old_form_loads_with_a_warning_that_shows_the_new() -> None:
-    with pytest.warns(OldForm, match=r"`missing: em, em_rank: 8` is the old form: write `missing: \{type: em, rank: 8\}`"):
+    with pytest.warns(
+        OldForm, match=r"`missing: em, em_rank: 8` is the old form: write `missing: \{type: em, rank: 8\}`"
+    ):
         fusion = Fusion.model_validate({"missing": "em", "em_rank": 8})
     with warnings.catch_warnings():
         warnings.simplefilter("error")

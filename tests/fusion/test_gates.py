@@ -8,7 +8,7 @@ import torch
 
 from toolkit.contracts.join import JoinInputs
 from toolkit.fusion.item_table import ItemTable
-from toolkit.fusion.joins.networks import Gates
+from toolkit.fusion.joins.join_modules import Gates
 from toolkit.modality import Modality
 from toolkit.recipe import Fusion
 
@@ -81,7 +81,9 @@ def test_what_is_told_by_one_modality_gives_it_the_largest_share() -> None:
         (table(told) - wanted[told]).pow(2).mean().backward()
         optimizer.step()
     shares = table.shares()
-    assert sum(shares.values()) == pytest.approx(np.stack([m.present for m in content().values()]).any(axis=0)[1:].mean(), abs=1e-5)
+    assert sum(shares.values()) == pytest.approx(
+        np.stack([m.present for m in content().values()]).any(axis=0)[1:].mean(), abs=1e-5
+    )
     assert table.network.shares(table.inputs(told)).mean(0).argmax() == 1
     assert shares["lyrics"] > 1.5 * max(shares["audio"], shares["cover"])
 

@@ -11,7 +11,7 @@ from sklearn.decomposition import FactorAnalysis
 from sklearn.linear_model import Ridge
 
 from toolkit.errors import InputError
-from toolkit.fusion import factors
+from toolkit.fusion import factor_analysis
 from toolkit.fusion import moments as moments_module
 from toolkit.fusion.impute import Filled, ridge
 from toolkit.fusion.item_table import ItemTable
@@ -51,7 +51,9 @@ class Planted:
     def filled(self, kind: Any, *, rank: int = 3, fitted: np.ndarray | None = None) -> np.ndarray:
         blocks, fitted = self.blocks(), self.fitted if fitted is None else fitted
         fill = policy(kind, rank).fit(blocks, self.present, fitted)
-        return np.concatenate([Filled(blocks, self.present, fill, place)[0 : len(self.whole)] for place in range(3)], axis=1)
+        return np.concatenate(
+            [Filled(blocks, self.present, fill, place)[0 : len(self.whole)] for place in range(3)], axis=1
+        )
 
     def oracle(self) -> np.ndarray:
         """The conditional expectation under the true distribution, row by row."""
@@ -131,7 +133,10 @@ def test_the_linear_policy_is_scikit_learns_ridge_on_the_complete_tracks(planted
     best = candidates[int(np.argmin(distances))]
     assert constant == pytest.approx(best.intercept_, abs=1e-8)
     n, free = len(x), [np.sum(values / (values + candidate.alpha)) for candidate in candidates]
-    scores = [n * np.sum((y - candidate.predict(x)) ** 2) / (n - 1 - df) ** 2 for candidate, df in zip(candidates, free, strict=True)]
+    scores = [
+        n * np.sum((y - candidate.predict(x)) ** 2) / (n - 1 - df) ** 2
+        for candidate, df in zip(candidates, free, strict=True)
+    ]
     assert int(np.argmin(scores)) == int(np.argmin(distances))
 
 
@@ -147,7 +152,7 @@ def test_with_nothing_missing_em_is_scikit_learns_factor_analysis() -> None:
     planted = Planted(1500)
     planted.present[:, 1:] = True
     fitted = np.arange(1501) > 0
-    found = factors.fit(moments(planted.blocks(), planted.present, fitted), 3)
+    found = factor_analysis.fit(moments(planted.blocks(), planted.present, fitted), 3)
     rows = planted.whole[1:]
     peer = FactorAnalysis(3, tol=1e-8, max_iter=5000, svd_method="lapack").fit(rows)
     assert found.likelihood[-1] / 1500 == pytest.approx(peer.score(rows), abs=2e-3)
@@ -156,9 +161,9 @@ def test_with_nothing_missing_em_is_scikit_learns_factor_analysis() -> None:
 
 
 def test_em_never_loses_likelihood_and_ends(planted: Planted) -> None:
-    found = factors.fit(moments(planted.blocks(), planted.present, planted.fitted), 3)
+    found = factor_analysis.fit(moments(planted.blocks(), planted.present, planted.fitted), 3)
     gains = np.diff(found.likelihood)
-    assert (gains > -1e-6).all() and len(gains) < factors.ITERATIONS - 1
+    assert (gains > -1e-6).all() and len(gains) < factor_analysis.ITERATIONS - 1
     assert found.noise == pytest.approx(np.full(16, NOISE), abs=0.06)
 
 
@@ -190,7 +195,10 @@ def test_moments_that_would_not_fit_are_refused(planted: Planted, monkeypatch: p
 
 def table(missing: str, **fusion: Any) -> ItemTable:
     planted = Planted(400)
-    modalities = {name: Modality(name, block, there) for name, block, there in zip("abc", planted.blocks(), planted.present, strict=True)}
+    modalities = {
+        name: Modality(name, block, there)
+        for name, block, there in zip("abc", planted.blocks(), planted.present, strict=True)
+    }
     torch.manual_seed(0)
     chosen = {"type": "em", "rank": 3} if missing == "em" else missing
     settings = Fusion.model_validate({"missing": chosen, "normalise": "none", "regularise": False, **fusion})

@@ -46,11 +46,19 @@ def steps(table: Any, count: int = 5) -> None:
 def test_concat_is_one_projection_of_the_joined_vectors() -> None:
     table = make()
     joined = np.concatenate(
-        [prepare(each, missing="mean", reduce="none", normalise="before", fitted=PLAYED) for each in MODALITIES.values()], axis=1
+        [
+            prepare(each, missing="mean", reduce="none", normalise="before", fitted=PLAYED)
+            for each in MODALITIES.values()
+        ],
+        axis=1,
     )
     projection = table.projections["joined"]
     hidden = torch.from_numpy(joined) @ projection.weight.T + projection.bias
-    wanted = (hidden - hidden.mean(1, keepdim=True)) / torch.sqrt(hidden.var(1, keepdim=True, unbiased=False) + 1e-5) * INITIAL_SCALE
+    wanted = (
+        (hidden - hidden.mean(1, keepdim=True))
+        / torch.sqrt(hidden.var(1, keepdim=True, unbiased=False) + 1e-5)
+        * INITIAL_SCALE
+    )
     torch.testing.assert_close(table(EVERY), wanted, atol=1e-6, rtol=1e-5)
 
 
@@ -80,7 +88,12 @@ def test_streams_are_the_summands(regularise: bool) -> None:
 def test_without_regularisation_the_table_is_its_projections(join: str) -> None:
     torch.manual_seed(0)
     table = ItemTable(
-        MODALITIES, Fusion.model_validate({"join": join, "regularise": False}), hidden_size=4, train="frozen", played=PLAYED, dropout=0.5
+        MODALITIES,
+        Fusion.model_validate({"join": join, "regularise": False}),
+        hidden_size=4,
+        train="frozen",
+        played=PLAYED,
+        dropout=0.5,
     )
     parts = [table.content(name) for name in MODALITIES]
     if join == "concat":
@@ -125,10 +138,16 @@ def test_a_learned_reduction_is_applied_modality_by_modality() -> None:
 def test_a_regularised_reduction_has_a_layer_norm_and_dropout() -> None:
     table = make(reduce="mlp:6")
     first, _, second, norm, _ = table.reductions["of_audio"]
-    hidden = torch.nn.functional.gelu(table.content("audio") @ first.weight.T + first.bias) @ second.weight.T + second.bias
-    wanted = (hidden - hidden.mean(1, keepdim=True)) / torch.sqrt(hidden.var(1, keepdim=True, unbiased=False) + norm.eps)
+    hidden = (
+        torch.nn.functional.gelu(table.content("audio") @ first.weight.T + first.bias) @ second.weight.T + second.bias
+    )
+    wanted = (hidden - hidden.mean(1, keepdim=True)) / torch.sqrt(
+        hidden.var(1, keepdim=True, unbiased=False) + norm.eps
+    )
     torch.testing.assert_close(table.modality("audio", EVERY), wanted)
-    dropped = ItemTable(MODALITIES, Fusion(reduce="linear:40"), hidden_size=4, train="frozen", played=PLAYED, dropout=0.5)
+    dropped = ItemTable(
+        MODALITIES, Fusion(reduce="linear:40"), hidden_size=4, train="frozen", played=PLAYED, dropout=0.5
+    )
     zeros = (dropped.modality("audio", EVERY.repeat(50)) == 0).float().mean()
     assert float(zeros) == pytest.approx(0.5, abs=0.03)
 
@@ -221,7 +240,8 @@ def test_any_name_is_a_modality(join: str) -> None:
     table = make(modalities, train="finetune", reduce="linear:2", join=join)
     assert table(EVERY).shape == (V + 1, 4)
     assert np.array_equal(
-        table.content("audio.v2"), prepare(modalities["audio.v2"], missing="mean", reduce="none", normalise="before", fitted=PLAYED)
+        table.content("audio.v2"),
+        prepare(modalities["audio.v2"], missing="mean", reduce="none", normalise="before", fitted=PLAYED),
     )
 
 
@@ -238,7 +258,10 @@ def test_a_table_without_modalities_is_refused() -> None:
             {"reductions.joined.0", "reductions.joined.1", "projections.joined", "norms.joined"},
         ),
         ({"join": "sum"}, {"projections.of_audio", "projections.of_lyrics", "norms.of_audio", "norms.of_lyrics"}),
-        ({"join": "gated"}, {"projections.of_audio", "projections.of_lyrics", "norms.of_audio", "norms.of_lyrics", "gates"}),
+        (
+            {"join": "gated"},
+            {"projections.of_audio", "projections.of_lyrics", "norms.of_audio", "norms.of_lyrics", "gates"},
+        ),
         ({"missing": "mask_token"}, {"masks", "projections.joined", "norms.joined"}),
     ],
 )
@@ -247,7 +270,10 @@ def test_parameters_keep_the_names_of_saved_models(fusion: dict[str, Any], keys:
     table = make(train="frozen", **fusion)
     names = {name for name, _ in table.named_parameters()}
     plain = {f"{key}.{part}" for key in keys - {"gates", "masks"} for part in ("weight", "bias")}
-    special = {"gates": {"gates.weights.0", "gates.weights.1", "gates.bias"}, "masks": {"masks.of_audio", "masks.of_lyrics"}}
+    special = {
+        "gates": {"gates.weights.0", "gates.weights.1", "gates.bias"},
+        "masks": {"masks.of_audio", "masks.of_lyrics"},
+    }
     assert names == plain.union(*(special[key] for key in keys & set(special)))
     presence = {"present_of_audio", "present_of_lyrics"} if keys & set(special) else set()
     assert {name for name, _ in table.named_buffers()} == {"content_of_audio", "content_of_lyrics", "played"} | presence

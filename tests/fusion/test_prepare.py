@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from toolkit.contracts.missing import Start
+from toolkit.contracts.missing_policy import Start
 from toolkit.errors import InputError
 from toolkit.fusion import prepare as module
 from toolkit.fusion.prepare import Normalise, prepare, unit
@@ -112,7 +112,10 @@ def test_pca_does_not_look_at_absent_rows() -> None:
 
 def test_an_axis_points_to_its_largest_loading() -> None:
     modality = with_gaps()
-    found, rows = pca(modality.matrix, modality.present, 6)[modality.present], modality.matrix[modality.present].astype(np.float64)
+    found, rows = (
+        pca(modality.matrix, modality.present, 6)[modality.present],
+        modality.matrix[modality.present].astype(np.float64),
+    )
     axes = np.linalg.lstsq(rows - rows.mean(axis=0), found, rcond=None)[0]  # (12, 6)
     largest = axes[np.abs(axes).argmax(axis=0), np.arange(6)]
     assert (largest > 0).all()

@@ -44,20 +44,39 @@ MODALITIES = {
 
 def metric_row(system: str, value: float, **more: Any) -> dict[str, Any]:
     """A row of metrics.json: test split, all tracks, NDCG@50 unless told otherwise."""
-    row = {"system": system, "modalities": MODALITIES.get(system, ""), "split": "test", "slice": "all", "metric": "ndcg", "k": 50}
-    return row | {"value": value, "ci_low": max(0.0, value - 0.008), "ci_high": min(1.0, value + 0.009), "n": 412} | more
+    row = {
+        "system": system,
+        "modalities": MODALITIES.get(system, ""),
+        "split": "test",
+        "slice": "all",
+        "metric": "ndcg",
+        "k": 50,
+    }
+    return (
+        row | {"value": value, "ci_low": max(0.0, value - 0.008), "ci_high": min(1.0, value + 0.009), "n": 412} | more
+    )
 
 
 def metric_rows() -> list[dict[str, Any]]:
     rows = []
     for system, value in TEST_NDCG_50.items():
         for k, factor in ((20, 0.8), (50, 1.0)):
-            rows += [metric_row(system, min(1.0, value * factor * 1.3), metric="recall", k=k), metric_row(system, value * factor, k=k)]
+            rows += [
+                metric_row(system, min(1.0, value * factor * 1.3), metric="recall", k=k),
+                metric_row(system, value * factor, k=k),
+            ]
         rows.append(metric_row(system, VALID_NDCG_50[system], split="valid", n=206))
-        rows.append(metric_row(system, 0.0 if system.endswith("ids") or system == "popularity" else value * 0.4, slice="cold", n=130))
+        rows.append(
+            metric_row(
+                system, 0.0 if system.endswith("ids") or system == "popularity" else value * 0.4, slice="cold", n=130
+            )
+        )
         rows.append(metric_row(system, value * 1.1, slice="warm"))
         rows.append(metric_row(system, value * 0.97, slice="macro", n=301))
-        rows += [metric_row(system, value * factor, slice=f"popularity:{part}") for part, factor in (("head", 1.4), ("tail", 0.6))]
+        rows += [
+            metric_row(system, value * factor, slice=f"popularity:{part}")
+            for part, factor in (("head", 1.4), ("tail", 0.6))
+        ]
     return rows
 
 
@@ -68,7 +87,10 @@ def track(number: int, title: str, artist: str, **more: Any) -> dict[str, Any]:
 def examples() -> list[dict[str, Any]]:
     seeds = [track(at, f"Seed {at}", "The Lanterns") for at in range(1, 5)]
     hidden = [track(10, "Blå timme", "Åsa Ek"), track(11, "שיר ערב", "להקה"), track(12, "夜の歌", "東京楽団")]
-    found = [track(10, "Blå timme", "Åsa Ek", score=3.2, hit=True), track(20, "Harbour", "Low Tide", score=2.9, hit=False)]
+    found = [
+        track(10, "Blå timme", "Åsa Ek", score=3.2, hit=True),
+        track(20, "Harbour", "Low Tide", score=2.9, hit=False),
+    ]
     missed = [
         track(21, "Overplayed", "Chart Toppers", score=9.0, hit=False),
         track(22, "Played again", "Chart Toppers", score=8.0, hit=False),
@@ -76,7 +98,8 @@ def examples() -> list[dict[str, Any]]:
     systems = {"sasrec-multimodal": found, "bert4rec-multimodal": found[::-1], "popularity": missed}
     titles = ["Late evening", "أغاني المساء", None, "Driving north"]
     return [
-        {"playlist": f"demo:{at}", "title": title, "seeds": seeds, "hidden": hidden, "systems": systems} for at, title in enumerate(titles)
+        {"playlist": f"demo:{at}", "title": title, "seeds": seeds, "hidden": hidden, "systems": systems}
+        for at, title in enumerate(titles)
     ]
 
 
@@ -105,7 +128,12 @@ def files() -> dict[str, Any]:
     source = {"source": "demo", "train_allowed": True, "n": 2800}
     return {
         "metrics.json": metric_rows(),
-        "manifest.json": {"versions": {"segue": "0.1.0", "python": "3.11.7", "torch": "2.13.0"}, "device": "cpu", "threads": 2, "seed": 7},
+        "manifest.json": {
+            "versions": {"segue": "0.1.0", "python": "3.11.7", "torch": "2.13.0"},
+            "device": "cpu",
+            "threads": 2,
+            "seed": 7,
+        },
         "data.json": {
             "tracks": 3000,
             "playlists": 4120,
@@ -116,7 +144,14 @@ def files() -> dict[str, Any]:
         "timings.json": {name: timing(name) for name in TEST_NDCG_50},
         "curves.json": {name: curve(6.0 + at, 0.86, 14 - at) for at, name in enumerate(models)},
         "coverage.json": [
-            {"modality": "audio", "encoder": "features-vae", "field": "audio_features", "dim": 32, "coverage": 0.934, "sources": [source]},
+            {
+                "modality": "audio",
+                "encoder": "features-vae",
+                "field": "audio_features",
+                "dim": 32,
+                "coverage": 0.934,
+                "sources": [source],
+            },
             {
                 "modality": "lyrics",
                 "encoder": "sentence-bert",
@@ -178,7 +213,10 @@ def files() -> dict[str, Any]:
             ],
             "among": 20000,
             "similar": [
-                {"track": track(1, "Harbour", "Low Tide"), "near": {"sasrec-multimodal": [track(2, "A & B", "C")], "audio": []}},
+                {
+                    "track": track(1, "Harbour", "Low Tide"),
+                    "near": {"sasrec-multimodal": [track(2, "A & B", "C")], "audio": []},
+                },
             ],
         },
         "attribution.json": {
@@ -187,7 +225,9 @@ def files() -> dict[str, Any]:
                 comparison("sasrec-multimodal", 0.0312, 0.02, 0.041, modality="audio", way="shuffled"),
                 comparison("sasrec-multimodal", -0.0007, -0.006, 0.0049, modality="lyrics", way="left out"),
             ],
-            "weights": [{"system": "sasrec-multimodal", "modality": "audio", "of": "gate", "label": "mean gate", "value": 0.61}],
+            "weights": [
+                {"system": "sasrec-multimodal", "modality": "audio", "of": "gate", "label": "mean gate", "value": 0.61}
+            ],
         },
         "examples.json": examples(),
         "model/systems.json": ["bert4rec-multimodal", "sasrec-multimodal"],
@@ -195,7 +235,14 @@ def files() -> dict[str, Any]:
 
 
 def comparison(system: str, difference: float, low: float, high: float, **more: Any) -> dict[str, Any]:
-    row = {"system": system, "reference": "sasrec-multimodal", "slice": "all", "metric": "ndcg", "k": 50, "difference": difference}
+    row = {
+        "system": system,
+        "reference": "sasrec-multimodal",
+        "slice": "all",
+        "metric": "ndcg",
+        "k": 50,
+        "difference": difference,
+    }
     return row | {"ci_low": low, "ci_high": high, "p": 0.5, "resampled": "playlists"} | more
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from toolkit.report.attribution import attribution, reading
-from toolkit.report.tables import Column
+from toolkit.report.attribution_section import attribution, reading
+from toolkit.report.result_tables import Column
 
 NDCG = Column("ndcg", 50)
 
@@ -13,7 +13,11 @@ NDCG = Column("ndcg", 50)
 def row(modality: str, low: float | None, high: float | None, **more: Any) -> dict[str, Any]:
     middle = None if low is None or high is None else (low + high) / 2
     key = {"system": "sasrec", "modality": modality, "way": "left out", "slice": "all", "metric": "ndcg", "k": 50}
-    return key | {"difference": middle, "ci_low": low, "ci_high": high, "p": 0.01, "n": 40, "resampled": "playlists"} | more
+    return (
+        key
+        | {"difference": middle, "ci_low": low, "ci_high": high, "p": 0.01, "n": 40, "resampled": "playlists"}
+        | more
+    )
 
 
 ROWS = [row("audio", 0.01, 0.03), row("lyrics", 0.002, 0.01), row("cover", -0.01, 0.02), row("biography", -0.03, -0.01)]
@@ -28,7 +32,9 @@ def test_an_interval_reads_as_credit_none_shown_or_cost() -> None:
 def test_a_sentence_names_what_adds_and_what_costs() -> None:
     shuffled = [row("cover", 0.5, 0.6, way="shuffled")]
     found = attribution({"differences": [*ROWS, *shuffled]}, NDCG)
-    assert found["sentences"] == ["sasrec, by NDCG@50 when trained without: audio and lyrics add, cover shows no credit, biography costs."]
+    assert found["sentences"] == [
+        "sasrec, by NDCG@50 when trained without: audio and lyrics add, cover shows no credit, biography costs."
+    ]
 
 
 def test_the_main_metric_comes_first_and_the_rest_is_folded() -> None:

@@ -83,6 +83,7 @@ def test_the_map_answers_pointer_finger_and_arrow_keys(run_dir: Path):
 def test_another_script_does_not_run(run_dir: Path):
     page = render(run_dir)
     page.write_text(
-        page.read_text(encoding="utf-8").replace("</main>", "<script>document.body.id = 'ran'</script></main>"), encoding="utf-8"
+        page.read_text(encoding="utf-8").replace("</main>", "<script>document.body.id = 'ran'</script></main>"),
+        encoding="utf-8",
     )
     assert 'id="ran"' not in drawn(page, "--dump-dom", said=False)

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from tests.report.run_files import files, write_run
-from toolkit import pipeline, runs
-from toolkit.pipeline import track_map as made
+from toolkit import pipeline, run_directory
+from toolkit.pipeline.figures import track_map as made
 from toolkit.recipe import load
-from toolkit.report import scatter
+from toolkit.report import scatter_plot
 from toolkit.report.page import render
-from toolkit.report.track_map import track_map
+from toolkit.report.track_map_section import track_map
 
 HOSTILE = '</title></svg><script>alert(1)</script>"&'
 
@@ -34,32 +34,47 @@ def test_every_dot_says_its_track_and_lies_in_its_place() -> None:
     assert [group.attrib["fill"] for group in drawing] == ["var(--muted)", "var(--s1)", "var(--s0)"]
     assert [line["name"] for line in found["legend"]] == ["rock", "<i>jazz", "others"]
     assert len({(line["shape"], line["colour"]) for line in found["legend"]}) == 3
-    assert found["spaces"] == ["sasrec-multimodal", "audio"] and [len(near) for near in found["similar"][0]["near"]] == [1, 0]
+    assert found["spaces"] == ["sasrec-multimodal", "audio"] and [
+        len(near) for near in found["similar"][0]["near"]
+    ] == [1, 0]
     assert track_map({}) == {} and track_map({"vectors": "a", "points": [], "among": 2, "similar": []}) == {}
 
 
 def test_a_hostile_title_stays_a_title() -> None:
-    (path,) = ElementTree.fromstring(scatter.scatter([(0, 0, 0, HOSTILE)], label=HOSTILE)).iter("path")
+    (path,) = ElementTree.fromstring(scatter_plot.scatter([(0, 0, 0, HOSTILE)], label=HOSTILE)).iter("path")
     assert path[0].text == HOSTILE and len(path) == 1
 
 
 def test_five_thousand_tracks_of_long_titles_stay_far_below_the_pages_bound(tmp_path: Path) -> None:
-    point = {"id": "spotify:track:0123456789012345678901", "title": "<é>" * 20, "artist": "&" * 30, "plays": 99999, "group": 3}
+    point = {
+        "id": "spotify:track:0123456789012345678901",
+        "title": "<é>" * 20,
+        "artist": "&" * 30,
+        "plays": 99999,
+        "group": 3,
+    }
     place = np.random.default_rng(0).uniform(-1, 1, (5000, 2)).round(4).tolist()
     many = files() | {"map.json": files()["map.json"] | {"points": [point | {"x": x, "y": y} for x, y in place]}}
     assert render(write_run(tmp_path / "run", many)).stat().st_size < 3_000_000
 
 
 def test_a_run_maps_its_best_model_and_the_nearest_by_each_of_its_vectors(tiny_run: Path) -> None:
-    found = json.loads((tiny_run / runs.MAP).read_text())
+    found = json.loads((tiny_run / run_directory.MAP).read_text())
     plays = [point["plays"] for point in found["points"]]
-    assert found["vectors"] == "sasrec-multimodal" and len(plays) == 40 and plays == sorted(plays, reverse=True) and plays[0] > 1
+    assert (
+        found["vectors"] == "sasrec-multimodal"
+        and len(plays) == 40
+        and plays == sorted(plays, reverse=True)
+        and plays[0] > 1
+    )
     assert max(max(abs(point["x"]), abs(point["y"])) for point in found["points"]) == 1
     assert [row["track"]["id"] for row in found["similar"]] == [point["id"] for point in found["points"][:3]]
     assert all(list(row["near"]) == ["sasrec-multimodal", "audio", "lyrics"] for row in found["similar"])
     for row in found["similar"]:
-        assert all(row["track"]["id"] not in [near["id"] for near in each] and len(each) == 5 for each in row["near"].values())
-    page = (tiny_run / runs.REPORT).read_text()
+        assert all(
+            row["track"]["id"] not in [near["id"] for near in each] and len(each) == 5 for each in row["near"].values()
+        )
+    page = (tiny_run / run_directory.REPORT).read_text()
     assert "Map of tracks" in page and "By lyrics" in page and page.count("<title>") == 41
 
 
@@ -77,14 +92,18 @@ threads: 1
 def test_a_run_without_a_model_maps_what_its_encoders_know_and_the_recipe_says_how_much(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(RECIPE)
-    for name, asked in (("one", "{map: 30, similar: 0}"), ("two", "{map: 30, similar: 1}"), ("none", "{map: 0, similar: 0}")):
+    for name, asked in (
+        ("one", "{map: 30, similar: 0}"),
+        ("two", "{map: 30, similar: 1}"),
+        ("none", "{map: 0, similar: 0}"),
+    ):
         pipeline.run(load(path, [f"report={asked}"]), tmp_path / name, cache=tmp_path / "cache")
-    one, two, none = (json.loads((tmp_path / name / runs.MAP).read_text()) for name in ("one", "two", "none"))
+    one, two, none = (json.loads((tmp_path / name / run_directory.MAP).read_text()) for name in ("one", "two", "none"))
     assert one["vectors"] == "audio, lyrics" and len(one["points"]) == 30 and one["points"] == two["points"]
     told = Counter(one["groups"][point["group"]] for point in one["points"] if point["group"] >= 0)
     assert one["by"] == "tags" and [told[genre] for genre in one["groups"]] == sorted(told.values(), reverse=True)
     assert (one["similar"], len(two["similar"]), none) == ([], 1, {})
-    assert "Map of tracks" not in (tmp_path / "none" / runs.REPORT).read_text()
+    assert "Map of tracks" not in (tmp_path / "none" / run_directory.REPORT).read_text()
 
 
 PREDICTED = """\
@@ -96,16 +115,23 @@ coldstart: {looking: {predicted: lyrics, genre: tags, tracks: 20, queries: 2, si
 
 def test_the_map_of_predicted_factors_names_its_tracks_and_their_genres(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
-    path.write_text(RECIPE[: RECIPE.index("encoders:")] + PREDICTED + "baselines: [popularity]\n" + RECIPE[RECIPE.index("evaluation:") :])
+    path.write_text(
+        RECIPE[: RECIPE.index("encoders:")]
+        + PREDICTED
+        + "baselines: [popularity]\n"
+        + RECIPE[RECIPE.index("evaluation:") :]
+    )
     pipeline.run(load(path), tmp_path / "run", cache=tmp_path / "cache")
-    found = json.loads((tmp_path / "run" / runs.LOOKING).read_text())
+    found = json.loads((tmp_path / "run" / run_directory.LOOKING).read_text())
     assert len(found["map"]["tracks"]) == len(found["map"]["points"]) == 20 and len(found["similar"]) == 2
     assert {place for _, _, place in found["map"]["points"]} - {-1} <= set(range(len(found["map"]["genres"])))
-    page = (tmp_path / "run" / runs.REPORT).read_text()
+    page = (tmp_path / "run" / run_directory.REPORT).read_text()
     assert all(f"<title>{track['title']}" in page for track in found["map"]["tracks"])
 
 
-def test_colours_are_genres_where_they_are_told_and_quarters_by_plays_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colours_are_genres_where_they_are_told_and_quarters_by_plays_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     tracks, plays = np.array([4, 2, 9, 7]), np.array([9, 5, 5, 1])
     bare = SimpleNamespace(catalogue=None)
     assert made._groups(bare, tracks, plays) == ("plays in training", ["9 plays", "5 plays", "1 play"], [0, 1, 1, 2])  # type: ignore[arg-type]

@@ -92,7 +92,10 @@ def test_the_summary_names_the_best_on_validation_with_its_test_numbers(run_dir:
 def test_without_validation_the_summary_says_so(tmp_path: Path) -> None:
     rows = [metric_row("a", 0.1), metric_row("b", 0.3), metric_row("bound", 0.9)]
     found = rendered(tmp_path, metrics__json=rows, timings__json={"bound": {"oracle": True}})
-    assert "no validation numbers to choose by; the highest test NDCG@50 is 0.3000 (95 % interval 0.2920–0.3090), by b." in found.text("")
+    assert (
+        "no validation numbers to choose by; the highest test NDCG@50 is 0.3000 (95 % interval 0.2920–0.3090), by b."
+        in found.text("")
+    )
 
 
 def test_the_result_table_marks_oracle_underfit_and_best(run_dir: Path) -> None:
@@ -122,12 +125,32 @@ def test_differences_say_what_they_show(run_dir: Path) -> None:
 
 
 def test_a_lower_number_of_clicks_reads_as_better(tmp_path: Path) -> None:
-    row = {"system": "b", "reference": "a", "slice": "all", "metric": "clicks", "k": None, "difference": -1.5, "ci_low": -2, "ci_high": -1}
-    assert "Clicks −1.50 −2.00 to −1.00 – better than a" in rendered(tmp_path, comparisons__json=[row]).text("comparisons")
+    row = {
+        "system": "b",
+        "reference": "a",
+        "slice": "all",
+        "metric": "clicks",
+        "k": None,
+        "difference": -1.5,
+        "ci_low": -2,
+        "ci_high": -1,
+    }
+    assert "Clicks −1.50 −2.00 to −1.00 – better than a" in rendered(tmp_path, comparisons__json=[row]).text(
+        "comparisons"
+    )
 
 
 def test_a_difference_without_an_interval_claims_nothing(tmp_path: Path) -> None:
-    row = {"system": "b", "reference": "a", "slice": "all", "metric": "ndcg", "k": 50, "difference": None, "ci_low": None, "ci_high": None}
+    row = {
+        "system": "b",
+        "reference": "a",
+        "slice": "all",
+        "metric": "ndcg",
+        "k": 50,
+        "difference": None,
+        "ci_low": None,
+        "ci_high": None,
+    }
     assert "b NDCG@50 – – – An interval" in rendered(tmp_path, comparisons__json=[row]).text("comparisons")
 
 
@@ -155,7 +178,9 @@ def test_the_validation_curve_is_of_the_metric_that_models_were_selected_by(run_
 
 def test_costs_and_setup(run_dir: Path) -> None:
     found = page(run_dir)
-    assert "(device cpu, threads 2) System Fit Evaluate Peak memory popularity 0.31 s 4.2 s 1,450 MB" in found.text("cost")
+    assert "(device cpu, threads 2) System Fit Evaluate Peak memory popularity 0.31 s 4.2 s 1,450 MB" in found.text(
+        "cost"
+    )
     setup = found.text("setup")
     assert "Training permission. Allowed by whoever ran this: tests and benchmarks only" in setup
     assert "Placements 123,456 Split train 3,502, valid 206, test 412" in setup
@@ -178,7 +203,12 @@ def test_a_folder_with_spaces_is_quoted(tmp_path: Path) -> None:
 def test_the_page_is_self_contained(run_dir: Path) -> None:
     found = page(run_dir)
     assert {tag for tag, _ in found.tags} & {"link", "iframe", "object"} == set()
-    addresses = [value or "" for _, attributes in found.tags for name, value in attributes.items() if name in {"src", "href", "xlink:href"}]
+    addresses = [
+        value or ""
+        for _, attributes in found.tags
+        for name, value in attributes.items()
+        if name in {"src", "href", "xlink:href"}
+    ]
     assert [address for address in addresses if not address.startswith(("#", "data:image/png;base64,"))] == []
     assert "url(http" not in (run_dir / "report.html").read_text()
     policy = next(meta["content"] for meta in found.all("meta") if meta.get("http-equiv") == "Content-Security-Policy")
@@ -195,7 +225,9 @@ def test_a_page_without_a_map_has_no_script(tmp_path: Path) -> None:
 
 def test_pictures_are_inside_with_a_text_instead(run_dir: Path) -> None:
     (picture,) = page(run_dir).all("img")
-    assert base64.b64decode((picture["src"] or "").partition(",")[2]) == (run_dir / "pictures" / "cover.png").read_bytes()
+    assert (
+        base64.b64decode((picture["src"] or "").partition(",")[2]) == (run_dir / "pictures" / "cover.png").read_bytes()
+    )
     assert picture["alt"] == "Pairs of pictures: an input of the cover encoder and its reconstruction"
 
 
@@ -213,12 +245,20 @@ HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}'
 
 def test_text_from_data_stays_text(tmp_path: Path) -> None:
     found = json.loads(
-        json.dumps(files()).replace("sasrec-multimodal", "HOSTILE").replace("Late evening", "HOSTILE").replace("Harbour", "HOSTILE")
+        json.dumps(files())
+        .replace("sasrec-multimodal", "HOSTILE")
+        .replace("Late evening", "HOSTILE")
+        .replace("Harbour", "HOSTILE")
     )
     text = (
-        json.dumps(found).replace("demo.csv:17", "HOSTILE").replace("lrclib.net", "HOSTILE").replace("HOSTILE", HOSTILE.replace('"', '\\"'))
+        json.dumps(found)
+        .replace("demo.csv:17", "HOSTILE")
+        .replace("lrclib.net", "HOSTILE")
+        .replace("HOSTILE", HOSTILE.replace('"', '\\"'))
     )
-    recipe = RECIPE.replace("Demo catalogue, five modalities", f"'{HOSTILE}'").replace("tests and benchmarks only", f"'{HOSTILE}'")
+    recipe = RECIPE.replace("Demo catalogue, five modalities", f"'{HOSTILE}'").replace(
+        "tests and benchmarks only", f"'{HOSTILE}'"
+    )
     reader = page(write_run(tmp_path / "run", json.loads(text), recipe))
     assert reader.all("script") == [{}] and reader.all("img") == []  # the map's own
     assert not [name for _, attributes in reader.tags for name in attributes if name.startswith("on")]
@@ -229,7 +269,9 @@ def test_text_from_data_stays_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize("empty", [False, True])
 def test_only_recipe_and_metrics_are_needed(tmp_path: Path, empty: bool) -> None:
     other = {name: type(value)() for name, value in files().items()} if empty else {}
-    found = page(write_run(tmp_path / "run", other | {"metrics.json": [metric_row("only", 0.25)]}, "data: {reader: demo}\n"))
+    found = page(
+        write_run(tmp_path / "run", other | {"metrics.json": [metric_row("only", 0.25)]}, "data: {reader: demo}\n")
+    )
     assert [name for name in found.sections if name] == ["results", "setup", "again"]
     assert "only 0.2500 0.2420–0.2590" in found.text("results")
     assert found.open == []

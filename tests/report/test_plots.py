@@ -11,7 +11,7 @@ import pytest
 
 from tests.report.run_files import curve, metric_row, metric_rows
 from toolkit.report import plots
-from toolkit.report.tables import Column, pivot
+from toolkit.report.result_tables import Column, pivot
 
 NDCG = Column("ndcg", 50)
 SVG = "{http://www.w3.org/2000/svg}"
@@ -75,7 +75,9 @@ def test_names_in_any_script_raise_no_warning() -> None:
 def test_colours_are_variables_of_the_page() -> None:
     svg = forest(metric_rows()) + plots.lines({"a": curve(5, 0.9, 9)}, "loss", label="Loss")
     assert not re.findall(r"#[0-9a-f]{6}", svg)
-    assert {"var(--ink)", "var(--muted)", "var(--line)", "var(--accent)", "var(--s0)"} <= set(re.findall(r"var\(--\w+\)", svg))
+    assert {"var(--ink)", "var(--muted)", "var(--line)", "var(--accent)", "var(--s0)"} <= set(
+        re.findall(r"var\(--\w+\)", svg)
+    )
 
 
 def test_ids_of_two_figures_differ_and_point_to_something() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.report.run_files import metric_row
-from toolkit.report import sections
-from toolkit.report.tables import Column, pivot
+from toolkit.report import page_sections
+from toolkit.report.result_tables import Column, pivot
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from toolkit.report.tables import Column, pivot
     ],
 )
 def test_durations(seconds: float | None, expected: str) -> None:
-    assert sections.duration(seconds) == expected
+    assert page_sections.duration(seconds) == expected
 
 
 @pytest.mark.parametrize(
@@ -41,12 +41,14 @@ def test_durations(seconds: float | None, expected: str) -> None:
     ],
 )
 def test_values_in_words(value: object, group: bool, expected: str) -> None:
-    assert sections.describe(value, group=group) == expected
+    assert page_sections.describe(value, group=group) == expected
 
 
-@pytest.mark.parametrize(("key", "column"), [("ndcg@50", Column("ndcg", 50)), ("clicks", Column("clicks")), ("odd@x", Column("odd@x"))])
+@pytest.mark.parametrize(
+    ("key", "column"), [("ndcg@50", Column("ndcg", 50)), ("clicks", Column("clicks")), ("odd@x", Column("odd@x"))]
+)
 def test_columns_by_key(key: str, column: Column) -> None:
-    assert sections.column_of(key) == column
+    assert page_sections.column_of(key) == column
 
 
 @pytest.mark.parametrize(
@@ -60,12 +62,12 @@ def test_columns_by_key(key: str, column: Column) -> None:
 )
 def test_the_main_metric_is_what_models_were_selected_by(recipe: dict[str, Any], expected: str) -> None:
     table = pivot([metric_row("a", 0.1, metric=metric, k=k) for metric in ("recall", "ndcg") for k in (20, 50)])
-    column = sections.main_column(table, recipe)
+    column = page_sections.main_column(table, recipe)
     assert column is not None and column.key == expected
 
 
 def test_no_rows_have_no_main_metric() -> None:
-    assert sections.main_column(pivot([]), {}) is None
+    assert page_sections.main_column(pivot([]), {}) is None
 
 
 @pytest.mark.parametrize(
@@ -80,22 +82,37 @@ def test_no_rows_have_no_main_metric() -> None:
     ],
 )
 def test_a_difference_is_read_in_the_sense_of_its_metric(metric: str, low: float, high: float, expected: str) -> None:
-    row = {"system": "a", "reference": "base", "slice": "all", "metric": metric, "k": 0, "difference": low, "ci_low": low, "ci_high": high}
-    (group,) = sections.comparisons([row], None)
+    row = {
+        "system": "a",
+        "reference": "base",
+        "slice": "all",
+        "metric": metric,
+        "k": 0,
+        "difference": low,
+        "ci_low": low,
+        "ci_high": high,
+    }
+    (group,) = page_sections.comparisons([row], None)
     assert group["lines"][0]["reading"] == expected
 
 
 def test_a_difference_that_others_tested_beside_it_explain_is_none() -> None:
     row = metric_row("a", 0.0) | {"reference": "base", "difference": 0.02, "ci_low": 0.01, "ci_high": 0.03}
-    told = [sections.reading(row | {"p_holm": p}, "base") for p in (0.049, 0.05, None)]
+    told = [page_sections.reading(row | {"p_holm": p}, "base") for p in (0.049, 0.05, None)]
     assert told == ["better than base", "no difference shown once corrected", "better than base"]
-    assert "p is corrected for the systems compared (Holm)" in sections.comparison_note([row | {"p_holm": 0.05}], {})
-    assert "p is not corrected" in sections.comparison_note([row], {})
+    assert "p is corrected for the systems compared (Holm)" in page_sections.comparison_note(
+        [row | {"p_holm": 0.05}], {}
+    )
+    assert "p is not corrected" in page_sections.comparison_note([row], {})
 
 
 def test_the_note_names_the_metrics_that_are_better_when_lower() -> None:
-    rows = [metric_row("a", 0.1), metric_row("a", 3.0, metric="clicks", k=None), metric_row("a", 1.0, metric="rmse", k=None)]
-    told = [sections.table_note(pivot(part)) for part in (rows[:1], rows[:2], rows, rows[2:])]
+    rows = [
+        metric_row("a", 0.1),
+        metric_row("a", 3.0, metric="clicks", k=None),
+        metric_row("a", 1.0, metric="rmse", k=None),
+    ]
+    told = [page_sections.table_note(pivot(part)) for part in (rows[:1], rows[:2], rows, rows[2:])]
     assert [note.partition("column.")[2] for note in told] == [
         "", " Lower is better: Clicks.", " Lower is better: Clicks and RMSE.", " Lower is better: RMSE.",
     ]  # fmt: skip
@@ -103,14 +120,16 @@ def test_the_note_names_the_metrics_that_are_better_when_lower() -> None:
 
 def test_whole_playlists_resampled_are_said_in_words() -> None:
     rows = [{"resampled": "groups"}, {"resampled": "groups"}]
-    note = sections.comparison_note(rows, {"evaluation": {"bootstrap": 1000}})
+    note = page_sections.comparison_note(rows, {"evaluation": {"bootstrap": 1000}})
     assert note.startswith("Resampled by bootstrap: whole playlists with all their versions, 1,000 times. ")
 
 
-@pytest.mark.parametrize(("allowed", "terms"), [(True, "training allowed"), (False, "training not allowed"), (None, "training not stated")])
+@pytest.mark.parametrize(
+    ("allowed", "terms"), [(True, "training allowed"), (False, "training not allowed"), (None, "training not stated")]
+)
 def test_terms_of_a_source(allowed: bool | None, terms: str) -> None:
     row = {"modality": "lyrics", "coverage": 0.5, "sources": [{"source": "x", "train_allowed": allowed, "n": 1200}]}
-    (found,) = sections.coverage([row])
+    (found,) = page_sections.coverage([row])
     assert found["percent"] == "50.0"
     assert found["sources"] == [{"text": "x (1,200)", "terms": terms, "allowed": allowed is True}]
 
@@ -118,14 +137,17 @@ def test_terms_of_a_source(allowed: bool | None, terms: str) -> None:
 @pytest.mark.parametrize(
     ("skipped", "expected"),
     [
-        ({"count": 1, "examples": ["a:1: bad"]}, {"text": "1 bad record left out or merged.", "examples": ["a:1: bad"]}),
+        (
+            {"count": 1, "examples": ["a:1: bad"]},
+            {"text": "1 bad record left out or merged.", "examples": ["a:1: bad"]},
+        ),
         ({"count": 1200}, {"text": "1,200 bad records left out or merged.", "examples": []}),
         ({"count": 0, "examples": []}, {}),
         (None, {}),
     ],
 )
 def test_records_left_out(skipped: Any, expected: dict[str, Any]) -> None:
-    assert sections.skipped({"skipped": skipped}) == expected
+    assert page_sections.skipped({"skipped": skipped}) == expected
 
 
 @pytest.mark.parametrize(
@@ -137,7 +159,7 @@ def test_records_left_out(skipped: Any, expected: dict[str, Any]) -> None:
     ],
 )
 def test_what_encoders_found_in_texts_is_told(facts: dict[str, float], told: str) -> None:
-    (found,) = sections.coverage([{"modality": "lyrics", "coverage": 0.5, **facts}])
+    (found,) = page_sections.coverage([{"modality": "lyrics", "coverage": 0.5, **facts}])
     assert found["texts"] == told
 
 
@@ -148,8 +170,11 @@ def test_tracks_without_a_modality_are_named_and_factors_are_targets() -> None:
         "encoder": "tfidf-mlp",
         "targets": {"factors": 200, "tracks": 1234},
     }
-    (found,) = sections.coverage([{"modality": "biography", "coverage": 0.9, **facts}])
-    assert found["absent"] == "23 without: a:1, a:4, a:7, …" and found["encoder"] == "tfidf-mlp, on 200 factors (1,234 tracks)"
+    (found,) = page_sections.coverage([{"modality": "biography", "coverage": 0.9, **facts}])
+    assert (
+        found["absent"] == "23 without: a:1, a:4, a:7, …"
+        and found["encoder"] == "tfidf-mlp, on 200 factors (1,234 tracks)"
+    )
     assert found["short"] == "1 with too short a clip, which ends in silence: a:2"
-    (none,) = sections.coverage([{"modality": "biography", "coverage": 1.0}])
+    (none,) = page_sections.coverage([{"modality": "biography", "coverage": 1.0}])
     assert none["absent"] == none["short"] == ""

@@ -6,12 +6,15 @@ from pathlib import Path
 
 from tests.report.run_files import files, write_run
 from toolkit.report.page import render
-from toolkit.report.tags import tags
+from toolkit.report.tag_section import tags
 
 
 def test_a_line_names_method_mean_and_the_tags_best_told() -> None:
     found = tags(files()["tags.json"])
-    assert found["caption"] == "Area under the curve, mean over the 3 commonest of tags; 1,200 tracks have all vectors and tags"
+    assert (
+        found["caption"]
+        == "Area under the curve, mean over the 3 commonest of tags; 1,200 tracks have all vectors and tags"
+    )
     assert found["lines"][0] == {
         "vectors": "factors",
         "method": "logistic regression, ten folds",

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from tests.report.run_files import files, metric_row, write_run
 from tests.report.test_plots import texts
-from toolkit.report.inputs import RunFiles
-from toolkit.report.joined import joined
+from toolkit.report.merge_runs import joined
 from toolkit.report.page import html, render
-from toolkit.report.tables import Column, pivot
-from toolkit.report.trends import trends
+from toolkit.report.result_tables import Column, pivot
+from toolkit.report.run_files import RunFiles
+from toolkit.report.trend_plots import trends
 
 NDCG = Column("ndcg", 50)
 
@@ -31,7 +31,9 @@ def test_sizes_need_two_models_of_one_type() -> None:
     sizes = {"large": ("sasrec", 64), "small": ("sasrec", 16), "other": ("bert4rec", 64)}
     (found,) = trends(rows, [], NDCG, sizes)
     assert [line["name"] for line in found["legend"]] == ["sasrec on ids"]
-    assert "sasrec on ids 0.1 to 0.2" in found["figure"] and [text for text in texts(found["figure"]) if text in ("16", "64")] == [
+    assert "sasrec on ids 0.1 to 0.2" in found["figure"] and [
+        text for text in texts(found["figure"]) if text in ("16", "64")
+    ] == [
         "16",
         "64",
     ]
@@ -43,7 +45,9 @@ def test_the_page_of_joined_runs_compares_their_sizes(tmp_path: Path) -> None:
     for name, size in (("one", 16), ("two", 32)):
         paths.append(write_run(tmp_path / name, files()))
         recipe = (paths[-1] / "recipe.yaml").read_text()
-        (paths[-1] / "recipe.yaml").write_text(recipe.replace("- type: sasrec\n", f"- type: sasrec\n  hidden_size: {size}\n"))
+        (paths[-1] / "recipe.yaml").write_text(
+            recipe.replace("- type: sasrec\n", f"- type: sasrec\n  hidden_size: {size}\n")
+        )
     page = html(joined([RunFiles.read(path) for path in paths]))
     assert "by embedding size" in page and 'id="trends"' in page
     assert "by embedding size" not in render(paths[0]).read_text()

@@ -15,19 +15,29 @@ from toolkit.fusion.item_table import ItemTable
 from toolkit.modality import Modality
 from toolkit.ranker import TrainingData
 from toolkit.recipe import Fusion, ModelSpec
-from toolkit.sequential import bridge
-from toolkit.sequential.bert4rec import MultimodalBERT4Rec
-from toolkit.sequential.content import Parts
-from toolkit.sequential.sasrec import MultimodalSASRec
+from toolkit.sequential.item_space import Parts
+from toolkit.sequential.recbole import bridge
+from toolkit.sequential.recbole.multimodal_bert4rec import MultimodalBERT4Rec
+from toolkit.sequential.recbole.multimodal_sasrec import MultimodalSASRec
 
-SMALL = {"hidden_size": 16, "max_length": 10, "epochs": 2, "batch_tokens": 256, "select": "ndcg@10", "bf16": "off", "lr": 3e-3}
+SMALL = {
+    "hidden_size": 16,
+    "max_length": 10,
+    "epochs": 2,
+    "batch_tokens": 256,
+    "select": "ndcg@10",
+    "bf16": "off",
+    "lr": 3e-3,
+}
 
 
 def corpus(lists: Sequence[Sequence[int]], n_items: int, titles: Sequence[str | None] | None = None) -> Corpus:
     offsets = np.concatenate([[0], np.cumsum([len(row) for row in lists])]).astype(np.int64)
     names, nothing = [f"local:{item}" for item in range(1, n_items + 1)], pa.nulls(len(lists), pa.string())
     named = nothing if titles is None else pa.array(titles, pa.string())
-    playlists = pa.table({"id": [f"p{row}" for row in range(len(lists))], "title": named, "group": nothing, "split": nothing})
+    playlists = pa.table(
+        {"id": [f"p{row}" for row in range(len(lists))], "title": named, "group": nothing, "split": nothing}
+    )
     items = np.array([item for row in lists for item in row], np.int32)
     return Corpus(items, offsets, pa.table({"id": names, "title": names}), playlists)
 
@@ -73,7 +83,14 @@ def fusion(**changed: Any) -> Fusion:
 
 
 def model(
-    kind: str, *, n_items: int, hidden_size: int = 8, max_length: int = 12, seed: int = 0, mask_ratio: float = 0.2, **parts: Any
+    kind: str,
+    *,
+    n_items: int,
+    hidden_size: int = 8,
+    max_length: int = 12,
+    seed: int = 0,
+    mask_ratio: float = 0.2,
+    **parts: Any,
 ) -> Any:
     """A model in evaluation mode whose weights have some size, so that everything shows in the scores."""
     base, ours = {"sasrec": ("SASRec", MultimodalSASRec), "bert4rec": ("BERT4Rec", MultimodalBERT4Rec)}[kind]
@@ -95,5 +112,7 @@ def model(
     return made.eval()
 
 
-def table(modalities: dict[str, Modality], played: np.ndarray, *, hidden_size: int = 8, train: Any = "frozen", **changed: Any) -> ItemTable:
+def table(
+    modalities: dict[str, Modality], played: np.ndarray, *, hidden_size: int = 8, train: Any = "frozen", **changed: Any
+) -> ItemTable:
     return ItemTable(modalities, fusion(**changed), hidden_size=hidden_size, train=train, played=played, dropout=0.0)

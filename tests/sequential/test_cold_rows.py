@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_models import fusion, modality, ring, spec
 
+from tests.sequential.small_models import fusion, modality, ring, spec
 from toolkit.errors import InputError, RecipeError
-from toolkit.fusion.side_by_side import joined
+from toolkit.fusion.concatenated import joined
 from toolkit.modality import Modality
 from toolkit.recipe import load
 from toolkit.sequential import cold_rows
 from toolkit.sequential.cold_rows import PENALTIES, ColdRows
-from toolkit.sequential.ranker import SequentialRanker
+from toolkit.sequential.sequential_ranker import SequentialRanker
 
 V, H = 60, 5
 
@@ -47,7 +47,9 @@ def test_rows_are_those_of_a_plain_ridge_with_the_best_penalty_left_one_out() ->
 
     every = np.arange(len(x))
     errors = [
-        np.mean([np.square(y[row] - fitted(np.delete(every, row), penalty, x[row : row + 1])[0]).mean() for row in every])
+        np.mean(
+            [np.square(y[row] - fitted(np.delete(every, row), penalty, x[row : row + 1])[0]).mean() for row in every]
+        )
         for penalty in PENALTIES
     ]
     weight = _weights()
@@ -88,7 +90,10 @@ def test_a_model_ranks_cold_tracks_by_content_and_predicted_ids(architecture: st
     data, valid = ring()
     cold = np.flatnonzero(data.train.counts() == 0)[1:]
     present = np.any([each.present for each in data.modalities.values()], axis=0)
-    made = {rows: SequentialRanker(spec(cold_rows=rows), fusion(architecture=architecture)).fit(data) for rows in ("content", "predicted")}
+    made = {
+        rows: SequentialRanker(spec(cold_rows=rows), fusion(architecture=architecture)).fit(data)
+        for rows in ("content", "predicted")
+    }
     ranker, queries = made["predicted"], valid.queries()
     scores, by_content = (each.score(queries, cold) for each in (ranker, made["content"]))
     assert np.isfinite(scores).all() and ranker.predicted.tolist() == cold[present[cold]].tolist()
@@ -105,7 +110,8 @@ def test_a_model_ranks_cold_tracks_by_content_and_predicted_ids(architecture: st
 
 
 @pytest.mark.parametrize(
-    ("change", "lacks"), [("modalities: []", "a modality to predict from"), ("fusion: {id_embedding: false}", "fusion.id_embedding: true")]
+    ("change", "lacks"),
+    [("modalities: []", "a modality to predict from"), ("fusion: {id_embedding: false}", "fusion.id_embedding: true")],
 )
 def test_a_recipe_without_what_it_needs_is_refused(change: str, lacks: str, tiny_recipe: Path) -> None:
     text = tiny_recipe.read_text().replace("titles: true, select", f"cold_rows: predicted, {change}, select")

@@ -11,14 +11,14 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 import torch
-from small_models import fusion, model, ring, spec
 
+from tests.sequential.small_models import fusion, model, ring, spec
 from toolkit.fusion.item_table import ItemTable
-from toolkit.fusion.stored import store
+from toolkit.fusion.stored_vectors import store
 from toolkit.memory import give_back_memory
 from toolkit.modality import Modality
-from toolkit.sequential.losses.sample import Sample
-from toolkit.sequential.ranker import SequentialRanker
+from toolkit.sequential.losses.negative_sampler import Sample
+from toolkit.sequential.sequential_ranker import SequentialRanker
 
 ROWS, DIM = 400_001, 128
 TABLE = ROWS * DIM * 4
@@ -77,7 +77,15 @@ def table(rows: int, folder: str | None) -> ItemTable:
     row = np.random.default_rng(0).normal(size=DIM).astype(np.float32)
     audio = Modality("audio", np.broadcast_to(row, (rows, DIM)), played)
     settings = fusion(normalise="none", id_embedding=False)
-    made = ItemTable({"audio": audio}, settings, hidden_size=8, train="frozen", played=played, dropout=0.0, folder=folder and Path(folder))
+    made = ItemTable(
+        {"audio": audio},
+        settings,
+        hidden_size=8,
+        train="frozen",
+        played=played,
+        dropout=0.0,
+        folder=folder and Path(folder),
+    )
     made.check_loaded()
     return made
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_models import fusion, ring, spec
 
+from tests.sequential.small_models import fusion, ring, spec
 from toolkit.modality import Modality
 from toolkit.ranker import TrainingData
-from toolkit.sequential.ranker import SequentialRanker
+from toolkit.sequential.sequential_ranker import SequentialRanker
 
 EVERY = np.arange(1, 49)
 COLD = np.arange(43, 49)
@@ -43,7 +43,11 @@ def test_it_is_kept_loaded_and_scores_as_in_float32(table: str, dtype: str, exac
     found = ranker.score(queries, EVERY)
     ranker.save(tmp_path)
     loaded = SequentialRanker.load(tmp_path)
-    assert str(loaded.model.item_table.content("audio").dtype) == str(loaded.model.match.get_buffer("content").dtype) == dtype
+    assert (
+        str(loaded.model.item_table.content("audio").dtype)
+        == str(loaded.model.match.get_buffer("content").dtype)
+        == dtype
+    )
     np.testing.assert_allclose(loaded.score(queries, EVERY), found, atol=1e-6)
     assert not np.array_equal(found, exact)
     for row, wanted in zip(found, exact, strict=True):

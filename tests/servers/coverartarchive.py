@@ -35,7 +35,12 @@ class CoverArtServer(Server):
 
     def reply(self, asked: Asked) -> Reply:
         match asked.path.strip("/").split("/"):
-            case ["release" | "release-group" as kind, mbid, name] if name in ("front", "front-250", "front-500", "front-1200"):
+            case ["release" | "release-group" as kind, mbid, name] if name in (
+                "front",
+                "front-250",
+                "front-500",
+                "front-1200",
+            ):
                 return self._front(kind, mbid, name)
             case ["download", *rest]:
                 return Reply("", 302, "text/plain", {"Location": f"{self.machine or self.url}/items/{'/'.join(rest)}"})

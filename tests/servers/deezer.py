@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from servers.base import Asked, Reply, Schedule, Server
-from servers.music import words
-from servers.tracks import Track, jpeg, wave
+from tests.servers.base import Asked, Reply, Schedule, Server
+from tests.servers.music import words
+from tests.servers.tracks import Track, jpeg, wave
 
 
 def error(code: int, kind: str = "Exception", message: str = "") -> Reply:
@@ -47,7 +47,10 @@ class DeezerServer(Server):
 
     def _album(self, track: Track) -> dict[str, Any]:
         picture = f"{self.url}/images/cover/{track.album_number}"
-        sizes = {f"cover_{name}": f"{picture}/{side}x{side}.jpg" for name, side in (("medium", 250), ("big", 500), ("xl", 1000))}
+        sizes = {
+            f"cover_{name}": f"{picture}/{side}x{side}.jpg"
+            for name, side in (("medium", 250), ("big", 500), ("xl", 1000))
+        }
         return {"id": track.album_number, "title": track.album, **sizes, "type": "album"}
 
     def _told(self, track: Track) -> dict[str, Any]:
@@ -66,4 +69,8 @@ class DeezerServer(Server):
 def _sought(tracks: Sequence[Track], query: str) -> list[Track]:
     asked = dict(re.findall(r'(\w+):"([^"]*)"', query))
     places = {"track": "title", "artist": "artist", "album": "album"}
-    return [t for t in tracks if all(set(words(text)) <= set(words(getattr(t, places[name]))) for name, text in asked.items())]
+    return [
+        t
+        for t in tracks
+        if all(set(words(text)) <= set(words(getattr(t, places[name]))) for name, text in asked.items())
+    ]

@@ -22,8 +22,8 @@ from tests.servers.lrclib import LrclibServer, Song
 from tests.servers.music import Artist, Recording, Release, mbid
 from tests.servers.musicbrainz import MusicBrainzServer
 from tests.servers.wikimedia import Article, Item, WikimediaServer
-from toolkit.catalogue.demo.params import DemoParams
-from toolkit.catalogue.demo.reader import DemoReader
+from toolkit.catalogue.demo.demo_params import DemoParams
+from toolkit.catalogue.demo.demo_reader import DemoReader
 from toolkit.catalogue.demo.tastes import TASTES
 from toolkit.catalogue.records import TrackRecord
 from toolkit.vocabulary import AUDIO_FEATURES
@@ -54,7 +54,9 @@ class Services:
 
 
 @contextmanager
-def services(params: DemoParams | None = None, *, features: Path, port: int = 0, faults: Schedule | None = None) -> Iterator[Services]:
+def services(
+    params: DemoParams | None = None, *, features: Path, port: int = 0, faults: Schedule | None = None
+) -> Iterator[Services]:
     """Servers of one demo catalogue. features: where the table is written. port: of the first; 0 for any that are free. faults: of each."""
     demo = Demo(params)
     demo.write_features(features)
@@ -81,11 +83,17 @@ class Demo:
         biographies: dict[str, str | None] = {}
         for track in self.tracks:
             (name,), (owner,) = track.artists, track.artist_ids
-            genres = {taste.genre: round(10 * share) for taste, share in zip(TASTES, tastes[owner], strict=False) if share >= 0.1}
+            genres = {
+                taste.genre: round(10 * share)
+                for taste, share in zip(TASTES, tastes[owner], strict=False)
+                if share >= 0.1
+            }
             artist = Artist(name, mbid(owner), genres=genres)
             release = Release(str(track.album), artist, mbid(str(track.album_id)))
             seconds = float(track.duration_s or 0)
-            self.recordings.append(Recording(str(track.title), (artist,), (release,), round(1000 * seconds), mbid=mbid(track.id)))
+            self.recordings.append(
+                Recording(str(track.title), (artist,), (release,), round(1000 * seconds), mbid=mbid(track.id))
+            )
             lyrics = _value(track, "lyrics")
             self.songs.append(Song(str(track.title), name, track.album, seconds, lyrics, instrumental=lyrics is None))
             if (cover := _value(track, "cover")) is not None:
@@ -94,7 +102,10 @@ class Demo:
         names = {track.artist_ids[0]: track.artists[0] for track in self.tracks}
         told = {owner: text for owner, text in biographies.items() if text}
         self.articles = [Article(names[owner], text, "Musical group") for owner, text in told.items()]
-        self.items = [Item(f"Q{place}", mbid(owner), names[owner] if owner in told else None) for place, owner in enumerate(names, start=1)]
+        self.items = [
+            Item(f"Q{place}", mbid(owner), names[owner] if owner in told else None)
+            for place, owner in enumerate(names, start=1)
+        ]
 
     def write_features(self, path: Path) -> None:
         """The table of audio features that a data set would be."""

@@ -10,8 +10,21 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-from collectors.base import Absent, Ambiguous, Answer, Entity, Found, Host, Http, Request, Source, SourceParams, Terms, Transient
-from servers.base import NOT_FOUND, Asked, Reply, Server
+from collectors.source import (
+    Absent,
+    Ambiguous,
+    Answer,
+    Entity,
+    Found,
+    Host,
+    Http,
+    Request,
+    Source,
+    SourceParams,
+    Terms,
+    Transient,
+)
+from tests.servers.base import NOT_FOUND, Asked, Reply, Server
 from toolkit.catalogue.records import TrackRecord
 from toolkit.catalogue.store import Catalogue
 
@@ -128,7 +141,11 @@ class Tags(Facts):
     def collect(self, request: Request, http: Http) -> Answer:
         reply = http.get(f"{self.params.base_url}/tags/{request.ids['mbid']}")
         said = reply.json()
-        if not isinstance(said, dict) or not isinstance(said.get("tags"), list) or not isinstance(said.get("mood"), list):
+        if (
+            not isinstance(said, dict)
+            or not isinstance(said.get("tags"), list)
+            or not isinstance(said.get("mood"), list)
+        ):
             raise Transient("not what the documentation says")
         return Found({"tags": ", ".join(said["tags"]), "mood": said["mood"]}, 1.0, reply.content)
 
@@ -161,8 +178,8 @@ def fill(catalogue: Catalogue, tracks: int) -> None:
 def collect_all(given: dict[str, Any]) -> None:
     """One collecting process, from the settings of a recipe's `collect` section."""
     from collectors.collect import collect
+    from collectors.collect_section import parse
     from collectors.library import open_library
-    from collectors.settings import parse
     from toolkit.progress import Reporter
 
     params = parse(given)
@@ -174,13 +191,19 @@ def state(path: Path | str, blobs: Path | None = None) -> str:
     """What collecting has to arrive at, whatever happened on the way: outcomes and values, as text to compare."""
     from sqlalchemy import select
 
-    from collectors.tables import APART, LEDGER
-    from toolkit.catalogue.schema import FIELDS
+    from collectors.engine.ledger_tables import APART, LEDGER
+    from toolkit.catalogue.database_schema import FIELDS
 
     ledger = [
-        LEDGER.c[name] for name in ("source", "field", "entity", "entity_id", "status", "match_score", "payload", "next_try", "owner")
+        LEDGER.c[name]
+        for name in ("source", "field", "entity", "entity_id", "status", "match_score", "payload", "next_try", "owner")
     ]
-    fields = [FIELDS.c[name] for name in ("field", "entity", "entity_id", "source", "kind", "value", "match_score", "train_allowed")]
+    fields = [
+        FIELDS.c[name]
+        for name in ("field", "entity", "entity_id", "source", "kind", "value", "match_score", "train_allowed")
+    ]
     apart = [APART.c[name] for name in ("source", "field", "entity_id", "value", "match_score")]
     with Catalogue.open(path, blobs=blobs) as catalogue, catalogue.engine.begin() as connection:
-        return json.dumps([sorted(map(list, connection.execute(select(*part))), key=repr) for part in (ledger, fields, apart)])
+        return json.dumps(
+            [sorted(map(list, connection.execute(select(*part))), key=repr) for part in (ledger, fields, apart)]
+        )

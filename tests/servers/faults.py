@@ -7,7 +7,7 @@ import socket
 import struct
 from dataclasses import replace
 
-from servers.base import Fault, Handler, Reply
+from tests.servers.base import Fault, Handler, Reply
 
 CAPTCHA = """<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>
 <h1>Verify you are human</h1><div class="cf-challenge" id="challenge-form">Enable JavaScript and cookies to continue</div></body></html>"""
@@ -20,13 +20,18 @@ def _named(name: str, fault: Fault) -> Fault:
 
 def status(code: int, *, body: str = "", type: str = "text/plain", headers: dict[str, str] | None = None) -> Fault:
     """A status with a body of its own: 500, 502, 503, 403…"""
-    return _named(f"status {code}", lambda handler, _: handler.send(Reply(body or f"{code}", code, type, dict(headers or {}))))
+    return _named(
+        f"status {code}", lambda handler, _: handler.send(Reply(body or f"{code}", code, type, dict(headers or {})))
+    )
 
 
 def too_many(retry_after: str | None = None) -> Fault:
     """429; retry_after: the header as it is sent, malformed or not."""
     headers = {} if retry_after is None else {"Retry-After": retry_after}
-    return _named(f"too many {retry_after}", lambda handler, _: handler.send(Reply({"error": "rate limited"}, 429, headers=headers)))
+    return _named(
+        f"too many {retry_after}",
+        lambda handler, _: handler.send(Reply({"error": "rate limited"}, 429, headers=headers)),
+    )
 
 
 def expired(handler: Handler, _: Reply) -> int:
@@ -80,7 +85,9 @@ def wrong_json(handler: Handler, _: Reply) -> int:
 
 def page(handler: Handler, _: Reply) -> int:
     """HTML with status 200 where data should be."""
-    return handler.send(Reply("<html><body><p>We are doing maintenance.</p></body></html>", type="text/html; charset=utf-8"))
+    return handler.send(
+        Reply("<html><body><p>We are doing maintenance.</p></body></html>", type="text/html; charset=utf-8")
+    )
 
 
 def captcha(handler: Handler, _: Reply) -> int:

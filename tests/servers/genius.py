@@ -6,8 +6,8 @@ import html
 from collections.abc import Sequence
 from typing import Any
 
-from servers.base import Asked, Reply, Schedule, Server
-from servers.tracks import Track, found, jpeg
+from tests.servers.base import Asked, Reply, Schedule, Server
+from tests.servers.tracks import Track, found, jpeg
 
 TOKEN = "gN-client-access-token-of-the-tests"
 CHALLENGE = (
@@ -24,7 +24,9 @@ def as_json(value: Any, status: int = 200) -> Reply:
 def page(lines: Sequence[str], *, title: str = "Song") -> bytes:
     """A song's page: heading, lines with an annotation's link in the first, verses apart."""
     first, *rest = [html.escape(line) for line in lines]
-    body = f'<div class="LyricsHeader__Container">12 Contributors{title} Lyrics</div><a href="/1"><span>{first}</span></a>'
+    body = (
+        f'<div class="LyricsHeader__Container">12 Contributors{title} Lyrics</div><a href="/1"><span>{first}</span></a>'
+    )
     body += "".join(f"<br/>{line}" for line in rest)
     head = f"<head><title>{title} Lyrics | Genius Lyrics</title></head>"
     return f'<!doctype html><html>{head}<body><div data-lyrics-container="true">{body}</div></body></html>'.encode()
@@ -38,7 +40,12 @@ class GeniusServer(Server):
     """walled: whether song pages are a challenge instead. covers: of which titles there is a picture; None for all."""
 
     def __init__(
-        self, tracks: Sequence[Track], *, walled: bool = False, covers: set[str] | None = None, faults: Schedule | None = None
+        self,
+        tracks: Sequence[Track],
+        *,
+        walled: bool = False,
+        covers: set[str] | None = None,
+        faults: Schedule | None = None,
     ) -> None:
         super().__init__(faults=faults)
         self.tracks = list(tracks)
@@ -50,11 +57,21 @@ class GeniusServer(Server):
         if not asked.path.startswith("/api/"):
             return self._page(asked.path)
         if asked.headers.get("authorization") != f"Bearer {TOKEN}":
-            told = {"error": "invalid_token", "error_description": "The access token provided is expired, revoked, malformed or invalid."}
+            told = {
+                "error": "invalid_token",
+                "error_description": "The access token provided is expired, revoked, malformed or invalid.",
+            }
             return Reply(told, 401)
         if asked.path == "/api/search":
             hits = found(self.tracks, asked.query.get("q", ""))
-            return as_json({"hits": [{"index": "song", "type": "song", "highlights": [], "result": self.told(track)} for track in hits]})
+            return as_json(
+                {
+                    "hits": [
+                        {"index": "song", "type": "song", "highlights": [], "result": self.told(track)}
+                        for track in hits
+                    ]
+                }
+            )
         return as_json({}, 404)
 
     def _page(self, path: str) -> Reply:
@@ -63,7 +80,9 @@ class GeniusServer(Server):
         there = next((track for track in self.tracks if path == f"/{_slug(track)}"), None)
         if there is None:
             return answered(b"<!doctype html><html><body><h1>Oops! Page not found</h1></body></html>", 404)
-        return answered(page(there.lyrics or (), title=html.escape(there.title)) if there.lyrics else b"<html><body></body></html>")
+        return answered(
+            page(there.lyrics or (), title=html.escape(there.title)) if there.lyrics else b"<html><body></body></html>"
+        )
 
     def told(self, track: Track) -> dict[str, Any]:
         drawn = self.covers is None or track.title in self.covers

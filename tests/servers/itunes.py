@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from servers.base import Asked, Reply, Schedule, Server
-from servers.tracks import Track, found, jpeg, wave
+from tests.servers.base import Asked, Reply, Schedule, Server
+from tests.servers.tracks import Track, found, jpeg, wave
 
 
 def as_json(value: Any) -> Reply:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
-from servers.base import Asked, Reply, Schedule, Server
+from tests.servers.base import Asked, Reply, Schedule, Server
 
 KEY = "9f8e7d6c5b4a39281706f5e4d3c2b1a0"
 TAIL = (
@@ -39,7 +39,9 @@ def error(code: int, message: str, **headers: str) -> Reply:
 class LastfmServer(Server):
     """corrected: names that the service takes for another artist's. Of each artist one track is known, `Sea Above`."""
 
-    def __init__(self, artists: Sequence[Artist], *, corrected: Mapping[str, str] | None = None, faults: Schedule | None = None) -> None:
+    def __init__(
+        self, artists: Sequence[Artist], *, corrected: Mapping[str, str] | None = None, faults: Schedule | None = None
+    ) -> None:
         super().__init__(faults=faults)
         self.artists = {artist.name.casefold(): artist for artist in artists}
         self.corrected = dict(corrected or {})
@@ -59,10 +61,16 @@ class LastfmServer(Server):
             case "track.gettoptags" if form.get("track", "").casefold() != "sea above":
                 return error(6, "Track not found")
             case "track.gettoptags":
-                tags = "".join(f"<tag><count>{n}</count><name>{name}</name></tag>" for name, n in (("harbour", 100), ("sea", 50), ("x", 1)))
+                tags = "".join(
+                    f"<tag><count>{n}</count><name>{name}</name></tag>"
+                    for name, n in (("harbour", 100), ("sea", 50), ("x", 1))
+                )
                 return as_xml(f'<toptags artist={quoteattr(there.name)} track="Sea Above">{tags}</toptags>')
             case "artist.gettoptags":
-                tags = "".join(f"<tag><count>{n}</count><name>{escape(name)}</name><url>https://x</url></tag>" for name, n in there.tags)
+                tags = "".join(
+                    f"<tag><count>{n}</count><name>{escape(name)}</name><url>https://x</url></tag>"
+                    for name, n in there.tags
+                )
                 return as_xml(f"<toptags artist={quoteattr(there.name)}>{tags}</toptags>")
         return error(3, "Invalid Method - No method with that name in this package")
 

@@ -40,7 +40,11 @@ class ListenBrainzServer(Server):
 
     def reply(self, asked: Asked) -> Reply:
         self.left = self.left - 1 if self.left else self.window
-        limit = {"X-RateLimit-Limit": str(self.window), "X-RateLimit-Remaining": str(self.left), "X-RateLimit-Reset-In": "0"}
+        limit = {
+            "X-RateLimit-Limit": str(self.window),
+            "X-RateLimit-Remaining": str(self.left),
+            "X-RateLimit-Reset-In": "0",
+        }
         match asked.path.strip("/").split("/"):
             case ["1", "user", user, "playlists"] if user in self.users:
                 return as_json(self._listing(user, asked), **limit)
@@ -63,7 +67,13 @@ def told(playlist: Made, *, tracks: bool) -> dict[str, Any]:
         "annotation": playlist.annotation,
         "creator": playlist.user,
         "date": "2026-01-02T03:04:05.678901+00:00",
-        "extension": {ON_PLAYLIST: {"creator": playlist.user, "public": playlist.public, "last_modified_at": "2026-01-02T03:04:05+00:00"}},
+        "extension": {
+            ON_PLAYLIST: {
+                "creator": playlist.user,
+                "public": playlist.public,
+                "last_modified_at": "2026-01-02T03:04:05+00:00",
+            }
+        },
         "identifier": f"https://listenbrainz.org/playlist/{playlist.id}",
         "title": playlist.title,
         "track": [each if isinstance(each, dict) else _track(each) for each in playlist.tracks] if tracks else [],
@@ -77,5 +87,7 @@ def _track(recording: Recording) -> dict[str, Any]:
         "title": recording.title,
         "creator": recording.credit,
         "album": recording.releases[0].title if recording.releases else "",
-        "extension": {ON_TRACK: {"added_by": "somebody", "added_at": "2026-01-02T03:04:05+00:00", "artist_identifiers": artists}},
+        "extension": {
+            ON_TRACK: {"added_by": "somebody", "added_at": "2026-01-02T03:04:05+00:00", "artist_identifiers": artists}
+        },
     }

@@ -45,7 +45,9 @@ class LrclibServer(Server):
                     return Reply(said, 400, "text/plain; charset=utf-8")
             return self._get(query)
         if asked.path == "/api/search":
-            return as_json([told(number, song) for number, song in enumerate(self.songs, start=1) if _sought(song, query)][:MOST])
+            return as_json(
+                [told(number, song) for number, song in enumerate(self.songs, start=1) if _sought(song, query)][:MOST]
+            )
         return Reply(b"", 404, "text/plain")
 
     def _get(self, query: Mapping[str, str]) -> Reply:

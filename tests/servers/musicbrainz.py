@@ -16,7 +16,9 @@ from tests.servers.music import Artist, Recording, Release, words
 HELP = "For usage, please see: https://musicbrainz.org/development/mmd"
 LIMIT = {"X-RateLimit-Limit": "1200", "X-RateLimit-Remaining": "700", "X-RateLimit-Reset": "1790000000"}
 MOST_RELEASES = 25
-UNNAMED = "Your requests are being throttled by MusicBrainz because the application you are using has not identified itself."
+UNNAMED = (
+    "Your requests are being throttled by MusicBrainz because the application you are using has not identified itself."
+)
 
 
 def as_json(value: Any, status: int = 200, **headers: str) -> Reply:
@@ -31,7 +33,9 @@ def busy() -> Reply:
 
 def exceeded() -> Reply:
     """Too many questions of this caller."""
-    told = {"error": "Your requests are exceeding the allowable rate limit. Please see http://wiki.musicbrainz.org/XMLWebService."}
+    told = {
+        "error": "Your requests are exceeding the allowable rate limit. Please see http://wiki.musicbrainz.org/XMLWebService."
+    }
     return as_json(told, 503, **{"Retry-After": "1", "X-RateLimit-Remaining": "0", "X-RateLimit-Limit": "22"})
 
 
@@ -68,7 +72,9 @@ class MusicBrainzServer(Server):
             return failed(400, "Invalid isrc.")
         if isrc not in self.isrcs:
             return failed(404, "Not Found")
-        return as_json({"isrc": isrc, "recordings": [looked_up(each, added - {"releases"}) for each in self.isrcs[isrc]]}, **LIMIT)
+        return as_json(
+            {"isrc": isrc, "recordings": [looked_up(each, added - {"releases"}) for each in self.isrcs[isrc]]}, **LIMIT
+        )
 
     def _entity(self, kind: str, mbid: str, added: set[str]) -> Reply:
         if not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", mbid):
@@ -117,7 +123,10 @@ class Index:
                 score *= 2 * len(wanted & indexed[name]) / (len(wanted) + len(indexed[name]))
             scored.append((recording, score))
         best = max((score for _, score in scored), default=1.0)
-        return [(recording, max(1, round(100 * score / best))) for recording, score in sorted(scored, key=lambda pair: -pair[1])]
+        return [
+            (recording, max(1, round(100 * score / best)))
+            for recording, score in sorted(scored, key=lambda pair: -pair[1])
+        ]
 
 
 def _indexed(recording: Recording) -> dict[str, set[str]]:
@@ -172,7 +181,9 @@ def credit(artists: Sequence[Artist], added: set[str]) -> list[dict[str, Any]]:
 
 
 def artist(told: Artist, added: set[str]) -> dict[str, Any]:
-    return {"id": told.id, "name": told.name, "sort-name": told.name, "disambiguation": told.disambiguation} | votes(told, added)
+    return {"id": told.id, "name": told.name, "sort-name": told.name, "disambiguation": told.disambiguation} | votes(
+        told, added
+    )
 
 
 def _release(release: Release) -> dict[str, Any]:
@@ -189,7 +200,9 @@ def votes(tagged: Artist | Recording, added: set[str]) -> dict[str, Any]:
     """Genres and tags with their votes; every genre is a tag too."""
     told: dict[str, Any] = {}
     if "genres" in added:
-        told["genres"] = [{"id": "", "name": name, "count": count, "disambiguation": ""} for name, count in tagged.genres.items()]
+        told["genres"] = [
+            {"id": "", "name": name, "count": count, "disambiguation": ""} for name, count in tagged.genres.items()
+        ]
     if "tags" in added:
         told["tags"] = [{"name": name, "count": count} for name, count in (tagged.genres | tagged.tags).items()]
     return told

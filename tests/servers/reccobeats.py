@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from servers.base import Asked, Reply, Schedule, Server
-from servers.music import mbid
-from servers.tracks import Track
+from tests.servers.base import Asked, Reply, Schedule, Server
+from tests.servers.music import mbid
+from tests.servers.tracks import Track
 
 
 class ReccobeatsServer(Server):

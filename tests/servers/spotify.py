@@ -8,9 +8,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from servers.base import Asked, Reply, Schedule, Server
-from servers.music import words
-from servers.tracks import FEATURES, Track, jpeg
+from tests.servers.base import Asked, Reply, Schedule, Server
+from tests.servers.music import words
+from tests.servers.tracks import FEATURES, Track, jpeg
 
 ID, SECRET = "a1b2c3d4e5f60718293a4b5c6d7e8f90", "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 REFRESH = "AQDrefresh-token-of-the-tests"
@@ -68,7 +68,10 @@ class SpotifyServer(Server):
                 rows.append(self._playlist("followed", "Another's", self.tracks) | {"owner": {"id": "somebody"}})
                 return self._mine(asked) or self._page(rows, asked)
             case ["v1", "playlists", key, "items"] if key in self.playlists:
-                rows = [{"added_at": "2020-01-01T00:00:00Z", "is_local": False, "item": self.told(t)} for t in self.playlists[key][1]]
+                rows = [
+                    {"added_at": "2020-01-01T00:00:00Z", "is_local": False, "item": self.told(t)}
+                    for t in self.playlists[key][1]
+                ]
                 return self._mine(asked) or self._page(rows, asked)
             case ["v1", "tracks" | "albums" | "artists", *_] | ["v1", "playlists", _, "tracks"]:
                 return error(403, "Forbidden")
@@ -85,7 +88,9 @@ class SpotifyServer(Server):
         self.tokens[token] = 0
         if form.get("grant_type") == "refresh_token":
             self.users.add(token)
-        return Reply({"access_token": token, "token_type": "Bearer", "expires_in": 3600, "scope": "playlist-read-private"})
+        return Reply(
+            {"access_token": token, "token_type": "Bearer", "expires_in": 3600, "scope": "playlist-read-private"}
+        )
 
     def _refused(self, asked: Asked) -> Reply | None:
         token = asked.headers.get("authorization", "").removeprefix("Bearer ")
@@ -124,7 +129,15 @@ class SpotifyServer(Server):
             albums = list({track.album_id: self._album_of(track) for track in hits}.values())[:limit]
             return Reply({"albums": {"items": albums, "total": len(albums), "limit": limit, "offset": 0, "next": None}})
         return Reply(
-            {"tracks": {"items": [self.told(t) for t in hits[:limit]], "total": len(hits), "limit": limit, "offset": 0, "next": None}}
+            {
+                "tracks": {
+                    "items": [self.told(t) for t in hits[:limit]],
+                    "total": len(hits),
+                    "limit": limit,
+                    "offset": 0,
+                    "next": None,
+                }
+            }
         )
 
     def _features(self, keys: list[str]) -> Reply:
@@ -141,10 +154,20 @@ class SpotifyServer(Server):
         return Reply({"items": rows[offset:after], "total": len(rows), "limit": limit, "offset": offset, "next": more})
 
     def _playlist(self, key: str, title: str, tracks: Sequence[Track]) -> dict[str, Any]:
-        return {"id": key, "name": title, "description": "", "owner": {"id": "me"}, "items": {"total": len(tracks)}, "type": "playlist"}
+        return {
+            "id": key,
+            "name": title,
+            "description": "",
+            "owner": {"id": "me"},
+            "items": {"total": len(tracks)},
+            "type": "playlist",
+        }
 
     def _album_of(self, track: Track) -> dict[str, Any]:
-        images = [{"url": f"{self.url}/image/{track.album_id}-{side}", "height": side, "width": side} for side in (640, 300, 64)]
+        images = [
+            {"url": f"{self.url}/image/{track.album_id}-{side}", "height": side, "width": side}
+            for side in (640, 300, 64)
+        ]
         artists = [{"id": track.album_id, "name": track.artist, "type": "artist"}]
         return {"id": track.album_id, "name": track.album, "images": images, "type": "album", "artists": artists}
 

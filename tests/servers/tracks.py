@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from servers.music import words
+from tests.servers.music import words
 
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -84,7 +84,9 @@ def wave(hertz: float = 440.0, seconds: float = 3.0) -> bytes:
     import soundfile
 
     file = io.BytesIO()
-    soundfile.write(file, 0.5 * np.sin(2 * np.pi * hertz * np.arange(round(22050 * seconds)) / 22050), 22050, format="WAV")
+    soundfile.write(
+        file, 0.5 * np.sin(2 * np.pi * hertz * np.arange(round(22050 * seconds)) / 22050), 22050, format="WAV"
+    )
     return file.getvalue()
 
 
@@ -100,4 +102,6 @@ def jpeg(shade: int = 90, side: int = 64) -> bytes:
 
 def found(tracks: Any, wanted: str) -> list[Track]:
     """Those whose title and artist together have every word of a search."""
-    return [track for track in tracks if set(words(wanted)) <= set(words(f"{track.title} {track.artist} {track.album}"))]
+    return [
+        track for track in tracks if set(words(wanted)) <= set(words(f"{track.title} {track.artist} {track.album}"))
+    ]

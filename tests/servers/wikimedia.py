@@ -82,16 +82,24 @@ class WikimediaServer(Server):
             if not re.fullmatch(r"Q[1-9]\d*", id):
                 return failed("no-such-entity", f'Could not find an entity with the ID "{id}".')
             item = self.items.get(id)
-            links = {item.site: {"site": item.site, "title": item.article, "badges": []}} if item and item.article else {}
+            links = (
+                {item.site: {"site": item.site, "title": item.article, "badges": []}} if item and item.article else {}
+            )
             kept = {name: link for name, link in links.items() if site in ("", name)}
             entities[id] = {"type": "item", "id": id, "sitelinks": kept} if item else {"id": id, "missing": ""}
         return as_json({"entities": entities, "success": 1})
 
     def _articles(self, titles: list[str], query: Mapping[str, str]) -> Reply:
         if len(titles) > MOST_TITLES:
-            return failed("toomanyvalues", f'Too many values supplied for parameter "titles". The limit is {MOST_TITLES}.')
+            return failed(
+                "toomanyvalues", f'Too many values supplied for parameter "titles". The limit is {MOST_TITLES}.'
+            )
         normal = {title: title[:1].upper() + title[1:].replace("_", " ") for title in titles}
-        led = {title: self.redirects[title] for title in normal.values() if title in self.redirects and "redirects" in query}
+        led = {
+            title: self.redirects[title]
+            for title in normal.values()
+            if title in self.redirects and "redirects" in query
+        }
         last = dict.fromkeys(led.get(title, title) for title in normal.values())
         most = MOST_EXTRACTS if "exintro" in query else 1
         pages = [self._page(title, query, extract=place < most) for place, title in enumerate(last)]

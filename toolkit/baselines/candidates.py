@@ -50,7 +50,9 @@ def names(systems: Mapping[str, Ranker], content: Content) -> list[str]:
     """Of the features, in the order of `Candidates.features`."""
     of_systems = [f"{system} {what}" for system in systems for what in ("score", "place")]
     of_labels = [f"{kind} {what}" for kind in content.labels for what in ("cosine", "share of seeds")]
-    of_vectors = [f"{name} {what}" for name in content.vectors for what in ("to the seeds' mean", "to the nearest seed")]
+    of_vectors = [
+        f"{name} {what}" for name in content.vectors for what in ("to the seeds' mean", "to the nearest seed")
+    ]
     return [*of_systems, *of_labels, *of_vectors, "plays", "seeds", "share of seeds played"]
 
 
@@ -67,7 +69,11 @@ def _described(systems: Mapping[str, Ranker], content: Content, queries: Queries
     scorers = [ranker.scorer(queries) for ranker in systems.values()]
     chosen = [blocked_top_k(scorer, queries, width - 1, min(n, width - 1))[0] for scorer in scorers]
     keys = [np.arange(len(queries))[:, None] * width + ids for ids in chosen]
-    pairs = np.unique(np.concatenate([key[ids > 0] for key, ids in zip(keys, chosen, strict=True)])) if keys else np.zeros(0, np.int64)
+    pairs = (
+        np.unique(np.concatenate([key[ids > 0] for key, ids in zip(keys, chosen, strict=True)]))
+        if keys
+        else np.zeros(0, np.int64)
+    )
     row, item = np.divmod(pairs, width)
     asked, place = np.unique(item, return_inverse=True)
     columns = []
@@ -122,7 +128,9 @@ def _shared(seeds: sp.csr_matrix, labels: sp.csr_matrix, row: np.ndarray, item: 
     return [_rounded(cosine), _rounded(share)]
 
 
-def _near(queries: Queries, seeds: sp.csr_matrix, vectors: np.ndarray, row: np.ndarray, item: np.ndarray) -> list[np.ndarray]:
+def _near(
+    queries: Queries, seeds: sp.csr_matrix, vectors: np.ndarray, row: np.ndarray, item: np.ndarray
+) -> list[np.ndarray]:
     """Cosine of a candidate with the seeds' mean, and the highest with one of them; NaN where it or all of them lack the modality."""
     there = np.asarray(vectors.any(axis=1))
     mean = np.asarray(seeds @ vectors)

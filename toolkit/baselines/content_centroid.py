@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 from pydantic import Field
 
-from toolkit.baselines.base import Baseline, BaselineParams, State
+from toolkit.baselines.baseline import Baseline, BaselineParams, State
 from toolkit.corpus.queries import Queries
 from toolkit.errors import InputError
 from toolkit.modality import Modality
@@ -46,7 +46,9 @@ class ContentCentroid(Baseline):
         names = sorted(modalities) if self.params.modalities is None else self.params.modalities
         for name in names:
             if name not in modalities:
-                raise InputError(f"content-centroid: {name!r} is not a modality here: {suggest(name, list(modalities))}")
+                raise InputError(
+                    f"content-centroid: {name!r} is not a modality here: {suggest(name, list(modalities))}"
+                )
         return [modalities[name] for name in names]
 
     def scorer(self, queries: Queries) -> Scorer:
@@ -58,7 +60,10 @@ class ContentCentroid(Baseline):
         asked = _any_seed(seeds, present)  # (B, M)
 
         def score(items: np.ndarray) -> np.ndarray:
-            total = sum((centroid @ matrix[items].T for centroid, matrix in zip(centroids, vectors, strict=True)), start=np.float32(0))
+            total = sum(
+                (centroid @ matrix[items].T for centroid, matrix in zip(centroids, vectors, strict=True)),
+                start=np.float32(0),
+            )
             shared = asked @ present[:, items]
             mean = np.asarray(total, np.float32) / np.maximum(shared, 1.0)
             mean[shared == 0] = -np.inf

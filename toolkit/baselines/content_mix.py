@@ -12,11 +12,11 @@ import numpy as np
 import scipy.sparse as sp
 from pydantic import Field
 
-from toolkit.baselines.base import Baseline, BaselineParams, State
+from toolkit.baselines.baseline import Baseline, BaselineParams, State
 from toolkit.baselines.item_knn import ItemKNN
 from toolkit.baselines.label_popularity import label_profile, unit_labels
-from toolkit.baselines.sparse import packed, unpacked
-from toolkit.baselines.validation import hidden_matrix, recalls, some
+from toolkit.baselines.sparse_products import packed, unpacked
+from toolkit.baselines.validation_recall import hidden_matrix, recalls, some
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import InputError
@@ -59,10 +59,18 @@ class ContentMix(Baseline):
             state |= packed(unit_labels(data, kind, self.name, idf=True), kind)
         given = {kind: getattr(self.params, kind) for kind in kinds}
         if None in given.values() and (data.valid is None or not len(data.valid)):
-            raise InputError("content-mix chooses its weights on validation playlists and there are none: give genre and artist")
+            raise InputError(
+                "content-mix chooses its weights on validation playlists and there are none: give genre and artist"
+            )
         choices = [WEIGHTS if given[kind] is None else (given[kind],) for kind in kinds]
-        chosen = _best(state, kinds, choices, data.valid, data.n_items) if data.valid and len(data.valid) else [one[0] for one in choices]
-        return state | {f"weight.{kind}": np.array([weight], np.float32) for kind, weight in zip(kinds, chosen, strict=True)}
+        chosen = (
+            _best(state, kinds, choices, data.valid, data.n_items)
+            if data.valid and len(data.valid)
+            else [one[0] for one in choices]
+        )
+        return state | {
+            f"weight.{kind}": np.array([weight], np.float32) for kind, weight in zip(kinds, chosen, strict=True)
+        }
 
     @property
     def weights(self) -> dict[str, float]:
@@ -97,7 +105,9 @@ class _Parts:
         return [np.asarray((left @ right[items].T).toarray(), np.float32) for left, right in pairs]
 
 
-def _best(state: State, kinds: list[str], choices: Sequence[tuple[float, ...]], valid: HeldOut, n_items: int) -> tuple[float, ...]:
+def _best(
+    state: State, kinds: list[str], choices: Sequence[tuple[float, ...]], valid: HeldOut, n_items: int
+) -> tuple[float, ...]:
     """The weights of the best Recall@50 + Recall@500 on validation: at 50 alone a few playlists cannot tell most of them apart."""
     asked = some(valid, max(50, MOST_SCORES // (n_items + 1)))
     tried = list(product(*choices))

@@ -13,10 +13,10 @@ import numpy as np
 import scipy.sparse as sp
 from pydantic import Field
 
-from toolkit.baselines.base import Baseline, BaselineParams, State
-from toolkit.baselines.sparse import packed, unpacked
+from toolkit.baselines.baseline import Baseline, BaselineParams, State
+from toolkit.baselines.sparse_products import packed, unpacked
+from toolkit.corpus.item_similarity import by_item
 from toolkit.corpus.queries import Queries
-from toolkit.corpus.similarity import by_item
 from toolkit.ranker import Capabilities, Scorer, TrainingData
 
 BLOCK_ENTRIES = 8_000_000
@@ -28,7 +28,9 @@ class EASEParams(BaselineParams):
         "auto", description="auto: the exact form with the smaller matrix, low-rank where that is larger than max_size"
     )
     max_size: int = Field(
-        12_000, ge=1, description="largest matrix that is inverted; 12,000 is 1.2 GB in double precision, three times over"
+        12_000,
+        ge=1,
+        description="largest matrix that is inverted; 12,000 is 1.2 GB in double precision, three times over",
     )
     rank: int = Field(256, ge=1, description="singular vectors of the low-rank form")
 
@@ -70,7 +72,9 @@ class EASE(Baseline):
 
     def scorer(self, queries: Queries) -> Scorer:
         seeds = queries.matrix(self.n_items)
-        return {"low-rank": _low_rank_scorer, "dual": _dual_scorer, "primal": _primal_scorer}[self.form](self.state, seeds)
+        return {"low-rank": _low_rank_scorer, "dual": _dual_scorer, "primal": _primal_scorer}[self.form](
+            self.state, seeds
+        )
 
 
 def _low_rank(plays: sp.csr_matrix, regularisation: float, rank: int, seed: int) -> State:
@@ -108,7 +112,9 @@ def _dual(plays: sp.csr_matrix, regularisation: float) -> State:
     for start in range(0, plays.shape[1], step):
         part = rows[start : start + step]
         rest[start : start + step] -= np.asarray(part.multiply(part @ kernel).sum(axis=1)).ravel()
-    return {"kernel": kernel.astype(np.float32), "rest": rest.astype(np.float32)} | packed(rows.astype(np.float32), "plays")
+    return {"kernel": kernel.astype(np.float32), "rest": rest.astype(np.float32)} | packed(
+        rows.astype(np.float32), "plays"
+    )
 
 
 def _dual_scorer(state: State, seeds: sp.csr_matrix) -> Scorer:

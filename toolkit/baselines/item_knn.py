@@ -9,16 +9,18 @@ from __future__ import annotations
 import scipy.sparse as sp
 from pydantic import Field
 
-from toolkit.baselines.base import Baseline, BaselineParams, State
-from toolkit.baselines.sparse import packed, product_scorer, unpacked
+from toolkit.baselines.baseline import Baseline, BaselineParams, State
+from toolkit.baselines.sparse_products import packed, product_scorer, unpacked
+from toolkit.corpus.item_similarity import by_item, similarities, top_per_row
 from toolkit.corpus.queries import Queries
-from toolkit.corpus.similarity import by_item, similarities, top_per_row
 from toolkit.errors import InputError
 from toolkit.ranker import Capabilities, Scorer, TrainingData
 
 
 class ItemKNNParams(BaselineParams):
-    neighbours: int | None = Field(None, ge=1, description="neighbours kept per track; default: all that share a playlist")
+    neighbours: int | None = Field(
+        None, ge=1, description="neighbours kept per track; default: all that share a playlist"
+    )
     shrink: float = Field(0.0, ge=0, description="added to the denominator, against chance agreement of rare tracks")
     max_entries: int = Field(200_000_000, ge=1, description="bound on similarities kept: 8 bytes each")
 
@@ -44,7 +46,9 @@ class ItemKNN(Baseline):
             parts.append(part if self.params.neighbours is None else top_per_row(part, self.params.neighbours))
             kept += parts[-1].nnz
             if kept > self.params.max_entries:
-                raise InputError(f"item-knn keeps more than max_entries={self.params.max_entries} similarities: set neighbours, e.g. 200")
+                raise InputError(
+                    f"item-knn keeps more than max_entries={self.params.max_entries} similarities: set neighbours, e.g. 200"
+                )
         return packed(by_item(sp.vstack(parts, format="csr")), "similar")
 
     def scorer(self, queries: Queries) -> Scorer:

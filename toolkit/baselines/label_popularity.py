@@ -12,8 +12,8 @@ import numpy as np
 import scipy.sparse as sp
 from pydantic import Field
 
-from toolkit.baselines.base import Baseline, BaselineParams, State
-from toolkit.baselines.sparse import packed, unpacked
+from toolkit.baselines.baseline import Baseline, BaselineParams, State
+from toolkit.baselines.sparse_products import packed, unpacked
 from toolkit.corpus.queries import Queries
 from toolkit.errors import InputError
 from toolkit.ranker import Scorer, TrainingData
@@ -39,7 +39,9 @@ class LabelPopularity(Baseline):
     def learn(self, data: TrainingData) -> State:
         plays = np.asarray(data.train.matrix().sum(axis=0, dtype=np.float64)).ravel()
         boost = (plays + 1.0) ** self.params.power
-        return packed(unit_labels(data, self.label, self.name, idf=self.params.idf), "labels") | {"boost": boost.astype(np.float32)}
+        return packed(unit_labels(data, self.label, self.name, idf=self.params.idf), "labels") | {
+            "boost": boost.astype(np.float32)
+        }
 
     def scorer(self, queries: Queries) -> Scorer:
         labels, boost = unpacked(self.state, "labels"), self.state["boost"]

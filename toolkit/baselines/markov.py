@@ -11,14 +11,16 @@ import numpy as np
 import scipy.sparse as sp
 from pydantic import Field
 
-from toolkit.baselines.base import Baseline, BaselineParams, State
-from toolkit.baselines.sparse import packed, unpacked
+from toolkit.baselines.baseline import Baseline, BaselineParams, State
+from toolkit.baselines.sparse_products import packed, unpacked
 from toolkit.corpus.queries import Queries
 from toolkit.ranker import Scorer, TrainingData
 
 
 class MarkovParams(BaselineParams):
-    discount: float = Field(0.75, gt=0, lt=1, description="taken from every count of a pair and given to the single tracks")
+    discount: float = Field(
+        0.75, gt=0, lt=1, description="taken from every count of a pair and given to the single tracks"
+    )
 
 
 class Markov(Baseline):
@@ -44,7 +46,9 @@ class Markov(Baseline):
         counts.sum_duplicates()
         followers, total = np.diff(counts.indptr), np.asarray(counts.sum(axis=1)).ravel()
         share = np.repeat(np.maximum(total, 1), followers)
-        chances = sp.csr_matrix(((counts.data - self.params.discount) / share, counts.indices, counts.indptr), counts.shape)
+        chances = sp.csr_matrix(
+            ((counts.data - self.params.discount) / share, counts.indices, counts.indptr), counts.shape
+        )
         single = data.train.counts() / max(1, len(items))
         left = np.where(total > 0, self.params.discount * followers / np.maximum(total, 1), 1.0)
         known = {"single": single.astype(np.float32), "left": left.astype(np.float32)}

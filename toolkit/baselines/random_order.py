@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 from pydantic import Field
 
-from toolkit.baselines.base import Baseline, BaselineParams, State
+from toolkit.baselines.baseline import Baseline, BaselineParams, State
 from toolkit.corpus.queries import Queries
 from toolkit.ranker import Scorer, TrainingData
 
@@ -31,7 +31,10 @@ class RandomOrder(Baseline):
 
     def scorer(self, queries: Queries) -> Scorer:
         seed = int(self.state["seed"][0])
-        keys = np.array([_key(seed, queries.seeds[a:b]) for a, b in zip(queries.offsets[:-1], queries.offsets[1:], strict=True)], np.uint64)
+        keys = np.array(
+            [_key(seed, queries.seeds[a:b]) for a, b in zip(queries.offsets[:-1], queries.offsets[1:], strict=True)],
+            np.uint64,
+        )
 
         def score(items: np.ndarray) -> np.ndarray:
             mixed = _mix(keys[:, None] + _mix(np.asarray(items, np.uint64))[None, :])

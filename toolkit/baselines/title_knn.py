@@ -15,15 +15,15 @@ import scipy.sparse as sp
 from pydantic import Field
 
 from toolkit import plugins
-from toolkit.baselines.base import Baseline, BaselineParams, State
+from toolkit.baselines.baseline import Baseline, BaselineParams, State
 from toolkit.baselines.item_knn import ItemKNN
-from toolkit.baselines.session_knn import SessionKNN
-from toolkit.baselines.sparse import packed, product_scorer, unpacked
+from toolkit.baselines.session.session_knn import SessionKNN
+from toolkit.baselines.sparse_products import packed, product_scorer, unpacked
+from toolkit.corpus.item_similarity import by_item, top_per_row
 from toolkit.corpus.queries import Queries
-from toolkit.corpus.similarity import by_item, top_per_row
-from toolkit.encoders import registry
-from toolkit.encoders.base import Encoder
-from toolkit.encoders.char_ngrams import CharNgramsEncoder
+from toolkit.encoders.contract import registry
+from toolkit.encoders.contract.encoder import Encoder
+from toolkit.encoders.text.char_ngrams import CharNgramsEncoder
 from toolkit.errors import InputError
 from toolkit.ranker import Capabilities, Scorer, TrainingData
 
@@ -58,7 +58,9 @@ class TitleKNN(Baseline):
         known = sorted({title for title in titles if title})
         if not known:
             raise InputError(f"{self.name} needs titles, and no training playlist has one: leave it out of baselines")
-        self.title_encoder = registry.create(self.params.encoder, {"dim": 0} if self.params.encoder == "char-ngrams" else {}, device="cpu")
+        self.title_encoder = registry.create(
+            self.params.encoder, {"dim": 0} if self.params.encoder == "char-ngrams" else {}, device="cpu"
+        )
         if self.title_encoder.learns:
             self.title_encoder.fit(known)
         self._known, self._titles = known, titles
@@ -71,7 +73,9 @@ class TitleKNN(Baseline):
         rows = np.array([place.get(title, -1) for title in self._titles])
         called = np.flatnonzero(rows >= 0)
         owners = sp.csr_matrix((np.ones(len(called), np.float32), (rows[called], called)), (len(place), len(rows)))
-        return packed(by_item((owners @ data.train.matrix()).tocsr()), "plays") | packed(self._vectors(self._known), "titles")
+        return packed(by_item((owners @ data.train.matrix()).tocsr()), "plays") | packed(
+            self._vectors(self._known), "titles"
+        )
 
     def scorer(self, queries: Queries) -> Scorer:
         return product_scorer(self.votes(queries), unpacked(self.state, "plays"))
@@ -116,7 +120,9 @@ class TitleKNN(Baseline):
 
 class TitleMixParams(TitleKNNParams):
     of: Literal["session-knn", "item-knn"] = Field("session-knn", description="what ranks by the seeds")
-    weight: float | None = Field(None, ge=0, description="of the title beside the seeds; default: chosen on validation by NDCG@50")
+    weight: float | None = Field(
+        None, ge=0, description="of the title beside the seeds; default: chosen on validation by NDCG@50"
+    )
 
 
 class TitleMix(TitleKNN):

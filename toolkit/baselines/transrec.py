@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from toolkit import compute
-from toolkit.baselines.base import Baseline, BaselineParams, State
-from toolkit.baselines.validation import mean_recall, some
+from toolkit import devices
+from toolkit.baselines.baseline import Baseline, BaselineParams, State
+from toolkit.baselines.validation_recall import mean_recall, some
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import InputError
@@ -29,11 +29,15 @@ VALIDATED = 1000
 
 class TransRecParams(BaselineParams):
     dim: int = Field(64, ge=1)
-    regularisation: float = Field(0.01, ge=0, description="of the squared lengths of biases and of the playlists' own vectors")
+    regularisation: float = Field(
+        0.01, ge=0, description="of the squared lengths of biases and of the playlists' own vectors"
+    )
     learning_rate: float = Field(0.01, gt=0)
     batch: int = Field(4096, ge=1, description="pairs of neighbouring tracks in a step")
     epochs: int = Field(60, ge=1)
-    patience: int = Field(3, ge=1, description="validations, one every four epochs, without improvement before it stops")
+    patience: int = Field(
+        3, ge=1, description="validations, one every four epochs, without improvement before it stops"
+    )
 
 
 class TransRecGlobal(Baseline):
@@ -117,11 +121,13 @@ def _pairs(items: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarr
 class _Fitted:
     """One training: parameters, optimiser, and the best state so far."""
 
-    def __init__(self, ranker: TransRecGlobal, data: TrainingData, playlist: np.ndarray, track: np.ndarray, follows: np.ndarray) -> None:
+    def __init__(
+        self, ranker: TransRecGlobal, data: TrainingData, playlist: np.ndarray, track: np.ndarray, follows: np.ndarray
+    ) -> None:
         import torch
 
         self.ranker, self.data, self.given = ranker, data, ranker.params
-        self.device = compute.device(data.device)
+        self.device = devices.device(data.device)
         self.draw = torch.Generator().manual_seed(data.seed % 2**63)
         self.pairs = torch.from_numpy(np.stack([playlist, track, follows]))
         self.counts = data.train.counts()
@@ -179,7 +185,9 @@ class _Fitted:
 
     def state(self) -> State:
         found = {"points": self.points, "biases": self.biases, "translation": self.translation}
-        state = {name: value.detach().cpu().numpy().copy() for name, value in found.items()} | {"played": self.counts > 0}
+        state = {name: value.detach().cpu().numpy().copy() for name, value in found.items()} | {
+            "played": self.counts > 0
+        }
         if self.own is not None:
             state |= {"own": self.own.detach().cpu().numpy()[self.order].copy(), "rows": self.rows}
         return state

@@ -15,17 +15,17 @@ import scipy.sparse as sp
 from pydantic import Field
 
 from toolkit.baselines import candidates
-from toolkit.baselines.base import Baseline, BaselineParams, State
+from toolkit.baselines.baseline import Baseline, BaselineParams, State
 from toolkit.baselines.candidates import Content
 from toolkit.baselines.content_centroid import unit_vectors
-from toolkit.baselines.sparse import packed, unpacked
+from toolkit.baselines.sparse_products import packed, unpacked
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import InputError, RunDirectoryError
 from toolkit.packages import LIGHTGBM
 from toolkit.plugins import suggest
 from toolkit.ranker import Capabilities, Ranker, Scorer, TrainingData
-from toolkit.rankers import entry_name, load_ranker
+from toolkit.ranker_registry import entry_name, load_ranker
 
 if TYPE_CHECKING:
     import lightgbm
@@ -36,7 +36,9 @@ USELESS = ("random",)
 
 
 class TwoStageParams(BaselineParams):
-    systems: list[str] | None = Field(None, min_length=1, description="whose candidates; default: every other system of the run")
+    systems: list[str] | None = Field(
+        None, min_length=1, description="whose candidates; default: every other system of the run"
+    )
     candidates: int = Field(400, ge=1, description="taken from each system for a playlist")
     objective: Literal["lambdarank", "binary"] = "lambdarank"
     rounds: int = Field(400, ge=1, description="trees at most; how many is chosen by cross-fitting")
@@ -61,7 +63,9 @@ class TwoStage(Baseline):
     name = "two-stage"
     Params = TwoStageParams
     requires = (LIGHTGBM,)
-    capabilities = Capabilities(content="optional", titles="optional", labels=("artist", "album", "genre"), systems=True, cold_tracks=True)
+    capabilities = Capabilities(
+        content="optional", titles="optional", labels=("artist", "album", "genre"), systems=True, cold_tracks=True
+    )
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)
@@ -72,7 +76,9 @@ class TwoStage(Baseline):
     def learn(self, data: TrainingData) -> State:
         self.systems = self._chosen(data)
         if data.valid is None or len(np.unique(data.valid.groups())) < 2:
-            raise InputError("two-stage learns on validation playlists and needs two different ones: hold out more of them")
+            raise InputError(
+                "two-stage learns on validation playlists and needs two different ones: hold out more of them"
+            )
         self._content, self._boosters = None, []
         plays = np.asarray(data.train.matrix().sum(axis=0, dtype=np.float64)).ravel().astype(np.float32)
         self._state = {"plays": plays}
@@ -89,10 +95,14 @@ class TwoStage(Baseline):
     def _chosen(self, data: TrainingData) -> dict[str, Ranker]:
         wanted = self.params.systems or [name for name in data.systems if name not in USELESS]
         if not wanted:
-            raise InputError("two-stage ranks the candidates of other systems and there are none: name some baselines or models beside it")
+            raise InputError(
+                "two-stage ranks the candidates of other systems and there are none: name some baselines or models beside it"
+            )
         for name in wanted:
             if name not in data.systems:
-                raise InputError(f"two-stage: {name!r} is not another system of this run: {suggest(name, list(data.systems))}")
+                raise InputError(
+                    f"two-stage: {name!r} is not another system of this run: {suggest(name, list(data.systems))}"
+                )
         return {name: data.systems[name] for name in wanted}
 
     @property
@@ -105,7 +115,9 @@ class TwoStage(Baseline):
             kinds = [kind for kind in self.capabilities.labels if f"labels.{kind}.indptr" in self.state]
             labels = {kind: unpacked(self.state, f"labels.{kind}") for kind in kinds}
             prefix = "vectors."
-            vectors = {key.removeprefix(prefix): self.state[key] for key in sorted(self.state) if key.startswith(prefix)}
+            vectors = {
+                key.removeprefix(prefix): self.state[key] for key in sorted(self.state) if key.startswith(prefix)
+            }
             self._content = Content(self.state["plays"], labels, vectors)
         return self._content
 
@@ -116,7 +128,9 @@ class TwoStage(Baseline):
 
         if not self._boosters:
             folds = range(sum(key.startswith("trees.") for key in self.state))
-            self._boosters = [lightgbm.Booster(model_str=self.state[f"trees.{fold}"].tobytes().decode()) for fold in folds]
+            self._boosters = [
+                lightgbm.Booster(model_str=self.state[f"trees.{fold}"].tobytes().decode()) for fold in folds
+            ]
         return self._boosters
 
     def importance(self) -> dict[str, float]:
@@ -133,7 +147,10 @@ class TwoStage(Baseline):
         features, hits, sizes = self._examples(valid, seed)
         rows = np.repeat(np.arange(len(valid)), sizes)
         data = lightgbm.Dataset(features, label=hits, group=sizes[sizes > 0], free_raw_data=True)
-        parts = [(np.flatnonzero(fold_of[rows] != fold), np.flatnonzero(fold_of[rows] == fold)) for fold in range(int(fold_of.max()) + 1)]
+        parts = [
+            (np.flatnonzero(fold_of[rows] != fold), np.flatnonzero(fold_of[rows] == fold))
+            for fold in range(int(fold_of.max()) + 1)
+        ]
         given = self.params
         settings = {
             "objective": given.objective,
@@ -178,9 +195,14 @@ class TwoStage(Baseline):
         return len(self.state["plays"])
 
     def scorer(self, queries: Queries) -> Scorer:
-        found = [self._scores(part, queries) for part in candidates.blocks(self.systems, self.content, queries, n=self.params.candidates)]
+        found = [
+            self._scores(part, queries)
+            for part in candidates.blocks(self.systems, self.content, queries, n=self.params.candidates)
+        ]
         row, item, value = (np.concatenate([part[place] for part in found] or [np.zeros(0)]) for place in range(3))
-        whole = sp.csc_matrix((value.astype(np.float32), (row.astype(int), item.astype(int))), (len(queries), self._state_width))
+        whole = sp.csc_matrix(
+            (value.astype(np.float32), (row.astype(int), item.astype(int))), (len(queries), self._state_width)
+        )
 
         def score(items: np.ndarray) -> np.ndarray:
             dense = np.asarray(whole[:, items].toarray(), np.float32)
@@ -196,7 +218,9 @@ class TwoStage(Baseline):
         for number, booster in enumerate(self.boosters):
             asked = np.flatnonzero((fold == number) | (fold < 0))
             if len(asked):
-                scores[asked] += np.asarray(booster.predict(found.features[asked])) / np.where(fold[asked] < 0, len(self.boosters), 1)
+                scores[asked] += np.asarray(booster.predict(found.features[asked])) / np.where(
+                    fold[asked] < 0, len(self.boosters), 1
+                )
         return found.row, found.item, np.where(scores == 0, 1e-12, scores)
 
     def _fold_of(self, queries: Queries) -> np.ndarray:
@@ -212,7 +236,8 @@ class TwoStage(Baseline):
         """Also the systems whose candidates it ranks, each in a folder of its own."""
         super().save(directory)
         entries = [
-            {"name": name, "ranker": entry_name(ranker), "folder": str(place)} for place, (name, ranker) in enumerate(self.systems.items())
+            {"name": name, "ranker": entry_name(ranker), "folder": str(place)}
+            for place, (name, ranker) in enumerate(self.systems.items())
         ]
         for entry in entries:
             self.systems[entry["name"]].save(directory / entry["folder"])
@@ -224,10 +249,13 @@ class TwoStage(Baseline):
         try:
             entries = json.loads((directory / SYSTEMS).read_text())
             ranker.systems = {
-                str(each["name"]): load_ranker(str(each["ranker"]), directory / str(int(each["folder"])), device=device) for each in entries
+                str(each["name"]): load_ranker(str(each["ranker"]), directory / str(int(each["folder"])), device=device)
+                for each in entries
             }
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunDirectoryError(f"{directory} holds no readable two-stage ranker ({error}): delete it and fit it again") from None
+            raise RunDirectoryError(
+                f"{directory} holds no readable two-stage ranker ({error}): delete it and fit it again"
+            ) from None
         return ranker
 
 

@@ -17,8 +17,8 @@ from typing import Self
 
 import numpy as np
 
-from toolkit.baselines.base import Baseline, BaselineParams, State
-from toolkit.catalogue.demo.params import DemoParams
+from toolkit.baselines.baseline import Baseline, BaselineParams, State
+from toolkit.catalogue.demo.demo_params import DemoParams
 from toolkit.catalogue.demo.story import Story
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.queries import Queries
@@ -66,13 +66,17 @@ class UpperBound(Baseline):
         """Tell the story again. Raises `RunDirectoryError` where files are missing or another story comes out."""
         self = super().load(directory, device=device)
         if self.story.digest != self.state["digest"].tobytes().hex():
-            raise RunDirectoryError(f"{directory} was written by a version that draws another demo catalogue: run the recipe again")
+            raise RunDirectoryError(
+                f"{directory} was written by a version that draws another demo catalogue: run the recipe again"
+            )
         return self
 
     def scorer(self, queries: Queries) -> Scorer:
         """Raises `InputError` for queries that are not playlists of the corpus, shown from their beginning."""
         if queries.rows is None:
-            raise InputError("upper-bound ranks only playlists of the demo corpus, and these queries have no rows: leave it out")
+            raise InputError(
+                "upper-bound ranks only playlists of the demo corpus, and these queries have no rows: leave it out"
+            )
         scores = np.full((len(queries), self.n_items + 1), -np.inf, dtype=np.float32)
         for b, row in enumerate(queries.rows):
             seeds = queries.seeds[queries.offsets[b] : queries.offsets[b + 1]]
@@ -84,7 +88,9 @@ class UpperBound(Baseline):
         playlist, track_of_item = int(self.state["playlist_of_row"][row]), self.state["track_of_item"]
         shown = track_of_item[seeds]
         if not np.array_equal(_kept(self.story, playlist, track_of_item)[: len(shown)], shown):
-            raise InputError(f"upper-bound needs {self.story.playlist_id(playlist)} shown from its beginning, in its order")
+            raise InputError(
+                f"upper-bound needs {self.story.playlist_id(playlist)} shown from its beginning, in its order"
+            )
         tracks = self.story.lists.tracks[playlist]
         position = int(np.flatnonzero(tracks == shown[-1])[0]) + 1 if len(shown) else 0
         return self.story.inclusion(playlist, position)[track_of_item[1:]]
@@ -99,7 +105,9 @@ def _matched(story: Story, corpus: Corpus) -> State:
     for row, playlist in enumerate(playlist_of_row.tolist()):
         held = track_of_item[corpus.items[corpus.offsets[row] : corpus.offsets[row + 1]]]
         if not np.array_equal(_kept(story, playlist, track_of_item), held):
-            raise InputError(f"{story.playlist_id(playlist)} holds other tracks than in the demo catalogue with {_options(story)}")
+            raise InputError(
+                f"{story.playlist_id(playlist)} holds other tracks than in the demo catalogue with {_options(story)}"
+            )
     digest = np.frombuffer(bytes.fromhex(story.digest), dtype=np.uint8)
     return {"track_of_item": track_of_item, "playlist_of_row": playlist_of_row, "digest": digest}
 
@@ -114,7 +122,9 @@ def _found(ids: list[str], known: dict[str, int], story: Story) -> list[int]:
     """Index of each id in the story."""
     strange = next((id_ for id_ in ids if id_ not in known), None)
     if strange is not None:
-        raise InputError(f"{strange!r} is not in the demo catalogue with {_options(story)}: upper-bound needs that catalogue")
+        raise InputError(
+            f"{strange!r} is not in the demo catalogue with {_options(story)}: upper-bound needs that catalogue"
+        )
     return [known[id_] for id_ in ids]
 
 

@@ -80,7 +80,9 @@ class BlobStore:
             if temporary:
                 Path(temporary).unlink(missing_ok=True)
             if isinstance(error, OSError):
-                raise SegueError(f"blob {key[:12]}… of {self.root} cannot be written: {error.strerror or error}") from None
+                raise SegueError(
+                    f"blob {key[:12]}… of {self.root} cannot be written: {error.strerror or error}"
+                ) from None
             raise
 
 

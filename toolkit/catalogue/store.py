@@ -16,10 +16,10 @@ from sqlalchemy import Connection, Engine, Table, create_engine, event, func, in
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, SQLAlchemyError
 
-from toolkit.catalogue import fields, rows
+from toolkit.catalogue import field_choice, record_rows
 from toolkit.catalogue.blobs import BlobStore, BlobValues
+from toolkit.catalogue.database_schema import ALBUMS, ARTISTS, DIALECTS, FIELDS, PLAYLISTS, TRACKS, create_tables
 from toolkit.catalogue.records import Field, Record
-from toolkit.catalogue.schema import ALBUMS, ARTISTS, DIALECTS, FIELDS, PLAYLISTS, TRACKS, create_tables
 from toolkit.catalogue.templates import Template, is_template
 from toolkit.errors import DataError, InputError, SegueError
 
@@ -85,9 +85,9 @@ class Catalogue:
         """
         stream, done = iter(records), 0
         while batch := list(islice(stream, BATCH)):
-            prepared = rows.prepare(batch, self._put)
+            prepared = record_rows.prepare(batch, self._put)
             with self._transaction() as connection:
-                rows.write(connection, prepared)
+                record_rows.write(connection, prepared)
             done += len(batch)
             if progress:
                 progress(done)
@@ -97,13 +97,15 @@ class Catalogue:
         """Write fields of entities that are known already: (entity id, field name, field); returns how many."""
         stream, done = iter(items), 0
         while batch := list(islice(stream, BATCH)):
-            prepared = rows.prepare_fields(batch, self._put)
+            prepared = record_rows.prepare_fields(batch, self._put)
             with self._transaction() as connection:
-                rows.write(connection, prepared)
+                record_rows.write(connection, prepared)
             done += len(batch)
         return done
 
-    def field_values(self, field: str, track_ids: Sequence[str], *, source: str | None = None) -> tuple[Any, Sequence[Any]]:
+    def field_values(
+        self, field: str, track_ids: Sequence[str], *, source: str | None = None
+    ) -> tuple[Any, Sequence[Any]]:
         """Values of one field or template for the given tracks.
 
         Returns `present` bool [n], aligned with `track_ids`, and the values of
@@ -121,20 +123,22 @@ class Catalogue:
         if is_template(field):
             return self._fill(Template(field), track_ids, source)
         chosen = self._choices(field, track_ids, source)
-        fields.check_one_kind(field, chosen)
+        field_choice.check_one_kind(field, chosen)
         values = [choice.value for choice in chosen if choice is not None]
         if any(choice is not None and choice.kind == "blob" for choice in chosen):
-            return fields.present(chosen), BlobValues(self.blobs, values)
-        return fields.present(chosen), values
+            return field_choice.present(chosen), BlobValues(self.blobs, values)
+        return field_choice.present(chosen), values
 
-    def provenance(self, field: str, track_ids: Sequence[str] | None = None, *, source: str | None = None) -> list[dict[str, Any]]:
+    def provenance(
+        self, field: str, track_ids: Sequence[str] | None = None, *, source: str | None = None
+    ) -> list[dict[str, Any]]:
         """Where the values of a field or template come from: `field`, `source`, `train_allowed`, `n` tracks, sorted.
 
         track_ids: default all tracks of the catalogue.
         """
         names = dict.fromkeys(Template(field).parts) if is_template(field) else [field]
         ids = self.track_ids() if track_ids is None else track_ids
-        return [row for name in names for row in fields.provenance(name, self._choices(name, ids, source))]
+        return [row for name in names for row in field_choice.provenance(name, self._choices(name, ids, source))]
 
     def has(self, table: Table) -> bool:
         """Whether the database has this table."""
@@ -151,19 +155,23 @@ class Catalogue:
         tables = {"tracks": TRACKS, "artists": ARTISTS, "albums": ALBUMS, "playlists": PLAYLISTS}
         per_field = select(FIELDS.c.field, FIELDS.c.entity, FIELDS.c.entity_id).distinct().subquery()
         with self._transaction() as connection:
-            totals: dict[str, Any] = {name: connection.scalar(select(func.count()).select_from(table)) for name, table in tables.items()}
-            counted = connection.execute(select(per_field.c.field, func.count()).group_by(per_field.c.field).order_by(per_field.c.field))
+            totals: dict[str, Any] = {
+                name: connection.scalar(select(func.count()).select_from(table)) for name, table in tables.items()
+            }
+            counted = connection.execute(
+                select(per_field.c.field, func.count()).group_by(per_field.c.field).order_by(per_field.c.field)
+            )
             totals["fields"] = {name: n for name, n in counted}
         return totals
 
-    def _choices(self, field: str, track_ids: Sequence[str], source: str | None) -> list[fields.Choice | None]:
+    def _choices(self, field: str, track_ids: Sequence[str], source: str | None) -> list[field_choice.Choice | None]:
         with self._transaction() as connection:
-            return fields.choices(connection, field, list(track_ids), source)
+            return field_choice.choices(connection, field, list(track_ids), source)
 
     def _fill(self, template: Template, track_ids: Sequence[str], source: str | None) -> tuple[Any, list[str]]:
-        columns = {name: fields.texts(name, self._choices(name, track_ids, source)) for name in template.parts}
+        columns = {name: field_choice.texts(name, self._choices(name, track_ids, source)) for name in template.parts}
         filled = [template.fill({name: columns[name][row] for name in columns}) for row in range(len(track_ids))]
-        return fields.present(filled), [text for text in filled if text is not None]
+        return field_choice.present(filled), [text for text in filled if text is not None]
 
     def _put(self, value: bytes | Path) -> str:
         return self.blobs.put(value) if isinstance(value, bytes) else self.blobs.put_file(value)
@@ -192,7 +200,9 @@ def _engine(url: str) -> Engine:
             raise InputError(f"a catalogue cannot live in {name}: use one of {', '.join(DIALECTS)}")
         engine = create_engine(url)
     except (ArgumentError, NoSuchModuleError, ValueError):
-        raise InputError("the catalogue's URL cannot be read: use a file name or postgresql+psycopg://user@host/name") from None
+        raise InputError(
+            "the catalogue's URL cannot be read: use a file name or postgresql+psycopg://user@host/name"
+        ) from None
     except ModuleNotFoundError as error:
         raise InputError(f"{error.name} is missing, which this database needs: pip install {error.name}") from None
     if engine.dialect.name == "sqlite":

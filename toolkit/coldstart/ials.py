@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from toolkit.baselines.base import BaselineParams, State
-from toolkit.coldstart.base import ColdRanker
-from toolkit.coldstart.factors import Factors, FactorStore
+from toolkit.baselines.baseline import BaselineParams, State
+from toolkit.coldstart.cold_ranker import ColdRanker
+from toolkit.coldstart.factorisation import Factors, FactorStore
 from toolkit.ranker import Capabilities, TrainingData
 from toolkit.recipe import FactorSpec
 
@@ -38,7 +38,11 @@ class IALS(ColdRanker):
         given = self.params
         # confidence is 1 + α log(1 + r / ε), and every r here is 1
         spec = FactorSpec(
-            k=given.k, alpha=given.weight / float(np.log(2)), epsilon=1.0, regularisation=given.regularisation, iterations=given.iterations
+            k=given.k,
+            alpha=given.weight / float(np.log(2)),
+            epsilon=1.0,
+            regularisation=given.regularisation,
+            iterations=given.iterations,
         )
         factors = FactorStore(data.train, seed=data.seed, device=data.device)(spec)
         self._fold_in = None

@@ -9,8 +9,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from toolkit.baselines.label_popularity import unit_labels
-from toolkit.coldstart.base import COLD_START, ColdRanker
-from toolkit.coldstart.factors import Factors
+from toolkit.coldstart.cold_ranker import COLD_START, ColdRanker
+from toolkit.coldstart.factorisation import Factors
 from toolkit.ranker import TrainingData
 
 

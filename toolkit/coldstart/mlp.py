@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from toolkit.coldstart.base import joined
-from toolkit.coldstart.factors import Factors
-from toolkit.coldstart.network import NetworkParams, NetworkRanker
-from toolkit.encoders.trunks import dense
+from toolkit.coldstart.cold_ranker import joined
+from toolkit.coldstart.factorisation import Factors
+from toolkit.coldstart.network_ranker import NetworkParams, NetworkRanker
+from toolkit.encoders.learning.trunk_layers import dense
 from toolkit.modality import Modality
 from toolkit.ranker import TrainingData
 

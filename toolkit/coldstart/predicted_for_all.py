@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from toolkit.baselines.base import State
-from toolkit.coldstart.factors import Factors
-from toolkit.coldstart.predicted import PredictedFactors
+from toolkit.baselines.baseline import State
+from toolkit.coldstart.factorisation import Factors
+from toolkit.coldstart.predicted_factors import PredictedFactors
 
 
 class PredictedForAll(PredictedFactors):

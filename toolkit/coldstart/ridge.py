@@ -8,9 +8,9 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from toolkit.baselines.base import State
-from toolkit.coldstart.base import ColdRanker, FactorParams, joined
-from toolkit.coldstart.factors import Factors
+from toolkit.baselines.baseline import State
+from toolkit.coldstart.cold_ranker import ColdRanker, FactorParams, joined
+from toolkit.coldstart.factorisation import Factors
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import InputError
 from toolkit.evaluation.evaluator import evaluate
@@ -77,6 +77,8 @@ def _solver(columns: np.ndarray, factors: Factors, present: np.ndarray) -> Calla
 
     def solve(penalty: float) -> np.ndarray:
         weights = vectors @ (turned / (np.maximum(values, 0) + penalty * len(taught))[:, None])
-        return (columns @ weights.astype(np.float32) + (y_mean - x_mean @ weights).astype(np.float32)).astype(np.float32)
+        return (columns @ weights.astype(np.float32) + (y_mean - x_mean @ weights).astype(np.float32)).astype(
+            np.float32
+        )
 
     return solve

@@ -14,11 +14,11 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from toolkit import compute
-from toolkit.baselines.base import Baseline, State
-from toolkit.coldstart.base import COLD_START, FactorParams, check_content, factor_scorer, factors_of, joined
+from toolkit import devices
+from toolkit.baselines.baseline import Baseline, State
+from toolkit.coldstart.cold_ranker import COLD_START, FactorParams, check_content, factor_scorer, factors_of, joined
 from toolkit.corpus.queries import Queries
-from toolkit.encoders.hashing import combined
+from toolkit.encoders.contract.content_hash import combined
 from toolkit.errors import InputError
 from toolkit.modality import Modality
 from toolkit.ranker import Scorer, TrainingData
@@ -59,15 +59,17 @@ class TwoTower(Baseline):
         items, queries = self._towers(data, content, known, ranked)
         return {"items": items * ranked[:, None], "queries": queries * heard[:, None], "ranked": ranked, "heard": heard}
 
-    def _towers(self, data: TrainingData, content: np.ndarray, known: np.ndarray, ranked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _towers(
+        self, data: TrainingData, content: np.ndarray, known: np.ndarray, ranked: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Vectors of tracks as what is scored and as what was played: float32 [V + 1, dim] twice."""
         import torch
 
-        from toolkit.coldstart.towers import Towers
-        from toolkit.encoders.autoencoder import seeded
-        from toolkit.encoders.training import Schedule, train
+        from toolkit.coldstart.two_tower_network import Towers
+        from toolkit.encoders.learning.autoencoder import seeded
+        from toolkit.encoders.learning.train_network import Schedule, train
 
-        params, device = self.params, compute.device(data.device)
+        params, device = self.params, devices.device(data.device)
         tracks, offsets = data.train.flat()
         lengths = np.diff(offsets)
         asked = np.flatnonzero(ranked[tracks] & (np.repeat(lengths, lengths) > 1))

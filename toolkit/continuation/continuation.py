@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from toolkit import plugins, runs
+from toolkit import plugins, run_directory
 from toolkit.errors import InputError, RunDirectoryError
 
 HARDLY = 10
@@ -58,11 +58,11 @@ class Continuation:
         Raises `RunDirectoryError` for a folder that is no finished run,
         `InputError` for a system the run does not have or that cannot be asked.
         """
-        from toolkit.rankers import load_ranker
+        from toolkit.ranker_registry import load_ranker
 
         entry, others = _entry(Path(run_dir), system)
-        ranker = load_ranker(entry["ranker"], Path(run_dir) / runs.MODEL / entry["system"])
-        tracks = _tracks(Path(run_dir) / runs.TRACKS)
+        ranker = load_ranker(entry["ranker"], Path(run_dir) / run_directory.MODEL / entry["system"])
+        tracks = _tracks(Path(run_dir) / run_directory.TRACKS)
         if tracks.num_rows != ranker.n_items:
             raise RunDirectoryError(
                 f"{run_dir} is damaged: its table has {tracks.num_rows} tracks, {entry['system']} ranks {ranker.n_items}"
@@ -73,17 +73,23 @@ class Continuation:
 
     def beside(self, system: str) -> Ranker | None:
         """Another system of the same run; None where it has none of that name."""
-        from toolkit.rankers import load_ranker
+        from toolkit.ranker_registry import load_ranker
 
         if system == self.system:
             return self.ranker
         if self.run_dir is None or system not in self.others:
             return None
         entry, _ = _entry(self.run_dir, system)
-        return load_ranker(entry["ranker"], self.run_dir / runs.MODEL / system)
+        return load_ranker(entry["ranker"], self.run_dir / run_directory.MODEL / system)
 
     def continue_playlist(
-        self, tracks: Sequence[str], title: str | None = None, k: int = 20, *, exclude: Iterable[str] = (), allow_repeats: bool = False
+        self,
+        tracks: Sequence[str],
+        title: str | None = None,
+        k: int = 20,
+        *,
+        exclude: Iterable[str] = (),
+        allow_repeats: bool = False,
     ) -> list[Next]:
         """The k tracks that come next, best first; fewer, with a warning, where the system can rank no more.
 
@@ -101,7 +107,10 @@ class Continuation:
         seeds = self._known([self.outside_id(track) for track in tracks], title)
         excluded = [self.outside_id(track) for track in exclude]
         if unknown := [track for track in excluded if track not in self.item_of]:
-            warnings.warn(f"{len(unknown)} of {len(excluded)} excluded tracks are not in the catalogue: {_some(unknown)}", stacklevel=2)
+            warnings.warn(
+                f"{len(unknown)} of {len(excluded)} excluded tracks are not in the catalogue: {_some(unknown)}",
+                stacklevel=2,
+            )
         banned = {self.item_of[track] for track in excluded if track in self.item_of}
         wanted = min(k + len(banned), self.ranker.n_items)
         ids, scores = self.ranker.rank(Queries.of([seeds], titles=[title]), wanted, allow_repeats=allow_repeats)
@@ -109,7 +118,10 @@ class Continuation:
             raise InputError(self._silence(seeds))
         kept = [place for place in range(wanted) if ids[0, place] and int(ids[0, place]) not in banned][:k]
         if len(kept) < k:
-            warnings.warn(f"{self.system} can rank no more than {len(kept)} tracks here, fewer than the k={k} asked for", stacklevel=2)
+            warnings.warn(
+                f"{self.system} can rank no more than {len(kept)} tracks here, fewer than the k={k} asked for",
+                stacklevel=2,
+            )
         rows = self.tracks.take(ids[0, kept].astype(np.int64) - 1).to_pylist()
         return [_next(row, float(score)) for row, score in zip(rows, scores[0, kept], strict=True)]
 
@@ -129,13 +141,20 @@ class Continuation:
         if not known and not (title and self.ranker.reads_titles):
             raise InputError(self._refusal(tracks, title))
         if unknown:
-            warnings.warn(f"{len(unknown)} of {len(tracks)} tracks are not in the catalogue and left out: {_some(unknown)}", stacklevel=3)
+            warnings.warn(
+                f"{len(unknown)} of {len(tracks)} tracks are not in the catalogue and left out: {_some(unknown)}",
+                stacklevel=3,
+            )
         return known
 
     def _silence(self, seeds: Sequence[int]) -> str:
         """Why the system ranks nothing, and which others there are."""
         shown = _some([self.tracks["id"][item - 1].as_py() for item in seeds])
-        cure = f"ask another system ({', '.join(self.others)})" if self.others else "give tracks that are in training playlists"
+        cure = (
+            f"ask another system ({', '.join(self.others)})"
+            if self.others
+            else "give tracks that are in training playlists"
+        )
         return f"{self.system} knows none of the {len(seeds)} seeds, or nothing that goes with them: {shown}; {cure}"
 
     def _refusal(self, tracks: Sequence[str], title: str | None) -> str:
@@ -159,23 +178,37 @@ class Continuation:
         if not near:
             return f"nothing looks like {wanted!r}; its ids look like {', '.join(ids[:3])}"
         artists = self.tracks["artist"].to_pylist()
-        shown = [f"{ids[row]} ({titles[row] or 'no title'} by {artists[row] or 'unknown'})" for row in dict.fromkeys(near)]
+        shown = [
+            f"{ids[row]} ({titles[row] or 'no title'} by {artists[row] or 'unknown'})" for row in dict.fromkeys(near)
+        ]
         return f"nearest to {wanted!r} are {', '.join(shown[:3])}"
 
 
 def _entry(run_dir: Path, system: str | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The description of a system of a run, and those of the others, the best first."""
-    saved = (run_dir / runs.SYSTEMS).exists()  # a model saved by itself has no recipe
-    if not saved and not (run_dir / runs.RECIPE).exists():
-        raise RunDirectoryError(f"{run_dir} is not a run directory: make one with `segue run RECIPE --out {run_dir}`, or with `model.save`")
+    saved = (run_dir / run_directory.SYSTEMS).exists()  # a model saved by itself has no recipe
+    if not saved and not (run_dir / run_directory.RECIPE).exists():
+        raise RunDirectoryError(
+            f"{run_dir} is not a run directory: make one with `segue run RECIPE --out {run_dir}`, or with `model.save`"
+        )
     if not saved:
-        raise RunDirectoryError(f"{run_dir} is not finished: run the same `segue run` command again, it goes on where it stopped")
-    if folds := runs.RunDirectory(run_dir).folds():
-        raise InputError(f"{run_dir} is a table over several folds and holds no model: ask one of them, such as {folds[0]}")
+        raise RunDirectoryError(
+            f"{run_dir} is not finished: run the same `segue run` command again, it goes on where it stopped"
+        )
+    if folds := run_directory.RunDirectory(run_dir).folds():
+        raise InputError(
+            f"{run_dir} is a table over several folds and holds no model: ask one of them, such as {folds[0]}"
+        )
     try:
-        systems = [entry for entry in runs.RunDirectory(run_dir).read(runs.SYSTEMS)["systems"] if not entry["oracle"]]
+        systems = [
+            entry
+            for entry in run_directory.RunDirectory(run_dir).read(run_directory.SYSTEMS)["systems"]
+            if not entry["oracle"]
+        ]
     except (KeyError, TypeError):
-        raise RunDirectoryError(f"{run_dir / runs.SYSTEMS} is damaged: delete it and run the same `segue run` command again") from None
+        raise RunDirectoryError(
+            f"{run_dir / run_directory.SYSTEMS} is damaged: delete it and run the same `segue run` command again"
+        ) from None
     if not systems:
         raise InputError(
             f"{run_dir} has no system to ask, only oracles, which see the hidden tracks: add a baseline or a model to its recipe"
@@ -204,7 +237,9 @@ def _tracks(path: Path) -> pa.Table:
     try:
         return feather.read_table(path, columns=["id", "title", "artist", "album"])
     except (OSError, pa.ArrowInvalid) as error:
-        raise RunDirectoryError(f"{path} cannot be read ({error}): delete it and run the same `segue run` command again") from None
+        raise RunDirectoryError(
+            f"{path} cannot be read ({error}): delete it and run the same `segue run` command again"
+        ) from None
 
 
 def _next(row: dict[str, Any], score: float) -> Next:

@@ -18,8 +18,8 @@ from toolkit.parts import Part
 if TYPE_CHECKING:
     import torch
 
-    from toolkit.sequential.losses.sample import Sample
-    from toolkit.sequential.losses.scores import Scores
+    from toolkit.sequential.losses.loss_scores import Scores
+    from toolkit.sequential.losses.negative_sampler import Sample
 
     Criterion = Callable[[Scores, torch.Tensor], torch.Tensor]
 

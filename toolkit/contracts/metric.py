@@ -109,7 +109,9 @@ class Block:
     def first_r(self) -> np.ndarray:
         """Which ranks are among the first R, the number of hidden tracks: bool [B, K]. Raises `ValueError` if the ranking is shorter."""
         if self.n_hidden.max(initial=0) > self.ranked.shape[1]:
-            raise ValueError(f"R-precision of {int(self.n_hidden.max())} hidden tracks needs as long a ranking, not {self.ranked.shape[1]}")
+            raise ValueError(
+                f"R-precision of {int(self.n_hidden.max())} hidden tracks needs as long a ranking, not {self.ranked.shape[1]}"
+            )
         return np.asarray(np.arange(self.ranked.shape[1]) < self.n_hidden[:, None])
 
 
@@ -186,7 +188,11 @@ def chosen(metrics: Iterable[str | type[Metric]]) -> dict[str, Metric]:
 
 def selecting(metrics: Iterable[str]) -> list[str]:
     """Those of `metrics` for which settings can be tuned: they have one value per playlist, and higher is better."""
-    return [name for name, metric in chosen(metrics).items() if metric.higher_is_better and not isinstance(metric, SystemMetric)]
+    return [
+        name
+        for name, metric in chosen(metrics).items()
+        if metric.higher_is_better and not isinstance(metric, SystemMetric)
+    ]
 
 
 @lru_cache

@@ -76,7 +76,9 @@ class Corpus:
         """int64 [P]: when each playlist was made or last changed, where only that is known; None: not even that."""
         if self.times is not None or "time" not in self.playlists.column_names:
             return None
-        return np.asarray(pc.fill_null(self.playlists["time"].combine_chunks(), NO_TIME).to_numpy(zero_copy_only=False), np.int64)
+        return np.asarray(
+            pc.fill_null(self.playlists["time"].combine_chunks(), NO_TIME).to_numpy(zero_copy_only=False), np.int64
+        )
 
     @property
     def timed(self) -> bool:
@@ -100,7 +102,7 @@ class Corpus:
 
         It does not depend on the format they were read from, nor on how tables are chunked or encoded.
         """
-        from toolkit.catalogue.readers.table_digest import table_digest
+        from toolkit.catalogue.readers.tables.table_digest import table_digest
 
         whole = hashlib.blake2b(digest_size=16)
         arrays = (
@@ -155,5 +157,7 @@ class Corpus:
             )
         found = {"tracks": corpus.n_items, "playlists": len(corpus), "placements": len(corpus.items)}
         if found != sizes or int(corpus.offsets[-1]) != len(corpus.items):
-            raise DataError(f"{directory} is damaged: corpus.json says {sizes}, the arrays hold {found}; delete it to build it again")
+            raise DataError(
+                f"{directory} is damaged: corpus.json says {sizes}, the arrays hold {found}; delete it to build it again"
+            )
         return corpus

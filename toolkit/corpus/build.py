@@ -17,7 +17,7 @@ from typing import IO
 import numpy as np
 import pyarrow as pa
 
-from toolkit.catalogue.readers.base import Reader
+from toolkit.catalogue.readers.reader import Reader
 from toolkit.catalogue.store import Catalogue
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.column_intake import ColumnIntake
@@ -53,7 +53,9 @@ def build(
         with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}-") as work:
             with (Path(work) / "placements").open("w+b") as spool:
                 intake = _taken(reader, catalogue, Path(work), spool, filters, progress)
-                kept = filtered(intake.placements(), intake.lengths(), len(intake), filters, intake.plays(), intake.times())
+                kept = filtered(
+                    intake.placements(), intake.lengths(), len(intake), filters, intake.plays(), intake.times()
+                )
                 _refuse_empty(kept, intake, filters, reader)
                 _corpus(kept, intake).save(Path(work) / "corpus")
             _replace(directory, Path(work))
@@ -63,7 +65,12 @@ def build(
 
 
 def _taken(
-    reader: Reader, catalogue: Catalogue | None, work: Path, spool: IO[bytes], filters: Filters, progress: Callable[[int], None] | None
+    reader: Reader,
+    catalogue: Catalogue | None,
+    work: Path,
+    spool: IO[bytes],
+    filters: Filters,
+    progress: Callable[[int], None] | None,
 ) -> Intake | ColumnIntake:
     """Everything that the reader gives: as columns where it has them and no catalogue is filled, else as records."""
     drop = filters.repeats == "drop"
@@ -137,7 +144,12 @@ def filtered(
 
 
 def _long_enough(
-    placements: np.ndarray, lengths: np.ndarray, n_tracks: int, least: int, counts: np.ndarray | None, times: np.ndarray | None
+    placements: np.ndarray,
+    lengths: np.ndarray,
+    n_tracks: int,
+    least: int,
+    counts: np.ndarray | None,
+    times: np.ndarray | None,
 ) -> Kept:
     """What is left where only short playlists go: no track goes with them, and nothing is copied that stays as it is."""
     items = np.abs(placements) if placements.min(initial=0) < 0 else placements

@@ -42,12 +42,16 @@ def prescribed(corpus: Corpus, given: Sequence[str | None], *, min_tracks: int =
     known = {name: place for place, name in enumerate(PARTS)}
     strange = next((text for text in given if text is not None and text.strip().lower() not in known), None)
     if strange is not None:
-        raise InputError(f"split {strange!r} of a track must be train, valid or test: name another evaluation.split.field")
+        raise InputError(
+            f"split {strange!r} of a track must be train, valid or test: name another evaluation.split.field"
+        )
     labels = np.array([NOWHERE if text is None else known[text.strip().lower()] for text in given], np.int64)
     return _split(corpus, labels, min_tracks, {"tracks_without_split": labels == NOWHERE})
 
 
-def item_cold(corpus: Corpus, *, folds: int = 5, test_fold: int = 0, valid_fraction: float = 0.1, min_tracks: int = 1) -> Split:
+def item_cold(
+    corpus: Corpus, *, folds: int = 5, test_fold: int = 0, valid_fraction: float = 0.1, min_tracks: int = 1
+) -> Split:
     """Tracks by a hash of their id: one fold of `folds` is test, `valid_fraction` of the others validation.
 
     min_tracks: shorter playlists are learned from and not asked about, nor are those without a training track (`Split.facts` counts
@@ -57,7 +61,9 @@ def item_cold(corpus: Corpus, *, folds: int = 5, test_fold: int = 0, valid_fract
     return _split(corpus, _parts(hashes, folds, test_fold, valid_fraction), min_tracks, {})
 
 
-def artist_disjoint(corpus: Corpus, *, folds: int = 5, test_fold: int = 0, valid_fraction: float = 0.1, min_tracks: int = 1) -> Split:
+def artist_disjoint(
+    corpus: Corpus, *, folds: int = 5, test_fold: int = 0, valid_fraction: float = 0.1, min_tracks: int = 1
+) -> Split:
     """As `item_cold`, but artists are drawn and their tracks follow.
 
     A track of several artists (their names joined by a comma) counts for all of them; one whose artists are of different parts, and one
@@ -83,14 +89,19 @@ def credits(corpus: Corpus) -> tuple[np.ndarray, list[str], np.ndarray]:
     tracks = pc.list_parent_indices(listed).to_numpy(zero_copy_only=False).astype(np.int64)
     encoded = pc.utf8_lower(pc.utf8_trim_whitespace(pc.list_flatten(listed))).dictionary_encode()
     if not len(tracks):
-        raise InputError("artist_disjoint needs the tracks' artists, and the data names none: use evaluation.split.type: item_cold")
+        raise InputError(
+            "artist_disjoint needs the tracks' artists, and the data names none: use evaluation.split.type: item_cold"
+        )
     return tracks, encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
 
 
 def check_cold(split: Split, *, artists: bool) -> None:
     """Raise `LeakError`, naming one, where a track of a part has a placement in training or in the other, or (artists) an artist has."""
     corpus = split.train.corpus
-    tracks = {"train": np.flatnonzero(split.train.counts()), **{name: getattr(split, name).candidates for name in PARTS[1:]}}
+    tracks = {
+        "train": np.flatnonzero(split.train.counts()),
+        **{name: getattr(split, name).candidates for name in PARTS[1:]},
+    }
     names: list[str] = ["", *corpus.tracks["id"].to_pylist()]
     members, kind = tracks, "track"
     if artists:
@@ -125,7 +136,9 @@ def _split(corpus: Corpus, labels: np.ndarray, min_tracks: int, left_out: dict[s
     ends = starts[:, None] + np.cumsum(counts, axis=1)
     train = np.flatnonzero(counts[:, 0])
     if not len(train):
-        raise InputError(f"the train split is empty: none of {corpus.n_items} tracks is in it: hold out fewer (evaluation.split.folds)")
+        raise InputError(
+            f"the train split is empty: none of {corpus.n_items} tracks is in it: hold out fewer (evaluation.split.folds)"
+        )
     held = []
     for place in (1, 2):
         found = (counts[:, place] > 0) & (np.diff(corpus.offsets) >= min_tracks)
@@ -137,7 +150,9 @@ def _split(corpus: Corpus, labels: np.ndarray, min_tracks: int, left_out: dict[s
         facts[f"{PARTS[place]}_tracks"] = int((labels == place).sum())
         if not len(rows):
             cure = "lower evaluation.split.min_tracks, or hold out other shares by evaluation.split (folds, valid_fraction)"
-            raise InputError(f"the {PARTS[place]} split is empty: {len(corpus)} playlists, min_tracks={min_tracks}: {cure}")
+            raise InputError(
+                f"the {PARTS[place]} split is empty: {len(corpus)} playlists, min_tracks={min_tracks}: {cure}"
+            )
         candidates = np.flatnonzero(of_item == place).astype(np.int32)
         spans = (rows, starts[rows], ends[rows, 0], ends[rows, place])
         held.append(HeldOut(sorted_, *spans, hides=ends[rows, place - 1], candidates=candidates))

@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from toolkit.catalogue.readers.base import Reader
-from toolkit.catalogue.readers.blocks import Block, Placements, Playlists, Tracks
-from toolkit.catalogue.readers.columns import first_places
+from toolkit.catalogue.readers.reader import Reader
+from toolkit.catalogue.readers.tables.column_types import first_places
+from toolkit.catalogue.readers.tables.record_blocks import Block, Placements, Playlists, Tracks
 from toolkit.corpus.intake import SPLITS, repeats
-from toolkit.corpus.numbering import Numbering
+from toolkit.corpus.interning import Numbering
 from toolkit.corpus.placement_spool import PlacementSpool
 from toolkit.times import NO_TIME
 
@@ -136,14 +136,18 @@ class ColumnIntake:
         lists, _ = self._lists.numbers(block.playlist, {name: getattr(block, name) for name in ABOUT})
         if self._spool is None:
             if len(self._about):
-                raise TypeError(f"{type(self._reader).__name__}.blocks gave Placements after Playlists: a reader gives one of the two")
+                raise TypeError(
+                    f"{type(self._reader).__name__}.blocks gave Placements after Playlists: a reader gives one of the two"
+                )
             self._spool = PlacementSpool(self._work)
         self._spool.add(lists - 1, tracks, block.position, block.time)
 
     def _take(self, block: Playlists) -> None:
         """Whole playlists go where they are kept at once."""
         if self._spool is not None:
-            raise TypeError(f"{type(self._reader).__name__}.blocks gave Playlists after Placements: a reader gives one of the two")
+            raise TypeError(
+                f"{type(self._reader).__name__}.blocks gave Playlists after Placements: a reader gives one of the two"
+            )
         lists, _ = self._lists.numbers(block.id)
         about = pa.table([block.id.cast(pa.string()), *(_column(block, name) for name in ABOUT)], ["id", *ABOUT])
         wrong = self._refused(lists, about)
@@ -155,7 +159,9 @@ class ColumnIntake:
         """bool: which of some playlists have the id of one that was taken, or a split that is none. They are reported."""
         self._taken = _grown(self._taken, len(self._lists) + 1, bool)
         split = about["split"]
-        odd = np.asarray(pc.and_(split.is_valid(), pc.invert(pc.is_in(split, value_set=pa.array(SPLITS[1:])))).to_numpy(), bool)
+        odd = np.asarray(
+            pc.and_(split.is_valid(), pc.invert(pc.is_in(split, value_set=pa.array(SPLITS[1:])))).to_numpy(), bool
+        )
         again = self._taken[lists] | (len(np.unique(lists)) < len(lists))
         wrong = np.zeros(len(lists), bool)
         for row in np.flatnonzero(odd | again).tolist():

@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from toolkit.catalogue.readers.base import Reader
+from toolkit.catalogue.readers.reader import Reader
 from toolkit.catalogue.records import NamedPlaylist, Names, PlaylistRecord, Record, TrackRecord
-from toolkit.corpus.numbering import Numbering
+from toolkit.corpus.interning import Numbering
 from toolkit.times import NO_TIME
 
 SPLITS = (None, "train", "valid", "test")
@@ -61,7 +61,9 @@ class Intake:
             if isinstance(record, TrackRecord):
                 self._wait((record.id,), record)
             else:
-                playlist, names = (record.playlist, record.names) if isinstance(record, NamedPlaylist) else (record, None)
+                playlist, names = (
+                    (record.playlist, record.names) if isinstance(record, NamedPlaylist) else (record, None)
+                )
                 if not self._fine(playlist):
                     continue
                 self._playlists[playlist.id] = None
@@ -100,7 +102,9 @@ class Intake:
 
     def tracks(self) -> pa.Table:
         """id, title, artist and album by number."""
-        return pa.table({"id": self._numbering.texts(), **{name: column.whole() for name, column in self._names.items()}})
+        return pa.table(
+            {"id": self._numbering.texts(), **{name: column.whole() for name, column in self._names.items()}}
+        )
 
     def playlists(self) -> pa.Table:
         """id, title, group and split in the order of the file, and the time where any playlist has one."""
@@ -117,7 +121,9 @@ class Intake:
             why = f"split {record.split!r} must be train, valid or test"
         elif not all(record.tracks):
             why = "a track has an empty id"
-        elif record.plays is not None and (len(record.plays) != len(record.tracks) or len(set(record.tracks)) != len(record.tracks)):
+        elif record.plays is not None and (
+            len(record.plays) != len(record.tracks) or len(set(record.tracks)) != len(record.tracks)
+        ):
             why = "plays are of tracks that stand there once each"
         elif record.times is not None and len(record.times) != len(record.tracks):
             why = f"{len(record.times)} times are told of {len(record.tracks)} tracks"
@@ -180,7 +186,10 @@ class Intake:
             if not any(self._told):
                 return None
             self._times = array("q", [NO_TIME]) * sum(self._lengths)
-        each = [told if told is not None else [NO_TIME] * length for told, length in zip(self._told, lengths.tolist(), strict=True)]
+        each = [
+            told if told is not None else [NO_TIME] * length
+            for told, length in zip(self._told, lengths.tolist(), strict=True)
+        ]
         return np.fromiter(chain.from_iterable(each), np.int64, int(lengths.sum()))
 
     def _place(self, numbers: np.ndarray, lengths: np.ndarray, times: np.ndarray | None) -> None:
@@ -216,7 +225,9 @@ class _Column:
         numbers = sorted(self.later)
         replaced = np.zeros(len(names), bool)
         replaced[np.array(numbers) - 1] = True
-        return pc.replace_with_mask(names, pa.array(replaced), pa.array([self.later[number] for number in numbers], pa.string()))
+        return pc.replace_with_mask(
+            names, pa.array(replaced), pa.array([self.later[number] for number in numbers], pa.string())
+        )
 
 
 def _names(record: TrackRecord) -> tuple[str | None, str | None, str | None]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 
-from toolkit.corpus.blocks import blocks_of
+from toolkit.corpus.block_ranges import blocks_of
 
 BLOCK = 1 << 19
 """Placements that are ordered in memory at once; a longer playlist is a block of its own."""
@@ -49,7 +49,9 @@ class PlacementSpool:
         """Whether positions have never fallen within a playlist so far, as long as rows are adjacent."""
         self._last: tuple[int, float] = (-1, -np.inf)
 
-    def add(self, lists: np.ndarray, tracks: np.ndarray, positions: np.ndarray | None, times: np.ndarray | None) -> None:
+    def add(
+        self, lists: np.ndarray, tracks: np.ndarray, positions: np.ndarray | None, times: np.ndarray | None
+    ) -> None:
         """Take rows; playlists are numbered from 0 in the order of their first row."""
         if not len(lists):
             return
@@ -141,10 +143,15 @@ class _Files:
             self._kinds[name] = values.dtype
             with self._path(name).open("r+b" if self._path(name).exists() else "w+b") as file:
                 for part in np.flatnonzero(counts).tolist():
-                    os.pwrite(file.fileno(), values[bounds[part] : bounds[part + 1]].data, int(places[part]) * values.itemsize)
+                    os.pwrite(
+                        file.fileno(), values[bounds[part] : bounds[part + 1]].data, int(places[part]) * values.itemsize
+                    )
 
     def read(self, start: int, stop: int) -> Columns:
-        return {name: np.fromfile(self._path(name), kind, stop - start, offset=start * kind.itemsize) for name, kind in self._kinds.items()}
+        return {
+            name: np.fromfile(self._path(name), kind, stop - start, offset=start * kind.itemsize)
+            for name, kind in self._kinds.items()
+        }
 
     def remove(self) -> None:
         for name in self._kinds:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from toolkit.corpus.arrays import Corpus
-from toolkit.corpus.blocks import blocks_of
+from toolkit.corpus.block_ranges import blocks_of
 from toolkit.corpus.queries import Queries
 from toolkit.errors import InputError
 
@@ -34,7 +34,9 @@ def gather(items: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.
     flat = np.empty(offsets[-1], items.dtype)
     for first, last in blocks_of(lengths, BLOCK):
         low, high = offsets[first], offsets[last]
-        flat[low:high] = items[np.arange(low, high) + np.repeat(starts[first:last] - offsets[first:last], lengths[first:last])]
+        flat[low:high] = items[
+            np.arange(low, high) + np.repeat(starts[first:last] - offsets[first:last], lengths[first:last])
+        ]
     return flat, offsets
 
 

@@ -24,7 +24,7 @@ from functools import cached_property
 
 import numpy as np
 
-from toolkit.corpus.shuffle import Permutation, hashed
+from toolkit.corpus.permutation import Permutation, hashed
 from toolkit.errors import InputError
 from toolkit.seeds import derived_seed
 
@@ -64,7 +64,9 @@ class Synthetic:
                 f"{SHORTEST * self.playlists} to {LONGEST * self.playlists} for playlists={self.playlists}"
             )
         if self.placements < self.tracks:
-            raise InputError(f"placements={self.placements} must be >= tracks={self.tracks}: every track is played once at least")
+            raise InputError(
+                f"placements={self.placements} must be >= tracks={self.tracks}: every track is played once at least"
+            )
 
     @cached_property
     def offsets(self) -> np.ndarray:
@@ -146,7 +148,9 @@ def lengths_of(playlists: int, placements: int) -> np.ndarray:
 
     def quantiles(mu: float) -> np.ndarray:
         low, high = ndtr((np.log([SHORTEST - 0.5, LONGEST + 0.5]) - mu) / LENGTH_SIGMA)
-        return np.clip(np.rint(np.exp(mu + LENGTH_SIGMA * ndtri(low + shares * (high - low)))), SHORTEST, LONGEST).astype(np.int64)
+        return np.clip(
+            np.rint(np.exp(mu + LENGTH_SIGMA * ndtri(low + shares * (high - low)))), SHORTEST, LONGEST
+        ).astype(np.int64)
 
     # beyond these the tail is too thin for floating point; the remainder below does the rest
     low, high = -3.0, 11.0

@@ -50,13 +50,21 @@ def write_arrays(data: Synthetic, directory: Path, *, memory_mb: int = 256, prog
         _write_items(data, unfinished / "items.npy", memory_mb, progress)
         np.save(unfinished / "offsets.npy", data.offsets)
         rows = _step(memory_mb, BYTES_A_ROW)
-        _write_table(unfinished / "tracks.arrow", TRACK_SCHEMA, (_tracks(data, part) for part in _blocks(data.tracks, rows)))
-        _write_table(unfinished / "playlists.arrow", PLAYLIST_SCHEMA, (_playlists(data, part) for part in _blocks(data.playlists, rows)))
+        _write_table(
+            unfinished / "tracks.arrow", TRACK_SCHEMA, (_tracks(data, part) for part in _blocks(data.tracks, rows))
+        )
+        _write_table(
+            unfinished / "playlists.arrow",
+            PLAYLIST_SCHEMA,
+            (_playlists(data, part) for part in _blocks(data.playlists, rows)),
+        )
         sizes = {"tracks": data.tracks, "playlists": data.playlists, "placements": data.placements}
         (unfinished / "corpus.json").write_text(json.dumps(sizes) + "\n")
 
 
-def write_slices(data: Synthetic, directory: Path, *, slices: int | None = None, progress: Progress | None = None) -> None:
+def write_slices(
+    data: Synthetic, directory: Path, *, slices: int | None = None, progress: Progress | None = None
+) -> None:
     """Write `mpd.slice.0-999.json` and so on; the first `slices` of them, or all. One slice is in memory at a time.
 
     Raises `InputError` where something stands at `directory`, there are fewer slices, or the disk has no room for them.
@@ -64,7 +72,9 @@ def write_slices(data: Synthetic, directory: Path, *, slices: int | None = None,
     _check_free(directory)
     every = -(-data.playlists // SLICE)
     if slices is not None and not 1 <= slices <= every:
-        raise InputError(f"slices={slices} must be 1 to {every}: {data.playlists} playlists make {every} slices of {SLICE}")
+        raise InputError(
+            f"slices={slices} must be 1 to {every}: {data.playlists} playlists make {every} slices of {SLICE}"
+        )
     _check_room(directory, BYTES_A_JSON_PLACEMENT * data.placements * (slices or every) // every, "slices")
     with folder(directory) as unfinished:
         for number in range(slices or every):
@@ -83,7 +93,9 @@ def _check_room(directory: Path, needed: int, what: str) -> None:
     """Raise `InputError` where the disk cannot take so many bytes, before it is filled. what: there should be fewer of."""
     place = next(each for each in directory.absolute().parents if each.exists())
     if (free := shutil.disk_usage(place).free) < needed:
-        raise InputError(f"{directory} needs {needed / 1e9:,.1f} GB and {free / 1e9:,.1f} are free: ask for fewer {what}, or make room")
+        raise InputError(
+            f"{directory} needs {needed / 1e9:,.1f} GB and {free / 1e9:,.1f} are free: ask for fewer {what}, or make room"
+        )
 
 
 def _step(memory_mb: int, bytes_each: int) -> int:
@@ -98,7 +110,9 @@ def _write_items(data: Synthetic, path: Path, memory_mb: int, progress: Progress
     """Written, not mapped: pages of a map that were written to would count as this process's memory."""
     step = _step(memory_mb, BYTES_A_PLACEMENT)
     with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, {"descr": "<i4", "fortran_order": False, "shape": (data.placements,)})
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": "<i4", "fortran_order": False, "shape": (data.placements,)}
+        )
         for start in range(0, data.placements, step):
             stop = min(start + step, data.placements)
             file.write((data.items(start, stop) + np.int32(1)).astype("<i4").tobytes())
@@ -140,7 +154,9 @@ def _numbered(prefix: str, numbers: np.ndarray) -> pa.Array:
 
 
 def _uris(data: Synthetic, kind: str, numbers: np.ndarray) -> pa.Array:
-    code = pa.FixedSizeBinaryArray.from_buffers(pa.binary(22), len(numbers), [None, pa.py_buffer(data.codes(kind, numbers))])
+    code = pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(22), len(numbers), [None, pa.py_buffer(data.codes(kind, numbers))]
+    )
     return pc.binary_join_element_wise(f"spotify:{kind}:", code.cast(pa.binary()).cast(pa.string()), "")
 
 

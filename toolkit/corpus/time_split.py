@@ -22,7 +22,7 @@ from itertools import pairwise
 import numpy as np
 
 from toolkit.corpus.arrays import Corpus
-from toolkit.corpus.blocks import blocks_of
+from toolkit.corpus.block_ranges import blocks_of
 from toolkit.corpus.cold_splits import ordered
 from toolkit.corpus.splits import BLOCK, HeldOut, PlaylistSet, Split, beginnings, gather
 from toolkit.errors import InputError
@@ -174,7 +174,13 @@ def _first_held(corpus: Corpus, periods: np.ndarray) -> np.ndarray:
 
 
 def _asked(
-    corpus: Corpus, rows: np.ndarray, starts: np.ndarray, hides: np.ndarray, stops: np.ndarray, shown: float, seeds: int | None
+    corpus: Corpus,
+    rows: np.ndarray,
+    starts: np.ndarray,
+    hides: np.ndarray,
+    stops: np.ndarray,
+    shown: float,
+    seeds: int | None,
 ) -> HeldOut:
     """Playlists that show what stands before `hides`, or a beginning where nothing does; those with nothing to find are left out."""
     new = hides == starts

@@ -13,8 +13,8 @@ from toolkit.contracts.metric import Block, Metric, SystemMetric
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import SegueError
 from toolkit.evaluation import ranking
+from toolkit.evaluation.metrics.hits import hits
 from toolkit.evaluation.metrics.novelty import information
-from toolkit.evaluation.metrics.ranks import hits
 from toolkit.evaluation.ranking import How, Rankings, block_sizes
 from toolkit.ranker import Ranker
 
@@ -126,13 +126,22 @@ class _Wanted:
 
     @classmethod
     def of(
-        cls, ks: Sequence[int], names: Sequence[str | type[Metric]], counts: np.ndarray, parts: Mapping[str, np.ndarray], held: HeldOut
+        cls,
+        ks: Sequence[int],
+        names: Sequence[str | type[Metric]],
+        counts: np.ndarray,
+        parts: Mapping[str, np.ndarray],
+        held: HeldOut,
     ) -> Self:
         metrics = contract.chosen(names)
         # those that read all scores come first, by name, as in every `metrics.json` so far
         whole = sorted(name for name, metric in metrics.items() if metric.reads == "scores")
         metrics = {name: metrics[name] for name in [*whole, *(name for name in metrics if name not in whole)]}
-        bits = information(counts) if any(metric.reads in ("tracks", "list") for metric in metrics.values()) else np.zeros(0)
+        bits = (
+            information(counts)
+            if any(metric.reads in ("tracks", "list") for metric in metrics.values())
+            else np.zeros(0)
+        )
         k = max(*ks, 1)
         if any(metric.cutoff == "r" for metric in metrics.values()):
             k = max(k, int((held.ends - held.begins).max(initial=0)))  # the first R are ranked, whatever the cutoffs
@@ -172,7 +181,10 @@ class _Measured:
                 if name == "all" and isinstance(metric, SystemMetric):
                     self._tally(key, metric, block)
                 elif name == "all" or metric.reads != "list":
-                    values |= {(name, key, k): _one_each(key, metric.values(block, k), block) for k in self.wanted.cutoffs(metric)}
+                    values |= {
+                        (name, key, k): _one_each(key, metric.values(block, k), block)
+                        for k in self.wanted.cutoffs(metric)
+                    }
         self.blocks.append(Scores(values, n_hidden, found.ids[:, :top].astype(np.int32)))
 
     def scores(self) -> Scores:
@@ -195,7 +207,9 @@ class _Measured:
             chosen, owners = _among_hidden(part, tracks, offsets)
             scores = replace(scores, chosen=chosen, owners=owners)
         wanted = self.wanted
-        return Block(ids, hits(ids, tracks, offsets), tracks, offsets, wanted.artists, wanted.information, self.n_ranked, scores)
+        return Block(
+            ids, hits(ids, tracks, offsets), tracks, offsets, wanted.artists, wanted.information, self.n_ranked, scores
+        )
 
     def _tally(self, key: str, metric: SystemMetric, block: Block) -> None:
         for k in self.wanted.cutoffs(metric):

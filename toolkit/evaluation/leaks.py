@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from toolkit.corpus.arrays import Corpus
-from toolkit.corpus.blocks import blocks_of
-from toolkit.corpus.minhash import near_duplicates
-from toolkit.corpus.shuffle import hashed
+from toolkit.corpus.block_ranges import blocks_of
+from toolkit.corpus.near_duplicates import near_duplicates
+from toolkit.corpus.permutation import hashed
 from toolkit.corpus.splits import BLOCK, HeldOut, PlaylistSet, Split, gather
 from toolkit.corpus.time_split import CONTINUED, KIND
 from toolkit.errors import LeakError
@@ -72,7 +72,11 @@ def check_in_time(parts: Split) -> None:
 def check_placements(parts: Split) -> None:
     """Raise `LeakError` where a hidden placement is in training, or one of the test in validation: selection would see it."""
     hidden = {name: _spans(part) for name, part in (("valid", parts.valid), ("test", parts.test))}
-    training = (parts.train.rows, parts.train.starts - parts.train.corpus.offsets[parts.train.rows], parts.train.lengths)
+    training = (
+        parts.train.rows,
+        parts.train.starts - parts.train.corpus.offsets[parts.train.rows],
+        parts.train.lengths,
+    )
     for name, spans in hidden.items():
         if (row := _meeting(training, spans)) is not None:
             raise LeakError(
@@ -90,7 +94,9 @@ def check_hidden(train: PlaylistSet, held: HeldOut) -> None:
     """Raise `LeakError` where a playlist of a held-out part, from whatever split, hides a placement that is in training."""
     training = (train.rows, train.starts - train.corpus.offsets[train.rows], train.lengths)
     if (row := _meeting(training, _spans(held))) is not None:
-        raise LeakError(f"{_named(train.corpus, row)} hides placements that the model was fitted to: use parts of one split")
+        raise LeakError(
+            f"{_named(train.corpus, row)} hides placements that the model was fitted to: use parts of one split"
+        )
 
 
 def check_disjoint(parts: Split) -> None:
@@ -138,7 +144,11 @@ def equal_lists(first: np.ndarray, second: np.ndarray, corpus: Corpus) -> tuple[
     order = np.argsort(theirs, kind="stable")
     place = np.minimum(np.searchsorted(theirs[order], mine), max(0, len(order) - 1))
     same = theirs[order][place] == mine if len(order) else np.zeros(len(mine), bool)
-    pairs = [(int(a), int(b)) for a, b in zip(first[same], second[order][place[same]], strict=True) if a != b and _equal(corpus, a, b)]
+    pairs = [
+        (int(a), int(b))
+        for a, b in zip(first[same], second[order][place[same]], strict=True)
+        if a != b and _equal(corpus, a, b)
+    ]
     found = np.array(pairs, np.int64).reshape(-1, 2)
     return found[:, 0], found[:, 1]
 
@@ -167,7 +177,9 @@ def _fingerprints(rows: np.ndarray, corpus: Corpus) -> np.ndarray:
     return found
 
 
-def _span_times(corpus: Corpus, rows: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _span_times(
+    corpus: Corpus, rows: np.ndarray, starts: np.ndarray, ends: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """The first and the last time in each span, none of them empty: int64 [n] each."""
     if corpus.times is None:
         assert corpus.moments is not None
@@ -195,7 +207,9 @@ def _check_news(train: PlaylistSet, name: str, part: HeldOut) -> None:
     tracks, offsets = part.hidden()
     width = corpus.n_items + 1
     hidden = np.repeat(part.groups(), np.diff(offsets)) * width + tracks
-    versions = np.flatnonzero((np.bincount(groups) > 1)[groups[train.rows]] & np.isin(groups[train.rows], part.groups()))
+    versions = np.flatnonzero(
+        (np.bincount(groups) > 1)[groups[train.rows]] & np.isin(groups[train.rows], part.groups())
+    )
     for start, stop in blocks_of(train.lengths[versions], BLOCK):
         chosen = versions[start:stop]
         held, bounds = gather(corpus.items, train.starts[chosen], train.ends[chosen])

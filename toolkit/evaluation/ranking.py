@@ -10,7 +10,7 @@ from toolkit.contracts.metric import AllScores
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import SegueError
-from toolkit.evaluation.metrics.ranks import hits
+from toolkit.evaluation.metrics.hits import hits
 from toolkit.ranker import Ranker
 from toolkit.topk import blocked_top_k
 
@@ -77,7 +77,9 @@ def ranked(ranker: Ranker, part: HeldOut, queries: Queries, how: How) -> Ranking
     if part.candidates is None:
         return Rankings(*ranker.rank(queries, how.k, allow_repeats=how.allow_repeats, block=how.block))
     scorer, candidates = ranker.scorer(queries), part.candidates
-    found = blocked_top_k(scorer, queries, ranker.n_items, how.k, allow_repeats=how.allow_repeats, block=how.block, candidates=candidates)
+    found = blocked_top_k(
+        scorer, queries, ranker.n_items, how.k, allow_repeats=how.allow_repeats, block=how.block, candidates=candidates
+    )
     return Rankings(*found)
 
 
@@ -92,26 +94,34 @@ def ranked_whole(ranker: Ranker, part: HeldOut, queries: Queries, how: How) -> R
         first = int(np.searchsorted(items, block[0]))
         return scores[:, first : first + len(block)]
 
-    found = blocked_top_k(held, queries, ranker.n_items, how.k, allow_repeats=how.allow_repeats, block=how.block, candidates=items)
+    found = blocked_top_k(
+        held, queries, ranker.n_items, how.k, allow_repeats=how.allow_repeats, block=how.block, candidates=items
+    )
     if not how.allow_repeats:
         scores[queries.matrix(ranker.n_items)[:, items].nonzero()] = np.nan
     tracks, offsets = part.hidden()
     owners = np.repeat(np.arange(len(part)), np.diff(offsets))
-    return Rankings(*found, AllScores(scores, np.searchsorted(items, tracks), offsets, np.ones(len(tracks), bool), owners))
+    return Rankings(
+        *found, AllScores(scores, np.searchsorted(items, tracks), offsets, np.ones(len(tracks), bool), owners)
+    )
 
 
 def check(ranker: Ranker, ranked: np.ndarray, queries: Queries, k: int, *, allow_repeats: bool) -> None:
     """Reject rankings that would make every metric meaningless."""
     if ranked.shape != (len(queries), k):
         asked = (len(queries), k)
-        raise SegueError(f"{ranker.name} ranked {ranked.shape} ids where {asked} were asked for: give a row a query, filled up with 0")
+        raise SegueError(
+            f"{ranker.name} ranked {ranked.shape} ids where {asked} were asked for: give a row a query, filled up with 0"
+        )
     if ranked.size and not 0 <= ranked.min() <= ranked.max() <= ranker.n_items:
         found = f"an id outside 1…{ranker.n_items}: {int(ranked.min())}…{int(ranked.max())}"
         raise SegueError(f"{ranker.name} ranked {found}: rank tracks of the corpus, and 0 after the last")
     ordered = np.sort(ranked, axis=1)
     twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] > 0)
     if twice.any():
-        raise SegueError(f"{ranker.name} ranked item {int(ordered[:, 1:][twice][0])} twice for one playlist: rank a track once")
+        raise SegueError(
+            f"{ranker.name} ranked item {int(ordered[:, 1:][twice][0])} twice for one playlist: rank a track once"
+        )
     if not allow_repeats:
         seeds = hits(ranked, queries.seeds, queries.offsets)
         if seeds.any():

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from toolkit.corpus.shuffle import hashed
+from toolkit.corpus.permutation import hashed
 from toolkit.corpus.splits import HeldOut, Split
 from toolkit.errors import InputError
-from toolkit.evaluation.shown import Laid, in_order
+from toolkit.evaluation.shuffled_seeds import Laid, in_order
 from toolkit.seeds import derived_seed
 
 KIND = "situation"
@@ -61,16 +61,26 @@ def _dealt(part: HeldOut, chosen: Sequence[str], name: str, seed: int) -> HeldOu
     fits = np.stack([(lengths > each.seeds) & (has_title | (not each.titled)) for each in situations], axis=1)
     kept = np.flatnonzero(fits.any(axis=1))
     if not len(kept):
-        raise InputError(f"no {name} playlist of {len(part)} is long enough, or titled, for any of {', '.join(chosen)}: choose others")
+        raise InputError(
+            f"no {name} playlist of {len(part)} is long enough, or titled, for any of {', '.join(chosen)}: choose others"
+        )
     drawn = hashed(part.rows[kept], derived_seed(seed, "situation")) % fits[kept].sum(axis=1).astype(np.uint64)
     place = (np.cumsum(fits[kept], axis=1) == drawn[:, None].astype(np.int64) + 1).argmax(axis=1)
     seeds = np.array([each.seeds for each in situations])[place]
     random = np.array([each.random for each in situations])[place]
-    return _shown(part.take(kept), seeds, random, np.array([each.titled for each in situations])[place], situations, place, seed)
+    return _shown(
+        part.take(kept), seeds, random, np.array([each.titled for each in situations])[place], situations, place, seed
+    )
 
 
 def _shown(
-    part: HeldOut, seeds: np.ndarray, random: np.ndarray, titled: np.ndarray, situations: Sequence[Situation], place: np.ndarray, seed: int
+    part: HeldOut,
+    seeds: np.ndarray,
+    random: np.ndarray,
+    titled: np.ndarray,
+    situations: Sequence[Situation],
+    place: np.ndarray,
+    seed: int,
 ) -> HeldOut:
     """The playlists with `seeds` of each in front, in the order they had; those that then hide nothing left out."""
     laid = Laid.of(part)

@@ -24,7 +24,9 @@ def by_playlist(held_out: HeldOut, kinds: Sequence[str]) -> dict[str, np.ndarray
     return found
 
 
-def by_track(train_counts: np.ndarray, present: Mapping[str, np.ndarray], kinds: Sequence[str]) -> dict[str, np.ndarray]:
+def by_track(
+    train_counts: np.ndarray, present: Mapping[str, np.ndarray], kinds: Sequence[str]
+) -> dict[str, np.ndarray]:
     """Slices of hidden tracks: name -> bool [V + 1]. A slice that would hold all tracks or none is left out.
 
     popularity: of the played tracks, by falling placements, those that make up the first, second and last third of them.
@@ -33,7 +35,11 @@ def by_track(train_counts: np.ndarray, present: Mapping[str, np.ndarray], kinds:
     found = _by_popularity(train_counts) if "popularity" in kinds else {}
     if "modalities" in kinds and present:
         had = np.sum([np.asarray(each, bool) for each in present.values()], axis=0)
-        found |= {"modalities:none": had == 0, "modalities:some": (had > 0) & (had < len(present)), "modalities:all": had == len(present)}
+        found |= {
+            "modalities:none": had == 0,
+            "modalities:some": (had > 0) & (had < len(present)),
+            "modalities:all": had == len(present),
+        }
     return {name: inside for name, inside in found.items() if inside[1:].any() and not inside[1:].all()}
 
 
@@ -49,5 +55,7 @@ def _by_popularity(train_counts: np.ndarray) -> dict[str, np.ndarray]:
 def _buckets(sizes: np.ndarray, ends: Sequence[int]) -> np.ndarray:
     """`0`, `2-5`, `101+`: text [n]."""
     starts = [0, *(end + 1 for end in ends)]
-    names = [str(low) if low == high else f"{low}-{high}" for low, high in zip(starts, ends, strict=False)] + [f"{starts[-1]}+"]
+    names = [str(low) if low == high else f"{low}-{high}" for low, high in zip(starts, ends, strict=False)] + [
+        f"{starts[-1]}+"
+    ]
     return np.array(names)[np.searchsorted(ends, sizes)]

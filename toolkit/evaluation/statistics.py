@@ -53,7 +53,9 @@ def macro_mean(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return np.asarray((sums / sizes[:, None]).mean(axis=0).reshape(np.shape(values)[1:]))
 
 
-def mean_intervals(values: np.ndarray, groups: np.ndarray, *, seed: int, samples: int = 1000, macro: bool = False) -> list[Interval]:
+def mean_intervals(
+    values: np.ndarray, groups: np.ndarray, *, seed: int, samples: int = 1000, macro: bool = False
+) -> list[Interval]:
     """Mean and percentile interval of each column of `values` [n, m], over lists or, with `macro`, over groups.
 
     groups: int [n]. A draw takes as many groups as there are, with replacement;
@@ -63,11 +65,15 @@ def mean_intervals(values: np.ndarray, groups: np.ndarray, *, seed: int, samples
     _check(values, groups)
     sums, sizes = _units(values, groups, macro=macro)
     means = sums.sum(axis=0) / sizes.sum()
-    low, high = _bounds(_resampled_means(sums, sizes, seed=seed, samples=samples)) if len(sizes) > 1 else _nothing(means)
+    low, high = (
+        _bounds(_resampled_means(sums, sizes, seed=seed, samples=samples)) if len(sizes) > 1 else _nothing(means)
+    )
     return [Interval(float(m), float(a), float(b), int(sizes.sum())) for m, a, b in zip(means, low, high, strict=True)]
 
 
-def paired_differences(a: np.ndarray, b: np.ndarray, groups: np.ndarray, *, seed: int, samples: int = 1000) -> list[Difference]:
+def paired_differences(
+    a: np.ndarray, b: np.ndarray, groups: np.ndarray, *, seed: int, samples: int = 1000
+) -> list[Difference]:
     """Difference of each column of `a` and `b` [n, m] over the same lists, resampled as in `mean_intervals`.
 
     p = 2 min(P(d* <= 0), P(d* >= 0)), each with (count + 1) / (samples + 1), at most 1.
@@ -84,10 +90,15 @@ def paired_differences(a: np.ndarray, b: np.ndarray, groups: np.ndarray, *, seed
     tails = np.minimum((drawn <= 0).sum(axis=0), (drawn >= 0).sum(axis=0))
     p = np.minimum(1.0, 2.0 * (tails + 1) / (samples + 1))
     low, high = _bounds(drawn)
-    return [Difference(float(mean), float(a), float(b), float(c), len(values)) for mean, a, b, c in zip(means, low, high, p, strict=True)]
+    return [
+        Difference(float(mean), float(a), float(b), float(c), len(values))
+        for mean, a, b, c in zip(means, low, high, p, strict=True)
+    ]
 
 
-def paired_difference(a: np.ndarray, b: np.ndarray, groups: np.ndarray, *, seed: int, samples: int = 1000) -> Difference:
+def paired_difference(
+    a: np.ndarray, b: np.ndarray, groups: np.ndarray, *, seed: int, samples: int = 1000
+) -> Difference:
     """`paired_differences` of one column: a, b float [n]."""
     return paired_differences(a[:, None], b[:, None], groups, seed=seed, samples=samples)[0]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from toolkit.contracts.missing import Fill, Rows
+from toolkit.contracts.missing_policy import Fill, Rows
 from toolkit.fusion.moments import Has, Moments, grouped
 
 Map = tuple[np.ndarray, np.ndarray]

@@ -19,10 +19,10 @@ import torch
 from torch import nn
 
 from toolkit.contracts.join import JoinInputs
-from toolkit.contracts.missing import Rows
+from toolkit.contracts.missing_policy import Rows
 from toolkit.errors import InputError
-from toolkit.fusion.joined import joined
-from toolkit.fusion.stored import Stored, gather, store
+from toolkit.fusion.modality_blocks import joined
+from toolkit.fusion.stored_vectors import Stored, gather, store
 from toolkit.modality import Modality
 from toolkit.recipe import Fusion
 
@@ -111,7 +111,8 @@ class ItemTable(nn.Module):
     ) -> Self:
         """A table of the same layout (dimensions by name) to load saved weights and content into: nothing is fitted."""
         absent = {
-            name: Modality(name, np.zeros((len(played), dim), np.float32), np.zeros(len(played), bool)) for name, dim in layout.items()
+            name: Modality(name, np.zeros((len(played), dim), np.float32), np.zeros(len(played), bool))
+            for name, dim in layout.items()
         }
         blocks = {name: modality.matrix for name, modality in absent.items()}
         return cls(absent, fusion, hidden_size=hidden_size, train=train, played=played, dropout=dropout, blocks=blocks)
@@ -184,7 +185,9 @@ class ItemTable(nn.Module):
         if not join.keeps_apart:
             return JoinInputs(vectors, vectors, present)
         projected = [self.projections[_key(name)](each) for name, each in zip(self.names, vectors, strict=True)]
-        return JoinInputs([self.norms[_key(name)](each) for name, each in zip(self.names, projected, strict=True)], projected, present)
+        return JoinInputs(
+            [self.norms[_key(name)](each) for name, each in zip(self.names, projected, strict=True)], projected, present
+        )
 
     def streams(self, items: torch.Tensor) -> torch.Tensor:
         """One vector a modality, of a join that has `streams`, one beside the other: [n, M · H] in the order of `names`."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolkit.contracts.missing import Rows
+from toolkit.contracts.missing_policy import Rows
 from toolkit.errors import InputError
 from toolkit.fusion.prepare import parts
 
@@ -80,7 +80,9 @@ def moments(blocks: Sequence[Rows], present: np.ndarray, fitted: np.ndarray) -> 
     return Moments(widths, sums)
 
 
-def combinations(blocks: Sequence[Rows], present: np.ndarray, part: slice, chosen: np.ndarray) -> Iterator[tuple[Has, np.ndarray]]:
+def combinations(
+    blocks: Sequence[Rows], present: np.ndarray, part: slice, chosen: np.ndarray
+) -> Iterator[tuple[Has, np.ndarray]]:
     """The chosen rows of a slice by combination: their present columns side by side, float64 [n, D']."""
     for has, places in grouped(present[:, part], chosen):
         rows = [block[part][places] for block, there in zip(blocks, has, strict=True) if there]

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from toolkit.contracts.missing import Rows, Start
+from toolkit.contracts.missing_policy import Rows, Start
 from toolkit.errors import InputError
 from toolkit.modality import Modality
 
@@ -25,7 +25,9 @@ def unit(matrix: np.ndarray) -> np.ndarray:
 
 def mean(rows: Callable[[slice], np.ndarray], present: np.ndarray) -> np.ndarray:
     """Mean of the present rows, summed in float64: [d]; zero where none is present."""
-    total = sum((rows(part)[present[part]].sum(axis=0, dtype=np.float64) for part in parts(len(present))), start=np.float64(0))
+    total = sum(
+        (rows(part)[present[part]].sum(axis=0, dtype=np.float64) for part in parts(len(present))), start=np.float64(0)
+    )
     return np.asarray(total / max(1, int(present.sum())))
 
 
@@ -61,12 +63,16 @@ class Prepared:
     fitted: bool [V + 1], tracks that means and axes are learned from; default: all that have the modality.
     """
 
-    def __init__(self, modality: Modality, *, missing: Start, reduce: str, normalise: Normalise, fitted: np.ndarray | None = None) -> None:
+    def __init__(
+        self, modality: Modality, *, missing: Start, reduce: str, normalise: Normalise, fitted: np.ndarray | None = None
+    ) -> None:
         self.matrix, self.present, self.zero = modality.matrix, modality.present, missing == "zero"
         learnt = self.present if fitted is None else self.present & fitted
         kind, _, size = reduce.partition(":")
         self.axes = principal(self.matrix, learnt, min(int(size), modality.dim)) if kind == "pca" else None
-        self.filler = np.float32(0) if self.zero or self.axes else mean(lambda part: self.matrix[part], learnt).astype(np.float32)
+        self.filler = (
+            np.float32(0) if self.zero or self.axes else mean(lambda part: self.matrix[part], learnt).astype(np.float32)
+        )
         self.middle = mean(self._reduced, learnt).astype(np.float32) if normalise == "before" else None
         self.shape = (len(self.matrix), self.matrix.shape[1] if self.axes is None else self.axes[1].shape[1])
 
@@ -92,6 +98,10 @@ class Prepared:
         return np.where(present, (rows - middle) @ axes, 0).astype(np.float32)
 
 
-def prepare(modality: Modality, *, missing: Start, reduce: str, normalise: Normalise, fitted: np.ndarray | None = None) -> np.ndarray:
+def prepare(
+    modality: Modality, *, missing: Start, reduce: str, normalise: Normalise, fitted: np.ndarray | None = None
+) -> np.ndarray:
     """All rows of `Prepared` at once."""
-    return Prepared(modality, missing=missing, reduce=reduce, normalise=normalise, fitted=fitted)[0 : len(modality.matrix)]
+    return Prepared(modality, missing=missing, reduce=reduce, normalise=normalise, fitted=fitted)[
+        0 : len(modality.matrix)
+    ]

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from toolkit.recipe.baseline import BaselineSpec
-from toolkit.recipe.coldstart import ColdStart, ColdSystem, FactorSpec, Looking, TagPrediction, TagRow
-from toolkit.recipe.data import Data, EncoderSpec, Filters, Permission, Targets
-from toolkit.recipe.evaluation import Evaluation, MetricName
-from toolkit.recipe.fusion import Fusion
-from toolkit.recipe.model import ModelSpec
+from toolkit.recipe.baseline_section import BaselineSpec
+from toolkit.recipe.coldstart_section import ColdStart, ColdSystem, FactorSpec, Looking, TagPrediction, TagRow
+from toolkit.recipe.data_section import Data, EncoderSpec, Filters, Permission, Targets
+from toolkit.recipe.evaluation_section import Evaluation, MetricName
+from toolkit.recipe.fusion_section import Fusion
+from toolkit.recipe.model_section import ModelSpec
 from toolkit.recipe.recipe import Recipe, Report
 from toolkit.recipe.section import Section
-from toolkit.recipe.sweep import Range, Sweep
+from toolkit.recipe.sweep_section import Range, Sweep
 
 __all__ = [
     "BaselineSpec",
@@ -47,6 +47,6 @@ def load(path: Path, overrides: Sequence[str] = (), *, parameters: bool = False)
     parameters: also check options and parameters against the plug-ins they go
     to, which imports them. Raises `RecipeError` naming line, key, value and rule, for values that nothing reads too.
     """
-    from toolkit.recipe import file
+    from toolkit.recipe import yaml_file
 
-    return file.read(Path(path), overrides).recipe(parameters=parameters)
+    return yaml_file.read(Path(path), overrides).recipe(parameters=parameters)

@@ -13,17 +13,17 @@ from pydantic import Field, SerializeAsAny, ValidationError, model_validator
 
 from toolkit.errors import OldForm, RecipeError
 from toolkit.parts import Chosen
-from toolkit.recipe import checks, idle
-from toolkit.recipe.baseline import BaselineSpec
-from toolkit.recipe.coldstart import ColdStart
-from toolkit.recipe.data import Data, EncoderSpec
-from toolkit.recipe.evaluation import Evaluation
-from toolkit.recipe.fusion import Fusion
-from toolkit.recipe.model import ModelSpec
-from toolkit.recipe.model_forms import modern_models
+from toolkit.recipe import cross_checks, unused_settings
+from toolkit.recipe.baseline_section import BaselineSpec
+from toolkit.recipe.coldstart_section import ColdStart
+from toolkit.recipe.data_section import Data, EncoderSpec
+from toolkit.recipe.evaluation_section import Evaluation
+from toolkit.recipe.fusion_section import Fusion
+from toolkit.recipe.model_defaults import spread
+from toolkit.recipe.model_section import ModelSpec
+from toolkit.recipe.old_model_forms import modern_models
 from toolkit.recipe.section import Section
-from toolkit.recipe.spread import spread
-from toolkit.recipe.sweep import Sweep
+from toolkit.recipe.sweep_section import Sweep
 from toolkit.validation import explain
 
 
@@ -33,7 +33,10 @@ class Report(Section):
     examples: int = Field(10, ge=0)
     example_length: int = Field(10, ge=1)
     map: int = Field(
-        500, ge=0, le=5000, description="tracks on the map of what the best sequential model, or else the encoders, know; 0: no map"
+        500,
+        ge=0,
+        le=5000,
+        description="tracks on the map of what the best sequential model, or else the encoders, know; 0: no map",
     )
     map_by: Literal["tsne", "umap"] = "tsne"
     similar: int = Field(5, ge=0, le=100, description="most played tracks whose most similar ones are listed; 0: none")
@@ -48,16 +51,21 @@ class Recipe(Section):
 
     name: str = Field("run", description="of the run; default: the file's")
     data: Data
-    collect: dict[str, Any] | None = Field(None, description="what to collect and from where, checked by the stage of that name")
+    collect: dict[str, Any] | None = Field(
+        None, description="what to collect and from where, checked by the stage of that name"
+    )
     encoders: dict[str, EncoderSpec] = {}
-    engine: Literal["local", "ray"] = Field("local", description="where inputs are encoded: in this process, or over Ray's (`RAY_ADDRESS`)")
+    engine: Literal["local", "ray"] = Field(
+        "local", description="where inputs are encoded: in this process, or over Ray's (`RAY_ADDRESS`)"
+    )
     workers: int | None = Field(None, ge=1, description="processes under `engine: ray`; default: one a processor")
     titles: EncoderSpec | None = Field(None, description="encoder of playlist titles, for models with `titles: true`")
     fusion: Fusion = Fusion()
     defaults: dict[str, Any] = Field({}, description="what every entry of `models` says unless it says otherwise")
     models: list[Annotated[SerializeAsAny[ModelSpec], Chosen("segue.models", short=False)]] = []
     on_missing_weights: Literal["stop", "skip"] = Field(
-        "stop", description="skip: models whose encoder's pretrained weights are not here stand in the tables as not run"
+        "stop",
+        description="skip: models whose encoder's pretrained weights are not here stand in the tables as not run",
     )
     coldstart: ColdStart = ColdStart()
     baselines: list[str | BaselineSpec] = ["popularity", "item-knn", "content-centroid"]
@@ -66,7 +74,9 @@ class Recipe(Section):
     report: Report = Report()
     seed: int = Field(0, ge=0)
     seeds: list[Annotated[int, Field(ge=0)]] | None = Field(
-        None, min_length=2, description="every system that draws is fitted once a seed: mean and standard deviation stand in the tables"
+        None,
+        min_length=2,
+        description="every system that draws is fitted once a seed: mean and standard deviation stand in the tables",
     )
     device: str = "auto"
     threads: int | None = Field(None, ge=1, le=1024)
@@ -74,7 +84,7 @@ class Recipe(Section):
     if not TYPE_CHECKING:  # a signature of pydantic's, with every key by its type
 
         def __init__(self, **values: Any) -> None:
-            values, notes = modern_models(spread(values), idle.TRIED.get())
+            values, notes = modern_models(spread(values), unused_settings.TRIED.get())
             for note in notes:
                 warnings.warn(note, OldForm, stacklevel=2)
             try:
@@ -82,8 +92,8 @@ class Recipe(Section):
             except ValidationError as error:
                 where, rule = explain(error, values)
                 raise RecipeError(rule, where) from None
-            checks.check(self)
-            idle.check(self)
+            cross_checks.check(self)
+            unused_settings.check(self)
 
     @property
     def reads_fields(self) -> bool:
@@ -97,7 +107,9 @@ class Recipe(Section):
         metrics, lengths = [name for name in self.evaluation.metrics if name in ("recall", "ndcg")], self.evaluation.k
         for model in self.models:
             if "select" not in model.model_fields_set and metrics and not ("ndcg" in metrics and 50 in lengths):
-                model.select = f"{'ndcg' if 'ndcg' in metrics else metrics[0]}@{min(lengths, key=lambda k: abs(k - 50))}"
+                model.select = (
+                    f"{'ndcg' if 'ndcg' in metrics else metrics[0]}@{min(lengths, key=lambda k: abs(k - 50))}"
+                )
         return self
 
     @model_validator(mode="after")

@@ -10,18 +10,18 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolkit import runs
+from toolkit import run_directory
 from toolkit.errors import RunDirectoryError
 from toolkit.files import write_bytes
-from toolkit.report import plots, sections
-from toolkit.report.attribution import attribution
-from toolkit.report.inputs import RunFiles
-from toolkit.report.looking import looking
-from toolkit.report.summary import summary
-from toolkit.report.tables import Column, Table, pivot
-from toolkit.report.tags import tags
-from toolkit.report.track_map import track_map
-from toolkit.report.trends import trends
+from toolkit.report import page_sections, plots
+from toolkit.report.attribution_section import attribution
+from toolkit.report.factor_map_section import looking
+from toolkit.report.result_tables import Column, Table, pivot
+from toolkit.report.run_files import RunFiles
+from toolkit.report.summary_text import summary
+from toolkit.report.tag_section import tags
+from toolkit.report.track_map_section import track_map
+from toolkit.report.trend_plots import trends
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -54,7 +54,7 @@ def render(run_dir: Path) -> Path:
     data is escaped.
     Raises `RunDirectoryError` where recipe or metrics are missing or a file is damaged.
     """
-    path = Path(run_dir) / runs.REPORT
+    path = Path(run_dir) / run_directory.REPORT
     write_bytes(path, html(RunFiles.read(Path(run_dir))).encode("utf-8"))
     return path
 
@@ -76,30 +76,32 @@ def _context(run: RunFiles) -> dict[str, Any]:
     from markupsafe import Markup
 
     table = pivot(run.metrics, timings=run.timings, layout=run.table)
-    column = sections.main_column(table, run.recipe)
+    column = page_sections.main_column(table, run.recipe)
     context = {
         "title": run.recipe.get("name") or run.name,
         "style": Markup(files("toolkit.report").joinpath("style.css").read_text(encoding="utf-8")),
         "summary": summary(run, table, column),
         "forest": Markup(plots.forest(table.ranked(column), column)) if column else "",
         "curves": _curves(run, column.key if column else ""),
-        "coverage": sections.coverage(run.coverage),
+        "coverage": page_sections.coverage(run.coverage),
         "pictures": [_picture(modality, data) for modality, data in run.pictures.items()],
-        "timings": sections.timings(run.timings, run.manifest),
+        "timings": page_sections.timings(run.timings, run.manifest),
         "examples": [{**example, "systems": list((example.get("systems") or {}).items())} for example in run.examples],
         **_tables(run, table),
-        "comparisons": sections.comparisons(run.comparisons, column, oracles={row.system for row in table.rows if row.oracle}),
-        "comparison_note": sections.comparison_note(run.comparisons, run.recipe),
+        "comparisons": page_sections.comparisons(
+            run.comparisons, column, oracles={row.system for row in table.rows if row.oracle}
+        ),
+        "comparison_note": page_sections.comparison_note(run.comparisons, run.recipe),
         "attribution": attribution(run.attribution, column),
         "trends": _trends(run, table, column),
         "tags": tags(run.tags),
         "looking": _drawn(looking(run.looking)),
         "map": _drawn(track_map(run.map)),
-        "permission": sections.permission(run),
-        "setup": sections.setup(run),
-        "skipped": sections.skipped(run.data),
+        "permission": page_sections.permission(run),
+        "setup": page_sections.setup(run),
+        "skipped": page_sections.skipped(run.data),
         "recipe_text": run.recipe_text,
-        "commands": sections.commands(run),
+        "commands": page_sections.commands(run),
         "version": _version(run.manifest),
     }
     context |= _script(context)
@@ -125,12 +127,16 @@ def _tables(run: RunFiles, table: Table) -> dict[str, Any]:
     macro = pivot(run.metrics, slice="macro", timings=run.timings, layout=run.table)
     return {
         "table": table,
-        "table_note": sections.table_note(table),
-        "slices": [{"table": each, "caption": sections.table_caption(each, f"Hidden {part} tracks")} for part, each in parts if each.rows],
+        "table_note": page_sections.table_note(table),
+        "slices": [
+            {"table": each, "caption": page_sections.table_caption(each, f"Hidden {part} tracks")}
+            for part, each in parts
+            if each.rows
+        ],
         "macro": macro,
         "table_captions": {
-            "all": sections.table_caption(table, "All hidden tracks"),
-            "macro": sections.table_caption(macro, "Mean over playlists"),
+            "all": page_sections.table_caption(table, "All hidden tracks"),
+            "macro": page_sections.table_caption(macro, "Mean over playlists"),
         },
     }
 
@@ -141,16 +147,31 @@ def _curves(run: RunFiles, main: str) -> dict[str, Any]:
 
     curves = {system: points for system, points in run.curves.items() if points}
     keys = list(
-        dict.fromkeys(key for points in curves.values() for point in points for key in point if key not in {"epoch", "loss", "seconds"})
+        dict.fromkeys(
+            key
+            for points in curves.values()
+            for point in points
+            for key in point
+            if key not in {"epoch", "loss", "seconds"}
+        )
     )
     if not curves:
         return {}
     keys.sort(key=lambda key: key != main)
     figures = [Markup(plots.lines(curves, "loss", label="Training loss"))]
     if keys:
-        figures.append(Markup(plots.lines(curves, keys[0], label=f"Validation {sections.column_of(keys[0]).label}", best=True)))
-    legend = [dict(zip(("colour", "dash"), plots.series(at), strict=True)) | {"name": system} for at, system in enumerate(curves)]
-    note = "Losses of different kinds are not comparable between models." + (" A ring marks each model's best epoch." if keys else "")
+        figures.append(
+            Markup(
+                plots.lines(curves, keys[0], label=f"Validation {page_sections.column_of(keys[0]).label}", best=True)
+            )
+        )
+    legend = [
+        dict(zip(("colour", "dash"), plots.series(at), strict=True)) | {"name": system}
+        for at, system in enumerate(curves)
+    ]
+    note = "Losses of different kinds are not comparable between models." + (
+        " A ring marks each model's best epoch." if keys else ""
+    )
     return {"figures": figures, "legend": legend, "note": note}
 
 

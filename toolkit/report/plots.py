@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from toolkit.report.tables import Cell, Column, Row
+from toolkit.report.result_tables import Cell, Column, Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,7 +85,13 @@ def _scale(axes: Axes, ranked: Sequence[tuple[Row, Cell]]) -> float:
 def _dot(axes: Axes, at: int, row: Row, cell: Cell, right: float) -> None:
     colour = ACCENT if cell.best else MUTED if row.oracle else INK
     axes.text(
-        1.02, at, cell.text, transform=axes.get_yaxis_transform(), va="center", color=colour, weight="bold" if cell.best else "normal"
+        1.02,
+        at,
+        cell.text,
+        transform=axes.get_yaxis_transform(),
+        va="center",
+        color=colour,
+        weight="bold" if cell.best else "normal",
     )
     if cell.value > right:
         axes.plot([right], [at], marker=">", color=colour, markersize=5, clip_on=False)
@@ -108,7 +114,9 @@ def lines(curves: Mapping[str, Sequence[Mapping[str, Any]]], key: str, *, label:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y")
         spoken = "; ".join(
-            f"{name} ends at {points[-1][key]:.4g}" for name, points in curves.items() if points and _number(points[-1].get(key))
+            f"{name} ends at {points[-1][key]:.4g}"
+            for name, points in curves.items()
+            if points and _number(points[-1].get(key))
         )
         return _inline(figure, name=f"lines-{key}", label=f"{label} by epoch: {spoken}")
 
@@ -126,7 +134,12 @@ def _line(axes: Axes, at: int, points: Sequence[tuple[float, float]], best: bool
 
 
 def steps(
-    lines: Mapping[str, Sequence[tuple[int, float, float | None, float | None]]], ticks: Sequence[str], *, name: str, label: str, axis: str
+    lines: Mapping[str, Sequence[tuple[int, float, float | None, float | None]]],
+    ticks: Sequence[str],
+    *,
+    name: str,
+    label: str,
+    axis: str,
 ) -> str:
     """Place on the axis, value and 95 % interval of each point, a line a system; lines stand a little beside each other."""
     with _figure(width=4.7, height=3.0) as figure:

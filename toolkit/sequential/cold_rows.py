@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from toolkit.errors import InputError
-from toolkit.fusion.side_by_side import joined
+from toolkit.fusion.concatenated import joined
 from toolkit.modality import Modality
 
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -34,7 +34,9 @@ class ColdRows:
         columns, present = joined(modalities, played)
         self.taught, self.tracks = np.flatnonzero(played & present), np.flatnonzero(~played & present)
         if not len(self.taught):
-            raise InputError("cold_rows: predicted needs played tracks with content, and there are none: use cold_rows: none")
+            raise InputError(
+                "cold_rows: predicted needs played tracks with content, and there are none: use cold_rows: none"
+            )
         self._mean = columns[self.taught].mean(axis=0, dtype=np.float64)
         self._columns = columns
         gram = np.zeros((columns.shape[1], columns.shape[1]))

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 from pydantic import model_validator
 
-from toolkit.catalogue.readers.base import Reader, ReaderParams
-from toolkit.catalogue.readers.blocks import Placements, Playlists, Tracks
-from toolkit.catalogue.readers.files import opened, some
+from toolkit.catalogue.readers.open_files import opened, some
+from toolkit.catalogue.readers.reader import Reader, ReaderParams
+from toolkit.catalogue.readers.tables.record_blocks import Placements, Playlists, Tracks
 from toolkit.catalogue.records import Field, PlaylistRecord, TrackRecord
 from toolkit.errors import InputError
 

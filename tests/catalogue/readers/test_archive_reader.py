@@ -56,9 +56,12 @@ def test_large_form_has_ids_and_features_of_their_own(files: Path) -> None:
         train_allowed=False,
     )
     assert records[2] == TrackRecord(
-        "spotify:track:t1", fields={"audio_features": Field(VECTOR, "spotify/p93all", match_score=1.0, train_allowed=False)}
+        "spotify:track:t1",
+        fields={"audio_features": Field(VECTOR, "spotify/p93all", match_score=1.0, train_allowed=False)},
     )
-    assert records[3] == PlaylistRecord("AAA@2019-05-25", ["spotify:track:t1", "spotify:track:t2"], "Chill", None, "AAA", time=1558742400)
+    assert records[3] == PlaylistRecord(
+        "AAA@2019-05-25", ["spotify:track:t1", "spotify:track:t2"], "Chill", None, "AAA", time=1558742400
+    )
 
 
 def test_feature_order_is_the_files() -> None:
@@ -84,7 +87,9 @@ def test_splits_of_another_file(files: Path) -> None:
     """The larger form has none of its own: playlists are held out that are held out in the smaller one, the others are train."""
     params = ArchiveParams(splits=Path("../archive/playlists.jsonl.gz"))
 
-    lists = [record for record in ArchiveReader(files / "archive-large", params).read() if isinstance(record, PlaylistRecord)]
+    lists = [
+        record for record in ArchiveReader(files / "archive-large", params).read() if isinstance(record, PlaylistRecord)
+    ]
 
     assert [(entry.group, entry.split) for entry in lists] == [("AAA", "train")]
 

@@ -22,7 +22,14 @@ TRACKS = {
     "fields": {"lyrics": "lyrics"},
     "images": {"cover": "cover"},
 }
-OPTIONS = {"playlist": "list", "track": "track", "position": "pos", "source": "mine", "train_allowed": True, "tracks": TRACKS}
+OPTIONS = {
+    "playlist": "list",
+    "track": "track",
+    "position": "pos",
+    "source": "mine",
+    "train_allowed": True,
+    "tracks": TRACKS,
+}
 
 
 def reader(path: Path, on_error: str = "stop", **options) -> CsvReader:
@@ -84,7 +91,9 @@ def test_any_order_of_rows_gives_what_grouping_in_memory_gives(tmp_path: Path) -
 
     got = [(record.id, record.tracks) for record in reader(path).read()]
 
-    assert got == [(p, [track for _, track in sorted(placed, key=lambda pair: pair[0])]) for p, placed in expected.items()]
+    assert got == [
+        (p, [track for _, track in sorted(placed, key=lambda pair: pair[0])]) for p, placed in expected.items()
+    ]
 
 
 def test_sorted_streams_and_equals_the_spool(files: Path, tmp_path: Path) -> None:
@@ -127,7 +136,8 @@ def test_a_header_that_is_not_utf8_ends_it_whatever_is_done_with_bad_rows(tmp_pa
     path.write_bytes("playlist_id,träck_id\n1,a\n".encode("latin-1"))
 
     with pytest.raises(
-        DataError, match=r"lists\.csv, line 1: is not UTF-8: .*: give options\.encoding: latin-1, or save the file as UTF-8$"
+        DataError,
+        match=r"lists\.csv, line 1: is not UTF-8: .*: give options\.encoding: latin-1, or save the file as UTF-8$",
     ):
         list(reader(path, "skip").read())
 
@@ -204,10 +214,15 @@ def test_a_quote_that_is_never_closed_does_not_swallow_the_rest(tmp_path: Path) 
 def test_other_encodings_are_read(encoding: str, option: str, tmp_path: Path) -> None:
     path = tmp_path / "lists.csv"
     path.write_bytes("playlist_id,track_id,title\r\n1,a,Zoë\r\n".encode(encoding))
-    assert list(reader(path, encoding=option).read()) == [TrackRecord("local:a", "Zoë", source="csv"), PlaylistRecord("1", ["local:a"])]
+    assert list(reader(path, encoding=option).read()) == [
+        TrackRecord("local:a", "Zoë", source="csv"),
+        PlaylistRecord("1", ["local:a"]),
+    ]
 
 
 @pytest.mark.parametrize("rows", ["playlist_id,track_id\r1,a\r", "playlist_id,track_id\n1,a\rb\n"])
 def test_line_ends_of_cr_alone_are_named(rows: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"lists\.csv, line \d: has a carriage return \(CR\) inside a cell without quotes: end lines"):
+    with pytest.raises(
+        DataError, match=r"lists\.csv, line \d: has a carriage return \(CR\) inside a cell without quotes: end lines"
+    ):
         list(reader(table(tmp_path, rows)).read())

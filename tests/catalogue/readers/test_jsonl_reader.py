@@ -39,7 +39,10 @@ def test_second_file_of_tracks(files: Path, sorted_out) -> None:
     [
         ('{"id": "2", "tracks": ["a"', "line 2: is not a JSON object: .*truncated"),
         ("[1]", "line 2: is not a JSON object: Expected `object`, got `array`"),
-        ('{"id": "2", "tracks": [], "x": ' + "[" * 50_000 + "]" * 50_000 + "}", "line 2: is not a JSON object: maximum recursion depth"),
+        (
+            '{"id": "2", "tracks": [], "x": ' + "[" * 50_000 + "]" * 50_000 + "}",
+            "line 2: is not a JSON object: maximum recursion depth",
+        ),
         ('{"tracks": ["a"]}', r"line 2: has no 'id' \(option playlist\)"),
         ('{"id": "", "tracks": ["a"]}', "line 2: has an empty 'id'"),
         ('{"id": "2", "tracks": "a"}', "line 2: 'tracks' must be a list"),
@@ -71,7 +74,11 @@ def test_bad_track_is_left_out_of_its_list(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("cell", "options", "message"),
     [
-        ('"artist": {"name": "Bo"}', {}, r"'artist': {'name': 'Bo'} must be text or a number: name a key that holds such"),
+        (
+            '"artist": {"name": "Bo"}',
+            {},
+            r"'artist': {'name': 'Bo'} must be text or a number: name a key that holds such",
+        ),
         ('"artist": ["Bo", {"name": "Cy"}]', {}, r"'artist': {'name': 'Cy'} must be text"),
         ('"artist_id": [["x"]]', {}, r"'artist_id': \['x'\] must be text"),
         ('"title": ["Bee"]', {}, r"'title': \['Bee'\] must be text"),
@@ -79,11 +86,17 @@ def test_bad_track_is_left_out_of_its_list(tmp_path: Path) -> None:
         ('"album_id": true', {}, "'album_id': True must be text"),
         ('"duration": [61]', {}, r"'duration': \[61\] must be text"),
         ('"words": ["la"]', {"fields": {"lyrics": "words"}}, r"'words': \['la'\] must be text"),
-        ('"words": {"a": "' + 200 * "b" + '"}', {"fields": {"lyrics": "words"}}, r"'words': {'a': 'b{72}… must be text"),
+        (
+            '"words": {"a": "' + 200 * "b" + '"}',
+            {"fields": {"lyrics": "words"}},
+            r"'words': {'a': 'b{72}… must be text",
+        ),
         ('"cover": {"url": "x"}', {"images": {"cover": "cover"}}, "'cover': {'url': 'x'} must be text"),
     ],
 )
-def test_a_nested_value_where_text_belongs_is_a_bad_record(cell: str, options: dict, message: str, tmp_path: Path) -> None:
+def test_a_nested_value_where_text_belongs_is_a_bad_record(
+    cell: str, options: dict, message: str, tmp_path: Path
+) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text('{"id": "1", "tracks": ["a"]}\n{"id": "2", "tracks": [{"id": "b", ' + cell + "}]}\n")
     skipping = reader(path, "skip", **options)

@@ -17,16 +17,26 @@ def test_directives_and_ids(files: Path, sorted_out) -> None:
 
     assert playlists == [
         PlaylistRecord("nested/caf.m3u", ["local:music/go.ogg", "local:/abs/else.ogg"], "caf"),
-        PlaylistRecord("road.m3u8", ["local:music/go.ogg", "local:music/stop.ogg", "spotify:track:3n3Ppam7vgaVa1iaRUc9Lp"], "Road trip"),
+        PlaylistRecord(
+            "road.m3u8",
+            ["local:music/go.ogg", "local:music/stop.ogg", "spotify:track:3n3Ppam7vgaVa1iaRUc9Lp"],
+            "Road trip",
+        ),
     ]
-    assert tracks["local:music/go.ogg"] == TrackRecord("local:music/go.ogg", "Déjà", ("Beyoncé",), duration_s=10.0, source="m3u")
-    assert tracks["local:music/stop.ogg"] == TrackRecord("local:music/stop.ogg", "Stop", ("Bo",), (), "Wheels", source="m3u")
+    assert tracks["local:music/go.ogg"] == TrackRecord(
+        "local:music/go.ogg", "Déjà", ("Beyoncé",), duration_s=10.0, source="m3u"
+    )
+    assert tracks["local:music/stop.ogg"] == TrackRecord(
+        "local:music/stop.ogg", "Stop", ("Bo",), (), "Wheels", source="m3u"
+    )
 
 
 def test_title_keeps_further_dashes(files: Path, sorted_out) -> None:
     tracks, _ = sorted_out(list(M3uReader(files / "m3u" / "road.m3u8").read()))
 
-    assert tracks["local:music/go.ogg"] == TrackRecord("local:music/go.ogg", "Go - Live", ("Ann",), (), "Wheels", None, 215.0, source="m3u")
+    assert tracks["local:music/go.ogg"] == TrackRecord(
+        "local:music/go.ogg", "Go - Live", ("Ann",), (), "Wheels", None, 215.0, source="m3u"
+    )
 
 
 def test_audio_on_request(tmp_path: Path) -> None:
@@ -43,7 +53,11 @@ def test_audio_on_request(tmp_path: Path) -> None:
     ("name", "text", "message"),
     [
         ("x.m3u", b"#EXTINF:soon,Ann - Go\na.ogg\n", r"x\.m3u, line 1: #EXTINF:soon,Ann - Go must begin with a number"),
-        ("x.m3u", b"#EXTINF:" + b"9" * 400 + b",Ann - Go\na.ogg\n", r"x\.m3u, line 1: #EXTINF:9{80} must begin with a number"),
+        (
+            "x.m3u",
+            b"#EXTINF:" + b"9" * 400 + b",Ann - Go\na.ogg\n",
+            r"x\.m3u, line 1: #EXTINF:9{80} must begin with a number",
+        ),
         ("x.m3u8", b"caf\xe9.ogg\n", r"x\.m3u8: is not UTF-8 \(byte 3\)"),
         ("x.m3u8", b"#EXTM3U\n#EXT-X-VERSION:3\nseg0.ts\n", r"x\.m3u8: is a stream \(HLS\)"),
         ("x.m3u", b"#EXTM3U\n", r"x\.m3u: lists no track"),
@@ -68,7 +82,8 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(os, "scandir", refused)
     with pytest.raises(
-        InputError, match=r"locked cannot be read: Permission denied: make it readable, move it elsewhere, or name a folder beside it"
+        InputError,
+        match=r"locked cannot be read: Permission denied: make it readable, move it elsewhere, or name a folder beside it",
     ):
         list(M3uReader(tmp_path).read())
 

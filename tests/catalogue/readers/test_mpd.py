@@ -17,14 +17,23 @@ def test_slices_in_the_order_of_their_playlists_and_tracks_by_pos(files: Path, s
     tracks, playlists = sorted_out(list(MpdReader(files / "mpd").read()))
 
     assert playlists == [
-        PlaylistRecord("mpd:0", ["spotify:track:a", "spotify:track:b", "spotify:track:a"], "Throwbacks", time=1493424000),
+        PlaylistRecord(
+            "mpd:0", ["spotify:track:a", "spotify:track:b", "spotify:track:a"], "Throwbacks", time=1493424000
+        ),
         PlaylistRecord("mpd:1", ["spotify:track:b", "spotify:track:c"], "Späti", "corner shop", time=1493424000),
         PlaylistRecord("mpd:2", ["spotify:track:c", "spotify:track:d"], time=1493424000),
         PlaylistRecord("mpd:10", ["spotify:track:a", "spotify:track:d"], "Last", time=1493424000),
     ]
     assert list(tracks) == [f"spotify:track:{letter}" for letter in "abcd"]
     assert tracks["spotify:track:c"] == TrackRecord(
-        "spotify:track:c", "Song C", ("Bo",), ("spotify:artist:bo",), "Second", "spotify:album:second", 299.0, source="mpd"
+        "spotify:track:c",
+        "Song C",
+        ("Bo",),
+        ("spotify:artist:bo",),
+        "Second",
+        "spotify:album:second",
+        299.0,
+        source="mpd",
     )
 
 
@@ -59,7 +68,10 @@ def test_skip_leaves_out_the_broken_slice_and_the_broken_playlist(files: Path, t
 
     assert [playlist.id for playlist in playlists] == ["mpd:1", "mpd:2"]
     assert reader.skipped.count == 2
-    assert "mpd.slice.0-1.json, playlist 0: Object missing required field `track_uri` - at `$.tracks[1]`" in reader.skipped.examples[0]
+    assert (
+        "mpd.slice.0-1.json, playlist 0: Object missing required field `track_uri` - at `$.tracks[1]`"
+        in reader.skipped.examples[0]
+    )
 
 
 def test_a_truncated_gzipped_slice_is_still_recognised(files: Path, tmp_path: Path) -> None:

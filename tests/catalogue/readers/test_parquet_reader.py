@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from toolkit.catalogue.readers.arrow import ArrowParams, ArrowReader
 from toolkit.catalogue.readers.auto import detect
 from toolkit.catalogue.readers.csv import CsvParams, CsvReader
 from toolkit.catalogue.readers.jsonl import JsonlParams, JsonlReader
 from toolkit.catalogue.readers.parquet import ParquetParams, ParquetReader
+from toolkit.catalogue.readers.tables.arrow_tables import ArrowParams, ArrowReader
 from toolkit.catalogue.records import Field, PlaylistRecord, TrackRecord
 from toolkit.errors import DataError, InputError
 from toolkit.times import NO_TIME
@@ -151,7 +151,9 @@ def test_times_and_positions_of_lists(tmp_path: Path) -> None:
         PlaylistRecord("m", ["local:c", "local:a", "local:b"], times=[first + 2 * day, first, first + day])
     ]
     del table["position"]
-    assert list(reader(tmp_path, table, time="made").read()) == [PlaylistRecord("m", ["local:a", "local:b", "local:c"], time=first)]
+    assert list(reader(tmp_path, table, time="made").read()) == [
+        PlaylistRecord("m", ["local:a", "local:b", "local:c"], time=first)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -161,12 +163,16 @@ def test_times_and_positions_of_lists(tmp_path: Path) -> None:
         pa.array([1_593_561_600, 1_593_604_800]),
         pa.array([1_593_561_600.75, 1_593_604_800.25]),
         pa.array([20_200_701, 1_593_604_800]),
-        pa.array([datetime.datetime(2020, 7, 1, 0, 0, 0, 5), datetime.datetime(2020, 7, 1, 12)], pa.timestamp("ns", "UTC")),
+        pa.array(
+            [datetime.datetime(2020, 7, 1, 0, 0, 0, 5), datetime.datetime(2020, 7, 1, 12)], pa.timestamp("ns", "UTC")
+        ),
         pa.array(["2020-07-01", "2020-07-01T12:00:00Z"]).dictionary_encode(),
     ],
 )
 def test_times_of_every_type(moment: pa.Array, tmp_path: Path) -> None:
-    found = list(reader(tmp_path, {"playlist_id": ["m", "m"], "track_id": ["a", "b"], "when": moment}, time="when").read())
+    found = list(
+        reader(tmp_path, {"playlist_id": ["m", "m"], "track_id": ["a", "b"], "when": moment}, time="when").read()
+    )
 
     assert found == [PlaylistRecord("m", ["local:a", "local:b"], times=[1_593_561_600, 1_593_604_800])]
 
@@ -223,14 +229,20 @@ def test_bad_cells_of_tracks_name_row_and_column(tmp_path: Path) -> None:
         list(reader(tmp_path, LISTS | {"title": [["Ay", None], ["Bee"]]}).read())
     with pytest.raises(DataError, match=r"lists\.parquet, row 1: 'track_id' must be a list of tracks"):
         list(reader(tmp_path, {"playlist_id": ["m", "n"], "track_id": [["a", "b"], None]}).read())
-    with pytest.raises(InputError, match=r"lists\.parquet, row 1: 'track_id' holds 1\.5: an id must be text or a whole number"):
+    with pytest.raises(
+        InputError, match=r"lists\.parquet, row 1: 'track_id' holds 1\.5: an id must be text or a whole number"
+    ):
         list(reader(tmp_path, GOOD | {"track_id": [1.0, 1.5]}).read())
 
 
 @pytest.mark.parametrize(
     ("columns", "options", "message"),
     [
-        ({}, {"title": "titel"}, r"lists\.parquet has no column 'titel' \(option title\): columns: playlist_id, track_id"),
+        (
+            {},
+            {"title": "titel"},
+            r"lists\.parquet has no column 'titel' \(option title\): columns: playlist_id, track_id",
+        ),
         ({}, {"playlist": "playlist"}, r"has no column 'playlist' \(option playlist\): did you mean 'playlist_id'"),
         (
             {"title": [{"a": 1}, {"a": 2}]},
@@ -239,19 +251,33 @@ def test_bad_cells_of_tracks_name_row_and_column(tmp_path: Path) -> None:
         ),
         ({"title": [True, False]}, {}, r"column 'title' \(option title\) holds bool: it must hold texts or numbers"),
         ({"title": [["x"], ["y"]]}, {}, r"column 'title' \(option title\) holds list<.*: it must hold texts"),
-        ({"track_id": [b"a", b"b"]}, {}, r"column 'track_id' \(option track\) holds binary: it must hold texts or whole numbers"),
+        (
+            {"track_id": [b"a", b"b"]},
+            {},
+            r"column 'track_id' \(option track\) holds binary: it must hold texts or whole numbers",
+        ),
         ({"track_id": [[["a"]], [["b"]]]}, {}, r"column 'track_id' \(option track\) holds list<.*: it must hold texts"),
         (
             {"v": [[[1.0]], [[2.0]]]},
             {"features": ["v"]},
             r"column 'v' \(option features\.features\) holds list<element: list.*it must hold numbers or lists",
         ),
-        ({"when": [True, False]}, {"time": "when"}, r"column 'when' \(option time\) holds bool: it must hold timestamps"),
+        (
+            {"when": [True, False]},
+            {"time": "when"},
+            r"column 'when' \(option time\) holds bool: it must hold timestamps",
+        ),
         ({"pos": [[1], [2]]}, {}, r"column 'pos' \(option position\) holds list<.*: it must hold numbers"),
-        (LISTS | {"name": ["x", "y"]}, {"title": "name"}, r"column 'name' \(option title\) holds string: where tracks are a list a row"),
+        (
+            LISTS | {"name": ["x", "y"]},
+            {"title": "name"},
+            r"column 'name' \(option title\) holds string: where tracks are a list a row",
+        ),
     ],
 )
-def test_wrong_columns_are_named_whatever_is_done_with_bad_rows(columns: dict, options: dict, message: str, tmp_path: Path) -> None:
+def test_wrong_columns_are_named_whatever_is_done_with_bad_rows(
+    columns: dict, options: dict, message: str, tmp_path: Path
+) -> None:
     for take in ("read", "blocks"):
         with pytest.raises(InputError, match=message):
             list(getattr(reader(tmp_path, GOOD | columns, "skip", **options), take)())
@@ -270,17 +296,25 @@ def test_other_files_and_damaged_ones_are_one_line(tmp_path: Path) -> None:
         list(reader(tmp_path, pa.table({name: pa.array([], pa.string()) for name in GOOD})).read())
     pq.write_table(pa.table({"playlist_id": ["a"], "track": ["b"]}), tmp_path / "more.parquet")
     reader(tmp_path, GOOD)
-    with pytest.raises(InputError, match=r"more\.parquet has no column 'track_id' \(option track\): did you mean 'track'"):
+    with pytest.raises(
+        InputError, match=r"more\.parquet has no column 'track_id' \(option track\): did you mean 'track'"
+    ):
         list(ParquetReader(tmp_path).read())
 
 
 def test_pictures_by_path_by_bytes_and_as_hugging_face_keeps_them(files: Path, tmp_path: Path) -> None:
     picture = (files / "csv" / "cover.png").read_bytes()
     (tmp_path / "cover.png").write_bytes(picture)
-    kinds = [["cover.png", None], [picture, None], [{"bytes": picture, "path": None}, {"bytes": None, "path": "cover.png"}]]
+    kinds = [
+        ["cover.png", None],
+        [picture, None],
+        [{"bytes": picture, "path": None}, {"bytes": None, "path": "cover.png"}],
+    ]
     for cells in kinds:
         tracks = list(reader(tmp_path, GOOD | {"art": cells}, images={"cover": "art"}).read())[:2]
-        assert [track.fields["cover"].value for track in tracks if track.fields] == [picture] * (1 + isinstance(cells[0], dict))
+        assert [track.fields["cover"].value for track in tracks if track.fields] == [picture] * (
+            1 + isinstance(cells[0], dict)
+        )
     with pytest.raises(DataError, match=r"row 0: cover 'art' is not an image"):
         list(reader(tmp_path, GOOD | {"art": [b"<html>", None]}, images={"cover": "art"}).read())
 
@@ -297,7 +331,9 @@ def test_two_tables_in_memory_share_the_options(tmp_path: Path) -> None:
         TrackRecord("local:b", "Bee", fields={"sound": Field([2.0, 0.25], "table")}, source="table"),
         PlaylistRecord("m", ["local:b", "local:a"], time=NO_TIME),
     ]
-    with pytest.raises(InputError, match=r"neither placements nor tracks has a column 'nam' \(option title\): did you mean 'name'"):
+    with pytest.raises(
+        InputError, match=r"neither placements nor tracks has a column 'nam' \(option title\): did you mean 'name'"
+    ):
         ArrowReader(placements, tracks, ArrowParams(title="nam"))
     with pytest.raises(InputError, match=r"features\.x: rank, tempo are columns of two tables"):
         ArrowReader(placements, tracks, ArrowParams(features={"x": ["rank", "tempo"]}))

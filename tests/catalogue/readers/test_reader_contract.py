@@ -11,20 +11,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from segue.checks.check_reader import check_reader
 from tests.catalogue.readers.broken_readers import BROKEN, Columns, Words
 from toolkit import plugins
-from toolkit.catalogue.demo.params import DemoParams
-from toolkit.catalogue.demo.reader import DemoReader
-from toolkit.catalogue.readers.arrow import ArrowParams, ArrowReader
+from toolkit.catalogue.demo.demo_params import DemoParams
+from toolkit.catalogue.demo.demo_reader import DemoReader
 from toolkit.catalogue.readers.auto import detect
-from toolkit.catalogue.readers.base import OnError, Reader
-from toolkit.catalogue.readers.checks import check_reader
 from toolkit.catalogue.readers.csv import CsvReader
 from toolkit.catalogue.readers.jsonl import JsonlReader
 from toolkit.catalogue.readers.parquet import ParquetParams, ParquetReader
+from toolkit.catalogue.readers.reader import OnError, Reader
+from toolkit.catalogue.readers.tables.arrow_tables import ArrowParams, ArrowReader
 from toolkit.catalogue.records import NamedPlaylist, PlaylistRecord, TrackRecord
 from toolkit.corpus.build import build
-from toolkit.corpus.reader import CorpusReader
+from toolkit.corpus.corpus_reader import CorpusReader
 from toolkit.errors import DataError, InputError
 
 PLACES = {
@@ -76,7 +76,9 @@ def test_in_brief_the_playlists_and_names_are_the_same(name: str, files: Path) -
             named |= dict(zip(playlist.tracks, record.names(range(len(playlist.tracks)))[0], strict=True))
 
     assert playlists == [record for record in whole if isinstance(record, PlaylistRecord)]
-    assert {track: title for track, title in named.items() if title} == {track: title for track, title in titles.items() if title}
+    assert {track: title for track, title in named.items() if title} == {
+        track: title for track, title in titles.items() if title
+    }
 
 
 @pytest.mark.parametrize("name", PLACES)
@@ -145,7 +147,13 @@ BAD = {
 def test_a_built_in_reader_of_files_keeps_the_contract(name: str, files: Path, tmp_path: Path) -> None:
     cls, bad = plugins.load("segue.readers", name), None
     slice_ = "mpd.slice.0-1.json"
-    broken = {**BAD, "mpd": (slice_, (files / "mpd" / slice_).read_text().replace('"track_uri": "spotify:track:c"', '"track_uri": 7'))}
+    broken = {
+        **BAD,
+        "mpd": (
+            slice_,
+            (files / "mpd" / slice_).read_text().replace('"track_uri": "spotify:track:c"', '"track_uri": 7'),
+        ),
+    }
     if name in broken:
         (tmp_path / broken[name][0]).write_text(broken[name][1])
         bad = lambda on_error: cls(tmp_path / broken[name][0], on_error=on_error)  # noqa: E731
@@ -208,19 +216,25 @@ def test_parquet_keeps_the_contract(options: dict[str, str], described: bool, tm
     path, bad = written(table, tmp_path / "lists.parquet"), written(broken(table), tmp_path / "bad.parquet")
     params = ParquetParams(**options)
     check_reader(
-        lambda on_error: ParquetReader(path, params, on_error=on_error), bad=lambda on_error: ParquetReader(bad, params, on_error=on_error)
+        lambda on_error: ParquetReader(path, params, on_error=on_error),
+        bad=lambda on_error: ParquetReader(bad, params, on_error=on_error),
     )
 
 
 def test_parquet_of_lists_and_of_two_tables_keeps_the_contract(tmp_path: Path) -> None:
     lists = pa.table(
-        {"playlist_id": ["m", "e", "s"], "track_id": [["a", "b"], ["b"], ["c", "a"]], "title": [["Ay", None], ["Bee"], ["See", "A"]]}
+        {
+            "playlist_id": ["m", "e", "s"],
+            "track_id": [["a", "b"], ["b"], ["c", "a"]],
+            "title": [["Ay", None], ["Bee"], ["See", "A"]],
+        }
     )
     bad = lists.set_column(1, "track_id", [[["a", "b"], [None], ["c", "a"]]])
     bad = bad.set_column(2, "title", [[["Ay", None], ["Bee"], ["See"]]])
     paths = [written(lists, tmp_path / "lists.parquet", 2), written(bad, tmp_path / "bad.parquet", 2)]
     check_reader(
-        lambda on_error: ParquetReader(paths[0], on_error=on_error), bad=lambda on_error: ParquetReader(paths[1], on_error=on_error)
+        lambda on_error: ParquetReader(paths[0], on_error=on_error),
+        bad=lambda on_error: ParquetReader(paths[1], on_error=on_error),
     )
     side = pa.table({"id": ["t1", "t2", "t1", "t99"], "name": ["One", None, "Uno", "Last"], "album": ["First"] * 4})
     params = ArrowParams(tracks={"track": "id", "title": "name"})
@@ -238,7 +252,9 @@ def test_memory_does_not_grow_with_the_playlists(kind: str, tmp_path: Path) -> N
         if kind == "csv":
             table.to_pandas().to_csv(path, index=False)
             return CsvReader(path)
-        path.write_text("".join(json.dumps({"id": f"p{place}", "tracks": [f"t{place % 40}"] * 20}) + "\n" for place in range(n)))
+        path.write_text(
+            "".join(json.dumps({"id": f"p{place}", "tracks": [f"t{place % 40}"] * 20}) + "\n" for place in range(n))
+        )
         return JsonlReader(path)
 
     make: Callable[[OnError], Reader] = lambda on_error: sized(5)  # noqa: E731
@@ -258,11 +274,15 @@ def suite(cls: type[Reader], words: tuple[Path, Path]) -> None:
 
     def sized(n: int) -> Reader:
         path = words[0].with_name(f"{n}.words")
-        path.write_text("".join(f"p{place} {' '.join(f't{place}x{track}' for track in range(20))}\n" for place in range(n)))
+        path.write_text(
+            "".join(f"p{place} {' '.join(f't{place}x{track}' for track in range(20))}\n" for place in range(n))
+        )
         return cls(path)
 
     good, bad = words
-    check_reader(lambda on_error: cls(good, on_error=on_error), bad=lambda on_error: cls(bad, on_error=on_error), sized=sized)
+    check_reader(
+        lambda on_error: cls(good, on_error=on_error), bad=lambda on_error: cls(bad, on_error=on_error), sized=sized
+    )
 
 
 @pytest.mark.parametrize("cls", [Words, Columns])

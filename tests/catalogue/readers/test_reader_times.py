@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from toolkit import plugins
-from toolkit.catalogue.readers.base import Reader
+from toolkit.catalogue.playlist_summary import summarise
+from toolkit.catalogue.readers.reader import Reader
 from toolkit.catalogue.records import NamedPlaylist, PlaylistRecord, Record
-from toolkit.catalogue.summary import summarise
 from toolkit.corpus.arrays import TIMES, Corpus
 from toolkit.corpus.build import build
-from toolkit.corpus.reader import CorpusReader
+from toolkit.corpus.corpus_reader import CorpusReader
 from toolkit.errors import DataError, InputError
 from toolkit.recipe import Filters
 from toolkit.times import NO_TIME
@@ -40,7 +40,12 @@ def lists(records: list[Record] | list[Record | NamedPlaylist]) -> dict[str, Pla
 def test_a_log_is_in_the_order_of_its_times(tmp_path: Path) -> None:
     found = lists(list(log(tmp_path).read()))
     assert list(found) == ["b", "a"]
-    assert found["a"].tracks == ["local:x", "local:y", "local:z", "local:x"] and found["a"].times == [100, 200, 300, 400]
+    assert found["a"].tracks == ["local:x", "local:y", "local:z", "local:x"] and found["a"].times == [
+        100,
+        200,
+        300,
+        400,
+    ]
     assert found["b"].tracks == ["local:y", "local:x"] and found["b"].times == [DAY // 2, DAY]
 
 
@@ -48,12 +53,18 @@ def test_a_position_goes_before_the_time_and_rows_that_stand_together_need_no_so
     text = "user,item,when,pos\na,x,300,0\na,y,100,2\na,z,200,1\nb,x,5,0\n"
     for options in ({}, {"sorted": True}):
         found = lists(list(log(tmp_path, text, **options).read()))
-        assert found["a"].tracks == ["local:x", "local:z", "local:y"] and found["a"].times == [300, 200, 100] and found["b"].times == [5]
+        assert (
+            found["a"].tracks == ["local:x", "local:z", "local:y"]
+            and found["a"].times == [300, 200, 100]
+            and found["b"].times == [5]
+        )
 
 
 def test_a_time_that_is_none_is_a_bad_record(tmp_path: Path) -> None:
     text = LOG.replace("200.7", "noon")
-    with pytest.raises(DataError, match=r"log\.csv, line 6: time 'noon' must be ISO 8601, such as 2020-07-01 .*, or seconds since 1970"):
+    with pytest.raises(
+        DataError, match=r"log\.csv, line 6: time 'noon' must be ISO 8601, such as 2020-07-01 .*, or seconds since 1970"
+    ):
         list(log(tmp_path, text).read())
     skipping = log(tmp_path, text, on_error="skip")
     assert lists(list(skipping.read()))["a"].times == [100, 300, 400] and skipping.skipped.count == 1
@@ -77,7 +88,12 @@ def test_times_stay_with_their_placements_through_repeats_and_filters(tmp_path: 
 def test_without_times_no_file_of_them_is_written(tmp_path: Path) -> None:
     made = build(log(tmp_path, time=None), None, tmp_path / "corpus")
     assert made.times is None and made.moments is None and not made.timed
-    assert not (tmp_path / "corpus" / TIMES).exists() and made.playlists.column_names == ["id", "title", "group", "split"]
+    assert not (tmp_path / "corpus" / TIMES).exists() and made.playlists.column_names == [
+        "id",
+        "title",
+        "group",
+        "split",
+    ]
 
 
 def test_times_that_are_not_those_of_the_placements_are_refused(tmp_path: Path) -> None:
@@ -104,7 +120,9 @@ def test_jspf_says_when_each_track_was_added(tmp_path: Path) -> None:
         track("C", {}),
     ]
     (tmp_path / "a.jspf").write_text(json.dumps({"playlist": {"track": told}}))
-    (tmp_path / "b.jspf").write_text(json.dumps({"playlist": {"track": [{"title": "A", "extension": []}, {"title": "B"}]}}))
+    (tmp_path / "b.jspf").write_text(
+        json.dumps({"playlist": {"track": [{"title": "A", "extension": []}, {"title": "B"}]}})
+    )
     first, second = lists(list(reader_of("jspf", tmp_path).read())).values()
     assert first.times == [1672628645, 1672531200, NO_TIME] and second.times is None
     made = build(reader_of("jspf", tmp_path), None, tmp_path / "corpus")
@@ -115,7 +133,9 @@ def test_jspf_says_when_each_track_was_added(tmp_path: Path) -> None:
 
 
 def test_a_shared_playlist_says_when_it_was_made(tmp_path: Path) -> None:
-    (tmp_path / "a.jspf").write_text(json.dumps({"playlist": {"date": "2023-01-01T00:00:00Z", "track": [{"title": "A"}, {"title": "B"}]}}))
+    (tmp_path / "a.jspf").write_text(
+        json.dumps({"playlist": {"date": "2023-01-01T00:00:00Z", "track": [{"title": "A"}, {"title": "B"}]}})
+    )
     xspf = '<playlist xmlns="http://xspf.org/ns/0/"><date>{}</date><trackList><track><title>A</title></track></trackList></playlist>'
     (tmp_path / "b.xspf").write_text(xspf.format("2005-01-08T17:10:47-05:00"))
     assert [each.time for name in ("jspf", "xspf") for each in lists(list(reader_of(name, tmp_path).read())).values()] == [
@@ -152,7 +172,9 @@ def test_jsonl_names_the_key_of_a_playlists_time(tmp_path: Path) -> None:
     path.write_text("\n".join([*lines, '{"id": 3, "tracks": ["c"]}']))
     found = lists(list(reader_of("jsonl", path, time="date").read()))
     assert [each.time for each in found.values()] == [1593561600, 86400, NO_TIME]
-    made = build(reader_of("jsonl", path, time="date"), None, tmp_path / "corpus", filters=Filters(min_playlist_length=1))
+    made = build(
+        reader_of("jsonl", path, time="date"), None, tmp_path / "corpus", filters=Filters(min_playlist_length=1)
+    )
     assert made.moments is not None and made.moments.tolist() == [1593561600, 86400, NO_TIME]
     with pytest.raises(InputError, match="has no key 'when' in any line"):
         list(reader_of("jsonl", path, time="when").read())
@@ -162,7 +184,11 @@ def test_jsonl_names_the_key_of_a_playlists_time(tmp_path: Path) -> None:
 
 
 def test_the_summary_tells_the_span(files: Path, tmp_path: Path) -> None:
-    assert summarise(log(tmp_path)).facts()["times"] == {"first": "1970-01-01T00:01:40Z", "last": "1970-01-02", "playlists": 2}
+    assert summarise(log(tmp_path)).facts()["times"] == {
+        "first": "1970-01-01T00:01:40Z",
+        "last": "1970-01-02",
+        "playlists": 2,
+    }
     assert summarise(reader_of("archive", files / "archive")).facts()["times"] == {
         "first": "2019-05-25",
         "last": "2019-06-25",

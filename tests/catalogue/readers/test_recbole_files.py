@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from toolkit.catalogue.readers.recbole import RecboleReader, write_atomic
+from toolkit.catalogue.readers.recbole_atomic import RecboleReader, write_atomic
 from toolkit.catalogue.records import Field, PlaylistRecord, TrackRecord
 from toolkit.catalogue.store import Catalogue
 from toolkit.corpus.arrays import Corpus
@@ -25,7 +25,11 @@ def test_inter_and_item(files: Path, sorted_out) -> None:
         "local:x",
         '"Ex" song',
         ("Ann",),
-        fields={"genre": Field("rock pop", "recbole"), "year": Field([1999.0], "recbole"), "vector": Field([0.5, 0.25], "recbole")},
+        fields={
+            "genre": Field("rock pop", "recbole"),
+            "year": Field([1999.0], "recbole"),
+            "vector": Field([0.5, 0.25], "recbole"),
+        },
         source="recbole",
     )
     assert tracks["local:y"] == TrackRecord("local:y", "Why", source="recbole")
@@ -35,9 +39,16 @@ def corpus(ids: list[str]) -> Corpus:
     n = len(ids)
     names = [None, 'The "B" side\tlive', "Ç"][:n]
     tracks = pa.table(
-        {"id": ids, "title": pa.array(names, pa.string()), "artist": pa.array(["Ann", None, "Bo"][:n]), "album": pa.nulls(n, pa.string())}
+        {
+            "id": ids,
+            "title": pa.array(names, pa.string()),
+            "artist": pa.array(["Ann", None, "Bo"][:n]),
+            "album": pa.nulls(n, pa.string()),
+        }
     )
-    lists = pa.table({"id": ["p", "q"], "title": ["P", None], "group": pa.nulls(2, pa.string()), "split": pa.nulls(2, pa.string())})
+    lists = pa.table(
+        {"id": ["p", "q"], "title": ["P", None], "group": pa.nulls(2, pa.string()), "split": pa.nulls(2, pa.string())}
+    )
     return Corpus(np.array([2, 1, 3, 3, 2], np.int32), np.array([0, 3, 5]), tracks, lists)
 
 
@@ -76,7 +87,9 @@ def test_times_go_out_and_come_back(tmp_path: Path) -> None:
         "p\tspotify:track:b\t0\t5",
     ]
     assert (
-        build(RecboleReader(folder, RecboleReader.Params(time="timestamp")), None, tmp_path / "again").placed(0, 2).tolist()
+        build(RecboleReader(folder, RecboleReader.Params(time="timestamp")), None, tmp_path / "again")
+        .placed(0, 2)
+        .tolist()
         == times.tolist()
     )
     lists = plain.playlists.append_column("time", pa.array([11, 12], pa.int64()))

@@ -18,7 +18,9 @@ BOMB = """<?xml version="1.0"?>
 
 def test_jspf(files: Path) -> None:
     assert list(JspfReader(files / "jspf").read()) == [
-        TrackRecord("mbid:e97f805a-ab48-4c52-855e-07049142113d", "Rain", ("Ann",), (), "First", None, 201.0, source="jspf"),
+        TrackRecord(
+            "mbid:e97f805a-ab48-4c52-855e-07049142113d", "Rain", ("Ann",), (), "First", None, 201.0, source="jspf"
+        ),
         TrackRecord("spotify:track:abc123", "Sun", source="jspf"),
         TrackRecord("local:bo - only named", "Only  Named", ("Bo",), source="jspf"),
         PlaylistRecord(
@@ -35,7 +37,9 @@ def test_xspf(files: Path) -> None:
         TrackRecord("local:/music/go now.ogg", "Go", ("Ann",), (), "First", None, 271.066, source="xspf"),
         TrackRecord("isrc:GBAAA0000001", source="xspf"),
         TrackRecord("https://example.org/sun.ogg", source="xspf"),
-        PlaylistRecord("mix.xspf", ["local:/music/go now.ogg", "isrc:GBAAA0000001", "https://example.org/sun.ogg"], "Mix & more"),
+        PlaylistRecord(
+            "mix.xspf", ["local:/music/go now.ogg", "isrc:GBAAA0000001", "https://example.org/sun.ogg"], "Mix & more"
+        ),
     ]
 
 

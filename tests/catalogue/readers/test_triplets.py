@@ -13,7 +13,7 @@ from toolkit.catalogue.records import PlaylistRecord, TrackRecord
 from toolkit.catalogue.store import Catalogue
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.build import build
-from toolkit.corpus.reader import CorpusReader
+from toolkit.corpus.corpus_reader import CorpusReader
 from toolkit.errors import DataError
 from toolkit.recipe import Filters
 
@@ -54,7 +54,9 @@ def test_four_columns_are_artists_by_name(tmp_path: Path) -> None:
 def test_an_item_twice_is_summed_and_told_of(tmp_path: Path) -> None:
     found = reader(tmp_path, PLAYS + "ann\tS1\t4\n")
     assert playlists(found)["ann"]["local:S1"] == 7
-    assert found.doubles.examples == [f"{found.path}, user 'ann': 1 items are listed more than once: their plays are summed"]
+    assert found.doubles.examples == [
+        f"{found.path}, user 'ann': 1 items are listed more than once: their plays are summed"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +106,9 @@ def test_tables_describe_songs_and_artists_and_contradictions_are_told_of(tmp_pa
 
 
 def test_the_corpus_holds_the_plays_filtered_and_read_again(tmp_path: Path) -> None:
-    corpus = build(reader(tmp_path), None, tmp_path / "corpus", filters=Filters(min_track_plays=2, min_playlist_length=1))
+    corpus = build(
+        reader(tmp_path), None, tmp_path / "corpus", filters=Filters(min_track_plays=2, min_playlist_length=1)
+    )
     names = corpus.tracks["id"].to_pylist()
     assert [names[item - 1] for item in corpus.items] == ["local:S2", "local:S2"] and corpus.plays is not None
     assert corpus.plays.tolist() == [10, 1]
@@ -117,7 +121,9 @@ def test_the_corpus_holds_the_plays_filtered_and_read_again(tmp_path: Path) -> N
 
 def test_tables_may_have_commas(tmp_path: Path) -> None:
     found = reader(
-        tmp_path, tracks={"file": "songs.csv", "track": "song_id"}, artists={"file": "artists.csv", "fields": {"biography": "bio"}}
+        tmp_path,
+        tracks={"file": "songs.csv", "track": "song_id"},
+        artists={"file": "artists.csv", "fields": {"biography": "bio"}},
     )
     (tmp_path / "songs.csv").write_text("song_id,title,artist,artist_id\nS1,One,The Ones,A1\n")
     (tmp_path / "artists.csv").write_text('artist_id,bio\nA1,"Ones, since 1990"\n')

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from collectors.hosts import Timeouts, user_agent
-from collectors.http import Client
-from collectors.limits import HostLimit
+from collectors.engine.host_limits import HostLimit
+from collectors.engine.hosts import Timeouts, user_agent
+from collectors.engine.http_client import Client
 from tests.servers.base import Asked
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from collectors.sources.judged import eleven
+from collectors.sources.matched_answer import eleven
 from toolkit.vocabulary import AUDIO_FEATURES
 
 

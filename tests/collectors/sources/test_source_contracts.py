@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from collectors.base import Request, Source
-from collectors.checks import check_source
+from collectors.source import Request, Source
 from collectors.sources.acousticbrainz import HIGHLEVEL
+from segue.checks.check_source import check_source
 from tests.collectors.sources.pictures import picture
 from tests.collectors.sources.sounds import tone
 from tests.servers.coverartarchive import CoverArtServer
@@ -24,8 +24,22 @@ from toolkit.vocabulary import AUDIO_FEATURES
 MIRA = Artist("Mira Oss", tags={"folk": 3})
 QUAY = Release("Low Quay", MIRA)
 SEA = Recording("Sea Above", (MIRA,), (QUAY,), 200_000, ("GBABC0100001",), tags={"shanty": 1})
-NOT = Request("track", "local:none", title="No Such Song", artists=("Nobody",), ids={"mbid": "00000000-0000-4000-8000-000000000000"})
-TRACK = Request("track", "local:song", title="Sea Above", artists=("Mira Oss",), album="Low Quay", duration_s=200.0, ids={"mbid": SEA.id})
+NOT = Request(
+    "track",
+    "local:none",
+    title="No Such Song",
+    artists=("Nobody",),
+    ids={"mbid": "00000000-0000-4000-8000-000000000000"},
+)
+TRACK = Request(
+    "track",
+    "local:song",
+    title="Sea Above",
+    artists=("Mira Oss",),
+    album="Low Quay",
+    duration_s=200.0,
+    ids={"mbid": SEA.id},
+)
 ALBUM = Request("album", "a", ("cover",), {"release_mbid": QUAY.id}, "Low Quay", ("Mira Oss",))
 NO_ALBUM = Request("album", "b", ("cover",), {"release_mbid": SEA.id}, "No Such Album", ("Nobody",))
 ARTIST = Request("artist", "m", ("biography",), {"mbid": MIRA.id}, artists=("Mira Oss",))
@@ -45,7 +59,9 @@ def test_musicbrainz():
         check_source(of("musicbrainz"), {"url": server.url}, known=asked(TRACK, "mbid"), unknown=asked(NOT, "mbid"))
         named = replace(asked(TRACK, "mbid"), ids={})
         check_source(of("musicbrainz"), {"url": server.url}, known=named, unknown=replace(asked(NOT, "mbid"), ids={}))
-        check_source(of("musicbrainz-tags"), {"url": server.url}, known=asked(TRACK, "tags"), unknown=asked(NOT, "tags"))
+        check_source(
+            of("musicbrainz-tags"), {"url": server.url}, known=asked(TRACK, "tags"), unknown=asked(NOT, "tags")
+        )
 
 
 def test_lrclib():
@@ -59,7 +75,9 @@ def test_coverartarchive():
 
 
 def test_wikipedia():
-    with WikimediaServer([Article("Mira Oss", "Mira Oss is a singer.", "Singer")], [Item("Q1", MIRA.id, "Mira Oss")]) as server:
+    with WikimediaServer(
+        [Article("Mira Oss", "Mira Oss is a singer.", "Singer")], [Item("Q1", MIRA.id, "Mira Oss")]
+    ) as server:
         params = {"wikidata": server.wikidata, "wikipedia": server.wikipedia}
         check_source(of("wikipedia"), params, known=ARTIST, unknown=NO_ARTIST)
         check_source(of("wikipedia"), params, known=replace(ARTIST, ids={}), unknown=NO_ARTIST)

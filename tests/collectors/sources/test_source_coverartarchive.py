@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from collectors.base import Absent, Blocked, Request, Transient, Trouble
+from collectors.source import Absent, Blocked, Request, Transient, Trouble
 from collectors.sources.coverartarchive import CoverArtArchive, CoverArtArchiveParams
 from tests.collectors.sources.pictures import bomb, picture
 from tests.servers import faults

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from collectors.base import Absent, Ambiguous, Found, Request
-from collectors.checks import check_source
-from collectors.checks import http as unlimited
+from collectors.source import Absent, Ambiguous, Found, Request
 from collectors.sources.msd_a import MsdA, MsdAParams
 from collectors.sources.musixmatch import Musixmatch, MusixmatchParams
+from segue.checks.check_source import check_source
+from segue.checks.check_source import http as unlimited
 from toolkit.errors import DataError, InputError
 
 TRAIN = """\
@@ -47,7 +47,10 @@ def words(tmp_path_factory) -> dict[str, Path | list[Path]]:
     (folder / "mxm_dataset_train.txt").write_text(TRAIN)
     (folder / "mxm_dataset_test.txt.gz").write_bytes(gzip.compress(TEST.encode()))
     (folder / "mxm_779k_matches.txt").write_text(MATCHES)
-    return {"paths": [folder / "mxm_dataset_train.txt", folder / "mxm_dataset_test.txt.gz"], "matches": folder / "mxm_779k_matches.txt"}
+    return {
+        "paths": [folder / "mxm_dataset_train.txt", folder / "mxm_dataset_test.txt.gz"],
+        "matches": folder / "mxm_779k_matches.txt",
+    }
 
 
 def lyrics(track: str = "local:1", title: str | None = None, artist: str | None = None) -> Request:
@@ -69,7 +72,9 @@ def test_words_are_as_many_as_are_sung_by_id_and_by_name(words, http, tmp_path):
 
 def test_both_keep_the_contract(words, msd_a):
     known = lyrics("msd:TRAAABD128F429CF47")
-    assert check_source(Musixmatch, words, known=known, unknown=lyrics(title="No", artist="One")).values == {"lyrics": "mar"}
+    assert check_source(Musixmatch, words, known=known, unknown=lyrics(title="No", artist="One")).values == {
+        "lyrics": "mar"
+    }
     about = Request("artist", "msd:AR002UA1187B9A637D", ("biography", "artist_tags"))
     check_source(MsdA, msd_a, known=about, unknown=Request("artist", "m:1", ("biography",), artists=("Nobody",)))
 
@@ -101,8 +106,12 @@ MBID = "5b11f4ce-a62d-471e-81fc-a69a8278c7da"
 @pytest.fixture(scope="module")
 def msd_a(tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("msd-a")
-    (folder / "bios.tsv").write_text("AR002UA1187B9A637D\tMira Oss sings of harbours.\nAR003FB1187B994355\t\nARTWINA1187B994355\tA twin.\n")
-    (folder / "tags.tsv").write_text("AR002UA1187B9A637D\tfolk\t3\nAR002UA1187B9A637D\tseen, live\t10\nAR003FB1187B994355\tpop\t1\n")
+    (folder / "bios.tsv").write_text(
+        "AR002UA1187B9A637D\tMira Oss sings of harbours.\nAR003FB1187B994355\t\nARTWINA1187B994355\tA twin.\n"
+    )
+    (folder / "tags.tsv").write_text(
+        "AR002UA1187B9A637D\tfolk\t3\nAR002UA1187B9A637D\tseen, live\t10\nAR003FB1187B994355\tpop\t1\n"
+    )
     (folder / "unique_artists.txt").write_text(
         f"AR002UA1187B9A637D<SEP>{MBID}<SEP>TRAAAAV128F421A322<SEP>Mira Oss\n"
         "ARTWINA1187B994355<SEP><SEP>TRAAABD128F429CF47<SEP>The Twins\nARTWINB1187B994355<SEP><SEP>TRAAABD128F429CF47<SEP>the twins\n"
@@ -111,14 +120,17 @@ def msd_a(tmp_path_factory) -> dict[str, Path]:
 
 
 def artist(key: str = "m:1", *, name: str | None = None, mbid: str | None = None) -> Request:
-    return Request("artist", key, ("biography", "artist_tags"), {"mbid": mbid} if mbid else {}, artists=(name,) if name else ())
+    return Request(
+        "artist", key, ("biography", "artist_tags"), {"mbid": mbid} if mbid else {}, artists=(name,) if name else ()
+    )
 
 
 def test_artists_are_found_by_id_by_musicbrainz_id_and_by_a_name_that_is_ones_own(msd_a, http, tmp_path):
     source = MsdA(MsdAParams(**msd_a))
     with source.opened(tmp_path):
         answers = [
-            source.collect(request, http) for request in (artist("msd:AR002UA1187B9A637D"), artist(mbid=MBID), artist(name="MIRA OSS"))
+            source.collect(request, http)
+            for request in (artist("msd:AR002UA1187B9A637D"), artist(mbid=MBID), artist(name="MIRA OSS"))
         ]
         twins = source.collect(artist(name="The Twins"), http)
         tags = source.collect(artist("msd:AR003FB1187B994355"), http)

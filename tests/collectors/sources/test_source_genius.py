@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 
 import pytest
-from servers import faults
-from servers.genius import CHALLENGE, TOKEN, GeniusServer, answered, page
-from servers.tracks import Track
 
-from collectors.base import Absent, Ambiguous, Blocked, Found, RateLimited, Request, Transient
-from collectors.checks import check_source
-from collectors.checks import http as unlimited
+from collectors.source import Absent, Ambiguous, Blocked, Found, RateLimited, Request, Transient
 from collectors.sources.genius import Genius, GeniusParams
+from segue.checks.check_source import check_source
+from segue.checks.check_source import http as unlimited
+from tests.servers import faults
+from tests.servers.genius import CHALLENGE, TOKEN, GeniusServer, answered, page
+from tests.servers.tracks import Track
 from toolkit.errors import InputError
 
 SEA = Track("Sea Above", "Mira Oss", lyrics=("[Chorus]", "The sea is above & below", "", "I <3 it"))
@@ -43,7 +43,13 @@ def test_it_keeps_the_contract():
     with GeniusServer(ALL) as server:
         for field in ("lyrics", "cover"):
             known, unknown = request("Sea Above", field), request("Unheard Of", field)
-            check_source(Genius, source(server).params.model_dump(), known=known, unknown=unknown, keys={"GENIUS_ACCESS_TOKEN": TOKEN})
+            check_source(
+                Genius,
+                source(server).params.model_dump(),
+                known=known,
+                unknown=unknown,
+                keys={"GENIUS_ACCESS_TOKEN": TOKEN},
+            )
 
 
 def test_lyrics_come_as_text_without_the_pages_other_words(http):
@@ -64,7 +70,12 @@ def test_an_instrumental_is_one_by_the_apis_word_alone(http):
     assert isinstance(doubtful, Ambiguous) and doubtful.values == {"lyrics": "Low, low tide"}
 
 
-WALLS = {"challenge": CHALLENGE, "empty": b"", "page": b"<html><body>Please enable cookies</body></html>", "bare": page([""])}
+WALLS = {
+    "challenge": CHALLENGE,
+    "empty": b"",
+    "page": b"<html><body>Please enable cookies</body></html>",
+    "bare": page([""]),
+}
 
 
 @pytest.mark.parametrize("body", WALLS.values(), ids=WALLS)
@@ -130,7 +141,9 @@ def test_a_token_that_is_refused_ends_the_source_and_is_not_shown(http, caplog):
 def test_an_address_in_the_answer_leads_nowhere_but_to_genius(http):
     """The path alone of what the search says is asked for, at the site's own address."""
     with GeniusServer(ALL) as server:
-        server.told = lambda track, right=server.told: right(track) | {"url": "https://evil.example/steal", "path": "/steal"}
+        server.told = lambda track, right=server.told: (
+            right(track) | {"url": "https://evil.example/steal", "path": "/steal"}
+        )
         answer = source(server).collect(request("Sea Above"), http)
     assert isinstance(answer, Absent)
     assert [entry.target for entry in server.log][1:] == ["/https://evil.example/steal"]

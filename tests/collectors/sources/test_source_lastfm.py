@@ -6,21 +6,29 @@ import logging
 from pathlib import Path
 
 import pytest
-from servers import faults
-from servers.base import Reply
-from servers.lastfm import KEY, Artist, LastfmServer, as_xml, error
 
-from collectors.base import Absent, Ambiguous, Blocked, Found, RateLimited, Request, Transient, Trouble
-from collectors.checks import check_source
-from collectors.checks import http as unlimited
+from collectors.source import Absent, Ambiguous, Blocked, Found, RateLimited, Request, Transient, Trouble
 from collectors.sources.lastfm import Lastfm, LastfmParams
+from segue.checks.check_source import check_source
+from segue.checks.check_source import http as unlimited
+from tests.servers import faults
+from tests.servers.base import Reply
+from tests.servers.lastfm import KEY, Artist, LastfmServer, as_xml, error
 from toolkit.errors import InputError
 
 MBID = "5b11f4ce-a62d-471e-81fc-a69a8278c7da"
 MIRA = Artist(
-    "Mira Oss", MBID, "Mira Oss sings <b>of</b> harbours & boats.", (("folk", 100), ("seen live", 40), ("odd, even", 12), ("noise", 3))
+    "Mira Oss",
+    MBID,
+    "Mira Oss sings <b>of</b> harbours & boats.",
+    (("folk", 100), ("seen live", 40), ("odd, even", 12), ("noise", 3)),
 )
-TWINS = Artist("Genesis", "", "There are at least three artists with this name: 1) a band 2) another 3) yet another.", (("prog", 100),))
+TWINS = Artist(
+    "Genesis",
+    "",
+    "There are at least three artists with this name: 1) a band 2) another 3) yet another.",
+    (("prog", 100),),
+)
 ARABIC = Artist("فيروز", "", "مطربة لبنانية ولدت في بيروت", (("arabic", 100),))
 SILENT = Artist("Nobody Wrote")
 ALL = (MIRA, TWINS, ARABIC, SILENT)
@@ -51,7 +59,13 @@ def about(name: str, *fields: str, mbid: str | None = None) -> Request:
 
 def test_it_keeps_the_contract():
     with LastfmServer(ALL) as server:
-        check_source(Lastfm, {"url": server.url}, known=about("Mira Oss"), unknown=about("Nobody at All"), keys={"LASTFM_API_KEY": KEY})
+        check_source(
+            Lastfm,
+            {"url": server.url},
+            known=about("Mira Oss"),
+            unknown=about("Nobody at All"),
+            keys={"LASTFM_API_KEY": KEY},
+        )
 
 
 def test_a_biography_is_its_text_alone_by_name_or_by_id(collect):
@@ -76,7 +90,11 @@ def test_what_is_not_there_is_absent_and_an_article_about_namesakes_ambiguous(co
         assert collect(server, about("Nobody Wrote")).note == "no biography"
         twins = collect(server, about("Genesis"))
         assert isinstance(collect(server, about("Zork")), Absent)  # another artist's
-    assert isinstance(twins, Ambiguous) and twins.score < 0.85 and twins.values["biography"].startswith("There are at least three")
+    assert (
+        isinstance(twins, Ambiguous)
+        and twins.score < 0.85
+        and twins.values["biography"].startswith("There are at least three")
+    )
 
 
 def test_tags_are_the_foremost_of_the_artist_or_the_track(collect):
@@ -85,11 +103,14 @@ def test_tags_are_the_foremost_of_the_artist_or_the_track(collect):
         assert collect(server, about("Mira Oss", "artist_tags")).values == {"artist_tags": "folk, seen live, odd  even"}
         assert isinstance(collect(server, about("Nobody Wrote", "artist_tags")), Absent)
         assert collect(server, track).values == {"tags": "harbour, sea"}
-        assert isinstance(collect(server, Request("track", "t:2", ("tags",), title="Unheard", artists=("Mira Oss",))), Absent)
+        assert isinstance(
+            collect(server, Request("track", "t:2", ("tags",), title="Unheard", artists=("Mira Oss",))), Absent
+        )
 
 
 @pytest.mark.parametrize(
-    ("code", "trouble"), [(29, RateLimited), (11, Transient), (16, Transient), (8, Transient), (10, InputError), (26, InputError)]
+    ("code", "trouble"),
+    [(29, RateLimited), (11, Transient), (16, Transient), (8, Transient), (10, InputError), (26, InputError)],
 )
 def test_the_services_own_errors_mean_what_they_say(collect, code, trouble):
     def fault(handler, _):
@@ -149,7 +170,9 @@ def test_the_key_goes_out_in_the_body_alone_and_is_never_shown(collect, caplog, 
 
 def test_weights_are_numbers_whatever_is_sent(collect):
     def fault(handler, _):
-        return handler.send(as_xml('<toptags artist="Mira Oss"><tag><name>folk</name><count>lots</count></tag></toptags>'))
+        return handler.send(
+            as_xml('<toptags artist="Mira Oss"><tag><name>folk</name><count>lots</count></tag></toptags>')
+        )
 
     with LastfmServer(ALL, faults={0: fault}) as server:
         assert isinstance(collect(server, about("Mira Oss", "artist_tags")), Absent)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from collectors.playlists import asking, file_of, jspf, save
+from collectors.service_playlists import asking, file_of, jspf, save
 from collectors.sources.listenbrainz import HOST, ListenBrainz, ListenBrainzParams
 from tests.command import segue
 from tests.servers import faults

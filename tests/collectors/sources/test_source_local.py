@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from collectors.base import Absent, Ambiguous, Request, Transient, Trouble
 from collectors.local_files import Folder, audio_files
+from collectors.source import Absent, Ambiguous, Request, Transient, Trouble
 from collectors.sources.local_audio import AudioFolderParams, LocalFeatures, LocalPreviews
 from collectors.sources.local_covers import CoverFolderParams, EmbeddedCovers, LocalCovers, embedded
 from tests.collectors.sources.pictures import bomb, picture
 from tests.collectors.sources.sounds import RATE, tone
 from tests.servers.music import mbid
-from toolkit.encoders.audio_features import described
+from toolkit.encoders.audio.audio_features import described
 from toolkit.errors import InputError
 from toolkit.vocabulary import AUDIO_FEATURES
 
@@ -39,7 +39,13 @@ def music(tmp_path_factory) -> Path:
     folder = root / "music"
     tone(folder / "Mira" / "01 - Mira Oss - Sea Above.wav")
     tone(folder / "4iV5W9uYEdYUVa79Axb7Rh.wav", hertz=330.0)
-    tag(tone(folder / "a.flac", 3.0, 220.0), title="Two Boats", artist="Mira Oss", album="Low Quay", isrc="GB-ABC-01-00003")
+    tag(
+        tone(folder / "a.flac", 3.0, 220.0),
+        title="Two Boats",
+        artist="Mira Oss",
+        album="Low Quay",
+        isrc="GB-ABC-01-00003",
+    )
     tag(tone(folder / "b.ogg", 2.5), title="شجن", artist="فيروز", musicbrainz_trackid=RECORDING)
     (folder / "broken.mp3").write_bytes(b"ID3" + bytes(200))
     tone(root / "secret.wav")
@@ -54,7 +60,9 @@ def previews(music, tmp_path_factory):
         yield source
 
 
-def track(id: str = "t", title: str | None = None, artist: str | None = None, seconds: float | None = None, **ids: str) -> Request:
+def track(
+    id: str = "t", title: str | None = None, artist: str | None = None, seconds: float | None = None, **ids: str
+) -> Request:
     return Request("track", id, ("audio",), ids, title, (artist,) if artist else (), duration_s=seconds)
 
 
@@ -95,7 +103,10 @@ def test_another_length_is_ambiguous(previews, http):
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path):
-    with pytest.raises(InputError, match="not a folder"), LocalCovers(CoverFolderParams(folder=tmp_path / "none")).opened(tmp_path):
+    with (
+        pytest.raises(InputError, match="not a folder"),
+        LocalCovers(CoverFolderParams(folder=tmp_path / "none")).opened(tmp_path),
+    ):
         pass
 
 
@@ -104,7 +115,9 @@ def test_features_are_those_of_the_encoder(music, http, tmp_path):
     with source.opened(tmp_path):
         values = source.collect(track("local:4iV5W9uYEdYUVa79Axb7Rh.wav"), http).values["audio_features"]
         samples, _ = soundfile.read(music / "4iV5W9uYEdYUVa79Axb7Rh.wav", dtype="float32")
-        assert values == pytest.approx(described(samples, RATE).tolist(), abs=1e-6) and len(values) == len(AUDIO_FEATURES)
+        assert values == pytest.approx(described(samples, RATE).tolist(), abs=1e-6) and len(values) == len(
+            AUDIO_FEATURES
+        )
         assert values[AUDIO_FEATURES.index("key")] == 4  # 330 Hz is an E
         with pytest.raises(Trouble, match="broken.mp3 has no audio") as caught:
             source.collect(track("local:broken.mp3"), http)

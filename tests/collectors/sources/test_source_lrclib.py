@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from collectors.base import Absent, Ambiguous, Blocked, Found, Request, Transient
+from collectors.source import Absent, Ambiguous, Blocked, Found, Request, Transient
 from collectors.sources.lrclib import Lrclib, LrclibParams
 from tests.servers import faults
 from tests.servers.lrclib import LrclibServer, Song
@@ -77,10 +77,18 @@ def test_another_recording_is_ambiguous_and_what_is_not_there_absent(source, htt
 
 
 def test_another_song_than_asked_for_is_not_taken(source, server, http):
-    other = {"id": 1, "trackName": "Elsewhere", "artistName": "Someone Else", "duration": 200.0, "plainLyrics": "other words"}
+    other = {
+        "id": 1,
+        "trackName": "Elsewhere",
+        "artistName": "Someone Else",
+        "duration": 200.0,
+        "plainLyrics": "other words",
+    }
     server.faults = {0: lambda handler, reply: handler.send(type(reply)(other))}
     assert source.collect(song("Sea Above", 201), http).values == {"lyrics": WORDS}
-    server.faults = lambda number, asked: lambda handler, reply: handler.send(type(reply)([other] if "search" in asked.path else other))
+    server.faults = lambda number, asked: (
+        lambda handler, reply: handler.send(type(reply)([other] if "search" in asked.path else other))
+    )
     assert isinstance(source.collect(song("Sea Above", 201), http), Absent)
 
 

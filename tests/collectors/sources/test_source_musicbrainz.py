@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from collectors.base import Absent, Ambiguous, Found, Other, RateLimited, Request, Transient
+from collectors.source import Absent, Ambiguous, Found, Other, RateLimited, Request, Transient
+from collectors.sources.clients.musicbrainz_api import Recording as Told
+from collectors.sources.clients.musicbrainz_api import chosen
 from collectors.sources.musicbrainz import MusicBrainz, MusicBrainzParams, lucene
-from collectors.sources.musicbrainz_api import Recording as Told
-from collectors.sources.musicbrainz_api import chosen
 from collectors.sources.musicbrainz_dump import MusicBrainzDump, MusicBrainzDumpParams
 from collectors.sources.musicbrainz_tags import MusicBrainzTags, MusicBrainzTagsParams
 from tests.servers import faults
@@ -85,14 +85,25 @@ def test_by_name_the_length_the_album_and_an_official_release_decide(source, htt
 def test_other_ids_are_given_only_where_names_agree(source, http):
     answer = source.collect(sea(album="Another Record"), http)
     assert [other.field for other in answer.others] == ["mbid"]
-    both = Request("track", "t", ("mbid",), title="Two Boats", artists=("Mira Oss", "Nobody"), artist_ids=("m:1", "m:2"), duration_s=150.0)
+    both = Request(
+        "track",
+        "t",
+        ("mbid",),
+        title="Two Boats",
+        artists=("Mira Oss", "Nobody"),
+        artist_ids=("m:1", "m:2"),
+        duration_s=150.0,
+    )
     assert source.collect(both, http).others == (Other("artist", "m:1", "mbid", MIRA.id),)
 
 
 def test_an_id_that_is_held_is_looked_up(source, asked, http):
     answer = source.collect(sea(ids={"mbid": SEA.id}), http)
     assert isinstance(answer, Found) and len(answer.others) == 3
-    assert asked[0].path == f"/ws/2/recording/{SEA.id}" and asked[0].query["inc"] == "artist-credits releases release-groups"
+    assert (
+        asked[0].path == f"/ws/2/recording/{SEA.id}"
+        and asked[0].query["inc"] == "artist-credits releases release-groups"
+    )
     assert isinstance(source.collect(sea(ids={"mbid": MIRA.id}), http), Absent)
 
 
@@ -110,7 +121,9 @@ def test_titles_of_other_scripts_are_found(source, http):
 
 
 def test_a_title_full_of_operators_is_searched_for_as_words(source, http):
-    request = Request("track", "t", ("mbid",), title='AC/DC: "Why?" (Part 1)', artists=("The Lamp & Tide",), duration_s=180.0)
+    request = Request(
+        "track", "t", ("mbid",), title='AC/DC: "Why?" (Part 1)', artists=("The Lamp & Tide",), duration_s=180.0
+    )
     assert source.collect(request, http).values == {"mbid": BAND_SONG.id}
     assert lucene("Rock AND (Roll) OR: +1") == r"rock and \(roll\) or\: \+1"
 
@@ -123,7 +136,12 @@ def test_what_is_near_is_ambiguous_and_what_is_not_there_absent(source, http):
 
 
 def test_a_wrong_form_is_tried_again_and_a_busy_server_waited_for(server, source, http):
-    server.faults = {0: faults.wrong_json, 1: faults.truncated, 2: lambda handler, reply: handler.send(busy()), 3: faults.too_many("2")}
+    server.faults = {
+        0: faults.wrong_json,
+        1: faults.truncated,
+        2: lambda handler, reply: handler.send(busy()),
+        3: faults.too_many("2"),
+    }
     for _ in range(2):
         with pytest.raises(Transient):
             source.collect(sea(), http)
@@ -152,7 +170,9 @@ def test_tags_of_an_artist_and_none(server, asked, http):
     assert tags(server, votes=3).collect(request, http).values == {"artist_tags": "harbour folk, folk"}
     assert tags(server).collect(Request("artist", "m:2", ("artist_tags",), {"mbid": TWIN.id}), http).note == "no tags"
     assert tags(server).collect(Request("artist", "m:2", ("artist_tags",), {"mbid": SEA.id}), http).note == "no such id"
-    assert isinstance(tags(server).collect(Request("artist", "m", ("artist_tags",), {"mbid": "../../isrc"}), http), Absent)
+    assert isinstance(
+        tags(server).collect(Request("artist", "m", ("artist_tags",), {"mbid": "../../isrc"}), http), Absent
+    )
     assert len(asked) == 3
 
 
@@ -181,7 +201,9 @@ def test_the_dump_finds_what_the_service_finds(dump, source, http, tmp_path):
     with local.opened(tmp_path / "index"):
         found = [local.collect(request, http) for request in requests]
     online = [source.collect(request, http) for request in requests]
-    assert [getattr(answer, "values", None) for answer in found] == [getattr(answer, "values", None) for answer in online]
+    assert [getattr(answer, "values", None) for answer in found] == [
+        getattr(answer, "values", None) for answer in online
+    ]
     assert [isinstance(answer, Found) for answer in found] == [True, True, True, False, True, True]
     assert found[0].others == (Other("artist", "m:1", "mbid", MIRA.id),)
 
@@ -190,7 +212,7 @@ def test_the_dump_is_read_once(dump, tmp_path, monkeypatch, http):
     source = MusicBrainzDump(MusicBrainzDumpParams(path=dump))
     with source.opened(tmp_path):
         pass
-    monkeypatch.setattr("collectors.archives.lines", lambda path, member: pytest.fail("read again"))
+    monkeypatch.setattr("collectors.dump_archives.lines", lambda path, member: pytest.fail("read again"))
     with source.opened(tmp_path):
         assert source.collect(sea(ids={"isrc": "GBABC0100001"}), http).values == {"mbid": SEA.id}
     assert [file.suffix for file in tmp_path.iterdir() if file.is_file()].count(".sqlite") == 1

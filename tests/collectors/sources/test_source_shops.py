@@ -8,22 +8,22 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
-from servers import faults
-from servers.base import Handler, Reply
-from servers.deezer import QUOTA, DeezerServer, error
-from servers.itunes import ItunesServer
-from servers.reccobeats import ReccobeatsServer
-from servers.tracks import FEATURES, Track, wave
 
-from collectors.base import Absent, Ambiguous, Blocked, Found, RateLimited, Request, Transient
-from collectors.checks import check_source
-from collectors.checks import http as unlimited
 from collectors.collect import checked
-from collectors.settings import SourceSpec
+from collectors.collect_section import SourceSpec
+from collectors.source import Absent, Ambiguous, Blocked, Found, RateLimited, Request, Transient
 from collectors.sources.deezer import Deezer, DeezerParams
 from collectors.sources.itunes import Itunes, ItunesParams
 from collectors.sources.reccobeats import Reccobeats, ReccobeatsParams
-from tests.encoders.mpeg4 import encoded
+from segue.checks.check_source import check_source
+from segue.checks.check_source import http as unlimited
+from tests.encoders.audio.mpeg4 import encoded
+from tests.servers import faults
+from tests.servers.base import Handler, Reply
+from tests.servers.deezer import QUOTA, DeezerServer, error
+from tests.servers.itunes import ItunesServer
+from tests.servers.reccobeats import ReccobeatsServer
+from tests.servers.tracks import FEATURES, Track, wave
 from toolkit.vocabulary import AUDIO_FEATURES
 
 SEA = Track("Sea Above", "Mira Oss", "Low Quay", 200.0, "GBABC0100001", features=FEATURES)
@@ -89,7 +89,9 @@ def test_a_preview_becomes_numbers_and_a_picture_and_is_kept_by_choice_alone(mak
         kept = source.collect(track(SEA, "audio"), http)
         none = source.collect(track(MUTE, "audio_features"), http)
     assert set(heard.values) == {"audio_features", "cqt"} and fetched == 1
-    assert dict(zip(AUDIO_FEATURES, heard.values["audio_features"], strict=True))["key"] == 9  # a tone of 440 Hz is an A
+    assert (
+        dict(zip(AUDIO_FEATURES, heard.values["audio_features"], strict=True))["key"] == 9
+    )  # a tone of 440 Hz is an A
     with Image.open(io.BytesIO(heard.values["cqt"])) as picture:
         assert (picture.size, picture.mode) == ((323, 96), "L")
         lit = np.asarray(picture)
@@ -100,7 +102,10 @@ def test_a_preview_becomes_numbers_and_a_picture_and_is_kept_by_choice_alone(mak
 
 
 def test_a_preview_that_is_no_audio_is_tried_again_and_one_in_aac_says_what_it_needs(http, monkeypatch):
-    with DeezerServer(ALL, sound=b"no audio at all") as server, pytest.raises(Transient, match="no audio that can be read"):
+    with (
+        DeezerServer(ALL, sound=b"no audio at all") as server,
+        pytest.raises(Transient, match="no audio that can be read"),
+    ):
         deezer(server).collect(track(SEA, "audio_features"), http)
     monkeypatch.setitem(sys.modules, "av", None)
     aac = b"\0\0\0\x20ftypM4A \0\0\0\0" + bytes(64)
@@ -135,7 +140,8 @@ def test_deezer_asks_by_isrc_then_by_name(http):
 
 
 @pytest.mark.parametrize(
-    ("code", "trouble"), [(QUOTA, RateLimited), ((700, "Exception", "busy"), Transient), ((200, "OAuthException", "no"), Blocked)]
+    ("code", "trouble"),
+    [(QUOTA, RateLimited), ((700, "Exception", "busy"), Transient), ((200, "OAuthException", "no"), Blocked)],
 )
 def test_deezers_errors_come_with_status_200(http, code, trouble):
     def fault(handler: Handler, _: Reply) -> int:
@@ -179,7 +185,9 @@ def test_a_preview_that_is_too_long_or_a_cover_that_is_none_is_not_kept(http):
 
 def test_reccobeats_gives_what_is_whole_and_the_tracks_own(http):
     def wrong(handler: Handler, _: Reply) -> int:
-        return handler.send(Reply({"content": [{**FEATURES, "href": "https://open.spotify.com/track/another", "isrc": "X"}]}))
+        return handler.send(
+            Reply({"content": [{**FEATURES, "href": "https://open.spotify.com/track/another", "isrc": "X"}]})
+        )
 
     def of(one: Track) -> Request:
         return Request("track", "t:1", ("audio_features",), {"spotify": one.spotify, "isrc": one.isrc or ""})

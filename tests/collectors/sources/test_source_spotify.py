@@ -5,18 +5,18 @@ from __future__ import annotations
 import logging
 
 import pytest
-from servers import faults
-from servers.base import Handler, Reply
-from servers.spotify import ID, REFRESH, SECRET, SpotifyServer
-from servers.tracks import FEATURES, Track
 from typer.testing import CliRunner
 
-from collectors.base import Absent, Ambiguous, Blocked, Found, Other, RateLimited, Request, Transient
-from collectors.checks import check_source
-from collectors.checks import http as unlimited
 from collectors.playlist_commands import app
+from collectors.source import Absent, Ambiguous, Blocked, Found, Other, RateLimited, Request, Transient
 from collectors.sources.spotify import NO_FEATURES, Spotify, SpotifyParams
 from collectors.sources.spotify_playlists import playlists
+from segue.checks.check_source import check_source
+from segue.checks.check_source import http as unlimited
+from tests.servers import faults
+from tests.servers.base import Handler, Reply
+from tests.servers.spotify import ID, REFRESH, SECRET, SpotifyServer
+from tests.servers.tracks import FEATURES, Track
 from toolkit.catalogue.readers.jspf import JspfReader
 from toolkit.catalogue.records import PlaylistRecord, TrackRecord
 from toolkit.errors import InputError
@@ -38,7 +38,9 @@ def http():
 
 
 def source(server: SpotifyServer, **params) -> Spotify:
-    return Spotify(SpotifyParams(api_url=server.url, accounts_url=server.url, images_url=server.url, **params), keys=KEYS)
+    return Spotify(
+        SpotifyParams(api_url=server.url, accounts_url=server.url, images_url=server.url, **params), keys=KEYS
+    )
 
 
 def request(track: Track, *fields: str, ids: dict[str, str] | None = None, **more) -> Request:
@@ -49,9 +51,17 @@ def request(track: Track, *fields: str, ids: dict[str, str] | None = None, **mor
 def test_it_keeps_the_contract():
     with SpotifyServer(ALL, old_app=True) as server:
         urls = {"api_url": server.url, "accounts_url": server.url, "images_url": server.url}
-        check_source(Spotify, urls, known=request(SEA, "spotify"), unknown=request(Track("Unheard of", "Nobody")), keys=KEYS)
+        check_source(
+            Spotify, urls, known=request(SEA, "spotify"), unknown=request(Track("Unheard of", "Nobody")), keys=KEYS
+        )
         known = request(SEA, "audio_features", ids={"spotify": SEA.spotify})
-        check_source(Spotify, urls, known=known, unknown=request(LIVE, "audio_features", ids={"spotify": LIVE.spotify}), keys=KEYS)
+        check_source(
+            Spotify,
+            urls,
+            known=known,
+            unknown=request(LIVE, "audio_features", ids={"spotify": LIVE.spotify}),
+            keys=KEYS,
+        )
 
 
 def test_a_track_is_found_by_id_by_isrc_and_by_name(http):
@@ -65,7 +75,12 @@ def test_a_track_is_found_by_id_by_isrc_and_by_name(http):
     assert (by_isrc.values, by_isrc.score) == ({"spotify": SEA.spotify}, 1.0)
     assert by_name.values == {"spotify": SEA.spotify} and by_name.score == 1.0
     asked = [entry.target.split("?")[0] for entry in server.log]
-    assert asked == ["/api/token", f"/v1/tracks/{SEA.spotify}", "/v1/search", "/v1/search"]  # one token, single tracks, no second page
+    assert asked == [
+        "/api/token",
+        f"/v1/tracks/{SEA.spotify}",
+        "/v1/search",
+        "/v1/search",
+    ]  # one token, single tracks, no second page
 
 
 @pytest.mark.parametrize("track", [ARABIC, QUOTED], ids=["right to left", "quotes and punctuation"])
@@ -115,8 +130,12 @@ def test_covers_are_the_albums_and_no_larger_than_needed(http):
 def test_old_apps_get_audio_features_and_new_ones_one_sentence_that_ends_the_field(http):
     asked = request(SEA, "audio_features", ids={"spotify": SEA.spotify})
     with SpotifyServer(ALL, old_app=True) as server:
-        assert source(server).collect(asked, http).values == {"audio_features": [FEATURES[name] for name in AUDIO_FEATURES]}
-        assert isinstance(source(server).collect(request(LIVE, "audio_features", ids={"spotify": LIVE.spotify}), http), Absent)
+        assert source(server).collect(asked, http).values == {
+            "audio_features": [FEATURES[name] for name in AUDIO_FEATURES]
+        }
+        assert isinstance(
+            source(server).collect(request(LIVE, "audio_features", ids={"spotify": LIVE.spotify}), http), Absent
+        )
     with SpotifyServer(ALL) as server, pytest.raises(Blocked) as refusal:
         source(server).collect(asked, http)
     assert (str(refusal.value), refusal.value.for_good, refusal.value.status) == (NO_FEATURES, True, 403)
@@ -139,7 +158,9 @@ def test_wrong_keys_are_named_and_not_shown(http, capsys, caplog):
     caplog.set_level(logging.DEBUG)
     with SpotifyServer(ALL) as server:
         wrong = Spotify(source(server).params, keys=KEYS | {"SPOTIFY_CLIENT_SECRET": "wrong-secret-value"})
-        with pytest.raises(InputError, match="SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET are refused by Spotify") as error:
+        with pytest.raises(
+            InputError, match="SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET are refused by Spotify"
+        ) as error:
             wrong.collect(request(SEA), http)
         source(server).collect(request(SEA), http)
         token = next(iter(server.tokens))
@@ -193,7 +214,11 @@ def test_playlists_become_files_that_a_recipe_reads(tmp_path, monkeypatch):
     with SpotifyServer(ALL, playlists=mine) as server:
         command = ["spotify", "--out", str(tmp_path / "lists"), "--url", server.url, "--accounts-url", server.url]
         said = [CliRunner().invoke(app, [*command, "--contact", "tests@example.org"]) for _ in range(2)]
-    assert [one.exit_code for one in said] == [0, 0] and "1 playlists written" in said[0].output and "0 playlists written" in said[1].output
+    assert (
+        [one.exit_code for one in said] == [0, 0]
+        and "1 playlists written" in said[0].output
+        and "0 playlists written" in said[1].output
+    )
     assert sum(entry.target.split("?")[0].endswith("/items") for entry in server.log) == 1
     (file,) = (tmp_path / "lists").iterdir()
     (playlist,) = [record for record in JspfReader(file).read() if isinstance(record, PlaylistRecord)]

@@ -16,15 +16,18 @@ import pyarrow.parquet
 import pytest
 from pydantic import ValidationError
 
-from collectors import archives, index
-from collectors.base import Absent, Request
+from collectors import dump_archives, file_index
+from collectors.source import Absent, Request
 from collectors.sources.acousticbrainz import AcousticBrainz, AcousticBrainzParams
 from collectors.sources.feature_table import FeatureTable, FeatureTableParams
 from tests.servers.music import mbid
 from toolkit.errors import DataError, InputError
 from toolkit.vocabulary import AUDIO_FEATURES
 
-ROWS = {f"spotify:track:{place}": [round(place + column / 100, 2) for column in range(len(AUDIO_FEATURES))] for place in range(5)}
+ROWS = {
+    f"spotify:track:{place}": [round(place + column / 100, 2) for column in range(len(AUDIO_FEATURES))]
+    for place in range(5)
+}
 
 
 def asked(id: str, **ids: str) -> Request:
@@ -37,7 +40,9 @@ def table(request, tmp_path) -> Path:
     rows = [[key, *values] for key, values in ROWS.items()] + [["spotify:track:gap", *[None] * 10, 1.0]]
     path = tmp_path / f"features.{request.param}"
     if request.param == "parquet":
-        pyarrow.parquet.write_table(pyarrow.table({name: [row[place] for row in rows] for place, name in enumerate(names)}), path)
+        pyarrow.parquet.write_table(
+            pyarrow.table({name: [row[place] for row in rows] for place, name in enumerate(names)}), path
+        )
         return path
     sign = "\t" if request.param == "tsv" else ","
     text = "\n".join(sign.join("" if cell is None else str(cell) for cell in row) for row in [names, *rows]) + "\n"
@@ -82,7 +87,9 @@ def test_a_file_that_is_no_table_is_refused(tmp_path):
     for name, data in (("t.parquet", b"no parquet at all"), ("t.csv", b'track_id,tempo\na,"1\nb')):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(DataError):
-            FeatureTable(FeatureTableParams(path=tmp_path / name, columns=["tempo"])).opened(tmp_path / "index").__enter__()
+            FeatureTable(FeatureTableParams(path=tmp_path / name, columns=["tempo"])).opened(
+                tmp_path / "index"
+            ).__enter__()
     with pytest.raises(InputError, match="cannot be read"):
         FeatureTable(FeatureTableParams(path=tmp_path / "none.csv")).opened(tmp_path / "index").__enter__()
 
@@ -98,7 +105,9 @@ def low(bpm: float, key: str = "A", scale: str = "minor") -> dict:
 def high(share: float) -> dict:
     from collectors.sources.acousticbrainz import HIGHLEVEL
 
-    return {"highlevel": {name: {"all": {kind: share, f"not_{kind}": 1 - share}, "value": kind} for name, kind in HIGHLEVEL}}
+    return {
+        "highlevel": {name: {"all": {kind: share, f"not_{kind}": 1 - share}, "value": kind} for name, kind in HIGHLEVEL}
+    }
 
 
 SONG, FLAT, BAD, TWICE = (mbid("ab", name) for name in ("song", "flat", "bad", "twice"))
@@ -165,7 +174,7 @@ def test_a_dump_must_be_named_and_whole(tmp_path):
         with pytest.raises(DataError, match="damaged or truncated"):
             AcousticBrainz(AcousticBrainzParams(lowlevel=path)).opened(tmp_path / "index").__enter__()
     with pytest.raises(DataError, match="no member 'mbdump/recording'"):
-        list(archives.lines(packed(tmp_path / "low.tar", LOW), "mbdump/recording"))
+        list(dump_archives.lines(packed(tmp_path / "low.tar", LOW), "mbdump/recording"))
 
 
 def test_an_index_is_built_once_and_again_when_a_file_changes(tmp_path):
@@ -178,11 +187,11 @@ def test_an_index_is_built_once_and_again_when_a_file_changes(tmp_path):
         yield from [("a", b"1"), ("b", b"2"), ("a", b"3")]
 
     for _ in range(2):
-        with index.opened(tmp_path / "i", [file], rows(), version=1) as found:
+        with file_index.opened(tmp_path / "i", [file], rows(), version=1) as found:
             assert (found.get("a"), found.get("b"), found.get("c"), len(found)) == ([b"1", b"3"], [b"2"], [], 3)
     assert len(built) == 1
     file.write_text("three")
-    with index.opened(tmp_path / "i", [file], rows(), version=1):
+    with file_index.opened(tmp_path / "i", [file], rows(), version=1):
         assert len(built) == 2
     assert len(list((tmp_path / "i").glob("*.sqlite"))) == 1
 
@@ -195,9 +204,9 @@ def test_a_build_that_stops_leaves_no_index(tmp_path):
         yield "a", b"1"
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), index.opened(tmp_path / "i", [file], rows(), version=1):
+    with pytest.raises(KeyboardInterrupt), file_index.opened(tmp_path / "i", [file], rows(), version=1):
         pass
-    with index.opened(tmp_path / "i", [file], iter([("b", b"2")]), version=1) as found:
+    with file_index.opened(tmp_path / "i", [file], iter([("b", b"2")]), version=1) as found:
         assert (found.get("a"), found.get("b")) == ([], [b"2"])
 
 
@@ -205,10 +214,13 @@ def test_threads_share_an_index_that_nobody_can_write_to(tmp_path):
     file = tmp_path / "data"
     file.write_text("one")
     rows = ((str(place), str(place).encode()) for place in range(500))
-    with index.opened(tmp_path / "i", [file], rows, version=1) as found:
+    with file_index.opened(tmp_path / "i", [file], rows, version=1) as found:
         wrong = []
         threads = [
-            threading.Thread(target=lambda: wrong.extend(n for n in range(500) if found.get(str(n)) != [str(n).encode()])) for _ in range(4)
+            threading.Thread(
+                target=lambda: wrong.extend(n for n in range(500) if found.get(str(n)) != [str(n).encode()])
+            )
+            for _ in range(4)
         ]
         for thread in threads:
             thread.start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from collectors.base import Absent, Ambiguous, Found, Other, RateLimited, Request, Transient
+from collectors.source import Absent, Ambiguous, Found, Other, RateLimited, Request, Transient
 from collectors.sources.wikipedia import BY_NAME, Wikipedia, WikipediaParams
 from tests.servers import faults
 from tests.servers.music import mbid
@@ -50,7 +50,10 @@ def artist(name: str, titles: tuple[str, ...] = (), **ids: str) -> Request:
 def test_by_musicbrainz_id_through_wikidata(source, asked, http):
     answer = source.collect(artist("Somebody Called Otherwise", mbid=MIRA), http)
     assert answer == Found(
-        {"biography": "Mira Oss is a singer from Low Quay."}, 1.0, answer.payload, (Other("artist", "m:1", "wikidata", "Q7"),)
+        {"biography": "Mira Oss is a singer from Low Quay."},
+        1.0,
+        answer.payload,
+        (Other("artist", "m:1", "wikidata", "Q7"),),
     )
     assert [request.query["action"] for request in asked] == ["query", "wbgetentities", "query"]
     assert asked[0].query["srsearch"] == f"haswbstatement:P434={MIRA}" and asked[2].query["exintro"] == "1"
@@ -68,12 +71,22 @@ def test_an_artist_that_wikidata_knows_without_an_article_is_absent_and_not_its_
 
 
 def test_by_name_where_no_id_helps(source, http):
-    for asked in (artist("Mira Oss"), artist("Mira Oss", mbid=mbid("unknown")), artist("Mira Oss", wikidata="Q0; DROP")):
+    for asked in (
+        artist("Mira Oss"),
+        artist("Mira Oss", mbid=mbid("unknown")),
+        artist("Mira Oss", wikidata="Q0; DROP"),
+    ):
         answer = source.collect(asked, http)
-        assert isinstance(answer, Found) and answer.score == BY_NAME and answer.others == (Other("artist", "m:1", "wikidata", "Q7"),)
+        assert (
+            isinstance(answer, Found)
+            and answer.score == BY_NAME
+            and answer.others == (Other("artist", "m:1", "wikidata", "Q7"),)
+        )
 
 
-@pytest.mark.parametrize(("name", "begins"), [("Boston", "Boston is an American"), ("Fairuz", "فيروز"), ("Nameless", "Nameless is")])
+@pytest.mark.parametrize(
+    ("name", "begins"), [("Boston", "Boston is an American"), ("Fairuz", "فيروز"), ("Nameless", "Nameless is")]
+)
 def test_the_musician_of_that_name(source, http, name, begins):
     assert source.collect(artist(name), http).values["biography"].startswith(begins)
 

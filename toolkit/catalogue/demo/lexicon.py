@@ -14,11 +14,17 @@ def list_of(words: str) -> list[str]:
 
 NOUNS = {
     "sea": list_of("tide harbour anchor gull lighthouse sail shore wave salt island net pier storm rope"),
-    "city": list_of("neon window taxi corner rooftop subway crowd billboard midnight alley lamplight bridge tower rain"),
+    "city": list_of(
+        "neon window taxi corner rooftop subway crowd billboard midnight alley lamplight bridge tower rain"
+    ),
     "road": list_of("highway engine mile suitcase dust motel crossing wheel border map horizon truck junction gravel"),
     "garden": list_of("blossom root orchard bee meadow ivy seed willow fern petal moss thorn acorn river"),
-    "machine": list_of("signal satellite circuit robot antenna battery orbit radar wire static rocket screen motor planet"),
-    "home": list_of("kitchen table mother hearth blanket letter door cradle coffee photograph doorstep sister candle porch"),
+    "machine": list_of(
+        "signal satellite circuit robot antenna battery orbit radar wire static rocket screen motor planet"
+    ),
+    "home": list_of(
+        "kitchen table mother hearth blanket letter door cradle coffee photograph doorstep sister candle porch"
+    ),
 }
 
 HUSHED = list_of("slow quiet soft pale sleeping distant gentle hollow silent drifting")

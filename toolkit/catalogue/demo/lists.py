@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolkit.catalogue.demo.params import DemoParams
+from toolkit.catalogue.demo.demo_params import DemoParams
 from toolkit.catalogue.demo.streams import Streams
 from toolkit.catalogue.demo.world import World
 
@@ -49,7 +49,9 @@ def draw_lists(params: DemoParams, world: World, streams: Streams) -> Lists:
     tracks = []
     for p in range(n):
         path = stations(start[p], stop[p], lengths[p])
-        tracks.append(_placements(propensities(world, mix[p], path, new=split[p] != "train", off_taste=params.off_taste), rng))
+        tracks.append(
+            _placements(propensities(world, mix[p], path, new=split[p] != "train", off_taste=params.off_taste), rng)
+        )
     return Lists(mix, start, stop, split, tracks)
 
 

@@ -23,7 +23,9 @@ def artist_names(n: int, rng: np.random.Generator) -> list[str]:
 
 def album_names(world: World, rng: np.random.Generator) -> list[str]:
     """One name an album, all different."""
-    return _different(lambda album: _title(world, int(np.searchsorted(world.track_album, album)), rng), range(world.n_albums))
+    return _different(
+        lambda album: _title(world, int(np.searchsorted(world.track_album, album)), rng), range(world.n_albums)
+    )
 
 
 def track_titles(world: World, rng: np.random.Generator) -> list[str]:
@@ -34,7 +36,10 @@ def track_titles(world: World, rng: np.random.Generator) -> list[str]:
 def _title(world: World, track: int, rng: np.random.Generator) -> str:
     theme, style = pick(world.taste[track], rng).theme, float(world.style[track])
     words = [adjective(style, rng), noun(theme, rng, on_theme=0.4), noun(theme, rng, on_theme=0.4)]
-    form = choose(["{0} {1}", "{1} of {2}", "the {0} {1}", "{1} and {2}", "{0} {1}, {2}", "no {1}, no {2}", "{1} for a {0} {2}"], rng)
+    form = choose(
+        ["{0} {1}", "{1} of {2}", "the {0} {1}", "{1} and {2}", "{0} {1}, {2}", "no {1}, no {2}", "{1} for a {0} {2}"],
+        rng,
+    )
     return with_articles(form.format(*words)).capitalize()
 
 

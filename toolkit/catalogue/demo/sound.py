@@ -26,7 +26,9 @@ KEY, MODE = AUDIO_FEATURES.index("key"), AUDIO_FEATURES.index("mode")
 
 def audio_features(taste: np.ndarray, style: float, rng: np.random.Generator) -> list[float]:
     """The eleven features in the order of `AUDIO_FEATURES`. taste: float64 [K]; style: 0…1."""
-    mean = sum((share * MEANS[family] for family, share in shares(taste, "family").items()), np.zeros(len(AUDIO_FEATURES)))
+    mean = sum(
+        (share * MEANS[family] for family, share in shares(taste, "family").items()), np.zeros(len(AUDIO_FEATURES))
+    )
     values = mean + (style - 0.5) * SLOPE + NOISE * rng.normal(size=len(AUDIO_FEATURES))
     values[KEY] = rng.integers(12)
     values[MODE] = rng.random() < mean[MODE]

@@ -7,8 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
+from toolkit.catalogue.demo.demo_params import DemoParams
 from toolkit.catalogue.demo.lists import Lists, draw_lists, propensities, stations
-from toolkit.catalogue.demo.params import DemoParams
 from toolkit.catalogue.demo.streams import Streams
 from toolkit.catalogue.demo.world import World, draw_world
 from toolkit.errors import InputError

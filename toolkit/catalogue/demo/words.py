@@ -32,7 +32,11 @@ def lyrics(taste: np.ndarray, style: float, rng: np.random.Generator) -> str:
 def _line(taste: np.ndarray, style: float, rng: np.random.Generator) -> str:
     theme = pick(taste, rng).theme
     line = choose(LINES, rng).format(
-        adjective=adjective(style, rng), noun=noun(theme, rng), other=noun(theme, rng), act=act(style, rng), act2=act(style, rng)
+        adjective=adjective(style, rng),
+        noun=noun(theme, rng),
+        other=noun(theme, rng),
+        act=act(style, rng),
+        act2=act(style, rng),
     )
     return with_articles(line[0].upper() + line[1:])
 
@@ -71,5 +75,14 @@ def playlist_title(mix: np.ndarray, style: float, rng: np.random.Generator) -> s
         return None
     if fate < 0.36:
         return choose(SAYS_LITTLE, rng)
-    form = choose(["{adjective} {genre}", "{genre} mix", "{adjective} {noun}s", "{noun} songs", "{adjective} {genre} for the {noun}"], rng)
+    form = choose(
+        [
+            "{adjective} {genre}",
+            "{genre} mix",
+            "{adjective} {noun}s",
+            "{noun} songs",
+            "{adjective} {genre} for the {noun}",
+        ],
+        rng,
+    )
     return form.format(adjective=adjective(style, rng), genre=taste.genre, noun=noun(taste.theme, rng, on_theme=1.0))

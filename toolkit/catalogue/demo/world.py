@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolkit.catalogue.demo.params import DemoParams
+from toolkit.catalogue.demo.demo_params import DemoParams
 from toolkit.catalogue.demo.streams import Streams
 
 ALBUM_SIZES = np.array([1, 2, 3, 4, 5, 6])

@@ -14,10 +14,10 @@ from pathlib import Path
 import msgspec
 from pydantic import Field as Option
 
-from toolkit.catalogue.readers.base import Reader, ReaderParams, shortened
-from toolkit.catalogue.readers.files import BROKEN_JSON, existing, opened, some
-from toolkit.catalogue.readers.tables import DelimitedFile
-from toolkit.catalogue.readers.tracks import TrackColumns, TrackParser, feature_vector
+from toolkit.catalogue.readers.open_files import BROKEN_JSON, existing, opened, some
+from toolkit.catalogue.readers.reader import Reader, ReaderParams, shortened
+from toolkit.catalogue.readers.tables.delimited import DelimitedFile
+from toolkit.catalogue.readers.tables.track_columns import TrackColumns, TrackParser, feature_vector
 from toolkit.catalogue.records import Field, PlaylistRecord, Record, TrackRecord
 from toolkit.errors import InputError
 from toolkit.times import EXPECTED, seconds
@@ -46,7 +46,8 @@ _LIST = msgspec.json.Decoder(_List)
 
 class ArchiveParams(ReaderParams):
     splits: Path | None = Option(
-        None, description="another file of lists, relative to the data: playlists have the split they have there; those it lacks are train"
+        None,
+        description="another file of lists, relative to the data: playlists have the split they have there; those it lacks are train",
     )
 
 
@@ -76,7 +77,10 @@ class ArchiveReader(Reader):
     def fields_offered(self) -> set[str]:
         table, columns = self._columns(self.path / TRACKS)
         audio = {*AUDIO_FEATURES} <= {*table.header} or (self.path / FEATURES).is_file()
-        return columns.offered(table.header) | {*(["audio_features"] if audio else []), *(["genres"] if GENRES in table.header else [])}
+        return columns.offered(table.header) | {
+            *(["audio_features"] if audio else []),
+            *(["genres"] if GENRES in table.header else []),
+        }
 
     def _read(self) -> Iterator[Record]:
         lists = self._file_of_lists()
@@ -95,13 +99,17 @@ class ArchiveReader(Reader):
     def _columns(self, path: Path) -> tuple[DelimitedFile, TrackColumns]:
         """The file of tracks, and what its columns hold."""
         table = DelimitedFile(path, self.bad)
-        columns = TrackColumns(artist="artists", duration="duration_s", artist_id="artist_ids" if "artist_ids" in table.header else None)
+        columns = TrackColumns(
+            artist="artists", duration="duration_s", artist_id="artist_ids" if "artist_ids" in table.header else None
+        )
         columns.check(table.header, path)
         return table, columns
 
     def _tracks(self, path: Path) -> Iterator[TrackRecord]:
         table, columns = self._columns(path)
-        parser = TrackParser(columns, path.parent, scheme="spotify", kind="track", source="spotify", train_allowed=False, bad=self.bad)
+        parser = TrackParser(
+            columns, path.parent, scheme="spotify", kind="track", source="spotify", train_allowed=False, bad=self.bad
+        )
         for line, row in table.rows():
             cells, where = table.mapping(row), table.where(line)
             record = parser.record(cells, where)
@@ -109,7 +117,9 @@ class ArchiveReader(Reader):
                 continue
             record.fields.update(self._audio(cells, where))
             if genres := cells.get(GENRES):
-                record.fields["genres"] = Field(genres.replace("|", ", ").replace("-", " "), self.name, train_allowed=False)
+                record.fields["genres"] = Field(
+                    genres.replace("|", ", ").replace("-", " "), self.name, train_allowed=False
+                )
             yield record
 
     def _features(self, path: Path) -> Iterator[TrackRecord]:
@@ -126,7 +136,11 @@ class ArchiveReader(Reader):
         if vector is None:
             return {}
         source = f"spotify/{cells['source']}" if cells.get("source") else "spotify"
-        return {"audio_features": Field(vector, source, match_score=MATCH_SCORES.get(cells.get("match", "")), train_allowed=False)}
+        return {
+            "audio_features": Field(
+                vector, source, match_score=MATCH_SCORES.get(cells.get("match", "")), train_allowed=False
+            )
+        }
 
     def _lists(self, path: Path) -> Iterator[PlaylistRecord]:
         given = self._splits()

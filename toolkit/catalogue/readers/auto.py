@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 
 from toolkit import plugins
-from toolkit.catalogue.readers.files import existing
+from toolkit.catalogue.readers.open_files import existing
 from toolkit.errors import InputError
 
 
@@ -29,5 +29,7 @@ def detect(path: Path) -> str:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise InputError(f"no reader recognises {path}: choose one of {', '.join(plugins.names('segue.readers'))} with reader:")
+        raise InputError(
+            f"no reader recognises {path}: choose one of {', '.join(plugins.names('segue.readers'))} with reader:"
+        )
     raise InputError(f"{path} could be {' or '.join(found)}: choose one with reader:")

@@ -19,14 +19,14 @@ from pathlib import Path
 
 from pydantic import Field as Option
 
-from toolkit.catalogue.readers.base import Reader, shortened
-from toolkit.catalogue.readers.files import Encoding, has_ending, some
-from toolkit.catalogue.readers.first_rows import FirstRows
 from toolkit.catalogue.readers.ids import qualified
-from toolkit.catalogue.readers.placements import PlacementColumns
-from toolkit.catalogue.readers.sorting import Placement, PlaylistSpool, adjacent
-from toolkit.catalogue.readers.tables import DelimitedFile
-from toolkit.catalogue.readers.tracks import TrackColumns, TrackParser, TrackTable
+from toolkit.catalogue.readers.open_files import Encoding, has_ending, some
+from toolkit.catalogue.readers.reader import Reader, shortened
+from toolkit.catalogue.readers.tables.delimited import DelimitedFile
+from toolkit.catalogue.readers.tables.placement_columns import PlacementColumns
+from toolkit.catalogue.readers.tables.playlist_spool import Placement, PlaylistSpool, adjacent
+from toolkit.catalogue.readers.tables.repeated_tracks import FirstRows
+from toolkit.catalogue.readers.tables.track_columns import TrackColumns, TrackParser, TrackTable
 from toolkit.catalogue.records import Record, TrackRecord
 from toolkit.times import EXPECTED, seconds
 
@@ -85,14 +85,27 @@ class CsvReader(Reader):
 
     def fields_offered(self) -> set[str]:
         found = self.params.offered(self._table(self.path).header)
-        return found | (self.params.tracks.offered(self._side(self.params.tracks).header) if self.params.tracks is not None else set())
+        return found | (
+            self.params.tracks.offered(self._side(self.params.tracks).header)
+            if self.params.tracks is not None
+            else set()
+        )
 
     def _table(self, path: Path, *, silent: bool = False) -> DelimitedFile:
-        return DelimitedFile(path, _silent if silent else self.bad, delimiter=self.params.delimiter, encoding=self.params.encoding)
+        return DelimitedFile(
+            path, _silent if silent else self.bad, delimiter=self.params.delimiter, encoding=self.params.encoding
+        )
 
     def _parser(self, columns: TrackColumns, folder: Path) -> TrackParser:
         params = self.params
-        return TrackParser(columns, folder, scheme=params.scheme, source=params.source, train_allowed=params.train_allowed, bad=self.bad)
+        return TrackParser(
+            columns,
+            folder,
+            scheme=params.scheme,
+            source=params.source,
+            train_allowed=params.train_allowed,
+            bad=self.bad,
+        )
 
     def _side(self, columns: TrackTable) -> DelimitedFile:
         """The file of tracks. Raises `InputError` for a column that it does not have."""
@@ -142,7 +155,9 @@ class CsvReader(Reader):
                 self.bad(table.where(line), f"position {shortened(row[position or 0])} must be a number")
                 continue
             cells = [row[index].strip() or None if index is not None else None for index in about]
-            yield Placement(row[playlist].strip(), qualified(row[track].strip(), params.scheme), place, *cells, time=when)
+            yield Placement(
+                row[playlist].strip(), qualified(row[track].strip(), params.scheme), place, *cells, time=when
+            )
 
 
 def _position(text: str) -> float:

@@ -14,12 +14,12 @@ from typing import Any
 import msgspec
 from pydantic import Field as Option
 
-from toolkit.catalogue.readers.base import Reader, shortened
-from toolkit.catalogue.readers.files import BROKEN_JSON, Bad, has_ending, opened, some
-from toolkit.catalogue.readers.first_rows import FirstRows
 from toolkit.catalogue.readers.ids import qualified
-from toolkit.catalogue.readers.tables import nearest
-from toolkit.catalogue.readers.tracks import NAMES, TrackColumns, TrackParser, TrackTable, no_text
+from toolkit.catalogue.readers.open_files import BROKEN_JSON, Bad, has_ending, opened, some
+from toolkit.catalogue.readers.reader import Reader, shortened
+from toolkit.catalogue.readers.tables.delimited import nearest
+from toolkit.catalogue.readers.tables.repeated_tracks import FirstRows
+from toolkit.catalogue.readers.tables.track_columns import NAMES, TrackColumns, TrackParser, TrackTable, no_text
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
 from toolkit.errors import InputError
 from toolkit.times import EXPECTED, NO_TIME, seconds
@@ -46,7 +46,9 @@ class JsonlParams(TrackColumns):
     description: str = "description"
     group: str = "group"
     split: str = "split"
-    time: str | None = Option(None, description="when the playlist was made or last changed: ISO 8601, or seconds since 1970")
+    time: str | None = Option(
+        None, description="when the playlist was made or last changed: ISO 8601, or seconds since 1970"
+    )
     tracks: JsonTrackTable | None = None
     scheme: str = Option("local", pattern=r"^[A-Za-z][\w+.-]+$", description="put before ids that have none")
     source: str = "jsonl"
@@ -159,7 +161,12 @@ class JsonlReader(Reader):
             return None
         if _text(line.get(self.params.playlist)) is None:
             key = self.params.playlist
-            self.bad(where, f"has an empty {key!r}" if key in line else f"has no {key!r} (option playlist): {nearest(key, list(line))}")
+            self.bad(
+                where,
+                f"has an empty {key!r}"
+                if key in line
+                else f"has no {key!r} (option playlist): {nearest(key, list(line))}",
+            )
             return None
         listed = line.get(self.params.items)
         if not isinstance(listed, list):
@@ -187,7 +194,14 @@ class JsonlReader(Reader):
 
     def _parser(self, columns: TrackColumns, folder: Path) -> TrackParser:
         params = self.params
-        return TrackParser(columns, folder, scheme=params.scheme, source=params.source, train_allowed=params.train_allowed, bad=self.bad)
+        return TrackParser(
+            columns,
+            folder,
+            scheme=params.scheme,
+            source=params.source,
+            train_allowed=params.train_allowed,
+            bad=self.bad,
+        )
 
     def _objects(self, path: Path, bad: Bad | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
         """(file and line, object); a line that is not one is a bad record, reported to `bad`, else to the reader."""

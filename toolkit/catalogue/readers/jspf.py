@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from toolkit.catalogue.readers.base import shortened
-from toolkit.catalogue.readers.files import BROKEN_JSON, has_ending, read_bytes
+from toolkit.catalogue.readers.open_files import BROKEN_JSON, has_ending, read_bytes
+from toolkit.catalogue.readers.reader import shortened
 from toolkit.catalogue.readers.shared_playlist import Entry, SharedPlaylistReader, Sheet
 from toolkit.times import EXPECTED, NO_TIME, seconds
 

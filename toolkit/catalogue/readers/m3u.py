@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.catalogue.readers.base import Reader, ReaderParams
-from toolkit.catalogue.readers.files import files_of, has_ending, is_file, read_bytes, some
 from toolkit.catalogue.readers.ids import by_location, local_path, recognised
+from toolkit.catalogue.readers.open_files import files_of, has_ending, is_file, read_bytes, some
+from toolkit.catalogue.readers.reader import Reader, ReaderParams
 from toolkit.catalogue.records import Field, PlaylistRecord, Record, TrackRecord
 
 ENDINGS = (".m3u", ".m3u8")

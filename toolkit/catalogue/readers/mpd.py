@@ -16,9 +16,9 @@ from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
-from toolkit.catalogue.readers.base import Reader, ReaderParams
-from toolkit.catalogue.readers.files import BROKEN_JSON, existing, has_ending, head, mapped, some
-from toolkit.catalogue.readers.tracks import NAMES
+from toolkit.catalogue.readers.open_files import BROKEN_JSON, existing, has_ending, head, mapped, some
+from toolkit.catalogue.readers.reader import Reader, ReaderParams
+from toolkit.catalogue.readers.tables.track_columns import NAMES
 from toolkit.catalogue.records import NamedPlaylist, Names, PlaylistRecord, Record, TrackRecord
 from toolkit.errors import InputError
 from toolkit.times import LAST, NO_TIME
@@ -94,7 +94,8 @@ class MpdReader(Reader):
         if path.is_dir():
             return any(path.glob("mpd.slice.*.json")) or (path / "challenge_set.json").is_file()
         return has_ending(path, ".json") and bool(
-            _NUMBER.fullmatch(path.name.removesuffix(".gz")) or ('"playlists"' in head(path) and '"pid"' in head(path, 1 << 16))
+            _NUMBER.fullmatch(path.name.removesuffix(".gz"))
+            or ('"playlists"' in head(path) and '"pid"' in head(path, 1 << 16))
         )
 
     def read(self) -> Iterator[Record]:

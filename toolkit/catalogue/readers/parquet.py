@@ -20,11 +20,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from toolkit.catalogue.readers import columns
-from toolkit.catalogue.readers.arrow import TableReader
-from toolkit.catalogue.readers.files import existing, files_of
-from toolkit.catalogue.readers.placements import PlacementColumns
-from toolkit.catalogue.readers.tracks import TrackColumns, TrackTable
+from toolkit.catalogue.readers.open_files import existing, files_of
+from toolkit.catalogue.readers.tables import column_types
+from toolkit.catalogue.readers.tables.arrow_tables import TableReader
+from toolkit.catalogue.readers.tables.placement_columns import PlacementColumns
+from toolkit.catalogue.readers.tables.track_columns import TrackColumns, TrackTable
 from toolkit.errors import DataError, InputError
 
 ENDINGS = (".parquet", ".pq")
@@ -102,12 +102,14 @@ class ParquetPart:
             first = file.metadata.row_group(0) if file.metadata.num_row_groups else None
             chunks = [] if first is None else [first.column(place) for place in range(first.num_columns)]
         small = {chunk.path_in_schema for chunk in chunks if chunk.total_uncompressed_size < CODED * chunk.num_values}
-        return [name for name in names if columns.is_text(self.schema.field(name).type) and name in small]
+        return [name for name in names if column_types.is_text(self.schema.field(name).type) and name in small]
 
     @contextmanager
     def _open(self, texts: Sequence[str]) -> Iterator[pq.ParquetFile]:
         try:
-            with pq.ParquetFile(existing(self.path), read_dictionary=list(texts), pre_buffer=False, buffer_size=BUFFER) as file:
+            with pq.ParquetFile(
+                existing(self.path), read_dictionary=list(texts), pre_buffer=False, buffer_size=BUFFER
+            ) as file:
                 yield file
         except pa.ArrowException as error:
             raise DataError(f"{self.path} is not a Parquet file, or is damaged: {str(error).splitlines()[0]}") from None

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from toolkit.catalogue.readers.base import Reader, ReaderParams, shortened
-from toolkit.catalogue.readers.files import files_of, some
 from toolkit.catalogue.readers.ids import by_location, by_name, recognised
+from toolkit.catalogue.readers.open_files import files_of, some
+from toolkit.catalogue.readers.reader import Reader, ReaderParams, shortened
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
 from toolkit.times import EXPECTED, NO_TIME, seconds
 

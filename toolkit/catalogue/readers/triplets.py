@@ -19,13 +19,13 @@ from pathlib import Path
 
 from pydantic import Field as Option
 
-from toolkit.catalogue.readers.base import Reader, ReaderParams, shortened
-from toolkit.catalogue.readers.files import Encoding, existing, lines, some
-from toolkit.catalogue.readers.first_rows import FirstRows
 from toolkit.catalogue.readers.ids import qualified
-from toolkit.catalogue.readers.sorting import Placement, PlaylistSpool
-from toolkit.catalogue.readers.tables import DelimitedFile
-from toolkit.catalogue.readers.tracks import TrackParser, TrackTable
+from toolkit.catalogue.readers.open_files import Encoding, existing, lines, some
+from toolkit.catalogue.readers.reader import Reader, ReaderParams, shortened
+from toolkit.catalogue.readers.tables.delimited import DelimitedFile
+from toolkit.catalogue.readers.tables.playlist_spool import Placement, PlaylistSpool
+from toolkit.catalogue.readers.tables.repeated_tracks import FirstRows
+from toolkit.catalogue.readers.tables.track_columns import TrackParser, TrackTable
 from toolkit.catalogue.records import Field, PlaylistRecord, Record, TrackRecord
 
 LEAST = 3
@@ -64,7 +64,9 @@ class TripletsReader(Reader):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        return path.is_file() and path.name.removesuffix(".gz").endswith(("triplets.txt", "triplets.tsv", "artname-plays.tsv"))
+        return path.is_file() and path.name.removesuffix(".gz").endswith(
+            ("triplets.txt", "triplets.tsv", "artname-plays.tsv")
+        )
 
     def read(self) -> Iterator[Record]:
         return some(self._read(), self.path)
@@ -104,7 +106,10 @@ class TripletsReader(Reader):
                 continue
             where, cells = f"{self.path}, line {number}", [cell.strip() for cell in line.split(self.params.delimiter)]
             if not LEAST <= len(cells) <= LEAST + 1:
-                self.bad(where, f"has {len(cells)} columns, not user, item and plays (or user, item, name, plays): see options.delimiter")
+                self.bad(
+                    where,
+                    f"has {len(cells)} columns, not user, item and plays (or user, item, name, plays): see options.delimiter",
+                )
                 continue
             user, item, name, plays = cells[0], cells[1], cells[2] if len(cells) > LEAST else None, _number(cells[-1])
             item = item or name or ""  # Last.fm leaves out ids that it does not know
@@ -122,7 +127,9 @@ class TripletsReader(Reader):
         for item, plays in zip(record.tracks, record.plays, strict=True):
             total[item] = total.get(item, 0.0) + plays
         if again := len(record.tracks) - len(total):
-            self.doubles.add(f"{self.path}, user {record.id!r}: {again} items are listed more than once: their plays are summed")
+            self.doubles.add(
+                f"{self.path}, user {record.id!r}: {again} items are listed more than once: their plays are summed"
+            )
         return PlaylistRecord(record.id, list(total), plays=list(total.values()))
 
     def _item(self, item: str, name: str | None, fields: dict[str, Field]) -> TrackRecord:
@@ -130,8 +137,12 @@ class TripletsReader(Reader):
         params = self.params
         known = qualified(item, params.scheme)
         artists, ids = ((name,), (qualified(item, params.scheme, "artist"),)) if name else ((), ())
-        own = {key: Field(field.value, field.source, train_allowed=field.train_allowed) for key, field in fields.items()}
-        return TrackRecord(known, name, artists, ids, fields=own, source=params.source, train_allowed=params.train_allowed)
+        own = {
+            key: Field(field.value, field.source, train_allowed=field.train_allowed) for key, field in fields.items()
+        }
+        return TrackRecord(
+            known, name, artists, ids, fields=own, source=params.source, train_allowed=params.train_allowed
+        )
 
     def _track_table(self, table: TrackTable) -> DelimitedFile:
         """The file of tracks. Raises `InputError` for a column that it does not have."""
@@ -143,7 +154,12 @@ class TripletsReader(Reader):
     def _tracks(self, table: TrackTable, artists: dict[str, dict[str, Field]]) -> Iterator[TrackRecord]:
         params, file = self.params, self._track_table(table)
         parser = TrackParser(
-            table, file.path.parent, scheme=params.scheme, source=params.source, train_allowed=params.train_allowed, bad=self.bad
+            table,
+            file.path.parent,
+            scheme=params.scheme,
+            source=params.source,
+            train_allowed=params.train_allowed,
+            bad=self.bad,
         )
         waiting = {qualified(artist, params.scheme, "artist"): fields for artist, fields in artists.items()}
         first = FirstRows(self.doubles)
@@ -161,7 +177,11 @@ class TripletsReader(Reader):
         if file.delimiter != "\t":  # biographies hold quotation marks and, between tabs, mean nothing by them
             file = DelimitedFile(self.path.parent / table.file, self.bad)
         place = file.needed("artists.id", table.id)
-        return file, place, {name: file.needed(f"artists.fields.{name}", column) for name, column in table.fields.items()}
+        return (
+            file,
+            place,
+            {name: file.needed(f"artists.fields.{name}", column) for name, column in table.fields.items()},
+        )
 
     def _artists(self, table: ArtistTable) -> dict[str, dict[str, Field]]:
         """Fields of each artist; of one described twice the first row counts, and another that says otherwise is told of."""

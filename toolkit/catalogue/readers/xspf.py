@@ -10,8 +10,8 @@ import math
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from toolkit.catalogue.readers.base import shortened
-from toolkit.catalogue.readers.files import has_ending, read_bytes
+from toolkit.catalogue.readers.open_files import has_ending, read_bytes
+from toolkit.catalogue.readers.reader import shortened
 from toolkit.catalogue.readers.shared_playlist import Entry, SharedPlaylistReader, Sheet
 
 _NS = "{http://xspf.org/ns/0/}"
@@ -49,7 +49,8 @@ class XspfReader(SharedPlaylistReader):
             self.bad(str(file), f"is not XSPF: its root is {root.tag!r}, not a playlist of http://xspf.org/ns/0/")
             return None
         tracks = [
-            self._entry(element, f"{file}, track {index}") for index, element in enumerate(root.iterfind(f"{_NS}trackList/{_NS}track"))
+            self._entry(element, f"{file}, track {index}")
+            for index, element in enumerate(root.iterfind(f"{_NS}trackList/{_NS}track"))
         ]
         return Sheet(tracks, _text(root, "title"), _text(root, "annotation"), _text(root, "date"))
 

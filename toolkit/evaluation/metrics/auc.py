@@ -35,7 +35,9 @@ def mean_per_row(values: np.ndarray, owners: np.ndarray, n: int) -> np.ndarray:
     return np.where(counts > 0, np.bincount(owners, values, minlength=n) / np.maximum(counts, 1), np.nan)
 
 
-def _among_all(scores: np.ndarray, own: np.ndarray, owners: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _among_all(
+    scores: np.ndarray, own: np.ndarray, owners: np.ndarray, offsets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Candidates of its row below each hidden track, and level with it, itself included: int64 [h] twice."""
     sizes = np.diff(offsets)
     order = np.argsort(-sizes, kind="stable")  # rows with an nth hidden track come first, for every n

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from toolkit.contracts.metric import Block, Metric
+from toolkit.evaluation.metrics.hits import first
 from toolkit.evaluation.metrics.ndcg_hits import of_hits
-from toolkit.evaluation.metrics.ranks import first
 
 
 def ndcg_challenge(hits: np.ndarray, n_hidden: np.ndarray, k: int) -> np.ndarray:

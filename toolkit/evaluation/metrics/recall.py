@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from toolkit.contracts.metric import Block, Metric
-from toolkit.evaluation.metrics.ranks import first, possible
+from toolkit.evaluation.metrics.hits import first, possible
 
 
 def recall_at(hits: np.ndarray, n_hidden: np.ndarray, k: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from toolkit.contracts.metric import Block, Metric
-from toolkit.evaluation.metrics.ranks import some
+from toolkit.evaluation.metrics.hits import some
 
 
 def rprec(block: Block, k: int = 0) -> np.ndarray:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from toolkit.contracts.metric import Block, Metric
-from toolkit.evaluation.metrics.artists import ARTIST_SHARE, artists_found
-from toolkit.evaluation.metrics.ranks import some
+from toolkit.evaluation.metrics.artist_hits import ARTIST_SHARE, artists_found
+from toolkit.evaluation.metrics.hits import some
 
 
 def rprec_artist_list(block: Block, k: int = 0) -> np.ndarray:

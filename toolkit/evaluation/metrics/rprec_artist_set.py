@@ -5,14 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from toolkit.contracts.metric import Block, Metric
-from toolkit.evaluation.metrics.artists import ARTIST_SHARE, artists_found
-from toolkit.evaluation.metrics.ranks import some
+from toolkit.evaluation.metrics.artist_hits import ARTIST_SHARE, artists_found
+from toolkit.evaluation.metrics.hits import some
 
 
 def rprec_artist_set(block: Block, k: int = 0) -> np.ndarray:
     """As the overview paper writes it: (|S_T ∩ G_T| + 0.25 |S_A ∩ G_A|) / R over the first R, hits' artists included; above 1 at best."""
     inside = block.first_r
-    return np.asarray(((block.hits & inside).sum(axis=1) + ARTIST_SHARE * artists_found(block, inside)) / some(block.n_hidden))
+    return np.asarray(
+        ((block.hits & inside).sum(axis=1) + ARTIST_SHARE * artists_found(block, inside)) / some(block.n_hidden)
+    )
 
 
 class RPrecisionWithArtistSet(Metric):

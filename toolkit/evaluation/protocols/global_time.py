@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from toolkit.evaluation.protocols.fields import Cut, Shown, WholeLists
+from toolkit.evaluation.protocols.split_options import Cut, Shown, WholeLists
 
 if TYPE_CHECKING:
     from toolkit.corpus.arrays import Corpus

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from toolkit.evaluation.protocols.fields import ColdTracks
+from toolkit.evaluation.protocols.split_options import ColdTracks
 
 if TYPE_CHECKING:
     from toolkit.corpus.arrays import Corpus
@@ -24,7 +24,11 @@ class ItemCold(ColdTracks):
             parts = cold_splits.prescribed(corpus, given, min_tracks=self.min_tracks)
         else:
             parts = cold_splits.item_cold(
-                corpus, folds=self.folds, test_fold=self.test_fold, valid_fraction=self.valid_fraction, min_tracks=self.min_tracks
+                corpus,
+                folds=self.folds,
+                test_fold=self.test_fold,
+                valid_fraction=self.valid_fraction,
+                min_tracks=self.min_tracks,
             )
         cold_splits.check_cold(parts, artists=False)
         return parts

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from toolkit.evaluation.protocols.fields import Once, Shuffled
+from toolkit.evaluation.protocols.split_options import Once, Shuffled
 
 if TYPE_CHECKING:
     from toolkit.corpus.arrays import Corpus
@@ -24,11 +24,11 @@ class LeaveLastOut(Shuffled):
 
     def split(self, corpus: Corpus, given: Sequence[str | None] | None = None) -> Split:
         from toolkit.corpus import splits
-        from toolkit.evaluation import leaks, published
+        from toolkit.evaluation import leaks, published_faults
 
         parts = splits.leave_last_out(corpus)
         leaks.check_leaks(parts, disjoint=False)
-        return self.ordered(published.with_faults(parts, self.faults) if self.faults else parts)
+        return self.ordered(published_faults.with_faults(parts, self.faults) if self.faults else parts)
 
     @property
     def shows_beginnings(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from toolkit.errors import InputError
-from toolkit.evaluation.protocols.fields import DEALING, Dealt, Shown, WholeLists
+from toolkit.evaluation.protocols.split_options import DEALING, Dealt, Shown, WholeLists
 
 if TYPE_CHECKING:
     from toolkit.corpus.arrays import Corpus
@@ -41,7 +41,9 @@ class DealtLists(WholeLists, Dealt):
         for key in DEALING:
             if (value := getattr(self, key)) != type(self).model_fields[key].default:
                 rule = "is for playlists dealt by hash, and the data says of each whether it is train, valid or test"
-                raise InputError(f"evaluation.split.{key}={value} {rule}: set evaluation.split.by: hash, or take it out")
+                raise InputError(
+                    f"evaluation.split.{key}={value} {rule}: set evaluation.split.by: hash, or take it out"
+                )
 
 
 class PlaylistDisjoint(Shown, DealtLists):

@@ -21,6 +21,6 @@ class Concat(Join):
     keeps_apart: ClassVar[bool] = False
 
     def module(self, dims: Sequence[int], hidden_size: int) -> nn.Module:
-        from toolkit.fusion.joins.networks import Concatenation
+        from toolkit.fusion.joins.join_modules import Concatenation
 
         return Concatenation()

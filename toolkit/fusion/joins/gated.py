@@ -26,6 +26,6 @@ class Gated(Join):
     key: ClassVar[str] = "gates"
 
     def module(self, dims: Sequence[int], hidden_size: int) -> nn.Module:
-        from toolkit.fusion.joins.networks import Gates
+        from toolkit.fusion.joins.join_modules import Gates
 
         return Gates(len(dims), hidden_size)

@@ -23,6 +23,6 @@ class Sum(Join):
     shares: ClassVar[Shares | None] = Shares("sum", "share of a track's vector, by length")
 
     def module(self, dims: Sequence[int], hidden_size: int) -> nn.Module:
-        from toolkit.fusion.joins.networks import Summands
+        from toolkit.fusion.joins.join_modules import Summands
 
         return Summands()

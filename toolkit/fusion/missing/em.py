@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from toolkit.contracts.missing import Fill, Missing, Rows
+from toolkit.contracts.missing_policy import Fill, Missing, Rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,10 +25,10 @@ class Em(Missing):
 
     def fit(self, blocks: Sequence[Rows], present: np.ndarray, fitted: np.ndarray) -> Fill:
         """Raises `InputError` for too many columns."""
-        from toolkit.fusion import factors
+        from toolkit.fusion import factor_analysis
         from toolkit.fusion.impute import Affine
         from toolkit.fusion.moments import moments
 
         known = moments(blocks, present, fitted)
-        found = factors.fit(known, self.rank)
-        return Affine(lambda has, modality: factors.conditional(found, known, has, modality))
+        found = factor_analysis.fit(known, self.rank)
+        return Affine(lambda has, modality: factor_analysis.conditional(found, known, has, modality))

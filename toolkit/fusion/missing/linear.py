@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from toolkit.contracts.missing import Fill, Missing, Rows
+from toolkit.contracts.missing_policy import Fill, Missing, Rows
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from toolkit.contracts.missing import Missing
+from toolkit.contracts.missing_policy import Missing
 
 
 class Zero(Missing):

@@ -43,7 +43,9 @@ class Packing:
         """
         query, key, value = (
             # the bounds need not be tight: told, they are not fetched from the device
-            torch.nested.nested_tensor_from_jagged(part.contiguous(), self.offsets, min_seqlen=1, max_seqlen=self.shape[1])
+            torch.nested.nested_tensor_from_jagged(
+                part.contiguous(), self.offsets, min_seqlen=1, max_seqlen=self.shape[1]
+            )
             for part in projected.unbind(1)
         )
         mixed: torch.Tensor = F.scaled_dot_product_attention(
@@ -76,7 +78,9 @@ def feed_forward(layer: Any, hidden: torch.Tensor) -> torch.Tensor:
     return layer.LayerNorm(dropped(layer.dropout, inner) + hidden)
 
 
-def attend(layer: Any, hidden: torch.Tensor, *, causal: bool, keys: torch.Tensor | None, packing: Packing | None = None) -> torch.Tensor:
+def attend(
+    layer: Any, hidden: torch.Tensor, *, causal: bool, keys: torch.Tensor | None, packing: Packing | None = None
+) -> torch.Tensor:
     """One `MultiHeadAttention` of RecBole, [B, T, H] -> [B, T, H], or packed [N, H] -> [N, H].
 
     keys: bool [B, 1, 1, T], False at padding; None where no query can see any
@@ -94,18 +98,29 @@ def attend(layer: Any, hidden: torch.Tensor, *, causal: bool, keys: torch.Tensor
             # its gradient takes four times as long in bfloat16 there
             with torch.autocast("cpu", enabled=False):
                 query, key, value = query.float(), key.float(), value.float()
-                mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=keys, is_causal=causal, dropout_p=dropout)
+                mixed = F.scaled_dot_product_attention(
+                    query, key, value, attn_mask=keys, is_causal=causal, dropout_p=dropout
+                )
         else:
-            mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=keys, is_causal=causal, dropout_p=dropout)
+            mixed = F.scaled_dot_product_attention(
+                query, key, value, attn_mask=keys, is_causal=causal, dropout_p=dropout
+            )
         mixed = mixed.transpose(1, 2)
     out = layer.dense(mixed.flatten(-2))
     return layer.LayerNorm(dropped(layer.out_dropout, out) + hidden)
 
 
 def encode(
-    encoder: Any, hidden: torch.Tensor, *, causal: bool, keys: torch.Tensor | None = None, packing: Packing | None = None
+    encoder: Any,
+    hidden: torch.Tensor,
+    *,
+    causal: bool,
+    keys: torch.Tensor | None = None,
+    packing: Packing | None = None,
 ) -> torch.Tensor:
     """A RecBole `TransformerEncoder`, last layer's output: [B, T, H] -> [B, T, H], or packed [N, H] -> [N, H]."""
     for layer in encoder.layer:
-        hidden = feed_forward(layer.feed_forward, attend(layer.multi_head_attention, hidden, causal=causal, keys=keys, packing=packing))
+        hidden = feed_forward(
+            layer.feed_forward, attend(layer.multi_head_attention, hidden, causal=causal, keys=keys, packing=packing)
+        )
     return hidden

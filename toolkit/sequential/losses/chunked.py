@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import torch
 
     from toolkit.contracts.loss import Criterion
-    from toolkit.sequential.losses.scores import Scores
+    from toolkit.sequential.losses.loss_scores import Scores
 
 
 class Chunked(Loss):
@@ -22,14 +22,14 @@ class Chunked(Loss):
     type: str = "chunked"
 
     def mean(self, scores: Scores, targets: torch.Tensor, training: Training) -> torch.Tensor:
-        from toolkit.sequential.losses import softmax
+        from toolkit.sequential.losses import softmax_cross_entropy
 
-        return softmax.chunked(scores, targets, compute=training.compute)
+        return softmax_cross_entropy.chunked(scores, targets, compute=training.compute)
 
     def begin(self, training: Training) -> Criterion:
-        from toolkit.sequential.losses import cut
+        from toolkit.sequential.losses import cut_cross_entropy
 
-        kernel = cut.choose(training.device, bf16=training.bf16)
+        kernel = cut_cross_entropy.choose(training.device, bf16=training.bf16)
         if kernel is None:
             return super().begin(training)
-        return lambda scores, targets: cut.loss(kernel, scores, targets)
+        return lambda scores, targets: cut_cross_entropy.loss(kernel, scores, targets)

@@ -9,7 +9,7 @@ from toolkit.contracts.loss import Loss, Training
 if TYPE_CHECKING:
     import torch
 
-    from toolkit.sequential.losses.scores import Scores
+    from toolkit.sequential.losses.loss_scores import Scores
 
 
 class Full(Loss):
@@ -18,9 +18,9 @@ class Full(Loss):
     type: str = "full"
 
     def mean(self, scores: Scores, targets: torch.Tensor, training: Training) -> torch.Tensor:
-        from toolkit.sequential.losses import softmax
+        from toolkit.sequential.losses import softmax_cross_entropy
 
-        return softmax.full(scores, targets)
+        return softmax_cross_entropy.full(scores, targets)
 
     def step_memory(self, positions: int, tracks: int, hidden_size: int) -> tuple[int, str]:
         # scores and their gradient in float32

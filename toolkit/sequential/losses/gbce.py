@@ -12,8 +12,8 @@ from toolkit.sequential.losses.sampled import sample_memory
 if TYPE_CHECKING:
     import torch
 
-    from toolkit.sequential.losses.sample import Sample
-    from toolkit.sequential.losses.scores import Scores
+    from toolkit.sequential.losses.loss_scores import Scores
+    from toolkit.sequential.losses.negative_sampler import Sample
 
 
 class GBCE(Loss):
@@ -25,12 +25,12 @@ class GBCE(Loss):
     t: float = Field(0.75, ge=0, le=1, description="calibration: 0 is plain binary cross-entropy, 1 fully corrected")
 
     def mean(self, scores: Scores, targets: torch.Tensor, training: Training) -> torch.Tensor:
-        from toolkit.sequential.losses import binary
+        from toolkit.sequential.losses import binary_cross_entropy
 
-        return binary.gbce(scores, t=self.t, n_candidates=training.tracks, compute=training.compute)
+        return binary_cross_entropy.gbce(scores, t=self.t, n_candidates=training.tracks, compute=training.compute)
 
     def sampler(self, training: Training) -> Sample:
-        from toolkit.sequential.losses.sample import Sample
+        from toolkit.sequential.losses.negative_sampler import Sample
 
         return Sample(self.negatives, training.tracks, None, own=False)
 

@@ -11,8 +11,8 @@ from toolkit.contracts.loss import Loss, Training
 if TYPE_CHECKING:
     import torch
 
-    from toolkit.sequential.losses.sample import Sample
-    from toolkit.sequential.losses.scores import Scores
+    from toolkit.sequential.losses.loss_scores import Scores
+    from toolkit.sequential.losses.negative_sampler import Sample
 
 
 class Sampled(Loss):
@@ -33,14 +33,14 @@ class Sampled(Loss):
     log_q: bool = Field(True, description="correct logits by each track's chance of being in the sample")
 
     def mean(self, scores: Scores, targets: torch.Tensor, training: Training) -> torch.Tensor:
-        from toolkit.sequential.losses import softmax
+        from toolkit.sequential.losses import softmax_cross_entropy
 
-        return softmax.chunked(scores, targets, compute=training.compute)
+        return softmax_cross_entropy.chunked(scores, targets, compute=training.compute)
 
     def sampler(self, training: Training) -> Sample:
         import torch
 
-        from toolkit.sequential.losses.sample import Sample
+        from toolkit.sequential.losses.negative_sampler import Sample
 
         plays, expected = torch.from_numpy(training.plays), None
         if self.log_q:

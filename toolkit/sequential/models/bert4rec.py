@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from toolkit.packages import RECBOLE, Package
-from toolkit.recipe.model import MaskedSpec
+from toolkit.recipe.model_section import MaskedSpec
 from toolkit.sequential.models.transformer import Transformer
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from toolkit.sequential.building import Host
+    from toolkit.sequential.build_network import Host
 
 
 class BERT4Rec(Transformer, MaskedSpec):
@@ -27,31 +27,37 @@ class BERT4Rec(Transformer, MaskedSpec):
         description="of the transformer's matrices: Xavier's; identity, that and the path from tracks to masks open; RecBole's;"
         " auto: identity, or recbole where strict",
     )
-    strict_recbole: bool = Field(False, description="with the faults of RecBole's, for comparison: its masks, softmax and lost seed")
+    strict_recbole: bool = Field(
+        False, description="with the faults of RecBole's, for comparison: its masks, softmax and lost seed"
+    )
 
     @model_validator(mode="after")
     def _strict(self) -> BERT4Rec:
         if self.strict_recbole and self.loss.draws_by_plays:
-            raise ValueError("negatives_from: popularity never draws the unplayed tracks that strict_recbole: true counts: use uniform")
+            raise ValueError(
+                "negatives_from: popularity never draws the unplayed tracks that strict_recbole: true counts: use uniform"
+            )
         return self
 
     @property
     def starts(self) -> str:
         """The initialisation that `auto` stands for, or the one given."""
-        return ("recbole" if self.strict_recbole else "identity") if self.initialisation == "auto" else self.initialisation
+        return (
+            ("recbole" if self.strict_recbole else "identity") if self.initialisation == "auto" else self.initialisation
+        )
 
     @property
     def ranks_every_id(self) -> bool:
         return self.strict_recbole
 
     def architecture(self) -> nn.Module:
-        from toolkit.sequential.hosted import layers_of
+        from toolkit.sequential.hosted_network import layers_of
 
         return layers_of(self)
 
     def network(self, host: Host) -> nn.Module:
-        from toolkit.sequential import bridge
-        from toolkit.sequential.bert4rec import MultimodalBERT4Rec
+        from toolkit.sequential.recbole import bridge
+        from toolkit.sequential.recbole.multimodal_bert4rec import MultimodalBERT4Rec
 
         xavier, identity = host.fresh and self.starts != "recbole", host.fresh and self.starts == "identity"
         parts = replace(host.parts, strict=self.strict_recbole, xavier=xavier, identity=identity)

@@ -19,7 +19,9 @@ class GRU4Rec(ModelSpec):
     type: str = "gru4rec"
     requires: ClassVar[tuple[Package, ...]] = (RECBOLE,)
     layers: int = Field(1, ge=1)
-    inner_size: int | None = Field(None, ge=1, description="of the recurrent state; default: twice `hidden_size`, RecBole's ratio")
+    inner_size: int | None = Field(
+        None, ge=1, description="of the recurrent state; default: twice `hidden_size`, RecBole's ratio"
+    )
 
     @property
     def inner(self) -> int:
@@ -27,9 +29,11 @@ class GRU4Rec(ModelSpec):
         return self.inner_size or 2 * self.hidden_size
 
     def architecture(self) -> nn.Module:
-        from toolkit.sequential.layers.gru import GRULayers
+        from toolkit.sequential.layers.gru_layers import GRULayers
 
-        return GRULayers(self.hidden_size, layers=self.layers, inner=self.inner, length=self.max_length, dropout=self.dropout)
+        return GRULayers(
+            self.hidden_size, layers=self.layers, inner=self.inner, length=self.max_length, dropout=self.dropout
+        )
 
     def layer_parameters(self) -> int:
         hidden, inner = self.hidden_size, self.inner
@@ -39,4 +43,9 @@ class GRU4Rec(ModelSpec):
         return self.layers * 4 * self.inner
 
     def sizes(self) -> dict[str, int]:
-        return {"hidden_size": self.hidden_size, "inner_size": self.inner, "layers": self.layers, "max_length": self.max_length}
+        return {
+            "hidden_size": self.hidden_size,
+            "inner_size": self.inner,
+            "layers": self.layers,
+            "max_length": self.max_length,
+        }

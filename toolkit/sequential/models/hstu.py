@@ -19,12 +19,16 @@ class HSTU(Blocks):
     type: str = "hstu"
 
     def architecture(self) -> nn.Module:
-        from toolkit.sequential.layers.hstu import HSTULayers
+        from toolkit.sequential.layers.hstu_layers import HSTULayers
 
-        return HSTULayers(self.hidden_size, layers=self.layers, heads=self.heads, length=self.max_length, dropout=self.dropout)
+        return HSTULayers(
+            self.hidden_size, layers=self.layers, heads=self.heads, length=self.max_length, dropout=self.dropout
+        )
 
     def layer_parameters(self) -> int:
-        return self.layers * (5 * self.hidden_size**2 + self.heads * self.max_length) + self.max_length * self.hidden_size
+        return (
+            self.layers * (5 * self.hidden_size**2 + self.heads * self.max_length) + self.max_length * self.hidden_size
+        )
 
     def position_numbers(self) -> int:
         return self.layers * 6 * self.hidden_size

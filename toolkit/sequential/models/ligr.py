@@ -16,7 +16,7 @@ class LiGR(Transformer):
     type: str = "ligr"
 
     def architecture(self) -> nn.Module:
-        from toolkit.sequential.layers.ligr import LiGRLayers
+        from toolkit.sequential.layers.ligr_layers import LiGRLayers
 
         return LiGRLayers(
             self.hidden_size,

@@ -13,7 +13,7 @@ from toolkit.sequential.models.transformer import Transformer
 if TYPE_CHECKING:
     from torch import nn
 
-    from toolkit.sequential.building import Host
+    from toolkit.sequential.build_network import Host
 
 
 class SASRec(Transformer):
@@ -31,13 +31,13 @@ class SASRec(Transformer):
         return "xavier" if self.initialisation == "auto" else self.initialisation
 
     def architecture(self) -> nn.Module:
-        from toolkit.sequential.hosted import layers_of
+        from toolkit.sequential.hosted_network import layers_of
 
         return layers_of(self)
 
     def network(self, host: Host) -> nn.Module:
-        from toolkit.sequential import bridge
-        from toolkit.sequential.sasrec import MultimodalSASRec
+        from toolkit.sequential.recbole import bridge
+        from toolkit.sequential.recbole.multimodal_sasrec import MultimodalSASRec
 
         parts = replace(host.parts, xavier=host.fresh and self.starts != "recbole")
         config, size = bridge.model_config(

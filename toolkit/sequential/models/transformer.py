@@ -44,4 +44,9 @@ class Transformer(Blocks):
         return self.layers * (4 * self.hidden_size + self.inner)
 
     def sizes(self) -> dict[str, int]:
-        return {"hidden_size": self.hidden_size, "inner_size": self.inner, "layers": self.layers, "max_length": self.max_length}
+        return {
+            "hidden_size": self.hidden_size,
+            "inner_size": self.inner,
+            "layers": self.layers,
+            "max_length": self.max_length,
+        }

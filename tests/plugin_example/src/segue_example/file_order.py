@@ -22,7 +22,9 @@ class FileOrder(Protocol):
         starts, ends = np.asarray(corpus.offsets[:-1]), np.asarray(corpus.offsets[1:])
         rows, held = np.arange(len(corpus)), int(self.share * len(corpus))
         if not held:
-            raise InputError(f"split.share={self.share} of {len(corpus)} playlists is none: raise it, or read more playlists")
+            raise InputError(
+                f"split.share={self.share} of {len(corpus)} playlists is none: raise it, or read more playlists"
+            )
         train, valid, test = rows[: -2 * held], rows[-2 * held : -held], rows[-held:]
         cuts = (starts + ends) // 2
 

@@ -13,7 +13,9 @@ class Focal(Loss):
     gamma: float = Field(1.0, ge=0, description="how much less; 0 is plain cross-entropy")
 
     def mean(self, scores: Scores, targets: torch.Tensor, training: Training) -> torch.Tensor:
-        right = scores.logits().log_softmax(dim=1).gather(1, targets[:, None])[:, 0]  # [n], log probability of the target
+        right = (
+            scores.logits().log_softmax(dim=1).gather(1, targets[:, None])[:, 0]
+        )  # [n], log probability of the target
         return (-((1 - right.exp()) ** self.gamma) * right).mean()
 
     def step_memory(self, positions: int, tracks: int, hidden_size: int) -> tuple[int, str]:

@@ -9,7 +9,18 @@ from pathlib import Path
 
 from pydantic import Field
 
-from segue.plugin import PlaylistRecord, Reader, ReaderParams, Record, TrackField, TrackRecord, has_ending, lines, qualified, some
+from segue.plugin import (
+    PlaylistRecord,
+    Reader,
+    ReaderParams,
+    Record,
+    TrackField,
+    TrackRecord,
+    has_ending,
+    lines,
+    qualified,
+    some,
+)
 
 
 class MixtapeParams(ReaderParams):
@@ -35,7 +46,9 @@ class MixtapeReader(Reader):
                 case ["track", id, artist, title, words, tempo] if id:
                     yield self._track(id, artist, title, words, tempo, where)
                 case ["list", title, tracks] if tracks.split():
-                    yield PlaylistRecord(f"line-{number}", [qualified(each, "local") for each in tracks.split()], title=title or None)
+                    yield PlaylistRecord(
+                        f"line-{number}", [qualified(each, "local") for each in tracks.split()], title=title or None
+                    )
                 case columns if any(columns):
                     self.bad(where, "is neither a track of six columns nor a list of three")
 
@@ -45,7 +58,10 @@ class MixtapeReader(Reader):
             values["tempo"] = [float(tempo)]
         elif tempo:
             self.bad(where, f"the tempo {tempo!r} must be a whole number, or empty")
-        fields = {name: TrackField(value, source=self.name, train_allowed=self.params.train_allowed) for name, value in values.items()}
+        fields = {
+            name: TrackField(value, source=self.name, train_allowed=self.params.train_allowed)
+            for name, value in values.items()
+        }
         return TrackRecord(qualified(id, "local"), title or None, (artist,) if artist else (), fields=fields)
 
     @classmethod

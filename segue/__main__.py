@@ -1,0 +1,5 @@
+"""`python -m toolkit` is `segue`."""
+
+from segue.commands.application import main
+
+main()

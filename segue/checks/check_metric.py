@@ -1,0 +1,176 @@
+"""The metric contract as a test suite, for authors of plug-ins; the built-in metrics pass it too.
+
+    from segue.plugin import check_metric
+
+    def test_contract():
+        check_metric(HitRate)
+
+Plain asserts: each message says which promise of `toolkit.contracts.metric` is broken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import get_args
+
+import numpy as np
+
+from toolkit.contracts.metric import AllScores, Block, Cutoff, Metric, Reads, SystemMetric
+from toolkit.evaluation.metrics.hits import hits
+from toolkit.evaluation.metrics.novelty import information
+
+PLAYLISTS, TRACKS, LENGTH = 12, 40, 30
+
+
+def check_metric(cls: type[Metric]) -> None:
+    """Hold a metric to the contract. Raises `AssertionError` at the first broken promise."""
+    _check_declaration(cls)
+    metric, block = cls(), example()
+    for k in (1, 10) if metric.cutoff == "k" else (0,):
+        if isinstance(metric, SystemMetric):
+            _check_system(metric, block, k)
+        else:
+            _check_values(metric, block, k)
+            _check_reading(metric, block, k)
+            _check_direction(metric, block, k)
+
+
+def example(*, seed: int = 0) -> Block:
+    """Rankings of a few playlists by made-up scores; the last hides nothing, the others 1 to 8 tracks."""
+    generator = np.random.default_rng(seed)
+    scores = generator.permuted(np.tile(np.linspace(0.02, 0.98, TRACKS), (PLAYLISTS, 1)), axis=1).astype(np.float32)
+    sizes = np.append(generator.integers(1, 9, size=PLAYLISTS - 1), 0)
+    hidden = np.concatenate([np.sort(generator.choice(TRACKS, size=size, replace=False)) + 1 for size in sizes]).astype(
+        np.int32
+    )
+    artists = np.concatenate([[-1], generator.integers(-1, 12, size=TRACKS)])
+    return block_of(scores, hidden, np.concatenate([[0], np.cumsum(sizes)]), artists)
+
+
+def block_of(scores: np.ndarray, hidden: np.ndarray, offsets: np.ndarray, artists: np.ndarray) -> Block:
+    """The block of all tracks ranked by scores float32 [B, V]."""
+    ranked = (np.argsort(-scores, axis=1, kind="stable") + 1).astype(np.int32)[:, :LENGTH]
+    owners = np.repeat(np.arange(len(scores)), np.diff(offsets))
+    every = AllScores(scores, hidden - 1, offsets, np.ones(len(hidden), bool), owners)
+    bits = information(np.arange(scores.shape[1] + 1))
+    return Block(ranked, hits(ranked, hidden, offsets), hidden, offsets, artists, bits, scores.shape[1], every)
+
+
+def _check_declaration(cls: type[Metric]) -> None:
+    assert issubclass(cls, Metric), f"{cls.__name__} does not extend segue.plugin.Metric"
+    assert isinstance(getattr(cls, "name", None), str) and cls.name.isprintable() and cls.name, (
+        "name must be a text: it names values in files"
+    )
+    assert not set(cls.name) & set("@|"), f"name={cls.name!r} must not hold @ or |: they end a metric's name in files"
+    assert isinstance(getattr(cls, "label", None), str) and cls.label, "label must be a text, as tables print it"
+    assert cls.higher_is_better in (True, False, None), (
+        f"higher_is_better={cls.higher_is_better!r} must be True, False or None"
+    )
+    assert isinstance(cls.decimals, int) and 0 <= cls.decimals <= 8, (
+        f"decimals={cls.decimals!r} must be a whole number from 0 to 8"
+    )
+    assert cls.cutoff in get_args(Cutoff), f"cutoff={cls.cutoff!r} must be one of {', '.join(get_args(Cutoff))}"
+    assert cls.reads in get_args(Reads), f"reads={cls.reads!r} must be one of {', '.join(get_args(Reads))}"
+    low, high = cls.value_range
+    assert low < high, f"value_range={cls.value_range} must be the lowest and the highest value"
+    assert (cls.__doc__ or "").strip(), f"{cls.__name__} needs a docstring of one sentence: lists of metrics print it"
+
+
+def _check_values(metric: Metric, block: Block, k: int) -> None:
+    before = [each.copy() for each in (block.ranked, block.hits, block.tracks, block.offsets)]
+    found = metric.values(block, k)
+    assert isinstance(found, np.ndarray) and found.shape == (PLAYLISTS,), (
+        f"values must be one a playlist, [{PLAYLISTS}], not {np.shape(found)}"
+    )
+    assert found.dtype == np.float64, f"values are {found.dtype}, not float64"
+    after = (block.ranked, block.hits, block.tracks, block.offsets)
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True)), (
+        "values changed its block: copy what you write to"
+    )
+    nothing = block.n_hidden == 0
+    assert np.isnan(found[nothing]).all(), "a playlist that hides nothing has no value: NaN"
+    assert np.isfinite(found[~nothing]).all(), "a playlist that hides tracks has a finite value"
+    _check_range(metric, found[~nothing])
+    for row in range(PLAYLISTS):
+        alone = metric.values(_row(block, row), k)
+        assert np.allclose(alone, found[row], equal_nan=True), "a playlist's value depends on the others of its block"
+
+
+def _check_range(metric: Metric, found: np.ndarray) -> None:
+    low, high = metric.value_range
+    assert ((found >= low - 1e-9) & (found <= high + 1e-9)).all(), (
+        f"values {found.min()}…{found.max()} are not within {metric.value_range}"
+    )
+
+
+def _check_reading(metric: Metric, block: Block, k: int) -> None:
+    """Whether it reads no more than it declares."""
+    found = metric.values(block, k)
+    if metric.reads == "hits":
+        bare = replace(Block.of_hits(block.hits, block.n_hidden), n_candidates=block.n_candidates)
+        assert np.allclose(metric.values(bare, k), found, equal_nan=True), (
+            'it reads more than hits and n_hidden: declare reads = "tracks"'
+        )
+    if metric.reads != "scores":
+        assert np.allclose(metric.values(replace(block, all_scores=None), k), found, equal_nan=True), (
+            'it reads scores: declare reads = "scores"'
+        )
+    if metric.reads == "list":
+        other = replace(block, hits=~block.hits & False, tracks=(block.tracks % TRACKS + 1).astype(np.int32))
+        assert np.allclose(metric.values(other, k), found, equal_nan=True), (
+            'it reads what is hidden: declare reads = "tracks"'
+        )
+    if metric.cutoff == "k":
+        short = replace(block, ranked=block.ranked[:, :k], hits=block.hits[:, :k])
+        assert np.allclose(metric.values(short, k), found, equal_nan=True), (
+            f"its value at k={k} depends on what is ranked after place {k}"
+        )
+
+
+def _check_direction(metric: Metric, block: Block, k: int) -> None:
+    """Whether a ranking with the hidden tracks first is better than one with them last."""
+    if metric.higher_is_better is None:
+        return
+    every, hidden = block.all_scores, np.zeros((PLAYLISTS, TRACKS), bool)
+    assert every is not None
+    hidden[np.repeat(np.arange(PLAYLISTS), block.n_hidden), every.columns] = True
+    ramp = np.tile(np.linspace(0.0, 0.1, TRACKS, dtype=np.float32), (PLAYLISTS, 1))
+    best, worst = (
+        block_of(ramp + np.float32(0.9) * mask, block.tracks, block.offsets, block.artists)
+        for mask in (hidden, ~hidden)
+    )
+    good, bad = (np.nanmean(metric.values(each, k)) for each in (best, worst))
+    direction = "higher" if metric.higher_is_better else "lower"
+    better = good > bad if metric.higher_is_better else good < bad
+    assert better, (
+        f"higher_is_better={metric.higher_is_better}, and hidden tracks first give {good}, last {bad}: must be {direction}"
+    )
+
+
+def _check_system(metric: SystemMetric, block: Block, k: int) -> None:
+    halves = [_rows(block, 0, PLAYLISTS // 2), _rows(block, PLAYLISTS // 2, PLAYLISTS)]
+    whole = metric.total(metric.tally(block, k), block.n_candidates)
+    assert isinstance(whole, float), f"total must be a float, not {type(whole).__name__}"
+    first, second = (metric.tally(half, k) for half in halves)
+    assert first.shape == second.shape, (
+        f"tallies must have the same shape for every block, not {first.shape} and {second.shape}"
+    )
+    assert np.isclose(metric.total(first + second, block.n_candidates), whole), (
+        "tallies of two blocks do not add up to that of both"
+    )
+    _check_range(metric, np.array([whole]))
+
+
+def _row(block: Block, row: int) -> Block:
+    return _rows(block, row, row + 1)
+
+
+def _rows(block: Block, start: int, stop: int) -> Block:
+    """Playlists start…stop − 1 of a block."""
+    low, high = int(block.offsets[start]), int(block.offsets[stop])
+    offsets, every = block.offsets[start : stop + 1] - low, block.all_scores
+    owners = np.repeat(np.arange(stop - start), np.diff(offsets))
+    if every is not None:
+        every = AllScores(every.scores[start:stop], every.columns[low:high], offsets, every.chosen[low:high], owners)
+    parts = (block.ranked[start:stop], block.hits[start:stop], block.tracks[low:high], offsets)
+    return Block(*parts, block.artists, block.information, block.n_candidates, every)

@@ -1,0 +1,213 @@
+"""The `segue` command: parses, calls one function, prints.
+
+Commands come in by the entry-point group `segue.commands`, built-ins and
+strangers' alike: an entry is a function, or a `typer.Typer` for a group of them.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from segue.commands import usage_errors
+from toolkit import interrupts, plugins
+from toolkit.errors import InputError, SegueError
+from toolkit.terminal import printable
+
+GROUP = "segue.commands"
+ORDER = (
+    *(
+        "run",
+        "sweep",
+        "bench",
+        "continue",
+        "export",
+        "report",
+        "compare",
+        "reproduce",
+        "validate",
+        "schema",
+        "collect",
+        "library",
+    ),
+    *("data", "encoders", "list"),
+)
+"""Of the built-in commands in the help; others follow by name."""
+
+INTERRUPTED = 130
+
+REFUSED = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+)
+"""What a place answers that the user has to choose otherwise, or whose files went away meanwhile."""
+
+
+class Door(TyperGroup):
+    """Turns whatever goes wrong inside a command into one line and an exit code; `--debug` keeps the traceback."""
+
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        with _one_line():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            try:
+                with _one_line():
+                    return super().invoke(ctx)
+            except (Exception, KeyboardInterrupt) as error:
+                code, line = judged(error)
+                if code is None:
+                    raise
+                if debugging(ctx):
+                    traceback.print_exc()
+                print(f"segue: {printable(line)}", file=sys.stderr)
+                raise typer.Exit(code) from None
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """Prints what the parser refuses as every other error of bad input."""
+    try:
+        yield
+    except usage_errors.UsageError as error:
+        if usage_errors.is_help(error):
+            raise
+        print(f"segue: {printable(usage_errors.line(error))}", file=sys.stderr)
+        raise typer.Exit(InputError.exit_code) from None
+
+
+def judged(error: BaseException) -> tuple[int | None, str]:
+    """Exit code and line for an error; no code for what the parser itself handles."""
+    from toolkit.files import disk_full
+
+    told = " ".join(str(error).split())
+    if isinstance(error, KeyboardInterrupt) or interrupts.heard():
+        made = "" if isinstance(error, KeyboardInterrupt) else f" ({type(error).__name__}: {told})"
+        return INTERRUPTED, f"interrupted; run the same command to go on where it stopped{made}"
+    if isinstance(error, SegueError) and not disk_full(error):
+        return error.exit_code, told
+    if isinstance(error, BrokenPipeError) or type(error).__module__.startswith(("click", "typer")):
+        return None, ""
+    if disk_full(error):
+        where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
+        return 1, f"the disk is full{where}: make room and run the same command again; what was finished is kept"
+    if out_of_memory(error):
+        return (
+            1,
+            "out of memory: lower batch_tokens, evaluation.memory_mb or the models' sizes, and run the same command again",
+        )
+    if isinstance(error, OSError) and error.filename and error.errno in REFUSED:
+        return 2, f"{error.filename} may not be written or read: {error.strerror}"
+    inside = plugins.at_fault(error) or "segue"
+    return 1, f"an error inside {inside}, {type(error).__name__}: {told} (--debug shows where)"
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error, torch's included, means that memory was not given."""
+    text = str(error)
+    return isinstance(error, MemoryError) or any(
+        sign in text for sign in ("can't allocate memory", "not enough memory", "out of memory")
+    )
+
+
+def debugging(ctx: Any) -> bool:
+    return bool(ctx.find_root().meta.get("segue.debug"))
+
+
+def remember_debug(ctx: typer.Context, value: bool) -> bool:
+    """Keep `--debug`, wherever on the line it stands."""
+    if value:
+        ctx.find_root().meta["segue.debug"] = True
+    return value
+
+
+Debug = Annotated[bool, typer.Option("--debug", callback=remember_debug, help="Show the traceback of an error.")]
+
+
+def _warn(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    if not issubclass(category, DeprecationWarning | FutureWarning):
+        print(f"segue: warning: {printable(str(message))}", file=sys.stderr)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from toolkit import __version__
+
+        print(f"segue {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Continue playlists: rank a catalogue's tracks as the next ones, by who plays them together and by what they are."""
+
+
+def application() -> typer.Typer:
+    """The command with every plug-in's commands; one that does not import says so when it is called."""
+    app = typer.Typer(
+        name="segue",
+        cls=Door,
+        callback=_root,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        rich_markup_mode=None,  # boxes around the help would cost half of the time that it takes
+        context_settings={"max_content_width": 120},
+    )
+    names = plugins.names(GROUP)
+    for name in [*(name for name in ORDER if name in names), *(name for name in names if name not in ORDER)]:
+        try:
+            entry = plugins.load(GROUP, name)
+        except SegueError as error:
+            entry = _broken(error)
+        if isinstance(entry, typer.Typer):
+            app.add_typer(entry, name=name)
+        else:
+            app.command(name)(entry)
+    return app
+
+
+def _broken(error: SegueError) -> Any:
+    def command() -> None:
+        raise error
+
+    command.__doc__ = f"Not available: {error}"
+    return command
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    # OpenMP threads that spin while they wait make a shared machine up to five times slower; libgomp reads this when torch is imported
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a title that the terminal's encoding lacks is no reason to stop
+            stream.reconfigure(errors="backslashreplace")
+    interrupts.listen()
+    try:
+        application()(prog_name="segue")
+    except KeyboardInterrupt as error:  # before any command began
+        code, line = judged(error)
+        print(f"segue: {line}", file=sys.stderr)
+        sys.exit(code)

@@ -1,0 +1,115 @@
+"""`segue bench`: every baseline tuned by the same budget and compared in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from segue.commands.application import Debug
+from segue.commands.run import Overrides, Recipe
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from toolkit.report.result_tables import Column
+
+
+def bench(
+    recipe: Recipe,
+    overrides: Overrides = [],  # noqa: B006 (Typer reads it, nobody changes it)
+    baselines: Annotated[str, typer.Option(help="all, cheap (no neural ones), or names with commas between.")] = "all",
+    models: Annotated[
+        str, typer.Option(help="Models of the recipe that run beside them, with commas between; left out: none.")
+    ] = "",
+    select: Annotated[
+        str | None, typer.Option(help="What is tuned for, such as recall@50.", show_default=False)
+    ] = None,
+    budget: Annotated[int, typer.Option(min=1, help="Settings of each baseline that are tried on validation.")] = 6,
+    max_seconds: Annotated[float, typer.Option(min=1, help="Of training a neural baseline.")] = 3600,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder; default: runs/ and the recipe's name and -bench.", show_default=False)
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Also write the table as JSON to this file.", show_default=False)
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Tune every baseline on validation by the same budget, run them all, and compare. The same command goes on where it stopped."""
+    from rich.console import Console
+
+    from segue.commands.terminal_tables import print_whole
+    from toolkit import progress
+    from toolkit.files import write_json
+    from toolkit.recipe import Recipe as Settings
+    from toolkit.recipe import load
+
+    settings: Settings = load(recipe, overrides, parameters=True)
+    folder = out or Path("runs") / f"{settings.name}-bench"
+    with progress.reporter(Console(stderr=True)) as reporter:
+        from toolkit.pipeline.programs.tune_baselines import bench as run
+
+        names, wanted = _listed(baselines), _listed(models)
+        found = run(
+            settings,
+            folder,
+            baselines=names,
+            models=wanted,
+            select=select,
+            budget=budget,
+            max_seconds=max_seconds,
+            progress=reporter,
+        )
+    console = Console(width=None if _terminal() else 140)
+    print_whole(console, bench_table(found))
+    console.print(f"report    {folder / 'run' / 'report.html'}", highlight=False, markup=False, soft_wrap=True)
+    if save is not None:
+        write_json(save, found)
+
+
+def bench_table(found: Mapping[str, Any]) -> Table:
+    """Systems, the best first: test values with 95 % intervals, seconds of fitting and of ranking, peak memory, tuned setting."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from toolkit.report.page_sections import column_of
+
+    columns = [key for key in found["rows"][0]["values"] if key.startswith("test all ")]
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=f"tuned for {found['tuned_for']}, {found['budget']} settings each",
+        title_justify="left",
+    )
+    table.add_column("system", no_wrap=True)
+    for name in (*(key.removeprefix("test all ") for key in columns), "fit s", "rank s", "peak MB"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("setting")
+    for row in found["rows"]:
+        marks = "\n  oracle" if row["oracle"] else "\n  underfit" if row["underfit"] else ""
+        cells = [_cell(column_of(key.removeprefix("test all ")), row["values"][key]) for key in columns]
+        fitted = f"as {row['training_of']}" if row.get("training_of") else f"{row['fit_seconds']:.1f}"
+        costs = [fitted, f"{row['evaluate_seconds']:.1f}", f"{row['peak_mb']:,.0f}"]
+        setting = ", ".join(f"{key}={value}" for key, value in row["params"].items())
+        table.add_row(Text(row["system"] + marks), *cells, *costs, Text(setting))
+    return table
+
+
+def _cell(column: Column, values: Sequence[float | None]) -> str:
+    from segue.commands.terminal_tables import interval
+
+    value, low, high = values
+    told = "–" if value is None else column.format(value)
+    return told + (f"\n{interval(column, low, high)}" if low is not None and high is not None else "")
+
+
+def _listed(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",") if name.strip()]
+
+
+def _terminal() -> bool:
+    import sys
+
+    return sys.stdout.isatty()

@@ -1,0 +1,110 @@
+"""`segue compare`: what two runs differ in, and whether it matters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from segue.commands.application import Debug
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from toolkit.pipeline.programs.compare_runs import Change, Comparison, Pair
+    from toolkit.report.result_tables import Column
+
+RunA = Annotated[Path, typer.Argument(metavar="A", help="A finished run's directory.", show_default=False)]
+RunB = Annotated[Path, typer.Argument(metavar="B", help="Another one's.", show_default=False)]
+Metric = Annotated[
+    str | None, typer.Option(help="Such as recall@50; default: what A's systems were chosen by.", show_default=False)
+]
+LONGEST = 60
+LEVEL = 0.05
+
+
+def compare(a: RunA, b: RunB, metric: Metric = None, debug: Debug = False) -> None:
+    """Print what changed between two runs and whether it matters."""
+    import sys
+
+    from rich.console import Console
+
+    from segue.commands.terminal_tables import print_whole
+    from toolkit.pipeline.programs.compare_runs import compare as compared
+
+    found = compared(a, b, key=metric)
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    if found.not_compared and not found.pairs:
+        console.print(f"not compared: {found.not_compared}", highlight=False, markup=False, soft_wrap=True)
+    for title, changes in (("recipe", found.recipe), ("surroundings", found.surroundings)):
+        if changes:
+            print_whole(console, _changed(title, changes))
+        else:
+            console.print(f"{title}: no difference", highlight=False)
+    if found.pairs:
+        print_whole(console, _measured(found))
+    if found.tested > 1:
+        console.print(
+            f"p (Holm) is corrected for the {found.tested} pairs tested together", highlight=False, soft_wrap=True
+        )
+    if found.not_compared and found.pairs:
+        console.print(f"note: {found.not_compared}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _changed(title: str, changes: list[Change]) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        "key", "A", "B", box=box.SIMPLE_HEAD, title=title, title_justify="left", padding=(0, 1, 0, 0), show_edge=False
+    )
+    for key, before, after in changes:
+        table.add_row(Text(key), Text(_short(before)), Text(_short(after)))
+    return table
+
+
+def _measured(found: Comparison) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from toolkit.report.page_sections import column_of
+
+    column, n = column_of(found.key), max(pair.difference.n for pair in found.pairs)
+    title = f"{column.label} over {n:,} test playlists of both, B less A"
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", padding=(0, 1, 0, 0), show_edge=False)
+    for name in ("system", "A", "B", "difference", "95 % interval", "p", "p (Holm)", "reading"):
+        table.add_column(name, justify="left" if name in ("system", "reading") else "right", no_wrap=True)
+    for pair in found.pairs:
+        name = pair.system_a if pair.system_a == pair.system_b else f"{pair.system_a} → {pair.system_b} (best of each)"
+        bounds = (column.format(end, sign=True) for end in (pair.difference.low, pair.difference.high))
+        values = (
+            column.format(pair.value_a),
+            column.format(pair.value_b),
+            column.format(pair.difference.value, sign=True),
+        )
+        told = map(_p, (pair.difference.p, pair.p_holm))
+        table.add_row(*map(Text, (name, *values, " to ".join(bounds), *told, _reading(pair, column))))
+    return table
+
+
+def _reading(pair: Pair, column: Column) -> str:
+    """What interval and corrected p say together; an oracle has the interval alone."""
+    low, high = pair.difference.low, pair.difference.high
+    if not (low > 0 or high < 0):
+        return "no difference shown"
+    if pair.p_holm >= LEVEL:
+        return "no difference shown once corrected"
+    better = "" if not column.lower_is_better else ", worse" if low > 0 else ", better"
+    return f"B is {'higher' if low > 0 else 'lower'}{better}"
+
+
+def _p(value: float) -> str:
+    return "–" if value != value else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _short(value: Any) -> str:
+    text = "–" if value is None else str(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -1,0 +1,185 @@
+"""`segue data`: look at playlist files, convert them, and make synthetic ones."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from segue.commands.application import Debug
+from toolkit.terminal import printable
+
+if TYPE_CHECKING:
+    from toolkit.catalogue.readers.reader import Reader
+    from toolkit.recipe import Data
+
+app = typer.Typer(no_args_is_help=True, help="Look at playlist files, convert them, and make synthetic ones.")
+
+Source = Annotated[Path, typer.Argument(help="A playlist file or folder.", show_default=False)]
+Name = Annotated[str, typer.Option("--reader", help="Its format; auto: tell from the file.")]
+Options = Annotated[
+    list[str],
+    typer.Option("--option", metavar="KEY=VALUE", help="An option of the reader. May be given several times."),
+]
+Skip = Annotated[bool, typer.Option("--skip-bad", help="Leave bad records out instead of stopping at the first.")]
+
+
+class Target(StrEnum):
+    """Formats that a corpus can be written in."""
+
+    recbole = "recbole"
+
+
+class Shape(StrEnum):
+    """What synthetic playlists are written as."""
+
+    arrays = "arrays"
+    mpd = "mpd"
+
+
+@app.command()
+def info(
+    path: Source,
+    reader: Name = "auto",
+    options: Options = [],  # noqa: B006
+    skip_bad: Skip = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Count playlists, tracks, lengths and what is known of the tracks; nothing is kept."""
+    from rich.console import Console
+
+    from toolkit import progress
+    from toolkit.catalogue.playlist_summary import summarise
+
+    source = _open(_data(path, reader, options, skip_bad))
+    with progress.reporter(Console(stderr=True)) as reporter:
+        facts = summarise(source, progress=lambda done: reporter(done, 0, "records")).facts()
+    facts = {"reader": source.name, **facts, "skipped": source.skipped.count, "doubles": source.doubles.count}
+    if json:
+        from json import dumps
+
+        print(dumps(facts, ensure_ascii=False, indent=1))
+    else:
+        _print(facts, source)
+
+
+@app.command()
+def convert(
+    path: Source,
+    out: Annotated[Path, typer.Argument(help="Folder to write into.", show_default=False)],
+    to: Annotated[Target, typer.Option("--to", help="Format to write.")],
+    name: Annotated[
+        str | None, typer.Option(help="Name of the data set; default: the folder's.", show_default=False)
+    ] = None,
+    reader: Name = "auto",
+    options: Options = [],  # noqa: B006
+    skip_bad: Skip = False,
+    debug: Debug = False,
+) -> None:
+    """Convert playlists, as the filters of a recipe with no filter take them, to another toolkit's files."""
+    import tempfile
+
+    from rich.console import Console
+
+    from toolkit import progress
+    from toolkit.catalogue.readers.recbole_atomic import write_atomic
+    from toolkit.corpus.build import build
+
+    data = _data(path, reader, options, skip_bad)
+    source = _open(data)
+    with progress.reporter(Console(stderr=True)) as reporter, tempfile.TemporaryDirectory(prefix="segue-") as work:
+        corpus = build(
+            source,
+            None,
+            Path(work) / "corpus",
+            filters=data.filters,
+            progress=lambda done: reporter(done, 0, "records"),
+        )
+        written = write_atomic(corpus, out, name or out.resolve().name)
+        sizes = f"{len(corpus):,} playlists, {corpus.n_items:,} tracks, {len(corpus.items):,} placements"
+    print(f"{written}: {sizes}")
+
+
+@app.command()
+def synth(
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder to write; it may not hold anything yet.", show_default=False)
+    ],
+    playlists: Annotated[int, typer.Option(help="How many playlists.")] = 1_000_000,
+    tracks: Annotated[int, typer.Option(help="How many tracks; each is placed once at least.")] = 2_262_292,
+    placements: Annotated[int, typer.Option(help="Sum of the playlists' lengths, which are 5 to 250.")] = 66_346_428,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 0,
+    form: Annotated[
+        Shape, typer.Option("--format", help="The program's own arrays, or the Million Playlist Dataset's JSON.")
+    ] = Shape.arrays,
+    slices: Annotated[
+        int | None, typer.Option(help="Of --format mpd, only the first N slices of 1,000.", show_default=False)
+    ] = None,
+    memory_mb: Annotated[
+        int, typer.Option(min=1, help="What is worked on at once; the files do not depend on it.")
+    ] = 256,
+    debug: Debug = False,
+) -> None:
+    """Make playlists with the Million Playlist Dataset's lengths and popularity, to measure time and memory on."""
+    from rich.console import Console
+
+    from toolkit import progress
+    from toolkit.corpus import synthetic_files
+    from toolkit.corpus.synthetic import Synthetic
+    from toolkit.errors import InputError
+
+    if slices is not None and form is not Shape.mpd:
+        raise InputError(f"--slices {slices} is for --format mpd: arrays are one whole")
+    data = Synthetic(playlists, tracks, placements, seed)
+    with progress.reporter(Console(stderr=True)) as reporter:
+        if form is Shape.mpd:
+            synthetic_files.write_slices(data, out, slices=slices, progress=reporter)
+        else:
+            synthetic_files.write_arrays(data, out, memory_mb=memory_mb, progress=reporter)
+    part = "" if slices is None else f"the first {slices:,} slices of "
+    print(f"{out}: {part}{playlists:,} playlists, {tracks:,} tracks, {placements:,} placements, seed {seed}")
+
+
+def _data(path: Path, reader: str, options: list[str], skip_bad: bool) -> Data:
+    from toolkit.recipe import Data
+    from toolkit.recipe.yaml_file import pairs
+
+    return Data(reader=reader, path=path, options=pairs(options, "--option"), on_error="skip" if skip_bad else "stop")
+
+
+def _open(data: Data) -> Reader:
+    from toolkit.ingest.read_data import open_reader
+
+    source = open_reader(data)
+    source.skip_by = "--skip-bad"
+    return source
+
+
+def _print(facts: dict[str, Any], source: Reader) -> None:
+    lengths = ", ".join(f"{name} {value}" for name, value in facts["lengths"].items())
+    print(f"reader        {facts['reader']}")
+    print(f"playlists     {facts['playlists']:,} ({facts['titled_playlists']:,} with a title)")
+    if facts["repeated_ids"]:
+        print(f"  with an id that came before: {facts['repeated_ids']:,}, which a run takes for bad records")
+    if facts["groups"]:
+        print(f"  versions of {facts['groups']:,} playlists")
+    if facts["splits"]:
+        print(f"  split       {', '.join(f'{printable(name)} {count:,}' for name, count in facts['splits'].items())}")
+    print(f"placements    {facts['placements']:,}")
+    if times := facts["times"]:
+        print(f"times         {times['first']} to {times['last']} ({times['playlists']:,} playlists)")
+    print(f"length        mean {facts['mean_length']}, {lengths}")
+    print(
+        f"tracks        {facts['tracks']:,} ({facts['tracks_placed']:,} in playlists, {facts['tracks_described']:,} described)"
+    )
+    for row in facts["fields"]:
+        terms = {True: ", training allowed", False: ", training not allowed", None: ""}[row["train_allowed"]]
+        origin = f" from {row['source']}{terms}" if row["source"] else ""
+        print(f"  {row['field']:<20} {row['tracks']:,} ({100 * row['coverage']:.1f} %){origin}")
+    if facts["skipped"]:
+        print(f"left out      {facts['skipped']:,} bad records, such as {printable(source.skipped.examples[0])}")
+    if facts["doubles"]:
+        print(f"doubles       {facts['doubles']:,} taken once, such as {printable(source.doubles.examples[0])}")

@@ -1,0 +1,56 @@
+"""`segue run` under `torchrun`: one process speaks, and all end with the same exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+
+from segue.commands.application import judged
+from toolkit.errors import SegueError
+
+
+@contextlib.contextmanager
+def together() -> Iterator[bool]:
+    """Run the block in every process that was started; yields whether this is the one that leads.
+
+    An error anywhere ends them all: the first process to fail says why, the others end silently with its exit code.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        yield True
+        return
+    # what a broken connection logs beside the error it raises
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    from toolkit.sequential.training import distributed
+
+    signal.signal(signal.SIGTERM, _stop)
+    processes = distributed.join()
+    if not processes.leads:
+        warnings.simplefilter("ignore")
+    code = 0
+    try:
+        yield processes.leads
+        first, code = processes.end(0)
+    except (
+        BaseException
+    ) as error:  # an interrupt and `typer.Exit` end the other processes too; the first to fail raises it again
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        first, code = processes.end(1 if (own := judged(error)[0]) is None else own)
+        if first:
+            raise
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        processes.leave()
+    if code:
+        raise typer.Exit(code)
+
+
+def _stop(*_: Any) -> None:
+    raise SegueError(
+        "stopped from outside, or because another process of this run ended: run the same command to go on where it stopped"
+    )

@@ -1,0 +1,101 @@
+"""`segue encoders`: which encoders there are, and what cleaning and enrichment make of texts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from segue.commands.application import Debug
+from segue.commands.run import Overrides, Recipe
+from toolkit.terminal import escaped
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+app = typer.Typer(
+    invoke_without_command=True, help="List the encoders, or see what one makes of texts before it encodes them."
+)
+
+
+@app.callback()
+def encoders(ctx: typer.Context, json: Json = False, debug: Debug = False) -> None:
+    """List the encoders: what they read, what they give, where they come from."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from toolkit.encoders.contract.registry import describe
+
+    rows = describe()
+    if json:
+        from json import dumps
+
+        print(dumps(rows, ensure_ascii=False, indent=1))
+        return
+    import sys
+
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    for name in ("encoder", "reads", "dim", "learns", "weights", "package", "source"):
+        table.add_column(name, no_wrap=name == "encoder")
+    for row in rows:
+        if row["error"]:
+            table.add_row(row["name"], *[""] * 4, row["package"], Text(row["error"], style="red"))
+            continue
+        learns, dim = "yes" if row["learns"] else "no", "learned" if row["dim"] is None else str(row["dim"])
+        table.add_row(
+            row["name"], row["kind"], dim, learns, row["weights_licence"] or "–", row["package"], Text(row["source"])
+        )
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+@app.command()
+def preview(
+    recipe: Recipe,
+    overrides: Overrides = [],  # noqa: B006
+    modality: Annotated[
+        str | None,
+        typer.Option(help="An encoder of the recipe, by its name there; default: all of texts.", show_default=False),
+    ] = None,
+    field: Annotated[
+        str | None,
+        typer.Option(help="Instead, a field of the catalogue through every cleaning step.", show_default=False),
+    ] = None,
+    count: Annotated[int, typer.Option("-n", min=1, help="How many texts, from all over the catalogue.")] = 3,
+    length: Annotated[int, typer.Option(min=1, help="Characters shown of a text.")] = 400,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, texts in full.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Show texts of a recipe's catalogue before and after each step of `clean` and `enrich`."""
+    from rich.console import Console
+
+    from toolkit import progress
+    from toolkit.pipeline.figures.text_preview import preview as look
+    from toolkit.recipe import load
+
+    settings = load(recipe, overrides, parameters=True)
+    with progress.reporter(Console(stderr=True)) as reporter:
+        shown = look(settings, modality=modality, field=field, count=count, reporter=reporter)
+    if json:
+        from json import dumps
+
+        print(dumps(shown, ensure_ascii=False, indent=1))
+        return
+    for row in shown:
+        _show(row, length)
+
+
+def _show(row: dict[str, Any], length: int) -> None:
+    """One text, step by step; a step that leaves it as it was says so."""
+    print(escaped(" · ".join(filter(None, (row["track"], row["modality"], row["encoder"])))))
+    before = None
+    for step in row["steps"]:
+        text = step["text"]
+        cut = text if len(text) <= length else f"{text[:length]}… ({len(text):,} characters)"
+        print(f"  {step['step']}: {'unchanged' if text == before else f'{len(text):,} characters'}")
+        if text != before:
+            print("\n".join(f"    | {escaped(line)}" for line in cut.split("\n")))
+        before = text
+    print()

@@ -1,0 +1,36 @@
+"""`segue export`: the vectors of a run's tracks, for other programs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segue.commands.application import Debug
+
+
+class Format(StrEnum):
+    """How the vectors are written."""
+
+    parquet = "parquet"
+    safetensors = "safetensors"
+    npz = "npz"
+
+
+def export(
+    run_dir: Annotated[Path, typer.Argument(help="A finished run, or a saved model.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder for the files.", show_default=False)],
+    system: Annotated[
+        str | None, typer.Option(help="Which system; default: the best on validation.", show_default=False)
+    ] = None,
+    format: Annotated[Format, typer.Option(help="Of the files.")] = Format.parquet,
+    debug: Debug = False,
+) -> None:
+    """Write item vectors, and those of each modality, with ids, titles and artists."""
+    import segue
+
+    model = segue.load(run_dir, system)
+    for path in model.export(out, format.value):
+        print(path)

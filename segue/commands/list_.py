@@ -1,0 +1,86 @@
+"""`segue list`: what each door offers, with parameters, defaults and one sentence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from segue.commands.application import Debug
+
+if TYPE_CHECKING:
+    from toolkit.offers import Offer
+
+Kind = Annotated[
+    str,
+    typer.Argument(
+        help="readers, encoders, rankers, models, losses, joins, missing, metrics, protocols or sources.",
+        show_default=False,
+    ),
+]
+Name = Annotated[
+    str | None, typer.Argument(help="Only this one, with the meaning of each parameter.", show_default=False)
+]
+
+
+def list_(
+    kind: Kind,
+    name: Name = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    debug: Debug = False,
+) -> None:
+    """List what there is of a kind, plug-ins included: names, parameters with defaults, and one sentence each."""
+    from toolkit import plugins
+    from toolkit.errors import InputError
+    from toolkit.offers import KINDS, offers
+
+    found = offers(kind)
+    if name is not None:
+        known = [each.name for each in found]
+        if name not in known:
+            noun = plugins.article(plugins.kind_of(KINDS[kind]))
+            raise InputError(f"{name!r} is not {noun}: {plugins.suggest(name, known)}")
+        found = [each for each in found if each.name == name]
+    if json:
+        from json import dumps
+
+        print(dumps([each.as_json() for each in found], ensure_ascii=False, indent=1, default=str))
+        return
+    for each in found:
+        _print(each, whole=name is not None)
+
+
+def _print(offer: Offer, *, whole: bool) -> None:
+    """A part in two or three lines, or with a line for each parameter."""
+    from toolkit.plugins import OWN
+    from toolkit.terminal import escaped
+
+    package = "" if offer.package == OWN else f" ({offer.package})"
+    print(escaped(f"{offer.name}{package}: {offer.error or offer.sentence}"))
+    if not whole:
+        if offer.parameters:
+            _wrapped(", ".join(f"{each.name}={_value(each)}" for each in offer.parameters))
+        return
+    for each in offer.parameters:
+        print(escaped(f"    {each.name}: {each.type}, {'required' if each.required else f'default {_value(each)}'}"))
+        if each.description:
+            _wrapped(each.description, indent=8)
+
+
+def _wrapped(text: str, indent: int = 4) -> None:
+    import textwrap
+
+    from toolkit.terminal import escaped
+
+    for line in textwrap.wrap(text, 110 - indent, break_long_words=False, break_on_hyphens=False):
+        print(" " * indent + escaped(line))
+
+
+def _value(parameter: Any) -> str:
+    """A default as a recipe writes it."""
+    if parameter.required:
+        return "…"
+    value = parameter.default
+    if value is None or isinstance(value, bool):
+        return {True: "true", False: "false", None: "null"}[value]
+    return str(value["type"]) if isinstance(value, dict) and "type" in value else str(value)

@@ -1,0 +1,75 @@
+"""`segue run`: run a recipe to its end, or go on where it stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segue.commands.application import Debug
+
+Recipe = Annotated[Path, typer.Argument(help="A recipe, such as recipes/quickstart.yaml.", show_default=False)]
+Overrides = Annotated[
+    list[str],
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a value: models.0.epochs=5. May be given several times."),
+]
+
+
+def run(
+    recipe: Recipe,
+    overrides: Overrides = [],  # noqa: B006 (Typer reads it, nobody changes it)
+    out: Annotated[
+        Path | None, typer.Option(help="Run directory; default: runs/ and the recipe's name.", show_default=False)
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Run every stage again, finished or not.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Run a recipe: ingest, encode, fit, evaluate, report. The same command goes on where it stopped."""
+    # `torchrun --nproc-per-node N -m toolkit run …` starts this N times
+    from rich.console import Console
+
+    from segue.commands.distributed_run import together
+    from toolkit import progress
+    from toolkit.recipe.yaml_file import read
+
+    with together() as leads:
+        written = read(recipe, overrides)
+        settings = written.recipe()
+        run_dir = out or Path("runs") / settings.name
+        if not leads:
+            from toolkit import pipeline
+
+            return pipeline.follow(settings, run_dir)
+        with progress.reporter(Console(stderr=True)) as reporter:
+            if not (run_dir / "metrics.json").exists():
+                from toolkit.pipeline.run import preflight
+
+                preflight.admit(settings, written)
+            from toolkit import pipeline
+
+            rows = pipeline.run(settings, run_dir, progress=reporter, fresh=fresh)
+        _print(rows, run_dir)
+
+
+def _print(rows: list[dict[str, object]], run_dir: Path) -> None:
+    import sys
+
+    from rich.console import Console
+
+    from segue.commands.terminal_tables import detectable, next_command, print_whole, result_table, situation_tables
+    from toolkit import run_directory
+
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    directory = run_directory.RunDirectory(run_dir)
+    table = directory.read(run_directory.TABLE) if directory.path(run_directory.TABLE).exists() else []
+    timings = directory.read(run_directory.TIMINGS)
+    for each in (result_table(rows, timings, table), *situation_tables(rows, timings)):
+        print_whole(console, each)
+    if told := detectable(
+        directory.read(run_directory.COMPARISONS) if directory.path(run_directory.COMPARISONS).exists() else []
+    ):
+        console.print(told, highlight=False, markup=False, soft_wrap=True)
+    console.print(f"report    {run_dir / run_directory.REPORT}", highlight=False, markup=False, soft_wrap=True)
+    if command := next_command(directory):
+        console.print(f"try next  {command}", highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,70 @@
+"""`segue sweep`: search a recipe's settings on validation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from segue.commands.application import Debug
+from segue.commands.run import Overrides, Recipe
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def sweep(
+    recipe: Recipe,
+    overrides: Overrides = [],  # noqa: B006 (Typer reads it, nobody changes it)
+    out: Annotated[
+        Path | None, typer.Option(help="Folder; default: runs/ and the recipe's name and -sweep.", show_default=False)
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Try the settings under a recipe's `sweep` on validation and write the best as a recipe. The same command goes on where it stopped."""
+    import shlex
+    import sys
+
+    from rich.console import Console
+
+    from segue.commands.terminal_tables import print_whole
+    from toolkit import progress
+    from toolkit.recipe import Recipe as Settings
+    from toolkit.recipe import load
+
+    settings: Settings = load(recipe, overrides, parameters=True)
+    folder = out or Path("runs") / f"{settings.name}-sweep"
+    with progress.reporter(Console(stderr=True)) as reporter:
+        from toolkit.pipeline.programs.sweep_settings import BEST
+        from toolkit.pipeline.programs.sweep_settings import sweep as search
+
+        found = search(settings, folder, progress=reporter)
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    print_whole(console, sweep_table(found))
+    # the test playlists are asked by the run of the best, and by nothing before it
+    console.print(
+        f"try next  segue run {shlex.quote(str(folder / BEST))}", highlight=False, markup=False, soft_wrap=True
+    )
+
+
+def sweep_table(found: Mapping[str, Any]) -> Table:
+    """Trials, the best first: settings, value on validation, epochs and seconds."""
+    from rich import box
+    from rich.table import Table
+
+    keys = list(found["trials"][0]["settings"])
+    title = f"{found['system']}: {len(found['trials'])} trials by {found['select']}"
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
+    table.add_column("trial", justify="right")
+    for key in keys:
+        table.add_column(key, justify="right", no_wrap=True)
+    for name in (found["select"], "epochs", "s"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in sorted(found["trials"], key=lambda row: (-row["value"], row["number"])):
+        cells = [f"{value:.4g}" if isinstance(value := row["settings"][key], float) else str(value) for key in keys]
+        epochs = f"{row['epochs']}{' underfit' if row['underfit'] else ''}" if row["epochs"] else "–"
+        style = "bold green" if row["number"] == found["best"] else ""
+        table.add_row(str(row["number"]), *cells, f"{row['value']:.4f}", epochs, f"{row['seconds']:.1f}", style=style)
+    return table

@@ -1,0 +1,160 @@
+"""Tables for the terminal."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from toolkit.report.result_tables import Cell, Column, Row, pivot
+from toolkit.terminal import escaped, printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from toolkit.continuation import Next
+    from toolkit.run_directory import RunDirectory
+
+
+def result_table(
+    rows: Sequence[Mapping[str, Any]],
+    timings: Mapping[str, Mapping[str, Any]],
+    layout: Sequence[Mapping[str, Any]] = (),
+) -> Table:
+    """Systems by metric on the test split under their headings, 95 % intervals below the values, oracles apart."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    found = pivot(rows, timings=timings, layout=layout)
+    size = f"{found.n:,} test playlists" if found.n else "test playlists"
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=f"{size}, 95 % intervals",
+        title_justify="left",
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
+    table.add_column("system", no_wrap=True)
+    for column in found.columns:
+        table.add_column(column.label, justify="right", no_wrap=True)
+    for group, systems in found.groups:
+        table.add_section()
+        if group:
+            table.add_row(Text(group, style="bold"))
+        for row in systems:
+            table.add_row(_name(row), *map(_cell, row.cells))
+    table.add_section()
+    for row in found.rows:
+        if row.oracle:
+            table.add_row(_name(row), *map(_cell, row.cells))
+    return table
+
+
+def detectable(comparisons: Sequence[Mapping[str, Any]]) -> str:
+    """Which differences from the reference so many test playlists can show; empty where nothing is compared."""
+    import statistics
+
+    found: dict[Column, list[float]] = {}
+    rows = [row for row in comparisons if row["slice"] == "all" and row.get("detectable") is not None]
+    for row in rows:
+        found.setdefault(Column(row["metric"], row["k"] or None), []).append(row["detectable"])
+    told = ", ".join(f"{column.label} {column.format(statistics.median(each))}" for column, each in found.items())
+    return (
+        f"{rows[0]['n']:,} playlists show (p < .05, power 80 %) differences from {rows[0]['reference']} of {told}"
+        if rows
+        else ""
+    )
+
+
+def situation_tables(rows: Sequence[Mapping[str, Any]], timings: Mapping[str, Mapping[str, Any]]) -> list[Table]:
+    """A table a metric of the challenge's situations: systems by situation on the test split; none where there are no situations."""
+    from rich import box
+    from rich.table import Table
+
+    names = list(dict.fromkeys(row["slice"] for row in rows if row["slice"].startswith("situation:")))
+    parts = {name: part for name in names if (part := pivot(rows, slice=name, timings=timings)).columns}
+    tables = []
+    for column in next(iter(parts.values())).columns if parts else ():
+        table = Table(
+            box=box.SIMPLE_HEAD,
+            title=f"{column.label} by situation",
+            title_justify="left",
+            padding=(0, 1, 0, 0),
+            show_edge=False,
+        )
+        table.add_column("system", no_wrap=True)
+        for name, part in parts.items():
+            table.add_column(f"{name.partition(':')[2]}\n(n {part.n})", justify="right", no_wrap=True)
+        cells = [{row.system: cell for row, cell in part.ranked(column)} for part in parts.values()]
+        for row in next(iter(parts.values())).rows:
+            table.add_row(_name(row), *(_cell(each.get(row.system)) for each in cells))
+        tables.append(table)
+    return tables
+
+
+def print_whole(console: Console, table: Table) -> None:
+    """Print a table of numbers as wide as it is: cut to fit a narrow terminal they would say nothing, wrapped they still do."""
+    needed = console.measure(table, options=console.options.update(width=1000)).maximum
+    console.width = max(console.width, needed)
+    console.print(table, crop=False)
+
+
+def _name(row: Row) -> Text:
+    from rich.text import Text
+
+    under = row.marks or ("not run: give its path" if row.not_run else "")
+    return Text(
+        row.system + (f"\n  {under}" if under else ""), style="dim" if row.oracle else "yellow" if row.underfit else ""
+    )
+
+
+def _cell(cell: Cell | None) -> Text:
+    from rich.text import Text
+
+    if cell is None:
+        return Text("–")
+    text = Text(cell.text, style="bold green" if cell.best else "")
+    if cell.low is not None and cell.high is not None:
+        text.append(f"\n{interval(cell.column, cell.low, cell.high)}", style="dim")
+    return text
+
+
+def interval(column: Column, low: float, high: float) -> str:
+    """`0.120–0.131`: short, for a column of a terminal."""
+    return f"{column.format(low, most=3)}–{column.format(high, most=3)}"
+
+
+def continuation_table(tracks: Sequence[Next], *, system: str) -> Table:
+    """Rank, title, artist, album, id and score."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=f"next tracks by {system}",
+        title_justify="left",
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
+    table.add_column("#", justify="right")
+    for name in ("title", "artist", "album", "id"):
+        table.add_column(name)
+    table.add_column("score", justify="right")
+    for rank, track in enumerate(tracks, start=1):
+        named = [Text(printable(value or "–")) for value in (track.title, track.artist, track.album, track.id)]
+        table.add_row(str(rank), *named, f"{track.score:.3f}")
+    return table
+
+
+def next_command(run: RunDirectory) -> str:
+    """`segue continue` with the first seeds of an example, of folds the first one's; empty where the run has none to show."""
+    from toolkit import run_directory
+
+    run = run_directory.RunDirectory(next(iter(run.folds()), run.root))
+    ids = [track["id"] for example in run.read(run_directory.EXAMPLES)[:1] for track in example["seeds"]]
+    seeds = [id for id in ids if escaped(id) == id][:3]  # a command with an id in other letters would not find it
+    return f"segue continue {shlex.quote(str(run.root))} --tracks {shlex.quote(','.join(seeds))}" if seeds else ""

@@ -1,0 +1,327 @@
+"""Playlists, the catalogue of their tracks, and splits."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from segue.arguments import check_cache
+from segue.split import UNSAID, HeldOutPlaylists, Split, Training, placements_of
+from toolkit.errors import InputError
+from toolkit.files import cache_folder
+from toolkit.ingest.read_data import Ingested, ingest, ingest_from
+from toolkit.ingest.training_permission import permitted
+from toolkit.progress import Reporter, interactive
+from toolkit.recipe import Data, Evaluation, FactorSpec, Filters, Permission
+from toolkit.validation import validated
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from toolkit.contracts.protocol import Protocol
+    from toolkit.corpus.arrays import Corpus
+
+
+class Playlists:
+    """Playlists and the catalogue of their tracks. Create them with `read_playlists` or `from_dataframe`.
+
+    - read: reads the data, with or without a catalogue of the tracks' content.
+    - permission: the user's statement that content may be trained on.
+    - strict: whether content also needs permission if its source does not say whether it may be trained on, as in a recipe. If False,
+      segue only warns.
+    - factors: settings of the factorisation that some rankers share.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[bool], Ingested],
+        *,
+        permission: Permission | None = None,
+        strict: bool = False,
+        cache: Path | None = None,
+        reporter: Reporter | None = None,
+        factors: FactorSpec | None = None,
+    ) -> None:
+        self._read, self.permission, self.strict = read, permission, strict
+        self.cache, self.reporter, self.factors = (
+            cache or cache_folder(),
+            reporter or Reporter(),
+            factors or FactorSpec(),
+        )
+        self._ingested: Ingested | None = None
+        self._warned: set[str] = set()
+
+    def __len__(self) -> int:
+        """Number of playlists."""
+        return len(self.corpus)
+
+    def __repr__(self) -> str:
+        return f"<segue.Playlists: {len(self):,} playlists of {self.corpus.n_items:,} tracks, {len(self.corpus.items):,} placements>"
+
+    @property
+    def ingested(self) -> Ingested:
+        """The arrays, and the catalogue if it has been needed."""
+        if self._ingested is None:
+            check_cache(self.cache)
+            self._ingested = self._read(False)
+            if doubles := self._ingested.doubles:
+                warnings.warn(
+                    f"{doubles:,} tracks or playlists are described more than once: the first counts", stacklevel=3
+                )
+        return self._ingested
+
+    @property
+    def described(self) -> Ingested:
+        """The arrays and the catalogue of the tracks' content, which is read when it is first needed."""
+        if self.ingested.catalogue is None:
+            self._ingested = replace(self._read(True), corpus=self.ingested.corpus)
+        return self.ingested
+
+    @property
+    def corpus(self) -> Corpus:
+        return self.ingested.corpus
+
+    @property
+    def hash(self) -> str:
+        """Hash of the playlists and their tracks. It does not depend on the file format."""
+        return self.corpus.digest()
+
+    def tracks(self) -> pd.DataFrame:
+        """One row per track: id, title, artist, album."""
+        import pandas as pd
+
+        return pd.DataFrame(self.corpus.tracks.to_pydict())
+
+    def field(self, name: str, source: str | None = None) -> pd.Series:
+        """The values of a field of the catalogue, such as `lyrics`, by track id. Tracks without a value are left out."""
+        import pandas as pd
+
+        present, values = self.values(name, source)
+        return pd.Series(
+            list(values),
+            index=pd.Index(self.corpus.tracks["id"].to_numpy()[present], name="id"),
+            name=name,
+            dtype=object,
+        )
+
+    def values(self, name: str, source: str | None = None) -> tuple[np.ndarray, Sequence[Any]]:
+        """A field as input of an encoder: which tracks have a value, bool [V], and their values, in order."""
+        ids = self.corpus.tracks["id"].to_pylist()
+        with self.described.open() as catalogue:
+            return catalogue.field_values(name, ids, source=source)
+
+    def placements(self) -> pd.DataFrame:
+        """One row per placement: playlist, position (from 0), track."""
+        from toolkit.corpus.splits import PlaylistSet
+
+        starts, ends = self.corpus.offsets[:-1], self.corpus.offsets[1:]
+        return placements_of(self.corpus, PlaylistSet(self.corpus, _rows(len(self)), starts, ends))
+
+    def split(self, protocol: str | Protocol = "playlist_disjoint", **keys: object) -> Split:
+        """Training, validation and test playlists.
+
+        - protocol: a name of `segue list protocols`, such as `playlist_disjoint` or `leave_last_out`, `module:Class`, or a protocol object.
+        - keys: the protocol's keys in a recipe, such as `folds=5, test_fold=0, shown=0.7, min_tracks=10`.
+
+        Raises `InputError` for an unknown key or value and for an empty part; `LeakError` if the training set contains hidden placements.
+
+        Example:
+            >>> import segue
+            >>> data = segue.read_playlists(None, reader="demo", tracks=300, artists=40, playlists=200)
+            >>> data.split("leave_last_out")
+            <segue.Split: 200 training, 200 validation and 200 test playlists>
+        """
+        if not isinstance(protocol, str) and keys:
+            raise InputError(
+                f"split: {', '.join(keys)}: give these to the protocol itself, {type(protocol).__name__}(…)"
+            )
+        return self.split_by(
+            validated(Evaluation, {"split": {"type": protocol, **keys} if isinstance(protocol, str) else protocol}, "")
+        )
+
+    def split_by(self, evaluation: Evaluation) -> Split:
+        """Split into training, validation and test playlists, as a recipe's section `evaluation` specifies."""
+        from toolkit.evaluation.leaks import parts_of
+        from toolkit.ingest.read_data import texts
+
+        field = evaluation.split.reads_field
+        parts = parts_of(evaluation.split, self.corpus, texts(self.described, field) if field else None)
+        train = Training(self, parts.train)
+        return Split(
+            train,
+            HeldOutPlaylists(self, parts.valid, train, "valid"),
+            HeldOutPlaylists(self, parts.test, train, "test"),
+        )
+
+    def allow(self, field: str, source: str | None = None) -> Permission | None:
+        """The permission to train on the values of a field. Raises `InputError` if one is required and missing."""
+        ids = self.corpus.tracks["id"].to_pylist()
+        with self.described.open() as catalogue:
+            origins = catalogue.provenance(field, ids, source=source)
+            if (
+                self.strict
+                or self.permission is not None
+                or any(origin["train_allowed"] is False for origin in origins)
+            ):
+                permitted(catalogue, field, source, ids, self.permission)
+                return self.permission
+        silent = sorted(
+            {str(origin["source"] or "an unnamed source") for origin in origins if origin["train_allowed"] is None}
+        )
+        if silent and field not in self._warned:
+            self._warned.add(field)
+            cure = 'pass permission="why you may" when you read the playlists'
+            warnings.warn(f"{', '.join(silent)} does not say whether {field!r} may be trained on: {cure}", stacklevel=3)
+        return UNSAID
+
+
+def read_playlists(
+    path: str | Path | None,
+    *,
+    reader: str = "auto",
+    on_error: Literal["stop", "skip"] = "stop",
+    level: Literal["track", "artist"] = "track",
+    min_track_plays: int = 1,
+    min_playlist_length: int = 2,
+    repeats: Literal["keep", "drop"] = "drop",
+    permission: str | None = None,
+    cache: str | Path | None = None,
+    progress: Reporter | None = None,
+    **options: object,
+) -> Playlists:
+    """Read playlists from a file or folder.
+
+    - path: the file or folder; None for a reader that does not need one, such as `demo`.
+    - reader: a name of `segue list readers`, or `module:Class`; `auto` detects the format.
+    - on_error: `skip` leaves bad records out and counts them; `stop` raises at the first one.
+    - level: `artist` replaces each track by its artist.
+    - min_track_plays, min_playlist_length, repeats: filters, as in a recipe's `data.filters`.
+    - permission: the reason why you may train on content whose source does not allow it.
+    - cache: folder for the data that was read; default: `SEGUE_CACHE`, else `runs/.cache`.
+    - options: options of the reader, such as `fields={"lyrics": "lyrics"}` or `playlist="list_id"`.
+
+    Raises `InputError` for a wrong option or a missing file, and `DataError` for a file that violates its format.
+
+    Example:
+        >>> import segue
+        >>> data = segue.read_playlists(None, reader="demo", tracks=300, artists=40, playlists=200, fields=["lyrics"])
+        >>> len(data)
+        200
+    """
+    data = _data(path, reader, options, on_error, level, min_track_plays, min_playlist_length, repeats, permission)
+    return of_recipe(
+        data, cache=None if cache is None else Path(cache), reporter=progress or interactive(), strict=False
+    )
+
+
+def from_dataframe(
+    placements: object,
+    tracks: object | None = None,
+    *,
+    on_error: Literal["stop", "skip"] = "stop",
+    min_track_plays: int = 1,
+    min_playlist_length: int = 2,
+    repeats: Literal["keep", "drop"] = "drop",
+    permission: str | None = None,
+    cache: str | Path | None = None,
+    progress: Reporter | None = None,
+    **options: object,
+) -> Playlists:
+    """Read playlists from a table in memory: pandas, Polars, PyArrow, a Hugging Face dataset, or anything with an Arrow C stream.
+
+    - placements: one row for each track of each playlist, with the columns `playlist_id` and `track_id`, or one row per playlist with a
+      list column.
+    - tracks: one row per track, with the column `track_id`. Tracks that are only in this table are new releases.
+    - options: options of the reader `parquet`, such as `playlist="list_id"`, `title="track_name"` or `fields={"lyrics": "lyrics"}`.
+
+    The other parameters are those of `read_playlists`. Raises `InputError` for a table or an option that cannot be used.
+
+    Example:
+        >>> import pandas as pd
+        >>> import segue
+        >>> frame = pd.DataFrame({"playlist_id": [1, 1, 2, 2], "track_id": ["a", "b", "b", "c"]})
+        >>> segue.from_dataframe(frame).tracks()["id"].tolist()
+        ['local:a', 'local:b', 'local:c']
+    """
+    from toolkit.catalogue.readers.tables.arrow_tables import ArrowReader
+    from toolkit.catalogue.readers.tables.dataframes import table_of
+    from toolkit.catalogue.readers.tables.table_digest import table_digest
+    from toolkit.files import digest
+
+    table, about = table_of(placements), None if tracks is None else table_of(tracks)
+    params = validated(ArrowReader.Params, options, "from_dataframe: ")
+    data = _data(
+        None, ArrowReader.name, options, on_error, "track", min_track_plays, min_playlist_length, repeats, permission
+    )
+    root, reporter = cache_folder() if cache is None else Path(cache), progress or interactive()
+
+    def content() -> dict[str, object]:
+        return {
+            "path": None,
+            "bytes": table.nbytes,
+            "blake2b": digest([table_digest(each) for each in (table, about) if each is not None]),
+        }
+
+    def read(described: bool) -> Ingested:
+        return ingest_from(
+            lambda: ArrowReader(table, about, params, on_error=on_error),
+            data,
+            content,
+            root,
+            reporter=reporter,
+            described=described,
+        )
+
+    return Playlists(read, permission=data.permission, cache=root, reporter=reporter)
+
+
+def of_recipe(
+    data: Data, *, cache: Path | None, reporter: Reporter | None, strict: bool = True, factors: FactorSpec | None = None
+) -> Playlists:
+    """Read the playlists that a recipe's section `data` describes."""
+    root, silent = cache or cache_folder(), reporter or Reporter()
+    return Playlists(
+        lambda described: ingest(data, root, reporter=silent, described=described),
+        permission=data.permission,
+        strict=strict,
+        cache=root,
+        reporter=silent,
+        factors=factors,
+    )
+
+
+def _data(
+    path: str | Path | None,
+    reader: str,
+    options: dict[str, object],
+    on_error: str,
+    level: str,
+    min_track_plays: int,
+    min_playlist_length: int,
+    repeats: str,
+    permission: str | None,
+) -> Data:
+    filters = {"min_track_plays": min_track_plays, "min_playlist_length": min_playlist_length, "repeats": repeats}
+    said = None if permission is None else {"allowed": True, "reason": permission}
+    values = {
+        "reader": reader,
+        "path": path,
+        "options": options,
+        "on_error": on_error,
+        "level": level,
+        "filters": filters,
+    }
+    return validated(Data, {**values, "permission": said}, "")
+
+
+def _rows(n: int) -> np.ndarray:
+    import numpy as np
+
+    return np.arange(n)
+
+
+__all__ = ["Filters", "Playlists", "from_dataframe", "of_recipe", "read_playlists"]

@@ -1,0 +1,71 @@
+"""`mel-cnn-1d`: five one-dimensional convolutions over 3 s of a log-mel spectrogram.
+
+Source: Lee, Lee, Park, Park and Nam, "Deep content-user embedding model for music recommendation", 2018, the audio model: a mel
+spectrogram of 128 bands through five convolutions over time, each with batch normalisation, ReLU and max-pooling. Filters (128, 128, 128,
+128, 256), their width (3) and the pooling (3, the last layer averages over the frames left) are parameters. The paper trains with users in
+the loop; here the targets are given (factors or labels). No pretrained weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from segue_papers.encoders.mel_spectrogram import MelEncoder, MelParams
+from toolkit.encoders.contract.encoder import EncoderParams
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class MelCnn1dParams(MelParams):
+    """filters: of the five convolutions; the last is the embedding's size. pool: frames that max-pooling joins after all but the last."""
+
+    filters: list[Annotated[int, Field(ge=1)]] = Field([128, 128, 128, 128, 256], min_length=1)
+    kernel: int = Field(3, ge=1)
+    pool: int = Field(3, ge=1)
+
+    def frames_left(self) -> int:
+        """Frames before the last convolution; every convolution keeps the number of frames."""
+        return self.frames() // self.pool ** (len(self.filters) - 1)
+
+    @model_validator(mode="after")
+    def _odd(self) -> Self:
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel={self.kernel} must be odd: it is centred on its frame")
+        return self
+
+
+class MelCnn1dEncoder(MelEncoder):
+    """Encodes audio with five one-dimensional convolutions over windows of a log-mel spectrogram.
+
+    Returns float32 [n, 256], the mean over a clip's windows, or [n, t] for `output: prediction`.
+    """
+
+    name: ClassVar[str] = "mel-cnn-1d"
+    source: ClassVar[str] = "Lee et al. 2018, audio model"
+    Params: ClassVar[type[EncoderParams]] = MelCnn1dParams
+    params: MelCnn1dParams
+
+    @property
+    def width(self) -> int:
+        return self.params.filters[-1]
+
+    def _trunk(self) -> nn.Module:
+        return mel_trunk(self.params.bands, self.params.filters, kernel=self.params.kernel, pool=self.params.pool)
+
+
+def mel_trunk(bands: int, filters: Sequence[int], *, kernel: int, pool: int) -> nn.Module:
+    """(n, bands, frames) -> (n, filters[-1])."""
+    from torch import nn
+
+    layers: list[nn.Module] = [nn.BatchNorm1d(bands)]
+    before = bands
+    for place, wide in enumerate(filters):
+        if place:
+            layers.append(nn.MaxPool1d(pool))
+        layers += [nn.Conv1d(before, wide, kernel, padding="same"), nn.BatchNorm1d(wide), nn.ReLU()]
+        before = wide
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool1d(1), nn.Flatten())

@@ -1,0 +1,239 @@
+"""A knowledge base's dump on disk: read once into SQLite in the cache folder, whatever its size in bounded memory.
+
+What is kept: all triples but literals of other languages and literals longer than `LONGEST` characters (abstracts, which
+nothing here appends), and the names by which a text may mention an entity: labels, names, aliases, redirects, and the
+entity's own address.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import sqlite3
+import unicodedata
+import warnings
+from collections.abc import Collection, Iterator, Sequence
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+
+from segue_papers.enrichment import rdf_triples
+from segue_papers.enrichment.knowledge import TYPE, Facts, Knowledge, local_name
+from segue_papers.enrichment.rdf_triples import Triple
+from toolkit.encoders.contract.encoder import Progress
+from toolkit.errors import DataError, InputError
+from toolkit.files import derived_path
+
+VERSION = 1
+"""Of the tables; others are made again."""
+
+LONGEST = 300
+BATCH = 20_000
+ASKED = 400
+"""Subjects of one query; SQLite takes at least 999 values."""
+
+CACHE_MB = 128
+
+NAMES = (
+    "http://www.w3.org/2000/01/rdf-schema#label",
+    "http://www.w3.org/2004/02/skos/core#prefLabel",
+    "http://www.w3.org/2004/02/skos/core#altLabel",
+    "http://xmlns.com/foaf/0.1/name",
+    "http://schema.org/name",
+    "http://schema.org/alternateName",
+    "http://dbpedia.org/ontology/alias",
+    "http://dbpedia.org/ontology/birthName",
+)
+"""Properties whose values are names of their subject."""
+
+REDIRECT = "http://dbpedia.org/ontology/wikiPageRedirects"
+
+_TABLES = """
+CREATE TABLE property (id INTEGER PRIMARY KEY, iri TEXT NOT NULL);
+CREATE TABLE fact (subject TEXT NOT NULL, property INTEGER NOT NULL, value TEXT NOT NULL);
+CREATE TABLE named (alias TEXT NOT NULL, subject TEXT NOT NULL);
+CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+_INDICES = """
+CREATE INDEX fact_by_subject ON fact (subject, property);
+CREATE TABLE alias AS SELECT DISTINCT alias, subject FROM named ORDER BY alias, subject;
+CREATE INDEX alias_by_name ON alias (alias);
+CREATE TABLE first (word TEXT PRIMARY KEY, longest INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO first SELECT substr(alias, 1, instr(alias || ' ', ' ') - 1) AS word, MAX(length(alias) - length(replace(alias, ' ', '')) + 1)
+FROM alias GROUP BY word;
+DROP TABLE named;
+"""
+
+
+class LocalKnowledge(Knowledge):
+    """Dumps of a knowledge base. files: `.nt` or `.ttl`, `.gz` or `.bz2` too. language: of the literals kept, beside those without one.
+
+    The tables are made by `prepare`, or the first question. Raises `InputError` for files that are not there or of another
+    format, then `DataError` for those that are damaged.
+    """
+
+    def __init__(self, files: Sequence[Path], *, language: str = "en") -> None:
+        if not files:
+            raise InputError("knowledge names no file: give dumps, .nt or .ttl, or these with .gz or .bz2")
+        for file in files:
+            rdf_triples.checked(file)
+        self.files, self.language = files, language
+        self.path = derived_path("knowledge", f"-{language}.sqlite", *files, version=VERSION)
+
+    def prepare(self, progress: Progress | None = None) -> None:
+        if not self._whole():
+            build(self.path, self.files, language=self.language, progress=progress)
+
+    def fingerprint(self) -> str:
+        """A digest of the files, from the tables where they are made."""
+        return self.about()["digest"] if self._whole() else digest_of(self.files)
+
+    def _whole(self) -> bool:
+        """Whether the tables are there and can be read."""
+        if not self.path.is_file():
+            return False
+        try:
+            with contextlib.closing(self._opened()) as store:
+                return store.execute("SELECT value FROM about WHERE name = 'digest'").fetchone() is not None
+        except sqlite3.Error as error:
+            warnings.warn(f"{self.path} is damaged and made again: {error}", RuntimeWarning, stacklevel=3)
+            self.path.unlink()
+            return False
+
+    def _opened(self) -> sqlite3.Connection:
+        return sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+
+    @cached_property
+    def _store(self) -> sqlite3.Connection:
+        self.prepare()
+        store = self._opened()
+        store.execute(f"PRAGMA cache_size = -{CACHE_MB * 1000}")
+        return store
+
+    @cached_property
+    def _properties(self) -> dict[str, int]:
+        return {iri: number for number, iri in self._store.execute("SELECT id, iri FROM property")}
+
+    def about(self) -> dict[str, str]:
+        """Counts of triples read and kept, and the digest of the files."""
+        return dict(self._store.execute("SELECT name, value FROM about"))
+
+    def facts(self, subjects: Collection[str], properties: Collection[str]) -> Facts:
+        numbers = {self._properties[iri]: iri for iri in properties if iri in self._properties}
+        wanted = sorted(set(subjects))
+        found: Facts = {}
+        for start in range(0, len(wanted), ASKED):
+            some = wanted[start : start + ASKED]
+            asked = f"SELECT subject, property, value FROM fact WHERE subject IN ({_marks(some)}) AND property IN ({_marks(numbers)})"
+            for subject, number, value in self._store.execute(asked, [*some, *numbers]):
+                found.setdefault(subject, {}).setdefault(numbers[number], []).append(value)
+        for values in found.values():
+            for iri in values:
+                values[iri] = sorted(set(values[iri]))
+        return found
+
+    def longest(self, word: str) -> int:
+        """Words of the longest name that begins with `word`, in the form of `plain`; 0 where none does."""
+        row = self._store.execute("SELECT longest FROM first WHERE word = ?", [word]).fetchone()
+        return int(row[0]) if row else 0
+
+    def called(self, alias: str) -> list[tuple[str, int]]:
+        """Entities that `alias`, in the form of `plain`, may mean, and how much is known of each: most first."""
+        rows = self._store.execute(
+            "SELECT subject, (SELECT COUNT(*) FROM fact WHERE fact.subject = alias.subject) AS known FROM alias WHERE alias = ?"
+            " ORDER BY known DESC, subject",
+            [alias],
+        )
+        return [(str(subject), int(known)) for subject, known in rows]
+
+
+def plain(name: str) -> str:
+    """A name as it is looked up: lower case, words alone, one space between them."""
+    return " ".join(re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", name).casefold()))
+
+
+def build(path: Path, files: Sequence[Path], *, language: str, progress: Progress | None = None) -> None:
+    """Read dumps into a new SQLite file, which is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    try:
+        store = sqlite3.connect(temporary)
+        try:
+            store.executescript(
+                f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -{CACHE_MB * 1000};{_TABLES}"
+            )
+            counts = _filled(store, files, language, progress)
+            if not counts["kept"]:
+                raise DataError(f"{', '.join(map(str, files))}: none of {counts['read']:,} triples is of use")
+            store.executemany(
+                "INSERT INTO about VALUES (?, ?)",
+                [("digest", digest_of(files)), *((n, str(c)) for n, c in counts.items())],
+            )
+            store.executescript(_INDICES)
+            store.commit()
+        finally:
+            store.close()
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def digest_of(files: Sequence[Path]) -> str:
+    """BLAKE2b over the files as they are."""
+    hasher = hashlib.blake2b(digest_size=16)
+    for path in files:
+        with path.open("rb") as file:
+            hasher.update(hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest())
+    return hasher.hexdigest()
+
+
+def _filled(
+    store: sqlite3.Connection, files: Sequence[Path], language: str, progress: Progress | None
+) -> dict[str, int]:
+    counts, numbers = {"read": 0, "kept": 0}, dict[str, int]()
+    for place, file in enumerate(files):
+        stream = rdf_triples.read(file)
+        while batch := list(islice(stream, BATCH)):
+            kept = [triple for triple in batch if _useful(triple, language)]
+            for triple in kept:
+                numbers.setdefault(triple.property, len(numbers))
+            store.executemany(
+                "INSERT INTO fact VALUES (?, ?, ?)", ((t.subject, numbers[t.property], t.value) for t in kept)
+            )
+            store.executemany("INSERT INTO named VALUES (?, ?)", (pair for triple in kept for pair in _aliases(triple)))
+            counts["read"] += len(batch)
+            counts["kept"] += len(kept)
+            if progress is not None:
+                progress(place, len(files), f"knowledge base, {counts['read']:,} triples")
+    store.executemany("INSERT INTO property VALUES (?, ?)", ((number, iri) for iri, number in numbers.items()))
+    return counts
+
+
+def _useful(triple: Triple, language: str) -> bool:
+    return triple.iri or (len(triple.value) <= LONGEST and triple.language.split("-")[0] in ("", language))
+
+
+def _aliases(triple: Triple) -> Iterator[tuple[str, str]]:
+    """Names that a triple gives an entity, with the entity."""
+    if triple.property in NAMES and not triple.iri:
+        alias, subject = plain(triple.value), triple.subject
+    elif triple.property == REDIRECT and triple.iri:
+        alias, subject = _own_name(triple.subject), triple.value
+    elif triple.property == TYPE:
+        alias, subject = _own_name(triple.subject), triple.subject
+    else:
+        return
+    if alias:
+        yield alias, subject
+
+
+def _own_name(iri: str) -> str:
+    """`http://dbpedia.org/resource/Love_(band)` -> `love`."""
+    return plain(re.sub(r"_?\([^()]*\)$", "", local_name(iri)))
+
+
+def _marks(values: Collection[object]) -> str:
+    return ",".join("?" * len(values))

@@ -1,0 +1,170 @@
+"""RDF files as a stream of triples: N-Triples line by line, Turtle through rdflib; `.gz` and `.bz2` too.
+
+N-Triples: https://www.w3.org/TR/n-triples/. A 10 M-triple file is never in memory; a Turtle file is, for rdflib keeps its
+graph, unless its first lines are N-Triples, as those of DBpedia's `.ttl` dumps are.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import re
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any, NamedTuple, cast
+
+from toolkit.errors import DataError, InputError, require
+
+ENDINGS = {".nt": "nt", ".ntriples": "nt", ".ttl": "turtle", ".turtle": "turtle"}
+PACKED: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open}
+SNIFFED = 1000
+"""Lines by which a `.ttl` file is told to be N-Triples."""
+
+MOST_BAD = 0.01
+"""Share of lines that are no triples beyond which a file is refused; below it they are left out with a warning."""
+
+
+class Triple(NamedTuple):
+    """iri: whether `value` is one (or a blank node), else it is a literal's text. language: of a literal, "" where it has none."""
+
+    subject: str
+    property: str
+    value: str
+    iri: bool
+    language: str
+
+
+_IRI = r"<([^<>\"{}|^`\s]*)>"
+_LINE = re.compile(
+    rf"[ \t]*(?:{_IRI}|(_:[^\s<>\"]+))[ \t]*{_IRI}[ \t]*"
+    rf"(?:{_IRI}|(_:[^\s<>\"]+)|\"((?:[^\"\\\n\r]|\\.)*)\"(?:@([A-Za-z]+(?:-[A-Za-z0-9]+)*)|\^\^{_IRI})?)"
+    r"[ \t]*\.[ \t]*(?:#.*)?$"
+)
+_ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))")
+_SHORT = {"t": "\t", "b": "\b", "n": "\n", "r": "\r", "f": "\f", '"': '"', "'": "'", "\\": "\\"}
+
+
+def read(path: Path) -> Iterator[Triple]:
+    """Triples of a file, its format by its ending.
+
+    Raises `InputError` for a file that is not there or of another format, `DataError` for one that is damaged.
+    """
+    checked(path)
+    try:
+        with _opened(path) as file:
+            yield from _lines(path, file) if _is_lines(path) else _turtle(path, file)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{path} is damaged: {error}: get the file again") from None
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise DataError(f"{path} is damaged: {error}: get the file again") from None  # bz2's own have no number
+
+
+def parse(line: str) -> Triple | None:
+    """The triple of one line of N-Triples; None for an empty line or a comment. Raises `ValueError` for anything else."""
+    found = _LINE.match(line)
+    if found is None:
+        if not line.strip() or line.lstrip().startswith("#"):
+            return None
+        raise ValueError(line)
+    subject, blank, name, value, other, literal, language, _ = found.groups()
+    if literal is not None:
+        return Triple(_plain(subject or blank), _plain(name), _plain(literal), False, (language or "").lower())
+    return Triple(_plain(subject or blank), _plain(name), _plain(value if value is not None else other), True, "")
+
+
+def checked(path: Path) -> str:
+    """`nt` or `turtle`, by a file's ending. Raises `InputError` where it is not there or of another format."""
+    name = path.with_suffix("") if path.suffix in PACKED else path
+    if name.suffix not in ENDINGS:
+        raise InputError(f"{path} is of no format known by its ending: give .nt or .ttl, or these with .gz or .bz2")
+    if not path.is_file():
+        raise InputError(
+            f"{path} is not a file: give a dump of a knowledge base, .nt or .ttl, or these with .gz or .bz2"
+        )
+    return ENDINGS[name.suffix]
+
+
+def _opened(path: Path) -> IO[bytes]:
+    return cast(IO[bytes], PACKED[path.suffix](path)) if path.suffix in PACKED else path.open("rb")
+
+
+def _is_lines(path: Path) -> bool:
+    if checked(path) == "nt":
+        return True
+    with _opened(path) as file:
+        try:
+            return any([parse(line.decode("utf-8").rstrip("\r\n")) for line in islice(file, SNIFFED)])
+        except ValueError:
+            return False
+
+
+def _lines(path: Path, file: IO[bytes]) -> Iterator[Triple]:
+    bad, number, first = 0, 0, ""
+    for number, raw in enumerate(file, 1):
+        try:
+            triple = parse(raw.decode("utf-8").rstrip("\r\n"))
+        except ValueError:
+            bad += 1
+            first = first or f"line {number}: {raw[:80].decode('utf-8', 'replace').strip()}"
+            continue
+        if triple is not None:
+            yield triple
+    if bad > MOST_BAD * number:
+        raise DataError(
+            f"{path}: {bad:,} of {number:,} lines are not N-Triples, first {first}: a .ttl file under another name?"
+        )
+    if bad:
+        warnings.warn(
+            f"{path}: {bad:,} of {number:,} lines are not N-Triples and left out, first {first}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+def _turtle(path: Path, file: IO[bytes]) -> Iterator[Triple]:
+    rdflib = require("rdflib", install="pip install 'rdflib>=7.1'")
+    content = file.read()
+    graph = rdflib.Graph()
+    try:
+        graph.parse(data=content, format="turtle")
+    except Exception as error:  # rdflib's own, its grammar's and the codecs'
+        raise DataError(f"{path} is not Turtle: {' '.join(str(error).split())[:200]}") from None
+    for subject, name, value in graph:
+        literal = isinstance(value, rdflib.Literal)
+        yield Triple(
+            _name(rdflib, subject),
+            str(name),
+            str(value) if literal else _name(rdflib, value),
+            not literal,
+            _language(value),
+        )
+
+
+def _name(rdflib: object, node: object) -> str:
+    return f"_:{node}" if type(node).__name__ == "BNode" else str(node)
+
+
+def _language(value: object) -> str:
+    return (getattr(value, "language", None) or "").lower()
+
+
+def _plain(text: str) -> str:
+    """Escapes of N-Triples as the characters they stand for."""
+    return _ESCAPE.sub(_character, text) if "\\" in text else text
+
+
+def _character(found: re.Match[str]) -> str:
+    code = found[1] or found[2]
+    if code is None:
+        if found[3] not in _SHORT:
+            raise ValueError(found[0])
+        return _SHORT[found[3]]
+    number = int(code, 16)
+    if number > 0x10FFFF or 0xD800 <= number < 0xE000:
+        raise ValueError(found[0])
+    return chr(number)

@@ -1,0 +1,148 @@
+"""From the entities of a text to the terms that are appended to it.
+
+Oramas et al. 2017 keep entities of a few classes, take properties that depend on the class and the Wikipedia categories, and
+append them to the biography. Which properties those are is our choice, from DBpedia's ontology; a recipe may choose others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from segue_papers.enrichment.entity_linking import EntityLinker, Mention
+from segue_papers.enrichment.knowledge import CATEGORY, SUBCLASS, TYPE, Knowledge, local_name, resolved
+
+PROPERTIES: dict[str, list[str]] = {
+    "MusicalArtist": [
+        "genre",
+        "instrument",
+        "occupation",
+        "hometown",
+        "birthPlace",
+        "recordLabel",
+        "associatedBand",
+        "associatedMusicalArtist",
+    ],
+    "Band": [
+        "genre",
+        "hometown",
+        "recordLabel",
+        "bandMember",
+        "formerBandMember",
+        "associatedBand",
+        "associatedMusicalArtist",
+    ],
+    "MusicGenre": ["stylisticOrigin", "musicSubgenre", "musicFusionGenre", "derivative", "instrument"],
+    "MusicalWork": ["genre", "artist", "musicalArtist", "musicalBand", "producer", "recordLabel"],
+    "RecordLabel": ["genre", "country", "location", "parentCompany", "distributingLabel"],
+    "Instrument": ["genre", "relatedInstrument"],
+    "Engineer": ["occupation", "nationality", "birthPlace"],
+    "Place": ["country"],
+}
+"""Class -> properties whose values are appended; the order is that in which classes are tried."""
+
+COMMON = ("MusicGenre", "Instrument")
+"""Classes whose entities are written in lower case."""
+
+DEEPEST = 12
+"""Steps up a hierarchy of classes, which could go round in a circle."""
+
+KEPT = 100_000
+"""Entities whose class is remembered."""
+
+
+class Classes:
+    """Which of the wanted classes an entity is of, by its types and their superclasses."""
+
+    def __init__(self, knowledge: Knowledge, wanted: Sequence[str], namespace: str) -> None:
+        self.knowledge = knowledge
+        self.wanted = {resolved(name, namespace): name for name in wanted}
+        self._known: dict[str, str | None] = {}
+        self._above: dict[str, frozenset[str]] = {}
+
+    def of(self, entities: Sequence[str]) -> list[str | None]:
+        """The first wanted class of each entity, None where it is of none."""
+        if len(self._known) > KEPT:
+            self._known.clear()
+        fresh = [entity for entity in dict.fromkeys(entities) if entity not in self._known]
+        if fresh:
+            facts = self.knowledge.facts(fresh, [TYPE])
+            types = {entity: facts.get(entity, {}).get(TYPE, []) for entity in fresh}
+            self._climb({iri for of in types.values() for iri in of})
+            for entity, of in types.items():
+                classes = {above for iri in of for above in self._above[iri]}
+                self._known[entity] = next((name for iri, name in self.wanted.items() if iri in classes), None)
+        return [self._known[entity] for entity in entities]
+
+    def _climb(self, types: set[str]) -> None:
+        """Learn every class above `types`, themselves included."""
+        parents: dict[str, list[str]] = {}
+        level = {iri for iri in types if iri not in self._above}
+        for _ in range(DEEPEST):
+            if not level:
+                break
+            facts = self.knowledge.facts(sorted(level), [SUBCLASS])
+            parents |= {iri: facts.get(iri, {}).get(SUBCLASS, []) for iri in level}
+            level = {parent for iri in level for parent in parents[iri]} - set(parents)
+        for iri in types:
+            if iri not in self._above:
+                self._above[iri] = frozenset(_reached(iri, parents))
+
+
+def _reached(iri: str, parents: Mapping[str, Sequence[str]]) -> set[str]:
+    seen, todo = {iri}, [iri]
+    while todo:
+        fresh = set(parents.get(todo.pop(), ())) - seen
+        seen |= fresh
+        todo += sorted(fresh)
+    return seen
+
+
+class Enricher:
+    """Terms for texts. properties: class -> names; categories: whether Wikipedia categories are appended too."""
+
+    def __init__(
+        self,
+        linker: EntityLinker,
+        knowledge: Knowledge,
+        classes: Classes,
+        properties: Mapping[str, Sequence[str]],
+        *,
+        categories: bool,
+        namespace: str,
+    ) -> None:
+        self.linker, self.knowledge, self.classes, self.categories = linker, knowledge, classes, categories
+        self.properties = {
+            name: [resolved(each, namespace) for each in properties.get(name, ())] for name in classes.wanted.values()
+        }
+
+    def mentions(self, texts: Sequence[str]) -> list[list[tuple[Mention, str]]]:
+        """Mentions of entities of wanted classes in each text, each with its class."""
+        linked = self.linker.link_all(texts)
+        kinds = iter(self.classes.of([mention.entity for mentions in linked for mention in mentions]))
+        return [[(mention, kind) for mention in mentions if (kind := next(kinds)) is not None] for mentions in linked]
+
+    def terms(self, texts: Sequence[str]) -> list[list[str]]:
+        """For each text, what is appended: of every entity it mentions, once and in order, its name, properties and categories."""
+        found = [
+            list(dict.fromkeys((mention.entity, kind) for mention, kind in mentions))
+            for mentions in self.mentions(texts)
+        ]
+        asked = {CATEGORY} if self.categories else set()
+        asked |= {iri for _, kind in {pair for pairs in found for pair in pairs} for iri in self.properties[kind]}
+        facts = self.knowledge.facts(sorted({entity for pairs in found for entity, _ in pairs}), sorted(asked))
+        return [
+            [word for entity, kind in pairs for word in self._terms(entity, kind, facts.get(entity, {}))]
+            for pairs in found
+        ]
+
+    def _terms(self, entity: str, kind: str, facts: Mapping[str, Sequence[str]]) -> list[str]:
+        values = [value for iri in self.properties[kind] for value in facts.get(iri, ())]
+        categories = facts.get(CATEGORY, ()) if self.categories else ()
+        return [word for value in (entity, *values, *categories) if (word := term(value))]
+
+
+def term(value: str) -> str:
+    """One word for an entity, a category or a literal: `http://dbpedia.org/resource/Indie_rock` and `Indie rock` -> `Indie_rock`."""
+    name = local_name(value) if "://" in value else value
+    return re.sub(r"[\W_]+", "_", name).strip("_")

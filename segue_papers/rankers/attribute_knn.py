@@ -1,0 +1,61 @@
+"""Item-attribute kNN: tracks or artists whose tags are those of what the user played.
+
+TAGS-ITEMKNN of Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", artist table, which is
+ItemAttributeKNN of MyMediaLite (Gantner et al. 2011): cosine of sets of attributes, 80 neighbours.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+from pydantic import Field
+
+from toolkit.baselines.baseline import Baseline, BaselineParams, State
+from toolkit.baselines.sparse_products import packed, product_scorer, unpacked
+from toolkit.coldstart.cold_ranker import COLD_START
+from toolkit.coldstart.single_modality import single
+from toolkit.corpus.item_similarity import similarities, top_per_row
+from toolkit.corpus.queries import Queries
+from toolkit.errors import InputError
+from toolkit.ranker import Scorer, TrainingData
+
+
+class AttributeKNNParams(BaselineParams):
+    neighbours: int = Field(80, ge=1, description="tracks of the training split that speak for a track")
+
+
+class AttributeKNN(Baseline):
+    """Ranks tracks that share attributes, such as tags, with the seeds.
+
+    Score of track i: the sum over the seeds s among its nearest training tracks of |A_s ∩ A_i| / sqrt(|A_s| |A_i|).
+
+    A_i are the attributes of i: the non-zero columns of its one modality. A `tfidf` of tags with `dim: 0` has one column per tag. A track
+    cannot be ranked (-inf) if none of its neighbours is a seed.
+    """
+
+    name = "attribute-knn"
+    Params = AttributeKNNParams
+    capabilities = COLD_START
+
+    def learn(self, data: TrainingData) -> State:
+        content = single(self.name, data.modalities)
+        attributes = sp.csr_matrix(
+            (content.matrix != 0) & content.present[:, None], dtype=np.float32
+        ).T.tocsr()  # (d, V + 1)
+        warm = sp.diags_array((data.train.counts() > 0).astype(np.float32))
+        nearest = [top_per_row(_stored(part @ warm), self.params.neighbours) for part in similarities(attributes)]
+        similar = sp.vstack(nearest, format="csr")
+        if not similar.nnz:
+            raise InputError(
+                "attribute-knn: no training track shares an attribute with another: it needs a modality with one column a tag"
+            )
+        return packed(similar, "similar")
+
+    def scorer(self, queries: Queries) -> Scorer:
+        return product_scorer(queries.matrix(self.n_items), unpacked(self.state, "similar"))
+
+
+def _stored(matrix: sp.csr_matrix) -> sp.csr_matrix:
+    matrix = sp.csr_matrix(matrix)
+    matrix.eliminate_zeros()
+    return matrix

@@ -1,0 +1,174 @@
+"""Rankers of the hybrids: content in a hierarchical linear model, with factors beside it, and content as the prior of factors.
+
+`hierarchical-linear`, `hierarchical-hybrid` and `pmf` are the three of Wang and Wang 2014 (see `segue_papers.rankers.hierarchical`), over
+whatever modality they are given: over `spectrogram-dbn` the first is their HLDBN. `content-prior` is Liang et al. 2015 (see
+`segue_papers.rankers.content_prior`), over `mfcc-tags`. A user is always folded in by the seeds, which for a user of training gives
+what training gave. Scores are estimates of 0 and 1, so that RMSE means something.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+import scipy.sparse as sp
+from pydantic import Field
+
+from segue_papers.rankers.content_prior import fit_content_prior
+from segue_papers.rankers.hierarchical import Taste, Weights, fit_taste, fold_in
+from segue_papers.rankers.row_solver import solve_rows
+from toolkit.baselines.baseline import Baseline, BaselineParams, State
+from toolkit.coldstart.cold_ranker import COLD_START, check_content, factor_scorer, joined
+from toolkit.coldstart.factorisation import confidence_of
+from toolkit.corpus.queries import Queries
+from toolkit.parameters import Parameters
+from toolkit.ranker import Scorer, TrainingData
+from toolkit.recipe import FactorSpec
+
+
+class FoldedRanker(Baseline):
+    """Scores are products of items and of users folded in by their seeds.
+
+    State: items float32 [V + 1, k], known bool [V + 1] (placements in training), ranked bool [V + 1]; and what folding in needs.
+    A user without a seed of training has no score.
+    """
+
+    @abstractmethod
+    def folded(self, plays: sp.csr_matrix) -> np.ndarray:
+        """Users float64 [B, k] by their plays [B, V + 1]."""
+
+    def scorer(self, queries: Queries) -> Scorer:
+        plays = queries.plays_matrix(self.n_items)
+        plays.data *= self.state["known"][plays.indices]
+        plays.eliminate_zeros()
+        met = np.diff(plays.indptr) > 0
+        return factor_scorer(self.folded(plays).astype(np.float32), met, self.state["items"], self.state["ranked"])
+
+
+class LinearParams(BaselineParams):
+    """See `segue_papers.rankers.hierarchical.Weights`. iterations: of users and what is common to them."""
+
+    ridge: float = Field(1.0, gt=0)
+    negatives: float = Field(1.0, gt=0)
+    iterations: int = Field(10, ge=1)
+
+
+class HybridParams(LinearParams):
+    """k, factor_ridge: of the factors beside the content."""
+
+    k: int = Field(50, ge=1)
+    factor_ridge: float = Field(3.0, gt=0)
+
+
+class HierarchicalLinear(FoldedRanker):
+    """Ranks tracks that have content, played or not, by a hierarchical linear model of the content."""
+
+    name = "hierarchical-linear"
+    Params: ClassVar[type[Parameters]] = LinearParams
+    capabilities = COLD_START
+
+    def learn(self, data: TrainingData) -> State:
+        known = data.train.counts() > 0
+        content, present = self._content(data, known)
+        k = getattr(self.params, "k", 0)
+        # without factors of their own only tracks with content can be explained
+        teaching = known if k else known & present
+        taste = fit_taste(
+            data.train.plays(),
+            content,
+            teaching,
+            self._weights(),
+            k=k,
+            iterations=self.params.iterations,
+            seed=data.seed % 2**63,
+        )
+        ranked = present | known if k else present
+        return {"items": taste.items.astype(np.float32), "prior": taste.prior, "known": teaching, "ranked": ranked}
+
+    def _content(self, data: TrainingData, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The modalities and a constant: float64 [V + 1, d], and bool [V + 1], who has any."""
+        check_content(self.name, data)
+        columns, present = joined(data.modalities, known)
+        return np.concatenate([columns, np.ones((len(columns), 1))], axis=1), present
+
+    def _weights(self) -> Weights:
+        return Weights(
+            self.params.ridge, getattr(self.params, "factor_ridge", self.params.ridge), self.params.negatives
+        )
+
+    def folded(self, plays: sp.csr_matrix) -> np.ndarray:
+        state = self.state
+        return fold_in(plays, Taste(state["items"].astype(np.float64), state["prior"]), state["known"], self._weights())
+
+
+class HierarchicalHybrid(HierarchicalLinear):
+    """Ranks tracks by a hierarchical linear model of content and factors; new tracks by their content alone."""
+
+    name = "hierarchical-hybrid"
+    Params = HybridParams
+
+
+class PMF(HierarchicalHybrid):
+    """Ranks played tracks by probabilistic matrix factorisation (PMF), without content.
+
+    The model has factors and a constant.
+    """
+
+    name = "pmf"
+    capabilities = replace(COLD_START, content="none", cold_tracks=False)
+
+    def _content(self, data: TrainingData, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.ones((len(known), 1)), np.zeros(len(known), bool)
+
+
+class ContentPriorParams(BaselineParams):
+    """factors: k and confidence; default: the run's. user_ridge, item_ridge, content_ridge: of users about zero, of tracks about what
+    content predicts, of the weights that predict."""
+
+    factors: FactorSpec | None = None
+    user_ridge: float = Field(10.0, gt=0)
+    item_ridge: float = Field(10.0, gt=0)
+    content_ridge: float = Field(10.0, gt=0)
+    iterations: int = Field(15, ge=1)
+
+
+class ContentPrior(FoldedRanker):
+    """Ranks tracks by factors whose prior is predicted from content; new tracks by the prediction alone."""
+
+    name = "content-prior"
+    Params: ClassVar[type[Parameters]] = ContentPriorParams
+    capabilities = COLD_START
+
+    def learn(self, data: TrainingData) -> State:
+        check_content(self.name, data)
+        params, known = self.params, data.train.counts() > 0
+        spec = params.factors or (data.factors.spec if data.factors is not None else FactorSpec())
+        content, present = joined(data.modalities, known)
+        items, _ = fit_content_prior(
+            confidence_of(data.train.plays(), spec).astype(np.float64),
+            content.astype(np.float64),
+            present,
+            k=spec.k,
+            user_ridge=params.user_ridge,
+            item_ridge=params.item_ridge,
+            content_ridge=params.content_ridge,
+            iterations=params.iterations,
+            seed=data.seed % 2**63,
+        )
+        told = np.frombuffer(spec.model_dump_json().encode(), np.uint8).copy()
+        return {"items": items.astype(np.float32), "known": known, "ranked": known | present, "spec": told}
+
+    def folded(self, plays: sp.csr_matrix) -> np.ndarray:
+        state = self.state
+        confidence = confidence_of(plays, FactorSpec.model_validate_json(state["spec"].tobytes()))
+        ones = sp.csr_matrix((np.ones(confidence.nnz), confidence.indices, confidence.indptr), confidence.shape)
+        return solve_rows(
+            state["items"],
+            ones,
+            ridge=self.params.user_ridge,
+            weights=confidence.data,
+            rows_weight=1.0,
+            columns_weight=state["known"],
+        )

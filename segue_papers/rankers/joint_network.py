@@ -1,0 +1,78 @@
+"""One network over raw inputs of several modalities, trained at once.
+
+MM of Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", track table: the convolutions of `cqt-cnn` over
+a track's spectrogram and the dense layers of `tfidf-mlp` over its artist's terms, joined, a linear layer to the factors. The spectrogram is
+a modality of the encoder `cqt`, the terms are one of `tfidf-semantic` or `tfidf` with `dim: 0`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from toolkit.coldstart.network_ranker import NetworkParams, NetworkRanker
+from toolkit.encoders.learning.trunk_layers import convolutions, dense, frames_left
+from toolkit.errors import InputError
+from toolkit.modality import Modality
+from toolkit.plugins import suggest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class JointNetworkParams(NetworkParams):
+    """spectrogram: the modality that is one, of `bins`; filters, kernel, pool: of the convolutions over it, see `cqt-cnn`.
+    hidden: units of the dense layers over each other modality. dropout: of what is joined, in training."""
+
+    dropout: float = Field(0.5, ge=0, lt=1)
+    spectrogram: str = "audio"
+    bins: int = Field(96, ge=1)
+    filters: list[Annotated[int, Field(ge=1)]] = Field([256, 512, 1024, 1024], min_length=2)
+    kernel: int = Field(4, ge=1)
+    pool: int = Field(4, ge=1)
+    hidden: list[Annotated[int, Field(ge=1)]] = Field([2048, 2048], min_length=1)
+
+
+class JointNetwork(NetworkRanker):
+    """Ranks new tracks by factors that one network predicts from a spectrogram and other modalities.
+
+    Convolutions read the spectrogram, and dense layers read each of the other modalities. A missing modality adds nothing.
+    """
+
+    name = "joint-network"
+    Params = JointNetworkParams
+
+    def _trunk(self, modalities: dict[str, Modality]) -> tuple[nn.Module, int]:
+        from segue_papers.rankers.branches import Branches, ConvolutionBranch
+
+        params, total = self.params, 0
+        branches: list[nn.Module] = []
+        if params.spectrogram not in modalities:
+            near = suggest(params.spectrogram, list(modalities))
+            raise InputError(f"joint-network: spectrogram={params.spectrogram!r} is not a modality here: {near}")
+        for name, modality in modalities.items():
+            if name == params.spectrogram:
+                branches.append(
+                    ConvolutionBranch(
+                        convolutions(params.bins, params.filters, params.kernel, params.pool), params.bins
+                    )
+                )
+                total += params.filters[-1] * self._frames_left(modality)
+            else:
+                branches.append(dense([modality.dim, *params.hidden]))
+                total += params.hidden[-1]
+        return Branches([modality.dim for modality in modalities.values()], branches), total
+
+    def _frames_left(self, modality: Modality) -> int:
+        """Raises `InputError` for a modality that is not a spectrogram of `bins`, or too short for the layers."""
+        params = self.params
+        frames, over = divmod(modality.dim, params.bins)
+        left = frames_left(frames, params.filters, params.kernel, params.pool)
+        if over or left < 1:
+            raise InputError(
+                f"joint-network: {modality.name!r} of {modality.dim} numbers is not a spectrogram of bins={params.bins} of which"
+                f" {len(params.filters)} layers of kernel={params.kernel} and pool={params.pool} leave something: encode it with `cqt`,"
+                " or set these smaller"
+            )
+        return left

@@ -1,0 +1,58 @@
+"""Tag prediction: areas under curves against scikit-learn, and vectors that say what tracks are called."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+from toolkit.coldstart import tag_probe
+from toolkit.coldstart.tag_probe import areas, predict_tags
+from toolkit.errors import InputError
+
+
+def planted(n: int = 240, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors [n, 6] whose first two columns say the first two tags; nothing says the third; everything has the fourth."""
+    rng = np.random.default_rng(seed)
+    vectors = rng.normal(size=(n, 6))
+    tags = np.stack(
+        [vectors[:, 0] > 0.5, vectors[:, 1] + 0.3 * rng.normal(size=n) > 0, rng.random(n) < 0.4, np.ones(n)], axis=1
+    )
+    return vectors.astype(np.float32), tags.astype(np.float32)
+
+
+def test_areas_are_those_of_scikit_learn() -> None:
+    rng = np.random.default_rng(3)
+    scores, tags = rng.integers(0, 6, (50, 3)).astype(float), rng.random((50, 3)) < 0.4
+    tags[:, 2] = False
+    found = areas(scores, tags)
+    assert np.allclose(found[:2], [roc_auc_score(tags[:, t], scores[:, t]) for t in range(2)]) and np.isnan(found[2])
+
+
+def test_the_regressions_at_once_are_those_one_by_one() -> None:
+    vectors, tags = planted()
+    taught, asked = np.arange(200), np.arange(200, 240)
+    found = tag_probe._logistic(vectors, tags, taught, asked)
+    scaled = tag_probe._scaled(vectors, taught)
+    for tag in range(3):
+        one = LogisticRegression(C=1 / tag_probe.PENALTY, tol=1e-8, max_iter=1000).fit(
+            scaled[taught], tags[taught, tag]
+        )
+        assert np.allclose(found[:, tag], one.decision_function(scaled[asked]), atol=0.02)
+
+
+@pytest.mark.parametrize(("method", "tested"), [("logistic", 240), ("mlp", 48)])
+def test_tags_are_found_where_vectors_say_them(method: tag_probe.Method, tested: int) -> None:
+    found = predict_tags(*planted(), method=method, seed=1)
+    assert found.tested == tested and found.auc.shape == (4,)
+    assert found.auc[0] > 0.95 and found.auc[1] > 0.9 and abs(found.auc[2] - 0.5) < 0.2 and np.isnan(found.auc[3])
+    assert found.mean == pytest.approx(found.auc[:3].mean())
+    again = predict_tags(*planted(), method=method, seed=1)
+    assert np.array_equal(again.auc, found.auc, equal_nan=True)
+
+
+def test_too_few_tracks_are_refused() -> None:
+    vectors, tags = planted(19)
+    with pytest.raises(InputError, match="19 tracks have both vectors and tags, 20 are needed for 10 folds"):
+        predict_tags(vectors, tags, method="logistic", seed=0)

@@ -1,0 +1,353 @@
+"""What one run does with right answers, faults, refusals and limits: sockets, servers and database are real."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collectors.engine.engine import Engine, Settings
+from collectors.engine.ledger import Ledger
+from collectors.source import Answer, Blocked, Http, Rate, Request, Terms
+from tests.servers import faults
+from tests.servers.base import Asked, Fault, Reply
+from tests.servers.facts import SOURCES, Faces, Facts, FactsParams, FactsServer, Ids, Lives, Tags, state
+from toolkit.catalogue.store import Catalogue
+from toolkit.errors import InputError
+from toolkit.progress import Reporter
+
+Run = Callable[..., Any]
+
+
+def asked(server: FactsServer) -> Counter[str]:
+    return Counter(entry.target for entry in server.log)
+
+
+class Heard(Reporter):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.counts: dict[str, tuple[int, int]] = {}
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        self.counts[what.partition(",")[0]] = (done, total)
+
+
+def test_every_answer_has_its_outcome_and_is_not_asked_for_again(run: Run, library: Catalogue) -> None:
+    with FactsServer() as server:
+        heard = Heard()
+        done = run((Facts, server.url), (Faces, server.url), (Lives, server.url), reporter=heard)
+        first = asked(server)
+        again = run((Facts, server.url), (Faces, server.url), (Lives, server.url))
+        assert asked(server) == first
+    assert done["facts"].counts == {"found": 31, "absent": 4, "ambiguous": 5} and done["facts"].left == 0
+    assert (done["faces"].counts, done["lives"].counts) == ({"found": 4}, {"found": 2})
+    assert again["facts"].counts == {}
+    assert heard.counts == {"facts words": (40, 40), "faces cover": (4, 4), "lives biography": (2, 2)}
+    # an album's cover and an artist's biography are asked for once, and reach every track
+    assert [first[f"/face/b:{n}"] for n in range(4)] == [1] * 4 and sum(first.values()) == 46
+    present, values = library.field_values("biography", ["local:0", "local:39"])
+    assert present.all() and list(values) == ["Artist 0 was born in year 1900.", "Artist 1 was born in year 1901."]
+    assert library.provenance("words") == [{"field": "words", "source": "facts", "train_allowed": True, "n": 31}]
+
+
+def test_what_may_be_anothers_is_kept_apart(run: Run, library: Catalogue) -> None:
+    with FactsServer() as server:
+        run((Facts, server.url))
+    present, _ = library.field_values("words", [f"local:{n}" for n in (5, 6, 9)])
+    assert present.tolist() == [True, False, False]
+    with library.engine.connect() as connection:
+        kept = connection.exec_driver_sql(
+            "SELECT entity_id, match_score, value FROM collected_apart ORDER BY entity_id"
+        ).all()
+    assert kept[-1] == ("local:6", 0.6, "les mots de local:6, ça va — كلمات 6") and len(kept) == 5
+
+
+EVERY = {
+    place: fault
+    for place, fault in enumerate(
+        [
+            *(faults.too_many(after) for after in ("0", "0.1", None, "soon", "-5", "Wed, 21 Oct 2015 07:28:00 GMT")),
+            *(faults.status(code) for code in (400, 500, 502, 503)),
+            faults.hang,
+            faults.reset,
+            faults.short,
+            faults.truncated,
+            faults.wrong_json,
+            faults.page,
+            faults.captcha,
+            faults.forbidden_captcha,
+            faults.wrong_type(),
+            faults.gzip_bomb(200),
+            faults.huge(200),
+            faults.expired,
+            faults.redirect("ftp://elsewhere.invalid/"),
+            faults.redirect("/words/local:0"),
+        ]
+    )
+}
+
+
+def test_after_every_fault_the_catalogue_is_the_same(run: Run, tmp_path: Path) -> None:
+    """Each kind once; the last one redirects to another song's page, as wrong as it looks, and is believed."""
+    place = tmp_path / "library" / "catalogue.sqlite"
+    with FactsServer(faults={number: fault for number, fault in EVERY.items() if number < len(EVERY) - 1}) as server:
+        done = run((Facts, server.url))
+        assert sum(bool(entry.fault) for entry in server.log) == len(EVERY) - 1
+    faulty = state(place)
+    with Catalogue.open(place) as library, library.engine.begin() as connection:
+        for table in ("collected", "collected_apart", "fields"):
+            connection.exec_driver_sql(f"DELETE FROM {table}")
+    with FactsServer() as server:
+        run((Facts, server.url))
+    assert state(place) == faulty and done["facts"].counts == {"found": 31, "absent": 4, "ambiguous": 5}
+
+
+def test_a_block_page_is_never_taken_for_an_absence(run: Run, library: Catalogue) -> None:
+    """Twenty in a row stop that source with one message; the other one goes on."""
+    always = lambda number, asked: faults.captcha  # noqa: E731
+    with FactsServer(faults=always) as walled, FactsServer() as open_:
+        heard = Heard()
+        done = run((Facts, walled.url), (Lives, open_.url), reporter=heard)
+        assert 20 <= len(walled.log) <= 20 + 8  # those under way when it stopped
+    assert done["lives"].counts == {"found": 2} and done["facts"].counts == {} and done["facts"].left == 40
+    assert [note for note in heard.notes if "20 times in a row" in note] == heard.notes
+    statuses = {row["status"] for row in Ledger(library).counts() if row["source"] == "facts"}
+    assert statuses == {"blocked", "pending"}
+
+
+class Forbidden(Facts):
+    """Refused for good."""
+
+    name = "forbidden"
+
+    def collect(self, request: Request, http: Http) -> Answer:
+        try:
+            return super().collect(request, http)
+        except Blocked as error:
+            raise Blocked(
+                "this app may not read words: use lives instead", status=error.status, for_good=True
+            ) from None
+
+
+def test_a_refusal_for_good_ends_the_field_at_once(run: Run) -> None:
+    with FactsServer(faults=lambda number, asked: faults.status(403)) as server:
+        done = run((Forbidden, server.url))
+        assert len(server.log) <= 8
+    assert done["forbidden"].stopped == "this app may not read words: use lives instead"
+
+
+@pytest.mark.parametrize("after", ["1000", "99999999999999999999", "Fri, 31 Dec 2150 23:59:59 GMT"])
+def test_a_long_retry_after_ends_the_run_and_is_remembered(after: str, run: Run, library: Catalogue) -> None:
+    with FactsServer(faults={3: faults.too_many(after)}) as server:
+        started = time.monotonic()
+        done = run((Facts, server.url))
+        many = len(server.log)
+        again = run((Facts, server.url))
+        assert len(server.log) == many < 12 and time.monotonic() - started < 10
+    assert "asks to be left alone" in (done["facts"].stopped or "") and "asked to be left alone" in (
+        again["facts"].stopped or ""
+    )
+    until = Ledger(library).terms()[0]["not_before"] - time.time()
+    assert 900 < until <= 7 * 86_400  # nobody waits for centuries
+
+
+def test_a_short_retry_after_is_waited_for_by_all(run: Run) -> None:
+    with FactsServer(faults={0: faults.too_many("1")}) as server:
+        done = run((Facts, server.url))
+        times = sorted(entry.time for entry in server.log)
+    assert done["facts"].counts["found"] == 31
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+    assert max(gaps) > 0.9  # requests already under way are let through, then nobody asks for a second
+
+
+class Limited(Facts):
+    """Twelve requests in any half second."""
+
+    name = "limited"
+
+    def __init__(self, params: FactsParams, **more: object) -> None:
+        super().__init__(params, **more)  # type: ignore[arg-type]
+        host = type(self).hosts[0]
+        self.hosts = (type(host)(host.url, (Rate(12, 0.5),), 4),)  # type: ignore[misc]
+
+
+def test_a_host_is_never_asked_more_than_it_allows(run: Run, settings: Settings, library: Catalogue) -> None:
+    """Over two sources of one host, and over a second run that begins in the first one's window."""
+    with FactsServer() as server:
+        run((Limited, server.url), (Faces, server.url))
+        Ledger(library).reopen("limited", ["words"], ["found"])
+        run((Limited, server.url), (Faces, server.url))
+        assert len(server.log) == 40 + 4 + 31
+        assert server.most_in(0.5) <= 12
+
+
+def test_what_needs_an_id_waits_for_it(run: Run, library: Catalogue) -> None:
+    with FactsServer() as server:
+        alone = run((Tags, server.url))
+        assert (alone["tags"].left, len(server.log)) == (40, 0)
+        both = run((Tags, server.url), (Ids, server.url))
+        assert both["tags"].counts == {"found": 80} and both["ids"].counts == {"found": 40}
+        assert sum(entry.target.startswith("/tags/") for entry in server.log) == 40  # both fields in one answer
+    assert list(library.field_values("tags", ["local:7"])[1]) == ["loud, n2"]
+
+
+@pytest.mark.parametrize("moment", ["requests", "awaited", "give_back"])
+def test_an_id_that_another_run_finds_at_that_moment_is_used(
+    moment: str, library: Catalogue, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run finds every id just after this one looked for ids, or for who asks for them, or just before it lies down to wait."""
+    patient = replace(settings, patience=60.0)
+
+    def engine(*classes: type[Facts]) -> Engine:
+        return Engine(library, [(cls(FactsParams(base_url=server.url)), list(cls.fields)) for cls in classes], patient)
+
+    others: list[Any] = []
+    real = getattr(Ledger, moment)
+
+    def meanwhile(ledger: Ledger, *args: Any, **more: Any) -> Any:
+        late = moment != "give_back"
+        known = real(ledger, *args, **more) if late else None
+        if not others:
+            others.append(None)
+            others.extend(engine(Ids).run())
+        return known if late else real(ledger, *args, **more)
+
+    monkeypatch.setattr(Ledger, moment, meanwhile)
+    with FactsServer() as server:
+        started = time.monotonic()
+        tags, ids = engine(Tags, Ids).run()
+        took = time.monotonic() - started
+    assert others[1].counts == {"found": 40} and ids.counts == {}
+    assert (tags.counts, tags.left) == ({"found": 80}, 0)
+    assert took < 20.0  # half of its patience, had it slept
+
+
+def test_an_id_that_is_refused_at_first_is_waited_for(run: Run) -> None:
+    with FactsServer(faults=lambda number, asked: faults.captcha if number in range(3, 9) else None) as server:
+        done = run((Ids, server.url), (Tags, server.url))
+    assert (done["ids"].left, done["tags"].left) == (0, 0)
+
+
+class Broken(Facts):
+    """Has a fault of its own."""
+
+    name = "broken"
+
+    def collect(self, request: Request, http: Http) -> Answer:
+        return {"token": self.secrets["FACTS_KEY"]}[request.id]  # type: ignore[return-value]
+
+
+class Unusable(Facts):
+    """Cannot be used."""
+
+    name = "unusable"
+
+    def collect(self, request: Request, http: Http) -> Answer:
+        raise InputError(f"the key {self.secrets['FACTS_KEY']} is of another account: make one")
+
+
+def test_a_fault_of_one_source_stops_that_one(run: Run) -> None:
+    with FactsServer() as server:
+        done = run((Broken, server.url), (Unusable, server.url), (Lives, server.url), keys={"FACTS_KEY": "sesame-4711"})
+    assert "a fault of the source, KeyError" in (done["broken"].stopped or "") and done["broken"].left == 40
+    assert done["unusable"].stopped == "the key *** is of another account: make one"
+    assert done["lives"].counts == {"found": 2}
+
+
+class Keyed(Facts):
+    """Sends a key, which the host says back."""
+
+    name = "keyed"
+
+    def collect(self, request: Request, http: Http) -> Answer:
+        http.get(f"{self.params.base_url}/words/{request.id}", {"key": self.secrets["FACTS_KEY"]})
+        raise Blocked(f"GET /?key={self.secrets['FACTS_KEY']}&id=1 was refused")
+
+
+def test_no_key_reaches_a_file_or_a_line(
+    run: Run, library: Catalogue, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    secret = "s3sam/öpen 4711"
+    with FactsServer() as server:
+        heard = Heard()
+        done = run((Keyed, server.url), keys={"FACTS_KEY": secret}, reporter=heard)
+        assert all("key=s3sam" in entry.target for entry in server.log)
+    library.close()
+    written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    said = "".join(heard.notes) + str(done) + "".join(capfd.readouterr())
+    for form in ("s3sam", "4711"):
+        assert form not in said and not any(form.encode() in data for data in written)
+    assert "***" in said
+
+
+class Small(Facts):
+    """May be kept up to 200 bytes, for a day."""
+
+    name = "small"
+    terms = Terms(None, "CC0-1.0", "https://facts.invalid/terms", storage_bytes=200, storage_days=1)
+
+
+def test_no_more_is_kept_than_the_terms_allow(run: Run, library: Catalogue) -> None:
+    with FactsServer() as server:
+        done = run((Small, server.url))
+    assert "as much is kept" in (done["small"].stopped or "")
+    ledger = Ledger(library)
+    assert 0 < ledger.stored("small") <= 200
+    with ledger.transaction() as connection:
+        connection.exec_driver_sql("UPDATE fields SET time = time - 90000")
+    kept = done["small"].counts["found"]
+    assert ledger.expire("small", 1) == kept and ledger.stored("small") == 0
+    assert (
+        ledger.left("small", ["words"])
+        + done["small"].counts.get("absent", 0)
+        + done["small"].counts.get("ambiguous", 0)
+        == 40
+    )
+
+
+class Hostile(FactsServer):
+    """Sends what no catalogue wants."""
+
+    def reply(self, asked: Asked) -> Reply:
+        if asked.path.startswith("/face/"):
+            return Reply(b"../../../../etc/passwd\0", type="image/png")
+        strange = Reply(rb'{"words": "\ud800 \u0000 ../../x \u00e9", "score": 1.0}')
+        return strange if asked.path.endswith(":1") else super().reply(asked)
+
+
+def test_hostile_values_are_refused_or_cleaned(run: Run, library: Catalogue, tmp_path: Path) -> None:
+    before = {path for path in tmp_path.rglob("*") if "library" not in path.parts}
+    with Hostile() as server:
+        done = run((Facts, server.url), (Faces, server.url))
+    assert done["faces"].counts == {"failed": 4}
+    assert list(library.field_values("words", ["local:1"])[1]) == ["?  ../../x é"]
+    assert {
+        path for path in tmp_path.rglob("*") if "library" not in path.parts and "limits" not in path.parts
+    } == before
+
+
+def test_an_agent_names_project_and_contact(run: Run) -> None:
+    with FactsServer() as server:
+        run((Lives, server.url))
+        assert {entry.headers["user-agent"] for entry in server.log} == {
+            f"segue/{__import__('toolkit').__version__} (tests@example.org)"
+        }
+
+
+def test_all_sources_side_by_side(run: Run) -> None:
+    def some(number: int, asked: Asked) -> Fault | None:
+        return faults.status(500) if number % 9 == 4 else None
+
+    with FactsServer(faults=some) as server:
+        done = run(*((cls, server.url) for cls in SOURCES))
+    assert {name: summary.left for name, summary in done.items()} == dict.fromkeys(done, 0)
+    assert sum(sum(summary.counts.values()) for summary in done.values()) == 40 + 4 + 2 + 40 + 80

@@ -1,0 +1,439 @@
+"""The command line: what it prints, its exit codes, and that help costs nothing."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from segue.commands import application
+from segue.commands.bench import bench_table
+from segue.commands.terminal_tables import continuation_table, print_whole, result_table, situation_tables
+from tests.command import segue
+from tests.report.run_files import metric_row
+from toolkit import run_directory
+from toolkit.continuation import Next
+from toolkit.errors import InputError, SegueError
+from toolkit.evaluation.protocols.playlist_disjoint import PlaylistDisjoint
+
+BENCHED = ("clicks", "novelty@50", "ndcg@50")
+SEGUE = [sys.executable, "-m", "segue"]
+
+LISTS = "playlist_id,track_id,title\n" + "".join(f"{p},{t},Title {t}\n" for p in range(4) for t in range(p, p + 3))
+
+
+@pytest.fixture
+def lists(tmp_path: Path) -> Path:
+    path = tmp_path / "lists.csv"
+    path.write_text(LISTS)
+    return path
+
+
+def test_help_lists_the_commands_without_loading_what_they_use() -> None:
+    heavy = ["torch", "pandas", "numpy", "pyarrow", "matplotlib", "transformers", "sqlalchemy", "recbole"]
+    code = f"import sys; from segue.commands.application import main\ntry: main()\nexcept SystemExit: print([m for m in {heavy} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines()[-1] == "[]"
+    assert all(f"\n  {name} " in found.stdout for name in ("run", "continue", "validate", "encoders", "data"))
+
+
+def test_version() -> None:
+    assert segue("--version").output == "segue 0.1.0\n"
+
+
+def test_a_run_prints_its_table_and_what_to_do_next(
+    tiny_run: Path, tiny_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEGUE_CACHE", str(tiny_cache))
+    found = segue("run", tiny_run / run_directory.RECIPE, "--out", tiny_run)
+    assert found.exit_code == 0
+    lines = found.stdout.splitlines()
+    metrics = json.loads((tiny_run / run_directory.METRICS).read_text())
+    row = next(
+        r
+        for r in metrics
+        if (r["system"], r["split"], r["slice"], r["metric"], r["k"]) == ("popularity", "test", "all", "recall", 5)
+    )
+    printed = next(at for at, line in enumerate(lines) if line.startswith("popularity"))
+    assert lines[printed].split()[1] == f"{row['value']:.4f}"
+    assert lines[printed + 1].split()[0] == f"{row['ci_low']:.3f}–{row['ci_high']:.3f}"
+    bound = next(at for at, line in enumerate(lines) if line.startswith("upper-bound"))
+    assert "oracle" in lines[bound + 1] and not lines[bound - 1].strip(), "oracles stand apart"
+    assert f"report    {tiny_run / run_directory.REPORT}" in lines
+    command = next(line for line in lines if line.startswith("try next")).split()[2:]
+    assert command[:3] == ["segue", "continue", str(tiny_run)]
+    assert segue(*command[1:]).exit_code == 0
+
+
+def test_a_narrow_terminal_cuts_no_number(tiny_run: Path) -> None:
+    console = Console(file=io.StringIO(), width=40)
+    print_whole(console, result_table(json.loads((tiny_run / run_directory.METRICS).read_text()), {}))
+    assert "sasrec-multimodal" in console.file.getvalue() and "…" not in console.file.getvalue()
+
+
+def test_clicks_and_novelty_have_the_decimals_that_they_are_worth() -> None:
+    rows = [
+        metric_row("popularity", 3.14159, metric="clicks", k=None, ci_low=2.71828, ci_high=4.5),
+        metric_row("popularity", 11.23456, metric="novelty", k=50, ci_low=None, ci_high=None),
+        metric_row("popularity", 0.25, ci_low=0.24, ci_high=0.26),
+    ]
+    values = {
+        f"test all {name}": [row["value"], row["ci_low"], row["ci_high"]]
+        for name, row in zip(BENCHED, rows, strict=True)
+    }
+    costs = {
+        "fit_seconds": 1.0,
+        "evaluate_seconds": 1.0,
+        "peak_mb": 10.0,
+        "params": {},
+        "oracle": False,
+        "underfit": False,
+    }
+    benched = {"tuned_for": "valid ndcg@50", "budget": 1, "rows": [{"system": "popularity", "values": values, **costs}]}
+    for table in (result_table(rows, {}), bench_table(benched)):
+        console = Console(file=io.StringIO(), width=40)
+        print_whole(console, table)
+        printed = " ".join(console.file.getvalue().split())
+        assert "3.14 11.23 0.2500" in printed and "2.72–4.50" in printed and "0.240–0.260" in printed
+
+
+def test_a_title_that_the_terminal_cannot_write_is_escaped() -> None:
+    ascii_only = os.environ | {"PYTHONIOENCODING": "ascii"}
+    found = subprocess.run([*SEGUE, "encoders"], capture_output=True, text=True, env=ascii_only)
+    assert found.returncode == 0 and "\\xe4" in found.stdout
+
+
+def test_a_title_commands_no_terminal() -> None:
+    table = continuation_table([Next("local:1", "\x1b[31mred\x07\nand \u202eleft", "שיר", None, 1.0)], system="ease")
+    out = io.StringIO()
+    Console(file=out, width=200).print(table)
+    assert (
+        r"\x1b[31mred\x07 and \u202eleft" in out.getvalue() and "שיר" in out.getvalue() and "\x1b" not in out.getvalue()
+    )
+
+
+def test_what_a_run_says_of_hostile_ids_commands_no_terminal(
+    lists: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    evil = "\x1b]0;owned\x07"
+    rows = [
+        f"{p},{evil if (p + t) % 5 else ''}{(p + t * (1 + p // 20)) % 20},{evil}" for p in range(30) for t in range(6)
+    ]
+    Path("lists.csv").write_text("\n".join(["playlist_id,track_id,title", *rows]))
+    Path("r.yaml").write_text(
+        "data: {reader: csv, path: lists.csv}\nbaselines: [item-knn]\nevaluation: {split: {min_tracks: 4}, k: [3], bootstrap: 20}\n"
+    )
+    ran = segue("run", "r.yaml", "--out", "out")
+    asked = segue("continue", "out", "--tracks", "local:nothing")
+    Path("lists.csv").write_text("\n".join(["playlist_id,track_id,split", f"1,a,{evil}", f"2,a,{evil}"]))
+    counted = segue("data", "info", "lists.csv")
+    assert ran.exit_code == counted.exit_code == 0 and asked.exit_code == 2
+    assert (
+        "try next  segue continue out --tracks local:" in ran.stdout
+        and r"\x1b]0;owned\x07" in asked.stderr + counted.stdout
+    )
+    for printed in (ran, asked, counted):
+        assert "\x1b" not in printed.output and "\x07" not in printed.output
+
+
+def test_the_default_place_is_runs_and_the_name(lists: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SEGUE_CACHE", raising=False)
+    lists.write_text(
+        "playlist_id,track_id\n" + "".join(f"{p},{(p * 7 + t) % 30}\n" for p in range(30) for t in range(6))
+    )
+    Path("mine.yaml").write_text(
+        f"name: mine\ndata: {{reader: csv, path: {lists.name}}}\nbaselines: [popularity]\n"
+        "evaluation: {split: {min_tracks: 4, valid_fraction: 0.3}, k: [3], bootstrap: 20}\n"
+    )
+    found = segue("run", "mine.yaml", "--set", "evaluation.k=[2]")
+    assert found.exit_code == 0, found.output
+    assert "Recall@2" in found.stdout and "· popularity" in found.stderr
+    assert sorted(path.name for path in Path("runs").iterdir()) == [".cache", "mine"]
+
+
+@pytest.mark.parametrize("format", ["json", "csv", "m3u", "jspf"])
+def test_continue_writes_nothing_but_the_format_to_stdout(tiny_run: Path, format: str) -> None:
+    found = segue(
+        "continue",
+        tiny_run,
+        "--tracks",
+        "demo:track:3, demo:track:8",
+        "--tracks",
+        "nope",
+        "-k",
+        "4",
+        "--format",
+        format,
+    )
+    assert found.exit_code == 0
+    assert found.stdout.count("demo:track:") == 4
+    assert found.stderr == "segue: warning: 1 of 3 tracks are not in the catalogue and left out: nope\n"
+
+
+def test_continue_excludes_and_asks_the_named_system(tiny_run: Path) -> None:
+    args = ["continue", tiny_run, "--tracks", "demo:track:3", "-k", "1", "--format", "json", "--system", "popularity"]
+    first = json.loads(segue(*args).stdout)[0]["id"]
+    without = segue(*args, "--exclude", first, "--exclude", "nonsense")
+    assert json.loads(without.stdout)[0]["id"] != first
+    assert "1 of 2 excluded tracks are not in the catalogue, such as 'nonsense'" in without.stderr
+    table = segue(*args[:6], "--system", "popularity")
+    assert "next tracks by popularity" in table.stdout and first in table.stdout
+
+
+@pytest.fixture(scope="session")
+def cold_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of item-knn and popularity with one track, `new`, that no playlist holds."""
+    folder = tmp_path_factory.mktemp("cold")
+    rows = [f"{p},{(p * 3 + t) % 40}" for p in range(30) for t in range(4)]
+    (folder / "lists.csv").write_text("\n".join(["playlist_id,track_id", *rows]))
+    (folder / "tracks.csv").write_text("track_id,title\nnew,Unheard\n")
+    (folder / "cold.yaml").write_text(
+        "data: {reader: csv, path: lists.csv, options: {tracks: {file: tracks.csv, title: title}}}\n"
+        "baselines: [popularity, item-knn]\nevaluation: {split: {min_tracks: 4, valid_fraction: 0.3}, k: [3], bootstrap: 20}\n"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEGUE_CACHE", str(folder / "cache"))
+        found = segue("run", folder / "cold.yaml", "--out", folder / "run")
+    assert found.exit_code == 0, found.output
+    return folder / "run"
+
+
+def test_a_system_that_knows_no_seed_says_so(cold_run: Path) -> None:
+    found = segue("continue", cold_run, "--tracks", "local:new", "--system", "item-knn")
+    assert (found.exit_code, found.stdout) == (2, "")
+    line = (
+        "item-knn knows none of the 1 seeds, or nothing that goes with them: local:new; ask another system (popularity)"
+    )
+    assert found.stderr == f"segue: {line}\n"
+
+
+def test_a_system_that_knows_too_little_says_how_much(cold_run: Path) -> None:
+    found = segue("continue", cold_run, "--tracks", "local:3", "--system", "item-knn", "--format", "json", "-k", "30")
+    listed = json.loads(found.stdout)
+    assert found.exit_code == 0 and 0 < len(listed) < 30 and all(track["score"] > 0 for track in listed)
+    assert (
+        found.stderr
+        == f"segue: warning: item-knn can rank no more than {len(listed)} tracks here, fewer than the k=30 asked for\n"
+    )
+
+
+def test_validate_says_what_a_run_does_or_names_the_fault(tiny_recipe: Path) -> None:
+    first = " ".join(inspect.cleandoc(PlaylistDisjoint.__doc__ or "").split()).partition(". ")[0].removesuffix(".")
+    assert segue("validate", tiny_recipe).output.splitlines() == [
+        f"{tiny_recipe} is valid",
+        "data      reader demo",
+        "encoders  audio (features), lyrics (tfidf)",
+        "systems   sasrec-multimodal, popularity, content-centroid",
+        f"split     playlist_disjoint (min_tracks 5): {first[:1].lower()}{first[1:]}",
+        "metrics   recall, ndcg at 5, 20",
+    ]
+    fault = segue("validate", tiny_recipe, "--set", "encoders.lyrics.params.dimm=3")
+    assert fault.exit_code == 2
+    assert fault.stderr == (
+        "segue: --set encoders.lyrics.params.dimm=3: encoders.lyrics.params.dimm is not a key: did you mean dim?\n"
+    )
+
+
+def test_validate_prints_every_problem_of_data_and_machine(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text("data: {reader: csv, path: lists.csv}\nbaselines: [popularity]\ndevice: tpu\n")
+    found = segue("validate", tmp_path / "r.yaml")
+    assert (found.exit_code, found.stdout) == (2, "")
+    assert found.stderr.splitlines() == [
+        f"segue: {tmp_path}/r.yaml:3: device='tpu' must be one of auto, cpu, cuda",
+        f"segue: {tmp_path}/r.yaml:1: data.path: {tmp_path}/lists.csv does not exist: correct the path, or put the data there",
+    ]
+
+
+def test_encoders_are_listed() -> None:
+    rows = json.loads(segue("encoders", "--json").stdout)
+    assert {"features", "features-vae", "sentence-bert", "image-vae", "codes", "tfidf"} <= {row["name"] for row in rows}
+    table = segue("encoders").stdout
+    assert all(row["name"] in table for row in rows)
+
+
+def test_data_info_counts_and_leaves_nothing(lists: Path) -> None:
+    found = json.loads(segue("data", "info", lists, "--json").stdout)
+    assert found["reader"] == "csv" and found["playlists"] == 4 and found["placements"] == 12 and found["tracks"] == 6
+    assert found["lengths"] == {"min": 3, "q25": 3, "median": 3, "q75": 3, "max": 3} and found["mean_length"] == 3.0
+    assert {"field": "title", "source": "", "train_allowed": None, "tracks": 6, "coverage": 1.0} in found["fields"]
+    assert [path.name for path in lists.parent.iterdir()] == ["lists.csv"]
+    text = segue("data", "info", lists).stdout
+    assert "playlists     4 (0 with a title)" in text and "tracks        6 (6 in playlists, 6 described)" in text
+
+
+def test_data_info_tells_of_repeated_playlist_ids(tmp_path: Path) -> None:
+    path = tmp_path / "lists.jsonl"
+    path.write_text(
+        '{"id": "1", "tracks": ["a", "b"]}\n{"id": "1", "tracks": ["a", "c"]}\n{"id": "2", "tracks": ["b"]}\n'
+    )
+    assert json.loads(segue("data", "info", path, "--json").stdout)["repeated_ids"] == 1
+    assert "  with an id that came before: 1, which a run takes for bad records\n" in segue("data", "info", path).stdout
+
+
+def test_plays_that_are_summed_are_no_bad_records(tmp_path: Path) -> None:
+    path = tmp_path / "train_triplets.txt"
+    path.write_text("ann\tS1\t2\nann\tS2\t1\nann\tS1\t3\nbob\tS1\t1\n")
+    said = segue("data", "info", path).stdout
+    assert "bad records" not in said and "left out" not in said
+    assert (
+        f"doubles       1 taken once, such as {path}, user 'ann': 1 items are listed more than once: their plays are summed\n"
+        in said
+    )
+    found = json.loads(segue("data", "info", path, "--json").stdout)
+    assert (found["skipped"], found["doubles"], found["placements"]) == (0, 1, 3)
+
+
+def test_reader_options_and_bad_records_of_data_info(lists: Path) -> None:
+    lists.write_text("list;song\n1;a\n1;b\n;c\n2;a\n2;c\n")
+    options = ["--option", "playlist=list", "--option", "track=song", "--option", "delimiter=;"]
+    strict = segue("data", "info", lists, *options)
+    assert strict.exit_code == 2 and strict.stderr.endswith("(--skip-bad leaves such records out)\n")
+    assert "on_error" not in strict.stderr
+    wrong = segue("data", "info", lists, *options, "--option", "sorted=1")
+    assert wrong.exit_code == 2 and wrong.stderr == "segue: data.options.sorted=1 must be true or false\n"
+    lenient = segue("data", "info", lists, *options, "--skip-bad")
+    assert lenient.exit_code == 0 and "left out      1 bad records, such as" in lenient.stdout
+
+
+def test_data_converts_to_recbole(lists: Path, tmp_path: Path) -> None:
+    found = segue("data", "convert", lists, "--to", "recbole", tmp_path / "out", "--name", "mine")
+    assert (
+        found.exit_code == 0 and found.stdout == f"{tmp_path / 'out' / 'mine'}: 4 playlists, 6 tracks, 12 placements\n"
+    )
+    inter = (tmp_path / "out" / "mine" / "mine.inter").read_text().splitlines()
+    assert inter[0] == "playlist_id:token\ttrack_id:token\tposition:float" and len(inter) == 13
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (InputError("k=0 must be\n>= 1"), 2, "k=0 must be >= 1"),
+        (SegueError("the loss became nan"), 1, "the loss became nan"),
+        (
+            SegueError("database or disk is full"),
+            1,
+            "the disk is full: make room and run the same command again; what was finished is kept",
+        ),
+        (OSError(28, "No space left on device", "/x/y"), 1, "the disk is full (/x/y): make room"),
+        (PermissionError(13, "Permission denied", "/x/y"), 2, "/x/y may not be written or read: Permission denied"),
+        (
+            FileNotFoundError(2, "No such file or directory", "/x/y"),
+            2,
+            "/x/y may not be written or read: No such file or directory",
+        ),
+        (MemoryError(), 1, "out of memory"),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to"),
+            1,
+            "out of memory: lower batch_tokens",
+        ),
+        (KeyError("x"), 1, "an error inside segue, KeyError: 'x' (--debug shows where)"),
+        (KeyboardInterrupt(), 130, "run the same command to go on"),
+    ],
+)
+def test_errors_are_one_line_and_a_code(error: BaseException, code: int, line: str) -> None:
+    found, text = application.judged(error)
+    assert found == code and line in text and "\n" not in text
+
+
+@pytest.mark.parametrize("place", [0, 2])
+def test_a_traceback_only_with_debug(tmp_path: Path, place: int) -> None:
+    args = ["validate", str(tmp_path / "none.yaml")]
+    quiet = segue(*args)
+    assert quiet.exit_code == 2 and quiet.stderr.count("\n") == 1 and quiet.stderr.startswith("segue: ")
+    args.insert(place, "--debug")
+    loud = segue(*args)
+    assert loud.exit_code == 2 and "Traceback" in loud.stderr and loud.stderr.endswith(quiet.stderr)
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        ("run", "missing argument 'recipe': see segue run --help"),
+        ("run a b", "got unexpected extra argument(s) (b): see segue run --help"),
+        ("continue x -k 0", "-k=0 must be >= 1: see segue continue --help"),
+        ("continue x -k two", "-k=two must be a valid integer: see segue continue --help"),
+        ("continue x -k", "option '-k' requires an argument: see segue --help"),
+        (
+            "continue x --format jso",
+            "--format=jso must be one of 'table', 'json', 'csv', 'm3u', 'jspf': see segue continue --help",
+        ),
+        ("continue x --titel a", "--titel is not an option of segue continue: did you mean --title?"),
+        ("continue x -z", "-z is not an option of segue continue: see segue continue --help"),
+        ("data convert a b", "missing option '--to'. Choose from: recbole: see segue data convert --help"),
+        ("--vers", "--vers is not an option of segue: did you mean --version?"),
+        ("rum x", "no such command 'rum'. Did you mean 'run'?"),
+        ("mixtape", "no such command 'mixtape': see segue --help"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_code_2(args: str, line: str) -> None:
+    found = segue(*args.split())
+    assert (found.exit_code, found.stdout, found.stderr) == (2, "", f"segue: {line}\n")
+
+
+def test_a_group_without_a_command_shows_its_help() -> None:
+    found = segue("data")
+    assert found.exit_code == 2 and "convert" in found.output and "segue: " not in found.output
+
+
+def test_commands_of_plugins_come_in_by_the_same_door(monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib.metadata import EntryPoint
+
+    from toolkit import plugins
+
+    points = dict(plugins.found(application.GROUP))
+    points["greet"] = EntryPoint("greet", "greeting:hello", application.GROUP)
+    points["size"] = EntryPoint("size", "shutil:get_terminal_size", application.GROUP)
+    monkeypatch.setattr(plugins, "found", lambda group: points)
+    broken = segue("greet")
+    assert broken.exit_code == 2 and "plug-in 'greet' of greeting:hello does not import" in broken.stderr
+    assert segue("--help").exit_code == 0
+    assert shutil.get_terminal_size is not None and "size" in segue("--help").stdout
+
+
+def test_an_error_in_a_plugins_code_names_the_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from toolkit import plugins
+
+    (tmp_path / "stranger").mkdir()
+    (tmp_path / "stranger" / "reading.py").write_text("def greet(name):\n    return {}[name]\n")
+    (tmp_path / "stranger-1.dist-info").mkdir()
+    (tmp_path / "stranger-1.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: stranger-package\nVersion: 1\n"
+    )
+    (tmp_path / "stranger-1.dist-info" / "entry_points.txt").write_text(
+        "[segue.commands]\ngreet = stranger.reading:greet\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    plugins.found.cache_clear()
+    try:
+        failed = segue("greet", "ann")
+        ours = segue("data", "info", tmp_path, "--option", "a=1")
+    finally:
+        plugins.found.cache_clear()
+    assert failed.exit_code == 1
+    assert (
+        failed.stderr
+        == "segue: an error inside stranger.reading of stranger-package, KeyError: 'ann' (--debug shows where)\n"
+    )
+    assert ours.exit_code == 2 and "stranger" not in ours.stderr.replace(str(tmp_path), "")
+
+
+def test_a_situation_that_only_validation_has_is_no_column_of_the_tests_tables() -> None:
+    rows = [
+        metric_row("popularity", 0.5, slice="situation:title", split="valid"),
+        metric_row("popularity", 0.4, slice="situation:first_5"),
+        metric_row("popularity", 0.3, slice="situation:first_5", split="valid"),
+    ]
+    (table,) = situation_tables(rows, {})
+    assert [str(column.header).split()[0] for column in table.columns] == ["system", "first_5"]
+    assert situation_tables(rows[:1], {}) == []

@@ -1,0 +1,51 @@
+"""Numbers of texts against the obvious dictionary."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from toolkit.corpus import interning
+from toolkit.corpus.interning import Numbering
+
+
+def against_a_dictionary(batches: list[list[str]]) -> None:
+    numbered, known = Numbering(), dict[str, int]()
+    for texts in batches:
+        first = [
+            place for place, text in enumerate(texts) if text not in known and known.setdefault(text, len(known) + 1)
+        ]
+        numbers, fresh = numbered.numbers(texts)
+        assert numbers.tolist() == [known[text] for text in texts]
+        assert fresh.tolist() == first
+    assert len(numbered) == len(known)
+    assert numbered.texts().to_pylist() == list(known)
+
+
+@pytest.mark.parametrize("width", [0, 3, 46, 60])
+@pytest.mark.parametrize("kinds", [5, 300, 20_000])
+def test_numbers_are_a_dictionarys(width: int, kinds: int) -> None:
+    draw = random.Random(width + kinds)
+
+    def text() -> str:
+        return "x" * draw.randint(0, width) + str(draw.randrange(kinds)) + draw.choice(["", "é", "\0"])
+
+    against_a_dictionary([[text() for _ in range(size)] for size in (50, 0, 1, 5000, 3000, 3000)])
+
+
+def test_ids_of_one_width_and_texts_around_the_longest_that_fits() -> None:
+    against_a_dictionary(
+        [[f"spotify:track:{place % 700:022d}" for place in range(2000)], ["a" * n for n in (46, 47, 48, 255, 256, 47)]]
+    )
+
+
+def test_texts_with_one_hash_stay_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interning, "_hashed", lambda rows: np.zeros(len(rows), np.uint64))
+    against_a_dictionary([["a", "b", "a", "c"], ["c", "d", "b"]])
+
+
+def test_the_same_when_all_are_written_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interning, "BLOCK", 3)
+    against_a_dictionary([[str(place) for place in range(5000)], [str(place) for place in range(4000, 9000)]])

@@ -1,0 +1,94 @@
+"""The built-in encoders keep the contract, and its suite catches those that do not."""
+
+from __future__ import annotations
+
+import pytest
+
+from segue.checks.check_encoder import check_encoder
+from tests.encoders.audio.audio_cases import AUDIO_CASES, ELSEWHERE
+from tests.encoders.contract.broken_encoders import CATEGORY, FEATURES
+from tests.encoders.text.vector_texts import write_glove
+from tests.papers.enrichment.music_knowledge import NT
+from toolkit import plugins
+
+SMALL_VAE = {"latent": 6, "hidden": [8], "epochs": 3, "batch": 16}
+SMALL_IMAGE = {"latent": 6, "channels": [4, 8], "epochs": 2, "batch": 4, "size": 32, "patch": 2}
+CASES = [
+    ("features", "features", {}),
+    ("features-vae", "features", SMALL_VAE),
+    ("features-vae", "features", SMALL_VAE | {"output": "mu+sigma"}),
+    ("features-vae", "features", SMALL_VAE | {"output": "sample"}),
+    ("image-vae", "pictures", SMALL_IMAGE | {"bf16": "off"}),
+    ("image-vae", "pictures", SMALL_IMAGE | {"bf16": "on", "output": "sample"}),
+    ("image-ae", "pictures", SMALL_IMAGE | {"bf16": "off"}),
+    ("codes", "tags", {"dim": 16}),
+    ("tfidf", "tags", {"dim": 3, "separator": ", "}),
+    ("tfidf", "tags", {"dim": 0, "idf": False, "l2": False}),
+    ("char-ngrams", "tags", {"dim": 3}),
+    ("char-ngrams", "lyrics", {"dim": 0, "shortest": 3, "longest": 3}),
+    ("sentence-bert", "tags", {"bf16": "off"}),
+    ("word-vectors", "lyrics", {"path": "VECTORS"}),
+    ("word2vec", "lyrics", {"dim": 8, "min_count": 1, "epochs": 2}),
+    ("tfidf-semantic", "biographies", {"dim": 3, "enrich": {"knowledge": "KNOWLEDGE"}}),
+]
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGUE_CACHE", str(tmp_path / "cache"))
+
+
+def placed(params, tmp_path):
+    """Parameters with the files they name."""
+    if params.get("path") == "VECTORS":
+        return params | {"path": str(write_glove(tmp_path / "vectors.txt"))}
+    if "enrich" in params:
+        (tmp_path / "music.nt").write_text(NT, encoding="utf-8")
+        return params | {"enrich": {"knowledge": str(tmp_path / "music.nt")}}
+    return params
+
+
+OF_MODELS = {
+    "image-model",
+    "image-classifier",
+    "text-classifier",
+    "tfidf-mlp",
+    "tfidf-semantic-mlp",
+    "text-cnn",
+    "vectors",
+}
+"""Those over models that a test must make first, and those of texts that need targets: `test_image_model.py`, `test_classifiers.py`
+and `test_text_networks.py` hold them to the contract, `test_vectors.py` that of files."""
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "params"), CASES, ids=[f"{name}-{place}" for place, (name, _, _) in enumerate(CASES)]
+)
+def test_a_built_in_encoder_keeps_the_contract(name, inputs, params, request, tmp_path):
+    check_encoder(plugins.load("segue.encoders", name), request.getfixturevalue(inputs), placed(params, tmp_path))
+
+
+def test_every_built_in_encoder_is_under_contract():
+    ours = {name for name, point in plugins.found("segue.encoders").items() if point.value.startswith("toolkit.")}
+    assert ours == {name for name, _, _ in [*CASES, *AUDIO_CASES]} | ELSEWHERE | OF_MODELS
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(
+    ("name", "inputs", "params"), CASES, ids=[f"{name}-{place}" for place, (name, _, _) in enumerate(CASES)]
+)
+def test_a_built_in_encoder_keeps_the_contract_on_a_gpu(name, inputs, params, request, tmp_path):
+    cls = plugins.load("segue.encoders", name)
+    check_encoder(cls, request.getfixturevalue(inputs), placed(params, tmp_path), device="cuda", tolerance=1e-4)
+
+
+@pytest.mark.parametrize(("cls", "message"), CATEGORY)
+def test_the_suite_catches_a_broken_encoder(cls, message, tags):
+    with pytest.raises(AssertionError, match=message):
+        check_encoder(cls, tags, {"dim": 8})
+
+
+@pytest.mark.parametrize(("cls", "message"), FEATURES)
+def test_the_suite_catches_a_broken_learner(cls, message, features):
+    with pytest.raises(AssertionError, match=message):
+        check_encoder(cls, features.copy())

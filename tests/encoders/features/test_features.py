@@ -1,0 +1,56 @@
+"""Standardised features."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from toolkit.encoders.contract.input_faults import BadInput
+from toolkit.encoders.features.features import FeaturesEncoder
+from toolkit.errors import InputError, SegueError
+
+
+def test_mean_and_deviation_by_hand():
+    # 1, 2, 6: mean 3, variance (4 + 1 + 9) / 3
+    rows = FeaturesEncoder().fit([[1.0], [2.0], [6.0]]).transform([[1.0], [2.0], [6.0], [3.0]])
+    np.testing.assert_allclose(rows[:, 0], np.array([-2, -1, 3, 0]) / np.sqrt(14 / 3), rtol=1e-6)
+
+
+def test_it_equals_scikit_learn(features):
+    from sklearn.preprocessing import StandardScaler
+
+    moving = features[:, :4]
+    np.testing.assert_allclose(
+        FeaturesEncoder().fit(moving).transform(moving), StandardScaler().fit_transform(moving), atol=1e-4
+    )
+
+
+def test_a_constant_column_becomes_zero_and_stays_bounded(features):
+    # 0.1 in float32 is not 0.1: rounding must not be blown up into noise
+    encoder = FeaturesEncoder().fit(features)
+    assert not encoder.transform(features)[:, 4].any()
+    moved = features.copy()
+    moved[:, 4] = 0.6
+    np.testing.assert_allclose(encoder.transform(moved)[:, 4], 0.5, rtol=1e-6)
+
+
+def test_a_single_row_is_learned_from():
+    np.testing.assert_array_equal(FeaturesEncoder().fit([[3.0, 7.0]]).transform([[4.0, 7.0]]), [[1.0, 0.0]])
+
+
+def test_wrong_shapes_and_numbers_are_refused():
+    encoder = FeaturesEncoder().fit([[1.0, 2.0], [2.0, 1.0]])
+    with pytest.raises(InputError, match=r"shape \(1, 3\) must have the 2 columns"):
+        encoder.transform([[1.0, 2.0, 3.0]])
+    with pytest.raises(BadInput, match="input 1 has nan in column 0") as caught:
+        encoder.transform([[1.0, 2.0], [float("nan"), 2.0]])
+    assert caught.value.index == 1
+    with pytest.raises(InputError, match="n >= 1"):
+        FeaturesEncoder().fit(np.zeros((0, 3), np.float32))
+
+
+def test_it_declares_no_pictures_and_no_feedback(tmp_path):
+    encoder = FeaturesEncoder()
+    assert not encoder.reconstructs and not encoder.needs_feedback
+    with pytest.raises(SegueError, match="features does not reconstruct its inputs"):
+        encoder.reconstructions([[1.0]], tmp_path / "picture.png")

@@ -1,0 +1,185 @@
+"""Pictures of every kind to pixels, and the two encoders of pictures."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.encoders.conftest import picture
+from toolkit.encoders.contract.input_faults import BadInput
+from toolkit.encoders.image import pixels as module
+from toolkit.encoders.image.conv_image_encoder import ImageParams
+from toolkit.encoders.image.image_ae import ImageAeEncoder
+from toolkit.encoders.image.image_vae import ImageVaeEncoder, ImageVaeParams
+from toolkit.encoders.image.pixels import decoded, pixels, save_pairs
+from toolkit.errors import InputError
+
+SMALL = {"size": 32, "patch": 2, "channels": [8, 16], "latent": 8}
+
+
+def encoded(image: Image.Image, form: str, **options) -> bytes:
+    out = io.BytesIO()
+    image.save(out, form, **options)
+    return out.getvalue()
+
+
+def flat(mode: str, colour, form: str = "PNG", **options) -> bytes:
+    return encoded(Image.new(mode, (20, 20), colour), form, **options)
+
+
+@pytest.mark.parametrize(
+    ("image", "colour"),
+    [
+        (flat("RGB", (10, 200, 30)), (10, 200, 30)),
+        (flat("L", 77), (77, 77, 77)),
+        (flat("1", 1), (255, 255, 255)),
+        (flat("RGBA", (200, 0, 0, 0)), (255, 255, 255)),
+        (flat("RGBA", (200, 0, 0, 255)), (200, 0, 0)),
+        (flat("RGBA", (0, 0, 0, 51)), (204, 204, 204)),
+        (flat("LA", (40, 0)), (255, 255, 255)),
+        (flat("P", 3), tuple(Image.new("P", (1, 1), 3).convert("RGB").getpixel((0, 0)))),
+        (flat("P", 0, transparency=0), (255, 255, 255)),
+        (encoded(Image.fromarray(np.full((20, 20), 32896, np.uint16)), "PNG"), (128, 128, 128)),
+        (flat("CMYK", (0, 0, 0, 0), "TIFF"), (255, 255, 255)),
+        (flat("RGB", (10, 200, 30), "BMP"), (10, 200, 30)),
+    ],
+)
+def test_every_colour_model_becomes_rgb(image, colour):
+    found = pixels(image, size=8)
+    assert found.shape == (8, 8, 3)
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, np.broadcast_to(colour, (8, 8, 3)))
+
+
+def test_of_an_animation_the_first_frame_is_taken():
+    frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "lime")]
+    found = pixels(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]), size=4)
+    np.testing.assert_array_equal(found, np.broadcast_to((255, 0, 0), (4, 4, 3)))
+
+
+def test_jpeg_keeps_its_colours_through_the_quick_decoding():
+    found = pixels(flat("RGB", (10, 200, 30), "JPEG"), size=4).astype(int)
+    assert np.abs(found - [10, 200, 30]).max() <= 3
+    large = pixels(picture(1, side=1024, form="JPEG"), size=32).astype(int)
+    exact = pixels(picture(1, side=1024), size=32).astype(int)
+    assert np.abs(large - exact).mean() < 4
+
+
+def test_other_shapes_are_stretched():
+    wide = Image.new("RGB", (40, 10), "red")
+    wide.paste("blue", (20, 0, 40, 10))
+    found = pixels(encoded(wide, "PNG"), size=8)
+    assert found[4, 0].tolist() == [255, 0, 0]
+    assert found[4, 7].tolist() == [0, 0, 255]
+
+
+@pytest.mark.parametrize(
+    ("image", "why"),
+    [
+        (b"", "has no picture: 0 bytes"),
+        (b"<html></html>", "has no picture: 13 bytes that begin b'<html></'"),
+        (picture(0)[:90], "damaged"),
+    ],
+)
+def test_what_is_no_picture_is_told_with_its_place(image, why):
+    with pytest.raises(BadInput, match=why) as caught:
+        decoded([picture(0), picture(1), image], size=8)
+    assert caught.value.index == 2
+
+
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(monkeypatch):
+    monkeypatch.setattr(module, "MAX_PIXELS", 50 * 50 - 1)
+    with pytest.raises(BadInput, match="50 x 50, more than 2499 pixels"):
+        pixels(picture(0), size=8)
+
+
+def test_pixels_in_a_file_equal_pixels_in_memory(tmp_path, pictures):
+    np.testing.assert_array_equal(decoded(pictures, size=16, workdir=tmp_path / "w"), decoded(pictures, size=16))
+    assert not list((tmp_path / "w").iterdir())
+
+
+def test_pairs_lie_side_by_side(tmp_path):
+    originals, back = np.full((3, 8, 8, 3), 10, np.uint8), np.full((3, 8, 8, 3), 90, np.uint8)
+    save_pairs(originals, back, tmp_path / "grid.png", columns=2, gap=1)
+    sheet = np.asarray(Image.open(tmp_path / "grid.png"))
+    assert sheet.shape == (2 * 10, 2 * 18, 3)
+    assert (sheet[1:9, 1:9] == 10).all()
+    assert (sheet[1:9, 9:17] == 90).all()
+    assert (sheet[11:19, 1:9] == 10).all()
+    assert (sheet[11:, 18:] == 255).all()
+
+
+@pytest.mark.parametrize("cls", [ImageAeEncoder, ImageVaeEncoder])
+def test_it_learns_to_give_pictures_back(cls, pictures, tmp_path):
+    params = cls.Params(**SMALL, epochs=60, batch=4, lr=5e-3, bf16="off")
+    encoder = cls(params).fit(pictures)
+    originals = decoded(pictures, size=32).astype(float)
+    error = ((encoder.reconstruct(pictures) - originals) ** 2).mean()
+    assert error < 0.5 * ((originals - originals.mean(axis=0)) ** 2).mean()
+    path = encoder.reconstructions([*pictures, pictures[0]], tmp_path / "grid.png", count=4)
+    assert Image.open(path).size == (4 * (64 + 8), 32 + 8)
+
+
+def test_half_precision_in_training_learns_the_same(pictures):
+    curves = [
+        ImageVaeEncoder(ImageVaeParams(**SMALL, epochs=8, batch=4, bf16=bf16)).fit(pictures).curve
+        for bf16 in ("on", "off")
+    ]
+    assert curves[0][-1]["loss"] == pytest.approx(curves[1][-1]["loss"], rel=0.05)
+
+
+def test_a_resumed_fit_of_pictures_is_the_same(pictures, tmp_path):
+    def fitted(epochs: int, **options) -> np.ndarray:
+        return (
+            ImageAeEncoder(ImageParams(**SMALL, epochs=epochs, batch=4, bf16="off"))
+            .fit(pictures, **options)
+            .transform(pictures)
+        )
+
+    def stop(done, total, what):
+        if what.startswith("fit") and done == 8:
+            raise InterruptedError
+
+    whole = fitted(4)
+    with pytest.raises(InterruptedError):
+        fitted(4, workdir=tmp_path, progress=stop)
+    np.testing.assert_array_equal(fitted(4, workdir=tmp_path), whole)
+
+
+def test_a_bad_picture_past_the_first_block_has_its_own_place(pictures):
+    encoder = ImageAeEncoder(ImageParams(**SMALL, epochs=1, batch=4)).fit(pictures)
+    with pytest.raises(BadInput) as caught:
+        encoder.transform([pictures[0]] * 70 + [b"x"])
+    assert caught.value.index == 70
+
+
+def test_no_pictures_to_learn_from_or_show():
+    with pytest.raises(InputError, match="at least one picture"):
+        ImageAeEncoder(ImageParams(**SMALL)).fit([])
+    with pytest.raises(InputError, match="no picture to show"):
+        ImageAeEncoder(ImageParams(**SMALL)).reconstructions([], "x.png")
+
+
+def test_one_picture_is_enough(pictures):
+    encoder = ImageVaeEncoder(ImageVaeParams(**SMALL, epochs=2)).fit(pictures[:1])
+    assert encoder.transform(pictures[:1]).shape == (1, 8)
+
+
+@pytest.mark.parametrize(
+    ("params", "dim"),
+    [({}, 128), ({"latent": 64, "output": "mu+sigma"}, 128), ({"latent": 256}, 256), ({"latent": 512}, 512)],
+)
+def test_the_published_variants_have_their_sizes(params, dim, pictures):
+    encoder = ImageVaeEncoder(
+        ImageVaeParams(**{"size": 32, "patch": 4, "channels": [8, 16], "epochs": 1, "bf16": "off", **params})
+    )
+    rows = encoder.fit(pictures).transform(pictures)
+    assert rows.shape == (len(pictures), dim)
+    if "output" in params:  # mean and deviation side by side
+        means = ImageVaeEncoder(encoder.params.model_copy(update={"output": "mu"})).fit(pictures).transform(pictures)
+        np.testing.assert_array_equal(rows[:, :64], means)
+        assert (rows[:, 64:] > 0).all()
+    assert ImageAeEncoder().dim == 128

@@ -1,0 +1,128 @@
+"""Word vectors from files of every format, damaged ones included."""
+
+from __future__ import annotations
+
+import gzip
+import os
+
+import numpy as np
+import pytest
+
+from tests.encoders.text.vector_texts import FORMS, VECTORS, glove, word2vec_binary, word2vec_text
+from toolkit.encoders.text import word_vector_files
+from toolkit.encoders.text.word_vector_files import VectorFile
+from toolkit.errors import DataError, InputError
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGUE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def written(tmp_path, content, name="vectors"):
+    path = tmp_path / name
+    path.write_bytes(content)
+    return VectorFile(path)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_every_format_gives_its_vectors(name, tmp_path):
+    file = written(tmp_path, FORMS[name], name)
+    assert (file.dim, len(file)) == (3, 6)
+    found = file.read(["tide", "nowhere", "midnight", "rai", "rain "])
+    assert set(found) == {"tide", "midnight"}
+    assert all(found[word].tolist() == VECTORS[word] and found[word].dtype == np.float32 for word in found)
+    assert {word: row.tolist() for word, row in file.read(VECTORS).items()} == VECTORS
+    assert file.read([]) == {}
+    assert file.having(["tide", "nowhere", "midnight"]) == {"tide", "midnight"} and file.having([]) == set()
+
+
+def test_gensim_reads_and_writes_the_same_numbers(tmp_path):
+    from gensim.models import KeyedVectors
+
+    rows = np.random.default_rng(0).normal(size=(500, 40)).astype(np.float32)
+    theirs = KeyedVectors(40)
+    theirs.add_vectors([f"word{number}" for number in range(500)], rows)
+    for binary in (False, True):
+        path = tmp_path / f"gensim-{binary}"
+        theirs.save_word2vec_format(str(path), binary=binary)
+        again = KeyedVectors.load_word2vec_format(str(path), binary=binary)
+        found = VectorFile(path).read(again.index_to_key)
+        np.testing.assert_array_equal(np.stack([found[word] for word in again.index_to_key]), again.vectors)
+
+
+def test_blocks_of_a_binary_file_may_end_anywhere(tmp_path, monkeypatch):
+    monkeypatch.setattr(word_vector_files, "CHUNK", 7)
+    monkeypatch.setattr(word_vector_files, "LONGEST", 20)
+    file = written(tmp_path, word2vec_binary())
+    assert {word: row.tolist() for word, row in file.read(VECTORS).items()} == VECTORS
+
+
+def test_a_word_may_have_spaces_and_the_first_of_two_counts(tmp_path):
+    content = glove() + b". . 7 8 9\n" + b"rain 9 9 9\n" + "größe 1 2 3\n".encode()
+    file = written(tmp_path, content)
+    found = file.read([". .", ".", "rain", "größe"])
+    assert {word: row.tolist() for word, row in found.items()} == {
+        ". .": [7, 8, 9],
+        "rain": VECTORS["rain"],
+        "größe": [1, 2, 3],
+    }
+
+
+def test_words_of_one_hash_are_told_apart(tmp_path, monkeypatch):
+    monkeypatch.setattr(word_vector_files, "_hash", lambda word: bytes([len(word)]) * 8)
+    for content in (glove(), word2vec_binary()):
+        file = written(tmp_path, content, f"v{len(content)}")
+        assert {word: row.tolist() for word, row in file.read([*VECTORS, "snow"]).items()} == VECTORS
+
+
+def test_the_file_is_passed_over_once(tmp_path, monkeypatch, cache):
+    first = written(tmp_path, FORMS["glove.txt.gz"], "v.gz")
+    assert len(list((cache / "vectors").iterdir())) == 2, "notes, and the unpacked content"
+    monkeypatch.setattr(word_vector_files, "_noted", None)
+    again = VectorFile(tmp_path / "v.gz")
+    assert again.digest == first.digest
+    assert again.read(["city"])["city"].tolist() == VECTORS["city"]
+
+
+def test_the_digest_is_of_the_content(tmp_path):
+    one = written(tmp_path, glove(), "one").digest
+    assert written(tmp_path, glove(), "other").digest == one
+    assert written(tmp_path, gzip.compress(glove()), "packed").digest == one
+    changed = tmp_path / "one"
+    changed.write_bytes(glove() + b"snow 1 1 1\n")
+    os.utime(changed, (1, 1))
+    assert VectorFile(changed).digest != one
+    assert "snow" in VectorFile(changed).read(["snow"])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "line 1 is neither `n d` nor a word and its numbers"),
+        (b"hello there\n", "line 1 is neither"),
+        (b"0 300\n", "line 1 says 0 words of 300 numbers"),
+        (b"rain 1 2 3\ncity 1 2\n", "line 2: 2 numbers, not 3: the file is damaged or cut short"),
+        (word2vec_text()[:-30], "line 6: 2 numbers, not 3: the file is damaged or cut short"),
+        (b"9 3\nrain 1 2 3\n", "has 1 words, its first line says 9: the file is cut short"),
+        (word2vec_binary()[:-9], "ends or is damaged at word 6 of 6"),
+        (gzip.compress(glove(), mtime=0)[:-12], "is damaged: .*: get the file again"),
+    ],
+)
+def test_damaged_files_are_refused(content, message, tmp_path):
+    with pytest.raises(DataError, match=message) as caught:
+        written(tmp_path, content)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_vector_that_is_no_vector_is_refused_when_it_is_asked_for(tmp_path):
+    file = written(tmp_path, b"rain 1 2 3\ncity 1 nan 3\n")
+    assert file.read(["rain"])["rain"].tolist() == [1, 2, 3]
+    with pytest.raises(DataError, match="the vector of 'city' is not 3 finite numbers"):
+        file.read(["city"])
+
+
+def test_a_file_that_is_not_there_is_an_input_error(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere.txt' is not a file: give a file of word vectors"):
+        VectorFile(tmp_path / "nowhere.txt")

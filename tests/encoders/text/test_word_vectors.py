@@ -1,0 +1,118 @@
+"""Means of pretrained vectors: by hand, with unknown words counted, and errors that say what to do."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+from tests.encoders.text.vector_texts import VECTORS, write_glove
+from toolkit.encoders.contract.encode import encode
+from toolkit.encoders.text import word_vectors
+from toolkit.encoders.text.word_vectors import WordVectorsEncoder, WordVectorsParams
+from toolkit.errors import InputError
+
+PLAIN = {"clean": False}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGUE_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def path(tmp_path):
+    return write_glove(tmp_path / "vectors.txt")
+
+
+def test_a_text_is_the_mean_over_its_known_words_repeats_counted(path):
+    encoder = WordVectorsEncoder(WordVectorsParams(path=path, **PLAIN)).fit(["rain", "snow and rain"])
+    rows = encoder.transform(["Rain, rain: city!", "nothing here", "", "tide"])
+    expected = (2 * np.array(VECTORS["rain"]) + VECTORS["city"]) / 3
+    np.testing.assert_allclose(rows, [expected, [0, 0, 0], [0, 0, 0], VECTORS["tide"]], atol=1e-7)
+    assert encoder.dim == 3
+
+
+def test_words_without_a_vector_are_counted(path):
+    encoder = WordVectorsEncoder(WordVectorsParams(path=path, **PLAIN))
+    assert encoder.facts() == {}
+    encoder.fit(["rain rain city snow", "rain hail tide tide"])
+    assert encoder.facts() == {
+        "out_of_vocabulary": 0.25,
+        "out_of_vocabulary_words": 0.4,
+    }  # 2 of 8 running, 2 of 5 different
+
+
+def test_many_unknown_words_are_warned_of(path):
+    with pytest.warns(RuntimeWarning, match="word-vectors: 67 % of 3 words have no vector"):
+        WordVectorsEncoder(WordVectorsParams(path=path, **PLAIN)).fit(["rain hail snow"])
+
+
+def test_none_known_is_an_error(path):
+    with pytest.raises(
+        InputError, match=r"none of 2 words \('regen', 'schnee', …\) is in .*vectors.txt: another language"
+    ):
+        WordVectorsEncoder(WordVectorsParams(path=path, **PLAIN)).fit(["regen schnee", "regen"])
+
+
+def test_texts_of_stop_words_alone_are_an_error_that_names_the_modality(path, tmp_path):
+    texts, encoder = ["the and", "and of the"], WordVectorsEncoder(WordVectorsParams(path=path))
+    with pytest.raises(
+        InputError,
+        match=r"^lyrics: word-vectors: no word is left of 2 texts after cleaning: clean less, or name another field",
+    ):
+        encode("lyrics", encoder, ["a", "b"], np.ones(2, bool), texts, cache=tmp_path)
+
+
+def test_the_published_cleaning_is_the_default(path):
+    texts = ["3 ContributorsRain Lyrics[Chorus]\nI'm singin' to the city12Embed", "rain", "tide", "city harbour"]
+    encoder = WordVectorsEncoder(WordVectorsParams(path=path)).fit(texts)
+    np.testing.assert_allclose(
+        encoder.transform(texts[:1])[0], (np.array(VECTORS["singing"]) + VECTORS["city"]) / 2, atol=1e-7
+    )
+    with pytest.warns(RuntimeWarning, match="lowercase=False"):
+        cased = WordVectorsEncoder(WordVectorsParams(path=path, lowercase=False, **PLAIN)).fit(texts)
+    np.testing.assert_allclose(
+        cased.transform(["Rain rain tide"])[0], (np.array(VECTORS["rain"]) + VECTORS["tide"]) / 2, atol=1e-7
+    )
+
+
+def test_a_forgotten_path_is_one_line():
+    for ask in (lambda encoder: encoder.dim, lambda encoder: encoder.fit(["x"]), lambda encoder: encoder.fingerprint()):
+        with pytest.raises(InputError, match="word-vectors needs path: a file of word vectors, GloVe or word2vec"):
+            ask(WordVectorsEncoder())
+
+
+def test_another_file_under_the_same_name_is_encoded_anew(path, tmp_path):
+    def run():
+        encoder = WordVectorsEncoder(WordVectorsParams(path=path, **PLAIN))
+        return encode(
+            "lyrics", encoder, ["a", "b"], np.ones(2, bool), ["rain", "city"], cache=tmp_path / "encodings"
+        ).matrix
+
+    first = run()
+    path.write_text(path.read_text().replace("rain 0.25", "rain 7.25"))
+    assert first[1, 0] == 0.25
+    assert run()[1, 0] == 7.25
+
+
+def test_what_is_kept_in_memory_changes_nothing(path, monkeypatch):
+    texts = ["rain city", "tide harbour snow", "rain hail", "midnight"]
+    encoder = WordVectorsEncoder(WordVectorsParams(path=path, **PLAIN)).fit(texts)
+    expected = encoder.transform(texts)
+    monkeypatch.setattr(word_vectors, "KEPT", 1)
+    monkeypatch.setattr("toolkit.encoders.text.word_means.BLOCK", 1)
+    again = WordVectorsEncoder(WordVectorsParams(path=path, **PLAIN)).fit(texts)
+    np.testing.assert_array_equal(again.transform(texts), expected)
+    assert len(again._kept) < 5
+
+
+def test_a_cached_encoding_still_tells_what_was_unknown(path, tmp_path):
+    texts = ["rain city snow", "tide"]
+    for _ in range(2):
+        encoder = WordVectorsEncoder(WordVectorsParams(path=path, **PLAIN))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            encode("lyrics", encoder, ["a", "b"], np.ones(2, bool), texts, cache=tmp_path / "encodings")
+        assert encoder.facts() == {"out_of_vocabulary": 0.25, "out_of_vocabulary_words": 0.25}

@@ -1,0 +1,145 @@
+"""A knowledge base on disk and one behind an endpoint give the same facts."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from segue_papers.enrichment import local_knowledge
+from segue_papers.enrichment.knowledge import CATEGORY, TYPE, local_name, resolved
+from segue_papers.enrichment.local_knowledge import LocalKnowledge, plain
+from segue_papers.enrichment.sparql_knowledge import SparqlKnowledge
+from tests.papers.enrichment.music_knowledge import DBO, DBR, NT, TTL, Endpoint, serving
+from toolkit.errors import DataError, InputError, SegueError
+
+BAND = f"{DBR}Tidewater_(band)"
+ASKED = [TYPE, CATEGORY, f"{DBO}genre", f"{DBO}occupation", f"{DBO}nothing"]
+EXPECTED = {
+    BAND: {
+        TYPE: [f"{DBO}Band"],
+        CATEGORY: [f"{DBR}Category:Norwick_musical_groups"],
+        f"{DBO}genre": [f"{DBR}Indie_rock", f"{DBR}Sea_shanty"],
+    },
+    f"{DBR}Ann_Rów": {TYPE: [f"{DBO}MusicalArtist"], f"{DBO}occupation": ['singer, "poet"']},
+}
+
+
+def test_facts_of_a_dump(dump):
+    knowledge = LocalKnowledge([dump])
+    assert knowledge.facts([BAND, f"{DBR}Ann_Rów", f"{DBR}Nobody"], ASKED) == EXPECTED
+    assert knowledge.facts([], ASKED) == knowledge.facts([BAND], []) == {}
+    assert {name: knowledge.about()[name] for name in ("read", "kept")} == {"read": "26", "kept": "25"}
+
+
+def test_facts_of_an_endpoint_are_the_same(monkeypatch):
+    with serving(Endpoint()) as server:
+        knowledge = SparqlKnowledge(server.url)
+        assert knowledge.facts([BAND, f"{DBR}Ann_Rów", f"{DBR}Nobody", "no iri at all"], ASKED) == EXPECTED
+        labels = knowledge.facts([f"{DBR}Indie_rock"], [local_knowledge.NAMES[0]])
+        assert labels == {f"{DBR}Indie_rock": {local_knowledge.NAMES[0]: ["indie rock"]}}, (
+            "other languages are left out"
+        )
+        server.asked.clear()
+        monkeypatch.setattr("segue_papers.enrichment.sparql_knowledge.ASKED", 1)
+        assert knowledge.facts([BAND, f"{DBR}Ann_Rów"], ASKED) == EXPECTED
+        assert len(server.asked) == 2
+        assert knowledge.facts([], ASKED) == knowledge.facts([BAND], []) == {}
+        assert len(server.asked) == 2, "nothing is asked for nothing"
+
+
+def test_an_endpoint_is_never_given_more_than_an_iri():
+    with serving(Endpoint()) as server:
+        SparqlKnowledge(server.url).facts([BAND, f"{DBR}x> ?p ?o }} #", "a b"], [TYPE])
+        assert "x> ?p" not in server.asked[0]["query"]
+
+
+def test_an_endpoint_that_is_something_else_is_an_error():
+    for body in (b"{}", b"[]", b'{"results": {"bindings": [{"s": 1}]}}'):
+        with (
+            serving(lambda *_, body=body: (200, {}, body)) as server,
+            pytest.raises(DataError, match="answers no SPARQL JSON"),
+        ):
+            SparqlKnowledge(server.url).facts([BAND], [TYPE])
+    with serving(lambda *_: (503, {}, b"")) as server, pytest.raises(SegueError, match="answers 503"):
+        SparqlKnowledge(server.url, retries=1, wait=0.01).facts([BAND], [TYPE])
+
+
+def test_names_of_every_kind_lead_to_their_entity(dump):
+    knowledge = LocalKnowledge([dump])
+    assert [entity for entity, _ in knowledge.called("tidewater")] == [BAND, f"{DBR}Tidewater_Lake"], (
+        "most is known of the band"
+    )
+    assert knowledge.called("the tidewaters")[0][0] == BAND, "by a redirect"
+    assert knowledge.called(plain("ANN  Rów"))[0][0] == f"{DBR}Ann_Rów", "by foaf:name"
+    assert knowledge.called("norwick")[0][0] == f"{DBR}Norwick", "by its address"
+    assert knowledge.called("indépendant") == [], "of another language"
+    assert [knowledge.longest(word) for word in ("the", "ann", "tidewater", "nobody")] == [2, 2, 2, 0]
+
+
+def test_several_files_and_languages(dump, tmp_path):
+    more = tmp_path / "more.ttl"
+    more.write_text(TTL.replace("dbr:Farland", "dbr:Overseas"), encoding="utf-8")
+    knowledge = LocalKnowledge([dump, more])
+    assert knowledge.facts([f"{DBR}Norwick"], [f"{DBO}country"]) == {
+        f"{DBR}Norwick": {f"{DBO}country": [f"{DBR}Farland", f"{DBR}Overseas"]}
+    }
+    assert LocalKnowledge([dump], language="fr").called("indépendant")[0][0] == f"{DBR}Indie_rock"
+
+
+def test_a_dump_is_read_once_and_again_when_it_changes(dump, cache, monkeypatch):
+    knowledge = LocalKnowledge([dump])
+    first = knowledge.fingerprint()
+    knowledge.prepare()
+    with monkeypatch.context() as patch:
+        patch.setattr(local_knowledge, "build", None)
+        patch.setattr(local_knowledge, "digest_of", None)
+        again = LocalKnowledge([dump])
+        again.prepare()
+        assert again.fingerprint() == first and again.called("norwick")
+    dump.write_text(NT.replace("Norwick", "Southwick"), encoding="utf-8")
+    os.utime(dump, (5, 5))
+    changed = LocalKnowledge([dump])
+    assert changed.fingerprint() != first
+    assert changed.called("southwick") and not changed.called("norwick")
+    assert len(list((cache / "knowledge").iterdir())) == 2, "no part is left behind"
+
+
+def test_a_build_that_fails_leaves_nothing(dump, cache):
+    dump.write_text("no triples\n")
+    with pytest.raises(DataError, match="1 of 1 lines are not N-Triples"):
+        LocalKnowledge([dump]).prepare()
+    dump.write_text("# nothing\n")
+    with pytest.raises(DataError, match="none of 0 triples is of use"):
+        LocalKnowledge([dump]).prepare()
+    assert list((cache / "knowledge").iterdir()) == []
+    with pytest.raises(InputError, match="nowhere.nt is not a file: give a dump"):
+        LocalKnowledge([dump.with_name("nowhere.nt")])
+
+
+@pytest.mark.parametrize("content", [b"not a database", b""])
+def test_damaged_tables_are_made_again(dump, content):
+    first = LocalKnowledge([dump])
+    first.prepare()
+    first.path.write_bytes(content)
+    again = LocalKnowledge([dump])
+    with pytest.warns(RuntimeWarning, match="is damaged and made again"):
+        again.prepare()
+    assert again.facts([BAND], ASKED) == {BAND: EXPECTED[BAND]}
+
+
+def test_long_literals_are_left_out_and_batches_change_nothing(dump, monkeypatch):
+    whole = LocalKnowledge([dump]).facts([BAND], ASKED)
+    monkeypatch.setattr(local_knowledge, "BATCH", 3)
+    monkeypatch.setattr(local_knowledge, "LONGEST", 10)
+    monkeypatch.setattr(local_knowledge, "VERSION", -1)
+    small = LocalKnowledge([dump])
+    assert small.facts([BAND], ASKED) == whole
+    assert small.facts([f"{DBR}Ann_Rów"], ASKED) == {f"{DBR}Ann_Rów": {TYPE: [f"{DBO}MusicalArtist"]}}
+
+
+def test_local_names():
+    assert local_name("http://x.org/resource/AC%2FDC") == "AC/DC"
+    assert local_name("http://x.org/onto#Band") == "Band"
+    assert resolved("Band", DBO) == f"{DBO}Band"
+    assert resolved("http://x.org/Band", DBO) == "http://x.org/Band"

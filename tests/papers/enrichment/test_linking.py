@@ -1,0 +1,107 @@
+"""Mentions by aliases and by DBpedia Spotlight."""
+
+from __future__ import annotations
+
+import pytest
+
+from segue_papers.enrichment.entity_linking import AliasLinker
+from segue_papers.enrichment.knowledge import ONTOLOGY
+from segue_papers.enrichment.local_knowledge import LocalKnowledge
+from segue_papers.enrichment.semantic_terms import COMMON, PROPERTIES, Classes
+from segue_papers.enrichment.spotlight_linker import SpotlightLinker
+from tests.papers.enrichment.music_knowledge import DBO, DBR, serving, spotlight
+from toolkit.errors import DataError, SegueError
+
+
+@pytest.fixture
+def linker(dump):
+    knowledge = LocalKnowledge([dump])
+    return AliasLinker(knowledge, Classes(knowledge, list(PROPERTIES), ONTOLOGY).of, COMMON)
+
+
+def found(linker, text):
+    return [(text[mention.start : mention.stop], mention.entity.removeprefix(DBR)) for mention in linker.link(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "mentions"),
+    [
+        ("Tidewater play indie rock.", [("Tidewater", "Tidewater_(band)"), ("indie rock", "Indie_rock")]),
+        (
+            "fans of The Tidewaters, and INDIE-Rock",
+            [("The Tidewaters", "Tidewater_(band)"), ("INDIE-Rock", "Indie_rock")],
+        ),
+        ("Ann  Rów of Norwick plays banjo", [("Ann  Rów", "Ann_Rów"), ("Norwick", "Norwick"), ("banjo", "Banjo")]),
+        ("a tidewater in norwick", []),  # names begin with a capital
+        ("Love is a virtue", []),  # of no wanted class
+        ("Ann. Indie! Rock: Ann\nRów", []),
+        ("", []),
+    ],
+)
+def test_names_are_found(linker, text, mentions):
+    assert found(linker, text) == mentions
+
+
+def test_the_longest_name_counts(linker, dump):
+    dump.write_text(
+        dump.read_text(encoding="utf-8")
+        + f"<{DBR}Rock> <http://www.w3.org/1999/02/22-rdf-syntax-ns#type> <{DBO}MusicGenre> .\n"
+        + f"<{DBR}The_The> <http://www.w3.org/1999/02/22-rdf-syntax-ns#type> <{DBO}Band> .\n",
+        encoding="utf-8",
+    )
+    knowledge = LocalKnowledge([dump])
+    linker = AliasLinker(knowledge, Classes(knowledge, ["MusicGenre", "Band"], ONTOLOGY).of, COMMON)
+    assert found(linker, "indie rock and rock, but The The") == [("indie rock", "Indie_rock"), ("rock", "Rock")]
+
+
+def test_classes_go_by_their_superclasses_and_in_order(dump):
+    knowledge = LocalKnowledge([dump])
+    entities = [f"{DBR}Norwick", f"{DBR}Tidewater_(band)", f"{DBR}Love_(virtue)", f"{DBR}Nobody"]
+    assert Classes(knowledge, ["Band", "Place"], ONTOLOGY).of(entities) == ["Place", "Band", None, None]
+    both = Classes(knowledge, ["Settlement", "Place"], ONTOLOGY)
+    assert both.of(entities[:1] * 2) == ["Settlement", "Settlement"]
+    assert Classes(knowledge, [f"{DBO}City"], "").of(entities[:1]) == [f"{DBO}City"]
+
+
+def test_spotlight_says_where_and_what():
+    text = "By Tidewater: indie rock, by Tidewater."
+    with serving(spotlight) as server:
+        linker = SpotlightLinker(f"{server.url}/rest/annotate", confidence=0.35)
+        assert found(linker, text) == [
+            ("Tidewater", "Tidewater_(band)"),
+            ("indie rock", "Indie_rock"),
+            ("Tidewater", "Tidewater_(band)"),
+        ]
+        assert server.asked == [{"text": text, "confidence": "0.35"}]
+        assert linker.link_all(["nothing", "", "Tidewater"]) == [[], [], linker.link("Tidewater")]
+        assert {form["text"] for form in server.asked} == {text, "nothing", "Tidewater"}, (
+            "an empty text is not asked about"
+        )
+
+
+def test_overlapping_annotations_are_reduced_to_the_first():
+    body = b'{"Resources": [%s]}' % b", ".join(
+        b'{"@URI": "%s", "@surfaceForm": "%s", "@offset": "%d"}' % row
+        for row in [(b"b", b"rock", 6), (b"a", b"indie rock", 0), (b"c", b"indie", 0)]
+    )
+    with serving(lambda *_: (200, {}, body)) as server:
+        assert SpotlightLinker(server.url).link("indie rock") == [(0, 10, "a")]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[]", b'{"Resources": [{"@URI": "x"}]}', b'{"Resources": [{"@URI": "x", "@surfaceForm": "y", "@offset": "z"}]}'],
+)
+def test_an_answer_that_is_none_is_an_error(body):
+    with (
+        serving(lambda *_: (200, {}, body)) as server,
+        pytest.raises(DataError, match="answers no annotations: is it another service"),
+    ):
+        SpotlightLinker(server.url).link("x")
+
+
+def test_a_spotlight_that_is_gone_is_one_line():
+    with serving(lambda *_: (200, {}, b"{}")) as server:
+        url = server.url
+    with pytest.raises(SegueError, match=r"DBpedia Spotlight at http://127.0.0.1:\d+ cannot be reached"):
+        SpotlightLinker(url, retries=1, wait=0.01).link_all(["a", "b"])

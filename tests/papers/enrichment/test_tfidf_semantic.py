@@ -1,0 +1,163 @@
+"""Terms of entities beside the words of texts, whatever linker and knowledge base they come by."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from segue_papers.encoders.tfidf_semantic import TfidfSemanticEncoder, TfidfSemanticParams
+from segue_papers.enrichment.enrichment_params import Enrichment, made
+from segue_papers.enrichment.semantic_terms import PROPERTIES, term
+from tests.papers.enrichment.music_knowledge import BIOGRAPHIES, DBR, NT, Endpoint, serving, spotlight
+from toolkit.encoders.contract.encode import encode
+from toolkit.encoders.contract.registry import create
+from toolkit.encoders.text.tfidf import TfidfEncoder, TfidfParams
+from toolkit.errors import InputError, SegueError
+
+BAND = ["Tidewater_band", "Indie_rock", "Sea_shanty", "Norwick", "Category_Norwick_musical_groups"]
+
+
+def encoder_of(**enrich) -> TfidfSemanticEncoder:
+    return TfidfSemanticEncoder(TfidfSemanticParams(dim=0, enrich=enrich))
+
+
+def test_terms_of_a_biography_by_hand(dump):
+    terms = made(Enrichment(knowledge=dump)).terms(BIOGRAPHIES)
+    assert terms[0] == [*BAND, "Indie_rock", "Post_punk", "Norwick", "Farland"]
+    assert terms[1] == ["Ann_Rów", "Banjo", "singer_poet", "Norwick", "Norwick", "Farland", "Banjo", *BAND]
+    assert terms[2] == terms[4] == []
+    assert terms[3] == ["Banjo", "Indie_rock", "Post_punk", *BAND]
+
+
+def test_classes_properties_and_categories_are_chosen(dump):
+    chosen = Enrichment(knowledge=dump, classes=["Band"], properties={"Band": ["hometown"]}, categories=False)
+    assert made(chosen).terms(BIOGRAPHIES[:1]) == [["Tidewater_band", "Norwick"]]
+    assert chosen.properties == PROPERTIES | {"Band": ["hometown"]}
+
+
+def test_spotlight_and_an_endpoint_give_the_same_terms(dump):
+    with serving(spotlight) as linker, serving(Endpoint()) as endpoint:
+        remote = Enrichment(endpoint=endpoint.url, linker="spotlight", spotlight=linker.url)
+        places = Enrichment(knowledge=dump, linker="spotlight", spotlight=linker.url)
+        expected = [*BAND, "Indie_rock", "Post_punk"]
+        assert made(remote).terms(BIOGRAPHIES[:1]) == made(places).terms(BIOGRAPHIES[:1]) == [expected]
+
+
+def test_embeddings_are_tfidf_of_text_and_terms(dump):
+    encoder = encoder_of(knowledge=dump).fit(BIOGRAPHIES)
+    terms = made(Enrichment(knowledge=dump)).terms(BIOGRAPHIES)
+    by_hand = [f"{text} {' '.join(words)}" for text, words in zip(BIOGRAPHIES, terms, strict=True)]
+    plain = TfidfEncoder(TfidfParams(dim=0)).fit(by_hand)
+    assert encoder.vocabulary == plain.vocabulary and "post_punk" in plain.vocabulary
+    np.testing.assert_array_equal(encoder.transform(BIOGRAPHIES), plain.transform(by_hand))
+    new = ["Fans of Tidewater"]
+    np.testing.assert_array_equal(encoder.transform(new), plain.transform([f"{new[0]} {' '.join(BAND)}"]))
+    assert encoder.facts() == {"terms_per_text": round(sum(map(len, terms)) / 5, 3), "texts_enriched": 0.6}
+
+
+def test_texts_about_the_same_scene_are_nearer(dump):
+    texts = ["Tidewater are back.", "Everybody loves Norwick.", "Somebody is back, everybody loves it."]
+    rows = encoder_of(knowledge=dump).fit(texts).transform(texts)
+    plain = TfidfEncoder(TfidfParams(dim=0)).fit(texts).transform(texts)
+    assert plain[0] @ plain[1] == 0 < rows[0] @ rows[1]
+
+
+def test_what_was_linked_is_saved(dump, tmp_path):
+    with serving(spotlight) as server:
+        encoder = encoder_of(knowledge=dump, linker="spotlight", spotlight=server.url, retries=0).fit(BIOGRAPHIES)
+        rows = encoder.transform(BIOGRAPHIES)
+        asked = len(server.asked)
+        assert asked == 4, "one question a text that is not empty, none again"
+        encoder.save(tmp_path / "saved")
+    loaded = TfidfSemanticEncoder.load(tmp_path / "saved")
+    np.testing.assert_array_equal(loaded.transform(BIOGRAPHIES), rows)
+    with pytest.raises(SegueError, match="DBpedia Spotlight at .* cannot be reached"):
+        loaded.transform(["a new text"])
+
+
+def test_a_killed_fit_goes_on_where_it_stopped(dump, tmp_path, monkeypatch):
+    monkeypatch.setattr("segue_papers.encoders.tfidf_semantic.BATCH", 1)
+    monkeypatch.setattr("segue_papers.enrichment.spotlight_linker.PARALLEL", 1)
+    answers = {"left": 2}
+
+    def dies(path, form):
+        answers["left"] -= 1
+        return spotlight(path, form) if answers["left"] >= 0 else (500, {}, b"")
+
+    with serving(dies) as server:
+        enrich = {"knowledge": dump, "linker": "spotlight", "spotlight": server.url, "retries": 0}
+        with pytest.raises(SegueError, match="answers 500"):
+            encoder_of(**enrich).fit(BIOGRAPHIES, workdir=tmp_path / "fit")
+        notes = tmp_path / "fit" / "linked.jsonl"
+        assert len(notes.read_text().splitlines()) == 2
+        with notes.open("a") as file:
+            file.write('["cut sho')
+        answers["left"] = 100
+        server.asked.clear()
+        again = encoder_of(**enrich).fit(BIOGRAPHIES, workdir=tmp_path / "fit")
+        assert [form["text"] for form in server.asked] == BIOGRAPHIES[2:4]
+        np.testing.assert_array_equal(
+            again.transform(BIOGRAPHIES), encoder_of(**enrich).fit(BIOGRAPHIES).transform(BIOGRAPHIES)
+        )
+    assert [json.loads(line)[1] for line in notes.read_text().splitlines()] == list(again.learned.values())
+
+
+def test_a_dump_that_changed_is_encoded_anew(dump, tmp_path):
+    def run():
+        encoder = encoder_of(knowledge=dump)
+        encode("bio", encoder, list("abcde"), np.ones(5, bool), BIOGRAPHIES, cache=tmp_path / "encodings")
+        return encoder.vocabulary
+
+    assert "sea_shanty" in run()
+    dump.write_text(NT.replace("Sea_shanty", "Skiffle"), encoding="utf-8")
+    assert "skiffle" in run()
+
+
+@pytest.mark.parametrize(
+    ("enrich", "message"),
+    [
+        ({}, "enrich takes knowledge .files. or endpoint .an address., one of the two"),
+        ({"knowledge": "a.nt", "endpoint": "http://x.org"}, "one of the two"),
+        ({"endpoint": "http://x.org/sparql"}, "linker: aliases looks names up in knowledge"),
+        ({"knowledge": "a.nt", "linker": "spotlight"}, "linker: spotlight needs spotlight: its address"),
+        (
+            {"knowledge": "a.nt", "linker": "spotlight", "spotlight": "localhost"},
+            "'localhost' is not an http:// or https:// address",
+        ),
+        ({"knowledge": "a.nt", "linker": "babelfy"}, "aliases.*spotlight"),
+        ({"knowledge": "a.nt", "language": 'en") } #'}, "language"),
+        ({"knowledge": "a.nt", "classes": []}, "classes"),
+    ],
+)
+def test_contradictions_are_refused(enrich, message):
+    with pytest.raises(ValidationError, match=message):
+        Enrichment.model_validate(enrich)
+    with pytest.raises(InputError, match=message) as caught:
+        create("tfidf-semantic", {"enrich": enrich}, device="cpu")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_forgotten_knowledge_base_is_one_line(tmp_path):
+    for ask in (lambda encoder: encoder.fit(["x"]), lambda encoder: encoder.fingerprint()):
+        with pytest.raises(InputError, match=r"tfidf-semantic needs enrich: {knowledge: a dump, .nt or .ttl}, or"):
+            ask(TfidfSemanticEncoder())
+    with pytest.raises(InputError, match=r"nowhere.nt is not a file: give a dump of a knowledge base, .nt or .ttl"):
+        encoder_of(knowledge=tmp_path / "nowhere.nt").fingerprint()
+
+
+def test_a_preview_ends_with_what_is_appended(dump):
+    plain = encoder_of(knowledge=dump, classes=["MusicGenre"])
+    assert plain.preview("the indie rock") == [("enrich", "the indie rock Indie_rock Post_punk")]
+    params = TfidfSemanticParams(clean={"stop_words": True}, enrich={"knowledge": dump, "classes": ["MusicGenre"]})
+    steps = TfidfSemanticEncoder(params).preview("the indie rock")
+    assert steps == [("stop_words", "indie rock"), ("enrich", "indie rock Indie_rock Post_punk")]
+
+
+def test_values_become_single_words():
+    assert term(f"{DBR}AC%2FDC") == "AC_DC"
+    assert term(f"{DBR}Rock_(music)") == "Rock_music"
+    assert term("Indie rock") == "Indie_rock"
+    assert term("...") == ""

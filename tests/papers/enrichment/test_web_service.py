@@ -1,0 +1,92 @@
+"""A real server on loopback that fails in every way a service can."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+
+import pytest
+
+from segue_papers.enrichment.web_service import ask, checked_url
+from tests.papers.enrichment.music_knowledge import serving
+from toolkit.errors import DataError, InputError, SegueError
+
+
+def test_a_form_is_posted_and_json_comes_back():
+    with serving(lambda path, form: (200, {}, json.dumps([path, form]).encode())) as server:
+        assert ask(f"{server.url}/rest", {"text": "größe & more"}, what="it") == ["/rest", {"text": "größe & more"}]
+
+
+def test_a_busy_service_is_asked_again():
+    left = [503, 429, 500]
+    with serving(lambda *_: (left.pop(), {}, b"") if left else (200, {}, b'"done"')) as server:
+        assert ask(server.url, {"a": "b"}, what="it", wait=0.01) == "done"
+        assert len(server.asked) == 4
+
+
+def test_it_waits_as_long_as_it_is_told():
+    left = [{"Retry-After": "1"}]
+    with serving(lambda *_: (429, left.pop(), b"") if left else (200, {}, b"1")) as server:
+        begin = time.monotonic()
+        assert ask(server.url, {"a": "b"}, what="it", wait=0.001) == 1
+        assert time.monotonic() - begin >= 1
+
+
+def test_a_service_that_stays_away_is_told_in_one_line():
+    with serving(lambda *_: (503, {}, b"")) as server:
+        with pytest.raises(
+            SegueError,
+            match=r"it at http://127.0.0.1:\d+ answers 503 Service Unavailable, asked 3 times: see that it runs",
+        ):
+            ask(server.url, {"a": "b"}, what="it", retries=2, wait=0.01)
+        assert len(server.asked) == 3
+        url = server.url
+    with pytest.raises(SegueError, match=r"cannot be reached \(.*refused.*\), asked 2 times") as caught:
+        ask(url, {"a": "b"}, what="it", retries=1, wait=0.01)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_question_that_is_refused_is_not_repeated():
+    with serving(lambda *_: (400, {}, b"")) as server:
+        with pytest.raises(InputError, match="answers 400 Bad Request: check the address and the parameters"):
+            ask(server.url, {"a": "b"}, what="it")
+        assert len(server.asked) == 1
+
+
+def test_another_service_is_recognised():
+    with (
+        serving(lambda *_: (200, {}, b"<html>")) as server,
+        pytest.raises(DataError, match="answers b'<html>', which is not JSON"),
+    ):
+        ask(server.url, {"a": "b"}, what="it")
+
+
+def test_silence_and_a_cut_line_end_in_time():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        begin = time.monotonic()
+        with pytest.raises(SegueError, match=r"cannot be reached \(.*timed out\), asked 2 times"):
+            ask(url, {"a": "b"}, what="it", timeout=0.2, retries=1, wait=0.01)
+        assert time.monotonic() - begin < 5
+
+    def hang_up():
+        for _ in range(2):
+            connection, _ = listener.accept()
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+            connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        with pytest.raises(SegueError, match="cannot be reached .*(IncompleteRead|reset by peer).*, asked 2 times"):
+            ask(f"http://127.0.0.1:{listener.getsockname()[1]}", {"a": "b"}, what="it", retries=1, wait=0.01)
+        thread.join()
+
+
+@pytest.mark.parametrize("url", ["localhost:2222", "file:///etc/passwd", "http://", "ftp://x.org/y"])
+def test_only_web_addresses_are_asked(url):
+    with pytest.raises(ValueError, match="is not an http:// or https:// address"):
+        checked_url(url)

@@ -1,0 +1,120 @@
+"""The content-user embedding model: its loss by hand, the contract, and where it stands on planted sounds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from segue.checks.check_ranker import check_ranker
+from segue_papers.encoders.log_mel import LogMelParams
+from segue_papers.rankers.content_user import ContentUser, IdItem
+from segue_papers.rankers.content_user_network import margin_loss
+from tests.coldstart.test_rankers import Planted, _reached
+from toolkit.corpus.queries import Queries
+from toolkit.errors import InputError
+from toolkit.modality import Modality
+from toolkit.ranker import TrainingData
+
+SOUND = LogMelParams(rate=8000, window=0.12, hop=80, bands=4, fft=256, windows=2)
+SMALL = {"width": 16, "filters": [16, 16], "epochs": 6, "batch": 32, "lr": 0.2}
+
+
+def sounds(data: TrainingData, *, shuffled: bool = False) -> TrainingData:
+    """The planted modalities as spectrograms: each says its part in one of two bands."""
+    rng = np.random.default_rng(11)
+    windows, bands, frames = SOUND.shape()
+    matrix = rng.normal(0, 0.5, (data.n_items + 1, windows, bands, frames)).astype(np.float32)
+    present = np.ones(len(matrix), bool)
+    for band, modality in enumerate(data.modalities.values()):
+        matrix[:, :, band] += modality.matrix[:, :1, None]
+        present &= modality.present
+    order = np.concatenate([[0], rng.permutation(data.n_items) + 1]) if shuffled else np.arange(len(matrix))
+    sound = Modality(
+        "sound", matrix.reshape(len(matrix), -1)[order], present[order], f"log-mel {SOUND.model_dump_json()}"
+    )
+    return replace(data, modalities={"sound": sound})
+
+
+def test_the_loss_is_that_of_the_paper() -> None:
+    right, wrong = (
+        torch.tensor([0.9, 0.1], dtype=torch.float64),
+        torch.tensor([[0.8, 0.0], [0.3, -0.5]], dtype=torch.float64),
+    )
+    counts = torch.tensor([[True, True], [True, False]])
+    # .2 − .9 + .8 = .1, nothing of 0; .2 − .1 + .3 = .4, the other is not a wrong answer
+    assert margin_loss(right, wrong, counts, 0.2).item() == pytest.approx((0.1 + 0.4) / 2)
+    at = (right.requires_grad_(), wrong.requires_grad_())
+    assert torch.autograd.gradcheck(lambda r, w: margin_loss(r, w, counts, 0.25), at)
+
+
+@pytest.mark.parametrize("cls", [ContentUser, IdItem])
+def test_the_contract_holds(cls: type[IdItem], planted: Planted) -> None:
+    data, test = planted
+    small = SMALL | {"epochs": 1} if cls is ContentUser else {"width": 8, "epochs": 1}
+    check_ranker(lambda: cls(**small), sounds(data), test)
+
+
+@pytest.fixture(scope="module")
+def fitted(planted: Planted) -> ContentUser:
+    return ContentUser(**SMALL).fit(sounds(planted[0]))
+
+
+def test_sound_ranks_tracks_without_plays_and_shuffled_sound_does_not(fitted: ContentUser, planted: Planted) -> None:
+    data, test = planted
+    assert fitted.curve[-1]["loss"] < 0.5 * fitted.curve[0]["loss"]
+    assert _reached(fitted, sounds(data), test) > 0.85
+    dealt = sounds(data, shuffled=True)
+    assert abs(_reached(ContentUser(**SMALL).fit(dealt), dealt, test) - 0.5) < 0.15
+
+
+def test_a_user_of_training_is_looked_up_and_another_is_what_they_played(fitted: ContentUser, planted: Planted) -> None:
+    data, _ = planted
+    items, played = fitted.state["items"], data.train.corpus.items[:3]
+    asked = Queries(played, np.array([0, 3]), rows=np.array([data.train.rows[7]]))
+    assert np.array_equal(fitted.users(asked)[0][0], fitted.state["users"][7])
+    mean = items[played].sum(axis=0)
+    assert np.allclose(fitted.users(Queries.of([played.tolist()]))[0][0], mean / np.linalg.norm(mean), atol=1e-6)
+    assert np.isneginf(fitted.score(Queries.of([[]]), np.arange(1, 20))).all()
+
+
+def test_a_track_nobody_played_has_no_id_to_look_up(planted: Planted) -> None:
+    data, test = planted
+    ranker = IdItem(width=8, epochs=1).fit(data)
+    cold = np.flatnonzero(data.train.counts() == 0)[1:]
+    assert np.isneginf(ranker.score(test.queries(), cold)).all()
+    assert np.isfinite(ranker.score(test.queries(), np.flatnonzero(data.train.counts()))).all()
+
+
+def test_a_killed_fit_goes_on_and_ends_the_same(planted: Planted, tmp_path: Path) -> None:
+    data = replace(sounds(planted[0]), workdir=tmp_path)
+    small = SMALL | {"epochs": 2}
+    whole = ContentUser(**small).fit(replace(data, workdir=None))
+    from toolkit.encoders.learning import train_network
+
+    kept, saves = train_network._checkpoint, []
+
+    def once(*given):  # type: ignore[no-untyped-def]
+        kept(*given)
+        saves.append(1)
+        raise KeyboardInterrupt
+
+    train_network._checkpoint = once
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ContentUser(**small).fit(data)
+    finally:
+        train_network._checkpoint = kept
+    again = ContentUser(**small).fit(data)
+    assert saves == [1] and all(np.array_equal(again.state[name], whole.state[name]) for name in whole.state)
+
+
+def test_it_asks_for_spectrograms(planted: Planted) -> None:
+    data, _ = planted
+    with pytest.raises(InputError, match="takes one modality, not 2"):
+        ContentUser().fit(data)
+    with pytest.raises(InputError, match="modality 'audio' is of encoder '': give it log-mel"):
+        ContentUser().fit(replace(data, modalities={"audio": data.modalities["audio"]}))

@@ -1,0 +1,118 @@
+"""Metric learning and the hybrids as rankers: the contract, where they stand on planted content, and shuffled content."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from segue.checks.check_ranker import check_ranker
+from segue_papers.rankers.hybrids import PMF, ContentPrior, HierarchicalHybrid, HierarchicalLinear
+from segue_papers.rankers.mlr import nearest
+from tests.coldstart.test_rankers import Planted, _reached
+from toolkit import plugins
+from toolkit.corpus.queries import Queries
+from toolkit.errors import InputError
+from toolkit.modality import Modality
+from toolkit.ranker import TrainingData
+
+FACTORS = {"k": 8, "iterations": 5}
+CONTENT: dict[str, dict[str, Any]] = {
+    "mlr": {"factors": FACTORS, "steps": 20},
+    "hierarchical-linear": {"iterations": 3},
+    "hierarchical-hybrid": {"k": 4, "iterations": 3},
+    "content-prior": {"factors": FACTORS, "iterations": 5},
+}
+EVERY: dict[str, dict[str, Any]] = CONTENT | {"pmf": {"k": 4, "iterations": 3}, "total-popularity": {}}
+
+
+def made(name: str) -> Any:
+    return plugins.load("segue.rankers", name)(**EVERY[name])
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_contract_holds(name: str, planted: Planted) -> None:
+    # sums in single precision depend on the order of the items asked for
+    check_ranker(lambda: made(name), *planted, tolerance=1e-4)
+
+
+@pytest.mark.parametrize("name", CONTENT)
+def test_content_tells_and_shuffled_content_does_not(name: str, planted: Planted) -> None:
+    data, test = planted
+    assert 0.8 < _reached(made(name).fit(data), data, test) < 0.99
+    order = np.concatenate([[0], np.random.default_rng(1).permutation(data.n_items) + 1])
+    dealt = {
+        each.name: Modality(each.name, each.matrix[order], each.present[order]) for each in data.modalities.values()
+    }
+    assert abs(_reached(made(name).fit(replace(data, modalities=dealt)), data, test) - 0.5) < 0.17
+
+
+def test_scores_are_near_one_for_what_is_played_and_near_zero_for_what_is_not(planted: Planted) -> None:
+    data, _ = planted
+    known = data.train.counts() > 0
+    for ranker in (HierarchicalLinear(), HierarchicalHybrid(k=8), PMF(k=8), ContentPrior(factors=FACTORS)):
+        ranker.fit(data)
+        heard = data.train.matrix()[:40]
+        asked = Queries(heard.indices.astype(np.int32), heard.indptr.astype(np.int64))
+        every = np.flatnonzero(known & ranker.state["ranked"])
+        scores, played = ranker.score(asked, every), heard[:, every].toarray() > 0
+        assert scores[played].mean() > scores[~played].mean() + 0.25, ranker.name
+        assert scores[~played].mean() > -0.2 and scores[played].mean() < 1.2, ranker.name
+
+
+def test_factors_explain_what_content_does_not(planted: Planted) -> None:
+    """Warm tracks that share their content's vector with others are told apart by who plays them."""
+    data, _ = planted
+    flat = {"audio": Modality("audio", np.ones_like(data.modalities["audio"].matrix), np.ones(data.n_items + 1, bool))}
+    dull = replace(data, modalities=flat)
+    linear, hybrid = HierarchicalLinear().fit(dull), HierarchicalHybrid(k=8).fit(dull)
+    counts = data.train.counts()
+    cold, warm = np.flatnonzero(counts == 0)[1:], np.flatnonzero(counts)
+    asked = Queries.of([data.train.corpus.items[:6].tolist()])
+    assert np.ptp(linear.score(asked, warm)) < 1e-4 < np.ptp(hybrid.score(asked, warm))
+    assert np.ptp(hybrid.score(asked, cold)) < 1e-4  # without plays there is content alone
+
+
+def test_relevant_tracks_are_the_nearest_by_factors(planted: Planted) -> None:
+    from toolkit.coldstart.factorisation import FactorStore
+    from toolkit.recipe import FactorSpec
+
+    data, _ = planted
+    factors = FactorStore(data.train, FactorSpec(**FACTORS))()
+    tracks = np.flatnonzero(factors.known)
+    found = nearest(factors, tracks, 5).toarray()
+    rows = factors.items[tracks] / np.linalg.norm(factors.items[tracks], axis=1, keepdims=True)
+    likeness = rows @ rows.T - 9 * np.eye(len(rows))
+    assert (found.sum(axis=1) == 5).all() and not found.diagonal().any()
+    assert all(likeness[row][found[row]].min() >= likeness[row][~found[row]].max() for row in range(len(rows)))
+
+
+@pytest.mark.parametrize("tracks", [1, 2])
+def test_no_metric_is_learned_of_fewer_than_three_tracks(tracks: int, planted: Planted) -> None:
+    data, _ = planted
+    audio = data.modalities["audio"]
+    few = np.isin(np.arange(data.n_items + 1), np.flatnonzero(audio.present & (data.train.counts() > 0))[:tracks])
+    some = replace(data, modalities={"audio": replace(audio, present=few)})
+    with pytest.raises(
+        InputError, match=f"mlr: {tracks} tracks with placements in training have content, 3 are needed"
+    ):
+        made("mlr").fit(some)
+
+
+def test_a_metric_that_is_nothing_is_refused(planted: Planted) -> None:
+    with pytest.raises(InputError, match="mlr: at c=1e-09 no distance is worth its price: raise c"):
+        plugins.load("segue.rankers", "mlr")(factors=FACTORS, steps=5, c=1e-9).fit(planted[0])
+
+
+def test_what_cannot_be_ranked_is_not(planted: Planted) -> None:
+    data, test = planted
+    nobody = Queries.of([[]])
+    for name in CONTENT:
+        ranker = made(name).fit(data)
+        assert np.isneginf(ranker.score(nobody, np.arange(1, 40))).all(), name
+        with pytest.raises(InputError, match=f"{name} needs a modality and there is none"):
+            made(name).fit(TrainingData(data.train))
+    cold = np.flatnonzero(data.train.counts() == 0)[1:]
+    assert np.isneginf(made("pmf").fit(data).score(test.queries(), cold)).all()

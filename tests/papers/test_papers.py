@@ -1,0 +1,168 @@
+"""Recipes of published tables: every row is there, a few of them run, and one without its weights says so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from segue.commands.terminal_tables import result_table
+from toolkit import pipeline, run_directory
+from toolkit.errors import InputError, MissingWeights, RunDirectoryError
+from toolkit.recipe import Recipe, load
+
+PAPERS = Path(__file__).parents[2] / "recipes" / "papers"
+SMALL = ["defaults.epochs=1", "data.options={tracks: 200, artists: 40, playlists: 150, fields: [audio_features, lyrics]}",
+         "encoders.audio_mu.params.epochs=2", "evaluation.k=[20]", "evaluation.bootstrap=50", "threads=1"]  # fmt: skip
+RUN = ("ids-128", "audio-mu", "lyrics-glove")
+
+
+def rows(name: str, *overrides: str, only: tuple[str, ...] = ()) -> Recipe:
+    """A recipe of a paper, or some of its rows."""
+    recipe = load(PAPERS / name, overrides, parameters=True)
+    return recipe.model_copy(update={"models": [model for model in recipe.models if not only or model.name in only]})
+
+
+def read(run: Path, name: str) -> Any:
+    return json.loads((run / name).read_text())
+
+
+@pytest.mark.parametrize(
+    ("name", "train"), [("modalities_frozen.yaml", "frozen"), ("modalities_learned.yaml", "finetune")]
+)
+def test_every_row_of_the_published_tables_is_an_entry(name: str, train: str) -> None:
+    recipe = rows(name)
+    by_name = {model.name: model for model in recipe.models}
+    assert all(model.type == "bert4rec" and model.train == train and model.head == "untied" for model in recipe.models)
+    assert [by_name[f"ids-{size}"].hidden_size for size in (128, 512)] == [128, 512]
+    assert recipe.evaluation.split.type == "leave_last_out" and recipe.evaluation.k == [20, 500]
+    sizes: dict[int, set[frozenset[str]]] = {}
+    for model in recipe.models:
+        seen = model.inputs(recipe.fusion, recipe.encoders)
+        sizes.setdefault(len(seen), set()).add(frozenset(one.partition("_")[0] for one in seen))
+    assert {size: len(kinds) for size, kinds in sizes.items()} == {0: 1, 1: 4, 2: 6, 3: 4, 4: 1}
+    four = {model.name: model.fusion or recipe.fusion for model in recipe.models if model.group == "All four"}
+    assert {
+        name: (fusion.normalise, fusion.reduce_joint, fusion.regularise, fusion.architecture)
+        for name, fusion in four.items()
+    } == {
+        "four-before": ("before", "none", True, "early"),
+        "four-after": ("after", "none", True, "early"),
+        "four-after-layer": ("after", "linear:128", True, "early"),
+        "four-pca-128": ("before", "pca:128", True, "early"),
+        "four-pca-300": ("before", "pca:300", True, "early"),
+        "four-linear": ("before", "linear:128", False, "early"),
+        "four-linear-regularised": ("before", "linear:128", True, "early"),
+        "four-late": ("before", "none", True, "late"),
+    }
+    assert not any(fusion.id_embedding for fusion in four.values())
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory: pytest.TempPathFactory, tiny_cache: Path) -> Path:
+    run = tmp_path_factory.mktemp("grid") / "run"
+    pipeline.run(rows("modalities_frozen.yaml", *SMALL, only=RUN), run, cache=tiny_cache)
+    return run
+
+
+def test_a_row_without_its_weights_is_not_run_and_the_others_are(grid: Path) -> None:
+    assert {row["system"] for row in read(grid, run_directory.METRICS)} == {
+        "ids-128",
+        "audio-mu",
+        "popularity",
+        "item-knn",
+        "upper-bound",
+    }
+    table = {row["system"]: (row["group"], row["not_run"]) for row in read(grid, run_directory.TABLE)}
+    assert table["lyrics-glove"] == ("One modality", ["encoders.lyrics_glove.params.path"])
+    assert table["audio-mu"] == ("One modality", []) and table["popularity"] == ("Others", [])
+    assert not (grid / run_directory.MODEL / "lyrics-glove").exists()
+    notes = [json.loads(line).get("text") for line in (grid / run_directory.LOG).read_text().splitlines()]
+    assert "lyrics-glove: not run: give its path (--set encoders.lyrics_glove.params.path=…)" in notes
+
+
+def test_encoders_that_no_row_uses_do_not_run(grid: Path) -> None:
+    assert [row["modality"] for row in read(grid, run_directory.COVERAGE)] == ["audio_mu"]
+
+
+def test_the_report_and_the_terminal_have_headings_and_the_row(grid: Path) -> None:
+    page = (grid / run_directory.REPORT).read_text()
+    assert page.index(">Ids alone<") < page.index(">One modality<") < page.index(">Others<")
+    assert "not run: give its path (--set encoders.lyrics_glove.params.path=…)" in page
+    table = result_table(
+        read(grid, run_directory.METRICS), read(grid, run_directory.TIMINGS), read(grid, run_directory.TABLE)
+    )
+    names = [str(cell) for cell in table.columns[0].cells]
+    assert names[:4] == ["Ids alone", "ids-128\n  underfit", "One modality", "audio-mu\n  underfit"]
+    assert names[4:] == [
+        "lyrics-glove\n  not run: give its path",
+        "Others",
+        "popularity",
+        "item-knn",
+        "upper-bound\n  oracle",
+    ]
+
+
+def test_weights_given_later_have_only_their_row_run(grid: Path, tiny_cache: Path, tmp_path: Path) -> None:
+    before, metrics = (grid / run_directory.LOG).read_text(), read(grid, run_directory.METRICS)
+    vectors = tmp_path / "vectors.txt"
+    words = ("night", "love", "heart", "road", "dance")
+    vectors.write_text("".join(f"{word} {place % 3} {place % 2} 1\n" for place, word in enumerate(words)))
+    given = f"encoders.lyrics_glove.params.path={vectors}"
+    with pytest.raises(RunDirectoryError, match=r"defaults\.epochs was 1, is 2"):
+        pipeline.run(
+            rows("modalities_frozen.yaml", *SMALL, given, "defaults.epochs=2", only=RUN), grid, cache=tiny_cache
+        )
+    pipeline.run(rows("modalities_frozen.yaml", *SMALL, given, only=RUN), grid, cache=tiny_cache)
+    log = [json.loads(line) for line in (grid / run_directory.LOG).read_text().removeprefix(before).splitlines()]
+    fits = [
+        line["stage"] for line in log if line.get("state") == "finished" and line.get("stage", "").startswith("fit")
+    ]
+    assert fits == ["fit-lyrics-glove"]
+    assert [row for row in read(grid, run_directory.METRICS) if row["system"] != "lyrics-glove"] == metrics
+    assert "not run" not in (grid / run_directory.REPORT).read_text()
+
+
+def test_a_run_stops_at_missing_weights_unless_it_skips_them(tiny_cache: Path, tmp_path: Path) -> None:
+    stops = rows("modalities_frozen.yaml", *SMALL, "on_missing_weights=stop", only=RUN)
+    with pytest.raises(MissingWeights, match="word-vectors needs path"):
+        pipeline.run(stops, tmp_path / "stop", cache=tiny_cache)
+    alone = rows("modalities_frozen.yaml", *SMALL, "baselines=[]", only=("lyrics-glove",))
+    with pytest.raises(InputError, match=r"evaluation\.reference='lyrics-glove' is not run"):
+        refers = alone.model_copy(
+            update={"evaluation": alone.evaluation.model_copy(update={"reference": "lyrics-glove"})}
+        )
+        pipeline.run(refers, tmp_path / "reference", cache=tiny_cache)
+
+
+def test_the_table_of_baselines_runs_small(tiny_cache: Path, tmp_path: Path) -> None:
+    small = [
+        "data.options={tracks: 200, artists: 40, playlists: 60}",
+        "evaluation.k=[20]",
+        "evaluation.bootstrap=20",
+        "threads=1",
+    ]
+    small += [f"baselines.{place}.params.epochs=1" for place in (1, 2, 3, 4)]
+    pipeline.run(rows("usc_baselines.yaml", *small), tmp_path / "run", cache=tiny_cache)
+    systems = {row["system"] for row in read(tmp_path / "run", run_directory.METRICS)}
+    assert systems == {
+        "popularity",
+        "transrec",
+        "recbole-sasrec",
+        "recbole-bert4rec",
+        "recbole-bert4rec-fixed",
+        "ease",
+        "upper-bound",
+    }
+
+
+@pytest.mark.parametrize("override", ["data.filters.min_track_plays=3", "data.filters.repeats=keep"])
+def test_the_other_settings_of_the_table_of_baselines_are_valid(override: str) -> None:
+    recipe = rows("usc_baselines.yaml", override)
+    assert recipe.evaluation.split.type == "leave_last_out" and recipe.evaluation.k == [20, 500]
+    assert [spec if isinstance(spec, str) else spec.name for spec in recipe.baselines][1:3] == [
+        "transrec",
+        "recbole-sasrec",
+    ]

@@ -1,0 +1,57 @@
+"""Maps: what is alike lies together, the same seed gives the same, and what is not installed is said before a run."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from toolkit import pipeline
+from toolkit.errors import MissingPackage, RecipeError
+from toolkit.pipeline.figures.projection import By, on_a_plane
+from toolkit.recipe import load
+
+
+@pytest.mark.parametrize("by", ["tsne", "umap"])
+def test_groups_lie_apart_on_the_map_and_few_tracks_on_a_line(by: By) -> None:
+    rng = np.random.default_rng(0)
+    group = np.arange(60) % 3
+    vectors = np.eye(3)[group] + 0.05 * rng.normal(size=(60, 3))
+    found = on_a_plane(vectors, seed=1, by=by)
+    assert np.array_equal(found, on_a_plane(vectors, seed=1, by=by)) and np.abs(found).max() == pytest.approx(1)
+    middles = np.stack([found[group == each].mean(axis=0) for each in range(3)])
+    own = np.linalg.norm(found[:, None] - middles, axis=2)
+    assert (own.argmin(axis=1) == group).all()
+    assert on_a_plane(vectors[:3], seed=1, by=by).tolist() == [[-1, 0], [0, 0], [1, 0]] and on_a_plane(
+        vectors[:0], seed=1, by=by
+    ).shape == (0, 2)
+
+
+@pytest.mark.parametrize(("n", "width"), [(4, 6), (5, 6), (9, 6), (9, 1)])
+def test_few_tracks_and_vectors_of_one_number_have_a_map_too(n: int, width: int) -> None:
+    vectors = np.random.default_rng(0).normal(size=(n, width))
+    vectors[0] = 0
+    found = on_a_plane(vectors, seed=3, by="umap")
+    assert found.shape == (n, 2) and np.isfinite(found).all()
+
+
+def test_a_run_that_could_not_draw_its_map_does_not_begin(
+    tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "umap" else find(name, *rest))
+    with pytest.raises(
+        MissingPackage, match=r"report.map_by=umap needs umap-learn: pip install 'segue\[umap\]', or map_by: tsne"
+    ):
+        pipeline.run(load(tiny_recipe, ["report.map_by=umap"]), tmp_path / "run")
+    assert not (tmp_path / "run" / "model").exists()
+
+
+def test_a_way_to_draw_no_map_is_refused(tiny_recipe: Path) -> None:
+    with pytest.raises(
+        RecipeError,
+        match=r"report.map_by=umap is for a map, and report.map is 0: take it out, or set it to its default, tsne",
+    ):
+        load(tiny_recipe, ["report.map=0", "report.map_by=umap"])

@@ -1,0 +1,82 @@
+"""A finished run in MLflow: to a real SQLite store where the package is installed, told of where it is not."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from toolkit import run_directory
+from toolkit.pipeline.write import mlflow_log
+from toolkit.progress import PlainReporter
+from toolkit.run_directory import RunDirectory
+
+INSTALLED = importlib.util.find_spec("mlflow") is not None
+
+
+@pytest.fixture
+def run(tiny_run: Path, tmp_path: Path) -> RunDirectory:
+    shutil.copytree(tiny_run, tmp_path / "run")
+    return RunDirectory(tmp_path / "run")
+
+
+def test_without_a_store_nothing_is_logged(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(mlflow_log.URI, raising=False)
+    mlflow_log.log(run, PlainReporter())
+    assert not run.path("stages/mlflow.json").exists() and capsys.readouterr().err == ""
+
+
+@pytest.mark.skipif(INSTALLED, reason="mlflow is installed")
+def test_without_the_package_it_is_told(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(mlflow_log.URI, "sqlite:///none.db")
+    mlflow_log.log(run, PlainReporter())
+    told = capsys.readouterr().err
+    assert (
+        "MLFLOW_TRACKING_URI is set and nothing is logged there: mlflow is missing: pip install mlflow-skinny" in told
+    )
+    assert not run.path("stages/mlflow.json").exists()
+
+
+def test_a_store_has_the_recipe_every_epoch_the_metrics_and_the_paths_once(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed: pip install mlflow-skinny")
+    uri = f"sqlite:///{run.root.parent / 'mlflow.db'}"
+    monkeypatch.setenv(mlflow_log.URI, uri)
+    monkeypatch.setenv(mlflow_log.EXPERIMENT, "playlists")
+    for _ in range(2):
+        mlflow_log.log(run, PlainReporter())
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    found = client.search_runs([client.get_experiment_by_name("playlists").experiment_id])
+    assert len(found) == 1 and found[0].info.status == "FINISHED" and found[0].info.run_name == "tiny"
+    data = found[0].data
+    assert (
+        data.params["models.0.hidden_size"] == "16"
+        and data.params["evaluation.k.1"] == "20"
+        and data.params["models.0.name"] == "null"
+    )
+    assert data.tags["segue.path.metrics.json"] == str(run.path(run_directory.METRICS).resolve())
+    whole = [row for row in json.loads(run.path(run_directory.METRICS).read_text()) if row["slice"] == "all"]
+    for row in whole:
+        assert data.metrics[f"{row['system']}/{row['split']}/{row['metric']}_at_{row['k']}"] == row["value"]
+    curve = json.loads(run.path(run_directory.CURVES).read_text())["sasrec-multimodal"]
+    history = client.get_metric_history(found[0].info.run_id, "sasrec-multimodal/epochs/valid/ndcg_at_20")
+    assert [(point.step, point.value) for point in history] == [(point["epoch"], point["ndcg@20"]) for point in curve]
+
+
+def test_a_store_that_cannot_be_written_costs_the_run_nothing(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("mlflow", reason="mlflow is not installed: pip install mlflow-skinny")
+    monkeypatch.setenv(mlflow_log.URI, "gopher://store")
+    mlflow_log.log(run, PlainReporter())
+    told = [line for line in capsys.readouterr().err.splitlines() if "MLFLOW_TRACKING_URI=gopher://store" in line]
+    assert len(told) == 1 and told[0].endswith("correct it and run the same command again")
+    assert not run.path("stages/mlflow.json").exists()

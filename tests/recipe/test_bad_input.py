@@ -1,0 +1,247 @@
+"""Bad input at the command line: one line that names the value, the rule and the cure, exit code 2, nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from segue.commands.continue_ import _split as split_ids
+from tests.command import segue
+
+LISTS = "playlist_id,track_id,energy\n" + "".join(
+    f"{p},{(p + t * (1 + p // 20)) % 20},0.5\n" for p in range(30) for t in range(6)
+)
+RECIPE = "data: {reader: csv, path: lists.csv}\nbaselines: [popularity]\nevaluation: {split: {min_tracks: 4}, k: [3], bootstrap: 20}\n"
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SEGUE_CACHE", str(tmp_path / "cache"))
+    Path("lists.csv").write_text(LISTS)
+    Path("r.yaml").write_text(RECIPE)
+    return tmp_path
+
+
+def refused(*args: str) -> str:
+    """The one line that the command prints before it exits with 2."""
+    found = segue(*args)
+    lines = [line for line in found.stderr.splitlines() if not line.startswith("·")]
+    assert found.exit_code == 2, found.output
+    assert len(lines) == 1 and lines[0].startswith("segue: ") and found.stdout == ""
+    return lines[0]
+
+
+def content(text: str | bytes) -> Callable[[], None]:
+    return lambda: (Path("lists.csv").write_bytes(text.encode() if isinstance(text, str) else text), None)[1]
+
+
+def nothing() -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("change", "overrides", "message"),
+    [
+        (lambda: Path("r.yaml").unlink(), [], "r.yaml does not exist"),
+        (
+            lambda: Path("r.yaml").write_text("data: {raeder: csv}"),
+            [],
+            "r.yaml:1: data.raeder is not a key: did you mean reader?",
+        ),
+        (lambda: Path("lists.csv").unlink(), [], "lists.csv does not exist: correct the path"),
+        (nothing, ["data.reader=cvs"], "'cvs' is not a reader: did you mean csv?"),
+        (nothing, ["data.options.playlst=x"], "data.options.playlst is not a key: did you mean playlist?"),
+        (nothing, ["data.options.playlist=list"], "has no column 'list'"),
+        (nothing, [f"data.options.playlist={'list' * 99}"], "has no column 'listlist"),
+        (
+            lambda: os.mkfifo("pipe.csv"),
+            ["data.path=pipe.csv"],
+            "pipe.csv is neither a file nor a folder: save what it gives in a file",
+        ),
+        pytest.param(
+            lambda: Path("mem.csv").symlink_to("/proc/self/mem"),
+            ["data.path=mem.csv"],
+            "cannot be read: Input/output error",
+            marks=pytest.mark.skipif(
+                not Path("/proc/self/mem").exists(), reason="no file here that opens and cannot be read"
+            ),
+        ),
+        (nothing, ["baselines=[ease, popularty]"], "'popularty' is not a ranker: did you mean popularity?"),
+        (nothing, ["baselines=[{name: ease, params: {l2: 1}}]"], "baselines.0.params.l2 is not a key"),
+        (nothing, ["baselines=[content-centroid]"], "baselines.0='content-centroid' ranks by content: name encoders"),
+        (
+            nothing,
+            ["baselines=[transrec]"],
+            "baselines.0='transrec' ranks only for training playlists, and playlist_disjoint holds out others: name transrec-global",
+        ),
+        (nothing, ["device=cuda:7"], "device"),
+        (nothing, ["name=../up"], "name='../up' must be one line without '/'"),
+        (nothing, ["name=.cache"], "without a '.' in front"),
+        (nothing, ["name=' '"], "name=' ' must be one line"),
+        (nothing, ["data.path=~nobody-of-this-name/x"], "is not a path"),
+        (nothing, ['data.path="a\\0b"'], "is not a path: embedded null byte"),
+        (nothing, ["threads=100000"], "threads=100000 must be less than or equal to 1024"),
+        (nothing, ["evaluation.k=[99999999999]"], "must all be in 1…100000"),
+        (
+            nothing,
+            ["evaluation.split.seeds=9999999999999999999"],
+            "split.seeds=9999999999999999999 must be less than or equal to",
+        ),
+        (
+            nothing,
+            ["evaluation.bootstrap=99999999999"],
+            "evaluation.bootstrap=99999999999 must be less than or equal to 100000",
+        ),
+        (nothing, ["seeds=[1, 1]"], "r.yaml: seeds=[1, 1] lists a seed twice"),
+        (lambda: Path("r.yaml").write_text("x" * 9999), [], f"this file holds the value '{'x' * 59}…"),
+        (
+            lambda: Path("r.yaml").write_text("# " + "x" * 1_000_000),
+            [],
+            "r.yaml has 1,000,002 bytes and a recipe at most 1,000,000",
+        ),
+        (nothing, ["evaluation.split.seeds=70"], "seeds=70, split by auto: lower evaluation.split.min_tracks or seeds"),
+        (nothing, ["device=tpu"], "device='tpu' must be one of auto, cpu, cuda"),
+        (nothing, ["evaluation.split.min_tracks=60"], "split is empty: 30 playlists, min_tracks=60"),
+        (nothing, ["evaluation.split.by=column"], "30 playlists have no split: use split.by: hash"),
+        (nothing, ["data.filters.min_playlist_length=99"], "min_playlist_length"),
+        (nothing, ["encoders={x: {encoder: features, field: energi}}", "baselines=[content-centroid]"], "energi"),
+        (content(""), [], "lists.csv"),
+        (content("playlist_id,track_id\n"), [], "lists.csv"),
+        (content("playlist_id,track_id\n1\n"), [], "lists.csv"),
+        (content(b"playlist_id,track_id\n1,\xff\xfe\n"), [], "lists.csv"),
+        (content(b"\x1f\x8b\x08\x00broken"), [], "lists.csv"),
+        (content("a,b\n1,2\n"), [], "lists.csv"),
+    ],
+)
+def test_a_run_that_cannot_be(here: Path, change: Callable[[], None], overrides: list[str], message: str) -> None:
+    change()
+    line = refused("run", "r.yaml", "--out", "out", *(part for override in overrides for part in ("--set", override)))
+    assert message in line
+    assert not list(here.glob("cache/corpora/*/ingest.json")) or "split" in line or "energi" in line
+
+
+PARTS = ("train", "valid", "test")
+DEALT = "playlist_id,track_id,group,split,artist,part\n" + "".join(
+    f"{p},t{t + p},g{p},{ {8: 'valid', 9: 'test'}.get(p % 10, 'train') },a{(t + p) // 2},{PARTS[(t + p) % 3]}\n"
+    for p in range(30)
+    for t in range(8)
+)
+"""Thirty lists dealt by a column; tracks have parts of their own, which artists share."""
+COPY = "".join(f"99,t{t + 29},g99,train,a{(t + 29) // 2},train\n" for t in range(8))
+FIELDS = ["data.options={group: group, split: split, fields: {part: part}}"]
+COLD = [
+    "evaluation.split.type=artist_disjoint",
+    "evaluation.split.field=part",
+    "data.permission={allowed: true, reason: mine}",
+]
+
+
+@pytest.mark.parametrize(
+    ("lists", "overrides", "message"),
+    [
+        (
+            DEALT.replace(",g29,", ",g0,"),
+            [],
+            "'0' in train and '29' in test are versions of one playlist (1 such playlists): give both",
+        ),
+        (
+            DEALT + COPY,
+            [],
+            "'99' in train and '29' in test are the same list (1 such lists in train): give both one group, or set",
+        ),
+        (
+            DEALT + COPY,
+            COLD,
+            "is in train and in test (6 such artists): give all tracks of an artist the same evaluation.split.field",
+        ),
+        (
+            DEALT,
+            ["evaluation.split.strict_overlap=true"],
+            "share more than half of their tracks with a training playlist (strict_",
+        ),
+    ],
+)
+def test_a_leak_is_bad_input(here: Path, lists: str, overrides: list[str], message: str) -> None:
+    Path("lists.csv").write_text(lists)
+    line = refused("run", "r.yaml", "--out", "out", *(part for one in [*FIELDS, *overrides] for part in ("--set", one)))
+    assert message in line
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["validate", "."], "cannot be read: Is a directory"),
+        (["data", "info", "none.csv"], "none.csv does not exist"),
+        (["data", "info", "/dev/null", "--reader", "csv"], "/dev/null is neither a file nor a folder"),
+        (["data", "info", "lists.csv", "--reader", "mp3"], "'mp3' is not a reader"),
+        (
+            ["data", "info", "lists.csv", "--option", "track"],
+            "--option track: must be key=value, such as --option playlist=list_id",
+        ),
+        (["data", "info", "lists.csv", "--option", "track=song"], "has no column 'song'"),
+        (["data", "info", "r.yaml"], "no reader recognises r.yaml"),
+        (["continue", ".", "--tracks", "a"], "is not a run directory"),
+        (["continue", "none", "--tracks", "a"], "none is not a run directory"),
+        (["run", "r.yaml", "--out", "."], "exists and is not a run directory"),
+        (["run", "r.yaml", "--out", "lists.csv/x"], "lists.csv/x may not be written or read: Not a directory"),
+        (["run", "r.yaml", "--out", "x" * 300], "may not be written or read: File name too long"),
+        (["run", "r.yaml", "--out", "lists.csv"], "exists and is not a run directory"),
+    ],
+)
+def test_commands_that_cannot_be(here: Path, args: list[str], message: str) -> None:
+    before = sorted(path.name for path in here.iterdir())
+    assert message in refused(*args)
+    assert sorted(path.name for path in here.iterdir()) == before
+
+
+def test_values_that_are_no_numbers_name_their_row(here: Path) -> None:
+    Path("lists.csv").write_text(LISTS.replace("0.5", "nan", 1))
+    line = refused(
+        "run", "r.yaml", "--out", "out", "--set", "data.options.features={sound: [energy]}",
+        "--set", "encoders={s: {encoder: features, field: sound}}", "--set", "data.permission={allowed: true, reason: mine}",
+    )  # fmt: skip
+    assert "lists.csv" in line and "energy" in line
+
+
+def test_a_recipe_refused_before_its_first_stage_may_be_corrected(here: Path) -> None:
+    refused("run", "r.yaml", "--out", "out", "--set", "evaluation.split.min_tracks=60")
+    found = segue("run", "r.yaml", "--out", "out")
+    assert found.exit_code == 0, found.stderr
+    assert "min_tracks: 4" in Path("out/recipe.yaml").read_text()
+    assert "evaluation.split.min_tracks was 4, is 5" in refused(
+        "run", "r.yaml", "--out", "out", "--set", "evaluation.split.min_tracks=5"
+    )
+
+
+def test_a_k_as_long_as_the_catalogue_is_told(here: Path) -> None:
+    found = segue("run", "r.yaml", "--out", "out", "--set", "evaluation.k=[3, 20]")
+    assert found.exit_code == 0 and "evaluation.k=[20] reaches all 20 tracks" in found.stderr
+
+
+def test_thousands_of_ids_are_told_apart_in_one_pass() -> None:
+    class Counted(dict[str, int]):
+        asked = 0
+
+        def __contains__(self, id: object) -> bool:
+            self.asked += 1
+            return super().__contains__(id)
+
+    ids = [f"local:{n}" for n in range(3000)]
+    known = Counted.fromkeys([*ids, "local:a, b"], 1)
+    assert split_ids([",".join([*ids, "local:a, b"])], known) == [*ids, "local:a, b"] and known.asked < 4000
+
+
+def test_ids_with_commas_can_be_asked_for(here: Path) -> None:
+    Path("lists.csv").write_text(
+        "playlist_id,track_id\n"
+        + "".join(f'{p},"local:Cash, {(p + t * (1 + p // 20)) % 20}, live.mp3"\n' for p in range(30) for t in range(6))
+    )
+    assert segue("run", "r.yaml", "--out", "out").exit_code == 0
+    given = ["--tracks", "local:Cash, 1, live.mp3,local:Cash, 2, live.mp3", "--exclude", "local:Cash, 3, live.mp3"]
+    found = segue("continue", "out", *given, "-k", "17", "--format", "json")
+    named = {track["id"] for track in json.loads(found.stdout)}
+    assert found.stderr == "" and named == {f"local:Cash, {n}, live.mp3" for n in range(20) if n not in (1, 2, 3)}

@@ -1,0 +1,253 @@
+"""Tables from metric rows, against values written out by hand."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import pytest
+
+from tests.report.run_files import metric_row
+from toolkit.report.result_tables import Cell, Column, Table, beside, pivot, to_csv, to_latex, to_markdown
+
+NDCG = Column("ndcg", 50)
+ROWS = [
+    metric_row("popularity", 0.0411, ci_low=0.0402, ci_high=0.0420),
+    metric_row("upper-bound", 0.9, ci_low=None, ci_high=None),
+    metric_row("sasrec & co", 0.1611, ci_low=0.15, ci_high=0.17, modalities=["audio", "lyrics"]),
+    metric_row("popularity", 9.5, metric="clicks", k=None, ci_low=9.0, ci_high=10.0),
+    metric_row("sasrec & co", 4.25, metric="clicks", k=None, ci_low=4.0, ci_high=4.5),
+    metric_row("popularity", 0.01, k=20, ci_low=0.009, ci_high=0.011),
+    metric_row("popularity", 0.5, split="valid"),
+    metric_row("popularity", 0.6, slice="cold"),
+]
+TIMINGS: dict[str, dict[str, Any]] = {"upper-bound": {"oracle": True}, "sasrec & co": {"underfit": True}}
+
+
+@pytest.fixture
+def table() -> Table:
+    return pivot(ROWS, timings=TIMINGS)
+
+
+def cell(table: Table, system: str, column: Column) -> Cell | None:
+    row = next(row for row in table.rows if row.system == system)
+    return row.cells[table.columns.index(column)]
+
+
+def value(table: Table, system: str, column: Column) -> float | None:
+    found = cell(table, system, column)
+    return found.value if found else None
+
+
+def test_columns_keep_the_order_of_metrics_and_sort_cutoffs(table: Table) -> None:
+    assert [column.key for column in table.columns] == ["ndcg@20", "ndcg@50", "clicks"]
+    assert [column.label for column in table.columns] == ["NDCG@20", "NDCG@50", "Clicks"]
+
+
+def test_oracles_come_last_and_systems_keep_their_order(table: Table) -> None:
+    assert [row.label for row in table.rows] == ["popularity", "sasrec & co (underfit)", "upper-bound (oracle)"]
+
+
+def test_other_splits_and_slices_are_left_out(table: Table) -> None:
+    assert value(table, "popularity", NDCG) == 0.0411
+    assert value(pivot(ROWS, split="valid"), "popularity", NDCG) == 0.5
+    assert value(pivot(ROWS, slice="cold"), "popularity", NDCG) == 0.6
+
+
+def test_the_best_is_highest_without_oracles_and_lowest_for_clicks(table: Table) -> None:
+    best = {(row.system, found.column.key) for row in table.rows for found in row.cells if found and found.best}
+    assert best == {("popularity", "ndcg@20"), ("sasrec & co", "ndcg@50"), ("sasrec & co", "clicks")}
+
+
+def test_ties_are_all_best() -> None:
+    table = pivot([metric_row("a", 0.2), metric_row("b", 0.2), metric_row("c", 0.1)])
+    assert [found.best for row in table.rows for found in row.cells if found] == [True, True, False]
+
+
+def test_nobody_is_best_where_all_are_equal() -> None:
+    table = pivot([metric_row("a", 0.0), metric_row("b", 0.0)])
+    assert [found.best for row in table.rows for found in row.cells if found] == [False, False]
+
+
+def test_a_value_that_is_no_number_is_never_best() -> None:
+    table = pivot([metric_row("a", float("nan")), metric_row("b", 0.2), metric_row("c", 0.1)])
+    assert [found.best for row in table.rows for found in row.cells if found] == [False, True, False]
+    assert [row.system for row, _ in table.ranked(NDCG)] == ["b", "c", "a"]
+
+
+def test_what_was_not_measured_is_none(table: Table) -> None:
+    assert cell(table, "sasrec & co", Column("ndcg", 20)) is None
+
+
+def test_ranked_sorts_by_the_sense_of_the_metric(table: Table) -> None:
+    assert [row.system for row, _ in table.ranked(NDCG)] == ["sasrec & co", "popularity", "upper-bound"]
+    assert [row.system for row, _ in table.ranked(Column("clicks"))] == ["sasrec & co", "popularity"]
+
+
+def test_n_is_given_only_where_all_cells_agree(table: Table) -> None:
+    assert table.n == 412
+    assert pivot([metric_row("a", 0.1), metric_row("b", 0.1, n=7)]).n is None
+
+
+def test_no_rows_make_an_empty_table() -> None:
+    assert pivot([]) == Table((), ())
+
+
+@pytest.mark.parametrize(("sign", "expected"), [(False, "−0.1235"), (True, "−0.1235")])
+def test_a_minus_is_typographic(sign: bool, expected: str) -> None:
+    assert NDCG.format(-0.12345678, sign=sign) == expected
+    assert NDCG.format(0.5, sign=True) == "+0.5000"
+
+
+def test_markdown(table: Table) -> None:
+    assert to_markdown(table) == (
+        "| System | NDCG@20 | NDCG@50 | Clicks |\n"
+        "| :-- | --: | --: | --: |\n"
+        "| popularity | **0.0100** (0.0090–0.0110) | 0.0411 (0.0402–0.0420) | 9.50 (9.00–10.00) |\n"
+        "| sasrec & co (underfit) | – | **0.1611** (0.1500–0.1700) | **4.25** (4.00–4.50) |\n"
+        "| *upper-bound (oracle)* | – | 0.9000 | – |\n"
+    )
+
+
+def test_markdown_escapes_what_would_break_the_table() -> None:
+    line = to_markdown(pivot([metric_row("a|b\n*c*<i>", 0.2)]), intervals=False).splitlines()[2]
+    assert line == r"| a\|b \*c\*\<i> | **0.2000** |"
+
+
+def test_csv_reads_back_with_full_precision(table: Table) -> None:
+    rows = list(csv.DictReader(io.StringIO(to_csv(table))))
+    assert rows[1] == {
+        "system": "sasrec & co",
+        "modalities": "audio, lyrics",
+        "oracle": "0",
+        "underfit": "1",
+        "group": "",
+        "not_run": "",
+        "ndcg@20": "",
+        "ndcg@20_low": "",
+        "ndcg@20_high": "",
+        "ndcg@50": "0.1611",
+        "ndcg@50_low": "0.15",
+        "ndcg@50_high": "0.17",
+        "clicks": "4.25",
+        "clicks_low": "4.0",
+        "clicks_high": "4.5",
+    }
+    assert [row["oracle"] for row in rows] == ["0", "0", "1"]
+
+
+def test_csv_keeps_a_name_with_commas_quotes_and_newlines() -> None:
+    name = 'a, "b"\nc'
+    assert next(csv.DictReader(io.StringIO(to_csv(pivot([metric_row(name, 1 / 3)])))))["system"] == name
+
+
+def test_latex(table: Table) -> None:
+    assert to_latex(table, intervals=True) == (
+        "\\begin{tabular}{lrrr}\n\\toprule\nSystem & NDCG@20 & NDCG@50 & Clicks \\\\\n\\midrule\n"
+        "popularity & \\textbf{0.0100} {\\scriptsize [0.0090--0.0110]} & 0.0411 {\\scriptsize [0.0402--0.0420]}"
+        " & 9.50 {\\scriptsize [9.00--10.00]} \\\\\n"
+        "sasrec \\& co (underfit) & -- & \\textbf{0.1611} {\\scriptsize [0.1500--0.1700]}"
+        " & \\textbf{4.25} {\\scriptsize [4.00--4.50]} \\\\\n"
+        "\\midrule\nupper-bound (oracle) & -- & 0.9000 & -- \\\\\n\\bottomrule\n\\end{tabular}\n"
+    )
+
+
+def test_latex_escapes_every_special_character() -> None:
+    text = to_latex(pivot([metric_row("50%_$x^{2}~\\#", 0.1)]))
+    assert "50\\%\\_\\$x\\textasciicircum{}\\{2\\}\\textasciitilde{}\\textbackslash{}\\#" in text
+
+
+LAYOUT = [
+    {"system": "sasrec & co", "group": "Pairs", "not_run": []},
+    {"system": "glove", "group": "Pairs", "not_run": ["encoders.g.params.path"]},
+    {"system": "popularity", "group": "Others", "not_run": []},
+    {"system": "upper-bound", "group": "Others", "not_run": []},
+]
+
+
+@pytest.fixture
+def grouped() -> Table:
+    return pivot([row for row in ROWS if row["metric"] == "ndcg" and row["k"] == 50], timings=TIMINGS, layout=LAYOUT)
+
+
+def test_rows_stand_under_their_headings_in_the_order_of_the_layout(grouped: Table) -> None:
+    assert [(group, [row.system for row in rows]) for group, rows in grouped.groups] == [
+        ("Pairs", ["sasrec & co", "glove"]),
+        ("Others", ["popularity"]),
+    ]
+    assert [row.system for row in grouped.rows] == ["sasrec & co", "glove", "popularity", "upper-bound"]
+    assert [row.system for row, _ in grouped.ranked(NDCG)] == ["sasrec & co", "popularity", "upper-bound"]
+
+
+def test_what_was_not_run_stands_in_the_whole_table_alone() -> None:
+    assert [row.system for row in pivot(ROWS, slice="cold", layout=LAYOUT).rows] == ["popularity"]
+    assert pivot([], layout=LAYOUT) == Table((), ())
+
+
+def test_headings_and_rows_not_run_in_every_format(grouped: Table) -> None:
+    assert to_markdown(grouped, intervals=False).splitlines()[2:] == [
+        "| **Pairs** |  |",
+        "| sasrec & co (underfit) | **0.1611** |",
+        "| glove | not run: give its path (--set encoders.g.params.path=…) |",
+        "| **Others** |  |",
+        "| popularity | 0.0411 |",
+        "| *upper-bound (oracle)* | 0.9000 |",
+    ]
+    assert to_latex(grouped).splitlines()[4:-2] == [
+        "\\multicolumn{2}{l}{\\textit{Pairs}} \\\\",
+        "sasrec \\& co (underfit) & \\textbf{0.1611} \\\\",
+        "glove & \\multicolumn{1}{l}{not run: give its path (--set encoders.g.params.path=\\ldots{})} \\\\",
+        "\\multicolumn{2}{l}{\\textit{Others}} \\\\",
+        "popularity & 0.0411 \\\\",
+        "\\midrule",
+        "upper-bound (oracle) & 0.9000 \\\\",
+    ]
+    rows = list(csv.DictReader(io.StringIO(to_csv(grouped))))
+    assert [(row["group"], row["not_run"][:7]) for row in rows] == [
+        ("Pairs", ""),
+        ("Pairs", "not run"),
+        ("Others", ""),
+        ("Others", ""),
+    ]
+
+
+def test_runs_beside_each_other_have_their_own_columns_and_their_own_best() -> None:
+    small = pivot(
+        [metric_row("ease", 0.3, ci_low=0.2, ci_high=0.4), metric_row("popularity", 0.1, ci_low=None, ci_high=None)]
+    )
+    large = pivot(
+        [
+            metric_row("popularity", 0.5, ci_low=None, ci_high=None),
+            metric_row("transrec", 0.4, ci_low=None, ci_high=None),
+        ],
+        timings={"popularity": {"underfit": True}},
+    )
+    found = beside({"small": small, "large": large})
+    assert [column.label for column in found.columns] == ["small: NDCG@50", "large: NDCG@50"]
+    assert to_markdown(found).splitlines()[2:] == [
+        "| ease | **0.3000** (0.2000–0.4000) | – |",
+        "| popularity (underfit) | 0.1000 | **0.5000** |",
+        "| transrec | – | 0.4000 |",
+    ]
+    head, *lines = csv.reader(io.StringIO(to_csv(found)))
+    assert head[6:] == [f"{run} ndcg@50{part}" for run in ("small", "large") for part in ("", "_low", "_high")]
+    assert lines[2][6:] == ["", "", "", "0.4", "", ""]
+    assert beside({"small": small}).n == small.n
+
+
+def test_runs_beside_each_other_have_each_heading_once() -> None:
+    layouts = {"a": {"ease": "Old", "sasrec": "New"}, "b": {"sasrec": "New", "popularity": "Old"}}
+    found = beside(
+        {
+            run: pivot(
+                [metric_row(system, 0.1) for system in layout],
+                layout=[{"system": system, "group": group, "not_run": []} for system, group in layout.items()],
+            )
+            for run, layout in layouts.items()
+        }
+    )
+    assert [(group, [row.system for row in rows]) for group, rows in found.groups] == [
+        ("Old", ["ease", "popularity"]),
+        ("New", ["sasrec"]),
+    ]

@@ -1,0 +1,229 @@
+"""Late fusion against RecBole's own encoder run once a stream, and against early fusion where they are the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from tests.sequential.small_models import fusion, modality, model, ring, spec, table
+from toolkit.sequential.item_space import Parts
+from toolkit.sequential.losses import softmax_cross_entropy
+from toolkit.sequential.recbole import bridge
+from toolkit.sequential.recbole.multimodal_bert4rec import MultimodalBERT4Rec
+from toolkit.sequential.recbole.multimodal_sasrec import MultimodalSASRec
+from toolkit.sequential.sequential_ranker import SequentialRanker
+
+V, H = 20, 8
+KINDS = ("sasrec", "bert4rec")
+PLAYED = np.array([False] + [True] * 16 + [False] * 4)
+CONTENT = {"audio": modality("audio", V, 5, 0), "lyrics": modality("lyrics", V, 3, 1)}
+WINDOWS = torch.tensor([[3, 8, 1, 15, 10], [7, 2, 12, 0, 0], [5, 6, 0, 0, 0]])
+EVERY = torch.arange(V + 1)
+
+
+def late(
+    kind: str, names: tuple[str, ...] = ("audio", "lyrics"), *, ids: bool = True, regularise: bool = True, **more: Any
+) -> Any:
+    content = table({name: CONTENT[name] for name in names}, PLAYED, architecture="late", regularise=regularise)
+    return model(kind, n_items=V, played=PLAYED, table=content, id_embedding=ids, late=True, **more)
+
+
+def inputs(made: Any, items: torch.Tensor = WINDOWS) -> torch.Tensor:
+    return made.vectors(items.flatten()).view(*items.shape, -1) * (items > 0)[..., None]
+
+
+def states(made: Any, vectors: torch.Tensor) -> torch.Tensor:
+    return made.last_layer(vectors, None, WINDOWS > 0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("ids", [True, False])
+def test_the_last_layers_of_recboles_encoders_are_added(kind: str, ids: bool) -> None:
+    """The slow twin: each stream through RecBole's forward, weighed, summed, normalised."""
+    made = late(kind, ids=ids)
+    streams = [made.item_embedding.weight[:-1] if kind == "bert4rec" else made.item_embedding.weight] if ids else []
+    streams = [each[EVERY] * made.id_gate for each in streams]
+    for name in CONTENT:
+        key = f"of_{name}"
+        streams.append(made.item_table.norms[key](made.item_table.projections[key](made.item_table.content(name))))
+    added = torch.zeros(*WINDOWS.shape, H)
+    with torch.no_grad():
+        for stream, stack, weight in zip(streams, [made, *made.late.stacks], made.late.weight, strict=True):
+            vectors = stream[WINDOWS] * (WINDOWS > 0)[..., None]
+            hidden = stack.LayerNorm(vectors + stack.position_embedding.weight[: WINDOWS.shape[1]])
+            mask = made.get_attention_mask(WINDOWS, bidirectional=kind == "bert4rec")
+            added += weight * stack.trm_encoder(hidden, mask)[-1]
+        wanted, found = made.late.norm(added), states(made, inputs(made))
+    for row, length in enumerate((WINDOWS > 0).sum(1).tolist()):
+        torch.testing.assert_close(found[row, :length], wanted[row, :length], atol=2e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_stream_is_early_fusion_and_a_layernorm(kind: str) -> None:
+    """One modality and no ids, the same weights: equal without regularisation, one LayerNorm apart with it."""
+    for regularise in (False, True):
+        made = late(
+            kind, ("audio",), ids=False, regularise=regularise
+        ).double()  # in single precision some processors round otherwise
+        content = table({"audio": CONTENT["audio"]}, PLAYED, join="sum", regularise=regularise)
+        early = model(kind, n_items=V, played=PLAYED, table=content, id_embedding=False).double()
+        early.load_state_dict(
+            {name: value for name, value in made.state_dict().items() if not name.startswith("late.")}
+        )
+        with torch.no_grad():
+            made.late.weight.fill_(1.0)
+            assert torch.equal(made.output_rows(EVERY, made.vectors(EVERY)), early.vectors(EVERY))
+            wanted = states(early, inputs(early))
+            wanted = made.late.norm(wanted) if regularise else wanted
+            torch.testing.assert_close(states(made, inputs(made)), wanted, atol=1e-12, rtol=0)
+            if not regularise:
+                lengths = (WINDOWS > 0).sum(1)
+                torch.testing.assert_close(
+                    made.query(WINDOWS, lengths), early.query(WINDOWS, lengths), atol=1e-12, rtol=0
+                )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_stream_of_weight_0_is_not_heard(kind: str) -> None:
+    made = late(kind)
+    with torch.no_grad():
+        before = inputs(made)
+        other = before.clone()
+        other[..., 2 * H :] += torch.arange(H) / 4  # the lyrics of every track
+        assert float((states(made, other) - states(made, before)).abs().max()) > 1e-3
+        made.late.weight[2] = 0.0
+        assert torch.equal(states(made, other), states(made, before))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_scores_are_one_product_with_a_table_of_the_models_width(kind: str) -> None:
+    made = late(kind)
+    with torch.no_grad():
+        rows = made.output_rows(EVERY, made.vectors(EVERY))
+        assert rows.shape == (V + 1, H)
+        wanted = made.item_embedding(EVERY) * made.id_gate + made.item_table(EVERY)
+        torch.testing.assert_close(rows, wanted)
+        lengths = (WINDOWS > 0).sum(1)
+        padded = torch.nn.functional.pad(WINDOWS, (0, made.max_seq_length - WINDOWS.shape[1]))
+        scores = made.full_sort_predict(bridge.Interaction({"item_id_list": padded, "item_length": lengths}))
+    torch.testing.assert_close(scores, made.query(padded[:, :5], lengths) @ rows.T, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_stack_and_weight_learns(kind: str) -> None:
+    made = late(kind)
+    torch.manual_seed(5)
+    step = made.step(WINDOWS, torch.zeros(3, dtype=torch.int64))
+    softmax_cross_entropy.full(step.scores, step.targets).backward()
+    assert len(made.late.stacks) == 2
+    # a key's bias shifts all of a softmax alike: no gradient but rounding
+    still = [
+        name
+        for name, each in made.named_parameters()
+        if (each.grad is None or not each.grad.any()) and not name.endswith("key.bias")
+    ]
+    unused = {"output_bias"}  # beside content BERT4Rec's bias an id is left out
+    assert set(still) <= unused
+
+
+def test_each_stream_has_a_mask_of_its_own() -> None:
+    made = late("bert4rec")
+    hidden = torch.zeros(3, 5, dtype=torch.bool)
+    hidden[0, 1] = True
+    given = made._inputs(inputs(made), hidden)
+    wanted = torch.cat(
+        [made.item_embedding.weight[made.mask_token], made.late.stacks[0].mask, made.late.stacks[1].mask]
+    )
+    assert torch.equal(given[0, 1], wanted)
+    assert torch.equal(given[~hidden], inputs(made)[~hidden])
+    assert late("sasrec").late.stacks[0].mask is None
+
+
+def fresh(kind: str, content: Any, **parts: Any) -> Any:
+    base, ours = {"sasrec": ("SASRec", MultimodalSASRec), "bert4rec": ("BERT4Rec", MultimodalBERT4Rec)}[kind]
+    torch.manual_seed(0)
+    return ours(
+        *bridge.model_config(base, n_items=V, hidden_size=H), Parts(table=content, played=PLAYED, late=True, **parts)
+    )  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_further_stacks_start_as_recbole_starts_its_own(kind: str) -> None:
+    made = fresh(kind, table(CONTENT, PLAYED, architecture="late"))
+    for stack in made.late.stacks:
+        assert float(stack.position_embedding.weight.detach().std()) == pytest.approx(0.02, rel=0.2)
+        assert not torch.equal(stack.position_embedding.weight, made.position_embedding.weight)
+        assert all(
+            float(each.weight.detach().std()) == pytest.approx(0.02, rel=0.3)
+            for each in stack.modules()
+            if isinstance(each, torch.nn.Linear)
+        )
+    assert made.late.weight.tolist() == pytest.approx([1 / 3] * 3)
+
+
+@pytest.mark.parametrize("regularise", [True, False])
+def test_xavier_leaves_bare_projections_alone(regularise: bool) -> None:
+    content = table(CONTENT, PLAYED, architecture="late", regularise=regularise)
+    before = {name: value.clone() for name, value in content.named_parameters()}
+    made = fresh("sasrec", content, xavier=True)
+    weight = "projections.of_audio.weight"
+    assert torch.equal(made.item_table.get_parameter(weight), before[weight]) is not regularise
+    assert float(made.late.stacks[0].trm_encoder.layer[0].feed_forward.dense_1.weight.detach().std()) > 0.1
+
+
+def test_late_fusion_sums_and_says_so() -> None:
+    assert fusion(architecture="late").join.type == "sum"
+    assert fusion(architecture="late", join="sum").join.type == "sum"
+    with pytest.raises(ValidationError, match="`join: concat` is for `architecture: early`"):
+        fusion(architecture="late", join="concat")
+    with pytest.raises(ValidationError, match="`normalise: after` is for `join: concat`"):
+        fusion(architecture="late", normalise="after")
+
+
+def test_a_model_of_ids_alone_has_one_stack_whatever_the_architecture() -> None:
+    data, valid = ring()
+    ids, every = replace(data, modalities={}), np.arange(1, data.n_items + 1)
+    early, apart = (SequentialRanker(spec(epochs=1), fusion(architecture=name)).fit(ids) for name in ("early", "late"))
+    assert apart.model.late is None
+    assert np.array_equal(apart.score(valid.queries(), every), early.score(valid.queries(), every))
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_killed_fit_ends_as_an_unbroken_one(kind: str, tmp_path: Path) -> None:
+    data, valid = ring()
+    every = np.arange(1, data.n_items + 1)
+
+    def ranker() -> SequentialRanker:
+        return SequentialRanker(spec(kind, epochs=3), fusion(architecture="late"))
+
+    def kill(done: int, total: int, what: str) -> None:
+        if what.startswith("epoch 3/"):
+            raise Killed
+
+    wanted = ranker().fit(data).score(valid.queries(), every)
+    kept = replace(data, workdir=tmp_path)
+    with pytest.raises(Killed):
+        ranker().fit(replace(kept, progress=kill))
+    epochs: list[str] = []
+    resumed = ranker().fit(replace(kept, progress=lambda done, total, what: epochs.append(what.split(",")[0])))
+    assert set(epochs) == {"epoch 3/3"}
+    assert np.array_equal(resumed.score(valid.queries(), every), wanted)
+
+
+def test_another_architecture_does_not_go_on_from_this_one(tmp_path: Path) -> None:
+    data, valid = ring()
+    kept, every = replace(data, workdir=tmp_path), np.arange(1, data.n_items + 1)
+    SequentialRanker(spec(epochs=1), fusion(join="sum")).fit(kept)
+    wanted = SequentialRanker(spec(), fusion(architecture="late")).fit(data).score(valid.queries(), every)
+    found = SequentialRanker(spec(), fusion(architecture="late")).fit(kept).score(valid.queries(), every)
+    assert np.array_equal(found, wanted)

@@ -1,0 +1,348 @@
+"""Sequential models as rankers: the contract for every kind, what they rank, and what they keep on disk."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from segue.checks.check_ranker import check_ranker
+from tests.sequential.small_models import fusion, modality, ring, spec, training
+from toolkit.corpus.queries import Queries
+from toolkit.encoders.text.tfidf import TfidfEncoder, TfidfParams
+from toolkit.errors import InputError, RunDirectoryError
+from toolkit.fusion.prepare import prepare
+from toolkit.ranker import TrainingData
+from toolkit.sequential.sequential_ranker import SequentialRanker
+
+DATA, VALID = ring()
+IDS_ONLY = replace(DATA, modalities={})
+UNPLAYED = np.flatnonzero(DATA.train.counts() == 0)[1:]
+PLAYED = np.flatnonzero(DATA.train.counts() > 0)
+EVERY = np.arange(1, DATA.n_items + 1)
+
+KINDS: dict[str, tuple[TrainingData, dict[str, Any], dict[str, Any]]] = {
+    "sasrec-ids": (IDS_ONLY, {}, {}),
+    "bert4rec-ids": (IDS_ONLY, {"type": "bert4rec"}, {}),
+    "sasrec-content": (DATA, {}, {}),
+    "bert4rec-content": (DATA, {"type": "bert4rec"}, {}),
+    "sasrec-match": (DATA, {"match": True}, {"match_modalities": ["lyrics"]}),
+    "bert4rec-match-popularity": (DATA, {"type": "bert4rec", "match": True, "popularity": True}, {}),
+    "sasrec-neighbours": (DATA, {"match": True, "neighbours": 5}, {}),
+    "bert4rec-neighbours-ids": (IDS_ONLY, {"type": "bert4rec", "neighbours": 60}, {}),
+    "sasrec-titles": (DATA, {"titles": True}, {}),
+    "bert4rec-titles-ids": (IDS_ONLY, {"type": "bert4rec", "titles": True}, {}),
+    "sasrec-finetune": (DATA, {"train": "finetune", "popularity": True}, {"join": "sum", "reduce": "linear:4"}),
+    "bert4rec-finetune": (DATA, {"type": "bert4rec", "train": "finetune"}, {"normalise": "after", "reduce": "pca:3"}),
+    "sasrec-untied": (IDS_ONLY, {"head": "untied"}, {}),
+    "sasrec-untied-content": (DATA, {"head": "untied", "cold_rows": "none"}, {}),
+    "bert4rec-strict": (IDS_ONLY, {"type": "bert4rec", "strict_recbole": True, "loss": "full"}, {}),
+    "bert4rec-xavier": (DATA, {"type": "bert4rec", "initialisation": "xavier"}, {}),
+    "bert4rec-strict-content": (DATA, {"type": "bert4rec", "strict_recbole": True, "match": True}, {}),
+    "bert4rec-last-item": (DATA, {"type": "bert4rec", "last_item_epochs": 1}, {}),
+    "sasrec-late": (DATA, {"match": True}, {"architecture": "late", "id_dropout": 0.2}),
+    "bert4rec-late": (
+        DATA,
+        {"type": "bert4rec", "titles": True},
+        {"architecture": "late", "missing": "zero", "reduce": "linear:4"},
+    ),
+    "sasrec-late-no-ids": (
+        DATA,
+        {"train": "finetune"},
+        {"architecture": "late", "id_embedding": False, "regularise": False},
+    ),
+    "bert4rec-late-finetune": (
+        DATA,
+        {"type": "bert4rec", "train": "finetune"},
+        {"architecture": "late", "modality_dropout": 0.2},
+    ),
+    "sasrec-late-untied": (DATA, {"head": "untied", "cold_rows": "none"}, {"architecture": "late"}),
+    "sasrec-unregularised": (DATA, {}, {"regularise": False}),
+    "sasrec-gbce": (IDS_ONLY, {"loss": {"type": "gbce", "negatives": 16, "t": 0.5}}, {}),
+    "sasrec-no-ids": (DATA, {"loss": {"type": "sampled", "negatives": 16}}, {"id_embedding": False}),
+    "sasrec-predicted": (DATA, {"cold_rows": "predicted", "average": True}, {}),
+    "bert4rec-predicted-late": (DATA, {"type": "bert4rec", "cold_rows": "predicted"}, {"architecture": "late"}),
+    "sasrec-cooccurrence": (
+        DATA,
+        {"id_start": "cooccurrence", "initialisation": "xavier"},
+        {"id_dropout": 0.2, "modality_dropout": 0.2},
+    ),
+}
+
+
+def titles() -> TfidfEncoder:
+    known = sorted({title for title in DATA.train.titles() if title})
+    return TfidfEncoder(TfidfParams(dim=3)).fit(known)
+
+
+def make(model: dict[str, Any] | None = None, joined: dict[str, Any] | None = None) -> SequentialRanker:
+    chosen = (
+        spec(**{"kind": "sasrec", **(model or {})})
+        if "type" not in (model or {})
+        else spec((model or {})["type"], **(model or {}))
+    )
+    return SequentialRanker(chosen, fusion(**(joined or {})), titles=titles() if chosen.titles else None)
+
+
+def fitted(data: TrainingData = DATA, model: dict[str, Any] | None = None, **joined: Any) -> SequentialRanker:
+    return make(model, joined).fit(data)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_keeps_the_contract(kind: str) -> None:
+    """Among it: two fits alike, a second fit anew, and identical rankings after save and load."""
+    data, model, joined = KINDS[kind]
+    check_ranker(lambda: make(model, joined), data, VALID)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_load_gives_back_every_score(kind: str, tmp_path: Path) -> None:
+    data, model, joined = KINDS[kind]
+    ranker = fitted(data, model, **joined)
+    ranker.save(tmp_path)
+    loaded = SequentialRanker.load(tmp_path)
+    queries = VALID.queries()
+    assert np.array_equal(loaded.score(queries, EVERY), ranker.score(queries, EVERY))
+    assert (loaded.spec, loaded.fusion, loaded.curve, loaded.underfit) == (
+        ranker.spec,
+        ranker.fusion,
+        ranker.curve,
+        ranker.underfit,
+    )
+    kept = {name: value for name, value in loaded.model.named_buffers()}
+    assert all(torch.equal(kept[name], value) for name, value in ranker.model.named_buffers())
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux tells what is mapped")
+def test_a_loaded_model_leaves_its_file_alone(tmp_path: Path) -> None:
+    """A part of the file in use would keep all of it in memory, once more than the weights."""
+    fitted(model={"neighbours": 3}).save(tmp_path)
+    loaded = SequentialRanker.load(tmp_path)
+    assert loaded.neighbours is not None
+    assert str(tmp_path) not in Path("/proc/self/maps").read_text()
+
+
+@pytest.mark.parametrize("kind", ["sasrec", "bert4rec"])
+def test_it_learns_the_ring(kind: str) -> None:
+    """The next tracks on the ring are a few steps away; ranking by plays finds a quarter of them."""
+    ranker = fitted(IDS_ONLY, {"type": kind, "epochs": 30, "patience": 30, "lr": 1e-2, "dropout": 0.0})
+    assert max(row["recall@10"] for row in ranker.curve) > 0.45
+
+
+@pytest.mark.parametrize("option", [{"strict_recbole": True}, {"last_item_epochs": 1}, {"mask_ratio": 0.4}])
+def test_what_is_for_bert4rec_is_refused_for_sasrec(option: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="for `type: bert4rec`, not `sasrec`: "):
+        spec("sasrec", **option)
+
+
+def test_an_initialisation_of_bert4rec_is_refused_for_sasrec() -> None:
+    with pytest.raises(ValueError, match="should be 'auto', 'xavier' or 'recbole'"):
+        spec("sasrec", initialisation="identity")
+
+
+def test_auto_is_an_initialisation_for_each_kind() -> None:
+    assert [spec(kind).starts for kind in ("sasrec", "bert4rec")] == ["xavier", "identity"]
+    assert spec("bert4rec", strict_recbole=True).starts == "recbole"
+    assert spec("bert4rec", strict_recbole=True, initialisation="identity").starts == "identity"
+
+
+# which tracks are ranked
+
+
+@pytest.mark.parametrize("kind", ["sasrec-ids", "bert4rec-ids", "sasrec-untied", "sasrec-untied-content"])
+def test_without_a_shared_space_unplayed_tracks_are_not_ranked(kind: str) -> None:
+    data, model, joined = KINDS[kind]
+    ranker = fitted(data, model, **joined)
+    scores = ranker.score(VALID.queries(), EVERY)
+    assert not ranker.ranks_unplayed
+    assert np.isneginf(scores[:, UNPLAYED - 1]).all()
+    assert np.isfinite(scores[:, PLAYED - 1]).all()
+    assert not np.isin(ranker.rank(VALID.queries(), DATA.n_items)[0], UNPLAYED).any()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["sasrec-content", "bert4rec-content", "sasrec-match", "sasrec-no-ids", "sasrec-late", "bert4rec-late-finetune"],
+)
+def test_content_ranks_unplayed_tracks_apart(kind: str) -> None:
+    data, model, joined = KINDS[kind]
+    ranker = fitted(data, model, **joined)
+    scores = ranker.score(VALID.queries(), EVERY)
+    described = [track for track in UNPLAYED if all(each.present[track] for each in data.modalities.values())]
+    assert len(described) > 2
+    assert np.isfinite(scores).all()
+    assert (scores[:, np.array(described) - 1].std(axis=1) > 0).all()
+    assert set(UNPLAYED) <= set(ranker.rank(VALID.queries(), DATA.n_items)[0].ravel())
+
+
+def test_cold_rows_none_leaves_them_out_of_a_content_model() -> None:
+    with_them, without = fitted(), fitted(model={"cold_rows": "none"})
+    scores, cold = (ranker.score(VALID.queries(), EVERY) for ranker in (with_them, without))
+    assert np.isneginf(cold[:, UNPLAYED - 1]).all()
+    assert np.array_equal(cold[:, PLAYED - 1], scores[:, PLAYED - 1])
+
+
+def test_an_untied_head_with_unplayed_tracks_is_refused() -> None:
+    with pytest.raises(
+        InputError, match=r"head: untied cannot rank the \d+ tracks without plays: use head: tied, or cold_rows: none"
+    ):
+        fitted(model={"head": "untied"})
+
+
+@pytest.mark.parametrize("kind", ["sasrec", "bert4rec"])
+def test_unplayed_seeds_of_an_ids_only_model_are_all_alike(kind: str) -> None:
+    ranker = fitted(IDS_ONLY, {"type": kind})
+    first, second = UNPLAYED[:2].tolist()
+    scores = ranker.score(Queries.of([[3, first], [3, second]]), PLAYED)
+    assert np.array_equal(scores[0], scores[1])
+
+
+# what a score is made of
+
+
+def test_seeds_before_the_window_are_not_read() -> None:
+    for kind, kept in (("sasrec", 10), ("bert4rec", 9)):
+        ranker = fitted(IDS_ONLY, {"type": kind})
+        long = list(range(1, 15))
+        scores = ranker.score(Queries.of([long, long[-kept:], long[-kept + 1 :]]), PLAYED)
+        assert np.array_equal(scores[0], scores[1])
+        assert np.abs(scores[0] - scores[2]).max() > 1e-4
+
+
+def test_a_title_changes_the_ranking_and_an_unknown_or_absent_one_does_not() -> None:
+    ranker = fitted(model={"titles": True, "epochs": 4})
+    seeds = [[3, 4]] * 4
+    scores = ranker.score(Queries.of(seeds, ["quarter 0", "quarter 3", None, ""]), PLAYED)
+    plain = ranker.score(Queries.of(seeds[:1]), PLAYED)
+    assert np.abs(scores[0] - scores[1]).max() > 1e-4
+    np.testing.assert_allclose(scores[2:], np.repeat(plain, 2, axis=0), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["sasrec-match", "bert4rec-match-popularity"])
+def test_a_score_is_state_match_and_bias(kind: str) -> None:
+    data, settings, joined = KINDS[kind]
+    ranker = fitted(data, settings, **joined)
+    made, every = ranker.model, torch.from_numpy(EVERY)
+    seeds = torch.tensor([[3, 8, 1], [7, 0, 0]])
+    with torch.no_grad():
+        wanted = (
+            made.query(seeds, torch.tensor([3, 1])) @ made.vectors(every).T
+            + made.match.whole(seeds) @ made.match.rows(every).T
+        )
+        if kind.startswith("bert4rec"):
+            made.output_bias.uniform_(-1, 1)  # beside content it counts for nothing: unplayed tracks never learn one
+            wanted += made.popularity * torch.from_numpy(np.log1p(data.train.counts())).float()[every]
+    np.testing.assert_allclose(ranker.score(Queries.of([[3, 8, 1], [7]]), EVERY), wanted, atol=1e-5)
+
+
+def test_queries_in_blocks_are_queries_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    ranker = fitted(model={"match": True})
+    at_once = ranker.score(VALID.queries(), EVERY)
+    monkeypatch.setattr("toolkit.sequential.scoring.playlist_scorer.QUERY_BLOCK", 5)
+    np.testing.assert_allclose(ranker.score(VALID.queries(), EVERY), at_once, atol=1e-6)
+
+
+# content through a whole fit
+
+
+@pytest.mark.parametrize("train", ["frozen", "finetune"])
+def test_the_given_vectors_are_in_the_table_after_a_fit(train: str) -> None:
+    ranker = fitted(model={"train": train, "epochs": 3, "weight_decay": 0.1})
+    table = ranker.model.item_table
+    for name, given in DATA.modalities.items():
+        wanted = prepare(given, missing="mean", reduce="none", normalise="before", fitted=DATA.train.counts() > 0)
+        assert np.array_equal(table.content(name).numpy(), wanted)
+    moved = {name: delta.weight.detach().abs().sum(1).numpy() for name, delta in table.deltas.items()}
+    assert len(moved) == (2 if train == "finetune" else 0)
+    for size in moved.values():
+        assert (size[PLAYED] > 0).all()
+        assert not size[UNPLAYED].any()
+
+
+def test_finetune_starts_where_frozen_does() -> None:
+    def start(train: str) -> Any:
+        ranker = make({"train": train})
+        ranker._build(dict(DATA.modalities), DATA.train.counts(), device="cpu", seed=3)
+        return {name: value for name, value in ranker.model.named_parameters() if ".deltas." not in name}
+
+    frozen, tuned = start("frozen"), start("finetune")
+    assert set(frozen) == set(tuned)
+    assert all(torch.equal(value, tuned[name]) for name, value in frozen.items())
+
+
+def test_names_of_modalities_are_free() -> None:
+    data = replace(
+        DATA,
+        modalities={name: modality(name, DATA.n_items, 3, seed) for seed, name in enumerate(("audio.v2", "values"))},
+    )
+    check_ranker(lambda: make({"match": True, "train": "finetune"}), data, VALID)
+
+
+# refusals and files
+
+
+def test_match_without_content_is_refused() -> None:
+    with pytest.raises(InputError, match="match: true needs content"):
+        fitted(IDS_ONLY, {"match": True})
+    with pytest.raises(InputError, match="this model has none of cover"):
+        fitted(model={"match": True}, match_modalities=["cover"])
+
+
+def test_titles_without_an_encoder_are_refused() -> None:
+    with pytest.raises(InputError, match="titles: true needs a `titles` encoder"):
+        SequentialRanker(spec(titles=True), fusion())
+
+
+def test_playlists_of_one_track_are_refused() -> None:
+    with pytest.raises(InputError, match="none of 3 training playlists has 2 tracks"):
+        fitted(TrainingData(training([[1], [2], [3]], 5), seed=3))
+
+
+def test_too_few_playlists_for_cooccurrence_start_at_random() -> None:
+    ranker = fitted(TrainingData(training([[1, 2, 3], [2, 3]], 5), seed=3), {"id_start": "cooccurrence"})
+    assert np.isfinite(ranker.score(Queries.of([[1]]), np.array([2, 3]))).all()
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut"])
+def test_a_damaged_model_is_one_line(damage: str, tmp_path: Path) -> None:
+    fitted(IDS_ONLY).save(tmp_path)
+    path = tmp_path / "model.safetensors"
+    whole = path.read_bytes()
+    path.unlink()
+    if damage == "cut":
+        path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(RunDirectoryError, match=r"model\.safetensors .* the recipe again"):
+        SequentialRanker.load(tmp_path)
+
+
+def test_what_is_saved_says_what_it_is(tmp_path: Path) -> None:
+    ranker = fitted(model={"match": True}, match_modalities=["lyrics"])
+    ranker.save(tmp_path)
+    info = json.loads((tmp_path / "model.json").read_text())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "model.safetensors"]
+    assert info["modalities"] == {"audio": 5, "lyrics": 7}
+    assert info["match"] == {"lyrics": 7}
+    assert [row["epoch"] for row in info["curve"]] == [1, 2]
+    assert set(info["curve"][0]) == {"epoch", "loss", "seconds", "recall@10", "ndcg@10"}
+
+
+def test_seconds_are_by_the_clock_given() -> None:
+    ticks = itertools.count(0.0, 2.5)
+    data = replace(IDS_ONLY, clock=lambda: next(ticks))
+    # read before and after the steps of an epoch
+    assert [row["seconds"] for row in SequentialRanker(spec(epochs=2), fusion()).fit(data).curve] == [2.5, 2.5]
+
+
+def test_validation_is_the_evaluators(tmp_path: Path) -> None:
+    from toolkit.evaluation.evaluator import evaluate
+
+    ranker = fitted(model={"epochs": 1})
+    scores = evaluate(ranker, VALID, ks=[10], metrics=["recall", "ndcg"], train_counts=DATA.train.counts())
+    for name in ("recall", "ndcg"):
+        assert ranker.curve[0][f"{name}@10"] == pytest.approx(float(np.mean(scores.values["all", name, 10])), abs=1e-9)

@@ -1,0 +1,94 @@
+"""BERT4Rec's last epochs, which hide the last track alone: where they begin, when they are kept, and after a kill."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.sequential.training.trainings import Killed, fresh, killer, same, scripted, timeless, trainer, weights
+from toolkit.sequential.training.trainer import Progress
+
+
+def hidden_places(made: Any) -> list[set[int]]:
+    """Fills with how many places from the end each step's masks were, as training runs."""
+    places: list[set[int]] = []
+    masks = made.masks
+
+    def spy(items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        masked = masks(items, lengths)
+        rows, columns = masked.nonzero(as_tuple=True)
+        places.append(set((lengths[rows] - 1 - columns).tolist()))
+        return masked
+
+    made.masks = spy
+    return places
+
+
+def test_last_epochs_hide_the_last_track_alone_and_begin_at_the_best() -> None:
+    made = fresh("bert4rec")
+    places = hidden_places(made)
+    validate, seen = scripted(made, [0.5, 0.1, 0.2, 0.6])
+    fitted = trainer(made, epochs=9, patience=2, last_item_epochs=1, validate=validate, batch_tokens=100_000)
+    started: list[dict[str, torch.Tensor]] = []
+    tune = fitted._epoch
+
+    def spy(progress: Progress) -> None:
+        started.append({name: tensor.clone() for name, tensor in weights(made).items()})
+        tune(progress)
+
+    fitted._epoch = spy  # type: ignore[method-assign]
+    progress = fitted.run()
+    assert [places_of == {0} for places_of in places] == [False, False, False, True]
+    assert same(started[3], seen[0])
+    assert not same(started[3], seen[2])
+    assert (progress.epoch, progress.tuned, progress.best_epoch) == (4, 1, 4)
+    assert same(weights(made), seen[3])
+    assert not made.last_only
+
+
+def test_last_epochs_that_bring_nothing_are_not_kept() -> None:
+    made = fresh("bert4rec")
+    validate, seen = scripted(made, [0.5, 0.4, 0.3])
+    progress = trainer(made, epochs=2, last_item_epochs=1, validate=validate).run()
+    assert progress.best_epoch == 1
+    assert same(weights(made), seen[0])
+
+
+def test_without_validation_the_last_epochs_are_kept() -> None:
+    made = fresh("bert4rec")
+    progress = trainer(made, epochs=2, last_item_epochs=2).run()
+    assert (progress.epoch, progress.tuned) == (4, 2)
+    assert progress.best_epoch > 2
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"), [([0.1, 0.2, 0.1], True), ([0.2, 0.1, 0.3], True), ([0.2, 0.1, 0.1], False)]
+)
+def test_underfit_looks_at_both_parts(values: list[float], wanted: bool) -> None:
+    made = fresh("bert4rec")
+    fitted = trainer(made, epochs=2, last_item_epochs=1, validate=scripted(made, values)[0])
+    assert fitted.underfit(fitted.run()) is wanted
+
+
+@pytest.mark.parametrize("epoch", [2, 3, 4])
+def test_a_kill_before_or_in_the_last_epochs_changes_nothing(tmp_path: Path, epoch: int) -> None:
+    settings: dict[str, Any] = {"epochs": 2, "last_item_epochs": 2}
+    straight, killed, resumed = (fresh("bert4rec") for _ in range(3))
+    whole = trainer(straight, **settings).run()
+    with pytest.raises(Killed):
+        trainer(killed, workdir=tmp_path, on_step=killer(epoch), **settings).run()
+    assert timeless(trainer(resumed, workdir=tmp_path, **settings).run()) == timeless(whole)
+    assert same(weights(resumed), weights(straight))
+
+
+def test_more_epochs_after_last_ones_begin_anew(tmp_path: Path) -> None:
+    """What the last epochs went on from is gone: four epochs are not two, a last one and two more."""
+    straight, first, second = (fresh("bert4rec") for _ in range(3))
+    wanted = trainer(straight, epochs=3, last_item_epochs=1).run()
+    trainer(first, workdir=tmp_path, epochs=2, last_item_epochs=1).run()
+    found = trainer(second, workdir=tmp_path, epochs=3, last_item_epochs=1).run()
+    assert timeless(found) == timeless(wanted)
+    assert same(weights(second), weights(straight))

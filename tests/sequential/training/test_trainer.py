@@ -1,0 +1,323 @@
+"""Training: it learns, stops in time, keeps the best, and goes on after a kill as if there had been none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.sequential.small_models import training
+from tests.sequential.training.trainings import (
+    DATA,
+    Killed,
+    V,
+    fresh,
+    killer,
+    same,
+    scripted,
+    timeless,
+    trainer,
+    weights,
+)
+from toolkit.corpus.splits import PlaylistSet
+from toolkit.errors import InputError, SegueError
+from toolkit.sequential.heads.match_head import MatchHead
+from toolkit.sequential.training import checkpoints
+
+
+@pytest.mark.parametrize("kind", ["sasrec", "bert4rec"])
+@pytest.mark.parametrize(
+    "loss", ["full", "chunked", {"type": "sampled", "negatives": 32}, {"type": "gbce", "negatives": 32}]
+)
+def test_the_loss_falls(kind: str, loss: str) -> None:
+    curve = trainer(fresh(kind), epochs=6, loss=loss, dropout=0.0).run().curve
+    assert [row["epoch"] for row in curve] == [1, 2, 3, 4, 5, 6]
+    assert curve[-1]["loss"] < 0.9 * curve[0]["loss"]
+
+
+def test_full_and_chunked_train_alike() -> None:
+    full, chunked = (trainer(fresh("sasrec"), loss=loss).run().curve for loss in ("full", "chunked"))
+    assert [row["loss"] for row in chunked] == pytest.approx([row["loss"] for row in full], rel=1e-4)
+
+
+def test_bfloat16_trains_nearly_as_float32() -> None:
+    exact, low = (trainer(fresh("sasrec"), bf16=bf16).run().curve for bf16 in ("off", "on"))
+    assert [row["loss"] for row in low] == pytest.approx([row["loss"] for row in exact], rel=0.03)
+    assert low != exact
+
+
+def test_shuffled_playlists_are_new_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, inputs = fresh("sasrec"), []
+    step = made.step
+
+    def spy(items: torch.Tensor, *rest: Any) -> Any:
+        inputs.append(items.tolist())
+        return step(items, *rest)
+
+    monkeypatch.setattr(made, "step", spy)
+    trainer(made, epochs=2, shuffle=True, batch_tokens=100_000).run()
+    assert len(inputs) == 2
+    assert sorted(inputs[0]) != sorted(inputs[1])
+
+
+# the best weights, and when to stop
+
+
+def test_it_stops_when_patience_runs_out_and_keeps_the_best_weights() -> None:
+    made = fresh("sasrec")
+    validate, seen = scripted(made, [0.1, 0.5, 0.2, 0.5, 0.9])
+    fitted = trainer(made, epochs=9, patience=2, validate=validate)
+    progress = fitted.run()
+    assert (progress.epoch, progress.best_epoch, progress.best) == (4, 2, 0.5)
+    assert same(weights(made), seen[1])
+    assert not same(seen[1], seen[3])
+    assert not made.training
+    assert [row["ndcg@10"] for row in progress.curve] == [0.1, 0.5, 0.2, 0.5]
+    assert not fitted.underfit(progress)
+
+
+def test_select_names_the_metric_that_decides() -> None:
+    made = fresh("sasrec")
+    validate, seen = scripted(made, [0.1, 0.5, 0.2])
+    progress = trainer(made, epochs=3, select="recall@10", validate=validate).run()
+    assert progress.best_epoch == 1
+    assert same(weights(made), seen[0])
+
+
+def test_underfit_is_a_last_epoch_that_is_the_best() -> None:
+    for values, wanted in (([0.1, 0.2, 0.3], True), ([0.1, 0.3, 0.2], False), ([0.3, 0.2, 0.1], False)):
+        made = fresh("sasrec")
+        fitted = trainer(made, epochs=3, validate=scripted(made, values)[0])
+        assert fitted.underfit(fitted.run()) is wanted
+
+
+def test_without_validation_nothing_is_said_to_be_underfit() -> None:
+    fitted = trainer(fresh("sasrec"), epochs=2)
+    assert not fitted.underfit(fitted.run())
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"loss": {"type": "sampled", "batch_negatives": False, "negatives": 16}},
+        {"loss": {"type": "gbce", "negatives": 16}},
+    ],
+)
+def test_match_weights_are_fitted_as_if_the_transformer_said_nothing(changed: dict[str, Any]) -> None:
+    """Whatever the transformer holds, the weights are the same, and they have learned."""
+    fitted = []
+    for size in (1.0, 3.0):
+        made = fresh("sasrec", match=MatchHead(DATA.modalities))
+        with torch.no_grad():
+            made.item_embedding.weight.mul_(size)
+            made.match.weight.fill_(1.0)
+        trainer(made, match=True, **changed)._match_first()
+        assert not made.linear
+        fitted.append(made.match.weight.detach().clone())
+    torch.testing.assert_close(fitted[0], fitted[1], atol=1e-5, rtol=0)
+    assert float((fitted[0] - 1).abs().min()) > 0.01
+
+
+# resuming
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed"),
+    [
+        ("sasrec", {}),
+        ("sasrec", {"train": "finetune", "weight_decay": 0.1, "shuffle": True}),
+        ("bert4rec", {"loss": {"type": "sampled", "negatives": 16}}),
+        ("sasrec", {"max_length": 4}),  # most playlists are longer: each epoch cuts them elsewhere
+    ],
+)
+def test_a_killed_training_ends_as_an_unbroken_one(tmp_path: Path, kind: str, changed: dict[str, Any]) -> None:
+    kept, values = changed.get("train", "frozen"), [0.4, 0.1, 0.2, 0.3]
+    settings: dict[str, Any] = {name: value for name, value in changed.items() if name != "train"} | {"patience": 9}
+    straight = fresh(kind, train=kept)
+    whole = trainer(straight, validate=scripted(straight, values)[0], **settings).run()
+
+    killed = fresh(kind, train=kept)
+    with pytest.raises(Killed):
+        trainer(killed, workdir=tmp_path, validate=scripted(killed, values)[0], on_step=killer(3), **settings).run()
+    resumed = fresh(kind, train=kept)
+    with torch.no_grad():
+        for parameter in resumed.parameters():
+            parameter.add_(1.0)  # whatever it starts with is replaced
+    rest = trainer(resumed, workdir=tmp_path, validate=scripted(resumed, values[2:])[0], **settings)
+    progress = rest.run()
+    assert timeless(progress) == timeless(whole)
+    assert (progress.epoch, progress.best_epoch) == (4, 1)
+    assert same(weights(resumed), weights(straight))
+
+
+@pytest.mark.parametrize("average", [False, True])
+def test_a_killed_training_ends_in_the_same_last_weights(tmp_path: Path, average: bool) -> None:
+    """Without early stopping to hide behind: the last epoch is the best."""
+    straight, killed, resumed = (fresh("sasrec") for _ in range(3))
+    whole = trainer(straight, average=average).run()
+    with pytest.raises(Killed):
+        trainer(killed, workdir=tmp_path, on_step=killer(3), average=average).run()
+    assert timeless(trainer(resumed, workdir=tmp_path, average=average).run()) == timeless(whole)
+    assert same(weights(resumed), weights(straight))
+
+
+def test_two_epochs_and_then_two_more_are_four(tmp_path: Path) -> None:
+    straight, first, second = (fresh("sasrec") for _ in range(3))
+    trainer(straight).run()
+    trainer(first, workdir=tmp_path, epochs=2).run()
+    trainer(second, workdir=tmp_path).run()
+    assert same(weights(second), weights(straight))
+
+
+def test_the_average_follows_the_weights_and_leaves_training_alone() -> None:
+    """A slow twin: the average moves towards each step's weights; what is kept is it, what trains on is not."""
+    plain, averaged = fresh("sasrec"), fresh("sasrec")
+    made = trainer(averaged, average=True, epochs=2)
+    expected = {name: tensor.clone() for name, tensor in weights(averaged).items()}
+    share = min(1.0, made.spec.batch_tokens / made.train.lengths.sum())
+    assert 0 < share < 1
+    seen: list[dict[str, torch.Tensor]] = []
+
+    def follow(done: int, total: int, what: str) -> None:
+        seen.append({name: tensor.clone() for name, tensor in weights(averaged).items()})
+
+    made.on_step = follow
+    made.run()
+    for step in seen:
+        expected = {name: expected[name] + share * (step[name] - expected[name]) for name in expected}
+    trainer(plain, epochs=2).run()
+    for name, tensor in weights(averaged).items():
+        torch.testing.assert_close(tensor, expected[name], atol=1e-6, rtol=1e-5)
+    assert same(seen[-1], weights(plain))
+
+
+@pytest.mark.parametrize("foreign", [False, True])
+def test_without_its_best_weights_a_training_begins_anew(tmp_path: Path, foreign: bool) -> None:
+    steps: list[int] = []
+    whole = trainer(fresh("sasrec"), workdir=tmp_path).run()
+    (best,) = tmp_path.glob("best-*.safetensors")
+    assert best.name == f"best-{whole.best_epoch}.safetensors"
+    if foreign:
+        checkpoints.write(best, checkpoints.read(best)[0], {"identity": "another"})
+    else:
+        best.unlink()
+    again = trainer(fresh("sasrec"), workdir=tmp_path, on_step=lambda done, total, what: steps.append(done)).run()
+    assert steps
+    assert timeless(again) == timeless(whole)
+
+
+def test_best_weights_are_the_same_from_a_file_as_from_memory(tmp_path: Path) -> None:
+    kept, held = fresh("sasrec"), fresh("sasrec")
+    for made, workdir in ((kept, tmp_path), (held, None)):
+        trainer(made, workdir=workdir, validate=scripted(made, [0.1, 0.5, 0.3, 0.2])[0], patience=4).run()
+    assert same(weights(kept), weights(held))
+    assert [file.name for file in tmp_path.glob("best-*")] == ["best-2.safetensors"]
+
+
+def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
+    first, second = fresh("sasrec"), fresh("sasrec")
+    whole = trainer(first, workdir=tmp_path).run()
+    steps: list[int] = []
+    again = trainer(second, workdir=tmp_path, on_step=lambda done, total, what: steps.append(done)).run()
+    assert not steps
+    assert again.curve == whole.curve
+    assert same(weights(second), weights(first))
+
+
+@pytest.mark.parametrize("changed", [{"lr": 1e-2}, {"seed": 8}, {"train": "half"}, {"content": "other"}])
+def test_another_training_does_not_go_on_from_this_one(tmp_path: Path, changed: dict[str, Any]) -> None:
+    whole = DATA.train
+    half = PlaylistSet(whole.corpus, whole.rows[::2], whole.starts[::2], whole.ends[::2])
+    settings: dict[str, Any] = {
+        name: half if value == "half" else value for name, value in changed.items() if name != "content"
+    }
+    trainer(fresh("sasrec"), workdir=tmp_path, epochs=2).run()
+
+    def other() -> Any:
+        made = fresh("sasrec")
+        if "content" in changed:
+            made.item_table.content("audio").mul_(2.0)
+        return made
+
+    straight, again = other(), other()
+    wanted = trainer(straight, **settings).run()
+    found = trainer(again, workdir=tmp_path, **settings).run()
+    assert timeless(found) == timeless(wanted)
+    assert same(weights(again), weights(straight))
+
+
+def test_a_seed_decides_the_training() -> None:
+    one, same_seed, other = (fresh("sasrec") for _ in range(3))
+    trainer(one).run()
+    trainer(same_seed).run()
+    trainer(other, seed=8).run()
+    assert same(weights(one), weights(same_seed))
+    assert not same(weights(one), weights(other))
+
+
+# what it says
+
+
+def test_progress_counts_the_placements_of_an_epoch() -> None:
+    calls: list[tuple[int, int, str]] = []
+    trainer(fresh("sasrec"), epochs=2, on_step=lambda *call: calls.append(call)).run()
+    size = calls[0][1]
+    assert {total for _, total, _ in calls} == {size}
+    assert [done for done, _, _ in calls].count(size) == 2
+    assert calls[-1][2].startswith("epoch 2/2, loss ")
+
+
+def test_a_loss_that_is_no_number_is_one_line() -> None:
+    made = fresh("sasrec")
+    with torch.no_grad():
+        made.item_embedding.weight[5] = float("nan")
+    with pytest.raises(
+        SegueError, match=r"the loss became nan in epoch 1: lower lr=0\.003, or set bf16: off"
+    ) as caught:
+        trainer(made).run()
+    assert caught.value.exit_code == 1
+
+
+def test_weights_that_the_last_step_ruined_are_one_line() -> None:
+    # the one step of the epoch has a finite loss, and what it leaves is never trained on
+    with pytest.raises(
+        SegueError, match=r"weights are no longer finite after epoch 1: lower lr=1e\+300, or set bf16: off"
+    ):
+        trainer(fresh("sasrec"), lr=1e300, epochs=1, batch_tokens=1_000_000).run()
+
+
+def test_playlists_of_one_track_are_refused() -> None:
+    with pytest.raises(InputError, match="none of 3 training playlists has 2 tracks"):
+        trainer(fresh("sasrec"), train=training([[1], [2], [3]], V))
+
+
+@pytest.mark.parametrize("match", [False, True])
+def test_a_step_is_clipped_over_what_learns(match: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = fresh("sasrec", match=MatchHead(DATA.modalities) if match else None)
+    norms: list[float] = []
+    step = torch.optim.AdamW.step
+
+    def spy(self: torch.optim.AdamW, *rest: Any, **named: Any) -> Any:
+        learned = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
+        norms.append(float(torch.sqrt(sum((p.grad**2).sum() for p in learned))))
+        return step(self, *rest, **named)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", spy)
+    with torch.no_grad():
+        made.item_embedding.weight.mul_(10)
+        if match:
+            made.match.get_buffer("content").mul_(10)
+    trainer(made, epochs=2, match=match).run()
+    assert norms == pytest.approx([1.0] * len(norms), abs=1e-4)
+
+
+def test_weight_decay_shrinks_matrices_alone() -> None:
+    made = fresh("sasrec")
+    decayed, free = trainer(made, weight_decay=0.1).optimizer.param_groups
+    assert (decayed["weight_decay"], free["weight_decay"]) == (0.1, 0.0)
+    assert {p.ndim for p in decayed["params"]} == {2}
+    assert {p.ndim for p in free["params"]} <= {0, 1}
+    assert len(decayed["params"]) + len(free["params"]) == len(list(made.parameters()))

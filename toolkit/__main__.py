@@ -1,5 +1,0 @@
-"""`python -m toolkit` is `segue`."""
-
-from toolkit.cli import main
-
-main()

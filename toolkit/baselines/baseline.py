@@ -1,0 +1,89 @@
+"""What every baseline shares: checked parameters, and a fitted state that is nothing but named arrays."""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from toolkit.errors import RunDirectoryError, SegueError
+from toolkit.parameters import Parameters
+from toolkit.ranker import Ranker, TrainingData
+from toolkit.validation import validated
+
+State = dict[str, np.ndarray]
+"""Fitted arrays by name; what is saved and all that scoring may read."""
+
+
+class BaselineParams(Parameters):
+    """Parameters of a baseline in a recipe; each baseline extends it with defaults."""
+
+
+class Baseline(Ranker):
+    """A ranker whose whole fitted state is a dictionary of arrays.
+
+    Subclasses name `Params` and `capabilities` and write `learn` and `scorer`; the constructor takes the fields of `Params` as keywords.
+    """
+
+    Params: ClassVar[type[Parameters]] = BaselineParams
+
+    def __init__(self, **params: Any) -> None:
+        self.params: Any = validated(self.Params, params, f"{self.name}: ")
+        self._state: State | None = None
+        self._n_items = 0
+
+    @abstractmethod
+    def learn(self, data: TrainingData) -> State:
+        """The fitted arrays, from the training playlists alone."""
+
+    def fit(self, data: TrainingData) -> Self:
+        self._state = {name: np.ascontiguousarray(array) for name, array in self.learn(data).items()}
+        self._n_items = data.n_items
+        return self
+
+    @property
+    def n_items(self) -> int:
+        return self._n_items
+
+    @property
+    def state(self) -> State:
+        """The fitted arrays. Raises `SegueError` before `fit` or `load`."""
+        if self._state is None:
+            raise SegueError(f"{self.name} is not fitted: call fit or load first")
+        return self._state
+
+    def save(self, directory: Path) -> None:
+        from safetensors.numpy import save_file
+
+        state = self.state
+        directory.mkdir(parents=True, exist_ok=True)
+        save_file(state, str(directory / "ranker.safetensors"))
+        about = {"ranker": self.name, "n_items": self._n_items, "params": self.params.model_dump(mode="json")}
+        (directory / "ranker.json").write_text(json.dumps(about, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, directory: Path, *, device: str = "cpu") -> Self:
+        """A saved baseline; its arrays stay in memory, whatever the device.
+
+        Raises `RunDirectoryError` where files are missing, damaged or another ranker's.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        try:
+            about = json.loads((directory / "ranker.json").read_text())
+            if about["ranker"] != cls.name:
+                raise RunDirectoryError(
+                    f"{directory} holds a {about['ranker']!r} ranker, not {cls.name!r}: load it with its own class"
+                )
+            ranker = cls(**about["params"])
+            ranker._state = load_file(str(directory / "ranker.safetensors"))
+            ranker._n_items = int(about["n_items"])
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            raise RunDirectoryError(
+                f"{directory} holds no readable {cls.name} ranker ({error}): delete it and fit it again"
+            ) from None
+        return ranker

@@ -1,0 +1,50 @@
+"""STAN: session-kNN with decays by position.
+
+Garg et al. 2019, "Sequence and time aware neighborhood for session-based recommendations", SIGIR, section 3.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import Field
+
+from toolkit.baselines.baseline import BaselineParams
+from toolkit.baselines.session.session_neighbours import Meetings, SessionNeighbours
+
+
+class STANParams(BaselineParams):
+    neighbours: int = Field(200, ge=1, description="training playlists that speak for a query")
+    position: float | None = Field(
+        50.0, gt=0, description="λ1: seeds over which a seed's weight falls to 1/e; null: all count alike"
+    )
+    nearby: float | None = Field(
+        50.0,
+        gt=0,
+        description="λ3: tracks over which a neighbour's word falls to 1/e around the last seed that it shares; null: all alike",
+    )
+
+
+class STAN(SessionNeighbours):
+    """Ranks the tracks of similar training playlists; early seeds, and tracks far from a shared seed, count less.
+
+    Similarity: Σ exp(-back / λ1) over shared seeds, divided by sqrt(|q| |n|). A neighbour's tracks count exp(-distance / λ3), their
+    distance being from the last shared seed.
+
+    λ2, the decay with a neighbour's age, is left out: training playlists have no common clock.
+    """
+
+    name = "stan"
+    Params = STANParams
+    grid = {"position": [10.0, 50.0, None], "nearby": [20.0, 100.0, None]}
+
+    def counts(self, met: Meetings) -> np.ndarray:
+        reach = self.params.position
+        return np.ones(len(met.back)) if reach is None else np.asarray(np.exp(-met.back / reach))
+
+    def similar(self, sums: np.ndarray, query: np.ndarray, playlist: np.ndarray) -> np.ndarray:
+        return np.asarray(sums / np.sqrt(query.astype(np.float64) * playlist))
+
+    @property
+    def reach(self) -> float | None:
+        reach: float | None = self.params.nearby
+        return reach

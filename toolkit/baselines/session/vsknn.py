@@ -1,0 +1,48 @@
+"""VSKNN: session-kNN that gives later seeds more weight.
+
+Ludewig and Jannach 2018, "Evaluation of session-based recommendation algorithms", UMUAI 28, section 3.2.2 (V-SKNN).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from toolkit.baselines.baseline import BaselineParams
+from toolkit.baselines.session.session_neighbours import Meetings, SessionNeighbours
+
+
+class VSKNNParams(BaselineParams):
+    neighbours: int = Field(200, ge=1, description="training playlists that speak for a query")
+    weighting: Literal["same", "linear", "quadratic"] = Field(
+        "linear", description="of a seed by its place in the query: 1, i/n, (i/n)²"
+    )
+    decay: Literal["same", "reciprocal"] = Field(
+        "same", description="of a neighbour by the last seed it shares: 1, or one over its place from the query's end"
+    )
+    idf: bool = Field(True, description="tracks of few playlists count for more")
+
+
+class VSKNN(SessionNeighbours):
+    """Ranks the tracks of similar training playlists; later seeds count more.
+
+    Similarity: the sum of the shared seeds' weights, divided by the square root of the playlist's length.
+
+    The published method does not divide by the length, which favours long playlists; the sessions of shops are all short.
+    """
+
+    name = "vsknn"
+    Params = VSKNNParams
+    grid = {"weighting": ["same", "linear"], "neighbours": [100, 300], "decay": ["same", "reciprocal"]}
+
+    def counts(self, met: Meetings) -> np.ndarray:
+        power = {"same": 0, "linear": 1, "quadratic": 2}[self.params.weighting]
+        return np.asarray(((met.length - met.back) / met.length) ** power)
+
+    def similar(self, sums: np.ndarray, query: np.ndarray, playlist: np.ndarray) -> np.ndarray:
+        return np.asarray(sums / np.sqrt(playlist))
+
+    def trust(self, back: np.ndarray) -> np.ndarray | float:
+        return 1.0 if self.params.decay == "same" else 1.0 / (back + 1.0)

@@ -1,0 +1,331 @@
+"""RecBole's SASRec and BERT4Rec as they ship, trained by RecBole's own trainer: what every other model is compared with.
+
+Zhao et al., "RecBole", CIKM 2021 (version 1.2.1, MIT). Its defaults stay: 300
+epochs at most, batches of 2048 prefix rows, early stopping on MRR@10 of the
+next track. Tracks without a training placement stay in its softmax as wrong
+answers and are ranked by the random vector they began with, pushed away: kept
+as it ships. Rankers of one base given the same `workdir` train once.
+
+`recbole-bert4rec-fixed` is the same trained model asked correctly: RecBole
+drops a playlist's earliest track even where there is room for it, so that
+one seed gives every playlist the same ranking; here only a full window shifts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from abc import abstractmethod
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import Field
+
+from toolkit import devices
+from toolkit.baselines.baseline import Baseline, BaselineParams, State
+from toolkit.errors import InputError, RunDirectoryError
+from toolkit.memory import free_memory
+from toolkit.packages import RECBOLE
+from toolkit.parameters import Parameters
+from toolkit.ranker import Capabilities, Scorer, TrainingData
+
+if TYPE_CHECKING:
+    import torch
+
+    from toolkit.corpus.queries import Queries
+    from toolkit.corpus.splits import PlaylistSet
+
+# RecBole is imported where it is used: a recipe that names a stock baseline is checked without it
+QUERY_BLOCK = 512
+SCORES_HELD = 4
+"""Arrays of a step's scores that RecBole's loss holds at once, at least: scores, their logarithms, gradients of both; 4.5 measured."""
+
+
+class StockTraining(BaselineParams):
+    """Settings of a stock model's training."""
+
+    epochs: int = Field(300, ge=1)
+    stopping_step: int = Field(10, ge=0, description="validations without improvement before it stops")
+    train_batch_size: int = Field(2048, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    max_length: int = Field(50, ge=2)
+    max_seconds: float | None = Field(
+        None, gt=0, description="no step begins later; the result is then marked underfit"
+    )
+    memory_gb: float = Field(
+        8.0, gt=0, description="limit for RecBole's prefix rows, 628 bytes a placement at length 50"
+    )
+
+    def settings(self) -> dict[str, Any]:
+        """The same under RecBole's names."""
+        return {
+            "epochs": self.epochs,
+            "stopping_step": self.stopping_step,
+            "train_batch_size": self.train_batch_size,
+            "learning_rate": self.learning_rate,
+            "MAX_ITEM_LIST_LENGTH": self.max_length,
+        }
+
+
+class StockParams(StockTraining):
+    """Settings of a stock transformer; None leaves RecBole's own default of that model."""
+
+    hidden_size: int = Field(64, ge=2)
+    layers: int = Field(2, ge=1)
+    heads: int = Field(2, ge=1)
+    inner_size: int = Field(256, ge=1)
+    dropout: float | None = Field(None, ge=0, lt=1)
+    attention_dropout: float | None = Field(None, ge=0, lt=1)
+
+    def settings(self) -> dict[str, Any]:
+        named = {
+            "hidden_size": self.hidden_size,
+            "n_layers": self.layers,
+            "n_heads": self.heads,
+            "inner_size": self.inner_size,
+            "hidden_dropout_prob": self.dropout,
+            "attn_dropout_prob": self.attention_dropout,
+        }
+        return super().settings() | {key: value for key, value in named.items() if value is not None}
+
+
+class StockRanker(Baseline):
+    """A model of RecBole's under its own trainer; the fitted state is its state_dict.
+
+    curve: loss, validation (MRR@10 of the next track) and seconds so far.
+    """
+
+    capabilities = Capabilities(kind="neural")
+    requires = (RECBOLE,)
+    Params: ClassVar[type[Parameters]] = StockParams
+    base: ClassVar[Literal["SASRec", "BERT4Rec", "GRU4Rec"]]
+
+    def __init__(self, **params: Any) -> None:
+        super().__init__(**params)
+        if self.params.hidden_size % getattr(self.params, "heads", 1):
+            raise InputError(
+                f"{self.name}: hidden_size={self.params.hidden_size} must be a multiple of heads={self.params.heads}"
+            )
+        self.underfit = False
+        self.curve: list[dict[str, float]] = []
+        self._device = "cpu"
+        self._built: Any = None
+
+    def fit(self, data: TrainingData) -> Self:
+        """Train, resuming the checkpoint in `data.workdir` if it is of the same parameters, seed and data.
+
+        Raises `InputError` where the split has no pair of tracks, its prefix
+        rows need more than `memory_gb`, or a step more than is free.
+        """
+        self._device, self._built = devices.device(data.device), None
+        return super().fit(data)
+
+    def learn(self, data: TrainingData) -> State:
+        from toolkit.baselines.stock.stock_training import StockTrainer
+        from toolkit.sequential.recbole import bridge
+        from toolkit.sequential.recbole.prefix_rows import loaders
+
+        if why := self.memory_problem(data.train, self._device):
+            raise InputError(f"{self.name}: {why}")
+        with bridge.seeded(data.seed), tempfile.TemporaryDirectory() as folder:
+            config = self._config(data.n_items, seed=data.seed % 2**31, checkpoint_dir=folder)
+            train, valid = loaders(config, data.train, data.valid, memory_gb=self.params.memory_gb)
+            model = self._build(config, data.n_items)
+            path = None if data.workdir is None else data.workdir / f"{self.base.lower()}.safetensors"
+            told = {"max_seconds": self.params.max_seconds, "clock": data.clock, "on_step": data.progress}
+            trainer = StockTrainer(config, model, identity=self._identity(data), path=path, **told)
+            trainer.run(train, valid)
+        self.underfit, self.curve = trainer.underfit, trainer.curve
+        return {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
+
+    def _config(self, n_items: int, **more: Any) -> Any:
+        from toolkit.sequential.recbole import bridge
+
+        # at RecBole's 4096 rows the scores of a large catalogue do not fit; the metric is the same
+        rows = max(1, min(4096, 2**25 // (n_items + 1)))
+        return bridge.config(
+            self.base, settings={**self.params.settings(), "eval_batch_size": rows, **more}, device=self._device
+        )
+
+    def _build(self, config: Any, n_items: int) -> Any:
+        from toolkit.sequential.recbole import bridge
+
+        return getattr(bridge, self.base)(config, bridge.CatalogueSize(n_items)).to(config["device"])
+
+    def _identity(self, data: TrainingData) -> str:
+        """Of everything that the weights after an epoch depend on."""
+        settings = self.params.model_dump(exclude={"epochs", "max_seconds", "memory_gb"})
+        digest = hashlib.blake2b(
+            json.dumps([self.base, data.seed, data.n_items, settings], sort_keys=True).encode(), digest_size=16
+        )
+        held = () if data.valid is None else (data.valid.rows, data.valid.starts, data.valid.cuts)
+        for array in (*data.train.flat(), *held):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    @property
+    def model(self) -> Any:
+        """RecBole's model with the fitted weights, in evaluation mode."""
+        if self._built is None:
+            import torch
+
+            from toolkit.sequential.recbole import bridge
+
+            with bridge.seeded(0):
+                self._built = self._build(self._config(self.n_items), self.n_items)
+            self._built.load_state_dict({name: torch.from_numpy(array) for name, array in self.state.items()})
+            self._built.eval()
+        return self._built
+
+    def scorer(self, queries: Queries) -> Scorer:
+        """The last `max_length` seeds through the model; -inf for queries that it cannot be asked (no seed)."""
+        import torch
+
+        weight, bias = self.model.item_embedding.weight.detach(), getattr(self.model, "output_bias", None)
+        hidden, asked = self._encode(queries)
+
+        def score(items: np.ndarray) -> np.ndarray:
+            chosen = torch.from_numpy(np.ascontiguousarray(items, dtype=np.int64)).to(weight.device)
+            scores = hidden @ weight[chosen].T
+            if bias is not None:
+                scores += bias.detach()[chosen]
+            scores[~asked] = -torch.inf
+            return scores.cpu().numpy()
+
+        return score
+
+    def _encode(self, queries: Queries) -> tuple[torch.Tensor, torch.Tensor]:
+        """Hidden states float32 [B, H] and whether the query can be asked, bool [B]."""
+        import torch
+
+        ids, lengths = queries.last(self.params.max_length)
+        device = self.model.item_embedding.weight.device
+        asked = self._askable(lengths)
+        hidden = torch.zeros(len(ids), self.model.item_embedding.weight.shape[1], device=device)
+        with torch.no_grad():
+            for start in range(0, len(ids), QUERY_BLOCK):
+                rows = start + np.flatnonzero(asked[start : start + QUERY_BLOCK])
+                if len(rows):
+                    block = torch.from_numpy(ids[rows]).to(device), torch.from_numpy(lengths[rows]).to(device)
+                    hidden[torch.from_numpy(rows).to(device)] = self._states(*block)
+        return hidden, torch.from_numpy(asked).to(device)
+
+    def _askable(self, lengths: np.ndarray) -> np.ndarray:
+        return np.asarray(lengths > 0)
+
+    @property
+    def _targets(self) -> int:
+        """Of a row, each scored against the whole catalogue."""
+        return 1
+
+    def memory_problem(self, train: PlaylistSet, device: str) -> str:
+        """As `Ranker.memory_problem`, for the scores of one step; a low bound."""
+        n_items = train.corpus.n_items
+        rows = min(self.params.train_batch_size, int(np.maximum(train.lengths - 1, 0).sum()))
+        need, free = SCORES_HELD * 4 * rows * self._targets * n_items, free_memory(device)
+        if need <= free:
+            return ""
+        fits = max(1, self.params.train_batch_size * free // (2 * need))
+        return (
+            f"scores of a step of train_batch_size={self.params.train_batch_size} rows over {n_items:,} tracks take at least"
+            f" {need / 1e9:.1f} GB in RecBole's loss, and {free / 1e9:.1f} are free: lower it, such as to {fits}"
+        )
+
+    @abstractmethod
+    def _states(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """As in the model's own `full_sort_predict`: [B, T], [B] -> [B, H]."""
+
+    def save(self, directory: Path) -> None:
+        super().save(directory)
+        (directory / "training.json").write_text(
+            json.dumps({"underfit": self.underfit, "curve": self.curve}, indent=1) + "\n"
+        )
+
+    @classmethod
+    def load(cls, directory: Path, *, device: str = "cpu") -> Self:
+        ranker = super().load(directory, device=device)
+        try:
+            about = json.loads((directory / "training.json").read_text())
+            ranker.underfit, ranker.curve = bool(about["underfit"]), list(about["curve"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunDirectoryError(
+                f"{directory} holds no readable {cls.name} ranker ({error}): delete it and fit it again"
+            ) from None
+        ranker._device = devices.device(device)
+        return ranker
+
+
+class StockSASRec(StockRanker):
+    """Ranks tracks by RecBole's SASRec as it ships.
+
+    Kang and McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018.
+    """
+
+    name = "recbole-sasrec"
+    base = "SASRec"
+
+    def _states(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        states: torch.Tensor = self.model.forward(items, lengths)
+        return states
+
+
+class StockBERT4Rec(StockRanker):
+    """Ranks tracks by RecBole's BERT4Rec as it ships, which drops the earliest seed.
+
+    Sun et al., "BERT4Rec", CIKM 2019.
+    """
+
+    name = "recbole-bert4rec"
+    base = "BERT4Rec"
+
+    def __init__(self, **params: Any) -> None:
+        super().__init__(**params)
+        if self.params.max_length < 5:
+            raise InputError(
+                f"{self.name}: max_length={self.params.max_length} must be >= 5: RecBole masks int(0.2 * max_length) tracks"
+            )
+
+    @property
+    def _targets(self) -> int:
+        return int(0.2 * self.params.max_length)
+
+    def _states(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        masked = self.model.reconstruct_test_data(items, lengths)
+        states: torch.Tensor = self.model.gather_indexes(self.model.forward(masked), lengths - 1)
+        return states
+
+
+class FixedBERT4Rec(StockBERT4Rec):
+    """Ranks tracks by RecBole's BERT4Rec, queried with every seed that fits.
+
+    The mask comes after the last seed.
+
+    If `recbole-bert4rec` is fitted with the same parameters in the same run, its model is used, and nothing is trained twice.
+    """
+
+    name = "recbole-bert4rec-fixed"
+    capabilities = replace(StockRanker.capabilities, shares_training_of=StockBERT4Rec.name)
+
+    def learn(self, data: TrainingData) -> State:
+        trained = next((one for one in data.systems.values() if isinstance(one, StockBERT4Rec)), None)
+        if trained is None:
+            return super().learn(data)
+        self.underfit, self.curve = trained.underfit, trained.curve
+        return trained.state
+
+    def _askable(self, lengths: np.ndarray) -> np.ndarray:
+        return np.ones(len(lengths), bool)
+
+    def _states(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        kept = lengths.clamp(max=self.params.max_length - 1)
+        columns = torch.arange(min(items.shape[1] + 1, self.params.max_length), device=items.device)[None]
+        source = (columns + (lengths - kept)[:, None]).clamp(max=items.shape[1] - 1)
+        shifted = items.gather(1, source) * (columns < kept[:, None])
+        masked = shifted.masked_fill(columns == kept[:, None], self.model.mask_token)
+        states: torch.Tensor = self.model.gather_indexes(self.model.forward(masked), kept)
+        return states

@@ -1,0 +1,204 @@
+"""RecBole's own trainer, resumable: its steps and its early stopping, our checkpoint, a time limit."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from toolkit.errors import SegueError
+from toolkit.memory import kept_memory
+from toolkit.sequential.recbole import bridge
+from toolkit.sequential.training import checkpoints
+
+log = logging.getLogger(__name__)
+OnStep = Callable[[int, int, str], None]
+
+
+class _TimeIsUp(Exception):
+    """Leaves RecBole's loop between two steps."""
+
+
+class _Scored:
+    """Batches with something to predict.
+
+    RecBole's BERT4Rec does not count a mask at position 0: where a batch has no
+    other (a few short rows at the end of an epoch), its loss is 0 / 0 and its trainer stops.
+    """
+
+    def __init__(self, batches: Any) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (batch for batch in self.batches if "MASK_INDEX" not in batch or bool((batch["MASK_INDEX"] > 0).any()))
+
+
+class StockTrainer(bridge.Trainer):
+    """RecBole's trainer for one model and one split.
+
+    path: checkpoint, written after every epoch and read where there is one; a
+    fit that was killed ends with the weights of one that was not.
+    identity: of parameters, seed and data; another one's checkpoint is not read.
+    max_seconds: no step begins later by `clock`; seconds before a resume count.
+    """
+
+    def __init__(
+        self,
+        config: bridge.Config,
+        model: Any,
+        *,
+        identity: str,
+        path: Path | None = None,
+        max_seconds: float | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+        on_step: OnStep | None = None,
+    ) -> None:
+        super().__init__(config, model)
+        self.path, self.identity, self.max_seconds, self.clock, self.on_step = (
+            path,
+            identity,
+            max_seconds,
+            clock,
+            on_step,
+        )
+        self.best: dict[str, torch.Tensor] = {}
+        self.curve: list[dict[str, float]] = []
+        self.time_is_up = False
+        self.finished = False
+
+    def run(self, train: Any, valid: Any) -> None:
+        """Train as RecBole does and leave the best weights in the model."""
+        self._spent = 0.0
+        self._resume(train)
+        self._begin = self.clock()
+        self._train = train
+        try:
+            if not self.finished and self.start_epoch < self.epochs:
+                with kept_memory():
+                    self.fit(train, valid, verbose=False, saved=True, callback_fn=self._validated)
+        except _TimeIsUp:
+            self.time_is_up = True
+        except ValueError as error:
+            if str(error) != "Training loss is nan":
+                raise
+            raise SegueError(
+                f"the loss of {self.config['model']} became nan: lower learning_rate={self.learning_rate:g}"
+            ) from None
+        if self.best:
+            self.model.load_state_dict(self.best)
+        self.model.eval()
+
+    @property
+    def underfit(self) -> bool:
+        """Whether it was cut short, or its last epoch was its best."""
+        return self.time_is_up or bool(self.best_valid_result and self.cur_step == 0)
+
+    def _train_epoch(
+        self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False
+    ) -> float:
+        steps, total = len(train_data), len(train_data) * self.epochs
+        done = epoch_idx * steps
+
+        def step(interaction: Any) -> torch.Tensor:
+            nonlocal done
+            if self.max_seconds is not None and self._seconds() > self.max_seconds:
+                raise _TimeIsUp
+            done += 1
+            if self.on_step is not None:
+                self.on_step(done, total, f"epoch {epoch_idx + 1}/{self.epochs}")
+            loss: torch.Tensor = self.model.calculate_loss(interaction)
+            return loss
+
+        loss = super()._train_epoch(_Scored(train_data), epoch_idx, loss_func=step, show_progress=show_progress)
+        # None where every batch was left out
+        mean = (loss or 0.0) / max(1, done - epoch_idx * steps)
+        self.curve.append({"epoch": epoch_idx + 1, "loss": mean, "seconds": self._seconds()})
+        log.info("%s epoch %d/%d: loss %.4f", self.config["model"], epoch_idx + 1, self.epochs, mean)
+        return loss or 0.0
+
+    def _validated(self, epoch: int, score: float) -> None:
+        self.curve[-1]["valid"] = float(score)
+        self.finished = self.cur_step > self.stopping_step
+        self._write(epoch)
+
+    def _save_checkpoint(self, epoch: int, verbose: bool = True, **_: Any) -> None:
+        """Called by RecBole when validation improves, and after every epoch without validation."""
+        self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+        if "valid" not in self.curve[-1] and self.best_valid_score in (float("inf"), float("-inf")):
+            self._write(epoch)
+
+    def _seconds(self) -> float:
+        return self._spent + self.clock() - self._begin
+
+    def _write(self, epoch: int) -> None:
+        if self.path is None:
+            return
+        state = {
+            "model": self.model.state_dict(),
+            "best": self.best,
+            "optimizer": checkpoints.optimizer_tensors(self.optimizer),
+        }
+        state["random"] = _random_state(self._train.generator)
+        info = {
+            "identity": self.identity,
+            "epoch": epoch,
+            "cur_step": self.cur_step,
+            "best_valid_score": float(self.best_valid_score),
+            "best_valid_result": json.loads(json.dumps(self.best_valid_result)),
+            "finished": self.finished,
+            "curve": self.curve,
+            "seconds": self._seconds(),
+        }
+        checkpoints.write(
+            self.path,
+            {f"{part}.{name}": tensor for part, named in state.items() for name, tensor in named.items()},
+            info,
+        )
+
+    def _resume(self, train: Any) -> None:
+        if self.path is None or not self.path.exists():
+            return
+        tensors, info = checkpoints.read(self.path)
+        if info["identity"] != self.identity:
+            log.info("%s was written with other parameters or data: training begins anew", self.path)
+            return
+        parts: dict[str, dict[str, torch.Tensor]] = {}
+        for name, tensor in tensors.items():
+            part, _, key = name.partition(".")
+            parts.setdefault(part, {})[key] = tensor
+        self.model.load_state_dict(parts["model"])
+        checkpoints.restore_optimizer(self.optimizer, parts["optimizer"])
+        self.best = {name: tensor.to(self.device) for name, tensor in parts["best"].items()}
+        self.start_epoch, self.cur_step, self.finished = info["epoch"] + 1, info["cur_step"], info["finished"]
+        self.best_valid_score, self.best_valid_result = info["best_valid_score"], info["best_valid_result"]
+        self.curve, self._spent = info["curve"], info["seconds"]
+        _set_random_state(parts["random"], train.generator)
+
+
+def _random_state(shuffling: torch.Generator) -> dict[str, torch.Tensor]:
+    """Generators that training draws from: torch's (dropout), Python's (masks), the loader's (order)."""
+    state = {
+        "torch": torch.get_rng_state(),
+        "python": torch.tensor(random.getstate()[1]),
+        "loader": shuffling.get_state(),
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def _set_random_state(state: dict[str, torch.Tensor], shuffling: torch.Generator) -> None:
+    torch.set_rng_state(state["torch"])
+    random.setstate((3, tuple(state["python"].tolist()), None))
+    shuffling.set_state(state["loader"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])

@@ -1,0 +1,121 @@
+"""What a playlist file holds, counted in one pass that keeps no catalogue."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from toolkit.catalogue.readers.reader import Reader
+from toolkit.catalogue.records import PlaylistRecord, TrackRecord
+from toolkit.times import LAST, NO_TIME, written
+
+EVERY = 1000
+"""Records between two calls of `progress`."""
+
+
+@dataclass
+class Summary:
+    """Counts of one file; memory is one entry per track and playlist.
+
+    lengths: how many playlists have each length. described: which fields each track has, as bits in the order of `names`.
+    fields: tracks that have each field, by (field, source) of the first record that gives it.
+    """
+
+    described: dict[str, int] = field(default_factory=dict)
+    names: dict[str, int] = field(default_factory=dict)
+    placed: set[str] = field(default_factory=set)
+    lengths: Counter[int] = field(default_factory=Counter)
+    splits: Counter[str] = field(default_factory=Counter)
+    fields: Counter[tuple[str, str, bool | None]] = field(default_factory=Counter)
+    groups: set[str] = field(default_factory=set)
+    titled: int = 0
+    ids: set[str] = field(default_factory=set)
+    repeated: int = 0
+    timed: int = 0
+    earliest: int = LAST
+    latest: int = NO_TIME
+
+    def track(self, record: TrackRecord) -> None:
+        own = {"title": record.title, "artist": record.artists, "album": record.album, "duration": record.duration_s}
+        found: list[tuple[str, str, bool | None]] = [(name, "", None) for name, value in own.items() if value]
+        found += [(name, each.source, each.train_allowed) for name, each in record.fields.items()]
+        known = self.described.get(record.id, 0)
+        for key in found:
+            bit = 1 << self.names.setdefault(key[0], len(self.names))
+            if not known & bit:
+                self.fields[key] += 1
+            known |= bit
+        self.described[record.id] = known
+
+    def playlist(self, record: PlaylistRecord) -> None:
+        self.repeated += record.id in self.ids
+        self.ids.add(record.id)
+        self.placed.update(record.tracks)
+        self.lengths[len(record.tracks)] += 1
+        self.titled += bool(record.title)
+        if record.split:
+            self.splits[record.split] += 1
+        if record.group:
+            self.groups.add(record.group)
+        if times := [time for time in record.times or [record.time] if time != NO_TIME]:
+            self.timed += 1
+            self.earliest, self.latest = min(self.earliest, *times), max(self.latest, *times)
+
+    def quantile(self, share: float) -> int:
+        """The smallest length that at least `share` of the playlists do not exceed; 0 where there are none."""
+        wanted, seen = share * self.lengths.total(), 0
+        for length, count in sorted(self.lengths.items()):
+            seen += count
+            if seen >= wanted:
+                return length
+        return 0
+
+    def facts(self) -> dict[str, Any]:
+        """The counts by name, ready for JSON."""
+        playlists, tracks = self.lengths.total(), self.described.keys() | self.placed
+        placements = sum(length * count for length, count in self.lengths.items())
+        return {
+            "playlists": playlists,
+            # a run takes an id that came before for a bad record
+            "repeated_ids": self.repeated,
+            "placements": placements,
+            "tracks": len(tracks),
+            "tracks_placed": len(self.placed),
+            "tracks_described": len(self.described),
+            "mean_length": round(placements / playlists, 2) if playlists else 0.0,
+            "lengths": {
+                name: self.quantile(share)
+                for name, share in (("min", 0), ("q25", 0.25), ("median", 0.5), ("q75", 0.75), ("max", 1))
+            },
+            "titled_playlists": self.titled,
+            "groups": len(self.groups),
+            "splits": dict(self.splits),
+            "times": {"first": written(self.earliest), "last": written(self.latest), "playlists": self.timed}
+            if self.timed
+            else None,
+            "fields": [
+                {
+                    "field": name,
+                    "source": source,
+                    "train_allowed": allowed,
+                    "tracks": count,
+                    "coverage": round(count / len(tracks), 4),
+                }
+                for (name, source, allowed), count in sorted(self.fields.items(), key=lambda item: item[0][:2])
+            ],
+        }
+
+
+def summarise(reader: Reader, *, progress: Callable[[int], None] | None = None) -> Summary:
+    """Count what `reader` yields. Raises `DataError` as the reader does."""
+    summary = Summary()
+    for done, record in enumerate(reader.read(), start=1):
+        if isinstance(record, TrackRecord):
+            summary.track(record)
+        else:
+            summary.playlist(record)
+        if progress is not None and done % EVERY == 0:
+            progress(done)
+    return summary

@@ -1,0 +1,217 @@
+"""RecBole's atomic files: `.inter` (placements) with an optional `.item` beside it, in and out.
+
+Format: https://recbole.io/docs/user_guide/data/atomic_files.html. Columns are
+`name:type`, tab-separated and never quoted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import Field as Option
+
+from toolkit.catalogue.readers.ids import qualified
+from toolkit.catalogue.readers.open_files import existing, has_ending, some
+from toolkit.catalogue.readers.reader import Reader, ReaderParams, shortened
+from toolkit.catalogue.readers.tables.delimited import DelimitedFile
+from toolkit.catalogue.readers.tables.playlist_spool import Placement, PlaylistSpool
+from toolkit.catalogue.readers.tables.track_columns import NAMES, TrackColumns, TrackParser
+from toolkit.catalogue.records import Record, TrackRecord
+from toolkit.errors import DataError, InputError
+from toolkit.times import EXPECTED, NO_TIME, seconds
+
+if TYPE_CHECKING:
+    from toolkit.corpus.arrays import Corpus
+
+_ORDERS = ("position", "timestamp")
+
+
+class RecboleParams(ReaderParams):
+    """Names without their types; by default the first two tokens of `.inter`, and `position` or `timestamp`."""
+
+    playlist: str | None = None
+    track: str | None = None
+    position: str | None = None
+    time: str | None = Option(
+        None, description="when each track was added or played, such as `timestamp`: seconds since 1970"
+    )
+    scheme: str = Option("local", pattern=r"^[A-Za-z][\w+.-]+$", description="put before ids that have none")
+    source: str = "recbole"
+    train_allowed: bool | None = None
+
+
+class RecboleReader(Reader):
+    """Reads a data set in RecBole's format: an `.inter` file, or the folder that contains it.
+
+    The texts and numbers of the `.item` file become fields.
+    """
+
+    name = "recbole"
+    Params = RecboleParams
+    params: RecboleParams
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        return has_ending(path, ".inter") or (path.is_dir() and any(path.glob("*.inter")))
+
+    def read(self) -> Iterator[Record]:
+        return some(self._read(), self.path)
+
+    def check_source(self) -> None:
+        table, (_, track, _, _) = self._placed()
+        if (item := table.path.with_suffix(".item")).is_file():
+            self._described(item, table.header[track])
+
+    def fields_offered(self) -> set[str]:
+        table, (_, track, _, _) = self._placed()
+        if not (item := table.path.with_suffix(".item")).is_file():
+            return set()
+        described, _, columns = self._described(item, table.header[track])
+        return columns.offered(described.header)
+
+    def _read(self) -> Iterator[Record]:
+        table, columns = self._placed()
+        item = table.path.with_suffix(".item")
+        if item.is_file():
+            yield from self._items(item, table.header[columns[1]])
+        with PlaylistSpool() as spool:
+            for placement in self._placements(table, *columns):
+                spool.add(placement)
+            yield from spool.playlists()
+
+    def _placed(self) -> tuple[DelimitedFile, tuple[int, int, int | None, int | None]]:
+        """The file of placements, and where playlist, track, position and time are. Raises for a column that is not there."""
+        table, types = self._table(self._inter())
+        tokens = [name for name in table.header if types[name] == "token"]
+        if len(tokens) < 2:
+            raise DataError(f"{table.path} needs two token columns, playlist and track, and has {len(tokens)}")
+        playlist = table.needed("playlist", self.params.playlist or tokens[0])
+        track = table.needed(
+            "track", self.params.track or next(token for token in tokens if token != table.header[playlist])
+        )
+        order = next((column for column in _ORDERS if column in table.header), None)
+        return table, (
+            playlist,
+            track,
+            table.column("position", self.params.position, order),
+            table.column("time", self.params.time),
+        )
+
+    def _described(self, path: Path, track: str) -> tuple[DelimitedFile, dict[str, str], TrackColumns]:
+        """The file of tracks, the types of its columns, and what they hold."""
+        table, types = self._table(path)
+        table.needed("track", track)
+        own = {*NAMES, track}
+        texts = {name: name for name, kind in types.items() if kind.startswith("token") and name not in own}
+        numbers: dict[str, list[str]] = {
+            name: [name] for name, kind in types.items() if kind.startswith("float") and name not in own
+        }
+        return table, types, TrackColumns(track=track, fields=texts, features=numbers)
+
+    def _inter(self) -> Path:
+        if existing(self.path).is_file():
+            return self.path
+        files = sorted(self.path.glob("*.inter"))
+        if len(files) != 1:
+            raise InputError(f"{self.path} must have one .inter file, not {len(files)}: name the file itself")
+        return files[0]
+
+    def _table(self, path: Path) -> tuple[DelimitedFile, dict[str, str]]:
+        """The file with plain column names, and their types."""
+        table = DelimitedFile(path, self.bad, delimiter="\t", quoted=False)
+        types: dict[str, str] = {}
+        for column in table.header:
+            name, colon, kind = column.strip().rpartition(":")
+            if not colon or kind not in ("token", "token_seq", "float", "float_seq"):
+                raise DataError(
+                    f"{path}, line 1: column {column!r} must be name:type with token, token_seq, float or float_seq"
+                )
+            types[name] = kind
+        table.header = list(types)
+        return table, types
+
+    def _placements(
+        self, table: DelimitedFile, playlist: int, track: int, place: int | None, time: int | None
+    ) -> Iterator[Placement]:
+        for line, row in table.rows():
+            if not row[playlist] or not row[track]:
+                self.bad(table.where(line), "has an empty playlist or track")
+                continue
+            try:
+                position = float(row[place]) if place is not None else 0.0
+            except ValueError:
+                position = math.nan
+            if math.isnan(position):
+                self.bad(table.where(line), f"position {shortened(row[place or 0])} must be a number")
+                continue
+            when = None
+            if time is not None and (when := seconds(row[time])) is None:
+                self.bad(table.where(line), f"time {shortened(row[time])} {EXPECTED}")
+                continue
+            yield Placement(row[playlist], qualified(row[track], self.params.scheme), position, time=when)
+
+    def _items(self, path: Path, track: str) -> Iterator[TrackRecord]:
+        table, types, columns = self._described(path, track)
+        params = self.params
+        parser = TrackParser(
+            columns,
+            path.parent,
+            scheme=params.scheme,
+            source=params.source,
+            train_allowed=params.train_allowed,
+            bad=self.bad,
+        )
+        for line, row in table.rows():
+            cells = {
+                name: cell.split() if types[name] == "float_seq" else cell for name, cell in table.mapping(row).items()
+            }
+            if (record := parser.record(cells, table.where(line))) is not None:
+                yield record
+
+
+def write_atomic(corpus: Corpus, directory: Path, name: str) -> Path:
+    """Write a corpus as the RecBole data set `name`: `directory/name/name.inter` and `.item`; returns that folder.
+
+    `data_path: directory` and `dataset: name` then load it. Columns:
+    playlist_id:token track_id:token position:float, with timestamp:float where the time
+    of every placement (or at least of its playlist) is known, and track_id:token
+    title:token_seq artist:token_seq album:token_seq. Tabs, line ends and double
+    quotes, which RecBole cannot escape, become blanks in names. Raises
+    `DataError` for an id that holds one.
+    """
+    folder = directory / name
+    folder.mkdir(parents=True, exist_ok=True)
+    tracks = [_token(track) for track in corpus.tracks["id"].to_pylist()]
+    playlists = [_token(playlist) for playlist in corpus.playlists["id"].to_pylist()]
+    timed = corpus.timed and all((corpus.placed(row, row + 1) != NO_TIME).all() for row in range(len(corpus)))
+    with (folder / f"{name}.inter").open("w", encoding="utf-8", newline="\n") as file:
+        file.write("playlist_id:token\ttrack_id:token\tposition:float" + "\ttimestamp:float" * timed + "\n")
+        for row, (playlist, start, end) in enumerate(
+            zip(playlists, corpus.offsets[:-1], corpus.offsets[1:], strict=True)
+        ):
+            items = np.asarray(corpus.items[start:end]).tolist()
+            times = [f"\t{when}" for when in corpus.placed(row, row + 1).tolist()] if timed else [""] * len(items)
+            file.writelines(
+                f"{playlist}\t{tracks[item - 1]}\t{place}{times[place]}\n" for place, item in enumerate(items)
+            )
+    columns = [
+        [_words(value) for value in corpus.tracks[column].to_pylist()] for column in ("title", "artist", "album")
+    ]
+    with (folder / f"{name}.item").open("w", encoding="utf-8", newline="\n") as file:
+        file.write("track_id:token\ttitle:token_seq\tartist:token_seq\talbum:token_seq\n")
+        file.writelines("\t".join(row) + "\n" for row in zip(tracks, *columns, strict=True))
+    return folder
+
+
+def _token(identifier: str) -> str:
+    if any(mark in identifier for mark in '\t\r\n"'):
+        raise DataError(f"id {identifier!r} holds a tab, line end or quote, which an atomic file cannot")
+    return identifier
+
+
+def _words(text: str | None) -> str:
+    return " ".join((text or "").replace('"', " ").split())

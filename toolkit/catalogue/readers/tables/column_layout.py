@@ -1,0 +1,186 @@
+"""Which column of an Arrow table holds what, found by the reader's options and checked by type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from toolkit.catalogue.readers.tables import column_types
+from toolkit.catalogue.readers.tables.delimited import nearest
+from toolkit.catalogue.readers.tables.placement_columns import PlacementColumns
+from toolkit.catalogue.readers.tables.track_columns import TrackColumns
+from toolkit.errors import InputError
+
+NAMES = ("title", "artist", "artist_id", "album", "album_id", "duration")
+LISTS = ("tracks", "track_ids")
+"""Columns that may hold a playlist's list of tracks where the option `track` names none and there is no `track_id`."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Columns by what they hold, None for what the table lacks.
+
+    lists: whether a row is a whole playlist, its tracks a list. about: of the playlist, in the order of `blocks.ABOUT`.
+    described: columns that say something of tracks, their ids not among them; in a table of lists they are lists too.
+    """
+
+    playlist: str
+    track: str
+    lists: bool
+    position: str | None
+    time: str | None
+    about: tuple[str | None, ...]
+    described: tuple[str, ...]
+
+    @property
+    def of_rows(self) -> list[str]:
+        """Columns without which no placement can be read."""
+        chosen = (self.playlist, self.track, self.position, self.time, *self.about)
+        return list(dict.fromkeys(name for name in chosen if name is not None))
+
+
+def layout(params: PlacementColumns, schema: pa.Schema, path: Path) -> Layout:
+    """The columns of a table of placements. Raises `InputError` for one that is not there or of another kind, with its name."""
+    header = list(schema.names)
+    one_each(header, path)
+    track = params.track
+    if track not in header and "track" not in params.model_fields_set:
+        track = next(
+            (
+                name
+                for name in LISTS
+                if name in header and column_types.is_list(column_types.inner(schema.field(name).type))
+            ),
+            track,
+        )
+    needed(path, header, "playlist", params.playlist)
+    needed(path, header, "track", track)
+    lists = column_types.is_list(column_types.inner(schema.field(track).type))
+    position = optional(path, header, "position", params.position, "position" if "position" in header else "pos")
+    if lists and params.position is None and position is not None and not _is_list(schema, position):
+        position = None  # of the playlist, not of its tracks
+    title = "playlist_title"
+    if lists and title not in header and "title" in header and not _is_list(schema, "title") and params.title is None:
+        title = "title"
+    found = Layout(
+        params.playlist,
+        track,
+        lists,
+        position,
+        optional(path, header, "time", params.time),
+        (
+            optional(path, header, "playlist_title", params.playlist_title, title),
+            optional(path, header, "description", params.description, "description"),
+            optional(path, header, "group", params.group, "group"),
+            optional(path, header, "split", params.split, "split"),
+        ),
+        described(params, schema, path, only_lists=lists),
+    )
+    _check(found, params, schema, path)
+    return found
+
+
+def described(params: TrackColumns, schema: pa.Schema, path: Path, *, only_lists: bool = False) -> tuple[str, ...]:
+    """Columns that say something of tracks. only_lists: those of a table with a list of tracks a row."""
+    header = list(schema.names)
+    params.check(header, path)
+    rules: list[tuple[str, str, Callable[[pa.DataType], bool], str]] = []
+    for option in NAMES:
+        column = getattr(params, option)
+        rule: Callable[[pa.DataType], bool] = (
+            column_types.is_names if option in ("artist", "artist_id") else column_types.is_plain
+        )
+        if column is None and option in header and (not only_lists or _is_list(schema, option)):
+            rules.append((option, option, rule, "texts or numbers"))
+        elif column is not None:
+            rules.append((option, column, rule, "texts or numbers"))
+    rules += [
+        (f"fields.{name}", column, column_types.is_plain, "texts or numbers") for name, column in params.fields.items()
+    ]
+    rules += [
+        (f"features.{name}", column, column_types.is_vector, "numbers or lists of them")
+        for name, listed in params.vectors().items()
+        for column in listed
+    ]
+    for option in ("images", "audio"):
+        rules += [
+            (f"{option}.{name}", column, column_types.is_file, "paths or bytes")
+            for name, column in getattr(params, option).items()
+        ]
+    for option, column, fits, what in rules:
+        kind = schema.field(column).type
+        if only_lists:
+            kind = _inside(path, option, column, kind)
+        if not fits(kind):
+            raise InputError(
+                f"{path}, column {column!r} (option {option}) holds {column_types.kind_of(kind)}: it must hold {what}"
+            )
+    return tuple(dict.fromkeys(column for _, column, _, _ in rules))
+
+
+def _check(found: Layout, params: PlacementColumns, schema: pa.Schema, path: Path) -> None:
+    """Types of the columns that make up playlists."""
+    per_track = [("track", found.track, column_types.is_plain, "texts or whole numbers")]
+    if found.position is not None:
+        per_track.append(("position", found.position, column_types.is_plain, "numbers"))
+    for option, column, rule, what in per_track:
+        kind = schema.field(column).type
+        kind = _inside(path, option, column, kind) if found.lists else kind
+        if not rule(kind):
+            raise InputError(
+                f"{path}, column {column!r} (option {option}) holds {column_types.kind_of(kind)}: it must hold {what}"
+            )
+    per_list = zip(
+        ("playlist", "playlist_title", "description", "group", "split"), (found.playlist, *found.about), strict=True
+    )
+    for option, name in per_list:
+        if name is not None and not column_types.is_plain(schema.field(name).type):
+            shown = column_types.kind_of(schema.field(name).type)
+            raise InputError(f"{path}, column {name!r} (option {option}) holds {shown}: it must hold texts or numbers")
+    if found.time is not None:
+        kind = column_types.inner(schema.field(found.time).type)
+        kind = kind.value_type if found.lists and column_types.is_list(kind) else kind
+        if not column_types.is_moment(kind):
+            shown = column_types.kind_of(kind)
+            raise InputError(
+                f"{path}, column {found.time!r} (option time) holds {shown}: it must hold timestamps, dates, texts or numbers"
+            )
+
+
+def _inside(path: Path, option: str, column: str, kind: pa.DataType) -> pa.DataType:
+    """The type of a list's entries. Raises where the column holds no lists, beside one that does."""
+    kind = column_types.inner(kind)
+    if not column_types.is_list(kind):
+        raise InputError(
+            f"{path}, column {column!r} (option {option}) holds {column_types.kind_of(kind)}: where tracks are a list a row, it must be one too"
+        )
+    return kind.value_type
+
+
+def _is_list(schema: pa.Schema, name: str) -> bool:
+    return column_types.is_list(column_types.inner(schema.field(name).type))
+
+
+def one_each(header: Sequence[str], path: Path) -> None:
+    """Raises where a column name occurs twice."""
+    if again := next((name for place, name in enumerate(header) if name in header[:place]), None):
+        raise InputError(f"{path}: the column name {again!r} occurs twice: rename one of them")
+
+
+def needed(path: Path, header: Sequence[str], option: str, name: str) -> None:
+    """Raises `InputError`, with the nearest column, where `name` is not one."""
+    if name not in header:
+        raise InputError(f"{path} has no column {name!r} (option {option}): {nearest(name, list(header))}")
+
+
+def optional(
+    path: Path, header: Sequence[str], option: str, name: str | None, default: str | None = None
+) -> str | None:
+    """A column that was named and must be there, or `default` where that is one."""
+    if name is None:
+        return default if default in header else None
+    needed(path, header, option, name)
+    return name

@@ -1,0 +1,288 @@
+"""Arrow columns of any type as ids, texts, numbers and times, with the rules that text files have.
+
+A rule that a whole column breaks (a type) raises `InputError`; one that some rows break comes back as those rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from toolkit.catalogue.readers.ids import qualified
+from toolkit.errors import InputError
+from toolkit.times import FIRST, LAST, NO_TIME, seconds
+
+_UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_DAY = 86_400
+_DATES = (10_000_000, 99_999_999)
+"""Whole numbers that `toolkit.times` reads as dates without dashes."""
+_HAS_SCHEME = r"^[A-Za-z][0-9A-Za-z_+.\-]+:"
+
+
+def is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def is_list(kind: pa.DataType) -> bool:
+    views = pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind)
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind) or views)
+
+
+def is_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))
+
+
+def inner(kind: pa.DataType) -> pa.DataType:
+    """The type of the values themselves: of a dictionary, or of an extension's storage."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return inner(kind.storage_type)
+    return inner(kind.value_type) if pa.types.is_dictionary(kind) else kind
+
+
+def is_plain(kind: pa.DataType) -> bool:
+    """Whether values are texts, numbers or nothing at all: what an id or a name may be."""
+    kind = inner(kind)
+    return is_text(kind) or is_number(kind) or pa.types.is_null(kind)
+
+
+def is_moment(kind: pa.DataType) -> bool:
+    kind = inner(kind)
+    return is_plain(kind) or bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
+
+
+def is_vector(kind: pa.DataType) -> bool:
+    """Whether values are numbers, or lists of them; texts are read as numbers, as of a text file."""
+    kind = inner(kind)
+    return is_plain(kind) or pa.types.is_boolean(kind) or (is_list(kind) and is_plain(kind.value_type))
+
+
+def is_names(kind: pa.DataType) -> bool:
+    kind = inner(kind)
+    return is_plain(kind) or (is_list(kind) and is_plain(kind.value_type))
+
+
+def is_file(kind: pa.DataType) -> bool:
+    """Whether values are paths, a file's bytes, or both, as Hugging Face keeps images and sounds."""
+    kind = inner(kind)
+    both = pa.types.is_struct(kind) and {field.name for field in kind} == {"bytes", "path"}
+    return is_plain(kind) or is_bytes(kind) or both
+
+
+def kind_of(kind: pa.DataType) -> str:
+    """A type as a message names it."""
+    shown = str(kind)
+    return shown if len(shown) <= 60 else shown[:59] + "…"
+
+
+def without_views(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """A batch whose texts and lists are of the older types, which every function of Arrow takes."""
+    schema = pa.schema([(field.name, _older(field.type)) for field in batch.schema])
+    return batch if schema.equals(batch.schema) else batch.cast(schema)
+
+
+def _older(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_string_view(kind):
+        return pa.string()
+    if pa.types.is_binary_view(kind):
+        return pa.binary()
+    if pa.types.is_list_view(kind) or pa.types.is_list(kind):
+        changed: pa.DataType = pa.list_(_older(kind.value_type))
+    elif pa.types.is_large_list_view(kind) or pa.types.is_large_list(kind):
+        changed = pa.large_list(_older(kind.value_type))
+    elif pa.types.is_struct(kind):
+        changed = pa.struct([(field.name, _older(field.type)) for field in kind])
+    else:
+        return kind
+    return kind if changed.equals(kind) else changed
+
+
+def plain(array: pa.Array) -> pa.Array:
+    """The values themselves: no extension, and no view, which few functions take."""
+    if isinstance(array, pa.ExtensionArray):
+        return plain(array.storage)
+    kind = _older(array.type)
+    return array if kind is array.type else array.cast(kind)
+
+
+def decoded(array: pa.DictionaryArray) -> pa.Array:
+    """The values of a dictionary, row by row."""
+    return plain(array.dictionary).take(array.indices)
+
+
+def texts(array: pa.Array) -> pa.Array:
+    """string [n], without blanks around them; null where nothing is left, and for NaN, which pandas puts where a text is missing."""
+    array = plain(array)
+    if pa.types.is_dictionary(array.type):
+        return texts(array.dictionary).take(array.indices)
+    if pa.types.is_floating(array.type):
+        # as Python writes a number, which is how a text file comes by it
+        return pa.array(
+            [None if value is None or value != value else str(value) for value in array.to_pylist()], pa.string()
+        )
+    array = pc.utf8_trim_whitespace(array.cast(pa.string()))
+    return _without_empty(array)
+
+
+def ids(array: pa.Array, scheme: str | None, where: Callable[[int], str], column: str) -> pa.DictionaryArray:
+    """Ids as string dictionaries [n], null where one is missing. scheme: put before those that have none; None: ids have none.
+
+    A column of numbers with a fraction raises `InputError`, for an id is not measured.
+    """
+    array = plain(array)
+    if pa.types.is_floating(array.type):
+        array = _whole(array, where, column)
+    coded = _coded(array)
+    if pa.types.is_floating(coded.type.value_type):
+        return ids(decoded(coded), scheme, where, column)
+    if pa.types.is_integer(coded.type.value_type):  # digits have no blanks and no scheme
+        values = coded.dictionary.cast(pa.string())
+        values = values if scheme is None else pc.binary_join_element_wise(pa.scalar(f"{scheme}:"), values, "")
+    else:
+        values = texts(coded.dictionary)
+        values = values if scheme is None else with_scheme(values, scheme)
+    indices = coded.indices.cast(pa.int32())
+    if values.null_count:
+        indices = pc.if_else(values.is_valid().take(indices), indices, pa.scalar(None, pa.int32()))
+        values = values.fill_null("")
+    return pa.DictionaryArray.from_arrays(indices, values)
+
+
+def first_places(codes: np.ndarray, n: int) -> np.ndarray:
+    """int64 [n]: where each code 0…n − 1 comes first, the number of codes where it does not."""
+    first = np.full(n, len(codes))
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+    return first
+
+
+def _coded(array: pa.Array) -> pa.DictionaryArray:
+    """A column as a dictionary in the order of its rows. Whole numbers that are near each other are found in a table, not by hashing."""
+    if pa.types.is_dictionary(array.type):
+        return array
+    if not pa.types.is_integer(array.type) or array.null_count or not len(array) or pa.types.is_uint64(array.type):
+        return array.dictionary_encode()
+    values = array.to_numpy(zero_copy_only=False)
+    low, high = int(values.min()), int(values.max())
+    if high - low > 4 * len(values):
+        return array.dictionary_encode()
+    offsets = (values - values.dtype.type(low)).astype(np.int32)
+    first = first_places(offsets, high - low + 1)
+    new = np.zeros(len(values), bool)
+    new[first[first < len(values)]] = True
+    each = offsets[new]
+    place = np.zeros(high - low + 1, np.int32)
+    place[each] = np.arange(len(each), dtype=np.int32)
+    return pa.DictionaryArray.from_arrays(pa.array(place[offsets]), pa.array(values[new]))
+
+
+def with_scheme(values: pa.Array, scheme: str) -> pa.Array:
+    """`ids.qualified` of each text."""
+    has = pc.match_substring_regex(values, _HAS_SCHEME)
+    added = pc.binary_join_element_wise(pa.scalar(f"{scheme}:"), values, "")
+    made = pc.if_else(has, values, added)
+    unclear = pc.and_(pc.invert(has), pc.invert(pc.string_is_ascii(values)))
+    if pc.any(unclear).as_py():  # letters of other scripts are letters to `qualified`
+        rare = [qualified(text, scheme) for text in values.filter(unclear).to_pylist() if text is not None]
+        made = pc.replace_with_mask(made, unclear.fill_null(False), pa.array(rare, pa.string()))
+    return made
+
+
+def numbers(array: pa.Array) -> np.ndarray:
+    """float64 [n]; NaN where there is no number."""
+    array = plain(array)
+    if pa.types.is_dictionary(array.type):
+        array = decoded(array)
+    if is_text(array.type):
+        return np.array([_number(text) for text in array.to_pylist()], np.float64)
+    return np.asarray(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
+
+
+def times(array: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """int64 [n], seconds since 1970 (UTC where no zone is named), parts of a second cut off; and bool [n], which could not be read.
+
+    A missing time is `NO_TIME`.
+    """
+    array = plain(array)
+    if pa.types.is_dictionary(array.type):
+        array = decoded(array)
+    missing = np.asarray(array.is_null(nan_is_null=True).to_numpy(zero_copy_only=False), bool)
+    if pa.types.is_timestamp(array.type):
+        found = _ints(array) // _UNITS[array.type.unit]
+        bad = np.zeros(len(array), bool)
+    elif pa.types.is_date(array.type):
+        found = _ints(array.cast(pa.date32())) * _DAY
+        bad = np.zeros(len(array), bool)
+    elif is_number(array.type):
+        given = numbers(array)
+        found = np.floor(np.where(missing, 0, given)).astype(np.int64)
+        bad = ~((given >= FIRST) & (given <= LAST))
+        if pa.types.is_integer(array.type) and (dates := (given >= _DATES[0]) & (given <= _DATES[1])).any():
+            found[dates], bad[dates] = _read(array.filter(pa.array(dates)).cast(pa.string()))
+    else:
+        coded = texts(array).dictionary_encode()
+        each, unread = _read(coded.dictionary)
+        codes = coded.indices.fill_null(0).to_numpy(zero_copy_only=False)
+        missing = np.asarray(coded.indices.is_null().to_numpy(zero_copy_only=False), bool)
+        none = not len(each)
+        found, bad = (np.zeros(len(array), np.int64), missing) if none else (each[codes], unread[codes])
+    return np.where(missing, NO_TIME, found), bad & ~missing
+
+
+def chosen(array: pa.Array | None, mask: np.ndarray) -> pa.Array | None:
+    """The rows of a column where `mask` is true."""
+    return None if array is None else array.filter(pa.array(mask))
+
+
+def python(array: pa.Array) -> list[Any]:
+    """Values as `TrackParser` takes them: NaN is nothing, and of a file's bytes and path the bytes count."""
+    return [_value(value) for value in plain(array).to_pylist()]
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, float) and value != value:
+        return None
+    if isinstance(value, dict):
+        return value["path"] if value["bytes"] is None else value["bytes"]
+    return value
+
+
+def _read(values: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    read = [seconds(text) for text in values.to_pylist()]
+    return np.array([0 if value is None else value for value in read], np.int64), np.array(
+        [value is None for value in read], bool
+    )
+
+
+def _ints(array: pa.Array) -> np.ndarray:
+    width = pa.int32() if pa.types.is_date32(array.type) else pa.int64()
+    return np.asarray(array.view(width).fill_null(0).to_numpy(zero_copy_only=False), np.int64)
+
+
+def _whole(array: pa.Array, where: Callable[[int], str], column: str) -> pa.Array:
+    """Whole numbers, which pandas makes floats of where one is missing."""
+    given = array.cast(pa.float64())
+    array = pc.if_else(pc.is_nan(given), pa.scalar(None, pa.float64()), given)
+    broken = pc.not_equal(pc.floor(array), array).fill_null(False)
+    if pc.any(broken).as_py():
+        row = int(np.flatnonzero(broken.to_numpy(zero_copy_only=False))[0])
+        raise InputError(f"{where(row)}: {column!r} holds {array[row].as_py()!r}: an id must be text or a whole number")
+    return array.cast(pa.int64())
+
+
+def _without_empty(array: pa.Array) -> pa.Array:
+    empty = pc.equal(pc.binary_length(array), 0)
+    return pc.if_else(empty, pa.scalar(None, pa.string()), array) if pc.any(empty).as_py() else array
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text) if text is not None else float("nan")
+    except ValueError:
+        return float("nan")

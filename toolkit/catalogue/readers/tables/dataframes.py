@@ -1,0 +1,77 @@
+"""Frames of other libraries as Arrow tables: pandas, Polars, Arrow, Hugging Face datasets, and whatever offers Arrow's C stream."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pyarrow as pa
+
+from toolkit.errors import InputError
+
+CURE = "give a pandas or Polars frame, an Arrow table, a Hugging Face dataset, or anything with __arrow_c_stream__"
+
+
+def table_of(frame: Any, name: str = "frame") -> pa.Table:
+    """The content of `frame` as an Arrow table; nothing is copied that need not be.
+
+    Of a pandas frame NaN is null, and a named index is a column. Of a Hugging Face dataset the rows are those that it shows, after
+    filters and shuffles. name: what messages call it. Raises `InputError` for anything else, and for a column that Arrow cannot hold.
+    """
+    try:
+        return _table(frame, name)
+    except pa.ArrowException as error:
+        raise InputError(f"{name} cannot be read as a table: {_line(error)}") from None
+
+
+def _table(frame: Any, name: str) -> pa.Table:
+    if isinstance(frame, pa.Table):
+        return frame
+    if isinstance(frame, pa.RecordBatch):
+        return pa.Table.from_batches([frame])
+    if isinstance(frame, pa.RecordBatchReader):
+        return frame.read_all()
+    if _is(frame, "pandas", "DataFrame"):
+        return _of_pandas(frame, name)
+    if _is(frame, "datasets", "Dataset"):
+        return frame.with_format("arrow")[:]
+    if hasattr(frame, "__arrow_c_stream__"):
+        return pa.RecordBatchReader.from_stream(frame).read_all()
+    for library, kind, cure in (
+        ("datasets", "DatasetDict", "give one of its splits, such as dataset['train']"),
+        ("datasets", "IterableDataset", "save it as Parquet and read that, or give a dataset that is not streamed"),
+        ("polars", "LazyFrame", "give frame.collect()"),
+    ):
+        if _is(frame, library, kind):
+            raise InputError(f"{name} is a {library}.{kind}: {cure}")
+    raise InputError(f"{name} is a {type(frame).__name__}, which is not a table: {CURE}")
+
+
+def _is(frame: Any, library: str, kind: str) -> bool:
+    """Whether `frame` is of a class of a library that somebody has imported: without it there is no such frame."""
+    return library in sys.modules and isinstance(frame, getattr(sys.modules[library], kind, ()))
+
+
+def _of_pandas(frame: Any, name: str) -> pa.Table:
+    named = any(level is not None for level in frame.index.names)
+    frame = frame.reset_index() if named else frame
+    if not all(isinstance(column, str) for column in frame.columns):
+        odd = next(column for column in frame.columns if not isinstance(column, str))
+        raise InputError(f"{name}: the column name {odd!r} is not text: rename it")
+    if not frame.columns.is_unique:
+        raise InputError(
+            f"{name}: the column name {frame.columns[frame.columns.duplicated()][0]!r} occurs twice: rename one of them"
+        )
+    arrays = []
+    for column in frame.columns:
+        try:
+            arrays.append(pa.Array.from_pandas(frame[column]))
+        except (pa.ArrowException, TypeError, OverflowError) as error:
+            raise InputError(f"{name}, column {column!r} holds values of several kinds: {_line(error)}") from None
+    return pa.table(
+        [pa.chunked_array(array) if isinstance(array, list) else array for array in arrays], names=list(frame.columns)
+    )
+
+
+def _line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,136 @@
+"""Delimited text with a header: CSV, TSV and RecBole's atomic files."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from toolkit.catalogue.readers.open_files import Bad, Encoding, lines
+from toolkit.errors import DataError, InputError
+
+_LONGEST = 10_000_000
+"""Characters of one cell: whole lyrics fit, an unclosed quote over a whole file does not."""
+
+
+class DelimitedFile:
+    """A table file, read row by row.
+
+    header: column names. delimiter: default a tab where the header has one and
+    no comma does, else a comma; the same for a semicolon.
+    encoding: the reader's option of that name, where it has one.
+    Raises `DataError` for an empty file or a header with a name twice.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        bad: Bad,
+        *,
+        delimiter: str | None = None,
+        quoted: bool = True,
+        encoding: Encoding | None = None,
+    ) -> None:
+        self.path = path
+        self.bad = bad
+        self.quoted = quoted
+        self.encoding = encoding
+        first = next(lines(path, _no_header, encoding), "")
+        self.delimiter = delimiter or _delimiter(first)
+        try:
+            self.header = next(csv.reader([first], **self._dialect()), [])
+        except csv.Error as error:
+            raise DataError(f"{path}, line 1: {_fault(error)}") from None
+        if not any(self.header):
+            raise DataError(f"{path} is empty: it must begin with a header of column names")
+        if len(set(self.header)) < len(self.header):
+            raise DataError(f"{path}, line 1: a column name occurs twice: {', '.join(self.header)}")
+
+    def _dialect(self) -> dict[str, Any]:
+        return {"delimiter": self.delimiter, "quoting": csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE}
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """(line number, cells); a row of another length than the header is a bad record."""
+        csv.field_size_limit(_LONGEST)
+        ended = False
+
+        def watched() -> Iterator[str]:
+            nonlocal ended
+            yield from lines(self.path, self.bad, self.encoding)
+            ended = True
+
+        reader = csv.reader(watched(), **self._dialect())
+        next(reader)
+        last = reader.line_num
+        while True:
+            try:
+                row = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                self.bad(self.where(reader.line_num), _fault(error))
+                continue
+            if ended:  # the row took the end of the file for its own: only an open quote does
+                self.bad(self.where(last + 1), 'has a quote (") that is never closed')
+                return
+            last = reader.line_num
+            if len(row) == len(self.header):
+                yield reader.line_num, row
+            elif row:
+                self.bad(self.where(reader.line_num), f"has {len(row)} cells, the header {len(self.header)}")
+
+    def where(self, line: int) -> str:
+        """File and line, for messages."""
+        return f"{self.path}, line {line}"
+
+    def column(self, option: str, name: str | None, default: str | None = None) -> int | None:
+        """Index of a column.
+
+        A name that was given must be there; without one `default` is used where
+        the header has it. Raises `InputError` with the nearest column.
+        """
+        if name is None:
+            return self.header.index(default) if default in self.header else None
+        if name not in self.header:
+            raise InputError(f"{self.path} has no column {name!r} (option {option}): {nearest(name, self.header)}")
+        return self.header.index(name)
+
+    def needed(self, option: str, name: str) -> int:
+        """Index of a column that must be there."""
+        index = self.column(option, name)
+        assert index is not None  # a given name is found or refused
+        return index
+
+    def mapping(self, row: list[str]) -> Mapping[str, str]:
+        """Cells by column name."""
+        return dict(zip(self.header, row, strict=True))
+
+
+def _no_header(where: str, why: str) -> None:
+    """A table without its first line cannot be read, whatever is done with bad records."""
+    raise DataError(f"{where}: {why}")
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """`did you mean 'x'?`, or what there is."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"columns: {', '.join(known)}"
+
+
+def _fault(error: csv.Error) -> str:
+    """What the parser refuses, without its advice to who programs with it."""
+    text = str(error)
+    return (
+        "has a carriage return (CR) inside a cell without quotes: end lines with LF or CRLF"
+        if "new-line" in text
+        else text
+    )
+
+
+def _delimiter(header: str) -> str:
+    for delimiter in ("\t", ";"):
+        if delimiter in header and "," not in header:
+            return delimiter
+    return ","

@@ -1,0 +1,112 @@
+"""Rows of playlists in any order, put together with bounded memory.
+
+Placements go to a temporary SQLite file and come back through its external
+merge sort; only a few words per playlist stay in memory.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from toolkit.catalogue.records import PlaylistRecord
+from toolkit.errors import SegueError
+
+_BATCH = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """One row: a track of a playlist, with whatever the row says of the playlist. It has plays or a time, not both: no format does."""
+
+    playlist: str
+    track: str
+    position: float
+    title: str | None = None
+    description: str | None = None
+    group: str | None = None
+    split: str | None = None
+    plays: float | None = field(default=None, kw_only=True)
+    time: int | None = field(default=None, kw_only=True)
+
+
+class PlaylistSpool:
+    """Collects placements, then yields playlists in order of first appearance.
+
+    Equal positions keep the order of the rows; of a playlist's title, group
+    and split the first row's count. Raises `SegueError` where the disk is full.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[str, Placement] = {}
+        self._numbers: dict[str, int] = {}
+        self._waiting: list[tuple[int, float, str, float | None]] = []
+
+    def __enter__(self) -> Self:
+        self._folder = tempfile.TemporaryDirectory(prefix="segue-")
+        self._db = sqlite3.connect(Path(self._folder.name) / "placements.db", isolation_level=None)
+        for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-65536"):
+            self._db.execute(f"PRAGMA {pragma}")
+        self._db.execute("CREATE TABLE placements (list INTEGER, position REAL, track TEXT, told)")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._db.close()
+        self._folder.cleanup()
+
+    def add(self, placement: Placement) -> None:
+        """Take one row."""
+        number = self._numbers.setdefault(placement.playlist, len(self._numbers))
+        if number == len(self._first):
+            self._first[placement.playlist] = placement
+        told = placement.time if placement.plays is None else placement.plays
+        self._waiting.append((number, placement.position, placement.track, told))
+        if len(self._waiting) >= _BATCH:
+            self._flush()
+
+    def playlists(self) -> Iterator[PlaylistRecord]:
+        """The playlists, each with its tracks by position."""
+        self._flush()
+        try:
+            rows = self._db.execute("SELECT list, track, told FROM placements ORDER BY list, position, rowid")
+            for first, (_, group) in zip(self._first.values(), groupby(rows, key=lambda row: row[0]), strict=True):
+                held = list(group)
+                plays = None if first.plays is None else [row[2] for row in held]
+                times = None if first.time is None else [row[2] for row in held]
+                yield playlist(first, [row[1] for row in held], plays, times)
+        except sqlite3.Error as error:
+            raise SegueError(f"sorting playlists in {tempfile.gettempdir()}: {error}") from None
+
+    def _flush(self) -> None:
+        try:
+            self._db.execute("BEGIN")
+            self._db.executemany("INSERT INTO placements VALUES (?, ?, ?, ?)", self._waiting)
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise SegueError(f"sorting playlists in {tempfile.gettempdir()}: {error}") from None
+        self._waiting.clear()
+
+
+def adjacent(placements: Iterator[Placement]) -> Iterator[PlaylistRecord]:
+    """Playlists whose rows stand together, without a temporary file."""
+    for _, group in groupby(placements, key=lambda placement: placement.playlist):
+        rows = sorted(group, key=lambda placement: placement.position)
+        times = [row.time for row in rows if row.time is not None]
+        yield playlist(rows[0], [row.track for row in rows], times=times or None)
+
+
+def playlist(
+    first: Placement, tracks: list[str], plays: list[float] | None = None, times: list[int] | None = None
+) -> PlaylistRecord:
+    """A record of these tracks with what one row says of their playlist."""
+    return PlaylistRecord(
+        first.playlist, tracks, first.title, first.description, first.group, first.split, plays=plays, times=times
+    )

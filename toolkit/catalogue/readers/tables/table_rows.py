@@ -1,0 +1,228 @@
+"""Batches of an Arrow table as blocks: rows of one placement each, or rows that hold a list of tracks.
+
+What is wrong with a row is reported as a text file's rows are, and the row is left out where records are skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from toolkit.catalogue.readers.open_files import Bad
+from toolkit.catalogue.readers.reader import shortened
+from toolkit.catalogue.readers.tables import column_types
+from toolkit.catalogue.readers.tables.column_layout import Layout
+from toolkit.catalogue.readers.tables.record_blocks import Placements, Playlists, Tracks
+from toolkit.catalogue.readers.tables.track_columns import TrackColumns
+from toolkit.times import EXPECTED, NO_TIME
+
+Where = Callable[[int], str]
+"""File and row, of a row of the batch."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A batch whose rows are playlists. tracks: the lists' entries one after the other, as a table; where: of an entry;
+    owners: int64, the playlist of `block` that each belongs to."""
+
+    block: Playlists
+    tracks: pa.RecordBatch
+    where: Where
+    owners: np.ndarray
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """Reads batches of tables that have one layout. scheme: put before ids of tracks that have none."""
+
+    layout: Layout
+    scheme: str
+    bad: Bad
+
+    def flat(self, batch: pa.RecordBatch, where: Where) -> Placements:
+        """A block of rows that hold one placement each."""
+        layout = self.layout
+        track = column_types.ids(batch.column(layout.track), self.scheme, where, layout.track)
+        playlist = column_types.ids(batch.column(layout.playlist), None, where, layout.playlist)
+        faults = {row: f"has no {layout.track}" for row in _nulls(track)} | {
+            row: f"has no {layout.playlist}" for row in _nulls(playlist)
+        }
+        time = _times(batch, layout.time, faults)
+        position = _positions(batch, layout.position, faults)
+        if position is None and time is not None:
+            position = time.astype(np.float64)
+        about = [None if name is None else column_types.texts(batch.column(name)) for name in layout.about]
+        if faults:
+            good = self._good(faults, batch.num_rows, where)
+            playlist, track = playlist.filter(pa.array(good)), track.filter(pa.array(good))
+            position, time = (None if each is None else each[good] for each in (position, time))
+            about = [None if column is None else column.filter(pa.array(good)) for column in about]
+        return Placements(playlist, track, position, time, *about)
+
+    def lists(self, batch: pa.RecordBatch, where: Where) -> Opened:
+        """A block of rows that hold a playlist each. A track that is wrong is left out of its playlist, as one of JSON Lines is."""
+        layout = self.layout
+        listed = [
+            name
+            for name in batch.schema.names
+            if column_types.is_list(column_types.inner(batch.schema.field(name).type))
+        ]
+        faults = {
+            row: f"has no {layout.playlist}"
+            for row in _nulls(column_types.ids(batch.column(layout.playlist), None, where, layout.playlist))
+        }
+        faults |= _uneven(batch, listed, layout.track)
+        moments = None if layout.time in listed else _times(batch, layout.time, faults, required=False)
+        rows = np.arange(batch.num_rows)
+        if faults:
+            good = self._good(faults, batch.num_rows, where)
+            rows, batch, moments = rows[good], batch.filter(pa.array(good)), None if moments is None else moments[good]
+        lengths = _lengths(batch.column(layout.track))
+        ends = np.cumsum(lengths)
+        owners = np.repeat(np.arange(len(lengths)), lengths)
+
+        def inside(entry: int) -> str:
+            owner = int(owners[entry])
+            return f"{where(int(rows[owner]))}, track {entry - int(ends[owner] - lengths[owner])}"
+
+        tracks = pa.RecordBatch.from_arrays(
+            [column_types.plain(batch.column(name)).flatten() for name in listed], names=listed
+        )
+        return Opened(self._playlists(batch, tracks, owners, inside, moments), tracks, inside, owners)
+
+    def _playlists(
+        self,
+        batch: pa.RecordBatch,
+        tracks: pa.RecordBatch,
+        owners: np.ndarray,
+        inside: Where,
+        moments: np.ndarray | None,
+    ) -> Playlists:
+        layout = self.layout
+        track = column_types.ids(tracks.column(layout.track), self.scheme, inside, layout.track)
+        faults = {entry: f"has no {layout.track}" for entry in _nulls(track)}
+        times = _times(tracks, layout.time, faults) if layout.time in tracks.schema.names else None
+        position = _positions(tracks, layout.position, faults)
+        order = np.flatnonzero(self._good(faults, len(owners), inside))
+        if position is None and times is not None:
+            position = times.astype(np.float64)
+        if position is not None:
+            order = order[np.lexsort((position[order], owners[order]))]
+        if faults or position is not None:
+            track, times = track.take(pa.array(order)), None if times is None else times[order]
+        offsets = np.concatenate([[0], np.cumsum(np.bincount(owners[order], minlength=batch.num_rows))]).astype(
+            np.int64
+        )
+        ids = column_types.ids(batch.column(layout.playlist), None, inside, layout.playlist).dictionary_decode()
+        about = [None if name is None else column_types.texts(batch.column(name)) for name in layout.about]
+        return Playlists(ids, offsets, track, times, moments, *about)
+
+    def _good(self, faults: dict[int, str], n: int, where: Where) -> np.ndarray:
+        """Report faults by row; bool [n], the rows without one."""
+        good = np.ones(n, bool)
+        for row in sorted(faults):
+            self.bad(where(row), faults[row])
+            good[row] = False
+        return good
+
+
+def names(
+    track: pa.DictionaryArray, batch: pa.RecordBatch, given: TrackColumns, rows: np.ndarray, *, table: int
+) -> Tracks:
+    """Ids and names of tracks at some rows of a batch."""
+    place, header = pa.array(rows), batch.schema.names
+    title, artist, album = (None if name is None else batch.column(name).take(place) for name in named(given, header))
+    none = pa.nulls(len(rows), pa.string())
+    return Tracks(
+        track.take(place).dictionary_decode(),
+        none if title is None else column_types.texts(title),
+        none if artist is None else joined(artist, given.artist_separator),
+        none if album is None else column_types.texts(album),
+        table,
+    )
+
+
+def named(given: TrackColumns, header: Sequence[str]) -> tuple[str | None, str | None, str | None]:
+    """Columns of titles, artists and albums, None for what a table lacks."""
+    chosen = (given.title or "title", given.artist or "artist", given.album or "album")
+    title, artist, album = (name if name in header else None for name in chosen)
+    return title, artist, album
+
+
+def first(track: pa.DictionaryArray) -> np.ndarray:
+    """int64, ascending: the first row of each id."""
+    codes = track.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    # a missing id is the last code, and nobody's
+    found = column_types.first_places(np.where(codes < 0, len(track.dictionary), codes), len(track.dictionary) + 1)[:-1]
+    return np.sort(found[found < len(codes)])
+
+
+def joined(array: pa.Array, separator: str) -> pa.Array:
+    """Artists as one text, string [n]: several, in a list or between separators, joined by a comma, each once."""
+    array = column_types.plain(array)
+    if pa.types.is_dictionary(array.type):
+        return joined(array.dictionary, separator).take(array.indices)
+    if column_types.is_list(array.type):
+        return pa.array([_once(parts or ()) for parts in array.to_pylist()], pa.string())
+    single = column_types.texts(array)
+    several = pc.match_substring(single, separator).fill_null(False)
+    if not pc.any(several).as_py():
+        return single
+    split = [_once(text.split(separator)) for text in single.filter(several).to_pylist()]
+    return pc.replace_with_mask(single, several, pa.array(split, pa.string()))
+
+
+def _once(parts: Sequence[object]) -> str | None:
+    texts = (str(part).strip() for part in parts if part is not None)
+    return ", ".join(dict.fromkeys(text for text in texts if text)) or None
+
+
+def _nulls(array: pa.DictionaryArray) -> list[int]:
+    """Rows without a value."""
+    if not array.indices.null_count:
+        return []
+    return np.flatnonzero(array.indices.is_null().to_numpy(zero_copy_only=False)).tolist()
+
+
+def _lengths(array: pa.Array) -> np.ndarray:
+    """int64 [n], entries of each list; -1 where there is none."""
+    return np.asarray(
+        pc.list_value_length(column_types.plain(array)).fill_null(-1).to_numpy(zero_copy_only=False), np.int64
+    )
+
+
+def _uneven(batch: pa.RecordBatch, listed: Sequence[str], track: str) -> dict[int, str]:
+    """Rows without a list of tracks, or with a list of another length beside it."""
+    lengths = {name: _lengths(batch.column(name)) for name in listed}
+    found: dict[int, str] = {}
+    for name in listed:
+        for row in np.flatnonzero(lengths[name] != lengths[track]).tolist():
+            found[row] = (
+                f"{name!r} has {max(lengths[name][row], 0)} entries, {track!r} has {max(lengths[track][row], 0)}"
+            )
+    return found | {row: f"{track!r} must be a list of tracks" for row in np.flatnonzero(lengths[track] < 0).tolist()}
+
+
+def _times(
+    batch: pa.RecordBatch, name: str | None, faults: dict[int, str], *, required: bool = True
+) -> np.ndarray | None:
+    """Times of a column, int64 [n]. required: whether none may be missing."""
+    if name is None:
+        return None
+    found, bad = column_types.times(batch.column(name))
+    for row in np.flatnonzero(bad | (required & (found == NO_TIME))).tolist():
+        faults.setdefault(row, f"time {shortened(batch.column(name)[row].as_py())} {EXPECTED}")
+    return found
+
+
+def _positions(batch: pa.RecordBatch, name: str | None, faults: dict[int, str]) -> np.ndarray | None:
+    if name is None:
+        return None
+    found = column_types.numbers(batch.column(name))
+    for row in np.flatnonzero(np.isnan(found)).tolist():
+        faults.setdefault(row, f"position {shortened(batch.column(name)[row].as_py())} must be a number")
+    return found

@@ -1,0 +1,239 @@
+"""Tracks from table rows and JSON objects, by column or key names that the user gives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field as Option
+
+from toolkit.catalogue.image_check import flaw
+from toolkit.catalogue.readers.ids import qualified
+from toolkit.catalogue.readers.open_files import Bad, is_file
+from toolkit.catalogue.readers.reader import ReaderParams, shortened
+from toolkit.catalogue.readers.tables.delimited import nearest
+from toolkit.catalogue.records import LARGEST, Field, FieldValue, TrackRecord
+from toolkit.errors import InputError
+
+NAMES = ("title", "artist", "artist_id", "album", "album_id", "duration")
+"""Options that name a column, and fields that every track record has a place for."""
+
+
+class TrackColumns(ReaderParams):
+    """Which column or key holds what; one left out is read under its own name where the file has it."""
+
+    track: str = Option("track_id", description="the track's id")
+    title: str | None = None
+    artist: str | None = Option(None, description="one name, several joined by `artist_separator`, or a JSON list")
+    artist_id: str | None = None
+    album: str | None = None
+    album_id: str | None = None
+    duration: str | None = None
+    duration_unit: Literal["s", "ms"] = "s"
+    artist_separator: str = Option(";", min_length=1)
+    features: dict[str, list[str]] | list[str] = Option(
+        default={}, description="numeric columns, one field `features`, or {field: columns}"
+    )
+    fields: dict[str, str] = Option({}, description="texts, {field: column}")
+    images: dict[str, str] = Option({}, description="image files, {field: column}, relative to the table")
+    audio: dict[str, str] = Option({}, description="audio files, {field: column}, relative to the table")
+
+    def vectors(self) -> dict[str, list[str]]:
+        """Columns of each feature field."""
+        if isinstance(self.features, dict):
+            return self.features
+        return {"features": self.features} if self.features else {}
+
+    def given(self) -> dict[str, str]:
+        """Option by the column it names, for those that the user named."""
+        named = {getattr(self, option): option for option in NAMES if getattr(self, option)}
+        for option in ("fields", "images", "audio"):
+            named |= {column: f"{option}.{name}" for name, column in getattr(self, option).items()}
+        return named | {column: f"features.{name}" for name, columns in self.vectors().items() for column in columns}
+
+    def check(self, header: Collection[str], where: Path) -> None:
+        """Raises `InputError` for a named column that the table does not have."""
+        for column, option in self.given().items():
+            if column not in header:
+                raise InputError(f"{where} has no column {column!r} (option {option}): {nearest(column, list(header))}")
+
+    def offered(self, header: Collection[str]) -> set[str]:
+        """Names of the fields that a table with this header gives its tracks."""
+        names = {option for option in NAMES if (getattr(self, option) or option) in header}
+        return names | self.fields.keys() | self.vectors().keys() | self.images.keys() | self.audio.keys()
+
+    def describes(self, header: Collection[str]) -> bool:
+        """Whether a table says anything about its tracks but their ids."""
+        return bool(self.given()) or any(name in header for name in NAMES)
+
+
+class TrackTable(TrackColumns):
+    """A second file with one track a row or line."""
+
+    file: Path
+
+
+class TrackParser:
+    """Makes records of rows. A cell that breaks a rule is reported to `bad` and, where records are skipped, left out."""
+
+    def __init__(
+        self,
+        columns: TrackColumns,
+        folder: Path,
+        *,
+        scheme: str,
+        source: str,
+        train_allowed: bool | None,
+        bad: Bad,
+        kind: str = "",
+    ) -> None:
+        self.columns = columns
+        self.folder = folder
+        self.scheme = scheme
+        self.kind = kind
+        self.source = source
+        self.train_allowed = train_allowed
+        self.bad = bad
+
+    def record(self, row: Mapping[str, Any], where: str) -> TrackRecord | None:
+        """The track of one row; None where it has no id."""
+        given = row.get(self.columns.track)
+        if (fault := no_text(given)) is not None:
+            self.bad(where, f"{self.columns.track!r}{fault}")
+            return None
+        identifier = _text(given)
+        if identifier is None:
+            self.bad(where, f"has no {self.columns.track}")
+            return None
+        album_id = self._text(row, "album_id", where)
+        return TrackRecord(
+            qualified(identifier, self.scheme, self.kind),
+            self._text(row, "title", where),
+            tuple(self._names(row, "artist", where)),
+            tuple(qualified(name, self.scheme, "artist") for name in self._names(row, "artist_id", where)),
+            self._text(row, "album", where),
+            album_id and qualified(album_id, self.scheme, "album"),
+            self._duration(row, where),
+            dict(self._fields(row, where)),
+            self.source,
+            self.train_allowed,
+        )
+
+    def _text(self, row: Mapping[str, Any], option: str, where: str) -> str | None:
+        return self._cell(row, getattr(self.columns, option) or option, where)
+
+    def _cell(self, row: Mapping[str, Any], column: str, where: str) -> str | None:
+        value = row.get(column)
+        if (fault := no_text(value)) is not None:
+            self.bad(where, f"{column!r}{fault}")
+            return None
+        return _text(value)
+
+    def _names(self, row: Mapping[str, Any], option: str, where: str) -> list[str]:
+        column = getattr(self.columns, option) or option
+        value = row.get(column)
+        if not isinstance(value, list):
+            parts: list[Any] = (self._cell(row, column, where) or "").split(self.columns.artist_separator)
+        elif fault := next(filter(None, map(no_text, value)), None):
+            self.bad(where, f"{column!r}{fault}")
+            return []
+        else:
+            parts = value
+        return [name for part in parts if (name := _text(part))]
+
+    def _duration(self, row: Mapping[str, Any], where: str) -> float | None:
+        text = self._text(row, "duration", where)
+        number = _number(text) if text is not None else None
+        if text is not None and (number is None or number < 0):
+            self.bad(where, f"duration {shortened(text)} must be a number >= 0")
+            return None
+        return number / 1000 if number is not None and self.columns.duration_unit == "ms" else number
+
+    def _fields(self, row: Mapping[str, Any], where: str) -> Iterator[tuple[str, Field]]:
+        for name, column in self.columns.fields.items():
+            if (text := self._cell(row, column, where)) is not None:
+                yield name, self._field(text)
+        for name, columns in self.columns.vectors().items():
+            if (vector := feature_vector(row, columns, where, self.bad)) is not None:
+                yield name, self._field(vector)
+        for name, column in self.columns.images.items():
+            if (data := self._image(row, column, where)) is not None:
+                yield name, self._field(data)
+        for name, column in self.columns.audio.items():
+            if (sound := self._content(row, column, where)) is not None:
+                yield name, self._field(sound)
+
+    def _field(self, value: FieldValue) -> Field:
+        return Field(value, self.source, train_allowed=self.train_allowed)
+
+    def _file(self, name: str | None, where: str) -> Path | None:
+        if name is None:
+            return None
+        file = self.folder / name
+        if not is_file(file):
+            self.bad(where, f"file {shortened(name)} is not there")
+            return None
+        return file
+
+    def _content(self, row: Mapping[str, Any], column: str, where: str) -> bytes | Path | None:
+        """A file by its name, or its bytes where the cell holds them, as a table of another kind than text may."""
+        value = row.get(column)
+        return value if isinstance(value, bytes) else self._file(self._cell(row, column, where), where)
+
+    def _image(self, row: Mapping[str, Any], column: str, where: str) -> bytes | None:
+        content = self._content(row, column, where)
+        if content is None:
+            return None
+        name = row[column] if isinstance(content, Path) else column
+        try:
+            data = content.read_bytes() if isinstance(content, Path) else content
+        except OSError as error:
+            self.bad(where, f"cover {name!r} cannot be read: {error.strerror}")
+            return None
+        if (fault := flaw(data)) is not None:
+            self.bad(where, f"cover {name!r} {fault}")
+            return None
+        return data
+
+
+def feature_vector(row: Mapping[str, Any], columns: Sequence[str], where: str, bad: Bad) -> list[float] | None:
+    """The numbers of several cells, joined; a cell may hold a JSON list. None where all are empty.
+
+    Some empty, no number, NaN, infinity or more than float32 holds: a bad record.
+    """
+    values = [row.get(column) for column in columns]
+    cells = [cell for value in values for cell in (value if isinstance(value, list) else [value])]
+    if all(_text(cell) is None for cell in cells):
+        return None
+    numbers = [_number(cell) for cell in cells]
+    for cell, number in zip(cells, numbers, strict=True):
+        if number is None or abs(number) > LARGEST:
+            bad(
+                where,
+                f"feature {shortened(cell)} of {', '.join(columns)} must be a finite number within ±{LARGEST:.1e}",
+            )
+            return None
+    return [number for number in numbers if number is not None]
+
+
+def no_text(value: Any) -> str | None:
+    """What is wrong with a JSON value where text belongs; None where it is text, a number or nothing."""
+    if not isinstance(value, list | dict | bool):
+        return None
+    return f": {shortened(value)} must be text or a number: name a key that holds such"
+
+
+def _text(value: Any) -> str | None:
+    """A cell as text without blanks around it; None where it is empty."""
+    return None if value is None else str(value).strip() or None
+
+
+def _number(value: Any) -> float | None:
+    """A finite number, or None."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):  # the last for a JSON integer of hundreds of digits
+        return None
+    return number if math.isfinite(number) else None

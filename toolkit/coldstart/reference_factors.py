@@ -1,0 +1,58 @@
+"""Where cold-start systems begin and end: vectors that say nothing, and factors of the test feedback itself.
+
+RANDOM and UPPER-BOUND of Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", section 4, and of van den
+Oord et al. 2013, section 5.2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from toolkit.baselines.baseline import State
+from toolkit.coldstart.cold_ranker import COLD_START, ColdRanker
+from toolkit.coldstart.factorisation import Factors, FactorStore
+from toolkit.corpus.queries import Queries
+from toolkit.corpus.splits import PlaylistSet
+from toolkit.ranker import TrainingData
+
+
+class RandomFactors(ColdRanker):
+    """Ranks tracks without placements by random factors, drawn with the random seed."""
+
+    name = "random-factors"
+    capabilities = replace(COLD_START, content="none", cold_tracks=False)
+
+    def predict(self, data: TrainingData, factors: Factors) -> tuple[np.ndarray, np.ndarray]:
+        vectors = np.random.default_rng(data.seed).standard_normal(factors.items.shape, np.float32)
+        return vectors, np.ones(len(vectors), bool)
+
+
+class FactorUpperBound(ColdRanker):
+    """Ranks tracks by factors of the whole corpus, including hidden tracks: an oracle.
+
+    It is what a perfect prediction of factors would reach.
+
+    State: also users float32 [P, k] of the corpus's playlists; a query that is not one of them is folded in.
+    """
+
+    name = "factor-upper-bound"
+    capabilities = replace(COLD_START, content="none", oracle=True)
+
+    def learn(self, data: TrainingData) -> State:
+        corpus, store = data.train.corpus, data.factors
+        offsets = np.asarray(corpus.offsets)
+        whole = PlaylistSet(corpus, np.arange(len(corpus)), offsets[:-1], offsets[1:])
+        spec = self.params.factors or (store.spec if store is not None else None)
+        factors = FactorStore(whole, seed=data.seed, device=data.device)(spec)
+        self._fold_in = None
+        return self.assembled(factors, *self.predict(data, factors)) | {"users": factors.users}
+
+    def predict(self, data: TrainingData, factors: Factors) -> tuple[np.ndarray, np.ndarray]:
+        return factors.items, factors.known
+
+    def users(self, queries: Queries) -> tuple[np.ndarray, np.ndarray]:
+        if queries.rows is None:
+            return super().users(queries)
+        return self.state["users"][queries.rows], np.ones(len(queries), bool)

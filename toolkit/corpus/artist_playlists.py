@@ -1,0 +1,74 @@
+"""Playlists of artists instead of tracks: each holds the artists of its tracks once, in the order they come in, with their plays summed.
+
+Where placements have times, an artist's is the first of its tracks'."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+
+from toolkit.corpus.arrays import Corpus
+from toolkit.corpus.splits import BLOCK
+from toolkit.errors import InputError
+
+
+def by_artist(corpus: Corpus, tracks: np.ndarray, of: np.ndarray, artists: pa.Table) -> Corpus:
+    """The corpus over artists.
+
+    tracks, of: int64 [c], who is credited for what: rows of the track table and of `artists` (id, title, artist, album); a track of
+    several artists counts for each. Placements of tracks without an artist are left out. Raises `InputError` where none is left.
+    """
+    order = np.argsort(tracks, kind="stable")
+    of, sizes = of[order], np.bincount(tracks, minlength=corpus.n_items)
+    firsts = np.cumsum(sizes) - sizes
+    offsets = np.asarray(corpus.offsets)
+    parts, lengths = [], np.zeros(len(corpus), np.int64)
+    cuts = np.unique(np.append(np.searchsorted(offsets, np.arange(0, len(corpus.items), BLOCK)), len(corpus)))
+    for first, last in pairwise(cuts):
+        low, high = offsets[first], offsets[last]
+        rows = np.repeat(np.arange(last - first), np.diff(offsets[first : last + 1]))
+        placed = corpus.items[low:high].astype(np.int64) - 1
+        plays = np.ones(len(placed)) if corpus.plays is None else corpus.plays[low:high]
+        times = None if corpus.times is None else corpus.times[low:high]
+        parts.append(_summed(rows, *_credited(placed, firsts, sizes, of), plays, times, len(artists)))
+        lengths[first:last] = np.bincount(parts[-1][0], minlength=last - first)
+    items = np.concatenate([part[1] for part in parts]).astype(np.int32) + 1
+    if not len(items):
+        raise InputError("level: artist needs the tracks' artists, and the data names none: use level: track")
+    plays = np.concatenate([part[2] for part in parts]).astype(np.float32)
+    bounds = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    times = None if corpus.times is None else np.concatenate([part[3] for part in parts])
+    return Corpus(items, bounds, artists, corpus.playlists, plays=plays, times=times)
+
+
+def _credited(
+    placed: np.ndarray, firsts: np.ndarray, sizes: np.ndarray, of: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Place of each credit among the placements int64 [m], and its artist int64 [m]."""
+    counts = sizes[placed]
+    owners = np.repeat(np.arange(len(placed)), counts)
+    nth = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return owners, of[firsts[placed][owners] + nth]
+
+
+def _summed(
+    rows: np.ndarray,
+    owners: np.ndarray,
+    artists: np.ndarray,
+    plays: np.ndarray,
+    times: np.ndarray | None,
+    n_artists: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    """Row, artist, plays and first time of each artist of a row, in the order of first appearance."""
+    keys = rows[owners] * n_artists + artists
+    distinct, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    totals = np.bincount(inverse, plays[owners], minlength=len(distinct))
+    order = np.argsort(first, kind="stable")  # first places ascend within and between rows
+    earliest = None
+    if times is not None:
+        earliest = np.full(len(distinct), np.iinfo(np.int64).max)
+        np.minimum.at(earliest, inverse, times[owners])
+        earliest = earliest[order]
+    return distinct[order] // n_artists, distinct[order] % n_artists, totals[order], earliest

@@ -1,0 +1,76 @@
+"""A corpus's own arrays as playlists, so that what holds one can be looked at, converted and run on.
+
+Titles, artists and albums are what the corpus keeps beside its arrays; nothing else is known of its tracks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from toolkit.catalogue.readers.open_files import some
+from toolkit.catalogue.readers.reader import OnError, Reader, ReaderParams
+from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
+from toolkit.corpus.arrays import PLAYS, Corpus
+from toolkit.times import NO_TIME
+
+BLOCK = 10_000
+"""Rows turned into records at once."""
+
+
+class CorpusReader(Reader):
+    """Reads a corpus that segue stored: a folder with `corpus.json`.
+
+    Tracks come first, in the order of their ids, then playlists.
+    """
+
+    name = "corpus"
+
+    def __init__(self, path: Path, params: ReaderParams | None = None, *, on_error: OnError = "stop") -> None:
+        super().__init__(path, params, on_error=on_error)
+        self.counts = (self.path / PLAYS).exists()
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        return (path / "corpus.json").is_file()
+
+    def read(self) -> Iterator[Record]:
+        return some(self._read(), self.path)
+
+    def fields_offered(self) -> set[str]:
+        return {"title", "artist", "album"}
+
+    def _read(self) -> Iterator[Record]:
+        corpus = Corpus.load(self.path)
+        for columns in _blocks(corpus.tracks):
+            for track, title, artist, album in zip(*columns, strict=True):
+                yield TrackRecord(track, title, (artist,) if artist else (), album=album)
+        ids, start = corpus.tracks["id"], 0
+        for columns in _blocks(corpus.playlists):
+            ends = corpus.offsets[start : start + len(columns[0]) + 1]
+            held = ids.take(pa.array(corpus.items[ends[0] : ends[-1]] - 1)).to_pylist()
+            spans = (ends - ends[0]).tolist()
+            plays = None if corpus.plays is None else corpus.plays[ends[0] : ends[-1]].tolist()
+            times = None if corpus.times is None else corpus.times[ends[0] : ends[-1]].tolist()
+            for row, (playlist, title, group, split) in enumerate(zip(*columns[:4], strict=True)):
+                span = slice(spans[row], spans[row + 1])
+                yield PlaylistRecord(
+                    playlist,
+                    held[span],
+                    title,
+                    None,
+                    group,
+                    split,
+                    plays=None if plays is None else plays[span],
+                    times=None if times is None else times[span],
+                    time=NO_TIME if corpus.moments is None else int(corpus.moments[start + row]),
+                )
+            start += len(columns[0])
+
+
+def _blocks(table: pa.Table) -> Iterator[list[list[str | None]]]:
+    """Columns of a table as lists, some rows at a time."""
+    for start in range(0, table.num_rows, BLOCK):
+        yield [column.to_pylist() for column in table.slice(start, BLOCK).columns]

@@ -1,0 +1,51 @@
+"""Which tracks share playlists: cosine similarity of items, sparse and in blocks of rows.
+
+Sarwar et al. 2001, "Item-based collaborative filtering", section 3.1.1; Deshpande
+and Karypis 2004, "Item-based top-N recommendation algorithms", section 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import scipy.sparse as sp
+
+from toolkit.corpus.block_ranges import blocks_of
+
+BLOCK_ENTRIES = 8_000_000
+"""Products computed at once: about 200 MB with their indices and sorting keys."""
+
+
+def similarities(plays: sp.csr_matrix, shrink: float = 0.0) -> Iterator[sp.csr_matrix]:
+    """Rows of |P_i ∩ P_j| / (sqrt(|P_i| |P_j|) + shrink), block after block: CSR float32 [b, V + 1], no track like itself.
+
+    plays: zeros and ones [n, V + 1]; P_i are the playlists that hold item i.
+    """
+    rows_of = by_item(plays)
+    playlists = np.diff(rows_of.indptr).astype(np.float64)
+    products = rows_of @ np.diff(plays.indptr).astype(np.float64)
+    for start, stop in blocks_of(products, BLOCK_ENTRIES):
+        block = (rows_of[start:stop] @ plays).tocoo()
+        other = block.row + start != block.col
+        rows, columns, shared = block.row[other], block.col[other], block.data[other]
+        values = shared / (np.sqrt(playlists[rows + start] * playlists[columns]) + shrink)
+        yield sp.csr_matrix((values.astype(np.float32), (rows, columns)), block.shape)
+
+
+def top_per_row(matrix: sp.csr_matrix, n: int) -> sp.csr_matrix:
+    """The n largest stored entries of each row; ties go to the smaller column."""
+    sizes = np.diff(matrix.indptr)
+    if not len(sizes) or sizes.max() <= n:
+        return matrix
+    rows = np.repeat(np.arange(len(sizes)), sizes)
+    order = np.lexsort((matrix.indices, -matrix.data, rows))
+    order = order[np.arange(len(rows)) - matrix.indptr[rows] < n]
+    kept = sp.csr_matrix((matrix.data[order], (rows[order], matrix.indices[order])), matrix.shape)
+    kept.sort_indices()
+    return kept
+
+
+def by_item(plays: sp.csr_matrix) -> sp.csr_matrix:
+    """Playlists x items turned to items x playlists, so that a block of items is a cut of rows."""
+    return plays.T.tocsr()

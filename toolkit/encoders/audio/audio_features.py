@@ -1,0 +1,174 @@
+"""`audio-features`: the eleven numbers of `features`, computed from local audio files by librosa instead of asked of a service.
+
+The names are those of `toolkit.vocabulary.AUDIO_FEATURES`. What they measure here:
+
+tempo             beats a minute, `librosa.feature.tempo`
+key, mode         pitch class (C is 0) and 1 for major, 0 for minor: the profile that the mean chroma of the constant-Q transform
+                  correlates with most (Krumhansl, "Cognitive foundations of musical pitch", 1990, chapter 4)
+loudness          dB of the mean square, at full scale 0, at least -60
+
+and, as estimates of ours between 0 and 1, which no listener was asked about:
+
+energy            the loudness, -60 dB … 0
+danceability      how regular the pulse is: the highest autocorrelation of the onsets' strength between 60 and 200 beats a minute
+speechiness       share of frames below half the mean amplitude: speech has pauses (Scheirer and Slaney 1997, "low-energy frames")
+acousticness      how dark the sound is: one less the frequency below which 85 % of the spectrum lies, over half the rate
+instrumentalness  one less the share of the middle band's modulation (300 to 3,400 Hz) at 2 to 8 Hz, where syllables are (same paper)
+liveness          how loud the quiet moments are: amplitude of the quietest tenth of the frames over the median
+valence           how much better the best major profile fits than the best minor one, and how fast it is
+
+Numbers of another source (a service's own) have other scales: a catalogue keeps the source beside the values and refuses a column of two,
+and these are `librosa`'s. The encoder gives them standardised over the tracks it learned from.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy as np
+
+from toolkit.encoders.audio.audio_encoder import AudioEncoder, AudioParams
+from toolkit.encoders.contract.encoder import Audio, EncoderParams, Progress
+from toolkit.encoders.features.standardise import Standardiser, StandardisingEncoder
+from toolkit.packages import LIBROSA, Package
+from toolkit.vocabulary import AUDIO_FEATURES
+
+if TYPE_CHECKING:
+    from toolkit.encoders.audio.cqt_transform import Cqt
+
+SOURCE = "librosa"
+"""Under which a catalogue keeps these numbers."""
+FFT, HOP = 2048, 512
+MAJOR = np.array([6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88])
+MINOR = np.array([6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17])
+"""Krumhansl and Kessler's profiles, from the tonic up."""
+
+
+class AudioFeaturesParams(AudioParams):
+    """seconds: how much of each file is used, from its middle."""
+
+
+class AudioFeaturesEncoder(StandardisingEncoder, AudioEncoder):
+    """Computes eleven audio features, such as tempo and key, from audio files with librosa.
+
+    Returns float32 [n, 11], each column standardised.
+    """
+
+    name: ClassVar[str] = "audio-features"
+    source: ClassVar[str] = "librosa; Krumhansl 1990; Scheirer and Slaney 1997"
+    Params: ClassVar[type[EncoderParams]] = AudioFeaturesParams
+    requires: ClassVar[tuple[Package, ...]] = (*AudioEncoder.requires, LIBROSA)
+    params: AudioFeaturesParams
+
+    @property
+    def dim(self) -> int:
+        return len(AUDIO_FEATURES)
+
+    def fit(
+        self,
+        inputs: Audio,
+        targets: np.ndarray | None = None,
+        *,
+        workdir: Path | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Learn each column's mean and deviation from n >= 1 files. Raises `InputError` where none can be read."""
+        found = self.described(inputs, progress=progress)
+        heard = found[~np.isnan(found).all(axis=1)]
+        if not len(heard):
+            raise self._nothing_heard(inputs)
+        self.standardiser = Standardiser.fit(heard)
+        return self
+
+    def transform(self, inputs: Audio, *, progress: Progress | None = None) -> np.ndarray:
+        """n files -> float32 [n, 11]; NaN for a file that cannot be read."""
+        standardiser, out = self._fitted(), self.described(inputs, progress=progress)
+        heard = ~np.isnan(out).all(axis=1)
+        out[heard] = standardiser.apply(out[heard])
+        return out
+
+    def described(self, inputs: Audio, *, progress: Progress | None = None) -> np.ndarray:
+        """The numbers as they are, in the order of `AUDIO_FEATURES`: float32 [n, 11]; NaN for a file that cannot be read."""
+        out = self._rows(inputs)
+        for place, samples in self._heard(inputs, progress, self.name):
+            out[place] = described(samples, self.params.rate)
+        return out
+
+
+def described(samples: np.ndarray, rate: int) -> np.ndarray:
+    """Samples float32 [s >= 1] -> the eleven numbers, float32, all finite."""
+    import librosa
+
+    padded = np.pad(samples, (0, max(0, FFT - len(samples))))
+    spectrum = np.abs(librosa.stft(padded, n_fft=FFT, hop_length=HOP))
+    amplitude = librosa.feature.rms(y=padded, frame_length=FFT, hop_length=HOP)[0]
+    onsets = librosa.onset.onset_strength(
+        S=librosa.power_to_db(librosa.feature.melspectrogram(S=spectrum**2, sr=rate)), sr=rate, hop_length=HOP
+    )
+    tempo = float(librosa.feature.tempo(onset_envelope=onsets, sr=rate, hop_length=HOP)[0]) if onsets.any() else 0.0
+    loudness = max(-60.0, 10 * np.log10(max(float(np.square(samples, dtype=np.float64).mean()), 1e-12)))
+    key, mode, majority = tonality(samples, rate)
+    values = {
+        "tempo": tempo,
+        "key": key,
+        "mode": mode,
+        "loudness": loudness,
+        "energy": 1 + loudness / 60,
+        "danceability": _pulse(onsets, rate / HOP),
+        "speechiness": float((amplitude < 0.5 * amplitude.mean()).mean()),
+        "acousticness": 1 - float(librosa.feature.spectral_rolloff(S=spectrum, sr=rate).mean()) / (rate / 2),
+        "instrumentalness": 1 - _syllables(spectrum, rate),
+        "liveness": float(np.quantile(amplitude, 0.1) / max(float(np.median(amplitude)), 1e-12)),
+        "valence": 0.5 + 0.25 * majority + 0.25 * (tempo - 120) / 120,
+    }
+    bounded = {
+        name: value if name in ("tempo", "key", "mode", "loudness") else min(1.0, max(0.0, value))
+        for name, value in values.items()
+    }
+    return np.array([bounded[name] for name in AUDIO_FEATURES], np.float32)
+
+
+def tonality(samples: np.ndarray, rate: int) -> tuple[int, int, float]:
+    """Key 0…11, mode 1 (major) or 0, and the best major correlation less the best minor one, -1…1. Silence is 0, 1, 0."""
+    import torch
+
+    size = _transform(rate)(torch.from_numpy(np.ascontiguousarray(samples))[None]).abs()[0].mean(dim=1)
+    chroma = size.view(-1, 12).sum(dim=0).double().numpy()  # the transform begins at a C
+    if chroma.max() < 1e-9 or np.ptp(chroma) < 1e-12:
+        return 0, 1, 0.0
+    fits = np.array(
+        [[np.corrcoef(np.roll(profile, key), chroma)[0, 1] for key in range(12)] for profile in (MINOR, MAJOR)]
+    )
+    mode, key = divmod(int(fits.argmax()), 12)
+    return key, mode, float(np.clip(fits[1].max() - fits[0].max(), -1, 1))
+
+
+@lru_cache(maxsize=8)
+def _transform(rate: int) -> Cqt:
+    """The constant-Q transform of as many octaves above C1, up to eight, as the rate holds."""
+    from toolkit.encoders.audio.cqt_transform import C1, Cqt
+
+    octaves = min(8, int(np.log2(rate / 2 / C1)))
+    return Cqt(rate=rate, bins=12 * octaves)
+
+
+def _pulse(onsets: np.ndarray, frames_a_second: float) -> float:
+    """Highest normalised autocorrelation of the onsets' strength at lags of 60 to 200 beats a minute: -1…1, 0 without a pulse."""
+    centered = onsets - onsets.mean()
+    power = float(centered @ centered)
+    lags = range(round(frames_a_second * 60 / 200), min(round(frames_a_second), len(onsets) - 1) + 1)
+    if power < 1e-12 or not len(lags):
+        return 0.0
+    return max(float(centered[lag:] @ centered[: len(centered) - lag]) for lag in lags) / power
+
+
+def _syllables(spectrum: np.ndarray, rate: int) -> float:
+    """Share of the middle band's modulation that lies at 2 to 8 Hz: 0…1."""
+    frequencies = np.arange(len(spectrum)) * rate / FFT
+    envelope = spectrum[(frequencies >= 300) & (frequencies <= 3400)].sum(axis=0)
+    modulation = np.square(np.abs(np.fft.rfft(envelope - envelope.mean())))
+    rates = np.fft.rfftfreq(len(envelope), HOP / rate)
+    whole = float(modulation.sum())
+    return float(modulation[(rates >= 2) & (rates <= 8)].sum() / whole) if whole > 1e-9 else 0.0

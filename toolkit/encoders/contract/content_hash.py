@@ -1,0 +1,98 @@
+"""Inputs as digests, and random numbers that depend on an input's content alone.
+
+Numbers drawn from a digest are the same whatever else is in the batch, in
+whichever order, on every machine. SplitMix64: Steele, Lea and Flood, "Fast
+splittable pseudorandom number generators", OOPSLA 2014.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from toolkit.encoders.contract.encoder import Kind
+
+DIGEST = 16
+"""Bytes of an input's digest."""
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def digests(kind: Kind, inputs: Any) -> np.ndarray:
+    """BLAKE2b of every input, one at a time: uint8 [n, 16]. Inputs of equal content have equal digests."""
+    parts: Iterable[bytes] = map(bytes_of, inputs) if kind != "features" else _rows(inputs)
+    joined = b"".join(hashlib.blake2b(part, digest_size=DIGEST).digest() for part in parts)
+    return np.frombuffer(joined, np.uint8).reshape(-1, DIGEST)
+
+
+def bytes_of(value: str | bytes) -> bytes:
+    """A text or image as bytes; lone surrogates survive, so that no text fails here."""
+    return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else bytes(value)
+
+
+def _rows(matrix: Any) -> Iterable[bytes]:
+    # + 0.0 turns -0.0 into 0.0: equal numbers must have equal digests
+    return (row.tobytes() for row in np.asarray(matrix, dtype="<f4") + np.float32(0.0))
+
+
+def distinct(marks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First places of the distinct digests in order of appearance, and for each input the number of its first place.
+
+    marks uint8 [n, 16] -> first int64 [u], inverse int64 [n].
+    """
+    keys = np.ascontiguousarray(marks).view([("a", "<u8"), ("b", "<u8")]).ravel()
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    order = np.argsort(first, kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return first[order], rank[inverse.ravel()]
+
+
+def combined(*parts: bytes) -> str:
+    """One hex digest of several byte strings, each with its length, so that no two lists of parts collide."""
+    hasher = hashlib.blake2b(digest_size=DIGEST)
+    for part in parts:
+        hasher.update(len(part).to_bytes(8, "little"))
+        hasher.update(part)
+    return hasher.hexdigest()
+
+
+def string_bytes(strings: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Strings end to end as UTF-8: uint8 [bytes], and int64 offsets [n + 1]."""
+    encoded = [bytes_of(string) for string in strings]
+    offsets = np.zeros(len(encoded) + 1, np.int64)
+    np.cumsum([len(part) for part in encoded], out=offsets[1:])
+    return np.frombuffer(b"".join(encoded), np.uint8), offsets
+
+
+def hashed_normals(marks: np.ndarray, dim: int, *, seed: int) -> np.ndarray:
+    """Standard normal numbers drawn from each digest: float32 [n, dim].
+
+    marks uint8 [n, 16]. Box and Muller over a counter-based SplitMix64 stream.
+    """
+    out = np.empty((len(marks), dim), np.float32)
+    start = np.ascontiguousarray(marks).view("<u8").reshape(-1, 2)
+    with np.errstate(over="ignore"):
+        keys = _mix(start[:, 0] ^ _mix(start[:, 1] + _mix(np.uint64(seed) * _GOLDEN + np.uint64(1))))
+        for low in range(0, len(keys), 8192):
+            out[low : low + 8192] = _normals(keys[low : low + 8192], dim)
+    return out
+
+
+def _normals(keys: np.ndarray, dim: int) -> np.ndarray:
+    half = (dim + 1) // 2
+    counters = np.arange(1, 2 * half + 1, dtype=np.uint64) * _GOLDEN
+    bits = _mix(keys[:, None] + counters) >> np.uint64(11)
+    uniform = (bits.astype(np.float64) + 0.5) * 2.0**-53  # in (0, 1): the logarithm is finite
+    radius = np.sqrt(-2.0 * np.log(uniform[:, :half]))
+    angle = 2.0 * np.pi * uniform[:, half:]
+    return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)[:, :dim].astype(np.float32)
+
+
+def _mix(value: Any) -> Any:
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))

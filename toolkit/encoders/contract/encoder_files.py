@@ -1,0 +1,107 @@
+"""Files of encoders: safetensors and JSON, never pickle, written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from pydantic import ValidationError
+
+from toolkit import interrupts
+from toolkit.encoders.contract.encoder import Encoder
+from toolkit.errors import DataError
+
+Tensors = dict[str, np.ndarray]
+E = TypeVar("E", bound=Encoder)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically: a reader sees the old one or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_tensors(path: Path, tensors: Tensors, header: dict[str, Any]) -> None:
+    """Write a safetensors file atomically; its metadata carries, as JSON, `header` and a checksum of the tensors."""
+    from safetensors.numpy import save
+
+    solid = {name: np.asarray(value, order="C") for name, value in tensors.items()}
+    # one key alone: safetensors writes several in random order, and equal content should be equal bytes
+    about = json.dumps({"header": header, "blake2b": checksum(solid)}, sort_keys=True)
+    write_bytes(path, save(solid, metadata={"segue": about}))
+
+
+def read_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:
+    """Tensors and header of `write_tensors`. Raises `DataError` where the file is missing, cut short or altered."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            about = json.loads((file.metadata() or {})["segue"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        header, expected = about["header"], about["blake2b"]
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        interrupts.check()
+        raise DataError(f"{path} cannot be read: {error}") from None
+    if expected != checksum(tensors):
+        raise DataError(f"{path} is damaged: its checksum does not match")
+    return tensors, header
+
+
+def checksum(tensors: Tensors) -> str:
+    """BLAKE2b over names, types, shapes and content."""
+    hasher = hashlib.blake2b(digest_size=16)
+    for name in sorted(tensors):
+        value = np.asarray(tensors[name], order="C")
+        hasher.update(f"{name} {value.dtype.str} {value.shape}\n".encode())
+        hasher.update(value.reshape(-1).view(np.uint8).data)
+    return hasher.hexdigest()
+
+
+def save_encoder(encoder: Encoder, directory: Path, tensors: Tensors | None = None, **extra: Any) -> None:
+    """Write `encoder.safetensors`, then `encoder.json`: name, version, parameters, seed and `extra`."""
+    if tensors is not None:
+        write_tensors(directory / "encoder.safetensors", tensors, {"encoder": encoder.name})
+    about = {
+        "encoder": encoder.name,
+        "version": encoder.version,
+        "params": encoder.params.model_dump(mode="json"),
+        "seed": encoder.seed,
+        "fitted": tensors is not None,
+        **extra,
+    }
+    write_bytes(directory / "encoder.json", (json.dumps(about, indent=1, sort_keys=True) + "\n").encode())
+
+
+def load_encoder(cls: type[E], directory: Path, *, device: str) -> tuple[E, Tensors | None, dict[str, Any]]:
+    """A new encoder with the saved parameters, its tensors (None where it was not fitted), and `encoder.json`.
+
+    Raises `DataError` for a folder that is not this encoder's.
+    """
+    path = directory / "encoder.json"
+    try:
+        about = json.loads(path.read_text())
+        found = (about["encoder"], about["version"])
+        params, seed = cls.Params.model_validate(about["params"]), int(about["seed"])
+    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+        raise DataError(f"{path} is not a saved encoder: {error}") from None
+    if found != (cls.name, cls.version):
+        raise DataError(
+            f"{path} is of encoder {found[0]!r} version {found[1]}, not of {cls.name!r} version {cls.version}: fit it again"
+        )
+    tensors = read_tensors(directory / "encoder.safetensors")[0] if about.get("fitted") else None
+    return cls(params, seed=seed, device=device), tensors, about

@@ -1,0 +1,51 @@
+"""`features`: numbers that describe a track (the 11 audio features of the papers), standardised.
+
+Source: multimodal BERT4Rec report (USC), section 4.2.1, "no encoder" setting:
+danceability, energy, key, loudness, mode, speechiness, acousticness,
+instrumentalness, liveness, valence and tempo enter as they are. Any number of
+columns is taken. No pretrained weights.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from toolkit.encoders.contract.encoder import Kind, Progress
+from toolkit.encoders.features.standardise import Standardiser, StandardisingEncoder, as_matrix
+
+
+class FeaturesEncoder(StandardisingEncoder):
+    """Standardises numeric features of a track, such as tempo and energy.
+
+    Returns float32 [n, d], d the number of columns. Each column has its mean subtracted and is divided by its standard deviation. Constant
+    columns become 0.
+    """
+
+    name: ClassVar[str] = "features"
+    kind: ClassVar[Kind] = "features"
+    source: ClassVar[str] = "multimodal BERT4Rec report (USC) §4.2.1"
+
+    @property
+    def dim(self) -> int:
+        return len(self._fitted().mean)
+
+    def fit(
+        self,
+        inputs: Any,
+        targets: np.ndarray | None = None,
+        *,
+        workdir: Path | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Learn mean and deviation of float32 [n, c], n >= 1."""
+        self.standardiser = Standardiser.fit(as_matrix(inputs))
+        return self
+
+    def transform(self, inputs: Any, *, progress: Progress | None = None) -> np.ndarray:
+        """float32 [n, c] -> float32 [n, c]."""
+        if not len(inputs):
+            return np.zeros((0, self.dim), np.float32)
+        return self._fitted().apply(as_matrix(inputs))

@@ -1,0 +1,106 @@
+"""Autoencoders, plain and variational: the module, its loss and its outputs, whatever the inputs are.
+
+Kingma and Welling, "Auto-Encoding Variational Bayes", 2014, equations 8 to 10;
+beta: Higgins et al., "beta-VAE", 2017.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Literal, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from toolkit.encoders.learning.predictor_network import Network
+
+M = TypeVar("M", bound=nn.Module)
+Output = Literal["mu", "mu+sigma", "sample"]
+"""mu: the mean of the posterior · mu+sigma: mean and deviation side by side (2 x latent) · sample: one draw, fixed per input."""
+
+
+class Autoencoder(Network):
+    """`trunk` to `width` numbers, a linear bottleneck of `latent`, and back through `decoder`."""
+
+    def __init__(self, trunk: nn.Module, width: int, latent: int, decoder: nn.Module, *, variational: bool) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.bottleneck = nn.Linear(width, 2 * latent if variational else latent)
+        self.decoder = decoder
+        self.latent = latent
+        self.variational = variational
+
+    def encode(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Mean and log-variance of the posterior, each [n, latent]; a plain autoencoder has no variance."""
+        code = self.bottleneck(self.trunk(inputs)).float()
+        if not self.variational:
+            return code, None
+        mean, log_variance = code.chunk(2, dim=1)
+        # beyond these bounds exp() overflows in half precision, and no posterior needs them
+        return mean, log_variance.clamp(-20.0, 10.0)
+
+    def losses(self, inputs: Tensor, noise: Tensor, *, beta: float) -> dict[str, Tensor]:
+        """Per-input means: `error` (half the summed squared error), `kl` where variational, and `loss` to minimise.
+
+        noise: standard normal [n, latent]. With beta = 1 the loss is the negative
+        ELBO of a Gaussian likelihood of unit variance, less its constant.
+        """
+        mean, log_variance = self.encode(inputs)
+        code = mean if log_variance is None else mean + torch.exp(0.5 * log_variance) * noise
+        error = 0.5 * (self.decoder(code).float() - inputs.float()).square().flatten(1).sum(1).mean()
+        if log_variance is None:
+            return {"loss": error, "error": error}
+        kl = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum(1).mean()
+        return {"loss": error + beta * kl, "error": error, "kl": kl}
+
+    def embed(self, inputs: Tensor, output: Output, noise: Tensor | None = None) -> Tensor:
+        """Embeddings [n, latent], or [n, 2 · latent] for `mu+sigma`; `sample` needs noise [n, latent]."""
+        mean, log_variance = self.encode(inputs)
+        if log_variance is None or output == "mu":
+            return mean
+        deviation = torch.exp(0.5 * log_variance)
+        if output == "mu+sigma":
+            return torch.cat([mean, deviation], dim=1)
+        assert noise is not None, "output='sample' needs noise"
+        return mean + deviation * noise
+
+
+def mlp_autoencoder(columns: int, hidden: list[int], latent: int) -> Autoencoder:
+    """Variational autoencoder of a feature vector: `hidden` layers in, the same ones mirrored out."""
+    sizes = [columns, *hidden]
+    inward = [layer for a, b in itertools.pairwise(sizes) for layer in (nn.Linear(a, b), nn.SiLU())]
+    back = [latent, *hidden[::-1]]
+    outward = [layer for a, b in itertools.pairwise(back) for layer in (nn.Linear(a, b), nn.SiLU())]
+    decoder = nn.Sequential(*outward, nn.Linear(back[-1], columns))
+    return Autoencoder(nn.Sequential(*inward), sizes[-1], latent, decoder, variational=True)
+
+
+def conv_autoencoder(size: int, patch: int, channels: list[int], latent: int, *, variational: bool) -> Autoencoder:
+    """Autoencoder of RGB images [n, 3, size, size] in 0…1.
+
+    Squares of `patch` pixels become channels and back (space to depth), which
+    spares the convolutions at full size where a CPU waits for memory; each entry of
+    `channels` then halves the side by a strided convolution. Batch normalisation
+    makes it learn in a third of the steps (running statistics once fitted, so that no
+    embedding depends on its batch).
+    """
+    side = size // patch >> len(channels)
+    sizes = [3 * patch * patch, *channels]
+    inward: list[nn.Module] = [nn.PixelUnshuffle(patch)]
+    for a, b in itertools.pairwise(sizes):
+        inward += [nn.Conv2d(a, b, 4, stride=2, padding=1), nn.BatchNorm2d(b), nn.SiLU()]
+    outward: list[nn.Module] = []
+    for a, b in itertools.pairwise(sizes[::-1]):
+        outward += [nn.BatchNorm2d(a), nn.SiLU(), nn.ConvTranspose2d(a, b, 4, stride=2, padding=1)]
+    width = channels[-1] * side * side
+    back = [nn.Linear(latent, width), nn.Unflatten(1, (channels[-1], side, side))]
+    decoder = nn.Sequential(*back, *outward, nn.PixelShuffle(patch), nn.Sigmoid())
+    return Autoencoder(nn.Sequential(*inward, nn.Flatten()), width, latent, decoder, variational=variational)
+
+
+def seeded(build: Callable[[], M], seed: int) -> M:
+    """Build a module with weights drawn from `seed`; the global random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return build()

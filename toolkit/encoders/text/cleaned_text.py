@@ -1,0 +1,45 @@
+"""What encoders of texts share: their cleaning, and a look at what it does."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator
+
+from toolkit.encoders.contract.encoder import Encoder, EncoderParams, Kind
+from toolkit.encoders.text.cleaning import Cleaner, SentenceCleaning
+
+
+def _compiles(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"token_pattern is not a regular expression: {error}") from None
+    return pattern
+
+
+TokenPattern = Annotated[str, AfterValidator(_compiles)]
+"""What a word is, as a regular expression."""
+
+
+class CleanedParams(EncoderParams):
+    """clean: steps of `toolkit.encoders.text.cleaning` that texts go through first; default: none."""
+
+    clean: SentenceCleaning = SentenceCleaning()
+
+
+class CleanedTextEncoder(Encoder):
+    """An encoder of texts with a `cleaner`, which it fits and saves with the rest where steps learn."""
+
+    kind: ClassVar[Kind] = "text"
+    Params: ClassVar[type[EncoderParams]] = CleanedParams
+    params: CleanedParams
+
+    def __init__(self, params: EncoderParams | None = None, *, seed: int = 0, device: str = "cpu") -> None:
+        super().__init__(params, seed=seed, device=device)
+        self.cleaner = Cleaner(self.params.clean)
+
+    def preview(self, text: str) -> list[tuple[str, str]]:
+        """Each step's name and the text after it, for `segue encoders preview`."""
+        return self.cleaner.trace(text)

@@ -1,0 +1,195 @@
+"""Keys that several protocols have, each with its own checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from toolkit.contracts.protocol import Protocol
+from toolkit.errors import InputError
+from toolkit.times import seconds
+
+if TYPE_CHECKING:
+    from toolkit.corpus.splits import Split
+
+ALL = "all"
+"""As `test_fold`: each fold in its turn."""
+
+
+def _thousandths(share: float) -> float:
+    if abs(share * 1000 - round(share * 1000)) > 1e-6:
+        near = min(999, max(1, round(share * 1000))) / 1000
+        rule = f"must be a whole number of thousandths, for shares are counted in integers: use {near}"
+        raise PydanticCustomError("thousandths", "{rule}", {"rule": rule})
+    return share
+
+
+def _cut(given: Any) -> Any:
+    """A share, or a time as text; YAML makes dates of some texts."""
+    given = given.isoformat() if isinstance(given, date) else given
+    share = isinstance(given, int | float) and 0 < given < 1
+    if not share and not (
+        isinstance(given, str) and not given.replace(".", "").isdecimal() and seconds(given) is not None
+    ):
+        raise ValueError(f"{given!r} must be a date, such as 2020-07-01, or a share of all placements between 0 and 1")
+    return given
+
+
+def _fold(given: Any) -> Any:
+    if given != ALL and (isinstance(given, bool) or not isinstance(given, int) or given < 0):
+        raise ValueError(f"{given!r} must be the number of a fold, from 0, or all")
+    return given
+
+
+def _once(given: list[Any]) -> list[Any]:
+    for value in given:
+        if given.count(value) > 1:
+            raise PydanticCustomError("listed_twice", "{rule}", {"rule": f"lists {value} twice: take one out"})
+    return given
+
+
+Share = Annotated[float, Field(gt=0, lt=1), AfterValidator(_thousandths)]
+"""A share, in whole thousandths."""
+
+Cut = Annotated[float | str, BeforeValidator(_cut)]
+"""A moment of the calendar."""
+
+Fold = Annotated[Annotated[int, Field(ge=0)] | Literal["all"], BeforeValidator(_fold)]
+"""The fold that is tested, or each in its turn."""
+
+Once = AfterValidator(_once)
+"""Annotation of a list in which a value counts once."""
+
+DEALING = ("folds", "test_fold", "valid_fraction")
+"""Keys of which fold is held out."""
+
+
+def refuse(part: Protocol, keys: Mapping[str, str]) -> None:
+    """Raise `ValueError` for a key that is not at its default though nothing reads it; keys: by name, why it is not read."""
+    for key, why in keys.items():
+        default = type(part).model_fields[key].get_default(call_default_factory=True)
+        if getattr(part, key) != default:
+            raise ValueError(
+                f"{key}={getattr(part, key)} is for {why}: take it out, or set it to its default, {default}"
+            )
+
+
+class Shown(Protocol):
+    """How many first tracks of a held-out playlist are shown."""
+
+    shown: Share = Field(0.7, description="the share of a playlist's tracks that are shown, the first ones")
+    seeds: int | None = Field(None, ge=1, le=100_000, description="a fixed number of seeds instead of `shown`")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if self.seeds is not None:
+            refuse(self, {"shown": f"`seeds: null`, not `{self.seeds}`"})
+        return self
+
+
+class Shuffled(Protocol):
+    """In which order seeds are shown."""
+
+    shuffle_seeds: bool = Field(False, description="show the seeds in another order: what order is worth")
+
+    def ordered(self, parts: Split) -> Split:
+        """The parts with their seeds in the order that is shown."""
+        from dataclasses import replace
+
+        from toolkit.evaluation import shuffled_seeds as shown
+
+        return (
+            replace(parts, valid=shown.shuffled(parts.valid), test=shown.shuffled(parts.test))
+            if self.shuffle_seeds
+            else parts
+        )
+
+
+class WholeLists(Shuffled):
+    """Playlists that are not in training."""
+
+    whole_lists: ClassVar[bool] = True
+
+    min_tracks: int = Field(10, ge=2, description="shorter held-out playlists are not tested")
+    equal_lists: Literal["stop", "drop"] = Field(
+        "stop", description="where training or validation holds a list that is tested: stop, or leave it out there"
+    )
+    strict_overlap: bool = Field(
+        False, description="stop where a test playlist shares most of its tracks with a training playlist"
+    )
+
+    @property
+    def stops_at_overlap(self) -> bool:
+        return self.strict_overlap
+
+    def without_copies(self, parts: Split) -> Split:
+        """The parts without lists of training and validation that are tested, where they are to be dropped."""
+        from toolkit.evaluation import leaks
+
+        return leaks.without_copies(parts)[0] if self.equal_lists == "drop" else parts
+
+
+class Folds(Protocol):
+    """Which fold is tested, and how much of the rest validates."""
+
+    folds: int = Field(5, ge=2, description="equal parts of what may be held out")
+    valid_fraction: Share = Field(0.1, description="share of the other folds that validates")
+
+    def check_fold(self, fold: int | str) -> None:
+        """Raise `ValueError` for a fold that does not exist."""
+        if isinstance(fold, int) and fold >= self.folds:
+            raise ValueError(f"test_fold={fold} must be < folds={self.folds}")
+
+
+class Dealt(Folds):
+    """Playlists that are dealt into parts by the data's own column, or by a hash of their group."""
+
+    by: Literal["auto", "column", "hash"] = Field(
+        "auto", description="auto: the data's own split where it has one, else hash"
+    )
+    test_fold: Fold = Field(0, description="all: a run for each, and one table")
+
+    @model_validator(mode="after")
+    def _dealt_by_hash(self) -> Self:
+        self.check_fold(self.test_fold)
+        if self.by == "column":
+            refuse(self, dict.fromkeys(DEALING, "`by: auto` or `hash`, not `column`"))
+        return self
+
+    @property
+    def fold(self) -> int:
+        """The fold that is tested. Raises `InputError` where all are."""
+        if isinstance(self.test_fold, str):
+            rule = "is for `segue run` and `segue bench`, a run for each fold"
+            raise InputError(f"evaluation.split.test_fold=all {rule}: name one, 0 to {self.folds - 1}")
+        return self.test_fold
+
+    def each_fold(self) -> list[Self]:
+        return (
+            [self.model_copy(update={"test_fold": fold}) for fold in range(self.folds)] if self.test_fold == ALL else []
+        )
+
+
+class ColdTracks(Folds):
+    """Tracks that are not in training."""
+
+    cold: ClassVar[bool] = True
+
+    test_fold: int = Field(0, ge=0)
+    min_tracks: int = Field(10, ge=2, description="shorter playlists are not tested")
+    field: str | None = Field(None, description="of the catalogue, instead of folds: texts train, valid or test")
+
+    @model_validator(mode="after")
+    def _folds_or_field(self) -> Self:
+        self.check_fold(self.test_fold)
+        if self.field is not None:
+            refuse(self, dict.fromkeys(DEALING, f"`field: null`, not `{self.field}`"))
+        return self
+
+    @property
+    def reads_field(self) -> str | None:
+        return self.field

@@ -1,0 +1,206 @@
+"""From values per playlist to the rows of `metrics.json`, `per_playlist.parquet` and paired comparisons."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from toolkit.corpus.splits import HeldOut
+from toolkit.errors import InputError
+from toolkit.evaluation.evaluator import Key, Scores
+from toolkit.evaluation.significance import PairedT, holm, paired_t
+from toolkit.evaluation.statistics import Difference, Interval, are_versions, mean_intervals, paired_differences
+from toolkit.plugins import suggest
+from toolkit.seeds import derived_seed
+
+DIGITS = 8
+"""Of every number in a file: what the same run gives to the byte."""
+
+Row = dict[str, Any]
+
+
+def rows(
+    scores: Scores,
+    *,
+    system: str,
+    modalities: Sequence[str],
+    split: str,
+    groups: np.ndarray,
+    bootstrap: int,
+    seed: int,
+    labels: Mapping[str, np.ndarray] | None = None,
+) -> list[Row]:
+    """Rows of `metrics.json`: means over lists per slice, metric and k, with 95 % intervals.
+
+    groups: int64 [n], from `HeldOut.groups`. Where they repeat, whole groups are
+    resampled, and slice `macro` holds the mean over groups of slice `all`. A slice
+    in which no playlist hides anything has no rows. Bounds are None where fewer
+    than two groups leave nothing to resample. labels: by kind, what each playlist is reported under besides: `kind:label`.
+    """
+    head = {"system": system, "modalities": list(modalities), "split": split}
+    seed = derived_seed(seed, "bootstrap", split)
+    found = list(_slice_rows(scores, groups, bootstrap=bootstrap, seed=seed)) + list(_overall_rows(scores))
+    found += _label_rows(scores, labels or {}, groups, bootstrap=bootstrap, seed=seed)
+    return [head | row for row in found]
+
+
+def frame(
+    scores: Scores, held_out: HeldOut, *, system: str, split: str, labels: Mapping[str, np.ndarray] | None = None
+) -> pa.Table:
+    """Rows of `per_playlist.parquet`: system, split, row, playlist, group, slice, metric, k, value, and a column for each kind of label.
+
+    row: the playlist's row in the corpus. Playlists with nothing hidden in a slice have no row in it.
+    """
+    names = held_out.corpus.playlists.select(["id", "group"]).take(pa.array(held_out.rows))
+    ids = names["id"].combine_chunks()
+    groups = pc.coalesce(names["group"].combine_chunks().cast(ids.type), ids)
+    told = {kind: pa.array(label.tolist(), pa.string()) for kind, label in sorted((labels or {}).items())}
+    parts = [_frame_part(key, values, held_out.rows, ids, groups, told) for key, values in scores.values.items()]
+    table = pa.concat_tables(parts)
+    for place, (name, value) in enumerate((("system", system), ("split", split))):
+        table = table.add_column(place, name, pa.repeat(value, table.num_rows))
+    return table
+
+
+COMPARED = ("all", "warm", "cold")
+"""Slices in which systems are compared; more tests would only cost power."""
+
+
+def comparisons(
+    all_scores: Mapping[str, Scores],
+    reference: str,
+    *,
+    groups: np.ndarray,
+    bootstrap: int,
+    seed: int,
+    split: str = "test",
+    oracles: Collection[str] = (),
+) -> list[Row]:
+    """Paired differences system − reference over the same playlists, for every other system, slice, metric and k.
+
+    p is two-sided by the bootstrap, p_t by the paired t-test, both of this one comparison; p_holm and p_t_holm are corrected
+    for all systems but `oracles` that are compared with the reference in the same slice, metric and k. detectable: the least
+    true difference that so many playlists show with power 80 %. Raises `InputError` where `reference` is no system of the run.
+    """
+    if reference not in all_scores:
+        raise InputError(f"reference {reference!r} is not a system of this run: {suggest(reference, list(all_scores))}")
+    resampled = "groups" if are_versions(groups) else "playlists"
+    seed = derived_seed(seed, "bootstrap", split)
+    table = []
+    for system, scores in all_scores.items():
+        if system == reference:
+            continue
+        for (name, metric, k), found, t in _differences(
+            scores, all_scores[reference], groups, bootstrap=bootstrap, seed=seed
+        ):
+            numbers = {"difference": found.value, "ci_low": found.low, "ci_high": found.high, "p": found.p, "p_t": t.p}
+            row = {"system": system, "reference": reference, "slice": name, "metric": metric, "k": k}
+            row |= {key: _number(number) for key, number in numbers.items()}
+            table.append(row | {"detectable": _number(t.detectable), "n": found.n, "resampled": resampled})
+    _correct(table, oracles)
+    return table
+
+
+def _correct(table: list[Row], oracles: Collection[str]) -> None:
+    """Add Holm's corrected p to rows, over those of one slice, metric and k; an oracle is no candidate."""
+    families: dict[Key, list[Row]] = {}
+    for row in table:
+        if row["system"] not in oracles:
+            families.setdefault((row["slice"], row["metric"], row["k"]), []).append(row)
+    for family in families.values():
+        for key in ("p", "p_t"):
+            told = holm(np.array([np.nan if row[key] is None else row[key] for row in family]))
+            for row, p in zip(family, told, strict=True):
+                row[f"{key}_holm"] = _number(float(p))
+
+
+def _slice_rows(scores: Scores, groups: np.ndarray, *, bootstrap: int, seed: int) -> Iterator[Row]:
+    for name, keys, held, matrix in _slices(scores):
+        found = mean_intervals(matrix, groups[held], seed=seed, samples=bootstrap)
+        yield from (_row(name, key, interval) for key, interval in zip(keys, found, strict=True))
+        if name == "all" and are_versions(groups):
+            found = mean_intervals(matrix, groups[held], seed=seed, samples=bootstrap, macro=True)
+            yield from (_row("macro", key, interval) for key, interval in zip(keys, found, strict=True))
+
+
+def _label_rows(
+    scores: Scores, labels: Mapping[str, np.ndarray], groups: np.ndarray, *, bootstrap: int, seed: int
+) -> Iterator[Row]:
+    """Rows of the playlists under each label; a kind with one label says nothing beside `all`."""
+    _, keys, held, matrix = next(_slices(scores))
+    for kind, label in labels.items():
+        names = sorted(set(label[held].tolist()), key=_numbered)
+        for name in names if len(names) > 1 else ():
+            chosen = label[held] == name
+            found = mean_intervals(matrix[chosen], groups[held][chosen], seed=seed, samples=bootstrap)
+            yield from (_row(f"{kind}:{name}", key, interval) for key, interval in zip(keys, found, strict=True))
+
+
+def _numbered(name: str) -> tuple[int, str]:
+    """A label's place: by the first number in it."""
+    digits = re.search(r"\d+", name)
+    return int(digits[0]) if digits else 0, name
+
+
+def _overall_rows(scores: Scores) -> Iterator[Row]:
+    """Values of a system rather than of its playlists: without an interval."""
+    for (metric, k), value in scores.overall.items():
+        yield _row("all", ("all", metric, k), Interval(value, np.nan, np.nan, len(scores)))
+
+
+def _slices(scores: Scores) -> Iterator[tuple[str, list[Key], np.ndarray, np.ndarray]]:
+    """Each slice with anything in it: name, keys, who has a value (bool [n]), and their values [n', m]."""
+    for name, n_hidden in scores.n_hidden.items():
+        held = n_hidden > 0
+        if held.any():
+            keys = [key for key in scores.values if key[0] == name]
+            yield name, keys, held, np.stack([scores.values[key][held] for key in keys], axis=1)
+
+
+def _differences(
+    scores: Scores, other: Scores, groups: np.ndarray, *, bootstrap: int, seed: int
+) -> Iterator[tuple[Key, Difference, PairedT]]:
+    for (name, keys, held, mine), (_, _, _, theirs) in zip(_slices(scores), _slices(other), strict=True):
+        if name in COMPARED:
+            found = paired_differences(mine, theirs, groups[held], seed=seed, samples=bootstrap)
+            yield from zip(keys, found, paired_t(mine, theirs, groups[held]), strict=True)
+
+
+def _frame_part(
+    key: Key,
+    values: np.ndarray,
+    corpus_rows: np.ndarray,
+    ids: pa.Array,
+    groups: pa.Array,
+    labels: Mapping[str, pa.Array],
+) -> pa.Table:
+    held = ~np.isnan(values)
+    mask = pa.array(held)
+    n = int(held.sum())
+    return pa.table(
+        {
+            "row": pa.array(corpus_rows[held], pa.int64()),
+            "playlist": ids.filter(mask),
+            "group": groups.filter(mask),
+            "slice": pa.repeat(key[0], n),
+            "metric": pa.repeat(key[1], n),
+            "k": pa.array(np.full(n, key[2]), pa.int32()),
+            "value": pa.array(values[held], pa.float64()),
+            **{kind: label.filter(mask) for kind, label in labels.items()},
+        }
+    )
+
+
+def _row(name: str, key: Key, found: Interval) -> Row:
+    row = {"slice": name, "metric": key[1], "k": key[2], "value": _number(found.value)}
+    return row | {"ci_low": _number(found.low), "ci_high": _number(found.high), "n": found.n}
+
+
+def _number(value: float) -> float | None:
+    """Rounded for files; None, which JSON has, for NaN, which it has not."""
+    return None if np.isnan(value) else round(value, DIGITS) + 0.0

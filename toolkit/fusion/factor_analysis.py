@@ -1,0 +1,132 @@
+"""Factor analysis with whole modalities missing, by expectation-maximisation.
+
+x = μ + W z + e, z standard normal [r], e normal with variances ψ: a Gaussian of low rank plus a diagonal. Rubin and
+Thayer 1982, "EM algorithms for ML factor analysis"; for missing blocks the sums of each combination of modalities are
+completed apart (Little and Rubin 2019, "Statistical analysis with missing data", section 11.3). Right where what is
+missing is missing at random, given what is there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+
+from toolkit.fusion.moments import Has, Moments
+
+ITERATIONS = 500
+TOLERANCE = 1e-5
+"""Gain of log-likelihood a track at which it stops."""
+
+FLOOR = 1e-6
+"""Least ψ as a share of the mean variance: a factor that explains a column wholly would divide by zero."""
+
+
+@dataclass(frozen=True)
+class Factors:
+    """mean μ [D], loadings W [D, r], noise ψ [D], all float64. likelihood: log-likelihood after each iteration."""
+
+    mean: np.ndarray
+    loadings: np.ndarray
+    noise: np.ndarray
+    likelihood: tuple[float, ...] = ()
+
+    def posterior(self, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Given those columns: G [r, D'] with E[z | x] = G (x − μ), and the covariance of z [r, r]."""
+        scaled = self.loadings[columns].T / self.noise[columns]
+        covariance = np.linalg.inv(np.eye(len(scaled)) + scaled @ self.loadings[columns])
+        return covariance @ scaled, covariance
+
+
+def fit(moments: Moments, rank: int) -> Factors:
+    """Maximum likelihood from the moments; rank at most D − 1 and one less than the number of tracks."""
+    total = sum(sums[-1, -1] for sums in moments.sums.values())
+    width = sum(moments.widths)
+    if not total:
+        return Factors(np.zeros(width), np.zeros((width, 0)), np.ones(width))
+    found = _start(moments, max(0, min(rank, width - 1, int(total) - 1)))
+    reached: list[float] = []
+    floor = FLOOR * float((found.noise + (found.loadings**2).sum(axis=1)).mean()) + np.finfo(float).tiny
+    for _ in range(ITERATIONS):
+        found, likelihood = _step(moments, found, floor)
+        reached.append(likelihood)
+        if len(reached) > 1 and reached[-1] - reached[-2] < TOLERANCE * total:
+            break
+    return Factors(found.mean, found.loadings, found.noise, tuple(reached))
+
+
+def _start(moments: Moments, rank: int) -> Factors:
+    """Means and principal axes of the covariances there are: of two modalities, over the tracks that have both."""
+    widths = moments.widths
+    edges = np.concatenate([[0], np.cumsum(widths)])
+    covariance, mean = (
+        np.zeros((edges[-1], edges[-1])),
+        np.concatenate([moments.mean(place) for place in range(len(widths))]),
+    )
+    for first in range(len(widths)):
+        for second in range(first + 1):
+            sums = moments.together([place in (first, second) for place in range(len(widths))])
+            count = max(sums[-1, -1], 1.0)
+            centred = sums[:-1, :-1] / count - np.outer(sums[:-1, -1], sums[:-1, -1]) / count**2
+            rows, columns = slice(edges[first], edges[first + 1]), slice(edges[second], edges[second + 1])
+            # the sums hold the earlier modality first
+            block = centred if first == second else centred[widths[second] :, : widths[second]]
+            covariance[rows, columns] = block
+            covariance[columns, rows] = block.T
+    variance = covariance.diagonal()
+    values, axes = (
+        scipy.linalg.eigh(covariance, subset_by_index=[edges[-1] - rank, edges[-1] - 1])
+        if rank
+        else (np.zeros(0), np.zeros((edges[-1], 0)))
+    )
+    rest = max(float(variance.sum() - values.sum()) / max(1, edges[-1] - rank), 0.0)
+    loadings = axes * np.sqrt(np.maximum(values - rest, 1e-3 * variance.mean()))
+    noise = np.maximum(variance - (loadings**2).sum(axis=1), 0.01 * variance)
+    return Factors(mean, loadings, np.maximum(noise, FLOOR * variance.mean() + np.finfo(float).tiny))
+
+
+def _step(moments: Moments, now: Factors, floor: float) -> tuple[Factors, float]:
+    """One iteration, and the log-likelihood of what it began with."""
+    rank, width = now.loadings.shape[1], len(now.mean)
+    latent = np.zeros((len(moments.widths), rank + 1, rank + 1))
+    crossed, squares, counts = np.zeros((width, rank + 1)), np.zeros(width), np.zeros(len(moments.widths))
+    likelihood = 0.0
+    for has, sums in moments.sums.items():
+        columns = moments.columns(has)
+        gain, covariance = now.posterior(columns)
+        project = np.zeros((rank + 1, len(columns) + 1))
+        project[:rank, :-1], project[:rank, -1], project[rank, -1] = gain, -gain @ now.mean[columns], 1.0
+        count = sums[-1, -1]
+        expected = project @ sums @ project.T
+        expected[:rank, :rank] += count * covariance
+        latent[list(has)] += expected
+        crossed[columns] += sums[:-1] @ project.T
+        squares[columns] += sums.diagonal()[:-1]
+        counts[list(has)] += count
+        likelihood += _likelihood(sums, now, columns, covariance)
+    owner = np.repeat(np.arange(len(counts)), moments.widths)
+    weights = np.zeros((width, rank + 1))
+    for place in np.flatnonzero(counts):
+        rows = owner == place
+        weights[rows] = np.linalg.solve(latent[place], crossed[rows].T).T
+    noise = (squares - (weights * crossed).sum(axis=1)) / np.maximum(counts[owner], 1.0)
+    return Factors(weights[:, rank], weights[:, :rank], np.maximum(noise, floor)), likelihood
+
+
+def _likelihood(sums: np.ndarray, now: Factors, columns: np.ndarray, covariance: np.ndarray) -> float:
+    """Log-likelihood of one combination's tracks, by Woodbury's identity."""
+    mean, noise, loadings, count = now.mean[columns], now.noise[columns], now.loadings[columns], sums[-1, -1]
+    first = sums[:-1, -1]
+    scatter = sums[:-1, :-1] - np.outer(mean, first) - np.outer(first, mean) + count * np.outer(mean, mean)
+    scaled = loadings.T / noise
+    squares = (scatter.diagonal() / noise).sum() - np.trace(covariance @ (scaled @ scatter @ scaled.T))
+    volume = np.log(2 * np.pi * noise).sum() - np.linalg.slogdet(covariance)[1]
+    return float(-0.5 * (count * volume + squares))
+
+
+def conditional(factors: Factors, moments: Moments, has: Has, modality: int) -> tuple[np.ndarray, np.ndarray]:
+    """E[x_m | what is there] as weights [D', d] and constant [d]: μ_m + W_m G (x − μ)."""
+    columns, wanted = moments.columns(has), moments.columns([place == modality for place in range(len(has))])
+    weights = (factors.loadings[wanted] @ factors.posterior(columns)[0]).T
+    return weights, factors.mean[wanted] - factors.mean[columns] @ weights

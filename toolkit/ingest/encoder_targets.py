@@ -1,0 +1,104 @@
+"""A field's texts as labels for supervised encoders: of the training split's tracks alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from toolkit.catalogue.store import Catalogue
+from toolkit.coldstart.artist_factors import of_tracks
+from toolkit.coldstart.factorisation import FactorStore, confidence_of
+from toolkit.encoders.learning.weighted_prediction_error import Feedback
+from toolkit.errors import InputError
+from toolkit.recipe import FactorSpec, Targets
+
+
+@dataclass(frozen=True)
+class Labels:
+    """matrix: float32 [V, t] of zeros and ones; a row of a track outside the training split is zero, whatever its labels.
+
+    names: of the columns, sorted.
+    """
+
+    field: str
+    names: list[str]
+    matrix: np.ndarray
+
+    def facts(self) -> dict[str, Any]:
+        """What `coverage.json` says of it."""
+        return {"field": self.field, "labels": len(self.names), "tracks": int(self.matrix.any(axis=1).sum())}
+
+
+@dataclass(frozen=True)
+class FactorTargets:
+    """matrix: float32 [V, k]; a row of a track without a placement in training is zero. store, targets: where it is from."""
+
+    matrix: np.ndarray
+    store: FactorStore
+    targets: Targets
+
+    @classmethod
+    def of(cls, store: FactorStore, targets: Targets, trained: np.ndarray) -> FactorTargets:
+        """trained: bool [V], tracks with a training placement."""
+        spec = _spec(store, targets)
+        items = store(spec).items if targets.level == "track" else of_tracks(store, spec)
+        return cls(items[1:] * trained[:, None], store, targets)
+
+    def feedback(self) -> Feedback | None:
+        """What the factors were made of, of all V tracks; None for factors of artists."""
+        if self.targets.level == "artist":
+            return None
+        spec = _spec(self.store, self.targets)
+        confidence = confidence_of(self.store.train.plays(), spec)[:, 1:]
+        return Feedback(self.store(spec).users, sp.csr_matrix(confidence.T))
+
+    def facts(self) -> dict[str, Any]:
+        """What `coverage.json` says of it."""
+        return {"factors": self.matrix.shape[1], "tracks": int(self.matrix.any(axis=1).sum())}
+
+
+def labels(catalogue: Catalogue, targets: Targets, ids: Sequence[str], trained: np.ndarray) -> Labels:
+    """The labels that enough training tracks have, at most `targets.most`. trained: bool [V].
+
+    Raises `InputError` where fewer than two are left: one that all have, or none, teaches nothing.
+    """
+    assert targets.field is not None
+    present, values = catalogue.field_values(targets.field, ids, source=targets.source)
+    if values and not isinstance(values[0], str):
+        raise InputError(
+            f"targets: field {targets.field!r} holds {type(values[0]).__name__}, labels are texts: name another field"
+        )
+    rows = np.flatnonzero(present)
+    of_track = {
+        int(row): _split(text, targets.separator) for row, text in zip(rows, values, strict=True) if trained[row]
+    }
+    counts = Counter(label for found in of_track.values() for label in found)
+    kept = sorted(
+        (label for label, count in counts.items() if count >= targets.min_tracks),
+        key=lambda label: (-counts[label], label),
+    )
+    names = sorted(kept[: targets.most])
+    if len(names) < 2:
+        raise InputError(
+            f"targets: field {targets.field!r} has {len(names)} labels that at least {targets.min_tracks} training tracks have"
+            f" (of {len(counts)}), and an encoder needs 2: lower min_tracks, or name another field"
+        )
+    column = {name: place for place, name in enumerate(names)}
+    matrix = np.zeros((len(ids), len(names)), np.float32)
+    for row, found in of_track.items():
+        matrix[row, [column[label] for label in found if label in column]] = 1
+    return Labels(targets.field, names, matrix)
+
+
+def _split(text: str, separator: str | None) -> set[str]:
+    parts = [text] if separator is None else text.split(separator)
+    return {label for part in parts if (label := part.strip())}
+
+
+def _spec(store: FactorStore, targets: Targets) -> FactorSpec:
+    return store.spec.model_copy(update={"k": targets.factors})

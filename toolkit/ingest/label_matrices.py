@@ -1,0 +1,69 @@
+"""Artist, album and genre of every track as labels, for the baselines that read them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence, Set
+
+import numpy as np
+import scipy.sparse as sp
+
+from toolkit.catalogue.store import Catalogue
+from toolkit.errors import InputError
+from toolkit.ingest.read_data import Ingested
+from toolkit.ingest.training_permission import permitted
+from toolkit.progress import Reporter
+from toolkit.recipe import Permission
+
+FIELDS = {"artist": ("artist_id",), "album": ("album_id",), "genre": ("genres", "genre", "tags")}
+"""Fields of the catalogue that a kind of label is read from; the first that there is."""
+
+
+def label_matrices(
+    ingested: Ingested, wanted: Set[str], permission: Permission | None, reporter: Reporter
+) -> dict[str, sp.csr_matrix]:
+    """Which labels each track has, float32 [V + 1, L], by kind.
+
+    Kinds that the catalogue does not have are left out, and with a note those that may not be trained on without a permission: a
+    baseline that cannot do without one refuses then, another ranks by what there is.
+    """
+    if ingested.catalogue is None or not wanted:
+        return {}
+    ids = ingested.corpus.tracks["id"].to_pylist()
+    with ingested.open() as catalogue:
+        known = {*catalogue.counts()["fields"], "artist_id", "album_id"}
+        found = {}
+        for kind in sorted(wanted):
+            name = next((name for name in FIELDS[kind] if name in known), None)
+            if name is None:
+                continue
+            try:
+                permitted(catalogue, name, None, ids, permission)
+            except InputError as error:
+                reporter.note(f"{kind} labels are left out: {error}")
+                continue
+            if (matrix := _matrix(catalogue, name, ids)).nnz:
+                found[kind] = matrix
+    return found
+
+
+def content_hash(matrix: sp.csr_matrix) -> str:
+    """Hash of which track has which label."""
+    hasher = hashlib.blake2b(digest_size=16)
+    for part in (matrix.indptr, matrix.indices):
+        hasher.update(np.ascontiguousarray(part, np.int64).data)
+    return hasher.hexdigest()
+
+
+def _matrix(catalogue: Catalogue, field: str, ids: Sequence[str]) -> sp.csr_matrix:
+    present, values = catalogue.field_values(field, ids)
+    if values and not isinstance(values[0], str):
+        raise InputError(f"field {field!r} holds {type(values[0]).__name__}, labels are texts: give it another name")
+    split = field not in ("artist_id", "album_id")
+    of_track = [sorted({one.strip() for one in text.split(",")} - {""}) if split else [text] for text in values]
+    column = {name: place for place, name in enumerate(sorted({name for names in of_track for name in names}))}
+    counts = np.zeros(len(ids) + 1, np.int64)
+    counts[np.flatnonzero(present) + 1] = [len(names) for names in of_track]
+    columns = np.array([column[name] for names in of_track for name in names], np.int64)
+    bounds = np.concatenate([[0], np.cumsum(counts)])
+    return sp.csr_matrix((np.ones(len(columns), np.float32), columns, bounds), (len(ids) + 1, len(column)))

@@ -1,0 +1,275 @@
+"""Playlists and tracks into a corpus and a catalogue, once for all runs that read the same content in the same way."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toolkit import interrupts, plugins
+from toolkit.catalogue.readers.open_files import existing, files_below, is_file
+from toolkit.catalogue.readers.reader import Reader
+from toolkit.corpus.arrays import Corpus
+from toolkit.errors import InputError
+from toolkit.files import digest, folder, locked, read_json, write_json
+from toolkit.progress import Reporter
+from toolkit.recipe import Data
+from toolkit.source_code import package_source, source_of
+from toolkit.validation import validated
+
+if TYPE_CHECKING:
+    from toolkit.catalogue.store import Catalogue
+
+FACTS = "ingest.json"
+CATALOGUE = "catalogue"
+DATABASE = "catalogue.sqlite"
+ARTISTS = "artists"
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """A corpus, and the catalogue that describes its tracks where the recipe reads content (None elsewhere).
+
+    catalogue, blobs: what `Catalogue.open` takes. key: hash of all that decided them. content: what was read: reader, path, bytes, hash.
+    skipped: bad records left out: count, examples. doubles: what stood there more than once and was taken once.
+    """
+
+    key: str
+    corpus: Corpus
+    catalogue: Path | str | None
+    content: dict[str, Any]
+    skipped: dict[str, Any]
+    blobs: Path | None = None
+    level: str = "track"
+    doubles: int = 0
+
+    def open(self) -> Catalogue:
+        """The catalogue, whose ids are those of the corpus: tracks or artists. Only where there is one."""
+        from toolkit.catalogue.artist_catalogue import ArtistCatalogue
+        from toolkit.catalogue.store import Catalogue
+
+        assert self.catalogue is not None
+        return (ArtistCatalogue if self.level == "artist" else Catalogue).open(self.catalogue, blobs=self.blobs)
+
+
+def ingest(data: Data, cache: Path, *, reporter: Reporter, described: bool = True) -> Ingested:
+    """Read the data, or take what an earlier run made of the same bytes.
+
+    described: fill a catalogue too, which takes much longer than the corpus where there are millions of tracks;
+    a run that does without one leaves it to the first that needs it.
+    A run that is killed while reading leaves nothing that is taken for whole;
+    two runs that want the same corpus wait for each other. What lost a file
+    since then, or cannot be read any more, is made again.
+    """
+    return ingest_from(
+        lambda: open_reader(data),
+        data,
+        lambda: content_of(data, reporter),
+        cache,
+        reporter=reporter,
+        described=described,
+    )
+
+
+def ingest_from(
+    make: Callable[[], Reader],
+    data: Data,
+    content: Callable[[], dict[str, Any]],
+    cache: Path,
+    *,
+    reporter: Reporter,
+    described: bool,
+) -> Ingested:
+    """As `ingest`, from any reader.
+
+    - make: a new reader over the same content.
+    - content: path, size and hash of what it reads, as `content_of` returns them.
+    """
+    reader = make()
+    about = {"reader": reader.name, **content()}
+    options, filters = reader.params.model_dump(mode="json"), data.filters.model_dump(mode="json")
+    described = described or data.level == "artist"
+    own = source_of("segue.readers", type(reader), reader.name)
+    key = digest(
+        [
+            about["blake2b"],
+            reader.name,
+            options,
+            data.on_error,
+            filters,
+            package_source("catalogue", "corpus"),
+            *own.values(),
+        ]
+    )
+    root = cache / "corpora" / key
+    with locked(root.with_suffix(".lock")):
+        if not _whole(root, reporter):
+            with folder(root) as unfinished:
+                _build(reader, data, unfinished, reporter, described=described)
+        if described and not _filled(root / CATALOGUE / DATABASE):
+            with folder(root / CATALOGUE) as unfinished:
+                _describe(make(), unfinished, reporter)
+        if data.level == "artist" and not _loads(root / ARTISTS, reporter):
+            with folder(root / ARTISTS) as unfinished:
+                _by_artist(Corpus.load(root / "corpus"), root / CATALOGUE / DATABASE).save(unfinished)
+    facts = read_json(root / FACTS)
+    told = {"skipped": facts["skipped"], "doubles": facts["doubles"]}
+    catalogue = root / CATALOGUE / DATABASE if described else None
+    if data.level == "artist":
+        return Ingested(digest([key, ARTISTS]), Corpus.load(root / ARTISTS), catalogue, about, **told, level=data.level)
+    return Ingested(key, Corpus.load(root / "corpus"), catalogue, about, **told)
+
+
+def texts(ingested: Ingested, name: str | None) -> list[str | None] | None:
+    """A field of texts for each track of the corpus; None without a name. Raises `InputError` for a field of other values."""
+    if name is None:
+        return None
+    with ingested.open() as catalogue:
+        present, values = catalogue.field_values(name, ingested.corpus.tracks["id"].to_pylist())
+    if values and not isinstance(values[0], str):
+        raise InputError(f"field {name!r} holds {type(values[0]).__name__}, not texts: name another")
+    told = iter(values)
+    return [next(told) if there else None for there in present.tolist()]
+
+
+def open_reader(data: Data) -> Reader:
+    """The reader that `data` asks for, its options checked. Raises `InputError`."""
+    name = data.reader
+    if name == "auto":
+        from toolkit.catalogue.readers.auto import detect
+
+        name = detect(_path(data))
+    cls: type[Reader] = plugins.load("segue.readers", name)
+    params = validated(cls.Params, data.options, "data.options.")
+    return cls(data.path or Path("."), params, on_error=data.on_error)
+
+
+def content_of(data: Data, reporter: Reporter) -> dict[str, Any]:
+    """Path, size and hash of the files that are read, those named in options included."""
+    if data.path is None:
+        return {"path": None, "bytes": 0, "blake2b": digest([])}
+    hasher, size = hashlib.blake2b(digest_size=16), 0
+    for name, path in _files(data):
+        hasher.update(f"{name}\n{path.stat().st_size}\n".encode("utf-8", "surrogateescape"))
+        size += _hash_file(path, hasher, reporter, size)
+    return {"path": str(data.path), "bytes": size, "blake2b": hasher.hexdigest()}
+
+
+def stamp(data: Data) -> str:
+    """Names, sizes and times of the files that are read: differs where they may have changed, at no cost."""
+    if data.path is None or not data.path.exists():
+        return ""
+    stats = [(name, path.stat()) for name, path in _files(data)]
+    return digest([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
+
+
+def _files(data: Data) -> Iterator[tuple[str, Path]]:
+    path = _path(data)
+    if path.is_dir():
+        yield from ((str(file.relative_to(path)), file) for file in files_below(path))
+    else:
+        yield path.name, path
+    base = path if path.is_dir() else path.parent
+    for text in _texts(data.options):
+        named = Path(base, text)
+        if is_file(named) and not (path.is_dir() and named.is_relative_to(path)):
+            yield text, named
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every string in nested options, sorted by key: any may name a file beside the data."""
+    if isinstance(value, str) and 0 < len(value) < 1000 and "\0" not in value:
+        yield value
+    elif isinstance(value, list):
+        yield from (text for part in value for text in _texts(part))
+    elif isinstance(value, dict):
+        yield from (text for _, part in sorted(value.items(), key=lambda item: str(item[0])) for text in _texts(part))
+
+
+def _path(data: Data) -> Path:
+    if data.path is None:
+        raise InputError("data.path is missing: name the file or folder to read")
+    if not data.path.exists():
+        raise InputError(f"{data.path} does not exist: correct the path (data.path in a recipe)")
+    return existing(data.path)
+
+
+def _hash_file(path: Path, hasher: Any, reporter: Reporter, before: int) -> int:
+    size = 0
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 22):
+                hasher.update(chunk)
+                size += len(chunk)
+                reporter((before + size) >> 20, 0, "hashing the data, MB")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+    return size
+
+
+def _by_artist(corpus: Corpus, catalogue: Path) -> Corpus:
+    from toolkit.catalogue.artist_catalogue import ArtistCatalogue
+    from toolkit.corpus.artist_playlists import by_artist
+
+    with ArtistCatalogue.open(catalogue) as opened:
+        return by_artist(corpus, *opened.credits(corpus.tracks["id"].to_pylist()))
+
+
+def _whole(root: Path, reporter: Reporter) -> bool:
+    """Whether an earlier run's corpus is there and can be read: a cleaner of old files may have taken a part of it."""
+    if not (root / FACTS).exists():
+        return False
+    try:
+        facts = read_json(root / FACTS)
+    except InputError as error:
+        reporter.note(f"reading the data again: {error}")
+        return False
+    return isinstance(facts, dict) and facts.keys() >= {"skipped", "doubles"} and _loads(root / "corpus", reporter)
+
+
+def _loads(corpus: Path, reporter: Reporter) -> bool:
+    if not corpus.exists():
+        return False
+    try:
+        Corpus.load(corpus)
+    except InputError as error:
+        interrupts.check()
+        reporter.note(f"making it again: {error}")
+        return False
+    return True
+
+
+def _filled(catalogue: Path) -> bool:
+    return catalogue.exists() and catalogue.stat().st_size > 0
+
+
+def _build(reader: Reader, data: Data, root: Path, reporter: Reporter, *, described: bool) -> None:
+    from toolkit.catalogue.store import Catalogue
+    from toolkit.corpus.build import build
+
+    started = time.perf_counter()
+    with Catalogue.open(root / CATALOGUE / DATABASE) if described else contextlib.nullcontext() as catalogue:
+        build(
+            reader,
+            catalogue,
+            root / "corpus",
+            filters=data.filters,
+            progress=lambda records: reporter(records, 0, "records"),
+        )
+    skipped = {"count": reader.skipped.count, "examples": reader.skipped.examples}
+    write_json(
+        root / FACTS,
+        {"skipped": skipped, "doubles": reader.doubles.count, "seconds": round(time.perf_counter() - started, 3)},
+    )
+
+
+def _describe(reader: Reader, root: Path, reporter: Reporter) -> None:
+    """The catalogue alone, for a corpus that was built without."""
+    from toolkit.catalogue.store import Catalogue
+
+    with Catalogue.open(root / DATABASE) as catalogue:
+        catalogue.add(reader.read(), lambda records: reporter(records, 0, "records of the catalogue"))

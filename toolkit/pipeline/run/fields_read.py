@@ -1,0 +1,112 @@
+"""Which fields of the catalogue a recipe reads, where it names them, and which of them the data has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+from itertools import islice
+
+from toolkit import ranker_registry
+from toolkit.catalogue.field_choice import ID
+from toolkit.catalogue.readers.reader import Reader
+from toolkit.catalogue.readers.tables.track_columns import NAMES
+from toolkit.catalogue.records import TrackRecord
+from toolkit.catalogue.templates import Template, is_template
+from toolkit.errors import InputError, Where
+from toolkit.ingest.label_matrices import FIELDS
+from toolkit.recipe import EncoderSpec, Recipe
+from toolkit.recipe.baseline_section import as_baseline
+
+SAMPLE = 1000
+"""Records that are looked at where a reader cannot say which fields it has."""
+
+
+@dataclass(frozen=True)
+class FieldRead:
+    """A field that a recipe reads. where, written: the key that names it, and its value; any_of: names of which one is enough."""
+
+    where: Where
+    written: str
+    any_of: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Offer:
+    """Fields that tracks may have. whole: whether there are no others; else more may come after the first `SAMPLE` records."""
+
+    names: set[str]
+    whole: bool
+
+
+def fields_read(recipe: Recipe) -> Iterator[FieldRead]:
+    """Every field of the catalogue that the recipe names, and the labels without which one of its rankers cannot be fitted."""
+    for name, spec in used_encoders(recipe).items():
+        for part in _parts(spec.field):
+            yield FieldRead(("encoders", name, "field"), spec.field, (part,))
+        if spec.targets is not None and spec.targets.field is not None:
+            yield _named(("encoders", name, "targets", "field"), spec.targets.field)
+    if (held_out := recipe.evaluation.split.reads_field) is not None:
+        yield _named(("evaluation", "split", "field"), held_out)
+    if recipe.coldstart.tags is not None:
+        yield _named(("coldstart", "tags", "field"), recipe.coldstart.tags.field)
+    if recipe.coldstart.looking is not None and recipe.coldstart.looking.genre is not None:
+        yield _named(("coldstart", "looking", "genre"), recipe.coldstart.looking.genre)
+    systems: list[tuple[Where, str]] = [
+        (("coldstart", "systems", i), spec.system) for i, spec in enumerate(recipe.coldstart.systems)
+    ]
+    systems += [(("baselines", i), as_baseline(baseline).name) for i, baseline in enumerate(recipe.baselines)]
+    for where, system in systems:
+        able = ranker_registry.ranker_class(system).capabilities
+        for kind in able.labels if able.labels_required else ():
+            yield FieldRead(where, system, FIELDS[kind])
+
+
+def used_encoders(recipe: Recipe) -> dict[str, EncoderSpec]:
+    """The encoders of the recipe that one of its systems, or a page of its report, reads."""
+    every = list(recipe.encoders)
+    used = {name for model in recipe.models for name in model.inputs(recipe.fusion, recipe.encoders)}
+    for system in recipe.coldstart.systems:
+        if ranker_registry.ranker_class(system.system).capabilities.content != "none":
+            used |= {*(every if system.modalities is None else system.modalities)}
+    if any(
+        ranker_registry.ranker_class(as_baseline(each).name).capabilities.content != "none" for each in recipe.baselines
+    ):
+        used |= {*(recipe.fusion.modalities or every)}
+    if recipe.coldstart.tags is not None:
+        used |= {row.vectors for row in recipe.coldstart.tags.rows}
+    if recipe.coldstart.looking is not None:
+        used.add(recipe.coldstart.looking.predicted)
+    return {name: spec for name, spec in recipe.encoders.items() if name in used}
+
+
+def offered(reader: Reader) -> Offer:
+    """The fields that a reader's tracks have: what it declares, else those of its first records. Raises `DataError` for a bad record."""
+    declared = reader.fields_offered()
+    if declared is not None:
+        return Offer(_completed(declared), whole=True)
+    records = list(islice(reader.read(), SAMPLE))
+    found = {name for record in records if isinstance(record, TrackRecord) for name in _fields_of(record)}
+    return Offer(_completed(found), whole=len(records) < SAMPLE)
+
+
+def _completed(found: Set[str]) -> set[str]:
+    """The fields with those that the catalogue adds: each track's id, and ids of artists and albums that have a name alone."""
+    return {ID, *found} | {f"{name}_id" for name in ("artist", "album") if name in found}
+
+
+def _parts(field: str) -> list[str]:
+    """The fields of a template, or the one field. Of a template that is not well formed none: that is another fault."""
+    try:
+        return Template(field).parts if is_template(field) else [field]
+    except InputError:
+        return []
+
+
+def _named(where: Where, name: str) -> FieldRead:
+    return FieldRead(where, name, (name,))
+
+
+def _fields_of(record: TrackRecord) -> Iterator[str]:
+    values = (record.title, record.artists, record.artist_ids, record.album, record.album_id, record.duration_s)
+    yield from record.fields
+    yield from (name for name, value in zip(NAMES, values, strict=True) if value not in (None, ()))

@@ -1,0 +1,246 @@
+"""What a run of a recipe would meet later, found before anything is read whole, encoded or fitted.
+
+    from toolkit.pipeline import preflight
+
+    for line in preflight.problems(recipe):
+        print(line)
+
+A recipe that passes its own checks may still name a file that is not there, a column that the file does not have, a field that no track
+has, or parts whose packages or weights are missing. Nothing is fetched, and torch is imported only to look for a GPU.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from toolkit import devices, plugins, ranker_registry
+from toolkit.catalogue.templates import Template, is_template
+from toolkit.encoders.contract import registry
+from toolkit.errors import InputError, MissingWeights, RecipeError, Where
+from toolkit.ingest.read_data import open_reader
+from toolkit.packages import OPTUNA, RAY, UMAP, Package
+from toolkit.parameters import nearest
+from toolkit.parts import Part
+from toolkit.pipeline.run import collect_stage
+from toolkit.pipeline.run.fields_read import SAMPLE, FieldRead, Offer, fields_read, offered, used_encoders
+from toolkit.recipe import EncoderSpec, Fusion, Recipe, cross_checks
+from toolkit.recipe.baseline_section import as_baseline
+
+if TYPE_CHECKING:
+    from toolkit.recipe.yaml_file import RecipeFile
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that a run would meet. where, rule: as of `RecipeError`; certain: whether it ends the run, or may turn out well."""
+
+    where: Where
+    rule: str
+    certain: bool = True
+
+    @property
+    def line(self) -> str:
+        """The dotted key and the rule."""
+        return f"{'.'.join(map(str, self.where))}{self.rule}"
+
+
+def problems(recipe: Recipe) -> list[str]:
+    """What would end a run of the recipe: one line each with key, value, rule and cure. Empty where nothing is found."""
+    return [finding.line for finding in findings(recipe) if finding.certain]
+
+
+def doubts(recipe: Recipe) -> list[str]:
+    """What may end it: one line each."""
+    return [finding.line for finding in findings(recipe) if not finding.certain]
+
+
+def admit(recipe: Recipe, written: RecipeFile | None = None) -> None:
+    """Raise `RecipeError` for the first thing that would end a run, among those that take no time to find.
+
+    - written: the file that the recipe was read from, whose lines messages then name.
+
+    Parameters are checked against the plug-ins that read them. Records are not looked at, and weights may still be fetched.
+    """
+    try:
+        cross_checks.check_parameters(recipe)
+        _refuse(recipe)
+    except RecipeError as error:
+        raise (error if written is None else written.placed(error)) from None
+
+
+def _refuse(recipe: Recipe) -> None:
+    found = [*_packages(recipe), *_devices(recipe), *_data(recipe, quick=True), *_templates(recipe)]
+    if found:
+        more = f" (and {len(found) - 1} more: `segue validate` lists them)" if len(found) > 1 else ""
+        raise RecipeError(f"{found[0].rule}{more}", found[0].where)
+
+
+def findings(recipe: Recipe) -> Iterator[Finding]:
+    """Everything that is found, in the order of a run."""
+    yield from _packages(recipe)
+    yield from _devices(recipe)
+    yield from _data(recipe)
+    yield from _templates(recipe)
+    yield from _weights(recipe)
+
+
+def _packages(recipe: Recipe) -> Iterator[Finding]:
+    """A finding for each package that is missing, at the first part that needs it."""
+    needed: dict[Package, list[tuple[Where, str]]] = {}
+    for where, value, packages in _requirements(recipe):
+        for package in packages:
+            needed.setdefault(package, []).append((where, value))
+    for package, parts in needed.items():
+        if fault := package.fault:
+            where, value = parts[0]
+            others = (
+                f" (so do {len(parts) - 1} others)"
+                if len(parts) > 2
+                else " (so does 1 other)"
+                if len(parts) == 2
+                else ""
+            )
+            yield Finding(where, f"={value!r} needs {package.module}{others}, which {fault}")
+
+
+def _requirements(recipe: Recipe) -> Iterator[tuple[Where, str, tuple[Package, ...]]]:
+    """Where each part is, what it is called, and the packages that it declares."""
+    for where, spec in _encoders(recipe):
+        yield (*where, "encoder"), spec.encoder, plugins.load("segue.encoders", spec.encoder).requires
+    for where, part in _parts(recipe):
+        yield where, part.type, part.requires
+    for name in recipe.evaluation.metrics:
+        yield ("evaluation", "metrics"), name, plugins.load("segue.metrics", name).requires
+    for place, system in enumerate(recipe.coldstart.systems):
+        yield (
+            ("coldstart", "systems", place, "system"),
+            system.system,
+            ranker_registry.ranker_class(system.system).requires,
+        )
+    for place, baseline in enumerate(map(as_baseline, recipe.baselines)):
+        yield ("baselines", place), baseline.name, ranker_registry.ranker_class(baseline.name).requires
+    if recipe.engine == "ray" and recipe.encoders:
+        yield ("engine",), recipe.engine, (RAY,)
+    if recipe.report.map_by == "umap":
+        yield ("report", "map_by"), recipe.report.map_by, (UMAP,)
+    if recipe.sweep is not None and recipe.sweep.search == "optuna":
+        yield ("sweep", "search"), recipe.sweep.search, (OPTUNA,)
+
+
+def _encoders(recipe: Recipe) -> Iterator[tuple[Where, EncoderSpec]]:
+    yield from ((("encoders", name), spec) for name, spec in used_encoders(recipe).items())
+    if recipe.titles is not None and any(model.titles for model in recipe.models):
+        yield ("titles",), recipe.titles
+
+
+def _parts(recipe: Recipe) -> Iterator[tuple[Where, Part]]:
+    """The parts of the recipe that are objects, and where each is."""
+    for place, model in enumerate(recipe.models):
+        yield ("models", place, "type"), model
+        yield ("models", place, "loss"), model.loss
+        if model.fusion is not None:
+            yield from _of_fusion(("models", place, "fusion"), model.fusion)
+    if recipe.models:
+        yield from _of_fusion(("fusion",), recipe.fusion)
+    yield ("evaluation", "split"), recipe.evaluation.split
+
+
+def _of_fusion(where: Where, fusion: Fusion) -> Iterator[tuple[Where, Part]]:
+    yield (*where, "join"), fusion.join
+    yield (*where, "missing"), fusion.missing
+
+
+def _devices(recipe: Recipe) -> Iterator[Finding]:
+    if recipe.device == "auto":
+        return  # there is always one, and torch need not be imported to know it
+    try:
+        devices.device(recipe.device)
+    except InputError as error:
+        yield Finding(("device",), str(error).removeprefix("device"))
+
+
+def _templates(recipe: Recipe) -> Iterator[Finding]:
+    """Templates of fields that are not well formed."""
+    for name, spec in used_encoders(recipe).items():
+        try:
+            if is_template(spec.field):
+                Template(spec.field)
+        except InputError as error:
+            yield Finding(("encoders", name, "field"), f": {error}")
+
+
+def _weights(recipe: Recipe) -> Iterator[Finding]:
+    """Files that encoders read beside their inputs and that are not here."""
+    for where, spec in _encoders(recipe):
+        try:
+            registry.create(spec.encoder, spec.params, device="cpu").check_files()
+        except MissingWeights as error:
+            key = (*where, "params", error.parameter)
+            told = str(error)
+            rule = told.removeprefix(error.parameter) if told.startswith(f"{error.parameter}=") else f": {told}"
+            yield Finding(key, rule, certain=recipe.on_missing_weights == "stop")
+        except InputError as error:
+            yield Finding(where, f": {error}")
+
+
+def _data(recipe: Recipe, *, quick: bool = False) -> Iterator[Finding]:
+    """What the reader sees at the beginning of the data, then fields that it does not have. quick: without a look at records."""
+    if (fault := _path(recipe)) is not None:
+        yield fault
+        return
+    try:
+        reader = open_reader(recipe.data)
+    except InputError as error:
+        yield Finding(("data",), f": {error}")
+        return
+    if missing := [package for package in reader.requires if package.fault]:
+        yield from (
+            Finding(("data", "reader"), f"={reader.name!r} needs {each.module}, which {each.fault}") for each in missing
+        )
+        return
+    try:
+        reader.check_source()
+        if quick and reader.fields_offered() is None:
+            return
+        wanted = list(fields_read(recipe))
+        offer = offered(reader) if wanted else Offer(set(), whole=True)
+    except InputError as error:
+        yield Finding(("data", "options") if recipe.data.options else ("data",), f": {error}")
+        return
+    try:
+        collected = collect_stage.fields(recipe)
+    except InputError as error:
+        yield Finding(("collect",), f": {error}")
+        return
+    if collected is not None:  # of a library on a server nothing is known here
+        yield from _fields(wanted, Offer(offer.names | collected, offer.whole))
+
+
+def _path(recipe: Recipe) -> Finding | None:
+    """What is wrong with `data.path`, as far as the file system shows."""
+    path, where = recipe.data.path, ("data", "path")
+    if path is None:
+        return None
+    if not path.exists():
+        return Finding(where, f": {path} does not exist: correct the path, or put the data there")
+    if not os.access(path, os.R_OK | os.X_OK if path.is_dir() else os.R_OK):
+        return Finding(where, f": {path} may not be read: change its permissions, or name another path")
+    return None
+
+
+def _fields(wanted: Sequence[FieldRead], offer: Offer) -> Iterator[Finding]:
+    """Fields that the recipe reads and neither the data nor the section `collect` has."""
+    for read in wanted:
+        if offer.names.isdisjoint(read.any_of):
+            named, near = " or ".join(read.any_of), nearest(read.any_of[0], sorted(offer.names))
+            what = "is a field" if read.written in read.any_of else f"reads {named}, a field"
+            if offer.whole:
+                yield Finding(read.where, f"={read.written!r} {what} that no track has: {near}")
+            else:
+                rule = (
+                    f"that none of the first {SAMPLE:,} records has: correct it, unless a later track has it ({near})"
+                )
+                yield Finding(read.where, f"={read.written!r} {what} {rule}", certain=False)

@@ -1,0 +1,75 @@
+"""What a run was made with: versions, machine, data, seed, and the user's word on training."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import toolkit
+from toolkit.ingest.read_data import Ingested
+from toolkit.pipeline.run.run_context import Context
+from toolkit.sequential.training import distributed
+from toolkit.source_code import package_source
+
+PACKAGES = (
+    "torch",
+    "recbole",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pyarrow",
+    "transformers",
+    "sentence-transformers",
+    "cut-cross-entropy",
+)
+
+
+def manifest(context: Context, ingested: Ingested) -> dict[str, Any]:
+    """The content of `manifest.json`."""
+    import torch
+
+    recipe = context.recipe
+    return {
+        "versions": {"segue": toolkit.__version__, "python": platform.python_version(), **_versions()},
+        "git_commit": git_commit(),
+        "code": package_source(),
+        "device": context.device,
+        "device_name": torch.cuda.get_device_name(context.device)
+        if context.device.startswith("cuda")
+        else platform.machine(),
+        "threads": torch.get_num_threads(),
+        "processes": distributed.current().world,
+        "seed": recipe.seed,
+        "data": ingested.content,
+        "permission": recipe.data.permission.model_dump() if recipe.data.permission else None,
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def git_commit() -> str | None:
+    """The commit of the program's own checkout, `-dirty` where files differ from it; None where it is installed otherwise."""
+    root = Path(toolkit.__file__).parents[1]
+    if not (root / ".git").exists():
+        return None
+    try:
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, timeout=10, check=True
+        )
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "-uno"], cwd=root, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return commit.stdout.strip() + ("-dirty" if changed.stdout.strip() else "")

@@ -1,0 +1,158 @@
+"""The first tracks of every test ranking and what is hidden, under outside ids, so that any metric can be computed afterwards.
+
+Each system's rankings are a file of its own until all are there, and are read and written a block of playlists at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as parquet
+
+from toolkit import run_directory
+from toolkit.corpus.splits import HeldOut
+from toolkit.errors import RunDirectoryError
+from toolkit.evaluation.metrics.hits import hits
+from toolkit.files import write_bytes
+from toolkit.run_directory import STAGES, RunDirectory
+
+NUMBERS = pa.schema(
+    [("place", pa.int32()), ("rank", pa.int32()), ("item", pa.int32()), ("score", pa.float32()), ("hit", pa.bool_())]
+)
+"""One system's rankings by the places of playlists in the test part and the numbers of tracks in the corpus."""
+
+RANKINGS = pa.schema(
+    [
+        ("system", pa.string()),
+        ("playlist", pa.string()),
+        ("rank", pa.int32()),
+        ("track", pa.string()),
+        ("score", pa.float32()),
+        ("hit", pa.bool_()),
+    ]
+)
+"""Of `rankings.parquet`: rank counts from 1; hit: whether the track is hidden in the playlist."""
+
+HIDDEN = pa.schema([("playlist", pa.string()), ("track", pa.string()), ("warm", pa.bool_())])
+"""Of `hidden.parquet`: every hidden track of every test playlist; warm: whether it has a placement in training."""
+
+
+def stage_file(run: RunDirectory, name: str) -> Path:
+    """Where a run keeps one system's test rankings until they are joined."""
+    return run.path(f"{STAGES}/rankings-{name}.parquet")
+
+
+class Kept:
+    """Rankings of one system as they come, block by block of playlists: a row group each."""
+
+    def __init__(self, held: HeldOut, writer: parquet.ParquetWriter) -> None:
+        self.held, self.writer = held, writer
+
+    @classmethod
+    @contextlib.contextmanager
+    def into(cls, path: Path, held: HeldOut) -> Iterator[Kept]:
+        """A file of rankings that is there whole or not at all."""
+        with _whole(path) as unfinished, parquet.ParquetWriter(unfinished, NUMBERS, compression="zstd") as writer:
+            yield cls(held, writer)
+
+    def __call__(self, start: int, ids: np.ndarray, scores: np.ndarray) -> None:
+        """Add the rankings int [B, t] of playlists from place `start` on, and their scores float [B, t]."""
+        part = self.held.part(start, start + len(ids))
+        rows, ranks = np.nonzero(ids)
+        columns = (
+            start + rows,
+            ranks + 1,
+            ids[rows, ranks],
+            scores[rows, ranks],
+            hits(ids, *part.hidden())[rows, ranks],
+        )
+        arrays = [
+            pa.array(column.astype(field.type.to_pandas_dtype()))
+            for column, field in zip(columns, NUMBERS, strict=True)
+        ]
+        self.writer.write_table(pa.Table.from_arrays(arrays, schema=NUMBERS), row_group_size=max(1, len(rows)))
+
+
+def write(run: RunDirectory, held: HeldOut, train_counts: np.ndarray, names: Sequence[str]) -> None:
+    """Write `rankings.parquet`, system by system in the order of `names`, and `hidden.parquet`."""
+    playlists, tracks = _ids(held.corpus.playlists.select(["id"]).take(pa.array(held.rows))), _ids(held.corpus.tracks)
+    with (
+        _whole(run.path(run_directory.RANKINGS)) as unfinished,
+        parquet.ParquetWriter(unfinished, RANKINGS, compression="zstd") as writer,
+    ):
+        for name in names:
+            for table in _groups(stage_file(run, name)):
+                columns = [
+                    pa.repeat(pa.scalar(name), len(table)),
+                    playlists.take(table["place"]),
+                    table["rank"],
+                    tracks.take(pc.subtract(table["item"], 1)),
+                    table["score"],
+                    table["hit"],
+                ]
+                writer.write_table(pa.Table.from_arrays(columns, schema=RANKINGS), row_group_size=max(1, len(table)))
+    items, offsets = held.hidden()
+    owners = np.repeat(np.arange(len(held)), np.diff(offsets))
+    hidden = [playlists.take(pa.array(owners)), tracks.take(pa.array(items - 1)), pa.array(train_counts[items] > 0)]
+    _write_table(run.path(run_directory.HIDDEN), pa.Table.from_arrays(hidden, schema=HIDDEN))
+
+
+def join(run: RunDirectory, folds: Sequence[RunDirectory], names: Collection[str]) -> None:
+    """Write both files of a cross-validation: those of its folds one after the other, the systems `names` alone."""
+    with (
+        _whole(run.path(run_directory.RANKINGS)) as unfinished,
+        parquet.ParquetWriter(unfinished, RANKINGS, compression="zstd") as writer,
+    ):
+        for fold in folds:
+            for table in _groups(fold.path(run_directory.RANKINGS)):
+                kept = table.filter(pc.field("system").isin(list(names)))
+                writer.write_table(kept, row_group_size=max(1, len(kept)))
+    hidden = [table for fold in folds for table in _groups(fold.path(run_directory.HIDDEN))]
+    _write_table(run.path(run_directory.HIDDEN), pa.concat_tables(hidden))
+
+
+def forget(run: RunDirectory) -> None:
+    """Remove the files of rankings that were kept before and are not any more."""
+    for name in (run_directory.RANKINGS, run_directory.HIDDEN):
+        run.path(name).unlink(missing_ok=True)
+
+
+def _groups(path: Path) -> Iterator[pa.Table]:
+    """A file's row groups, one at a time. Raises `RunDirectoryError` where it is missing or damaged."""
+    try:
+        with parquet.ParquetFile(path) as file:
+            for place in range(file.num_row_groups):
+                yield file.read_row_group(place)
+    except (pa.ArrowInvalid, OSError) as error:
+        line = " ".join(str(error).split())
+        raise RunDirectoryError(f"{path} cannot be read ({line}): delete it and run the same command again") from None
+
+
+def _ids(table: pa.Table) -> pa.Array:
+    return table["id"].combine_chunks().cast(pa.string())
+
+
+def _write_table(path: Path, table: pa.Table) -> None:
+    buffer = pa.BufferOutputStream()
+    parquet.write_table(table, buffer, compression="zstd")
+    write_bytes(path, buffer.getvalue())
+
+
+@contextlib.contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A file to fill that takes its place as `path` when it is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,83 @@
+"""The section `coldstart` of a recipe: factors of feedback, and systems that predict them from content."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from toolkit.ranker_registry import row_name
+from toolkit.recipe.section import Section
+
+
+class FactorSpec(Section):
+    """Weighted matrix factorisation of the training split: confidence of r plays is 1 + alpha · log(1 + r / epsilon)."""
+
+    k: int = Field(200, ge=1, le=4096)
+    alpha: float = Field(2.0, gt=0)
+    epsilon: float = Field(1e-6, gt=0)
+    iterations: int = Field(15, ge=1)
+    regularisation: float = Field(10.0, gt=0, description="λ of the squared lengths of users and items")
+    solver: Literal["conjugate-gradient", "cholesky"] = Field(
+        "conjugate-gradient",
+        description="of each step: three steps of conjugate gradients, or exact and some times slower (CPU)",
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the run's, where `implicit` can use it")
+
+
+class ColdSystem(Section):
+    """One cold-start system: a ranker by its name, the modalities it sees, and its parameters."""
+
+    system: str
+    name: str | None = Field(None, description="its row in the tables; default: the system's")
+    group: str | None = Field(None, min_length=1, description="heading under which tables put it")
+    modalities: list[str] | None = Field(None, description="default: every encoder of the recipe")
+    params: dict[str, Any] = {}
+
+    @property
+    def system_name(self) -> str:
+        return self.name or row_name(self.system)
+
+
+class TagRow(Section):
+    """Vectors that tags are predicted from."""
+
+    vectors: str = Field(
+        description="`factors` of the training split, an encoder of the recipe, or a cold-start system by its row"
+    )
+    method: Literal["logistic", "mlp"] = Field(
+        "logistic", description="logistic: ten folds; mlp: two layers, 70 % train, 10 % stop, 20 % test"
+    )
+
+
+class TagPrediction(Section):
+    """How well tracks' vectors predict what they are called, by the area under the curve."""
+
+    field: str = Field(description="texts of the catalogue, such as tags or genre")
+    source: str | None = None
+    separator: str | None = Field(
+        ",", min_length=1, description="what a list of tags is split on; null: a text is one tag"
+    )
+    most: int = Field(50, ge=2, description="tags that are predicted, the commonest")
+    rows: list[TagRow] = Field(min_length=1)
+
+
+class Looking(Section):
+    """What of predicted factors is shown in the report."""
+
+    predicted: str = Field(description="the encoder that predicts factors")
+    genre: str | None = Field(None, description="field whose first label colours the map")
+    tracks: int = Field(1000, ge=4, le=10_000, description="on the map")
+    queries: int = Field(5, ge=0, description="tracks whose neighbours are listed")
+    similar: int = Field(5, ge=1)
+    factors: int = Field(3, ge=0, description="whose ends are listed")
+    artists: int = Field(5, ge=1, description="at each end")
+
+
+class ColdStart(Section):
+    """Systems that rank tracks without a placement in training."""
+
+    factors: FactorSpec = FactorSpec()
+    systems: list[ColdSystem] = []
+    tags: TagPrediction | None = None
+    looking: Looking | None = None

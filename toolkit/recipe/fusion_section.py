@@ -1,0 +1,158 @@
+"""The section `fusion` of a recipe: how modalities become one item table."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SerializeAsAny, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from toolkit.contracts.join import Join
+from toolkit.contracts.missing_policy import Missing
+from toolkit.errors import OldForm
+from toolkit.parts import Chosen
+from toolkit.recipe.section import Section
+
+REDUCTION = re.compile(r"none|(pca|linear|mlp):[1-9]\d*")
+
+JOINS, MISSING = Chosen("segue.joins"), Chosen("segue.missing")
+
+EM_RANK = 32
+"""Default of the old key `em_rank`."""
+
+
+def modern(entry: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """A copy of a `fusion` section with old keys in the new form, and a sentence for each that it changed.
+
+    `em_rank` beside another policy than `em` stays, unless it has its default: it is an error. The default needs no sentence: resolved
+    recipes of before hold it.
+    """
+    given = dict(entry)
+    if "em_rank" not in given:
+        return given, []
+    missing, rank = given.get("missing", "mean"), given["em_rank"]
+    chosen = {"type": missing} if isinstance(missing, str) else missing
+    if isinstance(chosen, Mapping) and chosen.get("type") == "em":
+        del given["em_rank"]
+        given["missing"] = {**chosen, "rank": rank}
+        old = f"`missing: em, em_rank: {rank}` is the old form: write `missing: {{type: em, rank: {rank}}}`"
+        return given, [old] if rank != EM_RANK else []
+    if rank == EM_RANK:
+        del given["em_rank"]
+    return given, []
+
+
+class Fusion(Section):
+    """How modalities become one item table."""
+
+    architecture: Literal["early", "late"] = Field(
+        "early",
+        description="early: modalities joined before one transformer; late: a stack each, their last layers added",
+    )
+    regularise: bool = Field(
+        True,
+        description="LayerNorm, dropout and small initialisation of projected content, LayerNorm and dropout of reductions; false: bare",
+    )
+    modalities: list[str] | None = Field(None, description="default: every encoder of the recipe")
+    missing: Annotated[SerializeAsAny[Missing], MISSING] = Field(
+        default_factory=partial(MISSING.part, "mean"),
+        description="what a track without a modality has instead; linear, em: predicted from the modalities it has; mask_token: a learned"
+        " vector; default: mean",
+    )
+    reduce: str | dict[str, str] = Field("none", description="none, pca:N, linear:N or mlp:N, for all or by modality")
+    reduce_joint: str = Field("none", description="none, pca:N, linear:N or mlp:N, of the joined vector")
+    normalise: Literal["none", "before", "after"] = "before"
+    join: Annotated[SerializeAsAny[Join], JOINS] = Field(
+        default_factory=partial(JOINS.part, "concat"),
+        description="how modalities become one vector; default: concat, under `architecture: late` sum",
+    )
+    id_embedding: bool = True
+    id_dropout: float = Field(
+        0.0, ge=0, lt=1, description="chance that a track's free id vector is left out of a training step"
+    )
+    modality_dropout: float = Field(0.0, ge=0, lt=1)
+    table: Literal["float32", "bfloat16", "int8"] = Field(
+        "float32",
+        description="how frozen content is kept in memory: int8 takes a quarter of float32, with a scale a track and modality",
+    )
+    table_in: Literal["memory", "file"] = Field(
+        "memory",
+        description="file: frozen content stays on disk and is read by rows, for tables that memory does not hold (CPU)",
+    )
+    match_modalities: list[str] | None = Field(None, description="modalities of the match head; default: all")
+
+    @field_validator("reduce", "reduce_joint")
+    @classmethod
+    def _reductions(cls, given: str | dict[str, str]) -> str | dict[str, str]:
+        for value in given.values() if isinstance(given, dict) else [given]:
+            if not REDUCTION.fullmatch(value):
+                raise ValueError(f"{value!r} must be none, pca:N, linear:N or mlp:N")
+        return given
+
+    @model_validator(mode="before")
+    @classmethod
+    def _modern(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        entry, notes = modern(given)
+        for note in notes:
+            warnings.warn(note, OldForm, stacklevel=2)
+        if "em_rank" in entry:
+            policy = getattr(missing := entry.get("missing", "mean"), "type", missing)
+            rule = f"is for `missing: em`, not `{policy}`: take it out, or set it to its default, {EM_RANK}"
+            fault = InitErrorDetails(
+                type=PydanticCustomError("idle", "{rule}", {"rule": rule}), loc=("em_rank",), input=entry["em_rank"]
+            )
+            raise ValidationError.from_exception_data(cls.__name__, [fault])
+        return entry
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Fusion:
+        if self.architecture == "late" and not self.join.streams:
+            if "join" in self.model_fields_set:
+                raise ValueError(
+                    f"`join: {self.join.type}` is for `architecture: early` (late keeps modalities apart): use `join: sum`, or leave it out"
+                )
+            self.join = JOINS.part("sum")
+        self._check_join(self.join)
+        if self.reduce_joint.startswith("pca"):
+            self._check_joint_axes()
+        return self
+
+    def _check_join(self, join: Join) -> None:
+        """What the join's declarations exclude."""
+        if join.keeps_apart and self.normalise == "after":
+            raise ValueError(
+                "`normalise: after` is for `join: concat`, and others that join modalities before they are projected"
+                f" (under {join.type} modalities are normalised one by one): use `normalise: before`"
+            )
+        if join.keeps_apart and self.reduce_joint != "none":
+            raise ValueError(
+                "`reduce_joint` is for `join: concat`, and others that join modalities before they are projected"
+                f" (under {join.type} nothing is joined before the model): use `reduce`"
+            )
+        if join.leaves_out and self.missing.fills:
+            raise ValueError(
+                f"`missing: {self.missing.type}` fills in what `join: {join.type}` leaves out:"
+                " use `missing: mean`, or another join such as `sum`"
+            )
+
+    def _check_joint_axes(self) -> None:
+        """What sees modalities apart does not go with axes of all of them together."""
+        for key, apart in (
+            (f"missing: {self.missing.type}", self.missing.learned),
+            (f"join: {self.join.type}", self.join.needs_presence),
+            ("modality_dropout", self.modality_dropout > 0),
+        ):
+            if apart:
+                raise ValueError(
+                    f"`{key}` is for modalities that the model reads apart, and `reduce_joint: pca` joins them before: use `reduce`"
+                )
+
+    def reduction(self, modality: str) -> str:
+        """How one modality is reduced: `none`, `pca:N`, `linear:N` or `mlp:N`."""
+        return self.reduce.get(modality, "none") if isinstance(self.reduce, dict) else self.reduce

@@ -1,0 +1,347 @@
+"""Metric rows as tables: one row a system, one column a metric at a cutoff.
+
+Pure functions: rows of `metrics.json` in, Markdown, CSV, LaTeX or a `Table`
+out. The terminal and the page print the same `Table`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from toolkit.contracts.metric import MetricInfo, described
+
+MetricRow = Mapping[str, Any]
+"""system, modalities, split, slice, metric, k, value, ci_low, ci_high, n."""
+
+INFO = "metric_info"
+"""Key by which a row holds what a run stored about a metric that is not installed any more."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric at a cutoff; `k` is None where the metric has none. run: whose, in a table of several runs' columns.
+
+    known: what a run stored about a metric that is not installed.
+    """
+
+    metric: str
+    k: int | None = None
+    run: str = ""
+    known: MetricInfo | None = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Column:
+        """That of a row of `metrics.json` or of a comparison."""
+        return cls(row["metric"], row["k"] or None, known=row.get(INFO))
+
+    @property
+    def key(self) -> str:
+        """`ndcg@50`, as recipes write it; a run's name before it."""
+        key = self.metric if self.k is None else f"{self.metric}@{self.k}"
+        return f"{self.run} {key}".lstrip()
+
+    @property
+    def info(self) -> MetricInfo:
+        """What the metric says of itself; a run's word for one that is not installed, else its bare name."""
+        return self.known or described(self.metric)
+
+    @property
+    def label(self) -> str:
+        name = self.info.label
+        name = name if self.k is None else f"{name}@{self.k}"
+        return f"{self.run}: {name}" if self.run else name
+
+    @property
+    def lower_is_better(self) -> bool:
+        return self.info.higher_is_better is False
+
+    def format(self, value: float, *, sign: bool = False, most: int = 4) -> str:
+        """`value` with the metric's decimals, `most` at the most; a typographic minus, as tables want it."""
+        decimals = min(most, self.info.decimals)
+        return f"{value:{'+' if sign else ''}.{decimals}f}".replace("-", "−")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value with its 95 % interval; `best` in its column among what is no oracle. sd: over seeds, where there are several."""
+
+    column: Column
+    value: float
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    best: bool = False
+    sd: float | None = None
+
+    @property
+    def text(self) -> str:
+        return self.column.format(self.value) + ("" if self.sd is None else f" ± {self.column.format(self.sd)}")
+
+    @property
+    def interval(self) -> str:
+        """`0.1204–0.1311`, empty where there is none."""
+        if self.low is None or self.high is None:
+            return ""
+        return f"{self.column.format(self.low)}–{self.column.format(self.high)}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One system; `cells` follow the table's columns, None where it was not measured. not_run: why it was not."""
+
+    system: str
+    modalities: str
+    cells: tuple[Cell | None, ...]
+    oracle: bool = False
+    underfit: bool = False
+    group: str = ""
+    not_run: str = ""
+
+    @property
+    def marks(self) -> str:
+        """What stands in brackets after the name."""
+        return ", ".join(mark for mark, on in (("oracle", self.oracle), ("underfit", self.underfit)) if on)
+
+    @property
+    def label(self) -> str:
+        return f"{self.system} ({self.marks})" if self.marks else self.system
+
+
+@dataclass(frozen=True)
+class Table:
+    """Systems in the order of the recipe, or else of the metric rows, oracles after all others."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    split: str = "test"
+    slice: str = "all"
+
+    @property
+    def n(self) -> int | None:
+        """Playlists behind the numbers, where all cells agree on it."""
+        counts = {cell.n for row in self.rows for cell in row.cells if cell is not None}
+        return counts.pop() if len(counts) == 1 else None
+
+    @property
+    def groups(self) -> list[tuple[str, list[Row]]]:
+        """Rows without oracles under their headings, one after the other; the heading is empty where there is none."""
+        rows = [row for row in self.rows if not row.oracle]
+        return [(group, list(found)) for group, found in itertools.groupby(rows, key=lambda row: row.group)]
+
+    def ranked(self, column: Column) -> list[tuple[Row, Cell]]:
+        """Systems measured on `column`, best first; oracles come last."""
+        at = self.columns.index(column)
+        found = [(row, cell) for row in self.rows if (cell := row.cells[at]) is not None]
+        sign = 1 if column.lower_is_better else -1
+        return sorted(found, key=lambda pair: (pair[0].oracle, math.isnan(pair[1].value), sign * pair[1].value))
+
+
+def pivot(
+    rows: Iterable[MetricRow],
+    *,
+    split: str = "test",
+    slice: str = "all",
+    timings: Mapping[str, Mapping[str, Any]] | None = None,
+    layout: Sequence[Mapping[str, Any]] = (),
+) -> Table:
+    """Systems x metric@k of one split and slice; an empty table where there are no such rows.
+
+    timings: per system, as in `timings.json`; its `oracle` and `underfit` mark the rows. layout: as in `table.json`, headings and,
+    in the table of the whole set, the systems that were not run.
+    """
+    chosen = [row for row in rows if row["split"] == split and row["slice"] == slice and row["value"] is not None]
+    columns = _columns(chosen)
+    values: dict[str, dict[Column, MetricRow]] = {}
+    for row in chosen:
+        values.setdefault(row["system"], {})[Column.of(row)] = row
+    flags = timings or {}
+    oracles = {system for system in values if flags.get(system, {}).get("oracle")}
+    best = {column: _best(column, values, oracles) for column in columns}
+    laid = {row["system"]: row for row in layout}
+    made = [
+        Row(
+            system,
+            _modalities(next(iter(cells.values()))),
+            tuple(_cell(column, cells.get(column), best[column], system in oracles) for column in columns),
+            oracle=system in oracles,
+            underfit=bool(flags.get(system, {}).get("underfit")),
+            group=laid.get(system, {}).get("group", ""),
+        )
+        for system, cells in values.items()
+    ]
+    if made and slice == "all":
+        made += [_not_run(row, len(columns)) for row in layout if row["not_run"]]
+    place = {system: at for at, system in enumerate(laid)}
+    return Table(
+        columns, tuple(sorted(made, key=lambda row: (row.oracle, place.get(row.system, len(place))))), split, slice
+    )
+
+
+def beside(found: Mapping[str, Table]) -> Table:
+    """Tables of runs of different data by name as one: a row a system, each run's columns after the other's, best within each column.
+
+    A system of several runs is an oracle where it is one in any, and underfit likewise; where a run has not got it, its cells are empty.
+    It stands under the first heading that a run gives it, and each heading once.
+    """
+    columns = tuple(replace(column, run=run) for run, table in found.items() for column in table.columns)
+    systems = dict.fromkeys(row.system for table in found.values() for row in table.rows)
+    made = []
+    for system in systems:
+        rows = {run: next((row for row in table.rows if row.system == system), None) for run, table in found.items()}
+        there = [row for row in rows.values() if row is not None]
+        cells: list[Cell | None] = []
+        for run, table in found.items():
+            row = rows[run]
+            cells += [
+                None if cell is None else replace(cell, column=replace(cell.column, run=run))
+                for cell in (row.cells if row is not None else (None,) * len(table.columns))
+            ]
+        oracle, underfit = (any(getattr(row, mark) for row in there) for mark in ("oracle", "underfit"))
+        measured = any(cell is not None for cell in cells)
+        group, first = next((row.group for row in there if row.group), ""), there[0]
+        made.append(
+            Row(system, first.modalities, tuple(cells), oracle, underfit, group, "" if measured else first.not_run)
+        )
+    headings = list(dict.fromkeys(row.group for row in made))
+    head = next(iter(found.values()))
+    return Table(
+        columns, tuple(sorted(made, key=lambda row: (row.oracle, headings.index(row.group)))), head.split, head.slice
+    )
+
+
+def _not_run(row: Mapping[str, Any], columns: int) -> Row:
+    keys = " ".join(f"--set {key}=…" for key in row["not_run"])
+    return Row(row["system"], "", (None,) * columns, group=row["group"], not_run=f"not run: give its path ({keys})")
+
+
+def _columns(rows: Sequence[MetricRow]) -> tuple[Column, ...]:
+    """Metrics in order of appearance, cutoffs ascending within each."""
+    metrics = list(dict.fromkeys(row["metric"] for row in rows))
+    return tuple(
+        sorted({Column.of(row) for row in rows}, key=lambda column: (metrics.index(column.metric), column.k or 0))
+    )
+
+
+def _best(column: Column, values: Mapping[str, Mapping[Column, MetricRow]], oracles: set[str]) -> float | None:
+    found = [cells[column]["value"] for system, cells in values.items() if column in cells and system not in oracles]
+    found = [value for value in found if not math.isnan(value)]
+    if len(set(found)) < 2 and len(found) > 1:
+        return None  # nobody is best where all are equal
+    choose = min if column.lower_is_better else max
+    return choose(found, default=None)
+
+
+def _cell(column: Column, row: MetricRow | None, best: float | None, oracle: bool) -> Cell | None:
+    if row is None:
+        return None
+    value = float(row["value"])
+    return Cell(
+        column,
+        value,
+        row.get("ci_low"),
+        row.get("ci_high"),
+        row.get("n"),
+        best=not oracle and value == best,
+        sd=row.get("sd"),
+    )
+
+
+def _modalities(row: MetricRow) -> str:
+    found = row.get("modalities") or ""
+    return found if isinstance(found, str) else ", ".join(found)
+
+
+def to_markdown(table: Table, *, intervals: bool = True) -> str:
+    """A GitHub-flavoured table; headings and the best of each column bold, oracles below in italics."""
+    lines = [["System", *(column.label for column in table.columns)], [":--", *("--:" for _ in table.columns)]]
+    blank = [""] * (len(table.columns) - 1)
+    for group, rows in table.groups:
+        if group:
+            lines.append([f"**{_pipes(group)}**", "", *blank])
+        lines += [[_pipes(row.label), *_cells_markdown(row, blank, intervals)] for row in rows]
+    lines += [[f"*{_pipes(row.label)}*", *_cells_markdown(row, blank, intervals)] for row in table.rows if row.oracle]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _pipes(text: str) -> str:
+    return "".join(f"\\{letter}" if letter in "\\|*_`<[" else letter for letter in " ".join(text.split()))
+
+
+def _cells_markdown(row: Row, blank: list[str], intervals: bool) -> list[str]:
+    return [_pipes(row.not_run), *blank] if row.not_run else [_cell_markdown(cell, intervals) for cell in row.cells]
+
+
+def _cell_markdown(cell: Cell | None, intervals: bool) -> str:
+    if cell is None:
+        return "–"
+    text = f"**{cell.text}**" if cell.best else cell.text
+    return f"{text} ({cell.interval})" if intervals and cell.interval else text
+
+
+def to_csv(table: Table) -> str:
+    """RFC 4180, full precision: system, modalities, oracle, underfit, group, not_run, then value, low, high of each column."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    names = [name for column in table.columns for name in (column.key, f"{column.key}_low", f"{column.key}_high")]
+    writer.writerow(["system", "modalities", "oracle", "underfit", "group", "not_run", *names])
+    for row in table.rows:
+        numbers = [
+            number
+            for cell in row.cells
+            for number in ((cell.value, cell.low, cell.high) if cell else (None, None, None))
+        ]
+        writer.writerow(
+            [row.system, row.modalities, int(row.oracle), int(row.underfit), row.group, row.not_run, *numbers]
+        )
+    return out.getvalue()
+
+
+def to_latex(table: Table, *, intervals: bool = False) -> str:
+    """A booktabs tabular; headings over their rows, the best of each column bold, oracles below a rule."""
+    head = " & ".join(["System", *(_latex(column.label) for column in table.columns)])
+    lines = [f"\\begin{{tabular}}{{l{'r' * len(table.columns)}}}", "\\toprule", f"{head} \\\\", "\\midrule"]
+    for group, rows in table.groups:
+        if group:
+            lines.append(f"\\multicolumn{{{1 + len(table.columns)}}}{{l}}{{\\textit{{{_latex(group)}}}}} \\\\")
+        lines += [_row_latex(row, intervals) for row in rows]
+    oracles = [_row_latex(row, intervals) for row in table.rows if row.oracle]
+    lines += ["\\midrule", *oracles] if oracles and table.groups else oracles
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
+
+
+def _row_latex(row: Row, intervals: bool) -> str:
+    cells = [_cell_latex(cell, intervals) for cell in row.cells]
+    if row.not_run:
+        cells = [f"\\multicolumn{{{len(cells)}}}{{l}}{{{_latex(row.not_run)}}}"]
+    return " & ".join([_latex(row.label), *cells]) + " \\\\"
+
+
+_LATEX = {letter: f"\\{letter}" for letter in "&%$#_{}"} | {
+    "\\": "\\textbackslash{}",
+    "~": "\\textasciitilde{}",
+    "^": "\\textasciicircum{}",
+    "±": "$\\pm$",
+    "−": "$-$",
+    "–": "--",
+    "…": "\\ldots{}",
+    "<": "\\textless{}",
+    ">": "\\textgreater{}",
+}
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(letter, letter) for letter in text)
+
+
+def _cell_latex(cell: Cell | None, intervals: bool) -> str:
+    if cell is None:
+        return "--"
+    text = _latex(cell.text)
+    text = f"\\textbf{{{text}}}" if cell.best else text
+    return f"{text} {{\\scriptsize [{_latex(cell.interval)}]}}" if intervals and cell.interval else text

@@ -1,0 +1,84 @@
+"""Cut Cross-Entropy: the loss of `chunked` in one kernel that keeps its logits on the chip; an optional package, CUDA only.
+
+Wijmans, Hurst, Ramesh et al. 2025, Cut Your Losses in Large-Vocabulary Language Models, https://arxiv.org/abs/2411.09009;
+code: https://github.com/apple/ml-cross-entropy. Factors are bfloat16, logits and sums float32. Gradients the paper would
+leave out as too small (`filter_eps`) are kept: among millions of tracks most are small, and their sum is not.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+from collections.abc import Callable
+
+import torch
+
+from toolkit.sequential.losses.loss_scores import Scores
+
+log = logging.getLogger(__name__)
+
+SOURCE = "https://github.com/apple/ml-cross-entropy"
+
+Kernel = Callable[..., torch.Tensor]
+
+
+def choose(device: str, *, bf16: bool) -> Kernel | None:
+    """The kernel, where it can stand in for `chunked` on this device; on CUDA one log line says which of the two it will be."""
+    if not device.startswith("cuda"):
+        return None
+    kernel = _installed()
+    reason = refusal(kernel, torch.cuda.get_device_capability(device), bf16=bf16)
+    if reason is None:
+        log.info("loss: chunked runs as Cut Cross-Entropy")
+        return kernel
+    # whoever has installed it expects it
+    log.log(
+        logging.INFO if kernel is None else logging.WARNING, "loss: chunked runs without Cut Cross-Entropy: %s", reason
+    )
+    return None
+
+
+def refusal(kernel: Kernel | None, capability: tuple[int, int], *, bf16: bool) -> str | None:
+    """Why the kernel is not used, None where it is. capability: the device's, as CUDA counts it."""
+    if kernel is None:
+        return "the package is not installed (pip install 'segue[cuda]')"
+    if capability < (8, 0):
+        return f"it needs an Ampere device (8.0) or newer, this one is {capability[0]}.{capability[1]}"
+    if not bf16:
+        return "it multiplies in bfloat16, and this model does not (bf16: off)"
+    if "accum_e_fp32" not in inspect.signature(kernel).parameters:
+        # 25.1.1, the newest on PyPI: docs/scale.md has how much is lost
+        return (
+            f"this release adds gradients up in bfloat16 and loses several percent: install a newer one from {SOURCE}"
+        )
+    return None
+
+
+def loss(kernel: Kernel, scores: Scores, targets: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy of `targets` int64 [n] among all C columns of scores without `gold`."""
+    query, table = (factor.to(torch.bfloat16) for factor in factors(scores))
+    with torch.autocast(query.device.type, enabled=False):
+        return kernel(query, table, targets, filter_eps=None, accum_e_fp32=True, accum_c_fp32=True)
+
+
+def factors(scores: Scores) -> tuple[torch.Tensor, torch.Tensor]:
+    """Query [n, D] and table [C, D] whose product is the score matrix of scores without `gold`: match and bias are further columns."""
+    query, table = [scores.query], [scores.table]
+    if scores.match_query is not None and scores.match_table is not None:
+        query.append(scores.match_query)
+        table.append(scores.match_table)
+    if scores.bias is not None:
+        # two columns: bfloat16 keeps 8 bits of a bias, and its rest in another 8 more
+        high = scores.bias.to(torch.bfloat16).to(scores.bias.dtype)
+        query.append(torch.ones_like(scores.query[:, :2]))
+        table.append(torch.stack([high, scores.bias - high], 1))
+    return torch.cat(query, 1), torch.cat(table, 1)
+
+
+def _installed() -> Kernel | None:
+    try:
+        kernel: Kernel = importlib.import_module("cut_cross_entropy").linear_cross_entropy
+    except ImportError:
+        return None
+    return kernel

@@ -1,0 +1,202 @@
+"""Softmax cross-entropy over a candidate set, without and with the full logits in memory.
+
+In chunks, a row's scores are taken less its target's: its loss is then the
+logarithm of the sum of their exponentials. That needs no pass for a maximum,
+and none to divide by the sum, which goes into the other factor of each
+gradient's product. The sum is at least 1; it overflows only where a loss is
+near 88, and such rows are worked again around their maximum.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+
+from toolkit.sequential.losses.loss_scores import Scores
+
+ROWS_AT_ONCE, TILE_BYTES = 384, 2**20
+"""On a CPU, rows of a chunk, and scores worked on at once: they stay in a core's cache from one pass to the next."""
+OVERFLOWN = 1e30
+"""Sums from which a row is worked again around its maximum."""
+
+
+def full(scores: Scores, targets: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy of `targets` int64 [n] by the full logits [n, C]."""
+    logits = scores.logits()
+    return F.cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), targets)
+
+
+def chunked(
+    scores: Scores, targets: torch.Tensor, *, memory_mb: float = 128, compute: torch.dtype | None = None
+) -> torch.Tensor:
+    """The same value and gradients as `full`, holding at most `memory_mb` of scores at once.
+
+    compute: dtype of products and scores (bfloat16 where hardware has it); sums stay float32.
+    """
+    low = compute or torch.promote_types(scores.query.dtype, scores.table.dtype)
+    rows, tile = max(1, int(memory_mb * 2**20) // (low.itemsize * len(scores.table))), len(scores.table)
+    if scores.query.device.type == "cpu":
+        rows = min(rows, ROWS_AT_ONCE, len(scores.query))
+        tile = max(1, TILE_BYTES // (low.itemsize * rows))
+    inputs = (scores.query, scores.table, scores.match_query, scores.match_table, scores.bias, scores.gold, scores.hit)
+    loss: torch.Tensor = _Chunked.apply(*inputs, targets, rows, tile, low)
+    return loss
+
+
+class _Chunked(torch.autograd.Function):
+    """Gradients are made in the forward pass, chunk by chunk, while the scores are there."""
+
+    @staticmethod
+    def forward(ctx, query, table, match_query, match_table, bias, gold, hit, targets, rows, tile, low):  # type: ignore[no-untyped-def]
+        # held match weights need no gradient, and it would be a third of the products
+        asked = match_query if ctx.needs_input_grad[2] else None
+        with torch.autocast(query.device.type, enabled=False):
+            chunks = _Chunks(Scores(query, table, match_query, match_table, bias, gold, hit), targets, rows, tile, low)
+            grads = [None if part is None else chunks.zeros_like(part) for part in (query, table, asked, bias, gold)]
+            total = sum(
+                chunks.add(slice(start, min(start + rows, len(query))), grads) for start in range(0, len(query), rows)
+            )
+        ctx.saved = [None if grad is None else grad.to(table.dtype) for grad in grads]
+        return total / len(query)
+
+    @staticmethod
+    def backward(ctx, grad):  # type: ignore[no-untyped-def]
+        # most often it is 1, and a product would copy a gradient as large as the table
+        same = grad.device.type == "cpu" and float(grad) == 1
+        query, table, match, bias, gold = (g if g is None or same else g * grad for g in ctx.saved)
+        return query, table, match, None, bias, gold, None, None, None, None, None
+
+
+class _Chunks:
+    """Exponentials of a few rows' scores, [C, r], in a buffer that every chunk uses again: fresh memory costs a page fault every 4 KB.
+
+    Candidates are the buffer's first axis, so that a tile of them is one piece of memory.
+    """
+
+    def __init__(self, scores: Scores, targets: torch.Tensor, rows: int, tile: int, low: torch.dtype) -> None:
+        self.scores, self.targets, self.low = scores, targets, low
+        self.exact = torch.promote_types(scores.table.dtype, torch.float32)
+        size, device = len(scores.table), scores.table.device
+        self.tiles = [slice(start, min(start + tile, size)) for start in range(0, size, tile)]
+        self.table, self.match_table = (
+            scores.table.to(low),
+            None if scores.match_table is None else scores.match_table.to(low),
+        )
+        ones = torch.ones(size, 1, dtype=low, device=device)
+        bias = [] if scores.bias is None else _split(scores.bias.to(self.exact), low)
+        match = [] if self.match_table is None else [self.match_table]
+        self.candidates = torch.cat(
+            [self.table, *match, *bias, *[ones] * len(_split(scores.table[:0, 0].to(self.exact), low))], 1
+        )
+        self.ones = len(bias)
+        self.buffer = torch.empty(size * min(rows, len(scores.query)), dtype=low, device=device)
+
+    def zeros_like(self, part: torch.Tensor) -> torch.Tensor:
+        return torch.zeros_like(part, dtype=self.exact)
+
+    def add(self, part: slice, grads) -> torch.Tensor:  # type: ignore[no-untyped-def]
+        """Summed loss of the rows `part`; adds what they give to the gradients of query, table, match query, bias and gold."""
+        given, n = self.scores, len(self.scores.query)
+        query, table, match_query, bias, gold = grads
+        rows, targets = part.stop - part.start, self.targets[part]
+        chances = self.buffer[: len(self.table) * rows].view(-1, rows)
+        # in the precision of the products: else a target would not score as much here as among the candidates
+        low = given.query[part].to(self.low)
+        target = self._target_scores(part, low) if given.gold is None else given.gold[part].to(self.exact)
+        pull = torch.zeros(rows, low.shape[1], dtype=self.exact, device=low.device)
+        total = self._exponentials(part, low, target, chances, pull)
+        shift = target
+        lost = ~(total < OVERFLOWN)
+        if bool(lost.any()):
+            total, shift = self._again(part, lost, target, total, chances, pull)
+        share = (1 / (total * n))[:, None]
+        right = (low.to(self.exact) * share).to(self.low)
+        for tile in self.tiles:
+            _add_product(table[tile], chances[tile], right)
+        query[part] = pull * share
+        if bias is not None:
+            bias += (chances @ share.to(self.low))[:, 0]
+        if match_query is not None and self.match_table is not None:
+            match_query[part] = (chances.T @ self.match_table) * share
+        if gold is not None:
+            gold[part] = (target - shift).exp() * share[:, 0] - 1 / n
+        else:
+            query[part] -= given.table[targets] / n
+            table.index_add_(0, targets, given.query[part].to(self.exact), alpha=-1 / n)
+            if bias is not None:
+                bias.index_add_(0, targets, torch.full_like(target, -1 / n))
+            if match_query is not None and given.match_table is not None:
+                match_query[part] -= given.match_table[targets] / n
+        return (total.log() + shift - target).sum()
+
+    def _target_scores(self, part: slice, low: torch.Tensor) -> torch.Tensor:
+        given, targets = self.scores, self.targets[part]
+        found = (low.to(self.exact) * self.table[targets].to(self.exact)).sum(1)
+        if given.match_query is not None and self.match_table is not None:
+            found += (
+                given.match_query[part].to(self.low).to(self.exact) * self.match_table[targets].to(self.exact)
+            ).sum(1)
+        return found if given.bias is None else found + given.bias[targets]
+
+    def _exponentials(
+        self, part: slice, low: torch.Tensor, target: torch.Tensor, chances: torch.Tensor, pull: torch.Tensor
+    ) -> torch.Tensor:
+        """Fill `chances` with exp(score − target's score), `pull` with their product with the table: their sums [r], the target in them."""
+        given = self.scores
+        match = [] if given.match_query is None else [given.match_query[part].to(self.low)]
+        ones = [torch.ones_like(low[:, :1])] * self.ones
+        rows = torch.cat([low, *match, *ones, *_split(-target, self.low)], 1)
+        total = torch.full_like(target, 0.0 if given.gold is None else 1.0)
+        hit = None if given.hit is None else given.hit[part]
+        for tile in self.tiles:
+            here = torch.mm(self.candidates[tile], rows.T, out=chances[tile]).exp_()
+            if hit is not None:
+                inside = ((hit >= tile.start) & (hit < tile.stop)).nonzero()[:, 0]
+                here[hit[inside] - tile.start, inside] = 0
+            total += here.sum(0, dtype=self.exact)
+            _add_product(pull, here.T, self.table[tile])
+        return total
+
+    def _again(
+        self,
+        part: slice,
+        lost: torch.Tensor,
+        target: torch.Tensor,
+        total: torch.Tensor,
+        chances: torch.Tensor,
+        pull: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The rows `lost` bool [r] around their maxima: sums [r] and what scores were taken less [r]."""
+        scores = _rows(self.scores, part, lost).logits().to(self.exact)
+        highest = scores.amax(1)
+        found = (scores - highest[:, None]).exp()
+        total, shift = total.clone(), target.clone()
+        total[lost], shift[lost] = found.sum(1), highest
+        found = found[:, : len(self.table)]
+        chances[:, lost] = found.T.to(self.low)
+        pull[lost] = found @ self.scores.table.to(self.exact)
+        return total, shift
+
+
+def _split(values: torch.Tensor, low: torch.dtype) -> list[torch.Tensor]:
+    """Columns [n, 1] of `low` whose sum is `values` [n]: a number too fine for bfloat16 goes in as two."""
+    high = values.to(low)
+    return [high[:, None]] if high.dtype == values.dtype else [high[:, None], (values - high).to(low)[:, None]]
+
+
+def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
+    """Add `left` @ `right` to `total`, whose dtype may be wider."""
+    if total.dtype == left.dtype:
+        total.addmm_(left, right)
+    else:
+        total += left @ right
+
+
+def _rows(scores: Scores, part: slice, chosen: torch.Tensor) -> Scores:
+    """Scores of the rows of `part` that `chosen` bool [r] names."""
+    query, match, gold, hit = (
+        None if each is None else each[part][chosen]
+        for each in (scores.query, scores.match_query, scores.gold, scores.hit)
+    )
+    assert query is not None
+    return Scores(query, scores.table, match, scores.match_table, scores.bias, gold, hit)

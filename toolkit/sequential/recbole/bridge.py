@@ -1,0 +1,316 @@
+"""RecBole 1.2.1 on today's stack: its models, configuration, trainer and checkpoints without its side effects.
+
+Zhao et al., "RecBole", CIKM 2021; MIT licence; dormant since 2025-02. As
+shipped it needs names that NumPy 2 took away, unpickles whole checkpoints, and
+its `Config` evaluates strings, reads `sys.argv`, sets CUDA_VISIBLE_DEVICES and
+adds to PyYAML's loader; importing its models turns autograd's anomaly
+detection on, which slows every training of the process. Here those steps are replaced where they happen, so
+nothing outside RecBole's own modules changes: there is nothing to restore.
+
+Only this module and `toolkit.baselines.stock.stock_models` import recbole; importing this
+module imports RecBole (and torch).
+"""
+
+from __future__ import annotations
+
+import difflib
+import pickle
+import random
+import re
+import sys
+import warnings
+import zipfile
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any, Literal
+from unittest import mock
+
+import numpy as np
+import torch
+import yaml
+
+from toolkit import devices
+from toolkit.errors import DataError, MissingPackage, RecipeError, require
+from toolkit.packages import RECBOLE
+
+DATASET = "segue"
+"""Dataset name given to RecBole; it has no properties file of that name and no address to download it from."""
+
+
+class _NumpyView(ModuleType):
+    """NumPy as RecBole knew it; the real module stays as it is."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(np, name)
+
+
+_VIEW = _NumpyView("numpy")
+_VIEW.__dict__.update(float=np.float64, int=np.int_, object=np.object_, str=np.str_, float_=np.float64)
+
+
+def recbole() -> ModuleType:
+    """RecBole, ready to run; may be called any number of times.
+
+    Raises `MissingPackage` where it is absent or of another version.
+    """
+    package = require("recbole", install=RECBOLE.install)
+    if package.__version__ != RECBOLE.version:
+        raise MissingPackage(f"recbole is {package.__version__} and must be {RECBOLE.version}: {RECBOLE.install}")
+    anomaly = torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()
+    for module in ("config", "data.dataset", "data.dataloader", "evaluator", "trainer", "model.sequential_recommender"):
+        require(f"recbole.{module}", install=RECBOLE.install)
+    # one of its models (SINE) switches autograd's anomaly detection on for the whole process when it is imported
+    torch.autograd.set_detect_anomaly(*anomaly)
+    for name, loaded in list(sys.modules.items()):
+        if name.startswith("recbole.") and getattr(loaded, "np", None) is np:
+            loaded.__dict__["np"] = _VIEW
+    return package
+
+
+recbole()
+
+from recbole.config import Config  # noqa: E402
+from recbole.data.dataloader import FullSortEvalDataLoader, TrainDataLoader  # noqa: E402
+from recbole.data.dataset import SequentialDataset  # noqa: E402
+from recbole.data.interaction import Interaction  # noqa: E402
+from recbole.data.transform import MaskItemSequence, construct_transform  # noqa: E402
+from recbole.model.layers import TransformerEncoder  # noqa: E402
+from recbole.model.sequential_recommender import BERT4Rec, GRU4Rec, SASRec  # noqa: E402
+from recbole.trainer import trainer as _trainer  # noqa: E402
+from recbole.utils import FeatureSource, FeatureType, init_seed  # noqa: E402
+
+__all__ = [
+    "BERT4Rec",
+    "Config",
+    "FeatureSource",
+    "FeatureType",
+    "FullSortEvalDataLoader",
+    "GRU4Rec",
+    "Interaction",
+    "MaskItemSequence",
+    "SASRec",
+    "SequentialDataset",
+    "TrainDataLoader",
+    "Trainer",
+    "TransformerEncoder",
+    "config",
+    "load_checkpoint",
+    "model_config",
+    "recbole",
+    "seeded",
+]
+
+_PROPERTIES = Path(recbole().__file__ or "").parent / "properties" / "model"
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9@.+-]*(_[A-Za-z0-9@.+-]+)*_?")
+_INTERVAL = re.compile(r"[\[(][0-9.]+,([0-9.]+|inf)[\])]")
+
+
+class _Loader(yaml.SafeLoader):
+    """For RecBole's own property files: a number such as 1e-12 is a float."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+class _PlainConfig(Config):
+    """RecBole's Config from a checked dict alone: no eval, no command line, no change outside itself."""
+
+    def compatibility_settings(self) -> None:
+        """RecBole's own would overwrite attributes of NumPy."""
+
+    def _build_yaml_loader(self) -> type[yaml.SafeLoader]:
+        return _Loader
+
+    def _convert_config_dict(self, config_dict: dict[str, Any]) -> dict[str, Any]:
+        return dict(config_dict)
+
+    def _load_cmd_line(self) -> dict[str, Any]:
+        return {}
+
+    def _load_internal_config_dict(self, model: str, model_class: type, dataset: str) -> None:
+        # a subclass has its base's defaults, whatever its name
+        named = (base.__name__ for base in model_class.__mro__ if (_PROPERTIES / f"{base.__name__}.yaml").is_file())
+        super()._load_internal_config_dict(next(named, model), model_class, dataset)
+        for key in self.variable_config_dict:
+            if key not in self.internal_config_dict:
+                near = difflib.get_close_matches(key, self.internal_config_dict, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else "see RecBole's properties/overall.yaml"
+                raise RecipeError(f"{key!r} is not a setting of {model}: {hint}")
+
+    def _init_device(self) -> None:
+        self.final_config_dict.update(single_spec=True, local_rank=0, device=torch.device("cpu"))
+
+
+def config(model: type | str, *, settings: Mapping[str, Any], device: str = "cpu") -> Config:
+    """RecBole's configuration of `model`: its defaults, changed by `settings`.
+
+    model: RecBole's class, a subclass of one, or a name (`SASRec`).
+    settings: RecBole's keys with plain values; words, numbers, lists and
+    dictionaries of them. `checkpoint_dir` may be any path.
+    device: `auto`, `cpu` or `cuda`; RecBole's own `gpu_id` is not looked at.
+    Raises `RecipeError` for an unknown key or a value that is not plain.
+    """
+    recbole()
+    checked = {key: _plain(key, value) for key, value in settings.items()}
+    # RecBole's own default, one sampled negative, contradicts its models' default loss
+    checked.setdefault("train_neg_sample_args", None)
+    try:
+        built = _PlainConfig(model=model, dataset=DATASET, config_dict=checked)
+    except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
+        raise RecipeError(f"RecBole refuses the settings: {error}") from None
+    built["device"] = torch.device(devices.device(device))
+    construct_transform(built)  # BERT4Rec's names the masked fields in the configuration
+    return built
+
+
+def _plain(key: str, value: Any) -> Any:
+    """`value` copied, or an error that names it: strings are words, never expressions."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        if key == "checkpoint_dir" or value == "" or _WORD.fullmatch(value) or _INTERVAL.fullmatch(value):
+            return value
+        raise RecipeError(f"{key}={value!r} must be a plain word or number: RecBole would evaluate it as Python")
+    if isinstance(value, list | tuple):
+        return [_plain(key, part) for part in value]
+    if isinstance(value, Mapping):
+        return {_plain(key, name): _plain(key, part) for name, part in value.items()}
+    raise RecipeError(f"{key} is a {type(value).__name__} and must be a word, a number, a list or a dictionary of them")
+
+
+@dataclass(frozen=True)
+class CatalogueSize:
+    """All that RecBole's sequential models ask of a dataset when they are built."""
+
+    n_items: int
+
+    def num(self, field: str) -> int:
+        """Ids of the item field, padding included."""
+        return self.n_items + 1
+
+
+def model_config(
+    base: Literal["SASRec", "BERT4Rec"],
+    *,
+    n_items: int,
+    hidden_size: int = 64,
+    layers: int = 2,
+    heads: int = 2,
+    inner_size: int | None = None,
+    max_length: int = 50,
+    dropout: float = 0.2,
+    attention_dropout: float = 0.0,
+    mask_ratio: float = 0.2,
+    device: str = "cpu",
+) -> tuple[Config, CatalogueSize]:
+    """What `bridge.SASRec(config, dataset)` or a subclass needs, without any file.
+
+    n_items: V; RecBole's own `n_items` is V + 1, and BERT4Rec's mask token has id V + 1.
+    inner_size: 4 x hidden_size by default, RecBole's ratio.
+    """
+    settings = {
+        "hidden_size": hidden_size,
+        "n_layers": layers,
+        "n_heads": heads,
+        "inner_size": inner_size if inner_size is not None else 4 * hidden_size,
+        "MAX_ITEM_LIST_LENGTH": max_length,
+        "hidden_dropout_prob": dropout,
+        "attn_dropout_prob": attention_dropout,
+    }
+    if base == "BERT4Rec":
+        settings["mask_ratio"] = mask_ratio
+    return config(base, settings=settings, device=device), CatalogueSize(n_items)
+
+
+class _NoBoard:
+    """RecBole's trainer would open a TensorBoard folder in the current directory."""
+
+    def add_scalar(self, *_: Any) -> None: ...
+
+    def add_hparams(self, *_: Any) -> None: ...
+
+
+class Trainer(_trainer.Trainer):
+    """RecBole's trainer: the same steps, without a TensorBoard folder, and a best model it can read back."""
+
+    def __init__(self, config: Config, model: torch.nn.Module) -> None:
+        with mock.patch.object(_trainer, "get_tensorboard", lambda logger: _NoBoard()):
+            super().__init__(config, model)
+
+    def _train_epoch(self, *args: Any, **kwargs: Any) -> float:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=r".*GradScaler", category=FutureWarning)
+            return super()._train_epoch(*args, **kwargs)
+
+    def evaluate(
+        self, eval_data: Any, load_best_model: bool = True, model_file: Any = None, show_progress: bool = False
+    ) -> Any:
+        if load_best_model:
+            self.model.load_state_dict(load_checkpoint(Path(model_file or self.saved_model_file)))
+        return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """RecBole's `init_seed`, and afterwards every generator and cuDNN flag as before."""
+    python, numpy = random.getstate(), np.random.get_state()
+    cudnn = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
+    with torch.random.fork_rng():
+        try:
+            init_seed(seed % 2**32, True)
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)
+            torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = cudnn
+
+
+class _Inert:
+    """Stands for every class and function named in a checkpoint that is not a tensor's: none is imported or run."""
+
+    def __init__(self, *_: Any, **__: Any) -> None: ...
+
+    def _ignore(self, *_: Any) -> None: ...
+
+    __setstate__ = __setitem__ = append = extend = add = _ignore
+
+
+class _TensorUnpickler(pickle.Unpickler):
+    """Builds tensors and ordered dictionaries; torch's own restricted one cannot read RecBole's pickle protocol 4."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("collections", "OrderedDict"):
+            return OrderedDict
+        if module == "torch._utils" and name in ("_rebuild_tensor_v2", "_rebuild_parameter"):
+            # a fresh callable: a crafted file could set attributes on whatever it is given
+            return partial(getattr(torch._utils, name))
+        return _Inert
+
+
+def load_checkpoint(path: Path) -> dict[str, torch.Tensor]:
+    """Weights of a checkpoint that RecBole's trainer wrote, on the CPU, by RecBole's parameter names.
+
+    Such a file pickles a whole configuration beside the weights. Only tensors
+    are read; whatever else it names becomes an empty placeholder, so a
+    stranger's file runs no code. Raises `DataError` where there are no weights.
+    """
+    try:
+        if not zipfile.is_zipfile(path):
+            raise ValueError("the file is absent or not in torch's zip format")
+        reader = SimpleNamespace(Unpickler=_TensorUnpickler, __name__="pickle")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Detected pickle protocol", category=UserWarning)
+            weights = torch.load(path, map_location="cpu", pickle_module=reader, weights_only=False)["state_dict"]
+        if not all(isinstance(value, torch.Tensor) for value in weights.values()):
+            raise TypeError("state_dict holds more than tensors")
+    except Exception as error:  # torch raises a dozen kinds for a broken file
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise DataError(f"{path} is not a checkpoint of RecBole's trainer: {reason}") from None
+    return dict(weights)

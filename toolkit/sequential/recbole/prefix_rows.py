@@ -1,0 +1,109 @@
+"""RecBole's own training rows from our split: every prefix of a playlist, padded, as it ships.
+
+Only the stock baselines and the parity tests need them. No text file stands
+between: RecBole's dataset is filled from the flat arrays and keeps our item
+ids, so a score column is an item id on both sides.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from toolkit.corpus.splits import HeldOut, PlaylistSet
+from toolkit.errors import InputError
+from toolkit.sequential.recbole import bridge
+
+
+class PlaylistDataset(bridge.SequentialDataset):
+    """RecBole's dataset of `train`; item ids are the corpus's own (1…V, 0 padding), users are 1…n."""
+
+    def __init__(self, config: bridge.Config, train: PlaylistSet) -> None:
+        self._train = train
+        super().__init__(config)
+        with warnings.catch_warnings():
+            # pandas 3 hands out read-only views; RecBole only reads these tensors
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable", category=UserWarning)
+            self._change_feat_format()
+
+    def _load_data(self, token: str, dataset_path: str) -> None:
+        items, offsets = self._train.flat()
+        lengths = np.diff(offsets)
+        token_, number = bridge.FeatureType.TOKEN, bridge.FeatureType.FLOAT
+        for field, kind in ((self.uid_field, token_), (self.iid_field, token_), (self.time_field, number)):
+            self.set_field_property(field, kind, bridge.FeatureSource.INTERACTION, 1)
+        users = np.repeat(np.arange(1, len(lengths) + 1), lengths)
+        positions = np.arange(len(items)) - np.repeat(offsets[:-1], lengths)
+        columns = {
+            self.uid_field: users,
+            self.iid_field: items.astype(np.int64),
+            self.time_field: positions.astype(np.float32),
+        }
+        self.inter_feat = pd.DataFrame(columns)
+        self.user_feat = self.item_feat = None
+
+    def _remap_ID_all(self) -> None:
+        """RecBole would number tracks by their first appearance and forget those nobody played."""
+        tracks = self._train.corpus.tracks["id"].to_pylist()
+        users = [str(row) for row in self._train.rows]
+        for field, names in ((self.iid_field, tracks), (self.uid_field, users)):
+            self.field2id_token[field] = np.array(["[PAD]", *names], dtype=object)
+            self.field2token_id[field] = {name: number for number, name in enumerate(self.field2id_token[field])}
+
+    def _fill_nan(self) -> None:
+        """The arrays hold no blanks."""
+
+
+def row_bytes(max_length: int) -> int:
+    """Bytes of one prefix row: int64 tracks and float32 positions, both padded, and four single fields."""
+    return max_length * (8 + 4) + 8 + 8 + 8 + 4
+
+
+def loaders(
+    config: bridge.Config, train: PlaylistSet, valid: HeldOut | None, *, memory_gb: float = 8.0
+) -> tuple[Any, Any]:
+    """RecBole's train loader over every prefix, and its full-sort loader over `valid` (None without).
+
+    Validation asks for the one track after the seeds; lists without a seed are left out.
+    memory_gb: limit for the prefix rows. Raises `InputError` where they need
+    more, where no playlist has two tracks, or where RecBole's masking might not end.
+    """
+    if config["transform"] == "mask_itemseq" and train.corpus.n_items <= config["MAX_ITEM_LIST_LENGTH"]:
+        raise InputError(
+            f"a catalogue of {train.corpus.n_items} tracks must be larger than max_length={config['MAX_ITEM_LIST_LENGTH']}: "
+            "RecBole draws a track outside the playlist for every masked one, and does not end where there is none"
+        )
+    rows = int(np.maximum(train.lengths - 1, 0).sum())
+    if rows == 0:
+        raise InputError("RecBole needs playlists of at least 2 tracks, and the training split has none")
+    need = rows * row_bytes(config["MAX_ITEM_LIST_LENGTH"]) / 2**30
+    if need > memory_gb:
+        raise InputError(
+            f"RecBole makes {rows} prefix rows = {need:.1f} GiB of this split, more than memory_gb={memory_gb:g}: "
+            "raise it, lower max_length, or leave the recbole baselines out"
+        )
+    dataset = PlaylistDataset(config, train)
+    train_loader = bridge.TrainDataLoader(config, dataset, None, shuffle=True)
+    if valid is None:
+        return train_loader, None
+    asked = dataset.copy(_valid_rows(config, valid))
+    return train_loader, bridge.FullSortEvalDataLoader(config, asked, None, shuffle=False) if len(asked) else None
+
+
+def _valid_rows(config: bridge.Config, valid: HeldOut) -> Any:
+    chosen = np.flatnonzero(valid.cuts > valid.starts)
+    length = config["MAX_ITEM_LIST_LENGTH"]
+    ids, lengths = valid.queries().last(length)
+    lists = np.zeros((len(chosen), length), np.int64)
+    lists[:, : ids.shape[1]] = ids[chosen]
+    rows = {
+        config["USER_ID_FIELD"]: chosen + 1,
+        config["ITEM_ID_FIELD"]: np.asarray(valid.items[valid.cuts[chosen]], dtype=np.int64),
+        config["ITEM_LIST_LENGTH_FIELD"]: lengths[chosen],
+        config["ITEM_ID_FIELD"] + config["LIST_SUFFIX"]: lists,
+    }
+    return bridge.Interaction({name: torch.from_numpy(values) for name, values in rows.items()})

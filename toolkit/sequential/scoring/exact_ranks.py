@@ -1,0 +1,151 @@
+"""The place of one item among all by a matrix product in bfloat16 that is exact all the same.
+
+Most scores are far from the target's, and a rough product says on which side of
+it they are. Only those within the product's error bound are worked again in
+float32: |error| ≤ u · ‖query‖ · ‖item‖ by Cauchy and Schwarz, where u holds the
+rounding of both factors and of the result (Higham, "Accuracy and Stability of
+Numerical Algorithms", 2002, section 3.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from toolkit.topk import row_counts
+
+Rows = Callable[[torch.Tensor | slice], torch.Tensor]
+"""Rows of the item table by id: int64 [n] or a slice -> float32 [n, D]."""
+
+PAIRS = 2**18
+"""Pairs of a query and an item that are kept at once."""
+
+CACHED = 2**12
+"""Pairs of which both factors are copied at once: 1 MB each at 64 columns, which stays in a cache."""
+
+
+def exact_ranks(
+    query: torch.Tensor,
+    rows: Rows,
+    items: torch.Tensor,
+    targets: torch.Tensor,
+    seeds: tuple[torch.Tensor, torch.Tensor],
+    *,
+    limit: int | None = None,
+    block: int = 16_384,
+    compute: torch.dtype = torch.float32,
+) -> torch.Tensor:
+    """Place of each query's target among `items`, from 1: int64 [B]; ties go to the smaller id.
+
+    query: float32 [B, D]; a score is ⟨query, row⟩. items: int64 [n], ascending, everything that is ranked.
+    targets: int64 [B]. seeds: rows int64 [s] and items int64 [s] that are left out, each pair once.
+    limit: a place beyond it is given as 0, and counting stops there. 0 too for a target that is a seed or not among `items`.
+    compute: dtype of the rough product; bfloat16 pays where `limit` keeps targets among the best, for few scores are near theirs.
+    """
+    everyone = torch.arange(len(query), device=query.device)
+    own = pair_scores(query, rows(targets), everyone, everyone)
+    ranked = held(items, targets)
+    ranked[seeds[0][seeds[1] == targets[seeds[0]]]] = False
+    ranks = 1 - _seeds_before(query, rows, items, targets, own, seeds)
+    norms, active, low = query.norm(dim=1), everyone[ranked], query.to(compute)
+    last = limit or len(items)
+    store = torch.empty(len(query) * min(block, len(items)), dtype=compute, device=query.device)
+    for ids in items.split(block):
+        if not len(active):
+            break
+        table = rows(span(ids))
+        rough = torch.mm(low[active], table.to(compute).T, out=store[: len(active) * len(ids)].view(len(active), -1))
+        margin = norms[active] * table.norm(dim=1).max() * relative_error(compute, query.shape[1])
+        lower, upper = (
+            outwards(own[active] - margin, compute, -torch.inf),
+            outwards(own[active] + margin, compute, torch.inf),
+        )
+        above = rough > upper[:, None]
+        ranks[active] += _row_counts(above)
+        alive = ranks[active] <= last
+        if not bool(alive.all()):
+            active, rough, lower, above = active[alive], rough[alive], lower[alive], above[alive]
+        near, columns = where((rough >= lower[:, None]) ^ above)
+        for pair_rows, pair_columns in zip(active[near].split(PAIRS), columns.split(PAIRS), strict=True):
+            again = pair_scores(query, table, pair_rows, pair_columns)
+            better = precedes(again, ids[pair_columns], own[pair_rows], targets[pair_rows])
+            ranks += torch.bincount(pair_rows[better], minlength=len(ranks))
+        active = active[ranks[active] <= last]
+    return torch.where(ranked & (ranks <= last), ranks, 0)
+
+
+def _seeds_before(
+    query: torch.Tensor,
+    rows: Rows,
+    items: torch.Tensor,
+    targets: torch.Tensor,
+    own: torch.Tensor,
+    seeds: tuple[torch.Tensor, torch.Tensor],
+) -> torch.Tensor:
+    """Seeds that stand before each target, int64 [B]: counted with all other items, and taken off again."""
+    ranked = held(items, seeds[1])
+    owners, left_out = seeds[0][ranked], seeds[1][ranked]
+    before = torch.zeros(len(query), dtype=torch.int64, device=query.device)
+    for who, what in zip(owners.split(PAIRS), left_out.split(PAIRS), strict=True):
+        better = precedes(
+            pair_scores(query, rows(what), who, torch.arange(len(what), device=what.device)),
+            what,
+            own[who],
+            targets[who],
+        )
+        before += torch.bincount(who[better], minlength=len(query))
+    return before
+
+
+def pair_scores(query: torch.Tensor, table: torch.Tensor, owners: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+    """Scores of queries `owners` for rows `columns` of `table`, int64 [n] each: float32 [n]. Equal rows have equal scores."""
+    size = CACHED if query.device.type == "cpu" else PAIRS
+    parts = zip(owners.split(size), columns.split(size), strict=True)
+    return torch.cat([(query[who] * table[what]).sum(1) for who, what in parts])
+
+
+def precedes(scores: torch.Tensor, ids: torch.Tensor, own: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return (scores > own) | ((scores == own) & (ids < targets))
+
+
+def held(ordered: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """Whether each of `wanted` is in `ordered`, which ascends."""
+    if not len(ordered):
+        return torch.zeros_like(wanted, dtype=torch.bool)
+    return ordered[torch.searchsorted(ordered, wanted.contiguous()).clamp(max=len(ordered) - 1)] == wanted
+
+
+def relative_error(compute: torch.dtype, columns: int) -> float:
+    """Bound on |rough − exact| / (‖query‖ · ‖item‖): both factors, the sums on either side and the result are rounded."""
+    unit = torch.finfo(compute).eps / 2
+    inputs = 3 * unit * (1 + unit) if compute != torch.float32 else 0.0
+    return 1.01 * (inputs + 2 * columns * torch.finfo(torch.float32).eps)
+
+
+def outwards(bound: torch.Tensor, dtype: torch.dtype, towards: float) -> torch.Tensor:
+    """The bound in the product's dtype, rounded away from what it bounds."""
+    return torch.nextafter(bound.to(dtype), torch.tensor(towards, dtype=dtype, device=bound.device))
+
+
+def _row_counts(mask: torch.Tensor) -> torch.Tensor:
+    """True values of each row, int64 [B]."""
+    if mask.device.type != "cpu":
+        return mask.sum(1)
+    return torch.from_numpy(row_counts(mask.numpy()))
+
+
+def where(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows and columns of true values; NumPy finds few of them in many ten times as fast as torch does on a CPU."""
+    if mask.device.type != "cpu":
+        rows, columns = mask.nonzero(as_tuple=True)
+        return rows, columns
+    first, second = np.divmod(np.flatnonzero(mask.numpy()), mask.shape[1])
+    return torch.from_numpy(first), torch.from_numpy(second)
+
+
+def span(ids: torch.Tensor) -> torch.Tensor | slice:
+    """Ascending ids as a slice where none is left out between the first and the last: rows are then taken without a copy."""
+    first, last = ids[[0, -1]].tolist()
+    return slice(first, last + 1) if last - first == len(ids) - 1 else ids

@@ -1,0 +1,241 @@
+"""The k best items of each query, and places among those, by a matrix product in bfloat16 that is exact all the same.
+
+A bound on each query's k-th best score is known before most items are scored: from a sample at first, then from the best
+found so far. The rough product is compared with that bound less its own error (given in `ranks`), by the maxima of small
+groups, so that scores are read once; the few that pass are worked again in float32, and only those are sorted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+
+from toolkit.sequential.scoring.exact_ranks import (
+    Rows,
+    held,
+    outwards,
+    pair_scores,
+    precedes,
+    relative_error,
+    span,
+    where,
+)
+
+GROUP = 32
+"""Scores compared by their maximum."""
+
+SCORES = {"cpu": 2**22, "cuda": 2**28}
+"""Bytes of rough scores at once: what a core's share of the caches holds, and what keeps a card busy."""
+
+
+class Pairs(NamedTuple):
+    """Pairs of a query and an item: scores float32 [p], ids int64 [p], owners int64 [p]."""
+
+    scores: torch.Tensor
+    ids: torch.Tensor
+    owners: torch.Tensor
+
+
+def exact_top_k(
+    query: torch.Tensor,
+    rows: Rows,
+    items: torch.Tensor,
+    seeds: tuple[torch.Tensor, torch.Tensor],
+    k: int,
+    *,
+    block: int = 65_536,
+    compute: torch.dtype = torch.float32,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The k items with the largest ⟨query, row⟩: scores float32 and ids int64 [B, k], best first; ties go to the smaller id.
+
+    query: float32 [B, D]. items: int64 [n], ascending, everything that is ranked. seeds: rows int64 [s] and items int64 [s] that
+    are left out, each pair once. A row with fewer than k items ends in id 0 with score -inf. compute: dtype of the rough product.
+    At most `block` items are scored at once; what is kept is about 2k pairs a query and what passes in one block.
+    """
+    if not len(query) or not len(items):
+        return _filled(_nothing(query), len(query), k)
+    product = _Product(query, compute)
+    sure, likely = _floors(product, rows, items, k + torch.bincount(seeds[0], minlength=len(query)), block)
+    scores, found = _top_k_above(likely, query, product, rows, items, seeds, k, block)
+    short = torch.nonzero((scores[:, -1] == -torch.inf) & (likely > sure))[:, 0]
+    if len(short):
+        theirs = torch.isin(seeds[0], short)
+        left_out = torch.searchsorted(short, seeds[0][theirs]), seeds[1][theirs]
+        again = _top_k_above(
+            sure[short], query[short], _Product(query[short], compute), rows, items, left_out, k, block
+        )
+        scores[short], found[short] = again
+    return scores, found
+
+
+def _top_k_above(
+    floor: torch.Tensor,
+    query: torch.Tensor,
+    product: _Product,
+    rows: Rows,
+    items: torch.Tensor,
+    seeds: tuple[torch.Tensor, torch.Tensor],
+    k: int,
+    block: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The k best as `exact_top_k` gives them, of the items whose scores are not below `floor` [B]."""
+    width = 1 + int(torch.cat([items[-1:], seeds[1]]).max())
+    left_out = (seeds[0] * width + seeds[1]).sort().values
+    best = _nothing(query)
+    fresh: list[Pairs] = []
+    waiting = 0
+    for ids in items.split(block):
+        table = rows(span(ids))
+        columns, owners = product.at_least(table, floor)
+        ranked = ~held(left_out, owners * width + ids[columns])
+        columns, owners = columns[ranked], owners[ranked]
+        scores = pair_scores(query, table, owners, columns)
+        better = scores >= floor[owners]
+        fresh.append(Pairs(scores[better], ids[columns[better]], owners[better]))
+        waiting += len(fresh[-1].ids)
+        # a sort at each block would cost more than the few too many that an old bound lets pass
+        if waiting >= k * len(query):
+            best, fresh, waiting = _best([best, *fresh], k), [], 0
+            floor = torch.maximum(floor, _filled(best, len(query), k)[0][:, -1])
+    return _filled(_best([best, *fresh], k), len(query), k)
+
+
+def exact_places(
+    query: torch.Tensor,
+    rows: Rows,
+    items: torch.Tensor,
+    targets: torch.Tensor,
+    seeds: tuple[torch.Tensor, torch.Tensor],
+    limit: int,
+    *,
+    block: int = 16_384,
+    compute: torch.dtype = torch.float32,
+) -> torch.Tensor:
+    """Place of each query's target, from 1, as `exact_ranks` gives it: int64 [B], 0 beyond place `limit`.
+
+    For limits far below the number of items: a target under the bound on the `limit`-th score is given up at once, and of the
+    others only the items that may stand before them are worked again.
+    """
+    everyone = torch.arange(len(query), device=query.device)
+    ranks = torch.zeros_like(everyone)
+    if not len(query) or not len(items):
+        return ranks
+    width = 1 + int(torch.cat([items[-1:], seeds[1], targets]).max())
+    left_out = (seeds[0] * width + seeds[1]).sort().values
+    own = pair_scores(query, rows(targets), everyone, everyone)
+    floor, _ = _floors(
+        _Product(query, compute), rows, items, limit + torch.bincount(seeds[0], minlength=len(query)), block
+    )
+    active = everyone[held(items, targets) & ~held(left_out, everyone * width + targets) & (own >= floor)]
+    ranks[active] = 1
+    product = None
+    for ids in items.split(block):
+        if not len(active):
+            break
+        product = product or _Product(query[active], compute)
+        table = rows(span(ids))
+        columns, near = product.at_least(table, own[active])
+        owners, named = active[near], ids[columns]
+        before = precedes(pair_scores(query, table, owners, columns), named, own[owners], targets[owners])
+        owners, named = owners[before], named[before]
+        ranks += torch.bincount(owners[~held(left_out, owners * width + named)], minlength=len(query))
+        beyond = ranks[active] > limit
+        if bool(beyond.any()):
+            ranks[active[beyond]] = 0
+            active, product = active[~beyond], None
+    return ranks
+
+
+class _Product:
+    """Rough scores of queries [B, D], of so few items at once that they stay where they were written until they are read."""
+
+    def __init__(self, query: torch.Tensor, compute: torch.dtype) -> None:
+        # items before queries: a tall product is faster than a wide one, and a group of items lies in rows one under another
+        self.low, self.compute = query.to(compute).T, compute
+        self.errors = query.norm(dim=1) * relative_error(compute, query.shape[1])
+        self.step = max(1, SCORES[query.device.type] // (compute.itemsize * GROUP * len(query))) * GROUP
+        self.store = torch.empty(self.step, len(query), dtype=compute, device=query.device)
+
+    def margin(self, table: torch.Tensor) -> torch.Tensor:
+        """Bound [B] on the errors of scores of rows [n, D]."""
+        return self.errors * table.norm(dim=1).max()
+
+    def parts(self, table: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Scores [≤ step, B] of the rows one after the other; the next overwrite them."""
+        for part in table.to(self.compute).split(self.step):
+            yield torch.mm(part, self.low, out=self.store[: len(part)])
+
+    def at_least(self, table: torch.Tensor, floor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Rows and queries of all exact scores that are not below `floor` [B], and a few others; a query's rows ascend."""
+        bound = outwards(floor - self.margin(table), self.compute, -torch.inf)
+        # bits of numbers above zero, read as whole ones, have their order, and are compared in a fraction of the time
+        whole = self.compute == torch.bfloat16 and bool((bound > 0).all())
+        bound = bound.view(torch.int16) if whole else bound
+        found, start = [], 0
+        group = GROUP if len(table) % GROUP == 0 else 1
+        for rough in self.parts(table):
+            grouped = (rough.view(torch.int16) if whole else rough).view(-1, group, len(bound))
+            groups, owners = where(grouped.amax(1) >= bound)
+            found.append((groups * group + start, owners, grouped[groups, :, owners]))
+            start += len(rough)
+        firsts, owners, near = (torch.cat(each) for each in zip(*found, strict=True))
+        hits, members = where(near >= bound[owners, None])
+        return firsts[hits] + members, owners[hits]
+
+
+def _floors(
+    product: _Product, rows: Rows, items: torch.Tensor, wanted: torch.Tensor, block: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the `wanted`-th best score of each query, int64 [B], is at least, and what it most likely is at least: [B] each.
+
+    From a sample: so many groups of it have a maximum at or above the first, and so many items have such a score; -inf where
+    there may be none. The second allows for the share of the best that such a sample holds, and four deviations more.
+    """
+    most = int(wanted.max())
+    sample = items[:: max(1, len(items) // max(len(items) // 64, 64 * most))]
+    # a power of two, as GROUP is, so that every part of a product holds whole groups
+    group = 1 << (max(1, min(GROUP, block, len(sample) // (8 * most))).bit_length() - 1)
+    sample = sample[: len(sample) - len(sample) % group]
+    lowest = []
+    for ids in sample.split(block - block % group):
+        table = rows(ids)
+        parts = [part.view(-1, group, len(wanted)).amax(1) for part in product.parts(table)]
+        lowest.append(torch.cat(parts).float() - product.margin(table))
+    maxima = torch.cat(lowest)
+    if len(maxima) < most:
+        nothing = torch.full_like(maxima[0], -torch.inf)
+        return nothing, nothing
+    ordered = maxima.topk(most, dim=0).values
+    held_there = wanted * (len(sample) / len(items))
+    rank = torch.minimum(wanted, (held_there + 4 * held_there.sqrt() + 3).ceil().long())
+    return ordered.gather(0, wanted[None] - 1)[0], ordered.gather(0, rank[None] - 1)[0]
+
+
+def _nothing(query: torch.Tensor) -> Pairs:
+    none = torch.zeros(0, dtype=torch.int64, device=query.device)
+    return Pairs(query.new_zeros(0), none, none)
+
+
+def _best(parts: list[Pairs], k: int) -> Pairs:
+    """The k best of each query, by query and best first; of equals those that come first."""
+    scores, ids, owners = (torch.cat(each) for each in zip(*parts, strict=True))
+    order = scores.sort(descending=True, stable=True).indices
+    order = order[owners[order].sort(stable=True).indices]
+    kept = order[_nth(owners[order]) < k]
+    return Pairs(scores[kept], ids[kept], owners[kept])
+
+
+def _nth(owners: torch.Tensor) -> torch.Tensor:
+    """How many equal ones come before each of `owners`, which ascend."""
+    counts = torch.bincount(owners)
+    return torch.arange(len(owners), device=owners.device) - (counts.cumsum(0) - counts)[owners]
+
+
+def _filled(pairs: Pairs, rows: int, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Scores and ids [B, k] of pairs by query and best first, at most k each."""
+    scores, ids = pairs.scores.new_full((rows, k), -torch.inf), pairs.ids.new_zeros(rows, k)
+    place = _nth(pairs.owners)
+    scores[pairs.owners, place], ids[pairs.owners, place] = pairs.scores, pairs.ids
+    return scores, ids

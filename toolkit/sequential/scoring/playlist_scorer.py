@@ -1,0 +1,208 @@
+"""A fitted sequential model as it is asked: playlists to states, states to scores, scores to the best tracks and to places."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+from toolkit import devices
+from toolkit.corpus.queries import Queries
+from toolkit.encoders.contract.encoder import Encoder
+from toolkit.errors import InputError
+from toolkit.ranker import Ranker, Scorer
+from toolkit.recipe import Fusion, ModelSpec
+from toolkit.sequential.heads.neighbour_head import Neighbours
+from toolkit.sequential.scoring.approximate_index import ApproximateIndex
+from toolkit.sequential.scoring.exact_ranks import Rows, exact_ranks
+from toolkit.sequential.scoring.exact_top_k import exact_places, exact_top_k
+
+QUERY_BLOCK = 512
+SEARCHED = 64
+"""So many times as many items as places that are told apart: the others are given up by a bound instead of counted."""
+
+
+class AskedModel(Ranker):
+    """What a model of `models.py` answers, with the neighbours and titles that go with it.
+
+    played: bool [V + 1], tracks with a training placement. Whoever changes the model's weights calls `forget`.
+    """
+
+    played: np.ndarray
+
+    def __init__(self, spec: ModelSpec, fusion: Fusion, titles: Encoder | None) -> None:
+        self.spec, self.fusion, self.title_encoder = spec, fusion, titles
+        self.model: Any = None
+        self.neighbours: Neighbours | None = None
+        self._table: torch.Tensor | None = None
+        self._index: ApproximateIndex | None = None
+
+    def forget(self) -> None:
+        """Drop the item rows that were made of the weights; they are made again when they are asked for."""
+        self._table = None
+
+    @property
+    def n_items(self) -> int:
+        return int(self.model.n_tracks)
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.item_embedding.weight.device
+
+    @property
+    def ranks_unplayed(self) -> bool:
+        """Whether tracks without a training placement are ranked: they need content and a shared space, or RecBole's indifference."""
+        if self.spec.ranks_every_id:
+            return True
+        return self.model.item_table is not None and self.spec.cold_rows != "none"
+
+    @torch.inference_mode()
+    def scorer(self, queries: Queries) -> Scorer:
+        return self._scorer(*self._encode(queries))
+
+    def _scorer(self, states: torch.Tensor, matches: torch.Tensor | None, near: sp.csc_matrix | None) -> Scorer:
+        """Of queries that `_encode` has read."""
+        table, bias = self._item_rows(), self.model.bias(torch.arange(self.n_items + 1, device=self.device))
+
+        @torch.inference_mode()
+        def score(items: np.ndarray) -> np.ndarray:
+            chosen = torch.from_numpy(np.ascontiguousarray(items, np.int64)).to(self.device)
+            scores = states @ table[chosen].T
+            if matches is not None:
+                scores += matches @ self.model.match.rows(chosen).T
+            if near is not None:
+                scores += torch.from_numpy(near[:, items].toarray()).to(self.device)
+            if bias is not None:
+                scores += bias[chosen]
+            if not self.ranks_unplayed:
+                scores[:, ~torch.from_numpy(self.played[items]).to(self.device)] = -torch.inf
+            return scores.float().cpu().numpy()
+
+        return score
+
+    @property
+    def _hears_neighbours(self) -> bool:
+        """Whether scores have a part that is sparse and none of a matrix product."""
+        return self.neighbours is not None and self.neighbours.weight > 0
+
+    @torch.inference_mode()
+    def approximate(self, *, probes: int = 16) -> ApproximateIndex:
+        """Build an index with which `rank` answers from now on, until the next fit: for services; `places` stays exact.
+
+        Raises `InputError` for a model whose neighbours speak, which no index holds; `MissingPackage` without faiss.
+        """
+        if self._hears_neighbours:
+            raise InputError("an approximate index cannot hold what neighbours say: train with neighbours: 0")
+        _, rows, items, _ = self._product(Queries.of([[]]), False)
+        self._index = ApproximateIndex(rows, items, probes=probes)
+        return self._index
+
+    @torch.inference_mode()
+    def rank(
+        self, queries: Queries, k: int, *, allow_repeats: bool = False, block: int = 16_384
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if self._hears_neighbours:
+            return super().rank(queries, k, allow_repeats=allow_repeats, block=block)
+        query, rows, items, seeds = self._product(queries, allow_repeats)
+        if self._index is not None:
+            scores, ids = self._index.top_k(query, rows, seeds, k)
+            return ids.cpu().numpy().astype(np.int32), scores.cpu().numpy()
+        dtype = torch.bfloat16 if devices.has_bf16(str(self.device)) else torch.float32
+        scores, ids = exact_top_k(query, rows, items, seeds, k, block=block, compute=dtype)
+        return ids.cpu().numpy().astype(np.int32), scores.cpu().numpy()
+
+    @torch.inference_mode()
+    def places(
+        self,
+        queries: Queries,
+        targets: np.ndarray,
+        *,
+        limit: int | None = None,
+        allow_repeats: bool = False,
+        block: int = 16_384,
+    ) -> np.ndarray:
+        if self._hears_neighbours:
+            return super().places(queries, targets, limit=limit, allow_repeats=allow_repeats, block=block)
+        query, rows, items, seeds = self._product(queries, allow_repeats)
+        wanted = torch.from_numpy(targets.astype(np.int64)).to(self.device)
+        low = limit is not None and devices.has_bf16(str(self.device))
+        dtype = torch.bfloat16 if low else torch.float32
+        if limit is not None and SEARCHED * limit <= len(items):
+            return exact_places(query, rows, items, wanted, seeds, limit, block=block, compute=dtype).cpu().numpy()
+        return exact_ranks(query, rows, items, wanted, seeds, limit=limit, block=block, compute=dtype).cpu().numpy()
+
+    def _product(
+        self, queries: Queries, allow_repeats: bool
+    ) -> tuple[torch.Tensor, Rows, torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+        """Queries [B, D] and item rows whose product is the score without neighbours; ids that are ranked, and seeds left out."""
+        self.model.eval()
+        states, matches, _ = self._encode(queries)
+        table, bias = self._item_rows(), self.model.bias(torch.arange(self.n_items + 1, device=self.device))
+        ones = None if bias is None else torch.ones(len(states), 1, device=self.device)
+
+        def rows(ids: torch.Tensor | slice) -> torch.Tensor:
+            match = None if matches is None else self.model.match.rows(ids)
+            return _beside(table[ids], match, None if bias is None else bias[ids, None])
+
+        items = np.arange(1, self.n_items + 1) if self.ranks_unplayed else np.flatnonzero(self.played[1:]) + 1
+        seen = queries.part(0, 0 if allow_repeats else len(queries)).matrix(self.n_items).tocoo()
+        ids, owners, left_out = (
+            torch.from_numpy(each.astype(np.int64)).to(self.device) for each in (items, seen.row, seen.col)
+        )
+        return _beside(states, matches, ones), rows, ids, (owners, left_out)
+
+    def _encode(self, queries: Queries) -> tuple[torch.Tensor, torch.Tensor | None, sp.csc_matrix | None]:
+        """States [B, H], match queries [B, D] and what neighbours say [B, V + 1], block by block."""
+        self.model.eval()
+        states, matches, near = [], [], []
+        for start in range(0, len(queries), QUERY_BLOCK):
+            part = queries.part(start, min(start + QUERY_BLOCK, len(queries)))
+            ids, lengths = part.last(self.model.seeds_kept())
+            items = torch.from_numpy(ids).to(self.device)
+            titles = None
+            if self.title_encoder is not None:
+                titles = torch.from_numpy(self._titles(part.titles or [None] * len(part))).to(self.device)
+            # the heads are sums over seeds: they hear all of them, the transformer the last `max_length`
+            # unplayed seeds of a model without content say nothing, but keep their place
+            states.append(self.model.query(items, torch.from_numpy(lengths).to(self.device), titles))
+            if self.model.match is not None:
+                matches.append(
+                    self.model.match.bags(torch.tensor(part.seeds, device=self.device), torch.tensor(part.offsets))
+                )
+            if self.neighbours is not None:
+                near.append(self.neighbours.scores(part.seeds, part.offsets))
+        empty = torch.zeros(0, self.spec.hidden_size, device=self.device)
+        said = sp.vstack(near, format="csc") if near else None
+        return (torch.cat(states) if states else empty), (torch.cat(matches) if matches else None), said
+
+    def _item_rows(self) -> torch.Tensor:
+        """Rows of the output head for every item that is ranked [V + 1, H]: weights as they stand, or made once after a fit or load."""
+        if self.model.item_table is None and not self.ranks_unplayed and self.spec.head == "tied":
+            return self.model.item_embedding.weight.detach()[: self.n_items + 1]
+        if self._table is None:
+            every = torch.arange(self.n_items + 1, device=self.device)
+            # filled in place: joined from blocks, a table of millions of rows would be there twice
+            self._table = torch.empty(len(every), self.spec.hidden_size, device=self.device)
+            for part in every.split(65_536):
+                self._table[part[0] : part[-1] + 1] = self.model.output_rows(part, self.model.vectors(part))
+                if self.model.item_table is not None:
+                    self.model.item_table.release()
+        return self._table
+
+    def _titles(self, titles: Sequence[str | None]) -> np.ndarray:
+        """Title vectors float32 [n, d], each distinct title encoded once; zero where there is none."""
+        assert self.title_encoder is not None
+        known = sorted({title for title in titles if title})
+        vectors = np.zeros((len(known) + 1, self.title_encoder.dim), np.float32)
+        if known:
+            vectors[1:] = self.title_encoder.transform(known)
+        row = {title: index for index, title in enumerate(known, start=1)}
+        return vectors[[row.get(title or "", 0) for title in titles]]
+
+
+def _beside(*columns: torch.Tensor | None) -> torch.Tensor:
+    """Columns of one float32 matrix, those that there are."""
+    return torch.cat([each.float() for each in columns if each is not None], 1)

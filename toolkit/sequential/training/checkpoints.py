@@ -1,0 +1,73 @@
+"""Training state in one safetensors file, written atomically: a kill leaves the last whole one."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from toolkit import interrupts
+from toolkit.errors import RunDirectoryError
+
+
+def learned(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Parameters by name; buffers hold the given content, which is not training state."""
+    return {name: parameter.detach() for name, parameter in model.named_parameters()}
+
+
+def restore(model: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
+    """Put parameters back; names and shapes must be the model's."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(tensors[name])
+
+
+def write(path: Path, tensors: dict[str, torch.Tensor], info: dict[str, Any]) -> None:
+    """Replace `path` by tensors and JSON-able `info`; readers see the old file or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    os.close(handle)
+    try:
+        save_file({key: tensor.contiguous().cpu() for key, tensor in tensors.items()}, name, {"info": json.dumps(info)})
+        with open(name, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """What `write` wrote. Raises `RunDirectoryError` for anything else."""
+    try:
+        with safe_open(path, "pt") as file:
+            info = json.loads((file.metadata() or {})["info"])
+            return {key: file.get_tensor(key) for key in file.keys()}, info  # noqa: SIM118
+    except FileNotFoundError:
+        raise RunDirectoryError(f"{path} is missing: run the recipe again") from None
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        interrupts.check()
+        raise RunDirectoryError(
+            f"{path} holds no trained weights ({error}): delete it and run the recipe again"
+        ) from None
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """Moments and step counts by parameter number."""
+    state = optimizer.state_dict()["state"]
+    return {f"{index}.{key}": value for index, entry in state.items() for key, value in entry.items()}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
+    """Put moments back into an optimizer of the same parameters."""
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, _, key = name.partition(".")
+        state.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
