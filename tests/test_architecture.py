@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import builtins
 import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +17,16 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_LINES = 400
+MAX_CLASS_LINES = 200
+MAX_MODULES = 24
 
 FOUNDATION = {
     "__init__",
     "errors",
     "vocabulary",
     "plugins",
-    "rankers",
-    "compute",
+    "ranker_registry",
+    "devices",
     "memory",
     "seeds",
     "modality",
@@ -35,8 +38,7 @@ FOUNDATION = {
     "interrupts",
     "parameters",
     "validation",
-    "own_source",
-    "own_code",
+    "source_code",
     "offers",
     "parts",
     "packages",
@@ -46,15 +48,25 @@ FOUNDATION = {
 
 MAY_IMPORT: dict[str, set[str]] = {
     "recipe": set(),
-    "runs": {"recipe"},
+    "run_directory": {"recipe"},
     "catalogue": set(),
     "corpus": {"catalogue", "recipe"},
     "ranker": {"corpus"},
     "encoders": {"recipe"},
     "fusion": {"recipe", "corpus", "encoders"},
     "evaluation": {"recipe", "corpus", "ranker"},
-    # early stopping asks the evaluator; stock RecBole models run through the bridge
-    "sequential": {"recipe", "corpus", "encoders", "fusion", "ranker", "evaluation.evaluator", "evaluation.metrics"},
+    # early stopping calls the evaluator
+    "sequential": {
+        "recipe",
+        "corpus",
+        "encoders",
+        "fusion",
+        "ranker",
+        "evaluation.evaluator",
+        "evaluation.metrics",
+        "evaluation.choose_weight",
+    },
+    # stock RecBole models run through the bridge
     "baselines": {
         "recipe",
         "catalogue",
@@ -62,9 +74,9 @@ MAY_IMPORT: dict[str, set[str]] = {
         "encoders",
         "ranker",
         "evaluation.metrics",
-        "sequential.bridge",
-        "sequential.checkpoints",
-        "sequential.prefix_rows",
+        "evaluation.choose_weight",
+        "sequential.recbole",
+        "sequential.training.checkpoints",
     },
     # penalties are chosen by what the evaluator measures on validation
     "coldstart": {
@@ -73,34 +85,32 @@ MAY_IMPORT: dict[str, set[str]] = {
         "encoders",
         "fusion",
         "ranker",
-        "baselines.base",
+        "baselines.baseline",
         "baselines.label_popularity",
-        "baselines.sparse",
+        "baselines.sparse_products",
         "evaluation.evaluator",
         "evaluation.metrics",
+        "evaluation.choose_weight",
     },
     "ingest": {"recipe", "catalogue", "corpus", "encoders", "coldstart"},
-    "export": {"encoders"},
-    "report": {"recipe", "runs"},
-    "continuation": {"catalogue", "corpus", "recipe", "ranker", "runs"},
+    "report": {"recipe", "run_directory"},
+    "continuation": {"catalogue", "corpus", "encoders", "recipe", "ranker", "run_directory"},
 }
 """What each package of `toolkit` may import beyond the foundation and itself: the one place where an edge is added.
 
-A dotted name opens that one module, not its whole package.
+A dotted name opens that one module or wing, not its whole package.
 """
 
-AT_THE_TOP = {"pipeline", "cli", "commands", "__main__"}
-"""The order of stages lives in `pipeline`, the command line calls it; they may import anything, and nothing else imports them."""
+AT_THE_TOP = {"pipeline"}
+"""`pipeline` knows the order of the stages: it may import any package of `toolkit`, and none of them imports it."""
+
+ABOVE = {"collectors", "segue_papers"}
+"""Packages that `toolkit` finds by their entry points and never imports."""
+
+COMMANDS = {"collectors.commands", "collectors.playlist_commands"}
+"""Commands that a package above `toolkit` adds to the command line of `segue`."""
 
 RECBOLE_USERS = {"toolkit.sequential.recbole.bridge", "toolkit.baselines.stock.stock_models"}
-SIBLINGS = {
-    "toolkit.recipe",
-    "toolkit.continuation",
-    "toolkit.ranker",
-    "segue.commands.application",
-    "toolkit.pipeline",
-}
-"""Modules that may spread over `<name>_<part>.py` files beside them, which count as the same package."""
 
 UNPICKLERS = {"toolkit.sequential.recbole.bridge"}
 PICKLES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "shelve", "marshal", "joblib"}
@@ -182,10 +192,9 @@ def _base(node: ast.ImportFrom, name: str, package: bool) -> str:
 
 
 def _package(name: str) -> str:
-    """Its row in the table: `encoders` for toolkit.encoders.contract.encoder, `recipe` for toolkit.recipe and toolkit.recipe_file."""
+    """Its row in the table: `encoders` for toolkit.encoders.text.tfidf."""
     parts = name.split(".")
-    stem = parts[1].split("_")[0] if len(parts) == 2 else ""
-    return stem if f"toolkit.{stem}" in SIBLINGS else parts[1] if len(parts) > 1 else "__init__"
+    return parts[1] if len(parts) > 1 else "__init__"
 
 
 def _modules(*roots: str) -> dict[str, Module]:
@@ -198,7 +207,7 @@ def _modules(*roots: str) -> dict[str, Module]:
     return found
 
 
-MODULES = _modules("segue", "toolkit", "collectors")
+MODULES = _modules("segue", "toolkit", "collectors", "segue_papers")
 TOOLKIT = {name: module for name, module in MODULES.items() if name.split(".")[0] == "toolkit"}
 
 
@@ -223,25 +232,35 @@ def test_the_sources_are_found() -> None:
     } <= set(TOOLKIT)
 
 
-def test_toolkit_never_imports_collectors() -> None:
+def test_toolkit_never_imports_the_packages_above_it() -> None:
     faults = [
         _where(module, found.line)
         for module in TOOLKIT.values()
         for found in module.imports()
-        if _top(found.module) == "collectors"
+        if _top(found.module) in ABOVE
     ]
-    _fail(faults, "collectors are found by entry point, never imported by toolkit")
+    _fail(faults, f"{' and '.join(sorted(ABOVE))} are found by entry point, never imported by toolkit")
 
 
-def test_only_the_pipeline_and_the_commands_call_the_public_api() -> None:
+def test_collectors_and_papers_do_not_import_each_other() -> None:
+    faults = [
+        _where(module, found.line)
+        for module in MODULES.values()
+        for found in module.imports()
+        if {_top(module.name), _top(found.module)} == ABOVE
+    ]
+    _fail(faults, "collectors and segue_papers stand apart")
+
+
+def test_only_the_pipeline_calls_the_public_api() -> None:
     faults = [
         f"{_where(module, found.line)} imports {found.module}"
         for module in MODULES.values()
-        if _top(module.name) != "segue" and module.package not in AT_THE_TOP
+        if _top(module.name) != "segue" and module.package not in AT_THE_TOP and module.name not in COMMANDS
         for found in module.imports()
         if _top(found.module) == "segue"
     ]
-    _fail(faults, "segue is a layer above toolkit and collectors: only pipeline and commands are its clients")
+    _fail(faults, "segue is a layer above toolkit and collectors: only the pipeline and commands are its clients")
 
 
 def test_the_public_api_loads_nothing_heavy_by_itself() -> None:
@@ -397,11 +416,7 @@ def test_imports_are_read_with_their_place() -> None:
 
 
 def test_the_command_starts_without_heavy_imports() -> None:
-    starts = [
-        name
-        for name in TOOLKIT
-        if name == "segue.commands.application" or name.startswith(("segue.commands.application.", "toolkit.commands"))
-    ]
+    starts = [name for name in MODULES if name.startswith(("segue.commands", "segue.__main__"))]
     faults = [" -> ".join(chain) for start in starts for chain in _heavy_chains(start)]
     _fail(sorted(set(faults)), "`segue --help` must not load these; import them inside the command")
 
@@ -442,6 +457,46 @@ def test_what_a_subclass_must_write_is_abstract() -> None:
         if isinstance(node, ast.Raise) and node.exc is not None and "NotImplementedError" in ast.unparse(node.exc)
     ]
     _fail(faults, "a method left out is found when the class is made, not when it is called: use abc.abstractmethod")
+
+
+def test_every_module_has_a_name_of_its_own() -> None:
+    places = defaultdict(list)
+    for module in MODULES.values():
+        if module.path.stem not in {"__init__", "__main__"}:
+            places[module.path.name].append(str(module.path.relative_to(ROOT)))
+    _fail([", ".join(paths) for paths in places.values() if len(paths) > 1], "one name, one file: rename one of")
+
+
+def test_no_folder_holds_more_modules_than_can_be_seen_at_once() -> None:
+    counts = Counter(module.path.parent.relative_to(ROOT) for module in MODULES.values())
+    _fail(
+        [f"{folder} has {n}" for folder, n in counts.items() if n > MAX_MODULES],
+        f"at most {MAX_MODULES} modules a folder",
+    )
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_no_method_is_typed_as_a_method_of_anything(name: str) -> None:
+    faults = [
+        _where(MODULES[name], arg.lineno)
+        for arg in ast.walk(MODULES[name].tree)
+        if isinstance(arg, ast.arg)
+        and arg.arg == "self"
+        and arg.annotation is not None
+        and ast.unparse(arg.annotation) == "Any"
+    ]
+    _fail(faults, "`self: Any` hides what a method needs: say it by a base class or a Protocol")
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_classes_hold_one_noun(name: str) -> None:
+    sizes = {
+        node.name: (node.end_lineno or 0) - node.lineno + 1
+        for node in ast.walk(MODULES[name].tree)
+        if isinstance(node, ast.ClassDef)
+    }
+    faults = [f"{cls} has {lines} lines" for cls, lines in sizes.items() if lines > MAX_CLASS_LINES]
+    _fail(faults, f"at most {MAX_CLASS_LINES} lines a class: split it where a second noun appears")
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
