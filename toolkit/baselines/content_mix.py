@@ -16,10 +16,11 @@ from toolkit.baselines.baseline import Baseline, BaselineParams, State
 from toolkit.baselines.item_knn import ItemKNN
 from toolkit.baselines.label_popularity import label_profile, unit_labels
 from toolkit.baselines.sparse_products import packed, unpacked
-from toolkit.baselines.validation_recall import hidden_matrix, recalls, some
+from toolkit.baselines.validation_recall import hidden_matrix, recalls
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import InputError
+from toolkit.evaluation.choose_weight import choose_weight, sample_evenly
 from toolkit.ranker import Capabilities, Scorer, TrainingData
 
 KINDS = ("genre", "artist")
@@ -109,7 +110,7 @@ def _best(
     state: State, kinds: list[str], choices: Sequence[tuple[float, ...]], valid: HeldOut, n_items: int
 ) -> tuple[float, ...]:
     """The weights of the best Recall@50 + Recall@500 on validation: at 50 alone a few playlists cannot tell most of them apart."""
-    asked = some(valid, max(50, MOST_SCORES // (n_items + 1)))
+    asked = sample_evenly(valid, max(50, MOST_SCORES // (n_items + 1)))
     tried = list(product(*choices))
     reached = np.zeros(len(tried))
     every = np.arange(n_items + 1)
@@ -124,7 +125,7 @@ def _best(
             long = _top(mixed, 500)
             short = np.take_along_axis(long, _top(np.take_along_axis(mixed, long, axis=1), 50), axis=1)
             reached[place] += recalls(long, hidden).sum() + recalls(short, hidden).sum()
-    return tried[int(np.argmax(np.round(reached, 9)))]
+    return choose_weight(tried, dict(zip(tried, reached, strict=True)).__getitem__, decimals=9)
 
 
 def _top(scores: np.ndarray, k: int) -> np.ndarray:

@@ -25,6 +25,7 @@ from toolkit.encoders.contract import registry
 from toolkit.encoders.contract.encoder import Encoder
 from toolkit.encoders.text.char_ngrams import CharNgramsEncoder
 from toolkit.errors import InputError
+from toolkit.evaluation.choose_weight import choose_weight
 from toolkit.ranker import Capabilities, Scorer, TrainingData
 
 BLOCK_ENTRIES = 8_000_000
@@ -149,13 +150,14 @@ class TitleMix(TitleKNN):
             return 0.2
         from toolkit.evaluation.metrics import hits, ndcg_at
 
-        queries, (tracks, offsets), reached = data.valid.queries(), data.valid.hidden(), []
-        k = min(50, data.n_items)
-        for weight in WEIGHTS:
+        queries, (tracks, offsets), k = data.valid.queries(), data.valid.hidden(), min(50, data.n_items)
+
+        def ndcg(weight: float) -> float:
             self.state["weight"] = np.array([weight], np.float32)
             ranked, _ = self.rank(queries, k)
-            reached.append(float(np.nanmean(ndcg_at(hits(ranked, tracks, offsets), np.diff(offsets), k))))
-        return WEIGHTS[int(np.argmax(reached))]
+            return float(np.nanmean(ndcg_at(hits(ranked, tracks, offsets), np.diff(offsets), k)))
+
+        return choose_weight(WEIGHTS, ndcg)
 
     def scorer(self, queries: Queries) -> Scorer:
         weight = float(self.state["weight"][0])

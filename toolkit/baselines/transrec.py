@@ -14,10 +14,11 @@ from pydantic import Field
 
 from toolkit import devices
 from toolkit.baselines.baseline import Baseline, BaselineParams, State
-from toolkit.baselines.validation_recall import mean_recall, some
+from toolkit.baselines.validation_recall import mean_recall
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import InputError
+from toolkit.evaluation.choose_weight import sample_evenly
 from toolkit.ranker import Capabilities, Scorer, TrainingData
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class TransRecGlobal(Baseline):
         if not len(pairs[0]):
             raise InputError(f"{self.name} learns from neighbouring tracks: no training playlist has two")
         fitted = _Fitted(self, data, *pairs)
-        return fitted.run(some(data.valid, VALIDATED) if data.valid is not None and len(data.valid) else None)
+        return fitted.run(sample_evenly(data.valid, VALIDATED) if data.valid is not None and len(data.valid) else None)
 
     def scorer(self, queries: Queries) -> Scorer:
         points, biases, played = self.state["points"], self.state["biases"], self.state["played"]

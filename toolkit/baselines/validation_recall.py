@@ -15,11 +15,6 @@ def hidden_matrix(part: HeldOut) -> sp.csr_matrix:
     return sp.csr_matrix((np.ones(len(tracks), np.float32), tracks, offsets), (len(part), part.corpus.n_items + 1))
 
 
-def some(part: HeldOut, most: int) -> HeldOut:
-    """At most so many of the playlists, spread evenly."""
-    return part.take(np.unique(np.linspace(0, len(part) - 1, min(len(part), most)).astype(int)))
-
-
 def recalls(top: np.ndarray, hidden: sp.csr_matrix) -> np.ndarray:
     """Recall@k of each playlist over min(k, hidden): float64 [B]. top: ids int [B, k], each once, 0 for none."""
     rows = np.repeat(np.arange(len(top)), top.shape[1])

@@ -13,6 +13,7 @@ from toolkit.coldstart.cold_ranker import ColdRanker, FactorParams, joined
 from toolkit.coldstart.factorisation import Factors
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import InputError
+from toolkit.evaluation.choose_weight import choose_weight
 from toolkit.evaluation.evaluator import evaluate
 from toolkit.ranker import TrainingData
 
@@ -46,11 +47,10 @@ class Ridge(ColdRanker):
         penalties = sorted(self.params.penalties)
         self.penalty = penalties[len(penalties) // 2]
         if data.valid is not None and len(penalties) > 1:
-            reached = [self._reached(data, factors, solve(penalty), present) for penalty in penalties]
-            self.penalty = penalties[int(np.argmax(reached))]
+            self.penalty = choose_weight(penalties, lambda penalty: self._ndcg(data, factors, solve(penalty), present))
         return solve(self.penalty), present
 
-    def _reached(self, data: TrainingData, factors: Factors, vectors: np.ndarray, present: np.ndarray) -> float:
+    def _ndcg(self, data: TrainingData, factors: Factors, vectors: np.ndarray, present: np.ndarray) -> float:
         """Mean NDCG on validation with these vectors."""
         trial = Ridge(**self.params.model_dump())
         trial._state, trial._n_items = trial.assembled(factors, vectors, present), data.n_items

@@ -1,0 +1,33 @@
+"""Choose a weight or a penalty by its value on the validation playlists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from toolkit.corpus.splits import HeldOut
+
+Candidate = TypeVar("Candidate")
+
+
+def choose_weight(
+    candidates: Sequence[Candidate], value: Callable[[Candidate], float], *, decimals: int | None = None
+) -> Candidate:
+    """Return the candidate with the highest value on validation, the first of equals.
+
+    - candidates: weights, in ascending order if the smallest of equals is to win.
+    - value: the value of a candidate, higher is better; called once for each, in order.
+    - decimals: values that agree to this number of decimals are equal; None compares them exactly.
+
+    A candidate whose value is NaN wins over all others: its caller must not return one.
+    """
+    values = [value(candidate) for candidate in candidates]
+    return candidates[int(np.argmax(values if decimals is None else np.round(values, decimals)))]
+
+
+def sample_evenly(held_out: HeldOut, most: int) -> HeldOut:
+    """Return at most `most` of the playlists, spread evenly over all of them."""
+    return held_out.take(np.unique(np.linspace(0, len(held_out) - 1, min(len(held_out), most)).astype(int)))
