@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from toolkit.recipe import Recipe as Recipe
 
 PLACES = {
-    "segue.data": ("Playlists", "from_dataframe", "read_playlists"),
+    "segue.playlist_data": ("Playlists", "from_dataframe", "read_playlists"),
     "segue.modalities": ("Modality", "encode", "vectors"),
     "segue.kinds": ("load", "ranker"),
     "segue.model": ("Model",),

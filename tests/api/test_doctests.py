@@ -10,7 +10,7 @@ import pytest
 
 import segue
 
-MODULES = ("segue.data", "segue.split", "segue.modalities", "segue.model", "segue.kinds", "segue.results", "segue.runs")
+MODULES = ("segue.playlist_data", "segue.split", "segue.modalities", "segue.model", "segue.kinds", "segue.results", "segue.runs")
 
 
 @pytest.mark.parametrize("name", MODULES)
