@@ -3,7 +3,7 @@
     python benchmarks/evaluate_large.py --quick
     python benchmarks/evaluate_large.py --data /somewhere/large --clock processor --save
 
-Playlists of the Million Playlist Dataset's shape (`segue data synth`), one in fifty held out, 70 % of each shown. The model is a
+Playlists of the Million Playlist Dataset's shape (`synthetic_files.py`), one in fifty held out, 70 % of each shown. The model is a
 SASRec of 64 numbers a track with random weights and popularity as its bias. In a process of its own the model is loaded; everything
 after that counts: the corpus is opened, split and checked for leaks, training placements are counted, the exact best 500 of all tracks
 are found for each playlist, and Recall, NDCG and R-precision of what is hidden are taken. There is no peer. Check: Recall and NDCG of
@@ -24,10 +24,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import synthetic_files
+from synthetic import MPD_PLAYLISTS, MPD_TRACKS
 
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.splits import HeldOut, PlaylistSet, Split
-from toolkit.corpus.synthetic import MPD_PLAYLISTS, MPD_TRACKS
 from toolkit.evaluation.evaluator import Scores, evaluate
 from toolkit.pipeline.run.meter import metered
 from toolkit.recipe import Evaluation, Fusion
@@ -165,7 +166,9 @@ def main() -> None:
         arrays = (given.data or Path(work)) / ("arrays-quick" if given.quick else "arrays")
         if not arrays.exists():
             asked = [each for name, size in sizes.items() for each in (f"--{name}", str(size))]
-            subprocess.run([sys.executable, "-m", "segue", "data", "synth", "--out", str(arrays), *asked], check=True)
+            subprocess.run(
+                [sys.executable, str(Path(synthetic_files.__file__)), "--out", str(arrays), *asked], check=True
+            )
         same = ["--data", arrays, "--model", Path(work) / "model", "--threads", given.threads, "--clock", given.clock]
         _stage("model", *same)
         found = _stage("measure", *same, "--playlists", count, "--memory-mb", given.memory_mb)

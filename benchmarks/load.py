@@ -21,12 +21,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from synthetic import Synthetic
+from synthetic_files import write_arrays
 
 from toolkit.catalogue.readers.recbole_atomic import write_atomic
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.splits import leave_last_out
-from toolkit.corpus.synthetic import Synthetic
-from toolkit.corpus.synthetic_files import write_arrays
 from toolkit.sequential.recbole import bridge
 from toolkit.sequential.training.batches import windows
 

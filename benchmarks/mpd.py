@@ -9,7 +9,7 @@
    split, trained on for two minutes (SASRec, sampled loss; the epoch's end, with its checkpoint, included) and evaluated on 1,000
    playlists, each in a process of its own whose peak memory is measured. RecBole has no other side here: its rows alone would take 42 GB.
 
-The data is synthetic (`segue data synth`) and is made under --data where it is not there yet. The last line is JSON.
+The data is synthetic (`synthetic_files.py`) and is made under --data where it is not there yet. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from synthetic import MPD_PLAYLISTS, MPD_TRACKS, Synthetic
+from synthetic_files import SLICE, write_arrays, write_slices
 
 from toolkit.catalogue.readers.mpd import MpdReader
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.build import build
 from toolkit.corpus.corpus_reader import CorpusReader
 from toolkit.corpus.splits import leave_last_out
-from toolkit.corpus.synthetic import MPD_PLAYLISTS, MPD_TRACKS, Synthetic
-from toolkit.corpus.synthetic_files import SLICE, write_arrays, write_slices
 from toolkit.pipeline.run.meter import metered
 
 MPD = Synthetic(MPD_PLAYLISTS, MPD_TRACKS, 66_346_428)

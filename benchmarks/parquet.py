@@ -29,11 +29,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
+from synthetic import Synthetic
 
 from toolkit.catalogue.readers.csv import CsvReader
 from toolkit.catalogue.readers.parquet import ParquetReader
 from toolkit.corpus.build import build
-from toolkit.corpus.synthetic import Synthetic
 
 WHOLE = (300_000, 680_000, 20_000_000)
 QUICK = (15_000, 60_000, 1_000_000)

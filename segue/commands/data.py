@@ -1,4 +1,4 @@
-"""`segue data`: look at playlist files, convert them, and make synthetic ones."""
+"""`segue data`: inspect playlist files and convert them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from toolkit.catalogue.readers.reader import Reader
     from toolkit.recipe import Data
 
-app = typer.Typer(no_args_is_help=True, help="Look at playlist files, convert them, and make synthetic ones.")
+app = typer.Typer(no_args_is_help=True, help="Inspect playlist files and convert them.")
 
 Source = Annotated[Path, typer.Argument(help="A playlist file or folder.", show_default=False)]
 Name = Annotated[str, typer.Option("--reader", help="Its format; auto: tell from the file.")]
@@ -30,13 +30,6 @@ class Target(StrEnum):
     """Formats that a corpus can be written in."""
 
     recbole = "recbole"
-
-
-class Shape(StrEnum):
-    """What synthetic playlists are written as."""
-
-    arrays = "arrays"
-    mpd = "mpd"
 
 
 @app.command()
@@ -101,46 +94,6 @@ def convert(
         written = write_atomic(corpus, out, name or out.resolve().name)
         sizes = f"{len(corpus):,} playlists, {corpus.n_items:,} tracks, {len(corpus.items):,} placements"
     print(f"{written}: {sizes}")
-
-
-@app.command()
-def synth(
-    out: Annotated[
-        Path, typer.Option("--out", help="Folder to write; it may not hold anything yet.", show_default=False)
-    ],
-    playlists: Annotated[int, typer.Option(help="How many playlists.")] = 1_000_000,
-    tracks: Annotated[int, typer.Option(help="How many tracks; each is placed once at least.")] = 2_262_292,
-    placements: Annotated[int, typer.Option(help="Sum of the playlists' lengths, which are 5 to 250.")] = 66_346_428,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 0,
-    form: Annotated[
-        Shape, typer.Option("--format", help="The program's own arrays, or the Million Playlist Dataset's JSON.")
-    ] = Shape.arrays,
-    slices: Annotated[
-        int | None, typer.Option(help="Of --format mpd, only the first N slices of 1,000.", show_default=False)
-    ] = None,
-    memory_mb: Annotated[
-        int, typer.Option(min=1, help="What is worked on at once; the files do not depend on it.")
-    ] = 256,
-    debug: Debug = False,
-) -> None:
-    """Make playlists with the Million Playlist Dataset's lengths and popularity, to measure time and memory on."""
-    from rich.console import Console
-
-    from toolkit import progress
-    from toolkit.corpus import synthetic_files
-    from toolkit.corpus.synthetic import Synthetic
-    from toolkit.errors import InputError
-
-    if slices is not None and form is not Shape.mpd:
-        raise InputError(f"--slices {slices} is for --format mpd: arrays are one whole")
-    data = Synthetic(playlists, tracks, placements, seed)
-    with progress.reporter(Console(stderr=True)) as reporter:
-        if form is Shape.mpd:
-            synthetic_files.write_slices(data, out, slices=slices, progress=reporter)
-        else:
-            synthetic_files.write_arrays(data, out, memory_mb=memory_mb, progress=reporter)
-    part = "" if slices is None else f"the first {slices:,} slices of "
-    print(f"{out}: {part}{playlists:,} playlists, {tracks:,} tracks, {placements:,} placements, seed {seed}")
 
 
 def _data(path: Path, reader: str, options: list[str], skip_bad: bool) -> Data:

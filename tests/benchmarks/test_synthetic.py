@@ -13,6 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import synthetic_files
+from synthetic import MPD_TRACKS, Synthetic, lengths_of, popularity
+from synthetic_files import BYTES_A_JSON_PLACEMENT, write_arrays, write_slices
 
 from toolkit.catalogue.readers.mpd import MpdReader
 from toolkit.catalogue.readers.reader import Reader
@@ -20,8 +23,6 @@ from toolkit.catalogue.records import PlaylistRecord
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.build import build
 from toolkit.corpus.corpus_reader import CorpusReader
-from toolkit.corpus.synthetic import MPD_TRACKS, Synthetic, lengths_of, popularity
-from toolkit.corpus.synthetic_files import BYTES_A_JSON_PLACEMENT, write_arrays, write_slices
 from toolkit.errors import InputError
 from toolkit.recipe import Filters
 
@@ -237,7 +238,7 @@ def test_slices_take_the_room_that_is_asked_for(sizes: tuple[int, int, int], tmp
 def test_killed_half_way_nothing_looks_finished(form: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     sizes = ["--playlists", "200000", "--tracks", "50000", "--placements", "12000000", "--memory-mb", "1"]
-    command = [sys.executable, "-m", "segue", "data", "synth", *sizes, "--format", form, "--out", str(out)]
+    command = [sys.executable, synthetic_files.__file__, *sizes, "--format", form, "--out", str(out)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ)
     begun = tmp_path / ".out.part"
     while not begun.exists() or not any(file.stat().st_size for file in begun.iterdir()):

@@ -1,4 +1,6 @@
-"""A synthetic dataset on disk: as a corpus's own arrays, or as the Million Playlist Dataset's JSON slices.
+"""Write synthetic playlists with the lengths and popularity of the Million Playlist Dataset: as arrays, or as its JSON slices.
+
+    python benchmarks/synthetic_files.py --out FOLDER --playlists 1000000 --tracks 2262292 --placements 66346428
 
 Both hold the same playlists, ids and names, and appear under their name when they are complete, not before.
 The JSON is the dataset's (its README; key order and four blanks of indentation as in its files).
@@ -6,6 +8,7 @@ The JSON is the dataset's (its README; key order and four blanks of indentation 
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 from collections.abc import Iterator
@@ -14,14 +17,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-
-from toolkit.corpus.synthetic import (
+from synthetic import (
     MPD_ALBUM_NAMES,
     MPD_ALBUMS,
     MPD_ARTIST_NAMES,
     MPD_ARTISTS,
+    MPD_PLACEMENTS,
+    MPD_PLAYLISTS,
+    MPD_TRACKS,
     Synthetic,
 )
+
 from toolkit.errors import InputError
 from toolkit.files import folder
 from toolkit.progress import Progress
@@ -216,3 +222,31 @@ def _distinct(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     pairs = np.unique(np.stack([rows, values]), axis=1)
     return np.bincount(pairs[0], minlength=len(offsets) - 1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder to write; must be new or empty")
+    parser.add_argument("--playlists", type=int, default=MPD_PLAYLISTS)
+    parser.add_argument("--tracks", type=int, default=MPD_TRACKS, help="each is in at least one playlist")
+    parser.add_argument("--placements", type=int, default=MPD_PLACEMENTS, help="sum of the lengths, which are 5 to 250")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--format", choices=("arrays", "mpd"), default="arrays")
+    parser.add_argument("--slices", type=int, help="with --format mpd: only the first N slices of 1,000 playlists")
+    parser.add_argument("--memory-mb", type=int, default=256, help="memory limit; the files do not depend on it")
+    args = parser.parse_args()
+    if args.slices is not None and args.format != "mpd":
+        parser.error("--slices needs --format mpd")
+    data = Synthetic(args.playlists, args.tracks, args.placements, args.seed)
+    try:
+        if args.format == "mpd":
+            write_slices(data, args.out, slices=args.slices)
+        else:
+            write_arrays(data, args.out, memory_mb=args.memory_mb)
+    except InputError as error:
+        parser.error(str(error))
+    print(f"{args.out}: {args.playlists:,} playlists, {args.tracks:,} tracks, {args.placements:,} placements")
+
+
+if __name__ == "__main__":
+    main()

@@ -28,7 +28,7 @@ from toolkit.corpus.permutation import Permutation, hashed
 from toolkit.errors import InputError
 from toolkit.seeds import derived_seed
 
-MPD_TRACKS, MPD_PLAYLISTS = 2_262_292, 1_000_000
+MPD_TRACKS, MPD_PLAYLISTS, MPD_PLACEMENTS = 2_262_292, 1_000_000, 66_346_428
 MPD_ARTISTS, MPD_ARTIST_NAMES = 295_860, 287_740
 MPD_ALBUMS, MPD_ALBUM_NAMES = 734_684, 571_629
 MPD_TITLES = 92_944
