@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 LIMIT = 400
 """Seconds until they are given up."""
@@ -22,6 +23,7 @@ def start(arguments: Sequence[str], world: int = 2, **env: str) -> list[subproce
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
         "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(Path(__file__).parents[1]),  # for scripts that import `tests`
         **env,
     }
     return [

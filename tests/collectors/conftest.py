@@ -76,11 +76,11 @@ def run(library: Catalogue, settings: Settings) -> Run:
 
 
 PLUGIN = """[segue.collectors]
-facts = servers.facts:Facts
-faces = servers.facts:Faces
-lives = servers.facts:Lives
-ids = servers.facts:Ids
-tags = servers.facts:Tags
+facts = tests.servers.facts:Facts
+faces = tests.servers.facts:Faces
+lives = tests.servers.facts:Lives
+ids = tests.servers.facts:Ids
+tags = tests.servers.facts:Tags
 """
 
 
@@ -91,9 +91,9 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: facts-plugin\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(PLUGIN)
-    tests, root = Path(__file__).parents[1], Path(__file__).parents[2]
+    root = Path(__file__).parents[2]
     monkeypatch.setattr(sys, "path", [str(info.parent), *sys.path])
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(info.parent), str(tests), str(root)]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(info.parent), str(root)]))
     plugins.found.cache_clear()
     yield
     plugins.found.cache_clear()

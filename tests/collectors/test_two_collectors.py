@@ -146,7 +146,7 @@ def test_a_server_holds_the_same_library(
 
         def run(library: str) -> subprocess.Popen[str]:
             given = {"library": library, "blobs": str(blobs), "contact": "t@example.org", "sources": sources}
-            code = f"from servers.facts import collect_all; collect_all({json.dumps(given)})"
+            code = f"from tests.servers.facts import collect_all; collect_all({json.dumps(given)})"
             return subprocess.Popen(
                 [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
             )

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
-from test_cold_splits import corpus_of
+from tests.corpus.test_cold_splits import corpus_of
 
 from toolkit.corpus import artist_playlists as module
 from toolkit.corpus.artist_playlists import by_artist

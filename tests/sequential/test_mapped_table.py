@@ -52,7 +52,14 @@ def test_training_steps_leave_nothing_of_the_table_in_memory() -> None:
 
 
 def kept_after_steps(place: str) -> dict[str, int]:
-    run = subprocess.run([sys.executable, __file__, place], capture_output=True, text=True, check=True, timeout=300)
+    run = subprocess.run(
+        [sys.executable, "-m", __name__, place],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+        cwd=Path(__file__).parents[2],
+    )
     return json.loads(run.stdout)
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from tests.encoders.audio.mpeg4 import encoded
 from tests.encoders.conftest import sound
-from toolkit.encoders.audio import decode_worker, waveforms
+from toolkit.encoders.audio import decode_worker
+from toolkit.encoders.audio.waveforms import waveforms
 from toolkit.encoders.audio.decode_worker import Unreadable, decode
 from toolkit.encoders.contract.input_faults import BadInput
 

@@ -18,11 +18,12 @@ from tests.encoders.audio.loud import Loud
 from tests.encoders.conftest import sound
 from toolkit.catalogue.readers.m3u import M3uParams, M3uReader
 from toolkit.catalogue.store import Catalogue
-from toolkit.encoders.audio import decode_worker, waveforms
+from toolkit.encoders.audio import decode_worker
+from toolkit.encoders.audio.waveforms import waveforms
 from toolkit.encoders.audio import waveforms as module
 from toolkit.encoders.audio.decode_worker import Unreadable, decode
 from toolkit.encoders.contract.encode import encode
-from toolkit.encoders.contract.field_inputs import Files
+from toolkit.encoders.contract.field_values import Files
 from toolkit.encoders.contract.input_faults import BadInput
 from toolkit.errors import DataError, InputError
 

@@ -18,7 +18,7 @@ from toolkit.errors import OldForm
 from toolkit.files import digest
 from toolkit.recipe import load
 
-FLAT = Path(__file__).parent / "fixtures" / "flat_run"
+FLAT = Path(__file__).parents[2] / "fixtures" / "flat_run"
 """A recipe with flat keys, `small.yaml`, and what the version before resolved it to, `recipe.yaml`."""
 MARKER = f"{run_directory.STAGES}/finished.json"
 

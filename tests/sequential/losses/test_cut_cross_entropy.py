@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from test_losses import tensors, worked
+from tests.sequential.losses.test_losses import tensors, worked
 from torch.nn import functional as F
 
 from tests.sequential.small_models import fusion, ring, spec

@@ -86,7 +86,7 @@ def test_nothing_outside_recbole_changes(tmp_path: Path) -> None:
     script = (
         SNAPSHOT
         + """
-    from toolkit.sequential import bridge
+    from toolkit.sequential.recbole import bridge
     config = bridge.config("BERT4Rec", settings={"n_layers": 1, "gpu_id": "7"})
     assert config["hidden_size"] == 64, config["hidden_size"]
     after = snapshot()

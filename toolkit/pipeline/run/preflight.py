@@ -1,6 +1,6 @@
 """What a run of a recipe would meet later, found before anything is read whole, encoded or fitted.
 
-    from toolkit.pipeline import preflight
+    from toolkit.pipeline.run import preflight
 
     for line in preflight.problems(recipe):
         print(line)
