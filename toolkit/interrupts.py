@@ -1,39 +1,41 @@
-"""Ctrl-C as this program hears it.
+"""Handling of Ctrl-C.
 
-Libraries in C and Rust that call back into Python may turn an interrupt into an
-error of their own, as safetensors does while it reads a file: what went wrong is
-then told from what was heard, not from the error's type.
+Libraries in C and Rust that call back into Python may turn an interrupt into an error of their own, as safetensors does
+while it reads a file. This module records that an interrupt arrived, so that the error's type need not be trusted.
 """
 
 from __future__ import annotations
 
 import signal
 
-_heard = False
+_interrupted = False
 
 
 class Interrupted(KeyboardInterrupt):
-    """An interrupt by its own name: of `KeyboardInterrupt` itself Python ends by the signal, caught or not, where it rose inside `exec`."""
+    """An interrupt.
+
+    A plain `KeyboardInterrupt` that was raised inside `exec` ends Python by the signal, even where it is caught.
+    """
 
 
-def listen() -> None:
-    """Hear interrupts from here on; a process that was started deaf to them stays so."""
+def install_handler() -> None:
+    """Record interrupts from now on. A process that was started with interrupts ignored keeps ignoring them."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _hear)
+        signal.signal(signal.SIGINT, _record)
 
 
-def heard() -> bool:
-    """Whether an interrupt came since `listen`."""
-    return _heard
+def was_interrupted() -> bool:
+    """Whether an interrupt arrived since `install_handler`."""
+    return _interrupted
 
 
-def check() -> None:
-    """Raise `Interrupted` where an interrupt came: before what a library says of a file is taken for the file's fault."""
-    if _heard:
+def raise_if_interrupted() -> None:
+    """Raise `Interrupted` if an interrupt arrived. Call it before an error of a library is blamed on a file."""
+    if _interrupted:
         raise Interrupted from None
 
 
-def _hear(*_: object) -> None:
-    global _heard
-    _heard = True
+def _record(*_: object) -> None:
+    global _interrupted
+    _interrupted = True
     raise Interrupted

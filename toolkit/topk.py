@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toolkit.vocabulary import PAD
+from toolkit.constants import PAD
 
 if TYPE_CHECKING:
     from toolkit.corpus.queries import Queries

@@ -18,8 +18,8 @@ from collectors import file_index
 from collectors.source import Absent, Answer, Entity, Found, Http, Request, Source, SourceParams, Terms
 from toolkit.catalogue.readers.tables.delimited import DelimitedFile, nearest
 from toolkit.catalogue.readers.tables.track_columns import feature_vector
+from toolkit.constants import AUDIO_FEATURES
 from toolkit.errors import DataError, InputError
-from toolkit.vocabulary import AUDIO_FEATURES
 
 VERSION = 1
 BATCH = 10_000

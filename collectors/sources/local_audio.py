@@ -79,7 +79,7 @@ class AudioFolder(Source):
 class LocalFeatures(AudioFolder):
     """Audio features computed by librosa from the audio files of a folder.
 
-    `audio_features` is float [11], in the order of `toolkit.vocabulary.AUDIO_FEATURES`, computed from the middle 30 s.
+    `audio_features` is float [11], in the order of `toolkit.constants.AUDIO_FEATURES`, computed from the middle 30 s.
     """
 
     name: ClassVar[str] = SOURCE

@@ -9,7 +9,7 @@ from collectors.matching import verdict
 from collectors.source import Absent, Ambiguous, Answer, Found, Http, Other, Transient
 from toolkit.catalogue.image_check import flaw
 from toolkit.catalogue.records import LARGEST, FieldValue
-from toolkit.vocabulary import AUDIO_FEATURES
+from toolkit.constants import AUDIO_FEATURES
 
 MOST_OF_A_PICTURE = 16 << 20
 """Bytes; a cover of 1,000 pixels has a twentieth of it."""

@@ -99,7 +99,7 @@ def judged(error: BaseException) -> tuple[int | None, str]:
     from toolkit.files import disk_full
 
     told = " ".join(str(error).split())
-    if isinstance(error, KeyboardInterrupt) or interrupts.heard():
+    if isinstance(error, KeyboardInterrupt) or interrupts.was_interrupted():
         made = "" if isinstance(error, KeyboardInterrupt) else f" ({type(error).__name__}: {told})"
         return INTERRUPTED, f"interrupted; run the same command to go on where it stopped{made}"
     if isinstance(error, SegueError) and not disk_full(error):
@@ -204,7 +204,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a title that the terminal's encoding lacks is no reason to stop
             stream.reconfigure(errors="backslashreplace")
-    interrupts.listen()
+    interrupts.install_handler()
     try:
         application()(prog_name="segue")
     except KeyboardInterrupt as error:  # before any command began

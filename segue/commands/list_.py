@@ -9,7 +9,7 @@ import typer
 from segue.commands.application import Debug
 
 if TYPE_CHECKING:
-    from toolkit.offers import Offer
+    from toolkit.list_parts import Offer
 
 Kind = Annotated[
     str,
@@ -32,9 +32,9 @@ def list_(
     """List what there is of a kind, plug-ins included: names, parameters with defaults, and one sentence each."""
     from toolkit import plugins
     from toolkit.errors import InputError
-    from toolkit.offers import KINDS, offers
+    from toolkit.list_parts import KINDS, list_parts
 
-    found = offers(kind)
+    found = list_parts(kind)
     if name is not None:
         known = [each.name for each in found]
         if name not in known:

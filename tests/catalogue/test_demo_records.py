@@ -21,7 +21,7 @@ from toolkit.catalogue.demo.lexicon import with_articles
 from toolkit.catalogue.demo.streams import RESERVED
 from toolkit.catalogue.demo.tastes import TASTES, shares
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
-from toolkit.vocabulary import AUDIO_FEATURES
+from toolkit.constants import AUDIO_FEATURES
 
 SMALL = {"tracks": 200, "artists": 30, "playlists": 60}
 PARTS = ("audio_features", "lyrics", "biography", "cover")

@@ -14,7 +14,7 @@ from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.splits import HeldOut, Split
 from toolkit.corpus.time_split import cut_times, global_time
 from toolkit.errors import InputError
-from toolkit.times import NO_TIME, seconds
+from toolkit.timestamps import NO_TIME, to_seconds
 
 DAY = 86_400
 
@@ -160,7 +160,7 @@ def test_shares_are_of_the_placements() -> None:
     lists = [[(1, 0)] * 6, [(1, 0)] * 2, [(1, 0)], [(1, 0)]]
     for shares, expected in (((0.1, 0.3), (4, 5)), ((0.5, 0.8), (5, 6)), ((0.79, 0.95), (5, 7))):
         assert cut_times(timed(lists, 1, own=[5, 4, 6, 7]), *shares) == tuple(day * DAY for day in expected)
-    assert cut_times(timed(days, 2), 0.4, "1970-02-01T06:00:00+02:00") == (3 * DAY, seconds("1970-02-01T04:00"))
+    assert cut_times(timed(days, 2), 0.4, "1970-02-01T06:00:00+02:00") == (3 * DAY, to_seconds("1970-02-01T04:00"))
     with pytest.raises(
         InputError,
         match="test_from='1970-01-02' is 1970-01-02 and valid_from=0.6 is 1970-01-05: the test must begin after",

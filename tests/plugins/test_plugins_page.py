@@ -17,7 +17,7 @@ from segue import plugin
 from tests.command import segue
 from tests.example_parts import EXAMPLE, PARTS
 from toolkit import plugins
-from toolkit.offers import KINDS
+from toolkit.list_parts import KINDS
 from toolkit.recipe import load
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

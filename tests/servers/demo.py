@@ -26,7 +26,7 @@ from toolkit.catalogue.demo.demo_params import DemoParams
 from toolkit.catalogue.demo.demo_reader import DemoReader
 from toolkit.catalogue.demo.tastes import TASTES
 from toolkit.catalogue.records import TrackRecord
-from toolkit.vocabulary import AUDIO_FEATURES
+from toolkit.constants import AUDIO_FEATURES
 
 PORT = 8790
 FEATURES = Path("runs") / "collect-demo" / "audio_features.csv"

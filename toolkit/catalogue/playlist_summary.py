@@ -9,7 +9,7 @@ from typing import Any
 
 from toolkit.catalogue.readers.reader import Reader
 from toolkit.catalogue.records import PlaylistRecord, TrackRecord
-from toolkit.times import LAST, NO_TIME, written
+from toolkit.timestamps import LAST, NO_TIME, to_iso
 
 EVERY = 1000
 """Records between two calls of `progress`."""
@@ -92,7 +92,7 @@ class Summary:
             "titled_playlists": self.titled,
             "groups": len(self.groups),
             "splits": dict(self.splits),
-            "times": {"first": written(self.earliest), "last": written(self.latest), "playlists": self.timed}
+            "times": {"first": to_iso(self.earliest), "last": to_iso(self.latest), "playlists": self.timed}
             if self.timed
             else None,
             "fields": [

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from toolkit.times import NO_TIME
+from toolkit.timestamps import NO_TIME
 
 FieldValue = str | list[float] | bytes | Path
 """Text, a feature vector, or an image/audio file as bytes or path."""
@@ -64,7 +64,7 @@ class PlaylistRecord(msgspec.Struct, frozen=True):
     never on both sides of a split and are resampled together.
     split: `train`, `valid` or `test` where the file prescribes it.
     plays: how often each track was played, from readers whose `counts` is true; such a reader names a track once.
-    times: when each track was added or played, seconds since 1970 (`toolkit.times`); time: when the list was, where only that is known.
+    times: when each track was added or played, seconds since 1970 (`toolkit.timestamps`); time: when the list was, where only that is known.
     """
 
     id: str

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.feather as feather
 
 from toolkit.errors import DataError
-from toolkit.times import NO_TIME
+from toolkit.timestamps import NO_TIME
 
 PLAYS = "plays.npy"
 TIMES = "times.npy"

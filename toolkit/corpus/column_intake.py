@@ -19,7 +19,7 @@ from toolkit.catalogue.readers.tables.record_blocks import Block, Placements, Pl
 from toolkit.corpus.intake import SPLITS, repeats
 from toolkit.corpus.interning import Numbering
 from toolkit.corpus.placement_spool import PlacementSpool
-from toolkit.times import NO_TIME
+from toolkit.timestamps import NO_TIME
 
 AT_ONCE = 1 << 15
 """Placements that are searched for repeats at once."""

@@ -14,7 +14,7 @@ from toolkit.catalogue.readers.open_files import some
 from toolkit.catalogue.readers.reader import OnError, Reader, ReaderParams
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
 from toolkit.corpus.arrays import PLAYS, Corpus
-from toolkit.times import NO_TIME
+from toolkit.timestamps import NO_TIME
 
 BLOCK = 10_000
 """Rows turned into records at once."""

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from toolkit.catalogue.readers.reader import Reader
 from toolkit.catalogue.records import NamedPlaylist, Names, PlaylistRecord, Record, TrackRecord
 from toolkit.corpus.interning import Numbering
-from toolkit.times import NO_TIME
+from toolkit.timestamps import NO_TIME
 
 SPLITS = (None, "train", "valid", "test")
 BATCH = 16_384

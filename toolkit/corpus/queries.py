@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from toolkit.vocabulary import PAD
+from toolkit.constants import PAD
 
 
 @dataclass(frozen=True)

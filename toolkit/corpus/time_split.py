@@ -26,7 +26,7 @@ from toolkit.corpus.block_ranges import blocks_of
 from toolkit.corpus.cold_splits import ordered
 from toolkit.corpus.splits import BLOCK, HeldOut, PlaylistSet, Split, beginnings, gather
 from toolkit.errors import InputError
-from toolkit.times import NO_TIME, seconds, written
+from toolkit.timestamps import NO_TIME, to_iso, to_seconds
 
 KIND, CONTINUED, NEW = "playlist", "continued", "new"
 """Label of held-out playlists by whether they hold anything when their part begins."""
@@ -94,7 +94,7 @@ def cut_times(corpus: Corpus, valid_from: float | str, test_from: float | str) -
     first, second = (of_share[cut] if not isinstance(cut, str) else _moment(cut) for cut in (valid_from, test_from))
     if first >= second:
         raise InputError(
-            f"evaluation.split.test_from={test_from!r} is {written(second)} and valid_from={valid_from!r} is {written(first)}:"
+            f"evaluation.split.test_from={test_from!r} is {to_iso(second)} and valid_from={valid_from!r} is {to_iso(first)}:"
             " the test must begin after validation"
         )
     return first, second
@@ -110,7 +110,7 @@ def span(corpus: Corpus) -> tuple[int, int]:
 
 
 def _moment(text: str) -> int:
-    when = seconds(text)
+    when = to_seconds(text)
     assert when is not None  # the recipe was checked
     return when
 
@@ -191,9 +191,9 @@ def _asked(
 
 
 def _empty(name: str, corpus: Corpus, cuts: tuple[int, int], min_tracks: int) -> str:
-    first, last = map(written, span(corpus))
+    first, last = map(to_iso, span(corpus))
     return (
-        f"the {name} split is empty: times go from {first} to {last}, validation begins {written(cuts[0])} and the test"
-        f" {written(cuts[1])}, min_tracks={min_tracks}: move evaluation.split.valid_from and test_from,"
+        f"the {name} split is empty: times go from {first} to {last}, validation begins {to_iso(cuts[0])} and the test"
+        f" {to_iso(cuts[1])}, min_tracks={min_tracks}: move evaluation.split.valid_from and test_from,"
         " or lower evaluation.split.min_tracks"
     )

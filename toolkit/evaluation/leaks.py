@@ -19,7 +19,7 @@ from toolkit.corpus.permutation import hashed
 from toolkit.corpus.splits import BLOCK, HeldOut, PlaylistSet, Split, gather
 from toolkit.corpus.time_split import CONTINUED, KIND
 from toolkit.errors import LeakError
-from toolkit.times import FIRST, LAST, written
+from toolkit.timestamps import FIRST, LAST, to_iso
 
 if TYPE_CHECKING:
     from toolkit.contracts.protocol import Protocol
@@ -196,9 +196,9 @@ def _check_period(what: str, spans: PlaylistSet, *, since: int = FIRST, until: i
     wrong = np.flatnonzero((low < since) | (high >= until))
     if len(wrong):
         when = low[wrong[0]] if low[wrong[0]] < since else high[wrong[0]]
-        rule = f"begins {written(since)}" if when < since else f"ends before {written(until)}"
+        rule = f"begins {to_iso(since)}" if when < since else f"ends before {to_iso(until)}"
         raise LeakError(
-            f"the split leaks: {_named(spans.corpus, spans.rows[wrong[0]])} has a placement of {written(when)} in {what}, which {rule}"
+            f"the split leaks: {_named(spans.corpus, spans.rows[wrong[0]])} has a placement of {to_iso(when)} in {what}, which {rule}"
         )
 
 

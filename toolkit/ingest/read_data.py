@@ -237,7 +237,7 @@ def _loads(corpus: Path, reporter: Reporter) -> bool:
     try:
         Corpus.load(corpus)
     except InputError as error:
-        interrupts.check()
+        interrupts.raise_if_interrupted()
         reporter.note(f"making it again: {error}")
         return False
     return True

@@ -6,7 +6,7 @@ from typing import Any
 
 from toolkit import plugins
 from toolkit.errors import SegueError
-from toolkit.offers import parameters_of
+from toolkit.list_parts import parameters_of
 from toolkit.recipe.recipe import Recipe
 
 PLUGINS = {

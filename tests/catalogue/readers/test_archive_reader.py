@@ -8,8 +8,8 @@ import pytest
 
 from toolkit.catalogue.readers.archive import ArchiveParams, ArchiveReader
 from toolkit.catalogue.records import Field, PlaylistRecord, TrackRecord
+from toolkit.constants import AUDIO_FEATURES
 from toolkit.errors import DataError, InputError
-from toolkit.vocabulary import AUDIO_FEATURES
 
 VECTOR = [0.1, 0.2, 3.0, -4.5, 1.0, 0.06, 0.7, 0.08, 0.9, 0.1, 110.5]
 

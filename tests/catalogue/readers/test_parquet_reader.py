@@ -19,7 +19,7 @@ from toolkit.catalogue.readers.parquet import ParquetParams, ParquetReader
 from toolkit.catalogue.readers.tables.arrow_tables import ArrowParams, ArrowReader
 from toolkit.catalogue.records import Field, PlaylistRecord, TrackRecord
 from toolkit.errors import DataError, InputError
-from toolkit.times import NO_TIME
+from toolkit.timestamps import NO_TIME
 
 
 def reader(folder: Path, columns: dict | pa.Table, on_error: str = "stop", **options) -> ParquetReader:

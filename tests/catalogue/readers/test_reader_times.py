@@ -17,7 +17,7 @@ from toolkit.corpus.build import build
 from toolkit.corpus.corpus_reader import CorpusReader
 from toolkit.errors import DataError, InputError
 from toolkit.recipe import Filters
-from toolkit.times import NO_TIME
+from toolkit.timestamps import NO_TIME
 
 LOG = "user,item,when\nb,x,1970-01-02\na,z,300\na,x,100\nb,y,1970-01-01T12:00Z\na,y,200.7\na,x,400\n"
 DAY = 86_400

@@ -14,7 +14,7 @@ from toolkit.catalogue.store import Catalogue
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.build import build
 from toolkit.errors import DataError
-from toolkit.times import NO_TIME
+from toolkit.timestamps import NO_TIME
 
 
 def test_inter_and_item(files: Path, sorted_out) -> None:

@@ -19,7 +19,7 @@ from tests.servers.lrclib import LrclibServer, Song
 from tests.servers.music import Artist, Recording, Release
 from tests.servers.musicbrainz import MusicBrainzServer, looked_up
 from tests.servers.wikimedia import Article, Item, WikimediaServer
-from toolkit.vocabulary import AUDIO_FEATURES
+from toolkit.constants import AUDIO_FEATURES
 
 MIRA = Artist("Mira Oss", tags={"folk": 3})
 QUAY = Release("Low Quay", MIRA)

@@ -15,9 +15,9 @@ from collectors.sources.local_covers import CoverFolderParams, EmbeddedCovers, L
 from tests.collectors.sources.pictures import bomb, picture
 from tests.collectors.sources.sounds import RATE, tone
 from tests.servers.music import mbid
+from toolkit.constants import AUDIO_FEATURES
 from toolkit.encoders.audio.audio_features import described
 from toolkit.errors import InputError
-from toolkit.vocabulary import AUDIO_FEATURES
 
 RECORDING, RELEASE = mbid("recording", "local"), mbid("release", "local")
 

@@ -24,7 +24,7 @@ from tests.servers.deezer import QUOTA, DeezerServer, error
 from tests.servers.itunes import ItunesServer
 from tests.servers.reccobeats import ReccobeatsServer
 from tests.servers.tracks import FEATURES, Track, wave
-from toolkit.vocabulary import AUDIO_FEATURES
+from toolkit.constants import AUDIO_FEATURES
 
 SEA = Track("Sea Above", "Mira Oss", "Low Quay", 200.0, "GBABC0100001", features=FEATURES)
 MUTE = Track("Mute", "Mira Oss", "Low Quay", 100.0, "GBABC0100009", preview=False)

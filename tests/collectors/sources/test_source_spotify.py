@@ -19,8 +19,8 @@ from tests.servers.spotify import ID, REFRESH, SECRET, SpotifyServer
 from tests.servers.tracks import FEATURES, Track
 from toolkit.catalogue.readers.jspf import JspfReader
 from toolkit.catalogue.records import PlaylistRecord, TrackRecord
+from toolkit.constants import AUDIO_FEATURES
 from toolkit.errors import InputError
-from toolkit.vocabulary import AUDIO_FEATURES
 
 SEA = Track("Sea Above", "Mira Oss", "Low Quay", 200.5, "GBABC0100001", features=FEATURES)
 LIVE = Track("Sea Above (Live)", "Mira Oss", "Low Quay, Live", 201.0)

@@ -21,8 +21,8 @@ from collectors.source import Absent, Request
 from collectors.sources.acousticbrainz import AcousticBrainz, AcousticBrainzParams
 from collectors.sources.feature_table import FeatureTable, FeatureTableParams
 from tests.servers.music import mbid
+from toolkit.constants import AUDIO_FEATURES
 from toolkit.errors import DataError, InputError
-from toolkit.vocabulary import AUDIO_FEATURES
 
 ROWS = {
     f"spotify:track:{place}": [round(place + column / 100, 2) for column in range(len(AUDIO_FEATURES))]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tests.encoders.conftest import tone
+from toolkit.constants import AUDIO_FEATURES
 from toolkit.encoders.audio.audio_features import AudioFeaturesEncoder, described, tonality
 from toolkit.errors import InputError
-from toolkit.vocabulary import AUDIO_FEATURES
 
 RATE = 22050
 SCALE = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}

@@ -13,12 +13,12 @@ import soundfile
 import torch
 
 from segue_papers.encoders.mfcc_words import MfccWordsEncoder, MfccWordsParams
+from toolkit.constants import AUDIO_FEATURES
 from toolkit.encoders.audio.audio_features import AudioFeaturesEncoder
 from toolkit.encoders.audio.cqt_transform import Cqt
 from toolkit.encoders.audio.waveforms import waveforms
 from toolkit.encoders.contract.encode import encode
-from toolkit.encoders.contract.field_inputs import Files
-from toolkit.vocabulary import AUDIO_FEATURES
+from toolkit.encoders.contract.field_values import Files
 
 pytestmark = pytest.mark.data
 FOLDER = Path(__file__).resolve().parents[4] / "shared" / "data" / "clips"

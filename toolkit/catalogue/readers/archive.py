@@ -19,9 +19,9 @@ from toolkit.catalogue.readers.reader import Reader, ReaderParams, shortened
 from toolkit.catalogue.readers.tables.delimited import DelimitedFile
 from toolkit.catalogue.readers.tables.track_columns import TrackColumns, TrackParser, feature_vector
 from toolkit.catalogue.records import Field, PlaylistRecord, Record, TrackRecord
+from toolkit.constants import AUDIO_FEATURES
 from toolkit.errors import InputError
-from toolkit.times import EXPECTED, seconds
-from toolkit.vocabulary import AUDIO_FEATURES
+from toolkit.timestamps import TIME_RULE, to_seconds
 
 TRACKS, FEATURES = "tracks.csv.gz", "audio_features.csv.gz"
 GENRES = "artist_genres"
@@ -145,8 +145,8 @@ class ArchiveReader(Reader):
     def _lists(self, path: Path) -> Iterator[PlaylistRecord]:
         given = self._splits()
         for where, entry in self._entries(path):
-            if (when := seconds(entry.date)) is None:
-                self.bad(where, f"date {shortened(entry.date)} {EXPECTED}")
+            if (when := to_seconds(entry.date)) is None:
+                self.bad(where, f"date {shortened(entry.date)} {TIME_RULE}")
                 continue
             yield PlaylistRecord(
                 f"{entry.playlist_id}@{entry.date}",

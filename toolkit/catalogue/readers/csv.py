@@ -28,7 +28,7 @@ from toolkit.catalogue.readers.tables.playlist_spool import Placement, PlaylistS
 from toolkit.catalogue.readers.tables.repeated_tracks import FirstRows
 from toolkit.catalogue.readers.tables.track_columns import TrackColumns, TrackParser, TrackTable
 from toolkit.catalogue.records import Record, TrackRecord
-from toolkit.times import EXPECTED, seconds
+from toolkit.timestamps import TIME_RULE, to_seconds
 
 ABOUT = ("playlist_title", "description", "group", "split")
 """Columns that say something of a playlist, in the order of a `Placement`."""
@@ -147,8 +147,8 @@ class CsvReader(Reader):
                 self.bad(table.where(line), f"has no {params.track if row[playlist].strip() else params.playlist}")
                 continue
             when = None
-            if time is not None and (when := seconds(row[time])) is None:
-                self.bad(table.where(line), f"time {shortened(row[time])} {EXPECTED}")
+            if time is not None and (when := to_seconds(row[time])) is None:
+                self.bad(table.where(line), f"time {shortened(row[time])} {TIME_RULE}")
                 continue
             place = float(when or 0) if position is None else _position(row[position])
             if math.isnan(place):

@@ -22,7 +22,7 @@ from toolkit.catalogue.readers.tables.repeated_tracks import FirstRows
 from toolkit.catalogue.readers.tables.track_columns import NAMES, TrackColumns, TrackParser, TrackTable, no_text
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
 from toolkit.errors import InputError
-from toolkit.times import EXPECTED, NO_TIME, seconds
+from toolkit.timestamps import NO_TIME, TIME_RULE, to_seconds
 
 FIRST = 1000
 """Lines that are looked at before a run."""
@@ -144,7 +144,7 @@ class JsonlReader(Reader):
         keys = params.playlist_title, params.description, params.group, params.split
         title, description, group, split = (_text(line.get(key)) for key in keys)
         time = _text(line.get(params.time)) if params.time is not None else None
-        when = NO_TIME if time is None else seconds(time)
+        when = NO_TIME if time is None else to_seconds(time)
         assert when is not None  # `_tracks` has read it
         return PlaylistRecord(_text(line[params.playlist]) or "", tracks, title, description, group, split, time=when)
 
@@ -156,8 +156,8 @@ class JsonlReader(Reader):
                 self.bad(where, f"{key!r}{fault}")
                 return None
         time = _text(line.get(params.time)) if params.time is not None else None
-        if time is not None and seconds(time) is None:
-            self.bad(where, f"{params.time!r}={shortened(time)} {EXPECTED}")
+        if time is not None and to_seconds(time) is None:
+            self.bad(where, f"{params.time!r}={shortened(time)} {TIME_RULE}")
             return None
         if _text(line.get(self.params.playlist)) is None:
             key = self.params.playlist

@@ -10,7 +10,7 @@ import msgspec
 from toolkit.catalogue.readers.open_files import BROKEN_JSON, has_ending, read_bytes
 from toolkit.catalogue.readers.reader import shortened
 from toolkit.catalogue.readers.shared_playlist import Entry, SharedPlaylistReader, Sheet
-from toolkit.times import EXPECTED, NO_TIME, seconds
+from toolkit.timestamps import NO_TIME, TIME_RULE, to_seconds
 
 ADDED = "https://musicbrainz.org/doc/jspf#track"
 """The extension of a track in which ListenBrainz says when it was added."""
@@ -71,8 +71,8 @@ class JspfReader(SharedPlaylistReader):
         added = told.get("added_at") if isinstance(told, dict) else None
         if added is None:
             return NO_TIME
-        if (when := seconds(str(added))) is None:
-            self.bad(where, f"added_at {shortened(added)} {EXPECTED}")
+        if (when := to_seconds(str(added))) is None:
+            self.bad(where, f"added_at {shortened(added)} {TIME_RULE}")
             return NO_TIME
         return when
 

@@ -21,7 +21,7 @@ from toolkit.catalogue.readers.reader import Reader, ReaderParams
 from toolkit.catalogue.readers.tables.track_columns import NAMES
 from toolkit.catalogue.records import NamedPlaylist, Names, PlaylistRecord, Record, TrackRecord
 from toolkit.errors import InputError
-from toolkit.times import LAST, NO_TIME
+from toolkit.timestamps import LAST, NO_TIME
 
 
 class _Named(msgspec.Struct, gc=False):

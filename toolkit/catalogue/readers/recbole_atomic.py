@@ -22,7 +22,7 @@ from toolkit.catalogue.readers.tables.playlist_spool import Placement, PlaylistS
 from toolkit.catalogue.readers.tables.track_columns import NAMES, TrackColumns, TrackParser
 from toolkit.catalogue.records import Record, TrackRecord
 from toolkit.errors import DataError, InputError
-from toolkit.times import EXPECTED, NO_TIME, seconds
+from toolkit.timestamps import NO_TIME, TIME_RULE, to_seconds
 
 if TYPE_CHECKING:
     from toolkit.corpus.arrays import Corpus
@@ -149,8 +149,8 @@ class RecboleReader(Reader):
                 self.bad(table.where(line), f"position {shortened(row[place or 0])} must be a number")
                 continue
             when = None
-            if time is not None and (when := seconds(row[time])) is None:
-                self.bad(table.where(line), f"time {shortened(row[time])} {EXPECTED}")
+            if time is not None and (when := to_seconds(row[time])) is None:
+                self.bad(table.where(line), f"time {shortened(row[time])} {TIME_RULE}")
                 continue
             yield Placement(row[playlist], qualified(row[track], self.params.scheme), position, time=when)
 

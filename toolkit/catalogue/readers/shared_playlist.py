@@ -11,7 +11,7 @@ from toolkit.catalogue.readers.ids import by_location, by_name, recognised
 from toolkit.catalogue.readers.open_files import files_of, some
 from toolkit.catalogue.readers.reader import Reader, ReaderParams, shortened
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
-from toolkit.times import EXPECTED, NO_TIME, seconds
+from toolkit.timestamps import NO_TIME, TIME_RULE, to_seconds
 
 
 @dataclass
@@ -94,9 +94,9 @@ class SharedPlaylistReader(Reader):
             )
 
     def _made(self, date: str | None, file: Path) -> int:
-        when = NO_TIME if date is None else seconds(date)
+        when = NO_TIME if date is None else to_seconds(date)
         if when is None:
-            self.bad(str(file), f"date {shortened(date)} {EXPECTED}")
+            self.bad(str(file), f"date {shortened(date)} {TIME_RULE}")
         return NO_TIME if when is None else when
 
     def _track(self, entry: Entry, index: int, file: Path, root: Path) -> TrackRecord | None:

@@ -1,6 +1,6 @@
 """`audio-features`: the eleven numbers of `features`, computed from local audio files by librosa instead of asked of a service.
 
-The names are those of `toolkit.vocabulary.AUDIO_FEATURES`. What they measure here:
+The names are those of `toolkit.constants.AUDIO_FEATURES`. What they measure here:
 
 tempo             beats a minute, `librosa.feature.tempo`
 key, mode         pitch class (C is 0) and 1 for major, 0 for minor: the profile that the mean chroma of the constant-Q transform
@@ -29,11 +29,11 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
+from toolkit.constants import AUDIO_FEATURES
 from toolkit.encoders.audio.audio_encoder import AudioEncoder, AudioParams
 from toolkit.encoders.contract.encoder import Audio, EncoderParams, Progress
 from toolkit.encoders.features.standardise import Standardiser, StandardisingEncoder
 from toolkit.packages import LIBROSA, Package
-from toolkit.vocabulary import AUDIO_FEATURES
 
 if TYPE_CHECKING:
     from toolkit.encoders.audio.cqt_transform import Cqt

@@ -55,7 +55,7 @@ def read_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         header, expected = about["header"], about["blake2b"]
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        interrupts.check()
+        interrupts.raise_if_interrupted()
         raise DataError(f"{path} cannot be read: {error}") from None
     if expected != checksum(tensors):
         raise DataError(f"{path} is damaged: its checksum does not match")

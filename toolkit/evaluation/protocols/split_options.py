@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from toolkit.contracts.protocol import Protocol
 from toolkit.errors import InputError
-from toolkit.times import seconds
+from toolkit.timestamps import to_seconds
 
 if TYPE_CHECKING:
     from toolkit.corpus.splits import Split
@@ -33,7 +33,7 @@ def _cut(given: Any) -> Any:
     given = given.isoformat() if isinstance(given, date) else given
     share = isinstance(given, int | float) and 0 < given < 1
     if not share and not (
-        isinstance(given, str) and not given.replace(".", "").isdecimal() and seconds(given) is not None
+        isinstance(given, str) and not given.replace(".", "").isdecimal() and to_seconds(given) is not None
     ):
         raise ValueError(f"{given!r} must be a date, such as 2020-07-01, or a share of all placements between 0 and 1")
     return given

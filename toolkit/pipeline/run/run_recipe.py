@@ -226,13 +226,13 @@ def gathered(context: Context, ingested: Ingested, chosen: Sequence[System]) -> 
     from toolkit.ingest import label_matrices as tags
     from toolkit.ingest import read_data as ingest
     from toolkit.pipeline.run import encode_modalities, systems
-    from toolkit.times import written
+    from toolkit.timestamps import to_iso
 
     evaluation = context.recipe.evaluation
     protocol = evaluation.split
     split = leaks.parts_of(protocol, ingested.corpus, ingest.texts(ingested, protocol.reads_field))
     if split.cuts:
-        context.reporter.note("validation begins {}, the test {}".format(*map(written, split.cuts)))
+        context.reporter.note("validation begins {}, the test {}".format(*map(to_iso, split.cuts)))
     if left_out := {
         name: count for name, count in split.facts.items() if count and name not in ("valid_tracks", "test_tracks")
     }:

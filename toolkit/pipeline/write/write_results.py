@@ -26,7 +26,7 @@ from toolkit.pipeline.write import rankings_file
 from toolkit.recipe import Recipe
 from toolkit.run_directory import RunDirectory
 from toolkit.seeds import derived_seed
-from toolkit.times import written
+from toolkit.timestamps import to_iso
 
 PARTS = ("valid", "test")
 
@@ -103,7 +103,7 @@ def write_data(context: Context, ingested: Ingested, material: Material) -> None
             "near_duplicates": {
                 name: int((part.labels[OVERLAP] == NEAR).sum()) for name, part in held.items() if OVERLAP in part.labels
             },
-            **({"cuts": dict(zip(PARTS, map(written, split.cuts), strict=True))} if split.cuts else {}),
+            **({"cuts": dict(zip(PARTS, map(to_iso, split.cuts), strict=True))} if split.cuts else {}),
             **({"left_out": split.facts, "left_out_examples": split.examples} if split.facts else {}),
             **({"doubles": ingested.doubles} if ingested.doubles else {}),
             "skipped": ingested.skipped,

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from toolkit.constants import PAD
 from toolkit.corpus.splits import PlaylistSet
-from toolkit.vocabulary import PAD
 
 SORTED = 1 << 20
 """Placements that are shuffled at once."""

@@ -52,7 +52,7 @@ def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     except FileNotFoundError:
         raise RunDirectoryError(f"{path} is missing: run the recipe again") from None
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        interrupts.check()
+        interrupts.raise_if_interrupted()
         raise RunDirectoryError(
             f"{path} holds no trained weights ({error}): delete it and run the recipe again"
         ) from None

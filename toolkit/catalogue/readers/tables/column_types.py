@@ -14,12 +14,12 @@ import pyarrow.compute as pc
 
 from toolkit.catalogue.readers.ids import qualified
 from toolkit.errors import InputError
-from toolkit.times import FIRST, LAST, NO_TIME, seconds
+from toolkit.timestamps import FIRST, LAST, NO_TIME, to_seconds
 
 _UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _DAY = 86_400
 _DATES = (10_000_000, 99_999_999)
-"""Whole numbers that `toolkit.times` reads as dates without dashes."""
+"""Whole numbers that `toolkit.timestamps` reads as dates without dashes."""
 _HAS_SCHEME = r"^[A-Za-z][0-9A-Za-z_+.\-]+:"
 
 
@@ -254,7 +254,7 @@ def _value(value: Any) -> Any:
 
 
 def _read(values: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    read = [seconds(text) for text in values.to_pylist()]
+    read = [to_seconds(text) for text in values.to_pylist()]
     return np.array([0 if value is None else value for value in read], np.int64), np.array(
         [value is None for value in read], bool
     )

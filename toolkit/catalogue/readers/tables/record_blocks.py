@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
-from toolkit.times import NO_TIME
+from toolkit.timestamps import NO_TIME
 
 
 @dataclass(frozen=True)

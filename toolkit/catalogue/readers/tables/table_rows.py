@@ -18,7 +18,7 @@ from toolkit.catalogue.readers.tables import column_types
 from toolkit.catalogue.readers.tables.column_layout import Layout
 from toolkit.catalogue.readers.tables.record_blocks import Placements, Playlists, Tracks
 from toolkit.catalogue.readers.tables.track_columns import TrackColumns
-from toolkit.times import EXPECTED, NO_TIME
+from toolkit.timestamps import NO_TIME, TIME_RULE
 
 Where = Callable[[int], str]
 """File and row, of a row of the batch."""
@@ -215,7 +215,7 @@ def _times(
         return None
     found, bad = column_types.times(batch.column(name))
     for row in np.flatnonzero(bad | (required & (found == NO_TIME))).tolist():
-        faults.setdefault(row, f"time {shortened(batch.column(name)[row].as_py())} {EXPECTED}")
+        faults.setdefault(row, f"time {shortened(batch.column(name)[row].as_py())} {TIME_RULE}")
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from toolkit.times import FIRST, LAST, NO_TIME, seconds, written
+from toolkit.timestamps import FIRST, LAST, NO_TIME, to_iso, to_seconds
 
 
 @pytest.mark.parametrize(
@@ -23,14 +23,14 @@ from toolkit.times import FIRST, LAST, NO_TIME, seconds, written
     ],
 )
 def test_read(text: str, expected: int) -> None:
-    assert seconds(text) == expected
+    assert to_seconds(text) == expected
 
 
 @pytest.mark.parametrize(
     "text", ["", "yesterday", "1593604800000", "nan", "inf", "2020-13-01", "07/01/2020", "99999999"]
 )
 def test_not_read(text: str) -> None:
-    assert seconds(text) is None
+    assert to_seconds(text) is None
 
 
 @pytest.mark.parametrize(
@@ -38,4 +38,4 @@ def test_not_read(text: str) -> None:
     [(FIRST, "0001-01-01"), (0, "1970-01-01"), (1593604801, "2020-07-01T12:00:01Z"), (LAST, "9999-12-31T23:59:59Z")],
 )
 def test_written(moment: int, text: str) -> None:
-    assert written(moment) == text and seconds(text) == moment > NO_TIME
+    assert to_iso(moment) == text and to_seconds(text) == moment > NO_TIME

@@ -40,7 +40,7 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Offer:
+class ListedPart:
     """One available part. error: why it cannot be used, or an empty string."""
 
     name: str
@@ -53,14 +53,14 @@ class Offer:
         return asdict(self)
 
 
-def offers(kind: str) -> list[Offer]:
+def list_parts(kind: str) -> list[ListedPart]:
     """The parts of one kind, sorted by name.
 
     A plug-in that cannot be imported is listed with its `error`. Raises `InputError` for an unknown kind.
     """
     if kind not in KINDS:
         raise InputError(f"{kind!r} cannot be listed: {plugins.suggest(kind, list(KINDS))}")
-    return [made for name in plugins.names(KINDS[kind]) if (made := _offer(KINDS[kind], name)) is not None]
+    return [made for name in plugins.names(KINDS[kind]) if (made := _listed_part(KINDS[kind], name)) is not None]
 
 
 def parameters_of(cls: type) -> type[BaseModel] | None:
@@ -76,17 +76,17 @@ def vars_of(cls: type) -> dict[str, Any]:
     return {name: value for base in reversed(cls.__mro__) for name, value in vars(base).items()}
 
 
-def _offer(group: str, name: str) -> Offer | None:
+def _listed_part(group: str, name: str) -> ListedPart | None:
     point = plugins.found(group)[name]
     package = point.dist.name if point.dist else point.value
     try:
         cls = plugins.load(group, name)
     except SegueError as error:
-        return Offer(name, "", package, error=str(error))
+        return ListedPart(name, "", package, error=str(error))
     if not vars_of(cls).get("listed", True):
         return None
     model = parameters_of(cls)
-    return Offer(name, sentence(cls), package, [] if model is None else parameters(model))
+    return ListedPart(name, sentence(cls), package, [] if model is None else parameters(model))
 
 
 def sentence(cls: type) -> str:
