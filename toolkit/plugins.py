@@ -124,7 +124,7 @@ def _imported(group: str, path: str) -> Any:
     return entry
 
 
-BUILT_IN = ("segue", "toolkit", "collectors")
+BUILT_IN = ("segue", "toolkit", "collectors", "segue_papers")
 
 _OWN_MODULES: dict[str, str] = {}
 """The class that was asked for, by the first name of its module, of modules that no package brings."""
