@@ -1,10 +1,12 @@
 """SASRec against other causal models of the door `segue.models`, on a recipe's validation playlists.
 
-    python benchmarks/blocks.py recipes/mpd5k.yaml --set evaluation.split.valid_fraction=0.2 --seeds 0 1 2 --blocks hstu ligr
+    python benchmarks/blocks.py recipes/mpd5k.yaml --set evaluation.split.valid_fraction=0.2 --seeds 0 1 2 \
+        --blocks hstu ligr
 
-Trains the recipe's first SASRec, and with its settings each of --blocks (names, or module:Class), once a seed. Compares each playlist's
-Recall and NDCG, averaged over seeds, with those of SASRec: paired differences with the 95 % interval over playlists. The test part is
-never ranked. Everything is kept under --work: a killed run resumes with what is not trained yet. The last line is JSON.
+Trains the recipe's first SASRec, and with its settings each of --blocks (names, or module:Class), once a seed. Compares
+each playlist's Recall and NDCG, averaged over seeds, with those of SASRec: paired differences with the 95 % interval
+over playlists. The test part is never ranked. Everything is kept under --work: a killed run resumes with what is not
+trained yet. The last line is JSON.
 """
 
 from __future__ import annotations

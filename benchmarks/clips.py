@@ -1,9 +1,11 @@
-"""Encoders of audio on the open-licensed clips: which package a clip comes from, in five folds. A check of the plumbing on real audio.
+"""Encoders of audio on the open-licensed clips: which package a clip comes from, in five folds. A check of the plumbing
+on real audio.
 
-Packages are nearly composers, and the clips are few: the table says that sound goes in at one end and something that is in the sound comes
-out at the other, not which encoder recommends better. Every encoder learns on four folds alone (the networks from the package as their
-target; one row's network from the demo catalogue's sounds and tastes instead), and one classifier, the same for all (logistic regression
-of the standardised embeddings), learns there too. Accuracy is over all clips, each tested once.
+Packages are nearly composers, and the clips are few: the table says that sound goes in at one end and something that is
+in the sound comes out at the other, not which encoder recommends better. Every encoder learns on four folds alone (the
+networks from the package as their target; one row's network from the demo catalogue's sounds and tastes instead), and
+one classifier, the same for all (logistic regression of the standardised embeddings), learns there too. Accuracy is
+over all clips, each tested once.
 
     python benchmarks/clips.py --clips ../shared/data/clips --folds 5 --save
 """
@@ -88,7 +90,7 @@ def clips(folder: Path, most: int | None) -> tuple[list[bytes], np.ndarray]:
     import soundfile
 
     from toolkit.encoders.audio import waveforms
-    from toolkit.encoders.contract.field_inputs import Files
+    from toolkit.encoders.contract.field_values import Files
 
     with (folder / "clips.csv").open(newline="") as table:
         rows = [(row["clip_id"], row["package"]) for row in csv.DictReader(table)]
@@ -121,12 +123,13 @@ def make(name: str, params: dict[str, Any], seed: int) -> Any:
 def probed(
     build: Callable[[], Any], inputs: Any, classes: np.ndarray, folds: Folds, *, fitted: Any = None
 ) -> np.ndarray:
-    """The class found for every clip by the classifier of the folds it is not in: int64 [n]. fitted: one that learned elsewhere."""
+    """The class found for every clip by the classifier of the folds it is not in: int64 [n]. fitted: one that learned
+    elsewhere."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    from toolkit.encoders.contract.field_inputs import take
+    from toolkit.encoders.contract.field_values import take
 
     found = np.zeros(len(classes), np.int64)
     for learn, test in folds:

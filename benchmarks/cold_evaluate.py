@@ -2,10 +2,11 @@
 
     python benchmarks/cold_evaluate.py [--quick] [--users N] [--cold N] [--sample N]
 
-Users' factors are folded in from their training tracks, 200 numbers each, and multiplied with those of all cold tracks, block by block;
-of each hidden track it is counted how many others score below it, and the best 500 are kept. There is no peer. Checks: the first
-users' AUC is scikit-learn's, and their average precision that of a plain sort. Bar: 4 GB of memory in all. With --sample all users'
-lists are in memory and some of the users are evaluated; the hours for all are projected from them. One JSON line last.
+Users' factors are folded in from their training tracks, 200 numbers each, and multiplied with those of all cold tracks,
+block by block; of each hidden track it is counted how many others score below it, and the best 500 are kept. There is
+no peer. Checks: the first users' AUC is scikit-learn's, and their average precision that of a plain sort. Bar: 4 GB of
+memory in all. With --sample all users' lists are in memory and some of the users are evaluated; the hours for all are
+projected from them. One JSON line last.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ WARM, SEEDS, HIDDEN, K = 100_000, 10, 4, 200
 
 
 def held_out(users: int, cold: int) -> HeldOut:
-    """Users with seeds among the warm tracks, of skewed popularity, and hidden ones among the cold, the last of the catalogue."""
+    """Users with seeds among the warm tracks, of skewed popularity, and hidden ones among the cold, the last of the
+    catalogue."""
     rng = np.random.default_rng(0)
     items = np.empty((users, SEEDS + HIDDEN), np.int32)
     items[:, :SEEDS] = (rng.random((users, SEEDS), np.float32) ** 2 * WARM).astype(np.int32) + 1

@@ -1,7 +1,7 @@
 """How fast collecting is: at a host's limit, without one, and how soon a large ledger answers. One JSON line last.
 
-The server is a process of its own on loopback. Bars: 95 % of the rate that a source allows, 300 records/s against a host without a
-limit, 1 s until `segue library status` of 70,000 tracks is there.
+The server is a process of its own on loopback. Bars: 95 % of the rate that a source allows, 300 records/s against a
+host without a limit, 1 s until `segue library status` of 70,000 tracks is there.
 
     python benchmarks/collect.py
 """

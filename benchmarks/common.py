@@ -143,7 +143,8 @@ def report(
 
 
 def machine(device: str = "cpu") -> dict[str, Any]:
-    """What figures were taken on, and when: processor or card, memory, load of the last minute, versions, commit, date."""
+    """What figures were taken on, and when: processor or card, memory, load of the last minute, versions, commit,
+    date."""
     about: dict[str, Any] = {"device": processor(), "cores": os.cpu_count(), "memory_gb": _memory_gb()}
     about["load"] = round(os.getloadavg()[0], 1)
     if device.startswith("cuda"):

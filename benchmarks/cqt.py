@@ -1,7 +1,7 @@
 """Constant-Q transform of the clips against librosa.cqt: 96 bins, hop 1,024, one patch of 15 s a clip.
 
-Both sides begin with samples at 22,050 Hz in memory and end with complex64 [96, 323] a clip; librosa takes one signal after the other.
-Equality is of the complex numbers, over all clips and for the worst of them.
+Both sides begin with samples at 22,050 Hz in memory and end with complex64 [96, 323] a clip; librosa takes one signal
+after the other. Equality is of the complex numbers, over all clips and for the worst of them.
 
     python benchmarks/cqt.py --clips ../shared/data/clips/clips --quick
 """

@@ -3,8 +3,9 @@
     python benchmarks/encode_stream.py [--quick] [--texts N] [--covers N]
 
 Each kind is encoded twice as many times over in a process of its own: a tenth of the inputs, then all of them, through
-`toolkit.encoders.contract.encode`. Covers are made when they are asked for, as a catalogue's are read. Printed: peak memory of both, what an
-input more costs, seconds, and seconds of the second run, which reads the cache (bar: 1 s at the size of the tenth).
+`toolkit.encoders.contract.encode`. Covers are made when they are asked for, as a catalogue's are read. Printed: peak
+memory of both, what an input more costs, seconds, and seconds of the second run, which reads the cache (bar: 1 s at the
+size of the tenth).
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     python benchmarks/encode_text.py --texts ../shared/data/playlists-spa-large [--quick]
 
-Texts are the different titles, artists and albums of a folder's tracks.csv.gz. Peer: the same weights under `encode` with its defaults
-(32 texts a batch, sorted by length, float32), and with the best batch size of 32, 128 and 512. Check: cosine of every text's two
-vectors, least and mean. Bar: 2x the defaults at cosine >= .999.
+Texts are the different titles, artists and albums of a folder's tracks.csv.gz. Peer: the same weights under `encode`
+with its defaults (32 texts a batch, sorted by length, float32), and with the best batch size of 32, 128 and 512. Check:
+cosine of every text's two vectors, least and mean. Bar: 2x the defaults at cosine >= .999.
 """
 
 from __future__ import annotations

@@ -2,11 +2,13 @@
 
     python benchmarks/evaluate.py [--quick] [--tracks N] [--queries N]
 
-Both sides use the same SASRec weights, encoding of the playlists included. RecBole scores every track in float32 and sorts out the
-best 100 (its own batch of 4,096 rows would need 74 GB, so it gets batches of --rows). Ours counts what stands before the hidden
-track: a bfloat16 product where hardware has it, scores within its error bound of the target's again in float32, and no further
-than place 100, which is all that the metrics ask. Hidden tracks are put at places spread evenly over the logarithm from 1 to V. Check: the
-same Recall and NDCG at 10 and 100, playlist by playlist. Bars: 5x, and 1 GB of memory beside the model. One JSON line last.
+Both sides use the same SASRec weights, encoding of the playlists included. RecBole scores every track in float32 and
+sorts out the best 100 (its own batch of 4,096 rows would need 74 GB, so it gets batches of --rows). Ours counts what
+stands before the hidden
+track: a bfloat16 product where hardware has it, scores within its error bound of the target's again in float32, and no
+further than place 100, which is all that the metrics ask. Hidden tracks are put at places spread evenly over the
+logarithm from 1 to V. Check: the same Recall and NDCG at 10 and 100, playlist by playlist. Bars: 5x, and 1 GB of memory
+beside the model. One JSON line last.
 """
 
 from __future__ import annotations
@@ -64,7 +66,8 @@ class Recbole:
         collector.data_struct._data_dict.clear()
 
     def values(self) -> dict[tuple[str, int], np.ndarray]:
-        """Recall and NDCG of each playlist from what the collector kept: hits by place, and 1 for the one hidden track."""
+        """Recall and NDCG of each playlist from what the collector kept: hits by place, and 1 for the one hidden
+        track."""
         found, discount = self.hits[:, :-1].astype(np.float64), 1 / np.log2(np.arange(2, KS[-1] + 2))
         pairs = [(("recall", k), found[:, :k].sum(1)) for k in KS] + [
             (("ndcg", k), found[:, :k] @ discount[:k]) for k in KS

@@ -3,11 +3,13 @@
     python benchmarks/evaluate_large.py --quick
     python benchmarks/evaluate_large.py --data /somewhere/large --clock processor --save
 
-Playlists of the Million Playlist Dataset's shape (`synthetic_files.py`), one in fifty held out, 70 % of each shown. The model is a
-SASRec of 64 numbers a track with random weights and popularity as its bias. In a process of its own the model is loaded; everything
-after that counts: the corpus is opened, split and checked for leaks, training placements are counted, the exact best 500 of all tracks
-are found for each playlist, and Recall, NDCG and R-precision of what is hidden are taken. There is no peer. Check: Recall and NDCG of
-some playlists from a plain sort of all scores in double precision. Bar: 1,000 MB beyond the model. One JSON line last.
+Playlists of the Million Playlist Dataset's shape (`synthetic_files.py`), one in fifty held out, 70 % of each shown. The
+model is a SASRec of 64 numbers a track with random weights and popularity as its bias. In a process of its own the
+model is loaded; everything
+after that counts: the corpus is opened, split and checked for leaks, training placements are counted, the exact best
+500 of all tracks are found for each playlist, and Recall, NDCG and R-precision of what is hidden are taken. There is no
+peer. Check: Recall and NDCG of some playlists from a plain sort of all scores in double precision. Bar: 1,000 MB beyond
+the model. One JSON line last.
 """
 
 from __future__ import annotations
@@ -83,7 +85,8 @@ def measure(data: Path, folder: Path, playlists: int, clock: str, memory_mb: int
 
 
 def check(ranker: SequentialRanker, test: HeldOut, scores: Scores) -> dict[str, float]:
-    """Means over playlists spread over all of them, from a plain sort in double precision; raises where one of them is another."""
+    """Means over playlists spread over all of them, from a plain sort in double precision; raises where one of them is
+    another."""
     chosen = np.linspace(0, len(test) - 1, min(COMPARED, len(test))).astype(int)
     queries, hidden = test.take(chosen).queries(), test.take(chosen).hidden()
     query, rows, items, _ = ranker._product(queries, False)
@@ -178,7 +181,7 @@ def main() -> None:
         given,
         ours=[seconds["evaluate"]],
         peer=None,
-        check=f"Recall and NDCG at {K} of {COMPARED} playlists as from a plain sort in double precision: {found['compared']}",
+        check=f"Recall and NDCG at {K} of {COMPARED} playlists as from a plain sort in float64: {found['compared']}",
         unit=f"seconds for {found['playlists']:,} playlists and {sizes['tracks']:,} tracks",
         bar=None,
         beyond_the_model_mb=round(memory["peak"] - memory["model_loaded"], 1),

@@ -1,9 +1,12 @@
-"""What each fault of a published code is worth: one recipe of `leave_last_out` without faults, with each one and with all.
+"""What each fault of a published code is worth: one recipe of `leave_last_out` without faults, with each one and with
+all.
 
-    python benchmarks/faults.py recipes/papers/published_faults.yaml --set data.path=../shared/data/playlists-mpd5k/playlists.csv.gz
+    python benchmarks/faults.py recipes/papers/published_faults.yaml --set
+    data.path=../shared/data/playlists-mpd5k/playlists.csv.gz
 
-Every setting is a run directory of its own; a killed script goes on where it stopped. What is hidden is the same in all, so differences
-are paired by playlist and resampled over playlists (groups). The last line is JSON; --save also rewrites the table of docs/evaluation.md.
+Every setting is a run directory of its own; a killed script goes on where it stopped. What is hidden is the same in
+all, so differences are paired by playlist and resampled over playlists (groups). The last line is JSON; --save also
+rewrites the table of docs/evaluation.md.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""A knowledge base's dump into SQLite, and biographies linked against it: triples a second, texts a second, peak memory.
+"""A knowledge base's dump into SQLite, and biographies linked against it: triples a second, texts a second, peak
+memory.
 
     python benchmarks/knowledge_base.py --triples 10000000
 
 The dump is made up: N-Triples with DBpedia's shapes (types, labels in two languages, redirects, properties, categories,
-abstracts with escapes), written to a temporary folder. Reading and linking run in a process of their own, whose peak is the
-figure; bar 2 GB for 10 M triples. There is no peer: rdflib keeps its graph in memory. Check: every
-planted name is found. The last line is JSON.
+abstracts with escapes), written to a temporary folder. Reading and linking run in a process of their own, whose peak is
+the figure; bar 2 GB for 10 M triples. There is no peer: rdflib keeps its graph in memory. Check: every planted name is
+found. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -67,7 +68,8 @@ def lines(entities: int) -> Iterator[str]:
         ):
             yield f"<{iri}> <{DBO}{of}> <{DBR}{names[rng.randrange(entities)].replace(' ', '_')}> ."
         for _ in range(4):
-            yield f"<{iri}> <http://purl.org/dc/terms/subject> <{DBR}Category:{syllables(rng, 2)}_{rng.randrange(5000)}> ."
+            category = f"{DBR}Category:{syllables(rng, 2)}_{rng.randrange(5000)}"
+            yield f"<{iri}> <http://purl.org/dc/terms/subject> <{category}> ."
         for of in ("activeYearsStartYear", "wikiPageID", "wikiPageLength"):
             yield f'<{iri}> <{DBO}{of}> "{rng.randrange(10**6)}"^^<http://www.w3.org/2001/XMLSchema#integer> .'
 

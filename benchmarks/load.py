@@ -2,10 +2,9 @@
 
     python benchmarks/load.py --quick
 
-Both begin with what lies on disk (RecBole: its text file, ours: the arrays) and end with everything that a first batch of
-training, validation and test needs. Bytes are those that stay in memory for the splits. Check: every
-playlist's validation and test track are the same, and so is the number of training targets.
-The last line is JSON.
+Both begin with what lies on disk (RecBole: its text file, ours: the arrays) and end with everything that a first batch
+of training, validation and test needs. Bytes are those that stay in memory for the splits. Check: every playlist's
+validation and test track are the same, and so is the number of training targets. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -37,7 +36,8 @@ SIZES = {True: (1_500, 20_000, 100_000), False: (14_000, 160_000, 930_000)}
 
 @dataclass(frozen=True)
 class Loaded:
-    """valid, test: the hidden track of each playlist, in the file's order. targets: training rows. bytes: what is held."""
+    """valid, test: the hidden track of each playlist, in the file's order. targets: training rows. bytes: what is
+    held."""
 
     valid: np.ndarray
     test: np.ndarray
@@ -52,7 +52,8 @@ def ours(directory: Path) -> Loaded:
     cut = windows(offsets, MAX_LENGTH)
     for part in (split.valid, split.test):
         part.queries()
-    # what is mapped, and what says which spans are whose; batches and queries are made anew for each epoch and evaluation
+    # what is mapped, and what says which spans are whose; batches and queries are made anew for each epoch and
+    # evaluation
     held = [corpus.items, corpus.offsets, *(getattr(split.train, name) for name in ("rows", "starts", "ends"))]
     held += [array for part in (split.valid, split.test) for array in (part.starts, part.cuts, part.ends)]
     size = sum(array.nbytes for array in {id(array): array for array in held}.values())
@@ -120,7 +121,8 @@ def main() -> None:
         same = (a.valid == b.valid) & (a.test == b.test)
         if not same.all() or a.targets != b.targets:
             raise SystemExit(
-                f"the splits differ: {int(same.sum())} of {len(same)} playlists, {a.targets} and {b.targets} training targets"
+                f"the splits differ: {int(same.sum())} of {len(same)} playlists are the same, "
+                f"{a.targets} and {b.targets} training targets"
             )
         sides = {"ours": lambda: ours(Path(work) / "arrays"), "RecBole": lambda: recbole(Path(work))}
         seconds = common.alternate(sides, repetitions=3 if given.quick else 5, warm=False, clock=given.clock)
@@ -130,7 +132,8 @@ def main() -> None:
         given,
         ours=seconds["ours"],
         peer=seconds["RecBole"],
-        check=f"same validation and test track for {len(same):,} of {len(same):,} playlists, same {a.targets:,} training targets",
+        check=f"same validation and test track for {len(same):,} of {len(same):,} playlists, "
+        f"same {a.targets:,} training targets",
         bar=100,
         bytes_a_placement={
             "ours": round(a.bytes / placements, 2),

@@ -1,13 +1,16 @@
-"""The size of the Million Playlist Dataset: building from its JSON slices, then splitting, training and evaluating on all of it.
+"""The size of the Million Playlist Dataset: building from its JSON slices, then splitting, training and evaluating on
+all of it.
 
     python benchmarks/mpd.py --quick
     python benchmarks/mpd.py --data /somewhere/large --save
 
 1. Build: 20 slices to a corpus (parsing, ids, names, arrays, the filters), ours against the same with the standard
    library's json, projected to 1,000 slices. Check: the same files, byte for byte.
-2. Whole size: a corpus of 1,000,000 playlists, 66,346,428 placements and 2,262,292 tracks is built again from records, then opened,
-   split, trained on for two minutes (SASRec, sampled loss; the epoch's end, with its checkpoint, included) and evaluated on 1,000
-   playlists, each in a process of its own whose peak memory is measured. RecBole has no other side here: its rows alone would take 42 GB.
+2. Whole size: a corpus of 1,000,000 playlists, 66,346,428 placements and 2,262,292 tracks is built again from records,
+then opened,
+   split, trained on for two minutes (SASRec, sampled loss; the epoch's end, with its checkpoint, included) and
+   evaluated on 1,000 playlists, each in a process of its own whose peak memory is measured. RecBole has no other side
+   here: its rows alone would take 42 GB.
 
 The data is synthetic (`synthetic_files.py`) and is made under --data where it is not there yet. The last line is JSON.
 """
@@ -111,7 +114,8 @@ def race(given: argparse.Namespace, slices: Path) -> dict[str, Any]:
 
 
 def build_again(data: Path, given: argparse.Namespace) -> dict[str, Any]:
-    """The whole size through ids, names and filters; a slice's own JSON is one slice in memory and is measured by the race."""
+    """The whole size through ids, names and filters; a slice's own JSON is one slice in memory and is measured by the
+    race."""
     with tempfile.TemporaryDirectory(prefix="segue-mpd-", dir=data.parent) as work, metered() as meter:
         corpus = build(CorpusReader(data), None, Path(work) / "corpus")
         sizes = {"playlists": len(corpus), "placements": len(corpus.items), "tracks": corpus.n_items}
@@ -156,7 +160,8 @@ def engine(data: Path, given: argparse.Namespace) -> dict[str, Any]:
 def _train(ranker: Any, data: Any, seconds: float) -> list[tuple[float, float, int, int]]:
     """(wall, processor, placements so far, placements of the epoch) after each step.
 
-    The epoch ends after `seconds` of steps, as every epoch ends: its weights and the optimiser's state are written, the best restored.
+    The epoch ends after `seconds` of steps, as every epoch ends: its weights and the optimiser's state are written, the
+    best restored.
     """
     from toolkit.sequential.training import trainer
 

@@ -3,10 +3,12 @@
     python benchmarks/parquet.py --quick
     python benchmarks/parquet.py --clock processor --save
 
-20,000,000 synthetic placements (300,000 playlists, 680,000 tracks, sizes and popularity as in the Million Playlist Dataset) in four
-forms: whole-number ids and texts of 36 characters in the order of the playlists, whole numbers in random order, and one list a
-playlist. Each build has a process of its own, whose peak memory is measured; the file is in the page cache. Reading and numbering are
-two threads; `--clock processor` adds both up. Bars: 5,000,000 rows a second (4 s for all), and 200 MB. There is no peer.
+20,000,000 synthetic placements (300,000 playlists, 680,000 tracks, sizes and popularity as in the Million Playlist
+Dataset) in four
+forms: whole-number ids and texts of 36 characters in the order of the playlists, whole numbers in random order, and one
+list a playlist. Each build has a process of its own, whose peak memory is measured; the file is in the page cache.
+Reading and numbering are two threads; `--clock processor` adds both up. Bars: 5,000,000 rows a second (4 s for all),
+and 200 MB. There is no peer.
 Check: a small part gives the corpus of the same rows through CSV. The last line is JSON.
 """
 

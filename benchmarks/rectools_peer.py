@@ -2,8 +2,9 @@
 
     PYTHON benchmarks/rectools_peer.py PLAYLISTS.npz LISTS.npy SETTINGS SEED CLOCK THREADS
 
-PLAYLISTS: `items`, `offsets` (training playlists) and `seeds`, `seed_offsets` (what is shown of each when asked); LISTS: int64 [n, 10],
-best first, 0 for nothing. SETTINGS: of `SASRecModel`, as JSON. Needs nothing of this toolkit; prints one JSON line last.
+PLAYLISTS: `items`, `offsets` (training playlists) and `seeds`, `seed_offsets` (what is shown of each when asked);
+LISTS: int64 [n, 10], best first, 0 for nothing. SETTINGS: of `SASRecModel`, as JSON. Needs nothing of this toolkit;
+prints one JSON line last.
 """
 
 from __future__ import annotations

@@ -3,12 +3,14 @@
     python -m venv rectools && rectools/bin/pip install "rectools[torch]==0.19.*" torch==2.13.0
     python benchmarks/rectools_sasrec.py FOLDER --rectools rectools/bin/python [--quick] [--seeds 0] [--clock processor]
 
-FOLDER holds playlists.csv.gz. Both sides learn from the same playlists, each cut to its last 51 tracks (RecTools reads no more of one):
-hidden size 64, two layers and heads, inner size 64 (RecTools has no other), dropout 0.2, the same number of epochs (RecTools' default).
-Peer: its default loss (full softmax) and its sampled softmax with 256 negatives for each position, in its batches of 128 playlists, and
-the latter in batches of 32, its best (four times the steps); each against ours in batches of as many tracks. The ratio is the least.
-Both recommend 10 tracks for the test track of leave-last-out, seeds left out, and one function judges both lists; differences are paired
-by playlist, seeds averaged. With `--work DIR` a finished training is not repeated by a later run. Bar: 2x, NDCG@10 not below the interval.
+FOLDER holds playlists.csv.gz. Both sides learn from the same playlists, each cut to its last 51 tracks (RecTools reads
+no more of one): hidden size 64, two layers and heads, inner size 64 (RecTools has no other), dropout 0.2, the same
+number of epochs (RecTools' default).
+Peer: its default loss (full softmax) and its sampled softmax with 256 negatives for each position, in its batches of
+128 playlists, and the latter in batches of 32, its best (four times the steps); each against ours in batches of as many
+tracks. The ratio is the least. Both recommend 10 tracks for the test track of leave-last-out, seeds left out, and one
+function judges both lists; differences are paired by playlist, seeds averaged. With `--work DIR` a finished training is
+not repeated by a later run. Bar: 2x, NDCG@10 not below the interval.
 """
 
 from __future__ import annotations
@@ -181,7 +183,8 @@ def peer(name: str, seed: int, race: Race) -> tuple[np.ndarray, dict[str, Any]]:
 
 
 def judged(split: Split, ours: list[np.ndarray], theirs: list[np.ndarray]) -> dict[str, Any]:
-    """NDCG@10 of both sides' lists [n, 10] and the paired difference with its 95 % interval; playlists that hide a seed are left out."""
+    """NDCG@10 of both sides' lists [n, 10] and the paired difference with its 95 % interval; playlists that hide a seed
+    are left out."""
     hidden = split.test.hidden()
     asked = np.diff(hidden[1]) > 0
     sides = []

@@ -1,15 +1,18 @@
-"""The 100 nearest of two million vectors of 64 numbers by inner product, against faiss's flat index, batched on both sides.
+"""The 100 nearest of two million vectors of 64 numbers by inner product, against faiss's flat index, batched on both
+sides.
 
     pip install faiss-cpu
     python benchmarks/retrieve.py [--quick] [--items N] [--approximate]
 
-Ours is exact: a bfloat16 product where hardware has it leaves out what cannot be among the 100, the rest is worked again in
-float32. Check: the same 100 ids in the same order as faiss's (scores nearer than 1e-5 may change places). Bar: 1.5x.
+Ours is exact: a bfloat16 product where hardware has it leaves out what cannot be among the 100, the rest is worked
+again in float32. Check: the same 100 ids in the same order as faiss's (scores nearer than 1e-5 may change places). Bar:
+1.5x.
 
-The peer is faiss with its matrix product (`distance_compute_blas_threshold` 20, as older releases have it). As shipped, 1.15
-takes up to 128,000 queries pair by pair, which is several times as long (`as_shipped`).
+The peer is faiss with its matrix product (`distance_compute_blas_threshold` 20, as older releases have it). As shipped,
+1.15 takes up to 128,000 queries pair by pair, which is several times as long (`as_shipped`).
 
-`--approximate` also builds the product's optional index (2,048 cells, 8-bit codes) over these clustered vectors, one query at a
+`--approximate` also builds the product's optional index (2,048 cells, 8-bit codes) over these clustered vectors, one
+query at a
 time against faiss flat: bar 50x at recall@100 ≥ .95. One JSON line last.
 """
 
@@ -45,7 +48,8 @@ def same(ids: np.ndarray, scores: np.ndarray, wanted: np.ndarray, wanted_scores:
     differ = ids != wanted
     shared = np.mean([len(set(a) & set(b)) / K for a, b in zip(ids.tolist(), wanted.tolist(), strict=True)])
     assert shared > 0.999, f"only {shared:.4f} of the ids are the same"
-    return f"same top {K} of {len(ids)} queries: {1 - differ.mean():.5f} of the places hold the same id, the others scores within 1e-5"
+    same = f"{1 - differ.mean():.5f} of the places hold the same id, the others scores within 1e-5"
+    return f"same top {K} of {len(ids)} queries: {same}"
 
 
 def main() -> None:

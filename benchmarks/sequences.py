@@ -1,4 +1,5 @@
-"""What the races of sequential models share: playlists of MPD's lengths in memory, RecBole's side under its own trainer, ours."""
+"""What the races of sequential models share: playlists of MPD's lengths in memory, RecBole's side under its own
+trainer, ours."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ MODELS = {"SASRec": MultimodalSASRec, "BERT4Rec": MultimodalBERT4Rec}
 
 
 def playlists(n_items: int, count: int, *, seed: int = 0, longest: int = 250) -> PlaylistSet:
-    """Playlists of the Million Playlist Dataset's lengths (5 to 250 tracks, 66 on average) and a Zipf-like popularity."""
+    """Playlists of the Million Playlist Dataset's lengths (5 to 250 tracks, 66 on average) and a Zipf-like
+    popularity."""
     draw = np.random.default_rng(seed)
     lengths = np.clip(draw.lognormal(3.9, 0.78, count), 5, longest).astype(np.int64)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
@@ -47,7 +49,8 @@ def playlists(n_items: int, count: int, *, seed: int = 0, longest: int = 250) ->
 
 
 class Steps(ABC):
-    """Training steps of one side; `run(n)` takes the next n batches and `targets` holds how many tracks each run predicted."""
+    """Training steps of one side; `run(n)` takes the next n batches and `targets` holds how many tracks each run
+    predicted."""
 
     def __init__(self) -> None:
         self.targets: list[int] = []
@@ -60,8 +63,8 @@ class Steps(ABC):
 class RecboleSteps(Steps):
     """RecBole's trainer on RecBole's prefix rows.
 
-    shipped: autograd's anomaly detection stays on, as importing RecBole leaves it. kept: freed memory stays for the next step, as in
-    our own stock baselines and unlike anything in RecBole.
+    shipped: autograd's anomaly detection stays on, as importing RecBole leaves it. kept: freed memory stays for the
+    next step, as in our own stock baselines and unlike anything in RecBole.
     """
 
     def __init__(

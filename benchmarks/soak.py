@@ -1,7 +1,7 @@
 """Collecting under fire: five sources, faults by chance, the process killed with SIGKILL at random and started again.
 
-What must come out: the catalogue of a run without faults, no answered request asked again once its answer was kept, no host asked
-more often than it allows in any window, memory flat. One JSON line last.
+What must come out: the catalogue of a run without faults, no answered request asked again once its answer was kept, no
+host asked more often than it allows in any window, memory flat. One JSON line last.
 
     python benchmarks/soak.py --tracks 20000 --kills 20
 """
@@ -166,7 +166,8 @@ def collect(folder: Path, name: str, urls: Sequence[str], per_second: int) -> No
 
 
 def killed(folder: Path, faulty: Servers, per_second: int, many: int) -> tuple[list[int], set[tuple[str, str]]]:
-    """Start the collector and kill it once the servers were asked so often; their counts then, and the entries that are closed."""
+    """Start the collector and kill it once the servers were asked so often; their counts then, and the entries that are
+    closed."""
     process = start(folder, "faulty", faulty.urls, per_second)
     while sum(faulty.counts()) < many:
         assert process.poll() is None, "the collector ended before it could be killed"
@@ -199,7 +200,8 @@ def most_in(entries: Sequence[Logged], seconds: float) -> int:
 
 
 def memory(folder: Path) -> dict[str, float]:
-    """Resident megabytes of the longest life: medians of its second and last fifth, and the most, with bodies of 16 MB in it."""
+    """Resident megabytes of the longest life: medians of its second and last fifth, and the most, with bodies of 16 MB
+    in it."""
     lives = [[float(line) for line in life.split()] for life in (folder / "rss.txt").read_text().split("start\n")]
     longest = max(lives, key=len)
     fifth = max(1, len(longest) // 5)

@@ -2,8 +2,8 @@
 
     python benchmarks/startup.py --save
 
-Check: none of the heavy packages is loaded when the help has been printed. Processor time is the child's, user and system. The
-last line is JSON.
+Check: none of the heavy packages is loaded when the help has been printed. Processor time is the child's, user and
+system. The last line is JSON.
 """
 
 from __future__ import annotations

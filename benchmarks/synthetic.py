@@ -4,10 +4,12 @@ What is copied, from the dataset's own `stats.txt` and README unless said otherw
 (Chen et al., RecSys 2018; Zamani et al., "An Analysis of Approaches Taken in the ACM
 RecSys Challenge 2018", TIST 2019):
 
-- 1,000,000 playlists of 5 to 250 tracks, 66,346,428 placements (mean 66.35), 2,262,292 tracks, 734,684 albums and 295,860
+- 1,000,000 playlists of 5 to 250 tracks, 66,346,428 placements (mean 66.35), 2,262,292 tracks, 734,684 albums and
+295,860
   artists under 571,629 and 287,740 names, 92,944 titles. Lengths are log-normal within 5…250; the width is
   chosen for the median, 49 in the dataset.
-- Popularity is Zipf-Mandelbrot with at least one placement a track. Its two numbers are fitted to two published ones: the most
+- Popularity is Zipf-Mandelbrot with at least one placement a track. Its two numbers are fitted to two published ones:
+the most
   played track is in 45,394 playlists (deezer/APC-RTA, `data_manager.py`), and a tenth of the playlists hold
   681,805 different tracks (here about 679,000). 41 % of the tracks come once.
 
@@ -60,7 +62,7 @@ class Synthetic:
             raise InputError(f"tracks={self.tracks} must be <= {MOST_TRACKS}: the arrays hold 32-bit ids")
         if not SHORTEST * self.playlists <= self.placements <= LONGEST * self.playlists:
             raise InputError(
-                f"placements={self.placements} must be {SHORTEST} to {LONGEST} a playlist, as in the Million Playlist Dataset: "
+                f"placements={self.placements} must be {SHORTEST} to {LONGEST} per playlist: "
                 f"{SHORTEST * self.playlists} to {LONGEST * self.playlists} for playlists={self.playlists}"
             )
         if self.placements < self.tracks:
@@ -141,7 +143,8 @@ class Synthetic:
 
 
 def lengths_of(playlists: int, placements: int) -> np.ndarray:
-    """Lengths int64 [playlists] between 5 and 250 that sum to `placements`: evenly spaced quantiles of a truncated log-normal."""
+    """Lengths int64 [playlists] between 5 and 250 that sum to `placements`: evenly spaced quantiles of a truncated
+    log-normal."""
     from scipy.special import ndtr, ndtri
 
     shares = (np.arange(playlists) + 0.5) / playlists

@@ -1,4 +1,5 @@
-"""Write synthetic playlists with the lengths and popularity of the Million Playlist Dataset: as arrays, or as its JSON slices.
+"""Write synthetic playlists with the lengths and popularity of the Million Playlist Dataset: as arrays, or as its JSON
+slices.
 
     python benchmarks/synthetic_files.py --out FOLDER --playlists 1000000 --tracks 2262292 --placements 66346428
 
@@ -96,11 +97,12 @@ def _check_free(directory: Path) -> None:
 
 
 def _check_room(directory: Path, needed: int, what: str) -> None:
-    """Raise `InputError` where the disk cannot take so many bytes, before it is filled. what: there should be fewer of."""
+    """Raise `InputError` where the disk cannot take so many bytes, before it is filled. what: there should be fewer
+    of."""
     place = next(each for each in directory.absolute().parents if each.exists())
     if (free := shutil.disk_usage(place).free) < needed:
         raise InputError(
-            f"{directory} needs {needed / 1e9:,.1f} GB and {free / 1e9:,.1f} are free: ask for fewer {what}, or make room"
+            f"{directory} needs {needed / 1e9:,.1f} GB and {free / 1e9:,.1f} are free: reduce the {what}, or make room"
         )
 
 

@@ -1,13 +1,16 @@
 """Seconds until our model has RecBole's best NDCG@10, and how good each side is in the end.
 
     python benchmarks/time_to_quality.py ml-100k --work work/ml-100k
-    python benchmarks/time_to_quality.py FOLDER --work DIR [--base bert4rec] [--set loss=chunked --name exact] [--seeds 0]
+    python benchmarks/time_to_quality.py FOLDER --work DIR [--base bert4rec] [--set loss=chunked --name exact] [--seeds
+    0]
 
-FOLDER holds playlists.csv.gz; the catalogue is the tracks in it. Both sides train on the same leave-last-out split. RecBole runs with
-its defaults: its own validation (MRR@10) stops it and chooses its epoch; or `--budget` ends it, which marks it underfit. One evaluator
-judges both, on the validation and the test track of every playlist, on playlists by their number of seeds, and with the last seed alone
-shown; differences are paired by playlist, seeds averaged. Everything lies under `--work`: a killed run goes on from the last finished
-epoch of either side, and a finished side is not trained again. Bar: an eighth of RecBole's time to its best epoch.
+FOLDER holds playlists.csv.gz; the catalogue is the tracks in it. Both sides train on the same leave-last-out split.
+RecBole runs with
+its defaults: its own validation (MRR@10) stops it and chooses its epoch; or `--budget` ends it, which marks it
+underfit. One evaluator judges both, on the validation and the test track of every playlist, on playlists by their
+number of seeds, and with the last seed alone shown; differences are paired by playlist, seeds averaged. Everything lies
+under `--work`: a killed run goes on from the last finished epoch of either side, and a finished side is not trained
+again. Bar: an eighth of RecBole's time to its best epoch.
 """
 
 from __future__ import annotations
@@ -35,7 +38,8 @@ from toolkit.sequential.sequential_ranker import SequentialRanker
 
 PEERS: dict[str, type[StockRanker]] = {"sasrec": StockSASRec, "bert4rec": StockBERT4Rec}
 EITHER = {"modalities": [], "batch_tokens": 1024, "select": "ndcg@10", "bf16": "off"}
-"""Of both models; what `--set` changes on a catalogue was chosen on its validation, and every result holds its settings."""
+"""Of both models; what `--set` changes on a catalogue was chosen on its validation, and every result holds its
+settings."""
 OURS: dict[str, dict[str, Any]] = {
     "sasrec": {
         **EITHER,
@@ -44,7 +48,8 @@ OURS: dict[str, dict[str, Any]] = {
         "patience": 5,
         "loss": {"type": "sampled", "negatives": 1024},
     },
-    # RecBole's own dropout and patience; averaged, for a fifth of the tracks is masked at random and validation wavers with them
+    # RecBole's own dropout and patience; averaged, for a fifth of the tracks is masked at random and validation wavers
+    # with them
     "bert4rec": {
         **EITHER,
         "type": "bert4rec",
@@ -217,7 +222,8 @@ def _values(ranker: Ranker, split: Split) -> Values:
 
 
 def _compared(split: Split, ours: list[Values], peer: list[Values]) -> Iterator[dict[str, Any]]:
-    """Rows of the quality table: means of both sides over playlists and seeds, their difference with its 95 % interval."""
+    """Rows of the quality table: means of both sides over playlists and seeds, their difference with its 95 %
+    interval."""
     for name, held in _questions(split).items():
         asked = np.diff(held.hidden()[1]) > 0
         seeds, groups = (held.cuts - held.starts)[asked], held.groups()[asked]

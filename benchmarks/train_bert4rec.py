@@ -2,12 +2,14 @@
 
     python benchmarks/train_bert4rec.py [--quick] [--tracks N] [--playlists N]
 
-Peer: RecBole 1.2.1's BERT4Rec under its own trainer, masking in its loader included, autograd's anomaly detection off. Its rows are
-256 a step, at which it is fastest: of its default, 2,048, a step takes 19 GB and gives fewer targets a second. Half of its batches hide
-a row's last track alone (`ft_ratio: 0.5`), with a sixth of the targets; also printed are its best settings, without those and with
-enable_amp, with freed memory kept for the next step, which our stock baselines do for it, and the defaults as it ships. A target is a
-masked track that enters the loss. Ours takes 16,384 positions a step, a tenth of RecBole's default. Check: the loss of the same weights
-under the stock mask. Bars: 6x in float32, 8x in bfloat16. One JSON line for each, last.
+Peer: RecBole 1.2.1's BERT4Rec under its own trainer, masking in its loader included, autograd's anomaly detection off.
+Its rows are
+256 a step, at which it is fastest: of its default, 2,048, a step takes 19 GB and gives fewer targets a second. Half of
+its batches hide a row's last track alone (`ft_ratio: 0.5`), with a sixth of the targets; also printed are its best
+settings, without those and with enable_amp, with freed memory kept for the next step, which our stock baselines do for
+it, and the defaults as it ships. A target is a masked track that enters the loss. Ours takes 16,384 positions a step, a
+tenth of RecBole's default. Check: the loss of the same weights under the stock mask. Bars: 6x in float32, 8x in
+bfloat16. One JSON line for each, last.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ BEST = {"ft_ratio": 0.0, "enable_amp": True}
 def same_loss(ours: sequences.OurSteps, train: PlaylistSet, *, device: str) -> dict[str, float]:
     """RecBole's loss on a batch of its own, and ours where the same tracks are masked.
 
-    Rows with a mask at position 0, which RecBole leaves out of its loss, or with more masks than it has slots for are left out.
+    Rows with a mask at position 0, which RecBole leaves out of its loss, or with more masks than it has slots for are
+    left out.
     """
     peer = sequences.RecboleSteps("BERT4Rec", train, device=device, train_batch_size=256)
     peer.model.load_state_dict(ours.model.state_dict())

@@ -2,10 +2,13 @@
 
     python benchmarks/train_sasrec.py [--quick] [--tracks N] [--playlists N]
 
-Peer: RecBole 1.2.1's SASRec under its own trainer and defaults (rows of 2,048 prefixes, hidden 64, two layers), autograd's anomaly
-detection off: the faster of the two ways, and the one that ratios are against. Also printed: as it ships, with anomaly detection on,
-with its best settings (larger batch, enable_amp), and with freed memory kept for the next step, which our stock baselines do for it.
-Check: the loss of the same weights on the same rows. Bars: 5x in float32, 9x in bfloat16, 60x sampled. One JSON line for each, last.
+Peer: RecBole 1.2.1's SASRec under its own trainer and defaults (rows of 2,048 prefixes, hidden 64, two layers),
+autograd's anomaly
+detection off: the faster of the two ways, and the one that ratios are against. Also printed: as it ships, with anomaly
+detection on, with its best settings (larger batch, enable_amp), and with freed memory kept for the next step, which our
+stock baselines do for it.
+Check: the loss of the same weights on the same rows. Bars: 5x in float32, 9x in bfloat16, 60x sampled. One JSON line
+for each, last.
 """
 
 from __future__ import annotations
@@ -34,7 +37,8 @@ EXACT = {"loss": "chunked", "windows": "disjoint"}
 
 
 def same_loss(ours: sequences.OurSteps, train: PlaylistSet, *, device: str) -> dict[str, float]:
-    """RecBole's loss on every prefix row of a few playlists that fit its window, ours on the same targets in one pass."""
+    """RecBole's loss on every prefix row of a few playlists that fit its window, ours on the same targets in one
+    pass."""
     few = np.flatnonzero(train.lengths <= 50)[:24]
     part = PlaylistSet(train.corpus, train.rows[few], train.starts[few], train.ends[few])
     config = bridge.config("SASRec", settings={"train_batch_size": 4096}, device=device)

@@ -152,7 +152,8 @@ def test_a_fault_is_worth_what_its_run_loses(faults: Any, tmp_path: Path) -> Non
     path = tmp_path / "r.yaml"
     path.write_text(
         "data: {reader: csv, path: lists.csv}\nbaselines: [markov]\n"
-        "evaluation: {split: leave_last_out, k: [1], metrics: [recall], slices: [], bootstrap: 10}\nreport: {examples: 0}\n"
+        "evaluation: {split: leave_last_out, k: [1], metrics: [recall], slices: [], bootstrap: 10}\n"
+        "report: {examples: 0}\n"
     )
     made = {name: tmp_path / name for name in ("none", "lost_tracks")}
     for name, run in made.items():
