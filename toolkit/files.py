@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all, locks that die with their process, and a full disk by any name."""
+"""Atomic writing of files and folders, locks that end with their process, and detection of a full disk."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,40 +18,51 @@ from toolkit.errors import RunDirectoryError
 
 
 def cache_folder() -> Path:
-    """Where what is made once is shared between runs: `SEGUE_CACHE`, else `runs/.cache` here."""
+    """The folder of results that runs share: `SEGUE_CACHE`, or else `runs/.cache` in the current folder."""
     return Path(os.environ.get("SEGUE_CACHE") or Path("runs") / ".cache")
 
 
 def derived_path(kind: str, suffix: str, *sources: Path, version: int) -> Path:
-    """Where what is made of large files is kept: under `kind` in the cache folder, named by the files' places, sizes and times."""
+    """The path in the cache folder for data derived from files: `kind`, and a hash of their paths, sizes and times."""
     about = [(str(source.resolve()), source.stat().st_size, source.stat().st_mtime_ns) for source in sources]
     return cache_folder() / kind / f"{digest([about, version])}{suffix}"
 
 
-def digest(value: Any) -> str:
-    """Hash of a JSON-able value, the same whatever the order of its keys."""
+def digest(value: object) -> str:
+    """Hash of a JSON-able value, independent of the order of its keys."""
     return hashlib.blake2b(json.dumps(value, sort_keys=True, default=str).encode(), digest_size=16).hexdigest()
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file that is there whole or not at all, a full disk and a power cut included."""
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path next to `path`. The file written there is synced to disk and replaces `path` at the end.
+
+    Readers see the old file or the new one, never a part, even after a full disk or a power cut. After an error `path`
+    is as before. Several processes may replace the same file: the last one wins.
+
+    Raises `IsADirectoryError` if `path` is a folder.
+    """
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
+        _sync(temporary)
         os.replace(temporary, path)
-    except OSError:
+    except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON whole or not at all; a NaN is a fault of the caller."""
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file atomically, see `replacing`."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write JSON atomically, see `replacing`. Raises `ValueError` for NaN and infinity."""
     write_bytes(path, (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
 
 
@@ -66,7 +78,7 @@ def read_json(path: Path) -> Any:
 
 @contextlib.contextmanager
 def folder(path: Path) -> Iterator[Path]:
-    """A folder to fill that takes its place as `path` when it is complete."""
+    """Yield a temporary folder next to `path`. At the end it is synced to disk and replaces `path`."""
     temporary = path.with_name(f".{path.name}.part")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
@@ -98,7 +110,7 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[int | None]:
 
 
 def disk_full(error: BaseException) -> bool:
-    """Whether an error of any library means that a file could not grow."""
+    """Whether an error, of any library, means that the disk or a quota is full."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return True
     text = str(error)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from torch import nn
 
 from toolkit import interrupts
 from toolkit.errors import RunDirectoryError
+from toolkit.files import replacing
 
 
 def learned(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -30,17 +29,11 @@ def restore(model: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
 
 
 def write(path: Path, tensors: dict[str, torch.Tensor], info: dict[str, Any]) -> None:
-    """Replace `path` by tensors and JSON-able `info`; readers see the old file or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    os.close(handle)
-    try:
-        save_file({key: tensor.contiguous().cpu() for key, tensor in tensors.items()}, name, {"info": json.dumps(info)})
-        with open(name, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    """Replace `path` atomically by tensors and JSON-able `info`."""
+    with replacing(path) as temporary:
+        save_file(
+            {key: tensor.contiguous().cpu() for key, tensor in tensors.items()}, temporary, {"info": json.dumps(info)}
+        )
 
 
 def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
