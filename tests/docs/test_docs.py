@@ -157,3 +157,20 @@ def test_the_report_page_renders_and_prints_tables(
     assert "| sasrec-multimodal | **0.1675** (0.1595–0.1765)" in printed
     assert "\\begin{tabular}{lrrrr}" in printed
     assert "system,modalities,oracle,underfit,group,not_run,recall@20" in printed
+
+
+ROOTS = ("segue", "segue_papers", "toolkit", "collectors", "tests", "benchmarks", "recipes", "docs", "notebooks")
+
+
+@pytest.mark.parametrize("page", ["README.md", *(f"docs/{page.name}" for page in sorted(DOCS.glob("*.md")))])
+def test_every_path_on_a_page_exists(page: str) -> None:
+    root = DOCS.parent
+    text = re.sub(r"```.*?```", "", (root / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+    paths = re.findall(rf"`((?:{'|'.join(ROOTS)})/[\w./{{}},-]*)`", text)
+    expanded = [
+        path.replace(braces[0], name)
+        for path in paths
+        for braces in [re.search(r"\{([^}]*)\}", path) or re.search(r"$()", path)]
+        for name in braces[1].split(",")
+    ]
+    assert [path for path in expanded if not (root / path).exists()] == []
