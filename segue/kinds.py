@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
-from segue.arguments import modalities_of
-from segue.modalities import Modality
+from segue.modalities import Modality, modalities_of
 from segue.model import Model
 from segue.split import Training
 from toolkit import plugins
@@ -129,7 +128,7 @@ class SequentialModel(Model):
         titles = self.title_encoder
         if isinstance(titles, str):
             titles = registry.create(titles, {}, seed=derived_seed(self.seed, "titles"), device=self.device)
-        if titles is not None and titles.learns:
+        if titles is not None and titles.requires_fit:
             titles.fit(sorted({title for title in train.playlists.titles() if title}))
         kind = SequentialRanker if self.spec.cold_system is None else AdvisedRanker
         return kind(self.spec, self.fusion, name=self.name, titles=titles)

@@ -172,7 +172,7 @@ def encode(
     name = name or field
     made = _encoder(encoder, name, params, seed=seed, device=device)
     trained = None if fit_on is None else fit_on.counts[1:] > 0
-    if (made.learns or targets is not None) and trained is None:
+    if (made.requires_fit or targets is not None) and trained is None:
         raise InputError(
             f"{made.name} learns from tracks: pass fit_on=split.train, so that it learns only from training tracks"
         )
@@ -190,7 +190,7 @@ def encode(
         cache=data.cache / "encodings",
         targets=None if learned is None else learned.matrix,
         feedback=learned.feedback() if isinstance(learned, FactorTargets) and made.needs_feedback else None,
-        fitted=fitted if made.learns else None,
+        fitted=fitted if made.requires_fit else None,
         progress=progress or interactive(),
         engine=engine,
         workers=workers,
@@ -233,3 +233,16 @@ def _encoder(
     return given(
         validated(given.Params, params, f"encoder {given.name!r}: "), seed=drawn, device=devices.device(device)
     )
+
+
+def modalities_of(given: Sequence[Modality]) -> list[Modality]:
+    """Modalities, each under its own name. Raises `InputError`."""
+    found = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    for each in found:
+        if not isinstance(each, Modality):
+            raise InputError(f"modalities={given!r} must be a list of what segue.encode and segue.vectors return")
+    names = [each.name for each in found]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"two modalities are called {twice!r}: give each a name of its own, segue.encode(…, name=…)")
+    return found

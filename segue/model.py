@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
 
-from segue.arguments import NAME, check_parts, check_target, length_of, list_of, modalities_of, seed_of
-from segue.modalities import Modality
-from segue.split import HeldOutPlaylists, Training
+from segue.arguments import NAME, check_target, length_of, list_of, seed_of
+from segue.modalities import Modality, modalities_of
+from segue.split import HeldOutPlaylists, Training, check_parts
 from toolkit.continuation import Continuation
 from toolkit.errors import InputError, SegueError
 from toolkit.progress import interactive

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from segue.arguments import check_evaluation
 from segue.model import Model
-from segue.split import HeldOutPlaylists
+from segue.split import HeldOutPlaylists, check_apart
 from toolkit.errors import InputError
 from toolkit.progress import interactive
 from toolkit.seeds import derived_seed
@@ -127,7 +126,7 @@ def evaluate(
     """
     from toolkit.evaluation import evaluator
 
-    check_evaluation(model, held_out)
+    _check_evaluation(model, held_out)
     wanted = _wanted(metrics)
     for name, value, least in (("rankings", rankings, 0), ("bootstrap", bootstrap, 10)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -259,3 +258,15 @@ def _metric(text: str) -> tuple[str, int]:
     if k and not cut:
         raise InputError(f"metric {text!r} has no cutoff: write {name}")
     return name, int(k or 0)
+
+
+def _check_evaluation(model: object, held: object) -> None:
+    """Raise `InputError` for what cannot be evaluated, `LeakError` where the model was fitted to what is hidden."""
+    if not isinstance(model, Model):
+        raise InputError(f"evaluate takes one fitted model, not {getattr(model, '__name__', type(model).__name__)}")
+    if not isinstance(held, HeldOutPlaylists):
+        raise InputError(f"evaluate takes split.valid or split.test, not {type(held).__name__}")
+    if model.tracks["id"] != held.data.corpus.tracks["id"]:
+        raise InputError(f"{model.name} was fitted to a different catalogue: fit it to a split of the same data")
+    if model.train is not None:
+        check_apart(model.train, held)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from toolkit.errors import InputError, LeakError
 from toolkit.recipe import Permission
 
 if TYPE_CHECKING:
@@ -150,3 +151,34 @@ def rows_of(corpus: Corpus, rows: object, items: object, offsets: object) -> pd.
     )
     position = np.arange(len(flat)) - np.repeat(bounds[:-1], lengths)
     return pd.DataFrame({"playlist": np.repeat(names, lengths), "position": position, "track": tracks})
+
+
+def check_parts(train: object, valid: object) -> None:
+    """Raise `InputError` for what is not part of a split or of another catalogue, `LeakError` for a choice on the test."""
+
+    if not isinstance(train, Training):
+        raise InputError(
+            f"fit takes split.train, not {type(train).__name__}: split = data.split(); model.fit(split.train, split.valid)"
+        )
+    if valid is None:
+        return
+    if not isinstance(valid, HeldOutPlaylists):
+        raise InputError(f"valid must be split.valid, not {type(valid).__name__}")
+    if valid.part == "test":
+        raise LeakError("valid=split.test would choose on the test: pass split.valid")
+    check_apart(train, valid)
+
+
+def check_apart(train: Training, held: HeldOutPlaylists) -> None:
+    """Raise `InputError` if two parts are of different playlists, `LeakError` if the first holds what the second hides."""
+    from toolkit.evaluation import leaks
+
+    if held.train is train:
+        return
+    ours, theirs = train.data.corpus, held.data.corpus
+    if ours is not theirs and ours.digest() != theirs.digest():
+        raise InputError(
+            "the parts are of different playlists: take them from one split, or from splits of the same data"
+        )
+    if held.playlists.hides is None:
+        leaks.check_hidden(train.playlists, held.playlists)
