@@ -23,7 +23,7 @@ from toolkit.contracts.join import Join, Shares
 from toolkit.contracts.missing_policy import Missing
 from toolkit.errors import SegueError
 from toolkit.fusion.item_table import ItemTable
-from toolkit.fusion.modality_blocks import joined
+from toolkit.fusion.modality_blocks import prepared_blocks
 from toolkit.modality import Modality
 from toolkit.recipe import Fusion
 
@@ -261,7 +261,7 @@ def check_missing_slices(policy: Missing) -> None:
     """Rows are the same whatever slice they are computed in."""
     content = _content()
     whole = _rows(content, policy)
-    for name, rows in joined(content, Fusion.model_validate({"missing": policy}), FITTED).items():
+    for name, rows in prepared_blocks(content, Fusion.model_validate({"missing": policy}), FITTED).items():
         pieces = np.concatenate([rows[start : start + 7] for start in range(0, TRACKS + 1, 7)])
         _close_rows(pieces, whole[name], f"{policy.type}: rows change with the other tracks of their slice")
 
@@ -321,7 +321,7 @@ def _table(content: Mapping[str, Modality], *, seed: int = 0, **fusion: Any) -> 
 def _rows(content: Mapping[str, Modality], policy: Missing | None, normalise: str = "before") -> dict[str, np.ndarray]:
     """What the table would hold; without a policy, zeros where a modality is missing."""
     fusion = Fusion.model_validate({"normalise": normalise, "missing": "zero" if policy is None else policy})
-    return {name: rows[0 : TRACKS + 1] for name, rows in joined(content, fusion, FITTED).items()}
+    return {name: rows[0 : TRACKS + 1] for name, rows in prepared_blocks(content, fusion, FITTED).items()}
 
 
 def _check_vectors(name: str, found: torch.Tensor, shape: tuple[int, int], what: str) -> None:

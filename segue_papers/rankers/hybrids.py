@@ -20,7 +20,7 @@ from segue_papers.rankers.content_prior import fit_content_prior
 from segue_papers.rankers.hierarchical import Taste, Weights, fit_taste, fold_in
 from segue_papers.rankers.row_solver import solve_rows
 from toolkit.baselines.baseline import Baseline, BaselineParams, State
-from toolkit.coldstart.cold_ranker import COLD_START, check_content, factor_scorer, joined
+from toolkit.coldstart.cold_ranker import COLD_START, check_content, concatenated_columns, factor_scorer
 from toolkit.coldstart.factorisation import confidence_of
 from toolkit.corpus.queries import Queries
 from toolkit.parameters import Parameters
@@ -90,7 +90,7 @@ class HierarchicalLinear(FoldedRanker):
     def _content(self, data: TrainingData, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The modalities and a constant: float64 [V + 1, d], and bool [V + 1], who has any."""
         check_content(self.name, data)
-        columns, present = joined(data.modalities, known)
+        columns, present = concatenated_columns(data.modalities, known)
         return np.concatenate([columns, np.ones((len(columns), 1))], axis=1), present
 
     def _weights(self) -> Weights:
@@ -145,7 +145,7 @@ class ContentPrior(FoldedRanker):
         check_content(self.name, data)
         params, known = self.params, data.train.counts() > 0
         spec = params.factors or (data.factors.spec if data.factors is not None else FactorSpec())
-        content, present = joined(data.modalities, known)
+        content, present = concatenated_columns(data.modalities, known)
         items, _ = fit_content_prior(
             confidence_of(data.train.plays(), spec).astype(np.float64),
             content.astype(np.float64),

@@ -14,10 +14,11 @@ from pydantic import Field
 
 from segue_papers.rankers.metric_learning import learn_metric
 from toolkit.baselines.baseline import Baseline, State
-from toolkit.coldstart.cold_ranker import COLD_START, FactorParams, check_content, factors_of, joined
+from toolkit.coldstart.cold_ranker import COLD_START, FactorParams, check_content, concatenated_columns, factors_of
 from toolkit.coldstart.factorisation import Factors
 from toolkit.corpus.queries import Queries
 from toolkit.errors import InputError
+from toolkit.packages import IMPLICIT
 from toolkit.ranker import Scorer, TrainingData
 
 LEAST = 3
@@ -42,12 +43,13 @@ class MLR(Baseline):
 
     name = "mlr"
     Params = MLRParams
+    requires = (IMPLICIT,)
     capabilities = COLD_START
 
     def learn(self, data: TrainingData) -> State:
         check_content(self.name, data)
         factors = factors_of(data, self.params.factors)
-        columns, present = joined(data.modalities, factors.known)
+        columns, present = concatenated_columns(data.modalities, factors.known)
         taught = np.flatnonzero(factors.known & present)
         if len(taught) > self.params.tracks:
             taught = np.sort(np.random.default_rng(data.seed).choice(taught, self.params.tracks, replace=False))

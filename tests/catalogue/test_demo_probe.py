@@ -17,7 +17,7 @@ from toolkit.catalogue.records import TrackRecord
 from toolkit.encoders.contract import registry
 from toolkit.encoders.contract.encode import encode
 from toolkit.fusion.item_table import ItemTable
-from toolkit.fusion.modality_blocks import joined
+from toolkit.fusion.modality_blocks import prepared_blocks
 from toolkit.modality import Modality
 from toolkit.recipe import Fusion
 
@@ -135,7 +135,7 @@ def test_what_is_filled_in_is_nearer_the_truth(pair: dict[str, Modality], policy
         fusion = Fusion.model_validate(
             {"missing": {"type": "em", "rank": 8} if missing == "em" else missing, "normalise": "none"}
         )
-        blocks = joined(known, fusion, np.ones(len(hidden), bool))
+        blocks = prepared_blocks(known, fusion, np.ones(len(hidden), bool))
         return float(np.square(blocks["lyrics"][0 : len(hidden)][hidden] - lyrics.matrix[hidden]).sum())
 
     assert error(policy) < error(than)

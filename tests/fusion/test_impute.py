@@ -13,7 +13,7 @@ from sklearn.linear_model import Ridge
 from toolkit.errors import InputError
 from toolkit.fusion import factor_analysis
 from toolkit.fusion import moments as moments_module
-from toolkit.fusion.impute import Filled, ridge
+from toolkit.fusion.impute import Filled, ridge_map
 from toolkit.fusion.item_table import ItemTable
 from toolkit.fusion.missing.em import Em
 from toolkit.fusion.missing.linear import Linear
@@ -122,7 +122,7 @@ def test_only_fitted_tracks_teach_it(planted: Planted, kind: str) -> None:
 
 def test_the_linear_policy_is_scikit_learns_ridge_on_the_complete_tracks(planted: Planted) -> None:
     blocks = planted.blocks()
-    weights, constant = ridge(moments(blocks, planted.present, planted.fitted), (True, False, True), 1)
+    weights, constant = ridge_map(moments(blocks, planted.present, planted.fitted), (True, False, True), 1)
     complete = planted.present.all(axis=0) & planted.fitted
     x = np.concatenate([blocks[0], blocks[2]], axis=1)[complete].astype(np.float64)
     y = blocks[1][complete]

@@ -54,7 +54,7 @@ def test_small_blocks_are_one_large_one(reduce: str, normalise: Normalise, monke
     wanted = whole[0:501]
     assert np.array_equal(np.concatenate([whole[start : start + 100] for start in range(0, 501, 100)]), wanted)
     monkeypatch.setattr(module, "BLOCK", 64)
-    assert [part.stop - part.start for part in module.parts(501)] == [64] * 7 + [53]
+    assert [part.stop - part.start for part in module.row_slices(501)] == [64] * 7 + [53]
     assert prepare(modality, missing="mean", reduce=reduce, normalise=normalise) == pytest.approx(wanted, abs=1e-6)
 
 

@@ -11,7 +11,7 @@ import torch
 
 from tests.sequential.small_models import fusion, modality, ring, spec
 from toolkit.errors import InputError, RecipeError
-from toolkit.fusion.concatenated import joined
+from toolkit.fusion.concatenated import concatenated_columns
 from toolkit.modality import Modality
 from toolkit.recipe import load
 from toolkit.sequential import cold_rows
@@ -34,7 +34,7 @@ def _weights(seed: int = 2) -> torch.Tensor:
 
 def test_rows_are_those_of_a_plain_ridge_with_the_best_penalty_left_one_out() -> None:
     modalities, played = _content()
-    columns, present = joined(modalities, played)
+    columns, present = concatenated_columns(modalities, played)
     taught, cold = np.flatnonzero(played & present), np.flatnonzero(~played & present)
     x, y = columns[taught].astype(np.float64), _weights()[taught].double().numpy()
 
@@ -62,7 +62,7 @@ def test_rows_are_those_of_a_plain_ridge_with_the_best_penalty_left_one_out() ->
 
 def test_what_content_decides_is_found_again() -> None:
     modalities, played = _content()
-    columns, present = joined(modalities, played)
+    columns, present = concatenated_columns(modalities, played)
     truth = columns @ np.random.default_rng(5).normal(0, 1, (columns.shape[1], H)).astype(np.float32)
     cold = np.flatnonzero(~played & present)
     weight = torch.from_numpy(np.where(played[:, None], truth, 0).astype(np.float32))

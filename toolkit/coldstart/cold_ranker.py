@@ -12,7 +12,8 @@ from toolkit.baselines.baseline import Baseline, BaselineParams, State
 from toolkit.coldstart.factorisation import Factors, FactorStore, FoldIn
 from toolkit.corpus.queries import Queries
 from toolkit.errors import InputError
-from toolkit.fusion.concatenated import joined as joined
+from toolkit.fusion.concatenated import concatenated_columns as concatenated_columns
+from toolkit.packages import IMPLICIT, Package
 from toolkit.parameters import Parameters
 from toolkit.ranker import Capabilities, Scorer, TrainingData
 from toolkit.recipe import FactorSpec
@@ -35,6 +36,7 @@ class ColdRanker(Baseline):
 
     Params: ClassVar[type[Parameters]] = FactorParams
     capabilities = COLD_START
+    requires: ClassVar[tuple[Package, ...]] = (IMPLICIT,)
     _fold_in: FoldIn | None = None
 
     @abstractmethod

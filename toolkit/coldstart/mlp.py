@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from toolkit.coldstart.cold_ranker import joined
+from toolkit.coldstart.cold_ranker import concatenated_columns
 from toolkit.coldstart.factorisation import Factors
 from toolkit.coldstart.network_ranker import NetworkParams, NetworkRanker
-from toolkit.encoders.learning.trunk_layers import dense
+from toolkit.encoders.learning.network_layers import dense
 from toolkit.modality import Modality
 from toolkit.ranker import TrainingData
 
@@ -28,14 +28,14 @@ class MLPParams(NetworkParams):
 class MLP(NetworkRanker):
     """Ranks new tracks by factors that a small network predicts from all modalities.
 
-    Dense layers with ReLU over the columns of `joined`; a missing modality is replaced by its mean.
+    Dense layers with ReLU over the columns of `concatenated_columns`; a missing modality is replaced by its mean.
     """
 
     name = "mlp"
     Params = MLPParams
 
     def _seen(self, data: TrainingData, factors: Factors) -> dict[str, Modality]:
-        return {"joined": Modality("joined", *joined(data.modalities, factors.known))}
+        return {"joined": Modality("joined", *concatenated_columns(data.modalities, factors.known))}
 
     def _trunk(self, modalities: dict[str, Modality]) -> tuple[nn.Module, int]:
         hidden = self.params.hidden

@@ -9,12 +9,13 @@ import numpy as np
 from pydantic import Field
 
 from toolkit.baselines.baseline import State
-from toolkit.coldstart.cold_ranker import ColdRanker, FactorParams, joined
+from toolkit.coldstart.cold_ranker import ColdRanker, FactorParams, concatenated_columns
 from toolkit.coldstart.factorisation import Factors
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import InputError
 from toolkit.evaluation.choose_weight import choose_weight
 from toolkit.evaluation.evaluator import evaluate
+from toolkit.fusion.ridge_regression import RidgeRegression
 from toolkit.ranker import TrainingData
 
 CHOSEN_ON = 2000
@@ -31,7 +32,7 @@ class RidgeParams(FactorParams):
 class Ridge(ColdRanker):
     """Ranks new tracks by factors that a ridge regression predicts from all modalities.
 
-    (XᵀX + λ n I)⁻¹ XᵀY of centred columns X, see `joined`, and centred factors Y of the n tracks that have both.
+    (XᵀX + λ n I)⁻¹ XᵀY of centred columns X, see `concatenated_columns`, and centred factors Y of the n tracks that have both.
 
     Without a validation split the middle penalty is used.
     """
@@ -42,7 +43,7 @@ class Ridge(ColdRanker):
     """The one that was chosen by the last fit."""
 
     def predict(self, data: TrainingData, factors: Factors) -> tuple[np.ndarray, np.ndarray]:
-        columns, present = joined(data.modalities, factors.known)
+        columns, present = concatenated_columns(data.modalities, factors.known)
         solve = _solver(columns, factors, present)
         penalties = sorted(self.params.penalties)
         self.penalty = penalties[len(penalties) // 2]
@@ -72,11 +73,11 @@ def _solver(columns: np.ndarray, factors: Factors, present: np.ndarray) -> Calla
     x, y = columns[taught].astype(np.float64), factors.items[taught].astype(np.float64)
     x_mean, y_mean = x.mean(axis=0), y.mean(axis=0)
     x -= x_mean
-    values, vectors = np.linalg.eigh(x.T @ x)
-    turned = vectors.T @ (x.T @ (y - y_mean))
+    regression = RidgeRegression(x.T @ x)
+    rotated = regression.rotated(x.T @ (y - y_mean))
 
     def solve(penalty: float) -> np.ndarray:
-        weights = vectors @ (turned / (np.maximum(values, 0) + penalty * len(taught))[:, None])
+        weights = regression.weights(rotated, penalty * len(taught))
         return (columns @ weights.astype(np.float32) + (y_mean - x_mean @ weights).astype(np.float32)).astype(
             np.float32
         )

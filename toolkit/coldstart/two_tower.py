@@ -16,13 +16,21 @@ from pydantic import Field
 
 from toolkit import devices
 from toolkit.baselines.baseline import Baseline, State
-from toolkit.coldstart.cold_ranker import COLD_START, FactorParams, check_content, factor_scorer, factors_of, joined
+from toolkit.coldstart.cold_ranker import (
+    COLD_START,
+    FactorParams,
+    check_content,
+    concatenated_columns,
+    factor_scorer,
+    factors_of,
+)
 from toolkit.corpus.queries import Queries
 from toolkit.encoders.contract.content_hash import combined
 from toolkit.errors import InputError
 from toolkit.modality import Modality
+from toolkit.packages import IMPLICIT
 from toolkit.ranker import Scorer, TrainingData
-from toolkit.seeds import derived_seed
+from toolkit.seeds import derived_seed, seeded_weights
 
 
 class TwoTowerParams(FactorParams):
@@ -48,14 +56,15 @@ class TwoTower(Baseline):
 
     name = "two-tower"
     Params = TwoTowerParams
+    requires = (IMPLICIT,)
     capabilities = COLD_START
 
     def learn(self, data: TrainingData) -> State:
         check_content(self.name, data)
         factors = factors_of(data, self.params.factors)
         played = Modality("factors", factors.items, factors.known)
-        content, ranked = joined(data.modalities, factors.known)
-        known, heard = joined({**data.modalities, "factors": played}, factors.known)
+        content, ranked = concatenated_columns(data.modalities, factors.known)
+        known, heard = concatenated_columns({**data.modalities, "factors": played}, factors.known)
         items, queries = self._towers(data, content, known, ranked)
         return {"items": items * ranked[:, None], "queries": queries * heard[:, None], "ranked": ranked, "heard": heard}
 
@@ -66,7 +75,6 @@ class TwoTower(Baseline):
         import torch
 
         from toolkit.coldstart.two_tower_network import Towers
-        from toolkit.encoders.learning.autoencoder import seeded
         from toolkit.encoders.learning.train_network import Schedule, train
 
         params, device = self.params, devices.device(data.device)
@@ -77,7 +85,7 @@ class TwoTower(Baseline):
             raise InputError("two-tower: no list of two training tracks holds one with content: nothing to learn from")
         starts = torch.from_numpy(np.repeat(offsets[:-1], lengths)[asked])
         sizes, places = torch.from_numpy(np.repeat(lengths, lengths)[asked]), torch.from_numpy(asked)
-        model = seeded(
+        model = seeded_weights(
             lambda: Towers(content, known, tracks, params.hidden, params.dim, params.seeds, params.temperature),
             derived_seed(data.seed, self.name, "weights"),
         )

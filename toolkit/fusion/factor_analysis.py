@@ -2,13 +2,13 @@
 
 x = μ + W z + e, z standard normal [r], e normal with variances ψ: a Gaussian of low rank plus a diagonal. Rubin and
 Thayer 1982, "EM algorithms for ML factor analysis"; for missing blocks the sums of each combination of modalities are
-completed apart (Little and Rubin 2019, "Statistical analysis with missing data", section 11.3). Right where what is
-missing is missing at random, given what is there.
+completed separately (Little and Rubin 2019, "Statistical analysis with missing data", section 11.3). Assumes that
+values are missing at random, given the present ones.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.linalg
@@ -17,15 +17,18 @@ from toolkit.fusion.moments import Has, Moments
 
 ITERATIONS = 500
 TOLERANCE = 1e-5
-"""Gain of log-likelihood a track at which it stops."""
+"""EM stops when the log-likelihood per track gains less than this."""
 
 FLOOR = 1e-6
-"""Least ψ as a share of the mean variance: a factor that explains a column wholly would divide by zero."""
+"""Least ψ as a share of the mean variance: a factor that explains a column completely would divide by zero."""
 
 
 @dataclass(frozen=True)
 class Factors:
-    """mean μ [D], loadings W [D, r], noise ψ [D], all float64. likelihood: log-likelihood after each iteration."""
+    """A fitted model: mean μ [D], loadings W [D, r], noise ψ [D], all float64.
+
+    - likelihood: log-likelihood after each iteration.
+    """
 
     mean: np.ndarray
     loadings: np.ndarray
@@ -33,7 +36,7 @@ class Factors:
     likelihood: tuple[float, ...] = ()
 
     def posterior(self, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Given those columns: G [r, D'] with E[z | x] = G (x − μ), and the covariance of z [r, r]."""
+        """Posterior of z given some columns: G [r, D'] with E[z | x] = G (x − μ), and its covariance [r, r]."""
         scaled = self.loadings[columns].T / self.noise[columns]
         covariance = np.linalg.inv(np.eye(len(scaled)) + scaled @ self.loadings[columns])
         return covariance @ scaled, covariance
@@ -45,19 +48,17 @@ def fit(moments: Moments, rank: int) -> Factors:
     width = sum(moments.widths)
     if not total:
         return Factors(np.zeros(width), np.zeros((width, 0)), np.ones(width))
-    found = _start(moments, max(0, min(rank, width - 1, int(total) - 1)))
-    reached: list[float] = []
-    floor = FLOOR * float((found.noise + (found.loadings**2).sum(axis=1)).mean()) + np.finfo(float).tiny
-    for _ in range(ITERATIONS):
-        found, likelihood = _step(moments, found, floor)
-        reached.append(likelihood)
-        if len(reached) > 1 and reached[-1] - reached[-2] < TOLERANCE * total:
-            break
-    return Factors(found.mean, found.loadings, found.noise, tuple(reached))
+    factors = _start(moments, max(0, min(rank, width - 1, int(total) - 1)))
+    history: list[float] = []
+    floor = FLOOR * float((factors.noise + (factors.loadings**2).sum(axis=1)).mean()) + np.finfo(float).tiny
+    while len(history) < ITERATIONS and not (len(history) > 1 and history[-1] - history[-2] < TOLERANCE * total):
+        factors, likelihood = _step(moments, factors, floor)
+        history.append(likelihood)
+    return replace(factors, likelihood=tuple(history))
 
 
 def _start(moments: Moments, rank: int) -> Factors:
-    """Means and principal axes of the covariances there are: of two modalities, over the tracks that have both."""
+    """Means and principal axes of the covariances: of two modalities, over the tracks that have both."""
     widths = moments.widths
     edges = np.concatenate([[0], np.cumsum(widths)])
     covariance, mean = (
@@ -87,7 +88,7 @@ def _start(moments: Moments, rank: int) -> Factors:
 
 
 def _step(moments: Moments, now: Factors, floor: float) -> tuple[Factors, float]:
-    """One iteration, and the log-likelihood of what it began with."""
+    """One iteration, and the log-likelihood before it."""
     rank, width = now.loadings.shape[1], len(now.mean)
     latent = np.zeros((len(moments.widths), rank + 1, rank + 1))
     crossed, squares, counts = np.zeros((width, rank + 1)), np.zeros(width), np.zeros(len(moments.widths))
@@ -126,7 +127,7 @@ def _likelihood(sums: np.ndarray, now: Factors, columns: np.ndarray, covariance:
 
 
 def conditional(factors: Factors, moments: Moments, has: Has, modality: int) -> tuple[np.ndarray, np.ndarray]:
-    """E[x_m | what is there] as weights [D', d] and constant [d]: μ_m + W_m G (x − μ)."""
-    columns, wanted = moments.columns(has), moments.columns([place == modality for place in range(len(has))])
-    weights = (factors.loadings[wanted] @ factors.posterior(columns)[0]).T
-    return weights, factors.mean[wanted] - factors.mean[columns] @ weights
+    """E[x_m | present columns] as weights [D', d] and constant [d]: μ_m + W_m G (x − μ)."""
+    columns, target = moments.columns(has), moments.columns([place == modality for place in range(len(has))])
+    weights = (factors.loadings[target] @ factors.posterior(columns)[0]).T
+    return weights, factors.mean[target] - factors.mean[columns] @ weights

@@ -1,8 +1,8 @@
-"""Filling rows of missing modalities from those that are there, as the policies `linear` and `em` do it.
+"""Values of missing modalities, predicted from the present ones, for the policies `linear` and `em`.
 
-Both are affine maps, one for each combination of present modalities and each missing one, fitted to tracks of the
-training split alone, in the space that the item table holds (after `pca` and `normalise: before`). A filled-in vector
-is an expectation: shorter than a real one by as much as the rest says nothing about it.
+Both use affine maps: one for each combination of present modalities and each missing one. They are fitted to tracks of
+the training split alone, in the space of the item table (after `pca` and `normalise: before`). A predicted vector is an
+expectation: it is shorter than a real one by the part that the other modalities do not explain.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ import numpy as np
 
 from toolkit.contracts.missing_policy import Fill, Rows
 from toolkit.fusion.moments import Has, Moments, grouped
+from toolkit.fusion.ridge_regression import RidgeRegression
 
 Map = tuple[np.ndarray, np.ndarray]
 """Weights float64 [D', d] and constant [d]."""
 
 PENALTIES = np.logspace(-6, 3, 28)
-"""Ridge penalties that are tried, as shares of the mean eigenvalue."""
+"""Ridge penalties to choose from, as shares of the mean eigenvalue."""
 
 
 class Affine:
-    """Fills by one affine map for each combination of present modalities and each missing one.
+    """A `Fill` by affine maps.
 
-    make: the map for a combination and a missing modality, called once for each that occurs.
+    - make: returns the map for a combination and a missing modality; called once for each pair that occurs.
     """
 
     def __init__(self, make: Callable[[Has, int], Map]) -> None:
@@ -34,22 +35,19 @@ class Affine:
     def __call__(self, modality: int, rows: Sequence[np.ndarray], present: np.ndarray) -> np.ndarray:
         filled = np.empty_like(rows[modality])
         for has, places in grouped(present, np.ones(present.shape[1], bool)):
-            weights, constant = self._map(has, modality)
-            given = [other[places] for other, there in zip(rows, has, strict=True) if there]
-            filled[places] = (np.concatenate(given, axis=1) @ weights if given else 0) + constant
+            if (has, modality) not in self.maps:
+                self.maps[has, modality] = self.make(has, modality)
+            weights, constant = self.maps[has, modality]
+            inputs = [other[places] for other, there in zip(rows, has, strict=True) if there]
+            filled[places] = (np.concatenate(inputs, axis=1) @ weights if inputs else 0) + constant
         return filled
-
-    def _map(self, has: Has, modality: int) -> Map:
-        if (has, modality) not in self.maps:
-            self.maps[has, modality] = self.make(has, modality)
-        return self.maps[has, modality]
 
 
 class Filled:
-    """One modality with its missing rows filled in: float32 [V + 1, d], computed as it is sliced; row 0 stays zero.
+    """One modality with its missing rows filled in: float32 [V + 1, d], computed when sliced; row 0 stays zero.
 
-    - blocks: every modality. present: bool [M, V + 1], which track has which.
-    - fill: what `Missing.fit` returned. modality: index of this one.
+    - blocks: every modality. present: bool [M, V + 1], which track has which modality.
+    - fill: the result of `Missing.fit`. modality: index of this modality.
     """
 
     def __init__(self, blocks: Sequence[Rows], present: np.ndarray, fill: Fill, modality: int) -> None:
@@ -60,7 +58,7 @@ class Filled:
         return self.shape[0]
 
     def __getitem__(self, part: slice) -> np.ndarray:
-        """Rows of a slice that says where it starts: float32 [n, d]."""
+        """Rows of a slice with a start: float32 [n, d]."""
         absent = ~self.present[self.modality, part]
         if part.start == 0:
             absent[0] = False
@@ -72,10 +70,14 @@ class Filled:
         return filled
 
 
-def ridge(known: Moments, has: Has, modality: int) -> Map:
-    """Regression of a modality on those that are there, from the sums of the tracks that have all of them."""
-    wanted = [there or place == modality for place, there in enumerate(has)]
-    sums = known.together(wanted)
+def ridge_map(known: Moments, has: Has, modality: int) -> Map:
+    """Regression of a modality on the present ones, from the sums over tracks that have all of them.
+
+    The penalty is the one of least generalised cross-validation error. With fewer than 3 such tracks the map is the
+    mean of the modality.
+    """
+    together = [there or place == modality for place, there in enumerate(has)]
+    sums = known.together(together)
     count, width = sums[-1, -1], known.widths[modality]
     if count < 3 or not any(has):
         return np.zeros((len(known.columns(has)), width)), known.mean(modality)
@@ -84,17 +86,18 @@ def ridge(known: Moments, has: Has, modality: int) -> Map:
     start = sum(known.widths[place] for place in range(modality) if has[place])
     target = np.zeros(len(mean), dtype=bool)
     target[start : start + width] = True
-    values, axes = np.linalg.eigh(scatter[np.ix_(~target, ~target)])
-    values = np.maximum(values, 0.0)
-    turned = axes.T @ scatter[np.ix_(~target, target)]
-    penalty = _penalty(values, (turned**2).sum(axis=1), float(scatter.diagonal()[target].sum()), count)
-    weights = axes @ (turned / (values + penalty)[:, None])
+    regression = RidgeRegression(scatter[np.ix_(~target, ~target)])
+    rotated = regression.rotated(scatter[np.ix_(~target, target)])
+    total = float(scatter.diagonal()[target].sum())
+    penalty = _best_penalty(regression.eigenvalues, (rotated**2).sum(axis=1), total, count)
+    weights = regression.weights(rotated, penalty)
     return weights, mean[target] - mean[~target] @ weights
 
 
-def _penalty(values: np.ndarray, explained: np.ndarray, total: float, count: float) -> float:
+def _best_penalty(eigenvalues: np.ndarray, explained: np.ndarray, total: float, count: float) -> float:
     """The penalty with the least GCV score n · RSS / (n − 1 − degrees of freedom)²."""
-    tried = PENALTIES[:, None] * max(float(values.mean()), np.finfo(float).tiny)
-    rest = total - (explained * (values + 2 * tried) / (values + tried) ** 2).sum(axis=1)
-    free = count - 1 - (values / (values + tried)).sum(axis=1)
-    return float(tried[np.argmin(np.maximum(rest, 0.0) / np.maximum(free, 1e-9) ** 2), 0])
+    penalties = PENALTIES[:, None] * max(float(eigenvalues.mean()), np.finfo(float).tiny)
+    shrunk = eigenvalues + penalties
+    rest = total - (explained * (eigenvalues + 2 * penalties) / shrunk**2).sum(axis=1)
+    free = count - 1 - (eigenvalues / shrunk).sum(axis=1)
+    return float(penalties[np.argmin(np.maximum(rest, 0.0) / np.maximum(free, 1e-9) ** 2), 0])

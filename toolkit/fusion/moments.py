@@ -1,6 +1,6 @@
-"""First and second moments of joined rows, apart for each combination of modalities that tracks have.
+"""First and second moments of all columns together, one set for each combination of modalities that tracks have.
 
-What fills in missing modalities is fitted to these sums alone: one pass over the rows, whatever their number.
+The policies `linear` and `em` are fitted to these sums alone: one pass over the rows, whatever their number.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from toolkit.contracts.missing_policy import Rows
 from toolkit.errors import InputError
-from toolkit.fusion.prepare import parts
+from toolkit.fusion.prepare import row_slices
 
 LIMIT = 2**30
 """Bytes that all moments may take together."""
@@ -23,74 +23,68 @@ Has = tuple[bool, ...]
 
 @dataclass(frozen=True)
 class Moments:
-    """sums: by combination, Σ [x, 1] [x, 1]ᵀ over its tracks, x their present columns side by side: float64 [D' + 1, D' + 1].
+    """Sums over tracks, by combination of modalities.
 
-    widths: columns of each modality.
+    - widths: number of columns of each modality.
+    - sums: Σ [x, 1] [x, 1]ᵀ, float64 [D' + 1, D' + 1], where x are the present columns side by side.
     """
 
     widths: tuple[int, ...]
     sums: Mapping[Has, np.ndarray]
 
     def columns(self, has: Sequence[bool]) -> np.ndarray:
-        """Where the modalities `has` stand among all columns: int64 [D']."""
+        """Indices of the modalities `has` among all columns: int64 [D']."""
         return np.flatnonzero(np.repeat(has, self.widths))
 
-    def among(self, has: Has, wanted: Sequence[bool]) -> np.ndarray:
-        """Where `wanted` modalities, and the 1, stand in the sums of `has`: int64 [D'' + 1]."""
+    def among(self, has: Has, chosen: Sequence[bool]) -> np.ndarray:
+        """Indices of the `chosen` modalities, and of the 1, in the sums of `has`: int64 [D'' + 1]."""
         owner = np.repeat(np.arange(len(self.widths)), self.widths)[self.columns(has)]
-        return np.append(np.flatnonzero(np.asarray(wanted)[owner]), len(owner))
+        return np.append(np.flatnonzero(np.asarray(chosen)[owner]), len(owner))
 
-    def together(self, wanted: Sequence[bool]) -> np.ndarray:
-        """Sums [D'' + 1, D'' + 1] over all tracks that have every one of `wanted`."""
-        size = len(self.columns(wanted)) + 1
+    def together(self, chosen: Sequence[bool]) -> np.ndarray:
+        """Sums [D'' + 1, D'' + 1] over all tracks that have every `chosen` modality."""
+        size = len(self.columns(chosen)) + 1
         total = np.zeros((size, size))
         for has, sums in self.sums.items():
-            if all(there for there, asked in zip(has, wanted, strict=True) if asked):
-                places = self.among(has, wanted)
+            if all(there for there, needed in zip(has, chosen, strict=True) if needed):
+                places = self.among(has, chosen)
                 total += sums[np.ix_(places, places)]
         return total
 
     def mean(self, modality: int) -> np.ndarray:
-        """Mean of one modality over the tracks that have it [d]; zero where none has."""
+        """Mean of one modality over the tracks that have it [d]; zero if none has it."""
         sums = self.together([place == modality for place in range(len(self.widths))])
         return np.asarray(sums[-1, :-1] / max(sums[-1, -1], 1.0))
 
 
 def moments(blocks: Sequence[Rows], present: np.ndarray, fitted: np.ndarray) -> Moments:
-    """Moments of the `fitted` rows, bool [V + 1], that have anything. present: bool [M, V + 1].
+    """Moments of the `fitted` rows, bool [V + 1], that have any modality. present: bool [M, V + 1].
 
     Raises `InputError` where they would take more than `LIMIT` bytes.
     """
     widths = tuple(block.shape[1] for block in blocks)
-    made = Moments(widths, {})
-    learnt = fitted & present.any(axis=0)
-    found = [tuple(bool(there) for there in row) for row in np.unique(present[:, learnt].T, axis=0)]
-    sizes = {has: len(made.columns(has)) + 1 for has in found}
+    empty = Moments(widths, {})
+    used = fitted & present.any(axis=0)
+    kinds = [tuple(bool(there) for there in row) for row in np.unique(present[:, used].T, axis=0)]
+    sizes = {has: len(empty.columns(has)) + 1 for has in kinds}
     if (needed := 8 * sum(size**2 for size in sizes.values())) > LIMIT:
         raise InputError(
-            f"missing: linear and em would hold {needed / 1e9:.1f} GB of moments for {sum(widths)} columns and {len(found)} combinations"
-            f" of modalities, more than {LIMIT / 1e9:.1f}: reduce the modalities first, such as reduce: pca:128"
+            f"missing: linear and em would hold {needed / 1e9:.1f} GB of moments for {sum(widths)} columns and"
+            f" {len(kinds)} combinations of modalities, more than {LIMIT / 1e9:.1f}: reduce the modalities first,"
+            " such as reduce: pca:128"
         )
     sums = {has: np.zeros((size, size)) for has, size in sizes.items()}
-    for part in parts(len(fitted)):
-        for has, rows in combinations(blocks, present, part, learnt[part]):
+    for part in row_slices(len(fitted)):
+        for has, places in grouped(present[:, part], used[part]):
             if any(has):
-                one = np.append(rows, np.ones((len(rows), 1)), axis=1)
-                sums[has] += one.T @ one
+                rows = [block[part][places] for block, there in zip(blocks, has, strict=True) if there]
+                extended = np.concatenate([*rows, np.ones((len(places), 1))], axis=1, dtype=np.float64)
+                sums[has] += extended.T @ extended
     return Moments(widths, sums)
 
 
-def combinations(
-    blocks: Sequence[Rows], present: np.ndarray, part: slice, chosen: np.ndarray
-) -> Iterator[tuple[Has, np.ndarray]]:
-    """The chosen rows of a slice by combination: their present columns side by side, float64 [n, D']."""
-    for has, places in grouped(present[:, part], chosen):
-        rows = [block[part][places] for block, there in zip(blocks, has, strict=True) if there]
-        yield has, np.concatenate(rows, axis=1, dtype=np.float64) if rows else np.zeros((len(places), 0))
-
-
 def grouped(present: np.ndarray, chosen: np.ndarray) -> Iterator[tuple[Has, np.ndarray]]:
-    """Chosen columns of bool [M, n] by their content: which modalities, and the places int64."""
+    """The combinations of modalities among chosen columns of bool [M, n], with the columns of each: int64."""
     places = np.flatnonzero(chosen)
     kinds, kind_of = np.unique(present[:, places].T, axis=0, return_inverse=True)
     for number, has in enumerate(kinds):

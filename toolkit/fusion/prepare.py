@@ -1,4 +1,4 @@
-"""From an encoder's output to what is joined: fill what is missing, reduce, normalise; some rows at a time."""
+"""From an encoder's output to the rows of the item table: replace missing rows, reduce, normalise; block by block."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from toolkit.modality import Modality
 Normalise = Literal["none", "before", "after"]
 
 BLOCK = 16_384
-"""Rows that are worked on at once."""
+"""Rows that are processed at once."""
 
 
 def unit(matrix: np.ndarray) -> np.ndarray:
@@ -24,9 +24,10 @@ def unit(matrix: np.ndarray) -> np.ndarray:
 
 
 def mean(rows: Callable[[slice], np.ndarray], present: np.ndarray) -> np.ndarray:
-    """Mean of the present rows, summed in float64: [d]; zero where none is present."""
+    """Mean of the present rows, summed in float64: [d]; zero if no row is present."""
     total = sum(
-        (rows(part)[present[part]].sum(axis=0, dtype=np.float64) for part in parts(len(present))), start=np.float64(0)
+        (rows(part)[present[part]].sum(axis=0, dtype=np.float64) for part in row_slices(len(present))),
+        start=np.float64(0),
     )
     return np.asarray(total / max(1, int(present.sum())))
 
@@ -34,53 +35,53 @@ def mean(rows: Callable[[slice], np.ndarray], present: np.ndarray) -> np.ndarray
 def principal(matrix: Rows, present: np.ndarray, dim: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean [d] and first `dim` principal axes [d, dim] of the present rows, in float64.
 
-    Axes have the sign that makes their largest loading positive, so that a run repeats.
+    The largest loading of each axis is positive: two runs give the same signs. Raises `InputError` where `dim` is more
+    than the columns or the present rows.
     """
-    if dim > min(matrix.shape[1], int(present.sum())):
-        raise InputError(
-            f"reduction pca:{dim} needs dim <= {min(matrix.shape[1], int(present.sum()))} (dimensions and tracks it is fitted to)"
-        )
+    most = min(matrix.shape[1], int(present.sum()))
+    if dim > most:
+        raise InputError(f"reduction pca:{dim} needs dim <= {most} (dimensions and tracks it is fitted to)")
     middle = mean(lambda part: matrix[part], present)
     covariance = np.zeros((matrix.shape[1], matrix.shape[1]))
-    for part in parts(len(present)):
+    for part in row_slices(len(present)):
         rows = matrix[part][present[part]] - middle
         covariance += rows.T @ rows
     axes = np.linalg.eigh(covariance)[1][:, ::-1][:, :dim]
     return middle, axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(dim)])
 
 
-def parts(rows: int) -> Iterator[slice]:
-    """Slices of at most `BLOCK` of so many rows."""
+def row_slices(rows: int) -> Iterator[slice]:
+    """Slices of at most `BLOCK` rows that cover `rows` of them."""
     return (slice(start, min(start + BLOCK, rows)) for start in range(0, rows, BLOCK))
 
 
 class Prepared:
-    """What the item table holds for one modality: float32 [V + 1, d'], made as it is sliced, so that no second matrix is needed.
+    """Rows of one modality in the item table: float32 [V + 1, d'], computed when sliced, without a second matrix.
 
-    A track without the modality gets the mean of those that have it (the zero
-    vector once centred), or zeros; row 0 is zero. Absent rows are exactly zero once
-    centred: the rounding error of a filled-in mean would become a direction of its own in `unit`.
-    fitted: bool [V + 1], tracks that means and axes are learned from; default: all that have the modality.
+    - missing: value of absent rows: the mean of the present ones (the zero vector once centred), or zeros. Row 0 is
+      zero. Absent rows are exactly zero once centred: `unit` would make a direction of a rounding error.
+    - reduce: `pca:N`, or anything else for no reduction here. normalise: `before` centres and scales rows to length 1.
+    - fitted: bool [V + 1], tracks that means and axes are learned from; default: all that have the modality.
     """
 
     def __init__(
         self, modality: Modality, *, missing: Start, reduce: str, normalise: Normalise, fitted: np.ndarray | None = None
     ) -> None:
         self.matrix, self.present, self.zero = modality.matrix, modality.present, missing == "zero"
-        learnt = self.present if fitted is None else self.present & fitted
+        known = self.present if fitted is None else self.present & fitted
         kind, _, size = reduce.partition(":")
-        self.axes = principal(self.matrix, learnt, min(int(size), modality.dim)) if kind == "pca" else None
+        self.axes = principal(self.matrix, known, min(int(size), modality.dim)) if kind == "pca" else None
         self.filler = (
-            np.float32(0) if self.zero or self.axes else mean(lambda part: self.matrix[part], learnt).astype(np.float32)
+            np.float32(0) if self.zero or self.axes else mean(lambda part: self.matrix[part], known).astype(np.float32)
         )
-        self.middle = mean(self._reduced, learnt).astype(np.float32) if normalise == "before" else None
+        self.middle = mean(self._reduced, known).astype(np.float32) if normalise == "before" else None
         self.shape = (len(self.matrix), self.matrix.shape[1] if self.axes is None else self.axes[1].shape[1])
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, part: slice) -> np.ndarray:
-        """Rows of a slice that says where it starts: float32 [n, d']."""
+        """Rows of a slice with a start: float32 [n, d']."""
         rows, present = self._reduced(part), self.present[part, None]
         if self.middle is not None:
             rows = unit(np.where(present, rows - self.middle, np.float32(0)))
@@ -102,6 +103,5 @@ def prepare(
     modality: Modality, *, missing: Start, reduce: str, normalise: Normalise, fitted: np.ndarray | None = None
 ) -> np.ndarray:
     """All rows of `Prepared` at once."""
-    return Prepared(modality, missing=missing, reduce=reduce, normalise=normalise, fitted=fitted)[
-        0 : len(modality.matrix)
-    ]
+    rows = Prepared(modality, missing=missing, reduce=reduce, normalise=normalise, fitted=fitted)
+    return rows[0 : len(rows)]

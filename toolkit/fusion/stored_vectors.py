@@ -1,8 +1,9 @@
-"""Frozen content vectors in float32, bfloat16 or int8: nothing that learns, no optimiser state.
+"""Frozen content vectors in float32, bfloat16 or int8, without gradients or optimiser state.
 
 An int8 row has one scale a modality, its largest absolute value over 127 (symmetric quantisation; Jacob et al. 2018,
-section 2.1, without a zero point). A step makes float32 of its own rows alone. 2.26 M tracks of 384 dimensions take
-3.5 GB in float32, 1.7 GB in bfloat16 and 0.88 GB in int8. Where that is more than there is, they stay in a mapped file.
+section 2.1, without a zero point). A training step converts only its own rows to float32. 2.26 M tracks of 384
+dimensions take 3.5 GB in float32, 1.7 GB in bfloat16 and 0.88 GB in int8. Vectors larger than memory stay in a mapped
+file.
 """
 
 from __future__ import annotations
@@ -17,21 +18,25 @@ from typing import Literal
 import torch
 
 from toolkit.contracts.missing_policy import Rows
-from toolkit.fusion.prepare import parts
+from toolkit.fusion.prepare import row_slices
 
 Precision = Literal["float32", "bfloat16", "int8"]
 
 
 @dataclass(frozen=True)
 class Stored:
-    """values: float32, bfloat16 or int8 [V, Σ d_m]; scales: float32 [V, number of blocks] of int8; mapping: the file that holds values."""
+    """Vectors as `store` keeps them.
+
+    - values: float32, bfloat16 or int8 [V, Σ d_m]. scales: float32 [V, number of blocks] of int8, otherwise None.
+    - mapping: the file that holds `values`; None where they are in memory.
+    """
 
     values: torch.Tensor
     scales: torch.Tensor | None
     mapping: mmap.mmap | None = None
 
     def release(self) -> None:
-        """Give back the memory of what was read of a mapped file; the next use reads it again. Nothing in memory alone is touched."""
+        """Give back the memory of the pages read from a mapped file. The next use reads them again."""
         if self.mapping is not None:
             self.mapping.madvise(mmap.MADV_DONTNEED)
 
@@ -39,14 +44,14 @@ class Stored:
 def store(blocks: Sequence[Rows], precision: Precision, folder: Path | None = None) -> Stored:
     """Keep float32 vectors [V, d_m] side by side, in memory or in a file without a name on the disk of `folder`.
 
-    Such a file ends with the process, however that ends.
+    Such a file is gone when the process ends, even after a kill.
     """
     rows, width, dtype = len(blocks[0]), sum(block.shape[1] for block in blocks), getattr(torch, precision)
     scales = torch.zeros(rows, len(blocks)) if precision == "int8" else None
     packed = _packed(blocks, dtype, scales)
     if folder is None:
         values = torch.empty(rows, width, dtype=dtype)
-        for part, piece in zip(parts(rows), packed, strict=True):
+        for part, piece in zip(row_slices(rows), packed, strict=True):
             values[part] = piece
         return Stored(values, scales)
     folder.mkdir(parents=True, exist_ok=True)
@@ -55,13 +60,13 @@ def store(blocks: Sequence[Rows], precision: Precision, folder: Path | None = No
             file.write(piece.view(torch.uint8).numpy().data)
         file.flush()
         mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    mapping.madvise(mmap.MADV_RANDOM)  # what stands beside a row is not wanted with it
+    mapping.madvise(mmap.MADV_RANDOM)  # reading ahead does not help: a batch's rows are far apart
     return Stored(torch.frombuffer(mapping, dtype=dtype).view(rows, width), scales, mapping)
 
 
 def _packed(blocks: Sequence[Rows], dtype: torch.dtype, scales: torch.Tensor | None) -> Iterator[torch.Tensor]:
-    """The blocks side by side as they are kept, some rows at a time; their scales go into `scales`."""
-    for part in parts(len(blocks[0])):
+    """The blocks side by side in the stored format, some rows at a time; their scales are written to `scales`."""
+    for part in row_slices(len(blocks[0])):
         pieces = []
         for number, block in enumerate(blocks):
             exact = torch.from_numpy(block[part])
@@ -76,12 +81,12 @@ def _packed(blocks: Sequence[Rows], dtype: torch.dtype, scales: torch.Tensor | N
 def gather(
     values: torch.Tensor, scales: torch.Tensor | None, items: torch.Tensor | slice, block_of: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Rows `items`, int64 [...] or a slice, of what `store` kept: float32 [..., Σ d_m].
+    """Rows `items`, int64 [...] or a slice, of stored vectors: float32 [..., Σ d_m].
 
-    block_of: int64 [Σ d_m], where there is more than one block.
+    - block_of: int64 [Σ d_m], the block of each column; needed where there is more than one block.
     """
     rows = values[items]
-    if rows.dtype in (torch.float32, torch.float64):  # the latter of a model in double precision
+    if rows.dtype in (torch.float32, torch.float64):  # float64 in a model of double precision
         return rows
     exact = rows.float()
     if scales is None:

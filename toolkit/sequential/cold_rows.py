@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from toolkit.errors import InputError
-from toolkit.fusion.concatenated import joined
+from toolkit.fusion.concatenated import concatenated_columns
+from toolkit.fusion.ridge_regression import RidgeRegression
 from toolkit.modality import Modality
 
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -31,7 +32,7 @@ class ColdRows:
 
     def __init__(self, modalities: dict[str, Modality], played: np.ndarray) -> None:
         """played: bool [V + 1]. Raises `InputError` where no played track has content."""
-        columns, present = joined(modalities, played)
+        columns, present = concatenated_columns(modalities, played)
         self.taught, self.tracks = np.flatnonzero(played & present), np.flatnonzero(~played & present)
         if not len(self.taught):
             raise InputError(
@@ -42,8 +43,7 @@ class ColdRows:
         gram = np.zeros((columns.shape[1], columns.shape[1]))
         for rows in self._blocks(self.taught):
             gram += rows.T @ rows
-        values, self._axes = np.linalg.eigh(gram)
-        self._values = np.maximum(values, 0.0)
+        self._regression = RidgeRegression(gram)
 
     def _blocks(self, tracks: np.ndarray) -> list[np.ndarray]:
         """Centred columns of tracks, float64, some at a time."""
@@ -56,11 +56,11 @@ class ColdRows:
         wanted = weight[torch.from_numpy(self.taught).to(weight.device)].double().cpu().numpy()
         mean = wanted.mean(axis=0)
         wanted -= mean
-        turned = np.zeros((len(self._values), wanted.shape[1]))
+        turned = np.zeros((len(self._regression.eigenvalues), wanted.shape[1]))
         for start, rows in zip(range(0, len(wanted), BLOCK), self._blocks(self.taught), strict=True):
-            turned += self._axes.T @ (rows.T @ wanted[start : start + BLOCK])
+            turned += self._regression.rotated(rows.T @ wanted[start : start + BLOCK])
         penalty = min(PENALTIES, key=lambda each: self._left_out(wanted, turned, each))
-        weights = self._axes @ (turned / (self._values + penalty * len(wanted))[:, None])
+        weights = self._regression.weights(turned, penalty * len(wanted))
         for start, rows in zip(range(0, len(self.tracks), BLOCK), self._blocks(self.tracks), strict=True):
             ids = torch.from_numpy(self.tracks[start : start + BLOCK]).to(weight.device)
             weight[ids] = torch.from_numpy(rows @ weights + mean).to(weight)
@@ -69,8 +69,8 @@ class ColdRows:
     def _left_out(self, wanted: np.ndarray, turned: np.ndarray, penalty: float) -> float:
         """Mean squared error of played tracks' rows, each predicted from all others: residuals over one less their leverage."""
         some = np.linspace(0, len(wanted) - 1, min(len(wanted), CHOSEN_ON)).astype(np.int64)
-        seen = (self._columns[self.taught[some]].astype(np.float64) - self._mean) @ self._axes
-        shrunk = self._values + penalty * len(wanted)
+        seen = (self._columns[self.taught[some]].astype(np.float64) - self._mean) @ self._regression.axes
+        shrunk = self._regression.eigenvalues + penalty * len(wanted)
         leverage = 1 / len(wanted) + (seen**2 / shrunk).sum(axis=1)
         residuals = (wanted[some] - seen @ (turned / shrunk[:, None])) / np.maximum(1 - leverage, 1e-9)[:, None]
         return float(np.square(residuals).mean())

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 class Gated(Join):
     """Adds the projected modalities with weights that depend on the track.
 
-    The weights are a softmax over the modalities that a track has. They are equal at the start of training. After Arevalo et al. 2017.
+    The weights are a softmax over the modalities that a track has. They are equal at the start of training.
+    After Arevalo et al. 2017.
     """
 
     type: str = "gated"

@@ -1,4 +1,4 @@
-"""The modules of the built-in joins, apart from their declarations so that a recipe is checked without torch."""
+"""The modules of the built-in joins. Their declarations are elsewhere: a recipe is checked without importing torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ABSENT = -1e4
 
 
 class Concatenation(nn.Module):
-    """All columns side by side; learns nothing, for the table projects them."""
+    """All columns side by side. It has no parameters: the table projects the result."""
 
     def forward(self, inputs: JoinInputs) -> torch.Tensor:
         """M tensors [n, d_m] to [n, Σ d_m]."""
@@ -23,7 +23,7 @@ class Concatenation(nn.Module):
 
 
 class Streams(nn.Module, ABC):
-    """Base of joins that are a sum of one vector a modality, the streams of late fusion."""
+    """Base class of joins that add one vector per modality; these vectors are the streams of late fusion."""
 
     @abstractmethod
     def streams(self, inputs: JoinInputs) -> Sequence[torch.Tensor]:
@@ -35,7 +35,7 @@ class Streams(nn.Module, ABC):
 
 
 class Summands(Streams):
-    """Modalities in the model's space as they are; learns nothing beyond their projections."""
+    """The projected modalities unchanged. It has no parameters of its own."""
 
     def streams(self, inputs: JoinInputs) -> Sequence[torch.Tensor]:
         return inputs.vectors
@@ -50,18 +50,18 @@ class Gates(Streams):
     """Shares g = softmax over the present modalities m of ⟨u_m, tanh(p_m)⟩ + b_m, p_m a modality in the model's space.
 
     After the gated multimodal unit (Arevalo et al. 2017, "Gated multimodal units for information fusion", section 3):
-    its tanh of a projection, but one gate a modality from that modality, so that a missing one changes the others'
-    shares alone. All start equal.
+    its tanh of a projection, but each modality's gate depends on that modality alone. A missing modality changes only
+    the shares of the others. All shares start equal.
     """
 
     def __init__(self, modalities: int, hidden_size: int) -> None:
         super().__init__()
-        # one vector each: a matrix would be drawn anew by the model's initialisation
+        # one vector each: the model's initialisation would draw a matrix again
         self.weights = nn.ParameterList(torch.zeros(hidden_size) for _ in range(modalities))
         self.bias = nn.Parameter(torch.zeros(modalities))
 
     def shares(self, inputs: JoinInputs) -> torch.Tensor:
-        """Who has which, bool [n, M], to shares [n, M]; a track without any has zeros."""
+        """Share of each modality in each track: [n, M]; zeros for a track without any modality."""
         assert inputs.present is not None
         scores = torch.stack(
             [torch.tanh(part) @ weight for part, weight in zip(inputs.projected, self.weights, strict=True)], dim=1

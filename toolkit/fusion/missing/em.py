@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 class Em(Missing):
     """Fills in the values that a factor analysis expects, given the modalities that a track has.
 
-    The conditional expectation under x = μ + W z + e with `rank` factors, fitted by EM over all combinations of modalities.
-    Source: Rubin and Thayer 1982, "EM algorithms for ML factor analysis"; Little and Rubin 2019, section 11.3.
+    The conditional expectation under x = μ + W z + e with `rank` factors, fitted by EM over all combinations of
+    modalities. Source: Rubin and Thayer 1982, "EM algorithms for ML factor analysis"; Little and Rubin 2019,
+    section 11.3.
     """
 
     type: str = "em"
@@ -30,5 +31,5 @@ class Em(Missing):
         from toolkit.fusion.moments import moments
 
         known = moments(blocks, present, fitted)
-        found = factor_analysis.fit(known, self.rank)
-        return Affine(lambda has, modality: factor_analysis.conditional(found, known, has, modality))
+        factors = factor_analysis.fit(known, self.rank)
+        return Affine(lambda has, modality: factor_analysis.conditional(factors, known, has, modality))
