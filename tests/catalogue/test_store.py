@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toolkit.catalogue import field_choice
+from toolkit.catalogue import field_lookup
 from toolkit.catalogue.records import Field, PlaylistRecord, TrackRecord
 from toolkit.catalogue.store import Catalogue
 from toolkit.errors import DataError, InputError, SegueError
@@ -59,7 +59,7 @@ def test_reading_a_whole_column_equals_reading_in_chunks(catalogue: Catalogue, m
     ids = [f"t:{i}" for i in range(1990, 10, -1)]
 
     chunked = {name: values(catalogue, name, ids) for name in ("title", "artist", "bio")}
-    monkeypatch.setattr(field_choice, "_WHOLE", 10)
+    monkeypatch.setattr(field_lookup, "_WHOLE", 10)
     whole = {name: values(catalogue, name, ids) for name in ("title", "artist", "bio")}
 
     assert whole == chunked
@@ -161,9 +161,9 @@ def test_vectors_of_two_lengths_and_fields_of_two_kinds_are_refused(catalogue: C
         (TrackRecord("t:x", fields={"v": Field([])}), "track 't:x': field 'v' is a vector without numbers"),
         (
             TrackRecord("t:x", fields={"bio": Field("b", entity="artist")}),
-            "field 'bio' is of its artist, which the track does not name",
+            "field 'bio' belongs to its artist, which the track does not name",
         ),
-        (TrackRecord("t:x", fields={"bio": Field("b", entity="label")}), "field 'bio' is of its label"),
+        (TrackRecord("t:x", fields={"bio": Field("b", entity="label")}), "field 'bio' belongs to its label"),
     ],
 )
 def test_refused_values_leave_the_batch_unwritten(record: TrackRecord, message: str, catalogue: Catalogue) -> None:
@@ -302,7 +302,7 @@ def test_what_cannot_be_opened(tmp_path: Path) -> None:
 
     with pytest.raises(DataError, match=r"catalogue sqlite:///.*notes\.db: file is not a database"):
         Catalogue.open(tmp_path / "notes.db")
-    with pytest.raises(InputError, match="cannot live in mysql: use one of sqlite, postgresql"):
+    with pytest.raises(InputError, match="cannot be stored in mysql: use one of sqlite, postgresql"):
         Catalogue.open("mysql+pymysql://me:secret@host/db")
     with pytest.raises(InputError, match="the catalogue's URL cannot be read"):
         Catalogue.open("sqlite+nonsense://x")
@@ -315,7 +315,7 @@ def test_a_catalogue_that_lost_its_end_names_the_cure(tmp_path: Path) -> None:
     (tmp_path / "c.db").write_bytes(whole[: len(whole) // 2])
     with (
         Catalogue.open(tmp_path / "c.db", create=False) as catalogue,
-        pytest.raises(DataError, match="malformed.*: bring back a copy"),
+        pytest.raises(DataError, match="malformed.*: restore a copy"),
     ):
         catalogue.counts()
 

@@ -1,4 +1,4 @@
-"""Covers and audio by content: a blob's key is its SHA-256, its place two folders deep."""
+"""Covers and audio by content: a blob's key is its SHA-256, and its file is two folders deep."""
 
 from __future__ import annotations
 
@@ -19,15 +19,14 @@ _CHUNK = 1 << 20
 class BlobStore:
     """Immutable files under `root`, named by their content.
 
-    A blob is written beside its place and renamed into it: a kill or a full
-    disk leaves no partial one.
+    A blob is written to a temporary file and then renamed: a kill or a full disk leaves no partial blob.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
 
     def path(self, key: str) -> Path:
-        """Where the blob is or would be. Raises `InputError` for anything but 64 hex digits."""
+        """File of the blob, present or not. Raises `InputError` for anything but 64 hex digits."""
         if not _KEY.fullmatch(key):
             raise InputError(f"blob key {key!r} must be the 64 hex digits of a SHA-256")
         return self.root / key[:2] / key[2:4] / key
@@ -36,14 +35,14 @@ class BlobStore:
         return self.path(key).is_file()
 
     def get(self, key: str) -> bytes:
-        """The content. Raises `InputError` where there is none."""
+        """The content. Raises `InputError` for an unknown key."""
         try:
             return self.path(key).read_bytes()
         except FileNotFoundError:
             raise InputError(f"no blob {key} under {self.root}") from None
 
     def put(self, data: bytes) -> str:
-        """Store the content and return its key; what is there already is not written again."""
+        """Store the content and return its key. Content that is already there is not written again."""
         key = hashlib.sha256(data).hexdigest()
         if key not in self:
             self._write(key, [data])
@@ -65,17 +64,16 @@ class BlobStore:
         return key
 
     def _write(self, key: str, chunks: Iterable[bytes]) -> None:
-        place = self.path(key)
-        temporary = ""
+        target, temporary = self.path(key), ""
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=place.parent, prefix=".", delete=False) as file:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".", delete=False) as file:
                 temporary = file.name
                 for chunk in chunks:
                     file.write(chunk)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, place)
+            os.replace(temporary, target)
         except BaseException as error:
             if temporary:
                 Path(temporary).unlink(missing_ok=True)
@@ -92,7 +90,7 @@ def _chunks(file: IO[bytes]) -> Iterator[bytes]:
 
 
 class BlobValues(Sequence[bytes]):
-    """Contents of many blobs, read one at a time when asked for: tens of thousands of covers never in memory at once."""
+    """Contents of many blobs, each read when it is indexed: tens of thousands of covers do not fill the memory."""
 
     def __init__(self, store: BlobStore, keys: Sequence[str]) -> None:
         self.store = store
@@ -106,10 +104,9 @@ class BlobValues(Sequence[bytes]):
     @overload
     def __getitem__(self, index: slice) -> BlobValues: ...
     def __getitem__(self, index: int | slice) -> bytes | BlobValues:
-        if isinstance(index, slice):
-            return BlobValues(self.store, self.keys[index])
-        return self.store.get(self.keys[index])
+        keys = self.keys[index]
+        return self.store.get(keys) if isinstance(keys, str) else BlobValues(self.store, keys)
 
     def paths(self) -> list[Path]:
-        """Files of the blobs, for what reads by name."""
+        """Files of the blobs, for code that reads by file name."""
         return [self.store.path(key) for key in self.keys]

@@ -1,19 +1,20 @@
 """Tables of the catalogue and the one statement that writes them.
 
-SQLite and PostgreSQL share `INSERT … ON CONFLICT`; other databases are
-refused rather than written to without it.
+SQLite and PostgreSQL share `INSERT … ON CONFLICT`. Other databases are refused.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
-from typing import Any
 
 from sqlalchemy import Boolean, Column, Connection, Float, Index, Integer, MetaData, Table, Text, func
 from sqlalchemy.dialects import postgresql, sqlite
+
+Insert = sqlite.Insert | postgresql.Insert
+Row = dict[str, object]
 
 METADATA = MetaData()
 
@@ -50,7 +51,7 @@ PLAYLISTS = Table(
 FIELDS = Table(
     "fields",
     METADATA,
-    # the order makes "all values of one field" a range of the key
+    # in this order, all values of one field are a range of the key
     Column("field", Text, primary_key=True),
     Column("entity", Text, primary_key=True),
     Column("entity_id", Text, primary_key=True),
@@ -62,25 +63,19 @@ FIELDS = Table(
     Column("train_allowed", Boolean),
 )
 
-DIALECTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-"""Databases the catalogue can live in, and their `insert`."""
-
-Row = dict[str, Any]
+DIALECTS: Mapping[str, Callable[[Table], Insert]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+"""Databases that can hold the catalogue, with their `insert`."""
 
 
-def upsert(connection: Connection, table: Table, rows: list[Row], *, merge: bool = False) -> None:
-    """Insert rows or replace those of the same key.
-
-    merge: a null in the new row keeps the old value.
-    """
-    if not rows:
-        return
-    connection.execute(_upsert(connection.dialect.name, table, merge), rows)
+def upsert(connection: Connection, table: Table, rows: Sequence[Row], *, merge: bool = False) -> None:
+    """Insert rows, or replace those with the same key. merge: a null in the new row keeps the old value."""
+    if rows:
+        connection.execute(_upsert(connection.dialect.name, table, merge), rows)
 
 
 @lru_cache
-def _upsert(dialect: str, table: Table, merge: bool) -> Any:
-    """The statement, made once: making it takes longer than running it on a row."""
+def _upsert(dialect: str, table: Table, merge: bool) -> Insert:
+    """The statement, built once: building it takes longer than running it on a row."""
     insert = DIALECTS[dialect](table)
     new = insert.excluded
     columns = [column for column in table.columns if not column.primary_key]
@@ -89,7 +84,7 @@ def _upsert(dialect: str, table: Table, merge: bool) -> Any:
 
 
 def create_tables(transaction: Callable[[], AbstractContextManager[Connection]], metadata: MetaData = METADATA) -> None:
-    """Make the tables that are not there. Another process may be making them just now: then they are looked for once more."""
+    """Create missing tables. Where another process creates them at the same time, try again."""
     for wait in (0.05, 0.2, 1.0, None):
         try:
             with transaction() as connection:

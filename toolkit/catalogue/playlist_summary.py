@@ -1,4 +1,4 @@
-"""What a playlist file holds, counted in one pass that keeps no catalogue."""
+"""Counts of a playlist file, from one pass that fills no catalogue."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ EVERY = 1000
 class Summary:
     """Counts of one file; memory is one entry per track and playlist.
 
-    lengths: how many playlists have each length. described: which fields each track has, as bits in the order of `names`.
-    fields: tracks that have each field, by (field, source) of the first record that gives it.
+    - lengths: number of playlists of each length.
+    - described: the fields of each track, as bits in the order of `names`.
+    - fields: number of tracks with each field, by (field, source, train_allowed) of the first record that has it.
     """
 
     described: dict[str, int] = field(default_factory=dict)
@@ -39,10 +40,10 @@ class Summary:
 
     def track(self, record: TrackRecord) -> None:
         own = {"title": record.title, "artist": record.artists, "album": record.album, "duration": record.duration_s}
-        found: list[tuple[str, str, bool | None]] = [(name, "", None) for name, value in own.items() if value]
-        found += [(name, each.source, each.train_allowed) for name, each in record.fields.items()]
+        keys: list[tuple[str, str, bool | None]] = [(name, "", None) for name, value in own.items() if value]
+        keys += [(name, value.source, value.train_allowed) for name, value in record.fields.items()]
         known = self.described.get(record.id, 0)
-        for key in found:
+        for key in keys:
             bit = 1 << self.names.setdefault(key[0], len(self.names))
             if not known & bit:
                 self.fields[key] += 1
@@ -64,11 +65,11 @@ class Summary:
             self.earliest, self.latest = min(self.earliest, *times), max(self.latest, *times)
 
     def quantile(self, share: float) -> int:
-        """The smallest length that at least `share` of the playlists do not exceed; 0 where there are none."""
-        wanted, seen = share * self.lengths.total(), 0
+        """The smallest length that at least `share` of the playlists do not exceed; 0 without playlists."""
+        target, seen = share * self.lengths.total(), 0
         for length, count in sorted(self.lengths.items()):
             seen += count
-            if seen >= wanted:
+            if seen >= target:
                 return length
         return 0
 
@@ -78,7 +79,7 @@ class Summary:
         placements = sum(length * count for length, count in self.lengths.items())
         return {
             "playlists": playlists,
-            # a run takes an id that came before for a bad record
+            # in a run, a playlist whose id came before is a bad record
             "repeated_ids": self.repeated,
             "placements": placements,
             "tracks": len(tracks),
@@ -109,7 +110,7 @@ class Summary:
 
 
 def summarise(reader: Reader, *, progress: Callable[[int], None] | None = None) -> Summary:
-    """Count what `reader` yields. Raises `DataError` as the reader does."""
+    """Count the records of `reader`. Raises `DataError` as the reader does."""
     summary = Summary()
     for done, record in enumerate(reader.read(), start=1):
         if isinstance(record, TrackRecord):

@@ -1,6 +1,6 @@
-"""What a reader yields: tracks and playlists, in the order the file has them.
+"""Records of a reader: tracks and playlists, in the order of the file.
 
-Structs of msgspec: made in a tenth of the time of a frozen dataclass, and a catalogue makes millions.
+They are msgspec structs: creating one takes a tenth of the time of a frozen dataclass, and there may be millions.
 """
 
 from __future__ import annotations
@@ -16,16 +16,14 @@ FieldValue = str | list[float] | bytes | Path
 """Text, a feature vector, or an image/audio file as bytes or path."""
 
 LARGEST = 3.4028234663852886e38
-"""The largest float32, as which vectors are kept; what is beyond it would become infinite there."""
+"""The largest float32. Vectors are stored as float32, where a larger number would become infinite."""
 
 
 class Field(msgspec.Struct, frozen=True):
-    """One described aspect of a track with where it came from.
+    """One described aspect of a track, with its source.
 
-    entity: whose it is; an artist's biography and an album's cover are kept once
-    and reach each of their tracks.
-    train_allowed: None where the source does not say; training then asks for
-    `permission` in the recipe.
+    - entity: track, artist or album. An artist's biography and an album's cover are stored once, for all their tracks.
+    - train_allowed: None if the source does not say. Training then needs `permission` in the recipe.
     """
 
     value: FieldValue
@@ -40,9 +38,9 @@ TrackField = Field
 
 
 class TrackRecord(msgspec.Struct, frozen=True):
-    """A track as a file describes it. `id` carries its scheme (`spotify:track:…`, `local:…`).
+    """A track as a file describes it. `id` has a scheme (`spotify:track:…`, `local:…`).
 
-    source, train_allowed: of the names above the fields, as in `Field`.
+    - source, train_allowed: as in `Field`, of the track's names and duration.
     """
 
     id: str
@@ -60,11 +58,12 @@ class TrackRecord(msgspec.Struct, frozen=True):
 class PlaylistRecord(msgspec.Struct, frozen=True):
     """An ordered list of track ids.
 
-    group: the playlist of which this list is a version; lists of one group are
-    never on both sides of a split and are resampled together.
-    split: `train`, `valid` or `test` where the file prescribes it.
-    plays: how often each track was played, from readers whose `counts` is true; such a reader names a track once.
-    times: when each track was added or played, seconds since 1970 (`toolkit.timestamps`); time: when the list was, where only that is known.
+    - group: the playlist of which this list is a version. Lists of one group are never on both sides of a split and
+      are resampled together.
+    - split: `train`, `valid` or `test` if the file prescribes it.
+    - plays: how often each track was played, from readers whose `counts` is true; they name each track once.
+    - times: when each track was added or played, seconds since 1970 (`toolkit.timestamps`). time: the time of the whole
+      list, if only that is known.
     """
 
     id: str
@@ -85,7 +84,7 @@ Names = tuple[list[str | None], list[str | None], list[str | None]]
 
 
 class NamedPlaylist(msgspec.Struct, frozen=True):
-    """A playlist whose reader tells the names of its tracks only when asked: names(places in the list, from 0)."""
+    """A playlist with a function that reads names of its tracks: names(positions in the list, from 0)."""
 
     playlist: PlaylistRecord
     names: Callable[[Sequence[int]], Names]

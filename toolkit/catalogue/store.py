@@ -1,7 +1,7 @@
-"""The catalogue: what every track, artist, album and playlist is, and where each fact came from.
+"""The catalogue: tracks, artists, albums and playlists, and the source of each value.
 
-SQLite by default, any PostgreSQL URL otherwise, through SQLAlchemy Core.
-Every batch is one transaction: a kill loses nothing committed.
+SQLite by default, any PostgreSQL URL otherwise, through SQLAlchemy Core. Every batch is one transaction: after a kill,
+everything that was committed is there.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypedDict, TypeVar
 
+from numpy import ndarray
 from sqlalchemy import Connection, Engine, Table, create_engine, event, func, inspect, select
 from sqlalchemy.engine import make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, SQLAlchemyError
 
-from toolkit.catalogue import field_choice, record_rows
+from toolkit.catalogue import field_lookup, record_writer
 from toolkit.catalogue.blobs import BlobStore, BlobValues
 from toolkit.catalogue.database_schema import ALBUMS, ARTISTS, DIALECTS, FIELDS, PLAYLISTS, TRACKS, create_tables
 from toolkit.catalogue.records import Field, Record
@@ -24,14 +26,26 @@ from toolkit.catalogue.templates import Template, is_template
 from toolkit.errors import DataError, InputError, SegueError
 
 BATCH = 5_000
-"""Records a transaction."""
+"""Records per transaction."""
 
 Progress = Callable[[int], None]
 """progress(records so far)"""
 
+T = TypeVar("T")
+
+
+class Counts(TypedDict):
+    """Number of entities of each kind. fields: entities that have each field."""
+
+    tracks: int
+    artists: int
+    albums: int
+    playlists: int
+    fields: dict[str, int]
+
 
 class Catalogue:
-    """A catalogue that is open; use it as a context manager or `close` it."""
+    """An open catalogue. Use it as a context manager, or `close` it."""
 
     def __init__(self, engine: Engine, blobs: BlobStore | None) -> None:
         self.engine = engine
@@ -39,11 +53,12 @@ class Catalogue:
 
     @classmethod
     def open(cls, where: str | Path, *, blobs: Path | None = None, create: bool = True) -> Self:
-        """Open a catalogue, creating it where there is none unless `create` is false.
+        """Open a catalogue. A missing one is created unless `create` is false.
 
-        where: a SQLite file or a SQLAlchemy URL (SQLite or PostgreSQL).
-        blobs: folder of covers and audio; for a SQLite file `<name>.blobs` beside it.
-        Raises `InputError` for a URL that cannot be used, `DataError` for a file that is no catalogue.
+        - where: a SQLite file or a SQLAlchemy URL (SQLite or PostgreSQL).
+        - blobs: folder of covers and audio; default for a SQLite file: `<name>.blobs` next to it.
+
+        Raises `InputError` for a URL that cannot be used, `DataError` for a file that is not a catalogue.
         """
         url = str(where) if "://" in str(where) else f"sqlite:///{where}"
         engine = _engine(url)
@@ -68,7 +83,7 @@ class Catalogue:
 
     @property
     def blobs(self) -> BlobStore:
-        """Covers and audio. Raises `InputError` for a database server opened without a folder for them."""
+        """Covers and audio. Raises `InputError` for a database server that was opened without a folder for them."""
         if self._blobs is None:
             raise InputError(f"{self} has no folder for covers and audio: open it with blobs=<folder>")
         return self._blobs
@@ -77,68 +92,66 @@ class Catalogue:
         return f"catalogue {self.engine.url.render_as_string(hide_password=True)}"
 
     def add(self, records: Iterable[Record], progress: Progress | None = None) -> int:
-        """Write tracks with their fields, and playlists' metadata; returns how many records.
+        """Write tracks with their fields, and playlists' metadata. Returns the number of records.
 
-        A track that is there already keeps what the new record leaves out; a
-        field of the same source is replaced. Blobs are stored before the rows
-        that name them. Raises `DataError` for a vector with NaN or infinity.
+        A known track keeps the values that the new record leaves out; a field of the same source is replaced. Blobs
+        are stored before the rows that name them. Raises `DataError` for a vector with NaN or infinity.
         """
-        stream, done = iter(records), 0
+        return self._write(records, record_writer.prepare, progress)
+
+    def add_fields(self, items: Iterable[tuple[str, str, Field]]) -> int:
+        """Write fields of known entities: (entity id, field name, field). Returns the number of fields."""
+        return self._write(items, record_writer.prepare_fields, None)
+
+    def _write(
+        self,
+        items: Iterable[T],
+        prepare: Callable[[list[T], record_writer.PutBlob], record_writer.RowBatch],
+        progress: Progress | None,
+    ) -> int:
+        stream, done = iter(items), 0
         while batch := list(islice(stream, BATCH)):
-            prepared = record_rows.prepare(batch, self._put)
+            rows = prepare(batch, self._put)
             with self._transaction() as connection:
-                record_rows.write(connection, prepared)
+                record_writer.write(connection, rows)
             done += len(batch)
             if progress:
                 progress(done)
         return done
 
-    def add_fields(self, items: Iterable[tuple[str, str, Field]]) -> int:
-        """Write fields of entities that are known already: (entity id, field name, field); returns how many."""
-        stream, done = iter(items), 0
-        while batch := list(islice(stream, BATCH)):
-            prepared = record_rows.prepare_fields(batch, self._put)
-            with self._transaction() as connection:
-                record_rows.write(connection, prepared)
-            done += len(batch)
-        return done
-
     def field_values(
         self, field: str, track_ids: Sequence[str], *, source: str | None = None
-    ) -> tuple[Any, Sequence[Any]]:
+    ) -> tuple[ndarray, Sequence[Any]]:
         """Values of one field or template for the given tracks.
 
-        Returns `present` bool [n], aligned with `track_ids`, and the values of
-        the present tracks in that order: str, a float32 array [d] per feature
-        vector, float (`duration`), or the bytes of covers and audio, read when indexed.
-        `title`, `artist` (joined by ", "), `album`, `artist_id` (the first),
-        `album_id` and `duration` (seconds) are the track's own, as is `id`; any other name
-        is looked up for the track, then its album, then its artists in order.
-        Of several sources the highest `match_score` wins (none counts as 1),
-        then the newest. source: only values of this source or of its branches
-        (`spotify` takes `spotify/p93all`).
-        Raises `InputError` for an unknown field or source, and for vectors of
-        several sources, which do not share a scale, unless `source` chooses.
+        - field: `title`, `artist` (joined by ", "), `album`, `artist_id` (the first), `album_id`, `duration` (seconds)
+          and `id` are the track's own. Any other name is looked up for the track, then its album, then its artists in
+          order.
+        - source: only values of this source or of its branches (`spotify` takes `spotify/p93all`). Of several sources
+          the highest `match_score` wins (None counts as 1), then the newest.
+
+        Returns `present` bool [n], aligned with `track_ids`, and the values of the present tracks in that order: str,
+        float (`duration`), a float32 array [d] per feature vector, or the bytes of covers and audio, read when indexed.
+
+        Raises `InputError` for an unknown field or source. Vectors of several sources do not share a scale: they raise
+        `InputError` too, unless `source` chooses.
         """
         if is_template(field):
             return self._fill(Template(field), track_ids, source)
-        chosen = self._choices(field, track_ids, source)
-        field_choice.check_one_kind(field, chosen)
-        values = [choice.value for choice in chosen if choice is not None]
-        if any(choice is not None and choice.kind == "blob" for choice in chosen):
-            return field_choice.present(chosen), BlobValues(self.blobs, values)
-        return field_choice.present(chosen), values
+        values = self._lookup(field, track_ids, source)
+        field_lookup.check_one_kind(field, values)
+        present, there = field_lookup.present(values), [value for value in values if value is not None]
+        if any(value.kind == "blob" for value in there):
+            return present, BlobValues(self.blobs, [str(value.value) for value in there])
+        return present, [value.value for value in there]
 
     def provenance(
         self, field: str, track_ids: Sequence[str] | None = None, *, source: str | None = None
-    ) -> list[dict[str, Any]]:
-        """Where the values of a field or template come from: `field`, `source`, `train_allowed`, `n` tracks, sorted.
-
-        track_ids: default all tracks of the catalogue.
-        """
+    ) -> list[field_lookup.Provenance]:
+        """Sources of the values of a field or template, sorted. track_ids: default all tracks of the catalogue."""
         names = dict.fromkeys(Template(field).parts) if is_template(field) else [field]
         ids = self.track_ids() if track_ids is None else track_ids
-        return [row for name in names for row in field_choice.provenance(name, self._choices(name, ids, source))]
+        return [row for name in names for row in field_lookup.provenance(name, self._lookup(name, ids, source))]
 
     def has(self, table: Table) -> bool:
         """Whether the database has this table."""
@@ -150,28 +163,29 @@ class Catalogue:
         with self._transaction() as connection:
             return list(connection.scalars(select(TRACKS.c.id).order_by(TRACKS.c.id)))
 
-    def counts(self) -> dict[str, Any]:
-        """How much there is: `tracks`, `artists`, `albums`, `playlists`, and `fields` by name (entities that have one)."""
-        tables = {"tracks": TRACKS, "artists": ARTISTS, "albums": ALBUMS, "playlists": PLAYLISTS}
+    def counts(self) -> Counts:
+        """Number of tracks, artists, albums and playlists, and of entities that have each field."""
         per_field = select(FIELDS.c.field, FIELDS.c.entity, FIELDS.c.entity_id).distinct().subquery()
+        name = per_field.c.field
         with self._transaction() as connection:
-            totals: dict[str, Any] = {
-                name: connection.scalar(select(func.count()).select_from(table)) for name, table in tables.items()
-            }
-            counted = connection.execute(
-                select(per_field.c.field, func.count()).group_by(per_field.c.field).order_by(per_field.c.field)
+            tracks, artists, albums, playlists = (
+                connection.execute(select(func.count()).select_from(table)).scalar_one()
+                for table in (TRACKS, ARTISTS, ALBUMS, PLAYLISTS)
             )
-            totals["fields"] = {name: n for name, n in counted}
-        return totals
+            rows = connection.execute(select(name, func.count()).group_by(name).order_by(name))
+            fields = {row[0]: int(row[1]) for row in rows}
+        return {"tracks": tracks, "artists": artists, "albums": albums, "playlists": playlists, "fields": fields}
 
-    def _choices(self, field: str, track_ids: Sequence[str], source: str | None) -> list[field_choice.Choice | None]:
+    def _lookup(
+        self, field: str, track_ids: Sequence[str], source: str | None
+    ) -> list[field_lookup.SourcedValue | None]:
         with self._transaction() as connection:
-            return field_choice.choices(connection, field, list(track_ids), source)
+            return field_lookup.lookup(connection, field, list(track_ids), source)
 
-    def _fill(self, template: Template, track_ids: Sequence[str], source: str | None) -> tuple[Any, list[str]]:
-        columns = {name: field_choice.texts(name, self._choices(name, track_ids, source)) for name in template.parts}
+    def _fill(self, template: Template, track_ids: Sequence[str], source: str | None) -> tuple[ndarray, list[str]]:
+        columns = {name: field_lookup.as_texts(name, self._lookup(name, track_ids, source)) for name in template.parts}
         filled = [template.fill({name: columns[name][row] for name in columns}) for row in range(len(track_ids))]
-        return field_choice.present(filled), [text for text in filled if text is not None]
+        return field_lookup.present(filled), [text for text in filled if text is not None]
 
     def _put(self, value: bytes | Path) -> str:
         return self.blobs.put(value) if isinstance(value, bytes) else self.blobs.put_file(value)
@@ -185,7 +199,7 @@ class Catalogue:
             reason = str(error.orig).strip().splitlines()[0]
             if "malformed" in reason:
                 raise DataError(
-                    f"{self} is damaged ({reason}): bring back a copy; one in a cache can be deleted, and is made again"
+                    f"{self} is damaged ({reason}): restore a copy. One in a cache can be deleted: it is rebuilt"
                 ) from None
             kind = DataError if "not a database" in reason else SegueError
             raise kind(f"{self}: {reason}") from None
@@ -197,7 +211,7 @@ def _engine(url: str) -> Engine:
     try:
         name = make_url(url).get_backend_name()
         if name not in DIALECTS:
-            raise InputError(f"a catalogue cannot live in {name}: use one of {', '.join(DIALECTS)}")
+            raise InputError(f"a catalogue cannot be stored in {name}: use one of {', '.join(DIALECTS)}")
         engine = create_engine(url)
     except (ArgumentError, NoSuchModuleError, ValueError):
         raise InputError(
@@ -206,15 +220,17 @@ def _engine(url: str) -> Engine:
     except ModuleNotFoundError as error:
         raise InputError(f"{error.name} is missing, which this database needs: pip install {error.name}") from None
     if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _wal)
+        event.listen(engine, "connect", _use_wal)
     return engine
 
 
-def _wal(connection: Any, _: object) -> None:
-    """Readers do not wait for the writer, writers wait for each other, and a killed writer leaves the last commit intact."""
-    connection.execute("PRAGMA busy_timeout=60000")
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
+def _use_wal(connection: DBAPIConnection, _: object) -> None:
+    """Set SQLite's write-ahead log.
+
+    Readers do not wait for the writer, writers wait for each other, and a killed writer leaves the last commit intact.
+    """
+    for pragma in ("busy_timeout=60000", "journal_mode=WAL", "synchronous=NORMAL"):
+        connection.cursor().execute(f"PRAGMA {pragma}")
 
 
 def _make_folder(folder: Path) -> None:

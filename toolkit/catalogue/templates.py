@@ -1,19 +1,17 @@
 """Field templates: `{title} by {artist}. {genres}` as one text per track.
 
-A part that a track lacks takes its surroundings along. Of the text between
-two parts, what runs up to a closing bracket belongs to the part before it,
-what begins with an opening one to the part after; the rest is a separator,
-kept where the part after it is there and any part before it is. So `{title}
-({artist}). {genres}` gives `Song. rock` without an artist, `(Ann). rock`
-without a title and `rock` with genres alone. Text before the first part goes
-with that part, text after the last with the last, but for a full stop.
+A missing part removes the text that belongs to it. Text between two parts belongs to the part before it up to a
+closing bracket, and to the part after it from an opening one. The rest is a separator, kept if the part after it and
+any part before it are present. `{title} ({artist}). {genres}` gives `Song. rock` without an artist, `(Ann). rock`
+without a title and `rock` with genres alone. Text before the first part belongs to that part, text after the last part
+to the last, except for a full stop.
 """
 
 from __future__ import annotations
 
 import re
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from toolkit.errors import InputError
 
@@ -27,10 +25,9 @@ def is_template(field: str) -> bool:
 
 
 class Template:
-    """A parsed template.
+    """A parsed template. parts: names of the fields, in order.
 
-    parts: names in order. Raises `InputError` for unbalanced braces, an empty
-    name, and for conversions, formats and attributes, which are not offered.
+    Raises `InputError` for unbalanced braces, an empty name, and for conversions, formats and attributes.
     """
 
     def __init__(self, text: str) -> None:
@@ -53,21 +50,19 @@ class Template:
             raise InputError(f"field template {text!r} names no field")
 
     def fill(self, values: Mapping[str, str | None]) -> str | None:
-        """The text of one track; None where every part is missing."""
-        return self._join([values[name] for name in self.parts])
-
-    def _join(self, values: Sequence[str | None]) -> str | None:
-        if all(value is None for value in values):
+        """The text of one track; None if every part is missing."""
+        parts = [values[name] for name in self.parts]
+        if all(part is None for part in parts):
             return None
         opening, *between, ending = self.literals
-        out = [] if values[0] is None else [opening, values[0]]
-        for before, literal, after in zip(values, between, values[1:], strict=False):
+        out = [] if parts[0] is None else [opening, parts[0]]
+        for before, literal, after in zip(parts, between, parts[1:], strict=False):
             closes, separator, opens = _split(literal)
             if before is not None:
                 out.append(closes)
             if after is not None:
                 out += [separator if out else "", opens, after]
-        out.append(ending if values[-1] is not None else _FULL_STOP.findall(ending)[0])
+        out.append(ending if parts[-1] is not None else _FULL_STOP.findall(ending)[0])
         return re.sub(r"[ \t]+", " ", "".join(out)).strip()
 
 

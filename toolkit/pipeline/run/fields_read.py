@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from toolkit import ranker_registry
-from toolkit.catalogue.field_choice import ID
+from toolkit.catalogue.field_lookup import ID
 from toolkit.catalogue.readers.reader import Reader
 from toolkit.catalogue.readers.tables.track_columns import NAMES
 from toolkit.catalogue.records import TrackRecord
