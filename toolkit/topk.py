@@ -151,3 +151,17 @@ def _cut(part: np.ndarray, better: np.ndarray, seeds: tuple[np.ndarray, np.ndarr
 def row_counts(mask: np.ndarray) -> np.ndarray:
     """True values of each row, int64 [B]: NumPy counts a whole array faster than along an axis."""
     return np.fromiter(map(np.count_nonzero, mask), np.int64, len(mask))
+
+
+def nearest_by_cosine(vectors: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:
+    """Return the `count` other rows that are nearest by cosine to each of `rows`: int64 [rows, count].
+
+    The nearest comes first. Ties go to the smaller row. Fewer are returned if there are fewer.
+
+    - vectors: float [n, d].
+    - rows: int [rows], indices into `vectors`.
+    """
+    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    cosines = unit[rows] @ unit.T
+    cosines[np.arange(len(rows)), rows] = -np.inf
+    return np.argsort(-cosines, axis=1, kind="stable")[:, : min(count, len(vectors) - 1)]

@@ -12,8 +12,7 @@ from pydantic import Field
 
 from toolkit.baselines.baseline import Baseline, BaselineParams, State
 from toolkit.baselines.sparse_products import packed, product_scorer, unpacked
-from toolkit.coldstart.cold_ranker import COLD_START
-from toolkit.coldstart.single_modality import single
+from toolkit.coldstart.cold_ranker import COLD_START, single_modality
 from toolkit.corpus.item_similarity import similarities, top_per_row
 from toolkit.corpus.queries import Queries
 from toolkit.errors import InputError
@@ -38,7 +37,7 @@ class AttributeKNN(Baseline):
     capabilities = COLD_START
 
     def learn(self, data: TrainingData) -> State:
-        content = single(self.name, data.modalities)
+        content = single_modality(self.name, data.modalities)
         attributes = sp.csr_matrix(
             (content.matrix != 0) & content.present[:, None], dtype=np.float32
         ).T.tocsr()  # (d, V + 1)

@@ -22,14 +22,13 @@ from pydantic import Field, ValidationError
 from segue_papers.encoders.log_mel import LogMelParams
 from toolkit import devices
 from toolkit.baselines.baseline import Baseline, BaselineParams, State
-from toolkit.coldstart.cold_ranker import COLD_START, factor_scorer
-from toolkit.coldstart.single_modality import single
+from toolkit.coldstart.cold_ranker import COLD_START, factor_scorer, single_modality
 from toolkit.corpus.queries import Queries
 from toolkit.errors import InputError
 from toolkit.modality import Modality
 from toolkit.parameters import Parameters
 from toolkit.ranker import Scorer, TrainingData
-from toolkit.seeds import derived_seed
+from toolkit.seeds import derived_seed, seeded_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -85,7 +84,6 @@ class IdItem(Baseline):
         """The network, learned from the placements of `known` tracks. items: makes what gives tracks their vectors."""
         from segue_papers.rankers.content_user_network import Pairs
         from toolkit.encoders.contract.content_hash import combined
-        from toolkit.encoders.learning.autoencoder import seeded
         from toolkit.encoders.learning.train_network import Schedule, train
 
         params, device = self.params, devices.device(data.device)
@@ -97,7 +95,7 @@ class IdItem(Baseline):
                 f"{self.name}: no track with placements in training has what it learns from: nothing to learn"
             )
         weights = derived_seed(data.seed, self.name, "weights")
-        network = seeded(
+        network = seeded_weights(
             lambda: Pairs(items(), played, margin=params.margin, negatives=params.negatives, width=params.width),
             weights,
         )
@@ -175,7 +173,7 @@ def _lookup(count: int, width: int) -> nn.Module:
 
 def _spectrogram(modalities: dict[str, Modality]) -> tuple[Modality, tuple[int, int, int]]:
     """The one modality, and the windows, bands and frames that its vectors are."""
-    modality = single("content-user", modalities)
+    modality = single_modality("content-user", modalities)
     encoder, _, params = modality.encoder.partition(" ")
     try:
         shape = LogMelParams.model_validate(json.loads(params)).shape() if encoder == "log-mel" else None

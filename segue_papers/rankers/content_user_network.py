@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from segue_papers.encoders.mel_cnn_1d import mel_trunk
-from toolkit.encoders.learning.predictor_network import Network
+from toolkit.encoders.learning.train_network import TrainableNetwork
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -61,7 +61,7 @@ class Sounds(nn.Module):
         return found
 
 
-class Pairs(Network):
+class Pairs(TrainableNetwork):
     """Users, tracks and the max-margin loss over pairs that were played.
 
     played: float32 [n, V + 1], sparse; pair p is its p-th stored place.

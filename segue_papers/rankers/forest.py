@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from toolkit.coldstart.cold_ranker import ColdRanker, FactorParams
+from toolkit.coldstart.cold_ranker import ColdRanker, FactorParams, single_modality
 from toolkit.coldstart.factorisation import Factors
-from toolkit.coldstart.single_modality import single
 from toolkit.errors import InputError
+from toolkit.packages import FOREST_SKLEARN
 from toolkit.ranker import TrainingData
 
 BLOCK = 4096
@@ -37,11 +37,12 @@ class Forest(ColdRanker):
 
     name = "random-forest"
     Params = ForestParams
+    requires = (*ColdRanker.requires, FOREST_SKLEARN)
 
     def predict(self, data: TrainingData, factors: Factors) -> tuple[np.ndarray, np.ndarray]:
         from sklearn.ensemble import RandomForestRegressor
 
-        content = single(self.name, data.modalities)
+        content = single_modality(self.name, data.modalities)
         taught = np.flatnonzero(content.present & factors.known)
         if not len(taught):
             raise InputError("random-forest: no track with placements in training has content: nothing to learn from")

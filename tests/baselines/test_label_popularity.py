@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from toolkit.baselines.artist_popularity import ArtistPopularity
 from toolkit.baselines.content_mix import ContentMix
-from toolkit.baselines.genre_popularity import GenrePopularity
 from toolkit.baselines.item_knn import ItemKNN
+from toolkit.baselines.label_popularity import ArtistPopularity, GenrePopularity
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut, PlaylistSet
 from toolkit.errors import InputError

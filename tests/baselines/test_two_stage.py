@@ -10,7 +10,8 @@ import pytest
 
 from segue.checks.check_ranker import check_ranker
 from tests.baselines.conftest import corpus_of
-from toolkit.baselines import candidates
+from toolkit.baselines.boosted_folds import assign_folds
+from toolkit.baselines.candidates import STEPS, candidate_blocks, feature_names
 from toolkit.baselines.content_centroid import ContentCentroid
 from toolkit.baselines.item_knn import ItemKNN
 from toolkit.baselines.popularity import Popularity
@@ -75,7 +76,7 @@ def test_a_validation_playlist_is_scored_by_trees_that_have_not_seen_it(planted:
     valid = planted[0].valid
     assert valid is not None
     queries, row = valid.queries(), 7
-    found = next(candidates.blocks(fitted.systems, fitted.content, queries.part(row, row + 1), n=30))
+    found = next(candidate_blocks(fitted.systems, fitted.content, queries.part(row, row + 1), n=30))
     fold = int(fitted.state["fold"][row])
     own = [booster.predict(found.features) for booster in fitted.boosters]
     np.testing.assert_allclose(fitted.score(queries, found.item)[row], own[fold], rtol=1e-6)
@@ -84,13 +85,11 @@ def test_a_validation_playlist_is_scored_by_trees_that_have_not_seen_it(planted:
 
 
 def test_versions_of_a_playlist_share_a_fold() -> None:
-    from toolkit.baselines.two_stage import _folds
-
     groups = np.repeat(np.arange(12), np.arange(1, 13))
-    fold = _folds(groups, 4, 0)
+    fold = assign_folds(groups, 4, 0)
     assert all(len(set(fold[groups == group])) == 1 for group in range(12))
     assert np.bincount(fold).tolist() == pytest.approx([19.5] * 4, abs=1.5)
-    assert set(_folds(np.array([5, 5, 9]), 4, 0)) == {0, 1}
+    assert set(assign_folds(np.array([5, 5, 9]), 4, 0)) == {0, 1}
 
 
 def test_features_are_what_their_names_say(small: tuple[TrainingData, HeldOut]) -> None:
@@ -98,11 +97,11 @@ def test_features_are_what_their_names_say(small: tuple[TrainingData, HeldOut]) 
     data = replace(data, valid=held_out)
     ranker = TwoStage(**SMALL).fit(replace(data, systems={"item-knn": ItemKNN().fit(data)}))
     queries = held_out.queries()
-    found = np.concatenate([part.features for part in candidates.blocks(ranker.systems, ranker.content, queries, n=20)])
-    (block,) = candidates.blocks(ranker.systems, ranker.content, queries, n=20)
-    columns = dict(zip(candidates.names(ranker.systems, ranker.content), found.T, strict=True))
+    found = np.concatenate([part.features for part in candidate_blocks(ranker.systems, ranker.content, queries, n=20)])
+    (block,) = candidate_blocks(ranker.systems, ranker.content, queries, n=20)
+    columns = dict(zip(feature_names(ranker.systems, ranker.content), found.T, strict=True))
     scores, plays = ItemKNN().fit(data).score(queries, np.arange(1, 91)), data.train.counts()
-    step = 0.5 / candidates.STEPS
+    step = 0.5 / STEPS
     for b in range(len(queries)):
         at, item = np.flatnonzero(block.row == b), block.item[block.row == b]
         seeds = queries.seeds[queries.offsets[b] : queries.offsets[b + 1]]

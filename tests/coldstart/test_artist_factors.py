@@ -64,7 +64,7 @@ def test_tracks_without_a_training_placement_teach_nothing(playlists: PlaylistSe
 
 def test_what_has_no_artists_is_refused(playlists: PlaylistSet) -> None:
     nameless = replace(playlists, corpus=corpus_of(LISTS, len(NAMES)))
-    with pytest.raises(InputError, match="level: artist needs the tracks' artists, and the data names none"):
+    with pytest.raises(InputError, match="level: artist needs the tracks' artists, and the data has none"):
         of_tracks(FactorStore(nameless, SPEC), SPEC)
     with pytest.raises(ValidationError, match="`level` is for factors"):
         Targets(field="tags", level="artist")

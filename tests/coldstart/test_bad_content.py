@@ -11,7 +11,7 @@ import pytest
 from toolkit import pipeline, run_directory
 from toolkit.errors import DataError
 from toolkit.modality import Modality
-from toolkit.pipeline.run.encode_modalities import named
+from toolkit.pipeline.run.encode_modalities import tracks_without
 from toolkit.recipe import load
 
 RECIPE = """\
@@ -67,11 +67,11 @@ def test_what_cannot_be_used_is_named_in_the_summaries(folder: Path) -> None:
 def test_too_short_clips_are_named_beside_absent_ones() -> None:
     present = np.array([False, True, False, True, True, True, True])
     sound = Modality("sound", np.zeros((7, 2), np.float32), present, short=present & (np.arange(7) > 1))
-    assert named(sound, list("abcdef")) == {
+    assert tracks_without(sound, list("abcdef")) == {
         "absent": {"count": 1, "examples": ["b"]},
         "short": {"count": 4, "examples": ["c", "d", "e"]},
     }
-    assert named(Modality("sound", sound.matrix[:2], present[:2]), ["a"]) == {}
+    assert tracks_without(Modality("sound", sound.matrix[:2], present[:2]), ["a"]) == {}
 
 
 def test_by_default_such_a_file_ends_the_run_in_one_line(folder: Path) -> None:

@@ -50,8 +50,8 @@ def test_content_lies_between_chance_and_the_bound(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[Any] = []
-    factorise = FactorStore._made
-    monkeypatch.setattr(FactorStore, "_made", lambda self, spec: made.append(spec) or factorise(self, spec))
+    factorise = FactorStore._factorise
+    monkeypatch.setattr(FactorStore, "_factorise", lambda self, spec: made.append(spec) or factorise(self, spec))
     notes, run = Notes(), tmp_path / "run"
     pipeline.run(load(recipe, parameters=True), run, cache=tmp_path / "cache", progress=notes)
     auc = _auc(run)
@@ -96,7 +96,7 @@ def test_artists_in_the_place_of_tracks(recipe: Path, tmp_path: Path) -> None:
             "coldstart.systems.0.params={penalty: 1}",
             "coldstart.systems.0.params.penalty is not a key: did you mean penalties?",
         ),
-        ("coldstart.systems.1.name=ridge", "a second system called ridge: give each a name of its own"),
+        ("coldstart.systems.1.name=ridge", "a second system called ridge: give each its own name"),
         ("evaluation={split: {field: part}}", "evaluation.split.field is not a key"),
         ("coldstart.factors.alpha=0", "coldstart.factors.alpha=0 must be greater than 0"),
     ],

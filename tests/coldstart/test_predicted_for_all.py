@@ -8,8 +8,7 @@ import numpy as np
 
 from segue.checks.check_ranker import check_ranker
 from tests.coldstart.test_rankers import K, Planted, _prediction
-from toolkit.coldstart.predicted_factors import PredictedFactors
-from toolkit.coldstart.predicted_for_all import PredictedForAll
+from toolkit.coldstart.predicted_factors import PredictedFactors, PredictedForAll
 
 
 def test_tracks_with_plays_are_scored_by_their_prediction_and_the_others_as_before(planted: Planted) -> None:

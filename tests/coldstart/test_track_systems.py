@@ -122,17 +122,17 @@ def test_a_killed_fit_ends_as_an_unbroken_one(
 
     data = replace(planted.data, modalities={"sound": sound}, device="cpu", workdir=tmp_path)
     params = {**FUSED, "epochs": 4, "factors": FACTORS.model_dump()}
-    cls, epoch = plugins.load("segue.rankers", "late-fusion"), train_network._epoch
+    cls, epoch = plugins.load("segue.rankers", "late-fusion"), train_network._Run.epoch
 
-    def broken(*given):  # type: ignore[no-untyped-def]
-        if given[5] == 2:
+    def broken(run: train_network._Run, number: int) -> train_network.Epoch:
+        if number == 2:
             raise InterruptedError
-        return epoch(*given)
+        return epoch(run, number)
 
-    monkeypatch.setattr(train_network, "_epoch", broken)
+    monkeypatch.setattr(train_network._Run, "epoch", broken)
     with pytest.raises(InterruptedError):
         cls(**params).fit(data)
-    monkeypatch.setattr(train_network, "_epoch", epoch)
+    monkeypatch.setattr(train_network._Run, "epoch", epoch)
     resumed, whole = cls(**params).fit(data), cls(**params).fit(replace(data, workdir=None))
     np.testing.assert_array_equal(resumed.state["items"], whole.state["items"])
 

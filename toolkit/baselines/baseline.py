@@ -1,4 +1,4 @@
-"""What every baseline shares: checked parameters, and a fitted state that is nothing but named arrays."""
+"""What every baseline shares: checked parameters, and a fitted state of named arrays."""
 
 from __future__ import annotations
 
@@ -10,34 +10,39 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from toolkit.errors import RunDirectoryError, SegueError
+from toolkit.files import replacing, write_json
 from toolkit.parameters import Parameters
 from toolkit.ranker import Ranker, TrainingData
 from toolkit.validation import validated
 
 State = dict[str, np.ndarray]
-"""Fitted arrays by name; what is saved and all that scoring may read."""
+"""Fitted arrays by name: what is saved, and all that scoring may read."""
 
 
 class BaselineParams(Parameters):
-    """Parameters of a baseline in a recipe; each baseline extends it with defaults."""
+    """Parameters of a baseline in a recipe. Each baseline extends this class by fields with defaults."""
 
 
 class Baseline(Ranker):
     """A ranker whose whole fitted state is a dictionary of arrays.
 
-    Subclasses name `Params` and `capabilities` and write `learn` and `scorer`; the constructor takes the fields of `Params` as keywords.
+    Subclasses set `Params` and `capabilities` and define `learn` and `scorer`.
+
+    - params: the fields of `Params` as keywords. Raises `InputError` for a wrong one.
     """
 
     Params: ClassVar[type[Parameters]] = BaselineParams
+    params: Any
+    """An instance of `Params`."""
 
-    def __init__(self, **params: Any) -> None:
-        self.params: Any = validated(self.Params, params, f"{self.name}: ")
+    def __init__(self, **params: object) -> None:
+        self.params = validated(self.Params, params, f"{self.name}: ")
         self._state: State | None = None
         self._n_items = 0
 
     @abstractmethod
     def learn(self, data: TrainingData) -> State:
-        """The fitted arrays, from the training playlists alone."""
+        """Return the fitted arrays, learned from the training playlists alone."""
 
     def fit(self, data: TrainingData) -> Self:
         self._state = {name: np.ascontiguousarray(array) for name, array in self.learn(data).items()}
@@ -59,16 +64,16 @@ class Baseline(Ranker):
         from safetensors.numpy import save_file
 
         state = self.state
-        directory.mkdir(parents=True, exist_ok=True)
-        save_file(state, str(directory / "ranker.safetensors"))
+        with replacing(directory / "ranker.safetensors") as temporary:
+            save_file(state, temporary)
         about = {"ranker": self.name, "n_items": self._n_items, "params": self.params.model_dump(mode="json")}
-        (directory / "ranker.json").write_text(json.dumps(about, indent=1) + "\n")
+        write_json(directory / "ranker.json", about)
 
     @classmethod
     def load(cls, directory: Path, *, device: str = "cpu") -> Self:
-        """A saved baseline; its arrays stay in memory, whatever the device.
+        """Return the baseline that `save` wrote. Its arrays stay in main memory on any device.
 
-        Raises `RunDirectoryError` where files are missing, damaged or another ranker's.
+        Raises `RunDirectoryError` if files are missing, damaged or of another ranker.
         """
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
@@ -82,8 +87,12 @@ class Baseline(Ranker):
             ranker = cls(**about["params"])
             ranker._state = load_file(str(directory / "ranker.safetensors"))
             ranker._n_items = int(about["n_items"])
+            ranker.restore(directory, device=device)
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise RunDirectoryError(
                 f"{directory} holds no readable {cls.name} ranker ({error}): delete it and fit it again"
             ) from None
         return ranker
+
+    def restore(self, directory: Path, *, device: str) -> None:
+        """Read what `save` wrote besides parameters and arrays. `load` reports what is missing or damaged."""

@@ -1,9 +1,8 @@
-"""Content centroid: tracks whose content is near the seeds' mean content; ranks unplayed tracks too."""
+"""Content centroid: tracks whose content is near the seeds' mean content, played or not."""
 
 from __future__ import annotations
 
 import numpy as np
-import scipy.sparse as sp
 from pydantic import Field
 
 from toolkit.baselines.baseline import Baseline, BaselineParams, State
@@ -23,8 +22,10 @@ class ContentCentroid(Baseline):
 
     Score of a track: cosine between it and the mean of the seeds' unit vectors, averaged over modalities.
 
-    A modality counts if both the track and a seed have it; seeds without it are left out of its mean. A track that shares no modality with
-    the seeds cannot be ranked (-inf).
+    A modality counts if both the track and a seed have it; seeds without it are left out of its mean. A track that
+    shares no modality with the seeds cannot be ranked (-inf).
+
+    State: for each modality, vectors float32 [V + 1, d] of length one and present bool [V + 1].
     """
 
     name = "content-centroid"
@@ -32,18 +33,18 @@ class ContentCentroid(Baseline):
     capabilities = Capabilities(content="required", cold_tracks=True, deterministic=True)
 
     def learn(self, data: TrainingData) -> State:
-        chosen = self._chosen(data.modalities)
         state: State = {}
-        for number, modality in enumerate(chosen):
+        for number, modality in enumerate(self._selected(data.modalities)):
             state[f"vectors.{number}"], state[f"present.{number}"] = unit_vectors(modality)
         return state
 
-    def _chosen(self, modalities: dict[str, Modality]) -> list[Modality]:
+    def _selected(self, modalities: dict[str, Modality]) -> list[Modality]:
         if not modalities:
             raise InputError(
-                "content-centroid needs a modality and there is none: name encoders in the recipe, or leave it out of baselines"
+                "content-centroid needs a modality and there is none: name encoders in the recipe,"
+                " or leave it out of baselines"
             )
-        names = sorted(modalities) if self.params.modalities is None else self.params.modalities
+        names = self.params.modalities or sorted(modalities)
         for name in names:
             if name not in modalities:
                 raise InputError(
@@ -57,15 +58,12 @@ class ContentCentroid(Baseline):
         vectors = [self.state[f"vectors.{number}"] for number in numbers]
         present = np.stack([self.state[f"present.{number}"] for number in numbers]).astype(np.float32)  # (M, V + 1)
         centroids = [_unit(seeds @ matrix) for matrix in vectors]
-        asked = _any_seed(seeds, present)  # (B, M)
+        has_seed = np.asarray(seeds @ present.T > 0, np.float32)  # (B, M)
 
         def score(items: np.ndarray) -> np.ndarray:
-            total = sum(
-                (centroid @ matrix[items].T for centroid, matrix in zip(centroids, vectors, strict=True)),
-                start=np.float32(0),
-            )
-            shared = asked @ present[:, items]
-            mean = np.asarray(total, np.float32) / np.maximum(shared, 1.0)
+            cosines = (centroid @ matrix[items].T for centroid, matrix in zip(centroids, vectors, strict=True))
+            shared = has_seed @ present[:, items]
+            mean = np.asarray(sum(cosines, start=np.float32(0)), np.float32) / np.maximum(shared, 1.0)
             mean[shared == 0] = -np.inf
             return mean
 
@@ -73,7 +71,10 @@ class ContentCentroid(Baseline):
 
 
 def unit_vectors(modality: Modality) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of length one, float32 [V + 1, d], zero where the modality is missing; and who has it, bool [V + 1]."""
+    """Return the vectors scaled to length one, float32 [V + 1, d], and which tracks have one, bool [V + 1].
+
+    Rows of tracks without the modality are zero.
+    """
     present = np.array(modality.present, dtype=bool)
     present[0] = False
     return _unit(np.where(present[:, None], modality.matrix, 0).astype(np.float32)), present
@@ -82,8 +83,3 @@ def unit_vectors(modality: Modality) -> tuple[np.ndarray, np.ndarray]:
 def _unit(rows: np.ndarray) -> np.ndarray:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.where(lengths > 0, lengths, 1), np.float32)
-
-
-def _any_seed(seeds: sp.csr_matrix, present: np.ndarray) -> np.ndarray:
-    """Whether any seed of a query has a modality: float32 [B, M] of zeros and ones."""
-    return np.asarray(seeds @ present.T > 0, np.float32)

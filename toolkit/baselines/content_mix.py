@@ -1,6 +1,6 @@
-"""Content mix: item-kNN, genre and artist added up by hand, with weights chosen on the validation playlists.
+"""Content mix: item-kNN, genre and artist added up, with weights chosen on the validation playlists.
 
-The mix by which content rescues kNN where most of the tracks to find were never played; a two-stage ranker learns such a mix.
+Content helps where most of the hidden tracks were never played. A two-stage ranker learns such a mix from examples.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pydantic import Field
 
 from toolkit.baselines.baseline import Baseline, BaselineParams, State
 from toolkit.baselines.item_knn import ItemKNN
-from toolkit.baselines.label_popularity import label_profile, unit_labels
-from toolkit.baselines.sparse_products import packed, unpacked
+from toolkit.baselines.sparse_products import minus_inf_for_zero, packed, unpacked
 from toolkit.baselines.validation_recall import hidden_matrix, recalls
+from toolkit.corpus.label_rows import label_profile, unit_labels
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import InputError
@@ -25,11 +25,11 @@ from toolkit.ranker import Capabilities, Scorer, TrainingData
 
 KINDS = ("genre", "artist")
 WEIGHTS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
-"""Tried for each kind of label, where a full cosine counts 1 and item-kNN is its mean over the seeds."""
+"""Weights that are tried for the cosine of each kind of label. Item-kNN, as a mean over the seeds, has weight one."""
 MOST_SCORES = 2**26
-"""Scores of validation playlists over which weights are chosen; of more playlists an even share is taken."""
+"""Scores of validation playlists by which weights are chosen. Of more playlists an even share is taken."""
 BLOCK_ENTRIES = 2**22
-"""Scores held at once, four times."""
+"""Scores that are held at once. There are about four arrays of this size."""
 
 
 class ContentMixParams(BaselineParams):
@@ -44,8 +44,8 @@ class ContentMix(Baseline):
 
     Score of a track: mean cosine co-occurrence with the seeds + g times genre cosine + a times artist cosine.
 
-    Weights that are not set are those with the best Recall@50 + Recall@500 on validation, the smaller of equals. A kind of label that the
-    catalogue does not have is left out. Tracks without evidence cannot be ranked (-inf).
+    Weights that are not set are those with the best Recall@50 + Recall@500 on validation, the smaller of equals. A kind
+    of label that the catalogue does not have is left out. Tracks without evidence cannot be ranked (-inf).
     """
 
     name = "content-mix"
@@ -57,25 +57,20 @@ class ContentMix(Baseline):
         state: State = ItemKNN(neighbours=self.params.neighbours, shrink=self.params.shrink).fit(data).state.copy()
         kinds = [kind for kind in KINDS if kind in data.labels]
         for kind in kinds:
-            state |= packed(unit_labels(data, kind, self.name, idf=True), kind)
-        given = {kind: getattr(self.params, kind) for kind in kinds}
-        if None in given.values() and (data.valid is None or not len(data.valid)):
+            state |= packed(unit_labels(data.labels, kind, self.name, idf=True), kind)
+        fixed = {kind: getattr(self.params, kind) for kind in kinds}
+        if None in fixed.values() and not data.valid:
             raise InputError(
                 "content-mix chooses its weights on validation playlists and there are none: give genre and artist"
             )
-        choices = [WEIGHTS if given[kind] is None else (given[kind],) for kind in kinds]
-        chosen = (
-            _best(state, kinds, choices, data.valid, data.n_items)
-            if data.valid and len(data.valid)
-            else [one[0] for one in choices]
-        )
-        return state | {
-            f"weight.{kind}": np.array([weight], np.float32) for kind, weight in zip(kinds, chosen, strict=True)
-        }
+        choices = [WEIGHTS if fixed[kind] is None else (fixed[kind],) for kind in kinds]
+        best = _best_weights(state, kinds, choices, data.valid, data.n_items) if data.valid else fixed.values()
+        weights = zip(kinds, best, strict=True)
+        return state | {f"weight.{kind}": np.array([weight], np.float32) for kind, weight in weights}
 
     @property
     def weights(self) -> dict[str, float]:
-        """By kind of label."""
+        """The weight of each kind of label."""
         return {kind: float(self.state[f"weight.{kind}"][0]) for kind in KINDS if f"weight.{kind}" in self.state}
 
     def scorer(self, queries: Queries) -> Scorer:
@@ -86,14 +81,13 @@ class ContentMix(Baseline):
             total, *content = parts.of(items)
             for part, weight in zip(content, weights.values(), strict=True):
                 total = total + np.float32(weight) * part
-            total[total == 0] = -np.inf
-            return total
+            return minus_inf_for_zero(total)
 
         return score
 
 
 class _Parts:
-    """What co-occurrence and each kind of label say: float32 [B, n] each."""
+    """The summands of a score: mean co-occurrence with the seeds, and the cosine of each kind of label."""
 
     def __init__(self, state: State, kinds: list[str], seeds: sp.csr_matrix) -> None:
         self.similar = unpacked(state, "similar")
@@ -102,33 +96,37 @@ class _Parts:
         self.profiles = [label_profile(seeds, labels) for labels in self.labels]
 
     def of(self, items: np.ndarray) -> list[np.ndarray]:
+        """Return the summands for items int [n]: float32 [B, n] each."""
         pairs = [(self.mean, self.similar), *zip(self.profiles, self.labels, strict=True)]
         return [np.asarray((left @ right[items].T).toarray(), np.float32) for left, right in pairs]
 
 
-def _best(
+def _best_weights(
     state: State, kinds: list[str], choices: Sequence[tuple[float, ...]], valid: HeldOut, n_items: int
 ) -> tuple[float, ...]:
-    """The weights of the best Recall@50 + Recall@500 on validation: at 50 alone a few playlists cannot tell most of them apart."""
-    asked = sample_evenly(valid, max(50, MOST_SCORES // (n_items + 1)))
+    """Return the weights with the best Recall@50 + Recall@500 on validation.
+
+    By Recall@50 alone a few playlists cannot tell most weights apart.
+    """
+    sample = sample_evenly(valid, max(50, MOST_SCORES // (n_items + 1)))
     tried = list(product(*choices))
-    reached = np.zeros(len(tried))
+    totals = np.zeros(len(tried))
     every = np.arange(n_items + 1)
     step = max(1, BLOCK_ENTRIES // (n_items + 1))
-    for start in range(0, len(asked), step):
-        part = asked.part(start, start + step)
+    for start in range(0, len(sample), step):
+        part = sample.part(start, start + step)
         hidden, shown = hidden_matrix(part), part.queries().matrix(n_items)
         total, *content = _Parts(state, kinds, shown).of(every)
         total[shown.nonzero()] = -np.inf
-        for place, weights in enumerate(tried):
-            mixed = sum((np.float32(weight) * said for weight, said in zip(weights, content, strict=True)), start=total)
+        for row, weights in enumerate(tried):
+            mixed = sum((np.float32(weight) * part for weight, part in zip(weights, content, strict=True)), start=total)
             long = _top(mixed, 500)
             short = np.take_along_axis(long, _top(np.take_along_axis(mixed, long, axis=1), 50), axis=1)
-            reached[place] += recalls(long, hidden).sum() + recalls(short, hidden).sum()
-    return choose_weight(tried, dict(zip(tried, reached, strict=True)).__getitem__, decimals=9)
+            totals[row] += recalls(long, hidden).sum() + recalls(short, hidden).sum()
+    return choose_weight(tried, dict(zip(tried, totals, strict=True)).__getitem__, decimals=9)
 
 
 def _top(scores: np.ndarray, k: int) -> np.ndarray:
-    """Columns of the k highest scores of each row, in any order: int64 [B, min(k, n)]."""
+    """Return the columns of the k highest scores of each row, in any order: int64 [B, min(k, n)]."""
     k = min(k, scores.shape[1])
     return np.argpartition(-scores, k - 1, axis=1)[:, :k]

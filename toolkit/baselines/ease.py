@@ -1,12 +1,13 @@
 """EASE: the closed-form linear item model.
 
 Steck 2019, "Embarrassingly shallow autoencoders for sparse data", equation 8;
-λ = 200 is its setting for the Million Song Dataset (section 4). The dual form is the Woodbury identity; the
-low-rank one is the same with the first singular vectors of the playlists alone.
+λ = 200 is its setting for the Million Song Dataset (section 4). The dual form is the Woodbury identity. The
+low-rank form is the same with the first singular vectors of the playlists alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -14,12 +15,13 @@ import scipy.sparse as sp
 from pydantic import Field
 
 from toolkit.baselines.baseline import Baseline, BaselineParams, State
-from toolkit.baselines.sparse_products import packed, unpacked
+from toolkit.baselines.sparse_products import minus_inf_outside, packed, unpacked
 from toolkit.corpus.item_similarity import by_item
 from toolkit.corpus.queries import Queries
 from toolkit.ranker import Capabilities, Scorer, TrainingData
 
 BLOCK_ENTRIES = 8_000_000
+"""Entries of dense products with the inverse kernel that are held at once."""
 
 
 class EASEParams(BaselineParams):
@@ -40,9 +42,10 @@ class EASE(Baseline):
 
     Score of track j: the sum over seeds i of B[i, j], with B = I - P / diag(P) and P = (XᵀX + λI)⁻¹.
 
-    X is the matrix of training playlists. If there are fewer playlists than played tracks, P is kept in its dual form (I - Xᵀ(XXᵀ + λI)⁻¹X)
-    / λ and B is never formed. If both are too many for `max_size`, X is replaced by its best approximation of rank `rank`, the one form
-    that is not exact. Tracks without a training placement cannot be ranked (-inf), nor can any track if no seed has one.
+    X is the matrix of training playlists. If there are fewer playlists than played tracks, P is kept in its dual form
+    (I - Xᵀ(XXᵀ + λI)⁻¹X) / λ and B is never formed. If both are too many for `max_size`, X is replaced by its best
+    approximation of rank `rank`, the one form that is not exact. Tracks without a training placement cannot be ranked
+    (-inf), nor can any track if no seed has one.
     """
 
     name = "ease"
@@ -67,18 +70,17 @@ class EASE(Baseline):
 
     @property
     def form(self) -> str:
-        """primal, dual or low-rank."""
+        """The form of the fitted state: primal, dual or low-rank."""
         return "low-rank" if "factor" in self.state else "dual" if "kernel" in self.state else "primal"
 
     def scorer(self, queries: Queries) -> Scorer:
         seeds = queries.matrix(self.n_items)
-        return {"low-rank": _low_rank_scorer, "dual": _dual_scorer, "primal": _primal_scorer}[self.form](
-            self.state, seeds
-        )
+        scorers = {"low-rank": _low_rank_scorer, "dual": _dual_scorer, "primal": _primal_scorer}
+        return scorers[self.form](self.state, seeds)
 
 
 def _low_rank(plays: sp.csr_matrix, regularisation: float, rank: int, seed: int) -> State:
-    """F of P = (I - FFᵀ) / λ, float32 [V + 1, r]: the right singular vectors, each times s / sqrt(s² + λ)."""
+    """Return F of P = (I - FFᵀ) / λ, float32 [V + 1, r]: the right singular vectors, each times s / sqrt(s² + λ)."""
     from scipy.sparse.linalg import svds
 
     rank = min(rank, min(plays.shape) - 1)
@@ -90,21 +92,13 @@ def _low_rank(plays: sp.csr_matrix, regularisation: float, rank: int, seed: int)
 
 
 def _low_rank_scorer(state: State, seeds: sp.csr_matrix) -> Scorer:
-    factor, rest, played = state["factor"], state["rest"], state["played"]
-    weights, own, unknown = np.asarray(seeds @ factor), seeds.tocsc(), seeds @ played.astype(np.float32) == 0
-
-    def score(items: np.ndarray) -> np.ndarray:
-        itself = own[:, items].multiply(1.0 - rest[items][None, :])
-        scores = np.asarray((weights @ factor[items].T - itself) / rest[items][None, :], np.float32)
-        scores[unknown] = -np.inf
-        scores[:, ~played[items]] = -np.inf
-        return scores
-
-    return score
+    factor, played = state["factor"], state["played"]
+    weights, known = np.asarray(seeds @ factor), seeds @ played.astype(np.float32) != 0
+    return _rest_scorer(lambda items: weights @ factor[items].T, seeds, state["rest"], known, played)
 
 
 def _dual(plays: sp.csr_matrix, regularisation: float) -> State:
-    """The inverse kernel K = (XXᵀ + λI)⁻¹ float32 [P, P], and what P's diagonal leaves: 1 - xⱼᵀ K xⱼ, [V + 1]."""
+    """Return the inverse kernel K = (XXᵀ + λI)⁻¹ float32 [P, P], and 1 - xⱼᵀ K xⱼ, λ times P's diagonal, [V + 1]."""
     kernel = _inverse((plays @ plays.T).toarray(), regularisation)
     rows = by_item(plays)
     rest = np.ones(plays.shape[1])
@@ -112,31 +106,44 @@ def _dual(plays: sp.csr_matrix, regularisation: float) -> State:
     for start in range(0, plays.shape[1], step):
         part = rows[start : start + step]
         rest[start : start + step] -= np.asarray(part.multiply(part @ kernel).sum(axis=1)).ravel()
-    return {"kernel": kernel.astype(np.float32), "rest": rest.astype(np.float32)} | packed(
-        rows.astype(np.float32), "plays"
-    )
+    arrays = {"kernel": kernel.astype(np.float32), "rest": rest.astype(np.float32)}
+    return arrays | packed(rows.astype(np.float32), "plays")
 
 
 def _dual_scorer(state: State, seeds: sp.csr_matrix) -> Scorer:
-    """B[i, j] = (xᵢᵀ K xⱼ - [i = j] xⱼᵀ K xⱼ) / (1 - xⱼᵀ K xⱼ), for the diagonal is then zero."""
-    plays, rest = unpacked(state, "plays"), state["rest"]
+    plays = unpacked(state, "plays")
     shared = seeds @ plays
     weights = shared.toarray() @ state["kernel"]  # (B, P)
-    own, unknown, played = seeds.tocsc(), np.diff(shared.indptr) == 0, np.diff(plays.indptr) > 0
+    known, played = np.diff(shared.indptr) > 0, np.diff(plays.indptr) > 0
+    return _rest_scorer(lambda items: (plays[items] @ weights.T).T, seeds, state["rest"], known, played)
+
+
+def _rest_scorer(
+    products: Callable[[np.ndarray], np.ndarray],
+    seeds: sp.csr_matrix,
+    rest: np.ndarray,
+    known: np.ndarray,
+    played: np.ndarray,
+) -> Scorer:
+    """Score by B[i, j] = (Qᵢⱼ - [i = j] Qⱼⱼ) / (1 - Qⱼⱼ), where P = (I - Q) / λ, so that B's diagonal is zero.
+
+    - products: sums of Qᵢⱼ over the seeds i: items int [n] -> float32 [B, n].
+    - rest: 1 - Qⱼⱼ, float32 [V + 1].
+    - known: queries with a played seed, bool [B].
+    - played: bool [V + 1].
+    """
+    own = seeds.tocsc()
 
     def score(items: np.ndarray) -> np.ndarray:
-        joint = (plays[items] @ weights.T).T  # (B, n)
         itself = own[:, items].multiply(1.0 - rest[items][None, :])
-        scores = np.asarray((joint - itself) / rest[items][None, :], np.float32)
-        scores[unknown] = -np.inf
-        scores[:, ~played[items]] = -np.inf
-        return scores
+        scores = np.asarray((products(items) - itself) / rest[items][None, :], np.float32)
+        return minus_inf_outside(scores, known, played[items])
 
     return score
 
 
 def _primal(plays: sp.csr_matrix, played: np.ndarray, regularisation: float) -> State:
-    """B over the played tracks alone, float32 [m, m], and each track's row in it, -1 for none."""
+    """Return B over the played tracks alone, float32 [m, m], and each track's row in it, -1 for none."""
     columns = plays.tocsc()[:, played]
     weights = _inverse((columns.T @ columns).toarray(), regularisation)
     weights /= -np.diag(weights).copy()[None, :]
@@ -161,7 +168,7 @@ def _primal_scorer(state: State, seeds: sp.csr_matrix) -> Scorer:
 
 
 def _inverse(gram: np.ndarray, regularisation: float) -> np.ndarray:
-    """(gram + λI)⁻¹ in double precision; overwrites `gram`."""
+    """Return (gram + λI)⁻¹ in double precision. Overwrites `gram`."""
     from scipy.linalg import cholesky
     from scipy.linalg.lapack import dpotri
 

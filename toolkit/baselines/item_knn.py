@@ -30,9 +30,11 @@ class ItemKNN(Baseline):
 
     Score of track i: the sum over seeds s of |P_s ∩ P_i| / (sqrt(|P_s| |P_i|) + shrink).
 
-    P_i are the training playlists that contain i. A track that shares none with a seed cannot be ranked (-inf). With `neighbours`, each
-    seed adds to the scores of only that many tracks, those most similar to it. Memory is one entry per pair that is kept; raises
-    `InputError` if there are more than `max_entries`.
+    P_i are the training playlists that contain i. A track that shares none with a seed cannot be ranked (-inf). With
+    `neighbours`, each seed adds to the scores of only that many tracks, those most similar to it.
+
+    State: the similarities, one entry per pair that is kept. `fit` raises `InputError` if there are more than
+    `max_entries`.
     """
 
     name = "item-knn"
@@ -41,13 +43,14 @@ class ItemKNN(Baseline):
     grid = {"neighbours": [20, 100, None], "shrink": [0.0, 5.0]}
 
     def learn(self, data: TrainingData) -> State:
-        parts, kept = [], 0
+        parts, kept, neighbours = [], 0, self.params.neighbours
         for part in similarities(data.train.matrix(), self.params.shrink):
-            parts.append(part if self.params.neighbours is None else top_per_row(part, self.params.neighbours))
+            parts.append(part if neighbours is None else top_per_row(part, neighbours))
             kept += parts[-1].nnz
             if kept > self.params.max_entries:
                 raise InputError(
-                    f"item-knn keeps more than max_entries={self.params.max_entries} similarities: set neighbours, e.g. 200"
+                    f"item-knn keeps more than max_entries={self.params.max_entries} similarities:"
+                    " set neighbours, e.g. 200"
                 )
         return packed(by_item(sp.vstack(parts, format="csr")), "similar")
 

@@ -1,8 +1,8 @@
 """Markov chain: which track follows the last one, backed off to how often tracks are played at all.
 
-Interpolated absolute discounting: Ney, Essen and Kneser 1994, "On structuring probabilistic dependences in stochastic language
-modelling"; Chen and Goodman 1999, "An empirical study of smoothing techniques for language modeling", section 2.6. As the chain
-over songs of McFee and Lanckriet 2011, "The natural language of playlists", section 3.
+Interpolated absolute discounting: Ney, Essen and Kneser 1994, "On structuring probabilistic dependences in stochastic
+language modelling"; Chen and Goodman 1999, "An empirical study of smoothing techniques for language modeling",
+section 2.6. As the chain over songs of McFee and Lanckriet 2011, "The natural language of playlists", section 3.
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ class MarkovParams(BaselineParams):
 class Markov(Baseline):
     """Ranks tracks by how often they follow the last seed in training playlists.
 
-    Score of track j: P(j | i) = max(c(i, j) - D, 0) / c(i) + D n(i) / c(i) P(j), i the last seed that anything followed in training.
+    Score of track j: P(j | i) = max(c(i, j) - D, 0) / c(i) + D n(i) / c(i) P(j), where i is the last seed that any
+    track followed in training.
 
-    c(i, j) counts how often j comes right after i, n(i) is the number of different tracks that follow i, and P(j) is j's share of the
-    placements. Without such a seed the score is P(j). Tracks without a training placement cannot be ranked (-inf).
+    c(i, j) counts how often j comes right after i, n(i) is the number of different tracks that follow i, and P(j) is
+    j's share of the placements. Without such a seed the score is P(j). Tracks without a training placement cannot be
+    ranked (-inf).
     """
 
     name = "markov"
@@ -51,8 +53,8 @@ class Markov(Baseline):
         )
         single = data.train.counts() / max(1, len(items))
         left = np.where(total > 0, self.params.discount * followers / np.maximum(total, 1), 1.0)
-        known = {"single": single.astype(np.float32), "left": left.astype(np.float32)}
-        return packed(chances.astype(np.float32), "pairs") | known
+        arrays = {"single": single.astype(np.float32), "left": left.astype(np.float32)}
+        return packed(chances.astype(np.float32), "pairs") | arrays
 
     def scorer(self, queries: Queries) -> Scorer:
         pairs, single, left = unpacked(self.state, "pairs"), self.state["single"], self.state["left"]

@@ -1,4 +1,4 @@
-"""Sparse arithmetic of the baselines; nothing here is ever V x V and dense."""
+"""Sparse arithmetic of the baselines. Nothing here is ever V x V and dense."""
 
 from __future__ import annotations
 
@@ -7,37 +7,55 @@ from collections.abc import Callable
 import numpy as np
 import scipy.sparse as sp
 
+Scorer = Callable[[np.ndarray], np.ndarray]
 
-def product_scorer(weights: sp.csr_matrix, rows: sp.csr_matrix) -> Callable[[np.ndarray], np.ndarray]:
-    """Scores of items: `weights` [B, m] times the items' `rows` [V + 1, m], both of positive entries; float32 [B, n].
 
-    An item that shares no entry with a query has nothing that speaks for it: -inf.
+def product_scorer(weights: sp.csr_matrix, rows: sp.csr_matrix, scale: np.ndarray | None = None) -> Scorer:
+    """Return a scorer of items by `weights` times the items' `rows`: int [n] -> float32 [B, n].
+
+    - weights: positive, [B, m].
+    - rows: positive, [V + 1, m].
+    - scale: multiplies the scores of each item, float32 [V + 1].
+
+    An item that shares no entry with a query has no evidence and cannot be ranked (-inf).
     """
+    return lambda items: _ranked((weights @ rows[items].T).toarray(), None if scale is None else scale[items])
 
-    def score(items: np.ndarray) -> np.ndarray:
-        scores = np.asarray((weights @ rows[items].T).toarray(), np.float32)
-        scores[scores == 0] = -np.inf
-        return scores
 
-    return score
+def column_scorer(scores: sp.csc_matrix, scale: np.ndarray | None = None) -> Scorer:
+    """Return a scorer that looks up stored scores [B, V + 1]. Pairs that are not stored cannot be ranked (-inf).
+
+    - scale: multiplies the scores of each item, float32 [V + 1].
+    """
+    return lambda items: _ranked(scores[:, items].toarray(), None if scale is None else scale[items])
+
+
+def _ranked(products: np.ndarray, scale: np.ndarray | None) -> np.ndarray:
+    scores = np.asarray(products, np.float32)
+    return minus_inf_for_zero(scores if scale is None else scores * scale)
+
+
+def minus_inf_for_zero(scores: np.ndarray) -> np.ndarray:
+    """Replace zeros, in place, by -inf: what has no evidence cannot be ranked."""
+    scores[scores == 0] = -np.inf
+    return scores
+
+
+def minus_inf_outside(scores: np.ndarray, queries: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """Replace scores [B, n], in place, by -inf, except those of `queries` bool [B] for `items` bool [n]."""
+    scores[:, ~items] = -np.inf
+    scores[~queries] = -np.inf
+    return scores
 
 
 def packed(matrix: sp.csr_matrix, prefix: str) -> dict[str, np.ndarray]:
-    """A CSR matrix as named arrays, for a fitted state."""
-    shape = np.array(matrix.shape, np.int64)
-    return {
-        f"{prefix}.{part}": array
-        for part, array in (
-            ("data", matrix.data),
-            ("indices", matrix.indices),
-            ("indptr", matrix.indptr),
-            ("shape", shape),
-        )
-    }
+    """Return a CSR matrix as named arrays, for a fitted state."""
+    parts = {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr}
+    return {f"{prefix}.{part}": array for part, array in (parts | {"shape": np.array(matrix.shape, np.int64)}).items()}
 
 
 def unpacked(state: dict[str, np.ndarray], prefix: str) -> sp.csr_matrix:
-    """The CSR matrix that `packed` took apart, sharing its arrays."""
+    """Return the CSR matrix that `packed` took apart. It shares the arrays."""
     parts = (state[f"{prefix}.data"], state[f"{prefix}.indices"], state[f"{prefix}.indptr"])
     shape = state[f"{prefix}.shape"]
     return sp.csr_matrix(parts, (int(shape[0]), int(shape[1])))

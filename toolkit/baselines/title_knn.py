@@ -1,7 +1,7 @@
-"""Title-kNN: training playlists with similar titles vote, so that a playlist of which nothing but its title is known has an answer.
+"""Title-kNN: training playlists with similar titles vote for their tracks. It can continue a playlist without tracks.
 
-Source: the title models of Zamani et al. 2019, "An analysis of approaches taken in the ACM RecSys Challenge 2018", section 4.3.
-`title-mix` adds the votes to a neighbour baseline of the seeds, with a weight chosen on validation.
+Source: the title models of Zamani et al. 2019, "An analysis of approaches taken in the ACM RecSys Challenge 2018",
+section 4.3. `title-mix` adds the votes to a neighbour baseline of the seeds, with a weight chosen on validation.
 """
 
 from __future__ import annotations
@@ -32,29 +32,31 @@ BLOCK_ENTRIES = 8_000_000
 """Similarities to all training titles that are held at once."""
 
 WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
-"""Of title votes beside the seeds' neighbours; validation chooses."""
+"""Weights of title votes that are tried on validation. The seeds' neighbours have weight one."""
 
 
 class TitleKNNParams(BaselineParams):
     encoder: Literal["char-ngrams", "sentence-bert"] = "char-ngrams"
-    neighbours: int = Field(100, ge=1, description="distinct training titles that speak for a query")
+    neighbours: int = Field(100, ge=1, description="distinct training titles that vote for a query")
     sharpness: float = Field(3.0, gt=0, description="power of the cosine in a vote")
 
 
 class TitleKNN(Baseline):
     """Ranks the tracks of training playlists with similar titles.
 
-    Score of track i: Σ over the nearest titles t of cosine(title, t)^sharpness · (number of training playlists called t that contain i).
+    Score of track i: Σ over the nearest titles t of cosine(title, t)^sharpness · (number of training playlists called t
+    that contain i).
 
-    Titles that differ only in case are the same title. A query without a title, or with a title unlike all others, ranks nothing (-inf).
+    Titles that differ only in case are the same title. For a query without a title, or with a title unlike all others,
+    no track can be ranked (-inf).
     """
 
     name = "title-knn"
     capabilities = Capabilities(titles="required", deterministic=True)
     Params = TitleKNNParams
-    title_encoder: Encoder | None = None
+    title_encoder: Encoder
 
-    def fit(self, data: TrainingData) -> Self:
+    def learn(self, data: TrainingData) -> State:
         titles = [_folded(title) for title in data.train.titles()]
         known = sorted({title for title in titles if title})
         if not known:
@@ -62,35 +64,28 @@ class TitleKNN(Baseline):
         self.title_encoder = registry.create(
             self.params.encoder, {"dim": 0} if self.params.encoder == "char-ngrams" else {}, device="cpu"
         )
-        if self.title_encoder.learns:
+        if self.title_encoder.requires_fit:
             self.title_encoder.fit(known)
-        self._known, self._titles = known, titles
-        super().fit(data)
-        del self._known, self._titles
-        return self
-
-    def learn(self, data: TrainingData) -> State:
-        place = {title: at for at, title in enumerate(self._known)}
-        rows = np.array([place.get(title, -1) for title in self._titles])
-        called = np.flatnonzero(rows >= 0)
-        owners = sp.csr_matrix((np.ones(len(called), np.float32), (rows[called], called)), (len(place), len(rows)))
-        return packed(by_item((owners @ data.train.matrix()).tocsr()), "plays") | packed(
-            self._vectors(self._known), "titles"
-        )
+        row_of = {title: row for row, title in enumerate(known)}
+        rows = np.array([row_of.get(title, -1) for title in titles])
+        titled = np.flatnonzero(rows >= 0)
+        owners = sp.csr_matrix((np.ones(len(titled), np.float32), (rows[titled], titled)), (len(known), len(rows)))
+        plays = by_item((owners @ data.train.matrix()).tocsr())
+        return packed(plays, "plays") | packed(self._vectors(known), "titles")
 
     def scorer(self, queries: Queries) -> Scorer:
         return product_scorer(self.votes(queries), unpacked(self.state, "plays"))
 
     def votes(self, queries: Queries) -> sp.csr_matrix:
-        """What each training title says for each query: float64 [B, titles], at most `neighbours` stored in a row."""
+        """Return the vote of each training title for each query: float64 [B, titles], at most `neighbours` in a row."""
         known = unpacked(self.state, "titles")
-        asked = [_folded(title) for title in queries.titles or [None] * len(queries)]
-        distinct = sorted({title for title in asked if title})
+        titles = [_folded(title) for title in queries.titles or [None] * len(queries)]
+        distinct = sorted({title for title in titles if title})
         step = max(1, BLOCK_ENTRIES // known.shape[0])
         parts = [self._near(distinct[start : start + step], known) for start in range(0, len(distinct), step)]
         near = sp.vstack([sp.csr_matrix((1, known.shape[0])), *parts], format="csr")
-        row = {title: at for at, title in enumerate(distinct, start=1)}
-        return near[[row.get(title, 0) for title in asked]]
+        row_of = {title: row for row, title in enumerate(distinct, start=1)}
+        return near[[row_of.get(title, 0) for title in titles]]
 
     def _near(self, titles: Sequence[str], known: sp.csr_matrix) -> sp.csr_matrix:
         cosines = (self._vectors(titles) @ known.T).tocsr()
@@ -99,30 +94,24 @@ class TitleKNN(Baseline):
         return top_per_row(cosines, self.params.neighbours)
 
     def _vectors(self, titles: Sequence[str]) -> sp.csr_matrix:
-        """Vectors of length 1: float64 [n, d]."""
-        encoder = self.title_encoder
-        if isinstance(encoder, CharNgramsEncoder):
-            return encoder.sparse(titles)
-        assert encoder is not None
-        rows = encoder.transform(list(titles)).astype(np.float64)
+        """Return vectors of length 1: float64 [n, d]."""
+        if isinstance(self.title_encoder, CharNgramsEncoder):
+            return self.title_encoder.terms(titles)
+        rows = self.title_encoder.transform(list(titles)).astype(np.float64)
         return sp.csr_matrix(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
 
     def save(self, directory: Path) -> None:
         super().save(directory)
-        assert self.title_encoder is not None
         self.title_encoder.save(directory / "titles")
 
-    @classmethod
-    def load(cls, directory: Path, *, device: str = "cpu") -> Self:
-        ranker = super().load(directory, device=device)
-        ranker.title_encoder = plugins.load(registry.GROUP, ranker.params.encoder).load(directory / "titles")
-        return ranker
+    def restore(self, directory: Path, *, device: str) -> None:
+        self.title_encoder = plugins.load(registry.GROUP, self.params.encoder).load(directory / "titles")
 
 
 class TitleMixParams(TitleKNNParams):
     of: Literal["session-knn", "item-knn"] = Field("session-knn", description="what ranks by the seeds")
     weight: float | None = Field(
-        None, ge=0, description="of the title beside the seeds; default: chosen on validation by NDCG@50"
+        None, ge=0, description="of the title, next to the seeds' of 1; default: chosen on validation by NDCG@50"
     )
 
 
@@ -137,16 +126,20 @@ class TitleMix(TitleKNN):
     name = "title-mix"
     Params = TitleMixParams
 
+    @property
+    def _neighbours(self) -> type[SessionKNN | ItemKNN]:
+        return SessionKNN if self.params.of == "session-knn" else ItemKNN
+
     def fit(self, data: TrainingData) -> Self:
         super().fit(data)
-        self._seeds = (SessionKNN if self.params.of == "session-knn" else ItemKNN)().fit(data)
-        weight = self.params.weight if self.params.weight is not None else self._chosen(data)
+        self._seeds = self._neighbours().fit(data)
+        weight = self.params.weight if self.params.weight is not None else self._best_weight(data)
         self.state["weight"] = np.array([weight], np.float32)
         return self
 
-    def _chosen(self, data: TrainingData) -> float:
-        """The weight whose ranking of the validation playlists has the best NDCG, the smallest of equals; 0.2 without any."""
-        if data.valid is None or not len(data.valid):
+    def _best_weight(self, data: TrainingData) -> float:
+        """Return the weight with the best NDCG@50 on validation, the smallest of equals; 0.2 without validation."""
+        if not data.valid:
             return 0.2
         from toolkit.evaluation.metrics import hits, ndcg_at
 
@@ -162,16 +155,16 @@ class TitleMix(TitleKNN):
     def scorer(self, queries: Queries) -> Scorer:
         weight = float(self.state["weight"][0])
         by_title, by_seeds = super().scorer(queries), self._seeds.scorer(queries)
-        alone = np.where(queries.lengths == 0, 1.0, weight)
+        weights = np.where(queries.lengths == 0, 1.0, weight)
         every = np.arange(1, self.n_items + 1)
-        scales = [np.zeros(len(queries)) for _ in range(2)]
+        sums = [np.zeros(len(queries)) for _ in range(2)]
         for start in range(0, len(every), 16_384):
-            for scale, speaker in zip(scales, (by_title, by_seeds), strict=True):
-                scale += _told(speaker(every[start : start + 16_384])).sum(axis=1)
-        title, seeds = (1 / np.where(scale > 0, scale, 1.0) for scale in scales)
+            for total, scorer in zip(sums, (by_title, by_seeds), strict=True):
+                total += _finite(scorer(every[start : start + 16_384])).sum(axis=1)
+        title, seeds = (1 / np.where(total > 0, total, 1.0) for total in sums)
 
         def score(items: np.ndarray) -> np.ndarray:
-            both = _told(by_title(items)) * (alone * title)[:, None] + _told(by_seeds(items)) * seeds[:, None]
+            both = _finite(by_title(items)) * (weights * title)[:, None] + _finite(by_seeds(items)) * seeds[:, None]
             return np.where(both > 0, both, -np.inf).astype(np.float32)
 
         return score
@@ -180,17 +173,15 @@ class TitleMix(TitleKNN):
         super().save(directory)
         self._seeds.save(directory / "seeds")
 
-    @classmethod
-    def load(cls, directory: Path, *, device: str = "cpu") -> Self:
-        ranker = super().load(directory, device=device)
-        ranker._seeds = (SessionKNN if ranker.params.of == "session-knn" else ItemKNN).load(directory / "seeds")
-        return ranker
+    def restore(self, directory: Path, *, device: str) -> None:
+        super().restore(directory, device=device)
+        self._seeds = self._neighbours.load(directory / "seeds")
 
 
 def _folded(title: str | None) -> str:
     return " ".join((title or "").lower().split())
 
 
-def _told(scores: np.ndarray) -> np.ndarray:
-    """Scores with nothing for what cannot be ranked: float64."""
+def _finite(scores: np.ndarray) -> np.ndarray:
+    """Return the scores as float64, with 0 for tracks that cannot be ranked."""
     return np.where(np.isneginf(scores), 0.0, scores).astype(np.float64)

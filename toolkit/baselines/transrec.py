@@ -1,19 +1,21 @@
 """TransRec: tracks as points, a playlist as a step from one to the next.
 
-He, Kang and McAuley 2017, "Translation-based recommendation", RecSys, section 3: p(j | u, i) grows with β_j - |γ_i + t + t_u - γ_j|²,
-learned by sequential Bayesian personalised ranking, vectors within the unit ball. A playlist has a vector t_u of its own only where
-it was trained on, which is so under `leave_last_out`; elsewhere there is the global translation t, and the system is called so.
+He, Kang and McAuley 2017, "Translation-based recommendation", RecSys, section 3: p(j | u, i) grows with
+β_j - |γ_i + t + t_u - γ_j|², learned by sequential Bayesian personalised ranking, vectors within the unit ball.
+`transrec` has a vector t_u of its own for each training playlist, and can use it under `leave_last_out`.
+`transrec-global` has only the global translation t.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field
 
 from toolkit import devices
 from toolkit.baselines.baseline import Baseline, BaselineParams, State
+from toolkit.baselines.sparse_products import minus_inf_outside
 from toolkit.baselines.validation_recall import mean_recall
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     import torch
 
 VALIDATED = 1000
-"""Validation playlists that early stopping looks at."""
+"""Validation playlists by which training stops early, at most."""
 
 
 class TransRecParams(BaselineParams):
@@ -46,7 +48,9 @@ class TransRecGlobal(Baseline):
 
     Score of track j after the last seed i that has a vector: β_j - |γ_i + t - γ_j|².
 
-    Tracks without a training placement have no vector and cannot be ranked (-inf). No track can be ranked if no seed has one.
+    Tracks without a training placement have no vector and cannot be ranked (-inf). No track can be ranked if no seed
+    has one.
+
     State: points float32 [V + 1, d], biases [V + 1], translation [d], played bool [V + 1].
     """
 
@@ -61,8 +65,7 @@ class TransRecGlobal(Baseline):
         pairs = _pairs(items, offsets)
         if not len(pairs[0]):
             raise InputError(f"{self.name} learns from neighbouring tracks: no training playlist has two")
-        fitted = _Fitted(self, data, *pairs)
-        return fitted.run(sample_evenly(data.valid, VALIDATED) if data.valid is not None and len(data.valid) else None)
+        return _TransRecTraining(self, data, *pairs).run(sample_evenly(data.valid, VALIDATED) if data.valid else None)
 
     def scorer(self, queries: Queries) -> Scorer:
         points, biases, played = self.state["points"], self.state["biases"], self.state["played"]
@@ -73,14 +76,12 @@ class TransRecGlobal(Baseline):
 
         def score(items: np.ndarray) -> np.ndarray:
             scores = np.asarray(2.0 * (at @ points[items].T) + offset[items] - lengths[:, None], np.float32)
-            scores[:, ~played[items]] = -np.inf
-            scores[last == 0] = -np.inf
-            return scores
+            return minus_inf_outside(scores, last > 0, played[items])
 
         return score
 
     def _own(self, queries: Queries) -> np.ndarray | float:
-        """What a query's own vector adds: float32 [B, d]."""
+        """Return the vector of each query's own playlist: float32 [B, d]."""
         return 0.0
 
 
@@ -89,7 +90,7 @@ class TransRec(TransRecGlobal):
 
     A query that is not a training playlist has only the global translation.
 
-    State: also own float32 [n, d] and rows int64 [n], ascending, the playlists of the corpus they belong to.
+    State: also own float32 [n, d] and rows int64 [n], ascending, the rows of the corpus that they belong to.
     """
 
     name = "transrec"
@@ -97,10 +98,10 @@ class TransRec(TransRecGlobal):
     capabilities = Capabilities(training_playlists_only=True, counterpart=TransRecGlobal.name)
 
     def learn(self, data: TrainingData) -> State:
-        if data.valid is not None and len(data.valid) and not np.isin(data.valid.rows, data.train.rows).all():
+        if data.valid and not np.isin(data.valid.rows, data.train.rows).all():
             raise InputError(
-                "transrec has a vector for each training playlist, and validation playlists are not among them: use transrec-global, or"
-                " evaluation.split: leave_last_out"
+                "transrec has a vector for each training playlist, and validation playlists are not among them:"
+                " use transrec-global, or evaluation.split: leave_last_out"
             )
         return super().learn(data)
 
@@ -113,85 +114,89 @@ class TransRec(TransRecGlobal):
 
 
 def _pairs(items: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Playlist, track and next track of every pair of neighbours: int64 [n] each."""
+    """Return playlist, track and next track of every pair of neighbours: int64 [n] each."""
     playlist = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     first = np.flatnonzero(playlist[1:] == playlist[:-1])
     return playlist[first], items[first].astype(np.int64), items[first + 1].astype(np.int64)
 
 
-class _Fitted:
-    """One training: parameters, optimiser, and the best state so far."""
+class _TransRecTraining:
+    """One training: the parameters and the optimiser.
+
+    - playlist, track, follows: playlist, track and next track of every pair of neighbours, int64 [n] each.
+    """
 
     def __init__(
         self, ranker: TransRecGlobal, data: TrainingData, playlist: np.ndarray, track: np.ndarray, follows: np.ndarray
     ) -> None:
         import torch
 
-        self.ranker, self.data, self.given = ranker, data, ranker.params
+        self.ranker, self.data, self.params = ranker, data, ranker.params
         self.device = devices.device(data.device)
         self.draw = torch.Generator().manual_seed(data.seed % 2**63)
         self.pairs = torch.from_numpy(np.stack([playlist, track, follows]))
         self.counts = data.train.counts()
         self.candidates = torch.from_numpy(np.flatnonzero(self.counts))
-        size, dim = data.n_items + 1, self.given.dim
+        size, dim = data.n_items + 1, self.params.dim
         start = torch.randn((size, dim), generator=self.draw) / dim**0.5
         self.points = self._parameter(start / start.norm(dim=1, keepdim=True).clamp(min=1.0))
         self.biases, self.translation = self._parameter(torch.zeros(size)), self._parameter(torch.zeros(dim))
         self.own = self._parameter(torch.zeros(len(data.train), dim)) if ranker.own else None
         parameters = [self.points, self.biases, self.translation, *([self.own] if self.own is not None else [])]
-        self.optimiser = torch.optim.Adam(parameters, lr=self.given.learning_rate)
+        self.optimiser = torch.optim.Adam(parameters, lr=self.params.learning_rate)
         order = np.argsort(data.train.rows, kind="stable")
         self.order, self.rows = order, np.asarray(data.train.rows, np.int64)[order]
 
     def run(self, valid: HeldOut | None) -> State:
-        best, reached, waited = self.state(), -1.0, 0
-        for epoch in range(1, self.given.epochs + 1):
+        """Train for all epochs, or until Recall@50 on validation stops rising. Returns the best state."""
+        best, highest, waited = self.state(), -1.0, 0
+        for epoch in range(1, self.params.epochs + 1):
             self._epoch()
             if valid is None or epoch % 4:
                 continue
             self.ranker._state, self.ranker._n_items = self.state(), self.data.n_items
-            found = mean_recall(self.ranker, valid)
-            waited = 0 if found > reached else waited + 1
-            if found > reached:
-                best, reached = self.ranker._state, found
-            if waited >= self.given.patience:
+            recall = mean_recall(self.ranker, valid)
+            waited = 0 if recall > highest else waited + 1
+            if recall > highest:
+                best, highest = self.ranker._state, recall
+            if waited >= self.params.patience:
                 return best
-        return best if valid is not None and reached >= 0 else self.state()
+        return best if valid is not None and highest >= 0 else self.state()
 
     def _epoch(self) -> None:
         import torch
 
         order = torch.randperm(self.pairs.shape[1], generator=self.draw)
-        for start in range(0, len(order), self.given.batch):
-            playlist, track, follows = self.pairs[:, order[start : start + self.given.batch]]
-            wrong = self.candidates[torch.randint(len(self.candidates), (len(track),), generator=self.draw)]
-            self._step(*(part.to(self.device) for part in (playlist, track, follows, wrong)))
+        for start in range(0, len(order), self.params.batch):
+            playlist, track, follows = self.pairs[:, order[start : start + self.params.batch]]
+            negative = self.candidates[torch.randint(len(self.candidates), (len(track),), generator=self.draw)]
+            self._step(*(part.to(self.device) for part in (playlist, track, follows, negative)))
 
-    def _step(self, playlist: torch.Tensor, track: torch.Tensor, follows: torch.Tensor, wrong: torch.Tensor) -> None:
+    def _step(self, playlist: torch.Tensor, track: torch.Tensor, follows: torch.Tensor, negative: torch.Tensor) -> None:
         import torch
 
         at = self.points[track] + self.translation
-        penalty = self.biases[follows].square().mean() + self.biases[wrong].square().mean()
+        penalty = self.biases[follows].square().mean() + self.biases[negative].square().mean()
         if self.own is not None:
             at = at + self.own[playlist]
             penalty = penalty + self.own[playlist].square().sum(dim=1).mean()
         better = self.biases[follows] - (at - self.points[follows]).square().sum(dim=1)
-        worse = self.biases[wrong] - (at - self.points[wrong]).square().sum(dim=1)
-        loss = -torch.nn.functional.logsigmoid(better - worse).mean() + self.given.regularisation * penalty
+        worse = self.biases[negative] - (at - self.points[negative]).square().sum(dim=1)
+        loss = -torch.nn.functional.logsigmoid(better - worse).mean() + self.params.regularisation * penalty
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
-        with torch.no_grad():  # all points: Adam's momentum carries those of earlier steps on
+        with torch.no_grad():  # all points: Adam's momentum still moves those of earlier steps
             self.points.div_(self.points.norm(dim=1, keepdim=True).clamp(min=1.0))
 
     def state(self) -> State:
-        found = {"points": self.points, "biases": self.biases, "translation": self.translation}
-        state = {name: value.detach().cpu().numpy().copy() for name, value in found.items()} | {
-            "played": self.counts > 0
-        }
+        """Return a copy of the state of the ranker."""
+        learned = {"points": self.points, "biases": self.biases, "translation": self.translation}
+        state = {name: value.detach().cpu().numpy().copy() for name, value in learned.items()}
+        state["played"] = self.counts > 0
         if self.own is not None:
             state |= {"own": self.own.detach().cpu().numpy()[self.order].copy(), "rows": self.rows}
         return state
 
-    def _parameter(self, value: Any) -> Any:
+    def _parameter(self, value: torch.Tensor) -> torch.Tensor:
         return value.to(self.device).requires_grad_()

@@ -1,12 +1,12 @@
-"""The best ranking anyone can reach on the demo catalogue, because its story is known.
+"""The best ranking that is possible on the demo catalogue, whose story is known.
 
-Given the true taste mix, walk and length of a playlist, and the tracks shown,
-its hidden tracks depend on nothing else. With a fixed number of them, expected
+Given the true taste mix, walk and length of a playlist, and its seeds, the
+hidden tracks depend on nothing else. For a fixed number of them, expected
 Recall@k and expected NDCG@k (binary relevance) are both sums over ranks of a
-chance times a weight that falls with the rank, so ranking by each track's
-chance to be among the hidden maximises both at every k (probability ranking
-principle: Robertson 1977, J. Documentation 33(4)). A system can pass it by
-luck on a few playlists, not in the mean.
+probability times a weight that falls with the rank. Ranking by each track's
+probability to be hidden therefore maximises both at every k (probability
+ranking principle: Robertson 1977, J. Documentation 33(4)). A system can beat
+it by luck on a few playlists, but not in the mean.
 """
 
 from __future__ import annotations
@@ -33,9 +33,11 @@ class UpperBoundParams(DemoParams, BaselineParams):
 class UpperBound(Baseline):
     """Ranks tracks by their true probability of being hidden, known only for the demo catalogue: an oracle.
 
-    It reads the story, not the hidden tracks. It is an `oracle` all the same, since no system has the story. Queries must be playlists of
-    the corpus (`rows`), shown from their beginning.
-    State: track_of_item int64 [V + 1] (row 0 is -1) and playlist_of_row int64 [P], indices of the story; its digest uint8.
+    It reads the story, not the hidden tracks. It is an `oracle` all the same, since no system has the story. Queries
+    must be playlists of the corpus (`rows`), shown from their beginning.
+
+    State: track_of_item int64 [V + 1] (row 0 is -1) and playlist_of_row int64 [P], indices of the story; its digest,
+    uint8.
     """
 
     name = "upper-bound"
@@ -48,9 +50,9 @@ class UpperBound(Baseline):
 
     @classmethod
     def from_story(cls, story: Story, corpus: Corpus) -> Self:
-        """The bound on `corpus`, which was read from the demo catalogue of `story`.
+        """Return the bound on `corpus`, which was read from the demo catalogue of `story`.
 
-        Raises `InputError` where the corpus holds tracks or playlists of another origin.
+        Raises `InputError` if the corpus holds tracks or playlists of another origin.
         """
         self = cls(**story.params.model_dump())
         self.story = story
@@ -58,18 +60,15 @@ class UpperBound(Baseline):
         return self
 
     def learn(self, data: TrainingData) -> State:
-        """Find the corpus's tracks and playlists in the story; there is nothing to learn."""
+        """Find the corpus's tracks and playlists in the story. There is nothing to learn."""
         return _matched(self.story, data.train.corpus)
 
-    @classmethod
-    def load(cls, directory: Path, *, device: str = "cpu") -> Self:
-        """Tell the story again. Raises `RunDirectoryError` where files are missing or another story comes out."""
-        self = super().load(directory, device=device)
+    def restore(self, directory: Path, *, device: str) -> None:
+        """Draw the story again. Raises `RunDirectoryError` if it differs from the one that was saved."""
         if self.story.digest != self.state["digest"].tobytes().hex():
             raise RunDirectoryError(
                 f"{directory} was written by a version that draws another demo catalogue: run the recipe again"
             )
-        return self
 
     def scorer(self, queries: Queries) -> Scorer:
         """Raises `InputError` for queries that are not playlists of the corpus, shown from their beginning."""
@@ -80,11 +79,11 @@ class UpperBound(Baseline):
         scores = np.full((len(queries), self.n_items + 1), -np.inf, dtype=np.float32)
         for b, row in enumerate(queries.rows):
             seeds = queries.seeds[queries.offsets[b] : queries.offsets[b + 1]]
-            scores[b, 1:] = self._chances(int(row), seeds)
+            scores[b, 1:] = self._probabilities(int(row), seeds)
         return lambda items: scores[:, items]
 
-    def _chances(self, row: int, seeds: np.ndarray) -> np.ndarray:
-        """Chance of items 1…V to be hidden in corpus row `row`: float64 [V]."""
+    def _probabilities(self, row: int, seeds: np.ndarray) -> np.ndarray:
+        """Return the probability of items 1…V to be hidden in corpus row `row`: float64 [V]."""
         playlist, track_of_item = int(self.state["playlist_of_row"][row]), self.state["track_of_item"]
         shown = track_of_item[seeds]
         if not np.array_equal(_kept(self.story, playlist, track_of_item)[: len(shown)], shown):
@@ -97,11 +96,11 @@ class UpperBound(Baseline):
 
 
 def _matched(story: Story, corpus: Corpus) -> State:
-    """The corpus's tracks and playlists as indices of the story, every playlist compared."""
+    """Return the corpus's tracks and playlists as indices of the story. Every playlist is compared."""
     tracks = {story.track_id(track): track for track in range(story.world.n_tracks)}
     playlists = {story.playlist_id(playlist): playlist for playlist in range(len(story.lists))}
-    track_of_item = np.array([-1, *_found(corpus.tracks["id"].to_pylist(), tracks, story)], dtype=np.int64)
-    playlist_of_row = np.array(_found(corpus.playlists["id"].to_pylist(), playlists, story), dtype=np.int64)
+    track_of_item = np.array([-1, *_indices(corpus.tracks["id"].to_pylist(), tracks, story)], dtype=np.int64)
+    playlist_of_row = np.array(_indices(corpus.playlists["id"].to_pylist(), playlists, story), dtype=np.int64)
     for row, playlist in enumerate(playlist_of_row.tolist()):
         held = track_of_item[corpus.items[corpus.offsets[row] : corpus.offsets[row + 1]]]
         if not np.array_equal(_kept(story, playlist, track_of_item), held):
@@ -113,21 +112,21 @@ def _matched(story: Story, corpus: Corpus) -> State:
 
 
 def _kept(story: Story, playlist: int, track_of_item: np.ndarray) -> np.ndarray:
-    """The playlist's tracks in its order, less those a filter kept out of the corpus."""
+    """Return the playlist's tracks in order, without those that a filter kept out of the corpus."""
     tracks = story.lists.tracks[playlist]
     return tracks[np.isin(tracks, track_of_item)]
 
 
-def _found(ids: list[str], known: dict[str, int], story: Story) -> list[int]:
-    """Index of each id in the story."""
-    strange = next((id_ for id_ in ids if id_ not in known), None)
-    if strange is not None:
+def _indices(ids: list[str], known: dict[str, int], story: Story) -> list[int]:
+    """Return the index of each id in the story."""
+    unknown = next((id_ for id_ in ids if id_ not in known), None)
+    if unknown is not None:
         raise InputError(
-            f"{strange!r} is not in the demo catalogue with {_options(story)}: upper-bound needs that catalogue"
+            f"{unknown!r} is not in the demo catalogue with {_options(story)}: upper-bound needs that catalogue"
         )
     return [known[id_] for id_ in ids]
 
 
 def _options(story: Story) -> str:
-    given = story.params
-    return f"tracks={given.tracks}, artists={given.artists}, playlists={given.playlists}, seed={given.seed}"
+    params = story.params
+    return f"tracks={params.tracks}, artists={params.artists}, playlists={params.playlists}, seed={params.seed}"

@@ -1,4 +1,4 @@
-"""Recall on validation playlists, for the few baselines that choose something by it."""
+"""Recall on validation playlists, for baselines that choose weights or stop by it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ from toolkit.ranker import Ranker
 
 
 def hidden_matrix(part: HeldOut) -> sp.csr_matrix:
-    """Which tracks each playlist hides: float32 [B, V + 1] of zeros and ones."""
+    """Return which tracks each playlist hides: float32 [B, V + 1] of zeros and ones."""
     tracks, offsets = part.hidden()
     return sp.csr_matrix((np.ones(len(tracks), np.float32), tracks, offsets), (len(part), part.corpus.n_items + 1))
 
 
 def recalls(top: np.ndarray, hidden: sp.csr_matrix) -> np.ndarray:
-    """Recall@k of each playlist over min(k, hidden): float64 [B]. top: ids int [B, k], each once, 0 for none."""
+    """Return the Recall@k of each playlist, over min(k, hidden): float64 [B].
+
+    - top: ids int [B, k], each listed once, 0 for none.
+    - hidden: as `hidden_matrix` returns it.
+    """
     rows = np.repeat(np.arange(len(top)), top.shape[1])
     hits = np.asarray(hidden[rows, top.ravel()]).reshape(top.shape).sum(axis=1)
     return np.asarray(hits / np.maximum(np.minimum(np.diff(hidden.indptr), top.shape[1]), 1), np.float64)
 
 
 def mean_recall(ranker: Ranker, part: HeldOut, k: int = 50) -> float:
-    """Mean Recall@k of a fitted ranker."""
+    """Return the mean Recall@k of a fitted ranker."""
     return float(recalls(ranker.rank(part.queries(), k)[0], hidden_matrix(part)).mean())

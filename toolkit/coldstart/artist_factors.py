@@ -1,7 +1,7 @@
-"""Factors of artists in a corpus of tracks: the feedback of an artist is the sum over his tracks.
+"""Factors of artists in a corpus of tracks: the feedback of an artist is the sum over their tracks.
 
-Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", artist factors. An artist is a name as the corpus
-has it, so that a track of two artists is one of a third.
+Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", artist factors. An artist is a
+name of the corpus. A track of two artists therefore has a third artist, the two together.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from toolkit.recipe import FactorSpec
 
 
 class ArtistPlays(PlaylistSet):
-    """Playlists by how often they play each artist; tracks without one count for none."""
+    """Playlists with the number of plays of each artist. Tracks without an artist are not counted."""
 
     @classmethod
     def of(cls, playlists: PlaylistSet) -> ArtistPlays:
         return cls(*(getattr(playlists, field.name) for field in fields(playlists)))
 
     def plays(self) -> sp.csr_matrix:
-        """float32 [n, A + 1]; artist a of `Corpus.artists` is column a + 1."""
+        """Return the plays of each artist, float32 [n, A + 1]. Artist a of `Corpus.artists` is column a + 1."""
         artists = self.corpus.artists
         named = np.flatnonzero(artists >= 0)
         shape = (len(artists), int(artists.max(initial=-1)) + 2)
@@ -34,12 +34,12 @@ class ArtistPlays(PlaylistSet):
 
 
 def of_tracks(store: FactorStore, spec: FactorSpec) -> np.ndarray:
-    """Factors float32 [V + 1, k] of each track's artist, from the placements of `store`; zero where they hold none of the artist.
+    """Return the factors of each track's artist, from the placements of `store`: float32 [V + 1, k].
 
-    Raises `InputError` where no track has an artist.
+    They are zero for artists without a placement. Raises `InputError` if no track has an artist.
     """
     artists = store.train.corpus.artists
     if (artists < 0).all():
-        raise InputError("targets: level: artist needs the tracks' artists, and the data names none: take it out")
+        raise InputError("targets: level: artist needs the tracks' artists, and the data has none: take it out")
     factors = FactorStore(ArtistPlays.of(store.train), spec, store.seed, store.device, store.cache, store.progress)()
     return factors.items[artists + 1]

@@ -1,4 +1,4 @@
-"""What cold-start rankers share: users from what they played, tracks from what they are, and products of both."""
+"""What cold-start rankers share: factors of users by their plays, factors of tracks by their content, and scores."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ import numpy as np
 from pydantic import Field
 
 from toolkit.baselines.baseline import Baseline, BaselineParams, State
+from toolkit.baselines.sparse_products import minus_inf_outside
 from toolkit.coldstart.factorisation import Factors, FactorStore, FoldIn
 from toolkit.corpus.queries import Queries
 from toolkit.errors import InputError
 from toolkit.fusion.concatenated import concatenated_columns as concatenated_columns
+from toolkit.modality import Modality
 from toolkit.packages import IMPLICIT, Package
 from toolkit.parameters import Parameters
 from toolkit.ranker import Capabilities, Scorer, TrainingData
 from toolkit.recipe import FactorSpec
 
 COLD_START = Capabilities(content="required", cold_tracks=True, kind="cold-start")
-"""What most cold-start rankers declare: tracks without a training placement are ranked by their content."""
+"""Capabilities of most cold-start rankers, which rank tracks without a training placement by their content."""
 
 
 class FactorParams(BaselineParams):
@@ -27,11 +29,14 @@ class FactorParams(BaselineParams):
 
 
 class ColdRanker(Baseline):
-    """Scores are products of a user's factors and a track's.
+    """Scores tracks by the product of a user's factors and a track's.
 
-    A user's are the fold-in of the seeds. A track's are its own where training has placements of it, and elsewhere what the subclass
-    predicts from content; a track with neither, and every track for a user without a seed that has factors, is -inf.
-    State: items float32 [V + 1, k], known bool [V + 1] (placements in training), ranked bool [V + 1].
+    A user's factors are the fold-in of the seeds. A track's are its own if training has placements of it, else what the
+    subclass predicts from content. A track with neither cannot be ranked (-inf), nor can any track for a user without a
+    seed that has factors.
+
+    State: items float32 [V + 1, k], known bool [V + 1] (placements in training), ranked bool [V + 1], and the settings
+    of the factorisation as JSON, uint8.
     """
 
     Params: ClassVar[type[Parameters]] = FactorParams
@@ -41,8 +46,10 @@ class ColdRanker(Baseline):
 
     @abstractmethod
     def predict(self, data: TrainingData, factors: Factors) -> tuple[np.ndarray, np.ndarray]:
-        """Factors float32 [V + 1, k] of tracks by `data.modalities`, learned from tracks with `factors.known`; and bool [V + 1], who
-        has any. Rows of the others mean nothing."""
+        """Predict factors from `data.modalities`, learned from the tracks with `factors.known`.
+
+        Returns float32 [V + 1, k], and which tracks have a prediction, bool [V + 1]. Rows of other tracks are not used.
+        """
 
     def learn(self, data: TrainingData) -> State:
         if self.capabilities.content == "required":
@@ -53,28 +60,27 @@ class ColdRanker(Baseline):
         return self.assembled(factors, vectors, present)
 
     def assembled(self, factors: Factors, vectors: np.ndarray, present: np.ndarray) -> State:
-        """The fitted state of predicted vectors [V + 1, k]. Raises `InputError` for another k than the factors'."""
+        """Return the fitted state of predicted vectors [V + 1, k]. Raises `InputError` if k is not the factors'."""
         if vectors.shape != factors.items.shape:
             raise InputError(
-                f"{self.name}: predicted vectors of {vectors.shape[1]} numbers, the factors have k={factors.k}: give both the same"
+                f"{self.name}: predicted vectors of {vectors.shape[1]} numbers, the factors have k={factors.k}:"
+                " give both the same"
             )
         ranked = factors.known | present
         ranked[0] = False
-        items = np.where(factors.known[:, None], factors.items, np.where(present[:, None], vectors, 0)).astype(
-            np.float32
-        )
+        items = np.where(factors.known[:, None], factors.items, np.where(present[:, None], vectors, 0))
         spec = np.frombuffer(factors.spec.model_dump_json().encode(), np.uint8).copy()
-        return {"items": items, "known": factors.known, "ranked": ranked, "spec": spec}
+        return {"items": items.astype(np.float32), "known": factors.known, "ranked": ranked, "spec": spec}
 
     def users(self, queries: Queries) -> tuple[np.ndarray, np.ndarray]:
-        """Factors float32 [B, k] of the queries' users, and bool [B]: who has any."""
+        """Return factors float32 [B, k] of the queries' users, and which users have any, bool [B]."""
         if self._fold_in is None:
             spec = FactorSpec.model_validate_json(self.state["spec"].tobytes())
             self._fold_in = FoldIn(self.state["items"], self.state["known"], spec)
         return self._fold_in(queries.plays_matrix(self.n_items))
 
     def scored(self) -> tuple[np.ndarray, np.ndarray]:
-        """What users are multiplied with, float32 [V + 1, k], and bool [V + 1], who has a score."""
+        """Return the factors by which tracks are scored, float32 [V + 1, k], and which are ranked, bool [V + 1]."""
         return self.state["items"], self.state["ranked"]
 
     def scorer(self, queries: Queries) -> Scorer:
@@ -82,24 +88,28 @@ class ColdRanker(Baseline):
 
 
 def check_content(name: str, data: TrainingData) -> None:
-    """Raises `InputError` for a system by content where there is none."""
+    """Raise `InputError` if there are no modalities."""
     if not data.modalities:
         raise InputError(f"{name} needs a modality and there is none: name encoders in the recipe, or leave it out")
 
 
+def single_modality(name: str, modalities: dict[str, Modality]) -> Modality:
+    """Return the only modality. Raises `InputError` if there is another number of them."""
+    if len(modalities) != 1:
+        raise InputError(f"{name} takes one modality, not {len(modalities)}: name it with modalities: […]")
+    return next(iter(modalities.values()))
+
+
 def factors_of(data: TrainingData, spec: FactorSpec | None) -> Factors:
-    """Factors of the training split under `spec`, default the run's."""
+    """Return factors of the training split by the settings `spec`; None for those of the run."""
     store = data.factors or FactorStore(data.train, seed=data.seed, device=data.device)
     return store(spec)
 
 
-def factor_scorer(users: np.ndarray, met: np.ndarray, items: np.ndarray, ranked: np.ndarray) -> Scorer:
-    """Scores users [B, k] · items [V + 1, k]; -inf for users not `met`, bool [B], and items not `ranked`, bool [V + 1]."""
+def factor_scorer(users: np.ndarray, known: np.ndarray, items: np.ndarray, ranked: np.ndarray) -> Scorer:
+    """Return a scorer by users [B, k] · items [V + 1, k].
 
-    def score(asked: np.ndarray) -> np.ndarray:
-        scores = np.asarray(users @ items[asked].T, np.float32)
-        scores[:, ~ranked[asked]] = -np.inf
-        scores[~met] = -np.inf
-        return scores
-
-    return score
+    - known: users with factors, bool [B]. For others no track can be ranked (-inf).
+    - ranked: items with factors, bool [V + 1]. Others cannot be ranked (-inf).
+    """
+    return lambda ids: minus_inf_outside(np.asarray(users @ items[ids].T, np.float32), known, ranked[ids])

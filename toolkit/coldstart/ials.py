@@ -1,7 +1,8 @@
 """iALS: implicit matrix factorisation as a ranker of played tracks.
 
-Hu, Koren and Volinsky 2008, "Collaborative filtering for implicit feedback datasets"; that a well tuned one is a strong baseline:
-Rendle, Krichene, Zhang and Koren 2022, "Revisiting the performance of iALS on item recommendation benchmarks".
+Hu, Koren and Volinsky 2008, "Collaborative filtering for implicit feedback datasets". When tuned well it is a strong
+baseline: Rendle, Krichene, Zhang and Koren 2022, "Revisiting the performance of iALS on item recommendation
+benchmarks".
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from toolkit.recipe import FactorSpec
 
 class IALSParams(BaselineParams):
     k: int = Field(128, ge=1, le=4096, description="factors")
-    weight: float = Field(10.0, gt=0, description="what a played track's square error counts above an unplayed one's")
+    weight: float = Field(10.0, gt=0, description="of the squared error of a played track, added to 1, that of others")
     regularisation: float = Field(10.0, gt=0, description="λ of the squared lengths of playlists and tracks")
     iterations: int = Field(15, ge=1)
 
@@ -26,7 +27,8 @@ class IALSParams(BaselineParams):
 class IALS(ColdRanker):
     """Ranks tracks by implicit matrix factorisation (iALS).
 
-    Score of a track: its factors times those of the seeds, folded in exactly. Tracks without a training placement are not ranked.
+    Score of a track: its factors times those of the seeds, folded in exactly. Tracks without a training placement are
+    not ranked.
     """
 
     name = "ials"
@@ -35,14 +37,14 @@ class IALS(ColdRanker):
     grid = {"regularisation": [1.0, 10.0, 50.0], "weight": [2.0, 10.0]}
 
     def learn(self, data: TrainingData) -> State:
-        given = self.params
+        params = self.params
         # confidence is 1 + α log(1 + r / ε), and every r here is 1
         spec = FactorSpec(
-            k=given.k,
-            alpha=given.weight / float(np.log(2)),
+            k=params.k,
+            alpha=params.weight / float(np.log(2)),
             epsilon=1.0,
-            regularisation=given.regularisation,
-            iterations=given.iterations,
+            regularisation=params.regularisation,
+            iterations=params.iterations,
         )
         factors = FactorStore(data.train, seed=data.seed, device=data.device)(spec)
         self._fold_in = None

@@ -1,4 +1,4 @@
-"""Means of the factors of a new track's artist or genres: what anything learned from content has to beat."""
+"""Mean factors of a new track's artist or genres. Rankers that learn from content should beat them."""
 
 from __future__ import annotations
 
@@ -8,27 +8,28 @@ from typing import ClassVar
 import numpy as np
 import scipy.sparse as sp
 
-from toolkit.baselines.label_popularity import unit_labels
 from toolkit.coldstart.cold_ranker import COLD_START, ColdRanker
 from toolkit.coldstart.factorisation import Factors
+from toolkit.corpus.label_rows import unit_labels
 from toolkit.ranker import TrainingData
 
 
 class LabelMean(ColdRanker):
     """Ranks new tracks by the mean factors of their labels.
 
-    A track's factors are the mean over its labels of each one's centroid: the mean factors of training tracks that have it.
+    A track's factors are the mean over its labels of their centroids. The centroid of a label is the mean of the
+    factors of the training tracks that have it.
 
-    Labels that no training track has are left out; a track without another one has no factors.
+    Labels that no training track has are left out. A track without other labels has no factors.
     """
 
     label: ClassVar[str]
 
     def predict(self, data: TrainingData, factors: Factors) -> tuple[np.ndarray, np.ndarray]:
-        has = (unit_labels(data, self.label, self.name) > 0).astype(np.float32)  # (V + 1, L)
-        taught = sp.diags_array(factors.known.astype(np.float32)) @ has
-        tracks = np.asarray(taught.sum(axis=0)).ravel()
-        centroids = (taught.T @ factors.items) / np.maximum(tracks, 1)[:, None]
+        has = (unit_labels(data.labels, self.label, self.name) > 0).astype(np.float32)  # (V + 1, L)
+        trained = sp.diags_array(factors.known.astype(np.float32)) @ has
+        tracks = np.asarray(trained.sum(axis=0)).ravel()
+        centroids = (trained.T @ factors.items) / np.maximum(tracks, 1)[:, None]
         known = np.asarray(has @ (tracks > 0).astype(np.float32)).ravel()
         vectors = (has @ centroids) / np.maximum(known, 1)[:, None]
         return np.asarray(vectors, np.float32), known > 0

@@ -1,4 +1,4 @@
-"""A small network from all modalities side by side to factors: `ridge` with a layer in between."""
+"""A small network from the columns of all modalities to factors: `ridge` with a hidden layer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class MLP(NetworkRanker):
     name = "mlp"
     Params = MLPParams
 
-    def _seen(self, data: TrainingData, factors: Factors) -> dict[str, Modality]:
+    def _inputs(self, data: TrainingData, factors: Factors) -> dict[str, Modality]:
         return {"joined": Modality("joined", *concatenated_columns(data.modalities, factors.known))}
 
     def _trunk(self, modalities: dict[str, Modality]) -> tuple[nn.Module, int]:

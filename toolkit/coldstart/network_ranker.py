@@ -1,4 +1,4 @@
-"""What rankers by a network over modalities share: its training on the factors of played tracks, and its predictions for all."""
+"""What rankers by a network share: its training on the factors of played tracks, and its predictions for all tracks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from toolkit.errors import InputError
 from toolkit.modality import Modality
 from toolkit.parameters import Parameters
 from toolkit.ranker import TrainingData
-from toolkit.seeds import derived_seed
+from toolkit.seeds import derived_seed, seeded_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -29,7 +29,12 @@ BLOCK = 1024
 
 
 class NetworkParams(FactorParams):
-    """dropout: of what the last layer sees, in training. loss: `cosine`, of factors of length 1, or `squared`."""
+    """Parameters of the training.
+
+    - epochs, batch, lr: passes over the tracks, tracks in a step, learning rate.
+    - dropout: of the input of the last layer, in training.
+    - loss: `cosine`, of factors of length 1, or `squared`.
+    """
 
     epochs: int = Field(20, ge=1)
     batch: int = Field(32, ge=1)
@@ -39,57 +44,60 @@ class NetworkParams(FactorParams):
 
 
 class NetworkRanker(ColdRanker):
-    """Predicts factors by a trunk and a linear layer: Adam, and by default cosine distance (Oramas et al. 2017).
+    """Predicts factors by a trunk and a linear layer, trained by Adam, by default on the cosine (Oramas et al. 2017).
 
-    What a track lacks reaches the trunk as zeros; tracks with any modality teach and are predicted.
+    A missing modality is an input of zeros. The network is trained on tracks with placements that have any modality,
+    and predicts for all tracks that have any.
     """
 
     Params: ClassVar[type[Parameters]] = NetworkParams
 
     @abstractmethod
     def _trunk(self, modalities: dict[str, Modality]) -> tuple[nn.Module, int]:
-        """(n, sum of the modalities' numbers) -> (n, width), untrained, and the width; drawn from torch's generator."""
+        """Return an untrained network (n, sum of the modalities' sizes) -> (n, width), and the width.
 
-    def _seen(self, data: TrainingData, factors: Factors) -> dict[str, Modality]:
-        """What reaches the trunk."""
+        Its weights are drawn from torch's generator.
+        """
+
+    def _inputs(self, data: TrainingData, factors: Factors) -> dict[str, Modality]:
+        """Return the modalities that the trunk reads."""
         return data.modalities
 
     def predict(self, data: TrainingData, factors: Factors) -> tuple[np.ndarray, np.ndarray]:
         import torch
 
-        from toolkit.encoders.learning.autoencoder import seeded
-        from toolkit.encoders.learning.predictor_network import Predictor
+        from toolkit.encoders.learning.supervised_network import SupervisedNetwork
         from toolkit.encoders.learning.train_network import Schedule, train
 
-        params, device, seen = self.params, devices.device(data.device), self._seen(data, factors)
-        present = np.any([modality.present for modality in seen.values()], axis=0)
+        params, device, inputs = self.params, devices.device(data.device), self._inputs(data, factors)
+        present = np.any([modality.present for modality in inputs.values()], axis=0)
         present[0] = False
-        taught, asked = np.flatnonzero(present & factors.known), np.flatnonzero(present)
-        if not len(taught):
+        trained, predicted = np.flatnonzero(present & factors.known), np.flatnonzero(present)
+        if not len(trained):
             raise InputError(f"{self.name}: no track with placements in training has content: nothing to learn from")
-        rows_of, answers = _rows(seen), torch.from_numpy(factors.items)
+        rows_of, targets = _rows(inputs), torch.from_numpy(factors.items)
 
-        def load(places: np.ndarray) -> tuple[Tensor, Tensor]:
-            return rows_of(taught[places]), answers[torch.from_numpy(taught[places])]
+        def load(rows: np.ndarray) -> tuple[Tensor, Tensor]:
+            return rows_of(trained[rows]), targets[torch.from_numpy(trained[rows])]
 
-        def build() -> Predictor:
-            trunk, width = self._trunk(seen)
-            return Predictor(trunk, width, factors.k, dropout=params.dropout, loss=params.loss)
+        def build() -> SupervisedNetwork:
+            trunk, width = self._trunk(inputs)
+            return SupervisedNetwork(trunk, width, factors.k, dropout=params.dropout, loss=params.loss)
 
-        model = seeded(build, derived_seed(data.seed, self.name, "weights"))
-        model.scale_to(answers[torch.from_numpy(taught)])
+        model = seeded_weights(build, derived_seed(data.seed, self.name, "weights"))
+        model.scale_to(targets[torch.from_numpy(trained)])
         seed = derived_seed(data.seed, self.name, "train")
         schedule = Schedule(params.epochs, params.batch, params.lr, 0.0, seed, device, self._identity(data, factors))
-        train(model, load, len(taught), schedule, workdir=data.workdir, what=f"fit {self.name}")
+        train(model, load, len(trained), schedule, workdir=data.workdir, what=f"fit {self.name}")
         vectors = np.zeros(factors.items.shape, np.float32)
         with torch.inference_mode():
-            for start in range(0, len(asked), BLOCK):
-                rows = asked[start : start + BLOCK]
+            for start in range(0, len(predicted), BLOCK):
+                rows = predicted[start : start + BLOCK]
                 vectors[rows] = model.predict(model.trunk(rows_of(rows).to(device))).cpu().numpy()
         return vectors, present
 
     def _identity(self, data: TrainingData, factors: Factors) -> str:
-        """Of what is learned, so that no stranger's checkpoint is gone on with."""
+        """Return a hash of what is learned, so that training resumes only its own checkpoints."""
         hasher = hashlib.blake2b(np.ascontiguousarray(factors.items).data)
         for modality in data.modalities.values():
             hasher.update(np.ascontiguousarray(modality.matrix).data)
@@ -100,7 +108,7 @@ class NetworkRanker(ColdRanker):
 
 
 def _rows(modalities: dict[str, Modality]) -> Callable[[np.ndarray], Tensor]:
-    """What gives the modalities of some tracks side by side: int64 [n] -> float32 [n, D], of what a track lacks zeros."""
+    """Return a function from tracks int64 [n] to the columns of all modalities, float32 [n, D], zero if missing."""
     import torch
 
     def rows(tracks: np.ndarray) -> Tensor:

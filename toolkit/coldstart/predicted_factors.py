@@ -1,12 +1,12 @@
-"""A modality that is a prediction of factors already, made by a supervised encoder (`targets: {factors: k}`, `output: prediction`)."""
+"""Rankers by factors that a supervised encoder predicted (`targets: {factors: k}`, `output: prediction`)."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from toolkit.coldstart.cold_ranker import ColdRanker
+from toolkit.baselines.baseline import State
+from toolkit.coldstart.cold_ranker import ColdRanker, single_modality
 from toolkit.coldstart.factorisation import Factors
-from toolkit.coldstart.single_modality import single
 from toolkit.errors import InputError
 from toolkit.ranker import TrainingData
 
@@ -14,16 +14,39 @@ from toolkit.ranker import TrainingData
 class PredictedFactors(ColdRanker):
     """Ranks new tracks by factors that a supervised encoder predicted.
 
-    The prediction is the one modality that it takes.
+    The prediction is its only modality.
     """
 
     name = "predicted-factors"
 
     def predict(self, data: TrainingData, factors: Factors) -> tuple[np.ndarray, np.ndarray]:
-        modality = single("predicted-factors", data.modalities)
+        modality = single_modality("predicted-factors", data.modalities)
         if modality.dim != factors.k:
             raise InputError(
-                f"predicted-factors: modality {modality.name!r} has {modality.dim} numbers, the factors k={factors.k}: its encoder needs"
-                f" targets: {{factors: {factors.k}}} and output: prediction"
+                f"predicted-factors: modality {modality.name!r} has {modality.dim} numbers, the factors k={factors.k}:"
+                f" its encoder needs targets: {{factors: {factors.k}}} and output: prediction"
             )
         return modality.matrix, modality.present
+
+
+class PredictedForAll(PredictedFactors):
+    """Ranks all tracks, including played ones, by predicted factors.
+
+    Source: WMF + regression of Lee et al., "Deep content-user embedding model for music recommendation", 2018, on
+    tracks with plays. For tracks without plays it is the same as `predicted-factors`. Users are folded in by the
+    tracks' own factors.
+
+    State: also predicted float32 [V + 1, k] and has_prediction bool [V + 1]. A track without a prediction is not ranked
+    (-inf).
+    """
+
+    name = "predicted-for-all"
+
+    def assembled(self, factors: Factors, vectors: np.ndarray, present: np.ndarray) -> State:
+        state = super().assembled(factors, vectors, present)
+        has = present.copy()
+        has[0] = False
+        return state | {"predicted": np.where(has[:, None], vectors, 0).astype(np.float32), "has_prediction": has}
+
+    def scored(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.state["predicted"], self.state["has_prediction"]

@@ -1,7 +1,7 @@
-"""Where cold-start systems begin and end: vectors that say nothing, and factors of the test feedback itself.
+"""Lower and upper bound of cold-start rankers: random factors, and factors of the test feedback itself.
 
-RANDOM and UPPER-BOUND of Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", section 4, and of van den
-Oord et al. 2013, section 5.2.
+RANDOM and UPPER-BOUND of Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation",
+section 4, and of van den Oord et al. 2013, section 5.2.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class RandomFactors(ColdRanker):
 class FactorUpperBound(ColdRanker):
     """Ranks tracks by factors of the whole corpus, including hidden tracks: an oracle.
 
-    It is what a perfect prediction of factors would reach.
+    A perfect prediction of factors would be as good.
 
-    State: also users float32 [P, k] of the corpus's playlists; a query that is not one of them is folded in.
+    State: also users float32 [P, k] of the corpus's playlists. A query that is not one of them is folded in.
     """
 
     name = "factor-upper-bound"

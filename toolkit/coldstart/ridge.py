@@ -1,4 +1,4 @@
-"""Ridge regression from all modalities side by side to factors, in closed form; the penalty is chosen on validation."""
+"""Ridge regression from the columns of all modalities to factors. The penalty is chosen on validation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pydantic import Field
 from toolkit.baselines.baseline import State
 from toolkit.coldstart.cold_ranker import ColdRanker, FactorParams, concatenated_columns
 from toolkit.coldstart.factorisation import Factors
-from toolkit.corpus.splits import HeldOut
 from toolkit.errors import InputError
 from toolkit.evaluation.choose_weight import choose_weight
 from toolkit.evaluation.evaluator import evaluate
@@ -23,7 +22,11 @@ CHOSEN_ON = 2000
 
 
 class RidgeParams(FactorParams):
-    """penalties: shares of the number of tracks learned from; with several the best NDCG@`select_k` on validation decides."""
+    """Parameters of the penalty.
+
+    - penalties: shares of the number of training tracks. Of several, the one with the best validation NDCG is used.
+    - select_k: cutoff of that NDCG.
+    """
 
     penalties: list[Annotated[float, Field(gt=0)]] = Field([1e-4, 1e-3, 1e-2, 1e-1, 1.0], min_length=1)
     select_k: int = Field(100, ge=1)
@@ -32,7 +35,8 @@ class RidgeParams(FactorParams):
 class Ridge(ColdRanker):
     """Ranks new tracks by factors that a ridge regression predicts from all modalities.
 
-    (XᵀX + λ n I)⁻¹ XᵀY of centred columns X, see `concatenated_columns`, and centred factors Y of the n tracks that have both.
+    The weights are (XᵀX + λ n I)⁻¹ XᵀY, of centred columns X, see `concatenated_columns`, and centred factors Y of the
+    n tracks that have both.
 
     Without a validation split the middle penalty is used.
     """
@@ -40,7 +44,7 @@ class Ridge(ColdRanker):
     name = "ridge"
     Params = RidgeParams
     penalty: float = 0.0
-    """The one that was chosen by the last fit."""
+    """The penalty of the last fit."""
 
     def predict(self, data: TrainingData, factors: Factors) -> tuple[np.ndarray, np.ndarray]:
         columns, present = concatenated_columns(data.modalities, factors.known)
@@ -52,11 +56,10 @@ class Ridge(ColdRanker):
         return solve(self.penalty), present
 
     def _ndcg(self, data: TrainingData, factors: Factors, vectors: np.ndarray, present: np.ndarray) -> float:
-        """Mean NDCG on validation with these vectors."""
-        trial = Ridge(**self.params.model_dump())
-        trial._state, trial._n_items = trial.assembled(factors, vectors, present), data.n_items
+        """Return the mean NDCG on validation with these vectors."""
         assert data.valid is not None
-        valid: HeldOut = data.valid.part(0, CHOSEN_ON)
+        trial, valid = Ridge(**self.params.model_dump()), data.valid.part(0, CHOSEN_ON)
+        trial._state, trial._n_items = trial.assembled(factors, vectors, present), data.n_items
         k = min(self.params.select_k, data.n_items)
         scores = evaluate(trial, valid, ks=[k], metrics=["ndcg"], train_counts=data.train.counts())
         return float(np.nanmean(scores.values["all", "ndcg", k]))
@@ -66,18 +69,18 @@ class Ridge(ColdRanker):
 
 
 def _solver(columns: np.ndarray, factors: Factors, present: np.ndarray) -> Callable[[float], np.ndarray]:
-    """penalty -> predictions float32 [V + 1, k]; the columns' products are decomposed once."""
-    taught = np.flatnonzero(factors.known & present)
-    if not len(taught):
+    """Return a function from a penalty to predictions, float32 [V + 1, k]. All penalties share one decomposition."""
+    trained = np.flatnonzero(factors.known & present)
+    if not len(trained):
         raise InputError("ridge: no track with placements in training has content: nothing to learn from")
-    x, y = columns[taught].astype(np.float64), factors.items[taught].astype(np.float64)
+    x, y = columns[trained].astype(np.float64), factors.items[trained].astype(np.float64)
     x_mean, y_mean = x.mean(axis=0), y.mean(axis=0)
     x -= x_mean
     regression = RidgeRegression(x.T @ x)
     rotated = regression.rotated(x.T @ (y - y_mean))
 
     def solve(penalty: float) -> np.ndarray:
-        weights = regression.weights(rotated, penalty * len(taught))
+        weights = regression.weights(rotated, penalty * len(trained))
         return (columns @ weights.astype(np.float32) + (y_mean - x_mean @ weights).astype(np.float32)).astype(
             np.float32
         )

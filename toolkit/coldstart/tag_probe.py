@@ -1,11 +1,12 @@
-"""How much of what tracks are called lies in their vectors: tags predicted from them, and the area under the curve of each tag.
+"""Tag prediction from vectors of tracks: how well a simple classifier predicts tags, by the AUC of each tag.
 
-Sources: van den Oord, Dieleman and Schrauwen, "Deep content-based music recommendation", 2013, section 5.4: logistic regression on factors
-and on bags of words for the 50 commonest tags, ten folds, AUC averaged over tags. Lee et al., "Deep content-user embedding model for
-music recommendation", 2018: a network of two layers over vectors, 70 % of the tracks to learn from, 10 % to stop by, 20 % to test.
+Sources: van den Oord, Dieleman and Schrauwen, "Deep content-based music recommendation", 2013, section 5.4: logistic
+regression on factors and on bags of words for the 50 commonest tags, ten folds, AUC averaged over tags. Lee et al.,
+"Deep content-user embedding model for music recommendation", 2018: a network of two layers over vectors, 70 % of the
+tracks for training, 10 % for early stopping, 20 % for the test.
 
-Where this is not the papers': the penalty of the regression, which none of them gives, is one for all tags, of columns brought to
-deviation one; AUC of tags that a fold's tracks all or none have is left out of its mean.
+Differences from the papers: the penalty of the regression, which no paper states, is the same for all tags, of columns
+with standard deviation one. A fold whose tracks all have a tag, or all lack it, is left out of the tag's mean.
 """
 
 from __future__ import annotations
@@ -16,32 +17,40 @@ from typing import Literal
 import numpy as np
 
 from toolkit.errors import InputError
-from toolkit.seeds import derived_seed
+from toolkit.seeds import derived_seed, seeded_weights
 
 Method = Literal["logistic", "mlp"]
 FOLDS = 10
 PENALTY = 1.0
-"""Of squared weights, against the sum of the tracks' losses: scikit-learn's C is one over it."""
+"""Weight of the squared weights, added to the sum of the tracks' losses: 1 / C of scikit-learn."""
 HIDDEN, EPOCHS, PATIENCE, BATCH, RATE = 256, 200, 10, 128, 1e-3
 
 
 @dataclass(frozen=True)
 class TagScores:
-    """auc: float64 [t], of each tag, the mean over folds; NaN where no fold can measure it. tested: tracks whose tags were predicted."""
+    """Results of a tag prediction.
+
+    - auc: of each tag, the mean over folds, float64 [t]; NaN if no fold can measure it.
+    - tested: number of tracks whose tags were predicted.
+    """
 
     auc: np.ndarray
     tested: int
 
     @property
     def mean(self) -> float:
-        """Over tags; NaN where none can be measured."""
+        """Mean over tags, NaN if none can be measured."""
         return float(np.nanmean(self.auc)) if np.isfinite(self.auc).any() else float("nan")
 
 
 def predict_tags(vectors: np.ndarray, tags: np.ndarray, *, method: Method, seed: int) -> TagScores:
-    """Tags of held-out rows by those of others. vectors: float [n, d]. tags: [n, t] of zeros and ones.
+    """Predict the tags of held-out tracks from those of other tracks.
 
-    Raises `InputError` for fewer rows than folds.
+    - vectors: float [n, d].
+    - tags: zeros and ones [n, t].
+    - method: `logistic` regression with ten folds, or `mlp`, a network with one split.
+
+    Raises `InputError` if there are fewer than two tracks for each fold.
     """
     if len(vectors) < 2 * FOLDS:
         raise InputError(
@@ -50,20 +59,20 @@ def predict_tags(vectors: np.ndarray, tags: np.ndarray, *, method: Method, seed:
     order = np.random.default_rng(derived_seed(seed, "tags", len(vectors))).permutation(len(vectors))
     if method == "mlp":
         first, second = int(0.7 * len(order)), int(0.8 * len(order))
-        found = _network(
-            vectors, tags, order[:first], order[first:second], order[second:], derived_seed(seed, "tags", "network")
-        )
-        return TagScores(areas(found, tags[order[second:]]), len(order) - second)
-    each = []
+        parts = order[:first], order[first:second], order[second:]
+        scores = _network(vectors, tags, *parts, derived_seed(seed, "tags", "network"))
+        return TagScores(areas(scores, tags[parts[2]]), len(parts[2]))
+    by_fold = []
     for fold in range(FOLDS):
-        asked = order[fold::FOLDS]
-        taught = np.setdiff1d(order, asked)
-        each.append(areas(_logistic(vectors, tags, taught, asked), tags[asked]))
-    return TagScores(_mean(np.stack(each)), len(order))
+        test = order[fold::FOLDS]
+        by_fold.append(areas(_logistic(vectors, tags, np.setdiff1d(order, test), test), tags[test]))
+    measured = np.isfinite(by_fold).sum(axis=0)
+    means = np.nansum(by_fold, axis=0) / np.maximum(measured, 1)
+    return TagScores(np.where(measured > 0, means, np.nan), len(order))
 
 
 def areas(scores: np.ndarray, tags: np.ndarray) -> np.ndarray:
-    """Area under the ROC curve of each column: float64 [t]; ties count half; NaN where all rows are alike."""
+    """Return the area under the ROC curve of each column: float64 [t]. Ties count half; NaN if all rows are alike."""
     from scipy.stats import rankdata
 
     ranks = rankdata(scores, axis=0)
@@ -74,55 +83,49 @@ def areas(scores: np.ndarray, tags: np.ndarray) -> np.ndarray:
         return np.asarray(np.where(positive * negative > 0, above / (positive * negative), np.nan))
 
 
-def _mean(each: np.ndarray) -> np.ndarray:
-    """Mean over the folds that could measure: [folds, t] -> [t]."""
-    counts = np.isfinite(each).sum(axis=0)
-    return np.where(counts > 0, np.nansum(each, axis=0) / np.maximum(counts, 1), np.nan)
-
-
-def _scaled(vectors: np.ndarray, taught: np.ndarray) -> np.ndarray:
-    mean, deviation = vectors[taught].mean(axis=0), vectors[taught].std(axis=0)
+def _scaled(vectors: np.ndarray, train: np.ndarray) -> np.ndarray:
+    mean, deviation = vectors[train].mean(axis=0), vectors[train].std(axis=0)
     return np.asarray((vectors - mean) / np.where(deviation > 1e-9, deviation, 1), np.float32)
 
 
-def _logistic(vectors: np.ndarray, tags: np.ndarray, taught: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """Scores [asked, t]: all tags' regressions at once, by L-BFGS."""
+def _logistic(vectors: np.ndarray, tags: np.ndarray, train: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """Return scores [test, t] of logistic regressions, fitted for all tags at once by L-BFGS."""
     from scipy.optimize import minimize
     from scipy.special import expit
 
-    x = _scaled(vectors, taught).astype(np.float64)
+    x = _scaled(vectors, train).astype(np.float64)
     x = np.concatenate([x, np.ones((len(x), 1))], axis=1)
-    own, wanted = x[taught], tags[taught].astype(np.float64)
+    inputs, targets = x[train], tags[train].astype(np.float64)
     shape = (x.shape[1], tags.shape[1])
     shrunk = np.ones(shape)
-    shrunk[-1] = 0
+    shrunk[-1] = 0  # the intercept is not penalised
 
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
         weights = flat.reshape(shape)
-        logits = own @ weights
-        value = (np.logaddexp(0, logits) - wanted * logits).sum() + 0.5 * PENALTY * (shrunk * weights**2).sum()
-        slope = own.T @ (expit(logits) - wanted) + PENALTY * shrunk * weights
+        logits = inputs @ weights
+        value = (np.logaddexp(0, logits) - targets * logits).sum() + 0.5 * PENALTY * (shrunk * weights**2).sum()
+        slope = inputs.T @ (expit(logits) - targets) + PENALTY * shrunk * weights
         return float(value), slope.ravel()
 
     best = minimize(loss, np.zeros(shape[0] * shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 200})
-    return np.asarray(x[asked] @ best.x.reshape(shape))
+    return np.asarray(x[test] @ best.x.reshape(shape))
 
 
 def _network(
-    vectors: np.ndarray, tags: np.ndarray, taught: np.ndarray, stop: np.ndarray, asked: np.ndarray, seed: int
+    vectors: np.ndarray, tags: np.ndarray, train: np.ndarray, stop: np.ndarray, test: np.ndarray, seed: int
 ) -> np.ndarray:
-    """Scores [asked, t] of two dense layers, as they were when the rows `stop` were predicted best."""
+    """Return scores [test, t] of two dense layers, after the epoch with the lowest loss on the rows `stop`."""
     import torch
     from torch import nn
 
-    from toolkit.encoders.learning.autoencoder import seeded
-
-    x, y = torch.from_numpy(_scaled(vectors, taught)), torch.from_numpy(np.asarray(tags, np.float32))
-    model = seeded(lambda: nn.Sequential(nn.Linear(x.shape[1], HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, y.shape[1])), seed)
+    x, y = torch.from_numpy(_scaled(vectors, train)), torch.from_numpy(np.asarray(tags, np.float32))
+    model = seeded_weights(
+        lambda: nn.Sequential(nn.Linear(x.shape[1], HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, y.shape[1])), seed
+    )
     optimizer = torch.optim.Adam(model.parameters(), lr=RATE)
     generator = torch.Generator().manual_seed(seed)
-    rows, held = torch.from_numpy(taught), torch.from_numpy(stop)
-    least, waited, found = float("inf"), 0, np.zeros((len(asked), y.shape[1]))
+    rows, held = torch.from_numpy(train), torch.from_numpy(stop)
+    least, waited, scores = float("inf"), 0, np.zeros((len(test), y.shape[1]))
     for _ in range(EPOCHS):
         for part in rows[torch.randperm(len(rows), generator=generator)].split(BATCH):
             optimizer.zero_grad(set_to_none=True)
@@ -132,7 +135,7 @@ def _network(
             value = float(nn.functional.binary_cross_entropy_with_logits(model(x[held]), y[held]))
             waited = 0 if value < least else waited + 1
             if value < least:
-                least, found = value, model(x[torch.from_numpy(asked)]).numpy()
+                least, scores = value, model(x[torch.from_numpy(test)]).numpy()
         if waited == PATIENCE:
             break
-    return found
+    return scores

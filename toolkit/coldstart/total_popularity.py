@@ -1,7 +1,7 @@
-"""`total-popularity`: tracks by their plays in the whole corpus, hidden ones included: an oracle.
+"""`total-popularity`: tracks by their plays in the whole corpus, including hidden ones: an oracle.
 
-Source: Lee et al., "Deep content-user embedding model for music recommendation", 2018, which ranks tracks without plays in training by
-their plays in the test feedback, to say how far popularity alone would lead.
+Source: Lee et al., "Deep content-user embedding model for music recommendation", 2018, which ranks tracks without plays
+in training by their plays in the test feedback, to show how good popularity alone would be.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Two towers: a user from what is known of the tracks that were played, a track from its content, trained by contrast.
+"""Two towers: one network for the tracks that a user played, one for the content of candidates, trained by contrast.
 
-In the form of Yi et al. 2019, "Sampling-bias-corrected neural modeling for large corpus item recommendations": the other tracks of a
-batch are the wrong answers, each logit less the log of its track's share of the placements. A user is the mean over his tracks; a track
-of his is its content and its factors, a track that is scored its content alone, so that one without placements stands beside the others.
+Like Yi et al. 2019, "Sampling-bias-corrected neural modeling for large corpus item recommendations": the other tracks
+of a batch are the negatives, and the log of its share of the placements is subtracted from the logit of each track. A
+user is the mean over their tracks. A played track is its content and its factors, a candidate its content alone, so
+that candidates with and without placements are comparable.
 """
 
 from __future__ import annotations
@@ -34,8 +35,14 @@ from toolkit.seeds import derived_seed, seeded_weights
 
 
 class TwoTowerParams(FactorParams):
-    """dim: of both towers' outputs, of length 1. hidden: units of each layer before. temperature: of their cosines.
-    seeds: tracks drawn of a list, to stand for its user in training. batch: lists and their tracks to find."""
+    """Parameters of the towers and their training.
+
+    - dim: size of both towers' outputs, which have length 1.
+    - hidden: units of each layer before.
+    - temperature: divides the cosines.
+    - seeds: tracks of a list that are drawn to represent its user in training.
+    - batch: pairs of a list and its hidden track in a step.
+    """
 
     dim: int = Field(64, ge=1)
     hidden: list[Annotated[int, Field(ge=1)]] = [256]
@@ -49,9 +56,10 @@ class TwoTowerParams(FactorParams):
 class TwoTower(Baseline):
     """Ranks tracks by the cosine between vectors of users and tracks, from two networks over content and factors.
 
-    Score: cosine of the user's vector and the track's. It is -inf for a track without content and for a user without a known track.
+    Score: cosine of the user's vector and the track's. It is -inf for a track without content and for a user without a
+    known track.
 
-    State: items, queries float32 [V + 1, dim], ranked, heard bool [V + 1].
+    State: items and queries float32 [V + 1, dim], ranked and heard bool [V + 1]: the tracks with such a vector.
     """
 
     name = "two-tower"
@@ -71,7 +79,7 @@ class TwoTower(Baseline):
     def _towers(
         self, data: TrainingData, content: np.ndarray, known: np.ndarray, ranked: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Vectors of tracks as what is scored and as what was played: float32 [V + 1, dim] twice."""
+        """Train both towers. Returns vectors of candidates and of played tracks, float32 [V + 1, dim] each."""
         import torch
 
         from toolkit.coldstart.two_tower_network import Towers
@@ -80,11 +88,11 @@ class TwoTower(Baseline):
         params, device = self.params, devices.device(data.device)
         tracks, offsets = data.train.flat()
         lengths = np.diff(offsets)
-        asked = np.flatnonzero(ranked[tracks] & (np.repeat(lengths, lengths) > 1))
-        if not len(asked):
+        targets = np.flatnonzero(ranked[tracks] & (np.repeat(lengths, lengths) > 1))
+        if not len(targets):
             raise InputError("two-tower: no list of two training tracks holds one with content: nothing to learn from")
-        starts = torch.from_numpy(np.repeat(offsets[:-1], lengths)[asked])
-        sizes, places = torch.from_numpy(np.repeat(lengths, lengths)[asked]), torch.from_numpy(asked)
+        starts = torch.from_numpy(np.repeat(offsets[:-1], lengths)[targets])
+        sizes, positions = torch.from_numpy(np.repeat(lengths, lengths)[targets]), torch.from_numpy(targets)
         model = seeded_weights(
             lambda: Towers(content, known, tracks, params.hidden, params.dim, params.seeds, params.temperature),
             derived_seed(data.seed, self.name, "weights"),
@@ -96,15 +104,15 @@ class TwoTower(Baseline):
         schedule = Schedule(params.epochs, params.batch, params.lr, 0.0, seed, device, combined(about, digest.digest()))
 
         def load(rows: np.ndarray) -> tuple[torch.Tensor, ...]:
-            chosen = torch.from_numpy(rows)
-            return starts[chosen], sizes[chosen], places[chosen]
+            index = torch.from_numpy(rows)
+            return starts[index], sizes[index], positions[index]
 
-        train(model, load, len(asked), schedule, workdir=data.workdir, what=f"fit {self.name}")
+        train(model, load, len(targets), schedule, workdir=data.workdir, what=f"fit {self.name}")
         return model.all_tracks()
 
     def scorer(self, queries: Queries) -> Scorer:
         seeds, state = queries.matrix(self.n_items), self.state
         users = np.asarray(seeds @ state["queries"], np.float32)
         users /= np.maximum(np.linalg.norm(users, axis=1, keepdims=True), 1e-12)
-        met = np.asarray(seeds @ state["heard"].astype(np.float32)) > 0
-        return factor_scorer(users, met, state["items"], state["ranked"])
+        known = np.asarray(seeds @ state["heard"].astype(np.float32)) > 0
+        return factor_scorer(users, known, state["items"], state["ranked"])

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from toolkit.encoders.learning.predictor_network import Network
-from toolkit.encoders.learning.trunk_layers import dense
+from toolkit.encoders.learning.network_layers import dense
+from toolkit.encoders.learning.train_network import TrainableNetwork
 
 BLOCK = 4096
-"""Tracks that go through a tower at once, once it is trained."""
+"""Tracks that a trained tower reads at once."""
 
 
-class Towers(Network):
-    """content, known: float32 [V + 1, D], what a track is scored by and what a track that was played is known by.
+class Towers(TrainableNetwork):
+    """The towers of candidates and of played tracks.
 
-    tracks: int [placements], all lists end to end. seeds: tracks drawn of a list for its user.
+    - content: inputs of candidates, float32 [V + 1, D].
+    - known: inputs of played tracks, float32 [V + 1, D'].
+    - tracks: the tracks of all lists, one list after the other, int [placements].
+    - hidden, dim: units of the hidden layers and of the output.
+    - seeds: tracks of a list that are drawn to represent its user.
+    - temperature: divides the cosines.
     """
 
     def __init__(
@@ -35,7 +39,7 @@ class Towers(Network):
         super().__init__()
         self.item, self.query = (_tower([columns.shape[1], *hidden, dim]) for columns in (content, known))
         self.temperature = temperature
-        self.latent = seeds  # which tracks are drawn comes from the noise of training, which a resumed run draws again
+        self.latent = seeds  # tracks are drawn by the noise of training, which is the same in a resumed run
         flat = torch.from_numpy(np.asarray(tracks, np.int64))
         share = torch.bincount(flat, minlength=len(content)).clamp_min(1) / len(flat)
         for name, value in (
@@ -46,15 +50,17 @@ class Towers(Network):
             self.register_buffer(name, value, persistent=False)
         self.register_buffer("log_share", share.log(), persistent=False)
 
-    def losses(self, inputs: Any, noise: Tensor, *, beta: float) -> dict[str, Tensor]:
-        """inputs: starts, lengths and places int64 [b] each: a list's span, and where in all lists its track to find is."""
-        starts, lengths, places = inputs
-        targets = self._of("tracks")[places]
+    def losses(self, inputs: tuple[Tensor, ...], noise: Tensor, *, beta: float) -> dict[str, Tensor]:
+        """Return the cross-entropy of each target among the targets of the batch.
+
+        - inputs: start and length of each list in `tracks`, and the position of its target there, int64 [b] each.
+        """
+        starts, lengths, positions = inputs
+        targets = self._of("tracks")[positions]
         uniform = torch.special.ndtr(noise.double()).clamp(max=1 - 1e-12)
-        steps = 1 + (uniform * (lengths - 1)[:, None]).long()  # never back to the track to find
-        drawn = self._of("tracks")[
-            starts[:, None] + (places - starts)[:, None].add(steps) % lengths[:, None]
-        ]  # (b, seeds)
+        steps = 1 + (uniform * (lengths - 1)[:, None]).long()  # never the target itself
+        offsets = (positions - starts)[:, None].add(steps) % lengths[:, None]
+        drawn = self._of("tracks")[starts[:, None] + offsets]  # (b, seeds)
         other = (drawn != targets[:, None]).float()[..., None]
         users = nn.functional.normalize((self.query(self._of("known")[drawn]) * other).sum(dim=1), dim=1)
         items = nn.functional.normalize(self.item(self._of("content")[targets]), dim=1)
@@ -65,12 +71,12 @@ class Towers(Network):
         return {"loss": nn.functional.cross_entropy(logits.masked_fill(same, -torch.inf), answers)}
 
     def _of(self, name: str) -> Tensor:
-        found: Tensor = getattr(self, name)
-        return found
+        buffer: Tensor = getattr(self, name)
+        return buffer
 
     @torch.inference_mode()
     def all_tracks(self) -> tuple[np.ndarray, np.ndarray]:
-        """Vectors of all tracks as scored, of length 1, and as played: float32 [V + 1, dim] twice."""
+        """Return vectors of all tracks as candidates, of length 1, and as played tracks: float32 [V + 1, dim] each."""
         items = torch.cat(
             [nn.functional.normalize(self.item(part), dim=1) for part in self._of("content").split(BLOCK)]
         )

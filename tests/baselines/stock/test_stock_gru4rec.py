@@ -40,5 +40,5 @@ def test_scores_are_recboles_and_it_learns_the_ring(split: Split) -> None:
     with torch.no_grad():
         expected = ranker.model.full_sort_predict(bridge.Interaction(fields))
     np.testing.assert_allclose(ranker.score(queries, np.arange(1, 15)), expected[:, 1:].numpy(), atol=1e-5)
-    assert np.mean(ranker.places(queries, split.test.hidden()[0]) == 1) > 0.9
+    assert np.mean(ranker.target_ranks(queries, split.test.hidden()[0]) == 1) > 0.9
     assert ranker.curve and ranker.curve[-1]["loss"] < ranker.curve[0]["loss"]

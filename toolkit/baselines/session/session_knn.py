@@ -1,4 +1,4 @@
-"""Session-kNN: what the training playlists most like the query go on with.
+"""Session-kNN: the tracks of the training playlists that are most similar to the query.
 
 Jannach and Ludewig 2017, "When recurrent neural networks meet the neighborhood
 for session-based recommendation", section 3.2; cosine over sets of tracks.
@@ -21,7 +21,7 @@ BLOCK_ENTRIES = 8_000_000
 
 
 class SessionKNNParams(BaselineParams):
-    neighbours: int = Field(200, ge=1, description="training playlists that speak for a query")
+    neighbours: int = Field(200, ge=1, description="training playlists that vote for a query")
 
 
 class SessionKNN(Baseline):
@@ -29,7 +29,8 @@ class SessionKNN(Baseline):
 
     Score of track i: the sum of cosine(query, p) over the query's nearest training playlists p that contain i.
 
-    Of playlists that are equally similar, the earlier one is used. A track that is in none of them cannot be ranked (-inf).
+    Of equally similar playlists the earlier one is used. A track that is in none of the nearest ones cannot be ranked
+    (-inf).
     """
 
     name = "session-knn"
@@ -45,7 +46,7 @@ class SessionKNN(Baseline):
         return product_scorer(self._neighbours(queries.matrix(self.n_items), plays), plays)
 
     def _neighbours(self, shown: sp.csr_matrix, plays: sp.csr_matrix) -> sp.csr_matrix:
-        """Cosines with the nearest playlists: float64 [B, P], at most `neighbours` stored in a row."""
+        """Return cosines with the nearest playlists: float64 [B, P], at most `neighbours` stored in a row."""
         lengths = np.bincount(plays.indices, minlength=plays.shape[1])
         step = max(1, BLOCK_ENTRIES // max(1, plays.shape[1]))
         parts = [_cosines(shown[start : start + step], plays, lengths) for start in range(0, shown.shape[0], step)]
@@ -54,7 +55,7 @@ class SessionKNN(Baseline):
 
 
 def _cosines(shown: sp.csr_matrix, plays: sp.csr_matrix, lengths: np.ndarray) -> sp.csr_matrix:
-    """|q ∩ p| / sqrt(|q| |p|) of each query and each playlist that shares a track with it."""
+    """Return |q ∩ p| / sqrt(|q| |p|) of each query and each playlist that shares a track with it."""
     shared = (shown @ plays).tocsr()
     own = np.repeat(np.diff(shown.indptr), np.diff(shared.indptr))
     values = shared.data / np.sqrt(own * lengths[shared.indices].astype(np.float64))

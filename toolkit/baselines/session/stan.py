@@ -9,26 +9,26 @@ import numpy as np
 from pydantic import Field
 
 from toolkit.baselines.baseline import BaselineParams
-from toolkit.baselines.session.session_neighbours import Meetings, SessionNeighbours
+from toolkit.baselines.session.session_neighbours import SessionNeighbours, SharedSeeds
 
 
 class STANParams(BaselineParams):
-    neighbours: int = Field(200, ge=1, description="training playlists that speak for a query")
+    neighbours: int = Field(200, ge=1, description="training playlists that vote for a query")
     position: float | None = Field(
         50.0, gt=0, description="λ1: seeds over which a seed's weight falls to 1/e; null: all count alike"
     )
     nearby: float | None = Field(
         50.0,
         gt=0,
-        description="λ3: tracks over which a neighbour's word falls to 1/e around the last seed that it shares; null: all alike",
+        description="λ3: tracks from the last shared seed over which weights fall to 1/e; null: all alike",
     )
 
 
 class STAN(SessionNeighbours):
     """Ranks the tracks of similar training playlists; early seeds, and tracks far from a shared seed, count less.
 
-    Similarity: Σ exp(-back / λ1) over shared seeds, divided by sqrt(|q| |n|). A neighbour's tracks count exp(-distance / λ3), their
-    distance being from the last shared seed.
+    Similarity: Σ exp(-back / λ1) over shared seeds, divided by sqrt(|q| |n|), where `back` is the number of seeds that
+    follow. A neighbour's tracks count exp(-distance / λ3), by their distance from the last shared seed.
 
     λ2, the decay with a neighbour's age, is left out: training playlists have no common clock.
     """
@@ -37,9 +37,9 @@ class STAN(SessionNeighbours):
     Params = STANParams
     grid = {"position": [10.0, 50.0, None], "nearby": [20.0, 100.0, None]}
 
-    def counts(self, met: Meetings) -> np.ndarray:
+    def counts(self, shared: SharedSeeds) -> np.ndarray:
         reach = self.params.position
-        return np.ones(len(met.back)) if reach is None else np.asarray(np.exp(-met.back / reach))
+        return np.ones(len(shared.back)) if reach is None else np.asarray(np.exp(-shared.back / reach))
 
     def similar(self, sums: np.ndarray, query: np.ndarray, playlist: np.ndarray) -> np.ndarray:
         return np.asarray(sums / np.sqrt(query.astype(np.float64) * playlist))

@@ -11,16 +11,16 @@ import numpy as np
 from pydantic import Field
 
 from toolkit.baselines.baseline import BaselineParams
-from toolkit.baselines.session.session_neighbours import Meetings, SessionNeighbours
+from toolkit.baselines.session.session_neighbours import SessionNeighbours, SharedSeeds
 
 
 class VSKNNParams(BaselineParams):
-    neighbours: int = Field(200, ge=1, description="training playlists that speak for a query")
+    neighbours: int = Field(200, ge=1, description="training playlists that vote for a query")
     weighting: Literal["same", "linear", "quadratic"] = Field(
         "linear", description="of a seed by its place in the query: 1, i/n, (i/n)²"
     )
     decay: Literal["same", "reciprocal"] = Field(
-        "same", description="of a neighbour by the last seed it shares: 1, or one over its place from the query's end"
+        "same", description="of a neighbour by the last seed it shares: 1, or one over its rank from the query's end"
     )
     idf: bool = Field(True, description="tracks of few playlists count for more")
 
@@ -30,16 +30,17 @@ class VSKNN(SessionNeighbours):
 
     Similarity: the sum of the shared seeds' weights, divided by the square root of the playlist's length.
 
-    The published method does not divide by the length, which favours long playlists; the sessions of shops are all short.
+    The published method does not divide by the length, which favours long playlists. The sessions of shops are all
+    short.
     """
 
     name = "vsknn"
     Params = VSKNNParams
     grid = {"weighting": ["same", "linear"], "neighbours": [100, 300], "decay": ["same", "reciprocal"]}
 
-    def counts(self, met: Meetings) -> np.ndarray:
+    def counts(self, shared: SharedSeeds) -> np.ndarray:
         power = {"same": 0, "linear": 1, "quadratic": 2}[self.params.weighting]
-        return np.asarray(((met.length - met.back) / met.length) ** power)
+        return np.asarray(((shared.length - shared.back) / shared.length) ** power)
 
     def similar(self, sums: np.ndarray, query: np.ndarray, playlist: np.ndarray) -> np.ndarray:
         return np.asarray(sums / np.sqrt(playlist))

@@ -1,6 +1,7 @@
 """VSTAN: STAN that also gives more weight to neighbours that share a late seed, and to rare tracks.
 
-Ludewig, Mauro, Latifi and Jannach 2021, "Empirical analysis of session-based recommendation algorithms", UMUAI 31, section 3.1.
+Ludewig, Mauro, Latifi and Jannach 2021, "Empirical analysis of session-based recommendation algorithms", UMUAI 31,
+section 3.1.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ class VSTANParams(STANParams):
     latest: float | None = Field(
         50.0,
         gt=0,
-        description="seeds over which a neighbour's word falls to 1/e behind the last one it shares; null: not at all",
+        description="seeds after the last shared one over which a neighbour's weight falls to 1/e; null: not at all",
     )
     idf: bool = Field(True, description="tracks of few playlists count for more")
 

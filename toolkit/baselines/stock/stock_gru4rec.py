@@ -1,12 +1,12 @@
 """RecBole's GRU4Rec as it ships, under RecBole's own trainer.
 
-Hidasi et al. 2016, "Session-based recommendations with recurrent neural networks", with the data augmentation of Tan et al. 2016,
-"Improved recurrent neural networks for session-based recommendations", and full cross-entropy.
+Hidasi et al. 2016, "Session-based recommendations with recurrent neural networks", with the data augmentation of Tan
+et al. 2016, "Improved recurrent neural networks for session-based recommendations", and full cross-entropy.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -24,7 +24,7 @@ class GRU4RecParams(StockTraining):
     layers: int = Field(1, ge=1)
     dropout: float = Field(0.3, ge=0, lt=1, description="of the embeddings")
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         named = {"embedding_size": self.embedding_size, "hidden_size": self.hidden_size, "num_layers": self.layers}
         return super().settings() | named | {"dropout_prob": self.dropout}
 
@@ -32,7 +32,8 @@ class GRU4RecParams(StockTraining):
 class StockGRU4Rec(StockRanker):
     """Ranks tracks by RecBole's GRU4Rec as it ships.
 
-    A GRU reads the last seeds. Its last state, projected to the size of the embeddings, is compared with the embedding of every track.
+    A GRU reads the last seeds. Its last state, projected to the size of the embeddings, is compared with the embedding
+    of every track.
     """
 
     name = "recbole-gru4rec"

@@ -1,14 +1,15 @@
-"""RecBole's SASRec and BERT4Rec as they ship, trained by RecBole's own trainer: what every other model is compared with.
+"""RecBole's SASRec and BERT4Rec as they ship, trained by RecBole's own trainer: the reference of the other models.
 
-Zhao et al., "RecBole", CIKM 2021 (version 1.2.1, MIT). Its defaults stay: 300
+Zhao et al., "RecBole", CIKM 2021 (version 1.2.1, MIT). Its defaults are kept: 300
 epochs at most, batches of 2048 prefix rows, early stopping on MRR@10 of the
-next track. Tracks without a training placement stay in its softmax as wrong
-answers and are ranked by the random vector they began with, pushed away: kept
-as it ships. Rankers of one base given the same `workdir` train once.
+next track. Tracks without a training placement stay in its softmax as
+negatives. They are ranked by their random initial vector, which training
+pushes away: kept as it ships. Rankers of one base with the same `workdir`
+train once.
 
-`recbole-bert4rec-fixed` is the same trained model asked correctly: RecBole
-drops a playlist's earliest track even where there is room for it, so that
-one seed gives every playlist the same ranking; here only a full window shifts.
+`recbole-bert4rec-fixed` is the same trained model, queried correctly. RecBole
+drops a playlist's earliest track even if there is room for it, so all
+playlists with one seed have the same ranking. Here only a full window shifts.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ import tempfile
 from abc import abstractmethod
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
 
 from toolkit import devices
 from toolkit.baselines.baseline import Baseline, BaselineParams, State
-from toolkit.errors import InputError, RunDirectoryError
+from toolkit.errors import InputError
 from toolkit.memory import free_memory
 from toolkit.packages import RECBOLE
 from toolkit.parameters import Parameters
@@ -34,14 +35,19 @@ from toolkit.ranker import Capabilities, Scorer, TrainingData
 
 if TYPE_CHECKING:
     import torch
+    from recbole.model.abstract_recommender import SequentialRecommender
 
     from toolkit.corpus.queries import Queries
     from toolkit.corpus.splits import PlaylistSet
+    from toolkit.sequential.recbole.bridge import Config
 
-# RecBole is imported where it is used: a recipe that names a stock baseline is checked without it
+# RecBole is imported where it is used, so that a recipe with a stock baseline can be checked without it
 QUERY_BLOCK = 512
 SCORES_HELD = 4
-"""Arrays of a step's scores that RecBole's loss holds at once, at least: scores, their logarithms, gradients of both; 4.5 measured."""
+"""Arrays of a step's scores that RecBole's loss holds at once, at least: scores, their logarithms, gradients of both.
+
+4.5 were measured.
+"""
 
 
 class StockTraining(BaselineParams):
@@ -53,14 +59,14 @@ class StockTraining(BaselineParams):
     learning_rate: float = Field(1e-3, gt=0)
     max_length: int = Field(50, ge=2)
     max_seconds: float | None = Field(
-        None, gt=0, description="no step begins later; the result is then marked underfit"
+        None, gt=0, description="no step starts later; the result is then marked underfit"
     )
     memory_gb: float = Field(
         8.0, gt=0, description="limit for RecBole's prefix rows, 628 bytes a placement at length 50"
     )
 
-    def settings(self) -> dict[str, Any]:
-        """The same under RecBole's names."""
+    def settings(self) -> dict[str, object]:
+        """Return the settings by RecBole's names."""
         return {
             "epochs": self.epochs,
             "stopping_step": self.stopping_step,
@@ -71,7 +77,7 @@ class StockTraining(BaselineParams):
 
 
 class StockParams(StockTraining):
-    """Settings of a stock transformer; None leaves RecBole's own default of that model."""
+    """Settings of a stock transformer. None keeps RecBole's default of that model."""
 
     hidden_size: int = Field(64, ge=2)
     layers: int = Field(2, ge=1)
@@ -80,7 +86,7 @@ class StockParams(StockTraining):
     dropout: float | None = Field(None, ge=0, lt=1)
     attention_dropout: float | None = Field(None, ge=0, lt=1)
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         named = {
             "hidden_size": self.hidden_size,
             "n_layers": self.layers,
@@ -93,9 +99,9 @@ class StockParams(StockTraining):
 
 
 class StockRanker(Baseline):
-    """A model of RecBole's under its own trainer; the fitted state is its state_dict.
+    """A model of RecBole under RecBole's own trainer. The fitted state is its state_dict.
 
-    curve: loss, validation (MRR@10 of the next track) and seconds so far.
+    `curve` has loss, validation (MRR@10 of the next track) and seconds of each epoch.
     """
 
     capabilities = Capabilities(kind="neural")
@@ -103,7 +109,7 @@ class StockRanker(Baseline):
     Params: ClassVar[type[Parameters]] = StockParams
     base: ClassVar[Literal["SASRec", "BERT4Rec", "GRU4Rec"]]
 
-    def __init__(self, **params: Any) -> None:
+    def __init__(self, **params: object) -> None:
         super().__init__(**params)
         if self.params.hidden_size % getattr(self.params, "heads", 1):
             raise InputError(
@@ -112,13 +118,13 @@ class StockRanker(Baseline):
         self.underfit = False
         self.curve: list[dict[str, float]] = []
         self._device = "cpu"
-        self._built: Any = None
+        self._built: SequentialRecommender | None = None
 
     def fit(self, data: TrainingData) -> Self:
-        """Train, resuming the checkpoint in `data.workdir` if it is of the same parameters, seed and data.
+        """Train, or resume from the checkpoint in `data.workdir` if it is of the same parameters, seed and data.
 
-        Raises `InputError` where the split has no pair of tracks, its prefix
-        rows need more than `memory_gb`, or a step more than is free.
+        Raises `InputError` if the split has no pair of tracks, if its prefix
+        rows need more memory than `memory_gb`, or a step more than is free.
         """
         self._device, self._built = devices.device(data.device), None
         return super().fit(data)
@@ -135,28 +141,34 @@ class StockRanker(Baseline):
             train, valid = loaders(config, data.train, data.valid, memory_gb=self.params.memory_gb)
             model = self._build(config, data.n_items)
             path = None if data.workdir is None else data.workdir / f"{self.base.lower()}.safetensors"
-            told = {"max_seconds": self.params.max_seconds, "clock": data.clock, "on_step": data.progress}
-            trainer = StockTrainer(config, model, identity=self._identity(data), path=path, **told)
+            trainer = StockTrainer(
+                config,
+                model,
+                identity=self._identity(data),
+                path=path,
+                max_seconds=self.params.max_seconds,
+                clock=data.clock,
+                on_step=data.progress,
+            )
             trainer.run(train, valid)
         self.underfit, self.curve = trainer.underfit, trainer.curve
         return {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
 
-    def _config(self, n_items: int, **more: Any) -> Any:
+    def _config(self, n_items: int, **more: object) -> Config:
         from toolkit.sequential.recbole import bridge
 
-        # at RecBole's 4096 rows the scores of a large catalogue do not fit; the metric is the same
+        # with RecBole's 4096 rows the scores of a large catalogue do not fit; the metric is the same
         rows = max(1, min(4096, 2**25 // (n_items + 1)))
-        return bridge.config(
-            self.base, settings={**self.params.settings(), "eval_batch_size": rows, **more}, device=self._device
-        )
+        settings = {**self.params.settings(), "eval_batch_size": rows, **more}
+        return bridge.config(getattr(bridge, self.base), settings=settings, device=self._device)
 
-    def _build(self, config: Any, n_items: int) -> Any:
+    def _build(self, config: Config, n_items: int) -> SequentialRecommender:
         from toolkit.sequential.recbole import bridge
 
         return getattr(bridge, self.base)(config, bridge.CatalogueSize(n_items)).to(config["device"])
 
     def _identity(self, data: TrainingData) -> str:
-        """Of everything that the weights after an epoch depend on."""
+        """Return a hash of everything that the weights after an epoch depend on."""
         settings = self.params.model_dump(exclude={"epochs", "max_seconds", "memory_gb"})
         digest = hashlib.blake2b(
             json.dumps([self.base, data.seed, data.n_items, settings], sort_keys=True).encode(), digest_size=16
@@ -167,7 +179,7 @@ class StockRanker(Baseline):
         return digest.hexdigest()
 
     @property
-    def model(self) -> Any:
+    def model(self) -> SequentialRecommender:
         """RecBole's model with the fitted weights, in evaluation mode."""
         if self._built is None:
             import torch
@@ -181,48 +193,48 @@ class StockRanker(Baseline):
         return self._built
 
     def scorer(self, queries: Queries) -> Scorer:
-        """The last `max_length` seeds through the model; -inf for queries that it cannot be asked (no seed)."""
+        """Score by the model's state after the last `max_length` seeds; -inf for queries that it cannot read."""
         import torch
 
         weight, bias = self.model.item_embedding.weight.detach(), getattr(self.model, "output_bias", None)
-        hidden, asked = self._encode(queries)
+        hidden, readable = self._encode(queries)
 
         def score(items: np.ndarray) -> np.ndarray:
             chosen = torch.from_numpy(np.ascontiguousarray(items, dtype=np.int64)).to(weight.device)
             scores = hidden @ weight[chosen].T
             if bias is not None:
                 scores += bias.detach()[chosen]
-            scores[~asked] = -torch.inf
+            scores[~readable] = -torch.inf
             return scores.cpu().numpy()
 
         return score
 
     def _encode(self, queries: Queries) -> tuple[torch.Tensor, torch.Tensor]:
-        """Hidden states float32 [B, H] and whether the query can be asked, bool [B]."""
+        """Return hidden states float32 [B, H], and which queries the model can read, bool [B]."""
         import torch
 
         ids, lengths = queries.last(self.params.max_length)
         device = self.model.item_embedding.weight.device
-        asked = self._askable(lengths)
+        readable = self._readable(lengths)
         hidden = torch.zeros(len(ids), self.model.item_embedding.weight.shape[1], device=device)
         with torch.no_grad():
             for start in range(0, len(ids), QUERY_BLOCK):
-                rows = start + np.flatnonzero(asked[start : start + QUERY_BLOCK])
+                rows = start + np.flatnonzero(readable[start : start + QUERY_BLOCK])
                 if len(rows):
                     block = torch.from_numpy(ids[rows]).to(device), torch.from_numpy(lengths[rows]).to(device)
                     hidden[torch.from_numpy(rows).to(device)] = self._states(*block)
-        return hidden, torch.from_numpy(asked).to(device)
+        return hidden, torch.from_numpy(readable).to(device)
 
-    def _askable(self, lengths: np.ndarray) -> np.ndarray:
+    def _readable(self, lengths: np.ndarray) -> np.ndarray:
         return np.asarray(lengths > 0)
 
     @property
     def _targets(self) -> int:
-        """Of a row, each scored against the whole catalogue."""
+        """Targets of a row, each of which is scored against the whole catalogue."""
         return 1
 
     def memory_problem(self, train: PlaylistSet, device: str) -> str:
-        """As `Ranker.memory_problem`, for the scores of one step; a low bound."""
+        """See `Ranker.memory_problem`. It is a lower bound, by the scores of one step."""
         n_items = train.corpus.n_items
         rows = min(self.params.train_batch_size, int(np.maximum(train.lengths - 1, 0).sum()))
         need, free = SCORES_HELD * 4 * rows * self._targets * n_items, free_memory(device)
@@ -230,13 +242,13 @@ class StockRanker(Baseline):
             return ""
         fits = max(1, self.params.train_batch_size * free // (2 * need))
         return (
-            f"scores of a step of train_batch_size={self.params.train_batch_size} rows over {n_items:,} tracks take at least"
-            f" {need / 1e9:.1f} GB in RecBole's loss, and {free / 1e9:.1f} are free: lower it, such as to {fits}"
+            f"scores of a step of train_batch_size={self.params.train_batch_size} rows over {n_items:,} tracks take at"
+            f" least {need / 1e9:.1f} GB in RecBole's loss, and {free / 1e9:.1f} are free: lower it, such as to {fits}"
         )
 
     @abstractmethod
     def _states(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """As in the model's own `full_sort_predict`: [B, T], [B] -> [B, H]."""
+        """Return hidden states as the model's own `full_sort_predict` does: [B, T], [B] -> [B, H]."""
 
     def save(self, directory: Path) -> None:
         super().save(directory)
@@ -244,18 +256,10 @@ class StockRanker(Baseline):
             json.dumps({"underfit": self.underfit, "curve": self.curve}, indent=1) + "\n"
         )
 
-    @classmethod
-    def load(cls, directory: Path, *, device: str = "cpu") -> Self:
-        ranker = super().load(directory, device=device)
-        try:
-            about = json.loads((directory / "training.json").read_text())
-            ranker.underfit, ranker.curve = bool(about["underfit"]), list(about["curve"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunDirectoryError(
-                f"{directory} holds no readable {cls.name} ranker ({error}): delete it and fit it again"
-            ) from None
-        ranker._device = devices.device(device)
-        return ranker
+    def restore(self, directory: Path, *, device: str) -> None:
+        about = json.loads((directory / "training.json").read_text())
+        self.underfit, self.curve = bool(about["underfit"]), list(about["curve"])
+        self._device = devices.device(device)
 
 
 class StockSASRec(StockRanker):
@@ -281,11 +285,12 @@ class StockBERT4Rec(StockRanker):
     name = "recbole-bert4rec"
     base = "BERT4Rec"
 
-    def __init__(self, **params: Any) -> None:
+    def __init__(self, **params: object) -> None:
         super().__init__(**params)
         if self.params.max_length < 5:
             raise InputError(
-                f"{self.name}: max_length={self.params.max_length} must be >= 5: RecBole masks int(0.2 * max_length) tracks"
+                f"{self.name}: max_length={self.params.max_length} must be >= 5:"
+                " RecBole masks int(0.2 * max_length) tracks"
             )
 
     @property
@@ -303,20 +308,20 @@ class FixedBERT4Rec(StockBERT4Rec):
 
     The mask comes after the last seed.
 
-    If `recbole-bert4rec` is fitted with the same parameters in the same run, its model is used, and nothing is trained twice.
+    If `recbole-bert4rec` is fitted with the same parameters in the same run, its model is used and not trained again.
     """
 
     name = "recbole-bert4rec-fixed"
     capabilities = replace(StockRanker.capabilities, shares_training_of=StockBERT4Rec.name)
 
     def learn(self, data: TrainingData) -> State:
-        trained = next((one for one in data.systems.values() if isinstance(one, StockBERT4Rec)), None)
+        trained = next((ranker for ranker in data.systems.values() if isinstance(ranker, StockBERT4Rec)), None)
         if trained is None:
             return super().learn(data)
         self.underfit, self.curve = trained.underfit, trained.curve
         return trained.state
 
-    def _askable(self, lengths: np.ndarray) -> np.ndarray:
+    def _readable(self, lengths: np.ndarray) -> np.ndarray:
         return np.ones(len(lengths), bool)
 
     def _states(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:

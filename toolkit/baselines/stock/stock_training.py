@@ -1,4 +1,4 @@
-"""RecBole's own trainer, resumable: its steps and its early stopping, our checkpoint, a time limit."""
+"""RecBole's own trainer with its steps and its early stopping, and with our checkpoints and a time limit."""
 
 from __future__ import annotations
 
@@ -8,75 +8,70 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from toolkit.errors import SegueError
 from toolkit.memory import kept_memory
+from toolkit.progress import Progress
 from toolkit.sequential.recbole import bridge
 from toolkit.sequential.training import checkpoints
 
 log = logging.getLogger(__name__)
-OnStep = Callable[[int, int, str], None]
 
 
 class _TimeIsUp(Exception):
     """Leaves RecBole's loop between two steps."""
 
 
-class _Scored:
-    """Batches with something to predict.
+class _MaskedBatches:
+    """The batches of an epoch without those that have nothing to predict.
 
-    RecBole's BERT4Rec does not count a mask at position 0: where a batch has no
-    other (a few short rows at the end of an epoch), its loss is 0 / 0 and its trainer stops.
+    RecBole's BERT4Rec does not count a mask at position 0. If a batch has no
+    other one (a few short rows at the end of an epoch), its loss is 0 / 0 and its trainer stops.
     """
 
-    def __init__(self, batches: Any) -> None:
+    def __init__(self, batches: bridge.TrainDataLoader) -> None:
         self.batches = batches
 
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[bridge.Interaction]:
         return (batch for batch in self.batches if "MASK_INDEX" not in batch or bool((batch["MASK_INDEX"] > 0).any()))
 
 
 class StockTrainer(bridge.Trainer):
     """RecBole's trainer for one model and one split.
 
-    path: checkpoint, written after every epoch and read where there is one; a
-    fit that was killed ends with the weights of one that was not.
-    identity: of parameters, seed and data; another one's checkpoint is not read.
-    max_seconds: no step begins later by `clock`; seconds before a resume count.
+    - identity: hash of parameters, seed and data. A checkpoint with another hash is not read.
+    - path: checkpoint, written after every epoch and read if it exists. A fit that was killed and resumed ends with the
+      same weights as one that was not.
+    - max_seconds: no step starts later by `clock`. Seconds before a resume count.
+    - on_step: called after each step with the steps done, all steps, and the epoch.
     """
 
     def __init__(
         self,
         config: bridge.Config,
-        model: Any,
+        model: torch.nn.Module,
         *,
         identity: str,
         path: Path | None = None,
         max_seconds: float | None = None,
         clock: Callable[[], float] = time.perf_counter,
-        on_step: OnStep | None = None,
+        on_step: Progress | None = None,
     ) -> None:
         super().__init__(config, model)
-        self.path, self.identity, self.max_seconds, self.clock, self.on_step = (
-            path,
-            identity,
-            max_seconds,
-            clock,
-            on_step,
-        )
+        self.path, self.identity, self.on_step = path, identity, on_step
+        self.max_seconds, self.clock = max_seconds, clock
         self.best: dict[str, torch.Tensor] = {}
         self.curve: list[dict[str, float]] = []
         self.time_is_up = False
         self.finished = False
 
-    def run(self, train: Any, valid: Any) -> None:
-        """Train as RecBole does and leave the best weights in the model."""
+    def run(self, train: bridge.TrainDataLoader, valid: bridge.FullSortEvalDataLoader | None) -> None:
+        """Train as RecBole does. The model then has the best weights."""
         self._spent = 0.0
         self._resume(train)
         self._begin = self.clock()
@@ -99,16 +94,20 @@ class StockTrainer(bridge.Trainer):
 
     @property
     def underfit(self) -> bool:
-        """Whether it was cut short, or its last epoch was its best."""
+        """Whether training was cut short, or the last epoch was the best."""
         return self.time_is_up or bool(self.best_valid_result and self.cur_step == 0)
 
     def _train_epoch(
-        self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False
+        self,
+        train_data: bridge.TrainDataLoader,
+        epoch_idx: int,
+        loss_func: object = None,
+        show_progress: bool = False,
     ) -> float:
         steps, total = len(train_data), len(train_data) * self.epochs
         done = epoch_idx * steps
 
-        def step(interaction: Any) -> torch.Tensor:
+        def step(interaction: bridge.Interaction) -> torch.Tensor:
             nonlocal done
             if self.max_seconds is not None and self._seconds() > self.max_seconds:
                 raise _TimeIsUp
@@ -118,8 +117,8 @@ class StockTrainer(bridge.Trainer):
             loss: torch.Tensor = self.model.calculate_loss(interaction)
             return loss
 
-        loss = super()._train_epoch(_Scored(train_data), epoch_idx, loss_func=step, show_progress=show_progress)
-        # None where every batch was left out
+        loss = super()._train_epoch(_MaskedBatches(train_data), epoch_idx, loss_func=step, show_progress=show_progress)
+        # None if every batch was left out
         mean = (loss or 0.0) / max(1, done - epoch_idx * steps)
         self.curve.append({"epoch": epoch_idx + 1, "loss": mean, "seconds": self._seconds()})
         log.info("%s epoch %d/%d: loss %.4f", self.config["model"], epoch_idx + 1, self.epochs, mean)
@@ -130,8 +129,8 @@ class StockTrainer(bridge.Trainer):
         self.finished = self.cur_step > self.stopping_step
         self._write(epoch)
 
-    def _save_checkpoint(self, epoch: int, verbose: bool = True, **_: Any) -> None:
-        """Called by RecBole when validation improves, and after every epoch without validation."""
+    def _save_checkpoint(self, epoch: int, verbose: bool = True, **_: object) -> None:
+        """Keep the weights. RecBole calls this when validation improves, and after every epoch without validation."""
         self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
         if "valid" not in self.curve[-1] and self.best_valid_score in (float("inf"), float("-inf")):
             self._write(epoch)
@@ -146,8 +145,8 @@ class StockTrainer(bridge.Trainer):
             "model": self.model.state_dict(),
             "best": self.best,
             "optimizer": checkpoints.optimizer_tensors(self.optimizer),
+            "random": _random_state(self._train.generator),
         }
-        state["random"] = _random_state(self._train.generator)
         info = {
             "identity": self.identity,
             "epoch": epoch,
@@ -164,12 +163,12 @@ class StockTrainer(bridge.Trainer):
             info,
         )
 
-    def _resume(self, train: Any) -> None:
+    def _resume(self, train: bridge.TrainDataLoader) -> None:
         if self.path is None or not self.path.exists():
             return
         tensors, info = checkpoints.read(self.path)
         if info["identity"] != self.identity:
-            log.info("%s was written with other parameters or data: training begins anew", self.path)
+            log.info("%s was written with other parameters or data: training starts from scratch", self.path)
             return
         parts: dict[str, dict[str, torch.Tensor]] = {}
         for name, tensor in tensors.items():
@@ -185,7 +184,7 @@ class StockTrainer(bridge.Trainer):
 
 
 def _random_state(shuffling: torch.Generator) -> dict[str, torch.Tensor]:
-    """Generators that training draws from: torch's (dropout), Python's (masks), the loader's (order)."""
+    """Return the state of each generator of training: torch's (dropout), Python's (masks), the loader's (order)."""
     state = {
         "torch": torch.get_rng_state(),
         "python": torch.tensor(random.getstate()[1]),

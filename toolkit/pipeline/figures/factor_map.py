@@ -1,103 +1,113 @@
-"""What there is to see of predicted factors: a map, neighbours and ends, as `looking.json`."""
+"""Predicted factors as pictures: a map, neighbours, and the artists at the ends of factors; `factor_map.json`."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import numpy as np
 
-from toolkit.coldstart.nearest_factors import ends, nearest_to
+from toolkit.coldstart.factor_ends import factor_ends
 from toolkit.errors import InputError
 from toolkit.ingest.read_data import Ingested
 from toolkit.pipeline.figures.example_playlists import Names
 from toolkit.pipeline.figures.projection import on_a_plane
 from toolkit.pipeline.run.run_context import Context
 from toolkit.pipeline.run.systems import Material
+from toolkit.result_types import FactorEnds, FactorMap, FactorNeighbours
 from toolkit.seeds import derived_seed
+from toolkit.topk import nearest_by_cosine
 
 COLOURS = 8
-"""Genres told apart on the map; the others are one."""
+"""Genres with a colour of their own on the map; the others share one."""
 
 
-def look(context: Context, ingested: Ingested, material: Material) -> dict[str, Any]:
-    """map: vectors, genres, and points of x, y and the genre's place (−1: none of them) · similar: track, and the nearest by true and by
-    predicted factors · ends: factor, and the artists lowest and highest in it.
+def factor_map(context: Context, ingested: Ingested, material: Material) -> FactorMap:
+    """The content of `factor_map.json`.
 
-    The map shows predictions for tracks without placements in training, where there are any; neighbours are sought among tracks with
-    placements, which alone have true factors. Raises `InputError` where no track has both.
+    The map shows predictions for tracks without placements in training, if there are enough of them. Neighbours are
+    sought among tracks with placements, because only they have true factors.
+
+    Raises `InputError` if fewer than two tracks have both.
     """
-    spec = context.recipe.coldstart.looking
+    spec = context.recipe.coldstart.factor_map
     assert spec is not None and material.factors is not None
     if spec.predicted in material.missing:
         return {}
-    context.reporter.stage("looking")
+    context.reporter.stage("factor map")
     factors, predicted = material.factors(), material.modalities[spec.predicted]
+    # the section was called `looking`: its draws stay as they were
     rng = np.random.default_rng(derived_seed(context.recipe.seed, "looking"))
     both = np.flatnonzero(factors.known & predicted.present)
     if len(both) < 2:
-        told = f"coldstart.looking: {len(both)} tracks have both factors and {spec.predicted}, and two are needed"
-        raise InputError(f"{told}: predict for tracks of the training playlists, or take it out")
+        raise InputError(
+            f"coldstart.factor_map: {len(both)} tracks have both factors and {spec.predicted}, and two are needed: "
+            "predict for tracks of the training playlists, or take it out"
+        )
     cold = np.flatnonzero(predicted.present & ~factors.known)
     shown = cold if len(cold) >= 4 else both
     shown = np.sort(rng.choice(shown, min(len(shown), spec.tracks), replace=False))
     points = on_a_plane(predicted.matrix[shown], seed=derived_seed(context.recipe.seed, "map"))
-    named, genres = Names(ingested.corpus), _genres(spec.genre, ingested, shown)
+    names, genres = Names(ingested.corpus), _genres(spec.genre, ingested, shown)
     common = [
         genre for genre, _ in Counter(genres[item] for item in shown.tolist() if item in genres).most_common(COLOURS)
     ]
-    asked = np.sort(rng.choice(len(both), min(len(both), spec.queries), replace=False))
-    near = {
-        name: nearest_to(table[both], asked, spec.similar)
-        for name, table in (("true", factors.items), ("predicted", predicted.matrix))
-    }
+    queries = np.sort(rng.choice(len(both), min(len(both), spec.queries), replace=False))
+    true = nearest_by_cosine(factors.items[both], queries, spec.similar)
+    near = nearest_by_cosine(predicted.matrix[both], queries, spec.similar)
+    similar: list[FactorNeighbours] = [
+        {
+            "track": names(int(both[row])),
+            "true": [names(int(both[other])) for other in true[place]],
+            "predicted": [names(int(both[other])) for other in near[place]],
+        }
+        for place, row in enumerate(queries)
+    ]
     return {
         "map": {
             "vectors": spec.predicted,
             "genres": common,
             "points": [
-                [
+                (
                     round(float(x), 4),
                     round(float(y), 4),
                     common.index(genres[item]) if genres.get(item) in common else -1,
-                ]
+                )
                 for item, (x, y) in zip(shown.tolist(), points, strict=True)
             ],
-            "tracks": [named(item) for item in shown.tolist()],
+            "tracks": [names(item) for item in shown.tolist()],
         },
-        "similar": [
-            {"track": named(int(both[row]))}
-            | {name: [named(int(both[other])) for other in rows[place]] for name, rows in near.items()}
-            for place, row in enumerate(asked)
-        ],
+        "similar": similar,
         "ends": _ends(ingested, factors.items[both], both, spec.factors, spec.artists),
     }
 
 
-def _ends(
-    ingested: Ingested, vectors: np.ndarray, items: np.ndarray, factors: int, artists: int
-) -> list[dict[str, Any]]:
+def _ends(ingested: Ingested, vectors: np.ndarray, items: np.ndarray, factors: int, artists: int) -> list[FactorEnds]:
     credits = ingested.corpus.tracks["artist"].to_pylist()
     names = [credits[item - 1] or "" for item in items.tolist()]
-    told = np.array([bool(name) for name in names])
-    if not told.any():
+    named = np.array([bool(name) for name in names])
+    if not named.any():
         return []
-    kinds, owners = np.unique(np.array(names)[told], return_inverse=True)
-    found = ends(vectors[told], owners, factors=factors, count=artists)
-    return [{"factor": factor, "low": kinds[low].tolist(), "high": kinds[high].tolist()} for factor, low, high in found]
+    kinds, owners = np.unique(np.array(names)[named], return_inverse=True)
+    ends = factor_ends(vectors[named], owners, factors=factors, count=artists)
+    return [{"factor": factor, "low": kinds[low].tolist(), "high": kinds[high].tolist()} for factor, low, high in ends]
 
 
 def _genres(field: str | None, ingested: Ingested, items: np.ndarray) -> dict[int, str]:
     if field is None:
         return {}
-    found = first_labels(ingested, field, items)
-    if found is None:
-        raise InputError(f"coldstart.looking: field {field!r} holds no texts, and genres are texts: name another field")
-    return found
+    labels = first_labels(ingested, field, items)
+    if labels is None:
+        raise InputError(
+            f"coldstart.factor_map: field {field!r} holds no texts, and genres are texts: name another field"
+        )
+    return labels
 
 
 def first_labels(ingested: Ingested, field: str, items: np.ndarray) -> dict[int, str] | None:
-    """The first label of each of `items` int [n] in a field of texts, of those that have one; None where it holds other values."""
+    """The first label in a field of texts of each track that has one; None if the field holds other values.
+
+    - items: int [n].
+    """
     ids = ingested.corpus.tracks["id"].take(items - 1).to_pylist()
     with ingested.open() as catalogue:
         present, values = catalogue.field_values(field, ids)
