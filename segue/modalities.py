@@ -164,6 +164,7 @@ def encode(
     """
     from toolkit.encoders.contract.encode import encode as run
     from toolkit.ingest.encoder_targets import FactorTargets
+    from toolkit.packages import check_installed
 
     if fit_on is not None and not isinstance(fit_on, Training):
         raise InputError(f"fit_on must be split.train, not {type(fit_on).__name__}")
@@ -171,6 +172,7 @@ def encode(
         raise InputError("fit_on is of other playlists than data: pass the train part of a split of this data")
     name = name or field
     made = _encoder(encoder, name, params, seed=seed, device=device)
+    check_installed(f"encoder {made.name!r}", made.requires)
     trained = None if fit_on is None else fit_on.counts[1:] > 0
     if (made.requires_fit or targets is not None) and trained is None:
         raise InputError(

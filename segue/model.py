@@ -109,10 +109,12 @@ class Model:
             >>> segue.ItemKNN(shrink=10.0).fit(split.train)
             <segue.ItemKNN 'item-knn', fitted>
         """
+        from toolkit.packages import check_installed
         from toolkit.ranker import TrainingData
 
         check_parts(train, valid)
         ranker, corpus = self.make(train), train.data.corpus
+        check_installed(repr(self.name), ranker.requires)
         others = systems if isinstance(systems, Mapping) else {model.name: model for model in systems}
         data = TrainingData(
             train.playlists,

@@ -1,10 +1,15 @@
-"""Packages that a part needs: what they are called, and the command that installs them. Nothing is imported to find out."""
+"""Packages that a part needs, and the command that installs each. They are found without being imported.
+
+A package of an extra of segue is installed by its extra: `pip install 'segue[audio]'`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata, util
-from typing import Any
+
+from toolkit.errors import MissingPackage
 
 
 @dataclass(frozen=True)
@@ -13,7 +18,7 @@ class Package:
 
     - module: the name that is imported.
     - install: the whole command that installs it.
-    - version: the only version that will do; empty for any.
+    - version: the only version that works; empty for any.
 
     Example: `requires: ClassVar[tuple[Package, ...]] = (Package("faiss", "pip install faiss-cpu"),)`
     """
@@ -45,22 +50,74 @@ class Package:
             return ""
 
 
-def check_requires(cls: type[Any]) -> None:
-    """Raise `AssertionError` where a class's `requires` is something other than a tuple of packages."""
-    found = cls.requires
-    assert isinstance(found, tuple) and all(isinstance(each, Package) for each in found), (
-        f"{cls.__name__}.requires={found!r} must be a tuple of toolkit.packages.Package"
-    )
+def of_extra(extra: str, module: str) -> Package:
+    """A package that an extra of segue installs."""
+    return Package(module, f"pip install 'segue[{extra}]'")
 
 
 RECBOLE = Package("recbole", "pip install --no-deps recbole==1.2.1", "1.2.1")
-SENTENCE_TRANSFORMERS = Package("sentence_transformers", "pip install 'sentence-transformers>=4'")
-TRANSFORMERS = Package("transformers", "pip install 'transformers>=4.50'")
-GENSIM = Package("gensim", "pip install 'gensim>=4.4'")
-LIBROSA = Package("librosa", "pip install 'librosa>=0.11'")
-SOUNDFILE = Package("soundfile", "pip install 'soundfile>=0.13'")
-PILLOW = Package("PIL", "pip install 'pillow>=11'")
-LIGHTGBM = Package("lightgbm", "pip install 'lightgbm>=4.5'")
-RAY = Package("ray", "pip install 'segue[ray]'")
-UMAP = Package("umap", "pip install 'segue[umap]'")
-OPTUNA = Package("optuna", "pip install 'segue[sweep]'")
+SENTENCE_TRANSFORMERS = of_extra("text", "sentence_transformers")
+TEXT_TRANSFORMERS = of_extra("text", "transformers")
+TEXT_SKLEARN = of_extra("text", "sklearn")
+GENSIM = of_extra("text", "gensim")
+LIBROSA = of_extra("audio", "librosa")
+SOUNDFILE = of_extra("audio", "soundfile")
+SOXR = of_extra("audio", "soxr")
+AUDIO_TRANSFORMERS = of_extra("audio", "transformers")
+AUDIO_SKLEARN = of_extra("audio", "sklearn")
+PILLOW = of_extra("image", "PIL")
+IMAGE_TRANSFORMERS = of_extra("image", "transformers")
+TORCHVISION = of_extra("image", "torchvision")
+LIGHTGBM = of_extra("trees", "lightgbm")
+IMPLICIT = of_extra("factors", "implicit")
+MATPLOTLIB = of_extra("report", "matplotlib")
+REPORT_SKLEARN = of_extra("report", "sklearn")
+TENSORBOARD = of_extra("report", "tensorboard")
+FOREST_SKLEARN = of_extra("papers", "sklearn")
+RDFLIB = of_extra("papers", "rdflib")
+RAY = of_extra("scale", "ray")
+FAISS = of_extra("ann", "faiss")
+OPTUNA = of_extra("sweep", "optuna")
+UMAP = of_extra("umap", "umap")
+MLFLOW = of_extra("mlflow", "mlflow")
+
+_EXTRA_OF = {
+    **dict.fromkeys(("sentence_transformers", "transformers", "sklearn", "gensim", "huggingface_hub"), "text"),
+    **dict.fromkeys(("librosa", "soundfile", "soxr"), "audio"),
+    **dict.fromkeys(("PIL", "torchvision"), "image"),
+    **dict.fromkeys(("colorlog", "colorama", "texttable"), "recbole"),
+    **dict.fromkeys(("implicit", "threadpoolctl"), "factors"),
+    **dict.fromkeys(("httpx", "pyrate_limiter", "requests", "rapidfuzz", "spotipy", "lyricsgenius"), "collect"),
+    **dict.fromkeys(("pylast", "mutagen", "dotenv", "stamina"), "collect"),
+    **dict.fromkeys(("matplotlib", "tensorboard"), "report"),
+    **{"lightgbm": "trees", "rdflib": "papers", "ray": "scale", "faiss": "ann"},
+    **{"optuna": "sweep", "umap": "umap", "mlflow": "mlflow", "av": "aac", "keyring": "keyring"},
+    **{"psycopg": "postgresql"},
+}
+"""The extra of each module that the core does without; of several, the one that most of its users need."""
+
+
+def not_found(error: ModuleNotFoundError) -> Package | None:
+    """The package whose absence is the error; None where it is not one of segue's."""
+    module = (error.name or "").partition(".")[0]
+    if module == RECBOLE.module:
+        return RECBOLE
+    return of_extra(_EXTRA_OF[module], module) if module in _EXTRA_OF else None
+
+
+def check_installed(user: str, packages: Iterable[Package]) -> None:
+    """Raise `MissingPackage` for the first of a part's packages that cannot be used.
+
+    - user: what the message calls the part.
+    """
+    for package in packages:
+        if fault := package.fault:
+            raise MissingPackage(f"{user} needs {package.module}, which {fault}")
+
+
+def check_requires(cls: type) -> None:
+    """Raise `AssertionError` where a class's `requires` is something other than a tuple of packages."""
+    found = getattr(cls, "requires", None)
+    assert isinstance(found, tuple) and all(isinstance(each, Package) for each in found), (
+        f"{cls.__name__}.requires={found!r} must be a tuple of toolkit.packages.Package"
+    )

@@ -22,6 +22,7 @@ from typer.core import TyperGroup
 from segue.commands import usage_errors
 from toolkit import interrupts, plugins
 from toolkit.errors import InputError, SegueError
+from toolkit.packages import not_found
 from toolkit.terminal import printable
 
 GROUP = "segue.commands"
@@ -104,6 +105,8 @@ def judged(error: BaseException) -> tuple[int | None, str]:
         return INTERRUPTED, f"interrupted; run the same command to go on where it stopped{made}"
     if isinstance(error, SegueError) and not disk_full(error):
         return error.exit_code, told
+    if isinstance(error, ModuleNotFoundError) and (package := not_found(error)) is not None:
+        return 2, f"this needs {package.module}, which {package.fault}"
     if isinstance(error, BrokenPipeError) or type(error).__module__.startswith(("click", "typer")):
         return None, ""
     if disk_full(error):

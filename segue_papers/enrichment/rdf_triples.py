@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
 from toolkit.errors import DataError, InputError, require
+from toolkit.packages import RDFLIB
 
 ENDINGS = {".nt": "nt", ".ntriples": "nt", ".ttl": "turtle", ".turtle": "turtle"}
 PACKED: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open}
@@ -127,7 +128,7 @@ def _lines(path: Path, file: IO[bytes]) -> Iterator[Triple]:
 
 
 def _turtle(path: Path, file: IO[bytes]) -> Iterator[Triple]:
-    rdflib = require("rdflib", install="pip install 'rdflib>=7.1'")
+    rdflib = require("rdflib", install=RDFLIB.install)
     content = file.read()
     graph = rdflib.Graph()
     try:

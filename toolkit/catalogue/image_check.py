@@ -5,17 +5,20 @@ from __future__ import annotations
 import io
 import warnings
 
+from toolkit.errors import require
+from toolkit.packages import PILLOW
+
 MAX_PIXELS = 64_000_000
 """An 8,000 x 8,000 cover; more is a decompression bomb, not a cover."""
 
 
 def flaw(data: bytes) -> str | None:
-    """Why `data` is no usable image, or None where it is one.
+    """Why `data` is not a usable image, or None if it is one.
 
-    The header is checked against `MAX_PIXELS` before a pixel is decoded; then
-    the whole image is decoded, since a truncated JPEG passes `verify` alone.
+    The header is checked against `MAX_PIXELS` before a pixel is decoded. Then the whole image is decoded, because
+    `verify` alone accepts a truncated JPEG.
     """
-    from PIL import Image
+    Image = require("PIL.Image", install=PILLOW.install)  # noqa: N806
 
     try:
         with warnings.catch_warnings():

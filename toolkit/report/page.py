@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from toolkit import run_directory
 from toolkit.errors import RunDirectoryError
 from toolkit.files import write_bytes
+from toolkit.packages import MATPLOTLIB, REPORT_SKLEARN, TENSORBOARD
 from toolkit.report import page_sections, plots
 from toolkit.report.attribution_section import attribution
 from toolkit.report.factor_map_section import looking
@@ -43,6 +44,7 @@ SECTIONS = (
     ("setup", "What was run"),
     ("again", "Run it again"),
 )
+NO_CHARTS = f"charts are left out, since matplotlib is not installed: {MATPLOTLIB.install}"
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -57,6 +59,15 @@ def render(run_dir: Path) -> Path:
     path = Path(run_dir) / run_directory.REPORT
     write_bytes(path, html(RunFiles.read(Path(run_dir))).encode("utf-8"))
     return path
+
+
+def left_out(*, by_tsne: bool) -> str:
+    """What a run without the packages of the extra `report` leaves out, with the cure; empty where all are installed."""
+    parts = {"charts": MATPLOTLIB, "curves for TensorBoard": TENSORBOARD}
+    if by_tsne:
+        parts["the map of tracks"] = REPORT_SKLEARN
+    missing = [part for part, package in parts.items() if package.fault]
+    return f"left out: {', '.join(missing)}: {MATPLOTLIB.install}" if missing else ""
 
 
 def html(run: RunFiles) -> str:
@@ -77,12 +88,14 @@ def _context(run: RunFiles) -> dict[str, Any]:
 
     table = pivot(run.metrics, timings=run.timings, layout=run.table)
     column = page_sections.main_column(table, run.recipe)
+    drawable = not MATPLOTLIB.fault
     context = {
         "title": run.recipe.get("name") or run.name,
         "style": Markup(files("toolkit.report").joinpath("style.css").read_text(encoding="utf-8")),
         "summary": summary(run, table, column),
-        "forest": Markup(plots.forest(table.ranked(column), column)) if column else "",
-        "curves": _curves(run, column.key if column else ""),
+        "forest": Markup(plots.forest(table.ranked(column), column)) if column and drawable else "",
+        "no_charts": "" if drawable else NO_CHARTS,
+        "curves": _curves(run, column.key if column else "") if drawable else {},
         "coverage": page_sections.coverage(run.coverage),
         "pictures": [_picture(modality, data) for modality, data in run.pictures.items()],
         "timings": page_sections.timings(run.timings, run.manifest),
@@ -93,7 +106,7 @@ def _context(run: RunFiles) -> dict[str, Any]:
         ),
         "comparison_note": page_sections.comparison_note(run.comparisons, run.recipe),
         "attribution": attribution(run.attribution, column),
-        "trends": _trends(run, table, column),
+        "trends": _trends(run, table, column) if drawable else [],
         "tags": tags(run.tags),
         "looking": _drawn(looking(run.looking)),
         "map": _drawn(track_map(run.map)),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from toolkit.catalogue.demo.tastes import PALETTES, pick
+
+if TYPE_CHECKING:
+    from PIL import Image, ImageDraw
 
 SIDE = 128
 
@@ -23,6 +26,8 @@ COLOURS: dict[str, list[Colour]] = {
 
 def cover(taste: np.ndarray, style: float, rng: np.random.Generator) -> bytes:
     """A cover as PNG bytes. One in eight has colours of no taste. taste: float64 [K]; style: 0…1."""
+    from PIL import ImageDraw
+
     palette = pick(taste, rng).palette
     if rng.random() < 1 / 8:
         palette = PALETTES[int(rng.integers(len(PALETTES)))]
@@ -42,6 +47,8 @@ def _shade(colour: np.ndarray, rng: np.random.Generator) -> Colour:
 
 
 def _gradient(top: Colour, bottom: Colour) -> Image.Image:
+    from PIL import Image
+
     ramp = np.linspace(0, 1, SIDE)[:, None]
     rows = (1 - ramp) * np.array(top) + ramp * np.array(bottom)
     return Image.fromarray(np.broadcast_to(rows[:, None, :], (SIDE, SIDE, 3)).astype(np.uint8).copy())

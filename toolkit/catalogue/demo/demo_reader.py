@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -21,6 +22,7 @@ from toolkit.catalogue.demo.words import biography, lyrics, playlist_title, tags
 from toolkit.catalogue.readers.reader import OnError, Reader
 from toolkit.catalogue.readers.tables.track_columns import NAMES
 from toolkit.catalogue.records import Field, FieldValue, PlaylistRecord, Record, TrackRecord
+from toolkit.packages import PILLOW, check_installed
 
 ENTITY: dict[Part, str] = {
     "audio_features": "track",
@@ -58,9 +60,17 @@ class DemoReader(Reader):
         return False
 
     def read(self) -> Iterator[Record]:
-        """Yield every track, album by album, then every playlist."""
+        """Yield every track, album by album, then every playlist. Raises `MissingPackage` without Pillow, which draws covers."""
+        if "cover" in self.parts:
+            check_installed("`cover` of the demo's `fields`", (PILLOW,))
         yield from self._tracks()
         yield from self._playlists()
+
+    def brief(self) -> Iterator[Record]:
+        """The same tracks and playlists without fields: no cover is drawn."""
+        plain = copy(self)
+        plain.parts = []
+        return plain.read()
 
     def fields_offered(self) -> set[str]:
         return {*NAMES, *self.parts}

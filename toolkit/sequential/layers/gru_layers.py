@@ -22,7 +22,7 @@ class GRULayers(nn.Module):
             "dropout_prob": dropout,
             "MAX_ITEM_LIST_LENGTH": length,
         }
-        stock: Any = bridge.GRU4Rec(bridge.config("GRU4Rec", settings=settings), bridge.CatalogueSize(1))
+        stock: Any = bridge.GRU4Rec(bridge.config(bridge.GRU4Rec, settings=settings), bridge.CatalogueSize(1))
         self.emb_dropout, self.gru_layers, self.dense = stock.emb_dropout, stock.gru_layers, stock.dense
 
     def forward(self, vectors: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:

@@ -37,6 +37,7 @@ import yaml
 from toolkit import devices
 from toolkit.errors import DataError, MissingPackage, RecipeError, require
 from toolkit.packages import RECBOLE
+from toolkit.sequential.recbole import optional_imports
 
 DATASET = "segue"
 """Dataset name given to RecBole; it has no properties file of that name and no address to download it from."""
@@ -62,8 +63,10 @@ def recbole() -> ModuleType:
     if package.__version__ != RECBOLE.version:
         raise MissingPackage(f"recbole is {package.__version__} and must be {RECBOLE.version}: {RECBOLE.install}")
     anomaly = torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()
-    for module in ("config", "data.dataset", "data.dataloader", "evaluator", "trainer", "model.sequential_recommender"):
-        require(f"recbole.{module}", install=RECBOLE.install)
+    with optional_imports.placeholders():
+        for module in ("config", "data.dataset", "data.dataloader", "evaluator", "trainer"):
+            require(f"recbole.{module}", install=RECBOLE.install)
+        require("recbole.model.sequential_recommender", install=RECBOLE.install)
     # one of its models (SINE) switches autograd's anomaly detection on for the whole process when it is imported
     torch.autograd.set_detect_anomaly(*anomaly)
     for name, loaded in list(sys.modules.items()):
@@ -79,7 +82,7 @@ from recbole.data.dataloader import FullSortEvalDataLoader, TrainDataLoader  # n
 from recbole.data.dataset import SequentialDataset  # noqa: E402
 from recbole.data.interaction import Interaction  # noqa: E402
 from recbole.data.transform import MaskItemSequence, construct_transform  # noqa: E402
-from recbole.model.layers import TransformerEncoder  # noqa: E402
+from recbole.model.layers import FeedForward, MultiHeadAttention, TransformerEncoder  # noqa: E402
 from recbole.model.sequential_recommender import BERT4Rec, GRU4Rec, SASRec  # noqa: E402
 from recbole.trainer import trainer as _trainer  # noqa: E402
 from recbole.utils import FeatureSource, FeatureType, init_seed  # noqa: E402
@@ -89,10 +92,12 @@ __all__ = [
     "Config",
     "FeatureSource",
     "FeatureType",
+    "FeedForward",
     "FullSortEvalDataLoader",
     "GRU4Rec",
     "Interaction",
     "MaskItemSequence",
+    "MultiHeadAttention",
     "SASRec",
     "SequentialDataset",
     "TrainDataLoader",
@@ -226,7 +231,10 @@ def model_config(
     }
     if base == "BERT4Rec":
         settings["mask_ratio"] = mask_ratio
-    return config(base, settings=settings, device=device), CatalogueSize(n_items)
+    # by its class: for a name RecBole would import all of its models, some of which need scikit-learn
+    return config({"SASRec": SASRec, "BERT4Rec": BERT4Rec}[base], settings=settings, device=device), CatalogueSize(
+        n_items
+    )
 
 
 class _NoBoard:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from toolkit.errors import InputError, require
+from toolkit.packages import FAISS
 from toolkit.sequential.scoring.exact_ranks import Rows, held, span
 
 CELLS, TRAINED_A_CELL = 2048, 39
@@ -29,7 +30,7 @@ class ApproximateIndex:
     """
 
     def __init__(self, rows: Rows, items: torch.Tensor, *, probes: int = 16, seed: int = 0) -> None:
-        faiss: Any = require("faiss", install="pip install 'segue[ann]'")
+        faiss: Any = require("faiss", install=FAISS.install)
         if probes < 1 or not len(items):
             raise InputError(f"probes={probes} and {len(items)} items must be >= 1")
         self.cells = max(1, min(CELLS, len(items) // TRAINED_A_CELL))
