@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -15,6 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.errors import RunDirectoryError
+
+POLL_SECONDS = 0.01
+"""Between two attempts to take a lock that is held."""
+HOLDER_AT = 1
+"""Where a lock file has the number of its process: Windows lets no other process read the byte before, which is locked."""
 
 
 def cache_folder() -> Path:
@@ -91,22 +95,29 @@ def folder(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[int | None]:
-    """Hold the lock file `path`; yields None, or under `wait=False` the process that holds it.
+    """Hold the lock file `path`. Yields None, or with `wait=False` the number of the process that holds it.
 
-    The kernel frees the lock with its process, so that a kill leaves none behind.
+    The system releases the lock when its process ends, however it ends. Two calls in one process exclude each other too.
     """
+    from filelock import FileLock, Timeout
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            file.seek(0)
+    lock = FileLock(path, timeout=-1 if wait else 0, poll_interval=POLL_SECONDS, fallback_to_soft=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        with path.open("rb") as file:
+            file.seek(HOLDER_AT)
             yield int(file.read().strip() or 0)
-            return
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+        return
+    try:
+        with path.open("r+b") as file:
+            file.truncate(HOLDER_AT)
+            file.seek(HOLDER_AT)
+            file.write(f"{os.getpid()}\n".encode())
         yield None
+    finally:
+        lock.release()
 
 
 def disk_full(error: BaseException) -> bool:

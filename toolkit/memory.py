@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,9 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """`mallopt`'s parameters, as glibc numbers them: above how many bytes freed memory goes back, and a block is asked of the system."""
 NEVER, USUAL = 2**31 - 1, {M_TRIM_THRESHOLD: 64 << 20, M_MMAP_THRESHOLD: 32 << 20}
 """The usual: where glibc's own adapting to large blocks ends."""
+
+UNKNOWN_MEMORY = 4 << 30
+"""Bytes that are taken to be free on Windows, whose memory Python's standard library does not report."""
 
 
 def free_memory(device: str) -> int:
@@ -24,6 +28,8 @@ def free_memory(device: str) -> int:
     with contextlib.suppress(OSError, StopIteration):
         lines = Path("/proc/meminfo").read_text().splitlines()
         return 1024 * int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1])
+    if sys.platform == "win32":
+        return UNKNOWN_MEMORY
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
