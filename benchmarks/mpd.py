@@ -163,7 +163,7 @@ def _train(ranker: Any, data: Any, seconds: float) -> list[tuple[float, float, i
     The epoch ends after `seconds` of steps, as every epoch ends: its weights and the optimiser's state are written, the
     best restored.
     """
-    from toolkit.sequential.training import trainer
+    from toolkit.sequential.training import training_steps
 
     steps: list[tuple[float, float, int, int]] = []
 
@@ -176,12 +176,12 @@ def _train(ranker: Any, data: Any, seconds: float) -> list[tuple[float, float, i
             if steps[-1][0] - steps[0][0] > seconds:
                 return
 
-    whole = trainer.batches
-    trainer.batches = cut_short
+    whole = training_steps.batches
+    training_steps.batches = cut_short
     try:
         ranker.fit(replace(data, progress=on_step))
     finally:
-        trainer.batches = whole
+        training_steps.batches = whole
     return steps
 
 

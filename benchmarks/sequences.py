@@ -103,20 +103,20 @@ class OurSteps(Steps):
         config, size = bridge.model_config(base, n_items=train.corpus.n_items, dropout=dropout, device=device)  # type: ignore[arg-type]
         with bridge.seeded(0):
             self.model: Any = MODELS[base](config, size, Parts()).to(device)
-        self.trainer = Trainer(self.model, train, self.spec, seed=0, device=device)
+        self.steps = Trainer(self.model, train, self.spec, seed=0, device=device).steps
         self.batches = self._batches()
 
     def _batches(self) -> Iterator[Batch]:
         draw = np.random.default_rng(0)
         while True:
-            yield from self.trainer._batches(draw)
+            yield from self.steps.batches(draw)
 
     def run(self, count: int) -> None:
         self.model.train()
-        total = torch.zeros((), device=self.trainer.device)
+        total = torch.zeros((), device=self.steps.device)
         seen = 0
         for batch in islice(self.batches, count):
-            loss, targets = self.trainer._step(batch)
+            loss, targets = self.steps.take(batch)
             total, seen = total + loss, seen + targets
         assert bool(total.isfinite())
         self.targets.append(seen)

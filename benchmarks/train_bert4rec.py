@@ -15,6 +15,7 @@ bfloat16. One JSON line for each, last.
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import common
 import sequences
@@ -23,6 +24,7 @@ import torch
 from toolkit.corpus.splits import PlaylistSet
 from toolkit.devices import has_bf16
 from toolkit.sequential.losses import softmax_cross_entropy
+from toolkit.sequential.training.objectives import Masked
 
 EXACT = {"loss": "chunked", "windows": "disjoint", "batch_tokens": 16_384}
 BEST = {"ft_ratio": 0.0, "enable_amp": True}
@@ -43,17 +45,15 @@ def same_loss(ours: sequences.OurSteps, train: PlaylistSet, *, device: str) -> d
     rows = (~masked[:, 0] & (masked.sum(1) == scored) & (scored > 0)).nonzero()[:, 0]
     batch, masked = batch[rows.cpu()].to(device), masked[rows]
     items = batch[peer.model.ITEM_SEQ]
-    ours.model.masks = lambda items, lengths: masked
     found: dict[str, float] = {}
-    with torch.no_grad():
+    with torch.no_grad(), mock.patch.object(Masked, "masks", lambda self, items, lengths: masked):
         found["recbole"] = float(peer.model.calculate_loss(batch))
         for name, low in (("float32", False), ("bfloat16", True)):
             with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=low):
-                step = ours.model.step(items, torch.zeros(len(items), dtype=torch.int64, device=device))
+                step = ours.model.objective.step(items, torch.zeros(len(items), dtype=torch.int64, device=device))
             found[name] = float(
                 softmax_cross_entropy.chunked(step.scores, step.targets, compute=torch.bfloat16 if low else None)
             )
-    del ours.model.masks
     assert len(rows) > 10, "too few rows without a mask in front"
     assert abs(found["float32"] - found["recbole"]) <= 1e-5 * max(1.0, found["recbole"]), found
     assert abs(found["bfloat16"] - found["recbole"]) <= 1e-2 * found["recbole"], found

@@ -53,7 +53,7 @@ def same_loss(ours: sequences.OurSteps, train: PlaylistSet, *, device: str) -> d
         found["recbole"] = float(stock.calculate_loss(rows.to(device)))
         for name, low in (("float32", False), ("bfloat16", True)):
             with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=low):
-                step = ours.model.step(items, scored)
+                step = ours.model.objective.step(items, scored)
             found[name] = float(
                 softmax_cross_entropy.chunked(step.scores, step.targets, compute=torch.bfloat16 if low else None)
             )

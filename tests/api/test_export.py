@@ -36,7 +36,7 @@ def test_exported_item_vectors_rank_as_the_model_does(tiny_run: Path) -> None:
     import torch
 
     with torch.inference_mode():
-        query = network.query(torch.from_numpy(items)[None], torch.tensor([4]))[0].numpy()
+        query = network.objective.query(torch.from_numpy(items)[None], torch.tensor([4]))[0].numpy()
     scores = dict(zip(ids, (fused.matrix @ query).tolist(), strict=True))
     expected = sorted((track for track in ids if track not in seeds), key=lambda track: -scores[track])[:10]
     assert ranked["id"].tolist() == expected

@@ -39,7 +39,7 @@ def network(name: str, **changed: Any) -> Any:
 
 def states(made: Any, items: torch.Tensor = WINDOWS) -> torch.Tensor:
     with torch.no_grad():
-        found: torch.Tensor = made.states(made.inputs(items), None, items > 0)
+        found: torch.Tensor = made.encode(made.space.inputs(items), items > 0)
     return found
 
 
@@ -60,7 +60,7 @@ def test_hidden_states_of_gru4rec_are_recboles() -> None:
                 torch.testing.assert_close(states(made)[row, end - 1], wanted[0], atol=1e-6, rtol=0)
         lengths = (WINDOWS > 0).sum(1)
         wanted = stock(F.pad(WINDOWS, (0, L - 5)), lengths)
-        torch.testing.assert_close(made.query(WINDOWS, lengths), wanted, atol=1e-6, rtol=0)
+        torch.testing.assert_close(made.objective.query(WINDOWS, lengths), wanted, atol=1e-6, rtol=0)
 
 
 def test_the_loss_of_gru4rec_is_recboles() -> None:
@@ -80,7 +80,7 @@ def test_the_loss_of_gru4rec_is_recboles() -> None:
         if name.startswith("first.layers.")
     }
     stock.load_state_dict({"item_embedding.weight": made.item_embedding.weight.detach() * made.id_gate, **layers})
-    step = made.step(WINDOWS, torch.zeros(3, dtype=torch.int64))
+    step = made.objective.step(WINDOWS, torch.zeros(3, dtype=torch.int64))
     with torch.no_grad():
         logits = F.pad(step.scores.logits(), (1, 0))
         rows = [(row, end) for row, length in enumerate((WINDOWS > 0).sum(1).tolist()) for end in range(1, length)]
@@ -192,8 +192,8 @@ def test_titles_reach_every_state(name: str) -> None:
     titles = torch.randn(3, 3)
     with torch.no_grad():
         plain, titled = (
-            made.states(made.inputs(WINDOWS), None, WINDOWS > 0),
-            made.states(made.inputs(WINDOWS), titles, WINDOWS > 0),
+            made.encode(made.space.inputs(WINDOWS), WINDOWS > 0),
+            made.encode(made.space.inputs(WINDOWS), WINDOWS > 0, titles),
         )
     assert bool(((plain - titled).abs().amax(-1) > 0)[WINDOWS > 0].all())
 

@@ -74,7 +74,7 @@ def steps(content: ItemTable, rows: int) -> None:
     made = model("sasrec", n_items=rows - 1, played=np.arange(rows) > 0, table=content, id_embedding=False).train()
     for _ in range(3):
         items = torch.randint(1, rows, (8, 13))
-        step = made.step(items, torch.zeros(8, dtype=torch.int64), None, Sample(64, rows - 1, None))
+        step = made.objective.step(items, torch.zeros(8, dtype=torch.int64), None, Sample(64, rows - 1, None))
         step.scores.logits().sum().backward()
         content.release()
 

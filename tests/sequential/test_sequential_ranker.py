@@ -232,7 +232,7 @@ def test_a_score_is_state_match_and_bias(kind: str) -> None:
     seeds = torch.tensor([[3, 8, 1], [7, 0, 0]])
     with torch.no_grad():
         wanted = (
-            made.query(seeds, torch.tensor([3, 1])) @ made.vectors(every).T
+            made.objective.query(seeds, torch.tensor([3, 1])) @ made.space.vectors(every).T
             + made.match.whole(seeds) @ made.match.rows(every).T
         )
         if kind.startswith("bert4rec"):

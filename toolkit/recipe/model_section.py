@@ -1,4 +1,4 @@
-"""An entry of `models` in a recipe: one sequential model and how it is trained.
+"""An entry of `models` in a recipe: a sequential model and its training.
 
 It is also the contract of entry-point group `segue.models`: an architecture is a subclass with its own fields.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, SerializeAsAny, model_validator
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from toolkit.sequential.build_network import Host
+    from toolkit.sequential.network import Network
 
 
 def _chunked() -> Loss:
@@ -126,56 +127,56 @@ class ModelSpec(Part):
         vector is a learned one, the same for all tracks. It is called once a model, and once a stream under late fusion.
         """
 
-    def network(self, host: Host) -> nn.Module:
+    def network(self, host: Host) -> Network:
         """The whole network. The default is `architecture` between an item table and a head; RecBole's models bring their own."""
         return host.around(self)
 
     @property
     def tuning_epochs(self) -> int:
-        """Epochs after the others that begin at the best weights and hide the last track alone."""
+        """Number of further epochs that start at the best weights and only hide the last track."""
         return 0
 
     @property
     def masked_share(self) -> float:
-        """Under the masked objective, the share of tracks that are hidden."""
+        """Share of tracks that are hidden under the masked objective."""
         return 0.2
 
     @property
     def ranks_every_id(self) -> bool:
-        """Whether ids without a training placement are candidates in training and are ranked, as RecBole does."""
+        """Whether ids without a training placement are candidates in training and are ranked, as in RecBole."""
         return False
 
     def layer_parameters(self) -> int:
-        """Learned numbers of one `architecture`, at least; sizes that cannot fit are refused by it before anything is allocated."""
+        """At least how many parameters one `architecture` has. Sizes that need too much memory are refused by it."""
         return 0
 
     def position_numbers(self) -> int:
-        """Numbers that one position of a step keeps for the gradient of `architecture`, at least."""
+        """At least how many numbers a step keeps per position for the gradient of `architecture`."""
         return 0
 
     def sizes(self) -> dict[str, int]:
-        """The settings that decide how large it is, by name, for the message that refuses them."""
+        """The settings that determine the size of the model, by name, for error messages."""
         return {"hidden_size": self.hidden_size, "max_length": self.max_length}
 
     @classmethod
-    def of(cls, entry: Mapping[str, Any]) -> ModelSpec:
-        """The checked model of an entry with `type`. Raises pydantic's `ValidationError`."""
+    def of(cls, entry: Mapping[str, object]) -> ModelSpec:
+        """Validate an entry with `type`. Raises pydantic's `ValidationError`."""
         loaded: type[ModelSpec] = plugins.load("segue.models", str(entry.get("type")))
         return loaded.model_validate(dict(entry))
 
     @classmethod
-    def saved(cls, entry: Mapping[str, Any]) -> ModelSpec:
-        """The model of an entry that was checked before, in today's form or an earlier one; what it does not read is left out."""
+    def saved(cls, entry: Mapping[str, object]) -> ModelSpec:
+        """The model of an entry that was stored, in the form of today or an earlier one, without keys that it does not read."""
         return cls.of(modern(entry, {key: [value] for key, value in entry.items()})[0])
 
     @model_validator(mode="before")
     @classmethod
-    def _old_form(cls, values: Any) -> Any:
+    def _old_form(cls, values: object) -> object:
         if not isinstance(values, dict):
             return values
-        written, notes = modern(values, {}, cls)
-        for note in notes:
-            warnings.warn(note, OldForm, stacklevel=2)
+        written, sentences = modern(values, {}, cls)
+        for sentence in sentences:
+            warnings.warn(sentence, OldForm, stacklevel=2)
         refuse(written, cls)
         return written
 
@@ -193,18 +194,18 @@ class ModelSpec(Part):
         return self
 
     def ids_only(self, fusion: Fusion, encoders: dict[str, EncoderSpec]) -> bool:
-        """Whether the model sees no modality."""
+        """Whether the model has no modality as input."""
         return not self.inputs(fusion, encoders)
 
     def inputs(self, fusion: Fusion, encoders: dict[str, EncoderSpec]) -> list[str]:
-        """Names of the modalities it sees."""
+        """Names of the modalities that the model has as input."""
         if self.modalities is not None:
             return self.modalities
         fusion = self.fusion or fusion
         return fusion.modalities if fusion.modalities is not None else list(encoders)
 
     def system_name(self, fusion: Fusion, encoders: dict[str, EncoderSpec]) -> str:
-        """Its row in the tables: `sasrec-ids`, `bert4rec-multimodal`, …"""
+        """Its name in tables: `sasrec-ids`, `bert4rec-multimodal`, …"""
         kind = "ids" if self.ids_only(fusion, encoders) else "multimodal"
         return self.name or f"{self.type.rpartition(':')[2].rpartition('.')[2]}-{kind}"
 

@@ -1,15 +1,14 @@
-"""The network of a recipe's model entry: made for training, or blank for saved weights."""
+"""Network of a recipe's model entry: new for training, or blank for saved weights."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import nn
 
 from toolkit.errors import InputError
 from toolkit.fusion.item_table import ItemTable
@@ -19,24 +18,27 @@ from toolkit.seeds import derived_seed
 from toolkit.sequential.heads.match_head import MatchHead
 from toolkit.sequential.item_space import Parts
 
+if TYPE_CHECKING:
+    from toolkit.sequential.network import Network
+
 
 @dataclass(frozen=True)
 class Host:
-    """What `ModelSpec.network` is built for: a catalogue of V = `n_items` tracks, and the parts around the layers.
+    """Surroundings of an architecture, for `ModelSpec.network`: a catalogue, and the parts around the layers.
 
-    fresh: whether it will be trained; else weights are loaded into it, and no start is computed.
+    - n_items: V, number of tracks.
+    - fresh: whether it will be trained; else weights are loaded into it, and its start does not matter.
     """
 
     n_items: int
     parts: Parts
     fresh: bool = True
 
-    def around(self, spec: ModelSpec) -> nn.Module:
+    def around(self, spec: ModelSpec) -> Network:
         """A network around `spec.architecture()`."""
-        from toolkit.sequential.hosted_network import HostedCausal, HostedMasked
+        from toolkit.sequential.hosted_network import HostedNetwork
 
-        made = HostedCausal if spec.objective == "causal" else HostedMasked
-        return made(spec, self.n_items, replace(self.parts, xavier=self.fresh))
+        return HostedNetwork(spec, self.n_items, replace(self.parts, xavier=self.fresh))
 
 
 def build(
@@ -48,8 +50,11 @@ def build(
     title_dim: int,
     seed: int,
     folder: Path | None = None,
-) -> Any:
-    """A model before training. counts: int [V + 1], training placements of each track. folder: where content stays in a mapped file.
+) -> Network:
+    """A network before training.
+
+    - counts: int [V + 1], training placements of each track. title_dim: columns of title vectors, 0 without titles.
+    - folder: where content is kept in a mapped file; None keeps it in memory.
 
     Raises `InputError` for an untied head that would have to rank unplayed tracks, and for a match head without content.
     """
@@ -61,16 +66,17 @@ def build(
     torch.manual_seed(derived_seed(seed, "initialisation"))
     table = match = None
     if modalities:
-        size = spec.hidden_size
+        size, dropout = spec.hidden_size, spec.dropout
         table = ItemTable(
-            modalities, fusion, hidden_size=size, train=spec.train, played=played, dropout=spec.dropout, folder=folder
+            modalities, fusion, hidden_size=size, train=spec.train, played=played, dropout=dropout, folder=folder
         )
     if spec.match:
         match = MatchHead(_matched(modalities, fusion), fusion.table, folder)
-    model = _model(spec, fusion, table, match, played, title_dim, np.log1p(counts), fresh=True)
+    parts = Parts(table, match, played, title_dim=title_dim, log_plays=np.log1p(counts))
+    network = _network(spec, fusion, parts, fresh=True)
     if table is not None:
         table.check_loaded()
-    return model
+    return network
 
 
 def blank(
@@ -81,50 +87,45 @@ def blank(
     *,
     played: np.ndarray,
     title_dim: int,
-) -> Any:
-    """A model of the same shape, for `load_state_dict`. played: bool [V + 1]; layouts: size of each modality in table and match head."""
+) -> Network:
+    """A network of the same shape, for `load_state_dict`.
+
+    - table_layout, match_layout: columns of each modality in the item table and the match head.
+    - played: bool [V + 1]. title_dim: columns of title vectors.
+    """
     table = match = None
     if table_layout:
-        size = spec.hidden_size
+        size, dropout = spec.hidden_size, spec.dropout
         table = ItemTable.blank(
-            dict(table_layout), fusion, hidden_size=size, train=spec.train, played=played, dropout=spec.dropout
+            table_layout, fusion, hidden_size=size, train=spec.train, played=played, dropout=dropout
         )
     if match_layout is not None:
         match = MatchHead.blank(match_layout, len(played), fusion.table)
-    return _model(spec, fusion, table, match, played, title_dim, np.zeros(len(played)), fresh=False)
+    parts = Parts(table, match, played, title_dim=title_dim, log_plays=np.zeros(len(played)))
+    return _network(spec, fusion, parts, fresh=False)
 
 
-def _model(
-    spec: ModelSpec,
-    fusion: Fusion,
-    table: ItemTable | None,
-    match: MatchHead | None,
-    played: np.ndarray,
-    title_dim: int,
-    log_plays: np.ndarray,
-    *,
-    fresh: bool,
-) -> Any:
-    parts = Parts(
-        table=table,
-        match=match,
-        played=None if spec.ranks_every_id else played,
-        id_embedding=fusion.id_embedding or table is None,
+def _network(spec: ModelSpec, fusion: Fusion, parts: Parts, *, fresh: bool) -> Network:
+    """The network of `parts`, of which the recipe's choices are made here. parts.played and log_plays are of all tracks."""
+    assert parts.played is not None
+    chosen = replace(
+        parts,
+        played=None if spec.ranks_every_id else parts.played,
+        id_embedding=fusion.id_embedding or parts.table is None,
         id_dropout=fusion.id_dropout,
-        title_dim=title_dim,
         untied=spec.head == "untied",
         late=fusion.architecture == "late",
-        log_plays=log_plays if spec.popularity else None,
+        log_plays=parts.log_plays if spec.popularity else None,
     )
-    return spec.network(Host(len(played) - 1, parts, fresh))
+    return spec.network(Host(len(parts.played) - 1, chosen, fresh))
 
 
 def _matched(modalities: dict[str, Modality], fusion: Fusion) -> dict[str, Modality]:
-    """The modalities of the match head. Raises `InputError` where there are none."""
-    wanted = fusion.match_modalities or list(modalities)
-    chosen = {name: modalities[name] for name in wanted if name in modalities}
+    """Modalities of the match head. Raises `InputError` where there are none."""
+    names = fusion.match_modalities or list(modalities)
+    chosen = {name: modalities[name] for name in names if name in modalities}
     if not chosen:
         raise InputError(
-            f"match: true needs content, and this model has none of {', '.join(wanted) or 'the recipe'}: name its modalities"
+            f"match: true needs content, and this model has none of {', '.join(names) or 'the recipe'}: name its modalities"
         )
     return chosen

@@ -1,14 +1,10 @@
-"""What every sequential network has around its layers: items of ids and content, candidates of a step, scores.
-
-Mixed into RecBole's classes (`sasrec.py`, `bert4rec.py`), whose parameter names stay (`item_embedding` is the free id part), and into
-the network around any other architecture (`hosted.py`). Added are the content of an `ItemTable`, a `MatchHead`, the playlist's title,
-an untied head.
-"""
+"""Item space of a network: from track ids to the vectors its layers read, and from its states to scores."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -26,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Step:
-    """What one training step scores: n positions, their Scores' targets among the candidates."""
+    """Scores of one training step at n positions, and the column of each position's target, int64 [n]."""
 
     scores: Scores
     targets: torch.Tensor
@@ -34,14 +30,17 @@ class Step:
 
 @dataclass(frozen=True)
 class Parts:
-    """What is added to the layers.
+    """Parts of a network around its layers, as a recipe chooses them.
 
-    played: bool [V + 1], tracks with a training placement; the free ids of the
-    others are never trained, so they are left out of items and of the training softmax.
-    None is RecBole's own behaviour: every id counts.
-    strict: BERT4Rec hides, predicts and asks as RecBole's does.
-    identity: BERT4Rec's matrices between the tracks around a mask and what is predicted there start as identities.
-    late: layers of their own for the ids and each modality of the table, instead of one set for their sum.
+    - played: bool [V + 1], tracks with a training placement. Free ids of the others are never trained, so they are left
+      out of item vectors and of the training softmax. None: every id counts, as in RecBole.
+    - id_embedding: whether items have free ids. id_dropout: share of items whose free id a training step leaves out.
+    - title_dim: columns of title vectors; 0 for a network that does not read titles.
+    - untied: whether the output head has vectors of its own.
+    - log_plays: log(1 + plays) [V + 1] of a popularity bias; None for no such bias.
+    - xavier: whether matrices start by Xavier's rule. identity: whether BERT4Rec's path to a mask starts as identities.
+    - strict: whether BERT4Rec hides, predicts and ranks as RecBole's does.
+    - late: whether the ids and each modality have layers of their own, instead of one set for their sum.
     """
 
     table: ItemTable | None = None
@@ -57,12 +56,28 @@ class Parts:
     strict: bool = False
     late: bool = False
 
+    @property
+    def separates(self) -> bool:
+        """Whether there are streams to fuse late."""
+        return self.late and self.table is not None
+
+    @property
+    def streams(self) -> int:
+        """Number of layer stacks."""
+        return len(self.table.names) + self.id_embedding if self.late and self.table is not None else 1
+
+    @property
+    def regularises(self) -> bool:
+        """Whether sums and projections are normalised."""
+        return self.table is None or self.table.fusion.regularise
+
 
 @dataclass(frozen=True)
 class Candidates:
-    """Tracks of a step: ids int64 [C] in ascending order, their vectors [C, H].
+    """Tracks of a step: ids int64 [C] in ascending order, and their vectors [C, H].
 
-    shared: int64 [K], which of them are candidates of every position (None: all); log_q [K], log chance of being among those.
+    - shared: int64 [K], those that are candidates of every position; None: all of them.
+    - log_q: float [K], log probability that each of these is in the sample.
     """
 
     ids: torch.Tensor
@@ -71,116 +86,148 @@ class Candidates:
     log_q: torch.Tensor | None
 
     def local(self, items: torch.Tensor) -> torch.Tensor:
-        """Where tracks of the step stand in `ids`; anything for padding."""
+        """Positions in `ids` of tracks of the step; arbitrary for padding."""
         return torch.searchsorted(self.ids, items.contiguous())
 
     def lookup(self, items: torch.Tensor) -> torch.Tensor:
-        """Vectors [B, T, H] of tracks of the step; padding is zero."""
+        """Vectors [B, T, H] of tracks of the step; zero at padding."""
         return F.embedding(self.local(items), self.rows) * (items > 0)[..., None]
 
 
-class Content:
-    """Base of both objectives (`objectives.py`): everything between item ids and scores but the layers.
+class ItemSpace:
+    """Free ids, content, heads and biases of one network.
 
-    A network over it has, once built: `item_embedding` [V + 1 or more, hidden_size], `n_items` = V + 1, `hidden_size`, `max_seq_length`,
-    `initializer_range`; and writes `stack` (layers for one more stream of late fusion) and `last_layer`.
+    Every parameter and buffer is registered on the network itself, under the names that RecBole's checkpoints and saved
+    models have (`item_embedding`, `item_table`, `late`, …).
+
+    - ids: free id vectors [V + 1 or more, H]. n_items: V + 1. std: of what starts as noise.
+    - late: the stacks of all streams but the first; None for one stream.
+    - own_bias: [V + 1], a bias of the architecture's own.
+    - start: initialises what is registered by then. The title projection and the untied head draw after it.
     """
 
-    causal: bool
-    linear = False
-    """Score by match and popularity alone, as if the layers said nothing: how their weights are fitted first."""
-
-    def __init__(self, config: Any, dataset: Any, parts: Parts | None = None) -> None:
-        super().__init__(config, dataset)  # type: ignore[call-arg]
-        self._attach(parts or Parts())
-
-    def _attach(self: Any, parts: Parts) -> None:
-        hidden = self.hidden_size
-        self.n_tracks = self.n_items - 1
-        self.item_table, self.match = parts.table, parts.match
+    def __init__(
+        self,
+        network: nn.Module,
+        ids: nn.Embedding,
+        parts: Parts,
+        *,
+        n_items: int,
+        std: float,
+        late: LateFusion | None,
+        start: Callable[[], None],
+        own_bias: nn.Parameter | None = None,
+    ) -> None:
+        self.ids, self.n_items, self.std, self.own_bias = ids, n_items, std, own_bias
+        self.table, self.match, self.late = parts.table, parts.match, late
         self.id_embedding, self.id_dropout = parts.id_embedding, parts.id_dropout
+        # the registry, not its tensors: `Module.to` replaces these. Nor the network: a reference cycle would keep a
+        # network that is no longer used in memory until the next garbage collection
+        self._buffers = network._buffers
+        for name, module in (("item_table", self.table), ("match", self.match)):
+            network.add_module(name, module)
         # RecBole's softmax holds the padding id too; without `played` ours does as well
         first = 0 if parts.played is None else 1
-        played = np.ones(self.n_items, bool) if parts.played is None else parts.played
+        played = np.ones(n_items, bool) if parts.played is None else parts.played
         gate = torch.from_numpy(played.astype(np.float32) * parts.id_embedding)
-        self.register_buffer("id_gate", gate[:, None], persistent=False)
-        self.register_buffer("candidates", torch.from_numpy(np.flatnonzero(played[first:]) + first), persistent=False)
-        regularise = parts.table is None or parts.table.fusion.regularise
-        self.late = None
-        if parts.late and parts.table is not None:
-            streams = len(parts.table.names) + parts.id_embedding
-            self.late = LateFusion([self.stack() for _ in range(streams - 1)], hidden, regularise=regularise)
-        self.initialise(parts, regularise)
-        self.popularity = self.title_projection = self.output_head = None
-        if parts.log_plays is not None:
-            self.register_buffer("log_plays", torch.from_numpy(parts.log_plays.astype(np.float32)))
-            self.popularity = nn.Parameter(torch.tensor(0.5))
-        if parts.title_dim:
-            self.title_projection = nn.Linear(parts.title_dim, hidden, bias=False)
-            nn.init.normal_(self.title_projection.weight, std=self.initializer_range)
-        if parts.untied:
-            self.output_head = nn.Linear(hidden, self.n_items, bias=False)
-            nn.init.normal_(self.output_head.weight, std=self.initializer_range)
+        network.register_buffer("id_gate", gate[:, None], persistent=False)
+        network.register_buffer(
+            "candidates", torch.from_numpy(np.flatnonzero(played[first:]) + first), persistent=False
+        )
+        network.add_module("late", late)
+        start()
+        hidden, log_plays = ids.embedding_dim, parts.log_plays
+        if log_plays is not None:
+            network.register_buffer("log_plays", torch.from_numpy(log_plays.astype(np.float32)))
+        self.popularity = None if log_plays is None else nn.Parameter(torch.tensor(0.5))
+        network.register_parameter("popularity", self.popularity)
+        self.title_projection = self._head(parts.title_dim, hidden) if parts.title_dim else None
+        network.add_module("title_projection", self.title_projection)
+        self.output_head = self._head(hidden, n_items) if parts.untied else None
+        network.add_module("output_head", self.output_head)
 
-    def initialise(self: Any, parts: Parts, regularise: bool) -> None:
-        """Xavier's start of all matrices but the tables of item vectors, where the parts ask for it."""
-        if not parts.xavier:
-            return
-        # deltas start at zero: the loaded vectors are the ones in the table
-        kept = ("embedding", ".deltas.", *(() if regularise else ("item_table.",)))
-        for name, parameter in self.named_parameters():
-            if parameter.ndim == 2 and not any(part in name for part in kept):
-                nn.init.xavier_normal_(parameter)
+    def _head(self, inputs: int, outputs: int) -> nn.Linear:
+        head = nn.Linear(inputs, outputs, bias=False)
+        nn.init.normal_(head.weight, std=self.std)
+        return head
 
-    def prepare(self: Any, device: str) -> None:
-        """Choose what training on this device may do faster; before the first step."""
+    def _buffer(self, name: str) -> torch.Tensor:
+        tensor = self._buffers[name]
+        assert tensor is not None
+        return tensor
 
-    def sparse_gradients(self: Any) -> None:
-        """Have tables of one vector a track get gradients for the rows of a step alone, for `RowAdamW`."""
-        self.item_embedding.sparse = True
-        for module in self.item_table.modules() if self.item_table is not None else ():
+    @property
+    def candidates(self) -> torch.Tensor:
+        """Tracks of the full training softmax, int64 [C]."""
+        return self._buffer("candidates")
+
+    def open_gate(self, tracks: np.ndarray) -> None:
+        """Make the free ids of unplayed tracks, int64 [c], count as trained ones do."""
+        self._buffer("id_gate")[torch.from_numpy(tracks)] = 1.0
+
+    @torch.no_grad()
+    def start_ids(self, vectors: np.ndarray) -> None:
+        """Start free ids as `vectors` float32 [V + 1, H], scaled to the size of random ones; zeros leave those as they are."""
+        if vectors.any():
+            scale = self.std / max(float(vectors[vectors.any(axis=1)].std()), 1e-12)
+            self.ids.weight[: len(vectors)].copy_(torch.from_numpy(vectors * scale))
+
+    def use_sparse_gradients(self) -> None:
+        """Make tables of one vector per track have gradients for the rows of a step alone, for `RowAdamW`."""
+        for module in (self.ids, *(() if self.table is None else self.table.modules())):
             if isinstance(module, nn.Embedding):
                 module.sparse = True
 
-    def vectors(self: Any, items: torch.Tensor) -> torch.Tensor:
-        """Item vectors int64 [n] -> [n, H]: free id where it is trained, plus content; under late fusion one beside the other."""
-        vectors = self.item_embedding(items) * self._id_gate(items)
-        if self.late is not None:
-            content = self.item_table.streams(items)
-            return torch.cat([vectors, content], dim=-1) if self.id_embedding else content
-        return vectors if self.item_table is None else vectors + self.item_table(items)
+    def release(self) -> None:
+        """Give back the memory of content that is mapped."""
+        for part in (self.table, self.match):
+            if part is not None:
+                part.release()
 
-    def _id_gate(self: Any, items: torch.Tensor) -> torch.Tensor:
-        gate = self.id_gate[items]
-        if self.training and self.id_dropout and self.item_table is not None:
-            # without rescaling: a track without its id must look like one that never had it
+    def vectors(self, items: torch.Tensor) -> torch.Tensor:
+        """Vectors of items int64 [n]: trained free ids plus content, [n, H].
+
+        Under late fusion they are one stream beside the other, [n, streams · H].
+        """
+        vectors = self.ids(items) * self._gate(items)
+        if self.table is None:
+            return vectors
+        if self.late is None:
+            return vectors + self.table(items)
+        content = self.table.streams(items)
+        return torch.cat([vectors, content], dim=-1) if self.id_embedding else content
+
+    def _gate(self, items: torch.Tensor) -> torch.Tensor:
+        gate = self._buffer("id_gate")[items]
+        if self.ids.training and self.id_dropout and self.table is not None:
+            # without rescaling: a track whose id is dropped must look like one that never had an id
             gate = gate * (torch.rand(len(items), 1, device=items.device) >= self.id_dropout)
         return gate
 
-    def inputs(self: Any, items: torch.Tensor) -> torch.Tensor:
-        """Item vectors [B, T, H] of playlists int64 [B, T], zero at padding."""
+    def inputs(self, items: torch.Tensor) -> torch.Tensor:
+        """Vectors [B, T, H] of playlists int64 [B, T]; zero at padding."""
         return self.vectors(items.flatten()).view(*items.shape, -1) * (items > 0)[..., None]
 
-    def output_rows(self: Any, items: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
-        """Rows of the output head [n, H]: the item vectors themselves where the head is tied, their streams added."""
+    def output_rows(self, items: torch.Tensor, vectors: torch.Tensor | None = None) -> torch.Tensor:
+        """Rows of the output head [n, H]. `vectors` are those of `items`, where they are known.
+
+        A tied head has the item vectors themselves, streams added.
+        """
+        vectors = self.vectors(items) if vectors is None else vectors
         if self.output_head is not None:
-            return F.embedding(items, self.output_head.weight, sparse=self.item_embedding.sparse)
-        return vectors if self.late is None else vectors.unflatten(-1, (-1, self.hidden_size)).sum(-2)
+            return F.embedding(items, self.output_head.weight, sparse=self.ids.sparse)
+        return vectors if self.late is None else vectors.unflatten(-1, (-1, self.ids.embedding_dim)).sum(-2)
 
-    def own_bias(self: Any, items: torch.Tensor) -> torch.Tensor | None:
-        """The layers' own bias of each item [n], where they have one."""
-        return None
-
-    def bias(self: Any, items: torch.Tensor) -> torch.Tensor | None:
-        """Bias of each item [n], where the model has one."""
-        bias = self.own_bias(items)
+    def bias(self, items: torch.Tensor) -> torch.Tensor | None:
+        """Bias of each item [n]; None for a network without one."""
+        bias = None if self.own_bias is None else self.own_bias[items]
         if self.popularity is None:
             return bias
-        plays = self.popularity * self.log_plays[items]
+        plays = self.popularity * self._buffer("log_plays")[items]
         return plays if bias is None else bias + plays
 
-    def choose(self: Any, items: torch.Tensor, sample: Sample | None) -> Candidates:
-        """The tracks of a step on windows int64 [B, T]: every trained one, or the windows' own and a shared sample."""
+    def choose(self, items: torch.Tensor, sample: Sample | None) -> Candidates:
+        """Candidates of a step on windows int64 [B, T]: every trained track, or those of the windows and a shared sample."""
         if sample is None:
             return Candidates(self.candidates, self.vectors(self.candidates), None, None)
         drawn = sample.draw(self.candidates)
@@ -191,37 +238,62 @@ class Content:
         return Candidates(ids, self.vectors(ids), torch.searchsorted(ids, drawn), sample.log_q(drawn))
 
     def scored(
-        self: Any, chosen: Candidates, query: torch.Tensor, match: torch.Tensor | None, wanted: torch.Tensor
+        self, chosen: Candidates, query: torch.Tensor, match: torch.Tensor | None, targets: torch.Tensor
     ) -> Step:
-        """Scores of a step's candidates for queries [n, H], match queries [n, D] and targets int64 [n]."""
-        if self.linear:
-            query = torch.zeros_like(query)
-        output, bias, targets = self.output_rows(chosen.ids, chosen.rows), self.bias(chosen.ids), chosen.local(wanted)
-        fixed = None if match is None else self.match.rows(chosen.ids)
+        """Scores of a step's candidates.
+
+        - query: states [n, H]. match: queries of the match head [n, D], where there is one. targets: track ids int64 [n].
+        """
+        output, bias, local = self.output_rows(chosen.ids, chosen.rows), self.bias(chosen.ids), chosen.local(targets)
+        content = None if match is None or self.match is None else self.match.rows(chosen.ids)
         if chosen.shared is None:
-            return Step(Scores(query, output, match, fixed, _less(bias, chosen.log_q)), targets)
-        gold = (query * F.embedding(targets, output)).sum(1)
-        if fixed is not None:
-            gold = gold + (match * fixed[targets]).sum(1)
+            return Step(Scores(query, output, match, content, _corrected(bias, chosen.log_q)), local)
+        # candidates are the shared sample: each position's target is scored for itself, in a column beside them
+        gold = (query * F.embedding(local, output)).sum(1)
+        if match is not None and content is not None:
+            gold = gold + (match * content[local]).sum(1)
         if bias is not None:
-            gold, bias = gold + bias[targets], bias[chosen.shared]
-        fixed, shared = None if fixed is None else fixed[chosen.shared], chosen.shared
-        place = torch.searchsorted(shared, targets).clamp(max=len(shared) - 1)
-        hit = torch.where(shared[place] == targets, place, len(shared))
-        scores = Scores(query, F.embedding(shared, output), match, fixed, _less(bias, chosen.log_q), gold, hit)
-        return Step(scores, torch.full_like(targets, len(shared)))
+            gold, bias = gold + bias[local], bias[chosen.shared]
+        content, shared = None if content is None else content[chosen.shared], chosen.shared
+        column = torch.searchsorted(shared, local).clamp(max=len(shared) - 1)
+        hit = torch.where(shared[column] == local, column, len(shared))
+        bias = _corrected(bias, chosen.log_q)
+        scores = Scores(query, F.embedding(shared, output), match, content, bias, gold, hit)
+        return Step(scores, torch.full_like(local, len(shared)))
+
+    def all_scores(self, query: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+        """Scores [n, V + 1] of every item for states [n, H] of playlists int64 [n, T], for RecBole's trainer."""
+        every = torch.arange(self.n_items, device=query.device)
+        output = self.output_rows(every)
+        match = None if self.match is None else self.match.whole(items)
+        content = None if self.match is None else self.match.rows(every)
+        return Scores(query, output, match, content, self.bias(every)).logits()
+
+    def weights(self) -> list[tuple[str, str, str, float]]:
+        """Learned weights of modalities: (what weighs, its label in reports, modality, value).
+
+        What weighs is the join, by its mean share of a track's vector (`ItemTable.shares`); `stream`, by the factor of
+        its stack under late fusion, ids included; `match`, by its weight in the match head.
+        """
+        rows: list[tuple[str, str, str, float]] = []
+        if self.table is not None and (shares := self.table.fusion.join.shares) is not None:
+            rows += [(shares.of, shares.label, *pair) for pair in self.table.shares().items()]
+        if self.table is not None and self.late is not None:
+            streams = zip([*(["(ids)"] * self.id_embedding), *self.table.names], self.late.weight.tolist(), strict=True)
+            rows += [("stream", "factor of its stack", *pair) for pair in streams]
+        if self.match is not None:
+            rows += [("match", "weight in the match head", *pair) for pair in self.match.weights().items()]
+        return rows
+
+    def reorder(self, modality: str, order: torch.Tensor) -> None:
+        """Give every track the vectors of another one in one modality: order int64 [V + 1]."""
+        for part in (self.table, self.match):
+            if part is not None and modality in part.names:
+                part.reorder(modality, order)
 
 
-def _less(bias: torch.Tensor | None, log_q: torch.Tensor | None) -> torch.Tensor | None:
+def _corrected(bias: torch.Tensor | None, log_q: torch.Tensor | None) -> torch.Tensor | None:
+    """Bias less the log probability of being sampled, where either is known."""
     if log_q is None:
         return bias
     return -log_q if bias is None else bias - log_q
-
-
-def all_scores(model: Any, query: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
-    """Scores [n, V + 1] of every item, for RecBole's trainer; `items` are the playlists of the rows."""
-    every = torch.arange(model.n_items, device=query.device)
-    vectors = model.vectors(every)
-    match = None if model.match is None else model.match.whole(items)
-    fixed = None if model.match is None else model.match.rows(every)
-    return Scores(query, model.output_rows(every, vectors), match, fixed, model.bias(every)).logits()

@@ -17,6 +17,7 @@ from toolkit.evaluation.metrics import hits, ndcg_at
 from toolkit.ranker import Scorer, TrainingData
 from toolkit.sequential.heads.neighbour_head import WEIGHTS, Neighbours
 from toolkit.sequential.sequential_ranker import SequentialRanker
+from toolkit.sequential.training.objectives import Objective
 
 PLAYS = Queries.of([[1, 2, 3], [2, 3], [3, 4, 1], [5], [2, 3, 5, 4]]).matrix(6)
 DATA, VALID = ring()
@@ -24,7 +25,7 @@ EVERY = np.arange(1, DATA.n_items + 1)
 
 
 def test_scores_are_the_slow_loop() -> None:
-    near = Neighbours.of(PLAYS, 2).weighing(1.5)
+    near = replace(Neighbours.of(PLAYS, 2), weight=1.5)
     holders = [{row for row in range(PLAYS.shape[0]) if PLAYS[row, item]} for item in range(7)]
     cosine = [
         [len(a & b) / math.sqrt(len(a) * len(b)) if a & b and a is not b else 0.0 for b in holders] for a in holders
@@ -73,7 +74,7 @@ def test_the_weight_is_the_one_that_ranks_the_validation_playlists_best(kind: st
     assert ranker.neighbours is not None
     chosen = ranker.neighbours
     for weight in WEIGHTS:
-        ranker.neighbours = chosen.weighing(weight)
+        ranker.neighbours = replace(chosen, weight=weight)
         ids, _ = ranker.rank(VALID.queries(), 10)
         hidden = VALID.hidden()
         reached.append(float(np.mean(ndcg_at(hits(ids, *hidden), np.diff(hidden[1]), 10))))
@@ -82,13 +83,19 @@ def test_the_weight_is_the_one_that_ranks_the_validation_playlists_best(kind: st
 
 
 @pytest.mark.parametrize("kind", ["sasrec", "bert4rec"])
-def test_choosing_the_weight_reads_the_validation_playlists_once(kind: str) -> None:
+def test_choosing_the_weight_reads_the_validation_playlists_once(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ranker = SequentialRanker(spec(kind, neighbours=8), fusion()).fit(DATA)
     assert ranker.neighbours is not None
     chosen, read = ranker.neighbours, []
-    query = ranker.model.query
-    ranker.model.query = lambda items, *more: read.append(len(items)) or query(items, *more)
-    ranker._weigh(chosen.weighing(3.0), VALID)
+    objective = type(ranker.model.objective)
+    query = objective.query
+
+    def spy(self: Objective, items: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
+        read.append(len(items))
+        return query(self, items, *rest)
+
+    monkeypatch.setattr(objective, "query", spy)
+    ranker._weight_neighbours(replace(chosen, weight=3.0), VALID)
     assert read == [len(VALID)]
     assert ranker.neighbours.weight == chosen.weight
 
@@ -104,7 +111,7 @@ def test_where_tracks_without_plays_are_the_candidates_no_other_is_scored() -> N
         return lambda items: (asked.extend(items.tolist()), score(items))[1]
 
     ranker._scorer = noted  # type: ignore[method-assign]
-    ranker._weigh(ranker.neighbours, replace(VALID, candidates=cold.astype(np.int32)))
+    ranker._weight_neighbours(ranker.neighbours, replace(VALID, candidates=cold.astype(np.int32)))
     assert asked == cold.tolist() * len(WEIGHTS)
     assert ranker.neighbours.weight == 0  # neighbours have nothing to say of them
 

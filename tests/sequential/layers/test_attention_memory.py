@@ -39,7 +39,7 @@ def test_nothing_is_as_large_as_all_pairs_of_positions(kind: str, padded: bool) 
     if padded:
         items[1, 20:] = 0
     with Shapes() as shapes:
-        step = made.step(items, torch.zeros(3, dtype=torch.int64))
+        step = made.objective.step(items, torch.zeros(3, dtype=torch.int64))
         step.scores.logits().sum().backward()
     assert any(shape.count(LENGTH) == 1 for shape in shapes.seen)
     assert not [shape for shape in shapes.seen if shape.count(LENGTH) > 1]

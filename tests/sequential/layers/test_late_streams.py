@@ -17,6 +17,7 @@ from toolkit.sequential.losses import softmax_cross_entropy
 from toolkit.sequential.recbole import bridge
 from toolkit.sequential.recbole.multimodal_bert4rec import MultimodalBERT4Rec
 from toolkit.sequential.recbole.multimodal_sasrec import MultimodalSASRec
+from toolkit.sequential.recbole.recbole_transformer import RecBoleTransformer
 from toolkit.sequential.sequential_ranker import SequentialRanker
 
 V, H = 20, 8
@@ -35,11 +36,11 @@ def late(
 
 
 def inputs(made: Any, items: torch.Tensor = WINDOWS) -> torch.Tensor:
-    return made.vectors(items.flatten()).view(*items.shape, -1) * (items > 0)[..., None]
+    return made.space.vectors(items.flatten()).view(*items.shape, -1) * (items > 0)[..., None]
 
 
 def states(made: Any, vectors: torch.Tensor) -> torch.Tensor:
-    return made.last_layer(vectors, None, WINDOWS > 0)
+    return RecBoleTransformer.encode(made, vectors, WINDOWS > 0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -78,14 +79,14 @@ def test_one_stream_is_early_fusion_and_a_layernorm(kind: str) -> None:
         )
         with torch.no_grad():
             made.late.weight.fill_(1.0)
-            assert torch.equal(made.output_rows(EVERY, made.vectors(EVERY)), early.vectors(EVERY))
+            assert torch.equal(made.space.output_rows(EVERY, made.space.vectors(EVERY)), early.space.vectors(EVERY))
             wanted = states(early, inputs(early))
             wanted = made.late.norm(wanted) if regularise else wanted
             torch.testing.assert_close(states(made, inputs(made)), wanted, atol=1e-12, rtol=0)
             if not regularise:
                 lengths = (WINDOWS > 0).sum(1)
                 torch.testing.assert_close(
-                    made.query(WINDOWS, lengths), early.query(WINDOWS, lengths), atol=1e-12, rtol=0
+                    made.objective.query(WINDOWS, lengths), early.objective.query(WINDOWS, lengths), atol=1e-12, rtol=0
                 )
 
 
@@ -105,21 +106,21 @@ def test_a_stream_of_weight_0_is_not_heard(kind: str) -> None:
 def test_scores_are_one_product_with_a_table_of_the_models_width(kind: str) -> None:
     made = late(kind)
     with torch.no_grad():
-        rows = made.output_rows(EVERY, made.vectors(EVERY))
+        rows = made.space.output_rows(EVERY, made.space.vectors(EVERY))
         assert rows.shape == (V + 1, H)
         wanted = made.item_embedding(EVERY) * made.id_gate + made.item_table(EVERY)
         torch.testing.assert_close(rows, wanted)
         lengths = (WINDOWS > 0).sum(1)
         padded = torch.nn.functional.pad(WINDOWS, (0, made.max_seq_length - WINDOWS.shape[1]))
         scores = made.full_sort_predict(bridge.Interaction({"item_id_list": padded, "item_length": lengths}))
-    torch.testing.assert_close(scores, made.query(padded[:, :5], lengths) @ rows.T, atol=1e-5, rtol=0)
+    torch.testing.assert_close(scores, made.objective.query(padded[:, :5], lengths) @ rows.T, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_stack_and_weight_learns(kind: str) -> None:
     made = late(kind)
     torch.manual_seed(5)
-    step = made.step(WINDOWS, torch.zeros(3, dtype=torch.int64))
+    step = made.objective.step(WINDOWS, torch.zeros(3, dtype=torch.int64))
     softmax_cross_entropy.full(step.scores, step.targets).backward()
     assert len(made.late.stacks) == 2
     # a key's bias shifts all of a softmax alike: no gradient but rounding
@@ -136,7 +137,7 @@ def test_each_stream_has_a_mask_of_its_own() -> None:
     made = late("bert4rec")
     hidden = torch.zeros(3, 5, dtype=torch.bool)
     hidden[0, 1] = True
-    given = made._inputs(inputs(made), hidden)
+    given = made.objective.hide(inputs(made), hidden)
     wanted = torch.cat(
         [made.item_embedding.weight[made.mask_token], made.late.stacks[0].mask, made.late.stacks[1].mask]
     )

@@ -51,7 +51,9 @@ def outcome(made: Any, *, packs: bool) -> tuple[torch.Tensor, dict[str, torch.Te
     torch.manual_seed(0)
     device = made.position_embedding.weight.device
     titles = torch.linspace(-1, 1, 12).view(4, 3).to(device)
-    query = made.step(WINDOWS.to(device), torch.zeros(4, dtype=torch.int64, device=device), titles).scores.query
+    query = made.objective.step(
+        WINDOWS.to(device), torch.zeros(4, dtype=torch.int64, device=device), titles
+    ).scores.query
     (query * torch.linspace(-1, 1, query.numel(), device=device).view_as(query)).sum().backward()
     return query.detach(), {name: part.grad for name, part in made.named_parameters() if part.grad is not None}
 

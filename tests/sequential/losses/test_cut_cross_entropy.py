@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tests.sequential.losses.test_losses import tensors, worked
 from torch.nn import functional as F
 
+from tests.sequential.losses.test_losses import tensors, worked
 from tests.sequential.small_models import fusion, ring, spec
 from toolkit.sequential.losses import cut_cross_entropy
 from toolkit.sequential.losses.loss_scores import Scores
@@ -103,14 +103,14 @@ def test_training_takes_the_kernel_it_chose(kind: str, monkeypatch: pytest.Monke
     ranker = SequentialRanker(spec(kind, match=True, popularity=True, dropout=0.0), fusion())
     ranker._build(data.modalities, data.train.counts(), device="cpu", seed=0)
     trainer = Trainer(ranker.model, data.train, ranker.spec, seed=0, device="cpu")
-    batch = next(trainer._batches(np.random.default_rng(0)))
+    batch = next(trainer.steps.batches(np.random.default_rng(0)))
     torch.manual_seed(0)
-    step = trainer._scored(batch)
-    chunked = float(trainer.criterion(step.scores, step.targets).detach())
+    step = trainer.steps.scored(batch)
+    chunked = float(trainer.steps.criterion(step.scores, step.targets).detach())
     monkeypatch.setattr(cut_cross_entropy, "choose", lambda *_, **__: whole)
     trainer = Trainer(ranker.model, data.train, ranker.spec, seed=0, device="cpu")
-    assert float(trainer.criterion(step.scores, step.targets).detach()) == pytest.approx(chunked, rel=1e-2)
-    assert float(trainer.criterion(step.scores, step.targets).detach()) != chunked
+    assert float(trainer.steps.criterion(step.scores, step.targets).detach()) == pytest.approx(chunked, rel=1e-2)
+    assert float(trainer.steps.criterion(step.scores, step.targets).detach()) != chunked
 
 
 @pytest.mark.gpu

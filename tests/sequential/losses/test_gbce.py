@@ -130,7 +130,9 @@ def test_a_step_gives_uncorrected_scores_of_one_shared_set(kind: str) -> None:
     made = model(kind, n_items=CANDIDATES)
     torch.manual_seed(0)
     windows = torch.randint(1, CANDIDATES + 1, (6, 8))
-    step = made.step(windows, torch.zeros(6, dtype=torch.int64), sample=Sample(7, CANDIDATES + 1, None, own=False))
+    step = made.objective.step(
+        windows, torch.zeros(6, dtype=torch.int64), sample=Sample(7, CANDIDATES + 1, None, own=False)
+    )
     scores = step.scores
     assert len(scores.table) <= 7
     assert scores.gold.shape == scores.hit.shape == step.targets.shape

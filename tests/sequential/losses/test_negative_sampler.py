@@ -41,7 +41,7 @@ def test_a_samples_chances_are_how_often_tracks_are_in_it() -> None:
     seen = np.zeros(V + 1)
     with torch.no_grad():
         for _ in range(4000):
-            chosen = made.choose(torch.from_numpy(generator.choice(V + 1, (4, 10), p=share)), drawn)
+            chosen = made.space.choose(torch.from_numpy(generator.choice(V + 1, (4, 10), p=share)), drawn)
             seen[chosen.ids.numpy()] += 1
     chances = drawn.log_q(TRACKS)
     assert chances is not None
@@ -134,7 +134,7 @@ def test_a_recipe_draws_by_training_placements(own: bool) -> None:
     counts = data.train.counts()
     asked = spec(loss="sampled", negatives=8, negatives_from="popularity", batch_negatives=own, epochs=8, dropout=0.0)
     made = model("sasrec", n_items=48, played=counts > 0)
-    drawn = Trainer(made, data.train, asked, seed=0, device="cpu").sample
+    drawn = Trainer(made, data.train, asked, seed=0, device="cpu").steps.sample
     assert drawn is not None and drawn.plays is not None and drawn.own == own
     assert drawn.plays.tolist() == counts.tolist()
     ranker = SequentialRanker(asked, fusion()).fit(data)

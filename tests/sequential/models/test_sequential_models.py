@@ -13,6 +13,7 @@ from tests.sequential.small_models import modality, model, table
 from toolkit.sequential.heads.match_head import MatchHead
 from toolkit.sequential.losses import softmax_cross_entropy
 from toolkit.sequential.losses.negative_sampler import Sample
+from toolkit.sequential.training.objectives import Masked
 
 V = 20
 KINDS = ("sasrec", "bert4rec")
@@ -32,7 +33,7 @@ def rich(kind: str, **more: Any) -> Any:
 
 def step(made: Any, items: torch.Tensor = WINDOWS, sample: Sample | None = None, **more: Any) -> Any:
     torch.manual_seed(5)
-    return made.step(items, torch.zeros(len(items), dtype=torch.int64), sample=sample, **more)
+    return made.objective.step(items, torch.zeros(len(items), dtype=torch.int64), sample=sample, **more)
 
 
 def ask(made: Any, playlists: list[list[int]], width: int = 0) -> torch.Tensor:
@@ -41,9 +42,9 @@ def ask(made: Any, playlists: list[list[int]], width: int = 0) -> torch.Tensor:
     items = torch.tensor([tracks + [0] * (longest - len(tracks)) for tracks in playlists])
     every = torch.arange(1, V + 1)
     with torch.no_grad():
-        query = made.query(items, torch.tensor([len(tracks) for tracks in playlists]))
-        bias = made.bias(every)
-        return query @ made.output_rows(every, made.vectors(every)).T + (0 if bias is None else bias)
+        query = made.objective.query(items, torch.tensor([len(tracks) for tracks in playlists]))
+        bias = made.space.bias(every)
+        return query @ made.space.output_rows(every, made.space.vectors(every)).T + (0 if bias is None else bias)
 
 
 # what a state may depend on
@@ -55,7 +56,7 @@ def test_a_later_track_changes_no_earlier_state() -> None:
     changed[0, 3] = 4
     with torch.no_grad():
         first, second = (
-            made.states(made.vectors(items.flatten()).view(*items.shape, -1)) for items in (WINDOWS, changed)
+            made.encode(made.space.vectors(items.flatten()).view(*items.shape, -1)) for items in (WINDOWS, changed)
         )
     assert torch.equal(first[0, :3], second[0, :3])
     assert bool(((first[0, 3:] - second[0, 3:]).abs().amax(-1) > 1e-3).all())
@@ -87,7 +88,7 @@ def test_every_seed_and_its_place_count(kind: str) -> None:
 def test_no_seed_is_a_question_too(kind: str) -> None:
     made = rich(kind)
     with torch.no_grad():
-        query = made.query(torch.zeros(2, 3, dtype=torch.int64), torch.tensor([0, 0]))
+        query = made.objective.query(torch.zeros(2, 3, dtype=torch.int64), torch.tensor([0, 0]))
     assert bool(torch.isfinite(query).all())
     assert torch.equal(query[0], query[1])
 
@@ -128,7 +129,7 @@ def test_content_tells_unplayed_tracks_apart() -> None:
 
 def test_sasrec_asks_for_every_next_track_from_where_it_is_told() -> None:
     made = rich("sasrec")
-    asked = made.step(WINDOWS, torch.tensor([2, 0, 0]))
+    asked = made.objective.step(WINDOWS, torch.tensor([2, 0, 0]))
     assert made.candidates[asked.targets].tolist() == [15, 10, 2, 12, 6]
 
 
@@ -138,11 +139,11 @@ def test_a_step_scores_as_a_question_does(kind: str, monkeypatch: pytest.MonkeyP
     made = rich(kind).double()
     if kind == "bert4rec":
         last = torch.arange(5)[None] == LENGTHS[:, None] - 1
-        monkeypatch.setattr(type(made), "masks", lambda self, items, lengths: last)
-    asked = made.step(WINDOWS, LENGTHS - 2)
+        monkeypatch.setattr(Masked, "masks", lambda self, items, lengths: last)
+    asked = made.objective.step(WINDOWS, LENGTHS - 2)
     assert made.candidates[asked.targets].tolist() == [10, 12, 6]
     seeds = WINDOWS.masked_fill(torch.arange(5)[None] >= LENGTHS[:, None] - 1, 0)[:, :4]
-    torch.testing.assert_close(asked.scores.query, made.query(seeds, LENGTHS - 1), atol=EXACT, rtol=0)
+    torch.testing.assert_close(asked.scores.query, made.objective.query(seeds, LENGTHS - 1), atol=EXACT, rtol=0)
     torch.testing.assert_close(asked.scores.match_query, made.match.whole(seeds), atol=EXACT, rtol=0)
 
 
@@ -158,7 +159,7 @@ def test_the_answer_is_not_in_the_question(kind: str) -> None:
         rows = slice(0, len(masked))
     else:
         torch.manual_seed(5)
-        changed[made.masks(WINDOWS, LENGTHS)] = 4
+        changed[made.objective.masks(WINDOWS, LENGTHS)] = 4
         rows = slice(None)
     other = step(made, changed)
     assert other.targets.tolist() != one.targets.tolist()
@@ -170,7 +171,7 @@ def test_a_mask_at_the_first_position_counts(monkeypatch: pytest.MonkeyPatch) ->
     made = rich("bert4rec")
     first = torch.zeros(3, 5, dtype=torch.bool)
     first[:, 0] = True
-    monkeypatch.setattr(type(made), "masks", lambda self, items, lengths: first)
+    monkeypatch.setattr(Masked, "masks", lambda self, items, lengths: first)
     asked = step(made)
     assert made.candidates[asked.targets].tolist() == [3, 7, 5]
     changed = WINDOWS.clone()
@@ -185,7 +186,7 @@ def test_masks_are_as_frequent_as_asked(ratio: float) -> None:
     made = model("bert4rec", n_items=V, mask_ratio=ratio)
     torch.manual_seed(0)
     length, rows = 30, 4000
-    masked = made.masks(torch.ones(rows, length, dtype=torch.int64), torch.full((rows,), length))
+    masked = made.objective.masks(torch.ones(rows, length, dtype=torch.int64), torch.full((rows,), length))
     alone = (masked.sum(1) == 1) & masked[:, -1]
     wanted = ratio * (1 - ratio) + ratio / length  # a share `ratio` of rows hides its last track alone
     assert float(masked.float().mean()) == pytest.approx(wanted, abs=0.01)
@@ -197,7 +198,7 @@ def test_every_row_has_a_mask_and_padding_has_none() -> None:
     made = model("bert4rec", n_items=V, mask_ratio=0.05)
     torch.manual_seed(0)
     items = WINDOWS.repeat(500, 1)
-    masked = made.masks(items, LENGTHS.repeat(500))
+    masked = made.objective.masks(items, LENGTHS.repeat(500))
     assert bool(masked.any(1).all())
     assert not bool((masked & (items == 0)).any())
 
@@ -206,7 +207,7 @@ def test_every_row_has_a_mask_and_padding_has_none() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_sample_of_every_track_is_the_full_loss(kind: str) -> None:
+def test_a_sample_of_every_track_is_the_full_loss(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     made = rich(kind)
     counts = torch.from_numpy(PLAYED.astype(np.float32))
     every = Sample(negatives=2000, n_candidates=int(PLAYED.sum()), expected=counts)
@@ -214,9 +215,9 @@ def test_a_sample_of_every_track_is_the_full_loss(kind: str) -> None:
     def worked(sample: Sample | None) -> tuple[float, dict[str, torch.Tensor]]:
         made.zero_grad()
         torch.manual_seed(5)
-        masks = made.masks(WINDOWS, LENGTHS) if kind == "bert4rec" else None
+        masks = made.objective.masks(WINDOWS, LENGTHS) if kind == "bert4rec" else None
         if masks is not None:
-            made.masks = lambda items, lengths: masks
+            monkeypatch.setattr(Masked, "masks", lambda self, items, lengths: masks)
         asked = step(made, sample=sample)
         value = softmax_cross_entropy.full(asked.scores, asked.targets)
         value.backward()
@@ -232,10 +233,12 @@ def test_a_sample_of_every_track_is_the_full_loss(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_shared_sample_is_the_full_loss_over_its_tracks_and_each_target(kind: str) -> None:
+def test_a_shared_sample_is_the_full_loss_over_its_tracks_and_each_target(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without the batch's own: position by position, from the full logits."""
     made = rich(kind)
-    made.masks = lambda items, lengths: items > 0
+    monkeypatch.setattr(Masked, "masks", lambda self, items, lengths: items > 0)
     torch.manual_seed(5)
     drawn = made.candidates[torch.randint(len(made.candidates), (7,))]
     asked = step(made, sample=Sample(7, int(PLAYED.sum()), torch.zeros(V + 1), own=False))
@@ -273,7 +276,9 @@ def test_a_title_of_zeros_is_no_title(kind: str) -> None:
     made = rich(kind, title_dim=3)
     items, lengths = WINDOWS[:1, :3], torch.tensor([3])
     with torch.no_grad():
-        plain, zero, one = (made.query(items, lengths, title) for title in (None, torch.zeros(1, 3), torch.ones(1, 3)))
+        plain, zero, one = (
+            made.objective.query(items, lengths, title) for title in (None, torch.zeros(1, 3), torch.ones(1, 3))
+        )
     torch.testing.assert_close(zero, plain)
     assert float((one - plain).abs().max()) > 1e-3
 
@@ -281,8 +286,8 @@ def test_a_title_of_zeros_is_no_title(kind: str) -> None:
 def test_an_untied_head_has_rows_of_its_own() -> None:
     made = model("sasrec", n_items=V, untied=True)
     every = torch.arange(V + 1)
-    assert torch.equal(made.output_rows(every, made.vectors(every)), made.output_head.weight)
-    assert torch.equal(made.step(WINDOWS, LENGTHS - 2).scores.table, made.output_head.weight)
+    assert torch.equal(made.space.output_rows(every, made.space.vectors(every)), made.output_head.weight)
+    assert torch.equal(made.objective.step(WINDOWS, LENGTHS - 2).scores.table, made.output_head.weight)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -300,7 +305,7 @@ def test_popularity_adds_a_multiple_of_log_plays(kind: str) -> None:
 def test_content_alone_has_no_free_ids() -> None:
     made = model("sasrec", n_items=V, played=PLAYED, table=table(CONTENT, PLAYED), id_embedding=False)
     every = torch.arange(V + 1)
-    assert torch.equal(made.vectors(every), made.item_table(every))
+    assert torch.equal(made.space.vectors(every), made.item_table(every))
 
 
 def test_id_dropout_leaves_content_alone_in_training() -> None:
@@ -308,12 +313,12 @@ def test_id_dropout_leaves_content_alone_in_training() -> None:
     many = torch.full((4000,), 3)
     made.train()
     with torch.no_grad():
-        vectors, content = made.vectors(many), made.item_table(many)
+        vectors, content = made.space.vectors(many), made.item_table(many)
     without = (vectors == content).all(dim=1)
     assert float(without.float().mean()) == pytest.approx(0.25, abs=0.03)
     torch.testing.assert_close(vectors[~without], (content + made.item_embedding.weight[3])[~without])
     made.eval()
-    torch.testing.assert_close(made.vectors(many), content + made.item_embedding.weight[3])
+    torch.testing.assert_close(made.space.vectors(many), content + made.item_embedding.weight[3])
 
 
 @pytest.mark.parametrize("xavier", [False, True])
@@ -349,7 +354,10 @@ def test_an_open_path_carries_the_playlist_to_its_mask(start: str, late: bool) -
     playlists = torch.randint(1, tracks + 1, (100, 6))
     with torch.no_grad():
         every = torch.arange(tracks + 1)
-        scores = made.query(playlists, torch.full((100,), 6)) @ made.output_rows(every, made.vectors(every))[1:].T
+        scores = (
+            made.objective.query(playlists, torch.full((100,), 6))
+            @ made.space.output_rows(every, made.space.vectors(every))[1:].T
+        )
     own = scores.gather(1, playlists - 1).mean(1)
     lead = float(((own - scores.mean(1)) / scores.std(1)).mean())
     assert lead > 0.5 if start == "identity" else abs(lead) < 0.2

@@ -17,6 +17,7 @@ from toolkit.sequential.losses import softmax_cross_entropy
 from toolkit.sequential.recbole import bridge
 from toolkit.sequential.recbole.multimodal_bert4rec import MultimodalBERT4Rec
 from toolkit.sequential.sequential_ranker import SequentialRanker
+from toolkit.sequential.training.objectives import Masked
 
 V, L = 40, 12
 SETTINGS = {"hidden_size": 16, "inner_size": 32, "MAX_ITEM_LIST_LENGTH": L, "mask_ratio": 0.3}
@@ -60,14 +61,14 @@ def test_the_loss_on_recboles_masks_is_recboles(ft_ratio: float, monkeypatch: py
         assert int(hidden.sum(1).max()) > model.mask_item_length
         assert bool((hidden.sum(1) == 0).any())
     wanted = float(stock.calculate_loss(batch).detach())
-    monkeypatch.setattr(type(model), "masks", lambda self, items, lengths: hidden)
-    step = model.step(batch["item_id_list"], torch.zeros(30, dtype=torch.int64))
+    monkeypatch.setattr(Masked, "masks", lambda self, items, lengths: hidden)
+    step = model.objective.step(batch["item_id_list"], torch.zeros(30, dtype=torch.int64))
     assert len(step.targets) == int((batch["MASK_INDEX"] > 0).sum())
     assert float(softmax_cross_entropy.full(step.scores, step.targets).detach()) == pytest.approx(wanted, abs=2e-6)
     assert float(softmax_cross_entropy.chunked(step.scores, step.targets).detach()) == pytest.approx(wanted, abs=2e-6)
     assert float(model.calculate_loss(batch).detach()) == pytest.approx(wanted, abs=2e-6)
     model.strict = False
-    step = model.step(batch["item_id_list"], torch.zeros(30, dtype=torch.int64))
+    step = model.objective.step(batch["item_id_list"], torch.zeros(30, dtype=torch.int64))
     assert ft_ratio == 1 or abs(float(softmax_cross_entropy.full(step.scores, step.targets).detach()) - wanted) > 1e-3
 
 
@@ -76,8 +77,8 @@ def test_gradients_on_recboles_masks_are_recboles(monkeypatch: pytest.MonkeyPatc
     batch = masked(config, 0.0)
     stock.calculate_loss(batch).backward()
     hidden = batch["Mask_item_id_list"] == V + 1
-    monkeypatch.setattr(type(model), "masks", lambda self, items, lengths: hidden)
-    step = model.step(batch["item_id_list"], torch.zeros(30, dtype=torch.int64))
+    monkeypatch.setattr(Masked, "masks", lambda self, items, lengths: hidden)
+    step = model.objective.step(batch["item_id_list"], torch.zeros(30, dtype=torch.int64))
     softmax_cross_entropy.chunked(step.scores, step.targets).backward()
     for (name, parameter), theirs in zip(model.named_parameters(), stock.parameters(), strict=True):
         found, wanted = parameter.grad, theirs.grad
@@ -104,7 +105,7 @@ def test_masks_are_as_frequent_as_recboles() -> None:
     _, _, model = pair()
     torch.manual_seed(0)
     items, lengths = torch.ones(50, 10, dtype=torch.int64), torch.full((50,), 10)
-    drawn = [model.masks(items, lengths) for _ in range(400)]
+    drawn = [model.objective.masks(items, lengths) for _ in range(400)]
     only_last = [bool((each.sum(1) == 1).all()) and bool(each[:, -1].all()) for each in drawn]
     assert np.mean(only_last) == pytest.approx(0.5, abs=0.1)
     rest = torch.stack([each for each, last in zip(drawn, only_last, strict=True) if not last]).float()
@@ -116,7 +117,7 @@ def test_a_batch_that_would_have_no_loss_hides_last_tracks() -> None:
     _, _, model = pair()
     model.mask_ratio = 0.0
     assert torch.equal(
-        model.masks(torch.ones(2, 3, dtype=torch.int64), torch.tensor([3, 2])),
+        model.objective.masks(torch.ones(2, 3, dtype=torch.int64), torch.tensor([3, 2])),
         torch.tensor([[0, 0, 1], [0, 1, 0]]).bool(),
     )
 

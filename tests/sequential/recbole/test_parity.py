@@ -72,8 +72,8 @@ def test_one_pass_gives_the_states_of_all_prefix_rows() -> None:
         padded[row, : len(tracks)] = torch.tensor(tracks)
     with torch.no_grad():
         wanted = stock.forward(rows["item_id_list"], rows["item_length"])  # one row a prefix
-        vectors = model.vectors(padded.flatten()).view(*padded.shape, -1) * (padded > 0)[..., None]
-        states = model.states(vectors)
+        vectors = model.space.vectors(padded.flatten()).view(*padded.shape, -1) * (padded > 0)[..., None]
+        states = model.encode(vectors)
     found = states[rows["user_id"] - 1, rows["item_length"] - 1]
     assert len(found) == sum(len(tracks) - 1 for tracks in lists)
     assert float((found - wanted).abs().max()) <= 1e-6
@@ -86,7 +86,7 @@ def test_the_loss_is_that_of_all_prefix_rows() -> None:
     rows: Any = PlaylistDataset(config, train).inter_feat
     wanted = float(stock.calculate_loss(rows).detach())
     (batch,) = list(batches(train, max_length=L, tokens=10**6, shuffle=False, rng=np.random.default_rng(0)))
-    step = model.step(torch.from_numpy(batch.inputs), torch.from_numpy(batch.scored))
+    step = model.objective.step(torch.from_numpy(batch.inputs), torch.from_numpy(batch.scored))
     assert len(step.targets) == len(rows)
     assert abs(float(softmax_cross_entropy.full(step.scores, step.targets).detach()) - wanted) <= 1e-5
     assert abs(float(softmax_cross_entropy.chunked(step.scores, step.targets).detach()) - wanted) <= 1e-5
@@ -105,7 +105,9 @@ def test_a_long_playlists_targets_meet_their_prefix_row_in_some_epoch() -> None:
         for seed in range(40):
             for batch in batches(train, max_length=L, tokens=10**6, shuffle=False, rng=np.random.default_rng(seed)):
                 given = torch.from_numpy(batch.inputs[:, :-1])
-                states = model.states(model.vectors(given.flatten()).view(*given.shape, -1) * (given > 0)[..., None])
+                states = model.encode(
+                    model.space.vectors(given.flatten()).view(*given.shape, -1) * (given > 0)[..., None]
+                )
                 for row, tracks in enumerate(batch.inputs.tolist()):
                     for at in range(int(batch.scored[row]), int(batch.lengths[row]) - 1):
                         key = (int(batch.playlists[row]) + 1, tuple(tracks[: at + 1]), tracks[at + 1])
@@ -126,7 +128,7 @@ def test_gradients_are_those_of_all_prefix_rows() -> None:
     rows: Any = PlaylistDataset(config, train).inter_feat
     stock.calculate_loss(rows).backward()
     (batch,) = list(batches(train, max_length=L, tokens=10**6, shuffle=False, rng=np.random.default_rng(0)))
-    step = model.step(torch.from_numpy(batch.inputs), torch.from_numpy(batch.scored))
+    step = model.objective.step(torch.from_numpy(batch.inputs), torch.from_numpy(batch.scored))
     softmax_cross_entropy.chunked(step.scores, step.targets).backward()
     theirs = {name: parameter.grad for name, parameter in stock.named_parameters()}
     assert set(theirs) == {name for name, _ in model.named_parameters()}

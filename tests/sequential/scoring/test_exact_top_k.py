@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from toolkit.sequential.scoring import exact_top_k as nearest
 from toolkit.sequential.scoring.exact_ranks import exact_ranks
 from toolkit.sequential.scoring.exact_top_k import exact_places, exact_top_k
-from toolkit.sequential.scoring import exact_top_k as nearest
 
 NOBODY = (torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64))
 BOTH = pytest.mark.parametrize("compute", [torch.float32, torch.bfloat16])

@@ -39,9 +39,9 @@ def test_two_processes_train_as_one(case: str, together: Path) -> None:
 
 def test_the_processes_share_the_rows_of_a_batch() -> None:
     rows = torch.arange(10).view(5, 2)
-    shares = [Processes(rank, 3).share(rows, None)[0] for rank in range(3)]
+    shares = [rows[Processes(rank, 3).own_rows(5)] for rank in range(3)]
     assert [share[:, 0].tolist() for share in shares] == [[0, 6], [2, 8], [4]]
-    assert Processes().share(rows, None) == (rows, None)
+    assert torch.equal(rows[Processes().own_rows(5)], rows)
 
 
 def test_each_process_draws_numbers_of_its_own_after_the_shared_ones() -> None:
@@ -49,19 +49,18 @@ def test_each_process_draws_numbers_of_its_own_after_the_shared_ones() -> None:
     for rank in range(2):
         torch.manual_seed(5)
         common = torch.rand(3).tolist()
-        Processes(rank, 2).share(torch.zeros(4))
+        Processes(rank, 2).own_rows(4)
         drawn.append((common, torch.rand(3).tolist()))
     assert drawn[0][0] == drawn[1][0]
     assert drawn[0][1] != drawn[1][1]
 
 
 def test_fewer_rows_than_processes_leave_some_with_a_row_that_does_not_count() -> None:
-    (share,) = Processes(2, 3).share(torch.tensor([7, 8]))
-    assert share.tolist() == [7]
+    assert torch.tensor([7, 8])[Processes(2, 3).own_rows(2)].tolist() == [7]
     assert [Processes(rank, 3).has_rows(2) for rank in range(3)] == [True, True, False]
 
 
-def test_alone_nothing_is_asked_of_anybody() -> None:
+def test_a_single_process_keeps_its_loss_and_decides_alone() -> None:
     grad = torch.ones(2)
     loss, targets = Processes().mean(torch.tensor(3.0), 4, [grad])
     assert (float(loss), targets, grad.tolist()) == (3.0, 4, [1.0, 1.0])

@@ -9,27 +9,28 @@ import pytest
 import torch
 
 from tests.sequential.training.trainings import Killed, fresh, killer, same, scripted, timeless, trainer, weights
-from toolkit.sequential.training.trainer import Progress
+from toolkit.sequential.training.objectives import Masked
+from toolkit.sequential.training.training_progress import Progress
 
 
-def hidden_places(made: Any) -> list[set[int]]:
-    """Fills with how many places from the end each step's masks were, as training runs."""
-    places: list[set[int]] = []
-    masks = made.masks
+def hidden_positions(monkeypatch: pytest.MonkeyPatch) -> list[set[int]]:
+    """Positions of each step's masks, counted from the end; filled while training runs."""
+    positions: list[set[int]] = []
+    masks = Masked.masks
 
-    def spy(items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        masked = masks(items, lengths)
+    def spy(self: Masked, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        masked = masks(self, items, lengths)
         rows, columns = masked.nonzero(as_tuple=True)
-        places.append(set((lengths[rows] - 1 - columns).tolist()))
+        positions.append(set((lengths[rows] - 1 - columns).tolist()))
         return masked
 
-    made.masks = spy
-    return places
+    monkeypatch.setattr(Masked, "masks", spy)
+    return positions
 
 
-def test_last_epochs_hide_the_last_track_alone_and_begin_at_the_best() -> None:
+def test_last_epochs_hide_the_last_track_alone_and_begin_at_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
     made = fresh("bert4rec")
-    places = hidden_places(made)
+    positions = hidden_positions(monkeypatch)
     validate, seen = scripted(made, [0.5, 0.1, 0.2, 0.6])
     fitted = trainer(made, epochs=9, patience=2, last_item_epochs=1, validate=validate, batch_tokens=100_000)
     started: list[dict[str, torch.Tensor]] = []
@@ -41,12 +42,11 @@ def test_last_epochs_hide_the_last_track_alone_and_begin_at_the_best() -> None:
 
     fitted._epoch = spy  # type: ignore[method-assign]
     progress = fitted.run()
-    assert [places_of == {0} for places_of in places] == [False, False, False, True]
+    assert [of_step == {0} for of_step in positions] == [False, False, False, True]
     assert same(started[3], seen[0])
     assert not same(started[3], seen[2])
     assert (progress.epoch, progress.tuned, progress.best_epoch) == (4, 1, 4)
     assert same(weights(made), seen[3])
-    assert not made.last_only
 
 
 def test_last_epochs_that_bring_nothing_are_not_kept() -> None:
@@ -70,7 +70,7 @@ def test_without_validation_the_last_epochs_are_kept() -> None:
 def test_underfit_looks_at_both_parts(values: list[float], wanted: bool) -> None:
     made = fresh("bert4rec")
     fitted = trainer(made, epochs=2, last_item_epochs=1, validate=scripted(made, values)[0])
-    assert fitted.underfit(fitted.run()) is wanted
+    assert fitted.run().underfit(fitted.spec) is wanted
 
 
 @pytest.mark.parametrize("epoch", [2, 3, 4])

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from tests.sequential.small_models import model, ring, spec, table
-from toolkit.sequential.training.trainer import OnStep, Progress, Trainer
+from toolkit.sequential.training.trainer import OnStep, Trainer
+from toolkit.sequential.training.training_progress import Progress
 
 V = 48
 DATA, _ = ring()

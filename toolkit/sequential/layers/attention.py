@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from toolkit.sequential.recbole.bridge import FeedForward, MultiHeadAttention, TransformerEncoder
 
 
 @dataclass(frozen=True)
 class Packing:
     """The N positions of playlists [B, T] that hold a track, one playlist after another, without padding.
 
-    rows, columns: int64 [N], where each stands among the padded ones; offsets: int64 [B + 1], where each playlist begins;
-    shape: (B, T).
+    - rows, columns: int64 [N], the padded position of each. shape: (B, T).
+    - offsets: int64 [B + 1], where each playlist begins.
     """
 
     rows: torch.Tensor
@@ -42,21 +46,22 @@ class Packing:
         PyTorch has no kernel for `causal` on a CPU.
         """
         query, key, value = (
-            # the bounds need not be tight: told, they are not fetched from the device
+            # given as bounds, which need not be tight, the lengths are not fetched from the device
             torch.nested.nested_tensor_from_jagged(
                 part.contiguous(), self.offsets, min_seqlen=1, max_seqlen=self.shape[1]
             )
             for part in projected.unbind(1)
         )
-        mixed: torch.Tensor = F.scaled_dot_product_attention(
+        mixed = F.scaled_dot_product_attention(
             query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), is_causal=causal, dropout_p=dropout
         )
         return mixed.transpose(1, 2).values()
 
 
 def drop(hidden: torch.Tensor, share: float) -> torch.Tensor:
-    """Dropout of training; on a CPU four masks from each 64-bit draw, a third of the time of `F.dropout`'s one draw a value.
+    """Dropout of training.
 
+    On a CPU four masks come from each 64-bit draw, which takes a third of the time of `F.dropout`'s draw per value;
     `share` is then rounded to 1/65536.
     """
     if share <= 0 or share >= 1 or hidden.device.type != "cpu":
@@ -66,12 +71,12 @@ def drop(hidden: torch.Tensor, share: float) -> torch.Tensor:
     return hidden * kept.to(hidden.dtype).mul_(1 / (1 - share))
 
 
-def dropped(module: Any, hidden: torch.Tensor) -> torch.Tensor:
+def dropped(module: nn.Dropout, hidden: torch.Tensor) -> torch.Tensor:
     """An `nn.Dropout` of RecBole, by `drop`."""
     return drop(hidden, module.p) if module.training else hidden
 
 
-def feed_forward(layer: Any, hidden: torch.Tensor) -> torch.Tensor:
+def feed_forward(layer: FeedForward, hidden: torch.Tensor) -> torch.Tensor:
     """One `FeedForward` of RecBole, [..., H] -> [..., H]; its gelu in one kernel instead of nine."""
     activation = F.gelu if layer.intermediate_act_fn == layer.gelu else layer.intermediate_act_fn
     inner = layer.dense_2(activation(layer.dense_1(hidden)))
@@ -79,12 +84,17 @@ def feed_forward(layer: Any, hidden: torch.Tensor) -> torch.Tensor:
 
 
 def attend(
-    layer: Any, hidden: torch.Tensor, *, causal: bool, keys: torch.Tensor | None, packing: Packing | None = None
+    layer: MultiHeadAttention,
+    hidden: torch.Tensor,
+    *,
+    causal: bool,
+    keys: torch.Tensor | None,
+    packing: Packing | None = None,
 ) -> torch.Tensor:
     """One `MultiHeadAttention` of RecBole, [B, T, H] -> [B, T, H], or packed [N, H] -> [N, H].
 
-    keys: bool [B, 1, 1, T], False at padding; None where no query can see any
-    (causal attention over left-aligned playlists, packed ones).
+    - keys: bool [B, 1, 1, T], False at padding; None where no query can see any (causal attention over left-aligned
+      playlists, packed ones).
     """
     weight = torch.cat([layer.query.weight, layer.key.weight, layer.value.weight])
     bias = torch.cat([layer.query.bias, layer.key.bias, layer.value.bias])
@@ -111,7 +121,7 @@ def attend(
 
 
 def encode(
-    encoder: Any,
+    encoder: TransformerEncoder,
     hidden: torch.Tensor,
     *,
     causal: bool,

@@ -1,20 +1,20 @@
-"""Late fusion: a transformer stack a modality, their last hidden layers added with learned weights.
+"""Late fusion: a stack of layers per modality, whose last hidden layers are added with learned weights.
 
-Architecture (b) of the multimodal BERT4Rec report. The free ids are a stream like any modality; the first stream
-runs through the network's own layers (RecBole's, so that a stock checkpoint's ids load), and each further one through
-others of the same sizes. What is added is Σ_m w_m h_m, and a LayerNorm
-follows; with one stream that is the early model with one LayerNorm more.
+Architecture (b) of the multimodal BERT4Rec report. The free ids are a stream like any modality. The first stream runs
+through the network's own layers (RecBole's, so that a stock checkpoint's ids load), and each further one through others
+of the same sizes. The sum is Σ_m w_m h_m, followed by a LayerNorm; with one stream that is the early model with one
+LayerNorm more.
 
-An item on the output side is the sum of its stream vectors, the ones the stacks read (a tied head). The fused state
-is one vector of the model's size, so a score is ⟨state, item⟩ and all candidates are one matrix product with one table
-[V + 1, H] whatever the number of modalities; each modality weighs there by the LayerNorm of its own projection.
-Keeping streams apart on that side too would score with a table M times as wide, for weights the sum already has.
+An item on the output side is the sum of its stream vectors, the ones the stacks read (a tied head). The fused state is
+one vector of the model's size, so a score is ⟨state, item⟩ and all candidates are one matrix product with one table
+[V + 1, H], whatever the number of modalities. Each modality weighs there by the LayerNorm of its own projection.
+Keeping streams apart on that side too would need a table M times as wide, for weights the sum already has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -22,11 +22,13 @@ from torch import nn
 EPS = 1e-12
 """RecBole's, in all its LayerNorms."""
 
+Stack = TypeVar("Stack")
+
 
 class LateFusion(nn.Module):
-    """The stacks after the first, and the sum of all last hidden layers.
+    """The stacks of all streams but the first, and the weighted sum of all last hidden layers.
 
-    stacks: layers of the streams after the first, `mask` [H] among their attributes. regularise: whether a LayerNorm follows the sum.
+    - regularise: whether a LayerNorm follows the sum.
     """
 
     def __init__(self, stacks: Sequence[nn.Module], hidden_size: int, *, regularise: bool) -> None:
@@ -38,16 +40,14 @@ class LateFusion(nn.Module):
         self.norm = nn.LayerNorm(hidden_size, eps=EPS) if regularise else nn.Identity()
 
     def run(
-        self, layers: Callable[[Any, torch.Tensor], torch.Tensor], first: Any, inputs: torch.Tensor
+        self, layers: Callable[[Stack, torch.Tensor], torch.Tensor], stacks: Sequence[Stack], inputs: torch.Tensor
     ) -> torch.Tensor:
-        """The fused last layer of inputs [..., streams x H]: each stream through `layers` with its stack, the first with `first`."""
-        streams = zip([first, *self.stacks], inputs.split(self.hidden_size, dim=-1), strict=True)
-        mixed: torch.Tensor = self([layers(stack, part) for stack, part in streams])
-        return mixed
+        """Fused last layer [..., H] of inputs [..., streams · H]: `layers` runs each stream through its stack."""
+        parts = inputs.split(self.hidden_size, dim=-1)
+        return self([layers(stack, part) for stack, part in zip(stacks, parts, strict=True)])
 
     def forward(self, hidden: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Last hidden layers, one [B, T, H] a stream, in their order -> [B, T, H]."""
-        mixed: torch.Tensor = self.norm(
+        """Last hidden layers, one [B, T, H] per stream, in their order -> [B, T, H]."""
+        return self.norm(
             torch.stack([weight * layer for weight, layer in zip(self.weight, hidden, strict=True)]).sum(0)
         )
-        return mixed

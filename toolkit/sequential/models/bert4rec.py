@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
-from toolkit.packages import RECBOLE, Package
 from toolkit.recipe.model_section import MaskedSpec
-from toolkit.sequential.models.transformer import Transformer
+from toolkit.sequential.models.transformer import RecBoleSpec
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from toolkit.sequential.build_network import Host
+    from toolkit.sequential.network import Network
 
 
-class BERT4Rec(Transformer, MaskedSpec):
+class BERT4Rec(RecBoleSpec, MaskedSpec):
     """A bidirectional transformer over ids and content, trained to predict masked tracks (RecBole's BERT4Rec)."""
 
     type: str = "bert4rec"
-    requires: ClassVar[tuple[Package, ...]] = (RECBOLE,)
     initialisation: Literal["auto", "identity", "xavier", "recbole"] = Field(
         "auto",
         description="of the transformer's matrices: Xavier's; identity, that and the path from tracks to masks open; RecBole's;"
@@ -50,28 +47,9 @@ class BERT4Rec(Transformer, MaskedSpec):
     def ranks_every_id(self) -> bool:
         return self.strict_recbole
 
-    def architecture(self) -> nn.Module:
-        from toolkit.sequential.hosted_network import layers_of
-
-        return layers_of(self)
-
-    def network(self, host: Host) -> nn.Module:
-        from toolkit.sequential.recbole import bridge
+    def network(self, host: Host) -> Network:
         from toolkit.sequential.recbole.multimodal_bert4rec import MultimodalBERT4Rec
 
         xavier, identity = host.fresh and self.starts != "recbole", host.fresh and self.starts == "identity"
         parts = replace(host.parts, strict=self.strict_recbole, xavier=xavier, identity=identity)
-        config, size = bridge.model_config(
-            "BERT4Rec",
-            n_items=host.n_items,
-            hidden_size=self.hidden_size,
-            layers=self.layers,
-            heads=self.heads,
-            inner_size=self.inner,
-            max_length=self.max_length,
-            dropout=self.dropout,
-            attention_dropout=self.attention_dropout,
-            mask_ratio=self.mask_ratio,
-        )
-        made: nn.Module = MultimodalBERT4Rec(config, size, parts)
-        return made
+        return MultimodalBERT4Rec(*self.recbole_config("BERT4Rec", host, mask_ratio=self.mask_ratio), parts)

@@ -1,10 +1,19 @@
-"""What recipes of transformers share: layers, heads and widths."""
+"""Settings that models made of transformer blocks share: layers, heads and widths."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, ClassVar, Literal
+
 from pydantic import Field, model_validator
 
+from toolkit.packages import RECBOLE, Package
 from toolkit.recipe import ModelSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from toolkit.sequential.build_network import Host
+    from toolkit.sequential.recbole.bridge import CatalogueSize, Config
 
 
 class Blocks(ModelSpec):
@@ -50,3 +59,36 @@ class Transformer(Blocks):
             "layers": self.layers,
             "max_length": self.max_length,
         }
+
+
+class RecBoleSpec(Transformer):
+    """Base of models whose network is a class of RecBole's, extended by ours."""
+
+    requires: ClassVar[tuple[Package, ...]] = (RECBOLE,)
+
+    def architecture(self) -> nn.Module:
+        # RecBole's layers are only made inside a network: that of one track has them
+        from toolkit.sequential.build_network import Host
+        from toolkit.sequential.hosted_network import Layers
+        from toolkit.sequential.item_space import Parts
+
+        return Layers(self.network(Host(1, Parts())))
+
+    def recbole_config(
+        self, base: Literal["SASRec", "BERT4Rec"], host: Host, *, mask_ratio: float = 0.2
+    ) -> tuple[Config, CatalogueSize]:
+        """The two arguments of RecBole's class `base` with these settings."""
+        from toolkit.sequential.recbole import bridge
+
+        return bridge.model_config(
+            base,
+            n_items=host.n_items,
+            hidden_size=self.hidden_size,
+            layers=self.layers,
+            heads=self.heads,
+            inner_size=self.inner,
+            max_length=self.max_length,
+            dropout=self.dropout,
+            attention_dropout=self.attention_dropout,
+            mask_ratio=mask_ratio,
+        )

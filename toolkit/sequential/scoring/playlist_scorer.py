@@ -1,9 +1,9 @@
-"""A fitted sequential model as it is asked: playlists to states, states to scores, scores to the best tracks and to places."""
+"""Scoring by a fitted network: playlists to states, states to scores, scores to the best tracks and to ranks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
@@ -20,59 +20,64 @@ from toolkit.sequential.scoring.approximate_index import ApproximateIndex
 from toolkit.sequential.scoring.exact_ranks import Rows, exact_ranks
 from toolkit.sequential.scoring.exact_top_k import exact_places, exact_top_k
 
+if TYPE_CHECKING:
+    from toolkit.sequential.network import Network
+
 QUERY_BLOCK = 512
 SEARCHED = 64
-"""So many times as many items as places that are told apart: the others are given up by a bound instead of counted."""
+"""With this many times as many items as ranks to count, a bound discards the others instead of counting them."""
 
 
-class AskedModel(Ranker):
-    """What a model of `models.py` answers, with the neighbours and titles that go with it.
+class PlaylistScorer(Ranker):
+    """Scores and ranks by a network, with the neighbours and titles that go with it.
 
-    played: bool [V + 1], tracks with a training placement. Whoever changes the model's weights calls `forget`.
+    - model: the network. Call `forget` after every change of its weights.
+    - played: bool [V + 1], tracks with a training placement.
     """
 
+    model: Network
     played: np.ndarray
 
     def __init__(self, spec: ModelSpec, fusion: Fusion, titles: Encoder | None) -> None:
         self.spec, self.fusion, self.title_encoder = spec, fusion, titles
-        self.model: Any = None
         self.neighbours: Neighbours | None = None
         self._table: torch.Tensor | None = None
         self._index: ApproximateIndex | None = None
 
     def forget(self) -> None:
-        """Drop the item rows that were made of the weights; they are made again when they are asked for."""
+        """Drop the item rows that were computed from the weights; they are recomputed when needed."""
         self._table = None
 
     @property
     def n_items(self) -> int:
-        return int(self.model.n_tracks)
+        return self.model.space.n_items - 1
 
     @property
     def device(self) -> torch.device:
-        return self.model.item_embedding.weight.device
+        return self.model.space.ids.weight.device
 
     @property
     def ranks_unplayed(self) -> bool:
-        """Whether tracks without a training placement are ranked: they need content and a shared space, or RecBole's indifference."""
-        if self.spec.ranks_every_id:
-            return True
-        return self.model.item_table is not None and self.spec.cold_rows != "none"
+        """Whether tracks without a training placement are ranked: they need content and a shared space.
+
+        RecBole's models rank every id.
+        """
+        return self.spec.ranks_every_id or (self.model.space.table is not None and self.spec.cold_rows != "none")
 
     @torch.inference_mode()
     def scorer(self, queries: Queries) -> Scorer:
         return self._scorer(*self._encode(queries))
 
     def _scorer(self, states: torch.Tensor, matches: torch.Tensor | None, near: sp.csc_matrix | None) -> Scorer:
-        """Of queries that `_encode` has read."""
-        table, bias = self._item_rows(), self.model.bias(torch.arange(self.n_items + 1, device=self.device))
+        """The scorer of queries that `_encode` has read."""
+        table, bias, head = self._item_rows(), self._bias(), self.model.space.match
 
         @torch.inference_mode()
         def score(items: np.ndarray) -> np.ndarray:
             chosen = torch.from_numpy(np.ascontiguousarray(items, np.int64)).to(self.device)
             scores = states @ table[chosen].T
-            if matches is not None:
-                scores += matches @ self.model.match.rows(chosen).T
+            if matches is not None and head is not None:
+                scores += matches @ head.rows(chosen).T
             if near is not None:
                 scores += torch.from_numpy(near[:, items].toarray()).to(self.device)
             if bias is not None:
@@ -84,18 +89,18 @@ class AskedModel(Ranker):
         return score
 
     @property
-    def _hears_neighbours(self) -> bool:
-        """Whether scores have a part that is sparse and none of a matrix product."""
+    def _uses_neighbours(self) -> bool:
+        """Whether scores have a sparse part, which no product with item rows contains."""
         return self.neighbours is not None and self.neighbours.weight > 0
 
     @torch.inference_mode()
     def approximate(self, *, probes: int = 16) -> ApproximateIndex:
-        """Build an index with which `rank` answers from now on, until the next fit: for services; `places` stays exact.
+        """Build an index that `rank` uses until the next fit: for services. `target_ranks` stays exact.
 
-        Raises `InputError` for a model whose neighbours speak, which no index holds; `MissingPackage` without faiss.
+        Raises `InputError` for a model that uses neighbours, which no index holds; `MissingPackage` without faiss.
         """
-        if self._hears_neighbours:
-            raise InputError("an approximate index cannot hold what neighbours say: train with neighbours: 0")
+        if self._uses_neighbours:
+            raise InputError("an approximate index cannot hold the scores of neighbours: train with neighbours: 0")
         _, rows, items, _ = self._product(Queries.of([[]]), False)
         self._index = ApproximateIndex(rows, items, probes=probes)
         return self._index
@@ -104,7 +109,7 @@ class AskedModel(Ranker):
     def rank(
         self, queries: Queries, k: int, *, allow_repeats: bool = False, block: int = 16_384
     ) -> tuple[np.ndarray, np.ndarray]:
-        if self._hears_neighbours:
+        if self._uses_neighbours:
             return super().rank(queries, k, allow_repeats=allow_repeats, block=block)
         query, rows, items, seeds = self._product(queries, allow_repeats)
         if self._index is not None:
@@ -115,7 +120,7 @@ class AskedModel(Ranker):
         return ids.cpu().numpy().astype(np.int32), scores.cpu().numpy()
 
     @torch.inference_mode()
-    def places(
+    def target_ranks(
         self,
         queries: Queries,
         targets: np.ndarray,
@@ -124,27 +129,29 @@ class AskedModel(Ranker):
         allow_repeats: bool = False,
         block: int = 16_384,
     ) -> np.ndarray:
-        if self._hears_neighbours:
-            return super().places(queries, targets, limit=limit, allow_repeats=allow_repeats, block=block)
+        if self._uses_neighbours:
+            return super().target_ranks(queries, targets, limit=limit, allow_repeats=allow_repeats, block=block)
         query, rows, items, seeds = self._product(queries, allow_repeats)
-        wanted = torch.from_numpy(targets.astype(np.int64)).to(self.device)
+        ids = torch.from_numpy(targets.astype(np.int64)).to(self.device)
         low = limit is not None and devices.has_bf16(str(self.device))
         dtype = torch.bfloat16 if low else torch.float32
         if limit is not None and SEARCHED * limit <= len(items):
-            return exact_places(query, rows, items, wanted, seeds, limit, block=block, compute=dtype).cpu().numpy()
-        return exact_ranks(query, rows, items, wanted, seeds, limit=limit, block=block, compute=dtype).cpu().numpy()
+            return exact_places(query, rows, items, ids, seeds, limit, block=block, compute=dtype).cpu().numpy()
+        return exact_ranks(query, rows, items, ids, seeds, limit=limit, block=block, compute=dtype).cpu().numpy()
 
     def _product(
         self, queries: Queries, allow_repeats: bool
     ) -> tuple[torch.Tensor, Rows, torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
-        """Queries [B, D] and item rows whose product is the score without neighbours; ids that are ranked, and seeds left out."""
-        self.model.eval()
+        """Queries [B, D] and item rows whose product is the score without neighbours; ids that are ranked, and seeds.
+
+        Seeds are rows int64 [s] and items int64 [s] that are left out.
+        """
         states, matches, _ = self._encode(queries)
-        table, bias = self._item_rows(), self.model.bias(torch.arange(self.n_items + 1, device=self.device))
+        table, bias, head = self._item_rows(), self._bias(), self.model.space.match
         ones = None if bias is None else torch.ones(len(states), 1, device=self.device)
 
         def rows(ids: torch.Tensor | slice) -> torch.Tensor:
-            match = None if matches is None else self.model.match.rows(ids)
+            match = None if matches is None or head is None else head.rows(ids)
             return _beside(table[ids], match, None if bias is None else bias[ids, None])
 
         items = np.arange(1, self.n_items + 1) if self.ranks_unplayed else np.flatnonzero(self.played[1:]) + 1
@@ -155,45 +162,50 @@ class AskedModel(Ranker):
         return _beside(states, matches, ones), rows, ids, (owners, left_out)
 
     def _encode(self, queries: Queries) -> tuple[torch.Tensor, torch.Tensor | None, sp.csc_matrix | None]:
-        """States [B, H], match queries [B, D] and what neighbours say [B, V + 1], block by block."""
+        """States [B, H], match queries [B, D] and scores of neighbours [B, V + 1], block by block."""
         self.model.eval()
+        objective, head = self.model.objective, self.model.space.match
         states, matches, near = [], [], []
         for start in range(0, len(queries), QUERY_BLOCK):
             part = queries.part(start, min(start + QUERY_BLOCK, len(queries)))
-            ids, lengths = part.last(self.model.seeds_kept())
+            ids, lengths = part.last(objective.seeds_kept())
             items = torch.from_numpy(ids).to(self.device)
             titles = None
             if self.title_encoder is not None:
                 titles = torch.from_numpy(self._titles(part.titles or [None] * len(part))).to(self.device)
-            # the heads are sums over seeds: they hear all of them, the transformer the last `max_length`
-            # unplayed seeds of a model without content say nothing, but keep their place
-            states.append(self.model.query(items, torch.from_numpy(lengths).to(self.device), titles))
-            if self.model.match is not None:
-                matches.append(
-                    self.model.match.bags(torch.tensor(part.seeds, device=self.device), torch.tensor(part.offsets))
-                )
+            # the heads are sums over seeds and read all of them, the layers the last `max_length`. An unplayed seed of
+            # a model without content adds nothing, but keeps its position
+            states.append(objective.query(items, torch.from_numpy(lengths).to(self.device), titles))
+            if head is not None:
+                matches.append(head.bags(torch.tensor(part.seeds, device=self.device), torch.tensor(part.offsets)))
             if self.neighbours is not None:
                 near.append(self.neighbours.scores(part.seeds, part.offsets))
         empty = torch.zeros(0, self.spec.hidden_size, device=self.device)
-        said = sp.vstack(near, format="csc") if near else None
-        return (torch.cat(states) if states else empty), (torch.cat(matches) if matches else None), said
+        stacked = sp.vstack(near, format="csc") if near else None
+        return (torch.cat(states) if states else empty), (torch.cat(matches) if matches else None), stacked
+
+    def _bias(self) -> torch.Tensor | None:
+        return self.model.space.bias(torch.arange(self.n_items + 1, device=self.device))
 
     def _item_rows(self) -> torch.Tensor:
-        """Rows of the output head for every item that is ranked [V + 1, H]: weights as they stand, or made once after a fit or load."""
-        if self.model.item_table is None and not self.ranks_unplayed and self.spec.head == "tied":
-            return self.model.item_embedding.weight.detach()[: self.n_items + 1]
+        """Rows of the output head for every item that is ranked [V + 1, H].
+
+        They are the weights themselves, or computed once after a fit or load.
+        """
+        space = self.model.space
+        if space.table is None and not self.ranks_unplayed and self.spec.head == "tied":
+            return space.ids.weight.detach()[: self.n_items + 1]
         if self._table is None:
             every = torch.arange(self.n_items + 1, device=self.device)
-            # filled in place: joined from blocks, a table of millions of rows would be there twice
+            # filled in place: concatenated from blocks, a table of millions of rows would be in memory twice
             self._table = torch.empty(len(every), self.spec.hidden_size, device=self.device)
             for part in every.split(65_536):
-                self._table[part[0] : part[-1] + 1] = self.model.output_rows(part, self.model.vectors(part))
-                if self.model.item_table is not None:
-                    self.model.item_table.release()
+                self._table[part[0] : part[-1] + 1] = space.output_rows(part)
+                space.release()
         return self._table
 
     def _titles(self, titles: Sequence[str | None]) -> np.ndarray:
-        """Title vectors float32 [n, d], each distinct title encoded once; zero where there is none."""
+        """Title vectors float32 [n, d], each distinct title encoded once; zero without a title."""
         assert self.title_encoder is not None
         known = sorted({title for title in titles if title})
         vectors = np.zeros((len(known) + 1, self.title_encoder.dim), np.float32)
@@ -204,5 +216,5 @@ class AskedModel(Ranker):
 
 
 def _beside(*columns: torch.Tensor | None) -> torch.Tensor:
-    """Columns of one float32 matrix, those that there are."""
+    """One float32 matrix of the columns that are not None, side by side."""
     return torch.cat([each.float() for each in columns if each is not None], 1)

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import nn
 
 from toolkit import interrupts
 from toolkit.errors import RunDirectoryError
 from toolkit.files import replacing
+from toolkit.sequential.network import Learned
 
 
-def learned(model: nn.Module) -> dict[str, torch.Tensor]:
-    """Parameters by name; buffers hold the given content, which is not training state."""
+def learned(model: Learned) -> dict[str, torch.Tensor]:
+    """Parameters by name. Buffers are no training state: they hold content that was given."""
     return {name: parameter.detach() for name, parameter in model.named_parameters()}
 
 
-def restore(model: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
-    """Put parameters back; names and shapes must be the model's."""
+def restore(model: Learned, tensors: dict[str, torch.Tensor]) -> None:
+    """Set the parameters; names and shapes must be the model's."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(tensors[name])
 
 
-def write(path: Path, tensors: dict[str, torch.Tensor], info: dict[str, Any]) -> None:
+def write(path: Path, tensors: dict[str, torch.Tensor], info: Mapping[str, object]) -> None:
     """Replace `path` atomically by tensors and JSON-able `info`."""
     with replacing(path) as temporary:
         save_file(
@@ -37,7 +38,7 @@ def write(path: Path, tensors: dict[str, torch.Tensor], info: dict[str, Any]) ->
 
 
 def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """What `write` wrote. Raises `RunDirectoryError` for anything else."""
+    """Tensors and info that `write` wrote. Raises `RunDirectoryError` for anything else."""
     try:
         with safe_open(path, "pt") as file:
             info = json.loads((file.metadata() or {})["info"])
@@ -58,7 +59,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tenso
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
-    """Put moments back into an optimizer of the same parameters."""
+    """Set the moments and step counts of an optimizer of the same parameters."""
     state: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():
         index, _, key = name.partition(".")

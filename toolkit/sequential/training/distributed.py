@@ -56,17 +56,15 @@ class Processes:
         """Whether it is the one that validates, writes and shows progress."""
         return self.rank == 0
 
-    def share(self, *tensors: Any) -> tuple[Any, ...]:
-        """This process's rows of tensors [B, ...] (None stays None); from here on it draws random numbers of its own.
+    def own_rows(self, rows: int) -> slice:
+        """Rows of a batch that this process works on; from here on it draws random numbers of its own.
 
-        With fewer rows than processes the last ones get the first row, which `mean` must be told to count as no targets.
+        With fewer rows than processes the last ones get the first row, whose targets must not count (`has_rows`).
         """
         if self.world == 1:
-            return tensors
+            return slice(None)
         torch.manual_seed(torch.initial_seed() + 1 + self.rank)
-        first = next(tensor for tensor in tensors if tensor is not None)
-        mine = slice(self.rank, None, self.world) if self.has_rows(len(first)) else slice(0, 1)
-        return tuple(None if tensor is None else tensor[mine] for tensor in tensors)
+        return slice(self.rank, None, self.world) if self.has_rows(rows) else slice(0, 1)
 
     def has_rows(self, rows: int) -> bool:
         """Whether any of so many rows is this process's own."""

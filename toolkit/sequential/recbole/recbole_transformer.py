@@ -1,0 +1,116 @@
+"""The layers of RecBole's transformers, run flat: one stack, or one per stream under late fusion."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from toolkit.sequential.item_space import ItemSpace, Parts
+from toolkit.sequential.layers.attention import Packing, dropped, encode
+from toolkit.sequential.layers.late_streams import LateFusion
+from toolkit.sequential.recbole import bridge
+
+
+class Stack(nn.Module):
+    """Layers of one more stream, of the same sizes as the network's own and freshly initialised.
+
+    - mask: vector [H] at hidden positions, where the network hides any.
+    """
+
+    def __init__(self, network: RecBoleTransformer) -> None:
+        super().__init__()
+        self.position_embedding = copy.deepcopy(network.position_embedding)
+        self.LayerNorm = copy.deepcopy(network.LayerNorm)
+        self.trm_encoder = copy.deepcopy(network.trm_encoder)
+        self.apply(network._init_weights)
+        start = None if network.causal else torch.randn(network.hidden_size) * network.initializer_range
+        self.mask = None if start is None else nn.Parameter(start)
+
+
+class RecBoleTransformer(nn.Module):
+    """Base of our SASRec and BERT4Rec, before RecBole's class: an item space, and RecBole's layers run without its masks.
+
+    RecBole's class makes what is declared here without a value, under its own parameter names.
+    """
+
+    causal: ClassVar[bool]
+    packs = False
+    """Whether training runs the layers without padding."""
+
+    n_items: int
+    n_heads: int
+    hidden_size: int
+    max_seq_length: int
+    initializer_range: float
+    item_embedding: nn.Embedding
+    position_embedding: nn.Embedding
+    LayerNorm: nn.LayerNorm
+    trm_encoder: bridge.TransformerEncoder
+    dropout: nn.Dropout
+    _init_weights: Callable[[nn.Module], None]
+
+    def __init__(self, config: bridge.Config, dataset: bridge.CatalogueSize, parts: Parts | None = None) -> None:
+        super().__init__(config, dataset)
+        parts = parts or Parts()
+        self.others = tuple(Stack(self) for _ in range(parts.streams - 1))
+        late = LateFusion(self.others, self.hidden_size, regularise=parts.regularises) if parts.separates else None
+        self.space = ItemSpace(
+            self,
+            self.item_embedding,
+            parts,
+            n_items=self.n_items,
+            std=self.initializer_range,
+            late=late,
+            start=lambda: self.start(parts),
+            own_bias=self.own_bias(parts),
+        )
+
+    @property
+    def stacks(self) -> list[Stack | RecBoleTransformer]:
+        """Layers of each stream; the first stream has the network's own."""
+        return [self, *self.others]
+
+    def own_bias(self, parts: Parts) -> nn.Parameter | None:
+        """RecBole's bias of each item, where its model has one and it serves."""
+        return None
+
+    def start(self, parts: Parts) -> None:
+        """Start matrices by Xavier's rule, where the parts say so; tables of item vectors keep their start."""
+        # deltas start at zero: the loaded vectors are the ones in the table
+        kept = ("embedding", ".deltas.", *(() if parts.regularises else ("item_table.",)))
+        for name, parameter in self.named_parameters() if parts.xavier else ():
+            if parameter.ndim == 2 and not any(part in name for part in kept):
+                nn.init.xavier_normal_(parameter)
+
+    def prepare(self, device: str) -> None:
+        """Pack playlists: PyTorch's kernels are for CUDA only, and for heads of whole groups of 8."""
+        self.packs = device.startswith("cuda") and self.hidden_size // self.n_heads % 8 == 0
+
+    def encode(
+        self, vectors: torch.Tensor, kept: torch.Tensor | None = None, titles: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Last hidden layer, of the one stack or of each stream's: see `toolkit.sequential.network.Network.encode`."""
+        packing = Packing.of(kept) if kept is not None and self.packs and self.training else None
+        length, keys, added = vectors.shape[1], None, None
+        if titles is not None and self.space.title_projection is not None:
+            added = self.space.title_projection(titles)
+            added = added[:, None] if packing is None else added[packing.rows]
+        if packing is not None:
+            vectors = packing.pack(vectors)
+        elif kept is not None and not self.causal and not bool(kept.all()):
+            keys = kept[:, None, None, :]
+
+        def run(stack: Stack | RecBoleTransformer, part: torch.Tensor) -> torch.Tensor:
+            places = stack.position_embedding.weight[:length]
+            places = places if packing is None else places[packing.columns]
+            hidden = dropped(self.dropout, stack.LayerNorm(part + places))
+            hidden = hidden if added is None else hidden + added
+            return encode(stack.trm_encoder, hidden, causal=self.causal, keys=keys, packing=packing)
+
+        late = self.space.late
+        last = run(self, vectors) if late is None else late.run(run, self.stacks, vectors)
+        return last if packing is None else packing.unpack(last)

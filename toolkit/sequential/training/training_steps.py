@@ -1,0 +1,102 @@
+"""Steps of a training: batches of playlists, their loss, its gradients, and the move of the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from toolkit.contracts.loss import Training
+from toolkit.corpus.splits import PlaylistSet
+from toolkit.devices import wants_bf16
+from toolkit.errors import InputError, SegueError
+from toolkit.recipe import ModelSpec
+from toolkit.sequential.item_space import Step
+from toolkit.sequential.network import Network
+from toolkit.sequential.training import distributed
+from toolkit.sequential.training.batches import Batch, batches
+from toolkit.sequential.training.objectives import Objective
+from toolkit.sequential.training.row_adam import RowAdamW, clip, gradients
+
+
+class TrainingSteps:
+    """Steps of one network over one set of playlists.
+
+    - titles: float32 [n, d], title vectors of the n playlists of `train`, where the network reads titles.
+    - objective: what a step predicts. optimizer: it moves every weight but those of `held`.
+
+    Raises `InputError` where no playlist has two tracks.
+    """
+
+    def __init__(
+        self, network: Network, train: PlaylistSet, spec: ModelSpec, *, device: str, titles: np.ndarray | None
+    ) -> None:
+        self.network, self.train, self.spec, self.device = network, train, spec, device
+        self.titles = None if titles is None else torch.from_numpy(titles).to(device)
+        self.processes = distributed.current()
+        if not bool((train.lengths >= 2).any()):
+            raise InputError(
+                f"none of {len(train)} training playlists has 2 tracks: a sequential model learns from each track's next"
+            )
+        if spec.adam == "rows":
+            network.space.use_sparse_gradients()
+        self.optimizer = RowAdamW(self._groups(), lr=spec.lr, fused=True)
+        self.bf16 = wants_bf16(spec.bf16, device)
+        network.prepare(device)
+        training = Training(train.counts(), len(network.space.candidates), spec.batch_tokens, device, self.bf16)
+        self.criterion, self.sample = spec.loss.begin(training), spec.loss.sampler(training)
+        self.objective = network.objective
+
+    @property
+    def held(self) -> list[torch.nn.Parameter]:
+        """Weights that are fitted before all others and then stay: those of the match head, unless learned jointly."""
+        match = self.network.space.match
+        return [] if match is None or self.spec.match_weights == "joint" else [match.weight]
+
+    def _groups(self) -> list[dict[str, object]]:
+        """Parameter groups: weight decay on matrices only; norms, biases and match weights are free of it."""
+        held = {id(weight) for weight in self.held}
+        learned = [p for p in self.network.parameters() if p.requires_grad and id(p) not in held]
+        decayed, free = [p for p in learned if p.ndim >= 2], [p for p in learned if p.ndim < 2]
+        return [{"params": decayed, "weight_decay": self.spec.weight_decay}, {"params": free, "weight_decay": 0.0}]
+
+    def batches(self, rng: np.random.Generator) -> Iterator[Batch]:
+        """Batches of one epoch."""
+        size, tokens, overlap = self.objective.window(), self.spec.batch_tokens, self.spec.windows == "overlap"
+        shuffle = self.spec.shuffle
+        return batches(self.train, max_length=size, tokens=tokens, shuffle=shuffle, rng=rng, overlap=overlap)
+
+    def placements(self) -> int:
+        """Targets of one epoch."""
+        return int(np.maximum(self.train.lengths - 1, 0).sum())
+
+    def scored(self, batch: Batch, objective: Objective | None = None) -> Step:
+        """Scores of a batch, by another objective than the training's where it is given."""
+        items = torch.from_numpy(batch.inputs).to(self.device)
+        scored = torch.from_numpy(batch.scored).to(self.device)
+        titles = None if self.titles is None else self.titles[torch.from_numpy(batch.playlists).to(self.device)]
+        with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.bf16):
+            return (objective or self.objective).step(items, scored, titles, self.sample, self.processes)
+
+    def take(self, batch: Batch) -> tuple[torch.Tensor, int]:
+        """Take one step; its mean loss and number of targets."""
+        self.optimizer.zero_grad(set_to_none=True)
+        # not the network's: gradients of what is held pile up unused
+        learned = [p for group in self.optimizer.param_groups for p in group["params"]]
+        loss, targets = self.backward(self.scored(batch), batch, learned)
+        clip(learned, 1.0)
+        self.optimizer.step()
+        self.network.space.release()
+        return loss, targets
+
+    def backward(self, step: Step, batch: Batch, learned: Sequence[torch.Tensor]) -> tuple[torch.Tensor, int]:
+        """Leave the gradients of `learned` over the whole batch of all processes; its mean loss and number of targets."""
+        loss = self.criterion(step.scores, step.targets)
+        if loss.ndim:
+            raise SegueError(
+                f"loss {self.spec.loss.type} returned {tuple(loss.shape)} values: it must return one, their mean"
+            )
+        loss.backward()
+        targets = len(step.targets) if self.processes.has_rows(len(batch.inputs)) else 0
+        return self.processes.mean(loss.detach(), targets, gradients(learned))
