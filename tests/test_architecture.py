@@ -86,7 +86,6 @@ MAY_IMPORT: dict[str, set[str]] = {
         "fusion",
         "ranker",
         "baselines.baseline",
-        "baselines.label_popularity",
         "baselines.sparse_products",
         "evaluation.evaluator",
         "evaluation.metrics",

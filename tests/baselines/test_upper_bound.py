@@ -16,7 +16,7 @@ from toolkit.catalogue.demo.demo_params import DemoParams
 from toolkit.catalogue.demo.story import Story
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.queries import Queries
-from toolkit.corpus.splits import Split, playlist_disjoint
+from toolkit.corpus.splits import PlaylistSet, Split, playlist_disjoint
 from toolkit.errors import InputError, RunDirectoryError, SegueError
 from toolkit.ranker import TrainingData
 
@@ -57,9 +57,16 @@ def split(corpus: Corpus) -> Split:
     return playlist_disjoint(corpus)
 
 
+def bound_on(story: Story, corpus: Corpus) -> UpperBound:
+    """The bound on all playlists of a corpus that was read from the demo catalogue of `story`."""
+    bound = UpperBound(**story.params.model_dump())
+    bound.story = story
+    return bound.fit(TrainingData(PlaylistSet(corpus, np.arange(len(corpus)), corpus.offsets[:-1], corpus.offsets[1:])))
+
+
 @pytest.fixture(scope="module")
 def bound(story: Story, corpus: Corpus) -> UpperBound:
-    return UpperBound.from_story(story, corpus)
+    return bound_on(story, corpus)
 
 
 def test_scores_are_the_storys_chances_under_the_corpus_ids(
@@ -79,7 +86,7 @@ def test_scores_are_the_storys_chances_under_the_corpus_ids(
 def test_expected_recall_is_what_it_finds(story: Story) -> None:
     """Over all playlists the hits among the 20 best are the sum of their scores, within 4 standard errors."""
     everything = playlist_disjoint(replace_split(corpus_of(story, np.arange(200), np.arange(120)), "test"))
-    bound = UpperBound.from_story(story, everything.test.corpus)
+    bound = bound_on(story, everything.test.corpus)
     queries, (hidden, offsets) = everything.test.queries(), everything.test.hidden()
     ids, scores = bound.rank(queries, 20)
     hits = sum(np.isin(ids[b], hidden[offsets[b] : offsets[b + 1]]).sum() for b in range(len(queries)))
@@ -123,7 +130,7 @@ def test_filtered_tracks_are_stepped_over(story: Story) -> None:
     playlist = int(np.flatnonzero(story.lists.split == "test")[0])
     tracks = story.lists.tracks[playlist]
     corpus = corpus_of(story, np.setdiff1d(np.arange(200), tracks[1]), np.array([playlist]))
-    bound = UpperBound.from_story(story, corpus)
+    bound = bound_on(story, corpus)
     queries = Queries(corpus.items[:3], np.array([0, 3]), rows=np.array([0]))
     scores = bound.score(queries, np.arange(1, 200))[0]
     assert scores == pytest.approx(np.delete(story.inclusion(playlist, 4), tracks[1]), rel=1e-6)
@@ -148,9 +155,9 @@ def test_another_corpus_is_refused(story: Story, corpus: Corpus) -> None:
         InputError,
         match=r"'demo:playlist:\d+' is not in the demo catalogue with tracks=200, artists=30, playlists=60, seed=0",
     ):
-        UpperBound.from_story(Story(DemoParams(tracks=200, artists=30, playlists=60)), corpus)
+        bound_on(Story(DemoParams(tracks=200, artists=30, playlists=60)), corpus)
     with pytest.raises(InputError, match=r"holds other tracks than in the demo catalogue with .* seed=1"):
-        UpperBound.from_story(Story(DemoParams(**OPTIONS, seed=1)), corpus)
+        bound_on(Story(DemoParams(**OPTIONS, seed=1)), corpus)
     with pytest.raises(InputError, match="upper-bound: track is not a key: did you mean tracks"):
         UpperBound(track=3)
     with pytest.raises(SegueError, match="not fitted"):

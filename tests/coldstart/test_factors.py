@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from tests.coldstart.conftest import corpus_of
 from toolkit.coldstart import factorisation as module
-from toolkit.coldstart.factorisation import Factors, FactorStore, factorise
+from toolkit.coldstart.factorisation import Factors, FactorStore, FoldIn, factorise
 from toolkit.corpus.splits import PlaylistSet
 from toolkit.errors import InputError
 from toolkit.recipe import FactorSpec
@@ -82,7 +82,7 @@ def test_what_has_no_feedback_is_not_known_and_zero(plays: sp.csr_matrix) -> Non
 
 
 def test_folding_in_is_the_closed_form_of_a_users_plays(plays: sp.csr_matrix, found: Factors) -> None:
-    users, met = found.fold_in()(plays)
+    users, met = FoldIn(found.items, found.known, found.spec)(plays)
     expected = _closed_form(found.items.astype(np.float64), plays.toarray().astype(np.float64))
     np.testing.assert_allclose(users, expected, atol=2e-5)
     assert met.tolist() == [row != 5 for row in range(30)] and not users[5].any()
@@ -92,9 +92,12 @@ def test_a_play_of_an_unknown_item_folds_in_as_nothing(found: Factors) -> None:
     with_it, without = (
         sp.csr_matrix(([2.0] * len(c), ([0] * len(c), c)), (1, 21), dtype=np.float32) for c in ([3, 20], [3])
     )
-    np.testing.assert_array_equal(found.fold_in()(with_it)[0], found.fold_in()(without)[0])
+    np.testing.assert_array_equal(
+        FoldIn(found.items, found.known, found.spec)(with_it)[0],
+        FoldIn(found.items, found.known, found.spec)(without)[0],
+    )
     alone = sp.csr_matrix(([2.0], ([0], [20])), (1, 21), dtype=np.float32)
-    assert found.fold_in()(alone)[1].tolist() == [False]
+    assert FoldIn(found.items, found.known, found.spec)(alone)[1].tolist() == [False]
 
 
 def test_no_feedback_is_refused() -> None:

@@ -32,8 +32,7 @@ class Baseline(Ranker):
     """
 
     Params: ClassVar[type[Parameters]] = BaselineParams
-    params: Any
-    """An instance of `Params`."""
+    params: Any  # an instance of Params
 
     def __init__(self, **params: object) -> None:
         self.params = validated(self.Params, params, f"{self.name}: ")

@@ -155,14 +155,11 @@ def _primal(plays: sp.csr_matrix, played: np.ndarray, regularisation: float) -> 
 
 def _primal_scorer(state: State, seeds: sp.csr_matrix) -> Scorer:
     shown = seeds.tocsc()[:, state["played"]].tocsr()
-    weights, place, unknown = state["weights"], state["place"], np.diff(shown.indptr) == 0
+    weights, place, known = state["weights"], state["place"], np.diff(shown.indptr) > 0
 
     def score(items: np.ndarray) -> np.ndarray:
-        rows = place[items]
-        scores = np.full((shown.shape[0], len(items)), -np.inf, np.float32)
-        scores[:, rows >= 0] = shown @ weights[:, rows[rows >= 0]]
-        scores[unknown] = -np.inf
-        return scores
+        rows = place[items]  # the last column stands in for -1, and is masked
+        return minus_inf_outside(np.asarray(shown @ weights[:, rows], np.float32), known, rows >= 0)
 
     return score
 

@@ -61,11 +61,10 @@ class TransRecGlobal(Baseline):
     """Whether each training playlist has a vector."""
 
     def learn(self, data: TrainingData) -> State:
-        items, offsets = data.train.flat()
-        pairs = _pairs(items, offsets)
-        if not len(pairs[0]):
+        training = _TransRecTraining(self, data)
+        if not training.pairs.shape[1]:
             raise InputError(f"{self.name} learns from neighbouring tracks: no training playlist has two")
-        return _TransRecTraining(self, data, *pairs).run(sample_evenly(data.valid, VALIDATED) if data.valid else None)
+        return training.run(sample_evenly(data.valid, VALIDATED) if data.valid else None)
 
     def scorer(self, queries: Queries) -> Scorer:
         points, biases, played = self.state["points"], self.state["biases"], self.state["played"]
@@ -113,28 +112,22 @@ class TransRec(TransRecGlobal):
         return np.where((rows[at] == queries.rows)[:, None], self.state["own"][at], np.float32(0))
 
 
-def _pairs(items: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return playlist, track and next track of every pair of neighbours: int64 [n] each."""
-    playlist = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    first = np.flatnonzero(playlist[1:] == playlist[:-1])
-    return playlist[first], items[first].astype(np.int64), items[first + 1].astype(np.int64)
-
-
 class _TransRecTraining:
-    """One training: the parameters and the optimiser.
+    """One training: the parameters, the optimiser, and all pairs of neighbouring tracks.
 
-    - playlist, track, follows: playlist, track and next track of every pair of neighbours, int64 [n] each.
+    `pairs` is int64 [3, n]: playlist, track and next track of each pair.
     """
 
-    def __init__(
-        self, ranker: TransRecGlobal, data: TrainingData, playlist: np.ndarray, track: np.ndarray, follows: np.ndarray
-    ) -> None:
+    def __init__(self, ranker: TransRecGlobal, data: TrainingData) -> None:
         import torch
 
         self.ranker, self.data, self.params = ranker, data, ranker.params
         self.device = devices.device(data.device)
         self.draw = torch.Generator().manual_seed(data.seed % 2**63)
-        self.pairs = torch.from_numpy(np.stack([playlist, track, follows]))
+        items, offsets = data.train.flat()
+        playlist = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+        first = np.flatnonzero(playlist[1:] == playlist[:-1])
+        self.pairs = torch.from_numpy(np.stack([playlist[first], items[first], items[first + 1]]).astype(np.int64))
         self.counts = data.train.counts()
         self.candidates = torch.from_numpy(np.flatnonzero(self.counts))
         size, dim = data.n_items + 1, self.params.dim

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 
@@ -47,17 +46,6 @@ class UpperBound(Baseline):
     @cached_property
     def story(self) -> Story:
         return Story(DemoParams(**self.params.model_dump()))
-
-    @classmethod
-    def from_story(cls, story: Story, corpus: Corpus) -> Self:
-        """Return the bound on `corpus`, which was read from the demo catalogue of `story`.
-
-        Raises `InputError` if the corpus holds tracks or playlists of another origin.
-        """
-        self = cls(**story.params.model_dump())
-        self.story = story
-        self._state, self._n_items = _matched(story, corpus), corpus.n_items
-        return self
 
     def learn(self, data: TrainingData) -> State:
         """Find the corpus's tracks and playlists in the story. There is nothing to learn."""

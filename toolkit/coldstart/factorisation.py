@@ -56,10 +56,6 @@ class Factors:
     def k(self) -> int:
         return int(self.items.shape[1])
 
-    def fold_in(self) -> FoldIn:
-        """Return the function that computes factors of new users."""
-        return FoldIn(self.items, self.known, self.spec)
-
 
 class FoldIn:
     """Computes the factors of any user, exactly: x_u = (Yᵀ C_u Y + λ I)⁻¹ Yᵀ C_u p_u with fixed factors Y of items.
@@ -184,6 +180,8 @@ class FactorStore:
         return self._held[1]
 
     def _cached(self, spec: FactorSpec) -> Factors:
+        from safetensors.numpy import load_file, save_file
+
         if self.cache is None:
             return self._factorise(spec)
         place = self.cache / digest([VERSION, self._split(), spec.model_dump(mode="json"), self.seed, self.device])
@@ -191,8 +189,10 @@ class FactorStore:
             if not (place / FILE).exists():
                 factors = self._factorise(spec)
                 with folder(place) as unfinished:
-                    _write(factors, unfinished)
-            return _read(place, spec)
+                    arrays = {"users": factors.users, "items": factors.items, "known": factors.known}
+                    save_file(arrays, str(unfinished / FILE))
+                    (unfinished / "factors.json").write_text(json.dumps(spec.model_dump(mode="json"), indent=1) + "\n")
+            return Factors(**load_file(str(place / FILE)), spec=spec)
 
     def _split(self) -> str:
         hasher = hashlib.blake2b(digest_size=16)
@@ -204,16 +204,3 @@ class FactorStore:
     def _factorise(self, spec: FactorSpec) -> Factors:
         seed = derived_seed(self.seed, "factors", spec.k)
         return factorise(self.train.plays(), spec, seed=seed, device=self.device, progress=self.progress)
-
-
-def _write(factors: Factors, place: Path) -> None:
-    from safetensors.numpy import save_file
-
-    save_file({"users": factors.users, "items": factors.items, "known": factors.known}, str(place / FILE))
-    (place / "factors.json").write_text(json.dumps(factors.spec.model_dump(mode="json"), indent=1) + "\n")
-
-
-def _read(place: Path, spec: FactorSpec) -> Factors:
-    from safetensors.numpy import load_file
-
-    return Factors(**load_file(str(place / FILE)), spec=spec)

@@ -37,14 +37,13 @@ class IALS(ColdRanker):
     grid = {"regularisation": [1.0, 10.0, 50.0], "weight": [2.0, 10.0]}
 
     def learn(self, data: TrainingData) -> State:
-        params = self.params
         # confidence is 1 + α log(1 + r / ε), and every r here is 1
         spec = FactorSpec(
-            k=params.k,
-            alpha=params.weight / float(np.log(2)),
+            k=self.params.k,
+            alpha=self.params.weight / float(np.log(2)),
             epsilon=1.0,
-            regularisation=params.regularisation,
-            iterations=params.iterations,
+            regularisation=self.params.regularisation,
+            iterations=self.params.iterations,
         )
         factors = FactorStore(data.train, seed=data.seed, device=data.device)(spec)
         self._fold_in = None

@@ -1,18 +1,17 @@
-"""What rankers by a network share: its training on the factors of played tracks, and its predictions for all tracks."""
+"""Rankers by a network that predicts factors: what they share, and `mlp`, which has dense layers alone."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from toolkit import devices
-from toolkit.coldstart.cold_ranker import ColdRanker, FactorParams
+from toolkit.coldstart.cold_ranker import ColdRanker, FactorParams, concatenated_columns
 from toolkit.coldstart.factorisation import Factors
 from toolkit.encoders.contract.content_hash import combined
 from toolkit.errors import InputError
@@ -98,13 +97,9 @@ class NetworkRanker(ColdRanker):
 
     def _identity(self, data: TrainingData, factors: Factors) -> str:
         """Return a hash of what is learned, so that training resumes only its own checkpoints."""
-        hasher = hashlib.blake2b(np.ascontiguousarray(factors.items).data)
-        for modality in data.modalities.values():
-            hasher.update(np.ascontiguousarray(modality.matrix).data)
-        return combined(
-            json.dumps([self.name, self.params.model_dump(mode="json"), list(data.modalities)]).encode(),
-            hasher.digest(),
-        )
+        arrays = [factors.items, *(modality.matrix for modality in data.modalities.values())]
+        about = json.dumps([self.name, self.params.model_dump(mode="json"), list(data.modalities)]).encode()
+        return combined(about, *(np.ascontiguousarray(array).data.cast("B") for array in arrays))
 
 
 def _rows(modalities: dict[str, Modality]) -> Callable[[np.ndarray], Tensor]:
@@ -116,3 +111,33 @@ def _rows(modalities: dict[str, Modality]) -> Callable[[np.ndarray], Tensor]:
         return torch.from_numpy(np.concatenate(parts, axis=1, dtype=np.float32))
 
     return rows
+
+
+class MLPParams(NetworkParams):
+    """Parameters of the network and its training.
+
+    - hidden: units of each dense layer.
+    """
+
+    hidden: list[Annotated[int, Field(ge=1)]] = Field([256], min_length=1)
+    dropout: float = Field(0.3, ge=0, lt=1)
+    loss: Literal["cosine", "squared"] = "squared"
+
+
+class MLP(NetworkRanker):
+    """Ranks new tracks by factors that a small network predicts from all modalities.
+
+    Dense layers with ReLU over the columns of `concatenated_columns`. A missing modality is replaced by its mean.
+    """
+
+    name = "mlp"
+    Params = MLPParams
+
+    def _inputs(self, data: TrainingData, factors: Factors) -> dict[str, Modality]:
+        return {"joined": Modality("joined", *concatenated_columns(data.modalities, factors.known))}
+
+    def _trunk(self, modalities: dict[str, Modality]) -> tuple[nn.Module, int]:
+        from toolkit.encoders.learning.network_layers import dense
+
+        hidden = self.params.hidden
+        return dense([modalities["joined"].dim, *hidden]), hidden[-1]

@@ -41,10 +41,9 @@ class FactorUpperBound(ColdRanker):
     capabilities = replace(COLD_START, content="none", oracle=True)
 
     def learn(self, data: TrainingData) -> State:
-        corpus, store = data.train.corpus, data.factors
-        offsets = np.asarray(corpus.offsets)
-        whole = PlaylistSet(corpus, np.arange(len(corpus)), offsets[:-1], offsets[1:])
-        spec = self.params.factors or (store.spec if store is not None else None)
+        corpus = data.train.corpus
+        whole = PlaylistSet(corpus, np.arange(len(corpus)), corpus.offsets[:-1], corpus.offsets[1:])
+        spec = self.params.factors or (data.factors.spec if data.factors is not None else None)
         factors = FactorStore(whole, seed=data.seed, device=data.device)(spec)
         self._fold_in = None
         return self.assembled(factors, *self.predict(data, factors)) | {"users": factors.users}

@@ -8,7 +8,6 @@ that candidates with and without placements are comparable.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import Annotated
 
@@ -70,9 +69,10 @@ class TwoTower(Baseline):
     def learn(self, data: TrainingData) -> State:
         check_content(self.name, data)
         factors = factors_of(data, self.params.factors)
-        played = Modality("factors", factors.items, factors.known)
         content, ranked = concatenated_columns(data.modalities, factors.known)
-        known, heard = concatenated_columns({**data.modalities, "factors": played}, factors.known)
+        known, heard = concatenated_columns(
+            {**data.modalities, "factors": Modality("factors", factors.items, factors.known)}, factors.known
+        )
         items, queries = self._towers(data, content, known, ranked)
         return {"items": items * ranked[:, None], "queries": queries * heard[:, None], "ranked": ranked, "heard": heard}
 
@@ -99,9 +99,8 @@ class TwoTower(Baseline):
         )
         seed = derived_seed(data.seed, self.name, "train")
         about = json.dumps([self.name, params.model_dump(mode="json"), list(data.modalities)]).encode()
-        digest = hashlib.blake2b(np.ascontiguousarray(tracks).data)
-        digest.update(np.ascontiguousarray(known).data)
-        schedule = Schedule(params.epochs, params.batch, params.lr, 0.0, seed, device, combined(about, digest.digest()))
+        arrays = (np.ascontiguousarray(array).data.cast("B") for array in (tracks, known))
+        schedule = Schedule(params.epochs, params.batch, params.lr, 0.0, seed, device, combined(about, *arrays))
 
         def load(rows: np.ndarray) -> tuple[torch.Tensor, ...]:
             index = torch.from_numpy(rows)

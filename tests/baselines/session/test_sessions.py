@@ -11,9 +11,8 @@ import pytest
 
 from toolkit.baselines.session import session_neighbours
 from toolkit.baselines.session.session_neighbours import SessionNeighbours
-from toolkit.baselines.session.stan import STAN
+from toolkit.baselines.session.stan import STAN, VSTAN
 from toolkit.baselines.session.vsknn import VSKNN
-from toolkit.baselines.session.vstan import VSTAN
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import HeldOut
 from toolkit.ranker import TrainingData

@@ -1,6 +1,8 @@
-"""STAN: session-kNN with decays by position.
+"""STAN and VSTAN: session-kNN with decays by position.
 
-Garg et al. 2019, "Sequence and time aware neighborhood for session-based recommendations", SIGIR, section 3.
+STAN: Garg et al. 2019, "Sequence and time aware neighborhood for session-based recommendations", SIGIR, section 3.
+VSTAN: Ludewig, Mauro, Latifi and Jannach 2021, "Empirical analysis of session-based recommendation algorithms", UMUAI
+31, section 3.1.
 """
 
 from __future__ import annotations
@@ -48,3 +50,26 @@ class STAN(SessionNeighbours):
     def reach(self) -> float | None:
         reach: float | None = self.params.nearby
         return reach
+
+
+class VSTANParams(STANParams):
+    latest: float | None = Field(
+        50.0,
+        gt=0,
+        description="seeds after the last shared one over which a neighbour's weight falls to 1/e; null: not at all",
+    )
+    idf: bool = Field(True, description="tracks of few playlists count for more")
+
+
+class VSTAN(STAN):
+    """Ranks tracks as STAN does; neighbours that share a late seed, and rare tracks, count more.
+
+    STAN's scores, times exp(-back / `latest`) of the last seed that a neighbour shares, and times the track's idf.
+    """
+
+    name = "vstan"
+    Params = VSTANParams
+    grid = {"position": [20.0, None], "nearby": [50.0, None], "latest": [20.0, None]}
+
+    def trust(self, back: np.ndarray) -> np.ndarray | float:
+        return 1.0 if self.params.latest is None else np.asarray(np.exp(-back / self.params.latest))
