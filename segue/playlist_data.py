@@ -12,7 +12,7 @@ from segue.arguments import check_cache
 from segue.split import UNSAID, HeldOutPlaylists, Split, Training, placements_of
 from toolkit.errors import InputError
 from toolkit.files import cache_folder
-from toolkit.ingest.read_data import Ingested, ingest, ingest_from
+from toolkit.ingest.read_data import Content, Ingested, ingest, ingest_from
 from toolkit.ingest.training_permission import permitted
 from toolkit.progress import Reporter, interactive
 from toolkit.recipe import Data, Evaluation, FactorSpec, Filters, Permission
@@ -259,7 +259,7 @@ def from_dataframe(
     )
     root, reporter = cache_folder() if cache is None else Path(cache), progress or interactive()
 
-    def content() -> dict[str, object]:
+    def content() -> Content:
         return {
             "path": None,
             "bytes": table.nbytes,

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from toolkit.catalogue.readers.open_files import some
-from toolkit.catalogue.readers.reader import OnError, Reader, ReaderParams
+from toolkit.catalogue.readers.reader import FileReader, OnError, ReaderParams
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
 from toolkit.corpus.arrays import PLAYS, Corpus
 from toolkit.timestamps import NO_TIME
@@ -20,7 +19,7 @@ BLOCK = 10_000
 """Rows turned into records at once."""
 
 
-class CorpusReader(Reader):
+class CorpusReader(FileReader):
     """Reads a corpus that segue stored: a folder with `corpus.json`.
 
     Tracks come first, in the order of their ids, then playlists.
@@ -35,9 +34,6 @@ class CorpusReader(Reader):
     @classmethod
     def recognises(cls, path: Path) -> bool:
         return (path / "corpus.json").is_file()
-
-    def read(self) -> Iterator[Record]:
-        return some(self._read(), self.path)
 
     def fields_offered(self) -> set[str]:
         return {"title", "artist", "album"}

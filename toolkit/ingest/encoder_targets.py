@@ -1,11 +1,10 @@
-"""A field's texts as labels for supervised encoders: of the training split's tracks alone."""
+"""Targets of supervised encoders: labels or factors of the training split's tracks alone."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -20,23 +19,24 @@ from toolkit.recipe import FactorSpec, Targets
 
 @dataclass(frozen=True)
 class Labels:
-    """matrix: float32 [V, t] of zeros and ones; a row of a track outside the training split is zero, whatever its labels.
+    """Texts of a field as labels.
 
-    names: of the columns, sorted.
+    - names: of the columns, sorted.
+    - matrix: float32 [V, t] of zeros and ones. Rows of tracks outside the training split are zero.
     """
 
     field: str
     names: list[str]
     matrix: np.ndarray
 
-    def facts(self) -> dict[str, Any]:
-        """What `coverage.json` says of it."""
+    def facts(self) -> dict[str, str | int]:
+        """Entries of `coverage.json`."""
         return {"field": self.field, "labels": len(self.names), "tracks": int(self.matrix.any(axis=1).sum())}
 
 
 @dataclass(frozen=True)
 class FactorTargets:
-    """matrix: float32 [V, k]; a row of a track without a placement in training is zero. store, targets: where it is from."""
+    """Factors of tracks. matrix: float32 [V, k]; rows of tracks without a placement in training are zero."""
 
     matrix: np.ndarray
     store: FactorStore
@@ -44,28 +44,28 @@ class FactorTargets:
 
     @classmethod
     def of(cls, store: FactorStore, targets: Targets, trained: np.ndarray) -> FactorTargets:
-        """trained: bool [V], tracks with a training placement."""
+        """Compute or read the factors. trained: bool [V], tracks with a training placement."""
         spec = _spec(store, targets)
         items = store(spec).items if targets.level == "track" else of_tracks(store, spec)
         return cls(items[1:] * trained[:, None], store, targets)
 
     def feedback(self) -> Feedback | None:
-        """What the factors were made of, of all V tracks; None for factors of artists."""
+        """The feedback that the factors were computed from, of all V tracks; None for factors of artists."""
         if self.targets.level == "artist":
             return None
         spec = _spec(self.store, self.targets)
         confidence = confidence_of(self.store.train.plays(), spec)[:, 1:]
         return Feedback(self.store(spec).users, sp.csr_matrix(confidence.T))
 
-    def facts(self) -> dict[str, Any]:
-        """What `coverage.json` says of it."""
+    def facts(self) -> dict[str, str | int]:
+        """Entries of `coverage.json`."""
         return {"factors": self.matrix.shape[1], "tracks": int(self.matrix.any(axis=1).sum())}
 
 
 def labels(catalogue: Catalogue, targets: Targets, ids: Sequence[str], trained: np.ndarray) -> Labels:
-    """The labels that enough training tracks have, at most `targets.most`. trained: bool [V].
+    """The labels of at least `min_tracks` training tracks, at most `targets.most`. trained: bool [V].
 
-    Raises `InputError` where fewer than two are left: one that all have, or none, teaches nothing.
+    Raises `InputError` for fewer than two labels, from which nothing can be learned.
     """
     assert targets.field is not None
     present, values = catalogue.field_values(targets.field, ids, source=targets.source)
@@ -77,7 +77,7 @@ def labels(catalogue: Catalogue, targets: Targets, ids: Sequence[str], trained: 
     of_track = {
         int(row): _split(text, targets.separator) for row, text in zip(rows, values, strict=True) if trained[row]
     }
-    counts = Counter(label for found in of_track.values() for label in found)
+    counts = Counter(label for own in of_track.values() for label in own)
     kept = sorted(
         (label for label, count in counts.items() if count >= targets.min_tracks),
         key=lambda label: (-counts[label], label),
@@ -85,13 +85,13 @@ def labels(catalogue: Catalogue, targets: Targets, ids: Sequence[str], trained: 
     names = sorted(kept[: targets.most])
     if len(names) < 2:
         raise InputError(
-            f"targets: field {targets.field!r} has {len(names)} labels that at least {targets.min_tracks} training tracks have"
-            f" (of {len(counts)}), and an encoder needs 2: lower min_tracks, or name another field"
+            f"targets: field {targets.field!r} has {len(names)} labels that at least {targets.min_tracks} training"
+            f" tracks have (of {len(counts)}), and an encoder needs 2: lower min_tracks, or name another field"
         )
     column = {name: place for place, name in enumerate(names)}
     matrix = np.zeros((len(ids), len(names)), np.float32)
-    for row, found in of_track.items():
-        matrix[row, [column[label] for label in found if label in column]] = 1
+    for row, own in of_track.items():
+        matrix[row, [column[label] for label in own if label in column]] = 1
     return Labels(targets.field, names, matrix)
 
 

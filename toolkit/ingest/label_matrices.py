@@ -16,24 +16,24 @@ from toolkit.progress import Reporter
 from toolkit.recipe import Permission
 
 FIELDS = {"artist": ("artist_id",), "album": ("album_id",), "genre": ("genres", "genre", "tags")}
-"""Fields of the catalogue that a kind of label is read from; the first that there is."""
+"""Fields of the catalogue that a kind of label is read from; the first one that exists."""
 
 
 def label_matrices(
-    ingested: Ingested, wanted: Set[str], permission: Permission | None, reporter: Reporter
+    ingested: Ingested, kinds: Set[str], permission: Permission | None, reporter: Reporter
 ) -> dict[str, sp.csr_matrix]:
-    """Which labels each track has, float32 [V + 1, L], by kind.
+    """Labels of each track, float32 [V + 1, L], by kind.
 
-    Kinds that the catalogue does not have are left out, and with a note those that may not be trained on without a permission: a
-    baseline that cannot do without one refuses then, another ranks by what there is.
+    Kinds that the catalogue does not have are left out. So are kinds that may not be trained on without a permission,
+    with a note. A baseline that needs a missing kind raises an error; others rank without it.
     """
-    if ingested.catalogue is None or not wanted:
+    if ingested.catalogue is None or not kinds:
         return {}
     ids = ingested.corpus.tracks["id"].to_pylist()
     with ingested.open() as catalogue:
         known = {*catalogue.counts()["fields"], "artist_id", "album_id"}
-        found = {}
-        for kind in sorted(wanted):
+        matrices = {}
+        for kind in sorted(kinds):
             name = next((name for name in FIELDS[kind] if name in known), None)
             if name is None:
                 continue
@@ -43,12 +43,12 @@ def label_matrices(
                 reporter.note(f"{kind} labels are left out: {error}")
                 continue
             if (matrix := _matrix(catalogue, name, ids)).nnz:
-                found[kind] = matrix
-    return found
+                matrices[kind] = matrix
+    return matrices
 
 
 def content_hash(matrix: sp.csr_matrix) -> str:
-    """Hash of which track has which label."""
+    """Hash of the labels of all tracks."""
     hasher = hashlib.blake2b(digest_size=16)
     for part in (matrix.indptr, matrix.indices):
         hasher.update(np.ascontiguousarray(part, np.int64).data)
@@ -60,7 +60,7 @@ def _matrix(catalogue: Catalogue, field: str, ids: Sequence[str]) -> sp.csr_matr
     if values and not isinstance(values[0], str):
         raise InputError(f"field {field!r} holds {type(values[0]).__name__}, labels are texts: give it another name")
     split = field not in ("artist_id", "album_id")
-    of_track = [sorted({one.strip() for one in text.split(",")} - {""}) if split else [text] for text in values]
+    of_track = [sorted({label.strip() for label in text.split(",")} - {""}) if split else [text] for text in values]
     column = {name: place for place, name in enumerate(sorted({name for names in of_track for name in names}))}
     counts = np.zeros(len(ids) + 1, np.int64)
     counts[np.flatnonzero(present) + 1] = [len(names) for names in of_track]

@@ -1,4 +1,4 @@
-"""Playlists and tracks into a corpus and a catalogue, once for all runs that read the same content in the same way."""
+"""Reads playlists and tracks into a corpus and a catalogue, once for all runs on the same content and options."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from toolkit import interrupts, plugins
 from toolkit.catalogue.readers.open_files import existing, files_below, is_file
@@ -30,25 +30,50 @@ DATABASE = "catalogue.sqlite"
 ARTISTS = "artists"
 
 
+class Content(TypedDict):
+    """Path, size in bytes and BLAKE2b hash of the files that were read; without a path, of the data in memory."""
+
+    path: str | None
+    bytes: int
+    blake2b: str
+
+
+class ReadContent(TypedDict):
+    """`Content`, and the name of the reader."""
+
+    reader: str
+    path: str | None
+    bytes: int
+    blake2b: str
+
+
+class Skipped(TypedDict):
+    """Bad records that were left out: their number, and messages about the first ones."""
+
+    count: int
+    examples: list[str]
+
+
 @dataclass(frozen=True)
 class Ingested:
-    """A corpus, and the catalogue that describes its tracks where the recipe reads content (None elsewhere).
+    """A corpus, and the catalogue that describes its tracks; None if the recipe reads no content.
 
-    catalogue, blobs: what `Catalogue.open` takes. key: hash of all that decided them. content: what was read: reader, path, bytes, hash.
-    skipped: bad records left out: count, examples. doubles: what stood there more than once and was taken once.
+    - key: hash of the content and of everything that changes the result. catalogue, blobs: arguments of
+      `Catalogue.open`.
+    - doubles: number of records that repeat an earlier one and were read once.
     """
 
     key: str
     corpus: Corpus
     catalogue: Path | str | None
-    content: dict[str, Any]
-    skipped: dict[str, Any]
+    content: ReadContent
+    skipped: Skipped
     blobs: Path | None = None
     level: str = "track"
     doubles: int = 0
 
     def open(self) -> Catalogue:
-        """The catalogue, whose ids are those of the corpus: tracks or artists. Only where there is one."""
+        """The catalogue, with the ids of the corpus: tracks or artists. `catalogue` must not be None."""
         from toolkit.catalogue.artist_catalogue import ArtistCatalogue
         from toolkit.catalogue.store import Catalogue
 
@@ -57,13 +82,13 @@ class Ingested:
 
 
 def ingest(data: Data, cache: Path, *, reporter: Reporter, described: bool = True) -> Ingested:
-    """Read the data, or take what an earlier run made of the same bytes.
+    """Read the data, or load the result of an earlier run on the same bytes.
 
-    described: fill a catalogue too, which takes much longer than the corpus where there are millions of tracks;
-    a run that does without one leaves it to the first that needs it.
-    A run that is killed while reading leaves nothing that is taken for whole;
-    two runs that want the same corpus wait for each other. What lost a file
-    since then, or cannot be read any more, is made again.
+    - described: fill a catalogue too. With millions of tracks this takes much longer than the corpus; a run that does
+      not need it leaves it to the first run that does.
+
+    Two runs on the same data wait for each other, and a run that is killed while reading leaves no partial result. A
+    result with missing or damaged files is rebuilt.
     """
     return ingest_from(
         lambda: open_reader(data),
@@ -78,7 +103,7 @@ def ingest(data: Data, cache: Path, *, reporter: Reporter, described: bool = Tru
 def ingest_from(
     make: Callable[[], Reader],
     data: Data,
-    content: Callable[[], dict[str, Any]],
+    content: Callable[[], Content],
     cache: Path,
     *,
     reporter: Reporter,
@@ -86,11 +111,11 @@ def ingest_from(
 ) -> Ingested:
     """As `ingest`, from any reader.
 
-    - make: a new reader over the same content.
-    - content: path, size and hash of what it reads, as `content_of` returns them.
+    - make: returns a new reader over the same content.
+    - content: returns path, size and hash of that content.
     """
     reader = make()
-    about = {"reader": reader.name, **content()}
+    about: ReadContent = {"reader": reader.name, **content()}
     options, filters = reader.params.model_dump(mode="json"), data.filters.model_dump(mode="json")
     described = described or data.level == "artist"
     own = source_of("segue.readers", type(reader), reader.name)
@@ -107,37 +132,46 @@ def ingest_from(
     )
     root = cache / "corpora" / key
     with locked(root.with_suffix(".lock")):
-        if not _whole(root, reporter):
+        if not _complete(root, reporter):
             with folder(root) as unfinished:
                 _build(reader, data, unfinished, reporter, described=described)
-        if described and not _filled(root / CATALOGUE / DATABASE):
+        database = root / CATALOGUE / DATABASE
+        if described and not (database.exists() and database.stat().st_size > 0):
             with folder(root / CATALOGUE) as unfinished:
-                _describe(make(), unfinished, reporter)
+                _fill_catalogue(make(), unfinished, reporter)
         if data.level == "artist" and not _loads(root / ARTISTS, reporter):
             with folder(root / ARTISTS) as unfinished:
-                _by_artist(Corpus.load(root / "corpus"), root / CATALOGUE / DATABASE).save(unfinished)
+                _by_artist(Corpus.load(root / "corpus"), database).save(unfinished)
     facts = read_json(root / FACTS)
-    told = {"skipped": facts["skipped"], "doubles": facts["doubles"]}
-    catalogue = root / CATALOGUE / DATABASE if described else None
-    if data.level == "artist":
-        return Ingested(digest([key, ARTISTS]), Corpus.load(root / ARTISTS), catalogue, about, **told, level=data.level)
-    return Ingested(key, Corpus.load(root / "corpus"), catalogue, about, **told)
+    artists = data.level == "artist"
+    return Ingested(
+        digest([key, ARTISTS]) if artists else key,
+        Corpus.load(root / (ARTISTS if artists else "corpus")),
+        database if described else None,
+        about,
+        facts["skipped"],
+        level=data.level,
+        doubles=facts["doubles"],
+    )
 
 
 def texts(ingested: Ingested, name: str | None) -> list[str | None] | None:
-    """A field of texts for each track of the corpus; None without a name. Raises `InputError` for a field of other values."""
+    """A field of texts, one for each track of the corpus; None without a name.
+
+    Raises `InputError` for a field of other values.
+    """
     if name is None:
         return None
     with ingested.open() as catalogue:
         present, values = catalogue.field_values(name, ingested.corpus.tracks["id"].to_pylist())
     if values and not isinstance(values[0], str):
         raise InputError(f"field {name!r} holds {type(values[0]).__name__}, not texts: name another")
-    told = iter(values)
-    return [next(told) if there else None for there in present.tolist()]
+    remaining = iter(values)
+    return [next(remaining) if there else None for there in present.tolist()]
 
 
 def open_reader(data: Data) -> Reader:
-    """The reader that `data` asks for, its options checked. Raises `InputError`."""
+    """The reader of a recipe's section `data`. Raises `InputError` for an unknown reader or wrong options."""
     name = data.reader
     if name == "auto":
         from toolkit.catalogue.readers.auto import detect
@@ -148,8 +182,8 @@ def open_reader(data: Data) -> Reader:
     return cls(data.path or Path("."), params, on_error=data.on_error)
 
 
-def content_of(data: Data, reporter: Reporter) -> dict[str, Any]:
-    """Path, size and hash of the files that are read, those named in options included."""
+def content_of(data: Data, reporter: Reporter) -> Content:
+    """Path, size and hash of the files that are read, including files named in options."""
     if data.path is None:
         return {"path": None, "bytes": 0, "blake2b": digest([])}
     hasher, size = hashlib.blake2b(digest_size=16), 0
@@ -160,7 +194,7 @@ def content_of(data: Data, reporter: Reporter) -> dict[str, Any]:
 
 
 def stamp(data: Data) -> str:
-    """Names, sizes and times of the files that are read: differs where they may have changed, at no cost."""
+    """Hash of names, sizes and times of the files: a cheap test for whether they may have changed."""
     if data.path is None or not data.path.exists():
         return ""
     stats = [(name, path.stat()) for name, path in _files(data)]
@@ -180,8 +214,8 @@ def _files(data: Data) -> Iterator[tuple[str, Path]]:
             yield text, named
 
 
-def _texts(value: Any) -> Iterator[str]:
-    """Every string in nested options, sorted by key: any may name a file beside the data."""
+def _texts(value: object) -> Iterator[str]:
+    """Every string in nested options, sorted by key: each may name a file next to the data."""
     if isinstance(value, str) and 0 < len(value) < 1000 and "\0" not in value:
         yield value
     elif isinstance(value, list):
@@ -198,7 +232,7 @@ def _path(data: Data) -> Path:
     return existing(data.path)
 
 
-def _hash_file(path: Path, hasher: Any, reporter: Reporter, before: int) -> int:
+def _hash_file(path: Path, hasher: hashlib.blake2b, reporter: Reporter, before: int) -> int:
     size = 0
     try:
         with path.open("rb") as file:
@@ -219,8 +253,8 @@ def _by_artist(corpus: Corpus, catalogue: Path) -> Corpus:
         return by_artist(corpus, *opened.credits(corpus.tracks["id"].to_pylist()))
 
 
-def _whole(root: Path, reporter: Reporter) -> bool:
-    """Whether an earlier run's corpus is there and can be read: a cleaner of old files may have taken a part of it."""
+def _complete(root: Path, reporter: Reporter) -> bool:
+    """Whether an earlier run's corpus is complete and readable. A cleaner of old files may have deleted a part of it."""
     if not (root / FACTS).exists():
         return False
     try:
@@ -238,13 +272,9 @@ def _loads(corpus: Path, reporter: Reporter) -> bool:
         Corpus.load(corpus)
     except InputError as error:
         interrupts.raise_if_interrupted()
-        reporter.note(f"making it again: {error}")
+        reporter.note(f"building it again: {error}")
         return False
     return True
-
-
-def _filled(catalogue: Path) -> bool:
-    return catalogue.exists() and catalogue.stat().st_size > 0
 
 
 def _build(reader: Reader, data: Data, root: Path, reporter: Reporter, *, described: bool) -> None:
@@ -267,8 +297,8 @@ def _build(reader: Reader, data: Data, root: Path, reporter: Reporter, *, descri
     )
 
 
-def _describe(reader: Reader, root: Path, reporter: Reporter) -> None:
-    """The catalogue alone, for a corpus that was built without."""
+def _fill_catalogue(reader: Reader, root: Path, reporter: Reporter) -> None:
+    """Fill the catalogue of a corpus that was built without one."""
     from toolkit.catalogue.store import Catalogue
 
     with Catalogue.open(root / DATABASE) as catalogue:

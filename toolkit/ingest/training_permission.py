@@ -1,10 +1,10 @@
-"""Whether content may be trained on: every value carries its source, and what that source allows."""
+"""Whether content may be trained on, by the terms of the source of each value."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from toolkit.catalogue.field_lookup import Provenance
 from toolkit.catalogue.store import Catalogue
 from toolkit.errors import InputError
 from toolkit.recipe import Permission
@@ -12,16 +12,16 @@ from toolkit.recipe import Permission
 
 def permitted(
     catalogue: Catalogue, name: str, source: str | None, ids: Sequence[str], permission: Permission | None
-) -> list[dict[str, Any]]:
-    """Where the field's values come from. Raises `InputError` where training on one of them needs a permission there is not."""
-    found = catalogue.provenance(name, ids, source=source)
-    barred = [row for row in found if row["train_allowed"] is not True]
+) -> list[Provenance]:
+    """Sources of a field's values. Raises `InputError` if training on one of them needs a permission that is missing."""
+    sources = catalogue.provenance(name, ids, source=source)
+    barred = [row for row in sources if row["train_allowed"] is not True]
     if barred and not (permission and permission.allowed):
         row = barred[0]
         origin = row["source"] or "an unnamed source"
         why = "forbids it" if row["train_allowed"] is False else "does not say whether it may be trained on"
         raise InputError(
-            f"training on {row.get('field', name)!r} from {origin}, which {why}, needs"
+            f"training on {row['field']!r} from {origin}, which {why}, needs"
             " permission: {allowed: true, reason: …} in the recipe's data"
         )
-    return found
+    return sources

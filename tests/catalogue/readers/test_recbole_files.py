@@ -101,7 +101,7 @@ def test_times_go_out_and_come_back(tmp_path: Path) -> None:
 
 
 def test_id_with_a_tab_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"id 'local:a\\tb' holds a tab"):
+    with pytest.raises(DataError, match=r"id 'local:a\\tb' contains a tab"):
         write_atomic(corpus(["local:a\tb", "b:b", "c:c"]), tmp_path, "mini")
 
 

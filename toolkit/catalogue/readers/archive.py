@@ -1,9 +1,8 @@
-"""Versions of public playlists from the playlist archive: `playlists*.jsonl.gz` beside `tracks.csv.gz`.
+"""Versions of public playlists from the playlist archive: `playlists*.jsonl.gz` next to `tracks.csv.gz`.
 
-A list is one day's version of a playlist: its group is the playlist. Names and
-audio features originate from Spotify's Web API, whose policy forbids training,
-whoever copied them: every field says `train_allowed=False`. The archive's
-lists are under the MIT licence.
+A list is one day's version of a playlist; its group is the playlist. Names and audio features come from Spotify's Web
+API, whose policy forbids training, also on copies: every field has `train_allowed=False`. The lists of the archive are
+under the MIT licence.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from pathlib import Path
 import msgspec
 from pydantic import Field as Option
 
-from toolkit.catalogue.readers.open_files import BROKEN_JSON, existing, opened, some
-from toolkit.catalogue.readers.reader import Reader, ReaderParams, shortened
+from toolkit.catalogue.readers.open_files import BROKEN_JSON, existing, opened
+from toolkit.catalogue.readers.reader import FileReader, ReaderParams, shortened
 from toolkit.catalogue.readers.tables.delimited import DelimitedFile
 from toolkit.catalogue.readers.tables.track_columns import TrackColumns, TrackParser, feature_vector
 from toolkit.catalogue.records import Field, PlaylistRecord, Record, TrackRecord
@@ -47,11 +46,11 @@ _LIST = msgspec.json.Decoder(_List)
 class ArchiveParams(ReaderParams):
     splits: Path | None = Option(
         None,
-        description="another file of lists, relative to the data: playlists have the split they have there; those it lacks are train",
+        description="another file of lists, relative to the data, with the split of each playlist; others are train",
     )
 
 
-class ArchiveReader(Reader):
+class ArchiveReader(FileReader):
     """Reads versions of public playlists from the playlist archive.
 
     Tracks come first, then their audio features if they have a file of their own, then the lists.
@@ -65,9 +64,6 @@ class ArchiveReader(Reader):
     def recognises(cls, path: Path) -> bool:
         return (path / "tracks.csv.gz").is_file() and any(path.glob("playlists*.jsonl.gz"))
 
-    def read(self) -> Iterator[Record]:
-        return some(self._read(), self.path)
-
     def check_source(self) -> None:
         self._file_of_lists()
         self._columns(self.path / TRACKS)
@@ -77,16 +73,13 @@ class ArchiveReader(Reader):
     def fields_offered(self) -> set[str]:
         table, columns = self._columns(self.path / TRACKS)
         audio = {*AUDIO_FEATURES} <= {*table.header} or (self.path / FEATURES).is_file()
-        return columns.offered(table.header) | {
-            *(["audio_features"] if audio else []),
-            *(["genres"] if GENRES in table.header else []),
-        }
+        extra = {"audio_features": audio, "genres": GENRES in table.header}
+        return columns.offered(table.header) | {name for name, there in extra.items() if there}
 
     def _read(self) -> Iterator[Record]:
         lists = self._file_of_lists()
         yield from self._tracks(self.path / TRACKS)
-        features = self.path / FEATURES
-        if features.is_file():
+        if (features := self.path / FEATURES).is_file():
             yield from self._features(features)
         yield from self._lists(lists)
 
@@ -97,7 +90,7 @@ class ArchiveReader(Reader):
         return lists[0]
 
     def _columns(self, path: Path) -> tuple[DelimitedFile, TrackColumns]:
-        """The file of tracks, and what its columns hold."""
+        """The file of tracks, and its columns."""
         table = DelimitedFile(path, self.bad)
         columns = TrackColumns(
             artist="artists", duration="duration_s", artist_id="artist_ids" if "artist_ids" in table.header else None
@@ -126,24 +119,20 @@ class ArchiveReader(Reader):
         table = DelimitedFile(path, self.bad)
         track = table.needed("track", "track_id")
         for line, row in table.rows():
-            fields = self._audio(table.mapping(row), table.where(line))
-            if fields:
+            if fields := self._audio(table.mapping(row), table.where(line)):
                 yield TrackRecord(f"spotify:track:{row[track]}", fields=fields)
 
     def _audio(self, cells: Mapping[str, str], where: str) -> dict[str, Field]:
-        """The 11 audio features; their source is `spotify/` and the copy they were found in, all of one scale."""
+        """The 11 audio features. Their source is `spotify/` and the name of the copy; all copies have one scale."""
         vector = feature_vector(cells, AUDIO_FEATURES, where, self.bad)
         if vector is None:
             return {}
         source = f"spotify/{cells['source']}" if cells.get("source") else "spotify"
-        return {
-            "audio_features": Field(
-                vector, source, match_score=MATCH_SCORES.get(cells.get("match", "")), train_allowed=False
-            )
-        }
+        score = MATCH_SCORES.get(cells.get("match", ""))
+        return {"audio_features": Field(vector, source, match_score=score, train_allowed=False)}
 
     def _lists(self, path: Path) -> Iterator[PlaylistRecord]:
-        given = self._splits()
+        splits = self._splits()
         for where, entry in self._entries(path):
             if (when := to_seconds(entry.date)) is None:
                 self.bad(where, f"date {shortened(entry.date)} {TIME_RULE}")
@@ -154,19 +143,19 @@ class ArchiveReader(Reader):
                 entry.name or None,
                 entry.description or None,
                 entry.playlist_id,
-                entry.split if given is None else given.get(entry.playlist_id, "train"),
+                entry.split if splits is None else splits.get(entry.playlist_id, "train"),
                 time=when,
             )
 
     def _splits(self) -> dict[str, str] | None:
-        """Playlist -> split by the file that the options name. Raises `InputError` where it says none."""
+        """Split of each playlist, by the option `splits`. Raises `InputError` for a file without splits."""
         if self.params.splits is None:
             return None
         path = existing(self.path / self.params.splits)
-        given = {entry.playlist_id: entry.split for _, entry in self._entries(path) if entry.split is not None}
-        if not given:
+        splits = {entry.playlist_id: entry.split for _, entry in self._entries(path) if entry.split is not None}
+        if not splits:
             raise InputError(f"{path} gives no list a split: name another file in data.options.splits, or leave it out")
-        return given
+        return splits
 
     def _entries(self, path: Path) -> Iterator[tuple[str, _List]]:
         with opened(path) as file:

@@ -1,4 +1,4 @@
-"""Which reader a path is for, by asking every one that is installed."""
+"""Finds the reader for a path among all installed ones."""
 
 from __future__ import annotations
 
@@ -13,19 +13,17 @@ from toolkit.errors import InputError
 def detect(path: Path) -> str:
     """Name of the one reader that recognises `path`.
 
-    Raises `InputError` where nothing is there, none recognises it, or several do.
-    A plug-in that does not import is a warning.
+    Raises `InputError` if the path does not exist, or if no reader or several recognise it. A plug-in that cannot be
+    imported is a warning.
     """
     existing(Path(path))
     found = []
     for name in plugins.names("segue.readers"):
         try:
-            reader = plugins.load("segue.readers", name)
+            if plugins.load("segue.readers", name).recognises(Path(path)):
+                found.append(name)
         except InputError as error:
             warnings.warn(str(error), stacklevel=2)
-            continue
-        if reader.recognises(Path(path)):
-            found.append(name)
     if len(found) == 1:
         return found[0]
     if not found:

@@ -7,8 +7,8 @@
       position: pos
       tracks: {file: tracks.csv.gz, duration: duration_sec, features: [energy, tempo]}
 
-Rows of a playlist may stand anywhere in the file; `sorted: true` says they
-stand together and saves the temporary file.
+Rows of a playlist may be anywhere in the file. With `sorted: true` they must be adjacent, and no temporary file is
+needed.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from pathlib import Path
 from pydantic import Field as Option
 
 from toolkit.catalogue.readers.ids import qualified
-from toolkit.catalogue.readers.open_files import Encoding, has_ending, some
-from toolkit.catalogue.readers.reader import Reader, shortened
+from toolkit.catalogue.readers.open_files import Bad, Encoding, has_ending
+from toolkit.catalogue.readers.reader import FileReader, shortened
 from toolkit.catalogue.readers.tables.delimited import DelimitedFile
 from toolkit.catalogue.readers.tables.placement_columns import PlacementColumns
 from toolkit.catalogue.readers.tables.playlist_spool import Placement, PlaylistSpool, adjacent
 from toolkit.catalogue.readers.tables.repeated_tracks import FirstRows
-from toolkit.catalogue.readers.tables.track_columns import TrackColumns, TrackParser, TrackTable
+from toolkit.catalogue.readers.tables.track_columns import TrackParser, TrackTable
 from toolkit.catalogue.records import Record, TrackRecord
 from toolkit.timestamps import TIME_RULE, to_seconds
 
 ABOUT = ("playlist_title", "description", "group", "split")
-"""Columns that say something of a playlist, in the order of a `Placement`."""
+"""Columns that describe a playlist, in the order of a `Placement`."""
 
 
 class CsvParams(PlacementColumns):
@@ -44,7 +44,7 @@ class CsvParams(PlacementColumns):
     source: str = "csv"
 
 
-class CsvReader(Reader):
+class CsvReader(FileReader):
     """Reads CSV and TSV files with one row for each track of a playlist.
 
     Tracks are described in the same table or in a second one.
@@ -57,9 +57,6 @@ class CsvReader(Reader):
     @classmethod
     def recognises(cls, path: Path) -> bool:
         return has_ending(path, ".csv", ".tsv")
-
-    def read(self) -> Iterator[Record]:
-        return some(self._read(), self.path)
 
     def _read(self) -> Iterator[Record]:
         table = self._table(self.path)
@@ -84,28 +81,12 @@ class CsvReader(Reader):
             self._side(self.params.tracks)
 
     def fields_offered(self) -> set[str]:
-        found = self.params.offered(self._table(self.path).header)
-        return found | (
-            self.params.tracks.offered(self._side(self.params.tracks).header)
-            if self.params.tracks is not None
-            else set()
-        )
+        own, tracks = self.params.offered(self._table(self.path).header), self.params.tracks
+        return own if tracks is None else own | tracks.offered(self._side(tracks).header)
 
-    def _table(self, path: Path, *, silent: bool = False) -> DelimitedFile:
-        return DelimitedFile(
-            path, _silent if silent else self.bad, delimiter=self.params.delimiter, encoding=self.params.encoding
-        )
-
-    def _parser(self, columns: TrackColumns, folder: Path) -> TrackParser:
+    def _table(self, path: Path, bad: Bad | None = None) -> DelimitedFile:
         params = self.params
-        return TrackParser(
-            columns,
-            folder,
-            scheme=params.scheme,
-            source=params.source,
-            train_allowed=params.train_allowed,
-            bad=self.bad,
-        )
+        return DelimitedFile(path, bad or self.bad, delimiter=params.delimiter, encoding=params.encoding)
 
     def _side(self, columns: TrackTable) -> DelimitedFile:
         """The file of tracks. Raises `InputError` for a column that it does not have."""
@@ -116,7 +97,7 @@ class CsvReader(Reader):
 
     def _track_table(self, columns: TrackTable) -> Iterator[TrackRecord]:
         table = self._side(columns)
-        parser, first = self._parser(columns, table.path.parent), FirstRows(self.doubles)
+        parser, first = TrackParser.of(columns, table.path.parent, self.params, self.bad), FirstRows(self.doubles)
         for line, row in table.rows():
             where = table.where(line)
             yield from first(parser.record(table.mapping(row), where), where)
@@ -124,15 +105,16 @@ class CsvReader(Reader):
     def _described(self, table: DelimitedFile) -> Iterator[TrackRecord]:
         """Tracks of the playlist file, each at its first row."""
         identifier = table.needed("track", self.params.track)
-        parser, seen = self._parser(self.params, table.path.parent), {""}
-        for line, row in self._table(self.path, silent=True).rows():
+        parser, seen = TrackParser.of(self.params, table.path.parent, self.params, self.bad), {""}
+        # the pass over placements reports broken rows, this one need not
+        for line, row in self._table(self.path, lambda *_: None).rows():
             if row[identifier] not in seen:
                 seen.add(row[identifier])
                 if (record := parser.record(table.mapping(row), table.where(line))) is not None:
                     yield record
 
     def _columns(self, table: DelimitedFile) -> tuple[int, int, int | None, int | None, list[int | None]]:
-        """Where playlist, track, position, time and what is said of playlists are. Raises `InputError` for a column that is not there."""
+        """Columns of playlist, track, position, time and `ABOUT`. Raises `InputError` for a missing one."""
         params = self.params
         playlist, track = table.needed("playlist", params.playlist), table.needed("track", params.track)
         position = table.column("position", params.position, "position" if "position" in table.header else "pos")
@@ -161,12 +143,8 @@ class CsvReader(Reader):
 
 
 def _position(text: str) -> float:
-    """The number, or NaN for anything that orders nothing."""
+    """The number, or NaN for any other text."""
     try:
         return float(text)
     except ValueError:
         return math.nan
-
-
-def _silent(where: str, why: str) -> None:
-    """The pass over placements reports broken rows; the pass over tracks need not repeat it."""

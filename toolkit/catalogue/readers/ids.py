@@ -1,4 +1,4 @@
-"""Outside ids of tracks: every one carries its scheme."""
+"""Ids of tracks outside a corpus: each has a scheme, such as `spotify:track:…` or `local:…`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _SCHEME = re.compile(r"[A-Za-z][\w+.-]+:")
 
 
 def qualified(raw: str, scheme: str, kind: str = "") -> str:
-    """An id with a scheme: its own, or `scheme:` (`scheme:kind:` for artists and albums).
+    """An id with a scheme: its own, or `scheme:` before it (`scheme:kind:` for artists and albums).
 
-    A one-letter scheme is a drive letter and counts as none.
+    One letter is a drive, not a scheme.
     """
     return raw if _SCHEME.match(raw) else f"{scheme}:{kind}:{raw}" if kind else f"{scheme}:{raw}"
 
@@ -34,17 +34,16 @@ def recognised(identifier: str) -> str | None:
 
 
 def by_location(location: str, file: Path, root: Path) -> str:
-    """Id of a track known by where it lies.
+    """Id of a track that is known by its location.
 
-    A web address stays itself. A file is `local:` and its path relative to
-    `root` (the folder that was read), so that a moved library keeps its ids;
-    outside of it the path as written.
+    A web address is its own id. The id of a file is `local:` and its path relative to `root`, the folder that was read:
+    a library keeps its ids when it is moved. Outside of `root` it is the path as written.
     """
     written = local_path(location)
     if written is None:
         return location
-    place, base = _normal(file.parent / written), _normal(root)
-    return f"local:{(place.relative_to(base) if place.is_relative_to(base) else written).as_posix()}"
+    target, base = _normal(file.parent / written), _normal(root)
+    return f"local:{(target.relative_to(base) if target.is_relative_to(base) else written).as_posix()}"
 
 
 def local_path(location: str) -> Path | None:
@@ -61,13 +60,13 @@ def local_path(location: str) -> Path | None:
 
 
 def by_name(title: str, artist: str | None) -> str:
-    """Id of a track known by title and artist alone, the same for every spelling of case and space."""
+    """Id of a track known by title and artist alone; case and spaces make no difference."""
     name = f"{artist} - {title}" if artist else title
     return "local:" + " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def _normal(path: Path) -> Path:
-    """Absolute and without `..`, links not followed and the file not needed."""
+    """An absolute path without `..`. Links are not followed, and the file need not exist."""
     parts: list[str] = []
     for part in path.absolute().parts:
         if part == ".." and len(parts) > 1:

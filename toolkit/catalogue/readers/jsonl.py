@@ -7,27 +7,28 @@ A playlist's tracks are ids, or objects that describe them:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence, Set
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from pydantic import Field as Option
 
 from toolkit.catalogue.readers.ids import qualified
-from toolkit.catalogue.readers.open_files import BROKEN_JSON, Bad, has_ending, opened, some
-from toolkit.catalogue.readers.reader import Reader, shortened
+from toolkit.catalogue.readers.open_files import BROKEN_JSON, Bad, has_ending, opened
+from toolkit.catalogue.readers.reader import FileReader, shortened
 from toolkit.catalogue.readers.tables.delimited import nearest
 from toolkit.catalogue.readers.tables.repeated_tracks import FirstRows
-from toolkit.catalogue.readers.tables.track_columns import NAMES, TrackColumns, TrackParser, TrackTable, no_text
+from toolkit.catalogue.readers.tables.track_columns import NAMES, TrackColumns, TrackParser, TrackTable, text_fault
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
 from toolkit.errors import InputError
 from toolkit.timestamps import NO_TIME, TIME_RULE, to_seconds
 
 FIRST = 1000
-"""Lines that are looked at before a run."""
+"""Lines that are inspected before a run."""
 
-_OBJECT = msgspec.json.Decoder(dict[str, Any])
+Line = dict[str, object]
+_OBJECT = msgspec.json.Decoder(Line)
 
 
 class JsonTrackTable(TrackTable):
@@ -55,7 +56,7 @@ class JsonlParams(TrackColumns):
     train_allowed: bool | None = None
 
 
-class JsonlReader(Reader):
+class JsonlReader(FileReader):
     """Reads JSON Lines files with one playlist per line.
 
     Tracks are described in the playlists or in a second file.
@@ -69,13 +70,10 @@ class JsonlReader(Reader):
     def recognises(cls, path: Path) -> bool:
         return has_ending(path, ".jsonl", ".ndjson")
 
-    def read(self) -> Iterator[Record]:
-        return some(self._read(), self.path)
-
     def _read(self) -> Iterator[Record]:
         if self.params.tracks is not None:
             yield from self._track_file(self.params.tracks)
-        parser, seen = self._parser(self.params, self.path.parent), set[str]()
+        parser, seen = TrackParser.of(self.params, self.path.parent, self.params, self.bad), set[str]()
         missing = self._named()
         for where, line in self._objects(self.path):
             missing -= line.keys()
@@ -88,7 +86,7 @@ class JsonlReader(Reader):
                     yield track
             yield self._playlist(line, [track.id if isinstance(track, TrackRecord) else track for track in tracks])
         if missing:
-            raise self._lacks(self.path, sorted(missing)[0], "the reader's options")
+            raise _missing_key(self.path, missing, "the reader's options")
 
     def check_source(self) -> None:
         params, (lines, whole) = self.params, self._first(self.path)
@@ -96,13 +94,13 @@ class JsonlReader(Reader):
         for option in ("playlist", "items") if lines else ():
             if (key := getattr(params, option)) not in known:
                 raise InputError(f"{self.path} has no key {key!r} (option {option}): {nearest(key, sorted(known))}")
-        if whole and (missing := sorted(self._named() - known)):
-            raise self._lacks(self.path, missing[0], "the reader's options")
+        if whole and (missing := self._named() - known):
+            raise _missing_key(self.path, missing, "the reader's options")
         if params.tracks is not None:
             path = self.path.parent / params.tracks.file
             lines, whole = self._first(path)
-            if whole and (missing := sorted(params.tracks.given().keys() - {key for line in lines for key in line})):
-                raise self._lacks(path, missing[0], "the options of `tracks`")
+            if whole and (missing := params.tracks.named_columns().keys() - {key for line in lines for key in line}):
+                raise _missing_key(path, missing, "the options of `tracks`")
 
     def fields_offered(self) -> set[str]:
         lines, whole = self._first(self.path)
@@ -113,33 +111,25 @@ class JsonlReader(Reader):
         return found
 
     @staticmethod
-    def _offered(columns: TrackColumns, objects: Sequence[Mapping[str, Any]], whole: bool) -> set[str]:
-        """Fields of tracks by the first objects that describe some; what a later one may have counts too."""
-        seen = {key for each in objects for key in each}
+    def _offered(columns: TrackColumns, objects: Sequence[Line], whole: bool) -> set[str]:
+        """Fields of tracks, by the first objects that describe some. Fields that a later one may have count too."""
+        seen = {key for item in objects for key in item}
         if not whole:
             return columns.offered({*seen, *(getattr(columns, name) or name for name in NAMES)})
-        lost = {option.partition(".")[2] for column, option in columns.given().items() if column not in seen}
+        lost = {option.partition(".")[2] for column, option in columns.named_columns().items() if column not in seen}
         return columns.offered(seen) - lost
 
-    def _first(self, path: Path) -> tuple[list[dict[str, Any]], bool]:
-        """The first objects of a file, and whether it has no more. What is wrong with them is for `read` to report."""
-        found: list[dict[str, Any]] = []
-        for _, line in self._objects(path, lambda *_: None):
-            if len(found) == FIRST:
-                return found, False
-            found.append(line)
-        return found, True
-
-    @staticmethod
-    def _lacks(path: Path, key: str, options: str) -> InputError:
-        return InputError(f"{path} has no key {key!r} in any line: name it in {options}")
+    def _first(self, path: Path) -> tuple[list[Line], bool]:
+        """The first objects of a file, and whether it has no more. Their faults are reported by `read`."""
+        found = [line for _, line in islice(self._objects(path, lambda *_: None), FIRST + 1)]
+        return found[:FIRST], len(found) <= FIRST
 
     def _named(self) -> set[str]:
-        """Keys that the user named for what need not be there; one that never occurs is misspelt."""
+        """Optional keys that the user named. One that never occurs is misspelt."""
         options = {"playlist_title", "description", "group", "split", "time"} & self.params.model_fields_set
         return {getattr(self.params, option) for option in options} - {None}
 
-    def _playlist(self, line: dict[str, Any], tracks: list[str]) -> PlaylistRecord:
+    def _playlist(self, line: Line, tracks: list[str]) -> PlaylistRecord:
         params = self.params
         keys = params.playlist_title, params.description, params.group, params.split
         title, description, group, split = (_text(line.get(key)) for key in keys)
@@ -148,34 +138,29 @@ class JsonlReader(Reader):
         assert when is not None  # `_tracks` has read it
         return PlaylistRecord(_text(line[params.playlist]) or "", tracks, title, description, group, split, time=when)
 
-    def _tracks(self, line: dict[str, Any], where: str, parser: TrackParser) -> list[TrackRecord | str] | None:
-        """Ids and descriptions, or None for a line that is no playlist."""
+    def _tracks(self, line: Line, where: str, parser: TrackParser) -> list[TrackRecord | str] | None:
+        """Ids and descriptions; None for a line that is not a playlist."""
         params = self.params
         for key in (params.playlist, params.playlist_title, params.description, params.group, params.split):
-            if (fault := no_text(line.get(key))) is not None:
+            if (fault := text_fault(line.get(key))) is not None:
                 self.bad(where, f"{key!r}{fault}")
                 return None
         time = _text(line.get(params.time)) if params.time is not None else None
         if time is not None and to_seconds(time) is None:
             self.bad(where, f"{params.time!r}={shortened(time)} {TIME_RULE}")
             return None
-        if _text(line.get(self.params.playlist)) is None:
-            key = self.params.playlist
-            self.bad(
-                where,
-                f"has an empty {key!r}"
-                if key in line
-                else f"has no {key!r} (option playlist): {nearest(key, list(line))}",
-            )
+        if _text(line.get(key := params.playlist)) is None:
+            missing = f"has no {key!r} (option playlist): {nearest(key, list(line))}"
+            self.bad(where, f"has an empty {key!r}" if key in line else missing)
             return None
-        listed = line.get(self.params.items)
+        listed = line.get(params.items)
         if not isinstance(listed, list):
-            self.bad(where, f"{self.params.items!r} must be a list of tracks (option items)")
+            self.bad(where, f"{params.items!r} must be a list of tracks (option items)")
             return None
         tracks = [self._track(item, f"{where}, track {index}", parser) for index, item in enumerate(listed)]
         return [track for track in tracks if track is not None]
 
-    def _track(self, item: Any, where: str, parser: TrackParser) -> TrackRecord | str | None:
+    def _track(self, item: object, where: str, parser: TrackParser) -> TrackRecord | str | None:
         if isinstance(item, dict):
             return parser.record(item, where)
         if isinstance(item, str | int) and not isinstance(item, bool) and str(item).strip():
@@ -185,26 +170,16 @@ class JsonlReader(Reader):
 
     def _track_file(self, columns: TrackTable) -> Iterator[TrackRecord]:
         path = self.path.parent / columns.file
-        parser, first, missing = self._parser(columns, path.parent), FirstRows(self.doubles), set(columns.given())
+        parser, first = TrackParser.of(columns, path.parent, self.params, self.bad), FirstRows(self.doubles)
+        missing = set(columns.named_columns())
         for where, line in self._objects(path):
             missing -= line.keys()
             yield from first(parser.record(line, where), where)
         if missing:
-            raise self._lacks(path, sorted(missing)[0], "the options of `tracks`")
+            raise _missing_key(path, missing, "the options of `tracks`")
 
-    def _parser(self, columns: TrackColumns, folder: Path) -> TrackParser:
-        params = self.params
-        return TrackParser(
-            columns,
-            folder,
-            scheme=params.scheme,
-            source=params.source,
-            train_allowed=params.train_allowed,
-            bad=self.bad,
-        )
-
-    def _objects(self, path: Path, bad: Bad | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
-        """(file and line, object); a line that is not one is a bad record, reported to `bad`, else to the reader."""
+    def _objects(self, path: Path, bad: Bad | None = None) -> Iterator[tuple[str, Line]]:
+        """(file and line, object). Any other line is a bad record, reported to `bad`, by default the reader's."""
         with opened(path) as file:
             for number, line in enumerate(file, start=1):
                 if not line.strip():
@@ -218,5 +193,9 @@ class JsonlReader(Reader):
                 yield where, value
 
 
-def _text(value: Any) -> str | None:
+def _missing_key(path: Path, keys: Set[str], options: str) -> InputError:
+    return InputError(f"{path} has no key {min(keys)!r} in any line: name it in {options}")
+
+
+def _text(value: object) -> str | None:
     return None if value is None else str(value).strip() or None

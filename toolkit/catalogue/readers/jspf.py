@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from toolkit.catalogue.readers.open_files import BROKEN_JSON, has_ending, read_bytes
+from toolkit.catalogue.readers.open_files import BROKEN_JSON, read_bytes
 from toolkit.catalogue.readers.reader import shortened
 from toolkit.catalogue.readers.shared_playlist import Entry, SharedPlaylistReader, Sheet
 from toolkit.timestamps import NO_TIME, TIME_RULE, to_seconds
 
 ADDED = "https://musicbrainz.org/doc/jspf#track"
-"""The extension of a track in which ListenBrainz says when it was added."""
+"""ListenBrainz's extension of a track, with the time when it was added."""
 
 
 class _Track(msgspec.Struct):
@@ -24,7 +23,7 @@ class _Track(msgspec.Struct):
     creator: str | None = None
     album: str | None = None
     duration: float | None = None
-    extension: Any = None
+    extension: object = None
 
 
 class _Playlist(msgspec.Struct):
@@ -47,10 +46,6 @@ class JspfReader(SharedPlaylistReader):
     name = "jspf"
     endings = (".jspf",)
 
-    @classmethod
-    def recognises(cls, path: Path) -> bool:
-        return has_ending(path, *cls.endings) or (path.is_dir() and any(path.rglob("*.jspf")))
-
     def parse(self, file: Path) -> Sheet | None:
         try:
             playlist = _FILE.decode(read_bytes(file).removeprefix(b"\xef\xbb\xbf")).playlist
@@ -64,11 +59,11 @@ class JspfReader(SharedPlaylistReader):
         about = (track.title, track.creator, track.album, track.duration)
         return Entry(_listed(track.identifier), _listed(track.location), *about, self._time(track.extension, where))
 
-    def _time(self, extension: Any, where: str) -> int:
-        told = extension.get(ADDED) if isinstance(extension, dict) else None
-        # the specification has lists of what an application says, ListenBrainz writes the one thing it says
-        told = told[0] if isinstance(told, list) and told else told
-        added = told.get("added_at") if isinstance(told, dict) else None
+    def _time(self, extension: object, where: str) -> int:
+        content = extension.get(ADDED) if isinstance(extension, dict) else None
+        # in the specification an extension holds a list, ListenBrainz writes its only entry
+        content = content[0] if isinstance(content, list) and content else content
+        added = content.get("added_at") if isinstance(content, dict) else None
         if added is None:
             return NO_TIME
         if (when := to_seconds(str(added))) is None:

@@ -1,8 +1,7 @@
 """M3U and M3U8: one playlist a file, or a folder of them.
 
-Directives read: `#PLAYLIST`, `#EXTINF` (seconds, "artist - title"), `#EXTART`,
-`#EXTALB`; others are comments. `.m3u` without valid UTF-8 is Latin-1, as
-players write it; `.m3u8` is UTF-8 by definition.
+The directives `#PLAYLIST`, `#EXTINF` (seconds, "artist - title"), `#EXTART` and `#EXTALB` are read; others are
+comments. An `.m3u` file that is not valid UTF-8 is Latin-1, as players write it; `.m3u8` is UTF-8 by definition.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit.catalogue.readers.ids import by_location, local_path, recognised
-from toolkit.catalogue.readers.open_files import files_of, has_ending, is_file, read_bytes, some
-from toolkit.catalogue.readers.reader import Reader, ReaderParams
+from toolkit.catalogue.readers.open_files import files_of, has_ending, is_file, read_bytes
+from toolkit.catalogue.readers.reader import FileReader, ReaderParams
 from toolkit.catalogue.records import Field, PlaylistRecord, Record, TrackRecord
 
 ENDINGS = (".m3u", ".m3u8")
@@ -32,7 +31,7 @@ class M3uParams(ReaderParams):
 
 @dataclass
 class _About:
-    """Directives since the last entry; `album` stays until the next `#EXTALB`."""
+    """Directives since the last entry. `album` is kept until the next `#EXTALB`."""
 
     duration: float | None = None
     title: str | None = None
@@ -40,7 +39,7 @@ class _About:
     album: str | None = None
 
 
-class M3uReader(Reader):
+class M3uReader(FileReader):
     """Reads M3U and M3U8 files with one playlist per file.
 
     A playlist's id is the path of its file, relative to the path that is read.
@@ -53,9 +52,6 @@ class M3uReader(Reader):
     @classmethod
     def recognises(cls, path: Path) -> bool:
         return has_ending(path, ".m3u", ".m3u8") or (path.is_dir() and any(path.rglob("*.m3u*")))
-
-    def read(self) -> Iterator[Record]:
-        return some(self._read(), self.path)
 
     def check_source(self) -> None:
         files_of(self.path, *ENDINGS)
@@ -99,7 +95,7 @@ class M3uReader(Reader):
         return text
 
     def _entries(self, text: str, file: Path, root: Path) -> Iterator[TrackRecord | str]:
-        """Tracks in order, and the playlist's title where it is given."""
+        """Tracks in order, and the title of the playlist if the file has one."""
         about = _About()
         for number, line in enumerate(text.splitlines(), start=1):
             line = line.strip()
@@ -123,8 +119,7 @@ class M3uReader(Reader):
             if match is None or math.isinf(float(match[1])):
                 self.bad(where, f"#EXTINF:{value[:80]} must begin with a number of seconds")
                 return
-            # -1 is the format's word for unknown
-            about.duration = float(match[1]) if float(match[1]) > 0 else None
+            about.duration = float(match[1]) if float(match[1]) > 0 else None  # -1 means unknown
             about.title = (match[2] or "").strip() or None
 
     def _track(self, line: str, about: _About, file: Path, root: Path) -> TrackRecord:
@@ -136,12 +131,10 @@ class M3uReader(Reader):
         written = local_path(line)
         if params.audio and written is not None and is_file(file.parent / written):
             fields["audio"] = Field(file.parent / written, params.source, train_allowed=params.train_allowed)
-        identifier = recognised(line) or by_location(line, file, root)
-        artists = (artist,) if artist else ()
         return TrackRecord(
-            identifier,
+            recognised(line) or by_location(line, file, root),
             title,
-            artists,
+            (artist,) if artist else (),
             (),
             about.album,
             None,

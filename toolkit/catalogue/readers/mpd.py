@@ -1,8 +1,7 @@
 """The Million Playlist Dataset: a folder of `mpd.slice.*.json`, one slice, or `challenge_set.json`.
 
-Format and terms: the dataset's README (AIcrowd, Spotify Million Playlist
-Dataset Challenge); research use, no redistribution. Playlists of the challenge
-set come with their given seeds alone.
+Format and terms: the dataset's README (AIcrowd, Spotify Million Playlist Dataset Challenge); research use, no
+redistribution. Playlists of the challenge set have only their seeds.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
-from toolkit.catalogue.readers.open_files import BROKEN_JSON, existing, has_ending, head, mapped, some
-from toolkit.catalogue.readers.reader import Reader, ReaderParams
+from toolkit.catalogue.readers.open_files import BROKEN_JSON, existing, has_ending, head, mapped, with_playlists
+from toolkit.catalogue.readers.reader import FileReader, ReaderParams
 from toolkit.catalogue.readers.tables.track_columns import NAMES
 from toolkit.catalogue.records import NamedPlaylist, Names, PlaylistRecord, Record, TrackRecord
 from toolkit.errors import InputError
@@ -25,7 +24,7 @@ from toolkit.timestamps import LAST, NO_TIME
 
 
 class _Named(msgspec.Struct, gc=False):
-    """What a corpus needs of a placement. Structs without cycles need no garbage collector."""
+    """The values of a placement that a corpus needs. Structs without cycles need no garbage collector."""
 
     pos: int
     track_uri: str
@@ -59,7 +58,7 @@ class _Slice(msgspec.Struct, Generic[P]):
 
 
 class _Decoders(Generic[T]):
-    """whole: a slice in one pass. parts, one: its playlists apart, so that a bad one is one bad record."""
+    """Decoders of a slice: `whole` in one pass, or `parts` and then `one` playlist, for a slice with bad playlists."""
 
     parts = msgspec.json.Decoder(_Slice[msgspec.Raw])
 
@@ -74,12 +73,12 @@ _NUMBER = re.compile(r"mpd\.slice\.(\d+)-\d+\.json")
 
 
 class MpdParams(ReaderParams):
-    """The dataset's terms are the user's to judge: training asks for `permission` unless this says so."""
+    """Options of `reader: mpd`. The user judges the terms: training needs `permission` unless train_allowed is true."""
 
     train_allowed: bool | None = None
 
 
-class MpdReader(Reader):
+class MpdReader(FileReader):
     """Reads the Million Playlist Dataset: a folder of slices, one slice, or `challenge_set.json`.
 
     Slices are read in the order of their playlists, one at a time.
@@ -98,11 +97,9 @@ class MpdReader(Reader):
             or ('"playlists"' in head(path) and '"pid"' in head(path, 1 << 16))
         )
 
-    def read(self) -> Iterator[Record]:
-        return some(self._read(), self.path)
-
     def brief(self) -> Iterator[Record | NamedPlaylist]:
-        return some(self._brief(), self.path)
+        briefs = (NamedPlaylist(rec, _names(playlist.tracks)) for playlist, rec in self._playlists(_BRIEF))
+        return with_playlists(briefs, self.path)
 
     def check_source(self) -> None:
         self._files()
@@ -120,15 +117,11 @@ class MpdReader(Reader):
                         yield self._track(track)
             yield record
 
-    def _brief(self) -> Iterator[NamedPlaylist]:
-        for playlist, record in self._playlists(_BRIEF):
-            yield NamedPlaylist(record, _names(playlist.tracks))
-
     def _playlists(self, decoders: _Decoders[T]) -> Iterator[tuple[_Playlist[T], PlaylistRecord]]:
         """Playlists with their tracks by `pos`."""
         for file in self._files():
             for index, playlist in self._decoded(file, decoders):
-                # sorted already in the dataset's own files, and that is cheaper to see than to do
+                # the dataset's own files are sorted; a check is cheaper than sorting
                 places = list(map(_POS, playlist.tracks))
                 if places != sorted(places):
                     playlist.tracks.sort(key=_POS)
@@ -149,7 +142,7 @@ class MpdReader(Reader):
         return files
 
     def _decoded(self, file: Path, decoders: _Decoders[T]) -> Iterator[tuple[int, _Playlist[T]]]:
-        """A slice's playlists with their places; each is let go before the next, whose use finds its memory still in cache."""
+        """A slice's playlists with their numbers. Each is freed before the next: its memory is still in the cache."""
         with mapped(file) as data:
             try:
                 waiting = decoders.whole.decode(data).playlists[::-1]
@@ -161,7 +154,7 @@ class MpdReader(Reader):
             yield count - len(waiting), waiting.pop()
 
     def _apart(self, file: Path, data: bytes | mmap.mmap, decoders: _Decoders[T]) -> Iterator[tuple[int, _Playlist[T]]]:
-        """The good playlists of a slice that has bad ones; those are reported."""
+        """The good playlists of a slice with bad ones, which are reported."""
         try:
             parts = decoders.parts.decode(data).playlists
         except BROKEN_JSON as error:
@@ -192,17 +185,17 @@ class MpdReader(Reader):
 
 def _names(tracks: list[_Named]) -> Callable[[Sequence[int]], Names]:
     def names(places: Sequence[int]) -> Names:
-        wanted = [tracks[place] for place in places]
+        chosen = [tracks[place] for place in places]
         return (
-            [track.track_name or None for track in wanted],
-            [track.artist_name or None for track in wanted],
-            [track.album_name or None for track in wanted],
+            [track.track_name or None for track in chosen],
+            [track.artist_name or None for track in chosen],
+            [track.album_name or None for track in chosen],
         )
 
     return names
 
 
 def _first_pid(file: Path) -> int:
-    """0, 1000, 2000, … and not 0, 1000, 10000, …"""
+    """Number by which slices are sorted: 0, 1000, 2000, …, not 0, 1000, 10000, …"""
     match = _NUMBER.fullmatch(file.name)
     return int(match[1]) if match else 0

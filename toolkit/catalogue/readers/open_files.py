@@ -1,4 +1,4 @@
-"""Opening what users hand in: plain or gzipped, and one clear line where it is broken."""
+"""Opens the files of users, plain or gzipped, with one clear line for a broken one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from toolkit.catalogue.records import NamedPlaylist, PlaylistRecord, Record
 from toolkit.errors import DataError, InputError
 
 Encoding = Literal["auto", "utf-8", "utf-16", "latin-1"]
-"""Of a text; auto is UTF-8, or UTF-16 where the file's first bytes say so."""
+"""Of a text; auto is UTF-8, or UTF-16 if the file begins with its byte order mark."""
 
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -26,13 +26,13 @@ Bad = Callable[[str, str], None]
 """`Reader.bad`: (where, why)."""
 
 BROKEN_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for a text that is not JSON, or JSON of another shape; the last for one that is nested too deep."""
+"""Errors of msgspec for a text that is not JSON, or JSON of another shape; the last one for too deep nesting."""
 
 R = TypeVar("R", bound=Record | NamedPlaylist)
 
 
 def existing(path: Path) -> Path:
-    """The path itself. Raises `InputError` where there is nothing, or what can be read once at most and may never end."""
+    """The path itself. Raises `InputError` if nothing is there, or for a pipe, which cannot be read twice."""
     if not path.exists():
         raise InputError(f"{path} does not exist")
     if not (path.is_file() or path.is_dir()):
@@ -44,7 +44,7 @@ def existing(path: Path) -> Path:
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """The bytes of a file, unzipped where its first bytes say gzip.
+    """The bytes of a file, unzipped if its first bytes are those of gzip.
 
     Raises `InputError` for a missing or unreadable file, `DataError` for a gzip that ends early or is damaged.
     """
@@ -64,27 +64,24 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """A whole file, unzipped; for formats whose files are small."""
+    """A whole file, unzipped; for formats with small files."""
     with opened(path) as file:
         return file.read()
 
 
 @contextmanager
 def mapped(path: Path) -> Iterator[bytes | mmap.mmap]:
-    """A whole file like `read_bytes`, without a copy of it where it is not zipped. What refers to it ends with the block."""
+    """A whole file like `read_bytes`, but mapped if it is not zipped. Only valid inside the `with` block."""
     with opened(path) as file:
         plain = isinstance(file, io.BufferedReader) and not isinstance(file.raw, gzip.GzipFile)
-        if not plain or not path.stat().st_size:
-            yield file.read()
-            return
-        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        yield data
+        mappable = plain and path.stat().st_size
+        yield mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if mappable else file.read()
 
 
 def lines(path: Path, bad: Bad, encoding: Encoding | None = None) -> Iterator[str]:
-    """Lines of a text with their ends; one that is not UTF-8 is a bad record and comes as an empty line, so that counting holds.
+    """Lines of a text with their ends. A line that is not UTF-8 is a bad record, and yields an empty line.
 
-    encoding: as the option of that name says; None for a reader without it, which reads `auto` then.
+    - encoding: the reader's option of that name; None, for a reader without the option, is `auto`.
     """
     cure = "give options.encoding: latin-1, or save the file as UTF-8" if encoding else "save the file as UTF-8"
     with opened(path) as file:
@@ -102,7 +99,7 @@ def lines(path: Path, bad: Bad, encoding: Encoding | None = None) -> Iterator[st
 
 
 def _decoded(path: Path, file: IO[bytes], encoding: str) -> Iterator[str]:
-    """Lines of a text in an encoding that a broken character makes unreadable from there on."""
+    """Lines of a text in an encoding of which nothing can be read after a broken character."""
     try:
         with io.TextIOWrapper(file, encoding=encoding, newline="\n") as text:
             yield from text
@@ -113,12 +110,12 @@ def _decoded(path: Path, file: IO[bytes], encoding: str) -> Iterator[str]:
 
 
 def head(path: Path, size: int = 2048) -> str:
-    """The first characters, for recognising a format; empty for what cannot be read."""
+    """The first characters, to recognise a format; empty for a file that cannot be read."""
     try:
         with existing(path).open("rb") as raw:
             start = raw.read(size)
         if start.startswith(b"\x1f\x8b"):
-            # only as far as it goes: a truncated file has a format too
+            # as far as possible: a truncated file has a format too
             start = zlib.decompressobj(31).decompress(start, size)
         return start.decode("utf-8", errors="replace")
     except (InputError, OSError, zlib.error):
@@ -126,42 +123,47 @@ def head(path: Path, size: int = 2048) -> str:
 
 
 def has_ending(path: Path, *endings: str) -> bool:
-    """Whether a file's name ends so, in any case, gzipped or not."""
+    """Whether a file's name has one of the endings, in any case, gzipped or not."""
     return path.is_file() and path.name.lower().removesuffix(".gz").endswith(endings)
 
 
 def files_of(path: Path, *endings: str) -> list[Path]:
-    """The file itself, or a folder's files with such an ending at any depth, sorted. Raises `InputError` where there are none."""
-    if existing(path).is_file():
-        return [path]
-    found = [file for file in files_below(path) if has_ending(file, *endings)]
-    if not found:
+    """The file itself, or a folder's files with one of the endings at any depth, sorted.
+
+    Raises `InputError` if there are none.
+    """
+    files = [path] if existing(path).is_file() else [file for file in files_below(path) if has_ending(file, *endings)]
+    if not files:
         raise InputError(f"{path} has no {' or '.join(endings)} file")
-    return found
+    return files
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Every file of a folder at any depth, sorted. Raises `InputError` for a folder that may not be read, which `rglob` leaves out."""
-    found = [Path(place, name) for place, _, names in os.walk(folder, onerror=_refused) for name in names]
-    return sorted(file for file in found if file.is_file())
+    """Every file of a folder at any depth, sorted. Raises `InputError` for a subfolder that may not be read."""
+    files = (Path(place, name) for place, _, names in os.walk(folder, onerror=_raise_unreadable) for name in names)
+    return sorted(file for file in files if file.is_file())
 
 
 def is_file(path: Path) -> bool:
-    """`Path.is_file`, which raises for a text that is too long for a name."""
+    """As `Path.is_file`, but False for a text that is too long for a name."""
     return os.path.isfile(path)
 
 
-def _refused(error: OSError) -> None:
+def _raise_unreadable(error: OSError) -> None:
     raise InputError(
-        f"{error.filename} cannot be read: {error.strerror}: make it readable, move it elsewhere, or name a folder beside it"
+        f"{error.filename} cannot be read: {error.strerror}: make it readable, move it elsewhere, or name a folder"
+        " beside it"
     )
 
 
-def some(records: Iterator[R], path: Path) -> Iterator[R]:
-    """The records, and `DataError` at the end where none of them was a playlist."""
+def with_playlists(records: Iterator[R], path: Path) -> Iterator[R]:
+    """The records. Raises `DataError` at the end if none of them was a playlist."""
     playlists = 0
     for record in records:
         playlists += isinstance(record, PlaylistRecord | NamedPlaylist)
         yield record
     if not playlists:
         raise DataError(f"{path} holds no playlist")
+
+
+some = with_playlists  # its name in `segue.plugin`

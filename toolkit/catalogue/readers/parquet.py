@@ -7,7 +7,7 @@
       position: pos
       tracks: {file: tracks.parquet, features: {audio: embedding}, fields: {lyrics: lyrics}}
 
-Ids may be text or whole numbers, features numbers or lists of them. Files are read a few thousand rows at a time, never whole.
+Ids may be text or whole numbers, features numbers or lists of them. Files are read a few thousand rows at a time.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from toolkit.errors import DataError, InputError
 
 ENDINGS = (".parquet", ".pq")
 CODED = 6
-"""Bytes a value below which a column of texts is taken for one of codes into a dictionary; the texts themselves take more."""
+"""Bytes per value; a column of texts with fewer is stored as codes into a dictionary."""
 BUFFER = 1 << 20
 """Bytes of a column that are read at once."""
 
@@ -57,10 +57,6 @@ class ParquetReader(TableReader):
             return any(file.name.lower().endswith(ENDINGS) for file in path.iterdir())
         return path.is_file() and path.name.lower().endswith(ENDINGS)
 
-    @property
-    def source(self) -> str:
-        return self.params.source
-
     def parts(self) -> list[ParquetPart]:
         beside = self._beside()
         files = [file for file in files_of(self.path, *ENDINGS) if file != beside or self.path.is_file()]
@@ -73,14 +69,14 @@ class ParquetReader(TableReader):
         return None if beside is None or self.params.tracks is None else (ParquetPart(beside), self.params.tracks)
 
     def _beside(self) -> Path | None:
-        """The file of tracks: in the folder of parts, or beside the file of placements."""
+        """The file of tracks: in the folder of parts, or next to the file of placements."""
         if self.params.tracks is None:
             return None
         return (self.path if existing(self.path).is_dir() else self.path.parent) / self.params.tracks.file
 
 
 class ParquetPart:
-    """One Parquet file. Raises `InputError` where it is missing, `DataError` where it is something else or damaged."""
+    """One Parquet file. Raises `InputError` for a missing file, `DataError` for another format or a damaged file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -97,7 +93,7 @@ class ParquetPart:
                 yield batch.select(list(names))
 
     def _repeated(self, names: Sequence[str]) -> list[str]:
-        """Columns of texts that the file keeps as a dictionary: read as one, a text is looked at once a value, not once a row."""
+        """Columns of texts that the file stores as a dictionary: each text is then processed once."""
         with self._open(()) as file:
             first = file.metadata.row_group(0) if file.metadata.num_row_groups else None
             chunks = [] if first is None else [first.column(place) for place in range(first.num_columns)]

@@ -1,4 +1,4 @@
-"""The reader contract and what every reader does with a bad record."""
+"""The contract of readers, and the handling of bad records."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
+from toolkit.catalogue.readers.open_files import with_playlists
 from toolkit.catalogue.records import NamedPlaylist, Record
 from toolkit.errors import DataError
 from toolkit.packages import Package
@@ -23,15 +24,15 @@ class ReaderParams(Parameters):
     """Options of a reader in a recipe (`data.options`); each reader extends it."""
 
 
-def shortened(value: Any) -> str:
-    """A value as a message repeats it: no more than a line holds."""
+def shortened(value: object) -> str:
+    """The repr of a value for a message, at most 80 characters."""
     shown = repr(value)
     return shown if len(shown) <= 80 else shown[:79] + "…"
 
 
 @dataclass
 class Tally:
-    """Records that something befell: how many, and what is said of the first of them."""
+    """Number of records with a fault, and messages about the first ones."""
 
     count: int = 0
     examples: list[str] = field(default_factory=list)
@@ -44,15 +45,18 @@ class Tally:
 
 
 class Reader(ABC):
-    """Streams the records of one format; memory does not grow with the file.
+    """Base class of every reader: streams the records of one format, in memory that does not grow with the file.
 
-    A track's record comes before, or any time after, the playlists that hold
-    it; a track that never gets a record is known by its id alone.
-    name: in recipes. needs_path: whether it reads a file or folder; a reader that makes its data itself has none.
-    upper_bound: the ranker that knows how the reader's data was made, by name: it takes the reader's options as parameters, and tables
-    show it as the best that is possible. Empty where the data is real.
-    requires: packages beyond the toolkit's own that it needs; `segue validate` reports those that are missing.
-    `segue.plugin.check_reader` is this contract as a test.
+    A track's record comes before, or any time after, the playlists that hold it. A track without a record is known by
+    its id alone.
+
+    - name: the name in recipes.
+    - needs_path: whether it reads a file or folder; False for a reader that generates its data.
+    - upper_bound: name of the ranker that knows how the data was generated. It takes the reader's options as
+      parameters, and tables show it as the best possible result. Empty for real data.
+    - requires: additional packages; `segue validate` reports missing ones.
+
+    `segue.plugin.check_reader` tests a reader against this contract.
     """
 
     name: ClassVar[str]
@@ -68,43 +72,44 @@ class Reader(ABC):
         self.params = params if params is not None else self.Params()
         self.on_error = on_error
         self.skip_by = "on_error: skip"
-        """What whoever asked for the reader writes to have bad records left out."""
+        """How the user asks for bad records to be left out, for messages."""
         self.skipped = Tally()
         """Bad records left out under `on_error: skip`."""
         self.doubles = Tally()
-        """What stands there more than once and is taken once; nothing is wrong with it."""
+        """Records that repeat an earlier one and were read once; they are not bad."""
 
     @abstractmethod
     def read(self) -> Iterator[Record]:
         """Yield tracks and playlists. Raises `DataError` under `on_error="stop"`."""
 
     def brief(self) -> Iterator[Record | NamedPlaylist]:
-        """The same playlists, for who needs nothing of a track but its names; a reader that can skip the rest overrides this.
+        """The same playlists, for callers that need only names of tracks. Readers that can skip the rest override it.
 
-        What it does not look at it does not check: a bad record there is found by `read` alone.
+        Values that it skips are not checked: a bad record there is only found by `read`.
         """
         return self.read()
 
     def blocks(self) -> Iterator[Block] | None:
-        """The same playlists and names of tracks as columns, for readers of tables; None from a reader of records alone.
+        """The same playlists and names of tracks as columns, for readers of tables; None from other readers.
 
-        A corpus without a catalogue is built from them, in a fraction of the time. They are the same playlists in the same order as
-        `read` gives, and the same bad rows are reported; what is only of the catalogue is not looked at. No `plays`.
+        A corpus without a catalogue is built from them, in a fraction of the time. They hold the playlists of `read`
+        in the same order and without `plays`, and the same bad rows are reported. Other values are skipped.
         """
         return None
 
     def check_source(self) -> None:
-        """Raise `InputError` or `DataError` for what the beginning of the source shows: a file that is missing, a column that is not there.
+        """Raise `InputError` or `DataError` for a fault that shows at once, such as a missing file or column.
 
-        For `segue validate`: it takes no longer for a large file than for a small one. The default checks nothing.
+        For `segue validate`: the time must not depend on the size of the file. The default checks nothing.
         """
         return
 
     def fields_offered(self) -> set[str] | None:
-        """Names of the fields that its tracks may have, by its options and the header of the source; None where only the records show.
+        """Names of the fields that its tracks may have, by its options and the header of the source.
 
-        For `segue validate`, after `check_source`. Under None, the default, the first records of `read` are looked at. A reader whose
-        `read` goes through a whole file before its first record overrides it.
+        For `segue validate`, after `check_source`. None, the default, means that only records show them: then the first
+        records of `read` are inspected. A reader whose `read` goes through a whole file before its first record
+        overrides this.
         """
         return None
 
@@ -114,8 +119,19 @@ class Reader(ABC):
         """Whether `path` looks like this format (by name and first bytes), for `reader: auto`."""
 
     def bad(self, where: str, why: str) -> None:
-        """Report a bad record: raise, or count and go on. `where` is file and record."""
+        """Report a bad record: raise `DataError`, or count it. `where` is file and record."""
         message = f"{where}: {why}"
         if self.on_error == "stop":
             raise DataError(f"{message} ({self.skip_by} leaves such records out)")
         self.skipped.add(message)
+
+
+class FileReader(Reader):
+    """Base class of readers whose `read` raises `DataError` for a source without any playlist."""
+
+    def read(self) -> Iterator[Record]:
+        return with_playlists(self._read(), self.path)
+
+    @abstractmethod
+    def _read(self) -> Iterator[Record]:
+        """Yield tracks and playlists."""

@@ -1,7 +1,7 @@
-"""RecBole's atomic files: `.inter` (placements) with an optional `.item` beside it, in and out.
+"""Reads and writes RecBole's atomic files: `.inter` (placements) with an optional `.item` next to it.
 
-Format: https://recbole.io/docs/user_guide/data/atomic_files.html. Columns are
-`name:type`, tab-separated and never quoted.
+Format: https://recbole.io/docs/user_guide/data/atomic_files.html. Columns are `name:type`, tab-separated and never
+quoted.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 from pydantic import Field as Option
 
 from toolkit.catalogue.readers.ids import qualified
-from toolkit.catalogue.readers.open_files import existing, has_ending, some
-from toolkit.catalogue.readers.reader import Reader, ReaderParams, shortened
+from toolkit.catalogue.readers.open_files import existing, has_ending
+from toolkit.catalogue.readers.reader import FileReader, ReaderParams, shortened
 from toolkit.catalogue.readers.tables.delimited import DelimitedFile
 from toolkit.catalogue.readers.tables.playlist_spool import Placement, PlaylistSpool
 from toolkit.catalogue.readers.tables.track_columns import NAMES, TrackColumns, TrackParser
@@ -44,7 +44,7 @@ class RecboleParams(ReaderParams):
     train_allowed: bool | None = None
 
 
-class RecboleReader(Reader):
+class RecboleReader(FileReader):
     """Reads a data set in RecBole's format: an `.inter` file, or the folder that contains it.
 
     The texts and numbers of the `.item` file become fields.
@@ -57,9 +57,6 @@ class RecboleReader(Reader):
     @classmethod
     def recognises(cls, path: Path) -> bool:
         return has_ending(path, ".inter") or (path.is_dir() and any(path.glob("*.inter")))
-
-    def read(self) -> Iterator[Record]:
-        return some(self._read(), self.path)
 
     def check_source(self) -> None:
         table, (_, track, _, _) = self._placed()
@@ -84,7 +81,7 @@ class RecboleReader(Reader):
             yield from spool.playlists()
 
     def _placed(self) -> tuple[DelimitedFile, tuple[int, int, int | None, int | None]]:
-        """The file of placements, and where playlist, track, position and time are. Raises for a column that is not there."""
+        """The file of placements, and its columns of playlist, track, position and time. Raises if one is missing."""
         table, types = self._table(self._inter())
         tokens = [name for name in table.header if types[name] == "token"]
         if len(tokens) < 2:
@@ -102,7 +99,7 @@ class RecboleReader(Reader):
         )
 
     def _described(self, path: Path, track: str) -> tuple[DelimitedFile, dict[str, str], TrackColumns]:
-        """The file of tracks, the types of its columns, and what they hold."""
+        """The file of tracks, the types of its columns, and their meaning."""
         table, types = self._table(path)
         table.needed("track", track)
         own = {*NAMES, track}
@@ -156,15 +153,7 @@ class RecboleReader(Reader):
 
     def _items(self, path: Path, track: str) -> Iterator[TrackRecord]:
         table, types, columns = self._described(path, track)
-        params = self.params
-        parser = TrackParser(
-            columns,
-            path.parent,
-            scheme=params.scheme,
-            source=params.source,
-            train_allowed=params.train_allowed,
-            bad=self.bad,
-        )
+        parser = TrackParser.of(columns, path.parent, self.params, self.bad)
         for line, row in table.rows():
             cells = {
                 name: cell.split() if types[name] == "float_seq" else cell for name, cell in table.mapping(row).items()
@@ -176,12 +165,10 @@ class RecboleReader(Reader):
 def write_atomic(corpus: Corpus, directory: Path, name: str) -> Path:
     """Write a corpus as the RecBole data set `name`: `directory/name/name.inter` and `.item`; returns that folder.
 
-    `data_path: directory` and `dataset: name` then load it. Columns:
-    playlist_id:token track_id:token position:float, with timestamp:float where the time
-    of every placement (or at least of its playlist) is known, and track_id:token
-    title:token_seq artist:token_seq album:token_seq. Tabs, line ends and double
-    quotes, which RecBole cannot escape, become blanks in names. Raises
-    `DataError` for an id that holds one.
+    RecBole loads it with `data_path: directory` and `dataset: name`. Columns of `.inter` are playlist_id:token,
+    track_id:token, position:float and, if the time of every placement (or of its playlist) is known, timestamp:float.
+    Columns of `.item` are track_id:token, title:token_seq, artist:token_seq and album:token_seq. Tabs, line ends and
+    double quotes, which RecBole cannot escape, become spaces in names. Raises `DataError` for an id that contains one.
     """
     folder = directory / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -209,7 +196,7 @@ def write_atomic(corpus: Corpus, directory: Path, name: str) -> Path:
 
 def _token(identifier: str) -> str:
     if any(mark in identifier for mark in '\t\r\n"'):
-        raise DataError(f"id {identifier!r} holds a tab, line end or quote, which an atomic file cannot")
+        raise DataError(f"id {identifier!r} contains a tab, line end or quote, which an atomic file cannot hold")
     return identifier
 
 

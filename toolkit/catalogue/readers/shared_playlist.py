@@ -1,4 +1,4 @@
-"""What XSPF and JSPF share: the same elements, written as XML and as JSON (https://www.xspf.org/spec)."""
+"""The common part of XSPF and JSPF: the same elements, as XML and as JSON (https://www.xspf.org/spec)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from toolkit.catalogue.readers.ids import by_location, by_name, recognised
-from toolkit.catalogue.readers.open_files import files_of, some
-from toolkit.catalogue.readers.reader import Reader, ReaderParams, shortened
+from toolkit.catalogue.readers.open_files import files_of, has_ending
+from toolkit.catalogue.readers.reader import FileReader, ReaderParams, shortened
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
 from toolkit.timestamps import NO_TIME, TIME_RULE, to_seconds
 
 
 @dataclass
 class Entry:
-    """One track element; `duration` in milliseconds, `time` when it was added."""
+    """One track element. duration: in milliseconds. time: when it was added."""
 
     identifiers: list[str] = field(default_factory=list)
     locations: list[str] = field(default_factory=list)
@@ -29,13 +29,12 @@ class Entry:
 
 @dataclass
 class Sheet:
-    """One playlist file."""
+    """One playlist file. date: when it was made, as written."""
 
     tracks: list[Entry]
     title: str | None = None
     annotation: str | None = None
     date: str | None = None
-    """When it was made, as written."""
 
 
 class SharedPlaylistParams(ReaderParams):
@@ -43,19 +42,20 @@ class SharedPlaylistParams(ReaderParams):
     train_allowed: bool | None = None
 
 
-class SharedPlaylistReader(Reader):
-    """A file or a folder of files; a playlist's id is its file's path below what was read.
+class SharedPlaylistReader(FileReader):
+    """Reads a file, or a folder of files. A playlist's id is the path of its file relative to the folder.
 
-    A track's id is its first Spotify, MusicBrainz or ISRC identifier, else its
-    first location, else any identifier, else artist and title.
+    A track's id is its first Spotify, MusicBrainz or ISRC identifier, otherwise its first location, its first
+    identifier, or artist and title.
     """
 
     Params = SharedPlaylistParams
     params: SharedPlaylistParams
     endings: tuple[str, ...]
 
-    def read(self) -> Iterator[Record]:
-        return some(self._read(), self.path)
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        return has_ending(path, *cls.endings) or (path.is_dir() and any(path.rglob(f"*{cls.endings[0]}")))
 
     def check_source(self) -> None:
         files_of(self.path, *self.endings)
@@ -65,7 +65,7 @@ class SharedPlaylistReader(Reader):
 
     @abstractmethod
     def parse(self, file: Path) -> Sheet | None:
-        """The playlist of a file; None where it was reported as bad."""
+        """The playlist of a file; None if it was reported as bad."""
 
     def _read(self) -> Iterator[Record]:
         root = self.path if self.path.is_dir() else self.path.parent

@@ -1,4 +1,4 @@
-"""Who played what how often: `user<TAB>song<TAB>plays`, gzipped or not, without a header.
+"""Play counts of users: `user<TAB>song<TAB>plays`, gzipped or not, without a header.
 
     reader: triplets
     path: train_triplets.txt
@@ -6,9 +6,10 @@
       tracks: {file: songs.tsv, track: song_id}
       artists: {file: artists.tsv, id: artist_id, fields: {biography: biography, tags: tags}}
 
-The forms are those of the Echo Nest Taste Profile subset of the Million Song Dataset (three columns) and of Last.fm's 360K users
-(four: user, artist's id, artist's name, plays; the items are artists then). Users become playlists, in the file's order. The tables
-beside it are tab-separated with a header, such as MSD-A's biographies and tags of artists.
+The formats are those of the Echo Nest Taste Profile subset of the Million Song Dataset (three columns) and of Last.fm's
+360K users (four columns: user, artist's id, artist's name, plays; the items are then artists). Users become playlists,
+in the order of the file. The other tables are tab-separated with a header, such as MSD-A's biographies and tags of
+artists.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 from pydantic import Field as Option
 
 from toolkit.catalogue.readers.ids import qualified
-from toolkit.catalogue.readers.open_files import Encoding, existing, lines, some
-from toolkit.catalogue.readers.reader import Reader, ReaderParams, shortened
+from toolkit.catalogue.readers.open_files import Encoding, existing, lines
+from toolkit.catalogue.readers.reader import FileReader, ReaderParams, shortened
 from toolkit.catalogue.readers.tables.delimited import DelimitedFile
 from toolkit.catalogue.readers.tables.playlist_spool import Placement, PlaylistSpool
 from toolkit.catalogue.readers.tables.repeated_tracks import FirstRows
@@ -29,7 +31,7 @@ from toolkit.catalogue.readers.tables.track_columns import TrackParser, TrackTab
 from toolkit.catalogue.records import Field, PlaylistRecord, Record, TrackRecord
 
 LEAST = 3
-"""Columns of the file at least."""
+"""The least number of columns in the file."""
 
 
 class ArtistTable(ReaderParams):
@@ -50,11 +52,11 @@ class TripletsParams(ReaderParams):
     train_allowed: bool | None = None
 
 
-class TripletsReader(Reader):
+class TripletsReader(FileReader):
     """Reads play counts of users, one user, song and count per line; each user becomes a playlist.
 
-    Counts of rows that repeat a user and a song are summed. The summary reports the number of such rows, and of artists and songs that are
-    described twice in different ways.
+    Counts of rows that repeat a user and a song are summed. The summary reports the number of such rows, and of artists
+    and songs that are described twice in different ways.
     """
 
     name = "triplets"
@@ -68,9 +70,6 @@ class TripletsReader(Reader):
             ("triplets.txt", "triplets.tsv", "artname-plays.tsv")
         )
 
-    def read(self) -> Iterator[Record]:
-        return some(self._read(), self.path)
-
     def check_source(self) -> None:
         existing(self.path)
         if self.params.artists is not None:
@@ -81,7 +80,7 @@ class TripletsReader(Reader):
     def fields_offered(self) -> set[str]:
         artists = {*self.params.artists.fields} if self.params.artists is not None else set[str]()
         if self.params.tracks is None:
-            return {"title", "artist", "artist_id", *artists}  # of a file with names
+            return {"title", "artist", "artist_id", *artists}  # a file with names has these
         return self.params.tracks.offered(self._track_table(self.params.tracks).header) | artists
 
     def _read(self) -> Iterator[Record]:
@@ -100,19 +99,17 @@ class TripletsReader(Reader):
                 yield self._once(record)
 
     def _rows(self) -> Iterator[tuple[str, str, str | None, float]]:
-        """User, item, its name where the file has one, plays."""
+        """User, item, the item's name if the file has it, plays."""
         for number, line in enumerate(lines(self.path, self.bad, self.params.encoding), start=1):
             if not line.strip():
                 continue
             where, cells = f"{self.path}, line {number}", [cell.strip() for cell in line.split(self.params.delimiter)]
             if not LEAST <= len(cells) <= LEAST + 1:
-                self.bad(
-                    where,
-                    f"has {len(cells)} columns, not user, item and plays (or user, item, name, plays): see options.delimiter",
-                )
+                rule = "user, item and plays (or user, item, name, plays)"
+                self.bad(where, f"has {len(cells)} columns, not {rule}: see options.delimiter")
                 continue
-            user, item, name, plays = cells[0], cells[1], cells[2] if len(cells) > LEAST else None, _number(cells[-1])
-            item = item or name or ""  # Last.fm leaves out ids that it does not know
+            user, name, plays = cells[0], cells[2] if len(cells) > LEAST else None, _number(cells[-1])
+            item = cells[1] or name or ""  # Last.fm leaves out ids that it does not know
             if not user or not item:
                 self.bad(where, f"has no {'item' if user else 'user'}")
             elif not 0 < plays < math.inf:
@@ -133,15 +130,17 @@ class TripletsReader(Reader):
         return PlaylistRecord(record.id, list(total), plays=list(total.values()))
 
     def _item(self, item: str, name: str | None, fields: dict[str, Field]) -> TrackRecord:
-        """An item without a table of tracks: the artist it may be carries its fields."""
+        """An item without a table of tracks. It may be an artist: then it has the artist's fields."""
         params = self.params
-        known = qualified(item, params.scheme)
         artists, ids = ((name,), (qualified(item, params.scheme, "artist"),)) if name else ((), ())
-        own = {
-            key: Field(field.value, field.source, train_allowed=field.train_allowed) for key, field in fields.items()
-        }
         return TrackRecord(
-            known, name, artists, ids, fields=own, source=params.source, train_allowed=params.train_allowed
+            qualified(item, params.scheme),
+            name,
+            artists,
+            ids,
+            fields={key: msgspec.structs.replace(field, entity="track") for key, field in fields.items()},
+            source=params.source,
+            train_allowed=params.train_allowed,
         )
 
     def _track_table(self, table: TrackTable) -> DelimitedFile:
@@ -153,51 +152,40 @@ class TripletsReader(Reader):
 
     def _tracks(self, table: TrackTable, artists: dict[str, dict[str, Field]]) -> Iterator[TrackRecord]:
         params, file = self.params, self._track_table(table)
-        parser = TrackParser(
-            table,
-            file.path.parent,
-            scheme=params.scheme,
-            source=params.source,
-            train_allowed=params.train_allowed,
-            bad=self.bad,
-        )
+        parser = TrackParser.of(table, file.path.parent, params, self.bad)
         waiting = {qualified(artist, params.scheme, "artist"): fields for artist, fields in artists.items()}
         first = FirstRows(self.doubles)
         for line, row in file.rows():
             where = file.where(line)
             for record in first(parser.record(file.mapping(row), where), where):
-                # an artist's fields are kept once, with the first of the tracks
-                own = waiting.pop(record.artist_ids[0], {}) if record.artist_ids else {}
-                record.fields.update(own)
+                # an artist's fields are stored once, with the artist's first track
+                record.fields.update(waiting.pop(record.artist_ids[0], {}) if record.artist_ids else {})
                 yield record
 
     def _artist_table(self, table: ArtistTable) -> tuple[DelimitedFile, int, dict[str, int]]:
-        """The file of artists, and where their ids and fields are. Raises `InputError` for a column that it does not have."""
+        """The file of artists, and the places of their ids and fields. Raises `InputError` for a missing column."""
         file = DelimitedFile(self.path.parent / table.file, self.bad, quoted=False)
-        if file.delimiter != "\t":  # biographies hold quotation marks and, between tabs, mean nothing by them
+        if file.delimiter != "\t":  # between tabs, quotation marks are part of a biography
             file = DelimitedFile(self.path.parent / table.file, self.bad)
-        place = file.needed("artists.id", table.id)
-        return (
-            file,
-            place,
-            {name: file.needed(f"artists.fields.{name}", column) for name, column in table.fields.items()},
-        )
+        fields = table.fields.items()
+        return file, file.needed("artists.id", table.id), {n: file.needed(f"artists.fields.{n}", c) for n, c in fields}
 
     def _artists(self, table: ArtistTable) -> dict[str, dict[str, Field]]:
-        """Fields of each artist; of one described twice the first row counts, and another that says otherwise is told of."""
+        """Fields of each artist. Of several rows the first is used; a different one is reported."""
         params, (file, place, columns) = self.params, self._artist_table(table)
         found: dict[str, dict[str, Field]] = {}
         for line, row in file.rows():
-            told = {
+            fields = {
                 name: Field(row[column].strip(), params.source, "artist", train_allowed=params.train_allowed)
                 for name, column in columns.items()
                 if row[column].strip()
             }
             if not row[place].strip():
                 self.bad(file.where(line), f"has no {table.id}")
-            elif found.setdefault(row[place].strip(), told) != told:
+            elif found.setdefault(row[place].strip(), fields) != fields:
                 self.doubles.add(
-                    f"{file.where(line)}: artist {row[place].strip()!r} came before with other {', '.join(columns)}: the first stays"
+                    f"{file.where(line)}: artist {row[place].strip()!r} came before with other {', '.join(columns)}:"
+                    " the first stays"
                 )
         return found
 

@@ -1,7 +1,7 @@
 """XSPF, the XML Shareable Playlist Format (https://www.xspf.org/spec).
 
-A document type declaration is refused before anything in it is read: XSPF has
-none, and entities are how XML reads other files and fills memory.
+A document type declaration is refused before its content is read: XSPF has none, and its entities can read other files
+and fill the memory.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from toolkit.catalogue.readers.open_files import has_ending, read_bytes
+from toolkit.catalogue.readers.open_files import read_bytes
 from toolkit.catalogue.readers.reader import shortened
 from toolkit.catalogue.readers.shared_playlist import Entry, SharedPlaylistReader, Sheet
 
@@ -31,10 +31,6 @@ class XspfReader(SharedPlaylistReader):
 
     name = "xspf"
     endings = (".xspf",)
-
-    @classmethod
-    def recognises(cls, path: Path) -> bool:
-        return has_ending(path, *cls.endings) or (path.is_dir() and any(path.rglob("*.xspf")))
 
     def parse(self, file: Path) -> Sheet | None:
         try:

@@ -49,6 +49,6 @@ def test_the_first_row_counts_and_another_is_told_of(kind: str, tmp_path: Path) 
     ]
     first = 5 if kind != "jsonl" else 4  # a header is a line too
     assert [message.partition("songs")[2].partition(", ")[2] for message in found.doubles.examples] == [
-        f"line {first}: track 'local:S1' came before with other words: the first stay",
-        f"line {first + 1}: track 'local:S2' came before with other words: the first stay",
+        f"line {first}: track 'local:S1' came before with other values: the first ones stay",
+        f"line {first + 1}: track 'local:S2' came before with other values: the first ones stay",
     ]

@@ -1,4 +1,4 @@
-"""Which column of an Arrow table holds what, found by the reader's options and checked by type."""
+"""The meaning of the columns of an Arrow table, by the reader's options, with a check of their types."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import pyarrow as pa
 from toolkit.catalogue.readers.tables import column_types
 from toolkit.catalogue.readers.tables.delimited import nearest
 from toolkit.catalogue.readers.tables.placement_columns import PlacementColumns
-from toolkit.catalogue.readers.tables.track_columns import TrackColumns
+from toolkit.catalogue.readers.tables.track_columns import NAMES, TrackColumns
 from toolkit.errors import InputError
 
-NAMES = ("title", "artist", "artist_id", "album", "album_id", "duration")
 LISTS = ("tracks", "track_ids")
-"""Columns that may hold a playlist's list of tracks where the option `track` names none and there is no `track_id`."""
+"""Columns that may hold a playlist's list of tracks, without the option `track` and a column `track_id`."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Columns by what they hold, None for what the table lacks.
+    """Columns by their meaning, None for one that the table does not have.
 
-    lists: whether a row is a whole playlist, its tracks a list. about: of the playlist, in the order of `blocks.ABOUT`.
-    described: columns that say something of tracks, their ids not among them; in a table of lists they are lists too.
+    - lists: whether a row is a whole playlist, with a list of tracks.
+    - about: columns that describe the playlist, in the order of `record_blocks.ABOUT`.
+    - described: columns that describe tracks, other than their ids; in a table of lists they are lists too.
     """
 
     playlist: str
@@ -37,15 +37,15 @@ class Layout:
 
     @property
     def of_rows(self) -> list[str]:
-        """Columns without which no placement can be read."""
+        """Columns needed to read placements."""
         chosen = (self.playlist, self.track, self.position, self.time, *self.about)
         return list(dict.fromkeys(name for name in chosen if name is not None))
 
 
 def layout(params: PlacementColumns, schema: pa.Schema, path: Path) -> Layout:
-    """The columns of a table of placements. Raises `InputError` for one that is not there or of another kind, with its name."""
+    """The columns of a table of placements. Raises `InputError` for a missing column, or one of a wrong type."""
     header = list(schema.names)
-    one_each(header, path)
+    check_unique_names(header, path)
     track = params.track
     if track not in header and "track" not in params.model_fields_set:
         track = next(
@@ -61,7 +61,7 @@ def layout(params: PlacementColumns, schema: pa.Schema, path: Path) -> Layout:
     lists = column_types.is_list(column_types.inner(schema.field(track).type))
     position = optional(path, header, "position", params.position, "position" if "position" in header else "pos")
     if lists and params.position is None and position is not None and not _is_list(schema, position):
-        position = None  # of the playlist, not of its tracks
+        position = None  # a position of the playlist, not of its tracks
     title = "playlist_title"
     if lists and title not in header and "title" in header and not _is_list(schema, "title") and params.title is None:
         title = "title"
@@ -84,7 +84,7 @@ def layout(params: PlacementColumns, schema: pa.Schema, path: Path) -> Layout:
 
 
 def described(params: TrackColumns, schema: pa.Schema, path: Path, *, only_lists: bool = False) -> tuple[str, ...]:
-    """Columns that say something of tracks. only_lists: those of a table with a list of tracks a row."""
+    """Columns that describe tracks. only_lists: of a table with a list of tracks in each row."""
     header = list(schema.names)
     params.check(header, path)
     rules: list[tuple[str, str, Callable[[pa.DataType], bool], str]] = []
@@ -146,16 +146,18 @@ def _check(found: Layout, params: PlacementColumns, schema: pa.Schema, path: Pat
         if not column_types.is_moment(kind):
             shown = column_types.kind_of(kind)
             raise InputError(
-                f"{path}, column {found.time!r} (option time) holds {shown}: it must hold timestamps, dates, texts or numbers"
+                f"{path}, column {found.time!r} (option time) holds {shown}:"
+                " it must hold timestamps, dates, texts or numbers"
             )
 
 
 def _inside(path: Path, option: str, column: str, kind: pa.DataType) -> pa.DataType:
-    """The type of a list's entries. Raises where the column holds no lists, beside one that does."""
+    """The type of a list's entries. Raises `InputError` for a column without lists."""
     kind = column_types.inner(kind)
     if not column_types.is_list(kind):
         raise InputError(
-            f"{path}, column {column!r} (option {option}) holds {column_types.kind_of(kind)}: where tracks are a list a row, it must be one too"
+            f"{path}, column {column!r} (option {option}) holds {column_types.kind_of(kind)}:"
+            " where tracks are a list a row, it must be one too"
         )
     return kind.value_type
 
@@ -164,14 +166,14 @@ def _is_list(schema: pa.Schema, name: str) -> bool:
     return column_types.is_list(column_types.inner(schema.field(name).type))
 
 
-def one_each(header: Sequence[str], path: Path) -> None:
-    """Raises where a column name occurs twice."""
-    if again := next((name for place, name in enumerate(header) if name in header[:place]), None):
-        raise InputError(f"{path}: the column name {again!r} occurs twice: rename one of them")
+def check_unique_names(header: Sequence[str], path: Path) -> None:
+    """Raise `InputError` for a repeated column name."""
+    if repeated := next((name for place, name in enumerate(header) if name in header[:place]), None):
+        raise InputError(f"{path}: the column name {repeated!r} occurs twice: rename one of them")
 
 
 def needed(path: Path, header: Sequence[str], option: str, name: str) -> None:
-    """Raises `InputError`, with the nearest column, where `name` is not one."""
+    """Raise `InputError`, with the nearest column, for an unknown name."""
     if name not in header:
         raise InputError(f"{path} has no column {name!r} (option {option}): {nearest(name, list(header))}")
 
@@ -179,7 +181,7 @@ def needed(path: Path, header: Sequence[str], option: str, name: str) -> None:
 def optional(
     path: Path, header: Sequence[str], option: str, name: str | None, default: str | None = None
 ) -> str | None:
-    """A column that was named and must be there, or `default` where that is one."""
+    """A column that was named, which must exist, or `default` if that exists."""
     if name is None:
         return default if default in header else None
     needed(path, header, option, name)

@@ -1,12 +1,11 @@
-"""Arrow columns of any type as ids, texts, numbers and times, with the rules that text files have.
+"""Arrow columns of any type as ids, texts, numbers and times, by the rules of text files.
 
-A rule that a whole column breaks (a type) raises `InputError`; one that some rows break comes back as those rows.
+A column of a wrong type raises `InputError`. Rows with bad values are returned.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -41,14 +40,14 @@ def is_bytes(kind: pa.DataType) -> bool:
 
 
 def inner(kind: pa.DataType) -> pa.DataType:
-    """The type of the values themselves: of a dictionary, or of an extension's storage."""
+    """The type of the values in a dictionary, or in the storage of an extension."""
     if isinstance(kind, pa.BaseExtensionType):
         return inner(kind.storage_type)
     return inner(kind.value_type) if pa.types.is_dictionary(kind) else kind
 
 
 def is_plain(kind: pa.DataType) -> bool:
-    """Whether values are texts, numbers or nothing at all: what an id or a name may be."""
+    """Whether values are texts, numbers or all null, as ids and names must be."""
     kind = inner(kind)
     return is_text(kind) or is_number(kind) or pa.types.is_null(kind)
 
@@ -59,7 +58,7 @@ def is_moment(kind: pa.DataType) -> bool:
 
 
 def is_vector(kind: pa.DataType) -> bool:
-    """Whether values are numbers, or lists of them; texts are read as numbers, as of a text file."""
+    """Whether values are numbers, or lists of them. Texts are parsed as numbers, as in a text file."""
     kind = inner(kind)
     return is_plain(kind) or pa.types.is_boolean(kind) or (is_list(kind) and is_plain(kind.value_type))
 
@@ -77,13 +76,13 @@ def is_file(kind: pa.DataType) -> bool:
 
 
 def kind_of(kind: pa.DataType) -> str:
-    """A type as a message names it."""
+    """A type for messages."""
     shown = str(kind)
     return shown if len(shown) <= 60 else shown[:59] + "…"
 
 
 def without_views(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """A batch whose texts and lists are of the older types, which every function of Arrow takes."""
+    """A batch with texts and lists of the older types, which every function of Arrow accepts."""
     schema = pa.schema([(field.name, _older(field.type)) for field in batch.schema])
     return batch if schema.equals(batch.schema) else batch.cast(schema)
 
@@ -105,7 +104,7 @@ def _older(kind: pa.DataType) -> pa.DataType:
 
 
 def plain(array: pa.Array) -> pa.Array:
-    """The values themselves: no extension, and no view, which few functions take."""
+    """The array without extension types and views, which few functions accept."""
     if isinstance(array, pa.ExtensionArray):
         return plain(array.storage)
     kind = _older(array.type)
@@ -118,23 +117,26 @@ def decoded(array: pa.DictionaryArray) -> pa.Array:
 
 
 def texts(array: pa.Array) -> pa.Array:
-    """string [n], without blanks around them; null where nothing is left, and for NaN, which pandas puts where a text is missing."""
+    """string [n], stripped. Empty texts are null, and so is NaN, which pandas uses for a missing text."""
     array = plain(array)
     if pa.types.is_dictionary(array.type):
         return texts(array.dictionary).take(array.indices)
     if pa.types.is_floating(array.type):
-        # as Python writes a number, which is how a text file comes by it
-        return pa.array(
-            [None if value is None or value != value else str(value) for value in array.to_pylist()], pa.string()
-        )
+        # as Python writes a number, which is how it is in a text file
+        values = [None if value is None or value != value else str(value) for value in array.to_pylist()]
+        return pa.array(values, pa.string())
     array = pc.utf8_trim_whitespace(array.cast(pa.string()))
-    return _without_empty(array)
+    empty = pc.equal(pc.binary_length(array), 0)
+    return pc.if_else(empty, pa.scalar(None, pa.string()), array) if pc.any(empty).as_py() else array
 
 
 def ids(array: pa.Array, scheme: str | None, where: Callable[[int], str], column: str) -> pa.DictionaryArray:
-    """Ids as string dictionaries [n], null where one is missing. scheme: put before those that have none; None: ids have none.
+    """Ids as string dictionaries [n], null where one is missing.
 
-    A column of numbers with a fraction raises `InputError`, for an id is not measured.
+    - scheme: put before ids without one; None leaves ids as they are.
+    - where: location of a row, for messages.
+
+    Raises `InputError` for a number with a fraction.
     """
     array = plain(array)
     if pa.types.is_floating(array.type):
@@ -156,14 +158,14 @@ def ids(array: pa.Array, scheme: str | None, where: Callable[[int], str], column
 
 
 def first_places(codes: np.ndarray, n: int) -> np.ndarray:
-    """int64 [n]: where each code 0…n − 1 comes first, the number of codes where it does not."""
+    """int64 [n]: the first place of each code 0…n − 1; the number of codes where it does not occur."""
     first = np.full(n, len(codes))
     first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
     return first
 
 
 def _coded(array: pa.Array) -> pa.DictionaryArray:
-    """A column as a dictionary in the order of its rows. Whole numbers that are near each other are found in a table, not by hashing."""
+    """A column as a dictionary in the order of its rows. Whole numbers in a small range need a table, no hashing."""
     if pa.types.is_dictionary(array.type):
         return array
     if not pa.types.is_integer(array.type) or array.null_count or not len(array) or pa.types.is_uint64(array.type):
@@ -176,9 +178,9 @@ def _coded(array: pa.Array) -> pa.DictionaryArray:
     first = first_places(offsets, high - low + 1)
     new = np.zeros(len(values), bool)
     new[first[first < len(values)]] = True
-    each = offsets[new]
+    distinct = offsets[new]
     place = np.zeros(high - low + 1, np.int32)
-    place[each] = np.arange(len(each), dtype=np.int32)
+    place[distinct] = np.arange(len(distinct), dtype=np.int32)
     return pa.DictionaryArray.from_arrays(pa.array(place[offsets]), pa.array(values[new]))
 
 
@@ -195,7 +197,7 @@ def with_scheme(values: pa.Array, scheme: str) -> pa.Array:
 
 
 def numbers(array: pa.Array) -> np.ndarray:
-    """float64 [n]; NaN where there is no number."""
+    """float64 [n]; NaN for anything but a number."""
     array = plain(array)
     if pa.types.is_dictionary(array.type):
         array = decoded(array)
@@ -205,9 +207,9 @@ def numbers(array: pa.Array) -> np.ndarray:
 
 
 def times(array: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """int64 [n], seconds since 1970 (UTC where no zone is named), parts of a second cut off; and bool [n], which could not be read.
+    """Whole seconds since 1970, int64 [n], and which values could not be read, bool [n].
 
-    A missing time is `NO_TIME`.
+    Without a time zone they are UTC. A missing time is `NO_TIME`.
     """
     array = plain(array)
     if pa.types.is_dictionary(array.type):
@@ -220,18 +222,19 @@ def times(array: pa.Array) -> tuple[np.ndarray, np.ndarray]:
         found = _ints(array.cast(pa.date32())) * _DAY
         bad = np.zeros(len(array), bool)
     elif is_number(array.type):
-        given = numbers(array)
-        found = np.floor(np.where(missing, 0, given)).astype(np.int64)
-        bad = ~((given >= FIRST) & (given <= LAST))
-        if pa.types.is_integer(array.type) and (dates := (given >= _DATES[0]) & (given <= _DATES[1])).any():
+        values = numbers(array)
+        found = np.floor(np.where(missing, 0, values)).astype(np.int64)
+        bad = ~((values >= FIRST) & (values <= LAST))
+        if pa.types.is_integer(array.type) and (dates := (values >= _DATES[0]) & (values <= _DATES[1])).any():
             found[dates], bad[dates] = _read(array.filter(pa.array(dates)).cast(pa.string()))
     else:
         coded = texts(array).dictionary_encode()
-        each, unread = _read(coded.dictionary)
+        distinct, unread = _read(coded.dictionary)
         codes = coded.indices.fill_null(0).to_numpy(zero_copy_only=False)
         missing = np.asarray(coded.indices.is_null().to_numpy(zero_copy_only=False), bool)
-        none = not len(each)
-        found, bad = (np.zeros(len(array), np.int64), missing) if none else (each[codes], unread[codes])
+        found, bad = np.zeros(len(array), np.int64), missing
+        if len(distinct):
+            found, bad = distinct[codes], unread[codes]
     return np.where(missing, NO_TIME, found), bad & ~missing
 
 
@@ -240,12 +243,12 @@ def chosen(array: pa.Array | None, mask: np.ndarray) -> pa.Array | None:
     return None if array is None else array.filter(pa.array(mask))
 
 
-def python(array: pa.Array) -> list[Any]:
-    """Values as `TrackParser` takes them: NaN is nothing, and of a file's bytes and path the bytes count."""
-    return [_value(value) for value in plain(array).to_pylist()]
+def cells(array: pa.Array) -> list[object]:
+    """Values for `TrackParser`: NaN is None, and of a file's bytes and path the bytes are used."""
+    return [_cell(value) for value in plain(array).to_pylist()]
 
 
-def _value(value: Any) -> Any:
+def _cell(value: object) -> object:
     if isinstance(value, float) and value != value:
         return None
     if isinstance(value, dict):
@@ -266,19 +269,14 @@ def _ints(array: pa.Array) -> np.ndarray:
 
 
 def _whole(array: pa.Array, where: Callable[[int], str], column: str) -> pa.Array:
-    """Whole numbers, which pandas makes floats of where one is missing."""
-    given = array.cast(pa.float64())
-    array = pc.if_else(pc.is_nan(given), pa.scalar(None, pa.float64()), given)
+    """Whole numbers; pandas stores them as floats if one is missing."""
+    values = array.cast(pa.float64())
+    array = pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
     broken = pc.not_equal(pc.floor(array), array).fill_null(False)
     if pc.any(broken).as_py():
         row = int(np.flatnonzero(broken.to_numpy(zero_copy_only=False))[0])
         raise InputError(f"{where(row)}: {column!r} holds {array[row].as_py()!r}: an id must be text or a whole number")
     return array.cast(pa.int64())
-
-
-def _without_empty(array: pa.Array) -> pa.Array:
-    empty = pc.equal(pc.binary_length(array), 0)
-    return pc.if_else(empty, pa.scalar(None, pa.string()), array) if pc.any(empty).as_py() else array
 
 
 def _number(text: str | None) -> float:

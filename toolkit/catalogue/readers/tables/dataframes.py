@@ -1,22 +1,26 @@
-"""Frames of other libraries as Arrow tables: pandas, Polars, Arrow, Hugging Face datasets, and whatever offers Arrow's C stream."""
+"""Frames as Arrow tables: pandas, Polars, Arrow, Hugging Face datasets, and objects with Arrow's C stream."""
 
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from toolkit.errors import InputError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 CURE = "give a pandas or Polars frame, an Arrow table, a Hugging Face dataset, or anything with __arrow_c_stream__"
 
 
-def table_of(frame: Any, name: str = "frame") -> pa.Table:
-    """The content of `frame` as an Arrow table; nothing is copied that need not be.
+def table_of(frame: object, name: str = "frame") -> pa.Table:
+    """The content of `frame` as an Arrow table, without copies where possible.
 
-    Of a pandas frame NaN is null, and a named index is a column. Of a Hugging Face dataset the rows are those that it shows, after
-    filters and shuffles. name: what messages call it. Raises `InputError` for anything else, and for a column that Arrow cannot hold.
+    In a pandas frame NaN is null, and a named index is a column. The rows of a Hugging Face dataset are those after
+    filters and shuffles. name: for messages. Raises `InputError` for any other object, and for a column that Arrow
+    cannot hold.
     """
     try:
         return _table(frame, name)
@@ -24,16 +28,16 @@ def table_of(frame: Any, name: str = "frame") -> pa.Table:
         raise InputError(f"{name} cannot be read as a table: {_line(error)}") from None
 
 
-def _table(frame: Any, name: str) -> pa.Table:
+def _table(frame: object, name: str) -> pa.Table:
     if isinstance(frame, pa.Table):
         return frame
     if isinstance(frame, pa.RecordBatch):
         return pa.Table.from_batches([frame])
     if isinstance(frame, pa.RecordBatchReader):
         return frame.read_all()
-    if _is(frame, "pandas", "DataFrame"):
+    if isinstance(frame, _loaded("pandas", "DataFrame")):
         return _of_pandas(frame, name)
-    if _is(frame, "datasets", "Dataset"):
+    if isinstance(frame, _loaded("datasets", "Dataset")):
         return frame.with_format("arrow")[:]
     if hasattr(frame, "__arrow_c_stream__"):
         return pa.RecordBatchReader.from_stream(frame).read_all()
@@ -42,17 +46,20 @@ def _table(frame: Any, name: str) -> pa.Table:
         ("datasets", "IterableDataset", "save it as Parquet and read that, or give a dataset that is not streamed"),
         ("polars", "LazyFrame", "give frame.collect()"),
     ):
-        if _is(frame, library, kind):
+        if isinstance(frame, _loaded(library, kind)):
             raise InputError(f"{name} is a {library}.{kind}: {cure}")
     raise InputError(f"{name} is a {type(frame).__name__}, which is not a table: {CURE}")
 
 
-def _is(frame: Any, library: str, kind: str) -> bool:
-    """Whether `frame` is of a class of a library that somebody has imported: without it there is no such frame."""
-    return library in sys.modules and isinstance(frame, getattr(sys.modules[library], kind, ()))
+class _NotLoaded:
+    """Stands for a class of a library that was not imported: no object of that class exists."""
 
 
-def _of_pandas(frame: Any, name: str) -> pa.Table:
+def _loaded(library: str, kind: str) -> type[Any]:
+    return getattr(sys.modules.get(library), kind, _NotLoaded)
+
+
+def _of_pandas(frame: pd.DataFrame, name: str) -> pa.Table:
     named = any(level is not None for level in frame.index.names)
     frame = frame.reset_index() if named else frame
     if not all(isinstance(column, str) for column in frame.columns):

@@ -6,7 +6,6 @@ import csv
 import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from toolkit.catalogue.readers.open_files import Bad, Encoding, lines
 from toolkit.errors import DataError, InputError
@@ -16,12 +15,13 @@ _LONGEST = 10_000_000
 
 
 class DelimitedFile:
-    """A table file, read row by row.
+    """A table file, read row by row. header: column names.
 
-    header: column names. delimiter: default a tab where the header has one and
-    no comma does, else a comma; the same for a semicolon.
-    encoding: the reader's option of that name, where it has one.
-    Raises `DataError` for an empty file or a header with a name twice.
+    - delimiter: default a tab or semicolon, if the header contains it and no comma; otherwise a comma.
+    - quoted: whether cells may be in double quotes.
+    - encoding: the reader's option of that name.
+
+    Raises `DataError` for an empty file or a repeated column name.
     """
 
     def __init__(
@@ -35,21 +35,20 @@ class DelimitedFile:
     ) -> None:
         self.path = path
         self.bad = bad
-        self.quoted = quoted
         self.encoding = encoding
         first = next(lines(path, _no_header, encoding), "")
         self.delimiter = delimiter or _delimiter(first)
+        self._dialect = csv.excel()
+        self._dialect.delimiter = self.delimiter
+        self._dialect.quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
         try:
-            self.header = next(csv.reader([first], **self._dialect()), [])
+            self.header = next(csv.reader([first], self._dialect), [])
         except csv.Error as error:
             raise DataError(f"{path}, line 1: {_fault(error)}") from None
         if not any(self.header):
             raise DataError(f"{path} is empty: it must begin with a header of column names")
         if len(set(self.header)) < len(self.header):
             raise DataError(f"{path}, line 1: a column name occurs twice: {', '.join(self.header)}")
-
-    def _dialect(self) -> dict[str, Any]:
-        return {"delimiter": self.delimiter, "quoting": csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE}
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """(line number, cells); a row of another length than the header is a bad record."""
@@ -61,7 +60,7 @@ class DelimitedFile:
             yield from lines(self.path, self.bad, self.encoding)
             ended = True
 
-        reader = csv.reader(watched(), **self._dialect())
+        reader = csv.reader(watched(), self._dialect)
         next(reader)
         last = reader.line_num
         while True:
@@ -72,7 +71,7 @@ class DelimitedFile:
             except csv.Error as error:
                 self.bad(self.where(reader.line_num), _fault(error))
                 continue
-            if ended:  # the row took the end of the file for its own: only an open quote does
+            if ended:  # the row extends to the end of the file: a quote is open
                 self.bad(self.where(last + 1), 'has a quote (") that is never closed')
                 return
             last = reader.line_num
@@ -86,10 +85,9 @@ class DelimitedFile:
         return f"{self.path}, line {line}"
 
     def column(self, option: str, name: str | None, default: str | None = None) -> int | None:
-        """Index of a column.
+        """Index of a column. Without a name it is that of `default`, or None if the header does not have that.
 
-        A name that was given must be there; without one `default` is used where
-        the header has it. Raises `InputError` with the nearest column.
+        Raises `InputError` with the nearest column for an unknown name.
         """
         if name is None:
             return self.header.index(default) if default in self.header else None
@@ -98,9 +96,9 @@ class DelimitedFile:
         return self.header.index(name)
 
     def needed(self, option: str, name: str) -> int:
-        """Index of a column that must be there."""
+        """Index of a required column."""
         index = self.column(option, name)
-        assert index is not None  # a given name is found or refused
+        assert index is not None  # an unknown name raises
         return index
 
     def mapping(self, row: list[str]) -> Mapping[str, str]:
@@ -109,18 +107,18 @@ class DelimitedFile:
 
 
 def _no_header(where: str, why: str) -> None:
-    """A table without its first line cannot be read, whatever is done with bad records."""
+    """Raise for a broken header: without it the table cannot be read, even if bad records are skipped."""
     raise DataError(f"{where}: {why}")
 
 
 def nearest(name: str, known: list[str]) -> str:
-    """`did you mean 'x'?`, or what there is."""
+    """`did you mean 'x'?`, or the known columns."""
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]!r}?" if near else f"columns: {', '.join(known)}"
 
 
 def _fault(error: csv.Error) -> str:
-    """What the parser refuses, without its advice to who programs with it."""
+    """The parser's message, without its advice to programmers."""
     text = str(error)
     return (
         "has a carriage return (CR) inside a cell without quotes: end lines with LF or CRLF"

@@ -22,4 +22,5 @@ class PlacementColumns(TrackColumns):
     group: str | None = None
     split: str | None = None
     scheme: str = Option("local", pattern=r"^[A-Za-z][\w+.-]+$", description="put before ids that have none")
+    source: str = "table"
     train_allowed: bool | None = None

@@ -1,7 +1,6 @@
-"""Rows of playlists in any order, put together with bounded memory.
+"""Collects rows of playlists in any order into playlists, with bounded memory.
 
-Placements go to a temporary SQLite file and come back through its external
-merge sort; only a few words per playlist stay in memory.
+Placements are written to a temporary SQLite file, which sorts them on disk. Memory holds a few texts per playlist.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from toolkit.catalogue.records import PlaylistRecord
@@ -23,7 +21,7 @@ _BATCH = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """One row: a track of a playlist, with whatever the row says of the playlist. It has plays or a time, not both: no format does."""
+    """One row: a track of a playlist, and the row's values for the playlist. No format has both plays and a time."""
 
     playlist: str
     track: str
@@ -39,8 +37,8 @@ class Placement:
 class PlaylistSpool:
     """Collects placements, then yields playlists in order of first appearance.
 
-    Equal positions keep the order of the rows; of a playlist's title, group
-    and split the first row's count. Raises `SegueError` where the disk is full.
+    Rows of equal positions keep their order. Title, group and split are those of a playlist's first row. Raises
+    `SegueError` for a full disk.
     """
 
     def __init__(self) -> None:
@@ -53,22 +51,20 @@ class PlaylistSpool:
         self._db = sqlite3.connect(Path(self._folder.name) / "placements.db", isolation_level=None)
         for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-65536"):
             self._db.execute(f"PRAGMA {pragma}")
-        self._db.execute("CREATE TABLE placements (list INTEGER, position REAL, track TEXT, told)")
+        self._db.execute("CREATE TABLE placements (list INTEGER, position REAL, track TEXT, plays_or_time)")
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._db.close()
         self._folder.cleanup()
 
     def add(self, placement: Placement) -> None:
-        """Take one row."""
+        """Add one row."""
         number = self._numbers.setdefault(placement.playlist, len(self._numbers))
         if number == len(self._first):
             self._first[placement.playlist] = placement
-        told = placement.time if placement.plays is None else placement.plays
-        self._waiting.append((number, placement.position, placement.track, told))
+        value = placement.time if placement.plays is None else placement.plays
+        self._waiting.append((number, placement.position, placement.track, value))
         if len(self._waiting) >= _BATCH:
             self._flush()
 
@@ -76,7 +72,7 @@ class PlaylistSpool:
         """The playlists, each with its tracks by position."""
         self._flush()
         try:
-            rows = self._db.execute("SELECT list, track, told FROM placements ORDER BY list, position, rowid")
+            rows = self._db.execute("SELECT list, track, plays_or_time FROM placements ORDER BY list, position, rowid")
             for first, (_, group) in zip(self._first.values(), groupby(rows, key=lambda row: row[0]), strict=True):
                 held = list(group)
                 plays = None if first.plays is None else [row[2] for row in held]
@@ -96,7 +92,7 @@ class PlaylistSpool:
 
 
 def adjacent(placements: Iterator[Placement]) -> Iterator[PlaylistRecord]:
-    """Playlists whose rows stand together, without a temporary file."""
+    """Playlists whose rows are adjacent, without a temporary file."""
     for _, group in groupby(placements, key=lambda placement: placement.playlist):
         rows = sorted(group, key=lambda placement: placement.position)
         times = [row.time for row in rows if row.time is not None]
@@ -106,7 +102,7 @@ def adjacent(placements: Iterator[Placement]) -> Iterator[PlaylistRecord]:
 def playlist(
     first: Placement, tracks: list[str], plays: list[float] | None = None, times: list[int] | None = None
 ) -> PlaylistRecord:
-    """A record of these tracks with what one row says of their playlist."""
+    """A record of these tracks, with one row's values for the playlist."""
     return PlaylistRecord(
         first.playlist, tracks, first.title, first.description, first.group, first.split, plays=plays, times=times
     )

@@ -1,7 +1,8 @@
-"""The columns that a reader may give instead of records, many rows at a time.
+"""Columns of a reader, many rows at a time, instead of records.
 
-`toolkit.corpus.build` takes them where no catalogue is filled: a corpus needs ids, names and the order of playlists, and a column of
-a million ids is numbered in the time of a few thousand records. `records` turns them into records again, slowly.
+`toolkit.corpus.build` uses them if no catalogue is filled: a corpus needs only ids, names and the order of playlists,
+and a column of a million ids is numbered in the time of a few thousand records. `records` converts them to records,
+slowly.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,9 +22,10 @@ from toolkit.timestamps import NO_TIME
 class Tracks:
     """n tracks and their names.
 
-    id: string [n], each with its scheme. title, artist, album: string [n], null where one is missing; artist: several joined by ", ".
-    table: which of the reader's tables they are from. Of a track that one table describes twice the first row counts; of several
-    tables the later one, where it says something.
+    - id: string [n], each with its scheme.
+    - title, artist, album: string [n], null where one is missing; several artists are joined by ", ".
+    - table: number of the reader's table. Of a track's rows in one table the first is used; of several tables, the
+      values of the later one that are not null.
     """
 
     id: pa.Array
@@ -41,10 +42,12 @@ class Tracks:
 class Placements:
     """n placements; those of a playlist may be anywhere, in other blocks too.
 
-    playlist, track: string [n], or string dictionaries of any order; none is null, and tracks carry their scheme.
-    position: float64 [n], ascending within a playlist; equal ones, and all where it is None, keep the order of the rows.
-    time: int64 [n], seconds since 1970. title, description, group, split: string [n], of which a playlist's first row counts.
-    Playlists come in the order of their first row. Every block of a reader has the same columns.
+    - playlist, track: string [n], or string dictionaries of any order; none is null, and tracks have their scheme.
+    - position: float64 [n], ascending within a playlist. Rows of equal positions, or without any, keep their order.
+    - time: int64 [n], seconds since 1970.
+    - title, description, group, split: string [n]; those of a playlist's first row are used.
+
+    Playlists are in the order of their first row. Every block of a reader has the same columns.
     """
 
     playlist: pa.Array
@@ -62,11 +65,12 @@ class Placements:
 
 @dataclass(frozen=True)
 class Playlists:
-    """P whole playlists in their order, with n placements.
+    """P whole playlists, with n placements.
 
-    id: string [P]. offsets: int64 [P + 1]; playlist p is track[offsets[p]:offsets[p + 1]]. track: as in `Placements`, [n].
-    times: int64 [n], of each placement; time: int64 [P], of the playlists where only that is known; `NO_TIME` where it is not.
-    title, description, group, split: string [P].
+    - id: string [P]. offsets: int64 [P + 1]; playlist p is track[offsets[p]:offsets[p + 1]].
+    - track: as in `Placements`, [n].
+    - times: int64 [n], of each placement. time: int64 [P], of each playlist, if only that is known. `NO_TIME`: unknown.
+    - title, description, group, split: string [P].
     """
 
     id: pa.Array
@@ -84,14 +88,14 @@ class Playlists:
 
 
 Block = Tracks | Placements | Playlists
-"""A reader gives `Placements` or `Playlists`, not both; with either come `Tracks`, where more is known of them than ids."""
+"""A reader yields `Placements` or `Playlists`, not both, and `Tracks` if it knows more of them than ids."""
 
 ABOUT = ("title", "description", "group", "split")
-"""What a block may say of playlists."""
+"""Columns of a block that describe playlists."""
 
 
 def records(blocks: Iterable[Block]) -> Iterator[Record]:
-    """The same as records, all placements kept in memory: tracks with their names alone, then the playlists of `Placements`."""
+    """Blocks as records, with all placements in memory: tracks with their names, then the playlists of `Placements`."""
     described: dict[tuple[int, str], None] = {}
     waiting: dict[str, list[tuple[float, str, int]]] = {}
     about: dict[str, list[str | None]] = {}
@@ -115,8 +119,8 @@ def records(blocks: Iterable[Block]) -> Iterator[Record]:
         yield PlaylistRecord(playlist, [row[1] for row in rows], title, description, group, split, times=times)
 
 
-def said(block: Placements | Playlists, n: int) -> list[list[Any]]:
-    """What a block says of playlists: `ABOUT`, each of n rows."""
+def playlist_columns(block: Placements | Playlists, n: int) -> list[list[str | None]]:
+    """The columns `ABOUT` of a block, each with n rows."""
     return [[None] * n if (column := getattr(block, name)) is None else column.to_pylist() for name in ABOUT]
 
 
@@ -124,7 +128,9 @@ def _whole(block: Playlists) -> Iterator[PlaylistRecord]:
     held, n = block.track.to_pylist(), len(block.id)
     times = None if block.times is None else block.times.tolist()
     moments = [NO_TIME] * n if block.time is None else block.time.tolist()
-    rows = zip(block.id.to_pylist(), pairwise(block.offsets.tolist()), moments, *said(block, n), strict=True)
+    rows = zip(
+        block.id.to_pylist(), pairwise(block.offsets.tolist()), moments, *playlist_columns(block, n), strict=True
+    )
     for playlist, (start, end), moment, title, description, group, split in rows:
         own = None if times is None else times[start:end]
         yield PlaylistRecord(playlist, held[start:end], title, description, group, split, times=own, time=moment)
@@ -136,7 +142,9 @@ def _wait(
     n = len(block)
     positions = [0.0] * n if block.position is None else block.position.tolist()
     times = [NO_TIME] * n if block.time is None else block.time.tolist()
-    rows = zip(block.playlist.to_pylist(), block.track.to_pylist(), positions, times, *said(block, n), strict=True)
+    rows = zip(
+        block.playlist.to_pylist(), block.track.to_pylist(), positions, times, *playlist_columns(block, n), strict=True
+    )
     for playlist, track, position, time, *words in rows:
         about.setdefault(playlist, words)
         waiting.setdefault(playlist, []).append((position, track, time))

@@ -1,4 +1,4 @@
-"""Tracks that a table describes twice."""
+"""Tracks that a table describes more than once."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from toolkit.catalogue.records import TrackRecord
 
 
 class FirstRows:
-    """Of a track that a table describes more than once the first row counts; another that says otherwise is told of."""
+    """Keeps the first row of each track. A later row with other values is reported."""
 
     def __init__(self, doubles: Tally) -> None:
         self._doubles = doubles
-        self._said: dict[str, int] = {}
+        self._hashes: dict[str, int] = {}
 
     def __call__(self, record: TrackRecord | None, where: str) -> Iterator[TrackRecord]:
         """The record where its track is new."""
         if record is None:
             return
-        said = _said(record)
-        if record.id not in self._said:
-            self._said[record.id] = said
+        content = _content_hash(record)
+        if record.id not in self._hashes:
+            self._hashes[record.id] = content
             yield record
-        elif self._said[record.id] != said:
-            self._doubles.add(f"{where}: track {record.id!r} came before with other words: the first stay")
+        elif self._hashes[record.id] != content:
+            self._doubles.add(f"{where}: track {record.id!r} came before with other values: the first ones stay")
 
 
-def _said(record: TrackRecord) -> int:
-    """A number that two records share where they say the same."""
+def _content_hash(record: TrackRecord) -> int:
+    """The same number for records with the same values."""
     fields = {
         name: tuple(field.value) if isinstance(field.value, list) else field.value
         for name, field in record.fields.items()

@@ -1,4 +1,4 @@
-"""A hash of a table's values: the same however they are cut into chunks, padded, or encoded."""
+"""A hash of a table's values that does not depend on chunks, padding or encoding."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from toolkit.catalogue.readers.tables import column_types
 
 SIZE = 16
 ROWS = 1 << 16
-"""Rows that are looked at at once."""
+"""Rows that are hashed at once."""
 
 
 def table_digest(table: pa.Table) -> str:
     """BLAKE2b over column names and values in their order, as 32 hex digits.
 
-    Text is text whether its type is string, large_string, a view or a dictionary; numbers count with their type. A missing value
+    Texts are the same in every type: string, large_string, view or dictionary. Numbers differ by type. A missing value
     differs from an empty text and from NaN.
     """
     whole = hashlib.blake2b(digest_size=SIZE)
@@ -35,7 +35,7 @@ def column_digest(column: pa.ChunkedArray) -> bytes:
     streams: dict[str, hashlib.blake2b] = {}
     for start in range(0, max(len(column), 1), ROWS):
         for chunk in column.slice(start, ROWS).chunks:
-            # each of a column's buffers goes into a hash of its own: where a chunk ends leaves no trace
+            # each buffer has its own hash: the result does not depend on where chunks end
             for path, data in _streams(chunk, ""):
                 streams.setdefault(path, hashlib.blake2b(digest_size=SIZE)).update(data)
     whole = hashlib.blake2b(digest_size=SIZE)
@@ -45,7 +45,7 @@ def column_digest(column: pa.ChunkedArray) -> bytes:
 
 
 def _streams(array: pa.Array, path: str) -> Iterator[tuple[str, memoryview | bytes]]:
-    """The buffers of an array under names that tell its type: what is there, lengths, values."""
+    """The buffers of an array under names that include its type: validity, lengths, values."""
     array = column_types.plain(array)
     kind = array.type
     if pa.types.is_dictionary(kind):
@@ -72,11 +72,11 @@ def _streams(array: pa.Array, path: str) -> Iterator[tuple[str, memoryview | byt
 
 
 def _values(array: pa.Array) -> memoryview | bytes:
-    """Numbers, truths and times as their bytes; what has no plain numbers, as a decimal, as text."""
+    """Numbers, booleans and times as bytes; other types, such as decimals, as text."""
     kind = array.type
     if pa.types.is_floating(kind):
-        given = array.fill_null(0).to_numpy(zero_copy_only=False)
-        return _bytes(np.where(np.isnan(given), np.array(np.nan, given.dtype), given))
+        values = array.fill_null(0).to_numpy(zero_copy_only=False)
+        return _bytes(np.where(np.isnan(values), np.array(np.nan, values.dtype), values))
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         return _bytes(array.fill_null(0 if pa.types.is_integer(kind) else False).to_numpy(zero_copy_only=False))
     if pa.types.is_temporal(kind) and kind.bit_width in (32, 64):

@@ -1,6 +1,6 @@
-"""Batches of an Arrow table as blocks: rows of one placement each, or rows that hold a list of tracks.
+"""Batches of an Arrow table as blocks: rows with one placement each, or rows with a list of tracks.
 
-What is wrong with a row is reported as a text file's rows are, and the row is left out where records are skipped.
+A bad row is reported like one of a text file, and left out if records are skipped.
 """
 
 from __future__ import annotations
@@ -21,13 +21,16 @@ from toolkit.catalogue.readers.tables.track_columns import TrackColumns
 from toolkit.timestamps import NO_TIME, TIME_RULE
 
 Where = Callable[[int], str]
-"""File and row, of a row of the batch."""
+"""Returns file and row, for messages, of a row of the batch."""
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A batch whose rows are playlists. tracks: the lists' entries one after the other, as a table; where: of an entry;
-    owners: int64, the playlist of `block` that each belongs to."""
+    """A batch whose rows are playlists.
+
+    - tracks: the entries of all lists, as a table. where: location of an entry.
+    - owners: int64, index of each entry's playlist in `block`.
+    """
 
     block: Playlists
     tracks: pa.RecordBatch
@@ -37,14 +40,14 @@ class Opened:
 
 @dataclass(frozen=True)
 class TableRows:
-    """Reads batches of tables that have one layout. scheme: put before ids of tracks that have none."""
+    """Reads batches of tables with one layout. scheme: put before ids of tracks without one."""
 
     layout: Layout
     scheme: str
     bad: Bad
 
     def flat(self, batch: pa.RecordBatch, where: Where) -> Placements:
-        """A block of rows that hold one placement each."""
+        """A block from rows with one placement each."""
         layout = self.layout
         track = column_types.ids(batch.column(layout.track), self.scheme, where, layout.track)
         playlist = column_types.ids(batch.column(layout.playlist), None, where, layout.playlist)
@@ -59,12 +62,12 @@ class TableRows:
         if faults:
             good = self._good(faults, batch.num_rows, where)
             playlist, track = playlist.filter(pa.array(good)), track.filter(pa.array(good))
-            position, time = (None if each is None else each[good] for each in (position, time))
+            position, time = (None if column is None else column[good] for column in (position, time))
             about = [None if column is None else column.filter(pa.array(good)) for column in about]
         return Placements(playlist, track, position, time, *about)
 
     def lists(self, batch: pa.RecordBatch, where: Where) -> Opened:
-        """A block of rows that hold a playlist each. A track that is wrong is left out of its playlist, as one of JSON Lines is."""
+        """A block from rows with one playlist each. A bad track is left out of its playlist, as in JSON Lines."""
         layout = self.layout
         listed = [
             name
@@ -130,42 +133,44 @@ class TableRows:
         return good
 
 
-def names(
-    track: pa.DictionaryArray, batch: pa.RecordBatch, given: TrackColumns, rows: np.ndarray, *, table: int
+def track_names(
+    track: pa.DictionaryArray, batch: pa.RecordBatch, columns: TrackColumns, rows: np.ndarray, *, table: int
 ) -> Tracks:
     """Ids and names of tracks at some rows of a batch."""
     place, header = pa.array(rows), batch.schema.names
-    title, artist, album = (None if name is None else batch.column(name).take(place) for name in named(given, header))
+    title, artist, album = (
+        None if name is None else batch.column(name).take(place) for name in name_columns(columns, header)
+    )
     none = pa.nulls(len(rows), pa.string())
     return Tracks(
         track.take(place).dictionary_decode(),
         none if title is None else column_types.texts(title),
-        none if artist is None else joined(artist, given.artist_separator),
+        none if artist is None else artist_texts(artist, columns.artist_separator),
         none if album is None else column_types.texts(album),
         table,
     )
 
 
-def named(given: TrackColumns, header: Sequence[str]) -> tuple[str | None, str | None, str | None]:
-    """Columns of titles, artists and albums, None for what a table lacks."""
-    chosen = (given.title or "title", given.artist or "artist", given.album or "album")
+def name_columns(columns: TrackColumns, header: Sequence[str]) -> tuple[str | None, str | None, str | None]:
+    """Columns of titles, artists and albums, None for one that the table does not have."""
+    chosen = (columns.title or "title", columns.artist or "artist", columns.album or "album")
     title, artist, album = (name if name in header else None for name in chosen)
     return title, artist, album
 
 
-def first(track: pa.DictionaryArray) -> np.ndarray:
+def first_rows(track: pa.DictionaryArray) -> np.ndarray:
     """int64, ascending: the first row of each id."""
     codes = track.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    # a missing id is the last code, and nobody's
+    # missing ids have one more code, which is dropped
     found = column_types.first_places(np.where(codes < 0, len(track.dictionary), codes), len(track.dictionary) + 1)[:-1]
     return np.sort(found[found < len(codes)])
 
 
-def joined(array: pa.Array, separator: str) -> pa.Array:
-    """Artists as one text, string [n]: several, in a list or between separators, joined by a comma, each once."""
+def artist_texts(array: pa.Array, separator: str) -> pa.Array:
+    """Artists as one text, string [n]. Several, from a list or between separators, are joined by commas, each once."""
     array = column_types.plain(array)
     if pa.types.is_dictionary(array.type):
-        return joined(array.dictionary, separator).take(array.indices)
+        return artist_texts(array.dictionary, separator).take(array.indices)
     if column_types.is_list(array.type):
         return pa.array([_once(parts or ()) for parts in array.to_pylist()], pa.string())
     single = column_types.texts(array)
@@ -183,20 +188,18 @@ def _once(parts: Sequence[object]) -> str | None:
 
 def _nulls(array: pa.DictionaryArray) -> list[int]:
     """Rows without a value."""
-    if not array.indices.null_count:
-        return []
-    return np.flatnonzero(array.indices.is_null().to_numpy(zero_copy_only=False)).tolist()
+    indices = array.indices
+    return np.flatnonzero(indices.is_null().to_numpy(zero_copy_only=False)).tolist() if indices.null_count else []
 
 
 def _lengths(array: pa.Array) -> np.ndarray:
-    """int64 [n], entries of each list; -1 where there is none."""
-    return np.asarray(
-        pc.list_value_length(column_types.plain(array)).fill_null(-1).to_numpy(zero_copy_only=False), np.int64
-    )
+    """int64 [n], number of entries of each list; -1 for null."""
+    lengths = pc.list_value_length(column_types.plain(array)).fill_null(-1)
+    return np.asarray(lengths.to_numpy(zero_copy_only=False), np.int64)
 
 
 def _uneven(batch: pa.RecordBatch, listed: Sequence[str], track: str) -> dict[int, str]:
-    """Rows without a list of tracks, or with a list of another length beside it."""
+    """Messages by row, for rows without a list of tracks, or with another list of a different length."""
     lengths = {name: _lengths(batch.column(name)) for name in listed}
     found: dict[int, str] = {}
     for name in listed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, Protocol, Self
 
 from pydantic import Field as Option
 
@@ -17,12 +17,14 @@ from toolkit.catalogue.readers.tables.delimited import nearest
 from toolkit.catalogue.records import LARGEST, Field, FieldValue, TrackRecord
 from toolkit.errors import InputError
 
+Row = Mapping[str, object]
+
 NAMES = ("title", "artist", "artist_id", "album", "album_id", "duration")
-"""Options that name a column, and fields that every track record has a place for."""
+"""Options that name a column; also the attributes of a track record."""
 
 
 class TrackColumns(ReaderParams):
-    """Which column or key holds what; one left out is read under its own name where the file has it."""
+    """Names of columns or keys. An option that is left out means the column of its own name, if the file has it."""
 
     track: str = Option("track_id", description="the track's id")
     title: str | None = None
@@ -46,16 +48,16 @@ class TrackColumns(ReaderParams):
             return self.features
         return {"features": self.features} if self.features else {}
 
-    def given(self) -> dict[str, str]:
-        """Option by the column it names, for those that the user named."""
+    def named_columns(self) -> dict[str, str]:
+        """Option of each column that the user named."""
         named = {getattr(self, option): option for option in NAMES if getattr(self, option)}
         for option in ("fields", "images", "audio"):
             named |= {column: f"{option}.{name}" for name, column in getattr(self, option).items()}
         return named | {column: f"features.{name}" for name, columns in self.vectors().items() for column in columns}
 
     def check(self, header: Collection[str], where: Path) -> None:
-        """Raises `InputError` for a named column that the table does not have."""
-        for column, option in self.given().items():
+        """Raise `InputError` for a named column that the table does not have."""
+        for column, option in self.named_columns().items():
             if column not in header:
                 raise InputError(f"{where} has no column {column!r} (option {option}): {nearest(column, list(header))}")
 
@@ -65,8 +67,8 @@ class TrackColumns(ReaderParams):
         return names | self.fields.keys() | self.vectors().keys() | self.images.keys() | self.audio.keys()
 
     def describes(self, header: Collection[str]) -> bool:
-        """Whether a table says anything about its tracks but their ids."""
-        return bool(self.given()) or any(name in header for name in NAMES)
+        """Whether a table describes its tracks beyond their ids."""
+        return bool(self.named_columns()) or any(name in header for name in NAMES)
 
 
 class TrackTable(TrackColumns):
@@ -75,8 +77,21 @@ class TrackTable(TrackColumns):
     file: Path
 
 
+class TrackOrigin(Protocol):
+    """Options of a reader: the scheme of ids without one, and the source of values."""
+
+    @property
+    def scheme(self) -> str: ...
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def train_allowed(self) -> bool | None: ...
+
+
 class TrackParser:
-    """Makes records of rows. A cell that breaks a rule is reported to `bad` and, where records are skipped, left out."""
+    """Parses rows into track records. A bad cell is reported to `bad` and left out if records are skipped."""
 
     def __init__(
         self,
@@ -89,22 +104,23 @@ class TrackParser:
         bad: Bad,
         kind: str = "",
     ) -> None:
-        self.columns = columns
-        self.folder = folder
-        self.scheme = scheme
-        self.kind = kind
-        self.source = source
-        self.train_allowed = train_allowed
-        self.bad = bad
+        self.columns, self.folder, self.bad = columns, folder, bad
+        self.scheme, self.kind = scheme, kind
+        self.source, self.train_allowed = source, train_allowed
 
-    def record(self, row: Mapping[str, Any], where: str) -> TrackRecord | None:
-        """The track of one row; None where it has no id."""
-        given = row.get(self.columns.track)
-        if (fault := no_text(given)) is not None:
+    @classmethod
+    def of(cls, columns: TrackColumns, folder: Path, origin: TrackOrigin, bad: Bad) -> Self:
+        """A parser with the ids and the source of a reader's options."""
+        ids = {"scheme": origin.scheme, "source": origin.source}
+        return cls(columns, folder, **ids, train_allowed=origin.train_allowed, bad=bad)
+
+    def record(self, row: Row, where: str) -> TrackRecord | None:
+        """The track of one row; None if it has no id."""
+        cell = row.get(self.columns.track)
+        if (fault := text_fault(cell)) is not None:
             self.bad(where, f"{self.columns.track!r}{fault}")
             return None
-        identifier = _text(given)
-        if identifier is None:
+        if (identifier := _text(cell)) is None:
             self.bad(where, f"has no {self.columns.track}")
             return None
         album_id = self._text(row, "album_id", where)
@@ -121,29 +137,29 @@ class TrackParser:
             self.train_allowed,
         )
 
-    def _text(self, row: Mapping[str, Any], option: str, where: str) -> str | None:
+    def _text(self, row: Row, option: str, where: str) -> str | None:
         return self._cell(row, getattr(self.columns, option) or option, where)
 
-    def _cell(self, row: Mapping[str, Any], column: str, where: str) -> str | None:
+    def _cell(self, row: Row, column: str, where: str) -> str | None:
         value = row.get(column)
-        if (fault := no_text(value)) is not None:
+        if (fault := text_fault(value)) is not None:
             self.bad(where, f"{column!r}{fault}")
             return None
         return _text(value)
 
-    def _names(self, row: Mapping[str, Any], option: str, where: str) -> list[str]:
+    def _names(self, row: Row, option: str, where: str) -> list[str]:
         column = getattr(self.columns, option) or option
         value = row.get(column)
         if not isinstance(value, list):
-            parts: list[Any] = (self._cell(row, column, where) or "").split(self.columns.artist_separator)
-        elif fault := next(filter(None, map(no_text, value)), None):
+            parts: Sequence[object] = (self._cell(row, column, where) or "").split(self.columns.artist_separator)
+        elif fault := next(filter(None, map(text_fault, value)), None):
             self.bad(where, f"{column!r}{fault}")
             return []
         else:
             parts = value
         return [name for part in parts if (name := _text(part))]
 
-    def _duration(self, row: Mapping[str, Any], where: str) -> float | None:
+    def _duration(self, row: Row, where: str) -> float | None:
         text = self._text(row, "duration", where)
         number = _number(text) if text is not None else None
         if text is not None and (number is None or number < 0):
@@ -151,7 +167,7 @@ class TrackParser:
             return None
         return number / 1000 if number is not None and self.columns.duration_unit == "ms" else number
 
-    def _fields(self, row: Mapping[str, Any], where: str) -> Iterator[tuple[str, Field]]:
+    def _fields(self, row: Row, where: str) -> Iterator[tuple[str, Field]]:
         for name, column in self.columns.fields.items():
             if (text := self._cell(row, column, where)) is not None:
                 yield name, self._field(text)
@@ -177,12 +193,12 @@ class TrackParser:
             return None
         return file
 
-    def _content(self, row: Mapping[str, Any], column: str, where: str) -> bytes | Path | None:
-        """A file by its name, or its bytes where the cell holds them, as a table of another kind than text may."""
+    def _content(self, row: Row, column: str, where: str) -> bytes | Path | None:
+        """A file by its name, or its bytes if the cell holds them; tables other than text files may do so."""
         value = row.get(column)
         return value if isinstance(value, bytes) else self._file(self._cell(row, column, where), where)
 
-    def _image(self, row: Mapping[str, Any], column: str, where: str) -> bytes | None:
+    def _image(self, row: Row, column: str, where: str) -> bytes | None:
         content = self._content(row, column, where)
         if content is None:
             return None
@@ -198,10 +214,10 @@ class TrackParser:
         return data
 
 
-def feature_vector(row: Mapping[str, Any], columns: Sequence[str], where: str, bad: Bad) -> list[float] | None:
-    """The numbers of several cells, joined; a cell may hold a JSON list. None where all are empty.
+def feature_vector(row: Row, columns: Sequence[str], where: str, bad: Bad) -> list[float] | None:
+    """The numbers of several cells; a cell may hold a JSON list. None if all are empty.
 
-    Some empty, no number, NaN, infinity or more than float32 holds: a bad record.
+    It is a bad record if some are empty, or not finite numbers within the range of float32.
     """
     values = [row.get(column) for column in columns]
     cells = [cell for value in values for cell in (value if isinstance(value, list) else [value])]
@@ -210,30 +226,28 @@ def feature_vector(row: Mapping[str, Any], columns: Sequence[str], where: str, b
     numbers = [_number(cell) for cell in cells]
     for cell, number in zip(cells, numbers, strict=True):
         if number is None or abs(number) > LARGEST:
-            bad(
-                where,
-                f"feature {shortened(cell)} of {', '.join(columns)} must be a finite number within ±{LARGEST:.1e}",
-            )
+            rule = f"must be a finite number within ±{LARGEST:.1e}"
+            bad(where, f"feature {shortened(cell)} of {', '.join(columns)} {rule}")
             return None
     return [number for number in numbers if number is not None]
 
 
-def no_text(value: Any) -> str | None:
-    """What is wrong with a JSON value where text belongs; None where it is text, a number or nothing."""
+def text_fault(value: object) -> str | None:
+    """The fault of a JSON value that must be text; None for text, a number or null."""
     if not isinstance(value, list | dict | bool):
         return None
     return f": {shortened(value)} must be text or a number: name a key that holds such"
 
 
-def _text(value: Any) -> str | None:
-    """A cell as text without blanks around it; None where it is empty."""
+def _text(value: object) -> str | None:
+    """A cell as text, stripped; None if it is empty."""
     return None if value is None else str(value).strip() or None
 
 
-def _number(value: Any) -> float | None:
+def _number(value: object) -> float | None:
     """A finite number, or None."""
     try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):  # the last for a JSON integer of hundreds of digits
+        number = float(value if isinstance(value, str | int | float) else str(value))
+    except (ValueError, OverflowError):  # the latter for a JSON integer of hundreds of digits
         return None
     return number if math.isfinite(number) else None
