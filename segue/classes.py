@@ -15,7 +15,7 @@ def places() -> dict[str, tuple[str, str]]:
     return {
         point.value.rpartition(":")[2].rpartition(".")[2]: (group, name)
         for group in (MODELS, RANKERS)
-        for name, point in sorted(plugins.found(group).items())
+        for name, point in sorted(plugins.points(group).items())
     }
 
 

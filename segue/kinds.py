@@ -122,12 +122,15 @@ class SequentialModel(Model):
 
     def make(self, train: Training) -> Ranker:
         from toolkit.encoders.contract import registry
+        from toolkit.packages import check_installed
         from toolkit.sequential.hybrid import AdvisedRanker
         from toolkit.sequential.sequential_ranker import SequentialRanker
 
         titles = self.title_encoder
         if isinstance(titles, str):
             titles = registry.create(titles, {}, seed=derived_seed(self.seed, "titles"), device=self.device)
+        if titles is not None:
+            check_installed(f"title_encoder {titles.name!r}", titles.requires)
         if titles is not None and titles.requires_fit:
             titles.fit(sorted({title for title in train.playlists.titles() if title}))
         kind = SequentialRanker if self.spec.cold_system is None else AdvisedRanker
@@ -212,10 +215,9 @@ def _checked(make: Callable[[], T], name: str, values: Mapping[str, object]) -> 
     """Call `make`, which validates `values`. A pydantic error becomes an `InputError` of one line."""
     from pydantic import ValidationError
 
-    from toolkit.validation import explain
+    from toolkit.validation import one_line
 
     try:
         return make()
     except ValidationError as error:
-        where, rule = explain(error, values)
-        raise InputError(f"{name}: {'.'.join(map(str, where))}{rule}".replace(": :", ":")) from None
+        raise one_line(error, values, f"{name}: ") from None

@@ -50,7 +50,7 @@ def stub() -> str:
 
 
 def _built_in(group: str, point: str) -> bool:
-    found = plugins.found(group)[point]
+    found = plugins.points(group)[point]
     return found.dist is not None and found.dist.name == plugins.OWN
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Annotated, Literal, get_args, get_origin
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from toolkit import plugins
 from toolkit.errors import InputError, SegueError
+from toolkit.parameters import alternatives
 from toolkit.parts import Part
 
 KINDS = {
@@ -34,7 +36,7 @@ class Parameter:
 
     name: str
     type: str
-    default: Any
+    default: object
     required: bool
     description: str
 
@@ -49,7 +51,7 @@ class ListedPart:
     parameters: list[Parameter] = field(default_factory=list)
     error: str = ""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         return asdict(self)
 
 
@@ -60,30 +62,26 @@ def list_parts(kind: str) -> list[ListedPart]:
     """
     if kind not in KINDS:
         raise InputError(f"{kind!r} cannot be listed: {plugins.suggest(kind, list(KINDS))}")
-    return [made for name in plugins.names(KINDS[kind]) if (made := _listed_part(KINDS[kind], name)) is not None]
+    group = KINDS[kind]
+    return [part for name in plugins.names(group) if (part := _listed_part(group, name)) is not None]
 
 
 def parameters_of(cls: type) -> type[BaseModel] | None:
-    """The model of a part's parameters: the part itself, or the `Params` of its contract; None if it has no parameters."""
+    """The model of a part's parameters: the part itself, or `Params` of its contract; None if it has no parameters."""
     if issubclass(cls, Part):
         return cls
-    params: type[BaseModel] | None = vars_of(cls).get("Params")
+    params: type[BaseModel] | None = getattr(cls, "Params", None)
     return params
 
 
-def vars_of(cls: type) -> dict[str, Any]:
-    """Attributes of a class and its bases. The attribute of the nearest class is used."""
-    return {name: value for base in reversed(cls.__mro__) for name, value in vars(base).items()}
-
-
 def _listed_part(group: str, name: str) -> ListedPart | None:
-    point = plugins.found(group)[name]
+    point = plugins.points(group)[name]
     package = point.dist.name if point.dist else point.value
     try:
         cls = plugins.load(group, name)
     except SegueError as error:
         return ListedPart(name, "", package, error=str(error))
-    if not vars_of(cls).get("listed", True):
+    if not getattr(cls, "listed", True):
         return None
     model = parameters_of(cls)
     return ListedPart(name, sentence(cls), package, [] if model is None else parameters(model))
@@ -105,12 +103,8 @@ def parameters(model: type[BaseModel]) -> list[Parameter]:
     ]
 
 
-def shown(annotation: Any) -> str:
+def shown(annotation: object) -> str:
     """A readable type: `int`, `'a' or 'b'`, `list of float`."""
-    from typing import Annotated, Literal, get_args, get_origin
-
-    from toolkit.parameters import alternatives
-
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return shown(args[0])
@@ -125,16 +119,12 @@ def shown(annotation: Any) -> str:
         return " or ".join(dict.fromkeys(shown(each) for each in kinds))
     if annotation is type(None):
         return "none"
-    return (
-        "any"
-        if annotation is Any
-        else str(annotation.__name__).lower()
-        if isinstance(annotation, type)
-        else str(annotation)
-    )
+    if annotation is object:
+        return "any"
+    return annotation.__name__.lower() if isinstance(annotation, type) else str(annotation)
 
 
-def _default(info: Any) -> Any:
+def _default(info: FieldInfo) -> object:
     value = info.get_default(call_default_factory=True)
     if value is PydanticUndefined:
         return None

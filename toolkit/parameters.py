@@ -1,57 +1,66 @@
-"""Base class of all checked parameters. Unknown keys are errors, and neither infinity nor a boolean is accepted as a number."""
+"""Base class of all checked parameters.
+
+Unknown keys are errors, and neither infinity nor a boolean is accepted as a number.
+"""
 
 from __future__ import annotations
 
 import difflib
 import types
-from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Union, get_args, get_origin
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-NUMBER = "must be a number"
-BOOLEAN = "must be true or false"
+from toolkit.errors import Where
+
+T = TypeVar("T")
 
 
 class Parameters(BaseModel):
     """Base class of a recipe's sections and of the parameters of every plug-in.
 
-    Pydantic accepts a boolean as a number and a number as a boolean: `seed: true` would be seed 1. This class refuses both. Values from
-    Python and values from a file therefore pass the same check.
+    Pydantic accepts a boolean as a number and a number as a boolean: `seed: true` would be seed 1. This class refuses
+    both. Values from Python and values from a file therefore pass the same check.
     """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_unknown(cls, values: Any) -> Any:
-        if not isinstance(values, dict) or cls.model_config.get("extra") != "forbid":
-            return values
-        if unknown := [key for key in values if isinstance(key, str) and key not in cls.model_fields]:
-            raise ValidationError.from_exception_data(
-                cls.__name__, [_unknown(key, values[key], [*cls.model_fields]) for key in unknown]
-            )
+    def _refuse_unknown(cls, values: object) -> object:
+        if isinstance(values, dict) and cls.model_config.get("extra") == "forbid":
+            known = [*cls.model_fields]
+            faults = [
+                fault("unknown_key", f"is not a key: {nearest(key, known)}", (key,), value)
+                for key, value in values.items()
+                if isinstance(key, str) and key not in cls.model_fields
+            ]
+            if faults:
+                raise ValidationError.from_exception_data(cls.__name__, faults)
         return values
 
     @field_validator("*", mode="before")
     @classmethod
-    def _refuse_swapped(cls, value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, bool | int | float | list | dict) and info.field_name in cls.model_fields:
-            annotation = cls.model_fields[info.field_name].annotation
-            faults = [
-                InitErrorDetails(type=PydanticCustomError("swapped", message), loc=where, input=found)
-                for where, message, found in swapped(alternatives(annotation), value)
-            ]
-            if faults:
-                raise ValidationError.from_exception_data(cls.__name__, faults)
+    def _refuse_swapped(cls, value: object, info: ValidationInfo) -> object:
+        if info.field_name in cls.model_fields and (
+            faults := [*swapped(alternatives(cls.model_fields[info.field_name].annotation), value)]
+        ):
+            raise ValidationError.from_exception_data(cls.__name__, faults)
         return value
 
 
-def swapped(
-    kinds: tuple[Any, ...], value: Any, where: tuple[str | int, ...] = ()
-) -> Iterator[tuple[tuple[str | int, ...], str, Any]]:
-    """Find each boolean in place of a number, and each number in place of a boolean: location, rule and value.
+def swapped(kinds: tuple[object, ...], value: object, where: Where = ()) -> Iterator[InitErrorDetails]:
+    """Find each boolean in place of a number, and each number in place of a boolean.
 
     kinds: the types that `value` may have. Values inside other models are left to those models.
     """
@@ -61,15 +70,15 @@ def swapped(
         )
         for step, part in enumerate(value) if isinstance(value, list) else value.items():
             yield from swapped(inner, part, (*where, step))
-    elif Any not in kinds and isinstance(value, bool | int | float):
+    elif isinstance(value, bool | int | float):
         number, boolean = int in kinds or float in kinds, bool in kinds
         if isinstance(value, bool) and number and not boolean:
-            yield where, NUMBER, value
+            yield fault("swapped", "must be a number", where, value)
         elif not isinstance(value, bool) and boolean and not number:
-            yield where, BOOLEAN, value
+            yield fault("swapped", "must be true or false", where, value)
 
 
-def alternatives(annotation: Any) -> tuple[Any, ...]:
+def alternatives(annotation: object) -> tuple[object, ...]:
     """The types of a union, including a union inside `Annotated`."""
     if get_origin(annotation) is Annotated:
         return alternatives(get_args(annotation)[0])
@@ -84,6 +93,38 @@ def nearest(name: str, known: Sequence[str]) -> str:
     return f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known)) or 'none'}"
 
 
-def _unknown(key: str, value: Any, known: Sequence[str]) -> InitErrorDetails:
-    rule = PydanticCustomError("unknown_key", "{rule}", {"rule": f"is not a key: {nearest(key, known)}"})
-    return InitErrorDetails(type=rule, loc=(key,), input=value)
+def rule_error(kind: str, rule: str) -> PydanticCustomError:
+    """A pydantic error whose message is `rule`, whatever characters it contains."""
+    return PydanticCustomError(kind, "{rule}", {"rule": rule})
+
+
+def fault(kind: str, rule: str, where: Where, value: object) -> InitErrorDetails:
+    """A fault for pydantic's `ValidationError`: the rule that `value` breaks at `where`."""
+    return InitErrorDetails(type=rule_error(kind, rule), loc=where, input=value)
+
+
+def _once(values: list[T]) -> list[T]:
+    if (twice := next((value for value in values if values.count(value) > 1), None)) is not None:
+        raise rule_error("listed_twice", f"lists {yaml_text(twice)} twice: take one out")
+    return values
+
+
+Once = AfterValidator(_once)
+"""Annotation of a list whose values must all differ."""
+
+
+def yaml_text(value: object) -> str:
+    """A value in one line, as a recipe writes it. A model is written with the fields that are not at their defaults."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json", exclude_defaults=True)
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {yaml_text(each)}' for key, each in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(yaml_text, value))}]"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def either(names: Sequence[object]) -> str:
+    """`a, b or c`, as a recipe writes them."""
+    *first, last = map(yaml_text, names)
+    return f"{', '.join(first)} or {last}" if first else last

@@ -1,30 +1,44 @@
 """Replaceable parts of a recipe: a loss, a join, a policy for missing content, a model, a protocol.
 
-A part is one class. Its fields are its parameters, and its methods do the work. You can refer to it by the name of an entry point, as
-`module:Class`, as a mapping with `type`, or in Python as an object. All of these pass the same checks.
+A part is one class. Its fields are its parameters, and its methods do the work. You can refer to it by the name of an
+entry point, as `module:Class`, as a mapping with `type`, or in Python as an object. All of these pass the same checks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
+from pydantic_core import CoreSchema, core_schema
 
 from toolkit import plugins
 from toolkit.errors import InputError
 from toolkit.packages import Package
-from toolkit.parameters import Parameters
+from toolkit.parameters import Parameters, fault
+from toolkit.validation import one_line
+
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass as PartType
+else:
+
+    class PartType(type(BaseModel)):
+        """Metaclass of parts: wrong parameters in Python raise an `InputError` of one line, as those in a recipe do."""
+
+        def __call__(cls, *args: object, **values: object) -> object:
+            try:
+                return super().__call__(*args, **values)
+            except ValidationError as error:
+                raise one_line(error, values, f"{cls.__name__}: ") from None
 
 
-class Part(Parameters):
+class Part(Parameters, metaclass=PartType):
     """Base class of every replaceable part.
 
-    type: the name of its entry point, or `module:Class` for a class without one. A subclass sets the default.
-    requires: packages that it needs beyond those of the toolkit. `segue validate` reports those that are missing.
+    - type: the name of its entry point, or `module:Class` for a class without one. A subclass sets the default.
+    - requires: packages that it needs beyond those of the toolkit. `segue validate` reports those that are missing.
     """
 
     requires: ClassVar[tuple[Package, ...]] = ()
@@ -46,7 +60,7 @@ class Chosen:
     short: bool = True
     default: str = ""
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_before_validator_function(self.part, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -56,37 +70,39 @@ class Chosen:
         parts = [*(described(self.group, name, handler) for name in names), own]
         return {"anyOf": [{"type": "string", "examples": names}, *parts]} if self.short else {"anyOf": parts}
 
-    def part(self, given: Any) -> Any:
-        """The part that `given` describes: a name, a mapping with `type`, or a part."""
-        if isinstance(given, Part) or (isinstance(given, type) and issubclass(given, Part)):
-            return named(self.group, self.checked(given))
-        if isinstance(given, str) and self.short:
-            given = {"type": given}
-        if not isinstance(given, Mapping):
+    def part(self, value: object) -> Any:
+        """The part that `value` describes: a name, a mapping with `type`, or a part.
+
+        Raises pydantic's `ValidationError`.
+        """
+        if isinstance(value, Part) or (isinstance(value, type) and issubclass(value, Part)):
+            return named(self.group, self.checked(value))
+        if isinstance(value, str) and self.short:
+            value = {"type": value}
+        if not isinstance(value, Mapping):
             example = f"such as {{type: {plugins.names(self.group)[0]}}}"
             raise self._fault(
-                (), given, f"must be {'a name, or ' if self.short else ''}a mapping with `type`, {example}"
+                (), value, f"must be {'a name, or ' if self.short else ''}a mapping with `type`, {example}"
             )
-        given = {"type": self.default, **given} if self.default else given
-        if not isinstance(given.get("type"), str):
+        value = {"type": self.default, **value} if self.default else value
+        if not isinstance(value.get("type"), str):
             names = ", ".join(plugins.names(self.group))
-            rule = f"must be one of {names}" if "type" in given else f"is missing: name one of {names}"
-            raise self._fault(("type",), given.get("type"), rule)
-        return self.load(given["type"]).model_validate(dict(given))
+            rule = f"must be one of {names}" if "type" in value else f"is missing: name one of {names}"
+            raise self._fault(("type",), value.get("type"), rule)
+        return self.load(value["type"]).model_validate(dict(value))
 
-    def checked(self, given: Part | type[Part]) -> Part:
-        """Return `given` if it is an object of the group's contract. Anything else is a validation error."""
+    def checked(self, part: Part | type[Part]) -> Part:
+        """Return `part` if it is an object of the group's contract. Anything else is a validation error."""
         kind, contract = plugins.article(plugins.kind_of(self.group)), plugins.contract(self.group)
-        if not isinstance(given, type) and isinstance(given, contract):
-            return given
-        cls = given if isinstance(given, type) else type(given)
+        if not isinstance(part, type) and isinstance(part, contract):
+            return part
+        cls = part if isinstance(part, type) else type(part)
         wrong = f"must be {kind}, of a subclass of segue.plugin.{contract.__name__}, not {cls.__name__}"
-        raise self._fault((), given, f"is a class: write {cls.__name__}()" if issubclass(cls, contract) else wrong)
+        raise self._fault((), part, f"is a class: write {cls.__name__}()" if issubclass(cls, contract) else wrong)
 
-    def _fault(self, where: tuple[str, ...], given: Any, rule: str) -> ValidationError:
+    def _fault(self, where: tuple[str, ...], value: object, rule: str) -> ValidationError:
         kind = "missing_type" if rule.startswith("is missing") else "unknown_part"
-        error = InitErrorDetails(type=PydanticCustomError(kind, "{rule}", {"rule": rule}), loc=where, input=given)
-        return ValidationError.from_exception_data(plugins.kind_of(self.group), [error])
+        return ValidationError.from_exception_data(plugins.kind_of(self.group), [fault(kind, rule, where, value)])
 
     def load(self, name: str) -> type[Part]:
         """The class with this name. An unknown name is a validation error at `type`."""
@@ -95,7 +111,7 @@ class Chosen:
         except InputError as error:
             if name in plugins.names(self.group):
                 raise  # a plug-in that is installed and broken: no other value would help
-            raise self._fault(("type",), name, str(error).removeprefix(repr(name)).lstrip(": ")) from None
+            raise self._fault(("type",), name, plugins.rule_of(error, name)) from None
         return cls
 
 

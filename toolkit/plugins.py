@@ -1,4 +1,4 @@
-"""Entry-point registry: built-ins and strangers' plug-ins come in by the same door."""
+"""Registry of plug-ins by entry point, the built-in ones included."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from toolkit.errors import InputError
+from toolkit.errors import InputError, MissingPackage
+from toolkit.packages import not_found
 
 CONTRACTS = {
     "segue.encoders": "toolkit.encoders.contract.encoder:Encoder",
@@ -27,10 +28,10 @@ CONTRACTS = {
     "segue.metrics": "toolkit.contracts.metric:Metric",
     "segue.protocols": "toolkit.contracts.protocol:Protocol",
 }
-"""Of the groups that hold classes, the one that every entry extends; by name, so that looking up a reader imports no ranker."""
+"""Base class of the entries of each group of classes, by name: looking up a reader then imports no ranker."""
 
-KINDS = {"segue.missing": "missing-value policy"}
-"""What an entry of a group is called, where the group's name without its last letter will not do."""
+NOUNS = {"segue.missing": "missing-value policy", "segue.losses": "loss"}
+"""Noun for an entry of a group, if it is not the group's name without its last letter."""
 
 OWN = "segue"
 """The distribution whose plug-ins are built in."""
@@ -39,43 +40,48 @@ GROUPS = (*CONTRACTS, "segue.stages", "segue.commands")
 
 
 @lru_cache
-def found(group: str) -> dict[str, EntryPoint]:
-    """Entry points of `group` by name; nothing is imported."""
+def points(group: str) -> dict[str, EntryPoint]:
+    """Entry points of `group` by name. Nothing is imported."""
     return {point.name: point for point in entry_points(group=group)}
 
 
 def names(group: str) -> list[str]:
-    """Names on offer in `group`, sorted."""
-    return sorted(found(group))
+    """Names in `group`, sorted."""
+    return sorted(points(group))
 
 
 def load(group: str, name: str) -> Any:
     """Import the object behind `name`.
 
-    Raises `InputError` for an unknown name (with the nearest known one), and, naming the
-    package, for a plug-in that fails to import or lacks what its contract asks for.
+    Raises `InputError` for an unknown name, with the nearest known one, and for a plug-in that does not import or does
+    not implement its contract, with its package.
     """
-    points = found(group)
-    if name not in points:
+    known = points(group)
+    if name not in known:
         if ":" in name:
-            return _imported(group, name)
+            entry = imported(name)
+            if problem := _problem(group, entry):
+                raise InputError(f"{name!r} {problem}")
+            return entry
         kind = kind_of(group)
-        raise InputError(f"{name!r} is not {article(kind)}: {suggest(name, list(points))}")
-    point = points[name]
+        raise InputError(f"{name!r} is not {article(kind)}: {suggest(name, list(known))}")
+    point = known[name]
     origin = point.dist.name if point.dist else point.value
     try:
         entry = point.load()
     except InputError:
         raise
     except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and (package := not_found(error)) is not None:
+            raise MissingPackage(f"{name!r} needs {package.module}, which {package.fault}") from None
         raise InputError(f"{group} plug-in {name!r} of {origin} does not import: {error!r}") from error
-    if fault := _fault(group, entry):
-        raise InputError(f"{group} plug-in {name!r} of {origin} {fault}")
+    if problem := _problem(group, entry):
+        raise InputError(f"{group} plug-in {name!r} of {origin} {problem}")
     return entry
 
 
 def usable(group: str) -> dict[str, Any]:
-    """What `load` gives for each name of `group`, sorted; a plug-in that it refuses is left out, so that it breaks nothing else."""
+    """The objects of `group` by name, sorted. A plug-in that `load` refuses is left out."""
     entries = {}
     for name in names(group):
         with contextlib.suppress(InputError):
@@ -85,7 +91,7 @@ def usable(group: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def current_folder() -> Iterator[None]:
-    """Modules of the current folder can be imported inside."""
+    """Inside this context, modules of the current folder can be imported."""
     here = os.getcwd()
     sys.path.append(here)
     try:
@@ -95,43 +101,35 @@ def current_folder() -> Iterator[None]:
 
 
 def path_of(group: str, entry: type, name: str) -> str:
-    """A name by which `load` finds a class again: `name` where it is its entry point, else `module:Class`."""
+    """A name by which `load` finds a class again: `name` if it is its entry point, otherwise `module:Class`."""
     known = name in names(group) and load(group, name) is entry
     return name if known else f"{entry.__module__}:{entry.__qualname__}"
 
 
 def contract(group: str) -> type:
-    """The class that every entry of `group` extends."""
+    """Base class of the entries of `group`."""
     base: type = pkgutil.resolve_name(CONTRACTS[group])
     return base
 
 
 def kind_of(group: str) -> str:
-    """What an entry of a group is called: `encoder` of `segue.encoders`."""
-    return KINDS.get(group) or group.removeprefix("segue.").rstrip("s").replace("losse", "loss")
+    """Noun for an entry of a group: `encoder` for `segue.encoders`."""
+    return NOUNS.get(group) or group.removeprefix("segue.").rstrip("s")
 
 
 def article(noun: str) -> str:
-    """`an encoder`, `a reader`."""
+    """The noun with its article: `an encoder`, `a reader`."""
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
-
-
-def _imported(group: str, path: str) -> Any:
-    """The class that `module:Class` names, held to the contract of `group`."""
-    entry = imported(path)
-    if fault := _fault(group, entry):
-        raise InputError(f"{path!r} {fault}")
-    return entry
 
 
 BUILT_IN = ("segue", "toolkit", "collectors", "segue_papers")
 
 _OWN_MODULES: dict[str, str] = {}
-"""The class that was asked for, by the first name of its module, of modules that no package brings."""
+"""`module:Class` of the classes imported from outside the built-in packages, by the first part of the module."""
 
 
-def imported(path: str) -> Any:
-    """What `module:Class` names, so that an idea needs no package; modules of the current folder are found too. Raises `InputError`."""
+def imported(path: str) -> object:
+    """Import the object that `module:Class` names, also from the current folder. Raises `InputError`."""
     module, _, name = path.partition(":")
     if not all(part.isidentifier() for part in (*module.split("."), *name.split("."))):
         raise InputError(f"{path!r} must be module:Class, such as my_ideas:MyLoss")
@@ -148,44 +146,48 @@ def imported(path: str) -> Any:
         cure = f"call segue from the folder that has {file}, put {file} into this folder, or install it"
         raise InputError(f"{path!r} names a module that is not here: {cure}") from None
     except AttributeError:
-        cure = (
-            ": put it into a file of its own" if module == "__main__" else ""
-        )  # of a notebook or a script that has ended
+        # the module of a notebook, or of a script that has ended
+        cure = ": put it into a file of its own" if module == "__main__" else ""
         raise InputError(f"{path!r}: module {module} has no class {name}{cure}") from None
     except Exception as error:
         raise InputError(f"{path!r} does not import: {error!r}") from error
 
 
-def _fault(group: str, entry: Any) -> str:
-    """What keeps an entry from being one of its group; empty for nothing."""
+def rule_of(error: InputError, name: str) -> str:
+    """The message of an error of `load` without the name at its beginning."""
+    return str(error).removeprefix(repr(name)).lstrip(": ")
+
+
+def _problem(group: str, entry: object) -> str:
+    """Why an entry does not implement the contract of its group; empty if it does."""
     if group not in CONTRACTS:
         return ""
     base = contract(group)
     where = f"segue.plugin.{base.__name__}"
     if not (isinstance(entry, type) and issubclass(entry, base)):
         return f"is not a subclass of {where}"
-    lacking = [
+    missing = [
         name
         for name in base.__annotations__
         if not hasattr(entry, name) and name not in getattr(entry, "model_fields", ())
     ] + sorted(getattr(entry, "__abstractmethods__", ()))
-    return f"lacks {', '.join(lacking)}: see {where}" if lacking else ""
+    return f"lacks {', '.join(missing)}: see {where}" if missing else ""
 
 
 def at_fault(error: BaseException) -> str | None:
-    """The plug-in in whose code an error arose or was passed on, as `module of package` or `module:Class`; None where a built-in did.
+    """The plug-in in whose code an error arose: `module of package` or `module:Class`; None for a built-in.
 
-    Told by the module, not its folder: every file beside a plug-in's own belongs to it.
+    Recognised by the module, not by its folder: every file next to a plug-in's own belongs to it.
     """
-    strangers = {
+    packages = {
         point.module.partition(".")[0]: point.dist.name
         for group in GROUPS
-        for point in found(group).values()
+        for point in points(group).values()
         if point.dist is not None and point.dist.name != OWN
     }
     for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
         module = frame.f_globals.get("__name__", "")
-        if (package := strangers.get(module.partition(".")[0])) is not None:
+        if (package := packages.get(module.partition(".")[0])) is not None:
             return f"{module} of {package}"
         if (path := _OWN_MODULES.get(module.partition(".")[0])) is not None:
             return path
@@ -193,7 +195,7 @@ def at_fault(error: BaseException) -> str | None:
 
 
 def suggest(name: str, known: list[str]) -> str:
-    """`; did you mean 'x'?`, or a list of what is known."""
+    """`did you mean 'x'?`, or the known names."""
     folded = {each.casefold(): each for each in reversed(known)}
     near = [folded[each] for each in difflib.get_close_matches(name.casefold(), folded, n=1)]
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from toolkit.errors import InputError, Where
-from toolkit.parameters import nearest as nearest
+from toolkit.parameters import yaml_text
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -27,24 +28,31 @@ REWORDED = (
 )
 
 
-def validated(model: type[Model], values: Mapping[str, Any], what: str) -> Model:
-    """Validate `values` by their model. Raises `InputError` with `what`, the key, the value and the rule in one line."""
+def validated(model: type[Model], values: Mapping[str, object], what: str) -> Model:
+    """Validate `values` by their model. Raises `InputError`, see `one_line`."""
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
-        where, rule = explain(error, dict(values))
-        raise InputError(f"{what}{'.'.join(map(str, where))}{rule}".replace(": :", ":")) from None
+        raise one_line(error, dict(values), what) from None
 
 
-def explain(error: ValidationError, data: Any) -> tuple[Where, str]:
-    """The location of the first error in `data`, and a message to print after the dotted path."""
-    faults = _distinct(error)
-    where, message = _explain(faults[0], data)
+def one_line(error: ValidationError, values: object, what: str) -> InputError:
+    """The same error in one line: `what`, and the key, the value and the rule of the first fault in `values`."""
+    where, rule = explain(error, values)
+    return InputError(f"{what}{'.'.join(map(str, where))}{rule}".replace(": :", ":"))
+
+
+def explain(error: ValidationError, values: object) -> tuple[Where, str]:
+    """The location of the first fault in `values`, and a message to print after the dotted path."""
+    every = error.errors(include_url=False)
+    # a mapping in place of a name is also reported as "not a string", which says nothing
+    faults = [fault for fault in every if not (fault["type"] == "string_type" and fault["loc"][-1] == "str")] or every
+    where, message = _explain(faults[0], values)
     return where, message + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")
 
 
-def _explain(fault: Any, data: Any) -> tuple[Where, str]:
-    where, message = _present(fault["loc"], data), fault["msg"]
+def _explain(fault: ErrorDetails, values: object) -> tuple[Where, str]:
+    where, message = _present(fault["loc"], values), fault["msg"]
     if fault["type"] in ("unknown_key", "missing_type"):
         return (where if where[-1:] == fault["loc"][-1:] else (*where, fault["loc"][-1])), f" {message}"
     if fault["type"] == "missing":
@@ -53,30 +61,21 @@ def _explain(fault: Any, data: Any) -> tuple[Where, str]:
         message = re.sub(pattern, wording, message)
     if fault["type"] == "value_error":
         return where, f": {message}"
-    plain = isinstance(fault["input"], str | int | float | bool | None)
-    return where, f"={_yaml(fault['input'])} {message}" if plain else f" {message}"
+    value = fault["input"]
+    if not isinstance(value, str | int | float | bool | None):
+        return where, f" {message}"
+    return where, f"={repr(value) if isinstance(value, str) else yaml_text(value)} {message}"
 
 
-def _yaml(value: str | int | float | bool | None) -> str:
-    """A plain value as written in a recipe."""
-    return (
-        {True: "true", False: "false", None: "null"}[value] if value is None or isinstance(value, bool) else repr(value)
-    )
-
-
-def _distinct(error: ValidationError) -> list[Any]:
-    """Errors, without those that only say that a mapping is not a name."""
-    faults: list[Any] = error.errors(include_url=False)
-    real = [fault for fault in faults if not (fault["type"] == "string_type" and fault["loc"][-1] == "str")]
-    return real or faults
-
-
-def _present(loc: Sequence[str | int], data: Any) -> Where:
+def _present(loc: Sequence[str | int], values: object) -> Where:
     """`loc` without the names that pydantic adds for the alternatives of a union."""
     where: list[str | int] = []
     for step in loc:
-        inside = isinstance(data, dict) and step in data
-        if inside or (isinstance(data, list) and isinstance(step, int) and step < len(data)):
-            data = data[step]
-            where.append(step)
+        if isinstance(values, dict) and step in values:
+            values = values[step]
+        elif isinstance(values, list) and isinstance(step, int) and step < len(values):
+            values = values[int(step)]
+        else:
+            continue
+        where.append(step)
     return tuple(where)

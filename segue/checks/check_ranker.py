@@ -128,7 +128,7 @@ def _check_places(ranker: Ranker, queries: Queries, k: int, tolerance: float) ->
     for place in (0, k // 2, k):
         targets = np.where(ids[:, place] > 0, ids[:, place], 1).astype(np.int64)
         for limit in (None, k):
-            found = ranker.places(queries, targets, limit=limit)
+            found = ranker.target_ranks(queries, targets, limit=limit)
             assert found.dtype == np.int64 and found.shape == rows.shape, (
                 f"places gave {found.dtype} {found.shape} for {len(rows)} queries"
             )
@@ -145,7 +145,7 @@ def _check_places(ranker: Ranker, queries: Queries, k: int, tolerance: float) ->
     seeds = queries.seeds[queries.offsets[:-1][held]].astype(np.int64)
     targets = np.ones(len(queries), np.int64)
     targets[held] = seeds
-    assert not ranker.places(queries, targets)[held].any(), "a seed has a place"
+    assert not ranker.target_ranks(queries, targets)[held].any(), "a seed has a place"
 
 
 def _check_small_inputs(ranker: Ranker, queries: Queries, k: int, tolerance: float) -> None:

@@ -1,4 +1,4 @@
-"""`segue list`: what each door offers, with parameters, defaults and one sentence."""
+"""`segue list`: list the parts of each kind with parameters, defaults and one sentence."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 from segue.commands.application import Debug
 
 if TYPE_CHECKING:
-    from toolkit.list_parts import Offer
+    from toolkit.list_parts import ListedPart
 
 Kind = Annotated[
     str,
@@ -50,18 +50,18 @@ def list_(
         _print(each, whole=name is not None)
 
 
-def _print(offer: Offer, *, whole: bool) -> None:
+def _print(part: ListedPart, *, whole: bool) -> None:
     """A part in two or three lines, or with a line for each parameter."""
     from toolkit.plugins import OWN
     from toolkit.terminal import escaped
 
-    package = "" if offer.package == OWN else f" ({offer.package})"
-    print(escaped(f"{offer.name}{package}: {offer.error or offer.sentence}"))
+    package = "" if part.package == OWN else f" ({part.package})"
+    print(escaped(f"{part.name}{package}: {part.error or part.sentence}"))
     if not whole:
-        if offer.parameters:
-            _wrapped(", ".join(f"{each.name}={_value(each)}" for each in offer.parameters))
+        if part.parameters:
+            _wrapped(", ".join(f"{each.name}={_value(each)}" for each in part.parameters))
         return
-    for each in offer.parameters:
+    for each in part.parameters:
         print(escaped(f"    {each.name}: {each.type}, {'required' if each.required else f'default {_value(each)}'}"))
         if each.description:
             _wrapped(each.description, indent=8)

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import typer
 
 UsageError: Any = typer.BadParameter.__base__
 """Of the parser, which Typer imports or carries itself, depending on its version."""
-
-REWORDED = (
-    (r"^Value error, ", ""),
-    (r"^Input should be a valid (\w+), unable to parse.*", r"must be a valid \1"),
-    (r"^Input should be greater than or equal to ", "must be >= "),
-    (r"^Input should ", "must "),
-    (r"^'.*' is not one of ", "must be one of "),
-)
 
 
 def is_help(error: BaseException) -> bool:
@@ -39,8 +30,6 @@ def _invalid(error: Any) -> str:
     """`-k=0 must be …` for a value that breaks a rule; empty where there is none, or the parser does not hand it on."""
     if getattr(error, "param", None) is None or not hasattr(error.__cause__, "errors"):
         return ""
-    fault = error.__cause__.errors()[0]
-    message = fault["msg"]
-    for pattern, wording in REWORDED:
-        message = re.sub(pattern, wording, message)
-    return f"{error.param.opts[-1]}={fault['input']} {message}"
+    from toolkit.validation import explain
+
+    return f"{error.param.opts[-1]}{explain(error.__cause__, None)[1]}"

@@ -94,9 +94,9 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     root = Path(__file__).parents[2]
     monkeypatch.setattr(sys, "path", [str(info.parent), *sys.path])
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(info.parent), str(root)]))
-    plugins.found.cache_clear()
+    plugins.points.cache_clear()
     yield
-    plugins.found.cache_clear()
+    plugins.points.cache_clear()
 
 
 @pytest.fixture(scope="session")

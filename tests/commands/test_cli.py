@@ -212,7 +212,7 @@ def test_a_system_that_knows_no_seed_says_so(cold_run: Path) -> None:
     found = segue("continue", cold_run, "--tracks", "local:new", "--system", "item-knn")
     assert (found.exit_code, found.stdout) == (2, "")
     line = (
-        "item-knn knows none of the 1 seeds, or nothing that goes with them: local:new; ask another system (popularity)"
+        "item-knn knows none of the 1 seeds, or nothing that goes with them: local:new; use another system (popularity)"
     )
     assert found.stderr == f"segue: {line}\n"
 
@@ -361,12 +361,12 @@ def test_a_traceback_only_with_debug(tmp_path: Path, place: int) -> None:
     [
         ("run", "missing argument 'recipe': see segue run --help"),
         ("run a b", "got unexpected extra argument(s) (b): see segue run --help"),
-        ("continue x -k 0", "-k=0 must be >= 1: see segue continue --help"),
-        ("continue x -k two", "-k=two must be a valid integer: see segue continue --help"),
+        ("continue x -k 0", "-k='0' must be greater than or equal to 1: see segue continue --help"),
+        ("continue x -k two", "-k='two' must be a valid integer: see segue continue --help"),
         ("continue x -k", "option '-k' requires an argument: see segue --help"),
         (
             "continue x --format jso",
-            "--format=jso must be one of 'table', 'json', 'csv', 'm3u', 'jspf': see segue continue --help",
+            "--format: 'jso' is not one of 'table', 'json', 'csv', 'm3u', 'jspf': see segue continue --help",
         ),
         ("continue x --titel a", "--titel is not an option of segue continue: did you mean --title?"),
         ("continue x -z", "-z is not an option of segue continue: see segue continue --help"),
@@ -391,10 +391,10 @@ def test_commands_of_plugins_come_in_by_the_same_door(monkeypatch: pytest.Monkey
 
     from toolkit import plugins
 
-    points = dict(plugins.found(application.GROUP))
+    points = dict(plugins.points(application.GROUP))
     points["greet"] = EntryPoint("greet", "greeting:hello", application.GROUP)
     points["size"] = EntryPoint("size", "shutil:get_terminal_size", application.GROUP)
-    monkeypatch.setattr(plugins, "found", lambda group: points)
+    monkeypatch.setattr(plugins, "points", lambda group: points)
     broken = segue("greet")
     assert broken.exit_code == 2 and "plug-in 'greet' of greeting:hello does not import" in broken.stderr
     assert segue("--help").exit_code == 0
@@ -414,12 +414,12 @@ def test_an_error_in_a_plugins_code_names_the_plugin(tmp_path: Path, monkeypatch
         "[segue.commands]\ngreet = stranger.reading:greet\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    plugins.found.cache_clear()
+    plugins.points.cache_clear()
     try:
         failed = segue("greet", "ann")
         ours = segue("data", "info", tmp_path, "--option", "a=1")
     finally:
-        plugins.found.cache_clear()
+        plugins.points.cache_clear()
     assert failed.exit_code == 1
     assert (
         failed.stderr

@@ -132,7 +132,7 @@ def test_the_entry_points_of_the_fusion_page_give_names(
     (info / "entry_points.txt").write_text("\n".join(lines))
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-fusion\nVersion: 1.0\n")
     monkeypatch.syspath_prepend(tmp_path)
-    plugins.found.cache_clear()
+    plugins.points.cache_clear()
     try:
         fusion = Fusion.model_validate({"join": {"type": "attention", "heads": 4}})
         assert fusion.model_dump(mode="json")["join"] == {"type": "attention", "heads": 4}
@@ -142,7 +142,7 @@ def test_the_entry_points_of_the_fusion_page_give_names(
         with pytest.raises(ValidationError, match="`join: attention` is for `architecture: early`"):
             Fusion.model_validate({"join": "attention", "architecture": "late"})
     finally:
-        plugins.found.cache_clear()
+        plugins.points.cache_clear()
 
 
 def test_the_report_page_renders_and_prints_tables(

@@ -16,7 +16,7 @@ from toolkit.fusion.missing.em import Em
 from toolkit.fusion.missing.mean import Mean
 from toolkit.recipe import Fusion, load
 from toolkit.recipe.fusion_section import modern
-from toolkit.recipe.yaml_file import laid
+from toolkit.recipe.yaml_file import with_settings
 
 BASE = "data: {reader: demo}\nencoders: {audio: {encoder: features, field: audio_features}}\nmodels: [{type: sasrec}]\n"
 
@@ -115,4 +115,4 @@ def test_a_model_of_another_policy_leaves_the_old_rank_of_all_behind(tmp_path: P
 def test_a_sweep_sets_the_rank_by_its_new_and_its_old_key(tmp_path: Path, key: str) -> None:
     recipe = tmp_path / "r.yaml"
     recipe.write_text(BASE + "fusion: {missing: em}\n")
-    assert laid(load(recipe), {key: 8}).recipe().fusion.missing == Em(rank=8)
+    assert with_settings(load(recipe), {key: 8}).recipe().fusion.missing == Em(rank=8)

@@ -26,7 +26,7 @@ PACKAGE = "segue-example"
 
 def forget() -> None:
     """Forget which entry points there are, and the example's modules."""
-    plugins.found.cache_clear()
+    plugins.points.cache_clear()
     for name in [name for name in sys.modules if name.partition(".")[0] == "segue_example"]:
         del sys.modules[name]
 
@@ -247,9 +247,9 @@ def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ]
     (about / "entry_points.txt").write_text("".join(points) + "[segue.commands]\nabsent = broken_import:nothing\n")
     monkeypatch.syspath_prepend(tmp_path)
-    plugins.found.cache_clear()
+    plugins.points.cache_clear()
     yield
-    plugins.found.cache_clear()
+    plugins.points.cache_clear()
     sys.modules.pop("broken_parts", None)
 
 

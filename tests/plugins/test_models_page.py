@@ -37,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     torch.set_num_threads(threads)
     for name in ("my_loss", "my_model"):
         sys.modules.pop(name, None)
-    plugins.found.cache_clear()
+    plugins.points.cache_clear()
 
 
 def test_they_keep_their_contracts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +72,7 @@ def test_entry_points_give_them_names(folder: Path, monkeypatch: pytest.MonkeyPa
     lines = blocks("toml")[0].replace('project.entry-points."', "").replace('"]', "]").replace('"', "")
     (about / "entry_points.txt").write_text(lines)
     monkeypatch.syspath_prepend(folder)
-    plugins.found.cache_clear()
+    plugins.points.cache_clear()
     text = (
         (folder / "recipe.yaml")
         .read_text()

@@ -16,6 +16,7 @@ import segue as api
 from tests.command import segue
 from tests.example_parts import EXAMPLE, PARTS, part, renamed
 from toolkit import run_directory
+from toolkit.errors import InputError
 
 
 def forget() -> None:
@@ -181,3 +182,9 @@ def test_python_names_the_key_and_the_cure_of_a_wrong_part() -> None:
         api.evaluate(follows, split.test, [part("metrics", "my_ideas")])
     with pytest.raises(api.InputError, match=r"share: give these to the protocol itself, FileOrder\(…\)"):
         data.split(part("protocols", "my_ideas")(), share=0.3)
+
+
+def test_a_wrong_parameter_of_a_part_in_python_is_one_line() -> None:
+    with pytest.raises(InputError) as error:
+        api.losses.GBCE(negs=1)  # type: ignore[call-arg]
+    assert str(error.value) == "GBCE: negs is not a key: did you mean negatives?"

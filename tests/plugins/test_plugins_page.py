@@ -73,7 +73,7 @@ def test_the_entry_points_of_the_page_give_names(
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: my-parts\nVersion: 0.1.0\n")
     (about / "entry_points.txt").write_text(lines.replace("my_parts.agreement", "my_page"))
     monkeypatch.syspath_prepend(tmp_path)
-    plugins.found.cache_clear()
+    plugins.points.cache_clear()
     try:
         assert (
             "mixtape (my-parts): A text file with one track or one playlist a line, columns parted by tabs."
@@ -85,7 +85,7 @@ def test_the_entry_points_of_the_page_give_names(
         gone = segue("agreement", tmp_path)
         assert gone.exit_code == 2 and gone.output.startswith(f"segue: {tmp_path} has no rankings.parquet")
     finally:
-        plugins.found.cache_clear()
+        plugins.points.cache_clear()
 
 
 def test_the_table_has_every_door_with_its_base_its_suite_and_its_page() -> None:

@@ -96,7 +96,7 @@ def nothing() -> None: ...
             ["evaluation.bootstrap=99999999999"],
             "evaluation.bootstrap=99999999999 must be less than or equal to 100000",
         ),
-        (nothing, ["seeds=[1, 1]"], "r.yaml: seeds=[1, 1] lists a seed twice"),
+        (nothing, ["seeds=[1, 1]"], "--set seeds=[1, 1]: seeds lists 1 twice"),
         (lambda: Path("r.yaml").write_text("x" * 9999), [], f"this file holds the value '{'x' * 59}…"),
         (
             lambda: Path("r.yaml").write_text("# " + "x" * 1_000_000),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from toolkit.errors import OldForm
+from toolkit.errors import InputError, OldForm
 from toolkit.recipe import ModelSpec, Recipe, load
 from toolkit.recipe.old_model_forms import modern
 from toolkit.sequential.losses.chunked import Chunked
@@ -112,13 +112,13 @@ def test_a_recipe_of_before_names_the_entry(tmp_path: Path) -> None:
 
 
 def test_adam_rows_needs_a_loss_that_samples() -> None:
-    with pytest.raises(ValueError, match="`adam: rows` needs `loss: sampled` or `gbce`"):
+    with pytest.raises(InputError, match="SASRec: `adam: rows` needs `loss: sampled` or `gbce`"):
         SASRec(adam="rows")
     assert SASRec(adam="rows", loss=GBCE()).loss.samples
 
 
 def test_strict_recbole_refuses_wrong_answers_by_popularity() -> None:
-    with pytest.raises(ValueError, match="never draws the unplayed tracks that strict_recbole: true counts"):
+    with pytest.raises(InputError, match="never draws the unplayed tracks that strict_recbole: true counts"):
         BERT4Rec(strict_recbole=True, loss=Sampled(negatives_from="popularity"))
 
 

@@ -152,14 +152,14 @@ FAULTS = [
     (
         "[popularity,",
         "[popularity, popularity,",
-        "10: baselines.1: a second system called popularity: a baseline stands once",
+        "10: baselines.1: a second system called popularity: list a baseline once",
     ),
     ("[popularity,", "[3,", "10: baselines.0=3 must be a mapping of keys to values"),
     ("my own songs}", "no}", "3: data.permission.reason='no' must have at least 3 characters"),
     (
         "baselines:",
         "evaluation: {k: [5, 5]}\nbaselines:",
-        "10: evaluation.k=[5, 5] lists the same cutoff twice: take one out",
+        "10: evaluation.k lists 5 twice: take one out",
     ),
     ("baselines:", "evaluation: {reference: ease}\nbaselines:", "10: evaluation.reference='ease' is not a system"),
     (

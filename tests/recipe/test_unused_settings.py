@@ -66,7 +66,7 @@ def recipe(tmp_path: Path, text: str = BASE) -> Path:
         ("playlist_disjoint", "split.field=part", "split.field='part' is for `protocol: artist_disjoint or item_cold`, not `playlist"),
         ("mpd_challenge", "situations=[title, first_5, title]", "situations lists title twice: take one out"),
         ("leave_last_out", "faults=[item_zero, item_zero]", "faults lists item_zero twice: take one out"),
-        ("playlist_disjoint", "slices=[seeds, seeds]", "slices.0=seeds is listed twice: take one out"),
+        ("playlist_disjoint", "slices=[seeds, seeds]", "slices lists seeds twice: take one out"),
         ("playlist_disjoint", "shown=0.70049", "shown=0.70049 must be a whole number of thousandths, for shares are counted in integers"),
         ("item_cold", "split.valid_fraction=0.0001", "split.valid_fraction=0.0001 must be a whole number of thousandths"),
     ],
@@ -105,9 +105,9 @@ def test_shown_and_seeds_exclude_each_other(tmp_path: Path) -> None:
         ("models.0={type: sasrec, fusion: {em_rank: 8}}", "models.0.fusion.em_rank=8 is for `missing: em`, not `mean`"),
         ("titles={encoder: char-ngrams, field: title}", "titles=char-ngrams is for models with `titles: true`, and there are none"),
         ("workers=2", "workers=2 is for `engine: ray`, not `local`"),
-        ("coldstart.tags={field: genre, rows: [{vectors: audio}, {vectors: audio}]}", "coldstart.tags.rows.0={vectors: audio} is listed"),
+        ("coldstart.tags={field: genre, rows: [{vectors: audio}, {vectors: audio}]}", "coldstart.tags.rows lists {vectors: audio} twice"),
         ("data.path=lists.csv", "lists.csv is for readers of files, and demo makes its data itself: take it out"),
-        ("sweep={select: ndcg@50, over: {models.0.lr: [0.1, 0.1]}}", "sweep.over.models.0.lr.0=0.1 is listed twice"),
+        ("sweep={select: ndcg@50, over: {models.0.lr: [0.1, 0.1]}}", "sweep.over.models.0.lr lists 0.1 twice"),
     ],
 )  # fmt: skip
 def test_what_the_rest_of_the_recipe_does_not_read(tmp_path: Path, override: str, message: str) -> None:
@@ -175,7 +175,7 @@ def test_modalities_of_a_system_without_content_are_refused(tmp_path: Path) -> N
 
 def test_a_share_in_thousandths_is_taken_as_it_is() -> None:
     assert PlaylistDisjoint(shown=0.333).shown == 0.333
-    with pytest.raises(ValueError, match=r"use 0\.999"):
+    with pytest.raises(InputError, match=r"use 0\.999"):
         PlaylistDisjoint(shown=0.9999)
 
 
@@ -196,3 +196,17 @@ def test_folds_count_only_where_the_data_has_no_split_of_its_own() -> None:
     ):
         asked.split(corpus)
     assert len(asked.model_copy(update={"by": "hash"}).split(corpus).test)
+
+
+def test_defaults_without_models_are_refused(tmp_path: Path) -> None:
+    path = recipe(tmp_path, "data: {reader: demo}\ndefaults: {epochs: 3}\nbaselines: [popularity]\n")
+    with pytest.raises(RecipeError, match=r"r\.yaml:2: defaults={epochs: 3} is for entries of `models`, and there are"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    "key", ["baselines: [popularity, 'no_module:Own']", "coldstart: {systems: [{system: 'no_module:Own'}]}"]
+)
+def test_a_ranker_class_that_does_not_exist_is_reported_with_its_line(tmp_path: Path, key: str) -> None:
+    with pytest.raises(RecipeError, match=r"r\.yaml:2: .*='no_module:Own' names a module that is not here"):
+        load(recipe(tmp_path, f"data: {{reader: demo}}\n{key}\n"))

@@ -50,8 +50,8 @@ def block_sizes(n_items: int, k: int, memory_mb: int, *, whole: bool = False) ->
 
 def counts(ranker: Ranker) -> bool:
     """Whether the class that says how to rank, the nearest one that does, also says how to count places in that ranking."""
-    first = next(each for each in type(ranker).__mro__ if "rank" in vars(each) or "places" in vars(each))
-    return "places" in vars(first)
+    first = next(each for each in type(ranker).__mro__ if "rank" in vars(each) or "target_ranks" in vars(each))
+    return "target_ranks" in vars(first)
 
 
 def one_each(held_out: HeldOut) -> bool:
@@ -66,7 +66,7 @@ def placed(ranker: Ranker, part: HeldOut, queries: Queries, how: How) -> Ranking
     ranked = np.zeros((len(part), how.k), np.int32)
     targets = np.ones(len(part), np.int64)
     targets[hiding] = tracks
-    places = ranker.places(queries, targets, limit=how.k, allow_repeats=how.allow_repeats, block=how.block)
+    places = ranker.target_ranks(queries, targets, limit=how.k, allow_repeats=how.allow_repeats, block=how.block)
     found = hiding[places[hiding] > 0]
     ranked[found, places[found] - 1] = targets[found]
     return Rankings(ranked, np.zeros((len(part), 0), np.float32))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,12 +15,14 @@ from toolkit.evaluation.evaluator import Key, Scores
 from toolkit.evaluation.significance import PairedT, holm, paired_t
 from toolkit.evaluation.statistics import Difference, Interval, are_versions, mean_intervals, paired_differences
 from toolkit.plugins import suggest
+from toolkit.result_types import ComparisonRow, MetricRow
 from toolkit.seeds import derived_seed
 
 DIGITS = 8
 """Of every number in a file: what the same run gives to the byte."""
 
-Row = dict[str, Any]
+Measured = tuple[str, Key, Interval]
+"""A slice, the key of its values, and their mean with an interval."""
 
 
 def rows(
@@ -34,7 +35,7 @@ def rows(
     bootstrap: int,
     seed: int,
     labels: Mapping[str, np.ndarray] | None = None,
-) -> list[Row]:
+) -> list[MetricRow]:
     """Rows of `metrics.json`: means over lists per slice, metric and k, with 95 % intervals.
 
     groups: int64 [n], from `HeldOut.groups`. Where they repeat, whole groups are
@@ -42,11 +43,24 @@ def rows(
     in which no playlist hides anything has no rows. Bounds are None where fewer
     than two groups leave nothing to resample. labels: by kind, what each playlist is reported under besides: `kind:label`.
     """
-    head = {"system": system, "modalities": list(modalities), "split": split}
     seed = derived_seed(seed, "bootstrap", split)
-    found = list(_slice_rows(scores, groups, bootstrap=bootstrap, seed=seed)) + list(_overall_rows(scores))
-    found += _label_rows(scores, labels or {}, groups, bootstrap=bootstrap, seed=seed)
-    return [head | row for row in found]
+    measured = [*_slices_measured(scores, groups, bootstrap=bootstrap, seed=seed), *_overall(scores)]
+    measured += _labels_measured(scores, labels or {}, groups, bootstrap=bootstrap, seed=seed)
+    return [
+        {
+            "system": system,
+            "modalities": list(modalities),
+            "split": split,
+            "slice": name,
+            "metric": metric,
+            "k": k,
+            "value": _number(interval.value),
+            "ci_low": _number(interval.low),
+            "ci_high": _number(interval.high),
+            "n": interval.n,
+        }
+        for name, (_, metric, k), interval in measured
+    ]
 
 
 def frame(
@@ -80,7 +94,7 @@ def comparisons(
     seed: int,
     split: str = "test",
     oracles: Collection[str] = (),
-) -> list[Row]:
+) -> list[ComparisonRow]:
     """Paired differences system − reference over the same playlists, for every other system, slice, metric and k.
 
     p is two-sided by the bootstrap, p_t by the paired t-test, both of this one comparison; p_holm and p_t_holm are corrected
@@ -91,54 +105,70 @@ def comparisons(
         raise InputError(f"reference {reference!r} is not a system of this run: {suggest(reference, list(all_scores))}")
     resampled = "groups" if are_versions(groups) else "playlists"
     seed = derived_seed(seed, "bootstrap", split)
-    table = []
+    table: list[ComparisonRow] = []
     for system, scores in all_scores.items():
         if system == reference:
             continue
         for (name, metric, k), found, t in _differences(
             scores, all_scores[reference], groups, bootstrap=bootstrap, seed=seed
         ):
-            numbers = {"difference": found.value, "ci_low": found.low, "ci_high": found.high, "p": found.p, "p_t": t.p}
-            row = {"system": system, "reference": reference, "slice": name, "metric": metric, "k": k}
-            row |= {key: _number(number) for key, number in numbers.items()}
-            table.append(row | {"detectable": _number(t.detectable), "n": found.n, "resampled": resampled})
+            row: ComparisonRow = {
+                "system": system,
+                "reference": reference,
+                "slice": name,
+                "metric": metric,
+                "k": k,
+                "difference": _number(found.value),
+                "ci_low": _number(found.low),
+                "ci_high": _number(found.high),
+                "p": _number(found.p),
+                "p_t": _number(t.p),
+                "detectable": _number(t.detectable),
+                "n": found.n,
+                "resampled": resampled,
+            }
+            table.append(row)
     _correct(table, oracles)
     return table
 
 
-def _correct(table: list[Row], oracles: Collection[str]) -> None:
+def _correct(table: list[ComparisonRow], oracles: Collection[str]) -> None:
     """Add Holm's corrected p to rows, over those of one slice, metric and k; an oracle is no candidate."""
-    families: dict[Key, list[Row]] = {}
+    families: dict[Key, list[ComparisonRow]] = {}
     for row in table:
         if row["system"] not in oracles:
-            families.setdefault((row["slice"], row["metric"], row["k"]), []).append(row)
+            families.setdefault((row["slice"], row["metric"], row["k"] or 0), []).append(row)
     for family in families.values():
-        for key in ("p", "p_t"):
-            told = holm(np.array([np.nan if row[key] is None else row[key] for row in family]))
-            for row, p in zip(family, told, strict=True):
-                row[f"{key}_holm"] = _number(float(p))
+        p, p_t = _holm([row["p"] for row in family]), _holm([row["p_t"] for row in family])
+        for place, row in enumerate(family):
+            row["p_holm"], row["p_t_holm"] = p[place], p_t[place]
 
 
-def _slice_rows(scores: Scores, groups: np.ndarray, *, bootstrap: int, seed: int) -> Iterator[Row]:
+def _holm(values: Sequence[float | None]) -> list[float | None]:
+    corrected = holm(np.array([np.nan if value is None else value for value in values]))
+    return [_number(float(p)) for p in corrected]
+
+
+def _slices_measured(scores: Scores, groups: np.ndarray, *, bootstrap: int, seed: int) -> Iterator[Measured]:
     for name, keys, held, matrix in _slices(scores):
         found = mean_intervals(matrix, groups[held], seed=seed, samples=bootstrap)
-        yield from (_row(name, key, interval) for key, interval in zip(keys, found, strict=True))
+        yield from ((name, key, interval) for key, interval in zip(keys, found, strict=True))
         if name == "all" and are_versions(groups):
             found = mean_intervals(matrix, groups[held], seed=seed, samples=bootstrap, macro=True)
-            yield from (_row("macro", key, interval) for key, interval in zip(keys, found, strict=True))
+            yield from (("macro", key, interval) for key, interval in zip(keys, found, strict=True))
 
 
-def _label_rows(
+def _labels_measured(
     scores: Scores, labels: Mapping[str, np.ndarray], groups: np.ndarray, *, bootstrap: int, seed: int
-) -> Iterator[Row]:
-    """Rows of the playlists under each label; a kind with one label says nothing beside `all`."""
+) -> Iterator[Measured]:
+    """Means over the playlists under each label; a kind with one label says nothing beside `all`."""
     _, keys, held, matrix = next(_slices(scores))
     for kind, label in labels.items():
         names = sorted(set(label[held].tolist()), key=_numbered)
         for name in names if len(names) > 1 else ():
             chosen = label[held] == name
             found = mean_intervals(matrix[chosen], groups[held][chosen], seed=seed, samples=bootstrap)
-            yield from (_row(f"{kind}:{name}", key, interval) for key, interval in zip(keys, found, strict=True))
+            yield from ((f"{kind}:{name}", key, interval) for key, interval in zip(keys, found, strict=True))
 
 
 def _numbered(name: str) -> tuple[int, str]:
@@ -147,10 +177,10 @@ def _numbered(name: str) -> tuple[int, str]:
     return int(digits[0]) if digits else 0, name
 
 
-def _overall_rows(scores: Scores) -> Iterator[Row]:
+def _overall(scores: Scores) -> Iterator[Measured]:
     """Values of a system rather than of its playlists: without an interval."""
     for (metric, k), value in scores.overall.items():
-        yield _row("all", ("all", metric, k), Interval(value, np.nan, np.nan, len(scores)))
+        yield "all", ("all", metric, k), Interval(value, np.nan, np.nan, len(scores))
 
 
 def _slices(scores: Scores) -> Iterator[tuple[str, list[Key], np.ndarray, np.ndarray]]:
@@ -194,11 +224,6 @@ def _frame_part(
             **{kind: label.filter(mask) for kind, label in labels.items()},
         }
     )
-
-
-def _row(name: str, key: Key, found: Interval) -> Row:
-    row = {"slice": name, "metric": key[1], "k": key[2], "value": _number(found.value)}
-    return row | {"ci_low": _number(found.low), "ci_high": _number(found.high), "n": found.n}
 
 
 def _number(value: float) -> float | None:

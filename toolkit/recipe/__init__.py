@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from toolkit.recipe.baseline_section import BaselineSpec
-from toolkit.recipe.coldstart_section import ColdStart, ColdSystem, FactorSpec, Looking, TagPrediction, TagRow
+from toolkit.recipe.coldstart_section import ColdStart, ColdSystem, FactorMap, FactorSpec, TagPrediction, TagRow
 from toolkit.recipe.data_section import Data, EncoderSpec, Filters, Permission, Targets
 from toolkit.recipe.evaluation_section import Evaluation, MetricName
 from toolkit.recipe.fusion_section import Fusion
@@ -22,10 +22,10 @@ __all__ = [
     "Data",
     "EncoderSpec",
     "Evaluation",
+    "FactorMap",
     "FactorSpec",
     "Filters",
     "Fusion",
-    "Looking",
     "MetricName",
     "ModelSpec",
     "Permission",

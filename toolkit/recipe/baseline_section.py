@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from toolkit.ranker_registry import row_name
 from toolkit.recipe.section import Section
 
 
 class BaselineSpec(Section):
-    """A baseline with parameters; in a recipe a bare name does too."""
+    """A baseline with parameters. A recipe may also list the name alone."""
 
     name: str
-    params: dict[str, Any] = {}
+    params: dict[str, object] = {}
 
     @property
     def system_name(self) -> str:
-        """Its row in the tables: the ranker's name, also of one given as `module:Class`."""
+        """Its name in tables: the name of the ranker, also for `module:Class`."""
         return row_name(self.name)
 
 
 def as_baseline(baseline: str | BaselineSpec) -> BaselineSpec:
-    """A bare name is a baseline with default parameters."""
+    """The same baseline as a `BaselineSpec`. A name alone has default parameters."""
     return BaselineSpec(name=baseline) if isinstance(baseline, str) else baseline

@@ -1,11 +1,15 @@
-"""The section `coldstart` of a recipe: factors of feedback, and systems that predict them from content."""
+"""The section `coldstart` of a recipe: factors of the training playlists, and systems that predict them from content."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import warnings
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from toolkit.errors import OldForm
+from toolkit.parameters import Once
 from toolkit.ranker_registry import row_name
 from toolkit.recipe.section import Section
 
@@ -32,7 +36,7 @@ class ColdSystem(Section):
     name: str | None = Field(None, description="its row in the tables; default: the system's")
     group: str | None = Field(None, min_length=1, description="heading under which tables put it")
     modalities: list[str] | None = Field(None, description="default: every encoder of the recipe")
-    params: dict[str, Any] = {}
+    params: dict[str, object] = {}
 
     @property
     def system_name(self) -> str:
@@ -59,11 +63,11 @@ class TagPrediction(Section):
         ",", min_length=1, description="what a list of tags is split on; null: a text is one tag"
     )
     most: int = Field(50, ge=2, description="tags that are predicted, the commonest")
-    rows: list[TagRow] = Field(min_length=1)
+    rows: Annotated[list[TagRow], Field(min_length=1), Once]
 
 
-class Looking(Section):
-    """What of predicted factors is shown in the report."""
+class FactorMap(Section):
+    """Which predicted factors the report shows: on a map, by neighbours, and by the artists at their ends."""
 
     predicted: str = Field(description="the encoder that predicts factors")
     genre: str | None = Field(None, description="field whose first label colours the map")
@@ -80,4 +84,14 @@ class ColdStart(Section):
     factors: FactorSpec = FactorSpec()
     systems: list[ColdSystem] = []
     tags: TagPrediction | None = None
-    looking: Looking | None = None
+    factor_map: FactorMap | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _modern(cls, given: object) -> object:
+        """`factor_map` was called `looking`."""
+        if not isinstance(given, Mapping) or "looking" not in given or "factor_map" in given:
+            return given
+        if given["looking"] is not None:
+            warnings.warn("`looking` is the old name: write `factor_map`", OldForm, stacklevel=2)
+        return {"factor_map" if key == "looking" else key: value for key, value in given.items()}

@@ -1,27 +1,28 @@
-"""The sections `data` and `encoders` of a recipe: what is read, and which content becomes a modality."""
+"""The sections `data` and `encoders` of a recipe: the data that is read, and the content that becomes a modality."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, ValidationError, model_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core import InitErrorDetails
 
 from toolkit import plugins
 from toolkit.errors import InputError
+from toolkit.parameters import fault
 from toolkit.recipe.section import Section
 
 
 class Permission(Section):
-    """The user's word that content whose source forbids or does not state training may be trained on."""
+    """The user's statement that content may be trained on whose source forbids training or says nothing about it."""
 
     allowed: bool
     reason: str = Field(min_length=3)
 
 
 class Filters(Section):
-    """What of the file enters the corpus; minimum counts are applied to a fixed point."""
+    """The part of the data that enters the corpus. Minimum counts are applied until nothing changes."""
 
     min_track_plays: int = Field(
         1, ge=1, description="playlists a track must be in; tracks without any are governed by `unplayed`"
@@ -36,7 +37,7 @@ class Data(Section):
 
     reader: str = "auto"
     path: Path | None = None
-    options: dict[str, Any] = {}
+    options: dict[str, object] = {}
     on_error: Literal["stop", "skip"] = "stop"
     filters: Filters = Filters()
     level: Literal["track", "artist"] = Field(
@@ -47,7 +48,7 @@ class Data(Section):
 
 
 class Targets(Section):
-    """What a supervised encoder learns to predict, from tracks of the training split alone: labels of a field, or factors."""
+    """Targets of a supervised encoder, of tracks of the training split: labels of a field, or factors."""
 
     field: str | None = Field(None, description="texts of the catalogue, such as genre or tags")
     factors: int | None = Field(
@@ -91,11 +92,11 @@ class EncoderSpec(Section):
     )
     source: str | None = Field(None, description="only values of this source; needed where vectors come from several")
     targets: Targets | None = Field(None, description="what a supervised encoder learns to predict")
-    params: dict[str, Any] = {}
+    params: dict[str, object] = {}
 
     @model_validator(mode="after")
     def _field(self) -> EncoderSpec:
-        """The encoder's own field where none is named; an encoder without one must be told."""
+        """Fill in the encoder's default field. Without one, `field` is required."""
         if not self.field:
             self.field = self._default_field() or ""
         if not self.field:
@@ -107,10 +108,8 @@ class EncoderSpec(Section):
         try:
             cls = plugins.load("segue.encoders", self.encoder)
         except InputError as error:
-            rule = PydanticCustomError(
-                "unknown_encoder", "{rule}", {"rule": str(error).removeprefix(f"{self.encoder!r} ")}
-            )
-            wrong = InitErrorDetails(type=rule, loc=("encoder",), input=self.encoder)
+            rule = plugins.rule_of(error, self.encoder)
+            wrong = fault("unknown_encoder", rule, ("encoder",), self.encoder)
             raise ValidationError.from_exception_data("EncoderSpec", [wrong]) from None
         field: str | None = cls.default_field
         return field

@@ -1,39 +1,32 @@
-"""The section `evaluation` of a recipe: who is held out, what is shown of them, and what is measured."""
+"""The section `evaluation` of a recipe: what is held out, what is shown of it, and what is measured."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    Field,
-    GetJsonSchemaHandler,
-    SerializeAsAny,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, GetJsonSchemaHandler, SerializeAsAny, ValidationError, model_validator
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
+from pydantic_core import CoreSchema, InitErrorDetails
 from pydantic_core.core_schema import ErrorType
 
 from toolkit import plugins
 from toolkit.contracts.protocol import GROUP, Protocol
 from toolkit.errors import InputError, OldForm
+from toolkit.parameters import Once, either, fault, rule_error, yaml_text
 from toolkit.parts import Chosen, described
 from toolkit.recipe.section import Section
 
 METRICS = "segue.metrics"
 DEFAULT = "playlist_disjoint"
-"""The protocol of a `split` that names none."""
+"""The protocol of a `split` without a `type`."""
 
 SliceName = Literal["seeds", "length", "popularity", "modalities"]
 
-FLAT: dict[str, Any] = {
+FLAT: dict[str, object] = {
     "shown": 0.7,
     "seeds": None,
     "min_tracks": 10,
@@ -45,31 +38,27 @@ FLAT: dict[str, Any] = {
     "equal_lists": "stop",
     "strict_overlap": False,
 }  # fmt: skip
-"""Keys of a protocol that were keys of `evaluation` itself, with their defaults."""
+"""Keys of a protocol that were keys of `evaluation` in earlier versions, with their defaults."""
 
-SPLIT: dict[str, Any] = {
+SPLIT: dict[str, object] = {
     "by": "auto", "folds": 5, "test_fold": 0, "valid_fraction": 0.1, "field": None, "valid_from": 0.8, "test_from": 0.9,
 }  # fmt: skip
-"""Keys that `split` had whatever the protocol, with their defaults."""
+"""Keys that `split` had for every protocol in earlier versions, with their defaults."""
 
 
-def _metric(given: str) -> str:
+def _metric(name: str) -> str:
     """A name of the entry-point group `segue.metrics`, or `module:Class`, which is imported."""
-    if given not in plugins.names(METRICS):
-        if ":" not in given:
-            known = plugins.suggest(given, plugins.names(METRICS))
-            raise PydanticCustomError("unknown_metric", "{rule}", {"rule": f"is not a metric: {known}"})
+    if name not in plugins.names(METRICS):
         try:
-            plugins.load(METRICS, given)
+            plugins.load(METRICS, name)
         except InputError as error:
-            rule = str(error).removeprefix(f"{given!r}").lstrip(": ")
-            raise PydanticCustomError("unknown_metric", "{rule}", {"rule": rule}) from None
-    return given
+            raise rule_error("unknown_metric", plugins.rule_of(error, name)) from None
+    return name
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Annotation that puts the names of an entry-point group into the published schema; others may come."""
+    """Annotation that adds the names of an entry-point group to the published schema, as examples."""
 
     group: str
 
@@ -78,18 +67,18 @@ class Examples:
 
 
 MetricName = Annotated[str, AfterValidator(_metric), Examples(METRICS)]
-"""A metric that is installed, or one's class."""
+"""An installed metric, or `module:Class`."""
 
 
 @dataclass(frozen=True)
 class ChosenSplit(Chosen):
-    """`Chosen` of a protocol: a mapping without `type` is of the default one."""
+    """`Chosen` of a protocol: a mapping without `type` is the default protocol."""
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        made, default = super().__get_pydantic_json_schema__(schema, handler), described(self.group, DEFAULT, handler)
+        whole, default = super().__get_pydantic_json_schema__(schema, handler), described(self.group, DEFAULT, handler)
         keys, name = default["allOf"]
         plain = {"allOf": [keys, {"properties": name["properties"]}]}
-        return {"anyOf": [*(one for one in made["anyOf"] if one != default), plain]}
+        return {"anyOf": [*(part for part in whole["anyOf"] if part != default), plain]}
 
 
 class Evaluation(Section):
@@ -99,9 +88,9 @@ class Evaluation(Section):
         default_factory=partial(Chosen(GROUP).part, DEFAULT),
         description="the protocol: who is held out, and what is shown of them",
     )
-    k: list[int] = Field([20, 50, 500], min_length=1)
-    metrics: list[MetricName] = ["recall", "ndcg"]
-    slices: list[SliceName] = Field(
+    k: Annotated[list[int], Field(min_length=1), Once] = [20, 50, 500]
+    metrics: Annotated[list[MetricName], Once] = ["recall", "ndcg"]
+    slices: Annotated[list[SliceName], Once] = Field(
         ["seeds", "length", "popularity", "modalities"],
         description="beside warm and cold: playlists by number of seeds and by length, hidden tracks by popularity and by modalities",
     )
@@ -122,20 +111,19 @@ class Evaluation(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _modern(cls, given: Any) -> Any:
-        if not isinstance(given, Mapping):
-            return given
-        entry, sentences = modern(dict(given))
+    def _modern(cls, values: object) -> object:
+        if not isinstance(values, Mapping):
+            return values
+        entry, sentences = modern(dict(values))
         for sentence in sentences:
             warnings.warn(sentence, OldForm, stacklevel=2)
         split = entry.get("split")
         if not isinstance(split, Mapping):
             return entry
-        split = {"type": DEFAULT, **split}
         try:
-            return {**entry, "split": Chosen(GROUP).part(split)}
+            return {**entry, "split": Chosen(GROUP).part({"type": DEFAULT, **split})}
         except ValidationError as error:
-            raise _placed(error, given) from None
+            raise _placed(error, values) from None
 
     @model_validator(mode="after")
     def _consistent(self) -> Evaluation:
@@ -146,11 +134,11 @@ class Evaluation(Section):
         return self
 
 
-def modern(entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """A section with keys of the old form in the new one, a copy, and sentences that say what to write instead.
+def modern(entry: Mapping[str, object]) -> tuple[dict[str, object], list[str]]:
+    """A copy of a section with old keys in the form of today, and warnings that say what to write instead.
 
-    Raises `ValidationError` for a protocol that does not exist, for an old key that the protocol does not read, unless it is at its
-    default, and for one that `split` has with another value.
+    Raises `ValidationError` for an unknown protocol, for an old key that the protocol does not read, unless it has its
+    default, and for an old key that `split` has with another value.
     """
     old = {key: entry[key] for key in ("protocol", *FLAT) if key in entry}
     split = entry.get("split") or {}
@@ -161,93 +149,66 @@ def modern(entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     known = plugins.load(GROUP, name).model_fields
     kept = {key: value for key, value in split.items() if _stays(key, value, known, name, "protocol" in old)}
     moved = {key: value for key, value in old.items() if key in FLAT and _moves(key, value, kept, known, name)}
-    made = {**({"type": name} if name != DEFAULT else {}), **kept, **moved}
-    rest = {key: value for key, value in entry.items() if key not in old and key != "split"}
+    new = {**({"type": name} if name != DEFAULT else {}), **kept, **moved}
+    section = {**{key: value for key, value in entry.items() if key not in old and key != "split"}, "split": new}
     if not moved and "protocol" not in old:
-        return {**rest, "split": made}, []
+        return section, []
     before = {"protocol": old["protocol"], **moved} if "protocol" in old else moved
-    after = name if made.keys() <= {"type"} else made
-    return {**rest, "split": made}, [
-        f"`evaluation: {_yaml(before)}` is the old form: write `evaluation: {_yaml({'split': after})}`"
-    ]
+    after = yaml_text({"split": name if new.keys() <= {"type"} else new})
+    return section, [f"`evaluation: {yaml_text(before)}` is the old form: write `evaluation: {after}`"]
 
 
-def _protocol(entry: Mapping[str, Any], split: Mapping[str, Any]) -> str:
+def _protocol(entry: Mapping[str, object], split: Mapping[str, object]) -> str:
     """The name of the protocol that an entry of the old form means."""
-    given = entry.get("protocol", split.get("type", DEFAULT))
-    if "protocol" in entry and split.get("type", given) != given:
-        raise _fault(
-            ("protocol",), given, f"and split.type={split['type']} are both given: take out protocol, the old form"
-        )
-    if isinstance(given, str) and (given in plugins.names(GROUP) or ":" in given):
-        return given
-    raise _fault(("protocol",), given, f"is not a protocol: {plugins.suggest(str(given), plugins.names(GROUP))}")
+    name = entry.get("protocol", split.get("type", DEFAULT))
+    if "protocol" in entry and split.get("type", name) != name:
+        rule = f"and split.type={split['type']} are both given: take out protocol, the old form"
+    elif isinstance(name, str) and (name in plugins.names(GROUP) or ":" in name):
+        return name
+    else:
+        rule = f"is not a protocol: {plugins.suggest(str(name), plugins.names(GROUP))}"
+    raise _old_form(("protocol",), name, rule)
 
 
-def _moves(key: str, value: Any, split: Mapping[str, Any], known: Mapping[str, Any], name: str) -> bool:
-    """Whether an old key becomes one of `split`; one that nothing reads is dropped at its default."""
-    if key in split:
-        if split[key] != value:
-            raise _fault(
-                (key,), value, f"and split.{key}={_yaml(split[key])} are both given: take out {key}, the old form"
-            )
-        return False
-    if key not in known and value != FLAT[key]:
-        raise _fault((key,), value, _unread(key, FLAT[key], name))
-    return key in known
+def _moves(key: str, value: object, split: Mapping[str, object], known: Collection[str], name: str) -> bool:
+    """Whether an old key becomes a key of `split`. A key that nothing reads is dropped if it has its default."""
+    if key in split and split[key] != value:
+        rule = f"and split.{key}={yaml_text(split[key])} are both given: take out {key}, the old form"
+        raise _old_form((key,), value, rule)
+    if key not in split and key not in known and value != FLAT[key]:
+        raise _old_form((key,), value, _unread(key, FLAT[key], name))
+    return key in known and key not in split
 
 
-def _stays(key: str, value: Any, known: Mapping[str, Any], name: str, old: bool) -> bool:
-    """Whether a key of `split` stays there; a resolved recipe of the old form has all of them, whatever its protocol."""
+def _stays(key: str, value: object, known: Collection[str], name: str, old: bool) -> bool:
+    """Whether a key of `split` stays there. A resolved recipe of the old form has all of them, for every protocol."""
     if key in known or not old or key not in SPLIT:
-        return True  # a key that does not exist is refused as such
+        return True  # an unknown key is refused as such
     if value != SPLIT[key]:
-        raise _fault(("split", key), value, _unread(key, SPLIT[key], name))
+        raise _old_form(("split", key), value, _unread(key, SPLIT[key], name))
     return False
 
 
-def _unread(key: str, default: Any, name: str) -> str:
+def _unread(key: str, default: object, name: str) -> str:
     """Why the protocol `name` does not read a key, and the cure."""
     readers = [other for other, cls in plugins.usable(GROUP).items() if key in cls.model_fields]
-    cure = (
-        f"take it out, or set it to its default, {_yaml(default)}"
-        if isinstance(default, str | int | float | None)
-        else "take it out"
-    )
-    return f"is for `protocol: {_listed(readers)}`, not `{name}`: {cure}"
+    plain = isinstance(default, str | int | float | None)
+    cure = f"take it out{f', or set it to its default, {yaml_text(default)}' if plain else ''}"
+    return f"is for `protocol: {either(readers)}`, not `{name}`: {cure}"
 
 
-def _fault(where: tuple[str, ...], value: Any, rule: str) -> ValidationError:
-    kind = PydanticCustomError("old_form", "{rule}", {"rule": rule})
-    return ValidationError.from_exception_data("Evaluation", [InitErrorDetails(type=kind, loc=where, input=value)])
+def _old_form(where: tuple[str, ...], value: object, rule: str) -> ValidationError:
+    return ValidationError.from_exception_data("Evaluation", [fault("old_form", rule, where, value)])
 
 
-def _placed(error: ValidationError, given: Mapping[str, Any]) -> ValidationError:
-    """Faults of a protocol's keys where they were written: in `split`, or in the section itself."""
-    found = []
-    for fault in error.errors(include_url=False):
-        key, kind = fault["loc"][:1], fault["type"]
-        where = fault["loc"] if key and key[0] in FLAT and key[0] in given else ("split", *fault["loc"])
-        known: Any = (
-            kind if kind in get_args(ErrorType) else PydanticCustomError(kind, "{rule}", {"rule": fault["msg"]})
-        )
-        found.append(InitErrorDetails(type=known, loc=where, input=fault["input"], ctx=fault.get("ctx", {})))
-    return ValidationError.from_exception_data("Evaluation", found)
-
-
-def _listed(names: list[str]) -> str:
-    *first, last = names
-    return f"{', '.join(first)} or {last}" if first else last
-
-
-def _yaml(value: Any) -> str:
-    """A value as a recipe has it, in one line."""
-    if isinstance(value, BaseModel):
-        value = value.model_dump(mode="json")
-    if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{key}: {_yaml(each)}' for key, each in value.items())}}}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_yaml, value))}]"
-    return (
-        {True: "true", False: "false", None: "null"}[value] if value is None or isinstance(value, bool) else str(value)
-    )
+def _placed(error: ValidationError, values: Mapping[str, object]) -> ValidationError:
+    """Faults of a protocol's keys at the place where they were written: in `split`, or in the section itself."""
+    faults = []
+    for found in error.errors(include_url=False):
+        key, kind = found["loc"][:1], found["type"]
+        where = found["loc"] if key and key[0] in FLAT and key[0] in values else ("split", *found["loc"])
+        if kind in get_args(ErrorType):
+            faults.append(InitErrorDetails(type=kind, loc=where, input=found["input"], ctx=found.get("ctx", {})))
+        else:
+            faults.append(fault(kind, found["msg"], where, found["input"]))
+    return ValidationError.from_exception_data("Evaluation", faults)

@@ -6,14 +6,14 @@ import re
 import warnings
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, SerializeAsAny, ValidationError, field_validator, model_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from toolkit.contracts.join import Join
 from toolkit.contracts.missing_policy import Missing
 from toolkit.errors import OldForm
+from toolkit.parameters import fault
 from toolkit.parts import Chosen
 from toolkit.recipe.section import Section
 
@@ -25,25 +25,21 @@ EM_RANK = 32
 """Default of the old key `em_rank`."""
 
 
-def modern(entry: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """A copy of a `fusion` section with old keys in the new form, and a sentence for each that it changed.
+def modern(entry: Mapping[str, object]) -> tuple[dict[str, object], list[str]]:
+    """A copy of a `fusion` section with old keys in the form of today, and a warning for each changed key.
 
-    `em_rank` beside another policy than `em` stays, unless it has its default: it is an error. The default needs no sentence: resolved
-    recipes of before hold it.
+    `em_rank` with another policy than `em` stays, and is an error, unless it has its default. The default gives no
+    warning, because resolved recipes of earlier versions have it.
     """
-    given = dict(entry)
-    if "em_rank" not in given:
-        return given, []
-    missing, rank = given.get("missing", "mean"), given["em_rank"]
-    chosen = {"type": missing} if isinstance(missing, str) else missing
-    if isinstance(chosen, Mapping) and chosen.get("type") == "em":
-        del given["em_rank"]
-        given["missing"] = {**chosen, "rank": rank}
+    if "em_rank" not in entry:
+        return dict(entry), []
+    missing, rank = entry.get("missing", "mean"), entry["em_rank"]
+    rest = {key: value for key, value in entry.items() if key != "em_rank"}
+    policy = {"type": missing} if isinstance(missing, str) else missing
+    if isinstance(policy, Mapping) and policy.get("type") == "em":
         old = f"`missing: em, em_rank: {rank}` is the old form: write `missing: {{type: em, rank: {rank}}}`"
-        return given, [old] if rank != EM_RANK else []
-    if rank == EM_RANK:
-        del given["em_rank"]
-    return given, []
+        return {**rest, "missing": {**policy, "rank": rank}}, [old] if rank != EM_RANK else []
+    return rest if rank == EM_RANK else dict(entry), []
 
 
 class Fusion(Section):
@@ -87,27 +83,27 @@ class Fusion(Section):
 
     @field_validator("reduce", "reduce_joint")
     @classmethod
-    def _reductions(cls, given: str | dict[str, str]) -> str | dict[str, str]:
-        for value in given.values() if isinstance(given, dict) else [given]:
+    def _reductions(cls, reduce: str | dict[str, str]) -> str | dict[str, str]:
+        for value in reduce.values() if isinstance(reduce, dict) else [reduce]:
             if not REDUCTION.fullmatch(value):
                 raise ValueError(f"{value!r} must be none, pca:N, linear:N or mlp:N")
-        return given
+        return reduce
 
     @model_validator(mode="before")
     @classmethod
-    def _modern(cls, given: Any) -> Any:
-        if not isinstance(given, Mapping):
-            return given
-        entry, notes = modern(given)
-        for note in notes:
-            warnings.warn(note, OldForm, stacklevel=2)
+    def _modern(cls, values: object) -> object:
+        if not isinstance(values, Mapping):
+            return values
+        entry, sentences = modern(values)
+        for sentence in sentences:
+            warnings.warn(sentence, OldForm, stacklevel=2)
         if "em_rank" in entry:
-            policy = getattr(missing := entry.get("missing", "mean"), "type", missing)
+            missing = entry.get("missing", "mean")
+            policy = missing.type if isinstance(missing, Missing) else missing
             rule = f"is for `missing: em`, not `{policy}`: take it out, or set it to its default, {EM_RANK}"
-            fault = InitErrorDetails(
-                type=PydanticCustomError("idle", "{rule}", {"rule": rule}), loc=("em_rank",), input=entry["em_rank"]
+            raise ValidationError.from_exception_data(
+                cls.__name__, [fault("unread", rule, ("em_rank",), entry["em_rank"])]
             )
-            raise ValidationError.from_exception_data(cls.__name__, [fault])
         return entry
 
     @model_validator(mode="after")
@@ -124,7 +120,7 @@ class Fusion(Section):
         return self
 
     def _check_join(self, join: Join) -> None:
-        """What the join's declarations exclude."""
+        """Refuse settings that the join's declarations exclude."""
         if join.keeps_apart and self.normalise == "after":
             raise ValueError(
                 "`normalise: after` is for `join: concat`, and others that join modalities before they are projected"
@@ -142,7 +138,7 @@ class Fusion(Section):
             )
 
     def _check_joint_axes(self) -> None:
-        """What sees modalities apart does not go with axes of all of them together."""
+        """Refuse a joint PCA with anything that reads the modalities separately."""
         for key, apart in (
             (f"missing: {self.missing.type}", self.missing.learned),
             (f"join: {self.join.type}", self.join.needs_presence),

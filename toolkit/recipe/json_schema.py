@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pydantic.json_schema import JsonSchemaValue
 
 from toolkit import plugins
-from toolkit.errors import SegueError
 from toolkit.list_parts import parameters_of
 from toolkit.recipe.recipe import Recipe
 
@@ -15,44 +14,38 @@ PLUGINS = {
     ("ColdSystem", "system", "params"): "segue.rankers",
     ("Data", "reader", "options"): "segue.readers",
 }
-"""Keys whose values are names of plug-ins, and the key beside each that holds the plug-in's parameters."""
+"""Keys whose values are names of plug-ins, with the key of the plug-in's parameters, and the group of each."""
 
 
-def schema() -> dict[str, Any]:
-    """Draft 2020-12. What it accepts `segue validate` may still refuse: keys that exclude each other."""
-    made: dict[str, Any] = Recipe.model_json_schema()
+def schema() -> JsonSchemaValue:
+    """The schema of recipes, Draft 2020-12. `segue validate` also refuses keys that exclude each other."""
+    whole = Recipe.model_json_schema()
     for (section, key, params), group in PLUGINS.items():
-        _type_parameters(made, made["$defs"][section], key, params, group)
+        _type_parameters(whole["$defs"], section, key, params, group)
     # `defaults` may give the type that an entry of `models` leaves out
-    for part in made["properties"]["models"]["items"]["anyOf"]:
+    for part in whole["properties"]["models"]["items"]["anyOf"]:
         for named in part.get("allOf", [])[1:]:
             del named["required"]
-    # a recipe that extends another leaves out what that one says
-    made["properties"]["extends"] = {
+    # a recipe may leave out what the recipe that it extends has
+    whole["properties"]["extends"] = {
         "type": "string",
-        "description": "another recipe, of which this one has everything but what it says",
+        "description": "another recipe, whose values this one has unless it gives its own",
     }
-    made["required"] = []
-    made["anyOf"] = [{"required": ["data"]}, {"required": ["extends"]}]
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": "segue recipe"}
+    whole["required"] = []
+    whole["anyOf"] = [{"required": ["data"]}, {"required": ["extends"]}]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole, "title": "segue recipe"}
 
 
-def _type_parameters(made: dict[str, Any], section: dict[str, Any], key: str, params: str, group: str) -> None:
-    """Have a section's parameters be those of the plug-in that it names; of names that are not known here anything is accepted."""
-    names = plugins.names(group)
-    section["properties"][key]["examples"] = names
-    for name in names:
-        try:
-            model = parameters_of(plugins.load(group, name))
-        except SegueError:
-            continue  # a plug-in that does not import is no reason to have no schema
-        if model is None:
+def _type_parameters(definitions: JsonSchemaValue, section: str, key: str, params: str, group: str) -> None:
+    """Give a section the parameters of the plug-in that it names. For other names any parameters are accepted."""
+    definitions[section]["properties"][key]["examples"] = plugins.names(group)
+    for name, cls in plugins.usable(group).items():
+        if (model := parameters_of(cls)) is None:
             continue
         own = model.model_json_schema(ref_template="#/$defs/{model}")
-        made["$defs"] |= own.pop("$defs", {})
+        definitions |= own.pop("$defs", {})
         place = f"{group.removeprefix('segue.')}:{name}"
-        made["$defs"][place] = own
+        definitions[place] = own
         when = {"properties": {key: {"const": name}}, "required": [key]}
-        section.setdefault("allOf", []).append(
-            {"if": when, "then": {"properties": {params: {"$ref": f"#/$defs/{place}"}}}}
-        )
+        then = {"properties": {params: {"$ref": f"#/$defs/{place}"}}}
+        definitions[section].setdefault("allOf", []).append({"if": when, "then": then})

@@ -1,17 +1,14 @@
-"""A whole recipe.
-
-Every key is checked before anything runs; an unknown one is an error that
-names its line and the nearest key there is.
-"""
+"""A whole recipe. Every key is checked before anything runs. An unknown key is an error with its line and the nearest key."""
 
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, SerializeAsAny, ValidationError, model_validator
 
 from toolkit.errors import OldForm, RecipeError
+from toolkit.parameters import Once
 from toolkit.parts import Chosen
 from toolkit.recipe import cross_checks, unused_settings
 from toolkit.recipe.baseline_section import BaselineSpec
@@ -51,7 +48,7 @@ class Recipe(Section):
 
     name: str = Field("run", description="of the run; default: the file's")
     data: Data
-    collect: dict[str, Any] | None = Field(
+    collect: dict[str, object] | None = Field(
         None, description="what to collect and from where, checked by the stage of that name"
     )
     encoders: dict[str, EncoderSpec] = {}
@@ -61,7 +58,7 @@ class Recipe(Section):
     workers: int | None = Field(None, ge=1, description="processes under `engine: ray`; default: one a processor")
     titles: EncoderSpec | None = Field(None, description="encoder of playlist titles, for models with `titles: true`")
     fusion: Fusion = Fusion()
-    defaults: dict[str, Any] = Field({}, description="what every entry of `models` says unless it says otherwise")
+    defaults: dict[str, object] = Field({}, description="what every entry of `models` says unless it says otherwise")
     models: list[Annotated[SerializeAsAny[ModelSpec], Chosen("segue.models", short=False)]] = []
     on_missing_weights: Literal["stop", "skip"] = Field(
         "stop",
@@ -73,20 +70,19 @@ class Recipe(Section):
     sweep: Sweep | None = Field(None, description="settings that `segue sweep` searches on validation")
     report: Report = Report()
     seed: int = Field(0, ge=0)
-    seeds: list[Annotated[int, Field(ge=0)]] | None = Field(
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2), Once] | None = Field(
         None,
-        min_length=2,
         description="every system that draws is fitted once a seed: mean and standard deviation stand in the tables",
     )
     device: str = "auto"
     threads: int | None = Field(None, ge=1, le=1024)
 
-    if not TYPE_CHECKING:  # a signature of pydantic's, with every key by its type
+    if not TYPE_CHECKING:  # type checkers read pydantic's signature, with the type of every key
 
-        def __init__(self, **values: Any) -> None:
-            values, notes = modern_models(spread(values), unused_settings.TRIED.get())
-            for note in notes:
-                warnings.warn(note, OldForm, stacklevel=2)
+        def __init__(self, **values: object) -> None:
+            values, sentences = modern_models(spread(values), unused_settings.TRIED.get())
+            for sentence in sentences:
+                warnings.warn(sentence, OldForm, stacklevel=2)
             try:
                 super().__init__(**values)
             except ValidationError as error:
@@ -97,13 +93,13 @@ class Recipe(Section):
 
     @property
     def reads_fields(self) -> bool:
-        """Whether it needs more of the catalogue than who plays what."""
-        named = self.coldstart.tags or self.coldstart.looking or self.evaluation.split.reads_field
+        """Whether it needs fields of the catalogue."""
+        named = self.coldstart.tags or self.coldstart.factor_map or self.evaluation.split.reads_field
         return bool(self.encoders or named)
 
     @model_validator(mode="after")
     def _default_select(self) -> Recipe:
-        """Models are selected by something that the evaluation measures; a `select` that was given stays, to be refused by name."""
+        """Select models by a metric that the evaluation measures. A `select` of the recipe stays, and is checked later."""
         metrics, lengths = [name for name in self.evaluation.metrics if name in ("recall", "ndcg")], self.evaluation.k
         for model in self.models:
             if "select" not in model.model_fields_set and metrics and not ("ndcg" in metrics and 50 in lengths):
@@ -115,8 +111,6 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _first_seed(self) -> Recipe:
         if self.seeds is not None:
-            if len(set(self.seeds)) < len(self.seeds):
-                raise ValueError(f"seeds={self.seeds} lists a seed twice: take one out")
             if "seed" in self.model_fields_set and self.seed != self.seeds[0]:
                 raise ValueError(f"seed={self.seed} and seeds={self.seeds} are both given: take one out")
             self.seed = self.seeds[0]

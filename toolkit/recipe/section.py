@@ -1,4 +1,4 @@
-"""What every part of a recipe is."""
+"""Base class of the sections of a recipe."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from toolkit.parameters import Parameters
 
 
 class Section(Parameters):
-    """Base of every part of a recipe."""
+    """Base class of every section of a recipe."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from toolkit.parameters import fault, yaml_text
 from toolkit.recipe.section import Section
 
 
 class Range(Section):
-    """Numbers from low to high, both included; whole ones where both ends are."""
+    """Numbers from low to high, both included; whole numbers if both ends are."""
 
     low: int | float
     high: int | float
@@ -35,7 +36,7 @@ class Range(Section):
 
 
 class Sweep(Section):
-    """What is searched, how, and by which validation metric. Test playlists are not asked."""
+    """What is searched, how, and by which validation metric. Test playlists are not used."""
 
     search: Literal["grid", "optuna"] = Field(
         "grid", description="grid: every combination; optuna: a tree-structured Parzen estimator"
@@ -45,7 +46,7 @@ class Sweep(Section):
     system: str | None = Field(
         None, description="whose metric it is; default: the system inside which all of `over` lies"
     )
-    over: dict[str, list[Any] | Range] = Field(
+    over: dict[str, list[object] | Range] = Field(
         min_length=1, description="by dotted key, such as models.0.lr, the values to try, or from where to where"
     )
 
@@ -57,7 +58,11 @@ class Sweep(Section):
                 raise ValueError(f"{key} is a range, a grid needs a list of values: give one, or use search: optuna")
             if values == []:
                 raise ValueError(f"{key} has no value to try: give at least one")
-            size *= len(values) if isinstance(values, list) else 1
+            if isinstance(values, list):
+                size *= len(values)
+                if twice := [value for value in values if values.count(value) > 1]:
+                    rule = f"lists {yaml_text(twice[0])} twice: take one out"
+                    raise ValidationError.from_exception_data("Sweep", [fault("twice", rule, ("over", key), values)])
         if self.search == "grid" and size > self.trials:
             raise ValueError(
                 f"the grid has {size} settings, trials={self.trials}: raise it, try fewer values, or use search: optuna"
@@ -65,6 +70,6 @@ class Sweep(Section):
         return self
 
     @property
-    def first(self) -> dict[str, Any]:
-        """One setting: the first values and lower ends."""
+    def first(self) -> dict[str, object]:
+        """The first setting of the sweep: first values, and lower ends of ranges."""
         return {key: values.low if isinstance(values, Range) else values[0] for key, values in self.over.items()}

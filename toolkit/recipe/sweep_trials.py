@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from toolkit.contracts.metric import named, selecting
 from toolkit.errors import RecipeError, Where
+from toolkit.parameters import nearest
 from toolkit.recipe.cross_checks import fault, system_names
 from toolkit.recipe.recipe import Recipe
-from toolkit.recipe.yaml_file import laid
-from toolkit.validation import nearest
+from toolkit.recipe.yaml_file import with_settings
 
 SWEPT = ("models", "fusion", "encoders", "titles", "coldstart", "baselines")
-"""Sections whose values a sweep may try: the others decide what is measured, so that trials could not be compared."""
+"""Sections whose values a sweep may try. The others decide what is measured: trials could not be compared."""
 
 
 def check(recipe: Recipe) -> None:
@@ -36,18 +35,21 @@ def check(recipe: Recipe) -> None:
     for key in sweep.over:
         if key.partition(".")[0] not in SWEPT:
             raise fault(("sweep", "over", key), f" cannot be tried: a sweep tries values of {', '.join(SWEPT)}")
-    # keys that lead nowhere are found before the first trial
-    laid(recipe, sweep.first).recipe(tried=tuple(sweep.over))
+    # report keys that do not exist before the first trial
+    with_settings(recipe, sweep.first).recipe(tried=tuple(sweep.over))
     swept(recipe)
 
 
-def trial(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
-    """`recipe` without its sweep and with `settings` by dotted key, checked as a written one is. Raises `RecipeError`."""
-    return laid(recipe, settings).recipe(parameters=True, tried=tuple(settings))
+def trial(recipe: Recipe, settings: Mapping[str, object]) -> Recipe:
+    """The recipe without its sweep and with `settings`, values by dotted key, checked. Raises `RecipeError`."""
+    return with_settings(recipe, settings).recipe(parameters=True, tried=tuple(settings))
 
 
 def swept(recipe: Recipe) -> Where:
-    """Where the system stands that a sweep measures; its name may be another in every trial. Raises `RecipeError` where none is meant."""
+    """The place of the system that a sweep measures; its name may differ between trials.
+
+    Raises `RecipeError` if it is not clear which system that is.
+    """
     sweep, places = recipe.sweep, system_names(recipe)
     assert sweep is not None
     names = [name for _, name in places]
@@ -55,10 +57,9 @@ def swept(recipe: Recipe) -> Where:
         if sweep.system not in names:
             raise RecipeError(f"sweep.system={sweep.system!r} is not a system: {nearest(sweep.system, names)}")
         return places[names.index(sweep.system)][0]
-    inside = [
-        where for where, _ in places if any(key.split(".")[: len(where)] == [*map(str, where)] for key in sweep.over)
-    ]
-    found = inside or [where for where, _ in places if where[0] == "models"] or [where for where, _ in places]
-    if len(found) != 1:
+    every = [where for where, _ in places]
+    inside = [where for where in every if any(key.split(".")[: len(where)] == [*map(str, where)] for key in sweep.over)]
+    candidates = inside or [where for where in every if where[0] == "models"] or every
+    if len(candidates) != 1:
         raise RecipeError(f"sweep.system is missing: it says which of {', '.join(names)} is measured")
-    return found[0]
+    return candidates[0]

@@ -1,4 +1,4 @@
-"""A recipe's YAML: read without executing anything, with the line of every key kept for error messages."""
+"""Reads a recipe's YAML without executing anything, and keeps the line of every key for error messages."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import TypeAlias, get_args, get_origin
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import ConstructorError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -27,54 +28,56 @@ from toolkit.recipe.recipe import Recipe
 EXAMPLES = {"--set": "models.0.epochs=5", "--option": "playlist=list_id", "sweep.over": "models.0.lr"}
 
 MAX_BYTES = 1_000_000
-"""Of a recipe's file: the parser would take minutes for a table of playlists that was given for one."""
+"""Largest size of a recipe's file. The parser would take minutes for a table of playlists given by mistake."""
 
 LONGEST = 60
-"""Characters of a value that a message repeats."""
+"""Number of characters of a value that a message repeats."""
 
 NUMBERED = re.compile(r"models\.(\d+): ")
-"""How a sentence about an old form begins where it is about an entry of `models`."""
+"""Beginning of a warning about an old form in an entry of `models`."""
 
 MAX_NODES = 100_000
-"""Values a recipe may have once its aliases are followed: a few lines of YAML can stand for billions."""
+"""Largest number of values of a recipe with its aliases expanded: a few lines of YAML can describe billions."""
+
+Yaml: TypeAlias = "bool | int | float | str | date | list[Yaml] | dict[str, Yaml] | None"
+"""A value of a YAML file."""
+
+Mapped: TypeAlias = "dict[str, Yaml]"
 
 
 @dataclass
 class RecipeFile:
     """A recipe as written, not checked yet.
 
-    places: `recipes/x.yaml:12`, or `--set models.0.epochs=5`, by path of keys and indexes.
+    places: where each value was written, `recipes/x.yaml:12` or `--set models.0.epochs=5`, by path of keys and indexes.
     """
 
     path: Path
-    data: dict[Any, Any]
+    data: Mapped
     places: dict[Where, str] = field(default_factory=dict)
 
     def place(self, where: Sequence[str | int]) -> str:
-        """Where `where`, or the nearest part above it, was written."""
-        for length in range(len(where), 0, -1):
-            if found := self.places.get(tuple(where[:length])):
-                return found
-        return str(self.path)
+        """The place where the value at `where`, or the nearest part above it, was written."""
+        above = (self.places.get(tuple(where[:length])) for length in range(len(where), 0, -1))
+        return next(filter(None, above), str(self.path))
 
-    def error(self, where: Sequence[str | int], message: str) -> RecipeError:
-        """An error at `where`; `message` goes on after the dotted path."""
-        said = f"{'.'.join(map(str, where))}{message}" if where else message.lstrip(": ")
-        return RecipeError(f"{self.place(where)}: {said}")
+    def error(self, where: Where, rule: str) -> RecipeError:
+        """An error at `where`, with its place in the file. `rule` follows the dotted path."""
+        return RecipeError(f"{self.place(where)}: {RecipeError(rule, where)}")
 
     def placed(self, error: RecipeError) -> RecipeError:
-        """The same error with the place in the file before it."""
+        """The same error with its place in the file."""
         return self.error(error.where, error.rule)
 
     def recipe(self, *, parameters: bool = False, tried: tuple[str, ...] = ()) -> Recipe:
         """The checked recipe, its `data.path` made absolute.
 
-        A relative path starts at the folder of the recipe that gives it, one given by `--set` at the current one.
+        A relative path starts at the folder of the recipe that has it, or at the current folder if it is from `--set`.
 
         - parameters: also check options and parameters against the plug-ins that read them, which imports those.
         - tried: dotted keys that a sweep sets here.
 
-        Raises `RecipeError` that names the line of the first fault.
+        Raises `RecipeError` with the line of the first fault.
         """
         try:
             with unused_settings.trying(tried), self._placed_warnings():
@@ -95,41 +98,35 @@ class RecipeFile:
 
     @contextmanager
     def _placed_warnings(self) -> Iterator[None]:
-        """Issue each warning about an old form once, with the place that it is about; none of a run's own recipe, which nobody edits."""
+        """Issue each warning about an old form once, with its place. The stored recipe of a run, which nobody edits, has none."""
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", OldForm)
             yield
-        notes = [
-            (self._place_of(str(one.message)), NUMBERED.sub("", str(one.message)))
-            for one in caught
-            if one.category is OldForm
-        ]
-        for one in caught:
-            if one.category is not OldForm:
-                warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
-        for place, sentence in dict.fromkeys(notes) if not self._of_a_run() else ():
-            warnings.warn(f"{place}: {sentence}", OldForm, stacklevel=4)
+        sentences = [str(warning.message) for warning in caught if warning.category is OldForm]
+        for warning in caught:
+            if warning.category is not OldForm:
+                warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+        of_a_run = self.path.name == "recipe.yaml" and (self.path.parent / "manifest.json").exists()
+        for text in dict.fromkeys(f"{self._place_of(each)}: {NUMBERED.sub('', each)}" for each in sentences):
+            if not of_a_run:
+                warnings.warn(text, OldForm, stacklevel=4)
 
     def _place_of(self, sentence: str) -> str:
-        """Where the key was written that a sentence begins with: `models.0: `negatives: 7` is the old form…`."""
+        """The place of the key that a warning begins with: `models.0: `negatives: 7` is the old form…`."""
         entry = NUMBERED.match(sentence)
         above: Where = ("models", int(entry[1])) if entry else ()
         key = NUMBERED.sub("", sentence).removeprefix("`").partition(":")[0]
-        found = (place for where, place in self.places.items() if where[: len(above)] == above and where[-1] == key)
-        return next(found, str(self.path))
-
-    def _of_a_run(self) -> bool:
-        """Whether it is the resolved recipe in the folder of a run."""
-        return self.path.name == "recipe.yaml" and (self.path.parent / "manifest.json").exists()
+        places = (place for where, place in self.places.items() if where[: len(above)] == above and where[-1] == key)
+        return next(places, str(self.path))
 
 
 def read(path: Path, overrides: Sequence[str] = ()) -> RecipeFile:
-    """Read a recipe's YAML, over that of the recipe which it `extends`, and apply `a.b.c=value` overrides.
+    """Read a recipe's YAML, complete it by the recipe that it `extends`, and apply `a.b.c=value` overrides.
 
-    A recipe without a name has its file's.
+    A recipe without a name has the name of its file.
 
-    Raises `RecipeError` for a missing file, bytes that are no UTF-8, broken
-    YAML, duplicate keys, tags, and overrides that lead nowhere.
+    Raises `RecipeError` for a missing file, bytes that are not UTF-8, broken YAML, duplicate keys, tags, and overrides
+    of keys that do not exist.
     """
     file = _file(path, (path.resolve(),))
     for override in overrides:
@@ -140,7 +137,7 @@ def read(path: Path, overrides: Sequence[str] = ()) -> RecipeFile:
 
 
 def _file(path: Path, inside: tuple[Path, ...]) -> RecipeFile:
-    """A recipe's file over the one that it extends; inside: all that are being read."""
+    """A recipe's file, completed by the one that it extends. inside: the files that are being read."""
     file = RecipeFile(path, {})
     value = _parse(_text(path), str(path), file.places)
     if not isinstance(value, dict):
@@ -148,38 +145,38 @@ def _file(path: Path, inside: tuple[Path, ...]) -> RecipeFile:
     file.data = value
     if "extends" not in value:
         return file
-    given = value.pop("extends")
-    if not isinstance(given, str):
-        raise file.error(("extends",), f"={given!r} must be the path of a recipe, as seen from this one")
-    base = path.parent / given
+    extends = value.pop("extends")
+    if not isinstance(extends, str):
+        raise file.error(("extends",), f"={extends!r} must be the path of a recipe, as seen from this one")
+    base = path.parent / extends
     if base.resolve() in inside:
-        raise file.error(("extends",), f"={given!r} comes back to itself: a recipe cannot extend itself")
+        raise file.error(("extends",), f"={extends!r} comes back to itself: a recipe cannot extend itself")
     under = _file(base, (*inside, base.resolve()))
-    _lay(value, under.data, under.places, ())
+    _complete(value, under.data, under.places, ())
     file.places = under.places | file.places
     return file
 
 
-def _lay(over: dict[Any, Any], under: dict[Any, Any], places: dict[Where, str], where: Where) -> None:
-    """Complete `over` by what it lacks of `under`, inside mappings too; `places` forgets what is not taken.
+def _complete(over: Mapped, under: Mapped, places: dict[Where, str], where: Where) -> None:
+    """Add to `over` the keys of `under` that it lacks, in nested mappings too. Places of values that are not used are removed.
 
-    A part of another `type` is another part: it replaces the one below, whose keys are not its own.
+    A part of another `type` replaces the part below, whose keys are not its own.
     """
     for key, value in under.items():
         place = (*where, key)
         if key not in over:
             over[key] = value
             continue
-        part = _part_at(place)
+        part, own = _part_at(place), over[key]
         value = {"type": value} if part is not None and isinstance(value, str) else value
-        if isinstance(value, dict) and isinstance(over[key], dict) and _same_type(over[key], value, part):
-            _lay(over[key], value, places, place)
+        if isinstance(value, dict) and isinstance(own, dict) and _same_type(own, value, part):
+            _complete(own, value, places, place)
         else:
             _forget(places, place)
 
 
-def _same_type(over: dict[Any, Any], under: dict[Any, Any], part: Chosen | None) -> bool:
-    """Whether two mappings may be of one part, or are no parts. One without a `type` completes the other, whatever its type."""
+def _same_type(over: Mapped, under: Mapped, part: Chosen | None) -> bool:
+    """Whether two mappings may describe the same part, or no part. One without a `type` fits a part of any type."""
     default = part.default if part is not None else ""
     return not over.get("type") or over["type"] == (under.get("type") or default or over["type"])
 
@@ -190,43 +187,42 @@ def _forget(places: dict[Where, str], where: Where) -> None:
 
 
 def _place_defaults(file: RecipeFile) -> None:
-    """Where the keys were written that entries of `models` take from `defaults`, and their own `fusion` from the recipe's."""
+    """Set the places of the keys that entries of `models` have from `defaults`, and their `fusion` from the recipe's."""
     models = file.data.get("models")
     for index, entry in enumerate(models if isinstance(models, list) else []):
         if isinstance(entry, dict):
             _place_from(file, entry, ("models", index), "defaults")
-            if isinstance(entry.get("fusion"), dict):
-                _place_from(file, entry["fusion"], ("models", index, "fusion"), "fusion")
+            if isinstance(fusion := entry.get("fusion"), dict):
+                _place_from(file, fusion, ("models", index, "fusion"), "fusion")
 
 
-def _place_from(file: RecipeFile, entry: dict[Any, Any], where: Where, base: str) -> None:
+def _place_from(file: RecipeFile, entry: Mapped, where: Where, base: str) -> None:
     under = file.data.get(base)
     missing = [key for key in under if key not in entry] if isinstance(under, dict) else []
     file.places |= {(*where, key): file.place((base, key)) for key in missing}
 
 
-def laid(recipe: Recipe, settings: Mapping[str, Any]) -> RecipeFile:
-    """A checked recipe without its sweep, and over it `settings` by dotted key: as written, not checked again yet."""
+def with_settings(recipe: Recipe, settings: Mapping[str, object]) -> RecipeFile:
+    """A recipe without its sweep and with `settings`, values by dotted key, not checked yet."""
     file = RecipeFile(Path(recipe.name), {**recipe.model_dump(mode="json"), "sweep": None})
     for key, value in settings.items():
         _override(file, f"{key}={json.dumps(value)}", "sweep.over")
     return file
 
 
-def pairs(given: Sequence[str], flag: str) -> dict[str, Any]:
-    """`key=value` arguments of `flag` as a mapping, dots leading inside, values read as YAML."""
+def pairs(arguments: Sequence[str], flag: str) -> Mapped:
+    """The `key=value` arguments of a flag as a mapping. Keys may be dotted, values are read as YAML."""
     file = RecipeFile(Path(flag), {})
-    for one in given:
-        _override(file, one, flag)
+    for argument in arguments:
+        _override(file, argument, flag)
     return file.data
 
 
 def _text(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise RecipeError(
-                f"{path} has {path.stat().st_size:,} bytes and a recipe at most {MAX_BYTES:,}: name data in its data.path"
-            )
+            size = f"{path} has {path.stat().st_size:,} bytes and a recipe at most {MAX_BYTES:,}"
+            raise RecipeError(f"{size}: name data in its data.path")
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
@@ -241,15 +237,16 @@ def _text(path: Path) -> str:
         raise RecipeError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _parse(text: str, name: str, places: dict[Where, str]) -> Any:
-    """Plain values of a YAML document; `places` receives each path's file and line."""
+def _parse(text: str, name: str, places: dict[Where, str]) -> Yaml:
+    """The values of a YAML document. The file and line of each path are added to `places`."""
     yaml = YAML(typ="safe", pure=True)
     try:
         node = yaml.compose(io.StringIO(text))
         if node is None:
             return None
         _walk(node, name, (), places, [0])
-        return yaml.constructor.construct_document(node)
+        value: Yaml = yaml.constructor.construct_document(node)
+        return value
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""
@@ -296,33 +293,49 @@ def _enter(key: Node, name: str, where: Where, places: dict[Where, str], keys: s
 
 def _override(file: RecipeFile, override: str, flag: str = "--set") -> None:
     dotted, equals, text = override.partition("=")
-    said = f"{flag} {override}"
+    source = f"{flag} {override}"
     if not equals or not all(dotted.split(".")):
-        raise RecipeError(f"{said}: must be key=value, such as {flag} {EXAMPLES[flag]}")
-    value = _parse(text, said, {})
-    *steps, last = dotted.split(".")
-    target: Any = file.data
-    where: Where = ()
-    for step in steps:
-        slot = _slot(target, step, said)
-        if isinstance(target, list) and slot == len(target):
-            target.append({})
-        elif isinstance(target, dict) and target.get(slot) is None:
-            target[slot] = {}
-        elif isinstance(target[slot], str) and _part_at((*where, slot)) is not None:
-            target[slot] = {"type": target[slot]}
-        target, where = target[slot], (*where, slot)
-    slot = _slot(target, last, said)
-    if isinstance(target, list) and slot == len(target):
-        target.append(None)
-    if slot == "type" and isinstance(value, str):
-        _retype(file, where, target, value, flag)
-    target[slot] = value
-    _written(file, (*where, slot), said)
+        raise RecipeError(f"{source}: must be key=value, such as {flag} {EXAMPLES[flag]}")
+    _Override(file, _parse(text, source, {}), flag, source).apply(file.data, dotted.split("."), ())
 
 
-def _retype(file: RecipeFile, where: Where, entry: dict[Any, Any], name: str, flag: str) -> None:
-    """Drop from a part, whose type becomes `name`, the keys that only its type of before has; not those that `flag` gave."""
+@dataclass(frozen=True)
+class _Override:
+    """A value for one dotted key. source: the whole argument, for messages."""
+
+    file: RecipeFile
+    value: Yaml
+    flag: str
+    source: str
+
+    def apply(self, target: Yaml, steps: Sequence[str], where: Where) -> Yaml:
+        """Set the value at `steps` inside `target`, which is at `where`, and return it. A list may grow by one."""
+        if not steps:
+            _forget(self.file.places, where)
+            self.file.places[where] = self.source
+            return self.value
+        step, *inner = steps
+        if isinstance(target, str) and _part_at(where) is not None:
+            target = {"type": target}
+        target = {} if target is None else target
+        if isinstance(target, dict):
+            if step == "type" and not inner and isinstance(self.value, str):
+                _retype(self.file, where, target, self.value, self.flag)
+            target[step] = self.apply(target.get(step), inner, (*where, step))
+        elif isinstance(target, list):
+            if not step.isdecimal() or int(step) > len(target):
+                rule = f"{step!r} must be an index 0…{len(target)} of a list of {len(target)}"
+                raise RecipeError(f"{self.source}: {rule}")
+            index = int(step)
+            entry = target[index] if index < len(target) else None
+            target[index : index + 1] = [self.apply(entry, inner, (*where, index))]
+        else:
+            raise RecipeError(f"{self.source}: {step!r} is inside {_kind(target)}, which has no keys")
+        return target
+
+
+def _retype(file: RecipeFile, where: Where, entry: Mapped, name: str, flag: str) -> None:
+    """Remove from a part, whose type becomes `name`, the keys that only its former type has, unless `flag` gave them."""
     part = _part_at(where)
     if part is None or name == (entry.get("type") or part.default):
         return
@@ -335,43 +348,25 @@ def _retype(file: RecipeFile, where: Where, entry: dict[Any, Any], name: str, fl
 
 
 def _part_at(where: Where) -> Chosen | None:
-    """The kind of replaceable part that a recipe holds there, for which a bare name may be written; None elsewhere."""
+    """The annotation of the field at `where` if it holds a part that may be given as a bare name; otherwise None."""
     if where[:1] == ("defaults",):
         where = ("models", 0, *where[1:])
-    kinds: tuple[Any, ...] = (Recipe,)
-    metadata: list[Any] = []
+    kinds: tuple[object, ...] = (Recipe,)
+    metadata: list[object] = []
     for step in where:
-        fields = [
-            kind.model_fields[str(step)]
-            for kind in kinds
-            if hasattr(kind, "model_fields") and str(step) in kind.model_fields
-        ]
+        models = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        fields = [model.model_fields[str(step)] for model in models if str(step) in model.model_fields]
         metadata = [each for field in fields for each in field.metadata]
-        inner = [alternatives(get_args(kind)[-1]) for kind in kinds if get_origin(kind) in (list, dict)]
+        inner = [get_args(kind)[-1] for kind in kinds if get_origin(kind) in (list, dict)]
         kinds = tuple(
-            each for found in (*inner, *(alternatives(field.annotation) for field in fields)) for each in found
+            kind
+            for annotation in (*inner, *(field.annotation for field in fields))
+            for kind in alternatives(annotation)
         )
     return next((each for each in metadata if isinstance(each, Chosen) and each.short), None)
 
 
-def _slot(target: Any, step: str, said: str) -> Any:
-    """The key or index that `step` means in `target`; a list may grow by one."""
-    if isinstance(target, dict):
-        return step
-    if not isinstance(target, list):
-        raise RecipeError(f"{said}: {step!r} is inside {_kind(target)}, which has no keys")
-    if not step.isdecimal() or int(step) > len(target):
-        raise RecipeError(f"{said}: {step!r} must be an index 0…{len(target)} of a list of {len(target)}")
-    return int(step)
-
-
-def _written(file: RecipeFile, where: Where, place: str) -> None:
-    """From now on the value at `where`, with all below it, comes from `place`."""
-    _forget(file.places, where)
-    file.places[where] = place
-
-
-def _kind(value: Any) -> str:
+def _kind(value: Yaml) -> str:
     names = {type(None): "nothing", list: "a list", dict: "a mapping"}
     text = repr(value)
     return names.get(type(value), f"the value {text if len(text) <= LONGEST else text[:LONGEST] + '…'}")

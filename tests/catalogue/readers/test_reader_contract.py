@@ -161,7 +161,7 @@ def test_a_built_in_reader_of_files_keeps_the_contract(name: str, files: Path, t
 
 
 def test_every_built_in_reader_is_under_contract() -> None:
-    ours = {name for name, point in plugins.found("segue.readers").items() if point.value.startswith("toolkit.")}
+    ours = {name for name, point in plugins.points("segue.readers").items() if point.value.startswith("toolkit.")}
     assert ours == {*PLACES, "parquet", "corpus", "demo"}
 
 

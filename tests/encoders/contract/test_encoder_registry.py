@@ -24,13 +24,13 @@ class Half(Encoder):
 
 @pytest.fixture
 def with_strangers(monkeypatch):
-    real = plugins.found("segue.encoders")
+    real = plugins.points("segue.encoders")
     strange = {
         "broken": EntryPoint("broken", "no_such_module_anywhere:Encoder", "segue.encoders"),
         "function": EntryPoint("function", "json:dumps", "segue.encoders"),
         "half": EntryPoint("half", f"{__name__}:Half", "segue.encoders"),
     }
-    monkeypatch.setattr(plugins, "found", lambda group: real | strange)
+    monkeypatch.setattr(plugins, "points", lambda group: real | strange)
 
 
 def test_create_takes_parameters_seed_and_device():

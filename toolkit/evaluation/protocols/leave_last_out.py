@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from toolkit.evaluation.protocols.split_options import Once, Shuffled
+from toolkit.evaluation.protocols.split_options import Shuffled
+from toolkit.parameters import Once
 
 if TYPE_CHECKING:
     from toolkit.corpus.arrays import Corpus

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
 from pydantic import Field
 
 from toolkit.evaluation.protocols.playlist_disjoint import DealtLists
-from toolkit.evaluation.protocols.split_options import Once
+from toolkit.parameters import Once
 
 if TYPE_CHECKING:
     from toolkit.corpus.arrays import Corpus

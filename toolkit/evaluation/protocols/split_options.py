@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from toolkit.contracts.protocol import Protocol
 from toolkit.errors import InputError
+from toolkit.parameters import rule_error
 from toolkit.timestamps import to_seconds
 
 if TYPE_CHECKING:
@@ -24,32 +24,25 @@ def _thousandths(share: float) -> float:
     if abs(share * 1000 - round(share * 1000)) > 1e-6:
         near = min(999, max(1, round(share * 1000))) / 1000
         rule = f"must be a whole number of thousandths, for shares are counted in integers: use {near}"
-        raise PydanticCustomError("thousandths", "{rule}", {"rule": rule})
+        raise rule_error("thousandths", rule)
     return share
 
 
-def _cut(given: Any) -> Any:
-    """A share, or a time as text; YAML makes dates of some texts."""
-    given = given.isoformat() if isinstance(given, date) else given
-    share = isinstance(given, int | float) and 0 < given < 1
+def _cut(cut: object) -> object:
+    """A share, or a time as text. YAML reads some texts as dates."""
+    cut = cut.isoformat() if isinstance(cut, date) else cut
+    share = isinstance(cut, int | float) and 0 < cut < 1
     if not share and not (
-        isinstance(given, str) and not given.replace(".", "").isdecimal() and to_seconds(given) is not None
+        isinstance(cut, str) and not cut.replace(".", "").isdecimal() and to_seconds(cut) is not None
     ):
-        raise ValueError(f"{given!r} must be a date, such as 2020-07-01, or a share of all placements between 0 and 1")
-    return given
+        raise ValueError(f"{cut!r} must be a date, such as 2020-07-01, or a share of all placements between 0 and 1")
+    return cut
 
 
-def _fold(given: Any) -> Any:
-    if given != ALL and (isinstance(given, bool) or not isinstance(given, int) or given < 0):
-        raise ValueError(f"{given!r} must be the number of a fold, from 0, or all")
-    return given
-
-
-def _once(given: list[Any]) -> list[Any]:
-    for value in given:
-        if given.count(value) > 1:
-            raise PydanticCustomError("listed_twice", "{rule}", {"rule": f"lists {value} twice: take one out"})
-    return given
+def _fold(fold: object) -> object:
+    if fold != ALL and (isinstance(fold, bool) or not isinstance(fold, int) or fold < 0):
+        raise ValueError(f"{fold!r} must be the number of a fold, from 0, or all")
+    return fold
 
 
 Share = Annotated[float, Field(gt=0, lt=1), AfterValidator(_thousandths)]
@@ -60,9 +53,6 @@ Cut = Annotated[float | str, BeforeValidator(_cut)]
 
 Fold = Annotated[Annotated[int, Field(ge=0)] | Literal["all"], BeforeValidator(_fold)]
 """The fold that is tested, or each in its turn."""
-
-Once = AfterValidator(_once)
-"""Annotation of a list in which a value counts once."""
 
 DEALING = ("folds", "test_fold", "valid_fraction")
 """Keys of which fold is held out."""
