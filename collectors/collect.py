@@ -1,17 +1,16 @@
-"""Collecting as the command line and a recipe ask for it: which sources, for which fields, into which library."""
+"""`segue collect` as a function: which sources fill which fields of which library."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from collectors.collect_section import CONTACT, Collect, SourceSpec
-from collectors.engine import rates
 from collectors.engine.engine import Engine, Settings, Summary
 from collectors.engine.hosts import user_agent
+from collectors.engine.rates import rates_by_host
 from collectors.keys import Keys
-from collectors.source import ID_FIELDS, Source
+from collectors.source import ID_FIELDS, Source, SourceParams
 from toolkit import plugins
 from toolkit.catalogue.store import Catalogue
 from toolkit.errors import InputError
@@ -20,10 +19,13 @@ from toolkit.validation import validated
 
 GROUP = "segue.collectors"
 
+Plan = list[tuple[Source, list[str]]]
+"""Sources, each with the fields to collect from it."""
+
 
 def collect(params: Collect, library: Catalogue, *, reporter: Reporter, keys: Keys | None = None) -> list[Summary]:
-    """Ask every source for what the library lacks. Raises `InputError` as `ready`."""
-    plan, settings = ready(params, keys)
+    """Request from every source what the library does not have yet. Raises `InputError` as `prepare`."""
+    plan, settings = prepare(params, keys)
     engine = Engine(library, plan, settings, reporter=reporter)
     if params.again:
         for source, fields in plan:
@@ -31,60 +33,52 @@ def collect(params: Collect, library: Catalogue, *, reporter: Reporter, keys: Ke
     return engine.run()
 
 
-def ready(params: Collect, keys: Keys | None = None) -> tuple[list[tuple[Source, list[str]]], Settings]:
-    """Sources with their fields, and settings: what can be checked before anything is read or made.
+def prepare(params: Collect, keys: Keys | None = None) -> tuple[Plan, Settings]:
+    """The plan and settings of a run, with every check that is possible before anything is read or written.
 
-    Raises `InputError` for an unknown source, field or parameter, a rate that a host does not allow, or a missing key or contact.
+    Raises `InputError` for an unknown source, field or parameter, a rate above the host's, or a missing key or contact.
     """
-    plan = sources(params.sources, keys or Keys())
-    rates.rates(source for source, _ in plan)
-    return plan, Settings(_contact(params, plan), params.patience_s)
+    plan = build_sources(params.sources, keys or Keys())
+    rates_by_host(source for source, _ in plan)
+    contact = params.contact or os.environ.get(CONTACT, "")
+    if not any(source.hosts for source, _ in plan):
+        contact = contact or "files@localhost"
+    elif not contact:
+        raise InputError(f"a contact is missing, which hosts demand: export {CONTACT}=you@example.org, or `contact`")
+    else:
+        user_agent(contact)
+    return plan, Settings(contact, params.patience_s)
 
 
-def sources(specs: Sequence[SourceSpec], keys: Keys | None) -> list[tuple[Source, list[str]]]:
-    """Sources, those that find ids first; without keys none of them can be asked that needs one. Raises `InputError`."""
-    made = [_source(spec, keys) for spec in specs]
-    names = [source.name for source, _ in made]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise InputError(f"source {twice} is named twice: give its fields in one place")
-    return sorted(made, key=lambda pair: not set(pair[1]) & set(ID_FIELDS))
+def build_sources(specs: Sequence[SourceSpec], keys: Keys | None) -> Plan:
+    """Make the sources, those that give ids first. keys: None for sources that will send no requests.
+
+    Raises `InputError` as `prepare`.
+    """
+    plan = []
+    for spec in specs:
+        cls, fields, params = resolve(spec)
+        secrets = None if keys is None else keys.of(cls.name, cls.keys, cls.optional_keys)
+        plan.append((cls(params, keys=secrets), fields))
+    names = [source.name for source, _ in plan]
+    if repeated := next((name for name in names if names.count(name) > 1), None):
+        raise InputError(f"source {repeated} is named twice: give its fields in one place")
+    return sorted(plan, key=lambda pair: not set(pair[1]) & set(ID_FIELDS))
 
 
-def parameters(cls: type[Source], given: Mapping[str, Any]) -> Any:
-    """A source's parameters, checked. Raises `InputError` naming the key and the nearest there is."""
-    return validated(cls.Params, given, f"{cls.name}: ")
-
-
-def checked(spec: SourceSpec) -> tuple[type[Source], list[str], Any]:
-    """A source's class, the fields it is asked for, and its parameters. Raises `InputError`."""
+def resolve(spec: SourceSpec) -> tuple[type[Source], list[str], SourceParams]:
+    """A source's class, fields and checked parameters. Raises `InputError` for an unknown source, field or parameter."""
     cls: type[Source] = plugins.load(GROUP, spec.source)
     fields = list(dict.fromkeys(spec.fields or (name for name in cls.fields if name not in cls.by_choice)))
     for name in fields:
         if name not in cls.fields:
             raise InputError(f"{spec.source} does not give {name!r}: {plugins.suggest(name, list(cls.fields))}")
-    return cls, fields, parameters(cls, spec.params)
+    return cls, fields, validated(cls.Params, spec.params, f"{cls.name}: ")
 
 
-def told(summary: Summary) -> str:
-    """A line about what came of a source."""
+def summary_line(summary: Summary) -> str:
+    """One line about a source's part of a run."""
     counts = ", ".join(f"{n:,} {status}" for status, n in summary.counts.items()) or "nothing new"
     left = f", {summary.left:,} left" if summary.left else ""
-    why = f" ({summary.stopped})" if summary.stopped else ""
-    return f"{summary.source}: {counts}{left}{why}"
-
-
-def _source(spec: SourceSpec, keys: Keys | None) -> tuple[Source, list[str]]:
-    cls, fields, params = checked(spec)
-    return cls(params, keys=None if keys is None else keys.of(cls.name, cls.keys, cls.optional_keys)), fields
-
-
-def _contact(params: Collect, plan: Sequence[tuple[Source, Sequence[str]]]) -> str:
-    contact = params.contact or os.environ.get(CONTACT, "")
-    if not any(source.hosts for source, _ in plan):
-        return contact or "files@localhost"
-    if not contact:
-        raise InputError(
-            f"a contact is missing: hosts want to know whom to write to: export {CONTACT}=you@example.org, or `contact`"
-        )
-    user_agent(contact)
-    return contact
+    reason = f" ({summary.stopped})" if summary.stopped else ""
+    return f"{summary.source}: {counts}{left}{reason}"

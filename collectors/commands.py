@@ -1,10 +1,11 @@
-"""`segue collect` and `segue library`: fill a catalogue from its sources, and look at what is there."""
+"""`segue collect` fills a library from its sources; `segue library` reports on it and exports it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,9 +15,12 @@ from segue.commands.run import Overrides
 if TYPE_CHECKING:
     from collectors.collect_section import Collect
     from toolkit.catalogue.store import Catalogue
+    from toolkit.progress import Reporter
+
+    Origin = Callable[[Reporter, Path], Path | str | None]
 
 library = typer.Typer(
-    no_args_is_help=True, help="Look at a library that `segue collect` fills: its state, coverage, terms and fields."
+    no_args_is_help=True, help="Report on a library that `segue collect` fills: its state, coverage, terms and fields."
 )
 
 Where = Annotated[str, typer.Option("--library", metavar="DIR", help="Folder of the library, or a database's URL.")]
@@ -44,24 +48,25 @@ def collect(
         str | None, typer.Option(metavar="DIR", help="Folder of the library, or a database's URL.", show_default=False)
     ] = None,
     blobs: Blobs = None,
-    source: Annotated[list[str], typer.Option(help="A source to ask. May be given several times.")] = [],  # noqa: B006
-    field: Annotated[list[str], typer.Option(help="A field to ask it for; default: all that it gives.")] = [],  # noqa: B006
+    source: Annotated[list[str], typer.Option(help="A source. May be given several times.")] = [],  # noqa: B006
+    field: Annotated[list[str], typer.Option(help="A field to collect; default: all that the source gives.")] = [],  # noqa: B006
     param: Annotated[list[str], typer.Option(metavar="KEY=VALUE", help="A parameter of the source.")] = [],  # noqa: B006
     contact: Annotated[
-        str | None, typer.Option(help="Whom hosts write to; default: SEGUE_CONTACT.", show_default=False)
+        str | None,
+        typer.Option(help="Address or page for hosts to write to; default: SEGUE_CONTACT.", show_default=False),
     ] = None,
     patience: Annotated[
         float | None, typer.Option(help="Longest wait inside a run, in seconds.", show_default="300")
     ] = None,
     again: Annotated[
-        list[str], typer.Option(metavar="STATUS", help="Ask again for what ended so: failed, absent, …")
+        list[str], typer.Option(metavar="STATUS", help="Request again what ended with this status: failed, absent, …")
     ] = [],  # noqa: B006
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show how many requests and hours it takes; ask nobody, make nothing.")
+        bool, typer.Option("--dry-run", help="Show how many requests and hours it takes; send and write nothing.")
     ] = False,
     debug: Debug = False,
 ) -> None:
-    """Collect audio features, lyrics, covers, biographies and tags. The same command goes on where it stopped, days later too."""
+    """Collect audio features, lyrics, covers, biographies and tags. The same command resumes where it stopped, even days later."""
     from rich.console import Console
 
     from collectors import collect as collecting
@@ -69,27 +74,29 @@ def collect(
     from toolkit import progress
     from toolkit.files import cache_folder
 
-    given = {"contact": contact, "patience_s": patience, "again": again or None, "library": library, "blobs": blobs}
-    params, origin = _params(
-        recipe, overrides, {key: value for key, value in given.items() if value is not None}, source, field, param
-    )
+    optional = {"contact": contact, "patience_s": patience, "again": again or None, "library": library, "blobs": blobs}
+    options = {name: value for name, value in optional.items() if value is not None}
+    if recipe is None:
+        params, origin = _without_recipe(options, overrides, source, field, param), None
+    else:
+        params, origin = _from_recipe(recipe, overrides, options, [*source, *field, *param])
     with progress.reporter(Console(stderr=True)) as reporter:
         if dry_run:
             _dry_run(params, origin, reporter)
             return
-        collecting.ready(params)
+        collecting.prepare(params)
         catalogue = origin(reporter, cache_folder()) if origin else None
         with open_library(params.library, blobs=params.blobs, new=catalogue is not None) as opened:
             if catalogue is not None:
                 fill(opened, catalogue)
             summaries = collecting.collect(params, opened, reporter=reporter)
     for summary in summaries:
-        print(collecting.told(summary))
+        print(collecting.summary_line(summary))
 
 
 @library.command()
 def status(library: Where = "library", blobs: Blobs = None, debug: Debug = False) -> None:
-    """How far every source is, and what stands in its way."""
+    """Show the progress of every source, and what stops it."""
     from collectors import library_reports
 
     with _open(library, blobs) as opened:
@@ -106,7 +113,7 @@ def coverage(
     form: Annotated[Form, typer.Option("--format", help="markdown or csv.")] = Form.markdown,
     debug: Debug = False,
 ) -> None:
-    """A table of what was found, what does not exist, and what failed, by field and source."""
+    """Show what was found, what does not exist, and what failed, by field and source."""
     from collectors import library_reports
 
     with _open(library, blobs) as opened:
@@ -117,17 +124,11 @@ def coverage(
 
 @library.command()
 def terms(library: Where = "library", blobs: Blobs = None, debug: Debug = False) -> None:
-    """Terms of the sources that the library was filled from: training, licence, attribution, storage."""
+    """Show the terms of the sources that filled the library: training, licence, attribution, storage."""
     from collectors import library_reports
-    from collectors.engine.ledger import Ledger
 
     with _open(library, blobs) as opened:
-        rows = Ledger(opened).terms()
-    print(
-        library_reports.markdown(
-            rows, ("source", "train_allowed", "licence", "attribution", "storage_bytes", "storage_days", "page")
-        )
-    )
+        print(library_reports.markdown(library_reports.terms(opened), library_reports.TERMS))
 
 
 @library.command()
@@ -141,67 +142,65 @@ def export(
     blobs: Blobs = None,
     debug: Debug = False,
 ) -> None:
-    """Write a field of every track that has it to Parquet or CSV, with its sources' terms in the metadata."""
+    """Write a field of every track that has it to Parquet or CSV, with the sources' terms in the metadata."""
     from collectors.library_export import export as write
 
     with _open(library, blobs) as opened:
         print(f"{out}: {write(opened, field, out, source=source):,} tracks with {field}")
 
 
-def _params(
-    recipe: Path | None,
-    overrides: list[str],
-    given: dict[str, Any],
-    source: list[str],
-    field: list[str],
-    param: list[str],
-) -> tuple[Collect, Any]:
-    """What to collect, and what makes the catalogue that the library is filled from, where a recipe names one."""
+def _without_recipe(
+    options: Mapping[str, object], overrides: list[str], sources: list[str], fields: list[str], params: list[str]
+) -> Collect:
+    """The section `collect` from options alone."""
     from collectors.collect_section import parse
     from toolkit.errors import InputError
+    from toolkit.recipe.yaml_file import pairs
 
-    if recipe is None:
-        if overrides:
-            raise InputError(f"--set {overrides[0]} is for a recipe: give one, or use --source, --field and --param")
-        if not source or "library" not in given:
-            raise InputError("nothing to collect: give a recipe, or --library DIR and --source NAME")
-        if len(source) > 1 and (field or param):
-            raise InputError("--field and --param are for one --source: give one, or write a recipe")
-        from toolkit.recipe.yaml_file import pairs
+    if overrides:
+        raise InputError(f"--set {overrides[0]} is for a recipe: give one, or use --source, --field and --param")
+    if not sources or "library" not in options:
+        raise InputError("nothing to collect: give a recipe, or --library DIR and --source NAME")
+    if len(sources) > 1 and (fields or params):
+        raise InputError("--field and --param are for one --source: give one, or write a recipe")
+    specs = [{"source": name, "params": pairs(params, "--param"), "fields": fields or None} for name in sources]
+    return parse({**options, "sources": specs})
 
-        specs = [
-            {"source": name, "params": pairs(param, "--param"), **({"fields": field} if field else {})}
-            for name in source
-        ]
-        return parse({**given, "sources": specs}), None
-    if source or field or param:
-        raise InputError(
-            "--source, --field and --param are for collecting without a recipe: change the recipe, or use --set collect.…"
-        )
+
+def _from_recipe(
+    recipe: Path, overrides: list[str], options: Mapping[str, object], refused: list[str]
+) -> tuple[Collect, Origin]:
+    """A recipe's section `collect`, and the function that makes the catalogue of its data. refused: values of options."""
+    from collectors.collect_section import parse
+    from toolkit.errors import InputError
     from toolkit.recipe import load
 
+    if refused:
+        raise InputError(
+            "--source, --field and --param are for collecting without a recipe: change the recipe, "
+            "or use --set collect.…"
+        )
     settings = load(recipe, overrides, parameters=True)
     if settings.collect is None:
         raise InputError(f"{recipe} has no `collect` section: add one, or give --library and --source")
-    params: Collect = parse({**settings.collect, **given})
 
-    def origin(reporter: Any, cache: Path) -> Path | str | None:
+    def origin(reporter: Reporter, cache: Path) -> Path | str | None:
         from toolkit.ingest.read_data import ingest
 
         return ingest(settings.data, cache, reporter=reporter).catalogue
 
-    return params, origin
+    return parse({**settings.collect, **options}), origin
 
 
-def _open(where: str, blobs: Path | None) -> Catalogue:
-    """Without covers nothing is read from their folder, so that any will do."""
+def _open(library: str, blobs: Path | None) -> Catalogue:
+    """Open a library for a report, which reads no covers: for a database's URL any folder will do."""
     from collectors.library import open_library
 
-    return open_library(where, blobs=blobs or (Path("blobs") if "://" in where else None))
+    return open_library(library, blobs=blobs or (Path("blobs") if "://" in library else None))
 
 
-def _dry_run(params: Collect, origin: Any, reporter: Any) -> None:
-    """Print what would be asked. The data is read into a folder that is gone afterwards."""
+def _dry_run(params: Collect, origin: Origin | None, reporter: Reporter) -> None:
+    """Print the forecast. The data is read into a temporary folder."""
     import tempfile
 
     from collectors.engine.forecast import forecast
@@ -209,12 +208,10 @@ def _dry_run(params: Collect, origin: Any, reporter: Any) -> None:
 
     with tempfile.TemporaryDirectory(prefix="segue-") as scratch:
         outlook = forecast(params, origin(reporter, Path(scratch)) if origin else None)
-    if any(outlook.made.values()):
-        come = ", ".join(f"{n:,} {entity}s" for entity, n in outlook.made.items())
-        print(
-            f"{params.library} {'is not there yet and would be made' if outlook.new else 'would be completed'} with {come}"
-        )
+    if any(outlook.added.values()):
+        entities = ", ".join(f"{n:,} {entity}s" for entity, n in outlook.added.items())
+        change = "does not exist and would be made" if outlook.new else "would be completed"
+        print(f"{params.library} {change} with {entities}")
     for row in outlook.rows:
-        print(
-            f"{row.source:<18} {row.fields:<40} {row.requests:>9,} requests at most, {duration(row.seconds)} at the hosts' pace"
-        )
+        requests = f"{row.requests:>9,} requests at most"
+        print(f"{row.source:<18} {row.fields:<40} {requests}, {duration(row.seconds)} at the hosts' pace")

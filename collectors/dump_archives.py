@@ -1,4 +1,4 @@
-"""Documents of a published dump: lines or members of plain and compressed files, read once from front to back."""
+"""Documents of a published dump: lines or members of plain and compressed files, read once from start to end."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ from toolkit.catalogue.readers.open_files import files_below
 from toolkit.errors import DataError, InputError
 
 MAX_MEMBER = 64 << 20
-"""Bytes of one document; a longer one is no document of such a dump."""
+"""Bytes of one document; longer members are left out."""
 FORMATS = ((b"\x28\xb5\x2f\xfd", "zstd"), (b"\xfd7zXZ", "xz"), (b"BZh", "bz2"), (b"\x1f\x8b", "gzip"))
 
 
 @contextmanager
 def stream(path: Path) -> Iterator[IO[bytes]]:
-    """A file's bytes, decompressed (zstd, xz, bzip2, gzip) by what it begins with. Raises `InputError`, `DataError`."""
+    """A file's bytes, decompressed (zstd, xz, bzip2, gzip) according to its first bytes.
+
+    Raises `InputError` for a file that cannot be read, `DataError` for a damaged one.
+    """
     try:
         with path.open("rb") as raw:
             start = raw.read(6)
@@ -50,7 +53,10 @@ def _decompressed(raw: IO[bytes], kind: str) -> IO[bytes]:
 
 
 def lines(path: Path, member: str) -> Iterator[bytes]:
-    """Lines of a file, or of the member `member` (the end of its name) of a tar archive. Raises `DataError` where there is none."""
+    """Lines of a file, or of a member of a tar archive. member: the end of its name.
+
+    Raises `DataError` for an archive without that member, and as `stream`.
+    """
     with stream(path) as file:
         if ".tar" not in path.name:
             yield from file
@@ -66,7 +72,7 @@ def lines(path: Path, member: str) -> Iterator[bytes]:
 
 
 def documents(path: Path, ending: str = ".json") -> Iterator[tuple[str, bytes]]:
-    """(name, content) of the files of a folder or a tar archive with this ending, names as they are there; none is written anywhere."""
+    """Pairs of name and content of the files with this ending in a folder or tar archive. Nothing is unpacked to disk."""
     if path.is_dir():
         for file in files_below(path):
             if file.name.endswith(ending) and file.stat().st_size <= MAX_MEMBER:

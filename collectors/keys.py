@@ -1,6 +1,6 @@
-"""Keys of sources: from the environment, a `.env` file or the system's keyring, and out of everything that is written.
+"""Keys of sources: read from the environment, a `.env` file or the system's keyring, and removed from all that is written.
 
-Nothing else holds a key: not a recipe, not the ledger, not a log.
+A key is never in a recipe, the ledger or a log.
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ DEFAULT_FILE = Path("~/.config/segue/.env")
 SERVICE = "segue"
 HIDDEN = "***"
 SHORTEST = 4
-"""A key of fewer letters is not looked for in texts: it would hide half of them."""
+"""Characters of the shortest key that is removed from texts: a shorter one would hide half of them."""
 
 
 class Keys:
-    """Values by name. Raises `InputError` for a `.env` file that lies in a repository, where it would be committed one day."""
+    """Keys by name. Raises `InputError` for a `.env` file inside a repository, where it could be committed."""
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         self._environment = os.environ if environment is None else environment
         self._file = _file(self._environment)
 
     def get(self, name: str) -> str | None:
-        """The environment's, else the file's, else the keyring's; None where nobody has it."""
+        """The key in the environment, or else in the file, or else in the keyring; None if it is in none of them."""
         return self._environment.get(name) or self._file.get(name) or _from_keyring(name)
 
     def of(self, source: str, needed: Iterable[str], optional: Iterable[str] = ()) -> dict[str, str]:
-        """Keys of one source. Raises `InputError` that names all that are missing."""
-        found = {name: value for name in (*needed, *optional) if (value := self.get(name))}
-        if missing := [name for name in needed if name not in found]:
+        """Keys of one source. Raises `InputError` with the names of all that are missing."""
+        keys = {name: value for name in (*needed, *optional) if (value := self.get(name))}
+        if missing := [name for name in needed if name not in keys]:
             raise InputError(
                 f"source {source} needs {' and '.join(missing)}: export it, write it into {DEFAULT_FILE}, "
                 f"or `keyring set {SERVICE} {missing[0]}`; keys do not go into recipes"
             )
-        return found
+        return keys
 
 
 class Scrubber:
-    """Takes keys out of texts: plain, and as they stand in a URL."""
+    """Replaces keys in texts, both plain and quoted as in a URL."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         forms = {
@@ -64,11 +64,11 @@ class Scrubber:
 
     @contextmanager
     def logs(self) -> Iterator[None]:
-        """Inside, every log record of this process, libraries' own included: some log the URLs that they ask."""
+        """Replace keys in every log record of this process: some libraries log the URLs of their requests."""
         make = logging.getLogRecordFactory()
 
-        def scrubbed(*args: object, **more: object) -> logging.LogRecord:
-            record = make(*args, **more)
+        def scrubbed(*args: object, **kwargs: object) -> logging.LogRecord:
+            record = make(*args, **kwargs)
             record.msg, record.args = self(record.getMessage()), ()
             return record
 
@@ -80,16 +80,16 @@ class Scrubber:
 
 
 def _file(environment: Mapping[str, str]) -> dict[str, str]:
-    given = environment.get(ENV_FILE)
-    path = Path(given or DEFAULT_FILE).expanduser()
+    name = environment.get(ENV_FILE)
+    path = Path(name or DEFAULT_FILE).expanduser()
     if not path.is_file():
-        if given:
-            raise InputError(f"{ENV_FILE}={given} is not a file: correct it, or leave it out")
+        if name:
+            raise InputError(f"{ENV_FILE}={name} is not a file: correct it, or leave it out")
         return {}
     folder = path.resolve().parent
     if repository := next((parent for parent in (folder, *folder.parents) if (parent / ".git").exists()), None):
         raise InputError(
-            f"{path} lies in the repository {repository}, where keys get committed: move it, to {DEFAULT_FILE} for one"
+            f"{path} is inside the repository {repository}, where keys get committed: move it, for example to {DEFAULT_FILE}"
         )
     from dotenv import dotenv_values
 
@@ -97,13 +97,12 @@ def _file(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _from_keyring(name: str) -> str | None:
-    """None also where no keyring is installed or none is running, as on a server."""
+    """A key of the keyring; None also where no keyring is installed or running, as on a server."""
     try:
         keyring = importlib.import_module("keyring")
     except ModuleNotFoundError:
         return None
     try:
-        value: str | None = keyring.get_password(SERVICE, name)
+        return keyring.get_password(SERVICE, name)
     except keyring.errors.KeyringError:
         return None
-    return value

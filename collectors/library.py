@@ -1,14 +1,13 @@
-"""A library: the catalogue that collecting fills, in a folder or in a database server."""
+"""A library: the catalogue that `segue collect` fills, in a folder or on a database server."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, Table, delete, func, insert, select
+from sqlalchemy import Connection, RowMapping, Table, delete, func, insert, select
 
 from collectors.engine.ledger_tables import IMPORTS, METADATA
 from toolkit.catalogue.database_schema import (
@@ -26,57 +25,62 @@ from toolkit.errors import InputError
 from toolkit.files import digest
 
 FILE = "catalogue.sqlite"
-BLOBS = "catalogue.blobs"
 BATCH = 2_000
-NONE = "{} holds no library: fill one with `segue collect RECIPE`, whose data names the tracks"
+"""Rows that are copied at once."""
+NO_LIBRARY = "{} holds no library: fill one with `segue collect RECIPE`, whose data names the tracks"
 
 
-def database(where: Path | str) -> Path | str:
-    """What `Catalogue.open` takes: the file in a folder, a file itself, or a database's URL."""
-    if "://" in str(where):
-        return str(where)
-    path = Path(where)
+def database(library: Path | str) -> Path | str:
+    """The argument for `Catalogue.open`: the file in a folder, the file itself, or a database's URL."""
+    if "://" in str(library):
+        return str(library)
+    path = Path(library)
     return path if path.suffix in (".sqlite", ".db") else path / FILE
 
 
-def open_library(where: Path | str, *, blobs: Path | None = None, new: bool = False) -> Catalogue:
-    """Open a library; new: make it where there is none.
+def open_library(library: Path | str, *, blobs: Path | None = None, new: bool = False) -> Catalogue:
+    """Open a library.
 
-    blobs: folder of covers and audio, needed with a database's URL.
-    Raises `InputError` where there is none, or a server's has no folder for covers.
+    - blobs: folder of covers and audio, required with a database's URL.
+    - new: make the library where it does not exist.
+
+    Raises `InputError` without a library, or for a URL without `blobs`.
     """
-    place = _place(where, blobs)
+    place = _place(library, blobs)
     if isinstance(place, Path) and not place.exists() and not new:
-        raise InputError(NONE.format(where))
-    library = Catalogue.open(place, blobs=blobs)
-    create_tables(library.engine.begin, METADATA)
-    return library
+        raise InputError(NO_LIBRARY.format(library))
+    catalogue = Catalogue.open(place, blobs=blobs)
+    create_tables(catalogue.engine.begin, METADATA)
+    return catalogue
 
 
 @contextmanager
-def existing(where: Path | str, *, blobs: Path | None = None, needed: bool = True) -> Iterator[Catalogue | None]:
-    """A library as it is, for who only looks: nothing is made, be it a table. None where there is none, `InputError` if it is needed."""
-    place = _place(where, blobs)
-    there = not isinstance(place, Path) or place.exists()
-    with Catalogue.open(place, blobs=blobs, create=False) if there else nullcontext() as library:
-        if library is not None and not library.has(TRACKS):
-            library = None
-        if library is None and needed:
-            raise InputError(NONE.format(where))
-        yield library
+def existing(library: Path | str, *, blobs: Path | None = None, needed: bool = True) -> Iterator[Catalogue | None]:
+    """Open a library for reading: nothing is made, not even a table.
+
+    needed: raise `InputError` without a library; otherwise yield None.
+    """
+    place = _place(library, blobs)
+    exists = not isinstance(place, Path) or place.exists()
+    with Catalogue.open(place, blobs=blobs, create=False) if exists else nullcontext() as catalogue:
+        if catalogue is not None and not catalogue.has(TRACKS):
+            catalogue = None
+        if catalogue is None and needed:
+            raise InputError(NO_LIBRARY.format(library))
+        yield catalogue
 
 
-def _place(where: Path | str, blobs: Path | None) -> Path | str:
-    place = database(where)
+def _place(library: Path | str, blobs: Path | None) -> Path | str:
+    place = database(library)
     if isinstance(place, str) and blobs is None:
-        raise InputError("a library in a database server needs a folder for covers and audio: give --blobs DIR")
+        raise InputError("a library on a database server needs a folder for covers and audio: give --blobs DIR")
     return place
 
 
 def fill(library: Catalogue, origin: Path | str) -> int:
-    """Copy tracks, artists, albums, playlists' titles and fields of a catalogue that is not in the library yet; how many tracks.
+    """Copy a catalogue's tracks, artists, albums, playlist titles and fields, unless the library has that file already.
 
-    What the library knows already is completed, not forgotten.
+    Rows that the library has are completed. Returns the number of tracks copied.
     """
     origin = Path(origin)
     key = digest([str(origin.resolve()), origin.stat().st_size, origin.stat().st_mtime_ns])
@@ -86,7 +90,8 @@ def fill(library: Catalogue, origin: Path | str) -> int:
     tracks = 0
     with Catalogue.open(origin) as source, source.engine.connect() as reading:
         for table in (ARTISTS, ALBUMS, TRACKS, TRACK_ARTISTS, PLAYLISTS, FIELDS):
-            for rows in _batches(reading, table):
+            stream = reading.execution_options(yield_per=BATCH).execute(select(table).order_by(*table.primary_key))
+            for rows in stream.mappings().partitions(BATCH):
                 tracks += len(rows) if table is TRACKS else 0
                 with library.engine.begin() as writing:
                     _copy(writing, table, rows, library, source)
@@ -96,35 +101,28 @@ def fill(library: Catalogue, origin: Path | str) -> int:
 
 
 def missing(library: Catalogue | None, origin: Path | str, table: Table) -> int:
-    """How many tracks, artists or albums of a catalogue the library, where there is one, has not got."""
-    count = 0
+    """Number of rows of a catalogue's table (tracks, artists or albums) that the library does not have."""
+    n_missing = 0
     with Catalogue.open(origin) as source, source.engine.connect() as reading:
         for ids in reading.execution_options(yield_per=BATCH).execute(select(table.c.id)).scalars().partitions():
-            held = 0
+            n_missing += len(ids)
             if library is not None:
                 with library.engine.connect() as connection:
-                    held = connection.scalar(select(func.count()).select_from(table).where(table.c.id.in_(ids))) or 0
-            count += len(ids) - held
-    return count
-
-
-def _batches(connection: Connection, table: Table) -> Iterator[list[dict[str, Any]]]:
-    result = connection.execution_options(yield_per=BATCH).execute(select(table).order_by(*table.primary_key))
-    for part in result.mappings().partitions(BATCH):
-        yield [dict(row) for row in part]
+                    known = select(func.count()).select_from(table).where(table.c.id.in_(ids))
+                    n_missing -= connection.scalar(known) or 0
+    return n_missing
 
 
 def _copy(
-    connection: Connection, table: Table, rows: list[dict[str, Any]], library: Catalogue, source: Catalogue
+    connection: Connection, table: Table, rows: Sequence[RowMapping], library: Catalogue, source: Catalogue
 ) -> None:
     if table is TRACK_ARTISTS:
-        # a batch may begin inside a track's credits: only those that begin here are replaced
-        connection.execute(
-            delete(table).where(table.c.track_id.in_({row["track_id"] for row in rows if row["position"] == 0}))
-        )
-        connection.execute(insert(table), rows)
+        # a batch may start inside a track's credits: only those that start here are replaced
+        replaced = {row["track_id"] for row in rows if row["position"] == 0}
+        connection.execute(delete(table).where(table.c.track_id.in_(replaced)))
+        connection.execute(insert(table), [dict(row) for row in rows])
         return
     for row in rows if table is FIELDS else ():
         if row["kind"] == "blob":
             library.blobs.put_file(source.blobs.path(row["value"]))
-    upsert(connection, table, rows, merge=table in (TRACKS, ARTISTS, ALBUMS))
+    upsert(connection, table, [dict(row) for row in rows], merge=table in (TRACKS, ARTISTS, ALBUMS))

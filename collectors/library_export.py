@@ -1,15 +1,15 @@
-"""A field of a library as a table: Parquet, or CSV. The sources' terms go with it."""
+"""Export of a library's field as a table, Parquet or CSV, with the terms of its sources."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
 
 from collectors.engine.ledger import Ledger
+from collectors.engine.source_register import stored_terms
 from toolkit.catalogue.store import Catalogue
 from toolkit.errors import InputError
 from toolkit.files import write_json
@@ -18,22 +18,26 @@ BATCH = 500
 """Tracks whose covers or clips are in memory at once."""
 COLUMNS = ("id", "title", "artist", "value")
 
-Columns = list[list[Any]]
+Columns = list[list[object]]
 """The values of some tracks, by `COLUMNS`."""
-Writer = Callable[[Columns], None]
+Write = Callable[[Columns], None]
 
 
 def export(library: Catalogue, field: str, out: Path, *, source: str | None = None) -> int:
-    """Write a field of all tracks that have it to `.parquet` or `.csv`: `id`, `title`, `artist`, `value`; how many rows.
+    """Write a field of all tracks that have it, with the columns `id`, `title`, `artist` and `value`.
 
-    value: string, float, list of float32 (JSON in CSV), or bytes (Parquet alone). The sources' terms are in the schema's metadata under
-    `segue`, or in `<name>.csv-metadata.json` beside the file (CSV on the Web, https://www.w3.org/TR/tabular-metadata).
-    Raises `InputError` for an unknown field or ending, covers and audio in CSV, and where the file cannot be written.
+    - field: a name, or a template such as `{title} {lyrics}`.
+    - out: a `.parquet` or `.csv` file. A value is a string, float, list of float32 (JSON in CSV), or bytes (Parquet only).
+    - source: only values of this source.
+
+    Returns the number of rows. The sources' terms are in the Parquet schema's metadata under `segue`, or in
+    `<name>.csv-metadata.json` next to the file (CSV on the Web, https://www.w3.org/TR/tabular-metadata).
+    Raises `InputError` for an unknown field or ending, covers and audio in CSV, and a file that cannot be written.
     """
-    form = FORMS.get(out.suffix.lower())
-    if form is None:
-        raise InputError(f"{out} must end in {' or '.join(FORMS)}, which says what is written")
-    terms = {row["source"]: row for row in Ledger(library).terms()}
+    opened = WRITERS.get(out.suffix.lower())
+    if opened is None:
+        raise InputError(f"{out} must end in {' or '.join(WRITERS)}: the ending chooses the format")
+    terms = {row.source: row._asdict() for row in stored_terms(Ledger(library))}
     origins = [{**row, "terms": terms.get(row["source"])} for row in library.provenance(field, source=source)]
     part = out.with_name(f".{out.name}.part")
     try:
@@ -43,7 +47,7 @@ def export(library: Catalogue, field: str, out: Path, *, source: str | None = No
         raise InputError(f"{out} cannot be written ({error.strerror}): give --out a file that can") from None
     written = 0
     try:
-        with form(part, out, {"field": field, "sources": origins}) as write:
+        with opened(part, out, {"field": field, "sources": origins}) as write:
             for columns in _columns(library, field, source):
                 write(columns)
                 written += len(columns[0])
@@ -54,24 +58,25 @@ def export(library: Catalogue, field: str, out: Path, *, source: str | None = No
 
 
 def _columns(library: Catalogue, field: str, source: str | None) -> Iterator[Columns]:
-    ids = library.track_ids()
-    for start in range(0, len(ids), BATCH):
-        some = ids[start : start + BATCH]
-        present, values = library.field_values(field, some, source=source)
-        there = [one for one, has in zip(some, present, strict=True) if has]
+    track_ids = library.track_ids()
+    for start in range(0, len(track_ids), BATCH):
+        batch = track_ids[start : start + BATCH]
+        present, values = library.field_values(field, batch, source=source)
+        ids = [track_id for track_id, has in zip(batch, present, strict=True) if has]
         plain = [value.tolist() if hasattr(value, "tolist") else value for value in values]
-        if there:
-            yield [there, _names(library, "title", there), _names(library, "artist", there), plain]
+        if ids:
+            yield [[*ids], _optional(library, "title", ids), _optional(library, "artist", ids), plain]
 
 
-def _names(library: Catalogue, name: str, ids: list[str]) -> list[str | None]:
+def _optional(library: Catalogue, name: str, ids: list[str]) -> list[object]:
+    """A field's values, None for tracks without one."""
     present, values = library.field_values(name, ids)
-    given = iter(values)
-    return [next(given) if there else None for there in present]
+    remaining = iter(values)
+    return [next(remaining) if has else None for has in present]
 
 
 @contextmanager
-def _parquet(part: Path, out: Path, about: dict[str, Any]) -> Iterator[Writer]:
+def _parquet(part: Path, out: Path, about: Mapping[str, object]) -> Iterator[Write]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -89,35 +94,30 @@ def _parquet(part: Path, out: Path, about: dict[str, Any]) -> Iterator[Writer]:
     try:
         yield write
         if writer is None:
-            pq.write_table(
-                pa.table([pa.array([], pa.string())] * len(COLUMNS), COLUMNS).replace_schema_metadata(metadata), part
-            )
+            empty = pa.table([pa.array([], pa.string())] * len(COLUMNS), COLUMNS)
+            pq.write_table(empty.replace_schema_metadata(metadata), part)
     finally:
         if writer is not None:
             writer.close()
 
 
 @contextmanager
-def _csv(part: Path, out: Path, about: dict[str, Any]) -> Iterator[Writer]:
+def _csv(part: Path, out: Path, about: Mapping[str, object]) -> Iterator[Write]:
     with part.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(COLUMNS)
-
-        def write(columns: Columns) -> None:
-            rows.writerows(zip(*columns[:-1], map(_text, columns[-1]), strict=True))
-
-        yield write
+        yield lambda columns: rows.writerows(zip(*columns[:-1], map(_text, columns[-1]), strict=True))
     notes = {"@context": "http://www.w3.org/ns/csvw", "url": out.name, "notes": [about]}
     write_json(out.with_name(f"{out.name}-metadata.json"), notes)
 
 
-def _text(value: Any) -> Any:
+def _text(value: object) -> object:
     if isinstance(value, bytes):
         raise InputError("covers and audio are not text for a CSV file: give --out a name that ends in .parquet")
     return json.dumps(value) if isinstance(value, list) else value
 
 
-FORMS: dict[str, Callable[[Path, Path, dict[str, Any]], AbstractContextManager[Writer]]] = {
+WRITERS: dict[str, Callable[[Path, Path, Mapping[str, object]], AbstractContextManager[Write]]] = {
     ".parquet": _parquet,
     ".csv": _csv,
 }

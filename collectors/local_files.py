@@ -1,15 +1,15 @@
-"""A folder of audio files or pictures as something to be asked: found by id, by embedded tags, or by name.
+"""Files of a folder, found by id, by their embedded tags, or by name.
 
-The folder is read first, and a request is looked up among what was read: no path is ever made of an id or a title, whatever they hold.
+The folder is read first, and a request is looked up among its files. No path is ever made of an id or a title.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from collectors.matching import Candidate, nearest, normalise
 from collectors.source import Request
@@ -17,15 +17,22 @@ from toolkit.catalogue.readers.ids import recognised
 from toolkit.catalogue.readers.open_files import files_below
 from toolkit.errors import InputError
 
+if TYPE_CHECKING:
+    import mutagen
+
 AUDIO = (".mp3", ".flac", ".ogg", ".oga", ".opus", ".wav", ".aif", ".aiff", ".m4a", ".mp4", ".wv", ".ape")
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
 COVERS = ("cover", "folder", "front", "albumart")
-"""Names that players give to the one picture of an album's folder."""
+"""Names that players give to the one image of an album's folder."""
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """What is known of one file. name: its path below the folder, with `/`. ids: by `collectors.source.ID_FIELDS`."""
+class LocalFile:
+    """What is known of one file.
+
+    - name: its path below the folder, with `/`.
+    - ids: by `collectors.source.ID_FIELDS`.
+    """
 
     path: Path
     name: str
@@ -36,74 +43,74 @@ class Entry:
     duration_s: float | None = None
 
 
+Match = tuple[LocalFile, float]
+"""A file and its match score; the score is 1 for a file found by id."""
+
+
 class Folder:
-    """The files of a folder by what a request may know of them; memory is some hundred bytes a file."""
+    """The files of a folder, for lookups by id, title and album. It takes some hundred bytes of memory for each file."""
 
-    def __init__(self, entries: Iterator[Entry]) -> None:
-        self.by_key: dict[str, list[Entry]] = {}
-        self.by_title: dict[str, list[Entry]] = {}
-        self.by_album: dict[str, list[Entry]] = {}
-        for entry in entries:
-            stem = Path(entry.name).stem
-            for key in dict.fromkeys(
-                (f"local:{entry.name}", stem.casefold(), *(f"{k}:{v}".casefold() for k, v in entry.ids.items()))
-            ):
-                self.by_key.setdefault(key, []).append(entry)
-            if entry.title:
-                self.by_title.setdefault(normalise(entry.title), []).append(entry)
-            if entry.album:
-                self.by_album.setdefault(normalise(entry.album), []).append(entry)
+    def __init__(self, files: Iterator[LocalFile]) -> None:
+        self.by_key: dict[str, list[LocalFile]] = {}
+        self.by_title: dict[str, list[LocalFile]] = {}
+        self.by_album: dict[str, list[LocalFile]] = {}
+        for file in files:
+            ids = (f"{scheme}:{value}".casefold() for scheme, value in file.ids.items())
+            for key in dict.fromkeys((f"local:{file.name}", Path(file.name).stem.casefold(), *ids)):
+                self.by_key.setdefault(key, []).append(file)
+            if file.title:
+                self.by_title.setdefault(normalise(file.title), []).append(file)
+            if file.album:
+                self.by_album.setdefault(normalise(file.album), []).append(file)
 
-    def of_id(self, request: Request) -> Entry | None:
-        """The file that an id names: the catalogue's own (`local:` and the path), or an id held as file name or in its tags."""
-        # a colon is no letter of a file's name everywhere
+    def of_id(self, request: Request) -> LocalFile | None:
+        """The file for an id: the catalogue's own (`local:` and the path), or one that is a file's name or in its tags."""
+        # some file systems do not allow a colon in a name
         keys = [request.id, request.id.casefold(), request.id.replace(":", "_").casefold()] if ":" in request.id else []
-        for kind, value in request.ids.items():
-            keys += [f"{kind}:{value}".casefold(), value.casefold()]
+        for scheme, value in request.ids.items():
+            keys += [f"{scheme}:{value}".casefold(), value.casefold()]
         return next((self.by_key[key][0] for key in keys if key in self.by_key), None)
 
-    def of_track(self, request: Request) -> tuple[Entry, float] | None:
-        """The file of a track and how well it fits; 1 where an id names it. None where no file may be it."""
-        if (entry := self.of_id(request)) is not None:
-            return entry, 1.0
+    def of_track(self, request: Request) -> Match | None:
+        """The file of a track; None where no file may be the track."""
+        if (file := self.of_id(request)) is not None:
+            return file, 1.0
         return _best(request, self.by_title.get(normalise(request.title), []) if request.title else [])
 
-    def of_album(self, request: Request) -> tuple[Entry, float] | None:
-        """A file of an album and how well the album fits."""
-        if (entry := self.of_id(request)) is not None:
-            return entry, 1.0
-        albums = self.by_album.get(normalise(request.title), []) if request.title else []
-        return _best(request, [Entry(each.path, each.name, each.ids, each.album, each.artist) for each in albums])
+    def of_album(self, request: Request) -> Match | None:
+        """A file of an album; the score is the album's."""
+        if (file := self.of_id(request)) is not None:
+            return file, 1.0
+        files = self.by_album.get(normalise(request.title), []) if request.title else []
+        return _best(request, [replace(file, title=file.album, album=None, duration_s=None) for file in files])
 
 
-def _best(request: Request, entries: list[Entry]) -> tuple[Entry, float] | None:
+def _best(request: Request, files: list[LocalFile]) -> Match | None:
     return nearest(
-        request,
-        entries,
-        lambda entry: Candidate(entry.title, (entry.artist,) if entry.artist else (), entry.duration_s),
+        request, files, lambda file: Candidate(file.title, (file.artist,) if file.artist else (), file.duration_s)
     )
 
 
-def audio_files(folder: Path, *, tags: bool) -> Iterator[Entry]:
-    """Every audio file, with its tags where asked for: they name title, artist, album and ids, and give the duration."""
+def audio_files(folder: Path, *, tags: bool) -> Iterator[LocalFile]:
+    """Every audio file. tags: read embedded tags, for title, artist, album, ids and duration; otherwise use the name."""
     for path, name in _files(folder, AUDIO):
-        yield _tagged(path, name) if tags else _named(path, name)
+        yield _from_tags(path, name) if tags else _from_name(path, name)
 
 
-def image_files(folder: Path) -> Iterator[Entry]:
-    """Every picture: `Artist - Album.jpg`, an id as the name, or `Artist/Album/cover.jpg`."""
+def image_files(folder: Path) -> Iterator[LocalFile]:
+    """Every image. Its name is `Artist - Album.jpg`, an id, or `Artist/Album/cover.jpg`."""
     for path, name in _files(folder, IMAGES):
         parts = Path(name).parts
         if path.stem.casefold() in COVERS:
             album, artist = (parts[-2] if len(parts) > 1 else None), (parts[-3] if len(parts) > 2 else None)
-            yield Entry(path, name, album=album, artist=artist)
+            yield LocalFile(path, name, album=album, artist=artist)
         else:
-            named = _named(path, name)
-            yield Entry(path, name, named.ids, album=named.title, artist=named.artist)
+            file = _from_name(path, name)
+            yield replace(file, title=None, album=file.title)
 
 
 def _files(folder: Path, endings: tuple[str, ...]) -> Iterator[tuple[Path, str]]:
-    """Files at any depth, sorted, with their names below the folder; a link that leads out of it is left out."""
+    """Paths at any depth, sorted, with their names below the folder. Links out of the folder are left out."""
     root = folder.resolve()
     if not root.is_dir():
         raise InputError(f"{folder} is not a folder: name one that holds the files")
@@ -112,54 +119,48 @@ def _files(folder: Path, endings: tuple[str, ...]) -> Iterator[tuple[Path, str]]
             yield path, path.relative_to(root).as_posix()
 
 
-def _named(path: Path, name: str) -> Entry:
-    """What a file's name says: an id, or `Artist - Title` after a track number."""
+def _from_name(path: Path, name: str) -> LocalFile:
+    """A file by its name: an id, or `Artist - Title` after a track number."""
     # `01 Song` is numbered, `10 cc` and `99 Balloons` are not
     stem = re.sub(r"^(?:\d{1,3}(?:[.)_]\s*|\s*-\s+)|0\d\s+)(?=\S)", "", path.stem)
     artist, dash, title = stem.partition(" - ")
-    return Entry(path, name, _ids(path.stem), title if dash else stem, artist if dash else None)
+    key = recognised(path.stem) or recognised(path.stem.replace("_", ":"))
+    ids = {key.split(":")[0]: key.rsplit(":", 1)[1]} if key else {}
+    return LocalFile(path, name, ids, title if dash else stem, artist if dash else None)
 
 
-def _ids(stem: str) -> dict[str, str]:
-    known = recognised(stem) or recognised(stem.replace("_", ":"))
-    if known is None:
-        return {}
-    scheme, value = known.split(":")[0], known.rsplit(":", 1)[1]
-    return {scheme: value}
-
-
-def tags_of(path: Path, *, easy: bool = False) -> Any:
-    """An audio file as mutagen reads it, None where it is none or its tags cannot be read. easy: under names common to all formats."""
+def read_tags(path: Path, *, easy: bool = False) -> mutagen.FileType | None:
+    """An audio file as mutagen reads it; None for another file or damaged tags. easy: use names common to all formats."""
     import mutagen
 
     try:
         return mutagen.File(path, easy=easy)
-    except Exception:  # its parsers let errors of many kinds out of damaged files
+    except Exception:  # its parsers raise exceptions of many kinds for damaged files
         return None
 
 
-def _tagged(path: Path, name: str) -> Entry:
-    """What a file's tags say, else its name; a file whose tags cannot be read has none."""
-    guessed = _named(path, name)
-    file = tags_of(path, easy=True)
+def _from_tags(path: Path, name: str) -> LocalFile:
+    """A file by its tags, or by its name where they are missing or damaged."""
+    by_name = _from_name(path, name)
+    file = read_tags(path, easy=True)
     if file is None:
-        return guessed
-    tags = file.tags or {}
+        return by_name
+    tags: Mapping[str, list[str]] = file.tags or {}
 
     def first(key: str) -> str | None:
         try:
-            values = tags.get(key) or [None]
+            values = tags.get(key)
         except (KeyError, ValueError):
             return None
-        return str(values[0]).strip() or None if isinstance(values, list) and values[0] is not None else None
+        return str(values[0]).strip() or None if isinstance(values, list) and values else None
 
-    found = {"isrc": (first("isrc") or "").replace("-", "").upper(), "mbid": first("musicbrainz_trackid") or ""}
-    return Entry(
+    ids = {"isrc": (first("isrc") or "").replace("-", "").upper(), "mbid": first("musicbrainz_trackid") or ""}
+    return LocalFile(
         path,
         name,
-        guessed.ids | {kind: value for kind, value in found.items() if value},
-        first("title") or guessed.title,
-        first("artist") or guessed.artist,
+        by_name.ids | {scheme: value for scheme, value in ids.items() if value},
+        first("title") or by_name.title,
+        first("artist") or by_name.artist,
         first("album"),
         getattr(file.info, "length", None) or None,
     )

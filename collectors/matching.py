@@ -1,4 +1,4 @@
-"""How well what a source has fits what was asked for, where no id says so: normalised names and duration."""
+"""Scores of candidates without an id: how well their normalised names and duration fit a request."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from rapidfuzz import fuzz
 
 from collectors.source import Request
 
-Thing = TypeVar("Thing")
+Item = TypeVar("Item")
 ENOUGH = 0.85
-"""From this score on it is taken for the same thing."""
+"""From this score on, a candidate is found."""
 ANYTHING = 0.5
-"""Below this it is another thing; between the two nobody knows."""
+"""Below this score, a candidate is absent; between the two, it is ambiguous."""
 DURATION_S = 2.0
-"""Two masters of one recording differ by no more."""
+"""Largest difference in seconds between two masters of one recording."""
 
 _CREDIT = re.compile(r"[(\[]\s*(?:feat|ft|featuring|with)\b\.?[^)\]]*[)\]]|\s(?:feat|ft|featuring)\b\.?\s.*$")
 _EDITION = (
@@ -35,7 +35,7 @@ _VERSION = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One thing that a source has; of an artist only `artists`."""
+    """An item of a source to compare with a request. For an artist, set only `artists`."""
 
     title: str | None = None
     artists: tuple[str, ...] = ()
@@ -43,18 +43,21 @@ class Candidate:
 
 
 def normalise(text: str) -> str:
-    """Comparable form of a title or name: case, accents, punctuation, guests and edition notes taken away, versions kept.
+    """Comparable form of a title or name: without case, accents, punctuation, guests and edition notes.
 
-    `Señorita (feat. X) - 2011 Remaster` gives `senorita`; `Creep (Live)` gives `creep live`. Never empty for a text that holds
-    anything: `!!!` stays.
+    Words for versions are kept: `Señorita (feat. X) - 2011 Remaster` gives `senorita`, `Creep (Live)` gives `creep live`.
+    A text of nothing but punctuation, such as `!!!`, is returned as it is.
     """
     folded = _fold(text)
-    bare = _DASHED.sub("", _BRACKETED.sub(" ", _CREDIT.sub(" ", folded)))
-    return _words(bare) or _words(folded) or " ".join(folded.split())
+    stripped = _DASHED.sub("", _BRACKETED.sub(" ", _CREDIT.sub(" ", folded)))
+    return _words(stripped) or _words(folded) or " ".join(folded.split())
 
 
 def score(request: Request, candidate: Candidate) -> float:
-    """0…1. Another number or version in the title, or a duration further off than `DURATION_S`, keeps it below `ENOUGH`."""
+    """How well a candidate fits, 0…1.
+
+    Another number or version in the title, or a duration that differs by more than `DURATION_S`, keeps it below `ENOUGH`.
+    """
     parts = []
     if request.title is not None:
         parts.append(_title(request.title, candidate.title or ""))
@@ -65,48 +68,50 @@ def score(request: Request, candidate: Candidate) -> float:
 
 
 def nearest(
-    request: Request, things: Sequence[Thing], about: Callable[[Thing], Candidate]
-) -> tuple[Thing, float] | None:
-    """What fits best, the first of equals, and its score; None where nothing may be what was asked for."""
-    scored = [(thing, score(request, about(thing))) for thing in things]
+    request: Request, items: Sequence[Item], candidate: Callable[[Item], Candidate]
+) -> tuple[Item, float] | None:
+    """The item that fits best, and its score; None where none may be the requested one. Of equal items the first wins.
+
+    candidate: describes an item for the comparison.
+    """
+    scored = [(item, score(request, candidate(item))) for item in items]
     best = max(scored, key=lambda pair: pair[1], default=None)
     return None if best is None or verdict(best[1]) == "absent" else best
 
 
 def verdict(score: float) -> Literal["found", "ambiguous", "absent"]:
-    """What a score means: a source answers with `Found`, `Ambiguous` or `Absent` accordingly."""
+    """The meaning of a score. A source returns `Found`, `Ambiguous` or `Absent` accordingly."""
     return "found" if score >= ENOUGH else "ambiguous" if score >= ANYTHING else "absent"
 
 
-def _title(wanted: str, given: str) -> float:
-    left, right = normalise(wanted), normalise(given)
-    words, others = set(left.split()), set(right.split())
+def _title(requested: str, offered: str) -> float:
+    left, right = normalise(requested), normalise(offered)
     alike = fuzz.token_sort_ratio(left, right) / 100
-    differ = words ^ others
+    differ = set(left.split()) ^ set(right.split())
     # "Part 1" is not "Part 2" and a live recording is not the studio's, however alike their names are
     return min(alike, 0.75) if any(map(_VERSION.fullmatch, differ)) else alike
 
 
-def _artists(wanted: Sequence[str], given: Sequence[str]) -> float:
-    """The best pair of names: guests are credited here and left out there."""
-    lefts, rights = [normalise(name) for name in wanted], [normalise(name) for name in given]
+def _artists(requested: Sequence[str], offered: Sequence[str]) -> float:
+    """The score of the best pair of names: some services credit guests and others do not."""
+    lefts, rights = [normalise(name) for name in requested], [normalise(name) for name in offered]
     pairs = [(left, right) for left in (*lefts[:1], " ".join(lefts)) for right in (*rights, " ".join(rights))]
     return max((fuzz.token_sort_ratio(left, right) / 100 for left, right in pairs if left and right), default=0.0)
 
 
-def _duration(wanted: float | None, given: float | None) -> float:
-    if not wanted or not given:
-        return 1.0
-    off = abs(wanted - given)
+def _duration(requested: float | None, offered: float | None) -> float:
+    """A factor of the score, 0.4…1."""
+    off = abs(requested - offered) if requested and offered else 0.0
     return 1.0 if off <= DURATION_S else max(0.4, 0.84 - (off - DURATION_S) / 60)
 
 
 def _fold(text: str) -> str:
-    apart = unicodedata.normalize("NFKD", text).casefold()
-    return unicodedata.normalize("NFKC", "".join(mark for mark in apart if not "\u0300" <= mark <= "\u036f"))
+    """Lower case without Latin accents."""
+    decomposed = unicodedata.normalize("NFKD", text).casefold()
+    return unicodedata.normalize("NFKC", "".join(mark for mark in decomposed if not "\u0300" <= mark <= "\u036f"))
 
 
 def _words(text: str) -> str:
-    """Letters, numbers and marks of any script, `&` as `and`, apostrophes closed up."""
+    """The words of a text in any script: `&` becomes `and`, apostrophes vanish, other marks become spaces."""
     closed = re.sub(r"['’`´]", "", text.replace("&", " and "))
     return " ".join("".join(mark if unicodedata.category(mark)[0] in "LNM" else " " for mark in closed).split())

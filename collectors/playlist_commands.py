@@ -1,4 +1,4 @@
-"""`segue playlists`: fetch playlists of services that say who put which track beside which."""
+"""`segue playlists`: fetches playlists of services as files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def listenbrainz(
     out: Annotated[
         Path,
         typer.Option(
-            help="Folder of the files, one a playlist; what is there is not fetched again.", show_default=False
+            help="Folder of the files, one for each playlist. Existing ones are not fetched again.", show_default=False
         ),
     ],
     user: Annotated[list[str], typer.Option(help="A user, all of whose public playlists are fetched.")] = [],  # noqa: B006
@@ -31,7 +31,7 @@ def listenbrainz(
         bool, typer.Option("--made-for", help="Playlists that were made for the users instead of by them.")
     ] = False,
     contact: Annotated[
-        str, typer.Option(envvar="SEGUE_CONTACT", help="Whom the service writes to: e-mail address or page.")
+        str, typer.Option(envvar="SEGUE_CONTACT", help="E-mail address or page for the service to write to.")
     ] = "",
     url: Annotated[str, typer.Option(help="The service's address.")] = "https://api.listenbrainz.org",
     debug: Debug = False,
@@ -39,15 +39,16 @@ def listenbrainz(
     """Public playlists of ListenBrainz, as JSPF with MusicBrainz ids."""
     from itertools import chain
 
-    from collectors.service_playlists import asking, file_of, save
+    from collectors.engine.retrying_http import open_http
+    from collectors.jspf_files import path_of, save
     from collectors.sources.listenbrainz import HOST, ListenBrainz, ListenBrainzParams
     from toolkit.errors import InputError
 
     if not user and not playlist:
         raise InputError("nothing to fetch: give --user NAME or --playlist MBID")
     params = ListenBrainzParams(url=url)
-    with asking(HOST, params, contact) as http:
-        service = ListenBrainz(http, params, have=lambda one: file_of(out, one).exists())
+    with open_http(HOST, params, contact) as http:
+        service = ListenBrainz(http, params, have=lambda key: path_of(out, key).exists())
         written = save(chain(service.of_ids(playlist), service.of_users(user, made_for=made_for)), out)
     print(f"{out}: {written:,} playlists written; a recipe reads them with `data: {{reader: jspf, path: {out}}}`")
 
@@ -57,27 +58,28 @@ def spotify(
     out: Annotated[
         Path,
         typer.Option(
-            help="Folder of the files, one a playlist; what is there is not fetched again.", show_default=False
+            help="Folder of the files, one for each playlist. Existing ones are not fetched again.", show_default=False
         ),
     ],
     contact: Annotated[
-        str, typer.Option(envvar="SEGUE_CONTACT", help="Whom the service writes to: e-mail address or page.")
+        str, typer.Option(envvar="SEGUE_CONTACT", help="E-mail address or page for the service to write to.")
     ] = "",
     url: Annotated[str, typer.Option(help="The service's address.")] = "https://api.spotify.com",
     accounts_url: Annotated[
-        str, typer.Option(help="Address of the service that gives tokens.")
+        str, typer.Option(help="Address of the service that issues tokens.")
     ] = "https://accounts.spotify.com",
     debug: Debug = False,
 ) -> None:
-    """Playlists that the user of SPOTIFY_REFRESH_TOKEN owns on Spotify, as JSPF; the terms forbid to train models on them."""
+    """Playlists that the user of SPOTIFY_REFRESH_TOKEN owns on Spotify, as JSPF. The terms forbid to train models on them."""
+    from collectors.engine.retrying_http import open_http
+    from collectors.jspf_files import path_of, save
     from collectors.keys import Keys, Scrubber
-    from collectors.service_playlists import asking, file_of, save
     from collectors.sources.clients.spotify_api import REFRESH
     from collectors.sources.spotify import Spotify, SpotifyParams
     from collectors.sources.spotify_playlists import playlists
 
     params = SpotifyParams(api_url=url, accounts_url=accounts_url)
     secrets = Keys().of("spotify", (*Spotify.keys, REFRESH))
-    with Scrubber(secrets.values()).logs(), asking(Spotify.hosts[0], params, contact) as http:
-        written = save(playlists(secrets, http, params, have=lambda one: file_of(out, one).exists()), out)
+    with Scrubber(secrets.values()).logs(), open_http(Spotify.hosts[0], params, contact) as http:
+        written = save(playlists(secrets, http, params, have=lambda key: path_of(out, key).exists()), out)
     print(f"{out}: {written:,} playlists written; a recipe reads them with `data: {{reader: jspf, path: {out}}}`")

@@ -1,9 +1,8 @@
-"""The source contract: one class a place that facts about tracks, albums or artists come from.
+"""The contract of sources: classes that get facts about tracks, albums or artists from a service or from files.
 
-A source is blocking code. The engine calls `collect` in a worker thread, hands
-it an `Http` that waits for the host's rate, and does everything else: what is
-asked, in which order, when again, and where the answer is kept. A source
-sleeps, retries, caches and stores nothing.
+A source is blocking code. The engine calls `collect` in a worker thread with an `Http` that waits for the host's rate,
+and does everything else: it decides what is requested, in which order, and when again, and stores the answers.
+A source does not sleep, retry, cache or store.
 """
 
 from __future__ import annotations
@@ -27,13 +26,16 @@ Entity = Literal["track", "album", "artist"]
 Expect = Literal["json", "text", "xml", "image", "audio"]
 
 ID_FIELDS = ("spotify", "isrc", "mbid", "release_mbid", "wikidata")
-"""Names of ids at other places. They are fields as any other: a source that gives one is an identity source, and what is held of
-them comes in `Request.ids`. `mbid` is MusicBrainz's id of the entity itself: recording, release group or artist."""
+"""Names of ids at other services. They are fields like any other: some sources give them, and `Request.ids` holds those
+that are known. `mbid` is MusicBrainz's id of the entity itself: recording, release group or artist."""
+
+QueryValue = str | int | float | None
+"""A parameter of a URL; None leaves it out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """At most `requests` in any `seconds`. Of several rates all hold: a burst is `Rate(10, 1), Rate(100, 60)`."""
+    """At most `requests` in any window of `seconds`. Several rates hold at once: `Rate(10, 1), Rate(100, 60)` is a burst."""
 
     requests: int
     seconds: float
@@ -41,11 +43,12 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A server that the source asks.
+    """A server that the source sends requests to.
 
-    url: the parameter of `Params` that holds its base URL. rates: none for no limit.
-    concurrency: requests under way at once, by all processes' threads of one engine.
-    requests: most that one answer takes of it when nothing goes wrong, redirects aside; where that differs by field, those that take any.
+    - url: the parameter of `Params` that holds its base URL.
+    - rates: none for no limit.
+    - concurrency: requests under way at once, over all threads of one engine.
+    - requests: at most for one answer, without faults and redirects; or a number for each field that needs any.
     """
 
     url: str
@@ -54,16 +57,18 @@ class Host:
     requests: int | Mapping[str, int] = 1
 
     def most(self, fields: Sequence[str]) -> int:
-        """Requests at most for an answer about these fields of one entity."""
+        """The largest number of requests for an answer about these fields of one entity."""
         return self.requests if isinstance(self.requests, int) else max(self.requests.get(name, 0) for name in fields)
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the source's owner asks of those who keep its content; it travels with every field.
+    """Terms of a source's owner for its content, which are stored with every field.
 
-    train_allowed: None where the terms do not say. attribution: what must stand beside the content.
-    storage_bytes: most that may be kept of it. storage_days: longest that it may be kept.
+    - train_allowed: whether models may be trained on it; None where the terms do not say.
+    - licence: name of the licence. page: URL of the terms.
+    - attribution: text that must appear next to the content.
+    - storage_bytes, storage_days: how much of it may be kept, and for how long; None for no limit.
     """
 
     train_allowed: bool | None
@@ -75,7 +80,7 @@ class Terms:
 
 
 class SourceParams(Parameters):
-    """Parameters of a source in a recipe; each source extends it with defaults, base URLs and paths among them."""
+    """Parameters of a source in a recipe. Each source extends this class, for example with base URLs and paths."""
 
     per_second: float | None = Field(
         None,
@@ -86,12 +91,16 @@ class SourceParams(Parameters):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One entity of which something is asked.
+    """A request for fields of one track, album or artist.
 
-    id: the catalogue's. fields: those asked for, of the source's own. ids: what is held of `ID_FIELDS`, without scheme
-    (`4iV5W9uYEdYUVa79Axb7Rh`, not `spotify:track:…`). artists: names, the first is the main one; of an artist its own name.
-    title: of a track its own, of an album the album's, of an artist none. titles: some of its tracks', for an album or
-    artist, to tell namesakes apart. album_id, artist_ids: the catalogue's, of a track or album, for `Found.others`.
+    - id: the catalogue's id.
+    - fields: the fields to get, all of them the source's.
+    - ids: known ids by the names in `ID_FIELDS`, without scheme (`4iV5W9uYEdYUVa79Axb7Rh`, not `spotify:track:…`).
+    - title: of a track or album; None for an artist.
+    - artists: names, the main artist first; for an artist its own name.
+    - album, duration_s: of a track.
+    - titles: some tracks of an album or artist, to distinguish namesakes.
+    - album_id, artist_ids: the catalogue's ids of a track's or album's album and artists, for `Found.others`.
     """
 
     entity: Entity
@@ -109,7 +118,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """A value of another entity that came with the answer: the artist's MusicBrainz id with the recording's."""
+    """A value of another entity that came with the answer, such as the artist's MusicBrainz id with the recording's."""
 
     entity: Entity
     id: str
@@ -119,10 +128,11 @@ class Other:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What there is, by field; a field asked for and not named here is absent.
+    """The source has values. A requested field without a value is absent.
 
-    score: 1 where an id was asked for, else that of `collectors.matching`, 0…1. payload: what was answered, as it came; its
-    hash is kept. others: values of other entities.
+    - score: 1 for a lookup by id, otherwise the score of `collectors.matching`, 0…1.
+    - payload: the answer as it came; its hash is kept.
+    - others: values of other entities.
     """
 
     values: Mapping[str, FieldValue]
@@ -133,7 +143,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """The source was asked, answered, and has nothing: not asked again. note: why, where it says (`instrumental`)."""
+    """The source answered and has no values. It is not requested again. note: the reason, such as `instrumental`."""
 
     note: str = ""
     payload: bytes | str = b""
@@ -141,7 +151,7 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Ambiguous:
-    """The source has something that may be another's: kept apart from the fields, with its score."""
+    """The source has values that may belong to another entity. They are kept apart from the fields, with their score."""
 
     score: float
     values: Mapping[str, FieldValue] = field(default_factory=dict)
@@ -153,9 +163,9 @@ Answer = Found | Absent | Ambiguous
 
 
 class Trouble(Exception):
-    """Why there is no answer this time. The text is kept in the ledger, scrubbed of keys. status: HTTP's, where there was one.
+    """A request without an answer. The ledger keeps the message, without keys. status: the HTTP status, if any.
 
-    Raised itself, not as one of its kinds, it means that trying again is of no use: the entity has failed.
+    Raise a subclass where a retry may help; after a plain `Trouble` the entity has failed.
     """
 
     def __init__(self, message: str, *, status: int | None = None) -> None:
@@ -164,14 +174,14 @@ class Trouble(Exception):
 
 
 class Transient(Trouble):
-    """It may go well later: a timeout, a 5xx, a truncated body. Tried again with exponential backoff."""
+    """A retry may succeed: a timeout, a 5xx, a truncated body. The engine retries with exponential back-off."""
 
 
 class Blocked(Trouble):
-    """The source refuses: a captcha, a 403, a page where data should be. Twenty in a row stop the source.
+    """The source refuses: a captcha, a 403, a web page instead of data. Twenty in a row stop the source.
 
-    for_good: it will refuse the rest too (no right to this endpoint): the source stops for these fields at once, and
-    the message says what to use instead.
+    for_good: it will refuse all other requests too, for instance without a right to the endpoint. The source stops for
+    these fields at once, and the message names an alternative.
     """
 
     def __init__(self, message: str, *, status: int | None = None, for_good: bool = False) -> None:
@@ -180,7 +190,7 @@ class Blocked(Trouble):
 
 
 class RateLimited(Trouble):
-    """Too many requests. retry_after: seconds that the host asks for, None where it does not say."""
+    """Too many requests. retry_after: seconds to wait, None where the host does not say."""
 
     def __init__(self, message: str, *, status: int | None = 429, retry_after: float | None = None) -> None:
         super().__init__(message, status=status)
@@ -188,7 +198,7 @@ class RateLimited(Trouble):
 
 
 class Reply(Protocol):
-    """A whole answer of a host: never longer than was asked for, never a redirect, 2xx or 404."""
+    """A complete answer of a host, of status 2xx, 404 or 410; redirects have been followed."""
 
     @property
     def status(self) -> int: ...
@@ -201,20 +211,23 @@ class Reply(Protocol):
     @property
     def url(self) -> str: ...
     def json(self) -> Any:
-        """The decoded body. Raises `Transient` where it is not whole."""
+        """The decoded body. Raises `Transient` for a body that is not JSON."""
 
 
 class Http(Protocol):
-    """How a source asks: each call waits for the host's rate, bounds the body and raises the troubles above.
+    """The HTTP client of a source. Each call waits for the host's rate, limits the body's size and raises troubles.
 
-    429 and 503 with `Retry-After`: `RateLimited`. 401, 403 and a page where data is expected: `Blocked`. Other 4xx and all
-    5xx, timeouts, resets, truncated bodies: `Transient`. 404 and 410 come back as a reply of that status.
+    - `RateLimited`: 429, and 503 with `Retry-After`.
+    - `Blocked`: 401, 403, 451, and a web page instead of data.
+    - `Transient`: other 4xx and all 5xx, timeouts, resets, truncated bodies.
+
+    404 and 410 are returned as replies of that status.
     """
 
     def get(
         self,
         url: str,
-        params: Mapping[str, Any] | None = None,
+        params: Mapping[str, QueryValue] | None = None,
         *,
         headers: Mapping[str, str] | None = None,
         expect: Expect = "json",
@@ -225,29 +238,34 @@ class Http(Protocol):
         self,
         url: str,
         *,
-        data: Mapping[str, Any] | None = None,
-        json: Any = None,
+        data: Mapping[str, str] | None = None,
+        json: object = None,
         headers: Mapping[str, str] | None = None,
         expect: Expect = "json",
         max_bytes: int | None = None,
     ) -> Reply: ...
 
     def slot(self, url: str) -> AbstractContextManager[None]:
-        """Around one request that a client library makes by itself: waits for the host's rate and concurrency."""
+        """A context for one request that a client library sends by itself: waits for the host's rate and concurrency."""
 
     def session(self) -> requests.Session:
-        """For client libraries that take one (spotipy): every request is one of ours (`collectors.engine.requests_session`)."""
+        """A session for client libraries that take one, such as spotipy. Its requests are sent through this client."""
 
 
 class Source(ABC):
-    """A place that fields come from; found by the entry-point group `segue.collectors`.
+    """Base class of sources, which are found by the entry-point group `segue.collectors`.
 
-    name: in recipes and in the catalogue. page: the API's documentation. fields: what it gives, and of what: each entity is
-    asked for once, so that a biography is not fetched for every track. by_choice: those of them that are collected only where they
-    are named. together: one request answers all the fields of an
-    entity; otherwise each is asked for by itself. hosts: none for local files. keys, optional_keys: names of environment
-    variables. needs: ids, of `ID_FIELDS`, without one of which it cannot ask. uses: ids it asks by where they are held; it
-    waits for the sources of the same run that find them.
+    - name: in recipes and in the catalogue.
+    - page: URL of the API's documentation.
+    - fields: the fields that it gives, each with its kind of entity. An entity is requested once: an artist's biography
+      is not fetched for every track.
+    - by_choice: fields that are collected only where a recipe names them.
+    - terms: the owner's terms.
+    - together: whether one answer gives all fields of an entity; otherwise each field is requested by itself.
+    - hosts: the servers that it sends requests to; none for local files.
+    - keys, optional_keys: names of environment variables.
+    - needs: ids, of `ID_FIELDS`, one of which it cannot do without.
+    - uses: ids that it looks up where they are known. It waits for sources of the same run that give them.
     """
 
     name: ClassVar[str]
@@ -264,13 +282,13 @@ class Source(ABC):
     Params: ClassVar[type[SourceParams]] = SourceParams
 
     def __init__(self, params: SourceParams | None = None, *, keys: Mapping[str, str] | None = None) -> None:
-        """keys: values by the names in `keys` and `optional_keys`; never kept anywhere else."""
+        """Take checked parameters, and values of `keys` and `optional_keys` by name, which must not be copied elsewhere."""
         self.params: Any = params if params is not None else self.Params()
         self.secrets = dict(keys or {})
 
     @classmethod
     def lanes(cls, fields: Sequence[str]) -> list[tuple[Entity, tuple[str, ...]]]:
-        """These fields as they are asked for: kind of entity, and what one answer about such a one gives."""
+        """Group fields by answer: pairs of a kind of entity and the fields that one answer about it gives."""
         groups: dict[tuple[str, ...], list[str]] = {}
         for name in fields:
             entity = cls.fields[name]
@@ -279,13 +297,13 @@ class Source(ABC):
 
     @contextmanager
     def opened(self, folder: Path) -> Iterator[None]:
-        """Around a run, before any request. folder: the source's own, kept between runs, for an index of a large file."""
+        """A context around the requests of a run. folder: kept between runs for this source, for an index of a large file."""
         yield
 
     @abstractmethod
     def collect(self, request: Request, http: Http) -> Answer:
-        """Ask for `request.fields` of one entity; called from several threads at once.
+        """Get `request.fields` of one entity. Several threads call this at once.
 
-        Raises `Blocked`, `RateLimited`, `Transient`; `toolkit.errors.InputError` where the source cannot be used at all
-        (a wrong key, a file that is none). Any other exception is a fault of the source and stops it.
+        Raises `Blocked`, `RateLimited` or `Transient`, and `toolkit.errors.InputError` where the source cannot be used
+        at all, for instance with a wrong key. Any other exception is a fault of the source and stops it.
         """

@@ -1,0 +1,6 @@
+"""The engine of `segue collect`: requests at the hosts' pace, a ledger of what was requested, and crash-safe storage."""
+
+import logging
+
+# stamina logs every retry as a warning, which Python would print where nobody has set up logging
+logging.getLogger("stamina").addHandler(logging.NullHandler())

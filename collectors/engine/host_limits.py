@@ -1,8 +1,7 @@
-"""How often a host may be asked: its rates hold over processes and kills, in any window, as the host itself would count.
+"""Limits of requests to a host. They hold over processes and kills, in any window, as the host itself would count.
 
-A request counts from when it may have reached the host. That is when it was
-sent, and where the answer was slower than the host's quickest, so much later:
-a request may have waited on the way.
+A request counts from when it may have reached the host: when it was sent, or later by as much as its answer took
+longer than the host's quickest, because a request may have waited on the way.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,26 +19,27 @@ from pyrate_limiter import Rate as Interval
 from pyrate_limiter import RateItem, SQLiteBucket
 
 from collectors.engine.hosts import Offline
+from collectors.engine.rates import HostRates
 from collectors.source import Rate, RateLimited
 from toolkit.errors import InputError
 from toolkit.files import locked
 
 Seconds = float
 GUARD = 0.02
-"""Share by which a window is longer than the host's: timers are not exact."""
+"""Share by which a window is longer than the host's, because timers are not exact."""
 LEAK_EVERY = 500
 LONGEST_GUESS: Seconds = 60.0
-"""Of a pause whose length the host does not say."""
+"""Longest pause after a refusal without `Retry-After`."""
 ENOUGH_SEEN = 10
-"""Requests after which the quickest of them says how far the host is."""
+"""Requests after which the quickest of them counts as the way to the host and back."""
 
 
 class Stopped(Exception):
-    """The run ends before this request could be sent; nothing happened."""
+    """The run ends before this request was sent."""
 
 
 def folder() -> Path:
-    """Where limits are kept, for all collections of this user on this machine: `SEGUE_CACHE` or `~/.cache/segue`."""
+    """Folder of the limits of this user on this machine, below `SEGUE_CACHE` or `~/.cache/segue`."""
     base = os.environ.get("SEGUE_CACHE")
     return Path(base or "~/.cache/segue").expanduser() / "limits"
 
@@ -47,8 +47,10 @@ def folder() -> Path:
 class HostLimit:
     """The rates, the concurrency and the pauses of one host.
 
-    rates: none for no limit. root: folder of the shared files. stop: ends every wait. patience: seconds of a pause that are
-    waited for; a longer one is `RateLimited` at once.
+    - rates: none for no limit.
+    - root: folder of the files that processes share.
+    - stop: ends every wait.
+    - patience: longest pause that is waited for, in seconds; during a longer one a request raises `RateLimited`.
     """
 
     def __init__(
@@ -78,26 +80,26 @@ class HostLimit:
 
     @contextmanager
     def slot(self) -> Iterator[None]:
-        """Around one request: waits until it may be sent. Raises `Stopped` where the run ends first."""
+        """Wait until a request may be sent, and hold its slot. Raises `Stopped` where the run ends first."""
         with self._slots:
-            place = self._wait()
+            counted = self._wait()
             sent = time.monotonic()
             try:
                 yield
                 self._refusals = 0
             except RateLimited as refusal:
-                self.pause(self._again(sent) if refusal.retry_after is None else refusal.retry_after)
+                self.pause(self._next_pause(sent) if refusal.retry_after is None else refusal.retry_after)
                 raise
             except Offline:
-                self.pause(self._again(sent))
+                self.pause(self._next_pause(sent))
                 self._unreachable = True
                 raise
             finally:
-                if place is not None:
-                    self._correct(place)
+                if counted is not None:
+                    self._correct(counted)
 
-    def _again(self, sent: float) -> Seconds:
-        """How long to wait where the host does not say: twice as long each time, requests under way together being one time."""
+    def _next_pause(self, sent: float) -> Seconds:
+        """Length of a pause that the host does not give: it doubles. Requests that were under way together count once."""
         with self._lock:
             if not self._refusals or sent >= self._refused_at:
                 self._refusals += 1
@@ -105,54 +107,77 @@ class HostLimit:
             return float(min(2 ** (self._refusals - 1), LONGEST_GUESS))
 
     def pause(self, seconds: Seconds) -> None:
-        """Send nothing for so long: the host asked for it."""
+        """Send nothing for so long, because the host demands it."""
         with self._lock:
             self._until = max(self._until, time.time() + seconds)
             self._unreachable = False
 
     @property
     def paused(self) -> Seconds:
-        """Seconds that the pause still lasts, 0 where there is none."""
+        """Seconds that the pause still lasts, 0 without a pause."""
         return max(0.0, self._until - time.time())
 
     def close(self) -> None:
         if self._window is not None:
             self._window.close()
 
-    def _wait(self) -> Place | None:
-        """Where the request is counted, None where nothing is."""
+    def _wait(self) -> Counted | None:
+        """Wait for the host's rates and pauses. Returns the counted request, None without rates."""
         while not self._stop.is_set():
             if wait := self.paused:
                 if wait > self._patience and self._unreachable:
-                    # nobody answered, so nobody asked for a pause: it is waited for as long as there is patience
+                    # the host did not answer, so it did not demand this pause: wait for it within patience
                     self._stop.wait(self._patience)
                     raise Offline(f"{self.host} cannot be reached")
                 if wait > self._patience:
-                    raise RateLimited(f"{self.host} asked to be left alone", retry_after=wait)
+                    raise RateLimited(f"{self.host} wants no requests for now", retry_after=wait)
                 self._stop.wait(min(wait, 60.0))
             elif self._window is None:
                 return None
             else:
-                taken = self._window.take()
-                if isinstance(taken, Place):
-                    return taken
-                self._stop.wait(min(taken, 60.0))
+                counted = self._window.count()
+                if isinstance(counted, Counted):
+                    return counted
+                self._stop.wait(min(counted, 60.0))
         raise Stopped
 
-    def _correct(self, place: Place) -> None:
-        """Count a slow request from when it may have arrived; `GUARD` covers what is quicker than that."""
-        took = time.time() - place.milliseconds / 1000
+    def _correct(self, counted: Counted) -> None:
+        """Count a slow request from when it may have arrived; `GUARD` covers smaller differences."""
+        took = time.time() - counted.milliseconds / 1000
         with self._lock:
             self._quickest = min(self._quickest, took)
             self._seen += 1
             late = took - (self._quickest if self._seen >= ENOUGH_SEEN else 0.0)
         if self._window is not None and late > GUARD * self._window.shortest / 2:
-            self._window.move(place, late)
+            self._window.move(counted, late)
+
+
+class HostLimits:
+    """The limits of all hosts of a run, each made for the host's first request.
+
+    rates: a function from a host's name to its rates. The other parameters are those of `HostLimit`.
+    """
+
+    def __init__(self, rates: Callable[[str], HostRates], root: Path, stop: threading.Event, patience: Seconds) -> None:
+        self._make = lambda host: HostLimit(host, *rates(host), root=root, stop=stop, patience=patience)
+        self._limits: dict[str, HostLimit] = {}
+        self._lock = threading.Lock()
+
+    def of(self, host: str) -> HostLimit:
+        """The limit of a host. Several threads may call this at once."""
+        with self._lock:
+            if host not in self._limits:
+                self._limits[host] = self._make(host)
+            return self._limits[host]
+
+    def close(self) -> None:
+        for limit in self._limits.values():
+            limit.close()
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """One request in a window: its row, and the time that it is counted from."""
+class Counted:
+    """A request in a window: its row, and the time that it counts from, in milliseconds since 1970."""
 
     row: int
     milliseconds: int
@@ -168,36 +193,36 @@ class _Window:
             Interval(rate.requests, max(1, round(rate.seconds * 1000 * (1 + GUARD)))) for rate in _strict(rates)
         ]
         self._lock = threading.Lock()
-        self._taken = 0
+        self._n_counted = 0
         try:
-            with self._alone():
+            with self._locked():
                 self._bucket = SQLiteBucket.init_from_file(self._intervals, table="requests", db_path=str(self._path))
-                self._bucket.conn.execute(
-                    "PRAGMA synchronous=OFF"
-                )  # a power cut may forget a second of requests, a kill none
+                # a power cut may lose a second of requests, a kill loses none
+                self._bucket.conn.execute("PRAGMA synchronous=OFF")
         except OSError as error:
             raise InputError(
                 f"{root} cannot be written ({error.strerror}): set SEGUE_CACHE to a folder that can"
             ) from None
 
-    def take(self) -> Place | Seconds:
-        """A place for a request that may be sent now, or how long to wait for one."""
-        with self._alone():
+    def count(self) -> Counted | Seconds:
+        """Count a request that may be sent now. Returns it, or how long to wait before the next try."""
+        with self._locked():
             item = RateItem(self._path.stem, time.time_ns() // 1_000_000)
             if self._bucket.put(item):
-                self._taken += 1
-                if self._taken % LEAK_EVERY == 0:
+                self._n_counted += 1
+                if self._n_counted % LEAK_EVERY == 0:
                     self._bucket.leak(item.timestamp)
                 row = self._bucket.conn.execute("SELECT max(rowid) FROM requests").fetchone()[0]
-                return Place(int(row), item.timestamp)
+                return Counted(int(row), item.timestamp)
             wait = self._bucket.waiting(item)
         assert isinstance(wait, int)
         return max(wait, 1) / 1000
 
-    def move(self, place: Place, seconds: Seconds) -> None:
-        with self._alone():
+    def move(self, counted: Counted, seconds: Seconds) -> None:
+        """Count a request from so many seconds later."""
+        with self._locked():
             later = "UPDATE requests SET item_timestamp = item_timestamp + ? WHERE rowid = ?"
-            self._bucket.conn.execute(later, (round(seconds * 1000), place.row))
+            self._bucket.conn.execute(later, (round(seconds * 1000), counted.row))
             self._bucket.conn.commit()
 
     def close(self) -> None:
@@ -205,13 +230,13 @@ class _Window:
             self._bucket.close()
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[None]:
         with self._lock, locked(self._path.with_suffix(".lock")):
             yield
 
 
 def _strict(rates: Sequence[Rate]) -> list[Rate]:
-    """In the limiter's order, without those that another one implies: longer windows allow more requests, at a lower rate."""
+    """Rates in pyrate-limiter's order: longer windows with more requests at a lower rate. Implied rates are left out."""
     kept: list[Rate] = []
     for rate in sorted(rates, key=lambda rate: (rate.seconds, rate.requests)):
         if kept and rate.seconds == kept[-1].seconds:

@@ -1,4 +1,4 @@
-"""Hosts: their names, what their answers' statuses mean, and where they may not lead."""
+"""Hosts: their names, the meaning of their HTTP statuses, and the redirects that are refused."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from toolkit.errors import InputError
 
 Seconds = float
 GONE = (404, 410)
-"""Statuses that are an answer: there is no such thing."""
+"""Statuses that are an answer: the resource does not exist."""
 
 
 class Offline(Transient):
-    """The host cannot be reached at all: its fault or the network's, not the request's."""
+    """The host cannot be reached at all. The fault is the host's or the network's, not the request's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """read: between two pieces of an answer. whole: for all of it."""
+    """Timeouts in seconds. read: between two parts of a response. whole: for all of it."""
 
     connect: Seconds = 10.0
     read: Seconds = 30.0
@@ -32,12 +32,9 @@ class Timeouts:
 
 
 def user_agent(contact: str) -> str:
-    """Names the project and whom to write to. Raises `InputError` for a contact that is neither address nor page."""
-    if (
-        not contact.isprintable()
-        or not contact.isascii()
-        or not ("@" in contact or contact.startswith(("http://", "https://")))
-    ):
+    """The `User-Agent`, with the project and the contact. Raises `InputError` where that is neither address nor URL."""
+    reachable = "@" in contact or contact.startswith(("http://", "https://"))
+    if not (contact.isprintable() and contact.isascii() and reachable):
         raise InputError(
             f"contact={contact!r} must be an e-mail address or the URL of a page: hosts write there before they block"
         )
@@ -45,27 +42,30 @@ def user_agent(contact: str) -> str:
 
 
 def host_of(url: str) -> str:
-    """`name` or `name:port`, in lower case and without user and password."""
+    """`name` or `name:port` of a URL, in lower case and without user and password."""
     return urlsplit(url).netloc.rpartition("@")[2].lower()
 
 
-def where(url: str) -> str:
-    """A URL as messages may hold it: without its query, where keys stand."""
-    parts = urlsplit(url)
-    return f"{host_of(url)}{parts.path}"
+def without_query(url: str) -> str:
+    """Host and path of a URL, for messages: the query may hold keys."""
+    return f"{host_of(url)}{urlsplit(url).path}"
 
 
 def check_redirect(first: str, url: str) -> None:
-    """Raises `Transient` where a redirect leads from the web to this machine or network, to another scheme, or out of encryption."""
+    """Check where a request to `first` is redirected.
+
+    Raises `Transient` where `url` has another scheme than HTTP, gives up encryption, or leads from the web to this
+    machine or its network.
+    """
     before, after = urlsplit(first), urlsplit(url)
     if after.scheme not in ("http", "https") or (before.scheme == "https" and after.scheme == "http"):
-        raise Transient(f"{where(first)} redirects to {after.scheme}://{host_of(url)}, which is not followed")
-    if _internal(after.hostname) and not _internal(before.hostname):
-        raise Transient(f"{where(first)} redirects to {host_of(url)}, which is not a public host")
+        raise Transient(f"{without_query(first)} redirects to {after.scheme}://{host_of(url)}, which is not followed")
+    if _is_internal(after.hostname) and not _is_internal(before.hostname):
+        raise Transient(f"{without_query(first)} redirects to {host_of(url)}, which is not a public host")
 
 
-def refuse(status: int, headers: Mapping[str, str], name: str) -> None:
-    """Raises what a status means; returns for 2xx, 404 and 410."""
+def check_status(status: int, headers: Mapping[str, str], name: str) -> None:
+    """Raise the trouble that a status means; 2xx, 404 and 410 mean none. name: of the host, for the message."""
     retry = retry_after(headers.get("retry-after"))
     if status == 429 or (status == 503 and retry is not None):
         raise RateLimited(f"{name} answers {status}: too many requests", status=status, retry_after=retry)
@@ -76,7 +76,7 @@ def refuse(status: int, headers: Mapping[str, str], name: str) -> None:
 
 
 def retry_after(value: str | None, now: float | None = None) -> Seconds | None:
-    """Seconds that a `Retry-After` header asks for: a number or a date; None for none or one that is neither."""
+    """Seconds in a `Retry-After` header, a number or a date; None without the header or for another text."""
     if value is None:
         return None
     try:
@@ -89,8 +89,8 @@ def retry_after(value: str | None, now: float | None = None) -> Seconds | None:
     return max(0.0, seconds) if seconds == seconds else None  # NaN is a number to float()
 
 
-def _internal(host: str | None) -> bool:
-    """Whether a host is this machine or of its network, by name or number."""
+def _is_internal(host: str | None) -> bool:
+    """Whether a host is this machine or in its network, by name or number."""
     if host is None or host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
         return True
     try:

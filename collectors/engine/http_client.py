@@ -1,4 +1,4 @@
-"""How sources reach their hosts: at the hosts' pace, under our name, with every answer bounded and every refusal named."""
+"""The HTTP client of sources: at the hosts' pace, with our user agent, bounded bodies, and a trouble for every refusal."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ import httpx
 
 from collectors.engine import response_bodies
 from collectors.engine.host_limits import HostLimit
-from collectors.engine.hosts import GONE, Offline, Timeouts, check_redirect, host_of, refuse, where
-from collectors.engine.requests_session import Through
-from collectors.source import Expect, Transient, Trouble
+from collectors.engine.hosts import GONE, Offline, Timeouts, check_redirect, check_status, host_of, without_query
+from collectors.engine.requests_session import RequestsSession
+from collectors.source import Expect, QueryValue, Transient, Trouble
 
 if TYPE_CHECKING:
     import requests
 
-MOST_REDIRECTS = 5
+MAX_REDIRECTS = 5
 TIMEOUTS = Timeouts()
 
 
 @dataclass(frozen=True, slots=True)
 class WholeReply:
-    """An answer that is here to its end."""
+    """A `collectors.source.Reply` whose body has been read to its end."""
 
     status: int
     content: bytes
@@ -37,21 +37,22 @@ class WholeReply:
 
     @property
     def text(self) -> str:
-        """UTF-8, as every API here says or means; bytes that are none are replaced."""
+        """The body as UTF-8; other bytes are replaced."""
         return self.content.decode("utf-8-sig", "replace")
 
     def json(self) -> Any:
-        """The decoded body. Raises `Transient` where it is not whole, or no JSON."""
+        """The decoded body. Raises `Transient` for a body that is not JSON."""
         try:
             return json.loads(self.content)
         except (ValueError, RecursionError):
-            raise Transient(f"{where(self.url)} answers with broken JSON", status=self.status) from None
+            raise Transient(f"{without_query(self.url)} answers with broken JSON", status=self.status) from None
 
 
 class Client:
     """`collectors.source.Http` over one pool of connections.
 
-    limit: the limits of a host, `name:port` as URLs have it. agent: the `User-Agent`.
+    - limit: gives the limits of a host, which it gets as `name:port` from the URL.
+    - agent: the `User-Agent`.
     """
 
     def __init__(self, limit: Callable[[str], HostLimit], agent: str, *, timeouts: Timeouts = TIMEOUTS) -> None:
@@ -71,28 +72,29 @@ class Client:
     def get(
         self,
         url: str,
-        params: Mapping[str, Any] | None = None,
+        params: Mapping[str, QueryValue] | None = None,
         *,
         headers: Mapping[str, str] | None = None,
         expect: Expect = "json",
         max_bytes: int | None = None,
     ) -> WholeReply:
-        asked = {name: value for name, value in (params or {}).items() if value is not None}
-        return self._ask(self._http.build_request("GET", url, params=asked or None, headers=headers), expect, max_bytes)
+        query = {name: value for name, value in (params or {}).items() if value is not None}
+        return self._send(
+            self._http.build_request("GET", url, params=query or None, headers=headers), expect, max_bytes
+        )
 
     def post(
         self,
         url: str,
         *,
-        data: Mapping[str, Any] | None = None,
-        json: Any = None,
+        data: Mapping[str, str] | None = None,
+        json: object = None,
         headers: Mapping[str, str] | None = None,
         expect: Expect = "json",
         max_bytes: int | None = None,
     ) -> WholeReply:
-        return self._ask(
-            self._http.build_request("POST", url, data=data, json=json, headers=headers), expect, max_bytes
-        )
+        request = self._http.build_request("POST", url, data=data, json=json, headers=headers)
+        return self._send(request, expect, max_bytes)
 
     @contextmanager
     def slot(self, url: str) -> Iterator[None]:
@@ -100,59 +102,59 @@ class Client:
             yield
 
     def session(self) -> requests.Session:
-        made = Through(self)
-        made.headers["User-Agent"] = self.agent
-        return made
+        session = RequestsSession(self)
+        session.headers["User-Agent"] = self.agent
+        return session
 
-    def _ask(self, request: httpx.Request, expect: Expect, max_bytes: int | None) -> WholeReply:
+    def _send(self, request: httpx.Request, expect: Expect, max_bytes: int | None) -> WholeReply:
         first = str(request.url)
-        for _ in range(MOST_REDIRECTS + 1):
-            reply, onwards = self._once(request, expect, max_bytes)
-            if onwards is None:
+        for _ in range(MAX_REDIRECTS + 1):
+            reply, location = self._send_once(request, expect, max_bytes)
+            if location is None:
                 return reply
-            request = self._redirected(request, onwards, first)
-        raise Transient(f"{where(first)} redirects more than {MOST_REDIRECTS} times")
+            request = self._redirected(request, location, first)
+        raise Transient(f"{without_query(first)} redirects more than {MAX_REDIRECTS} times")
 
-    def _once(self, request: httpx.Request, expect: Expect, max_bytes: int | None) -> tuple[WholeReply, str | None]:
-        """The reply, and where it redirects to."""
+    def _send_once(
+        self, request: httpx.Request, expect: Expect, max_bytes: int | None
+    ) -> tuple[WholeReply, str | None]:
+        """The reply, and the location that it redirects to."""
         url = str(request.url)
-        name = where(url)
-        with self.slot(url), _named(name):
+        name = without_query(url)
+        with self.slot(url), _errors_as_troubles(name):
             deadline = time.monotonic() + self._timeouts.whole
             response = self._http.send(request, stream=True)
             try:
                 if response.is_redirect:
                     return WholeReply(response.status_code, b"", url), response.headers["location"]
-                refuse(response.status_code, response.headers, name)
+                check_status(response.status_code, response.headers, name)
                 encoding = response.headers.get("content-encoding", "")
-                most = max_bytes or response_bodies.MOST[expect]
-                body = response_bodies.read(
-                    response.iter_raw(), encoding=encoding, most=most, deadline=deadline, where=name
-                )
+                limit = max_bytes or response_bodies.MAX_BYTES[expect]
+                chunks = response.iter_raw()
+                body = response_bodies.read(chunks, encoding=encoding, limit=limit, deadline=deadline, name=name)
             finally:
                 response.close()
         if response.status_code not in GONE:
-            response_bodies.check(body, response.headers, expect=expect, where=name)
+            response_bodies.check(body, response.headers, expect=expect, name=name)
         return WholeReply(response.status_code, body, url, response.headers), None
 
     def _redirected(self, request: httpx.Request, location: str, first: str) -> httpx.Request:
         url = urljoin(str(request.url), location)
         check_redirect(first, url)
-        headers = {
-            name: value for name, value in request.headers.items() if name.lower() in ("accept", "accept-language")
-        }
-        if host_of(url) == request.url.netloc.decode() and "authorization" in request.headers:
-            headers["Authorization"] = request.headers["authorization"]
+        kept = ["accept", "accept-language"]
+        if host_of(url) == request.url.netloc.decode():
+            kept.append("authorization")
+        headers = {name: value for name, value in request.headers.items() if name.lower() in kept}
         return self._http.build_request("GET", url, headers=headers)
 
 
 @contextmanager
-def _named(name: str) -> Iterator[None]:
-    """What the library raises, as a trouble that names the host; its own texts hold whole URLs."""
+def _errors_as_troubles(name: str) -> Iterator[None]:
+    """Turn errors of httpx into troubles that name the host: its own messages hold whole URLs."""
     try:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-        if _certificate(error):
+        if _is_certificate_error(error):
             raise Trouble(f"{name} cannot be trusted: its certificate is not valid") from None
         raise Offline(f"{name} cannot be reached") from None
     except httpx.TimeoutException:
@@ -161,9 +163,7 @@ def _named(name: str) -> Iterator[None]:
         raise Transient(f"{name} breaks off: {type(error).__name__}") from None
 
 
-def _certificate(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return True
+def _is_certificate_error(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
         error = error.__cause__ or error.__context__
-    return False
+    return error is not None

@@ -1,4 +1,4 @@
-"""Tables that collecting adds to the catalogue's database."""
+"""Tables that `segue collect` adds to the catalogue's database."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEDGER = Table(
     # pending, found, absent, ambiguous, blocked or failed
     Column("status", Text, nullable=False),
     Column("attempts", Integer, nullable=False),
-    # when it may be asked for (again), also the end of a claim; null: never
+    # when it is due, or the end of a claim; null: it is not requested again
     Column("next_try", Float),
     Column("owner", Text),
     Column("http_status", Integer),
@@ -28,7 +28,7 @@ LEDGER = Table(
     Index("ix_collected_status", "source", "field", "entity", "status"),
     Index("ix_collected_owner", "owner"),
 )
-"""One row a track, album or artist, field and source."""
+"""One row for each track, album or artist, field and source."""
 
 APART = Table(
     "collected_apart",
@@ -42,13 +42,13 @@ APART = Table(
     Column("match_score", Float, nullable=False),
     Column("time", Float, nullable=False),
 )
-"""Values that may be another's, where no encoder looks for them."""
+"""Values that may belong to another entity. No encoder reads them."""
 
 SOURCES = Table(
     "collected_sources",
     METADATA,
     Column("source", Text, primary_key=True),
-    # the source asked to be left alone until then
+    # end of the pause that the source asked for
     Column("not_before", Float),
     Column("train_allowed", Boolean),
     Column("licence", Text),
@@ -57,9 +57,9 @@ SOURCES = Table(
     Column("storage_bytes", Integer),
     Column("storage_days", Float),
 )
-"""Terms and pauses of the sources that were ever asked, for a machine that has their plug-ins no more."""
+"""Terms and pauses of all sources that were ever used, for a machine without their plug-ins."""
 
 IMPORTS = Table(
     "collected_imports", METADATA, Column("key", Text, primary_key=True), Column("time", Float, nullable=False)
 )
-"""Catalogues whose tracks are in this one already."""
+"""Catalogues that were copied into this one."""

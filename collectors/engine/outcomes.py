@@ -1,10 +1,9 @@
-"""What an answer or a trouble means for the ledger, as pure functions."""
+"""Ledger entries of an answer or a trouble, as pure functions."""
 
 from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from typing import Literal
@@ -17,26 +16,30 @@ Status = Literal["pending", "found", "absent", "ambiguous", "blocked", "failed"]
 STATUSES: tuple[Status, ...] = ("found", "absent", "ambiguous", "blocked", "failed", "pending")
 DAY = 86_400.0
 LONGEST = 7 * DAY
-"""Of a wait that a host asks for; some say centuries."""
+"""Longest wait that a host may ask for; some ask for centuries."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """most: attempts before an entity has failed. first, longest: seconds before the second attempt, and at most."""
+    """Retries of one entity over hours and runs, which the ledger counts.
+
+    - most: attempts after which an entity has failed.
+    - first, longest: seconds before the second attempt, and before any attempt.
+    """
 
     most: int = 8
     first: float = 2.0
     longest: float = 3600.0
 
     def wait(self, attempts: int) -> float:
-        """Exponential, and drawn from half to one and a half of it, so that failures of one moment do not come back in another."""
+        """Seconds before the next attempt: exponential, with jitter so that simultaneous failures are spread."""
         doubled: float = min(self.first * 2.0 ** min(attempts - 1, 60), self.longest)
         return doubled * random.uniform(0.5, 1.5)
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Work that this process has taken: fields of one entity, and how often the most tried of them was asked for before."""
+    """Fields of one entity that this process has claimed. attempts: earlier requests for the field with the most."""
 
     source: str
     entity: Entity
@@ -47,7 +50,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the ledger keeps of one answer for one field. value: to be stored with it, among the fields or apart."""
+    """The ledger's entry of one field. value: to be stored with it, among the catalogue's fields or apart from them."""
 
     field: str
     status: Status
@@ -60,21 +63,26 @@ class Entry:
     value: FieldValue | None = dataclass_field(default=None, repr=False)
 
 
-def answered(claim: Claim, answer: Answer) -> list[Entry]:
-    """Entries of an answer: each field claimed is found, absent or ambiguous, for good."""
-    payload = digest(answer.payload)
-    if isinstance(answer, Absent):
-        return [
-            Entry(name, "absent", claim.attempts + 1, payload=payload, note=answer.note or None)
-            for name in claim.fields
-        ]
-    there: Status = "found" if isinstance(answer, Found) else "ambiguous"
-    note = answer.note or None if isinstance(answer, Ambiguous) else None
-    return [_valued(claim, name, there, answer.values, answer.score, payload, note) for name in claim.fields]
+def entries_of_answer(claim: Claim, answer: Answer) -> list[Entry]:
+    """Entries of an answer: each claimed field is found, absent or ambiguous, and not requested again."""
+    payload, attempts = digest(answer.payload), claim.attempts + 1
+    note = None if isinstance(answer, Found) else answer.note or None
+    values = {} if isinstance(answer, Absent) else answer.values
+    # an ambiguous answer may come without a value: something similar exists
+    without: Status = "ambiguous" if isinstance(answer, Ambiguous) and not values else "absent"
+    entries = []
+    for name in claim.fields:
+        value = values.get(name)
+        empty = value is None or value == b"" or (isinstance(value, str) and not value.strip())
+        status: Status = without if empty else "found" if isinstance(answer, Found) else "ambiguous"
+        score = None if isinstance(answer, Absent) or status == "absent" else answer.score
+        stored = None if empty else value
+        entries.append(Entry(name, status, attempts, match_score=score, payload=payload, note=note, value=stored))
+    return entries
 
 
-def troubled(claim: Claim, trouble: Trouble, *, now: float, retries: Retries, note: str) -> list[Entry]:
-    """Entries of a trouble. note: its text without keys."""
+def entries_of_trouble(claim: Claim, trouble: Trouble, *, now: float, retries: Retries, note: str) -> list[Entry]:
+    """Entries of a trouble. note: its text, without keys."""
     attempts = claim.attempts + 1
     status: Status = "pending"
     next_try: float | None = now + retries.wait(attempts)
@@ -92,30 +100,6 @@ def troubled(claim: Claim, trouble: Trouble, *, now: float, retries: Retries, no
 
 
 def digest(payload: bytes | str) -> str | None:
-    """SHA-256 of what was answered, None where the source does not say."""
+    """SHA-256 of an answer's payload, None for an empty payload."""
     data = payload.encode() if isinstance(payload, str) else payload
     return hashlib.sha256(data).hexdigest() if data else None
-
-
-def _valued(
-    claim: Claim,
-    name: str,
-    there: Status,
-    values: Mapping[str, FieldValue],
-    score: float,
-    payload: str | None,
-    note: str | None,
-) -> Entry:
-    value = values.get(name)
-    if value is None or value == "" or value == b"" or (isinstance(value, str) and not value.strip()):
-        # an ambiguous answer without its value still says that something like it is there
-        status: Status = "ambiguous" if there == "ambiguous" and not values else "absent"
-        return Entry(
-            name,
-            status,
-            claim.attempts + 1,
-            payload=payload,
-            note=note,
-            match_score=score if status == "ambiguous" else None,
-        )
-    return Entry(name, there, claim.attempts + 1, match_score=score, payload=payload, note=note, value=value)

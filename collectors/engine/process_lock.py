@@ -1,4 +1,4 @@
-"""The life of one collecting process, as others see it: a lock that the kernel lets go with it, and what an interrupt does."""
+"""The lock of a collecting process, which the kernel frees when the process ends, and what an interrupt does to it."""
 
 from __future__ import annotations
 
@@ -15,49 +15,49 @@ from toolkit.catalogue.store import Catalogue
 from toolkit.files import locked
 
 
-def living(library: Catalogue, owner: str) -> bool | None:
-    """Whether the process of that name in the ledger lives; None where this machine cannot know: it is another's."""
-    lock = _lock(library, owner)
-    if owner.rpartition("/")[0] != socket.gethostname() or not lock.parent.is_dir():
+def is_running(library: Catalogue, owner: str) -> bool | None:
+    """Whether the process of that name in the ledger still runs; None for a process of another machine."""
+    path = _path(library, owner)
+    if owner.rpartition("/")[0] != socket.gethostname() or not path.parent.is_dir():
         return None
-    if not lock.exists():
+    if not path.exists():
         return False
-    with locked(lock, wait=False) as holder:
+    with locked(path, wait=False) as holder:
         return holder is not None
 
 
-class Life:
-    """This process, as one of those that fill `library`. owner: its name in the ledger, host and number."""
+class ProcessLock:
+    """The lock of this process on `library`. owner: its name in the ledger, host and number."""
 
     def __init__(self, library: Catalogue) -> None:
         self.owner = f"{socket.gethostname()}/{uuid.uuid4().hex}"
         self._library = library
 
     @contextmanager
-    def alive(self) -> Iterator[None]:
-        """Inside, its claims are somebody's."""
-        path = _lock(self._library, self.owner)
+    def held(self) -> Iterator[None]:
+        """Hold the lock: other processes leave the claims of this one alone."""
+        path = _path(self._library, self.owner)
         try:
             with locked(path):
                 yield
         finally:
             path.unlink(missing_ok=True)
 
-    def free_the_dead(self, ledger: Ledger) -> None:
-        """Give back the claims of killed processes of this machine; those of others last until their lease is over."""
+    def release_dead(self, ledger: Ledger) -> None:
+        """Release the claims of this machine's processes that were killed. Those of other machines end with their lease."""
         for owner in ledger.owners():
-            if living(self._library, owner) is False:
-                ledger.free(owner)
-                _lock(self._library, owner).unlink(missing_ok=True)
+            if is_running(self._library, owner) is False:
+                ledger.release_all(owner)
+                _path(self._library, owner).unlink(missing_ok=True)
 
 
-def _lock(library: Catalogue, owner: str) -> Path:
+def _path(library: Catalogue, owner: str) -> Path:
     return library.blobs.root / ".collecting" / f"{owner.rpartition('/')[2]}.lock"
 
 
 @contextmanager
 def interruptible(stop: threading.Event) -> Iterator[None]:
-    """The first interrupt sets `stop`, so that a run ends between two answers and loses none; the second one ends the process."""
+    """Let the first interrupt set `stop`, after which the run ends between two answers; the second ends the process."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -67,9 +67,9 @@ def interruptible(stop: threading.Event) -> Iterator[None]:
         signal.signal(number, before[signal.Signals(number)])
         stop.set()
 
-    for number in before:
-        signal.signal(number, first)
     try:
+        for number in before:
+            signal.signal(number, first)
         yield
     finally:
         for number, handler in before.items():

@@ -1,50 +1,57 @@
-"""Which rates a host is asked at: what every source that asks it declares, or what the recipe says instead."""
+"""The rates of requests to each host: those that its sources declare, or `per_second` of the recipe."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from collectors.engine.hosts import host_of
 from collectors.source import Host, Rate, Source
 from toolkit.errors import InputError
 
-ELSEWHERE = ((Rate(10, 1.0),), 4)
-"""For hosts that no source declares: where answers redirect to, and where files lie."""
 
-Pace = tuple[tuple[Rate, ...], int]
+class HostRates(NamedTuple):
+    """All rates of a host hold at once. concurrency: requests under way at a time."""
+
+    rates: tuple[Rate, ...]
+    concurrency: int
 
 
-def rates(sources: Iterable[Source]) -> Callable[[str], Pace]:
-    """The rates and the concurrency of a host; sources of one host share them, all of their rates hold.
+UNDECLARED = HostRates((Rate(10, 1.0),), 4)
+"""Of hosts that no source declares: answers redirect to them."""
 
-    Raises `InputError` for `per_second` above what the source's own server allows.
+
+def rates_by_host(sources: Iterable[Source]) -> Callable[[str], HostRates]:
+    """A function from a host's name to its rates. Sources of one host share its rates.
+
+    Raises `InputError` where `per_second` is above what the source's own server allows.
     """
-    hosts: dict[str, Pace] = {}
+    hosts: dict[str, HostRates] = {}
     for source in sources:
         for host in source.hosts:
             name = host_of(getattr(source.params, host.url))
-            mine = allowed(source, host)
-            before, concurrency = hosts.get(name, ((), host.concurrency))
-            hosts[name] = (
-                (*before, *(rate for rate in mine if rate not in before)),
-                min(concurrency, host.concurrency),
-            )
-    return lambda name: hosts.get(name, ELSEWHERE)
+            rates, concurrency = hosts.get(name, HostRates((), host.concurrency))
+            rates = tuple(dict.fromkeys((*rates, *rates_of(source, host))))
+            hosts[name] = HostRates(rates, min(concurrency, host.concurrency))
+    return lambda name: hosts.get(name, UNDECLARED)
 
 
-def allowed(source: Source, host: Host) -> tuple[Rate, ...]:
-    """A source's rates for one of its hosts, under its parameters."""
-    asked = source.params.per_second
-    if asked is None:
+def rates_of(source: Source, host: Host) -> tuple[Rate, ...]:
+    """A source's rates for one of its hosts, with its parameters. Raises `InputError` as `rates_by_host`."""
+    per_second = source.params.per_second
+    if per_second is None:
         return host.rates
-    own = getattr(source.params, host.url) == type(source.params).model_fields[host.url].default
-    if own and host.rates and asked > (most := min(rate.requests / rate.seconds for rate in host.rates)):
+    own_server = getattr(source.params, host.url) == type(source.params).model_fields[host.url].default
+    limit = min((rate.requests / rate.seconds for rate in host.rates), default=per_second)
+    if own_server and per_second > limit:
         raise InputError(
-            f"{source.name}: per_second={asked:g} must be <= {most:g}, which its server allows: lower it, or leave it out"
+            f"{source.name}: per_second={per_second:g} must be <= {limit:g}, "
+            "which its server allows: lower it, or leave it out"
         )
-    return (Rate(1, 1 / asked),) if asked < 1 else (Rate(max(1, int(asked)), max(1, int(asked)) / asked),)
+    burst = max(1, int(per_second))
+    return (Rate(burst, burst / per_second),)
 
 
-def seconds(needed: int, given: Iterable[Rate]) -> float:
-    """Least time for so many requests under these rates."""
-    return max((max(0.0, (needed - rate.requests)) / rate.requests * rate.seconds for rate in given), default=0.0)
+def least_seconds(requests: int, rates: Iterable[Rate]) -> float:
+    """The least time that so many requests take under these rates."""
+    return max((max(0.0, (requests - rate.requests)) / rate.requests * rate.seconds for rate in rates), default=0.0)

@@ -1,8 +1,8 @@
 """Album covers from the Cover Art Archive, which MusicBrainz and the Internet Archive keep together.
 
-Page: https://musicbrainz.org/doc/Cover_Art_Archive/API. Rate: the documentation sets none; five requests a second are ours.
-Licence: covers belong to who made them; the archive states no licence for them, so the recipe has to say that training is allowed.
-The archive answers with redirects to archive.org and from there to one of its machines.
+Page: https://musicbrainz.org/doc/Cover_Art_Archive/API. Rate: the documentation sets none; five requests a second are
+our choice. Licence: covers belong to their makers, and the archive states no licence for them, so a recipe has to allow
+training. The archive redirects to archive.org, which redirects to one of its machines.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from collectors.source import Absent, Answer, Entity, Found, Host, Http, Rate, Request, Source, SourceParams, Terms
-from collectors.sources.clients.musicbrainz_api import MBID
-from collectors.sources.matched_answer import picture
+from collectors.sources.clients.musicbrainz_recordings import MBID
+from collectors.sources.matched_answer import fetch_cover
 
 
 class CoverArtArchiveParams(SourceParams):
-    """size: longer side of the picture, in pixels."""
+    """size: longer side of the image, in pixels."""
 
     url: str = "https://coverartarchive.org"
     size: Literal[250, 500, 1200] = 250
@@ -47,6 +47,6 @@ class CoverArtArchive(Source):
             if not MBID.fullmatch(mbid):
                 continue
             url = f"{self.params.url}/{kind}/{mbid}/front-{self.params.size}"
-            if found := picture(http, url):
-                return Found(found, payload=found["cover"])
+            if values := fetch_cover(http, url):
+                return Found(values, payload=values["cover"])
         return Absent()

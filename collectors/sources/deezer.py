@@ -1,18 +1,18 @@
-"""Deezer: covers, and numbers or pictures made of 30 s previews, without a key.
+"""Covers from Deezer, and features computed from its 30 s previews, without a key.
 
-https://developers.deezer.com/api. 50 requests in 5 s for an address; errors come with status 200 and a code. A preview's address is
-good for some minutes, so it is heard at once and, unless `audio` is asked for, not kept.
+https://developers.deezer.com/api. 50 requests in 5 s for an IP address. Errors come with status 200 and a code. The URL
+of a preview expires after some minutes, so the preview is fetched at once. It is kept only where `audio` is requested.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
-from collectors import kept_previews
-from collectors.engine.response_shapes import Named, rows, told
+from collectors import preview_features
+from collectors.engine.json_conversion import Named, convert, convert_rows
 from collectors.matching import Candidate, nearest
 from collectors.source import (
     Absent,
@@ -30,14 +30,14 @@ from collectors.source import (
     Terms,
     Transient,
 )
-from collectors.sources.matched_answer import judged, picture
+from collectors.sources.matched_answer import answer_by_score, fetch_cover
 from toolkit.errors import InputError
 
 QUOTA, BUSY, NO_DATA, NO_RIGHT = 4, 700, 800, 200
 
 
 class DeezerParams(SourceParams):
-    """cover: medium is 250 pixels a side, big 500, xl 1,000."""
+    """cover: size of the covers; medium is 250 pixels wide, big 500, xl 1,000."""
 
     api_url: str = "https://api.deezer.com"
     images_url: str = "https://cdn-images.dzcdn.net"
@@ -84,9 +84,9 @@ class Deezer(Source):
     by_choice = ("audio",)
     together = True
     hosts = (
-        Host("api_url", (Rate(50, 5),), requests={"cover": 1, **dict.fromkeys(kept_previews.FIELDS, 2)}),
+        Host("api_url", (Rate(50, 5),), requests={"cover": 1, **dict.fromkeys(preview_features.FIELDS, 2)}),
         Host("images_url", (Rate(10, 1),), requests={"cover": 1}),
-        Host("previews_url", (Rate(10, 1),), requests=dict.fromkeys(kept_previews.FIELDS, 1)),
+        Host("previews_url", (Rate(10, 1),), requests=dict.fromkeys(preview_features.FIELDS, 1)),
     )
     uses = ("isrc",)
     terms = Terms(
@@ -101,61 +101,59 @@ class Deezer(Source):
         return self._cover(request, http) if request.entity == "album" else self._preview(request, http)
 
     def _preview(self, request: Request, http: Http) -> Answer:
-        found = self._track(request, http)
-        if found is None:
+        match = self._track(request, http)
+        if match is None:
             return Absent()
-        track, score, payload = found
+        track, score, payload = match
         if not track.preview:
             return Absent("no preview", payload)
         note = f"found {track.title!r} by {track.artist.name!r}"
-        return judged(score, kept_previews.heard(http, track.preview, request.fields), payload, note=note)
+        return answer_by_score(score, preview_features.fetch(http, track.preview, request.fields), payload, note=note)
 
     def _track(self, request: Request, http: Http) -> tuple[Track, float, bytes] | None:
+        """The track, its match score and the payload: by ISRC, or else by name."""
         if isrc := request.ids.get("isrc"):
-            body, reply = self._asked(http, f"/track/isrc:{isrc}")
+            body, reply = self._get(http, f"/track/isrc:{isrc}")
             if body:
-                track = told(body, Track, "Deezer")
+                track = convert(body, Track, "Deezer")
                 if (track.isrc or isrc).upper() != isrc.upper():
-                    raise Transient("Deezer answers with another track than was asked for")
+                    raise Transient("Deezer answers with another track")
                 return track, 1.0, reply.content
         if not request.title or not request.artists:
             return None
-        body, reply = self._asked(
-            http, "/search", f'artist:"{_bare(request.artists[0])}" track:"{_bare(request.title)}"'
-        )
-        tracks = rows(body, Track, "data", what="Deezer") if body else []
-        found = nearest(request, tracks, lambda track: Candidate(track.title, (track.artist.name,), track.duration))
-        return found and (*found, reply.content)
+        query = f'artist:"{_unquoted(request.artists[0])}" track:"{_unquoted(request.title)}"'
+        body, reply = self._get(http, "/search", query)
+        tracks = convert_rows(body, Track, "data", service="Deezer") if body else []
+        match = nearest(request, tracks, lambda track: Candidate(track.title, (track.artist.name,), track.duration))
+        return match and (*match, reply.content)
 
     def _cover(self, request: Request, http: Http) -> Answer:
         if not request.title:
             return Absent("no name to search by")
-        named = f'album:"{_bare(request.title)}"' + (
-            f' artist:"{_bare(request.artists[0])}"' if request.artists else ""
-        )
-        body, reply = self._asked(http, "/search/album", named)
-        albums = rows(body, Album, "data", what="Deezer") if body else []
-        found = nearest(
+        artist = f' artist:"{_unquoted(request.artists[0])}"' if request.artists else ""
+        body, reply = self._get(http, "/search/album", f'album:"{_unquoted(request.title)}"{artist}')
+        albums = convert_rows(body, Album, "data", service="Deezer") if body else []
+        match = nearest(
             request, albums, lambda album: Candidate(album.title, (album.artist.name,) if album.artist else ())
         )
-        if found is None:
+        if match is None:
             return Absent(payload=reply.content)
-        album, score = found
+        album, score = match
         url = getattr(album, f"cover_{self.params.cover}") or ""
-        # an empty hash stands in the address where there is no picture
+        # without a cover, the URL has an empty hash
         if not url or "/cover//" in url:
             return Absent("no cover", reply.content)
-        return judged(score, picture(http, url), reply.content, note=f"found {album.title!r}")
+        return answer_by_score(score, fetch_cover(http, url), reply.content, note=f"found {album.title!r}")
 
-    def _asked(self, http: Http, path: str, query: str | None = None) -> tuple[dict[str, Any] | None, Reply]:
-        """The answer, None for no data. Raises the trouble that the error's code means."""
+    def _get(self, http: Http, path: str, query: str | None = None) -> tuple[dict[str, object] | None, Reply]:
+        """The decoded answer, None for no data. Raises the trouble that the error's code means."""
         reply = http.get(f"{self.params.api_url}{path}", {"q": query} if query else None)
         body = reply.json()
         if reply.status == 404 or not isinstance(body, dict):
-            raise Transient("Deezer answers with something else than an object", status=reply.status)
+            raise Transient("Deezer answers without a JSON object", status=reply.status)
         if not body.get("error"):
             return body, reply
-        error = told(body["error"], Error, "Deezer")
+        error = convert(body["error"], Error, "Deezer")
         code, message = error.code, error.message or error.type
         if code == NO_DATA:
             return None, reply
@@ -168,6 +166,6 @@ class Deezer(Source):
         raise InputError(f"Deezer refuses the request {path} as wrong (code {code}): {message}")
 
 
-def _bare(text: str) -> str:
-    """Without what ends a quoted word of a query."""
+def _unquoted(text: str) -> str:
+    """A text without quotes, which would end a quoted phrase of a query."""
     return text.replace('"', " ")

@@ -1,8 +1,8 @@
-"""Genius by lyricsgenius: lyrics from the song's page, and its art.
+"""Lyrics and song art from Genius, through lyricsgenius.
 
-https://docs.genius.com for the search; the API gives no lyrics, so lyricsgenius reads the page. Genius shows captchas to many servers: a
-page without lyrics of a song that has them is a refusal, whatever its status, and nothing is kept of it. Only the API's own word makes
-a song an instrumental.
+https://docs.genius.com documents the search. The API gives no lyrics, so lyricsgenius reads the song's page. Genius shows
+captchas to many servers: a page without lyrics, for a song that has them, is a refusal whatever its status. A song is an
+instrumental only where the API marks it as one.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import msgspec
 from lyricsgenius import Genius as Client
 
 from collectors.engine.block_pages import is_block_page
-from collectors.engine.requests_session import Through
-from collectors.engine.response_shapes import Named, rows
+from collectors.engine.json_conversion import Named, convert_rows
+from collectors.engine.requests_session import RequestsSession
 from collectors.matching import Candidate, nearest, verdict
 from collectors.source import (
     Absent,
@@ -33,12 +33,12 @@ from collectors.source import (
     Terms,
     Transient,
 )
-from collectors.sources.matched_answer import judged, picture
+from collectors.sources.matched_answer import answer_by_score, fetch_cover
 from toolkit.errors import InputError
 
 TOKEN = "GENIUS_ACCESS_TOKEN"
 NO_ART = ("default_cover_image", "default_cover_art", "default_avatar")
-"""In the addresses of the pictures that stand for no picture."""
+"""Parts of the URLs of placeholder images."""
 
 logging.getLogger("lyricsgenius").addHandler(logging.NullHandler())
 
@@ -92,63 +92,56 @@ class Genius(Source):
     def collect(self, request: Request, http: Http) -> Answer:
         if not request.title or not request.artists:
             return Absent("no name to search by")
-        session = Through(http, lambda url: "json" if url.startswith(self.params.api_url) else "text")
+        session = RequestsSession(http, lambda url: "json" if url.startswith(self.params.api_url) else "text")
         client = self._client(session)
-        found = self._song(request, client)
+        match = self._song(request, client)
         payload = session.last.content if session.last else b""
-        if found is None:
+        if match is None:
             return Absent(payload=payload)
-        song, score = found
+        song, score = match
         if request.fields == ("cover",):
             return self._cover(song, score, http)
         return self._lyrics(song, score, client, session, payload)
 
-    def _client(self, session: Through) -> Client:
+    def _client(self, session: RequestsSession) -> Client:
         client = Client(self.secrets[TOKEN], sleep_time=0, retries=0)
         client.API_ROOT, client.WEB_ROOT = f"{self.params.api_url}/", f"{self.params.web_url}/"
         client._session = session  # it has no parameter for one
         return client
 
     def _song(self, request: Request, client: Client) -> tuple[Song, float] | None:
-        """The best of the songs that the search gives, and how well it fits."""
+        """The best song of the search, and its match score."""
         try:
             answer = client.search_songs(f"{request.title} {request.artists[0]}")
         except Blocked as refusal:
             if refusal.status == 401:
                 raise InputError(
-                    f"{TOKEN} is refused by Genius: make a client access token at https://genius.com/api-clients"
+                    f"Genius refuses {TOKEN}: make a client access token at https://genius.com/api-clients"
                 ) from None
             raise
-        except (
-            AssertionError,
-            AttributeError,
-            ValueError,
-        ):  # a status it does not know, a body that is not JSON or another
-            raise Transient("Genius's search answers with something else than songs") from None
-        songs = [hit.result for hit in rows(answer, Hit, "hits", what="Genius")]
+        except (AssertionError, AttributeError, ValueError):  # an unknown status, another JSON, or a body without JSON
+            raise Transient("Genius's search answers without songs") from None
+        songs = [hit.result for hit in convert_rows(answer, Hit, "hits", service="Genius")]
         return nearest(request, songs, lambda song: Candidate(song.title, (song.artist,)))
 
-    def _lyrics(self, song: Song, score: float, client: Client, session: Through, payload: bytes) -> Answer:
+    def _lyrics(self, song: Song, score: float, client: Client, session: RequestsSession, payload: bytes) -> Answer:
         note = f"found {song.title!r} by {song.artist!r}"
         if song.instrumental:
-            return (
-                Absent("instrumental", payload)
-                if verdict(score) == "found"
-                else Ambiguous(score, note=note, payload=payload)
-            )
+            certain = verdict(score) == "found"
+            return Absent("instrumental", payload) if certain else Ambiguous(score, note=note, payload=payload)
         if song.lyrics_state != "complete":
             return Absent(f"lyrics are {song.lyrics_state or 'unknown'}", payload)
         text = client.lyrics(song_url=(song.url or "").replace("https://genius.com/", "").lstrip("/") or "missing")
-        answered = session.last
-        if answered is None or answered.status in (404, 410):
+        page = session.last
+        if page is None or page.status in (404, 410):
             return Absent("the song's page is gone", payload)
         if not text or not text.strip():
-            why = "a block page" if is_block_page(answered.text) else "a page without lyrics"
-            raise Blocked(f"Genius answers with {why} for a song that has lyrics", status=answered.status)
-        return judged(score, {"lyrics": text.strip()}, answered.content, note=note)
+            kind = "a block page" if is_block_page(page.text) else "a page without lyrics"
+            raise Blocked(f"Genius answers with {kind} for a song that has lyrics", status=page.status)
+        return answer_by_score(score, {"lyrics": text.strip()}, page.content, note=note)
 
     def _cover(self, song: Song, score: float, http: Http) -> Answer:
         url = song.song_art_image_url or ""
         if not url or any(name in url for name in NO_ART):
             return Absent("no art", url)
-        return judged(score, picture(http, url), url)
+        return answer_by_score(score, fetch_cover(http, url), url)

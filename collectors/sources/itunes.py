@@ -1,7 +1,7 @@
-"""Apple's iTunes Search: covers, and numbers or pictures made of previews, without a key.
+"""Covers from Apple's iTunes Search, and features computed from its previews, without a key.
 
-https://performance-partners.apple.com/search-api. About 20 requests a minute; those who ask faster get 403. Previews are AAC, which
-PyAV reads (`segue[aac]`). Apple gives them to promote its shop, next to its badge, and not for anything else.
+https://performance-partners.apple.com/search-api. About 20 requests a minute; faster clients get 403. Previews are AAC,
+which PyAV reads (`segue[aac]`). Apple allows their use only to promote its shop, next to its badge.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import ClassVar
 import msgspec
 from pydantic import Field
 
-from collectors import kept_previews
-from collectors.engine.response_shapes import rows
+from collectors import preview_features
+from collectors.engine.json_conversion import convert_rows
 from collectors.matching import Candidate, nearest
 from collectors.source import Absent, Answer, Entity, Host, Http, Rate, Request, Source, SourceParams, Terms
-from collectors.sources.matched_answer import judged, picture
+from collectors.sources.matched_answer import answer_by_score, fetch_cover
 from toolkit.catalogue.records import FieldValue
 
-MOST_FOUND = 10
+MAX_RESULTS = 10
 
 
 class ItunesParams(SourceParams):
-    """country: whose shop is asked. cover: pixels a side."""
+    """country: of the shop that is searched. cover: width of the covers in pixels."""
 
     api_url: str = "https://itunes.apple.com"
     previews_url: str = "https://audio-ssl.itunes.apple.com"
@@ -60,7 +60,7 @@ class Itunes(Source):
     together = True
     hosts = (
         Host("api_url", (Rate(20, 60),), concurrency=1),
-        Host("previews_url", (Rate(5, 1),), requests=dict.fromkeys(kept_previews.FIELDS, 1)),
+        Host("previews_url", (Rate(5, 1),), requests=dict.fromkeys(preview_features.FIELDS, 1)),
         Host("images_url", (Rate(5, 1),), requests={"cover": 1}),
     )
     terms = Terms(
@@ -75,30 +75,32 @@ class Itunes(Source):
         if not request.title:
             return Absent("no name to search by")
         album = request.entity == "album"
-        asked = {
+        query = {
             "term": " ".join([request.title, *request.artists[:1]]),
             "media": "music",
             "entity": "album" if album else "song",
+            "country": self.params.country,
+            "limit": MAX_RESULTS,
         }
-        reply = http.get(f"{self.params.api_url}/search", asked | {"country": self.params.country, "limit": MOST_FOUND})
-        items = rows(reply.json(), Item, "results", what="iTunes")
-        found = nearest(request, items, _album if album else _song)
-        if found is None:
+        reply = http.get(f"{self.params.api_url}/search", query)
+        items = convert_rows(reply.json(), Item, "results", service="iTunes")
+        match = nearest(request, items, _album if album else _song)
+        if match is None:
             return Absent(payload=reply.content)
-        item, score = found
+        item, score = match
         values = self._cover(item, http) if album else self._preview(item, request, http)
         if not values:
             return Absent("no cover" if album else "no preview", reply.content)
         note = f"found {(item.collection_name if album else item.track_name)!r} by {item.artist_name!r}"
-        return judged(score, values, reply.content, note=note)
+        return answer_by_score(score, values, reply.content, note=note)
 
     def _cover(self, item: Item, http: Http) -> Mapping[str, FieldValue]:
-        """The picture's address holds its size."""
+        # the size is part of the image's URL
         url = re.sub(r"/\d+x\d+bb\.", f"/{self.params.cover}x{self.params.cover}bb.", item.artwork_url100 or "")
-        return picture(http, url) if url else {}
+        return fetch_cover(http, url) if url else {}
 
     def _preview(self, item: Item, request: Request, http: Http) -> Mapping[str, FieldValue]:
-        return kept_previews.heard(http, item.preview_url, request.fields) if item.preview_url else {}
+        return preview_features.fetch(http, item.preview_url, request.fields) if item.preview_url else {}
 
 
 def _album(item: Item) -> Candidate:

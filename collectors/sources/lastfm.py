@@ -1,7 +1,8 @@
-"""Last.fm by pylast: artists' biographies and tags, and tracks' tags.
+"""Biographies and tags of artists, and tags of tracks, from Last.fm, through pylast.
 
-https://www.last.fm/api. Terms: https://www.last.fm/api/tos, which cap what may be stored at 100 MB and ask for non-commercial use.
-Biographies are their writers' under CC BY-SA. One article may stand for several artists of a name: such a text is kept apart.
+https://www.last.fm/api. Terms: https://www.last.fm/api/tos, which allow to store 100 MB and only non-commercial use.
+Biographies belong to their writers under CC BY-SA. An article may be about several artists of one name: such a text is
+ambiguous.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 from xml.etree import ElementTree
 
 import pylast
@@ -34,12 +35,12 @@ from collectors.source import (
     Trouble,
 )
 from collectors.sources.clients.lastfm_transport import Transport
-from collectors.sources.matched_answer import judged
+from collectors.sources.matched_answer import answer_by_score
 from toolkit.errors import InputError
 
 KEY = "LASTFM_API_KEY"
-NOTHING = {"6", "7"}
-LATER = {"8", "11", "16", "500", "502", "503", "504"}
+UNKNOWN_NAME = {"6", "7"}
+TEMPORARY = {"8", "11", "16", "500", "502", "503", "504"}
 TOO_MANY = "29"
 LINK = re.compile(
     r'\s*<a href="https?://www\.last\.fm/[^"]*">\s*Read more on Last\.fm\s*</a>.*', re.DOTALL | re.IGNORECASE
@@ -52,7 +53,11 @@ NAMESAKES = re.compile(
 
 
 class LastfmParams(SourceParams):
-    """weight: of a tag, 0…100 beside the artist's or track's foremost, that it must have. tags: most that are kept."""
+    """Parameters of Last.fm.
+
+    - weight: smallest weight of a tag, 0…100, relative to the highest of the artist or track.
+    - tags: largest number of tags.
+    """
 
     url: str = "https://ws.audioscrobbler.com"
     weight: int = Field(10, ge=0, le=100)
@@ -87,7 +92,7 @@ class Lastfm(Source):
 
     def collect(self, request: Request, http: Http) -> Answer:
         if not request.artists or (request.entity == "track" and not request.title):
-            return Absent("no name to ask by")
+            return Absent("no name to look up")
         transport = Transport(self._connections, http, self.params.url)
         network = pylast.LastFMNetwork(api_key=self.secrets[KEY])
         network.ws_server, network.proxy = transport.server, {"https://": transport}  # type: ignore[dict-item]
@@ -97,74 +102,69 @@ class Lastfm(Source):
 
     def _biography(self, request: Request, network: pylast.LastFMNetwork, transport: Transport) -> Answer:
         name, mbid = request.artists[0], request.ids.get("mbid")
-        there = mbid is not None and _asked(lambda: network.get_artist_by_mbid(mbid))
-        if not there and not _asked(lambda: network.get_artist(name).get_bio_content()):
+        known = mbid is not None and _exists(lambda: network.get_artist_by_mbid(mbid))
+        if not known and not _exists(lambda: network.get_artist(name).get_bio_content()):
             return Absent(payload=transport.last)
         artist = _parsed(transport.last).find("artist")
         if artist is None:
-            raise Transient("Last.fm answers with something else than an artist")
-        given = (artist.findtext("name") or "").strip()
+            raise Transient("Last.fm answers without an artist")
+        official = (artist.findtext("name") or "").strip()
         same = mbid is not None and (artist.findtext("mbid") or "").strip() == mbid
         text = re.sub(r"<[^<>]{0,300}>", "", LINK.sub("", artist.findtext("bio/content") or "")).strip()
         if not text:
             return Absent("no biography", transport.last)
-        fits = 1.0 if same else score(request, Candidate(artists=(given,)))
+        fit = 1.0 if same else score(request, Candidate(artists=(official,)))
+        values, payload = {"biography": text}, transport.last
         if NAMESAKES.match(text):
-            return Ambiguous(
-                min(fits, ENOUGH - 0.1), {"biography": text}, "the article is about several artists", transport.last
-            )
-        return judged(fits, {"biography": text}, transport.last, note=f"found {given!r}")
+            return Ambiguous(min(fit, ENOUGH - 0.1), values, "the article is about several artists", payload)
+        return answer_by_score(fit, values, payload, note=f"found {official!r}")
 
     def _tags(self, request: Request, network: pylast.LastFMNetwork, transport: Transport) -> Answer:
         name = request.artists[0]
-        of: Any = (
-            network.get_artist(name) if request.entity == "artist" else network.get_track(name, request.title or "")
-        )
-        found: list[Any] = []
-        if not _asked(lambda: found.extend(of.get_top_tags())):
+        artist, track = network.get_artist(name), network.get_track(name, request.title or "")
+        tagged = artist if request.entity == "artist" else track
+        tags: list[pylast.TopItem] = []
+        if not _exists(lambda: tags.extend(tagged.get_top_tags())):
             return Absent(payload=transport.last)
-        about = _parsed(transport.last).find("toptags")
-        given = dict(about.attrib) if about is not None else {}
-        title = None if request.entity == "artist" else given.get("track", request.title)
-        fits = score(request, Candidate(title, (given.get("artist", name),)))
-        names = [
-            str(tag.item.get_name()).replace(",", " ").strip()
-            for tag in found
-            if _weight(tag.weight) >= self.params.weight
-        ]
-        names = [name for name in names if name][: self.params.tags]
+        element = _parsed(transport.last).find("toptags")
+        official = dict(element.attrib) if element is not None else {}
+        title = None if request.entity == "artist" else official.get("track", request.title)
+        fit = score(request, Candidate(title, (official.get("artist", name),)))
+        heavy = [tag for tag in tags if _weight(tag.weight) >= self.params.weight]
+        names = [name for tag in heavy if (name := str(tag.item.get_name()).replace(",", " ").strip())]
         if not names:
             return Absent("no tags", transport.last)
-        return judged(fits, {request.fields[0]: ", ".join(names)}, transport.last, note=f"found {given}")
+        values = {request.fields[0]: ", ".join(names[: self.params.tags])}
+        return answer_by_score(fit, values, transport.last, note=f"found {official}")
 
 
-def _asked(question: Callable[[], Any]) -> bool:
-    """Whether the service has what was asked for, its errors as troubles."""
+def _exists(call: Callable[[], object]) -> bool:
+    """Whether the service knows the name that `call` requests. Raises its errors as troubles."""
     try:
-        question()
+        call()
     except pylast.WSError as error:
         code = str(error.status)
-        if code in NOTHING:
+        if code in UNKNOWN_NAME:
             return False
         if code == TOO_MANY:
             raise RateLimited(f"Last.fm: {error.details}") from None
-        if code in LATER:
+        if code in TEMPORARY:
             raise Transient(f"Last.fm: {error.details}", status=int(code) if len(code) == 3 else None) from None
         raise InputError(f"Last.fm refuses {KEY} (code {code}): {error.details}") from None
     except pylast.NetworkError as error:
-        trouble = error.underlying_error
-        raise (
-            trouble if isinstance(trouble, Trouble) else Transient(f"Last.fm breaks off: {type(trouble).__name__}")
-        ) from None
+        cause = error.underlying_error
+        if isinstance(cause, Trouble):
+            raise cause from None
+        raise Transient(f"Last.fm breaks off: {type(cause).__name__}") from None
     except (pylast.MalformedResponseError, IndexError, AttributeError):
         raise Transient("Last.fm answers with broken XML") from None
     return True
 
 
 def _parsed(body: bytes) -> ElementTree.Element:
-    """A body that `Transport` let pass: it declares no entities."""
+    """The XML of a body that `Transport` accepted, which declares no entities."""
     return ElementTree.fromstring(body)
 
 
-def _weight(text: Any) -> int:
-    return int(text) if str(text).isdecimal() else 0
+def _weight(text: object) -> int:
+    return int(str(text)) if str(text).isdecimal() else 0

@@ -1,7 +1,7 @@
 """Public playlists of ListenBrainz users, whose tracks are MusicBrainz recordings.
 
-Page: https://listenbrainz.readthedocs.io/en/latest/users/api/playlist.html. Rate: answers say in headers how many requests are left
-in a window; two a second are ours. Licence: ListenBrainz gives its data under CC0 (https://listenbrainz.org/terms-of-service/).
+Page: https://listenbrainz.readthedocs.io/en/latest/users/api/playlist.html. Rate: headers of the answers give the requests
+left in a window; two a second are our choice. Licence: CC0 (https://listenbrainz.org/terms-of-service/).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from collectors.engine.response_shapes import shaped
+from collectors.engine.json_conversion import decode
 from collectors.source import Host, Http, Rate, SourceParams
 from toolkit.catalogue.readers.ids import by_name, recognised
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
@@ -42,9 +42,9 @@ class Track(msgspec.Struct):
 
     @property
     def id(self) -> str | None:
-        """The recording's id, else a name; None for a track that has neither."""
-        given = [self.identifier] if isinstance(self.identifier, str) else self.identifier
-        known = next(filter(None, map(recognised, given)), None)
+        """The recording's id, or else an id made of its name; None for a track with neither."""
+        identifiers = [self.identifier] if isinstance(self.identifier, str) else self.identifier
+        known = next(filter(None, map(recognised, identifiers)), None)
         return known or (by_name(self.title, self.creator) if self.title else None)
 
 
@@ -56,21 +56,21 @@ class Playlist(msgspec.Struct):
 
     @property
     def mbid(self) -> str | None:
-        found = _PLAYLIST.fullmatch(self.identifier)
-        return found[1] if found else None
+        match = _PLAYLIST.fullmatch(self.identifier)
+        return match[1] if match else None
 
 
-class One(msgspec.Struct):
+class PlaylistReply(msgspec.Struct):
     playlist: Playlist
 
 
 class Listing(msgspec.Struct):
     playlist_count: int
-    playlists: list[One]
+    playlists: list[PlaylistReply]
 
 
 class ListenBrainz:
-    """One service. have: whether a playlist of this id is there already and need not be asked for."""
+    """A client of one server. have: whether a playlist, by its id, need not be fetched."""
 
     name: ClassVar[str] = NAME
 
@@ -82,9 +82,9 @@ class ListenBrainz:
         self.have = have
 
     def of_users(self, users: Sequence[str], *, made_for: bool = False) -> Iterator[Record]:
-        """Every public playlist of these users, each after its tracks. made_for: those that were made for them instead.
+        """Every public playlist of these users, each after its tracks. made_for: playlists made for them, not by them.
 
-        Raises `InputError` for a user that is not there.
+        Raises `InputError` for an unknown user.
         """
         for user in users:
             path = f"/1/user/{quote(user, safe='')}/playlists{'/createdfor' if made_for else ''}"
@@ -95,32 +95,31 @@ class ListenBrainz:
                     raise InputError(
                         f"ListenBrainz has no user {user!r}: names are as on the user's page, in their case"
                     )
-                listing = shaped(reply, Listing, what=NAME)
-                mbids = [one.playlist.mbid for one in listing.playlists]
+                listing = decode(reply, Listing, service=NAME)
+                mbids = [row.playlist.mbid for row in listing.playlists]
                 yield from self.of_ids([mbid for mbid in mbids if mbid], gone="ignore")
-                # a page without anything ends a list that is shorter than it was when it was counted
+                # an empty page ends a list that has become shorter since it was counted
                 seen, total = seen + len(mbids), listing.playlist_count if mbids else 0
 
     def of_ids(self, mbids: Sequence[str], *, gone: str = "refuse") -> Iterator[Record]:
-        """Playlists by id, each after its tracks. gone: `ignore` one that is not there, as between a listing and its playlists."""
+        """Playlists by id, each after its tracks. gone: `ignore` one that does not exist, or `refuse` it as `InputError`."""
         for mbid in mbids:
             if self.have(f"{NAME}:{mbid}"):
                 continue
             reply = self.http.get(f"{self.url}/1/playlist/{quote(mbid, safe='')}")
             if reply.status != 404:
-                yield from _records(mbid, shaped(reply, One, what=NAME).playlist)
+                yield from _records(mbid, decode(reply, PlaylistReply, service=NAME).playlist)
             elif gone == "refuse":
                 raise InputError(f"ListenBrainz has no playlist {mbid!r} that is public: look at its page")
 
 
 def _records(mbid: str, playlist: Playlist) -> Iterator[Record]:
-    tracks = [(track.id, track) for track in playlist.track]
-    for one, track in tracks:
-        if one is not None:
-            artists, length = (
-                (track.creator,) if track.creator else (),
-                track.duration / 1000 if track.duration else None,
-            )
-            yield TrackRecord(one, track.title, artists, (), track.album, None, length, source=NAME, train_allowed=True)
-    if ids := [one for one, _ in tracks if one is not None]:
+    ids = []
+    for track in playlist.track:
+        if (key := track.id) is not None:
+            artists = (track.creator,) if track.creator else ()
+            length = track.duration / 1000 if track.duration else None
+            yield TrackRecord(key, track.title, artists, (), track.album, None, length, source=NAME, train_allowed=True)
+            ids.append(key)
+    if ids:
         yield PlaylistRecord(f"{NAME}:{mbid}", ids, playlist.title, playlist.annotation)

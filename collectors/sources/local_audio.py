@@ -1,7 +1,7 @@
 """Audio features of, and clips from, the audio files of a folder.
 
-`librosa` measures the eleven numbers of `toolkit.encoders.audio.audio_features`; `local-previews` keeps the files themselves. No service
-is asked. A file belongs to a track whose id is its name or in its tags, or whose title, artist and duration they have.
+`librosa` computes the eleven numbers of `toolkit.encoders.audio.audio_features`; `local-previews` gives the files. A file
+matches a track by id, which is its name or in its tags, or by title, artist and duration.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from collectors import matching
-from collectors.local_files import Entry, Folder, audio_files
+from collectors.local_files import Folder, LocalFile, audio_files
 from collectors.source import (
     Absent,
     Ambiguous,
@@ -29,24 +29,24 @@ from collectors.source import (
     Trouble,
 )
 from toolkit.catalogue.records import FieldValue
-from toolkit.encoders.audio.audio_features import SOURCE, described
+from toolkit.encoders.audio.audio_features import SOURCE, measure
 from toolkit.encoders.audio.waveforms import waveforms
 from toolkit.encoders.contract.input_faults import BadInput
 
 RATE, SECONDS = 22050, 30.0
 MAX_BYTES = 512 << 20
-"""Of a longer file nothing is read: an hour of CD sound as WAV has more than that, a track does not."""
+"""A longer file is not read: an hour of CD sound as WAV has more bytes, a track does not."""
 
 
 class AudioFolderParams(SourceParams):
-    """folder: with the audio files, at any depth. tags: whether their tags are read (a millisecond or so a file)."""
+    """folder: holds the audio files, at any depth. tags: read their tags, at about a millisecond for each file."""
 
     folder: Path
     tags: bool = True
 
 
 class AudioFolder(Source):
-    """What sources of a folder of audio files share."""
+    """Base class of sources of a folder of audio files."""
 
     page: ClassVar[str] = "docs/sources.md"
     together: ClassVar[bool] = True
@@ -58,22 +58,22 @@ class AudioFolder(Source):
         yield
 
     def collect(self, request: Request, http: Http) -> Answer:
-        found = self.files.of_track(request)
-        if found is None:
+        match = self.files.of_track(request)
+        if match is None:
             return Absent()
-        entry, score = found
+        file, score = match
         if matching.verdict(score) == "ambiguous":
-            return Ambiguous(score, note=f"{entry.name}: {entry.artist} - {entry.title}")
+            return Ambiguous(score, note=f"{file.name}: {file.artist} - {file.title}")
         try:
-            if entry.path.stat().st_size > MAX_BYTES:
-                return Absent(f"{entry.name} has more than {MAX_BYTES >> 20} MB")
-            return Found(self.values(entry), score, entry.name)
+            if file.path.stat().st_size > MAX_BYTES:
+                return Absent(f"{file.name} has more than {MAX_BYTES >> 20} MB")
+            return Found(self.values(file), score, file.name)
         except OSError as error:
-            raise Transient(f"{entry.name} cannot be read: {error.strerror}") from None
+            raise Transient(f"{file.name} cannot be read: {error.strerror}") from None
 
     @abstractmethod
-    def values(self, entry: Entry) -> Mapping[str, FieldValue]:
-        """The fields of one file. Raises `Trouble` for one that is no audio, `OSError` for one that is gone."""
+    def values(self, file: LocalFile) -> Mapping[str, FieldValue]:
+        """The fields of one file. Raises `Trouble` for a file that is not audio, `OSError` for one that is gone."""
 
 
 class LocalFeatures(AudioFolder):
@@ -89,11 +89,11 @@ class LocalFeatures(AudioFolder):
         True, "measured here, from files of your own", "https://librosa.org/doc", attribution="librosa"
     )
 
-    def values(self, entry: Entry) -> Mapping[str, FieldValue]:
-        (samples,) = waveforms([entry.path.read_bytes()], rate=RATE, seconds=SECONDS, workers=1)
+    def values(self, file: LocalFile) -> Mapping[str, FieldValue]:
+        (samples,) = waveforms([file.path.read_bytes()], rate=RATE, seconds=SECONDS, workers=1)
         if isinstance(samples, BadInput):
-            raise Trouble(f"{entry.name} {samples.why}")
-        return {"audio_features": described(samples, RATE).tolist()}
+            raise Trouble(f"{file.name} {samples.why}")
+        return {"audio_features": measure(samples, RATE).tolist()}
 
 
 class LocalPreviews(AudioFolder):
@@ -106,5 +106,5 @@ class LocalPreviews(AudioFolder):
     fields: ClassVar[Mapping[str, Entity]] = {"audio": "track"}
     terms: ClassVar[Terms] = Terms(None, "that of your files", "docs/sources.md")
 
-    def values(self, entry: Entry) -> Mapping[str, FieldValue]:
-        return {"audio": entry.path}
+    def values(self, file: LocalFile) -> Mapping[str, FieldValue]:
+        return {"audio": file.path}

@@ -1,7 +1,7 @@
-"""Album covers that lie beside the music: pictures of a folder, or those embedded in audio files (read by mutagen).
+"""Album covers from the image files of a folder, or embedded in its audio files (read by mutagen).
 
-No service is asked. A picture belongs to an album whose id is its name, that its name names (`Artist - Album.jpg`,
-`Artist/Album/cover.jpg`), or whose title and artist are in the audio file's tags.
+An image matches an album by an id as its name, by the names in it (`Artist - Album.jpg`, `Artist/Album/cover.jpg`), or
+by the title and artist in the audio file's tags.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import binascii
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from collectors import matching
-from collectors.local_files import Entry, Folder, audio_files, image_files, tags_of
+from collectors.local_files import Folder, LocalFile, audio_files, image_files, read_tags
 from collectors.source import (
     Absent,
     Ambiguous,
@@ -30,13 +30,16 @@ from collectors.source import (
 )
 from toolkit.catalogue.image_check import flaw
 
+if TYPE_CHECKING:
+    import mutagen
+
 MAX_BYTES = 64 << 20
 FRONT = 3
-"""ID3's and FLAC's number for a picture of the front."""
+"""The picture type of a front cover in ID3 and FLAC."""
 
 
 class CoverFolderParams(SourceParams):
-    """folder: with the files, at any depth."""
+    """folder: holds the files, at any depth."""
 
     folder: Path
 
@@ -44,7 +47,7 @@ class CoverFolderParams(SourceParams):
 class LocalCovers(Source):
     """Album covers from the image files of a folder.
 
-    `cover` is the picture as it is in the folder.
+    `cover` is the image as it is in the folder.
     """
 
     name: ClassVar[str] = "local-covers"
@@ -55,31 +58,32 @@ class LocalCovers(Source):
 
     @contextmanager
     def opened(self, folder: Path) -> Iterator[None]:
-        self.files = Folder(self.entries())
+        self.files = Folder(self.local_files())
         yield
 
-    def entries(self) -> Iterator[Entry]:
+    def local_files(self) -> Iterator[LocalFile]:
+        """The files that covers are taken from."""
         return image_files(self.params.folder)
 
-    def picture(self, entry: Entry) -> bytes | None:
-        """The picture of a file, None where it has none."""
-        return entry.path.read_bytes() if entry.path.stat().st_size <= MAX_BYTES else None
+    def cover(self, path: Path) -> bytes | None:
+        """The cover of a file, None where it has none."""
+        return path.read_bytes() if path.stat().st_size <= MAX_BYTES else None
 
     def collect(self, request: Request, http: Http) -> Answer:
-        found = self.files.of_album(request)
-        if found is None:
+        match = self.files.of_album(request)
+        if match is None:
             return Absent()
-        entry, score = found
+        file, score = match
         try:
-            data = self.picture(entry)
+            data = self.cover(file.path)
         except OSError as error:
-            raise Transient(f"{entry.name} cannot be read: {error.strerror}") from None
+            raise Transient(f"{file.name} cannot be read: {error.strerror}") from None
         if data is None:
-            return Absent(f"{entry.name} has no picture")
+            return Absent(f"{file.name} has no cover")
         if (fault := flaw(data)) is not None:
-            return Absent(f"{entry.name} {fault}")
+            return Absent(f"{file.name} {fault}")
         if matching.verdict(score) == "ambiguous":
-            return Ambiguous(score, {"cover": data}, entry.name, data)
+            return Ambiguous(score, {"cover": data}, file.name, data)
         return Found({"cover": data}, score, data)
 
 
@@ -92,33 +96,33 @@ class EmbeddedCovers(LocalCovers):
     name: ClassVar[str] = "embedded-covers"
     page: ClassVar[str] = "https://mutagen.readthedocs.io"
 
-    def entries(self) -> Iterator[Entry]:
+    def local_files(self) -> Iterator[LocalFile]:
         return audio_files(self.params.folder, tags=True)
 
-    def picture(self, entry: Entry) -> bytes | None:
-        return embedded(entry.path)
+    def cover(self, path: Path) -> bytes | None:
+        return embedded_cover(path)
 
 
-def embedded(path: Path) -> bytes | None:
-    """The front cover of an audio file (ID3, FLAC, Ogg, MP4, APE), else its first picture, None where there is none."""
-    pictures = sorted(_pictures(tags_of(path)), key=lambda picture: picture[0] != FRONT)
+def embedded_cover(path: Path) -> bytes | None:
+    """The front cover of an audio file (ID3, FLAC, Ogg, MP4, APE), or else its first picture; None without pictures."""
+    pictures = sorted(_pictures(read_tags(path)), key=lambda picture: picture[0] != FRONT)
     return next((data for _, data in pictures if 0 < len(data) <= MAX_BYTES), None)
 
 
-def _pictures(file: Any) -> Iterator[tuple[int, bytes]]:
-    """(what it shows, its bytes) of every picture."""
+def _pictures(file: mutagen.FileType | None) -> Iterator[tuple[int, bytes]]:
+    """Pairs of type and bytes of every picture."""
     from mutagen.flac import Picture
     from mutagen.flac import error as FlacError
 
     for picture in getattr(file, "pictures", []):  # FLAC
         yield picture.type, picture.data
-    tags: Any = getattr(file, "tags", None) or {}
+    tags = getattr(file, "tags", None) or {}
     for key in list(tags.keys()):
         value = tags[key]
         if key.startswith("APIC"):  # ID3
             yield value.type, value.data
         elif key == "covr":  # MP4
-            yield from ((FRONT, bytes(each)) for each in value)
+            yield from ((FRONT, bytes(data)) for data in value)
         elif key.lower() == "metadata_block_picture":  # Ogg
             for text in value:
                 try:

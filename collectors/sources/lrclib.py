@@ -1,8 +1,8 @@
-"""Lyrics from LRCLIB, an open collection of lyrics that its users give.
+"""Lyrics from LRCLIB, an open collection of lyrics from its users.
 
-Page: https://lrclib.net/docs. Rate: its documentation sets none; ten requests a second are ours. Licence: none is stated, and lyrics
-belong to their writers and publishers: the recipe has to say that training is allowed.
-A song marked instrumental is absent with that note: it is never an empty text.
+Page: https://lrclib.net/docs. Rate: its documentation sets none; ten requests a second are our choice. Licence: none is
+stated, and lyrics belong to their writers and publishers, so a recipe has to allow training.
+A song marked instrumental is absent with that note; it never has an empty text.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import ClassVar
 import msgspec
 
 from collectors import matching
-from collectors.engine.response_shapes import shaped
+from collectors.engine.json_conversion import decode
 from collectors.matching import Candidate
 from collectors.source import (
     Absent,
@@ -33,7 +33,7 @@ from collectors.source import (
 )
 
 _TIMES = re.compile(r"^[^\S\n]*(?:\[[\d:.]+\][^\S\n]*)+|<[\d:.]+>[^\S\n]*", re.MULTILINE)
-"""When a line, or a word of it, is sung."""
+"""The time of a line or word."""
 _TAG = re.compile(r"^\[[a-z]+:[^\]\n]*\]\s*$", re.MULTILINE)
 
 
@@ -49,7 +49,7 @@ class Song(msgspec.Struct, rename="camel"):
 
     @property
     def words(self) -> str:
-        """The lyrics; empty for an instrumental, whatever stands beside the mark."""
+        """The lyrics; empty for an instrumental."""
         if self.instrumental:
             return ""
         timed = _TIMES.sub("", _TAG.sub("", self.synced_lyrics or ""))
@@ -75,33 +75,30 @@ class Lrclib(Source):
 
     def collect(self, request: Request, http: Http) -> Answer:
         if not request.title or not request.artists:
-            return Absent("no title and artist to ask for")
-        asked = {"track_name": request.title, "artist_name": request.artists[0]}
+            return Absent("no title and artist to search by")
+        names = {"track_name": request.title, "artist_name": request.artists[0]}
         if request.album and request.duration_s:
-            signature = asked | {"album_name": request.album, "duration": round(request.duration_s)}
-            reply = http.get(f"{self.params.url}/api/get", signature)
+            exact = {"album_name": request.album, "duration": str(round(request.duration_s))}
+            reply = http.get(f"{self.params.url}/api/get", names | exact)
             if reply.status != 404:
-                answer = chosen(request, [shaped(reply, Song, what=self.name)], reply.content)
+                answer = best_answer(request, [decode(reply, Song, service=self.name)], reply.content)
                 if not isinstance(answer, Absent) or answer.note:
                     return answer
-        reply = http.get(f"{self.params.url}/api/search", asked)
+        reply = http.get(f"{self.params.url}/api/search", names)
         if reply.status == 404:
-            raise Transient("lrclib has no search under its address", status=404)
-        return chosen(request, shaped(reply, list[Song], what=self.name), reply.content)
+            raise Transient("lrclib has no search under its URL", status=404)
+        return best_answer(request, decode(reply, list[Song], service=self.name), reply.content)
 
 
-def chosen(request: Request, songs: Sequence[Song], payload: bytes) -> Answer:
-    """The best of the songs; of equal ones, one with words before one without."""
-    scores = [matching.score(request, _candidate(song)) for song in songs]
-    ranked = sorted((scores[place], bool(song.words), -place) for place, song in enumerate(songs))
-    if not ranked or matching.verdict(ranked[-1][0]) == "absent":
+def best_answer(request: Request, songs: Sequence[Song], payload: bytes) -> Answer:
+    """The answer of the best song; of equal ones, one with lyrics is better than one without."""
+    scored = [(matching.score(request, _candidate(song)), bool(song.words), song) for song in songs]
+    score, has_words, song = max(scored, key=lambda row: row[:2], default=(0.0, False, None))
+    if song is None or matching.verdict(score) == "absent":
         return Absent(payload=payload)
-    score, has_words, place = ranked[-1]
-    song = songs[-place]
     if matching.verdict(score) == "ambiguous":
-        return Ambiguous(
-            score, {"lyrics": song.words} if has_words else {}, f"{song.artist_name} - {song.track_name}", payload
-        )
+        note = f"{song.artist_name} - {song.track_name}"
+        return Ambiguous(score, {"lyrics": song.words} if has_words else {}, note, payload)
     if not has_words:
         return Absent("instrumental" if song.instrumental else "listed without lyrics", payload)
     return Found({"lyrics": song.words}, score, payload)

@@ -1,9 +1,8 @@
-"""From what a source has, and how well it fits, to the answer."""
+"""The answer of a source to a request, from a candidate's values and its match score."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from collectors.matching import verdict
 from collectors.source import Absent, Ambiguous, Answer, Found, Http, Other, Transient
@@ -11,11 +10,11 @@ from toolkit.catalogue.image_check import flaw
 from toolkit.catalogue.records import LARGEST, FieldValue
 from toolkit.constants import AUDIO_FEATURES
 
-MOST_OF_A_PICTURE = 16 << 20
-"""Bytes; a cover of 1,000 pixels has a twentieth of it."""
+MAX_COVER_BYTES = 16 << 20
+"""A cover of 1,000 pixels has a twentieth of it."""
 
 
-def judged(
+def answer_by_score(
     score: float,
     values: Mapping[str, FieldValue],
     payload: bytes | str = b"",
@@ -23,7 +22,7 @@ def judged(
     note: str = "",
     others: tuple[Other, ...] = (),
 ) -> Answer:
-    """`Found`, `Ambiguous` or `Absent` by the score. note: what was found instead, for the doubtful."""
+    """`Found`, `Ambiguous` or `Absent` by the score. note: what the source has, for an ambiguous answer."""
     match verdict(score):
         case "found":
             return Found(values, score, payload, others) if values or others else Absent(payload=payload)
@@ -32,15 +31,18 @@ def judged(
     return Absent(payload=payload)
 
 
-def eleven(row: Mapping[str, Any]) -> tuple[list[float], str]:
-    """The numbers in the order of `AUDIO_FEATURES`, and what is missing of them: a word for the ledger, empty where all are there."""
-    missing = [name for name in AUDIO_FEATURES if not _finite(row.get(name))]
-    return ([], f"without {', '.join(missing)}") if missing else ([float(row[name]) for name in AUDIO_FEATURES], "")
+def audio_features_of(row: Mapping[str, object]) -> tuple[list[float], str]:
+    """The numbers of a row in the order of `AUDIO_FEATURES`; no numbers, and a note, where some are missing."""
+    numbers = {name: _finite(row.get(name)) for name in AUDIO_FEATURES}
+    missing = [name for name, number in numbers.items() if number is None]
+    if missing:
+        return [], f"without {', '.join(missing)}"
+    return [number for number in numbers.values() if number is not None], ""
 
 
-def picture(http: Http, url: str) -> dict[str, bytes]:
-    """Field `cover` of the image at `url`, nothing where it is gone. Raises `Transient` for one that cannot be opened, or not safely."""
-    reply = http.get(url, expect="image", max_bytes=MOST_OF_A_PICTURE)
+def fetch_cover(http: Http, url: str) -> dict[str, bytes]:
+    """The field `cover` of the image at `url`; empty where it is gone. Raises `Transient` for a damaged image."""
+    reply = http.get(url, expect="image", max_bytes=MAX_COVER_BYTES)
     if reply.status != 200:
         return {}
     if (fault := flaw(reply.content)) is not None:
@@ -48,6 +50,9 @@ def picture(http: Http, url: str) -> dict[str, bytes]:
     return {"cover": reply.content}
 
 
-def _finite(number: object) -> bool:
+def _finite(value: object) -> float | None:
+    """A number as a float; None for another type, and for a number that is not finite as float32."""
     # not `math.isfinite`, which ends at an integer of hundreds of digits
-    return isinstance(number, int | float) and not isinstance(number, bool) and -LARGEST <= number <= LARGEST
+    if isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST <= value <= LARGEST:
+        return float(value)
+    return None

@@ -1,33 +1,34 @@
 """MSD-A: biographies and tags of the artists of the Million Song Dataset, from files on disk.
 
-Published with Oramas, Nieto, Sordo and Serra, "A deep multimodal approach for cold-start music recommendation", 2017 (biographies and tags
-gathered from Last.fm). Read are tables of two forms, which its files can be brought to: `artist id<TAB>biography`, and
-`artist id<TAB>tag` with the tag's weight in a third column where there is one; or, for biographies, a folder or tar archive of
-`<artist id>.txt`. `artists` is the Million Song Dataset's `unique_artists.txt`, `artist id<SEP>MusicBrainz id<SEP>track id<SEP>name`.
+Published with Oramas, Nieto, Sordo and Serra, "A deep multimodal approach for cold-start music recommendation", 2017;
+its biographies and tags are from Last.fm. Convert its files to one of these forms:
+
+- biographies: a table `artist id<TAB>biography`, or a folder or tar archive of `<artist id>.txt`.
+- tags: a table `artist id<TAB>tag`, with an optional third column for the tag's weight.
+- artists: the Million Song Dataset's `unique_artists.txt`, `artist id<SEP>MusicBrainz id<SEP>track id<SEP>name`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field, model_validator
 
-from collectors import dump_archives, file_index
+from collectors import dump_archives
+from collectors.file_index import IndexedSource
 from collectors.matching import ENOUGH, normalise
-from collectors.source import Absent, Ambiguous, Answer, Entity, Found, Http, Request, Source, SourceParams, Terms
+from collectors.source import Absent, Ambiguous, Answer, Entity, Found, Http, Request, SourceParams, Terms
 from toolkit.errors import DataError
 
 ARTIST = re.compile(r"(?:^|:)(AR[A-Z0-9]{16})$")
 SEP = "<SEP>"
-VERSION = 1
 
 
 class MsdAParams(SourceParams):
-    """tags_kept: most tags of an artist."""
+    """At least one of biographies and tags is required. tags_kept: largest number of tags of an artist."""
 
     biographies: Path | None = Field(None, description="a table `id<TAB>text`, or a folder or tar archive of <id>.txt")
     tags: Path | None = Field(None, description="a table `id<TAB>tag` or `id<TAB>tag<TAB>weight`")
@@ -37,13 +38,13 @@ class MsdAParams(SourceParams):
     tags_kept: int = Field(50, ge=1)
 
     @model_validator(mode="after")
-    def _some(self) -> MsdAParams:
+    def _require_file(self) -> MsdAParams:
         if self.biographies is None and self.tags is None:
             raise ValueError("name a file: biographies, tags or both")
         return self
 
 
-class MsdA(Source):
+class MsdA(IndexedSource):
     """Biographies and tags of the artists of the Million Song Dataset, from the files of MSD-A.
 
     Artists are found by the id `msd:AR…`, or else by MusicBrainz id or name if `artists` is set. A name that several artists share is
@@ -63,36 +64,30 @@ class MsdA(Source):
     )
     Params = MsdAParams
 
-    @contextmanager
-    def opened(self, folder: Path) -> Iterator[None]:
-        files = [path for path in (self.params.biographies, self.params.tags, self.params.artists) if path is not None]
-        with file_index.opened(folder, files, self._rows(), version=VERSION) as self._index:
-            yield
+    def files(self) -> list[Path]:
+        return [path for path in (self.params.biographies, self.params.tags, self.params.artists) if path is not None]
 
     def collect(self, request: Request, http: Http) -> Answer:
-        if named := ARTIST.search(request.id):
-            return self._told(named[1], request)
-        if (mbid := request.ids.get("mbid")) and (known := self._index.get(f"mbid/{mbid}")):
-            return self._told(known[0].decode(), request)
-        namesakes = (
-            list(dict.fromkeys(self._index.get(f"name/{normalise(request.artists[0])}"))) if request.artists else []
-        )
-        if len(namesakes) == 1:
-            return self._told(namesakes[0].decode(), request)
-        if not namesakes:
-            return Absent()
-        return Ambiguous(ENOUGH - 0.1, note=f"{len(namesakes)} artists of this name")
+        if match := ARTIST.search(request.id):
+            return self._answer(match[1], request)
+        mbid = request.ids.get("mbid")
+        artists = self.index.get(f"mbid/{mbid}")[:1] if mbid else []
+        if not artists and request.artists:
+            artists = list(dict.fromkeys(self.index.get(f"name/{normalise(request.artists[0])}")))
+        if len(artists) > 1:
+            return Ambiguous(ENOUGH - 0.1, note=f"{len(artists)} artists of this name")
+        return self._answer(artists[0].decode(), request) if artists else Absent()
 
-    def _told(self, artist: str, request: Request) -> Answer:
+    def _answer(self, artist: str, request: Request) -> Answer:
         values = {}
-        if "biography" in request.fields and (texts := self._index.get(f"biography/{artist}")):
+        if "biography" in request.fields and (texts := self.index.get(f"biography/{artist}")):
             values["biography"] = texts[0].decode()
-        if "artist_tags" in request.fields and (tags := self._index.get(f"tag/{artist}")):
-            weighed = sorted((tag.decode().rpartition("\t") for tag in tags), key=lambda parts: -float(parts[2]))
-            values["artist_tags"] = ", ".join(dict.fromkeys(name for name, _, _ in weighed[: self.params.tags_kept]))
+        if "artist_tags" in request.fields and (tags := self.index.get(f"tag/{artist}")):
+            weighted = sorted((tag.decode().rpartition("\t") for tag in tags), key=lambda parts: -float(parts[2]))
+            values["artist_tags"] = ", ".join(dict.fromkeys(name for name, _, _ in weighted[: self.params.tags_kept]))
         return Found(values, payload="\n".join(values.values())) if values else Absent()
 
-    def _rows(self) -> Iterator[tuple[str, bytes]]:
+    def rows(self) -> Iterator[tuple[str, bytes]]:
         if self.params.biographies:
             yield from _biographies(self.params.biographies)
         for at, line in _lines(self.params.tags):
@@ -130,7 +125,7 @@ def _biographies(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _lines(path: Path | None) -> Iterator[tuple[int, str]]:
-    """Number and text of the lines that hold anything."""
+    """Number and text of the lines that are not empty; none without a file."""
     if path is None:
         return
     for at, raw in enumerate(dump_archives.lines(path, path.name), 1):

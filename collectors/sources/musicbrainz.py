@@ -1,9 +1,10 @@
-"""MusicBrainz ids of recordings, and with them those of their artists and releases.
+"""MusicBrainz ids of recordings, and of their artists and releases.
 
-Page: https://musicbrainz.org/doc/MusicBrainz_API (`/ws/2/recording`, JSON). Rate: one request a second for each address, and a user
-agent that names program and contact (https://musicbrainz.org/doc/MusicBrainz_API/Rate_Limiting). Licence of ids and names: CC0.
-A recording is asked for by its id, else its ISRC, else title and artist. An ISRC is searched for instead of looked up: a search's
-answer has the releases, an ISRC lookup's does not, and at one request a second that halves the time.
+Page: https://musicbrainz.org/doc/MusicBrainz_API (`/ws/2/recording`, JSON). Rate: one request a second for each IP
+address, with a user agent that names program and contact
+(https://musicbrainz.org/doc/MusicBrainz_API/Rate_Limiting). Licence of ids and names: CC0.
+A recording is requested by its id, or else its ISRC, or else title and artist. An ISRC is searched for instead of looked
+up, because only a search returns the releases. At one request a second that halves the time.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import ClassVar
 
-from collectors.engine.response_shapes import shaped
+from collectors.engine.json_conversion import decode
 from collectors.source import (
     Absent,
     Answer,
@@ -27,7 +28,7 @@ from collectors.source import (
     SourceParams,
     Terms,
 )
-from collectors.sources.clients.musicbrainz_api import MBID, Hits, Recording, chosen, held_isrc
+from collectors.sources.clients.musicbrainz_recordings import MBID, Hits, Recording, best_answer, valid_isrc
 
 HITS = 25
 ONE_A_SECOND = (Rate(1, 1.0),)
@@ -54,33 +55,33 @@ class MusicBrainz(Source):
     Params: ClassVar[type[SourceParams]] = MusicBrainzParams
 
     def collect(self, request: Request, http: Http) -> Answer:
-        if MBID.fullmatch(held := request.ids.get("mbid", "")):
-            return self._looked_up(request, held, http)
-        if (isrc := held_isrc(request)) is not None:
-            reply = self._searched(f"isrc:{isrc}", http)
-            answer = chosen(request, shaped(reply, Hits, what=self.name).recordings, reply.content, by_id=True)
-            # an ISRC that MusicBrainz does not know, or that was given to another song, says nothing: the names may
+        if MBID.fullmatch(mbid := request.ids.get("mbid", "")):
+            return self._look_up(request, mbid, http)
+        if (isrc := valid_isrc(request)) is not None:
+            reply = self._search(f"isrc:{isrc}", http)
+            answer = best_answer(request, decode(reply, Hits, service=self.name).recordings, reply.content, by_id=True)
+            # an ISRC may be unknown to MusicBrainz or belong to another song: search by name then
             if isinstance(answer, Found):
                 return answer
         if not request.title:
-            return Absent("no title to search for")
+            return Absent("no title to search by")
         clauses = [f"recording:({lucene(request.title)})"]
         if request.artists:
             clauses.append(f"artist:({lucene(request.artists[0])})")
-        reply = self._searched(" AND ".join(clauses), http)
-        return chosen(request, shaped(reply, Hits, what=self.name).recordings, reply.content)
+        reply = self._search(" AND ".join(clauses), http)
+        return best_answer(request, decode(reply, Hits, service=self.name).recordings, reply.content)
 
-    def _looked_up(self, request: Request, mbid: str, http: Http) -> Answer:
-        """A recording by its id; a merged one answers under its new id."""
-        asked = {"inc": "artist-credits releases release-groups", "fmt": "json"}
-        reply = http.get(f"{self.params.url}/ws/2/recording/{mbid}", asked)
-        found = [] if reply.status == 404 else [shaped(reply, Recording, what=self.name)]
-        return chosen(request, found, reply.content, by_id=True)
+    def _look_up(self, request: Request, mbid: str, http: Http) -> Answer:
+        """The answer of a recording by its id. A merged recording is returned under its new id."""
+        query = {"inc": "artist-credits releases release-groups", "fmt": "json"}
+        reply = http.get(f"{self.params.url}/ws/2/recording/{mbid}", query)
+        recordings = [] if reply.status == 404 else [decode(reply, Recording, service=self.name)]
+        return best_answer(request, recordings, reply.content, by_id=True)
 
-    def _searched(self, query: str, http: Http) -> Reply:
+    def _search(self, query: str, http: Http) -> Reply:
         return http.get(f"{self.params.url}/ws/2/recording", {"query": query, "limit": HITS, "fmt": "json"})
 
 
 def lucene(text: str) -> str:
-    """A text as search words: nothing of it is read as an operator (https://lucene.apache.org/core/, classic query parser)."""
+    """A text as search words, with all operators escaped (https://lucene.apache.org/core/, classic query parser)."""
     return re.sub(r'([+\-&|!(){}\[\]^"~*?:\\/])', r"\\\1", text.lower())

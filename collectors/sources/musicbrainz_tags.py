@@ -1,7 +1,8 @@
-"""Genres and tags that MusicBrainz' users gave to recordings and artists.
+"""Genres and tags of recordings and artists, from the users of MusicBrainz.
 
-Page: https://musicbrainz.org/doc/MusicBrainz_API (`inc=genres+tags`). Rate: one request a second. Licence: tags and genres are
-supplementary data under CC BY-NC-SA 3.0, so whether they may be trained on depends on what for: the recipe has to say so.
+Page: https://musicbrainz.org/doc/MusicBrainz_API (`inc=genres+tags`). Rate: one request a second. Licence: tags and
+genres are supplementary data under CC BY-NC-SA 3.0. Whether training is allowed depends on its purpose, so a recipe has
+to allow it.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from collectors.engine.response_shapes import shaped
+from collectors.engine.json_conversion import decode
 from collectors.source import Absent, Answer, Entity, Found, Host, Http, Request, Source, SourceParams, Terms
-from collectors.sources.clients.musicbrainz_api import MBID, Artist, Recording
+from collectors.sources.clients.musicbrainz_recordings import MBID, Artist, Recording
 from collectors.sources.musicbrainz import ONE_A_SECOND, MusicBrainzParams
 
 
 class MusicBrainzTagsParams(MusicBrainzParams):
-    """kinds: `genres` are the tags that MusicBrainz lists as such. votes: fewest that a tag must have."""
+    """kinds: `genres` are the tags in MusicBrainz's list of genres. votes: smallest number of votes of a tag."""
 
     kinds: Literal["genres", "tags"] = "tags"
     votes: int = Field(1, ge=1)
@@ -49,31 +50,26 @@ class MusicBrainzTags(Source):
         mbid, kind = request.ids["mbid"], "recording" if track else "artist"
         if not MBID.fullmatch(mbid):
             return Absent(f"{mbid!r} is not a MusicBrainz id")
-        asked = {"inc": "artist-credits genres tags" if track else "genres tags", "fmt": "json"}
-        reply = http.get(f"{self.params.url}/ws/2/{kind}/{mbid}", asked)
+        query = {"inc": "artist-credits genres tags" if track else "genres tags", "fmt": "json"}
+        reply = http.get(f"{self.params.url}/ws/2/{kind}/{mbid}", query)
         if reply.status == 404:
-            return Absent("no such id", reply.content)
+            return Absent("unknown id", reply.content)
         if track:
-            recording = shaped(reply, Recording, what=self.name)
-            found = self._tags(recording) or self._tags(*(credit.artist for credit in recording.artist_credit))
+            recording = decode(reply, Recording, service=self.name)
+            tags = self._tags(recording) or self._tags(*(credit.artist for credit in recording.artist_credit))
         else:
-            found = self._tags(shaped(reply, Artist, what=self.name))
-        return (
-            Found({request.fields[0]: ", ".join(found)}, payload=reply.content)
-            if found
-            else Absent("no tags", reply.content)
-        )
+            tags = self._tags(decode(reply, Artist, service=self.name))
+        if not tags:
+            return Absent("no tags", reply.content)
+        return Found({request.fields[0]: ", ".join(tags)}, payload=reply.content)
 
     def _tags(self, *tagged: Recording | Artist) -> list[str]:
-        """Names with enough votes, most first."""
+        """Names with enough votes, the most voted first."""
         votes: dict[str, int] = {}
-        for each in tagged:
-            for tag in getattr(each, self.params.kinds):
+        for entity in tagged:
+            for tag in getattr(entity, self.params.kinds):
                 # a comma would make two tags of one
                 name = " ".join(tag.name.replace(",", " ").split())
                 votes[name] = votes.get(name, 0) + (tag.count or 0)
-        return [
-            name
-            for name in sorted(votes, key=lambda name: (-votes[name], name))
-            if name and votes[name] >= self.params.votes
-        ]
+        ranked = sorted(votes, key=lambda name: (-votes[name], name))
+        return [name for name in ranked if name and votes[name] >= self.params.votes]

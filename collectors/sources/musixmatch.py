@@ -1,9 +1,9 @@
-"""The musiXmatch dataset: lyrics of 237,662 tracks of the Million Song Dataset as counts of 5,000 stems, from files on disk.
+"""Lyrics of 237,662 tracks of the Million Song Dataset as counts of 5,000 stems, from the files of the musiXmatch dataset.
 
-http://millionsongdataset.com/musixmatch describes them: `mxm_dataset_train.txt` and `mxm_dataset_test.txt`, a list of words after `%` and
-a line `TID,MXMID,index:count,…` a track (indices from 1), and `mxm_779k_matches.txt`, lines of
-`TID<SEP>artist<SEP>title<SEP>MXMID<SEP>artist<SEP>title`. What comes of them is a text of stems, each as often as it is sung, in the
-order of the list: for word counts, not for readers.
+http://millionsongdataset.com/musixmatch describes them: `mxm_dataset_train.txt` and `mxm_dataset_test.txt` have a list of
+words after `%` and a line `TID,MXMID,index:count,…` for each track (indices from 1). `mxm_779k_matches.txt` has lines of
+`TID<SEP>artist<SEP>title<SEP>MXMID<SEP>artist<SEP>title`. The field is a text of stems in the order of the list, each as
+often as it is sung: a text for word counts, not for readers.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from collectors import dump_archives, file_index
+from collectors import dump_archives
+from collectors.file_index import IndexedSource
 from collectors.matching import Candidate, nearest, normalise
-from collectors.source import Absent, Answer, Entity, Found, Http, Request, Source, SourceParams, Terms
-from collectors.sources.matched_answer import judged
+from collectors.source import Absent, Answer, Entity, Found, Http, Request, SourceParams, Terms
+from collectors.sources.matched_answer import answer_by_score
 from toolkit.errors import DataError
 
 TRACK = re.compile(r"(?:^|:)(TR[A-Z]{5}[0-9A-F]{11})$")
 SEP = "<SEP>"
-VERSION = 1
 
 
 class MusixmatchParams(SourceParams):
-    """paths: the files of words. matches: the file of names, for catalogues whose ids are not the Million Song Dataset's."""
+    """paths: the files of words. matches: the file of names, for catalogues without ids of the Million Song Dataset."""
 
     paths: list[Path] = Field(
-        min_length=1, description="mxm_dataset_train.txt, mxm_dataset_test.txt or both, packed or not"
+        min_length=1, description="mxm_dataset_train.txt, mxm_dataset_test.txt or both, compressed or not"
     )
     matches: Path | None = Field(None, description="mxm_779k_matches.txt")
 
 
-class Musixmatch(Source):
+class Musixmatch(IndexedSource):
     """Lyrics as word counts, from the files of the musiXmatch dataset.
 
     Tracks are found by the id `msd:TR…`, or else by artist and title if `matches` is set.
@@ -55,40 +55,41 @@ class Musixmatch(Source):
 
     @contextmanager
     def opened(self, folder: Path) -> Iterator[None]:
-        files = [*self.params.paths, *([self.params.matches] if self.params.matches else [])]
-        with file_index.opened(folder, files, self._rows(), version=VERSION) as self._index:
-            self._words = {
-                name: self._index.get(f"words/{name}")[0].decode().split(",")
-                for name in map(str, range(len(self.params.paths)))
-            }
+        with super().opened(folder):
+            names = map(str, range(len(self.params.paths)))
+            self._words = {name: self.index.get(f"words/{name}")[0].decode().split(",") for name in names}
             yield
 
+    def files(self) -> list[Path]:
+        return [*self.params.paths, *([self.params.matches] if self.params.matches else [])]
+
     def collect(self, request: Request, http: Http) -> Answer:
-        if named := TRACK.search(request.id):
-            text = self._text(named[1])
+        if id_match := TRACK.search(request.id):
+            text = self._text(id_match[1])
             return Found({"lyrics": text}, payload=text) if text else Absent()
         if not request.title or not request.artists:
             return Absent("no name to look up")
-        entries = [entry.decode().split(SEP) for entry in self._index.get(_key(request.artists[0], request.title))]
-        there = [(track, artist, title) for track, artist, title in entries if self._index.get(f"track/{track}")]
-        found = nearest(request, there, lambda entry: Candidate(entry[2], (entry[1],)))
-        if found is None:
+        rows = [row.decode().split(SEP) for row in self.index.get(_key(request.artists[0], request.title))]
+        with_words = [(track, artist, title) for track, artist, title in rows if self.index.get(f"track/{track}")]
+        match = nearest(request, with_words, lambda row: Candidate(row[2], (row[1],)))
+        if match is None:
             return Absent()
-        (track, artist, title), score = found
+        (track, artist, title), score = match
         text = self._text(track) or ""
-        return judged(score, {"lyrics": text}, text, note=f"found {title!r} by {artist!r}")
+        return answer_by_score(score, {"lyrics": text}, text, note=f"found {title!r} by {artist!r}")
 
     def _text(self, track: str) -> str | None:
-        for stored in self._index.get(f"track/{track}"):
-            file, counts = stored.decode().split(" ", 1)
+        """The track's stems, each as often as it is sung; None for an unknown track."""
+        for value in self.index.get(f"track/{track}"):
+            file, counts = value.decode().split(" ", 1)
             words = self._words[file]
             pairs = (pair.split(":") for pair in counts.split(","))
-            return " ".join(" ".join([words[int(place) - 1]] * int(count)) for place, count in pairs)
+            return " ".join(" ".join([words[int(index) - 1]] * int(count)) for index, count in pairs)
         return None
 
-    def _rows(self) -> Iterator[tuple[str, bytes]]:
+    def rows(self) -> Iterator[tuple[str, bytes]]:
         for number, path in enumerate(self.params.paths):
-            yield from _counted(path, number)
+            yield from _word_counts(path, number)
         if self.params.matches:
             for line in dump_archives.lines(self.params.matches, self.params.matches.name):
                 parts = line.decode("utf-8", "replace").rstrip("\r\n").split(SEP)
@@ -96,8 +97,8 @@ class Musixmatch(Source):
                     yield _key(parts[1], parts[2]), SEP.join(parts[:3]).encode()
 
 
-def _counted(path: Path, number: int) -> Iterator[tuple[str, bytes]]:
-    """The list of words and every track of one file. Raises `DataError` for a file of another form, with its line."""
+def _word_counts(path: Path, number: int) -> Iterator[tuple[str, bytes]]:
+    """The list of words and every track of one file. Raises `DataError`, with the line, for a file of another form."""
     size = 0
     for at, raw in enumerate(dump_archives.lines(path, path.name), 1):
         line = raw.decode("utf-8", "replace").strip()
@@ -110,7 +111,8 @@ def _counted(path: Path, number: int) -> Iterator[tuple[str, bytes]]:
             pairs = re.fullmatch(r"\d+:\d+(?:,\d+:\d+)*", counts)
             if not size or not pairs or not all(1 <= int(pair.split(":")[0]) <= size for pair in counts.split(",")):
                 raise DataError(
-                    f"{path}:{at} is not a line of a musiXmatch file (TID,MXMID,index:count,… after %words): fetch it again"
+                    f"{path}:{at} is not a line of a musiXmatch file (TID,MXMID,index:count,… after %words): "
+                    "fetch it again"
                 )
             yield f"track/{track}", f"{number} {counts}".encode()
     if not size:

@@ -1,15 +1,15 @@
-"""ReccoBeats: the eleven audio features of a track by its Spotify id, without a key.
+"""The eleven audio features of a track from ReccoBeats, by Spotify id and without a key.
 
-https://reccobeats.com/docs/apis/get-audio-features. Its limits are not published; 429 comes with `Retry-After`. How its numbers are
-computed is not published either: they have Spotify's names, and are kept under this source's.
+https://reccobeats.com/docs/apis/get-audio-features. Its rates are not published; 429 comes with `Retry-After`. How its
+numbers are computed is not published either: they have Spotify's names, and are stored under this source's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from collectors.engine.response_shapes import rows
+from collectors.engine.json_conversion import convert_rows
 from collectors.source import (
     Absent,
     Answer,
@@ -24,7 +24,7 @@ from collectors.source import (
     Terms,
     Transient,
 )
-from collectors.sources.matched_answer import eleven
+from collectors.sources.matched_answer import audio_features_of
 
 
 class ReccobeatsParams(SourceParams):
@@ -57,17 +57,17 @@ class Reccobeats(Source):
         reply = http.get(f"{self.params.api_url}/v1/audio-features", {"ids": spotify})
         if reply.status == 404:
             return Absent(payload=reply.content)
-        content = rows(reply.json(), dict[str, Any], "content", what="ReccoBeats")
+        content = convert_rows(reply.json(), dict[str, object], "content", service="ReccoBeats")
         if not content:
             return Absent(payload=reply.content)
-        row = next((row for row in content if _is(row, request.ids)), None)
+        row = next((row for row in content if _is_same(row, request.ids)), None)
         if row is None:
-            raise Transient("ReccoBeats answered with another track than was asked for")
-        numbers, missing = eleven(row)
+            raise Transient("ReccoBeats answers with another track")
+        numbers, missing = audio_features_of(row)
         return Absent(missing, reply.content) if missing else Found({"audio_features": numbers}, payload=reply.content)
 
 
-def _is(row: Mapping[str, Any], ids: Mapping[str, str]) -> bool:
-    """A link to the same track, or to another release of the same recording."""
+def _is_same(row: Mapping[str, object], ids: Mapping[str, str]) -> bool:
+    """Whether a row is of the track, or of another release of the same recording."""
     same = str(row.get("href") or "").rstrip("/").rsplit("/", 1)[-1] == ids["spotify"]
     return same or ("isrc" in ids and str(row.get("isrc") or "").upper() == ids["isrc"].upper())

@@ -1,19 +1,20 @@
-"""Playlists that a Spotify user owns: since February 2026 an app in development mode is shown the tracks of no others."""
+"""Playlists that a Spotify user owns. Since February 2026 apps in development mode see the tracks of no others."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import msgspec
-import spotipy
 
-from collectors.engine.response_shapes import told
+from collectors.engine.json_conversion import convert
 from collectors.source import Http
 from collectors.sources.clients.spotify_api import SpotifyApi
 from collectors.sources.spotify import Linked, Spotify, SpotifyParams, Track
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
+
+if TYPE_CHECKING:
+    import spotipy
 
 PAGE = 50
 
@@ -32,21 +33,27 @@ def playlists(
     *,
     have: Callable[[str], bool] = lambda _: False,
 ) -> Iterator[Record]:
-    """Playlists of the user of `SPOTIFY_REFRESH_TOKEN`, each after its tracks, in their order; local files and episodes left out.
+    """Playlists of the user of `SPOTIFY_REFRESH_TOKEN`, each after its tracks, without local files and episodes.
 
-    secrets: by the names in `collectors.sources.clients.spotify_api`. have: whether a playlist of this id (`spotify:playlist:…`) is there
-    already and need not be asked for. Raises `InputError` without the token or where Spotify refuses it.
+    - secrets: by the names in `collectors.sources.clients.spotify_api`.
+    - have: whether a playlist, by its id (`spotify:playlist:…`), need not be fetched.
+
+    Raises `InputError` without the token, and where Spotify refuses it.
     """
-    where = params or SpotifyParams()
-    api = SpotifyApi(secrets, api_url=where.api_url, accounts_url=where.accounts_url, user=True)
-    me = told(api.ask(http, lambda client: client.me())[0], Linked, "Spotify")
-    for row in api.pages(http, lambda client, place: client.current_user_playlists(limit=PAGE, offset=place)):
-        listed = told(row, Listed, "Spotify")
+    servers = params or SpotifyParams()
+    api = SpotifyApi(secrets, api_url=servers.api_url, accounts_url=servers.accounts_url, user=True)
+    me = convert(api.call(http, lambda client: client.me())[0], Linked, "Spotify")
+    for row in api.items(http, lambda client, offset: client.current_user_playlists(limit=PAGE, offset=offset)):
+        listed = convert(row, Listed, "Spotify")
         if listed.owner.id != me.id or have(f"spotify:playlist:{listed.id}"):
             continue
-        # `track` is the name that apps in extended mode still see
-        items = [item.get("item") or item.get("track") or {} for item in api.pages(http, partial(_items, listed.id))]
-        tracks = [told(item, Track, "Spotify") for item in items if item.get("id") and item.get("type") == "track"]
+        # apps in extended mode still get the name `track`
+        items = [row.get("item") or row.get("track") for row in api.items(http, _items_of(listed.id))]
+        tracks = [
+            convert(item, Track, "Spotify")
+            for item in items
+            if isinstance(item, dict) and item.get("id") and item.get("type") == "track"
+        ]
         yield from map(_record, tracks)
         ids = [f"spotify:track:{track.id}" for track in tracks]
         yield PlaylistRecord(
@@ -54,8 +61,10 @@ def playlists(
         )
 
 
-def _items(key: str, client: spotipy.Spotify, place: int) -> Any:
-    return client.playlist_items(key, limit=PAGE, offset=place, additional_types=("track",))
+def _items_of(playlist_id: str) -> Callable[[spotipy.Spotify, int], object]:
+    return lambda client, offset: client.playlist_items(
+        playlist_id, limit=PAGE, offset=offset, additional_types=("track",)
+    )
 
 
 def _record(track: Track) -> TrackRecord:

@@ -1,13 +1,14 @@
-"""Biographies of artists: the beginning of their article in Wikipedia, found through Wikidata by MusicBrainz id, else by name.
+"""Biographies of artists: the introductions of their Wikipedia articles, found through Wikidata by MusicBrainz id, or by name.
 
-Pages: https://www.mediawiki.org/wiki/API:Main_page, https://www.wikidata.org/wiki/Property:P434. Rate: requests one after another
-(https://www.mediawiki.org/wiki/API:Etiquette); five a second at most are ours. Licence: CC BY-SA 4.0, article named.
+Pages: https://www.mediawiki.org/wiki/API:Main_page, https://www.wikidata.org/wiki/Property:P434. Rate: one request at a
+time (https://www.mediawiki.org/wiki/API:Etiquette); at most five a second are our choice. Licence: CC BY-SA 4.0, with
+the article's name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -21,6 +22,7 @@ from collectors.source import (
     Host,
     Http,
     Other,
+    QueryValue,
     Rate,
     Reply,
     Request,
@@ -28,34 +30,26 @@ from collectors.source import (
     SourceParams,
     Terms,
 )
-from collectors.sources.clients.musicbrainz_api import MBID
-from collectors.sources.clients.wikimedia_api import ITEM, Entities, Page, Paged, Searched, asked_of
+from collectors.sources.clients.musicbrainz_recordings import MBID
+from collectors.sources.clients.wikimedia_api import ITEM, ItemsReply, Page, PagesReply, SearchReply, query_api
 
-QUALIFIERS = (
-    "band",
-    "musician",
-    "singer",
-    "rapper",
-    "group",
-    "duo",
-    "DJ",
-    "musical group",
-    "music producer",
-    "composer",
-)
-"""How English titles tell namesakes apart (Wikipedia's naming conventions for music)."""
+QUALIFIERS = [
+    *("band", "musician", "singer", "rapper", "group", "duo", "DJ"),
+    *("musical group", "music producer", "composer"),
+]
+"""Words in brackets after names in English titles, which distinguish namesakes (by Wikipedia's naming conventions)."""
 BY_NAME = 0.9
 """Score of the only musician of that name."""
 
 
 class WikipediaParams(SourceParams):
-    """part: the introduction, or the whole article. qualifiers: what stands in brackets behind titles of musicians."""
+    """part: the introduction, or the whole article. qualifiers: words in brackets after titles of musicians."""
 
     language: str = Field("en", pattern="^[a-z][a-z-]{1,15}$")
     wikipedia: str = Field("https://en.wikipedia.org", description="default: that of the language")
     wikidata: str = "https://www.wikidata.org"
     part: Literal["intro", "whole"] = "intro"
-    qualifiers: list[str] = list(QUALIFIERS)
+    qualifiers: list[str] = QUALIFIERS
 
     @model_validator(mode="after")
     def _of_language(self) -> WikipediaParams:
@@ -67,8 +61,8 @@ class WikipediaParams(SourceParams):
 class Wikipedia(Source):
     """Biographies of artists from their Wikipedia articles.
 
-    `biography` is plain text. An artist whose Wikidata item has no article in this language is absent: an article with the artist's name is
-    then about someone else.
+    `biography` is plain text. An artist whose Wikidata item has no article in this language is absent: an article with the
+    artist's name is then about someone else.
     """
 
     name: ClassVar[str] = "wikipedia"
@@ -88,27 +82,26 @@ class Wikipedia(Source):
     Params: ClassVar[type[SourceParams]] = WikipediaParams
 
     def collect(self, request: Request, http: Http) -> Answer:
-        held = request.ids.get("wikidata", "")
-        items = [held] if ITEM.fullmatch(held) else self._items(request.ids.get("mbid", ""), http)
+        known = request.ids.get("wikidata", "")
+        items = [known] if ITEM.fullmatch(known) else self._items(request.ids.get("mbid", ""), http)
         if items:
             return self._of_items(request, items, http)
-        return self._of_name(request, http) if request.artists else Absent("no name to ask for")
+        return self._of_name(request, http) if request.artists else Absent("no name to look up")
 
     def _items(self, mbid: str, http: Http) -> list[str]:
-        """Wikidata's items that state this MusicBrainz id."""
+        """Wikidata's items with this MusicBrainz id."""
         if not MBID.fullmatch(mbid):
             return []
-        asked = {"list": "search", "srsearch": f"haswbstatement:P434={mbid}", "srnamespace": 0, "srlimit": 3}
-        told, _ = asked_of(self.params.wikidata, {"action": "query"} | asked, http, Searched)
-        return [hit.title for hit in told.query.search if ITEM.fullmatch(hit.title)]
+        search = {"action": "query", "list": "search", "srsearch": f"haswbstatement:P434={mbid}"}
+        answer, _ = query_api(self.params.wikidata, {**search, "srnamespace": 0, "srlimit": 3}, http, SearchReply)
+        return [hit.title for hit in answer.query.search if ITEM.fullmatch(hit.title)]
 
     def _of_items(self, request: Request, items: list[str], http: Http) -> Answer:
         site = f"{self.params.language.replace('-', '_')}wiki"
-        asked = {"action": "wbgetentities", "ids": "|".join(items), "props": "sitelinks", "sitefilter": site}
-        told, reply = asked_of(self.params.wikidata, asked, http, Entities)
-        titles = {
-            item: entity.sitelinks[site].title for item, entity in told.entities.items() if site in entity.sitelinks
-        }
+        query = {"action": "wbgetentities", "ids": "|".join(items), "props": "sitelinks", "sitefilter": site}
+        answer, reply = query_api(self.params.wikidata, query, http, ItemsReply)
+        links = {item: entity.sitelinks for item, entity in answer.entities.items()}
+        titles = {item: sites[site].title for item, sites in links.items() if site in sites}
         item = next((item for item in items if item in titles), None)
         if item is None:
             return Absent(f"{items[0]} has no article in {site}", reply.content)
@@ -118,23 +111,22 @@ class Wikipedia(Source):
         return Found({"biography": pages[0].text}, 1.0, reply.content, (Other("artist", request.id, "wikidata", item),))
 
     def _of_name(self, request: Request, http: Http) -> Answer:
-        """The article of a musician of that name: the only one, or the one whose text names a track or album of the artist."""
+        """The article of the only musician of that name, or of the one that names a track or album of the artist."""
         name = request.artists[0].replace("|", " ").strip()
         pages, reply = self._pages([name, *(f"{name} ({kind})" for kind in self.params.qualifiers)], http)
-        there = [page for page in pages if page.text and not page.disambiguates]
-        musicians = [page for page in there if page.of_music]
+        articles = [page for page in pages if page.text and not page.disambiguates]
+        musicians = [page for page in articles if page.of_music]
         if len(musicians) > 1:
             titles = [title for title in map(normalise, request.titles) if len(title) > 3]
-            musicians = [
-                page for page in musicians if any(title in normalise(page.text) for title in titles)
-            ] or musicians
+            known = [page for page in musicians if any(title in normalise(page.text) for title in titles)]
+            musicians = known or musicians
         if len(musicians) > 1:
             note = f"{len(musicians)} musicians of that name"
             return Ambiguous(BY_NAME / len(musicians), {"biography": musicians[0].text}, note, reply.content)
         if not musicians and any(page.disambiguates for page in pages):
             return Ambiguous(0.0, {}, "a disambiguation page, and no musician under the usual titles", reply.content)
         if not musicians:
-            return Absent("the article of that name is of something else" if there else "", reply.content)
+            return Absent("the article of that name is about something else" if articles else "", reply.content)
         page = musicians[0]
         if self.params.part == "whole":
             pages, reply = self._pages([page.title], http)
@@ -144,8 +136,8 @@ class Wikipedia(Source):
         return Found({"biography": page.text}, BY_NAME, reply.content, others)
 
     def _pages(self, titles: Sequence[str], http: Http) -> tuple[list[Page], Reply]:
-        """Articles under these titles or where they lead, each once."""
-        asked: dict[str, Any] = {
+        """Articles with these titles, or that these titles redirect to."""
+        query: dict[str, QueryValue] = {
             "action": "query",
             "titles": "|".join(titles),
             "prop": "extracts|pageprops|description",
@@ -155,6 +147,7 @@ class Wikipedia(Source):
             "formatversion": 2,
         }
         # the API gives up to twenty introductions at once, but only one whole article
-        asked |= {"exintro": 1, "exlimit": "max"} if self.params.part == "intro" or len(titles) > 1 else {}
-        told, reply = asked_of(self.params.wikipedia, asked, http, Paged)
-        return [page for page in told.query.pages if not page.missing], reply
+        if self.params.part == "intro" or len(titles) > 1:
+            query |= {"exintro": 1, "exlimit": "max"}
+        answer, reply = query_api(self.params.wikipedia, query, http, PagesReply)
+        return [page for page in answer.query.pages if not page.missing], reply

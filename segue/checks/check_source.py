@@ -1,12 +1,16 @@
-"""The source contract as a test suite, for authors of plug-ins; the built-in sources pass it too.
+"""The contract of sources as a test suite, for authors of plug-ins. The built-in sources pass it too.
 
     from segue.plugin import Request, check_source
 
     def test_contract(server):
-        check_source(MySource, {"base_url": server.url}, known=Request("track", "local:1", ("lyrics",), title="One", artists=("U2",)),
-                     unknown=Request("track", "local:2", ("lyrics",), title="No such song", artists=("Nobody",)))
+        check_source(
+            MySource,
+            {"base_url": server.url},
+            known=Request("track", "local:1", ("lyrics",), title="One", artists=("U2",)),
+            unknown=Request("track", "local:2", ("lyrics",), title="No such song", artists=("Nobody",)),
+        )
 
-Plain asserts: each message says which promise of `collectors.source` is broken.
+The checks are plain asserts. Each message names the rule of `collectors.source` that is broken.
 """
 
 from __future__ import annotations
@@ -15,11 +19,11 @@ import re
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, get_args
+from typing import NoReturn, get_args
 
 import httpx
 import requests
@@ -29,8 +33,8 @@ from collectors.engine.host_limits import HostLimit
 from collectors.engine.hosts import host_of
 from collectors.engine.http_client import Client
 from collectors.engine.http_client import WholeReply as Reply
-from collectors.engine.requests_session import Through
-from collectors.engine.value_checks import checked
+from collectors.engine.requests_session import RequestsSession
+from collectors.engine.value_checks import check_values
 from collectors.source import (
     ID_FIELDS,
     Absent,
@@ -47,7 +51,7 @@ from collectors.source import (
 )
 from toolkit.errors import SegueError
 
-STRANGE: tuple[Any, ...] = (
+STRANGE_JSON: tuple[object, ...] = (
     [],
     {},
     None,
@@ -58,20 +62,24 @@ STRANGE: tuple[Any, ...] = (
     {"results": [None]},
     {"error": {"message": "no"}},
 )
-"""JSON that no documentation promises and that hosts send nevertheless."""
+"""Undocumented JSON that hosts nevertheless send."""
 
 
 def check_source(
     cls: type[Source],
-    params: Mapping[str, Any] | None = None,
+    params: Mapping[str, object] | None = None,
     *,
     known: Request,
     unknown: Request,
     keys: Mapping[str, str] | None = None,
 ) -> Answer:
-    """Hold `cls` to the contract. Raises `AssertionError` at the first broken promise; returns the answer about `known`.
+    """Check a source against the contract.
 
-    params: base URLs of servers, or paths of files, that know the entity `known` and have nothing about `unknown`.
+    - params: base URLs of servers, or paths of files, that have values for `known` and none for `unknown`.
+    - known, unknown: requests.
+    - keys: values of the source's keys.
+
+    Returns the answer to `known`. Raises `AssertionError` at the first rule that is broken.
     """
     check_declaration(cls)
     check_params(cls)
@@ -79,30 +87,30 @@ def check_source(
     with tempfile.TemporaryDirectory() as folder, http() as plain, source.opened(Path(folder)):
         answer = check_found(source, known, plain)
         check_absent(source, unknown, plain)
-        # by now there are tokens, which belong to no answer
+        # by now there are tokens, which do not count as requests for an answer
         check_requests(source, known, plain)
         check_requests(source, unknown, plain)
         check_threads(source, known, answer, plain)
         check_secrets(source, answer)
         if cls.hosts:
             check_troubles(source, known)
-            check_strange(source, known)
+            check_strange_json(source, known)
     return answer
 
 
 def check_declaration(cls: type[Source]) -> None:
-    """Everything that the engine, the docs and `segue library terms` read is declared."""
+    """Check the declarations that the engine, the docs and `segue library terms` read."""
     name = getattr(cls, "name", "")
     assert re.fullmatch(r"[a-z0-9][a-z0-9-]*", name), (
         f"{cls.__name__}.name={name!r} must be of small letters, digits and '-'"
     )
     assert getattr(cls, "page", ""), f"{name}: page must name the API's documentation"
-    assert cls.__doc__, f"{name}: a docstring says what it is"
-    assert cls.fields, f"{name}: fields must name at least one"
+    assert cls.__doc__, f"{name}: must have a docstring that describes it"
+    assert cls.fields, f"{name}: fields must have at least one field"
     strange = {entity for entity in cls.fields.values() if entity not in get_args(Entity)}
     assert not strange, f"{name}: fields are of {strange}, not of track, album or artist"
     assert cls.terms.licence and cls.terms.page, (
-        f"{name}: terms must name the licence of the content and the page that says so"
+        f"{name}: terms must name the licence of the content and a page about it"
     )
     for host in cls.hosts:
         default = cls.Params.model_fields[host.url].default if host.url in cls.Params.model_fields else None
@@ -113,33 +121,33 @@ def check_declaration(cls: type[Source]) -> None:
         assert host.concurrency >= 1 and all(rate.requests >= 1 and rate.seconds > 0 for rate in host.rates), (
             f"{name}: rates of {host.url}"
         )
-    for wanted in (*cls.needs, *cls.uses):
-        assert wanted in ID_FIELDS, f"{name}: {wanted!r} must be one of {', '.join(ID_FIELDS)}"
+    for id_field in (*cls.needs, *cls.uses):
+        assert id_field in ID_FIELDS, f"{name}: {id_field!r} must be one of {', '.join(ID_FIELDS)}"
     for key in (*cls.keys, *cls.optional_keys):
         assert re.fullmatch(r"[A-Z][A-Z0-9_]*", key), f"{name}: key {key!r} must be the name of an environment variable"
         assert key.lower() not in cls.Params.model_fields, (
-            f"{name}: {key} must not be a parameter: recipes hold no keys"
+            f"{name}: {key} must not be a parameter: recipes have no keys"
         )
 
 
 def check_params(cls: type[Source]) -> None:
-    """A misspelt parameter is an error, not a silent default."""
+    """Check that a misspelt parameter is an error, not a silent default."""
     try:
         cls.Params.model_validate({"no_such_parameter": 1})
     except ValidationError:
         return
-    raise AssertionError(f"{cls.name}: Params takes an unknown key; keep extra='forbid' of SourceParams")
+    raise AssertionError(f"{cls.name}: Params accepts an unknown key; keep extra='forbid' of SourceParams")
 
 
 def check_found(source: Source, known: Request, plain: Client) -> Answer:
-    """An entity that is there is found: values of the fields asked for alone, storable, with score and payload; twice the same."""
+    """Check that a known entity is found, twice: with a score, a payload, and storable values of the requested fields."""
     answer, again = source.collect(known, plain), source.collect(known, plain)
     assert isinstance(answer, Found), f"{source.name}: {known} gave {answer}, not Found"
-    asked = set(known.fields)
-    assert answer.values and set(answer.values) <= asked, f"{source.name}: gave {set(answer.values)}, asked for {asked}"
-    assert 0 < answer.score <= 1, f"{source.name}: score={answer.score} must lie in 0…1"
-    assert answer.payload, f"{source.name}: payload must be what was answered, for its hash"
-    checked(answer.values)
+    fields, requested = set(answer.values), set(known.fields)
+    assert fields and fields <= requested, f"{source.name}: gave {fields} where {requested} was requested"
+    assert 0 < answer.score <= 1, f"{source.name}: score={answer.score} must be in 0…1"
+    assert answer.payload, f"{source.name}: payload must be the answer as it came, for its hash"
+    check_values(answer.values)
     assert isinstance(again, Found) and dict(again.values) == dict(answer.values), (
         f"{source.name}: the same request gave another answer"
     )
@@ -147,44 +155,44 @@ def check_found(source: Source, known: Request, plain: Client) -> Answer:
 
 
 def check_absent(source: Source, unknown: Request, plain: Client) -> None:
-    """An entity that is not there is absent, not an error and not somebody else's."""
+    """Check that an unknown entity is absent: it is neither an error nor another entity."""
     answer = source.collect(unknown, plain)
     assert isinstance(answer, Absent | Ambiguous), f"{source.name}: {unknown} gave {answer}, not Absent"
 
 
 def check_requests(source: Source, request: Request, plain: Client) -> None:
-    """An answer takes no more requests of a host than declared, which is what a dry run counts."""
+    """Check that an answer takes no more requests to a host than declared, which a dry run counts."""
     allowed: Counter[str] = Counter()
     for host in source.hosts:
         allowed[host_of(getattr(source.params, host.url))] += host.most(request.fields)
     assert isinstance(plain, _Counting)
-    plain.asked.clear()
+    plain.requests.clear()
     source.collect(request, plain)
     for name, most in allowed.items():
-        assert plain.asked[name] <= most, (
-            f"{source.name}: {plain.asked[name]} requests to {name} for {request.fields}, declared {most}"
+        assert plain.requests[name] <= most, (
+            f"{source.name}: {plain.requests[name]} requests to {name} for {request.fields}, declared {most}"
         )
 
 
 def check_threads(source: Source, known: Request, answer: Answer, plain: Client) -> None:
-    """Several threads at once get the same."""
+    """Check that several threads at once get the same answer."""
     assert isinstance(answer, Found)
     with ThreadPoolExecutor(4) as pool:
         for other in pool.map(lambda _: source.collect(known, plain), range(8)):
             same = isinstance(other, Found) and dict(other.values) == dict(answer.values)
             assert same, (
-                f"{source.name}: threads get different answers; is a client library shared that is not made for it?"
+                f"{source.name}: threads get different answers; do they share a client library that is not thread-safe?"
             )
 
 
 def check_secrets(source: Source, answer: Answer) -> None:
-    """No key in what is stored."""
+    """Check that no key is in the answer."""
     for name, secret in source.secrets.items():
         assert secret not in repr(answer), f"{source.name}: the answer holds the value of {name}"
 
 
 def check_troubles(source: Source, known: Request) -> None:
-    """What goes wrong comes out as what it is: no refusal becomes an absence."""
+    """Check that troubles pass unchanged: no refusal becomes an absence."""
     for trouble in (RateLimited("too many", retry_after=7.0), Transient("reset"), Blocked("captcha", status=403)):
         try:
             answer = source.collect(known, _Refusing(trouble))
@@ -196,16 +204,16 @@ def check_troubles(source: Source, known: Request) -> None:
             raise AssertionError(f"{source.name}: {trouble!r} became {answer}; let it pass")
 
 
-def check_strange(source: Source, known: Request) -> None:
-    """JSON of another shape is a trouble or an absence, never a crash and never a find."""
-    for body in STRANGE:
+def check_strange_json(source: Source, known: Request) -> None:
+    """Check that JSON of another form is a trouble or an absence, and neither crashes the source nor gives a value."""
+    for body in STRANGE_JSON:
         try:
-            answer = source.collect(known, _Saying(body))
+            answer = source.collect(known, _Constant(body))
         except (Trouble, SegueError):
             continue
         except Exception as error:
             raise AssertionError(
-                f"{source.name}: the JSON {body!r} raises {error!r}; check shapes, raise Transient"
+                f"{source.name}: the JSON {body!r} raises {error!r}; check its form, raise Transient"
             ) from error
         assert not isinstance(answer, Found), f"{source.name}: found {answer} in the JSON {body!r}"
 
@@ -223,43 +231,43 @@ def http() -> Iterator[Client]:
 
 
 class _Counting(Client):
-    """asked: requests by host, redirects not counted."""
+    """A client that counts. requests: numbers by host, without redirects."""
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.asked: Counter[str] = Counter()
+    def __init__(self, limit: Callable[[str], HostLimit], agent: str) -> None:
+        super().__init__(limit, agent)
+        self.requests: Counter[str] = Counter()
 
     @contextmanager
     def slot(self, url: str) -> Iterator[None]:
-        self.asked[host_of(url)] += 1
+        self.requests[host_of(url)] += 1
         with super().slot(url):
             yield
 
     def _redirected(self, request: httpx.Request, location: str, first: str) -> httpx.Request:
-        onwards = super()._redirected(request, location, first)
-        self.asked[host_of(str(onwards.url))] -= 1
-        return onwards
+        redirected = super()._redirected(request, location, first)
+        self.requests[host_of(str(redirected.url))] -= 1
+        return redirected
 
 
 class _Refusing:
-    """An `Http` of which every use ends in the same trouble."""
+    """An `Http` whose every use raises the same trouble."""
 
     def __init__(self, trouble: Trouble) -> None:
         self.trouble = trouble
 
-    def get(self, *_: Any, **__: Any) -> Any:
+    def get(self, *_: object, **__: object) -> NoReturn:
         raise self.trouble
 
     post = slot = get
 
     def session(self) -> requests.Session:
-        return Through(self)
+        return RequestsSession(self)
 
 
-class _Saying:
+class _Constant:
     """An `Http` that always answers with the same JSON."""
 
-    def __init__(self, body: Any) -> None:
+    def __init__(self, body: object) -> None:
         self.reply = Reply(
             200,
             requests.compat.json.dumps(body).encode(),
@@ -267,15 +275,15 @@ class _Saying:
             {"content-type": "application/json"},
         )
 
-    def get(self, *_: Any, **__: Any) -> Any:
+    def get(self, *_: object, **__: object) -> Reply:
         return self.reply
 
     post = get
 
     @contextmanager
     def slot(self, url: str) -> Iterator[None]:
-        raise Transient("a request of a library's own is not answered here")
+        raise Transient("a request that a client library sends by itself is not answered here")
         yield
 
     def session(self) -> requests.Session:
-        return Through(self)
+        return RequestsSession(self)

@@ -140,7 +140,7 @@ def test_a_dry_run_of_a_recipe_says_what_would_be_made_and_makes_nothing(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for library, said in (("new", "is not there yet and would be made with"), ("library", "would be completed with")):
+    for library, said in (("new", "does not exist and would be made with"), ("library", "would be completed with")):
         (tmp_path / "r.yaml").write_text(RECIPE.format(library=library, line="sources: [facts, lives]"))
         before = files(tmp_path)
         done = segue("collect", "r.yaml", "--dry-run")
@@ -151,7 +151,7 @@ def test_a_dry_run_of_a_recipe_says_what_would_be_made_and_makes_nothing(
 
 def test_the_status_of_a_library_that_nothing_was_asked_for(place: str) -> None:
     assert segue("library", "status", "--library", place).stdout.startswith(
-        "nothing was asked for yet: `segue collect`"
+        "nothing has been collected yet: run `segue collect`"
     )
 
 

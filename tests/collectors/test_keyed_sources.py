@@ -18,6 +18,7 @@ from collectors.engine.engine import Engine, Settings
 from collectors.engine.ledger import Ledger
 from collectors.engine.ledger_tables import LEDGER
 from collectors.engine.outcomes import Retries
+from collectors.engine.source_register import register
 from collectors.library import open_library
 from collectors.sources.deezer import Deezer, DeezerParams
 from collectors.sources.genius import Genius, GeniusParams
@@ -197,7 +198,7 @@ def test_the_terms_of_every_source_are_listed(library, tmp_path):
     names = sorted(point.name for point in entry_points(group="segue.collectors"))
     for point in entry_points(group="segue.collectors"):
         cls = point.load()
-        Ledger(library).register(cls.__new__(cls))
+        register(Ledger(library), cls.__new__(cls))
     table = CliRunner().invoke(commands, ["terms", "--library", str(tmp_path / "library")]).output
     rows = {line.split("|")[1].strip(): line for line in table.splitlines()[2:]}
     assert sorted(rows) == names and {

@@ -35,7 +35,7 @@ def test_a_file_in_a_repository_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / ".env").write_text("A_KEY=x\n")
-    with pytest.raises(InputError, match="lies in the repository"):
+    with pytest.raises(InputError, match="is inside the repository"):
         Keys({"SEGUE_ENV_FILE": str(tmp_path / "deep" / ".env")})
     with pytest.raises(InputError, match="is not a file"):
         Keys({"SEGUE_ENV_FILE": str(tmp_path / "nothing")})

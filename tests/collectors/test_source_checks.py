@@ -95,7 +95,7 @@ class Nowhere(Facts):
     [
         (Swallows, "let it pass"),
         (Crashes, "raises"),
-        (Talks, "asked for"),
+        (Talks, "was requested"),
         (Finds, "not Absent"),
         (Greedy, "2 requests to .* declared 1"),
         (Leaks, "holds the value of FACTS_KEY"),

@@ -56,7 +56,7 @@ def place(tmp_path: Path, plugin: None, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def statuses(place: str) -> Counter[str]:
     with open_library(place) as library:
-        return Counter({row["status"]: row["n"] for row in Ledger(library).counts()})
+        return Counter({row.status: row.n for row in Ledger(library).counts()})
 
 
 def at_work(library: Catalogue) -> list[str]:

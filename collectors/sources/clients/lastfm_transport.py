@@ -1,81 +1,84 @@
-"""How pylast reaches Last.fm: it opens a client a request, which is given this transport instead of one of its own.
+"""An httpx transport for pylast, which makes a new httpx client for each request.
 
-`Http` does not hand on the body of a 400, which is where Last.fm says that it does not know an artist, so the same bounds are kept here.
+`Http` does not return the body of a 400, with which Last.fm reports an unknown artist. So this transport applies the same
+limits itself.
 """
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pylast
 
 from collectors.engine import response_bodies
-from collectors.engine.hosts import Offline, Timeouts, refuse, retry_after, where
+from collectors.engine.hosts import Offline, Timeouts, check_status, retry_after, without_query
 from collectors.source import Http, RateLimited, Transient
 
 if TYPE_CHECKING:
     import httpx2 as httpx
 else:
-    httpx = pylast.httpx  # pylast's own choice: httpx or its successor
+    httpx = pylast.httpx  # httpx or its successor, as pylast chose
 
-MOST = 4 << 20
-"""Bytes of an answer; a long biography has a hundredth of it."""
+MAX_BYTES = 4 << 20
+"""Of an answer; a long biography has a hundredth of it."""
 
 
 class Transport(httpx.BaseTransport):
-    """last: the newest body, for what pylast does not hand on."""
+    """A transport for one request of a source.
 
-    def __init__(self, connections: Any, http: Http, url: str) -> None:
+    - connections: the transport that sends.
+    - url: base URL of the service.
+    - last: the newest body, for what pylast does not return.
+    """
+
+    def __init__(self, connections: httpx.BaseTransport, http: Http, url: str) -> None:
         parts = urlsplit(url)
         self.server = (parts.netloc, f"{parts.path.rstrip('/')}/2.0/")
         self.last = b""
         self._scheme, self._http, self._connections = parts.scheme, http, connections
         self._agent = str(http.session().headers["User-Agent"])
 
-    def handle_request(self, request: Any) -> Any:
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url.copy_with(scheme=self._scheme)
-        name = where(str(url))
+        name = without_query(str(url))
         headers = {
             "User-Agent": self._agent,
             "Accept-Encoding": response_bodies.ACCEPT_ENCODING,
             "Host": self.server[0],
         }
         headers |= {name: request.headers[name] for name in ("Content-Type", "Content-Length")}
-        asked = httpx.Request(
+        sent = httpx.Request(
             request.method, url, headers=headers, content=request.read(), extensions=request.extensions
         )
         # inside the slot: a refusal makes the host's other requests wait too
         with self._http.slot(str(url)):
-            status, kind, body = self._answered(asked, name)
+            status, received, body = self._send(sent, name)
             if status == 429:
-                raise RateLimited(
-                    f"{name} answers 429: too many requests", retry_after=retry_after(kind.get("retry-after"))
-                )
+                seconds = retry_after(received.get("retry-after"))
+                raise RateLimited(f"{name} answers 429: too many requests", retry_after=seconds)
             if b"<lfm" not in body[:500] or not body.rstrip().endswith(b"</lfm>"):
-                refuse(status, kind, name)
-                response_bodies.check(body, kind, expect="xml", where=name)
-                raise Transient(f"{name} answers with something else than its XML", status=status)
+                check_status(status, received, name)
+                response_bodies.check(body, received, expect="xml", name=name)
+                raise Transient(f"{name} answers without its XML", status=status)
         if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
             raise Transient(f"{name} answers with XML that declares entities, which is not read", status=status)
         self.last = body
-        # pylast makes an error of its own of a 5xx, whatever the body says
+        # pylast raises its own error for a 5xx, whatever the body reports
         return httpx.Response(status if status >= 500 else 200, content=body, request=request)
 
-    def _answered(self, asked: Any, name: str) -> tuple[int, dict[str, str], bytes]:
+    def _send(self, request: httpx.Request, name: str) -> tuple[int, dict[str, str], bytes]:
         """Status, headers in lower case, and the whole body."""
         deadline = time.monotonic() + Timeouts().whole
         try:
-            response = self._connections.handle_request(asked)
+            response = self._connections.handle_request(request)
             try:
-                kind = {header.lower(): value for header, value in response.headers.items()}
-                encoding = kind.get("content-encoding", "")
-                return (
-                    response.status_code,
-                    kind,
-                    response_bodies.read(response.stream, encoding=encoding, most=MOST, deadline=deadline, where=name),
-                )
+                headers = {header.lower(): value for header, value in response.headers.items()}
+                encoding = headers.get("content-encoding", "")
+                stream = response.iter_raw()
+                body = response_bodies.read(stream, encoding=encoding, limit=MAX_BYTES, deadline=deadline, name=name)
+                return response.status_code, headers, body
             finally:
                 response.close()
         except httpx.ConnectError:

@@ -1,6 +1,6 @@
-"""Spotify's Web API by spotipy, with one token for all threads: asked for when there is none, and anew when Spotify refuses it.
+"""A client of Spotify's Web API, through spotipy, with one token for all threads that is renewed when Spotify refuses it.
 
-spotipy's own retries are off: they sleep for as long as `Retry-After` says, and `Http` and the engine do that better.
+spotipy's own retries are off: they sleep for as long as `Retry-After` demands, and `Http` and the engine do that better.
 """
 
 from __future__ import annotations
@@ -8,28 +8,51 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
-from typing import Any
+from typing import Concatenate, ParamSpec, TypedDict
 
+import msgspec
 import spotipy
 from spotipy.cache_handler import MemoryCacheHandler
 from spotipy.exceptions import SpotifyException
 from spotipy.oauth2 import SpotifyClientCredentials, SpotifyOAuth
 
-from collectors.engine.requests_session import Through
+from collectors.engine.json_conversion import convert
+from collectors.engine.requests_session import RequestsSession
 from collectors.source import Blocked, Http, Transient
 from toolkit.errors import InputError
 
 ID, SECRET, REFRESH = "SPOTIFY_CLIENT_ID", "SPOTIFY_CLIENT_SECRET", "SPOTIFY_REFRESH_TOKEN"
 SCOPE = "playlist-read-private playlist-read-collaborative"
 
-# its debug messages hold tokens, and a 404 is no error of ours
+# its debug messages hold tokens, and a 404 is an answer
 logging.getLogger("spotipy").setLevel(logging.WARNING)
 logging.getLogger("spotipy").addHandler(logging.NullHandler())
 
 
+Args = ParamSpec("Args")
+
+
+class Token(TypedDict):
+    """A token of Spotify, with the keys that are read here and by spotipy. expires_at: in seconds since 1970."""
+
+    access_token: str
+    expires_at: int
+
+
+class Page(msgspec.Struct):
+    """A page of a list. total: length of the list."""
+
+    items: list[dict[str, object]]
+    total: int = 0
+
+
 class SpotifyApi:
-    """api_url, accounts_url: without `/v1`. user: as the user who gave the refresh token, for playlists."""
+    """The API as an app, or as a user.
+
+    - secrets: by the names above.
+    - api_url, accounts_url: base URLs, without `/v1`.
+    - user: act as the user who gave the refresh token, for playlists.
+    """
 
     def __init__(self, secrets: Mapping[str, str], *, api_url: str, accounts_url: str, user: bool = False) -> None:
         if user and REFRESH not in secrets:
@@ -41,35 +64,43 @@ class SpotifyApi:
         self._tokens = MemoryCacheHandler()
         self._lock = threading.Lock()
 
-    def ask(self, http: Http, question: Callable[[spotipy.Spotify], Any]) -> tuple[Any, bytes]:
-        """The answer and the payload; None for a 404.
+    def call(
+        self,
+        http: Http,
+        method: Callable[Concatenate[spotipy.Spotify, Args], object],
+        *args: Args.args,
+        **kwargs: Args.kwargs,
+    ) -> tuple[object, bytes]:
+        """Call `method` with spotipy's client and the arguments. Returns the decoded answer, None for a 404, and the payload.
 
         Raises `Transient`, `Blocked`, `RateLimited`, and `InputError` for keys that Spotify refuses.
         """
         try:
-            return self._asked(http, question)
+            return self._call_once(http, lambda client: method(client, *args, **kwargs))
         except Blocked as refusal:
             if refusal.status != 401:
                 raise
-        return self._asked(http, question)
+        return self._call_once(http, lambda client: method(client, *args, **kwargs))
 
-    def pages(self, http: Http, question: Callable[[spotipy.Spotify, int], Any]) -> Iterator[dict[str, Any]]:
-        """Items of all pages. question(client, offset) gives one. Its `next` is not followed: a token goes to no address that came in."""
-        place, total = 0, 1
-        while place < total:
-            page, _ = self.ask(http, partial(_at, question, place))
-            if page is None or not isinstance(page.get("items"), list):
-                raise Transient("a page of Spotify's list holds no items")
-            yield from page["items"]
-            place, total = place + max(1, len(page["items"])), int(page.get("total") or 0)
+    def items(self, http: Http, method: Callable[[spotipy.Spotify, int], object]) -> Iterator[dict[str, object]]:
+        """Items of all pages of a list. method: gets one page, by the client and an offset.
 
-    def _asked(self, http: Http, question: Callable[[spotipy.Spotify], Any]) -> tuple[Any, bytes]:
-        session = Through(http)
+        The `next` of a page is not followed: a token is not sent to a URL from an answer.
+        """
+        offset, total = 0, 1
+        while offset < total:
+            answer, _ = self.call(http, method, offset)
+            page = convert(answer, Page, "Spotify")
+            yield from page.items
+            offset, total = offset + max(1, len(page.items)), page.total
+
+    def _call_once(self, http: Http, method: Callable[[spotipy.Spotify], object]) -> tuple[object, bytes]:
+        session = RequestsSession(http)
         token = self._token(session)
         client = spotipy.Spotify(auth=token, requests_session=session, retries=0, status_retries=0)
         client.prefix = self.prefix
         try:
-            answer = question(client)
+            answer = method(client)
         except SpotifyException as error:
             if error.http_status in (400, 404):
                 return None, b""
@@ -82,29 +113,32 @@ class SpotifyApi:
             raise Transient("Spotify's answer is not whole JSON")
         return answer, session.last.content if session.last else b""
 
-    def _token(self, session: Through) -> str:
-        """The token there is, or a new one: one thread asks, the others wait for it."""
+    def _token(self, session: RequestsSession) -> str:
+        """The current token, or a new one, which one thread requests while the others wait."""
         with self._lock:
-            held = self._tokens.get_cached_token()
-            if not held or SpotifyClientCredentials.is_token_expired(held):
-                held = self._new(session)
-                self._tokens.save_token_to_cache(held)
-            return str(held["access_token"])
+            token: Token | None = self._tokens.get_cached_token()
+            if not token or SpotifyClientCredentials.is_token_expired(token):
+                token = self._request_token(session)
+                self._tokens.save_token_to_cache(token)
+            return token["access_token"]
 
-    def _new(self, session: Through) -> dict[str, Any]:
-        given = {"client_id": self.secrets[ID], "client_secret": self.secrets[SECRET], "requests_session": session}
-        own = MemoryCacheHandler()
+    def _request_token(self, session: RequestsSession) -> Token:
+        cache = MemoryCacheHandler()
+        app = {"client_id": self.secrets[ID], "client_secret": self.secrets[SECRET], "requests_session": session}
         try:
             if self.user:
                 grant = SpotifyOAuth(
-                    **given, redirect_uri="http://127.0.0.1", scope=SCOPE, cache_handler=own, open_browser=False
+                    **app, redirect_uri="http://127.0.0.1", scope=SCOPE, cache_handler=cache, open_browser=False
                 )
                 grant.OAUTH_TOKEN_URL = self.token_url
-                return dict(grant.refresh_access_token(self.secrets[REFRESH]))
-            app = SpotifyClientCredentials(**given, cache_handler=own)
-            app.OAUTH_TOKEN_URL = self.token_url
-            app.get_access_token(as_dict=False, check_cache=False)
-            return dict(own.get_cached_token())
+                grant.refresh_access_token(self.secrets[REFRESH])
+            else:
+                grant = SpotifyClientCredentials(**app, cache_handler=cache)
+                grant.OAUTH_TOKEN_URL = self.token_url
+                grant.get_access_token(as_dict=False, check_cache=False)
+            token: Token | None = cache.get_cached_token()
+            if token and token["access_token"]:
+                return token
         except (Transient, Blocked) as error:
             if error.status in (400, 401):
                 names = f"{ID}, {SECRET} and {REFRESH} are" if self.user else f"{ID} and {SECRET} are"
@@ -113,14 +147,11 @@ class SpotifyApi:
                 ) from None
             raise
         except (KeyError, TypeError, ValueError):
-            raise Transient("Spotify's answer holds no token") from None
+            pass
+        raise Transient("Spotify answers without a token")
 
     def _forget(self, token: str) -> None:
         with self._lock:
-            held = self._tokens.get_cached_token()
-            if held and held["access_token"] == token:
+            cached = self._tokens.get_cached_token()
+            if cached and cached["access_token"] == token:
                 self._tokens.save_token_to_cache(None)
-
-
-def _at(question: Callable[[spotipy.Spotify, int], Any], offset: int, client: spotipy.Spotify) -> Any:
-    return question(client, offset)

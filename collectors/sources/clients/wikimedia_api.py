@@ -1,4 +1,4 @@
-"""What Wikidata and Wikipedia answer under their Action API, and its refusals, which come with status 200.
+"""The Action API of Wikidata and Wikipedia: its answers as structs, and its errors, which come with status 200.
 
 Page: https://www.mediawiki.org/wiki/API:Main_page.
 """
@@ -6,21 +6,21 @@ Page: https://www.mediawiki.org/wiki/API:Main_page.
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Mapping
 
 import msgspec
 
-from collectors.engine.response_shapes import Shape, shaped
-from collectors.source import Http, RateLimited, Reply, Transient
+from collectors.engine.json_conversion import Shape, decode
+from collectors.source import Http, QueryValue, RateLimited, Reply, Transient
 
 MUSIC = re.compile(
-    r"\b(?:bands?|singer|musicians?|rapper|songwriter|composer|duo|trio|quartet|quintet|orchestra|ensemble|choir|DJ|disc jockey|guitarist|"
-    r"pianist|drummer|bassist|vocalist|violinist|saxophonist|trumpeter|cellist|(?:music(?:al)?|record|pop|rock|boy|girl|vocal) "
-    r"(?:group|producer|project|artist|act|collective))\b",
+    r"\b(?:bands?|singer|musicians?|rapper|songwriter|composer|duo|trio|quartet|quintet|orchestra|ensemble|choir|DJ"
+    r"|disc jockey|guitarist|pianist|drummer|bassist|vocalist|violinist|saxophonist|trumpeter|cellist"
+    r"|(?:music(?:al)?|record|pop|rock|boy|girl|vocal) (?:group|producer|project|artist|act|collective))\b",
     re.IGNORECASE,
 )
 WORK = re.compile(r"\b(?:song|single|album|EP|mixtape|soundtrack|film|series|episode|novel|game)\b", re.IGNORECASE)
-"""What is by a musician and is none."""
+"""Words for works, which descriptions also connect with musicians."""
 ITEM = re.compile(r"Q[1-9]\d*")
 
 
@@ -29,7 +29,7 @@ class Hit(msgspec.Struct):
 
 
 class Page(msgspec.Struct):
-    """extract: as plain text. pageprops: `disambiguation` is there, and empty, on a page that tells namesakes apart."""
+    """A page. extract: its plain text. pageprops: has an empty `disambiguation` on a disambiguation page."""
 
     title: str
     missing: bool = False
@@ -47,16 +47,14 @@ class Page(msgspec.Struct):
 
     @property
     def of_music(self) -> bool:
-        """Whether the article is of a musician: the title's bracket, the short description, or else the first sentence says so."""
+        """Whether the article is about a musician, by the title's bracket, the short description or the first sentence."""
         bracket = re.search(r"\(([^)]*)\)$", self.title)
-        return any(
-            _says_music(text)
-            for text in (bracket[1] if bracket else "", self.description or self.extract.split(". ")[0][:400])
-        )
+        texts = (bracket[1] if bracket else "", self.description or self.extract.split(". ")[0][:400])
+        return any(map(_is_about_musician, texts))
 
 
-def _says_music(text: str) -> bool:
-    """`a song by the singer …` is of no musician, `a singer known for the album …` is."""
+def _is_about_musician(text: str) -> bool:
+    """True for `a singer known for the album …`, false for `a song by the singer …`."""
     music, work = MUSIC.search(text), WORK.search(text)
     return music is not None and (work is None or music.start() < work.start())
 
@@ -65,7 +63,7 @@ class Hits(msgspec.Struct):
     search: list[Hit]
 
 
-class Searched(msgspec.Struct):
+class SearchReply(msgspec.Struct):
     query: Hits
 
 
@@ -73,7 +71,7 @@ class Pages(msgspec.Struct):
     pages: list[Page]
 
 
-class Paged(msgspec.Struct):
+class PagesReply(msgspec.Struct):
     query: Pages
 
 
@@ -83,27 +81,30 @@ class Item(msgspec.Struct):
     sitelinks: dict[str, Hit] = {}
 
 
-class Entities(msgspec.Struct):
+class ItemsReply(msgspec.Struct):
     entities: dict[str, Item]
 
 
-class Refusal(msgspec.Struct):
+class Error(msgspec.Struct):
     code: str = ""
     info: str = ""
 
 
-class Refused(msgspec.Struct):
-    error: Refusal | None = None
+class ErrorReply(msgspec.Struct):
+    error: Error | None = None
 
 
-def asked_of(host: str, params: dict[str, Any], http: Http, shape: type[Shape]) -> tuple[Shape, Reply]:
-    """What the API tells, as `shape`. Raises `RateLimited` where its databases lag or it is asked too often, else `Transient`."""
-    reply = http.get(f"{host}/w/api.php", params | {"format": "json", "maxlag": 5})
-    error = shaped(reply, Refused, what=host).error
+def query_api(host: str, params: Mapping[str, QueryValue], http: Http, shape: type[Shape]) -> tuple[Shape, Reply]:
+    """The API's answer as a `shape`, and the reply.
+
+    Raises `RateLimited` for too many requests and while the API's databases lag, `Transient` for other errors.
+    """
+    reply = http.get(f"{host}/w/api.php", {**params, "format": "json", "maxlag": 5})
+    error = decode(reply, ErrorReply, service=host).error
     if error is None:
-        return shaped(reply, shape, what=host), reply
-    said = f"{host} refuses: {error.code}: {error.info}"
+        return decode(reply, shape, service=host), reply
+    message = f"{host} refuses: {error.code}: {error.info}"
     if error.code in ("maxlag", "ratelimited"):
         seconds = reply.headers.get("Retry-After", "")
-        raise RateLimited(said, status=reply.status, retry_after=float(seconds) if seconds.isdigit() else None)
-    raise Transient(said, status=reply.status)
+        raise RateLimited(message, status=reply.status, retry_after=float(seconds) if seconds.isdigit() else None)
+    raise Transient(message, status=reply.status)

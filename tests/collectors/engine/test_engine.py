@@ -12,8 +12,11 @@ from typing import Any
 
 import pytest
 
+from collectors.engine.answer_store import AnswerStore
 from collectors.engine.engine import Engine, Settings
 from collectors.engine.ledger import Ledger
+from collectors.engine.source_register import stored_terms
+from collectors.engine.work_feed import WorkFeed
 from collectors.source import Answer, Blocked, Http, Rate, Request, Terms
 from tests.servers import faults
 from tests.servers.base import Asked, Fault, Reply
@@ -120,7 +123,7 @@ def test_a_block_page_is_never_taken_for_an_absence(run: Run, library: Catalogue
         assert 20 <= len(walled.log) <= 20 + 8  # those under way when it stopped
     assert done["lives"].counts == {"found": 2} and done["facts"].counts == {} and done["facts"].left == 40
     assert [note for note in heard.notes if "20 times in a row" in note] == heard.notes
-    statuses = {row["status"] for row in Ledger(library).counts() if row["source"] == "facts"}
+    statuses = {row.status for row in Ledger(library).counts() if row.source == "facts"}
     assert statuses == {"blocked", "pending"}
 
 
@@ -153,10 +156,9 @@ def test_a_long_retry_after_ends_the_run_and_is_remembered(after: str, run: Run,
         many = len(server.log)
         again = run((Facts, server.url))
         assert len(server.log) == many < 12 and time.monotonic() - started < 10
-    assert "asks to be left alone" in (done["facts"].stopped or "") and "asked to be left alone" in (
-        again["facts"].stopped or ""
-    )
-    until = Ledger(library).terms()[0]["not_before"] - time.time()
+    assert "its host wants no requests for" in (done["facts"].stopped or "")
+    assert "its host wants no requests for another" in (again["facts"].stopped or "")
+    until = (stored_terms(Ledger(library))[0].not_before or 0.0) - time.time()
     assert 900 < until <= 7 * 86_400  # nobody waits for centuries
 
 
@@ -200,9 +202,9 @@ def test_what_needs_an_id_waits_for_it(run: Run, library: Catalogue) -> None:
     assert list(library.field_values("tags", ["local:7"])[1]) == ["loud, n2"]
 
 
-@pytest.mark.parametrize("moment", ["requests", "awaited", "give_back"])
+@pytest.mark.parametrize(("owner", "moment"), [(Ledger, "requests"), (WorkFeed, "_awaited"), (Ledger, "release")])
 def test_an_id_that_another_run_finds_at_that_moment_is_used(
-    moment: str, library: Catalogue, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    owner: type, moment: str, library: Catalogue, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another run finds every id just after this one looked for ids, or for who asks for them, or just before it lies down to wait."""
     patient = replace(settings, patience=60.0)
@@ -211,17 +213,17 @@ def test_an_id_that_another_run_finds_at_that_moment_is_used(
         return Engine(library, [(cls(FactsParams(base_url=server.url)), list(cls.fields)) for cls in classes], patient)
 
     others: list[Any] = []
-    real = getattr(Ledger, moment)
+    real = getattr(owner, moment)
 
-    def meanwhile(ledger: Ledger, *args: Any, **more: Any) -> Any:
-        late = moment != "give_back"
-        known = real(ledger, *args, **more) if late else None
+    def meanwhile(self: object, *args: Any, **more: Any) -> Any:
+        late = moment != "release"
+        known = real(self, *args, **more) if late else None
         if not others:
             others.append(None)
             others.extend(engine(Ids).run())
-        return known if late else real(ledger, *args, **more)
+        return known if late else real(self, *args, **more)
 
-    monkeypatch.setattr(Ledger, moment, meanwhile)
+    monkeypatch.setattr(owner, moment, meanwhile)
     with FactsServer() as server:
         started = time.monotonic()
         tags, ids = engine(Tags, Ids).run()
@@ -301,11 +303,12 @@ def test_no_more_is_kept_than_the_terms_allow(run: Run, library: Catalogue) -> N
         done = run((Small, server.url))
     assert "as much is kept" in (done["small"].stopped or "")
     ledger = Ledger(library)
-    assert 0 < ledger.stored("small") <= 200
+    answers = AnswerStore(ledger)
+    assert 0 < answers.size("small") <= 200
     with ledger.transaction() as connection:
         connection.exec_driver_sql("UPDATE fields SET time = time - 90000")
     kept = done["small"].counts["found"]
-    assert ledger.expire("small", 1) == kept and ledger.stored("small") == 0
+    assert answers.expire("small", 1) == kept and answers.size("small") == 0
     assert (
         ledger.left("small", ["words"])
         + done["small"].counts.get("absent", 0)

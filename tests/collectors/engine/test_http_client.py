@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from collectors.engine.block_pages import is_block_page
-from collectors.engine.hosts import check_redirect, refuse, retry_after, user_agent, where
+from collectors.engine.hosts import check_redirect, check_status, retry_after, user_agent, without_query
 from collectors.source import Blocked, RateLimited, Transient, Trouble
 from segue.checks.check_source import http
 from tests.servers import faults
@@ -107,9 +107,9 @@ def test_retry_after(value: str | None, seconds: float | None) -> None:
 
 def test_a_503_that_says_when_is_a_limit_and_404_is_an_answer() -> None:
     with pytest.raises(RateLimited):
-        refuse(503, {"retry-after": "3"}, "x")
-    refuse(404, {}, "x")
-    assert where("https://u:p@API.example.org:8/a?key=1#f") == "api.example.org:8/a"
+        check_status(503, {"retry-after": "3"}, "x")
+    check_status(404, {}, "x")
+    assert without_query("https://u:p@API.example.org:8/a?key=1#f") == "api.example.org:8/a"
 
 
 def test_names() -> None:

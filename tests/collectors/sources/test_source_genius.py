@@ -132,7 +132,7 @@ def test_a_token_that_is_refused_ends_the_source_and_is_not_shown(http, caplog):
     caplog.set_level(logging.DEBUG)
     with GeniusServer(ALL) as server:
         wrong = Genius(source(server).params, keys={"GENIUS_ACCESS_TOKEN": "wrong-token-value"})
-        with pytest.raises(InputError, match="GENIUS_ACCESS_TOKEN is refused by Genius") as error:
+        with pytest.raises(InputError, match="Genius refuses GENIUS_ACCESS_TOKEN") as error:
             wrong.collect(request("Sea Above"), http)
         assert isinstance(source(server).collect(request("Sea Above"), http), Found)
     assert not [secret for secret in ("wrong-token-value", TOKEN) if secret in caplog.text + str(error.value)]

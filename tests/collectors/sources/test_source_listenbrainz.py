@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from collectors.service_playlists import asking, file_of, jspf, save
+from collectors.engine.retrying_http import open_http
+from collectors.jspf_files import encode, path_of, save
 from collectors.sources.listenbrainz import HOST, ListenBrainz, ListenBrainzParams
 from tests.command import segue
 from tests.servers import faults
@@ -40,8 +41,8 @@ def limits(tmp_path_factory, monkeypatch):
 
 def fetch(server, folder, *users: str, playlists: tuple[str, ...] = ()) -> int:
     params = ListenBrainzParams(url=server.url, per_second=1000)
-    with asking(HOST, params, "tests@example.org") as http:
-        service = ListenBrainz(http, params, have=lambda one: file_of(folder, one).exists())
+    with open_http(HOST, params, "tests@example.org") as http:
+        service = ListenBrainz(http, params, have=lambda one: path_of(folder, one).exists())
         return save([*service.of_ids(playlists), *service.of_users(users)], folder)
 
 
@@ -78,7 +79,7 @@ def test_faults_are_waited_out_and_a_refusal_ends_it_in_one_line(server, tmp_pat
     server.faults = {0: faults.too_many("0"), 1: faults.truncated, 3: faults.status(502), 4: faults.reset}
     assert fetch(server, tmp_path, "other") == 1
     server.faults = lambda number, asked: faults.forbidden_captcha
-    with pytest.raises(SegueError, match="403.*the same command goes on"):
+    with pytest.raises(SegueError, match="403.*the same command resumes"):
         fetch(server, tmp_path, "other")
     server.faults = lambda number, asked: faults.too_many("86400")
     with pytest.raises(SegueError, match="429"):
@@ -98,8 +99,8 @@ def test_the_command_writes_them(server, tmp_path):
 def test_a_file_keeps_what_the_reader_reads(tmp_path):
     track = TrackRecord("spotify:track:abc", "One", ("A", "B"), album="C", duration_s=61.5)
     playlist = PlaylistRecord("x:../../evil", ["spotify:track:abc", "isrc:GBABC0100001"], "Title")
-    assert file_of(tmp_path, playlist.id) == tmp_path / "x_______evil.jspf"
-    file_of(tmp_path, playlist.id).write_bytes(jspf(playlist, {track.id: track}))
+    assert path_of(tmp_path, playlist.id) == tmp_path / "x_______evil.jspf"
+    path_of(tmp_path, playlist.id).write_bytes(encode(playlist, {track.id: track}))
     first, second, read = JspfReader(tmp_path).read()
     assert (first.id, first.artists, first.album, first.duration_s) == (track.id, ("A, B",), "C", 61.5)
     assert (second.id, read.tracks) == ("isrc:GBABC0100001", playlist.tracks)

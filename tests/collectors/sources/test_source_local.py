@@ -11,12 +11,12 @@ import soundfile
 from collectors.local_files import Folder, audio_files
 from collectors.source import Absent, Ambiguous, Request, Transient, Trouble
 from collectors.sources.local_audio import AudioFolderParams, LocalFeatures, LocalPreviews
-from collectors.sources.local_covers import CoverFolderParams, EmbeddedCovers, LocalCovers, embedded
+from collectors.sources.local_covers import CoverFolderParams, EmbeddedCovers, LocalCovers, embedded_cover
 from tests.collectors.sources.pictures import bomb, picture
 from tests.collectors.sources.sounds import RATE, tone
 from tests.servers.music import mbid
 from toolkit.constants import AUDIO_FEATURES
-from toolkit.encoders.audio.audio_features import described
+from toolkit.encoders.audio.audio_features import measure
 from toolkit.errors import InputError
 
 RECORDING, RELEASE = mbid("recording", "local"), mbid("release", "local")
@@ -115,9 +115,7 @@ def test_features_are_those_of_the_encoder(music, http, tmp_path):
     with source.opened(tmp_path):
         values = source.collect(track("local:4iV5W9uYEdYUVa79Axb7Rh.wav"), http).values["audio_features"]
         samples, _ = soundfile.read(music / "4iV5W9uYEdYUVa79Axb7Rh.wav", dtype="float32")
-        assert values == pytest.approx(described(samples, RATE).tolist(), abs=1e-6) and len(values) == len(
-            AUDIO_FEATURES
-        )
+        assert values == pytest.approx(measure(samples, RATE).tolist(), abs=1e-6) and len(values) == len(AUDIO_FEATURES)
         assert values[AUDIO_FEATURES.index("key")] == 4  # 330 Hz is an E
         with pytest.raises(Trouble, match="broken.mp3 has no audio") as caught:
             source.collect(track("local:broken.mp3"), http)
@@ -212,10 +210,13 @@ def test_pictures_of_every_format(music, tmp_path):
     ape = APEv2()
     ape["Cover Art (Front)"] = APEBinaryValue(b"front.jpg\0" + picture("grey"))
     ape.save(plain)
-    assert embedded(tmp_path / "c.ogg") == picture("gold")
-    assert embedded(mp3) == picture("pink")
-    assert embedded(music / "b.ogg") is None and embedded(music / "broken.mp3") is None
-    assert embedded(plain) in (None, picture("grey"))  # mutagen reads APE tags of an MP3 only where they stand alone
+    assert embedded_cover(tmp_path / "c.ogg") == picture("gold")
+    assert embedded_cover(mp3) == picture("pink")
+    assert embedded_cover(music / "b.ogg") is None and embedded_cover(music / "broken.mp3") is None
+    assert embedded_cover(plain) in (
+        None,
+        picture("grey"),
+    )  # mutagen reads APE tags of an MP3 only where they stand alone
 
 
 @pytest.mark.parametrize(

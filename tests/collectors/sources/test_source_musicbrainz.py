@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from collectors.source import Absent, Ambiguous, Found, Other, RateLimited, Request, Transient
-from collectors.sources.clients.musicbrainz_api import Recording as Told
-from collectors.sources.clients.musicbrainz_api import chosen
+from collectors.sources.clients.musicbrainz_recordings import Recording as ApiRecording
+from collectors.sources.clients.musicbrainz_recordings import best_answer
 from collectors.sources.musicbrainz import MusicBrainz, MusicBrainzParams, lucene
 from collectors.sources.musicbrainz_dump import MusicBrainzDump, MusicBrainzDumpParams
 from collectors.sources.musicbrainz_tags import MusicBrainzTags, MusicBrainzTagsParams
@@ -47,8 +47,8 @@ def source(server):
     return MusicBrainz(MusicBrainzParams(url=server.url))
 
 
-def as_told(recordings: list[Recording]) -> list[Told]:
-    return msgspec.convert([hit(recording, 100) for recording in recordings], list[Told])
+def as_told(recordings: list[Recording]) -> list[ApiRecording]:
+    return msgspec.convert([hit(recording, 100) for recording in recordings], list[ApiRecording])
 
 
 def sea(**more) -> Request:
@@ -79,7 +79,7 @@ def test_by_name_the_length_the_album_and_an_official_release_decide(source, htt
     assert source.collect(sea(), http).values == {"mbid": SEA.id}
     assert source.collect(sea(duration_s=396.0), http).values == {"mbid": LONG.id}
     live_first = [LIVE, LONG, SEA]
-    assert chosen(sea(duration_s=None, album=None), as_told(live_first), b"").values == {"mbid": LONG.id}
+    assert best_answer(sea(duration_s=None, album=None), as_told(live_first), b"").values == {"mbid": LONG.id}
 
 
 def test_other_ids_are_given_only_where_names_agree(source, http):
@@ -132,7 +132,7 @@ def test_what_is_near_is_ambiguous_and_what_is_not_there_absent(source, http):
     near = source.collect(sea(title="Sea Above (Remix)"), http)
     assert isinstance(near, Ambiguous) and 0.5 <= near.score < 0.85 and near.values == {"mbid": SEA.id}
     assert isinstance(source.collect(sea(title="Zzz", artists=("Qqq",)), http), Absent)
-    assert source.collect(Request("track", "t", ("mbid",)), http) == Absent("no title to search for")
+    assert source.collect(Request("track", "t", ("mbid",)), http) == Absent("no title to search by")
 
 
 def test_a_wrong_form_is_tried_again_and_a_busy_server_waited_for(server, source, http):
@@ -169,7 +169,7 @@ def test_tags_of_an_artist_and_none(server, asked, http):
     request = Request("artist", "m:1", ("artist_tags",), {"mbid": MIRA.id})
     assert tags(server, votes=3).collect(request, http).values == {"artist_tags": "harbour folk, folk"}
     assert tags(server).collect(Request("artist", "m:2", ("artist_tags",), {"mbid": TWIN.id}), http).note == "no tags"
-    assert tags(server).collect(Request("artist", "m:2", ("artist_tags",), {"mbid": SEA.id}), http).note == "no such id"
+    assert tags(server).collect(Request("artist", "m:2", ("artist_tags",), {"mbid": SEA.id}), http).note == "unknown id"
     assert isinstance(
         tags(server).collect(Request("artist", "m", ("artist_tags",), {"mbid": "../../isrc"}), http), Absent
     )

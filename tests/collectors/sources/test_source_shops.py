@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from collectors.collect import checked
+from collectors.collect import resolve
 from collectors.collect_section import SourceSpec
 from collectors.source import Absent, Ambiguous, Blocked, Found, RateLimited, Request, Transient
 from collectors.sources.deezer import Deezer, DeezerParams
@@ -67,8 +67,8 @@ def test_shops_keep_the_contract(cls, server):
 
 @pytest.mark.parametrize("name", ["deezer", "itunes"])
 def test_previews_are_kept_only_where_audio_is_named(name):
-    _, usual, _ = checked(SourceSpec(source=name))
-    _, named, _ = checked(SourceSpec(source=name, fields=["audio"]))
+    _, usual, _ = resolve(SourceSpec(source=name))
+    _, named, _ = resolve(SourceSpec(source=name, fields=["audio"]))
     assert usual == ["cover", "audio_features", "cqt"] and named == ["audio"]
 
 

@@ -187,11 +187,11 @@ def test_an_index_is_built_once_and_again_when_a_file_changes(tmp_path):
         yield from [("a", b"1"), ("b", b"2"), ("a", b"3")]
 
     for _ in range(2):
-        with file_index.opened(tmp_path / "i", [file], rows(), version=1) as found:
+        with file_index.open_index(tmp_path / "i", [file], rows(), version=1) as found:
             assert (found.get("a"), found.get("b"), found.get("c"), len(found)) == ([b"1", b"3"], [b"2"], [], 3)
     assert len(built) == 1
     file.write_text("three")
-    with file_index.opened(tmp_path / "i", [file], rows(), version=1):
+    with file_index.open_index(tmp_path / "i", [file], rows(), version=1):
         assert len(built) == 2
     assert len(list((tmp_path / "i").glob("*.sqlite"))) == 1
 
@@ -204,9 +204,9 @@ def test_a_build_that_stops_leaves_no_index(tmp_path):
         yield "a", b"1"
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), file_index.opened(tmp_path / "i", [file], rows(), version=1):
+    with pytest.raises(KeyboardInterrupt), file_index.open_index(tmp_path / "i", [file], rows(), version=1):
         pass
-    with file_index.opened(tmp_path / "i", [file], iter([("b", b"2")]), version=1) as found:
+    with file_index.open_index(tmp_path / "i", [file], iter([("b", b"2")]), version=1) as found:
         assert (found.get("a"), found.get("b")) == ([], [b"2"])
 
 
@@ -214,7 +214,7 @@ def test_threads_share_an_index_that_nobody_can_write_to(tmp_path):
     file = tmp_path / "data"
     file.write_text("one")
     rows = ((str(place), str(place).encode()) for place in range(500))
-    with file_index.opened(tmp_path / "i", [file], rows, version=1) as found:
+    with file_index.open_index(tmp_path / "i", [file], rows, version=1) as found:
         wrong = []
         threads = [
             threading.Thread(

@@ -105,7 +105,7 @@ def test_a_disambiguation_page_is_no_biography(source, http):
 
 @pytest.mark.parametrize("name", ["Granite", "Anthem"])
 def test_the_article_of_something_else_is_absent(source, http, name):
-    assert source.collect(artist(name), http).note == "the article of that name is of something else"
+    assert source.collect(artist(name), http).note == "the article of that name is about something else"
 
 
 def test_no_article_is_absent(source, http):

@@ -1,4 +1,4 @@
-"""What MusicBrainz tells of recordings, in its service and its dumps alike, and which of several recordings is the one asked for.
+"""Recordings of MusicBrainz, as its service and its dumps give them, and the choice of the one that fits a request.
 
 Page: https://musicbrainz.org/doc/MusicBrainz_API.
 """
@@ -22,7 +22,7 @@ Mbid = Annotated[str, msgspec.Meta(pattern=f"^{MBID.pattern}$")]
 
 
 class Tag(msgspec.Struct):
-    """count: votes for it less votes against."""
+    """count: votes for the tag minus votes against it."""
 
     name: str
     count: int | None = None
@@ -73,30 +73,29 @@ class Recording(msgspec.Struct, rename="kebab"):
     @property
     def names(self) -> tuple[str, ...]:
         """Names of its artists: as credited, then their own."""
-        return tuple(
-            dict.fromkeys(
-                [credit.name for credit in self.artist_credit] + [credit.artist.name for credit in self.artist_credit]
-            )
-        )
+        credited = [credit.name for credit in self.artist_credit]
+        return tuple(dict.fromkeys([*credited, *(credit.artist.name for credit in self.artist_credit)]))
 
 
 class Hits(msgspec.Struct):
     recordings: list[Recording]
 
 
-def held_isrc(request: Request) -> str | None:
-    """The request's ISRC as MusicBrainz writes it; None where none is held, or what is held is none."""
+def valid_isrc(request: Request) -> str | None:
+    """The request's ISRC as MusicBrainz writes it; None without a valid one."""
     isrc = request.ids.get("isrc", "").replace("-", "").upper()
     return isrc if ISRC.fullmatch(isrc) else None
 
 
-def chosen(request: Request, recordings: Sequence[Recording], payload: bytes, *, by_id: bool = False) -> Answer:
-    """The best of the recordings. by_id: they were asked for by an id that is held; the names have only to not speak against it."""
+def best_answer(request: Request, recordings: Sequence[Recording], payload: bytes, *, by_id: bool = False) -> Answer:
+    """The answer of the best recording. by_id: the recordings have a requested id, so their names only must not contradict."""
     if not recordings:
         return Absent(payload=payload)
-    scores = [matching.score(request, _candidate(recording)) for recording in recordings]
-    place = max(range(len(recordings)), key=lambda place: (scores[place], *_merits(request, recordings[place]), -place))
-    score, best = scores[place], recordings[place]
+    scored = [
+        (matching.score(request, Candidate(recording.title, recording.names, recording.duration_s)), recording)
+        for recording in recordings
+    ]
+    score, best = max(scored, key=lambda pair: (pair[0], *_merits(request, pair[1])))
     values, note = {"mbid": best.id}, f"{', '.join(best.names)} - {best.title}"
     if matching.verdict(score) == "found" or (by_id and (score >= matching.ANYTHING or request.title is None)):
         return Found(values, 1.0 if by_id else score, payload, tuple(_others(request, best)))
@@ -105,12 +104,8 @@ def chosen(request: Request, recordings: Sequence[Recording], payload: bytes, *,
     return Absent(payload=payload)
 
 
-def _candidate(recording: Recording) -> Candidate:
-    return Candidate(recording.title, recording.names, recording.duration_s)
-
-
 def _merits(request: Request, recording: Recording) -> tuple[float, ...]:
-    """What decides between recordings that fit alike: the album's name, an official release, no note such as `live`, the length."""
+    """Criteria between recordings of equal score: album name, official release, no note such as `live`, duration."""
     length = recording.duration_s
     return (
         max((_alike(request.album, release) for release in recording.releases), default=0.0),
@@ -125,18 +120,18 @@ def _alike(album: str | None, release: Release) -> float:
 
 
 def _others(request: Request, recording: Recording) -> Iterator[Other]:
-    """Ids of the artists and of the album, where their names say that they are the same."""
+    """Ids of the artists and of the album, where their names agree."""
     for entity_id, name in zip(request.artist_ids, request.artists, strict=False):
         alike = [
-            (fuzz.token_sort_ratio(normalise(name), normalise(given)) / 100, credit.artist.id)
+            (fuzz.token_sort_ratio(normalise(name), normalise(credited)) / 100, credit.artist.id)
             for credit in recording.artist_credit
-            for given in (credit.name, credit.artist.name)
+            for credited in (credit.name, credit.artist.name)
         ]
         if alike and max(alike)[0] >= matching.ENOUGH:
             yield Other("artist", entity_id, "mbid", max(alike)[1])
-    named = [release for release in recording.releases if _alike(request.album, release) >= matching.ENOUGH]
-    if request.album_id and named:
-        release = max(named, key=lambda release: (release.status == "Official", _alike(request.album, release)))
+    same_name = [release for release in recording.releases if _alike(request.album, release) >= matching.ENOUGH]
+    if request.album_id and same_name:
+        release = max(same_name, key=lambda release: (release.status == "Official", _alike(request.album, release)))
         yield Other("album", request.album_id, "release_mbid", release.id)
         if release.release_group is not None:
             yield Other("album", request.album_id, "mbid", release.release_group.id)

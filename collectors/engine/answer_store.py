@@ -1,0 +1,103 @@
+"""Values that sources answered with: each answer and its ledger entries are written in one transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from sqlalchemy import bindparam, delete, func, select, update
+
+from collectors.engine.ledger import DiskFull, Ledger, entries_of
+from collectors.engine.ledger_tables import APART, LEDGER
+from collectors.engine.outcomes import Claim, Entry
+from collectors.source import Other, Terms
+from toolkit.catalogue import record_writer
+from toolkit.catalogue.database_schema import FIELDS, Row, upsert
+from toolkit.catalogue.records import Field
+from toolkit.errors import SegueError
+from toolkit.files import disk_full
+
+_OUTCOME = ("status", "attempts", "next_try", "http_status", "match_score", "payload", "note")
+_KEY = ("source", "field", "entity", "entity_id", "owner")
+_CLOSE = (
+    update(LEDGER)
+    .where(*(LEDGER.c[name] == bindparam(f"_{name}") for name in _KEY))
+    .values({name: bindparam(name) for name in (*_OUTCOME, "owner", "time")})
+)
+
+
+class AnswerStore:
+    """The answers of one library, written for the process that holds the claims of `ledger`."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._blobs = ledger.catalogue.blobs
+        self._put = ledger.catalogue._put
+
+    def write(self, claim: Claim, entries: Sequence[Entry], terms: Terms, others: Sequence[Other] = ()) -> bool:
+        """Write one answer, its values and its entries. Returns False, and writes nothing, where the claim was lost.
+
+        Raises `DiskFull` where there is no room; nothing of the answer is written then.
+        """
+        now = time.time()
+        score = max((entry.match_score for entry in entries if entry.match_score is not None), default=None)
+        items = [
+            (
+                claim.id,
+                entry.field,
+                Field(entry.value, claim.source, claim.entity, entry.match_score, terms.train_allowed),
+            )
+            for entry in entries
+            if entry.status == "found" and entry.value is not None
+        ]
+        items += [
+            (other.id, other.field, Field(other.value, claim.source, other.entity, score, terms.train_allowed))
+            for other in others
+        ]
+        try:
+            prepared = record_writer.prepare_fields(items, self._put)
+            apart = [row for entry in entries for row in self._rows_apart(claim, entry, now)]
+        except SegueError as error:
+            raise (DiskFull(str(error)) if disk_full(error) else error) from None
+        with self._ledger.transaction() as connection:
+            for entry in entries:
+                key = (claim.source, entry.field, claim.entity, claim.id, self._ledger.owner)
+                values = {name: getattr(entry, name) for name in _OUTCOME} | {"owner": None, "time": now}
+                keys = {f"_{name}": part for name, part in zip(_KEY, key, strict=True)}
+                if not connection.execute(_CLOSE, values | keys).rowcount:
+                    connection.rollback()
+                    return False
+            record_writer.write(connection, prepared)
+            upsert(connection, APART, apart)
+        return True
+
+    def _rows_apart(self, claim: Claim, entry: Entry, now: float) -> list[Row]:
+        """Rows of an ambiguous value, which is kept apart from the catalogue's fields."""
+        if entry.status != "ambiguous" or entry.value is None:
+            return []
+        value = Field(entry.value, claim.source, claim.entity, entry.match_score)
+        prepared = record_writer.prepare_fields([(claim.id, entry.field, value)], self._put)
+        score = {"match_score": entry.match_score or 0.0, "time": now}
+        rows = [row | score for row in prepared.tables[FIELDS].values()]
+        return [{column.name: row[column.name] for column in APART.columns} for row in rows]
+
+    def size(self, source: str) -> int:
+        """Bytes of a source's texts, vectors, covers and audio."""
+        with self._ledger.transaction() as connection:
+            inline = select(func.coalesce(func.sum(func.length(FIELDS.c.value)), 0))
+            total = int(connection.scalar(inline.where(FIELDS.c.source == source, FIELDS.c.kind != "blob")) or 0)
+            keys = select(FIELDS.c.value).where(FIELDS.c.source == source, FIELDS.c.kind == "blob").distinct()
+            blobs = connection.scalars(keys).all()
+        return total + sum(self._blobs.path(key).stat().st_size for key in blobs if key in self._blobs)
+
+    def expire(self, source: str, days: float) -> int:
+        """Delete values that are older than the source's terms allow, and reopen their entries. Returns their number."""
+        old = (FIELDS.c.source == source, FIELDS.c.time < time.time() - days * 86_400)
+        with self._ledger.transaction() as connection:
+            keys = connection.execute(select(FIELDS.c.field, FIELDS.c.entity, FIELDS.c.entity_id).where(*old)).all()
+            reopened = {"status": "pending", "attempts": 0, "next_try": 0.0, "match_score": None, "payload": None}
+            for name, entity, entity_id in keys:
+                entries = entries_of(source, [name], entity, [entity_id])
+                connection.execute(update(LEDGER).where(entries).values(reopened))
+            connection.execute(delete(FIELDS).where(*old))
+        return len(keys)

@@ -1,0 +1,125 @@
+"""Claims work for the lanes, and holds back entities that wait for an id from another source."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from sqlalchemy import and_, or_, select
+
+from collectors.engine.ledger import Ledger, entries_of
+from collectors.engine.ledger_tables import LEDGER
+from collectors.engine.outcomes import LONGEST, Claim
+from collectors.engine.result_writer import ResultWriter
+from collectors.engine.worker_pool import Lane, WorkerPool
+from collectors.source import ID_FIELDS, Entity, Request, Source
+from toolkit.catalogue.database_schema import TRACK_ARTISTS, TRACKS
+
+DEFER = 120.0
+"""Seconds after which an entity that waits for an id is looked at again; mostly the answer wakes it before."""
+AWAITS_ID = "waits for an id from another source"
+NO_ID = "no id to look it up by"
+
+
+class WorkFeed:
+    """Work for the pools of one run. patience: the longest wait inside the run, in seconds."""
+
+    def __init__(self, ledger: Ledger, writer: ResultWriter, pools: Sequence[WorkerPool], patience: float) -> None:
+        self._ledger = ledger
+        self._with_room = writer.with_room
+        self._pools = pools
+        self._patience = patience
+
+    def start(self) -> None:
+        """Look again at entities that had no id in an earlier run."""
+        self._with_room(self._ledger.wake, NO_ID)
+
+    def fill(self, pool: WorkerPool, now: float) -> None:
+        """Claim entities for the lanes that ran out, and keep the pool's threads busy."""
+        if pool.stopped is not None:
+            return
+        for lane in pool.open_lanes:
+            if lane.waiting or now < lane.look_again or lane.due is None:
+                continue
+            name, batch = pool.source.name, lane.next_batch(now)
+            if claims := self._with_room(self._ledger.claim, name, lane.entity, lane.fields, batch):
+                self._queue(pool.source, lane, claims)
+            else:
+                lane.due = self._ledger.next_due(name, lane.fields)
+                lane.look_again = now + 2.0 if lane.due is None else min(max(lane.due, now + 0.02), now + 2.0)
+        pool.hand_out()
+
+    def wake_for(self, request: Request) -> None:
+        """Make what waits for an id of this entity, its album or its artists due now."""
+        ids = [request.id, *request.artist_ids, *([request.album_id] if request.album_id else [])]
+        for pool in self._pools:
+            for lane in pool.lanes if _id_fields_of(pool.source) else ():
+                entries = entries_of(pool.source.name, lane.fields, lane.entity, ids)
+                self._with_room(self._ledger.wake, AWAITS_ID, entries)
+
+    def wake_all(self) -> None:
+        """Make everything that waits for an id due now: a source that was to give ids has stopped."""
+        self._with_room(self._ledger.wake, AWAITS_ID)
+
+    def _queue(self, source: Source, lane: Lane, claims: list[Claim]) -> None:
+        """Queue the requests of claims; release those that have no id, and those that have to wait for one."""
+        id_fields = _id_fields_of(source)
+        # before the ids themselves are read: an id that another process finds in between counts as found
+        expected = self._awaited(source, lane, [claim.id for claim in claims]) if id_fields else set()
+        pairs = list(zip(claims, self._ledger.requests(claims), strict=True))
+        awaited = {claim.id for claim, request in pairs if not id_fields & set(request.ids)} & expected
+        no_id = {claim.id for claim, request in pairs if source.needs and not set(source.needs) & set(request.ids)}
+        no_id -= awaited
+        lane.waiting.extend((claim, request) for claim, request in pairs if claim.id not in awaited | no_id)
+        release = self._ledger.release
+        without = [claim for claim in claims if claim.id in no_id]
+        self._with_room(release, without, next_try=time.time() + LONGEST, note=NO_ID)
+        if awaited:
+            later = time.time() + min(DEFER, self._patience / 2)
+            waiting = [claim for claim in claims if claim.id in awaited]
+            self._with_room(release, waiting, next_try=later, note=AWAITS_ID)
+            # another process may have answered, and woken whatever waited, before these were released
+            answered = sorted(awaited - self._awaited(source, lane, sorted(awaited)))
+            entries = entries_of(source.name, lane.fields, lane.entity, answered)
+            self._with_room(self._ledger.wake, AWAITS_ID, entries)
+
+    def _awaited(self, source: Source, lane: Lane, ids: Sequence[str]) -> set[str]:
+        """The entities among `ids` for which this run or another may still get an id that the source uses."""
+        id_fields = _id_fields_of(source)
+        providers = [
+            (pool.source.name, name)
+            for pool in self._pools
+            if pool.source is not source and pool.stopped is None
+            if id_fields & set(pool.source.fields) & set(ID_FIELDS)
+            for open_lane in pool.open_lanes
+            for name in open_lane.fields
+        ]
+        until = time.time() + self._patience
+        return _with_open_entries(self._ledger, providers, lane.entity, ids, until) if providers and ids else set()
+
+
+def _id_fields_of(source: Source) -> set[str]:
+    return {*source.needs, *source.uses}
+
+
+def _with_open_entries(
+    ledger: Ledger, providers: Sequence[tuple[str, str]], entity: Entity, ids: Sequence[str], until: float
+) -> set[str]:
+    """The entities among `ids` that have an open entry of a provider, or whose tracks have one.
+
+    - providers: (source, field) pairs that give ids.
+    - until: an entry that is due later, in seconds since 1970, does not count.
+    """
+    provided = or_(*(and_(LEDGER.c.source == source, LEDGER.c.field == name) for source, name in providers))
+    due = or_(LEDGER.c.next_try <= until, and_(LEDGER.c.next_try.is_not(None), LEDGER.c.owner.is_not(None)))
+    queries = [select(LEDGER.c.entity_id).where(provided, due, LEDGER.c.entity == entity, LEDGER.c.entity_id.in_(ids))]
+    of_track = (provided, due, LEDGER.c.entity == "track")
+    if entity == "album":
+        tracks = select(TRACKS.c.album_id).join(LEDGER, LEDGER.c.entity_id == TRACKS.c.id)
+        queries.append(tracks.where(*of_track, TRACKS.c.album_id.in_(ids)))
+    elif entity == "artist":
+        credits = TRACK_ARTISTS.join(LEDGER, LEDGER.c.entity_id == TRACK_ARTISTS.c.track_id)
+        artists = select(TRACK_ARTISTS.c.artist_id).select_from(credits)
+        queries.append(artists.where(*of_track, TRACK_ARTISTS.c.artist_id.in_(ids)))
+    with ledger.transaction() as connection:
+        return {entity_id for query in queries for entity_id in connection.scalars(query.distinct())}

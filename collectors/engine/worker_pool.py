@@ -1,0 +1,168 @@
+"""The threads that send one source's requests, and the lanes that the requests come from."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from collectors.engine.hosts import Offline
+from collectors.engine.outcomes import Claim
+from collectors.engine.value_checks import check_values
+from collectors.source import Absent, Answer, Blocked, Entity, Http, Request, Source
+
+MAX_BLOCKED = 20
+"""Block pages in a row that stop a source."""
+LOCAL_THREADS = 2
+"""Threads of a source that reads files."""
+MIN_BATCH, MAX_BATCH = 8, 256
+"""Entities that are claimed at once."""
+
+
+@dataclass
+class Lane:
+    """Fields of one kind of entity that one answer gives.
+
+    - total, done: entities open at the start of the run, and closed since.
+    - ended: why these fields are not requested any more.
+    - waiting: entities that are claimed but not yet handed to a thread.
+    - look_again: when to query the ledger again. due: when it will have entities again, None where none are left.
+    """
+
+    entity: Entity
+    fields: tuple[str, ...]
+    total: int = 0
+    done: int = 0
+    ended: str | None = None
+    waiting: deque[tuple[Claim, Request]] = field(default_factory=deque)
+    look_again: float = 0.0
+    due: float | None = 0.0
+    batch: int = MIN_BATCH
+    claimed_at: float = 0.0
+
+    def next_batch(self, now: float) -> int:
+        """How many entities to claim: about a few seconds' work. Long claims block others, and short ones cost time."""
+        seconds = now - self.claimed_at
+        if seconds < 1.0:
+            self.batch = min(self.batch * 2, MAX_BATCH)
+        elif seconds > 5.0:
+            self.batch = max(self.batch // 2, MIN_BATCH)
+        self.claimed_at = now
+        return self.batch
+
+    def drain(self) -> list[Claim]:
+        """Remove and return the claims that no thread has yet."""
+        claims = [claim for claim, _ in self.waiting]
+        self.waiting.clear()
+        return claims
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome of one request: an answer, or the exception that was raised."""
+
+    pool: WorkerPool
+    lane: Lane
+    claim: Claim
+    request: Request
+    answer: Answer | None = None
+    error: Exception | None = None
+
+
+class WorkerPool:
+    """A source, its lanes and its threads.
+
+    - http: the client for the source's requests.
+    - store_cover: writes a cover's bytes before its row is written, in the thread that fetched it.
+    """
+
+    def __init__(self, source: Source, fields: Sequence[str], http: Http, store_cover: Callable[[bytes], None]) -> None:
+        self.source = source
+        self.lanes = [Lane(entity, names) for entity, names in source.lanes(fields)]
+        self.threads = sum(host.concurrency for host in source.hosts) or LOCAL_THREADS
+        self.in_flight = 0
+        self.stopped: str | None = None
+        self.counts: Counter[str] = Counter()
+        self._http = http
+        self._store_cover = store_cover
+        self._jobs: queue.SimpleQueue[tuple[Lane, Claim, Request] | None] = queue.SimpleQueue()
+        self._blocked_in_row = 0
+        self._offline_since: float | None = None
+
+    def start(self, results: queue.SimpleQueue[Result]) -> None:
+        """Start the threads. results: the queue that their results go to."""
+        for number in range(self.threads):
+            name = f"{self.source.name}-{number}"
+            # daemons: a client library that hangs for ever must not keep the process alive
+            threading.Thread(target=self._work, args=(results,), name=name, daemon=True).start()
+
+    def hand_out(self) -> None:
+        """Queue waiting requests for the threads, lane by lane in turn, and no more than keep every thread busy."""
+        while self.in_flight < 2 * self.threads and (lanes := [lane for lane in self.lanes if lane.waiting]):
+            for lane in lanes:
+                self._jobs.put((lane, *lane.waiting.popleft()))
+                self.in_flight += 1
+
+    def drain(self) -> list[Claim]:
+        """Remove and return the claims of all lanes that no thread has yet."""
+        return [claim for lane in self.lanes for claim in lane.drain()]
+
+    def end_threads(self) -> None:
+        """Let each thread end when it has finished its request."""
+        for _ in range(self.threads):
+            self._jobs.put(None)
+
+    @property
+    def open_lanes(self) -> list[Lane]:
+        return [lane for lane in self.lanes if lane.ended is None]
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why the source, or some of its fields, stopped before the end; None where nothing did."""
+        ended = [f"{', '.join(lane.fields)}: {lane.ended}" for lane in self.lanes if lane.ended]
+        return self.stopped or "; ".join(ended) or None
+
+    def finished(self, until: float) -> bool:
+        """Whether nothing is left that may be requested before the time `until`."""
+        if self.in_flight:
+            return False
+        waits = any(lane.waiting for lane in self.lanes)
+        due = any(lane.due is not None and lane.due <= until for lane in self.open_lanes)
+        return self.stopped is not None or not (waits or due)
+
+    def failure_after(self, error: Exception | None, patience: float) -> str | None:
+        """Count the outcome of a request. Returns why the source has to stop now, None where it need not.
+
+        - error: what the request raised, None for an answer.
+        - patience: seconds that a host may be unreachable.
+        """
+        now = time.time()
+        self._blocked_in_row = self._blocked_in_row + 1 if isinstance(error, Blocked) else 0
+        self._offline_since = (self._offline_since or now) if isinstance(error, Offline) else None
+        if self._blocked_in_row >= MAX_BLOCKED:
+            return (
+                f"refused {MAX_BLOCKED} times in a row ({error}): look at it in a browser, wait, "
+                "and run the same command again"
+            )
+        if self._offline_since is not None and now - self._offline_since > patience:
+            return f"{error} for {patience:.0f} s: run the same command again when it can"
+        return None
+
+    def _work(self, results: queue.SimpleQueue[Result]) -> None:
+        while (job := self._jobs.get()) is not None:
+            results.put(self._collect(*job))
+
+    def _collect(self, lane: Lane, claim: Claim, request: Request) -> Result:
+        try:
+            answer = self.source.collect(request, self._http)
+            if not isinstance(answer, Absent):
+                answer = replace(answer, values=check_values(answer.values))
+                for value in answer.values.values():
+                    if isinstance(value, bytes):
+                        self._store_cover(value)
+            return Result(self, lane, claim, request, answer)
+        except Exception as error:
+            return Result(self, lane, claim, request, error=error)
