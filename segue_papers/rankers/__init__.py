@@ -1,0 +1,1 @@
+"""Rankers of the papers, and the networks and the mathematics that they share."""

@@ -1,7 +1,7 @@
-"""Item-attribute kNN: tracks or artists whose tags are those of what the user played.
+"""Item-attribute kNN: tracks or artists that share tags with what the user played.
 
-TAGS-ITEMKNN of Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", artist table, which is
-ItemAttributeKNN of MyMediaLite (Gantner et al. 2011): cosine of sets of attributes, 80 neighbours.
+TAGS-ITEMKNN of Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", table of artists.
+It is ItemAttributeKNN of MyMediaLite (Gantner et al. 2011): cosine of sets of attributes, 80 neighbours.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from toolkit.ranker import Scorer, TrainingData
 
 
 class AttributeKNNParams(BaselineParams):
-    neighbours: int = Field(80, ge=1, description="tracks of the training split that speak for a track")
+    neighbours: int = Field(80, ge=1, description="training tracks that vote for a track")
 
 
 class AttributeKNN(Baseline):
@@ -28,8 +28,8 @@ class AttributeKNN(Baseline):
 
     Score of track i: the sum over the seeds s among its nearest training tracks of |A_s ∩ A_i| / sqrt(|A_s| |A_i|).
 
-    A_i are the attributes of i: the non-zero columns of its one modality. A `tfidf` of tags with `dim: 0` has one column per tag. A track
-    cannot be ranked (-inf) if none of its neighbours is a seed.
+    A_i are the attributes of i: the non-zero columns of its one modality. A `tfidf` of tags with `dim: 0` has one
+    column per tag. A track cannot be ranked (-inf) if none of its neighbours is a seed.
     """
 
     name = "attribute-knn"
@@ -46,7 +46,8 @@ class AttributeKNN(Baseline):
         similar = sp.vstack(nearest, format="csr")
         if not similar.nnz:
             raise InputError(
-                "attribute-knn: no training track shares an attribute with another: it needs a modality with one column a tag"
+                "attribute-knn: no training track shares an attribute with another: it needs a modality with one column"
+                " a tag"
             )
         return packed(similar, "similar")
 

@@ -1,4 +1,7 @@
-"""The networks of rankers over several modalities: a branch for each, joined."""
+"""Networks over several modalities, with one branch for each.
+
+Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation".
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,9 @@ from torch import Tensor, nn
 
 
 class Branches(nn.Module):
-    """Modalities side by side (n, sum of widths) -> what their branches give, joined.
+    """Concatenates the outputs of one branch for each modality. Reads the columns of all, [n, sum of widths].
 
-    A modality that is all zeros is one that the track lacks, and gives zeros.
+    A row of a modality that is all zeros is missing. The output of its branch is zero.
     """
 
     def __init__(self, widths: Sequence[int], branches: Sequence[nn.Module]) -> None:
@@ -21,33 +24,33 @@ class Branches(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         parts = rows.split(self.widths, dim=1)
-        found = [
+        outputs = [
             branch(part) * part.any(dim=1, keepdim=True) for branch, part in zip(self.branches, parts, strict=True)
         ]
-        return torch.cat(found, dim=1)
+        return torch.cat(outputs, dim=1)
 
 
 class UnitBranch(nn.Module):
-    """Length 1."""
+    """Scales rows to length 1."""
 
     def forward(self, rows: Tensor) -> Tensor:
         return nn.functional.normalize(rows, dim=1)
 
 
 class DenseBranch(nn.Sequential):
-    """Batch normalisation, a dense layer, ReLU."""
+    """Batch normalisation, a dense layer and ReLU."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__(nn.BatchNorm1d(width), nn.Linear(width, hidden), nn.ReLU())
 
 
 class ConvolutionBranch(nn.Module):
-    """Flat spectrograms (n, bins · frames) through convolutions over (n, bins, frames)."""
+    """Convolutions over spectrograms [n, bins, frames], which it reads flat, [n, bins · frames]."""
 
     def __init__(self, convolutions: nn.Module, bins: int) -> None:
         super().__init__()
         self.convolutions, self.bins = convolutions, bins
 
     def forward(self, rows: Tensor) -> Tensor:
-        found: Tensor = self.convolutions(rows.unflatten(1, (self.bins, -1)))
-        return found
+        output: Tensor = self.convolutions(rows.unflatten(1, (self.bins, -1)))
+        return output

@@ -1,12 +1,12 @@
-"""Matrix factorisation whose items are drawn about what their content predicts: the mathematics.
+"""Matrix factorisation with a prior of items that is predicted from content: the mathematics.
 
-Source: Liang, Zhan and Ellis, "Content-aware collaborative music recommendation using pre-trained neural networks", 2015, section 3:
-θ_u normal about zero, β_i about W h_i with h the last hidden layer of a network taught tags, W normal about zero, and weighted squared
-errors of implicit feedback under the confidence c of Hu, Koren and Volinsky 2008. Point estimates in turn, in closed form, as there.
-A track without plays has W h_i alone.
+Source: Liang, Zhan and Ellis, "Content-aware collaborative music recommendation using pre-trained neural networks",
+2015, section 3: θ_u normal about zero, β_i about W h_i with h the last hidden layer of a network that predicts tags, W
+normal about zero, and weighted squared errors of implicit feedback with the confidence c of Hu, Koren and Volinsky
+2008. Point estimates are computed in turn, in closed form, as in the paper. A track without plays has W h_i alone.
 
-Where this is not the paper's: confidence is 1 + α log(1 + r / ε) as everywhere here, where the paper has two constants; and a constant
-stands beside h, so that W predicts the mean too.
+Differences from the paper: confidence is 1 + α log(1 + r / ε) as in the other rankers, where the paper has two
+constants. A constant column is added to h, so W predicts the mean too.
 """
 
 from __future__ import annotations
@@ -32,25 +32,32 @@ def fit_content_prior(
     seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Items β float64 [V + 1, k], those without plays at their prior; and W [d + 1, k].
+    """Return items β float64 [V + 1, k], those without plays at their prior, and W [d + 1, k].
 
-    confidence: c [n, V + 1] of what was played. content: h, float [V + 1, d]; present: bool [V + 1], who has it. Tracks without
-    content have zero as their prior.
+    - confidence: c of what was played, [n, V + 1].
+    - content: h, float [V + 1, d].
+    - present: tracks with content, bool [V + 1]. Others have zero as their prior.
+    - k: number of factors.
+    - user_ridge, item_ridge, content_ridge: weights of |θ_u|², |β_i − W h_i|² and |W|².
+    - iterations, seed: steps over users, items and W; seed of the first items.
+    - progress: called with the iterations done and all iterations.
     """
     h = np.concatenate([content, np.ones((len(content), 1))], axis=1) * present[:, None]
     played, by_item = _ones(confidence), sp.csr_matrix(confidence.T)
     known = np.diff(by_item.indptr) > 0
-    taught = known & present
-    gram = item_ridge * h[taught].T @ h[taught] + content_ridge * np.eye(h.shape[1])
+    trained = known & present
+    gram = item_ridge * h[trained].T @ h[trained] + content_ridge * np.eye(h.shape[1])
     items = np.random.default_rng(seed).normal(0, 0.1, (len(known), k)) * known[:, None]
     w = np.zeros((h.shape[1], k))
     for step in range(iterations):
         users = solve_rows(
             items, played, ridge=user_ridge, weights=confidence.data, rows_weight=1.0, columns_weight=known
         )
-        found = solve_rows(users, _ones(by_item), ridge=item_ridge, weights=by_item.data, rows_weight=1.0, prior=h @ w)
-        items = np.where(known[:, None], found, 0)
-        w = np.linalg.solve(gram, item_ridge * h[taught].T @ items[taught])
+        played_items = solve_rows(
+            users, _ones(by_item), ridge=item_ridge, weights=by_item.data, rows_weight=1.0, prior=h @ w
+        )
+        items = np.where(known[:, None], played_items, 0)
+        w = np.linalg.solve(gram, item_ridge * h[trained].T @ items[trained])
         if progress is not None:
             progress(step + 1, iterations)
     return np.where(known[:, None], items, h @ w), w

@@ -1,20 +1,23 @@
-"""The content-user embedding model: users and sounds brought to one space, trained at once on who plays what.
+"""The content-user embedding model: vectors of users and of audio in one space, trained together on who plays what.
 
-Source: Lee, Lee, Park, Park and Nam, "Deep content-user embedding model for music recommendation", 2018: a user's vector is a look-up
-and a dense layer, a track's the output of a one-dimensional convolutional network over 3 s of log-mel spectrogram and a dense layer;
-their score is the cosine. Max-margin loss with margin .2 over 20 tracks that the user did not play, Nesterov's momentum, a rate that
-falls by 1e-6 a step. `id-item` is its variant whose tracks are looked up too, and which therefore knows only those of training.
+Source: Lee, Lee, Park, Park and Nam, "Deep content-user embedding model for music recommendation", 2018: a user's
+vector is a look-up and a dense layer, a track's the output of a one-dimensional convolutional network over 3 s of
+log-mel spectrogram and a dense layer. Their score is the cosine. Max-margin loss with margin .2 over 20 tracks that the
+user did not play, Nesterov's momentum, a rate that falls by 1e-6 a step. `id-item` is its variant with a look-up of
+tracks, which can rank only those of training.
 
-Where this is not the paper's: the 20 tracks are drawn for a step, not for each pair, so that the network hears 20 more a step and not
-20 times as many (one that a pair's user did play does not count there); a clip's windows are averaged as vectors when all tracks are
-ranked; and a playlist that training does not hold, which the paper has none of, is the mean of its tracks' vectors.
+Differences from the paper: the 20 negatives are drawn once for a step, not for each pair, so the network reads 20 more
+tracks a step, not 20 times as many. A negative that the user of a pair did play does not count for the pair. When all
+tracks are ranked, the vectors of a clip's windows are averaged. A playlist that is not in training, which the paper
+does not have, is the mean of its tracks' vectors.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field, ValidationError
@@ -31,16 +34,22 @@ from toolkit.ranker import Scorer, TrainingData
 from toolkit.seeds import derived_seed, seeded_weights
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    from segue_papers.rankers.content_user_network import Pairs
+    from segue_papers.rankers.content_user_network import LookUp, Pairs, Sounds
 
-TOGETHER = 256
-"""Windows that go through the network at once when all tracks are embedded."""
+BLOCK_WINDOWS = 256
+"""Windows that the network reads at once when all tracks are embedded."""
 
 
 class IdItemParams(BaselineParams):
-    """width: of users' and tracks' vectors. epochs: over the placements of training. batch: pairs a step."""
+    """Parameters of both towers and their training.
+
+    - width: size of users' and tracks' vectors.
+    - margin, negatives: of the loss; negatives are drawn for each step.
+    - lr, decay: the rate at step s is lr / (1 + decay · s).
+    - epochs, batch: passes over the training placements, and pairs in a step.
+    """
 
     width: int = Field(256, ge=1)
     margin: float = Field(0.2, gt=0)
@@ -52,7 +61,10 @@ class IdItemParams(BaselineParams):
 
 
 class ContentUserParams(IdItemParams):
-    """filters, kernel, pool: of the convolutions, as of `mel-cnn-1d`."""
+    """Parameters of the network over audio.
+
+    - filters, kernel, pool: of the convolutions, as in `mel-cnn-1d`.
+    """
 
     filters: list[Annotated[int, Field(ge=1)]] = Field([128, 128, 128, 128, 256], min_length=1)
     kernel: int = Field(3, ge=1)
@@ -62,10 +74,10 @@ class ContentUserParams(IdItemParams):
 class IdItem(Baseline):
     """Ranks played tracks by the cosine between learned vectors of users and tracks.
 
-    Both are looked up; a track without a training placement cannot be ranked.
+    Both are looked up. A track without a training placement cannot be ranked.
 
-    State: users float32 [n, d] of the training playlists, rows int64 [n], their rows in the corpus, items float32 [V + 1, d], ranked bool
-    [V + 1]. All vectors have length 1.
+    State: users float32 [n, d] of the training playlists, rows int64 [n], their rows in the corpus, items float32
+    [V + 1, d], ranked bool [V + 1]. All vectors have length 1.
     """
 
     name = "id-item"
@@ -75,13 +87,10 @@ class IdItem(Baseline):
     def learn(self, data: TrainingData) -> State:
         known = data.train.counts() > 0
         network = self._trained(data, known, lambda: _lookup(data.n_items + 1, self.params.width))
-        every = np.flatnonzero(known)
-        items = np.zeros((data.n_items + 1, self.params.width), np.float32)
-        items[every] = _embedded(network.items, every, 4096)
-        return self._state_of(data, network, items, known)
+        return self._state_of(data, network, known, 4096)
 
-    def _trained(self, data: TrainingData, known: np.ndarray, items: Any) -> Pairs:
-        """The network, learned from the placements of `known` tracks. items: makes what gives tracks their vectors."""
+    def _trained(self, data: TrainingData, known: np.ndarray, items: Callable[[], LookUp | Sounds]) -> Pairs:
+        """Return the network, trained on the placements of `known` tracks. `items` creates the tower of tracks."""
         from segue_papers.rankers.content_user_network import Pairs
         from toolkit.encoders.contract.content_hash import combined
         from toolkit.encoders.learning.train_network import Schedule, train
@@ -94,10 +103,9 @@ class IdItem(Baseline):
             raise InputError(
                 f"{self.name}: no track with placements in training has what it learns from: nothing to learn"
             )
-        weights = derived_seed(data.seed, self.name, "weights")
         network = seeded_weights(
             lambda: Pairs(items(), played, margin=params.margin, negatives=params.negatives, width=params.width),
-            weights,
+            derived_seed(data.seed, self.name, "weights"),
         )
         about = [params.model_dump_json().encode(), played.indices.tobytes(), played.indptr.tobytes()]
         schedule = Schedule(
@@ -114,24 +122,27 @@ class IdItem(Baseline):
         self.curve = train(network, network.pairs, played.nnz, schedule, workdir=data.workdir, what=f"fit {self.name}")
         return network
 
-    def _state_of(self, data: TrainingData, network: Pairs, items: np.ndarray, ranked: np.ndarray) -> State:
+    def _state_of(self, data: TrainingData, network: Pairs, ranked: np.ndarray, block: int) -> State:
+        """Embed all users and the tracks `ranked` bool [V + 1], `block` tracks at a time."""
+        items, ids = np.zeros((data.n_items + 1, self.params.width), np.float32), np.flatnonzero(ranked)
+        items[ids] = _embedded(network.items, ids, block)
         users = _embedded(network.users, np.arange(len(data.train)), 4096)
         return {"users": users, "rows": np.asarray(data.train.rows, np.int64), "items": items, "ranked": ranked}
 
     def users(self, queries: Queries) -> tuple[np.ndarray, np.ndarray]:
-        """Vectors float32 [B, d] of the queries' users, and bool [B]: who has any."""
+        """Return vectors float32 [B, d] of the queries' users, and which users have one, bool [B]."""
         state = self.state
         seeds = queries.matrix(self.n_items)
         seeds.data *= state["ranked"][seeds.indices]
-        found = _unit(seeds @ state["items"])
-        met = np.asarray(seeds.sum(axis=1)).ravel() > 0
+        vectors = _unit(seeds @ state["items"])
+        known = np.asarray(seeds.sum(axis=1)).ravel() > 0
         if queries.rows is not None and len(state["rows"]):
             order = np.argsort(state["rows"], kind="stable")
-            place = order[np.minimum(np.searchsorted(state["rows"][order], queries.rows), len(order) - 1)]
-            own = state["rows"][place] == queries.rows
-            found[own] = state["users"][place[own]]
-            met |= own
-        return found, met
+            at = order[np.minimum(np.searchsorted(state["rows"][order], queries.rows), len(order) - 1)]
+            own = state["rows"][at] == queries.rows
+            vectors[own] = state["users"][at[own]]
+            known |= own
+        return vectors, known
 
     def scorer(self, queries: Queries) -> Scorer:
         return factor_scorer(*self.users(queries), self.state["items"], self.state["ranked"])
@@ -153,26 +164,23 @@ class ContentUser(IdItem):
         modality, shape = _spectrogram(data.modalities)
         table = modality.matrix.reshape(len(modality.matrix), *shape)
         params = self.params
-        taught = (data.train.counts() > 0) & modality.present
+        trained = (data.train.counts() > 0) & modality.present
 
-        def sounds() -> nn.Module:
+        def sounds() -> Sounds:
             return Sounds(table, params.filters, kernel=params.kernel, pool=params.pool, width=params.width)
 
-        network = self._trained(data, taught, sounds)
-        every = np.flatnonzero(modality.present)
-        items = np.zeros((len(table), params.width), np.float32)
-        items[every] = _embedded(network.items, every, max(1, TOGETHER // shape[0]))
-        return self._state_of(data, network, items, modality.present)
+        network = self._trained(data, trained, sounds)
+        return self._state_of(data, network, modality.present, max(1, BLOCK_WINDOWS // shape[0]))
 
 
-def _lookup(count: int, width: int) -> nn.Module:
+def _lookup(count: int, width: int) -> LookUp:
     from segue_papers.rankers.content_user_network import LookUp
 
     return LookUp(count, width)
 
 
 def _spectrogram(modalities: dict[str, Modality]) -> tuple[Modality, tuple[int, int, int]]:
-    """The one modality, and the windows, bands and frames that its vectors are."""
+    """Return the only modality, and the windows, bands and frames of its vectors."""
     modality = single_modality("content-user", modalities)
     encoder, _, params = modality.encoder.partition(" ")
     try:
@@ -181,19 +189,20 @@ def _spectrogram(modalities: dict[str, Modality]) -> tuple[Modality, tuple[int, 
         shape = None
     if shape is None or int(np.prod(shape)) != modality.dim:
         raise InputError(
-            f"content-user trains on spectrograms, and modality {modality.name!r} is of encoder {encoder!r}: give it log-mel"
+            f"content-user trains on spectrograms, and modality {modality.name!r} is of encoder {encoder!r}:"
+            " encode it with log-mel"
         )
     return modality, shape
 
 
-def _embedded(tower: Any, ids: np.ndarray, together: int) -> np.ndarray:
-    """Vectors of length 1 of all `ids`, float32 [n, d]."""
+def _embedded(tower: LookUp | Sounds, ids: np.ndarray, block: int) -> np.ndarray:
+    """Return vectors of length 1 of all `ids`, float32 [n, d]."""
     import torch
 
     tower.eval()
     with torch.inference_mode():
         parts: list[Tensor] = [
-            tower.whole(torch.from_numpy(ids[at : at + together])).cpu() for at in range(0, len(ids), together)
+            tower.whole(torch.from_numpy(ids[start : start + block])).cpu() for start in range(0, len(ids), block)
         ]
     return torch.cat(parts).float().numpy() if parts else np.zeros((0, tower.width), np.float32)
 

@@ -1,9 +1,12 @@
-"""The towers of the content-user embedding model and its loss."""
+"""The towers of the content-user embedding model and its loss.
+
+Lee et al. 2018, "Deep content-user embedding model for music recommendation".
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class LookUp(nn.Module):
-    """Ids to vectors of length 1: a look-up and a dense layer."""
+    """A look-up and a dense layer, from ids to vectors of length 1."""
 
     def __init__(self, count: int, width: int) -> None:
         super().__init__()
@@ -26,14 +29,19 @@ class LookUp(nn.Module):
         self.dense = nn.Linear(width, width)
 
     def forward(self, ids: Tensor, drawn: Tensor | None = None) -> Tensor:
-        """ids int64 [n] -> float32 [n, width]."""
+        """Return the vectors of ids int64 [n]: float32 [n, width]."""
         return nn.functional.normalize(self.dense(self.table(ids.to(self.table.weight.device))), dim=1)
 
     whole = forward
 
 
 class Sounds(nn.Module):
-    """Tracks to vectors of length 1 by their spectrograms, float32 [V + 1, windows, bands, frames], which stay where they are."""
+    """Convolutions over spectrograms, from ids of tracks to vectors of length 1.
+
+    - table: spectrograms float32 [V + 1, windows, bands, frames], which stay in main memory.
+    - filters, kernel, pool: of the convolutions.
+    - width: size of the vectors.
+    """
 
     def __init__(self, table: np.ndarray, filters: Sequence[int], *, kernel: int, pool: int, width: int) -> None:
         super().__init__()
@@ -43,64 +51,77 @@ class Sounds(nn.Module):
         self.dense = nn.Linear(filters[-1], width)
 
     def forward(self, ids: Tensor, drawn: Tensor) -> Tensor:
-        """ids int64 [n], drawn: chances 0…1 float32 [n] that say which window of each is heard -> float32 [n, width]."""
+        """Return the vectors of one window of each track: float32 [n, width].
+
+        - ids: int64 [n].
+        - drawn: numbers in 0…1 that select the window of each track, float32 [n].
+        """
         window = (drawn * self.sounds.shape[1]).long().clamp_max(self.sounds.shape[1] - 1)
-        heard = self.sounds[ids.cpu().numpy(), window.cpu().numpy()]
-        return nn.functional.normalize(self._vectors(heard), dim=1)
+        spectrograms = self.sounds[ids.cpu().numpy(), window.cpu().numpy()]
+        return nn.functional.normalize(self._vectors(spectrograms), dim=1)
 
     def whole(self, ids: Tensor) -> Tensor:
-        """ids int64 [n] -> float32 [n, width]: the mean over all windows, brought to length 1."""
-        heard = self.sounds[ids.numpy()]
-        vectors = self._vectors(heard.reshape(-1, *heard.shape[2:])).reshape(len(ids), heard.shape[1], -1)
+        """Return the mean over all windows of tracks int64 [n], scaled to length 1: float32 [n, width]."""
+        windows = self.sounds[ids.numpy()]
+        vectors = self._vectors(windows.reshape(-1, *windows.shape[2:])).reshape(len(ids), windows.shape[1], -1)
         return nn.functional.normalize(nn.functional.normalize(vectors, dim=2).mean(dim=1), dim=1)
 
-    def _vectors(self, heard: np.ndarray) -> Tensor:
-        found: Tensor = self.dense(
-            self.trunk(torch.from_numpy(np.ascontiguousarray(heard)).to(self.dense.weight.device))
-        )
-        return found
+    def _vectors(self, spectrograms: np.ndarray) -> Tensor:
+        inputs = torch.from_numpy(np.ascontiguousarray(spectrograms)).to(self.dense.weight.device)
+        vectors: Tensor = self.dense(self.trunk(inputs))
+        return vectors
 
 
 class Pairs(TrainableNetwork):
-    """Users, tracks and the max-margin loss over pairs that were played.
+    """The towers of users and tracks, with the max-margin loss over pairs that were played.
 
-    played: float32 [n, V + 1], sparse; pair p is its p-th stored place.
+    - items: the tower of tracks.
+    - played: sparse float32 [n, V + 1]. Pair p is its p-th stored entry.
+    - margin, negatives: of the loss.
+    - width: size of the vectors.
     """
 
-    def __init__(self, items: nn.Module, played: sp.csr_matrix, *, margin: float, negatives: int, width: int) -> None:
+    def __init__(
+        self, items: LookUp | Sounds, played: sp.csr_matrix, *, margin: float, negatives: int, width: int
+    ) -> None:
         super().__init__()
         self.users, self.items = LookUp(played.shape[0], width), items
         self.played, self.margin, self.negatives = played, margin, negatives
-        self.heard = np.unique(played.indices).astype(np.int64)
+        self.candidates = np.unique(played.indices).astype(np.int64)
         self.owners = np.repeat(np.arange(played.shape[0]), np.diff(played.indptr))
-        # of an input's own noise: which window is heard; of the first one's also the step's negatives and their windows
+        # the noise of a pair selects its window; that of the first pair also the step's negatives and their windows
         self.latent = 1 + 2 * negatives
 
     def pairs(self, places: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Users and tracks int64 [b] of the pairs `places`."""
+        """Return users and tracks int64 [b] of the pairs `places`."""
         return torch.from_numpy(self.owners[places]), torch.from_numpy(self.played.indices[places].astype(np.int64))
 
-    def losses(self, inputs: Any, noise: Tensor, *, beta: float) -> dict[str, Tensor]:
+    def losses(self, inputs: tuple[Tensor, ...], noise: Tensor, *, beta: float) -> dict[str, Tensor]:
+        """Return the max-margin loss of users and tracks, int64 [b] each."""
         users, tracks = inputs
         chances = torch.special.ndtr(noise.cpu().double()).float()
-        wrong = self._drawn(chances[0, 1 : 1 + self.negatives])
+        negatives = self._drawn(chances[0, 1 : 1 + self.negatives])
         tracks = tracks.cpu()
-        together = torch.cat([tracks, wrong])
+        together = torch.cat([tracks, negatives])
         vectors = self.items(together, torch.cat([chances[:, 0], chances[0, 1 + self.negatives :]]))
         own = self.users(users)
         right, others = (own * vectors[: len(tracks)]).sum(dim=1), own @ vectors[len(tracks) :].T
-        unplayed = torch.from_numpy(self.played[users.cpu().numpy()][:, wrong.numpy()].toarray() == 0).to(own.device)
+        unplayed = torch.from_numpy(self.played[users.cpu().numpy()][:, negatives.numpy()].toarray() == 0).to(
+            own.device
+        )
         return {"loss": margin_loss(right, others, unplayed, self.margin)}
 
     def _drawn(self, chances: Tensor) -> Tensor:
-        """Tracks of training, all alike: int64 [negatives]."""
-        places = (chances.double() * len(self.heard)).long().clamp_max(len(self.heard) - 1)
-        return torch.from_numpy(self.heard[places.numpy()])
+        """Return training tracks, all with the same probability: int64 [negatives]."""
+        index = (chances.double() * len(self.candidates)).long().clamp_max(len(self.candidates) - 1)
+        return torch.from_numpy(self.candidates[index.numpy()])
 
 
-def margin_loss(right: Tensor, wrong: Tensor, counts: Tensor, margin: float) -> Tensor:
-    """Mean over pairs of Σ max(0, margin − right + wrong) over the wrong ones that count.
+def margin_loss(positive: Tensor, negative: Tensor, counts: Tensor, margin: float) -> Tensor:
+    """Return the mean over pairs of Σ max(0, margin − positive + negative) over the negatives that count.
 
-    right: scores [b]; wrong: [b, negatives]; counts: bool [b, negatives].
+    - positive: scores [b].
+    - negative: scores [b, negatives].
+    - counts: which negatives count, bool [b, negatives].
     """
-    return ((margin - right[:, None] + wrong).clamp_min(0) * counts).sum(dim=1).mean()
+    return ((margin - positive[:, None] + negative).clamp_min(0) * counts).sum(dim=1).mean()

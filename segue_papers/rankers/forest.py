@@ -1,8 +1,9 @@
 """Random forest regression from one modality to factors.
 
-TEXT-RF of Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", artist table: the terms of biographies, by
-scikit-learn. The paper names no settings: 100 trees, a third of the columns tried at each split, leaves of at least two tracks, ours
-(scikit-learn tries all columns by default: three times the work). The forest itself is not kept: its predictions are, for all tracks.
+TEXT-RF of Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", table of artists: the
+terms of biographies, by scikit-learn. The paper does not state settings. Ours are 100 trees, a third of
+the columns tried at each split, and leaves of at least two tracks (scikit-learn tries all columns by default, which is
+three times the work). The forest itself is not saved, only its predictions for all tracks.
 """
 
 from __future__ import annotations
@@ -17,11 +18,17 @@ from toolkit.packages import FOREST_SKLEARN
 from toolkit.ranker import TrainingData
 
 BLOCK = 4096
-"""Tracks predicted at once."""
+"""Tracks that are predicted at once."""
 
 
 class ForestParams(FactorParams):
-    """max_depth: of a tree, None for as deep as it goes. columns: share of them tried at each split. leaf: tracks of one, at least."""
+    """Parameters of the forest.
+
+    - trees: number of trees.
+    - max_depth: of a tree; None for no limit.
+    - columns: share of the columns that are tried at each split.
+    - leaf: tracks in a leaf, at least.
+    """
 
     trees: int = Field(100, ge=1)
     max_depth: int | None = Field(None, ge=1)
@@ -43,8 +50,8 @@ class Forest(ColdRanker):
         from sklearn.ensemble import RandomForestRegressor
 
         content = single_modality(self.name, data.modalities)
-        taught = np.flatnonzero(content.present & factors.known)
-        if not len(taught):
+        trained = np.flatnonzero(content.present & factors.known)
+        if not len(trained):
             raise InputError("random-forest: no track with placements in training has content: nothing to learn from")
         params = self.params
         forest = RandomForestRegressor(
@@ -53,9 +60,9 @@ class Forest(ColdRanker):
             max_features=params.columns,
             min_samples_leaf=params.leaf,
             random_state=data.seed % 2**32,
-        ).fit(content.matrix[taught], factors.items[taught])
-        vectors, asked = np.zeros(factors.items.shape, np.float32), np.flatnonzero(content.present)
-        for start in range(0, len(asked), BLOCK):
-            rows = asked[start : start + BLOCK]
+        ).fit(content.matrix[trained], factors.items[trained])
+        vectors, predicted = np.zeros(factors.items.shape, np.float32), np.flatnonzero(content.present)
+        for start in range(0, len(predicted), BLOCK):
+            rows = predicted[start : start + BLOCK]
             vectors[rows] = forest.predict(content.matrix[rows]).reshape(len(rows), -1)
         return vectors, content.present

@@ -1,13 +1,14 @@
-"""A hierarchical linear model of taste over content, with and without factors of its own: the mathematics.
+"""A hierarchical linear model of taste over content, with and without factors of items: the mathematics.
 
-Source: Wang and Wang, "Improving content-based and hybrid music recommendation using deep learning", 2014: r_uv = β_u·x_v + γ_u·y_v,
-r 1 for what a user played and 0 for what not, β_u normal about a taste μ common to all (their hierarchical linear model over deep belief
-network features x), γ_u and y_v normal about zero (probabilistic matrix factorisation: Salakhutdinov and Mnih 2007). Without y it is
-their content-based model, without x plain PMF.
+Source: Wang and Wang, "Improving content-based and hybrid music recommendation using deep learning", 2014:
+r_uv = β_u·x_v + γ_u·y_v, r 1 for what a user played, else 0, β_u normal about a common taste μ (their hierarchical
+linear model over features x of a deep belief network), γ_u and y_v normal about zero (probabilistic matrix
+factorisation: Salakhutdinov and Mnih 2007). Without y it is their content-based model, without x plain PMF.
 
-Where this is not the paper's: of the zeros the paper draws some; here each track of training that a user did not play has the weight
-that it would have on average, `negatives` times their plays over all such tracks, which needs no draw. All is solved in closed form in
-turn (users, items, μ), not by stochastic steps: the network that makes x was trained without users and stays as it is.
+Differences from the paper: the paper draws some of the zeros. Here all training tracks that a user did not play are
+used, with the weight that they would have on average: together `negatives` times the user's plays. Users, items and μ
+are solved in turn, in closed form, not by stochastic steps: the network that computes x was trained without users and
+stays fixed.
 """
 
 from __future__ import annotations
@@ -21,12 +22,17 @@ import scipy.sparse as sp
 from segue_papers.rankers.row_solver import solve_rows
 
 BLOCK = 2**17
-"""Plays whose products are made at once."""
+"""Plays whose products are computed at once."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """ridge: of β about μ. factor_ridge: of γ and y about zero. negatives: weight of all a user did not play over that of what they did."""
+    """Weights of the terms of the objective.
+
+    - ridge: of |β − μ|².
+    - factor_ridge: of |γ|² and |y|².
+    - negatives: total weight of the tracks that a user did not play, divided by that of their plays.
+    """
 
     ridge: float
     factor_ridge: float
@@ -35,9 +41,12 @@ class Weights:
 
 @dataclass(frozen=True)
 class Taste:
-    """A score is a user's row times an item's. items float64 [V + 1, d + k]: x beside y; prior [d + k]: μ beside zeros.
+    """The fitted model. A score is a user's row times an item's.
 
-    Both are scaled so that one ridge, `Weights.ridge`, does for users.
+    - items: the columns of x and y, float64 [V + 1, d + k].
+    - prior: the prior of users, μ and zeros, float64 [d + k].
+
+    y is scaled so that the ridge of users is `Weights.ridge` for all columns.
     """
 
     items: np.ndarray
@@ -55,15 +64,22 @@ def fit_taste(
     seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> Taste:
-    """Learn from plays [n, V + 1] (what is stored was played). content: x, float [V + 1, d], d may be 0. known: bool [V + 1], tracks
-    that could have been played. k: factors beside the content, 0 for none."""
+    """Fit the model.
+
+    - plays: sparse [n, V + 1]. All stored entries count as one play.
+    - content: x, float [V + 1, d]; d may be 0.
+    - known: tracks that could have been played, bool [V + 1].
+    - k: number of factors next to the content, 0 for none.
+    - iterations, seed: steps over users, items and μ; seed of the first items.
+    - progress: called with the iterations done and all iterations.
+    """
     played = sp.csr_matrix((np.ones(plays.nnz), plays.indices, plays.indptr), plays.shape)
     width, scale = content.shape[1], np.sqrt(weights.factor_ridge / weights.ridge)
     start = np.random.default_rng(seed).normal(0, 0.1, (len(known), k)) * known[:, None]
     items = np.concatenate([content, start / scale], axis=1).astype(np.float64)
     prior = np.zeros(width + k)
     if width:
-        prior[:width] = _common(played, items[:, :width], known, weights)
+        prior[:width] = _first_taste(played, items[:, :width], known, weights)
     for step in range(iterations):
         users = fold_in(played, Taste(items, prior), known, weights)
         if k:
@@ -75,55 +91,54 @@ def fit_taste(
 
 
 def fold_in(plays: sp.csr_matrix, taste: Taste, known: np.ndarray, weights: Weights) -> np.ndarray:
-    """Users float64 [B, d + k] by what they played, [B, V + 1]: those that explain it best with the items held."""
-    heard = _heard(plays, known)
+    """Return users float64 [B, d + k] by their plays [B, V + 1]: the best fit with fixed items."""
+    played = _played(plays, known)
     return solve_rows(
         taste.items,
-        heard,
+        played,
         ridge=weights.ridge,
         prior=taste.prior,
-        rows_weight=_absent(heard, known, weights),
+        rows_weight=_absent(played, known, weights),
         columns_weight=known,
     )
 
 
 def error(plays: sp.csr_matrix, taste: Taste, known: np.ndarray, weights: Weights) -> float:
-    """Root of the weighted mean squared error over played and other tracks of training."""
-    heard = _heard(plays, known)
-    users, absent = fold_in(plays, taste, known, weights), _absent(heard, known, weights)
+    """Return the root of the weighted mean squared error over played and other training tracks."""
+    played = _played(plays, known)
+    users, absent = fold_in(plays, taste, known, weights), _absent(played, known, weights)
     gram = (taste.items * known[:, None]).T @ taste.items
-    scores = _scores(heard, users, taste.items)
-    rows = np.repeat(np.arange(heard.shape[0]), np.diff(heard.indptr))
+    scores = _scores(played, users, taste.items)
+    rows = np.repeat(np.arange(played.shape[0]), np.diff(played.indptr))
     total = (
         np.square(1 - scores).sum()
         + float(absent @ np.einsum("nk,kl,nl->n", users, gram, users))
         - (absent[rows] * scores**2).sum()
     )
-    return float(np.sqrt(total / (heard.nnz + absent @ (known.sum() - np.diff(heard.indptr)))))
+    return float(np.sqrt(total / (played.nnz + absent @ (known.sum() - np.diff(played.indptr)))))
 
 
-def _heard(plays: sp.csr_matrix, known: np.ndarray) -> sp.csr_matrix:
-    """What was played of the known tracks, as ones."""
-    heard = sp.csr_matrix(
-        (known[plays.indices].astype(np.float64), plays.indices, plays.indptr), plays.shape, copy=True
-    )
-    heard.eliminate_zeros()
-    return heard
+def _played(plays: sp.csr_matrix, known: np.ndarray) -> sp.csr_matrix:
+    """Return the plays of known tracks, as ones."""
+    ones = known[plays.indices].astype(np.float64)
+    played = sp.csr_matrix((ones, plays.indices, plays.indptr), plays.shape, copy=True)
+    played.eliminate_zeros()
+    return played
 
 
-def _absent(heard: sp.csr_matrix, known: np.ndarray, weights: Weights) -> np.ndarray:
-    """Weight of each track that a user did not play: float64 [n]."""
-    counts = np.diff(heard.indptr)
+def _absent(played: sp.csr_matrix, known: np.ndarray, weights: Weights) -> np.ndarray:
+    """Return the weight of each known track that a user did not play: float64 [n]."""
+    counts = np.diff(played.indptr)
     return np.asarray(weights.negatives * counts / np.maximum(known.sum() - counts, 1))
 
 
-def _common(played: sp.csr_matrix, content: np.ndarray, known: np.ndarray, weights: Weights) -> np.ndarray:
-    """μ to begin with: one β for all users."""
-    heard = _heard(played, known)
-    counts = np.asarray(heard.sum(axis=0)).ravel()
-    absent = _absent(heard, known, weights)
-    every = absent.sum() - np.asarray(heard.T @ absent).ravel()
-    mass = (counts + every) * known
+def _first_taste(played: sp.csr_matrix, content: np.ndarray, known: np.ndarray, weights: Weights) -> np.ndarray:
+    """Return the first μ: the same β for all users."""
+    played = _played(played, known)
+    counts = np.asarray(played.sum(axis=0)).ravel()
+    absent = _absent(played, known, weights)
+    not_played = absent.sum() - np.asarray(played.T @ absent).ravel()
+    mass = (counts + not_played) * known
     return np.asarray(
         np.linalg.solve(
             (content * mass[:, None]).T @ content + weights.ridge * np.eye(content.shape[1]),
@@ -135,15 +150,15 @@ def _common(played: sp.csr_matrix, content: np.ndarray, known: np.ndarray, weigh
 def _item_factors(
     played: sp.csr_matrix, users: np.ndarray, content: np.ndarray, known: np.ndarray, weights: Weights, scale: float
 ) -> np.ndarray:
-    """y, float64 [V + 1, k], of what content leaves: zero for tracks not known."""
-    heard = _heard(played, known)
-    absent, width = _absent(heard, known, weights), content.shape[1]
+    """Return y, float64 [V + 1, k], fitted to what content does not explain. Rows of unknown tracks are zero."""
+    played = _played(played, known)
+    absent, width = _absent(played, known, weights), content.shape[1]
     beta, gamma = users[:, :width], users[:, width:] / scale
-    by_item = sp.csr_matrix(heard.T)
+    by_item = sp.csr_matrix(played.T)
     explained = _scores(by_item, content, beta)
     by_item.data = 1 - explained + absent[by_item.indices] * explained
     added = -(content @ ((beta * absent[:, None]).T @ gamma)) if width else None
-    found = solve_rows(
+    factors = solve_rows(
         gamma,
         by_item,
         ridge=weights.factor_ridge,
@@ -151,11 +166,11 @@ def _item_factors(
         columns_weight=absent,
         added=added,
     )
-    return found * known[:, None]
+    return factors * known[:, None]
 
 
 def _scores(pairs: sp.csr_matrix, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """left_r · right_c of every stored pair: float64 [nnz]."""
+    """Return left_r · right_c of each stored pair: float64 [nnz]."""
     rows, out = np.repeat(np.arange(pairs.shape[0]), np.diff(pairs.indptr)), np.zeros(pairs.nnz)
     for start in range(0, pairs.nnz, BLOCK):
         part = slice(start, start + BLOCK)

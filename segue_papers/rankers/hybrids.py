@@ -1,9 +1,11 @@
-"""Rankers of the hybrids: content in a hierarchical linear model, with factors beside it, and content as the prior of factors.
+"""Hybrid rankers: a hierarchical linear model of content with and without factors, and content as the prior of factors.
 
-`hierarchical-linear`, `hierarchical-hybrid` and `pmf` are the three of Wang and Wang 2014 (see `segue_papers.rankers.hierarchical`), over
-whatever modality they are given: over `spectrogram-dbn` the first is their HLDBN. `content-prior` is Liang et al. 2015 (see
-`segue_papers.rankers.content_prior`), over `mfcc-tags`. A user is always folded in by the seeds, which for a user of training gives
-what training gave. Scores are estimates of 0 and 1, so that RMSE means something.
+`hierarchical-linear`, `hierarchical-hybrid` and `pmf` are the three models of Wang and Wang, "Improving content-based
+and hybrid music recommendation using deep learning", 2014 (see `segue_papers.rankers.hierarchical`), over any modality.
+Over `spectrogram-dbn` the first is their HLDBN. `content-prior` is that of Liang, Zhan and Ellis, "Content-aware
+collaborative music recommendation using pre-trained neural networks", 2015 (see `segue_papers.rankers.content_prior`),
+over `mfcc-tags`. All users are folded in by their seeds, which for a training user gives the result of training. Scores
+are estimates of 0 and 1, so RMSE can be computed.
 """
 
 from __future__ import annotations
@@ -29,26 +31,30 @@ from toolkit.recipe import FactorSpec
 
 
 class FoldedRanker(Baseline):
-    """Scores are products of items and of users folded in by their seeds.
+    """Scores tracks by products with users that are folded in by their seeds.
 
-    State: items float32 [V + 1, k], known bool [V + 1] (placements in training), ranked bool [V + 1]; and what folding in needs.
-    A user without a seed of training has no score.
+    State: items float32 [V + 1, k], known bool [V + 1] (placements in training), ranked bool [V + 1], and what folding
+    in needs. For a user without a training track among the seeds no track can be ranked.
     """
 
     @abstractmethod
     def folded(self, plays: sp.csr_matrix) -> np.ndarray:
-        """Users float64 [B, k] by their plays [B, V + 1]."""
+        """Return users float64 [B, k] by their plays [B, V + 1]."""
 
     def scorer(self, queries: Queries) -> Scorer:
         plays = queries.plays_matrix(self.n_items)
         plays.data *= self.state["known"][plays.indices]
         plays.eliminate_zeros()
-        met = np.diff(plays.indptr) > 0
-        return factor_scorer(self.folded(plays).astype(np.float32), met, self.state["items"], self.state["ranked"])
+        known = np.diff(plays.indptr) > 0
+        return factor_scorer(self.folded(plays).astype(np.float32), known, self.state["items"], self.state["ranked"])
 
 
 class LinearParams(BaselineParams):
-    """See `segue_papers.rankers.hierarchical.Weights`. iterations: of users and what is common to them."""
+    """Parameters of the linear model.
+
+    - ridge, negatives: see `segue_papers.rankers.hierarchical.Weights`.
+    - iterations: steps over users and their common taste.
+    """
 
     ridge: float = Field(1.0, gt=0)
     negatives: float = Field(1.0, gt=0)
@@ -56,7 +62,10 @@ class LinearParams(BaselineParams):
 
 
 class HybridParams(LinearParams):
-    """k, factor_ridge: of the factors beside the content."""
+    """Parameters of the factors that are added to the content.
+
+    - k, factor_ridge: number of factors, and their ridge.
+    """
 
     k: int = Field(50, ge=1)
     factor_ridge: float = Field(3.0, gt=0)
@@ -73,22 +82,22 @@ class HierarchicalLinear(FoldedRanker):
         known = data.train.counts() > 0
         content, present = self._content(data, known)
         k = getattr(self.params, "k", 0)
-        # without factors of their own only tracks with content can be explained
-        teaching = known if k else known & present
+        # without factors the model can explain only tracks with content
+        trained = known if k else known & present
         taste = fit_taste(
             data.train.plays(),
             content,
-            teaching,
+            trained,
             self._weights(),
             k=k,
             iterations=self.params.iterations,
             seed=data.seed % 2**63,
         )
         ranked = present | known if k else present
-        return {"items": taste.items.astype(np.float32), "prior": taste.prior, "known": teaching, "ranked": ranked}
+        return {"items": taste.items.astype(np.float32), "prior": taste.prior, "known": trained, "ranked": ranked}
 
     def _content(self, data: TrainingData, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The modalities and a constant: float64 [V + 1, d], and bool [V + 1], who has any."""
+        """Return the columns of all modalities and a constant, float64 [V + 1, d], and who has any, bool [V + 1]."""
         check_content(self.name, data)
         columns, present = concatenated_columns(data.modalities, known)
         return np.concatenate([columns, np.ones((len(columns), 1))], axis=1), present
@@ -124,8 +133,13 @@ class PMF(HierarchicalHybrid):
 
 
 class ContentPriorParams(BaselineParams):
-    """factors: k and confidence; default: the run's. user_ridge, item_ridge, content_ridge: of users about zero, of tracks about what
-    content predicts, of the weights that predict."""
+    """Parameters of the factorisation.
+
+    - factors: number of factors and confidence; default: those of the run.
+    - user_ridge, item_ridge, content_ridge: of users about zero, of tracks about the prediction from content, and of
+      the weights of that prediction.
+    - iterations: steps over users, tracks and weights.
+    """
 
     factors: FactorSpec | None = None
     user_ridge: float = Field(10.0, gt=0)
@@ -157,8 +171,8 @@ class ContentPrior(FoldedRanker):
             iterations=params.iterations,
             seed=data.seed % 2**63,
         )
-        told = np.frombuffer(spec.model_dump_json().encode(), np.uint8).copy()
-        return {"items": items.astype(np.float32), "known": known, "ranked": known | present, "spec": told}
+        settings = np.frombuffer(spec.model_dump_json().encode(), np.uint8).copy()
+        return {"items": items.astype(np.float32), "known": known, "ranked": known | present, "spec": settings}
 
     def folded(self, plays: sp.csr_matrix) -> np.ndarray:
         state = self.state

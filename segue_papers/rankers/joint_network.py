@@ -1,8 +1,9 @@
-"""One network over raw inputs of several modalities, trained at once.
+"""One network over the inputs of several modalities, trained together.
 
-MM of Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", track table: the convolutions of `cqt-cnn` over
-a track's spectrogram and the dense layers of `tfidf-mlp` over its artist's terms, joined, a linear layer to the factors. The spectrogram is
-a modality of the encoder `cqt`, the terms are one of `tfidf-semantic` or `tfidf` with `dim: 0`.
+MM of Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", table of tracks: the
+convolutions of `cqt-cnn` over a track's spectrogram and the dense layers of `tfidf-mlp` over its artist's terms,
+concatenated, and a linear layer to the factors. The spectrogram is a modality of the encoder `cqt`, the terms are one
+of `tfidf-semantic` or `tfidf` with `dim: 0`.
 """
 
 from __future__ import annotations
@@ -22,8 +23,13 @@ if TYPE_CHECKING:
 
 
 class JointNetworkParams(NetworkParams):
-    """spectrogram: the modality that is one, of `bins`; filters, kernel, pool: of the convolutions over it, see `cqt-cnn`.
-    hidden: units of the dense layers over each other modality. dropout: of what is joined, in training."""
+    """Parameters of the network.
+
+    - spectrogram, bins: name of the modality that is a spectrogram, and its number of bins.
+    - filters, kernel, pool: of the convolutions over the spectrogram, see `cqt-cnn`.
+    - hidden: units of the dense layers over each other modality.
+    - dropout: of the concatenated outputs, in training.
+    """
 
     dropout: float = Field(0.5, ge=0, lt=1)
     spectrogram: str = "audio"
@@ -37,7 +43,7 @@ class JointNetworkParams(NetworkParams):
 class JointNetwork(NetworkRanker):
     """Ranks new tracks by factors that one network predicts from a spectrogram and other modalities.
 
-    Convolutions read the spectrogram, and dense layers read each of the other modalities. A missing modality adds nothing.
+    Convolutions read the spectrogram, and dense layers each of the other modalities. A missing modality adds nothing.
     """
 
     name = "joint-network"
@@ -65,14 +71,14 @@ class JointNetwork(NetworkRanker):
         return Branches([modality.dim for modality in modalities.values()], branches), total
 
     def _frames_left(self, modality: Modality) -> int:
-        """Raises `InputError` for a modality that is not a spectrogram of `bins`, or too short for the layers."""
+        """Return the frames after all layers. Raises `InputError` if it is not a spectrogram, or too short."""
         params = self.params
         frames, over = divmod(modality.dim, params.bins)
         left = frames_left(frames, params.filters, params.kernel, params.pool)
         if over or left < 1:
             raise InputError(
-                f"joint-network: {modality.name!r} of {modality.dim} numbers is not a spectrogram of bins={params.bins} of which"
-                f" {len(params.filters)} layers of kernel={params.kernel} and pool={params.pool} leave something: encode it with `cqt`,"
-                " or set these smaller"
+                f"joint-network: {modality.name!r} of {modality.dim} numbers is not a spectrogram of bins={params.bins}"
+                f" that is long enough for {len(params.filters)} layers of kernel={params.kernel} and"
+                f" pool={params.pool}: encode it with `cqt`, or set these smaller"
             )
         return left

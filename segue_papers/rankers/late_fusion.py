@@ -1,8 +1,9 @@
-"""Late fusion: embeddings of several modalities, each made by its own network, joined to predict factors.
+"""Late fusion: embeddings of several modalities, each from its own network, are concatenated to predict factors.
 
-Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", track table. MM-LF-LIN: embeddings brought to
-length 1, joined, dropout 0.7, a linear layer. MM-LF-H1 (`hidden: 512`): batch normalisation and a dense layer of 512 with ReLU for each
-modality, joined, dropout 0.7, a linear layer. With one modality the former is SEM-EMB and TAGS-EMB.
+Oramas et al. 2017, "A deep multimodal approach for cold-start music recommendation", table of tracks.
+MM-LF-LIN: embeddings scaled to length 1, concatenated, dropout 0.7, a linear layer. MM-LF-H1 (`hidden: 512`): batch
+normalisation and a dense layer of 512 with ReLU for each modality, concatenated, dropout 0.7, a linear layer. With one
+modality MM-LF-LIN is SEM-EMB and TAGS-EMB.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ if TYPE_CHECKING:
 
 
 class LateFusionParams(NetworkParams):
-    """hidden: units of a layer that each modality has before they are joined; None for no such layer."""
+    """Parameters of the network.
+
+    - hidden: units of a dense layer for each modality before they are concatenated; None for no such layer.
+    """
 
     hidden: int | None = Field(None, ge=1)
 
 
 class LateFusion(NetworkRanker):
-    """Ranks new tracks by factors that a linear layer predicts from the joined embeddings of all modalities.
+    """Ranks new tracks by factors that a linear layer predicts from the embeddings of all modalities.
 
     A missing modality adds nothing.
     """

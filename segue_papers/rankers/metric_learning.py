@@ -1,9 +1,10 @@
 """Metric learning to rank: a Mahalanobis distance under which a query's relevant rows are the nearest.
 
-Source: McFee and Lanckriet, "Metric learning to rank", 2010: a structural SVM over rankings with the trace of W as its price, here for
-the ranking loss AUC, whose most violated ranking swaps every relevant row with every other that is not farther by the margin (their
-section 3.2.1), and so is found by sorting. The objective is convex; the paper finds its minimum by cutting planes with projected
-subgradients inside, here projected subgradients of the whole objective are taken, which leaves no program to be solved between them.
+Source: McFee and Lanckriet, "Metric learning to rank", 2010, which van den Oord et al. 2013, section 5.2, compare with:
+a structural SVM over rankings with the trace of W as its penalty, here for the ranking loss AUC. Its most violated
+ranking swaps each relevant row with each other row that is not farther by the margin (their section 3.2.1), and is
+found by sorting. The objective is convex. The paper minimises it by cutting planes with projected subgradients inside.
+Here projected subgradients of the whole objective are used, so no program has to be solved between them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 
 BLOCK = 256
-"""Queries whose distances to all rows are held at once."""
+"""Queries whose distances to all rows are computed at once."""
 
 
 def learn_metric(
@@ -25,10 +26,13 @@ def learn_metric(
     steps: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
-    """The metric W float64 [d, d], positive semi-definite, that minimises `objective` on float [n, d] queries among themselves.
+    """Return the positive semi-definite metric W that minimises `objective`, float64 [d, d].
 
-    relevant: bool [n, n], which rows should be near which query; queries without any teach nothing. c: price of a violated pair
-    against the trace of W. steps: of the descent, whose best point is returned.
+    - rows: float [n, d], each of which is a query among the others.
+    - relevant: which rows should be near which query, bool [n, n]. Queries without any are not used.
+    - c: weight of the loss, added to the trace of W.
+    - steps: of the descent, whose best point is returned.
+    - progress: called with the steps done and all steps.
     """
     rows = np.asarray(rows, np.float64)
     w = np.zeros((rows.shape[1], rows.shape[1]))
@@ -41,7 +45,7 @@ def learn_metric(
         length = np.linalg.norm(slope)
         if length < 1e-12:
             break
-        # the first step goes to where the mean squared distance is of the size of the margin
+        # after the first step the mean squared distance is about as large as the margin
         scale = scale or 1 / max(np.square(rows - rows.mean(axis=0)).sum(axis=1).mean(), 1e-12)
         w = _projected(w - scale / np.sqrt(1 + step) * slope / length)
         if progress is not None:
@@ -51,25 +55,26 @@ def learn_metric(
 
 
 def objective(w: np.ndarray, rows: np.ndarray, relevant: sp.csr_matrix, *, c: float) -> tuple[float, np.ndarray]:
-    """Value and a subgradient [d, d] of tr W + c · mean over queries of the most violated ranking's loss.
+    """Return value and a subgradient [d, d] of tr W + c · mean over queries of the loss of the most violated ranking.
 
-    Of a query q with relevant i and other j that loss is the mean over the pairs of max(0, 1 − 2 (|q − j|² − |q − i|²)), lengths under W.
+    For a query q with relevant i and other j that loss is the mean over pairs of max(0, 1 − 2 (|q − j|² − |q − i|²)),
+    with lengths under W.
     """
     queries = np.flatnonzero(np.diff(relevant.indptr))
     value, slope = float(np.trace(w)), np.eye(len(w))
     for start in range(0, len(queries), BLOCK):
-        chosen = queries[start : start + BLOCK]
-        loss, part = _violated(w, rows, chosen, relevant[chosen].toarray().astype(bool))
+        block = queries[start : start + BLOCK]
+        loss, part = _violated(w, rows, block, relevant[block].toarray().astype(bool))
         value += c / len(queries) * loss
         slope += c / len(queries) * part
     return value, slope
 
 
 def _violated(w: np.ndarray, rows: np.ndarray, queries: np.ndarray, near: np.ndarray) -> tuple[float, np.ndarray]:
-    """Sum of the losses of a block of queries and its subgradient. near: bool [b, n]."""
-    asked = rows[queries]
+    """Return the sum of the losses of a block of queries and its subgradient. `near` is `relevant`, bool [b, n]."""
+    centres = rows[queries]
     lengths = np.einsum("nd,nd->n", rows @ w, rows)
-    distances = lengths[queries][:, None] + lengths[None, :] - 2 * asked @ w @ rows.T
+    distances = lengths[queries][:, None] + lengths[None, :] - 2 * centres @ w @ rows.T
     weights, loss = np.zeros(distances.shape), 0.0
     for b, own in enumerate(queries):
         others = ~near[b]
@@ -78,12 +83,12 @@ def _violated(w: np.ndarray, rows: np.ndarray, queries: np.ndarray, near: np.nda
         loss += part
         weights[b, near[b]], weights[b, others] = row
     # sum of weight · (q − i)(q − i)ᵀ, without a row of it: the weights of a query sum to zero
-    cross = asked.T @ weights @ rows
+    cross = centres.T @ weights @ rows
     return loss, (rows * weights.sum(axis=0)[:, None]).T @ rows - cross - cross.T
 
 
 def _pairs(near: np.ndarray, far: np.ndarray) -> tuple[float, tuple[np.ndarray, np.ndarray]]:
-    """Mean loss of one query's pairs, and by how much it grows with each distance: of the near, of the far."""
+    """Return the mean loss of one query's pairs, and its derivatives by the distances of near and far rows."""
     if not len(near) or not len(far):
         return 0.0, (np.zeros(len(near)), np.zeros(len(far)))
     share = 2 / (len(near) * len(far))
@@ -96,6 +101,6 @@ def _pairs(near: np.ndarray, far: np.ndarray) -> tuple[float, tuple[np.ndarray, 
 
 
 def _projected(w: np.ndarray) -> np.ndarray:
-    """The nearest positive semi-definite matrix."""
+    """Return the nearest positive semi-definite matrix."""
     values, vectors = np.linalg.eigh((w + w.T) / 2)
     return np.asarray((vectors * values.clip(0)) @ vectors.T)

@@ -1,9 +1,10 @@
-"""`mlr`: tracks near what a user played, under a distance learned to put together what the same users play.
+"""`mlr`: tracks near what a user played, by a distance that is learned from who plays what.
 
-Source: van den Oord, Dieleman and Schrauwen, "Deep content-based music recommendation", 2013, section 5.2, over bags of words of sound;
-McFee and Lanckriet 2010 (`segue_papers.rankers.metric_learning`). A track's relevant ones are those whose factors are nearest by cosine, as
-McFee, Barrington and Lanckriet 2012 take them from collaborative filtering. The papers do not say how one distance ranks for a user:
-here by the distance to the mean of what they played.
+Source: van den Oord, Dieleman and Schrauwen, "Deep content-based music recommendation", 2013, section 5.2, over bags of
+words of audio; McFee and Lanckriet 2010 (`segue_papers.rankers.metric_learning`). The relevant tracks of a track are
+those whose factors are nearest by cosine, as McFee, Barrington and Lanckriet 2012 take them from collaborative
+filtering. The papers do not state how a distance ranks tracks for a user. Here it is the distance to the mean of what
+they played.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pydantic import Field
 
 from segue_papers.rankers.metric_learning import learn_metric
 from toolkit.baselines.baseline import Baseline, State
+from toolkit.baselines.sparse_products import minus_inf_outside
 from toolkit.coldstart.cold_ranker import COLD_START, FactorParams, check_content, concatenated_columns, factors_of
 from toolkit.coldstart.factorisation import Factors
 from toolkit.corpus.queries import Queries
@@ -22,12 +24,17 @@ from toolkit.packages import IMPLICIT
 from toolkit.ranker import Scorer, TrainingData
 
 LEAST = 3
-"""Tracks that a metric can be learned from."""
+"""Tracks that are needed to learn a metric."""
 
 
 class MLRParams(FactorParams):
-    """nearest: relevant tracks of each. c: price of a violated pair against the trace. tracks: that the metric is learned from, at most;
-    steps: of the descent."""
+    """Parameters of the metric.
+
+    - nearest: relevant tracks of each track.
+    - c: weight of the loss, added to the trace.
+    - tracks: training tracks that the metric is learned from, at most.
+    - steps: of the descent.
+    """
 
     nearest: int = Field(10, ge=1)
     c: float = Field(100.0, gt=0)
@@ -38,7 +45,7 @@ class MLRParams(FactorParams):
 class MLR(Baseline):
     """Ranks tracks by a learned distance between their content and the mean content of the seeds.
 
-    State: items float32 [V + 1, r], transformed so that the learned distance is the Euclidean one, ranked bool [V + 1].
+    State: items float32 [V + 1, r], transformed so that the learned distance is Euclidean, ranked bool [V + 1].
     """
 
     name = "mlr"
@@ -50,19 +57,19 @@ class MLR(Baseline):
         check_content(self.name, data)
         factors = factors_of(data, self.params.factors)
         columns, present = concatenated_columns(data.modalities, factors.known)
-        taught = np.flatnonzero(factors.known & present)
-        if len(taught) > self.params.tracks:
-            taught = np.sort(np.random.default_rng(data.seed).choice(taught, self.params.tracks, replace=False))
-        if len(taught) < LEAST:
-            raise InputError(f"mlr: {len(taught)} tracks with placements in training have content, {LEAST} are needed")
-        relevant = nearest(factors, taught, min(self.params.nearest, len(taught) - 2))  # one at least is not near
-        w = learn_metric(columns[taught], relevant, c=self.params.c, steps=self.params.steps)
+        trained = np.flatnonzero(factors.known & present)
+        if len(trained) > self.params.tracks:
+            trained = np.sort(np.random.default_rng(data.seed).choice(trained, self.params.tracks, replace=False))
+        if len(trained) < LEAST:
+            raise InputError(f"mlr: {len(trained)} tracks with placements in training have content, {LEAST} are needed")
+        relevant = nearest(factors, trained, min(self.params.nearest, len(trained) - 2))  # one at least is not near
+        w = learn_metric(columns[trained], relevant, c=self.params.c, steps=self.params.steps)
         values, vectors = np.linalg.eigh(w)
         kept = values > 1e-9 * values.max()
         if not kept.any():
-            raise InputError(f"mlr: at c={self.params.c:g} no distance is worth its price: raise c")
-        turned = columns @ (vectors[:, kept] * np.sqrt(values[kept])).astype(np.float32)
-        return {"items": np.asarray(turned, np.float32), "ranked": present}
+            raise InputError(f"mlr: at c={self.params.c:g} the metric is zero: raise c")
+        items = columns @ (vectors[:, kept] * np.sqrt(values[kept])).astype(np.float32)
+        return {"items": np.asarray(items, np.float32), "ranked": present}
 
     def scorer(self, queries: Queries) -> Scorer:
         items, ranked = self.state["items"], self.state["ranked"]
@@ -71,25 +78,23 @@ class MLR(Baseline):
         counts = np.asarray(seeds.sum(axis=1)).ravel()
         means = np.asarray(seeds @ items, np.float32) / np.maximum(counts, 1)[:, None]
 
-        def score(asked: np.ndarray) -> np.ndarray:
-            own = items[asked]
-            # half the squared distance but for what is the user's own
-            scores = np.asarray(means @ own.T - 0.5 * np.square(own).sum(axis=1), np.float32)
-            scores[:, ~ranked[asked]] = -np.inf
-            scores[counts == 0] = -np.inf
-            return scores
+        def score(ids: np.ndarray) -> np.ndarray:
+            rows = items[ids]
+            # minus half the squared distance, without the term that depends on the user alone
+            scores = np.asarray(means @ rows.T - 0.5 * np.square(rows).sum(axis=1), np.float32)
+            return minus_inf_outside(scores, counts > 0, ranked[ids])
 
         return score
 
 
 def nearest(factors: Factors, tracks: np.ndarray, count: int) -> sp.csr_matrix:
-    """Each track's `count` nearest others by the cosine of their factors: bool [n, n] among `tracks`."""
+    """Return the `count` nearest others of each track by the cosine of their factors: bool [n, n] among `tracks`."""
     rows = factors.items[tracks]
     rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    found = np.empty((len(rows), count), np.int64)
+    near = np.empty((len(rows), count), np.int64)
     for start in range(0, len(rows), 1024):
-        likeness = rows[start : start + 1024] @ rows.T
-        likeness[np.arange(len(likeness)), start + np.arange(len(likeness))] = -np.inf
-        found[start : start + 1024] = np.argpartition(-likeness, count - 1, axis=1)[:, :count]
-    flat = np.sort(found, axis=1).ravel()
+        cosines = rows[start : start + 1024] @ rows.T
+        cosines[np.arange(len(cosines)), start + np.arange(len(cosines))] = -np.inf
+        near[start : start + 1024] = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
+    flat = np.sort(near, axis=1).ravel()
     return sp.csr_matrix((np.ones(len(flat), bool), flat, np.arange(len(rows) + 1) * count), (len(rows), len(rows)))

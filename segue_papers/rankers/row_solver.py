@@ -1,4 +1,8 @@
-"""Rows of a factorisation in closed form: the least squares of each row against fixed factors, with a prior of its own."""
+"""Rows of a factorisation in closed form: the least squares of each row against fixed factors, with its own prior.
+
+Shared by the rankers of Wang and Wang 2014 and of Liang, Zhan and Ellis 2015. Source: Hu, Koren and Volinsky 2008,
+section 4 (the sum over all pairs by the product of the fixed factors with themselves).
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,9 @@ import numpy as np
 import scipy.sparse as sp
 
 BLOCK = 2**23
-"""Numbers of factors that are gathered at once: 64 MB."""
+"""Factors that are gathered at once: 64 MB."""
 MOST_ROWS = 1024
+"""Rows that are solved at once, at most."""
 
 
 def solve_rows(
@@ -23,12 +28,15 @@ def solve_rows(
     prior: np.ndarray | None = None,
     added: np.ndarray | None = None,
 ) -> np.ndarray:
-    """float64 [n, k]: row r minimises Σ_stored w_j (t_j − z·f_j)² + Σ_others b_rj (z·f_j)² + ridge · |z − prior_r|² − 2 z·added_r.
+    """Return the rows z, float64 [n, k], that minimise the weighted squared errors of all pairs.
 
-    fixed: f, float [m, k]. targets: t [n, m] of the pairs that are stored. weights: w of the stored pairs, in their order; default 1.
-    rows_weight [n] or one, columns_weight [m] or ones: b is their product, the weight of the pairs that are not stored and whose
-    target is 0. prior, added: [n, k] or [k].
-    Source: Hu, Koren and Volinsky 2008, section 4 (the sum over all pairs by the product of `fixed` with itself).
+    Row r minimises Σ_stored w_j (t_j − z·f_j)² + Σ_others b_rj (z·f_j)² + ridge · |z − prior_r|² − 2 z·added_r.
+
+    - fixed: f, float [m, k].
+    - targets: t of the stored pairs, sparse [n, m]. The targets of other pairs are 0.
+    - weights: w of the stored pairs, in their order; default: 1.
+    - rows_weight, columns_weight: b is the product of both, [n] or one number, and [m]; default: 0 and 1.
+    - prior, added: [n, k] or [k]; default: 0.
     """
     fixed = np.asarray(fixed, np.float64)
     rows, width = targets.shape[0], fixed.shape[1]
@@ -38,12 +46,12 @@ def solve_rows(
     pull = ridge * _table(prior, rows, width) + _table(added, rows, width)
     shared = (fixed * columns[:, None]).T @ fixed
     out = np.empty((rows, width))
-    for chosen, places, inside in _blocks(targets.indptr, width):
-        found = fixed[targets.indices[places]] * inside[..., None]  # (rows, stored, k)
-        heavy, others = weight[places], own[chosen][:, None] * columns[targets.indices[places]]
-        products = np.matmul((found * (heavy - others)[..., None]).transpose(0, 2, 1), found)
+    for chosen, entries, inside in _blocks(targets.indptr, width):
+        factors = fixed[targets.indices[entries]] * inside[..., None]  # (rows, stored, k)
+        heavy, others = weight[entries], own[chosen][:, None] * columns[targets.indices[entries]]
+        products = np.matmul((factors * (heavy - others)[..., None]).transpose(0, 2, 1), factors)
         products += own[chosen][:, None, None] * shared + ridge * np.eye(width)
-        sums = np.einsum("rsk,rs->rk", found, heavy * targets.data[places])
+        sums = np.einsum("rsk,rs->rk", factors, heavy * targets.data[entries])
         out[chosen] = np.linalg.solve(products, (sums + pull[chosen])[..., None])[..., 0]
     empty = np.flatnonzero(np.diff(targets.indptr) == 0)
     for start in range(0, len(empty), MOST_ROWS):
@@ -53,19 +61,22 @@ def solve_rows(
     return out
 
 
-def _table(given: np.ndarray | None, rows: int, width: int) -> np.ndarray:
-    return np.broadcast_to(np.zeros(width) if given is None else np.asarray(given, np.float64), (rows, width))
+def _table(values: np.ndarray | None, rows: int, width: int) -> np.ndarray:
+    return np.broadcast_to(np.zeros(width) if values is None else np.asarray(values, np.float64), (rows, width))
 
 
 def _blocks(indptr: np.ndarray, width: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Rows with stored pairs, of about the same number, with the places int64 [rows, most] of those, and which of them are."""
+    """Yield rows with about the same number of stored pairs.
+
+    Each block is the rows int64 [r], their entries int64 [r, most], and which of these exist, bool [r, most].
+    """
     lengths = np.diff(indptr)
     order = np.argsort(lengths, kind="stable")
     at = int((lengths == 0).sum())
     while at < len(order):
         longest = int(lengths[order[min(len(order), at + MOST_ROWS) - 1]])
         chosen = order[at : at + max(1, min(MOST_ROWS, BLOCK // (width * max(width, longest))))]
-        places = indptr[chosen][:, None] + np.arange(int(lengths[chosen].max()))
-        inside = places < indptr[chosen + 1][:, None]
-        yield chosen, np.where(inside, places, 0), inside
+        entries = indptr[chosen][:, None] + np.arange(int(lengths[chosen].max()))
+        inside = entries < indptr[chosen + 1][:, None]
+        yield chosen, np.where(inside, entries, 0), inside
         at += len(chosen)

@@ -73,7 +73,7 @@ def test_a_similar_title_votes_less_by_its_cosine(data: TrainingData) -> None:
     ranker = TitleKNN(sharpness=2.0).fit(data)
     encoder = ranker.title_encoder
     assert isinstance(encoder, CharNgramsEncoder)
-    known, asked = encoder.sparse(["chill", "chillin"]).toarray(), encoder.sparse(["chilll"]).toarray()[0]
+    known, asked = encoder.terms(["chill", "chillin"]).toarray(), encoder.terms(["chilll"]).toarray()[0]
     near = (known @ asked) ** 2
     assert 0 < near[1] < near[0] < 1
     found = ranker.score(Queries.of([[]], titles=["chilll"]), np.array([1, 2, 3, 9]))[0]

@@ -32,11 +32,13 @@ def test_windows_are_parts_of_the_clips_spectrogram() -> None:
 def test_a_clip_of_less_than_one_window_is_absent_and_named(tmp_path: Path) -> None:
     clips = [sound(1, seconds=1.0, rate=8000), sound(2, seconds=0.3, rate=8000)]
     with pytest.warns(RuntimeWarning, match=r"sound: 1 of 2 tracks .* count as absent: 'short'"):
-        found = encode("sound", LogMelEncoder(PARAMS), ["long", "short"], np.ones(2, bool), clips, cache=tmp_path)
+        found = encode(
+            LogMelEncoder(PARAMS), FieldValues("sound", ["long", "short"], np.ones(2, bool), clips), cache=tmp_path
+        )
     assert found.present.tolist() == [False, True, False]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        encode("sound", LogMelEncoder(PARAMS), ["long"], np.ones(1, bool), clips[:1], cache=tmp_path)
+        encode(LogMelEncoder(PARAMS), FieldValues("sound", ["long"], np.ones(1, bool), clips[:1]), cache=tmp_path)
 
 
 @pytest.mark.parametrize("name", ["mel-cnn-1d", "spectrogram-dbn", "cqt"])
@@ -63,10 +65,14 @@ def test_a_clip_that_ends_in_silence_is_named_by_every_run(
     targets = np.eye(3, 2, dtype=np.float32) if encoder.supervised else None
     for _ in ("made", "from the cache"):
         with pytest.warns(
-            RuntimeWarning, match=r"sound: 1 of 3 clips are shorter than the encoder hears and end in silence: 'short'$"
+            RuntimeWarning,
+            match=r"sound: 1 of 3 clips are shorter than the encoder reads at once and end in silence: 'short'$",
         ):
             found = encode(
-                "sound", encoder, ["a", "short", "b"], np.ones(3, bool), clips, cache=tmp_path, targets=targets
+                encoder,
+                FieldValues("sound", ["a", "short", "b"], np.ones(3, bool), clips),
+                cache=tmp_path,
+                fit_on=FitOn(targets=targets),
             )
         assert found.present.tolist() == [False, True, True, True]
         assert found.short is not None and found.short.tolist() == [False, False, True, False]

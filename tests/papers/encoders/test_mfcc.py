@@ -8,7 +8,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.decomposition import PCA
 
-from segue_papers.encoders.mfcc import MfccParams, _Sample, mfcc
+from segue_papers.encoders.mfcc_codebook import MfccParams, _Sample, mfcc
 from segue_papers.encoders.mfcc_tags import MfccTagsEncoder, MfccTagsParams
 from segue_papers.encoders.mfcc_words import MfccWordsEncoder, MfccWordsParams, principal_axes
 from tests.encoders.audio.audio_cases import SMALL_MFCC

@@ -124,7 +124,7 @@ def test_enrichment_adds_terms_and_is_named(tmp_path, biographies):
     params = TfidfSemanticMlpParams(hidden=[4], epochs=1, bf16="off", enrich=enrich, lowercase=False)
     encoder = TfidfSemanticMlpEncoder(params).fit(biographies[:3], factors(3))
     assert "Sea_shanty" in encoder.terms.vocabulary
-    assert encoder.facts()["texts_enriched"] == pytest.approx(2 / 3, abs=1e-6)
+    assert encoder.summary()["texts_enriched"] == pytest.approx(2 / 3, abs=1e-6)
     with pytest.raises(InputError, match="tfidf-semantic needs enrich"):
         TfidfSemanticMlpEncoder().fit(biographies, factors(5))
 
@@ -139,7 +139,7 @@ def test_word_vectors_from_a_file_start_the_embedding_layer(tmp_path, lyrics):
     np.testing.assert_array_equal(
         encoder.model.trunk.embedding.weight[1:3].numpy(), [[0.0, 1.0, -0.5], [0.0, 0.0, -1.0]]
     )
-    assert 0 < encoder.facts()["out_of_vocabulary"] < 1
+    assert 0 < encoder.summary()["out_of_vocabulary"] < 1
     with pytest.raises(MissingWeights, match="word-vectors needs path"):
         TextCnnEncoder(TextCnnParams(vectors="file")).fingerprint()
 

@@ -41,7 +41,7 @@ def test_facts_of_an_endpoint_are_the_same(monkeypatch):
             "other languages are left out"
         )
         server.asked.clear()
-        monkeypatch.setattr("segue_papers.enrichment.sparql_knowledge.ASKED", 1)
+        monkeypatch.setattr("segue_papers.enrichment.sparql_knowledge.BATCH", 1)
         assert knowledge.facts([BAND, f"{DBR}Ann_Rów"], ASKED) == EXPECTED
         assert len(server.asked) == 2
         assert knowledge.facts([], ASKED) == knowledge.facts([BAND], []) == {}
@@ -58,7 +58,7 @@ def test_an_endpoint_that_is_something_else_is_an_error():
     for body in (b"{}", b"[]", b'{"results": {"bindings": [{"s": 1}]}}'):
         with (
             serving(lambda *_, body=body: (200, {}, body)) as server,
-            pytest.raises(DataError, match="answers no SPARQL JSON"),
+            pytest.raises(DataError, match="does not answer SPARQL JSON"),
         ):
             SparqlKnowledge(server.url).facts([BAND], [TYPE])
     with serving(lambda *_: (503, {}, b"")) as server, pytest.raises(SegueError, match="answers 503"):
@@ -67,13 +67,13 @@ def test_an_endpoint_that_is_something_else_is_an_error():
 
 def test_names_of_every_kind_lead_to_their_entity(dump):
     knowledge = LocalKnowledge([dump])
-    assert [entity for entity, _ in knowledge.called("tidewater")] == [BAND, f"{DBR}Tidewater_Lake"], (
+    assert [entity for entity, _ in knowledge.named("tidewater")] == [BAND, f"{DBR}Tidewater_Lake"], (
         "most is known of the band"
     )
-    assert knowledge.called("the tidewaters")[0][0] == BAND, "by a redirect"
-    assert knowledge.called(plain("ANN  Rów"))[0][0] == f"{DBR}Ann_Rów", "by foaf:name"
-    assert knowledge.called("norwick")[0][0] == f"{DBR}Norwick", "by its address"
-    assert knowledge.called("indépendant") == [], "of another language"
+    assert knowledge.named("the tidewaters")[0][0] == BAND, "by a redirect"
+    assert knowledge.named(plain("ANN  Rów"))[0][0] == f"{DBR}Ann_Rów", "by foaf:name"
+    assert knowledge.named("norwick")[0][0] == f"{DBR}Norwick", "by its address"
+    assert knowledge.named("indépendant") == [], "of another language"
     assert [knowledge.longest(word) for word in ("the", "ann", "tidewater", "nobody")] == [2, 2, 2, 0]
 
 
@@ -84,7 +84,7 @@ def test_several_files_and_languages(dump, tmp_path):
     assert knowledge.facts([f"{DBR}Norwick"], [f"{DBO}country"]) == {
         f"{DBR}Norwick": {f"{DBO}country": [f"{DBR}Farland", f"{DBR}Overseas"]}
     }
-    assert LocalKnowledge([dump], language="fr").called("indépendant")[0][0] == f"{DBR}Indie_rock"
+    assert LocalKnowledge([dump], language="fr").named("indépendant")[0][0] == f"{DBR}Indie_rock"
 
 
 def test_a_dump_is_read_once_and_again_when_it_changes(dump, cache, monkeypatch):
@@ -96,12 +96,12 @@ def test_a_dump_is_read_once_and_again_when_it_changes(dump, cache, monkeypatch)
         patch.setattr(local_knowledge, "digest_of", None)
         again = LocalKnowledge([dump])
         again.prepare()
-        assert again.fingerprint() == first and again.called("norwick")
+        assert again.fingerprint() == first and again.named("norwick")
     dump.write_text(NT.replace("Norwick", "Southwick"), encoding="utf-8")
     os.utime(dump, (5, 5))
     changed = LocalKnowledge([dump])
     assert changed.fingerprint() != first
-    assert changed.called("southwick") and not changed.called("norwick")
+    assert changed.named("southwick") and not changed.named("norwick")
     assert len(list((cache / "knowledge").iterdir())) == 2, "no part is left behind"
 
 
@@ -110,7 +110,7 @@ def test_a_build_that_fails_leaves_nothing(dump, cache):
     with pytest.raises(DataError, match="1 of 1 lines are not N-Triples"):
         LocalKnowledge([dump]).prepare()
     dump.write_text("# nothing\n")
-    with pytest.raises(DataError, match="none of 0 triples is of use"):
+    with pytest.raises(DataError, match="none of 0 triples can be used"):
         LocalKnowledge([dump]).prepare()
     assert list((cache / "knowledge").iterdir()) == []
     with pytest.raises(InputError, match="nowhere.nt is not a file: give a dump"):
@@ -123,7 +123,7 @@ def test_damaged_tables_are_made_again(dump, content):
     first.prepare()
     first.path.write_bytes(content)
     again = LocalKnowledge([dump])
-    with pytest.warns(RuntimeWarning, match="is damaged and made again"):
+    with pytest.warns(RuntimeWarning, match="is damaged and rebuilt"):
         again.prepare()
     assert again.facts([BAND], ASKED) == {BAND: EXPECTED[BAND]}
 

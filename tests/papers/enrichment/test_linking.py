@@ -95,7 +95,7 @@ def test_overlapping_annotations_are_reduced_to_the_first():
 def test_an_answer_that_is_none_is_an_error(body):
     with (
         serving(lambda *_: (200, {}, body)) as server,
-        pytest.raises(DataError, match="answers no annotations: is it another service"),
+        pytest.raises(DataError, match="does not answer annotations: is it another service"),
     ):
         SpotlightLinker(server.url).link("x")
 

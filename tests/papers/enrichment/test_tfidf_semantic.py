@@ -9,10 +9,11 @@ import pytest
 from pydantic import ValidationError
 
 from segue_papers.encoders.tfidf_semantic import TfidfSemanticEncoder, TfidfSemanticParams
-from segue_papers.enrichment.enrichment_params import Enrichment, made
+from segue_papers.enrichment.enrichment_params import Enrichment
 from segue_papers.enrichment.semantic_terms import PROPERTIES, term
 from tests.papers.enrichment.music_knowledge import BIOGRAPHIES, DBR, NT, Endpoint, serving, spotlight
 from toolkit.encoders.contract.encode import encode
+from toolkit.encoders.contract.field_values import FieldValues
 from toolkit.encoders.contract.registry import create
 from toolkit.encoders.text.tfidf import TfidfEncoder, TfidfParams
 from toolkit.errors import InputError, SegueError
@@ -25,7 +26,7 @@ def encoder_of(**enrich) -> TfidfSemanticEncoder:
 
 
 def test_terms_of_a_biography_by_hand(dump):
-    terms = made(Enrichment(knowledge=dump)).terms(BIOGRAPHIES)
+    terms = Enrichment(knowledge=dump).enricher().terms(BIOGRAPHIES)
     assert terms[0] == [*BAND, "Indie_rock", "Post_punk", "Norwick", "Farland"]
     assert terms[1] == ["Ann_Rów", "Banjo", "singer_poet", "Norwick", "Norwick", "Farland", "Banjo", *BAND]
     assert terms[2] == terms[4] == []
@@ -34,7 +35,7 @@ def test_terms_of_a_biography_by_hand(dump):
 
 def test_classes_properties_and_categories_are_chosen(dump):
     chosen = Enrichment(knowledge=dump, classes=["Band"], properties={"Band": ["hometown"]}, categories=False)
-    assert made(chosen).terms(BIOGRAPHIES[:1]) == [["Tidewater_band", "Norwick"]]
+    assert chosen.enricher().terms(BIOGRAPHIES[:1]) == [["Tidewater_band", "Norwick"]]
     assert chosen.properties == PROPERTIES | {"Band": ["hometown"]}
 
 
@@ -43,19 +44,19 @@ def test_spotlight_and_an_endpoint_give_the_same_terms(dump):
         remote = Enrichment(endpoint=endpoint.url, linker="spotlight", spotlight=linker.url)
         places = Enrichment(knowledge=dump, linker="spotlight", spotlight=linker.url)
         expected = [*BAND, "Indie_rock", "Post_punk"]
-        assert made(remote).terms(BIOGRAPHIES[:1]) == made(places).terms(BIOGRAPHIES[:1]) == [expected]
+        assert remote.enricher().terms(BIOGRAPHIES[:1]) == places.enricher().terms(BIOGRAPHIES[:1]) == [expected]
 
 
 def test_embeddings_are_tfidf_of_text_and_terms(dump):
     encoder = encoder_of(knowledge=dump).fit(BIOGRAPHIES)
-    terms = made(Enrichment(knowledge=dump)).terms(BIOGRAPHIES)
+    terms = Enrichment(knowledge=dump).enricher().terms(BIOGRAPHIES)
     by_hand = [f"{text} {' '.join(words)}" for text, words in zip(BIOGRAPHIES, terms, strict=True)]
     plain = TfidfEncoder(TfidfParams(dim=0)).fit(by_hand)
     assert encoder.vocabulary == plain.vocabulary and "post_punk" in plain.vocabulary
     np.testing.assert_array_equal(encoder.transform(BIOGRAPHIES), plain.transform(by_hand))
     new = ["Fans of Tidewater"]
     np.testing.assert_array_equal(encoder.transform(new), plain.transform([f"{new[0]} {' '.join(BAND)}"]))
-    assert encoder.facts() == {"terms_per_text": round(sum(map(len, terms)) / 5, 3), "texts_enriched": 0.6}
+    assert encoder.summary() == {"terms_per_text": round(sum(map(len, terms)) / 5, 3), "texts_enriched": 0.6}
 
 
 def test_texts_about_the_same_scene_are_nearer(dump):
@@ -108,7 +109,7 @@ def test_a_killed_fit_goes_on_where_it_stopped(dump, tmp_path, monkeypatch):
 def test_a_dump_that_changed_is_encoded_anew(dump, tmp_path):
     def run():
         encoder = encoder_of(knowledge=dump)
-        encode("bio", encoder, list("abcde"), np.ones(5, bool), BIOGRAPHIES, cache=tmp_path / "encodings")
+        encode(encoder, FieldValues("bio", list("abcde"), np.ones(5, bool), BIOGRAPHIES), cache=tmp_path / "encodings")
         return encoder.vocabulary
 
     assert "sea_shanty" in run()

@@ -107,7 +107,7 @@ def test_a_file_of_another_kind_or_damaged_is_refused(tmp_path):
         list(read(written("cut.nt.bz2", bz2.compress(NT.encode() * 50)[:-20])))
     with pytest.raises(DataError, match="is damaged: Invalid data stream"):
         list(read(written("other.nt.bz2", b"BZh9 not at all bz2, whatever it says")))
-    with pytest.raises(InputError, match=r"music.json is of no format known by its ending: give .nt or .ttl"):
+    with pytest.raises(InputError, match=r"music.json has an unknown ending: give .nt or .ttl"):
         list(read(written("music.json", b"{}")))
     with pytest.raises(InputError, match=r"nowhere.nt is not a file"):
         list(read(tmp_path / "nowhere.nt"))

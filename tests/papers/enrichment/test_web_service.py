@@ -9,20 +9,23 @@ import time
 
 import pytest
 
-from segue_papers.enrichment.web_service import ask, checked_url
+from segue_papers.enrichment.web_service import post_form, checked_url
 from tests.papers.enrichment.music_knowledge import serving
 from toolkit.errors import DataError, InputError, SegueError
 
 
 def test_a_form_is_posted_and_json_comes_back():
     with serving(lambda path, form: (200, {}, json.dumps([path, form]).encode())) as server:
-        assert ask(f"{server.url}/rest", {"text": "größe & more"}, what="it") == ["/rest", {"text": "größe & more"}]
+        assert post_form(f"{server.url}/rest", {"text": "größe & more"}, what="it") == [
+            "/rest",
+            {"text": "größe & more"},
+        ]
 
 
 def test_a_busy_service_is_asked_again():
     left = [503, 429, 500]
     with serving(lambda *_: (left.pop(), {}, b"") if left else (200, {}, b'"done"')) as server:
-        assert ask(server.url, {"a": "b"}, what="it", wait=0.01) == "done"
+        assert post_form(server.url, {"a": "b"}, what="it", wait=0.01) == "done"
         assert len(server.asked) == 4
 
 
@@ -30,7 +33,7 @@ def test_it_waits_as_long_as_it_is_told():
     left = [{"Retry-After": "1"}]
     with serving(lambda *_: (429, left.pop(), b"") if left else (200, {}, b"1")) as server:
         begin = time.monotonic()
-        assert ask(server.url, {"a": "b"}, what="it", wait=0.001) == 1
+        assert post_form(server.url, {"a": "b"}, what="it", wait=0.001) == 1
         assert time.monotonic() - begin >= 1
 
 
@@ -38,20 +41,20 @@ def test_a_service_that_stays_away_is_told_in_one_line():
     with serving(lambda *_: (503, {}, b"")) as server:
         with pytest.raises(
             SegueError,
-            match=r"it at http://127.0.0.1:\d+ answers 503 Service Unavailable, asked 3 times: see that it runs",
+            match=r"it at http://127.0.0.1:\d+ answers 503 Service Unavailable, after 3 requests: make sure that it runs",
         ):
-            ask(server.url, {"a": "b"}, what="it", retries=2, wait=0.01)
+            post_form(server.url, {"a": "b"}, what="it", retries=2, wait=0.01)
         assert len(server.asked) == 3
         url = server.url
-    with pytest.raises(SegueError, match=r"cannot be reached \(.*refused.*\), asked 2 times") as caught:
-        ask(url, {"a": "b"}, what="it", retries=1, wait=0.01)
+    with pytest.raises(SegueError, match=r"cannot be reached \(.*refused.*\), after 2 requests") as caught:
+        post_form(url, {"a": "b"}, what="it", retries=1, wait=0.01)
     assert "\n" not in str(caught.value)
 
 
 def test_a_question_that_is_refused_is_not_repeated():
     with serving(lambda *_: (400, {}, b"")) as server:
         with pytest.raises(InputError, match="answers 400 Bad Request: check the address and the parameters"):
-            ask(server.url, {"a": "b"}, what="it")
+            post_form(server.url, {"a": "b"}, what="it")
         assert len(server.asked) == 1
 
 
@@ -60,15 +63,15 @@ def test_another_service_is_recognised():
         serving(lambda *_: (200, {}, b"<html>")) as server,
         pytest.raises(DataError, match="answers b'<html>', which is not JSON"),
     ):
-        ask(server.url, {"a": "b"}, what="it")
+        post_form(server.url, {"a": "b"}, what="it")
 
 
 def test_silence_and_a_cut_line_end_in_time():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         begin = time.monotonic()
-        with pytest.raises(SegueError, match=r"cannot be reached \(.*timed out\), asked 2 times"):
-            ask(url, {"a": "b"}, what="it", timeout=0.2, retries=1, wait=0.01)
+        with pytest.raises(SegueError, match=r"cannot be reached \(.*timed out\), after 2 requests"):
+            post_form(url, {"a": "b"}, what="it", timeout=0.2, retries=1, wait=0.01)
         assert time.monotonic() - begin < 5
 
     def hang_up():
@@ -81,8 +84,8 @@ def test_silence_and_a_cut_line_end_in_time():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=hang_up)
         thread.start()
-        with pytest.raises(SegueError, match="cannot be reached .*(IncompleteRead|reset by peer).*, asked 2 times"):
-            ask(f"http://127.0.0.1:{listener.getsockname()[1]}", {"a": "b"}, what="it", retries=1, wait=0.01)
+        with pytest.raises(SegueError, match="cannot be reached .*(IncompleteRead|reset by peer).*, after 2 requests"):
+            post_form(f"http://127.0.0.1:{listener.getsockname()[1]}", {"a": "b"}, what="it", retries=1, wait=0.01)
         thread.join()
 
 

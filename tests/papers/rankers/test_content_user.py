@@ -89,25 +89,24 @@ def test_a_track_nobody_played_has_no_id_to_look_up(planted: Planted) -> None:
     assert np.isfinite(ranker.score(test.queries(), np.flatnonzero(data.train.counts()))).all()
 
 
-def test_a_killed_fit_goes_on_and_ends_the_same(planted: Planted, tmp_path: Path) -> None:
+def test_a_killed_fit_resumes_and_ends_with_the_same_state(
+    planted: Planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = replace(sounds(planted[0]), workdir=tmp_path)
     small = SMALL | {"epochs": 2}
     whole = ContentUser(**small).fit(replace(data, workdir=None))
     from toolkit.encoders.learning import train_network
 
-    kept, saves = train_network._checkpoint, []
+    checkpoint, saves = train_network._Run.checkpoint, list[int]()
 
-    def once(*given):  # type: ignore[no-untyped-def]
-        kept(*given)
+    def once(run: train_network._Run, path: Path, curve: list[train_network.Epoch]) -> None:
+        checkpoint(run, path, curve)
         saves.append(1)
         raise KeyboardInterrupt
 
-    train_network._checkpoint = once
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            ContentUser(**small).fit(data)
-    finally:
-        train_network._checkpoint = kept
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(train_network._Run, "checkpoint", once)
+        ContentUser(**small).fit(data)
     again = ContentUser(**small).fit(data)
     assert saves == [1] and all(np.array_equal(again.state[name], whole.state[name]) for name in whole.state)
 
@@ -116,5 +115,5 @@ def test_it_asks_for_spectrograms(planted: Planted) -> None:
     data, _ = planted
     with pytest.raises(InputError, match="takes one modality, not 2"):
         ContentUser().fit(data)
-    with pytest.raises(InputError, match="modality 'audio' is of encoder '': give it log-mel"):
+    with pytest.raises(InputError, match="modality 'audio' is of encoder '': encode it with log-mel"):
         ContentUser().fit(replace(data, modalities={"audio": data.modalities["audio"]}))

@@ -102,7 +102,7 @@ def test_no_metric_is_learned_of_fewer_than_three_tracks(tracks: int, planted: P
 
 
 def test_a_metric_that_is_nothing_is_refused(planted: Planted) -> None:
-    with pytest.raises(InputError, match="mlr: at c=1e-09 no distance is worth its price: raise c"):
+    with pytest.raises(InputError, match="mlr: at c=1e-09 the metric is zero: raise c"):
         plugins.load("segue.rankers", "mlr")(factors=FACTORS, steps=5, c=1e-9).fit(planted[0])
 
 

@@ -1,49 +1,49 @@
-"""Inputs as digests, and random numbers that depend on an input's content alone.
+"""Digests of inputs, and random numbers that depend only on the content of an input.
 
-Numbers drawn from a digest are the same whatever else is in the batch, in
-whichever order, on every machine. SplitMix64: Steele, Lea and Flood, "Fast
-splittable pseudorandom number generators", OOPSLA 2014.
+Numbers drawn from a digest do not depend on the rest of the batch, on its order, or on the machine. SplitMix64: Steele,
+Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
 from toolkit.encoders.contract.encoder import Kind
 
 DIGEST = 16
-"""Bytes of an input's digest."""
+"""Bytes of a digest."""
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-def digests(kind: Kind, inputs: Any) -> np.ndarray:
-    """BLAKE2b of every input, one at a time: uint8 [n, 16]. Inputs of equal content have equal digests."""
-    parts: Iterable[bytes] = map(bytes_of, inputs) if kind != "features" else _rows(inputs)
-    joined = b"".join(hashlib.blake2b(part, digest_size=DIGEST).digest() for part in parts)
-    return np.frombuffer(joined, np.uint8).reshape(-1, DIGEST)
+def digests(kind: Kind, inputs: np.ndarray | Sequence[str] | Sequence[bytes] | Sequence[Sequence[float]]) -> np.ndarray:
+    """BLAKE2b of n inputs, one at a time: uint8 [n, 16]. Inputs of equal content have equal digests."""
+    parts = _rows(inputs) if kind == "features" else (bytes_of(value) for value in inputs)
+    return np.frombuffer(
+        b"".join(hashlib.blake2b(part, digest_size=DIGEST).digest() for part in parts), np.uint8
+    ).reshape(-1, DIGEST)
 
 
 def bytes_of(value: str | bytes) -> bytes:
-    """A text or image as bytes; lone surrogates survive, so that no text fails here."""
+    """A text or file as bytes. Lone surrogates are kept, so every text has a digest."""
     return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else bytes(value)
 
 
-def _rows(matrix: Any) -> Iterable[bytes]:
+def _rows(matrix: object) -> Iterable[bytes]:
     # + 0.0 turns -0.0 into 0.0: equal numbers must have equal digests
     return (row.tobytes() for row in np.asarray(matrix, dtype="<f4") + np.float32(0.0))
 
 
-def distinct(marks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First places of the distinct digests in order of appearance, and for each input the number of its first place.
+def distinct(digests: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find the distinct digests of uint8 [n, 16].
 
-    marks uint8 [n, 16] -> first int64 [u], inverse int64 [n].
+    Returns the index of the first input with each, in order of appearance, int64 [u], and for each input the number of
+    its digest among these, int64 [n].
     """
-    keys = np.ascontiguousarray(marks).view([("a", "<u8"), ("b", "<u8")]).ravel()
+    keys = np.ascontiguousarray(digests).view([("a", "<u8"), ("b", "<u8")]).ravel()
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     order = np.argsort(first, kind="stable")
     rank = np.empty_like(order)
@@ -51,8 +51,8 @@ def distinct(marks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return first[order], rank[inverse.ravel()]
 
 
-def combined(*parts: bytes) -> str:
-    """One hex digest of several byte strings, each with its length, so that no two lists of parts collide."""
+def combined(*parts: bytes | memoryview) -> str:
+    """One hex digest of several byte strings. The length of each is included, so different lists do not collide."""
     hasher = hashlib.blake2b(digest_size=DIGEST)
     for part in parts:
         hasher.update(len(part).to_bytes(8, "little"))
@@ -61,22 +61,22 @@ def combined(*parts: bytes) -> str:
 
 
 def string_bytes(strings: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Strings end to end as UTF-8: uint8 [bytes], and int64 offsets [n + 1]."""
+    """The UTF-8 bytes of n strings in one array, uint8 [bytes], and the offsets of the strings in it, int64 [n + 1]."""
     encoded = [bytes_of(string) for string in strings]
     offsets = np.zeros(len(encoded) + 1, np.int64)
     np.cumsum([len(part) for part in encoded], out=offsets[1:])
     return np.frombuffer(b"".join(encoded), np.uint8), offsets
 
 
-def hashed_normals(marks: np.ndarray, dim: int, *, seed: int) -> np.ndarray:
-    """Standard normal numbers drawn from each digest: float32 [n, dim].
+def hashed_normals(digests: np.ndarray, dim: int, *, seed: int) -> np.ndarray:
+    """Draw standard normal numbers from each digest of uint8 [n, 16]: float32 [n, dim].
 
-    marks uint8 [n, 16]. Box and Muller over a counter-based SplitMix64 stream.
+    Box and Muller over a counter-based SplitMix64 stream.
     """
-    out = np.empty((len(marks), dim), np.float32)
-    start = np.ascontiguousarray(marks).view("<u8").reshape(-1, 2)
+    out = np.empty((len(digests), dim), np.float32)
+    start = np.ascontiguousarray(digests).view("<u8").reshape(-1, 2)
     with np.errstate(over="ignore"):
-        keys = _mix(start[:, 0] ^ _mix(start[:, 1] + _mix(np.uint64(seed) * _GOLDEN + np.uint64(1))))
+        keys = _mix(start[:, 0] ^ _mix(start[:, 1] + _mix(np.asarray(np.uint64(seed) * _GOLDEN + np.uint64(1)))))
         for low in range(0, len(keys), 8192):
             out[low : low + 8192] = _normals(keys[low : low + 8192], dim)
     return out
@@ -92,7 +92,7 @@ def _normals(keys: np.ndarray, dim: int) -> np.ndarray:
     return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)[:, :dim].astype(np.float32)
 
 
-def _mix(value: Any) -> Any:
+def _mix(value: np.ndarray) -> np.ndarray:
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return value ^ (value >> np.uint64(31))
