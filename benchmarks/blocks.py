@@ -24,8 +24,9 @@ import torch
 from toolkit import plugins, recipe
 from toolkit.evaluation.evaluator import evaluate
 from toolkit.evaluation.statistics import paired_differences
-from toolkit.ingest.read_data import ingest
-from toolkit.pipeline.run import run_recipe, systems
+from toolkit.pipeline.run import systems
+from toolkit.pipeline.run.prepare_data import prepare
+from toolkit.pipeline.run.run_context import opened
 from toolkit.pipeline.run.systems import Material
 from toolkit.progress import Reporter
 from toolkit.ranker import TrainingData
@@ -48,9 +49,8 @@ def layer_weights(spec: ModelSpec) -> int:
 
 def material(chosen: Recipe, work: Path) -> Material:
     """Corpus, content and split of a recipe; nothing of a run is written but its cache."""
-    context = run_recipe.context_of(chosen, RunDirectory(work / "run"), work / "cache", Reporter())
-    ingested = ingest(chosen.data, context.cache, reporter=context.reporter, described=bool(chosen.encoders))
-    return run_recipe.gathered(context, ingested, systems.systems(context))[0]
+    with opened(chosen, RunDirectory(work / "run"), progress=Reporter(), cache=work / "cache") as context:
+        return prepare(context).gather(systems.systems(context))
 
 
 def trained(

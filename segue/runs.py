@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from toolkit import run_directory
 from toolkit.errors import RunDirectoryError
 from toolkit.progress import interactive
 from toolkit.recipe import Recipe
-from toolkit.run_directory import RunDirectory
+from toolkit.run_directory import RunDirectory, RunFile
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from segue.model import Model
     from toolkit.progress import Reporter
     from toolkit.report.result_tables import Table
+
+T = TypeVar("T")
 
 
 class Run:
@@ -91,7 +93,7 @@ class Run:
         run = RunDirectory(self.path)
         return pivot(run.read(run_directory.METRICS), split=split, slice=part, timings=run.read(run_directory.TIMINGS))
 
-    def _frame(self, name: str) -> pd.DataFrame:
+    def _frame(self, name: RunFile[list[T]]) -> pd.DataFrame:
         import pandas as pd
 
         return pd.DataFrame(RunDirectory(self.path).read(name))
@@ -136,12 +138,12 @@ def run(
     if isinstance(recipe, Mapping):
         recipe = Recipe(**recipe)
     if isinstance(recipe, Recipe):
-        asked, written = recipe, None
+        settings, written = recipe, None
     else:
         written = read(Path(recipe), overrides)
-        asked = written.recipe()
-    folder = Path(out) if out is not None else Path("runs") / asked.name
+        settings = written.recipe()
+    folder = Path(out) if out is not None else Path("runs") / settings.name
     if not (folder / run_directory.METRICS).exists():
-        preflight.admit(asked, written)
-    pipeline.run(asked, folder, progress=progress or interactive(), fresh=fresh)
+        preflight.admit(settings, written)
+    pipeline.run(settings, folder, progress=progress or interactive(), fresh=fresh)
     return Run(folder)

@@ -42,6 +42,7 @@ FOUNDATION = {
     "list_parts",
     "parts",
     "packages",
+    "result_types",
     "contracts",
 }
 """Modules that everything may import."""

@@ -1,4 +1,4 @@
-"""The run directory: who owns it, what its files are called, and how they are written so that a kill leaves none half-done."""
+"""The run directory: its owner, the names and types of its files, and stages that a kill leaves resumable."""
 
 from __future__ import annotations
 
@@ -6,42 +6,76 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeGuard, TypeVar
 
 from toolkit.errors import InputError, OldForm, RunDirectoryError
 from toolkit.files import digest, locked, read_json, write_bytes, write_json
+from toolkit.result_types import (
+    Attribution,
+    ComparisonRow,
+    CoverageRow,
+    Curve,
+    DataFacts,
+    Example,
+    FactorMap,
+    Manifest,
+    MetricRow,
+    StoredEncoder,
+    StoredRecipe,
+    SystemOrder,
+    TableRow,
+    TagScores,
+    Timing,
+    TrackMap,
+)
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class RunFile(str, Generic[T_co]):
+    """The name of a JSON file of a run. kind: the type of what it holds."""
+
+    kind: type[T_co]
+
+    def __new__(cls, name: str, kind: type[T_co]) -> RunFile[T_co]:
+        file = super().__new__(cls, name)
+        file.kind = kind
+        return file
+
 
 RECIPE = "recipe.yaml"
-MANIFEST = "manifest.json"
-METRICS = "metrics.json"
-TIMINGS = "timings.json"
+MANIFEST = RunFile("manifest.json", Manifest)
+METRICS = RunFile("metrics.json", list[MetricRow])
+TIMINGS = RunFile("timings.json", dict[str, Timing])
 PER_PLAYLIST = "per_playlist.parquet"
 RANKINGS = "rankings.parquet"
 HIDDEN = "hidden.parquet"
-CURVES = "curves.json"
-COVERAGE = "coverage.json"
-COMPARISONS = "comparisons.json"
-ATTRIBUTION = "attribution.json"
-TAGS = "tags.json"
-LOOKING = "looking.json"
-MAP = "map.json"
-TABLE = "table.json"
-EXAMPLES = "examples.json"
-DATA = "data.json"
-METRIC_INFO = "metric_info.json"
-"""By metric its label, direction and decimals, for tables where it is not installed any more."""
-FOLDS = "folds.json"
-"""The runs that a table was joined from, by their place beside it."""
+CURVES = RunFile("curves.json", dict[str, Curve])
+COVERAGE = RunFile("coverage.json", list[CoverageRow])
+COMPARISONS = RunFile("comparisons.json", list[ComparisonRow])
+ATTRIBUTION = RunFile("attribution.json", Attribution)
+TAGS = RunFile("tags.json", list[TagScores])
+FACTOR_MAP = RunFile("factor_map.json", FactorMap)
+MAP = RunFile("map.json", TrackMap)
+TABLE = RunFile("table.json", list[TableRow])
+EXAMPLES = RunFile("examples.json", list[Example])
+DATA = RunFile("data.json", DataFacts)
+METRIC_INFO = RunFile("metric_info.json", dict[str, dict[str, object]])
+"""Label, direction and decimals of each metric, for tables where it is not installed any more."""
+FOLDS = RunFile("folds.json", list[str])
+"""The runs whose tables were pooled into these, by their paths from this folder."""
 REPORT = "report.html"
 PICTURES = "pictures"
 MODEL = "model"
-SYSTEMS = "model/systems.json"
+SYSTEMS = RunFile("model/systems.json", SystemOrder)
 TRACKS = "model/tracks.arrow"
 RESULTS = (
     METRICS,
@@ -58,17 +92,15 @@ RESULTS = (
     EXAMPLES,
 )
 """What every finished run has."""
-BROUGHT_BACK = "bring it back, or segue run it into another folder"
-"""Without its recipe a folder is no run's, so nothing in it can be gone on with."""
-ROWS = (METRICS, COVERAGE, COMPARISONS, EXAMPLES, TABLE, TAGS)
-"""Files that hold a list of objects; the others but `folds.json` hold one object."""
+RESTORE = "bring it back, or segue run it into another folder"
+"""Without its recipe a folder belongs to no run, so no work in it can be resumed."""
 LOG = "log.jsonl"
 STAGES = "stages"
 LOCK = ".lock"
-OWN = (LOCK, f".{RECIPE}.part")
+OWN = re.compile(rf"{re.escape(LOCK)}|\.{re.escape(RECIPE)}\.\w+\.part")
 """What a kill before the recipe was written leaves behind."""
 
-Make = Callable[[Path], tuple[Sequence[Path], Any]]
+Make = Callable[[Path], tuple[Sequence[Path], T]]
 """A stage's work: given a folder for checkpoints, its output files and a JSON-able result."""
 
 
@@ -80,11 +112,11 @@ class RunDirectory:
 
     @classmethod
     @contextlib.contextmanager
-    def claim(cls, root: Path, recipe: dict[str, Any]) -> Iterator[RunDirectory]:
-        """Hold `root` for this recipe (every value, defaults included), making it or going on with it.
+    def claim(cls, root: Path, recipe: Mapping[str, object]) -> Iterator[RunDirectory]:
+        """Hold `root` for this recipe (every value, defaults included), and make the folder if there is none.
 
-        Raises `RunDirectoryError` where another recipe, another process or
-        anything else has it; nothing is written then.
+        Raises `RunDirectoryError` if the folder belongs to another recipe, is in use by another process or holds
+        anything else. Nothing is written then.
         """
         run = cls(root)
         run.check(recipe)
@@ -97,34 +129,34 @@ class RunDirectory:
                 run.write_recipe(recipe)
             yield run
 
-    def check(self, recipe: dict[str, Any]) -> None:
-        """Whether the folder is this recipe's or nobody's. Raises `RunDirectoryError` otherwise."""
+    def check(self, recipe: Mapping[str, object]) -> None:
+        """Raise `RunDirectoryError` if the folder belongs to another recipe, or is not a run directory."""
         if self.path(RECIPE).exists():
-            if (difference := _difference(self._given(recipe), recipe)) and self._begun():
+            if (difference := _difference(self._stored(recipe), recipe)) and self._begun():
                 raise RunDirectoryError(
                     f"{self.root} was made by another recipe ({difference}): choose another --out, or delete it"
                 )
         elif self.root.exists() and (
-            not self.root.is_dir() or any(entry.name not in OWN for entry in self.root.iterdir())
+            not self.root.is_dir() or not all(OWN.fullmatch(entry.name) for entry in self.root.iterdir())
         ):
             raise RunDirectoryError(
                 f"{self.root} exists and is not a run directory (it has no {RECIPE}): choose another --out"
             )
 
-    def write_recipe(self, recipe: dict[str, Any]) -> None:
+    def write_recipe(self, recipe: Mapping[str, object]) -> None:
         """Write the resolved recipe."""
         write_bytes(self.path(RECIPE), to_yaml(recipe))
 
-    def _given(self, recipe: dict[str, Any]) -> dict[str, Any]:
-        """The recipe that the folder is of, with the paths that `recipe` now gives to what had not its weights."""
-        old = _like(read_recipe(self.root), recipe)
-        rows = self.read(TABLE) if self.path(TABLE).exists() else []
-        for key in {key for row in rows for key in row["not_run"]}:
+    def _stored(self, recipe: Mapping[str, object]) -> Mapping[str, object]:
+        """The folder's recipe, with the paths to weights that were missing then and that `recipe` gives now."""
+        stored = _like(read_recipe(self.root), recipe)
+        before, now = _encoders(stored), _encoders(recipe)
+        for key in {key for row in self.find(TABLE) for key in row["not_run"]}:
             name, _, parameter = key.removeprefix("encoders.").rpartition(".params.")
-            now = ((recipe.get("encoders") or {}).get(name) or {}).get("params") or {}
-            if parameter in now and name in (old.get("encoders") or {}):
-                old["encoders"][name].setdefault("params", {})[parameter] = now[parameter]
-        return old
+            params = now[name].get("params", {}) if name in now else {}
+            if parameter in params and name in before:
+                before[name].setdefault("params", {})[parameter] = params[parameter]
+        return stored
 
     def _begun(self) -> bool:
         """Whether there is work to lose: a recipe that was refused before its first stage may be corrected in place."""
@@ -133,55 +165,69 @@ class RunDirectory:
     def path(self, name: str) -> Path:
         return self.root / name
 
-    def read(self, name: str) -> Any:
-        """A JSON file of the run. Raises `RunDirectoryError` where it is missing or damaged."""
-        found = read_json(self.path(name))
-        objects = found if name in ROWS else [found]
-        if name != FOLDS and not (isinstance(objects, list) and all(isinstance(each, dict) for each in objects)):
-            raise RunDirectoryError(f"{self.path(name)} is damaged: delete it and run the same command again")
-        return found
+    def read(self, file: RunFile[T]) -> T:
+        """What a file of the run holds. Raises `RunDirectoryError` if it is missing or damaged."""
+        value: object = read_json(self.path(file))
+        if not conforms(value, file.kind):
+            raise self._damaged(file, _fault(value, file.kind))
+        return value
 
-    def write(self, name: str, value: Any) -> None:
+    def find(self, file: RunFile[T]) -> T:
+        """What a file of the run holds; nothing if it is missing or empty.
+
+        Raises `RunDirectoryError` if it is damaged.
+        """
+        path = self.path(file)
+        return self.read(file) if path.exists() and path.stat().st_size else file.kind()
+
+    def _damaged(self, name: str, fault: str) -> RunDirectoryError:
+        return RunDirectoryError(f"{self.path(name)} is damaged ({fault}): delete it and run the same command again")
+
+    def write(self, name: str, value: object) -> None:
         write_json(self.path(name), value)
 
     def folds(self) -> list[Path]:
-        """Folders of the runs that this one's tables were joined from; none where it is a run of its own.
+        """Folders of the runs whose tables were pooled into this one's; empty if it is a run of its own.
 
-        Raises `RunDirectoryError` where `folds.json` is damaged.
+        Raises `RunDirectoryError` if `folds.json` is damaged.
         """
         if not self.path(FOLDS).exists():
             return []
-        found = self.read(FOLDS)
-        if not isinstance(found, list) or not found or not all(isinstance(name, str) for name in found):
-            raise RunDirectoryError(f"{self.path(FOLDS)} is damaged: delete it and run the same command again")
-        return [Path(os.path.normpath(self.root / name)) for name in found]
+        if not (names := self.read(FOLDS)):
+            raise self._damaged(FOLDS, "no folds")
+        return [Path(os.path.normpath(self.root / name)) for name in names]
 
-    def log(self, event: str, **fields: Any) -> None:
+    def log(self, event: str, **fields: object) -> None:
         """Append a line to `log.jsonl`."""
         line = json.dumps({"time": round(time.time(), 3), "event": event, **fields}, ensure_ascii=False, default=str)
         with self.path(LOG).open("a", encoding="utf-8") as log:
             log.write(line + "\n")
 
-    def done(self, stage: str, inputs: Any) -> Any:
-        """What a finished stage returned, or None where it must run: never run, other inputs, or an output is gone."""
-        marker = self.path(f"{STAGES}/{stage}.json")
-        if not marker.exists():
+    def done(self, stage: str, inputs: object) -> Any:
+        """What a finished stage returned.
+
+        None if it must run: it never ran, its inputs changed, or an output is gone.
+        """
+        name = f"{STAGES}/{stage}.json"
+        if not self.path(name).exists():
             return None
-        entry = read_json(marker)
+        entry = read_json(self.path(name))
         if not isinstance(entry, dict) or not entry.keys() >= {"inputs", "outputs", "result"}:
-            raise RunDirectoryError(f"{marker} is damaged: delete it and run the same command again")
+            raise self._damaged(name, "inputs, outputs or result missing")
         same = entry["inputs"] == digest(inputs)
         return entry["result"] if same and all(self.path(name).exists() for name in entry["outputs"]) else None
 
-    def stage(self, stage: str, inputs: Any, make: Make) -> Any:
-        """Run `make(workdir)` unless it was finished with the same inputs; returns its result.
+    def stage(self, stage: str, inputs: object, make: Make[T]) -> T:
+        """Run `make(workdir)` unless it finished with the same inputs before.
 
-        The folder survives a kill, so that the next try resumes in it, and is
-        emptied when the inputs are others. A result may not be None.
+        Returns its result, which may not be None.
+
+        The folder survives a kill, so the next try resumes in it. It is emptied when the inputs change.
         """
-        if (result := self.done(stage, inputs)) is not None:
+        done: T | None = self.done(stage, inputs)
+        if done is not None:
             self.log("stage", stage=stage, state="unchanged")
-            return result
+            return done
         workdir = self._workdir(stage, inputs)
         self.log("stage", stage=stage, state="started")
         started = time.perf_counter()
@@ -196,7 +242,7 @@ class RunDirectory:
         """Have a finished stage run again."""
         self.path(f"{STAGES}/{stage}.json").unlink(missing_ok=True)
 
-    def _workdir(self, stage: str, inputs: Any) -> Path:
+    def _workdir(self, stage: str, inputs: object) -> Path:
         workdir = self.path(f"{STAGES}/{stage}.work")
         owner = workdir / "inputs"
         if workdir.exists() and (not owner.exists() or owner.read_text() != digest(inputs)):
@@ -206,7 +252,22 @@ class RunDirectory:
         return workdir
 
 
-def to_yaml(value: Any) -> bytes:
+def conforms(value: object, kind: type[T]) -> TypeGuard[T]:
+    """Whether a parsed JSON value is of a type; keys that the type does not name are allowed."""
+    return not _fault(value, kind)
+
+
+def _fault(value: object, kind: object) -> str:
+    import msgspec
+
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        return str(error)
+    return ""
+
+
+def to_yaml(value: object) -> bytes:
     from ruamel.yaml import YAML
 
     yaml = YAML(typ="safe", pure=True)
@@ -216,28 +277,28 @@ def to_yaml(value: Any) -> bytes:
     return stream.getvalue()
 
 
-def read_recipe(root: Path) -> dict[str, Any]:
+def read_recipe(root: Path) -> StoredRecipe:
     """The resolved recipe of a run directory. Raises `RunDirectoryError`."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     try:
-        recipe = YAML(typ="safe", pure=True).load((root / RECIPE).read_text(encoding="utf-8"))
+        recipe: object = YAML(typ="safe", pure=True).load((root / RECIPE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RunDirectoryError(
             f"{root} is not a run directory: it has no {RECIPE}; `segue run RECIPE --out {root}` makes one"
         ) from None
     except (YAMLError, ValueError, OSError) as error:
-        raise RunDirectoryError(
-            f"{root / RECIPE} is damaged ({' '.join(str(error).split())}): {BROUGHT_BACK}"
-        ) from None
-    if not isinstance(recipe, dict):
-        raise RunDirectoryError(f"{root / RECIPE} is damaged (it holds no keys): {BROUGHT_BACK}")
+        raise RunDirectoryError(f"{root / RECIPE} is damaged ({' '.join(str(error).split())}): {RESTORE}") from None
+    if not conforms(recipe, StoredRecipe):
+        raise RunDirectoryError(f"{root / RECIPE} is damaged ({_fault(recipe, StoredRecipe)}): {RESTORE}")
     return recipe
 
 
-def current_form(recipe: dict[str, Any]) -> dict[str, Any]:
-    """A resolved recipe, perhaps of an earlier version, as this version resolves it; unchanged where this version refuses it.
+def current_form(recipe: StoredRecipe) -> StoredRecipe:
+    """A resolved recipe, perhaps of an earlier version, as this version resolves it.
+
+    Unchanged if this version refuses it.
 
     Imports the plug-ins that it names.
     """
@@ -248,13 +309,22 @@ def current_form(recipe: dict[str, Any]) -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", OldForm)
         try:
-            return Recipe.model_validate(recipe).model_dump(mode="json")
+            resolved = Recipe.model_validate(recipe).model_dump(mode="json")
         except (InputError, ValidationError):
             return recipe
+    return resolved if conforms(resolved, StoredRecipe) else recipe
 
 
-def _like(old: dict[str, Any], recipe: dict[str, Any]) -> dict[str, Any]:
-    """A stored recipe in the form of `recipe`, which this version resolved; `defaults` count by the models that hold them."""
+def _encoders(recipe: Mapping[str, object]) -> dict[str, StoredEncoder]:
+    encoders = recipe.get("encoders")
+    return encoders if conforms(encoders, dict[str, StoredEncoder]) else {}
+
+
+def _like(old: StoredRecipe, recipe: Mapping[str, object]) -> Mapping[str, object]:
+    """A stored recipe in the form of `recipe`, which this version resolved.
+
+    `defaults` count by the models that hold them.
+    """
     if old == recipe:
         return old
     current = current_form(old)
@@ -262,15 +332,12 @@ def _like(old: dict[str, Any], recipe: dict[str, Any]) -> dict[str, Any]:
     return same if same == recipe else current
 
 
-def _difference(old: Any, new: Any, where: str = "") -> str:
-    """The first value in which two recipes differ, in words; empty where there is none."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in [*old, *(key for key in new if key not in old)]:
-            if found := _difference(old.get(key), new.get(key), f"{where}.{key}".lstrip(".")):
-                return found
-        return ""
-    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        return next(
-            filter(None, (_difference(a, b, f"{where}.{i}") for i, (a, b) in enumerate(zip(old, new, strict=True)))), ""
-        )
-    return "" if old == new else f"{where} was {old!r}, is {new!r}"
+def _difference(old: object, new: object, where: str = "") -> str:
+    """The first value in which two recipes differ, in words; empty if there is none."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        pairs = ((key, old.get(key), new.get(key)) for key in dict.fromkeys([*old, *new]))
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        pairs = ((place, *pair) for place, pair in enumerate(zip(old, new, strict=True)))
+    else:
+        return "" if old == new else f"{where} was {old!r}, is {new!r}"
+    return next(filter(None, (_difference(a, b, f"{where}.{key}".lstrip(".")) for key, a, b in pairs)), "")

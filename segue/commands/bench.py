@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ from segue.commands.run import Overrides, Recipe
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from toolkit.pipeline.programs.tune_baselines import BenchResult
     from toolkit.report.result_tables import Column
 
 
@@ -37,7 +38,7 @@ def bench(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Tune every baseline on validation by the same budget, run them all, and compare. The same command goes on where it stopped."""
+    """Tune every baseline on validation by the same budget, run them all, and compare. The same command resumes it."""
     from rich.console import Console
 
     from segue.commands.terminal_tables import print_whole
@@ -69,7 +70,7 @@ def bench(
         write_json(save, found)
 
 
-def bench_table(found: Mapping[str, Any]) -> Table:
+def bench_table(found: BenchResult) -> Table:
     """Systems, the best first: test values with 95 % intervals, seconds of fitting and of ranking, peak memory, tuned setting."""
     from rich import box
     from rich.table import Table

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -105,6 +105,6 @@ def _p(value: float) -> str:
     return "–" if value != value else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = "–" if value is None else str(value)
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from segue.commands.application import Debug
 from segue.commands.run import Overrides, Recipe
 from toolkit.terminal import escaped
+
+if TYPE_CHECKING:
+    from toolkit.pipeline.figures.text_preview import PreviewRow
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -72,12 +75,12 @@ def preview(
     from rich.console import Console
 
     from toolkit import progress
-    from toolkit.pipeline.figures.text_preview import preview as look
+    from toolkit.pipeline.figures.text_preview import preview as preview_texts
     from toolkit.recipe import load
 
     settings = load(recipe, overrides, parameters=True)
     with progress.reporter(Console(stderr=True)) as reporter:
-        shown = look(settings, modality=modality, field=field, count=count, reporter=reporter)
+        shown = preview_texts(settings, modality=modality, field=field, count=count, reporter=reporter)
     if json:
         from json import dumps
 
@@ -87,7 +90,7 @@ def preview(
         _show(row, length)
 
 
-def _show(row: dict[str, Any], length: int) -> None:
+def _show(row: PreviewRow, length: int) -> None:
     """One text, step by step; a step that leaves it as it was says so."""
     print(escaped(" · ".join(filter(None, (row["track"], row["modality"], row["encoder"])))))
     before = None

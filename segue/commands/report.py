@@ -62,21 +62,24 @@ def report(
     if across and format is Form.html:
         raise InputError("--across is for tables, not for the page: give --format markdown, csv or latex")
     read = [RunFiles.read(each) for each in run]
-    each = merge_runs.across(read) if across else {"": merge_runs.joined(read)}
+    each = merge_runs.across(read) if across else {"": merge_runs.merge(read)}
     if format is Form.html:
         target = out or (run[0] if len(run) == 1 else Path()) / "report.html"
         write_bytes(target, html(each[""]).encode("utf-8"))
         print(f"report    {target}")
         return
-    for name, value in (("split", split), ("slice", slice)):
-        known = sorted({row[name] for found in each.values() for row in found.metrics})
+    rows = [row for found in each.values() for row in found.metrics]
+    for name, value, known in (
+        ("split", split, {row["split"] for row in rows}),
+        ("slice", slice, {row["slice"] for row in rows}),
+    ):
         if value not in known:
-            raise InputError(f"--{name}={value!r} is not in any of these runs: {suggest(value, known)}")
+            raise InputError(f"--{name}={value!r} is not in any of these runs: {suggest(value, sorted(known))}")
     made = {
         name: result_tables.pivot(found.metrics, split=split, slice=slice, timings=found.timings, layout=found.table)
         for name, found in each.items()
     }
-    table = result_tables.beside(made) if across else made[""]
+    table = result_tables.side_by_side(made) if across else made[""]
     if format is Form.latex:
         text = result_tables.to_latex(table, intervals=intervals)
     else:

@@ -1,13 +1,16 @@
-"""`segue run`: run a recipe to its end, or go on where it stopped."""
+"""`segue run`: run a recipe to its end, or resume where it stopped."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from segue.commands.application import Debug
+
+if TYPE_CHECKING:
+    from toolkit.pipeline.write.write_results import Results
 
 Recipe = Annotated[Path, typer.Argument(help="A recipe, such as recipes/quickstart.yaml.", show_default=False)]
 Overrides = Annotated[
@@ -25,7 +28,7 @@ def run(
     fresh: Annotated[bool, typer.Option("--fresh", help="Run every stage again, finished or not.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Run a recipe: ingest, encode, fit, evaluate, report. The same command goes on where it stopped."""
+    """Run a recipe: ingest and collect, split and encode, fit and evaluate, report. The same command resumes it."""
     # `torchrun --nproc-per-node N -m toolkit run …` starts this N times
     from rich.console import Console
 
@@ -48,11 +51,11 @@ def run(
                 preflight.admit(settings, written)
             from toolkit import pipeline
 
-            rows = pipeline.run(settings, run_dir, progress=reporter, fresh=fresh)
-        _print(rows, run_dir)
+            results = pipeline.run(settings, run_dir, progress=reporter, fresh=fresh)
+        _print(results, run_dir)
 
 
-def _print(rows: list[dict[str, object]], run_dir: Path) -> None:
+def _print(results: Results, run_dir: Path) -> None:
     import sys
 
     from rich.console import Console
@@ -61,15 +64,15 @@ def _print(rows: list[dict[str, object]], run_dir: Path) -> None:
     from toolkit import run_directory
 
     console = Console(width=None if sys.stdout.isatty() else 140)
-    directory = run_directory.RunDirectory(run_dir)
-    table = directory.read(run_directory.TABLE) if directory.path(run_directory.TABLE).exists() else []
-    timings = directory.read(run_directory.TIMINGS)
-    for each in (result_table(rows, timings, table), *situation_tables(rows, timings)):
-        print_whole(console, each)
-    if told := detectable(
-        directory.read(run_directory.COMPARISONS) if directory.path(run_directory.COMPARISONS).exists() else []
+    for table in (
+        result_table(results.metrics, results.timings, results.table),
+        *situation_tables(results.metrics, results.timings),
     ):
-        console.print(told, highlight=False, markup=False, soft_wrap=True)
-    console.print(f"report    {run_dir / run_directory.REPORT}", highlight=False, markup=False, soft_wrap=True)
-    if command := next_command(directory):
-        console.print(f"try next  {command}", highlight=False, markup=False, soft_wrap=True)
+        print_whole(console, table)
+    lines = [
+        detectable(results.comparisons),
+        f"report    {run_dir / run_directory.REPORT}",
+        next_command(results.model_run, results.examples),
+    ]
+    for line in filter(None, lines):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)

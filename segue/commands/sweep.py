@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +12,8 @@ from segue.commands.run import Overrides, Recipe
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from toolkit.pipeline.programs.sweep_settings import SweepResult
 
 
 def sweep(
@@ -23,7 +24,7 @@ def sweep(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Try the settings under a recipe's `sweep` on validation and write the best as a recipe. The same command goes on where it stopped."""
+    """Try the settings of a recipe's `sweep` on validation and write the best recipe. The same command resumes it."""
     import shlex
     import sys
 
@@ -43,13 +44,13 @@ def sweep(
         found = search(settings, folder, progress=reporter)
     console = Console(width=None if sys.stdout.isatty() else 140)
     print_whole(console, sweep_table(found))
-    # the test playlists are asked by the run of the best, and by nothing before it
+    # only the run of the best recipe evaluates on test
     console.print(
         f"try next  segue run {shlex.quote(str(folder / BEST))}", highlight=False, markup=False, soft_wrap=True
     )
 
 
-def sweep_table(found: Mapping[str, Any]) -> Table:
+def sweep_table(found: SweepResult) -> Table:
     """Trials, the best first: settings, value on validation, epochs and seconds."""
     from rich import box
     from rich.table import Table

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from toolkit.report.result_tables import Cell, Column, Row, pivot
 from toolkit.terminal import escaped, printable
@@ -15,13 +16,13 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from toolkit.continuation import Next
-    from toolkit.run_directory import RunDirectory
+    from toolkit.result_types import ComparisonRow, Example, MetricRow, TableRow, Timing
 
 
 def result_table(
-    rows: Sequence[Mapping[str, Any]],
-    timings: Mapping[str, Mapping[str, Any]],
-    layout: Sequence[Mapping[str, Any]] = (),
+    rows: Sequence[MetricRow],
+    timings: Mapping[str, Timing],
+    layout: Sequence[TableRow] = (),
 ) -> Table:
     """Systems by metric on the test split under their headings, 95 % intervals below the values, oracles apart."""
     from rich import box
@@ -53,24 +54,27 @@ def result_table(
     return table
 
 
-def detectable(comparisons: Sequence[Mapping[str, Any]]) -> str:
-    """Which differences from the reference so many test playlists can show; empty where nothing is compared."""
+def detectable(comparisons: Sequence[ComparisonRow]) -> str:
+    """The differences from the reference that so many test playlists can show; empty if nothing is compared."""
     import statistics
 
-    found: dict[Column, list[float]] = {}
-    rows = [row for row in comparisons if row["slice"] == "all" and row.get("detectable") is not None]
+    by_column: dict[Column, list[float]] = {}
+    rows = [row for row in comparisons if row["slice"] == "all"]
     for row in rows:
-        found.setdefault(Column(row["metric"], row["k"] or None), []).append(row["detectable"])
-    told = ", ".join(f"{column.label} {column.format(statistics.median(each))}" for column, each in found.items())
+        if (difference := row.get("detectable")) is not None:
+            by_column.setdefault(Column(row["metric"], row["k"] or None), []).append(difference)
+    differences = ", ".join(
+        f"{column.label} {column.format(statistics.median(values))}" for column, values in by_column.items()
+    )
     return (
-        f"{rows[0]['n']:,} playlists show (p < .05, power 80 %) differences from {rows[0]['reference']} of {told}"
-        if rows
+        f"{rows[0]['n']:,} playlists show (p < .05, power 80 %) differences from {rows[0]['reference']} of {differences}"
+        if differences
         else ""
     )
 
 
-def situation_tables(rows: Sequence[Mapping[str, Any]], timings: Mapping[str, Mapping[str, Any]]) -> list[Table]:
-    """A table a metric of the challenge's situations: systems by situation on the test split; none where there are no situations."""
+def situation_tables(rows: Sequence[MetricRow], timings: Mapping[str, Timing]) -> list[Table]:
+    """A table per metric of the challenge's situations: systems by situation on the test split."""
     from rich import box
     from rich.table import Table
 
@@ -96,7 +100,7 @@ def situation_tables(rows: Sequence[Mapping[str, Any]], timings: Mapping[str, Ma
 
 
 def print_whole(console: Console, table: Table) -> None:
-    """Print a table of numbers as wide as it is: cut to fit a narrow terminal they would say nothing, wrapped they still do."""
+    """Print a table in its full width: numbers that are cut to fit a narrow terminal mean nothing, wrapped ones do."""
     needed = console.measure(table, options=console.options.update(width=1000)).maximum
     console.width = max(console.width, needed)
     console.print(table, crop=False)
@@ -150,11 +154,13 @@ def continuation_table(tracks: Sequence[Next], *, system: str) -> Table:
     return table
 
 
-def next_command(run: RunDirectory) -> str:
-    """`segue continue` with the first seeds of an example, of folds the first one's; empty where the run has none to show."""
-    from toolkit import run_directory
+def next_command(run: Path, examples: Sequence[Example]) -> str:
+    """`try next` with a `segue continue` of the first seeds of an example; empty if there are none.
 
-    run = run_directory.RunDirectory(next(iter(run.folds()), run.root))
-    ids = [track["id"] for example in run.read(run_directory.EXAMPLES)[:1] for track in example["seeds"]]
-    seeds = [id for id in ids if escaped(id) == id][:3]  # a command with an id in other letters would not find it
-    return f"segue continue {shlex.quote(str(run.root))} --tracks {shlex.quote(','.join(seeds))}" if seeds else ""
+    - run: folder of the run whose model continues playlists.
+    """
+    ids = [track["id"] for example in examples[:1] for track in example["seeds"]]
+    seeds = [id for id in ids if escaped(id) == id][:3]  # a command with an escaped id would not find the track
+    if not seeds:
+        return ""
+    return f"try next  segue continue {shlex.quote(str(run))} --tracks {shlex.quote(','.join(seeds))}"

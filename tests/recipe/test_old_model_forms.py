@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from toolkit.errors import InputError, OldForm
-from toolkit.recipe import ModelSpec, Recipe, load
+from toolkit.recipe import FactorMap, ModelSpec, Recipe, load
 from toolkit.recipe.old_model_forms import modern
 from toolkit.sequential.losses.chunked import Chunked
 from toolkit.sequential.losses.gbce import GBCE
@@ -133,3 +133,17 @@ def test_a_loss_and_a_model_load_no_torch() -> None:
         "assert 'torch' not in sys.modules and 'recbole' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_looking_is_the_old_name_of_factor_map(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(
+        "data: {reader: demo}\nencoders: {cnn: {encoder: tfidf, field: lyrics}}\ncoldstart:\n  looking: {predicted: cnn, tracks: 20}\n"
+    )
+    with pytest.warns(OldForm, match=r"r\.yaml:4: `looking: …` is the old form: write `factor_map: …`$"):
+        recipe = load(tmp_path / "r.yaml")
+    assert recipe.coldstart.factor_map == FactorMap(predicted="cnn", tracks=20)
+    with pytest.raises(InputError, match=r"r\.yaml:4: coldstart\.looking"):
+        (tmp_path / "r.yaml").write_text(
+            "data: {reader: demo}\ncoldstart:\n  factor_map: {predicted: cnn}\n  looking: {predicted: cnn}\n"
+        )
+        load(tmp_path / "r.yaml")

@@ -191,7 +191,7 @@ def files() -> dict[str, Any]:
                 "by_tag": {"rock": None, "jazz": None, "<b>pop</b>": None},
             },
         ],
-        "looking.json": {
+        "factor_map.json": {
             "map": {"vectors": "cnn", "genres": ["<i>jazz", "rock"], "points": [[-1, 0, 0], [0.5, 1, 1], [1, -1, -1]]},
             "similar": [
                 {

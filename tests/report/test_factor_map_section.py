@@ -5,21 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.report.run_files import files, write_run
-from toolkit.report.factor_map_section import looking
+from toolkit.report.factor_map_section import factor_map
 from toolkit.report.page import render
 
 
 def test_the_map_has_a_mark_for_every_track_and_the_tables_their_names() -> None:
-    found = looking(files()["looking.json"])
+    found = factor_map(files()["factor_map.json"])
     assert found["figure"].count("<path") == 3 and 'aria-label="Map of 3 tracks by cnn"' in found["figure"]
     assert [(line["name"], line["colour"]) for line in found["legend"]] == [
         ("<i>jazz", "var(--s0)"), ("rock", "var(--s1)"), ("others", "var(--muted)"),
     ]  # fmt: skip
     assert found["similar"] == [{"track": "A · X & Y", "true": ["B · Z"], "predicted": ["B · Z ✓", "c"]}]
     assert found["ends"] == [{"factor": 4, "low": "Z", "high": "X & Y"}]
-    assert looking({}) == {}
+    assert factor_map({}) == {}
 
 
 def test_the_page_shows_them_escaped(tmp_path: Path) -> None:
     page = render(write_run(tmp_path / "run", files())).read_text()
-    assert "Looking at predicted factors" in page and "&lt;i&gt;jazz" in page and "<i>jazz" not in page
+    assert "Predicted factors</h2>" in page and "&lt;i&gt;jazz" in page and "<i>jazz" not in page

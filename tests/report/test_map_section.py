@@ -109,7 +109,7 @@ def test_a_run_without_a_model_maps_what_its_encoders_know_and_the_recipe_says_h
 PREDICTED = """\
 encoders:
   lyrics: {encoder: tfidf-mlp, field: lyrics, targets: {factors: 4}, params: {hidden: [8, 4], epochs: 1, output: prediction}}
-coldstart: {looking: {predicted: lyrics, genre: tags, tracks: 20, queries: 2, similar: 3}}
+coldstart: {factor_map: {predicted: lyrics, genre: tags, tracks: 20, queries: 2, similar: 3}}
 """
 
 
@@ -122,7 +122,7 @@ def test_the_map_of_predicted_factors_names_its_tracks_and_their_genres(tmp_path
         + RECIPE[RECIPE.index("evaluation:") :]
     )
     pipeline.run(load(path), tmp_path / "run", cache=tmp_path / "cache")
-    found = json.loads((tmp_path / "run" / run_directory.LOOKING).read_text())
+    found = json.loads((tmp_path / "run" / run_directory.FACTOR_MAP).read_text())
     assert len(found["map"]["tracks"]) == len(found["map"]["points"]) == 20 and len(found["similar"]) == 2
     assert {place for _, _, place in found["map"]["points"]} - {-1} <= set(range(len(found["map"]["genres"])))
     page = (tmp_path / "run" / run_directory.REPORT).read_text()
@@ -142,7 +142,7 @@ def test_colours_are_genres_where_they_are_told_and_quarters_by_plays_elsewhere(
 def test_joined_modalities_weigh_alike_and_an_absent_one_nothing() -> None:
     one = made.Space("a", np.array([[3.0, 4], [9, 9], [0, 0]], np.float32), np.array([True, False, False]))
     other = made.Space("b", np.array([[2.0], [-5], [1]], np.float32), np.array([True, True, False]))
-    (found,) = made._joined([one, other])
+    (found,) = made._concatenated([one, other])
     assert found.name == "a, b" and found.present.tolist() == [True, True, False]
     np.testing.assert_allclose(found.vectors, [[0.6, 0.8, 1], [0, 0, -1], [0, 0, 0]], atol=1e-6)
-    assert made._joined([]) == []
+    assert made._concatenated([]) == []

@@ -218,7 +218,7 @@ def test_the_page_is_self_contained(run_dir: Path) -> None:
 
 
 def test_a_page_without_a_map_has_no_script(tmp_path: Path) -> None:
-    found = rendered(tmp_path, map__json=None, looking__json=None)
+    found = rendered(tmp_path, map__json=None, factor_map__json=None)
     policy = next(meta["content"] for meta in found.all("meta") if meta.get("http-equiv") == "Content-Security-Policy")
     assert found.all("script") == [] and policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
@@ -292,23 +292,23 @@ def test_a_run_without_metric_rows_has_a_page(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("metrics.json", None, "has no metrics.json, so it is not a finished run"),
-        ("recipe.yaml", None, "has no recipe.yaml, so it is not a finished run"),
+        ("metrics.json", None, "metrics.json is missing: run the recipe to its end first"),
+        ("recipe.yaml", None, "demo-run is not a run directory: it has no recipe.yaml; `segue run RECIPE --out"),
         (
             "metrics.json",
             '[{"system": "a"}]',
-            "row 0 lacks modalities, split, slice, metric, k, value, ci_low, ci_high, n: delete it",
+            "metrics.json is damaged (Object missing required field `modalities` - at `$[0]`): delete it and run",
         ),
-        ("metrics.json", "[1]", "metrics.json: row 0 is not an object of keys and values: delete it and segue run"),
-        ("timings.json", "[]", "timings.json must hold a dict, not list: delete it and segue run its recipe again"),
-        ("curves.json", '{"a": [', "curves.json:1 is not JSON (Expecting value)"),
-        ("comparisons.json", "[1]", "comparisons.json: row 0 is not an object of keys and values"),
-        ("recipe.yaml", "a: [", "recipe.yaml is not YAML"),
-        ("recipe.yaml", "- a", "recipe.yaml must hold keys and values, not list"),
+        ("metrics.json", "[1]", "metrics.json is damaged (Expected `object`, got `int` - at `$[0]`): delete it and run"),
+        ("timings.json", "[]", "timings.json is damaged (Expected `object`, got `array`): delete it and run the same"),
+        ("curves.json", '{"a": [', "curves.json is damaged (Expecting value: line 1 column 8 (char 7)): delete it"),
+        ("comparisons.json", "[1]", "comparisons.json is damaged (Expected `object`, got `int` - at `$[0]`): delete it"),
+        ("recipe.yaml", "a: [", "recipe.yaml is damaged (while parsing a flow node"),
+        ("recipe.yaml", "- a", "recipe.yaml is damaged (Expected `object`, got `array`): bring it back, or segue run"),
         ("pictures/cover.png", "not a picture", "pictures/cover.png is not a PNG"),
     ],
 )
-def test_a_damaged_run_is_told_in_one_line(run_dir: Path, name: str, content: str | None, message: str) -> None:
+def test_damaged_run_files_are_reported_in_one_line(run_dir: Path, name: str, content: str | None, message: str) -> None:
     path = run_dir / name
     path.unlink() if content is None else path.write_text(content)
     with pytest.raises(RunDirectoryError) as error:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.report.run_files import metric_row
-from toolkit.report.result_tables import Cell, Column, Table, beside, pivot, to_csv, to_latex, to_markdown
+from toolkit.report.result_tables import Cell, Column, Table, pivot, side_by_side, to_csv, to_latex, to_markdown
 
 NDCG = Column("ndcg", 50)
 ROWS = [
@@ -223,7 +223,7 @@ def test_runs_beside_each_other_have_their_own_columns_and_their_own_best() -> N
         ],
         timings={"popularity": {"underfit": True}},
     )
-    found = beside({"small": small, "large": large})
+    found = side_by_side({"small": small, "large": large})
     assert [column.label for column in found.columns] == ["small: NDCG@50", "large: NDCG@50"]
     assert to_markdown(found).splitlines()[2:] == [
         "| ease | **0.3000** (0.2000–0.4000) | – |",
@@ -233,12 +233,12 @@ def test_runs_beside_each_other_have_their_own_columns_and_their_own_best() -> N
     head, *lines = csv.reader(io.StringIO(to_csv(found)))
     assert head[6:] == [f"{run} ndcg@50{part}" for run in ("small", "large") for part in ("", "_low", "_high")]
     assert lines[2][6:] == ["", "", "", "0.4", "", ""]
-    assert beside({"small": small}).n == small.n
+    assert side_by_side({"small": small}).n == small.n
 
 
 def test_runs_beside_each_other_have_each_heading_once() -> None:
     layouts = {"a": {"ease": "Old", "sasrec": "New"}, "b": {"sasrec": "New", "popularity": "Old"}}
-    found = beside(
+    found = side_by_side(
         {
             run: pivot(
                 [metric_row(system, 0.1) for system in layout],

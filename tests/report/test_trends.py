@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.report.run_files import files, metric_row, write_run
 from tests.report.test_plots import texts
-from toolkit.report.merge_runs import joined
+from toolkit.report.merge_runs import merge
 from toolkit.report.page import html, render
 from toolkit.report.result_tables import Column, pivot
 from toolkit.report.run_files import RunFiles
@@ -48,6 +48,6 @@ def test_the_page_of_joined_runs_compares_their_sizes(tmp_path: Path) -> None:
         (paths[-1] / "recipe.yaml").write_text(
             recipe.replace("- type: sasrec\n", f"- type: sasrec\n  hidden_size: {size}\n")
         )
-    page = html(joined([RunFiles.read(path) for path in paths]))
+    page = html(merge([RunFiles.read(path) for path in paths]))
     assert "by embedding size" in page and 'id="trends"' in page
     assert "by embedding size" not in render(paths[0]).read_text()

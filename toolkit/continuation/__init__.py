@@ -1,4 +1,4 @@
-"""Continuing a playlist with a finished run, and the formats its answer is written in."""
+"""Continues playlists with a finished run, and writes the result in several formats."""
 
 from toolkit.continuation.continuation import Continuation, Next
 

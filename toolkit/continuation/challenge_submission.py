@@ -1,4 +1,4 @@
-"""The submission file of the Million Playlist Dataset challenge: written from a run, and verified against the challenge set.
+"""The submission file of the Million Playlist Dataset challenge: written from a run, verified against the challenge set.
 
 Format: the challenge's rules (AIcrowd, Spotify Million Playlist Dataset Challenge). Lines that begin with `#` and empty ones
 are comments; the first other line is `team_info, name, e-mail`; then one line a playlist, `pid, trackuri_1, …, trackuri_500`:
@@ -31,30 +31,30 @@ SCHEME = "spotify:track:"
 
 
 def challenge_set(path: Path) -> list[PlaylistRecord]:
-    """The playlists of a `challenge_set.json`: their seeds, and titles where they are given."""
-    found = [record for record in MpdReader(path).read() if isinstance(record, PlaylistRecord)]
-    if not found:
+    """The playlists of a `challenge_set.json`: their seeds, and the titles that are given."""
+    playlists = [record for record in MpdReader(path).read() if isinstance(record, PlaylistRecord)]
+    if not playlists:
         raise DataError(f"{path} holds no playlist: give the challenge's challenge_set.json")
-    return found
+    return playlists
 
 
-def write(asked: Continuation, playlists: Sequence[PlaylistRecord], path: Path, *, team: str, email: str) -> int:
-    """Write a submission, gzipped where the name ends in `.gz`; returns the playlists that popularity had to fill up.
+def write(model: Continuation, playlists: Sequence[PlaylistRecord], path: Path, *, team: str, email: str) -> int:
+    """Write a submission, gzipped if the name ends in `.gz`. Returns the number of playlists filled up by popularity.
 
-    What the system ranks comes first; where it can rank fewer than 500 tracks (it knows no seed and reads no title) the
-    most popular other tracks follow, if the run has `popularity`. Raises `InputError` where it has not, or too few tracks.
+    A system that ranks fewer than 500 tracks (it knows no seed and reads no title) is followed by the most popular other
+    tracks, if the run has `popularity`. Raises `InputError` if it does not, or has too few tracks.
     """
-    if asked.ranker.n_items < TRACKS + max(len(set(each.tracks)) for each in playlists):
+    if model.ranker.n_items < TRACKS + max(len(set(each.tracks)) for each in playlists):
         raise InputError(
-            f"the run's catalogue has {asked.ranker.n_items} tracks, too few for {TRACKS} beside the seeds"
+            f"the run's catalogue has {model.ranker.n_items} tracks, too few for {TRACKS} besides the seeds"
         )
-    ids, filled, lines = asked.tracks["id"].to_pylist(), 0, [["team_info", team, email]]
+    ids, filled, lines = model.tracks["id"].to_pylist(), 0, [["team_info", team, email]]
     for start in range(0, len(playlists), BLOCK):
         part = playlists[start : start + BLOCK]
-        ranked = _ranked(asked, part)
+        ranked = _ranked(model, part)
         short = np.flatnonzero((ranked > 0).sum(axis=1) < TRACKS)
         if len(short):
-            _fill(asked, part, ranked, short)
+            _fill(model, part, ranked, short)
         filled += len(short)
         lines += [
             [_pid(record), *(ids[item - 1] for item in row)] for record, row in zip(part, ranked.tolist(), strict=True)
@@ -66,35 +66,37 @@ def write(asked: Continuation, playlists: Sequence[PlaylistRecord], path: Path, 
     return filled
 
 
-def _ranked(asked: Continuation, part: Sequence[PlaylistRecord]) -> np.ndarray:
-    seeds = [[asked.item_of[track] for track in record.tracks if track in asked.item_of] for record in part]
-    return asked.ranker.rank(Queries.of(seeds, [record.title for record in part]), TRACKS)[0]
+def _ranked(model: Continuation, part: Sequence[PlaylistRecord]) -> np.ndarray:
+    seeds = [[model.item_of[track] for track in record.tracks if track in model.item_of] for record in part]
+    return model.ranker.rank(Queries.of(seeds, [record.title for record in part]), TRACKS)[0]
 
 
-def _fill(asked: Continuation, part: Sequence[PlaylistRecord], ranked: np.ndarray, short: np.ndarray) -> None:
-    """Put the most popular tracks that are neither seeds nor ranked after what is ranked."""
-    popularity = asked.beside("popularity")
+def _fill(model: Continuation, part: Sequence[PlaylistRecord], ranked: np.ndarray, short: np.ndarray) -> None:
+    """Append the most popular tracks that are neither seeds nor ranked, to the rows `short` of `ranked`, in place."""
+    popularity = model.other_ranker("popularity")
     if popularity is None:
         raise InputError(
-            f"{asked.system} ranks fewer than {TRACKS} tracks after playlist {_pid(part[short[0]])}: add popularity to the run's baselines"
+            f"{model.system} ranks fewer than {TRACKS} tracks after playlist {_pid(part[short[0]])}: "
+            "add popularity to the run's baselines"
         )
     order = popularity.rank(
         Queries.of([[]]), min(popularity.n_items, 2 * TRACKS + max(len(each.tracks) for each in part))
     )[0][0]
     for row in short.tolist():
-        seeds = [asked.item_of[track] for track in part[row].tracks if track in asked.item_of]
+        seeds = [model.item_of[track] for track in part[row].tracks if track in model.item_of]
         kept = ranked[row][ranked[row] > 0]
         more = order[(order > 0) & ~np.isin(order, np.concatenate([kept, seeds]))]
         both = np.concatenate([kept, more])[:TRACKS]
         if len(both) < TRACKS:
             raise InputError(
-                f"playlist {_pid(part[row])} has only {len(both)} tracks that can be ranked, not {TRACKS}: train on more playlists"
+                f"playlist {_pid(part[row])} has only {len(both)} tracks that can be ranked, not {TRACKS}: "
+                "train on more playlists"
             )
         ranked[row] = both
 
 
 def verify(path: Path, playlists: Iterable[PlaylistRecord]) -> list[str]:
-    """What is wrong with a submission, one line a fault; empty where nothing is."""
+    """The faults of a submission, a line each; empty if there is none."""
     seeds = {_pid(record): set(record.tracks) for record in playlists}
     faults: list[str] = []
     seen: set[str] = set()
@@ -126,7 +128,7 @@ def _faults(pid: str, tracks: Sequence[str], seeds: Mapping[str, set[str]], seen
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Number and cells of each line that is no comment. Raises `DataError` for a file that is no text."""
+    """Number and cells of each line that is not a comment. Raises `DataError` for a file that is not text."""
     try:
         data = path.read_bytes()
         text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode()

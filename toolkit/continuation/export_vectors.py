@@ -26,8 +26,8 @@ def write(path: Path, ids: Sequence[str], matrix: np.ndarray, names: pa.Table | 
     - matrix: float32 [n, d].
     - names: id, title and artist of tracks; a Parquet file has the titles and artists as columns.
 
-    A `.parquet` file has the columns id, title, artist and vector; `.safetensors` has the tensors `matrix`, `ids` (UTF-8) and
-    `id_offsets`; `.npz` has the arrays `ids` and `matrix`. Raises `InputError` for any other ending.
+    A `.parquet` file has the columns id, title, artist and vector; `.safetensors` has the tensors `matrix`, `ids`
+    (UTF-8) and `id_offsets`; `.npz` has the arrays `ids` and `matrix`. Raises `InputError` for any other ending.
     """
     rows = np.ascontiguousarray(matrix, np.float32)
     if path.suffix == ".parquet":

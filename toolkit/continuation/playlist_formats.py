@@ -54,12 +54,12 @@ def to_jspf(tracks: Sequence[Next], *, title: str | None = None) -> str:
 
 
 def _line(text: str | None) -> str:
-    """One line: a break inside a title would begin a new entry, and other control characters would command a terminal."""
+    """A text on one line, without control characters, which would begin a new entry or command a terminal."""
     return " ".join(_CONTROL.sub(" ", text or "").split())
 
 
 def _entry(id: str) -> str:
-    """An id as an entry, every space of a file's name kept: a leading # would make it a comment."""
+    """An id as an entry. Spaces of file names are kept; a leading # is escaped, because it would start a comment."""
     entry = _CONTROL.sub(" ", id)
     return entry.replace("#", "%23", 1) if entry.startswith("#") else entry
 

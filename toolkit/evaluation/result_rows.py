@@ -38,10 +38,10 @@ def rows(
 ) -> list[MetricRow]:
     """Rows of `metrics.json`: means over lists per slice, metric and k, with 95 % intervals.
 
-    groups: int64 [n], from `HeldOut.groups`. Where they repeat, whole groups are
-    resampled, and slice `macro` holds the mean over groups of slice `all`. A slice
-    in which no playlist hides anything has no rows. Bounds are None where fewer
-    than two groups leave nothing to resample. labels: by kind, what each playlist is reported under besides: `kind:label`.
+    groups: int64 [n], from `HeldOut.groups`. Where they repeat, whole groups are resampled, and slice `macro` holds the
+    mean over groups of slice `all`. A slice in which no playlist hides anything has no rows. Bounds are None where
+    fewer than two groups leave nothing to resample. labels: by kind, what each playlist is reported under besides:
+    `kind:label`.
     """
     seed = derived_seed(seed, "bootstrap", split)
     measured = [*_slices_measured(scores, groups, bootstrap=bootstrap, seed=seed), *_overall(scores)]
@@ -66,7 +66,8 @@ def rows(
 def frame(
     scores: Scores, held_out: HeldOut, *, system: str, split: str, labels: Mapping[str, np.ndarray] | None = None
 ) -> pa.Table:
-    """Rows of `per_playlist.parquet`: system, split, row, playlist, group, slice, metric, k, value, and a column for each kind of label.
+    """Rows of `per_playlist.parquet`: system, split, row, playlist, group, slice, metric, k, value, and a column for
+    each kind of label.
 
     row: the playlist's row in the corpus. Playlists with nothing hidden in a slice have no row in it.
     """
@@ -97,9 +98,10 @@ def comparisons(
 ) -> list[ComparisonRow]:
     """Paired differences system − reference over the same playlists, for every other system, slice, metric and k.
 
-    p is two-sided by the bootstrap, p_t by the paired t-test, both of this one comparison; p_holm and p_t_holm are corrected
-    for all systems but `oracles` that are compared with the reference in the same slice, metric and k. detectable: the least
-    true difference that so many playlists show with power 80 %. Raises `InputError` where `reference` is no system of the run.
+    p is two-sided by the bootstrap, p_t by the paired t-test, both of this one comparison; p_holm and p_t_holm are
+    corrected for all systems but `oracles` that are compared with the reference in the same slice, metric and k.
+    detectable: the least true difference that so many playlists show with power 80 %. Raises `InputError` where
+    `reference` is no system of the run.
     """
     if reference not in all_scores:
         raise InputError(f"reference {reference!r} is not a system of this run: {suggest(reference, list(all_scores))}")

@@ -93,5 +93,5 @@ class ColdStart(Section):
         if not isinstance(given, Mapping) or "looking" not in given or "factor_map" in given:
             return given
         if given["looking"] is not None:
-            warnings.warn("`looking` is the old name: write `factor_map`", OldForm, stacklevel=2)
+            warnings.warn("`looking: …` is the old form: write `factor_map: …`", OldForm, stacklevel=2)
         return {"factor_map" if key == "looking" else key: value for key, value in given.items()}

@@ -1,23 +1,25 @@
-"""What the page says of each modality's share in what a model reaches."""
+"""The section of the page on what each modality adds to a model."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from toolkit.report.page_sections import signed
 from toolkit.report.result_tables import Column
+from toolkit.result_types import Attribution, AttributionRow, PairedRow, Weight
 
 WAYS = {"left out": "trained without it", "shuffled": "its vectors shuffled"}
-LISTS = ("adds", "no credit shown", "costs")
+VERBS = {"adds": "add", "no credit shown": "show no credit", "costs": "cost"}
+"""What `reading` returns, and its verb for several modalities."""
 
 
-def attribution(found: Mapping[str, Sequence[Mapping[str, Any]]], main: Column | None) -> dict[str, Any]:
-    """Tables by model and weights; empty where the run has no attribution.
+def attribution(content: Attribution, main: Column | None) -> dict[str, object]:
+    """Tables by model and weights; empty if the run has no attribution.
 
-    The main metric over all tracks first, then (`folded`) the rest, by slice.
+    The main metric over all tracks comes first, then (`folded`) the rest by slice.
     """
-    rows = list(found.get("differences") or ())
-    groups: dict[tuple[bool, str, str], list[Mapping[str, Any]]] = {}
+    rows = content.get("differences") or []
+    groups: dict[tuple[bool, str, str], list[AttributionRow]] = {}
     for row in rows:
         folded = row["slice"] != "all" or Column.of(row) != main
         groups.setdefault((folded, row["system"], row["slice"]), []).append(row)
@@ -25,13 +27,14 @@ def attribution(found: Mapping[str, Sequence[Mapping[str, Any]]], main: Column |
         {"caption": _caption(system, part), "folded": folded, "lines": [_line(row) for row in lines]}
         for (folded, system, part), lines in sorted(groups.items(), key=lambda group: group[0][0])
     ]
-    read = [_sentence(system, lines) for (folded, system, _), lines in groups.items() if not folded]
-    return {"tables": tables, "weights": _weights(found.get("weights") or ()), "sentences": read} if rows else {}
+    sentences = [_sentence(system, lines) for (folded, system, _), lines in groups.items() if not folded]
+    weights = [_weight(row) for row in content.get("weights") or []]
+    return {"tables": tables, "weights": weights, "sentences": sentences} if rows else {}
 
 
-def reading(row: Mapping[str, Any]) -> str:
-    """What the interval of a model less its variant says; empty where there is none."""
-    low, high = row.get("ci_low"), row.get("ci_high")
+def reading(row: PairedRow) -> str:
+    """What the interval of a model less its variant shows; empty if there is none."""
+    low, high = row["ci_low"], row["ci_high"]
     if low is None or high is None:
         return ""
     if low <= 0 <= high:
@@ -39,19 +42,14 @@ def reading(row: Mapping[str, Any]) -> str:
     return "adds" if (low > 0) != Column.of(row).lower_is_better else "costs"
 
 
-def _sentence(system: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    """`sasrec: trained without it, audio and lyrics add, cover costs, …`, for the models trained without each modality."""
+def _sentence(system: str, rows: Sequence[AttributionRow]) -> str:
+    """`sasrec, by NDCG@50 when trained without: audio and lyrics add, cover costs.`"""
     left_out = [row for row in rows if row["way"] == "left out"]
-    said: dict[str, list[str]] = {name: [] for name in LISTS}
-    for row in left_out:
-        if word := reading(row):
-            said[word].append(row["modality"])
-    words = {
-        "adds": ("adds", "add"),
-        "no credit shown": ("shows no credit", "show no credit"),
-        "costs": ("costs", "cost"),
-    }
-    parts = [f"{_listed(names)} {words[kind][len(names) > 1]}" for kind, names in said.items() if names]
+    parts = []
+    for verb, plural in VERBS.items():
+        if names := [row["modality"] for row in left_out if reading(row) == verb]:
+            one = "shows no credit" if verb == "no credit shown" else verb
+            parts.append(f"{_listed(names)} {plural if len(names) > 1 else one}")
     metric = Column.of(left_out[0]).label if left_out else ""
     return f"{system}, by {metric} when trained without: {', '.join(parts)}." if parts else ""
 
@@ -65,27 +63,22 @@ def _caption(system: str, part: str) -> str:
     return f"{system} less itself without each modality, on the same test playlists{among}"
 
 
-def _line(row: Mapping[str, Any]) -> dict[str, str]:
-    column, bounds = Column.of(row), (row.get("ci_low"), row.get("ci_high"))
+def _line(row: AttributionRow) -> dict[str, str]:
+    column = Column.of(row)
     return {
         "modality": row["modality"],
         "way": WAYS.get(row["way"], row["way"]),
         "metric": column.label,
-        "difference": "–" if row.get("difference") is None else column.format(row["difference"], sign=True),
-        "interval": "–"
-        if None in bounds
-        else " to ".join(column.format(end, sign=True) for end in bounds if end is not None),
+        "difference": signed(column, row["difference"]),
+        "interval": signed(column, row["ci_low"], row["ci_high"]),
         "reading": reading(row),
     }
 
 
-def _weights(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    return [
-        {
-            "system": row["system"],
-            "modality": row["modality"],
-            "of": row.get("label", row["of"]),  # runs of before labels say `of` alone
-            "value": f"{row['value']:.3f}".replace("-", "−"),
-        }
-        for row in rows
-    ]
+def _weight(row: Weight) -> dict[str, str]:
+    return {
+        "system": row["system"],
+        "modality": row["modality"],
+        "of": row.get("label", row["of"]),  # earlier versions wrote no label
+        "value": f"{row['value']:.3f}".replace("-", "−"),
+    }

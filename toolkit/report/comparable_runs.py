@@ -1,74 +1,78 @@
-"""What a run asked of its systems: runs that asked otherwise, or of other data, cannot stand in one table."""
+"""Whether two runs can share a table: they must ask the same of the same data."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
 
 from toolkit.report.page_sections import describe
+from toolkit.result_types import DataFacts, Manifest, StoredEvaluation, StoredRecipe
 
 WAYS = frozenset({"faults", "shuffle_seeds", "equal_lists"})
-"""Of `evaluation.split`: ways to ask the same of the same playlists, that one compares and does not put into one table."""
+"""Keys of `evaluation.split`: ways to ask the same of the same playlists. Such runs are compared, but share no table."""
 
 LIMITS = frozenset({"strict_overlap"})
-"""Of `evaluation.split`: what ends a run, and changes no number."""
+"""Keys of `evaluation.split` that stop a run and change no number."""
 
 SIZES = ("tracks", "playlists", "placements")
-"""Of `data.json`: runs that differ here ranked other tracks, or asked about other playlists."""
+"""Keys of `data.json`: runs that differ here ranked other tracks, or were evaluated on other playlists."""
 
 LEARNED = ("split", "train_placements")
-"""Of `data.json`: how much was learned from, which one compares and does not put into one table."""
-
-File = Mapping[str, Any]
-"""A parsed file of a run."""
+"""Keys of `data.json` about the training data. Runs that differ here are compared, but share no table."""
 
 
-def other_questions(a: File, b: File, *, ways: bool = False) -> list[str]:
-    """Where two resolved recipes ask differently: `evaluation.split.shown 0.7 and 0.5`. ways: also where only in `WAYS`."""
-    left_out = LIMITS if ways else LIMITS | WAYS
-    one, other = (_asked(each.get("evaluation") or {}, left_out) for each in (a, b))
-    if one["split"].get("type") != other["split"].get("type"):
-        return _differences("evaluation.split", ["type"], one["split"], other["split"])
-    return _differences("evaluation", ["split", "allow_repeats"], one, other)
+def other_questions(a: StoredRecipe, b: StoredRecipe, *, ways: bool = False) -> list[str]:
+    """Where two resolved recipes evaluate differently: `evaluation.split.shown 0.7 and 0.5`.
+
+    - ways: whether differences in `WAYS` count.
+    """
+    ignored = LIMITS if ways else LIMITS | WAYS
+    first, second = (recipe.get("evaluation") or {} for recipe in (a, b))
+    one, other = (_split(evaluation, ignored) for evaluation in (first, second))
+    if one.get("type") != other.get("type"):
+        return _differences("evaluation.split", ["type"], one, other)
+    questions = (
+        {"split": split, "allow_repeats": evaluation.get("allow_repeats")}
+        for split, evaluation in ((one, first), (other, second))
+    )
+    return _differences("evaluation", ["split", "allow_repeats"], *questions)
 
 
-def _asked(evaluation: File, left_out: Collection[str]) -> dict[str, Any]:
-    """The protocol of a resolved recipe's section, which may have the form of before, and whether seeds may be ranked."""
+def _split(evaluation: StoredEvaluation, ignored: Collection[str]) -> dict[str, object]:
+    """The protocol of a resolved recipe's section, which may have the form of earlier versions."""
     from pydantic import ValidationError
 
     from toolkit.recipe.evaluation_section import DEFAULT, modern
 
     try:
-        entry: File = modern(dict(evaluation))[0]
-    except ValidationError:  # a protocol that is not installed any more
-        entry = evaluation
-    split = entry.get("split") or {}
+        split = modern(dict(evaluation))[0].get("split") or {}
+    except ValidationError:  # a protocol that is no longer installed
+        split = evaluation.get("split") or {}
     split = {"type": DEFAULT, **split} if isinstance(split, Mapping) else {"type": split}
-    kept = {key: value for key, value in split.items() if key not in left_out}
-    return {"split": kept, "allow_repeats": entry.get("allow_repeats")}
+    return {str(key): value for key, value in split.items() if key not in ignored}
 
 
-def other_data(a: File, b: File, keys: Iterable[str] = SIZES) -> list[str]:
-    """Where two `data.json` tell of other data: `data.tracks 2,000 and 300`; what one of them does not tell is no difference."""
+def other_data(a: DataFacts, b: DataFacts, keys: Iterable[str] = SIZES) -> list[str]:
+    """Where two `data.json` differ: `data.tracks 2,000 and 300`. A key that one of them lacks is not a difference."""
     return _differences("data", [key for key in keys if key in a and key in b], a, b)
 
 
-def other_files(a: File, b: File) -> list[str]:
-    """Whether two manifests name other bytes: of the same sizes, they may hold playlists in another order."""
-    one, other = ((manifest.get("data") or {}).get("blake2b") for manifest in (a, b))
-    return [] if None in (one, other) or one == other else [f"files of hash {one} and {other}"]
+def other_files(a: Manifest, b: Manifest) -> list[str]:
+    """Whether two runs read other bytes: files of the same sizes may hold the playlists in another order."""
+    hashes = [manifest.get("data", {}).get("blake2b") for manifest in (a, b)]
+    same = None in hashes or hashes[0] == hashes[1]
+    return [] if same else [f"files of hash {hashes[0]} and {hashes[1]}"]
 
 
-def _differences(where: str, keys: Iterable[str], a: File, b: File) -> list[str]:
-    found: list[str] = []
+def _differences(where: str, keys: Iterable[str], a: Mapping[str, object], b: Mapping[str, object]) -> list[str]:
+    differences: list[str] = []
     for key in keys:
         one, other = a.get(key), b.get(key)
         if isinstance(one, Mapping) and isinstance(other, Mapping):
-            found += _differences(f"{where}.{key}", dict.fromkeys([*one, *other]), one, other)
+            differences += _differences(f"{where}.{key}", dict.fromkeys([*one, *other]), one, other)
         elif one != other:
-            found.append(f"{where}.{key} {_told(one)} and {_told(other)}")
-    return found
+            differences.append(f"{where}.{key} {_in_words(one)} and {_in_words(other)}")
+    return differences
 
 
-def _told(value: Any) -> str:
+def _in_words(value: object) -> str:
     return "none" if value is None or value == [] else describe(value, group=True)

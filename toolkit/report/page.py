@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from toolkit import run_directory
 from toolkit.errors import RunDirectoryError
@@ -16,13 +16,14 @@ from toolkit.files import write_bytes
 from toolkit.packages import MATPLOTLIB, REPORT_SKLEARN, TENSORBOARD
 from toolkit.report import page_sections, plots
 from toolkit.report.attribution_section import attribution
-from toolkit.report.factor_map_section import looking
+from toolkit.report.factor_map_section import factor_map
 from toolkit.report.result_tables import Column, Table, pivot
 from toolkit.report.run_files import RunFiles
 from toolkit.report.summary_text import summary
 from toolkit.report.tag_section import tags
 from toolkit.report.track_map_section import track_map
 from toolkit.report.trend_plots import trends
+from toolkit.result_types import Manifest
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -35,7 +36,7 @@ SECTIONS = (
     ("trends", "Seeds, popularity, size"),
     ("attribution", "What each modality adds"),
     ("tags", "Tags"),
-    ("looking", "Looking"),
+    ("factors", "Predicted factors"),
     ("map", "Map"),
     ("examples", "Examples"),
     ("training", "Training"),
@@ -51,10 +52,10 @@ PNG = b"\x89PNG\r\n\x1a\n"
 def render(run_dir: Path) -> Path:
     """Write `run_dir/report.html` from the run's files and return its path.
 
-    Sections whose files are missing or empty are left out. The page fetches
-    nothing, and its one script, of the maps, is named by hash; all text from
-    data is escaped.
-    Raises `RunDirectoryError` where recipe or metrics are missing or a file is damaged.
+    Sections whose files are missing or empty are left out. The page fetches nothing. Its only script moves the maps and
+    is allowed by its hash. All text from data is escaped.
+
+    Raises `RunDirectoryError` if recipe or metrics are missing, or a file is damaged.
     """
     path = Path(run_dir) / run_directory.REPORT
     write_bytes(path, html(RunFiles.read(Path(run_dir))).encode("utf-8"))
@@ -83,24 +84,38 @@ def _template() -> Template:
     return environment.from_string(files("toolkit.report").joinpath("page.html").read_text(encoding="utf-8"))
 
 
-def _context(run: RunFiles) -> dict[str, Any]:
+def _context(run: RunFiles) -> dict[str, object]:
     from markupsafe import Markup
 
     table = pivot(run.metrics, timings=run.timings, layout=run.table)
     column = page_sections.main_column(table, run.recipe)
     drawable = not MATPLOTLIB.fault
-    context = {
+    curves = _curves(run, column.key if column else "") if drawable else {}
+    coverage = page_sections.coverage(run.coverage)
+    pictures = [_picture(modality, data) for modality, data in run.pictures.items()]
+    timings = page_sections.timings(run.timings, run.manifest)
+    maps = {"factors": _drawn(factor_map(run.factor_map)), "map": _drawn(track_map(run.map))}
+    macro = pivot(run.metrics, slice="macro", timings=run.timings, layout=run.table)
+    slices = _slices(run)
+    context: dict[str, object] = {
         "title": run.recipe.get("name") or run.name,
         "style": Markup(files("toolkit.report").joinpath("style.css").read_text(encoding="utf-8")),
         "summary": summary(run, table, column),
         "forest": Markup(plots.forest(table.ranked(column), column)) if column and drawable else "",
         "no_charts": "" if drawable else NO_CHARTS,
-        "curves": _curves(run, column.key if column else "") if drawable else {},
-        "coverage": page_sections.coverage(run.coverage),
-        "pictures": [_picture(modality, data) for modality, data in run.pictures.items()],
-        "timings": page_sections.timings(run.timings, run.manifest),
+        "curves": curves,
+        "coverage": coverage,
+        "pictures": pictures,
+        "timings": timings,
         "examples": [{**example, "systems": list((example.get("systems") or {}).items())} for example in run.examples],
-        **_tables(run, table),
+        "table": table,
+        "table_note": page_sections.table_note(table),
+        "slices": slices,
+        "macro": macro,
+        "table_captions": {
+            "all": page_sections.table_caption(table, "All hidden tracks"),
+            "macro": page_sections.table_caption(macro, "Mean over playlists"),
+        },
         "comparisons": page_sections.comparisons(
             run.comparisons, column, oracles={row.system for row in table.rows if row.oracle}
         ),
@@ -108,8 +123,7 @@ def _context(run: RunFiles) -> dict[str, Any]:
         "attribution": attribution(run.attribution, column),
         "trends": _trends(run, table, column) if drawable else [],
         "tags": tags(run.tags),
-        "looking": _drawn(looking(run.looking)),
-        "map": _drawn(track_map(run.map)),
+        **maps,
         "permission": page_sections.permission(run),
         "setup": page_sections.setup(run),
         "skipped": page_sections.skipped(run.data),
@@ -117,45 +131,35 @@ def _context(run: RunFiles) -> dict[str, Any]:
         "commands": page_sections.commands(run),
         "version": _version(run.manifest),
     }
-    context |= _script(context)
-    return {**context, "sections": [(id, text) for id, text in SECTIONS if _present(id, context)]}
-
-
-def _present(section: str, context: Mapping[str, Any]) -> bool:
-    """Whether the page has this section."""
-    needs: dict[str, Any] = {
-        "results": context["table"].rows,
-        "cold": context["slices"],
-        "macro": context["macro"].rows,
-        "training": context["curves"],
-        "modalities": context["coverage"] or context["pictures"],
-        "cost": context["timings"],
+    if any(drawn.get("figure") for drawn in maps.values()):
+        script = files("toolkit.report").joinpath("map.js").read_text(encoding="utf-8")
+        # the page's policy allows this script by its hash, and no other
+        context["script"] = Markup(script)
+        context["script_hash"] = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    present = {
+        "results": table.rows,
+        "cold": slices,
+        "macro": macro.rows,
+        "training": curves,
+        "modalities": coverage or pictures,
+        "cost": timings,
         "again": True,
     }
-    return bool(needs.get(section, context.get(section)))
+    return {**context, "sections": [(id, text) for id, text in SECTIONS if present.get(id, context.get(id))]}
 
 
-def _tables(run: RunFiles, table: Table) -> dict[str, Any]:
-    parts = [(part, pivot(run.metrics, slice=part, timings=run.timings, layout=run.table)) for part in ("cold", "warm")]
-    macro = pivot(run.metrics, slice="macro", timings=run.timings, layout=run.table)
-    return {
-        "table": table,
-        "table_note": page_sections.table_note(table),
-        "slices": [
-            {"table": each, "caption": page_sections.table_caption(each, f"Hidden {part} tracks")}
-            for part, each in parts
-            if each.rows
-        ],
-        "macro": macro,
-        "table_captions": {
-            "all": page_sections.table_caption(table, "All hidden tracks"),
-            "macro": page_sections.table_caption(macro, "Mean over playlists"),
-        },
-    }
+def _slices(run: RunFiles) -> list[dict[str, object]]:
+    """Tables of cold and of warm hidden tracks, with captions."""
+    tables = {part: pivot(run.metrics, slice=part, timings=run.timings, layout=run.table) for part in ("cold", "warm")}
+    return [
+        {"table": table, "caption": page_sections.table_caption(table, f"Hidden {part} tracks")}
+        for part, table in tables.items()
+        if table.rows
+    ]
 
 
-def _curves(run: RunFiles, main: str) -> dict[str, Any]:
-    """Loss and validation (the main metric where the curves have it) by epoch, with one legend for both figures."""
+def _curves(run: RunFiles, main: str) -> dict[str, object]:
+    """Loss and validation by epoch, with one legend for both figures. main: the metric to show, if the curves have it."""
     from markupsafe import Markup
 
     curves = {system: points for system, points in run.curves.items() if points}
@@ -188,27 +192,16 @@ def _curves(run: RunFiles, main: str) -> dict[str, Any]:
     return {"figures": figures, "legend": legend, "note": note}
 
 
-def _trends(run: RunFiles, table: Table, column: Column | None) -> list[dict[str, Any]]:
-    from markupsafe import Markup
-
+def _trends(run: RunFiles, table: Table, column: Column | None) -> list[dict[str, object]]:
     ranked = [row for row, _ in table.ranked(column)] if column else []
-    return [{**each, "figure": Markup(each["figure"])} for each in trends(run.metrics, ranked, column, run.sizes)]
+    return [_drawn(figure) for figure in trends(run.metrics, ranked, column, run.sizes)]
 
 
-def _drawn(found: Mapping[str, Any]) -> dict[str, Any]:
+def _drawn(section: Mapping[str, object]) -> dict[str, object]:
+    """A section whose figure Jinja does not escape."""
     from markupsafe import Markup
 
-    return {**found, "figure": Markup(found["figure"])} if found else {}
-
-
-def _script(context: Mapping[str, Any]) -> dict[str, Any]:
-    """What moves the maps of a page that has any, and its hash: no other script may run on the page."""
-    from markupsafe import Markup
-
-    if not any(context[name].get("figure") for name in ("looking", "map")):
-        return {"script": ""}
-    text = files("toolkit.report").joinpath("map.js").read_text(encoding="utf-8")
-    return {"script": Markup(text), "script_hash": base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}
+    return {**section, "figure": Markup(str(section["figure"]))} if section else {}
 
 
 def _picture(modality: str, data: bytes) -> dict[str, str]:
@@ -221,6 +214,6 @@ def _picture(modality: str, data: bytes) -> dict[str, str]:
     }
 
 
-def _version(manifest: Mapping[str, Any]) -> str:
-    versions = manifest.get("versions")
-    return f" {versions['segue']}" if isinstance(versions, Mapping) and versions.get("segue") else ""
+def _version(manifest: Manifest) -> str:
+    version = manifest.get("versions", {}).get("segue")
+    return f" {version}" if version else ""

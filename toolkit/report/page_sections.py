@@ -1,13 +1,23 @@
-"""What each section of the page says, worked out of a run's files: words and numbers, no markup."""
+"""The words and numbers of each section of the page, from a run's files, without markup."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import Any
 
 from toolkit.report.result_tables import Column, Table
 from toolkit.report.run_files import RunFiles
+from toolkit.result_types import (
+    ComparisonRow,
+    Count,
+    CoverageRow,
+    DataFacts,
+    Manifest,
+    Source,
+    StoredEvaluation,
+    StoredRecipe,
+    Timing,
+)
 
 Facts = list[tuple[str, str]]
 
@@ -18,15 +28,12 @@ def column_of(key: str) -> Column:
     return Column(metric, int(k)) if k.isdecimal() else Column(key)
 
 
-def main_column(table: Table, recipe: Mapping[str, Any]) -> Column | None:
-    """The metric that the page leads with: what models were selected by, else the first NDCG, else the first column."""
-    wanted = [
-        model["select"] for model in recipe.get("models") or [] if isinstance(model, Mapping) and model.get("select")
-    ]
+def main_column(table: Table, recipe: StoredRecipe) -> Column | None:
+    """The main metric of the page: what models were selected by, or the first NDCG, or the first column."""
+    selected = [model["select"] for model in recipe.get("models") or [] if model.get("select")]
     by_key = {column.key: column for column in table.columns}
-    chosen = [by_key[key] for key in wanted if key in by_key] + [
-        column for column in table.columns if column.metric == "ndcg"
-    ]
+    chosen = [by_key[key] for key in selected if key in by_key]
+    chosen += [column for column in table.columns if column.metric == "ndcg"]
     return next(iter([*chosen, *table.columns]), None)
 
 
@@ -36,7 +43,7 @@ def table_caption(table: Table, what: str) -> str:
 
 
 def table_note(table: Table) -> str:
-    """The conventions that this table makes use of."""
+    """The conventions that this table uses."""
     notes = ["Bold is the best of its column."]
     if any(row.oracle for row in table.rows):
         notes.append(
@@ -50,10 +57,10 @@ def table_note(table: Table) -> str:
 
 
 def comparisons(
-    rows: Sequence[Mapping[str, Any]], main: Column | None, *, oracles: Set[str] = frozenset()
-) -> list[dict[str, Any]]:
-    """Differences as tables: the main metric over all tracks first, then (`folded`) the rest of it, by slice."""
-    groups: dict[tuple[bool, str, str], list[Mapping[str, Any]]] = {}
+    rows: Sequence[ComparisonRow], main: Column | None, *, oracles: Set[str] = frozenset()
+) -> list[dict[str, object]]:
+    """Tables of differences: the main metric over all tracks first, then (`folded`) the others by slice."""
+    groups: dict[tuple[bool, str, str], list[ComparisonRow]] = {}
     for row in rows:
         part = row.get("slice") or "all"
         groups.setdefault((part != "all" or Column.of(row) != main, row["reference"], part), []).append(row)
@@ -72,27 +79,30 @@ def _comparison_caption(reference: str, part: str) -> str:
     return f"Each system less {reference}, on the same test playlists{among}"
 
 
-def _difference(row: Mapping[str, Any], reference: str, oracles: Set[str]) -> dict[str, str]:
-    column, difference = Column.of(row), row.get("difference")
-    interval = (row.get("ci_low"), row.get("ci_high"))
+def _difference(row: ComparisonRow, reference: str, oracles: Set[str]) -> dict[str, str]:
+    column = Column.of(row)
     return {
         "system": f"{row['system']} (oracle)" if row["system"] in oracles else row["system"],
         "metric": column.label,
-        "difference": "–" if difference is None else column.format(difference, sign=True),
-        "interval": "–"
-        if None in interval
-        else " to ".join(column.format(end, sign=True) for end in interval if end is not None),
+        "difference": signed(column, row["difference"]),
+        "interval": signed(column, row["ci_low"], row["ci_high"]),
         "p": _p(row.get("p_holm", row.get("p"))),
         "reading": reading(row, reference),
     }
 
 
+def signed(column: Column, *values: float | None) -> str:
+    """A difference, or both ends of its interval, with signs; a dash if a value is missing."""
+    known = [value for value in values if value is not None]
+    return " to ".join(column.format(value, sign=True) for value in known) if len(known) == len(values) else "–"
+
+
 LEVEL = 0.05
 
 
-def reading(row: Mapping[str, Any], reference: str) -> str:
-    """What a paired difference shows, by its interval and, where it was tested with others, by its corrected p."""
-    column, low, high = Column.of(row), row.get("ci_low"), row.get("ci_high")
+def reading(row: ComparisonRow, reference: str) -> str:
+    """What a paired difference shows, by its interval and by its p corrected for the other tests."""
+    column, low, high = Column.of(row), row["ci_low"], row["ci_high"]
     if low is None or high is None:
         return ""
     if low <= 0 <= high:
@@ -108,12 +118,11 @@ def _p(value: float | None) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def comparison_note(rows: Sequence[Mapping[str, Any]], recipe: Mapping[str, Any]) -> str:
-    """How the intervals were made, as the rows and the recipe say."""
+def comparison_note(rows: Sequence[ComparisonRow], recipe: StoredRecipe) -> str:
+    """How intervals and p were computed, from the rows and the recipe."""
     words = {"groups": "whole playlists with all their versions"}
-    how = ", ".join(
-        dict.fromkeys(words.get(row["resampled"], row["resampled"]) for row in rows if row.get("resampled"))
-    )
+    kinds = dict.fromkeys(row["resampled"] for row in rows if row.get("resampled"))
+    how = ", ".join(words.get(kind, kind) for kind in kinds)
     times = (recipe.get("evaluation") or {}).get("bootstrap")
     bootstrap = f"Resampled by bootstrap: {how}{f', {times:,} times' if times else ''}. " if how else ""
     if any("p_holm" in row for row in rows):
@@ -122,7 +131,8 @@ def comparison_note(rows: Sequence[Mapping[str, Any]], recipe: Mapping[str, Any]
     return f"{bootstrap}An interval that holds zero shows no difference; p is not corrected for the number of rows."
 
 
-def coverage(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def coverage(rows: Iterable[CoverageRow]) -> list[dict[str, object]]:
+    """A line per modality: encoder, size, tracks with and without it, and its sources."""
     return [
         {
             "modality": row["modality"],
@@ -140,26 +150,27 @@ def coverage(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _texts(row: Mapping[str, Any]) -> str:
-    """What an encoder of texts found in them: words it has no vector for, terms that were appended."""
-    told = []
+def _texts(row: CoverageRow) -> str:
+    """Facts about encoded texts: words without a vector, terms that were appended."""
+    facts = []
     if "out_of_vocabulary" in row:
-        told.append(f"{100 * float(row['out_of_vocabulary']):.1f} % of words without a vector")
+        facts.append(f"{100 * float(row['out_of_vocabulary']):.1f} % of words without a vector")
     if "texts_enriched" in row:
         share, terms = 100 * float(row["texts_enriched"]), float(row.get("terms_per_text") or 0)
-        told.append(f"{share:.1f} % of texts enriched, {terms:.1f} terms a text")
-    return "; ".join(told)
+        facts.append(f"{share:.1f} % of texts enriched, {terms:.1f} terms a text")
+    return "; ".join(facts)
 
 
-def _listed(found: Mapping[str, Any] | None, what: str) -> str:
-    """How many tracks something is true of, and some of them."""
-    if not found:
+def _listed(tracks: Count | None, what: str) -> str:
+    """A number of tracks and the first of them."""
+    if tracks is None:
         return ""
-    return f"{found['count']:,} {what}: {', '.join(found['examples'])}{', …' if found['count'] > len(found['examples']) else ''}"
+    more = ", …" if tracks["count"] > len(tracks["examples"]) else ""
+    return f"{tracks['count']:,} {what}: {', '.join(tracks['examples'])}{more}"
 
 
-def _encoder(row: Mapping[str, Any]) -> str:
-    """Its name, and for a supervised one what it learned."""
+def _encoder(row: CoverageRow) -> str:
+    """The name of an encoder, and for a supervised one its targets."""
     name, targets = row.get("encoder") or "–", row.get("targets")
     if not targets:
         return name
@@ -169,9 +180,9 @@ def _encoder(row: Mapping[str, Any]) -> str:
     return f"{name}, on {what} ({targets['tracks']:,} tracks)"
 
 
-def _source(source: Mapping[str, Any]) -> dict[str, Any]:
+def _source(source: Source) -> dict[str, object]:
     allowed = source.get("train_allowed")
-    count = f" ({source['n']:,})" if isinstance(source.get("n"), int) else ""
+    count = f" ({source['n']:,})" if "n" in source else ""
     licence = f", {source['licence']}" if source.get("licence") else ""
     terms = "training not stated" if allowed is None else "training allowed" if allowed else "training not allowed"
     return {
@@ -181,9 +192,11 @@ def _source(source: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def timings(found: Mapping[str, Mapping[str, Any]], manifest: Mapping[str, Any]) -> dict[str, Any]:
+def timings(costs: Mapping[str, Timing], manifest: Manifest) -> dict[str, object]:
+    """Seconds and peak memory of each system; empty if there are none."""
+    machine: Mapping[str, object] = manifest
     where = ", ".join(
-        f"{name} {describe(manifest[name])}" for name in ("device", "threads") if manifest.get(name) is not None
+        f"{name} {describe(machine[name])}" for name in ("device", "threads") if machine.get(name) is not None
     )
     lines = [
         {
@@ -192,7 +205,7 @@ def timings(found: Mapping[str, Mapping[str, Any]], manifest: Mapping[str, Any])
             "evaluate": duration(entry.get("evaluate_seconds")),
             "peak": f"{entry['peak_mb']:,.0f} MB" if entry.get("peak_mb") is not None else "–",
         }
-        for system, entry in found.items()
+        for system, entry in costs.items()
     ]
     return (
         {"caption": f"Wall clock and peak memory ({where})" if where else "Wall clock and peak memory", "lines": lines}
@@ -216,9 +229,9 @@ def duration(seconds: float | None) -> str:
 
 
 def setup(run: RunFiles) -> list[tuple[str, Facts]]:
-    """Data, protocol and machine, each as label and value."""
+    """Facts about data, protocol and machine, each as label and value."""
     data = _facts({name: value for name, value in run.data.items() if name != "skipped"}, group=True)
-    source = run.recipe.get("data") or {}
+    source: Mapping[str, object] = run.recipe.get("data") or {}
     reader = [(_title(name), describe(source[name])) for name in ("reader", "filters") if source.get(name)]
     protocol = _facts(_protocol(run.recipe.get("evaluation") or {}))
     machine = _facts({name: value for name, value in run.manifest.items() if name != "permission"})
@@ -229,7 +242,7 @@ def setup(run: RunFiles) -> list[tuple[str, Facts]]:
     ]
 
 
-def _protocol(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+def _protocol(evaluation: StoredEvaluation) -> dict[str, object]:
     """The section `evaluation` with the keys of its protocol among its own."""
     rest, split = {key: value for key, value in evaluation.items() if key != "split"}, evaluation.get("split")
     if not isinstance(split, Mapping) or "type" not in split:
@@ -238,17 +251,18 @@ def _protocol(evaluation: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def permission(run: RunFiles) -> str:
-    """The user's word, where the run trained on content that does not itself allow it."""
-    found = run.manifest.get("permission") or (run.recipe.get("data") or {}).get("permission")
-    if not isinstance(found, Mapping):
+    """The user's permission to train on content whose terms do not allow it; empty if there is none."""
+    given = run.manifest.get("permission") or (run.recipe.get("data") or {}).get("permission")
+    if given is None:
         return ""
-    return f"{'Allowed' if found.get('allowed') else 'Not allowed'} by whoever ran this: {found.get('reason') or 'no reason given'}"
+    verb = "Allowed" if given.get("allowed") else "Not allowed"
+    return f"{verb} by whoever ran this: {given.get('reason') or 'no reason given'}"
 
 
-def skipped(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Bad records that the reader left out, or merged with what came before; empty where there were none."""
-    found = data.get("skipped") or {}
-    count, examples = (found, []) if isinstance(found, int) else (found.get("count", 0), found.get("examples") or [])
+def skipped(data: DataFacts) -> dict[str, object]:
+    """Bad records that the reader left out, or merged with others; empty if there were none."""
+    records = data.get("skipped") or 0
+    count, examples = (records, []) if isinstance(records, int) else (records["count"], records.get("examples") or [])
     return (
         {"text": f"{count:,} bad record{'s' if count != 1 else ''} left out or merged.", "examples": examples}
         if count
@@ -257,7 +271,7 @@ def skipped(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def commands(run: RunFiles) -> list[str]:
-    """What to type to get the same numbers, and to use the result."""
+    """Commands that reproduce the numbers, compare the runs and continue a playlist."""
     names = run.names or (run.name,)
     lines = [f"segue reproduce {shlex.quote(name)}" for name in run.folds or names]
     if len(names) == 2:
@@ -268,18 +282,18 @@ def commands(run: RunFiles) -> list[str]:
     return lines
 
 
-def _facts(found: Mapping[str, Any], *, group: bool = False) -> Facts:
-    kept = {name: value for name, value in found.items() if value not in (None, {}, [], "")}
+def _facts(values: Mapping[str, object], *, group: bool = False) -> Facts:
+    kept = {name: value for name, value in values.items() if value not in (None, {}, [], "")}
     return [(_title(name), describe(value, group=group)) for name, value in kept.items()]
 
 
 def _title(name: object) -> str:
-    """`git_commit` as `Git commit`; a single letter stays as it is."""
+    """`git_commit` as `Git commit`; a single letter is unchanged."""
     words = str(name).replace("_", " ")
     return words if len(words) < 2 else words[0].upper() + words[1:]
 
 
-def describe(value: Any, *, group: bool = False) -> str:
+def describe(value: object, *, group: bool = False) -> str:
     """A value in words; `group` puts commas into large numbers."""
     if isinstance(value, Mapping):
         return ", ".join(

@@ -1,7 +1,7 @@
-"""Inline SVG figures whose colours are CSS variables, so that one picture serves light, dark and paper.
+"""Inline SVG figures whose colours are CSS variables: the same picture serves light, dark and paper.
 
-Matplotlib draws with stand-in colours; `_inline` swaps them for the page's
-variables, leaves text as text in the page's font and makes ids unique.
+Matplotlib draws with stand-in colours. `_inline` replaces them by the page's variables, leaves text as text in the
+page's font and makes ids unique.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeGuard
 
 from toolkit.report.result_tables import Cell, Column, Row
+from toolkit.result_types import Curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,34 +25,16 @@ if TYPE_CHECKING:
 INK, MUTED, GRID, ACCENT = "#010101", "#020202", "#030303", "#040404"
 SERIES = tuple(f"#05050{at}" for at in range(8))
 DASHES: tuple[str, ...] = ("", "6 2.5", "2 2", "8 2 2 2")
-"""Dash patterns beside the colours, so that lines differ without colour; as SVG and Matplotlib both take them."""
+"""Dash patterns, so that lines differ without colour; as both SVG and Matplotlib read them."""
 
 _VARIABLES = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--line)", ACCENT: "var(--accent)"} | {
     colour: f"var(--s{at})" for at, colour in enumerate(SERIES)
-}
-_SETTINGS: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "segue",
-    "text.parse_math": False,
-    "font.family": "DejaVu Sans",
-    "font.size": 9.0,
-    "axes.edgecolor": GRID,
-    "axes.labelcolor": MUTED,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "text.color": INK,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "grid.color": GRID,
-    "grid.linewidth": 0.7,
 }
 LABEL_LENGTH = 30
 
 
 def forest(ranked: Sequence[tuple[Row, Cell]], column: Column) -> str:
-    """One dot with its 95 % interval a system, best first; an oracle off the scale is an arrow with its number."""
+    """A dot with its 95 % interval per system, best first; an oracle off the scale is an arrow with its number."""
     from matplotlib.ticker import MaxNLocator
 
     with _figure(width=4.7, height=0.7 + 0.27 * len(ranked)) as figure:
@@ -71,7 +54,7 @@ def forest(ranked: Sequence[tuple[Row, Cell]], column: Column) -> str:
 
 
 def _scale(axes: Axes, ranked: Sequence[tuple[Row, Cell]]) -> float:
-    """Fit the axis to what is no oracle, from zero where that wastes little; returns the right end."""
+    """Fit the axis to all but the oracles, from zero if that wastes little. Returns its right end."""
     cells = [cell for row, cell in ranked if not row.oracle] or [cell for _, cell in ranked]
     low = min(value for cell in cells for value in (cell.value, cell.low) if value is not None)
     high = max(value for cell in cells for value in (cell.value, cell.high) if value is not None)
@@ -101,23 +84,20 @@ def _dot(axes: Axes, at: int, row: Row, cell: Cell, right: float) -> None:
     axes.plot([cell.value], [at], marker="o", color=colour, markersize=6)
 
 
-def lines(curves: Mapping[str, Sequence[Mapping[str, Any]]], key: str, *, label: str, best: bool = False) -> str:
-    """`key` over epochs, a line a system in the order of `curves`; `best` rings each line's highest point."""
+def lines(curves: Mapping[str, Curve], key: str, *, label: str, best: bool = False) -> str:
+    """`key` over epochs, a line per system in the order of `curves`. best: whether to ring each line's highest point."""
     from matplotlib.ticker import MaxNLocator
 
     with _figure(width=4.2, height=2.7) as figure:
         axes = figure.subplots()
         for at, points in enumerate(curves.values()):
-            _line(axes, at, [(point["epoch"], point[key]) for point in points if _number(point.get(key))], best)
+            _line(axes, at, _finite(points, key), best)
         axes.set_xlabel("epoch")
         axes.set_title(label, loc="left", fontsize=9, color=INK)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y")
-        spoken = "; ".join(
-            f"{name} ends at {points[-1][key]:.4g}"
-            for name, points in curves.items()
-            if points and _number(points[-1].get(key))
-        )
+        ends = {name: _finite(points[-1:], key) for name, points in curves.items()}
+        spoken = "; ".join(f"{name} ends at {point[1]:.4g}" for name, last in ends.items() for point in last)
         return _inline(figure, name=f"lines-{key}", label=f"{label} by epoch: {spoken}")
 
 
@@ -126,8 +106,10 @@ def _line(axes: Axes, at: int, points: Sequence[tuple[float, float]], best: bool
         return
     x, y = zip(*points, strict=True)
     colour, dash = series(at)
-    style: Any = (0, tuple(float(part) / 1.6 for part in dash.split())) if dash else "-"
-    axes.plot(x, y, color=SERIES[colour], linestyle=style, linewidth=1.6, marker="o" if len(points) == 1 else None)
+    pattern = tuple(float(part) / 1.6 for part in dash.split())
+    (line,) = axes.plot(x, y, color=SERIES[colour], linewidth=1.6, marker="o" if len(points) == 1 else None)
+    if pattern:
+        line.set_linestyle((0, pattern))
     if best:
         top = max(points, key=lambda point: point[1])
         axes.plot([top[0]], [top[1]], marker="o", color=SERIES[colour], markersize=6, fillstyle="none", clip_on=False)
@@ -141,7 +123,10 @@ def steps(
     label: str,
     axis: str,
 ) -> str:
-    """Place on the axis, value and 95 % interval of each point, a line a system; lines stand a little beside each other."""
+    """Values with 95 % intervals by place on the axis, a line per system; the lines are a little apart.
+
+    - lines: place, value and bounds of the interval of each point, by system.
+    """
     with _figure(width=4.7, height=3.0) as figure:
         axes = figure.subplots()
         for at, points in enumerate(lines.values()):
@@ -160,12 +145,18 @@ def steps(
 
 
 def series(at: int) -> tuple[int, str]:
-    """Colour number and dash pattern of line `at`; no two of the first 32 are alike."""
+    """Colour number and dash pattern of line `at`; the first 32 are all different."""
     return at % len(SERIES), DASHES[(at + at // len(SERIES)) % len(DASHES)]
 
 
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+def _finite(points: Curve, key: str) -> list[tuple[float, float]]:
+    """Epoch and value of the points that have a finite one."""
+    pairs = [(point["epoch"], point.get(key)) for point in points]
+    return [(epoch, value) for epoch, value in pairs if _number(epoch) and _number(value)]
+
+
+def _number(value: float | None) -> TypeGuard[float]:
+    return value is not None and math.isfinite(value)
 
 
 def _short(text: str) -> str:
@@ -174,12 +165,32 @@ def _short(text: str) -> str:
 
 @contextmanager
 def _figure(*, width: float, height: float) -> Iterator[Figure]:
-    """A figure of `width` x `height` inches, outside pyplot's global state."""
+    """A figure of `width` x `height` inches, outside the global state of pyplot."""
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_SETTINGS), warnings.catch_warnings():
-        # text stays text: the reader's browser has the glyphs that Matplotlib's own font lacks
+    settings = matplotlib.rc_context(
+        {
+            "svg.fonttype": "none",
+            "svg.hashsalt": "segue",
+            "text.parse_math": False,
+            "font.family": "DejaVu Sans",
+            "font.size": 9.0,
+            "axes.edgecolor": GRID,
+            "axes.labelcolor": MUTED,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "text.color": INK,
+            "xtick.color": MUTED,
+            "ytick.color": MUTED,
+            "xtick.major.size": 0,
+            "ytick.major.size": 0,
+            "grid.color": GRID,
+            "grid.linewidth": 0.7,
+        }
+    )
+    with settings, warnings.catch_warnings():
+        # text stays text: the browser has the glyphs that are missing in Matplotlib's own font
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from font", category=UserWarning)
         yield Figure(figsize=(width, height), layout="constrained")
 
@@ -193,11 +204,14 @@ def _inline(figure: Figure, *, name: str, label: str) -> str:
     # within tags only: a system may well be named "#010101"
     drawing = re.sub(r"<[^>]*>", lambda tag: _restyle(tag[0], re.sub(r"[^\w-]", "-", name)), drawing)
     box = re.search(r'viewBox="[^"]*"', body[0])
-    return f'<svg role="img" aria-label="{escape(label)}" class="plot" {box[0] if box else ""} xmlns:xlink="http://www.w3.org/1999/xlink">{drawing}'
+    return (
+        f'<svg role="img" aria-label="{escape(label)}" class="plot" {box[0] if box else ""} '
+        f'xmlns:xlink="http://www.w3.org/1999/xlink">{drawing}'
+    )
 
 
 def _restyle(tag: str, name: str) -> str:
-    """One tag in the page's colours and font, its id told apart from other figures'."""
+    """One tag in the page's colours and font, with an id that no other figure has."""
     tag = re.sub(r"#0[1-5]0[1-5]0\d", lambda colour: _VARIABLES.get(colour[0], colour[0]), tag)
     tag = re.sub(r"font: (?:(bold|\d+) )?([\d.]+)px [^;\"]*", _font, tag)
     tag = re.sub(r"font-family: [^;\"]*(; )?", "", tag)

@@ -1,7 +1,7 @@
-"""Metric rows as tables: one row a system, one column a metric at a cutoff.
+"""Tables of metric rows: one row per system, one column per metric and cutoff.
 
-Pure functions: rows of `metrics.json` in, Markdown, CSV, LaTeX or a `Table`
-out. The terminal and the page print the same `Table`.
+Pure functions from rows of `metrics.json` to Markdown, CSV, LaTeX or a `Table`. The terminal and the page print the
+same `Table`.
 """
 
 from __future__ import annotations
@@ -12,22 +12,18 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from toolkit.contracts.metric import MetricInfo, described
-
-MetricRow = Mapping[str, Any]
-"""system, modalities, split, slice, metric, k, value, ci_low, ci_high, n."""
-
-INFO = "metric_info"
-"""Key by which a row holds what a run stored about a metric that is not installed any more."""
+from toolkit.result_types import MetricRow, PairedRow, TableRow, Timing
 
 
 @dataclass(frozen=True)
 class Column:
-    """A metric at a cutoff; `k` is None where the metric has none. run: whose, in a table of several runs' columns.
+    """A metric at a cutoff.
 
-    known: what a run stored about a metric that is not installed.
+    - k: None for a metric without a cutoff.
+    - run: name of the run, in a table with the columns of several.
+    - known: what a run stored about a metric that is not installed.
     """
 
     metric: str
@@ -36,19 +32,19 @@ class Column:
     known: MetricInfo | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def of(cls, row: Mapping[str, Any]) -> Column:
-        """That of a row of `metrics.json` or of a comparison."""
-        return cls(row["metric"], row["k"] or None, known=row.get(INFO))
+    def of(cls, row: MetricRow | PairedRow) -> Column:
+        """The column of a row of `metrics.json` or of a comparison."""
+        return cls(row["metric"], row["k"] or None, known=row.get("metric_info"))
 
     @property
     def key(self) -> str:
-        """`ndcg@50`, as recipes write it; a run's name before it."""
+        """`ndcg@50`, as in recipes, after the name of the run."""
         key = self.metric if self.k is None else f"{self.metric}@{self.k}"
         return f"{self.run} {key}".lstrip()
 
     @property
     def info(self) -> MetricInfo:
-        """What the metric says of itself; a run's word for one that is not installed, else its bare name."""
+        """Facts about the metric: of the run for one that is not installed, or else of the metric."""
         return self.known or described(self.metric)
 
     @property
@@ -62,14 +58,14 @@ class Column:
         return self.info.higher_is_better is False
 
     def format(self, value: float, *, sign: bool = False, most: int = 4) -> str:
-        """`value` with the metric's decimals, `most` at the most; a typographic minus, as tables want it."""
+        """`value` with the metric's decimals, at most `most`, and a typographic minus."""
         decimals = min(most, self.info.decimals)
         return f"{value:{'+' if sign else ''}.{decimals}f}".replace("-", "−")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A value with its 95 % interval; `best` in its column among what is no oracle. sd: over seeds, where there are several."""
+    """A value with its 95 % interval. best: in its column, oracles apart. sd: over seeds, if there are several."""
 
     column: Column
     value: float
@@ -85,7 +81,7 @@ class Cell:
 
     @property
     def interval(self) -> str:
-        """`0.1204–0.1311`, empty where there is none."""
+        """`0.1204–0.1311`; empty if there is none."""
         if self.low is None or self.high is None:
             return ""
         return f"{self.column.format(self.low)}–{self.column.format(self.high)}"
@@ -93,7 +89,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One system; `cells` follow the table's columns, None where it was not measured. not_run: why it was not."""
+    """One system. cells: in the order of the columns, None if it was not measured. not_run: why it was not run."""
 
     system: str
     modalities: str
@@ -105,7 +101,7 @@ class Row:
 
     @property
     def marks(self) -> str:
-        """What stands in brackets after the name."""
+        """The words in brackets after the name."""
         return ", ".join(mark for mark, on in (("oracle", self.oracle), ("underfit", self.underfit)) if on)
 
     @property
@@ -115,7 +111,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Systems in the order of the recipe, or else of the metric rows, oracles after all others."""
+    """Systems in the order of the recipe, or of the metric rows, oracles last."""
 
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
@@ -124,22 +120,22 @@ class Table:
 
     @property
     def n(self) -> int | None:
-        """Playlists behind the numbers, where all cells agree on it."""
+        """Number of playlists, if it is the same for all cells."""
         counts = {cell.n for row in self.rows for cell in row.cells if cell is not None}
         return counts.pop() if len(counts) == 1 else None
 
     @property
     def groups(self) -> list[tuple[str, list[Row]]]:
-        """Rows without oracles under their headings, one after the other; the heading is empty where there is none."""
+        """Rows by heading, without oracles; the heading may be empty."""
         rows = [row for row in self.rows if not row.oracle]
-        return [(group, list(found)) for group, found in itertools.groupby(rows, key=lambda row: row.group)]
+        return [(group, list(members)) for group, members in itertools.groupby(rows, key=lambda row: row.group)]
 
     def ranked(self, column: Column) -> list[tuple[Row, Cell]]:
         """Systems measured on `column`, best first; oracles come last."""
         at = self.columns.index(column)
-        found = [(row, cell) for row in self.rows if (cell := row.cells[at]) is not None]
+        measured = [(row, cell) for row in self.rows if (cell := row.cells[at]) is not None]
         sign = 1 if column.lower_is_better else -1
-        return sorted(found, key=lambda pair: (pair[0].oracle, math.isnan(pair[1].value), sign * pair[1].value))
+        return sorted(measured, key=lambda pair: (pair[0].oracle, math.isnan(pair[1].value), sign * pair[1].value))
 
 
 def pivot(
@@ -147,13 +143,13 @@ def pivot(
     *,
     split: str = "test",
     slice: str = "all",
-    timings: Mapping[str, Mapping[str, Any]] | None = None,
-    layout: Sequence[Mapping[str, Any]] = (),
+    timings: Mapping[str, Timing] | None = None,
+    layout: Sequence[TableRow] = (),
 ) -> Table:
-    """Systems x metric@k of one split and slice; an empty table where there are no such rows.
+    """Systems by metric and cutoff of one split and slice; an empty table if there are no such rows.
 
-    timings: per system, as in `timings.json`; its `oracle` and `underfit` mark the rows. layout: as in `table.json`, headings and,
-    in the table of the whole set, the systems that were not run.
+    - timings: as in `timings.json`; its `oracle` and `underfit` mark the rows.
+    - layout: as in `table.json`: headings and, in the table of all tracks, the systems that were not run.
     """
     chosen = [row for row in rows if row["split"] == split and row["slice"] == slice and row["value"] is not None]
     columns = _columns(chosen)
@@ -163,40 +159,42 @@ def pivot(
     flags = timings or {}
     oracles = {system for system in values if flags.get(system, {}).get("oracle")}
     best = {column: _best(column, values, oracles) for column in columns}
-    laid = {row["system"]: row for row in layout}
-    made = [
+    headings = {row["system"]: row["group"] for row in layout}
+    systems = [
         Row(
             system,
             _modalities(next(iter(cells.values()))),
             tuple(_cell(column, cells.get(column), best[column], system in oracles) for column in columns),
             oracle=system in oracles,
             underfit=bool(flags.get(system, {}).get("underfit")),
-            group=laid.get(system, {}).get("group", ""),
+            group=headings.get(system, ""),
         )
         for system, cells in values.items()
     ]
-    if made and slice == "all":
-        made += [_not_run(row, len(columns)) for row in layout if row["not_run"]]
-    place = {system: at for at, system in enumerate(laid)}
+    if systems and slice == "all":
+        systems += [_not_run(row, len(columns)) for row in layout if row["not_run"]]
+    place = {system: at for at, system in enumerate(headings)}
     return Table(
-        columns, tuple(sorted(made, key=lambda row: (row.oracle, place.get(row.system, len(place))))), split, slice
+        columns, tuple(sorted(systems, key=lambda row: (row.oracle, place.get(row.system, len(place))))), split, slice
     )
 
 
-def beside(found: Mapping[str, Table]) -> Table:
-    """Tables of runs of different data by name as one: a row a system, each run's columns after the other's, best within each column.
+def side_by_side(tables: Mapping[str, Table]) -> Table:
+    """Tables of runs on different data as one: a row per system, and the columns of each run after those of the other.
 
-    A system of several runs is an oracle where it is one in any, and underfit likewise; where a run has not got it, its cells are empty.
-    It stands under the first heading that a run gives it, and each heading once.
+    - tables: by name of the run.
+
+    A system of several runs is an oracle if it is one in any of them, and underfit likewise. Its cells are empty for a
+    run that does not have it. Its heading is the first that a run gives it.
     """
-    columns = tuple(replace(column, run=run) for run, table in found.items() for column in table.columns)
-    systems = dict.fromkeys(row.system for table in found.values() for row in table.rows)
-    made = []
+    columns = tuple(replace(column, run=run) for run, table in tables.items() for column in table.columns)
+    systems = dict.fromkeys(row.system for table in tables.values() for row in table.rows)
+    merged = []
     for system in systems:
-        rows = {run: next((row for row in table.rows if row.system == system), None) for run, table in found.items()}
+        rows = {run: next((row for row in table.rows if row.system == system), None) for run, table in tables.items()}
         there = [row for row in rows.values() if row is not None]
         cells: list[Cell | None] = []
-        for run, table in found.items():
+        for run, table in tables.items():
             row = rows[run]
             cells += [
                 None if cell is None else replace(cell, column=replace(cell.column, run=run))
@@ -205,17 +203,17 @@ def beside(found: Mapping[str, Table]) -> Table:
         oracle, underfit = (any(getattr(row, mark) for row in there) for mark in ("oracle", "underfit"))
         measured = any(cell is not None for cell in cells)
         group, first = next((row.group for row in there if row.group), ""), there[0]
-        made.append(
+        merged.append(
             Row(system, first.modalities, tuple(cells), oracle, underfit, group, "" if measured else first.not_run)
         )
-    headings = list(dict.fromkeys(row.group for row in made))
-    head = next(iter(found.values()))
+    headings = list(dict.fromkeys(row.group for row in merged))
+    head = next(iter(tables.values()))
     return Table(
-        columns, tuple(sorted(made, key=lambda row: (row.oracle, headings.index(row.group)))), head.split, head.slice
+        columns, tuple(sorted(merged, key=lambda row: (row.oracle, headings.index(row.group)))), head.split, head.slice
     )
 
 
-def _not_run(row: Mapping[str, Any], columns: int) -> Row:
+def _not_run(row: TableRow, columns: int) -> Row:
     keys = " ".join(f"--set {key}=…" for key in row["not_run"])
     return Row(row["system"], "", (None,) * columns, group=row["group"], not_run=f"not run: give its path ({keys})")
 
@@ -229,36 +227,40 @@ def _columns(rows: Sequence[MetricRow]) -> tuple[Column, ...]:
 
 
 def _best(column: Column, values: Mapping[str, Mapping[Column, MetricRow]], oracles: set[str]) -> float | None:
-    found = [cells[column]["value"] for system, cells in values.items() if column in cells and system not in oracles]
-    found = [value for value in found if not math.isnan(value)]
-    if len(set(found)) < 2 and len(found) > 1:
-        return None  # nobody is best where all are equal
+    competing = [
+        value
+        for system, cells in values.items()
+        if column in cells and system not in oracles
+        if (value := cells[column]["value"]) is not None and not math.isnan(value)
+    ]
+    if len(set(competing)) < 2 and len(competing) > 1:
+        return None  # none is best if all are equal
     choose = min if column.lower_is_better else max
-    return choose(found, default=None)
+    return choose(competing, default=None)
 
 
 def _cell(column: Column, row: MetricRow | None, best: float | None, oracle: bool) -> Cell | None:
-    if row is None:
+    if row is None or row["value"] is None:
         return None
     value = float(row["value"])
     return Cell(
         column,
         value,
-        row.get("ci_low"),
-        row.get("ci_high"),
-        row.get("n"),
+        row["ci_low"],
+        row["ci_high"],
+        row["n"],
         best=not oracle and value == best,
         sd=row.get("sd"),
     )
 
 
 def _modalities(row: MetricRow) -> str:
-    found = row.get("modalities") or ""
-    return found if isinstance(found, str) else ", ".join(found)
+    names = row["modalities"]
+    return names if isinstance(names, str) else ", ".join(names)
 
 
 def to_markdown(table: Table, *, intervals: bool = True) -> str:
-    """A GitHub-flavoured table; headings and the best of each column bold, oracles below in italics."""
+    """A table in GitHub's Markdown: headings and the best of each column bold, oracles last and in italics."""
     lines = [["System", *(column.label for column in table.columns)], [":--", *("--:" for _ in table.columns)]]
     blank = [""] * (len(table.columns) - 1)
     for group, rows in table.groups:
@@ -285,7 +287,7 @@ def _cell_markdown(cell: Cell | None, intervals: bool) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """RFC 4180, full precision: system, modalities, oracle, underfit, group, not_run, then value, low, high of each column."""
+    """RFC 4180 in full precision: system, modalities, oracle, underfit, group, not_run, and three columns per metric."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     names = [name for column in table.columns for name in (column.key, f"{column.key}_low", f"{column.key}_high")]
@@ -303,7 +305,7 @@ def to_csv(table: Table) -> str:
 
 
 def to_latex(table: Table, *, intervals: bool = False) -> str:
-    """A booktabs tabular; headings over their rows, the best of each column bold, oracles below a rule."""
+    """A booktabs tabular: headings over their rows, the best of each column bold, oracles below a rule."""
     head = " & ".join(["System", *(_latex(column.label) for column in table.columns)])
     lines = [f"\\begin{{tabular}}{{l{'r' * len(table.columns)}}}", "\\toprule", f"{head} \\\\", "\\midrule"]
     for group, rows in table.groups:

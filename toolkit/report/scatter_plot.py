@@ -1,10 +1,9 @@
-"""A map of tracks as inline SVG, written by hand: a dot a track in its group's colour and shape, its name as a title."""
+"""A map of tracks as inline SVG: a dot per track in the colour and shape of its group, its name as a title."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import Any
 
 SIDE, MARGIN = 480, 12
 SHAPES = (
@@ -17,29 +16,30 @@ SHAPES = (
     "M-3.3-3.3H3.3L-3.3 3.3H3.3z",
     "M0-4.2L1.2-1.3L4.2-1.1L1.9.9L2.6 3.9L0 2.2L-2.6 3.9L-1.9.9L-4.2-1.1L-1.2-1.3z",
 )
-"""A shape beside each colour, for eyes and paper that do not tell colours apart."""
+"""A shape for each colour, for eyes and paper that do not distinguish colours."""
 
 SMALL = "M-2 0a2 2 0 1 0 4 0a2 2 0 1 0-4 0"
-"""Of what is in no group, which is grey."""
+"""The shape of tracks without a group, which are grey."""
 
 Point = tuple[float, float, int, str]
-"""x and y within −1…1, the place of its group (−1: in none), and what it is called."""
+"""x and y within −1…1, the number of its group (−1 for none), and its name."""
 
 
 def scatter(points: Sequence[Point], *, label: str) -> str:
-    """The drawing; groups lie over what is in none, the first on top."""
+    """The drawing. Groups are drawn over tracks without a group, the first on top."""
     groups = sorted({group for _, _, group, _ in points}, key=lambda group: (group >= 0, -group))
     drawn = "".join(_group(group, (point for point in points if point[2] == group)) for group in groups)
-    return f'<svg role="img" tabindex="0" aria-label="{escape(label)}" class="plot map" viewBox="0 0 {SIDE} {SIDE}">{drawn}</svg>'
+    return (
+        f'<svg role="img" tabindex="0" aria-label="{escape(label)}" class="plot map" viewBox="0 0 {SIDE} {SIDE}">'
+        f"{drawn}</svg>"
+    )
 
 
-def legend(points: Sequence[Point], groups: Sequence[str]) -> list[dict[str, Any]]:
-    """Name, shape and colour of each group that is drawn, and of what is in none."""
-    there = {group for _, _, group, _ in points}
-    found = [
-        {"name": name, "shape": _shape(at), "colour": _colour(at)} for at, name in enumerate(groups) if at in there
-    ]
-    return found + ([{"name": "others", "shape": SMALL, "colour": _colour(-1)}] if -1 in there and groups else [])
+def legend(points: Sequence[Point], groups: Sequence[str]) -> list[dict[str, object]]:
+    """Name, shape and colour of each group on the map, and of the tracks without a group."""
+    drawn = {group for _, _, group, _ in points}
+    numbers = [number for number in range(len(groups)) if number in drawn] + ([-1] if -1 in drawn and groups else [])
+    return [{"name": groups[at] if at >= 0 else "others", "shape": _shape(at), "colour": _colour(at)} for at in numbers]
 
 
 def _group(group: int, points: Iterable[Point]) -> str:

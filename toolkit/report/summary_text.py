@@ -1,22 +1,23 @@
-"""The words at the top of a report, worked out of its numbers."""
+"""The sentences at the top of a report, from its numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from toolkit.report.page_sections import reading
+from toolkit.report.page_sections import reading, signed
 from toolkit.report.result_tables import Cell, Column, Row, Table, pivot
 from toolkit.report.run_files import RunFiles
+from toolkit.result_types import DataFacts
 
 NAMED = 5
-"""Underfit systems that are named; of more there is only the number."""
+"""Underfit systems that are named; the others are only counted."""
 
 
 def summary(run: RunFiles, table: Table, column: Column | None) -> str:
-    """A few sentences: what was run on what, who won on validation, its test numbers, whether its lead is chance, what is underfit."""
+    """A few sentences: systems and data, the best on validation, its test numbers, its lead, and what is underfit."""
     systems = sum(not row.oracle and not row.not_run for row in table.rows)
-    subject = f"{systems} system{'s' if systems != 1 else ''} continued {_playlists(table.n)}{_sizes(run.data)}{_folds(run.data)}."
+    plural, about = "s" if systems != 1 else "", f"{_sizes(run.data)}{_folds(run.data)}"
+    subject = f"{systems} system{plural} continued {_playlists(table.n)}{about}."
     if column is None:
         return f"{subject} No test numbers were written."
     valid = pivot(run.metrics, split="valid", timings=run.timings)
@@ -27,14 +28,14 @@ def summary(run: RunFiles, table: Table, column: Column | None) -> str:
             f"; the highest test {column.label} is {_with_interval(cell)}, by {row.system}." if row and cell else "."
         )
     tested = next((cell for row, cell in table.ranked(column) if row.system == choice.system), None)
-    found = f"reaches {column.label} {_with_interval(tested)} on the test playlists" if tested else "was not tested"
+    result = f"reaches {column.label} {_with_interval(tested)} on the test playlists" if tested else "was not tested"
     chosen = "Best on validation, whose playlists other folds test" if "folds" in run.data else "Chosen on validation"
-    told = [f"{subject} {chosen}, {choice.system} {found}.", _against(run, table, column, choice.system)]
-    told.append(_underfit([row.system for row in table.rows if row.underfit]))
-    return " ".join(filter(None, told))
+    sentences = [f"{subject} {chosen}, {choice.system} {result}.", _against(run, table, column, choice.system)]
+    sentences.append(_underfit([row.system for row in table.rows if row.underfit]))
+    return " ".join(filter(None, sentences))
 
 
-def _folds(data: dict[str, Any]) -> str:
+def _folds(data: DataFacts) -> str:
     return f", each tested once, in {data['folds']} folds with a training of their own" if "folds" in data else ""
 
 
@@ -48,10 +49,10 @@ def _against(run: RunFiles, table: Table, column: Column, choice: str) -> str:
     ]
     if all(row["reference"] != choice for row in rows):
         row = next((row for row in rows if row["system"] == choice), None)
-        if row is None or row.get("ci_low") is None:
+        if row is None or row["ci_low"] is None:
             return ""
         shown = reading(row, row["reference"])
-        by = f" ({column.format(row['difference'], sign=True)})"
+        by = f" ({signed(column, row['difference'])})"
         return f"It is {shown}{by}." if "than" in shown else f"Against {row['reference']}{by}, {shown}."
     # the intervals are of others less it
     readings = [(row["system"], reading(row, choice)) for row in rows]
@@ -67,8 +68,8 @@ def _against(run: RunFiles, table: Table, column: Column, choice: str) -> str:
         f"{_list(level)} not shown to differ" if level else "",
         f"{_list(ahead)} ahead of it" if ahead else "",
     ]
-    told = "; ".join(filter(None, parts))
-    return f"By paired 95 % intervals {told}." if told else ""
+    text = "; ".join(filter(None, parts))
+    return f"By paired 95 % intervals {text}." if text else ""
 
 
 def _underfit(names: Sequence[str]) -> str:
@@ -91,9 +92,10 @@ def _playlists(n: int | None) -> str:
     return f"{n:,} held-out playlists" if n else "held-out playlists"
 
 
-def _sizes(data: Mapping[str, Any]) -> str:
-    found = [f"{data[name]:,} {name}" for name in ("tracks", "playlists") if isinstance(data.get(name), int)]
-    return f" ({', '.join(found)} in all)" if found else ""
+def _sizes(data: DataFacts) -> str:
+    sizes = [f"{data['tracks']:,} tracks"] if "tracks" in data else []
+    sizes += [f"{data['playlists']:,} playlists"] if "playlists" in data else []
+    return f" ({', '.join(sizes)} in all)" if sizes else ""
 
 
 def _with_interval(cell: Cell) -> str:

@@ -1,25 +1,26 @@
-"""What the page says of tags predicted from vectors."""
+"""The section of the page on tags predicted from vectors."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+
+from toolkit.result_types import TagScores
 
 METHODS = {"logistic": "logistic regression, ten folds", "mlp": "two layers, 70 / 10 / 20 %"}
 SHOWN = 3
 
 
-def tags(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Caption and lines of the table; empty where no tags were predicted."""
+def tags(rows: Sequence[TagScores]) -> dict[str, object]:
+    """Caption and lines of the table; empty if no tags were predicted."""
     return {"caption": _caption(rows[0]), "lines": [_line(row) for row in rows]} if rows else {}
 
 
-def _caption(row: Mapping[str, Any]) -> str:
-    asked, tracks = f"{row['asked']} commonest of {row['field']}", f"{row['tracks']:,} tracks"
-    return f"Area under the curve, mean over the {asked}; {tracks} have all vectors and tags"
+def _caption(row: TagScores) -> str:
+    names, tracks = f"{row['asked']} commonest of {row['field']}", f"{row['tracks']:,} tracks"
+    return f"Area under the curve, mean over the {names}; {tracks} have all vectors and tags"
 
 
-def _line(row: Mapping[str, Any]) -> dict[str, str]:
+def _line(row: TagScores) -> dict[str, str]:
     known = {tag: value for tag, value in row["by_tag"].items() if value is not None}
     best = sorted(known, key=lambda tag: (-known[tag], tag))[:SHOWN]
     return {

@@ -1,14 +1,12 @@
-"""The main metric against what may decide it: seeds shown, popularity of the hidden tracks, size of the vectors."""
+"""Plots of the main metric by seeds shown, popularity of the hidden tracks, and size of the vectors."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from toolkit.report import plots
 from toolkit.report.result_tables import Column, Row
-
-MetricRow = Mapping[str, Any]
+from toolkit.result_types import MetricRow
 
 SLICES = (
     ("seeds", "seeds shown", "Playlists by the number of tracks shown of them."),
@@ -18,18 +16,19 @@ SLICES = (
         "Hidden tracks by their training placements, a third of all placements each: head, middle, tail.",
     ),
 )
-"""Kind of slice, the axis it makes, and what it says."""
+"""Kind of slice, label of its axis, and the note below the figure."""
 
 MOST = 8
-"""Systems of one figure: the best ones, for more lines could not be told apart."""
+"""Systems of one figure, the best ones: more lines cannot be distinguished."""
 
 
 def trends(
     rows: Sequence[MetricRow], ranked: Sequence[Row], column: Column | None, sizes: Mapping[str, tuple[str, int]]
-) -> list[dict[str, Any]]:
-    """Figures with legend and note; a figure is left out where there are fewer than two places on its axis.
+) -> list[dict[str, object]]:
+    """Figures with legend and note; a figure with fewer than two places on its axis is left out.
 
-    ranked: systems, the best first. sizes: type and embedding size of each sequential model.
+    - ranked: systems, the best first.
+    - sizes: type and embedding size of each sequential model.
     """
     if column is None:
         return []
@@ -37,13 +36,13 @@ def trends(
         row for row in rows if row["split"] == "test" and (row["metric"], row["k"] or None) == (column.metric, column.k)
     ]
     names = [row.system for row in ranked if not row.oracle][:MOST]
-    found = [_by_slice(mine, names, column, *each) for each in SLICES]
-    return [figure for figure in (*found, _by_size(mine, column, sizes)) if figure]
+    by_slice = [_by_slice(mine, names, column, *each) for each in SLICES]
+    return [figure for figure in (*by_slice, _by_size(mine, column, sizes)) if figure]
 
 
 def _by_slice(
     rows: Sequence[MetricRow], names: Sequence[str], column: Column, kind: str, axis: str, note: str
-) -> dict[str, Any]:
+) -> dict[str, object]:
     parts = {row["slice"]: row["n"] for row in rows if row["slice"].startswith(f"{kind}:")}
     places = sorted(parts, key=_place)
     if len(places) < 2:
@@ -55,37 +54,29 @@ def _by_slice(
 
 
 def _place(name: str) -> tuple[int, str]:
-    """`seeds:2-5` before `seeds:11-25`; words by the alphabet, in which head, middle and tail follow each other."""
+    """`seeds:2-5` before `seeds:11-25`; words alphabetically, which suits head, middle and tail."""
     first = name.partition(":")[2].rstrip("+").partition("-")[0]
     return (int(first), "") if first.isdecimal() else (0, name)
 
 
-def _by_size(rows: Sequence[MetricRow], column: Column, sizes: Mapping[str, tuple[str, int]]) -> dict[str, Any]:
-    """A line for each type of model on the same modalities that was trained in more than one size."""
+def _by_size(rows: Sequence[MetricRow], column: Column, sizes: Mapping[str, tuple[str, int]]) -> dict[str, object]:
+    """A line for each type of model that was trained on the same modalities in more than one size."""
     lines: dict[str, list[tuple[int, MetricRow]]] = {}
     for row in rows:
         if row["slice"] == "all" and row["system"] in sizes:
             kind, size = sizes[row["system"]]
-            told = row["modalities"] if isinstance(row["modalities"], str) else ", ".join(row["modalities"])
-            lines.setdefault(f"{kind} on {told}" if told else f"{kind} on ids", []).append((size, row))
+            names = row["modalities"] if isinstance(row["modalities"], str) else ", ".join(row["modalities"])
+            lines.setdefault(f"{kind} on {names or 'ids'}", []).append((size, row))
     lines = {name: points for name, points in lines.items() if len({size for size, _ in points}) > 1}
     known = sorted({size for points in lines.values() for size, _ in points})
     drawn = {
         name: [(known.index(size), row) for size, row in sorted(points, key=lambda each: each[0])]
         for name, points in lines.items()
     }
-    return (
-        _figure(
-            drawn,
-            [str(size) for size in known],
-            column,
-            "size",
-            "embedding size",
-            "Models of one type and other sizes.",
-        )
-        if lines
-        else {}
-    )
+    if not lines:
+        return {}
+    ticks = [str(size) for size in known]
+    return _figure(drawn, ticks, column, "size", "embedding size", "Models of one type and other sizes.")
 
 
 def _figure(
@@ -95,14 +86,14 @@ def _figure(
     name: str,
     axis: str,
     note: str,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     points = {
-        each: [(at, row["value"], row["ci_low"], row["ci_high"]) for at, row in own]
-        for each, own in drawn.items()
+        system: [(at, row["value"], row["ci_low"], row["ci_high"]) for at, row in own if row["value"] is not None]
+        for system, own in drawn.items()
         if own
     }
     legend = [
-        {"name": each, **dict(zip(("colour", "dash"), plots.series(at), strict=True))} for at, each in enumerate(points)
+        {"name": system, "colour": plots.series(at)[0], "dash": plots.series(at)[1]} for at, system in enumerate(points)
     ]
     figure = plots.steps(points, ticks, name=name, label=column.label, axis=axis)
     return {"figure": figure, "legend": legend, "caption": f"{column.label} by {axis}. {note} Bars are 95 % intervals."}

@@ -21,7 +21,7 @@ from toolkit.files import write_json
 from toolkit.pipeline.programs.compare_runs import Pair, changes, compare
 from toolkit.pipeline.programs.reproduce_run import reproduce
 from toolkit.report.merge_runs import across as across_data
-from toolkit.report.merge_runs import joined
+from toolkit.report.merge_runs import merge
 from toolkit.report.page_sections import column_of, commands
 from toolkit.report.run_files import RunFiles
 
@@ -189,9 +189,9 @@ def test_runs_of_other_questions_or_data_share_no_table(tiny_run: Path, other: P
     manifest = json.loads((other / run_directory.MANIFEST).read_text())
     write_json(other / run_directory.MANIFEST, manifest | {"data": manifest["data"] | {"blake2b": "ab12"}})
     with pytest.raises(RunDirectoryError, match=r"files of hash \w+ and ab12"):
-        joined([RunFiles.read(each) for each in (tiny_run, other)])
+        merge([RunFiles.read(each) for each in (tiny_run, other)])
     edit(other / run_directory.RECIPE, "min_tracks: 5", "min_tracks: 6")
-    for put in (joined, across_data):
+    for put in (merge, across_data):
         with pytest.raises(
             RunDirectoryError, match=r"asked different questions \(evaluation.split.min_tracks 5 and 6\)"
         ):
@@ -270,18 +270,18 @@ def test_several_runs_stand_on_one_page(tiny_run: Path, other: Path, tmp_path: P
     assert (
         found.exit_code == 0 and "popularity · other" in target.read_text() and "popularity · run" in target.read_text()
     )
-    both = joined([RunFiles.read(tiny_run), RunFiles.read(other)])
+    both = merge([RunFiles.read(tiny_run), RunFiles.read(other)])
     assert len(both.metrics) == 2 * len(RunFiles.read(tiny_run).metrics) and both.names == ("run", "other")
     of_folds = replace(RunFiles.read(tiny_run), folds=("fold-0/run", "fold-1/run"))
     for shown, again in [
         (both, ["run", "other"]),
-        (joined([of_folds, RunFiles.read(other)]), ["fold-0/run", "fold-1/run", "other"]),
+        (merge([of_folds, RunFiles.read(other)]), ["fold-0/run", "fold-1/run", "other"]),
     ]:
         assert [line for line in commands(shown) if "reproduce" in line] == [
             f"segue reproduce {name}" for name in again
         ]
     with pytest.raises(RunDirectoryError, match="two runs are called 'run'"):
-        joined([RunFiles.read(tiny_run), RunFiles.read(tiny_run)])
+        merge([RunFiles.read(tiny_run), RunFiles.read(tiny_run)])
 
 
 def test_a_table_in_latex_has_intervals_on_demand(tiny_run: Path):

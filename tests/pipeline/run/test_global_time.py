@@ -161,8 +161,8 @@ def test_real_playlists_with_versions_are_cut_without_a_leak(shared_data: Path, 
         split={"type": "global_time", "valid_from": "2020-07-01", "test_from": "2021-01-01", "equal_lists": "drop"}
     )
     parts = asked.split.split(corpus)
-    assert corpus.moments is not None and corpus.times is None
-    assert corpus.moments[parts.train.rows].max() < parts.cuts[0] <= corpus.moments[parts.valid.rows].min()  # type: ignore[index]
-    assert corpus.moments[parts.valid.rows].max() < parts.cuts[1] <= corpus.moments[parts.test.rows].min()  # type: ignore[index]
+    assert corpus.playlist_times is not None and corpus.times is None
+    assert corpus.playlist_times[parts.train.rows].max() < parts.cuts[0] <= corpus.playlist_times[parts.valid.rows].min()  # type: ignore[index]
+    assert corpus.playlist_times[parts.valid.rows].max() < parts.cuts[1] <= corpus.playlist_times[parts.test.rows].min()  # type: ignore[index]
     assert len(parts.test) > 500 and set(parts.test.labels["playlist"].tolist()) == {"continued", "new"}
     leaks.check_in_time(parts)

@@ -289,7 +289,22 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         (
             "gensim",
             "encoders: {x: {encoder: word2vec, field: title}}\nmodels: [{type: hstu}]\n",
-            "encoders.x.encoder='word2vec' needs gensim, which is not installed: pip install 'gensim>=4.4'",
+            "encoders.x.encoder='word2vec' needs gensim, which is not installed: pip install 'segue[text]'",
+        ),
+        (
+            "lightgbm",
+            "baselines: [two-stage, popularity]\n",
+            "baselines.0='two-stage' needs lightgbm, which is not installed: pip install 'segue[trees]'",
+        ),
+        (
+            "implicit",
+            "baselines: [popularity, ials]\n",
+            "baselines.1='ials' needs implicit, which is not installed: pip install 'segue[factors]'",
+        ),
+        (
+            "implicit",
+            "encoders: {x: {encoder: text-classifier, field: title, targets: {factors: 8}}}\nmodels: [{type: hstu}]\n",
+            "encoders.x.targets.factors=8 needs implicit, which is not installed: pip install 'segue[factors]'",
         ),
         (
             "umap",
@@ -304,6 +319,17 @@ def test_packages_that_are_not_installed(
     without(module)
     found = lines(recipe(TABLES, more))
     assert [each.partition(": ")[2] for each in found] == ([] if line is None else [line])
+
+
+def test_packages_of_one_command_are_one_line(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, hidden = packages.util.find_spec, {"soundfile", "soxr", "librosa", "sklearn"}
+    monkeypatch.setattr(packages.util, "find_spec", lambda name, *rest: None if name in hidden else real(name, *rest))
+    data = "{reader: csv, path: lists.csv, options: {audio: {sound: mood}}}"
+    found = lines(recipe(data, "encoders: {x: {encoder: mfcc-words, field: sound}}\nmodels: [{type: hstu}]\n"))
+    assert found == [
+        "r.yaml:2: encoders.x.encoder='mfcc-words' needs soundfile, soxr, librosa and sklearn, which are not installed:"
+        " pip install 'segue[audio]'"
+    ]
 
 
 def test_every_stock_baseline_needs_recbole(without: Callable[[str], None]) -> None:

@@ -116,7 +116,7 @@ def test_it_reads_like_any_run(run: Path, recipe: Path) -> None:
     found = segue("compare", str(run), str(run / "fold-0"))
     assert found.exit_code == 0 and "different" in found.output
     with pytest.raises(
-        InputError, match=r"is a table over several folds and holds no model: ask one of them, such as .*fold-0"
+        InputError, match=r"is a table over several folds and holds no model: use one of them, such as .*fold-0"
     ):
         Continuation.load(run)
     assert Continuation.load(run / "fold-0")
@@ -165,7 +165,7 @@ def test_a_damaged_list_of_folds_is_named(run: Path, tmp_path: Path, content: st
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes((run / name).read_bytes())
     (tmp_path / run_directory.FOLDS).write_text(content)
-    with pytest.raises(RunDirectoryError, match=r"folds.json is damaged: delete it and run the same command again"):
+    with pytest.raises(RunDirectoryError, match=r"folds.json is damaged \(.*\): delete it and run the same command again"):
         Continuation.load(tmp_path)
 
 
@@ -313,5 +313,5 @@ def test_a_sweep_is_of_one_fold(recipe: Path) -> None:
 
 
 def test_a_recipe_of_one_fold_deals_nothing(recipe: Path) -> None:
-    assert folds.dealt(load(recipe, ["evaluation.split.test_fold=1"])) == {}
-    assert [one.evaluation.split.test_fold for one in folds.dealt(load(recipe)).values()] == [0, 1, 2]
+    assert folds.by_fold(load(recipe, ["evaluation.split.test_fold=1"])) == {}
+    assert [one.evaluation.split.test_fold for one in folds.by_fold(load(recipe)).values()] == [0, 1, 2]

@@ -1,9 +1,8 @@
-"""What each modality adds to each model: trained again without it, and asked with its vectors shuffled."""
+"""What each modality adds to each model: it is trained without it, and queried with its vectors shuffled."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -14,23 +13,24 @@ from toolkit.pipeline.run.run_context import Context
 from toolkit.pipeline.run.systems import Material
 from toolkit.pipeline.write.write_results import Outcome
 from toolkit.recipe import Recipe
+from toolkit.result_types import Attribution, AttributionRow, Weight
 from toolkit.seeds import derived_seed
 
 LEFT_OUT, SHUFFLED = "left out", "shuffled"
-VARIANTS = {LEFT_OUT: systems.less, SHUFFLED: systems.shuffled}
-"""What each way calls a model's variant."""
+VARIANTS = {LEFT_OUT: systems.name_without, SHUFFLED: systems.name_shuffled}
+"""The name of a model's variant, by the way it was made."""
 
 
-def measure(context: Context, material: Material, outcomes: Sequence[Outcome]) -> dict[str, list[dict[str, Any]]]:
+def measure(context: Context, material: Material, outcomes: Sequence[Outcome]) -> Attribution:
     """The content of `attribution.json`.
 
-    differences: on test playlists, the model less its variant, paired by playlist: system, modality, way (`left out`: another
-    training of the same budget; `shuffled`: the same weights, vectors dealt out anew), slice, metric, k, difference, ci_low,
-    ci_high, p, n, resampled. weights: system, modality, of, label, value (`Ranker.modality_weights`).
+    - differences: on test playlists, each model less its variant without a modality, paired by playlist. The variant
+      `left out` is another training of the same budget; `shuffled` has the same weights.
+    - weights: `Ranker.modality_weights` of each model.
     """
-    reduced = systems.reduced(context)
-    differences: list[dict[str, Any]] = []
-    weights: list[dict[str, Any]] = []
+    without = systems.models_without(context)
+    differences: list[AttributionRow] = []
+    weights: list[Weight] = []
     for outcome in outcomes:
         system = outcome.system
         if not system.capabilities.attributable or not system.modalities:
@@ -38,35 +38,52 @@ def measure(context: Context, material: Material, outcomes: Sequence[Outcome]) -
         weights += [{"system": system.name, **row} for row in fit_systems.fitted(context, system).modality_weights()]
         for modality in system.modalities:
             context.reporter.stage(f"{system.name} without {modality}")
-            found = {}
-            if (less := reduced.get((system.name, modality))) is not None:
-                fit_systems.fit(context, less, material)
-                found[LEFT_OUT] = fit_systems.score(context, less, material, "test")[0]
+            variants = {}
+            if (variant := without.get((system.name, modality))) is not None:
+                fit_systems.fit(context, variant, material)
+                variants[LEFT_OUT] = fit_systems.score(context, variant, material, "test")[0]
             if (shuffled := fit_systems.score_shuffled(context, system, material, modality)) is not None:
-                found[SHUFFLED] = shuffled
-            for way, scores in found.items():
-                differences += differences_of(
-                    context.recipe,
-                    system.name,
-                    modality,
-                    way,
-                    outcome.scores["test"],
-                    scores,
-                    material.split.test.groups(),
-                )
+                variants[SHUFFLED] = shuffled
+            for way, scores in variants.items():
+                pair = (outcome.scores["test"], scores)
+                groups = material.split.test.groups()
+                differences += differences_of(context.recipe, system.name, modality, way, pair, groups)
     return {"differences": differences, "weights": weights}
 
 
 def differences_of(
-    recipe: Recipe, system: str, modality: str, way: str, whole: Scores, less: Scores, groups: np.ndarray
-) -> list[dict[str, Any]]:
-    """Rows of `differences` for one variant. groups: int64 [n], of the playlists that both were asked about."""
+    recipe: Recipe, system: str, modality: str, way: str, pair: tuple[Scores, Scores], groups: np.ndarray
+) -> list[AttributionRow]:
+    """Rows of `differences` for one variant.
+
+    - pair: scores of the model and of its variant, on the same playlists.
+    - groups: int64 [n], of those playlists.
+    """
     rows = result_rows.comparisons(
-        {system: whole, "less": less},
+        {system: pair[0], "less": pair[1]},
         "less",
         groups=groups,
         bootstrap=recipe.evaluation.bootstrap,
         seed=derived_seed(recipe.seed, "evaluation"),
     )
-    about = {"system": system, "modality": modality, "way": way}
-    return [about | {key: value for key, value in row.items() if key not in ("system", "reference")} for row in rows]
+    return [
+        {
+            "system": system,
+            "modality": modality,
+            "way": way,
+            "slice": row["slice"],
+            "metric": row["metric"],
+            "k": row["k"],
+            "difference": row["difference"],
+            "ci_low": row["ci_low"],
+            "ci_high": row["ci_high"],
+            "p": row["p"],
+            "p_t": row["p_t"],
+            "detectable": row["detectable"],
+            "n": row["n"],
+            "resampled": row["resampled"],
+            "p_holm": row["p_holm"],
+            "p_t_holm": row["p_t_holm"],
+        }
+        for row in rows
+    ]

@@ -1,9 +1,8 @@
-"""A few test playlists with what each system would play next, to look at."""
+"""A few test playlists with the first tracks that each system ranks for them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -12,31 +11,31 @@ from toolkit.corpus.splits import HeldOut
 from toolkit.pipeline.run.fit_systems import fitted
 from toolkit.pipeline.run.run_context import Context
 from toolkit.pipeline.run.systems import Material, System
+from toolkit.result_types import Example, RankedTrack, Track
 from toolkit.seeds import derived_seed
 
 
-def examples(context: Context, material: Material, systems: Sequence[System]) -> list[dict[str, Any]]:
+def examples(context: Context, material: Material, systems: Sequence[System]) -> list[Example]:
     """Rows of `examples.json`: drawn test playlists, at most one of each group, with the first tracks of every ranking."""
     test, length = material.split.test, context.recipe.report.example_length
     rows = draw(test, context.recipe.report.examples, seed=context.recipe.seed)
     if not len(rows):
         return []
-    chosen = test.take(rows)
+    chosen, names = test.take(rows), Names(test.corpus)
     queries, (tracks, offsets) = chosen.queries(), chosen.hidden()
-    hidden = [tracks[offsets[row] : offsets[row + 1]] for row in range(len(chosen))]
-    named = Names(test.corpus)
-    found = [_shown(named, chosen, row, hidden[row]) for row in range(len(chosen))]
+    hidden = [tracks[offsets[row] : offsets[row + 1]].tolist() for row in range(len(chosen))]
+    ranked: list[dict[str, list[RankedTrack]]] = [{} for _ in hidden]
     for system in systems:
         ids, scores = fitted(context, system).rank(
             queries, length, allow_repeats=context.recipe.evaluation.allow_repeats
         )
-        for row, example in enumerate(found):
-            ranked = zip(ids[row].tolist(), scores[row].tolist(), strict=True)
-            hits = set(hidden[row].tolist())
-            example["systems"][system.name] = [
-                {**named(item), "score": round(score, 6), "hit": item in hits} for item, score in ranked if item
+        for row, held in enumerate(hidden):
+            ranked[row][system.name] = [
+                {**names(item), "score": round(score, 6), "hit": item in held}
+                for item, score in zip(ids[row].tolist(), scores[row].tolist(), strict=True)
+                if item
             ]
-    return found
+    return [_example(names, chosen, row, hidden[row], ranked[row]) for row in range(len(chosen))]
 
 
 def draw(test: HeldOut, count: int, *, seed: int) -> np.ndarray:
@@ -48,23 +47,25 @@ def draw(test: HeldOut, count: int, *, seed: int) -> np.ndarray:
 
 
 class Names:
-    """An item as id, title and artist."""
+    """Id, title and artist of the tracks of a corpus, by item id."""
 
     def __init__(self, corpus: Corpus) -> None:
         self.tracks = corpus.tracks.select(["id", "title", "artist"])
 
-    def __call__(self, item: int) -> dict[str, Any]:
-        row: dict[str, Any] = self.tracks.slice(item - 1, 1).to_pylist()[0]
-        return row
+    def __call__(self, item: int) -> Track:
+        track: Track = self.tracks.slice(item - 1, 1).to_pylist()[0]
+        return track
 
 
-def _shown(named: Names, chosen: HeldOut, row: int, hidden: np.ndarray) -> dict[str, Any]:
+def _example(
+    names: Names, chosen: HeldOut, row: int, hidden: Sequence[int], systems: dict[str, list[RankedTrack]]
+) -> Example:
     seeds = chosen.items[chosen.starts[row] : chosen.cuts[row]]
     playlist = chosen.corpus.playlists.slice(int(chosen.rows[row]), 1).to_pylist()[0]
     return {
         "playlist": playlist["id"],
         "title": playlist["title"],
-        "seeds": [named(item) for item in seeds.tolist()],
-        "hidden": [named(item) for item in hidden.tolist()],
-        "systems": {},
+        "seeds": [names(item) for item in seeds.tolist()],
+        "hidden": [names(item) for item in hidden],
+        "systems": systems,
     }

@@ -1,26 +1,28 @@
-"""Vectors on a plane, neighbours beside each other: for maps that somebody looks at."""
+"""Projection of vectors onto a plane, for maps."""
 
 from __future__ import annotations
 
-import importlib.util
 import warnings
 from typing import Literal
 
 import numpy as np
 
-from toolkit.errors import MissingPackage
+from toolkit.errors import MissingPackage, require
+from toolkit.packages import REPORT_SKLEARN, UMAP
 
 By = Literal["tsne", "umap"]
 
 
 def check(by: By) -> None:
-    """Raises `MissingPackage` where what `by` needs is not installed; asked before a run, which would else end with it."""
-    if by == "umap" and importlib.util.find_spec("umap") is None:
-        raise MissingPackage("report.map_by=umap needs umap-learn: pip install 'segue[umap]', or map_by: tsne")
+    """Raise `MissingPackage` if the package of `by` is not installed. A run checks this first, not after its trainings."""
+    if by == "umap" and UMAP.fault:
+        raise MissingPackage(f"report.map_by=umap needs umap-learn: {UMAP.install}, or map_by: tsne")
 
 
 def on_a_plane(vectors: np.ndarray, *, seed: int, by: By = "tsne") -> np.ndarray:
-    """By cosine: float64 [n, 2] of float [n, d], each axis within −1…1; the same seed gives the same. Fewer than four rows lie on a line.
+    """Points float64 [n, 2] of vectors float [n, d] by cosine, each axis within −1…1.
+
+    The same seed gives the same points. Fewer than four rows are put on a line.
 
     tsne: van der Maaten and Hinton 2008, "Visualizing data using t-SNE". umap: McInnes et al. 2018, "UMAP: uniform manifold
     approximation and projection", with its defaults.
@@ -28,13 +30,13 @@ def on_a_plane(vectors: np.ndarray, *, seed: int, by: By = "tsne") -> np.ndarray
     n = len(vectors)
     if n < 4:
         return np.stack([np.linspace(-1, 1, n) if n > 1 else np.zeros(n), np.zeros(n)], axis=1)
-    found = (_umap if by == "umap" else _tsne)(np.asarray(vectors, np.float64), seed % 2**32)
-    found -= (found.max(axis=0) + found.min(axis=0)) / 2
-    return np.asarray(found / np.maximum(np.abs(found).max(axis=0), 1e-12))
+    points = (_umap if by == "umap" else _tsne)(np.asarray(vectors, np.float64), seed % 2**32)
+    points -= (points.max(axis=0) + points.min(axis=0)) / 2
+    return np.asarray(points / np.maximum(np.abs(points).max(axis=0), 1e-12))
 
 
 def _tsne(vectors: np.ndarray, seed: int) -> np.ndarray:
-    from sklearn.manifold import TSNE
+    TSNE = require("sklearn.manifold", install=REPORT_SKLEARN.install).TSNE  # noqa: N806
 
     perplexity = min(30.0, (len(vectors) - 1) / 3)
     model = TSNE(2, perplexity=perplexity, metric="cosine", init="random", random_state=seed, n_jobs=1)
@@ -43,7 +45,7 @@ def _tsne(vectors: np.ndarray, seed: int) -> np.ndarray:
 
 def _umap(vectors: np.ndarray, seed: int) -> np.ndarray:
     with warnings.catch_warnings():
-        # of its own dependencies, and of graphs in parts, which a map shows as they are
+        # its dependencies warn, and so do graphs in parts, which a map shows as they are
         warnings.simplefilter("ignore")
         from umap import UMAP
 

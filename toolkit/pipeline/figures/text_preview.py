@@ -1,15 +1,15 @@
-"""Texts of a catalogue before and after what encoders do to them first."""
+"""Texts of a catalogue before and after the cleaning and enrichment of encoders."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
 from toolkit.encoders.contract import registry
-from toolkit.encoders.text.cleaned_text import CleanedTextEncoder
 from toolkit.encoders.text.cleaning import Cleaner, LyricsCleaning
+from toolkit.encoders.text.text_encoder import TextEncoder
 from toolkit.errors import InputError
 from toolkit.files import cache_folder
 from toolkit.ingest.read_data import ingest
@@ -20,37 +20,57 @@ from toolkit.recipe import Recipe
 AS_IT_IS = "as it is"
 
 
+class PreviewStep(TypedDict):
+    """A text after a step of cleaning."""
+
+    step: str
+    text: str
+
+
+class PreviewRow(TypedDict):
+    """A text of the catalogue and what each step makes of it; the first step is the text as the catalogue has it.
+
+    - encoder: None for a field that is not read by an encoder of the recipe.
+    """
+
+    modality: str
+    encoder: str | None
+    field: str
+    track: str
+    steps: list[PreviewStep]
+
+
 def preview(
     recipe: Recipe, *, modality: str | None, field: str | None, count: int, reporter: Reporter
-) -> list[dict[str, Any]]:
-    """Rows `modality, encoder, field, track, steps`; `steps` are `step, text`, the first the text as the catalogue has it.
+) -> list[PreviewRow]:
+    """A few texts of each encoder that cleans or enriches them.
 
-    modality: one encoder of the recipe; default: all whose texts are cleaned or enriched. field: instead, a field of the
-    catalogue through every cleaning step, with `encoder` None. Steps that learn are fitted on all texts of the field.
-    Raises `InputError` where there is nothing to show.
+    - modality: one encoder of the recipe; default: all whose texts are cleaned or enriched.
+    - field: instead, a field of the catalogue through every cleaning step.
+    - count: texts of each.
+
+    Steps that learn are fitted on all texts of the field. Raises `InputError` if there is nothing to show.
     """
-    looks = [(field, None, field, None)] if field is not None else _encoders(recipe, modality)
+    inputs = [(field, None, field, None)] if field is not None else _encoders(recipe, modality)
     ingested = ingest(recipe.data, cache_folder(), reporter=reporter)
-    assert ingested.catalogue is not None  # asked for
     ids = ingested.corpus.tracks["id"].to_pylist()
-    rows = []
+    rows: list[PreviewRow] = []
     with ingested.open() as catalogue:
-        for name, encoder, of, source in looks:
-            present, texts = catalogue.field_values(of, ids, source=source)
+        for name, encoder, read, source in inputs:
+            present, texts = catalogue.field_values(read, ids, source=source)
             owners = [ids[int(place)] for place in np.flatnonzero(present)]
             if not texts or not isinstance(texts[0], str):
-                raise InputError(
-                    f"field {of!r} has {'no values' if not len(texts) else 'no texts'}: name one of texts, such as lyrics"
-                )
-            look = encoder.cleaner if encoder is not None else Cleaner(LyricsCleaning())
-            look.fit(texts)
+                fault = "no values" if not len(texts) else "no texts"
+                raise InputError(f"field {read!r} has {fault}: name one of texts, such as lyrics")
+            cleaner = encoder.cleaner if encoder is not None else Cleaner(LyricsCleaning())
+            cleaner.fit(texts)
             for place in _spread(texts, count):
-                steps = encoder.preview(texts[place]) if encoder is not None else look.trace(texts[place])
+                steps = encoder.preview(texts[place]) if encoder is not None else cleaner.trace(texts[place])
                 rows.append(
                     {
                         "modality": name,
                         "encoder": None if encoder is None else encoder.name,
-                        "field": of,
+                        "field": read,
                         "track": owners[place],
                         "steps": [{"step": step, "text": text} for step, text in [(AS_IT_IS, texts[place]), *steps]],
                     }
@@ -58,29 +78,29 @@ def preview(
     return rows
 
 
-def _encoders(recipe: Recipe, modality: str | None) -> list[tuple[str, CleanedTextEncoder | None, str, str | None]]:
-    """Name, encoder, field and source of what is to be shown."""
+def _encoders(recipe: Recipe, modality: str | None) -> list[tuple[str, TextEncoder | None, str, str | None]]:
+    """Name, encoder, field and source of the encoders to preview."""
     if modality is not None and modality not in recipe.encoders:
         raise InputError(
             f"--modality {modality!r} is not an encoder of the recipe: {suggest(modality, list(recipe.encoders))}"
         )
-    chosen = {modality: recipe.encoders[modality]} if modality is not None else recipe.encoders
-    made = {name: registry.create(spec.encoder, spec.params, device="cpu") for name, spec in chosen.items()}
-    found: list[tuple[str, CleanedTextEncoder | None, str, str | None]] = [
-        (name, encoder, chosen[name].field, chosen[name].source)
-        for name, encoder in made.items()
-        if isinstance(encoder, CleanedTextEncoder)
-        and (encoder.cleaner.steps or type(encoder).preview is not CleanedTextEncoder.preview)
+    specs = {modality: recipe.encoders[modality]} if modality is not None else recipe.encoders
+    encoders = {name: registry.create(spec.encoder, spec.params, device="cpu") for name, spec in specs.items()}
+    able: list[tuple[str, TextEncoder | None, str, str | None]] = [
+        (name, encoder, specs[name].field, specs[name].source)
+        for name, encoder in encoders.items()
+        if isinstance(encoder, TextEncoder)
+        and (encoder.cleaner.steps or type(encoder).preview is not TextEncoder.preview)
     ]
-    if not found:
+    if not able:
         what = f"encoder {modality!r}" if modality is not None else "no encoder of the recipe"
         verb = "does not clean or enrich" if modality is not None else "cleans or enriches"
         raise InputError(f"{what} {verb} texts: add `clean: true` to its params, or name a field with --field")
-    return found
+    return able
 
 
 def _spread(texts: Sequence[str], count: int) -> list[int]:
-    """Places of different texts from the first to the last."""
+    """Places of different texts, spread from the first to the last."""
     first = {text: place for place, text in reversed(list(enumerate(texts)))}
     places = sorted(first.values())
     return [places[int(at)] for at in np.linspace(0, len(places) - 1, num=min(count, len(places)))]

@@ -11,9 +11,9 @@ import numpy as np
 from toolkit import run_directory
 from toolkit.ingest.label_matrices import FIELDS
 from toolkit.ingest.read_data import Ingested
+from toolkit.packages import REPORT_SKLEARN
 from toolkit.pipeline.figures.example_playlists import Names
 from toolkit.pipeline.figures.factor_map import first_labels
-from toolkit.packages import REPORT_SKLEARN
 from toolkit.pipeline.figures.projection import on_a_plane
 from toolkit.pipeline.run.fit_systems import fitted
 from toolkit.pipeline.run.run_context import Context

@@ -1,11 +1,10 @@
-"""A finished run made again from its own directory, with nothing taken from a cache, and held against it."""
+"""Reproduces a finished run from its own directory without any cache, and compares the results."""
 
 from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from toolkit import run_directory
 from toolkit.errors import RunDirectoryError
@@ -16,19 +15,22 @@ from toolkit.pipeline.run.run_recipe import run as run_recipe
 from toolkit.progress import Reporter
 from toolkit.recipe import Recipe
 from toolkit.recipe.yaml_file import read
+from toolkit.result_types import MetricRow
 from toolkit.run_directory import RunDirectory
 
 CACHE = "cache"
-"""Folder of the new run for what it encodes; it goes when the run is finished."""
+"""Folder of the new run for its encodings; it is deleted when the run is finished."""
 
 _FINISHED = f"{run_directory.STAGES}/{FINISHED}.json"
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """same: whether `metrics.json` is the same to the byte. manifest: what else was other than then (versions, machine, code, data).
+    """A finished run compared with its reproduction.
 
-    metrics: the values that differ, by `system split slice metric@k`.
+    - same: whether `metrics.json` is the same to the byte.
+    - manifest: other changes: versions, machine, code, data.
+    - metrics: the values that differ, by `system split slice metric@k`.
     """
 
     same: bool
@@ -37,10 +39,12 @@ class Reproduction:
 
 
 def reproduce(directory: Path, out: Path, *, progress: Reporter | None = None) -> Reproduction:
-    """Run the recipe of a finished run again in `out` and compare; a killed try goes on where it stopped.
+    """Run the recipe of a finished run again in `out`, and compare the two. A killed try resumes where it stopped.
 
-    Corpus and encodings are made anew. Raises `RunDirectoryError` where `directory` is no finished run or its recipe is not what it
-    was run with, and where `out` is another's or holds a finished run, whose numbers would be taken for new ones.
+    Corpus and encodings are recomputed.
+
+    Raises `RunDirectoryError` if `directory` is not a finished run or its recipe was changed, and if `out` belongs to
+    another run or holds a finished one, whose numbers would be taken for new ones.
     """
     old, new = RunDirectory(directory), RunDirectory(out)
     if not old.path(run_directory.METRICS).exists():
@@ -51,11 +55,11 @@ def reproduce(directory: Path, out: Path, *, progress: Reporter | None = None) -
         raise RunDirectoryError(f"{out} is the run itself: choose another --out")
     if new.path(_FINISHED).exists():
         raise RunDirectoryError(
-            f"{out} holds a finished run: delete it, or choose another --out: what is reproduced is made anew"
+            f"{out} holds a finished run: delete it, or choose another --out, so that the numbers are recomputed"
         )
     if outside := [fold for fold in old.folds() if directory.resolve() not in fold.resolve().parents]:
         raise RunDirectoryError(
-            f"{directory} joins a bench of folds, each with its own settings: reproduce one, such as {outside[0]}"
+            f"{directory} pools a bench of folds, each with its own settings: reproduce one, such as {outside[0]}"
         )
     recipe, cache = _recipe(old), out / CACHE
     run_recipe(recipe, out, progress=progress, cache=cache)
@@ -73,15 +77,15 @@ def reproduce(directory: Path, out: Path, *, progress: Reporter | None = None) -
 
 
 def _recipe(run: RunDirectory) -> Recipe:
-    """What the run was made with. Raises `RunDirectoryError` where its file was changed since, and `RecipeError` where it is none."""
-    given = run_directory.read_recipe(run.root)
-    if run.path(_FINISHED).exists() and read_json(run.path(_FINISHED))["inputs"] != digest(given):
-        why = "was changed after the run was finished"
+    """The recipe of the run. Raises `RunDirectoryError` if its file was changed since, `RecipeError` if it is invalid."""
+    stored = run_directory.read_recipe(run.root)
+    if run.path(_FINISHED).exists() and read_json(run.path(_FINISHED))["inputs"] != digest(stored):
         raise RunDirectoryError(
-            f"{run.path(run_directory.RECIPE)} {why}: put it back, or `segue run` it with an --out of its own"
+            f"{run.path(run_directory.RECIPE)} was changed after the run was finished: "
+            "put it back, or `segue run` it with an --out of its own"
         )
     return read(run.path(run_directory.RECIPE)).recipe()
 
 
-def _key(row: dict[str, Any]) -> str:
+def _key(row: MetricRow) -> str:
     return f"{row['system']} {row['split']} {row['slice']} {row['metric']}@{row['k']}"

@@ -1,4 +1,4 @@
-"""Every baseline tuned on validation by the same budget, then run as a recipe: one comparable row each."""
+"""Every baseline tuned on validation with the same budget, then run as a recipe: one comparable row each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
@@ -18,29 +18,94 @@ from toolkit import plugins, run_directory
 from toolkit.contracts import metric as contract
 from toolkit.errors import InputError, RunDirectoryError
 from toolkit.files import cache_folder
-from toolkit.pipeline.run import fit_systems, run_recipe, systems
+from toolkit.pipeline.run import fit_systems, prepare_data, run_recipe, systems
 from toolkit.pipeline.run.meter import metered
-from toolkit.pipeline.run.run_context import Context, LoggedReporter
+from toolkit.pipeline.run.run_context import Context, LoggedReporter, opened
 from toolkit.pipeline.run.systems import Material, System
 from toolkit.pipeline.write import folds, pool_folds
+from toolkit.pipeline.write.write_results import Results
 from toolkit.progress import Reporter
 from toolkit.ranker import Ranker
 from toolkit.ranker_registry import listed, ranker_class
-from toolkit.recipe import BaselineSpec, Recipe
+from toolkit.recipe import BaselineSpec, ModelSpec, Recipe
 from toolkit.recipe.cross_checks import unfit
 from toolkit.report.result_tables import Column
+from toolkit.result_types import ComparisonRow, DataFacts, Manifest, Settings, Timing
 from toolkit.run_directory import RunDirectory
 
 TUNING, RUN = "tuning", "run"
 KINDS = {"all": ("baseline", "neural"), "cheap": ("baseline",)}
 
 
+class Reached(TypedDict):
+    """What a setting reached: mean of the target over the validation playlists, and the seconds of fitting and ranking."""
+
+    value: float
+    seconds: float
+
+
+class TriedSetting(Reached):
+    """A setting of a baseline, and the fold that it was tried in."""
+
+    params: Settings
+    fold: NotRequired[int]
+
+
+class BenchRow(Timing):
+    """A system of a bench. values: the value and the bounds of its interval, by `split slice metric@k`."""
+
+    system: str
+    params: Settings
+    tried: list[TriedSetting]
+    values: dict[str, list[float | None]]
+
+
+class Machine(TypedDict):
+    """Load average, and number of cores."""
+
+    load: float
+    cores: int | None
+
+
+class BenchResult(TypedDict):
+    """The table of a bench: its systems, the best first, and what it was made with."""
+
+    bench: str
+    tuned_for: str
+    budget: int
+    data: DataFacts
+    comparisons: list[ComparisonRow]
+    manifest: Manifest
+    machine: Machine
+    rows: list[BenchRow]
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How baselines are tuned.
+
+    - metric, k: what they are tuned for; k is 0 for a metric without a cutoff.
+    - budget: settings tried of each. max_seconds: of training one neural baseline.
+    """
+
+    metric: str
+    k: int
+    budget: int
+    max_seconds: float
+    progress: Reporter
+    cache: Path | None = None
+
+    @property
+    def key(self) -> str:
+        return Column(self.metric, self.k or None).key
+
+
 @dataclass(frozen=True)
 class Tuned:
-    """A baseline with its best setting. tried: every setting with its value on validation; empty where there was nothing to choose."""
+    """A baseline with its best setting. tried: every setting; empty if there was nothing to choose."""
 
     spec: BaselineSpec
-    tried: list[dict[str, Any]]
+    tried: list[TriedSetting]
 
 
 def bench(
@@ -54,203 +119,193 @@ def bench(
     max_seconds: float = 3600.0,
     progress: Reporter | None = None,
     cache: Path | None = None,
-) -> dict[str, Any]:
-    """Tune `baselines` on validation, run them with the recipe's `models` of those names, and give the table as one JSON-able value.
+) -> BenchResult:
+    """Tune `baselines` on validation, and run them with the recipe's `models` of those names.
 
-    baselines: names, `all`, or `cheap` (all but the neural ones). select: what is tuned for, default recall@50 where it is
-    measured. budget: settings tried of each. max_seconds: of training one neural baseline; an ended one is marked underfit. A killed call
-    goes on where it stopped. Under `test_fold: all` each fold has its own settings and its own run, and the table is of all playlists.
-    Raises `InputError` for unknown names, and for those that the recipe has nothing for.
+    - baselines: names, `all`, or `cheap` (all but the neural ones).
+    - select: what is tuned for; default: recall@50 if it is measured.
+    - budget: settings tried of each baseline.
+    - max_seconds: of training one neural baseline; one that is stopped is marked underfit.
+
+    A killed call resumes where it stopped. Under `test_fold: all` each fold has its own settings and its own run, and
+    the table is of all playlists.
+
+    Raises `InputError` for unknown names, and for baselines that the recipe has no data for.
     """
     if budget < 1:
         raise InputError(f"budget={budget} must be >= 1: how many settings of each baseline are tried")
-    chosen = _names(baselines, recipe)
-    target = _target(select, recipe)
-    kept = _models(recipe, models)
-    reporter = progress or Reporter()
+    names, reporter = _names(baselines, recipe), progress or Reporter()
+    tuning = Tuning(*_target(select, recipe), budget, max_seconds, reporter, cache)
     plain = recipe.model_copy(
-        update={"models": kept, "baselines": [BaselineSpec(name=name) for name in chosen], "sweep": None}
+        update={
+            "models": _models(recipe, models),
+            "baselines": [BaselineSpec(name=name) for name in names],
+            "sweep": None,
+        }
     )
-    how: dict[str, Any] = {"budget": budget, "max_seconds": max_seconds, "progress": reporter, "cache": cache}
     whole = RunDirectory(out / RUN)
-    if not (each := folds.dealt(plain)):
+    if not (by_fold := folds.by_fold(plain)):
         if whole.path(run_directory.FOLDS).exists():
             raise RunDirectoryError(f"{whole.root} is a bench over several folds: choose another --out, or delete it")
-        tuned, rows = _tuned_and_run(plain, out, target, how)
+        tuned, results = _tune_and_run(plain, out, tuning)
     else:
         whole.check(plain.model_dump(mode="json"))
-        folds.check(plain, each, cache or cache_folder(), reporter)
-        found = []
-        for name, fold in each.items():
+        folds.check(plain, by_fold, cache or cache_folder(), reporter)
+        tuned_by_fold = []
+        for name, fold in by_fold.items():
             reporter.stage(name)
-            found.append(_tuned_and_run(fold, out / name, target, how)[0])
-        tuned = _of_all_folds(found)
-        with RunDirectory.claim(whole.root, plain.model_dump(mode="json")) as joined:
-            rows = pool_folds.pool(plain, {name: RunDirectory(out / name / RUN) for name in each}, joined)
-    return _result(recipe, whole, rows, tuned, target, budget)
+            tuned_by_fold.append(_tune_and_run(fold, out / name, tuning)[0])
+        tuned = _of_all_folds(tuned_by_fold)
+        with RunDirectory.claim(whole.root, plain.model_dump(mode="json")) as pooled:
+            results = pool_folds.pool(plain, {name: RunDirectory(out / name / RUN) for name in by_fold}, pooled)
+    return _result(recipe, whole, results, tuned, tuning)
 
 
-def _tuned_and_run(
-    recipe: Recipe, out: Path, target: tuple[str, int], how: Mapping[str, Any]
-) -> tuple[list[Tuned], list[dict[str, Any]]]:
-    tuned = tune(recipe, out / TUNING, target, **how)
-    best = recipe.model_copy(update={"baselines": [one.spec for one in tuned]})
-    return tuned, run_recipe.run(best, out / RUN, progress=how["progress"], cache=how["cache"])
+def _tune_and_run(recipe: Recipe, out: Path, tuning: Tuning) -> tuple[list[Tuned], Results]:
+    tuned = tune(recipe, out / TUNING, tuning)
+    best = recipe.model_copy(update={"baselines": [each.spec for each in tuned]})
+    return tuned, run_recipe.run(best, out / RUN, progress=tuning.progress, cache=tuning.cache)
 
 
-def _of_all_folds(each: Sequence[Sequence[Tuned]]) -> list[Tuned]:
-    """Of every baseline the settings that all folds chose; of those that differ, a list of each fold's."""
-    found, by_name = [], [{one.spec.name: one for one in fold} for fold in each]
+def _of_all_folds(tuned: Sequence[Sequence[Tuned]]) -> list[Tuned]:
+    """Each baseline with the settings of all folds; a setting that differs between them is a list by fold."""
+    pooled, by_name = [], [{each.spec.name: each for each in fold} for fold in tuned]
     for name in by_name[0]:
         if not all(name in fold for fold in by_name):
-            continue  # a fold had nothing for it, and said so
+            continue  # a fold had no data for it, and noted that
         of_folds = [fold[name] for fold in by_name]
-        params = [one.spec.params for one in of_folds]
-        keys = dict.fromkeys(key for one in params for key in one)
-        by_fold = {key: [one.get(key, "default") for one in params] for key in keys}
-        joined = {
+        params = [each.spec.params for each in of_folds]
+        keys = dict.fromkeys(key for values in params for key in values)
+        by_fold = {key: [values.get(key, "default") for values in params] for key in keys}
+        shared = {
             key: values[0] if all(value == values[0] for value in values) else values for key, values in by_fold.items()
         }
-        tried = [{"fold": place, **row} for place, one in enumerate(of_folds) for row in one.tried]
-        found.append(Tuned(of_folds[0].spec.model_copy(update={"params": joined}), tried))
-    return found
-
-
-def tune(
-    recipe: Recipe,
-    out: Path,
-    target: tuple[str, int],
-    *,
-    budget: int,
-    max_seconds: float,
-    progress: Reporter,
-    cache: Path | None = None,
-) -> list[Tuned]:
-    """The best setting of each of the recipe's baselines on its validation playlists; those that the data has nothing for are left out."""
-    from toolkit.ingest import read_data as ingest
-    from toolkit.pipeline.run import collect_stage
-
-    with RunDirectory.claim(out, recipe.model_dump(mode="json")) as directory, run_recipe._threads(recipe.threads):
-        context = run_recipe.context_of(recipe, directory, cache, LoggedReporter(directory, progress))
-        progress.stage("ingest")
-        ingested = ingest.ingest(
-            recipe.data, context.cache, reporter=context.reporter, described=systems.described(recipe)
-        )
-        ingested = collect_stage.collected(recipe, ingested, context.reporter)
-        rows = [
-            systems.baseline_system(context, BaselineSpec.model_validate(spec.model_dump())) for spec in _specs(recipe)
+        tried: list[TriedSetting] = [
+            {"fold": place, **row} for place, each in enumerate(of_folds) for row in each.tried
         ]
-        material = run_recipe.gathered(context, ingested, rows)[0]
-        found = []
-        for spec in _specs(recipe):
+        pooled.append(Tuned(of_folds[0].spec.model_copy(update={"params": shared}), tried))
+    return pooled
+
+
+def tune(recipe: Recipe, out: Path, tuning: Tuning) -> list[Tuned]:
+    """The best setting of each of the recipe's baselines on its validation playlists.
+
+    Baselines that the catalogue has no data for are left out, with a note.
+    """
+    progress, specs = tuning.progress, [spec for spec in recipe.baselines if isinstance(spec, BaselineSpec)]
+    with (
+        RunDirectory.claim(out, recipe.model_dump(mode="json")) as directory,
+        opened(recipe, directory, progress=LoggedReporter(directory, progress), cache=tuning.cache) as context,
+    ):
+        rows = [systems.baseline_system(context, BaselineSpec.model_validate(spec.model_dump())) for spec in specs]
+        material = prepare_data.prepare(context).gather(rows)
+        tuned = []
+        for spec in specs:
             cls = ranker_class(spec.name)
-            if lacking := _lacking(cls, material):
-                progress.note(f"{spec.name}: left out, the catalogue has no {lacking}")
+            if missing := _missing(cls, material):
+                progress.note(f"{spec.name}: left out, the catalogue has no {missing}")
                 continue
             if why := cls(**spec.params).memory_problem(material.split.train, context.device):
                 progress.note(f"{spec.name}: left out, {why} in a recipe's baselines")
                 continue
             progress.stage(f"tune {spec.name}")
-            found.append(_tuned(context, material, cls, spec, target, budget, max_seconds))
-        return found
+            tuned.append(_tuned(context, material, cls, spec, tuning))
+        return tuned
 
 
-def settings(cls: type[Ranker], budget: int, seed: int) -> list[dict[str, Any]]:
-    """At most `budget` settings of a ranker: its defaults and, of its grid's combinations, those drawn by the seed."""
+def settings(cls: type[Ranker], budget: int, seed: int) -> list[Settings]:
+    """At most `budget` settings of a ranker: its defaults, and some combinations of its grid, drawn by the seed."""
     every = [dict(zip(cls.grid, values, strict=True)) for values in product(*cls.grid.values())] if cls.grid else []
     defaults = cls.Params().model_dump() if every else {}
-    others = [one for one in every if any(defaults[key] != value for key, value in one.items())]
+    others = [each for each in every if any(defaults[key] != value for key, value in each.items())]
     drawn = others if len(others) < budget else random.Random(seed).sample(others, budget - 1)
     return [{}, *drawn]
 
 
-def _tuned(
-    context: Context,
-    material: Material,
-    cls: type[Ranker],
-    spec: BaselineSpec,
-    target: tuple[str, int],
-    budget: int,
-    max_seconds: float,
-) -> Tuned:
+def _tuned(context: Context, material: Material, cls: type[Ranker], spec: BaselineSpec, tuning: Tuning) -> Tuned:
     base = dict(spec.params)
     if "max_seconds" in cls.Params.model_fields:
-        base.setdefault("max_seconds", max_seconds)
-    tried_settings = settings(cls, budget, context.recipe.seed)
-    if len(tried_settings) == 1:
+        base.setdefault("max_seconds", tuning.max_seconds)
+    candidates = settings(cls, tuning.budget, context.recipe.seed)
+    if len(candidates) == 1:
         return Tuned(BaselineSpec(name=spec.name, params=base), [])
-    tried = []
-    for number, setting in enumerate(tried_settings):
+    tried: list[TriedSetting] = []
+    for number, setting in enumerate(candidates):
         params = {**base, **setting}
         system = systems.baseline_system(context, BaselineSpec(name=spec.name, params=params))
-        make = partial(_measured, context, system, material, target)
-        inputs = {**fit_systems.inputs(context, system, material), "target": target}
-        tried.append({"params": params, **context.run.stage(f"tune-{system.name}-{number}", inputs, make)})
-    best = max(tried, key=lambda one: one["value"])
+        make = partial(_measured, context, system, material, tuning)
+        inputs = {**fit_systems.inputs(context, system, material), "target": (tuning.metric, tuning.k)}
+        reached: Reached = context.run.stage(f"tune-{system.name}-{number}", inputs, make)
+        tried.append({"params": params, **reached})
+    best = max(tried, key=lambda row: row["value"])
     return Tuned(BaselineSpec(name=spec.name, params=best["params"]), tried)
 
 
 def _measured(
-    context: Context, system: System, material: Material, target: tuple[str, int], workdir: Path
-) -> tuple[Sequence[Path], dict[str, Any]]:
-    """Mean of the target over the validation playlists, and the seconds that fitting and ranking took."""
-    metric, k = target
+    context: Context, system: System, material: Material, tuning: Tuning, workdir: Path
+) -> tuple[Sequence[Path], Reached]:
+    """What a setting reaches on validation."""
+    evaluation = context.recipe.evaluation
     with metered(context.device) as meter:
-        model, evaluation = fit_systems.fit_model(context, system, material, workdir), context.recipe.evaluation
+        model = fit_systems.fit_model(context, system, material, workdir)
         scores = evaluate(
             model,
             material.held_out("valid"),
-            [f"{metric}@{k}" if k else metric],
+            [tuning.key],
             rankings=0,
             allow_repeats=evaluation.allow_repeats,
             memory_mb=evaluation.memory_mb,
         ).scores
-    return [], {"value": round(float(np.nanmean(scores.values["all", metric, k])), 8), "seconds": meter.seconds}
+    value = round(float(np.nanmean(scores.values["all", tuning.metric, tuning.k])), 8)
+    return [], {"value": value, "seconds": meter.seconds}
 
 
 def _names(wanted: Sequence[str], recipe: Recipe) -> list[str]:
-    """The baselines asked for, each once, those that rank with others' help last."""
-    found: list[str] = []
+    """Names of the baselines to tune, each once."""
+    names: list[str] = []
     for name in wanted:
-        if name not in KINDS:
-            if why := unfit(name, recipe):
-                raise InputError(f"baselines: {name!r} {why}")
-            found.append(name)
+        if name in KINDS:
+            names += _usable(KINDS[name], recipe)
             continue
-        found += _usable(KINDS[name], recipe)
-    if not found:
+        if why := unfit(name, recipe):
+            raise InputError(f"baselines: {name!r} {why}")
+        names.append(name)
+    if not names:
         raise InputError(f"baselines={list(wanted)} must name at least one: give all, cheap, or names such as item-knn")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(names))
 
 
 def _usable(kinds: Sequence[str], recipe: Recipe) -> list[str]:
-    """Rankers of these kinds that the recipe has data for; of one for training playlists and its counterpart, the one that fits."""
+    """Rankers of these kinds that the recipe has data for.
+
+    Of a ranker for training playlists alone and its counterpart for others, the one that fits the protocol.
+    """
     protocol = recipe.evaluation.split
     trained = not (protocol.whole_lists or protocol.cold)
     able = {name: ranker_class(name).capabilities for name in listed()}
-    replaced = {one.counterpart for one in able.values() if one.training_playlists_only and trained}
+    replaced = {each.counterpart for each in able.values() if each.training_playlists_only and trained}
     return [
         name
-        for name, one in able.items()
-        if one.kind in kinds
-        and not one.oracle
+        for name, each in able.items()
+        if each.kind in kinds
+        and not each.oracle
         and name not in replaced
-        and (trained or not one.training_playlists_only)
-        and (recipe.encoders or one.content != "required")
+        and (trained or not each.training_playlists_only)
+        and (recipe.encoders or each.content != "required")
     ]
 
 
-def _lacking(cls: type[Ranker], material: Material) -> str:
-    """The kinds of labels, or the titles, that a ranker cannot do without and the catalogue does not have."""
+def _missing(cls: type[Ranker], material: Material) -> str:
+    """The kinds of labels, or the titles, that a ranker needs and the catalogue does not have."""
     able = cls.capabilities
-    lacking = [kind for kind in able.labels if able.labels_required and kind not in material.labels]
+    missing = [kind for kind in able.labels if able.labels_required and kind not in material.labels]
     if able.titles == "required" and not any(material.split.train.titles()):
-        lacking.append("titles")
-    return " and no ".join(lacking)
+        missing.append("titles")
+    return " and no ".join(missing)
 
 
 def _target(select: str | None, recipe: Recipe) -> tuple[str, int]:
-    """Metric and cutoff, 0 where the metric has none. Raises `InputError` for what is not measured or cannot be tuned for."""
+    """Metric and cutoff to tune for. Raises `InputError` for what is not measured, or cannot be tuned for."""
     evaluation = recipe.evaluation
     metrics = {name: contract.named(name) for name in contract.selecting(evaluation.metrics)}
     columns = [
@@ -267,11 +322,7 @@ def _target(select: str | None, recipe: Recipe) -> tuple[str, int]:
     return known[chosen]
 
 
-def _key(metric: str, k: int) -> str:
-    return Column(metric, k or None).key
-
-
-def _models(recipe: Recipe, wanted: Sequence[str]) -> list[Any]:
+def _models(recipe: Recipe, wanted: Sequence[str]) -> list[ModelSpec]:
     names = [model.system_name(recipe.fusion, recipe.encoders) for model in recipe.models]
     for name in wanted:
         if name not in names:
@@ -279,57 +330,34 @@ def _models(recipe: Recipe, wanted: Sequence[str]) -> list[Any]:
     return [model for name, model in zip(names, recipe.models, strict=True) if name in wanted]
 
 
-def _specs(recipe: Recipe) -> list[BaselineSpec]:
-    return [one for one in recipe.baselines if isinstance(one, BaselineSpec)]
-
-
-def _result(
-    recipe: Recipe,
-    run: RunDirectory,
-    rows: Sequence[Mapping[str, Any]],
-    tuned: Sequence[Tuned],
-    target: tuple[str, int],
-    budget: int,
-) -> dict[str, Any]:
+def _result(recipe: Recipe, run: RunDirectory, results: Results, tuned: Sequence[Tuned], tuning: Tuning) -> BenchResult:
     """Systems, the best first: settings, test values with intervals, and what they cost."""
-    timings, by_name = run.read(run_directory.TIMINGS), {one.spec.system_name: one for one in tuned}
-    table = []
-    for system in timings:
-        own = [row for row in rows if row["system"] == system]
+    by_name: Mapping[str, Tuned] = {each.spec.system_name: each for each in tuned}
+    rows: list[BenchRow] = []
+    for system, timing in results.timings.items():
         values = {
-            f"{row['split']} {row['slice']} {_key(row['metric'], row['k'])}": [
+            f"{row['split']} {row['slice']} {Column(row['metric'], row['k'] or None).key}": [
                 row["value"],
                 row["ci_low"],
                 row["ci_high"],
             ]
-            for row in own
-            if row["split"] == "test" or row["slice"] == "all"
+            for row in results.metrics
+            if row["system"] == system and (row["split"] == "test" or row["slice"] == "all")
         }
-        one = by_name.get(system)
-        table.append(
-            {
-                "system": system,
-                **timings[system],
-                "params": one.spec.params if one else {},
-                "tried": one.tried if one else [],
-                "values": values,
-            }
-        )
-    key = f"test all {_key(*target)}"
-    table.sort(key=lambda row: (row["oracle"], -row["values"][key][0]))
-    about = {"load": round(os.getloadavg()[0], 1), "cores": os.cpu_count()}
+        params = by_name[system].spec.params if system in by_name else {}
+        tried = by_name[system].tried if system in by_name else []
+        rows.append({"system": system, **timing, "params": params, "tried": tried, "values": values})
+    rows.sort(key=lambda row: (row["oracle"], -(row["values"][f"test all {tuning.key}"][0] or 0.0)))
     manifest = run.read(run_directory.MANIFEST)
-    if manifest["data"].get(
-        "path"
-    ):  # a result is kept where others read it: the data's name, not its place on one machine
-        manifest["data"]["path"] = Path(manifest["data"]["path"]).name
+    if path := manifest["data"].get("path"):  # others read the result: it names the data, not their place on a machine
+        manifest["data"]["path"] = Path(path).name
     return {
         "bench": recipe.name,
-        "tuned_for": f"valid {_key(*target)}",
-        "budget": budget,
+        "tuned_for": f"valid {tuning.key}",
+        "budget": tuning.budget,
         "data": run.read(run_directory.DATA),
-        "comparisons": run.read(run_directory.COMPARISONS),
+        "comparisons": results.comparisons,
         "manifest": manifest,
-        "machine": about,
-        "rows": table,
+        "machine": {"load": round(os.getloadavg()[0], 1), "cores": os.cpu_count()},
+        "rows": rows,
     }

@@ -1,12 +1,11 @@
-"""The catalogue's fields through the recipe's encoders: one modality each, with where its content came from."""
+"""The fields of the catalogue, encoded: one modality for each encoder of the recipe, with the sources of its content."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,40 +18,41 @@ from toolkit.ingest.training_permission import permitted
 from toolkit.modality import Modality as Aligned
 from toolkit.pipeline.run.run_context import Context
 from toolkit.recipe import EncoderSpec
+from toolkit.result_types import Count
 from toolkit.run_directory import PICTURES
 from toolkit.seeds import derived_seed
 
 SHOWN = 8
-"""Pictures of one modality that are shown beside their reconstructions."""
+"""Pictures of one modality that are shown with their reconstructions."""
 
 EXAMPLES = 3
-"""Tracks without a modality, or with too short a clip for it, that are named."""
+"""Tracks without a modality, or with too short a clip for it, that are listed."""
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """What became of a recipe's encoders: modalities, rows of `coverage.json`, and the key that gives a path to weights not here."""
+    """The modalities of a recipe, their rows of `coverage.json`, and the keys that give paths to missing weights."""
 
     modalities: dict[str, Modality] = field(default_factory=dict)
-    coverage: list[dict[str, Any]] = field(default_factory=list)
+    coverage: list[dict[str, object]] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
 
 
-def encode_all(context: Context, train: Training, wanted: Set[str]) -> Encoded:
-    """The modalities of the recipe that are `wanted`; encoders learn from the tracks of `train`, and see their labels, alone.
+def encode_all(context: Context, train: Training, names: Set[str]) -> Encoded:
+    """The modalities of the recipe that are in `names`. Encoders learn only from the tracks and labels of `train`.
 
-    Raises `InputError` where content may not be trained on and the recipe gives no permission, and where pretrained weights are not
-    here, unless the recipe skips those.
+    Raises `InputError` if content may not be trained on and the recipe gives no permission, and if pretrained weights
+    are missing, unless the recipe skips those.
     """
-    found, data = Encoded(), train.data
-    specs = {name: spec for name, spec in context.recipe.encoders.items() if name in wanted}
+    result, data = Encoded(), train.data
+    specs = {name: spec for name, spec in context.recipe.encoders.items() if name in names}
     if not specs:
-        return found
+        return result
     ids, permission = data.corpus.tracks["id"].to_pylist(), context.recipe.data.permission
     with data.described.open() as catalogue:
         sources = {name: permitted(catalogue, spec.field, spec.source, ids, permission) for name, spec in specs.items()}
     encoders = {
-        name: encoder for name, spec in specs.items() if (encoder := _ready(context, name, spec, found)) is not None
+        name: encoder for name, spec in specs.items() if (encoder := _ready(context, name, spec, result)) is not None
     }
     for name in list(encoders):
         spec, encoder = specs[name], encoders.pop(name)
@@ -71,42 +71,43 @@ def encode_all(context: Context, train: Training, wanted: Set[str]) -> Encoded:
             workers=context.recipe.workers,
             progress=context.progress(f"{name}: "),
         )
-        found.modalities[name] = modality
-        found.coverage.append(_row(name, spec, modality, encoder, sources[name]))
+        result.modalities[name] = modality
+        result.coverage.append(_row(name, spec, modality, encoder, sources[name]))
         if encoder.reconstructs and not (path := context.run.path(f"{PICTURES}/{name}.png")).exists():
             _picture(encoder, data.values(spec.field, spec.source)[1], path)
-    return found
+    return result
 
 
 def _row(
-    name: str, spec: EncoderSpec, modality: Modality, encoder: Encoder, sources: list[dict[str, Any]]
-) -> dict[str, Any]:
+    name: str, spec: EncoderSpec, modality: Modality, encoder: Encoder, sources: Sequence[Mapping[str, object]]
+) -> dict[str, object]:
     """A modality's row of `coverage.json`."""
     aligned = modality.aligned
     assert aligned is not None, "an encoded modality is in the order of the catalogue"
-    about = {
+    return {
         "modality": name,
         "encoder": spec.encoder,
         "field": spec.field,
         "dim": aligned.dim,
         "coverage": round(aligned.coverage, 6),
+        **tracks_without(aligned, modality.ids),
+        **({"weights_licence": encoder.licence()} if encoder.licence() else {}),
+        **({"targets": modality.targets} if modality.targets is not None else {}),
+        **encoder.summary(),
+        "sources": sources,
     }
-    licence = {"weights_licence": encoder.licence()} if encoder.licence() else {}
-    targets = {"targets": modality.targets} if modality.targets is not None else {}
-    return {**about, **named(aligned, modality.ids), **licence, **targets, **encoder.facts(), "sources": sources}
 
 
-def named(modality: Aligned, ids: Sequence[str]) -> dict[str, Any]:
-    """How many tracks lack a modality, and how many have too short a clip for it, and the first of them."""
-    chosen = {
+def tracks_without(modality: Aligned, ids: Sequence[str]) -> dict[str, Count]:
+    """Number and first ids of the tracks without a modality (`absent`), and of those with too short a clip (`short`)."""
+    flags = {
         "absent": ~modality.present[1:],
         "short": np.zeros(0, bool) if modality.short is None else modality.short[1:],
     }
-    rows = {what: np.flatnonzero(which) for what, which in chosen.items()}
     return {
-        what: {"count": len(some), "examples": [ids[int(row)] for row in some[:EXAMPLES]]}
-        for what, some in rows.items()
-        if len(some)
+        what: {"count": len(rows), "examples": [ids[int(row)] for row in rows[:EXAMPLES]]}
+        for what, rows in ((what, np.flatnonzero(flag)) for what, flag in flags.items())
+        if len(rows)
     }
 
 
@@ -118,11 +119,11 @@ def content_hash(modality: Aligned) -> str:
     return hasher.hexdigest()
 
 
-def _ready(context: Context, name: str, spec: EncoderSpec, found: Encoded) -> Encoder | None:
-    """The encoder of a modality. Files it reads beside its inputs are opened: one that is missing ends no hours of encoding.
+def _ready(context: Context, name: str, spec: EncoderSpec, result: Encoded) -> Encoder | None:
+    """The encoder of a modality. The files that it reads besides its inputs are opened before hours of encoding.
 
-    None, and a row of `found.missing`, for weights that are not here where the recipe skips those. Raises `InputError` that names the
-    modality.
+    None, with an entry in `result.missing`, for missing weights that the recipe skips. Raises `InputError` that names
+    the modality.
     """
     try:
         encoder = registry.create(
@@ -133,7 +134,7 @@ def _ready(context: Context, name: str, spec: EncoderSpec, found: Encoded) -> En
         if context.recipe.on_missing_weights == "stop":
             raise MissingWeights(f"encoders.{name}: {error}", error.parameter) from None
         context.reporter.note(f"{name}: {error}")
-        found.missing[name] = f"encoders.{name}.params.{error.parameter}"
+        result.missing[name] = f"encoders.{name}.params.{error.parameter}"
         return None
     except InputError as error:
         raise type(error)(f"encoders.{name}: {error}") from None
@@ -141,7 +142,7 @@ def _ready(context: Context, name: str, spec: EncoderSpec, found: Encoded) -> En
 
 
 def _picture(encoder: Encoder, values: Sequence[bytes], path: Path) -> None:
-    """A few different pictures beside what the encoder makes of them."""
+    """A few different pictures with the encoder's reconstructions of them."""
     chosen: dict[bytes, None] = {}
     for row in np.linspace(0, len(values) - 1, num=min(len(values), 10 * SHOWN), dtype=int):
         chosen[bytes(values[int(row)])] = None

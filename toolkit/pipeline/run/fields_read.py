@@ -1,4 +1,4 @@
-"""Which fields of the catalogue a recipe reads, where it names them, and which of them the data has."""
+"""The fields of the catalogue that a recipe reads, the keys that name them, and the fields that the data has."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from toolkit.recipe import EncoderSpec, Recipe
 from toolkit.recipe.baseline_section import as_baseline
 
 SAMPLE = 1000
-"""Records that are looked at where a reader cannot say which fields it has."""
+"""Records that are read if a reader does not declare its fields."""
 
 
 @dataclass(frozen=True)
 class FieldRead:
-    """A field that a recipe reads. where, written: the key that names it, and its value; any_of: names of which one is enough."""
+    """A field that a recipe reads. where, written: the key that names it, and its value. any_of: one of these is enough."""
 
     where: Where
     written: str
@@ -32,14 +32,14 @@ class FieldRead:
 
 @dataclass(frozen=True)
 class Offer:
-    """Fields that tracks may have. whole: whether there are no others; else more may come after the first `SAMPLE` records."""
+    """Fields that tracks may have. whole: whether there are no others; otherwise records after the first `SAMPLE` may."""
 
     names: set[str]
     whole: bool
 
 
 def fields_read(recipe: Recipe) -> Iterator[FieldRead]:
-    """Every field of the catalogue that the recipe names, and the labels without which one of its rankers cannot be fitted."""
+    """Every field of the catalogue that the recipe names, and the labels that its rankers cannot be fitted without."""
     for name, spec in used_encoders(recipe).items():
         for part in _parts(spec.field):
             yield FieldRead(("encoders", name, "field"), spec.field, (part,))
@@ -49,8 +49,8 @@ def fields_read(recipe: Recipe) -> Iterator[FieldRead]:
         yield _named(("evaluation", "split", "field"), held_out)
     if recipe.coldstart.tags is not None:
         yield _named(("coldstart", "tags", "field"), recipe.coldstart.tags.field)
-    if recipe.coldstart.looking is not None and recipe.coldstart.looking.genre is not None:
-        yield _named(("coldstart", "looking", "genre"), recipe.coldstart.looking.genre)
+    if recipe.coldstart.factor_map is not None and recipe.coldstart.factor_map.genre is not None:
+        yield _named(("coldstart", "factor_map", "genre"), recipe.coldstart.factor_map.genre)
     systems: list[tuple[Where, str]] = [
         (("coldstart", "systems", i), spec.system) for i, spec in enumerate(recipe.coldstart.systems)
     ]
@@ -74,28 +74,31 @@ def used_encoders(recipe: Recipe) -> dict[str, EncoderSpec]:
         used |= {*(recipe.fusion.modalities or every)}
     if recipe.coldstart.tags is not None:
         used |= {row.vectors for row in recipe.coldstart.tags.rows}
-    if recipe.coldstart.looking is not None:
-        used.add(recipe.coldstart.looking.predicted)
+    if recipe.coldstart.factor_map is not None:
+        used.add(recipe.coldstart.factor_map.predicted)
     return {name: spec for name, spec in recipe.encoders.items() if name in used}
 
 
 def offered(reader: Reader) -> Offer:
-    """The fields that a reader's tracks have: what it declares, else those of its first records. Raises `DataError` for a bad record."""
+    """The fields of a reader's tracks: those it declares, or those of its first records.
+
+    Raises `DataError` for a bad record.
+    """
     declared = reader.fields_offered()
     if declared is not None:
         return Offer(_completed(declared), whole=True)
     records = list(islice(reader.read(), SAMPLE))
-    found = {name for record in records if isinstance(record, TrackRecord) for name in _fields_of(record)}
-    return Offer(_completed(found), whole=len(records) < SAMPLE)
+    names = {name for record in records if isinstance(record, TrackRecord) for name in _fields_of(record)}
+    return Offer(_completed(names), whole=len(records) < SAMPLE)
 
 
-def _completed(found: Set[str]) -> set[str]:
-    """The fields with those that the catalogue adds: each track's id, and ids of artists and albums that have a name alone."""
-    return {ID, *found} | {f"{name}_id" for name in ("artist", "album") if name in found}
+def _completed(names: Set[str]) -> set[str]:
+    """The fields with those that the catalogue adds: each track's id, and ids of artists and albums with names alone."""
+    return {ID, *names} | {f"{name}_id" for name in ("artist", "album") if name in names}
 
 
 def _parts(field: str) -> list[str]:
-    """The fields of a template, or the one field. Of a template that is not well formed none: that is another fault."""
+    """The fields of a template, or the one field; empty for a malformed template, which is reported elsewhere."""
     try:
         return Template(field).parts if is_template(field) else [field]
     except InputError:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
 from segue.kinds import Loaded
 from segue.model import Model
 from segue.results import evaluate, with_cutoffs
-from toolkit.corpus.splits import HeldOut, Split
 from toolkit.errors import SegueError
 from toolkit.evaluation import slices
 from toolkit.evaluation.evaluator import Key, Scores
@@ -30,34 +29,53 @@ from toolkit.seeds import derived_seed
 from toolkit.source_code import sources
 
 
-def fit(context: Context, system: System, material: Material) -> dict[str, Any]:
-    """Fit and save a system; returns fit_seconds, peak_mb, curve and underfit."""
+class Fit(TypedDict):
+    """What fitting a system took, and how it went. curve: values by epoch. peak_mb: MB of 10^6 bytes."""
 
-    def make(workdir: Path) -> tuple[Sequence[Path], Any]:
+    fit_seconds: float
+    peak_mb: float
+    curve: list[Mapping[str, float]]
+    underfit: bool
+
+
+class Evaluation(TypedDict):
+    """What evaluating a system took. peak_mb: MB of 10^6 bytes."""
+
+    evaluate_seconds: float
+    peak_mb: float
+
+
+def fit(context: Context, system: System, material: Material) -> Fit:
+    """Fit and save a system, unless that was done before."""
+
+    def make(workdir: Path) -> tuple[Sequence[Path], Fit]:
         target = context.run.path(f"{MODEL}/{system.name}")
         with metered(context.device) as meter:
             ranker = _fit_with_all(context, system, material, workdir).ranker
         with folder(target) as unfinished:
             ranker.save(unfinished)
-        learned = {"curve": list(ranker.curve), "underfit": ranker.underfit}
-        return [target, *files(target)], {"fit_seconds": meter.seconds, "peak_mb": meter.peak_mb, **learned}
+        return [target, *files(target)], {
+            "fit_seconds": meter.seconds,
+            "peak_mb": meter.peak_mb,
+            "curve": list(ranker.curve),
+            "underfit": ranker.underfit,
+        }
 
-    result: dict[str, Any] = context.run.stage(f"fit-{system.name}", inputs(context, system, material), make)
-    return result
+    return context.run.stage(f"fit-{system.name}", inputs(context, system, material), make)
 
 
-def fit_along(context: Context, material: Material, request: dict[str, str]) -> None:
-    """Fit with the first process what it requests; what comes of it is the first one's."""
+def fit_along(context: Context, material: Material, request: Mapping[str, str]) -> None:
+    """Fit the system that the first process of a run requests, together with it. Only the first one keeps the result."""
     if request["material"] != whole(material):
         raise SegueError("the processes of this run read different data: it must not change, and all must see the same")
-    known = [each for system in systems.systems(context) for each in systems.replicas(context, system)]
-    known += systems.reduced(context).values()
-    system = next(system for system in known if system.name == request["system"])
+    every = [each for system in systems.systems(context) for each in systems.replicas(context, system)]
+    every += systems.models_without(context).values()
+    system = next(system for system in every if system.name == request["system"])
     fit_model(context, system, material, Path(request["workdir"]))
 
 
 def _fit_with_all(context: Context, system: System, material: Material, workdir: Path) -> Model:
-    """Fit a system, with every process there is where it can use them."""
+    """Fit a system, with all processes of the run if it can use them."""
     if system.capabilities.distributed:
         from toolkit.sequential.training import distributed
 
@@ -68,7 +86,7 @@ def _fit_with_all(context: Context, system: System, material: Material, workdir:
 
 
 def fit_model(context: Context, system: System, material: Material, workdir: Path) -> Model:
-    """Fit a system in this process; nothing is kept but its checkpoints in `workdir`."""
+    """Fit a system in this process. Only its checkpoints in `workdir` are kept."""
     model = system.make([material.encoded[name] for name in system.modalities])
     if system.seed is not None:
         model.seed = system.seed
@@ -82,28 +100,28 @@ def fit_model(context: Context, system: System, material: Material, workdir: Pat
     )
 
 
-def score(context: Context, system: System, material: Material, part: str) -> tuple[Scores, dict[str, Any]]:
-    """Evaluate a fitted system on `valid` or `test`; returns the scores, evaluate_seconds and peak_mb."""
-    # of a system under several seeds the rankings of the first are kept
+def score(context: Context, system: System, material: Material, part: str) -> tuple[Scores, Evaluation]:
+    """Evaluate a fitted system on `valid` or `test`."""
+    # of a system under several seeds only the rankings of the first are kept
     kept = context.recipe.evaluation.rankings if part == "test" and not system.twin else 0
     return _score(context, system, material, part, system.name, lambda: load(context, system, material), kept)
 
 
 def score_shuffled(context: Context, system: System, material: Material, modality: str) -> Scores | None:
-    """Evaluate a fitted model on `test` with one modality dealt out anew among the tracks that have it.
+    """Evaluate a fitted model on `test` with one modality shuffled among the tracks that have it.
 
-    None where the model does not read it apart from the others (`reduce_joint: pca`).
+    None if the model does not read it apart from the others (`reduce_joint: pca`).
     """
     model = load(context, system, material)
     if not model.ranker.apart(modality):
         return None
 
-    def dealt_anew() -> Model:
+    def shuffled() -> Model:
         seed = derived_seed(context.recipe.seed, "shuffle", system.name, modality)
         model.ranker.shuffle(modality, material.modalities[modality].present, seed=seed)
         return model
 
-    return _score(context, system, material, "test", systems.shuffled(system.name, modality), dealt_anew)[0]
+    return _score(context, system, material, "test", systems.name_shuffled(system.name, modality), shuffled)[0]
 
 
 def _score(
@@ -114,17 +132,17 @@ def _score(
     name: str,
     make_model: Callable[[], Model],
     kept: int = 0,
-) -> tuple[Scores, dict[str, Any]]:
-    """kept: how much of each ranking to keep in a file."""
+) -> tuple[Scores, Evaluation]:
+    """kept: number of tracks of each ranking to keep in a file."""
     path, lists = scores_file(context.run, name, part), rankings_file.stage_file(context.run, name)
     evaluation = context.recipe.evaluation
 
     held, counts = material.held_out(part), material.train.counts
-    # where weights may come later, what others were measured on must not change by them
+    # weights that are found in a later run must not change what the other systems were measured on
     described = {} if context.recipe.on_missing_weights == "skip" else material.modalities
     parts = slices.by_track(counts, {name: each.present for name, each in described.items()}, evaluation.slices)
 
-    def make(_: Path) -> tuple[Sequence[Path], Any]:
+    def make(_: Path) -> tuple[Sequence[Path], Evaluation]:
         context.reporter(0, len(held), f"{name} on {part}")
         with contextlib.ExitStack() as files, metered(context.device) as meter:
             keep = files.enter_context(rankings_file.Kept.into(lists, held.playlists)) if kept else None
@@ -140,7 +158,8 @@ def _score(
                 progress=lambda done, total, _: context.reporter(done, total, f"{name} on {part}"),
             ).scores
         write_bytes(path, packed(scores))
-        return [path, *([lists] if kept else [])], {"evaluate_seconds": meter.seconds, "peak_mb": meter.peak_mb}
+        cost: Evaluation = {"evaluate_seconds": meter.seconds, "peak_mb": meter.peak_mb}
+        return [path, *([lists] if kept else [])], cost
 
     decided = {
         **inputs(context, system, material),
@@ -161,17 +180,15 @@ def fitted(context: Context, system: System) -> Ranker:
 
 
 def files(target: Path) -> list[Path]:
-    """What a fitted system is kept in; one that is gone has it fitted again."""
+    """The files of a fitted system. If one of them is gone, it is fitted again."""
     return sorted(file for file in target.rglob("*") if file.is_file())
 
 
-def held_out(split: Split, part: str) -> HeldOut:
-    """The playlists of `valid` or `test`."""
-    return {"valid": split.valid, "test": split.test}[part]
-
-
 def scores_file(run: RunDirectory, name: str, part: str) -> Path:
-    """Where a run keeps what a system, also one under another seed or a variant, reached on `valid` or `test`: `unpacked` reads it."""
+    """The file of a system's scores on `valid` or `test`, also of one under another seed or of a variant.
+
+    `unpacked` reads it.
+    """
     return run.path(f"{STAGES}/evaluate-{name}-{part}.npz")
 
 
@@ -186,7 +203,7 @@ def packed(scores: Scores) -> bytes:
 
 
 def unpacked(path: Path) -> Scores:
-    """What `packed` packed."""
+    """Scores from a file that holds what `packed` returned."""
     values: dict[Key, np.ndarray] = {}
     n_hidden: dict[str, np.ndarray] = {}
     overall: dict[tuple[str, int], float] = {}
@@ -202,15 +219,20 @@ def unpacked(path: Path) -> Scores:
         return Scores(values, n_hidden, arrays["top"], overall)
 
 
-def inputs(context: Context, system: System, material: Material) -> dict[str, Any]:
-    """What decides a system's result: of the modalities those it sees alone, so that weights given later leave the others as they are."""
-    seed = {} if system.seed is None else {"seed": system.seed}
+def inputs(context: Context, system: System, material: Material) -> dict[str, object]:
+    """What decides a system's result.
+
+    Only the modalities that it uses count, so that weights given later leave the other systems as they are.
+    """
     content = [material.content[name] for name in system.modalities]
     content += [material.content[f"label:{kind}"] for kind in system.labels if kind in material.labels]
     over = [inputs(context, other, material) for other in system.over]
-    own = context.inputs(material=material.key, content=content, spec=system.spec, **({"over": over} if over else {}))
     code = sources([system.spec, context.recipe.evaluation.model_dump(mode="json")])
-    return {**own, **seed, **({"sources": code} if code else {})}
+    return {
+        **context.inputs(material=material.key, content=content, spec=system.spec, **({"over": over} if over else {})),
+        **({} if system.seed is None else {"seed": system.seed}),
+        **({"sources": code} if code else {}),
+    }
 
 
 def whole(material: Material) -> str:

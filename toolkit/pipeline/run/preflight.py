@@ -21,7 +21,7 @@ from toolkit.catalogue.templates import Template, is_template
 from toolkit.encoders.contract import registry
 from toolkit.errors import InputError, MissingWeights, RecipeError, Where
 from toolkit.ingest.read_data import open_reader
-from toolkit.packages import OPTUNA, RAY, UMAP, Package
+from toolkit.packages import IMPLICIT, OPTUNA, RAY, REPORT_SKLEARN, UMAP, Package
 from toolkit.parameters import nearest
 from toolkit.parts import Part
 from toolkit.pipeline.run import collect_stage
@@ -88,28 +88,29 @@ def findings(recipe: Recipe) -> Iterator[Finding]:
 
 
 def _packages(recipe: Recipe) -> Iterator[Finding]:
-    """A finding for each package that is missing, at the first part that needs it."""
-    needed: dict[Package, list[tuple[Where, str]]] = {}
+    """A finding for the packages that are missing and that one command installs, at the first part that needs them."""
+    users: dict[Package, list[tuple[Where, object]]] = {}
     for where, value, packages in _requirements(recipe):
         for package in packages:
-            needed.setdefault(package, []).append((where, value))
-    for package, parts in needed.items():
+            users.setdefault(package, []).append((where, value))
+    missing: dict[tuple[Where, str], list[Package]] = {}
+    for package, parts in users.items():
         if fault := package.fault:
-            where, value = parts[0]
-            others = (
-                f" (so do {len(parts) - 1} others)"
-                if len(parts) > 2
-                else " (so does 1 other)"
-                if len(parts) == 2
-                else ""
-            )
-            yield Finding(where, f"={value!r} needs {package.module}{others}, which {fault}")
+            missing.setdefault((parts[0][0], fault), []).append(package)
+    for (where, fault), found in missing.items():
+        value, more = users[found[0]][0][1], max(len(users[package]) for package in found) - 1
+        others = "" if not more else " (so does 1 other)" if more == 1 else f" (so do {more} others)"
+        names = " and ".join(", ".join(package.module for package in found).rsplit(", ", 1))
+        rule = fault if len(found) == 1 else fault.replace("is", "are", 1)
+        yield Finding(where, f"={value!r} needs {names}{others}, which {rule}")
 
 
-def _requirements(recipe: Recipe) -> Iterator[tuple[Where, str, tuple[Package, ...]]]:
+def _requirements(recipe: Recipe) -> Iterator[tuple[Where, object, tuple[Package, ...]]]:
     """Where each part is, what it is called, and the packages that it declares."""
     for where, spec in _encoders(recipe):
         yield (*where, "encoder"), spec.encoder, plugins.load("segue.encoders", spec.encoder).requires
+        if spec.targets is not None and spec.targets.factors is not None:
+            yield (*where, "targets", "factors"), spec.targets.factors, (IMPLICIT,)
     for where, part in _parts(recipe):
         yield where, part.type, part.requires
     for name in recipe.evaluation.metrics:
@@ -122,6 +123,12 @@ def _requirements(recipe: Recipe) -> Iterator[tuple[Where, str, tuple[Package, .
         )
     for place, baseline in enumerate(map(as_baseline, recipe.baselines)):
         yield ("baselines", place), baseline.name, ranker_registry.ranker_class(baseline.name).requires
+    if recipe.coldstart.factor_map is not None:
+        yield (
+            ("coldstart", "factor_map", "predicted"),
+            recipe.coldstart.factor_map.predicted,
+            (IMPLICIT, REPORT_SKLEARN),
+        )
     if recipe.engine == "ray" and recipe.encoders:
         yield ("engine",), recipe.engine, (RAY,)
     if recipe.report.map_by == "umap":
@@ -175,6 +182,8 @@ def _templates(recipe: Recipe) -> Iterator[Finding]:
 def _weights(recipe: Recipe) -> Iterator[Finding]:
     """Files that encoders read beside their inputs and that are not here."""
     for where, spec in _encoders(recipe):
+        if any(package.fault for package in plugins.load("segue.encoders", spec.encoder).requires):
+            continue  # where its weights are is known to its packages
         try:
             registry.create(spec.encoder, spec.params, device="cpu").check_files()
         except MissingWeights as error:

@@ -1,12 +1,15 @@
-"""What every stage of one run shares."""
+"""What all stages of one run share."""
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from toolkit import devices
+from toolkit.files import cache_folder
 from toolkit.progress import Progress, Reporter
 from toolkit.recipe import Recipe
 from toolkit.run_directory import RunDirectory
@@ -18,7 +21,7 @@ LOG_INTERVAL = 5.0
 
 @dataclass(frozen=True)
 class Context:
-    """One run: its recipe, its folder, the cache it shares with other runs, and who is told of its progress."""
+    """One run: its recipe, its folder, the cache that it shares with other runs, the reporter of its progress, and its device."""
 
     recipe: Recipe
     run: RunDirectory
@@ -26,8 +29,8 @@ class Context:
     reporter: Reporter
     device: str
 
-    def inputs(self, **more: Any) -> dict[str, Any]:
-        """What decides every stage's output, with what decides this one's."""
+    def inputs(self, **more: object) -> dict[str, object]:
+        """What decides the output of every stage, and `more` that decides this one's."""
         return {
             "seed": self.recipe.seed,
             "device": self.device,
@@ -41,9 +44,32 @@ class Context:
         return lambda done, total, what: self.reporter(done, total, prefix + what)
 
 
+@contextlib.contextmanager
+def opened(recipe: Recipe, run: RunDirectory, *, progress: Reporter, cache: Path | None = None) -> Iterator[Context]:
+    """The context of work on a recipe. Torch has the recipe's threads until the end of the block.
+
+    - cache: default: `cache_folder()`.
+
+    Raises `InputError` for a device that does not exist, or that cannot serve several processes.
+    """
+    import torch
+
+    from toolkit.sequential.training import distributed
+
+    threads = torch.get_num_threads()
+    if recipe.threads is not None:
+        torch.set_num_threads(recipe.threads)
+    try:
+        device = devices.device(recipe.device)
+        distributed.current().check_device(device)
+        yield Context(recipe, run, cache or cache_folder(), progress, device)
+    finally:
+        torch.set_num_threads(threads)
+
+
 @dataclass
 class LoggedReporter(Reporter):
-    """Passes everything on and writes it to the run's log."""
+    """Passes everything on to another reporter, and writes it to the run's log."""
 
     run: RunDirectory
     to: Reporter

@@ -1,4 +1,4 @@
-"""What a run was made with: versions, machine, data, seed, and the user's word on training."""
+"""What a run was made with: versions, machine, data, seed, and the user's permission to train."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import toolkit
 from toolkit.ingest.read_data import Ingested
@@ -27,7 +26,7 @@ PACKAGES = (
 )
 
 
-def manifest(context: Context, ingested: Ingested) -> dict[str, Any]:
+def manifest(context: Context, ingested: Ingested) -> dict[str, object]:
     """The content of `manifest.json`."""
     import torch
 
@@ -49,17 +48,17 @@ def manifest(context: Context, ingested: Ingested) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def git_commit() -> str | None:
-    """The commit of the program's own checkout, `-dirty` where files differ from it; None where it is installed otherwise."""
+    """The commit of the program's own checkout, with `-dirty` if files differ; None if it is not run from a checkout."""
     root = Path(toolkit.__file__).parents[1]
     if not (root / ".git").exists():
         return None

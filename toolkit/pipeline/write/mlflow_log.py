@@ -1,26 +1,31 @@
-"""A finished run in MLflow, where the user names its store: `MLFLOW_TRACKING_URI=sqlite:///mlflow.db segue run RECIPE`.
+"""Logs a finished run to MLflow, in the store that the user names: `MLFLOW_TRACKING_URI=sqlite:///mlflow.db segue run …`.
 
-Everything is read from the run directory, so that a run which is finished already is logged too; each store gets the same numbers once.
-MLflow is no dependency: TensorBoard's files are written always.
+Everything is read from the run directory, so a run that was finished before is logged too. Each store gets the same
+numbers once. MLflow is not a dependency.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from toolkit import run_directory
 from toolkit.errors import MissingPackage, require
 from toolkit.files import digest
+from toolkit.packages import MLFLOW
 from toolkit.progress import Reporter
+from toolkit.result_types import Curve, MetricRow
 from toolkit.run_directory import RunDirectory
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 URI, EXPERIMENT = "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"
 STAGE = "mlflow"
 PARAMETERS, METRICS, LONGEST = 100, 1000, 6000
-"""What MLflow takes in one request, and the characters of a value."""
+"""Limits of MLflow: entries of one request, and characters of a value."""
 PATHS = (
     run_directory.METRICS,
     run_directory.REPORT,
@@ -31,16 +36,17 @@ PATHS = (
 
 
 def log(run: RunDirectory, reporter: Reporter) -> None:
-    """Log the recipe, every epoch, the metrics of whole splits and where the files lie, once to each store; nothing where none is named.
+    """Log the recipe, every epoch, the metrics of whole splits and the paths of the files, once to each store.
 
-    A store that cannot be written is told of and costs the run nothing: the same command tries again.
+    Nothing is logged if no store is named. A store that cannot be written is reported and does not fail the run: the
+    same command tries again.
     """
     if not (uri := os.environ.get(URI)):
         return
     try:
-        # its usage counts would go to a host that nobody asked to write to
+        # its usage counts would go to a host that the user did not name
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        mlflow = require("mlflow", install="pip install mlflow-skinny")
+        mlflow = require("mlflow", install=MLFLOW.install)
     except MissingPackage as error:
         reporter.note(f"{URI} is set and nothing is logged there: {error}")
         return
@@ -51,43 +57,44 @@ def log(run: RunDirectory, reporter: Reporter) -> None:
             {"uri": uri, "metrics": digest(metrics)},
             lambda _: ([], _logged(mlflow.MlflowClient(tracking_uri=uri), run, metrics)),
         )
-    except Exception as error:  # whatever a store raises, the run is whole
-        said = " ".join(str(error).split())[:300]
+    except Exception as error:  # whatever a store raises, the run is complete
+        line = " ".join(str(error).split())[:300]
         reporter.note(
-            f"{URI}={uri}: nothing is logged there, {type(error).__name__}: {said}: correct it and run the same command again"
+            f"{URI}={uri}: nothing is logged there, {type(error).__name__}: {line}: "
+            "correct it and run the same command again"
         )
 
 
-def _logged(client: Any, run: RunDirectory, metrics: list[dict[str, Any]]) -> str:
+def _logged(client: MlflowClient, run: RunDirectory, metrics: Sequence[MetricRow]) -> str:
     """Id of the new run in MLflow."""
     from mlflow.entities import Metric, Param
 
     recipe, manifest = run_directory.read_recipe(run.root), run.read(run_directory.MANIFEST)
     name = os.environ.get(EXPERIMENT, "segue")
-    found = client.get_experiment_by_name(name)
-    experiment = found.experiment_id if found is not None else client.create_experiment(name)
+    known = client.get_experiment_by_name(name)
+    experiment = known.experiment_id if known is not None else client.create_experiment(name)
     paths = {f"segue.path.{path}": str(run.path(path).resolve()) for path in PATHS if run.path(path).exists()}
     tags = {"segue.run": str(run.root.resolve()), **paths, "segue.commit": str(manifest["git_commit"])}
-    made: str = client.create_run(experiment, run_name=recipe["name"], tags=tags).info.run_id
+    logged: str = client.create_run(experiment, run_name=recipe["name"], tags=tags).info.run_id
     try:
-        given = [Param(key, value) for key, value in _flat(recipe)]
-        for start in range(0, len(given), PARAMETERS):
-            client.log_batch(made, params=given[start : start + PARAMETERS])
-        now = client.get_run(made).info.start_time
+        parameters = [Param(key, value) for key, value in _flat(recipe)]
+        for start in range(0, len(parameters), PARAMETERS):
+            client.log_batch(logged, params=parameters[start : start + PARAMETERS])
+        now = client.get_run(logged).info.start_time
         values = [
             Metric(key, value, now, step)
             for key, value, step in (*_curves(run.read(run_directory.CURVES)), *_final(metrics))
         ]
         for start in range(0, len(values), METRICS):
-            client.log_batch(made, metrics=values[start : start + METRICS])
+            client.log_batch(logged, metrics=values[start : start + METRICS])
     except BaseException:
-        client.set_terminated(made, status="FAILED")
+        client.set_terminated(logged, status="FAILED")
         raise
-    client.set_terminated(made)
-    return made
+    client.set_terminated(logged)
+    return logged
 
 
-def _flat(value: Any, where: str = "") -> Iterator[tuple[str, str]]:
+def _flat(value: object, where: str = "") -> Iterator[tuple[str, str]]:
     """Dotted keys of a recipe and their values as text; entries of lists by their place."""
     if isinstance(value, Mapping | list) and value:
         for key, inner in value.items() if isinstance(value, Mapping) else enumerate(value):
@@ -96,17 +103,17 @@ def _flat(value: Any, where: str = "") -> Iterator[tuple[str, str]]:
         yield where, (value if isinstance(value, str) else json.dumps(value))[:LONGEST]
 
 
-def _curves(curves: Mapping[str, list[dict[str, Any]]]) -> Iterator[tuple[str, float, int]]:
+def _curves(curves: Mapping[str, Curve]) -> Iterator[tuple[str, float, int]]:
     """`SYSTEM/epochs/valid/ndcg_at_20` and the like, by epoch."""
     for system, curve in curves.items():
         for point in curve:
             for name, value in point.items():
                 if name != "epoch" and value is not None:
                     key = f"valid/{name.replace('@', '_at_')}" if "@" in name else name
-                    yield f"{system}/epochs/{key}", float(value), int(point["epoch"])
+                    yield f"{system}/epochs/{key}", float(value), int(point["epoch"] or 0)
 
 
-def _final(metrics: list[dict[str, Any]]) -> Iterator[tuple[str, float, int]]:
+def _final(metrics: Sequence[MetricRow]) -> Iterator[tuple[str, float, int]]:
     """`SYSTEM/test/recall_at_50` and the bounds of its interval, of whole splits."""
     for row in metrics:
         if row["slice"] == "all":

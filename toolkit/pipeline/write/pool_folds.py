@@ -1,7 +1,7 @@
-"""The joint tables of a cross-validation: every playlist's one test value of all folds, and what follows from them.
+"""Pools the folds of a cross-validation: every playlist's one test value of all folds, and the tables of them.
 
-Intervals and differences are taken over the playlists of all folds, versions of one together, which are as many as there are; means of
-folds would be as few as folds.
+Intervals and differences are over the playlists of all folds, versions of one together. Means of folds would have only
+as many values as there are folds.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any, Self
+from typing import Self
 from zipfile import BadZipFile
 
 import numpy as np
@@ -28,87 +28,105 @@ from toolkit.files import write_bytes
 from toolkit.pipeline.figures import attribution
 from toolkit.pipeline.run import fit_systems, systems
 from toolkit.pipeline.write import rankings_file
-from toolkit.pipeline.write.write_results import PARTS, over_seeds, write_metric_info
+from toolkit.pipeline.write.write_results import PARTS, Results, best_first, over_seeds, write_metric_info
 from toolkit.recipe import Recipe
+from toolkit.result_types import Attribution, AttributionRow, DataFacts, MetricRow, SystemEntry, SystemOrder, Timing
 from toolkit.run_directory import RunDirectory
 from toolkit.seeds import derived_seed
 
 COLUMNS = frozenset({"system", "split", "row", "playlist", "group", "slice", "metric", "k", "value"})
-"""Of `per_playlist.parquet`; what else is there are labels."""
+"""Columns of `per_playlist.parquet`; all others are labels."""
 
 
-def pool(recipe: Recipe, folds: Mapping[str, RunDirectory], run: RunDirectory) -> list[dict[str, Any]]:
-    """Write the joint tables of finished runs, by name, and the report into `run`; returns the rows of its `metrics.json`.
+def pool(recipe: Recipe, folds: Mapping[str, RunDirectory], run: RunDirectory) -> Results:
+    """Write the pooled tables of finished runs, by name, and the report into `run`.
 
-    Seconds are means over folds, peaks the highest, and so are metrics without a value per playlist means. Validation rows are
-    of all folds' validation lists, where a list may count several times. Curves, examples, maps and tags stay in each fold's folder.
-    Raises `RunDirectoryError` where a file of a fold is missing or damaged.
+    Seconds are means over folds and peaks the highest. Metrics without a value per playlist are means over folds too.
+    Validation rows are of all folds' validation playlists, where a playlist may count several times. Curves, examples,
+    maps and tags stay in each fold's folder.
+
+    Raises `RunDirectoryError` if a file of a fold is missing or damaged.
     """
     from toolkit.report.page import render
 
-    each = list(folds.values())
-    frames = [_values(one) for one in each]
-    joined = _joined(frames)
-    orders, seed = [one.read(run_directory.SYSTEMS) for one in each], derived_seed(recipe.seed, "evaluation")
-    about = {entry["system"]: entry for entry in orders[0]["systems"]}
-    names = [
-        system
-        for system in each[0].read(run_directory.TIMINGS)
-        if all(system in one.read(run_directory.TIMINGS) for one in each)
-    ]
-    lists = {part: _Lists.of(joined.filter(pc.field("split") == part)) for part in PARTS}
-    found = [one.read(run_directory.METRICS) for one in each]
-    of_system = {name for name, metric in chosen(recipe.evaluation.metrics).items() if isinstance(metric, SystemMetric)}
+    runs, evaluation, seed = list(folds.values()), recipe.evaluation, derived_seed(recipe.seed, "evaluation")
+    frames = [_per_playlist(fold) for fold in runs]
+    table = _with_fold(frames)
+    orders, fold_timings = (
+        [fold.read(run_directory.SYSTEMS) for fold in runs],
+        [fold.read(run_directory.TIMINGS) for fold in runs],
+    )
+    entries = {entry["system"]: entry for entry in orders[0]["systems"]}
+    names = [system for system in fold_timings[0] if all(system in timings for timings in fold_timings)]
+    lists = {part: _Lists.of(table.filter(pc.field("split") == part)) for part in PARTS}
+    fold_rows = [fold.read(run_directory.METRICS) for fold in runs]
+    of_system = {name for name, metric in chosen(evaluation.metrics).items() if isinstance(metric, SystemMetric)}
     scores = {
-        (part, system): lists[part].scores(_of(joined, system, part), _overall(found, of_system, system, part))
+        (part, system): lists[part].scores(_of(table, system, part), _overall(fold_rows, of_system, system, part))
         for part in PARTS
         for system in names
     }
 
-    def rows_of(system: str, part: str, values: Scores, bootstrap: int) -> list[dict[str, Any]]:
-        told: dict[str, Any] = {"system": system, "modalities": about[system]["modalities"], "split": part}
-        groups, labels = lists[part].groups, lists[part].labels
-        return result_rows.rows(values, **told, groups=groups, bootstrap=bootstrap, seed=seed, labels=labels)
+    def rows_of(system: str, part: str, values: Scores, bootstrap: int) -> list[MetricRow]:
+        return result_rows.rows(
+            values,
+            system=system,
+            modalities=entries[system]["modalities"],
+            split=part,
+            groups=lists[part].groups,
+            bootstrap=bootstrap,
+            seed=seed,
+            labels=lists[part].labels,
+        )
 
-    rows = []
+    metrics: list[MetricRow] = []
     for (part, system), values in scores.items():
-        made = rows_of(system, part, values, recipe.evaluation.bootstrap)
-        if any(row["system"] == system and "sd" in row for row in found[0]):
-            seeds = [system, *(systems.under_seed(system, other) for other in (recipe.seeds or [])[1:])]
-            by_seed = [lists[part].scores(*_stored(each, frames, system, part, name)) for name in seeds]
-            made = over_seeds(made, [rows_of(system, part, one, 2) for one in by_seed])
-        rows += made
-    oracles = [system for system in names if about[system]["oracle"]]
+        rows = rows_of(system, part, values, evaluation.bootstrap)
+        if any(row["system"] == system and "sd" in row for row in fold_rows[0]):
+            seeds = [system, *(systems.name_under_seed(system, other) for other in (recipe.seeds or [])[1:])]
+            by_seed = [lists[part].scores(*_stored(runs, frames, system, part, name)) for name in seeds]
+            rows = over_seeds(rows, [rows_of(system, part, each, 2) for each in by_seed])
+        metrics += rows
     tested = {system: scores["test", system] for system in names}
-    groups, bootstrap = lists["test"].groups, recipe.evaluation.bootstrap
-    told = result_rows.comparisons(
-        tested, recipe.evaluation.reference or names[0], groups=groups, bootstrap=bootstrap, seed=seed, oracles=oracles
+    comparisons = result_rows.comparisons(
+        tested,
+        evaluation.reference or names[0],
+        groups=lists["test"].groups,
+        bootstrap=evaluation.bootstrap,
+        seed=seed,
+        oracles=[system for system in names if entries[system]["oracle"]],
     )
-    run.write(run_directory.FOLDS, [os.path.relpath(one.root, run.root) for one in each])
+    timings = _timings(fold_timings, names)
+    run.write(run_directory.FOLDS, [os.path.relpath(fold.root, run.root) for fold in runs])
     for name in (run_directory.MANIFEST, run_directory.COVERAGE, run_directory.TABLE):
-        run.write(name, each[0].read(name))
-    run.write(run_directory.DATA, _data([one.read(run_directory.DATA) for one in each]))
-    run.write(run_directory.TIMINGS, _costs([one.read(run_directory.TIMINGS) for one in each], names))
+        write_bytes(run.path(name), runs[0].path(name).read_bytes())
+    run.write(run_directory.DATA, _data([fold.read(run_directory.DATA) for fold in runs]))
+    run.write(run_directory.TIMINGS, timings)
     run.write(run_directory.CURVES, {})
     run.write(run_directory.EXAMPLES, [])
-    run.write(run_directory.COMPARISONS, told)
-    if recipe.evaluation.attribution:
-        run.write(run_directory.ATTRIBUTION, _attribution(recipe, each, frames, lists["test"], tested))
-    if recipe.evaluation.rankings:
-        rankings_file.join(run, each, names)
+    run.write(run_directory.COMPARISONS, comparisons)
+    if evaluation.attribution:
+        run.write(run_directory.ATTRIBUTION, _attribution(recipe, runs, frames, lists["test"], tested))
+    if evaluation.rankings:
+        rankings_file.join(run, runs, names)
     else:
         rankings_file.forget(run)
-    write_bytes(run.path(run_directory.PER_PLAYLIST), _packed(joined.drop(["fold"])))
-    run.write(run_directory.SYSTEMS, _order(orders[0], rows, names))
+    write_bytes(run.path(run_directory.PER_PLAYLIST), _parquet(table.drop(["fold"])))
+    run.write(run_directory.SYSTEMS, _order(orders[0], metrics, names))
     write_metric_info(run, recipe)
-    run.write(run_directory.METRICS, rows)
+    run.write(run_directory.METRICS, metrics)
     render(run.root)
-    return rows
+    examples = runs[0].read(run_directory.EXAMPLES)
+    return Results(metrics, timings, comparisons, run.read(run_directory.TABLE), examples, runs[0].root)
 
 
 @dataclass(frozen=True)
 class _Lists:
-    """The lists of one part in all folds. keys: int64 [n], rising, of fold and row; groups: int64 [n]; labels by kind: text [n]."""
+    """The playlists of one part in all folds.
+
+    - keys: int64 [n], ascending, of fold and row. groups: int64 [n].
+    - labels: by kind, text [n].
+    """
 
     keys: np.ndarray
     groups: np.ndarray
@@ -123,7 +141,7 @@ class _Lists:
         return cls(keys, groups, {kind: table[kind].to_numpy(zero_copy_only=False) for kind in kinds})
 
     def scores(self, table: pa.Table, overall: Mapping[tuple[str, int], float] | None = None) -> Scores:
-        """One system's values in lists' order; NaN, and nothing hidden, where a list has none in a slice."""
+        """One system's values in the order of the playlists; NaN, and nothing hidden, for one without a value in a slice."""
         table = table.select(["slice", "metric", "k", "value"]).append_column(
             "place", pa.array(np.searchsorted(self.keys, _keys(table)))
         )
@@ -136,12 +154,11 @@ class _Lists:
             .to_pylist()
         )
         for key in codes:
-            chosen = (
+            mine = table.filter(
                 (pc.field("slice") == key["slice"])
                 & (pc.field("metric") == key["metric"])
                 & (pc.field("k") == key["k"])
             )
-            mine = table.filter(chosen)
             column = np.full(len(self.keys), np.nan)
             column[mine["place"].to_numpy()] = mine["value"].to_numpy()
             values[key["slice"], key["metric"], key["k"]] = column
@@ -153,21 +170,20 @@ def _keys(table: pa.Table) -> np.ndarray:
     return np.asarray(table["fold"].to_numpy().astype(np.int64) << 40 | table["row"].to_numpy())
 
 
-def _values(run: RunDirectory) -> pa.Table:
+def _per_playlist(run: RunDirectory) -> pa.Table:
     path = run.path(run_directory.PER_PLAYLIST)
     try:
         return parquet.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:
-        raise RunDirectoryError(
-            f"{path} cannot be read ({_line(error)}): delete it and run the same command again"
-        ) from None
+        raise _unreadable(f"{path}", error, "it") from None
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
+def _unreadable(path: str, error: Exception, delete: str) -> RunDirectoryError:
+    line = " ".join(str(error).split())
+    return RunDirectoryError(f"{path} cannot be read ({line}): delete {delete} and run the same command again")
 
 
-def _joined(frames: Sequence[pa.Table]) -> pa.Table:
+def _with_fold(frames: Sequence[pa.Table]) -> pa.Table:
     return pa.concat_tables(
         [frame.append_column("fold", pa.repeat(place, len(frame))) for place, frame in enumerate(frames)]
     )
@@ -178,108 +194,123 @@ def _of(table: pa.Table, system: str, part: str) -> pa.Table:
 
 
 def _stored(
-    each: Sequence[RunDirectory], frames: Sequence[pa.Table], system: str, part: str, name: str
+    runs: Sequence[RunDirectory], frames: Sequence[pa.Table], system: str, part: str, name: str
 ) -> tuple[pa.Table, dict[tuple[str, int], float]]:
-    """The rows of a system in all folds with the values of `name`: the same under another seed, or a variant; and its values of no list."""
-    found, overall = [], []
-    for run, frame in zip(each, frames, strict=True):
+    """The rows of a system in all folds with the values of `name`: of it under another seed, or of a variant.
+
+    Also its values that are of no playlist, as means over folds.
+    """
+    tables, overall = [], []
+    for run, frame in zip(runs, frames, strict=True):
         path = fit_systems.scores_file(run, name, part)
         try:
             scores = fit_systems.unpacked(path)
         except (OSError, ValueError, KeyError, BadZipFile) as error:
-            raise RunDirectoryError(
-                f"{path} cannot be read ({_line(error)}): delete {run.root} and run the same command again"
-            ) from None
-        # in the order of `tables.frame`: key after key, and within each the lists that have a value
+            raise _unreadable(f"{path}", error, f"{run.root}") from None
+        # in the order of `result_rows.frame`: key after key, and within each the playlists that have a value
         values = np.concatenate([column[~np.isnan(column)] for column in scores.values.values()])
-        mine = _of(frame, system, part)
-        found.append(mine.set_column(mine.column_names.index("value"), "value", pa.array(values)))
+        rows = _of(frame, system, part)
+        tables.append(rows.set_column(rows.column_names.index("value"), "value", pa.array(values)))
         overall.append(scores.overall)
-    return _joined(found), {key: fmean(one[key] for one in overall) for key in overall[0]}
+    return _with_fold(tables), {key: fmean(each[key] for each in overall) for key in overall[0]}
 
 
 def _overall(
-    each: Sequence[Sequence[Mapping[str, Any]]], metrics: Collection[str], system: str, part: str
+    fold_rows: Sequence[Sequence[MetricRow]], metrics: Collection[str], system: str, part: str
 ) -> dict[tuple[str, int], float]:
-    """Of a system's values by `metrics` that have none per playlist, by metric and k, the mean over folds."""
-    found: dict[tuple[str, int], list[float]] = {}
-    for rows in each:
-        for row in rows:
-            if (row["system"], row["split"]) == (system, part) and row["metric"] in metrics:
-                found.setdefault((row["metric"], row["k"]), []).append(row["value"])
-    return {key: fmean(values) for key, values in found.items()}
+    """A system's values by metrics that have none per playlist: means over folds, by metric and k."""
+    values: dict[tuple[str, int], list[float]] = {}
+    for row in (row for rows in fold_rows for row in rows):
+        if (row["system"], row["split"]) == (system, part) and row["metric"] in metrics and row["value"] is not None:
+            values.setdefault((row["metric"], row["k"] or 0), []).append(row["value"])
+    return {key: fmean(of_folds) for key, of_folds in values.items()}
 
 
 def _attribution(
     recipe: Recipe,
-    each: Sequence[RunDirectory],
+    runs: Sequence[RunDirectory],
     frames: Sequence[pa.Table],
     lists: _Lists,
     tested: Mapping[str, Scores],
-) -> dict[str, list[dict[str, Any]]]:
-    """`attribution.json` over the test playlists of all folds; learned weights are means over folds."""
-    found = [one.read(run_directory.ATTRIBUTION) for one in each]
+) -> Attribution:
+    """`attribution.json` over the test playlists of all folds. Learned weights are means over folds."""
+    of_folds = [run.read(run_directory.ATTRIBUTION) for run in runs]
     variants = [
-        dict.fromkeys((row["system"], row["modality"], row["way"]) for row in one["differences"]) for one in found
+        dict.fromkeys((row["system"], row["modality"], row["way"]) for row in fold["differences"]) for fold in of_folds
     ]
-    differences: list[dict[str, Any]] = []
+    differences: list[AttributionRow] = []
     for system, modality, way in variants[0]:
-        if all((system, modality, way) in one for one in variants):
-            less = lists.scores(_stored(each, frames, system, "test", attribution.VARIANTS[way](system, modality))[0])
-            differences += attribution.differences_of(recipe, system, modality, way, tested[system], less, lists.groups)
+        if all((system, modality, way) in others for others in variants):
+            name = attribution.VARIANTS[way](system, modality)
+            pair = (tested[system], lists.scores(_stored(runs, frames, system, "test", name)[0]))
+            differences += attribution.differences_of(recipe, system, modality, way, pair, lists.groups)
     weights: dict[tuple[str, str, str], list[float]] = {}
-    for row in (row for one in found for row in one["weights"]):
+    for row in (row for fold in of_folds for row in fold["weights"]):
         weights.setdefault((row["system"], row["modality"], row["of"]), []).append(row["value"])
-    means = [
-        {"system": system, "modality": modality, "of": of, "value": round(fmean(told), 6)}
-        for (system, modality, of), told in weights.items()
-    ]
-    return {"differences": differences, "weights": means}
+    return {
+        "differences": differences,
+        "weights": [
+            {"system": system, "modality": modality, "of": of, "value": round(fmean(values), 6)}
+            for (system, modality, of), values in weights.items()
+        ],
+    }
 
 
-def _data(each: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Sizes: of training the mean over folds, of validation and test the sum, near-duplicates too; the rest is of the first fold."""
+def _data(folds: Sequence[DataFacts]) -> DataFacts:
+    """Sizes of training as means over folds, of validation, test and near-duplicates as sums; the rest of the first fold."""
+    first = folds[0]
+    return {
+        **first,
+        "train_placements": round(fmean(fold["train_placements"] for fold in folds)),
+        "tracks_not_in_training": round(fmean(fold["tracks_not_in_training"] for fold in folds)),
+        "folds": len(folds),
+        "split": {
+            "train": round(fmean(fold["split"]["train"] for fold in folds)),
+            **{part: sum(fold["split"][part] for fold in folds) for part in PARTS},
+        },
+        "near_duplicates": {
+            part: sum(fold["near_duplicates"][part] for fold in folds) for part in first["near_duplicates"]
+        },
+    }
 
-    def mean(key: str) -> int:
-        return round(fmean(one[key] for one in each))
 
-    split = {"train": round(fmean(one["split"]["train"] for one in each))}
-    sums = {part: sum(one["split"][part] for one in each) for part in PARTS}
-    near = {part: sum(one["near_duplicates"][part] for one in each) for part in each[0]["near_duplicates"]}
-    means = {key: mean(key) for key in ("train_placements", "tracks_not_in_training")}
-    return {**each[0], **means, "folds": len(each), "split": {**split, **sums}, "near_duplicates": near}
-
-
-def _costs(each: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, Any]:
+def _timings(folds: Sequence[Mapping[str, Timing]], names: Sequence[str]) -> dict[str, Timing]:
     return {
         system: {
-            "fit_seconds": round(fmean(one[system]["fit_seconds"] for one in each), 3),
-            "evaluate_seconds": round(fmean(one[system]["evaluate_seconds"] for one in each), 3),
-            "peak_mb": max(one[system]["peak_mb"] for one in each),
-            "training_of": each[0][system].get("training_of", ""),
-            "underfit": any(one[system]["underfit"] for one in each),
-            "oracle": each[0][system]["oracle"],
+            "fit_seconds": round(fmean(timings[system]["fit_seconds"] for timings in folds), 3),
+            "evaluate_seconds": round(fmean(timings[system]["evaluate_seconds"] for timings in folds), 3),
+            "peak_mb": max(timings[system]["peak_mb"] for timings in folds),
+            "training_of": folds[0][system].get("training_of", ""),
+            "underfit": any(timings[system]["underfit"] for timings in folds),
+            "oracle": folds[0][system]["oracle"],
         }
         for system in names
     }
 
 
-def _order(order: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:
-    """`model/systems.json` by the joint values on validation, as the page tells them."""
+def _order(order: SystemOrder, rows: Sequence[MetricRow], names: Sequence[str]) -> SystemOrder:
+    """`model/systems.json` by the pooled values on validation."""
     by = order["chosen_by"]
-    wanted = tuple(by[key] for key in ("split", "slice", "metric", "k"))
     reached = {
-        row["system"]: row["value"] for row in rows if (row["split"], row["slice"], row["metric"], row["k"]) == wanted
+        row["system"]: row["value"]
+        for row in rows
+        if (row["split"], row["slice"], row["metric"], row["k"]) == (by["split"], by["slice"], by["metric"], by["k"])
     }
-    kept = [
-        {key: entry[key] for key in entry if key != "cold"} for entry in order["systems"] if entry["system"] in names
+    entries: list[SystemEntry] = [
+        {
+            "system": entry["system"],
+            "ranker": entry["ranker"],
+            "modalities": entry["modalities"],
+            "oracle": entry["oracle"],
+            "value": reached.get(entry["system"]),
+        }
+        for entry in order["systems"]
+        if entry["system"] in names
     ]
-    entries = [{**entry, "value": reached.get(entry["system"])} for entry in kept]
-    entries.sort(key=lambda entry: (entry["oracle"], -(entry["value"] or 0.0)))
-    return {"chosen_by": by, "systems": entries}
+    return {"chosen_by": by, "systems": best_first(entries)}
 
 
-def _packed(table: pa.Table) -> bytes:
+def _parquet(table: pa.Table) -> bytes:
     buffer = io.BytesIO()
     parquet.write_table(table, buffer, compression="zstd")
     return buffer.getvalue()

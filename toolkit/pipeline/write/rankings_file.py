@@ -1,12 +1,12 @@
-"""The first tracks of every test ranking and what is hidden, under outside ids, so that any metric can be computed afterwards.
+"""The first tracks of every test ranking and the hidden tracks, by outside ids: any metric can be computed from them.
 
-Each system's rankings are a file of its own until all are there, and are read and written a block of playlists at a time.
+Each system's rankings are in a file of their own until the run has all of them. They are read and written a block of
+playlists at a time.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
@@ -19,13 +19,13 @@ from toolkit import run_directory
 from toolkit.corpus.splits import HeldOut
 from toolkit.errors import RunDirectoryError
 from toolkit.evaluation.metrics.hits import hits
-from toolkit.files import write_bytes
+from toolkit.files import replacing, write_bytes
 from toolkit.run_directory import STAGES, RunDirectory
 
 NUMBERS = pa.schema(
     [("place", pa.int32()), ("rank", pa.int32()), ("item", pa.int32()), ("score", pa.float32()), ("hit", pa.bool_())]
 )
-"""One system's rankings by the places of playlists in the test part and the numbers of tracks in the corpus."""
+"""Columns of one system's rankings: playlists by their places in the test part, tracks by their item ids."""
 
 RANKINGS = pa.schema(
     [
@@ -37,19 +37,19 @@ RANKINGS = pa.schema(
         ("hit", pa.bool_()),
     ]
 )
-"""Of `rankings.parquet`: rank counts from 1; hit: whether the track is hidden in the playlist."""
+"""Columns of `rankings.parquet`. rank counts from 1; hit: whether the track is hidden in the playlist."""
 
 HIDDEN = pa.schema([("playlist", pa.string()), ("track", pa.string()), ("warm", pa.bool_())])
-"""Of `hidden.parquet`: every hidden track of every test playlist; warm: whether it has a placement in training."""
+"""Columns of `hidden.parquet`: every hidden track of every test playlist. warm: whether it has a training placement."""
 
 
 def stage_file(run: RunDirectory, name: str) -> Path:
-    """Where a run keeps one system's test rankings until they are joined."""
+    """The file of one system's test rankings, until all are written to one."""
     return run.path(f"{STAGES}/rankings-{name}.parquet")
 
 
 class Kept:
-    """Rankings of one system as they come, block by block of playlists: a row group each."""
+    """Writes the rankings of one system, a row group for each block of playlists."""
 
     def __init__(self, held: HeldOut, writer: parquet.ParquetWriter) -> None:
         self.held, self.writer = held, writer
@@ -57,8 +57,8 @@ class Kept:
     @classmethod
     @contextlib.contextmanager
     def into(cls, path: Path, held: HeldOut) -> Iterator[Kept]:
-        """A file of rankings that is there whole or not at all."""
-        with _whole(path) as unfinished, parquet.ParquetWriter(unfinished, NUMBERS, compression="zstd") as writer:
+        """A writer of rankings whose file appears only when it is complete."""
+        with replacing(path) as unfinished, parquet.ParquetWriter(unfinished, NUMBERS, compression="zstd") as writer:
             yield cls(held, writer)
 
     def __call__(self, start: int, ids: np.ndarray, scores: np.ndarray) -> None:
@@ -83,7 +83,7 @@ def write(run: RunDirectory, held: HeldOut, train_counts: np.ndarray, names: Seq
     """Write `rankings.parquet`, system by system in the order of `names`, and `hidden.parquet`."""
     playlists, tracks = _ids(held.corpus.playlists.select(["id"]).take(pa.array(held.rows))), _ids(held.corpus.tracks)
     with (
-        _whole(run.path(run_directory.RANKINGS)) as unfinished,
+        replacing(run.path(run_directory.RANKINGS)) as unfinished,
         parquet.ParquetWriter(unfinished, RANKINGS, compression="zstd") as writer,
     ):
         for name in names:
@@ -104,9 +104,9 @@ def write(run: RunDirectory, held: HeldOut, train_counts: np.ndarray, names: Seq
 
 
 def join(run: RunDirectory, folds: Sequence[RunDirectory], names: Collection[str]) -> None:
-    """Write both files of a cross-validation: those of its folds one after the other, the systems `names` alone."""
+    """Write both files of a cross-validation: those of its folds one after the other, of the systems `names`."""
     with (
-        _whole(run.path(run_directory.RANKINGS)) as unfinished,
+        replacing(run.path(run_directory.RANKINGS)) as unfinished,
         parquet.ParquetWriter(unfinished, RANKINGS, compression="zstd") as writer,
     ):
         for fold in folds:
@@ -118,7 +118,7 @@ def join(run: RunDirectory, folds: Sequence[RunDirectory], names: Collection[str
 
 
 def forget(run: RunDirectory) -> None:
-    """Remove the files of rankings that were kept before and are not any more."""
+    """Remove the files of rankings that an earlier try kept."""
     for name in (run_directory.RANKINGS, run_directory.HIDDEN):
         run.path(name).unlink(missing_ok=True)
 
@@ -142,17 +142,3 @@ def _write_table(path: Path, table: pa.Table) -> None:
     buffer = pa.BufferOutputStream()
     parquet.write_table(table, buffer, compression="zstd")
     write_bytes(path, buffer.getvalue())
-
-
-@contextlib.contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A file to fill that takes its place as `path` when it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

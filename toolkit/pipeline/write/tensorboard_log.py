@@ -1,21 +1,24 @@
-"""A system's learning curve as TensorBoard reads it: `tensorboard --logdir RUN/tensorboard`."""
+"""Writes a system's learning curve for TensorBoard: `tensorboard --logdir RUN/tensorboard`."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from toolkit.packages import TENSORBOARD
 from toolkit.run_directory import RunDirectory
 
 FOLDER = "tensorboard"
 
 
-def log(run: RunDirectory, system: str, curve: Sequence[Mapping[str, Any]]) -> None:
-    """Write a finished training's values by epoch, in place of those of an earlier try; nothing for what was not trained by epochs."""
+def log(run: RunDirectory, system: str, curve: Sequence[Mapping[str, float]]) -> None:
+    """Write the values of a finished training by epoch, and replace those of an earlier try.
+
+    Nothing is written for an empty curve, or if TensorBoard is not installed.
+    """
     folder = run.path(f"{FOLDER}/{system}")
     shutil.rmtree(folder, ignore_errors=True)
-    if not curve:
+    if not curve or TENSORBOARD.fault:
         return
     from torch.utils.tensorboard import SummaryWriter
 
@@ -23,5 +26,5 @@ def log(run: RunDirectory, system: str, curve: Sequence[Mapping[str, Any]]) -> N
         for point in curve:
             for name, value in point.items():
                 if name != "epoch":
-                    # validation metrics stand under one heading, as `valid/ndcg@50`
+                    # validation metrics share a heading, as in `valid/ndcg@50`
                     writer.add_scalar(f"valid/{name}" if "@" in name else name, value, int(point["epoch"]))

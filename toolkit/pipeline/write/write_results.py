@@ -1,12 +1,13 @@
-"""From every system's scores to the files that tables, report and `continue` read."""
+"""Writes the scores of all systems as the files that tables, report and `segue continue` read."""
 
 from __future__ import annotations
 
 import io
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import Self
 
 import pyarrow as pa
 import pyarrow.feather as feather
@@ -19,11 +20,21 @@ from toolkit.evaluation.evaluator import Scores
 from toolkit.evaluation.leaks import NEAR, OVERLAP
 from toolkit.files import write_bytes
 from toolkit.ingest.read_data import Ingested
-from toolkit.pipeline.run.fit_systems import held_out
+from toolkit.pipeline.run.fit_systems import Evaluation, Fit
 from toolkit.pipeline.run.run_context import Context
-from toolkit.pipeline.run.systems import Material, System, lender
+from toolkit.pipeline.run.systems import Material, System, held_out
 from toolkit.pipeline.write import rankings_file
 from toolkit.recipe import Recipe
+from toolkit.result_types import (
+    ComparisonRow,
+    DataFacts,
+    Example,
+    MetricRow,
+    SystemEntry,
+    SystemOrder,
+    TableRow,
+    Timing,
+)
 from toolkit.run_directory import RunDirectory
 from toolkit.seeds import derived_seed
 from toolkit.timestamps import to_iso
@@ -33,25 +44,59 @@ PARTS = ("valid", "test")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one system: its fit, and for `valid` and `test` its scores, the mean of those by seed, and their cost."""
+    """The fit of one system, and for `valid` and `test` its scores (means over its seeds), their cost, and those by seed."""
 
     system: System
-    fit: dict[str, Any]
+    fit: Fit
     scores: dict[str, Scores]
-    costs: dict[str, dict[str, Any]]
+    costs: dict[str, Evaluation]
     by_seed: dict[str, list[Scores]]
 
 
-def write_results(context: Context, material: Material, outcomes: Sequence[Outcome]) -> None:
-    """Write metrics, values per playlist, comparisons, timings, curves and the order of the systems."""
+@dataclass(frozen=True)
+class Results:
+    """What the tables of a finished run print.
+
+    - table: headings of the systems. examples: test playlists with rankings.
+    - model_run: folder with the models that continue playlists: the run's own, or that of its first fold.
+    """
+
+    metrics: list[MetricRow]
+    timings: dict[str, Timing]
+    comparisons: list[ComparisonRow]
+    table: list[TableRow]
+    examples: list[Example]
+    model_run: Path
+
+    @classmethod
+    def read(cls, run: RunDirectory) -> Self:
+        """The results of a finished run. Raises `RunDirectoryError` if a file is missing or damaged."""
+        models = RunDirectory(next(iter(run.folds()), run.root))
+        return cls(
+            run.read(run_directory.METRICS),
+            run.read(run_directory.TIMINGS),
+            run.find(run_directory.COMPARISONS),
+            run.find(run_directory.TABLE),
+            models.read(run_directory.EXAMPLES),
+            models.root,
+        )
+
+
+def write_results(context: Context, material: Material, outcomes: Sequence[Outcome]) -> Results:
+    """Write metrics, values per playlist, comparisons, timings, curves and the order of the systems.
+
+    The examples of what it returns are still empty.
+    """
     run, seed = context.run, derived_seed(context.recipe.seed, "evaluation")
     metrics = [row for part in PARTS for outcome in outcomes for row in _rows(context, material, outcome, part, seed)]
-    run.write(run_directory.TIMINGS, {outcome.system.name: _cost(outcome) for outcome in outcomes})
+    timings = {outcome.system.name: _timing(outcome) for outcome in outcomes}
+    comparisons = _comparisons(context, material, outcomes, seed)
+    run.write(run_directory.TIMINGS, timings)
     run.write(
         run_directory.CURVES,
         {outcome.system.name: outcome.fit["curve"] for outcome in outcomes if outcome.fit["curve"]},
     )
-    run.write(run_directory.COMPARISONS, _comparisons(context, material, outcomes, seed))
+    run.write(run_directory.COMPARISONS, comparisons)
     write_bytes(run.path(run_directory.PER_PLAYLIST), _per_playlist(context, material, outcomes))
     write_bytes(run.path(run_directory.TRACKS), _arrow(material.split.train.corpus.tracks))
     run.write(run_directory.SYSTEMS, order(metrics, [outcome.system for outcome in outcomes], decisive(context)))
@@ -62,57 +107,58 @@ def write_results(context: Context, material: Material, outcomes: Sequence[Outco
     else:
         rankings_file.forget(run)
     run.write(run_directory.METRICS, metrics)
+    return Results(metrics, timings, comparisons, run.read(run_directory.TABLE), [], run.root)
 
 
 def write_metric_info(run: RunDirectory, recipe: Recipe) -> None:
-    """Write what tables must know about the metrics, so that they print where a plug-in is not installed any more."""
+    """Write what tables must know about the metrics, for a reader without the plug-ins that define them."""
     run.write(
         run_directory.METRIC_INFO,
         {name: asdict(metric.info) for name, metric in chosen(recipe.evaluation.metrics).items()},
     )
 
 
-def table(chosen: Sequence[System], material: Material) -> list[dict[str, Any]]:
-    """The content of `table.json`: of each system in the recipe's order its heading and, where it is not run, the keys that have it run."""
-    grouped = any(system.group for system in chosen)
+def table(systems: Sequence[System], material: Material) -> list[TableRow]:
+    """The content of `table.json`: each system's heading, in the recipe's order."""
+    grouped = any(system.group for system in systems)
     return [
         {
             "system": system.name,
             "group": system.group or ("Others" if grouped else ""),
-            "not_run": material.lacks(system),
+            "not_run": material.missing_paths(system),
         }
-        for system in chosen
+        for system in systems
     ]
 
 
-def write_data(context: Context, ingested: Ingested, material: Material) -> None:
-    """Write `data.json`: sizes, split, and the records that were left out."""
+def data_facts(ingested: Ingested, material: Material) -> DataFacts:
+    """The content of `data.json`: sizes, split, and the records that were left out."""
     corpus, split = ingested.corpus, material.split
     counts = split.train.counts()
-    held = {"valid": split.valid, "test": split.test}
-    sizes = {"train": len(split.train), **{name: len(part) for name, part in held.items()}}
-    context.run.write(
-        run_directory.DATA,
-        {
-            "tracks": corpus.n_items,
-            "playlists": len(corpus),
-            "placements": len(corpus.items),
-            "split": sizes,
-            "train_placements": int(counts.sum()),
-            "tracks_not_in_training": int((counts[1:] == 0).sum()),
-            "near_duplicates": {
-                name: int((part.labels[OVERLAP] == NEAR).sum()) for name, part in held.items() if OVERLAP in part.labels
-            },
-            **({"cuts": dict(zip(PARTS, map(to_iso, split.cuts), strict=True))} if split.cuts else {}),
-            **({"left_out": split.facts, "left_out_examples": split.examples} if split.facts else {}),
-            **({"doubles": ingested.doubles} if ingested.doubles else {}),
-            "skipped": ingested.skipped,
+    held = {part: held_out(split, part) for part in PARTS}
+    facts: DataFacts = {
+        "tracks": corpus.n_items,
+        "playlists": len(corpus),
+        "placements": len(corpus.items),
+        "split": {"train": len(split.train), **{part: len(lists) for part, lists in held.items()}},
+        "train_placements": int(counts.sum()),
+        "tracks_not_in_training": int((counts[1:] == 0).sum()),
+        "near_duplicates": {
+            part: int((lists.labels[OVERLAP] == NEAR).sum()) for part, lists in held.items() if OVERLAP in lists.labels
         },
-    )
+    }
+    if split.cuts:
+        facts["cuts"] = dict(zip(PARTS, map(to_iso, split.cuts), strict=True))
+    if split.facts:
+        facts["left_out"], facts["left_out_examples"] = split.facts, split.examples
+    if ingested.doubles:
+        facts["doubles"] = ingested.doubles
+    facts["skipped"] = {"count": ingested.skipped["count"], "examples": ingested.skipped["examples"]}
+    return facts
 
 
 def decisive(context: Context) -> tuple[str, int]:
-    """Metric and k that choose the best system on validation: what the first model was selected by, else the first asked for."""
+    """Metric and k that choose the best system on validation: what the first model was selected by, or a measured one."""
     recipe = context.recipe
     if recipe.models:
         metric, _, k = recipe.models[0].select.partition("@")
@@ -121,12 +167,10 @@ def decisive(context: Context) -> tuple[str, int]:
     return metric, recipe.evaluation.k[0]
 
 
-def order(
-    metrics: Sequence[Mapping[str, Any]], systems: Sequence[System], chosen_by: tuple[str, int]
-) -> dict[str, Any]:
+def order(metrics: Sequence[MetricRow], systems: Sequence[System], chosen_by: tuple[str, int]) -> SystemOrder:
     """`model/systems.json`: how systems were compared on validation, and all of them, the best first, oracles last.
 
-    cold: the same value on hidden tracks without a training placement, None where validation hides none of them.
+    cold: the same value on hidden tracks without a training placement, None if validation hides none of them.
     """
     metric, k = chosen_by
     reached = {
@@ -134,40 +178,51 @@ def order(
         for row in metrics
         if (row["split"], row["metric"], row["k"]) == ("valid", metric, k) and row["slice"] in ("all", "cold")
     }
-    entries = [
+    entries: list[SystemEntry] = [
         {**system.entry, "value": reached.get((system.name, "all")), "cold": reached.get((system.name, "cold"))}
         for system in systems
     ]
-    entries.sort(key=lambda entry: (entry["oracle"], -(entry["value"] or 0.0)))
-    return {"chosen_by": {"split": "valid", "slice": "all", "metric": metric, "k": k}, "systems": entries}
+    return {"chosen_by": {"split": "valid", "slice": "all", "metric": metric, "k": k}, "systems": best_first(entries)}
 
 
-def _rows(context: Context, material: Material, outcome: Outcome, part: str, seed: int) -> list[dict[str, Any]]:
+def best_first(entries: Sequence[SystemEntry]) -> list[SystemEntry]:
+    """Systems by their value on validation, oracles last."""
+    return sorted(entries, key=lambda entry: (entry["oracle"], -(entry["value"] or 0.0)))
+
+
+def _rows(context: Context, material: Material, outcome: Outcome, part: str, seed: int) -> list[MetricRow]:
     evaluation, held = context.recipe.evaluation, held_out(material.split, part)
-    labels = slices.by_playlist(held, evaluation.slices)
+    labels, groups = slices.by_playlist(held, evaluation.slices), held.groups()
 
-    def rows(scores: Scores, bootstrap: int) -> list[dict[str, Any]]:
-        system, groups = outcome.system, held.groups()
-        about: dict[str, Any] = {"system": system.name, "modalities": system.modalities, "split": part}
-        return result_rows.rows(scores, **about, groups=groups, bootstrap=bootstrap, seed=seed, labels=labels)
+    def rows(scores: Scores, bootstrap: int) -> list[MetricRow]:
+        return result_rows.rows(
+            scores,
+            system=outcome.system.name,
+            modalities=outcome.system.modalities,
+            split=part,
+            groups=groups,
+            bootstrap=bootstrap,
+            seed=seed,
+            labels=labels,
+        )
 
-    found, by_seed = rows(outcome.scores[part], evaluation.bootstrap), outcome.by_seed[part]
-    return over_seeds(found, [rows(scores, 2) for scores in by_seed]) if len(by_seed) > 1 else found
+    means, by_seed = rows(outcome.scores[part], evaluation.bootstrap), outcome.by_seed[part]
+    return over_seeds(means, [rows(scores, 2) for scores in by_seed]) if len(by_seed) > 1 else means
 
 
-def over_seeds(found: Sequence[dict[str, Any]], by_seed: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Rows of means over seeds with `sd` and `seeds`, of the same rows under each seed."""
-    return [
-        {**row, "sd": round(statistics.stdev(one["value"] for one in each), result_rows.DIGITS), "seeds": len(each)}
-        for row, *each in zip(found, *by_seed, strict=True)
-    ]
+def over_seeds(means: Sequence[MetricRow], by_seed: Sequence[Sequence[MetricRow]]) -> list[MetricRow]:
+    """Rows of means over seeds, with `sd` and `seeds` from the same rows under each seed."""
+    rows: list[MetricRow] = []
+    for place, row in enumerate(means):
+        values = [value for seed in by_seed if (value := seed[place]["value"]) is not None]
+        rows.append({**row, "sd": round(statistics.stdev(values), result_rows.DIGITS), "seeds": len(by_seed)})
+    return rows
 
 
-def _comparisons(context: Context, material: Material, outcomes: Sequence[Outcome], seed: int) -> list[dict[str, Any]]:
-    reference = context.recipe.evaluation.reference or outcomes[0].system.name
+def _comparisons(context: Context, material: Material, outcomes: Sequence[Outcome], seed: int) -> list[ComparisonRow]:
     return result_rows.comparisons(
         {outcome.system.name: outcome.scores["test"] for outcome in outcomes},
-        reference,
+        context.recipe.evaluation.reference or outcomes[0].system.name,
         groups=material.split.test.groups(),
         bootstrap=context.recipe.evaluation.bootstrap,
         seed=seed,
@@ -175,11 +230,11 @@ def _comparisons(context: Context, material: Material, outcomes: Sequence[Outcom
     )
 
 
-def _cost(outcome: Outcome) -> dict[str, Any]:
+def _timing(outcome: Outcome) -> Timing:
     evaluated = list(outcome.costs.values())
     return {
         "fit_seconds": outcome.fit["fit_seconds"],
-        "training_of": lender(outcome.system),
+        "training_of": outcome.system.training_of,
         "evaluate_seconds": round(sum(cost["evaluate_seconds"] for cost in evaluated), 3),
         "peak_mb": max(outcome.fit["peak_mb"], *(cost["peak_mb"] for cost in evaluated)),
         "underfit": outcome.fit["underfit"],
@@ -187,7 +242,7 @@ def _cost(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _per_playlist(context: Context, material: Material, outcomes: Sequence[Outcome]) -> pa.BufferOutputStream:
+def _per_playlist(context: Context, material: Material, outcomes: Sequence[Outcome]) -> bytes:
     parts = {part: held_out(material.split, part) for part in PARTS}
     labels = {part: slices.by_playlist(held, context.recipe.evaluation.slices) for part, held in parts.items()}
     frames = [

@@ -1,0 +1,152 @@
+"""The stages of a run: what each does, in the state that they share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from toolkit import run_directory
+from toolkit.errors import InputError
+from toolkit.evaluation.evaluator import mean
+from toolkit.pipeline.figures import attribution, example_playlists, projection, tag_scores, track_map
+from toolkit.pipeline.figures import factor_map as factor_maps
+from toolkit.pipeline.run import fit_systems, prepare_data
+from toolkit.pipeline.run import systems as recipe_systems
+from toolkit.pipeline.run.label_near_duplicates import label_near_duplicates
+from toolkit.pipeline.run.prepare_data import Prepared
+from toolkit.pipeline.run.run_context import Context
+from toolkit.pipeline.run.systems import Material, System
+from toolkit.pipeline.write import manifest, tensorboard_log, write_results
+from toolkit.pipeline.write.write_results import PARTS, Outcome, Results
+from toolkit.report.page import left_out, render
+
+
+@dataclass
+class RunState:
+    """What the stages of a run hand on to each other.
+
+    - systems: those of the recipe, and from `encode` on those whose pretrained weights are here.
+    - prepared: the data, from `ingest`. material: what systems are fitted to, from `encode`.
+    - outcomes: of each system, from `fit`. results: from `tables`.
+    """
+
+    context: Context
+    systems: list[System] = field(init=False)
+    prepared: Prepared = field(init=False)
+    material: Material = field(init=False)
+    outcomes: list[Outcome] = field(init=False)
+    results: Results = field(init=False)
+
+
+def ingest(state: RunState) -> None:
+    """Read the data, collect what the recipe asks for, and write `manifest.json`."""
+    context, recipe = state.context, state.context.recipe
+    projection.check(recipe.report.map_by)
+    state.systems = recipe_systems.systems(context)
+    context.run.log("stage", stage="ingest", state="started")
+    state.prepared = prepare_data.prepare(context)
+    ingested = state.prepared.ingested
+    context.run.write(run_directory.MANIFEST, manifest.manifest(context, ingested))
+    if whole := [k for k in recipe.evaluation.k if k >= ingested.corpus.n_items]:
+        context.reporter.note(
+            f"evaluation.k={whole} reaches all {ingested.corpus.n_items:,} tracks, where every ranking is right: "
+            "name smaller ones"
+        )
+
+
+def encode(state: RunState) -> None:
+    """Split the data, encode the modalities, and write `coverage.json`, `data.json` and `table.json`."""
+    context, material = state.context, state.prepared.gather(state.systems)
+    material = replace(material, split=label_near_duplicates(context, material.split, material.key))
+    context.run.write(run_directory.COVERAGE, material.coverage)
+    context.run.write(run_directory.DATA, write_results.data_facts(state.prepared.ingested, material))
+    context.run.write(run_directory.TABLE, write_results.table(state.systems, material))
+    state.material, state.systems = material, _with_weights(context, state.systems, material)
+
+
+def fit(state: RunState) -> None:
+    """Fit each system under each of its seeds, and evaluate it on validation and test."""
+    state.outcomes = [_outcome(state.context, system, state.material) for system in state.systems]
+
+
+def attribute(state: RunState) -> None:
+    """Measure what each modality adds to each model, and write `attribution.json`."""
+    context = state.context
+    if context.recipe.evaluation.attribution:
+        context.run.write(run_directory.ATTRIBUTION, attribution.measure(context, state.material, state.outcomes))
+
+
+def predict_tags(state: RunState) -> None:
+    """Predict tags from vectors, and write `tags.json`."""
+    context = state.context
+    if context.recipe.coldstart.tags is not None:
+        scores = tag_scores.measure(context, state.prepared.ingested, state.material, state.systems)
+        context.run.write(run_directory.TAGS, scores)
+
+
+def map_factors(state: RunState) -> None:
+    """Draw predicted factors, and write `factor_map.json`."""
+    context = state.context
+    if context.recipe.coldstart.factor_map is not None:
+        drawn = factor_maps.factor_map(context, state.prepared.ingested, state.material)
+        context.run.write(run_directory.FACTOR_MAP, drawn)
+
+
+def tables(state: RunState) -> None:
+    """Write `metrics.json` and the other files of results."""
+    state.context.reporter.stage("report")
+    state.results = write_results.write_results(state.context, state.material, state.outcomes)
+
+
+def map_tracks(state: RunState) -> None:
+    """Write `map.json`."""
+    drawn = track_map.track_map(state.context, state.prepared.ingested, state.material, state.systems)
+    state.context.run.write(run_directory.MAP, drawn)
+
+
+def examples(state: RunState) -> None:
+    """Write `examples.json`."""
+    shown = example_playlists.examples(state.context, state.material, state.systems)
+    state.context.run.write(run_directory.EXAMPLES, shown)
+    state.results = replace(state.results, examples=shown)
+
+
+def report(state: RunState) -> None:
+    """Write `report.html`."""
+    render(state.context.run.root)
+    spec = state.context.recipe.report
+    if missing := left_out(by_tsne=bool(spec.map) and spec.map_by == "tsne"):
+        state.context.reporter.note(missing)
+
+
+def _with_weights(context: Context, systems: Sequence[System], material: Material) -> list[System]:
+    """Those of the systems whose pretrained weights are here. Raises `InputError` if none is, or not the reference."""
+    able = [system for system in systems if not material.missing_paths(system)]
+    for system in systems:
+        if keys := material.missing_paths(system):
+            context.reporter.note(
+                f"{system.name}: not run: give its path (--set {' --set '.join(f'{key}=…' for key in keys)})"
+            )
+    if not able:
+        raise InputError(
+            f"no system of {context.recipe.name} has its pretrained weights: give {', '.join(material.missing.values())}"
+        )
+    reference = context.recipe.evaluation.reference
+    if reference is not None and reference not in [system.name for system in able]:
+        raise InputError(
+            f"evaluation.reference={reference!r} is not run, its pretrained weights are not here: choose another"
+        )
+    return able
+
+
+def _outcome(context: Context, system: System, material: Material) -> Outcome:
+    fits, evaluated = [], []
+    for replica in recipe_systems.replicas(context, system):
+        context.reporter.stage(replica.name)
+        fits.append(fit_systems.fit(context, replica, material))
+        tensorboard_log.log(context.run, replica.name, fits[-1]["curve"])
+        evaluated.append({part: fit_systems.score(context, replica, material, part) for part in PARTS})
+    scores = {part: [parts[part][0] for parts in evaluated] for part in PARTS}
+    costs = {part: evaluated[0][part][1] for part in PARTS}
+    fitted: fit_systems.Fit = {**fits[0], "underfit": any(fit["underfit"] for fit in fits)}
+    return Outcome(system, fitted, {part: mean(by_seed) for part, by_seed in scores.items()}, costs, scores)
