@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from toolkit.encoders.contract.input_faults import BadInput
 from toolkit.encoders.image import pretrained_images
 from toolkit.encoders.image.image_model import ImageModelEncoder, ImageModelParams
 from toolkit.encoders.image.pretrained_images import Preparation
-from toolkit.errors import InputError
+from toolkit.errors import InputError, MissingPackage
 
 
 @pytest.fixture(scope="session")
@@ -219,3 +220,39 @@ def test_licences(models):
     assert ImageModelEncoder().licence() == "Apache-2.0 (microsoft/resnet-50)"
     assert "not known here" in of("their/model").licence()
     assert json.loads((saved("vit", models) / "config.json").read_text())["model_type"] == "vit"
+
+
+@pytest.mark.parametrize(
+    ("params", "rule"),
+    [
+        ({"weights": "DEFAULT"}, "weights is for models of torchvision, such as torchvision:resnet50: take it out"),
+        ({"transforms": "DEFAULT"}, "transforms is for models of torchvision"),
+        ({"model": "torchvision:resnet50", "pool": "mean"}, "pool=mean is for transformers"),
+    ],
+)
+def test_keys_that_a_model_does_not_read_are_refused(params, rule):
+    with pytest.raises(ValueError, match=rule):
+        ImageModelParams(**params)
+
+
+def test_a_missing_torchvision_is_one_line_with_its_extra(monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    with pytest.raises(MissingPackage, match=r"^torchvision is missing: pip install 'segue\[image\]'$"):
+        of("torchvision:resnet50").check_files()
+
+
+def test_a_torchvision_of_another_torch_is_one_line(monkeypatch, tmp_path):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        monkeypatch.delitem(sys.modules, name)
+    (tmp_path / "torchvision").mkdir()
+    (tmp_path / "torchvision" / "__init__.py").write_text(
+        "raise RuntimeError('operator torchvision::nms does not exist')"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(
+        InputError,
+        match=r"torchvision does not work with torch .* \(operator torchvision::nms does not exist\): install the two",
+    ):
+        of("torchvision:resnet50").transform(SHAPES)

@@ -1,10 +1,10 @@
-"""What the two picture encoders share: decoding, training and embedding over a convolutional autoencoder."""
+"""Base class of the two encoders of pictures with a convolutional autoencoder: decoding, training and embedding."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -12,25 +12,33 @@ from pydantic import Field, model_validator
 from toolkit import devices
 from toolkit.encoders.contract.content_hash import digests
 from toolkit.encoders.contract.encoder import EncoderParams, Images, Kind, Progress
-from toolkit.encoders.contract.field_inputs import Files
+from toolkit.encoders.contract.field_values import Files
+from toolkit.encoders.contract.input_faults import BadInput
 from toolkit.encoders.image.pixels import decoded, save_pairs
-from toolkit.encoders.learning.autoencoder_encoder import AutoencoderBase, AutoencoderParams
+from toolkit.encoders.learning.base_autoencoder import AutoencoderEncoder, AutoencoderParams
 from toolkit.errors import InputError
 from toolkit.packages import PILLOW, Package
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from toolkit.encoders.learning.autoencoder import Autoencoder
+    from toolkit.encoders.learning.autoencoder_network import Autoencoder
 
 BLOCK = 64
+"""Pictures that are transformed at once."""
 SHARED_BATCH = 64
-"""Batches from which training uses more than one thread of the CPU; smaller steps wait for each other longer than
-they compute (measured on two busy cores: 2.5 s an epoch of 770 covers on one thread, 25 s on two)."""
+"""Batch size from which training uses more than one CPU thread. Threads of smaller steps wait for each other longer
+than they compute (measured on two busy cores: 2.5 s an epoch of 770 covers on one thread, 25 s on two).
+"""
 
 
 class ConvParams(EncoderParams):
-    """size: side in pixels. patch: pixels folded into channels first. channels: of each convolution, which halves the side."""
+    """Parameters of a convolutional network over pictures.
+
+    - size: side of the pictures in pixels.
+    - patch: side of the squares of pixels that are folded into channels first.
+    - channels: of each convolution, which halves the side.
+    """
 
     size: int = Field(128, ge=8)
     patch: int = Field(8, ge=1)
@@ -40,14 +48,13 @@ class ConvParams(EncoderParams):
     def _halves(self) -> Self:
         step = self.patch * 2 ** len(self.channels)
         if self.size % step or self.size < 2 * step:
-            raise ValueError(
-                f"size={self.size} must be 2, 3, … times {step} (patch={self.patch}, halved by each of the channels)"
-            )
+            reason = f"(patch={self.patch}, halved by each of the channels)"
+            raise ValueError(f"size={self.size} must be 2, 3, … times {step} {reason}")
         return self
 
 
 class ImageParams(ConvParams, AutoencoderParams):
-    """bf16: mixed precision in training; embeddings are always made in full precision."""
+    """bf16: mixed precision in training; vectors are always computed in full precision."""
 
     epochs: int = Field(10, ge=1)
     batch: int = Field(16, ge=1)
@@ -55,15 +62,15 @@ class ImageParams(ConvParams, AutoencoderParams):
     bf16: Literal["auto", "on", "off"] = "auto"
 
 
-class ImageEncoder(AutoencoderBase):
-    """Pictures, cut to `size` x `size` RGB, as the code of a convolutional autoencoder."""
+class ImageEncoder(AutoencoderEncoder):
+    """Encodes pictures, as `size` x `size` RGB, by the code of a convolutional autoencoder."""
 
     kind: ClassVar[Kind] = "image"
-    learns: ClassVar[bool] = True
+    requires_fit: ClassVar[bool] = True
     reconstructs: ClassVar[bool] = True
     variational: ClassVar[bool]
     requires: ClassVar[tuple[Package, ...]] = (PILLOW,)
-    params: Any
+    params: ImageParams
 
     def fit(
         self,
@@ -73,17 +80,19 @@ class ImageEncoder(AutoencoderBase):
         workdir: Path | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learn from n >= 1 encoded pictures; resumes from `workdir` after a kill. Raises `BadInput` for what is no picture."""
+        """Learn from n >= 1 encoded pictures; resumes from `workdir` after a kill.
+
+        Raises `BadInput` for a file that is not a picture.
+        """
         if not len(inputs):
             raise InputError(f"{self.name} needs at least one picture to learn from")
         table = decoded(inputs, size=self.params.size, workdir=workdir, progress=progress)
         self._train(
             lambda rows: tensor(table[rows]),
-            len(table),
             digests("image", inputs),
             workdir=workdir,
             progress=progress,
-            bf16=self._bf16(),
+            bf16=devices.wants_bf16(self.params.bf16, self.device),
             threads=1 if self.params.batch < SHARED_BATCH else None,
         )
         return self
@@ -93,15 +102,15 @@ class ImageEncoder(AutoencoderBase):
         self._fitted()
         out = np.zeros((len(inputs), self.dim), np.float32)
         for start in range(0, len(out), BLOCK):
-            part = [inputs[place] for place in range(start, min(start + BLOCK, len(out)))]
-            marks = digests("image", part) if self._output() == "sample" else None
-            out[start : start + BLOCK] = self._embed(tensor(self._pixels(part, start)), marks)
+            part = [inputs[row] for row in range(start, min(start + BLOCK, len(out)))]
+            content = digests("image", part) if self._output() == "sample" else None
+            out[start : start + BLOCK] = self._embed(tensor(self._pixels(part, start)), content)
             if progress is not None:
                 progress(start + len(part), len(out), self.name)
         return out
 
     def reconstruct(self, inputs: Images) -> np.ndarray:
-        """Pictures as the decoder gives them back: uint8 [n, size, size, 3]."""
+        """Pictures that the decoder computes from the code: uint8 [n, size, size, 3]."""
         import torch
 
         model = self._fitted()
@@ -111,17 +120,15 @@ class ImageEncoder(AutoencoderBase):
         return (back.permute(0, 2, 3, 1) * 255).round().clamp(0, 255).to(torch.uint8).numpy()
 
     def reconstructions(self, inputs: Sequence[bytes | Path], path: Path, *, count: int = 12) -> Path:
-        """Write a PNG of the first `count` different pictures (bytes or files), each beside its reconstruction."""
+        """Write a PNG of the first `count` different pictures (bytes or files), each next to its reconstruction."""
         pictures = Files(inputs)
-        shown = list(dict.fromkeys(pictures[place] for place in range(min(20 * count, len(inputs)))))[:count]
+        shown = list(dict.fromkeys(pictures[row] for row in range(min(20 * count, len(inputs)))))[:count]
         if not shown:
             raise InputError(f"{self.name}: no picture to show")
         save_pairs(self._pixels(shown, 0), self.reconstruct(shown), path)
         return path
 
     def _pixels(self, images: Images, start: int) -> np.ndarray:
-        from toolkit.encoders.contract.input_faults import BadInput
-
         try:
             return decoded(images, size=self.params.size)
         except BadInput as fault:
@@ -130,7 +137,7 @@ class ImageEncoder(AutoencoderBase):
     def _build(self) -> Autoencoder:
         import torch
 
-        from toolkit.encoders.learning.autoencoder import conv_autoencoder
+        from toolkit.encoders.learning.autoencoder_network import conv_autoencoder
 
         params = self.params
         model = conv_autoencoder(
@@ -138,12 +145,9 @@ class ImageEncoder(AutoencoderBase):
         )
         return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def _bf16(self) -> bool:
-        return devices.wants_bf16(self.params.bf16, self.device)
-
 
 def tensor(table: np.ndarray) -> Tensor:
-    """uint8 [n, size, size, 3] -> float32 [n, 3, size, size] in 0…1, laid out channels last."""
+    """uint8 [n, size, size, 3] -> float32 [n, 3, size, size] from 0 to 1, in the memory format channels last."""
     import torch
 
     return torch.from_numpy(np.ascontiguousarray(table)).permute(0, 3, 1, 2).float().div_(255)

@@ -1,7 +1,7 @@
 """`image-ae`: album covers through a plain convolutional autoencoder.
 
-Source: multimodal BERT4Rec report (USC), section 4.2.3: 128 x 128 x 3 covers,
-mean squared error, latent size 128. No pretrained weights.
+Source: multimodal BERT4Rec report (USC), section 4.2.3: 128 x 128 x 3 covers, mean squared error, latent size 128. No
+pretrained weights.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from toolkit.encoders.image.conv_image_encoder import ImageEncoder, ImageParams
 class ImageAeEncoder(ImageEncoder):
     """Encodes album covers with a convolutional autoencoder.
 
-    Returns float32 [n, latent].
+    Takes n encoded pictures and returns float32 [n, latent].
     """
 
     name: ClassVar[str] = "image-ae"

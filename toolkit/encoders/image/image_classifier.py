@@ -1,7 +1,7 @@
-"""`image-classifier`: album covers through a network that learned their tracks' labels (genre, tags).
+"""`image-classifier`: album covers through a network that learned the labels of their tracks, such as genre or tags.
 
-The supervised variant that the multimodal BERT4Rec report (USC) names as a next step: the backbones of `image-ae` and
-`image-model`, fine-tuned on labels of the training split; the embedding is the layer before the labels.
+Source: multimodal BERT4Rec report (USC), which names supervised encoders as future work. The backbones are those of
+`image-ae` and `image-model`, trained on labels of the training split; the vector is the layer before the labels.
 """
 
 from __future__ import annotations
@@ -10,14 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
 from toolkit.encoders.contract import model_hub
 from toolkit.encoders.contract.encoder import EncoderParams, Images, Kind, Progress
 from toolkit.encoders.image import pretrained_images
 from toolkit.encoders.image.conv_image_encoder import ConvParams, tensor
 from toolkit.encoders.image.pixels import decoded, table_of
-from toolkit.encoders.learning.classifier_encoder import Batches, Classifier, ClassifierParams
+from toolkit.encoders.learning.base_classifier import ClassifierEncoder, ClassifierParams, LoadInputs
 from toolkit.packages import PILLOW, Package
 
 if TYPE_CHECKING:
@@ -25,16 +23,17 @@ if TYPE_CHECKING:
 
 
 class ImageClassifierParams(ConvParams, ClassifierParams):
-    """model: folder or hub name of a picture model to fine-tune; without one, the convolutions of `image-ae` learn from
-    nothing (size, patch and channels are theirs)."""
+    """model: folder or hub name of a model to fine-tune. Without one, the convolutions of `image-ae` are trained from
+    scratch (size, patch and channels are theirs).
+    """
 
     model: str | None = None
 
 
-class ImageClassifierEncoder(Classifier):
+class ImageClassifierEncoder(ClassifierEncoder[bytes]):
     """Encodes album covers with an image network trained to predict labels, such as genre or tags.
 
-    Returns float32 [n, dim], values from -1 to 1.
+    Takes n encoded pictures and returns float32 [n, dim], values from -1 to 1.
     """
 
     name: ClassVar[str] = "image-classifier"
@@ -50,20 +49,20 @@ class ImageClassifierEncoder(Classifier):
 
     @cached_property
     def folder(self) -> Path:
-        """Where the model's files are. Raises `InputError` for a model that cannot be found."""
-        return pretrained_images.find(str(self.params.model))
+        """The folder of the model's files. Raises `InputError` if there is no such model."""
+        return pretrained_images.TransformersModel(str(self.params.model)).find()
 
     def check_files(self) -> None:
         if self.pretrained:
-            pretrained_images.find(str(self.params.model), download=False)
+            pretrained_images.TransformersModel(str(self.params.model)).find(download=False)
 
     def fingerprint(self) -> str:
         return model_hub.fingerprint(self.folder) if self.pretrained else ""
 
     def licence(self) -> str:
-        return f"not known here: see where {self.params.model} comes from" if self.pretrained else ""
+        return model_hub.unknown_licence(self.params.model) if self.pretrained else ""
 
-    def _batches(self, inputs: Images, workdir: Path | None = None, progress: Progress | None = None) -> Batches:
+    def _prepare(self, inputs: Images, workdir: Path | None = None, progress: Progress | None = None) -> LoadInputs:
         import torch
 
         if not self.pretrained:
@@ -71,17 +70,16 @@ class ImageClassifierEncoder(Classifier):
             return lambda rows: tensor(table[rows])
         prepared = pretrained_images.Preparation.read(self.folder)
         cropped = table_of(inputs, prepared.size, prepared.cropped, workdir=workdir, progress=progress)
-        return lambda rows: torch.from_numpy(prepared.normalised(cropped[np.asarray(rows)]))
+        return lambda rows: torch.from_numpy(prepared.normalised(cropped[rows]))
 
     def _backbone(self) -> tuple[nn.Module, int]:
-        from toolkit.encoders.learning.autoencoder import conv_autoencoder
-        from toolkit.encoders.learning.fine_tuning import TunedPictures
+        from toolkit.encoders.learning.autoencoder_network import conv_autoencoder
+        from toolkit.encoders.learning.fine_tuning import FineTunedImages
 
         if not self.pretrained:
             params = self.params
             whole = conv_autoencoder(params.size, params.patch, params.channels, 1, variational=False)
             return whole.trunk, whole.bottleneck.in_features
         network = pretrained_images.load(self.folder, str(self.params.model), "cpu")
-        return TunedPictures(network), pretrained_images.output(
-            network, pretrained_images.Preparation.read(self.folder).size
-        )
+        size = pretrained_images.Preparation.read(self.folder).size
+        return FineTunedImages(network), pretrained_images.output(network, size)

@@ -1,45 +1,75 @@
-"""`image-model`: album covers through a pretrained picture model of transformers.
+"""`image-model`: album covers through a pretrained image model of transformers or torchvision.
 
-Source: ResNet (He et al. 2016), EfficientNet (Tan and Le 2019), ViT (Dosovitskiy et al. 2021), CLIP (Radford et al. 2021);
-default model: microsoft/resnet-50 (its page on the hub). Pictures are cropped, resized and normalised as the
-model's `preprocessor_config.json` says. Weights are not part of the project: each model's own licence holds.
+Source: ResNet (He et al. 2016), EfficientNet (Tan and Le 2019), ViT (Dosovitskiy et al. 2021), CLIP (Radford et al.
+2021); default model: microsoft/resnet-50 (its page on the hub). Images are prepared as the model was published: by its
+`preprocessor_config.json`, or by the transforms of torchvision's weights. Weights are not part of the project: each
+model's own licence holds.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from toolkit.encoders.contract.encoder import EncoderParams, Images, Kind, Progress
-from toolkit.encoders.contract.pretrained import PretrainedEncoder
-from toolkit.encoders.image import pretrained_images
-from toolkit.packages import PILLOW, TRANSFORMERS, Package
+from toolkit.encoders.contract.pretrained_encoder import PretrainedEncoder, PretrainedParams
+from toolkit.encoders.image.pretrained_images import Preparation, TransformersModel, probes, width
+from toolkit.encoders.image.torchvision_models import PREFIX, TorchvisionModel, TorchvisionPreparation
+from toolkit.packages import IMAGE_TRANSFORMERS, PILLOW, Package
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 DEFAULT = "microsoft/resnet-50"
 DEFAULT_DIM = 2048
-"""Known without asking the hub, for lists of encoders."""
+"""d of the default model, so that lists of encoders need not ask the hub."""
 
 
-class ImageModelParams(EncoderParams):
-    """model: folder or hub name. pool: `auto` is CLIP's image embedding, a network's pooled map, a transformer's class token;
-    `mean` a transformer's mean over patches. normalise: rows of length 1. batch: pictures a step; default: 16 on CPU, 128
-    on GPU. bf16: `auto` uses it where the device multiplies it in hardware and probe pictures keep cosine >= .999."""
+class ImageModelParams(PretrainedParams):
+    """Parameters of `image-model`.
+
+    - model: folder or name on the hub of a model of transformers, or `torchvision:resnet50` and the like.
+    - pool: `auto` is CLIP's image embedding, a network's pooled map, a transformer's class token; `mean` is the mean
+      over a transformer's patches.
+    - normalise: whether rows have length 1.
+    - batch: images per step; default: 16 on the CPU, 128 on a GPU.
+    """
 
     model: str = DEFAULT
+    weights: str | None = Field(
+        None, description="of a torchvision model: a name such as IMAGENET1K_V2, or a file; default: DEFAULT"
+    )
+    transforms: str | None = Field(
+        None, description="of a torchvision model: weights by whose transforms images are prepared; default: its own"
+    )
     pool: Literal["auto", "mean"] = "auto"
     normalise: bool = False
     batch: int | None = Field(None, ge=1)
     bf16: Literal["auto", "on", "off"] = "auto"
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.model.startswith(PREFIX):
+            if self.pool == "mean":
+                raise ValueError(
+                    f"pool=mean is for transformers, and {self.model} is a model of torchvision: take it out"
+                )
+            return self
+        for key in ("weights", "transforms"):
+            if getattr(self, key) is not None:
+                raise ValueError(f"{key} is for models of torchvision, such as {PREFIX}resnet50: take it out")
+        return self
+
 
 class ImageModelEncoder(PretrainedEncoder):
     """Encodes album covers with a pretrained image model, such as ResNet, ViT or CLIP, without fine-tuning.
 
-    Returns float32 [n, d].
+    Returns float32 [n, d]. Of a torchvision model, d is the size of the layer before the classifier.
     """
 
     name: ClassVar[str] = "image-model"
@@ -47,55 +77,60 @@ class ImageModelEncoder(PretrainedEncoder):
     source: ClassVar[str] = "He et al. 2016; Tan and Le 2019; Dosovitskiy et al. 2021; Radford et al. 2021"
     weights_licence: ClassVar[str] = "Apache-2.0 (microsoft/resnet-50)"
     Params: ClassVar[type[EncoderParams]] = ImageModelParams
-    requires: ClassVar[tuple[Package, ...]] = (TRANSFORMERS, PILLOW)
+    requires: ClassVar[tuple[Package, ...]] = (IMAGE_TRANSFORMERS, PILLOW)
     params: ImageModelParams
 
-    @property
+    @cached_property
     def dim(self) -> int:
         if self.params.model == DEFAULT:
             return DEFAULT_DIM
-        known = pretrained_images.width(self.folder)
-        return known if known is not None else pretrained_images.output(self._model, self._prepared.size)
+        known = None if isinstance(self._model, TorchvisionModel) else width(self.folder)
+        return known if known is not None else self._probed(bf16=False).shape[1]
 
     def licence(self) -> str:
-        return (
-            self.weights_licence
-            if self.params.model == DEFAULT
-            else f"not known here: see where {self.params.model} comes from"
-        )
+        return self.weights_licence if self.params.model == DEFAULT else self._model.licence()
+
+    def fingerprint(self) -> str:
+        return f"{self._model.fingerprint(self.folder)} bf16={self._wants_bf16()}"
 
     def transform(self, inputs: Images, *, progress: Progress | None = None) -> np.ndarray:
-        """n encoded pictures -> float32 [n, d]. Raises `BadInput` for what is no picture."""
-        out = np.zeros((len(inputs), self.dim), np.float32)
+        """n encoded images -> float32 [n, d]. Raises `BadInput` for a file that is not an image."""
+        vectors = np.zeros((len(inputs), self.dim), np.float32)
         step = self.params.batch or (16 if self.device == "cpu" else 128)
-        for start in range(0, len(out), step):
-            images = [inputs[place] for place in range(start, min(start + step, len(out)))]
-            out[start : start + step] = self._run(self._prepared.batch(images, start), bf16=self.bf16)
+        for start in range(0, len(vectors), step):
+            images = [inputs[place] for place in range(start, min(start + step, len(vectors)))]
+            vectors[start : start + step] = self._run(self._preparation.batch(images, start), bf16=self.bf16)
             if progress is not None:
-                progress(start + len(images), len(out), self.name)
-        return out
+                progress(start + len(images), len(vectors), self.name)
+        return vectors
+
+    @cached_property
+    def _model(self) -> TransformersModel | TorchvisionModel:
+        params = self.params
+        if params.model.startswith(PREFIX):
+            name = params.model.removeprefix(PREFIX)
+            return TorchvisionModel(name, params.weights or "DEFAULT", params.transforms or "")
+        return TransformersModel(params.model, mean=params.pool == "mean")
 
     def _find(self, *, download: bool = True) -> Path:
-        return pretrained_images.find(self.params.model, download=download)
+        return self._model.find(download=download)
 
     def _probed(self, *, bf16: bool) -> np.ndarray:
-        return self._run(pretrained_images.probes(self._prepared.size), bf16=bf16)
+        return self._run(probes(self._preparation.size), bf16=bf16)
 
     @cached_property
-    def _prepared(self) -> pretrained_images.Preparation:
-        return pretrained_images.Preparation.read(self.folder)
+    def _preparation(self) -> Preparation | TorchvisionPreparation:
+        return self._model.preparation(self.folder)
 
     @cached_property
-    def _model(self) -> Any:
-        return pretrained_images.load(self.folder, self.params.model, self.device)
+    def _network(self) -> Callable[[Tensor], Tensor]:
+        return self._model.network(self.folder, self.device)
 
     def _run(self, pixels: np.ndarray, *, bf16: bool) -> np.ndarray:
         import torch
 
         with torch.inference_mode(), torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=bf16):
-            rows = pretrained_images.embed(
-                self._model, torch.from_numpy(pixels).to(self.device), mean=self.params.pool == "mean"
-            ).float()
+            rows = self._network(torch.from_numpy(pixels).to(self.device)).float()
         rows = torch.nn.functional.normalize(rows, dim=1) if self.params.normalise else rows
-        found: np.ndarray = rows.cpu().numpy()
-        return found
+        vectors: np.ndarray = rows.cpu().numpy()
+        return vectors

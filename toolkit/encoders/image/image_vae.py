@@ -1,7 +1,7 @@
 """`image-vae`: album covers through a convolutional variational autoencoder.
 
-Source: multimodal BERT4Rec report (USC), section 4.2.3: 128 x 128 x 3 covers,
-ELBO, latent size 128. Kingma and Welling 2014 for the ELBO. No pretrained weights.
+Source: multimodal BERT4Rec report (USC), section 4.2.3: 128 x 128 x 3 covers, ELBO, latent size 128. Kingma and Welling
+2014 for the ELBO. No pretrained weights.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from typing import ClassVar
 
 from toolkit.encoders.contract.encoder import EncoderParams
 from toolkit.encoders.image.conv_image_encoder import ImageEncoder, ImageParams
-from toolkit.encoders.learning.autoencoder_encoder import VariationalParams
+from toolkit.encoders.learning.base_autoencoder import VariationalParams
 
 
 class ImageVaeParams(ImageParams, VariationalParams):
-    """Those of a picture encoder, and beta and output of a variational one."""
+    """Parameters of `image-ae`, with beta and output of a variational autoencoder."""
 
 
 class ImageVaeEncoder(ImageEncoder):
     """Encodes album covers with a convolutional variational autoencoder (VAE).
 
-    Returns float32 [n, latent], or [n, 2 · latent] for `mu+sigma`.
+    Takes n encoded pictures. Returns float32 [n, latent], or [n, 2 · latent] for `mu+sigma`.
     """
 
     name: ClassVar[str] = "image-vae"

@@ -1,4 +1,4 @@
-"""Encoded pictures to pixels: any format and colour model that Pillow reads, in bounded memory."""
+"""Decodes pictures of any format and colour model that Pillow reads to RGB pixels, in bounded memory."""
 
 from __future__ import annotations
 
@@ -15,41 +15,42 @@ import numpy as np
 
 from toolkit.encoders.contract.encoder import Progress
 from toolkit.encoders.contract.input_faults import BadInput
+from toolkit.files import write_bytes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 MAX_PIXELS = 64_000_000
-"""A picture of more pixels is refused before it is decoded."""
+"""A picture with more pixels is refused before it is decoded."""
+MOST_RATIO = 200
+"""Between the sides of a picture whose shorter side is resized: the longer one grows as much."""
 
 
 def pixels(image: bytes, *, size: int, index: int = 0) -> np.ndarray:
-    """One picture as RGB: uint8 [size, size, 3].
+    """Decode one picture to RGB, stretched to a square: uint8 [size, size, 3].
 
-    Grey, CMYK, palette and 16-bit pictures become RGB, transparency lies on
-    white, of an animation the first frame is taken; other shapes are stretched.
-    Raises `BadInput` at `index` for what is no picture, or one of more than `MAX_PIXELS`.
+    Grey, CMYK, palette and 16-bit pictures become RGB. Transparency becomes white. Of an animation, the first frame is
+    taken. Raises `BadInput` at `index` for a file that is not a picture, or has more than `MAX_PIXELS`.
     """
     from PIL import Image
 
-    return np.asarray(
-        rgb(image, least=size, index=index).resize((size, size), Image.Resampling.BILINEAR), dtype=np.uint8
-    )
+    picture = rgb(image, least=size, index=index)
+    return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR), dtype=np.uint8)
 
 
 def rgb(image: bytes, *, least: int, index: int = 0) -> Image:
-    """One picture as Pillow's, RGB, whole, in its own shape; a JPEG may come smaller, but no side under `least` pixels.
+    """Decode one picture to RGB, uncropped, as a picture of Pillow. A JPEG may be smaller than its file says, but no
+    side is below `least` pixels.
 
-    Colour models, animations and faults as in `pixels`.
+    Colour models, animations and errors are as in `pixels`.
     """
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(image)) as picture:
-            if math.prod(picture.size) > MAX_PIXELS:
-                raise BadInput(
-                    index, f"has a picture of {picture.size[0]} x {picture.size[1]}, more than {MAX_PIXELS} pixels"
-                )
+            width, height = picture.size
+            if width * height > MAX_PIXELS:
+                raise BadInput(index, f"has a picture of {width} x {height}, more than {MAX_PIXELS} pixels")
             # a JPEG decodes at 1/2, 1/4 or 1/8 of its size for a fraction of the work
             picture.draft("RGB", (least, least))
             return _rgb(picture)
@@ -57,6 +58,16 @@ def rgb(image: bytes, *, least: int, index: int = 0) -> Image:
         raise BadInput(index, f"has no picture: {len(image)} bytes that begin {bytes(image[:8])!r}") from None
     except (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError) as error:
         raise BadInput(index, f"has a damaged picture: {error}") from None
+
+
+def check_sides(picture: Image, index: int = 0) -> None:
+    """Raise `BadInput` at `index` for a picture of which one side is more than `MOST_RATIO` times the other."""
+    width, height = picture.size
+    if max(width, height) > MOST_RATIO * min(width, height):
+        raise BadInput(
+            index,
+            f"has a picture of {width} x {height}, which is not a cover: its sides must differ by less than 200 times",
+        )
 
 
 def _rgb(picture: Image) -> Image:
@@ -77,7 +88,10 @@ def _rgb(picture: Image) -> Image:
 def decoded(
     images: Sequence[bytes], *, size: int, workdir: Path | None = None, progress: Progress | None = None
 ) -> np.ndarray:
-    """Pictures as RGB: uint8 [n, size, size, 3]; with `workdir` a memory-mapped file, so that memory does not grow with n."""
+    """Decode n pictures to RGB: uint8 [n, size, size, 3].
+
+    With `workdir` it is a memory-mapped file, so memory does not grow with n.
+    """
     return table_of(
         images, (size, size), lambda image, row: pixels(image, size=size, index=row), workdir=workdir, progress=progress
     )
@@ -91,23 +105,9 @@ def table_of(
     workdir: Path | None = None,
     progress: Progress | None = None,
 ) -> np.ndarray:
-    """What `read(image, row)` makes of each, uint8 [n, height, width, 3], kept as `decoded` keeps it."""
+    """The results of `read(image, row)` in one array, uint8 [n, height, width, 3], in memory or mapped as in `decoded`."""
     shape = (len(images), *sides, 3)
-    if workdir is None:
-        return _fill(np.empty(shape, np.uint8), images, read, progress)
-    workdir.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=workdir, suffix=".pixels")
-    os.close(handle)
-    # unlinked at once where the system allows it: a kill then leaves nothing behind
-    table = np.memmap(name, np.uint8, "w+", shape=shape)
-    if os.name == "posix":
-        os.unlink(name)
-    return _fill(table, images, read, progress)
-
-
-def _fill(
-    table: np.ndarray, images: Sequence[bytes], read: Callable[[bytes, int], np.ndarray], progress: Progress | None
-) -> np.ndarray:
+    table = np.empty(shape, np.uint8) if workdir is None else _mapped(workdir, shape)
     for row, image in enumerate(images):
         table[row] = read(image, row)
         if progress is not None and (row + 1) % 64 == 0:
@@ -115,23 +115,30 @@ def _fill(
     return table
 
 
+def _mapped(workdir: Path, shape: tuple[int, ...]) -> np.ndarray:
+    workdir.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=workdir, suffix=".pixels")
+    os.close(handle)
+    table = np.memmap(name, np.uint8, "w+", shape=shape)
+    # unlinked at once if the system allows it, so a kill leaves nothing behind
+    if os.name == "posix":
+        os.unlink(name)
+    return table
+
+
 def save_pairs(
     originals: np.ndarray, reconstructions: np.ndarray, path: Path, *, columns: int = 4, gap: int = 4
 ) -> None:
-    """Write a PNG of pairs, original on the left, reconstruction on the right; both uint8 [n, size, size, 3]."""
+    """Write a PNG of pairs, original on the left and reconstruction on the right; both uint8 [n, size, size, 3]."""
     from PIL import Image
-
-    from toolkit.encoders.contract.encoder_files import write_bytes
 
     n, size = originals.shape[:2]
     columns = min(columns, n)
     width, height = 2 * size + 2 * gap, size + 2 * gap
     sheet = np.full((math.ceil(n / columns) * height, columns * width, 3), 255, np.uint8)
-    for place in range(n):
-        top, left = place // columns * height + gap, place % columns * width + gap
-        sheet[top : top + size, left : left + 2 * size] = np.concatenate(
-            [originals[place], reconstructions[place]], axis=1
-        )
+    for pair in range(n):
+        top, left = pair // columns * height + gap, pair % columns * width + gap
+        sheet[top : top + size, left : left + 2 * size] = np.hstack([originals[pair], reconstructions[pair]])
     buffer = io.BytesIO()
     Image.fromarray(sheet).save(buffer, format="PNG")
     write_bytes(Path(path), buffer.getvalue())

@@ -1,11 +1,10 @@
-"""Pretrained picture models of transformers: where they are, how their pictures are prepared, and what of them is taken."""
+"""Pretrained image models of transformers: their files, how they take images, and which output is the vector."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -13,9 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from toolkit.encoders.contract import model_hub
-from toolkit.encoders.contract.input_faults import BadInput
-from toolkit.encoders.image.pixels import rgb, table_of
-from toolkit.errors import InputError
+from toolkit.encoders.image.pixels import check_sides, rgb, table_of
+from toolkit.errors import InputError, first_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,14 +22,15 @@ BILINEAR, BICUBIC = 2, 3
 """Pillow's numbers, which `preprocessor_config.json` uses."""
 
 WARPED_FROM = 384
-"""From this side on ConvNeXt's preparation, which ResNet's models share, stretches instead of cropping."""
+"""Side from which ConvNeXt's preparation, which ResNet's models share, stretches images instead of cropping them."""
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """`preprocessor_config.json` of a picture model: resize, centre crop, rescale, normalise.
+    """`preprocessor_config.json` of an image model: resize, centre crop, rescale, normalise.
 
-    shortest: side that the shorter edge is resized to, else height and width. crop: height and width, None for no crop.
+    - shortest: side that the shorter edge is resized to; None: images are resized to `height` and `width`.
+    - crop: height and width; None for no crop.
     """
 
     shortest: int | None
@@ -46,18 +45,18 @@ class Preparation:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Read what the model was published with. Raises `InputError` where it is missing or not understood."""
+        """Read the file next to a model. Raises `InputError` where it is missing or not understood."""
         path = folder / "preprocessor_config.json"
         try:
             return cls.of(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
-                f"{path} does not say how pictures are prepared ({error!r}): save the model's image processor beside it"
+                f"{path} does not say how pictures are prepared ({error!r}): save the model's image processor there"
             ) from None
 
     @classmethod
-    def of(cls, config: dict[str, Any]) -> Self:
-        """From the values of the file; what it leaves out is as transformers has it for the same kind of processor."""
+    def of(cls, config: Mapping[str, Any]) -> Self:
+        """From the values of the file. Missing ones are the defaults of transformers for such a processor."""
         kind = str(config.get("image_processor_type") or config.get("feature_extractor_type") or "")
         if not config.get("do_resize", True):
             raise ValueError("do_resize is false, and pictures come in all sizes")
@@ -76,9 +75,8 @@ class Preparation:
         if config.get("do_normalize", True):
             mean, deviation = np.asarray(config["image_mean"], np.float64), np.asarray(config["image_std"], np.float64)
         if config.get("include_top", kind.startswith("EfficientNet")):
-            deviation = deviation * np.asarray(
-                config["image_std"], np.float64
-            )  # a second time, as these were published
+            # a second time, as these were published
+            deviation = deviation * np.asarray(config["image_std"], np.float64)
         scale = config.get("rescale_factor", 1 / 255) if config.get("do_rescale", True) else 1.0
         default = BILINEAR if kind.startswith("ViT") else BICUBIC
         offset = 1.0 if config.get("rescale_offset") else 0.0
@@ -88,24 +86,19 @@ class Preparation:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width of what the model gets."""
+        """Height and width of the model's inputs."""
         return self.crop or (self.height, self.width)
 
     def cropped(self, image: bytes, index: int = 0) -> np.ndarray:
-        """One encoded picture resized and cropped: uint8 [height, width, 3]. Raises `BadInput` at `index`."""
+        """One encoded image, resized and cropped: uint8 [height, width, 3]. Raises `BadInput` at `index`."""
         from PIL import Image
 
-        # twice the side that is asked for: what a JPEG loses by decoding at a fraction is not seen after the resize
+        # twice the side of the result: after the resize, a JPEG that was decoded at a fraction looks the same
         picture = rgb(image, least=2 * max(self.height, self.width), index=index)
         width, height = picture.size
         if self.shortest:
-            short, long = min(width, height), max(width, height)
-            if long > 200 * short:
-                raise BadInput(
-                    index,
-                    f"has a picture of {width} x {height}, which is not a cover: its sides must differ by less than 200 times",
-                )
-            longer = int(self.shortest * long / short)
+            check_sides(picture, index)
+            longer = int(self.shortest * max(width, height) / min(width, height))
             target = (self.shortest, longer) if width <= height else (longer, self.shortest)
         else:
             target = (self.width, self.height)
@@ -116,12 +109,12 @@ class Preparation:
         return np.asarray(picture, np.uint8)
 
     def normalised(self, table: np.ndarray) -> np.ndarray:
-        """uint8 [n, height, width, 3] as the model wants it: float32 [n, 3, height, width]."""
+        """uint8 [n, height, width, 3] -> float32 [n, 3, height, width], scaled as the model needs it."""
         values = np.asarray(table, np.float64) * self.scale - self.offset
         return np.ascontiguousarray(((values - self.mean) / self.deviation).transpose(0, 3, 1, 2), np.float32)
 
-    def batch(self, images: Any, start: int = 0) -> np.ndarray:
-        """Pictures as float32 [n, 3, height, width]; the first is number `start` in messages."""
+    def batch(self, images: Sequence[bytes], start: int = 0) -> np.ndarray:
+        """Images as float32 [n, 3, height, width]. start: number of the first one in messages."""
         return self.normalised(table_of(images, self.size, lambda image, row: self.cropped(image, start + row)))
 
 
@@ -129,10 +122,37 @@ def _sides(size: Any) -> tuple[int, int]:
     return (int(size), int(size)) if isinstance(size, int) else (int(size["height"]), int(size["width"]))
 
 
-def find(model: str, *, download: bool = True) -> Path:
-    """The folder of a picture model: a path or a hub name such as microsoft/resnet-50. Raises `InputError`."""
-    cure = "give the folder of a transformers model with config.json, preprocessor_config.json and *.safetensors"
-    return model_hub.find(model, download=download, cure=cure, owner="")
+@dataclass(frozen=True)
+class TransformersModel:
+    """A model of transformers.
+
+    - model: folder, or name on the hub.
+    - mean: whether a transformer's vector is the mean over its patches, instead of its class token.
+    """
+
+    model: str
+    mean: bool = False
+
+    def find(self, *, download: bool = True) -> Path:
+        """The folder of its files, which are downloaded if they are missing. Raises `InputError`, `MissingWeights`."""
+        return model_hub.find(self.model, "image", download=download)
+
+    def fingerprint(self, folder: Path) -> str:
+        """Hash of all that decides the vectors."""
+        return model_hub.fingerprint(folder)
+
+    def licence(self) -> str:
+        """Licence of the weights, as far as it is known here."""
+        return model_hub.unknown_licence(self.model)
+
+    def preparation(self, folder: Path) -> Preparation:
+        """How images are prepared."""
+        return Preparation.read(folder)
+
+    def network(self, folder: Path, device: str) -> Callable[[Tensor], Tensor]:
+        """Images float32 [n, 3, height, width] -> vectors [n, d]. Raises `InputError`."""
+        loaded = load(folder, self.model, device)
+        return lambda pixels: embed(loaded, pixels, mean=self.mean)
 
 
 def load(folder: Path, model: str, device: str) -> Any:
@@ -140,56 +160,42 @@ def load(folder: Path, model: str, device: str) -> Any:
     from safetensors import SafetensorError
     from transformers import AutoModel
 
-    with quiet():
+    with model_hub.quiet():
         try:
-            made, info = AutoModel.from_pretrained(
+            loaded, info = AutoModel.from_pretrained(
                 folder, local_files_only=True, use_safetensors=True, output_loading_info=True
             )
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            reason = (str(error).strip() or repr(error)).splitlines()[0]
-            raise InputError(f"model={model!r} at {folder} does not load as a picture model: {reason}") from None
-    # a ViT's pooler is often not published, and is not read here
+            raise InputError(
+                f"model={model!r} at {folder} does not load as a picture model: {first_line(error)}"
+            ) from None
+    # a ViT's pooler is often not published, and is not used here
     missing = sorted(name for name in info["missing_keys"] if "pooler" not in name)
     if missing:
         raise InputError(
-            f"model={model!r} at {folder} lacks weights ({', '.join(missing[:3])}, …): save it whole with save_pretrained"
+            f"model={model!r} at {folder} lacks weights ({', '.join(missing[:3])}, …): "
+            "save it whole with save_pretrained"
         )
-    return made.to(device).eval()
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Transformers without its progress bars and advice."""
-    from transformers.utils import logging
-
-    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if shown:
-            logging.enable_progress_bar()
+    return loaded.to(device).eval()
 
 
 def embed(model: Any, pixels: Tensor, *, mean: bool = False) -> Tensor:
-    """Pictures [n, 3, h, w] as vectors [n, d].
+    """Images [n, 3, h, w] as vectors [n, d].
 
     CLIP and its kin: the image embedding that is compared with texts. Convolutional networks: the pooled last map.
     Transformers: the class token, or with `mean` the mean over the patches.
     """
     if hasattr(model, "get_image_features"):
-        found = model.get_image_features(pixel_values=pixels)
-        return found if hasattr(found, "ndim") else found.pooler_output
-    out = model(pixel_values=pixels)
-    if out.last_hidden_state.ndim == 4:
-        return out.pooler_output.flatten(1)
-    return out.last_hidden_state[:, 1:].mean(dim=1) if mean else out.last_hidden_state[:, 0]
+        features = model.get_image_features(pixel_values=pixels)
+        return features if hasattr(features, "ndim") else features.pooler_output
+    output = model(pixel_values=pixels)
+    if output.last_hidden_state.ndim == 4:
+        return output.pooler_output.flatten(1)
+    return output.last_hidden_state[:, 1:].mean(dim=1) if mean else output.last_hidden_state[:, 0]
 
 
 def output(model: Any, size: tuple[int, int]) -> int:
-    """d of a loaded model, found by running it on one picture."""
+    """d of a loaded model, by running it on one image."""
     import torch
 
     with torch.inference_mode():
@@ -197,26 +203,22 @@ def output(model: Any, size: tuple[int, int]) -> int:
 
 
 def width(folder: Path) -> int | None:
-    """d as the model's configuration says, without loading it; None where it does not."""
+    """d as the model's configuration has it, without loading the model; None where it does not."""
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    named = {
-        "clip": "projection_dim",
-        "efficientnet": "hidden_dim",
-        "vit": "hidden_size",
-        "deit": "hidden_size",
-        "dinov2": "hidden_size",
-    }
-    found = config.get(named.get(config.get("model_type"), ""))
-    if config.get("model_type") in ("resnet", "convnext", "regnet"):
-        found = config["hidden_sizes"][-1]
-    return found if isinstance(found, int) else None
+    kind = config.get("model_type")
+    if kind in ("resnet", "convnext", "regnet"):
+        return int(config["hidden_sizes"][-1])
+    keys = {"clip": "projection_dim", "efficientnet": "hidden_dim"}
+    keys |= dict.fromkeys(("vit", "deit", "dinov2"), "hidden_size")
+    size = config.get(keys.get(str(kind), ""))
+    return size if isinstance(size, int) else None
 
 
 def probes(size: tuple[int, int]) -> np.ndarray:
-    """Three pictures of the project's own, on which half precision is judged: float32 [3, 3, height, width]."""
+    """Three images of the project's own, on which half precision is judged: float32 [3, 3, height, width]."""
     rows, columns = np.meshgrid(np.linspace(0, 1, size[0]), np.linspace(0, 1, size[1]), indexing="ij")
     waves = [
         np.sin(2 * math.pi * (a * rows + b * columns))
