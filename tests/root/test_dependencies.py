@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import random
 import re
 import subprocess
 import sys
@@ -189,10 +190,10 @@ COMMAND = "from segue.commands.application import main\nmain()\n"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("core")
-    rows = ["playlist_id,track_id,title,artist,lyrics"]
+    rows, drawn = ["playlist_id,track_id,title,artist,lyrics"], random.Random(0)
     for playlist in range(80):
         mood = playlist % 4
-        tracks = [30 * mood + (7 * playlist + 11 * place) % 30 for place in range(12)]
+        tracks = drawn.sample(range(30 * mood, 30 * mood + 30), 12)
         rows += [f"{playlist},t{track},Title {track},Artist {track % 9},la {mood}" for track in tracks]
     (made / "playlists.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     return made
