@@ -1,4 +1,4 @@
-"""Device and precision."""
+"""Choice of the device and of its precision."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from toolkit.errors import InputError
 DEVICES = ("auto", "cpu", "cuda")
 
 
-def device(wanted: str = "auto") -> str:
-    """`cpu` or `cuda`. Raises `InputError` for another name, and where CUDA is named and this machine has none."""
-    if wanted not in DEVICES and not wanted.startswith("cuda:"):
-        raise InputError(f"device={wanted!r} must be one of {', '.join(DEVICES)}")
-    if wanted == "cpu":
-        return wanted
+def device(name: str = "auto") -> str:
+    """The device to use, `cpu` or `cuda`. Raises `InputError` for an unknown name, and for CUDA without a device."""
+    if name not in DEVICES and not name.startswith("cuda:"):
+        raise InputError(f"device={name!r} must be one of {', '.join(DEVICES)}")
+    if name == "cpu":
+        return name
     import torch
 
-    if wanted == "auto":
+    if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"device={wanted} but this machine has no CUDA device: use device: auto or cpu")
-    return wanted
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError(f"device={name} but this machine has no CUDA device: use device: auto or cpu")
+    return name
 
 
 @lru_cache
 def has_bf16(device: str) -> bool:
-    """Whether the device multiplies bfloat16 in hardware, so that autocast pays."""
+    """Whether the device multiplies bfloat16 in hardware. Autocast is then faster."""
     import torch
 
     if device.startswith("cuda"):
@@ -36,5 +36,5 @@ def has_bf16(device: str) -> bool:
 
 
 def wants_bf16(choice: str, device: str) -> bool:
-    """What `bf16: auto | on | off` asks for on a device."""
+    """Whether the setting `bf16: auto | on | off` means bfloat16 on a device."""
     return choice == "on" or (choice == "auto" and has_bf16(device))

@@ -11,26 +11,28 @@ from types import ModuleType
 
 
 class SegueError(Exception):
-    """A run that cannot go on; nothing finished is lost."""
+    """A run that cannot continue. Nothing that is finished is lost."""
 
     exit_code = 1
 
 
 class InputError(SegueError):
-    """Something the user gave is wrong: a recipe, a file, an id, a flag."""
+    """Wrong input of the user: a recipe, a file, an id, a flag."""
 
     exit_code = 2
 
 
 Where = tuple[str | int, ...]
-"""A place in a recipe: keys and list indexes from the top."""
+"""A place in a recipe: keys and list indexes, from the top."""
 
 
 class RecipeError(InputError):
     """A recipe with an unknown key, a wrong type or a contradiction.
 
-    rule: what is wrong, to follow after the dotted path. where: the keys and indexes of that path; empty where `rule` is the whole message.
-    The reader of a file puts the line before it.
+    - rule: the error, to follow the dotted path.
+    - where: the keys and indexes of that path; empty if `rule` is the whole message.
+
+    The reader of a file adds the line.
     """
 
     def __init__(self, rule: str, where: Where = ()) -> None:
@@ -39,7 +41,7 @@ class RecipeError(InputError):
 
 
 class OldForm(UserWarning):
-    """A key of a recipe in the form of an earlier version; the message shows the form of today."""
+    """Warning about a key of a recipe in the form of an earlier version. The message shows the form of today."""
 
 
 class DataError(InputError):
@@ -47,15 +49,15 @@ class DataError(InputError):
 
 
 class LeakError(InputError):
-    """A split whose test could be learned or chosen on: the data, or how the recipe parts it."""
+    """A split in which training or selection could use what the test hides."""
 
 
 class RunDirectoryError(InputError):
-    """A run directory that is not what the command needs."""
+    """A run directory that a command cannot use."""
 
 
 class MissingWeights(InputError):
-    """Pretrained weights that are not here; `parameter` of their encoder is where to give a path."""
+    """Pretrained weights that are missing. parameter: the encoder's parameter that takes a path to them."""
 
     def __init__(self, message: str, parameter: str = "model") -> None:
         super().__init__(message)
@@ -63,7 +65,7 @@ class MissingWeights(InputError):
 
 
 class MissingPackage(InputError):
-    """An optional package that this step needs and that is not installed."""
+    """An optional package that is needed and not installed."""
 
 
 def require(module: str, *, install: str) -> ModuleType:
@@ -78,3 +80,8 @@ def require(module: str, *, install: str) -> ModuleType:
         if error.name is None or module.split(".")[0] != error.name.split(".")[0]:
             raise
         raise MissingPackage(f"{error.name} is missing: {install}") from None
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or the name of its class if there is no message."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

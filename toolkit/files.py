@@ -18,7 +18,8 @@ from toolkit.errors import RunDirectoryError
 POLL_SECONDS = 0.01
 """Between two attempts to take a lock that is held."""
 HOLDER_AT = 1
-"""Where a lock file has the number of its process: Windows lets no other process read the byte before, which is locked."""
+"""Where a lock file has the number of its process: Windows lets no other process read the byte before, which is locked.
+"""
 
 
 def cache_folder() -> Path:
@@ -97,7 +98,8 @@ def folder(path: Path) -> Iterator[Path]:
 def locked(path: Path, *, wait: bool = True) -> Iterator[int | None]:
     """Hold the lock file `path`. Yields None, or with `wait=False` the number of the process that holds it.
 
-    The system releases the lock when its process ends, however it ends. Two calls in one process exclude each other too.
+    The system releases the lock when its process ends, however it ends. Two calls in one process exclude each other
+    too.
     """
     from filelock import FileLock, Timeout
 

@@ -1,4 +1,4 @@
-"""Memory of the process: what is free, what is given back, what is kept."""
+"""Memory of the process: how much is free, and when freed memory is returned to the system."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""`mallopt`'s parameters, as glibc numbers them: above how many bytes freed memory goes back, and a block is asked of the system."""
+"""Parameters of glibc's `mallopt`: sizes above which freed memory is returned, and above which a block is mapped."""
 NEVER, USUAL = 2**31 - 1, {M_TRIM_THRESHOLD: 64 << 20, M_MMAP_THRESHOLD: 32 << 20}
-"""The usual: where glibc's own adapting to large blocks ends."""
+"""`USUAL` are the values at which glibc's own adaptation to large blocks ends."""
 
 UNKNOWN_MEMORY = 4 << 30
 """Bytes that are taken to be free on Windows, whose memory Python's standard library does not report."""
 
 
 def free_memory(device: str) -> int:
-    """Bytes that can still be allocated on a device; on systems that do not say so of the CPU's, all of its memory."""
+    """Bytes that can still be allocated on a device. On systems that do not report it for the CPU, its whole memory."""
     if device.startswith("cuda"):
         import torch
 
@@ -34,17 +34,17 @@ def free_memory(device: str) -> int:
 
 
 def give_back_memory() -> None:
-    """Have the C library return to the system what was freed, where it keeps it (glibc's `malloc_trim`)."""
+    """Return freed memory to the system, if the C library keeps it (`malloc_trim` of glibc)."""
     if trim := _of_the_c_library("malloc_trim"):
         trim(0)
 
 
 @contextmanager
 def kept_memory() -> Iterator[None]:
-    """Inside, what is freed stays for the next allocation, where the C library (glibc's `mallopt`) can do that; it goes back at the end.
+    """Inside this context, keep freed memory for the next allocation, if the C library can (`mallopt` of glibc).
 
-    For steps that take and free the same hundreds of megabytes: given back and taken anew, every page is cleared by
-    the system each time. RecBole's SASRec spends a fifth of a step on the CPU so, its BERT4Rec a third.
+    For steps that allocate and free the same hundreds of megabytes: otherwise the system clears every page each time,
+    which takes a fifth of a CPU step of RecBole's SASRec and a third of its BERT4Rec.
     """
     set_option = _of_the_c_library("mallopt")
     if set_option is None:
@@ -61,7 +61,7 @@ def kept_memory() -> Iterator[None]:
 
 
 def _of_the_c_library(name: str) -> Callable[..., int] | None:
-    """One of its functions, where it has it: glibc's are not in other systems' libraries."""
+    """A function of the C library, or None if it does not have it: other systems lack those of glibc."""
     with contextlib.suppress(OSError, TypeError):  # a system whose library cannot be opened so
         return getattr(ctypes.CDLL(None), name, None)
     return None

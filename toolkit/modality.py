@@ -1,4 +1,4 @@
-"""One modality of the whole catalogue: a vector per track, and which tracks have one."""
+"""The vectors of one modality for all tracks, and which tracks have one."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import numpy as np
 class Modality:
     """Embeddings of one modality, aligned with a corpus.
 
-    matrix: float32 [V + 1, d]; rows of absent tracks and row 0 are zero but mean nothing.
-    present: bool [V + 1]; False where the track lacks this modality.
-    encoder: name and parameters of what made it, for reports. short: bool [V + 1]; whose clip is shorter than the encoder hears at
-    once and ends in silence. None where nothing is.
+    - matrix: float32 [V + 1, d]. Row 0 and the rows of absent tracks are zero and mean nothing.
+    - present: bool [V + 1]; False if the track does not have this modality.
+    - encoder: name and parameters of the encoder, for reports.
+    - short: bool [V + 1]; whether the track's clip is shorter than the encoder's input and padded with silence. None if
+      no clip is.
     """
 
     name: str

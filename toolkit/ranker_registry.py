@@ -19,13 +19,16 @@ UNLISTED = "a sequential model is an entry of `models`"
 
 
 def ranker_class(name: str) -> type[Ranker]:
-    """The class called `name`. Raises `InputError` for an unknown name, with the nearest known one."""
+    """The class with this name. Raises `InputError` for an unknown name, with the nearest known one."""
     cls: type[Ranker] = plugins.load(GROUP, name)
     return cls
 
 
 def load_ranker(name: str, directory: Path, *, device: str = "cpu") -> Ranker:
-    """The fitted ranker that a `ranker_class(name)` saved to `directory`. Raises `RunDirectoryError` where files are missing or damaged."""
+    """The fitted ranker that a `ranker_class(name)` saved to `directory`.
+
+    Raises `RunDirectoryError` where files are missing or damaged.
+    """
     return ranker_class(name).load(directory, device=device)
 
 
@@ -35,10 +38,13 @@ def entry_name(ranker: Ranker) -> str:
 
 
 def row_name(name: str) -> str:
-    """What tables and folders call a ranker: its entry point, or the `name` of the class that `module:Class` gives."""
+    """The name of a ranker in tables and folders: its entry point, or the `name` of the class `module:Class`."""
     return ranker_class(name).name if ":" in name and name not in plugins.names(GROUP) else name
 
 
 def listed() -> list[str]:
-    """Names of the rankers that a recipe may list as baselines or cold-start systems, sorted. All of them are imported."""
+    """Names of the rankers that a recipe may list as baselines or cold-start systems, sorted.
+
+    All of them are imported.
+    """
     return [name for name, cls in plugins.usable(GROUP).items() if cls.listed]

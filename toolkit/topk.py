@@ -1,4 +1,4 @@
-"""The k best items per query and the place of one item among all, block by block: never a B x V matrix."""
+"""The k best items per query, and the rank of one item among all, block by block: never a B x V matrix."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def blocked_top_k(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rank items 1…V, or `candidates` (int, ascending) of them, by `scorer`; see `Ranker.rank` for shapes and ties.
 
-    The k-th best score so far is carried from block to block: after the first ones
-    a block is only compared with it, and the few scores above it are sorted in.
+    The k-th best score so far is carried from block to block. After the first blocks, a block is only compared with it,
+    and the few scores above it are merged in.
     """
     ids = np.zeros((len(queries), k), np.int32)
     scores = np.full((len(queries), k), -np.inf, np.float32)
@@ -53,19 +53,19 @@ def blocked_ranks(
     allow_repeats: bool = False,
     block: int = 16_384,
 ) -> np.ndarray:
-    """Place of each query's target in the ranking that `blocked_top_k` makes of all items, from 1: int64 [B].
+    """Rank of each query's target among all items, as `blocked_top_k` ranks them, from 1: int64 [B].
 
-    targets: int [B], ids 1…V. 0 stands for a target that is not ranked: its score is -inf, or it is a seed.
+    targets: int [B], ids 1…V. 0 is the rank of a target that is not ranked: its score is -inf, or it is a seed.
     """
-    columns, place = np.unique(targets, return_inverse=True)
-    asked = (
-        np.asarray(scorer(columns.astype(np.int32)), np.float32)[np.arange(len(targets)), place]
+    columns, column = np.unique(targets, return_inverse=True)
+    scores_of_targets = (
+        np.asarray(scorer(columns.astype(np.int32)), np.float32)[np.arange(len(targets)), column]
         if len(targets)
         else np.zeros(0)
     )
-    ranks, own = _counted(scorer, queries, targets, asked, n_items, allow_repeats, block)
-    if not np.array_equal(own, asked):
-        # a matrix product of another shape may round otherwise: what a block says of the target decides, as in the ranking
+    ranks, own = _counted(scorer, queries, targets, scores_of_targets, n_items, allow_repeats, block)
+    if not np.array_equal(own, scores_of_targets):
+        # a matrix product of another shape may round differently: the target's score in its block counts
         ranks, own = _counted(scorer, queries, targets, own, n_items, allow_repeats, block)
     return np.where(np.isneginf(own), 0, ranks)
 
@@ -74,19 +74,22 @@ def _counted(
     scorer: Scorer,
     queries: Queries,
     targets: np.ndarray,
-    wanted: np.ndarray,
+    bar: np.ndarray,
     n_items: int,
     allow_repeats: bool,
     block: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """1 + items that come before an item of score `wanted` float32 [B] and id `targets`; and the targets' scores in their blocks."""
+    """1 + items that come before an item of score `bar` float32 [B] and id `targets`.
+
+    And the targets' scores in their blocks.
+    """
     ranks, own = np.ones(len(targets), np.int64), np.full(len(targets), -np.inf, np.float32)
-    at_least = np.nextafter(wanted, np.float32(-np.inf))
+    at_least = np.nextafter(bar, np.float32(-np.inf))
     for items, part, seeds in _blocks(scorer, queries, n_items, allow_repeats, block):
-        # at equal scores the smaller id comes first: every item of a block before the target's, none of a block after it
-        above = part > np.where(items[-1] < targets, at_least, wanted)[:, None]
+        # of equal scores the smaller id comes first: all items of a block before the target's, none of a block after it
+        above = part > np.where(items[-1] < targets, at_least, bar)[:, None]
         inside = np.flatnonzero((targets >= items[0]) & (targets <= items[-1]))
-        above[inside] |= (part[inside] == wanted[inside, None]) & (items[None] < targets[inside, None])
+        above[inside] |= (part[inside] == bar[inside, None]) & (items[None] < targets[inside, None])
         above[seeds] = False
         ranks += row_counts(above)
         own[inside] = part[inside, targets[inside] - items[0]]
@@ -103,7 +106,7 @@ def _blocks(
     block: int,
     candidates: np.ndarray | None = None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]]:
-    """Items [n], their scores [B, n], and where seeds stand in those: rows, columns."""
+    """Items [n], their scores [B, n], and the rows and columns of seeds in the scores."""
     every = np.arange(1, n_items + 1, dtype=np.int32) if candidates is None else np.asarray(candidates, np.int32)
     seen = None if allow_repeats else queries.matrix(n_items).tocsc()[:, every]
     nowhere = np.zeros(0, np.int64)
@@ -120,7 +123,7 @@ def _blocks(
 def _merge(
     ids: np.ndarray, scores: np.ndarray, items: np.ndarray, part: np.ndarray, better: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Keep the k best of what was kept and of `better` bool [B, n] in a new block of higher ids."""
+    """The k best of the kept items and of `better`, bool [B, n], in a new block of higher ids."""
     rows, columns = np.divmod(np.flatnonzero(better), len(items))
     counts = np.bincount(rows, minlength=len(part))
     touched, width = np.flatnonzero(counts), int(counts.max())
@@ -138,7 +141,8 @@ def _merge(
 def _cut(part: np.ndarray, better: np.ndarray, seeds: tuple[np.ndarray, np.ndarray], k: int) -> None:
     """Leave in `better` the k best of a row: everything above the k-th value, then the smallest ids at it.
 
-    What is no better than what was kept may stay beside it: it is below, and a selection among many equal values is ten times as slow.
+    What is no better than what was kept may stay beside it: it is below, and a selection among many equal values is ten
+    times as slow.
     """
     masked = np.fmax(part, np.float32(-np.inf))  # a score that is no number is none
     masked[seeds] = -np.inf

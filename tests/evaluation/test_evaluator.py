@@ -150,7 +150,7 @@ class Wrong(Fixed):
         ([2, 3, 2], "fixed ranked item 2 twice for one playlist: rank a track once$"),
         ([2, 3, 9], r"fixed ranked an id outside 1…5: 2…9: rank tracks of the corpus, and 0 after the last$"),
         ([2, 3, -1], "fixed ranked an id outside 1…5: -1…3"),
-        ([2, 3], r"fixed ranked \(1, 2\) ids where \(1, 3\) were asked for: give a row a query"),
+        ([2, 3], r"fixed ranked \(1, 2\) ids, not \(1, 3\): return a row per query"),
     ],
 )
 def test_a_ranking_that_means_nothing_is_refused(ranking: list[int], message: str, corpus_of: Build) -> None:

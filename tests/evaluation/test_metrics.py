@@ -64,7 +64,7 @@ def test_one_hidden_track_gives_its_rank() -> None:
 @pytest.mark.parametrize("metric", [average_precision_at, ndcg_at, recall_at])
 @pytest.mark.parametrize("k", [0, 5])
 def test_a_cutoff_beyond_the_ranking_is_a_fault(metric: Callable[..., np.ndarray], k: int) -> None:
-    with pytest.raises(ValueError, match=f"k={k} must lie in 1…4"):
+    with pytest.raises(ValueError, match=f"k={k} must be in 1…4"):
         metric(hits(RANKED, HIDDEN, OFFSETS), N_HIDDEN, k)
 
 

@@ -1,7 +1,7 @@
 """The contract of a training loss: entry-point group `segue.losses`.
 
-A training step scores n positions against C candidate tracks. A loss turns these scores into one number. It also declares which tracks a
-step scores: all trained tracks, or the tracks of the step and a shared sample of negatives.
+A training step scores n positions against C candidate tracks. A loss turns these scores into one number. It also
+declares which tracks a step scores: all trained tracks, or the tracks of the step and a shared sample of negatives.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class Training:
 class Loss(Part):
     """Base class of every loss. Implement `mean`, and also `sampler` if a step scores a shared sample.
 
-    samples: whether a step scores a shared sample instead of every trained track. A step then only has gradients for the vectors of its own
-    tracks, and `adam: rows` may be chosen.
+    samples: whether a step scores a shared sample instead of every trained track. A step then only has gradients for
+    the vectors of its own tracks, and `adam: rows` may be chosen.
 
     `segue.plugin.check_loss` tests an implementation; docs/models.md has a complete example.
     """
@@ -68,8 +68,9 @@ class Loss(Part):
         - targets: int64 [n], the column of each position's target.
         - training: properties of the training.
 
-        If `scores.gold` is set, the target's score is in column C, and all `targets` are C. `scores.hit`, int64 [n], is then the sampled
-        column that is also the target (C if there is none). This column must not count as a negative; `scores.logits()` has -inf there.
+        If `scores.gold` is set, the target's score is in column C, and all `targets` are C. `scores.hit`, int64 [n], is
+        then the sampled column that is also the target (C if there is none). This column must not count as a negative;
+        `scores.logits()` has -inf there.
         """
 
     def sampler(self, training: Training) -> Sample | None:
@@ -77,11 +78,16 @@ class Loss(Part):
         return None
 
     def begin(self, training: Training) -> Criterion:
-        """The function that computes the loss of each step. Override it to choose something once per training, such as a kernel."""
+        """The function that computes the loss of each step.
+
+        Override it to choose something once per training, such as a kernel.
+        """
         return lambda scores, targets: self.mean(scores, targets, training)
 
     def step_memory(self, positions: int, tracks: int, hidden_size: int) -> tuple[int, str]:
-        """The least bytes that a step needs for this loss, and the setting that decides, such as `negatives=4096`; 0 and "" if few."""
+        """The least bytes that a step needs for this loss, and the setting that decides, such as `negatives=4096`; 0
+        and "" if few.
+        """
         return 0, ""
 
     @property

@@ -1,6 +1,7 @@
 """The contract of a metric: how it scores a ranking, and what tables and model selection need to know about it.
 
-A metric is a class without parameters. It has a name in the entry-point group `segue.metrics`, or is passed as `module:Class`:
+A metric is a class without parameters. It has a name in the entry-point group `segue.metrics`, or is passed as
+`module:Class`:
 
     class HitRate(Metric):
         '''Whether the first k tracks hold any hidden one.'''
@@ -50,7 +51,8 @@ T = TypeVar("T")
 class AllScores:
     """Scores of all candidates of some playlists.
 
-    - scores: float32 [B, C]; -inf for a track that cannot be ranked, NaN for a track that is not a candidate of the row (a seed).
+    - scores: float32 [B, C]; -inf for a track that cannot be ranked, NaN for a track that is not a candidate of the row
+      (a seed).
     - columns: int [h], columns of the hidden tracks; those of row b are columns[offsets[b]:offsets[b + 1]].
     - chosen: bool [h], which of the hidden tracks are in the slice that is measured.
     - owners: int [m], the rows of the chosen tracks.
@@ -61,14 +63,14 @@ class AllScores:
     offsets: np.ndarray
     chosen: np.ndarray
     owners: np.ndarray
-    kept: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+    kept: dict[object, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def once(self, compute: Callable[[np.ndarray, np.ndarray, np.ndarray], T]) -> T:
         """Return `compute(scores, columns, offsets)`, which is computed once for all slices of the same playlists."""
         if compute not in self.kept:
             self.kept[compute] = compute(self.scores, self.columns, self.offsets)
-        found: T = self.kept[compute]
-        return found
+        result: T = self.kept[compute]
+        return result
 
 
 @dataclass(frozen=True)
@@ -107,17 +109,22 @@ class Block:
 
     @property
     def first_r(self) -> np.ndarray:
-        """Which ranks are among the first R, the number of hidden tracks: bool [B, K]. Raises `ValueError` if the ranking is shorter."""
+        """Which ranks are among the first R, the number of hidden tracks: bool [B, K].
+
+        Raises `ValueError` if the ranking is shorter.
+        """
         if self.n_hidden.max(initial=0) > self.ranked.shape[1]:
-            raise ValueError(
-                f"R-precision of {int(self.n_hidden.max())} hidden tracks needs as long a ranking, not {self.ranked.shape[1]}"
-            )
+            needed = f"R-precision of {int(self.n_hidden.max())} hidden tracks needs as long a ranking"
+            raise ValueError(f"{needed}, not {self.ranked.shape[1]}")
         return np.asarray(np.arange(self.ranked.shape[1]) < self.n_hidden[:, None])
 
 
 @dataclass(frozen=True)
 class MetricInfo:
-    """What tables need to know about a metric. higher_is_better: None if the metric does not measure which ranking is better."""
+    """What tables need to know about a metric.
+
+    higher_is_better: None if the metric does not measure which ranking is better.
+    """
 
     label: str
     higher_is_better: bool | None = True
@@ -147,7 +154,10 @@ class Metric(ABC):
 
     @abstractmethod
     def values(self, block: Block, k: int) -> np.ndarray:
-        """The value of each playlist: float64 [B], NaN if nothing is hidden. k: the cutoff, 0 for a metric without one."""
+        """The value of each playlist: float64 [B], NaN if nothing is hidden.
+
+        k: the cutoff, 0 for a metric without one.
+        """
 
     @property
     def info(self) -> MetricInfo:
@@ -176,7 +186,10 @@ class SystemMetric(Metric):
 
 
 def named(name: str) -> Metric:
-    """The metric with this name, or of the class `module:Class`. Raises `InputError` for an unknown name and suggests the nearest."""
+    """The metric with this name, or of the class `module:Class`.
+
+    Raises `InputError` for an unknown name and suggests the nearest.
+    """
     cls: type[Metric] = plugins.load(GROUP, name)
     return cls()
 
@@ -204,9 +217,13 @@ def described(name: str) -> MetricInfo:
         return MetricInfo(name)
 
 
-def stored(found: Mapping[str, Mapping[str, Any]], name: str) -> MetricInfo | None:
-    """Facts that a run stored about a metric that is no longer installed; None if it is installed or the run has no such metric."""
-    if name in plugins.names(GROUP) or name not in found:
+def stored(facts: Mapping[str, Mapping[str, object]], name: str) -> MetricInfo | None:
+    """Facts that a run stored about a metric that is no longer installed.
+
+    None if it is installed or the run has no such metric.
+    """
+    if name in plugins.names(GROUP) or name not in facts:
         return None
-    known = found[name]
-    return MetricInfo(str(known.get("label", name)), known.get("higher_is_better", True), int(known.get("decimals", 4)))
+    label, higher, decimals = (facts[name].get(key) for key in ("label", "higher_is_better", "decimals"))
+    higher_is_better = None if higher is None and "higher_is_better" in facts[name] else higher is not False
+    return MetricInfo(str(label or name), higher_is_better, decimals if isinstance(decimals, int) else 4)

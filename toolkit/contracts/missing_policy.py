@@ -11,11 +11,15 @@ if TYPE_CHECKING:
     import numpy as np
 
 Start = Literal["mean", "zero"]
-"""Value of absent rows before a policy fills them: the mean of the training tracks, in the encoder's space, or zeros."""
+"""Value of absent rows before a policy fills them: the mean of the training tracks, in the encoder's space, or zeros.
+"""
 
 
 class Rows(Protocol):
-    """Rows of all tracks, float32 [V + 1, d]: a matrix, or rows computed when sliced. `rows[0 : len(rows)]` is the whole matrix."""
+    """Rows of all tracks, float32 [V + 1, d]: a matrix, or rows computed when sliced.
+
+    `rows[0 : len(rows)]` is the whole matrix.
+    """
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -24,25 +28,31 @@ class Rows(Protocol):
 
 
 class Fill(Protocol):
-    """Interface of the function that `Missing.fit` returns. It computes the rows of tracks that do not have a modality."""
+    """Interface of the function that `Missing.fit` returns.
+
+    It computes the rows of tracks that do not have a modality.
+    """
 
     def __call__(self, modality: int, rows: Sequence[np.ndarray], present: np.ndarray) -> np.ndarray:
         """Return the rows of n tracks for one modality, float [n, d].
 
         - modality: index of the modality; none of these tracks has it.
-        - rows: the rows of the same tracks in every modality, float32 [n, d_m] each. Absent rows have the value that `start` declares.
+        - rows: the rows of the same tracks in every modality, float32 [n, d_m] each. Absent rows have the value that
+          `start` declares.
         - present: bool [M, n], which modalities each of these tracks has.
         """
 
 
 class Missing(Part):
-    """Base class of every missing-value policy. Its fields are its parameters; `fit` does the work. Entry-point group `segue.missing`.
+    """Base class of every missing-value policy. Its fields are its parameters; `fit` does the work.
+
+    Entry-point group `segue.missing`.
 
     A class declares these properties for the item table:
 
     - start: value of absent rows before `fit` fills them. They keep it if `fit` returns None.
-    - fills: whether an absent row is an estimate or a learned vector, rather than one neutral value for all tracks. Joins that leave
-      missing modalities out refuse such a policy.
+    - fills: whether an absent row is an estimate or a learned vector, rather than one neutral value for all tracks.
+      Joins that leave missing modalities out refuse such a policy.
     - learned: whether the model learns one vector per modality, zero at first, which replaces every absent row.
 
     `segue.plugin.check_missing` tests a policy against this contract.
@@ -55,7 +65,8 @@ class Missing(Part):
     def fit(self, blocks: Sequence[Rows], present: np.ndarray, fitted: np.ndarray) -> Fill | None:
         """Learn from the training tracks how to fill absent rows. Return None to keep the value of `start`.
 
-        - blocks: the rows of each modality, as the item table stores them (after `reduce: pca` and `normalise: before`); row 0 is padding.
+        - blocks: the rows of each modality, as the item table stores them (after `reduce: pca` and `normalise:
+          before`); row 0 is padding.
         - present: bool [M, V + 1], which track has which modality.
         - fitted: bool [V + 1], tracks with a training placement. Learn only from these.
         """

@@ -51,7 +51,8 @@ class Protocol(Part, ABC):
         - corpus: the playlists.
         - given: value of the catalogue's field `reads_field` for each track, [V], if the protocol reads a field.
 
-        Raises `InputError` if a part is empty, and `LeakError` if something hidden could be learned, or used to choose models.
+        Raises `InputError` if a part is empty, and `LeakError` if something hidden could be learned, or used to choose
+        models.
         """
 
     @property

@@ -22,7 +22,7 @@ Progress = Callable[[int, int, str], None]
 """progress(done, total, what)."""
 
 Keep = Callable[[int, np.ndarray, np.ndarray], None]
-"""keep(first playlist of the block, ids int32 [B, top], scores float32 [B, top]); id 0 is nothing."""
+"""keep(first playlist of the block, ids int32 [B, top], scores float32 [B, top]). Id 0 is an empty rank."""
 
 Key = tuple[str, str, int]
 """slice, metric, k."""
@@ -30,13 +30,14 @@ Key = tuple[str, str, int]
 
 @dataclass(frozen=True)
 class Scores:
-    """What one system reached on each held-out playlist.
+    """Values of one system for each held-out playlist.
 
-    values: (slice, metric, k) -> float64 [n], NaN where the playlist has nothing hidden
-    in the slice; k is 0 for metrics without a cutoff. Slices: `all`; `warm` and `cold`, the hidden tracks
-    with and without a placement in training, and what `parts` named, ranked against the whole catalogue all the same.
-    n_hidden: slice -> int64 [n]. top: int32 [n, t], the first t of each ranking, 0 for nothing.
-    overall: (metric, k) -> a value of the system over all playlists.
+    - values: by slice, metric and k, float64 [n]; NaN if the playlist hides nothing in the slice. k is 0 for metrics
+      without a cutoff. Slices are `all`; `warm` and `cold`, the hidden tracks with and without a placement in training;
+      and those of `parts`. All are ranked against the whole catalogue.
+    - n_hidden: by slice, int64 [n].
+    - top: int32 [n, t], the first t tracks of each ranking; 0 for an empty rank.
+    - overall: by metric and k, a value of the system over all playlists.
     """
 
     values: dict[Key, np.ndarray]
@@ -62,36 +63,37 @@ def evaluate(
     keep: Keep | None = None,
     progress: Progress | None = None,
 ) -> Scores:
-    """Rank the catalogue for every playlist and compare with what is hidden.
+    """Rank the catalogue for every playlist, and compare the rankings with the hidden tracks.
 
-    metrics: names of the entry-point group `segue.metrics`, `module:Class`, or classes.
-    train_counts: int64 [V + 1], placements of each item in training.
-    parts: further slices of the hidden tracks by name: bool [V + 1], which tracks are in it.
-    memory_mb: bound on the scores held at once; blocks of playlists and items are
-    chosen from it. top: how much of each ranking to keep, at most all of it. `keep` receives it block by block; without
-    one it is in `Scores.top`.
-    Raises `InputError` for an unknown metric, and `SegueError` for a ranking that holds a seed, a track twice or an
-    unknown id: its metrics would mean nothing.
+    - metrics: names of the entry-point group `segue.metrics`, `module:Class`, or classes.
+    - train_counts: int64 [V + 1], placements of each item in training.
+    - parts: further slices of the hidden tracks by name: bool [V + 1], which tracks are in the slice.
+    - memory_mb: bound on the scores held at once. It determines the blocks of playlists and items.
+    - top: number of first tracks of each ranking to keep. `keep` receives them block by block; without it they are in
+      `Scores.top`.
+
+    Raises `InputError` for an unknown metric, and `SegueError` for a ranking with a seed, with a track twice or with an
+    unknown id, whose metrics would mean nothing.
     """
-    wanted = _Wanted.of(ks, metrics, train_counts, parts or {}, held_out)
+    plan = _Plan.of(ks, metrics, train_counts, parts or {}, held_out)
     n_ranked = ranker.n_items if held_out.candidates is None else len(held_out.candidates)
     # blocks depend on what is measured alone: what is kept besides must not change the last digit of a score
-    rows, block = block_sizes(n_ranked, wanted.k, memory_mb, whole=wanted.whole)
+    rows, block = block_sizes(n_ranked, plan.k, memory_mb, whole=plan.whole)
     top = min(top, n_ranked)
     # of one hidden track only its place matters: nothing is sorted or kept, unless the ranker has a ranking of its own
-    counted = not top and ranking.counts(ranker) and ranking.one_each(held_out) and wanted.hits_alone
-    rank = ranking.placed if counted else ranking.ranked_whole if wanted.whole else ranking.ranked
-    how, measured = How(max(wanted.k, top), allow_repeats, block), _Measured(wanted, n_ranked)
+    counted = not top and ranking.counts(ranker) and ranking.one_each(held_out) and plan.hits_alone
+    rank = ranking.placed if counted else ranking.ranked_whole if plan.whole else ranking.ranked
+    how, measured = How(max(plan.k, top), allow_repeats, block), _Measured(plan, n_ranked)
     for start in range(0, len(held_out), rows):
         part = held_out.part(start, start + rows)
         queries = part.queries()
-        found = rank(ranker, part, queries, how)
+        rankings = rank(ranker, part, queries, how)
         if not counted:
-            ranking.check(ranker, found.ids, queries, how.k, allow_repeats=allow_repeats)
-        measured.add(found, part, 0 if keep else top)
+            ranking.check(ranker, rankings.ids, queries, how.k, allow_repeats=allow_repeats)
+        measured.add(rankings, part, 0 if keep else top)
         if keep is not None:
-            keep(start, found.ids[:, :top], found.scores[:, :top])
-        del found  # the scores of all candidates, before those of the next block are there
+            keep(start, rankings.ids[:, :top], rankings.scores[:, :top])
+        del rankings  # the scores of all candidates, before those of the next block are there
         if progress is not None:
             progress(min(start + rows, len(held_out)), len(held_out), ranker.name)
     return measured.scores()
@@ -100,7 +102,7 @@ def evaluate(
 def hidden_slices(
     held_out: HeldOut, train_counts: np.ndarray, parts: Mapping[str, np.ndarray] | None = None
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Slice -> hidden tracks and offsets, as `HeldOut.hidden` gives them, restricted to the slice."""
+    """Hidden tracks and offsets, as `HeldOut.hidden` returns them, by slice."""
     tracks, offsets = held_out.hidden()
     owners = np.repeat(np.arange(len(held_out)), np.diff(offsets))
     slices = {"all": (tracks, offsets)}
@@ -113,8 +115,8 @@ def hidden_slices(
 
 
 @dataclass(frozen=True)
-class _Wanted:
-    """What is to be measured, as in `evaluate`. k: length of the rankings that it takes."""
+class _Plan:
+    """What is measured, see `evaluate`. k: length of the rankings that the metrics need."""
 
     ks: Sequence[int]
     metrics: Mapping[str, Metric]
@@ -149,12 +151,12 @@ class _Wanted:
 
     @property
     def whole(self) -> bool:
-        """Whether the scores of all candidates are read."""
+        """Whether a metric reads the scores of all candidates."""
         return any(metric.reads == "scores" for metric in self.metrics.values())
 
     @property
     def hits_alone(self) -> bool:
-        """Whether nothing is read but which ranks hold hidden tracks."""
+        """Whether metrics only read which ranks hold hidden tracks."""
         return all(metric.reads == "hits" for metric in self.metrics.values())
 
     def cutoffs(self, metric: Metric) -> Sequence[int]:
@@ -163,65 +165,63 @@ class _Wanted:
 
 @dataclass
 class _Measured:
-    """What was measured so far, block after block of playlists."""
+    """The values measured so far, of block after block of playlists."""
 
-    wanted: _Wanted
+    plan: _Plan
     n_ranked: int
     blocks: list[Scores] = field(default_factory=list)
     tallies: dict[tuple[str, int], np.ndarray] = field(default_factory=dict)
 
-    def add(self, found: Rankings, part: HeldOut, top: int) -> None:
-        """Measure one more block, and keep the first `top` of its rankings."""
+    def add(self, rankings: Rankings, part: HeldOut, top: int) -> None:
+        """Measure one more block, and keep the first `top` tracks of its rankings."""
         values: dict[Key, np.ndarray] = {}
         n_hidden: dict[str, np.ndarray] = {}
-        for name, (tracks, offsets) in hidden_slices(part, self.wanted.train_counts, self.wanted.parts).items():
-            block = self._block(found, part, tracks, offsets)
+        for name, (tracks, offsets) in hidden_slices(part, self.plan.train_counts, self.plan.parts).items():
+            block = self._block(rankings, part, tracks, offsets)
             n_hidden[name] = block.n_hidden
-            for key, metric in self.wanted.metrics.items():
+            for key, metric in self.plan.metrics.items():
                 if name == "all" and isinstance(metric, SystemMetric):
                     self._tally(key, metric, block)
                 elif name == "all" or metric.reads != "list":
                     values |= {
-                        (name, key, k): _one_each(key, metric.values(block, k), block)
-                        for k in self.wanted.cutoffs(metric)
+                        (name, key, k): _per_playlist(key, metric.values(block, k), block)
+                        for k in self.plan.cutoffs(metric)
                     }
-        self.blocks.append(Scores(values, n_hidden, found.ids[:, :top].astype(np.int32)))
+        self.blocks.append(Scores(values, n_hidden, rankings.ids[:, :top].astype(np.int32)))
 
     def scores(self) -> Scores:
-        """All blocks as one, with the values of the system over all of them."""
+        """The values of all blocks, and the values of the system over all of them."""
         if not self.blocks:
-            raise SegueError(
-                "there is no playlist to evaluate on, the held-out part is empty: lower evaluation.split.min_tracks, or read more lists"
-            )
+            cure = "lower evaluation.split.min_tracks, or read more lists"
+            raise SegueError(f"there is no playlist to evaluate on, the held-out part is empty: {cure}")
         first = self.blocks[0]
         values = {key: np.concatenate([block.values[key] for block in self.blocks]) for key in first.values}
         n_hidden = {name: np.concatenate([block.n_hidden[name] for block in self.blocks]) for name in first.n_hidden}
-        metrics = self.wanted.metrics
+        metrics = self.plan.metrics
         overall = {(key, k): _total(metrics[key], tally, self.n_ranked) for (key, k), tally in self.tallies.items()}
         return Scores(values, n_hidden, np.concatenate([block.top for block in self.blocks]), overall)
 
-    def _block(self, found: Rankings, part: HeldOut, tracks: np.ndarray, offsets: np.ndarray) -> Block:
+    def _block(self, rankings: Rankings, part: HeldOut, tracks: np.ndarray, offsets: np.ndarray) -> Block:
         # metrics see what they take alone: a ranking that is longer because it is kept must not change them
-        scores, ids = found.all_scores, found.ids[:, : self.wanted.k]
+        scores, ids = rankings.all_scores, rankings.ids[:, : self.plan.k]
         if scores is not None:
             chosen, owners = _among_hidden(part, tracks, offsets)
             scores = replace(scores, chosen=chosen, owners=owners)
-        wanted = self.wanted
+        plan = self.plan
         return Block(
-            ids, hits(ids, tracks, offsets), tracks, offsets, wanted.artists, wanted.information, self.n_ranked, scores
+            ids, hits(ids, tracks, offsets), tracks, offsets, plan.artists, plan.information, self.n_ranked, scores
         )
 
     def _tally(self, key: str, metric: SystemMetric, block: Block) -> None:
-        for k in self.wanted.cutoffs(metric):
+        for k in self.plan.cutoffs(metric):
             added = metric.tally(block, k)
             self.tallies[key, k] = self.tallies[key, k] + added if (key, k) in self.tallies else added
 
 
-def _one_each(name: str, values: np.ndarray, block: Block) -> np.ndarray:
+def _per_playlist(name: str, values: np.ndarray, block: Block) -> np.ndarray:
     if np.shape(values) != block.n_hidden.shape:
-        raise SegueError(
-            f"metric {name} returned values of shape {np.shape(values)}: it must return one number per playlist, {block.n_hidden.shape}"
-        )
+        rule = f"it must return one number per playlist, {block.n_hidden.shape}"
+        raise SegueError(f"metric {name} returned values of shape {np.shape(values)}: {rule}")
     return values
 
 
@@ -231,7 +231,7 @@ def _total(metric: Metric, tally: np.ndarray, n_ranked: int) -> float:
 
 
 def _among_hidden(part: HeldOut, tracks: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which of all hidden tracks are in a slice, bool [h], and the rows of those."""
+    """Which of the hidden tracks are in a slice, bool [h], and their rows."""
     every, bounds = part.hidden()
     width = part.corpus.n_items + 1
     owners, inside = (np.repeat(np.arange(len(part)), np.diff(each)) for each in (bounds, offsets))
@@ -240,7 +240,7 @@ def _among_hidden(part: HeldOut, tracks: np.ndarray, offsets: np.ndarray) -> tup
 
 
 def mean(scores: Sequence[Scores]) -> Scores:
-    """What several fits of one system reached on the same playlists, on average; the first's rankings."""
+    """The mean values of several fits of one system on the same playlists, with the rankings of the first."""
     first = scores[0]
     if len(scores) == 1:
         return first

@@ -1,8 +1,8 @@
-"""`leave_last_out` with the faults of a published code, one by one, to see what each is worth.
+"""`leave_last_out` with the faults of a published code, one by one, to measure the effect of each.
 
-The code is that of a report on multimodal BERT4Rec for playlist continuation: its evaluation overwrites the validation track
-and the last training track before it predicts (`lost_tracks`), numbers tracks from 0 and takes 0 for padding (`item_zero`),
-and trains on the first 50 tracks of a playlist but asks after its last 50 (`first_50`).
+The code is that of a report on multimodal BERT4Rec for playlist continuation. Its evaluation overwrites the validation
+track and the last training track before it predicts (`lost_tracks`). It numbers tracks from 0 and uses 0 as padding
+(`item_zero`). It trains on the first 50 tracks of a playlist but predicts from the last 50 (`first_50`).
 """
 
 from __future__ import annotations
@@ -21,23 +21,25 @@ ZERO = 1
 
 
 def with_faults(parts: Split, faults: Sequence[str]) -> Split:
-    """A split of `leave_last_out` as a code with `faults` would see it. What is hidden stays the same."""
+    """A split of `leave_last_out` as a code with these faults reads it. The hidden tracks stay the same."""
     train, valid, test = parts.train, parts.valid, parts.test
     if "lost_tracks" in faults:
-        test = _asked(test, test.starts, np.maximum(test.starts, test.cuts - 2))
+        test = _with_seeds(test, test.starts, np.maximum(test.starts, test.cuts - 2))
     if "first_50" in faults:
         train = replace(train, ends=np.minimum(train.ends, train.starts + WINDOW))
-        valid, test = (_asked(part, np.maximum(part.starts, part.cuts - WINDOW), part.cuts) for part in (valid, test))
+        valid, test = (
+            _with_seeds(part, np.maximum(part.starts, part.cuts - WINDOW), part.cuts) for part in (valid, test)
+        )
     if "item_zero" in faults:
         train, valid, test = (
             _without_zero(train),
-            *(_asked(part, part.starts, part.cuts, without=ZERO) for part in (valid, test)),
+            *(_with_seeds(part, part.starts, part.cuts, without=ZERO) for part in (valid, test)),
         )
     return Split(train, valid, test)
 
 
-def _asked(part: HeldOut, starts: np.ndarray, stops: np.ndarray, *, without: int | None = None) -> HeldOut:
-    """Playlists that show starts…stops of what they did, less one track, and hide what they hid."""
+def _with_seeds(part: HeldOut, starts: np.ndarray, stops: np.ndarray, *, without: int | None = None) -> HeldOut:
+    """The playlists with seeds starts…stops, without one track, and the same hidden tracks."""
     seeds, offsets = gather(part.items, starts, stops)
     if without is not None:
         owners = np.repeat(np.arange(len(part)), np.diff(offsets))[seeds != without]
@@ -54,7 +56,7 @@ def _asked(part: HeldOut, starts: np.ndarray, stops: np.ndarray, *, without: int
 
 
 def _without_zero(train: PlaylistSet) -> PlaylistSet:
-    """The training playlists without placements of the first track, in a corpus of their own with the same rows."""
+    """The training playlists without placements of the first track, in a new corpus with the same rows."""
     corpus, kept = train.corpus, np.asarray(train.corpus.items) != ZERO
     before = np.concatenate([[0], np.cumsum(kept)])
     other = Corpus(np.asarray(corpus.items)[kept], before[corpus.offsets], corpus.tracks, corpus.playlists)

@@ -1,4 +1,4 @@
-"""What of a held-out playlist is shown, other than its first tracks in their order."""
+"""Held-out playlists that show something other than their first tracks in order."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ from toolkit.seeds import derived_seed
 
 
 @dataclass(frozen=True)
-class Laid:
-    """Held-out playlists one after the other: whose each placement is, and where in its list. `gathered` has them so."""
+class Placements:
+    """The placements of held-out playlists, one playlist after the other.
+
+    - items, offsets: the tracks of playlist b are items[offsets[b]:offsets[b + 1]].
+    - owners, positions: the playlist of each placement, and its position there: int64.
+    """
 
     items: np.ndarray
     offsets: np.ndarray
@@ -21,7 +25,7 @@ class Laid:
     positions: np.ndarray
 
     @classmethod
-    def of(cls, part: HeldOut) -> Laid:
+    def of(cls, part: HeldOut) -> Placements:
         items, offsets = gather(part.items, part.starts, part.ends)
         lengths = np.diff(offsets)
         positions = np.arange(len(items)) - np.repeat(offsets[:-1], lengths)
@@ -32,18 +36,22 @@ class Laid:
         return hashed(part.rows[self.owners] * np.int64(2**20) + self.positions, derived_seed(seed, purpose))
 
 
-def in_order(part: HeldOut, laid: Laid, order: np.ndarray, seeds: np.ndarray) -> HeldOut:
-    """The playlists with their placements as `order` has them, the first `seeds` int [n] of each shown."""
-    starts = laid.offsets[:-1]
-    return replace(part, starts=starts, cuts=starts + seeds, ends=laid.offsets[1:], placements=laid.items[order])
+def in_order(part: HeldOut, placements: Placements, order: np.ndarray, seeds: np.ndarray) -> HeldOut:
+    """The playlists with their placements in the order `order`. The first `seeds`, int [n], of each are shown."""
+    starts = placements.offsets[:-1]
+    return replace(
+        part, starts=starts, cuts=starts + seeds, ends=placements.offsets[1:], placements=placements.items[order]
+    )
 
 
 def shuffled(part: HeldOut, *, seed: int = 0) -> HeldOut:
-    """The same seeds in another order, drawn by each playlist's row: what order is worth to a system that was trained with it."""
-    laid = Laid.of(part)
+    """The playlists with their seeds in a random order, drawn by the playlist's row: it measures the worth of order."""
+    placements = Placements.of(part)
     seeds = part.cuts - part.starts
-    shown = laid.positions < seeds[laid.owners]
+    shown = placements.positions < seeds[placements.owners]
     keys = np.where(
-        shown, laid.drawn(part, seed, "shuffle") >> np.uint64(1), np.uint64(2**63) + laid.positions.astype(np.uint64)
+        shown,
+        placements.drawn(part, seed, "shuffle") >> np.uint64(1),
+        np.uint64(2**63) + placements.positions.astype(np.uint64),
     )
-    return in_order(part, laid, np.lexsort((keys, laid.owners)), seeds)
+    return in_order(part, placements, np.lexsort((keys, placements.owners)), seeds)

@@ -1,7 +1,8 @@
 """The paired t-test with groups, Holm's correction, and the smallest difference that a test set can show.
 
 Sources: Cochran 1977, "Sampling techniques", section 6.4 (the variance of a mean over lists drawn in groups, a ratio
-estimator); Holm 1979, "A simple sequentially rejective multiple test procedure"; Cohen 1988, "Statistical power analysis".
+estimator); Holm 1979, "A simple sequentially rejective multiple test procedure"; Cohen 1988, "Statistical power
+analysis".
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ LEVEL, POWER = 0.05, 0.8
 
 @dataclass(frozen=True)
 class PairedT:
-    """Two-sided p of no difference, and the least true difference that is shown (p < .05) four times in five. NaN below two groups."""
+    """Two-sided p of no difference, and the least true difference that is significant (p < .05) four times in five.
+
+    Both are NaN with fewer than two groups.
+    """
 
     p: float
     detectable: float
@@ -24,8 +28,8 @@ class PairedT:
 def paired_t(a: np.ndarray, b: np.ndarray, groups: np.ndarray) -> list[PairedT]:
     """The paired t-test of each column of `a` and `b` float [n, m] over the same lists.
 
-    groups: int [n], the playlist each list is a version of. Where none repeats this is the ordinary test; else the mean
-    over lists has the standard error of a ratio of group sums to group sizes, with one degree of freedom a group less one.
+    groups: int [n], the playlist that each list is a version of. If all differ, this is the ordinary test. Otherwise
+    the standard error is that of a ratio of group sums to group sizes, with G - 1 degrees of freedom.
     """
     from scipy import stats
 
@@ -47,9 +51,12 @@ def paired_t(a: np.ndarray, b: np.ndarray, groups: np.ndarray) -> list[PairedT]:
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """p float [m] of m tests made together, each as it counts then: at most 1, and in the same order; NaN stays and counts for nothing."""
+    """Holm's corrected p, float [m], of m tests: at most 1, in the same order.
+
+    NaN stays and is not counted as a test.
+    """
     adjusted = np.full(len(p), np.nan)
-    told = np.flatnonzero(~np.isnan(p))
-    order = told[np.argsort(p[told], kind="stable")]
+    tested = np.flatnonzero(~np.isnan(p))
+    order = tested[np.argsort(p[tested], kind="stable")]
     adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)))
     return adjusted

@@ -13,16 +13,16 @@ import numpy as np
 from toolkit.corpus.permutation import hashed
 from toolkit.corpus.splits import HeldOut, Split
 from toolkit.errors import InputError
-from toolkit.evaluation.shuffled_seeds import Laid, in_order
+from toolkit.evaluation.shuffled_seeds import Placements, in_order
 from toolkit.seeds import derived_seed
 
 KIND = "situation"
-"""Under which a held-out playlist's label says its situation."""
+"""The kind of label that holds a playlist's situation."""
 
 
 @dataclass(frozen=True)
 class Situation:
-    """What of a playlist is shown: so many seeds, its first ones or any, with or without its title."""
+    """What is shown of a playlist: a number of seeds, the first ones or random ones, and its title if `titled`."""
 
     name: str
     seeds: int
@@ -45,11 +45,10 @@ SITUATIONS = (
 
 
 def challenge(split: Split, chosen: Sequence[str], *, seed: int = 0) -> Split:
-    """The held-out playlists of a split dealt into situations, each playlist into one.
+    """Assign each held-out playlist of a split to one situation.
 
-    A playlist is dealt to any of the situations it is long enough and titled for, evenly, so that those of a situation are a
-    fair sample of all that could stand in it. Which one depends on its row and `seed` alone. Raises `InputError` where a part
-    fits none.
+    Each situation that a playlist is long enough for, and has a title for, is equally likely. The choice depends on the
+    playlist's row and `seed` alone. Raises `InputError` if no playlist of a part fits any situation.
     """
     return Split(split.train, _dealt(split.valid, chosen, "valid", seed), _dealt(split.test, chosen, "test", seed))
 
@@ -61,9 +60,8 @@ def _dealt(part: HeldOut, chosen: Sequence[str], name: str, seed: int) -> HeldOu
     fits = np.stack([(lengths > each.seeds) & (has_title | (not each.titled)) for each in situations], axis=1)
     kept = np.flatnonzero(fits.any(axis=1))
     if not len(kept):
-        raise InputError(
-            f"no {name} playlist of {len(part)} is long enough, or titled, for any of {', '.join(chosen)}: choose others"
-        )
+        fitting = f"is long enough, or titled, for any of {', '.join(chosen)}"
+        raise InputError(f"no {name} playlist of {len(part)} {fitting}: choose others")
     drawn = hashed(part.rows[kept], derived_seed(seed, "situation")) % fits[kept].sum(axis=1).astype(np.uint64)
     place = (np.cumsum(fits[kept], axis=1) == drawn[:, None].astype(np.int64) + 1).argmax(axis=1)
     seeds = np.array([each.seeds for each in situations])[place]
@@ -82,12 +80,14 @@ def _shown(
     place: np.ndarray,
     seed: int,
 ) -> HeldOut:
-    """The playlists with `seeds` of each in front, in the order they had; those that then hide nothing left out."""
-    laid = Laid.of(part)
-    keys = np.where(random[laid.owners], laid.drawn(part, seed, "seeds"), laid.positions.astype(np.uint64))
+    """The playlists with `seeds` of each first, in their former order, without playlists that then hide nothing."""
+    placements = Placements.of(part)
+    keys = np.where(
+        random[placements.owners], placements.drawn(part, seed, "seeds"), placements.positions.astype(np.uint64)
+    )
     rank = np.empty(len(keys), np.int64)
-    rank[np.lexsort((keys, laid.owners))] = laid.positions
-    order = np.lexsort((laid.positions, rank >= seeds[laid.owners], laid.owners))
+    rank[np.lexsort((keys, placements.owners))] = placements.positions
+    order = np.lexsort((placements.positions, rank >= seeds[placements.owners], placements.owners))
     names = np.array([each.name for each in situations])[place]
-    found = replace(in_order(part, laid, order, seeds), titled=titled, labels={**part.labels, KIND: names})
-    return found.take(np.flatnonzero(np.diff(found.hidden()[1])))
+    shown = replace(in_order(part, placements, order, seeds), titled=titled, labels={**part.labels, KIND: names})
+    return shown.take(np.flatnonzero(np.diff(shown.hidden()[1])))

@@ -1,4 +1,4 @@
-"""Slices: playlists by what is shown of them and how long they are, hidden tracks by how known and how described they are."""
+"""Slices: playlists by number of seeds and by length, hidden tracks by popularity and by modalities."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 from toolkit.corpus.splits import HeldOut
 
 SEEDS, LENGTHS = (0, 1, 5, 10, 25, 100), (9, 24, 49, 99)
-"""Upper ends of the buckets; the last is open."""
+"""Upper ends of the buckets. The last bucket is open."""
 
 THIRDS = ("head", "middle", "tail")
 
 
 def by_playlist(held_out: HeldOut, kinds: Sequence[str]) -> dict[str, np.ndarray]:
-    """Label of each playlist by kind: text [n]. What the protocol labelled is there whatever `kinds`."""
+    """Label of each playlist by kind: text [n]. Labels of the protocol are included whatever `kinds` is."""
     found = dict(held_out.labels)
     if "seeds" in kinds:
         found["seeds"] = _buckets(held_out.cuts - held_out.starts, SEEDS)
@@ -27,10 +27,11 @@ def by_playlist(held_out: HeldOut, kinds: Sequence[str]) -> dict[str, np.ndarray
 def by_track(
     train_counts: np.ndarray, present: Mapping[str, np.ndarray], kinds: Sequence[str]
 ) -> dict[str, np.ndarray]:
-    """Slices of hidden tracks: name -> bool [V + 1]. A slice that would hold all tracks or none is left out.
+    """Slices of hidden tracks: name -> bool [V + 1]. A slice of all tracks or of none is left out.
 
-    popularity: of the played tracks, by falling placements, those that make up the first, second and last third of them.
-    modalities: tracks that have none, some or all; present: by modality, bool [V + 1].
+    - train_counts: int64 [V + 1], placements of each item in training. Kind `popularity` has the played tracks, by
+      falling placements, that make up the first, second and last third of all placements.
+    - present: by modality, bool [V + 1]. Kind `modalities` has tracks with none, some or all modalities.
     """
     found = _by_popularity(train_counts) if "popularity" in kinds else {}
     if "modalities" in kinds and present:

@@ -1,12 +1,11 @@
 """Means over playlists, their 95 % intervals and paired differences, by the bootstrap.
 
-What is drawn is a playlist. Where several lists are versions of one playlist
-(the same group), a whole group is drawn at once: lists of one playlist are not
-independent, and intervals over them would be far too narrow. Source: Efron and
+A draw resamples playlists. If several lists are versions of one playlist (the same group), the whole group is drawn at
+once: such lists are not independent, and intervals over them would be far too narrow. Source: Efron and
 Tibshirani 1993, "An introduction to the bootstrap", chapters 8 (clusters), 13
 (percentile intervals) and 16 (tests).
 
-Values have no NaN; who has none (an empty slice) is left out before.
+Values must not be NaN: the caller leaves out playlists without a value.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ import numpy as np
 
 LEVEL = 0.95
 CHUNK_ENTRIES = 4_000_000
-"""Draws held at once: 32 MB of int64 and as much of float64."""
+"""Number of draws held at once: 32 MB of int64 and as much of float64."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with the bounds of its 95 % interval; NaN bounds where fewer than two groups leave nothing to resample."""
+    """A mean with the bounds of its 95 % interval; the bounds are NaN with fewer than two groups."""
 
     value: float
     low: float
@@ -58,9 +57,8 @@ def mean_intervals(
 ) -> list[Interval]:
     """Mean and percentile interval of each column of `values` [n, m], over lists or, with `macro`, over groups.
 
-    groups: int [n]. A draw takes as many groups as there are, with replacement;
-    its mean is over all lists of the groups drawn, or over the groups' means.
-    Every column sees the same draws. n counts lists, or groups with `macro`.
+    groups: int [n]. A draw takes as many groups as there are, with replacement. Its mean is over all lists of the drawn
+    groups, or over the groups' means. Every column uses the same draws. n counts lists, or groups with `macro`.
     """
     _check(values, groups)
     sums, sizes = _units(values, groups, macro=macro)
@@ -104,7 +102,7 @@ def paired_difference(
 
 
 def _group_sums(values: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Per group, in order of its number: sums of its lists float64 [G, m], and how many, float64 [G]."""
+    """Per group, in ascending order: the sum of its lists, float64 [G, m], and their number, float64 [G]."""
     columns = np.asarray(values, np.float64).reshape(len(values), -1)
     names, index = np.unique(groups, return_inverse=True)
     sums = np.stack([np.bincount(index, weights=column, minlength=len(names)) for column in columns.T], axis=1)
@@ -112,7 +110,7 @@ def _group_sums(values: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def _units(values: np.ndarray, groups: np.ndarray, *, macro: bool) -> tuple[np.ndarray, np.ndarray]:
-    """What is drawn: sums [G, m] and weights [G], whose quotient is the mean."""
+    """The units of a draw: sums [G, m] and weights [G], whose quotient is the mean."""
     sums, sizes = _group_sums(values, groups)
     return (sums / sizes[:, None], np.ones_like(sizes)) if macro else (sums, sizes)
 
@@ -125,7 +123,7 @@ def _resampled_means(sums: np.ndarray, sizes: np.ndarray, *, seed: int, samples:
 
 
 def _draws(n: int, *, seed: int, samples: int) -> Iterator[np.ndarray]:
-    """How often each of n groups is drawn, in chunks of float64 [c, n]; the chunking does not change the draws."""
+    """Number of times that each of n groups is drawn, in chunks float64 [c, n]. Chunks do not change the draws."""
     generator = np.random.default_rng(seed)
     step = max(1, CHUNK_ENTRIES // n)
     for start in range(0, samples, step):
@@ -147,4 +145,4 @@ def _check(values: np.ndarray, groups: np.ndarray) -> None:
     if values.ndim != 2 or len(values) != len(groups) or not len(values):
         raise ValueError(f"values {values.shape} must be [n, m] with n = {len(groups)} groups, and n >= 1")
     if np.isnan(values).any():
-        raise ValueError("values hold NaN: leave out the playlists without a value")
+        raise ValueError("values contain NaN: leave out the playlists without a value")

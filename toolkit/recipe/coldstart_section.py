@@ -1,4 +1,4 @@
-"""The section `coldstart` of a recipe: factors of the training playlists, and systems that predict them from content."""
+"""The section `coldstart` of a recipe: factors of the training playlists, and systems that predict them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from toolkit.recipe.section import Section
 
 
 class FactorSpec(Section):
-    """Weighted matrix factorisation of the training split: confidence of r plays is 1 + alpha · log(1 + r / epsilon)."""
+    """Weighted matrix factorisation of the training split. r plays have confidence 1 + alpha · log(1 + r / epsilon)."""
 
     k: int = Field(200, ge=1, le=4096)
     alpha: float = Field(2.0, gt=0)

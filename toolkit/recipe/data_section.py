@@ -42,7 +42,8 @@ class Data(Section):
     filters: Filters = Filters()
     level: Literal["track", "artist"] = Field(
         "track",
-        description="artist: everything on artists, after the filters: playlists hold artists, with the plays of their tracks summed",
+        description="artist: everything on artists, after the filters: playlists hold artists, with the plays of"
+        " their tracks summed",
     )
     permission: Permission | None = None
 
@@ -55,7 +56,8 @@ class Targets(Section):
         None,
         ge=1,
         le=4096,
-        description="number of factors of the training split to predict instead of labels; other settings as in `coldstart.factors`",
+        description="number of factors of the training split to predict instead of labels; other settings as in"
+        " `coldstart.factors`",
     )
     level: Literal["track", "artist"] = Field(
         "track", description="of factors: the track's own, or its artist's, from the sum over his tracks"
@@ -88,7 +90,8 @@ class EncoderSpec(Section):
     encoder: str
     field: str = Field(
         "",
-        description="of the catalogue, or a template such as `{title} by {artist}`; default: the encoder's, where it has one",
+        description="of the catalogue, or a template such as `{title} by {artist}`; default: the encoder's, where it"
+        " has one",
     )
     source: str | None = Field(None, description="only values of this source; needed where vectors come from several")
     targets: Targets | None = Field(None, description="what a supervised encoder learns to predict")

@@ -92,7 +92,8 @@ class Evaluation(Section):
     metrics: Annotated[list[MetricName], Once] = ["recall", "ndcg"]
     slices: Annotated[list[SliceName], Once] = Field(
         ["seeds", "length", "popularity", "modalities"],
-        description="beside warm and cold: playlists by number of seeds and by length, hidden tracks by popularity and by modalities",
+        description="beside warm and cold: playlists by number of seeds and by length, hidden tracks by popularity"
+        " and by modalities",
     )
     bootstrap: int = Field(1000, ge=10, le=100_000)
     allow_repeats: bool = False
@@ -105,7 +106,8 @@ class Evaluation(Section):
     )
     attribution: bool = Field(
         False,
-        description="what each modality adds: every model again without each of its modalities, and with each one shuffled",
+        description="what each modality adds: every model again without each of its modalities, and with each one"
+        " shuffled",
     )
     reference: str | None = Field(None, description="system the others are compared with; default: the first model")
 

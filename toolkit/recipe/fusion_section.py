@@ -51,12 +51,14 @@ class Fusion(Section):
     )
     regularise: bool = Field(
         True,
-        description="LayerNorm, dropout and small initialisation of projected content, LayerNorm and dropout of reductions; false: bare",
+        description="LayerNorm, dropout and small initialisation of projected content, LayerNorm and dropout of"
+        " reductions; false: bare",
     )
     modalities: list[str] | None = Field(None, description="default: every encoder of the recipe")
     missing: Annotated[SerializeAsAny[Missing], MISSING] = Field(
         default_factory=partial(MISSING.part, "mean"),
-        description="what a track without a modality has instead; linear, em: predicted from the modalities it has; mask_token: a learned"
+        description="what a track without a modality has instead; linear, em: predicted from the modalities it has;"
+        " mask_token: a learned"
         " vector; default: mean",
     )
     reduce: str | dict[str, str] = Field("none", description="none, pca:N, linear:N or mlp:N, for all or by modality")
@@ -73,11 +75,13 @@ class Fusion(Section):
     modality_dropout: float = Field(0.0, ge=0, lt=1)
     table: Literal["float32", "bfloat16", "int8"] = Field(
         "float32",
-        description="how frozen content is kept in memory: int8 takes a quarter of float32, with a scale a track and modality",
+        description="how frozen content is kept in memory: int8 takes a quarter of float32, with a scale a track and"
+        " modality",
     )
     table_in: Literal["memory", "file"] = Field(
         "memory",
-        description="file: frozen content stays on disk and is read by rows, for tables that memory does not hold (CPU)",
+        description="file: frozen content stays on disk and is read by rows, for tables that memory does not hold"
+        " (CPU)",
     )
     match_modalities: list[str] | None = Field(None, description="modalities of the match head; default: all")
 
@@ -111,7 +115,8 @@ class Fusion(Section):
         if self.architecture == "late" and not self.join.streams:
             if "join" in self.model_fields_set:
                 raise ValueError(
-                    f"`join: {self.join.type}` is for `architecture: early` (late keeps modalities apart): use `join: sum`, or leave it out"
+                    f"`join: {self.join.type}` is for `architecture: early` (late keeps modalities apart): use `join:"
+                    " sum`, or leave it out"
                 )
             self.join = JOINS.part("sum")
         self._check_join(self.join)
@@ -146,7 +151,8 @@ class Fusion(Section):
         ):
             if apart:
                 raise ValueError(
-                    f"`{key}` is for modalities that the model reads apart, and `reduce_joint: pca` joins them before: use `reduce`"
+                    f"`{key}` is for modalities that the model reads apart, and `reduce_joint: pca` joins them"
+                    " before: use `reduce`"
                 )
 
     def reduction(self, modality: str) -> str:

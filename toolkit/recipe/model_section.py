@@ -35,11 +35,12 @@ def _chunked() -> Loss:
 class ModelSpec(Part):
     """Base of every sequential model; `modalities: []` is the same model on ids alone.
 
-    A subclass adds its fields and writes `architecture`. Everything else is done for it: items of ids and content, the match and
-    neighbour heads, titles, popularity, the untied head, the objective, sampling, evaluation, saving and loading.
+    A subclass adds its fields and writes `architecture`. Everything else is done for it: items of ids and content, the
+    match and neighbour heads, titles, popularity, the untied head, the objective, sampling, evaluation, saving and
+    loading.
 
-    objective: what training predicts and what the layers may see. `causal`: every next track, from the tracks before it. `masked`:
-    hidden tracks, from those on both sides.
+    objective: what training predicts and what the layers may see. `causal`: every next track, from the tracks before
+    it. `masked`: hidden tracks, from those on both sides.
 
     `segue.plugin.check_model` tests an implementation; docs/models.md has a complete example.
     """
@@ -58,12 +59,14 @@ class ModelSpec(Part):
     head: Literal["tied", "untied"] = "tied"
     cold_rows: Literal["none", "content", "predicted"] = Field(
         "content",
-        description="how tracks without a training placement are ranked: not at all, by content alone, or with a free id that a ridge"
+        description="how tracks without a training placement are ranked: not at all, by content alone, or with a free"
+        " id that a ridge"
         " regression from content to the trained free ids predicts",
     )
     cold_system: str | None = Field(
         None,
-        description="under `cold_rows: predicted`, a system of `coldstart` whose scores are added to the model's, by a weight that is"
+        description="under `cold_rows: predicted`, a system of `coldstart` whose scores are added to the model's, by"
+        " a weight that is"
         " chosen on validation",
     )
     loss: Annotated[SerializeAsAny[Loss], Chosen("segue.losses")] = Field(
@@ -81,7 +84,8 @@ class ModelSpec(Part):
     neighbours: int = Field(
         0,
         ge=0,
-        description="score candidates also by the training playlists that they share with the seeds, over this many nearest tracks of each;"
+        description="score candidates also by the training playlists that they share with the seeds, over this many"
+        " nearest tracks of each;"
         " 0: not at all. Tracks without plays get nothing from it",
     )
     match_weights: Literal["first", "joint"] = Field(
@@ -95,20 +99,23 @@ class ModelSpec(Part):
     )
     windows: Literal["overlap", "disjoint"] = Field(
         "overlap",
-        description="playlists longer than max_length, cut elsewhere each epoch: half overlapping, or not at all, up to twice as fast",
+        description="playlists longer than max_length, cut elsewhere each epoch: half overlapping, or not at all, up"
+        " to twice as fast",
     )
     epochs: int = Field(20, ge=1)
     patience: int = Field(3, ge=1)
     select: str = Field(
         "ndcg@50",
         pattern=r"^(recall|ndcg)@\d+$",
-        description="validation metric for early stopping and the best epoch; without ndcg@50 in the evaluation, what it has next to it",
+        description="validation metric for early stopping and the best epoch; without ndcg@50 in the evaluation, what"
+        " it has next to it",
     )
     batch_tokens: int = Field(4096, ge=64, description="positions a step")
     lr: float = Field(1e-3, gt=0)
     adam: Literal["dense", "rows"] = Field(
         "dense",
-        description="rows: a step moves, and decays, the vectors of its own tracks alone: for large catalogues, under a loss that samples"
+        description="rows: a step moves, and decays, the vectors of its own tracks alone: for large catalogues, under"
+        " a loss that samples"
         " (`sampled`, `gbce`). Not the same training as dense, which carries every track on by its momentum",
     )
     weight_decay: float = Field(0.0, ge=0)
@@ -121,14 +128,19 @@ class ModelSpec(Part):
 
         - vectors: float [B, T, hidden_size], the items of B playlists, left-aligned, zero at padding; T ≤ `max_length`.
         - kept: bool [B, T], False at padding. A row may be False throughout.
-        - states: float [B, T, hidden_size]; anything at padding, but finite. Compared with item vectors by inner product.
+        - states: float [B, T, hidden_size]; anything at padding, but finite. Compared with item vectors by inner
+          product.
 
-        Under `objective = "causal"` the state of a position must not depend on later positions. At a hidden track under `masked`, the
-        vector is a learned one, the same for all tracks. It is called once a model, and once a stream under late fusion.
+        Under `objective = "causal"` the state of a position must not depend on later positions. At a hidden track under
+        `masked`, the vector is a learned one, the same for all tracks. It is called once a model, and once a stream
+        under late fusion.
         """
 
     def network(self, host: Host) -> Network:
-        """The whole network. The default is `architecture` between an item table and a head; RecBole's models bring their own."""
+        """The whole network.
+
+        The default is `architecture` between an item table and a head; RecBole's models bring their own.
+        """
         return host.around(self)
 
     @property
@@ -166,7 +178,9 @@ class ModelSpec(Part):
 
     @classmethod
     def saved(cls, entry: Mapping[str, object]) -> ModelSpec:
-        """The model of an entry that was stored, in the form of today or an earlier one, without keys that it does not read."""
+        """The model of an entry that was stored, in the form of today or an earlier one, without keys that it does not
+        read.
+        """
         return cls.of(modern(entry, {key: [value] for key, value in entry.items()})[0])
 
     @model_validator(mode="before")
@@ -189,7 +203,8 @@ class ModelSpec(Part):
         if self.adam == "rows" and not self.loss.samples:
             name = self.loss.type
             raise ValueError(
-                f"`adam: rows` needs `loss: sampled` or `gbce` (with `{name}` every track has a gradient): use `adam: dense`"
+                f"`adam: rows` needs `loss: sampled` or `gbce` (with `{name}` every track has a gradient): use `adam:"
+                " dense`"
             )
         return self
 

@@ -1,4 +1,7 @@
-"""A whole recipe. Every key is checked before anything runs. An unknown key is an error with its line and the nearest key."""
+"""A whole recipe. Every key is checked before anything runs.
+
+An unknown key is an error with its line and the nearest key.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +45,8 @@ class Report(Section):
 class Recipe(Section):
     """A whole run. Only `data` is required.
 
-    One built in Python passes the same checks as one from a file. Raises `RecipeError` naming key, value and rule, for values that
-    nothing reads too.
+    One built in Python passes the same checks as one from a file. Raises `RecipeError` naming key, value and rule, for
+    values that nothing reads too.
     """
 
     name: str = Field("run", description="of the run; default: the file's")
@@ -99,7 +102,10 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _default_select(self) -> Recipe:
-        """Select models by a metric that the evaluation measures. A `select` of the recipe stays, and is checked later."""
+        """Select models by a metric that the evaluation measures.
+
+        A `select` of the recipe stays, and is checked later.
+        """
         metrics, lengths = [name for name in self.evaluation.metrics if name in ("recall", "ndcg")], self.evaluation.k
         for model in self.models:
             if "select" not in model.model_fields_set and metrics and not ("ndcg" in metrics and 50 in lengths):

@@ -98,7 +98,10 @@ class RecipeFile:
 
     @contextmanager
     def _placed_warnings(self) -> Iterator[None]:
-        """Issue each warning about an old form once, with its place. The stored recipe of a run, which nobody edits, has none."""
+        """Issue each warning about an old form once, with its place.
+
+        The stored recipe of a run, which nobody edits, has none.
+        """
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", OldForm)
             yield
@@ -158,7 +161,9 @@ def _file(path: Path, inside: tuple[Path, ...]) -> RecipeFile:
 
 
 def _complete(over: Mapped, under: Mapped, places: dict[Where, str], where: Where) -> None:
-    """Add to `over` the keys of `under` that it lacks, in nested mappings too. Places of values that are not used are removed.
+    """Add to `over` the keys of `under` that it lacks, in nested mappings too.
+
+    Places of values that are not used are removed.
 
     A part of another `type` replaces the part below, whose keys are not its own.
     """
@@ -187,7 +192,7 @@ def _forget(places: dict[Where, str], where: Where) -> None:
 
 
 def _place_defaults(file: RecipeFile) -> None:
-    """Set the places of the keys that entries of `models` have from `defaults`, and their `fusion` from the recipe's."""
+    """Set the places of keys that entries of `models` take from `defaults`, and their `fusion` from the recipe's."""
     models = file.data.get("models")
     for index, entry in enumerate(models if isinstance(models, list) else []):
         if isinstance(entry, dict):
@@ -335,7 +340,7 @@ class _Override:
 
 
 def _retype(file: RecipeFile, where: Where, entry: Mapped, name: str, flag: str) -> None:
-    """Remove from a part, whose type becomes `name`, the keys that only its former type has, unless `flag` gave them."""
+    """Remove keys of a part's former type that the type `name` does not have, unless `flag` gave them."""
     part = _part_at(where)
     if part is None or name == (entry.get("type") or part.default):
         return

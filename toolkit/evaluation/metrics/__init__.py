@@ -1,6 +1,6 @@
-"""Metrics, one file each: a pure function over arrays, and the class by which recipes and tables know it.
+"""Metrics, one file each: a pure function over arrays, and the class for recipes and tables.
 
-`toolkit.contracts.metric` says what such a class declares; the entry-point group `segue.metrics` lists them.
+`toolkit.contracts.metric` describes the class. The entry-point group `segue.metrics` lists the metrics.
 """
 
 from toolkit.evaluation.metrics.hits import hits

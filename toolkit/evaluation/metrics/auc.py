@@ -1,7 +1,8 @@
-"""Area under the ROC curve over a whole catalogue of candidates, one share of it a hidden track.
+"""Area under the ROC curve over all candidates.
 
-The chance that a hidden track scores above a track that is not hidden, ties counting half (Mann and Whitney 1947; Hanley and McNeil
-1982). Counted exactly, without sorting: many tracks are compared with few hidden ones.
+It is the probability that a hidden track scores above a track that is not hidden, where ties count half (Mann and
+Whitney 1947; Hanley and McNeil 1982). It is counted exactly, without sorting: many tracks are compared with few hidden
+ones.
 """
 
 from __future__ import annotations
@@ -12,16 +13,18 @@ from toolkit.contracts.metric import Block, Metric
 from toolkit.topk import row_counts
 
 
-def hidden_auc(scores: np.ndarray, places: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Of each hidden track the share of tracks that are not hidden which it scores above: float64 [h], NaN where there are none such.
+def hidden_auc(scores: np.ndarray, columns: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Share of the tracks that are not hidden which a hidden track scores above: float64 [h], NaN if all are hidden.
 
-    scores: float32 [B, C] of all candidates, -inf for what cannot be ranked (all of those tie), NaN for what is no candidate of the
-    row, a seed. places: int [h], columns of the hidden tracks; those of row b are places[offsets[b]:offsets[b + 1]].
-    A row's AUC is the mean of its tracks'.
+    - scores: float32 [B, C] of all candidates; -inf for tracks that cannot be ranked (they all tie), NaN for a track
+      that is not a candidate of the row, such as a seed.
+    - columns: int [h], columns of the hidden tracks; those of row b are columns[offsets[b]:offsets[b + 1]].
+
+    The AUC of a row is the mean of its hidden tracks' values.
     """
     sizes = np.diff(offsets)
     owners = np.repeat(np.arange(len(sizes)), sizes)
-    own = scores[owners, places]
+    own = scores[owners, columns]
     lower, level = _among_all(scores, own, owners, offsets)
     lower_hidden, level_hidden = _among_hidden(own, owners, offsets)
     others = (scores.shape[1] - row_counts(np.isnan(scores)) - sizes)[owners]
@@ -38,7 +41,7 @@ def mean_per_row(values: np.ndarray, owners: np.ndarray, n: int) -> np.ndarray:
 def _among_all(
     scores: np.ndarray, own: np.ndarray, owners: np.ndarray, offsets: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Candidates of its row below each hidden track, and level with it, itself included: int64 [h] twice."""
+    """Number of candidates below each hidden track in its row, and level with it (it is included): int64 [h] twice."""
     sizes = np.diff(offsets)
     order = np.argsort(-sizes, kind="stable")  # rows with an nth hidden track come first, for every n
     ordered = scores if np.array_equal(order, np.arange(len(order))) else scores[order]
@@ -53,7 +56,7 @@ def _among_all(
 
 
 def _among_hidden(own: np.ndarray, owners: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The same among the hidden tracks of the row alone."""
+    """The same numbers among the hidden tracks of the row."""
     order = np.lexsort((own, owners))
     scores, rows = own[order], owners[order]
     begins = np.ones(len(own), bool)
@@ -69,7 +72,8 @@ def _among_hidden(own: np.ndarray, owners: np.ndarray, offsets: np.ndarray) -> t
 class AUC(Metric):
     """Area under the ROC curve: how often a hidden track scores above one that is not hidden.
 
-    For each hidden track it is the share of the other candidates with lower scores, averaged over the playlist's hidden tracks.
+    For each hidden track it is the share of the other candidates with lower scores, averaged over the playlist's hidden
+    tracks.
     """
 
     name = "auc"
@@ -79,6 +83,6 @@ class AUC(Metric):
     reads = "scores"
 
     def values(self, block: Block, k: int) -> np.ndarray:
-        found = block.all_scores
-        assert found is not None, "auc reads the scores of all candidates"
-        return mean_per_row(found.once(hidden_auc)[found.chosen], found.owners, len(block.ranked))
+        scores = block.all_scores
+        assert scores is not None, "auc reads the scores of all candidates"
+        return mean_per_row(scores.once(hidden_auc)[scores.chosen], scores.owners, len(block.ranked))

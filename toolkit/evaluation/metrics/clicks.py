@@ -1,4 +1,4 @@
-"""Clicks of the RecSys Challenge 2018: pages a listener turns until the first hit.
+"""Clicks of the RecSys Challenge 2018: number of pages that a listener turns until the first hit.
 
 Source: Chen et al. 2018, "RecSys Challenge 2018: automatic music playlist continuation".
 """
@@ -10,11 +10,14 @@ import numpy as np
 from toolkit.contracts.metric import Block, Metric
 
 PAGE = 10
-"""Tracks that a listener sees at once; each further page is a click."""
+"""Number of tracks on a page."""
 
 
 def clicks(block: Block, k: int) -> np.ndarray:
-    """⌊(rank of the first hit − 1) / 10⌋; ⌊k / 10⌋ + 1 where the first k hold none, 51 for the challenge's 500. Lower is better."""
+    """⌊(rank of the first hit − 1) / 10⌋; ⌊k / 10⌋ + 1 where the first k hold none, 51 for the challenge's 500.
+
+    Lower is better.
+    """
     found = block.hits[:, :k]
     pages = np.where(found.any(axis=1), found.argmax(axis=1) // PAGE, k // PAGE + 1)
     return np.where(block.n_hidden > 0, pages, np.nan)

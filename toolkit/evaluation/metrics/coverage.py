@@ -1,4 +1,7 @@
-"""Coverage of the catalogue: how much of it is recommended to anybody. Ge et al. 2010, "Beyond accuracy"."""
+"""Coverage of the catalogue: the share of it that is recommended to at least one playlist.
+
+Source: Ge et al. 2010, "Beyond accuracy".
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ class Coverage(SystemMetric):
     higher_is_better = None
 
     def tally(self, block: Block, k: int) -> np.ndarray:
-        """How often each item is in a first k: int64 [V + 1]."""
+        """Number of times that each item is among the first k: int64 [V + 1]."""
         return np.bincount(block.ranked[:, :k].ravel(), minlength=len(block.information))
 
     def total(self, tally: np.ndarray, n_candidates: int) -> float:

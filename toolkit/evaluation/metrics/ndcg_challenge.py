@@ -1,7 +1,7 @@
 """NDCG as the text of the RecSys Challenge 2018 defines it.
 
-Its ideal ranking holds no more hits than were found, and it has the first discount of Järvelin and Kekäläinen 2002, "Cumulated
-gain-based evaluation of IR techniques", section 2.2, with base 2.
+Its ideal ranking holds no more hits than were found, and it has the first discount of Järvelin and Kekäläinen 2002,
+"Cumulated gain-based evaluation of IR techniques", section 2.2, with base 2.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from toolkit.evaluation.metrics.ndcg_hits import of_hits
 
 
 def ndcg_challenge(hits: np.ndarray, n_hidden: np.ndarray, k: int) -> np.ndarray:
-    """DCG@k = rel_1 + Σ_{r ≥ 2} rel_r / log2(r), over that of the same hits at the top: the first two ranks count alike. float64 [B].
+    """DCG@k = rel_1 + Σ_{r ≥ 2} rel_r / log2(r), over that of the same hits at the top: the first two ranks count
+    alike. float64 [B].
 
     hits: bool [B, k_max], whether the track at each rank is hidden. n_hidden: int [B], |I|.
     """

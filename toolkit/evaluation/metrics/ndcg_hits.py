@@ -1,4 +1,4 @@
-"""NDCG whose ideal ranking holds no more hits than were found, as in codes for the RecSys Challenge 2018."""
+"""NDCG whose ideal ranking has only the hits of the ranking itself, as in codes for the RecSys Challenge 2018."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ def ndcg_hits(hits: np.ndarray, n_hidden: np.ndarray, k: int) -> np.ndarray:
 
 
 def of_hits(found: np.ndarray, n_hidden: np.ndarray, discounts: np.ndarray) -> np.ndarray:
-    """Discounted hits over the most that as many hits can have: float64 [B]. found: bool [B, k]; discounts: float64 [k]."""
+    """Discounted hits over the most that as many hits can have: float64 [B].
+
+    found: bool [B, k]; discounts: float64 [k].
+    """
     ideal = np.concatenate([[1.0], np.cumsum(discounts)])[found.sum(axis=1)]
     return np.where(n_hidden > 0, found @ discounts / ideal, np.nan)
 

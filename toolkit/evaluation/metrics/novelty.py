@@ -8,7 +8,8 @@ from toolkit.contracts.metric import Block, Metric
 
 
 def novelty(block: Block, k: int) -> np.ndarray:
-    """Mean self-information of the first k, in bits: −log2 of a track's share of the training placements, each counted once more.
+    """Mean self-information of the first k, in bits: −log2 of a track's share of the training placements, each counted
+    once more.
 
     Zhou et al. 2010, "Solving the apparent diversity-accuracy dilemma of recommender systems". 0 for an empty list.
     """

@@ -1,4 +1,4 @@
-"""Recall among the first k, of what could be found there."""
+"""Recall among the first k, relative to the most hits that there could be."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from toolkit.evaluation.metrics.hits import first, possible
 def recall_at(hits: np.ndarray, n_hidden: np.ndarray, k: int) -> np.ndarray:
     """Recall@k = |top k ∩ I| / min(k, |I|): 1 is reachable at every k. float64 [B].
 
-    hits: bool [B, k_max], whether the track at each rank is hidden. n_hidden: int [B], |I|, how many there are to find.
+    hits: bool [B, k_max], whether the track at each rank is hidden. n_hidden: int [B], |I|.
     Source: the evaluation in DESIGN.md; Volkovs et al. 2018 and Liang et al. 2018,
     "Variational autoencoders for collaborative filtering", section 4.2.
     """

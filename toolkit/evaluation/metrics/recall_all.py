@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from toolkit.contracts.metric import Block, Metric
-from toolkit.evaluation.metrics.hits import first, some
+from toolkit.evaluation.metrics.hits import first, nan_if_none
 
 
 def recall_all(hits: np.ndarray, n_hidden: np.ndarray, k: int) -> np.ndarray:
-    """|top k ∩ I| / |I|: below 1 wherever more than k tracks are hidden. float64 [B].
+    """|top k ∩ I| / |I|: below 1 if more than k tracks are hidden. float64 [B].
 
     hits: bool [B, k_max], whether the track at each rank is hidden. n_hidden: int [B], |I|.
     """
-    return np.asarray(first(hits, k).sum(axis=1) / some(n_hidden))
+    return np.asarray(first(hits, k).sum(axis=1) / nan_if_none(n_hidden))
 
 
 class RecallOfAll(Metric):

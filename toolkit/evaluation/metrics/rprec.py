@@ -1,16 +1,16 @@
-"""R-precision: hits among as many first tracks as are hidden."""
+"""R-precision: hits among the first R tracks, where R is the number of hidden tracks."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from toolkit.contracts.metric import Block, Metric
-from toolkit.evaluation.metrics.hits import some
+from toolkit.evaluation.metrics.hits import nan_if_none
 
 
 def rprec(block: Block, k: int = 0) -> np.ndarray:
     """Hits among the first R = |I|, over R: float64 [B]."""
-    return np.asarray((block.hits & block.first_r).sum(axis=1) / some(block.n_hidden))
+    return np.asarray((block.hits & block.first_r).sum(axis=1) / nan_if_none(block.n_hidden))
 
 
 class RPrecision(Metric):

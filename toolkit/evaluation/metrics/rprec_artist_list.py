@@ -6,13 +6,13 @@ import numpy as np
 
 from toolkit.contracts.metric import Block, Metric
 from toolkit.evaluation.metrics.artist_hits import ARTIST_SHARE, artists_found
-from toolkit.evaluation.metrics.hits import some
+from toolkit.evaluation.metrics.hits import nan_if_none
 
 
 def rprec_artist_list(block: Block, k: int = 0) -> np.ndarray:
-    """As a public code of 2022 has it: hits among the first R, and 0.25 for each hidden artist anywhere in the ranking."""
+    """Hits among the first R, and 0.25 for each hidden artist anywhere in the ranking, over R: float64 [B]."""
     artists = artists_found(block, np.ones(block.ranked.shape, bool))
-    return np.asarray(((block.hits & block.first_r).sum(axis=1) + ARTIST_SHARE * artists) / some(block.n_hidden))
+    return np.asarray(((block.hits & block.first_r).sum(axis=1) + ARTIST_SHARE * artists) / nan_if_none(block.n_hidden))
 
 
 class RPrecisionWithArtistList(Metric):

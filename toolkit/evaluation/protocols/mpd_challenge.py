@@ -1,4 +1,6 @@
-"""`mpd_challenge`: whole playlists are held out and dealt into the ten situations of the Million Playlist Dataset challenge."""
+"""`mpd_challenge`: whole playlists are held out and assigned to the ten situations of the Million Playlist Dataset
+challenge.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,8 @@ if TYPE_CHECKING:
     from toolkit.corpus.splits import Split
 
 SituationName = Literal[
-    "title", "title_first_1", "title_first_5", "first_5", "title_first_10", "first_10", "title_first_25", "title_random_25",
-    "title_first_100", "title_random_100",
+    "title", "title_first_1", "title_first_5", "first_5", "title_first_10", "first_10", "title_first_25",
+    "title_random_25", "title_first_100", "title_random_100",
 ]  # fmt: skip
 
 

@@ -17,7 +17,10 @@ class DealtLists(WholeLists, Dealt):
     """Whole playlists dealt into training, validation and test."""
 
     def dealt(self, corpus: Corpus, shown: float, seeds: int | None) -> Split:
-        """The parts, checked for leaks. Raises `InputError` where folds are set and the data's own split is what counts."""
+        """The parts, checked for leaks.
+
+        Raises `InputError` where folds are set and the data's own split is what counts.
+        """
         from toolkit.corpus import splits
         from toolkit.evaluation import leaks
 

@@ -52,24 +52,23 @@ Cut = Annotated[float | str, BeforeValidator(_cut)]
 """A moment of the calendar."""
 
 Fold = Annotated[Annotated[int, Field(ge=0)] | Literal["all"], BeforeValidator(_fold)]
-"""The fold that is tested, or each in its turn."""
+"""The fold that is tested, or `all` of them one after the other."""
 
 DEALING = ("folds", "test_fold", "valid_fraction")
-"""Keys of which fold is held out."""
+"""Keys that choose the fold that is held out."""
 
 
 def refuse(part: Protocol, keys: Mapping[str, str]) -> None:
-    """Raise `ValueError` for a key that is not at its default though nothing reads it; keys: by name, why it is not read."""
+    """Raise `ValueError` for a key with another value than its default. keys: by name, what the key is for."""
     for key, why in keys.items():
         default = type(part).model_fields[key].get_default(call_default_factory=True)
         if getattr(part, key) != default:
-            raise ValueError(
-                f"{key}={getattr(part, key)} is for {why}: take it out, or set it to its default, {default}"
-            )
+            cure = f"take it out, or set it to its default, {default}"
+            raise ValueError(f"{key}={getattr(part, key)} is for {why}: {cure}")
 
 
 class Shown(Protocol):
-    """How many first tracks of a held-out playlist are shown."""
+    """Keys for the number of first tracks of a held-out playlist that are shown."""
 
     shown: Share = Field(0.7, description="the share of a playlist's tracks that are shown, the first ones")
     seeds: int | None = Field(None, ge=1, le=100_000, description="a fixed number of seeds instead of `shown`")
@@ -82,12 +81,12 @@ class Shown(Protocol):
 
 
 class Shuffled(Protocol):
-    """In which order seeds are shown."""
+    """Key for the order in which seeds are shown."""
 
     shuffle_seeds: bool = Field(False, description="show the seeds in another order: what order is worth")
 
     def ordered(self, parts: Split) -> Split:
-        """The parts with their seeds in the order that is shown."""
+        """The parts with their seeds in the order in which they are shown."""
         from dataclasses import replace
 
         from toolkit.evaluation import shuffled_seeds as shown
@@ -100,7 +99,7 @@ class Shuffled(Protocol):
 
 
 class WholeLists(Shuffled):
-    """Playlists that are not in training."""
+    """Keys of protocols whose test playlists are not in training."""
 
     whole_lists: ClassVar[bool] = True
 
@@ -124,7 +123,7 @@ class WholeLists(Shuffled):
 
 
 class Folds(Protocol):
-    """Which fold is tested, and how much of the rest validates."""
+    """Keys for the fold that is tested, and for the share of the others that validates."""
 
     folds: int = Field(5, ge=2, description="equal parts of what may be held out")
     valid_fraction: Share = Field(0.1, description="share of the other folds that validates")
@@ -136,7 +135,7 @@ class Folds(Protocol):
 
 
 class Dealt(Folds):
-    """Playlists that are dealt into parts by the data's own column, or by a hash of their group."""
+    """Keys of protocols that split playlists by a column of the data, or by a hash of their group."""
 
     by: Literal["auto", "column", "hash"] = Field(
         "auto", description="auto: the data's own split where it has one, else hash"
@@ -152,7 +151,7 @@ class Dealt(Folds):
 
     @property
     def fold(self) -> int:
-        """The fold that is tested. Raises `InputError` where all are."""
+        """The fold that is tested. Raises `InputError` if all are."""
         if isinstance(self.test_fold, str):
             rule = "is for `segue run` and `segue bench`, a run for each fold"
             raise InputError(f"evaluation.split.test_fold=all {rule}: name one, 0 to {self.folds - 1}")
@@ -165,7 +164,7 @@ class Dealt(Folds):
 
 
 class ColdTracks(Folds):
-    """Tracks that are not in training."""
+    """Keys of protocols whose hidden tracks are not in training."""
 
     cold: ClassVar[bool] = True
 
