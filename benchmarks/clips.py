@@ -111,7 +111,7 @@ def features(sounds: list[bytes]) -> np.ndarray:
     """The eleven numbers of every clip: float32 [n, 11]; they are learned from nothing, so once is enough."""
     from toolkit.encoders.audio.audio_features import AudioFeaturesEncoder
 
-    return AudioFeaturesEncoder().described(sounds)
+    return AudioFeaturesEncoder().measured(sounds)
 
 
 def make(name: str, params: dict[str, Any], seed: int) -> Any:

@@ -54,7 +54,8 @@ def texts(count: int) -> list[str]:
 def one(kind: str, count: int) -> dict[str, float]:
     """One encoding in this process: peak memory in MB, seconds, seconds from the cache."""
     from toolkit.encoders.contract import registry
-    from toolkit.encoders.contract.encode import encode
+    from toolkit.encoders.contract.encode import FitOn, encode
+    from toolkit.encoders.contract.field_values import FieldValues
 
     given: Any = texts(count) if kind == "texts" else Covers(count)
     params = (
@@ -68,9 +69,7 @@ def one(kind: str, count: int) -> dict[str, float]:
         before = _peak()
         for _ in range(2):
             begin = time.perf_counter()
-            made = encode(
-                kind, registry.create(name, params, device="cpu"), ids, present, given, cache=Path(folder), fitted=learn
-            )
+            made = encode(registry.create(name, params, device="cpu"), FieldValues(kind, ids, present, given), cache=Path(folder), fit_on=FitOn(tracks=learn))
             seconds.append(time.perf_counter() - begin)
         assert made.matrix.shape == (count + 1, 64)
     return {

@@ -88,10 +88,10 @@ def biographies(entities: int) -> list[tuple[str, str]]:
 
 def measure(dump: Path, entities: int) -> dict[str, float]:
     """In this process: build, then link; seconds of processor time, and the peak of memory."""
-    from segue_papers.enrichment.enrichment_params import Enrichment, made
+    from segue_papers.enrichment.enrichment_params import Enrichment
 
     begin = time.process_time()
-    enricher = made(Enrichment(knowledge=[dump]))
+    enricher = Enrichment(knowledge=[dump]).enricher()
     enricher.knowledge.prepare()
     built = time.process_time()
     texts = biographies(entities)

@@ -162,7 +162,9 @@ def encode(
         >>> segue.encode(data, "lyrics", "tfidf", dim=16, fit_on=split.train).matrix.shape
         (300, 16)
     """
+    from toolkit.encoders.contract.encode import FitOn
     from toolkit.encoders.contract.encode import encode as run
+    from toolkit.encoders.contract.field_values import FieldValues
     from toolkit.ingest.encoder_targets import FactorTargets
     from toolkit.packages import check_installed
 
@@ -184,15 +186,14 @@ def encode(
     present, values = data.values(field, source)
     fitted = trained if learned is None else np.asarray(learned.matrix.any(axis=1))
     found = run(
-        name,
         made,
-        ids,
-        present,
-        values,
+        FieldValues(name, ids, present, values),
         cache=data.cache / "encodings",
-        targets=None if learned is None else learned.matrix,
-        feedback=learned.feedback() if isinstance(learned, FactorTargets) and made.needs_feedback else None,
-        fitted=fitted if made.requires_fit else None,
+        fit_on=FitOn(
+            tracks=fitted if made.requires_fit else None,
+            targets=None if learned is None else learned.matrix,
+            feedback=learned.feedback() if isinstance(learned, FactorTargets) and made.needs_feedback else None,
+        ),
         progress=progress or interactive(),
         engine=engine,
         workers=workers,

@@ -20,7 +20,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from toolkit.encoders.contract.content_hash import digests
-from toolkit.encoders.contract.encode import encode
+from toolkit.encoders.contract.encode import FitOn, encode
+from toolkit.encoders.contract.field_values import FieldValues
 from toolkit.encoders.contract.encoder import Encoder, EncoderParams, Kind
 from toolkit.encoders.contract.encoding_cache import Tracks, key
 from toolkit.errors import SegueError
@@ -52,11 +53,11 @@ def check_encoder(
 
     def ready(seed: int = 0) -> Encoder:
         encoder = make(seed)
-        return encoder.fit(inputs, targets) if cls.learns else encoder
+        return encoder.fit(inputs, targets) if cls.requires_fit else encoder
 
     check_declaration(cls)
     check_params(cls)
-    if cls.learns:
+    if cls.requires_fit:
         check_unfitted(make(), inputs)
     encoder = ready()
     rows = check_output(encoder, inputs)
@@ -66,11 +67,11 @@ def check_encoder(
     check_saved(encoder, inputs, rows, device)
     check_cache_key(make, inputs)
     check_absent(make, inputs, targets, tolerance)
-    if cls.refuses:
+    if cls.can_fail:
         check_refusal(make, encoder, inputs, targets, rows, tolerance)
     if cls.supervised:
         check_needs_targets(make(), inputs)
-    if cls.learns:
+    if cls.requires_fit:
         check_refit(make, inputs, targets)
         check_workdir(make, inputs, targets, rows)
 
@@ -214,13 +215,17 @@ def check_absent(make: Make, inputs: Any, targets: np.ndarray | None, tolerance:
         wide[present] = targets
     with tempfile.TemporaryDirectory() as folder:
         encoder = make()
-        made = encode("check", encoder, ids, present, list(inputs), cache=Path(folder), targets=wide)
-        again = encode("check", make(), ids, present, list(inputs), cache=Path(folder), targets=wide)
+        made = encode(
+            encoder, FieldValues("check", ids, present, list(inputs)), cache=Path(folder), fit_on=FitOn(targets=wide)
+        )
+        again = encode(
+            make(), FieldValues("check", ids, present, list(inputs)), cache=Path(folder), fit_on=FitOn(targets=wide)
+        )
     assert made.matrix.shape == (n + 3, encoder.dim), (
         f"{encoder.name}: encode gave {made.matrix.shape}, not (V + 1, dim)"
     )
     expected = encoder.transform(inputs)
-    known = expected.any(axis=1) if encoder.silent else np.ones(n, dtype=bool)
+    known = expected.any(axis=1) if encoder.may_be_empty else np.ones(n, dtype=bool)
     present[present] = known
     assert made.present.tolist() == [False, *present.tolist()], (
         f"{encoder.name}: encode lost which tracks have the field"
@@ -244,7 +249,7 @@ def check_refusal(
     found = encoder.transform(mixed)
     assert np.isnan(found[2]).all(), f"{encoder.name}: a file that cannot be read must give a row of NaN"
     _close(found[good], rows, tolerance, f"{encoder.name}: a file that cannot be read changes the others' embeddings")
-    if encoder.learns:
+    if encoder.requires_fit:
         wide = None if targets is None else np.insert(targets, 2, 0, axis=0)
         _close(
             make().fit(mixed, wide).transform(inputs),

@@ -1,14 +1,16 @@
 """`mel-cnn-1d`: five one-dimensional convolutions over 3 s of a log-mel spectrogram.
 
-Source: Lee, Lee, Park, Park and Nam, "Deep content-user embedding model for music recommendation", 2018, the audio model: a mel
-spectrogram of 128 bands through five convolutions over time, each with batch normalisation, ReLU and max-pooling. Filters (128, 128, 128,
-128, 256), their width (3) and the pooling (3, the last layer averages over the frames left) are parameters. The paper trains with users in
-the loop; here the targets are given (factors or labels). No pretrained weights.
+Source: Lee, Lee, Park, Park and Nam, "Deep content-user embedding model for music recommendation", 2018, the audio
+model: a mel spectrogram of 128 bands through five convolutions over time, each with batch normalisation, ReLU and
+max-pooling. Filters (128, 128, 128, 128, 256), their width (3) and the pooling (3; the last layer averages over the
+remaining frames) are parameters. The paper trains it together with the embeddings of users; here it predicts targets,
+factors or labels. No pretrained weights.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
@@ -21,14 +23,19 @@ if TYPE_CHECKING:
 
 
 class MelCnn1dParams(MelParams):
-    """filters: of the five convolutions; the last is the embedding's size. pool: frames that max-pooling joins after all but the last."""
+    """Parameters of the network.
+
+    - filters: number of filters of each convolution; the last is the size of the embedding.
+    - kernel: width of a filter in frames, odd.
+    - pool: frames that max-pooling joins, after every convolution but the last.
+    """
 
     filters: list[Annotated[int, Field(ge=1)]] = Field([128, 128, 128, 128, 256], min_length=1)
     kernel: int = Field(3, ge=1)
     pool: int = Field(3, ge=1)
 
     def frames_left(self) -> int:
-        """Frames before the last convolution; every convolution keeps the number of frames."""
+        """Number of frames in the last convolution; convolutions do not change it."""
         return self.frames() // self.pool ** (len(self.filters) - 1)
 
     @model_validator(mode="after")
@@ -41,7 +48,7 @@ class MelCnn1dParams(MelParams):
 class MelCnn1dEncoder(MelEncoder):
     """Encodes audio with five one-dimensional convolutions over windows of a log-mel spectrogram.
 
-    Returns float32 [n, 256], the mean over a clip's windows, or [n, t] for `output: prediction`.
+    Takes n files. Returns float32 [n, 256], the mean over the windows of a clip, or [n, t] for `output: prediction`.
     """
 
     name: ClassVar[str] = "mel-cnn-1d"
@@ -58,14 +65,11 @@ class MelCnn1dEncoder(MelEncoder):
 
 
 def mel_trunk(bands: int, filters: Sequence[int], *, kernel: int, pool: int) -> nn.Module:
-    """(n, bands, frames) -> (n, filters[-1])."""
+    """The convolutions, and the mean over the remaining frames: (n, bands, frames) -> (n, filters[-1])."""
     from torch import nn
 
     layers: list[nn.Module] = [nn.BatchNorm1d(bands)]
-    before = bands
-    for place, wide in enumerate(filters):
-        if place:
-            layers.append(nn.MaxPool1d(pool))
-        layers += [nn.Conv1d(before, wide, kernel, padding="same"), nn.BatchNorm1d(wide), nn.ReLU()]
-        before = wide
+    for number, (before, after) in enumerate(pairwise([bands, *filters])):
+        pooling = [nn.MaxPool1d(pool)] if number else []
+        layers += [*pooling, nn.Conv1d(before, after, kernel, padding="same"), nn.BatchNorm1d(after), nn.ReLU()]
     return nn.Sequential(*layers, nn.AdaptiveAvgPool1d(1), nn.Flatten())

@@ -1,4 +1,4 @@
-"""Log-mel spectrograms cut into windows, and what the two networks over them share."""
+"""Log-mel spectrograms cut into windows, and the base class of the two networks over them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from toolkit.encoders.audio.audio_network import AudioNetworkEncoder, AudioNetwo
 
 
 class SpectrogramParams(AudioParams):
-    """window: seconds of one window. bands, fft, hop: of the spectrogram. compression: c of log(1 + c · magnitude)."""
+    """Parameters of a log-mel spectrogram.
+
+    - window: seconds of one window.
+    - bands: number of mel bands.
+    - fft, hop: samples of a frame, and samples between frames.
+    - compression: c of log(1 + c · magnitude).
+    """
 
     window: float = Field(3.0, gt=0, le=600)
     bands: int = Field(128, ge=1)
@@ -21,19 +27,22 @@ class SpectrogramParams(AudioParams):
     compression: float = Field(10.0, gt=0)
 
     def frames(self) -> int:
-        """Frames of one window."""
+        """Number of frames of one window."""
         return round(self.window * self.rate) // self.hop
 
 
 class MelParams(SpectrogramParams, AudioNetworkParams):
-    """A clip is cut into as many windows as fit, one that is shorter ends in silence."""
+    """Parameters of a network over windows.
+
+    A clip is cut into as many windows as fit; a shorter one is followed by silence.
+    """
 
     filters: list[Annotated[int, Field(ge=1)]] = Field([1], min_length=1)
     kernel: int = Field(4, ge=1)
     pool: int = Field(2, ge=1)
 
     def frames_left(self) -> int:
-        """Frames of a window after the last convolution and pooling."""
+        """Number of frames of a window after the last convolution and pooling."""
         frames = self.frames()
         for _ in self.filters:
             frames = (frames - self.kernel + 1) // self.pool
@@ -42,9 +51,8 @@ class MelParams(SpectrogramParams, AudioNetworkParams):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.frames_left() < 1:
-            raise ValueError(
-                f"{len(self.filters)} layers of kernel={self.kernel} and pool={self.pool} leave nothing of {self.frames()} frames"
-            )
+            layers = f"{len(self.filters)} layers of kernel={self.kernel} and pool={self.pool}"
+            raise ValueError(f"{layers} leave nothing of {self.frames()} frames")
         return self
 
 
@@ -54,7 +62,7 @@ class MelEncoder(AudioNetworkEncoder):
     params: MelParams
 
     @property
-    def least(self) -> int:
+    def min_samples(self) -> int:
         return self.params.frames() * self.params.hop
 
     def _windows(self, clips: list[np.ndarray]) -> list[np.ndarray]:
@@ -62,7 +70,7 @@ class MelEncoder(AudioNetworkEncoder):
 
 
 def log_mel(samples: np.ndarray, params: SpectrogramParams) -> np.ndarray:
-    """librosa's mel spectrogram of magnitudes, log(1 + c · x): float32 [bands, frames]."""
+    """log(1 + c · x) of the mel spectrogram of magnitudes, by librosa: float32 [bands, frames]."""
     import librosa
 
     padded = np.pad(samples, (0, max(0, params.fft - len(samples))))
@@ -79,7 +87,10 @@ def log_mel(samples: np.ndarray, params: SpectrogramParams) -> np.ndarray:
 
 
 def mel_windows(samples: np.ndarray, params: MelParams) -> np.ndarray:
-    """Whole windows of a clip, end to end: float32 [windows, bands, frames]; a clip of less than one window is followed by silence."""
+    """The whole windows of a clip, float32 [windows, bands, frames].
+
+    A clip of less than one window is followed by silence.
+    """
     table, frames = log_mel(samples, params), params.frames()
     count = max(1, len(samples) // (frames * params.hop))
     table = np.pad(table, ((0, 0), (0, max(0, count * frames - table.shape[1]))))[:, : count * frames]

@@ -1,32 +1,47 @@
-"""`mfcc-tags`: counts of words of sound through a network that was taught tags; its last hidden layer is the embedding.
+"""`mfcc-tags`: counts of quantised MFCC frames through a network that learned tags; its last hidden layer is the
+vector.
 
-Source: Liang, Zhan and Ellis, "Content-aware collaborative music recommendation using pre-trained neural networks", 2015: MFCC with first
-and second differences, vector-quantised, their counts into a network of three hidden layers of 1,200 units (ReLU) that predicts a track's
-tags, each by logistic loss. The number of words (1,024) is a parameter. `fit` needs labels 0…1 as targets. No pretrained weights.
+Source: Liang, Zhan and Ellis, "Content-aware collaborative music recommendation using pre-trained neural networks",
+2015: MFCC with first and second differences, vector-quantised, their counts into a network of three hidden layers of
+1,200 units (ReLU) that predicts the tags of a track, each by logistic loss. The number of words (1,024) is a parameter.
+`fit` needs labels 0…1 as targets. No pretrained weights.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
 
-from segue_papers.encoders.mfcc import MfccParams, WordsEncoder
-from toolkit.encoders.contract.encoder import Audio, EncoderParams, Progress
-from toolkit.encoders.contract.encoder_files import Tensors
-from toolkit.encoders.learning.predicting_encoder import PredictingEncoder, checked_targets, identity
+from segue_papers.encoders.mfcc_codebook import CodebookEncoder, MfccParams
+from toolkit.encoders.contract.encoder import Audio, EncoderParams, Progress, Tensors
+from toolkit.encoders.learning.network_layers import dense
+from toolkit.encoders.learning.supervised_encoder import (
+    Examples,
+    SupervisedEncoder,
+    TrainedParams,
+    checked_targets,
+    identity,
+)
 
 if TYPE_CHECKING:
-    from toolkit.encoders.learning.predictor_network import Predictor
+    import scipy.sparse as sp
+
+    from toolkit.encoders.learning.supervised_network import SupervisedNetwork
 
 BLOCK = 1024
+"""Clips that go through the network at once."""
 
 
-class MfccTagsParams(MfccParams):
-    """hidden: sizes of the layers; the last is the embedding's. dropout: of the last layer, in training."""
+class MfccTagsParams(TrainedParams, MfccParams):
+    """Parameters of the network.
+
+    - hidden: sizes of the hidden layers; the last is the size of the vector.
+    - dropout: share of the last layer that is dropped in training.
+    - output: the `embedding` of the last hidden layer, or the `prediction`.
+    """
 
     words: int = Field(1024, ge=1)
     hidden: list[Annotated[int, Field(ge=1)]] = Field([1200, 1200, 1200], min_length=1)
@@ -37,10 +52,10 @@ class MfccTagsParams(MfccParams):
     output: Literal["embedding", "prediction"] = "embedding"
 
 
-class MfccTagsEncoder(PredictingEncoder, WordsEncoder):
+class MfccTagsEncoder(SupervisedEncoder, CodebookEncoder):
     """Encodes audio as counts of quantised MFCCs, passed through a network trained to predict tags.
 
-    Returns float32 [n, 1200], or the probabilities of the tags, [n, t], for `output: prediction`.
+    Takes n files. Returns float32 [n, 1200], or the probabilities of the tags, [n, t], for `output: prediction`.
     """
 
     name: ClassVar[str] = "mfcc-tags"
@@ -60,54 +75,52 @@ class MfccTagsEncoder(PredictingEncoder, WordsEncoder):
         workdir: Path | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learn words from n >= 1 files, and to predict labels float32 [n, t]; resumes from `workdir` after a kill."""
+        """Learn the codebook, and to predict labels float32 [n, t], from n >= 1 files; resumes from `workdir` after a
+        kill.
+        """
         import torch
 
-        wanted = checked_targets(self.name, inputs, targets, labels=True)
+        wanted = checked_targets(self.name, len(inputs), targets, labels=True)
         self._learn_words(inputs, progress)
-        places, counts = self._counts(inputs, progress, f"count {self.name}")
-        answers = torch.from_numpy(wanted[places])
-        self._train(
-            lambda rows: (torch.from_numpy(_shares(counts[rows])), answers[torch.from_numpy(rows)]),
-            len(places),
-            answers,
-            identity=identity("audio", inputs, wanted),
-            rate=self.params.lr,
-            workdir=workdir,
-            progress=progress,
+        readable, counts = self._counts(inputs, progress, f"count {self.name}")
+        labels = wanted[readable]
+        answers = torch.from_numpy(labels)
+        examples = Examples(
+            lambda rows: (torch.from_numpy(_scaled(counts[rows])), answers[torch.from_numpy(rows)]),
+            len(readable),
+            labels,
+            identity("audio", inputs, wanted),
         )
+        self._train(examples, lr=self.params.lr, workdir=workdir, progress=progress)
         return self
 
     def transform(self, inputs: Audio, *, progress: Progress | None = None) -> np.ndarray:
         """n files -> float32 [n, d]; NaN for a file that cannot be read."""
         import torch
 
-        model, out = self._fitted(), self._rows(inputs)
-        places, counts = self._counts(inputs, progress, self.name)
-        for low in range(0, len(places), BLOCK):
-            with torch.inference_mode():
-                hidden = model.trunk(torch.from_numpy(_shares(counts[low : low + BLOCK])).to(self.device))
-                found = hidden if self.params.output == "embedding" else model.predict(hidden)
-            out[places[low : low + BLOCK]] = found.cpu().numpy()
+        self._fitted()
+        out = self._nan_rows(inputs)
+        readable, counts = self._counts(inputs, progress, self.name)
+        for low in range(0, len(readable), BLOCK):
+            batch = torch.from_numpy(_scaled(counts[low : low + BLOCK]))
+            out[readable[low : low + BLOCK]] = self._outputs(batch, output=self.params.output)
         return out
 
-    def _build(self, columns: int) -> Predictor:
-        from torch import nn
+    def _build(self, columns: int) -> SupervisedNetwork:
+        from toolkit.encoders.learning.supervised_network import SupervisedNetwork
 
-        from toolkit.encoders.learning.predictor_network import Predictor
+        width, dropout = self.params.hidden[-1], self.params.dropout
+        trunk = dense([len(self.words), *self.params.hidden])
+        return SupervisedNetwork(trunk, width, columns, dropout=dropout, loss="logistic")
 
-        sizes = [len(self.words), *self.params.hidden]
-        layers = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.ReLU())]
-        return Predictor(nn.Sequential(*layers), sizes[-1], columns, dropout=self.params.dropout, loss="logistic")
+    def _extra_tensors(self) -> Tensors:
+        return self._codebook_tensors()
 
-    def _state(self) -> Tensors:
-        return self._word_tensors()
-
-    def _adopt(self, tensors: Tensors) -> None:
-        self._adopt_words(tensors)
+    def _restore_extra(self, tensors: Tensors) -> None:
+        self._restore_codebook(tensors)
 
 
-def _shares(counts: Any) -> np.ndarray:
-    """Counts over their row's mean, so that inputs are about 1 whatever the number of words: float32 [n, words]."""
+def _scaled(counts: sp.csr_matrix) -> np.ndarray:
+    """Counts over the mean of their row, so inputs are about 1 whatever the number of words: float32 [n, words]."""
     table = counts.toarray()
     return np.asarray(table / np.maximum(table.mean(axis=1, keepdims=True), 1e-12), np.float32)

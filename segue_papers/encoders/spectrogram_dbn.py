@@ -1,14 +1,17 @@
-"""`spectrogram-dbn`: 5 s of spectrogram, its principal components, and a deep belief network of restricted Boltzmann machines.
+"""`spectrogram-dbn`: 5 s of spectrogram, its principal components, and a deep belief network of restricted Boltzmann
+machines.
 
-Source: Wang and Wang, "Improving content-based and hybrid music recommendation using deep learning", 2014: windows of 30 ms in 120 bands
-over 5 s (166 x 120), 100 principal components, a deep belief network trained layer by layer. Hinton, "A practical guide to training
-restricted Boltzmann machines", 2010: the first machine has Gaussian visible units (components brought to deviation 1), the others binary
-ones; one step of contrastive divergence, momentum, weight decay. The paper goes on to fine-tune the network inside its recommender; here
-it stops after the layers, which need no targets. The layers' sizes (300, 300, 300) are parameters. No pretrained weights.
+Source: Wang and Wang, "Improving content-based and hybrid music recommendation using deep learning", 2014: windows of
+30 ms in 120 bands over 5 s (166 x 120), 100 principal components, a deep belief network trained layer by layer. Hinton,
+"A practical guide to training restricted Boltzmann machines", 2010: the first machine has Gaussian visible units
+(components scaled to standard deviation 1), the others binary ones; one step of contrastive divergence, momentum,
+weight decay. The paper then fine-tunes the network inside its recommender; this encoder trains only the layers, which
+need no targets. Their sizes (300, 300, 300) are parameters. No pretrained weights.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
@@ -18,9 +21,8 @@ from pydantic import Field
 
 from segue_papers.encoders.mfcc_words import principal_axes
 from toolkit.encoders.audio.audio_encoder import AudioEncoder, AudioParams
-from toolkit.encoders.contract.encoder import Audio, EncoderParams, Progress
-from toolkit.encoders.contract.encoder_files import Tensors, load_encoder, save_encoder
-from toolkit.encoders.contract.field_inputs import take
+from toolkit.encoders.contract.encoder import Audio, EncoderParams, FittedState, Progress, Tensors
+from toolkit.encoders.contract.field_values import Files
 from toolkit.encoders.contract.input_faults import not_fitted
 from toolkit.seeds import derived_seed
 
@@ -28,16 +30,23 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 MOST_CLIPS = 4000
-"""Clips, evenly spread over the inputs, that the principal components are taken of: 0.6 GB of spectrograms at the paper's sizes."""
+"""Most clips, evenly spread over the inputs, from which the principal components are learned: 0.6 GB at the sizes of
+the paper.
+"""
 MOMENTUM, DECAY = 0.9, 2e-4
 """Hinton 2010, sections 9 and 10."""
 COMPRESSION = 1e4
 
 
 class SpectrogramDbnParams(AudioParams):
-    """window: seconds of one frame, frames do not overlap. bands: equal parts of the spectrum that are summed. components: kept of the
-    frames x bands numbers, never more than the clips allow. hidden: sizes of the layers. lr: of the binary machines; the Gaussian one
-    takes a tenth of it."""
+    """Parameters of the spectrogram and of the network.
+
+    - window: seconds of one frame; frames do not overlap.
+    - bands: number of equal parts of the spectrum, each of which is summed.
+    - components: number of principal components, at most the number of clips.
+    - hidden: sizes of the layers.
+    - lr: learning rate of the binary machines; that of the Gaussian one is a tenth of it.
+    """
 
     seconds: float = Field(5.0, gt=0, le=600)
     window: float = Field(0.03, gt=0)
@@ -49,7 +58,7 @@ class SpectrogramDbnParams(AudioParams):
     lr: float = Field(0.02, gt=0)
 
     def frame(self) -> int:
-        """Samples of one frame."""
+        """Number of samples of one frame."""
         return max(2, round(self.window * self.rate))
 
     def frames(self) -> int:
@@ -59,19 +68,20 @@ class SpectrogramDbnParams(AudioParams):
 class SpectrogramDbnEncoder(AudioEncoder):
     """Encodes audio with a deep belief network over the principal components of a spectrogram.
 
-    Returns float32 [n, last hidden size]: the activation probabilities of the last layer's units, from 0 to 1.
+    Takes n files. Returns float32 [n, last hidden size], the activation probabilities of the last layer's units, from 0
+    to 1.
     """
 
     name: ClassVar[str] = "spectrogram-dbn"
-    learns: ClassVar[bool] = True
+    requires_fit: ClassVar[bool] = True
     source: ClassVar[str] = "Wang and Wang 2014; Hinton 2010"
     Params: ClassVar[type[EncoderParams]] = SpectrogramDbnParams
     params: SpectrogramDbnParams
     tensors: Tensors | None = None
-    """center, axes, deviation of the components; weight and bias of each layer."""
+    """center, axes and deviation of the components; weight and bias of each layer."""
 
     @property
-    def least(self) -> int:
+    def min_samples(self) -> int:
         return self.params.frame() * self.params.frames()
 
     @property
@@ -86,50 +96,44 @@ class SpectrogramDbnEncoder(AudioEncoder):
         workdir: Path | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learn components and layers from n >= 1 files. Raises `InputError` where none can be read."""
+        """Learn components and layers from n >= 1 files. Raises `InputError` if none can be read."""
         some = np.linspace(0, len(inputs) - 1, min(len(inputs), MOST_CLIPS)).astype(int)
-        heard = [
-            self._spectrogram(samples) for _, samples in self._heard(take(inputs, some), progress, f"hear {self.name}")
-        ]
-        if not heard:
-            raise self._nothing_heard(inputs)
-        center, axes = principal_axes(np.stack(heard).astype(np.float64), 1.0)
+        what = f"decode for {self.name}"
+        sample = [row for _, row in self._spectrograms(Files(inputs, some), progress, what)]
+        if not sample:
+            raise self._all_unreadable(inputs)
+        center, axes = principal_axes(np.stack(sample).astype(np.float64), 1.0)
         axes = axes[: self.params.components]
-        if len(some) == len(inputs):
-            found = np.stack([(spectrogram - center) @ axes.T for spectrogram in heard])
+        if len(some) < len(inputs):
+            again = self._spectrograms(inputs, progress, what)
+            components = np.stack([(row - center) @ axes.T for _, row in again])
         else:
-            again = self._heard(inputs, progress, f"hear {self.name}")
-            found = np.stack([(self._spectrogram(samples) - center) @ axes.T for _, samples in again])
-        deviation = found.std(axis=0)
-        # a component without variance would be divided by rounding
+            components = np.stack([(row - center) @ axes.T for row in sample])
+        deviation = components.std(axis=0)
+        # dividing a component without variance would scale up rounding errors
         scaled = {"center": center, "axes": axes, "deviation": np.where(deviation > 1e-9, deviation, 1.0)}
-        self.tensors = scaled | self._layers((found / scaled["deviation"]).astype(np.float32), progress)
+        self.tensors = scaled | self._layers((components / scaled["deviation"]).astype(np.float32), progress)
         return self
 
     def transform(self, inputs: Audio, *, progress: Progress | None = None) -> np.ndarray:
         """n files -> float32 [n, d]; NaN for a file that cannot be read."""
-        tensors, out = self._fitted(), self._rows(inputs)
-        for place, samples in self._heard(inputs, progress, self.name):
-            row = ((self._spectrogram(samples) - tensors["center"]) @ tensors["axes"].T / tensors["deviation"]).astype(
-                np.float32
-            )
+        if self.tensors is None:
+            raise not_fitted(self.name)
+        tensors, out = self.tensors, self._nan_rows(inputs)
+        for index, row in self._spectrograms(inputs, progress, self.name):
+            row = (row - tensors["center"]) @ tensors["axes"].T / tensors["deviation"]
+            row = row.astype(np.float32)
             for layer in range(len(self.params.hidden)):
                 row = _sigmoid(row @ tensors[f"weight.{layer}"] + tensors[f"bias.{layer}"])
-            out[place] = row
+            out[index] = row
         return out
 
-    def _spectrogram(self, samples: np.ndarray) -> np.ndarray:
-        """log(1 + c · x) of the summed magnitudes: float32 [frames · bands]; a shorter clip ends in silence."""
-        params = self.params
-        size, frames = params.frame(), params.frames()
-        heard = np.pad(samples[: frames * size], (0, max(0, frames * size - len(samples)))).reshape(frames, size)
-        spectrum = np.abs(np.fft.rfft(heard * np.hanning(size), n=max(size, 2 * params.bands), axis=1)) / size
-        # as many equal parts of the spectrum as bands
-        edges = np.linspace(0, spectrum.shape[1], params.bands + 1).astype(int)[:-1]
-        return np.log1p(COMPRESSION * np.add.reduceat(spectrum, edges, axis=1)).astype(np.float32).ravel()
+    def _spectrograms(self, inputs: Audio, progress: Progress | None, what: str) -> Iterator[tuple[int, np.ndarray]]:
+        """Index and spectrogram of each readable file."""
+        return ((index, spectrogram(samples, self.params)) for index, samples in self._clips(inputs, progress, what))
 
     def _layers(self, visible: np.ndarray, progress: Progress | None) -> Tensors:
-        """Train one machine after the other, each on what the one before makes of the clips."""
+        """Train one machine after the other, each on the output of the one before."""
         import torch
 
         table, tensors = torch.from_numpy(visible), Tensors()
@@ -143,25 +147,30 @@ class SpectrogramDbnEncoder(AudioEncoder):
                 progress(layer + 1, len(self.params.hidden), f"fit {self.name}")
         return tensors
 
-    def _fitted(self) -> Tensors:
-        if self.tensors is None:
-            raise not_fitted(self.name)
-        return self.tensors
+    def fitted_state(self) -> FittedState | None:
+        return None if self.tensors is None else FittedState(self.tensors)
 
-    def save(self, directory: Path) -> None:
-        save_encoder(self, directory, self.tensors)
+    def restore(self, state: FittedState) -> None:
+        self.tensors = state.tensors
 
-    @classmethod
-    def load(cls, directory: Path, *, device: str = "cpu") -> Self:
-        encoder, encoder_tensors, _ = load_encoder(cls, directory, device=device)
-        encoder.tensors = encoder_tensors
-        return encoder
+
+def spectrogram(samples: np.ndarray, params: SpectrogramDbnParams) -> np.ndarray:
+    """log(1 + c · x) of the summed magnitudes: float32 [frames · bands]. A clip that is too short ends in silence."""
+    size, frames = params.frame(), params.frames()
+    clip = np.pad(samples[: frames * size], (0, max(0, frames * size - len(samples)))).reshape(frames, size)
+    spectrum = np.abs(np.fft.rfft(clip * np.hanning(size), n=max(size, 2 * params.bands), axis=1)) / size
+    # as many equal parts of the spectrum as bands
+    edges = np.linspace(0, spectrum.shape[1], params.bands + 1).astype(int)[:-1]
+    return np.log1p(COMPRESSION * np.add.reduceat(spectrum, edges, axis=1)).astype(np.float32).ravel()
 
 
 def _machine(
     table: Tensor, hidden: int, params: SpectrogramDbnParams, generator: Generator, *, gaussian: bool
 ) -> tuple[Tensor, Tensor]:
-    """Weights [visible, hidden] and hidden bias of one machine: contrastive divergence of one step over (n, visible)."""
+    """Train one machine on (n, visible) by contrastive divergence of one step.
+
+    Returns weights [visible, hidden] and hidden bias.
+    """
     import torch
 
     rate = params.lr / 10 if gaussian else params.lr

@@ -1,28 +1,29 @@
-"""`tfidf-mlp`: TF-IDF of a text or of tags through two dense layers, trained to predict a track's or an artist's factors.
+"""`tfidf-mlp`: TF-IDF of a text or of tags through two dense layers, trained to predict the factors of a track or an
+artist.
 
-Source: Oramas, Nieto, Sordo and Serra, "A Deep Multimodal Approach for Cold-start Music Recommendation", DLRS 2017: the 10,000
-most frequent terms weighted by TF-IDF, two dense layers of 2,048 with ReLU, a linear layer of 200 factors whose output has
-length 1, cosine distance, Adam, batches of 32. A-TEXT reads biographies, A-TAGS tags; the artist embedding is what the second
-dense layer gives. Dropout is of that layer alone, not also of its inputs as in the authors' code: it is drawn from noise that a
-resumed run draws again. The paper gives no rate for Adam: 1e-3 that falls to zero over `epochs`. No pretrained weights.
+Source: Oramas, Nieto, Sordo and Serra, "A Deep Multimodal Approach for Cold-start Music Recommendation", DLRS 2017: the
+10,000 most frequent terms weighted by TF-IDF, two dense layers of 2,048 with ReLU, a linear layer of 200 factors whose
+output has length 1, cosine distance, Adam, batches of 32. A-TEXT reads biographies, A-TAGS tags; the artist embedding
+is the output of the second dense layer. Dropout is applied to that layer only, not also to its inputs as in the
+authors' code, because it is drawn from noise that a resumed run draws again. The paper gives no learning rate: 1e-3,
+which falls to zero over `epochs`. No pretrained weights.
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
 
-from toolkit.encoders.contract.encoder import EncoderParams, Progress, Texts
-from toolkit.encoders.contract.encoder_files import Tensors
+from toolkit.encoders.contract.encoder import EncoderParams, FittedState, Progress, Tensors, Texts
 from toolkit.encoders.contract.input_faults import not_fitted
-from toolkit.encoders.learning.trunk_layers import dense
-from toolkit.encoders.text.cleaning import Cleaner
-from toolkit.encoders.text.text_network import Prepared, TextNetworkEncoder, TextNetworkParams
+from toolkit.encoders.learning.network_layers import dense
+from toolkit.encoders.text.text_network import LoadTexts, TextNetworkEncoder, TextNetworkParams
 from toolkit.encoders.text.tfidf import TermParams, TfidfEncoder
+from toolkit.packages import Package
 
 if TYPE_CHECKING:
     from torch import nn
@@ -37,19 +38,20 @@ class TfidfMlpParams(TermParams, TextNetworkParams):
 class TfidfMlpEncoder(TextNetworkEncoder):
     """Encodes texts by TF-IDF weights and dense layers, trained to predict factors.
 
-    Returns float32 [n, hidden[-1]], or [n, t] for `output: prediction`.
+    Takes n texts. Returns float32 [n, hidden[-1]], or [n, t] for `output: prediction`.
     """
 
     name: ClassVar[str] = "tfidf-mlp"
     source: ClassVar[str] = "Oramas et al. 2017, artist embeddings from biographies and tags"
     Params: ClassVar[type[EncoderParams]] = TfidfMlpParams
     Terms: ClassVar[type[TfidfEncoder]] = TfidfEncoder
+    requires: ClassVar[tuple[Package, ...]] = TfidfEncoder.requires
     params: TfidfMlpParams
 
     def __init__(self, params: EncoderParams | None = None, *, seed: int = 0, device: str = "cpu") -> None:
         super().__init__(params, seed=seed, device=device)
-        kept = {name: getattr(self.params, name) for name in self.Terms.Params.model_fields if name != "dim"}
-        self.terms = self.Terms(self.Terms.Params.model_validate(kept | {"dim": 0}), seed=seed)
+        shared = {name: getattr(self.params, name) for name in self.Terms.Params.model_fields if name != "dim"}
+        self.terms = self.Terms(self.Terms.Params.model_validate(shared | {"dim": 0}), seed=seed)
 
     @property
     def width(self) -> int:
@@ -61,18 +63,17 @@ class TfidfMlpEncoder(TextNetworkEncoder):
     def fingerprint(self) -> str:
         return self.terms.fingerprint()
 
-    def facts(self) -> dict[str, Any]:
-        """As of the terms' own encoder."""
-        return self.terms.facts()
+    def summary(self) -> dict[str, float]:
+        return self.terms.summary()
 
     def preview(self, text: str) -> list[tuple[str, str]]:
-        """Each step's name and the text after it, for `segue encoders preview`."""
+        """The name of each step and the text after it, for `segue encoders preview`."""
         return self.terms.preview(text)
 
-    def _learn(self, texts: Texts, workdir: Path | None, progress: Progress | None) -> None:
+    def _learn_words(self, texts: Texts, workdir: Path | None, progress: Progress | None) -> None:
         self.terms.fit(texts, workdir=workdir, progress=progress)
 
-    def _prepared(self, texts: Texts, progress: Progress | None = None) -> Prepared:
+    def _prepare(self, texts: Texts, progress: Progress | None = None) -> LoadTexts:
         import torch
 
         matrix = self.terms.terms(texts, progress=progress).astype(np.float32)
@@ -81,13 +82,11 @@ class TfidfMlpEncoder(TextNetworkEncoder):
     def _trunk(self) -> nn.Module:
         return dense([self.terms.dim, *self.params.hidden])
 
-    def _state(self) -> Tensors:
-        if self.terms.vocabulary is None:
+    def _extra_tensors(self) -> Tensors:
+        state = self.terms.fitted_state()
+        if state is None:
             raise not_fitted(self.name)
-        about = json.dumps([self.terms.vocabulary, self.terms.cleaner.common]).encode()
-        return {"vocabulary": np.frombuffer(about, np.uint8), **self.terms.state()}
+        return {"terms.json": np.frombuffer(json.dumps(dict(state.values)).encode(), np.uint8), **state.tensors}
 
-    def _adopt(self, tensors: Tensors) -> None:
-        self.terms.vocabulary, common = json.loads(tensors["vocabulary"].tobytes())
-        self.terms.cleaner = Cleaner(self.params.clean, common)
-        self.terms.restore(tensors)
+    def _restore_extra(self, tensors: Tensors) -> None:
+        self.terms.restore(FittedState(tensors, json.loads(tensors["terms.json"].tobytes())))

@@ -1,8 +1,9 @@
 """`tfidf-semantic-mlp`: the network of `tfidf-mlp` over texts enriched by a knowledge base.
 
-Source: Oramas, Nieto, Sordo and Serra, "A Deep Multimodal Approach for Cold-start Music Recommendation", DLRS 2017, A-SEM: terms
-and, for every entity that is linked in the text, what a knowledge base says of it, as `tfidf-semantic` appends it. The linker is
-not the paper's (Babelfy is a service with a key and a daily quota). No pretrained weights.
+Source: Oramas, Nieto, Sordo and Serra, "A Deep Multimodal Approach for Cold-start Music Recommendation", DLRS 2017,
+A-SEM: the terms of a text and, for every entity that is linked in it, what a knowledge base says about it, as in
+`tfidf-semantic`. The paper's linker, Babelfy, is replaced, because it is a service with a key and a daily quota. No
+pretrained weights.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from segue_papers.encoders.tfidf_mlp import TfidfMlpEncoder, TfidfMlpParams
-from segue_papers.encoders.tfidf_semantic import Enrichment, TfidfSemanticEncoder
+from segue_papers.encoders.tfidf_semantic import TfidfSemanticEncoder
+from segue_papers.enrichment.enrichment_params import Enrichment
 from toolkit.encoders.contract.encoder import EncoderParams
 from toolkit.encoders.text.tfidf import TfidfEncoder
 
@@ -24,7 +26,7 @@ class TfidfSemanticMlpParams(TfidfMlpParams):
 class TfidfSemanticMlpEncoder(TfidfMlpEncoder):
     """Encodes texts, and a knowledge base's facts about the entities in them, with the network of `tfidf-mlp`.
 
-    Returns float32 [n, hidden[-1]], or [n, t] for `output: prediction`.
+    Takes n texts. Returns float32 [n, hidden[-1]], or [n, t] for `output: prediction`.
     """
 
     name: ClassVar[str] = "tfidf-semantic-mlp"

@@ -1,4 +1,6 @@
-"""The network of `text-cnn`: word vectors, convolutions of several widths over them, the maximum of each filter, a dense layer."""
+"""The network of `text-cnn`: word vectors, convolutions of several widths over them, the maximum of each filter, a
+dense layer.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +11,10 @@ from torch import Tensor, nn
 
 
 class WordConvolutions(nn.Module):
-    """Word numbers int64 (n, length) from 1, 0 after a text's end -> (n, hidden). `length` must reach the widest filter.
+    """Word numbers int64 (n, length) -> (n, hidden). Words count from 1, 0 is padding. `length` must be at least the
+    widest filter.
 
-    What stands after a text's end never enters the maximum, so that a text means the same in every batch.
+    Padding is left out of the maximum, so a text has the same vector in every batch.
     """
 
     def __init__(self, vectors: Tensor, widths: Sequence[int], filters: int, hidden: int, *, tune: bool) -> None:
@@ -24,10 +27,10 @@ class WordConvolutions(nn.Module):
     def forward(self, words: Tensor) -> Tensor:
         lengths = (words > 0).sum(dim=1, keepdim=True)  # (n, 1)
         vectors = self.embedding(words).transpose(1, 2)  # (n, dim, length)
-        found = []
+        maxima = []
         for width, convolution in zip(self.widths, self.convolutions, strict=True):
-            heard = convolution(vectors).relu()  # (n, filters, length - width + 1)
-            places = torch.arange(heard.shape[2], device=words.device)
-            inside = places < (lengths - width + 1).clamp_min(1)
-            found.append((heard * inside[:, None]).amax(dim=2))
-        return self.dense(torch.cat(found, dim=1)).relu()
+            outputs = convolution(vectors).relu()  # (n, filters, length - width + 1)
+            positions = torch.arange(outputs.shape[2], device=words.device)
+            inside = positions < (lengths - width + 1).clamp_min(1)
+            maxima.append((outputs * inside[:, None]).amax(dim=2))
+        return self.dense(torch.cat(maxima, dim=1)).relu()

@@ -1,6 +1,6 @@
-"""Texts enriched by what a knowledge base says of the entities they mention.
+"""Texts with what a knowledge base says about the entities they mention.
 
-Source: Oramas et al., "A Deep Multimodal Approach for Cold-start Music
-Recommendation", DLRS 2017, on artist biographies. triples -> local (or sparql)
-knowledge; texts -> linking (or spotlight) -> semantic: the terms to append.
+Source: Oramas et al., "A Deep Multimodal Approach for Cold-start Music Recommendation", DLRS 2017, on artist
+biographies. `rdf_triples` -> `local_knowledge` (or `sparql_knowledge`); texts -> `entity_linking` (or
+`spotlight_linker`) -> `semantic_terms`: the terms to append.
 """

@@ -1,9 +1,9 @@
-"""`enrich:` of a recipe, and the enricher that it asks for."""
+"""The key `enrich` of a recipe."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
@@ -20,12 +20,19 @@ ONE_OR_SEVERAL = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array",
 
 
 class Enrichment(Parameters):
-    """knowledge: dumps (`.nt`, `.ttl`, packed or not), or endpoint: the address of a SPARQL service.
+    """Where entities and facts about them come from.
 
-    linker: `aliases` of the dumps, or `spotlight`, whose address is `spotlight`, with `confidence`. classes: of entities
-    that count; properties: class -> what is appended, beside the defaults for classes not named; categories: Wikipedia's
-    too. namespace: of short names of classes and properties. language: of literals. timeout: seconds of one question to a
-    service; retries: how often it is asked again.
+    - knowledge: dumps of a knowledge base (`.nt`, `.ttl`, optionally compressed).
+    - endpoint: address of a SPARQL service, instead of dumps.
+    - linker: `aliases` of the dumps, or DBpedia `spotlight`.
+    - spotlight, confidence: address of the Spotlight service, and the least confidence of a mention.
+    - classes: classes of the entities that are kept.
+    - properties: class -> properties whose values are appended; classes without an entry have the defaults.
+    - categories: whether Wikipedia categories are appended.
+    - namespace: namespace of short names of classes and properties.
+    - language: language of literals.
+    - timeout: time limit of one request to a service, in seconds.
+    - retries: number of times that a failed request is repeated.
     """
 
     knowledge: Annotated[list[Path], ONE_OR_SEVERAL] = []
@@ -43,53 +50,48 @@ class Enrichment(Parameters):
 
     @field_validator("knowledge", mode="before")
     @classmethod
-    def _one_or_several(cls, value: Any) -> Any:
+    def _one_or_several(cls, value: object) -> object:
         return [value] if isinstance(value, str | Path) else value
 
     @field_validator("properties")
     @classmethod
-    def _beside_the_defaults(cls, value: dict[str, list[str]]) -> dict[str, list[str]]:
+    def _with_defaults(cls, value: dict[str, list[str]]) -> dict[str, list[str]]:
         return PROPERTIES | value
 
     @field_validator("endpoint", "spotlight")
     @classmethod
-    def _is_an_address(cls, value: str | None) -> str | None:
+    def _is_url(cls, value: str | None) -> str | None:
         return None if value is None else checked_url(value)
 
     @model_validator(mode="after")
-    def _consistent(self) -> Enrichment:
+    def _consistent(self) -> Self:
         if bool(self.knowledge) == bool(self.endpoint):
             raise ValueError("enrich takes knowledge (files) or endpoint (an address), one of the two")
         if self.linker == "aliases" and not self.knowledge:
-            raise ValueError(
-                "linker: aliases looks names up in knowledge (files): give them, or linker: spotlight and its address"
-            )
+            cure = "give them, or linker: spotlight and its address"
+            raise ValueError(f"linker: aliases looks names up in knowledge (files): {cure}")
         if self.linker == "spotlight" and not self.spotlight:
-            raise ValueError(
-                "linker: spotlight needs spotlight: its address, such as http://localhost:2222/rest/annotate"
-            )
+            example = "such as http://localhost:2222/rest/annotate"
+            raise ValueError(f"linker: spotlight needs spotlight: its address, {example}")
         return self
 
-
-def made(wanted: Enrichment) -> Enricher:
-    """The linker and the knowledge base that `wanted` names. Raises `InputError` or `DataError` for files that are not of use."""
-    knowledge: Knowledge
-    if wanted.endpoint:
-        knowledge = SparqlKnowledge(
-            wanted.endpoint, language=wanted.language, timeout=wanted.timeout, retries=wanted.retries
-        )
-    else:
-        knowledge = LocalKnowledge([path.expanduser() for path in wanted.knowledge], language=wanted.language)
-    classes = Classes(knowledge, wanted.classes, wanted.namespace)
-    linker: EntityLinker
-    if wanted.linker == "spotlight":
-        assert wanted.spotlight is not None  # the model sees to it
-        linker = SpotlightLinker(
-            wanted.spotlight, confidence=wanted.confidence, timeout=wanted.timeout, retries=wanted.retries
-        )
-    else:
-        assert isinstance(knowledge, LocalKnowledge)
-        linker = AliasLinker(knowledge, classes.of, COMMON)
-    return Enricher(
-        linker, knowledge, classes, wanted.properties, categories=wanted.categories, namespace=wanted.namespace
-    )
+    def enricher(self) -> Enricher:
+        """The linker and the knowledge base. Raises `InputError` or `DataError` for files that cannot be used."""
+        knowledge: Knowledge
+        if self.endpoint:
+            knowledge = SparqlKnowledge(
+                self.endpoint, language=self.language, timeout=self.timeout, retries=self.retries
+            )
+        else:
+            knowledge = LocalKnowledge([path.expanduser() for path in self.knowledge], language=self.language)
+        classes = Classes(knowledge, self.classes, self.namespace)
+        linker: EntityLinker
+        if self.spotlight and self.linker == "spotlight":
+            linker = SpotlightLinker(
+                self.spotlight, confidence=self.confidence, timeout=self.timeout, retries=self.retries
+            )
+        else:
+            assert isinstance(knowledge, LocalKnowledge)
+            linker = AliasLinker(knowledge, classes.of, COMMON)
+        properties, categories = self.properties, self.categories
+        return Enricher(linker, knowledge, classes, properties, categories=categories, namespace=self.namespace)

@@ -1,7 +1,7 @@
-"""Which entities a text mentions.
+"""Finds the entities that a text mentions.
 
-The paper links with Babelfy, a service behind a key with a daily quota and terms of its own. In its place stand two
-linkers: the aliases of a local knowledge base, here, and DBpedia Spotlight (`spotlight.py`).
+The paper links with Babelfy, a service with a key, a daily quota and terms of its own. It is replaced by two linkers:
+the aliases of a local knowledge base, here, and DBpedia Spotlight (`spotlight_linker.py`).
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from segue_papers.enrichment.local_knowledge import LocalKnowledge, plain
 from toolkit.encoders.text.cleaning_words import STOP_WORDS
 
 MOST_WORDS = 6
-"""Words of the longest name that is looked for."""
+"""Number of words of the longest name that is looked up."""
 
 KEPT = 100_000
-"""Names, and first words, whose answer is remembered."""
+"""Names, and first words, whose result is cached."""
 
 _WORD = re.compile(r"[^\W_]+")
 _BREAK = re.compile(r"[\n!?;:]")
-"""What no name goes across."""
+"""Characters that end a name."""
 
 
 class Mention(NamedTuple):
@@ -35,7 +35,7 @@ class Mention(NamedTuple):
 
 
 class _Word(NamedTuple):
-    """text[start:stop], and the form in which it is looked up."""
+    """text[start:stop], and the normalised form that is looked up."""
 
     start: int
     stop: int
@@ -47,65 +47,64 @@ class EntityLinker(ABC):
 
     @abstractmethod
     def link(self, text: str) -> list[Mention]:
-        """Mentions in order of their place; none overlap."""
+        """Mentions in the order of the text; none overlap."""
 
     def link_all(self, texts: Sequence[str]) -> list[list[Mention]]:
-        """`link` of each text; a linker that waits for a service may ask for several at once."""
+        """`link` of each text; a linker that waits for a service may send several requests at once."""
         return [self.link(text) for text in texts]
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """What beside parameters decides the mentions."""
+        """What decides the mentions besides parameters."""
 
 
 class AliasLinker(EntityLinker):
-    """The longest names of a local knowledge base, left to right; of the entities of one name, the one most is known of.
+    """Finds the longest names of a local knowledge base, from left to right.
 
-    kind: the class of an entity that is wanted, None for any other. common: classes whose names may be in lower case
-    (`jazz`, `guitar`); elsewhere only what begins with a capital is a name. Names made of stop words alone are none.
+    Of the entities with the same name, the one with the most facts is taken. Names of stop words only are ignored.
+
+    - kind: returns the class of each entity, None for an entity of another class than those that are kept.
+    - common: classes whose names may be in lower case (`jazz`, `guitar`); other names begin with a capital.
     """
 
     def __init__(
         self, knowledge: LocalKnowledge, kind: Callable[[Sequence[str]], Sequence[str | None]], common: Sequence[str]
     ) -> None:
         self.knowledge, self.kind, self.common = knowledge, kind, frozenset(common)
-        self._meanings = lru_cache(KEPT)(self._looked_up)
+        self._cached_entities = lru_cache(KEPT)(self._entities)
         self._reach = lru_cache(KEPT)(knowledge.longest)
 
     def fingerprint(self) -> str:
         return self.knowledge.fingerprint()
 
     def link(self, text: str) -> list[Mention]:
-        words = [_Word(found.start(), found.end(), plain(found[0])) for found in _WORD.finditer(text)]
-        mentions, place = [], 0
-        while place < len(words):
-            mention, length = self._longest(text, words, place)
+        words = [_Word(match.start(), match.end(), plain(match[0])) for match in _WORD.finditer(text)]
+        mentions, index = [], 0
+        while index < len(words):
+            mention, length = self._longest(text, words, index)
             if mention is not None:
                 mentions.append(mention)
-            place += length
+            index += length
         return mentions
 
-    def _longest(self, text: str, words: list[_Word], place: int) -> tuple[Mention | None, int]:
-        """The mention that begins at a word, and how many words to go on by."""
-        start = words[place].start
-        reach = self._reach(words[place].plain.partition(" ")[0])
-        for length in range(min(reach, MOST_WORDS, len(words) - place), 0, -1):
-            span = words[place : place + length]
+    def _longest(self, text: str, words: list[_Word], index: int) -> tuple[Mention | None, int]:
+        """The mention that begins at a word, if there is one, and the number of words to skip."""
+        start = words[index].start
+        reach = self._reach(words[index].plain.partition(" ")[0])
+        for length in range(min(reach, MOST_WORDS, len(words) - index), 0, -1):
+            span = words[index : index + length]
             stop = span[-1].stop
             if _BREAK.search(text, start, stop):
                 continue
-            for entity, kind in self._meanings(" ".join(word.plain for word in span)):
+            for entity, kind in self._cached_entities(" ".join(word.plain for word in span)):
                 if text[start].isupper() or kind in self.common:
                     return Mention(start, stop, entity), length
         return None, 1
 
-    def _looked_up(self, alias: str) -> list[tuple[str, str]]:
-        """Entities of wanted classes that a name may mean, the best first, each with its class."""
+    def _entities(self, alias: str) -> list[tuple[str, str]]:
+        """Entities of the kept classes that a name may mean, the best first, each with its class."""
         if len(alias) < 2 or all(word in STOP_WORDS for word in alias.split()):
             return []
-        entities = [entity for entity, _ in self.knowledge.called(alias)]
-        return (
-            [(entity, kind) for entity, kind in zip(entities, self.kind(entities), strict=True) if kind is not None]
-            if entities
-            else []
-        )
+        entities = [entity for entity, _ in self.knowledge.named(alias)]
+        kinds = self.kind(entities) if entities else []
+        return [(entity, kind) for entity, kind in zip(entities, kinds, strict=True) if kind is not None]

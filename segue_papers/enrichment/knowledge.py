@@ -1,10 +1,10 @@
-"""What enrichment asks of a knowledge base, wherever it is."""
+"""Base class of knowledge bases."""
 
 from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from urllib.parse import unquote
 
 from toolkit.encoders.contract.encoder import Progress
@@ -20,26 +20,31 @@ Facts = dict[str, dict[str, list[str]]]
 """subject -> property -> values, sorted: IRIs, or the texts of literals."""
 
 
+def sorted_facts(facts: Mapping[str, Mapping[str, Iterable[str]]]) -> Facts:
+    """Facts with the values in order."""
+    return {subject: {name: sorted(values) for name, values in of.items()} for subject, of in facts.items()}
+
+
 class Knowledge(ABC):
     """Triples by subject and property."""
 
     @abstractmethod
     def facts(self, subjects: Collection[str], properties: Collection[str]) -> Facts:
-        """What is known of `subjects`, by full IRI; a subject or property of which nothing is known has no entry."""
+        """Facts about `subjects`, by full IRI. A subject or property without a fact has no entry."""
 
     def prepare(self, progress: Progress | None = None) -> None:  # noqa: B027 (most need nothing)
-        """Whatever takes long before the first question."""
+        """Prepare what takes long, before the first query."""
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Changes whenever the answers may: a digest of the content, or an endpoint's address where that is all there is."""
+        """A string that changes if the facts may have changed: a digest of the content, or the address of an endpoint."""
 
 
 def local_name(iri: str) -> str:
-    """The part behind the last `/` or `#`: `http://dbpedia.org/resource/AC%2FDC` -> `AC/DC`."""
+    """The part after the last `/` or `#`: `http://dbpedia.org/resource/AC%2FDC` -> `AC/DC`."""
     return unquote(re.split(r"[/#]", iri.rstrip("/#"))[-1])
 
 
 def resolved(name: str, namespace: str) -> str:
-    """A class or property of a recipe as a full IRI: short names are of `namespace`."""
+    """A class or property of a recipe as a full IRI; short names are in `namespace`."""
     return name if "://" in name else namespace + name

@@ -1,15 +1,14 @@
-"""A knowledge base's dump on disk: read once into SQLite in the cache folder, whatever its size in bounded memory.
+"""A knowledge base from dumps, which are read once into SQLite in the cache folder, in bounded memory.
 
-What is kept: all triples but literals of other languages and literals longer than `LONGEST` characters (abstracts, which
-nothing here appends), and the names by which a text may mention an entity: labels, names, aliases, redirects, and the
-entity's own address.
+It contains all triples, except literals of other languages and literals longer than `LONGEST` characters (abstracts,
+which are not appended), and the names by which a text may mention an entity: labels, names, aliases, redirects, and the
+last part of its IRI.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import re
 import sqlite3
 import unicodedata
@@ -20,19 +19,19 @@ from itertools import islice
 from pathlib import Path
 
 from segue_papers.enrichment import rdf_triples
-from segue_papers.enrichment.knowledge import TYPE, Facts, Knowledge, local_name
+from segue_papers.enrichment.knowledge import TYPE, Facts, Knowledge, local_name, sorted_facts
 from segue_papers.enrichment.rdf_triples import Triple
 from toolkit.encoders.contract.encoder import Progress
 from toolkit.errors import DataError, InputError
-from toolkit.files import derived_path
+from toolkit.files import derived_path, replacing
 
 VERSION = 1
-"""Of the tables; others are made again."""
+"""Version of the tables; others are rebuilt."""
 
 LONGEST = 300
 BATCH = 20_000
-ASKED = 400
-"""Subjects of one query; SQLite takes at least 999 values."""
+BATCH_SUBJECTS = 400
+"""Subjects of one query; SQLite allows at least 999 values."""
 
 CACHE_MB = 128
 
@@ -46,7 +45,7 @@ NAMES = (
     "http://dbpedia.org/ontology/alias",
     "http://dbpedia.org/ontology/birthName",
 )
-"""Properties whose values are names of their subject."""
+"""Properties whose values are names of the subject."""
 
 REDIRECT = "http://dbpedia.org/ontology/wikiPageRedirects"
 
@@ -61,17 +60,20 @@ CREATE INDEX fact_by_subject ON fact (subject, property);
 CREATE TABLE alias AS SELECT DISTINCT alias, subject FROM named ORDER BY alias, subject;
 CREATE INDEX alias_by_name ON alias (alias);
 CREATE TABLE first (word TEXT PRIMARY KEY, longest INTEGER NOT NULL) WITHOUT ROWID;
-INSERT INTO first SELECT substr(alias, 1, instr(alias || ' ', ' ') - 1) AS word, MAX(length(alias) - length(replace(alias, ' ', '')) + 1)
+INSERT INTO first
+SELECT substr(alias, 1, instr(alias || ' ', ' ') - 1) AS word, MAX(length(alias) - length(replace(alias, ' ', '')) + 1)
 FROM alias GROUP BY word;
 DROP TABLE named;
 """
 
 
 class LocalKnowledge(Knowledge):
-    """Dumps of a knowledge base. files: `.nt` or `.ttl`, `.gz` or `.bz2` too. language: of the literals kept, beside those without one.
+    """A knowledge base from dumps. The tables are built by `prepare`, or before the first query.
 
-    The tables are made by `prepare`, or the first question. Raises `InputError` for files that are not there or of another
-    format, then `DataError` for those that are damaged.
+    - files: `.nt` or `.ttl`, optionally with `.gz` or `.bz2`.
+    - language: literals of this language are kept, and those without a language.
+
+    Raises `InputError` for files that are missing or of another format, and later `DataError` for damaged ones.
     """
 
     def __init__(self, files: Sequence[Path], *, language: str = "en") -> None:
@@ -87,18 +89,18 @@ class LocalKnowledge(Knowledge):
             build(self.path, self.files, language=self.language, progress=progress)
 
     def fingerprint(self) -> str:
-        """A digest of the files, from the tables where they are made."""
+        """A digest of the files, from the tables if they are built."""
         return self.about()["digest"] if self._whole() else digest_of(self.files)
 
     def _whole(self) -> bool:
-        """Whether the tables are there and can be read."""
+        """Whether the tables are built and can be read."""
         if not self.path.is_file():
             return False
         try:
             with contextlib.closing(self._opened()) as store:
                 return store.execute("SELECT value FROM about WHERE name = 'digest'").fetchone() is not None
         except sqlite3.Error as error:
-            warnings.warn(f"{self.path} is damaged and made again: {error}", RuntimeWarning, stacklevel=3)
+            warnings.warn(f"{self.path} is damaged and rebuilt: {error}", RuntimeWarning, stacklevel=3)
             self.path.unlink()
             return False
 
@@ -117,72 +119,57 @@ class LocalKnowledge(Knowledge):
         return {iri: number for number, iri in self._store.execute("SELECT id, iri FROM property")}
 
     def about(self) -> dict[str, str]:
-        """Counts of triples read and kept, and the digest of the files."""
+        """The numbers of triples read and kept, and the digest of the files."""
         return dict(self._store.execute("SELECT name, value FROM about"))
 
     def facts(self, subjects: Collection[str], properties: Collection[str]) -> Facts:
         numbers = {self._properties[iri]: iri for iri in properties if iri in self._properties}
-        wanted = sorted(set(subjects))
-        found: Facts = {}
-        for start in range(0, len(wanted), ASKED):
-            some = wanted[start : start + ASKED]
-            asked = f"SELECT subject, property, value FROM fact WHERE subject IN ({_marks(some)}) AND property IN ({_marks(numbers)})"
-            for subject, number, value in self._store.execute(asked, [*some, *numbers]):
-                found.setdefault(subject, {}).setdefault(numbers[number], []).append(value)
-        for values in found.values():
-            for iri in values:
-                values[iri] = sorted(set(values[iri]))
-        return found
+        listed = sorted(set(subjects))
+        facts: dict[str, dict[str, set[str]]] = {}
+        for start in range(0, len(listed), BATCH_SUBJECTS):
+            batch = listed[start : start + BATCH_SUBJECTS]
+            where = f"subject IN ({_marks(batch)}) AND property IN ({_marks(numbers)})"
+            rows = self._store.execute(f"SELECT subject, property, value FROM fact WHERE {where}", [*batch, *numbers])
+            for subject, number, value in rows:
+                facts.setdefault(subject, {}).setdefault(numbers[number], set()).add(value)
+        return sorted_facts(facts)
 
     def longest(self, word: str) -> int:
-        """Words of the longest name that begins with `word`, in the form of `plain`; 0 where none does."""
+        """Number of words of the longest name that begins with `word`, as `plain` writes it; 0 if there is none."""
         row = self._store.execute("SELECT longest FROM first WHERE word = ?", [word]).fetchone()
         return int(row[0]) if row else 0
 
-    def called(self, alias: str) -> list[tuple[str, int]]:
-        """Entities that `alias`, in the form of `plain`, may mean, and how much is known of each: most first."""
+    def named(self, alias: str) -> list[tuple[str, int]]:
+        """Entities that `alias`, as `plain` writes it, may mean, and the number of facts about each; most first."""
         rows = self._store.execute(
-            "SELECT subject, (SELECT COUNT(*) FROM fact WHERE fact.subject = alias.subject) AS known FROM alias WHERE alias = ?"
-            " ORDER BY known DESC, subject",
+            "SELECT subject, (SELECT COUNT(*) FROM fact WHERE fact.subject = alias.subject) AS known"
+            " FROM alias WHERE alias = ? ORDER BY known DESC, subject",
             [alias],
         )
         return [(str(subject), int(known)) for subject, known in rows]
 
 
 def plain(name: str) -> str:
-    """A name as it is looked up: lower case, words alone, one space between them."""
+    """A name in the form that is looked up: words in lower case, with one space between them."""
     return " ".join(re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", name).casefold()))
 
 
 def build(path: Path, files: Sequence[Path], *, language: str, progress: Progress | None = None) -> None:
-    """Read dumps into a new SQLite file, which is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    try:
-        store = sqlite3.connect(temporary)
-        try:
-            store.executescript(
-                f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -{CACHE_MB * 1000};{_TABLES}"
-            )
-            counts = _filled(store, files, language, progress)
-            if not counts["kept"]:
-                raise DataError(f"{', '.join(map(str, files))}: none of {counts['read']:,} triples is of use")
-            store.executemany(
-                "INSERT INTO about VALUES (?, ?)",
-                [("digest", digest_of(files)), *((n, str(c)) for n, c in counts.items())],
-            )
-            store.executescript(_INDICES)
-            store.commit()
-        finally:
-            store.close()
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Read dumps into a new SQLite file, which appears complete or not at all."""
+    settings = f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -{CACHE_MB * 1000};"
+    with replacing(path) as temporary, contextlib.closing(sqlite3.connect(temporary)) as store:
+        store.executescript(settings + _TABLES)
+        counts = _filled(store, files, language, progress)
+        if not counts["kept"]:
+            raise DataError(f"{', '.join(map(str, files))}: none of {counts['read']:,} triples can be used")
+        about = [("digest", digest_of(files)), *((name, str(count)) for name, count in counts.items())]
+        store.executemany("INSERT INTO about VALUES (?, ?)", about)
+        store.executescript(_INDICES)
+        store.commit()
 
 
 def digest_of(files: Sequence[Path]) -> str:
-    """BLAKE2b over the files as they are."""
+    """BLAKE2b over the content of the files."""
     hasher = hashlib.blake2b(digest_size=16)
     for path in files:
         with path.open("rb") as file:
@@ -193,8 +180,9 @@ def digest_of(files: Sequence[Path]) -> str:
 def _filled(
     store: sqlite3.Connection, files: Sequence[Path], language: str, progress: Progress | None
 ) -> dict[str, int]:
+    """Write the triples and names of the files into the tables. Returns the numbers of triples read and kept."""
     counts, numbers = {"read": 0, "kept": 0}, dict[str, int]()
-    for place, file in enumerate(files):
+    for index, file in enumerate(files):
         stream = rdf_triples.read(file)
         while batch := list(islice(stream, BATCH)):
             kept = [triple for triple in batch if _useful(triple, language)]
@@ -207,7 +195,7 @@ def _filled(
             counts["read"] += len(batch)
             counts["kept"] += len(kept)
             if progress is not None:
-                progress(place, len(files), f"knowledge base, {counts['read']:,} triples")
+                progress(index, len(files), f"knowledge base, {counts['read']:,} triples")
     store.executemany("INSERT INTO property VALUES (?, ?)", ((number, iri) for iri, number in numbers.items()))
     return counts
 
@@ -217,7 +205,7 @@ def _useful(triple: Triple, language: str) -> bool:
 
 
 def _aliases(triple: Triple) -> Iterator[tuple[str, str]]:
-    """Names that a triple gives an entity, with the entity."""
+    """The name that a triple gives to an entity, and the entity."""
     if triple.property in NAMES and not triple.iri:
         alias, subject = plain(triple.value), triple.subject
     elif triple.property == REDIRECT and triple.iri:

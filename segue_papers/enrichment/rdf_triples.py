@@ -1,7 +1,8 @@
-"""RDF files as a stream of triples: N-Triples line by line, Turtle through rdflib; `.gz` and `.bz2` too.
+"""Reads RDF files as a stream of triples: N-Triples line by line, Turtle by rdflib; both optionally with `.gz` or
+`.bz2`.
 
-N-Triples: https://www.w3.org/TR/n-triples/. A 10 M-triple file is never in memory; a Turtle file is, for rdflib keeps its
-graph, unless its first lines are N-Triples, as those of DBpedia's `.ttl` dumps are.
+N-Triples: https://www.w3.org/TR/n-triples/. They are never in memory as a whole. Turtle files are, because rdflib
+builds a graph, unless their first lines are N-Triples, such as those of the `.ttl` dumps of DBpedia.
 """
 
 from __future__ import annotations
@@ -22,14 +23,18 @@ from toolkit.packages import RDFLIB
 ENDINGS = {".nt": "nt", ".ntriples": "nt", ".ttl": "turtle", ".turtle": "turtle"}
 PACKED: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open}
 SNIFFED = 1000
-"""Lines by which a `.ttl` file is told to be N-Triples."""
+"""Number of lines that decide whether a `.ttl` file is N-Triples."""
 
 MOST_BAD = 0.01
-"""Share of lines that are no triples beyond which a file is refused; below it they are left out with a warning."""
+"""Share of lines that are not triples above which a file is refused. Below it they are left out with a warning."""
 
 
 class Triple(NamedTuple):
-    """iri: whether `value` is one (or a blank node), else it is a literal's text. language: of a literal, "" where it has none."""
+    """A subject, a property and a value.
+
+    - iri: whether `value` is an IRI or a blank node; otherwise it is the text of a literal.
+    - language: language of a literal; empty if it has none.
+    """
 
     subject: str
     property: str
@@ -49,9 +54,9 @@ _SHORT = {"t": "\t", "b": "\b", "n": "\n", "r": "\r", "f": "\f", '"': '"', "'": 
 
 
 def read(path: Path) -> Iterator[Triple]:
-    """Triples of a file, its format by its ending.
+    """Read the triples of a file, whose ending decides the format.
 
-    Raises `InputError` for a file that is not there or of another format, `DataError` for one that is damaged.
+    Raises `InputError` for a file that is missing or of another format, `DataError` for one that is damaged.
     """
     checked(path)
     try:
@@ -62,31 +67,33 @@ def read(path: Path) -> Iterator[Triple]:
     except OSError as error:
         if error.errno is not None:
             raise
-        raise DataError(f"{path} is damaged: {error}: get the file again") from None  # bz2's own have no number
+        raise DataError(f"{path} is damaged: {error}: get the file again") from None  # an error of bz2 has no number
 
 
 def parse(line: str) -> Triple | None:
-    """The triple of one line of N-Triples; None for an empty line or a comment. Raises `ValueError` for anything else."""
-    found = _LINE.match(line)
-    if found is None:
+    """Parse a line of N-Triples; None for an empty line or a comment. Raises `ValueError` for anything else."""
+    match = _LINE.match(line)
+    if match is None:
         if not line.strip() or line.lstrip().startswith("#"):
             return None
         raise ValueError(line)
-    subject, blank, name, value, other, literal, language, _ = found.groups()
+    subject, blank, name, value, other, literal, language, _ = match.groups()
     if literal is not None:
         return Triple(_plain(subject or blank), _plain(name), _plain(literal), False, (language or "").lower())
     return Triple(_plain(subject or blank), _plain(name), _plain(value if value is not None else other), True, "")
 
 
 def checked(path: Path) -> str:
-    """`nt` or `turtle`, by a file's ending. Raises `InputError` where it is not there or of another format."""
+    """The format of a file by its ending, `nt` or `turtle`.
+
+    Raises `InputError` if it is missing or of another format.
+    """
     name = path.with_suffix("") if path.suffix in PACKED else path
     if name.suffix not in ENDINGS:
-        raise InputError(f"{path} is of no format known by its ending: give .nt or .ttl, or these with .gz or .bz2")
+        raise InputError(f"{path} has an unknown ending: give .nt or .ttl, or these with .gz or .bz2")
     if not path.is_file():
-        raise InputError(
-            f"{path} is not a file: give a dump of a knowledge base, .nt or .ttl, or these with .gz or .bz2"
-        )
+        cure = "give a dump of a knowledge base, .nt or .ttl, or these with .gz or .bz2"
+        raise InputError(f"{path} is not a file: {cure}")
     return ENDINGS[name.suffix]
 
 
@@ -115,16 +122,11 @@ def _lines(path: Path, file: IO[bytes]) -> Iterator[Triple]:
             continue
         if triple is not None:
             yield triple
+    fault = f"{path}: {bad:,} of {number:,} lines are not N-Triples"
     if bad > MOST_BAD * number:
-        raise DataError(
-            f"{path}: {bad:,} of {number:,} lines are not N-Triples, first {first}: a .ttl file under another name?"
-        )
+        raise DataError(f"{fault}, first {first}: a .ttl file under another name?")
     if bad:
-        warnings.warn(
-            f"{path}: {bad:,} of {number:,} lines are not N-Triples and left out, first {first}",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        warnings.warn(f"{fault} and left out, first {first}", RuntimeWarning, stacklevel=2)
 
 
 def _turtle(path: Path, file: IO[bytes]) -> Iterator[Triple]:
@@ -133,39 +135,29 @@ def _turtle(path: Path, file: IO[bytes]) -> Iterator[Triple]:
     graph = rdflib.Graph()
     try:
         graph.parse(data=content, format="turtle")
-    except Exception as error:  # rdflib's own, its grammar's and the codecs'
+    except Exception as error:  # of rdflib, its grammar or the codecs
         raise DataError(f"{path} is not Turtle: {' '.join(str(error).split())[:200]}") from None
     for subject, name, value in graph:
-        literal = isinstance(value, rdflib.Literal)
-        yield Triple(
-            _name(rdflib, subject),
-            str(name),
-            str(value) if literal else _name(rdflib, value),
-            not literal,
-            _language(value),
-        )
+        iri, language = not isinstance(value, rdflib.Literal), getattr(value, "language", None) or ""
+        yield Triple(_name(subject), str(name), _name(value) if iri else str(value), iri, language.lower())
 
 
-def _name(rdflib: object, node: object) -> str:
+def _name(node: object) -> str:
     return f"_:{node}" if type(node).__name__ == "BNode" else str(node)
 
 
-def _language(value: object) -> str:
-    return (getattr(value, "language", None) or "").lower()
-
-
 def _plain(text: str) -> str:
-    """Escapes of N-Triples as the characters they stand for."""
+    """Text in which the escapes of N-Triples are replaced by characters."""
     return _ESCAPE.sub(_character, text) if "\\" in text else text
 
 
-def _character(found: re.Match[str]) -> str:
-    code = found[1] or found[2]
+def _character(match: re.Match[str]) -> str:
+    code = match[1] or match[2]
     if code is None:
-        if found[3] not in _SHORT:
-            raise ValueError(found[0])
-        return _SHORT[found[3]]
+        if match[3] not in _SHORT:
+            raise ValueError(match[0])
+        return _SHORT[match[3]]
     number = int(code, 16)
     if number > 0x10FFFF or 0xD800 <= number < 0xE000:
-        raise ValueError(found[0])
+        raise ValueError(match[0])
     return chr(number)

@@ -1,7 +1,8 @@
-"""From the entities of a text to the terms that are appended to it.
+"""The terms that are appended to a text, for the entities in it.
 
-Oramas et al. 2017 keep entities of a few classes, take properties that depend on the class and the Wikipedia categories, and
-append them to the biography. Which properties those are is our choice, from DBpedia's ontology; a recipe may choose others.
+Oramas et al. 2017 keep entities of a few classes, and append their Wikipedia categories and properties that depend on
+the class to the biography. The choice of properties here is our own, from the ontology of DBpedia; a recipe may choose
+others.
 """
 
 from __future__ import annotations
@@ -39,29 +40,29 @@ PROPERTIES: dict[str, list[str]] = {
     "Engineer": ["occupation", "nationality", "birthPlace"],
     "Place": ["country"],
 }
-"""Class -> properties whose values are appended; the order is that in which classes are tried."""
+"""Class -> properties whose values are appended. An entity of several classes counts as the first."""
 
 COMMON = ("MusicGenre", "Instrument")
-"""Classes whose entities are written in lower case."""
+"""Classes whose names are written in lower case."""
 
 DEEPEST = 12
-"""Steps up a hierarchy of classes, which could go round in a circle."""
+"""Most steps up a hierarchy of classes, which could be a circle."""
 
 KEPT = 100_000
-"""Entities whose class is remembered."""
+"""Entities whose class is cached."""
 
 
 class Classes:
-    """Which of the wanted classes an entity is of, by its types and their superclasses."""
+    """Finds the class of an entity among `names`, by its types and their superclasses."""
 
-    def __init__(self, knowledge: Knowledge, wanted: Sequence[str], namespace: str) -> None:
+    def __init__(self, knowledge: Knowledge, names: Sequence[str], namespace: str) -> None:
         self.knowledge = knowledge
-        self.wanted = {resolved(name, namespace): name for name in wanted}
+        self.names = {resolved(name, namespace): name for name in names}
         self._known: dict[str, str | None] = {}
         self._above: dict[str, frozenset[str]] = {}
 
     def of(self, entities: Sequence[str]) -> list[str | None]:
-        """The first wanted class of each entity, None where it is of none."""
+        """The first of the classes that each entity belongs to; None if it belongs to none."""
         if len(self._known) > KEPT:
             self._known.clear()
         fresh = [entity for entity in dict.fromkeys(entities) if entity not in self._known]
@@ -71,11 +72,11 @@ class Classes:
             self._climb({iri for of in types.values() for iri in of})
             for entity, of in types.items():
                 classes = {above for iri in of for above in self._above[iri]}
-                self._known[entity] = next((name for iri, name in self.wanted.items() if iri in classes), None)
+                self._known[entity] = next((name for iri, name in self.names.items() if iri in classes), None)
         return [self._known[entity] for entity in entities]
 
     def _climb(self, types: set[str]) -> None:
-        """Learn every class above `types`, themselves included."""
+        """Find every class above `types`, including themselves."""
         parents: dict[str, list[str]] = {}
         level = {iri for iri in types if iri not in self._above}
         for _ in range(DEEPEST):
@@ -99,7 +100,11 @@ def _reached(iri: str, parents: Mapping[str, Sequence[str]]) -> set[str]:
 
 
 class Enricher:
-    """Terms for texts. properties: class -> names; categories: whether Wikipedia categories are appended too."""
+    """Finds the terms to append to texts.
+
+    - properties: class -> properties whose values are appended.
+    - categories: whether Wikipedia categories are appended.
+    """
 
     def __init__(
         self,
@@ -113,27 +118,30 @@ class Enricher:
     ) -> None:
         self.linker, self.knowledge, self.classes, self.categories = linker, knowledge, classes, categories
         self.properties = {
-            name: [resolved(each, namespace) for each in properties.get(name, ())] for name in classes.wanted.values()
+            name: [resolved(part, namespace) for part in properties.get(name, ())] for name in classes.names.values()
         }
 
     def mentions(self, texts: Sequence[str]) -> list[list[tuple[Mention, str]]]:
-        """Mentions of entities of wanted classes in each text, each with its class."""
+        """Mentions of entities of the classes in each text, each with its class."""
         linked = self.linker.link_all(texts)
         kinds = iter(self.classes.of([mention.entity for mentions in linked for mention in mentions]))
         return [[(mention, kind) for mention in mentions if (kind := next(kinds)) is not None] for mentions in linked]
 
     def terms(self, texts: Sequence[str]) -> list[list[str]]:
-        """For each text, what is appended: of every entity it mentions, once and in order, its name, properties and categories."""
-        found = [
+        """The terms to append to each text: of every entity in it, once and in order, its name, properties and
+        categories.
+        """
+        entities = [
             list(dict.fromkeys((mention.entity, kind) for mention, kind in mentions))
             for mentions in self.mentions(texts)
         ]
-        asked = {CATEGORY} if self.categories else set()
-        asked |= {iri for _, kind in {pair for pairs in found for pair in pairs} for iri in self.properties[kind]}
-        facts = self.knowledge.facts(sorted({entity for pairs in found for entity, _ in pairs}), sorted(asked))
+        distinct = {pair for pairs in entities for pair in pairs}
+        properties = {iri for _, kind in distinct for iri in self.properties[kind]}
+        properties |= {CATEGORY} if self.categories else set()
+        facts = self.knowledge.facts(sorted({entity for entity, _ in distinct}), sorted(properties))
         return [
             [word for entity, kind in pairs for word in self._terms(entity, kind, facts.get(entity, {}))]
-            for pairs in found
+            for pairs in entities
         ]
 
     def _terms(self, entity: str, kind: str, facts: Mapping[str, Sequence[str]]) -> list[str]:
@@ -143,6 +151,9 @@ class Enricher:
 
 
 def term(value: str) -> str:
-    """One word for an entity, a category or a literal: `http://dbpedia.org/resource/Indie_rock` and `Indie rock` -> `Indie_rock`."""
+    """One word for an entity, a category or a literal.
+
+    `http://dbpedia.org/resource/Indie_rock` and `Indie rock` become `Indie_rock`.
+    """
     name = local_name(value) if "://" in value else value
     return re.sub(r"[\W_]+", "_", name).strip("_")

@@ -1,7 +1,7 @@
-"""A knowledge base behind a SPARQL endpoint, such as https://dbpedia.org/sparql.
+"""A knowledge base at a SPARQL endpoint, such as https://dbpedia.org/sparql.
 
-Protocol: https://www.w3.org/TR/sparql11-protocol/; answers as SPARQL JSON. An endpoint's content has no digest:
-embeddings are encoded anew when its address changes, not when its content does.
+Protocol: https://www.w3.org/TR/sparql11-protocol/; answers are SPARQL JSON. The content of an endpoint has no digest:
+texts are encoded again if its address changes, but not if its content changes.
 """
 
 from __future__ import annotations
@@ -10,17 +10,21 @@ import re
 from collections.abc import Collection
 
 from segue_papers.enrichment import web_service
-from segue_papers.enrichment.knowledge import Facts, Knowledge
+from segue_papers.enrichment.knowledge import Facts, Knowledge, sorted_facts
 from toolkit.errors import DataError
 
-ASKED = 50
+BATCH = 50
 """Subjects of one query."""
 
 _SAFE = re.compile(r"[^\x00-\x20<>\"{}|^`\\]+")
 
 
 class SparqlKnowledge(Knowledge):
-    """Facts from an endpoint. language: of the literals that are taken, beside those without one. timeout: seconds of one query."""
+    """Facts from an endpoint.
+
+    - language: literals of this language are used, and those without a language.
+    - timeout, retries, wait: see `segue_papers.enrichment.web_service.post_form`.
+    """
 
     def __init__(
         self, url: str, *, language: str = "en", timeout: float = 30, retries: int = 4, wait: float = 0.5
@@ -31,21 +35,21 @@ class SparqlKnowledge(Knowledge):
         return self.url
 
     def facts(self, subjects: Collection[str], properties: Collection[str]) -> Facts:
-        asked = sorted(subject for subject in set(subjects) if _SAFE.fullmatch(subject))  # nothing else is an IRI
-        found: dict[str, dict[str, set[str]]] = {}
+        iris = sorted(subject for subject in set(subjects) if _SAFE.fullmatch(subject))  # nothing else is an IRI
+        facts: dict[str, dict[str, set[str]]] = {}
         if not properties:
             return {}
-        for start in range(0, len(asked), ASKED):
-            for subject, name, value in self._rows(asked[start : start + ASKED], sorted(set(properties))):
-                found.setdefault(subject, {}).setdefault(name, set()).add(value)
-        return {subject: {name: sorted(values) for name, values in of.items()} for subject, of in found.items()}
+        for start in range(0, len(iris), BATCH):
+            for subject, name, value in self._rows(iris[start : start + BATCH], sorted(set(properties))):
+                facts.setdefault(subject, {}).setdefault(name, set()).add(value)
+        return sorted_facts(facts)
 
     def _rows(self, subjects: list[str], properties: list[str]) -> list[tuple[str, str, str]]:
         query = (
             f"SELECT ?s ?p ?o WHERE {{ VALUES ?s {{ {_iris(subjects)} }} VALUES ?p {{ {_iris(properties)} }} ?s ?p ?o . "
             f'FILTER (!isLiteral(?o) || lang(?o) = "" || langMatches(lang(?o), "{self.language}")) }}'
         )
-        answer = web_service.ask(
+        answer = web_service.post_form(
             self.url,
             {"query": query},
             what="SPARQL endpoint",
@@ -57,7 +61,9 @@ class SparqlKnowledge(Knowledge):
         try:
             return [(row["s"]["value"], row["p"]["value"], row["o"]["value"]) for row in answer["results"]["bindings"]]
         except (KeyError, TypeError):
-            raise DataError(f"SPARQL endpoint at {self.url} answers no SPARQL JSON: is it another service?") from None
+            raise DataError(
+                f"SPARQL endpoint at {self.url} does not answer SPARQL JSON: is it another service?"
+            ) from None
 
 
 def _iris(values: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Questions to a web service: a form posted, JSON back, with a time limit, repeats, and every failure in one line."""
+"""Requests to a web service that answers JSON, with a time limit, repeats, and one line for every failure."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from typing import Any
 from toolkit.errors import DataError, InputError, SegueError
 
 AGAIN = (408, 425, 429, 500, 502, 503, 504)
-"""Answers after which the same question may find another."""
+"""Status codes after which the request is repeated."""
 
 LONGEST_WAIT = 60.0
+"""Seconds."""
 
 
-def ask(
+def post_form(
     url: str,
     form: dict[str, str],
     *,
@@ -28,11 +29,15 @@ def ask(
     retries: int = 4,
     wait: float = 0.5,
 ) -> Any:
-    """The JSON that `url` answers to `form`. what: the service's name in messages.
+    """Post a form and return the JSON of the answer.
 
-    A question without an answer is asked again up to `retries` times, after `wait` seconds and twice as many each time,
-    or what the service's `Retry-After` says (never more than a minute). Raises `InputError` where the question is refused,
-    `SegueError` where no answer comes, `DataError` where it is not JSON.
+    - what: name of the service in messages.
+    - timeout: time limit of one request in seconds.
+    - retries: number of times that a request without an answer is repeated.
+    - wait: seconds before the first repeat, doubled each time. The service's `Retry-After` replaces it, up to a minute.
+
+    Raises `InputError` if the request is refused, `SegueError` if there is no answer, `DataError` if the answer is not
+    JSON.
     """
     request = urllib.request.Request(
         url, urllib.parse.urlencode(form).encode(), {"Accept": accept, "User-Agent": "segue"}
@@ -42,21 +47,24 @@ def ask(
             with urllib.request.urlopen(request, timeout=timeout) as answer:
                 return _json(answer.read(), url, what)
         except urllib.error.HTTPError as error:
-            reason, asked_to_wait = f"answers {error.code} {error.reason}", error.headers.get("Retry-After")
+            reason, retry_after = f"answers {error.code} {error.reason}", error.headers.get("Retry-After")
             if error.code not in AGAIN:
                 raise InputError(f"{what} at {url} {reason}: check the address and the parameters") from None
-        except (OSError, HTTPException) as error:  # no address, refused, cut off, or too slow
+        except (OSError, HTTPException) as error:  # unknown address, refused, interrupted, or too slow
             cause = getattr(error, "reason", None) or error
-            reason, asked_to_wait = f"cannot be reached ({' '.join(str(cause).split()) or type(cause).__name__})", None
+            reason, retry_after = f"cannot be reached ({' '.join(str(cause).split()) or type(cause).__name__})", None
         if attempt < retries:
-            time.sleep(_seconds(asked_to_wait, wait * 2**attempt))
-    raise SegueError(
-        f"{what} at {url} {reason}, asked {retries + 1} times: see that it runs; the same command goes on where this stopped"
-    )
+            seconds = float(retry_after) if retry_after is not None and retry_after.isdigit() else wait * 2**attempt
+            time.sleep(min(seconds, LONGEST_WAIT))
+    cure = "make sure that it runs; the same command resumes here"
+    raise SegueError(f"{what} at {url} {reason}, after {retries + 1} requests: {cure}")
 
 
 def checked_url(url: str) -> str:
-    """`url` where it is one of http. Raises `ValueError`, which parameter models turn into their message."""
+    """Return an HTTP address.
+
+    Raises `ValueError`, which parameter models turn into their message, for anything else.
+    """
     parts = urllib.parse.urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise ValueError(f"{url!r} is not an http:// or https:// address")
@@ -67,10 +75,5 @@ def _json(content: bytes, url: str, what: str) -> Any:
     try:
         return json.loads(content)
     except ValueError:
-        raise DataError(
-            f"{what} at {url} answers {content[:60]!r}, which is not JSON: is it another service?"
-        ) from None
-
-
-def _seconds(asked: str | None, otherwise: float) -> float:
-    return min(float(asked) if asked is not None and asked.isdigit() else otherwise, LONGEST_WAIT)
+        fault = f"answers {content[:60]!r}, which is not JSON"
+        raise DataError(f"{what} at {url} {fault}: is it another service?") from None

@@ -77,4 +77,6 @@ def test_what_is_missing_is_named(data, monkeypatch):
 @pytest.mark.parametrize("form", ["WAV", "FLAC", "OGG", "MP3"])
 def test_what_libsndfile_reads_needs_nothing_more(form, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
-    assert decode_worker.lacking(sound(1, form=form)) is None and len(decode(sound(1, form=form), rate=8000, seconds=1))
+    assert decode_worker.missing_package(sound(1, form=form)) is None and len(
+        decode(sound(1, form=form), rate=8000, seconds=1)
+    )

@@ -7,7 +7,7 @@ import pytest
 
 from tests.encoders.conftest import tone
 from toolkit.constants import AUDIO_FEATURES
-from toolkit.encoders.audio.audio_features import AudioFeaturesEncoder, described, tonality
+from toolkit.encoders.audio.audio_features import AudioFeaturesEncoder, measure, tonality
 from toolkit.errors import InputError
 
 RATE = 22050
@@ -16,7 +16,7 @@ CHORD = {"major": (0, 4, 7), "minor": (0, 3, 7)}
 
 
 def measured(samples: np.ndarray) -> dict[str, float]:
-    return dict(zip(AUDIO_FEATURES, described(samples.astype(np.float32), RATE).tolist(), strict=True))
+    return dict(zip(AUDIO_FEATURES, measure(samples.astype(np.float32), RATE).tolist(), strict=True))
 
 
 def clicks(beats_a_minute: float, seconds: float = 12) -> np.ndarray:
@@ -86,7 +86,7 @@ def test_silence_has_no_key_of_its_own():
 
 def test_columns_are_standardised_over_what_was_learned(sounds):
     encoder = AudioFeaturesEncoder().fit(sounds)
-    raw, rows = encoder.described(sounds), encoder.transform(sounds)
+    raw, rows = encoder.measured(sounds), encoder.transform(sounds)
     varied = raw.std(axis=0) > 1e-6
     np.testing.assert_allclose(rows[:, varied].std(axis=0), 1, atol=1e-4)
     np.testing.assert_allclose(rows.mean(axis=0), 0, atol=1e-4)

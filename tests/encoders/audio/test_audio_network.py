@@ -14,7 +14,7 @@ from tests.encoders.audio.audio_cases import SMALL_CQT, SMALL_MEL
 from tests.encoders.conftest import pure, sound, tone
 from toolkit.encoders.audio.cqt_cnn import CqtCnnEncoder, CqtCnnParams
 from toolkit.encoders.audio.window_table import WindowTable
-from toolkit.encoders.learning.predictor_network import Predictor
+from toolkit.encoders.learning.supervised_network import SupervisedNetwork
 from toolkit.errors import InputError
 
 CASES = [
@@ -74,7 +74,7 @@ def test_it_learns_what_is_heard(cls, params, loss):
 
 
 def test_predictions_come_in_the_targets_units():
-    model = Predictor(torch.nn.Identity(), 2, 2, dropout=0, loss="squared")
+    model = SupervisedNetwork(torch.nn.Identity(), 2, 2, dropout=0, loss="squared")
     targets = torch.tensor([[1000.0, -3.0], [1010.0, -5.0]])
     model.scale_to(targets)
     torch.nn.init.zeros_(model.head.weight)
@@ -87,7 +87,7 @@ def test_predictions_come_in_the_targets_units():
 
 
 def test_dropout_drops_its_share_and_keeps_the_mean():
-    model = Predictor(torch.nn.Identity(), 1000, 1, dropout=0.3, loss="squared")
+    model = SupervisedNetwork(torch.nn.Identity(), 1000, 1, dropout=0.3, loss="squared")
     torch.nn.init.ones_(model.head.weight)
     torch.nn.init.zeros_(model.head.bias)
     noise = torch.randn(400, 1000, generator=torch.Generator().manual_seed(1))

@@ -18,6 +18,7 @@ from toolkit.encoders.audio.audio_features import AudioFeaturesEncoder
 from toolkit.encoders.audio.cqt_transform import Cqt
 from toolkit.encoders.audio.waveforms import waveforms
 from toolkit.encoders.contract.encode import encode
+from toolkit.encoders.contract.field_values import FieldValues
 from toolkit.encoders.contract.field_values import Files
 
 pytestmark = pytest.mark.data
@@ -60,11 +61,8 @@ def test_the_halves_of_a_clip_are_heard_as_alike(clips, tmp_path):
     ids = [f"local:{place}" for place in range(n + 1)]
     with pytest.warns(RuntimeWarning, match=f"1 of {n + 1} tracks"):
         made = encode(
-            "sound",
             MfccWordsEncoder(params),
-            ids,
-            np.ones(n + 1, bool),
-            [*halves, files[0].read_bytes()[:40]],
+            FieldValues("sound", ids, np.ones(n + 1, bool), [*halves, files[0].read_bytes()[:40]]),
             cache=tmp_path,
         )
     assert made.present.tolist() == [False, *[True] * n, False]
@@ -74,7 +72,7 @@ def test_the_halves_of_a_clip_are_heard_as_alike(clips, tmp_path):
 
 
 def test_features_of_music_lie_where_music_does(clips):
-    found = AudioFeaturesEncoder().described(Files([files[1] for files in clips.values()]))
+    found = AudioFeaturesEncoder().measured(Files([files[1] for files in clips.values()]))
     values = dict(zip(AUDIO_FEATURES, found.T, strict=True))
     assert ((values["tempo"] > 40) & (values["tempo"] < 260)).all()
     assert ((values["loudness"] > -45) & (values["loudness"] < 0)).all()

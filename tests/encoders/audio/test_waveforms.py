@@ -23,6 +23,7 @@ from toolkit.encoders.audio.waveforms import waveforms
 from toolkit.encoders.audio import waveforms as module
 from toolkit.encoders.audio.decode_worker import Unreadable, decode
 from toolkit.encoders.contract.encode import encode
+from toolkit.encoders.contract.field_values import FieldValues
 from toolkit.encoders.contract.field_values import Files
 from toolkit.encoders.contract.input_faults import BadInput
 from toolkit.errors import DataError, InputError
@@ -111,14 +112,14 @@ def test_few_files_are_decoded_ahead():
 
 def test_a_decoder_that_dies_costs_one_file(monkeypatch):
     """A real worker ended by a signal in the middle of its file, as a decoder's fault would."""
-    asked = module.Worker.ask
+    asked = module.Worker.decode
 
     def ask(self, data, rate, seconds):
         if data == b"kill":
             os.kill(self.process.pid, signal.SIGKILL)
         return asked(self, data, rate, seconds)
 
-    monkeypatch.setattr(module.Worker, "ask", ask)
+    monkeypatch.setattr(module.Worker, "decode", ask)
     found = list(waveforms([sound(0), b"kill", sound(1)], rate=8000, seconds=1, workers=1))
     assert isinstance(found[1], BadInput) and "ended its decoder (exit code -9)" in found[1].why
     np.testing.assert_array_equal(found[2], decode(sound(1), rate=8000, seconds=1))
@@ -130,7 +131,7 @@ def test_a_decoder_that_hangs_is_ended(monkeypatch):
     worker = module.Worker()
     worker.close()
     worker.process = subprocess.Popen(sleeper, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert "ended its decoder" in worker.ask(b"x" * 30_000, 8000, 1)
+    assert "ended its decoder" in worker.decode(b"x" * 30_000, 8000, 1)
     assert worker.process.poll() is not None
 
 
@@ -150,7 +151,7 @@ def test_a_bad_file_makes_its_track_absent_and_is_counted(tmp_path):
             RuntimeWarning,
             match="sound: 2 of 4 tracks have an input that cannot be read or is .*: 'local:1', 'local:3'",
         ):
-            made = encode("sound", Loud(), *given, cache=tmp_path)
+            made = encode(Loud(), FieldValues("sound", *given), cache=tmp_path)
         assert made.present.tolist() == [False, True, False, True, False]
         np.testing.assert_array_equal(made.matrix[[1, 3]], expected)
         assert not made.matrix[[0, 2, 4]].any()
@@ -158,12 +159,12 @@ def test_a_bad_file_makes_its_track_absent_and_is_counted(tmp_path):
 
 def test_on_error_stop_names_track_and_fault(tmp_path):
     with pytest.raises(DataError, match="sound: track 'local:1' has no audio that can be read"):
-        encode("sound", Loud(Loud.Params(on_error="stop")), *tracks(sound(0), BAD["text"]), cache=tmp_path)
+        encode(Loud(Loud.Params(on_error="stop")), FieldValues("sound", *tracks(sound(0), BAD["text"])), cache=tmp_path)
 
 
 def test_nothing_but_bad_files_is_an_error(tmp_path):
     with pytest.raises(InputError, match="sound: none of 2 inputs can be read"):
-        encode("sound", Loud(), *tracks(BAD["text"], BAD["empty"]), cache=tmp_path)
+        encode(Loud(), FieldValues("sound", *tracks(BAD["text"], BAD["empty"])), cache=tmp_path)
 
 
 def test_a_smallest_audio_encoder_keeps_the_contract(sounds):
@@ -190,6 +191,6 @@ def test_audio_of_a_catalogue_reaches_an_encoder(tmp_path):
         ids = catalogue.track_ids()
         present, values = catalogue.field_values("audio", ids)
         with pytest.warns(RuntimeWarning, match="1 of 4 tracks"):
-            made = encode("sound", Loud(), ids, present, values, cache=tmp_path / "cache")
+            made = encode(Loud(), FieldValues("sound", ids, present, values), cache=tmp_path / "cache")
     assert made.present.sum() == 3
     np.testing.assert_allclose(sorted(made.matrix[made.present][:, 1]), [44100] * 3)

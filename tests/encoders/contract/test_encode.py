@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from toolkit.encoders.contract import encode as module
-from toolkit.encoders.contract.encode import encode
+from toolkit.encoders.contract.encode import FitOn, encode
+from toolkit.encoders.contract.field_values import FieldValues
 from toolkit.encoders.features.codes import CodesEncoder, CodesParams
 from toolkit.encoders.features.features import FeaturesEncoder
 from toolkit.encoders.features.features_vae import FeaturesVaeEncoder, FeaturesVaeParams
@@ -47,7 +48,9 @@ class Supervised(FeaturesEncoder):
 
 
 def test_rows_lie_where_their_tracks_are(tmp_path):
-    made = encode("artist", CodesEncoder(CodesParams(dim=4)), IDS, PRESENT, ["x", "y", "x"], cache=tmp_path)
+    made = encode(
+        CodesEncoder(CodesParams(dim=4)), FieldValues("artist", IDS, PRESENT, ["x", "y", "x"]), cache=tmp_path
+    )
     x, y = CodesEncoder(CodesParams(dim=4)).transform(["x", "y"])
     np.testing.assert_array_equal(made.matrix, [np.zeros(4), x, np.zeros(4), y, x])
     assert made.matrix.dtype == np.float32
@@ -57,29 +60,29 @@ def test_rows_lie_where_their_tracks_are(tmp_path):
 
 def test_equal_values_are_encoded_once_and_cached_ones_never(tmp_path):
     first, second = Counting(), Counting()
-    made = encode("artist", first, IDS, PRESENT, ["x", "y", "x"], cache=tmp_path)
-    again = encode("artist", second, IDS, PRESENT, ["x", "y", "x"], cache=tmp_path)
+    made = encode(first, FieldValues("artist", IDS, PRESENT, ["x", "y", "x"]), cache=tmp_path)
+    again = encode(second, FieldValues("artist", IDS, PRESENT, ["x", "y", "x"]), cache=tmp_path)
     assert (first.seen, second.seen) == (["x", "y"], [])
     np.testing.assert_array_equal(made.matrix, again.matrix)
 
 
 def test_a_damaged_entry_is_made_again(tmp_path):
-    made = encode("artist", Counting(), IDS, PRESENT, ["x", "y", "x"], cache=tmp_path)
+    made = encode(Counting(), FieldValues("artist", IDS, PRESENT, ["x", "y", "x"]), cache=tmp_path)
     (entry,) = tmp_path.glob("*.safetensors")
     entry.write_bytes(entry.read_bytes()[: entry.stat().st_size // 2])
     encoder = Counting()
-    with pytest.warns(RuntimeWarning, match="made again"):
-        again = encode("artist", encoder, IDS, PRESENT, ["x", "y", "x"], cache=tmp_path)
+    with pytest.warns(RuntimeWarning, match="recomputed"):
+        again = encode(encoder, FieldValues("artist", IDS, PRESENT, ["x", "y", "x"]), cache=tmp_path)
     assert encoder.seen == ["x", "y"]
     np.testing.assert_array_equal(made.matrix, again.matrix)
-    assert encode("artist", Counting(), IDS, PRESENT, ["x", "y", "x"], cache=tmp_path).coverage == 0.75
+    assert encode(Counting(), FieldValues("artist", IDS, PRESENT, ["x", "y", "x"]), cache=tmp_path).coverage == 0.75
 
 
 def test_a_learner_comes_back_fitted_from_the_cache(tmp_path):
     values = [[1.0, 5.0], [3.0, 5.0], [5.0, 5.0]]
-    encode("audio", FeaturesEncoder(), IDS, PRESENT, values, cache=tmp_path)
+    encode(FeaturesEncoder(), FieldValues("audio", IDS, PRESENT, values), cache=tmp_path)
     encoder = FeaturesEncoder(seed=9)
-    made = encode("audio", encoder, IDS, PRESENT, values, cache=tmp_path)
+    made = encode(encoder, FieldValues("audio", IDS, PRESENT, values), cache=tmp_path)
     assert encoder.seed == 9
     np.testing.assert_allclose(encoder.transform([[3.0, 5.0]]), [[0.0, 0.0]])
     np.testing.assert_allclose(made.matrix[1:, 0], [-(1.5**0.5), 0, 0, 1.5**0.5], rtol=1e-6)
@@ -87,22 +90,25 @@ def test_a_learner_comes_back_fitted_from_the_cache(tmp_path):
 
 def test_a_damaged_fitted_encoder_is_fitted_again(tmp_path):
     values = [[1.0, 5.0], [3.0, 5.0], [5.0, 5.0]]
-    encode("audio", FeaturesEncoder(), IDS, PRESENT, values, cache=tmp_path)
+    encode(FeaturesEncoder(), FieldValues("audio", IDS, PRESENT, values), cache=tmp_path)
     next(tmp_path.glob("*.encoder/encoder.safetensors")).unlink()
     encoder = FeaturesEncoder()
-    with pytest.warns(RuntimeWarning, match="made again"):
-        encode("audio", encoder, IDS, PRESENT, values, cache=tmp_path)
+    with pytest.warns(RuntimeWarning, match="recomputed"):
+        encode(encoder, FieldValues("audio", IDS, PRESENT, values), cache=tmp_path)
     assert encoder.dim == 2
 
 
 def test_a_learner_sees_equal_texts_once_and_chosen_tracks_only(tmp_path):
     encoder = TfidfEncoder()
-    encode("genres", encoder, IDS, PRESENT, ["rock", "jazz", "rock"], cache=tmp_path)
+    encode(encoder, FieldValues("genres", IDS, PRESENT, ["rock", "jazz", "rock"]), cache=tmp_path)
     # idf = ln((1 + n) / (1 + df)) + 1 with n = 2 texts, not 3
     np.testing.assert_allclose(encoder.weights, [np.log(3 / 2) + 1] * 2)
     chosen = Supervised()
     encode(
-        "audio", chosen, IDS, PRESENT, [[1.0], [2.0], [3.0]], cache=tmp_path, fitted=np.array([True, True, False, True])
+        chosen,
+        FieldValues("audio", IDS, PRESENT, [[1.0], [2.0], [3.0]]),
+        cache=tmp_path,
+        fit_on=FitOn(tracks=np.array([True, True, False, True])),
     )
     assert chosen.fitted_on == ([[1.0], [3.0]], None)
 
@@ -110,7 +116,12 @@ def test_a_learner_sees_equal_texts_once_and_chosen_tracks_only(tmp_path):
 def test_targets_reach_a_supervised_encoder_row_by_row(tmp_path):
     encoder = Supervised()
     targets = np.arange(8, dtype=np.float32).reshape(4, 2)
-    encode("audio", encoder, IDS, PRESENT, [[1.0], [2.0], [3.0]], cache=tmp_path, targets=targets)
+    encode(
+        encoder,
+        FieldValues("audio", IDS, PRESENT, [[1.0], [2.0], [3.0]]),
+        cache=tmp_path,
+        fit_on=FitOn(targets=targets),
+    )
     assert encoder.fitted_on == ([[1.0], [2.0], [3.0]], [[0.0, 1.0], [4.0, 5.0], [6.0, 7.0]])
 
 
@@ -129,7 +140,7 @@ def test_targets_reach_a_supervised_encoder_row_by_row(tmp_path):
 )
 def test_bad_features_name_their_track(tmp_path, values, message):
     with pytest.raises(DataError, match=message):
-        encode("audio", FeaturesEncoder(), IDS, PRESENT, values, cache=tmp_path)
+        encode(FeaturesEncoder(), FieldValues("audio", IDS, PRESENT, values), cache=tmp_path)
 
 
 def test_a_bad_cover_names_its_track(tmp_path, pictures):
@@ -140,13 +151,13 @@ def test_a_bad_cover_names_its_track(tmp_path, pictures):
         (pictures[2][:200], "'local:d' has a damaged picture"),
     ):
         with pytest.raises(DataError, match=f"cover: track {message}"):
-            encode("cover", encoder, IDS, PRESENT, [pictures[0], pictures[0], bad], cache=tmp_path)
+            encode(encoder, FieldValues("cover", IDS, PRESENT, [pictures[0], pictures[0], bad]), cache=tmp_path)
     with pytest.raises(DataError, match="cover: track 'local:c' has a file that cannot be read"):
-        encode("cover", encoder, IDS, PRESENT, [pictures[0], missing, pictures[1]], cache=tmp_path)
+        encode(encoder, FieldValues("cover", IDS, PRESENT, [pictures[0], missing, pictures[1]]), cache=tmp_path)
     with pytest.raises(
         DataError, match="cover: track 'local:a' has str, image needs bytes or Path: name another field, or"
     ):
-        encode("cover", encoder, IDS, PRESENT, ["x", "y", "z"], cache=tmp_path)
+        encode(encoder, FieldValues("cover", IDS, PRESENT, ["x", "y", "z"]), cache=tmp_path)
 
 
 def test_covers_may_be_files(tmp_path, pictures):
@@ -154,34 +165,39 @@ def test_covers_may_be_files(tmp_path, pictures):
     for file, picture in zip(files, pictures, strict=False):
         file.write_bytes(picture)
     params = ImageParams(size=32, patch=2, channels=[4], latent=2, epochs=1)
-    by_file = encode("cover", ImageAeEncoder(params), IDS, PRESENT, files, cache=tmp_path / "a")
-    by_bytes = encode("cover", ImageAeEncoder(params), IDS, PRESENT, pictures[:3], cache=tmp_path / "b")
+    by_file = encode(ImageAeEncoder(params), FieldValues("cover", IDS, PRESENT, files), cache=tmp_path / "a")
+    by_bytes = encode(ImageAeEncoder(params), FieldValues("cover", IDS, PRESENT, pictures[:3]), cache=tmp_path / "b")
     np.testing.assert_array_equal(by_file.matrix, by_bytes.matrix)
     assert [path.name for path in (tmp_path / "a").iterdir()] == [path.name for path in (tmp_path / "b").iterdir()]
 
 
 def test_sizes_that_disagree_and_no_input_at_all_are_refused(tmp_path):
     with pytest.raises(InputError, match="artist: no track of 4 has this field"):
-        encode("artist", CodesEncoder(), IDS, np.zeros(4, bool), [], cache=tmp_path)
+        encode(CodesEncoder(), FieldValues("artist", IDS, np.zeros(4, bool), []), cache=tmp_path)
     with pytest.raises(InputError, match="4 ids, present of shape \\(4,\\) with 3 true, 2 values"):
-        encode("artist", CodesEncoder(), IDS, PRESENT, ["x", "y"], cache=tmp_path)
+        encode(CodesEncoder(), FieldValues("artist", IDS, PRESENT, ["x", "y"]), cache=tmp_path)
     with pytest.raises(InputError, match="none of the tracks to learn from"):
-        encode("audio", FeaturesEncoder(), IDS, PRESENT, [[1.0]] * 3, cache=tmp_path, fitted=~PRESENT)
+        encode(
+            FeaturesEncoder(),
+            FieldValues("audio", IDS, PRESENT, [[1.0]] * 3),
+            cache=tmp_path,
+            fit_on=FitOn(tracks=~PRESENT),
+        )
 
 
 def test_a_strangers_wrong_output_is_refused(tmp_path):
     from tests.encoders.contract.broken_encoders import Float64, NotFinite
 
     with pytest.raises(SegueError, match=r"gave float64 \(2, 256\), not float32 \(2, 256\)"):
-        encode("artist", Float64(), IDS, PRESENT, ["x", "y", "x"], cache=tmp_path)
+        encode(Float64(), FieldValues("artist", IDS, PRESENT, ["x", "y", "x"]), cache=tmp_path)
     with pytest.raises(SegueError, match="not finite for input 0"):
-        encode("artist", NotFinite(), IDS, PRESENT, ["x", "y", "x"], cache=tmp_path)
+        encode(NotFinite(), FieldValues("artist", IDS, PRESENT, ["x", "y", "x"]), cache=tmp_path)
 
 
 def test_parts_made_before_a_failure_are_not_made_again(tmp_path, monkeypatch):
     monkeypatch.setitem(module.PART, "category", 10)
     ids, values = [f"local:{place}" for place in range(35)], [str(place) for place in range(35)]
-    unbroken = encode("artist", Counting(), ids, np.ones(35, bool), values, cache=tmp_path / "a")
+    unbroken = encode(Counting(), FieldValues("artist", ids, np.ones(35, bool), values), cache=tmp_path / "a")
 
     class Failing(Counting):
         def transform(self, inputs, *, progress=None):
@@ -190,9 +206,9 @@ def test_parts_made_before_a_failure_are_not_made_again(tmp_path, monkeypatch):
             return super().transform(inputs)
 
     with pytest.raises(KeyboardInterrupt):
-        encode("artist", Failing(), ids, np.ones(35, bool), values, cache=tmp_path / "b")
+        encode(Failing(), FieldValues("artist", ids, np.ones(35, bool), values), cache=tmp_path / "b")
     encoder = Counting()
-    resumed = encode("artist", encoder, ids, np.ones(35, bool), values, cache=tmp_path / "b")
+    resumed = encode(encoder, FieldValues("artist", ids, np.ones(35, bool), values), cache=tmp_path / "b")
     assert encoder.seen == values[20:]
     assert resumed.matrix.tobytes() == unbroken.matrix.tobytes()
     (entry,) = (tmp_path / "a").glob("*.safetensors")
@@ -204,7 +220,12 @@ def test_progress_counts_distinct_inputs(tmp_path, monkeypatch):
     monkeypatch.setitem(module.PART, "category", 2)
     seen = []
     values = ["x", "y", "z"]
-    encode("artist", CodesEncoder(), IDS, PRESENT, values, cache=tmp_path, progress=lambda *step: seen.append(step))
+    encode(
+        CodesEncoder(),
+        FieldValues("artist", IDS, PRESENT, values),
+        cache=tmp_path,
+        progress=lambda *step: seen.append(step),
+    )
     assert seen == [(2, 3, "encode artist"), (2, 3, "encode artist"), (3, 3, "encode artist"), (3, 3, "encode artist")]
 
 
@@ -214,14 +235,15 @@ from pathlib import Path
 import numpy as np, torch
 torch.set_num_threads(1)
 from toolkit.encoders.contract.encode import PART, encode
+from toolkit.encoders.contract.field_values import FieldValues
 from toolkit.encoders.features.features_vae import FeaturesVaeEncoder, FeaturesVaeParams
 PART["features"] = 64
 def slow(done, total, what):
     time.sleep(0.003)
 values = np.random.default_rng(0).normal(size=(300, 4)).tolist()
 params = FeaturesVaeParams(latent=3, hidden=[8], epochs=12, batch=16, output="sample")
-encode("audio", FeaturesVaeEncoder(params, seed=4), [f"local:{i}" for i in range(300)], np.ones(300, bool), values,
-       cache=Path(sys.argv[1]), progress=slow)
+field = FieldValues("audio", [f"local:{i}" for i in range(300)], np.ones(300, bool), values)
+encode(FeaturesVaeEncoder(params, seed=4), field, cache=Path(sys.argv[1]), progress=slow)
 """
 
 
@@ -238,7 +260,11 @@ def test_killed_while_it_learns_it_ends_with_the_same_bytes(tmp_path, monkeypatc
     values = np.random.default_rng(0).normal(size=(300, 4)).tolist()
     params = FeaturesVaeParams(latent=3, hidden=[8], epochs=12, batch=16, output="sample")
     encoder, whole = FeaturesVaeEncoder(params, seed=4), tmp_path / "whole"
-    encode("audio", encoder, [f"local:{place}" for place in range(300)], np.ones(300, bool), values, cache=whole)
+    encode(
+        encoder,
+        FieldValues("audio", [f"local:{place}" for place in range(300)], np.ones(300, bool), values),
+        cache=whole,
+    )
     (entry,) = whole.glob("*.safetensors")
     assert (tmp_path / "killed" / entry.name).read_bytes() == entry.read_bytes()
 
@@ -257,6 +283,9 @@ def test_a_text_without_a_known_word_is_absent_and_counted(tmp_path):
         RuntimeWarning, match="words: 1 of 2 tracks have an input without a known word and count as absent: 'b'"
     ):
         made = encode(
-            "words", encoder, ["a", "b", "c"], present, texts, cache=tmp_path, fitted=np.array([True, False, False])
+            encoder,
+            FieldValues("words", ["a", "b", "c"], present, texts),
+            cache=tmp_path,
+            fit_on=FitOn(tracks=np.array([True, False, False])),
         )
     assert made.present.tolist() == [False, True, False, False] and not made.matrix[2].any()

@@ -69,7 +69,11 @@ def test_a_built_in_encoder_keeps_the_contract(name, inputs, params, request, tm
 
 
 def test_every_built_in_encoder_is_under_contract():
-    ours = {name for name, point in plugins.points("segue.encoders").items() if point.value.startswith(("toolkit.", "segue_papers."))}
+    ours = {
+        name
+        for name, point in plugins.points("segue.encoders").items()
+        if point.value.startswith(("toolkit.", "segue_papers."))
+    }
     assert ours == {name for name, _, _ in [*CASES, *AUDIO_CASES]} | ELSEWHERE | OF_MODELS
 
 

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from toolkit.encoders.contract.encoder_files import read_tensors, write_bytes, write_tensors
+from toolkit.encoders.contract.encoder_files import read_tensors, write_tensors
 from toolkit.encoders.features.codes import CodesEncoder, CodesParams
 from toolkit.encoders.features.features import FeaturesEncoder
 from toolkit.errors import DataError
@@ -41,17 +41,18 @@ def test_a_damaged_file_is_told_from_a_whole_one(tmp_path, harm):
         read_tensors(path)
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
-    path = tmp_path / "x.json"
-    write_bytes(path, b"old")
+def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "x.safetensors"
+    write_tensors(path, {"a": np.zeros(3)}, {})
+    old = path.read_bytes()
 
     def full(_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space"):
-        write_bytes(path, b"new")
-    assert path.read_bytes() == b"old"
+        write_tensors(path, {"a": np.ones(3)}, {})
+    assert path.read_bytes() == old
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -15,6 +15,7 @@ from tests.encoders.conftest import picture
 from tests.encoders.contract.worker_encoders import Broken, Slow
 from toolkit.encoders.contract import encode as module
 from toolkit.encoders.contract.encode import encode
+from toolkit.encoders.contract.field_values import FieldValues
 from toolkit.encoders.features.codes import CodesEncoder, CodesParams
 from toolkit.encoders.features.features import FeaturesEncoder
 from toolkit.encoders.image.conv_image_encoder import ImageParams
@@ -57,8 +58,8 @@ def texts() -> list[str]:
 )
 def test_two_workers_give_the_vectors_of_one_process(encoder, kind, values, tmp_path, monkeypatch):
     monkeypatch.setitem(module.PART, kind, 16)
-    here = encode("x", encoder(), IDS, PRESENT, values, cache=tmp_path / "here")
-    there = encode("x", encoder(), IDS, PRESENT, values, cache=tmp_path / "there", engine="ray", workers=2)
+    here = encode(encoder(), FieldValues("x", IDS, PRESENT, values), cache=tmp_path / "here")
+    there = encode(encoder(), FieldValues("x", IDS, PRESENT, values), cache=tmp_path / "there", engine="ray", workers=2)
     np.testing.assert_array_equal(there.matrix, here.matrix)
     assert not list((tmp_path / "there").rglob("inputs-*"))
 
@@ -83,7 +84,11 @@ def test_a_killed_worker_loses_nothing(tmp_path, monkeypatch):
     killer.start()
     values = [f"artist {number}" for number in range(40)]
     made = encode(
-        "x", Slow(CodesParams(dim=4)), IDS, PRESENT, values, cache=tmp_path / "cache", engine="ray", workers=2
+        Slow(CodesParams(dim=4)),
+        FieldValues("x", IDS, PRESENT, values),
+        cache=tmp_path / "cache",
+        engine="ray",
+        workers=2,
     )
     killer.join()
     processes = {int(path.name.partition("-")[0]) for path in seen.iterdir()}
@@ -97,12 +102,14 @@ def test_a_bad_input_is_named_by_its_track(tmp_path, monkeypatch):
     values = [picture(number) for number in range(40)]
     encoder = ImageAeEncoder(ImageParams(size=32, patch=4, channels=[4, 4], epochs=1)).fit(values)
     values[21] = b"no picture"
-    monkeypatch.setattr(ImageAeEncoder, "learns", False)
+    monkeypatch.setattr(ImageAeEncoder, "requires_fit", False)
     with pytest.raises(DataError, match="track 'local:21' has no picture"):
-        encode("x", encoder, IDS, PRESENT, values, cache=tmp_path, engine="ray", workers=2)
+        encode(encoder, FieldValues("x", IDS, PRESENT, values), cache=tmp_path, engine="ray", workers=2)
 
 
 def test_a_fault_of_the_encoder_is_one_line_and_one_worker_is_enough(tmp_path):
     ray.shutdown()
     with pytest.raises(SegueError, match="encoder 'codes' failed in a worker of Ray: .*this encoder is broken"):
-        encode("x", Broken(CodesParams(dim=4)), IDS, PRESENT, texts(), cache=tmp_path, engine="ray", workers=1)
+        encode(
+            Broken(CodesParams(dim=4)), FieldValues("x", IDS, PRESENT, texts()), cache=tmp_path, engine="ray", workers=1
+        )

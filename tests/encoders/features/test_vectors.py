@@ -19,8 +19,9 @@ from toolkit.catalogue.records import PlaylistRecord, TrackRecord
 from toolkit.catalogue.store import Catalogue
 from toolkit.encoders.contract.content_hash import digests
 from toolkit.encoders.contract.encode import encode
+from toolkit.encoders.contract.field_values import FieldValues
 from toolkit.encoders.contract.encoding_cache import EncodingCache, Tracks
-from toolkit.encoders.features.matrix_files import Named, read
+from toolkit.encoders.features.vector_files import VectorSource, read
 from toolkit.encoders.features.vectors import VectorsEncoder, VectorsParams
 from toolkit.errors import DataError, InputError
 from toolkit.recipe import EncoderSpec
@@ -154,7 +155,7 @@ def test_ids_of_the_file_need_no_scheme(tmp_path: Path) -> None:
 def test_ids_of_a_text_file_stay_as_they_are_written(tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("id,x\n007,1\n7,2\n")
 
-    assert read(Named(tmp_path / "mine.csv"))[0] == ["007", "7"]
+    assert read(VectorSource(tmp_path / "mine.csv"))[0] == ["007", "7"]
 
 
 def test_rows_of_nan_are_nothing_and_absent_ids_are_absent_tracks(tmp_path: Path) -> None:
@@ -169,7 +170,11 @@ def test_rows_of_nan_are_nothing_and_absent_ids_are_absent_tracks(tmp_path: Path
         RuntimeWarning,
         match=r"mine: 2 of 4 tracks have an input that is not in the file of vectors and count as absent: 'local:b', 'local:d'",
     ):
-        made = encode("mine", encoder(file=tmp_path / "mine.npz"), ids, np.ones(4, bool), ids, cache=tmp_path / "cache")
+        made = encode(
+            encoder(file=tmp_path / "mine.npz"),
+            FieldValues("mine", ids, np.ones(4, bool), ids),
+            cache=tmp_path / "cache",
+        )
 
     # a vector of zeros is a vector: who made it said so
     assert made.present.tolist() == [False, True, False, True, False]
@@ -178,14 +183,18 @@ def test_rows_of_nan_are_nothing_and_absent_ids_are_absent_tracks(tmp_path: Path
     with pytest.raises(
         InputError, match=r"mine: none of 1 inputs has a vector in the file: are its ids those of the catalogue"
     ):
-        encode("mine", encoder(file=tmp_path / "mine.npz"), other, np.ones(1, bool), other, cache=tmp_path / "cache")
+        encode(
+            encoder(file=tmp_path / "mine.npz"),
+            FieldValues("mine", other, np.ones(1, bool), other),
+            cache=tmp_path / "cache",
+        )
 
 
 def test_a_changed_file_is_encoded_again(tmp_path: Path) -> None:
     ids, path = ["local:a", "local:b"], tmp_path / "mine.npz"
     for factor in (1, 2):
         np.savez(path, ids=np.array(["a", "b"]), matrix=np.eye(2) * factor)
-        made = encode("mine", encoder(file=path), ids, np.ones(2, bool), ids, cache=tmp_path / "cache")
+        made = encode(encoder(file=path), FieldValues("mine", ids, np.ones(2, bool), ids), cache=tmp_path / "cache")
         assert made.matrix[1].tolist() == [factor, 0]
     assert len(list((tmp_path / "cache").glob("*.safetensors"))) == 2
 
@@ -254,7 +263,7 @@ FAULTS: list[tuple[Callable[[Path], dict[str, object]], str]] = [
     ),
     (
         lambda d: written(d / "x.npz", pickle.dumps({"a": 1})),
-        r"x\.npz cannot be read: it is a pickle, or no file of NumPy's",
+        r"x\.npz cannot be read: it is a pickle, or not a file of NumPy's",
     ),
     (lambda d: written(d / "x.npz", npz(d)["file"].read_bytes()[:200]), r"x\.npz cannot be read: .*"),  # type: ignore[attr-defined]
     (lambda d: written(d / "x.parquet", "x"), r"x\.parquet is not a Parquet file, or is damaged"),

@@ -10,16 +10,17 @@ import pytest
 import torch
 from torch import nn
 
-from toolkit.encoders.learning.autoencoder import Autoencoder, conv_autoencoder, mlp_autoencoder, seeded
+from toolkit.encoders.learning.autoencoder_network import Autoencoder, conv_autoencoder, mlp_autoencoder
 from toolkit.encoders.learning.train_network import CHECKPOINT, Schedule, train
 from toolkit.errors import SegueError
+from toolkit.seeds import seeded_weights
 
 DATA = torch.from_numpy(np.random.default_rng(1).normal(size=(50, 3)).astype(np.float32))
 SCHEDULE = Schedule(epochs=6, batch=8, lr=1e-2, beta=0.5, seed=3, device="cpu", identity="x")
 
 
 def build() -> Autoencoder:
-    return seeded(lambda: mlp_autoencoder(3, [5], 2), 11)
+    return seeded_weights(lambda: mlp_autoencoder(3, [5], 2), 11)
 
 
 def load(rows):
@@ -65,7 +66,7 @@ def test_the_three_outputs():
 
 
 def test_a_plain_autoencoder_has_an_error_alone():
-    model = seeded(lambda: conv_autoencoder(16, 2, [4, 4], 3, variational=False), 1)
+    model = seeded_weights(lambda: conv_autoencoder(16, 2, [4, 4], 3, variational=False), 1)
     inputs = torch.rand(5, 3, 16, 16)
     losses = model.losses(inputs, torch.ones(5, 3), beta=7.0)
     back = model.decoder(model.encode(inputs)[0])
@@ -81,7 +82,7 @@ def test_weights_come_from_the_seed_and_leave_the_global_state_alone():
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(99)
     np.testing.assert_array_equal(weights(build()), weights(first))
-    assert not np.array_equal(weights(seeded(lambda: mlp_autoencoder(3, [5], 2), 12)), weights(first))
+    assert not np.array_equal(weights(seeded_weights(lambda: mlp_autoencoder(3, [5], 2), 12)), weights(first))
 
 
 def test_training_lowers_the_loss_and_leaves_the_global_state_alone():

@@ -73,7 +73,7 @@ def test_an_encoder_learns_whom_a_sound_is_for() -> None:
 
 def test_feedback_is_asked_for_and_must_fit() -> None:
     tones = [pure(300, 1.0), pure(900, 1.0)]
-    with pytest.raises(InputError, match="loss: weighted judges by feedback, and there is none"):
+    with pytest.raises(InputError, match="loss: weighted needs feedback, and there is none"):
         MelCnn1dEncoder(PARAMS).fit(tones, np.ones((2, 3), np.float32))
     with pytest.raises(InputError, match=r"users \(11, 3\), confidence \(7, 11\) must be of 2 tracks and 3 factors"):
         MelCnn1dEncoder(PARAMS).fit(tones, np.ones((2, 3), np.float32), feedback=feedback(7, 11, 3))

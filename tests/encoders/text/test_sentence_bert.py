@@ -10,7 +10,7 @@ import pytest
 
 from segue.checks.check_encoder import check_encoder
 from toolkit.encoders.contract import model_hub
-from toolkit.encoders.contract.pretrained import MIN_COSINE
+from toolkit.encoders.contract.pretrained_encoder import MIN_COSINE
 from toolkit.encoders.text.sentence_bert import SentenceBertEncoder, SentenceBertParams
 from toolkit.errors import InputError
 

@@ -80,7 +80,7 @@ def test_words_of_one_hash_are_told_apart(tmp_path, monkeypatch):
 def test_the_file_is_passed_over_once(tmp_path, monkeypatch, cache):
     first = written(tmp_path, FORMS["glove.txt.gz"], "v.gz")
     assert len(list((cache / "vectors").iterdir())) == 2, "notes, and the unpacked content"
-    monkeypatch.setattr(word_vector_files, "_noted", None)
+    monkeypatch.setattr(word_vector_files, "_index", None)
     again = VectorFile(tmp_path / "v.gz")
     assert again.digest == first.digest
     assert again.read(["city"])["city"].tolist() == VECTORS["city"]

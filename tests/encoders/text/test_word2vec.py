@@ -52,7 +52,7 @@ def test_the_seed_decides_and_rare_words_are_unknown():
     )
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).max() > 1e-3
-    facts = Word2vecEncoder(Word2vecParams(**PARAMS)).fit(texts).facts()
+    facts = Word2vecEncoder(Word2vecParams(**PARAMS)).fit(texts).summary()
     assert facts == {"out_of_vocabulary": round(1 / 142, 6), "out_of_vocabulary_words": round(1 / 13, 6)}
 
 
@@ -77,7 +77,7 @@ def test_it_does_not_depend_on_pythons_hash():
 
 
 def test_words_that_are_all_too_rare_are_an_error():
-    with pytest.raises(InputError, match="word2vec: none of 2 words is there min_count=5 times: lower it"):
+    with pytest.raises(InputError, match="word2vec: none of 2 words occurs min_count=5 times: lower it"):
         Word2vecEncoder(Word2vecParams(clean=False)).fit(["tide harbour"])
 
 

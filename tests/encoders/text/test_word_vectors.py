@@ -9,6 +9,7 @@ import pytest
 
 from tests.encoders.text.vector_texts import VECTORS, write_glove
 from toolkit.encoders.contract.encode import encode
+from toolkit.encoders.contract.field_values import FieldValues
 from toolkit.encoders.text import word_vectors
 from toolkit.encoders.text.word_vectors import WordVectorsEncoder, WordVectorsParams
 from toolkit.errors import InputError
@@ -36,9 +37,9 @@ def test_a_text_is_the_mean_over_its_known_words_repeats_counted(path):
 
 def test_words_without_a_vector_are_counted(path):
     encoder = WordVectorsEncoder(WordVectorsParams(path=path, **PLAIN))
-    assert encoder.facts() == {}
+    assert encoder.summary() == {}
     encoder.fit(["rain rain city snow", "rain hail tide tide"])
-    assert encoder.facts() == {
+    assert encoder.summary() == {
         "out_of_vocabulary": 0.25,
         "out_of_vocabulary_words": 0.4,
     }  # 2 of 8 running, 2 of 5 different
@@ -62,7 +63,7 @@ def test_texts_of_stop_words_alone_are_an_error_that_names_the_modality(path, tm
         InputError,
         match=r"^lyrics: word-vectors: no word is left of 2 texts after cleaning: clean less, or name another field",
     ):
-        encode("lyrics", encoder, ["a", "b"], np.ones(2, bool), texts, cache=tmp_path)
+        encode(encoder, FieldValues("lyrics", ["a", "b"], np.ones(2, bool), texts), cache=tmp_path)
 
 
 def test_the_published_cleaning_is_the_default(path):
@@ -88,7 +89,7 @@ def test_another_file_under_the_same_name_is_encoded_anew(path, tmp_path):
     def run():
         encoder = WordVectorsEncoder(WordVectorsParams(path=path, **PLAIN))
         return encode(
-            "lyrics", encoder, ["a", "b"], np.ones(2, bool), ["rain", "city"], cache=tmp_path / "encodings"
+            encoder, FieldValues("lyrics", ["a", "b"], np.ones(2, bool), ["rain", "city"]), cache=tmp_path / "encodings"
         ).matrix
 
     first = run()
@@ -114,5 +115,5 @@ def test_a_cached_encoding_still_tells_what_was_unknown(path, tmp_path):
         encoder = WordVectorsEncoder(WordVectorsParams(path=path, **PLAIN))
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            encode("lyrics", encoder, ["a", "b"], np.ones(2, bool), texts, cache=tmp_path / "encodings")
-        assert encoder.facts() == {"out_of_vocabulary": 0.25, "out_of_vocabulary_words": 0.25}
+            encode(encoder, FieldValues("lyrics", ["a", "b"], np.ones(2, bool), texts), cache=tmp_path / "encodings")
+        assert encoder.summary() == {"out_of_vocabulary": 0.25, "out_of_vocabulary_words": 0.25}

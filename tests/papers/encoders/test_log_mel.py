@@ -12,7 +12,8 @@ from segue_papers.encoders.log_mel import LogMelEncoder, LogMelParams
 from segue_papers.encoders.mel_spectrogram import log_mel
 from tests.encoders.conftest import sound
 from toolkit.encoders.contract import registry
-from toolkit.encoders.contract.encode import PART, encode
+from toolkit.encoders.contract.encode import PART, FitOn, encode
+from toolkit.encoders.contract.field_values import FieldValues
 
 PARAMS = LogMelParams(rate=8000, window=0.5, bands=16, fft=256, hop=128, windows=3)
 

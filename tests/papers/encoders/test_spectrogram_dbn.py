@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from segue_papers.encoders import spectrogram_dbn as module
-from segue_papers.encoders.spectrogram_dbn import SpectrogramDbnEncoder, SpectrogramDbnParams
+from segue_papers.encoders.spectrogram_dbn import SpectrogramDbnEncoder, SpectrogramDbnParams, spectrogram
 from tests.encoders.conftest import pure, tone
 from toolkit.errors import InputError
 
@@ -26,12 +26,12 @@ SMALL = {
 def test_the_papers_sizes():
     params = SpectrogramDbnParams()
     assert (params.frames(), params.bands, params.components) == (166, 120, 100)
-    assert SpectrogramDbnEncoder()._spectrogram(np.zeros(5 * 22050, np.float32)).shape == (166 * 120,)
+    assert spectrogram(np.zeros(5 * 22050, np.float32), params).shape == (166 * 120,)
 
 
 def test_a_tone_lies_in_its_band():
-    encoder = SpectrogramDbnEncoder(SpectrogramDbnParams(**SMALL))
-    table = encoder._spectrogram(tone(1100, 4000, rate=8000).astype(np.float32)).reshape(-1, 20)
+    samples = tone(1100, 4000, rate=8000).astype(np.float32)
+    table = spectrogram(samples, SpectrogramDbnParams(**SMALL)).reshape(-1, 20)
     assert table.shape[0] == 33
     assert (table[:16].argmax(axis=1) == 5).all()  # bands of 200 Hz
     assert not table[17:].any()  # the clip has ended

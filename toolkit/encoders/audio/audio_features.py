@@ -1,24 +1,29 @@
-"""`audio-features`: the eleven numbers of `features`, computed from local audio files by librosa instead of asked of a service.
+"""`audio-features`: the eleven numbers of `features`, computed from local audio files by librosa.
 
-The names are those of `toolkit.constants.AUDIO_FEATURES`. What they measure here:
+The names are those of `toolkit.constants.AUDIO_FEATURES`. Measured:
 
-tempo             beats a minute, `librosa.feature.tempo`
-key, mode         pitch class (C is 0) and 1 for major, 0 for minor: the profile that the mean chroma of the constant-Q transform
-                  correlates with most (Krumhansl, "Cognitive foundations of musical pitch", 1990, chapter 4)
-loudness          dB of the mean square, at full scale 0, at least -60
+- tempo: beats a minute, `librosa.feature.tempo`.
+- key, mode: pitch class (C is 0), and 1 for major, 0 for minor. It is the profile with the highest correlation with the
+  mean chroma of the constant-Q transform (Krumhansl, "Cognitive foundations of musical pitch", 1990, chapter 4).
+- loudness: dB of the mean square; full scale is 0, and the least value -60.
 
-and, as estimates of ours between 0 and 1, which no listener was asked about:
+Estimates of our own between 0 and 1, not validated with listeners:
 
-energy            the loudness, -60 dB … 0
-danceability      how regular the pulse is: the highest autocorrelation of the onsets' strength between 60 and 200 beats a minute
-speechiness       share of frames below half the mean amplitude: speech has pauses (Scheirer and Slaney 1997, "low-energy frames")
-acousticness      how dark the sound is: one less the frequency below which 85 % of the spectrum lies, over half the rate
-instrumentalness  one less the share of the middle band's modulation (300 to 3,400 Hz) at 2 to 8 Hz, where syllables are (same paper)
-liveness          how loud the quiet moments are: amplitude of the quietest tenth of the frames over the median
-valence           how much better the best major profile fits than the best minor one, and how fast it is
+- energy: the loudness, from -60 dB to 0.
+- danceability: regularity of the pulse, which is the highest autocorrelation of the onset strength between 60 and 200
+  beats a minute.
+- speechiness: share of frames below half the mean amplitude, because speech has pauses (Scheirer and Slaney 1997,
+  "low-energy frames").
+- acousticness: darkness of the sound, which is one minus the frequency below which 85 % of the spectrum is, over half
+  the rate.
+- instrumentalness: one minus the share of the modulation of the middle band (300 to 3,400 Hz) at 2 to 8 Hz, the rate of
+  syllables (same paper).
+- liveness: loudness of the quiet moments, which is the amplitude of the quietest tenth of the frames over the median.
+- valence: how much better the best major profile fits than the best minor one, and the tempo.
 
-Numbers of another source (a service's own) have other scales: a catalogue keeps the source beside the values and refuses a column of two,
-and these are `librosa`'s. The encoder gives them standardised over the tracks it learned from.
+The numbers of other sources, such as a streaming service, have other scales. A catalogue therefore stores the source,
+here `librosa`, with the values, and refuses a column of two sources. The encoder returns the numbers standardised over
+the tracks it learned from.
 """
 
 from __future__ import annotations
@@ -39,11 +44,11 @@ if TYPE_CHECKING:
     from toolkit.encoders.audio.cqt_transform import Cqt
 
 SOURCE = "librosa"
-"""Under which a catalogue keeps these numbers."""
+"""The source of these numbers in a catalogue."""
 FFT, HOP = 2048, 512
 MAJOR = np.array([6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88])
 MINOR = np.array([6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17])
-"""Krumhansl and Kessler's profiles, from the tonic up."""
+"""Profiles of Krumhansl and Kessler, from the tonic upwards."""
 
 
 class AudioFeaturesParams(AudioParams):
@@ -53,7 +58,7 @@ class AudioFeaturesParams(AudioParams):
 class AudioFeaturesEncoder(StandardisingEncoder, AudioEncoder):
     """Computes eleven audio features, such as tempo and key, from audio files with librosa.
 
-    Returns float32 [n, 11], each column standardised.
+    Takes n files and returns float32 [n, 11], each column standardised.
     """
 
     name: ClassVar[str] = "audio-features"
@@ -74,31 +79,37 @@ class AudioFeaturesEncoder(StandardisingEncoder, AudioEncoder):
         workdir: Path | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learn each column's mean and deviation from n >= 1 files. Raises `InputError` where none can be read."""
-        found = self.described(inputs, progress=progress)
-        heard = found[~np.isnan(found).all(axis=1)]
-        if not len(heard):
-            raise self._nothing_heard(inputs)
-        self.standardiser = Standardiser.fit(heard)
+        """Learn the mean and standard deviation of each column from n >= 1 files.
+
+        Raises `InputError` if none can be read.
+        """
+        rows = self.measured(inputs, progress=progress)
+        readable = rows[~np.isnan(rows).all(axis=1)]
+        if not len(readable):
+            raise self._all_unreadable(inputs)
+        self.standardiser = Standardiser.fit(readable)
         return self
 
     def transform(self, inputs: Audio, *, progress: Progress | None = None) -> np.ndarray:
         """n files -> float32 [n, 11]; NaN for a file that cannot be read."""
-        standardiser, out = self._fitted(), self.described(inputs, progress=progress)
-        heard = ~np.isnan(out).all(axis=1)
-        out[heard] = standardiser.apply(out[heard])
+        standardiser, out = self._fitted(), self.measured(inputs, progress=progress)
+        readable = ~np.isnan(out).all(axis=1)
+        out[readable] = standardiser.apply(out[readable])
         return out
 
-    def described(self, inputs: Audio, *, progress: Progress | None = None) -> np.ndarray:
-        """The numbers as they are, in the order of `AUDIO_FEATURES`: float32 [n, 11]; NaN for a file that cannot be read."""
-        out = self._rows(inputs)
-        for place, samples in self._heard(inputs, progress, self.name):
-            out[place] = described(samples, self.params.rate)
+    def measured(self, inputs: Audio, *, progress: Progress | None = None) -> np.ndarray:
+        """The numbers before they are standardised, in the order of `AUDIO_FEATURES`: float32 [n, 11].
+
+        The row of a file that cannot be read is NaN.
+        """
+        out = self._nan_rows(inputs)
+        for index, samples in self._clips(inputs, progress, self.name):
+            out[index] = measure(samples, self.params.rate)
         return out
 
 
-def described(samples: np.ndarray, rate: int) -> np.ndarray:
-    """Samples float32 [s >= 1] -> the eleven numbers, float32, all finite."""
+def measure(samples: np.ndarray, rate: int) -> np.ndarray:
+    """Compute the eleven numbers of one clip: samples float32 [s >= 1] -> float32 [11], all finite."""
     import librosa
 
     padded = np.pad(samples, (0, max(0, FFT - len(samples))))
@@ -131,7 +142,10 @@ def described(samples: np.ndarray, rate: int) -> np.ndarray:
 
 
 def tonality(samples: np.ndarray, rate: int) -> tuple[int, int, float]:
-    """Key 0…11, mode 1 (major) or 0, and the best major correlation less the best minor one, -1…1. Silence is 0, 1, 0."""
+    """Key 0…11, mode 1 (major) or 0, and the best major correlation minus the best minor one, -1…1.
+
+    Silence is 0, 1, 0.
+    """
     import torch
 
     size = _transform(rate)(torch.from_numpy(np.ascontiguousarray(samples))[None]).abs()[0].mean(dim=1)
@@ -147,7 +161,7 @@ def tonality(samples: np.ndarray, rate: int) -> tuple[int, int, float]:
 
 @lru_cache(maxsize=8)
 def _transform(rate: int) -> Cqt:
-    """The constant-Q transform of as many octaves above C1, up to eight, as the rate holds."""
+    """The constant-Q transform of the octaves above C1 that are below half the rate, at most eight."""
     from toolkit.encoders.audio.cqt_transform import C1, Cqt
 
     octaves = min(8, int(np.log2(rate / 2 / C1)))
@@ -155,7 +169,9 @@ def _transform(rate: int) -> Cqt:
 
 
 def _pulse(onsets: np.ndarray, frames_a_second: float) -> float:
-    """Highest normalised autocorrelation of the onsets' strength at lags of 60 to 200 beats a minute: -1…1, 0 without a pulse."""
+    """Highest normalised autocorrelation of the onset strength at lags of 60 to 200 beats a minute: -1…1, 0 without a
+    pulse.
+    """
     centered = onsets - onsets.mean()
     power = float(centered @ centered)
     lags = range(round(frames_a_second * 60 / 200), min(round(frames_a_second), len(onsets) - 1) + 1)
@@ -165,7 +181,7 @@ def _pulse(onsets: np.ndarray, frames_a_second: float) -> float:
 
 
 def _syllables(spectrum: np.ndarray, rate: int) -> float:
-    """Share of the middle band's modulation that lies at 2 to 8 Hz: 0…1."""
+    """Share of the modulation of the middle band that is at 2 to 8 Hz: 0…1."""
     frequencies = np.arange(len(spectrum)) * rate / FFT
     envelope = spectrum[(frequencies >= 300) & (frequencies <= 3400)].sum(axis=0)
     modulation = np.square(np.abs(np.fft.rfft(envelope - envelope.mean())))

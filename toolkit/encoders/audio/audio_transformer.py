@@ -1,26 +1,27 @@
-"""`audio-transformer`: audio through any pretrained model of the transformers library, by name or path, its states averaged over time.
+"""`audio-transformer`: audio through a pretrained model of the transformers library, its states averaged over time.
 
-Sources: MERT (Li et al. 2024), CLAP (Wu et al. 2023), AST (Gong et al. 2021), and every model of `input_values` like wav2vec 2.0
-or HuBERT. Default: laion/clap-htsat-unfused, Apache-2.0; other models have their own licences (MERT's weights are CC-BY-NC-4.0). Weights
-come as safetensors alone, and no code of a model's page is run: MERT, whose page has code of its own, is read as the HuBERT that it is.
+Sources: MERT (Li et al. 2024), CLAP (Wu et al. 2023), AST (Gong et al. 2021), and every model of `input_values` such as
+wav2vec 2.0 or HuBERT. Default: laion/clap-htsat-unfused, Apache-2.0; other models have their own licences (the weights
+of MERT are CC-BY-NC-4.0). Weights are loaded from safetensors only, and no code of a model's page is run: MERT, whose
+page has its own code, is loaded as the HuBERT that it is.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
 
-from toolkit.encoders.audio.audio_encoder import AudioEncoder, HeardParams
+from toolkit.encoders.audio.audio_encoder import AudioEncoder, AudioFileParams
 from toolkit.encoders.contract import model_hub
 from toolkit.encoders.contract.encoder import Audio, EncoderParams, Progress
-from toolkit.encoders.contract.encoder_files import load_encoder, save_encoder
 from toolkit.errors import InputError
-from toolkit.packages import TRANSFORMERS, Package
+from toolkit.packages import AUDIO_TRANSFORMERS, Package
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,10 +35,15 @@ KNOWN = {
 SETTINGS = "preprocessor_config.json"
 
 
-class AudioTransformerParams(HeardParams):
-    """model: a folder that transformers saved, or a hub name with its owner. window: seconds that go through the model at once, never more
-    than it takes; a clip's windows are averaged. layer: whose states are averaged, 0 before the first; default: the last. A model that
-    projects its output into a space of its own (CLAP) gives that, and takes no layer."""
+class AudioTransformerParams(AudioFileParams):
+    """Parameters of a pretrained audio model.
+
+    - model: a folder saved by transformers, or a hub name with its owner.
+    - window: seconds that go through the model at once, at most those that it accepts. The windows of a clip are
+      averaged.
+    - layer: the layer whose states are averaged, 0 for the input of the first; default: the last. A model that projects
+      its output (CLAP) returns the projection, and has no layer to choose.
+    """
 
     model: str = "laion/clap-htsat-unfused"
     window: float = Field(10.0, gt=0, le=600)
@@ -47,7 +53,7 @@ class AudioTransformerParams(HeardParams):
 class AudioTransformerEncoder(AudioEncoder):
     """Encodes audio with a pretrained transformer, such as CLAP, MERT or AST, averaged over time.
 
-    Returns float32 [n, d]; d is the hidden size of the model, or the size of its projection.
+    Takes n files and returns float32 [n, d]; d is the hidden size of the model, or the size of its projection.
     """
 
     name: ClassVar[str] = "audio-transformer"
@@ -55,29 +61,29 @@ class AudioTransformerEncoder(AudioEncoder):
     source: ClassVar[str] = "Wu et al. 2023 (CLAP); Li et al. 2024 (MERT); Gong et al. 2021 (AST)"
     weights_licence: ClassVar[str] = "Apache-2.0 (laion/clap-htsat-unfused)"
     Params: ClassVar[type[EncoderParams]] = AudioTransformerParams
-    requires: ClassVar[tuple[Package, ...]] = (*AudioEncoder.requires, TRANSFORMERS)
+    requires: ClassVar[tuple[Package, ...]] = (*AudioEncoder.requires, AUDIO_TRANSFORMERS)
     params: AudioTransformerParams
 
     @cached_property
     def folder(self) -> Path:
-        """Where the model's files are, fetched where they are not here. Raises `InputError` for a model of no audio, or none at all."""
+        """The folder of the model's files, which are downloaded if they are missing.
+
+        Raises `InputError` if it is not an audio model.
+        """
         return self._find(download=True)
 
     def _find(self, *, download: bool) -> Path:
-        wanted = self.params.model
-        if "/" not in wanted and not Path(wanted).is_dir():
-            raise InputError(f"model={wanted!r} is neither a folder nor a hub name with its owner: give its path")
-        try:
-            folder = model_hub.find(wanted, download=download)
-        except InputError as error:
-            raise type(error)(f"{str(error).rpartition(': ')[0]}: give its path") from None
+        model = self.params.model
+        if "/" not in model and not Path(model).is_dir():
+            raise InputError(f"model={model!r} is neither a folder nor a hub name with its owner: give its path")
+        folder = model_hub.find(model, "audio", download=download)
         if not (folder / SETTINGS).is_file():
-            raise InputError(f"model={wanted!r} has no {SETTINGS}: save its feature extractor beside it")
+            raise InputError(f"model={model!r} has no {SETTINGS}: save its feature extractor beside it")
         return folder
 
     @property
     def dim(self) -> int:
-        # to be asked for its size is no reason to fetch a model
+        # a list of encoders must not download a model
         return _size(_config(vars(self).get("folder") or self._find(download=False)))
 
     def check_files(self) -> None:
@@ -87,122 +93,104 @@ class AudioTransformerEncoder(AudioEncoder):
         return model_hub.fingerprint(self.folder)
 
     def licence(self) -> str:
-        return KNOWN.get(self.params.model.casefold(), f"not known here: see where {self.params.model} comes from")
+        return KNOWN.get(self.params.model.casefold(), model_hub.unknown_licence(self.params.model))
 
     def transform(self, inputs: Audio, *, progress: Progress | None = None) -> np.ndarray:
-        """n files -> float32 [n, d]; NaN for a file that cannot be read. Fetches the model where it is not here."""
+        """n files -> float32 [n, d]; NaN for a file that cannot be read. Downloads the model if it is missing."""
         out = np.full((len(inputs), _size(_config(self.folder))), np.nan, np.float32)
-        for place, samples in self._heard(inputs, progress, self.name):
-            out[place] = self._embedded(self._windows(samples))
+        for index, samples in self._clips(inputs, progress, self.name):
+            out[index] = self._embed(self._windows(samples))
         return out
 
-    def save(self, directory: Path) -> None:
-        save_encoder(self, directory)
-
-    @classmethod
-    def load(cls, directory: Path, *, device: str = "cpu") -> Self:
-        return load_encoder(cls, directory, device=device)[0]
-
-    def _rate(self) -> int:
+    @property
+    def sample_rate(self) -> int:
         return int(self._extractor.sampling_rate)
 
     def _windows(self, samples: np.ndarray) -> np.ndarray:
-        """Whole windows of a clip, or the clip where it is shorter than one: float32 [windows, samples]."""
+        """Whole windows of a clip, or the clip if it is shorter than one: float32 [windows, samples]."""
         longest = getattr(self._extractor, "max_length_s", None) or self.params.window
-        size = max(1, round(min(self.params.window, float(longest)) * self._rate()))
+        size = max(1, round(min(self.params.window, float(longest)) * self.sample_rate))
         count = len(samples) // size
         return samples[None] if not count else samples[: count * size].reshape(count, size)
 
-    def _embedded(self, windows: np.ndarray) -> np.ndarray:
+    def _embed(self, windows: np.ndarray) -> np.ndarray:
         """Mean over windows and time: float32 [d]."""
         import torch
 
-        given = self._extractor(list(windows), sampling_rate=self._rate(), return_tensors="pt")
-        # for clips that were not cut, CLAP's extractor draws one at random to be called long
+        features = self._extractor(list(windows), sampling_rate=self.sample_rate, return_tensors="pt")
+        # CLAP's extractor marks a random one of several uncut clips as long: its `is_longer` is not used
         tensors = {
-            name: value.to(self.device) for name, value in given.items() if name in ("input_values", "input_features")
+            name: features[name].to(self.device) for name in ("input_values", "input_features") if name in features
         }
         with torch.inference_mode():
             return self._states(tensors).float().mean(dim=0).cpu().numpy()
 
     def _states(self, tensors: dict[str, Tensor]) -> Tensor:
-        """One vector a window: (windows, d)."""
-        if _projects(_config(self.folder)):
-            found: Tensor = self._model(**tensors, is_longer=_none_longer(tensors)).audio_embeds
-            return found
+        """One vector for each window: (windows, d)."""
+        import torch
+
         layer = self.params.layer
-        states = self._model(**tensors, output_hidden_states=layer is not None)
-        if layer is None:
-            return states.last_hidden_state.mean(dim=1)
-        if layer >= len(states.hidden_states):
-            raise InputError(
-                f"layer={layer} must be at most {len(states.hidden_states) - 1}: {self.params.model} has no more"
-            )
-        return states.hidden_states[layer].mean(dim=1)
+        if _projects(_config(self.folder)):
+            windows = tensors["input_features"]
+            longer = torch.zeros(len(windows), 1, dtype=torch.bool, device=windows.device)
+            states: Tensor = self._model(**tensors, is_longer=longer).audio_embeds
+            return states
+        output = self._model(**tensors, output_hidden_states=layer is not None)
+        if layer is not None and layer >= len(output.hidden_states):
+            last = len(output.hidden_states) - 1
+            raise InputError(f"layer={layer} must be at most {last}: {self.params.model} has no more")
+        states = output.last_hidden_state if layer is None else output.hidden_states[layer]
+        return states.mean(dim=1)
 
     @cached_property
     def _extractor(self) -> Any:
         from transformers import AutoFeatureExtractor
 
-        try:
+        with model_hub.loading(self.params.model, self.folder, "an audio model"):
             return AutoFeatureExtractor.from_pretrained(self.folder, trust_remote_code=False)
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(
-                f"model={self.params.model!r} has no feature extractor that transformers knows: {error}"
-            ) from None
 
     @cached_property
     def _model(self) -> Any:
-        kind, options = self._class()
-        try:
+        import transformers
+
+        config, options = _config(self.folder), dict[str, object]()
+        kind: Any = transformers.AutoModel
+        if _projects(config):
+            kind = transformers.ClapAudioModelWithProjection
+        elif config.get("model_type") == "mert_model":
+            kind, options["config"] = transformers.HubertModel, self._hubert_config(config)
+        with model_hub.loading(self.params.model, self.folder, "an audio model"):
             model, about = kind.from_pretrained(
                 self.folder, use_safetensors=True, trust_remote_code=False, output_loading_info=True, **options
             )
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"model={self.params.model!r} does not load: {str(error).splitlines()[0]}") from None
-        # a layer without weights would be random; the mask of training alone may be missing
-        lacking = sorted(name for name in about["missing_keys"] if not name.endswith("masked_spec_embed"))
-        if lacking:
-            raise InputError(
-                f"model={self.params.model!r} lacks weights for {lacking[0]} ({len(lacking)} in all): it is not a {kind.__name__}"
-            )
+        # a layer without weights would be random; only the mask of training may be missing
+        missing = sorted(name for name in about["missing_keys"] if not name.endswith("masked_spec_embed"))
+        if missing:
+            fault = f"lacks weights for {missing[0]} ({len(missing)} in all): it is not a {kind.__name__}"
+            raise InputError(f"model={self.params.model!r} {fault}")
         return model.float().to(self.device).eval()
 
-    def _class(self) -> tuple[Any, dict[str, Any]]:
-        import transformers
+    def _hubert_config(self, config: Mapping[str, Any]) -> object:
+        """The configuration of a MERT as that of a HuBERT. Raises `InputError` for a MERT with layers of its own."""
+        from transformers import HubertConfig
 
-        settings = _config(self.folder)
-        if _projects(settings):
-            return transformers.ClapAudioModelWithProjection, {}
-        if settings.get("model_type") != "mert_model":
-            return transformers.AutoModel, {}
-        own = [name for name in ("feature_extractor_cqt", "deepnorm") if settings.get(name)]
-        if own or settings.get("attention_relax", -1) > 0:
-            raise InputError(
-                f"model={self.params.model!r} is a MERT with {own or ['attention_relax']}, which HuBERT has not: take MERT v1"
-            )
-        plain = {
-            name: value for name, value in settings.items() if name not in ("model_type", "auto_map", "architectures")
-        }
-        return transformers.HubertModel, {"config": transformers.HubertConfig(**plain)}
+        own = [name for name, value in config.items() if name in ("feature_extractor_cqt", "deepnorm") and value]
+        if own or config.get("attention_relax", -1) > 0:
+            fault = f"is a MERT with {own or ['attention_relax']}, which HuBERT does not have: take MERT v1"
+            raise InputError(f"model={self.params.model!r} {fault}")
+        foreign = ("model_type", "auto_map", "architectures")
+        return HubertConfig(**{name: value for name, value in config.items() if name not in foreign})
 
 
-def _config(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "config.json").read_text())
-    return found
+def _config(folder: Path) -> Mapping[str, Any]:
+    config: Mapping[str, Any] = json.loads((folder / "config.json").read_text())
+    return config
 
 
-def _projects(settings: dict[str, Any]) -> bool:
+def _projects(config: Mapping[str, Any]) -> bool:
     """Whether the model maps audio into a space that it shares with text."""
-    return settings.get("model_type") == "clap"
+    return config.get("model_type") == "clap"
 
 
-def _size(settings: dict[str, Any]) -> int:
-    return int(settings["projection_dim"] if _projects(settings) else settings["hidden_size"])
-
-
-def _none_longer(tensors: dict[str, Tensor]) -> Tensor:
-    import torch
-
-    features = tensors["input_features"]
-    return torch.zeros(len(features), 1, dtype=torch.bool, device=features.device)
+def _size(config: Mapping[str, Any]) -> int:
+    return int(config["projection_dim"] if _projects(config) else config["hidden_size"])

@@ -1,10 +1,11 @@
 """`cqt-cnn`: a convolutional network over the constant-Q transform of 15 s, trained to predict a track's factors.
 
-Source: Oramas, Nieto, Sordo and Serra, "A deep multimodal approach for cold-start music recommendation", 2017, its track embeddings:
-log-magnitude CQT of 96 bins (12 an octave, 22,050 Hz, hop 1,024, Hann), convolutions over time alone with 256, 512, 1,024 and 1,024
-filters, max-pooling by 4 after the first three, ReLU, dropout 0.5 of the 4,096 numbers left, a linear layer of 200 factors whose output has
-length 1, trained by cosine distance. The paper gives no kernel width: 4, without padding in the first three layers and with it in the
-last, takes 323 frames to 4 x 1,024 = 4,096. No pretrained weights.
+Source: Oramas, Nieto, Sordo and Serra, "A deep multimodal approach for cold-start music recommendation", 2017, its
+track embeddings: log-magnitude CQT of 96 bins (12 an octave, 22,050 Hz, hop 1,024, Hann), convolutions over time with
+256, 512, 1,024 and 1,024 filters, max-pooling by 4 after the first three, ReLU, dropout 0.5 of the remaining 4,096
+numbers, a linear layer of 200 factors whose output has length 1, cosine distance as the loss. The paper gives no kernel
+width. With 4, unpadded in the first three layers and padded in the last, 323 frames become 4 x 1,024 = 4,096 numbers.
+No pretrained weights.
 """
 
 from __future__ import annotations
@@ -17,14 +18,19 @@ from pydantic import Field, model_validator
 from toolkit.encoders.audio.audio_network import AudioNetworkEncoder, AudioNetworkParams
 from toolkit.encoders.audio.cqt_spectrogram import CqtParams
 from toolkit.encoders.contract.encoder import EncoderParams
-from toolkit.encoders.learning.trunk_layers import convolutions, frames_left
+from toolkit.encoders.learning.network_layers import convolutions, frames_left
 
 if TYPE_CHECKING:
     from torch import nn
 
 
 class CqtCnnParams(CqtParams, AudioNetworkParams):
-    """filters: of each convolution. kernel: frames wide. pool: frames that max-pooling joins, after every layer but the last."""
+    """Parameters of the network.
+
+    - filters: number of filters of each convolution.
+    - kernel: width of a filter in frames.
+    - pool: frames that max-pooling joins, after every layer but the last.
+    """
 
     filters: list[Annotated[int, Field(ge=1)]] = Field([256, 512, 1024, 1024], min_length=2)
     kernel: int = Field(4, ge=1)
@@ -34,21 +40,19 @@ class CqtCnnParams(CqtParams, AudioNetworkParams):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.frames_left() < 1:
-            layers, kernel, pool = len(self.filters), self.kernel, self.pool
-            raise ValueError(
-                f"{layers} layers of kernel={kernel} and pool={pool} leave nothing of {self.frames()} frames"
-            )
+            layers = f"{len(self.filters)} layers of kernel={self.kernel} and pool={self.pool}"
+            raise ValueError(f"{layers} leave nothing of {self.frames()} frames")
         return self
 
     def frames_left(self) -> int:
-        """Frames after the last layer."""
+        """Number of frames after the last layer."""
         return frames_left(self.frames(), self.filters, self.kernel, self.pool)
 
 
 class CqtCnnEncoder(AudioNetworkEncoder):
     """Encodes audio with a convolutional network over the constant-Q transform, trained to predict factors.
 
-    Reads the middle 15 s of a file. Returns float32 [n, 4096], or [n, t] for `output: prediction`.
+    Takes n files, of which it reads the middle 15 s. Returns float32 [n, 4096], or [n, t] for `output: prediction`.
     """
 
     name: ClassVar[str] = "cqt-cnn"
@@ -57,7 +61,7 @@ class CqtCnnEncoder(AudioNetworkEncoder):
     params: CqtCnnParams
 
     @property
-    def least(self) -> int:
+    def min_samples(self) -> int:
         return self.params.samples()
 
     @property

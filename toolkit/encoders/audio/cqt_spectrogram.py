@@ -1,13 +1,13 @@
-"""`cqt`: the constant-Q spectrogram of a track's middle as it is, for networks that take raw sound beside other modalities.
+"""`cqt`: the constant-Q spectrogram of the middle of a track, for networks that take sound and other modalities as
+input.
 
-Source: Oramas, Nieto, Sordo and Serra, "A deep multimodal approach for cold-start music recommendation", 2017, the input of their track
-embeddings: log-magnitude CQT of 96 bins (12 an octave, 22,050 Hz, hop 1,024, Hann) over 15 s. 124 kB a track, 12 GB for 100,000: a
-larger hop or fewer bins take less. No pretrained weights.
+Source: Oramas, Nieto, Sordo and Serra, "A deep multimodal approach for cold-start music recommendation", 2017, the
+input of their track embeddings: log-magnitude CQT of 96 bins (12 an octave, 22,050 Hz, hop 1,024, Hann) over 15 s. It
+takes 124 kB a track, 12 GB for 100,000 tracks; a larger hop or fewer bins take less. No pretrained weights.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
@@ -16,16 +16,17 @@ from pydantic import Field, model_validator
 from toolkit.encoders.audio.audio_encoder import AudioEncoder, AudioParams
 from toolkit.encoders.audio.cqt_transform import Cqt
 from toolkit.encoders.contract.encoder import Audio, EncoderParams, Progress
-from toolkit.encoders.contract.encoder_files import load_encoder, save_encoder
 from toolkit.errors import InputError
 from toolkit.packages import LIBROSA, Package
 
-TOGETHER = 16
-"""Files that are transformed at once."""
-
 
 class CqtParams(AudioParams):
-    """A file shorter than `seconds` ends in silence."""
+    """Parameters of the constant-Q transform. A file shorter than `seconds` is followed by silence.
+
+    - bins: number of frequencies, from C1 upwards; a multiple of per_octave.
+    - per_octave: number of frequencies of one octave.
+    - hop: samples between frames.
+    """
 
     seconds: float = Field(15.0, gt=0, le=600)
     bins: int = Field(96, ge=1)
@@ -50,7 +51,7 @@ class CqtParams(AudioParams):
         return self.transform().frames(self.samples())
 
     def spectrograms(self, clips: list[np.ndarray], device: str) -> np.ndarray:
-        """Samples of several clips -> decibels float32 [n, bins, frames]."""
+        """Samples of n clips -> decibels scaled to 0…1, float32 [n, bins, frames]."""
         import torch
 
         size = self.samples()
@@ -61,7 +62,7 @@ class CqtParams(AudioParams):
 class CqtEncoder(AudioEncoder):
     """Computes the constant-Q spectrogram of the middle 15 s of an audio file.
 
-    Returns float32 [n, bins · frames], one bin after the other.
+    Takes n files and returns float32 [n, bins · frames], one bin after the other: decibels scaled to 0…1.
     """
 
     name: ClassVar[str] = "cqt"
@@ -76,30 +77,12 @@ class CqtEncoder(AudioEncoder):
         return self.params.bins * self.params.frames()
 
     @property
-    def least(self) -> int:
+    def min_samples(self) -> int:
         return self.params.samples()
 
     def transform(self, inputs: Audio, *, progress: Progress | None = None) -> np.ndarray:
         """n files -> float32 [n, d]; NaN for a file that cannot be read."""
-        out = self._rows(inputs)
-        places: list[int] = []
-        clips: list[np.ndarray] = []
-        for place, samples in self._heard(inputs, progress, self.name):
-            places.append(place)
-            clips.append(samples)
-            if len(places) == TOGETHER:
-                out[places] = self._flat(clips)
-                places, clips = [], []
-        if places:
-            out[places] = self._flat(clips)
+        out = self._nan_rows(inputs)
+        for indices, clips in self._clip_batches(inputs, progress, self.name):
+            out[indices] = self.params.spectrograms(clips, self.device).reshape(len(clips), -1)
         return out
-
-    def _flat(self, clips: list[np.ndarray]) -> np.ndarray:
-        return self.params.spectrograms(clips, self.device).reshape(len(clips), -1)
-
-    def save(self, directory: Path) -> None:
-        save_encoder(self, directory)
-
-    @classmethod
-    def load(cls, directory: Path, *, device: str = "cpu") -> Self:
-        return load_encoder(cls, directory, device=device)[0]

@@ -1,9 +1,9 @@
 """Constant-Q transform of many signals at once, equal to `librosa.cqt`, in torch on any device.
 
-Source: Schörkhuber and Klapuri, "Constant-Q transform toolbox for music processing", 2010: one octave of filters, applied
-again to the signal at half the rate for each octave below. librosa 0.11 makes its filters anew in every call and goes
-through a Fourier transform of every frame; here both the halving (with the very filter of librosa's resampler, read off
-its impulse response) and the octaves are products of matrices over the whole batch.
+Source: Schörkhuber and Klapuri, "Constant-Q transform toolbox for music processing", 2010: one octave of filters,
+applied again to the signal at half the rate for each octave below. librosa 0.11 computes its filters in every call, and
+a Fourier transform of every frame. Here both the halving (with the filter of librosa's resampler, taken from its
+impulse response) and the octaves are matrix products over the whole batch.
 """
 
 from __future__ import annotations
@@ -20,19 +20,26 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 C1 = 32.70319566257483
-"""Hz."""
+"""Lowest frequency in Hz."""
 BLOCK = 32
-"""Outputs of one row of a halving product: more waste products with zeros, fewer make the product slower (measured)."""
+"""Outputs of one row of a halving product. More waste products with zeros, fewer make the product slower (measured)."""
 TOGETHER = {"cpu": 1 << 20, "cuda": 1 << 27}
-"""Samples that are transformed at once: what a CPU's caches hold, what a card's memory holds."""
+"""Samples that are transformed at once, which fit into the caches of a CPU, or into the memory of a GPU."""
 
 
 @dataclass(frozen=True)
 class Cqt:
-    """The transform. rate: samples a second. hop: samples between frames. bins: a multiple of `per_octave`; fmin in Hz.
+    """The transform, with the defaults of librosa.
 
-    Windows are Hann, filters have norm 1 and are scaled by the root of their length, edges are padded with zeros: librosa's defaults.
-    Raises `InputError` for settings under which the octaves do not halve evenly or the highest bin is above half the rate.
+    Windows are Hann, filters have norm 1 and are scaled by the root of their length, and edges are padded with zeros.
+
+    - rate: samples per second.
+    - hop: samples between frames.
+    - bins: number of frequencies, a multiple of per_octave.
+    - fmin: lowest frequency in Hz.
+
+    Raises `InputError` if the hop cannot be halved for every octave, or if the highest frequency is above half the
+    rate.
     """
 
     rate: int = 22050
@@ -45,21 +52,19 @@ class Cqt:
         if self.bins < 1 or self.bins % self.per_octave:
             raise InputError(f"bins={self.bins} must be a multiple of per_octave={self.per_octave}")
         if self.hop < 1 or self.hop % 2 ** (self.octaves - 1):
-            raise InputError(
-                f"hop={self.hop} must be a multiple of {2 ** (self.octaves - 1)}: it is halved for each of {self.octaves} octaves"
-            )
+            reason = f"it is halved for each of {self.octaves} octaves"
+            raise InputError(f"hop={self.hop} must be a multiple of {2 ** (self.octaves - 1)}: {reason}")
         top = self.fmin * 2 ** (self.bins / self.per_octave)
         if top > self.rate / 2:
-            raise InputError(
-                f"bins={self.bins} reach {top:.0f} Hz, above half of rate={self.rate}: take fewer, or a higher rate"
-            )
+            fault = f"bins={self.bins} reach {top:.0f} Hz, above half of rate={self.rate}"
+            raise InputError(f"{fault}: take fewer, or a higher rate")
 
     @property
     def octaves(self) -> int:
         return self.bins // self.per_octave
 
     def frames(self, samples: int) -> int:
-        """Frames of a signal: centred on its samples 0, hop, 2 hop, …"""
+        """Number of frames of a signal; they are centred on its samples 0, hop, 2 hop, …"""
         return 1 + samples // self.hop
 
     def __call__(self, signals: Tensor) -> Tensor:
@@ -67,9 +72,8 @@ class Cqt:
         import torch
 
         if not len(signals):
-            return torch.zeros(
-                0, self.bins, self.frames(signals.shape[1]), dtype=torch.complex64, device=signals.device
-            )
+            shape = (0, self.bins, self.frames(signals.shape[1]))
+            return torch.zeros(shape, dtype=torch.complex64, device=signals.device)
         at_once = max(1, TOGETHER[signals.device.type] // max(1, signals.shape[1]))
         return torch.cat([self._transform(part) for part in signals.split(at_once)])
 
@@ -78,9 +82,8 @@ class Cqt:
 
         batch, samples = signals.shape
         frames = self.frames(samples)
-        kernel = torch.from_numpy(_kernel(self.rate, self.per_octave, self.fmin * 2 ** (self.octaves - 1))).to(
-            signals.device
-        )
+        filters = _kernel(self.rate, self.per_octave, self.fmin * 2 ** (self.octaves - 1))
+        kernel = torch.from_numpy(filters).to(signals.device)
         size, hop = len(kernel), self.hop
         cut = signals.new_empty(self.octaves, batch, frames, size)
         for octave in range(self.octaves):
@@ -88,13 +91,16 @@ class Cqt:
                 signals, hop = halved(signals), hop // 2
             padded = torch.nn.functional.pad(signals, (size // 2, size // 2 + hop))
             cut[octave] = padded.unfold(1, size, hop)[:, :frames]
-        found = cut.view(-1, size) @ kernel  # (octave · batch · frame, 2 · per_octave)
-        found = found.view(self.octaves, batch, frames, self.per_octave, 2)
-        # the highest octave was made first
-        return torch.view_as_complex(found.flip(0)).permute(1, 0, 3, 2).reshape(batch, self.bins, frames)
+        bins = cut.view(-1, size) @ kernel  # (octave · batch · frame, 2 · per_octave)
+        bins = bins.view(self.octaves, batch, frames, self.per_octave, 2)
+        # the highest octave comes first
+        return torch.view_as_complex(bins.flip(0)).permute(1, 0, 3, 2).reshape(batch, self.bins, frames)
 
     def decibels(self, signals: Tensor, *, span: float = 80.0) -> Tensor:
-        """Log-magnitude below each signal's loudest bin, 0 (`span` dB or more below) … 1: float32 (batch, bins, frames); silence is 0."""
+        """Log-magnitude relative to each signal's loudest bin: float32 (batch, bins, frames).
+
+        It is 1 at the loudest bin, 0 at `span` dB below it and for silence.
+        """
         size = self(signals).abs()
         peak = size.amax(dim=(1, 2), keepdim=True)
         level = 20 * (size / peak.clamp_min(1e-10)).clamp_min(1e-10).log10()
@@ -102,9 +108,10 @@ class Cqt:
 
 
 def halved(signals: Tensor) -> Tensor:
-    """Every signal at half its rate, times the root of 2, as `librosa.resample(…, scale=True)` has it: (batch, n) -> (batch, ceil(n / 2)).
+    """Resample signals to half their rate, times the root of 2: (batch, n) -> (batch, ceil(n / 2)).
 
-    The filter is cut into squares: rows of 2 · BLOCK samples times one matrix each for the row itself and those after it.
+    This equals `librosa.resample(…, scale=True)`. The filter is cut into squares: rows of 2 · BLOCK samples are
+    multiplied by one matrix for the row itself and one for each row after it.
     """
     import torch
 
@@ -116,8 +123,8 @@ def halved(signals: Tensor) -> Tensor:
     padded = torch.nn.functional.pad(signals, (reach, (rows + after) * size - samples - reach)).view(-1, size)
     last = len(padded) - after
     out = padded[:last] @ squares[0]
-    for place in range(1, after + 1):
-        out.addmm_(padded[place : place + last], squares[place])
+    for row in range(1, after + 1):
+        out.addmm_(padded[row : row + last], squares[row])
     whole = torch.nn.functional.pad(out, (0, 0, 0, after)).view(batch, (rows + after) * BLOCK)
     return whole[:, : -(-samples // 2)]
 
@@ -126,12 +133,12 @@ def halved(signals: Tensor) -> Tensor:
 def _kernel(rate: int, per_octave: int, lowest: float) -> np.ndarray:
     """Filters of the highest octave over samples: float32 (size, 2 · per_octave), real and imaginary parts in turn.
 
-    librosa drops the weakest hundredth of each filter's spectrum, and so does this.
+    As in librosa, the weakest hundredth of the spectrum of each filter is dropped.
     """
     import librosa
 
     frequencies = lowest * 2.0 ** (np.arange(per_octave) / per_octave)
-    # bandwidths relative to the neighbours': the same for every bin of an equal temperament
+    # bandwidths relative to those of the neighbours, which are the same for every bin of an equal temperament
     octave = 2.0 ** (2.0 / per_octave)
     alpha = (octave - 1) / (octave + 1)
     basis, lengths = librosa.filters.wavelet(
@@ -148,11 +155,11 @@ def _kernel(rate: int, per_octave: int, lowest: float) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _taps() -> tuple[np.ndarray, int]:
-    """librosa's filter before halving, times the root of 2: float64 [2 · reach + 1], and its reach to each side in samples."""
+    """Filter of librosa's halving, times the root of 2, float64 [2 · reach + 1], and its reach to each side in samples."""
     import soxr
 
     middle, reach = 2048, 192
-    found = np.zeros(2 * reach + 1)
+    taps = np.zeros(2 * reach + 1)
     for phase in (0, 1):
         impulse = np.zeros(2 * middle)
         impulse[middle + phase] = 1
@@ -160,13 +167,15 @@ def _taps() -> tuple[np.ndarray, int]:
         # output n at input 2 n meets the impulse at the offset middle + phase - 2 n
         offsets = middle + phase - 2 * np.arange(len(response))
         near = np.abs(offsets) <= reach
-        found[offsets[near] + reach] = response[near]
-    return found * np.sqrt(2), reach
+        taps[offsets[near] + reach] = response[near]
+    return taps * np.sqrt(2), reach
 
 
 @lru_cache(maxsize=1)
 def _squares() -> np.ndarray:
-    """The filter as matrices: float32 (squares, 2 · BLOCK, BLOCK); output b of a row meets sample s of the row j after it."""
+    """The filter as matrices, float32 (squares, 2 · BLOCK, BLOCK): matrix j maps samples of the row j after to outputs
+    of a row.
+    """
     taps, _ = _taps()
     size = 2 * BLOCK
     count = 1 + -(-(len(taps) - 1 + size - 1) // size)

@@ -1,8 +1,9 @@
-"""One audio file to samples; run as a program, a worker that does so for whoever writes to its standard input.
+"""Decodes one audio file to samples. Run as a program, it is a worker that decodes the files written to its standard
+input.
 
-A request is `HEADER` (rate, seconds, bytes to come) and the file; an answer is `ANSWER` (whether it went well, bytes to come) and
-float32 samples, or why not as UTF-8. The program imports nothing of the toolkit, so that it starts quickly and by its path alone; it ends
-with its input.
+A request is `HEADER` (rate, seconds, number of bytes) and the file. An answer is `ANSWER` (whether it succeeded, number
+of bytes) and float32 samples, or the reason as UTF-8. The program imports nothing of the toolkit, so it starts quickly
+and by its path alone. It ends with its input.
 """
 
 from __future__ import annotations
@@ -20,22 +21,24 @@ import numpy as np
 HEADER = struct.Struct("<Idq")
 ANSWER = struct.Struct("<?q")
 MOST_SAMPLES = 1 << 27
-"""Samples of all channels that are decoded for one file, half a gigabyte; more is refused."""
+"""Most samples of all channels that are decoded of one file, half a gigabyte; more is refused."""
 
 
 class Unreadable(Exception):
-    """Why a file gives no samples; reads on from `has`."""
+    """A file cannot be decoded; the message ends the sentence "track x has …"."""
 
 
 def decode(data: bytes, *, rate: int, seconds: float) -> np.ndarray:
-    """The middle `seconds` of an audio file, or all of a shorter one, at `rate`, channels averaged: float32 [samples].
+    """Decode the middle `seconds` of an audio file, or all of a shorter one, at `rate`, channels averaged: float32
+    [samples].
 
-    Reads what libsndfile does (WAV, FLAC, Ogg Vorbis and Opus, MP3, AIFF, …), and AAC, MPEG-4 (AAC, ALAC) and WavPack by FFmpeg's
-    libraries, where PyAV is installed; resampled by soxr at its high quality, as librosa does. Raises `Unreadable`.
+    libsndfile reads WAV, FLAC, Ogg Vorbis and Opus, MP3, AIFF and others. The libraries of FFmpeg read AAC, MPEG-4
+    (AAC, ALAC) and WavPack, if PyAV is installed. soxr resamples at its high quality, as in librosa. Raises
+    `Unreadable`.
     """
     import soxr
 
-    samples, native = _by_libsndfile(data, seconds) if _libav_form(data) is None else _by_libav(data, seconds)
+    samples, native = _by_libsndfile(data, seconds) if _libav_format(data) is None else _by_libav(data, seconds)
     if not len(samples):
         raise Unreadable("audio of no length")
     if not np.isfinite(samples).all():
@@ -44,42 +47,47 @@ def decode(data: bytes, *, rate: int, seconds: float) -> np.ndarray:
     return np.ascontiguousarray(resampled[: max(1, round(seconds * rate))], np.float32)
 
 
-def lacking(data: bytes) -> str | None:
-    """What is missing here to read a file of this kind, and how to get it; reads on from `has`. None where nothing is."""
-    if _libav_form(data) is None or find_spec("av") is not None:
+def missing_package(data: bytes) -> str | None:
+    """The package that is missing to read this file, as the end of the sentence "track x has …"; None if none is
+    missing.
+    """
+    if _libav_format(data) is None or find_spec("av") is not None:
         return None
     return "audio in AAC, MPEG-4 or WavPack, which needs PyAV: pip install 'segue[aac]'"
 
 
-def _libav_form(data: bytes) -> str | None:
-    """FFmpeg's name of a form that libsndfile does not read, by a file's first bytes."""
+def _libav_format(data: bytes) -> str | None:
+    """FFmpeg's name of a format that libsndfile does not read, by the first bytes of a file."""
     if data[4:8] == b"ftyp":
         return "mov"
     if data[:4] == b"wvpk":
         return "wv"
-    # twelve bits of one, then, two bits on, a layer of zero, which MP3 has not
+    # twelve bits of 1, and layer 0, which MP3 does not have
     return "aac" if len(data) > 1 and data[0] == 0xFF and data[1] & 0xF6 == 0xF0 else None
 
 
 def _by_libsndfile(data: bytes, seconds: float) -> tuple[np.ndarray, int]:
-    """float32 [samples] of the middle, and their rate."""
+    """Decode by libsndfile: float32 [samples] of the middle, and their rate."""
     import soundfile
 
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
-            wanted = round(seconds * file.samplerate)
-            _check_size(min(wanted, file.frames), file.channels, file.samplerate, seconds)
-            if file.frames > wanted:
-                file.seek((file.frames - wanted) // 2)
-            # a header may promise more than there is: frames beyond the end are not read
-            return file.read(wanted, dtype="float32", always_2d=True).mean(axis=1), file.samplerate
-    except (RuntimeError, ValueError, OSError) as error:  # libsndfile's own word, without the address of the buffer
+            length = round(seconds * file.samplerate)
+            _check_size(min(length, file.frames), file.channels, file.samplerate, seconds)
+            if file.frames > length:
+                file.seek((file.frames - length) // 2)
+            # a header may be wrong: frames beyond the end of the file are not read
+            return file.read(length, dtype="float32", always_2d=True).mean(axis=1), file.samplerate
+    except (RuntimeError, ValueError, OSError) as error:  # libsndfile's message, without the address of the buffer
         raise Unreadable(f"no audio that can be read: {getattr(error, 'error_string', error)}") from None
 
 
 def _by_libav(data: bytes, seconds: float) -> tuple[np.ndarray, int]:
-    """The same by PyAV (https://pyav.basswood.io). The file is bytes and its form is named: nothing in it leads to another file."""
-    if (missing := lacking(data)) is not None:
+    """Decode by PyAV (https://pyav.basswood.io).
+
+    The file is given as bytes with its format, so nothing in it can lead to another file.
+    """
+    if (missing := missing_package(data)) is not None:
         raise Unreadable(missing)
     import av
     import av.error
@@ -87,15 +95,15 @@ def _by_libav(data: bytes, seconds: float) -> tuple[np.ndarray, int]:
     parts: list[np.ndarray] = []
     read, native = 0, 1
     try:
-        with av.open(io.BytesIO(data), format=_libav_form(data)) as file:
+        with av.open(io.BytesIO(data), format=_libav_format(data)) as file:
             if not file.streams.audio:
-                raise Unreadable("no audio that can be read: no track of sound")
+                raise Unreadable("no audio that can be read: no audio track")
             for samples, native in _middle(file, file.streams.audio[0], seconds):
-                wanted = round(seconds * native)
-                parts.append(samples[:, : wanted - read].mean(axis=0))
+                length = round(seconds * native)
+                parts.append(samples[:, : length - read].mean(axis=0))
                 read += len(parts[-1])
                 _check_size(read, len(samples), native, seconds)
-                if read >= wanted:
+                if read >= length:
                     break
     except (av.error.FFmpegError, ValueError, OSError) as error:
         raise Unreadable(f"no audio that can be read: {getattr(error, 'strerror', None) or error}") from None
@@ -103,7 +111,7 @@ def _by_libav(data: bytes, seconds: float) -> tuple[np.ndarray, int]:
 
 
 def _middle(file: Any, stream: Any, seconds: float) -> Iterator[tuple[np.ndarray, int]]:
-    """float32 [channels, samples] and their rate, piece by piece from where the middle begins."""
+    """float32 [channels, samples] and their rate, piece by piece, from the beginning of the middle."""
     import av
 
     begins = float((stream.start_time or 0) * stream.time_base)
@@ -135,7 +143,7 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
 
 
 if __name__ == "__main__":
-    # what a decoding library prints must not come between the answers
+    # output of a decoding library must not mix with the answers
     channel = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     serve(sys.stdin.buffer, channel)

@@ -1,7 +1,8 @@
-"""Audio files to samples: decoded in worker processes, in the files' order, in bounded memory; a bad file costs itself alone.
+"""Decodes audio files to samples in worker processes, in the order of the files and in bounded memory.
 
-A worker is `decoder.py` as a process of its own, fed through pipes: whatever a damaged file does to the decoder, its process, not the run,
-ends. Workers wait for the next use and end with this process. There are as many as torch has threads (a recipe's `threads`).
+A worker is a process of `decode_worker.py` that is fed through pipes. If a damaged file crashes the decoder, only its
+process ends, not the run. Workers wait for the next use and end with this process. There are as many as torch has
+threads (`threads` of a recipe).
 """
 
 from __future__ import annotations
@@ -22,42 +23,45 @@ from toolkit.encoders.audio import decode_worker
 from toolkit.encoders.contract.input_faults import BadInput
 
 PATIENCE_S = 300.0
-"""Longest that one file may take."""
+"""Time limit of one file in seconds."""
 BEFOREHAND = 2
-"""Files a worker that are decoded before they are asked for."""
+"""Files for each worker that are decoded before they are needed."""
 
 
 def waveforms(
     files: Sequence[bytes], *, rate: int, seconds: float, workers: int | None = None
 ) -> Iterator[np.ndarray | BadInput]:
-    """Samples of each file in order, float32 [<= rate · seconds], or what is wrong with it.
+    """Decode files in order. Yields the samples of each, float32 [<= rate · seconds], or what is wrong with it.
 
-    files: contents of audio files, taken one at a time (see `toolkit.encoders.contract.field_inputs.Files`); of a longer file the middle is taken.
-    workers: processes; by default torch's threads.
+    - files: contents of audio files, taken one at a time (see `toolkit.encoders.contract.field_values.Files`).
+    - rate: samples per second of the result.
+    - seconds: length of the result; the middle of a longer file is taken.
+    - workers: number of processes; default: torch's number of threads.
     """
     import torch
 
     count = max(1, min(workers or torch.get_num_threads(), len(files)))
     waiting: deque[Future[np.ndarray | BadInput]] = deque()
     with ThreadPoolExecutor(count, thread_name_prefix="decode") as threads:
-        for place in range(len(files)):
-            waiting.append(threads.submit(_decoded, files, place, rate, seconds))
+        for index in range(len(files)):
+            waiting.append(threads.submit(_decoded, files, index, rate, seconds))
             if len(waiting) > BEFOREHAND * count:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def _decoded(files: Sequence[bytes], place: int, rate: int, seconds: float) -> np.ndarray | BadInput:
+def _decoded(files: Sequence[bytes], index: int, rate: int, seconds: float) -> np.ndarray | BadInput:
     try:
-        data = files[place]
+        data = files[index]
     except BadInput as fault:
         return fault
-    worker = _borrowed()
-    answer = worker.ask(data, rate, seconds)
+    worker = _idle_worker()
+    answer = worker.decode(data, rate, seconds)
     if worker.process.poll() is None:
-        _give_back(worker)
-    return answer if isinstance(answer, np.ndarray) else BadInput(place, f"has {answer}")
+        with _lock:
+            _idle.append(worker)
+    return answer if isinstance(answer, np.ndarray) else BadInput(index, f"has {answer}")
 
 
 class Worker:
@@ -65,7 +69,7 @@ class Worker:
 
     def __init__(self) -> None:
         self.owner = os.getpid()
-        # -P: modules beside the program are no modules for it to import
+        # -P: the program must not import the modules next to it
         self.process = subprocess.Popen(
             [sys.executable, "-P", str(Path(decode_worker.__file__))],
             stdin=subprocess.PIPE,
@@ -73,8 +77,8 @@ class Worker:
             stderr=subprocess.DEVNULL,
         )
 
-    def ask(self, data: bytes, rate: int, seconds: float) -> np.ndarray | str:
-        """Samples, or why there are none. A process that died or had to be ended is an answer too."""
+    def decode(self, data: bytes, rate: int, seconds: float) -> np.ndarray | str:
+        """Samples, or why there are none, such as the end of the process."""
         requests, answers = self.process.stdin, self.process.stdout
         assert requests is not None and answers is not None
         watch = threading.Timer(PATIENCE_S, self.process.kill)
@@ -96,14 +100,14 @@ class Worker:
             watch.cancel()
 
     def close(self) -> None:
-        """End the process, which has nothing to lose."""
+        """Kill the process, which has no state."""
         self.process.kill()
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 try:
                     pipe.close()
-                except OSError:  # what was left to write has no reader
+                except OSError:  # unwritten data has no reader any more
                     continue
 
 
@@ -111,19 +115,14 @@ _idle: list[Worker] = []
 _lock = threading.Lock()
 
 
-def _borrowed() -> Worker:
+def _idle_worker() -> Worker:
     with _lock:
         while _idle:
             worker = _idle.pop()
-            # another process's workers came along with a fork: their pipes are not ours
+            # a fork copies the workers of its parent, whose pipes it must not use
             if worker.owner == os.getpid() and worker.process.poll() is None:
                 return worker
     return Worker()
-
-
-def _give_back(worker: Worker) -> None:
-    with _lock:
-        _idle.append(worker)
 
 
 @atexit.register

@@ -1,4 +1,4 @@
-"""Arrays that grow, in memory or on disk."""
+"""An array that grows, in memory or on disk."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 
 class WindowTable:
-    """Arrays of one shape but for their length, end to end: in memory, or in a file that a kill does not leave behind."""
+    """Arrays that differ only in their length, one after the other: in memory, or in a file in `workdir`."""
 
     def __init__(self, workdir: Path | None) -> None:
         self.file = None
@@ -29,7 +29,7 @@ class WindowTable:
             self.file.write(np.ascontiguousarray(part, np.float32).data)
 
     def whole(self) -> np.ndarray:
-        """float32 [sum of the lengths, …]."""
+        """All parts as one array, float32 [sum of the lengths, …]. The file is deleted when the array is."""
         if self.file is None:
             return np.concatenate(self.parts)
         self.file.close()

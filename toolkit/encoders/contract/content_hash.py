@@ -21,7 +21,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 def digests(kind: Kind, inputs: np.ndarray | Sequence[str] | Sequence[bytes] | Sequence[Sequence[float]]) -> np.ndarray:
     """BLAKE2b of n inputs, one at a time: uint8 [n, 16]. Inputs of equal content have equal digests."""
-    parts = _rows(inputs) if kind == "features" else (bytes_of(value) for value in inputs)
+    parts: Iterable[bytes] = _rows(inputs) if kind == "features" else map(bytes_of, inputs)
     return np.frombuffer(
         b"".join(hashlib.blake2b(part, digest_size=DIGEST).digest() for part in parts), np.uint8
     ).reshape(-1, DIGEST)

@@ -1,16 +1,16 @@
-"""The encoder contract.
+"""The encoder contract: the base class of everything that turns one field of the catalogue into vectors.
 
-An encoder sees only inputs that exist; absence is handled around it. Its
-output for an input never depends on the other inputs of the batch, nor on
-their order.
+An encoder receives only inputs that exist; missing values are handled around it. The vector of an input depends neither
+on the other inputs of the batch nor on their order.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 
@@ -24,43 +24,81 @@ Kind = Literal["features", "text", "image", "audio", "category"]
 Progress = Callable[[int, int, str], None]
 """progress(done, total, what): called often; the command line draws the bar."""
 
+Texts = Sequence[str]
+Images = Sequence[bytes]
+Audio = Sequence[bytes]
+Tensors = dict[str, np.ndarray]
+
 
 class EncoderParams(Parameters):
     """Parameters of an encoder in a recipe; each encoder extends it with defaults."""
 
 
-class Encoder(ABC):
-    """Turns one modality into vectors.
+class FailureText(NamedTuple):
+    """Wording of the warning about inputs that an encoder could not read.
 
-    name, version: the version changes whenever the output for the same input and
-    parameters would; both are in the cache key.
-    learns: whether `fit` must run first. supervised: whether `fit` needs targets. refuses: whether `transform` may give a row of
-    NaN, which says that this input cannot be read: its track then counts as absent. silent: whether a row of zeros says that nothing
-    of the input is known (a text without a known word): absent as well. source: paper and section, or model page.
-    weights_licence: licence of the pretrained weights it loads by default, empty where there are none.
-    seeded: whether the seed changes the output; where it does not, it is not in the cache key.
-    reconstructs: whether `reconstructions` draws inputs next to what the encoder makes of them.
-    default_field: the field of the catalogue that it reads where a recipe names none; None: one must be named.
-    refusal: of an encoder that refuses, how a warning puts it: "none of 7 inputs ⟨can be read⟩", "3 tracks have an input ⟨that cannot be
-    read⟩", and what to do; None: of files that cannot be read.
-    requires: packages beyond the toolkit's own that it needs; `segue validate` reports those that are missing.
+    - none: ends the sentence "none of 7 inputs …".
+    - some: ends the sentence "3 of 7 tracks have an input …".
+    - cure: what the user can do.
+    """
+
+    none: str = "can be read"
+    some: str = "that cannot be read"
+    cure: str = "`on_error: stop` says what is wrong with the first"
+
+
+@dataclass(frozen=True)
+class FittedState:
+    """What `fit` learned, in the form in which it is saved.
+
+    - tensors: arrays by name, for `encoder.safetensors`.
+    - values: JSON values by name, for `encoder.json`.
+    """
+
+    tensors: Tensors = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Encoder(ABC):
+    """Turns one field of the catalogue into vectors.
+
+    - name, version: change the version whenever the output changes for the same input and parameters; both are in the
+      cache key.
+    - kind: the kind of the inputs.
+    - requires_fit: whether `fit` must run before `transform`.
+    - supervised: whether `fit` needs targets.
+    - can_fail: whether `transform` may return a row of NaN for an input that it cannot read. The track then counts as
+      absent.
+    - failure_text: how a warning describes such inputs.
+    - may_be_empty: whether a row of zeros means that nothing of the input is known, such as a text without a known
+      word. The track then counts as absent too.
+    - source: paper and section, or the page of the model.
+    - weights_licence: licence of the pretrained weights that it loads by default; empty for none.
+    - seeded: whether the seed changes the output. If not, the seed is not in the cache key.
+    - reconstructs: whether `reconstructions` draws inputs next to what the encoder makes of them.
+    - default_field: the field of the catalogue that it reads if a recipe names none; None if a recipe must name one.
+    - requires: packages that it needs beyond those of the toolkit; `segue validate` reports the missing ones.
+    - Params: the class of its parameters.
     """
 
     name: ClassVar[str]
     version: ClassVar[str] = "1"
     kind: ClassVar[Kind]
-    learns: ClassVar[bool] = False
+    requires_fit: ClassVar[bool] = False
     supervised: ClassVar[bool] = False
-    refuses: ClassVar[bool] = False
-    silent: ClassVar[bool] = False
+    can_fail: ClassVar[bool] = False
+    failure_text: ClassVar[FailureText] = FailureText()
+    may_be_empty: ClassVar[bool] = False
     source: ClassVar[str] = ""
     weights_licence: ClassVar[str] = ""
     seeded: ClassVar[bool] = True
     reconstructs: ClassVar[bool] = False
     default_field: ClassVar[str | None] = None
-    refusal: ClassVar[tuple[str, str, str] | None] = None
     requires: ClassVar[tuple[Package, ...]] = ()
     Params: ClassVar[type[EncoderParams]] = EncoderParams
+    short_inputs: Sequence[int] = ()
+    """Indices in the last batch of inputs that are shorter than the encoder reads at once, such as short audio clips.
+    """
 
     def __init__(self, params: EncoderParams | None = None, *, seed: int = 0, device: str = "cpu") -> None:
         self.params = params if params is not None else self.Params()
@@ -70,30 +108,34 @@ class Encoder(ABC):
     @property
     @abstractmethod
     def dim(self) -> int:
-        """d of the output (after `fit`, for encoders that learn it)."""
+        """Number of columns of the output; after `fit`, if it is learned."""
 
     @property
     def needs_feedback(self) -> bool:
-        """Whether `fit` takes, as the keyword `feedback`, the plays that target factors were made of."""
+        """Whether `fit` takes, as the keyword `feedback`, the plays from which target factors were computed."""
         return False
 
     def check_files(self) -> None:
-        """Raise `MissingWeights`, or another `InputError`, where a file that it reads beside its inputs is not on this machine.
+        """Raise `MissingWeights`, or another `InputError`, if a file that it reads besides its inputs is not on this
+        machine.
 
-        For `segue validate`: nothing is fetched, no file is read whole, and nothing heavy is imported. The default reads no file.
+        For `segue validate`: nothing is downloaded, no file is read whole, and nothing heavy is imported. The default
+        reads no file.
         """
         return
 
     def fingerprint(self) -> str:
-        """What beside name, version and parameters decides the output, for the cache key: a hash of pretrained weights, the precision."""
+        """What decides the output besides name, version and parameters, for the cache key: a hash of pretrained
+        weights, the precision.
+        """
         return ""
 
     def licence(self) -> str:
-        """Licence of the pretrained weights that these parameters load; empty where they load none."""
+        """Licence of the pretrained weights that these parameters load; empty for none."""
         return self.weights_licence
 
-    def facts(self) -> dict[str, Any]:
-        """What `coverage.json` should say of it beside name and size, after `fit`: JSON values, the same on every run."""
+    def summary(self) -> dict[str, float]:
+        """Numbers for its row of `coverage.json`, after `fit`; the same on every run."""
         return {}
 
     def fit(
@@ -104,32 +146,47 @@ class Encoder(ABC):
         workdir: Path | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learn from present inputs; encoders with `learns = False` return at once.
+        """Learn from n >= 1 inputs. Encoders that do not need it return at once.
 
-        workdir: where a long fit keeps checkpoints, so that a killed one resumes.
+        - inputs: n inputs of the encoder's kind.
+        - targets: float32 [n, t] for a supervised encoder.
+        - workdir: folder of the checkpoints of a long fit, from which a killed one resumes.
         """
         return self
 
     @abstractmethod
     def transform(self, inputs: Any, *, progress: Progress | None = None) -> np.ndarray:
-        """Embeddings float32 [n, d] of n present inputs; n may be 0. Finite, but for the rows that `refuses` speaks of."""
+        """Compute the vectors of n >= 0 inputs: float32 [n, dim], finite except for rows of NaN (see `can_fail`)."""
 
     def reconstructions(self, inputs: Any, path: Path, *, count: int = 12) -> Path:
         """Write a picture of at most `count` inputs, each next to its reconstruction, to `path`.
 
-        Raises `SegueError` for an encoder that does not reconstruct (`reconstructs`).
+        Raises `SegueError` for an encoder that does not reconstruct (see `reconstructs`).
         """
         raise SegueError(f"{self.name} does not reconstruct its inputs")
 
-    @abstractmethod
+    def fitted_state(self) -> FittedState | None:
+        """What `fit` learned, for `save`; None before `fit`, and for an encoder that learns nothing."""
+        return None
+
+    def restore(self, state: FittedState) -> None:
+        """Take over what `fitted_state` returned."""
+
     def save(self, directory: Path) -> None:
-        """Write what `load` needs: `encoder.json` and, where fitted, `encoder.safetensors`."""
+        """Write `encoder.json` and, if it is fitted, `encoder.safetensors`."""
+        from toolkit.encoders.contract.encoder_files import save_encoder
+
+        state = self.fitted_state()
+        save_encoder(
+            self, directory, *(() if state is None else (state.tensors,)), **({} if state is None else state.values)
+        )
 
     @classmethod
-    @abstractmethod
-    def load(cls, directory: Path, *, device: str = "cpu") -> Self: ...
+    def load(cls, directory: Path, *, device: str = "cpu") -> Self:
+        """Read what `save` wrote."""
+        from toolkit.encoders.contract.encoder_files import load_encoder
 
-
-Texts = Sequence[str]
-Images = Sequence[bytes]
-Audio = Sequence[bytes]
+        encoder, tensors, values = load_encoder(cls, directory, device=device)
+        if tensors is not None:
+            encoder.restore(FittedState(tensors, values))
+        return encoder

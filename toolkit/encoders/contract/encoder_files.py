@@ -1,11 +1,10 @@
-"""Files of encoders: safetensors and JSON, never pickle, written whole or not at all."""
+"""Files of encoders: safetensors and JSON, never pickle, written atomically."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,40 +12,28 @@ import numpy as np
 from pydantic import ValidationError
 
 from toolkit import interrupts
-from toolkit.encoders.contract.encoder import Encoder
+from toolkit.encoders.contract.encoder import Encoder, Tensors
 from toolkit.errors import DataError
+from toolkit.files import write_bytes
 
-Tensors = dict[str, np.ndarray]
 E = TypeVar("E", bound=Encoder)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file atomically: a reader sees the old one or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def write_tensors(path: Path, tensors: Tensors, header: dict[str, Any]) -> None:
-    """Write a safetensors file atomically; its metadata carries, as JSON, `header` and a checksum of the tensors."""
+def write_tensors(path: Path, tensors: Tensors, header: Mapping[str, object]) -> None:
+    """Write a safetensors file atomically. Its metadata holds `header` and a checksum of the tensors as JSON."""
     from safetensors.numpy import save
 
     solid = {name: np.asarray(value, order="C") for name, value in tensors.items()}
-    # one key alone: safetensors writes several in random order, and equal content should be equal bytes
+    # one key only: safetensors writes several in random order, and equal content should give equal bytes
     about = json.dumps({"header": header, "blake2b": checksum(solid)}, sort_keys=True)
     write_bytes(path, save(solid, metadata={"segue": about}))
 
 
 def read_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:
-    """Tensors and header of `write_tensors`. Raises `DataError` where the file is missing, cut short or altered."""
+    """Read the tensors and the header of `write_tensors`.
+
+    Raises `DataError` if the file is missing, cut short or altered.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -72,7 +59,7 @@ def checksum(tensors: Tensors) -> str:
     return hasher.hexdigest()
 
 
-def save_encoder(encoder: Encoder, directory: Path, tensors: Tensors | None = None, **extra: Any) -> None:
+def save_encoder(encoder: Encoder, directory: Path, tensors: Tensors | None = None, **extra: object) -> None:
     """Write `encoder.safetensors`, then `encoder.json`: name, version, parameters, seed and `extra`."""
     if tensors is not None:
         write_tensors(directory / "encoder.safetensors", tensors, {"encoder": encoder.name})
@@ -88,20 +75,22 @@ def save_encoder(encoder: Encoder, directory: Path, tensors: Tensors | None = No
 
 
 def load_encoder(cls: type[E], directory: Path, *, device: str) -> tuple[E, Tensors | None, dict[str, Any]]:
-    """A new encoder with the saved parameters, its tensors (None where it was not fitted), and `encoder.json`.
+    """Create an encoder from the parameters in `directory`; what it learned is not restored yet.
 
-    Raises `DataError` for a folder that is not this encoder's.
+    Returns the encoder, its tensors (None if it was not fitted), and the content of `encoder.json`. Raises `DataError`
+    for a folder that does not belong to this encoder.
     """
     path = directory / "encoder.json"
     try:
         about = json.loads(path.read_text())
-        found = (about["encoder"], about["version"])
+        saved = (about["encoder"], about["version"])
         params, seed = cls.Params.model_validate(about["params"]), int(about["seed"])
     except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
         raise DataError(f"{path} is not a saved encoder: {error}") from None
-    if found != (cls.name, cls.version):
+    if saved != (cls.name, cls.version):
         raise DataError(
-            f"{path} is of encoder {found[0]!r} version {found[1]}, not of {cls.name!r} version {cls.version}: fit it again"
+            f"{path} is of encoder {saved[0]!r} version {saved[1]}, not of {cls.name!r} version {cls.version}:"
+            " fit it again"
         )
     tensors = read_tensors(directory / "encoder.safetensors")[0] if about.get("fitted") else None
     return cls(params, seed=seed, device=device), tensors, about

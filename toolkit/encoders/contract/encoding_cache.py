@@ -1,8 +1,7 @@
-"""Embeddings already made, by a hash of everything that decides them.
+"""Cache of embeddings, keyed by a hash of everything that decides them.
 
-An entry is one safetensors file, `matrix` [n, d], `present` [n], the ids as
-UTF-8 bytes and offsets, beside it the fitted encoder where it learns. Entries
-are written whole or not at all; a damaged one is made again, never trusted.
+An entry is one safetensors file: `matrix` [n, d], `present` [n], `short` [n], and the ids as UTF-8 bytes and offsets.
+The fitted encoder is stored next to it. Entries are written atomically; a damaged one is recomputed.
 """
 
 from __future__ import annotations
@@ -12,12 +11,11 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from toolkit.encoders.contract.content_hash import combined, string_bytes
-from toolkit.encoders.contract.encoder import Encoder
+from toolkit.encoders.contract.encoder import Encoder, Tensors
 from toolkit.encoders.contract.encoder_files import read_tensors, write_tensors
 from toolkit.errors import DataError
 from toolkit.source_code import source_of
@@ -25,33 +23,29 @@ from toolkit.source_code import source_of
 
 @dataclass(frozen=True)
 class Tracks:
-    """Which tracks an entry is about.
+    """The tracks of an entry.
 
-    ids: n track ids. present: bool [n]. marks: uint8 [present, 16], digests of the inputs there are.
-    fitted: bool [n], tracks to learn from. targets: float32 [n, t] for supervised encoders.
+    - ids: n track ids.
+    - present: bool [n], the tracks that have an input.
+    - digests: uint8 [present, 16], digests of these inputs.
+    - fitted: bool [n], the tracks that the encoder learns from.
+    - targets: float32 [n, t], for a supervised encoder.
     """
 
     ids: Sequence[str]
     present: np.ndarray
-    marks: np.ndarray
+    digests: np.ndarray
     fitted: np.ndarray
     targets: np.ndarray | None = None
 
-    def check(self, tensors: dict[str, np.ndarray]) -> np.ndarray:
-        """The matrix of an entry that is about these tracks. Raises `DataError` for any other."""
-        matrix, present = tensors.get("matrix"), tensors.get("present")
-        if (
-            matrix is None
-            or present is None
-            or matrix.ndim != 2
-            or len(matrix) != len(self.ids)
-            or matrix.dtype != np.float32
-        ):
-            raise DataError("its matrix is not float32 [n, d] over these tracks")
-        if not np.array_equal(present, self.present):
-            raise DataError("its present rows are others")
-        text, offsets = string_bytes(self.ids)
+    def check(self, tensors: Tensors) -> np.ndarray:
+        """The matrix of an entry for these tracks. Raises `DataError` if the entry is of other tracks."""
         none = np.zeros(0)
+        matrix, (text, offsets) = tensors.get("matrix", none), string_bytes(self.ids)
+        if matrix.ndim != 2 or len(matrix) != len(self.ids) or matrix.dtype != np.float32 or "present" not in tensors:
+            raise DataError("its matrix is not float32 [n, d] over these tracks")
+        if not np.array_equal(tensors["present"], self.present):
+            raise DataError("its present rows are others")
         if not (
             np.array_equal(tensors.get("ids", none), text) and np.array_equal(tensors.get("id_offsets", none), offsets)
         ):
@@ -59,38 +53,26 @@ class Tracks:
         return matrix
 
 
-def key(encoder: Encoder, tracks: Tracks, *, split_key: str = "") -> str:
-    """Cache key: 32 hex digits over encoder, version, parameters, weights, ids and input content.
+def key(encoder: Encoder, tracks: Tracks) -> str:
+    """Cache key: 32 hex digits over encoder, version, parameters, weights, ids and content of the inputs.
 
-    Of a class that has no entry point the source file counts too: who tries an idea does not think of `version`.
-
-    The seed counts where it changes the output; fitted ids, targets and
-    `split_key` where the encoder learns.
+    The seed counts if it changes the output; the fitted ids and the targets count if the encoder learns. The source
+    file of a class without an entry point counts too, because its author may change it without a new `version`.
     """
-    about: dict[str, Any] = {
+    about = {
         "encoder": encoder.name,
         "version": encoder.version,
         "params": encoder.params.model_dump(mode="json"),
+        "weights": encoder.fingerprint(),
+        "seed": encoder.seed if encoder.seeded else None,
+        **source_of("segue.encoders", type(encoder), encoder.name),
     }
-    about |= {"weights": encoder.fingerprint(), "seed": encoder.seed if encoder.seeded else None}
-    about |= source_of("segue.encoders", type(encoder), encoder.name)
-    text, offsets = string_bytes(tracks.ids)
-    parts = [
-        json.dumps(about, sort_keys=True).encode(),
-        text.tobytes(),
-        offsets.tobytes(),
-        tracks.present.tobytes(),
-        tracks.marks.tobytes(),
-    ]
-    if encoder.learns:
-        targets = tracks.targets
-        parts += [tracks.fitted.tobytes(), split_key.encode()]
-        parts += [
-            b""
-            if targets is None
-            else repr(targets.shape).encode() + np.ascontiguousarray(targets, np.float32).tobytes()
-        ]
-    return combined(*parts)
+    arrays = [*string_bytes(tracks.ids), tracks.present, tracks.digests]
+    if encoder.requires_fit:
+        arrays.append(tracks.fitted)
+        if tracks.targets is not None:
+            arrays += [np.array(tracks.targets.shape), np.ascontiguousarray(tracks.targets, np.float32)]
+    return combined(json.dumps(about, sort_keys=True).encode(), *(array.tobytes() for array in arrays))
 
 
 @dataclass(frozen=True)
@@ -103,31 +85,31 @@ class EncodingCache:
         return self.directory / f"{key}.safetensors"
 
     def encoder(self, key: str) -> Path:
-        """Folder of the fitted encoder that made the entry."""
+        """Folder of the fitted encoder that computed the entry."""
         return self.directory / f"{key}.encoder"
 
     def load(self, key: str, encoder: Encoder, tracks: Tracks) -> tuple[np.ndarray, np.ndarray] | None:
-        """The entry's matrix float32 [n, d] and short clips bool [n], or None where there is none; `encoder` comes back fitted.
+        """Read an entry, and restore the fitted state of `encoder`.
 
-        Warns of a damaged entry, which is then made again.
+        Returns the matrix float32 [n, d] and the short inputs bool [n]. Returns None if there is no entry, or a damaged
+        one, of which it warns.
         """
         if not self.entry(key).is_file():
             return None
         try:
             tensors = read_tensors(self.entry(key))[0]
             matrix = tracks.check(tensors)
-            if encoder.learns:
+            if encoder.requires_fit:
                 restore(encoder, self.encoder(key))
         except DataError as error:
-            warnings.warn(
-                f"cached encoding {self.entry(key).name} is made again: {error}", RuntimeWarning, stacklevel=2
-            )
+            warning = f"cached encoding {self.entry(key).name} is recomputed: {error}"
+            warnings.warn(warning, RuntimeWarning, stacklevel=2)
             return None
         return matrix, tensors.get("short", np.zeros(len(matrix), bool))
 
     def store(self, key: str, encoder: Encoder, tracks: Tracks, matrix: np.ndarray, short: np.ndarray) -> None:
-        """Write an entry; the encoder first, so that an entry never stands without it."""
-        if encoder.learns:
+        """Write an entry; the encoder first, so that an entry always has its encoder."""
+        if encoder.requires_fit:
             encoder.save(self.encoder(key))
         text, offsets = string_bytes(tracks.ids)
         tensors = {"matrix": matrix, "present": tracks.present, "short": short, "ids": text, "id_offsets": offsets}
@@ -135,6 +117,6 @@ class EncodingCache:
 
 
 def restore(encoder: Encoder, directory: Path) -> None:
-    """Give `encoder` the fitted state saved in `directory`. Raises `DataError` where there is none to trust."""
+    """Give `encoder` the fitted state saved in `directory`. Raises `DataError` if there is none, or a damaged one."""
     saved = vars(type(encoder).load(directory, device=encoder.device))
     vars(encoder).update({name: value for name, value in saved.items() if name not in ("params", "seed", "device")})

@@ -1,4 +1,4 @@
-"""An input that an encoder cannot read, by its place in the batch; whoever knows the track's id adds it."""
+"""Errors about the inputs of an encoder."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from toolkit.errors import DataError, InputError
 
 
 class BadInput(DataError):
-    """One input of a batch breaks its kind's rules.
+    """One input of a batch breaks the rules of its kind. The caller, which knows the track, adds its id.
 
-    index: its place in what `fit` or `transform` was given; `why` says what is wrong with it.
+    - index: index of the input in the batch that `fit` or `transform` received.
+    - why: what is wrong with it, as the end of a sentence: "has a damaged picture".
     """
 
     def __init__(self, index: int, why: str) -> None:
@@ -18,12 +19,13 @@ class BadInput(DataError):
 
 
 def needs_targets(name: str) -> InputError:
-    """What a supervised encoder says where there is nothing to learn to predict."""
+    """The error of a supervised encoder that is fitted without targets."""
     return InputError(
-        f"encoder {name!r} learns to predict targets, and there are none: give fit(inputs, targets) factors or labels [n, t]"
+        f"encoder {name!r} learns to predict targets, and there are none: give fit(inputs, targets) factors or labels"
+        " [n, t]"
     )
 
 
 def not_fitted(name: str) -> InputError:
-    """What an encoder that learns says when it is asked before `fit`."""
+    """The error of an encoder that is used before `fit`."""
     return InputError(f"encoder {name!r} has not learned anything yet: call fit(inputs) or load(directory) first")

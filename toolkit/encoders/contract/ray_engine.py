@@ -1,19 +1,20 @@
-"""`engine: ray`: the parts of one transform over the processes of a Ray cluster, or of this machine, with the same vectors.
+"""`engine: ray`: transforms the parts of one field in the processes of a Ray cluster, or of this machine, with the same
+vectors.
 
-Inputs go to the workers as Parquet files, vectors come back as the same part
-files that a transform in one process keeps: what was made before a kill, of a
-worker or of everything, is not made again. On a cluster (`RAY_ADDRESS`) the
-cache must lie where all machines see it.
+Inputs go to the workers as Parquet files. Vectors come back as the same part files that a transform in one process
+keeps, so nothing is recomputed after a kill of a worker or of everything. On a cluster (`RAY_ADDRESS`) the cache must
+be on a disk that all machines share.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from types import ModuleType
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -21,8 +22,9 @@ import pyarrow.parquet as pq
 
 from toolkit.encoders.contract.encoder import Encoder, Kind
 from toolkit.encoders.contract.encoder_files import write_tensors
+from toolkit.encoders.contract.field_values import Inputs
 from toolkit.encoders.contract.input_faults import BadInput
-from toolkit.errors import InputError, SegueError
+from toolkit.errors import InputError, SegueError, first_line
 
 Engine = Literal["local", "ray"]
 """Where inputs are transformed: in this process, or in those of Ray."""
@@ -30,32 +32,36 @@ Engine = Literal["local", "ray"]
 
 @dataclass(frozen=True)
 class Part:
-    """Inputs `start` to `stop`, and where their vectors go."""
+    """Inputs `start` to `stop`, and the file of their vectors."""
 
     start: int
     stop: int
     path: Path
 
+    def __len__(self) -> int:
+        return self.stop - self.start
+
 
 def transform(
-    encoder: Encoder, parts: Iterable[tuple[Part, Any]], work: Path, *, workers: int | None = None
+    encoder: Encoder, parts: Iterable[tuple[Part, Inputs]], work: Path, *, workers: int | None = None
 ) -> Iterator[Part]:
-    """Write the part file of every part; they come in the order in which they are done.
+    """Write the file of every part, and yield the parts in the order in which they are finished.
 
-    parts: with each one's inputs, taken one by one. work: folder of the encoder's state and of the inputs, which go when their vectors
-    are there. workers: processes; default: the cluster's processors.
+    - parts: parts with their inputs, taken one by one.
+    - work: folder of the encoder's state and of the inputs. The inputs of a part are deleted when its vectors are
+      there.
+    - workers: number of processes; default: the processors of the cluster.
 
-    Raises `BadInput` with the place among all inputs, `InputError` without Ray.
+    Raises `BadInput` with the index among all inputs, and `InputError` if Ray is not installed.
     """
     ray = _started(workers)
     state = work / "worker"
     encoder.save(state)
     rows = [_stored(encoder.kind, part, inputs, work) for part, inputs in parts]
     size = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
-    about = {"encoder": type(encoder), "state": str(state), "device": encoder.device}
     jobs = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
         Worker,
-        fn_constructor_kwargs=about,
+        fn_constructor_kwargs={"encoder": type(encoder), "state": str(state), "device": encoder.device},
         batch_size=1,
         num_cpus=1,
         num_gpus=1 if encoder.device.startswith("cuda") else 0,
@@ -70,39 +76,42 @@ def transform(
             Path(done["inputs"]).unlink(missing_ok=True)
             yield Part(done["start"], done["stop"], Path(done["path"]))
     except ray.exceptions.RayError as error:
-        reason = (str(error).strip() or repr(error)).splitlines()[0]
-        raise SegueError(f"encoder {encoder.name!r}: Ray could not go on: {reason}") from error
+        raise SegueError(f"encoder {encoder.name!r}: Ray stopped with an error: {first_line(error)}") from error
 
 
-def short(encoder: Encoder, n: int) -> np.ndarray:
-    """bool [n]: which of the inputs transformed last are shorter than the encoder hears at once."""
-    found = np.zeros(n, bool)
-    found[list(getattr(encoder, "short", ()))] = True
-    return found
+def short_inputs(encoder: Encoder, n: int) -> np.ndarray:
+    """bool [n]: the inputs of the last `transform` that are shorter than the encoder reads at once."""
+    short = np.zeros(n, bool)
+    short[list(encoder.short_inputs)] = True
+    return short
 
 
 class Worker:
-    """One process: loads the encoder once, then makes part after part."""
+    """One process: loads the encoder once, then transforms part after part."""
 
     def __init__(self, encoder: type[Encoder], state: str, device: str) -> None:
         self.encoder = encoder.load(Path(state), device=device)
 
-    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[Any]]:
-        """One part, as its row; `fault` says what is wrong with the input at `index`, or with the encoder (-1)."""
-        row = {name: values[0] for name, values in batch.items()}
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[object]]:
+        """Transform one part, a row.
+
+        The result has also `fault`, what is wrong with the input `index`, or with the encoder (-1).
+        """
+        row: dict[str, object] = {name: values[0] for name, values in batch.items()}
         index, fault = -1, ""
         try:
             rows = self.encoder.transform(_read(self.encoder.kind, Path(str(row["inputs"]))))
-            write_tensors(Path(str(row["path"])), {"matrix": rows, "short": short(self.encoder, len(rows))}, {})
+            tensors = {"matrix": rows, "short": short_inputs(self.encoder, len(rows))}
+            write_tensors(Path(str(row["path"])), tensors, {})
         except BadInput as bad:
             index, fault = bad.index, bad.why
-        except Exception as error:  # told in one line where the run is
+        except Exception as error:  # reported in one line by the process of the run
             fault = repr(error)
         return {**{name: [value] for name, value in row.items()}, "index": [index], "fault": [fault]}
 
 
-def _started(workers: int | None) -> Any:
-    # no report to the makers of Ray, no dashboard's port
+def _started(workers: int | None) -> ModuleType:
+    # no usage report to the makers of Ray, no port for a dashboard
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     # the workers are the run itself: as important as the process that waits for them
@@ -111,19 +120,21 @@ def _started(workers: int | None) -> Any:
         import ray
         import ray.data
     except ImportError:
-        raise InputError("engine: ray needs Ray: pip install 'segue[ray]', or take engine: local") from None
+        raise InputError("engine: ray needs Ray: pip install 'segue[scale]', or take engine: local") from None
     if not ray.is_initialized():
-        # one more than the workers: Ray Data's own steps need a place beside them
-        here = {"num_cpus": (workers or os.cpu_count() or 1) + 1, "include_dashboard": False}
-        local: dict[str, Any] = {} if os.environ.get("RAY_ADDRESS") else here
-        ray.init(logging_level=logging.ERROR, log_to_driver=False, **local)
+        if os.environ.get("RAY_ADDRESS"):
+            ray.init(logging_level=logging.ERROR, log_to_driver=False)
+        else:
+            # one processor more than there are workers, for the steps of Ray Data itself
+            processors = (workers or os.cpu_count() or 1) + 1
+            ray.init(logging_level=logging.ERROR, log_to_driver=False, num_cpus=processors, include_dashboard=False)
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
     return ray
 
 
-def _stored(kind: Kind, part: Part, inputs: Any, work: Path) -> dict[str, Any]:
-    """Write a part's inputs; its row."""
+def _stored(kind: Kind, part: Part, inputs: Inputs, work: Path) -> dict[str, object]:
+    """Write the inputs of a part. Returns its row for Ray."""
     path = work / f"inputs-{part.start:09d}.parquet"
     if kind == "features":
         matrix = np.ascontiguousarray(inputs, np.float32)
@@ -131,11 +142,12 @@ def _stored(kind: Kind, part: Part, inputs: Any, work: Path) -> dict[str, Any]:
     else:
         column = pa.array(list(inputs), pa.string() if kind in ("text", "category") else pa.large_binary())
     pq.write_table(pa.table({"input": column}), path)
-    return {"start": part.start, "stop": part.stop, "path": str(part.path), "inputs": str(path)}
+    return {**asdict(part), "path": str(part.path), "inputs": str(path)}
 
 
-def _read(kind: Kind, path: Path) -> Any:
+def _read(kind: Kind, path: Path) -> Sequence[str] | Sequence[bytes] | np.ndarray:
     column = pq.read_table(path)["input"].combine_chunks()
     if kind == "features":
-        return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
-    return column.to_pylist()
+        return np.asarray(column.flatten().to_numpy(zero_copy_only=False)).reshape(len(column), -1)
+    inputs: Sequence[str] | Sequence[bytes] = column.to_pylist()
+    return inputs

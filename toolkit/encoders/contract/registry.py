@@ -37,7 +37,8 @@ class EncoderRow(TypedDict):
 def create(name: str, params: Mapping[str, object] | None = None, *, seed: int = 0, device: str = "auto") -> Encoder:
     """Create the encoder `name` with `params`.
 
-    Raises `InputError` for an unknown name or parameter, with the nearest known one, and for a value that breaks its rule.
+    Raises `InputError` for an unknown name or parameter, with the nearest known one, and for a value that breaks its
+    rule.
     """
     cls: type[Encoder] = plugins.load(GROUP, name)
     checked = validated(cls.Params, params or {}, f"encoder {name!r}: ")
@@ -45,7 +46,10 @@ def create(name: str, params: Mapping[str, object] | None = None, *, seed: int =
 
 
 def describe() -> list[EncoderRow]:
-    """One row per encoder, sorted by name. A plug-in that fails to import, or breaks the contract, has a row with `error` set."""
+    """One row per encoder, sorted by name.
+
+    A plug-in that fails to import, or breaks the contract, has a row with `error` set.
+    """
     return [_row(name) for name in plugins.names(GROUP)]
 
 

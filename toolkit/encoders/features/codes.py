@@ -1,26 +1,24 @@
-"""`codes`: a fixed random unit vector for every distinct name, so that an inner product says "the same artist".
+"""`codes`: a fixed random unit vector for every distinct name. The inner product of two vectors shows whether the names
+are equal.
 
-Source: random indexing, Kanerva, Kristoferson and Holst, "Random indexing of
-text samples for latent semantic analysis", 2000: vectors drawn independently in
-d dimensions are orthogonal up to 1/sqrt(d). No pretrained weights.
+Source: random indexing, Kanerva, Kristoferson and Holst, "Random indexing of text samples for latent semantic
+analysis", 2000: vectors drawn independently in d dimensions are orthogonal up to 1/sqrt(d). No pretrained weights.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
 
 from toolkit.encoders.contract.content_hash import digests, distinct, hashed_normals
-from toolkit.encoders.contract.encoder import Encoder, EncoderParams, Kind, Progress
-from toolkit.encoders.contract.encoder_files import load_encoder, save_encoder
+from toolkit.encoders.contract.encoder import Encoder, EncoderParams, Kind, Progress, Texts
 from toolkit.seeds import derived_seed
 
 
 class CodesParams(EncoderParams):
-    """dim: d; the inner product of two different names has deviation 1/sqrt(d)."""
+    """dim: d, size of the vectors. The inner product of two different names has standard deviation 1/sqrt(d)."""
 
     dim: int = Field(256, ge=1)
 
@@ -28,7 +26,8 @@ class CodesParams(EncoderParams):
 class CodesEncoder(Encoder):
     """Gives each distinct name, such as an artist or a label, a fixed random unit vector.
 
-    Returns float32 [n, dim], rows of length 1. A vector depends only on the name and the random seed.
+    Takes n strings and returns float32 [n, dim], rows of length 1. A vector depends only on the name and the random
+    seed.
     """
 
     name: ClassVar[str] = "codes"
@@ -41,19 +40,12 @@ class CodesEncoder(Encoder):
     def dim(self) -> int:
         return self.params.dim
 
-    def transform(self, inputs: Any, *, progress: Progress | None = None) -> np.ndarray:
+    def transform(self, inputs: Texts, *, progress: Progress | None = None) -> np.ndarray:
         """n strings -> float32 [n, dim]."""
-        marks = digests("category", inputs)
-        first, inverse = distinct(marks)
-        drawn = hashed_normals(marks[first], self.dim, seed=derived_seed(self.seed, self.name))
+        content = digests("category", inputs)
+        first, inverse = distinct(content)
+        drawn = hashed_normals(content[first], self.dim, seed=derived_seed(self.seed, self.name))
         drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
         if progress is not None:
             progress(len(inputs), len(inputs), self.name)
         return np.asarray(drawn[inverse])
-
-    def save(self, directory: Path) -> None:
-        save_encoder(self, directory)
-
-    @classmethod
-    def load(cls, directory: Path, *, device: str = "cpu") -> Self:
-        return load_encoder(cls, directory, device=device)[0]

@@ -1,15 +1,14 @@
-"""`features`: numbers that describe a track (the 11 audio features of the papers), standardised.
+"""`features`: numbers that describe a track, such as the eleven audio features of the papers, standardised.
 
-Source: multimodal BERT4Rec report (USC), section 4.2.1, "no encoder" setting:
-danceability, energy, key, loudness, mode, speechiness, acousticness,
-instrumentalness, liveness, valence and tempo enter as they are. Any number of
-columns is taken. No pretrained weights.
+Source: multimodal BERT4Rec report (USC), section 4.2.1, "no encoder" setting, with danceability, energy, key, loudness,
+mode, speechiness, acousticness, instrumentalness, liveness, valence and tempo. Any number of columns is accepted. No
+pretrained weights.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -20,8 +19,8 @@ from toolkit.encoders.features.standardise import Standardiser, StandardisingEnc
 class FeaturesEncoder(StandardisingEncoder):
     """Standardises numeric features of a track, such as tempo and energy.
 
-    Returns float32 [n, d], d the number of columns. Each column has its mean subtracted and is divided by its standard deviation. Constant
-    columns become 0.
+    Takes float32 [n, d] and returns float32 [n, d]. Each column has its mean subtracted and is divided by its standard
+    deviation. Constant columns become 0.
     """
 
     name: ClassVar[str] = "features"
@@ -34,18 +33,16 @@ class FeaturesEncoder(StandardisingEncoder):
 
     def fit(
         self,
-        inputs: Any,
+        inputs: np.ndarray,
         targets: np.ndarray | None = None,
         *,
         workdir: Path | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learn mean and deviation of float32 [n, c], n >= 1."""
+        """Learn the mean and standard deviation of the columns of float32 [n, d], n >= 1."""
         self.standardiser = Standardiser.fit(as_matrix(inputs))
         return self
 
-    def transform(self, inputs: Any, *, progress: Progress | None = None) -> np.ndarray:
-        """float32 [n, c] -> float32 [n, c]."""
-        if not len(inputs):
-            return np.zeros((0, self.dim), np.float32)
-        return self._fitted().apply(as_matrix(inputs))
+    def transform(self, inputs: np.ndarray, *, progress: Progress | None = None) -> np.ndarray:
+        """float32 [n, d] -> float32 [n, d]."""
+        return self._fitted().apply(as_matrix(inputs)) if len(inputs) else np.zeros((0, self.dim), np.float32)

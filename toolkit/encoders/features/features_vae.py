@@ -1,29 +1,28 @@
 """`features-vae`: a variational autoencoder of the numbers that describe a track.
 
-Source: multimodal BERT4Rec report (USC), section 4.2.1: 11 audio features to
-latent sizes 128 and 150, with the mean, mean and deviation, or a sample as
-embedding. Kingma and Welling 2014 for the ELBO. No pretrained weights.
+Source: multimodal BERT4Rec report (USC), section 4.2.1: 11 audio features to latent sizes 128 and 150, with the mean,
+the mean and standard deviation, or a sample as embedding. Kingma and Welling 2014 for the ELBO. No pretrained weights.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 import numpy as np
 from pydantic import Field
 
 from toolkit.encoders.contract.content_hash import digests
-from toolkit.encoders.contract.encoder import EncoderParams, Kind, Progress
-from toolkit.encoders.contract.encoder_files import Tensors
+from toolkit.encoders.contract.encoder import EncoderParams, FittedState, Kind, Progress
 from toolkit.encoders.contract.input_faults import not_fitted
 from toolkit.encoders.features.standardise import Standardiser, as_matrix
-from toolkit.encoders.learning.autoencoder_encoder import AutoencoderBase, VariationalParams
+from toolkit.encoders.learning.base_autoencoder import AutoencoderEncoder, VariationalParams
 
 if TYPE_CHECKING:
-    from toolkit.encoders.learning.autoencoder import Autoencoder
+    from toolkit.encoders.learning.autoencoder_network import Autoencoder
 
 BLOCK = 4096
+"""Inputs that are transformed at once."""
 
 
 class FeaturesVaeParams(VariationalParams):
@@ -36,15 +35,15 @@ class FeaturesVaeParams(VariationalParams):
     lr: float = Field(2e-3, gt=0)
 
 
-class FeaturesVaeEncoder(AutoencoderBase):
+class FeaturesVaeEncoder(AutoencoderEncoder):
     """Encodes standardised numeric features with a variational autoencoder (VAE).
 
-    Returns float32 [n, latent], or [n, 2 · latent] for `mu+sigma`.
+    Takes float32 [n, c]. Returns float32 [n, latent], or [n, 2 · latent] for `mu+sigma`.
     """
 
     name: ClassVar[str] = "features-vae"
     kind: ClassVar[Kind] = "features"
-    learns: ClassVar[bool] = True
+    requires_fit: ClassVar[bool] = True
     source: ClassVar[str] = "multimodal BERT4Rec report (USC) §4.2.1; Kingma and Welling 2014"
     Params: ClassVar[type[EncoderParams]] = FeaturesVaeParams
     params: FeaturesVaeParams
@@ -52,7 +51,7 @@ class FeaturesVaeEncoder(AutoencoderBase):
 
     def fit(
         self,
-        inputs: Any,
+        inputs: np.ndarray,
         targets: np.ndarray | None = None,
         *,
         workdir: Path | None = None,
@@ -63,54 +62,49 @@ class FeaturesVaeEncoder(AutoencoderBase):
 
         matrix = as_matrix(inputs)
         self.standardiser = Standardiser.fit(matrix)
-        table = torch.from_numpy(self.standardiser.apply(matrix))
-        marks = digests("features", matrix)
-        self._train(
-            lambda rows: table[torch.from_numpy(rows)],
-            len(matrix),
-            marks,
-            workdir=workdir,
-            progress=progress,
-            threads=1,
-        )
+        table, content = torch.from_numpy(self.standardiser.apply(matrix)), digests("features", matrix)
+        self._train(lambda rows: table[torch.from_numpy(rows)], content, workdir=workdir, progress=progress, threads=1)
         return self
 
-    def transform(self, inputs: Any, *, progress: Progress | None = None) -> np.ndarray:
+    def transform(self, inputs: np.ndarray, *, progress: Progress | None = None) -> np.ndarray:
         """float32 [n, c] -> float32 [n, d]."""
         import torch
 
-        if self.standardiser is None:
-            raise not_fitted(self.name)
-        out = np.zeros((len(inputs), self.dim), np.float32)
+        standardiser, out = self._standardiser(), np.zeros((len(inputs), self.dim), np.float32)
         for start in range(0, len(out), BLOCK):
             part = as_matrix(inputs[start : start + BLOCK])
-            marks = digests("features", part) if self.params.output == "sample" else None
-            out[start : start + BLOCK] = self._embed(torch.from_numpy(self.standardiser.apply(part)), marks)
+            content = digests("features", part) if self.params.output == "sample" else None
+            out[start : start + BLOCK] = self._embed(torch.from_numpy(standardiser.apply(part)), content)
             if progress is not None:
                 progress(min(start + BLOCK, len(out)), len(out), self.name)
         return out
 
-    def reconstruct(self, inputs: Any) -> np.ndarray:
-        """Features as the decoder gives them back from the posterior's mean: float32 [n, c] in the inputs' own units."""
+    def reconstruct(self, inputs: np.ndarray) -> np.ndarray:
+        """Features that the decoder computes from the mean of the posterior: float32 [n, c], in the units of the
+        inputs.
+        """
         import torch
 
+        standardiser, model = self._standardiser(), self._fitted()
+        table = torch.from_numpy(standardiser.apply(as_matrix(inputs))).to(self.device)
+        with torch.inference_mode():
+            decoded = model.decoder(model.encode(table)[0]).cpu().numpy()
+        return (decoded * standardiser.scale + standardiser.mean).astype(np.float32)
+
+    def _standardiser(self) -> Standardiser:
         if self.standardiser is None:
             raise not_fitted(self.name)
-        model, table = self._fitted(), self.standardiser.apply(as_matrix(inputs))
-        with torch.inference_mode():
-            back = model.decoder(model.encode(torch.from_numpy(table).to(self.device))[0]).cpu().numpy()
-        return (back * self.standardiser.scale + self.standardiser.mean).astype(np.float32)
+        return self.standardiser
 
     def _build(self) -> Autoencoder:
-        from toolkit.encoders.learning.autoencoder import mlp_autoencoder
+        from toolkit.encoders.learning.autoencoder_network import mlp_autoencoder
 
-        assert self.standardiser is not None
-        return mlp_autoencoder(len(self.standardiser.mean), self.params.hidden, self.params.latent)
+        return mlp_autoencoder(len(self._standardiser().mean), self.params.hidden, self.params.latent)
 
-    def _tensors(self) -> Tensors | None:
-        weights = super()._tensors()
-        return None if weights is None or self.standardiser is None else weights | self.standardiser.tensors()
+    def fitted_state(self) -> FittedState | None:
+        state = super().fitted_state()
+        return state and FittedState(state.tensors | self._standardiser().tensors(), state.values)
 
-    def _adopt(self, tensors: Tensors) -> None:
-        self.standardiser = Standardiser(tensors["mean"], tensors["scale"])
-        super()._adopt(tensors)
+    def restore(self, state: FittedState) -> None:
+        self.standardiser = Standardiser.restored(state.tensors)
+        super().restore(state)

@@ -1,10 +1,10 @@
-"""`vectors`: vectors that were made elsewhere, from a file, as a modality like any other.
+"""`vectors`: vectors that were computed elsewhere, read from a file, as a modality like any other.
 
     encoders:
       mine: {encoder: vectors, params: {file: mine.npz}}
 
-Its inputs are the tracks' ids: a track that the file does not name is absent. An id may stand there with its scheme or without.
-Source: the file; nothing is known of how its vectors were made. No pretrained weights.
+The inputs are the ids of the tracks. A track that is not in the file is absent. The ids of the file may have their
+scheme or not. Source: the file. No pretrained weights.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from __future__ import annotations
 import hashlib
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
 
-from toolkit.encoders.contract.encoder import Encoder, EncoderParams, Kind, Progress
-from toolkit.encoders.contract.encoder_files import load_encoder, save_encoder
-from toolkit.encoders.features.matrix_files import Named, form, read
+from toolkit.encoders.contract.encoder import Encoder, EncoderParams, FailureText, Kind, Progress, Texts
+from toolkit.encoders.contract.model_hub import unknown_licence
+from toolkit.encoders.features.vector_files import VectorSource, file_format, read
 from toolkit.errors import InputError
 
 
 class VectorsParams(EncoderParams):
-    """Where the vectors are. A relative path starts at the current folder, as those of other encoders do."""
+    """Where the vectors are. Relative paths start at the current folder, as for other encoders."""
 
     file: Path = Field(description="`.npz`, `.npy`, `.parquet`, `.safetensors`, `.csv` or `.tsv`: ids and vectors")
     ids: Path | None = Field(
@@ -46,38 +46,39 @@ class VectorsEncoder(Encoder):
 
     name: ClassVar[str] = "vectors"
     kind: ClassVar[Kind] = "category"
-    refuses: ClassVar[bool] = True
-    refusal: ClassVar[tuple[str, str, str]] = (
+    can_fail: ClassVar[bool] = True
+    failure_text: ClassVar[FailureText] = FailureText(
         "has a vector in the file",
         "that is not in the file of vectors",
         "are its ids those of the catalogue, such as local:7 or spotify:track:…?",
     )
     seeded: ClassVar[bool] = False
     default_field: ClassVar[str | None] = "id"
-    source: ClassVar[str] = "a file of vectors made elsewhere"
+    source: ClassVar[str] = "a file of vectors computed elsewhere"
     Params: ClassVar[type[EncoderParams]] = VectorsParams
     params: VectorsParams
 
     @cached_property
     def _read(self) -> tuple[dict[str, int], np.ndarray]:
-        """Row of each id, and the vectors. Raises `InputError`, `DataError`."""
-        ids, matrix = read(self._named)
-        return {each: row for row, each in enumerate(ids)}, matrix
+        """The row of each id, and the vectors. Raises `InputError` or `DataError` for a file that cannot be used."""
+        ids, matrix = read(self._source)
+        return {track: row for row, track in enumerate(ids)}, matrix
 
     @property
-    def _named(self) -> Named:
+    def _source(self) -> VectorSource:
         params = self.params
-        return Named(params.file.expanduser(), params.ids and params.ids.expanduser(), params.id, tuple(params.columns))
+        ids = params.ids and params.ids.expanduser()
+        return VectorSource(params.file.expanduser(), ids, params.id, tuple(params.columns))
 
     def check_files(self) -> None:
-        form(self._named)
+        file_format(self._source)
 
     @property
     def dim(self) -> int:
         return int(self._read[1].shape[1])
 
     def fingerprint(self) -> str:
-        """Hash of the files' content: a changed file is encoded again."""
+        """Hash of the content of the files, so a changed file is encoded again."""
         hasher = hashlib.blake2b(digest_size=16)
         for path in (self.params.file, self.params.ids):
             if path is not None:
@@ -85,38 +86,26 @@ class VectorsEncoder(Encoder):
         return hasher.hexdigest()
 
     def licence(self) -> str:
-        return f"not known here: see where {self.params.file} comes from"
+        return unknown_licence(self.params.file)
 
-    def transform(self, inputs: Any, *, progress: Progress | None = None) -> np.ndarray:
-        """n ids -> float32 [n, d]."""
+    def transform(self, inputs: Texts, *, progress: Progress | None = None) -> np.ndarray:
+        """n ids -> float32 [n, d]; NaN for an id that is not in the file."""
         row_of, matrix = self._read
-        rows = np.array([self._row(row_of, each) for each in inputs], np.int64)
-        found = np.full((len(rows), matrix.shape[1]), np.nan, np.float32)
-        found[rows >= 0] = matrix[rows[rows >= 0]]
+        rows = np.array([self._row(row_of, track) for track in inputs], np.int64)
+        out = np.full((len(rows), matrix.shape[1]), np.nan, np.float32)
+        out[rows >= 0] = matrix[rows[rows >= 0]]
         if progress is not None:
             progress(len(rows), len(rows), self.name)
-        return found
+        return out
 
     @staticmethod
-    def _row(row_of: dict[str, int], track: Any) -> int:
-        """Row of an id as it stands, or without its scheme, or with the default one; -1 where there is none."""
+    def _row(row_of: dict[str, int], track: object) -> int:
+        """Row of an id as it is, without its scheme, or with the default scheme; -1 if there is none."""
         if not isinstance(track, str):
             return -1
         scheme, _, bare = track.partition(":")
-        if (row := row_of.get(track)) is not None:
-            return row
-        if bare and (row := row_of.get(bare)) is not None:
-            return row
-        if scheme == "spotify" and (row := row_of.get(track.rpartition(":")[2])) is not None:
-            return row
-        return row_of.get(f"local:{track}", -1)
-
-    def save(self, directory: Path) -> None:
-        save_encoder(self, directory)
-
-    @classmethod
-    def load(cls, directory: Path, *, device: str = "cpu") -> Self:
-        return load_encoder(cls, directory, device=device)[0]
+        forms = [track, *([bare] if bare else []), *([track.rpartition(":")[2]] if scheme == "spotify" else [])]
+        return next((row_of[form] for form in [*forms, f"local:{track}"] if form in row_of), -1)
 
 
 def _digest(path: Path) -> bytes:

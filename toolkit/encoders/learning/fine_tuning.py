@@ -1,22 +1,22 @@
-"""Pretrained backbones that are trained further, in a way that a kill does not change."""
+"""Pretrained backbones that are trained further, with the same result after a kill."""
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Self
 
 from torch import Tensor, nn
 
 from toolkit.encoders.image import pretrained_images
 
 
-class Tuned(nn.Module):
-    """A pretrained network whose weights learn while it behaves as when it is used.
+class FineTuned(nn.Module):
+    """A pretrained network whose weights learn while it stays in evaluation mode.
 
-    No dropout of its own, which would be drawn from nowhere that a resumed run knows, and batch statistics as they were
-    published: with the small batches of fine-tuning they would only get worse.
+    It has no dropout of its own, which a resumed run could not draw again, and keeps the published batch statistics,
+    which the small batches of fine-tuning would only make worse.
     """
 
-    def __init__(self, network: Any) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
         self.train(False)
@@ -25,21 +25,24 @@ class Tuned(nn.Module):
         return super().train(False)
 
 
-class TunedPictures(Tuned):
-    """float32 [n, 3, h, w] -> [n, width], as `image_models.embed`."""
+class FineTunedImages(FineTuned):
+    """float32 [n, 3, h, w] -> [n, width], as `toolkit.encoders.image.pretrained_images.embed`."""
 
     def forward(self, pixels: Tensor) -> Tensor:
         return pretrained_images.embed(self.network, pixels)
 
 
-class TunedTexts(Tuned):
-    """Token ids int64 [n, L], padding `pad` -> [n, width]: the mean over a text's tokens (Reimers and Gurevych 2019, section 3)."""
+class FineTunedTexts(FineTuned):
+    """Token ids int64 [n, L], with `pad` as padding -> [n, width]: the mean over the tokens of each text.
 
-    def __init__(self, network: Any, pad: int) -> None:
+    Source: Reimers and Gurevych 2019, section 3.
+    """
+
+    def __init__(self, network: nn.Module, pad: int) -> None:
         super().__init__(network)
         self.pad = pad
 
     def forward(self, tokens: Tensor) -> Tensor:
         mask = tokens != self.pad
-        hidden = self.network(input_ids=tokens, attention_mask=mask.long()).last_hidden_state
+        hidden: Tensor = self.network(input_ids=tokens, attention_mask=mask.long()).last_hidden_state
         return (hidden * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1)

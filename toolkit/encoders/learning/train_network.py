@@ -1,8 +1,7 @@
-"""Training of an encoder's network, epoch by epoch, in a way that a kill does not change.
+"""Training of an encoder's network, epoch by epoch, with the same result after a kill.
 
-Every epoch draws its order and noise from its own seed, and leaves one
-checkpoint (safetensors with a JSON header, written whole or not at all): a run
-that was killed and started again ends with the same numbers as an unbroken one.
+Every epoch draws its order and noise from its own seed and ends with a checkpoint: safetensors with a JSON header,
+written atomically. A run that was killed and started again ends with the same numbers as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -10,33 +9,56 @@ from __future__ import annotations
 import math
 import time
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from toolkit.encoders.contract.encoder import Progress
+from toolkit.encoders.contract.encoder import Progress, Tensors
 from toolkit.encoders.contract.encoder_files import read_tensors, write_tensors
-from toolkit.encoders.learning.predictor_network import Network
 from toolkit.errors import DataError, SegueError
 from toolkit.seeds import derived_seed
 
 CHECKPOINT = "checkpoint.safetensors"
 
+Batch = Tensor | tuple[Tensor, ...]
+"""Inputs of one step: a tensor, or several."""
+
+Epoch = dict[str, float]
+"""`epoch`, `seconds`, and the mean of each loss over the inputs."""
+
+
+class TrainableNetwork(nn.Module, ABC):
+    """A network that `train` trains. latent: number of normal values that the losses of one input need as noise."""
+
+    latent: int
+
+    @abstractmethod
+    def losses(self, inputs: Any, noise: Tensor, *, beta: float) -> dict[str, Tensor]:
+        """Means over the n inputs of a batch; `loss` is minimised. noise: standard normal [n, latent]."""
+
+
+Module = TypeVar("Module", bound=nn.Module)
+
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast.
+    """How a network is trained.
 
-    identity: of data and parameters, so that no stranger's checkpoint is taken. bf16: autocast.
-    optimizer: Adam whose rate falls to zero by a half cosine; or stochastic descent with Nesterov's momentum of .9, whose rate at step
-    s is lr / (1 + decay · s).
-    threads: of the CPU while training, where not all: a network too small to share waits for its threads.
+    - epochs, batch, lr: number of epochs, inputs of one step, learning rate at the start.
+    - beta: passed on to `losses`.
+    - seed: of the order of the inputs and of the noise.
+    - identity: hash of data and parameters. A checkpoint of another schedule is ignored.
+    - bf16: whether to use autocast.
+    - threads: number of CPU threads while training; default: all. A small network is faster with one.
+    - optimizer: `adam`, whose rate falls to zero along half a cosine, or `nesterov`, stochastic descent with momentum
+      .9, whose rate at step s is lr / (1 + decay · s).
     """
 
     epochs: int
@@ -53,19 +75,23 @@ class Schedule:
 
 
 def train(
-    model: Network,
-    load: Callable[[np.ndarray], Any],
+    model: TrainableNetwork,
+    load: Callable[[np.ndarray], Batch],
     n: int,
     schedule: Schedule,
     *,
     workdir: Path | None = None,
     progress: Progress | None = None,
     what: str = "fit",
-) -> list[dict[str, Any]]:
-    """Train in place on inputs 0…n-1; `load(rows int64 [b])` gives a batch on the CPU, a tensor or several.
+) -> list[Epoch]:
+    """Train a network in place.
 
-    Returns one row per epoch: epoch, seconds and the
-    per-input means of the losses. Raises `SegueError` where the loss stops being finite.
+    - load: `load(rows int64 [b])` returns the batch of these inputs on the CPU.
+    - n: number of inputs.
+    - workdir: folder of the checkpoint; default: none is kept.
+    - what: name of the training in messages and in the progress.
+
+    Returns one row per epoch. Raises `SegueError` if the loss is not finite.
     """
     model.to(schedule.device).train()
     optimizer: torch.optim.Optimizer
@@ -73,114 +99,118 @@ def train(
         optimizer = torch.optim.Adam(model.parameters(), lr=schedule.lr)
     else:
         optimizer = torch.optim.SGD(model.parameters(), lr=schedule.lr, momentum=0.9, nesterov=True)
-    curve = _resume(workdir, model, optimizer, schedule) if workdir is not None else []
-    with _steady(schedule.threads):
+    run = _Run(model, optimizer, load, n, schedule, progress, what)
+    curve = run.resume(workdir / CHECKPOINT) if workdir is not None else []
+    with _fixed_kernels(schedule.threads):
         for epoch in range(len(curve), schedule.epochs):
-            curve.append(_epoch(model, optimizer, load, n, schedule, epoch, progress, what))
+            curve.append(run.epoch(epoch))
             if workdir is not None:
-                _checkpoint(workdir, model, optimizer, schedule, curve)
+                run.checkpoint(workdir / CHECKPOINT, curve)
     model.eval()
     return curve
 
 
-def _epoch(
-    model: Network,
-    optimizer: torch.optim.Optimizer,
-    load: Callable[[np.ndarray], Any],
-    n: int,
-    schedule: Schedule,
-    epoch: int,
-    progress: Progress | None,
-    what: str,
-) -> dict[str, Any]:
-    began, sums = time.perf_counter(), dict[str, Tensor]()
-    generator = torch.Generator().manual_seed(derived_seed(schedule.seed, "epoch", epoch))
-    order = torch.randperm(n, generator=generator).numpy()
-    steps = math.ceil(n / schedule.batch)
-    for step in range(steps):
-        rows = np.sort(order[step * schedule.batch : (step + 1) * schedule.batch])
-        _set_rate(optimizer, schedule, epoch * steps + step, schedule.epochs * steps)
-        noise = torch.randn(len(rows), model.latent, generator=generator)
-        for name, value in _step(model, optimizer, load(rows), noise, schedule).items():
-            sums[name] = sums.get(name, torch.zeros(())) + value.detach().cpu() * len(rows)
-        if progress is not None:
-            progress(epoch * steps + step + 1, schedule.epochs * steps, what)
-    means = {name: float(value) / n for name, value in sums.items()}
-    if not math.isfinite(means["loss"]):
-        raise SegueError(f"{what}: the loss is {means['loss']} in epoch {epoch + 1}: lower lr={schedule.lr}")
-    return {"epoch": epoch + 1, "seconds": time.perf_counter() - began, **means}
+@dataclass(frozen=True)
+class _Run:
+    """One training."""
+
+    model: TrainableNetwork
+    optimizer: torch.optim.Optimizer
+    load: Callable[[np.ndarray], Batch]
+    n: int
+    schedule: Schedule
+    progress: Progress | None
+    what: str
+
+    def epoch(self, epoch: int) -> Epoch:
+        """Train one epoch, counted from 0."""
+        schedule, began, sums = self.schedule, time.perf_counter(), dict[str, Tensor]()
+        generator = torch.Generator().manual_seed(derived_seed(schedule.seed, "epoch", epoch))
+        order = torch.randperm(self.n, generator=generator).numpy()
+        steps = math.ceil(self.n / schedule.batch)
+        for step in range(steps):
+            rows = np.sort(order[step * schedule.batch : (step + 1) * schedule.batch])
+            for group in self.optimizer.param_groups:
+                group["lr"] = schedule.lr * _rate(schedule, epoch * steps + step, schedule.epochs * steps)
+            noise = torch.randn(len(rows), self.model.latent, generator=generator)
+            for name, value in self._step(self.load(rows), noise).items():
+                sums[name] = sums.get(name, torch.zeros(())) + value.detach().cpu() * len(rows)
+            if self.progress is not None:
+                self.progress(epoch * steps + step + 1, schedule.epochs * steps, self.what)
+        means = {name: float(value) / self.n for name, value in sums.items()}
+        if not math.isfinite(means["loss"]):
+            fault = f"the loss is {means['loss']} in epoch {epoch + 1}"
+            raise SegueError(f"{self.what}: {fault}: lower lr={schedule.lr}")
+        return {"epoch": epoch + 1, "seconds": time.perf_counter() - began, **means}
+
+    def _step(self, batch: Batch, noise: Tensor) -> dict[str, Tensor]:
+        device = self.schedule.device
+        with torch.autocast(device.split(":")[0], torch.bfloat16, enabled=self.schedule.bf16):
+            placed = batch.to(device) if isinstance(batch, Tensor) else tuple(part.to(device) for part in batch)
+            losses = self.model.losses(placed, noise.to(device), beta=self.schedule.beta)
+        self.optimizer.zero_grad(set_to_none=True)
+        losses["loss"].backward()
+        self.optimizer.step()
+        return losses
+
+    def checkpoint(self, path: Path, curve: list[Epoch]) -> None:
+        """Write the state after the last epoch of `curve`."""
+        tensors = weights(self.model)
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"adam.{index}.{name}": value.cpu().numpy() for name, value in state.items()}
+        write_tensors(path, tensors, {"schedule": asdict(self.schedule), "curve": curve})
+
+    def resume(self, path: Path) -> list[Epoch]:
+        """Load the checkpoint of this very schedule.
+
+        Returns its curve, or an empty one if there is no such checkpoint.
+        """
+        if not path.is_file():
+            return []
+        try:
+            tensors, header = read_tensors(path)
+        except DataError as error:
+            warnings.warn(f"training starts anew: {error}", RuntimeWarning, stacklevel=3)
+            return []
+        if header["schedule"] != asdict(self.schedule):
+            return []
+        load_weights(self.model, tensors)
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in tensors.items():
+            if name.startswith("adam."):
+                _, index, part = name.split(".")
+                state.setdefault(int(index), {})[part] = torch.from_numpy(value.copy())
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        curve: list[Epoch] = header["curve"]
+        return curve
 
 
-def _step(
-    model: Network, optimizer: torch.optim.Optimizer, batch: Any, noise: Tensor, schedule: Schedule
-) -> dict[str, Tensor]:
-    device = schedule.device
-    with torch.autocast(device.split(":")[0], torch.bfloat16, enabled=schedule.bf16):
-        placed = batch.to(device) if isinstance(batch, Tensor) else tuple(part.to(device) for part in batch)
-        losses = model.losses(placed, noise.to(device), beta=schedule.beta)
-    optimizer.zero_grad(set_to_none=True)
-    losses["loss"].backward()
-    optimizer.step()
-    return losses
+def _rate(schedule: Schedule, step: int, steps: int) -> float:
+    """The learning rate at a step, as a share of the first."""
+    if schedule.optimizer == "nesterov":
+        return 1 / (1 + schedule.decay * step)
+    return 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
-def _set_rate(optimizer: torch.optim.Optimizer, schedule: Schedule, step: int, steps: int) -> None:
-    share = (
-        1 / (1 + schedule.decay * step)
-        if schedule.optimizer == "nesterov"
-        else 0.5 * (1 + math.cos(math.pi * step / steps))
-    )
-    for group in optimizer.param_groups:
-        group["lr"] = schedule.lr * share
+def weights(model: nn.Module) -> Tensors:
+    """The weights of a module as arrays, their names under `model.`."""
+    return {f"model.{name}": value.cpu().numpy() for name, value in model.state_dict().items()}
 
 
-def _checkpoint(
-    workdir: Path, model: Network, optimizer: torch.optim.Optimizer, schedule: Schedule, curve: list[dict[str, Any]]
-) -> None:
-    tensors = {f"model.{name}": value.cpu().numpy() for name, value in model.state_dict().items()}
-    for place, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"adam.{place}.{name}": value.cpu().numpy() for name, value in state.items()}
-    write_tensors(workdir / CHECKPOINT, tensors, {"schedule": asdict(schedule), "curve": curve})
-
-
-def _resume(
-    workdir: Path, model: Network, optimizer: torch.optim.Optimizer, schedule: Schedule
-) -> list[dict[str, Any]]:
-    """Load the last epoch's checkpoint of this very schedule; an empty curve where there is none."""
-    path = workdir / CHECKPOINT
-    if not path.is_file():
-        return []
+def load_weights(model: Module, tensors: Tensors) -> Module:
+    """Copy the arrays of `weights` into a module; others are ignored. Raises `DataError` if names or shapes differ."""
+    own = {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
     try:
-        tensors, header = read_tensors(path)
-    except DataError as error:
-        warnings.warn(f"training starts anew: {error}", RuntimeWarning, stacklevel=2)
-        return []
-    if header["schedule"] != asdict(schedule):
-        return []
-    load_weights(
-        model, {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
-    )
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        if name.startswith("adam."):
-            _, place, part = name.split(".")
-            state.setdefault(int(place), {})[part] = torch.from_numpy(value.copy())
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    curve: list[dict[str, Any]] = header["curve"]
-    return curve
-
-
-def load_weights(model: Network, tensors: dict[str, np.ndarray]) -> None:
-    """Copy saved weights into a module. Raises `DataError` where names or shapes differ."""
-    try:
-        model.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in tensors.items()})
+        model.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in own.items()})
     except RuntimeError as error:
         raise DataError(f"saved weights do not fit their parameters: {error}") from None
+    return model
 
 
 @contextmanager
-def _steady(threads: int | None) -> Iterator[None]:
-    """Deterministic kernels and a fixed number of threads, as before afterwards."""
+def _fixed_kernels(threads: int | None) -> Iterator[None]:
+    """Use deterministic kernels and a fixed number of threads; restore the previous settings at the end."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:

@@ -1,9 +1,10 @@
-"""Weighted prediction error: predicted factors are judged by the feedback itself, with the users' factors held.
+"""Weighted prediction error: predicted factors are judged by the plays themselves, with the factors of the users fixed.
 
-Source: van den Oord, Dieleman and Schrauwen, "Deep content-based music recommendation", 2013, equation 6: Σ_ui c_ui (p_ui − x_u·ŷ_i)², the
-objective of the weighted matrix factorisation (Hu, Koren and Volinsky 2008) with predictions ŷ in place of the items' factors. It is
-summed over all users without a step for each: c is 1 and p is 0 but where there are plays, so Σ_u (x_u·ŷ_i)² = ŷ_iᵀ (XᵀX) ŷ_i holds
-for all, and only the plays of a batch's tracks are corrected for.
+Source: van den Oord, Dieleman and Schrauwen, "Deep content-based music recommendation", 2013, equation 6: Σ_ui c_ui
+(p_ui − x_u·ŷ_i)², the objective of weighted matrix factorisation (Hu, Koren and Volinsky 2008) with predictions ŷ
+instead of the factors of the items. It is summed over all users without a step for each: c is 1 and p is 0 except where
+there are plays. Therefore Σ_u (x_u·ŷ_i)² = ŷ_iᵀ (XᵀX) ŷ_i holds for all users, and only the plays of a batch's tracks
+need a correction.
 """
 
 from __future__ import annotations
@@ -20,17 +21,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Feedback:
-    """What factors were made of. users: X, float32 [U, f]. confidence: c of each track's plays, sparse float32 [n, U]."""
+    """The plays from which factors were computed.
+
+    - users: X, factors of the users, float32 [U, f].
+    - confidence: c of the plays of each track, sparse float32 [n, U].
+    """
 
     users: np.ndarray
     confidence: sp.csr_matrix
 
-    def take(self, places: np.ndarray) -> Feedback:
-        """The feedback of some tracks, in that order."""
-        return Feedback(self.users, self.confidence[places])
+    def take(self, rows: np.ndarray) -> Feedback:
+        """The feedback of the tracks at `rows`, in that order."""
+        return Feedback(self.users, self.confidence[rows])
 
     def batch(self, rows: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
-        """Plays of tracks `rows` int [b]: the place in the batch and the user of each, int64, and its confidence, float32."""
+        """Plays of the tracks at `rows` int [b]: of each the index in the batch and the user, int64, and the
+        confidence, float32.
+        """
         import torch
 
         part = self.confidence[rows]
@@ -42,22 +49,23 @@ class Feedback:
         )
 
     def unit(self) -> float:
-        """The error of predicting zero, on average over the tracks: 1 after division."""
+        """Mean error of a prediction of zero, the unit of the loss."""
         return max(float(self.confidence.sum()) / max(self.confidence.shape[0], 1), 1e-12)
 
-    def marks(self) -> bytes:
-        """What tells it from other feedback."""
+    def identity(self) -> bytes:
+        """Bytes that differ from those of any other feedback."""
         c = self.confidence
         return b"".join(np.ascontiguousarray(part).tobytes() for part in (self.users, c.indptr, c.indices, c.data))
 
 
 def weighted_error(
-    found: Tensor, users: Tensor, gram: Tensor, owners: Tensor, who: Tensor, confidence: Tensor
+    predicted: Tensor, users: Tensor, gram: Tensor, owners: Tensor, who: Tensor, confidence: Tensor
 ) -> Tensor:
     """Mean over predictions [b, f] of Σ_u c (p − x_u·ŷ)², a scalar.
 
-    users: X [U, f]; gram: XᵀX [f, f]. owners, who, confidence [plays]: as `Feedback.batch` gives them.
+    - users, gram: X [U, f] and XᵀX [f, f].
+    - owners, who, confidence: [plays] each, as `Feedback.batch` returns them.
     """
-    scores = (found[owners] * users[who]).sum(dim=1)
+    scores = (predicted[owners] * users[who]).sum(dim=1)
     played = (confidence * (1 - scores).square() - scores.square()).sum()
-    return (((found @ gram) * found).sum() + played) / len(found)
+    return (((predicted @ gram) * predicted).sum() + played) / len(predicted)

@@ -1,32 +1,32 @@
 """`char-ngrams`: weighted counts of a text's character n-grams, for short texts such as playlist titles.
 
-Misspellings, endings and emoji still share n-grams ("chill", "chillin'", "chilll"). Source: Cavnar and Trenkle 1994,
-"N-gram-based text categorization"; the weights and the reduction are those of `tfidf`. No pretrained weights.
+Texts with misspellings, endings and emoji still share n-grams ("chill", "chillin'", "chilll"). Source: Cavnar and
+Trenkle 1994, "N-gram-based text categorization"; the weights and the reduction are those of `tfidf`. No pretrained
+weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
 from toolkit.encoders.contract.encoder import EncoderParams
 from toolkit.encoders.text.tfidf import TfidfEncoder, TfidfParams
 
-if TYPE_CHECKING:
-    import scipy.sparse as sp
-
 
 class CharNgramsParams(TfidfParams):
-    """shortest, longest: characters of an n-gram; words are taken one by one, with a space before and after."""
+    """shortest, longest: characters of an n-gram.
+
+    N-grams are taken from each word, with a space before and after it.
+    """
 
     max_features: int = Field(50_000, ge=1)
     shortest: int = Field(2, ge=1)
     longest: int = Field(4, ge=1)
 
     @model_validator(mode="after")
-    def _consistent(self) -> CharNgramsParams:
+    def _consistent(self) -> Self:
         for name in ("separator", "token_pattern"):
             if getattr(self, name) != TfidfParams.model_fields[name].default:
                 raise ValueError(f"{name} is for the words of tfidf: take it out")
@@ -38,7 +38,7 @@ class CharNgramsParams(TfidfParams):
 class CharNgramsEncoder(TfidfEncoder):
     """Encodes short texts, such as playlist titles, by the TF-IDF weights of their character n-grams.
 
-    Returns float32 [n, d]; `sparse` returns the weights of the n-grams themselves.
+    Takes n texts and returns float32 [n, d]; `terms` returns the weights of the n-grams before the reduction.
     """
 
     name: ClassVar[str] = "char-ngrams"
@@ -46,12 +46,6 @@ class CharNgramsEncoder(TfidfEncoder):
     source: ClassVar[str] = "Cavnar and Trenkle 1994"
     Params: ClassVar[type[EncoderParams]] = CharNgramsParams
     params: CharNgramsParams
-
-    def sparse(self, texts: Sequence[str]) -> sp.csr_matrix:
-        """Weighted n-grams: float64 [n, vocabulary], rows of length 1 where `l2`."""
-        from sklearn.feature_extraction.text import CountVectorizer
-
-        return self._weighted(CountVectorizer(analyzer=self._tokens, vocabulary=self.vocabulary).transform(texts))
 
     def _tokens(self, text: str) -> list[str]:
         text = self.cleaner(text)

@@ -1,4 +1,4 @@
-"""The words that cleaning knows: English stop words, spoken spellings, and words whose -in is no dropped -ing."""
+"""Words for cleaning: English stop words, spoken spellings, and words whose -in is not a shortened -ing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ mustn't mightn't ain't im ive ill youre dont cant wont didnt isnt aint thats
 """
 
 STOP_WORDS = frozenset(_SMALL.split())
-"""English words that join others and say little themselves."""
+"""English words that join others and have little meaning themselves."""
 
 _ENDS_IN_IN = """
 again basin begin berlin cabin coffin cousin dolphin dublin latin margin martin muffin napkin origin penguin pumpkin resin robin satin
@@ -23,7 +23,7 @@ urchin violin virgin vitamin within
 """
 
 KEEP_IN = frozenset(_ENDS_IN_IN.split())
-"""Before an apostrophe these are quoted or owning, not a shortened -ing."""
+"""Words in front of an apostrophe that are quoted or in the genitive, not a shortened -ing."""
 
 _SPOKEN = """
 gonna=going to; gon=going to; wanna=want to; gotta=got to; hafta=have to; kinda=kind of; sorta=sort of; lotta=lot of; outta=out of
@@ -50,4 +50,4 @@ begining=beginning; remeber=remember; forver=forever; togther=together; allways=
 _PAIRS = (pair.split("=") for pair in f"{_SPOKEN};{_WRONG}".replace("\n", ";").split(";") if pair.strip())
 
 SPELLINGS = {spelling.strip(): meant.strip() for spelling, meant in _PAIRS}
-"""Lower-case spelling with straight apostrophes -> what is meant."""
+"""Lower-case spelling with straight apostrophes -> the standard spelling."""

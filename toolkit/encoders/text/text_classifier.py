@@ -1,7 +1,9 @@
-"""`text-classifier`: lyrics, biographies or tags through a text model fine-tuned on their tracks' labels (genre, tags).
+"""`text-classifier`: lyrics, biographies or tags through a text model fine-tuned on the labels of their tracks, such as
+genre or tags.
 
-The supervised variant that the multimodal BERT4Rec report (USC) names as a next step: the backbone of `sentence-bert`,
-the mean over tokens, fine-tuned on labels of the training split; the embedding is the layer before the labels.
+Source: multimodal BERT4Rec report (USC), which names supervised encoders as future work. The backbone is that of
+`sentence-bert`, with the mean over the tokens, fine-tuned on labels of the training split. The vector is the layer
+before the labels.
 """
 
 from __future__ import annotations
@@ -10,33 +12,32 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 from pydantic import Field
 
 from toolkit.encoders.contract import model_hub
 from toolkit.encoders.contract.encoder import EncoderParams, Kind, Progress, Texts
-from toolkit.encoders.image.pretrained_images import quiet
-from toolkit.encoders.learning.classifier_encoder import Batches, Classifier, ClassifierParams
-from toolkit.encoders.text.sentence_bert import SentenceBertEncoder, SentenceBertParams
+from toolkit.encoders.learning.base_classifier import ClassifierEncoder, ClassifierParams, LoadInputs
+from toolkit.encoders.text.sentence_bert import SentenceBertEncoder, SentenceBertParams, check_length, token_ids
+from toolkit.encoders.text.text_network import padded
 from toolkit.errors import InputError
-from toolkit.packages import TRANSFORMERS, Package
+from toolkit.packages import TEXT_TRANSFORMERS, Package
 
 if TYPE_CHECKING:
     from torch import nn
 
 
 class TextClassifierParams(ClassifierParams):
-    """model: folder, installed model package, or hub name. max_length: tokens kept of a text."""
+    """model: folder, installed model package, or name on the hub. max_length: tokens of a text that are read."""
 
     model: str = "all-MiniLM-L6-v2"
     max_length: int = Field(128, ge=2)
     epochs: int = Field(3, ge=1)
 
 
-class TextClassifierEncoder(Classifier):
+class TextClassifierEncoder(ClassifierEncoder[str]):
     """Encodes texts with a text model fine-tuned to predict labels, such as genre or tags.
 
-    Returns float32 [n, dim], values from -1 to 1.
+    Takes n texts and returns float32 [n, dim], values from -1 to 1.
     """
 
     name: ClassVar[str] = "text-classifier"
@@ -44,7 +45,7 @@ class TextClassifierEncoder(Classifier):
     source: ClassVar[str] = "Reimers and Gurevych 2019; multimodal BERT4Rec report (USC), future work"
     weights_licence: ClassVar[str] = SentenceBertEncoder.weights_licence
     Params: ClassVar[type[EncoderParams]] = TextClassifierParams
-    requires: ClassVar[tuple[Package, ...]] = (TRANSFORMERS,)
+    requires: ClassVar[tuple[Package, ...]] = (TEXT_TRANSFORMERS,)
     params: TextClassifierParams
 
     @property
@@ -53,7 +54,7 @@ class TextClassifierEncoder(Classifier):
 
     @cached_property
     def folder(self) -> Path:
-        """Where the model's files are. Raises `InputError` for a model that cannot be found."""
+        """The folder of the model's files. Raises `InputError` if there is no such model."""
         return model_hub.find(self.params.model)
 
     def check_files(self) -> None:
@@ -65,60 +66,27 @@ class TextClassifierEncoder(Classifier):
     def licence(self) -> str:
         return SentenceBertEncoder(SentenceBertParams(model=self.params.model)).licence()
 
-    def _batches(self, inputs: Texts, workdir: Path | None = None, progress: Progress | None = None) -> Batches:
-        import torch
-
-        limit = self.params.max_length
-        tokens = [
-            np.asarray(ids, np.int64)
-            for start in range(0, len(inputs), 1024)
-            for ids in self._tokenizer(
-                list(inputs[start : start + 1024]), padding=False, truncation=True, max_length=limit
-            )["input_ids"]
-        ]
-
-        def batch(rows: np.ndarray) -> torch.Tensor:
-            chosen = [tokens[int(row)] for row in rows]
-            out = np.full((len(chosen), max(map(len, chosen))), self._tokenizer.pad_token_id, np.int64)
-            for place, ids in enumerate(chosen):
-                out[place, : len(ids)] = ids
-            return torch.from_numpy(out)
-
-        return batch
+    def _prepare(self, inputs: Texts, workdir: Path | None = None, progress: Progress | None = None) -> LoadInputs:
+        tokens = list(token_ids(self._tokenizer, inputs, self.params.max_length))
+        return lambda rows: padded([tokens[int(row)] for row in rows], self._tokenizer.pad_token_id)
 
     @cached_property
     def _tokenizer(self) -> Any:
         from transformers import AutoTokenizer
 
-        with quiet():
-            try:
-                made = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
-            except (OSError, ValueError, KeyError) as error:
-                raise self._refused(error) from None
-        if made.pad_token_id is None:
-            raise InputError(
-                f"model={self.params.model!r} has no padding token: use a model that encodes texts, such as all-MiniLM-L6-v2"
-            )
-        return made
+        with model_hub.loading(self.params.model, self.folder, "a text model"):
+            tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
+        if tokenizer.pad_token_id is None:
+            cure = "use a model that encodes texts, such as all-MiniLM-L6-v2"
+            raise InputError(f"model={self.params.model!r} has no padding token: {cure}")
+        return tokenizer
 
     def _backbone(self) -> tuple[nn.Module, int]:
-        from safetensors import SafetensorError
         from transformers import AutoModel
 
-        from toolkit.encoders.learning.fine_tuning import TunedTexts
+        from toolkit.encoders.learning.fine_tuning import FineTunedTexts
 
-        with quiet():
-            try:
-                network = AutoModel.from_pretrained(self.folder, local_files_only=True, use_safetensors=True)
-            except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-                raise self._refused(error) from None
-        positions = getattr(network.config, "max_position_embeddings", None)
-        if positions is not None and self.params.max_length > positions:
-            raise InputError(
-                f"max_length={self.params.max_length} must be <= {positions}, the positions that {self.params.model} has"
-            )
-        return TunedTexts(network, self._tokenizer.pad_token_id), network.config.hidden_size
-
-    def _refused(self, error: Exception) -> InputError:
-        reason = (str(error).strip() or repr(error)).splitlines()[0]
-        return InputError(f"model={self.params.model!r} at {self.folder} does not load as a text model: {reason}")
+        with model_hub.loading(self.params.model, self.folder, "a text model"):
+            network = AutoModel.from_pretrained(self.folder, local_files_only=True, use_safetensors=True)
+        check_length(self.params.model, self.params.max_length, network.config)
+        return FineTunedTexts(network, self._tokenizer.pad_token_id), network.config.hidden_size

@@ -1,41 +1,45 @@
 """`tfidf`: weighted counts of a text's words or tags, reduced to a dense vector.
 
-Source: Spärck Jones 1972 for idf; Deerwester et al., "Indexing by latent
-semantic analysis", 1990, for the reduction; scikit-learn's `TfidfTransformer`
-for the exact weights (idf = ln((1 + n) / (1 + df)) + 1). Oramas et al., "A Deep
-Multimodal Approach for Cold-start Music Recommendation", DLRS 2017, keeps 10,000
-terms of artist biographies unreduced: `dim: 0`, 40 kB a track. No pretrained weights.
+Source: Spärck Jones 1972 for idf; Deerwester et al., "Indexing by latent semantic analysis", 1990, for the reduction;
+scikit-learn's `TfidfTransformer` for the exact weights (idf = ln((1 + n) / (1 + df)) + 1). Oramas et al., "A Deep
+Multimodal Approach for Cold-start Music Recommendation", DLRS 2017, keeps 10,000 terms of artist biographies unreduced:
+`dim: 0`, 40 kB a track. No pretrained weights.
 """
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 from pydantic import Field
 
-from toolkit.encoders.contract.encoder import EncoderParams, Progress
-from toolkit.encoders.contract.encoder_files import Tensors, load_encoder, save_encoder
+from toolkit.encoders.contract.encoder import EncoderParams, FittedState, Progress, Texts
 from toolkit.encoders.contract.input_faults import not_fitted
-from toolkit.encoders.text.cleaned_text import CleanedParams, CleanedTextEncoder, TokenPattern
 from toolkit.encoders.text.cleaning import Cleaner, Cleaning
+from toolkit.encoders.text.text_encoder import TextEncoder, TextParams, TokenPattern
 from toolkit.errors import InputError
+from toolkit.packages import TEXT_SKLEARN, Package
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
 BLOCK = 8192
-"""Texts whose counts are held at once."""
+"""Texts whose counts are in memory at once."""
 
 DENSE = 2**24
-"""Numbers of a block that are held at once beside the result, whatever the number of terms."""
+"""Numbers of a block that are in memory at once besides the result, whatever the number of terms."""
 
 
-class TermParams(CleanedParams):
-    """separator: what a tag list is split on (`", "`); without it, tokens are what `token_pattern` finds. min_df: texts a
-    token must be in."""
+class TermParams(TextParams):
+    """Which terms are counted, and how they are weighted.
+
+    - max_features: number of the most frequent terms that are kept.
+    - min_df: least number of texts that a term must be in.
+    - separator: what a list of tags is split at (`", "`); default: terms are what `token_pattern` matches.
+    - idf, l2: whether counts are weighted by idf, and whether rows have length 1.
+    """
 
     max_features: int = Field(10_000, ge=1)
     min_df: int = Field(1, ge=1)
@@ -48,23 +52,27 @@ class TermParams(CleanedParams):
 
 
 class TfidfParams(TermParams):
-    """dim: size after the reduction (never more than the texts allow), 0 for none; the rest says which terms are weighed."""
+    """dim: size after the reduction, at most the number of texts; 0 for no reduction.
+
+    The others decide which terms are weighted.
+    """
 
     dim: int = Field(128, ge=0)
 
 
-class TfidfEncoder(CleanedTextEncoder):
+class TfidfEncoder(TextEncoder):
     """Encodes texts by the TF-IDF weights of their words or tags.
 
-    Returns float32 [n, d]; d is `dim`, or fewer where there are fewer tokens or texts.
+    Takes n texts and returns float32 [n, d]; d is `dim`, or less if there are fewer terms or texts.
     """
 
     name: ClassVar[str] = "tfidf"
     version: ClassVar[str] = "2"
-    learns: ClassVar[bool] = True
-    silent: ClassVar[bool] = True
+    requires_fit: ClassVar[bool] = True
+    may_be_empty: ClassVar[bool] = True
     source: ClassVar[str] = "Spärck Jones 1972; Deerwester et al. 1990"
     Params: ClassVar[type[EncoderParams]] = TfidfParams
+    requires: ClassVar[tuple[Package, ...]] = (TEXT_SKLEARN,)
     params: TfidfParams
     vocabulary: list[str] | None = None
     weights: np.ndarray
@@ -72,39 +80,35 @@ class TfidfEncoder(CleanedTextEncoder):
 
     @property
     def dim(self) -> int:
-        if self.vocabulary is None:
-            raise not_fitted(self.name)
-        return len(self.vocabulary) if self.components is None else len(self.components)
+        return len(self._vocabulary()) if self.components is None else len(self.components)
 
     def fit(
         self,
-        inputs: Any,
+        inputs: Texts,
         targets: np.ndarray | None = None,
         *,
         workdir: Path | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learn vocabulary, weights and axes from n >= 1 texts. Raises `InputError` where none holds a token."""
+        """Learn vocabulary, weights and axes from n >= 1 texts. Raises `InputError` if none contains a term."""
         from sklearn.feature_extraction.text import CountVectorizer
 
         self.cleaner.fit(inputs)
-        counter = CountVectorizer(
-            analyzer=self._tokens, max_features=self.params.max_features, min_df=self.params.min_df
-        )
+        limits = {"max_features": self.params.max_features, "min_df": self.params.min_df}
+        counter = CountVectorizer(analyzer=self._tokens, **limits)
         try:
             counts = counter.fit_transform(inputs)
         except ValueError as error:
-            raise InputError(
-                f"{self.name}: none of {len(inputs)} texts gives a token ({error}): clean less, or name another field"
-            ) from None
+            fault = f"none of {len(inputs)} texts gives a token ({error})"
+            raise InputError(f"{self.name}: {fault}: clean less, or name another field") from None
         self.vocabulary = counter.get_feature_names_out().tolist()
         frequency = np.bincount(counts.indices, minlength=counts.shape[1])
         self.weights = np.log((1 + len(inputs)) / (1 + frequency)) + 1 if self.params.idf else np.ones(counts.shape[1])
         self.components = self._axes(self._weighted(counts))
         return self
 
-    def transform(self, inputs: Any, *, progress: Progress | None = None) -> np.ndarray:
-        """n texts -> float32 [n, d]; a text of unknown tokens alone is a zero vector."""
+    def transform(self, inputs: Texts, *, progress: Progress | None = None) -> np.ndarray:
+        """n texts -> float32 [n, d]; a text without a known term has a row of zeros."""
         out = np.zeros((len(inputs), self.dim), np.float32)
         size = max(1, min(BLOCK, DENSE // max(1, self.dim)))
         for start in range(0, len(out), size):
@@ -115,34 +119,28 @@ class TfidfEncoder(CleanedTextEncoder):
                 progress(min(start + size, len(out)), len(out), self.name)
         return out
 
-    def terms(self, inputs: Any, *, progress: Progress | None = None) -> sp.csr_matrix:
-        """Weights of n texts' terms before any reduction: float64 [n, vocabulary]."""
+    def terms(self, inputs: Texts, *, progress: Progress | None = None) -> sp.csr_matrix:
+        """Weights of the terms of n texts, before the reduction: float64 [n, vocabulary], rows of length 1 if `l2`."""
         from sklearn.feature_extraction.text import CountVectorizer
 
+        counter = CountVectorizer(analyzer=self._tokens, vocabulary=self._vocabulary())
+        return self._weighted(counter.transform(inputs))
+
+    def fitted_state(self) -> FittedState | None:
+        if self.vocabulary is None:
+            return None
+        axes = {} if self.components is None else {"components": self.components}
+        values = {"vocabulary": self.vocabulary, "common": self.cleaner.common}
+        return FittedState({"weights": self.weights, **axes}, values)
+
+    def restore(self, state: FittedState) -> None:
+        self.vocabulary, self.cleaner = state.values["vocabulary"], Cleaner(self.params.clean, state.values["common"])
+        self.weights, self.components = state.tensors["weights"], state.tensors.get("components")
+
+    def _vocabulary(self) -> list[str]:
         if self.vocabulary is None:
             raise not_fitted(self.name)
-        return self._weighted(CountVectorizer(analyzer=self._tokens, vocabulary=self.vocabulary).transform(inputs))
-
-    def save(self, directory: Path) -> None:
-        if self.vocabulary is None:
-            return save_encoder(self, directory)
-        save_encoder(self, directory, self.state(), vocabulary=self.vocabulary, common=self.cleaner.common)
-
-    @classmethod
-    def load(cls, directory: Path, *, device: str = "cpu") -> Self:
-        encoder, tensors, about = load_encoder(cls, directory, device=device)
-        if tensors is not None:
-            encoder.vocabulary, encoder.cleaner = about["vocabulary"], Cleaner(encoder.params.clean, about["common"])
-            encoder.restore(tensors)
-        return encoder
-
-    def state(self) -> Tensors:
-        """What was learned, as tensors."""
-        axes = {} if self.components is None else {"components": self.components}
-        return {"weights": self.weights, **axes}
-
-    def restore(self, tensors: Tensors) -> None:
-        self.weights, self.components = tensors["weights"], tensors.get("components")
+        return self.vocabulary
 
     def _tokens(self, text: str) -> list[str]:
         text = self.cleaner(text)
@@ -152,7 +150,7 @@ class TfidfEncoder(CleanedTextEncoder):
         return [tag for part in text.split(self.params.separator) if (tag := part.strip())]
 
     def _weighted(self, counts: sp.csr_matrix) -> sp.csr_matrix:
-        """Counts times idf, rows of length 1 where `l2`: float64 [n, vocabulary]."""
+        """Counts times idf, rows of length 1 if `l2`: float64 [n, vocabulary]."""
         matrix = counts.astype(np.float64)
         matrix.data *= self.weights[matrix.indices]
         if self.params.l2:
@@ -161,15 +159,14 @@ class TfidfEncoder(CleanedTextEncoder):
         return matrix
 
     def _axes(self, matrix: sp.csr_matrix) -> np.ndarray | None:
-        """The first singular axes: float64 [d, vocabulary]; None where nothing is reduced."""
+        """The first singular axes: float64 [d, vocabulary]; None without a reduction."""
         from sklearn.decomposition import TruncatedSVD
 
         rank = min(self.params.dim, matrix.shape[0], matrix.shape[1])
         if not self.params.dim or rank == matrix.shape[1]:
             return None
-        with np.errstate(
-            invalid="ignore", divide="ignore"
-        ):  # of the explained share, which one text alone does not have
+        # a single text has no variance, of which scikit-learn computes the explained share
+        with np.errstate(invalid="ignore", divide="ignore"):
             svd = TruncatedSVD(rank, random_state=self.seed % 2**32).fit(matrix)
         return np.asarray(svd.components_)
 

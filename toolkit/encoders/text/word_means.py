@@ -1,4 +1,4 @@
-"""What encoders that average word vectors share: cleaning, words, the mean, and how many words are unknown."""
+"""Base class of the encoders that average word vectors: cleaning, words, the mean, and the number of unknown words."""
 
 from __future__ import annotations
 
@@ -7,26 +7,28 @@ import warnings
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Collection, Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from toolkit.encoders.contract.encoder import EncoderParams, Progress
+from toolkit.encoders.contract.encoder import EncoderParams, FittedState, Progress, Texts
 from toolkit.encoders.contract.input_faults import not_fitted
-from toolkit.encoders.text.cleaned_text import CleanedParams, CleanedTextEncoder, TokenPattern
-from toolkit.encoders.text.cleaning import LyricsCleaning
+from toolkit.encoders.text.cleaning import Cleaner, LyricsCleaning
+from toolkit.encoders.text.text_encoder import TextEncoder, TextParams, TokenPattern
 
 BLOCK = 1024
 """Texts whose words are looked up at once."""
 
 MANY_UNKNOWN = 0.5
-"""Share of unknown words in running text that is warned of."""
+"""Share of unknown words in running text that causes a warning."""
 
 
-class WordMeanParams(CleanedParams):
-    """clean: steps of `toolkit.encoders.text.cleaning`; default: all of them. lowercase: before words are looked up.
+class WordMeanParams(TextParams):
+    """Parameters of encoders that average word vectors.
 
-    token_pattern: what a word is; default: two or more letters or digits.
+    - clean: steps of `toolkit.encoders.text.cleaning`; default: all.
+    - lowercase: whether words are looked up in lower case.
+    - token_pattern: regular expression of a word; default: two or more letters or digits.
     """
 
     clean: LyricsCleaning = LyricsCleaning()
@@ -34,11 +36,14 @@ class WordMeanParams(CleanedParams):
     token_pattern: TokenPattern = r"\w\w+"
 
 
-class WordMeanEncoder(CleanedTextEncoder):
-    """Texts as the mean of their known words' vectors, float32 [n, d]; a text without one is a zero vector, and its track absent."""
+class WordMeanEncoder(TextEncoder):
+    """Encodes texts as the mean of the vectors of their known words, float32 [n, d].
 
-    learns: ClassVar[bool] = True
-    silent: ClassVar[bool] = True
+    A text without a known word has a row of zeros, and its track is absent.
+    """
+
+    requires_fit: ClassVar[bool] = True
+    may_be_empty: ClassVar[bool] = True
     Params: ClassVar[type[EncoderParams]] = WordMeanParams
     params: WordMeanParams
 
@@ -48,18 +53,29 @@ class WordMeanEncoder(CleanedTextEncoder):
 
     @abstractmethod
     def vectors(self, words: Collection[str]) -> Mapping[str, np.ndarray]:
-        """float32 [d] of those of `words` that are known."""
+        """Vectors float32 [d] of those of `words` that are known."""
+
+    def _vector_state(self) -> FittedState:
+        """What the vectors need, besides the cleaner, to be saved."""
+        return FittedState()
+
+    def _restore_vectors(self, state: FittedState) -> None:
+        """Take over what `_vector_state` returned."""
 
     def words(self, text: str) -> list[str]:
-        """The words of a cleaned text, repeats and order kept."""
+        """The words of a text after cleaning, with repeats and in order."""
         text = self.cleaner(text)
         return re.findall(self.params.token_pattern, text.lower() if self.params.lowercase else text)
 
-    def facts(self) -> dict[str, Any]:
-        """out_of_vocabulary: share of the running words of the texts fitted on that have no vector; …_words: of the different ones."""
+    def summary(self) -> dict[str, float]:
+        """Shares of words without a vector in the texts of `fit`.
+
+        - out_of_vocabulary: of the running words.
+        - out_of_vocabulary_words: of the different words.
+        """
         return dict(self.unknown or {})
 
-    def transform(self, inputs: Any, *, progress: Progress | None = None) -> np.ndarray:
+    def transform(self, inputs: Texts, *, progress: Progress | None = None) -> np.ndarray:
         """n texts -> float32 [n, d]."""
         if self.unknown is None:
             raise not_fitted(self.name)
@@ -67,26 +83,34 @@ class WordMeanEncoder(CleanedTextEncoder):
         for start in range(0, len(out), BLOCK):
             texts = [self.words(text) for text in inputs[start : start + BLOCK]]
             known = self.vectors({word for words in texts for word in words})
-            for place, words in enumerate(texts, start):
-                rows = [known[word] for word in words if word in known]
-                if rows:
-                    out[place] = np.mean(rows, axis=0, dtype=np.float64)
+            for row, words in enumerate(texts, start):
+                vectors = [known[word] for word in words if word in known]
+                if vectors:
+                    out[row] = np.mean(vectors, axis=0, dtype=np.float64)
             if progress is not None:
                 progress(min(start + BLOCK, len(out)), len(out), self.name)
         return out
 
     def _count_unknown(self, frequency: Counter[str], known: Collection[str]) -> None:
-        """Keep the share of unknown words, and warn where it is large."""
-        tokens, words = sum(frequency.values()), len(frequency)
-        found = sum(frequency[word] for word in known)
+        """Store the shares of unknown words, and warn if the first is large."""
+        total = sum(frequency.values())
+        unknown = 1 - sum(frequency[word] for word in known) / max(total, 1)
         self.unknown = {
-            "out_of_vocabulary": round(1 - found / max(tokens, 1), 6),
-            "out_of_vocabulary_words": round(1 - len(known) / max(words, 1), 6),
+            "out_of_vocabulary": round(unknown, 6),
+            "out_of_vocabulary_words": round(1 - len(known) / max(len(frequency), 1), 6),
         }
-        if tokens and self.unknown["out_of_vocabulary"] > MANY_UNKNOWN:
+        if total and self.unknown["out_of_vocabulary"] > MANY_UNKNOWN:
             share = f"{100 * self.unknown['out_of_vocabulary']:.0f} %"
-            warnings.warn(
-                f"{self.name}: {share} of {tokens:,} words have no vector: is the language, or lowercase={self.params.lowercase}, another?",
-                RuntimeWarning,
-                stacklevel=3,
-            )
+            cure = f"is the language, or lowercase={self.params.lowercase}, another?"
+            warning = f"{self.name}: {share} of {total:,} words have no vector: {cure}"
+            warnings.warn(warning, RuntimeWarning, stacklevel=3)
+
+    def fitted_state(self) -> FittedState | None:
+        if self.unknown is None:
+            return None
+        vectors = self._vector_state()
+        return FittedState(vectors.tensors, {"unknown": self.unknown, "common": self.cleaner.common, **vectors.values})
+
+    def restore(self, state: FittedState) -> None:
+        self.unknown, self.cleaner = state.values["unknown"], Cleaner(self.params.clean, state.values["common"])
+        self._restore_vectors(state)

@@ -1,16 +1,16 @@
-"""Files of pretrained word vectors, of which only the words asked for are ever read as numbers.
+"""Files of pretrained word vectors, from which only the vectors of the needed words are read.
 
-Formats, told from the content: GloVe text (a word and d numbers a line), word2vec text (the same under a line `n d`), word2vec
-binary (that line, then each word, a space and d little-endian float32), each also as `.gz`. One pass over the file notes where
-every word begins: 16 bytes a word, kept in the cache folder with a digest of the content, so that a file of 6 GB is passed
-over once. A `.gz` is unpacked there, for nothing can be looked up inside one.
+The format is recognised by the content: GloVe text (a word and d numbers a line), word2vec text (the same after a line
+`n d`), word2vec binary (that line, then each word, a space and d little-endian float32), each also as `.gz`. One pass
+over the file builds an index of where each word begins, 16 bytes a word. It is kept in the cache folder with a digest
+of the content, so a file of 6 GB is read once. A `.gz` is unpacked there, because a compressed file has no random
+access.
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import shutil
 from array import array
 from collections.abc import Iterable, Iterator
@@ -19,40 +19,43 @@ from typing import IO
 
 import numpy as np
 
+from toolkit.encoders.contract.encoder import Tensors
 from toolkit.encoders.contract.encoder_files import read_tensors, write_tensors
 from toolkit.errors import DataError, InputError
-from toolkit.files import derived_path
+from toolkit.files import derived_path, replacing
 
 VERSION = 1
-"""Of the notes; others are made again."""
+"""Version of the index; others are rebuilt."""
 
 CHUNK = LINE = 2**22
 """Bytes read at once, and the longest first line."""
 
 LONGEST = 4096
-"""Bytes of a word beyond which a file is no file of vectors."""
+"""Longest word in bytes; a file with a longer one is not a file of vectors."""
 
 
 def checked(path: Path) -> Path:
-    """The path itself. Raises `InputError` where there is no file."""
+    """Return the path. Raises `InputError` if there is no file."""
     if not path.is_file():
-        raise InputError(
-            f"path={str(path)!r} is not a file: give a file of word vectors, GloVe or word2vec, text or binary, .gz too"
-        )
+        cure = "give a file of word vectors, GloVe or word2vec, text or binary, .gz too"
+        raise InputError(f"path={str(path)!r} is not a file: {cure}")
     return path
 
 
 class VectorFile:
-    """Vectors float32 [dim] by word. digest: of the unpacked content. Raises `InputError`, `DataError`."""
+    """Vectors float32 [dim] by word.
+
+    digest: hash of the unpacked content. Raises `InputError` for a missing file, `DataError` for a damaged one.
+    """
 
     def __init__(self, path: Path) -> None:
-        notes = derived_path("vectors", ".safetensors", checked(path), version=VERSION)
+        index = derived_path("vectors", ".safetensors", checked(path), version=VERSION)
         self.path = _unpacked(path) if _is_gzip(path) else path
         try:
-            tensors, header = read_tensors(notes)
+            tensors, header = read_tensors(index)
         except DataError:
-            tensors, header = _noted(self.path, path)
-            write_tensors(notes, tensors, header)
+            tensors, header = _index(self.path, path)
+            write_tensors(index, tensors, header)
         self.hashes, self.offsets = tensors["hashes"], tensors["offsets"]
         self.dim, self.binary, self.digest = int(header["dim"]), bool(header["binary"]), str(header["digest"])
 
@@ -60,31 +63,35 @@ class VectorFile:
         return len(self.hashes)
 
     def having(self, words: Iterable[str]) -> set[str]:
-        """Those of `words` that the file has, by their hashes alone: nothing is read, and one in 10^12 words is wrongly taken for known."""
+        """Those of `words` that are in the file.
+
+        They are looked up by their hashes, without reading the file: one in 10^12 words is wrongly found.
+        """
         listed = list(words)
-        return {listed[place] for place in np.flatnonzero(np.isin(_hashes(_raw(word) for word in listed), self.hashes))}
+        known = np.isin(_hashes(_raw(word) for word in listed), self.hashes)
+        return {listed[row] for row in np.flatnonzero(known)}
 
     def read(self, words: Iterable[str]) -> dict[str, np.ndarray]:
-        """Vectors of those of `words` that the file has; where it has one twice, the first counts."""
-        wanted = [(word, _raw(word)) for word in words]
-        hashes = _hashes(raw for _, raw in wanted)
+        """Vectors of those of `words` that are in the file. Of a word that occurs twice, the first vector counts."""
+        listed = [(word, _raw(word)) for word in words]
+        hashes = _hashes(raw for _, raw in listed)
         first = np.searchsorted(self.hashes, hashes, side="left")
         last = np.searchsorted(self.hashes, hashes, side="right")
-        found: dict[str, np.ndarray] = {}
+        # in the order of the file, which is fast on every disk
+        order = np.argsort(self.offsets[np.minimum(first, len(self) - 1)])
+        vectors: dict[str, np.ndarray] = {}
         with self.path.open("rb") as file:
-            for place in np.argsort(
-                self.offsets[np.minimum(first, len(self) - 1)]
-            ):  # in the file's order: disks like it
-                word, raw = wanted[place]
-                for offset in self.offsets[first[place] : last[place]]:
+            for row in order:
+                word, raw = listed[row]
+                for offset in self.offsets[first[row] : last[row]]:
                     vector = self._at(file, int(offset), raw)
                     if vector is not None:
-                        found[word] = vector
+                        vectors[word] = vector
                         break
-        return found
+        return vectors
 
     def _at(self, file: IO[bytes], offset: int, raw: bytes) -> np.ndarray | None:
-        """The vector of the word that begins at `offset`; None where it is another word of the same hash."""
+        """The vector of the word that begins at `offset`; None if it is another word with the same hash."""
         file.seek(offset)
         if self.binary:
             block = file.read(len(raw) + 1 + 4 * self.dim)
@@ -92,27 +99,23 @@ class VectorFile:
                 return None
             vector = np.frombuffer(block, "<f4", count=self.dim, offset=len(raw) + 1).astype(np.float32)
         else:
-            word, numbers = _split(file.readline(), self.dim)
-            if word != raw:
+            begin, numbers = _split(file.readline(), self.dim)
+            if begin != raw:
                 return None
             vector = _floats(numbers)
         if not np.isfinite(vector).all():
-            raise DataError(
-                f"{self.path}: the vector of {raw.decode('utf-8', 'replace')!r} is not {self.dim} finite numbers"
-            )
+            word = raw.decode("utf-8", "replace")
+            raise DataError(f"{self.path}: the vector of {word!r} is not {self.dim} finite numbers")
         return vector
 
 
-def _noted(path: Path, named: Path) -> tuple[dict[str, np.ndarray], dict[str, object]]:
-    """Hash and offset of every word, sorted by hash, then by place in the file."""
+def _index(path: Path, source: Path) -> tuple[Tensors, dict[str, object]]:
+    """Hash and offset of every word, sorted by hash, then by offset. source: the file that messages name."""
     hasher = hashlib.blake2b(digest_size=16)
     hashes, offsets = bytearray(), array("q")
     with path.open("rb") as file:
-        count, dim, binary = _form(file, named)
-        words = (
-            _binary_words(file, count, dim, hasher, named) if binary else _text_words(file, count, dim, hasher, named)
-        )
-        for offset, word in words:
+        count, dim, binary = _format(file, source)
+        for offset, word in (_binary_words if binary else _text_words)(file, count, dim, hasher, source):
             hashes += _hash(word)
             offsets.append(offset)
     keys = np.frombuffer(bytes(hashes), np.uint64)
@@ -121,23 +124,22 @@ def _noted(path: Path, named: Path) -> tuple[dict[str, np.ndarray], dict[str, ob
     return {"hashes": keys[order], "offsets": np.frombuffer(offsets, np.int64)[order]}, header
 
 
-def _form(file: IO[bytes], named: Path) -> tuple[int | None, int, bool]:
-    """Number of words where a header tells it, d, and whether the vectors are binary."""
-    head = file.readline(LINE)
-    parts = head.split()
+def _format(file: IO[bytes], source: Path) -> tuple[int | None, int, bool]:
+    """Number of words if there is a header, size of the vectors, and whether they are binary."""
+    parts = file.readline(LINE).split()
     if len(parts) == 2 and all(part.isdigit() for part in parts):
         count, dim = int(parts[0]), int(parts[1])
         if count < 1 or dim < 1:
-            raise DataError(f"{named}: line 1 says {count} words of {dim} numbers: both must be >= 1")
+            raise DataError(f"{source}: line 1 says {count} words of {dim} numbers: both must be >= 1")
         return count, dim, len(_floats(_split(file.readline(LINE), dim)[1])) != dim
     dim = len(parts) - 1
     if dim < 1 or len(_floats(parts[1:])) != dim:
-        raise DataError(f"{named}: line 1 is neither `n d` nor a word and its numbers: give a GloVe or word2vec file")
+        raise DataError(f"{source}: line 1 is neither `n d` nor a word and its numbers: give a GloVe or word2vec file")
     return None, dim, False
 
 
 def _text_words(
-    file: IO[bytes], count: int | None, dim: int, hasher: hashlib.blake2b, named: Path
+    file: IO[bytes], count: int | None, dim: int, hasher: hashlib.blake2b, source: Path
 ) -> Iterator[tuple[int, bytes]]:
     file.seek(0)
     at, n = 0, 0
@@ -146,18 +148,17 @@ def _text_words(
         if not (number == 1 and count is not None) and line.strip():
             word, numbers = _split(line, dim)
             if len(numbers) != dim or not word:
-                raise DataError(
-                    f"{named}, line {number}: {len(line.split()) - 1} numbers, not {dim}: the file is damaged or cut short"
-                )
+                fault = f"{len(line.split()) - 1} numbers, not {dim}"
+                raise DataError(f"{source}, line {number}: {fault}: the file is damaged or cut short")
             n += 1
             yield at, word
         at += len(line)
     if count is not None and n != count:
-        raise DataError(f"{named} has {n:,} words, its first line says {count:,}: the file is cut short")
+        raise DataError(f"{source} has {n:,} words, its first line says {count:,}: the file is cut short")
 
 
 def _binary_words(
-    file: IO[bytes], count: int | None, dim: int, hasher: hashlib.blake2b, named: Path
+    file: IO[bytes], count: int | None, dim: int, hasher: hashlib.blake2b, source: Path
 ) -> Iterator[tuple[int, bytes]]:
     assert count is not None  # there is no binary form without a header
     file.seek(0)
@@ -172,19 +173,19 @@ def _binary_words(
             pos += 1
         space = buffer.find(b" ", pos, pos + LONGEST)
         if space < 0 or space + 1 + 4 * dim > len(buffer):
-            raise DataError(f"{named} ends or is damaged at word {number + 1:,} of {count:,}: get the file again")
+            raise DataError(f"{source} ends or is damaged at word {number + 1:,} of {count:,}: get the file again")
         yield base + pos, buffer[pos:space]
         pos = space + 1 + 4 * dim
 
 
 def _split(line: bytes, dim: int) -> tuple[bytes, list[bytes]]:
-    """A line's word, which may have spaces in it, and its last d fields."""
+    """The word of a line, which may contain spaces, and its last d fields."""
     parts = line.rstrip(b" \t\r\n").rsplit(b" ", dim)
     return parts[0], parts[1:]
 
 
 def _floats(numbers: list[bytes]) -> np.ndarray:
-    """float32 of what a text file has; empty where that is no list of numbers."""
+    """Numbers of a text file as float32; empty if one of them is not a number."""
     try:
         return np.array([float(number) for number in numbers], np.float32)
     except ValueError:
@@ -209,17 +210,12 @@ def _is_gzip(path: Path) -> bool:
 
 
 def _unpacked(path: Path) -> Path:
-    """The content of a .gz as a file of the cache folder, made once."""
-    place = derived_path("vectors", ".unpacked", path, version=VERSION)
-    if not place.is_file():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        temporary = place.with_name(f".{place.name}.{os.getpid()}")
+    """The content of a .gz, as a file of the cache folder."""
+    unpacked = derived_path("vectors", ".unpacked", path, version=VERSION)
+    if not unpacked.is_file():
         try:
-            with gzip.open(path) as packed, temporary.open("wb") as file:
+            with replacing(unpacked) as temporary, gzip.open(path) as packed, temporary.open("wb") as file:
                 shutil.copyfileobj(packed, file, CHUNK)
-            os.replace(temporary, place)
         except (EOFError, gzip.BadGzipFile) as error:
             raise DataError(f"{path} is damaged: {error}: get the file again") from None
-        finally:
-            temporary.unlink(missing_ok=True)
-    return place
+    return unpacked

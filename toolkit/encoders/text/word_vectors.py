@@ -1,11 +1,10 @@
 """`word-vectors`: the mean of pretrained GloVe or word2vec vectors over a text's words.
 
-Source: Pennington, Socher and Manning, "GloVe: Global Vectors for Word
-Representation", EMNLP 2014; Mikolov et al., "Distributed Representations of Words
-and Phrases and their Compositionality", NIPS 2013. The multimodal BERT4Rec report
-(USC), section 4.2, averages 300-d vectors over lyrics cleaned of stop words, low-IDF
-words, dropped final g and misspellings, as `clean` does unless told otherwise. The
-vectors come from a file of yours (nothing is downloaded); their licence is that file's.
+Source: Pennington, Socher and Manning, "GloVe: Global Vectors for Word Representation", EMNLP 2014; Mikolov et al.,
+"Distributed Representations of Words and Phrases and their Compositionality", NIPS 2013. The multimodal BERT4Rec report
+(USC), section 4.2, averages 300-d vectors over lyrics cleaned of stop words, low-IDF words, dropped final g and
+misspellings, which is the default of `clean`. The vectors come from a file of yours (nothing is downloaded), and their
+licence is that of the file.
 """
 
 from __future__ import annotations
@@ -14,13 +13,12 @@ from collections import Counter
 from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 
-from toolkit.encoders.contract.encoder import EncoderParams, Progress
-from toolkit.encoders.contract.encoder_files import load_encoder, save_encoder
-from toolkit.encoders.text.cleaning import Cleaner
+from toolkit.encoders.contract.encoder import EncoderParams, Progress, Texts
+from toolkit.encoders.contract.model_hub import unknown_licence
 from toolkit.encoders.text.word_means import WordMeanEncoder, WordMeanParams
 from toolkit.encoders.text.word_vector_files import VectorFile, checked
 from toolkit.errors import InputError, MissingWeights
@@ -30,7 +28,7 @@ KEPT = 200_000
 
 
 class WordVectorsParams(WordMeanParams):
-    """path: a GloVe or word2vec file, text or binary, `.gz` too. d is the file's."""
+    """path: a GloVe or word2vec file, text or binary, optionally `.gz`. It decides the size of the vectors."""
 
     path: Path | None = None
 
@@ -38,7 +36,7 @@ class WordVectorsParams(WordMeanParams):
 class WordVectorsEncoder(WordMeanEncoder):
     """Encodes texts as the mean of their words' pretrained GloVe or word2vec vectors.
 
-    Returns float32 [n, d]; d is the size of the vectors in the file.
+    Takes n texts and returns float32 [n, d]; d is the size of the vectors in the file.
     """
 
     name: ClassVar[str] = "word-vectors"
@@ -53,14 +51,13 @@ class WordVectorsEncoder(WordMeanEncoder):
 
     @cached_property
     def file(self) -> VectorFile:
-        """The file of vectors. Raises `MissingWeights` where `path` names none."""
-        return VectorFile(self._named())
+        """The file of vectors. Raises `MissingWeights` if there is no `path`."""
+        return VectorFile(self._path())
 
-    def _named(self) -> Path:
+    def _path(self) -> Path:
         if self.params.path is None:
-            raise MissingWeights(
-                f"{self.name} needs path: a file of word vectors, GloVe or word2vec, text or binary, .gz too", "path"
-            )
+            need = "a file of word vectors, GloVe or word2vec, text or binary, .gz too"
+            raise MissingWeights(f"{self.name} needs path: {need}", "path")
         return self.params.path.expanduser()
 
     @property
@@ -68,37 +65,38 @@ class WordVectorsEncoder(WordMeanEncoder):
         return self.file.dim
 
     def check_files(self) -> None:
-        checked(self._named())
+        checked(self._path())
 
     def fingerprint(self) -> str:
         return self.file.digest
 
     def licence(self) -> str:
-        return f"not known here: see where {self.params.path} comes from"
+        return unknown_licence(self.params.path)
 
     def fit(
         self,
-        inputs: Any,
+        inputs: Texts,
         targets: np.ndarray | None = None,
         *,
         workdir: Path | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learn which words are too common, and count those that the file lacks. Raises `InputError` where it lacks all."""
+        """Learn which words are too common, and count those that are not in the file.
+
+        Raises `InputError` if none is in it.
+        """
         self.cleaner.fit(inputs)
         frequency: Counter[str] = Counter()
         for text in inputs:
             frequency.update(self.words(text))
         known = self.file.having(frequency)
         if not frequency:
-            raise InputError(
-                f"{self.name}: no word is left of {len(inputs):,} texts after cleaning: clean less, or name another field"
-            )
+            fault = f"no word is left of {len(inputs):,} texts after cleaning"
+            raise InputError(f"{self.name}: {fault}: clean less, or name another field")
         if not known:
             example = ", ".join(repr(word) for word, _ in frequency.most_common(3))
-            raise InputError(
-                f"{self.name}: none of {len(frequency):,} words ({example}, …) is in {self.params.path}: another language?"
-            )
+            fault = f"none of {len(frequency):,} words ({example}, …) is in {self.params.path}"
+            raise InputError(f"{self.name}: {fault}: another language?")
         self._count_unknown(frequency, known)
         return self
 
@@ -109,15 +107,3 @@ class WordVectorsEncoder(WordMeanEncoder):
         if fresh:
             self._kept |= dict.fromkeys(fresh) | self.file.read(fresh)
         return {word: vector for word in words if (vector := self._kept[word]) is not None}
-
-    def save(self, directory: Path) -> None:
-        if self.unknown is None:
-            return save_encoder(self, directory)
-        save_encoder(self, directory, {}, unknown=self.unknown, common=self.cleaner.common)
-
-    @classmethod
-    def load(cls, directory: Path, *, device: str = "cpu") -> Self:
-        encoder, tensors, about = load_encoder(cls, directory, device=device)
-        if tensors is not None:
-            encoder.unknown, encoder.cleaner = about["unknown"], Cleaner(encoder.params.clean, about["common"])
-        return encoder

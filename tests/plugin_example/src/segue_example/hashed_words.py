@@ -2,13 +2,11 @@
 
 import zlib
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Self
 
 import numpy as np
 from pydantic import Field
 
-from segue.plugin import Encoder, EncoderParams, Progress, load_encoder, save_encoder
+from segue.plugin import Encoder, EncoderParams, Progress
 
 
 class HashedWordsParams(EncoderParams):
@@ -23,7 +21,7 @@ class HashedWordsEncoder(Encoder):
     name = "hashed-words"
     kind = "text"
     seeded = False
-    silent = True  # a text without words gives a row of zeros, which counts as missing
+    may_be_empty = True  # a text without words gives a row of zeros, which counts as missing
     source = "Weinberger et al. 2009"
     Params = HashedWordsParams
     params: HashedWordsParams
@@ -39,10 +37,3 @@ class HashedWordsEncoder(Encoder):
                 hashed = zlib.crc32(word.encode())
                 row[hashed // 2 % self.dim] += 1 - 2 * (hashed % 2)
         return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
-
-    def save(self, directory: Path) -> None:
-        save_encoder(self, directory)
-
-    @classmethod
-    def load(cls, directory: Path, *, device: str = "cpu") -> Self:
-        return load_encoder(cls, directory, device=device)[0]

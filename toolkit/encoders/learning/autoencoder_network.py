@@ -1,27 +1,30 @@
-"""Autoencoders, plain and variational: the module, its loss and its outputs, whatever the inputs are.
+"""Autoencoder networks, plain and variational, for inputs of any kind.
 
-Kingma and Welling, "Auto-Encoding Variational Bayes", 2014, equations 8 to 10;
-beta: Higgins et al., "beta-VAE", 2017.
+Source: Kingma and Welling, "Auto-Encoding Variational Bayes", 2014, equations 8 to 10; beta: Higgins et al.,
+"beta-VAE", 2017.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
-from typing import Literal, TypeVar
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from toolkit.encoders.learning.predictor_network import Network
+from toolkit.encoders.learning.train_network import TrainableNetwork
 
-M = TypeVar("M", bound=nn.Module)
 Output = Literal["mu", "mu+sigma", "sample"]
-"""mu: the mean of the posterior · mu+sigma: mean and deviation side by side (2 x latent) · sample: one draw, fixed per input."""
+"""Which numbers of the posterior are the embedding.
+
+- mu: its mean.
+- mu+sigma: its mean and its standard deviation, 2 · latent columns.
+- sample: one draw from it, fixed for each input.
+"""
 
 
-class Autoencoder(Network):
-    """`trunk` to `width` numbers, a linear bottleneck of `latent`, and back through `decoder`."""
+class Autoencoder(TrainableNetwork):
+    """An autoencoder: `trunk` to `width` numbers, a linear bottleneck of `latent` numbers, and back through `decoder`."""
 
     def __init__(self, trunk: nn.Module, width: int, latent: int, decoder: nn.Module, *, variational: bool) -> None:
         super().__init__()
@@ -32,7 +35,7 @@ class Autoencoder(Network):
         self.variational = variational
 
     def encode(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Mean and log-variance of the posterior, each [n, latent]; a plain autoencoder has no variance."""
+        """Mean and log-variance of the posterior, each [n, latent]. A plain autoencoder has no variance: None."""
         code = self.bottleneck(self.trunk(inputs)).float()
         if not self.variational:
             return code, None
@@ -41,10 +44,11 @@ class Autoencoder(Network):
         return mean, log_variance.clamp(-20.0, 10.0)
 
     def losses(self, inputs: Tensor, noise: Tensor, *, beta: float) -> dict[str, Tensor]:
-        """Per-input means: `error` (half the summed squared error), `kl` where variational, and `loss` to minimise.
+        """Means over the inputs: `error` (half the summed squared error), `kl` if variational, and `loss`, which is
+        minimised.
 
-        noise: standard normal [n, latent]. With beta = 1 the loss is the negative
-        ELBO of a Gaussian likelihood of unit variance, less its constant.
+        noise: standard normal [n, latent]. With beta = 1 the loss is the negative ELBO of a Gaussian likelihood of unit
+        variance, up to a constant.
         """
         mean, log_variance = self.encode(inputs)
         code = mean if log_variance is None else mean + torch.exp(0.5 * log_variance) * noise
@@ -55,7 +59,7 @@ class Autoencoder(Network):
         return {"loss": error + beta * kl, "error": error, "kl": kl}
 
     def embed(self, inputs: Tensor, output: Output, noise: Tensor | None = None) -> Tensor:
-        """Embeddings [n, latent], or [n, 2 · latent] for `mu+sigma`; `sample` needs noise [n, latent]."""
+        """Embeddings [n, latent], or [n, 2 · latent] for `mu+sigma`. `sample` needs noise [n, latent]."""
         mean, log_variance = self.encode(inputs)
         if log_variance is None or output == "mu":
             return mean
@@ -67,7 +71,9 @@ class Autoencoder(Network):
 
 
 def mlp_autoencoder(columns: int, hidden: list[int], latent: int) -> Autoencoder:
-    """Variational autoencoder of a feature vector: `hidden` layers in, the same ones mirrored out."""
+    """Variational autoencoder of a feature vector, with the layers of `hidden` before the bottleneck, and mirrored
+    after it.
+    """
     sizes = [columns, *hidden]
     inward = [layer for a, b in itertools.pairwise(sizes) for layer in (nn.Linear(a, b), nn.SiLU())]
     back = [latent, *hidden[::-1]]
@@ -77,13 +83,12 @@ def mlp_autoencoder(columns: int, hidden: list[int], latent: int) -> Autoencoder
 
 
 def conv_autoencoder(size: int, patch: int, channels: list[int], latent: int, *, variational: bool) -> Autoencoder:
-    """Autoencoder of RGB images [n, 3, size, size] in 0…1.
+    """Autoencoder of RGB images [n, 3, size, size] with values from 0 to 1.
 
-    Squares of `patch` pixels become channels and back (space to depth), which
-    spares the convolutions at full size where a CPU waits for memory; each entry of
-    `channels` then halves the side by a strided convolution. Batch normalisation
-    makes it learn in a third of the steps (running statistics once fitted, so that no
-    embedding depends on its batch).
+    Squares of `patch` pixels are folded into channels (space to depth), which avoids convolutions at full size, where a
+    CPU waits for memory. Each entry of `channels` then halves the side by a strided convolution. With batch
+    normalisation it needs a third of the steps. After training it uses running statistics, so an embedding does not
+    depend on its batch.
     """
     side = size // patch >> len(channels)
     sizes = [3 * patch * patch, *channels]
@@ -97,10 +102,3 @@ def conv_autoencoder(size: int, patch: int, channels: list[int], latent: int, *,
     back = [nn.Linear(latent, width), nn.Unflatten(1, (channels[-1], side, side))]
     decoder = nn.Sequential(*back, *outward, nn.PixelShuffle(patch), nn.Sigmoid())
     return Autoencoder(nn.Sequential(*inward, nn.Flatten()), width, latent, decoder, variational=variational)
-
-
-def seeded(build: Callable[[], M], seed: int) -> M:
-    """Build a module with weights drawn from `seed`; the global random state is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        return build()

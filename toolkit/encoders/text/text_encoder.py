@@ -1,4 +1,4 @@
-"""What encoders of texts share: their cleaning, and a look at what it does."""
+"""Base class of the encoders of texts: cleaning, and a preview of what it does."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ def _compiles(pattern: str) -> str:
 
 
 TokenPattern = Annotated[str, AfterValidator(_compiles)]
-"""What a word is, as a regular expression."""
+"""Regular expression of a word."""
 
 
-class CleanedParams(EncoderParams):
-    """clean: steps of `toolkit.encoders.text.cleaning` that texts go through first; default: none."""
+class TextParams(EncoderParams):
+    """clean: steps of `toolkit.encoders.text.cleaning` for the texts; default: none."""
 
     clean: SentenceCleaning = SentenceCleaning()
 
 
-class CleanedTextEncoder(Encoder):
-    """An encoder of texts with a `cleaner`, which it fits and saves with the rest where steps learn."""
+class TextEncoder(Encoder):
+    """An encoder of texts with a `cleaner`, which is fitted and saved with the encoder if its steps learn."""
 
     kind: ClassVar[Kind] = "text"
-    Params: ClassVar[type[EncoderParams]] = CleanedParams
-    params: CleanedParams
+    Params: ClassVar[type[EncoderParams]] = TextParams
+    params: TextParams
 
     def __init__(self, params: EncoderParams | None = None, *, seed: int = 0, device: str = "cpu") -> None:
         super().__init__(params, seed=seed, device=device)
         self.cleaner = Cleaner(self.params.clean)
 
     def preview(self, text: str) -> list[tuple[str, str]]:
-        """Each step's name and the text after it, for `segue encoders preview`."""
+        """The name of each step and the text after it, for `segue encoders preview`."""
         return self.cleaner.trace(text)

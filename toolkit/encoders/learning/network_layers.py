@@ -1,4 +1,4 @@
-"""What several networks are made of: dense layers, and convolutions over time alone."""
+"""Layers that several networks share: dense layers, and convolutions over time."""
 
 from __future__ import annotations
 
@@ -11,28 +11,29 @@ if TYPE_CHECKING:
 
 
 def dense(sizes: Sequence[int]) -> nn.Sequential:
-    """(n, sizes[0]) -> (n, sizes[-1]): a layer for each size after the first, with ReLU."""
+    """Dense layers with ReLU, one for each size after the first: (n, sizes[0]) -> (n, sizes[-1])."""
     from torch import nn
 
     return nn.Sequential(*(layer for low, high in pairwise(sizes) for layer in (nn.Linear(low, high), nn.ReLU())))
 
 
 def convolutions(bins: int, filters: Sequence[int], kernel: int, pool: int) -> nn.Sequential:
-    """(n, bins, frames) -> (n, filters[-1] · frames_left): ReLU after each layer, max-pooling after all but the last, which is padded."""
+    """Convolutions over time with ReLU: (n, bins, frames) -> (n, filters[-1] · frames_left).
+
+    There is max-pooling after all layers but the last, which is padded.
+    """
     from torch import nn
 
     layers: list[nn.Module] = []
-    before = bins
-    for wide in filters[:-1]:
-        layers += [nn.Conv1d(before, wide, kernel), nn.ReLU(), nn.MaxPool1d(pool)]
-        before = wide
-    around = kernel - 1
-    layers += [nn.ZeroPad1d((around // 2, around - around // 2)), nn.Conv1d(before, filters[-1], kernel)]
+    for before, after in pairwise([bins, *filters[:-1]]):
+        layers += [nn.Conv1d(before, after, kernel), nn.ReLU(), nn.MaxPool1d(pool)]
+    last, padding = [bins, *filters][-2], kernel - 1
+    layers += [nn.ZeroPad1d((padding // 2, padding - padding // 2)), nn.Conv1d(last, filters[-1], kernel)]
     return nn.Sequential(*layers, nn.ReLU(), nn.Flatten())
 
 
 def frames_left(frames: int, filters: Sequence[int], kernel: int, pool: int) -> int:
-    """Frames after the last layer; below 1 where nothing is left."""
+    """Number of frames after the last layer of `convolutions`; below 1 if none are left."""
     for _ in filters[:-1]:
         frames = (frames - kernel + 1) // pool
     return frames

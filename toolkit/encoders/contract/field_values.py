@@ -1,0 +1,127 @@
+"""One field of the catalogue as an encoder's inputs, checked, with the track's id in every message."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Sized
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toolkit.encoders.contract.encoder import Kind
+from toolkit.encoders.contract.input_faults import BadInput
+from toolkit.errors import DataError, InputError
+
+
+class Files(Sequence[bytes]):
+    """Files as bytes, each read only when it is needed.
+
+    - values: contents or paths of the files, in a list or any lazy sequence.
+    - rows: indices of `values` in the order of this sequence; default: all.
+    """
+
+    def __init__(self, values: Sequence[bytes | Path], rows: Sequence[int] | np.ndarray | None = None) -> None:
+        self.values = values
+        self.rows = range(len(values)) if rows is None else rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return Files(self.values, self.rows[index])
+        value = self.values[int(self.rows[index])]
+        try:
+            return value.read_bytes() if isinstance(value, Path) else bytes(value)
+        except OSError as error:
+            raise BadInput(int(index), f"has a file that cannot be read: {error}") from None
+
+    def take(self, rows: np.ndarray) -> Files:
+        """The files at `rows`, still unread."""
+        return Files(self.values, [int(self.rows[int(row)]) for row in rows])
+
+
+Inputs = np.ndarray | list[str] | Files
+"""Inputs of any kind: features float32 [n, c], n texts or names, n files."""
+
+
+@dataclass(frozen=True)
+class FieldValues:
+    """The values of one field, for the tracks that have it.
+
+    - name: name of the modality, for messages.
+    - ids: V track ids, in the order of the corpus.
+    - present: bool [V], which tracks have the field.
+    - values: one value of each present track, in order. `features`: lists of numbers. `text` and `category`: strings.
+      `image` and `audio`: the contents of files, or their paths.
+
+    Raises `InputError` if the sizes do not match, or if no track has the field.
+    """
+
+    name: str
+    ids: Sequence[str]
+    present: np.ndarray
+    values: Sequence[Any]
+
+    def __post_init__(self) -> None:
+        count = int(self.present.sum())
+        if self.present.shape != (len(self.ids),) or count != len(self.values):
+            shape = f"present of shape {self.present.shape} with {count} true"
+            raise InputError(f"{self.name}: {len(self.ids)} ids, {shape}, {len(self.values)} values")
+        if not count:
+            cure = "leave the modality out, or collect the field first"
+            raise InputError(f"{self.name}: no track of {len(self.ids)} has this field: {cure}")
+
+    @cached_property
+    def owners(self) -> list[str]:
+        """The track id of each value."""
+        return [self.ids[int(row)] for row in np.flatnonzero(self.present)]
+
+    def inputs(self, kind: Kind) -> Inputs:
+        """The values as inputs of a kind; features as float32 [n, c], all finite.
+
+        Raises `DataError` that names track and fault.
+        """
+        if kind == "features":
+            return self._matrix()
+        files = kind in ("image", "audio")
+        if files and not isinstance(self.values, list | tuple):
+            # the lazy sequence of the catalogue: checking each value would read every file
+            return Files(self.values)
+        allowed: tuple[type, ...] = (bytes, Path) if files else (str,)
+        for owner, value in zip(self.owners, self.values, strict=True):
+            if not isinstance(value, allowed):
+                needed = " or ".join(each.__name__ for each in allowed)
+                fault = f"has {type(value).__name__}, {kind} needs {needed}: name another field, or another encoder"
+                raise DataError(f"{self.name}: track {owner!r} {fault}")
+        return Files(self.values) if files else list(self.values)
+
+    def _matrix(self) -> np.ndarray:
+        owners = self.owners
+        lengths = [len(value) if isinstance(value, Sized) else -1 for value in self.values]
+        if not lengths[0]:
+            raise DataError(f"{self.name}: track {owners[0]!r} has an empty list of features")
+        for owner, length in zip(owners, lengths, strict=True):
+            if length != lengths[0]:
+                raise DataError(f"{self.name}: track {owner!r} has {length} numbers, {owners[0]!r} has {lengths[0]}")
+        try:
+            if lengths[0] < 0:
+                raise TypeError(f"not {type(self.values[0]).__name__}")
+            with np.errstate(over="ignore"):
+                matrix = np.asarray(self.values, dtype=np.float64).astype(np.float32)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{self.name}: features must be lists of numbers: {error}") from None
+        for row, column in np.argwhere(~np.isfinite(matrix))[:1]:
+            value = self.values[row][column]
+            fault = f"has {value} in column {column} (counted from 0), which must be a finite number"
+            raise DataError(f"{self.name}: track {owners[row]!r} {fault}")
+        return matrix
+
+
+def take(inputs: Inputs, rows: np.ndarray) -> Inputs:
+    """Inputs of any kind at `rows` int64 [m], in that order."""
+    if isinstance(inputs, np.ndarray):
+        return inputs[rows]
+    return inputs.take(rows) if isinstance(inputs, Files) else [inputs[int(row)] for row in rows]

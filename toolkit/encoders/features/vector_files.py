@@ -1,0 +1,338 @@
+"""Reads files of vectors that were computed elsewhere: ids and a matrix. A pickle is never loaded.
+
+.npy          the matrix; the ids are in a second file (.npy, .txt with one id a line, or .json)
+.npz          two arrays, `ids` and `matrix`
+.parquet      a column of ids, and one column of lists or several columns of numbers
+.safetensors  `matrix` and `ids`, as a run keeps its encodings, or the ids in a second file
+.csv, .tsv    a column of ids and columns of numbers, gzipped or not
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from toolkit.errors import DataError, InputError, first_line
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMATS = (".npy", ".npz", ".parquet", ".pq", ".safetensors", ".csv", ".tsv")
+IDS = ("ids", "id", "track_id", "track")
+"""Default names of the array or column of ids; the first that exists is taken."""
+MATRIX = ("matrix", "vectors", "embeddings", "vector", "embedding")
+"""Default names of the array or column of vectors."""
+CURE = "save them as text, np.array(ids, dtype=str), or as whole numbers"
+LOAD_ERRORS = (OSError, ValueError, EOFError, zipfile.BadZipFile)
+"""What NumPy raises for a file that it cannot load."""
+
+Content = tuple[list[str], np.ndarray]
+"""Ids, and a matrix of any type and shape. The list is empty if the ids are in a second file."""
+
+
+@dataclass(frozen=True)
+class VectorSource:
+    """A file of vectors.
+
+    - path: the file.
+    - ids: second file, which holds the ids.
+    - id: name of the array or column of ids.
+    - columns: names of the columns of numbers, or of the array or column of vectors.
+    """
+
+    path: Path
+    ids: Path | None = None
+    id: str | None = None
+    columns: tuple[str, ...] = ()
+
+    def chosen(self, header: Sequence[str], name: str | None, defaults: Sequence[str], option: str) -> str:
+        """The array or column with this name, or the first of the defaults. Raises `InputError` if there is none."""
+        if name is None:
+            name = next((default for default in defaults if default in header), None)
+        if name is None or name not in header:
+            missing = repr(name) if name is not None else " or ".join(map(repr, defaults[:3]))
+            contents = ", ".join(header) or "nothing"
+            raise InputError(f"{self.path} has no {missing} (parameter {option}): it holds {contents}")
+        return name
+
+    def matrix_name(self, header: Sequence[str]) -> str:
+        return self.chosen(header, self.columns[0] if self.columns else None, MATRIX, "columns")
+
+    def id_name(self, header: Sequence[str]) -> str:
+        return self.chosen(header, self.id, IDS, "id")
+
+
+def read(source: VectorSource) -> tuple[list[str], np.ndarray]:
+    """Read ids and their vectors float32 [n, d], one row each. Rows of NaN are left out, because they mean that there
+    is no vector.
+
+    float64, float16 and whole numbers are converted. Raises `InputError` for a file that is missing or of another kind,
+    `DataError` for one whose content breaks a rule. Both name the file and what to do.
+    """
+    ids, matrix = _READERS[file_format(source)](source)
+    return checked(source.path, ids if source.ids is None else ids_of(source.ids), matrix)
+
+
+def file_format(source: VectorSource) -> str:
+    """The ending of the file, one of `FORMATS`.
+
+    Raises `InputError` for a file that is missing, of another kind, or without ids.
+    """
+    name = source.path.name.lower().removesuffix(".gz")
+    ending = next((ending for ending in FORMATS if name.endswith(ending)), None)
+    for path in (source.path, source.ids):
+        if path is not None and not path.is_file():
+            raise InputError(f"{path} does not exist: give a file of vectors, one of {', '.join(FORMATS)}")
+    if ending is None:
+        raise InputError(f"{source.path} is not one of {', '.join(FORMATS)}: save the vectors as one of these")
+    if ending == ".npy" and source.ids is None:
+        cure = "name the file of their ids with ids: …, or save both as .npz"
+        raise InputError(f"{source.path} holds vectors alone: {cure}")
+    return ending
+
+
+def checked(path: Path, ids: Sequence[str], vectors: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """Ids and vectors as float32, without rows of NaN.
+
+    Raises `DataError` for a shape, a type, a number or an id that breaks a rule.
+    """
+    matrix = np.asarray(vectors)
+    if matrix.ndim != 2 or not matrix.shape[1]:
+        raise DataError(f"{path}: the vectors have shape {matrix.shape}, not (n, d): save one row for each id")
+    if matrix.dtype.kind not in "fiu":
+        raise DataError(f"{path}: the vectors are of {matrix.dtype}: save numbers, such as float32")
+    if len(ids) != len(matrix):
+        cure = "give each vector one id, in the same order"
+        raise DataError(f"{path}: {len(ids):,} ids of {len(matrix):,} vectors: {cure}")
+    if (repeated := _repeated(ids)) is not None:
+        raise DataError(f"{path}: the id {repeated!r} occurs twice: keep one of its vectors")
+    with np.errstate(over="ignore"):
+        matrix = matrix.astype(np.float32, copy=False)
+    missing = np.isnan(matrix).all(axis=1)
+    for row in np.flatnonzero(~np.isfinite(matrix).all(axis=1) & ~missing)[:1]:
+        cure = "give all its numbers, or NaN for all of them"
+        raise DataError(f"{path}: the vector of {ids[row]!r} holds NaN or infinity: {cure}")
+    if missing.all():
+        raise DataError(f"{path} holds no vector")
+    if not missing.any():
+        return list(ids), matrix
+    return [ids[row] for row in np.flatnonzero(~missing).tolist()], matrix[~missing]
+
+
+def ids_of(path: Path) -> list[str]:
+    """Read a file of ids: `.npy`, `.json` (a list), or a text with one id a line."""
+    if path.suffix.lower() == ".npy":
+        return texts(path, _load_array(path))
+    try:
+        written = path.read_text(encoding="utf-8-sig")
+        if path.suffix.lower() == ".json":
+            return texts(path, np.array(json.loads(written)))
+    except (OSError, ValueError) as error:
+        cure = "save the ids as .npy, as .json or as text, one a line"
+        raise DataError(f"{path} cannot be read: {error}: {cure}") from None
+    return [line.strip() for line in written.splitlines() if line.strip()]
+
+
+def texts(path: Path, ids: np.ndarray) -> list[str]:
+    """An array of ids as strings. Raises `DataError` for an array of anything else."""
+    if ids.ndim != 1 or ids.dtype.kind not in "UTSiu":
+        raise DataError(f"{path}: the ids are {ids.dtype} of shape {ids.shape}: {CURE}, one for each vector")
+    return [value.decode() if isinstance(value, bytes) else str(value) for value in ids.tolist()]
+
+
+def _repeated(ids: Sequence[str]) -> str | None:
+    """The first id that occurs twice, with its scheme or without: `a` is `local:a`."""
+    seen: set[str] = set()
+    for track in ids:
+        bare = track.removeprefix("local:")
+        if bare in seen:
+            return track
+        seen.add(bare)
+    return None
+
+
+def _npy(source: VectorSource) -> Content:
+    return [], _load_array(source.path)
+
+
+def _npz(source: VectorSource) -> Content:
+    opened = _load(source.path)
+    if isinstance(opened, np.ndarray):
+        raise DataError(f"{source.path} holds one array: name it .npy, and the file of ids with ids: …")
+    with opened as arrays:
+        matrix = source.matrix_name(arrays.files)
+        ids = [] if source.ids is not None else texts(source.path, _array(source, arrays, source.id_name(arrays.files)))
+        return ids, _array(source, arrays, matrix)
+
+
+def _load(path: Path) -> np.ndarray | np.lib.npyio.NpzFile:
+    try:
+        loaded: np.ndarray | np.lib.npyio.NpzFile = np.load(path, allow_pickle=False)
+    except LOAD_ERRORS as error:
+        raise DataError(f"{path} cannot be read: {_reason(error)}") from None
+    return loaded
+
+
+def _load_array(path: Path) -> np.ndarray:
+    array = _load(path)
+    if not isinstance(array, np.ndarray):
+        raise DataError(f"{path} holds several arrays: name it .npz")
+    return array
+
+
+def _array(source: VectorSource, arrays: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
+    try:
+        return np.asarray(arrays[name])
+    except LOAD_ERRORS as error:
+        raise DataError(f"{source.path}, array {name!r} cannot be read: {_reason(error)}") from None
+
+
+def _reason(error: BaseException) -> str:
+    """NumPy's reason; if it asks for pickle, what to do instead."""
+    if "pickle" in first_line(error).lower():
+        return f"it is a pickle, or not a file of NumPy's; pickles are never loaded: {CURE}, and vectors as float32"
+    return f"{first_line(error)}: is it damaged?"
+
+
+def _safetensors(source: VectorSource) -> Content:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(source.path, framework="numpy") as file:
+            names = list(file.keys())
+            matrix: np.ndarray = file.get_tensor(source.matrix_name(names))
+            if "present" in names and matrix.ndim == 2 and matrix.dtype.kind == "f":
+                matrix[~file.get_tensor("present").astype(bool)] = np.nan
+            if source.ids is not None:
+                return [], matrix
+            ids = file.get_tensor(source.id_name(names))
+            offsets = file.get_tensor("id_offsets").tolist() if "id_offsets" in names else None
+    except (OSError, SafetensorError, TypeError, ValueError, IndexError) as error:
+        cure = "save float32 or float16 as safetensors"
+        raise DataError(f"{source.path} cannot be read: {first_line(error)}: {cure}") from None
+    if offsets is None:
+        return texts(source.path, ids), matrix
+    content = ids.tobytes()
+    return [content[start:end].decode() for start, end in pairwise(offsets)], matrix
+
+
+def _parquet(source: VectorSource) -> Content:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(source.path) as file:
+            name = _id_column(source, file.schema_arrow)
+            chosen = _number_columns(source, file.schema_arrow, name)
+            table = file.read(columns=[*([] if name is None else [name]), *chosen])
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{source.path} is not a Parquet file, or is damaged: {first_line(error)}") from None
+    return _content(source, table, name, chosen)
+
+
+def _csv(source: VectorSource) -> Content:
+    import pyarrow as pa
+    from pyarrow import csv
+
+    tabs = source.path.name.lower().removesuffix(".gz").endswith(".tsv")
+    parsing = csv.ParseOptions(delimiter="\t" if tabs else ",")
+    try:
+        with csv.open_csv(source.path, parse_options=parsing) as file:
+            name = _id_column(source, file.schema)
+        # an id is text: 007 is not 7
+        types = csv.ConvertOptions(column_types={} if name is None else {name: pa.string()})
+        table = csv.read_csv(source.path, convert_options=types, parse_options=parsing)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{source.path} cannot be read: {first_line(error)}") from None
+    return _content(source, table, name, _number_columns(source, table.schema, name))
+
+
+def _id_column(source: VectorSource, schema: pa.Schema) -> str | None:
+    """The column of ids; None if they are in a second file."""
+    return None if source.ids is not None else source.id_name(list(schema.names))
+
+
+def _number_columns(source: VectorSource, schema: pa.Schema, ids: str | None) -> list[str]:
+    """The columns of numbers, or the column of vectors. ids: the column of ids."""
+    import pyarrow as pa
+
+    header = list(schema.names)
+    if source.columns:
+        return [source.chosen(header, column, (), "columns") for column in source.columns]
+    lists = [field.name for field in schema if pa.types.is_nested(field.type) and field.name != ids]
+    if len(lists) > 1:
+        best = next((column for column in MATRIX if column in lists), None)
+        if best is None:
+            raise InputError(f"{source.path} has several columns of lists: name one with columns: [{lists[0]}]")
+        lists = [best]
+    chosen = lists or [field.name for field in schema if _is_number(field.type) and field.name != ids]
+    if not chosen:
+        contents = ", ".join(header)
+        raise InputError(f"{source.path} has no column of numbers beside {ids!r}: its columns are {contents}")
+    return chosen
+
+
+def _content(source: VectorSource, table: pa.Table, name: str | None, chosen: Sequence[str]) -> Content:
+    import pyarrow as pa
+
+    types = {column: table.schema.field(column).type for column in chosen}
+    if len(chosen) == 1 and pa.types.is_nested(types[chosen[0]]):
+        matrix = _vectors(source.path, table, chosen[0])
+    else:
+        for column, kind in types.items():
+            if not _is_number(kind):
+                fault = f"holds {kind}, not numbers: name others with columns: […]"
+                raise DataError(f"{source.path}, column {column!r} {fault}")
+        matrix = np.stack([_floats(table.column(column)) for column in chosen], axis=1)
+    ids = [] if name is None else table.column(name).to_pylist()
+    for track in ids:
+        if not isinstance(track, str | int) or isinstance(track, bool):
+            fault = f"the id {track!r} is neither text nor a whole number: give each vector one"
+            raise DataError(f"{source.path}, column {name!r}: {fault}")
+    return [str(track) for track in ids], matrix
+
+
+def _vectors(path: Path, table: pa.Table, column: str) -> np.ndarray:
+    """A column of lists as a matrix; a null is a row of NaN."""
+    listed = table.column(column).combine_chunks()
+    lengths = {len(vector) for vector in listed.to_numpy(zero_copy_only=False) if vector is not None}
+    if len(lengths) > 1:
+        fault = f"vectors of several lengths ({min(lengths)} to {max(lengths)}): give each the same"
+        raise DataError(f"{path}, column {column!r} holds {fault}")
+    matrix = np.full((len(listed), max(lengths, default=0)), np.nan, np.float32)
+    present = listed.is_valid().to_numpy(zero_copy_only=False)
+    flat = listed.drop_null().flatten()
+    if not _is_number(flat.type):
+        fault = f"lists of {flat.type}, not of numbers: name another with columns: […]"
+        raise DataError(f"{path}, column {column!r} holds {fault}")
+    matrix[present] = _floats(flat).reshape(int(present.sum()), -1)
+    return matrix
+
+
+def _floats(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """A column of numbers; NaN for a missing one."""
+    return np.asarray(column.cast("float64", safe=False).to_numpy(zero_copy_only=False), np.float64)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+_READERS: dict[str, Callable[[VectorSource], Content]] = {
+    ".npy": _npy,
+    ".npz": _npz,
+    ".parquet": _parquet,
+    ".pq": _parquet,
+    ".safetensors": _safetensors,
+    ".csv": _csv,
+    ".tsv": _csv,
+}

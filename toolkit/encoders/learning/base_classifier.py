@@ -1,0 +1,137 @@
+"""Base class of the encoders of pictures and texts that learn labels: a backbone, a hidden layer that is the vector,
+and the labels.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, Literal, Self, TypeVar
+
+import numpy as np
+from pydantic import Field
+
+from toolkit import devices
+from toolkit.encoders.contract.encoder import Progress
+from toolkit.encoders.contract.input_faults import BadInput
+from toolkit.encoders.learning.supervised_encoder import (
+    Examples,
+    SupervisedEncoder,
+    TrainedParams,
+    checked_targets,
+    identity,
+)
+from toolkit.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from toolkit.encoders.learning.supervised_network import SupervisedNetwork
+
+LoadInputs = Callable[[np.ndarray], "Tensor"]
+"""Network inputs at rows int64 [b]."""
+
+Item = TypeVar("Item", str, bytes)
+"""One input: a text, or the bytes of a picture."""
+
+
+class ClassifierParams(TrainedParams):
+    """Parameters of an encoder that learns labels.
+
+    - dim: size of the hidden layer before the labels, which is the vector.
+    - lr: learning rate; default: 1e-4 for a pretrained backbone, otherwise 2e-3.
+    - dropout: share of the hidden layer that is dropped in training.
+    - bf16: mixed precision in training; vectors are computed in full precision.
+    """
+
+    dim: int = Field(128, ge=1)
+    epochs: int = Field(10, ge=1)
+    batch: int = Field(32, ge=1)
+    lr: float | None = Field(None, gt=0)
+    dropout: float = Field(0.2, ge=0, lt=1)
+    bf16: Literal["auto", "on", "off"] = "auto"
+
+
+class ClassifierEncoder(SupervisedEncoder, Generic[Item]):
+    """A network that learns the labels of a track. Its vector is tanh of the layer before them.
+
+    The loss is binary cross-entropy for each label, because a track may have several.
+    """
+
+    params: ClassifierParams
+
+    @property
+    def dim(self) -> int:
+        return self.params.dim
+
+    @property
+    @abstractmethod
+    def pretrained(self) -> bool:
+        """Whether the weights of the backbone are those of a model."""
+
+    @abstractmethod
+    def _backbone(self) -> tuple[nn.Module, int]:
+        """The network from its inputs to [n, width], and the width.
+
+        Weights are pretrained, or drawn from torch's generator.
+        """
+
+    @abstractmethod
+    def _prepare(
+        self, inputs: Sequence[Item], workdir: Path | None = None, progress: Progress | None = None
+    ) -> LoadInputs:
+        """Prepare inputs for the network. With `workdir`, memory does not grow with their number."""
+
+    def fit(
+        self,
+        inputs: Sequence[Item],
+        targets: np.ndarray | None = None,
+        *,
+        workdir: Path | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Learn from n >= 1 inputs and float32 [n, t] labels of zeros and ones; resumes from `workdir` after a kill."""
+        import torch
+
+        labels = checked_targets(self.name, len(inputs), targets, labels=False)
+        if not (known := np.isin(labels, (0, 1))).all():
+            raise InputError(f"{self.name}: targets must be labels of zeros and ones, not {labels[~known][0]}")
+        load, answers = self._prepare(inputs, workdir, progress), torch.from_numpy(labels)
+        self._train(
+            Examples(
+                lambda rows: (load(rows), answers[torch.from_numpy(rows)]),
+                len(labels),
+                labels,
+                identity(self.kind, inputs, labels),
+            ),
+            lr=self.params.lr or (1e-4 if self.pretrained else 2e-3),
+            bf16=devices.wants_bf16(self.params.bf16, self.device),
+            workdir=workdir,
+            progress=progress,
+        )
+        return self
+
+    def transform(self, inputs: Sequence[Item], *, progress: Progress | None = None) -> np.ndarray:
+        """n inputs -> float32 [n, dim], always in full precision."""
+        self._fitted()
+        out, step = np.zeros((len(inputs), self.dim), np.float32), self.params.batch
+        for start in range(0, len(out), step):
+            items = [inputs[row] for row in range(start, min(start + step, len(out)))]
+            try:
+                batch = self._prepare(items)(np.arange(len(items)))
+            except BadInput as fault:
+                raise BadInput(start + fault.index, fault.why) from None
+            out[start : start + step] = self._outputs(batch)
+            if progress is not None:
+                progress(start + len(items), len(out), self.name)
+        return out
+
+    def _build(self, columns: int) -> SupervisedNetwork:
+        from torch import nn
+
+        from toolkit.encoders.learning.supervised_network import SupervisedNetwork
+
+        backbone, width = self._backbone()
+        trunk = nn.Sequential(backbone, nn.Linear(width, self.dim), nn.Tanh())
+        return SupervisedNetwork(trunk, self.dim, columns, dropout=self.params.dropout, loss="logistic")

@@ -1,0 +1,223 @@
+"""Base classes of the supervised encoders: a network learns to predict a track's targets, and its hidden layer is the
+vector.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from toolkit import devices
+from toolkit.encoders.contract.content_hash import combined, digests
+from toolkit.encoders.contract.encoder import Encoder, EncoderParams, FittedState, Kind, Progress, Tensors
+from toolkit.encoders.contract.input_faults import needs_targets, not_fitted
+from toolkit.errors import InputError
+from toolkit.seeds import derived_seed, seeded_weights
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from toolkit.encoders.learning.supervised_network import SupervisedNetwork
+    from toolkit.encoders.learning.train_network import Epoch
+    from toolkit.encoders.learning.weighted_prediction_error import Feedback
+
+LoadBatch = Callable[[np.ndarray], "tuple[Tensor, ...]"]
+"""Network inputs of the examples at rows int64 [b], and their targets [b, t] or what the loss takes instead."""
+
+
+class TrainedParams(EncoderParams):
+    """epochs, batch: of training with Adam, whose rate falls to zero."""
+
+    epochs: int = Field(20, ge=1)
+    batch: int = Field(32, ge=1)
+
+
+class PredictingParams(TrainedParams):
+    """Parameters of a network that predicts factors or labels.
+
+    - lr: learning rate.
+    - dropout: share of the hidden layer that is dropped in training.
+    - loss: see `toolkit.encoders.learning.supervised_network.Loss`.
+    - output: `embedding`, the hidden layer before the targets, or the `prediction` itself.
+    - bf16: mixed precision in training; vectors are always computed in full precision.
+    """
+
+    lr: float = Field(1e-3, gt=0)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    loss: Literal["cosine", "squared", "weighted", "logistic"] = "cosine"
+    output: Literal["embedding", "prediction"] = "embedding"
+    bf16: Literal["auto", "on", "off"] = "auto"
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a network is trained on.
+
+    - load: returns the network inputs and targets of some examples.
+    - count: number of examples.
+    - targets: float32 [m, t], every target once.
+    - identity: bytes that differ if the inputs or targets differ; a checkpoint of another identity is ignored.
+    - feedback: for the loss `weighted`.
+    """
+
+    load: LoadBatch
+    count: int
+    targets: np.ndarray
+    identity: bytes
+    feedback: Feedback | None = None
+
+
+class SupervisedEncoder(Encoder):
+    """An encoder with a network that learns to predict targets."""
+
+    requires_fit: ClassVar[bool] = True
+    supervised: ClassVar[bool] = True
+    params: TrainedParams
+    model: SupervisedNetwork | None = None
+    curve: list[Epoch]
+    """One row per epoch of the last fit: epoch, seconds, loss."""
+
+    def __init__(self, params: EncoderParams | None = None, *, seed: int = 0, device: str = "cpu") -> None:
+        super().__init__(params, seed=seed, device=device)
+        self.curve = []
+
+    @abstractmethod
+    def _build(self, columns: int) -> SupervisedNetwork:
+        """The network for targets [n, columns], with weights from torch's random generator unless they are pretrained."""
+
+    def _extra_tensors(self) -> Tensors:
+        """Tensors that are saved with those of the network."""
+        return {}
+
+    def _restore_extra(self, tensors: Tensors) -> None:
+        """Take over what `_extra_tensors` returned, before the network is built."""
+
+    def _train(
+        self,
+        examples: Examples,
+        *,
+        lr: float,
+        bf16: bool = False,
+        workdir: Path | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Train a new network; resumes from a checkpoint in `workdir`."""
+        import torch
+
+        from toolkit.encoders.learning.train_network import Schedule, train
+
+        params, feedback = self.params, examples.feedback
+        about = json.dumps([self.name, self.version, params.model_dump(mode="json"), self.seed, self.fingerprint()])
+        identity, seed = combined(about.encode(), examples.identity), derived_seed(self.seed, self.name, "train")
+        schedule = Schedule(params.epochs, params.batch, lr, 0.0, seed, self.device, identity, bf16)
+        columns = examples.targets.shape[1]
+        model = seeded_weights(lambda: self._build(columns), derived_seed(self.seed, self.name, "weights"))
+        model.scale_to(torch.from_numpy(examples.targets))
+        if feedback is not None:
+            model.use_feedback(torch.from_numpy(feedback.users), feedback.unit())
+        what = f"fit {self.name}"
+        self.curve = train(
+            model, examples.load, examples.count, schedule, workdir=workdir, progress=progress, what=what
+        )
+        self.model = model
+
+    def _fitted(self) -> SupervisedNetwork:
+        if self.model is None:
+            raise not_fitted(self.name)
+        return self.model
+
+    def _outputs(self, inputs: Tensor, *, output: Literal["embedding", "prediction"] = "embedding") -> np.ndarray:
+        """Vectors of some network inputs: float32 [n, d]."""
+        import torch
+
+        model = self._fitted()
+        with torch.inference_mode():
+            hidden = model.trunk(inputs.to(self.device))
+            return (hidden if output == "embedding" else model.predict(hidden)).float().cpu().numpy()
+
+    def fitted_state(self) -> FittedState | None:
+        from toolkit.encoders.learning.train_network import weights
+
+        if self.model is None:
+            return None
+        return FittedState(weights(self.model) | self._extra_tensors(), {"curve": self.curve})
+
+    def restore(self, state: FittedState) -> None:
+        """Restore the network. The folder of a pretrained backbone must still be there, for its configuration."""
+        from toolkit.encoders.learning.train_network import load_weights
+
+        self.curve = state.values["curve"]
+        self._restore_extra(state.tensors)
+        model = self._build(len(state.tensors["model.head.bias"]))
+        self.model = load_weights(model, state.tensors).to(self.device).eval()
+
+
+class PredictingEncoder(SupervisedEncoder):
+    """An encoder that returns the hidden layer of its network, or the prediction."""
+
+    params: PredictingParams
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """Size of the hidden layer."""
+
+    @abstractmethod
+    def _trunk(self) -> nn.Module:
+        """The untrained network up to the hidden layer: network inputs -> (n, width)."""
+
+    @property
+    def dim(self) -> int:
+        return self.width if self.params.output == "embedding" else self._fitted().head.out_features
+
+    def _fit_network(self, examples: Examples, *, workdir: Path | None, progress: Progress | None) -> None:
+        bf16 = devices.wants_bf16(self.params.bf16, self.device)
+        self._train(examples, lr=self.params.lr, bf16=bf16, workdir=workdir, progress=progress)
+
+    def _build(self, columns: int) -> SupervisedNetwork:
+        from toolkit.encoders.learning.supervised_network import SupervisedNetwork
+
+        dropout, loss = self.params.dropout, self.params.loss
+        return SupervisedNetwork(self._trunk(), self.width, columns, dropout=dropout, loss=loss)
+
+
+def identity(kind: Kind, inputs: Sequence[str] | Sequence[bytes], targets: np.ndarray) -> bytes:
+    """The `identity` of examples: digests of the inputs, and the targets."""
+    return digests(kind, inputs).tobytes() + targets.tobytes()
+
+
+def checked_targets(name: str, count: int, targets: np.ndarray | None, *, labels: bool) -> np.ndarray:
+    """Targets of `count` inputs as float32 [n, t]. labels: whether they must be between 0 and 1.
+
+    Raises `InputError` if there are none, or if there is not one row of finite numbers for each input.
+    """
+    if targets is None:
+        raise needs_targets(name)
+    checked = np.ascontiguousarray(targets, np.float32)
+    if not count or checked.ndim != 2 or len(checked) != count or not checked.shape[1]:
+        rule = f"must be [{count}, t]: one row an input, at least one of each"
+        raise InputError(f"{name}: targets of shape {checked.shape} {rule}")
+    for row in np.flatnonzero(~np.isfinite(checked).all(axis=1))[:1]:
+        raise InputError(f"{name}: targets of input {row} must be finite numbers")
+    if labels and (checked.min() < 0 or checked.max() > 1):
+        rule = "must be labels 0…1: for factors take another loss"
+        raise InputError(f"{name}: targets from {checked.min():g} to {checked.max():g} {rule}")
+    return checked
+
+
+def checked_feedback(name: str, feedback: Feedback | None, factors: np.ndarray) -> Feedback:
+    """Feedback for factors [n, f]. Raises `InputError` if there is none, or if it has another shape."""
+    if feedback is None:
+        raise InputError(f"{name}: loss: weighted needs feedback, and there is none: give it `targets: {{factors: k}}`")
+    if feedback.confidence.shape != (len(factors), len(feedback.users)) or feedback.users.shape[1] != factors.shape[1]:
+        shapes = f"users {feedback.users.shape}, confidence {feedback.confidence.shape}"
+        rule = f"must be of {factors.shape[0]} tracks and {factors.shape[1]} factors"
+        raise InputError(f"{name}: feedback of {shapes} {rule}")
+    return feedback

@@ -1,0 +1,102 @@
+"""The network of the supervised encoders: a trunk, and a linear layer from its hidden layer to the targets."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from toolkit.encoders.learning.train_network import TrainableNetwork
+from toolkit.encoders.learning.weighted_prediction_error import weighted_error
+
+Loss = Literal["cosine", "squared", "weighted", "logistic"]
+"""What training minimises.
+
+- cosine: one minus the cosine similarity of prediction and target.
+- squared: half the mean squared error, of targets scaled to standard deviation one.
+- weighted: the weighted prediction error, see `toolkit.encoders.learning.weighted_prediction_error`.
+- logistic: binary cross-entropy of labels 0…1.
+"""
+
+
+class SupervisedNetwork(TrainableNetwork):
+    """`trunk` to the hidden layer of `width` numbers; dropout; a linear layer to the columns of the targets.
+
+    Under `cosine` the predictions have length 1; under `logistic` they are probabilities.
+    """
+
+    center: Tensor
+    spread: Tensor
+    users: Tensor
+    gram: Tensor
+    unit: float
+
+    def __init__(self, trunk: nn.Module, width: int, columns: int, *, dropout: float, loss: Loss) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.head = nn.Linear(width, columns)
+        self.dropout = dropout
+        self.loss = loss
+        # dropout is drawn from the noise of training, which a resumed run draws again
+        self.latent = width if dropout else 0
+        self.register_buffer("center", torch.zeros(columns))
+        self.register_buffer("spread", torch.ones(()))
+
+    def scale_to(self, targets: Tensor) -> None:
+        """Predict in the units of float32 [n, columns]: the linear layer learns targets of mean 0 and standard
+        deviation 1.
+        """
+        if self.loss in ("squared", "weighted"):
+            self.center.copy_(targets.mean(dim=0))
+            self.spread.copy_((targets - targets.mean(dim=0)).square().mean().sqrt().clamp_min(1e-12))
+
+    def use_feedback(self, users: Tensor, unit: float) -> None:
+        """Set what the loss `weighted` needs, which is not saved. users: factors [U, f]. unit: what the loss is divided
+        by.
+        """
+        self.register_buffer("users", users, persistent=False)
+        self.register_buffer("gram", users.T @ users, persistent=False)
+        self.unit = unit
+
+    def losses(self, inputs: tuple[Tensor, ...], noise: Tensor, *, beta: float) -> dict[str, Tensor]:
+        """inputs: network inputs and targets; under `weighted` network inputs and what `Feedback.batch` returns."""
+        windows, *known = inputs
+        hidden = self._hidden(windows)
+        if self.dropout:
+            bar = torch.special.ndtri(torch.tensor(self.dropout, dtype=torch.float64)).item()
+            hidden = hidden * (noise > bar) / (1 - self.dropout)
+        output = self.head(hidden).float()
+        if self.loss == "weighted":
+            error = weighted_error(output * self.spread + self.center, self.users, self.gram, *known)
+            return {"loss": error / self.unit}
+        (targets,) = known
+        if self.loss == "cosine":
+            return {"loss": (1 - nn.functional.cosine_similarity(output, targets, dim=1)).mean()}
+        if self.loss == "logistic":
+            return {"loss": nn.functional.binary_cross_entropy_with_logits(output, targets)}
+        return {"loss": 0.5 * (output - (targets - self.center) / self.spread).square().mean()}
+
+    def _hidden(self, windows: Tensor) -> Tensor:
+        if len(windows) > 1 or not self.training:
+            return self.trunk(windows)
+        # a single input has no variance: batch normalisation uses its running statistics
+        self.trunk.eval()
+        try:
+            return self.trunk(windows)
+        finally:
+            self.trunk.train()
+
+    def predict(self, hidden: Tensor) -> Tensor:
+        """Predictions [n, columns] from hidden layers [n, width]."""
+        output = self.head(hidden).float()
+        if self.loss == "cosine":
+            return nn.functional.normalize(output, dim=1)
+        return torch.sigmoid(output) if self.loss == "logistic" else output * self.spread + self.center
+
+
+class MeanAndMaximum(nn.Module):
+    """Mean and maximum over time, next to each other: (n, channels, frames) -> (n, 2 · channels)."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return torch.cat([inputs.mean(dim=2), inputs.amax(dim=2)], dim=1)
