@@ -154,9 +154,9 @@ def test_fixed_point_equals_a_slow_loop(seed: int) -> None:
 
 
 def test_nothing_left_names_the_filter(catalogue: Catalogue, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no playlist of 4 is left: min_playlist_length=3 took 4 at once"):
+    with pytest.raises(InputError, match="no playlist of 4 is left: min_playlist_length=3 alone removed 4"):
         build(MpdReader(READERS / "mpd"), catalogue, tmp_path / "corpus", filters=Filters(min_playlist_length=3))
-    with pytest.raises(InputError, match="min_playlist_length=2 took 0 at once, min_track_plays=9 with it the other 4"):
+    with pytest.raises(InputError, match="min_playlist_length=2 alone removed 0, and with min_track_plays=9 the other 4"):
         build(MpdReader(READERS / "mpd"), catalogue, tmp_path / "corpus", filters=Filters(min_track_plays=9))
     assert not (tmp_path / "corpus").exists()
 

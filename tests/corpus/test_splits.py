@@ -191,7 +191,7 @@ def test_group_hash() -> None:
     [
         ({"by": "column"}, "4 playlists have no split: use split.by: hash"),
         ({"by": "name"}, "by='name' must be auto, column or hash"),
-        ({"folds": 3, "test_fold": 3}, "test_fold=3 must lie in 0…folds-1 with folds=3"),
+        ({"folds": 3, "test_fold": 3}, "test_fold=3 must be in 0…folds-1 with folds=3"),
         ({"min_tracks": 11}, "the (valid|test) split is empty: 4 playlists, min_tracks=11"),
     ],
 )

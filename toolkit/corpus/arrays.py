@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +28,13 @@ DIGESTED = 1 << 20
 class Corpus:
     """Playlists over a catalogue of V tracks.
 
-    items: int32 [placements], ids 1…V in playlist order.
-    offsets: int64 [P + 1]; playlist p is items[offsets[p]:offsets[p + 1]].
-    tracks: V rows (id, title, artist, album); row i is item i + 1.
-    playlists: P rows (id, title, group, split), and `time` int64 where only playlists have one.
-    plays: float32 [placements], how often each was played, where the data says so; None: once each.
-    times: int64 [placements], when each was made, seconds since 1970, `NO_TIME` where that is not known; None: nowhere is it.
+    - items: int32 [placements], ids 1…V in playlist order.
+    - offsets: int64 [P + 1]; playlist p is items[offsets[p]:offsets[p + 1]].
+    - tracks: V rows (id, title, artist, album); row i is item i + 1.
+    - playlists: P rows (id, title, group, split), and `time` int64 if only playlists have a time.
+    - plays: float32 [placements], how often each was played; None if the data has no counts: once each.
+    - times: int64 [placements], when each was made, in seconds since 1970; `NO_TIME` is unknown. None if no time is
+      known.
     """
 
     items: np.ndarray
@@ -51,7 +54,7 @@ class Corpus:
 
     @cached_property
     def item_of(self) -> dict[str, int]:
-        """Item id of a track's outside id."""
+        """Item id by the track's id outside the corpus."""
         return {track: item for item, track in enumerate(self.tracks["id"].to_pylist(), start=1)}
 
     @cached_property
@@ -65,15 +68,15 @@ class Corpus:
 
     @cached_property
     def artists(self) -> np.ndarray:
-        """int64 [V + 1]: tracks with the same number are of artists of one name; -1 where it is not known, and at 0."""
+        """int64 [V + 1]: tracks with the same number have the same artists; -1 for unknown artists, and at 0."""
         if "artist" not in self.tracks.column_names:
             return np.full(self.n_items + 1, -1, np.int64)
         codes = self.tracks["artist"].combine_chunks().dictionary_encode().indices
         return np.concatenate([[-1], pc.fill_null(codes, -1).to_numpy(zero_copy_only=False)]).astype(np.int64)
 
     @cached_property
-    def moments(self) -> np.ndarray | None:
-        """int64 [P]: when each playlist was made or last changed, where only that is known; None: not even that."""
+    def playlist_times(self) -> np.ndarray | None:
+        """int64 [P]: when each playlist was made or last changed, if only that is known; otherwise None."""
         if self.times is not None or "time" not in self.playlists.column_names:
             return None
         return np.asarray(
@@ -81,17 +84,23 @@ class Corpus:
         )
 
     @property
-    def timed(self) -> bool:
+    def has_times(self) -> bool:
         """Whether any time is known."""
-        return self.times is not None or self.moments is not None
+        return self.times is not None or self.playlist_times is not None
 
-    def placed(self, first: int, last: int) -> np.ndarray:
-        """When each placement of the playlists first…last − 1 was made: int64; a playlist's own time where only that is known."""
+    def placement_times(self, first: int, last: int) -> np.ndarray:
+        """Time of each placement of the playlists first…last − 1: int64; the playlist's time if only that is known."""
         bounds = np.asarray(self.offsets[first : last + 1])
         if self.times is not None:
             return np.asarray(self.times[bounds[0] : bounds[-1]])
-        assert self.moments is not None
-        return np.repeat(self.moments[first:last], np.diff(bounds))
+        assert self.playlist_times is not None
+        return np.repeat(self.playlist_times[first:last], np.diff(bounds))
+
+    def blocks(self, size: int) -> Iterator[tuple[int, int, int, int]]:
+        """Ranges of playlists first…last − 1 with about `size` placements low…high − 1: (first, last, low, high)."""
+        offsets = np.asarray(self.offsets)
+        cuts = np.unique(np.append(np.searchsorted(offsets, np.arange(0, len(self.items), size)), len(self)))
+        yield from ((first, last, int(offsets[first]), int(offsets[last])) for first, last in pairwise(cuts.tolist()))
 
     def titles(self, rows: np.ndarray) -> list[str | None]:
         """Titles of the playlists `rows`."""
@@ -100,27 +109,24 @@ class Corpus:
     def digest(self) -> str:
         """BLAKE2b over all values, 32 hex digits: the same for the same playlists, tracks and names in the same order.
 
-        It does not depend on the format they were read from, nor on how tables are chunked or encoded.
+        It does not depend on the format of the data, nor on chunks or encodings of the tables.
         """
         from toolkit.catalogue.readers.tables.table_digest import table_digest
 
         whole = hashlib.blake2b(digest_size=16)
-        arrays = (
-            ("items", self.items, "<i4"),
-            ("offsets", self.offsets, "<i8"),
-            ("plays", self.plays, "<f4"),
-            ("times", self.times, "<i8"),
-        )
-        for name, values, kind in arrays:
+        kinds = {"items": "<i4", "offsets": "<i8", "plays": "<f4", "times": "<i8"}
+        for name, kind in kinds.items():
+            values: np.ndarray | None = getattr(self, name)
             whole.update(f"{name} {-1 if values is None else len(values)} ".encode())
-            for start in range(0, 0 if values is None else len(values), DIGESTED):
-                whole.update(np.ascontiguousarray(values[start : start + DIGESTED], np.dtype(kind)).tobytes())  # type: ignore[index]
+            numbers = np.zeros(0) if values is None else values
+            for start in range(0, len(numbers), DIGESTED):
+                whole.update(np.ascontiguousarray(numbers[start : start + DIGESTED], np.dtype(kind)).tobytes())
         for table in (self.tracks, self.playlists):
             whole.update(table_digest(table).encode())
         return whole.hexdigest()
 
     def save(self, directory: Path) -> None:
-        """Write the corpus; `load` maps the arrays instead of reading them."""
+        """Write the corpus. `load` maps the arrays from the files."""
         directory.mkdir(parents=True, exist_ok=True)
         np.save(directory / "items.npy", np.asarray(self.items, dtype=np.int32))
         np.save(directory / "offsets.npy", np.asarray(self.offsets, dtype=np.int64))
@@ -135,7 +141,7 @@ class Corpus:
 
     @classmethod
     def load(cls, directory: Path) -> Corpus:
-        """Map a saved corpus. Raises `DataError` where files are missing or disagree."""
+        """Map a saved corpus. Raises `DataError` for missing or inconsistent files."""
         try:
             sizes = json.loads((directory / "corpus.json").read_text())
             corpus = cls(
@@ -153,11 +159,12 @@ class Corpus:
             raise DataError(f"{directory} is not a corpus: {error}") from None
         if corpus.times is not None and len(corpus.times) != len(corpus.items):
             raise DataError(
-                f"{directory} is damaged: {len(corpus.times)} times of {len(corpus.items)} placements; delete it to build it again"
+                f"{directory} is damaged: {len(corpus.times)} times of {len(corpus.items)} placements;"
+                " delete it to build it again"
             )
         found = {"tracks": corpus.n_items, "playlists": len(corpus), "placements": len(corpus.items)}
         if found != sizes or int(corpus.offsets[-1]) != len(corpus.items):
             raise DataError(
-                f"{directory} is damaged: corpus.json says {sizes}, the arrays hold {found}; delete it to build it again"
+                f"{directory} is damaged: corpus.json has {sizes}, the arrays have {found}; delete it to build it again"
             )
         return corpus

@@ -1,10 +1,9 @@
-"""Playlists of artists instead of tracks: each holds the artists of its tracks once, in the order they come in, with their plays summed.
+"""Playlists of artists instead of tracks: each artist of a playlist's tracks once, in order, with its plays summed.
 
-Where placements have times, an artist's is the first of its tracks'."""
+The time of an artist is the earliest of its tracks' times.
+"""
 
 from __future__ import annotations
-
-from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -17,17 +16,18 @@ from toolkit.errors import InputError
 def by_artist(corpus: Corpus, tracks: np.ndarray, of: np.ndarray, artists: pa.Table) -> Corpus:
     """The corpus over artists.
 
-    tracks, of: int64 [c], who is credited for what: rows of the track table and of `artists` (id, title, artist, album); a track of
-    several artists counts for each. Placements of tracks without an artist are left out. Raises `InputError` where none is left.
+    - artists: a table with id, title, artist and album.
+    - tracks, of: int64 [c], credits: rows of the track table and of `artists`. A track of several artists counts for
+      each. Placements of tracks without an artist are left out.
+
+    Raises `InputError` if no placement is left.
     """
     order = np.argsort(tracks, kind="stable")
     of, sizes = of[order], np.bincount(tracks, minlength=corpus.n_items)
     firsts = np.cumsum(sizes) - sizes
     offsets = np.asarray(corpus.offsets)
     parts, lengths = [], np.zeros(len(corpus), np.int64)
-    cuts = np.unique(np.append(np.searchsorted(offsets, np.arange(0, len(corpus.items), BLOCK)), len(corpus)))
-    for first, last in pairwise(cuts):
-        low, high = offsets[first], offsets[last]
+    for first, last, low, high in corpus.blocks(BLOCK):
         rows = np.repeat(np.arange(last - first), np.diff(offsets[first : last + 1]))
         placed = corpus.items[low:high].astype(np.int64) - 1
         plays = np.ones(len(placed)) if corpus.plays is None else corpus.plays[low:high]
@@ -46,7 +46,7 @@ def by_artist(corpus: Corpus, tracks: np.ndarray, of: np.ndarray, artists: pa.Ta
 def _credited(
     placed: np.ndarray, firsts: np.ndarray, sizes: np.ndarray, of: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Place of each credit among the placements int64 [m], and its artist int64 [m]."""
+    """Placement of each credit, int64 [m], and its artist, int64 [m]."""
     counts = sizes[placed]
     owners = np.repeat(np.arange(len(placed)), counts)
     nth = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)

@@ -1,4 +1,4 @@
-"""Work cut into blocks, so that memory is bounded by a setting and not by the data."""
+"""Blocks of work whose memory is bounded by a setting, not by the data."""
 
 from __future__ import annotations
 

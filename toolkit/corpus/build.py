@@ -1,8 +1,8 @@
-"""From a reader to a corpus, and to a filled catalogue where one is wanted, in one pass over the file.
+"""Builds a corpus from a reader, and fills a catalogue if there is one, in one pass over the file.
 
-Placements go to a flat temporary file; memory holds the ids, the names and, at the end, 4 bytes a
-placement, or 30 where a filter takes a track. A reader of tables gives columns instead of records where no catalogue is wanted:
-see `ColumnIntake`.
+Placements are written to a flat temporary file. Memory holds the ids, the names and, at the end, 4 bytes a placement,
+or 30 if a filter removes tracks. Without a catalogue, a reader of tables yields columns instead of records: see
+`ColumnIndexer`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import pyarrow as pa
 from toolkit.catalogue.readers.reader import Reader
 from toolkit.catalogue.store import Catalogue
 from toolkit.corpus.arrays import Corpus
-from toolkit.corpus.column_intake import ColumnIntake
-from toolkit.corpus.intake import Intake
+from toolkit.corpus.column_indexer import ColumnIndexer
+from toolkit.corpus.record_indexer import RecordIndexer
 from toolkit.errors import DataError, InputError, SegueError
 from toolkit.recipe import Filters
 
@@ -37,13 +37,13 @@ def build(
     filters: Filters | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Corpus:
-    """Read everything once: playlists into a corpus at `directory`, and all that is said of tracks into `catalogue` (None: nowhere).
+    """Read everything once: playlists into a corpus at `directory`, and descriptions of tracks into `catalogue`.
 
-    Titles, artists and albums stand in the corpus either way. The same input
-    gives the same arrays; ids 1…V follow the first mention in
-    the file. A corpus that stands at `directory` is replaced when the new one
-    is complete, and not before. progress: called with the records, or rows of columns, so far.
-    Raises `DataError` for what the reader cannot read, `InputError` where the
+    - catalogue: None for no catalogue. Titles, artists and albums are in the corpus in any case.
+    - progress: called with the number of records, or of rows of columns, so far.
+
+    The same input gives the same arrays; ids 1…V follow the first mention in the file. A corpus at `directory` is
+    replaced when the new one is complete. Raises `DataError` for input that the reader cannot read, `InputError` if the
     filters leave no playlist or `directory` holds something else.
     """
     filters = filters or Filters()
@@ -52,49 +52,52 @@ def build(
         directory.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}-") as work:
             with (Path(work) / "placements").open("w+b") as spool:
-                intake = _taken(reader, catalogue, Path(work), spool, filters, progress)
+                indexer = _indexed(reader, catalogue, Path(work), spool, filters, progress)
                 kept = filtered(
-                    intake.placements(), intake.lengths(), len(intake), filters, intake.plays(), intake.times()
+                    indexer.placements(), indexer.lengths(), len(indexer), filters, indexer.plays(), indexer.times()
                 )
-                _refuse_empty(kept, intake, filters, reader)
-                _corpus(kept, intake).save(Path(work) / "corpus")
+                _refuse_empty(kept, indexer, filters, reader)
+                _corpus(kept, indexer).save(Path(work) / "corpus")
             _replace(directory, Path(work))
     except OSError as error:
         raise SegueError(f"the corpus cannot be written to {directory}: {error.strerror or error}") from None
     return Corpus.load(directory)
 
 
-def _taken(
+def _indexed(
     reader: Reader,
     catalogue: Catalogue | None,
     work: Path,
     spool: IO[bytes],
     filters: Filters,
     progress: Callable[[int], None] | None,
-) -> Intake | ColumnIntake:
-    """Everything that the reader gives: as columns where it has them and no catalogue is filled, else as records."""
+) -> RecordIndexer | ColumnIndexer:
+    """Index everything from the reader: columns, if it has them and no catalogue is filled, otherwise records."""
     drop = filters.repeats == "drop"
     blocks = reader.blocks() if catalogue is None else None
     if blocks is not None:
-        columns = ColumnIntake(work, reader, drop_repeats=drop)
+        columns = ColumnIndexer(work, reader, drop_repeats=drop)
         for rows in columns.through(blocks):
             if progress is not None:
                 progress(rows)
         return columns
-    intake = Intake(spool, reader, drop_repeats=drop)
+    indexer = RecordIndexer(spool, reader, drop_repeats=drop)
     if catalogue is not None:
-        catalogue.add(intake.through(reader.read()), progress)
-        return intake
-    for done, _ in enumerate(intake.through(reader.brief()), start=1):
+        catalogue.add(indexer.through(reader.read()), progress)
+        return indexer
+    for done, _ in enumerate(indexer.through(reader.brief()), start=1):
         if progress is not None and done % EVERY == 0:
             progress(done)
-    return intake
+    return indexer
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What the filters leave. items: int32 of new ids; lengths: per kept playlist; rows and tracks: their old places (from 0); plays:
-    float32 of the items, where they are counted; times: int64 of the items, where any is known."""
+    """Placements that pass the filters.
+
+    - items: int32, new ids. lengths: of each kept playlist. rows, tracks: old indices of playlists and tracks, from 0.
+    - plays: float32, of the items, if there are counts. times: int64, of the items, if any is known.
+    """
 
     items: np.ndarray
     lengths: np.ndarray
@@ -112,12 +115,13 @@ def filtered(
     counts: np.ndarray | None = None,
     times: np.ndarray | None = None,
 ) -> Kept:
-    """Apply minimum plays and lengths until neither takes anything more.
+    """Apply minimum plays and lengths until neither removes anything more.
 
-    placements: int32, track numbers from 1, negative where the playlist has
-    held the track already. A track's plays are the playlists it is in; one
-    that is played in the file but not often enough goes, one that nobody plays
-    is governed by `unplayed`. counts: float32, how often each placement was played; times: int64, when it was made.
+    - placements: int32, track numbers from 1, negative if the track occurs earlier in the playlist.
+    - counts: float32, how often each placement was played. times: int64, when it was made.
+
+    A track's plays are the number of playlists with it. A track with some plays in the file, but too few, is removed;
+    the filter `unplayed` decides about a track without any.
     """
     if filters.min_track_plays == 1 and filters.unplayed == "keep":
         return _long_enough(placements, lengths, n_tracks, filters.min_playlist_length, counts, times)
@@ -133,7 +137,7 @@ def filtered(
         if keep.all():
             break
         items, first, rows = items[keep], first[keep], rows[keep]
-        counts, times = (None if each is None else each[keep] for each in (counts, times))
+        counts, times = (None if column is None else column[keep] for column in (counts, times))
     good_track = np.where(ever_played & (filters.min_track_plays > 1), plays >= filters.min_track_plays, True)
     if filters.unplayed == "drop":
         good_track &= plays > 0
@@ -151,43 +155,44 @@ def _long_enough(
     counts: np.ndarray | None,
     times: np.ndarray | None,
 ) -> Kept:
-    """What is left where only short playlists go: no track goes with them, and nothing is copied that stays as it is."""
+    """As `filtered`, if only short playlists are removed. All tracks stay, and nothing is copied without need."""
     items = np.abs(placements) if placements.min(initial=0) < 0 else placements
     good = lengths >= least
     if good.all():
         return Kept(items, lengths, np.arange(len(lengths)), np.arange(n_tracks), counts, times)
     keep = np.repeat(good, lengths)
-    counts, times = (None if each is None else each[keep] for each in (counts, times))
+    counts, times = (None if column is None else column[keep] for column in (counts, times))
     return Kept(items[keep], lengths[good], np.flatnonzero(good), np.arange(n_tracks), counts, times)
 
 
-def _corpus(kept: Kept, intake: Intake | ColumnIntake) -> Corpus:
-    tracks, playlists = _rows(intake.tracks(), kept.tracks), _rows(intake.playlists(), kept.rows)
+def _corpus(kept: Kept, indexer: RecordIndexer | ColumnIndexer) -> Corpus:
+    tracks, playlists = _rows(indexer.tracks(), kept.tracks), _rows(indexer.playlists(), kept.rows)
     offsets = np.concatenate([[0], np.cumsum(kept.lengths)]).astype(np.int64)
     return Corpus(kept.items, offsets, tracks, playlists, plays=kept.plays, times=kept.times)
 
 
 def _rows(table: pa.Table, rows: np.ndarray) -> pa.Table:
-    """Those rows, ascending, of a table; all of them cost nothing."""
+    """Some rows, ascending, of a table. All rows are no copy."""
     return table if len(rows) == table.num_rows else table.take(pa.array(rows))
 
 
-def _refuse_empty(kept: Kept, intake: Intake | ColumnIntake, filters: Filters, reader: Reader) -> None:
-    """Raises where nothing is left, naming the filter to loosen."""
-    lengths = intake.lengths()
+def _refuse_empty(kept: Kept, indexer: RecordIndexer | ColumnIndexer, filters: Filters, reader: Reader) -> None:
+    """Raise an error that names the filter to loosen, if no playlist is left."""
+    lengths = indexer.lengths()
     if len(kept.rows):
         return
     if not len(lengths):
         raise DataError(f"{reader.path} holds no usable playlist ({reader.skipped.count} bad records left out)")
     short = int((lengths < filters.min_playlist_length).sum())
     raise InputError(
-        f"no playlist of {len(lengths)} is left: min_playlist_length={filters.min_playlist_length} took {short} at once, "
-        f"min_track_plays={filters.min_track_plays} with it the other {len(lengths) - short}: lower one of them"
+        f"no playlist of {len(lengths)} is left: min_playlist_length={filters.min_playlist_length} alone removed"
+        f" {short}, and with min_track_plays={filters.min_track_plays} the other {len(lengths) - short}:"
+        " lower one of them"
     )
 
 
 def _check_target(directory: Path) -> None:
-    """Raises where a corpus would overwrite something else, such as a mistyped home folder."""
+    """Raise `InputError` if a corpus would overwrite something else, such as a mistyped home folder."""
     if not directory.exists() or (directory / "corpus.json").is_file():
         return
     if not directory.is_dir() or any(directory.iterdir()):
@@ -195,7 +200,7 @@ def _check_target(directory: Path) -> None:
 
 
 def _replace(directory: Path, work: Path) -> None:
-    """Put the finished corpus in place; the old one leaves only at that moment."""
+    """Move the finished corpus into place; the old one is removed only then."""
     if directory.exists():
         directory.rename(work / "old")
     try:

@@ -1,14 +1,13 @@
-"""Splits of the tracks instead of the playlists: what is tested has no placement in training.
+"""Splits of the tracks instead of the playlists: tested tracks have no placement in training.
 
-Playlists are users. Each is put into the order training, validation, test tracks, in which every part is a span: seeds are a
-playlist's training tracks, hidden are its tracks of the part, and only the part's tracks are ranked.
+Each playlist is sorted into training, validation and test tracks, and every part is a span. The seeds of a playlist are
+its training tracks, its tracks of the part are hidden, and only tracks of the part are ranked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -20,33 +19,33 @@ from toolkit.errors import InputError, LeakError
 
 PARTS = ("train", "valid", "test")
 NOWHERE = 3
-"""The part of a track that stands between two."""
+"""Number of no part."""
 
 CURES = {
     "track": "each track one part alone",
     "artist": "all tracks of an artist the same evaluation.split.field, or set evaluation.split.type: item_cold",
 }
-"""What mends a leak of tracks, or of artists."""
+"""Cures of a leak of tracks, or of artists."""
 EXAMPLES = 3
-"""Tracks or playlists left out that are named."""
+"""Number of tracks or playlists left out that are listed."""
 
 JOINED = ", "
-"""Between the artists of a track, as a corpus has them."""
+"""Separator of a track's artists in a corpus."""
 
 
-def prescribed(corpus: Corpus, given: Sequence[str | None], *, min_tracks: int = 1) -> Split:
-    """Tracks by what the data says of each: train, valid or test; one of which it says nothing is in none, and counted in `Split.facts`.
+def prescribed(corpus: Corpus, labels: Sequence[str | None], *, min_tracks: int = 1) -> Split:
+    """Tracks by their label in the data: train, valid or test. `Split.facts` counts tracks without a label.
 
     Raises `InputError` for any other text.
     """
     known = {name: place for place, name in enumerate(PARTS)}
-    strange = next((text for text in given if text is not None and text.strip().lower() not in known), None)
+    strange = next((text for text in labels if text is not None and text.strip().lower() not in known), None)
     if strange is not None:
         raise InputError(
             f"split {strange!r} of a track must be train, valid or test: name another evaluation.split.field"
         )
-    labels = np.array([NOWHERE if text is None else known[text.strip().lower()] for text in given], np.int64)
-    return _split(corpus, labels, min_tracks, {"tracks_without_split": labels == NOWHERE})
+    parts = np.array([NOWHERE if text is None else known[text.strip().lower()] for text in labels], np.int64)
+    return _split(corpus, parts, min_tracks, {"tracks_without_split": parts == NOWHERE})
 
 
 def item_cold(
@@ -54,8 +53,10 @@ def item_cold(
 ) -> Split:
     """Tracks by a hash of their id: one fold of `folds` is test, `valid_fraction` of the others validation.
 
-    min_tracks: shorter playlists are learned from and not asked about, nor are those without a training track (`Split.facts` counts
-    them). Raises `InputError` where a part is empty.
+    - min_tracks: shorter playlists are used in training only. So are playlists without a training track; `Split.facts`
+      counts them.
+
+    Raises `InputError` for an empty part.
     """
     hashes = _hashes(corpus.tracks["id"].to_pylist())
     return _split(corpus, _parts(hashes, folds, test_fold, valid_fraction), min_tracks, {})
@@ -64,10 +65,10 @@ def item_cold(
 def artist_disjoint(
     corpus: Corpus, *, folds: int = 5, test_fold: int = 0, valid_fraction: float = 0.1, min_tracks: int = 1
 ) -> Split:
-    """As `item_cold`, but artists are drawn and their tracks follow.
+    """As `item_cold`, but by a hash of the artist.
 
-    A track of several artists (their names joined by a comma) counts for all of them; one whose artists are of different parts, and one
-    without an artist, is in none, and `Split.facts` counts it.
+    A track of several artists (their names joined by a comma) counts for all of them. Tracks with artists of different
+    parts, and tracks without an artist, are in no part, and `Split.facts` counts them.
     """
     tracks, names, of = credits(corpus)
     parts = _parts(_hashes(names), folds, test_fold, valid_fraction)[of]
@@ -80,10 +81,10 @@ def artist_disjoint(
 
 
 def credits(corpus: Corpus) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """Who plays what: rows of the track table int64 [c] (a track with n artists n times), the artists' names, and each one's place there.
+    """Credits: rows of the track table int64 [c], names of artists, and indices of names int64 [c].
 
-    A name with a comma counts as two artists, on the safe side: neither is on two sides of a split. Raises `InputError` where no track
-    has an artist.
+    A track with n artists has n credits. A name with a comma counts as two artists, which is the safe side: neither is
+    on both sides of a split. Raises `InputError` if no track has an artist.
     """
     listed = pc.split_pattern(corpus.tracks["artist"].combine_chunks().cast(pa.string()), JOINED)
     tracks = pc.list_parent_indices(listed).to_numpy(zero_copy_only=False).astype(np.int64)
@@ -96,7 +97,7 @@ def credits(corpus: Corpus) -> tuple[np.ndarray, list[str], np.ndarray]:
 
 
 def check_cold(split: Split, *, artists: bool) -> None:
-    """Raise `LeakError`, naming one, where a track of a part has a placement in training or in the other, or (artists) an artist has."""
+    """Raise `LeakError` if a track, or with `artists` an artist, is in two of training, validation and test."""
     corpus = split.train.corpus
     tracks = {
         "train": np.flatnonzero(split.train.counts()),
@@ -111,8 +112,8 @@ def check_cold(split: Split, *, artists: bool) -> None:
         shared = np.intersect1d(members[first], members[second])
         if len(shared):
             raise LeakError(
-                f"the split leaks: {kind} {names[int(shared[0])]!r} is in {first} and in {second} ({len(shared)} such {kind}s):"
-                f" give {CURES[kind]}"
+                f"the split leaks: {kind} {names[int(shared[0])]!r} is in {first} and in {second}"
+                f" ({len(shared)} such {kind}s): give {CURES[kind]}"
             )
 
 
@@ -121,13 +122,17 @@ def _hashes(names: list[str]) -> np.ndarray:
 
 
 def _parts(hashes: np.ndarray, folds: int, test_fold: int, valid_fraction: float) -> np.ndarray:
-    """Place in `PARTS` of each hash: int64 [n]."""
+    """Index in `PARTS` of each hash: int64 [n]."""
     valid = (hashes // folds) % 1000 < round(valid_fraction * 1000)
     return np.where(hashes % folds == test_fold, 2, np.where(valid, 1, 0))
 
 
 def _split(corpus: Corpus, labels: np.ndarray, min_tracks: int, left_out: dict[str, np.ndarray]) -> Split:
-    """labels: int [V], each track's place in `PARTS`, or `NOWHERE`. left_out: bool [V], tracks that are in no part, by why."""
+    """Split by track.
+
+    - labels: int [V], each track's index in `PARTS`, or `NOWHERE`.
+    - left_out: bool [V] by reason, tracks that are in no part.
+    """
     facts = {name: int(which.sum()) for name, which in left_out.items()}
     examples = {name: _first(corpus.tracks["id"], which) for name, which in left_out.items() if which.any()}
     of_item = np.concatenate([[NOWHERE], labels]).astype(np.int8)
@@ -136,9 +141,8 @@ def _split(corpus: Corpus, labels: np.ndarray, min_tracks: int, left_out: dict[s
     ends = starts[:, None] + np.cumsum(counts, axis=1)
     train = np.flatnonzero(counts[:, 0])
     if not len(train):
-        raise InputError(
-            f"the train split is empty: none of {corpus.n_items} tracks is in it: hold out fewer (evaluation.split.folds)"
-        )
+        cure = "hold out fewer (evaluation.split.folds)"
+        raise InputError(f"the train split is empty: none of {corpus.n_items} tracks is in it: {cure}")
     held = []
     for place in (1, 2):
         found = (counts[:, place] > 0) & (np.diff(corpus.offsets) >= min_tracks)
@@ -149,7 +153,10 @@ def _split(corpus: Corpus, labels: np.ndarray, min_tracks: int, left_out: dict[s
             examples[name] = _first(corpus.playlists["id"], unknown)
         facts[f"{PARTS[place]}_tracks"] = int((labels == place).sum())
         if not len(rows):
-            cure = "lower evaluation.split.min_tracks, or hold out other shares by evaluation.split (folds, valid_fraction)"
+            cure = (
+                "lower evaluation.split.min_tracks, or hold out other shares by evaluation.split"
+                " (folds, valid_fraction)"
+            )
             raise InputError(
                 f"the {PARTS[place]} split is empty: {len(corpus)} playlists, min_tracks={min_tracks}: {cure}"
             )
@@ -164,24 +171,22 @@ def _first(ids: pa.ChunkedArray, chosen: np.ndarray) -> list[str]:
 
 
 def by_part(corpus: Corpus, of_item: np.ndarray) -> tuple[Corpus, np.ndarray]:
-    """The corpus with each playlist stably sorted by the part of its tracks, int8 [V + 1], and int64 [P, 4]: tracks of each part."""
+    """The corpus with playlists stably sorted by part, int8 [V + 1], and the tracks of each part: int64 [P, 4]."""
     return ordered(corpus, lambda low, high: of_item[corpus.items[low:high]], NOWHERE + 1)
 
 
 def ordered(corpus: Corpus, parts: Callable[[int, int], np.ndarray], n_parts: int) -> tuple[Corpus, np.ndarray]:
-    """The corpus with each playlist stably sorted by the part of its placements, and int64 [P, n_parts]: placements of each part.
+    """The corpus with playlists stably sorted by part, and the placements of each part: int64 [P, n_parts].
 
-    parts(low, high): int8, 0…n_parts − 1, of the placements low…high − 1.
+    - parts: function (low, high) that returns the part, 0…n_parts − 1, of placements low…high − 1 as int8.
     """
     items = np.empty(len(corpus.items), np.int32)
     plays = None if corpus.plays is None else np.empty(len(items), np.float32)
     times = None if corpus.times is None else np.empty(len(items), np.int64)
     offsets = np.asarray(corpus.offsets)
     counts = np.zeros((len(corpus), n_parts), np.int64)
-    cuts = np.unique(np.append(np.searchsorted(offsets, np.arange(0, len(items), BLOCK)), len(corpus)))
-    for first, last in pairwise(cuts):
-        low, high = offsets[first], offsets[last]
-        order, counts[first:last] = _order(parts(int(low), int(high)), offsets[first : last + 1] - low, n_parts)
+    for first, last, low, high in corpus.blocks(BLOCK):
+        order, counts[first:last] = _order(parts(low, high), offsets[first : last + 1] - low, n_parts)
         items[low:high] = corpus.items[low:high][order]
         if plays is not None and corpus.plays is not None:
             plays[low:high] = corpus.plays[low:high][order]
@@ -191,7 +196,7 @@ def ordered(corpus: Corpus, parts: Callable[[int, int], np.ndarray], n_parts: in
 
 
 def _order(parts: np.ndarray, offsets: np.ndarray, n_parts: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where what stands at each place after sorting each row stably by `parts` int8 [n] comes from; and the counts of `ordered`."""
+    """The order that sorts each row stably by `parts`, int8 [n], and the counts of `ordered`."""
     rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     keys = rows * n_parts + parts
     counts = np.bincount(keys, minlength=(len(offsets) - 1) * n_parts).reshape(-1, n_parts)

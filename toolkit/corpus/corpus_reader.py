@@ -1,6 +1,6 @@
-"""A corpus's own arrays as playlists, so that what holds one can be looked at, converted and run on.
+"""Reads a stored corpus as playlists, to inspect it, convert it and run recipes on it.
 
-Titles, artists and albums are what the corpus keeps beside its arrays; nothing else is known of its tracks.
+Titles, artists and albums are all that a corpus has of its tracks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from toolkit.corpus.arrays import PLAYS, Corpus
 from toolkit.timestamps import NO_TIME
 
 BLOCK = 10_000
-"""Rows turned into records at once."""
+"""Rows that are converted to records at once."""
 
 
 class CorpusReader(FileReader):
@@ -61,7 +61,7 @@ class CorpusReader(FileReader):
                     split,
                     plays=None if plays is None else plays[span],
                     times=None if times is None else times[span],
-                    time=NO_TIME if corpus.moments is None else int(corpus.moments[start + row]),
+                    time=NO_TIME if corpus.playlist_times is None else int(corpus.playlist_times[start + row]),
                 )
             start += len(columns[0])
 

@@ -1,7 +1,7 @@
 """Numbers for texts by first mention, thousands of texts at a time.
 
-A hash table in arrays: a dictionary of texts waits for memory three times a look-up, one look-up after the other; here
-those of a whole batch are under way together. A text of 47 bytes or fewer takes 48, and 8 to 16 of slots.
+The hash table is in arrays. A dictionary of texts waits for memory three times per look-up, one look-up after another;
+here the look-ups of a whole batch run together. A text of at most 47 bytes takes 48 bytes, and 8 to 16 for slots.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import pyarrow as pa
 WORDS = 6
 WIDTH = 8 * WORDS
 LONGEST = WIDTH - 1
-"""Bytes of a text that stand in its row; the last one says how many."""
+"""Bytes of a text in its row; the last byte is their number."""
 LONG = 255
-"""In the last byte: the row holds a place among the long texts."""
+"""In the last byte: the row holds an index of the long texts."""
 BLOCK = 1 << 16
-"""Rows that are worked on at once where it is all of them."""
+"""Rows that are processed at once in a pass over all rows."""
 ODD = np.array(
     [
         0x9E3779B97F4A7C15,
@@ -45,14 +45,13 @@ class Numbering:
         return self._count
 
     def numbers(self, texts: Sequence[str] | pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
-        """Number of each text, int32 [n], and where the new ones are first mentioned, int64, ascending."""
+        """Number of each text, int32 [n], and the first places of new ones, int64, ascending."""
         rows = self._as_rows(texts if isinstance(texts, pa.StringArray) else pa.array(texts, pa.string()))
         self._make_room(len(rows))
         hashes = _hashed(rows)
         numbers = self._found(rows, hashes)
         absent = np.flatnonzero(numbers == 0)
-        given, first = self._added(rows[absent], hashes[absent])
-        numbers[absent] = given
+        numbers[absent], first = self._added(rows[absent], hashes[absent])
         return numbers, absent[first]
 
     def texts(self) -> pa.ChunkedArray:
@@ -83,7 +82,7 @@ class Numbering:
         return rows.view(np.uint64)
 
     def _make_room(self, more: int) -> None:
-        """Rows for so many more, and slots twice as many as texts at least."""
+        """Make room for `more` rows, and for at least twice as many slots as texts."""
         most = self._count + more + 1
         if most > len(self._rows):
             grown = np.zeros((max(most, 2 * len(self._rows)), WORDS), np.uint64)
@@ -96,12 +95,12 @@ class Numbering:
                 self._claim(_hashed(self._rows[numbers]), numbers)
 
     def _probes(self, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """First slot of each hash, and how far it goes on from there: an odd step meets every slot of a power of two."""
+        """First slot of each hash, and its step. Odd steps visit every slot, since their number is a power of two."""
         last = np.uint64(len(self._slots) - 1)
         return (hashes & last).astype(np.int64), ((hashes >> np.uint64(40)) | np.uint64(1)).astype(np.int64)
 
     def _found(self, rows: np.ndarray, hashes: np.ndarray) -> np.ndarray:
-        """Number of each row, int32 [n]; 0 where it has none."""
+        """Number of each row, int32 [n]; 0 for a row without one."""
         (slots, steps), last = self._probes(hashes), len(self._slots) - 1
         numbers = self._slots.take(slots)
         wrong = np.flatnonzero((numbers > 0) & self._differ(numbers, rows))
@@ -112,8 +111,8 @@ class Numbering:
         return numbers
 
     def _differ(self, numbers: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Whether what stands under each number is another text than its row, bool [n]."""
-        # `take` and words one after the other: a third of the time of an index and `any` over rows of six
+        """Whether the text of each number differs from its row, bool [n]."""
+        # `take`, and one word after another: a third of the time of an index, and of `any` over rows of six
         unlike = self._rows.take(numbers, axis=0)
         unlike ^= rows
         found = unlike[:, 0] != 0
@@ -122,7 +121,7 @@ class Numbering:
         return found
 
     def _added(self, rows: np.ndarray, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Give numbers to rows that have none: int32 [n], and the place of each new number's first mention, ascending."""
+        """Number rows without a number: int32 [n], and the first place of each new number, ascending."""
         tentative = np.arange(self._count + 1, self._count + 1 + len(rows), dtype=np.int32)
         self._rows[tentative] = rows
         slots = self._claim(hashes, tentative)
@@ -137,12 +136,12 @@ class Numbering:
         return numbers, first
 
     def _claim(self, hashes: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-        """Put each number, whose row stands already, into a free slot, or leave it where an equal row has one: the slots int64 [n]."""
+        """Put numbers with stored rows into free slots, unless an equal row has one: the slots, int64 [n]."""
         (slots, steps), last = self._probes(hashes), len(self._slots) - 1
         left = np.arange(len(numbers))
         while len(left):
             free = left[self._slots[slots[left]] == 0]
-            # of several that want one slot the last written stays: backwards, that is the first mentioned
+            # of several numbers for one slot the last written stays: in reverse order, the first mentioned
             self._slots[slots[free[::-1]]] = numbers[free[::-1]]
             there, own = self._slots.take(slots[left]), numbers[left]
             left = left[(there != own) & self._differ(there, self._rows.take(own, axis=0))]
@@ -155,13 +154,11 @@ def _as_texts(rows: np.ndarray, long: list[str]) -> pa.Array:
     lengths = rows[:, LONGEST].astype(np.int32)
     if LONG in lengths:
         places = rows[:, :8].copy().view(np.uint64)[:, 0].tolist()
-        each = zip(rows, places, lengths.tolist(), strict=True)
-        return pa.array(
-            [long[place] if length == LONG else row[:length].tobytes().decode() for row, place, length in each],
-            pa.string(),
-        )
+        values = zip(rows, places, lengths.tolist(), strict=True)
+        texts = [long[place] if length == LONG else row[:length].tobytes().decode() for row, place, length in values]
+        return pa.array(texts, pa.string())
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    # ids of one width, as most are, need no mask
+    # ids of one width, the usual case, need no mask
     same = (lengths == lengths[0]).all()
     content = np.ascontiguousarray(rows[:, : lengths[0]]) if same else rows[np.arange(WIDTH) < lengths[:, None]]
     return pa.StringArray.from_buffers(len(rows), pa.py_buffer(offsets), pa.py_buffer(content))

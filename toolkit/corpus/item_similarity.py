@@ -14,13 +14,13 @@ import scipy.sparse as sp
 from toolkit.corpus.block_ranges import blocks_of
 
 BLOCK_ENTRIES = 8_000_000
-"""Products computed at once: about 200 MB with their indices and sorting keys."""
+"""Products that are computed at once: about 200 MB with their indices and sorting keys."""
 
 
 def similarities(plays: sp.csr_matrix, shrink: float = 0.0) -> Iterator[sp.csr_matrix]:
-    """Rows of |P_i ∩ P_j| / (sqrt(|P_i| |P_j|) + shrink), block after block: CSR float32 [b, V + 1], no track like itself.
+    """Rows of |P_i ∩ P_j| / (sqrt(|P_i| |P_j|) + shrink), in blocks: CSR float32 [b, V + 1], without the diagonal.
 
-    plays: zeros and ones [n, V + 1]; P_i are the playlists that hold item i.
+    - plays: zeros and ones [n, V + 1]; P_i are the playlists that hold item i.
     """
     rows_of = by_item(plays)
     playlists = np.diff(rows_of.indptr).astype(np.float64)
@@ -47,5 +47,5 @@ def top_per_row(matrix: sp.csr_matrix, n: int) -> sp.csr_matrix:
 
 
 def by_item(plays: sp.csr_matrix) -> sp.csr_matrix:
-    """Playlists x items turned to items x playlists, so that a block of items is a cut of rows."""
+    """A matrix of playlists × items as items × playlists: a block of items is then a slice of rows."""
     return plays.T.tocsr()

@@ -1,8 +1,8 @@
-"""Which playlists share most of their tracks with some other: MinHash and banding, in time near-linear in the placements.
+"""Playlists that share most of their tracks with another one, by MinHash and banding, in near-linear time.
 
 Broder 1997, "On the resemblance and containment of documents"; Leskovec, Rajaraman and Ullman, "Mining of massive
-datasets", section 3.4. With b bands of r hashes a pair of Jaccard similarity s is looked at with chance 1 − (1 − s^r)^b:
-.995 at .5 and .9999 at .6 for 40 bands of 3; who is looked at is then compared exactly, so that nothing is reported wrongly.
+datasets", section 3.4. With b bands of r hashes a pair of Jaccard similarity s is a candidate with probability
+1 − (1 − s^r)^b: .995 at .5 and .9999 at .6 for 40 bands of 3. Candidates are compared exactly.
 """
 
 from __future__ import annotations
@@ -15,27 +15,29 @@ from toolkit.seeds import derived_seed
 
 BANDS, ROWS = 40, 3
 BLOCK = 2**20
-"""Placements hashed or compared at once."""
+"""Placements that are hashed or compared at once."""
 
 Lists = tuple[np.ndarray, np.ndarray]
 """Flat item ids and offsets int64 [n + 1]."""
 
 
-def near_duplicates(asked: Lists, others: Lists, n_items: int, *, threshold: float = 0.5, seed: int = 0) -> np.ndarray:
-    """Which lists of `asked`, as sets, have a Jaccard similarity above `threshold` with a list of `others`: bool [n].
+def near_duplicates(
+    queries: Lists, others: Lists, n_items: int, *, threshold: float = 0.5, seed: int = 0
+) -> np.ndarray:
+    """Which lists of `queries`, as sets, have a Jaccard similarity above `threshold` with a list of `others`: bool [n].
 
-    Memory is 16 bytes a list, 8 a track and a block of `BLOCK` placements, beside the lists themselves.
+    Memory in addition to the lists: 16 bytes a list, 8 a track and a block of `BLOCK` placements.
     """
-    found = np.zeros(len(asked[1]) - 1, bool)
-    held = np.flatnonzero(np.diff(asked[1]))
+    found = np.zeros(len(queries[1]) - 1, bool)
+    held = np.flatnonzero(np.diff(queries[1]))
     known = np.flatnonzero(np.diff(others[1]))
     for band in range(BANDS if len(known) else 0):
         tables = [_table(n_items, derived_seed(seed, band, row)) for row in range(ROWS)]
         keys, open_ = _keys(others, known, tables), held[~found[held]]
         order = np.argsort(keys, kind="stable")
-        mine, sorted_ = _keys(asked, open_, tables), keys[order]
+        mine, sorted_ = _keys(queries, open_, tables), keys[order]
         low, high = np.searchsorted(sorted_, mine, side="left"), np.searchsorted(sorted_, mine, side="right")
-        _compare(found, asked, others, open_, known[order], low, high - low, n_items, threshold)
+        _compare(found, queries, others, open_, known[order], low, high - low, n_items, threshold)
     return found
 
 
@@ -45,7 +47,7 @@ def _table(n_items: int, key: int) -> np.ndarray:
 
 
 def _keys(lists: Lists, rows: np.ndarray, tables: list[np.ndarray]) -> np.ndarray:
-    """One number for the minima of a band's hashes over each list: uint64 [rows]. No list is empty."""
+    """One number for the minima of a band's hashes over each list: uint64 [rows]. No list may be empty."""
     items, offsets = lists
     keys = np.zeros(len(rows), np.uint64)
     for start, stop in blocks_of(np.diff(offsets)[rows], BLOCK):
@@ -56,7 +58,7 @@ def _keys(lists: Lists, rows: np.ndarray, tables: list[np.ndarray]) -> np.ndarra
 
 
 def _gathered(items: np.ndarray, offsets: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Items of the lists `rows` one after the other, and where each begins."""
+    """Items of the lists `rows`, concatenated, and the start of each list."""
     lengths = (offsets[1:] - offsets[:-1])[rows]
     starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
     places = np.arange(int(lengths.sum())) + np.repeat(offsets[rows] - starts, lengths)
@@ -65,7 +67,7 @@ def _gathered(items: np.ndarray, offsets: np.ndarray, rows: np.ndarray) -> tuple
 
 def _compare(
     found: np.ndarray,
-    asked: Lists,
+    queries: Lists,
     others: Lists,
     open_: np.ndarray,
     ordered: np.ndarray,
@@ -74,30 +76,30 @@ def _compare(
     n_items: int,
     threshold: float,
 ) -> None:
-    """Mark in `found` who is above the threshold of a list in its bucket, ordered[low:low + counts]; exact."""
+    """Mark in `found` the lists above the threshold with a list of their bucket, ordered[low:low + counts]; exact."""
     lengths = np.diff(others[1])[ordered]
     before = np.concatenate([[0], np.cumsum(lengths)])
-    costs = before[low + counts] - before[low] + np.diff(asked[1])[open_]
-    asking = np.flatnonzero(counts)
-    for start, stop in blocks_of(costs[asking], BLOCK):
-        for mine, theirs in _pairs(asking[start:stop], low, counts, lengths):
-            near = _jaccard(asked, others, open_[mine], ordered[theirs], n_items) > threshold
+    costs = before[low + counts] - before[low] + np.diff(queries[1])[open_]
+    candidates = np.flatnonzero(counts)
+    for start, stop in blocks_of(costs[candidates], BLOCK):
+        for mine, theirs in _pairs(candidates[start:stop], low, counts, lengths):
+            near = _jaccard(queries, others, open_[mine], ordered[theirs], n_items) > threshold
             found[open_[mine[near]]] = True
 
 
 def _pairs(
-    asking: np.ndarray, low: np.ndarray, counts: np.ndarray, lengths: np.ndarray
+    candidates: np.ndarray, low: np.ndarray, counts: np.ndarray, lengths: np.ndarray
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Who is compared with which place of its bucket, so many at once as `BLOCK` placements allow."""
-    mine = np.repeat(asking, counts[asking])
-    first = np.repeat(np.cumsum(counts[asking]) - counts[asking], counts[asking])
+    """Pairs of a list and a place of its bucket, in blocks of about `BLOCK` placements."""
+    mine = np.repeat(candidates, counts[candidates])
+    first = np.repeat(np.cumsum(counts[candidates]) - counts[candidates], counts[candidates])
     theirs = low[mine] + np.arange(len(mine)) - first
     return [(mine[start:stop], theirs[start:stop]) for start, stop in blocks_of(lengths[theirs], BLOCK)]
 
 
-def _jaccard(asked: Lists, others: Lists, mine: np.ndarray, theirs: np.ndarray, n_items: int) -> np.ndarray:
+def _jaccard(queries: Lists, others: Lists, mine: np.ndarray, theirs: np.ndarray, n_items: int) -> np.ndarray:
     """Jaccard similarity of list mine[p] and list theirs[p], as sets: float64 [pairs]."""
-    a, b = (_sets(lists, rows, n_items) for lists, rows in ((asked, mine), (others, theirs)))
+    a, b = (_sets(lists, rows, n_items) for lists, rows in ((queries, mine), (others, theirs)))
     sizes = [
         np.bincount(keys // (n_items + 1), minlength=len(mine))
         for keys in (a, b, np.intersect1d(a, b, assume_unique=True))

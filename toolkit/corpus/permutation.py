@@ -1,4 +1,4 @@
-"""Pseudo-random numbers and permutations by place: any part can be had alone, in any order, without the rest."""
+"""Pseudo-random numbers and permutations by place: any part can be computed alone and in any order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROUNDS = 6
 
 
 def hashed(places: np.ndarray, key: int) -> np.ndarray:
-    """Well-mixed uint64 of integers, another function for every key.
+    """Well-mixed uint64 of integers; each key gives a different function.
 
     The finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
     """
@@ -29,11 +29,10 @@ def hashed(places: np.ndarray, key: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Permutation:
-    """A pseudo-random permutation of 0…n − 1 that holds no table.
+    """A pseudo-random permutation of 0…n − 1 without a table.
 
-    The generalised Feistel network of Black and Rogaway, "Ciphers with
-    arbitrary finite domains", CT-RSA 2002: it permutes a × b ≥ n places, and the
-    few that leave the range are sent through again until they are back.
+    The generalised Feistel network of Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002: it
+    permutes a × b ≥ n places, and is applied again to the few results outside the range.
     """
 
     n: int
@@ -52,7 +51,7 @@ class Permutation:
         left, right = np.divmod(places.astype(np.uint64), np.uint64(b))
         for turn in range(ROUNDS):
             key = derived_seed(self.seed, turn)
-            # the two halves have other sizes, so that each is moved by the other in its own range
+            # the halves differ in size: each is shifted by the other within its own range
             if turn % 2:
                 right = (right + hashed(left, key) % np.uint64(b)) % np.uint64(b)
             else:

@@ -1,7 +1,8 @@
-"""Placements in any order, put in the order of their playlists on disk: memory holds one block and a count a playlist.
+"""Sorts placements by playlist on disk. Memory holds one block, and a count for each playlist.
 
-Columns of rows are kept in files as they come. Where the rows of each playlist are adjacent already, as in most data, they are read back
-as they are; elsewhere they are first dealt out into stretches of playlists, each of which a counting sort then orders in memory.
+Columns of rows are written to files in their order. If the rows of each playlist are adjacent, as in most data, they
+are read back unchanged. Otherwise they are first distributed to stretches of playlists, and each stretch is sorted in
+memory.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ import scipy.sparse as sp
 from toolkit.corpus.block_ranges import blocks_of
 
 BLOCK = 1 << 19
-"""Placements that are ordered in memory at once; a longer playlist is a block of its own."""
+"""Placements that are sorted in memory at once; a longer playlist is a block of its own."""
 LIST, TRACK, POSITION, TIME = "list", "track", "position", "time"
 Columns = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """Whole playlists first…first + len(lengths) − 1. lengths: int64. tracks: int32, in order. times: int64 of each track, or None."""
+    """Whole playlists from number `first` on. lengths: int64. tracks: int32, in order. times: int64, or None."""
 
     first: int
     lengths: np.ndarray
@@ -33,54 +34,49 @@ class Stretch:
 
 
 class PlacementSpool:
-    """Takes rows of playlist and track numbers; `stretches` gives them back playlist by playlist.
+    """Collects rows of playlist and track numbers; `stretches` returns them playlist by playlist.
 
-    Rows may have a position, by which they are ordered within a playlist, and a time; all have the same. Rows of one position keep their
-    order. The files are in `folder`.
+    Either all rows have a position, or none; the same holds for times. Rows are sorted by position within a playlist;
+    rows of one position keep their order. The files are in `folder`.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._rows = _Files(folder, "rows")
-        self._dealt = _Files(folder, "dealt")
+        self._rows, self._distributed = _Files(folder, "rows"), _Files(folder, "distributed")
         self._counts = np.zeros(0, np.int64)
-        self.adjacent = True
-        """Whether the rows of each playlist have come together so far, playlists in the order of their numbers."""
-        self.ordered = True
-        """Whether positions have never fallen within a playlist so far, as long as rows are adjacent."""
+        self.adjacent = True  # whether the rows so far are playlist by playlist, in the order of their numbers
+        self.ordered = True  # whether positions never decrease within a playlist so far, if rows are adjacent
         self._last: tuple[int, float] = (-1, -np.inf)
 
     def add(
         self, lists: np.ndarray, tracks: np.ndarray, positions: np.ndarray | None, times: np.ndarray | None
     ) -> None:
-        """Take rows; playlists are numbered from 0 in the order of their first row."""
+        """Add rows. Playlists are numbered from 0 in the order of their first row."""
         if not len(lists):
             return
-        self._look(lists, positions)
+        self._check_order(lists, positions)
         counts = np.bincount(lists, minlength=len(self._counts))
         counts[: len(self._counts)] += self._counts
         self._counts = counts
-        # of adjacent rows the counts tell the playlists
-        given = {TRACK: tracks} | ({} if self.adjacent else {LIST: lists})
-        for name, values in ((POSITION, positions), (TIME, times)):
-            if values is not None:
-                given[name] = values
-        self._rows.write({name: np.ascontiguousarray(values) for name, values in given.items()})
+        # playlists of adjacent rows follow from the counts
+        columns = {TRACK: tracks, LIST: None if self.adjacent else lists, POSITION: positions, TIME: times}
+        self._rows.write({name: np.ascontiguousarray(values) for name, values in columns.items() if values is not None})
 
     def stretches(self) -> Iterator[Stretch]:
-        """The playlists in the order of their numbers, some at a time. The files are removed at the end."""
+        """The playlists in the order of their numbers, in blocks. The files are removed at the end."""
         parts = list(blocks_of(self._counts.astype(np.float64), BLOCK))
         ends = np.concatenate([[0], np.cumsum(self._counts)])
-        dealt = not self.adjacent and len(parts) > 1
-        if dealt:
-            self._deal(parts, ends)
+        files = self._rows
+        if not self.adjacent and len(parts) > 1:
+            self._distribute(parts, ends)
+            files = self._distributed
         for first, stop in parts:
-            rows = (self._dealt if dealt else self._rows).read(int(ends[first]), int(ends[stop]))
+            rows = files.read(int(ends[first]), int(ends[stop]))
             yield self._in_order(rows, first, self._counts[first:stop])
         self._rows.remove()
-        self._dealt.remove()
+        self._distributed.remove()
 
-    def _look(self, lists: np.ndarray, positions: np.ndarray | None) -> None:
-        """Note whether the rows so far are in order; where they are no longer, say of those before which playlists they are of."""
+    def _check_order(self, lists: np.ndarray, positions: np.ndarray | None) -> None:
+        """Note whether the rows are still in order. If not, write the playlists of the rows so far."""
         if not self.adjacent:
             return
         steps = np.diff(lists, prepend=np.int32(self._last[0]))
@@ -106,8 +102,8 @@ class PlacementSpool:
             rows = _by_position(rows, len(lengths))
         return Stretch(first, lengths, rows[TRACK], rows.get(TIME))
 
-    def _deal(self, parts: list[tuple[int, int]], ends: np.ndarray) -> None:
-        """Write the rows to other files, those of each part together and in their order."""
+    def _distribute(self, parts: list[tuple[int, int]], ends: np.ndarray) -> None:
+        """Write the rows to other files, part by part, without changing their order within a part."""
         starts = np.array([first for first, _ in parts])
         free = ends[starts]
         for start in range(0, int(ends[-1]), BLOCK):
@@ -115,12 +111,12 @@ class PlacementSpool:
             owners = (np.searchsorted(starts, rows[LIST], side="right") - 1).astype(np.int32)
             order = counting_order(owners, len(parts))
             counts = np.bincount(owners, minlength=len(parts))
-            self._dealt.spread({name: values[order] for name, values in rows.items()}, counts, free)
+            self._distributed.spread({name: values[order] for name, values in rows.items()}, counts, free)
             free += counts
 
 
 class _Files:
-    """Columns of rows, a file each."""
+    """Columns of rows, one file each."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder = folder
@@ -128,7 +124,7 @@ class _Files:
         self._kinds: dict[str, np.dtype] = {}
 
     def write(self, columns: Columns) -> None:
-        """Add rows at the end of some columns. Positions are whole numbers of four bytes as long as they can be."""
+        """Append rows to some columns. Positions are stored as int32 as long as they are whole numbers."""
         for name, values in columns.items():
             if name == POSITION:
                 values = self._narrowed(values)
@@ -137,7 +133,7 @@ class _Files:
                 file.write(values.data)
 
     def spread(self, columns: Columns, counts: np.ndarray, places: np.ndarray) -> None:
-        """Write rows, sorted by part, each part's at its place."""
+        """Write rows, sorted by part, each part at its place."""
         bounds = np.concatenate([[0], np.cumsum(counts)])
         for name, values in columns.items():
             self._kinds[name] = values.dtype
@@ -167,24 +163,24 @@ class _Files:
                 whole = values.astype(np.int32)
             if np.array_equal(whole, values):
                 return whole
-            if known is not None:  # those so far were whole
+            if known is not None:  # all positions so far were whole
                 path = self._path(POSITION)
-                before = np.fromfile(path, np.int32).astype(np.float64)
-                path.write_bytes(before.data)
+                path.write_bytes(np.fromfile(path, np.int32).astype(np.float64).data)
         return np.asarray(values, np.float64)
 
 
 def counting_order(keys: np.ndarray, n: int) -> np.ndarray:
-    """int32 [len(keys)]: the places of keys 0…n − 1 in ascending order, equal ones as they stand.
+    """Places of keys 0…n − 1 in ascending order, stable: int32 [len(keys)].
 
-    A matrix with one entry a column, turned from columns to rows: SciPy does this by counting, in time linear in keys and n.
+    The keys are a sparse matrix with one entry a column, which SciPy converts from columns to rows by counting, in time
+    linear in keys and n.
     """
     entries = (np.zeros(len(keys), np.int8), np.asarray(keys, np.int32), np.arange(len(keys) + 1, dtype=np.int32))
     return np.asarray(sp.csc_array(entries, shape=(n, len(keys))).tocsr().indices)
 
 
 def _by_position(rows: Columns, n: int) -> Columns:
-    """Rows of n adjacent playlists by position; only playlists that are not in order are sorted."""
+    """Rows of n adjacent playlists by position. Only playlists that are not in order are sorted."""
     lists, positions = rows[LIST], rows[POSITION]
     back = (positions[1:] < positions[:-1]) & (lists[1:] == lists[:-1])
     if not back.any():

@@ -13,12 +13,12 @@ from toolkit.constants import PAD
 
 @dataclass(frozen=True)
 class Queries:
-    """Playlists so far: seeds, and where there are any, titles and users.
+    """B playlists so far: their seeds and, if known, titles and users.
 
-    seeds: int32 [sum of lengths], item ids in playlist order.
-    offsets: int64 [B + 1]; playlist b is seeds[offsets[b]:offsets[b + 1]].
-    rows: int64 [B], rows of the corpus the queries come from, where they do.
-    plays: float32, how often each seed was played; None: once each.
+    - seeds: int32 [sum of lengths], item ids in playlist order.
+    - offsets: int64 [B + 1]; playlist b is seeds[offsets[b]:offsets[b + 1]].
+    - rows: int64 [B], rows of the corpus; None for playlists that are not from it.
+    - plays: float32, how often each seed was played; None: once each.
     """
 
     seeds: np.ndarray
@@ -55,7 +55,7 @@ class Queries:
         )
 
     def matrix(self, n_items: int) -> sp.csr_matrix:
-        """Which tracks each query holds: float32 [B, V + 1] of zeros and ones."""
+        """Tracks of each query: float32 [B, V + 1] of zeros and ones."""
         parts = (np.ones(len(self.seeds), np.float32), self.seeds, self.offsets)
         # a copy: summing duplicates sorts the indices in place, which would reorder the seeds themselves
         matrix = sp.csr_matrix(parts, (len(self), n_items + 1), copy=True)
@@ -64,14 +64,14 @@ class Queries:
         return matrix
 
     def plays_matrix(self, n_items: int) -> sp.csr_matrix:
-        """How often each query holds or played each track: float32 [B, V + 1]."""
+        """How often each query contains or played each track: float32 [B, V + 1]."""
         counts = np.ones(len(self.seeds), np.float32) if self.plays is None else np.asarray(self.plays, np.float32)
         matrix = sp.csr_matrix((counts, self.seeds, self.offsets), (len(self), n_items + 1), copy=True)
         matrix.sum_duplicates()
         return matrix
 
     def last_of(self, known: np.ndarray) -> np.ndarray:
-        """The last seed of each query that is `known` bool [V + 1], 0 for none: int64 [B]."""
+        """The last seed of each query among the `known` tracks, bool [V + 1]: int64 [B], 0 without one."""
         last = np.zeros(len(self), np.int64)
         places = np.flatnonzero(known[self.seeds])
         # of several values for one row the last one stays

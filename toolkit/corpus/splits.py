@@ -1,8 +1,7 @@
-"""Training and held-out playlists as spans of the flat arrays: no copy, no loop over placements.
+"""Training and held-out playlists as spans of the flat arrays, without copies or loops over placements.
 
-`leave_last_out`: the last track is the test, the last but one the validation
-(the published setting). `playlist_disjoint`: whole playlists are held out,
-their first part shown and the rest hidden.
+`leave_last_out`: the last track is the test, the last but one the validation (the published setting).
+`playlist_disjoint`: whole playlists are held out; their first part is shown and the rest hidden.
 """
 
 from __future__ import annotations
@@ -20,15 +19,14 @@ from toolkit.corpus.queries import Queries
 from toolkit.errors import InputError
 
 BLOCK = 2**20
-"""Placements that are gathered or counted at once: an index of them all would take eight times the room of the arrays."""
-
+"""Placements that are gathered or counted at once: an index of all would take eight times the memory of the arrays."""
 
 LONGEST_NUMBER = 4300
-"""Digits that Python reads as a number; an id with more is text."""
+"""Most digits of a number; an id with more is text."""
 
 
 def gather(items: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Spans of a flat array, one after the other: flat [sum], offsets int64 [n + 1]."""
+    """Spans of a flat array, concatenated: flat [sum], offsets int64 [n + 1]."""
     lengths = ends - starts
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     flat = np.empty(offsets[-1], items.dtype)
@@ -61,7 +59,7 @@ class PlaylistSet:
         return gather(self.corpus.items, self.starts, self.ends)
 
     def counts(self) -> np.ndarray:
-        """Placements of each item: int64 [V + 1]; zero is a track nobody has played here."""
+        """Placements of each item: int64 [V + 1]; zero for a track without any in these playlists."""
         counts = np.zeros(self.corpus.n_items + 1, np.int64)
         for first, last in blocks_of(self.lengths, BLOCK):
             part = np.bincount(gather(self.corpus.items, self.starts[first:last], self.ends[first:last])[0])
@@ -69,12 +67,12 @@ class PlaylistSet:
         return counts
 
     def matrix(self) -> sp.csr_matrix:
-        """Which playlist holds which track: float32 [n, V + 1] of zeros and ones."""
+        """Tracks of each playlist: float32 [n, V + 1] of zeros and ones."""
         items, offsets = self.flat()
         return Queries(items, offsets).matrix(self.corpus.n_items)
 
     def plays(self) -> sp.csr_matrix:
-        """How often each playlist holds, or its user played, each track: float32 [n, V + 1]."""
+        """How often each playlist contains, or its user played, each track: float32 [n, V + 1]."""
         items, offsets = self.flat()
         plays = None if self.corpus.plays is None else gather(self.corpus.plays, self.starts, self.ends)[0]
         return Queries(items, offsets, plays=plays).plays_matrix(self.corpus.n_items)
@@ -85,11 +83,12 @@ class PlaylistSet:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Playlists to continue: seeds are the span starts…cuts, the rest up to ends is hidden, or what of it begins at `hides`.
+    """Playlists to continue. Seeds are the span starts…cuts; the span cuts…ends, or hides…ends, is hidden.
 
-    candidates: int32, ascending, the tracks that are ranked; default: the whole catalogue.
-    placements: the flat array that the spans are of; default: the corpus's. titled: bool [n], whose title is shown; default: all.
-    labels: by kind, what each playlist is reported under (`situation`, …): [n] of text.
+    - placements: the flat array of the spans; default: the corpus's.
+    - titled: bool [n], playlists with a visible title; default: all.
+    - labels: by kind (`situation`, …), the text under which each playlist is reported: [n].
+    - candidates: int32, ascending, the tracks that are ranked; default: the whole catalogue.
     """
 
     corpus: Corpus
@@ -108,12 +107,12 @@ class HeldOut:
 
     @property
     def items(self) -> np.ndarray:
-        """Flat array that the spans are of."""
+        """The flat array of the spans."""
         return self.corpus.items if self.placements is None else self.placements
 
     @property
     def begins(self) -> np.ndarray:
-        """Where the hidden spans start."""
+        """Starts of the hidden spans."""
         return self.cuts if self.hides is None else self.hides
 
     def part(self, start: int, stop: int) -> HeldOut:
@@ -123,12 +122,12 @@ class HeldOut:
     def take(self, chosen: np.ndarray) -> HeldOut:
         """The playlists at the places int [m] `chosen`."""
         spans = (self.rows[chosen], self.starts[chosen], self.cuts[chosen], self.ends[chosen])
-        titled, hides = (None if each is None else each[chosen] for each in (self.titled, self.hides))
+        titled, hides = (None if values is None else values[chosen] for values in (self.titled, self.hides))
         labels = {name: label[chosen] for name, label in self.labels.items()}
         return HeldOut(self.corpus, *spans, self.placements, titled, labels, hides, self.candidates)
 
     def queries(self) -> Queries:
-        """What a ranker is shown."""
+        """The part that a ranker sees."""
         seeds, offsets = gather(self.items, self.starts, self.cuts)
         titles = self.corpus.titles(self.rows)
         if self.titled is not None:
@@ -138,7 +137,7 @@ class HeldOut:
         return Queries(seeds, offsets, titles=titles, rows=self.rows, plays=plays)
 
     def hidden(self) -> tuple[np.ndarray, np.ndarray]:
-        """Tracks to find, each once and none of them a seed: flat int32, offsets int64 [n + 1]."""
+        """Distinct hidden tracks that are not seeds: flat int32, offsets int64 [n + 1]."""
         tracks, offsets = gather(self.items, self.begins, self.ends)
         rows = np.repeat(np.arange(len(self)), np.diff(offsets))
         seeds, seed_offsets = gather(self.items, self.starts, self.cuts)
@@ -203,12 +202,13 @@ def playlist_disjoint(
 ) -> Split:
     """Hold out whole playlists, all versions of one together.
 
-    shown: seeds are the first ⌊shown · n⌋ tracks; `seeds` fixes their number instead.
-    min_tracks: shorter held-out lists are not asked about.
-    by: `column` takes the file's own split, `hash` draws one fold of `folds` by
-    a hash of the playlist's group (stable whatever else the corpus holds),
-    `auto` the column where there is one.
-    valid_fraction: share of the remaining groups used for validation under `hash`.
+    - shown: seeds are the first ⌊shown · n⌋ tracks; `seeds` fixes their number instead.
+    - min_tracks: shorter held-out playlists are not evaluated.
+    - by: `column` uses the file's own split; `hash` draws one fold of `folds` by a hash of the playlist's group, which
+      does not depend on the rest of the corpus; `auto` uses the column if there is one.
+    - valid_fraction: share of the remaining groups used for validation under `hash`.
+
+    Raises `InputError` for an empty part.
     """
     label = _labels(corpus, by=by, folds=folds, test_fold=test_fold, valid_fraction=valid_fraction)
     starts, ends = np.asarray(corpus.offsets[:-1]), np.asarray(corpus.offsets[1:])
@@ -217,7 +217,10 @@ def playlist_disjoint(
     for part, rows in (("train", train), ("valid", parts[0].rows), ("test", parts[1].rows)):
         if not len(rows):
             held = f"min_tracks={min_tracks}" + (f", seeds={seeds}" if seeds is not None else "")
-            cure = "lower evaluation.split.min_tracks or seeds, or hold out other shares by evaluation.split (folds, valid_fraction)"
+            cure = (
+                "lower evaluation.split.min_tracks or seeds, or hold out other shares by evaluation.split"
+                " (folds, valid_fraction)"
+            )
             raise InputError(f"the {part} split is empty: {len(corpus)} playlists, {held}, split by {by}: {cure}")
     return Split(PlaylistSet(corpus, train, starts[train], ends[train]), parts[0], parts[1])
 
@@ -233,14 +236,14 @@ def _held_out(corpus: Corpus, rows: np.ndarray, shown: float, seeds: int | None,
 
 
 def by_column(corpus: Corpus) -> bool:
-    """Whether the data says of some playlist whether it is train, valid or test: then `by: auto` takes its word."""
+    """Whether the data has a split for any playlist, which `by: auto` then uses."""
     column = corpus.playlists["split"]
     return bool(column.null_count < len(column))
 
 
 def beginnings(lengths: np.ndarray, shown: float, seeds: int | None) -> np.ndarray:
-    """How many first tracks of playlists are shown: the share `shown`, or `seeds`: int64 [n]."""
-    # integer arithmetic: 0.7 * 10 is 7.000000000000001 or 6.999… by the platform
+    """Number of first tracks that are shown: the share `shown`, or `seeds`: int64 [n]."""
+    # integer arithmetic: 0.7 * 10 is 7.000000000000001 or 6.999…, depending on the platform
     per_mille = round(shown * 1000)
     return np.asarray(lengths * per_mille // 1000 if seeds is None else np.minimum(seeds, lengths))
 
@@ -256,7 +259,7 @@ def _labels(corpus: Corpus, *, by: str, folds: int, test_fold: int, valid_fracti
     if by != "hash":
         raise InputError(f"by={by!r} must be auto, column or hash")
     if folds < 2 or not 0 <= test_fold < folds:
-        raise InputError(f"test_fold={test_fold} must lie in 0…folds-1 with folds={folds} >= 2")
+        raise InputError(f"test_fold={test_fold} must be in 0…folds-1 with folds={folds} >= 2")
     groups = pc.coalesce(corpus.playlists["group"], corpus.playlists["id"]).to_pylist()
     keys = np.array([group_hash(group) for group in groups], dtype=np.int64)
     rest = (keys // folds) % 1000 < round(valid_fraction * 1000)

@@ -1,23 +1,21 @@
-"""Two moments of the calendar cut the corpus: what was placed before the first is learned, what follows up to the second is
-validation, and the rest is the test.
+"""Splits by two points in time: placements before the first are training, those up to the second are validation, and
+the rest is the test.
 
-The temporal global split of Meng et al. 2020, "Exploring data splitting strategies for the evaluation of recommendation models"
-(RecSys). Why: under a split of each playlist by itself, such as the last track of each, training holds what was placed after the
-tested tracks, and models recommend from it (Ji et al. 2023, "A critical study on data leakage in recommender system offline
-evaluation", ACM TOIS 41, 3).
+The temporal global split of Meng et al. 2020, "Exploring data splitting strategies for the evaluation of recommendation
+models" (RecSys). The reason: a split of each playlist alone, such as its last track, has placements in training that
+are later than the tested tracks, and models recommend from them (Ji et al. 2023, "A critical study on data leakage in
+recommender system offline evaluation", ACM TOIS 41, 3).
 
-A playlist that holds something when its part begins is continued: that is shown, in the playlist's own order, and what came later is
-hidden. One that starts later is new: a model that knows playlists by their users could say nothing of it and studies of users drop
-it (Meng et al.); here any playlist can be asked about by its first tracks, as sessions are (Ludewig and Jannach 2018, "Evaluation of
-session-based recommendation algorithms"), so that `shown` of it is shown, and the choice is left to `new_playlists`.
+A playlist with tracks when its part begins is continued: these tracks are shown, in the playlist's own order, and later
+ones are hidden. A playlist that starts later is new. Studies of users drop it, since a model that knows playlists by
+their users cannot rank for it (Meng et al.). Here any playlist can be continued from its first tracks, as sessions are
+(Ludewig and Jannach 2018, "Evaluation of session-based recommendation algorithms"): the share `shown` of it is shown,
+unless `new_playlists` drops it.
 
-Lists of one group are one playlist at several times: what an earlier one holds is not new to a later one.
+Lists of one group are one playlist at several times: tracks of an earlier list are not new in a later one.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from itertools import pairwise
 
 import numpy as np
 
@@ -29,12 +27,12 @@ from toolkit.errors import InputError
 from toolkit.timestamps import NO_TIME, to_iso, to_seconds
 
 KIND, CONTINUED, NEW = "playlist", "continued", "new"
-"""Label of held-out playlists by whether they hold anything when their part begins."""
+"""Label of held-out playlists, by whether they have tracks when their part begins."""
 
 PERIODS = 3
 """Before the first cut, between the two, after the second."""
 UNKNOWN = PERIODS * PERIODS
-"""The part of placements of a playlist in which a time is not known."""
+"""Part of the placements of a playlist with an unknown time."""
 
 NO_TIMES = (
     "evaluation.split.type: global_time needs times, and the corpus has none: name the column that has them"
@@ -52,14 +50,17 @@ def global_time(
     min_tracks: int = 10,
     new_playlists: str = "shown",
 ) -> Split:
-    """Learn from what was placed before `valid_from`, hide what was placed from there to `test_from`, and from there on.
+    """Train on placements before `valid_from`, validate on those up to `test_from`, and test on the rest.
 
-    valid_from, test_from: ISO 8601, or the share of all placements that comes before. shown, seeds: of new playlists.
-    min_tracks: playlists that are shorter, what is hidden included, are not asked about. new_playlists: `shown` or `drop`.
-    `Split.facts` counts playlists without times, which are in no part. Raises `InputError` for a corpus without times, cuts in the
-    wrong order and an empty part.
+    - valid_from, test_from: ISO 8601, or the share of all placements that is earlier.
+    - shown, seeds: of new playlists, as in `playlist_disjoint`.
+    - min_tracks: shorter playlists, with hidden tracks included, are not evaluated.
+    - new_playlists: `shown` or `drop`.
+
+    `Split.facts` counts playlists without times, which are in no part. Raises `InputError` for a corpus without times,
+    cuts in the wrong order and an empty part.
     """
-    if not corpus.timed:
+    if not corpus.has_times:
         raise InputError(NO_TIMES)
     cuts = cut_times(corpus, valid_from, test_from)
     periods = _periods(corpus, cuts)
@@ -71,7 +72,7 @@ def global_time(
     facts = {"playlists_without_times": int((counts[:, UNKNOWN] > 0).sum())}
     held = []
     for period in (1, 2):
-        # parts in order: (period of the list, period in which its playlist first held the track); hidden is what is of this period in both
+        # parts are ordered by (period of the list, period of the track's first list); hidden tracks have this one twice
         stops = ends[:, PERIODS * period + period]
         hides = ends[:, PERIODS * period + period - 1]
         rows = np.flatnonzero((stops > hides) & (stops - starts >= min_tracks))
@@ -88,21 +89,21 @@ def global_time(
 
 
 def cut_times(corpus: Corpus, valid_from: float | str, test_from: float | str) -> tuple[int, int]:
-    """When validation begins and when the test. A share f of n placements means the time of the ⌊f·n⌋-th, from 0."""
+    """Start of validation and of the test. A share f of n placements is the time of the ⌊f·n⌋-th, from 0."""
     shares = [cut for cut in (valid_from, test_from) if not isinstance(cut, str)]
     of_share = dict(zip(shares, _at_shares(corpus, shares), strict=True))
     first, second = (of_share[cut] if not isinstance(cut, str) else _moment(cut) for cut in (valid_from, test_from))
     if first >= second:
         raise InputError(
-            f"evaluation.split.test_from={test_from!r} is {to_iso(second)} and valid_from={valid_from!r} is {to_iso(first)}:"
-            " the test must begin after validation"
+            f"evaluation.split.test_from={test_from!r} is {to_iso(second)} and valid_from={valid_from!r} is"
+            f" {to_iso(first)}: the test must begin after validation"
         )
     return first, second
 
 
 def span(corpus: Corpus) -> tuple[int, int]:
-    """The first and the last time that is known. Raises `InputError` where none is."""
-    times = corpus.times if corpus.times is not None else corpus.moments
+    """The first and the last known time. Raises `InputError` if there is none."""
+    times = corpus.times if corpus.times is not None else corpus.playlist_times
     known = np.zeros(0, np.int64) if times is None else times[times != NO_TIME]
     if not len(known):
         raise InputError(NO_TIMES)
@@ -116,43 +117,35 @@ def _moment(text: str) -> int:
 
 
 def _at_shares(corpus: Corpus, shares: list[float]) -> list[int]:
-    """The times before which so large shares of the placements were made."""
+    """The times before which these shares of the placements were made."""
     if not shares:
         return []
     if corpus.times is not None:
         known = corpus.times[corpus.times != NO_TIME]
         places = [int(share * len(known)) for share in shares]
         return [int(time) for time in np.partition(known, places)[places]]
-    assert corpus.moments is not None
-    order = np.argsort(corpus.moments, kind="stable")
-    order = order[corpus.moments[order] != NO_TIME]
+    assert corpus.playlist_times is not None
+    order = np.argsort(corpus.playlist_times, kind="stable")
+    order = order[corpus.playlist_times[order] != NO_TIME]
     before = np.cumsum(np.diff(corpus.offsets)[order])
     places = [int(share * before[-1]) for share in shares]
-    return [int(time) for time in corpus.moments[order][np.searchsorted(before, places, side="right")]]
-
-
-def _blocks(corpus: Corpus) -> Iterator[tuple[int, int, int, int]]:
-    """Ranges of playlists, and of their placements, of about `BLOCK` placements."""
-    offsets = np.asarray(corpus.offsets)
-    cuts = np.unique(np.append(np.searchsorted(offsets, np.arange(0, len(corpus.items), BLOCK)), len(corpus)))
-    for first, last in pairwise(cuts.tolist()):
-        yield first, last, int(offsets[first]), int(offsets[last])
+    return [int(time) for time in corpus.playlist_times[order][np.searchsorted(before, places, side="right")]]
 
 
 def _periods(corpus: Corpus, cuts: tuple[int, int]) -> np.ndarray:
-    """int8 [placements]: the period in which each was made; `PERIODS` throughout a playlist in which one is not known."""
+    """int8 [placements]: the period of each; `PERIODS` for all placements of a playlist with an unknown time."""
     found = np.empty(len(corpus.items), np.int8)
-    for first, last, low, high in _blocks(corpus):
-        times = corpus.placed(first, last)
+    for first, last, low, high in corpus.blocks(BLOCK):
+        times = corpus.placement_times(first, last)
         rows = np.repeat(np.arange(last - first), np.diff(corpus.offsets[first : last + 1]))
-        lacking = np.zeros(last - first, bool)
-        lacking[rows[times == NO_TIME]] = True
-        found[low:high] = np.where(lacking[rows], PERIODS, np.searchsorted(cuts, times, side="right"))
+        unknown = np.zeros(last - first, bool)
+        unknown[rows[times == NO_TIME]] = True
+        found[low:high] = np.where(unknown[rows], PERIODS, np.searchsorted(cuts, times, side="right"))
     return found
 
 
 def _first_held(corpus: Corpus, periods: np.ndarray) -> np.ndarray:
-    """int8 [placements]: the period in which the first list of the same playlist held the track; of a single list, its own."""
+    """int8 [placements]: the earliest period in which a list of the same group has the track."""
     found, groups = periods.copy(), corpus.groups
     rows = np.flatnonzero(np.bincount(groups)[groups] > 1)
     rows = rows[np.argsort(groups[rows], kind="stable")]
@@ -182,7 +175,7 @@ def _asked(
     shown: float,
     seeds: int | None,
 ) -> HeldOut:
-    """Playlists that show what stands before `hides`, or a beginning where nothing does; those with nothing to find are left out."""
+    """Playlists that show the tracks before `hides`, or without any, their first ones. Hidden tracks are required."""
     new = hides == starts
     cuts = np.where(new, starts + beginnings(stops - starts, shown, seeds), hides)
     part = HeldOut(corpus, rows, starts, cuts, stops, labels={KIND: np.where(new, NEW, CONTINUED)})

@@ -1,1 +1,1 @@
-"""From data to what systems are fitted to: a corpus and a catalogue read once, labels, targets, and the right to train on them."""
+"""Reads data for models: a corpus and a catalogue, labels, targets, and permission to train on them."""

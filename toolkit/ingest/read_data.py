@@ -254,7 +254,7 @@ def _by_artist(corpus: Corpus, catalogue: Path) -> Corpus:
 
 
 def _complete(root: Path, reporter: Reporter) -> bool:
-    """Whether an earlier run's corpus is complete and readable. A cleaner of old files may have deleted a part of it."""
+    """Whether an earlier run's corpus is complete and readable: a part of it may have been deleted since."""
     if not (root / FACTS).exists():
         return False
     try:

@@ -13,7 +13,7 @@ from toolkit.recipe import Permission
 def permitted(
     catalogue: Catalogue, name: str, source: str | None, ids: Sequence[str], permission: Permission | None
 ) -> list[Provenance]:
-    """Sources of a field's values. Raises `InputError` if training on one of them needs a permission that is missing."""
+    """Sources of a field's values. Raises `InputError` if training on one of them needs a missing permission."""
     sources = catalogue.provenance(name, ids, source=source)
     barred = [row for row in sources if row["train_allowed"] is not True]
     if barred and not (permission and permission.allowed):

@@ -75,8 +75,8 @@ def test_a_time_that_is_none_is_a_bad_record(tmp_path: Path) -> None:
 def test_times_stay_with_their_placements_through_repeats_and_filters(tmp_path: Path) -> None:
     whole = build(log(tmp_path), None, tmp_path / "whole", filters=Filters(repeats="keep"))
     assert whole.times is not None and whole.times.dtype == np.int64 and isinstance(whole.times, np.memmap)
-    assert whole.times.tolist() == [DAY // 2, DAY, 100, 200, 300, 400] and whole.timed
-    assert whole.placed(1, 2).tolist() == [100, 200, 300, 400]
+    assert whole.times.tolist() == [DAY // 2, DAY, 100, 200, 300, 400] and whole.has_times
+    assert whole.placement_times(1, 2).tolist() == [100, 200, 300, 400]
     once = build(log(tmp_path), None, tmp_path / "once")
     assert once.times is not None and once.times.tolist() == [DAY // 2, DAY, 100, 200, 300]
     rare = build(log(tmp_path), None, tmp_path / "rare", filters=Filters(min_track_plays=2))
@@ -87,7 +87,7 @@ def test_times_stay_with_their_placements_through_repeats_and_filters(tmp_path: 
 
 def test_without_times_no_file_of_them_is_written(tmp_path: Path) -> None:
     made = build(log(tmp_path, time=None), None, tmp_path / "corpus")
-    assert made.times is None and made.moments is None and not made.timed
+    assert made.times is None and made.playlist_times is None and not made.has_times
     assert not (tmp_path / "corpus" / TIMES).exists() and made.playlists.column_names == [
         "id",
         "title",
@@ -142,7 +142,7 @@ def test_a_shared_playlist_says_when_it_was_made(tmp_path: Path) -> None:
         1672531200, 1105222247,
     ]  # fmt: skip
     made = build(reader_of("jspf", tmp_path), None, tmp_path / "corpus")
-    assert made.placed(0, 1).tolist() == [1672531200] * 2
+    assert made.placement_times(0, 1).tolist() == [1672531200] * 2
     (tmp_path / "b.xspf").write_text(xspf.format("last winter"))
     with pytest.raises(DataError, match=r"b\.xspf.* date 'last winter' must be ISO 8601"):
         list(reader_of("xspf", tmp_path).read())
@@ -152,11 +152,11 @@ def test_a_playlists_own_time_is_kept_once(files: Path, tmp_path: Path) -> None:
     made = build(reader_of("mpd", files / "mpd"), None, tmp_path / "mpd")
     assert (
         made.times is None
-        and made.moments is not None
-        and made.moments.tolist() == [1493424000] * 4
+        and made.playlist_times is not None
+        and made.playlist_times.tolist() == [1493424000] * 4
         and not (tmp_path / "mpd" / TIMES).exists()
     )
-    assert made.placed(1, 3).tolist() == [1493424000] * 4
+    assert made.placement_times(1, 3).tolist() == [1493424000] * 4
     again = build(CorpusReader(tmp_path / "mpd"), None, tmp_path / "again")
     assert again.playlists.equals(made.playlists)
     slice_ = json.loads((files / "mpd" / "mpd.slice.0-1.json").read_text())
@@ -175,7 +175,7 @@ def test_jsonl_names_the_key_of_a_playlists_time(tmp_path: Path) -> None:
     made = build(
         reader_of("jsonl", path, time="date"), None, tmp_path / "corpus", filters=Filters(min_playlist_length=1)
     )
-    assert made.moments is not None and made.moments.tolist() == [1593561600, 86400, NO_TIME]
+    assert made.playlist_times is not None and made.playlist_times.tolist() == [1593561600, 86400, NO_TIME]
     with pytest.raises(InputError, match="has no key 'when' in any line"):
         list(reader_of("jsonl", path, time="when").read())
     path.write_text('{"id": 1, "tracks": ["a", "b"], "date": "soon"}\n')
@@ -198,7 +198,7 @@ def test_the_summary_tells_the_span(files: Path, tmp_path: Path) -> None:
 
 
 class Untidy(Reader):
-    """Lists with and without times, in several batches of the intake."""
+    """Lists with and without times, in several batches of the indexer."""
 
     name = "untidy"
 
@@ -213,7 +213,7 @@ class Untidy(Reader):
 
 
 def test_lists_without_times_among_others_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("toolkit.corpus.intake.BATCH", 1000)
+    monkeypatch.setattr("toolkit.corpus.record_indexer.BATCH", 1000)
     made = build(Untidy(Path("untidy")), None, tmp_path / "corpus")
     assert made.times is not None and made.times.shape == (6000,)
     expected = [[n, n + 1] if n % 3 == 1 and n > 2000 else [NO_TIME] * 2 for n in range(3000)]
@@ -225,5 +225,5 @@ def test_a_wrong_number_of_times_is_a_bad_playlist(tmp_path: Path) -> None:
         def read(self):  # type: ignore[no-untyped-def]
             yield PlaylistRecord("p", ["t:1", "t:2"], times=[1])
 
-    with pytest.raises(DataError, match="playlist 'p': 1 times are told of 2 tracks"):
+    with pytest.raises(DataError, match="playlist 'p': it has 1 times of 2 tracks"):
         build(Wrong(Path("wrong")), None, tmp_path / "corpus")

@@ -88,7 +88,7 @@ def test_times_go_out_and_come_back(tmp_path: Path) -> None:
     ]
     assert (
         build(RecboleReader(folder, RecboleReader.Params(time="timestamp")), None, tmp_path / "again")
-        .placed(0, 2)
+        .placement_times(0, 2)
         .tolist()
         == times.tolist()
     )

@@ -174,14 +174,14 @@ def write_atomic(corpus: Corpus, directory: Path, name: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     tracks = [_token(track) for track in corpus.tracks["id"].to_pylist()]
     playlists = [_token(playlist) for playlist in corpus.playlists["id"].to_pylist()]
-    timed = corpus.timed and all((corpus.placed(row, row + 1) != NO_TIME).all() for row in range(len(corpus)))
+    timed = corpus.has_times and all((corpus.placement_times(row, row + 1) != NO_TIME).all() for row in range(len(corpus)))
     with (folder / f"{name}.inter").open("w", encoding="utf-8", newline="\n") as file:
         file.write("playlist_id:token\ttrack_id:token\tposition:float" + "\ttimestamp:float" * timed + "\n")
         for row, (playlist, start, end) in enumerate(
             zip(playlists, corpus.offsets[:-1], corpus.offsets[1:], strict=True)
         ):
             items = np.asarray(corpus.items[start:end]).tolist()
-            times = [f"\t{when}" for when in corpus.placed(row, row + 1).tolist()] if timed else [""] * len(items)
+            times = [f"\t{when}" for when in corpus.placement_times(row, row + 1).tolist()] if timed else [""] * len(items)
             file.writelines(
                 f"{playlist}\t{tracks[item - 1]}\t{place}{times[place]}\n" for place, item in enumerate(items)
             )

@@ -14,7 +14,7 @@ import pytest
 from toolkit.catalogue.readers.reader import Reader
 from toolkit.catalogue.readers.tables.arrow_tables import ArrowReader
 from toolkit.catalogue.readers.tables.record_blocks import Block, Placements, Playlists, Tracks, records
-from toolkit.corpus import column_intake, placement_spool
+from toolkit.corpus import column_indexer, placement_spool
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.build import build
 from toolkit.corpus.placement_spool import PlacementSpool, counting_order
@@ -153,7 +153,7 @@ def test_blocks_of_rows_give_the_corpus_of_their_records(
 ) -> None:
     draw = random.Random(seed)
     monkeypatch.setattr(placement_spool, "BLOCK", draw.choice([1, 7, 1000]))
-    monkeypatch.setattr(column_intake, "AT_ONCE", draw.choice([1, 9, 1000]))
+    monkeypatch.setattr(column_indexer, "AT_ONCE", draw.choice([1, 9, 1000]))
     blocks = any_blocks(draw, adjacent=draw.random() < 0.4)
     if draw.random() < 0.3:  # rows of a playlist together and their positions as they come, but for the end
         blocks.append(

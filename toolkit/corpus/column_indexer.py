@@ -1,0 +1,284 @@
+"""Numbers the tracks of columns: as `RecordIndexer` does with records, but a block of a table at a time.
+
+Each distinct id of a block is looked up once, not once a row. Placements wait in a file until all are read. Then
+playlists are written in the order of their first row, and tracks without a description are numbered as the playlists
+mention them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from toolkit.catalogue.readers.reader import Reader
+from toolkit.catalogue.readers.tables.column_types import first_places
+from toolkit.catalogue.readers.tables.record_blocks import Block, Placements, Playlists, Tracks
+from toolkit.corpus.interning import Numbering
+from toolkit.corpus.placement_spool import PlacementSpool
+from toolkit.corpus.record_indexer import SPLITS, mapped, repeats, with_replacements, with_times, without
+from toolkit.timestamps import NO_TIME
+
+AT_ONCE = 1 << 15
+"""Placements that are searched for repetitions at once."""
+NAMES = ("title", "artist", "album")
+ABOUT = ("title", "group", "split")
+ONE_KIND = "a reader gives one of the two"
+
+
+class ColumnIndexer:
+    """Numbers the tracks of blocks. After `through`, its methods return arrays and tables. work: a temporary folder."""
+
+    def __init__(self, work: Path, reader: Reader, *, drop_repeats: bool) -> None:
+        self._work, self._reader, self._drop_repeats = work, reader, drop_repeats
+        self._tracks, self._lists = _Numbered(NAMES), _Numbered(ABOUT)
+        self._final = np.zeros(1, np.int32)  # by number of first mention, the number in the corpus; 0: none yet
+        self._count = 0
+        self._as_mentioned = True  # whether both numbers of every track are the same so far
+        self._later: dict[str, dict[int, str]] = {name: {} for name in NAMES}
+        self._described: dict[int, np.ndarray] = {}  # by table, which track numbers it has described
+        self._spool: PlacementSpool | None = None
+        self._about: list[pa.Table] = []
+        self._kept = np.zeros(1, bool)  # by playlist number, whether a playlist of that id was kept
+        self._lengths: list[np.ndarray] = []
+        self._playlist_times: list[np.ndarray] = []
+        self._items, self._times = ((work / name).open("w+b") for name in ("items", "times"))
+        self._has_times = False
+
+    def through(self, blocks: Iterable[Block]) -> Iterator[int]:
+        """Read every block; after each, yield the number of rows so far."""
+        done = 0
+        for block in blocks:
+            if isinstance(block, Tracks):
+                self._describe(block)
+            elif isinstance(block, Placements):
+                self._spool_placements(block)
+            else:
+                self._write_playlists(block)
+            done += len(block)
+            del block
+            pa.default_memory_pool().release_unused()  # otherwise it keeps some 100 MB
+            yield done
+        self._lists.close()
+        self._tracks.close()
+        if self._spool is not None:
+            about = pa.table({"id": self._lists.texts(), **self._lists.columns()})
+            bad = self._bad_playlists(np.arange(1, about.num_rows + 1), about)
+            if self._spool.adjacent and self._spool.ordered and not bad.any():
+                self._settle(np.arange(1, len(self._tracks) + 1))  # tracks were numbered in the order of playlists
+            for stretch in self._spool.stretches():
+                which = slice(stretch.first, stretch.first + len(stretch.lengths))
+                self._write(about[which], stretch.lengths, stretch.tracks, stretch.times, bad[which])
+
+    def __len__(self) -> int:
+        """Number of tracks."""
+        return self._count
+
+    def placements(self) -> np.ndarray:
+        """int32 [placements], mapped."""
+        return mapped(self._items, np.int32)
+
+    def lengths(self) -> np.ndarray:
+        """int64 [playlists]."""
+        return np.concatenate([np.zeros(0, np.int64), *self._lengths])
+
+    def plays(self) -> None:
+        """None: blocks have no plays."""
+        return
+
+    def times(self) -> np.ndarray | None:
+        """int64 [placements], mapped, if any is known."""
+        return mapped(self._times, np.int64) if self._has_times else None
+
+    def tracks(self) -> pa.Table:
+        """id, title, artist and album by number."""
+        columns = self._tracks.columns()
+        names = {name: with_replacements(columns[name], later) for name, later in self._later.items()}
+        table = pa.table({"id": self._tracks.texts(), **names})
+        if self._as_mentioned and self._count == len(self._tracks):
+            return table
+        final = self._final[1 : len(self._tracks) + 1]
+        there = np.flatnonzero(final)
+        return table.take(pa.array(there[np.argsort(final[there])]))
+
+    def playlists(self) -> pa.Table:
+        """id, title, group and split, and the time if any playlist has one."""
+        empty = pa.table({name: pa.array([], pa.string()) for name in ("id", *ABOUT)})
+        times = np.concatenate([np.zeros(0, np.int64), *self._playlist_times])
+        return with_times(pa.concat_tables([empty, *self._about]), times)
+
+    def _describe(self, block: Tracks) -> None:
+        """Number tracks and store names: those of a track's first row in a table, and of the last table."""
+        numbers, fresh = self._tracks.numbers(block.id, {name: getattr(block, name) for name in NAMES})
+        self._settle(numbers)
+        known = self._described[block.table] = _grown(self._described.get(block.table), len(self._tracks) + 1, bool)
+        _, first = np.unique(numbers, return_index=True)
+        later = np.setdiff1d(first[~known[numbers[first]]], fresh)
+        known[numbers] = True
+        for row in later.tolist():
+            for name in NAMES:
+                if text := getattr(block, name)[row].as_py():
+                    self._later[name][int(numbers[row])] = text
+
+    def _spool_placements(self, block: Placements) -> None:
+        tracks, _ = self._tracks.numbers(block.track)
+        lists, _ = self._lists.numbers(block.playlist, {name: getattr(block, name) for name in ABOUT})
+        if self._spool is None:
+            if len(self._about):
+                raise TypeError(f"{type(self._reader).__name__}.blocks gave Placements after Playlists: {ONE_KIND}")
+            self._spool = PlacementSpool(self._work)
+        self._spool.add(lists - 1, tracks, block.position, block.time)
+
+    def _write_playlists(self, block: Playlists) -> None:
+        """Write whole playlists, which need not wait."""
+        if self._spool is not None:
+            raise TypeError(f"{type(self._reader).__name__}.blocks gave Playlists after Placements: {ONE_KIND}")
+        lists, _ = self._lists.numbers(block.id)
+        columns = {name: getattr(block, name) for name in ABOUT}
+        missing = pa.nulls(len(block.id), pa.string())
+        about = pa.table(
+            {"id": block.id.cast(pa.string())} | {n: missing if c is None else c for n, c in columns.items()}
+        )
+        bad = self._bad_playlists(lists, about)
+        tracks, _ = self._tracks.numbers(block.track)
+        self._write(about, np.diff(block.offsets), tracks, block.times, bad, block.time)
+
+    def _bad_playlists(self, lists: np.ndarray, about: pa.Table) -> np.ndarray:
+        """bool: which playlists repeat the id of a kept one, or have a wrong split. They are reported."""
+        self._kept = _grown(self._kept, len(self._lists) + 1, bool)
+        split = about["split"]
+        odd = np.asarray(
+            pc.and_(split.is_valid(), pc.invert(pc.is_in(split, value_set=pa.array(SPLITS[1:])))).to_numpy(), bool
+        )
+        suspects = odd | self._kept[lists] | (len(np.unique(lists)) < len(lists))
+        bad = np.zeros(len(lists), bool)
+        for row in np.flatnonzero(suspects).tolist():
+            if (repeated := bool(self._kept[lists[row]])) or odd[row]:
+                bad[row] = True
+                why = "its id came before" if repeated else f"split {split[row].as_py()!r} must be train, valid or test"
+                self._reader.bad(f"{self._reader.path}, playlist {about['id'][row].as_py()!r}", why)
+            else:
+                self._kept[lists[row]] = True
+        self._kept[lists[~bad]] = True
+        return bad
+
+    def _write(
+        self,
+        about: pa.Table,
+        lengths: np.ndarray,
+        tracks: np.ndarray,
+        times: np.ndarray | None,
+        bad: np.ndarray,
+        playlist_times: np.ndarray | None = None,
+    ) -> None:
+        """Write whole playlists that are not bad, with the final numbers of their tracks.
+
+        A track that occurs again in its playlist is left out, or written as −number.
+        """
+        if bad.any():
+            rows = np.repeat(~bad, lengths)
+            tracks, times = tracks[rows], None if times is None else times[rows]
+            about, lengths = about.filter(pa.array(~bad)), lengths[~bad]
+            playlist_times = None if playlist_times is None else playlist_times[~bad]
+        self._settle(tracks)
+        items = tracks if self._as_mentioned else self._final[tracks]
+        repeated = _repeats_of(items, lengths)
+        if self._drop_repeats and len(repeated):
+            items, lengths, times = without(repeated, items, lengths, times)
+        else:
+            items[repeated] *= -1
+        self._items.write(items.data)
+        if times is not None:
+            self._has_times = True
+            self._times.write(np.ascontiguousarray(times, np.int64).data)
+        self._about.append(about)
+        self._lengths.append(np.asarray(lengths, np.int64))
+        self._playlist_times.append(np.full(len(lengths), NO_TIME) if playlist_times is None else playlist_times)
+
+    def _settle(self, tracks: np.ndarray) -> None:
+        """Give final numbers to tracks without one, in the order of mention."""
+        self._final = _grown(self._final, len(self._tracks) + 1, np.int32)
+        if self._count == len(self._tracks):
+            return
+        unsettled = tracks[self._final[tracks] == 0]
+        if len(unsettled):
+            distinct, first = np.unique(unsettled, return_index=True)
+            distinct = distinct[np.argsort(first)]
+            self._as_mentioned &= bool(distinct[0] == self._count + 1 and (np.diff(distinct) == 1).all())
+            self._final[distinct] = np.arange(self._count + 1, self._count + 1 + len(distinct), dtype=np.int32)
+            self._count += len(distinct)
+
+
+class _Numbered:
+    """Numbers of ids, and columns of texts by number."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._numbering = Numbering()
+        self._texts: pa.ChunkedArray | None = None
+        self._parts: dict[str, list[pa.Array]] = {name: [] for name in names}
+
+    def __len__(self) -> int:
+        return len(self._numbering) if self._texts is None else len(self._texts)
+
+    def close(self) -> None:
+        """Keep the texts, and free the table that finds their numbers."""
+        self._texts, self._numbering = self._numbering.texts(), Numbering()
+
+    def texts(self) -> pa.ChunkedArray:
+        """The ids by number."""
+        return self._numbering.texts() if self._texts is None else self._texts
+
+    def numbers(self, ids: pa.Array, about: dict[str, pa.Array | None] | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Number of each id, int32 [n], and the first rows of new ids, int64. about: columns to store."""
+        codes, values, first = _coded(ids)
+        of_values, fresh = self._numbering.numbers(values)
+        rows = first[fresh]
+        for name, parts in self._parts.items():
+            column = None if about is None else about[name]
+            if len(rows):
+                parts.append(pa.nulls(len(rows), pa.string()) if column is None else column.take(pa.array(rows)))
+        return of_values[codes], rows
+
+    def columns(self) -> dict[str, pa.ChunkedArray]:
+        return {name: pa.chunked_array(parts, pa.string()) for name, parts in self._parts.items()}
+
+
+def _coded(ids: pa.Array) -> tuple[np.ndarray, pa.Array, np.ndarray]:
+    """An id column as codes int32 [n], their values in the order of their first row, and those rows."""
+    if not isinstance(ids, pa.DictionaryArray):
+        ids = ids.dictionary_encode()
+    codes, n = ids.indices.to_numpy(zero_copy_only=False), len(ids)
+    first = first_places(codes, len(ids.dictionary))
+    if (np.diff(first) > 0).all() and (not len(first) or first[-1] < n):
+        return codes, ids.dictionary, first
+    new = np.zeros(n, bool)
+    new[first[first < n]] = True
+    rows = np.flatnonzero(new)
+    order, place = codes[rows], np.zeros(len(first), np.int32)
+    place[order] = np.arange(len(order), dtype=np.int32)
+    return place[codes], ids.dictionary.take(pa.array(order)), rows
+
+
+def _repeats_of(items: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Places of tracks that occurred earlier in their playlist, int64; computed for whole playlists at a time."""
+    ends = np.cumsum(lengths)
+    found, start, done = [np.zeros(0, np.int64)], 0, 0
+    while start < len(lengths):
+        stop = max(start + 1, int(np.searchsorted(ends, done + AT_ONCE, side="right")))
+        rows = np.repeat(np.arange(stop - start), lengths[start:stop])
+        found.append(repeats(rows, items[done : int(ends[stop - 1])]) + done)
+        start, done = stop, int(ends[stop - 1])
+    return np.concatenate(found)
+
+
+def _grown(array: np.ndarray | None, size: int, kind: type) -> np.ndarray:
+    """The array with room for `size` numbers, zeros at its end."""
+    if array is not None and len(array) >= size:
+        return array
+    grown: np.ndarray = np.zeros(2 * size, kind)
+    if array is not None:
+        grown[: len(array)] = array
+    return grown
