@@ -10,11 +10,11 @@ import pytest
 
 import segue
 
-MODULES = ("segue.playlist_data", "segue.split", "segue.modalities", "segue.model", "segue.kinds", "segue.results", "segue.runs")
+MODULES = [f"segue.{name}" for name in ("playlist_data", "split", "modalities", "model", "kinds", "results", "runs")]
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_the_examples_of_a_module_run(
+def test_the_doctests_of_a_module_pass(
     name: str, tmp_path: Path, tiny_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -33,23 +33,25 @@ def model(split: segue.Split) -> segue.Model:
     return segue.Popularity().fit(split.train)
 
 
-def test_a_model_is_not_tested_on_playlists_that_it_was_fitted_to(data: segue.Playlists, model: segue.Model) -> None:
+def test_evaluate_refuses_playlists_that_the_model_was_fitted_to(data: segue.Playlists, model: segue.Model) -> None:
     with pytest.raises(LeakError, match="hides placements that the model was fitted to: use parts of one split"):
         segue.evaluate(model, data.split("playlist_disjoint", by="hash", folds=5, test_fold=1).test)
 
 
-def test_the_same_split_made_again_leaks_nothing(data: segue.Playlists, model: segue.Model, split: segue.Split) -> None:
+def test_the_same_split_created_twice_is_not_a_leak(
+    data: segue.Playlists, model: segue.Model, split: segue.Split
+) -> None:
     again = segue.evaluate(model, data.split("playlist_disjoint", by="hash", folds=5, test_fold=0).test)
     assert again.to_frame().equals(segue.evaluate(model, split.test).to_frame())
     segue.compare(again, segue.evaluate(segue.Popularity(name="twin").fit(split.train), split.test))
 
 
-def test_nothing_is_chosen_on_the_test(split: segue.Split) -> None:
+def test_fit_refuses_the_test_playlists_for_validation(split: segue.Split) -> None:
     with pytest.raises(LeakError, match=r"valid=split.test would choose on the test: pass split.valid"):
         segue.Popularity().fit(split.train, split.test)
 
 
-def test_parts_of_other_playlists_are_refused(split: segue.Split, model: segue.Model, tmp_path: Path) -> None:
+def test_parts_of_other_data_are_refused(split: segue.Split, model: segue.Model, tmp_path: Path) -> None:
     other = segue.read_playlists(None, reader="demo", tracks=310, artists=40, playlists=300, cache=tmp_path)
     with pytest.raises(InputError, match="of different playlists"):
         segue.Popularity().fit(split.train, other.split().valid)
@@ -59,7 +61,7 @@ def test_parts_of_other_playlists_are_refused(split: segue.Split, model: segue.M
         segue.encode(other, "lyrics", encoder="tfidf", fit_on=split.train)
 
 
-def test_results_of_different_questions_are_not_compared(
+def test_compare_refuses_results_on_different_playlists(
     data: segue.Playlists, split: segue.Split, model: segue.Model
 ) -> None:
     shorter = data.split("playlist_disjoint", by="hash", folds=5, test_fold=0, shown=0.3)
@@ -100,7 +102,7 @@ def test_results_of_different_questions_are_not_compared(
         ),
     ],
 )
-def test_an_unclear_value_is_one_line(
+def test_wrong_values_are_refused_in_one_line(
     model: segue.Model, split: segue.Split, call: Callable[..., Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message) as caught:
@@ -108,20 +110,20 @@ def test_an_unclear_value_is_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_two_modalities_need_two_names() -> None:
+def test_two_modalities_with_the_same_name_are_refused() -> None:
     ids = ["demo:track:1", "demo:track:2"]
     one = segue.vectors("mine", ids, np.ones((2, 4), np.float32))
     with pytest.raises(InputError, match="two modalities are called 'mine'"):
         segue.SASRec(modalities=[one, one])
 
 
-def test_a_playlist_without_a_known_track_is_counted(model: segue.Model) -> None:
+def test_rank_warns_of_playlists_without_a_known_track(model: segue.Model) -> None:
     with pytest.warns(UserWarning, match=r"1 of 2 playlists have no track of the catalogue, such as the one at 1"):
         found = model.rank([["demo:track:1"], ["no such"]], k=3)
     assert set(found["playlist"]) <= {0, 1}
 
 
-def test_saving_replaces_nothing_unasked(model: segue.Model, tiny_run: Path, tmp_path: Path) -> None:
+def test_save_refuses_to_overwrite_other_folders(model: segue.Model, tiny_run: Path, tmp_path: Path) -> None:
     model.save(tmp_path / "model")
     with pytest.raises(InputError, match="holds a saved model: choose another folder, or pass overwrite=True"):
         model.save(tmp_path / "model")
@@ -143,7 +145,7 @@ class TwoEach(Metric):
         return np.zeros((len(block.n_hidden), 2))
 
 
-def test_a_metric_of_a_wrong_shape_is_named(model: segue.Model, split: segue.Split) -> None:
+def test_a_metric_with_a_wrong_shape_is_refused_by_name(model: segue.Model, split: segue.Split) -> None:
     with pytest.raises(
         SegueError, match=r"TwoEach returned values of shape \(\d+, 2\): it must return one number per playlist"
     ):
@@ -159,12 +161,12 @@ class OneEach(Loss):
         return scores.logits().logsumexp(1)
 
 
-def test_a_loss_of_a_wrong_shape_is_named(split: segue.Split) -> None:
+def test_a_loss_with_a_wrong_shape_is_refused_by_name(split: segue.Split) -> None:
     with pytest.raises(SegueError, match=r"loss .*OneEach returned \(\d+,\) values: it must return one, their mean"):
         segue.SASRec(loss=OneEach(), epochs=1, hidden_size=16).fit(split.train, split.valid)
 
 
-def test_a_cache_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_a_cache_folder_that_cannot_be_created_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     data = segue.read_playlists(
         None, reader="demo", tracks=300, artists=40, playlists=200, cache=tmp_path / "file" / "cache"
@@ -173,7 +175,7 @@ def test_a_cache_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         len(data)
 
 
-def test_a_class_of_the_script_warns_that_only_it_can_load(tmp_path: Path) -> None:
+def test_save_warns_of_a_class_defined_in_the_script(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "import segue, warnings\nfrom segue.plugin import Ranker\nfrom toolkit.baselines.popularity import Popularity\n"
@@ -186,7 +188,7 @@ def test_a_class_of_the_script_warns_that_only_it_can_load(tmp_path: Path) -> No
     assert "mine uses a class of this notebook or script: only it can load the model again" in done.stderr
 
 
-def test_an_excluded_id_that_is_unknown_is_said(model: segue.Model) -> None:
+def test_an_unknown_excluded_id_is_reported(model: segue.Model) -> None:
     with pytest.warns(UserWarning, match=r"1 of 1 excluded tracks are not in the catalogue: 'no such'|no such"):
         model.continue_playlist(["demo:track:1"], k=1, exclude=["no such"])
 
@@ -195,18 +197,19 @@ def test_an_excluded_id_that_is_unknown_is_said(model: segue.Model) -> None:
     ("typo", "name"),
     [("SasRec", "SASRec"), ("itemknn", "ItemKNN"), ("evalute", "evaluate"), ("from_df", "from_dataframe")],
 )
-def test_a_misspelt_name_has_a_suggestion(typo: str, name: str) -> None:
+def test_a_misspelt_name_is_refused_with_a_suggestion(typo: str, name: str) -> None:
     with pytest.raises(AttributeError, match=f"did you mean '{name}'"):
         getattr(segue, typo)
 
 
-def test_a_fault_in_a_class_of_ones_own_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_in_a_users_class_names_the_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_fault.py").write_text(
         "from toolkit.baselines.popularity import Popularity\n\n\nclass Boom(Popularity):\n    name = 'boom'\n\n"
         "    def fit(self, data):\n        raise ValueError('my bug')\n"
     )
     (tmp_path / "recipe.yaml").write_text(
-        "data: {reader: demo, options: {tracks: 300, artists: 40, playlists: 200}}\nbaselines: [{name: 'my_fault:Boom'}]\n"
+        "data: {reader: demo, options: {tracks: 300, artists: 40, playlists: 200}}\n"
+        "baselines: [{name: 'my_fault:Boom'}]\n"
     )
     done = subprocess.run(
         [sys.executable, "-m", "segue", "run", "recipe.yaml", "--out", "run"],

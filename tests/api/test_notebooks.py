@@ -22,7 +22,7 @@ def test_a_notebook_runs(path: Path, tmp_path: Path) -> None:
     assert "item-knn" in last and "p_holm" in last
 
 
-def test_the_notebook_holds_the_script_of_the_page() -> None:
+def test_the_notebook_contains_the_documented_script() -> None:
     page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
     script = re.findall(r"```python\n(.*?)```", page, re.S)[0].rstrip()
     cells = json.loads((ROOT / "notebooks" / "python.ipynb").read_text(encoding="utf-8"))["cells"]

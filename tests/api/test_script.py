@@ -88,7 +88,7 @@ def test_recall_follows_from_the_kept_rankings(names: dict[str, Any]) -> None:
     assert given.to_dict() == pytest.approx(recall)
 
 
-def test_a_saved_model_answers_the_same(names: dict[str, Any], folder: Path) -> None:
+def test_a_saved_model_ranks_the_same(names: dict[str, Any], folder: Path) -> None:
     import segue
 
     again = segue.load(folder / "my-model")
@@ -97,7 +97,7 @@ def test_a_saved_model_answers_the_same(names: dict[str, Any], folder: Path) -> 
     assert not list((folder / "my-model").rglob("*.pkl"))
 
 
-def test_the_model_is_the_recipes_to_the_last_bit(
+def test_a_model_in_python_equals_the_recipes_bit_for_bit(
     names: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import segue
@@ -122,7 +122,7 @@ def test_the_model_is_the_recipes_to_the_last_bit(
         assert both[column].equals(both[f"{column}_run"]), column
 
 
-def test_a_comparison_is_of_the_metrics_that_both_have(names: dict[str, Any]) -> None:
+def test_compare_uses_the_metrics_that_both_results_have(names: dict[str, Any]) -> None:
     import segue
 
     split, result = names["split"], names["result"]
@@ -138,7 +138,7 @@ def test_a_comparison_is_of_the_metrics_that_both_have(names: dict[str, Any]) ->
     assert recall["difference"] == pytest.approx(means["item-knn"] - means["sasrec-multimodal"], abs=1e-7)
 
 
-def test_the_page_continues_a_finished_run(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_documented_run_is_continued(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import segue
 
     (tmp_path / "runs").mkdir()
@@ -156,7 +156,9 @@ def test_the_page_continues_a_finished_run(tiny_run: Path, tmp_path: Path, monke
     assert (tmp_path / "runs" / "small" / "metrics.json").exists()
 
 
-def test_the_page_makes_rankers(names: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_documented_rankers_are_created(
+    names: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (folder / "my_ideas.py").write_text(LAST_SEEDS)
     monkeypatch.chdir(folder)
     try:

@@ -47,7 +47,7 @@ def _matrix(names: pd.Series) -> sp.csr_matrix:
 
 
 def mpd5k(shared_data: Path) -> Split:
-    """playlists-mpd5k: every fifth playlist by hash is the test, all the rest training; nothing is left for validation."""
+    """playlists-mpd5k: every fifth playlist by hash is in the test, all others in training. Validation is empty."""
     plays = pd.read_csv(shared_data / "playlists-mpd5k" / "playlists.csv.gz").sort_values(["playlist_id", "pos"])
     codes, known = pd.factorize(plays["track_id"])
     lists = [(number, codes[index] + 1) for number, index in plays.groupby("playlist_id").indices.items()]

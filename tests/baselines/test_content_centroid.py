@@ -37,7 +37,7 @@ def test_tracks_are_scored_by_cosine_to_the_mean_seed(training: Training) -> Non
     assert ranker.rank(Queries.of([[1]]), 5)[0].tolist() == [[3, 2, 4, 0, 0]]
 
 
-def test_a_modality_counts_where_both_sides_have_it(training: Training) -> None:
+def test_a_modality_counts_if_track_and_seed_have_it(training: Training) -> None:
     audio = modality("audio", [[1, 0], [0, 1], [1, 0], None])
     lyrics = modality("lyrics", [[1, 0], [1, 0], None, [0, 1]])
     ranker = ContentCentroid().fit(training([[1, 2]], 4, {"audio": audio, "lyrics": lyrics}))
@@ -45,12 +45,12 @@ def test_a_modality_counts_where_both_sides_have_it(training: Training) -> None:
     np.testing.assert_allclose(found, [[1, 0.5, 1, 0], [1, 0, 1, -np.inf]], atol=1e-6)
 
 
-def test_seeds_without_content_rank_nothing(training: Training) -> None:
+def test_seeds_without_content_score_minus_infinity(training: Training) -> None:
     ranker = ContentCentroid().fit(training([[1, 2]], 4, {"audio": modality("audio", [[1, 0], [0, 1], [1, 0], None])}))
     assert not ranker.rank(Queries.of([[4], []]), 4)[0].any()
 
 
-def test_the_slow_twin_agrees(small: Small) -> None:
+def test_scores_equal_a_slow_reference(small: Small) -> None:
     data, held_out = small
     queries, expected = held_out.queries(), np.zeros((len(held_out), 90))
     for b in range(len(held_out)):
@@ -75,7 +75,7 @@ def test_modalities_can_be_chosen(small: Small) -> None:
     np.testing.assert_array_equal(chosen[0], ContentCentroid().fit(only).rank(held_out.queries(), 20)[0])
 
 
-def test_a_missing_modality_is_an_error(small: Small) -> None:
+def test_a_missing_modality_is_refused(small: Small) -> None:
     with pytest.raises(InputError, match="'lyric' is not a modality here: did you mean 'lyrics'"):
         ContentCentroid(modalities=["lyric"]).fit(small[0])
     with pytest.raises(InputError, match="needs a modality and there is none: name encoders"):

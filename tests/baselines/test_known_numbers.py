@@ -39,7 +39,9 @@ def recalls(make: Make, split: Split) -> Scores:
     ],
     ids=["popularity", "item-knn", "session-knn", "ease"],
 )
-def test_playlists_by_listeners(make: Make, expected: tuple[float, ...], mpd5k: Split) -> None:
+def test_recall_on_listeners_playlists_matches_known_numbers(
+    make: Make, expected: tuple[float, ...], mpd5k: Split
+) -> None:
     scores = recalls(make, mpd5k)
     assert len(scores) == 927
     found = [float(np.mean(scores.values["all", "recall", k])) for k in (20, 50, 500)]
@@ -51,12 +53,12 @@ def test_playlists_by_listeners(make: Make, expected: tuple[float, ...], mpd5k: 
     [
         (Popularity, (0.021, 0.102), (0.070, 0.185)),
         (ItemKNN, (0.151, 0.316), (0.297, 0.428)),
-        # of the 200 usual neighbours many are versions of one chart; the known number is met with 100
+        # of the 200 usual neighbours many are versions of one chart; the known number is that of 100
         (lambda: SessionKNN(neighbours=100), (0.136, 0.301), None),
     ],
     ids=["popularity", "item-knn", "session-knn"],
 )
-def test_versions_of_charts(
+def test_recall_on_chart_playlists_matches_known_numbers(
     make: Make, over_lists: tuple[float, float], over_playlists: tuple[float, float] | None, spa: Split
 ) -> None:
     scores = recalls(make, spa)
@@ -64,8 +66,8 @@ def test_versions_of_charts(
     assert (len(scores), len(np.unique(groups))) == (854, 37)
     at_50, at_500 = (scores.values["all", "recall", k] for k in (50, 500))
     assert np.mean(at_50) == pytest.approx(over_lists[0], abs=0.002)
-    # elsewhere .323, over playlists .436, and .310: by rank 500 many lists have only tracks left that share no playlist with
-    # a seed; others fill up with them, which finds a few by chance, and here they are not ranked
+    # other programs: .323, over playlists .436, and .310. By rank 500 many lists have only tracks left that share no
+    # playlist with a seed. Other programs rank them too, and hit a few by chance
     assert np.mean(at_500) == pytest.approx(over_lists[1], abs=0.002)
     if over_playlists is not None:
         assert macro_mean(at_50, groups) == pytest.approx(over_playlists[0], abs=0.002)
@@ -73,8 +75,9 @@ def test_versions_of_charts(
 
 
 @pytest.mark.slow
-def test_content_rescues_neighbours(shared_data: Path, spa: Split) -> None:
-    # elsewhere item-kNN + genre + artist with weights by hand .235 and .515; more than half of the hidden tracks were never played
+def test_content_mix_recall_is_above_item_knn(shared_data: Path, spa: Split) -> None:
+    # known numbers for item-kNN + genre + artist with weights by hand: .235 and .515. More than half of the hidden
+    # tracks were never played
     ranker = ContentMix().fit(TrainingData(spa.train, spa.valid, labels=spa_labels(shared_data)))
     scores = evaluate(ranker, spa.test, ks=[50, 500], metrics=["recall"], train_counts=spa.train.counts())
     at_50, at_500 = (float(np.mean(scores.values["all", "recall", k])) for k in (50, 500))
@@ -82,7 +85,7 @@ def test_content_rescues_neighbours(shared_data: Path, spa: Split) -> None:
     assert ranker.weights["genre"] > 0
 
 
-def test_unplayed_tracks_are_beyond_the_id_based(spa: Split) -> None:
+def test_rankers_by_id_do_not_rank_unplayed_tracks(spa: Split) -> None:
     scores = recalls(ItemKNN, spa)
     cold = scores.values["cold", "recall", 500]
     assert np.nanmax(cold) == 0.0

@@ -30,14 +30,14 @@ def labelled(training: Callable[..., TrainingData]) -> TrainingData:
     return replace(training(LISTS, 5), labels={"artist": ARTISTS, "genre": GENRES})
 
 
-def test_tracks_of_the_seeds_artists_by_plays(labelled: TrainingData) -> None:
+def test_artist_popularity_scores_the_seeds_artists_by_plays(labelled: TrainingData) -> None:
     found = ArtistPopularity(power=1.0).fit(labelled).score(Queries.of([[1], [3, 1, 2], [4]]), ALL)
     both = np.array([2, 1]) / np.sqrt(5)
     expected = [[4, 3, NONE, NONE, NONE], [4 * both[0], 3 * both[0], 2 * both[1], NONE, both[1]], [NONE] * 5]
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
-def test_genres_by_cosine_with_and_without_plays(labelled: TrainingData) -> None:
+def test_genre_popularity_scores_by_cosine_with_and_without_idf(labelled: TrainingData) -> None:
     half = 1 / np.sqrt(2)
     found = GenrePopularity(power=0.0).fit(labelled).score(Queries.of([[2]]), ALL)
     np.testing.assert_allclose(found, [[half, 1, NONE, NONE, NONE]], rtol=1e-6)
@@ -47,7 +47,7 @@ def test_genres_by_cosine_with_and_without_plays(labelled: TrainingData) -> None
     np.testing.assert_allclose(found[0, 0], rare / np.hypot(rare, common), rtol=1e-6)
 
 
-def test_labels_that_are_not_there_are_asked_for(training: Callable[..., TrainingData]) -> None:
+def test_missing_labels_are_refused(training: Callable[..., TrainingData]) -> None:
     with pytest.raises(
         InputError,
         match="artist-popularity needs the tracks' artist, and the catalogue has none that may be trained on",
@@ -55,7 +55,7 @@ def test_labels_that_are_not_there_are_asked_for(training: Callable[..., Trainin
         ArtistPopularity().fit(training(LISTS, 5))
 
 
-def test_the_mix_without_weights_is_item_knn(small: tuple[TrainingData, HeldOut]) -> None:
+def test_content_mix_with_zero_weights_equals_item_knn(small: tuple[TrainingData, HeldOut]) -> None:
     data, held_out = small
     mix = ContentMix(genre=0.0, artist=0.0).fit(data).score(held_out.queries(), np.arange(1, 91))
     alone = ItemKNN().fit(data).score(held_out.queries(), np.arange(1, 91))
@@ -63,7 +63,7 @@ def test_the_mix_without_weights_is_item_knn(small: tuple[TrainingData, HeldOut]
     np.testing.assert_allclose(mix, alone / lengths, rtol=1e-5)
 
 
-def test_the_mix_adds_cosines(labelled: TrainingData) -> None:
+def test_content_mix_adds_weighted_cosines(labelled: TrainingData) -> None:
     # 1 shares both playlists of 2's with it: 2 / sqrt(6); genre cosine with idf, artist 1
     mix = ContentMix(genre=0.5, artist=0.25).fit(labelled)
     rare, common = np.log1p(4 / 2), np.log1p(4 / 3)
@@ -73,7 +73,7 @@ def test_the_mix_adds_cosines(labelled: TrainingData) -> None:
 
 
 @pytest.mark.parametrize("telling", ["genre", "artist"])
-def test_weights_are_those_of_the_best_validation_recall(telling: str) -> None:
+def test_content_mix_weights_have_the_best_validation_recall(telling: str) -> None:
     from tests.baselines.conftest import corpus_of
 
     # what is hidden has one label in common with the seeds; the other label, and co-playing, point elsewhere
@@ -92,7 +92,7 @@ def test_weights_are_those_of_the_best_validation_recall(telling: str) -> None:
     assert weights[telling] > 0 and weights[telling] >= weights[({"genre", "artist"} - {telling}).pop()]
 
 
-def test_no_validation_playlists_leave_nothing_to_choose_by(small: tuple[TrainingData, HeldOut]) -> None:
+def test_content_mix_without_validation_and_weights_is_refused(small: tuple[TrainingData, HeldOut]) -> None:
     with pytest.raises(
         InputError,
         match="content-mix chooses its weights on validation playlists and there are none: give genre and artist",

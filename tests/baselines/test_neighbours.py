@@ -43,7 +43,7 @@ def test_item_knn_sums_cosines(training: Training) -> None:
     np.testing.assert_allclose(scores, [one, both, one], rtol=1e-6)
 
 
-def test_item_knn_shrinks_and_cuts(training: Training) -> None:
+def test_item_knn_applies_shrink_and_neighbours(training: Training) -> None:
     data, query = training(LISTS, 6), Queries.of([[1]])
     shrunk = ItemKNN(shrink=2.0).fit(data).score(query, ALL)
     np.testing.assert_allclose(shrunk, [[NONE, 2 / (math.sqrt(6) + 2), 1 / 4, NONE, NONE, NONE]], rtol=1e-6)
@@ -52,7 +52,7 @@ def test_item_knn_shrinks_and_cuts(training: Training) -> None:
 
 
 @pytest.mark.parametrize(("neighbours", "shrink"), [(None, 0.0), (4, 0.0), (None, 3.0), (6, 1.5)])
-def test_item_knn_equals_its_slow_twin(
+def test_item_knn_equals_a_slow_reference(
     neighbours: int | None, shrink: float, small: Small, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, held_out = small
@@ -70,7 +70,7 @@ def test_item_knn_equals_its_slow_twin(
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_item_knn_refuses_to_outgrow_its_bound(small: Small) -> None:
+def test_item_knn_refuses_more_than_max_entries(small: Small) -> None:
     with pytest.raises(InputError, match="more than max_entries=100 similarities: set neighbours"):
         ItemKNN(max_entries=100).fit(small[0])
 
@@ -87,7 +87,7 @@ def test_session_knn_weighs_playlists_by_cosine(training: Training) -> None:
 
 
 @pytest.mark.parametrize("neighbours", [1, 5, 200])
-def test_session_knn_equals_its_slow_twin(neighbours: int, small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_session_knn_equals_a_slow_reference(neighbours: int, small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     data, held_out = small
     monkeypatch.setattr(session_knn, "BLOCK_ENTRIES", 150)  # two queries at a time
     playlists = [set(np.flatnonzero(row)) for row in data.train.matrix().toarray()]
@@ -127,7 +127,7 @@ def test_both_forms_of_ease_equal_the_closed_form(
 
 @pytest.mark.parametrize("make", [ItemKNN, SessionKNN, EASE, lambda: EASE(regularisation=1.0)])
 @pytest.mark.parametrize("lists", [LISTS, LISTS * 3], ids=["few", "many"])  # EASE in its dual and its primal form
-def test_what_nothing_speaks_for_is_not_ranked(
+def test_tracks_without_evidence_score_minus_infinity(
     make: Callable[[], Baseline], lists: list[list[int]], training: Training
 ) -> None:
     ranker = make().fit(training(lists, 8))
@@ -138,7 +138,7 @@ def test_what_nothing_speaks_for_is_not_ranked(
 
 
 @pytest.mark.parametrize("regularisation", [5.0, 200.0])
-def test_the_forms_of_ease_are_one_model(regularisation: float, small: Small) -> None:
+def test_all_forms_of_ease_give_equal_scores(regularisation: float, small: Small) -> None:
     data, held_out = small
     every = np.arange(1, 91)
     fitted = {
@@ -154,5 +154,5 @@ def test_the_forms_of_ease_are_one_model(regularisation: float, small: Small) ->
 
 
 @pytest.mark.parametrize(("max_size", "form"), [(60, "dual"), (59, "low-rank")])
-def test_ease_is_exact_until_both_matrices_are_too_large(max_size: int, form: str, small: Small) -> None:
+def test_ease_auto_form_is_low_rank_only_above_max_size(max_size: int, form: str, small: Small) -> None:
     assert EASE(max_size=max_size).fit(small[0]).form == form

@@ -54,12 +54,12 @@ def ideas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     sys.modules.pop("my_ideas", None)
 
 
-def test_the_page_s_example_keeps_the_contract(ideas: Path) -> None:
+def test_the_documented_ranker_passes_check_ranker(ideas: Path) -> None:
     ranker_class("my_ideas:LastSeeds")
     sys.modules["my_ideas"].test_last_seeds()
 
 
-def test_it_runs_under_the_name_of_its_class(ideas: Path, tiny_cache: Path) -> None:
+def test_a_ranker_by_path_runs_under_its_class_name(ideas: Path, tiny_cache: Path) -> None:
     pipeline.run(load(ideas / "own.yaml", parameters=True), ideas / "run", cache=tiny_cache)
     entries = {
         entry["system"]: entry["ranker"]
@@ -78,13 +78,13 @@ def test_it_runs_under_the_name_of_its_class(ideas: Path, tiny_cache: Path) -> N
 def test_a_changed_file_is_fitted_again(ideas: Path, tiny_cache: Path) -> None:
     (ideas / "own.yaml").write_text(RECIPE.replace(", two-stage", ""))
     recipe, notes = load(ideas / "own.yaml"), Notes()
-    rows = pipeline.run(recipe, ideas / "run", cache=tiny_cache)
-    again = pipeline.run(recipe, ideas / "run", cache=tiny_cache, progress=notes)
+    rows = pipeline.run(recipe, ideas / "run", cache=tiny_cache).metrics
+    again = pipeline.run(recipe, ideas / "run", cache=tiny_cache, progress=notes).metrics
     assert again == rows and not notes.notes
     source = ideas / "my_ideas.py"
     source.write_text(source.read_text().replace("scores[scores == 0] = -np.inf", "scores = -scores"))
     del sys.modules["my_ideas"]
-    changed = pipeline.run(recipe, ideas / "run", cache=tiny_cache, progress=notes)
+    changed = pipeline.run(recipe, ideas / "run", cache=tiny_cache, progress=notes).metrics
     assert any("changed since this run was finished" in note for note in notes.notes)
     own = [row["value"] for row in rows if row["system"] == "last-seeds"]
     assert own != [row["value"] for row in changed if row["system"] == "last-seeds"]
@@ -93,13 +93,13 @@ def test_a_changed_file_is_fitted_again(ideas: Path, tiny_cache: Path) -> None:
     ]
 
 
-def test_the_page_s_recipe_is_valid(ideas: Path) -> None:
+def test_the_documented_recipe_is_valid(ideas: Path) -> None:
     (block,) = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     (ideas / "page.yaml").write_text(block, encoding="utf-8")
     assert load(ideas / "page.yaml", parameters=True).name == "my-ideas"
 
 
-def test_it_is_tuned_by_its_grid(ideas: Path, tiny_cache: Path) -> None:
+def test_bench_tunes_a_ranker_by_path_over_its_grid(ideas: Path, tiny_cache: Path) -> None:
     result = tune_baselines.bench(
         load(ideas / "own.yaml"), ideas / "bench", baselines=["my_ideas:LastSeeds"], budget=2, cache=tiny_cache
     )
@@ -116,14 +116,14 @@ def test_it_is_tuned_by_its_grid(ideas: Path, tiny_cache: Path) -> None:
         ("my_ideas:../LastSeeds", "must be module:Class"),
     ],
 )
-def test_a_path_that_leads_to_no_ranker_is_refused(name: str, message: str, ideas: Path) -> None:
+def test_a_path_that_is_not_a_ranker_is_refused(name: str, message: str, ideas: Path) -> None:
     (ideas / "own.yaml").write_text(RECIPE.replace('name: "my_ideas:LastSeeds"', f'name: "{name}"'))
     with pytest.raises(InputError) as error:
         load(ideas / "own.yaml", parameters=True)
     assert message in str(error.value)
 
 
-def test_its_parameters_are_checked_with_the_line(ideas: Path) -> None:
+def test_wrong_parameters_of_a_ranker_by_path_name_the_line(ideas: Path) -> None:
     (ideas / "own.yaml").write_text(RECIPE.replace("seeds: 5", "seeds: 0"))
     with pytest.raises(
         RecipeError, match=r"own\.yaml:6: baselines\.1\.params\.seeds=0 must be greater than or equal to 1"
@@ -131,7 +131,7 @@ def test_its_parameters_are_checked_with_the_line(ideas: Path) -> None:
         load(ideas / "own.yaml", parameters=True)
 
 
-def test_two_rows_of_one_name_are_refused(ideas: Path) -> None:
+def test_two_systems_with_the_same_name_are_refused(ideas: Path) -> None:
     (ideas / "own.yaml").write_text(RECIPE.replace(", name: cold", ""))
     with pytest.raises(RecipeError, match="a second system called last-seeds"):
         load(ideas / "own.yaml")
@@ -147,7 +147,7 @@ def test_a_sequential_model_is_not_listed_as_a_baseline(section: str, tmp_path: 
     assert not {"sequential", "advised"} & set(listed())
 
 
-def test_sources_are_those_of_modules_that_are_named(ideas: Path) -> None:
+def test_the_source_hash_covers_the_named_modules(ideas: Path) -> None:
     named = {
         "baselines": ["popularity", {"name": "my_ideas:LastSeeds"}],
         "type": "no_such_module:Loss",

@@ -13,7 +13,7 @@ from toolkit.ranker import TrainingData
 Training = Callable[..., TrainingData]
 
 
-def test_scores_are_uniform_and_unrelated(training: Training) -> None:
+def test_random_scores_are_uniform_and_uncorrelated(training: Training) -> None:
     ranker = RandomOrder().fit(training([[1, 2]], 20_000))
     scores = ranker.score(Queries.of([[1], [2], [1, 2], [2, 1]]), np.arange(1, 20_001))
     assert scores.min() >= 0 and scores.max() < 1
@@ -23,7 +23,7 @@ def test_scores_are_uniform_and_unrelated(training: Training) -> None:
     assert abs(np.corrcoef(scores[0, 1:], scores[0, :-1])[0, 1]) < 0.03
 
 
-def test_the_run_s_seed_counts_unless_one_is_given(training: Training) -> None:
+def test_the_seed_parameter_overrides_the_seed_of_the_run(training: Training) -> None:
     data, query, items = training([[1, 2]], 50), Queries.of([[1]]), np.arange(1, 51)
     from_run = RandomOrder().fit(data).score(query, items)
     np.testing.assert_array_equal(RandomOrder(seed=data.seed).fit(data).score(query, items), from_run)

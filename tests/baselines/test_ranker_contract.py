@@ -23,8 +23,8 @@ from toolkit.ranker import Capabilities, Scorer, TrainingData
 
 Small = tuple[TrainingData, HeldOut]
 NAMES = [
-    "popularity", "random", "item-knn", "session-knn", "ease", "content-centroid", "artist-popularity", "genre-popularity",
-    "markov", "vsknn", "stan", "vstan", "ials",
+    "popularity", "random", "item-knn", "session-knn", "ease", "content-centroid", "artist-popularity",
+    "genre-popularity", "markov", "vsknn", "stan", "vstan", "ials",
 ]  # fmt: skip
 
 
@@ -39,7 +39,7 @@ def test_the_contract_holds_with_parameters(params: dict[str, float], small: Sma
 
 
 @pytest.mark.parametrize("name", ["content-mix", "transrec-global"])
-def test_the_contract_holds_where_validation_chooses(name: str, small: Small) -> None:
+def test_the_contract_holds_with_parameters_chosen_on_validation(name: str, small: Small) -> None:
     data, held_out = small
     params = {"epochs": 4} if name.startswith("transrec") else {}
     check_ranker(
@@ -191,12 +191,12 @@ class HasAPathForAName(Popularity):
         (HasAPathForAName, "name='my_ideas:Popularity' must be of letters, digits"),
     ],
 )
-def test_a_ranker_that_does_not_do_what_it_declares_is_found(broken: type[Popularity], rule: str) -> None:
+def test_check_ranker_finds_false_capabilities(broken: type[Popularity], rule: str) -> None:
     with pytest.raises(AssertionError, match=rule):
         check_ranker(broken)
 
 
-def test_a_ranker_that_loads_on_no_device_is_found() -> None:
+def test_check_ranker_finds_a_load_without_device() -> None:
     with pytest.raises(AssertionError, match="cannot be called so: .*unexpected keyword argument 'device'"):
         check_ranker(LoadsWithoutADevice)
 
@@ -221,28 +221,28 @@ def test_the_example_data_has_every_kind_of_input_with_gaps() -> None:
         (RanksSeeds, "rank is not the order of score"),
         (KeepsTheFirstFit, "keeps something of the first"),
         (ReadsTheBlock, "depend on which other items"),
-        (ReadsTheBatch, "alone is ranked otherwise"),
+        (ReadsTheBatch, "alone has another ranking"),
         (Forgets, "load does not give back"),
         (Draws, "under the same seed differ"),
     ],
 )
-def test_a_broken_ranker_is_found(broken: type[Popularity], rule: str, small: Small) -> None:
+def test_check_ranker_finds_broken_rankers(broken: type[Popularity], rule: str, small: Small) -> None:
     with pytest.raises(AssertionError, match=rule):
         check_ranker(broken, *small)
 
 
-def test_an_unknown_parameter_names_the_nearest() -> None:
+def test_an_unknown_parameter_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(InputError, match="item-knn: neighbors is not a key: did you mean neighbours?"):
         ItemKNN(neighbors=20)
 
 
-def test_a_wrong_value_is_one_line() -> None:
+def test_a_wrong_parameter_value_is_refused_in_one_line() -> None:
     with pytest.raises(InputError, match="item-knn: neighbours=0 must be greater than or equal to 1") as found:
         ItemKNN(neighbours=0)
     assert "\n" not in str(found.value)
 
 
-def test_a_ranker_that_takes_no_parameters_says_so() -> None:
+def test_parameters_of_a_ranker_without_any_are_refused() -> None:
     with pytest.raises(InputError, match="popularity: k is not a key: known here: none"):
         Popularity(k=3)
 

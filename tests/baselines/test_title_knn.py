@@ -43,7 +43,7 @@ def data() -> TrainingData:
 
 @pytest.fixture(scope="module")
 def large() -> tuple[TrainingData, HeldOut]:
-    """Playlists of six moods, each with tracks and titles of its own; some are held out, a quarter of them without a title."""
+    """Playlists of six moods with their own tracks and titles. Some are held out, a quarter of them untitled."""
     generator = np.random.default_rng(0)
     moods = ["chill", "metal", "workout", "summer", "jazz", "party"]
     lists, titles = [], []
@@ -59,7 +59,7 @@ def large() -> tuple[TrainingData, HeldOut]:
     return TrainingData(PlaylistSet(corpus, train, starts[train], ends[train]), part), part
 
 
-def test_playlists_of_the_same_title_vote(data: TrainingData) -> None:
+def test_playlists_with_the_same_title_vote(data: TrainingData) -> None:
     ranker = TitleKNN(neighbours=1).fit(data)
     queries = Queries.of([[], [], [2]], titles=["CHILL", None, "chill"])
     scores = ranker.score(queries, np.arange(1, 10))
@@ -99,7 +99,7 @@ def test_the_contract_holds(name: str, params: dict[str, object], large: tuple[T
     check_ranker(lambda: cls(**params), *large)
 
 
-def test_the_mix_answers_with_either_and_is_better_with_both(large: tuple[TrainingData, HeldOut]) -> None:
+def test_title_mix_ranks_by_title_or_seeds_and_is_better_with_both(large: tuple[TrainingData, HeldOut]) -> None:
     data, part = large
     mixed, alone = TitleMix().fit(data), TitleKNN().fit(data)
     queries = part.queries()
@@ -113,13 +113,13 @@ def test_the_mix_answers_with_either_and_is_better_with_both(large: tuple[Traini
     assert any(float(mixed.state["weight"][0]) == pytest.approx(weight) for weight in WEIGHTS)
 
 
-def test_without_titles_there_is_nothing_to_learn(data: TrainingData) -> None:
+def test_training_playlists_without_titles_are_refused(data: TrainingData) -> None:
     bare = training(corpus_of(LISTS, [None] * len(LISTS), 9))
     with pytest.raises(InputError, match="title-knn needs titles, and no training playlist has one"):
         TitleKNN().fit(bare)
 
 
-def test_sentence_bert_knows_other_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sentence_bert_matches_titles_with_other_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGUE_CACHE", str(tmp_path))
     small = training(corpus_of([[1, 2], [3, 4]], ["gym workout", "sleep"], 4))
     ranker = TitleKNN(encoder="sentence-bert", neighbours=1).fit(replace(small))

@@ -21,7 +21,7 @@ PARAMS = {"dim": 8, "batch": 64, "epochs": 40, "learning_rate": 0.05, "regularis
 
 @pytest.fixture(scope="module")
 def split() -> Split:
-    """Playlists that walk a line of 20 tracks, half of them forwards and half backwards; tracks 21 and 22 are never played."""
+    """Playlists along a line of 20 tracks, half of them forwards, half backwards. Tracks 21 and 22 are never played."""
     lists = [
         list(range(start, start + 7))[:: 1 if number % 2 else -1] for number, start in enumerate(list(range(1, 15)) * 4)
     ]
@@ -38,7 +38,7 @@ def test_the_contract_holds(data: TrainingData, split: Split) -> None:
     check_ranker(lambda: TransRec(**{**PARAMS, "epochs": 4}), replace(data, valid=None), split.test.part(0, 6), k=5)
 
 
-def test_one_direction_is_one_translation(split: Split) -> None:
+def test_playlists_in_one_direction_are_ranked_by_the_global_translation(split: Split) -> None:
     train = split.train
     forwards = replace(train, rows=train.rows[1::2], starts=train.starts[1::2], ends=train.ends[1::2])
     ranker = TransRecGlobal(**PARAMS).fit(TrainingData(forwards, device="cpu"))
@@ -46,7 +46,7 @@ def test_one_direction_is_one_translation(split: Split) -> None:
     assert np.mean([track + 1 in row for track, row in zip(range(4, 14), ids.tolist(), strict=True)]) >= 0.8
 
 
-def test_a_playlist_goes_its_own_way_under_leave_last_out(data: TrainingData, split: Split) -> None:
+def test_transrec_learns_a_vector_per_playlist_under_leave_last_out(data: TrainingData, split: Split) -> None:
     ranker = TransRec(**{**PARAMS, "regularisation": 0.0, "epochs": 100, "learning_rate": 0.02}).fit(
         replace(data, valid=None)
     )
@@ -78,7 +78,7 @@ def test_scores_are_distances_after_the_last_known_seed(data: TrainingData, spli
     assert np.linalg.norm(state["points"], axis=1).max() <= 1 + 1e-5
 
 
-def test_playlists_that_are_held_out_have_no_vector(data: TrainingData, split: Split) -> None:
+def test_transrec_refuses_held_out_playlists(data: TrainingData, split: Split) -> None:
     few = replace(data.train, rows=data.train.rows[10:], starts=data.train.starts[10:], ends=data.train.ends[10:])
     with pytest.raises(InputError, match="transrec has a vector for each training playlist.*: use transrec-global"):
         TransRec(**PARAMS).fit(replace(data, train=few))

@@ -1,4 +1,4 @@
-"""The two-stage ranker: better than the systems it hears where they know different things, honest on validation, saved with them."""
+"""The two-stage ranker: better than its systems, cross-fitted on validation, and saved with its systems."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Planted = tuple[TrainingData, HeldOut]
 
 @pytest.fixture(scope="module")
 def planted() -> Planted:
-    """Playlists of one taste of ten over 200 tracks, half of which were never played and are known by their vectors alone."""
+    """Playlists of one of ten tastes over 200 tracks, half of which were never played and have only their vectors."""
     rng = np.random.default_rng(2)
     taste = np.concatenate([[-1], rng.permutation(np.repeat(np.arange(10), 20))])
     cold = np.concatenate([[False], rng.random(200) < 0.5])
@@ -60,19 +60,19 @@ def test_the_contract_holds(planted: Planted) -> None:
     check_ranker(lambda: TwoStage(**{**SMALL, "rounds": 5}), data, held_out.part(0, 5))
 
 
-def test_it_is_better_than_each_system_it_hears(planted: Planted, fitted: TwoStage) -> None:
+def test_two_stage_is_better_than_each_of_its_systems(planted: Planted, fitted: TwoStage) -> None:
     data, held_out = planted
     alone = {name: mean_recall(ranker, held_out, 10) for name, ranker in data.systems.items()}
     assert mean_recall(fitted, held_out, 10) > max(alone.values()) + 0.05
 
 
-def test_what_the_trees_owe_to_each_feature(fitted: TwoStage) -> None:
+def test_importance_is_a_share_of_gain_per_feature(fitted: TwoStage) -> None:
     shares = fitted.importance()
     assert list(shares) == sorted(shares, key=lambda name: -shares[name]) and sum(shares.values()) == pytest.approx(1.0)
     assert {"item-knn score", "content-centroid place", "sound to the nearest seed", "plays"} <= set(shares)
 
 
-def test_a_validation_playlist_is_scored_by_trees_that_have_not_seen_it(planted: Planted, fitted: TwoStage) -> None:
+def test_validation_playlists_are_scored_by_trees_of_other_folds(planted: Planted, fitted: TwoStage) -> None:
     valid = planted[0].valid
     assert valid is not None
     queries, row = valid.queries(), 7
@@ -92,7 +92,7 @@ def test_versions_of_a_playlist_share_a_fold() -> None:
     assert set(assign_folds(np.array([5, 5, 9]), 4, 0)) == {0, 1}
 
 
-def test_features_are_what_their_names_say(small: tuple[TrainingData, HeldOut]) -> None:
+def test_candidate_features_equal_values_by_hand(small: tuple[TrainingData, HeldOut]) -> None:
     data, held_out = small
     data = replace(data, valid=held_out)
     ranker = TwoStage(**SMALL).fit(replace(data, systems={"item-knn": ItemKNN().fit(data)}))
@@ -129,7 +129,7 @@ def test_features_are_what_their_names_say(small: tuple[TrainingData, HeldOut]) 
         np.testing.assert_allclose(columns["audio to the nearest seed"][at], nearest, atol=step + 1e-6)
 
 
-def test_what_it_cannot_do_without(planted: Planted) -> None:
+def test_missing_systems_or_validation_are_refused(planted: Planted) -> None:
     data, _ = planted
     with pytest.raises(InputError, match="two-stage ranks the candidates of other systems and there are none"):
         TwoStage().fit(replace(data, systems={}))

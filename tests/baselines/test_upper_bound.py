@@ -69,7 +69,7 @@ def bound(story: Story, corpus: Corpus) -> UpperBound:
     return bound_on(story, corpus)
 
 
-def test_scores_are_the_storys_chances_under_the_corpus_ids(
+def test_scores_are_the_storys_probabilities_by_corpus_item(
     story: Story, corpus: Corpus, split: Split, bound: UpperBound
 ) -> None:
     queries = split.test.queries()
@@ -83,7 +83,7 @@ def test_scores_are_the_storys_chances_under_the_corpus_ids(
         assert scores[b] == pytest.approx(expected, rel=1e-6)
 
 
-def test_expected_recall_is_what_it_finds(story: Story) -> None:
+def test_expected_hits_equal_hits_within_four_standard_errors(story: Story) -> None:
     """Over all playlists the hits among the 20 best are the sum of their scores, within 4 standard errors."""
     everything = playlist_disjoint(replace_split(corpus_of(story, np.arange(200), np.arange(120)), "test"))
     bound = bound_on(story, everything.test.corpus)
@@ -103,7 +103,7 @@ def replace_split(corpus: Corpus, label: str) -> Corpus:
     return replace(corpus, playlists=corpus.playlists.set_column(3, "split", pa.array(names)))
 
 
-def test_ranking_leaves_seeds_out_and_is_the_same_when_asked_again(split: Split, bound: UpperBound) -> None:
+def test_ranking_excludes_seeds_and_is_repeatable(split: Split, bound: UpperBound) -> None:
     queries = split.test.queries()
     ids, scores = bound.rank(queries, 200)
     assert np.array_equal(bound.rank(queries, 200)[0], ids)
@@ -114,7 +114,7 @@ def test_ranking_leaves_seeds_out_and_is_the_same_when_asked_again(split: Split,
         assert (np.diff(scores[b][: len(ranked)]) <= 0).all()
 
 
-def test_fit_by_parameters_is_the_same_and_so_is_load(tmp_path: Path, split: Split, bound: UpperBound) -> None:
+def test_fit_from_parameters_and_load_give_the_same_ranking(tmp_path: Path, split: Split, bound: UpperBound) -> None:
     fitted = plugins.load("segue.rankers", "upper-bound")(**OPTIONS).fit(TrainingData(split.train))
     fitted.save(tmp_path)
     queries = split.valid.queries()
@@ -125,7 +125,7 @@ def test_fit_by_parameters_is_the_same_and_so_is_load(tmp_path: Path, split: Spl
         assert ranker.n_items == 200 and ranker.capabilities.oracle
 
 
-def test_filtered_tracks_are_stepped_over(story: Story) -> None:
+def test_tracks_that_a_filter_removed_are_skipped(story: Story) -> None:
     """Without one of its seeds, a playlist of the corpus is still as far along as in the story."""
     playlist = int(np.flatnonzero(story.lists.split == "test")[0])
     tracks = story.lists.tracks[playlist]
@@ -136,13 +136,13 @@ def test_filtered_tracks_are_stepped_over(story: Story) -> None:
     assert scores == pytest.approx(np.delete(story.inclusion(playlist, 4), tracks[1]), rel=1e-6)
 
 
-def test_nothing_shown_is_the_whole_playlist_to_come(story: Story, corpus: Corpus, bound: UpperBound) -> None:
+def test_without_seeds_the_scores_sum_to_the_playlist_length(story: Story, corpus: Corpus, bound: UpperBound) -> None:
     queries = Queries(np.zeros(0, np.int32), np.array([0, 0]), rows=np.array([3]))
     length = corpus.offsets[4] - corpus.offsets[3]
     assert bound.score(queries, np.arange(1, 201)).sum() == pytest.approx(length, rel=1e-5)
 
 
-def test_queries_that_are_no_playlist_of_the_corpus_are_refused(corpus: Corpus, bound: UpperBound) -> None:
+def test_queries_that_are_not_playlists_of_the_corpus_are_refused(corpus: Corpus, bound: UpperBound) -> None:
     with pytest.raises(InputError, match="these queries have no rows: leave it out"):
         bound.rank(Queries.of([[1, 2]]), 5)
     seeds = corpus.items[:3][::-1].copy()

@@ -29,8 +29,10 @@ def corpus_of(lists: list[list[int]], n_items: int, plays: list[list[float]] | N
 
 @pytest.fixture(scope="module")
 def planted() -> tuple[TrainingData, HeldOut]:
-    """Playlists of one taste each over 120 tracks, the last 24 of which only the 60 held-out lists hold, hidden; two modalities, each of
-    which tells two halves of the tastes apart."""
+    """Playlists of one taste each over 120 tracks, of which the last 24 are only in the 60 held-out lists, hidden.
+
+    There are two modalities, each of which distinguishes two halves of the tastes.
+    """
     rng = np.random.default_rng(7)
     taste = rng.integers(0, TASTES, TRACKS + 1)
     cold = np.arange(TRACKS + 1) > TRACKS - COLD

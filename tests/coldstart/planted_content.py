@@ -1,4 +1,4 @@
-"""Tracks of six tastes, a third of which nobody has played yet, and content that tells the taste: words, tags, entities, sound."""
+"""Tracks of six tastes, a third of which were never played, and content of each taste: words, tags, entities, audio."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def difference(better: np.ndarray, worse: np.ndarray) -> Difference:
 
 
 def plant(seed: int = 5) -> Planted:
-    """Every list is of one taste, with one track in eight of another; held-out lists hide three tracks that nobody has played."""
+    """Lists of one taste each, with one track in eight of another. Held-out lists hide three tracks without plays."""
     rng = np.random.default_rng(seed)
     taste = np.arange(TRACKS) % TASTES
     cold = np.arange(TRACKS) >= TRACKS - COLD

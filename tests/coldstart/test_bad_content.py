@@ -1,4 +1,4 @@
-"""Artists without a text and a table of tags with lines of another encoding: named in the run's summaries, and the rest is learned from."""
+"""Artists without a text and a table of tags with lines of another encoding are named in the run's summaries."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_what_cannot_be_used_is_named_in_the_summaries(folder: Path) -> None:
+def test_summaries_name_content_that_cannot_be_used(folder: Path) -> None:
     (folder / "recipe.yaml").write_text(RECIPE.format(on_error="skip"))
     pipeline.run(load(folder / "recipe.yaml", parameters=True), folder / "run", cache=folder / "cache")
     skipped = json.loads((folder / "run" / run_directory.DATA).read_text())["skipped"]
@@ -64,7 +64,7 @@ def test_what_cannot_be_used_is_named_in_the_summaries(folder: Path) -> None:
     assert "local:A9" in page and "artists.tsv, line 9" in page
 
 
-def test_too_short_clips_are_named_beside_absent_ones() -> None:
+def test_summaries_name_clips_that_are_too_short_or_missing() -> None:
     present = np.array([False, True, False, True, True, True, True])
     sound = Modality("sound", np.zeros((7, 2), np.float32), present, short=present & (np.arange(7) > 1))
     assert tracks_without(sound, list("abcdef")) == {
@@ -74,7 +74,7 @@ def test_too_short_clips_are_named_beside_absent_ones() -> None:
     assert tracks_without(Modality("sound", sound.matrix[:2], present[:2]), ["a"]) == {}
 
 
-def test_by_default_such_a_file_ends_the_run_in_one_line(folder: Path) -> None:
+def test_by_default_a_bad_file_stops_the_run_in_one_line(folder: Path) -> None:
     (folder / "recipe.yaml").write_text(RECIPE.format(on_error="stop"))
     with pytest.raises(DataError, match=r"artists\.tsv, line 9: is not UTF-8"):
         pipeline.run(load(folder / "recipe.yaml", parameters=True), folder / "run", cache=folder / "cache")

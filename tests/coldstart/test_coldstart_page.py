@@ -46,7 +46,7 @@ def _auc(run: Path) -> dict[str, float]:
     }
 
 
-def test_content_lies_between_chance_and_the_bound(
+def test_content_is_above_random_and_below_the_upper_bound(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[Any] = []
@@ -65,7 +65,7 @@ def test_content_lies_between_chance_and_the_bound(
     assert Continuation.load(run, "ridge").continue_playlist([tracks["seeds"][0]["id"]], k=3)
 
 
-def test_artists_in_the_place_of_tracks(recipe: Path, tmp_path: Path) -> None:
+def test_artist_level_runs_end_to_end(recipe: Path, tmp_path: Path) -> None:
     changes = ["data.level=artist", "evaluation.split.min_tracks=2", "evaluation.k=[5]", "models=[]", "baselines=[]"]
     pipeline.run(
         load(recipe, [*changes, "data.options.artists=120"], parameters=True),
@@ -101,13 +101,13 @@ def test_artists_in_the_place_of_tracks(recipe: Path, tmp_path: Path) -> None:
         ("coldstart.factors.alpha=0", "coldstart.factors.alpha=0 must be greater than 0"),
     ],
 )
-def test_a_fault_of_the_section_is_named(change: str, message: str, recipe: Path) -> None:
+def test_errors_of_the_coldstart_section_name_the_key(change: str, message: str, recipe: Path) -> None:
     with pytest.raises(RecipeError) as caught:
         load(recipe, [change], parameters=True)
     assert message in str(caught.value)
 
 
-def test_plays_and_tables_of_songs_and_artists_with_their_split(tmp_path: Path) -> None:
+def test_triplets_with_song_and_artist_tables_and_a_given_split_run(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     taste = rng.integers(0, 2, 40)
     lines = [

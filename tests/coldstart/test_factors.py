@@ -33,7 +33,7 @@ def found(plays: sp.csr_matrix) -> Factors:
 
 
 def _closed_form(others: np.ndarray, plays: np.ndarray) -> np.ndarray:
-    """Rows that minimise the objective with the other side held: (YᵀCY + λI)⁻¹ YᵀCp, one row of plays at a time."""
+    """Rows that minimise the objective with the other side fixed: (YᵀCY + λI)⁻¹ YᵀCp, for row by row."""
     solved = []
     for row in plays:
         confidence = np.where(row > 0, 1 + SPEC.alpha * np.log(1 + row / SPEC.epsilon), 1.0)
@@ -48,7 +48,7 @@ def _objective(users: np.ndarray, items: np.ndarray, plays: np.ndarray) -> float
     return float(fit + SPEC.regularisation * ((users**2).sum() + (items**2).sum()))
 
 
-def test_items_are_the_closed_form_of_the_users(plays: sp.csr_matrix, found: Factors) -> None:
+def test_item_factors_equal_the_closed_form(plays: sp.csr_matrix, found: Factors) -> None:
     dense = plays.toarray().astype(np.float64)
     np.testing.assert_allclose(found.items, _closed_form(found.users.astype(np.float64), dense.T), atol=2e-5)
     assert (
@@ -58,7 +58,7 @@ def test_items_are_the_closed_form_of_the_users(plays: sp.csr_matrix, found: Fac
     )
 
 
-def test_it_ends_where_a_dense_factorisation_from_another_start_ends(plays: sp.csr_matrix, found: Factors) -> None:
+def test_factors_equal_a_dense_factorisation_from_another_start(plays: sp.csr_matrix, found: Factors) -> None:
     dense = plays.toarray().astype(np.float64)
     items = np.random.default_rng(5).normal(0, 0.3, (21, 4))
     for _ in range(60):
@@ -68,27 +68,27 @@ def test_it_ends_where_a_dense_factorisation_from_another_start_ends(plays: sp.c
     assert reached == pytest.approx(_objective(users, items, dense), rel=1e-3)
 
 
-def test_conjugate_gradients_reach_the_same(plays: sp.csr_matrix, found: Factors) -> None:
+def test_conjugate_gradients_give_the_same_factors(plays: sp.csr_matrix, found: Factors) -> None:
     dense = plays.toarray().astype(np.float64)
     quick = factorise(plays, SPEC.model_copy(update={"solver": "conjugate-gradient"}), seed=1)
     mine, exact = (_objective(f.users.astype(np.float64), f.items.astype(np.float64), dense) for f in (quick, found))
     assert mine == pytest.approx(exact, rel=1e-2)
 
 
-def test_what_has_no_feedback_is_not_known_and_zero(plays: sp.csr_matrix) -> None:
+def test_items_without_feedback_are_zero_and_not_known(plays: sp.csr_matrix) -> None:
     quick = factorise(plays, SPEC.model_copy(update={"solver": "conjugate-gradient", "iterations": 2}), seed=1)
     assert quick.known.tolist() == [False, *[True] * 19, False]
     assert not quick.items[[0, 20]].any()
 
 
-def test_folding_in_is_the_closed_form_of_a_users_plays(plays: sp.csr_matrix, found: Factors) -> None:
+def test_folding_in_equals_the_closed_form(plays: sp.csr_matrix, found: Factors) -> None:
     users, met = FoldIn(found.items, found.known, found.spec)(plays)
     expected = _closed_form(found.items.astype(np.float64), plays.toarray().astype(np.float64))
     np.testing.assert_allclose(users, expected, atol=2e-5)
     assert met.tolist() == [row != 5 for row in range(30)] and not users[5].any()
 
 
-def test_a_play_of_an_unknown_item_folds_in_as_nothing(found: Factors) -> None:
+def test_plays_of_unknown_items_are_ignored_in_folding_in(found: Factors) -> None:
     with_it, without = (
         sp.csr_matrix(([2.0] * len(c), ([0] * len(c), c)), (1, 21), dtype=np.float32) for c in ([3, 20], [3])
     )
@@ -105,14 +105,14 @@ def test_no_feedback_is_refused() -> None:
         factorise(sp.csr_matrix((3, 5), dtype=np.float32), SPEC)
 
 
-def test_counts_of_the_corpus_are_the_feedback() -> None:
+def test_repeated_placements_are_the_feedback_counts() -> None:
     corpus = corpus_of([[1, 2, 1], [2, 3]], 3, [[5, 1, 2], [4, 1]])
     whole = PlaylistSet(corpus, np.arange(2), corpus.offsets[:-1], corpus.offsets[1:])
     assert whole.plays().toarray().tolist() == [[0, 7, 1, 0], [0, 0, 4, 1]]
     assert whole.matrix().toarray().tolist() == [[0, 1, 1, 0], [0, 0, 1, 1]]
 
 
-def test_a_store_factorises_once_and_keeps_the_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_factor_store_factorises_once_and_caches_the_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     monkeypatch.setattr(module, "factorise", lambda *args, **settings: made.append(1) or factorise(*args, **settings))
     corpus = corpus_of([[1, 2, 3], [2, 3, 4], [1, 4]], 5)

@@ -24,7 +24,7 @@ def planted() -> Planted:
 
 @pytest.fixture(scope="module")
 def labels(planted: Planted) -> dict[str, sp.csr_matrix]:
-    """One artist, three to the taste that is heard; its genre and one that says nothing. The last track shares none with a warm one."""
+    """An artist of the track's taste, its genre and a random genre. The last track shares no label with a warm one."""
     rng = np.random.default_rng(0)
     artist, genre = np.zeros((TRACKS + 1, 19), np.float32), np.zeros((TRACKS + 1, 9), np.float32)
     rows = np.arange(1, TRACKS + 1)
@@ -41,7 +41,7 @@ def _fitted(name: str, data: TrainingData) -> Ranker:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_cold_track_is_the_mean_of_its_labels_centroids(
+def test_a_cold_track_has_the_mean_of_its_labels_centroids(
     name: str, planted: Planted, labels: dict[str, sp.csr_matrix]
 ) -> None:
     items = _fitted(name, replace(planted.data, labels=labels, device="cpu")).state["items"][1:]
@@ -54,7 +54,9 @@ def test_a_cold_track_is_the_mean_of_its_labels_centroids(
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_they_lie_between_chance_and_the_bound(name: str, planted: Planted, labels: dict[str, sp.csr_matrix]) -> None:
+def test_label_means_are_above_random_and_below_the_upper_bound(
+    name: str, planted: Planted, labels: dict[str, sp.csr_matrix]
+) -> None:
     ranker = _fitted(name, replace(planted.data, labels=labels, device="cpu"))
     reached = planted.aucs(ranker).mean()
     assert planted.chance.mean() + 0.2 < reached < planted.bound.mean()
@@ -70,6 +72,6 @@ def test_the_contract_holds(name: str, planted: Planted, labels: dict[str, sp.cs
     )
 
 
-def test_without_labels_it_is_refused(planted: Planted) -> None:
+def test_missing_labels_are_refused(planted: Planted) -> None:
     with pytest.raises(InputError, match="same-artist needs the tracks' artist, and the catalogue has none"):
         _fitted("same-artist", planted.data)

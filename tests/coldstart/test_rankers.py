@@ -50,7 +50,7 @@ def test_the_contract_holds(name: str, planted: Planted) -> None:
     check_ranker(lambda: plugins.load("segue.rankers", name)(factors=K), *planted)
 
 
-def test_content_lies_between_chance_and_the_bound(planted: Planted) -> None:
+def test_content_is_above_random_and_below_the_upper_bound(planted: Planted) -> None:
     data, test = planted
     chance, found, bound = (
         _reached(_fitted(name, data), data, test) for name in ("random-factors", "ridge", "factor-upper-bound")
@@ -58,7 +58,7 @@ def test_content_lies_between_chance_and_the_bound(planted: Planted) -> None:
     assert abs(chance - 0.5) < 0.1 and 0.8 < found <= bound and bound > 0.9
 
 
-def test_both_modalities_say_more_than_either(planted: Planted) -> None:
+def test_two_modalities_are_better_than_one(planted: Planted) -> None:
     data, test = planted
     both = _reached(_fitted("ridge", data), data, test)
     for name in data.modalities:
@@ -66,7 +66,7 @@ def test_both_modalities_say_more_than_either(planted: Planted) -> None:
         assert _reached(_fitted("ridge", alone), alone, test) < both - 0.1
 
 
-def test_shuffled_content_falls_to_chance(planted: Planted) -> None:
+def test_shuffled_content_is_as_good_as_random(planted: Planted) -> None:
     data, test = planted
     order = np.concatenate([[0], np.random.default_rng(1).permutation(data.n_items) + 1])
     shuffled = {name: Modality(name, each.matrix[order], each.present[order]) for name, each in data.modalities.items()}
@@ -74,7 +74,7 @@ def test_shuffled_content_falls_to_chance(planted: Planted) -> None:
     assert _reached(_fitted("ridge", dealt), dealt, test) < 0.65
 
 
-def test_warm_tracks_keep_their_factors_and_cold_ones_take_the_prediction(planted: Planted) -> None:
+def test_warm_tracks_keep_their_factors_and_cold_tracks_use_the_prediction(planted: Planted) -> None:
     data, _ = planted
     factors = FactorStore(data.train, FactorSpec(**K), seed=data.seed)()
     given = replace(data, modalities={"predicted": _prediction(data)})
@@ -85,7 +85,7 @@ def test_warm_tracks_keep_their_factors_and_cold_ones_take_the_prediction(plante
     assert cold.sum() > 10
 
 
-def test_what_has_neither_plays_nor_content_is_not_ranked(planted: Planted) -> None:
+def test_tracks_without_plays_and_content_are_not_ranked(planted: Planted) -> None:
     data, test = planted
     ranker = _fitted("ridge", data)
     present = np.any([each.present for each in data.modalities.values()], axis=0) | (data.train.counts() > 0)

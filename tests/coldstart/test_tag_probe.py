@@ -13,7 +13,7 @@ from toolkit.errors import InputError
 
 
 def planted(n: int = 240, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors [n, 6] whose first two columns say the first two tags; nothing says the third; everything has the fourth."""
+    """Vectors [n, 6] whose first two columns contain the first two tags. The third is random, all have the fourth."""
     rng = np.random.default_rng(seed)
     vectors = rng.normal(size=(n, 6))
     tags = np.stack(
@@ -22,7 +22,7 @@ def planted(n: int = 240, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return vectors.astype(np.float32), tags.astype(np.float32)
 
 
-def test_areas_are_those_of_scikit_learn() -> None:
+def test_auc_equals_scikit_learns() -> None:
     rng = np.random.default_rng(3)
     scores, tags = rng.integers(0, 6, (50, 3)).astype(float), rng.random((50, 3)) < 0.4
     tags[:, 2] = False
@@ -30,7 +30,7 @@ def test_areas_are_those_of_scikit_learn() -> None:
     assert np.allclose(found[:2], [roc_auc_score(tags[:, t], scores[:, t]) for t in range(2)]) and np.isnan(found[2])
 
 
-def test_the_regressions_at_once_are_those_one_by_one() -> None:
+def test_joint_logistic_regressions_equal_scikit_learns() -> None:
     vectors, tags = planted()
     taught, asked = np.arange(200), np.arange(200, 240)
     found = tag_probe._logistic(vectors, tags, taught, asked)
@@ -43,7 +43,7 @@ def test_the_regressions_at_once_are_those_one_by_one() -> None:
 
 
 @pytest.mark.parametrize(("method", "tested"), [("logistic", 240), ("mlp", 48)])
-def test_tags_are_found_where_vectors_say_them(method: tag_probe.Method, tested: int) -> None:
+def test_tags_that_vectors_contain_are_predicted(method: tag_probe.Method, tested: int) -> None:
     found = predict_tags(*planted(), method=method, seed=1)
     assert found.tested == tested and found.auc.shape == (4,)
     assert found.auc[0] > 0.95 and found.auc[1] > 0.9 and abs(found.auc[2] - 0.5) < 0.2 and np.isnan(found.auc[3])

@@ -1,4 +1,4 @@
-"""The track-level systems of Oramas et al. 2017: fusion of embeddings, one network over raw inputs, and what a missing part does."""
+"""The track-level systems of Oramas et al. 2017: fusion of embeddings, a joint network, and missing modalities."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def spectrogram(planted: Planted) -> Modality:
 
 
 @pytest.mark.parametrize("hidden", [None, 16], ids=["MM-LF-LIN", "MM-LF-H1"])
-def test_two_modalities_together_say_more_than_either(
+def test_two_modalities_are_better_than_one(
     hidden: int | None, planted: Planted, sound: Modality, text: Modality
 ) -> None:
     both = planted.aucs(planted.fitted("late-fusion", sound, text, **FUSED, hidden=hidden))
@@ -72,7 +72,9 @@ def test_two_modalities_together_say_more_than_either(
     assert difference(planted.bound, both).low > 0
 
 
-def test_one_network_learns_from_raw_inputs_at_once(planted: Planted, spectrogram: Modality, text: Modality) -> None:
+def test_the_joint_network_learns_from_two_inputs_together(
+    planted: Planted, spectrogram: Modality, text: Modality
+) -> None:
     both = planted.aucs(planted.fitted("joint-network", spectrogram, text, **JOINT, spectrogram="sound"))
     heard = planted.aucs(planted.fitted("joint-network", spectrogram, **JOINT, spectrogram="sound"))
     assert difference(heard, planted.chance).low > 0
@@ -80,15 +82,13 @@ def test_one_network_learns_from_raw_inputs_at_once(planted: Planted, spectrogra
     assert difference(planted.bound, both).low > 0
 
 
-def test_shuffled_content_falls_to_chance(planted: Planted, sound: Modality, text: Modality) -> None:
+def test_shuffled_content_is_as_good_as_random(planted: Planted, sound: Modality, text: Modality) -> None:
     order = np.concatenate([[0], np.random.default_rng(1).permutation(TRACKS) + 1])
     dealt = [Modality(one.name, one.matrix[order], one.present[order]) for one in (sound, text)]
     assert abs(planted.aucs(planted.fitted("late-fusion", *dealt, **FUSED)).mean() - 0.5) < 0.1
 
 
-def test_late_fusion_is_a_linear_layer_over_vectors_of_length_one(
-    planted: Planted, sound: Modality, text: Modality
-) -> None:
+def test_late_fusion_is_a_linear_layer_over_unit_vectors(planted: Planted, sound: Modality, text: Modality) -> None:
     """A modality's scale says nothing, its direction everything."""
     larger = Modality("sound", sound.matrix * 7, sound.present)
     first = planted.fitted("late-fusion", sound, text, **FUSED).state["items"]
@@ -115,7 +115,7 @@ def test_the_contract_holds(name: str, planted: Planted, spectrogram: Modality, 
     check_ranker(lambda: plugins.load("segue.rankers", name)(**params), data, planted.test)
 
 
-def test_a_killed_fit_ends_as_an_unbroken_one(
+def test_a_killed_fit_resumes_and_ends_with_the_same_state(
     planted: Planted, sound: Modality, tmp_path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from toolkit.encoders.learning import train_network
@@ -137,7 +137,9 @@ def test_a_killed_fit_ends_as_an_unbroken_one(
     np.testing.assert_array_equal(resumed.state["items"], whole.state["items"])
 
 
-def test_what_is_no_spectrogram_is_refused(planted: Planted, sound: Modality, spectrogram: Modality) -> None:
+def test_a_modality_that_is_not_a_spectrogram_is_refused(
+    planted: Planted, sound: Modality, spectrogram: Modality
+) -> None:
     with pytest.raises(InputError, match="spectrogram='audio' is not a modality here: known: sound"):
         planted.fitted("joint-network", sound)
     with pytest.raises(InputError, match="'sound' of 12 numbers is not a spectrogram of bins=8"):

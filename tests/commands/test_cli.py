@@ -39,17 +39,20 @@ def lists(tmp_path: Path) -> Path:
 
 def test_help_lists_the_commands_without_loading_what_they_use() -> None:
     heavy = ["torch", "pandas", "numpy", "pyarrow", "matplotlib", "transformers", "sqlalchemy", "recbole"]
-    code = f"import sys; from segue.commands.application import main\ntry: main()\nexcept SystemExit: print([m for m in {heavy} if m in sys.modules])"
+    code = (
+        "import sys; from segue.commands.application import main\ntry: main()\n"
+        f"except SystemExit: print([m for m in {heavy} if m in sys.modules])"
+    )
     found = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True, check=True)
     assert found.stdout.splitlines()[-1] == "[]"
     assert all(f"\n  {name} " in found.stdout for name in ("run", "continue", "validate", "encoders", "data"))
 
 
-def test_version() -> None:
+def test_version_is_printed() -> None:
     assert segue("--version").output == "segue 0.1.0\n"
 
 
-def test_a_run_prints_its_table_and_what_to_do_next(
+def test_a_run_prints_its_table_and_the_next_command(
     tiny_run: Path, tiny_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEGUE_CACHE", str(tiny_cache))
@@ -73,13 +76,13 @@ def test_a_run_prints_its_table_and_what_to_do_next(
     assert segue(*command[1:]).exit_code == 0
 
 
-def test_a_narrow_terminal_cuts_no_number(tiny_run: Path) -> None:
+def test_a_narrow_terminal_does_not_cut_numbers(tiny_run: Path) -> None:
     console = Console(file=io.StringIO(), width=40)
     print_whole(console, result_table(json.loads((tiny_run / run_directory.METRICS).read_text()), {}))
     assert "sasrec-multimodal" in console.file.getvalue() and "…" not in console.file.getvalue()
 
 
-def test_clicks_and_novelty_have_the_decimals_that_they_are_worth() -> None:
+def test_clicks_and_novelty_are_printed_with_their_decimals() -> None:
     rows = [
         metric_row("popularity", 3.14159, metric="clicks", k=None, ci_low=2.71828, ci_high=4.5),
         metric_row("popularity", 11.23456, metric="novelty", k=50, ci_low=None, ci_high=None),
@@ -105,13 +108,13 @@ def test_clicks_and_novelty_have_the_decimals_that_they_are_worth() -> None:
         assert "3.14 11.23 0.2500" in printed and "2.72–4.50" in printed and "0.240–0.260" in printed
 
 
-def test_a_title_that_the_terminal_cannot_write_is_escaped() -> None:
+def test_titles_outside_the_terminals_encoding_are_escaped() -> None:
     ascii_only = os.environ | {"PYTHONIOENCODING": "ascii"}
     found = subprocess.run([*SEGUE, "encoders"], capture_output=True, text=True, env=ascii_only)
     assert found.returncode == 0 and "\\xe4" in found.stdout
 
 
-def test_a_title_commands_no_terminal() -> None:
+def test_control_characters_in_titles_are_escaped() -> None:
     table = continuation_table([Next("local:1", "\x1b[31mred\x07\nand \u202eleft", "שיר", None, 1.0)], system="ease")
     out = io.StringIO()
     Console(file=out, width=200).print(table)
@@ -120,7 +123,7 @@ def test_a_title_commands_no_terminal() -> None:
     )
 
 
-def test_what_a_run_says_of_hostile_ids_commands_no_terminal(
+def test_control_characters_in_ids_are_escaped_in_run_output(
     lists: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -130,7 +133,8 @@ def test_what_a_run_says_of_hostile_ids_commands_no_terminal(
     ]
     Path("lists.csv").write_text("\n".join(["playlist_id,track_id,title", *rows]))
     Path("r.yaml").write_text(
-        "data: {reader: csv, path: lists.csv}\nbaselines: [item-knn]\nevaluation: {split: {min_tracks: 4}, k: [3], bootstrap: 20}\n"
+        "data: {reader: csv, path: lists.csv}\nbaselines: [item-knn]\n"
+        "evaluation: {split: {min_tracks: 4}, k: [3], bootstrap: 20}\n"
     )
     ran = segue("run", "r.yaml", "--out", "out")
     asked = segue("continue", "out", "--tracks", "local:nothing")
@@ -145,7 +149,9 @@ def test_what_a_run_says_of_hostile_ids_commands_no_terminal(
         assert "\x1b" not in printed.output and "\x07" not in printed.output
 
 
-def test_the_default_place_is_runs_and_the_name(lists: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_default_folder_is_runs_and_the_recipes_name(
+    lists: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SEGUE_CACHE", raising=False)
     lists.write_text(
@@ -162,7 +168,7 @@ def test_the_default_place_is_runs_and_the_name(lists: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("format", ["json", "csv", "m3u", "jspf"])
-def test_continue_writes_nothing_but_the_format_to_stdout(tiny_run: Path, format: str) -> None:
+def test_continue_writes_only_the_format_to_stdout(tiny_run: Path, format: str) -> None:
     found = segue(
         "continue",
         tiny_run,
@@ -180,7 +186,7 @@ def test_continue_writes_nothing_but_the_format_to_stdout(tiny_run: Path, format
     assert found.stderr == "segue: warning: 1 of 3 tracks are not in the catalogue and left out: nope\n"
 
 
-def test_continue_excludes_and_asks_the_named_system(tiny_run: Path) -> None:
+def test_continue_uses_exclude_and_system(tiny_run: Path) -> None:
     args = ["continue", tiny_run, "--tracks", "demo:track:3", "-k", "1", "--format", "json", "--system", "popularity"]
     first = json.loads(segue(*args).stdout)[0]["id"]
     without = segue(*args, "--exclude", first, "--exclude", "nonsense")
@@ -199,7 +205,8 @@ def cold_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tracks.csv").write_text("track_id,title\nnew,Unheard\n")
     (folder / "cold.yaml").write_text(
         "data: {reader: csv, path: lists.csv, options: {tracks: {file: tracks.csv, title: title}}}\n"
-        "baselines: [popularity, item-knn]\nevaluation: {split: {min_tracks: 4, valid_fraction: 0.3}, k: [3], bootstrap: 20}\n"
+        "baselines: [popularity, item-knn]\n"
+        "evaluation: {split: {min_tracks: 4, valid_fraction: 0.3}, k: [3], bootstrap: 20}\n"
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEGUE_CACHE", str(folder / "cache"))
@@ -208,7 +215,7 @@ def cold_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-def test_a_system_that_knows_no_seed_says_so(cold_run: Path) -> None:
+def test_continue_without_a_known_seed_is_refused(cold_run: Path) -> None:
     found = segue("continue", cold_run, "--tracks", "local:new", "--system", "item-knn")
     assert (found.exit_code, found.stdout) == (2, "")
     line = (
@@ -217,7 +224,7 @@ def test_a_system_that_knows_no_seed_says_so(cold_run: Path) -> None:
     assert found.stderr == f"segue: {line}\n"
 
 
-def test_a_system_that_knows_too_little_says_how_much(cold_run: Path) -> None:
+def test_continue_warns_if_fewer_than_k_tracks_are_ranked(cold_run: Path) -> None:
     found = segue("continue", cold_run, "--tracks", "local:3", "--system", "item-knn", "--format", "json", "-k", "30")
     listed = json.loads(found.stdout)
     assert found.exit_code == 0 and 0 < len(listed) < 30 and all(track["score"] > 0 for track in listed)
@@ -227,7 +234,7 @@ def test_a_system_that_knows_too_little_says_how_much(cold_run: Path) -> None:
     )
 
 
-def test_validate_says_what_a_run_does_or_names_the_fault(tiny_recipe: Path) -> None:
+def test_validate_prints_a_summary_or_the_error(tiny_recipe: Path) -> None:
     first = " ".join(inspect.cleandoc(PlaylistDisjoint.__doc__ or "").split()).partition(". ")[0].removesuffix(".")
     assert segue("validate", tiny_recipe).output.splitlines() == [
         f"{tiny_recipe} is valid",
@@ -250,7 +257,8 @@ def test_validate_prints_every_problem_of_data_and_machine(tmp_path: Path) -> No
     assert (found.exit_code, found.stdout) == (2, "")
     assert found.stderr.splitlines() == [
         f"segue: {tmp_path}/r.yaml:3: device='tpu' must be one of auto, cpu, cuda",
-        f"segue: {tmp_path}/r.yaml:1: data.path: {tmp_path}/lists.csv does not exist: correct the path, or put the data there",
+        f"segue: {tmp_path}/r.yaml:1: data.path: {tmp_path}/lists.csv does not exist:"
+        " correct the path, or put the data there",
     ]
 
 
@@ -261,7 +269,7 @@ def test_encoders_are_listed() -> None:
     assert all(row["name"] in table for row in rows)
 
 
-def test_data_info_counts_and_leaves_nothing(lists: Path) -> None:
+def test_data_info_counts_and_writes_no_files(lists: Path) -> None:
     found = json.loads(segue("data", "info", lists, "--json").stdout)
     assert found["reader"] == "csv" and found["playlists"] == 4 and found["placements"] == 12 and found["tracks"] == 6
     assert found["lengths"] == {"min": 3, "q25": 3, "median": 3, "q75": 3, "max": 3} and found["mean_length"] == 3.0
@@ -271,7 +279,7 @@ def test_data_info_counts_and_leaves_nothing(lists: Path) -> None:
     assert "playlists     4 (0 with a title)" in text and "tracks        6 (6 in playlists, 6 described)" in text
 
 
-def test_data_info_tells_of_repeated_playlist_ids(tmp_path: Path) -> None:
+def test_data_info_reports_repeated_playlist_ids(tmp_path: Path) -> None:
     path = tmp_path / "lists.jsonl"
     path.write_text(
         '{"id": "1", "tracks": ["a", "b"]}\n{"id": "1", "tracks": ["a", "c"]}\n{"id": "2", "tracks": ["b"]}\n'
@@ -280,14 +288,14 @@ def test_data_info_tells_of_repeated_playlist_ids(tmp_path: Path) -> None:
     assert "  with an id that came before: 1, which a run takes for bad records\n" in segue("data", "info", path).stdout
 
 
-def test_plays_that_are_summed_are_no_bad_records(tmp_path: Path) -> None:
+def test_summed_plays_are_not_bad_records(tmp_path: Path) -> None:
     path = tmp_path / "train_triplets.txt"
     path.write_text("ann\tS1\t2\nann\tS2\t1\nann\tS1\t3\nbob\tS1\t1\n")
     said = segue("data", "info", path).stdout
     assert "bad records" not in said and "left out" not in said
     assert (
-        f"doubles       1 taken once, such as {path}, user 'ann': 1 items are listed more than once: their plays are summed\n"
-        in said
+        f"doubles       1 taken once, such as {path}, user 'ann': 1 items are listed more than once:"
+        " their plays are summed\n" in said
     )
     found = json.loads(segue("data", "info", path, "--json").stdout)
     assert (found["skipped"], found["doubles"], found["placements"]) == (0, 1, 3)
@@ -341,7 +349,7 @@ def test_data_converts_to_recbole(lists: Path, tmp_path: Path) -> None:
         (KeyboardInterrupt(), 130, "run the same command to go on"),
     ],
 )
-def test_errors_are_one_line_and_a_code(error: BaseException, code: int, line: str) -> None:
+def test_errors_are_one_line_and_an_exit_code(error: BaseException, code: int, line: str) -> None:
     found, text = application.judged(error)
     assert found == code and line in text and "\n" not in text
 
@@ -386,7 +394,7 @@ def test_a_group_without_a_command_shows_its_help() -> None:
     assert found.exit_code == 2 and "convert" in found.output and "segue: " not in found.output
 
 
-def test_commands_of_plugins_come_in_by_the_same_door(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_of_plugins_are_listed_and_run(monkeypatch: pytest.MonkeyPatch) -> None:
     from importlib.metadata import EntryPoint
 
     from toolkit import plugins
@@ -428,7 +436,7 @@ def test_an_error_in_a_plugins_code_names_the_plugin(tmp_path: Path, monkeypatch
     assert ours.exit_code == 2 and "stranger" not in ours.stderr.replace(str(tmp_path), "")
 
 
-def test_a_situation_that_only_validation_has_is_no_column_of_the_tests_tables() -> None:
+def test_situations_of_validation_alone_are_not_in_test_tables() -> None:
     rows = [
         metric_row("popularity", 0.5, slice="situation:title", split="valid"),
         metric_row("popularity", 0.4, slice="situation:first_5"),

@@ -65,7 +65,7 @@ def test_an_interrupt_exits_with_130(tiny_recipe: Path, tmp_path: Path) -> None:
     ],
     ids=["nothing", "one inside exec", "an error of its own", "an error of ours"],
 )
-def test_whatever_a_library_makes_of_it(work: str, made: str, tmp_path: Path) -> None:
+def test_an_interrupt_that_a_library_converts_exits_with_130(work: str, made: str, tmp_path: Path) -> None:
     (tmp_path / "door.py").write_text(
         f"from segue.commands import application\nfrom toolkit import interrupts, plugins\n"
         f"def validate():\n    exec(compile({work!r}, 'library.py', 'exec'))\n"
@@ -81,8 +81,11 @@ def test_whatever_a_library_makes_of_it(work: str, made: str, tmp_path: Path) ->
     )
 
 
-def test_a_process_that_is_deaf_to_interrupts_stays_so() -> None:
-    told = "from toolkit import interrupts; interrupts.install_handler(); import signal; signal.raise_signal(signal.SIGINT); print(interrupts.was_interrupted())"
+def test_an_ignored_interrupt_signal_stays_ignored() -> None:
+    told = (
+        "from toolkit import interrupts; interrupts.install_handler(); import signal;"
+        " signal.raise_signal(signal.SIGINT); print(interrupts.was_interrupted())"
+    )
     deaf = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
     found = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, preexec_fn=deaf)
     assert (found.returncode, found.stdout) == (0, "False\n")
@@ -91,11 +94,12 @@ def test_a_process_that_is_deaf_to_interrupts_stays_so() -> None:
 @pytest.mark.parametrize(
     "module", ["toolkit.sequential.training.checkpoints", "toolkit.encoders.contract.encoder_files"]
 )
-def test_an_interrupt_while_a_checkpoint_is_read_is_no_damage(module: str, tmp_path: Path) -> None:
+def test_an_interrupt_while_reading_a_checkpoint_is_not_reported_as_damage(module: str, tmp_path: Path) -> None:
     (tmp_path / "x.safetensors").write_bytes(b"what an interrupted reader makes of a whole file")
     reads = "read" if module.endswith("checkpoints") else "read_tensors"
     told = (
-        f"from pathlib import Path\nfrom toolkit import interrupts\nfrom {module} import {reads}\ninterrupts.install_handler()\n"
+        f"from pathlib import Path\nfrom toolkit import interrupts\nfrom {module} import {reads}\n"
+        "interrupts.install_handler()\n"
         f"try:\n    {INTERRUPT}\nexcept KeyboardInterrupt:\n    pass\n"
         f"try:\n    {reads}(Path('x.safetensors'))\nexcept interrupts.Interrupted:\n    print('interrupted')"
     )

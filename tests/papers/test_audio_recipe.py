@@ -24,7 +24,7 @@ threads: 1
 """
 
 
-def test_a_recipe_ranks_by_sound(tmp_path: Path) -> None:
+def test_a_recipe_ranks_by_audio(tmp_path: Path) -> None:
     (tmp_path / "sound.yaml").write_text(RECIPE)
     for _ in ("made", "from the cache"):
         pipeline.run(load(tmp_path / "sound.yaml"), tmp_path / "run", cache=tmp_path / "cache")

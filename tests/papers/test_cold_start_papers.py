@@ -12,14 +12,21 @@ from toolkit import pipeline, run_directory
 from toolkit.recipe import Recipe, load
 
 PAPERS = Path(__file__).parents[2] / "recipes" / "papers"
-TINY = ["data.options={tracks: 300, artists: 150, playlists: 600, fields: [biography, tags]}", "coldstart.factors.k=8", "threads=1",
-        "evaluation.bootstrap=50", "evaluation.k=[5]", "evaluation.split.valid_fraction=0.3"]  # fmt: skip
+TINY = [
+    "data.options={tracks: 300, artists: 150, playlists: 600, fields: [biography, tags]}",
+    "coldstart.factors.k=8",
+    "threads=1",
+    "evaluation.bootstrap=50",
+    "evaluation.k=[5]",
+    "evaluation.split.valid_fraction=0.3",
+]
 ROWS = {
     "artist_cold_start.yaml": {
         "A-TEXT", "A-SEM", "A-W2V", "A-W2V-GOO", "A-TAGS", "TAGS-ITEMKNN", "TEXT-RF", "RANDOM", "UPPER-BOUND",
     },
     "track_cold_start.yaml": {
-        "AUDIO", "SEM-VSM", "SEM-EMB", "TAGS-VSM", "TAGS-EMB", "MM-LF-LIN", "MM-LF-H1", "MM", "RANDOM-EMB", "UPPER-BOUND",
+        "AUDIO", "SEM-VSM", "SEM-EMB", "TAGS-VSM", "TAGS-EMB", "MM-LF-LIN", "MM-LF-H1", "MM", "RANDOM-EMB",
+        "UPPER-BOUND",
     },
 }  # fmt: skip
 

@@ -14,8 +14,14 @@ from toolkit.errors import InputError, MissingWeights, RunDirectoryError
 from toolkit.recipe import Recipe, load
 
 PAPERS = Path(__file__).parents[2] / "recipes" / "papers"
-SMALL = ["defaults.epochs=1", "data.options={tracks: 200, artists: 40, playlists: 150, fields: [audio_features, lyrics]}",
-         "encoders.audio_mu.params.epochs=2", "evaluation.k=[20]", "evaluation.bootstrap=50", "threads=1"]  # fmt: skip
+SMALL = [
+    "defaults.epochs=1",
+    "data.options={tracks: 200, artists: 40, playlists: 150, fields: [audio_features, lyrics]}",
+    "encoders.audio_mu.params.epochs=2",
+    "evaluation.k=[20]",
+    "evaluation.bootstrap=50",
+    "threads=1",
+]
 RUN = ("ids-128", "audio-mu", "lyrics-glove")
 
 

@@ -72,7 +72,7 @@ CASES: list[tuple[type[SessionNeighbours], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("kind", "params"), CASES)
-def test_neighbours_equal_their_slow_twin(
+def test_session_neighbours_equal_a_slow_reference(
     kind: type[SessionNeighbours], params: dict[str, Any], small: Small, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, held_out = small
@@ -82,6 +82,6 @@ def test_neighbours_equal_their_slow_twin(
     np.testing.assert_allclose(found, slow(data, whole.queries(), params, kind), rtol=1e-5)
 
 
-def test_a_query_without_known_seeds_ranks_nothing(small: Small) -> None:
+def test_a_query_without_known_seeds_scores_minus_infinity(small: Small) -> None:
     ids, _ = VSTAN().fit(small[0]).rank(Queries.of([[], [85], [1]]), 3)
     assert not ids[:2].any() and ids[2].all()

@@ -30,7 +30,7 @@ def test_the_contract_holds(split: Split) -> None:
     check_ranker(lambda: StockGRU4Rec(**{**SMALL, "epochs": 1}), data, split.test.part(0, 6), k=5)
 
 
-def test_scores_are_recboles_and_it_learns_the_ring(split: Split) -> None:
+def test_scores_equal_recboles_and_a_ring_is_learned(split: Split) -> None:
     ranker = StockGRU4Rec(**SMALL, learning_rate=0.01).fit(TrainingData(split.train, split.valid, device="cpu"))
     queries = split.test.queries()
     ids, lengths = queries.last(6)

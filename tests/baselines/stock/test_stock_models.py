@@ -46,12 +46,12 @@ def fitted(split: Split) -> dict[type[StockRanker], StockRanker]:
     return {cls: cls(**SMALL).fit(data) for cls in CLASSES}
 
 
-def test_they_come_in_by_the_plugin_door() -> None:
+def test_stock_models_load_by_entry_point() -> None:
     assert [plugins.load("segue.rankers", cls.name) for cls in CLASSES] == CLASSES
 
 
 @pytest.mark.parametrize("cls", CLASSES)
-def test_rankings_hold_the_contract(cls: type[StockRanker], fitted: dict[type[StockRanker], StockRanker]) -> None:
+def test_stock_rankings_keep_the_contract(cls: type[StockRanker], fitted: dict[type[StockRanker], StockRanker]) -> None:
     ranker = fitted[cls]
     ids, scores = ranker.rank(QUERIES, V)
     assert (ids.shape, ids.dtype, scores.dtype, ranker.n_items) == ((5, V), np.int32, np.float32, V)
@@ -66,14 +66,14 @@ def test_rankings_hold_the_contract(cls: type[StockRanker], fitted: dict[type[St
 
 
 @pytest.mark.parametrize("cls", CLASSES)
-def test_they_pass_the_shared_suite(cls: type[StockRanker], split: Split) -> None:
+def test_stock_models_pass_check_ranker(cls: type[StockRanker], split: Split) -> None:
     params = {**SMALL, "epochs": 1}
     few = PlaylistSet(split.train.corpus, split.train.rows[:24], split.train.starts[:24], split.train.ends[:24])
     check_ranker(lambda: cls(**params), TrainingData(few, split.valid, device="cpu"), split.test.part(0, 12), k=5)
 
 
 @pytest.mark.parametrize("cls", [StockSASRec, StockBERT4Rec])
-def test_scores_are_those_of_recboles_full_sort(
+def test_scores_equal_recboles_full_sort_predict(
     cls: type[StockRanker], fitted: dict[type[StockRanker], StockRanker]
 ) -> None:
     """The slow twin: RecBole's own prediction over padded rows of max_length."""
@@ -88,7 +88,7 @@ def test_scores_are_those_of_recboles_full_sort(
     np.testing.assert_allclose(ranker.score(QUERIES.part(0, 4), np.arange(V + 1)), wanted, atol=1e-5)
 
 
-def test_without_a_seed_only_a_mask_can_be_asked(fitted: dict[type[StockRanker], StockRanker]) -> None:
+def test_without_seeds_only_the_fixed_bert4rec_ranks(fitted: dict[type[StockRanker], StockRanker]) -> None:
     items = np.arange(1, V + 1)
     assert np.isneginf(fitted[StockSASRec].score(QUERIES, items)[4]).all()
     assert np.isneginf(fitted[StockBERT4Rec].score(QUERIES, items)[4]).all()
@@ -96,7 +96,7 @@ def test_without_a_seed_only_a_mask_can_be_asked(fitted: dict[type[StockRanker],
     assert fitted[StockSASRec].rank(QUERIES, 3)[0][4].tolist() == [0, 0, 0]
 
 
-def test_the_fixed_one_reads_the_first_seed(fitted: dict[type[StockRanker], StockRanker]) -> None:
+def test_fixed_bert4rec_reads_the_first_seed(fitted: dict[type[StockRanker], StockRanker]) -> None:
     items = np.arange(1, V + 1)
     shipped, fixed = fitted[StockBERT4Rec].score(QUERIES, items), fitted[FixedBERT4Rec].score(QUERIES, items)
     np.testing.assert_array_equal(shipped[1], shipped[2])  # seeds 5 and 6
@@ -106,7 +106,9 @@ def test_the_fixed_one_reads_the_first_seed(fitted: dict[type[StockRanker], Stoc
     assert np.abs(fixed[0] - shipped[0]).max() > 1e-4
 
 
-def test_the_fixed_one_is_the_same_training(split: Split, fitted: dict[type[StockRanker], StockRanker]) -> None:
+def test_fixed_bert4rec_reuses_the_training_of_bert4rec(
+    split: Split, fitted: dict[type[StockRanker], StockRanker]
+) -> None:
     shipped, alone = fitted[StockBERT4Rec], fitted[FixedBERT4Rec]
     given = {"recbole-sasrec": fitted[StockSASRec], "recbole-bert4rec~seed1": shipped}
     lent = FixedBERT4Rec(**SMALL).fit(TrainingData(split.train, split.valid, device="cpu", seed=5, systems=given))
@@ -116,7 +118,7 @@ def test_the_fixed_one_is_the_same_training(split: Split, fitted: dict[type[Stoc
     np.testing.assert_array_equal(lent.rank(QUERIES, 5)[0], alone.rank(QUERIES, 5)[0])
 
 
-def test_a_ring_is_learned(split: Split) -> None:
+def test_stock_models_learn_a_ring_of_tracks(split: Split) -> None:
     params = {**SMALL, "epochs": 12, "learning_rate": 0.02, "dropout": 0.1, "attention_dropout": 0.0}
     ranker = StockSASRec(**params).fit(TrainingData(split.train, split.valid, device="cpu"))
     ids, _ = ranker.rank(Queries.of([[1, 2, 3], [7, 8], [10, 11, 12]]), 1)
@@ -125,7 +127,7 @@ def test_a_ring_is_learned(split: Split) -> None:
     assert max(row["valid"] for row in ranker.curve) > 0.9  # MRR@10 of the next track
 
 
-def test_it_stops_as_recbole_does_and_keeps_the_best_epoch(split: Split) -> None:
+def test_early_stopping_keeps_the_best_epoch_as_recbole_does(split: Split) -> None:
     params = {**SMALL, "epochs": 40, "learning_rate": 0.1, "stopping_step": 1}
     ranker = StockSASRec(**params).fit(TrainingData(split.train, split.valid, device="cpu"))
     valid = [row["valid"] for row in ranker.curve]
@@ -157,7 +159,7 @@ def test_a_killed_fit_resumes_to_the_same_weights(cls: type[StockRanker], split:
     assert [path.suffix for path in (tmp_path / "killed").iterdir()] == [".safetensors"]
 
 
-def test_without_validation_the_last_epoch_stays_and_resumes(split: Split, tmp_path: Path) -> None:
+def test_without_validation_the_last_epoch_is_kept_and_resumed(split: Split, tmp_path: Path) -> None:
     plain = StockSASRec(**SMALL).fit(TrainingData(split.train, device="cpu", workdir=tmp_path / "a"))
     StockSASRec(**{**SMALL, "epochs": 1}).fit(TrainingData(split.train, device="cpu", workdir=tmp_path / "b"))
     continued = StockSASRec(**SMALL).fit(TrainingData(split.train, device="cpu", workdir=tmp_path / "b"))
@@ -174,7 +176,7 @@ def test_another_seed_does_not_read_the_checkpoint(split: Split, tmp_path: Path)
     assert all(np.array_equal(second.state[name], array) for name, array in fresh.state.items())
 
 
-def test_a_second_fit_begins_anew(split: Split) -> None:
+def test_a_second_fit_starts_from_scratch(split: Split) -> None:
     data = TrainingData(split.train, split.valid, device="cpu")
     ranker = StockSASRec(**SMALL).fit(data)
     before = ranker.score(QUERIES, np.arange(1, V + 1))
@@ -182,27 +184,27 @@ def test_a_second_fit_begins_anew(split: Split) -> None:
     np.testing.assert_array_equal(ranker.fit(data).score(QUERIES, np.arange(1, V + 1)), before)
 
 
-def test_fitting_leaves_the_generators_alone(split: Split) -> None:
+def test_fitting_restores_the_random_generators(split: Split) -> None:
     before = torch.get_rng_state()
     StockBERT4Rec(**{**SMALL, "epochs": 1}).fit(TrainingData(split.train, split.valid, device="cpu"))
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_a_batch_with_nothing_to_predict_does_not_end_the_run(split: Split) -> None:
+def test_batches_with_nothing_to_predict_are_skipped(split: Split) -> None:
     # batches of one row: many have no mask but one at position 0, for which RecBole's loss is 0 / 0
     few = PlaylistSet(split.train.corpus, split.train.rows[:15], split.train.starts[:15], split.train.ends[:15])
     ranker = StockBERT4Rec(**{**SMALL, "epochs": 1, "train_batch_size": 1}).fit(TrainingData(few, device="cpu"))
     assert 1.0 < ranker.curve[0]["loss"] < 4.0
 
 
-def test_a_time_limit_marks_it_underfit(split: Split) -> None:
+def test_max_seconds_marks_the_model_underfit(split: Split) -> None:
     ranker = StockSASRec(**{**SMALL, "max_seconds": 1e-9}).fit(TrainingData(split.train, split.valid, device="cpu"))
     assert ranker.underfit
     assert ranker.curve == []
     assert np.isfinite(ranker.score(QUERIES.part(0, 4), np.arange(1, V + 1))).all()
 
 
-def test_seconds_and_the_limit_are_by_the_clock_given(split: Split) -> None:
+def test_seconds_and_max_seconds_use_the_given_clock(split: Split) -> None:
     ticks = itertools.count(100.0)
     data = TrainingData(split.train, device="cpu", clock=lambda: next(ticks))
     # read once at the start, once a step where there is a limit, and once at the end of an epoch
@@ -214,7 +216,7 @@ def test_seconds_and_the_limit_are_by_the_clock_given(split: Split) -> None:
 
 
 @pytest.mark.parametrize("cls", CLASSES)
-def test_saved_and_loaded_it_is_the_same(
+def test_a_loaded_model_gives_the_same_scores(
     cls: type[StockRanker], fitted: dict[type[StockRanker], StockRanker], tmp_path: Path
 ) -> None:
     fitted[cls].save(tmp_path / "model")
@@ -237,13 +239,13 @@ def test_saved_and_loaded_it_is_the_same(
         (StockBERT4Rec, {"max_length": 4}, "max_length=4 must be >= 5"),
     ],
 )
-def test_wrong_parameters_are_named(cls: type[StockRanker], params: dict[str, Any], message: str) -> None:
+def test_wrong_parameters_are_refused_by_name(cls: type[StockRanker], params: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError) as caught:
         cls(**params)
     assert message in str(caught.value)
 
 
-def test_faults_of_a_fit_are_one_line(split: Split) -> None:
+def test_errors_of_a_fit_are_one_line(split: Split) -> None:
     with pytest.raises(SegueError, match="recbole-sasrec is not fitted"):
         StockSASRec().score(QUERIES, np.arange(3))
     with pytest.raises(InputError, match="leave the recbole baselines out"):
@@ -254,7 +256,7 @@ def test_faults_of_a_fit_are_one_line(split: Split) -> None:
         )
 
 
-def test_a_step_that_cannot_be_held_is_refused_before_anything_is_allocated(
+def test_a_step_larger_than_memory_is_refused_before_allocation(
     split: Split, fitted: dict[type[StockRanker], StockRanker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = min(64, int((split.train.lengths - 1).sum()))
@@ -265,7 +267,10 @@ def test_a_step_that_cannot_be_held_is_refused_before_anything_is_allocated(
         assert bool(bert.memory_problem(split.train, "cpu")) == refused
         assert not StockSASRec(**{**SMALL, "max_length": 10}).memory_problem(split.train, "cpu")
     monkeypatch.setattr("toolkit.baselines.stock.stock_models.free_memory", lambda device: 100)
-    message = r"recbole-bert4rec: scores of a step of train_batch_size=\d+ rows over \d+ tracks take at least .* lower it, such as to \d+"
+    message = (
+        r"recbole-bert4rec: scores of a step of train_batch_size=\d+ rows over \d+ tracks take at least .*"
+        r" lower it, such as to \d+"
+    )
     with pytest.raises(InputError, match=message):
         StockBERT4Rec(**SMALL).fit(TrainingData(split.train, split.valid, device="cpu"))
     # what is lent a training takes no step

@@ -39,7 +39,7 @@ def sounds(data: TrainingData, *, shuffled: bool = False) -> TrainingData:
     return replace(data, modalities={"sound": sound})
 
 
-def test_the_loss_is_that_of_the_paper() -> None:
+def test_margin_loss_equals_the_papers_by_hand() -> None:
     right, wrong = (
         torch.tensor([0.9, 0.1], dtype=torch.float64),
         torch.tensor([[0.8, 0.0], [0.3, -0.5]], dtype=torch.float64),
@@ -63,7 +63,7 @@ def fitted(planted: Planted) -> ContentUser:
     return ContentUser(**SMALL).fit(sounds(planted[0]))
 
 
-def test_sound_ranks_tracks_without_plays_and_shuffled_sound_does_not(fitted: ContentUser, planted: Planted) -> None:
+def test_audio_ranks_unplayed_tracks_and_shuffled_audio_does_not(fitted: ContentUser, planted: Planted) -> None:
     data, test = planted
     assert fitted.curve[-1]["loss"] < 0.5 * fitted.curve[0]["loss"]
     assert _reached(fitted, sounds(data), test) > 0.85
@@ -71,7 +71,7 @@ def test_sound_ranks_tracks_without_plays_and_shuffled_sound_does_not(fitted: Co
     assert abs(_reached(ContentUser(**SMALL).fit(dealt), dealt, test) - 0.5) < 0.15
 
 
-def test_a_user_of_training_is_looked_up_and_another_is_what_they_played(fitted: ContentUser, planted: Planted) -> None:
+def test_training_users_are_looked_up_and_others_are_means_of_tracks(fitted: ContentUser, planted: Planted) -> None:
     data, _ = planted
     items, played = fitted.state["items"], data.train.corpus.items[:3]
     asked = Queries(played, np.array([0, 3]), rows=np.array([data.train.rows[7]]))
@@ -81,7 +81,7 @@ def test_a_user_of_training_is_looked_up_and_another_is_what_they_played(fitted:
     assert np.isneginf(fitted.score(Queries.of([[]]), np.arange(1, 20))).all()
 
 
-def test_a_track_nobody_played_has_no_id_to_look_up(planted: Planted) -> None:
+def test_id_item_does_not_rank_unplayed_tracks(planted: Planted) -> None:
     data, test = planted
     ranker = IdItem(width=8, epochs=1).fit(data)
     cold = np.flatnonzero(data.train.counts() == 0)[1:]
@@ -111,7 +111,7 @@ def test_a_killed_fit_resumes_and_ends_with_the_same_state(
     assert saves == [1] and all(np.array_equal(again.state[name], whole.state[name]) for name in whole.state)
 
 
-def test_it_asks_for_spectrograms(planted: Planted) -> None:
+def test_a_modality_that_is_not_log_mel_is_refused(planted: Planted) -> None:
     data, _ = planted
     with pytest.raises(InputError, match="takes one modality, not 2"):
         ContentUser().fit(data)

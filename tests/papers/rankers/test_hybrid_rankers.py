@@ -1,4 +1,4 @@
-"""Metric learning and the hybrids as rankers: the contract, where they stand on planted content, and shuffled content."""
+"""Metric learning and the hybrids as rankers: the contract, and Recall on planted and on shuffled content."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_the_contract_holds(name: str, planted: Planted) -> None:
 
 
 @pytest.mark.parametrize("name", CONTENT)
-def test_content_tells_and_shuffled_content_does_not(name: str, planted: Planted) -> None:
+def test_content_is_better_than_shuffled_content(name: str, planted: Planted) -> None:
     data, test = planted
     assert 0.8 < _reached(made(name).fit(data), data, test) < 0.99
     order = np.concatenate([[0], np.random.default_rng(1).permutation(data.n_items) + 1])
@@ -49,7 +49,7 @@ def test_content_tells_and_shuffled_content_does_not(name: str, planted: Planted
     assert abs(_reached(made(name).fit(replace(data, modalities=dealt)), data, test) - 0.5) < 0.17
 
 
-def test_scores_are_near_one_for_what_is_played_and_near_zero_for_what_is_not(planted: Planted) -> None:
+def test_scores_are_near_one_for_played_and_near_zero_for_other_tracks(planted: Planted) -> None:
     data, _ = planted
     known = data.train.counts() > 0
     for ranker in (HierarchicalLinear(), HierarchicalHybrid(k=8), PMF(k=8), ContentPrior(factors=FACTORS)):
@@ -62,7 +62,7 @@ def test_scores_are_near_one_for_what_is_played_and_near_zero_for_what_is_not(pl
         assert scores[~played].mean() > -0.2 and scores[played].mean() < 1.2, ranker.name
 
 
-def test_factors_explain_what_content_does_not(planted: Planted) -> None:
+def test_factors_improve_on_content_alone(planted: Planted) -> None:
     """Warm tracks that share their content's vector with others are told apart by who plays them."""
     data, _ = planted
     flat = {"audio": Modality("audio", np.ones_like(data.modalities["audio"].matrix), np.ones(data.n_items + 1, bool))}
@@ -90,7 +90,7 @@ def test_relevant_tracks_are_the_nearest_by_factors(planted: Planted) -> None:
 
 
 @pytest.mark.parametrize("tracks", [1, 2])
-def test_no_metric_is_learned_of_fewer_than_three_tracks(tracks: int, planted: Planted) -> None:
+def test_mlr_refuses_fewer_than_three_tracks(tracks: int, planted: Planted) -> None:
     data, _ = planted
     audio = data.modalities["audio"]
     few = np.isin(np.arange(data.n_items + 1), np.flatnonzero(audio.present & (data.train.counts() > 0))[:tracks])
@@ -101,12 +101,12 @@ def test_no_metric_is_learned_of_fewer_than_three_tracks(tracks: int, planted: P
         made("mlr").fit(some)
 
 
-def test_a_metric_that_is_nothing_is_refused(planted: Planted) -> None:
+def test_mlr_refuses_a_zero_metric(planted: Planted) -> None:
     with pytest.raises(InputError, match="mlr: at c=1e-09 the metric is zero: raise c"):
         plugins.load("segue.rankers", "mlr")(factors=FACTORS, steps=5, c=1e-9).fit(planted[0])
 
 
-def test_what_cannot_be_ranked_is_not(planted: Planted) -> None:
+def test_tracks_without_plays_and_content_score_minus_infinity(planted: Planted) -> None:
     data, test = planted
     nobody = Queries.of([[]])
     for name in CONTENT:

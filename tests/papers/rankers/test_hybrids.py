@@ -1,4 +1,4 @@
-"""The two hybrids' mathematics: every step is the minimum it should be, by dense objectives and their gradients in float64."""
+"""The mathematics of both hybrids: every step is a minimum, by dense objectives and their gradients in float64."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def slope(function, at: np.ndarray) -> np.ndarray:
     return out
 
 
-def test_the_steps_of_the_hierarchical_model_end_where_its_gradient_is_zero() -> None:
+def test_the_hierarchical_model_converges_to_zero_gradient() -> None:
     plays, known = feedback()
     content = np.concatenate([np.random.default_rng(0).normal(size=(len(known), 3)), np.ones((len(known), 1))], axis=1)
     taste = fit_taste(plays, content, known, WEIGHTS, k=2, iterations=400, seed=0)
@@ -59,7 +59,7 @@ def test_the_steps_of_the_hierarchical_model_end_where_its_gradient_is_zero() ->
     assert not taste.items[~known, 4:].any()
 
 
-def test_the_error_is_that_of_all_pairs_and_factors_lower_it() -> None:
+def test_rmse_equals_that_of_all_pairs_and_factors_lower_it() -> None:
     plays, known = feedback()
     none = np.ones((len(known), 1))
     found = {k: fit_taste(plays, none, known, WEIGHTS, k=k, iterations=30, seed=0) for k in (0, 2)}
@@ -71,7 +71,7 @@ def test_the_error_is_that_of_all_pairs_and_factors_lower_it() -> None:
     assert expected < error(plays, found[0], known, WEIGHTS) - 0.05
 
 
-def test_items_about_their_content_end_where_the_gradient_is_zero() -> None:
+def test_content_prior_converges_to_zero_gradient() -> None:
     plays, known = feedback()
     confidence = plays.astype(np.float64) * 4
     content = np.random.default_rng(1).normal(size=(len(known), 3))
@@ -82,8 +82,13 @@ def test_items_about_their_content_end_where_the_gradient_is_zero() -> None:
 
     c = confidence.toarray()
     heavy, wanted = np.where(c > 0, c, 1.0)[:, known], (c > 0)[:, known]
-    users = np.stack([np.linalg.solve((items[known] * m[:, None]).T @ items[known] + 0.9 * np.eye(2), items[known].T @ (m * t))
-                      for m, t in zip(heavy, wanted, strict=True)])  # fmt: skip
+    own, ridge = items[known], 0.9 * np.eye(2)
+    users = np.stack(
+        [
+            np.linalg.solve((own * m[:, None]).T @ own + ridge, own.T @ (m * t))
+            for m, t in zip(heavy, wanted, strict=True)
+        ]
+    )
 
     def value(parts: np.ndarray) -> float:
         b, v = parts[: known.sum()], parts[known.sum() :]

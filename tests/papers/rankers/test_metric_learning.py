@@ -30,8 +30,8 @@ def slow(w: np.ndarray, rows: np.ndarray, near: np.ndarray, c: float) -> float:
     return float(np.trace(w) + c * np.mean(losses))
 
 
-def test_a_case_worked_by_hand() -> None:
-    # W = diag(a, b): a + b + C · max(0, 1 − 2 (b − a)), least at a = 0, b = 1/2 where C > 1/2, and at 0 where C < 1/2
+def test_the_learned_metric_equals_a_case_by_hand() -> None:
+    # W = diag(a, b): a + b + C · max(0, 1 − 2 (b − a)), least at a = 0, b = 1/2 if C > 1/2, and at 0 if C < 1/2
     assert objective(np.zeros((2, 2)), HAND, ONE, c=3.0)[0] == pytest.approx(3.0)
     assert objective(np.diag([0.25, 0.5]), HAND, ONE, c=3.0)[0] == pytest.approx(0.75 + 3 * 0.5)
     assert objective(np.diag([0.0, 0.5]), HAND, ONE, c=3.0)[0] == pytest.approx(0.5)
@@ -39,7 +39,7 @@ def test_a_case_worked_by_hand() -> None:
     assert np.array_equal(learn_metric(HAND, ONE, c=0.4, steps=50), np.zeros((2, 2)))
 
 
-def test_value_and_slope_are_those_of_all_pairs() -> None:
+def test_objective_and_subgradient_equal_sums_over_all_pairs() -> None:
     rng = np.random.default_rng(2)
     rows, near = rng.normal(size=(12, 4)), rng.random((12, 12)) < 0.3
     np.fill_diagonal(near, False)
@@ -55,7 +55,7 @@ def test_value_and_slope_are_those_of_all_pairs() -> None:
         assert risen == pytest.approx(2 * float((slope * step).sum()), rel=1e-4)
 
 
-def test_the_axis_that_tells_is_found_among_those_that_do_not() -> None:
+def test_the_metric_finds_the_informative_axis() -> None:
     rng = np.random.default_rng(4)
     kind = np.repeat([0, 1, 2], 20)
     rows = rng.normal(size=(60, 6))
