@@ -17,8 +17,7 @@ from toolkit.errors import InputError
 
 _WHOLE = 20_000
 """With this many ids or more, the whole column is read: one scan is faster than many lookups."""
-_CHUNK = 900
-"""Ids per query; older SQLite takes 999 variables."""
+_CHUNK = 900  # ids per query; older SQLite takes 999 variables
 
 _OF_TRACK = {
     "title": TRACKS.c.title,
@@ -27,8 +26,7 @@ _OF_TRACK = {
     "duration": TRACKS.c.duration_s,
 }
 _OF_ARTISTS = {"artist": ARTISTS.c.name, "artist_id": TRACK_ARTISTS.c.artist_id}
-NATIVE = (*_OF_TRACK, *_OF_ARTISTS)
-"""Fields that every track record has itself."""
+NATIVE = (*_OF_TRACK, *_OF_ARTISTS)  # fields that every track record has itself
 
 ID = "id"
 """The field of a track's own id. Every track has one, described or not, and using it needs no permission."""

@@ -11,8 +11,7 @@ from toolkit.catalogue.readers.reader import Reader
 from toolkit.catalogue.records import PlaylistRecord, TrackRecord
 from toolkit.timestamps import LAST, NO_TIME, to_iso
 
-EVERY = 1000
-"""Records between two calls of `progress`."""
+EVERY = 1000  # records between two calls of `progress`
 
 
 @dataclass

@@ -25,11 +25,9 @@ from toolkit.catalogue.records import Field, Record
 from toolkit.catalogue.templates import Template, is_template
 from toolkit.errors import DataError, InputError, SegueError
 
-BATCH = 5_000
-"""Records per transaction."""
+BATCH = 5_000  # records per transaction
 
-Progress = Callable[[int], None]
-"""progress(records so far)"""
+Progress = Callable[[int], None]  # progress(records so far)
 
 T = TypeVar("T")
 

@@ -20,8 +20,7 @@ from toolkit.timestamps import NO_TIME
 
 PLAYS = "plays.npy"
 TIMES = "times.npy"
-DIGESTED = 1 << 20
-"""Numbers that are hashed at once."""
+DIGESTED = 1 << 20  # numbers that are hashed at once
 
 
 @dataclass(frozen=True)

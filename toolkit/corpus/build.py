@@ -25,8 +25,7 @@ from toolkit.corpus.record_indexer import RecordIndexer
 from toolkit.errors import DataError, InputError, SegueError
 from toolkit.recipe import Filters
 
-EVERY = 1000
-"""Records between two calls of `progress`."""
+EVERY = 1000  # records between two calls of `progress`
 
 
 def build(

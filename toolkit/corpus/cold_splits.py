@@ -18,19 +18,16 @@ from toolkit.corpus.splits import BLOCK, HeldOut, PlaylistSet, Split, group_hash
 from toolkit.errors import InputError, LeakError
 
 PARTS = ("train", "valid", "test")
-NOWHERE = 3
-"""Number of no part."""
+NOWHERE = 3  # number of no part
 
 CURES = {
     "track": "each track one part alone",
     "artist": "all tracks of an artist the same evaluation.split.field, or set evaluation.split.type: item_cold",
 }
 """Cures of a leak of tracks, or of artists."""
-EXAMPLES = 3
-"""Number of tracks or playlists left out that are listed."""
+EXAMPLES = 3  # number of tracks or playlists left out that are listed
 
-JOINED = ", "
-"""Separator of a track's artists in a corpus."""
+JOINED = ", "  # separator of a track's artists in a corpus
 
 
 def prescribed(corpus: Corpus, labels: Sequence[str | None], *, min_tracks: int = 1) -> Split:

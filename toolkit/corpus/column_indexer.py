@@ -22,8 +22,7 @@ from toolkit.corpus.placement_spool import PlacementSpool
 from toolkit.corpus.record_indexer import SPLITS, mapped, repeats, with_replacements, with_times, without
 from toolkit.timestamps import NO_TIME
 
-AT_ONCE = 1 << 15
-"""Placements that are searched for repetitions at once."""
+AT_ONCE = 1 << 15  # placements that are searched for repetitions at once
 NAMES = ("title", "artist", "album")
 ABOUT = ("title", "group", "split")
 ONE_KIND = "a reader gives one of the two"

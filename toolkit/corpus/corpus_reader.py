@@ -15,8 +15,7 @@ from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
 from toolkit.corpus.arrays import PLAYS, Corpus
 from toolkit.timestamps import NO_TIME
 
-BLOCK = 10_000
-"""Rows that are converted to records at once."""
+BLOCK = 10_000  # rows that are converted to records at once
 
 
 class CorpusReader(FileReader):

@@ -13,12 +13,9 @@ import pyarrow as pa
 
 WORDS = 6
 WIDTH = 8 * WORDS
-LONGEST = WIDTH - 1
-"""Bytes of a text in its row; the last byte is their number."""
-LONG = 255
-"""In the last byte: the row holds an index of the long texts."""
-BLOCK = 1 << 16
-"""Rows that are processed at once in a pass over all rows."""
+LONGEST = WIDTH - 1  # bytes of a text in its row; the last byte is their number
+LONG = 255  # in the last byte: the row holds an index of the long texts
+BLOCK = 1 << 16  # rows that are processed at once in a pass over all rows
 ODD = np.array(
     [
         0x9E3779B97F4A7C15,

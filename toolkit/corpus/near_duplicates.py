@@ -14,11 +14,9 @@ from toolkit.corpus.permutation import hashed
 from toolkit.seeds import derived_seed
 
 BANDS, ROWS = 40, 3
-BLOCK = 2**20
-"""Placements that are hashed or compared at once."""
+BLOCK = 2**20  # placements that are hashed or compared at once
 
-Lists = tuple[np.ndarray, np.ndarray]
-"""Flat item ids and offsets int64 [n + 1]."""
+Lists = tuple[np.ndarray, np.ndarray]  # flat item ids and offsets int64 [n + 1]
 
 
 def near_duplicates(

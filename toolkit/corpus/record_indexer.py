@@ -20,8 +20,7 @@ from toolkit.corpus.interning import Numbering
 from toolkit.timestamps import NO_TIME
 
 SPLITS = (None, "train", "valid", "test")
-BATCH = 16_384
-"""Mentions of tracks that are looked up at once."""
+BATCH = 16_384  # mentions of tracks that are looked up at once
 SLOT_BITS = 17
 MIXER = np.uint64(0x9E3779B97F4A7C15)
 

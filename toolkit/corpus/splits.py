@@ -21,8 +21,7 @@ from toolkit.errors import InputError
 BLOCK = 2**20
 """Placements that are gathered or counted at once: an index of all would take eight times the memory of the arrays."""
 
-LONGEST_NUMBER = 4300
-"""Most digits of a number; an id with more is text."""
+LONGEST_NUMBER = 4300  # most digits of a number; an id with more is text
 
 
 def gather(items: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -29,10 +29,8 @@ from toolkit.timestamps import NO_TIME, to_iso, to_seconds
 KIND, CONTINUED, NEW = "playlist", "continued", "new"
 """Label of held-out playlists, by whether they have tracks when their part begins."""
 
-PERIODS = 3
-"""Before the first cut, between the two, after the second."""
-UNKNOWN = PERIODS * PERIODS
-"""Part of the placements of a playlist with an unknown time."""
+PERIODS = 3  # before the first cut, between the two, after the second
+UNKNOWN = PERIODS * PERIODS  # part of the placements of a playlist with an unknown time
 
 NO_TIMES = (
     "evaluation.split.type: global_time needs times, and the corpus has none: name the column that has them"

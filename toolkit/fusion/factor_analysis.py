@@ -16,8 +16,7 @@ import scipy.linalg
 from toolkit.fusion.moments import Has, Moments
 
 ITERATIONS = 500
-TOLERANCE = 1e-5
-"""EM stops when the log-likelihood per track gains less than this."""
+TOLERANCE = 1e-5  # EM stops when the log-likelihood per track gains less than this
 
 FLOOR = 1e-6
 """Least ψ as a share of the mean variance: a factor that explains a column completely would divide by zero."""

@@ -15,8 +15,7 @@ from toolkit.contracts.missing_policy import Fill, Rows
 from toolkit.fusion.moments import Has, Moments, grouped
 from toolkit.fusion.ridge_regression import RidgeRegression
 
-Map = tuple[np.ndarray, np.ndarray]
-"""Weights float64 [D', d] and constant [d]."""
+Map = tuple[np.ndarray, np.ndarray]  # weights float64 [D', d] and constant [d]
 
 PENALTIES = np.logspace(-6, 3, 28)
 """Ridge penalties to choose from, as shares of the mean eigenvalue."""

@@ -14,11 +14,9 @@ from toolkit.contracts.missing_policy import Rows
 from toolkit.errors import InputError
 from toolkit.fusion.prepare import row_slices
 
-LIMIT = 2**30
-"""Bytes that all moments may take together."""
+LIMIT = 2**30  # bytes that all moments may take together
 
-Has = tuple[bool, ...]
-"""Which of the modalities a track has, in their order."""
+Has = tuple[bool, ...]  # which of the modalities a track has, in their order
 
 
 @dataclass(frozen=True)

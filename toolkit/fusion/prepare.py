@@ -13,8 +13,7 @@ from toolkit.modality import Modality
 
 Normalise = Literal["none", "before", "after"]
 
-BLOCK = 16_384
-"""Rows that are processed at once."""
+BLOCK = 16_384  # rows that are processed at once
 
 
 def unit(matrix: np.ndarray) -> np.ndarray:

@@ -23,8 +23,7 @@ from toolkit.errors import InputError
 from toolkit.timestamps import TIME_RULE, to_seconds
 
 TRACKS, FEATURES = "tracks.csv.gz", "audio_features.csv.gz"
-GENRES = "artist_genres"
-"""A column of the file of tracks."""
+GENRES = "artist_genres"  # A column of the file of tracks
 
 MATCH_SCORES = {"id": 1.0, "title+artist": 0.8}
 """Features matched by title and artist may be another release's; only the order of the scores matters."""

@@ -22,7 +22,7 @@ from pydantic import Field as Option
 from toolkit.catalogue.readers.ids import qualified
 from toolkit.catalogue.readers.open_files import Bad, Encoding, has_ending
 from toolkit.catalogue.readers.reader import FileReader, shortened
-from toolkit.catalogue.readers.tables.delimited import DelimitedFile
+from toolkit.catalogue.readers.tables.delimited import DelimitedFile, number_or_nan
 from toolkit.catalogue.readers.tables.placement_columns import PlacementColumns
 from toolkit.catalogue.readers.tables.playlist_spool import Placement, PlaylistSpool, adjacent
 from toolkit.catalogue.readers.tables.repeated_tracks import FirstRows
@@ -132,7 +132,7 @@ class CsvReader(FileReader):
             if time is not None and (when := to_seconds(row[time])) is None:
                 self.bad(table.where(line), f"time {shortened(row[time])} {TIME_RULE}")
                 continue
-            place = float(when or 0) if position is None else _position(row[position])
+            place = float(when or 0) if position is None else number_or_nan(row[position])
             if math.isnan(place):
                 self.bad(table.where(line), f"position {shortened(row[position or 0])} must be a number")
                 continue
@@ -140,11 +140,3 @@ class CsvReader(FileReader):
             yield Placement(
                 row[playlist].strip(), qualified(row[track].strip(), params.scheme), place, *cells, time=when
             )
-
-
-def _position(text: str) -> float:
-    """The number, or NaN for any other text."""
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan

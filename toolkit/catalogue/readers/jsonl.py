@@ -19,13 +19,19 @@ from toolkit.catalogue.readers.open_files import BROKEN_JSON, Bad, has_ending, o
 from toolkit.catalogue.readers.reader import FileReader, shortened
 from toolkit.catalogue.readers.tables.delimited import nearest
 from toolkit.catalogue.readers.tables.repeated_tracks import FirstRows
-from toolkit.catalogue.readers.tables.track_columns import NAMES, TrackColumns, TrackParser, TrackTable, text_fault
+from toolkit.catalogue.readers.tables.track_columns import (
+    NAMES,
+    TrackColumns,
+    TrackParser,
+    TrackTable,
+    cell_text,
+    text_fault,
+)
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
 from toolkit.errors import InputError
 from toolkit.timestamps import NO_TIME, TIME_RULE, to_seconds
 
-FIRST = 1000
-"""Lines that are inspected before a run."""
+FIRST = 1000  # lines that are inspected before a run
 
 Line = dict[str, object]
 _OBJECT = msgspec.json.Decoder(Line)
@@ -132,11 +138,13 @@ class JsonlReader(FileReader):
     def _playlist(self, line: Line, tracks: list[str]) -> PlaylistRecord:
         params = self.params
         keys = params.playlist_title, params.description, params.group, params.split
-        title, description, group, split = (_text(line.get(key)) for key in keys)
-        time = _text(line.get(params.time)) if params.time is not None else None
+        title, description, group, split = (cell_text(line.get(key)) for key in keys)
+        time = cell_text(line.get(params.time)) if params.time is not None else None
         when = NO_TIME if time is None else to_seconds(time)
         assert when is not None  # `_tracks` has read it
-        return PlaylistRecord(_text(line[params.playlist]) or "", tracks, title, description, group, split, time=when)
+        return PlaylistRecord(
+            cell_text(line[params.playlist]) or "", tracks, title, description, group, split, time=when
+        )
 
     def _tracks(self, line: Line, where: str, parser: TrackParser) -> list[TrackRecord | str] | None:
         """Ids and descriptions; None for a line that is not a playlist."""
@@ -145,11 +153,11 @@ class JsonlReader(FileReader):
             if (fault := text_fault(line.get(key))) is not None:
                 self.bad(where, f"{key!r}{fault}")
                 return None
-        time = _text(line.get(params.time)) if params.time is not None else None
+        time = cell_text(line.get(params.time)) if params.time is not None else None
         if time is not None and to_seconds(time) is None:
             self.bad(where, f"{params.time!r}={shortened(time)} {TIME_RULE}")
             return None
-        if _text(line.get(key := params.playlist)) is None:
+        if cell_text(line.get(key := params.playlist)) is None:
             missing = f"has no {key!r} (option playlist): {nearest(key, list(line))}"
             self.bad(where, f"has an empty {key!r}" if key in line else missing)
             return None
@@ -195,7 +203,3 @@ class JsonlReader(FileReader):
 
 def _missing_key(path: Path, keys: Set[str], options: str) -> InputError:
     return InputError(f"{path} has no key {min(keys)!r} in any line: name it in {options}")
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value).strip() or None

@@ -22,8 +22,7 @@ Encoding = Literal["auto", "utf-8", "utf-16", "latin-1"]
 
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
-Bad = Callable[[str, str], None]
-"""`Reader.bad`: (where, why)."""
+Bad = Callable[[str, str], None]  # `Reader.bad`: (where, why)
 
 BROKEN_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """Errors of msgspec for a text that is not JSON, or JSON of another shape; the last one for too deep nesting."""

@@ -28,10 +28,8 @@ from toolkit.catalogue.readers.tables.track_columns import TrackColumns, TrackTa
 from toolkit.errors import DataError, InputError
 
 ENDINGS = (".parquet", ".pq")
-CODED = 6
-"""Bytes per value; a column of texts with fewer is stored as codes into a dictionary."""
-BUFFER = 1 << 20
-"""Bytes of a column that are read at once."""
+CODED = 6  # bytes per value; a column of texts with fewer is stored as codes into a dictionary
+BUFFER = 1 << 20  # bytes of a column that are read at once
 
 
 class ParquetParams(PlacementColumns):

@@ -17,7 +17,7 @@ from pydantic import Field as Option
 from toolkit.catalogue.readers.ids import qualified
 from toolkit.catalogue.readers.open_files import existing, has_ending
 from toolkit.catalogue.readers.reader import FileReader, ReaderParams, shortened
-from toolkit.catalogue.readers.tables.delimited import DelimitedFile
+from toolkit.catalogue.readers.tables.delimited import DelimitedFile, number_or_nan
 from toolkit.catalogue.readers.tables.playlist_spool import Placement, PlaylistSpool
 from toolkit.catalogue.readers.tables.track_columns import NAMES, TrackColumns, TrackParser
 from toolkit.catalogue.records import Record, TrackRecord
@@ -138,11 +138,7 @@ class RecboleReader(FileReader):
             if not row[playlist] or not row[track]:
                 self.bad(table.where(line), "has an empty playlist or track")
                 continue
-            try:
-                position = float(row[place]) if place is not None else 0.0
-            except ValueError:
-                position = math.nan
-            if math.isnan(position):
+            if math.isnan(position := 0.0 if place is None else number_or_nan(row[place])):
                 self.bad(table.where(line), f"position {shortened(row[place or 0])} must be a number")
                 continue
             when = None
@@ -174,14 +170,18 @@ def write_atomic(corpus: Corpus, directory: Path, name: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     tracks = [_token(track) for track in corpus.tracks["id"].to_pylist()]
     playlists = [_token(playlist) for playlist in corpus.playlists["id"].to_pylist()]
-    timed = corpus.has_times and all((corpus.placement_times(row, row + 1) != NO_TIME).all() for row in range(len(corpus)))
+    timed = corpus.has_times and all(
+        (corpus.placement_times(row, row + 1) != NO_TIME).all() for row in range(len(corpus))
+    )
     with (folder / f"{name}.inter").open("w", encoding="utf-8", newline="\n") as file:
         file.write("playlist_id:token\ttrack_id:token\tposition:float" + "\ttimestamp:float" * timed + "\n")
         for row, (playlist, start, end) in enumerate(
             zip(playlists, corpus.offsets[:-1], corpus.offsets[1:], strict=True)
         ):
             items = np.asarray(corpus.items[start:end]).tolist()
-            times = [f"\t{when}" for when in corpus.placement_times(row, row + 1).tolist()] if timed else [""] * len(items)
+            times = (
+                [f"\t{when}" for when in corpus.placement_times(row, row + 1).tolist()] if timed else [""] * len(items)
+            )
             file.writelines(
                 f"{playlist}\t{tracks[item - 1]}\t{place}{times[place]}\n" for place, item in enumerate(items)
             )

@@ -24,14 +24,13 @@ from pydantic import Field as Option
 from toolkit.catalogue.readers.ids import qualified
 from toolkit.catalogue.readers.open_files import Encoding, existing, lines
 from toolkit.catalogue.readers.reader import FileReader, ReaderParams, shortened
-from toolkit.catalogue.readers.tables.delimited import DelimitedFile
+from toolkit.catalogue.readers.tables.delimited import DelimitedFile, number_or_nan
 from toolkit.catalogue.readers.tables.playlist_spool import Placement, PlaylistSpool
 from toolkit.catalogue.readers.tables.repeated_tracks import FirstRows
 from toolkit.catalogue.readers.tables.track_columns import TrackParser, TrackTable
 from toolkit.catalogue.records import Field, PlaylistRecord, Record, TrackRecord
 
-LEAST = 3
-"""The least number of columns in the file."""
+LEAST = 3  # the least number of columns in the file
 
 
 class ArtistTable(ReaderParams):
@@ -108,7 +107,7 @@ class TripletsReader(FileReader):
                 rule = "user, item and plays (or user, item, name, plays)"
                 self.bad(where, f"has {len(cells)} columns, not {rule}: see options.delimiter")
                 continue
-            user, name, plays = cells[0], cells[2] if len(cells) > LEAST else None, _number(cells[-1])
+            user, name, plays = cells[0], cells[2] if len(cells) > LEAST else None, number_or_nan(cells[-1])
             item = cells[1] or name or ""  # Last.fm leaves out ids that it does not know
             if not user or not item:
                 self.bad(where, f"has no {'item' if user else 'user'}")
@@ -188,10 +187,3 @@ class TripletsReader(FileReader):
                     " the first stays"
                 )
         return found
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan

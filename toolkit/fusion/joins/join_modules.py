@@ -10,8 +10,7 @@ from torch import nn
 
 from toolkit.contracts.join import JoinInputs
 
-ABSENT = -1e4
-"""Score of a missing modality: e to this is zero, and a track without any has no NaN."""
+ABSENT = -1e4  # score of a missing modality: e to this is zero, and a track without any has no NaN
 
 
 class Concatenation(nn.Module):

@@ -24,8 +24,8 @@ import pyarrow as pa
 
 from toolkit.catalogue.readers.reader import FileReader, OnError
 from toolkit.catalogue.readers.tables import column_types, table_rows
-from toolkit.catalogue.readers.tables.column_layout import Layout, check_unique_names, described, layout, needed
-from toolkit.catalogue.readers.tables.delimited import nearest
+from toolkit.catalogue.readers.tables.column_layout import Layout, check_unique_names, described, layout
+from toolkit.catalogue.readers.tables.delimited import check_column, nearest
 from toolkit.catalogue.readers.tables.placement_columns import PlacementColumns
 from toolkit.catalogue.readers.tables.playlist_spool import Placement, PlaylistSpool
 from toolkit.catalogue.readers.tables.record_blocks import Block, Placements, Tracks, playlist_columns, records
@@ -35,14 +35,10 @@ from toolkit.catalogue.readers.tables.track_columns import NAMES, TrackColumns, 
 from toolkit.catalogue.records import Record, TrackRecord
 from toolkit.errors import DataError, InputError
 
-ROWS = 1 << 18
-"""Placements of a block."""
-LISTS = 1 << 13
-"""Rows of a block where each is a whole playlist."""
-DESCRIBED = 4096
-"""Rows that are read at once if they may hold vectors and pictures."""
-PARSED = 256
-"""Of these, rows that are converted to records at once."""
+ROWS = 1 << 18  # placements of a block
+LISTS = 1 << 13  # rows of a block where each is a whole playlist
+DESCRIBED = 4096  # rows that are read at once if they may hold vectors and pictures
+PARSED = 256  # of these, rows that are converted to records at once
 
 C = TypeVar("C", bound=TrackColumns)
 
@@ -141,11 +137,8 @@ class TableReader(FileReader):
     def _tracks_of(self, found: Layout) -> TrackColumns:
         return self.columns().model_copy(update={"track": found.track})
 
-    def _parser(self, columns: TrackColumns, folder: Path) -> TrackParser:
-        return TrackParser.of(columns, folder, self.params, self.bad)
-
     def _side_records(self, part: Part, columns: TrackColumns) -> Iterator[TrackRecord]:
-        parser, first = self._parser(columns, part.folder), FirstRows(self.doubles)
+        parser, first = TrackParser.of(columns, part.folder, self.params, self.bad), FirstRows(self.doubles)
         for batch, where in _batches(part, _side_columns(part, columns), DESCRIBED):
             for row, record in _parsed(parser, batch, np.arange(batch.num_rows), where):
                 yield from first(record, where(row))
@@ -164,7 +157,7 @@ class TableReader(FileReader):
         """Tracks of the placements' table, each at its first row."""
         seen: set[str] = set()
         for part, found in laid if laid[0][1].described else ():
-            parser = self._parser(self._tracks_of(found), part.folder)
+            parser = TrackParser.of(self._tracks_of(found), part.folder, self.params, self.bad)
             for batch, where in _batches(part, [found.track, *found.described], DESCRIBED):
                 rows = _unseen(batch.column(found.track), where, found.track, seen)
                 for _, record in _parsed(parser, batch, rows, where):
@@ -176,7 +169,7 @@ class TableReader(FileReader):
         seen: set[str] = set()
         for part, found in laid:
             rows = TableRows(found, self.params.scheme, self.bad)
-            parser = self._parser(self._tracks_of(found), part.folder)
+            parser = TrackParser.of(self._tracks_of(found), part.folder, self.params, self.bad)
             for batch, where in _batches(part, [*found.of_rows, *found.described], DESCRIBED >> 4):
                 opened = rows.lists(batch, where)
                 fresh: dict[int, list[TrackRecord]] = {}
@@ -305,7 +298,7 @@ def _only(columns: C, header: set[str]) -> C:
 def _side_columns(part: Part, columns: TrackColumns) -> list[str]:
     """Columns to read of a table of tracks. Raises `InputError` for a missing one, or one of a wrong type."""
     check_unique_names(part.schema.names, part.path)
-    needed(part.path, part.schema.names, "tracks.track", columns.track)
+    check_column(part.path, part.schema.names, "tracks.track", columns.track)
     kind = part.schema.field(columns.track).type
     if not column_types.is_plain(kind):
         raise InputError(

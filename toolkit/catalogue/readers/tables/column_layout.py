@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from toolkit.catalogue.readers.tables import column_types
-from toolkit.catalogue.readers.tables.delimited import nearest
+from toolkit.catalogue.readers.tables.delimited import check_column, optional_column
 from toolkit.catalogue.readers.tables.placement_columns import PlacementColumns
 from toolkit.catalogue.readers.tables.track_columns import NAMES, TrackColumns
 from toolkit.errors import InputError
@@ -56,10 +56,10 @@ def layout(params: PlacementColumns, schema: pa.Schema, path: Path) -> Layout:
             ),
             track,
         )
-    needed(path, header, "playlist", params.playlist)
-    needed(path, header, "track", track)
+    check_column(path, header, "playlist", params.playlist)
+    check_column(path, header, "track", track)
     lists = column_types.is_list(column_types.inner(schema.field(track).type))
-    position = optional(path, header, "position", params.position, "position" if "position" in header else "pos")
+    position = optional_column(path, header, "position", params.position, "position" if "position" in header else "pos")
     if lists and params.position is None and position is not None and not _is_list(schema, position):
         position = None  # a position of the playlist, not of its tracks
     title = "playlist_title"
@@ -70,12 +70,12 @@ def layout(params: PlacementColumns, schema: pa.Schema, path: Path) -> Layout:
         track,
         lists,
         position,
-        optional(path, header, "time", params.time),
+        optional_column(path, header, "time", params.time),
         (
-            optional(path, header, "playlist_title", params.playlist_title, title),
-            optional(path, header, "description", params.description, "description"),
-            optional(path, header, "group", params.group, "group"),
-            optional(path, header, "split", params.split, "split"),
+            optional_column(path, header, "playlist_title", params.playlist_title, title),
+            optional_column(path, header, "description", params.description, "description"),
+            optional_column(path, header, "group", params.group, "group"),
+            optional_column(path, header, "split", params.split, "split"),
         ),
         described(params, schema, path, only_lists=lists),
     )
@@ -170,19 +170,3 @@ def check_unique_names(header: Sequence[str], path: Path) -> None:
     """Raise `InputError` for a repeated column name."""
     if repeated := next((name for place, name in enumerate(header) if name in header[:place]), None):
         raise InputError(f"{path}: the column name {repeated!r} occurs twice: rename one of them")
-
-
-def needed(path: Path, header: Sequence[str], option: str, name: str) -> None:
-    """Raise `InputError`, with the nearest column, for an unknown name."""
-    if name not in header:
-        raise InputError(f"{path} has no column {name!r} (option {option}): {nearest(name, list(header))}")
-
-
-def optional(
-    path: Path, header: Sequence[str], option: str, name: str | None, default: str | None = None
-) -> str | None:
-    """A column that was named, which must exist, or `default` if that exists."""
-    if name is None:
-        return default if default in header else None
-    needed(path, header, option, name)
-    return name

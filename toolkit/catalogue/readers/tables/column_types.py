@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit.catalogue.readers.ids import qualified
+from toolkit.catalogue.readers.tables.delimited import number_or_nan
 from toolkit.errors import InputError
 from toolkit.timestamps import FIRST, LAST, NO_TIME, to_seconds
 
@@ -187,8 +188,7 @@ def _coded(array: pa.Array) -> pa.DictionaryArray:
 def with_scheme(values: pa.Array, scheme: str) -> pa.Array:
     """`ids.qualified` of each text."""
     has = pc.match_substring_regex(values, _HAS_SCHEME)
-    added = pc.binary_join_element_wise(pa.scalar(f"{scheme}:"), values, "")
-    made = pc.if_else(has, values, added)
+    made = pc.if_else(has, values, pc.binary_join_element_wise(pa.scalar(f"{scheme}:"), values, ""))
     unclear = pc.and_(pc.invert(has), pc.invert(pc.string_is_ascii(values)))
     if pc.any(unclear).as_py():  # letters of other scripts are letters to `qualified`
         rare = [qualified(text, scheme) for text in values.filter(unclear).to_pylist() if text is not None]
@@ -202,7 +202,7 @@ def numbers(array: pa.Array) -> np.ndarray:
     if pa.types.is_dictionary(array.type):
         array = decoded(array)
     if is_text(array.type):
-        return np.array([_number(text) for text in array.to_pylist()], np.float64)
+        return np.array([number_or_nan(text) for text in array.to_pylist()], np.float64)
     return np.asarray(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
 
 
@@ -277,10 +277,3 @@ def _whole(array: pa.Array, where: Callable[[int], str], column: str) -> pa.Arra
         row = int(np.flatnonzero(broken.to_numpy(zero_copy_only=False))[0])
         raise InputError(f"{where(row)}: {column!r} holds {array[row].as_py()!r}: an id must be text or a whole number")
     return array.cast(pa.int64())
-
-
-def _number(text: str | None) -> float:
-    try:
-        return float(text) if text is not None else float("nan")
-    except ValueError:
-        return float("nan")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import difflib
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from toolkit.catalogue.readers.open_files import Bad, Encoding, lines
@@ -89,11 +90,8 @@ class DelimitedFile:
 
         Raises `InputError` with the nearest column for an unknown name.
         """
-        if name is None:
-            return self.header.index(default) if default in self.header else None
-        if name not in self.header:
-            raise InputError(f"{self.path} has no column {name!r} (option {option}): {nearest(name, self.header)}")
-        return self.header.index(name)
+        chosen = optional_column(self.path, self.header, option, name, default)
+        return None if chosen is None else self.header.index(chosen)
 
     def needed(self, option: str, name: str) -> int:
         """Index of a required column."""
@@ -109,6 +107,30 @@ class DelimitedFile:
 def _no_header(where: str, why: str) -> None:
     """Raise for a broken header: without it the table cannot be read, even if bad records are skipped."""
     raise DataError(f"{where}: {why}")
+
+
+def check_column(path: Path, header: Collection[str], option: str, name: str) -> None:
+    """Raise `InputError`, with the nearest column, for an unknown name."""
+    if name not in header:
+        raise InputError(f"{path} has no column {name!r} (option {option}): {nearest(name, list(header))}")
+
+
+def optional_column(
+    path: Path, header: Collection[str], option: str, name: str | None, default: str | None = None
+) -> str | None:
+    """A named column, which must exist, or without a name `default`, if that exists."""
+    if name is None:
+        return default if default in header else None
+    check_column(path, header, option, name)
+    return name
+
+
+def number_or_nan(value: str | int | float | None) -> float:
+    """The number, or NaN for None and any other text."""
+    try:
+        return math.nan if value is None else float(value)
+    except (ValueError, OverflowError):  # the latter for a JSON integer of hundreds of digits
+        return math.nan
 
 
 def nearest(name: str, known: list[str]) -> str:

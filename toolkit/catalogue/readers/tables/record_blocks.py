@@ -90,8 +90,7 @@ class Playlists:
 Block = Tracks | Placements | Playlists
 """A reader yields `Placements` or `Playlists`, not both, and `Tracks` if it knows more of them than ids."""
 
-ABOUT = ("title", "description", "group", "split")
-"""Columns of a block that describe playlists."""
+ABOUT = ("title", "description", "group", "split")  # columns of a block that describe playlists
 
 
 def records(blocks: Iterable[Block]) -> Iterator[Record]:

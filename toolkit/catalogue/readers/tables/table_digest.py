@@ -12,8 +12,7 @@ import pyarrow.compute as pc
 from toolkit.catalogue.readers.tables import column_types
 
 SIZE = 16
-ROWS = 1 << 16
-"""Rows that are hashed at once."""
+ROWS = 1 << 16  # rows that are hashed at once
 
 
 def table_digest(table: pa.Table) -> str:

@@ -20,8 +20,7 @@ from toolkit.catalogue.readers.tables.record_blocks import Placements, Playlists
 from toolkit.catalogue.readers.tables.track_columns import TrackColumns
 from toolkit.timestamps import NO_TIME, TIME_RULE
 
-Where = Callable[[int], str]
-"""Returns file and row, for messages, of a row of the batch."""
+Where = Callable[[int], str]  # returns file and row, for messages, of a row of the batch
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,8 @@ from toolkit.catalogue.image_check import flaw
 from toolkit.catalogue.readers.ids import qualified
 from toolkit.catalogue.readers.open_files import Bad, is_file
 from toolkit.catalogue.readers.reader import ReaderParams, shortened
-from toolkit.catalogue.readers.tables.delimited import nearest
+from toolkit.catalogue.readers.tables.delimited import check_column, number_or_nan
 from toolkit.catalogue.records import LARGEST, Field, FieldValue, TrackRecord
-from toolkit.errors import InputError
 
 Row = Mapping[str, object]
 
@@ -58,8 +57,7 @@ class TrackColumns(ReaderParams):
     def check(self, header: Collection[str], where: Path) -> None:
         """Raise `InputError` for a named column that the table does not have."""
         for column, option in self.named_columns().items():
-            if column not in header:
-                raise InputError(f"{where} has no column {column!r} (option {option}): {nearest(column, list(header))}")
+            check_column(where, header, option, column)
 
     def offered(self, header: Collection[str]) -> set[str]:
         """Names of the fields that a table with this header gives its tracks."""
@@ -120,7 +118,7 @@ class TrackParser:
         if (fault := text_fault(cell)) is not None:
             self.bad(where, f"{self.columns.track!r}{fault}")
             return None
-        if (identifier := _text(cell)) is None:
+        if (identifier := cell_text(cell)) is None:
             self.bad(where, f"has no {self.columns.track}")
             return None
         album_id = self._text(row, "album_id", where)
@@ -145,7 +143,7 @@ class TrackParser:
         if (fault := text_fault(value)) is not None:
             self.bad(where, f"{column!r}{fault}")
             return None
-        return _text(value)
+        return cell_text(value)
 
     def _names(self, row: Row, option: str, where: str) -> list[str]:
         column = getattr(self.columns, option) or option
@@ -157,7 +155,7 @@ class TrackParser:
             return []
         else:
             parts = value
-        return [name for part in parts if (name := _text(part))]
+        return [name for part in parts if (name := cell_text(part))]
 
     def _duration(self, row: Row, where: str) -> float | None:
         text = self._text(row, "duration", where)
@@ -221,7 +219,7 @@ def feature_vector(row: Row, columns: Sequence[str], where: str, bad: Bad) -> li
     """
     values = [row.get(column) for column in columns]
     cells = [cell for value in values for cell in (value if isinstance(value, list) else [value])]
-    if all(_text(cell) is None for cell in cells):
+    if all(cell_text(cell) is None for cell in cells):
         return None
     numbers = [_number(cell) for cell in cells]
     for cell, number in zip(cells, numbers, strict=True):
@@ -239,15 +237,12 @@ def text_fault(value: object) -> str | None:
     return f": {shortened(value)} must be text or a number: name a key that holds such"
 
 
-def _text(value: object) -> str | None:
+def cell_text(value: object) -> str | None:
     """A cell as text, stripped; None if it is empty."""
     return None if value is None else str(value).strip() or None
 
 
 def _number(value: object) -> float | None:
     """A finite number, or None."""
-    try:
-        number = float(value if isinstance(value, str | int | float) else str(value))
-    except (ValueError, OverflowError):  # the latter for a JSON integer of hundreds of digits
-        return None
+    number = number_or_nan(value if isinstance(value, str | int | float) else str(value))
     return number if math.isfinite(number) else None
