@@ -77,7 +77,8 @@ $(IMAGE_STAMP): pyproject.toml constraints.txt
 
 constraints: install  ## pin what .venv holds now (after an upgrade that passed the tests)
 	@{ grep '^#' constraints.txt; \
-	   $(PIP) freeze --all --exclude-editable --exclude pip --exclude recbole | sed -E 's/\+(cpu|cu[0-9]+)$$//'; } > constraints.txt.new
+	   $(PIP) freeze --all --exclude-editable --exclude pip --exclude recbole | sed -E 's/\+(cpu|cu[0-9]+)$$//'; \
+	   $(BIN)/python -c 'import torchvision' 2>/dev/null || grep '^torchvision==' constraints.txt; } > constraints.txt.new
 	@mv constraints.txt.new constraints.txt
 	@touch $(STAMP)
 
