@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,9 +24,9 @@ EXACT = 1e-9
 
 
 def check_model(spec: ModelSpec) -> None:
-    """Check a model with its settings against the contract. Raises `AssertionError` at the first broken promise.
+    """Check a model with its settings against the contract. Raises `AssertionError` at the first violation.
 
-    It trains for a few epochs on 60 made-up playlists, so give it small sizes: `hidden_size=16, max_length=10`.
+    It trains for a few epochs on 60 synthetic playlists: use small sizes, such as `hidden_size=16, max_length=10`.
     """
     assert spec.max_length >= max(LENGTHS), f"give check_model max_length >= {max(LENGTHS)}"
     check_declaration(spec)
@@ -59,8 +58,8 @@ def check_declaration(spec: ModelSpec) -> None:
     assert spec.objective in ("causal", "masked"), (
         f"{name}: objective is {spec.objective!r} and must be causal or masked"
     )
-    again = type(spec).model_validate(spec.model_dump(mode="json"))
-    assert again == spec, (
+    reread = type(spec).model_validate(spec.model_dump(mode="json"))
+    assert reread == spec, (
         f"{name}: its settings are not the same after a recipe: they must be plain values (text, numbers, booleans)"
     )
     assert all(
@@ -73,7 +72,8 @@ def check_states(spec: ModelSpec, layers: nn.Module, vectors: torch.Tensor, kept
     """States of the inputs' shape, finite even for an empty playlist, the same each time in evaluation mode."""
     name, states = type(spec).__name__, layers(vectors, kept)
     assert isinstance(states, torch.Tensor) and states.shape == vectors.shape, (
-        f"{name}: forward(vectors, kept) must return states {tuple(vectors.shape)}, not {tuple(getattr(states, 'shape', ()))}"
+        f"{name}: forward(vectors, kept) must return states {tuple(vectors.shape)}, not"
+        f" {tuple(getattr(states, 'shape', ()))}"
     )
     assert bool(states.isfinite().all()), (
         f"{name}: states are not finite; a row without tracks (`kept` all False) usually breaks it"
@@ -96,7 +96,7 @@ def check_time(
     name = type(spec).__name__
     for place in range(1, max(LENGTHS)):
         changed = vectors.clone()
-        # another track, not a shifted one: a LayerNorm takes a constant away
+        # another track, not a shifted one: a LayerNorm removes a constant
         changed[0, place] = torch.randn(
             spec.hidden_size, generator=torch.Generator().manual_seed(place), dtype=torch.float64
         )
@@ -150,23 +150,23 @@ def check_rows(
 def check_gradients(spec: ModelSpec, vectors: torch.Tensor, kept: torch.Tensor) -> None:
     """Training reaches the layers and the item vectors, with finite gradients, an empty playlist among the others."""
     name, layers = type(spec).__name__, spec.architecture().train()
-    given = vectors.float().requires_grad_()
-    (layers(given, kept)[kept] ** 2).sum().backward()
-    found = [given.grad, *(parameter.grad for parameter in layers.parameters())]
-    assert found[0] is not None and bool(found[0].any()), f"{name}: item vectors get no gradient"
-    assert all(bool(grad.isfinite().all()) for grad in found if grad is not None), f"{name}: gradients are not finite"
+    leaf = vectors.float().requires_grad_()
+    (layers(leaf, kept)[kept] ** 2).sum().backward()
+    grads = [leaf.grad, *(parameter.grad for parameter in layers.parameters())]
+    assert grads[0] is not None and bool(grads[0].any()), f"{name}: item vectors get no gradient"
+    assert all(bool(grad.isfinite().all()) for grad in grads if grad is not None), f"{name}: gradients are not finite"
 
 
 def check_separate(spec: ModelSpec) -> None:
-    """Each call of `architecture` makes layers of their own: late fusion has one for each stream."""
+    """Each call of `architecture` makes layers of its own: late fusion has one for each stream."""
     first, second = spec.architecture(), spec.architecture()
-    shared = {id(each) for each in first.parameters()} & {id(each) for each in second.parameters()}
+    shared = {id(weight) for weight in first.parameters()} & {id(weight) for weight in second.parameters()}
     assert not shared, (
         f"{type(spec).__name__}: two calls of architecture() share parameters: build the layers inside it"
     )
 
 
-def small(spec: ModelSpec, **changed: Any) -> ModelSpec:
+def small(spec: ModelSpec) -> ModelSpec:
     """The model with a short training."""
     settings = {
         "epochs": 4,
@@ -177,13 +177,12 @@ def small(spec: ModelSpec, **changed: Any) -> ModelSpec:
         "modalities": None,
         "fusion": None,
     }
-    return spec.model_copy(
-        update={**settings, "warmup_epochs": 1, "titles": False, "cold_system": None, "bf16": "off", **changed}
-    )
+    fixed = {"warmup_epochs": 1, "titles": False, "cold_system": None, "bf16": "off"}
+    return spec.model_copy(update={**settings, **fixed})
 
 
 def check_training(spec: ModelSpec, fusion: Fusion) -> None:
-    """The loss falls, every track is ranked, and a saved model ranks as the fitted one."""
+    """The loss falls, every track is ranked, and a loaded model ranks as the fitted one."""
     name = f"{type(spec).__name__} ({fusion.architecture} fusion)"
     ranker = SequentialRanker(small(spec), fusion).fit(walks())
     losses = [row["loss"] for row in ranker.curve]
@@ -200,7 +199,8 @@ def check_training(spec: ModelSpec, fusion: Fusion) -> None:
         assert np.array_equal(loaded.rank(queries, 10)[0], ranker.rank(queries, 10)[0]) and np.array_equal(
             loaded.score(queries, every), scores
         ), (
-            f"{name}: a saved model ranks otherwise: weights must be parameters or buffers, and `type` must lead to its class"
+            f"{name}: a saved model ranks otherwise: weights must be parameters or buffers, and `type` must lead to its"
+            " class"
         )
 
 
@@ -209,7 +209,7 @@ class _Killed(BaseException):
 
 
 def check_resume(spec: ModelSpec) -> None:
-    """A training that was killed in its third epoch ends with the weights of an unbroken one."""
+    """A training that was killed in its third epoch ends with the weights of an uninterrupted one."""
     spec = small(spec)
 
     def fit(workdir: Path | None, kill: bool) -> dict[str, torch.Tensor]:
@@ -223,13 +223,13 @@ def check_resume(spec: ModelSpec) -> None:
         Trainer(model, data.train, spec, seed=1, device="cpu", workdir=workdir, on_step=on_step).run()
         return checkpoints.learned(model)
 
-    wanted = fit(None, False)
+    expected = fit(None, False)
     with tempfile.TemporaryDirectory() as folder:
         with contextlib.suppress(_Killed):
             fit(Path(folder), True)
-        found = fit(Path(folder), False)
-    different = [key for key, tensor in wanted.items() if not torch.equal(tensor, found[key])]
+        resumed = fit(Path(folder), False)
+    different = [key for key, tensor in expected.items() if not torch.equal(tensor, resumed[key])]
     assert not different, (
-        f"{type(spec).__name__}: a resumed training ends with other weights ({different[0]}): state must be in parameters,"
-        " and draws from torch's generator"
+        f"{type(spec).__name__}: a resumed training ends with other weights ({different[0]}): state must be in"
+        " parameters, and draws from torch's generator"
     )

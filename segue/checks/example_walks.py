@@ -1,4 +1,4 @@
-"""A small training set for checks: walks round a ring of tracks, of which there is something to learn."""
+"""A small training set for checks: walks round a ring of tracks, which a model can learn."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ TRACKS, PLAYED, LISTS, HELD_OUT = 40, 36, 60, 8
 
 
 def walks(*, workdir: Path | None = None, content: bool = True) -> TrainingData:
-    """60 playlists of 4 to 14 tracks, 8 more held out after three tracks, one modality; the last tracks are in no playlist."""
+    """60 playlists of 4 to 14 tracks, 8 more held out after three tracks, and one modality.
+
+    The last tracks are in no playlist.
+    """
     draw = np.random.default_rng(0)
     lists = []
     for _ in range(LISTS + HELD_OUT):

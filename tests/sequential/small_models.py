@@ -55,9 +55,10 @@ def modality(name: str, n_items: int, dim: int, seed: int, *, coverage: float = 
 
 
 def ring(playlists: int = 60, n_items: int = 48, unplayed: int = 6, seed: int = 0) -> tuple[TrainingData, HeldOut]:
-    """Playlists that walk round a ring of tracks in small steps: something to learn. The last `unplayed` tracks are in none.
+    """Playlists that walk round a ring of tracks in small steps, which a model can learn.
 
-    Titles say in which quarter a list begins; every fourth list has none. Twelve lists are held out after three tracks.
+    The last `unplayed` tracks are in none. Titles name the quarter in which a list begins; every fourth list has no
+    title. Twelve lists are held out after three tracks.
     """
     generator = np.random.default_rng(seed)
     played = n_items - unplayed

@@ -39,7 +39,7 @@ def test_rows_are_those_of_a_plain_ridge_with_the_best_penalty_left_one_out() ->
     x, y = columns[taught].astype(np.float64), _weights()[taught].double().numpy()
 
     def fitted(rows: np.ndarray, penalty: float, asked: np.ndarray) -> np.ndarray:
-        # centred on all taught tracks and penalised alike, whoever is left out, as the short form for leaving out has it
+        # centred on all fitted tracks and penalised alike, whichever is left out, as the closed form has it
         ones = np.column_stack([np.ones(len(x)), x - x.mean(axis=0)])
         gram = ones[rows].T @ ones[rows] + penalty * len(x) * np.diag([0.0, *np.ones(x.shape[1])])
         solved = np.linalg.solve(gram, ones[rows].T @ y[rows])
@@ -60,7 +60,7 @@ def test_rows_are_those_of_a_plain_ridge_with_the_best_penalty_left_one_out() ->
     np.testing.assert_array_equal(weight[kept].numpy(), _weights()[kept].numpy())
 
 
-def test_what_content_decides_is_found_again() -> None:
+def test_ids_that_are_linear_in_content_are_predicted_exactly() -> None:
     modalities, played = _content()
     columns, present = concatenated_columns(modalities, played)
     truth = columns @ np.random.default_rng(5).normal(0, 1, (columns.shape[1], H)).astype(np.float32)
@@ -70,7 +70,7 @@ def test_what_content_decides_is_found_again() -> None:
     np.testing.assert_allclose(weight[cold].numpy(), truth[cold], atol=0.02)
 
 
-def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_block_size_does_not_change_predicted_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     whole, parts = _weights(), _weights()
     ColdRows(*_content()).fill(whole)
     monkeypatch.setattr(cold_rows, "BLOCK", 7)

@@ -1,4 +1,4 @@
-"""Models that come in by the door: RecBole's GRU4Rec, HSTU and LiGR against plain twins, and what the host adds to any of them."""
+"""Hosted models: RecBole's GRU4Rec, HSTU and LiGR against plain twins, and the parts around any architecture."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_a_later_track_leaves_earlier_states_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_they_learn_the_ring(name: str) -> None:
+def test_hosted_models_learn_the_ring(name: str) -> None:
     ranker = SequentialRanker(spec(name, epochs=25, patience=25, lr=1e-2, dropout=0.0), fusion()).fit(
         replace(DATA, modalities={})
     )
@@ -156,7 +156,7 @@ def test_they_learn_the_ring(name: str) -> None:
 
 @pytest.mark.parametrize("architecture", ["early", "late"])
 @pytest.mark.parametrize("name", NAMES)
-def test_everything_around_the_layers_works_for_them(name: str, architecture: str, tmp_path: Path) -> None:
+def test_hosted_models_work_with_every_part_around_the_layers(name: str, architecture: str, tmp_path: Path) -> None:
     """Content, match, neighbours, popularity, fine-tuning: trained, saved, loaded, in one model."""
     settings = {"match": True, "neighbours": 5, "popularity": True, "train": "finetune", "id_start": "cooccurrence"}
     ranker = SequentialRanker(spec(name, **settings), fusion(architecture=architecture, join="sum")).fit(DATA)
@@ -176,7 +176,7 @@ def test_everything_around_the_layers_works_for_them(name: str, architecture: st
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_they_train_in_bfloat16(name: str) -> None:
+def test_hosted_models_train_in_bfloat16(name: str) -> None:
     curve = SequentialRanker(spec(name, bf16="on", epochs=3, dropout=0.0), fusion()).fit(DATA).curve
     exact = SequentialRanker(spec(name, epochs=3, dropout=0.0), fusion()).fit(DATA).curve
     assert curve[-1]["loss"] == pytest.approx(exact[-1]["loss"], rel=0.05)

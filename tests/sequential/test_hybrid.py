@@ -33,7 +33,7 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def heard() -> TrainingData:
+def fitted_data() -> TrainingData:
     """The ring, whose last track has neither plays nor content, and a system by content that was fitted to it."""
     data, _ = ring()
     for each in data.modalities.values():
@@ -44,44 +44,44 @@ def heard() -> TrainingData:
 
 
 @pytest.fixture(scope="module")
-def advised(heard: TrainingData) -> AdvisedRanker:
-    return AdvisedRanker(ADVISED, fusion()).fit(heard)
+def advised(fitted_data: TrainingData) -> AdvisedRanker:
+    return AdvisedRanker(ADVISED, fusion()).fit(fitted_data)
 
 
 @pytest.fixture(scope="module")
-def alone(heard: TrainingData) -> SequentialRanker:
-    return SequentialRanker(spec(cold_rows="predicted", epochs=1), fusion()).fit(heard)
+def alone(fitted_data: TrainingData) -> SequentialRanker:
+    return SequentialRanker(spec(cold_rows="predicted", epochs=1), fusion()).fit(fitted_data)
 
 
-def test_what_the_system_says_is_added_by_one_weight(
-    advised: AdvisedRanker, alone: Ranker, heard: TrainingData
+def test_the_systems_scores_are_added_with_one_weight(
+    advised: AdvisedRanker, alone: Ranker, fitted_data: TrainingData
 ) -> None:
-    assert heard.valid is not None
-    queries, items = heard.valid.queries(), np.arange(1, heard.n_items + 1)
-    told = heard.systems["ridge"].score(queries, items)
+    assert fitted_data.valid is not None
+    queries, items = fitted_data.valid.queries(), np.arange(1, fitted_data.n_items + 1)
+    told = fitted_data.systems["ridge"].score(queries, items)
     assert np.isneginf(told[:, -1]).all()
     for weight in (0.0, 0.7):
-        copy = _weighing(advised, weight)
+        copy = _with_weight(advised, weight)
         expected = alone.score(queries, items) + np.float32(weight) * np.where(np.isfinite(told), told, 0)
         np.testing.assert_allclose(copy.score(queries, items), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_the_weight_is_that_of_the_best_ranking_of_validation(
-    advised: AdvisedRanker, alone: Ranker, heard: TrainingData
+    advised: AdvisedRanker, alone: Ranker, fitted_data: TrainingData
 ) -> None:
-    assert heard.valid is not None
-    queries, items = heard.valid.queries(), np.arange(1, heard.n_items + 1)
+    assert fitted_data.valid is not None
+    queries, items = fitted_data.valid.queries(), np.arange(1, fitted_data.n_items + 1)
     spreads = []
-    for ranker in (alone, heard.systems["ridge"]):
+    for ranker in (alone, fitted_data.systems["ridge"]):
         scores = ranker.score(queries, items).astype(np.float64)
         spreads.append(np.mean([row[np.isfinite(row)].std() for row in scores]))
     tried = [weight * spreads[0] / spreads[1] for weight in WEIGHTS]
-    reached = [_ndcg(_weighing(advised, weight), heard) for weight in tried]
+    reached = [_ndcg(_with_weight(advised, weight), fitted_data) for weight in tried]
     assert advised.weight == pytest.approx(tried[int(np.argmax(np.round(reached, 9)))], rel=1e-4)
-    assert _ndcg(advised, heard) == pytest.approx(max(reached)) and max(reached) >= _ndcg(alone, heard)
+    assert _ndcg(advised, fitted_data) == pytest.approx(max(reached)) and max(reached) >= _ndcg(alone, fitted_data)
 
 
-def _weighing(ranker: AdvisedRanker, weight: float) -> AdvisedRanker:
+def _with_weight(ranker: AdvisedRanker, weight: float) -> AdvisedRanker:
     copy = AdvisedRanker(ranker.spec, ranker.fusion)
     copy.__dict__.update(ranker.__dict__)
     copy.weight = weight
@@ -94,26 +94,28 @@ def _ndcg(ranker: Ranker, data: TrainingData) -> float:
     return float(np.nanmean(values["all", "ndcg", 10]))
 
 
-def test_the_contract_holds(heard: TrainingData) -> None:
-    assert heard.valid is not None
-    check_ranker(lambda: AdvisedRanker(ADVISED, fusion()), heard, heard.valid, tolerance=1e-4)
+def test_an_advised_ranker_keeps_the_contract(fitted_data: TrainingData) -> None:
+    assert fitted_data.valid is not None
+    check_ranker(lambda: AdvisedRanker(ADVISED, fusion()), fitted_data, fitted_data.valid, tolerance=1e-4)
 
 
-def test_it_is_loaded_with_its_system(advised: AdvisedRanker, heard: TrainingData, tmp_path: Path) -> None:
-    assert heard.valid is not None
-    loud = _weighing(advised, 3.0)
-    loud.save(tmp_path / "model")
+def test_an_advised_ranker_is_loaded_with_its_system(
+    advised: AdvisedRanker, fitted_data: TrainingData, tmp_path: Path
+) -> None:
+    assert fitted_data.valid is not None
+    weighted = _with_weight(advised, 3.0)
+    weighted.save(tmp_path / "model")
     loaded = load_ranker("sequential", tmp_path / "model")
     assert isinstance(loaded, AdvisedRanker) and loaded.weight == 3.0
-    queries, items = heard.valid.queries(), np.arange(1, heard.n_items + 1)
-    np.testing.assert_allclose(loaded.score(queries, items), loud.score(queries, items), rtol=1e-6)
+    queries, items = fitted_data.valid.queries(), np.arange(1, fitted_data.n_items + 1)
+    np.testing.assert_allclose(loaded.score(queries, items), weighted.score(queries, items), rtol=1e-6)
 
 
-def test_what_it_needs_and_lacks_is_named(heard: TrainingData) -> None:
+def test_a_missing_system_or_validation_is_named(fitted_data: TrainingData) -> None:
     with pytest.raises(InputError, match=r"cold_system='ridge' is not among the fitted systems \(none\)"):
-        AdvisedRanker(ADVISED, fusion()).fit(replace(heard, systems={}))
+        AdvisedRanker(ADVISED, fusion()).fit(replace(fitted_data, systems={}))
     with pytest.raises(InputError, match="cold_system is weighed on validation playlists and there are none"):
-        AdvisedRanker(ADVISED, fusion()).fit(replace(heard, valid=None))
+        AdvisedRanker(ADVISED, fusion()).fit(replace(fitted_data, valid=None))
 
 
 @pytest.mark.parametrize(
@@ -123,7 +125,7 @@ def test_what_it_needs_and_lacks_is_named(heard: TrainingData) -> None:
         ("cold_rows: predicted, cold_system: rigde", "='rigde' is not a cold-start system that can be queried"),
     ],
 )
-def test_a_recipe_that_asks_amiss_is_refused(change: str, fault: str, tiny_recipe: Path) -> None:
+def test_a_recipe_with_a_wrong_cold_system_is_refused(change: str, fault: str, tiny_recipe: Path) -> None:
     text = tiny_recipe.read_text().replace("titles: true, select", f"{change}, select")
     tiny_recipe.write_text(text + "\ncoldstart: {systems: [{system: ridge}]}\n")
     with pytest.raises(RecipeError, match=f"models.0.cold_system ?{fault}"):

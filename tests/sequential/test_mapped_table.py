@@ -34,7 +34,7 @@ def test_a_model_over_a_file_is_the_one_over_memory(table: str) -> None:
     assert np.array_equal(*scores)
 
 
-def test_what_is_given_back_is_read_again(tmp_path: Path) -> None:
+def test_released_content_is_read_again_from_the_file(tmp_path: Path) -> None:
     rows = np.random.default_rng(0).normal(size=(5000, 16)).astype(np.float32)
     kept = store([rows], "float32", tmp_path)
     assert np.array_equal(kept.values.numpy(), rows)

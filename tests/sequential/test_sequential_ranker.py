@@ -120,7 +120,7 @@ def test_load_gives_back_every_score(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux tells what is mapped")
-def test_a_loaded_model_leaves_its_file_alone(tmp_path: Path) -> None:
+def test_a_loaded_model_does_not_map_its_file(tmp_path: Path) -> None:
     """A part of the file in use would keep all of it in memory, once more than the weights."""
     fitted(model={"neighbours": 3}).save(tmp_path)
     loaded = SequentialRanker.load(tmp_path)
@@ -129,14 +129,14 @@ def test_a_loaded_model_leaves_its_file_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sasrec", "bert4rec"])
-def test_it_learns_the_ring(kind: str) -> None:
+def test_a_model_learns_the_ring(kind: str) -> None:
     """The next tracks on the ring are a few steps away; ranking by plays finds a quarter of them."""
     ranker = fitted(IDS_ONLY, {"type": kind, "epochs": 30, "patience": 30, "lr": 1e-2, "dropout": 0.0})
     assert max(row["recall@10"] for row in ranker.curve) > 0.45
 
 
 @pytest.mark.parametrize("option", [{"strict_recbole": True}, {"last_item_epochs": 1}, {"mask_ratio": 0.4}])
-def test_what_is_for_bert4rec_is_refused_for_sasrec(option: dict[str, Any]) -> None:
+def test_settings_of_bert4rec_are_refused_for_sasrec(option: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="for `type: bert4rec`, not `sasrec`: "):
         spec("sasrec", **option)
 
@@ -170,7 +170,7 @@ def test_without_a_shared_space_unplayed_tracks_are_not_ranked(kind: str) -> Non
     "kind",
     ["sasrec-content", "bert4rec-content", "sasrec-match", "sasrec-no-ids", "sasrec-late", "bert4rec-late-finetune"],
 )
-def test_content_ranks_unplayed_tracks_apart(kind: str) -> None:
+def test_content_ranks_unplayed_tracks(kind: str) -> None:
     data, model, joined = KINDS[kind]
     ranker = fitted(data, model, **joined)
     scores = ranker.score(VALID.queries(), EVERY)
@@ -276,7 +276,7 @@ def test_finetune_starts_where_frozen_does() -> None:
     assert all(torch.equal(value, tuned[name]) for name, value in frozen.items())
 
 
-def test_names_of_modalities_are_free() -> None:
+def test_modalities_may_have_any_name() -> None:
     data = replace(
         DATA,
         modalities={name: modality(name, DATA.n_items, 3, seed) for seed, name in enumerate(("audio.v2", "values"))},
@@ -310,7 +310,7 @@ def test_too_few_playlists_for_cooccurrence_start_at_random() -> None:
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut"])
-def test_a_damaged_model_is_one_line(damage: str, tmp_path: Path) -> None:
+def test_a_damaged_model_raises_run_directory_error(damage: str, tmp_path: Path) -> None:
     fitted(IDS_ONLY).save(tmp_path)
     path = tmp_path / "model.safetensors"
     whole = path.read_bytes()
@@ -321,7 +321,7 @@ def test_a_damaged_model_is_one_line(damage: str, tmp_path: Path) -> None:
         SequentialRanker.load(tmp_path)
 
 
-def test_what_is_saved_says_what_it_is(tmp_path: Path) -> None:
+def test_a_saved_model_describes_its_layout_and_curve(tmp_path: Path) -> None:
     ranker = fitted(model={"match": True}, match_modalities=["lyrics"])
     ranker.save(tmp_path)
     info = json.loads((tmp_path / "model.json").read_text())
@@ -332,14 +332,14 @@ def test_what_is_saved_says_what_it_is(tmp_path: Path) -> None:
     assert set(info["curve"][0]) == {"epoch", "loss", "seconds", "recall@10", "ndcg@10"}
 
 
-def test_seconds_are_by_the_clock_given() -> None:
+def test_seconds_are_measured_by_the_given_clock() -> None:
     ticks = itertools.count(0.0, 2.5)
     data = replace(IDS_ONLY, clock=lambda: next(ticks))
     # read before and after the steps of an epoch
     assert [row["seconds"] for row in SequentialRanker(spec(epochs=2), fusion()).fit(data).curve] == [2.5, 2.5]
 
 
-def test_validation_is_the_evaluators(tmp_path: Path) -> None:
+def test_validation_metrics_equal_the_evaluators(tmp_path: Path) -> None:
     from toolkit.evaluation.evaluator import evaluate
 
     ranker = fitted(model={"epochs": 1})

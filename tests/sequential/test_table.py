@@ -38,7 +38,9 @@ def exact() -> np.ndarray:
 
 
 @pytest.mark.parametrize(("table", "dtype"), [("bfloat16", "torch.bfloat16"), ("int8", "torch.int8")])
-def test_it_is_kept_loaded_and_scores_as_in_float32(table: str, dtype: str, exact: np.ndarray, tmp_path: Path) -> None:
+def test_a_table_of_lower_precision_is_saved_loaded_and_scores_as_in_float32(
+    table: str, dtype: str, exact: np.ndarray, tmp_path: Path
+) -> None:
     ranker, queries = fit(table), told()[1].queries()
     found = ranker.score(queries, EVERY)
     ranker.save(tmp_path)
@@ -56,6 +58,6 @@ def test_it_is_kept_loaded_and_scores_as_in_float32(table: str, dtype: str, exac
     assert np.mean(top == wanted) >= 0.9
 
 
-def test_a_training_over_int8_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+def test_a_training_over_int8_resumes_from_its_checkpoint(tmp_path: Path) -> None:
     first, second = fit("int8", workdir=tmp_path), fit("int8", workdir=tmp_path)
     assert second.curve == first.curve

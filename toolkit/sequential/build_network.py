@@ -56,12 +56,13 @@ def build(
     - counts: int [V + 1], training placements of each track. title_dim: columns of title vectors, 0 without titles.
     - folder: where content is kept in a mapped file; None keeps it in memory.
 
-    Raises `InputError` for an untied head that would have to rank unplayed tracks, and for a match head without content.
+    Raises `InputError` for an untied head that would have to rank unplayed tracks, and a match head without content.
     """
     played = counts > 0
     if modalities and spec.head == "untied" and spec.cold_rows != "none" and not played[1:].all():
         raise InputError(
-            f"head: untied cannot rank the {(~played[1:]).sum()} tracks without plays: use head: tied, or cold_rows: none"
+            f"head: untied cannot rank the {(~played[1:]).sum()} tracks without plays: use head: tied, or"
+            " cold_rows: none"
         )
     torch.manual_seed(derived_seed(seed, "initialisation"))
     table = match = None
@@ -106,7 +107,7 @@ def blank(
 
 
 def _network(spec: ModelSpec, fusion: Fusion, parts: Parts, *, fresh: bool) -> Network:
-    """The network of `parts`, of which the recipe's choices are made here. parts.played and log_plays are of all tracks."""
+    """The network of `parts` with the recipe's choices. `played` and `log_plays` of `parts` are those of all tracks."""
     assert parts.played is not None
     chosen = replace(
         parts,
@@ -126,6 +127,7 @@ def _matched(modalities: dict[str, Modality], fusion: Fusion) -> dict[str, Modal
     chosen = {name: modalities[name] for name in names if name in modalities}
     if not chosen:
         raise InputError(
-            f"match: true needs content, and this model has none of {', '.join(names) or 'the recipe'}: name its modalities"
+            f"match: true needs content, and this model has none of {', '.join(names) or 'the recipe'}:"
+            " name its modalities"
         )
     return chosen

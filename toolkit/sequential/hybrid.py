@@ -56,7 +56,8 @@ class AdvisedRanker(SequentialRanker):
         name, valid = self.spec.cold_system or "", data.valid
         if name not in data.systems:
             raise InputError(
-                f"cold_system={name!r} is not among the fitted systems ({', '.join(data.systems) or 'none'}): give it"
+                f"cold_system={name!r} is not among the fitted systems ({', '.join(data.systems) or 'none'}):"
+                " add it to the recipe's baselines, or call fit(…, systems=[…])"
             )
         if valid is None or not len(valid):
             raise InputError("cold_system is weighed on validation playlists and there are none: take it out")

@@ -167,7 +167,7 @@ class ItemSpace:
 
     @torch.no_grad()
     def start_ids(self, vectors: np.ndarray) -> None:
-        """Start free ids as `vectors` float32 [V + 1, H], scaled to the size of random ones; zeros leave those as they are."""
+        """Start free ids as `vectors` float32 [V + 1, H], scaled to the size of random ones, unless all are zero."""
         if vectors.any():
             scale = self.std / max(float(vectors[vectors.any(axis=1)].std()), 1e-12)
             self.ids.weight[: len(vectors)].copy_(torch.from_numpy(vectors * scale))
@@ -227,7 +227,7 @@ class ItemSpace:
         return plays if bias is None else bias + plays
 
     def choose(self, items: torch.Tensor, sample: Sample | None) -> Candidates:
-        """Candidates of a step on windows int64 [B, T]: every trained track, or those of the windows and a shared sample."""
+        """Candidates of a step on windows int64 [B, T]: all trained tracks, or those of the windows and a sample."""
         if sample is None:
             return Candidates(self.candidates, self.vectors(self.candidates), None, None)
         drawn = sample.draw(self.candidates)
@@ -242,7 +242,8 @@ class ItemSpace:
     ) -> Step:
         """Scores of a step's candidates.
 
-        - query: states [n, H]. match: queries of the match head [n, D], where there is one. targets: track ids int64 [n].
+        - query: states [n, H]. match: queries of the match head [n, D], where there is one.
+        - targets: track ids int64 [n].
         """
         output, bias, local = self.output_rows(chosen.ids, chosen.rows), self.bias(chosen.ids), chosen.local(targets)
         content = None if match is None or self.match is None else self.match.rows(chosen.ids)

@@ -1,4 +1,4 @@
-"""Files of a fitted sequential ranker: `model.safetensors`, `model.json`, and the folder `titles` of its title encoder."""
+"""Files of a fitted sequential ranker: `model.safetensors`, `model.json`, and a folder `titles` of its encoder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import torch
 
-from toolkit import devices
+from toolkit import devices, plugins
 from toolkit.encoders.contract.encoder import Encoder
 from toolkit.parts import named
 from toolkit.recipe import Fusion, ModelSpec
@@ -56,7 +56,9 @@ def write_model(ranker: SequentialRanker, directory: Path) -> None:
 def read_model(cls: type[Fitted], directory: Path, *, device: str) -> Fitted:
     """The ranker that `write_model` wrote, on `device`. Raises `RunDirectoryError` for missing or damaged files."""
     tensors, info = checkpoints.read(directory / "model.safetensors")
-    titles = _read_titles(info.get("title_encoder"), directory / "titles", device)
+    titles: Encoder | None = None
+    if name := info.get("title_encoder"):
+        titles = plugins.load("segue.encoders", name).load(directory / "titles", device=device)
     spec, fusion = ModelSpec.saved(info["spec"]), Fusion.model_validate(modern(info["fusion"])[0])
     ranker = cls(spec, fusion, name=info["system"], titles=titles)
     ranker.curve, ranker.underfit = info["curve"], info["underfit"]
@@ -76,12 +78,3 @@ def read_model(cls: type[Fitted], directory: Path, *, device: str) -> Fitted:
     network.space.open_gate(ranker.predicted)
     ranker.model = network.to(devices.device(device)).eval()
     return ranker
-
-
-def _read_titles(name: str | None, directory: Path, device: str) -> Encoder | None:
-    if name is None:
-        return None
-    from toolkit import plugins
-
-    encoder: type[Encoder] = plugins.load("segue.encoders", name)
-    return encoder.load(directory, device=device)

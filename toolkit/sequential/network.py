@@ -17,16 +17,10 @@ if TYPE_CHECKING:
     from toolkit.sequential.training.objectives import Objective
 
 
-class Learned(Protocol):
-    """A module with parameters."""
+class Network(Protocol):
+    """Layers between an item space and an objective; the methods after `prepare` are those of a module.
 
-    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
-
-
-class Network(Learned, Protocol):
-    """Layers between an item space and an objective; the first three methods are ours, the others are those of a module.
-
-    max_seq_length: longest playlist [T] that the layers read.
+    - max_seq_length: longest playlist [T] that the layers read.
     """
 
     space: ItemSpace
@@ -51,7 +45,7 @@ class Network(Learned, Protocol):
     def prepare(self, device: str) -> None:
         """Choose what training on `device` may compute faster. Called once, before the first step."""
 
-    def parameters(self) -> Iterator[nn.Parameter]: ...
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
 
     def buffers(self) -> Iterator[torch.Tensor]: ...
 
@@ -69,7 +63,7 @@ class Network(Learned, Protocol):
 class MaskedNetwork(Network, Protocol):
     """A network that can hide tracks.
 
-    mask_ratio: share of tracks that a training step hides.
+    - mask_ratio: share of tracks that a training step hides.
     """
 
     mask_ratio: float

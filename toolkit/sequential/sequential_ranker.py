@@ -158,7 +158,7 @@ class SequentialRanker(PlaylistScorer):
 
     @torch.inference_mode()
     def item_vectors(self, items: np.ndarray) -> np.ndarray:
-        """Vectors that the head compares with a playlist: float32 [n, H]; rows of NaN for tracks that are not ranked."""
+        """Vectors that the head compares with a playlist: float32 [n, H]; NaN for tracks that are not ranked."""
         self.model.eval()
         rows = torch.from_numpy(items.astype(np.int64)).to(self.device)
         vectors = self.model.space.output_rows(rows).float().cpu().numpy()

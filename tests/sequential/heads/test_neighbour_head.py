@@ -100,7 +100,7 @@ def test_choosing_the_weight_reads_the_validation_playlists_once(kind: str, monk
     assert ranker.neighbours.weight == chosen.weight
 
 
-def test_where_tracks_without_plays_are_the_candidates_no_other_is_scored() -> None:
+def test_choosing_the_weight_scores_the_candidates_alone() -> None:
     ranker = SequentialRanker(spec(neighbours=8), fusion()).fit(DATA)
     assert ranker.neighbours is not None
     asked: list[int] = []
@@ -116,7 +116,7 @@ def test_where_tracks_without_plays_are_the_candidates_no_other_is_scored() -> N
     assert ranker.neighbours.weight == 0  # neighbours have nothing to say of them
 
 
-def test_training_is_the_same_with_and_without() -> None:
+def test_training_is_the_same_with_and_without_neighbours() -> None:
     """The transformer learns apart from its neighbours."""
     blind = TrainingData(DATA.train, None, {}, seed=DATA.seed)
     plain = SequentialRanker(spec(), fusion()).fit(blind)
@@ -130,14 +130,14 @@ def test_training_is_the_same_with_and_without() -> None:
 
 
 @pytest.mark.parametrize("head", ["neighbours", "match"])
-def test_the_heads_hear_every_seed_and_the_transformer_the_last_ones(head: str) -> None:
+def test_the_heads_read_every_seed_and_the_layers_the_last_ones(head: str) -> None:
     chosen = {"neighbours": 8} if head == "neighbours" else {"match": True}
     data = replace(DATA, modalities={}) if head == "neighbours" else DATA
     ranker = SequentialRanker(spec(max_length=3, epochs=1, **chosen), fusion()).fit(data)
     played = np.flatnonzero(DATA.train.counts())
     long, short = Queries.of([[1, 2, 3, 4, 5, 6]]), Queries.of([[4, 5, 6]])
     if ranker.neighbours is not None:
-        ranker.neighbours = ranker.neighbours.weighing(1.0)
+        ranker.neighbours = replace(ranker.neighbours, weight=1.0)
         heads = [ranker.neighbours.scores(query.seeds, query.offsets)[:, played].toarray() for query in (long, short)]
     else:
         match = ranker.model.match

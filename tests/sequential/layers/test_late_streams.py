@@ -91,7 +91,7 @@ def test_one_stream_is_early_fusion_and_a_layernorm(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_stream_of_weight_0_is_not_heard(kind: str) -> None:
+def test_a_stream_of_weight_0_does_not_change_states(kind: str) -> None:
     made = late(kind)
     with torch.no_grad():
         before = inputs(made)
@@ -178,7 +178,7 @@ def test_xavier_leaves_bare_projections_alone(regularise: bool) -> None:
     assert float(made.late.stacks[0].trm_encoder.layer[0].feed_forward.dense_1.weight.detach().std()) > 0.1
 
 
-def test_late_fusion_sums_and_says_so() -> None:
+def test_late_fusion_joins_by_sum_and_refuses_concat() -> None:
     assert fusion(architecture="late").join.type == "sum"
     assert fusion(architecture="late", join="sum").join.type == "sum"
     with pytest.raises(ValidationError, match="`join: concat` is for `architecture: early`"):
@@ -200,7 +200,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_killed_fit_ends_as_an_unbroken_one(kind: str, tmp_path: Path) -> None:
+def test_a_killed_fit_ends_as_an_uninterrupted_one(kind: str, tmp_path: Path) -> None:
     data, valid = ring()
     every = np.arange(1, data.n_items + 1)
 
@@ -221,7 +221,7 @@ def test_a_killed_fit_ends_as_an_unbroken_one(kind: str, tmp_path: Path) -> None
     assert np.array_equal(resumed.score(valid.queries(), every), wanted)
 
 
-def test_another_architecture_does_not_go_on_from_this_one(tmp_path: Path) -> None:
+def test_another_architecture_does_not_resume_from_this_checkpoint(tmp_path: Path) -> None:
     data, valid = ring()
     kept, every = replace(data, workdir=tmp_path), np.arange(1, data.n_items + 1)
     SequentialRanker(spec(epochs=1), fusion(join="sum")).fit(kept)

@@ -68,7 +68,7 @@ def same(made: Any, tolerance: float = 1e-5) -> None:
         )
 
 
-def test_what_is_packed_by_hand() -> None:
+def test_packing_removes_padding() -> None:
     packing = Packing.of(torch.tensor([[True, True, False], [True, False, False], [True, True, True]]))
     assert packing.rows.tolist() == [0, 0, 1, 2, 2, 2]
     assert packing.columns.tolist() == [0, 1, 0, 0, 1, 2]

@@ -82,7 +82,7 @@ def test_the_loss_is_that_of_the_full_softmax_at_bfloat16() -> None:
         torch.testing.assert_close(found[part], value, rtol=0, atol=0.02 * float(value.abs().max()))
 
 
-def test_why_it_is_not_used() -> None:
+def test_refusal_names_why_cut_cross_entropy_is_not_used() -> None:
     assert cut_cross_entropy.refusal(whole, AMPERE, bf16=True) is None
     assert "is not installed" in str(cut_cross_entropy.refusal(None, AMPERE, bf16=True))
     assert "bf16: off" in str(cut_cross_entropy.refusal(whole, AMPERE, bf16=False))
@@ -90,7 +90,7 @@ def test_why_it_is_not_used() -> None:
     assert "install a newer one" in str(cut_cross_entropy.refusal(older, AMPERE, bf16=True))
 
 
-def test_a_cpu_never_asks_for_it(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_cpu_never_loads_cut_cross_entropy(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         assert cut_cross_entropy.choose("cpu", bf16=True) is None
     assert not caplog.records

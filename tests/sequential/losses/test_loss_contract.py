@@ -140,7 +140,7 @@ class Forgetful(Plain):
 
 
 @pytest.mark.parametrize("loss", [Plain(), Beside()], ids=repr)
-def test_what_the_broken_ones_change_is_whole(loss: Loss) -> None:
+def test_the_base_of_the_broken_losses_keeps_the_contract(loss: Loss) -> None:
     check_loss(loss)
 
 

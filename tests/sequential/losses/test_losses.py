@@ -136,7 +136,7 @@ def test_no_gradient_is_made_for_the_match_table() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_a_chance_too_small_for_float32_still_has_its_loss(dtype: torch.dtype) -> None:
+def test_a_probability_too_small_for_float32_has_a_finite_loss(dtype: torch.dtype) -> None:
     """Logits 0 and 500: −log p = 500, though p itself is 0 in float32."""
     query, table = (
         torch.ones(3, 1, dtype=dtype, requires_grad=True),
@@ -150,7 +150,7 @@ def test_a_chance_too_small_for_float32_still_has_its_loss(dtype: torch.dtype) -
     assert table.grad.tolist() == pytest.approx(torch.tensor([[-2 / 3], [2 / 3]]).numpy(), rel=1e-5)
 
 
-def test_no_more_logits_than_asked_for_are_held() -> None:
+def test_logits_in_memory_stay_within_memory_mb() -> None:
     """Nothing that grows with rows times candidates passes the megabyte asked for, of what would be 16 MB whole."""
     from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -170,7 +170,7 @@ def test_no_more_logits_than_asked_for_are_held() -> None:
     assert seen.cells <= 2**20 // 4
 
 
-def test_scores_name_every_part() -> None:
+def test_scores_have_exactly_the_tested_fields() -> None:
     assert tuple(field.name for field in fields(Scores)) == (*PARTS, "gold", "hit")
 
 

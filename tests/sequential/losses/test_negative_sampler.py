@@ -30,7 +30,7 @@ def sample(draw: str, negatives: int, n: int = 16, *, plays: torch.Tensor | None
     return Sample(negatives, n, **{"expected": expected, "plays": FROM[draw] if plays is None else plays, **more})  # type: ignore[arg-type]
 
 
-def test_a_samples_chances_are_how_often_tracks_are_in_it() -> None:
+def test_log_q_is_how_often_tracks_are_sampled() -> None:
     """Batches of 40 placements drawn by popularity, 6 uniform negatives: counted over 4000 steps."""
     made = model("sasrec", n_items=V, played=PLAYED)
     plays = PLAYS.numpy() ** 2
@@ -50,7 +50,7 @@ def test_a_samples_chances_are_how_often_tracks_are_in_it() -> None:
 
 
 @pytest.mark.parametrize("draw", FROM)
-def test_tracks_are_drawn_as_often_as_their_share_says(draw: str) -> None:
+def test_tracks_are_drawn_in_proportion_to_plays(draw: str) -> None:
     torch.manual_seed(0)
     times = torch.bincount(sample(draw, 200_000).draw(TRACKS), minlength=V + 1).double() / 200_000
     wanted = torch.from_numpy(PLAYED / 16) if draw == "uniform" else PLAYS / PLAYS.sum()
@@ -60,7 +60,7 @@ def test_tracks_are_drawn_as_often_as_their_share_says(draw: str) -> None:
 
 @pytest.mark.parametrize("draw", FROM)
 def test_log_q_is_the_exact_chance_of_being_drawn(draw: str) -> None:
-    """Every sequence of 3 draws out of 4 tracks: how likely each track is in it, and the mean of the corrected normaliser."""
+    """Every sequence of 3 draws out of 4 tracks: the probability of each track, and the mean of the normaliser."""
     plays = torch.tensor([0, 5, 1, 3, 2] + [0] * 16)
     share = [0.25] * 4 if draw == "uniform" else [5 / 11, 1 / 11, 3 / 11, 2 / 11]
     found = sample(draw, 3, 4, plays=plays if draw == "popularity" else None).log_q(torch.arange(1, 5))
@@ -77,7 +77,7 @@ def test_log_q_is_the_exact_chance_of_being_drawn(draw: str) -> None:
 
 @pytest.mark.parametrize("draw", FROM)
 def test_the_sampled_loss_and_its_gradient_are_the_full_ones_on_average(draw: str) -> None:
-    """4 targets over 16 tracks, 24 draws a step: the mean over 800 steps, and how far it is off without the correction."""
+    """4 targets over 16 tracks, 24 draws per step: the mean over 800 steps, and its error without the correction."""
     generator = torch.Generator().manual_seed(1)
     query, table = (torch.randn(size, 3, generator=generator, dtype=torch.float64) * 0.7 for size in (4, V + 1))
     wanted = torch.tensor([1, 2, 9, 16])
@@ -111,14 +111,14 @@ def test_the_sampled_loss_and_its_gradient_are_the_full_ones_on_average(draw: st
     assert float((slopes - slope).norm()) < 0.08 * float(slope.norm())
 
 
-def test_a_rare_tracks_chance_is_exact_in_a_large_catalogue() -> None:
+def test_log_q_of_a_rare_track_is_exact_in_a_large_catalogue() -> None:
     """A chance of one in a million, where 1 − exp(−x) in float32 would be off by 5 %."""
     found = Sample(negatives=2, n_candidates=2_000_000, expected=torch.zeros(1)).log_q(torch.tensor([0]))
     assert found is not None
     assert float(found.exp()) == pytest.approx(1e-6, rel=1e-4)
 
 
-def test_draws_keep_apart_shares_that_float32_would_not() -> None:
+def test_draws_distinguish_shares_that_float32_rounds_together() -> None:
     """A hundred million placements, of which the last of three tracks has all but two."""
     plays = torch.tensor([0, 1, 1, 99_999_998])
     drawn = Sample(4, 3, torch.zeros(4), plays=plays)

@@ -31,7 +31,7 @@ def test_built_in_models_keep_the_contract(name: str) -> None:
     ],
 )
 @pytest.mark.parametrize("name", ["ligr", "bert4rec"])
-def test_they_keep_it_with_every_part_around_the_layers(name: str, more: dict[str, Any]) -> None:
+def test_models_keep_the_contract_with_every_part_around_the_layers(name: str, more: dict[str, Any]) -> None:
     check_model(plugins.load("segue.models", name)(**SMALL, **more))
 
 

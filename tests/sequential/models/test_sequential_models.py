@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 from typing import Any
 
 import numpy as np
@@ -47,6 +49,36 @@ def ask(made: Any, playlists: list[list[int]], width: int = 0) -> torch.Tensor:
         return query @ made.space.output_rows(every, made.space.vectors(every)).T + (0 if bias is None else bias)
 
 
+# the item space
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parts_have_their_names_and_order_on_the_network(kind: str) -> None:
+    """Saved models and training checkpoints hold parameters by name, and moments by their order."""
+    more = {"log_plays": np.zeros(V + 1), "title_dim": 3, "untied": True}
+    names = list(dict.fromkeys(name.split(".")[0] for name, _ in rich(kind, **more).named_parameters()))
+    assert names[: 1 + (kind == "bert4rec")] == [*(["output_bias"] if kind == "bert4rec" else []), "popularity"]
+    assert names[-4:] == ["item_table", "match", "title_projection", "output_head"]
+    assert [name for name, _ in rich(kind, **more).named_buffers()][:3] == ["id_gate", "candidates", "log_plays"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_network_is_freed_without_garbage_collection(kind: str) -> None:
+    gc.disable()
+    try:
+        made = weakref.ref(rich(kind))
+        assert made() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_item_space_follows_its_network_to_another_dtype(kind: str) -> None:
+    made = rich(kind, log_plays=np.ones(V + 1)).double()
+    assert made.space.vectors(torch.arange(1, V + 1)).dtype == torch.float64
+    assert made.space.bias(torch.arange(1, V + 1)).dtype == torch.float64
+
+
 # what a state may depend on
 
 
@@ -71,21 +103,21 @@ def test_padding_changes_nothing(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_one_seed_is_read(kind: str) -> None:
+def test_one_seed_changes_the_ranking(kind: str) -> None:
     scores = ask(model(kind, n_items=V, played=PLAYED), [[5], [9]])
     orders = scores.argsort(dim=1, descending=True)
     assert orders[0].tolist() != orders[1].tolist()
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_seed_and_its_place_count(kind: str) -> None:
+def test_every_seed_and_its_position_change_the_scores(kind: str) -> None:
     made = rich(kind)
     scores = ask(made, [[7, 2, 12], [4, 2, 12], [7, 4, 12], [7, 2, 4], [2, 7, 12]])
     assert bool(((scores[1:] - scores[0]).abs().amax(1) > 1e-3).all())
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_seed_is_a_question_too(kind: str) -> None:
+def test_a_query_without_seeds_is_finite(kind: str) -> None:
     made = rich(kind)
     with torch.no_grad():
         query = made.objective.query(torch.zeros(2, 3, dtype=torch.int64), torch.tensor([0, 0]))
@@ -109,13 +141,13 @@ def test_ids_without_plays_influence_nothing(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_unplayed_tracks_are_no_wrong_answers(kind: str) -> None:
+def test_unplayed_tracks_are_not_negatives(kind: str) -> None:
     made = rich(kind)
     assert made.candidates.tolist() == np.flatnonzero(PLAYED).tolist()
     assert step(made).scores.logits().shape[1] == int(PLAYED.sum())
 
 
-def test_content_tells_unplayed_tracks_apart() -> None:
+def test_content_gives_unplayed_tracks_different_scores() -> None:
     made = rich("sasrec")
     known = CONTENT["audio"].present & CONTENT["lyrics"].present
     first, second = np.flatnonzero(known & ~PLAYED)[:2]
@@ -127,14 +159,14 @@ def test_content_tells_unplayed_tracks_apart() -> None:
 # what is asked
 
 
-def test_sasrec_asks_for_every_next_track_from_where_it_is_told() -> None:
+def test_sasrec_predicts_every_next_track_from_the_scored_position() -> None:
     made = rich("sasrec")
     asked = made.objective.step(WINDOWS, torch.tensor([2, 0, 0]))
     assert made.candidates[asked.targets].tolist() == [15, 10, 2, 12, 6]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_step_scores_as_a_question_does(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_scores_as_a_query_does(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Training and inference are one computation: the last track asked for in a step, then by `query`."""
     made = rich(kind).double()
     if kind == "bert4rec":
@@ -148,7 +180,7 @@ def test_a_step_scores_as_a_question_does(kind: str, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_answer_is_not_in_the_question(kind: str) -> None:
+def test_a_hidden_track_does_not_change_its_own_query(kind: str) -> None:
     """Another hidden track under the same masks: the same query and match query."""
     made = rich(kind)
     one = step(made)
@@ -182,7 +214,7 @@ def test_a_mask_at_the_first_position_counts(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("ratio", [0.2, 0.5])
-def test_masks_are_as_frequent_as_asked(ratio: float) -> None:
+def test_masks_are_as_frequent_as_mask_ratio(ratio: float) -> None:
     made = model("bert4rec", n_items=V, mask_ratio=ratio)
     torch.manual_seed(0)
     length, rows = 30, 4000
@@ -258,7 +290,7 @@ def test_a_shared_sample_is_the_full_loss_over_its_tracks_and_each_target(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_samples_logits_are_less_their_log_chance(kind: str) -> None:
+def test_sampled_logits_are_corrected_by_log_q(kind: str) -> None:
     made = rich(kind)
     counts = torch.from_numpy(PLAYED.astype(np.float32))
     plain, corrected = (step(made, sample=Sample(3, 16, expected)).scores for expected in (None, counts))

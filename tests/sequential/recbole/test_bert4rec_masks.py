@@ -1,4 +1,4 @@
-"""`strict_recbole: true` against stock RecBole: the same loss on the same masks, the same scores, and its masks' distribution."""
+"""`strict_recbole: true` against stock RecBole: the same loss on the same masks, scores, and distribution of masks."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_scores_are_recboles_for_every_length() -> None:
 
 
 def test_masks_are_as_frequent_as_recboles() -> None:
-    """Half of the batches hide the last track alone; in the others each place has its own chance, and a row may hide nothing."""
+    """Half of the batches hide the last track alone; in the others each position is drawn, and a row may hide none."""
     _, _, model = pair()
     torch.manual_seed(0)
     items, lengths = torch.ones(50, 10, dtype=torch.int64), torch.full((50,), 10)
@@ -122,8 +122,8 @@ def test_a_batch_that_would_have_no_loss_hides_last_tracks() -> None:
     )
 
 
-def test_a_ranker_asks_as_recbole_does() -> None:
-    """One seed gives everybody the same ranking, unplayed tracks are ranked too, and a seed past the window changes nothing."""
+def test_a_strict_ranker_scores_as_recbole_does() -> None:
+    """All single seeds have one ranking, unplayed tracks are ranked, and a seed past the window changes nothing."""
     lists = [[1 + (start + step) % 20 for step in range(6)] for start in range(20)]
     given = {
         "type": "bert4rec",

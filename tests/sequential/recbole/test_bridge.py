@@ -55,15 +55,19 @@ def held_out(lists: list[list[int]], cuts: list[int], n_items: int) -> HeldOut:
 SNAPSHOT = """
     import copy, logging, os, random, sys, warnings
     import numpy as np, torch, yaml
-    import torch.utils.tensorboard, sklearn.metrics, pandas, scipy.sparse, tqdm, colorlog, colorama, texttable, torch.cuda.amp
+    import torch.utils.tensorboard, sklearn.metrics, pandas, scipy.sparse, tqdm, colorlog, colorama, texttable
+    import torch.cuda.amp
 
     def snapshot():
         return {
             "numpy": {name: id(value) for name, value in vars(np).items() if not name.startswith("__")},
             "environ": dict(os.environ),
             "argv": list(sys.argv),
-            "yaml": {loader.__name__: repr(loader.yaml_implicit_resolvers) for loader in (yaml.FullLoader, yaml.SafeLoader)},
-            "torch": (torch.get_default_dtype(), torch.get_num_threads(), torch.load, torch.backends.cudnn.deterministic),
+            "yaml": {
+                loader.__name__: repr(loader.yaml_implicit_resolvers) for loader in (yaml.FullLoader, yaml.SafeLoader)
+            },
+            "torch": (torch.get_default_dtype(), torch.get_num_threads(), torch.load),
+            "cudnn": torch.backends.cudnn.deterministic,
             "autograd": (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled(), torch.is_grad_enabled()),
             "random": (random.getstate(), repr(np.random.get_state()), torch.get_rng_state().tolist()),
             "warnings": list(warnings.filters),
@@ -99,7 +103,7 @@ def test_nothing_outside_recbole_changes(tmp_path: Path) -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_a_missing_recbole_is_one_line_with_the_command(tmp_path: Path) -> None:
+def test_a_missing_recbole_names_the_install_command(tmp_path: Path) -> None:
     script = """
     import sys
     sys.modules["recbole"] = None
@@ -184,7 +188,7 @@ def test_a_subclass_of_another_name_has_its_bases_defaults() -> None:
     assert config["MASK_ITEM_SEQ"] == "Mask_item_id_list"
 
 
-def test_models_without_files() -> None:
+def test_model_config_builds_models_without_files() -> None:
     config, dataset = bridge.model_config(
         "SASRec", n_items=10, hidden_size=8, layers=1, heads=2, max_length=6, dropout=0.1
     )
@@ -206,7 +210,7 @@ def test_models_without_files() -> None:
     )
 
 
-def test_seeded_gives_every_generator_back() -> None:
+def test_seeded_restores_every_generator() -> None:
     def states() -> tuple[object, ...]:
         return (
             random.getstate(),
@@ -249,7 +253,7 @@ def test_every_prefix_is_a_row_under_our_ids() -> None:
     assert dataset.id2token("item_id", 12) == "local:12"
 
 
-def test_validation_asks_for_the_track_after_the_seeds() -> None:
+def test_the_validation_target_is_the_track_after_the_seeds() -> None:
     config = bridge.config("SASRec", settings=SMALL)
     valid = held_out([[1, 2, 3], [4, 5, 6, 7, 8, 9, 10], [2, 3]], [1, 5, 0], 12)
     _, loader = loaders(config, training([[1, 2]], 12), valid)
@@ -361,7 +365,7 @@ def test_a_strangers_checkpoint_runs_no_code(tmp_path: Path) -> None:
     assert not (tmp_path / "sprung").exists()
 
 
-def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
+def test_files_that_are_not_checkpoints_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text.pth").write_text("not a checkpoint")
     torch.save([1, 2], tmp_path / "list.pth")
     for name in ("text.pth", "list.pth", "absent.pth"):

@@ -92,8 +92,8 @@ def test_the_loss_is_that_of_all_prefix_rows() -> None:
     assert abs(float(softmax_cross_entropy.chunked(step.scores, step.targets).detach()) - wanted) <= 1e-5
 
 
-def test_a_long_playlists_targets_meet_their_prefix_row_in_some_epoch() -> None:
-    """Where a window gives a target its L tracks of context, the state is that of RecBole's row, and some epoch's window does."""
+def test_targets_of_a_long_playlist_have_the_state_of_their_prefix_row_in_some_epoch() -> None:
+    """With its L tracks of context, which some epoch's window gives a target, its state is that of RecBole's row."""
     config, stock, model = pair("SASRec", MultimodalSASRec)
     train = training([[1 + (7 * at) % V for at in range(3 * L)], [1 + (3 * at) % V for at in range(2 * L + 3)]])
     rows: Any = PlaylistDataset(config, train).inter_feat

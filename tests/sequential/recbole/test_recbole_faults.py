@@ -270,7 +270,8 @@ def test_fault_7_two_syncs_a_step_and_an_unfused_optimizer(tmp_path: Path) -> No
 def test_an_eighth_importing_it_slows_every_training_of_the_process() -> None:
     script = (
         "import torch; import recbole.model.sequential_recommender; stock = torch.is_anomaly_enabled();"
-        "torch.autograd.set_detect_anomaly(False); from toolkit.sequential.recbole import bridge; print(stock, torch.is_anomaly_enabled())"
+        "torch.autograd.set_detect_anomaly(False); from toolkit.sequential.recbole import bridge; "
+        "print(stock, torch.is_anomaly_enabled())"
     )
     root = Path(__file__).resolve().parents[3]
     done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True)

@@ -44,7 +44,7 @@ def test_finds_nearly_all_with_exact_scores_and_no_seeds() -> None:
     assert torch.allclose(scores[:, 0], wanted_scores[:, 0])
 
 
-def test_all_cells_of_a_small_table_and_more_than_there_is() -> None:
+def test_an_index_with_all_cells_finds_everything_and_pads_the_rest() -> None:
     table = torch.arange(12.0).repeat(2, 1).T.contiguous()
     index = ApproximateIndex(table.__getitem__, torch.arange(1, 12))
     scores, ids = index.top_k(torch.ones(1, 2), table.__getitem__, (torch.tensor([0]), torch.tensor([11])), 12)
@@ -52,7 +52,7 @@ def test_all_cells_of_a_small_table_and_more_than_there_is() -> None:
     assert scores[0, :2].tolist() == [20, 18] and scores[0, 10:].tolist() == [-np.inf] * 2
 
 
-def test_a_ranker_answers_with_its_index_until_the_next_fit() -> None:
+def test_rank_uses_the_approximate_index_until_the_next_fit() -> None:
     ranker = SequentialRanker(spec(), fusion()).fit(DATA)
     exact = ranker.rank(VALID.queries(), 5)
     index = ranker.approximate(probes=4096)
@@ -65,15 +65,15 @@ def test_a_ranker_answers_with_its_index_until_the_next_fit() -> None:
 
 
 @pytest.mark.parametrize(("probes", "items"), [(0, 5), (1, 0)])
-def test_no_probes_or_items(probes: int, items: int) -> None:
+def test_an_index_without_probes_or_items_is_refused(probes: int, items: int) -> None:
     with pytest.raises(InputError, match=rf"probes={probes} and {items} items must be >= 1"):
         ApproximateIndex(torch.ones(9, 2).__getitem__, torch.arange(items), probes=probes)
 
 
-def test_what_neighbours_say_is_in_no_index() -> None:
+def test_a_model_with_neighbours_has_no_approximate_index() -> None:
     ranker = SequentialRanker(spec(neighbours=5), fusion()).fit(DATA)
     assert ranker.neighbours is not None
-    ranker.neighbours = ranker.neighbours.weighing(1.0)
+    ranker.neighbours = replace(ranker.neighbours, weight=1.0)
     with pytest.raises(InputError, match="neighbours: 0"):
         ranker.approximate()
     assert len(ranker.rank(Queries.of([[1]]), 3)[0][0]) == 3

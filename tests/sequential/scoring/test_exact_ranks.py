@@ -23,7 +23,7 @@ def slow(
 
 @pytest.mark.parametrize("compute", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("seed", range(30))
-def test_equals_sorting(seed: int, compute: torch.dtype) -> None:
+def test_results_equal_those_of_sorting(seed: int, compute: torch.dtype) -> None:
     """Small whole numbers: exact in float32, tied everywhere, and too fine for bfloat16 where an offset is added."""
     draw = np.random.default_rng(seed)
     count, rows, dim = int(draw.integers(2, 60)), int(draw.integers(1, 7)), int(draw.integers(1, 5))
@@ -55,7 +55,7 @@ def test_equals_sorting(seed: int, compute: torch.dtype) -> None:
     assert found.tolist() == slow(query @ table.T, targets.tolist(), items.tolist(), lists, limit)
 
 
-def test_a_rough_product_alone_would_be_wrong() -> None:
+def test_a_bfloat16_product_alone_ranks_wrongly() -> None:
     """Scores 1000 … 1019 are four numbers in bfloat16; every place is found all the same."""
     table = torch.arange(999.0, 1020.0)[:, None]
     nobody = torch.zeros(0, dtype=torch.int64)
@@ -68,7 +68,7 @@ def test_a_rough_product_alone_would_be_wrong() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_real_numbers_at_any_block_size_and_precision(seed: int) -> None:
+def test_ranks_of_real_numbers_at_any_block_size_and_precision(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     query, table = torch.randn(20, 16, generator=generator), torch.randn(3001, 16, generator=generator)
     nobody = torch.zeros(0, dtype=torch.int64)

@@ -8,7 +8,7 @@ import torch
 
 from toolkit.sequential.scoring import exact_top_k as nearest
 from toolkit.sequential.scoring.exact_ranks import exact_ranks
-from toolkit.sequential.scoring.exact_top_k import exact_places, exact_top_k
+from toolkit.sequential.scoring.exact_top_k import exact_top_k, exact_top_ranks
 
 NOBODY = (torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64))
 BOTH = pytest.mark.parametrize("compute", [torch.float32, torch.bfloat16])
@@ -35,8 +35,8 @@ def pairs(lists: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
 
 @BOTH
 @pytest.mark.parametrize("seed", range(60))
-def test_equals_sorting(seed: int, compute: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small whole numbers: exact in float32, tied everywhere, below zero, and too fine for bfloat16 where an offset is added."""
+def test_results_equal_those_of_sorting(seed: int, compute: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small integers: exact in float32, tied everywhere, negative, and too fine for bfloat16 with an offset."""
     draw = np.random.default_rng(seed)
     count, rows, dim = int(draw.integers(1, 700)), int(draw.integers(1, 7)), int(draw.integers(1, 5))
     k = int(draw.integers(1, count + 3)) if seed % 2 else int(draw.integers(1, 4))
@@ -67,8 +67,8 @@ def test_equals_sorting(seed: int, compute: torch.dtype, monkeypatch: pytest.Mon
 
 @BOTH
 @pytest.mark.parametrize("block", [1000, 16_384])
-def test_real_numbers_in_any_order(block: int, compute: torch.dtype) -> None:
-    """Best ones first, last or anywhere, so that the bound is as tight or as loose as it gets; far more items than the sample."""
+def test_top_k_of_real_numbers_in_any_order(block: int, compute: torch.dtype) -> None:
+    """Best items first, last or anywhere: the tightest and the loosest bounds; far more items than the sample."""
     generator = torch.Generator().manual_seed(block)
     query, table = torch.randn(9, 16, generator=generator), torch.randn(20_001, 16, generator=generator)
     by_first = (table @ query[0]).argsort()
@@ -85,8 +85,8 @@ def test_real_numbers_in_any_order(block: int, compute: torch.dtype) -> None:
 
 @BOTH
 @pytest.mark.parametrize("seed", range(60))
-def test_places_equal_counting_all(seed: int, compute: torch.dtype) -> None:
-    """Ties, targets that are seeds or not ranked, limits beyond the last item, and blocks in which targets pass the limit."""
+def test_top_ranks_equal_counting_all(seed: int, compute: torch.dtype) -> None:
+    """Ties, targets that are seeds or not ranked, limits beyond the last item, and targets that pass the limit."""
     draw = np.random.default_rng(seed)
     count, rows, dim = int(draw.integers(1, 700)), int(draw.integers(1, 30)), int(draw.integers(1, 5))
     query, table = (
@@ -105,28 +105,28 @@ def test_places_equal_counting_all(seed: int, compute: torch.dtype) -> None:
         seeds,
     )
     if not len(items):
-        assert exact_places(*given, limit, compute=compute).tolist() == [0] * rows
+        assert exact_top_ranks(*given, limit, compute=compute).tolist() == [0] * rows
         return
 
-    found = exact_places(*given, limit, block=int(draw.integers(1, 200)), compute=compute)
+    found = exact_top_ranks(*given, limit, block=int(draw.integers(1, 200)), compute=compute)
 
     wanted = exact_ranks(*given, limit=limit)
     assert torch.equal(found, wanted)
 
 
 @BOTH
-def test_places_of_real_numbers_among_many(compute: torch.dtype) -> None:
+def test_top_ranks_of_real_numbers_among_many(compute: torch.dtype) -> None:
     generator = torch.Generator().manual_seed(1)
     query, table = torch.randn(40, 16, generator=generator), torch.randn(50_001, 16, generator=generator)
     wanted = torch.randint(1, 200, (40,), generator=generator)
     order = (query.double() @ table[1:].double().T).argsort(1, descending=True) + 1
     targets = order[torch.arange(40), wanted - 1]
-    found = exact_places(query, table.__getitem__, torch.arange(1, 50_001), targets, NOBODY, 100, compute=compute)
+    found = exact_top_ranks(query, table.__getitem__, torch.arange(1, 50_001), targets, NOBODY, 100, compute=compute)
     assert torch.equal(found, torch.where(wanted > 100, 0, wanted))
 
 
 @BOTH
-def test_scores_below_zero_and_a_query_that_says_nothing(compute: torch.dtype) -> None:
+def test_top_k_of_negative_scores_and_of_a_zero_query(compute: torch.dtype) -> None:
     table = -1 - torch.arange(5000.0)[:, None] / 7
     query = torch.tensor([[1.0], [0.0], [-1.0]])
     scores, ids = exact_top_k(query, table.__getitem__, torch.arange(5000), NOBODY, 4, block=512, compute=compute)
@@ -135,7 +135,7 @@ def test_scores_below_zero_and_a_query_that_says_nothing(compute: torch.dtype) -
 
 
 @BOTH
-def test_a_sample_that_holds_the_best_itself(compute: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_top_k_is_exact_when_the_sample_holds_the_best(compute: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its best is then no measure of the rest: one of the queries is asked again, by the bound that is certain."""
     asked = []
     above = nearest._top_k_above
@@ -153,7 +153,7 @@ def test_a_sample_that_holds_the_best_itself(compute: torch.dtype, monkeypatch: 
     assert torch.equal(scores, wanted.values) and torch.equal(ids, wanted.indices)
 
 
-def test_few_scores_are_worked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_scores_are_recomputed(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a filter is for: of 200,000 scores a query no more than one in a hundred gets to float32."""
     seen = []
     scored = nearest.pair_scores
@@ -165,7 +165,7 @@ def test_few_scores_are_worked_again(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("rows", "items"), [(0, 5), (3, 0)])
-def test_nobody_asks_or_nothing_is_ranked(rows: int, items: int) -> None:
+def test_no_queries_or_no_items_give_empty_results(rows: int, items: int) -> None:
     table = torch.ones(9, 2)
     scores, ids = exact_top_k(torch.ones(rows, 2), table.__getitem__, torch.arange(items), NOBODY, 4)
     assert ids.tolist() == [[0] * 4] * rows
@@ -173,7 +173,7 @@ def test_nobody_asks_or_nothing_is_ranked(rows: int, items: int) -> None:
 
 
 @pytest.mark.gpu
-def test_a_card_finds_the_same() -> None:
+def test_a_gpu_finds_the_same_top_k() -> None:
     generator = torch.Generator().manual_seed(0)
     query, table = torch.randn(70, 64, generator=generator), torch.randn(90_001, 64, generator=generator)
     seeds = torch.arange(70), torch.arange(1, 71)

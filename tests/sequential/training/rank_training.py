@@ -44,7 +44,7 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     ),
     "masked": ("bert4rec", {"loss": "full", "shuffle": True, "neighbours": 5}, {"join": "sum"}),
 }
-"""Type, settings and fusion of models; none drops parts of the transformer, which each process would draw for itself."""
+"""Type, settings and fusion of models; none has dropout in its layers, which each process would draw for itself."""
 
 
 def fit(case: str) -> SequentialRanker:

@@ -73,7 +73,7 @@ def contexts(cut: Windows) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("max_length", [1, 2, 5, 10])
-def test_wherever_an_epoch_cuts_a_target_has_half_a_window_or_all_there_is(max_length: int) -> None:
+def test_every_target_has_half_a_window_or_its_whole_past_in_every_epoch(max_length: int) -> None:
     for seed in range(20):
         found = contexts(windows(np.array([0, 101]), max_length, rng=np.random.default_rng(seed)))
         assert [target for target, _ in found] == list(range(1, 101))
@@ -81,7 +81,7 @@ def test_wherever_an_epoch_cuts_a_target_has_half_a_window_or_all_there_is(max_l
 
 
 def test_over_epochs_a_target_has_every_context_that_windows_may_give_it() -> None:
-    """The whole window among them, as in RecBole's prefixes: what is far back is missed in some epochs and never in all."""
+    """The whole window among them, as in RecBole's prefixes: a distant track is missed in some epochs, never in all."""
     rng = np.random.default_rng(0)
     met: dict[int, Counter[int]] = {target: Counter() for target in range(1, 101)}
     for _ in range(1000):
@@ -186,7 +186,7 @@ def test_shuffled_gives_every_order_the_same_chance() -> None:
     assert all(abs(count - 1000) < 5 * 29 for count in orders.values())  # standard deviation 28.9
 
 
-def test_a_shuffled_epoch_asks_for_every_track_but_a_first_one() -> None:
+def test_a_shuffled_epoch_scores_every_track_but_one_per_playlist() -> None:
     tracks = Counter((playlist, after) for playlist, _, after in asked(epoch(shuffle=True)).elements())
     straight = Counter((playlist, after) for playlist, _, after in asked(epoch()).elements())
     assert tracks != straight
@@ -197,7 +197,7 @@ def test_a_shuffled_epoch_asks_for_every_track_but_a_first_one() -> None:
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
-def test_a_seed_decides_the_epoch(shuffle: bool) -> None:
+def test_batches_depend_on_the_seed(shuffle: bool) -> None:
     def inputs(seed: int) -> list[list[list[int]]]:
         return [batch.inputs.tolist() for batch in epoch(shuffle=shuffle, seed=seed)]
 

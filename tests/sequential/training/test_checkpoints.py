@@ -14,7 +14,7 @@ from toolkit.errors import RunDirectoryError
 from toolkit.sequential.training import checkpoints
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
+def test_read_returns_written_tensors_and_info(tmp_path: Path) -> None:
     tensors = {"a.b": torch.randn(3, 2).T, "n": torch.tensor(7), "half": torch.randn(2).bfloat16()}
     checkpoints.write(
         tmp_path / "new" / "state.safetensors", tensors, {"epoch": 3, "best": float("-inf"), "curve": [{"loss": 0.1}]}
@@ -41,7 +41,7 @@ def test_a_failed_write_leaves_the_last_whole_file(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "empty", "text", "foreign", "folder"])
-def test_anything_else_is_one_line(tmp_path: Path, damage: str) -> None:
+def test_reading_a_damaged_checkpoint_raises_run_directory_error(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "state.safetensors"
     checkpoints.write(path, {"a": torch.ones(200)}, {"epoch": 1})
     whole = path.read_bytes()

@@ -1,4 +1,4 @@
-"""Every way to join, reduce, fill in and warm up, under both models: it trains, is loaded as it was, and goes on after a kill."""
+"""Every join, reduction, missing policy and warm-up, under both models: training, loading, resuming after a kill."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_trained_fusion_scores_the_same_once_loaded(kind: str, ways: dict[str,
 
 
 @pytest.mark.parametrize(("kind", "ways"), [WAYS[0], WAYS[1], WAYS[3], WAYS[5]])
-def test_a_killed_training_of_a_fusion_goes_on(kind: str, ways: dict[str, Any], tmp_path: Path) -> None:
+def test_a_killed_training_of_a_fusion_resumes(kind: str, ways: dict[str, Any], tmp_path: Path) -> None:
     data, valid = ring()
 
     def fit(workdir: Path, **options: Any) -> SequentialRanker:
@@ -84,7 +84,7 @@ def test_patience_is_counted_from_the_end_of_the_warm_up() -> None:
     assert run.run().epoch == 4
 
 
-def test_a_killed_warm_up_ends_as_an_unbroken_one(tmp_path: Path) -> None:
+def test_a_killed_warm_up_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
     def run(workdir: Path | None, **options: Any) -> tuple[Any, Any]:
         made = fresh("sasrec", train="warmup")
         built = trainer(made, workdir=workdir, **options)

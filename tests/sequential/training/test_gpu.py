@@ -33,7 +33,7 @@ def test_the_first_step_has_the_same_loss(train: str) -> None:
 
 
 @pytest.mark.parametrize("train", ["frozen", "finetune"])
-def test_training_ends_as_well(train: str) -> None:
+def test_training_on_cuda_ends_with_the_same_recall(train: str) -> None:
     settings: dict[str, Any] = {"train": train, "epochs": 30, "patience": 30, "match": True}
     cpu, cuda = (max(row["recall@10"] for row in fit(device, **settings).curve) for device in ("cpu", "cuda"))
     assert cpu > 0.5
@@ -50,7 +50,7 @@ def test_one_set_of_weights_scores_the_same(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sasrec", "bert4rec"])
-def test_a_killed_training_goes_on(kind: str, tmp_path: Path) -> None:
+def test_a_killed_training_resumes_on_cuda(kind: str, tmp_path: Path) -> None:
     """Moments and weights come back to the device; atomic sums on it are not repeatable to the bit."""
     settings: dict[str, Any] = {"epochs": 4, "patience": 9}
     straight = fit("cuda", kind, **settings)

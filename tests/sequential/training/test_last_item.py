@@ -67,7 +67,7 @@ def test_without_validation_the_last_epochs_are_kept() -> None:
 @pytest.mark.parametrize(
     ("values", "wanted"), [([0.1, 0.2, 0.1], True), ([0.2, 0.1, 0.3], True), ([0.2, 0.1, 0.1], False)]
 )
-def test_underfit_looks_at_both_parts(values: list[float], wanted: bool) -> None:
+def test_underfit_covers_the_last_track_epochs(values: list[float], wanted: bool) -> None:
     made = fresh("bert4rec")
     fitted = trainer(made, epochs=2, last_item_epochs=1, validate=scripted(made, values)[0])
     assert fitted.run().underfit(fitted.spec) is wanted

@@ -73,7 +73,7 @@ def by_windows() -> float:
     return found(model)
 
 
-def test_long_playlists_teach_what_their_prefixes_teach(tmp_path: Path) -> None:
+def test_long_playlists_train_as_well_as_their_prefixes(tmp_path: Path) -> None:
     prefixes, ours = by_prefixes(tmp_path), by_windows()
     assert prefixes > 0.9
     assert ours > prefixes - 0.05

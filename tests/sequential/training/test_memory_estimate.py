@@ -48,13 +48,13 @@ def test_no_more_parameters_are_counted_than_there_are(kind: str, sizes: dict[st
         ({"loss": {"type": "gbce", "negatives": 10**13}}, "negatives=10000000000000"),
     ],
 )
-def test_a_training_that_cannot_fit_ends_in_a_line(changed: dict[str, Any], said: str) -> None:
+def test_a_training_larger_than_memory_is_refused(changed: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said) as caught:
         SequentialRanker(spec(**changed), fusion()).fit(DATA)
     assert "\n" not in str(caught.value) and "GB are free: " in str(caught.value)
 
 
-def test_what_fits_passes() -> None:
+def test_a_training_that_fits_in_memory_passes() -> None:
     settings = spec(hidden_size=64)
     # 2 layers of 50,000 numbers, 1,000,000 tracks of 64: five copies of 256 MB
     memory_estimate.check(settings, 10**6, 256, free=13 * GB // 10)
@@ -71,5 +71,5 @@ def test_a_whole_softmax_holds_its_logits() -> None:
         memory_estimate.check(full, 10**6, 4096, free=10 * GB)
 
 
-def test_more_tokens_than_there_are_placements_cost_nothing() -> None:
+def test_more_batch_tokens_than_placements_need_no_more_memory() -> None:
     SequentialRanker(spec(batch_tokens=10**15, epochs=1), fusion()).fit(DATA)

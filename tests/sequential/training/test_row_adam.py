@@ -57,7 +57,7 @@ def test_other_rows_stay_and_touched_ones_follow_the_formula() -> None:
     assert torch.equal(made.weight[untouched], before[untouched])
 
 
-def test_a_saved_state_goes_on() -> None:
+def test_a_restored_optimizer_state_takes_the_same_steps() -> None:
     straight, broken = embedding(True), embedding(True)
     first, second = RowAdamW(straight.parameters(), **SETTINGS), RowAdamW(broken.parameters(), **SETTINGS)
     for step in range(4):

@@ -95,7 +95,7 @@ def test_underfit_is_a_last_epoch_that_is_the_best() -> None:
         assert fitted.run().underfit(fitted.spec) is wanted
 
 
-def test_without_validation_nothing_is_said_to_be_underfit() -> None:
+def test_without_validation_a_training_is_never_underfit() -> None:
     fitted = trainer(fresh("sasrec"), epochs=2)
     assert not fitted.run().underfit(fitted.spec)
 
@@ -108,7 +108,7 @@ def test_without_validation_nothing_is_said_to_be_underfit() -> None:
         {"loss": {"type": "gbce", "negatives": 16}},
     ],
 )
-def test_match_weights_are_fitted_as_if_the_transformer_said_nothing(changed: dict[str, Any]) -> None:
+def test_match_weights_are_fitted_without_the_transformer(changed: dict[str, Any]) -> None:
     """Whatever the transformer holds, the weights are the same, and they have learned."""
     fitted = []
     for size in (1.0, 3.0):
@@ -134,7 +134,7 @@ def test_match_weights_are_fitted_as_if_the_transformer_said_nothing(changed: di
         ("sasrec", {"max_length": 4}),  # most playlists are longer: each epoch cuts them elsewhere
     ],
 )
-def test_a_killed_training_ends_as_an_unbroken_one(tmp_path: Path, kind: str, changed: dict[str, Any]) -> None:
+def test_a_killed_training_ends_as_an_uninterrupted_one(tmp_path: Path, kind: str, changed: dict[str, Any]) -> None:
     kept, values = changed.get("train", "frozen"), [0.4, 0.1, 0.2, 0.3]
     settings: dict[str, Any] = {name: value for name, value in changed.items() if name != "train"} | {"patience": 9}
     straight = fresh(kind, train=kept)
@@ -165,7 +165,7 @@ def test_a_killed_training_ends_in_the_same_last_weights(tmp_path: Path, average
     assert same(weights(resumed), weights(straight))
 
 
-def test_two_epochs_and_then_two_more_are_four(tmp_path: Path) -> None:
+def test_two_epochs_and_two_resumed_ones_are_four(tmp_path: Path) -> None:
     straight, first, second = (fresh("sasrec") for _ in range(3))
     trainer(straight).run()
     trainer(first, workdir=tmp_path, epochs=2).run()
@@ -229,7 +229,7 @@ def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("changed", [{"lr": 1e-2}, {"seed": 8}, {"train": "half"}, {"content": "other"}])
-def test_another_training_does_not_go_on_from_this_one(tmp_path: Path, changed: dict[str, Any]) -> None:
+def test_another_training_does_not_resume_from_this_checkpoint(tmp_path: Path, changed: dict[str, Any]) -> None:
     whole = DATA.train
     half = PlaylistSet(whole.corpus, whole.rows[::2], whole.starts[::2], whole.ends[::2])
     settings: dict[str, Any] = {
@@ -250,7 +250,7 @@ def test_another_training_does_not_go_on_from_this_one(tmp_path: Path, changed: 
     assert same(weights(again), weights(straight))
 
 
-def test_a_seed_decides_the_training() -> None:
+def test_training_depends_on_the_seed() -> None:
     one, same_seed, other = (fresh("sasrec") for _ in range(3))
     trainer(one).run()
     trainer(same_seed).run()
@@ -271,7 +271,7 @@ def test_progress_counts_the_placements_of_an_epoch() -> None:
     assert calls[-1][2].startswith("epoch 2/2, loss ")
 
 
-def test_a_loss_that_is_no_number_is_one_line() -> None:
+def test_a_nan_loss_raises_segue_error() -> None:
     made = fresh("sasrec")
     with torch.no_grad():
         made.item_embedding.weight[5] = float("nan")
@@ -282,7 +282,7 @@ def test_a_loss_that_is_no_number_is_one_line() -> None:
     assert caught.value.exit_code == 1
 
 
-def test_weights_that_the_last_step_ruined_are_one_line() -> None:
+def test_infinite_weights_after_the_last_step_raise_segue_error() -> None:
     # the one step of the epoch has a finite loss, and what it leaves is never trained on
     with pytest.raises(
         SegueError, match=r"weights are no longer finite after epoch 1: lower lr=1e\+300, or set bf16: off"

@@ -21,7 +21,7 @@ from toolkit.fusion.stored_vectors import Precision, gather, store
 from toolkit.modality import Modality
 
 WIDEST = 128
-"""Columns a modality may have; wider ones (sentence embeddings) keep their first principal axes."""
+"""Most columns of a modality; wider ones (sentence embeddings) keep their first principal axes."""
 
 
 def _reduction(modality: Modality) -> str:
@@ -29,9 +29,9 @@ def _reduction(modality: Modality) -> str:
 
 
 class MatchHead(nn.Module):
-    """Fixed normalised content of every track, kept as `table` says, and one learned weight a modality.
+    """Fixed normalised content of every track, and one learned weight per modality.
 
-    folder: where content stays in a mapped file; None keeps it in memory.
+    - table: precision of the content. folder: where it is kept in a mapped file; None keeps it in memory.
     """
 
     scale: torch.Tensor | None
@@ -58,7 +58,7 @@ class MatchHead(nn.Module):
         self._stored.release()
 
     def layout(self) -> dict[str, int]:
-        """Size of each modality, in the order of the columns; what `blank` needs."""
+        """Columns of each modality, in their order, for `blank`."""
         return dict(zip(self.names, self.dims, strict=True))
 
     @classmethod
@@ -85,20 +85,23 @@ class MatchHead(nn.Module):
         return self._weighted(self.rows(items).sum(1), (items > 0).sum(1))
 
     def bags(self, seeds: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
-        """Match query of whole playlists of any length, flat: seeds [n], playlist b is offsets[b]…offsets[b + 1] − 1: [B, D]."""
+        """Match query [B, D] of whole playlists of any length, flat.
+
+        - seeds: [n]. offsets: [B + 1]; playlist b has the seeds offsets[b]…offsets[b + 1] − 1.
+        """
         offsets = offsets.to(seeds.device)
-        held, places = seeds.long().unique(return_inverse=True)
-        sums = F.embedding_bag(places, self.rows(held), offsets, mode="sum", include_last_offset=True)
+        distinct, rows = seeds.long().unique(return_inverse=True)
+        sums = F.embedding_bag(rows, self.rows(distinct), offsets, mode="sum", include_last_offset=True)
         return self._weighted(sums, offsets.diff())
 
     @torch.no_grad()
     def reorder(self, name: str, order: torch.Tensor) -> None:
-        """Give every track another one's vectors in one modality: int64 [V + 1], whose are taken."""
-        place, content = self.names.index(name), self.get_buffer("content")
-        columns = content[:, self.get_buffer("modality_of") == place]
-        content[:, self.get_buffer("modality_of") == place] = columns[order]
+        """Give every track the vectors of another one in one modality: order int64 [V + 1]."""
+        number, content = self.names.index(name), self.get_buffer("content")
+        columns = self.get_buffer("modality_of") == number
+        content[:, columns] = content[:, columns][order]
         if self.scale is not None:
-            self.scale[:, place] = self.scale[order, place]
+            self.scale[:, number] = self.scale[order, number]
 
     def weights(self) -> dict[str, float]:
         """The learned weight of each modality."""

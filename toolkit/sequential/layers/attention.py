@@ -1,4 +1,4 @@
-"""RecBole's transformer layers, run through `scaled_dot_product_attention` over its own parameters, padded or packed."""
+"""RecBole's transformer layers, run by `scaled_dot_product_attention` over their own parameters, padded or packed."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""RecBole's GRU4Rec without its item table: Tan et al. 2016, "Improved Recurrent Neural Networks for Session-based Recommendations"."""
+"""RecBole's GRU4Rec without its item table.
+
+Tan et al. 2016, "Improved Recurrent Neural Networks for Session-based Recommendations".
+"""
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 from torch import nn
@@ -11,7 +12,7 @@ from toolkit.sequential.recbole import bridge
 
 
 class GRULayers(nn.Module):
-    """Its dropout, GRU and dense layer, under its parameter names and with its start."""
+    """RecBole's dropout, GRU and dense layer, with its parameter names and initialisation."""
 
     def __init__(self, hidden: int, *, layers: int, inner: int, length: int, dropout: float) -> None:
         super().__init__()
@@ -22,11 +23,10 @@ class GRULayers(nn.Module):
             "dropout_prob": dropout,
             "MAX_ITEM_LIST_LENGTH": length,
         }
-        stock: Any = bridge.GRU4Rec(bridge.config(bridge.GRU4Rec, settings=settings), bridge.CatalogueSize(1))
+        stock = bridge.GRU4Rec(bridge.config(bridge.GRU4Rec, settings=settings), bridge.CatalogueSize(1))
         self.emb_dropout, self.gru_layers, self.dense = stock.emb_dropout, stock.gru_layers, stock.dense
 
     def forward(self, vectors: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
-        # padding comes after the tracks, so that no track sees it
+        # padding comes after the tracks: no track sees it
         hidden, _ = self.gru_layers(self.emb_dropout(vectors))
-        states: torch.Tensor = self.dense(hidden)
-        return states
+        return self.dense(hidden)

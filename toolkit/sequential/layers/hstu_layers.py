@@ -11,7 +11,7 @@ from toolkit.sequential.layers.stack import Stack
 
 
 class Block(nn.Module):
-    """Attention by SiLU instead of softmax, divided by the length, with a bias a distance, gated by the track itself."""
+    """Attention by SiLU instead of softmax, divided by the length, with a bias per distance, and gated by the track."""
 
     def __init__(self, hidden: int, heads: int, length: int, dropout: float) -> None:
         super().__init__()

@@ -1,7 +1,8 @@
-"""LiGR blocks: Borisyuk et al. 2025, "From Features to Transformers: Redefining Ranking for Scalable Impact" (arXiv:2502.03417).
+"""LiGR blocks with a SwiGLU feed-forward layer, as eSASRec has them.
 
-With the SwiGLU feed-forward of Shazeer 2020, "GLU Variants Improve Transformer", as eSASRec has them: Tikhonovich et al. 2025,
-"eSASRec: Enhancing Transformer-based Recommendations in a Modular Fashion" (RecSys 2025).
+Borisyuk et al. 2025, "From Features to Transformers: Redefining Ranking for Scalable Impact" (arXiv:2502.03417);
+Shazeer 2020, "GLU Variants Improve Transformer"; Tikhonovich et al. 2025, "eSASRec: Enhancing Transformer-based
+Recommendations in a Modular Fashion" (RecSys 2025).
 """
 
 from __future__ import annotations
@@ -37,18 +38,16 @@ class Block(nn.Module):
         query, key, value = (heads_of(part, self.heads) for part in self.projections(hidden).chunk(3, -1))
         dropout = self.attention_dropout if self.training else 0.0
         mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, dropout_p=dropout)
-        out: torch.Tensor = self.mix(mixed.transpose(1, 2).flatten(2))
-        return out
+        return self.mix(mixed.transpose(1, 2).flatten(2))
 
     def feed(self, hidden: torch.Tensor) -> torch.Tensor:
         """SwiGLU, position by position."""
         gate, value = self.widen(hidden).chunk(2, -1)
-        out: torch.Tensor = self.narrow(self.dropout(F.silu(gate) * value))
-        return out
+        return self.narrow(self.dropout(F.silu(gate) * value))
 
 
 class LiGRLayers(Stack):
-    """Positions, blocks, and a LayerNorm after them, for their residual path is not normalised."""
+    """Positions, blocks, and a LayerNorm after them, as their residual path is not normalised."""
 
     def __init__(
         self, hidden: int, *, layers: int, heads: int, inner: int, length: int, dropout: float, attention_dropout: float

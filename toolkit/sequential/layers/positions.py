@@ -1,4 +1,4 @@
-"""What stands before the blocks of a transformer: position embedding and dropout."""
+"""Position embedding and dropout before the blocks of a transformer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ START = 0.02
 
 
 class Positions(nn.Module):
-    """Adds a learned vector a position to item vectors [B, T, H], T <= length; then dropout, after a LayerNorm where `norm`."""
+    """Adds a learned vector per position to item vectors [B, T, H], T ≤ length; then dropout.
+
+    - norm: whether a LayerNorm precedes the dropout.
+    """
 
     def __init__(self, hidden: int, length: int, dropout: float, *, norm: bool = False) -> None:
         super().__init__()
@@ -19,12 +22,11 @@ class Positions(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, vectors: torch.Tensor) -> torch.Tensor:
-        placed: torch.Tensor = self.dropout(self.norm(vectors + self.embedding.weight[: vectors.shape[1]]))
-        return placed
+        return self.dropout(self.norm(vectors + self.embedding.weight[: vectors.shape[1]]))
 
 
 def start(module: nn.Module) -> None:
-    """Xavier's start of an `nn.Linear`'s matrix, zero of its bias; for `nn.Module.apply`."""
+    """Start the matrix of an `nn.Linear` by Xavier's rule and its bias at zero; for `nn.Module.apply`."""
     if isinstance(module, nn.Linear):
         nn.init.xavier_normal_(module.weight)
         if module.bias is not None:

@@ -11,7 +11,7 @@ from toolkit.sequential.layers.positions import Positions, start
 
 
 class Stack(nn.Module):
-    """Positions, blocks, and a LayerNorm after them: item vectors [B, T, H], left-aligned, to hidden states [B, T, H]."""
+    """Positions, blocks, and a LayerNorm after them: left-aligned item vectors [B, T, H] to hidden states [B, T, H]."""
 
     def __init__(self, hidden: int, positions: Positions, blocks: Iterable[nn.Module]) -> None:
         super().__init__()
@@ -19,9 +19,8 @@ class Stack(nn.Module):
         self.apply(start)
 
     def forward(self, vectors: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
-        # padding comes after the tracks, so that no track sees it
+        # padding comes after the tracks: no track sees it
         hidden = self.positions(vectors)
         for block in self.blocks:
             hidden = block(hidden)
-        states: torch.Tensor = self.norm(hidden)
-        return states
+        return self.norm(hidden)

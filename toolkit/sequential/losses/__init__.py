@@ -1,4 +1,5 @@
-"""Training losses, one file each: the parts `full`, `chunked`, `sampled` and `gbce`, and the functions that they call.
+"""Training losses.
 
-`softmax` and `binary` compute, `scores` holds what they compute on, `sample` draws wrong answers, `cut` is a kernel for CUDA.
+`full`, `chunked`, `sampled` and `gbce` are the losses of recipes. They call `softmax_cross_entropy` and
+`binary_cross_entropy` on `loss_scores`, with negatives of `negative_sampler`; `cut_cross_entropy` is a kernel for CUDA.
 """

@@ -1,9 +1,8 @@
-"""Generalised binary cross-entropy: what few negatives teach, without the overconfidence of plain BCE.
+"""Generalised binary cross-entropy: learning from few negatives, without the overconfidence of plain BCE.
 
-Petrov and Macdonald, "gSASRec: Reducing overconfidence in sequential recommendation
-trained with negative sampling", RecSys 2023, section 5. There k negatives are drawn for
-each position; here one uniform set is shared by the positions of a step, so that their
-scores are one matrix product.
+Petrov and Macdonald, "gSASRec: Reducing overconfidence in sequential recommendation trained with negative sampling",
+RecSys 2023, section 5. There k negatives are drawn for each position; here the positions of a step share one uniform
+set, and their scores are one matrix product.
 """
 
 from __future__ import annotations
@@ -20,13 +19,14 @@ def gbce(
 ) -> torch.Tensor:
     """Mean over rows of −β log σ(s⁺) − Σ log(1 − σ(s⁻)) over the k shared negatives that are not the row's target.
 
-    β = 1 − t (1 − α) for the sampling rate α = k / (n_candidates − 1): t = 0 is plain BCE, t = 1 gives each
-    score the chance it would have with every wrong answer present. The paper divides a row by k + 1; here it is not
-    divided (a constant factor), because gradients some thousand times smaller are near Adam's epsilon.
-    scores: with `gold` and `hit`, without log-Q correction. At most `memory_mb` of float32 scores are held at once:
-    the backward pass works them again. compute: dtype of the products.
+    β = 1 − t (1 − α) for the sampling rate α = k / (n_candidates − 1): t = 0 is plain BCE, t = 1 gives each score the
+    probability it would have with every negative present. The paper divides a row by k + 1; here it is not divided (a
+    constant factor), because gradients some thousand times smaller are near Adam's epsilon.
+
+    - scores: with `gold` and `hit`, without log-Q correction.
+    - memory_mb: most float32 scores held at once; the backward pass recomputes them. compute: dtype of the products.
     """
-    assert scores.gold is not None and scores.hit is not None, "gbce scores a target beside a shared sample"
+    assert scores.gold is not None and scores.hit is not None, "gbce scores a target next to a shared sample"
     n, width = len(scores.query), len(scores.table)
     negatives = width - (scores.hit < width).to(scores.gold.dtype)
     beta = 1 - t * (1 - negatives / max(1, n_candidates - 1))
@@ -36,20 +36,13 @@ def gbce(
         for start in range(0, n, rows):
             part = slice(start, start + rows)
             match = None if scores.match_query is None else scores.match_query[part]
-            given = (
-                scores.query[part],
-                scores.table,
-                match,
-                scores.match_table,
-                scores.bias,
-                scores.hit[part],
-                compute,
-            )
-            total = total + checkpoint(_pushed, *given, use_reentrant=False)
+            query, hit = scores.query[part], scores.hit[part]
+            factors = (query, scores.table, match, scores.match_table, scores.bias, hit, compute)
+            total = total + checkpoint(_negative_loss, *factors, use_reentrant=False)
     return total / n
 
 
-def _pushed(
+def _negative_loss(
     query: torch.Tensor,
     table: torch.Tensor,
     match_query: torch.Tensor | None,
@@ -59,11 +52,10 @@ def _pushed(
     compute: torch.dtype | None,
 ) -> torch.Tensor:
     """Σ −log(1 − σ(s)) over all rows and columns but each row's `hit`."""
-    low = [
-        None if each is None else each.to(compute or each.dtype) for each in (query, table, match_query, match_table)
-    ]
+    factors = (query, table, match_query, match_table)
+    low = [None if factor is None else factor.to(compute or factor.dtype) for factor in factors]
     products = Scores(*low).logits()  # type: ignore[arg-type]
     exact = products.to(torch.promote_types(products.dtype, torch.float32))
-    pushed = F.softplus(exact if bias is None else exact + bias)
+    losses = F.softplus(exact if bias is None else exact + bias)
     counted = torch.arange(len(table), device=hit.device) != hit[:, None]
-    return (pushed * counted).sum()
+    return (losses * counted).sum()

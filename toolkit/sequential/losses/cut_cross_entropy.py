@@ -1,8 +1,8 @@
-"""Cut Cross-Entropy: the loss of `chunked` in one kernel that keeps its logits on the chip; an optional package, CUDA only.
+"""Cut Cross-Entropy: the loss of `chunked` in one kernel that keeps its logits on the chip. Optional, CUDA only.
 
-Wijmans, Hurst, Ramesh et al. 2025, Cut Your Losses in Large-Vocabulary Language Models, https://arxiv.org/abs/2411.09009;
-code: https://github.com/apple/ml-cross-entropy. Factors are bfloat16, logits and sums float32. Gradients the paper would
-leave out as too small (`filter_eps`) are kept: among millions of tracks most are small, and their sum is not.
+Wijmans, Hurst, Ramesh et al. 2025, "Cut Your Losses in Large-Vocabulary Language Models", arXiv:2411.09009; code:
+https://github.com/apple/ml-cross-entropy. Factors are bfloat16, logits and sums float32. Gradients that the paper
+leaves out as too small (`filter_eps`) are kept: among millions of tracks most are small, and their sum is not.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Kernel = Callable[..., torch.Tensor]
 
 
 def choose(device: str, *, bf16: bool) -> Kernel | None:
-    """The kernel, where it can stand in for `chunked` on this device; on CUDA one log line says which of the two it will be."""
+    """The kernel, where it can replace `chunked` on this device; on CUDA one log line names the one that will run."""
     if not device.startswith("cuda"):
         return None
     kernel = _installed()
@@ -32,15 +32,14 @@ def choose(device: str, *, bf16: bool) -> Kernel | None:
     if reason is None:
         log.info("loss: chunked runs as Cut Cross-Entropy")
         return kernel
-    # whoever has installed it expects it
-    log.log(
-        logging.INFO if kernel is None else logging.WARNING, "loss: chunked runs without Cut Cross-Entropy: %s", reason
-    )
+    # a warning for those who installed it and expect it
+    level = logging.INFO if kernel is None else logging.WARNING
+    log.log(level, "loss: chunked runs without Cut Cross-Entropy: %s", reason)
     return None
 
 
 def refusal(kernel: Kernel | None, capability: tuple[int, int], *, bf16: bool) -> str | None:
-    """Why the kernel is not used, None where it is. capability: the device's, as CUDA counts it."""
+    """Reason not to use the kernel; None to use it. `capability`: the device's, in CUDA's numbers."""
     if kernel is None:
         return "the package is not installed (pip install 'segue[cuda]')"
     if capability < (8, 0):
@@ -63,13 +62,16 @@ def loss(kernel: Kernel, scores: Scores, targets: torch.Tensor) -> torch.Tensor:
 
 
 def factors(scores: Scores) -> tuple[torch.Tensor, torch.Tensor]:
-    """Query [n, D] and table [C, D] whose product is the score matrix of scores without `gold`: match and bias are further columns."""
+    """Query [n, D] and table [C, D] whose product is the score matrix of scores without `gold`.
+
+    Match and bias are further columns.
+    """
     query, table = [scores.query], [scores.table]
     if scores.match_query is not None and scores.match_table is not None:
         query.append(scores.match_query)
         table.append(scores.match_table)
     if scores.bias is not None:
-        # two columns: bfloat16 keeps 8 bits of a bias, and its rest in another 8 more
+        # in two columns: bfloat16 keeps 8 bits of a bias, and the second column 8 bits of the rest
         high = scores.bias.to(torch.bfloat16).to(scores.bias.dtype)
         query.append(torch.ones_like(scores.query[:, :2]))
         table.append(torch.stack([high, scores.bias - high], 1))
@@ -78,7 +80,6 @@ def factors(scores: Scores) -> tuple[torch.Tensor, torch.Tensor]:
 
 def _installed() -> Kernel | None:
     try:
-        kernel: Kernel = importlib.import_module("cut_cross_entropy").linear_cross_entropy
+        return importlib.import_module("cut_cross_entropy").linear_cross_entropy
     except ImportError:
         return None
-    return kernel

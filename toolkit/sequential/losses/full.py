@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Full(Loss):
-    """Cross-entropy over all trained tracks, with the whole score matrix in memory: for small catalogues and comparisons."""
+    """Cross-entropy over all trained tracks, with the whole score matrix in memory: for small catalogues."""
 
     type: str = "full"
 

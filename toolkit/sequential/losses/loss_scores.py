@@ -1,7 +1,7 @@
-"""A step's scores as the factors of a matrix.
+"""Scores of a training step, as the factors of a matrix.
 
-Logits of a row are ⟨query, table⟩ + ⟨match query, match table⟩ + bias. The match
-part's table is fixed, so no gradient is computed for it.
+Logits of a row are ⟨query, table⟩ + ⟨match query, match table⟩ + bias. The match part's table is fixed, so no gradient
+is computed for it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from torch.nn import functional as F
 class Scores:
     """The two factors of a score matrix that is never formed whole.
 
-    query [n, H], table [C, H]; match_query [n, D], match_table [C, D] (no gradient) and bias [C] where there are any.
-    gold [n]: score of each row's target where targets are no candidates. It is column C of the matrix, and
-    `hit` int64 [n] names the column that is the target all the same, not to be counted twice (C for none).
+    - query [n, H], table [C, H].
+    - match_query [n, D], match_table [C, D] (no gradient) and bias [C], where there are any.
+    - gold [n]: score of each row's target, where targets are scored apart from the candidates; column C of the matrix.
+    - hit: int64 [n], the candidate that is the row's target too and must not count twice; C for none.
     """
 
     query: torch.Tensor
@@ -30,7 +31,7 @@ class Scores:
     hit: torch.Tensor | None = None
 
     def logits(self) -> torch.Tensor:
-        """The whole score matrix [n, C], or [n, C + 1] with targets beside the candidates."""
+        """The whole score matrix [n, C], or [n, C + 1] with targets next to the candidates."""
         # under autocast queries are bfloat16, and the table is not
         wide = torch.promote_types(self.query.dtype, self.table.dtype)
         scores = self.query.to(wide) @ self.table.to(wide).T

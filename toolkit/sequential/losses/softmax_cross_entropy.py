@@ -1,10 +1,9 @@
 """Softmax cross-entropy over a candidate set, without and with the full logits in memory.
 
-In chunks, a row's scores are taken less its target's: its loss is then the
-logarithm of the sum of their exponentials. That needs no pass for a maximum,
-and none to divide by the sum, which goes into the other factor of each
-gradient's product. The sum is at least 1; it overflows only where a loss is
-near 88, and such rows are worked again around their maximum.
+In chunks, the target's score is subtracted from a row's scores: its loss is then the logarithm of the sum of their
+exponentials. That needs no pass for a maximum, and none to divide by the sum, which goes into the other factor of each
+gradient's product. The sum is at least 1; it overflows only for losses near 88, and such rows are recomputed around
+their maximum.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ from torch.nn import functional as F
 from toolkit.sequential.losses.loss_scores import Scores
 
 ROWS_AT_ONCE, TILE_BYTES = 384, 2**20
-"""On a CPU, rows of a chunk, and scores worked on at once: they stay in a core's cache from one pass to the next."""
+"""On a CPU, rows of a chunk and bytes of scores at once: they stay in a core's cache from one pass to the next."""
 OVERFLOWN = 1e30
-"""Sums from which a row is worked again around its maximum."""
+"""Sums from which a row is recomputed around its maximum."""
 
 
 def full(scores: Scores, targets: torch.Tensor) -> torch.Tensor:
@@ -29,9 +28,9 @@ def full(scores: Scores, targets: torch.Tensor) -> torch.Tensor:
 def chunked(
     scores: Scores, targets: torch.Tensor, *, memory_mb: float = 128, compute: torch.dtype | None = None
 ) -> torch.Tensor:
-    """The same value and gradients as `full`, holding at most `memory_mb` of scores at once.
+    """The same value and gradients as `full`, with at most `memory_mb` of scores in memory at once.
 
-    compute: dtype of products and scores (bfloat16 where hardware has it); sums stay float32.
+    - compute: dtype of products and scores (bfloat16 where hardware has it); sums stay float32.
     """
     low = compute or torch.promote_types(scores.query.dtype, scores.table.dtype)
     rows, tile = max(1, int(memory_mb * 2**20) // (low.itemsize * len(scores.table))), len(scores.table)
@@ -39,20 +38,19 @@ def chunked(
         rows = min(rows, ROWS_AT_ONCE, len(scores.query))
         tile = max(1, TILE_BYTES // (low.itemsize * rows))
     inputs = (scores.query, scores.table, scores.match_query, scores.match_table, scores.bias, scores.gold, scores.hit)
-    loss: torch.Tensor = _Chunked.apply(*inputs, targets, rows, tile, low)
-    return loss
+    return _Chunked.apply(*inputs, targets, rows, tile, low)
 
 
 class _Chunked(torch.autograd.Function):
-    """Gradients are made in the forward pass, chunk by chunk, while the scores are there."""
+    """Computes gradients in the forward pass, chunk by chunk, while the scores are in memory."""
 
     @staticmethod
     def forward(ctx, query, table, match_query, match_table, bias, gold, hit, targets, rows, tile, low):  # type: ignore[no-untyped-def]
-        # held match weights need no gradient, and it would be a third of the products
-        asked = match_query if ctx.needs_input_grad[2] else None
+        # match weights that are held need no gradient, which would be a third of the products
+        matched = match_query if ctx.needs_input_grad[2] else None
         with torch.autocast(query.device.type, enabled=False):
             chunks = _Chunks(Scores(query, table, match_query, match_table, bias, gold, hit), targets, rows, tile, low)
-            grads = [None if part is None else chunks.zeros_like(part) for part in (query, table, asked, bias, gold)]
+            grads = [None if part is None else chunks.zeros_like(part) for part in (query, table, matched, bias, gold)]
             total = sum(
                 chunks.add(slice(start, min(start + rows, len(query))), grads) for start in range(0, len(query), rows)
             )
@@ -61,16 +59,17 @@ class _Chunked(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad):  # type: ignore[no-untyped-def]
-        # most often it is 1, and a product would copy a gradient as large as the table
+        # mostly 1, and the product would copy a gradient as large as the table
         same = grad.device.type == "cpu" and float(grad) == 1
         query, table, match, bias, gold = (g if g is None or same else g * grad for g in ctx.saved)
         return query, table, match, None, bias, gold, None, None, None, None, None
 
 
 class _Chunks:
-    """Exponentials of a few rows' scores, [C, r], in a buffer that every chunk uses again: fresh memory costs a page fault every 4 KB.
+    """Exponentials of a few rows' scores, [C, r].
 
-    Candidates are the buffer's first axis, so that a tile of them is one piece of memory.
+    All chunks use one buffer: fresh memory costs a page fault per 4 KB.
+    Candidates are the buffer's first axis: a tile of them is contiguous.
     """
 
     def __init__(self, scores: Scores, targets: torch.Tensor, rows: int, tile: int, low: torch.dtype) -> None:
@@ -95,14 +94,20 @@ class _Chunks:
         return torch.zeros_like(part, dtype=self.exact)
 
     def add(self, part: slice, grads) -> torch.Tensor:  # type: ignore[no-untyped-def]
-        """Summed loss of the rows `part`; adds what they give to the gradients of query, table, match query, bias and gold."""
-        given, n = self.scores, len(self.scores.query)
+        """Summed loss of the rows `part`; adds their gradients of query, table, match query, bias and gold."""
+        # With scores s, target t and x_j = exp(s_j − s_t), a row's loss is log Σ_j x_j and its softmax p_j = x_j / Σ x.
+        # The gradient of the mean loss at s_j is (p_j − [j = t]) / n. `chances` holds x, not p: dividing every x by its
+        # sum would be one more pass over [C, r]. The factor 1 / (n Σ x), `share`, is one number per row. It multiplies
+        # the query rows in the table's gradient, Σ_r x_rj · (share_r q_r), and `pull` = x @ table in the query's.
+        # The terms −[j = t] / n follow, each in one row of the table. A target in a column of its own has the gradient
+        # (x_t / Σ x − 1) / n, where x_t = exp(s_t − shift) is 1 unless the row was shifted to its maximum.
+        scores, n = self.scores, len(self.scores.query)
         query, table, match_query, bias, gold = grads
         rows, targets = part.stop - part.start, self.targets[part]
         chances = self.buffer[: len(self.table) * rows].view(-1, rows)
         # in the precision of the products: else a target would not score as much here as among the candidates
-        low = given.query[part].to(self.low)
-        target = self._target_scores(part, low) if given.gold is None else given.gold[part].to(self.exact)
+        low = scores.query[part].to(self.low)
+        target = self._target_scores(part, low) if scores.gold is None else scores.gold[part].to(self.exact)
         pull = torch.zeros(rows, low.shape[1], dtype=self.exact, device=low.device)
         total = self._exponentials(part, low, target, chances, pull)
         shift = target
@@ -121,33 +126,35 @@ class _Chunks:
         if gold is not None:
             gold[part] = (target - shift).exp() * share[:, 0] - 1 / n
         else:
-            query[part] -= given.table[targets] / n
-            table.index_add_(0, targets, given.query[part].to(self.exact), alpha=-1 / n)
+            query[part] -= scores.table[targets] / n
+            table.index_add_(0, targets, scores.query[part].to(self.exact), alpha=-1 / n)
             if bias is not None:
                 bias.index_add_(0, targets, torch.full_like(target, -1 / n))
-            if match_query is not None and given.match_table is not None:
-                match_query[part] -= given.match_table[targets] / n
+            if match_query is not None and scores.match_table is not None:
+                match_query[part] -= scores.match_table[targets] / n
         return (total.log() + shift - target).sum()
 
     def _target_scores(self, part: slice, low: torch.Tensor) -> torch.Tensor:
-        given, targets = self.scores, self.targets[part]
-        found = (low.to(self.exact) * self.table[targets].to(self.exact)).sum(1)
-        if given.match_query is not None and self.match_table is not None:
-            found += (
-                given.match_query[part].to(self.low).to(self.exact) * self.match_table[targets].to(self.exact)
-            ).sum(1)
-        return found if given.bias is None else found + given.bias[targets]
+        scores, targets = self.scores, self.targets[part]
+        own = (low.to(self.exact) * self.table[targets].to(self.exact)).sum(1)
+        if scores.match_query is not None and self.match_table is not None:
+            match = scores.match_query[part].to(self.low).to(self.exact)
+            own += (match * self.match_table[targets].to(self.exact)).sum(1)
+        return own if scores.bias is None else own + scores.bias[targets]
 
     def _exponentials(
         self, part: slice, low: torch.Tensor, target: torch.Tensor, chances: torch.Tensor, pull: torch.Tensor
     ) -> torch.Tensor:
-        """Fill `chances` with exp(score − target's score), `pull` with their product with the table: their sums [r], the target in them."""
-        given = self.scores
-        match = [] if given.match_query is None else [given.match_query[part].to(self.low)]
+        """Fill `chances` with exp(score − target's score), and `pull` with their product with the table.
+
+        Returns their sums [r], the target included.
+        """
+        scores = self.scores
+        match = [] if scores.match_query is None else [scores.match_query[part].to(self.low)]
         ones = [torch.ones_like(low[:, :1])] * self.ones
         rows = torch.cat([low, *match, *ones, *_split(-target, self.low)], 1)
-        total = torch.full_like(target, 0.0 if given.gold is None else 1.0)
-        hit = None if given.hit is None else given.hit[part]
+        total = torch.full_like(target, 0.0 if scores.gold is None else 1.0)
+        hit = None if scores.hit is None else scores.hit[part]
         for tile in self.tiles:
             here = torch.mm(self.candidates[tile], rows.T, out=chances[tile]).exp_()
             if hit is not None:
@@ -166,20 +173,20 @@ class _Chunks:
         chances: torch.Tensor,
         pull: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The rows `lost` bool [r] around their maxima: sums [r] and what scores were taken less [r]."""
+        """Recompute the rows `lost` bool [r] around their maxima: sums [r], and the shift [r] of the scores."""
         scores = _rows(self.scores, part, lost).logits().to(self.exact)
         highest = scores.amax(1)
-        found = (scores - highest[:, None]).exp()
+        exponentials = (scores - highest[:, None]).exp()
         total, shift = total.clone(), target.clone()
-        total[lost], shift[lost] = found.sum(1), highest
-        found = found[:, : len(self.table)]
-        chances[:, lost] = found.T.to(self.low)
-        pull[lost] = found @ self.scores.table.to(self.exact)
+        total[lost], shift[lost] = exponentials.sum(1), highest
+        exponentials = exponentials[:, : len(self.table)]
+        chances[:, lost] = exponentials.T.to(self.low)
+        pull[lost] = exponentials @ self.scores.table.to(self.exact)
         return total, shift
 
 
 def _split(values: torch.Tensor, low: torch.dtype) -> list[torch.Tensor]:
-    """Columns [n, 1] of `low` whose sum is `values` [n]: a number too fine for bfloat16 goes in as two."""
+    """Columns [n, 1] of dtype `low` whose sum is `values` [n]: a number too fine for bfloat16 is written as two."""
     high = values.to(low)
     return [high[:, None]] if high.dtype == values.dtype else [high[:, None], (values - high).to(low)[:, None]]
 
@@ -193,10 +200,7 @@ def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -
 
 
 def _rows(scores: Scores, part: slice, chosen: torch.Tensor) -> Scores:
-    """Scores of the rows of `part` that `chosen` bool [r] names."""
-    query, match, gold, hit = (
-        None if each is None else each[part][chosen]
-        for each in (scores.query, scores.match_query, scores.gold, scores.hit)
-    )
-    assert query is not None
-    return Scores(query, scores.table, match, scores.match_table, scores.bias, gold, hit)
+    """Scores of those rows of `part` that are `chosen`, bool [r]."""
+    by_row = (scores.match_query, scores.gold, scores.hit)
+    match, gold, hit = (None if factor is None else factor[part][chosen] for factor in by_row)
+    return Scores(scores.query[part][chosen], scores.table, match, scores.match_table, scores.bias, gold, hit)

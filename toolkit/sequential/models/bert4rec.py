@@ -1,4 +1,7 @@
-"""Model `bert4rec`: RecBole's BERT4Rec (Sun et al. 2019, "BERT4Rec: Sequential Recommendation with Bidirectional Encoder …")."""
+"""Model `bert4rec`: RecBole's BERT4Rec.
+
+Sun et al. 2019, "BERT4Rec: Sequential Recommendation with Bidirectional Encoder Representations from Transformer".
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,8 @@ class BERT4Rec(RecBoleSpec, MaskedSpec):
     type: str = "bert4rec"
     initialisation: Literal["auto", "identity", "xavier", "recbole"] = Field(
         "auto",
-        description="of the transformer's matrices: Xavier's; identity, that and the path from tracks to masks open; RecBole's;"
-        " auto: identity, or recbole where strict",
+        description="of the transformer's matrices: Xavier's; identity, that and the path from tracks to masks open;"
+        " RecBole's; auto: identity, or recbole where strict",
     )
     strict_recbole: bool = Field(
         False, description="with the faults of RecBole's, for comparison: its masks, softmax and lost seed"
@@ -32,16 +35,16 @@ class BERT4Rec(RecBoleSpec, MaskedSpec):
     def _strict(self) -> BERT4Rec:
         if self.strict_recbole and self.loss.draws_by_plays:
             raise ValueError(
-                "negatives_from: popularity never draws the unplayed tracks that strict_recbole: true counts: use uniform"
+                "negatives_from: popularity never draws the unplayed tracks that strict_recbole: true counts:"
+                " use uniform"
             )
         return self
 
     @property
     def starts(self) -> str:
-        """The initialisation that `auto` stands for, or the one given."""
-        return (
-            ("recbole" if self.strict_recbole else "identity") if self.initialisation == "auto" else self.initialisation
-        )
+        """The initialisation, with `auto` resolved."""
+        automatic = "recbole" if self.strict_recbole else "identity"
+        return automatic if self.initialisation == "auto" else self.initialisation
 
     @property
     def ranks_every_id(self) -> bool:

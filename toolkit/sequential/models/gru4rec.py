@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class GRU4Rec(ModelSpec):
-    """A gated recurrent network over ids and content, trained to predict every next track (RecBole's GRU4Rec layers)."""
+    """A gated recurrent network over ids and content, trained to predict every next track (RecBole's GRU4Rec)."""
 
     type: str = "gru4rec"
     requires: ClassVar[tuple[Package, ...]] = (RECBOLE,)

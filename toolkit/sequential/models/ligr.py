@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class LiGR(Transformer):
-    """The transformer of eSASRec: pre-norm blocks with gated residual connections (LiGR) and a SwiGLU feed-forward layer."""
+    """The transformer of eSASRec: pre-norm blocks with gated residuals (LiGR) and a SwiGLU feed-forward layer."""
 
     type: str = "ligr"
 

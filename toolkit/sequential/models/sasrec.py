@@ -24,7 +24,7 @@ class SASRec(RecBoleSpec):
 
     @property
     def starts(self) -> str:
-        """The initialisation that `auto` stands for, or the one given."""
+        """The initialisation, with `auto` resolved."""
         return "xavier" if self.initialisation == "auto" else self.initialisation
 
     def network(self, host: Host) -> Network:

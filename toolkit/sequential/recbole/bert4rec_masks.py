@@ -37,7 +37,7 @@ class StrictMasked(Masked):
         return counted
 
     def with_mask(self, items: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Playlists and masks without their first position, whatever the length; a single seed leaves the mask alone."""
+        """Playlists and masks without their first position, whatever the length; of one seed the mask alone is left."""
         items, masked = super().with_mask(items, lengths)
         first = torch.arange(items.shape[1] - 1, device=items.device)[None] == 0
         return items[:, 1:], masked[:, 1:] | (masked[:, :1] & first)

@@ -1,14 +1,12 @@
 """RecBole 1.2.1 on today's stack: its models, configuration, trainer and checkpoints without its side effects.
 
-Zhao et al., "RecBole", CIKM 2021; MIT licence; dormant since 2025-02. As
-shipped it needs names that NumPy 2 took away, unpickles whole checkpoints, and
-its `Config` evaluates strings, reads `sys.argv`, sets CUDA_VISIBLE_DEVICES and
-adds to PyYAML's loader; importing its models turns autograd's anomaly
-detection on, which slows every training of the process. Here those steps are replaced where they happen, so
-nothing outside RecBole's own modules changes: there is nothing to restore.
+Zhao et al., "RecBole", CIKM 2021; MIT licence; dormant since 2025-02. As shipped it needs names that NumPy 2 removed,
+unpickles whole checkpoints, and its `Config` evaluates strings, reads `sys.argv`, sets CUDA_VISIBLE_DEVICES and adds to
+PyYAML's loader; importing its models turns on autograd's anomaly detection, which slows every training of the process.
+Each of these steps is replaced: nothing outside RecBole's own modules changes, and nothing needs restoring.
 
-Only this module and `toolkit.baselines.stock.stock_models` import recbole; importing this
-module imports RecBole (and torch).
+Only this module and `toolkit.baselines.stock.stock_models` import recbole; importing this module imports RecBole and
+torch.
 """
 
 from __future__ import annotations
@@ -21,13 +19,13 @@ import sys
 import warnings
 import zipfile
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any, Literal
+from typing import Literal
 from unittest import mock
 
 import numpy as np
@@ -40,13 +38,13 @@ from toolkit.packages import RECBOLE
 from toolkit.sequential.recbole import optional_imports
 
 DATASET = "segue"
-"""Dataset name given to RecBole; it has no properties file of that name and no address to download it from."""
+"""Dataset name for RecBole, which has no properties file of that name and no address to download it from."""
 
 
 class _NumpyView(ModuleType):
-    """NumPy as RecBole knew it; the real module stays as it is."""
+    """NumPy with the names that RecBole needs; the real module stays as it is."""
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(np, name)
 
 
@@ -57,7 +55,7 @@ _VIEW.__dict__.update(float=np.float64, int=np.int_, object=np.object_, str=np.s
 def recbole() -> ModuleType:
     """RecBole, ready to run; may be called any number of times.
 
-    Raises `MissingPackage` where it is absent or of another version.
+    Raises `MissingPackage` if it is not installed or of another version.
     """
     package = require("recbole", install=RECBOLE.install)
     if package.__version__ != RECBOLE.version:
@@ -133,10 +131,10 @@ class _PlainConfig(Config):
     def _build_yaml_loader(self) -> type[yaml.SafeLoader]:
         return _Loader
 
-    def _convert_config_dict(self, config_dict: dict[str, Any]) -> dict[str, Any]:
+    def _convert_config_dict(self, config_dict: dict[str, object]) -> dict[str, object]:
         return dict(config_dict)
 
-    def _load_cmd_line(self) -> dict[str, Any]:
+    def _load_cmd_line(self) -> dict[str, object]:
         return {}
 
     def _load_internal_config_dict(self, model: str, model_class: type, dataset: str) -> None:
@@ -153,13 +151,14 @@ class _PlainConfig(Config):
         self.final_config_dict.update(single_spec=True, local_rank=0, device=torch.device("cpu"))
 
 
-def config(model: type | str, *, settings: Mapping[str, Any], device: str = "cpu") -> Config:
+def config(model: type | str, *, settings: Mapping[str, object], device: str = "cpu") -> Config:
     """RecBole's configuration of `model`: its defaults, changed by `settings`.
 
-    model: RecBole's class, a subclass of one, or a name (`SASRec`).
-    settings: RecBole's keys with plain values; words, numbers, lists and
-    dictionaries of them. `checkpoint_dir` may be any path.
-    device: `auto`, `cpu` or `cuda`; RecBole's own `gpu_id` is not looked at.
+    - model: RecBole's class, a subclass of one, or a name (`SASRec`).
+    - settings: RecBole's keys with plain values: words, numbers, lists and dictionaries of them. `checkpoint_dir` may
+      be any path.
+    - device: `auto`, `cpu` or `cuda`; RecBole's own `gpu_id` is ignored.
+
     Raises `RecipeError` for an unknown key or a value that is not plain.
     """
     recbole()
@@ -175,8 +174,8 @@ def config(model: type | str, *, settings: Mapping[str, Any], device: str = "cpu
     return built
 
 
-def _plain(key: str, value: Any) -> Any:
-    """`value` copied, or an error that names it: strings are words, never expressions."""
+def _plain(key: str, value: object) -> object:
+    """A copy of `value`. Raises `RecipeError` unless its strings are words: RecBole evaluates strings."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):
@@ -192,7 +191,7 @@ def _plain(key: str, value: Any) -> Any:
 
 @dataclass(frozen=True)
 class CatalogueSize:
-    """All that RecBole's sequential models ask of a dataset when they are built."""
+    """All that RecBole's sequential models read of a dataset when they are built."""
 
     n_items: int
 
@@ -215,12 +214,12 @@ def model_config(
     mask_ratio: float = 0.2,
     device: str = "cpu",
 ) -> tuple[Config, CatalogueSize]:
-    """What `bridge.SASRec(config, dataset)` or a subclass needs, without any file.
+    """The two arguments of `bridge.SASRec` or a subclass, without any file.
 
-    n_items: V; RecBole's own `n_items` is V + 1, and BERT4Rec's mask token has id V + 1.
-    inner_size: 4 x hidden_size by default, RecBole's ratio.
+    - n_items: V; RecBole's own `n_items` is V + 1, and BERT4Rec's mask token has id V + 1.
+    - inner_size: 4 · hidden_size by default, RecBole's ratio.
     """
-    settings = {
+    settings: dict[str, object] = {
         "hidden_size": hidden_size,
         "n_layers": layers,
         "n_heads": heads,
@@ -238,28 +237,38 @@ def model_config(
 
 
 class _NoBoard:
-    """RecBole's trainer would open a TensorBoard folder in the current directory."""
+    """Replaces the TensorBoard folder that RecBole's trainer would open in the current directory."""
 
-    def add_scalar(self, *_: Any) -> None: ...
+    def _ignore(self, *_: object) -> None: ...
 
-    def add_hparams(self, *_: Any) -> None: ...
+    add_scalar = add_hparams = _ignore
 
 
 class Trainer(_trainer.Trainer):
-    """RecBole's trainer: the same steps, without a TensorBoard folder, and a best model it can read back."""
+    """RecBole's trainer: the same steps, without a TensorBoard folder, and with a best model that it can load."""
 
     def __init__(self, config: Config, model: torch.nn.Module) -> None:
         with mock.patch.object(_trainer, "get_tensorboard", lambda logger: _NoBoard()):
             super().__init__(config, model)
 
-    def _train_epoch(self, *args: Any, **kwargs: Any) -> float:
+    def _train_epoch(
+        self,
+        train_data: Iterable[Interaction],
+        epoch_idx: int,
+        loss_func: Callable[[Interaction], torch.Tensor] | None = None,
+        show_progress: bool = False,
+    ) -> float:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=r".*GradScaler", category=FutureWarning)
-            return super()._train_epoch(*args, **kwargs)
+            return super()._train_epoch(train_data, epoch_idx, loss_func=loss_func, show_progress=show_progress)
 
     def evaluate(
-        self, eval_data: Any, load_best_model: bool = True, model_file: Any = None, show_progress: bool = False
-    ) -> Any:
+        self,
+        eval_data: FullSortEvalDataLoader,
+        load_best_model: bool = True,
+        model_file: Path | str | None = None,
+        show_progress: bool = False,
+    ) -> Mapping[str, float]:
         if load_best_model:
             self.model.load_state_dict(load_checkpoint(Path(model_file or self.saved_model_file)))
         return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
@@ -267,7 +276,7 @@ class Trainer(_trainer.Trainer):
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """RecBole's `init_seed`, and afterwards every generator and cuDNN flag as before."""
+    """RecBole's `init_seed` for a context; afterwards every generator and cuDNN flag is as before."""
     python, numpy = random.getstate(), np.random.get_state()
     cudnn = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
     with torch.random.fork_rng():
@@ -281,11 +290,11 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 class _Inert:
-    """Stands for every class and function named in a checkpoint that is not a tensor's: none is imported or run."""
+    """Replaces every class and function of a checkpoint that is not a tensor's: none is imported or run."""
 
-    def __init__(self, *_: Any, **__: Any) -> None: ...
+    def __init__(self, *_: object, **__: object) -> None: ...
 
-    def _ignore(self, *_: Any) -> None: ...
+    def _ignore(self, *_: object) -> None: ...
 
     __setstate__ = __setitem__ = append = extend = add = _ignore
 
@@ -293,11 +302,11 @@ class _Inert:
 class _TensorUnpickler(pickle.Unpickler):
     """Builds tensors and ordered dictionaries; torch's own restricted one cannot read RecBole's pickle protocol 4."""
 
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> object:
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
         if module == "torch._utils" and name in ("_rebuild_tensor_v2", "_rebuild_parameter"):
-            # a fresh callable: a crafted file could set attributes on whatever it is given
+            # a new callable: a crafted file could set attributes on the object it gets
             return partial(getattr(torch._utils, name))
         return _Inert
 
@@ -305,9 +314,8 @@ class _TensorUnpickler(pickle.Unpickler):
 def load_checkpoint(path: Path) -> dict[str, torch.Tensor]:
     """Weights of a checkpoint that RecBole's trainer wrote, on the CPU, by RecBole's parameter names.
 
-    Such a file pickles a whole configuration beside the weights. Only tensors
-    are read; whatever else it names becomes an empty placeholder, so a
-    stranger's file runs no code. Raises `DataError` where there are no weights.
+    Such a file pickles a whole configuration next to the weights. Only tensors are read; everything else becomes an
+    empty placeholder: a stranger's file runs no code. Raises `DataError` for a file without weights.
     """
     try:
         if not zipfile.is_zipfile(path):

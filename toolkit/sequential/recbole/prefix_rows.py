@@ -1,14 +1,12 @@
-"""RecBole's own training rows from our split: every prefix of a playlist, padded, as it ships.
+"""RecBole's own training rows from our split: every prefix of a playlist, padded.
 
-Only the stock baselines and the parity tests need them. No text file stands
-between: RecBole's dataset is filled from the flat arrays and keeps our item
-ids, so a score column is an item id on both sides.
+Only the stock baselines and the parity tests need them. RecBole's dataset is filled from the flat arrays, without a
+text file, and keeps our item ids: a score column is an item id on both sides.
 """
 
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,7 +24,7 @@ class PlaylistDataset(bridge.SequentialDataset):
         self._train = train
         super().__init__(config)
         with warnings.catch_warnings():
-            # pandas 3 hands out read-only views; RecBole only reads these tensors
+            # pandas 3 returns read-only views; RecBole only reads these tensors
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable", category=UserWarning)
             self._change_feat_format()
 
@@ -47,7 +45,7 @@ class PlaylistDataset(bridge.SequentialDataset):
         self.user_feat = self.item_feat = None
 
     def _remap_ID_all(self) -> None:
-        """RecBole would number tracks by their first appearance and forget those nobody played."""
+        """Keep our ids: RecBole would number tracks by their first appearance and drop the unplayed ones."""
         tracks = self._train.corpus.tracks["id"].to_pylist()
         users = [str(row) for row in self._train.rows]
         for field, names in ((self.iid_field, tracks), (self.uid_field, users)):
@@ -55,7 +53,7 @@ class PlaylistDataset(bridge.SequentialDataset):
             self.field2token_id[field] = {name: number for number, name in enumerate(self.field2id_token[field])}
 
     def _fill_nan(self) -> None:
-        """The arrays hold no blanks."""
+        """The arrays have no missing values."""
 
 
 def row_bytes(max_length: int) -> int:
@@ -65,17 +63,20 @@ def row_bytes(max_length: int) -> int:
 
 def loaders(
     config: bridge.Config, train: PlaylistSet, valid: HeldOut | None, *, memory_gb: float = 8.0
-) -> tuple[Any, Any]:
+) -> tuple[bridge.TrainDataLoader, bridge.FullSortEvalDataLoader | None]:
     """RecBole's train loader over every prefix, and its full-sort loader over `valid` (None without).
 
-    Validation asks for the one track after the seeds; lists without a seed are left out.
-    memory_gb: limit for the prefix rows. Raises `InputError` where they need
-    more, where no playlist has two tracks, or where RecBole's masking might not end.
+    The target of validation is the one track after the seeds; lists without a seed are left out.
+
+    - memory_gb: limit for the prefix rows.
+
+    Raises `InputError` if they need more, if no playlist has two tracks, or if RecBole's masking might not end.
     """
     if config["transform"] == "mask_itemseq" and train.corpus.n_items <= config["MAX_ITEM_LIST_LENGTH"]:
         raise InputError(
-            f"a catalogue of {train.corpus.n_items} tracks must be larger than max_length={config['MAX_ITEM_LIST_LENGTH']}: "
-            "RecBole draws a track outside the playlist for every masked one, and does not end where there is none"
+            f"a catalogue of {train.corpus.n_items} tracks must be larger than"
+            f" max_length={config['MAX_ITEM_LIST_LENGTH']}: RecBole draws a track outside the playlist for every masked"
+            " one, and does not end where there is none"
         )
     rows = int(np.maximum(train.lengths - 1, 0).sum())
     if rows == 0:
@@ -90,11 +91,11 @@ def loaders(
     train_loader = bridge.TrainDataLoader(config, dataset, None, shuffle=True)
     if valid is None:
         return train_loader, None
-    asked = dataset.copy(_valid_rows(config, valid))
-    return train_loader, bridge.FullSortEvalDataLoader(config, asked, None, shuffle=False) if len(asked) else None
+    queries = dataset.copy(_valid_rows(config, valid))
+    return train_loader, bridge.FullSortEvalDataLoader(config, queries, None, shuffle=False) if len(queries) else None
 
 
-def _valid_rows(config: bridge.Config, valid: HeldOut) -> Any:
+def _valid_rows(config: bridge.Config, valid: HeldOut) -> bridge.Interaction:
     chosen = np.flatnonzero(valid.cuts > valid.starts)
     length = config["MAX_ITEM_LIST_LENGTH"]
     ids, lengths = valid.queries().last(length)

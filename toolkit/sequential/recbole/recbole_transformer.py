@@ -1,4 +1,4 @@
-"""The layers of RecBole's transformers, run flat: one stack, or one per stream under late fusion."""
+"""Network over the layers of RecBole's transformers: one stack, or one per stream under late fusion."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Stack(nn.Module):
 
 
 class RecBoleTransformer(nn.Module):
-    """Base of our SASRec and BERT4Rec, before RecBole's class: an item space, and RecBole's layers run without its masks.
+    """Base of our SASRec and BERT4Rec, before RecBole's class: an item space, and RecBole's layers run flat.
 
-    RecBole's class makes what is declared here without a value, under its own parameter names.
+    RecBole's class sets the attributes that are declared here without a value.
     """
 
     causal: ClassVar[bool]

@@ -1,42 +1,41 @@
-"""An approximate index over item rows, for a service that answers one playlist after another: optional, needs faiss.
+"""Approximate index over item rows, for a service that continues one playlist after another. Optional, needs faiss.
 
-An inverted file: k-means cells of the rows, 8 bits a number, the nearest cells searched for each query (Jégou, Douze and
-Schmid, "Product Quantization for Nearest Neighbor Search", 2011, section 4; faiss's IndexIVFScalarQuantizer). What it
-names is worked again in float32, so scores are exact and only tracks can be missed.
+An inverted file: k-means cells of the rows, 8 bits per number, the nearest cells searched for each query (Jégou, Douze
+and Schmid, "Product Quantization for Nearest Neighbor Search", 2011, section 4; faiss's IndexIVFScalarQuantizer). Its
+results are scored again in float32: scores are exact, and only tracks can be missed.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import torch
 
 from toolkit.errors import InputError, require
 from toolkit.packages import FAISS
-from toolkit.sequential.scoring.exact_ranks import Rows, held, span
+from toolkit.sequential.scoring.exact_ranks import Rows, contained, span
 
-CELLS, TRAINED_A_CELL = 2048, 39
-"""At most so many cells, and at least so many rows for each: what faiss asks for."""
+CELLS, ROWS_PER_CELL = 2048, 39
+"""Most cells, and least rows per cell: faiss's recommendation."""
 
 BLOCK = 65_536
 
 
 class ApproximateIndex:
-    """Cells of item rows [n, D]. probes: cells searched a query, of `cells`; all of them find nearly everything, slowly.
+    """Cells of item rows [n, D].
 
-    Building takes seconds for 100,000 items and about a minute for two million, and D bytes an item of memory.
+    - probes: cells searched per query, of `cells`; all of them find nearly everything, slowly.
+
+    Building takes seconds for 100,000 items and about a minute for two million, and D bytes of memory per item.
     Raises `InputError` for no items or probes, `MissingPackage` without faiss.
     """
 
     def __init__(self, rows: Rows, items: torch.Tensor, *, probes: int = 16, seed: int = 0) -> None:
-        faiss: Any = require("faiss", install=FAISS.install)
+        faiss = require("faiss", install=FAISS.install)
         if probes < 1 or not len(items):
             raise InputError(f"probes={probes} and {len(items)} items must be >= 1")
-        self.cells = max(1, min(CELLS, len(items) // TRAINED_A_CELL))
-        drawn = np.random.default_rng(seed).choice(
-            len(items), min(len(items), 2 * TRAINED_A_CELL * self.cells), replace=False
-        )
+        self.cells = max(1, min(CELLS, len(items) // ROWS_PER_CELL))
+        size = min(len(items), 2 * ROWS_PER_CELL * self.cells)
+        drawn = np.random.default_rng(seed).choice(len(items), size, replace=False)
         sample = _array(rows(items[torch.from_numpy(drawn).to(items.device)]))
         flat = faiss.IndexFlatIP(sample.shape[1])
         self.index = faiss.IndexIVFScalarQuantizer(
@@ -51,8 +50,8 @@ class ApproximateIndex:
     def top_k(
         self, query: torch.Tensor, rows: Rows, seeds: tuple[torch.Tensor, torch.Tensor], k: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Scores and ids [B, k] as `exact_top_k` gives them, without the items that the cells searched do not hold."""
-        # a few more than asked for: codes of 8 bits change places near the end; seeds are taken off again
+        """Scores and ids [B, k] as `exact_top_k` returns them, but for items outside the cells searched."""
+        # a few more than k: codes of 8 bits change the order near the end, and seeds are removed
         most = int(torch.bincount(seeds[0], minlength=1).max())
         count = max(k, min(k + k // 4 + most, self.index.ntotal))
         # equal scores go to the smaller id
@@ -61,12 +60,9 @@ class ApproximateIndex:
         if len(seeds[0]):
             width = 1 + int(torch.maximum(ids.max(), seeds[1].max()))
             owners = torch.arange(len(query), device=query.device)[:, None]
-            left_out |= held((seeds[0] * width + seeds[1]).sort().values, owners * width + ids)
-        scores = (
-            (query[:, None] * rows(ids.clamp(min=0).flatten()).view(*ids.shape, -1))
-            .sum(2)
-            .masked_fill_(left_out, -torch.inf)
-        )
+            left_out |= contained((seeds[0] * width + seeds[1]).sort().values, owners * width + ids)
+        found = rows(ids.clamp(min=0).flatten()).view(*ids.shape, -1)
+        scores = (query[:, None] * found).sum(2).masked_fill_(left_out, -torch.inf)
         best, order = scores.sort(dim=1, descending=True, stable=True)
         return best[:, :k], ids.masked_fill_(left_out, 0).gather(1, order[:, :k])
 

@@ -1,10 +1,9 @@
-"""The place of one item among all by a matrix product in bfloat16 that is exact all the same.
+"""Exact rank of one item among all, by a matrix product in bfloat16.
 
-Most scores are far from the target's, and a rough product says on which side of
-it they are. Only those within the product's error bound are worked again in
-float32: |error| ≤ u · ‖query‖ · ‖item‖ by Cauchy and Schwarz, where u holds the
-rounding of both factors and of the result (Higham, "Accuracy and Stability of
-Numerical Algorithms", 2002, section 3.1).
+Most scores are far from the target's, and a rough product shows on which side of it they are. Only those within the
+product's error bound are recomputed in float32: |error| ≤ u · ‖query‖ · ‖item‖ by Cauchy and Schwarz, where u covers
+the rounding of both factors and of the result (Higham, "Accuracy and Stability of Numerical Algorithms", 2002,
+section 3.1).
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ Rows = Callable[[torch.Tensor | slice], torch.Tensor]
 """Rows of the item table by id: int64 [n] or a slice -> float32 [n, D]."""
 
 PAIRS = 2**18
-"""Pairs of a query and an item that are kept at once."""
+"""Most pairs of a query and an item in memory at once."""
 
 CACHED = 2**12
-"""Pairs of which both factors are copied at once: 1 MB each at 64 columns, which stays in a cache."""
+"""Pairs whose factors are copied at once: 1 MB each at 64 columns, which stays in a cache."""
 
 
 def exact_ranks(
@@ -37,16 +36,17 @@ def exact_ranks(
     block: int = 16_384,
     compute: torch.dtype = torch.float32,
 ) -> torch.Tensor:
-    """Place of each query's target among `items`, from 1: int64 [B]; ties go to the smaller id.
+    """Rank of each query's target among `items`, from 1: int64 [B]; ties go to the smaller id.
 
-    query: float32 [B, D]; a score is ⟨query, row⟩. items: int64 [n], ascending, everything that is ranked.
-    targets: int64 [B]. seeds: rows int64 [s] and items int64 [s] that are left out, each pair once.
-    limit: a place beyond it is given as 0, and counting stops there. 0 too for a target that is a seed or not among `items`.
-    compute: dtype of the rough product; bfloat16 pays where `limit` keeps targets among the best, for few scores are near theirs.
+    - query: float32 [B, D]; a score is ⟨query, row⟩. items: int64 [n], ascending, everything that is ranked.
+    - targets: int64 [B]. seeds: rows int64 [s] and items int64 [s] that are left out, each pair once.
+    - limit: counting stops at this rank; beyond it the result is 0, as for a target that is a seed or not in `items`.
+    - compute: dtype of the rough product. bfloat16 pays where `limit` keeps targets among the best: few scores are near
+      theirs.
     """
     everyone = torch.arange(len(query), device=query.device)
     own = pair_scores(query, rows(targets), everyone, everyone)
-    ranked = held(items, targets)
+    ranked = contained(items, targets)
     ranked[seeds[0][seeds[1] == targets[seeds[0]]]] = False
     ranks = 1 - _seeds_before(query, rows, items, targets, own, seeds)
     norms, active, low = query.norm(dim=1), everyone[ranked], query.to(compute)
@@ -69,8 +69,8 @@ def exact_ranks(
             active, rough, lower, above = active[alive], rough[alive], lower[alive], above[alive]
         near, columns = where((rough >= lower[:, None]) ^ above)
         for pair_rows, pair_columns in zip(active[near].split(PAIRS), columns.split(PAIRS), strict=True):
-            again = pair_scores(query, table, pair_rows, pair_columns)
-            better = precedes(again, ids[pair_columns], own[pair_rows], targets[pair_rows])
+            exact = pair_scores(query, table, pair_rows, pair_columns)
+            better = precedes(exact, ids[pair_columns], own[pair_rows], targets[pair_rows])
             ranks += torch.bincount(pair_rows[better], minlength=len(ranks))
         active = active[ranks[active] <= last]
     return torch.where(ranked & (ranks <= last), ranks, 0)
@@ -84,41 +84,41 @@ def _seeds_before(
     own: torch.Tensor,
     seeds: tuple[torch.Tensor, torch.Tensor],
 ) -> torch.Tensor:
-    """Seeds that stand before each target, int64 [B]: counted with all other items, and taken off again."""
-    ranked = held(items, seeds[1])
+    """Number of seeds ranked before each target, int64 [B]: counted with all other items, they are subtracted."""
+    ranked = contained(items, seeds[1])
     owners, left_out = seeds[0][ranked], seeds[1][ranked]
     before = torch.zeros(len(query), dtype=torch.int64, device=query.device)
     for who, what in zip(owners.split(PAIRS), left_out.split(PAIRS), strict=True):
-        better = precedes(
-            pair_scores(query, rows(what), who, torch.arange(len(what), device=what.device)),
-            what,
-            own[who],
-            targets[who],
-        )
+        scores = pair_scores(query, rows(what), who, torch.arange(len(what), device=what.device))
+        better = precedes(scores, what, own[who], targets[who])
         before += torch.bincount(who[better], minlength=len(query))
     return before
 
 
 def pair_scores(query: torch.Tensor, table: torch.Tensor, owners: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-    """Scores of queries `owners` for rows `columns` of `table`, int64 [n] each: float32 [n]. Equal rows have equal scores."""
+    """Scores float32 [n] of queries `owners` for rows `columns` of `table`, int64 [n] each.
+
+    Equal rows have equal scores.
+    """
     size = CACHED if query.device.type == "cpu" else PAIRS
     parts = zip(owners.split(size), columns.split(size), strict=True)
     return torch.cat([(query[who] * table[what]).sum(1) for who, what in parts])
 
 
 def precedes(scores: torch.Tensor, ids: torch.Tensor, own: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Whether items `ids` are ranked before the targets, whose scores are `own`: bool [n]."""
     return (scores > own) | ((scores == own) & (ids < targets))
 
 
-def held(ordered: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """Whether each of `wanted` is in `ordered`, which ascends."""
+def contained(ordered: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Whether each of `values` is in `ordered`, which ascends."""
     if not len(ordered):
-        return torch.zeros_like(wanted, dtype=torch.bool)
-    return ordered[torch.searchsorted(ordered, wanted.contiguous()).clamp(max=len(ordered) - 1)] == wanted
+        return torch.zeros_like(values, dtype=torch.bool)
+    return ordered[torch.searchsorted(ordered, values.contiguous()).clamp(max=len(ordered) - 1)] == values
 
 
 def relative_error(compute: torch.dtype, columns: int) -> float:
-    """Bound on |rough − exact| / (‖query‖ · ‖item‖): both factors, the sums on either side and the result are rounded."""
+    """Bound on |rough − exact| / (‖query‖ · ‖item‖) by the rounding of the factors, of both sums and of the result."""
     unit = torch.finfo(compute).eps / 2
     inputs = 3 * unit * (1 + unit) if compute != torch.float32 else 0.0
     return 1.01 * (inputs + 2 * columns * torch.finfo(torch.float32).eps)
@@ -137,7 +137,7 @@ def _row_counts(mask: torch.Tensor) -> torch.Tensor:
 
 
 def where(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows and columns of true values; NumPy finds few of them in many ten times as fast as torch does on a CPU."""
+    """Rows and columns of true values; on a CPU NumPy finds a few of them among many ten times as fast as torch."""
     if mask.device.type != "cpu":
         rows, columns = mask.nonzero(as_tuple=True)
         return rows, columns
@@ -146,6 +146,6 @@ def where(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def span(ids: torch.Tensor) -> torch.Tensor | slice:
-    """Ascending ids as a slice where none is left out between the first and the last: rows are then taken without a copy."""
+    """Ascending ids as a slice if no id in between is missing: rows are then read without a copy."""
     first, last = ids[[0, -1]].tolist()
     return slice(first, last + 1) if last - first == len(ids) - 1 else ids

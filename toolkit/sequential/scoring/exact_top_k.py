@@ -1,8 +1,8 @@
-"""The k best items of each query, and places among those, by a matrix product in bfloat16 that is exact all the same.
+"""Exact k best items of each query, and ranks within the best, by a matrix product in bfloat16.
 
-A bound on each query's k-th best score is known before most items are scored: from a sample at first, then from the best
-found so far. The rough product is compared with that bound less its own error (given in `ranks`), by the maxima of small
-groups, so that scores are read once; the few that pass are worked again in float32, and only those are sorted.
+A lower bound on each query's k-th best score is known before most items are scored: at first from a sample, then from
+the best items so far. The rough product is compared with that bound less its own error (`exact_ranks`), by the maxima
+of small groups: scores are read once. The few that pass are recomputed in float32, and only those are sorted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 
 from toolkit.sequential.scoring.exact_ranks import (
     Rows,
-    held,
+    contained,
     outwards,
     pair_scores,
     precedes,
@@ -27,7 +27,7 @@ GROUP = 32
 """Scores compared by their maximum."""
 
 SCORES = {"cpu": 2**22, "cuda": 2**28}
-"""Bytes of rough scores at once: what a core's share of the caches holds, and what keeps a card busy."""
+"""Bytes of rough scores at once: a core's share of the caches, and enough to keep a card busy."""
 
 
 class Pairs(NamedTuple):
@@ -48,25 +48,29 @@ def exact_top_k(
     block: int = 65_536,
     compute: torch.dtype = torch.float32,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The k items with the largest ⟨query, row⟩: scores float32 and ids int64 [B, k], best first; ties go to the smaller id.
+    """The k items with the largest ⟨query, row⟩: scores float32 and ids int64 [B, k], best first.
 
-    query: float32 [B, D]. items: int64 [n], ascending, everything that is ranked. seeds: rows int64 [s] and items int64 [s] that
-    are left out, each pair once. A row with fewer than k items ends in id 0 with score -inf. compute: dtype of the rough product.
-    At most `block` items are scored at once; what is kept is about 2k pairs a query and what passes in one block.
+    Ties go to the smaller id.
+
+    - query: float32 [B, D]. items: int64 [n], ascending, everything that is ranked.
+    - seeds: rows int64 [s] and items int64 [s] that are left out, each pair once.
+    - block: most items scored at once. compute: dtype of the rough product.
+
+    A row with fewer than k items ends in id 0 with score -inf. In memory are about 2k pairs per query, and those that
+    pass in one block.
     """
     if not len(query) or not len(items):
-        return _filled(_nothing(query), len(query), k)
+        return _filled(_no_pairs(query), len(query), k)
     product = _Product(query, compute)
     sure, likely = _floors(product, rows, items, k + torch.bincount(seeds[0], minlength=len(query)), block)
     scores, found = _top_k_above(likely, query, product, rows, items, seeds, k, block)
     short = torch.nonzero((scores[:, -1] == -torch.inf) & (likely > sure))[:, 0]
     if len(short):
+        # the likely bound was too high for these: search again from the one that always holds
         theirs = torch.isin(seeds[0], short)
         left_out = torch.searchsorted(short, seeds[0][theirs]), seeds[1][theirs]
-        again = _top_k_above(
-            sure[short], query[short], _Product(query[short], compute), rows, items, left_out, k, block
-        )
-        scores[short], found[short] = again
+        part = _Product(query[short], compute)
+        scores[short], found[short] = _top_k_above(sure[short], query[short], part, rows, items, left_out, k, block)
     return scores, found
 
 
@@ -80,29 +84,29 @@ def _top_k_above(
     k: int,
     block: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The k best as `exact_top_k` gives them, of the items whose scores are not below `floor` [B]."""
+    """The k best as `exact_top_k` returns them, among the items whose scores are not below `floor` [B]."""
     width = 1 + int(torch.cat([items[-1:], seeds[1]]).max())
     left_out = (seeds[0] * width + seeds[1]).sort().values
-    best = _nothing(query)
+    best = _no_pairs(query)
     fresh: list[Pairs] = []
     waiting = 0
     for ids in items.split(block):
         table = rows(span(ids))
         columns, owners = product.at_least(table, floor)
-        ranked = ~held(left_out, owners * width + ids[columns])
+        ranked = ~contained(left_out, owners * width + ids[columns])
         columns, owners = columns[ranked], owners[ranked]
         scores = pair_scores(query, table, owners, columns)
         better = scores >= floor[owners]
         fresh.append(Pairs(scores[better], ids[columns[better]], owners[better]))
         waiting += len(fresh[-1].ids)
-        # a sort at each block would cost more than the few too many that an old bound lets pass
+        # a sort at each block would cost more than the few extra pairs that an old bound lets pass
         if waiting >= k * len(query):
             best, fresh, waiting = _best([best, *fresh], k), [], 0
             floor = torch.maximum(floor, _filled(best, len(query), k)[0][:, -1])
     return _filled(_best([best, *fresh], k), len(query), k)
 
 
-def exact_places(
+def exact_top_ranks(
     query: torch.Tensor,
     rows: Rows,
     items: torch.Tensor,
@@ -113,10 +117,10 @@ def exact_places(
     block: int = 16_384,
     compute: torch.dtype = torch.float32,
 ) -> torch.Tensor:
-    """Place of each query's target, from 1, as `exact_ranks` gives it: int64 [B], 0 beyond place `limit`.
+    """Rank of each query's target, from 1, as `exact_ranks` returns it: int64 [B], 0 beyond rank `limit`.
 
-    For limits far below the number of items: a target under the bound on the `limit`-th score is given up at once, and of the
-    others only the items that may stand before them are worked again.
+    For limits far below the number of items: a target below the bound on the `limit`-th score is discarded at once, and
+    for the others only items that may be ranked before them are recomputed.
     """
     everyone = torch.arange(len(query), device=query.device)
     ranks = torch.zeros_like(everyone)
@@ -128,7 +132,7 @@ def exact_places(
     floor, _ = _floors(
         _Product(query, compute), rows, items, limit + torch.bincount(seeds[0], minlength=len(query)), block
     )
-    active = everyone[held(items, targets) & ~held(left_out, everyone * width + targets) & (own >= floor)]
+    active = everyone[contained(items, targets) & ~contained(left_out, everyone * width + targets) & (own >= floor)]
     ranks[active] = 1
     product = None
     for ids in items.split(block):
@@ -137,10 +141,10 @@ def exact_places(
         product = product or _Product(query[active], compute)
         table = rows(span(ids))
         columns, near = product.at_least(table, own[active])
-        owners, named = active[near], ids[columns]
-        before = precedes(pair_scores(query, table, owners, columns), named, own[owners], targets[owners])
-        owners, named = owners[before], named[before]
-        ranks += torch.bincount(owners[~held(left_out, owners * width + named)], minlength=len(query))
+        owners, others = active[near], ids[columns]
+        before = precedes(pair_scores(query, table, owners, columns), others, own[owners], targets[owners])
+        owners, others = owners[before], others[before]
+        ranks += torch.bincount(owners[~contained(left_out, owners * width + others)], minlength=len(query))
         beyond = ranks[active] > limit
         if bool(beyond.any()):
             ranks[active[beyond]] = 0
@@ -149,10 +153,10 @@ def exact_places(
 
 
 class _Product:
-    """Rough scores of queries [B, D], of so few items at once that they stay where they were written until they are read."""
+    """Rough scores of queries [B, D] for so few items at once that they stay in the cache until they are read."""
 
     def __init__(self, query: torch.Tensor, compute: torch.dtype) -> None:
-        # items before queries: a tall product is faster than a wide one, and a group of items lies in rows one under another
+        # items before queries: a tall product is faster than a wide one, and a group of items is adjacent rows
         self.low, self.compute = query.to(compute).T, compute
         self.errors = query.norm(dim=1) * relative_error(compute, query.shape[1])
         self.step = max(1, SCORES[query.device.type] // (compute.itemsize * GROUP * len(query))) * GROUP
@@ -168,9 +172,12 @@ class _Product:
             yield torch.mm(part, self.low, out=self.store[: len(part)])
 
     def at_least(self, table: torch.Tensor, floor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Rows and queries of all exact scores that are not below `floor` [B], and a few others; a query's rows ascend."""
+        """Rows and queries of all exact scores that are not below `floor` [B], and of a few others.
+
+        The rows of a query ascend.
+        """
         bound = outwards(floor - self.margin(table), self.compute, -torch.inf)
-        # bits of numbers above zero, read as whole ones, have their order, and are compared in a fraction of the time
+        # read as integers, the bits of positive numbers keep their order, and are compared in a fraction of the time
         whole = self.compute == torch.bfloat16 and bool((bound > 0).all())
         bound = bound.view(torch.int16) if whole else bound
         found, start = [], 0
@@ -186,14 +193,21 @@ class _Product:
 
 
 def _floors(
-    product: _Product, rows: Rows, items: torch.Tensor, wanted: torch.Tensor, block: int
+    product: _Product, rows: Rows, items: torch.Tensor, counts: torch.Tensor, block: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """What the `wanted`-th best score of each query, int64 [B], is at least, and what it most likely is at least: [B] each.
+    """A lower bound on the `counts`-th best score of each query, and a higher, likely one: [B] each.
 
-    From a sample: so many groups of it have a maximum at or above the first, and so many items have such a score; -inf where
-    there may be none. The second allows for the share of the best that such a sample holds, and four deviations more.
+    - counts: int64 [B].
+
+    Both are -inf where the sample is too small for a bound.
     """
-    most = int(wanted.max())
+    # The sample is every s-th item, in groups. The c-th largest of the groups' maxima, each less the product's error,
+    # is reached by an item of each of c groups: at least c items of the catalogue score as much, so the c-th best score
+    # of all is not below it. That bound always holds, but it is about as low as the c-th best of the sample.
+    # Of the c best of all, the sample holds h = c · |sample| / |items| on average, spread like a Poisson number, with
+    # deviation √h. So the r-th largest maximum, r = h + 4 √h + 3, is most likely below the c-th best score too, and it
+    # is much higher. If it is not below, fewer than c items pass, which is noticed, and the first bound is used.
+    most = int(counts.max())
     sample = items[:: max(1, len(items) // max(len(items) // 64, 64 * most))]
     # a power of two, as GROUP is, so that every part of a product holds whole groups
     group = 1 << (max(1, min(GROUP, block, len(sample) // (8 * most))).bit_length() - 1)
@@ -201,25 +215,25 @@ def _floors(
     lowest = []
     for ids in sample.split(block - block % group):
         table = rows(ids)
-        parts = [part.view(-1, group, len(wanted)).amax(1) for part in product.parts(table)]
+        parts = [part.view(-1, group, len(counts)).amax(1) for part in product.parts(table)]
         lowest.append(torch.cat(parts).float() - product.margin(table))
     maxima = torch.cat(lowest)
     if len(maxima) < most:
-        nothing = torch.full_like(maxima[0], -torch.inf)
-        return nothing, nothing
+        unknown = torch.full_like(maxima[0], -torch.inf)
+        return unknown, unknown
     ordered = maxima.topk(most, dim=0).values
-    held_there = wanted * (len(sample) / len(items))
-    rank = torch.minimum(wanted, (held_there + 4 * held_there.sqrt() + 3).ceil().long())
-    return ordered.gather(0, wanted[None] - 1)[0], ordered.gather(0, rank[None] - 1)[0]
+    sampled = counts * (len(sample) / len(items))
+    likely = torch.minimum(counts, (sampled + 4 * sampled.sqrt() + 3).ceil().long())
+    return ordered.gather(0, counts[None] - 1)[0], ordered.gather(0, likely[None] - 1)[0]
 
 
-def _nothing(query: torch.Tensor) -> Pairs:
+def _no_pairs(query: torch.Tensor) -> Pairs:
     none = torch.zeros(0, dtype=torch.int64, device=query.device)
     return Pairs(query.new_zeros(0), none, none)
 
 
 def _best(parts: list[Pairs], k: int) -> Pairs:
-    """The k best of each query, by query and best first; of equals those that come first."""
+    """The k best of each query, by query and best first; the first of equals."""
     scores, ids, owners = (torch.cat(each) for each in zip(*parts, strict=True))
     order = scores.sort(descending=True, stable=True).indices
     order = order[owners[order].sort(stable=True).indices]
@@ -228,7 +242,7 @@ def _best(parts: list[Pairs], k: int) -> Pairs:
 
 
 def _nth(owners: torch.Tensor) -> torch.Tensor:
-    """How many equal ones come before each of `owners`, which ascend."""
+    """Number of equal owners before each of `owners`, which ascend."""
     counts = torch.bincount(owners)
     return torch.arange(len(owners), device=owners.device) - (counts.cumsum(0) - counts)[owners]
 
@@ -236,6 +250,6 @@ def _nth(owners: torch.Tensor) -> torch.Tensor:
 def _filled(pairs: Pairs, rows: int, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Scores and ids [B, k] of pairs by query and best first, at most k each."""
     scores, ids = pairs.scores.new_full((rows, k), -torch.inf), pairs.ids.new_zeros(rows, k)
-    place = _nth(pairs.owners)
-    scores[pairs.owners, place], ids[pairs.owners, place] = pairs.scores, pairs.ids
+    column = _nth(pairs.owners)
+    scores[pairs.owners, column], ids[pairs.owners, column] = pairs.scores, pairs.ids
     return scores, ids

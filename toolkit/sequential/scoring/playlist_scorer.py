@@ -18,7 +18,7 @@ from toolkit.recipe import Fusion, ModelSpec
 from toolkit.sequential.heads.neighbour_head import Neighbours
 from toolkit.sequential.scoring.approximate_index import ApproximateIndex
 from toolkit.sequential.scoring.exact_ranks import Rows, exact_ranks
-from toolkit.sequential.scoring.exact_top_k import exact_places, exact_top_k
+from toolkit.sequential.scoring.exact_top_k import exact_top_k, exact_top_ranks
 
 if TYPE_CHECKING:
     from toolkit.sequential.network import Network
@@ -114,9 +114,9 @@ class PlaylistScorer(Ranker):
         query, rows, items, seeds = self._product(queries, allow_repeats)
         if self._index is not None:
             scores, ids = self._index.top_k(query, rows, seeds, k)
-            return ids.cpu().numpy().astype(np.int32), scores.cpu().numpy()
-        dtype = torch.bfloat16 if devices.has_bf16(str(self.device)) else torch.float32
-        scores, ids = exact_top_k(query, rows, items, seeds, k, block=block, compute=dtype)
+        else:
+            dtype = torch.bfloat16 if devices.has_bf16(str(self.device)) else torch.float32
+            scores, ids = exact_top_k(query, rows, items, seeds, k, block=block, compute=dtype)
         return ids.cpu().numpy().astype(np.int32), scores.cpu().numpy()
 
     @torch.inference_mode()
@@ -136,7 +136,7 @@ class PlaylistScorer(Ranker):
         low = limit is not None and devices.has_bf16(str(self.device))
         dtype = torch.bfloat16 if low else torch.float32
         if limit is not None and SEARCHED * limit <= len(items):
-            return exact_places(query, rows, items, ids, seeds, limit, block=block, compute=dtype).cpu().numpy()
+            return exact_top_ranks(query, rows, items, ids, seeds, limit, block=block, compute=dtype).cpu().numpy()
         return exact_ranks(query, rows, items, ids, seeds, limit=limit, block=block, compute=dtype).cpu().numpy()
 
     def _product(

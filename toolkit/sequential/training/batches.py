@@ -12,16 +12,16 @@ from toolkit.constants import PAD
 from toolkit.corpus.splits import PlaylistSet
 
 SORTED = 1 << 20
-"""Placements that are shuffled at once."""
+"""Placements shuffled at once."""
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Spans of a flat array that are trained on together.
+    """Spans of a flat array of playlists, each trained on as a whole.
 
-    starts, lengths: int64 [n], tracks start…start + length − 1, at most `max_length + 1` of them.
-    scored: int64 [n], the first position whose next track is scored here (earlier ones were in the window before).
-    playlists: int64 [n], row of the playlist set.
+    - starts, lengths: int64 [n], tracks start…start + length − 1, at most `max_length + 1` of them.
+    - scored: int64 [n], the first position whose next track is scored here (earlier ones were in the window before).
+    - playlists: int64 [n], row of the playlist set.
     """
 
     starts: np.ndarray
@@ -33,51 +33,38 @@ class Windows:
 def windows(
     offsets: np.ndarray, max_length: int, *, overlap: bool = True, rng: np.random.Generator | None = None
 ) -> Windows:
-    """Cut playlists into windows of max_length inputs, every target scored once.
+    """Cut playlists into windows of max_length inputs; every target is scored once.
 
-    overlap: the stride is half a window, so that windows after the first score
-    only targets with at least half a window of context; otherwise a whole one.
-    The last window is moved back to end with the playlist.
-    rng: longer playlists are cut at places drawn from it, so that each epoch
-    gives a target another context. With overlap the first window is shorter by
-    up to half, and every target has its L tracks of context in some epoch;
-    without, nothing is read twice.
+    - overlap: the stride is half a window: windows after the first score only targets with at least half a window of
+      context. Otherwise it is a whole window. The last window is moved back to end with the playlist.
+    - rng: longer playlists are cut at positions drawn from it, which gives a target another context in each epoch. With
+      overlap the first window is shorter by up to half, and every target has its full context of `max_length` tracks in
+      some epoch; without, nothing is read twice.
     """
-    if rng is not None and not overlap:
-        return _cut_anywhere(offsets, max_length, rng)
     lengths = np.diff(offsets)
     rows = np.flatnonzero(lengths >= 2)
-    targets = lengths[rows] - 1
-    stride = max(1, max_length // 2) if overlap else max_length
-    early = np.zeros(len(rows), np.int64) if rng is None else rng.integers(0, stride, len(rows))
-    first = np.where(targets > max_length, max_length - early, max_length)
+    targets, stride = lengths[rows] - 1, max(1, max_length // 2) if overlap else max_length
+    if rng is not None and not overlap:
+        first = np.where(targets > max_length, rng.integers(1, max_length + 1, len(rows)), targets)
+    else:
+        early = np.zeros(len(rows), np.int64) if rng is None else rng.integers(0, stride, len(rows))
+        first = np.where(targets > max_length, max_length - early, max_length)
     count = 1 + np.maximum(0, -(-(targets - first) // stride))
     playlists = np.repeat(rows, count)
     nth = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
     total, first = np.repeat(targets, count), np.repeat(first, count)
     end = np.minimum(first + nth * stride, total)
-    begin = np.maximum(end - max_length, 0)
     # targets before this one were scored by the window before
     done = np.where(nth == 0, 0, first + (nth - 1) * stride)
+    begin = done if rng is not None and not overlap else np.maximum(end - max_length, 0)
     return Windows(offsets[playlists] + begin, end - begin + 1, done - begin, playlists)
 
 
-def _cut_anywhere(offsets: np.ndarray, max_length: int, rng: np.random.Generator) -> Windows:
-    """Windows one after another; the first of a longer playlist has 1 to max_length inputs."""
-    lengths = np.diff(offsets)
-    rows = np.flatnonzero(lengths >= 2)
-    targets = lengths[rows] - 1
-    first = np.where(targets > max_length, rng.integers(1, max_length + 1, len(rows)), targets)
-    count = 1 + -(-(targets - first) // max_length)
-    playlists = np.repeat(rows, count)
-    nth = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-    begin = np.where(nth == 0, 0, np.repeat(first, count) + (nth - 1) * max_length)
-    size = np.where(nth == 0, np.repeat(first, count), np.minimum(np.repeat(targets, count) - begin, max_length)) + 1
-    return Windows(offsets[playlists] + begin, size, np.zeros(len(nth), np.int64), playlists)
-
-
 def shuffled(items: np.ndarray, offsets: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The same playlists with the tracks of each in a new order; memory beside it is for `SORTED` placements and one playlist."""
+    """The same playlists with the tracks of each in a new order.
+
+    Working memory is for `SORTED` placements and one playlist.
+    """
     mixed = np.empty_like(items)
     blocks = np.unique(np.searchsorted(offsets, np.arange(0, len(items) + SORTED, SORTED)).clip(max=len(offsets) - 1))
     for first, last in pairwise(blocks.tolist()):
@@ -89,9 +76,11 @@ def shuffled(items: np.ndarray, offsets: np.ndarray, rng: np.random.Generator) -
 
 @dataclass(frozen=True)
 class Batch:
-    """inputs int64 [B, T] left-aligned and padded with 0; lengths int64 [B]; scored int64 [B]; playlists int64 [B].
+    """Windows of like length.
 
-    inputs hold the whole window, targets included: a causal model reads all but the last track of each row.
+    - inputs: int64 [B, T], left-aligned and padded with 0. They hold the whole window, targets included: a causal model
+      reads all but the last track of each row.
+    - lengths, scored, playlists: int64 [B], as in `Windows`.
     """
 
     inputs: np.ndarray
@@ -107,10 +96,10 @@ def batches(
     if shuffle:
         items, offsets = train.flat()
         items = shuffled(items, offsets, rng)
-        # in shuffled playlists any window is as good a context as another
+        # in shuffled playlists every window is as good a context as another
         cut = windows(offsets, max_length, overlap=False)
     else:
-        # read where they are mapped: a copy would be as large as the corpus
+        # read from the mapped file: a copy would be as large as the corpus
         items, offsets = np.asarray(train.corpus.items), np.concatenate([[0], np.cumsum(train.lengths)])
         cut = windows(offsets, max_length, overlap=overlap, rng=rng)
         cut.starts[:] += (train.starts - offsets[:-1])[cut.playlists]

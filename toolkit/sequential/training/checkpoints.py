@@ -14,18 +14,18 @@ from safetensors.torch import save_file
 from toolkit import interrupts
 from toolkit.errors import RunDirectoryError
 from toolkit.files import replacing
-from toolkit.sequential.network import Learned
+from toolkit.sequential.network import Network
 
 
-def learned(model: Learned) -> dict[str, torch.Tensor]:
+def learned(network: Network) -> dict[str, torch.Tensor]:
     """Parameters by name. Buffers are no training state: they hold content that was given."""
-    return {name: parameter.detach() for name, parameter in model.named_parameters()}
+    return {name: parameter.detach() for name, parameter in network.named_parameters()}
 
 
-def restore(model: Learned, tensors: dict[str, torch.Tensor]) -> None:
-    """Set the parameters; names and shapes must be the model's."""
+def restore(network: Network, tensors: dict[str, torch.Tensor]) -> None:
+    """Set the parameters; names and shapes must be the network's."""
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
+        for name, parameter in network.named_parameters():
             parameter.copy_(tensors[name])
 
 

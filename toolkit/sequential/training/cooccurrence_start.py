@@ -1,8 +1,7 @@
-"""Item vectors from which tracks share playlists: where free ids start instead of at random.
+"""Co-occurrence vectors of items, from which free ids start instead of at random.
 
-The truncated singular value decomposition of the playlist-track matrix, rows and
-columns scaled by 1/√n so that long playlists and popular tracks do not drown
-the rest (the normalised matrix whose products are cosine item-kNN).
+They are the truncated singular value decomposition of the playlist-track matrix. Its rows and columns are scaled by
+1/√n: long playlists and popular tracks do not outweigh the rest (products of this matrix are cosine item-kNN).
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Several processes that train one model, each on its own playlists of every batch.
 
-Every process makes the same batches and works on every N-th playlist of each. Candidates, masks and sampled wrong
-answers belong to the whole batch and are drawn by all with the same random numbers; gradients are weighed by their
-number of targets and summed. N processes so take the steps that one would take with the same `batch_tokens`: equal but
-for the order of sums, and for dropout inside the transformer, which each draws for itself.
+Every process makes the same batches and works on every N-th playlist of each. Candidates, masks and sampled negatives
+belong to the whole batch and are drawn by all with the same random numbers; gradients are weighted by their number of
+targets and summed. N processes thus take the steps that one would take with the same `batch_tokens`: equal but for the
+order of sums, and for dropout inside the layers, which each process draws for itself.
 
-What only one process can do (validate, write, decide when to stop) the first one does. The others learn of it through
-the store where the processes met, asleep until then.
+Work for one process alone (validating, writing, deciding when to stop) is done by the first one. The others sleep until
+they read its result from the store that all processes share.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -26,12 +26,14 @@ import torch.distributed as dist
 from toolkit.errors import InputError, SegueError
 
 FOREVER = timedelta(days=30)
-"""The first process may validate or encode for hours; one that dies closes its connections and is noticed at once."""
+"""The first process may validate or encode for hours. One that dies closes its connections and is noticed at once."""
 
 NAP = 0.2
 """Longest sleep between two looks at the store, in seconds."""
 
 ENDED, LEFT = "ended", "left"
+
+Decision = TypeVar("Decision")
 
 
 class Lost(SegueError):
@@ -39,22 +41,31 @@ class Lost(SegueError):
 
 
 class Ended(SegueError):
-    """The first process has nothing more to do."""
+    """The first process has ended."""
 
 
 @dataclass
 class Processes:
-    """This process among those of the run; alone where nothing else is said."""
+    """This process among those of its run; by default the only one.
+
+    - rank: number of this process. world: number of processes. store: values that all processes read.
+    - decided: number of decisions so far.
+    """
 
     rank: int = 0
     world: int = 1
-    store: Any = None
+    store: dist.Store | None = None
     decided: int = 0
 
     @property
     def leads(self) -> bool:
-        """Whether it is the one that validates, writes and shows progress."""
+        """Whether this is the process that validates, writes and shows progress."""
         return self.rank == 0
+
+    @property
+    def _shared(self) -> dist.Store:
+        assert self.store is not None
+        return self.store
 
     def own_rows(self, rows: int) -> slice:
         """Rows of a batch that this process works on; from here on it draws random numbers of its own.
@@ -67,13 +78,15 @@ class Processes:
         return slice(self.rank, None, self.world) if self.has_rows(rows) else slice(0, 1)
 
     def has_rows(self, rows: int) -> bool:
-        """Whether any of so many rows is this process's own."""
+        """Whether this process has rows of its own in a batch of `rows`."""
         return self.rank < rows
 
     def mean(self, loss: torch.Tensor, targets: int, grads: list[torch.Tensor]) -> tuple[torch.Tensor, int]:
-        """Mean loss over the targets of all processes and their number; `grads` become, in place, those of that mean.
+        """Mean loss over the targets of all processes, and their number; `grads` become, in place, those of that mean.
 
-        loss: this process's mean over its `targets`. One sum over the processes a call.
+        - loss: this process's mean over its `targets`.
+
+        One sum over the processes per call.
         """
         if self.world == 1:
             return loss, targets
@@ -96,10 +109,10 @@ class Processes:
                     dist.broadcast(tensor, 0)
                 dist.barrier()
 
-    def decide(self, make: Callable[[], Any]) -> Any:
-        """What `make` returns in the first process (a JSON value); the others do not call it.
+    def decide(self, make: Callable[[], Decision]) -> Decision:
+        """The value of `make` in the first process, a JSON value; the others do not call it.
 
-        Raises `Ended` where the first process ended instead, `Lost` where it is gone.
+        Raises `Ended` if the first process has ended instead, `Lost` if it is gone.
         """
         if self.world == 1:
             return make()
@@ -108,15 +121,15 @@ class Processes:
         if self.leads:
             value = make()
             with _connected():
-                self.store.set(key, json.dumps(value))
+                self._shared.set(key, json.dumps(value))
             return value
         with _connected():
-            while not self.store.check([key]):
-                if self.store.check([ENDED]):
+            while not self._shared.check([key]):
+                if self._shared.check([ENDED]):
                     raise Ended("the first process ended")
                 time.sleep(nap)
                 nap = min(2 * nap, NAP)
-            return json.loads(self.store.get(key))
+            return json.loads(self._shared.get(key))
 
     def check_device(self, device: str) -> None:
         """Each process needs a CUDA device of its own. Raises `InputError`."""
@@ -128,25 +141,26 @@ class Processes:
             )
         if local_rank() >= torch.cuda.device_count():
             raise InputError(
-                f"{local_rank() + 1} processes want a CUDA device each, and there are {torch.cuda.device_count()}: lower --nproc-per-node"
+                f"{local_rank() + 1} processes want a CUDA device each, and there are {torch.cuda.device_count()}:"
+                " lower --nproc-per-node"
             )
 
     def end(self, code: int) -> tuple[bool, int]:
-        """Tell all that this run ends with `code`; whether this process is the first to say so, and the code that counts."""
+        """End the run with `code`: whether this process is the first to end it, and the exit code of the first."""
         try:
-            said = self.store.compare_set(ENDED, "", f"{code} {self.rank}").decode()
-            return said == f"{code} {self.rank}", int(said.split()[0])
-        except RuntimeError:  # the store died with its process
+            first = self._shared.compare_set(ENDED, "", f"{code} {self.rank}").decode()
+            return first == f"{code} {self.rank}", int(first.split()[0])
+        except RuntimeError:  # the store is gone with its process
             return True, code
 
     def leave(self, patience: float = 3.0) -> None:
-        """Free the others from what they wait for, and let them see how it ended before the store goes."""
+        """Release the waiting processes, and keep the store until they have read how the run ended."""
         with contextlib.suppress(RuntimeError):
             dist.destroy_process_group()
-            gone, deadline = self.store.add(LEFT, 1), time.monotonic() + patience
+            gone, deadline = self._shared.add(LEFT, 1), time.monotonic() + patience
             while self.leads and gone < self.world and time.monotonic() < deadline:
                 time.sleep(0.02)
-                gone = self.store.add(LEFT, 0)
+                gone = self._shared.add(LEFT, 0)
 
 
 _current = Processes()
@@ -168,7 +182,7 @@ def started() -> int:
 
 
 def join() -> Processes:
-    """Meet the other processes, as `torchrun` set the environment. Raises `InputError` where they cannot."""
+    """Connect with the other processes, by the environment of `torchrun`. Raises `InputError` if that fails."""
     global _current
     cuda = torch.cuda.is_available()
     try:
@@ -189,10 +203,5 @@ def _connected() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise Lost(
-            f"another process of this run is gone ({_first_line(error)}): run the same command to go on where it stopped"
-        ) from None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].split("] ")[-1].split(". ")[0]
+        reason = str(error).strip().splitlines()[0].split("] ")[-1].split(". ")[0]
+        raise Lost(f"another process of this run is gone ({reason}): run the same command to resume") from None

@@ -1,4 +1,4 @@
-"""What training a model holds at least, told before any of it is allocated: sizes that cannot fit end in a line, not in a crash."""
+"""Least memory of a training, estimated before any is allocated: sizes that cannot fit end in an error message."""
 
 from __future__ import annotations
 
@@ -7,31 +7,32 @@ from toolkit.recipe import ModelSpec
 
 
 def parameters(spec: ModelSpec, n_items: int, *, streams: int = 1) -> int:
-    """Learned numbers of a model without its content, at least; `streams` architectures under late fusion."""
+    """Least number of parameters of a model without its content; `streams`: of late fusion."""
     return streams * spec.layer_parameters() + n_items * spec.hidden_size * (2 if spec.head == "untied" else 1)
 
 
 def check(spec: ModelSpec, n_items: int, positions: int, free: int, *, streams: int = 1) -> None:
-    """Raise `InputError` where weights or a step over `positions` need more than the `free` bytes of the device.
+    """Raise `InputError` if weights, or a step over `positions`, need more than the `free` bytes of the device.
 
-    The bounds are low: what is not refused may still be too large.
+    The bounds are low: a model that passes may still be too large.
     """
     learned = parameters(spec, n_items, streams=streams)
-    # weights, Adam's two moments and the best weights so far; gradients, unless a step has those of its own tracks alone
+    # weights, Adam's two moments and the best weights; gradients, unless a step has those of its own tracks alone
     weights = 4 * learned * (4 + (spec.adam == "dense") + spec.average)
     if weights > free:
         *first, last = (f"{name}={size}" for name, size in spec.sizes().items())
         raise InputError(
-            f"{', '.join(first)} and {last} over {n_items:,} tracks are {learned:,} parameters, which take at least {_gb(weights)} in"
-            f" training, and {_gb(free)} are free: use smaller sizes"
+            f"{', '.join(first)} and {last} over {n_items:,} tracks are {learned:,} parameters, which take at least"
+            f" {_gb(weights)} in training, and {_gb(free)} are free: use smaller sizes"
         )
-    # what each layer keeps for its gradient, in bfloat16 at best; ids and vectors of the drawn tracks
-    of_loss, decides = spec.loss.step_memory(positions, n_items, spec.hidden_size)
+    # numbers that each layer keeps for its gradient, in bfloat16 at best; ids and vectors of the drawn tracks
+    of_loss, setting = spec.loss.step_memory(positions, n_items, spec.hidden_size)
     step = positions * streams * 2 * spec.position_numbers() + of_loss
-    said = f"batch_tokens={spec.batch_tokens}" + (f" and {decides}" if decides else "")
+    settings = f"batch_tokens={spec.batch_tokens}" + (f" and {setting}" if setting else "")
     if weights + step > free:
         raise InputError(
-            f"a step of {said} takes at least {_gb(step)} beside {_gb(weights)} of weights, and {_gb(free)} are free: lower them"
+            f"a step of {settings} takes at least {_gb(step)} beside {_gb(weights)} of weights, and {_gb(free)} are"
+            " free: lower them"
         )
 
 

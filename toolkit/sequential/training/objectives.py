@@ -52,12 +52,12 @@ class Objective(ABC):
         """States [B, H] that rank the next track of playlists int64 [B, T], T ≤ `seeds_kept()`, of int64 [B] tracks."""
 
     @abstractmethod
-    def seeds_kept(self) -> int:
-        """Number of a playlist's last tracks that `query` reads."""
-
-    @abstractmethod
     def window(self) -> int:
         """Targets of a training window."""
+
+    def seeds_kept(self) -> int:
+        """Number of a playlist's last tracks that `query` reads."""
+        return self.window()
 
     def _scored(
         self, chosen: Candidates, states: torch.Tensor, match: torch.Tensor | None, targets: torch.Tensor
@@ -91,9 +91,6 @@ class Causal(Objective):
     def query(self, items: torch.Tensor, lengths: torch.Tensor, titles: torch.Tensor | None = None) -> torch.Tensor:
         states = self.network.encode(self.network.space.inputs(items), items > 0, titles)
         return states[torch.arange(len(items), device=items.device), (lengths - 1).clamp(min=0)]
-
-    def seeds_kept(self) -> int:
-        return self.network.max_seq_length
 
     def window(self) -> int:
         return self.network.max_seq_length
@@ -162,9 +159,6 @@ class Masked(Objective):
         """Playlists int64 [B, T] with one position more, and the mask after their last track, bool [B, T + 1]."""
         items = F.pad(items, (0, 1))
         return items, torch.arange(items.shape[1], device=items.device)[None] == lengths[:, None]
-
-    def seeds_kept(self) -> int:
-        return self.network.max_seq_length - 1
 
     def window(self) -> int:
         return self.network.max_seq_length - 1

@@ -1,43 +1,46 @@
 """AdamW that moves only the rows a step has gradients for, where gradients are row-sparse.
 
-A sampled softmax gives gradients to some thousand tracks of millions; dense Adam reads and writes weights, gradients and
-two moments of all of them each step. Here the moments of other rows stay as they are ("lazy" Adam, as
-`torch.optim.SparseAdam`, which knows no weight decay): a track is not carried on by its momentum between the steps
-that hold it, and its weight decays in those steps alone. For dense gradients it is `torch.optim.AdamW`.
+A sampled softmax gives gradients to some thousand tracks of millions; dense Adam reads and writes weights, gradients
+and two moments of all of them in each step. Here the moments of other rows stay as they are ("lazy" Adam, as in
+`torch.optim.SparseAdam`, which has no weight decay): momentum does not move a track between the steps that contain it,
+and its weight decays in those steps alone. For dense gradients it is `torch.optim.AdamW`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 
 def gradients(parameters: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """The numbers of all gradients, to be changed in place; row-sparse ones [V, H] are coalesced and give their rows [n, H]."""
-    found = []
+    """Values of all gradients, to be changed in place.
+
+    Row-sparse gradients [V, H] are coalesced, and their values are those of their rows [n, H].
+    """
+    values = []
     for parameter in parameters:
         if parameter.grad is None:
             continue
         if parameter.grad.is_sparse:
             parameter.grad = parameter.grad.coalesce()
-        found.append(parameter.grad.values() if parameter.grad.is_sparse else parameter.grad)
-    return found
+        values.append(parameter.grad.values() if parameter.grad.is_sparse else parameter.grad)
+    return values
 
 
 def clip(parameters: Sequence[torch.Tensor], largest: float) -> None:
-    """Scale all gradients so that their common norm is at most `largest`, row-sparse ones included."""
-    found = gradients(parameters)
-    norm = torch.nn.utils.get_total_norm(found)
-    torch._foreach_mul_(found, (largest / (norm + 1e-6)).clamp(max=1.0))
+    """Scale all gradients, row-sparse ones included, to a common norm of at most `largest`."""
+    values = gradients(parameters)
+    norm = torch.nn.utils.get_total_norm(values)
+    torch._foreach_mul_(values, (largest / (norm + 1e-6)).clamp(max=1.0))
 
 
 class RowAdamW(torch.optim.AdamW):
     """`torch.optim.AdamW`, but for parameters whose gradients are row-sparse."""
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
         sparse = [
             (group, p)
             for group in self.param_groups
@@ -45,31 +48,30 @@ class RowAdamW(torch.optim.AdamW):
             if p.grad is not None and p.grad.is_sparse
         ]
         for group, parameter in sparse:
-            self._move(group, parameter)
-        held = [parameter.grad for _, parameter in sparse]
+            rate, decay = group["lr"], group["weight_decay"]
+            self._move(parameter, lr=rate, betas=group["betas"], eps=group["eps"], weight_decay=decay)
+        grads = [parameter.grad for _, parameter in sparse]
         for _, parameter in sparse:
             parameter.grad = None
         result = super().step(closure)
-        for (_, parameter), grad in zip(sparse, held, strict=True):
+        for (_, parameter), grad in zip(sparse, grads, strict=True):
             parameter.grad = grad
         return result
 
-    def _move(self, group: dict[str, Any], parameter: torch.Tensor) -> None:
+    def _move(
+        self, parameter: torch.Tensor, *, lr: float, betas: tuple[float, float], eps: float, weight_decay: float
+    ) -> None:
         state = self.state[parameter]
         if not state:
             state["step"] = torch.zeros((), device=parameter.device)
             state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
         state["step"] += 1
-        (first, second), steps = group["betas"], state["step"]
+        (first, second), steps = betas, state["step"]
         grad = parameter.grad.coalesce()  # type: ignore[union-attr]
         rows, values = grad.indices()[0], grad.values()
         mean = state["exp_avg"][rows].lerp_(values, 1 - first)
         square = state["exp_avg_sq"][rows].mul_(second).addcmul_(values, values, value=1 - second)
         state["exp_avg"][rows], state["exp_avg_sq"][rows] = mean, square
-        size = (square / (1 - second**steps)).sqrt_().add_(group["eps"])
-        moved = (
-            parameter[rows]
-            .mul_(1 - group["lr"] * group["weight_decay"])
-            .sub_(group["lr"] * mean / (1 - first**steps) / size)
-        )
-        parameter[rows] = moved
+        size = (square / (1 - second**steps)).sqrt_().add_(eps)
+        decayed = parameter[rows].mul_(1 - lr * weight_decay)
+        parameter[rows] = decayed.sub_(lr * mean / (1 - first**steps) / size)

@@ -68,7 +68,7 @@ class Trainer:
         self.checkpoint = TrainingCheckpoint(workdir, named)
 
     def run(self) -> Progress:
-        """Train to the last epoch, or until `patience` epochs bring no improvement; leave the best weights in the network."""
+        """Train until the last epoch, or until `patience` epochs bring no improvement, and restore the best weights."""
         progress = self.checkpoint.resume(self.network, self.steps.optimizer, self.average, self.steps.device)
         self._agree(progress)
         if progress.epoch == 0 and self.network.space.match is not None and self.spec.match_weights == "first":
@@ -76,7 +76,9 @@ class Trainer:
             self._restart_average()
         for weight in self.steps.held:
             weight.requires_grad_(False)
-        while not progress.tuned and progress.epoch < self.spec.epochs and not self._stops(progress):
+        while not progress.tuned and progress.epoch < self.spec.epochs:
+            if self.validate is not None and progress.out_of_patience(self.spec, self._warmup()):
+                break
             self._epoch(progress)
         self._tune(progress)
         self.steps.optimizer.state.clear()  # twice the weights: not beside the best ones as well
@@ -86,7 +88,7 @@ class Trainer:
         return progress
 
     def _agree(self, progress: Progress) -> None:
-        """Give all processes the first one's weights. Raises `SegueError` where they resume from different checkpoints."""
+        """Give all processes the first one's weights. Raises `SegueError` if they resume from different checkpoints."""
         if self.processes.decide(lambda: progress.epoch) != progress.epoch:
             raise SegueError(
                 f"the processes of this run see different checkpoints at {self.checkpoint.path}: its folder must be one"
@@ -97,9 +99,6 @@ class Trainer:
     def _restart_average(self) -> None:
         if self.average is not None:
             self.average.start()
-
-    def _stops(self, progress: Progress) -> bool:
-        return self.validate is not None and progress.out_of_patience(self.spec, self._warmup())
 
     def _warmup(self) -> int:
         """Epochs in which content is not fine-tuned yet."""
@@ -144,7 +143,7 @@ class Trainer:
     def _check_weights(self, epoch: int) -> None:
         """Raise `SegueError` for weights that an epoch's last step made infinite: no loss has seen them."""
         # a norm makes no copy of large tables
-        norms = (torch.linalg.vector_norm(weights.detach()) for weights in self.network.parameters())
+        norms = (torch.linalg.vector_norm(weights) for weights in checkpoints.learned(self.network).values())
         if not all(np.isfinite(float(norm)) for norm in norms):
             raise SegueError(
                 f"weights are no longer finite after epoch {epoch}: lower lr={self.spec.lr}, or set bf16: off"
@@ -153,7 +152,10 @@ class Trainer:
     def _train(self, seed: int, epoch: int) -> float:
         """Take the steps of one epoch; the mean loss over its targets."""
         total, count, done = 0.0, 0, 0
-        size, epochs = self.steps.placements(), self.spec.epochs + self.spec.tuning_epochs
+        size, epochs = (
+            int(np.maximum(self.steps.train.lengths - 1, 0).sum()),
+            self.spec.epochs + self.spec.tuning_epochs,
+        )
         for number, batch in enumerate(self.steps.batches(np.random.default_rng(seed))):
             # dropout, masks and samples draw from torch's global generator: seeded for each step, they are the same in
             # all processes, and after a resume

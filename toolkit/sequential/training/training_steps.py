@@ -37,7 +37,8 @@ class TrainingSteps:
         self.processes = distributed.current()
         if not bool((train.lengths >= 2).any()):
             raise InputError(
-                f"none of {len(train)} training playlists has 2 tracks: a sequential model learns from each track's next"
+                f"none of {len(train)} training playlists has 2 tracks: a sequential model learns from each track's"
+                " next"
             )
         if spec.adam == "rows":
             network.space.use_sparse_gradients()
@@ -57,7 +58,7 @@ class TrainingSteps:
     def _groups(self) -> list[dict[str, object]]:
         """Parameter groups: weight decay on matrices only; norms, biases and match weights are free of it."""
         held = {id(weight) for weight in self.held}
-        learned = [p for p in self.network.parameters() if p.requires_grad and id(p) not in held]
+        learned = [p for _, p in self.network.named_parameters() if p.requires_grad and id(p) not in held]
         decayed, free = [p for p in learned if p.ndim >= 2], [p for p in learned if p.ndim < 2]
         return [{"params": decayed, "weight_decay": self.spec.weight_decay}, {"params": free, "weight_decay": 0.0}]
 
@@ -66,10 +67,6 @@ class TrainingSteps:
         size, tokens, overlap = self.objective.window(), self.spec.batch_tokens, self.spec.windows == "overlap"
         shuffle = self.spec.shuffle
         return batches(self.train, max_length=size, tokens=tokens, shuffle=shuffle, rng=rng, overlap=overlap)
-
-    def placements(self) -> int:
-        """Targets of one epoch."""
-        return int(np.maximum(self.train.lengths - 1, 0).sum())
 
     def scored(self, batch: Batch, objective: Objective | None = None) -> Step:
         """Scores of a batch, by another objective than the training's where it is given."""
@@ -91,7 +88,7 @@ class TrainingSteps:
         return loss, targets
 
     def backward(self, step: Step, batch: Batch, learned: Sequence[torch.Tensor]) -> tuple[torch.Tensor, int]:
-        """Leave the gradients of `learned` over the whole batch of all processes; its mean loss and number of targets."""
+        """Compute the gradients of `learned` over the batch of all processes; its mean loss and number of targets."""
         loss = self.criterion(step.scores, step.targets)
         if loss.ndim:
             raise SegueError(
