@@ -1,4 +1,4 @@
-"""What a ranker declares is compared with what it does: the part of `check_ranker` about `Capabilities`."""
+"""The part of `check_ranker` that compares what a ranker does with its `Capabilities`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Make = Callable[[], Ranker]
 def check_capabilities(
     make: Make, ranker: Ranker, data: TrainingData, queries: Queries, k: int, tolerance: float
 ) -> None:
-    """Raise `AssertionError` where a fitted ranker does something else than its `capabilities` declare."""
+    """Raise `AssertionError` if a fitted ranker does not do what its `capabilities` declare."""
     cls, able = type(ranker), ranker.capabilities
     assert isinstance(able, Capabilities), (
         f"capabilities of {cls.__name__} must be a segue.plugin.Capabilities, not {able!r}"
@@ -42,14 +42,14 @@ def check_capabilities(
 
 
 def _check_required(make: Make, data: TrainingData) -> None:
-    """Without what it requires, a fit must be refused."""
+    """`fit` refuses data that lacks what the ranker requires."""
     able = make().capabilities
-    lacking = {
+    incomplete = {
         "content='required'": replace(data, modalities={}) if able.content == "required" else None,
         "titles='required'": _untitled(data) if able.titles == "required" else None,
         "labels_required=True": replace(data, labels={}) if able.labels_required else None,
     }
-    for rule, rest in lacking.items():
+    for rule, rest in incomplete.items():
         if rest is None:
             continue
         try:
@@ -60,7 +60,7 @@ def _check_required(make: Make, data: TrainingData) -> None:
 
 
 def _check_unread(make: Make, ranker: Ranker, data: TrainingData, queries: Queries, k: int, tolerance: float) -> None:
-    """What it does not declare must not change its rankings."""
+    """Inputs that the ranker does not declare do not change its rankings."""
     able = ranker.capabilities
     expected = ranker.rank(queries, k)
     if able.titles == "none":
@@ -98,7 +98,7 @@ def _check_seed(make: Make, ranker: Ranker, data: TrainingData, queries: Queries
 
 
 def _check_cold_tracks(ranker: Ranker, data: TrainingData, queries: Queries) -> None:
-    """What ranks tracks without a placement by content that it always has gives one of them a score."""
+    """A ranker of cold tracks that requires content gives a score to at least one of them."""
     able, cold = ranker.capabilities, np.flatnonzero(data.train.counts()[1:] == 0) + 1
     if able.cold_tracks and able.content == "required" and len(cold):
         scores = ranker.score(queries, cold)
@@ -128,5 +128,5 @@ def _untitled(data: TrainingData) -> TrainingData:
 def _same(
     found: tuple[np.ndarray, np.ndarray], expected: tuple[np.ndarray, np.ndarray], tolerance: float, rule: str
 ) -> None:
-    """Equal scores place by place: rankings may differ where scores tie."""
+    """Equal scores rank by rank. Ids may differ where scores tie."""
     assert np.allclose(found[1], expected[1], rtol=tolerance, atol=tolerance), rule

@@ -1,11 +1,11 @@
-"""The metric contract as a test suite, for authors of plug-ins; the built-in metrics pass it too.
+"""The metric contract as a test suite for authors of plug-ins. The built-in metrics pass it.
 
     from segue.plugin import check_metric
 
     def test_contract():
         check_metric(HitRate)
 
-Plain asserts: each message says which promise of `toolkit.contracts.metric` is broken.
+The message of a failed assert names the rule of `toolkit.contracts.metric` that is broken.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PLAYLISTS, TRACKS, LENGTH = 12, 40, 30
 
 
 def check_metric(cls: type[Metric]) -> None:
-    """Hold a metric to the contract. Raises `AssertionError` at the first broken promise."""
+    """Check a metric against its contract. Raises `AssertionError` for the first rule that it breaks."""
     _check_declaration(cls)
     metric, block = cls(), example()
     for k in (1, 10) if metric.cutoff == "k" else (0,):
@@ -36,7 +36,7 @@ def check_metric(cls: type[Metric]) -> None:
 
 
 def example(*, seed: int = 0) -> Block:
-    """Rankings of a few playlists by made-up scores; the last hides nothing, the others 1 to 8 tracks."""
+    """Rankings of a few playlists by random scores. The last hides nothing, the others hide 1 to 8 tracks."""
     generator = np.random.default_rng(seed)
     scores = generator.permuted(np.tile(np.linspace(0.02, 0.98, TRACKS), (PLAYLISTS, 1)), axis=1).astype(np.float32)
     sizes = np.append(generator.integers(1, 9, size=PLAYLISTS - 1), 0)
@@ -48,7 +48,7 @@ def example(*, seed: int = 0) -> Block:
 
 
 def block_of(scores: np.ndarray, hidden: np.ndarray, offsets: np.ndarray, artists: np.ndarray) -> Block:
-    """The block of all tracks ranked by scores float32 [B, V]."""
+    """The block of all tracks, ranked by scores float32 [B, V]."""
     ranked = (np.argsort(-scores, axis=1, kind="stable") + 1).astype(np.int32)[:, :LENGTH]
     owners = np.repeat(np.arange(len(scores)), np.diff(offsets))
     every = AllScores(scores, hidden - 1, offsets, np.ones(len(hidden), bool), owners)
@@ -104,7 +104,7 @@ def _check_range(metric: Metric, found: np.ndarray) -> None:
 
 
 def _check_reading(metric: Metric, block: Block, k: int) -> None:
-    """Whether it reads no more than it declares."""
+    """The metric reads no more than it declares."""
     found = metric.values(block, k)
     if metric.reads == "hits":
         bare = replace(Block.of_hits(block.hits, block.n_hidden), n_candidates=block.n_candidates)
@@ -123,12 +123,12 @@ def _check_reading(metric: Metric, block: Block, k: int) -> None:
     if metric.cutoff == "k":
         short = replace(block, ranked=block.ranked[:, :k], hits=block.hits[:, :k])
         assert np.allclose(metric.values(short, k), found, equal_nan=True), (
-            f"its value at k={k} depends on what is ranked after place {k}"
+            f"its value at k={k} depends on tracks after rank {k}"
         )
 
 
 def _check_direction(metric: Metric, block: Block, k: int) -> None:
-    """Whether a ranking with the hidden tracks first is better than one with them last."""
+    """A ranking with the hidden tracks first is better than one with them last."""
     if metric.higher_is_better is None:
         return
     every, hidden = block.all_scores, np.zeros((PLAYLISTS, TRACKS), bool)
@@ -143,7 +143,8 @@ def _check_direction(metric: Metric, block: Block, k: int) -> None:
     direction = "higher" if metric.higher_is_better else "lower"
     better = good > bad if metric.higher_is_better else good < bad
     assert better, (
-        f"higher_is_better={metric.higher_is_better}, and hidden tracks first give {good}, last {bad}: must be {direction}"
+        f"higher_is_better={metric.higher_is_better}, and hidden tracks first give {good}, last {bad}:"
+        f" must be {direction}"
     )
 
 

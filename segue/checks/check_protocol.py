@@ -1,11 +1,11 @@
-"""The protocol contract as a test suite, for authors of plug-ins; the built-in protocols pass it too.
+"""The protocol contract as a test suite for authors of plug-ins. The built-in protocols pass it.
 
     from segue.plugin import check_protocol
 
     def test_contract():
         check_protocol(EveryTenth(offset=3))
 
-Plain asserts: each message says which promise of `segue.plugin.Protocol` is broken.
+The message of a failed assert names the rule of `segue.plugin.Protocol` that is broken.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from toolkit.evaluation.leaks import parts_of
 
 
 def check_protocol(protocol: Protocol, corpus: Corpus | None = None, given: Sequence[str | None] | None = None) -> None:
-    """Hold a protocol to the contract. Raises `AssertionError` at the first broken promise.
+    """Check a protocol against its contract. Raises `AssertionError` for the first rule that it breaks.
 
-    - corpus: one that it can split; default: the 80 playlists of `example_data`.
-    - given: what the field that it reads says of each track, where it reads one.
+    - corpus: a corpus that the protocol can split; default: the 80 playlists of `example_data`.
+    - given: value of the field that the protocol reads for each track, if it reads one.
     """
     _check_declaration(protocol)
     corpus = example_data()[0].train.corpus if corpus is None else corpus
@@ -64,10 +64,10 @@ def _check_leaks(protocol: Protocol, corpus: Corpus, given: Sequence[str | None]
 
 
 def _check_promises(protocol: Protocol, parts: Split, name: str, held: HeldOut) -> None:
-    """Whether what it declares is so."""
+    """The split is as the protocol declares."""
     if protocol.whole_lists:
         groups = np.intersect1d(held.groups(), parts.train.corpus.groups[parts.train.rows])
-        cut = parts.cuts is not None  # a playlist that goes on after the cut is learned from as far as the cut
+        cut = parts.cuts is not None  # a playlist that continues after the cut is in training up to the cut
         assert cut or not len(groups), (
             f"whole_lists is True, and {len(groups)} {name} playlists, or versions of them, are in training"
         )

@@ -27,11 +27,13 @@ def check_ranker(
     k: int = 10,
     tolerance: float = 1e-5,
 ) -> None:
-    """Check that a ranker keeps the contract of `Ranker`. Raises `AssertionError` that names the broken rule.
+    """Check a ranker against the contract of `Ranker`. Raises `AssertionError` for the first rule that it breaks.
 
-    make: a new unfitted ranker, the same each time: its class, or a function.
-    data: at least four training playlists. held_out: at least two, with seeds. Default: those of `example_data`.
-    tolerance: relative and absolute, for scores computed in another order; rankings may differ only where scores are that close.
+    - make: the ranker's class, or a function that returns the same unfitted ranker each time.
+    - data, held_out: at least four training playlists, and at least two others with seeds; default: `example_data`.
+    - k: length of the rankings.
+    - tolerance: relative and absolute, for scores that are computed in another order. Rankings may only differ where
+      scores are that close.
     """
     example = example_data()
     data, held_out = example[0] if data is None else data, example[1] if held_out is None else held_out
@@ -40,7 +42,7 @@ def check_ranker(
     _check_scores(ranker, data, queries, tolerance)
     _check_ranking(ranker, queries, k, tolerance)
     _check_blocks(ranker, queries, k, tolerance)
-    _check_places(ranker, queries, k, tolerance)
+    _check_target_ranks(ranker, queries, k, tolerance)
     _check_small_inputs(ranker, queries, k, tolerance)
     _check_fits(make, ranker, data, queries, k)
     _check_files(ranker, queries, k)
@@ -50,7 +52,7 @@ def check_ranker(
 def brute_force(
     ranker: Ranker, queries: Queries, k: int, *, allow_repeats: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`rank` the slow and obvious way: score everything, drop seeds, sort by score and id."""
+    """Like `Ranker.rank`, but slow and simple: score everything, drop seeds, sort by score and id."""
     scores = np.array(ranker.score(queries, np.arange(1, ranker.n_items + 1)), np.float32)
     ids, best = np.zeros((len(queries), k), np.int32), np.full((len(queries), k), -np.inf, np.float32)
     for b in range(len(queries)):
@@ -78,7 +80,7 @@ def _check_scores(ranker: Ranker, data: TrainingData, queries: Queries, toleranc
         ranker.score(queries, chosen),
         scores[:, chosen - 1],
         tolerance,
-        "scores depend on which other items are asked for, or in what order",
+        "scores depend on which other items are scored, or in what order",
     )
 
 
@@ -105,7 +107,7 @@ def _check_ranking(ranker: Ranker, queries: Queries, k: int, tolerance: float) -
         listed = row[row > 0]
         assert not np.isin(listed, seeds).any(), f"query {b}: a seed is ranked"
         assert len(np.unique(listed)) == len(listed), f"query {b}: an item is ranked twice"
-        assert not row[len(listed) :].any(), f"query {b}: id 0 stands before ranked items"
+        assert not row[len(listed) :].any(), f"query {b}: id 0 is before ranked items"
 
 
 def _check_blocks(ranker: Ranker, queries: Queries, k: int, tolerance: float) -> None:
@@ -121,8 +123,8 @@ def _check_blocks(ranker: Ranker, queries: Queries, k: int, tolerance: float) ->
         )
 
 
-def _check_places(ranker: Ranker, queries: Queries, k: int, tolerance: float) -> None:
-    """Counted places are those in the ranking, but for scores as close as `tolerance`."""
+def _check_target_ranks(ranker: Ranker, queries: Queries, k: int, tolerance: float) -> None:
+    """The ranks of targets are those in the ranking, except for scores as close as `tolerance`."""
     ids, scores = ranker.rank(queries, ranker.n_items)
     rows = np.arange(len(queries))
     for place in (0, k // 2, k):
@@ -130,22 +132,22 @@ def _check_places(ranker: Ranker, queries: Queries, k: int, tolerance: float) ->
         for limit in (None, k):
             found = ranker.target_ranks(queries, targets, limit=limit)
             assert found.dtype == np.int64 and found.shape == rows.shape, (
-                f"places gave {found.dtype} {found.shape} for {len(rows)} queries"
+                f"target_ranks gave {found.dtype} {found.shape} for {len(rows)} queries"
             )
             ranked = (ids[:, place] > 0) & (found > 0)
             _close(
                 scores[rows, found - 1][ranked],
                 scores[:, place][ranked],
                 tolerance,
-                "places are not those in the ranking",
+                "target_ranks differ from the ranking",
             )
             if limit is None or place < k // 2:
-                assert (found[ids[:, place] > 0] > 0).all(), f"a ranked item has no place (limit={limit})"
+                assert (found[ids[:, place] > 0] > 0).all(), f"a ranked item has no rank (limit={limit})"
     held = queries.lengths > 0
     seeds = queries.seeds[queries.offsets[:-1][held]].astype(np.int64)
     targets = np.ones(len(queries), np.int64)
     targets[held] = seeds
-    assert not ranker.target_ranks(queries, targets)[held].any(), "a seed has a place"
+    assert not ranker.target_ranks(queries, targets)[held].any(), "a seed has a rank"
 
 
 def _check_small_inputs(ranker: Ranker, queries: Queries, k: int, tolerance: float) -> None:
@@ -158,7 +160,7 @@ def _check_small_inputs(ranker: Ranker, queries: Queries, k: int, tolerance: flo
             alone,
             (ids[b : b + 1], scores[b : b + 1]),
             tolerance,
-            f"query {b} alone is ranked otherwise than among others",
+            f"query {b} alone has another ranking than among others",
         )
     none = ranker.rank(queries.part(0, 0), k)[0]
     assert none.shape == (0, k), f"no query gave {none.shape}"
@@ -193,7 +195,7 @@ def _loaded(cls: type[Ranker], directory: Path) -> Ranker:
 
 
 def _first_seed(queries: Queries) -> Queries:
-    """Each query cut to its first seed."""
+    """The queries that have seeds, with the first seed only."""
     keep = queries.offsets[:-1][queries.lengths > 0]
     rows = queries.rows[queries.lengths > 0] if queries.rows is not None else None
     titles = (
@@ -205,7 +207,7 @@ def _first_seed(queries: Queries) -> Queries:
 
 
 def _half(data: TrainingData) -> TrainingData:
-    """Every other training playlist, elsewhere on disk: other data under the same catalogue."""
+    """Every second training playlist, without the folder of checkpoints."""
     train, half = data.train, slice(None, None, 2)
     part = PlaylistSet(train.corpus, train.rows[half], train.starts[half], train.ends[half])
     return replace(data, train=part, workdir=None)
@@ -219,14 +221,14 @@ def _same_ranking(
     tolerance: float,
     rule: str,
 ) -> None:
-    """Equal scores place by place; other ids only where their scores are as close."""
+    """Equal scores rank by rank; ids may only differ where their scores are as close."""
     _close(found[1], expected[1], tolerance, rule)
     differ = found[0] != expected[0]
     if differ.any():
         scores = ranker.score(queries, np.arange(1, ranker.n_items + 1))
         ids = np.where(found[0] > 0, found[0], 1)
         own = np.take_along_axis(scores, ids.astype(np.int64) - 1, axis=1)
-        assert (found[0][differ] > 0).all() and (expected[0][differ] > 0).all(), f"{rule}: id 0 in another place"
+        assert (found[0][differ] > 0).all() and (expected[0][differ] > 0).all(), f"{rule}: id 0 at another rank"
         _close(own[differ], expected[1][differ], tolerance, rule)
 
 

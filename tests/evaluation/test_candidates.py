@@ -20,7 +20,9 @@ METRICS = ["ndcg", "map", "auc", "coverage"]
 
 @pytest.fixture(scope="module")
 def cold(corpus_of: Callable[..., Corpus]) -> HeldOut:
-    """40 playlists of three seeds among 1…60, two tracks of another part, and one to six hidden ones of the candidates 61…100."""
+    """40 playlists of three seeds among 1…60, two tracks of another part, and one to six hidden ones of the candidates
+    61…100.
+    """
     rng = np.random.default_rng(1)
     lists = [
         [*(rng.choice(60, 5, replace=False) + 1), *(rng.choice(40, rng.integers(1, 7), replace=False) + 61)]
@@ -45,7 +47,7 @@ def test_only_candidates_are_ranked(cold: HeldOut) -> None:
 
 
 @pytest.mark.parametrize("memory_mb", [1, 16, 256])
-def test_values_are_those_of_a_plain_loop(memory_mb: int, cold: HeldOut) -> None:
+def test_values_over_candidates_equal_a_plain_loop(memory_mb: int, cold: HeldOut) -> None:
     ranker, (hidden, offsets) = scattered(100), cold.hidden()
     found = evaluate(ranker, cold, ks=[7], metrics=METRICS, train_counts=_counts(cold), memory_mb=memory_mb)
     rows = ranker.score(cold.queries(), cold.candidates)
@@ -65,7 +67,7 @@ def test_values_are_those_of_a_plain_loop(memory_mb: int, cold: HeldOut) -> None
     assert 0 < found.overall["coverage", 7] <= 1
 
 
-def test_without_auc_the_rankings_are_the_same(cold: HeldOut) -> None:
+def test_rankings_do_not_depend_on_measuring_auc(cold: HeldOut) -> None:
     settings = {"ks": [7], "train_counts": _counts(cold), "top": 7}
     one, other = (
         evaluate(scattered(100), cold, metrics=metrics, **settings) for metrics in (["ndcg"], ["ndcg", "auc"])
@@ -74,7 +76,7 @@ def test_without_auc_the_rankings_are_the_same(cold: HeldOut) -> None:
     np.testing.assert_array_equal(one.values["all", "ndcg", 7], other.values["all", "ndcg", 7])
 
 
-def test_auc_over_the_whole_catalogue_leaves_seeds_out(cold: HeldOut) -> None:
+def test_auc_over_the_whole_catalogue_excludes_seeds(cold: HeldOut) -> None:
     whole = replace(cold, candidates=None)
     best_seeds = Fixed(100, lambda sums, items: np.where(items <= 60, 1000 - items, items) + 0 * sums)
     found = evaluate(best_seeds, whole, ks=[5], metrics=["auc"], train_counts=_counts(cold))

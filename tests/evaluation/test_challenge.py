@@ -1,4 +1,6 @@
-"""Metrics of the challenge and of lists: values by hand for every variant, slow twins, RecBole and trec_eval on the same rankings."""
+"""Metrics of the challenge and of lists: values by hand for every variant, slow twins, RecBole and trec_eval on the
+same rankings.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,7 @@ def block(ranked: list[list[int]], hidden: list[list[int]], counts: list[int] | 
         ([1, 2, 3, 4], [], math.nan, math.nan, math.nan, math.nan),
     ],
 )
-def test_r_precision_by_hand(
+def test_r_precision_of_small_examples(
     ranked: list[int], hidden: list[int], plain: float, late: float, set_: float, list_: float
 ) -> None:
     both = block([ranked, ranked[::-1]], [hidden, []])
@@ -63,7 +65,7 @@ def test_r_precision_by_hand(
     assert found == pytest.approx([plain, late, set_, list_], nan_ok=True)
 
 
-def test_r_precision_needs_a_ranking_of_r() -> None:
+def test_r_precision_of_a_too_short_ranking_is_an_error() -> None:
     with pytest.raises(ValueError, match="R-precision of 3 hidden tracks needs as long a ranking, not 2"):
         rprec(block([[1, 2]], [[3, 4, 5]]))
 
@@ -71,7 +73,7 @@ def test_r_precision_needs_a_ranking_of_r() -> None:
 @pytest.mark.parametrize(
     ("place", "k", "expected"), [(0, 500, 0), (9, 500, 0), (10, 500, 1), (499, 500, 49), (None, 500, 51), (12, 12, 2)]
 )
-def test_clicks_by_hand(place: int | None, k: int, expected: int) -> None:
+def test_clicks_of_small_examples(place: int | None, k: int, expected: int) -> None:
     found = np.zeros((2, 500), bool)
     if place is not None:
         found[0, place] = True
@@ -80,7 +82,7 @@ def test_clicks_by_hand(place: int | None, k: int, expected: int) -> None:
     assert clicks(made, k)[0] == expected and math.isnan(clicks(made, k)[1])
 
 
-def test_novelty_by_hand() -> None:
+def test_novelty_of_a_small_example() -> None:
     counts = [0, 7, 3, 0, 0, 1, 0, 0, 5]  # 16 placements and 8 tracks: 24
     made = block([[1, 2, 3], [3, 0, 0], [0, 0, 0]], [[4], [4], [4]], counts)
     bits = [math.log2(24 / 8), math.log2(24 / 4), math.log2(24 / 1)]
@@ -88,7 +90,7 @@ def test_novelty_by_hand() -> None:
     assert novelty(made, 3)[0] == pytest.approx(sum(bits) / 3)
 
 
-def test_variants_by_hand() -> None:
+def test_metric_variants_of_small_examples() -> None:
     found, sizes = np.array([[False, True, False, True], [False] * 4, [True, True, False, False]]), np.array([5, 3, 2])
     assert recall_all(found, sizes, 4).tolist() == pytest.approx([2 / 5, 0, 1])
     assert ndcg_hits(found, sizes, 4).tolist() == pytest.approx(
@@ -110,7 +112,7 @@ def rankings() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     return scores, np.argsort(-scores, axis=1).astype(np.int32) + 1, np.concatenate(hidden), offsets
 
 
-def test_r_precision_equals_its_slow_twins(rankings: tuple[np.ndarray, ...]) -> None:
+def test_r_precision_equals_plain_loops(rankings: tuple[np.ndarray, ...]) -> None:
     _, ranked, hidden, offsets = rankings
     artists = np.concatenate([[-1], np.random.default_rng(2).integers(-1, 25, size=80)])
     made = Block(ranked, hits(ranked, hidden, offsets), hidden, offsets, artists, np.zeros(81))
@@ -126,7 +128,7 @@ def test_r_precision_equals_its_slow_twins(rankings: tuple[np.ndarray, ...]) -> 
 
 
 @pytest.mark.parametrize("k", [1, 10, 30, 80])
-def test_recbole_agrees(k: int, rankings: tuple[np.ndarray, ...]) -> None:
+def test_metrics_equal_recbole(k: int, rankings: tuple[np.ndarray, ...]) -> None:
     from recbole.evaluator import metrics as theirs
 
     _, ranked, hidden, offsets = rankings
@@ -141,7 +143,7 @@ def test_recbole_agrees(k: int, rankings: tuple[np.ndarray, ...]) -> None:
 
 
 @pytest.mark.parametrize("k", [1, 10, 30, 80])
-def test_trec_eval_agrees(k: int, rankings: tuple[np.ndarray, ...]) -> None:
+def test_metrics_equal_trec_eval(k: int, rankings: tuple[np.ndarray, ...]) -> None:
     pytrec_eval = pytest.importorskip(
         "pytrec_eval", reason="trec_eval is not installed: pip install pytrec-eval-terrier"
     )
@@ -161,7 +163,7 @@ def test_trec_eval_agrees(k: int, rankings: tuple[np.ndarray, ...]) -> None:
     assert rprec(made) == pytest.approx(column["Rprec"], abs=1e-9)
 
 
-def test_the_evaluator_measures_lists(corpus_of: Callable[..., Corpus]) -> None:
+def test_evaluator_measures_coverage_and_novelty(corpus_of: Callable[..., Corpus]) -> None:
     plain = corpus_of([[1, 2, 6, 4], [5, 4, 3]], 8)
     corpus = Corpus(
         plain.items, plain.offsets, plain.tracks.append_column("artist", pa.array([*"aabbccd", None])), plain.playlists
@@ -182,7 +184,7 @@ def test_the_evaluator_measures_lists(corpus_of: Callable[..., Corpus]) -> None:
     )
 
 
-def test_coverage_and_novelty_of_one_hidden_track_are_of_the_whole_ranking(corpus_of: Callable[..., Corpus]) -> None:
+def test_coverage_and_novelty_with_one_hidden_track_use_the_whole_ranking(corpus_of: Callable[..., Corpus]) -> None:
     corpus = corpus_of([[1, 2], [3, 4]], 6)
     part = HeldOut(corpus, np.arange(2), corpus.offsets[:-1], corpus.offsets[:-1] + 1, corpus.offsets[1:])
     found = evaluate(by_id(6), part, ks=[2], metrics=["recall", "coverage"], train_counts=np.ones(7, np.int64))

@@ -23,7 +23,7 @@ def held_out(corpus: Corpus, shown: int) -> HeldOut:
     return HeldOut(corpus, np.arange(len(corpus)), starts, starts + shown, ends)
 
 
-def test_values_by_hand(corpus_of: Build) -> None:
+def test_evaluate_small_example(corpus_of: Build) -> None:
     # shown 1 and 5; ranking without them: 2 3 4 5 6 and 1 2 3 4 6
     part = held_out(corpus_of([[1, 2, 6, 2], [5, 4, 5], [3, 3]], 6), 1)
     counts = np.array([0, 1, 1, 1, 0, 1, 0])  # 4 and 6 are unplayed
@@ -49,7 +49,7 @@ def test_values_by_hand(corpus_of: Build) -> None:
     assert scores.top.tolist() == [[2, 3], [1, 2], [1, 2]]
 
 
-def test_slices_part_the_hidden_tracks(corpus_of: Build) -> None:
+def test_warm_and_cold_slices_partition_the_hidden_tracks(corpus_of: Build) -> None:
     part = held_out(corpus_of([[1, 2, 3], [2, 4, 3, 5]], 5), 1)
     slices = hidden_slices(part, np.array([0, 3, 1, 0, 2, 0]))
     assert {name: (tracks.tolist(), offsets.tolist()) for name, (tracks, offsets) in slices.items()} == {
@@ -66,7 +66,7 @@ def large(corpus_of: Build) -> HeldOut:
 
 
 @pytest.mark.parametrize("repeats", [False, True])
-def test_the_slow_twin_agrees_whatever_the_blocks(repeats: bool, large: HeldOut) -> None:
+def test_evaluate_equals_a_plain_loop_for_any_block_size(repeats: bool, large: HeldOut) -> None:
     ranker, counts, steps = scattered(40_000), np.arange(40_001) % 3, []
     rows, block = block_sizes(40_000, 5_000, 16)
     assert rows < 150 / 3 and block < 40_000 / 2
@@ -102,7 +102,7 @@ def test_the_slow_twin_agrees_whatever_the_blocks(repeats: bool, large: HeldOut)
     ]
 
 
-def test_a_wide_memory_gives_the_same(large: HeldOut) -> None:
+def test_evaluate_does_not_depend_on_the_memory_bound(large: HeldOut) -> None:
     settings = {"ks": [20, 300], "metrics": ["recall", "ndcg"], "train_counts": np.arange(40_001) % 3}
     narrow, wide = (evaluate(scattered(40_000), large, memory_mb=memory, **settings) for memory in (16, 512))
     for key, values in narrow.values.items():
@@ -110,7 +110,7 @@ def test_a_wide_memory_gives_the_same(large: HeldOut) -> None:
 
 
 @pytest.mark.parametrize(("memory_mb", "k"), [(16, 50), (16, 5_000), (48, 500)])
-def test_the_scores_held_at_once_stay_within_the_memory(memory_mb: int, k: int, large: HeldOut) -> None:
+def test_scores_held_at_once_stay_within_the_memory_bound(memory_mb: int, k: int, large: HeldOut) -> None:
     ranker = Fixed(40_000, lambda sums, items: np.broadcast_to(-items.astype(np.float32), (len(sums), items.shape[1])))
     settings = {"ks": [k], "metrics": ["recall"], "train_counts": np.ones(40_001, np.int64)}
     evaluate(ranker, large.part(0, 2), **settings)
@@ -153,13 +153,13 @@ class Wrong(Fixed):
         ([2, 3], r"fixed ranked \(1, 2\) ids, not \(1, 3\): return a row per query"),
     ],
 )
-def test_a_ranking_that_means_nothing_is_refused(ranking: list[int], message: str, corpus_of: Build) -> None:
+def test_invalid_rankings_are_refused(ranking: list[int], message: str, corpus_of: Build) -> None:
     part = held_out(corpus_of([[1, 4, 5]], 5), 1)
     with pytest.raises(SegueError, match=message):
         evaluate(Wrong(5, ranking), part, ks=[3], metrics=["recall"], train_counts=np.ones(6))
 
 
-def test_repeats_are_no_fault_where_they_are_allowed(corpus_of: Build) -> None:
+def test_seeds_may_be_ranked_with_allow_repeats(corpus_of: Build) -> None:
     part = held_out(corpus_of([[1, 4, 1]], 5), 1)
     scores = evaluate(
         Wrong(5, [1, 2, 4]), part, ks=[3], metrics=["recall"], train_counts=np.ones(6), allow_repeats=True
@@ -167,7 +167,7 @@ def test_repeats_are_no_fault_where_they_are_allowed(corpus_of: Build) -> None:
     assert scores.values["all", "recall", 3].tolist() == [1.0]
 
 
-def test_an_unknown_metric_and_an_empty_part_are_errors(corpus_of: Build) -> None:
+def test_unknown_metric_and_empty_part_are_errors(corpus_of: Build) -> None:
     part = held_out(corpus_of([[1, 2]], 3), 1)
     with pytest.raises(SegueError, match="'recal' is not a metric: did you mean 'recall'"):
         evaluate(by_id(3), part, ks=[1], metrics=["recal"], train_counts=np.ones(4))
@@ -185,7 +185,7 @@ class Sorted(Fixed):
 
 
 @pytest.mark.parametrize("repeats", [False, True])
-def test_one_hidden_track_is_counted_and_has_the_same_metrics(repeats: bool, large: HeldOut) -> None:
+def test_counted_ranks_of_one_hidden_track_give_the_same_metrics(repeats: bool, large: HeldOut) -> None:
     """Scores of a few values, ties everywhere, against the ranking that is sorted."""
     last = HeldOut(large.corpus, large.rows, large.starts, large.ends - 1, large.ends)
     tied = lambda sums, items: (items * (2 * sums + 7919)) % 4_001  # noqa: E731

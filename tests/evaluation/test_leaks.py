@@ -1,4 +1,4 @@
-"""Planted leaks are all caught, clean splits raise no alarm, and near-duplicates are found as brute force finds them."""
+"""Leak checks: planted leaks are reported, clean splits pass, and near copies equal those of brute force."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def spans(corpus: Corpus, rows: list[int]) -> tuple[np.ndarray, np.ndarray, np.n
 
 
 @pytest.mark.parametrize("make", [playlist_disjoint, leave_last_out])
-def test_clean_splits_raise_no_alarm(make: Callable[[Corpus], Split], corpus: Corpus) -> None:
+def test_clean_splits_pass(make: Callable[[Corpus], Split], corpus: Corpus) -> None:
     parts = make(corpus)
     leaks.check_leaks(parts, disjoint=make is playlist_disjoint)
     assert not len(leaks.equal_lists(parts.train.rows, parts.test.rows, corpus)[0])
 
 
-def test_hidden_placements_in_training_are_caught(corpus: Corpus) -> None:
+def test_hidden_placements_in_training_are_a_leak(corpus: Corpus) -> None:
     parts = leave_last_out(corpus)
     longer = replace(parts, train=replace(parts.train, ends=parts.train.ends + 1))
     with pytest.raises(LeakError, match="the split leaks: 'p0' has hidden valid placements in training"):
@@ -49,7 +49,7 @@ def test_hidden_placements_in_training_are_caught(corpus: Corpus) -> None:
         leaks.check_leaks(Split(replace(parts.train, ends=one), late, parts.test), disjoint=False)
 
 
-def test_a_tested_playlist_in_training_is_caught(corpus: Corpus) -> None:
+def test_tested_playlist_in_training_is_a_leak(corpus: Corpus) -> None:
     parts = playlist_disjoint(corpus)
     row = int(parts.test.rows[3])
     train = PlaylistSet(
@@ -64,7 +64,9 @@ def test_a_tested_playlist_in_training_is_caught(corpus: Corpus) -> None:
 
 
 @pytest.mark.parametrize("make", [playlist_disjoint, leave_last_out])
-def test_selection_on_test_is_caught(make: Callable[[Corpus], Split], corpus: Corpus) -> None:
+def test_same_hidden_placements_in_validation_and_test_are_a_leak(
+    make: Callable[[Corpus], Split], corpus: Corpus
+) -> None:
     parts = make(corpus)
     with pytest.raises(LeakError, match="selection on test: 'p.*' hides the same placements in validation and in test"):
         leaks.check_leaks(Split(parts.train, parts.test.part(2, 5), parts.test), disjoint=make is playlist_disjoint)
@@ -85,7 +87,7 @@ def copied(corpus_of: Build, sides: list[str]) -> Corpus:
         ("valid test train", "'p2' in train and 'p0' in valid"),
     ],
 )
-def test_an_equal_list_on_two_sides_is_caught(sides: str, names: str, corpus_of: Build) -> None:
+def test_equal_lists_in_two_parts_are_a_leak(sides: str, names: str, corpus_of: Build) -> None:
     with pytest.raises(
         LeakError, match=f"the split leaks: {names} are the same list .* evaluation.split.equal_lists: drop"
     ):
@@ -107,7 +109,7 @@ def test_equal_lists_do_not_depend_on_the_block(block: int, monkeypatch: pytest.
     assert (copies.tolist(), originals.tolist()) == ([0, 1], [5, 4])
 
 
-def test_the_same_tracks_in_another_order_are_no_equal_list(corpus_of: Build) -> None:
+def test_same_tracks_in_another_order_are_not_equal_lists(corpus_of: Build) -> None:
     made = corpus_of([[1, 2, 3, 4], [4, 3, 2, 1], [1, 2, 3], [1, 2, 3, 4]], 4)
     copies, originals = leaks.equal_lists(np.array([0, 1, 2]), np.array([3]), made)
     assert (copies.tolist(), originals.tolist()) == ([0], [3])
@@ -124,7 +126,7 @@ def flat(lists: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("block", [64, 2**20])
-def test_near_duplicates_equal_brute_force(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_near_copies_equal_brute_force(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(minhash, "BLOCK", block)
     generator = np.random.default_rng(6)
     others = [(generator.permutation(500)[: generator.integers(2, 40)] + 1).tolist() for _ in range(200)]
@@ -139,13 +141,13 @@ def test_near_duplicates_equal_brute_force(block: int, monkeypatch: pytest.Monke
     assert near_duplicates(flat(asked), flat(others), 500).tolist() == expected
 
 
-def test_half_is_not_more_than_half() -> None:
+def test_list_that_shares_half_of_its_tracks_is_not_a_near_copy() -> None:
     asked, others = flat([[1, 2, 3], [1, 2]]), flat([[1, 2, 4], [9, 8]])
     assert near_duplicates(asked, others, 9).tolist() == [False, True]
     assert near_duplicates(asked, (np.zeros(0, np.int32), np.zeros(1, np.int64)), 9).tolist() == [False, False]
 
 
-def test_the_shown_order_does_not_hide_a_near_duplicate(corpus_of: Build) -> None:
+def test_near_copies_do_not_depend_on_the_order_of_seeds(corpus_of: Build) -> None:
     lists = [list(range(1, 21)), list(range(30, 50)), list(range(1, 20))]
     made = corpus_of(lists, 60, splits=["train", "valid", "test"])
     parts = Evaluation(split={"shuffle_seeds": True}).split.split(made)

@@ -1,4 +1,6 @@
-"""Whatever a split that is cut by time learns or chooses on is older than what it asks after, and a planted exception fails by name."""
+"""Whatever a split that is cut by time learns or chooses on is older than what it asks after, and a planted exception
+fails by name.
+"""
 
 from __future__ import annotations
 
@@ -40,13 +42,15 @@ def parts(corpus: Corpus) -> Split:
     return ASKED.split.split(corpus)
 
 
-def test_a_clean_split_raises_no_alarm(parts: Split) -> None:
+def test_clean_split_in_time_passes(parts: Split) -> None:
     leaks.check_in_time(parts)
     assert len(parts.train) > 80 and len(parts.valid) > 40 and len(parts.test) > 50
     assert 1 in parts.test.rows and set(parts.test.labels["playlist"].tolist()) == {"continued", "new"}
 
 
-def test_a_cut_that_is_ignored_fails_by_name(parts: Split, corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_placement_after_the_cut_is_reported_with_its_playlist(
+    parts: Split, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kept = time_split.global_time
 
     def uncut(*given: object, **named: object) -> Split:
@@ -63,7 +67,7 @@ def test_a_cut_that_is_ignored_fails_by_name(parts: Split, corpus: Corpus, monke
         ASKED.split.split(corpus)
 
 
-def test_one_young_placement_in_training_is_caught(parts: Split) -> None:
+def test_one_late_placement_in_training_is_a_leak(parts: Split) -> None:
     train = parts.train
     place = int(np.flatnonzero(train.ends < train.corpus.offsets[train.rows + 1])[7])
     ends = train.ends.copy()
@@ -74,7 +78,7 @@ def test_one_young_placement_in_training_is_caught(parts: Split) -> None:
         leaks.check_in_time(replace(parts, train=replace(train, ends=ends)))
 
 
-def test_validation_may_not_see_the_test_nor_hide_what_was_learned(parts: Split) -> None:
+def test_validation_that_overlaps_training_or_test_is_a_leak(parts: Split) -> None:
     valid = parts.valid
     later = int(np.flatnonzero(valid.ends < valid.corpus.offsets[valid.rows + 1])[3])
     ends = valid.ends.copy()
@@ -92,7 +96,7 @@ def test_validation_may_not_see_the_test_nor_hide_what_was_learned(parts: Split)
         leaks.check_in_time(replace(parts, valid=replace(valid, cuts=cuts)))
 
 
-def test_the_test_may_not_hide_what_validation_did(parts: Split) -> None:
+def test_test_that_hides_validation_placements_is_a_leak(parts: Split) -> None:
     test = parts.test
     known = int(np.flatnonzero(test.labels["playlist"] == "continued")[5])
     cuts = test.cuts.copy()
@@ -103,7 +107,7 @@ def test_the_test_may_not_hide_what_validation_did(parts: Split) -> None:
         leaks.check_in_time(replace(parts, test=replace(test, cuts=cuts)))
 
 
-def test_what_an_earlier_list_of_the_playlist_held_is_no_news(parts: Split) -> None:
+def test_hidden_track_of_an_earlier_version_in_training_is_a_leak(parts: Split) -> None:
     at = int(np.flatnonzero(parts.test.rows == 1)[0])
     assert parts.test.take(np.array([at])).hidden()[0].tolist() == [400]
     cuts = parts.test.cuts.copy()
@@ -114,7 +118,7 @@ def test_what_an_earlier_list_of_the_playlist_held_is_no_news(parts: Split) -> N
         leaks.check_in_time(replace(parts, test=replace(parts.test, cuts=cuts)))
 
 
-def test_a_copy_that_is_made_later_is_caught_or_left_out(corpus_of: Build) -> None:
+def test_later_copy_is_a_leak_unless_it_is_dropped(corpus_of: Build) -> None:
     lists = [[1, 2, 3, 4], [5, 6, 7, 8], [9, 8, 7, 6], [1, 2, 3, 4], [5, 9, 1, 2]]
     made = corpus_of(lists, 9)
     days = pa.array([day * DAY for day in (1, 2, 95, 125, 126)], pa.int64())
@@ -127,7 +131,7 @@ def test_a_copy_that_is_made_later_is_caught_or_left_out(corpus_of: Build) -> No
     assert split.train.rows.tolist() == [1] and split.test.rows.tolist() == [3, 4] and split.cuts is not None
 
 
-def test_only_new_playlists_are_near_duplicates(corpus_of: Build) -> None:
+def test_only_new_playlists_are_near_copies(corpus_of: Build) -> None:
     lists = [[1, 2, 3, 4, 5], [5, 6, 7, 8], [1, 2, 3, 4, 9], [6, 7, 1, 3]]
     days = [[1, 1, 1, 1, 130], [1, 1, 1, 95], [130] * 5, [130] * 4]
     made = replace(corpus_of(lists, 9), times=np.concatenate([np.array(each) * DAY for each in days]))
@@ -146,7 +150,7 @@ def test_seeds_can_be_shown_in_another_order(parts: Split, corpus: Corpus) -> No
         assert not np.array_equal(part.queries().seeds, other.queries().seeds)
 
 
-def test_without_times_the_cure_is_named(corpus_of: Build) -> None:
+def test_split_in_time_without_times_reports_the_cure(corpus_of: Build) -> None:
     with pytest.raises(
         InputError, match=r"^evaluation.split.type: global_time needs times, and the corpus has none: name the column"
     ):

@@ -38,12 +38,12 @@ class HitRate(Metric):
 
 
 @pytest.mark.parametrize("name", plugins.names("segue.metrics"))
-def test_the_built_in_metrics_keep_the_contract(name: str) -> None:
+def test_built_in_metrics_pass_check_metric(name: str) -> None:
     check_metric(type(named(name)))
     assert named(name).name == name
 
 
-def test_a_plug_in_keeps_it_in_one_class() -> None:
+def test_metric_of_one_class_passes_check_metric() -> None:
     check_metric(HitRate)
 
 
@@ -70,25 +70,39 @@ class Doubled(Coverage):
         (broken(__doc__=None), "needs a docstring"),
         (broken(cutoff="q"), "cutoff='q' must be one of k, r, none"),
         (broken(decimals=True + 8), "decimals=9 must be"),
-        (broken(values=values(lambda block, k: block.hits[:, :k].any(axis=1).astype(float))), "hides nothing has no value"),
+        (
+            broken(values=values(lambda block, k: block.hits[:, :k].any(axis=1).astype(float))),
+            "hides nothing has no value",
+        ),
         (broken(values=values(lambda block, k: block.hits[:, :k].any(axis=1))), "values are bool, not float64"),
         (broken(values=values(lambda block, k: np.array(0.5))), "must be one a playlist"),
         (broken(value_range=(0.0, 0.5)), "are not within"),
         (broken(higher_is_better=False), "hidden tracks first give 1.0, last 0.0: must be lower"),
-        (broken(values=values(lambda block, k: np.where(block.n_hidden > 0, (block.ranked[:, :k] % 7 == 0).any(axis=1), np.nan))),
-         "declare reads = \"tracks\""),
-        (broken(values=values(lambda block, k: np.where(block.n_hidden > 0, block.hits.any(axis=1), np.nan))), "is ranked after place 1"),
-        (broken(values=values(lambda block, k: np.where(block.n_hidden > 0, block.hits[:, :k].sum() / 400, np.nan))),
-         "depends on the others"),
+        (
+            broken(
+                values=values(
+                    lambda block, k: np.where(block.n_hidden > 0, (block.ranked[:, :k] % 7 == 0).any(axis=1), np.nan)
+                ),
+            ),
+            'declare reads = "tracks"',
+        ),
+        (
+            broken(values=values(lambda block, k: np.where(block.n_hidden > 0, block.hits.any(axis=1), np.nan))),
+            "depends on tracks after rank 1",
+        ),
+        (
+            broken(values=values(lambda block, k: np.where(block.n_hidden > 0, block.hits[:, :k].sum() / 400, np.nan))),
+            "depends on the others",
+        ),
         (Doubled, "do not add up"),
     ],
-)  # fmt: skip
-def test_a_broken_metric_is_caught(cls: type[Metric], message: str) -> None:
+)
+def test_check_metric_reports_broken_metrics(cls: type[Metric], message: str) -> None:
     with pytest.raises(AssertionError, match=message):
         check_metric(cls)
 
 
-def test_a_class_is_measured_under_its_own_name_and_a_path_under_the_path(corpus_of) -> None:
+def test_metric_class_is_listed_by_name_and_module_class_by_path(corpus_of) -> None:
     from tests.evaluation.fixed_rankers import by_id
     from toolkit.corpus.splits import HeldOut
 
@@ -100,7 +114,7 @@ def test_a_class_is_measured_under_its_own_name_and_a_path_under_the_path(corpus
         assert found.values["all", key, 1].tolist() == [1, 0] and found.values["all", key, 3].tolist() == [1, 1]
 
 
-def test_a_recipe_names_metrics_of_the_door() -> None:
+def test_recipe_accepts_installed_metrics_and_module_class() -> None:
     assert Evaluation(metrics=["recall", f"{__name__}:HitRate"]).metrics == ["recall", f"{__name__}:HitRate"]
     with pytest.raises(ValueError, match="is not a metric: did you mean 'ndcg'"):
         Evaluation(metrics=["ndgc"])
@@ -108,13 +122,13 @@ def test_a_recipe_names_metrics_of_the_door() -> None:
         Evaluation(metrics=["toolkit.seeds:derived_seed"])
 
 
-def test_direction_and_decimals_are_the_metrics_own() -> None:
+def test_direction_and_decimals_are_those_of_the_metric() -> None:
     assert selecting(["clicks", "recall", "novelty", "coverage", "rmse", "auc"]) == ["recall", "auc"]
     assert list(chosen([Recall, "ndcg"])) == ["recall", "ndcg"] and isinstance(named("coverage"), SystemMetric)
     assert described("clicks") == MetricInfo("Clicks", False, 2)
 
 
-def test_a_metric_that_is_not_installed_is_described_by_what_the_run_stored() -> None:
+def test_metric_that_is_not_installed_has_the_facts_that_the_run_stored() -> None:
     run = {"gone": {"label": "Gone", "higher_is_better": False, "decimals": 1}, "recall": {"label": "other"}}
     assert stored(run, "gone") == MetricInfo("Gone", False, 1)
     assert stored(run, "recall") is None and stored(run, "unknown") is None

@@ -19,12 +19,12 @@ OFFSETS = np.array([0, 3, 8, 9, 9], np.int64)  # {9, 1, 2} · {6, 7, 8, 9, 11} �
 N_HIDDEN = np.diff(OFFSETS)
 
 
-def test_hits_are_found_in_their_own_playlist_only() -> None:
+def test_hits_are_counted_within_each_playlist() -> None:
     expected = [[False, True, False, True], [True, True, True, True], [True, False, False, False], [False] * 4]
     assert hits(RANKED, HIDDEN, OFFSETS).tolist() == expected
 
 
-def test_padding_is_no_hit() -> None:
+def test_padding_is_not_a_hit() -> None:
     assert not hits(np.zeros((2, 3), np.int32), np.array([1, 2]), np.array([0, 1, 2])).any()
     assert hits(np.zeros((2, 0), np.int32), np.array([1, 2]), np.array([0, 1, 2])).shape == (2, 0)
     assert not hits(np.array([[1, 2]]), np.array([], np.int32), np.array([0, 0])).any()
@@ -39,13 +39,13 @@ def test_padding_is_no_hit() -> None:
         (4, [2 / 3, 1, 1]),
     ],
 )
-def test_recall_by_hand(k: int, expected: list[float]) -> None:
+def test_recall_of_small_examples(k: int, expected: list[float]) -> None:
     found = recall_at(hits(RANKED, HIDDEN, OFFSETS), N_HIDDEN, k)
     assert found[:3].tolist() == pytest.approx(expected)
     assert math.isnan(found[3])
 
 
-def test_ndcg_by_hand() -> None:
+def test_ndcg_of_small_examples() -> None:
     found = hits(RANKED, HIDDEN, OFFSETS)
     # one hit at rank 2 of 3 hidden: 0.6309 / (1 + 0.6309)
     assert ndcg_at(found, N_HIDDEN, 2)[0] == pytest.approx(0.386853, abs=1e-6)
@@ -55,7 +55,7 @@ def test_ndcg_by_hand() -> None:
     assert math.isnan(ndcg_at(found, N_HIDDEN, 4)[3])
 
 
-def test_one_hidden_track_gives_its_rank() -> None:
+def test_metrics_of_one_hidden_track_depend_on_its_rank() -> None:
     found = hits(np.array([[4, 5, 6]]), np.array([6]), np.array([0, 1]))
     assert [float(ndcg_at(found, np.array([1]), k)[0]) for k in (1, 2, 3)] == pytest.approx([0, 0, 1 / 2])
     assert [float(recall_at(found, np.array([1]), k)[0]) for k in (1, 2, 3)] == [0, 0, 1]
@@ -63,7 +63,7 @@ def test_one_hidden_track_gives_its_rank() -> None:
 
 @pytest.mark.parametrize("metric", [average_precision_at, ndcg_at, recall_at])
 @pytest.mark.parametrize("k", [0, 5])
-def test_a_cutoff_beyond_the_ranking_is_a_fault(metric: Callable[..., np.ndarray], k: int) -> None:
+def test_cutoff_beyond_the_ranking_is_an_error(metric: Callable[..., np.ndarray], k: int) -> None:
     with pytest.raises(ValueError, match=f"k={k} must be in 1…4"):
         metric(hits(RANKED, HIDDEN, OFFSETS), N_HIDDEN, k)
 
@@ -80,7 +80,7 @@ def rankings() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("k", [1, 3, 10, 30, 60])
-def test_the_slow_twin_agrees(k: int, rankings: tuple[np.ndarray, ...]) -> None:
+def test_metrics_equal_plain_loops(k: int, rankings: tuple[np.ndarray, ...]) -> None:
     _, ranked, hidden, offsets = rankings
     found = hits(ranked, hidden, offsets)
     for b in range(40):
@@ -93,7 +93,7 @@ def test_the_slow_twin_agrees(k: int, rankings: tuple[np.ndarray, ...]) -> None:
 
 
 @pytest.mark.parametrize("k", [1, 3, 10, 30, 60])
-def test_independent_libraries_agree(k: int, rankings: tuple[np.ndarray, ...]) -> None:
+def test_metrics_equal_independent_libraries(k: int, rankings: tuple[np.ndarray, ...]) -> None:
     scores, ranked, hidden, offsets = rankings
     found, sizes = hits(ranked, hidden, offsets), np.diff(offsets)
     recall, ndcg = recall_at(found, sizes, k), ndcg_at(found, sizes, k)

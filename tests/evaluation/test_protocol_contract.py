@@ -1,4 +1,6 @@
-"""Every protocol keeps the contract, the suite catches one that does not, and keys of the old form become those of a protocol."""
+"""Every protocol keeps the contract, the suite catches one that does not, and keys of the old form become those of a
+protocol.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,7 @@ def corpus() -> Corpus:
 
 
 @pytest.mark.parametrize("name", plugins.names("segue.protocols"))
-def test_the_built_in_protocols_keep_the_contract(name: str, corpus: Corpus) -> None:
+def test_built_in_protocols_pass_check_protocol(name: str, corpus: Corpus) -> None:
     cls = plugins.load("segue.protocols", name)
     assert cls().type == name
     check_protocol(cls(), corpus)
@@ -79,11 +81,11 @@ def test_the_built_in_protocols_keep_the_contract(name: str, corpus: Corpus) -> 
         EveryTenth(offset=3),
     ],
 )
-def test_settings_of_protocols_keep_it_too(protocol: Protocol, corpus: Corpus) -> None:
+def test_protocols_with_other_settings_pass_check_protocol(protocol: Protocol, corpus: Corpus) -> None:
     check_protocol(protocol.each_fold()[0] if protocol.each_fold() else protocol, corpus)
 
 
-def test_a_protocol_may_read_a_field(corpus: Corpus) -> None:
+def test_protocol_that_reads_a_field_passes_check_protocol(corpus: Corpus) -> None:
     assert ItemCold(field="part").reads_field == "part" and ItemCold().reads_field is None
     check_protocol(
         ItemCold(field="part", min_tracks=2),
@@ -153,12 +155,12 @@ class Folded(EveryTenth):
         (Folded, "a fold must be one split"),
     ],
 )
-def test_a_broken_protocol_is_caught(protocol: type[Protocol], message: str, corpus: Corpus) -> None:
+def test_check_protocol_reports_broken_protocols(protocol: type[Protocol], message: str, corpus: Corpus) -> None:
     with pytest.raises(AssertionError, match=message):
         check_protocol(protocol(), corpus)
 
 
-def test_a_recipe_names_a_protocol_by_name_mapping_path_or_object() -> None:
+def test_recipe_accepts_a_protocol_as_name_mapping_path_or_object() -> None:
     assert Evaluation(split="leave_last_out").split == LeaveLastOut()
     assert (
         Evaluation(split={"folds": 3}).split == PlaylistDisjoint(folds=3) and Evaluation().split == PlaylistDisjoint()
@@ -173,7 +175,7 @@ def test_a_recipe_names_a_protocol_by_name_mapping_path_or_object() -> None:
         Evaluation(split="item_colt")
 
 
-def test_a_protocol_says_what_is_measured_by_default() -> None:
+def test_protocol_sets_default_metrics_and_cutoffs() -> None:
     assert Evaluation(split="mpd_challenge").k == [500] and Evaluation(split="mpd_challenge", k=[10]).k == [10]
     assert Evaluation(split="item_cold").metrics == ["recall", "ndcg"]
 
@@ -181,18 +183,22 @@ def test_a_protocol_says_what_is_measured_by_default() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        ({"protocol": "leave_last_out"}, {"split": "leave_last_out"}, "`evaluation: {protocol: leave_last_out}` is the old form: write"
-         " `evaluation: {split: leave_last_out}`"),
-        ({"protocol": "item_cold", "min_tracks": 5, "split": {"folds": 3}}, {"split": {"type": "item_cold", "folds": 3, "min_tracks": 5}},
-         "write `evaluation: {split: {type: item_cold, folds: 3, min_tracks: 5}}`"),
+        (
+            {"protocol": "leave_last_out"},
+            {"split": "leave_last_out"},
+            "`evaluation: {protocol: leave_last_out}` is the old form: write `evaluation: {split: leave_last_out}`",
+        ),
+        (
+            {"protocol": "item_cold", "min_tracks": 5, "split": {"folds": 3}},
+            {"split": {"type": "item_cold", "folds": 3, "min_tracks": 5}},
+            "write `evaluation: {split: {type: item_cold, folds: 3, min_tracks: 5}}`",
+        ),
         ({"shown": 0.5, "k": [5]}, {"split": {"shown": 0.5}, "k": [5]}, "write `evaluation: {split: {shown: 0.5}}`"),
         ({"protocol": "leave_last_out", **FLAT, "split": dict(SPLIT)}, {"split": "leave_last_out"}, "is the old form"),
         ({"protocol": "mpd_challenge", **FLAT, "split": dict(SPLIT)}, {"split": "mpd_challenge"}, "is the old form"),
     ],
-)  # fmt: skip
-def test_the_old_form_still_loads_and_says_what_to_write(
-    old: dict[str, Any], new: dict[str, Any], sentence: str
-) -> None:
+)
+def test_old_form_of_evaluation_loads_with_a_warning(old: dict[str, Any], new: dict[str, Any], sentence: str) -> None:
     with pytest.warns(OldForm) as told:
         made = Evaluation(**old)
     assert len(told) == 1 and sentence in str(told[0].message)
@@ -200,7 +206,7 @@ def test_the_old_form_still_loads_and_says_what_to_write(
     assert modern(modern(old)[0]) == (modern(old)[0], [])
 
 
-def test_the_new_form_warns_of_nothing() -> None:
+def test_new_form_of_evaluation_loads_without_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for name in plugins.names("segue.protocols"):
@@ -224,12 +230,12 @@ def test_the_new_form_warns_of_nothing() -> None:
         ({"split": {"type": "leave_last_out", "folds": 3}}, "is not a key"),
     ],
 )
-def test_what_no_form_allows_is_refused(given: dict[str, Any], message: str) -> None:
+def test_contradictory_old_and_new_keys_are_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Evaluation(**given)
 
 
-def test_a_protocol_that_does_not_check_its_split_cannot_leak(tmp_path: Path) -> None:
+def test_leak_of_a_protocol_without_own_checks_is_reported(tmp_path: Path) -> None:
     data = segue.read_playlists(None, reader="demo", tracks=200, artists=40, playlists=60, fields=[], cache=tmp_path)
     assert len(data.split(EveryTenth()).test) == 6
     with pytest.raises(

@@ -33,7 +33,7 @@ def test_leave_last_out_hides_the_last_two(corpus_of: Build) -> None:
     assert parts.test.queries().seeds.tolist() == [1, 2, 3, 4, 2]
 
 
-def test_playlist_disjoint_takes_its_settings_from_the_recipe(corpus_of: Build) -> None:
+def test_playlist_disjoint_reads_the_settings_of_the_recipe(corpus_of: Build) -> None:
     corpus = corpus_of([turned(1), turned(2), TEN, TEN[:4]], 10, splits=["train", "valid", "test", "test"])
     parts = split(corpus, Evaluation(split={"shown": 0.7}))
     assert [parts.train.rows.tolist(), parts.valid.rows.tolist(), parts.test.rows.tolist()] == [[0], [1], [2]]
@@ -58,7 +58,7 @@ def test_folds_by_hash_test_each_playlist_once(corpus_of: Build) -> None:
     ("sides", "names"),
     [("train test valid", "p0' in train and 'p1' in test"), ("valid test train", "p0' in valid and 'p1' in test")],
 )
-def test_versions_on_two_sides_are_a_leak(sides: str, names: str, corpus_of: Build) -> None:
+def test_versions_in_two_parts_are_a_leak(sides: str, names: str, corpus_of: Build) -> None:
     corpus = corpus_of(
         [TEN, TEN, TEN, TEN, TEN], 10, groups=["a", "a", "b", None, None], splits=[*sides.split(), "train", "test"]
     )
@@ -66,7 +66,7 @@ def test_versions_on_two_sides_are_a_leak(sides: str, names: str, corpus_of: Bui
         split(corpus, Evaluation())
 
 
-def test_a_list_that_is_both_learned_and_tested_is_a_leak(corpus_of: Build) -> None:
+def test_equal_list_in_training_and_test_is_a_leak(corpus_of: Build) -> None:
     corpus = corpus_of([turned(1), turned(2), TEN], 10, splits=["train", "valid", "test"])
     parts = split(corpus, Evaluation())
     start = corpus.offsets[:1]

@@ -35,24 +35,24 @@ def training(parts: Split) -> list[list[int]]:
     return [items[a:b].tolist() for a, b in pairwise(offsets)]
 
 
-def test_without_faults_all_but_the_last_are_shown(made: Callable[..., Split]) -> None:
+def test_split_without_faults_shows_all_tracks_but_the_last(made: Callable[..., Split]) -> None:
     parts = made()
     assert seeds(parts) == [[4, 1, 5, 6], [1, 8, 9], LONG[:-1]] and training(parts) == [[4, 1, 5], [1, 8], LONG[:-2]]
 
 
-def test_lost_tracks_are_the_validation_track_and_the_one_before(made: Callable[..., Split]) -> None:
+def test_lost_tracks_removes_the_validation_track_and_the_track_before_it(made: Callable[..., Split]) -> None:
     parts = made("lost_tracks")
     assert seeds(parts) == [[4, 1], [1], LONG[:-3]] and training(parts) == training(made())
     assert parts.valid.queries().seeds.tolist() == made().valid.queries().seeds.tolist()
 
 
-def test_track_zero_is_padding(made: Callable[..., Split]) -> None:
+def test_item_zero_removes_the_first_track(made: Callable[..., Split]) -> None:
     parts = made("item_zero")
     assert seeds(parts) == [[4, 5, 6], [8, 9], LONG[:-1]] and training(parts) == [[4, 5], [8], LONG[:-2]]
     assert parts.train.counts()[1] == 0 and parts.train.titles() == [None] * 3
 
 
-def test_training_takes_the_first_fifty_and_the_test_the_last(made: Callable[..., Split]) -> None:
+def test_first_50_trains_on_the_first_and_tests_on_the_last_50_tracks(made: Callable[..., Split]) -> None:
     parts = made("first_50")
     assert training(parts)[2] == LONG[:50] and seeds(parts)[2] == LONG[-51:-1]
     assert seeds(parts)[:2] == seeds(made())[:2]
@@ -61,7 +61,7 @@ def test_training_takes_the_first_fifty_and_the_test_the_last(made: Callable[...
 @pytest.mark.parametrize(
     "faults", [(), ("lost_tracks",), ("item_zero",), ("first_50",), ("lost_tracks", "item_zero", "first_50")]
 )
-def test_what_is_hidden_stays(faults: tuple[str, ...], made: Callable[..., Split]) -> None:
+def test_faults_do_not_change_hidden_tracks(faults: tuple[str, ...], made: Callable[..., Split]) -> None:
     parts = made(*faults)
     assert [parts.test.hidden()[0].tolist(), parts.valid.hidden()[0].tolist()] == [[7, 10, 79], [6, 9, 78]]
 
@@ -77,7 +77,7 @@ class Follows(Fixed):
 @pytest.mark.parametrize(
     ("faults", "first", "three"), [((), 1, 1), (("lost_tracks",), 0, 1 / 3), (("first_50",), 1, 1)]
 )
-def test_what_a_fault_is_worth_to_one_that_knows_the_next(
+def test_faults_lower_the_recall_of_a_ranker_that_knows_the_next_track(
     faults: tuple[str, ...], first: float, three: float, made: Callable[..., Split]
 ) -> None:
     scores = evaluate(

@@ -13,14 +13,14 @@ from toolkit.evaluation.result_rows import comparisons
 from toolkit.evaluation.significance import holm, paired_t
 
 
-def test_apart_it_is_the_ordinary_paired_t_test() -> None:
+def test_paired_t_without_versions_is_the_ordinary_paired_t_test() -> None:
     generator = np.random.default_rng(0)
     a, b = generator.normal(size=(2, 50, 3))
     found = paired_t(a, b + 0.2, np.arange(50))
     assert [each.p for each in found] == pytest.approx(stats.ttest_rel(a, b + 0.2).pvalue, abs=1e-12)
 
 
-def test_versions_count_as_one_playlist() -> None:
+def test_paired_t_counts_versions_as_one_playlist() -> None:
     generator = np.random.default_rng(1)
     small = {"groups": 0, "lists": 0}
     for _ in range(400):
@@ -33,7 +33,7 @@ def test_versions_count_as_one_playlist() -> None:
     assert small["lists"] / 400 > 0.25
 
 
-def test_the_detectable_difference_is_found_four_times_in_five() -> None:
+def test_detectable_difference_is_significant_four_times_in_five() -> None:
     generator = np.random.default_rng(2)
     shown, least = 0, paired_t(generator.normal(size=(100, 1)), np.zeros((100, 1)), np.arange(100))[0].detectable
     assert least == pytest.approx(2.83 / 10, rel=0.25)
@@ -42,13 +42,13 @@ def test_the_detectable_difference_is_found_four_times_in_five() -> None:
     assert 0.74 <= shown / 400 <= 0.86
 
 
-def test_edges_of_the_t_test() -> None:
+def test_paired_t_of_one_group_and_of_equal_values() -> None:
     ones, zeros = np.ones((4, 1)), np.zeros((4, 1))
     assert paired_t(ones, ones, np.arange(4))[0].p == 1 and paired_t(ones, zeros, np.arange(4))[0].p == 0
     assert math.isnan(paired_t(ones, zeros, np.zeros(4, int))[0].p)
 
 
-def test_holm_by_hand() -> None:
+def test_holm_of_small_examples() -> None:
     assert holm(np.array([0.01, 0.04, 0.03, 0.005])).tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm(np.array([0.6, np.nan, 0.7])).tolist() == pytest.approx([1, np.nan, 1], nan_ok=True)
 

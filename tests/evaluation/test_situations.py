@@ -43,7 +43,7 @@ def test(corpus: Corpus) -> HeldOut:
     return Evaluation(split="mpd_challenge").split.split(corpus).test
 
 
-def test_each_situation_shows_what_it_says(corpus: Corpus, test: HeldOut) -> None:
+def test_each_situation_shows_its_seeds_and_title(corpus: Corpus, test: HeldOut) -> None:
     queries, (hidden, offsets) = test.queries(), test.hidden()
     seen = set()
     for b, name in enumerate(test.labels["situation"].tolist()):
@@ -62,7 +62,7 @@ def test_each_situation_shows_what_it_says(corpus: Corpus, test: HeldOut) -> Non
     assert seen == set(NAMES)
 
 
-def test_a_playlist_is_dealt_evenly_among_the_situations_it_could_stand_in(corpus: Corpus, test: HeldOut) -> None:
+def test_playlists_are_assigned_evenly_to_fitting_situations(corpus: Corpus, test: HeldOut) -> None:
     lengths = test.ends - test.starts
     has_title = np.array([title is not None for title in corpus.titles(test.rows)])
     of_long = test.labels["situation"][(lengths == 150) & has_title]
@@ -77,7 +77,7 @@ def test_a_playlist_is_dealt_evenly_among_the_situations_it_could_stand_in(corpu
     assert len(test) == len(set(test.rows.tolist())) == 600
 
 
-def test_the_deal_depends_on_the_playlist_alone(corpus: Corpus, test: HeldOut) -> None:
+def test_situation_of_a_playlist_does_not_depend_on_others(corpus: Corpus, test: HeldOut) -> None:
     again = Evaluation(split={"type": "mpd_challenge", "min_tracks": 30}).split.split(corpus).test
     first = dict(zip(test.rows.tolist(), test.labels["situation"].tolist(), strict=True))
     assert [first[row] for row in again.rows.tolist()] == again.labels["situation"].tolist()
@@ -85,7 +85,7 @@ def test_the_deal_depends_on_the_playlist_alone(corpus: Corpus, test: HeldOut) -
     assert queries.seeds.tolist() == test.queries().part(5, 9).seeds.tolist()
 
 
-def test_chosen_situations_alone(corpus: Corpus, corpus_of: Build) -> None:
+def test_only_chosen_situations_are_used(corpus: Corpus, corpus_of: Build) -> None:
     asked = Evaluation(split={"type": "mpd_challenge", "situations": ["title", "title_random_100"]})
     found = asked.split.split(corpus).test
     assert set(found.labels["situation"]) == {"title", "title_random_100"}
@@ -97,7 +97,7 @@ def test_chosen_situations_alone(corpus: Corpus, corpus_of: Build) -> None:
         Evaluation(split={"type": "mpd_challenge", "situations": ["title"]}).split.split(bare)
 
 
-def test_shuffled_seeds_are_the_same_seeds(corpus: Corpus) -> None:
+def test_shuffled_seeds_are_the_same_tracks_in_another_order(corpus: Corpus) -> None:
     plain, other = (Evaluation(split={"shuffle_seeds": shuffle}).split.split(corpus) for shuffle in (False, True))
     for before, after in ((plain.test, other.test), (plain.valid, other.valid)):
         first, second = before.queries(), after.queries()

@@ -38,7 +38,7 @@ def slow_means(values: np.ndarray, groups: np.ndarray, *, seed: int, samples: in
 
 @pytest.mark.parametrize("macro", [False, True])
 @pytest.mark.parametrize("chunk", [1, 100, 4_000_000])
-def test_intervals_equal_their_slow_twin(
+def test_intervals_equal_a_plain_loop(
     macro: bool, chunk: int, clustered: tuple[np.ndarray, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values, groups = clustered
@@ -51,7 +51,7 @@ def test_intervals_equal_their_slow_twin(
         assert found.n == (12 if macro else 70)
 
 
-def test_differences_equal_their_slow_twin(clustered: tuple[np.ndarray, ...]) -> None:
+def test_differences_equal_a_plain_loop(clustered: tuple[np.ndarray, ...]) -> None:
     values, groups = clustered
     a, b = values[:, 0], values[:, 1]
     slow = slow_means((a - b)[:, None], groups, seed=2, samples=300, macro=False)[:, 0]
@@ -61,17 +61,17 @@ def test_differences_equal_their_slow_twin(clustered: tuple[np.ndarray, ...]) ->
     assert (found.value, found.low, found.high, found.p) == pytest.approx((np.mean(a - b), low, high, p))
 
 
-def test_macro_mean_by_hand() -> None:
+def test_macro_mean_of_a_small_example() -> None:
     values, groups = np.array([1.0, 0.0, 0.0, 0.5]), np.array([7, 3, 3, 3])
     assert macro_mean(values, groups) == pytest.approx((1 + 0.5 / 3) / 2)
     assert macro_mean(np.stack([values, 2 * values], axis=1), groups).tolist() == pytest.approx([7 / 12, 7 / 6])
 
 
-def test_groups_are_versions_where_they_repeat() -> None:
+def test_repeated_groups_are_versions() -> None:
     assert are_versions(np.array([1, 2, 1])) and not are_versions(np.array([3, 1, 2]))
 
 
-def test_a_known_mean_is_covered_95_times_in_100_and_only_by_groups() -> None:
+def test_intervals_by_groups_cover_a_known_mean_95_times_in_100() -> None:
     generator = np.random.default_rng(0)
     covered = {"groups": 0, "lists": 0}
     for trial in range(300):
@@ -85,7 +85,7 @@ def test_a_known_mean_is_covered_95_times_in_100_and_only_by_groups() -> None:
     assert covered["lists"] / 300 < 0.75
 
 
-def test_p_is_small_only_as_often_as_it_says() -> None:
+def test_p_values_of_equal_systems_are_calibrated() -> None:
     generator = np.random.default_rng(1)
     groups = np.arange(60)
     small = []
@@ -96,13 +96,13 @@ def test_p_is_small_only_as_often_as_it_says() -> None:
     assert paired_difference(a + 3, b, groups, seed=0, samples=400).p == pytest.approx(2 / 401)
 
 
-def test_equal_systems_differ_by_nothing() -> None:
+def test_equal_systems_have_difference_0_and_p_1() -> None:
     values = np.linspace(0, 1, 30)
     found = paired_difference(values, values.copy(), np.arange(30), seed=0)
     assert (found.value, found.low, found.high, found.p) == (0, 0, 0, 1)
 
 
-def test_the_same_seed_gives_the_same_interval(clustered: tuple[np.ndarray, ...]) -> None:
+def test_same_seed_gives_the_same_interval(clustered: tuple[np.ndarray, ...]) -> None:
     first, again, other = (mean_intervals(*clustered, seed=seed) for seed in (5, 5, 6))
     assert first == again != other
 
@@ -115,11 +115,11 @@ def test_one_group_has_no_interval() -> None:
 
 
 @pytest.mark.parametrize("values", [np.array([[np.nan], [1.0]]), np.zeros((0, 1)), np.zeros((3, 1)), np.zeros(2)])
-def test_values_without_a_list_each_are_refused(values: np.ndarray) -> None:
+def test_values_of_another_length_than_groups_are_refused(values: np.ndarray) -> None:
     with pytest.raises(ValueError, match="values"):
         mean_intervals(values, np.arange(2) if len(values) else np.arange(0), seed=0)
 
 
-def test_pairs_must_be_of_the_same_lists() -> None:
+def test_paired_values_of_different_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match=r"same lists: \(2, 1\) and \(3, 1\)"):
         paired_differences(np.zeros((2, 1)), np.zeros((3, 1)), np.arange(2), seed=0)

@@ -61,7 +61,7 @@ def run(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_each_part_is_one_file_and_one_line_and_imports_only_the_public_api() -> None:
+def test_example_parts_are_one_file_each_and_import_only_the_public_api() -> None:
     points = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]["entry-points"]
     groups = {group for group in plugins.GROUPS if group != "segue.stages"}
     assert set(points) == groups and all(len(entries) == 1 for entries in points.values())
@@ -117,7 +117,7 @@ def test_each_part_is_one_file_and_one_line_and_imports_only_the_public_api() ->
         ("sources", {"folder": None, "per_second": None}, "Lyrics from files named `Artist - Title.txt` in a folder."),
     ],
 )
-def test_segue_list_shows_it_with_parameters_defaults_and_its_sentence(
+def test_segue_list_prints_plug_ins_with_parameters_and_defaults(
     kind: str, parameters: dict[str, object], sentence: str
 ) -> None:
     rows = {row["name"]: row for row in json.loads(segue("list", kind, "--json").stdout)}
@@ -133,12 +133,12 @@ def test_segue_list_shows_it_with_parameters_defaults_and_its_sentence(
 
 
 @pytest.mark.parametrize("kind", PARTS)
-def test_it_keeps_its_contract(kind: str, installed: Path, tmp_path: Path) -> None:
+def test_example_part_passes_its_check(kind: str, installed: Path, tmp_path: Path) -> None:
     check(kind, part(kind, "segue_example"), tmp_path)
 
 
 @pytest.mark.usefixtures("installed")
-def test_the_schema_types_its_parameters() -> None:
+def test_json_schema_has_the_parameters_of_plug_ins() -> None:
     values, validator = (
         YAML(typ="safe", pure=True).load((EXAMPLE / "recipe.yaml").read_text()),
         Draft202012Validator(schema()),
@@ -165,13 +165,13 @@ def test_the_schema_types_its_parameters() -> None:
         ("data.options.train_allowed=5", "data.options.train_allowed"),
     ],
 )
-def test_segue_validate_checks_its_parameters(change: str, message: str) -> None:
+def test_segue_validate_checks_parameters_of_plug_ins(change: str, message: str) -> None:
     assert segue("validate", EXAMPLE / "recipe.yaml").exit_code == 0
     wrong = segue("validate", EXAMPLE / "recipe.yaml", "--set", change)
     assert wrong.exit_code == 2 and message in wrong.output
 
 
-def test_a_recipe_of_them_all_runs_and_continues(run: Path) -> None:
+def test_recipe_of_all_example_parts_runs_and_continues_a_playlist(run: Path) -> None:
     rows = [
         row
         for row in json.loads((run / run_directory.METRICS).read_text())
@@ -194,7 +194,7 @@ def test_a_recipe_of_them_all_runs_and_continues(run: Path) -> None:
     assert len(api.load(run, "gated-conv").continue_playlist(["local:t01"], k=4)) == 4
 
 
-def test_its_command_reads_a_run(run: Path) -> None:
+def test_command_of_the_example_reads_a_run(run: Path) -> None:
     done = segue("agreement", run, "-k", "5")
     assert done.exit_code == 0 and re.search(r"^follows and gated-conv: 0\.\d\d$", done.stdout, flags=re.M), done.output
     assert "Print the share of the first k tracks" in segue("agreement", "--help").output
@@ -203,7 +203,7 @@ def test_its_command_reads_a_run(run: Path) -> None:
 
 
 @pytest.mark.usefixtures("installed")
-def test_python_has_its_ranker_and_its_model_as_classes() -> None:
+def test_segue_has_plug_in_rankers_and_models_as_classes() -> None:
     data = api.read_playlists(
         EXAMPLE / "playlists.mixtape", train_allowed=True
     )  # recognised by the package's own reader
@@ -255,7 +255,7 @@ def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("broken")
 @pytest.mark.parametrize("kind", PARTS)
-def test_a_broken_plug_in_is_reported_by_name_and_the_others_are_listed(kind: str) -> None:
+def test_broken_plug_in_is_listed_with_its_error(kind: str) -> None:
     rows = json.loads(segue("list", kind, "--json").stdout)
     errors = {row["name"]: row["error"] for row in rows if row["package"] == "broken-parts"}
     assert re.search(
@@ -266,11 +266,12 @@ def test_a_broken_plug_in_is_reported_by_name_and_the_others_are_listed(kind: st
 
 
 @pytest.mark.usefixtures("broken")
-def test_a_broken_plug_in_breaks_nothing_else(tiny_recipe: Path) -> None:
+def test_broken_plug_in_does_not_affect_other_parts(tiny_recipe: Path) -> None:
     assert segue("schema").exit_code == segue("--help").exit_code == segue("validate", tiny_recipe).exit_code == 0
     for change, message in {
         "baselines=[popularty]": "'popularty' is not a ranker: did you mean popularity?",
-        "evaluation.split=lacking": "segue.protocols plug-in 'lacking' of broken-parts lacks split: see segue.plugin.Protocol",
+        "evaluation.split=lacking": "segue.protocols plug-in 'lacking' of broken-parts lacks split:"
+        " see segue.plugin.Protocol",
         "models.0.loss=absent": "segue.losses plug-in 'absent' of broken-parts does not import",
         "models.0.negatives=7": "negatives",
     }.items():

@@ -1,4 +1,6 @@
-"""The loss and the model of docs/models.md: they keep their contracts, and a recipe takes them by module and by entry point."""
+"""The loss and the model of docs/models.md: they keep their contracts, and a recipe takes them by module and by entry
+point.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     plugins.points.cache_clear()
 
 
-def test_they_keep_their_contracts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_of_the_page_pass_their_checks(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(folder)
     names: dict[str, object] = {}
     exec("from my_loss import BPR\nfrom my_model import DecayedMean\n", names)
@@ -54,7 +56,7 @@ def test_they_keep_their_contracts(folder: Path, monkeypatch: pytest.MonkeyPatch
     assert Recipe.model_validate(recipe.model_dump(mode="json")).models == recipe.models
 
 
-def test_a_recipe_runs_them_by_module(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recipe_runs_models_of_the_page_as_module_class(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGUE_CACHE", str(folder / "cache"))
     done = segue("run", "recipe.yaml", "--out", "run", "--set", "report.map=0", "--set", "threads=1")
     assert done.exit_code == 0, done.output
@@ -65,7 +67,7 @@ def test_a_recipe_runs_them_by_module(folder: Path, monkeypatch: pytest.MonkeyPa
         assert curves[name][-1]["loss"] < curves[name][0]["loss"]
 
 
-def test_entry_points_give_them_names(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entry_points_name_the_models_of_the_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     about = folder / "my_ideas-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: my-ideas\nVersion: 1.0\n")
@@ -87,7 +89,7 @@ def test_entry_points_give_them_names(folder: Path, monkeypatch: pytest.MonkeyPa
         load(folder / "named.yaml", ["models.1.half_life=4"])
 
 
-def test_a_module_that_is_missing_is_one_line(folder: Path) -> None:
+def test_missing_module_is_one_line(folder: Path) -> None:
     with pytest.raises(
         InputError, match=r"'my_modell:DecayedMean' names a module that is not here: .* folder that has my_modell.py"
     ):

@@ -1,4 +1,4 @@
-"""The parts of the example package from one file in the current folder, without packaging: in a recipe and in Python."""
+"""The parts of the example package from one file in the current folder, in a recipe and in Python."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def run(ideas: Path) -> Path:
     return ideas / "run"
 
 
-def test_a_recipe_names_nine_of_them_by_module(ideas: Path) -> None:
+def test_recipe_accepts_nine_kinds_of_parts_as_module_class(ideas: Path) -> None:
     text = (ideas / "recipe.yaml").read_text()
     assert set(re.findall(r"my_ideas:(\w+)", text)) == {cls for kind, (_, cls) in PARTS.items() if kind != "sources"}
     assert segue("validate", "recipe.yaml").exit_code == 0
@@ -55,7 +55,7 @@ def test_a_recipe_names_nine_of_them_by_module(ideas: Path) -> None:
     assert wrong.exit_code == 2 and "models.0.loss.gama is not a key: did you mean gamma?" in wrong.output
 
 
-def test_the_recipe_runs_and_its_report_has_their_labels(run: Path) -> None:
+def test_recipe_of_module_classes_runs_and_reports_their_labels(run: Path) -> None:
     rows = [
         row
         for row in json.loads((run / run_directory.METRICS).read_text())
@@ -67,7 +67,7 @@ def test_the_recipe_runs_and_its_report_has_their_labels(run: Path) -> None:
     assert systems == {"gated-conv": "sequential", "popularity": "popularity", "follows": "my_ideas:Follows"}
 
 
-def test_a_run_is_loaded_from_the_same_folder(run: Path) -> None:
+def test_run_with_module_classes_loads_in_the_same_folder(run: Path) -> None:
     for system in ("gated-conv", "follows"):
         assert len(api.load("run", system).continue_playlist(["local:t01", "local:t04"], k=3)) == 3
         done = segue("continue", "run", "--system", system, "--tracks", "local:t01", "-k", "3", "--format", "csv")
@@ -83,7 +83,7 @@ def elsewhere(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     forget()
 
 
-def test_from_another_folder_one_line_says_what_is_missing(elsewhere: Path) -> None:
+def test_missing_module_in_another_folder_is_one_line(elsewhere: Path) -> None:
     for system, cls in {"gated-conv": "GatedConv", "follows": "Follows"}.items():
         message = rf"'my_ideas:{cls}' names a module that is not here: call segue from the folder that has my_ideas\.py"
         with pytest.raises(api.InputError, match=message):
@@ -94,7 +94,7 @@ def test_from_another_folder_one_line_says_what_is_missing(elsewhere: Path) -> N
     assert segue("report", elsewhere).exit_code == 0
 
 
-def test_an_edited_file_is_read_and_encoded_again(run: Path, ideas: Path) -> None:
+def test_edited_module_is_read_and_encoded_again(run: Path, ideas: Path) -> None:
     before, file = (run / run_directory.METRICS).read_bytes(), ideas / "my_ideas.py"
     text = file.read_text()
     assert (
@@ -120,7 +120,7 @@ def test_an_edited_file_is_read_and_encoded_again(run: Path, ideas: Path) -> Non
 
 
 @pytest.mark.usefixtures("ideas")
-def test_python_takes_them_by_module_as_classes_and_as_objects(ideas: Path) -> None:
+def test_python_accepts_parts_as_module_class_class_and_object(ideas: Path) -> None:
     data = api.read_playlists("playlists.mixtape", reader="my_ideas:MixtapeReader", train_allowed=True)
     split = data.split("my_ideas:FileOrder", share=0.15)
     own = {kind: part(kind, "my_ideas") for kind in PARTS}
@@ -154,7 +154,7 @@ def test_python_takes_them_by_module_as_classes_and_as_objects(ideas: Path) -> N
 
 
 @pytest.mark.usefixtures("ideas")
-def test_python_names_the_key_and_the_cure_of_a_wrong_part() -> None:
+def test_wrong_part_in_python_is_reported_with_key_and_cure() -> None:
     focal, pairwise = part("losses", "my_ideas"), part("joins", "my_ideas")
     for keys, message in [
         ({"join": focal()}, "join must be a join, of a subclass of segue.plugin.Join, not Focal"),
@@ -175,7 +175,7 @@ def test_python_names_the_key_and_the_cure_of_a_wrong_part() -> None:
     split = data.split("my_ideas:FileOrder")
     follows = api.ranker("my_ideas:Follows").fit(split.train)
     with pytest.raises(
-        api.InputError, match="must say how many tracks it looks at, such as my_ideas:ReciprocalRank@20"
+        api.InputError, match="needs a cutoff, such as my_ideas:ReciprocalRank@20"
     ):
         api.evaluate(follows, split.test, ["my_ideas:ReciprocalRank"])
     with pytest.raises(api.InputError, match="a class of your own is written as 'module:Class@20'"):

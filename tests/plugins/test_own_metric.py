@@ -54,7 +54,9 @@ def run(tmp_path: Path, tiny_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return tmp_path / "run"
 
 
-def test_it_is_measured_printed_and_read_back_without_its_module(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_own_metric_is_measured_printed_and_read_back_without_its_module(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = json.loads((run / run_directory.METRICS).read_text())
     assert {row["k"] for row in rows if row["metric"] == NAME} == {5} and set(rows[0]) >= {"system", "value", "n"}
     assert all("metric_info" not in row for row in rows)
@@ -89,7 +91,7 @@ def test_it_is_measured_printed_and_read_back_without_its_module(run: Path, monk
     )
 
 
-def test_a_run_without_stored_facts_prints_the_name(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_without_stored_metric_facts_prints_the_name(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "own_metrics_of_a_test", None)
     described.cache_clear()
     (run / run_directory.METRIC_INFO).unlink()

@@ -1,4 +1,6 @@
-"""Bad input at the command line: one line that names the value, the rule and the cure, exit code 2, nothing left behind."""
+"""Bad input at the command line: one line that names the value, the rule and the cure, exit code 2, nothing left
+behind.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,11 @@ from tests.command import segue
 LISTS = "playlist_id,track_id,energy\n" + "".join(
     f"{p},{(p + t * (1 + p // 20)) % 20},0.5\n" for p in range(30) for t in range(6)
 )
-RECIPE = "data: {reader: csv, path: lists.csv}\nbaselines: [popularity]\nevaluation: {split: {min_tracks: 4}, k: [3], bootstrap: 20}\n"
+RECIPE = """\
+data: {reader: csv, path: lists.csv}
+baselines: [popularity]
+evaluation: {split: {min_tracks: 4}, k: [3], bootstrap: 20}
+"""
 
 
 @pytest.fixture
@@ -76,7 +82,8 @@ def nothing() -> None: ...
         (
             nothing,
             ["baselines=[transrec]"],
-            "baselines.0='transrec' ranks only for training playlists, and playlist_disjoint holds out others: name transrec-global",
+            "baselines.0='transrec' ranks only for training playlists, and playlist_disjoint holds out others: name"
+            " transrec-global",
         ),
         (nothing, ["device=cuda:7"], "device"),
         (nothing, ["name=../up"], "name='../up' must be one line without '/'"),
@@ -117,7 +124,9 @@ def nothing() -> None: ...
         (content("a,b\n1,2\n"), [], "lists.csv"),
     ],
 )
-def test_a_run_that_cannot_be(here: Path, change: Callable[[], None], overrides: list[str], message: str) -> None:
+def test_wrong_recipes_exit_with_2_and_one_line(
+    here: Path, change: Callable[[], None], overrides: list[str], message: str
+) -> None:
     change()
     line = refused("run", "r.yaml", "--out", "out", *(part for override in overrides for part in ("--set", override)))
     assert message in line
@@ -165,7 +174,7 @@ COLD = [
         ),
     ],
 )
-def test_a_leak_is_bad_input(here: Path, lists: str, overrides: list[str], message: str) -> None:
+def test_leak_exits_with_2(here: Path, lists: str, overrides: list[str], message: str) -> None:
     Path("lists.csv").write_text(lists)
     line = refused("run", "r.yaml", "--out", "out", *(part for one in [*FIELDS, *overrides] for part in ("--set", one)))
     assert message in line
@@ -192,22 +201,30 @@ def test_a_leak_is_bad_input(here: Path, lists: str, overrides: list[str], messa
         (["run", "r.yaml", "--out", "lists.csv"], "exists and is not a run directory"),
     ],
 )
-def test_commands_that_cannot_be(here: Path, args: list[str], message: str) -> None:
+def test_wrong_arguments_exit_with_2_and_one_line(here: Path, args: list[str], message: str) -> None:
     before = sorted(path.name for path in here.iterdir())
     assert message in refused(*args)
     assert sorted(path.name for path in here.iterdir()) == before
 
 
-def test_values_that_are_no_numbers_name_their_row(here: Path) -> None:
+def test_values_that_are_not_numbers_are_reported_with_their_row(here: Path) -> None:
     Path("lists.csv").write_text(LISTS.replace("0.5", "nan", 1))
     line = refused(
-        "run", "r.yaml", "--out", "out", "--set", "data.options.features={sound: [energy]}",
-        "--set", "encoders={s: {encoder: features, field: sound}}", "--set", "data.permission={allowed: true, reason: mine}",
-    )  # fmt: skip
+        "run",
+        "r.yaml",
+        "--out",
+        "out",
+        "--set",
+        "data.options.features={sound: [energy]}",
+        "--set",
+        "encoders={s: {encoder: features, field: sound}}",
+        "--set",
+        "data.permission={allowed: true, reason: mine}",
+    )
     assert "lists.csv" in line and "energy" in line
 
 
-def test_a_recipe_refused_before_its_first_stage_may_be_corrected(here: Path) -> None:
+def test_recipe_refused_before_its_first_stage_can_be_corrected_in_the_same_folder(here: Path) -> None:
     refused("run", "r.yaml", "--out", "out", "--set", "evaluation.split.min_tracks=60")
     found = segue("run", "r.yaml", "--out", "out")
     assert found.exit_code == 0, found.stderr
@@ -217,12 +234,12 @@ def test_a_recipe_refused_before_its_first_stage_may_be_corrected(here: Path) ->
     )
 
 
-def test_a_k_as_long_as_the_catalogue_is_told(here: Path) -> None:
+def test_k_as_long_as_the_catalogue_is_reported(here: Path) -> None:
     found = segue("run", "r.yaml", "--out", "out", "--set", "evaluation.k=[3, 20]")
     assert found.exit_code == 0 and "evaluation.k=[20] reaches all 20 tracks" in found.stderr
 
 
-def test_thousands_of_ids_are_told_apart_in_one_pass() -> None:
+def test_thousands_of_excluded_ids_are_matched_in_one_pass() -> None:
     class Counted(dict[str, int]):
         asked = 0
 
@@ -235,7 +252,7 @@ def test_thousands_of_ids_are_told_apart_in_one_pass() -> None:
     assert split_ids([",".join([*ids, "local:a, b"])], known) == [*ids, "local:a, b"] and known.asked < 4000
 
 
-def test_ids_with_commas_can_be_asked_for(here: Path) -> None:
+def test_ids_with_commas_can_be_continued(here: Path) -> None:
     Path("lists.csv").write_text(
         "playlist_id,track_id\n"
         + "".join(f'{p},"local:Cash, {(p + t * (1 + p // 20)) % 20}, live.mp3"\n' for p in range(30) for t in range(6))

@@ -22,13 +22,13 @@ def validator() -> Draft202012Validator:
     return Draft202012Validator(made)
 
 
-def test_the_published_schema_is_the_programs():
+def test_published_schema_is_up_to_date():
     published = json.loads((ROOT / "docs" / "recipe.schema.json").read_text(encoding="utf-8"))
     assert published == schema(), "run: segue schema > docs/recipe.schema.json"
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_every_recipe_keeps_it(path: Path, validator: Draft202012Validator):
+def test_every_recipe_of_the_project_matches_the_schema(path: Path, validator: Draft202012Validator):
     errors = [
         error.message
         for error in validator.iter_errors(YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")))
@@ -45,5 +45,5 @@ def test_every_recipe_keeps_it(path: Path, validator: Draft202012Validator):
         ({"data": {"reader": "demo"}, "evaluation": {"splt": {}}}, "splt"),
     ],
 )
-def test_it_marks_what_is_wrong(recipe: dict, fault: str, validator: Draft202012Validator):
+def test_schema_refuses_wrong_recipes(recipe: dict, fault: str, validator: Draft202012Validator):
     assert any(fault in f"{error.message} {error.validator} {error.context}" for error in validator.iter_errors(recipe))

@@ -44,7 +44,7 @@ OF_BERT4REC = {"mask_ratio": 0.2, "last_item_epochs": 0, "strict_recbole": False
         ),
     ],
 )
-def test_keys_beside_a_loss_go_into_it(entry: dict[str, Any], loss: Any, note: str) -> None:
+def test_old_keys_of_a_loss_become_its_fields(entry: dict[str, Any], loss: Any, note: str) -> None:
     written, notes = modern({"type": "sasrec", **entry})
     assert len(notes) == 1 and note in notes[0]
     with warnings.catch_warnings():
@@ -55,14 +55,14 @@ def test_keys_beside_a_loss_go_into_it(entry: dict[str, Any], loss: Any, note: s
 
 
 @pytest.mark.parametrize("loss", ["full", "chunked", "sampled", "gbce"])
-def test_a_resolved_entry_of_before_loads_without_a_word(loss: str) -> None:
+def test_resolved_entry_of_an_earlier_version_loads_without_warning(loss: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         spec = ModelSpec.of({"type": "sasrec", "loss": loss, "layers": 3, **RESOLVED, **OF_BERT4REC})
     assert spec == SASRec(loss=loss, layers=3)  # type: ignore[arg-type]
 
 
-def test_a_saved_entry_loses_what_it_shared_with_others() -> None:
+def test_saved_entry_loses_keys_that_it_cannot_read() -> None:
     spec = ModelSpec.saved(
         {"type": "bert4rec", "loss": "chunked", **RESOLVED, "negatives": 2048, **OF_BERT4REC, "mask_ratio": 0.4}
     )
@@ -81,7 +81,7 @@ def test_a_saved_entry_loses_what_it_shared_with_others() -> None:
         ({"loss": {"type": "full", "negatives": 3}}, "loss.negatives\n  is not a key: known here: type"),
     ],
 )
-def test_what_nothing_reads_is_refused(entry: dict[str, Any], fault: str) -> None:
+def test_keys_of_another_loss_or_model_are_refused(entry: dict[str, Any], fault: str) -> None:
     with pytest.raises(ValueError, match=re.escape(fault)):
         ModelSpec.of({"type": "sasrec", **entry})
 
@@ -100,9 +100,10 @@ def test_shared_values_are_dropped_from_entries_that_do_not_read_them() -> None:
     assert "mask_ratio" not in recipe.models[0].model_dump()
 
 
-def test_a_recipe_of_before_names_the_entry(tmp_path: Path) -> None:
+def test_warning_about_an_old_form_names_the_line_of_the_entry(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(
-        "data: {reader: demo}\nmodels:\n  - &s {type: sasrec, loss: sampled, negatives: 64}\n  - {<<: *s, type: bert4rec, loss: chunked}\n"
+        "data: {reader: demo}\nmodels:\n  - &s {type: sasrec, loss: sampled, negatives: 64}\n  - {<<: *s, type:"
+        " bert4rec, loss: chunked}\n"
     )
     with pytest.warns(
         OldForm, match=r"r\.yaml:3: `negatives: 64` is the old form: write `loss: {type: sampled, negatives: 64}`$"
@@ -117,19 +118,20 @@ def test_adam_rows_needs_a_loss_that_samples() -> None:
     assert SASRec(adam="rows", loss=GBCE()).loss.samples
 
 
-def test_strict_recbole_refuses_wrong_answers_by_popularity() -> None:
+def test_strict_recbole_refuses_negatives_by_popularity() -> None:
     with pytest.raises(InputError, match="never draws the unplayed tracks that strict_recbole: true counts"):
         BERT4Rec(strict_recbole=True, loss=Sampled(negatives_from="popularity"))
 
 
-def test_a_loss_and_a_model_load_no_torch() -> None:
+def test_importing_losses_and_models_does_not_import_torch() -> None:
     import subprocess
     import sys
 
     code = (
         "import sys; from toolkit.recipe import Recipe;"
         "r = Recipe(data={'reader': 'demo'}, models=[{'type': name, 'loss': loss} for name, loss in"
-        " (('sasrec', 'gbce'), ('bert4rec', 'full'), ('gru4rec', 'sampled'), ('hstu', 'chunked'), ('ligr', 'gbce'))], baselines=[]);"
+        " (('sasrec', 'gbce'), ('bert4rec', 'full'), ('gru4rec', 'sampled'), ('hstu', 'chunked'), ('ligr', 'gbce'))],"
+        " baselines=[]);"
         "assert 'torch' not in sys.modules and 'recbole' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -137,7 +139,8 @@ def test_a_loss_and_a_model_load_no_torch() -> None:
 
 def test_looking_is_the_old_name_of_factor_map(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(
-        "data: {reader: demo}\nencoders: {cnn: {encoder: tfidf, field: lyrics}}\ncoldstart:\n  looking: {predicted: cnn, tracks: 20}\n"
+        "data: {reader: demo}\nencoders: {cnn: {encoder: tfidf, field: lyrics}}\ncoldstart:\n  looking: {predicted:"
+        " cnn, tracks: 20}\n"
     )
     with pytest.warns(OldForm, match=r"r\.yaml:4: `looking: …` is the old form: write `factor_map: …`$"):
         recipe = load(tmp_path / "r.yaml")

@@ -1,4 +1,4 @@
-"""Parts under `extends` and `--set`: a part of another type replaces the one below, one of the same type completes it."""
+"""Parts under `extends` and `--set`: another type replaces the part below, the same type completes it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,9 @@ def over(tmp_path: Path, base: str, text: str) -> Recipe:
         ("defaults: {fusion: {missing: {type: em}}}", "models.0.fusion.missing", {"type": "em", "rank": 4}),
     ],
 )
-def test_a_part_under_extends(tmp_path: Path, text: str, dotted: str, found: dict[str, Any]) -> None:
+def test_part_of_another_type_replaces_the_part_of_the_extended_recipe(
+    tmp_path: Path, text: str, dotted: str, found: dict[str, Any]
+) -> None:
     assert part(over(tmp_path, BASE, text), dotted) == found
 
 
@@ -85,7 +87,7 @@ def test_a_part_under_extends(tmp_path: Path, text: str, dotted: str, found: dic
         ("item_cold", "{type: playlist_disjoint}", {"type": "playlist_disjoint"}),
     ],
 )
-def test_a_split_without_a_type_is_the_default_below_and_completes_above(
+def test_split_without_a_type_is_the_default_in_the_extended_recipe_and_completes_in_the_extending(
     tmp_path: Path, below: str, above: str, found: dict[str, Any]
 ) -> None:
     recipe = over(
@@ -112,17 +114,19 @@ def test_a_split_without_a_type_is_the_default_below_and_completes_above(
         ),
     ],
 )
-def test_a_part_under_set(tmp_path: Path, overrides: list[str], dotted: str, found: dict[str, Any]) -> None:
+def test_set_changes_the_type_of_a_part(
+    tmp_path: Path, overrides: list[str], dotted: str, found: dict[str, Any]
+) -> None:
     assert part(load(write(tmp_path, BASE), overrides), dotted) == found
 
 
-def test_a_key_given_with_set_is_refused_where_the_new_type_lacks_it(tmp_path: Path) -> None:
+def test_key_set_for_a_part_whose_new_type_lacks_it_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError) as caught:
         load(write(tmp_path, BASE), ["fusion.missing.rank=3", "fusion.missing.type=mean"])
     assert str(caught.value) == "--set fusion.missing.rank=3: fusion.missing.rank is not a key: known here: type"
 
 
-def test_a_replaced_part_leaves_no_lines_of_the_file_below(tmp_path: Path) -> None:
+def test_replaced_part_has_no_lines_of_the_extended_file(tmp_path: Path) -> None:
     with pytest.raises(RecipeError) as caught:
         over(tmp_path, BASE, "evaluation: {split: {type: leave_last_out, fold: 3}}")
     assert str(caught.value).startswith(f"{tmp_path / 'r.yaml'}:2: evaluation.split.fold is not a key")

@@ -31,20 +31,20 @@ baselines: [popularity, {name: item-knn, params: {shrink: 1.5}}]
 """
 
 
-def test_values_arrive_and_defaults_fill_the_rest(tmp_path: Path) -> None:
+def test_given_values_are_read_and_others_have_defaults(tmp_path: Path) -> None:
     recipe = load(write(tmp_path, BASE), parameters=True)
     assert recipe.data.permission is not None and recipe.data.permission.allowed is True
     assert recipe.models[0].hidden_size == 32 and recipe.models[0].heads == 2
     assert recipe.evaluation.k == [20, 50, 500] and recipe.seed == 0
 
 
-def test_a_recipe_without_a_name_has_its_files(tmp_path: Path) -> None:
+def test_recipe_without_a_name_has_the_name_of_its_file(tmp_path: Path) -> None:
     path = write(tmp_path, BASE)
     assert load(path).name == "r" and load(write(tmp_path, "name: mine\n" + BASE)).name == "mine"
     assert load(path, ["name=other"]).name == "other"
 
 
-def test_without_encoders_the_default_baselines_need_none(tmp_path: Path) -> None:
+def test_default_baselines_without_encoders_need_no_content(tmp_path: Path) -> None:
     assert load(write(tmp_path, "data: {reader: demo}")).baselines == ["popularity", "item-knn"]
     with_content = "data: {reader: demo}\nencoders: {a: {encoder: features, field: audio_features}}"
     assert load(write(tmp_path, with_content)).baselines == ["popularity", "item-knn", "content-centroid"]
@@ -64,11 +64,11 @@ def test_without_encoders_the_default_baselines_need_none(tmp_path: Path) -> Non
         ("name=a=b", lambda r: r.name, "a=b"),
     ],
 )
-def test_overrides(tmp_path: Path, override: str, get, value) -> None:  # type: ignore[no-untyped-def]
+def test_overrides_set_values_by_dotted_key(tmp_path: Path, override: str, get, value) -> None:  # type: ignore[no-untyped-def]
     assert get(load(write(tmp_path, BASE), [override])) == value
 
 
-def test_later_overrides_win_and_lines_of_what_they_replace_are_forgotten(tmp_path: Path) -> None:
+def test_later_override_wins_and_its_place_replaces_the_line(tmp_path: Path) -> None:
     path = write(tmp_path, BASE)
     assert load(path, ["seed=1", "seed=2"]).seed == 2
     file = read(path, ["models.0={type: sasrec, hidden_size: 3}"])
@@ -76,7 +76,9 @@ def test_later_overrides_win_and_lines_of_what_they_replace_are_forgotten(tmp_pa
     assert file.place(("models",)) == f"{path}:6"
 
 
-def test_paths_start_at_the_recipe_and_overridden_ones_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_path_starts_at_the_recipe_and_overridden_path_at_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder, here = tmp_path / "recipes", tmp_path / "here"
     folder.mkdir()
     here.mkdir()
@@ -95,7 +97,8 @@ FAULTS = [
     (
         "    hidden_size: 32",
         "    negatives_from: popularity",
-        "8: models.0.negatives_from='popularity' is for `loss: sampled`, not `chunked`: take it out, or write `loss: {type: sampled, neg",
+        "8: models.0.negatives_from='popularity' is for `loss: sampled`, not `chunked`: take it out, or write `loss:"
+        " {type: sampled, neg",
     ),
     (
         "    hidden_size: 32",
@@ -235,13 +238,13 @@ FAULTS = [
         ("{metrics: [recall], k: [100]}", "recall@100"),
     ],
 )
-def test_models_are_selected_by_what_the_evaluation_measures(tmp_path: Path, evaluation: str, select: str) -> None:
+def test_default_select_is_a_metric_of_the_evaluation(tmp_path: Path, evaluation: str, select: str) -> None:
     recipe = load(write(tmp_path, f"{BASE}evaluation: {evaluation}\n"))
     assert recipe.models[0].select == select
     assert type(recipe).model_validate(recipe.model_dump(mode="json")).models[0].select == select
 
 
-def test_a_select_that_was_given_is_not_replaced(tmp_path: Path) -> None:
+def test_given_select_is_not_replaced(tmp_path: Path) -> None:
     given = BASE.replace("hidden_size: 32", "select: ndcg@50", 1)
     with pytest.raises(
         RecipeError, match=r"models\.0\.select='ndcg@50' must be one of the evaluation's recall@20, ndcg@20"
@@ -250,7 +253,7 @@ def test_a_select_that_was_given_is_not_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("old", "new", "message"), FAULTS, ids=[fault[2][:50] for fault in FAULTS])
-def test_a_fault_names_line_key_value_and_rule(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_error_names_line_key_value_and_rule(tmp_path: Path, old: str, new: str, message: str) -> None:
     path = write(tmp_path, BASE.replace(old, new, 1))
     with pytest.raises(RecipeError) as caught:
         load(path)
@@ -284,7 +287,7 @@ def test_a_fault_names_line_key_value_and_rule(tmp_path: Path, old: str, new: st
         ),
     ],
 )
-def test_parameters_are_checked_against_their_plugin(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_parameters_are_checked_by_their_plug_in(tmp_path: Path, old: str, new: str, message: str) -> None:
     path = write(tmp_path, BASE.replace(old, new, 1))
     load(path)
     with pytest.raises(RecipeError, match="is not a key|must be|titles are text") as caught:
@@ -316,13 +319,13 @@ def test_parameters_are_checked_against_their_plugin(tmp_path: Path, old: str, n
         ("baselines.1.params.shrink=true", "baselines.1.params.shrink=true must be a number"),
     ],
 )
-def test_booleans_are_no_numbers_and_numbers_no_booleans(tmp_path: Path, override: str, message: str) -> None:
+def test_booleans_are_refused_as_numbers_and_numbers_as_booleans(tmp_path: Path, override: str, message: str) -> None:
     with pytest.raises(RecipeError) as found:
         load(write(tmp_path, BASE), [override], parameters=True)
     assert str(found.value) == f"--set {override}: {message}"
 
 
-def test_a_number_inside_annotated_types_is_found_too() -> None:
+def test_boolean_in_place_of_a_number_inside_annotated_types_is_refused() -> None:
     class Params(Parameters):
         sizes: list[Annotated[int, Field(ge=1)]] | None = None
         ratio: Annotated[float, Field(gt=0)] | bool = 1.0
@@ -347,7 +350,7 @@ def test_a_number_inside_annotated_types_is_found_too() -> None:
         ("seed=!!python/name:os.system", "tags (!…) are not allowed"),
     ],
 )
-def test_a_fault_of_an_override_names_the_override(tmp_path: Path, override: str, message: str) -> None:
+def test_error_in_an_override_names_the_override(tmp_path: Path, override: str, message: str) -> None:
     with pytest.raises(RecipeError) as caught:
         load(write(tmp_path, BASE), [override])
     assert message in str(caught.value) and str(caught.value).startswith("--set ")
@@ -369,7 +372,7 @@ def test_a_fault_of_an_override_names_the_override(tmp_path: Path, override: str
         (b"a: " + b"[" * 3000, "nested too deep"),
     ],
 )
-def test_files_that_are_no_recipe(tmp_path: Path, content: bytes, message: str) -> None:
+def test_files_that_are_not_recipes_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "r.yaml"
     path.write_bytes(content)
     with pytest.raises(RecipeError) as caught:
@@ -377,20 +380,20 @@ def test_files_that_are_no_recipe(tmp_path: Path, content: bytes, message: str) 
     assert message in str(caught.value)
 
 
-def test_aliases_that_stand_for_billions_of_values_are_refused_at_once(tmp_path: Path) -> None:
+def test_aliases_that_expand_to_billions_of_values_are_refused_at_once(tmp_path: Path) -> None:
     levels = [f"l{i}: &l{i} [{', '.join([f'*l{i - 1}'] * 10)}]" for i in range(1, 12)]
     with pytest.raises(RecipeError, match="more than 100,000 values"):
         load(write(tmp_path, "\n".join(["l0: &l0 [x]", *levels])))
 
 
-def test_a_missing_recipe_and_a_folder_say_so(tmp_path: Path) -> None:
+def test_missing_recipe_and_folder_are_reported(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"none\.yaml does not exist: give the path of a recipe"):
         load(tmp_path / "none.yaml")
     with pytest.raises(RecipeError, match="cannot be read: Is a directory"):
         load(tmp_path)
 
 
-def test_the_resolved_recipe_reads_back_as_itself(tmp_path: Path) -> None:
+def test_resolved_recipe_is_equal_after_reading_it_back(tmp_path: Path) -> None:
     recipe = load(write(tmp_path, BASE), ["models.0.lr=3e-5", "name='null'", "data.options={tracks: 300}"])
     (tmp_path / "resolved.yaml").write_bytes(to_yaml(recipe.model_dump(mode="json")))
     assert load(tmp_path / "resolved.yaml") == recipe
@@ -414,13 +417,13 @@ def test_the_resolved_recipe_reads_back_as_itself(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_recipe_built_in_python_passes_the_checks_of_a_file(given: dict[str, Any], message: str) -> None:
+def test_recipe_built_in_python_has_the_checks_of_a_file(given: dict[str, Any], message: str) -> None:
     with pytest.raises(RecipeError) as found:
         Recipe(**{"data": {"reader": "demo"}, "models": [{"type": "sasrec"}], **given})
     assert str(found.value) == message
 
 
-def test_defaults_reach_the_models_of_a_recipe_built_in_python() -> None:
+def test_defaults_apply_to_models_of_a_recipe_built_in_python() -> None:
     recipe = Recipe(
         data=Data(reader="demo"),
         defaults={"epochs": 1, "lr": 0.1},
@@ -430,13 +433,13 @@ def test_defaults_reach_the_models_of_a_recipe_built_in_python() -> None:
     assert Recipe.model_validate(recipe.model_dump(mode="json")) == recipe
 
 
-def test_pairs_read_values_as_yaml_and_lead_inside() -> None:
+def test_pairs_read_values_as_yaml_and_dotted_keys_as_nested() -> None:
     assert pairs(["a=1", "b.c=[x, 2]", "b.d=tab"], "--option") == {"a": 1, "b": {"c": ["x", 2], "d": "tab"}}
     with pytest.raises(RecipeError, match=r"--option a: must be key=value"):
         pairs(["a"], "--option")
 
 
-def test_a_recipe_extends_another_and_each_fault_names_its_file(tmp_path: Path) -> None:
+def test_extended_recipe_completes_and_errors_name_the_right_file(tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
     base = write(tmp_path / "below", BASE.replace("reader: demo", "reader: csv\n  path: lists.csv"))
     path = write(
@@ -463,12 +466,12 @@ def test_a_recipe_extends_another_and_each_fault_names_its_file(tmp_path: Path) 
         ("gone.yaml", "gone.yaml does not exist: give the path of a recipe"),
     ],
 )
-def test_what_cannot_be_extended(tmp_path: Path, extends: str, message: str) -> None:
+def test_wrong_extends_is_refused(tmp_path: Path, extends: str, message: str) -> None:
     with pytest.raises(RecipeError) as caught:
         load(write(tmp_path, f"extends: {extends}\n"))
     assert str(caught.value).startswith(f"{tmp_path}/{message}")
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=[path.stem for path in SHIPPED])
-def test_the_recipes_of_the_project_are_valid(path: Path) -> None:
+def test_recipes_of_the_project_are_valid(path: Path) -> None:
     assert load(path, parameters=True).name

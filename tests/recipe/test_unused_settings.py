@@ -1,4 +1,7 @@
-"""Values that nothing reads are refused by one line that names value, rule and cure; defaults and shared values are not."""
+"""Values that nothing reads are refused by one line that names value, rule and cure.
+
+Defaults and shared values are not.
+"""
 
 from __future__ import annotations
 
@@ -38,40 +41,102 @@ def recipe(tmp_path: Path, text: str = BASE) -> Path:
 @pytest.mark.parametrize(
     ("protocol", "given", "message"),
     [
-        ("leave_last_out", "shown=0.5", f"shown=0.5 is for `{HERE}`, not `leave_last_out`: take it out, or set it to its default, 0.7"),
+        (
+            "leave_last_out",
+            "shown=0.5",
+            f"shown=0.5 is for `{HERE}`, not `leave_last_out`: take it out, or set it to its default, 0.7",
+        ),
         ("mpd_challenge", "shown=0.5", f"shown=0.5 is for `{HERE}`, not `mpd_challenge`"),
         ("item_cold", "shown=0.5", f"shown=0.5 is for `{HERE}`, not `item_cold`"),
-        ("artist_disjoint", "seeds=5", f"seeds=5 is for `{HERE}`, not `artist_disjoint`: take it out, or set it to its default, null"),
+        (
+            "artist_disjoint",
+            "seeds=5",
+            f"seeds=5 is for `{HERE}`, not `artist_disjoint`: take it out, or set it to its default, null",
+        ),
         ("leave_last_out", "seeds=5", f"seeds=5 is for `{HERE}`, not `leave_last_out`"),
         ("mpd_challenge", "seeds=5", f"seeds=5 is for `{HERE}`, not `mpd_challenge`"),
         ("leave_last_out", "min_tracks=5", f"min_tracks=5 is for `protocol: {ASKED}`, not `leave_last_out`"),
-        ("playlist_disjoint", "situations=[title]", "situations is for `protocol: mpd_challenge`, not `playlist_disjoint`"),
-        ("leave_last_out", "situations=[title]", "situations is for `protocol: mpd_challenge`, not `leave_last_out`: take it out"),
-        ("playlist_disjoint", "faults=[item_zero]", "faults is for `protocol: leave_last_out`, not `playlist_disjoint`: take it out"),
-        ("mpd_challenge", "faults=[item_zero]", "faults is for `protocol: leave_last_out`, not `mpd_challenge`: take it out"),
+        (
+            "playlist_disjoint",
+            "situations=[title]",
+            "situations is for `protocol: mpd_challenge`, not `playlist_disjoint`",
+        ),
+        (
+            "leave_last_out",
+            "situations=[title]",
+            "situations is for `protocol: mpd_challenge`, not `leave_last_out`: take it out",
+        ),
+        (
+            "playlist_disjoint",
+            "faults=[item_zero]",
+            "faults is for `protocol: leave_last_out`, not `playlist_disjoint`: take it out",
+        ),
+        (
+            "mpd_challenge",
+            "faults=[item_zero]",
+            "faults is for `protocol: leave_last_out`, not `mpd_challenge`: take it out",
+        ),
         ("item_cold", "shuffle_seeds=true", "shuffle_seeds=true is for `protocol: global_time, leave_last_out, mpd_"),
         ("leave_last_out", "equal_lists=drop", f"equal_lists='drop' is for `protocol: {WHOLE}`, not `leave_last_out`"),
         ("item_cold", "equal_lists=drop", f"equal_lists='drop' is for `protocol: {WHOLE}`, not `item_cold`"),
-        ("leave_last_out", "strict_overlap=true", f"strict_overlap=true is for `protocol: {WHOLE}`, not `leave_last_out`"),
-        ("artist_disjoint", "strict_overlap=true", f"strict_overlap=true is for `protocol: {WHOLE}`, not `artist_disjoint`"),
-        ("playlist_disjoint", "new_playlists=drop", "new_playlists='drop' is for `protocol: global_time`, not `playlist_disjoint`: take"),
-        ("item_cold", "split.valid_from=0.5", "split.valid_from=0.5 is for `protocol: global_time`, not `item_cold`: take it out"),
+        (
+            "leave_last_out",
+            "strict_overlap=true",
+            f"strict_overlap=true is for `protocol: {WHOLE}`, not `leave_last_out`",
+        ),
+        (
+            "artist_disjoint",
+            "strict_overlap=true",
+            f"strict_overlap=true is for `protocol: {WHOLE}`, not `artist_disjoint`",
+        ),
+        (
+            "playlist_disjoint",
+            "new_playlists=drop",
+            "new_playlists='drop' is for `protocol: global_time`, not `playlist_disjoint`: take",
+        ),
+        (
+            "item_cold",
+            "split.valid_from=0.5",
+            "split.valid_from=0.5 is for `protocol: global_time`, not `item_cold`: take it out",
+        ),
         ("global_time", "split.folds=3", f"split.folds=3 is for `protocol: {OTHERS}`, not `global_time`"),
         ("item_cold", "split.by=hash", f"split.by='hash' is for `protocol: {DEALT}`, not `item_cold`"),
         ("leave_last_out", "split.folds=3", f"split.folds=3 is for `protocol: {OTHERS}`, not `leave_last_out`"),
         ("leave_last_out", "split.test_fold=1", f"split.test_fold=1 is for `protocol: {OTHERS}`, not `leave_last_out`"),
-        ("leave_last_out", "split.valid_fraction=0.2", f"split.valid_fraction=0.2 is for `protocol: {OTHERS}`, not `leave_last_out`"),
-        ("playlist_disjoint", "split={by: column, folds: 3}", "split: folds=3 is for `by: auto` or `hash`, not `column`"),
+        (
+            "leave_last_out",
+            "split.valid_fraction=0.2",
+            f"split.valid_fraction=0.2 is for `protocol: {OTHERS}`, not `leave_last_out`",
+        ),
+        (
+            "playlist_disjoint",
+            "split={by: column, folds: 3}",
+            "split: folds=3 is for `by: auto` or `hash`, not `column`",
+        ),
         ("item_cold", "split={field: part, folds: 3}", "split: folds=3 is for `field: null`, not `part`"),
-        ("playlist_disjoint", "split.field=part", "split.field='part' is for `protocol: artist_disjoint or item_cold`, not `playlist"),
+        (
+            "playlist_disjoint",
+            "split.field=part",
+            "split.field='part' is for `protocol: artist_disjoint or item_cold`, not `playlist",
+        ),
         ("mpd_challenge", "situations=[title, first_5, title]", "situations lists title twice: take one out"),
         ("leave_last_out", "faults=[item_zero, item_zero]", "faults lists item_zero twice: take one out"),
         ("playlist_disjoint", "slices=[seeds, seeds]", "slices lists seeds twice: take one out"),
-        ("playlist_disjoint", "shown=0.70049", "shown=0.70049 must be a whole number of thousandths, for shares are counted in integers"),
-        ("item_cold", "split.valid_fraction=0.0001", "split.valid_fraction=0.0001 must be a whole number of thousandths"),
+        (
+            "playlist_disjoint",
+            "shown=0.70049",
+            "shown=0.70049 must be a whole number of thousandths, for shares are counted in integers",
+        ),
+        (
+            "item_cold",
+            "split.valid_fraction=0.0001",
+            "split.valid_fraction=0.0001 must be a whole number of thousandths",
+        ),
     ],
-)  # fmt: skip
-def test_what_the_protocol_does_not_read(tmp_path: Path, protocol: str, given: str, message: str) -> None:
+)
+def test_keys_that_the_protocol_does_not_read_are_refused(
+    tmp_path: Path, protocol: str, given: str, message: str
+) -> None:
     with pytest.raises(RecipeError) as found:
         load(recipe(tmp_path), [f"evaluation.protocol={protocol}", f"evaluation.{given}"])
     line = str(found.value)
@@ -87,36 +152,69 @@ def test_shown_and_seeds_exclude_each_other(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("models.0.warmup_epochs=2", "models.0.warmup_epochs=2 is for `train: warmup`, not `frozen`: take it out, or set it to"),
-        ("models.0.negatives=64", "models.0.negatives=64 is for `loss: gbce or sampled`, not `chunked`: take it out, or write"),
-        ("models.0={type: sasrec, loss: gbce, batch_negatives: false}", "models.0.batch_negatives=false is for `loss: sampled`, not `gbce"),
-        ("models.0={type: sasrec, loss: full, log_q: false}", "models.0.log_q=false is for `loss: sampled`, not `full`"),
-        ("models.0={type: sasrec, loss: sampled, gbce_t: 0.5}", "models.0.gbce_t=0.5 is for `loss: gbce`, not `sampled`"),
+        (
+            "models.0.warmup_epochs=2",
+            "models.0.warmup_epochs=2 is for `train: warmup`, not `frozen`: take it out, or set it to",
+        ),
+        (
+            "models.0.negatives=64",
+            "models.0.negatives=64 is for `loss: gbce or sampled`, not `chunked`: take it out, or write",
+        ),
+        (
+            "models.0={type: sasrec, loss: gbce, batch_negatives: false}",
+            "models.0.batch_negatives=false is for `loss: sampled`, not `gbce",
+        ),
+        (
+            "models.0={type: sasrec, loss: full, log_q: false}",
+            "models.0.log_q=false is for `loss: sampled`, not `full`",
+        ),
+        (
+            "models.0={type: sasrec, loss: sampled, gbce_t: 0.5}",
+            "models.0.gbce_t=0.5 is for `loss: gbce`, not `sampled`",
+        ),
         ("models.0.match_weights=joint", "models.0.match_weights=joint is for `match: true`, not `false`"),
         ("models.0.mask_ratio=0.4", "models.0.mask_ratio=0.4 is for `type: bert4rec`, not `sasrec`"),
-        ("models.0={type: sasrec, modalities: [], train: finetune}", "models.0.train=finetune is of content, and this model uses ids"),
+        (
+            "models.0={type: sasrec, modalities: [], train: finetune}",
+            "models.0.train=finetune is of content, and this model uses ids",
+        ),
         (
             "models.0={type: sasrec, id_start: cooccurrence, fusion: {id_embedding: false}}",
             "models.0.id_start=cooccurrence is for `fusion.id_embedding: true`, not `false`",
         ),
-        ("fusion.em_rank=8", "fusion.em_rank=8 is for `missing: em`, not `mean`: take it out, or set it to its default, 32"),
-        ("fusion={id_embedding: false, id_dropout: 0.5}", "fusion.id_dropout=0.5 is for `id_embedding: true`, not `false`"),
-        ("fusion.match_modalities=[audio]", "fusion.match_modalities=[audio] is for models with `match: true`, and there are none"),
+        (
+            "fusion.em_rank=8",
+            "fusion.em_rank=8 is for `missing: em`, not `mean`: take it out, or set it to its default, 32",
+        ),
+        (
+            "fusion={id_embedding: false, id_dropout: 0.5}",
+            "fusion.id_dropout=0.5 is for `id_embedding: true`, not `false`",
+        ),
+        (
+            "fusion.match_modalities=[audio]",
+            "fusion.match_modalities=[audio] is for models with `match: true`, and there are none",
+        ),
         ("models.0={type: sasrec, fusion: {em_rank: 8}}", "models.0.fusion.em_rank=8 is for `missing: em`, not `mean`"),
-        ("titles={encoder: char-ngrams, field: title}", "titles=char-ngrams is for models with `titles: true`, and there are none"),
+        (
+            "titles={encoder: char-ngrams, field: title}",
+            "titles=char-ngrams is for models with `titles: true`, and there are none",
+        ),
         ("workers=2", "workers=2 is for `engine: ray`, not `local`"),
-        ("coldstart.tags={field: genre, rows: [{vectors: audio}, {vectors: audio}]}", "coldstart.tags.rows lists {vectors: audio} twice"),
+        (
+            "coldstart.tags={field: genre, rows: [{vectors: audio}, {vectors: audio}]}",
+            "coldstart.tags.rows lists {vectors: audio} twice",
+        ),
         ("data.path=lists.csv", "lists.csv is for readers of files, and demo makes its data itself: take it out"),
         ("sweep={select: ndcg@50, over: {models.0.lr: [0.1, 0.1]}}", "sweep.over.models.0.lr lists 0.1 twice"),
     ],
-)  # fmt: skip
-def test_what_the_rest_of_the_recipe_does_not_read(tmp_path: Path, override: str, message: str) -> None:
+)
+def test_keys_that_nothing_reads_are_refused(tmp_path: Path, override: str, message: str) -> None:
     with pytest.raises(RecipeError) as found:
         load(recipe(tmp_path), [override])
     assert message in str(found.value) and "\n" not in str(found.value)
 
 
-def test_the_line_of_the_value_is_named(tmp_path: Path) -> None:
+def test_error_about_an_unused_value_names_its_line(tmp_path: Path) -> None:
     path = recipe(tmp_path, BASE + "evaluation:\n  protocol: item_cold\n  shown: 0.5\n")
     with pytest.raises(RecipeError, match=r"r\.yaml:10: evaluation\.shown=0\.5 is for `protocol"):
         load(path)
@@ -131,7 +229,8 @@ def test_the_line_of_the_value_is_named(tmp_path: Path) -> None:
             "models=[{type: sasrec}, {type: bert4rec, loss: chunked}]",
         ],
         [
-            "models=[{type: sasrec, match: true, match_weights: joint}, {type: sasrec, modalities: [], match_weights: joint}]"
+            "models=[{type: sasrec, match: true, match_weights: joint}, {type: sasrec, modalities: [], match_weights:"
+            " joint}]"
         ],
         ["fusion={missing: em, em_rank: 8}", "models=[{type: sasrec}, {type: bert4rec, fusion: {missing: mean}}]"],
         ["models.0.negatives=64", "sweep={over: {models.0.loss: [chunked, sampled]}}"],
@@ -139,12 +238,14 @@ def test_the_line_of_the_value_is_named(tmp_path: Path) -> None:
         ["models=[]", "fusion={id_embedding: false, id_dropout: 0.5}", "defaults={mask_ratio: 0.4}"],
     ],
 )
-def test_defaults_and_values_that_one_of_several_reads_are_no_fault(tmp_path: Path, overrides: list[str]) -> None:
+def test_defaults_and_values_that_one_of_several_models_reads_are_accepted(
+    tmp_path: Path, overrides: list[str]
+) -> None:
     found = load(recipe(tmp_path), overrides)
     assert not list(unused_settings.find(found))
 
 
-def test_a_sweep_does_not_try_what_no_trial_reads(tmp_path: Path) -> None:
+def test_sweep_over_a_key_that_no_trial_reads_is_refused(tmp_path: Path) -> None:
     swept = load(recipe(tmp_path), ["sweep={over: {models.0.negatives: [4096, 64]}}"])
     trial(swept, {"models.0.negatives": 4096})
     with pytest.raises(
@@ -156,7 +257,7 @@ def test_a_sweep_does_not_try_what_no_trial_reads(tmp_path: Path) -> None:
     assert trial(swept, {"models.0.negatives": 64, "models.0.loss": "sampled"}).models[0].loss == Sampled(negatives=64)
 
 
-def test_the_best_of_a_sweep_has_defaults_where_nothing_is_read(tmp_path: Path) -> None:
+def test_best_recipe_of_a_sweep_has_defaults_for_unread_keys(tmp_path: Path) -> None:
     swept = load(recipe(tmp_path), ["models.0.negatives=64", "sweep={over: {models.0.loss: [chunked, sampled]}}"])
     assert swept.sweep is not None
     tried = swept.sweep.over["models.0.loss"]
@@ -173,13 +274,13 @@ def test_modalities_of_a_system_without_content_are_refused(tmp_path: Path) -> N
         load(recipe(tmp_path), ["coldstart.systems=[{system: random-factors, modalities: [audio]}]"], parameters=True)
 
 
-def test_a_share_in_thousandths_is_taken_as_it_is() -> None:
+def test_share_must_be_in_whole_thousandths() -> None:
     assert PlaylistDisjoint(shown=0.333).shown == 0.333
     with pytest.raises(InputError, match=r"use 0\.999"):
         PlaylistDisjoint(shown=0.9999)
 
 
-def test_folds_count_only_where_the_data_has_no_split_of_its_own() -> None:
+def test_folds_are_refused_if_the_data_has_its_own_split() -> None:
     import numpy as np
     import pyarrow as pa
 

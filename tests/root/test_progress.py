@@ -17,7 +17,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def test_a_line_tells_count_share_rate_and_time_left() -> None:
+def test_progress_line_has_count_share_rate_and_time_left() -> None:
     assert Task("encode", 0.0, done=250, total=1000).line(10.0) == "encode: 250/1,000 (25 %), 25/s, 30 s left"
     assert Task("encode", 0.0, done=1000, total=1000).line(75.0) == "encode: 1,000 in 1 min 15 s"
     assert Task("records", 0.0, done=30).line(60.0) == "records: 30 (0.5/s)"

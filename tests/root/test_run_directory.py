@@ -29,7 +29,7 @@ with RunDirectory.claim(Path(sys.argv[1]), {"name": "x"}):
 """
 
 
-def test_a_directory_is_claimed_and_gone_on_with(tmp_path: Path) -> None:
+def test_directory_is_claimed_and_resumed(tmp_path: Path) -> None:
     for _ in range(2):
         with RunDirectory.claim(tmp_path / "run", RECIPE) as run:
             assert run_directory.read_recipe(run.root) == RECIPE
@@ -44,7 +44,7 @@ def test_a_directory_is_claimed_and_gone_on_with(tmp_path: Path) -> None:
         ({"name": "y"}, "name was 'x', is 'y'"),
     ],
 )
-def test_another_recipe_is_refused_and_nothing_is_written(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+def test_another_recipe_is_refused_and_writes_nothing(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     with RunDirectory.claim(tmp_path, RECIPE) as run:
         run.write(run_directory.METRICS, [])
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -57,7 +57,7 @@ def test_another_recipe_is_refused_and_nothing_is_written(tmp_path: Path, change
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+def test_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
     with (
         pytest.raises(RunDirectoryError, match=r"is not a run directory \(it has no recipe.yaml\)"),
@@ -72,7 +72,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
         pass
 
 
-def test_a_second_run_is_refused_while_the_first_lives_and_its_lock_dies_with_it(tmp_path: Path) -> None:
+def test_second_run_is_refused_until_the_process_of_the_first_ends(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path / "run")], stdout=subprocess.PIPE, text=True
     ) as holder:
@@ -87,7 +87,7 @@ def test_a_second_run_is_refused_while_the_first_lives_and_its_lock_dies_with_it
         assert run.path(run_directory.RECIPE).exists()
 
 
-def test_what_a_kill_before_the_recipe_leaves_behind_is_no_obstacle(tmp_path: Path) -> None:
+def test_files_of_a_run_killed_before_its_recipe_do_not_prevent_a_claim(tmp_path: Path) -> None:
     for name in (run_directory.LOCK, f".{run_directory.RECIPE}.0f3a.part"):
         (tmp_path / name).write_text("")
     with RunDirectory.claim(tmp_path, RECIPE) as run:
@@ -108,7 +108,7 @@ class Stage:
         return [out], {"calls": self.calls}
 
 
-def test_a_stage_runs_once_for_the_same_inputs_and_outputs(tmp_path: Path) -> None:
+def test_stage_runs_once_for_the_same_inputs_and_outputs(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
     stage = Stage(run)
     assert run.stage("s", {"a": 1, "b": 2}, stage) == {"calls": 1}
@@ -136,7 +136,7 @@ def test_checkpoints_survive_a_failed_stage_of_the_same_inputs_only(tmp_path: Pa
         assert not run.path(f"stages/{name}.work").exists()
 
 
-def test_json_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_json_is_written_atomically(tmp_path: Path) -> None:
     path = tmp_path / "m.json"
     files.write_json(path, {"é": [1, None]})
     assert path.read_text() == '{\n "é": [\n  1,\n  null\n ]\n}\n'
@@ -145,7 +145,7 @@ def test_json_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert files.read_json(path) == {"é": [1, None]}
 
 
-def test_a_file_that_does_not_fit_leaves_the_old_one(tmp_path: Path) -> None:
+def test_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "big"
     files.write_bytes(path, b"old")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -160,12 +160,12 @@ def test_a_file_that_does_not_fit_leaves_the_old_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["/", ".", ""])
-def test_a_folder_is_no_file_to_write(place: str, tmp_path: Path) -> None:
+def test_writing_a_file_over_a_folder_is_an_error(place: str, tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError, match="Is a directory"):
         files.write_bytes(Path(place) if place else tmp_path, b"x")
 
 
-def test_damaged_and_missing_files_say_what_to_do(tmp_path: Path) -> None:
+def test_damaged_and_missing_files_are_reported_with_the_cure(tmp_path: Path) -> None:
     (tmp_path / "m.json").write_text("{")
     with pytest.raises(RunDirectoryError, match=r"m\.json is damaged \(.*\): delete it and run the same command again"):
         files.read_json(tmp_path / "m.json")
@@ -179,17 +179,19 @@ def test_damaged_and_missing_files_say_what_to_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["null", "{}", "[1]"])
-def test_json_of_another_shape_is_damaged_too(damage: str, tmp_path: Path) -> None:
+def test_json_of_another_shape_is_reported_as_damaged(damage: str, tmp_path: Path) -> None:
     run = run_directory.RunDirectory(tmp_path)
     run.stage("fit", 1, lambda _: ([], "done"))
     for name in ("stages/fit.json", run_directory.METRICS):
         run.path(name).write_text(damage)
     for read in (lambda: run.done("fit", 1), lambda: run.read(run_directory.METRICS)):
-        with pytest.raises(RunDirectoryError, match=r"\.json is damaged \(.*\): delete it and run the same command again"):
+        with pytest.raises(
+            RunDirectoryError, match=r"\.json is damaged \(.*\): delete it and run the same command again"
+        ):
             read()
 
 
-def test_a_folder_takes_its_place_only_when_it_is_complete(tmp_path: Path) -> None:
+def test_folder_replaces_its_path_only_when_complete(tmp_path: Path) -> None:
     target = tmp_path / "model"
     with files.folder(target) as unfinished:
         (unfinished / "a").write_text("first")
@@ -216,11 +218,11 @@ def test_a_folder_takes_its_place_only_when_it_is_complete(tmp_path: Path) -> No
         (ValueError("full of errors"), False),
     ],
 )
-def test_a_full_disk_is_known_by_any_name(error: Exception, full: bool) -> None:
+def test_full_disk_is_recognised_in_errors_of_all_libraries(error: Exception, full: bool) -> None:
     assert files.disk_full(error) is full
 
 
-def test_digests_do_not_depend_on_the_order_of_keys() -> None:
+def test_digest_does_not_depend_on_the_order_of_keys() -> None:
     assert files.digest({"a": 1, "b": [1, 2]}) == files.digest({"b": [1, 2], "a": 1})
     assert files.digest({"a": 1}) != files.digest({"a": 2})
     assert len(files.digest(None)) == 32

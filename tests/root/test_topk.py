@@ -25,7 +25,7 @@ def brute_force(
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_equals_brute_force(seed: int) -> None:
+def test_top_k_equals_brute_force(seed: int) -> None:
     draw = np.random.default_rng(seed)
     n_items, rows, k = int(draw.integers(1, 40)), int(draw.integers(1, 6)), int(draw.integers(1, 50))
     # few distinct values: ties everywhere, also across blocks
@@ -48,7 +48,7 @@ def test_equals_brute_force(seed: int) -> None:
     assert (ids.dtype, values.dtype) == (np.int32, np.float32)
 
 
-def test_the_scorers_own_array_is_left_alone() -> None:
+def test_top_k_does_not_change_the_array_of_the_scorer() -> None:
     scores = np.arange(4, dtype=np.float32)[None]
 
     blocked_top_k(lambda items: scores, Queries.of([[2]]), 4, 2)
@@ -56,7 +56,7 @@ def test_the_scorers_own_array_is_left_alone() -> None:
     assert scores.tolist() == [[0, 1, 2, 3]]
 
 
-def test_scores_are_asked_for_in_blocks() -> None:
+def test_scores_are_computed_in_blocks() -> None:
     asked: list[list[int]] = []
 
     def scorer(items: np.ndarray) -> np.ndarray:
@@ -70,7 +70,7 @@ def test_scores_are_asked_for_in_blocks() -> None:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_a_targets_place_is_that_in_the_ranking(seed: int) -> None:
+def test_rank_of_a_target_equals_its_rank_in_the_ranking(seed: int) -> None:
     draw = np.random.default_rng(seed)
     n_items, rows, block = int(draw.integers(1, 40)), int(draw.integers(0, 7)), int(draw.integers(1, 20))
     scores = draw.integers(-2, 3, (rows, n_items)).astype(np.float32)
@@ -88,7 +88,7 @@ def test_a_targets_place_is_that_in_the_ranking(seed: int) -> None:
     assert places.tolist() == wanted
 
 
-def test_what_a_block_says_of_the_target_decides() -> None:
+def test_rank_of_a_target_uses_its_score_within_the_block() -> None:
     """A product of another shape may round otherwise: alone item 3 scores a little more than in its block."""
 
     def scorer(items: np.ndarray) -> np.ndarray:
