@@ -24,7 +24,7 @@ from toolkit.seeds import derived_seed
 from toolkit.sequential import build_network
 from toolkit.sequential.cold_rows import ColdRows
 from toolkit.sequential.heads.neighbour_head import WEIGHTS, Neighbours
-from toolkit.sequential.model_files import read_model, write_model
+from toolkit.sequential.saved_ranker import read_ranker, write_ranker
 from toolkit.sequential.scoring.playlist_scorer import PlaylistScorer
 from toolkit.sequential.training import cooccurrence_start, distributed, memory_estimate
 from toolkit.sequential.training.trainer import Trainer
@@ -200,7 +200,7 @@ class SequentialRanker(PlaylistScorer):
 
     def save(self, directory: Path) -> None:
         """Weights and content as safetensors, the recipe's entries as JSON."""
-        write_model(self, directory)
+        write_ranker(self, directory)
 
     @classmethod
     def load(cls, directory: Path, *, device: str = "cpu") -> Self:
@@ -209,7 +209,7 @@ class SequentialRanker(PlaylistScorer):
         if cls is SequentialRanker and (directory / ADVICE).is_dir():
             # written before `advised` was a ranker with a name of its own
             return cast(Self, AdvisedRanker.load(directory, device=device))
-        return read_model(cls, directory, device=device)
+        return read_ranker(cls, directory, device=device)
 
 
 def _measured(ids: np.ndarray, valid: HeldOut, k: int) -> dict[str, float]:

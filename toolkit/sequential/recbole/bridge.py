@@ -80,6 +80,7 @@ from recbole.data.dataloader import FullSortEvalDataLoader, TrainDataLoader  # n
 from recbole.data.dataset import SequentialDataset  # noqa: E402
 from recbole.data.interaction import Interaction  # noqa: E402
 from recbole.data.transform import MaskItemSequence, construct_transform  # noqa: E402
+from recbole.model.abstract_recommender import SequentialRecommender  # noqa: E402
 from recbole.model.layers import FeedForward, MultiHeadAttention, TransformerEncoder  # noqa: E402
 from recbole.model.sequential_recommender import BERT4Rec, GRU4Rec, SASRec  # noqa: E402
 from recbole.trainer import trainer as _trainer  # noqa: E402
@@ -98,6 +99,7 @@ __all__ = [
     "MultiHeadAttention",
     "SASRec",
     "SequentialDataset",
+    "SequentialRecommender",
     "TrainDataLoader",
     "Trainer",
     "TransformerEncoder",

@@ -24,12 +24,6 @@ class MultimodalBERT4Rec(RecBoleTransformer, bridge.BERT4Rec):
 
     causal = False
     strict = False
-    mask_ratio: float
-    mask_token: int
-    output_bias: nn.Parameter
-    output_ffn: nn.Linear
-    output_gelu: nn.GELU
-    output_ln: nn.LayerNorm
 
     @property
     def objective(self) -> Masked:

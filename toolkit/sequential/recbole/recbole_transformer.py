@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -31,27 +30,15 @@ class Stack(nn.Module):
         self.mask = None if start is None else nn.Parameter(start)
 
 
-class RecBoleTransformer(nn.Module):
+class RecBoleTransformer(bridge.SequentialRecommender):
     """Base of our SASRec and BERT4Rec, before RecBole's class: an item space, and RecBole's layers run flat.
 
-    RecBole's class sets the attributes that are declared here without a value.
+    The layers and their sizes are attributes of RecBole's class.
     """
 
     causal: ClassVar[bool]
     packs = False
     """Whether training runs the layers without padding."""
-
-    n_items: int
-    n_heads: int
-    hidden_size: int
-    max_seq_length: int
-    initializer_range: float
-    item_embedding: nn.Embedding
-    position_embedding: nn.Embedding
-    LayerNorm: nn.LayerNorm
-    trm_encoder: bridge.TransformerEncoder
-    dropout: nn.Dropout
-    _init_weights: Callable[[nn.Module], None]
 
     def __init__(self, config: bridge.Config, dataset: bridge.CatalogueSize, parts: Parts | None = None) -> None:
         super().__init__(config, dataset)

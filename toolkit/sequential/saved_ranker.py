@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     Fitted = TypeVar("Fitted", bound=SequentialRanker)
 
 
-def write_model(ranker: SequentialRanker, directory: Path) -> None:
-    """Write all that `read_model` needs."""
+def write_ranker(ranker: SequentialRanker, directory: Path) -> None:
+    """Write all that `read_ranker` needs."""
     space, neighbours = ranker.model.space, ranker.neighbours
     tensors = dict(ranker.model.state_dict()) | {"played": torch.from_numpy(ranker.played)}
     if len(ranker.predicted):
@@ -53,8 +53,8 @@ def write_model(ranker: SequentialRanker, directory: Path) -> None:
     (directory / "model.json").write_text(json.dumps(info, indent=1) + "\n")
 
 
-def read_model(cls: type[Fitted], directory: Path, *, device: str) -> Fitted:
-    """The ranker that `write_model` wrote, on `device`. Raises `RunDirectoryError` for missing or damaged files."""
+def read_ranker(cls: type[Fitted], directory: Path, *, device: str) -> Fitted:
+    """The ranker that `write_ranker` wrote, on `device`. Raises `RunDirectoryError` for missing or damaged files."""
     tensors, info = checkpoints.read(directory / "model.safetensors")
     titles: Encoder | None = None
     if name := info.get("title_encoder"):
