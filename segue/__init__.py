@@ -64,7 +64,8 @@ PLACES = {
 }
 """The public names of each module. The classes of models are in `segue.rankers`."""
 
-# OpenMP threads that spin while they wait make a shared machine many times slower; libgomp reads this when torch is imported
+# OpenMP threads that spin while they wait make a shared machine many times slower. libgomp reads this when torch is
+# imported
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 MODULES = ("joins", "losses", "missing", "plugin")
@@ -79,9 +80,9 @@ def __getattr__(name: str) -> object:
         return import_module(f"segue.{name}")
     if name.startswith("_"):
         raise AttributeError(f"module 'segue' has no attribute {name!r}")
-    found: object = getattr(import_module(_PLACE.get(name, "segue.rankers")), name)
-    globals()[name] = found
-    return found
+    value: object = getattr(import_module(_PLACE.get(name, "segue.rankers")), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

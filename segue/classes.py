@@ -10,8 +10,8 @@ from toolkit.plugins import suggest
 RANKERS, MODELS = "segue.rankers", "segue.models"
 
 
-def places() -> dict[str, tuple[str, str]]:
-    """Group and entry point of each class, by class name. Nothing is imported."""
+def entry_points() -> dict[str, tuple[str, str]]:
+    """Return group and name of the entry point of each class, by class name. Nothing is imported."""
     return {
         point.value.rpartition(":")[2].rpartition(".")[2]: (group, name)
         for group in (MODELS, RANKERS)
@@ -19,17 +19,17 @@ def places() -> dict[str, tuple[str, str]]:
     }
 
 
-def made(name: str) -> type[Model]:
-    """The class called `name`. Raises `AttributeError` for an unknown one, with the nearest name."""
-    known = places()
+def create_class(name: str) -> type[Model]:
+    """Return a new class of this name. Raises `AttributeError` for an unknown name, with the nearest known one."""
+    known = entry_points()
     if name.startswith("_") or name not in known:
         import segue
 
         raise AttributeError(f"segue has no {name!r}: {suggest(name, [*known, *segue.__all__])}")
-    return _made(name, *known[name])
+    return _create(name, *known[name])
 
 
-def _made(name: str, group: str, point: str) -> type[Model]:
+def _create(name: str, group: str, point: str) -> type[Model]:
     base: type[Model] = RankerModel if group == RANKERS else SequentialModel
     part = plugins.load(group, point)
 

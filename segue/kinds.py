@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from segue.modalities import Modality, modalities_of
 from segue.model import Model
@@ -88,8 +88,8 @@ class SequentialModel(Model):
         default = name or f"{architecture.rpartition(':')[2].lower()}-{'multimodal' if names else 'ids'}"
         fused = {key: params.pop(key) for key in list(params) if key in Fusion.model_fields and key != "modalities"}
         self.fusion = _checked(lambda: Fusion.model_validate(fused), default, fused)
-        given = {"type": architecture, **params, **({"titles": True} if title_encoder is not None else {})}
-        self.spec: ModelSpec = _checked(lambda: Chosen(MODELS, short=False).part(given), default, given)
+        values = {"type": architecture, **params, **({"titles": True} if title_encoder is not None else {})}
+        self.spec: ModelSpec = _checked(lambda: Chosen(MODELS, short=False).part(values), default, values)
         super().__init__(name=default, modalities=modalities, seed=seed, device=device)
         self.title_encoder = title_encoder
 
@@ -106,10 +106,10 @@ class SequentialModel(Model):
         title_encoder: Encoder | None,
     ) -> Self:
         """Create the model of an entry of a recipe's `models`."""
-        made = cls.__new__(cls)
-        Model.__init__(made, name=name, modalities=modalities, seed=seed, device=device)
-        made.spec, made.fusion, made.title_encoder = spec, fusion, title_encoder
-        return made
+        model = cls.__new__(cls)
+        Model.__init__(model, name=name, modalities=modalities, seed=seed, device=device)
+        model.spec, model.fusion, model.title_encoder = spec, fusion, title_encoder
+        return model
 
     def _parts(self) -> list[type]:
         return [
@@ -160,16 +160,15 @@ def ranker(
         >>> segue.ranker("gru4rec", epochs=2)
         <segue.SequentialModel 'gru4rec-ids', not fitted>
     """
-    shared: dict[str, Any] = {"name": name, "modalities": modalities, "seed": seed, "device": device, **params}
+    part: str | type = which
+    make: Callable[..., Model] = RankerModel
     if _is_model(which):
-        return SequentialModel(
-            which if isinstance(which, str) else f"{which.__module__}:{which.__qualname__}", **shared
-        )
-    return RankerModel(cast("str | type[Ranker]", which), **shared)
+        make, part = SequentialModel, which if isinstance(which, str) else f"{which.__module__}:{which.__qualname__}"
+    return make(part, name=name, modalities=modalities, seed=seed, device=device, **params)
 
 
 def _is_model(which: str | type) -> bool:
-    """Whether `which` is an architecture rather than a ranker. Raises `InputError` if it is neither."""
+    """Return whether `which` is an architecture, not a ranker. Raises `InputError` if it is neither."""
     if isinstance(which, str) and ":" not in which:
         known = [*plugins.names(GROUP), *plugins.names(MODELS)]
         if which not in known:
@@ -196,8 +195,8 @@ def load(directory: str | Path, system: str | None = None) -> Model:
         >>> segue.load("popular")
         <segue.Loaded 'popularity', fitted>
     """
-    found = Continuation.load(Path(directory), system)
-    return Loaded(found.system, found.ranker, found.tracks, found.others)
+    saved = Continuation.load(Path(directory), system)
+    return Loaded(saved.system, saved.ranker, saved.tracks, saved.others)
 
 
 class Loaded(Model):

@@ -47,7 +47,8 @@ class Modality:
     targets: Mapping[str, object] | None = None
 
     def __repr__(self) -> str:
-        return f"<segue.Modality {self.name}: {int(self.present.sum()):,} of {len(self.ids):,} tracks, {self.matrix.shape[1]} numbers each>"
+        tracks = f"{int(self.present.sum()):,} of {len(self.ids):,} tracks"
+        return f"<segue.Modality {self.name}: {tracks}, {self.matrix.shape[1]} numbers each>"
 
     def to_frame(self) -> pd.DataFrame:
         """One row per track that has the modality, indexed by id."""
@@ -68,7 +69,10 @@ class Modality:
         write(Path(path), np.asarray(self.ids, object)[self.present].tolist(), self.matrix[self.present], names)
 
     def on(self, corpus: Corpus) -> Aligned:
-        """The vectors in the order of a corpus: float32 [V + 1, d], row 0 for padding. Raises `InputError` if none of the ids is known."""
+        """The vectors in the order of a corpus: float32 [V + 1, d], row 0 for padding.
+
+        Raises `InputError` if none of the ids is known.
+        """
         ids = corpus.tracks["id"].to_pylist()
         if self.aligned is not None and (self.ids is ids or list(self.ids) == ids):
             return self.aligned
@@ -77,12 +81,14 @@ class Modality:
         known = (items > 0) & self.present
         if not known.any():
             raise InputError(
-                f"modality {self.name!r}: none of its {len(self.ids):,} ids is in the catalogue, whose ids look like {ids[0]}"
+                f"modality {self.name!r}: none of its {len(self.ids):,} ids is in the catalogue, whose ids look like"
+                f" {ids[0]}"
             )
         used = items[known]
         if len(np.unique(used)) < len(used):
             raise InputError(
-                f"modality {self.name!r}: two of its ids are of one track, such as 'a' and 'local:a': give each track one vector"
+                f"modality {self.name!r}: two of its ids are of one track, such as 'a' and 'local:a':"
+                " give each track one vector"
             )
         if unknown := int((items == 0).sum()):
             warnings.warn(
@@ -147,13 +153,15 @@ def encode(
     - encoder: a name of `segue list encoders`, `module:Class`, a class, or an encoder.
     - name: name of the modality; default: the name of the field.
     - fit_on: the training playlists; an encoder learns only from their tracks.
-    - targets: field with the labels that a supervised encoder learns to predict, or `Targets`, which can also select factors.
+    - targets: field with the labels that a supervised encoder learns to predict, or `Targets`, which can also select
+      factors.
     - source: use only values of this source.
     - seed, device: of the encoder.
     - engine: `ray` encodes in several processes with Ray. workers: number of processes.
     - params: parameters of the encoder.
 
-    Raises `InputError` for a wrong name or parameter, for a field that no track has, and for an encoder that learns if `fit_on` is missing.
+    Raises `InputError` for a wrong name or parameter, for a field that no track has, and for an encoder that learns if
+    `fit_on` is missing.
 
     Example:
         >>> import segue

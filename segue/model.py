@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
 
-from segue.arguments import NAME, check_target, length_of, list_of, seed_of
+from segue.arguments import NAME, length_of, list_of, seed_of, seeds_of
 from segue.modalities import Modality, modalities_of
+from segue.model_files import write_model, write_vectors
 from segue.split import HeldOutPlaylists, Training, check_parts
 from toolkit.continuation import Continuation
 from toolkit.errors import InputError, SegueError
 from toolkit.progress import interactive
-from toolkit.ranker_registry import entry_name
 from toolkit.seeds import derived_seed
 
 if TYPE_CHECKING:
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 class Model:
     """Base class of all models, which rank tracks as the next tracks of a playlist.
 
-    All models are fitted, evaluated, queried and saved in the same way. `segue.SASRec`, `segue.EASE` and the other classes of
-    `segue list rankers` and `segue list models` are subclasses. `segue.ranker` creates a model from a name or class.
+    All models are fitted, evaluated, queried and saved in the same way. `segue.SASRec`, `segue.EASE` and the other
+    classes of `segue list rankers` and `segue list models` are subclasses. `segue.ranker` creates a model from a name
+    or class.
 
     - name: the name of its row in tables.
     - modalities: the content that it uses.
@@ -97,7 +98,8 @@ class Model:
         - valid: validation playlists, for early stopping and model selection. Models that do not need them ignore them.
         - systems: other fitted models that this one uses, for `TwoStage` and models with a `cold_system`.
         - workdir: folder for checkpoints. A long fit that was killed resumes from there.
-        - progress: called with the amount done, the total and what is counted; default: lines in a terminal or notebook.
+        - progress: called with the amount done, the total and what is counted; default: lines in a terminal or
+          notebook.
         - draws_as: name of another model whose random numbers this one shares.
 
         Raises `InputError` if the playlists or the content are not sufficient.
@@ -113,7 +115,7 @@ class Model:
         from toolkit.ranker import TrainingData
 
         check_parts(train, valid)
-        ranker, corpus = self.make(train), train.data.corpus
+        ranker, corpus, reporter = self.make(train), train.data.corpus, interactive()
         check_installed(repr(self.name), ranker.requires)
         others = systems if isinstance(systems, Mapping) else {model.name: model for model in systems}
         data = TrainingData(
@@ -126,7 +128,7 @@ class Model:
             factors=train.factors(self.seed, self.device),
             labels=train.labels(ranker.capabilities.labels),
             systems={name: other.ranker for name, other in others.items()},
-            progress=progress or self._lines(),
+            progress=progress or (lambda done, total, what: reporter(done, total, f"{self.name}, {what}")),
         )
         self._ranker, self._tracks, self._train = ranker.fit(data), corpus.tracks, train
         return self
@@ -134,10 +136,6 @@ class Model:
     def _parts(self) -> list[type]:
         """The classes without which the model cannot be loaded."""
         return [type(self.ranker)]
-
-    def _lines(self) -> Progress:
-        reporter = interactive()
-        return lambda done, total, what: reporter(done, total, f"{self.name}, {what}")
 
     def continue_playlist(
         self,
@@ -168,40 +166,29 @@ class Model:
         """
         import pandas as pd
 
-        asked, known = self._continuation(), length_of(k)
-        found = asked.continue_playlist(
-            list_of(tracks), title, known, exclude=list_of(exclude), allow_repeats=allow_repeats
+        tracks, excluded, k = list_of(tracks), list_of(exclude), length_of(k)
+        ranked = Continuation(self.ranker, self.tracks, system=self.name).continue_playlist(
+            tracks, title, k, exclude=excluded, allow_repeats=allow_repeats, stacklevel=3
         )
-        return pd.DataFrame(
-            [(one.id, one.title, one.artist, one.score) for one in found], columns=["id", "title", "artist", "score"]
-        )
+        rows = [(track.id, track.title, track.artist, track.score) for track in ranked]
+        return pd.DataFrame(rows, columns=["id", "title", "artist", "score"])
 
     def rank(
         self, playlists: Sequence[Sequence[str]], k: int = 20, *, titles: Sequence[str | None] | None = None
     ) -> pd.DataFrame:
-        """Rank tracks for many playlists at once: playlist (its index, from 0), rank (from 1), id, score of the k best tracks.
+        """Return the k best tracks of many playlists: playlist (its index, from 0), rank (from 1), id, score.
 
-        This is much faster than `continue_playlist` in a loop. A playlist without a known track has no rows; a warning counts them.
+        This is much faster than `continue_playlist` in a loop. A playlist without a known track has no rows, unless the
+        model reads its title. A warning counts such playlists.
         """
         import pandas as pd
 
         from toolkit.corpus.queries import Queries
 
-        if not isinstance(playlists, Sequence) or isinstance(playlists, str):
-            raise InputError(
-                f"rank takes a list of lists of track ids, such as [['local:t1', 'local:t2']], not {type(playlists).__name__}"
-            )
-        asked = self._continuation()
-        item_of = asked.item_of
-        named = [[asked.outside_id(track) for track in list_of(each)] for each in playlists]
-        seeds = [[item_of[track] for track in each if track in item_of] for each in named]
-        if titles is not None and len(titles) != len(seeds):
-            raise InputError(f"{len(titles)} titles for {len(seeds)} playlists: give one a playlist, or None")
-        if empty := [place for place, each in enumerate(seeds) if not each and not (titles and titles[place])]:
-            warnings.warn(
-                f"{len(empty):,} of {len(seeds):,} playlists have no track of the catalogue, such as the one at {empty[0]}",
-                stacklevel=2,
-            )
+        seeds = seeds_of(Continuation(self.ranker, self.tracks, system=self.name), playlists, titles)
+        if empty := [row for row, items in enumerate(seeds) if not items and not (titles and titles[row])]:
+            count = f"{len(empty):,} of {len(seeds):,} playlists"
+            warnings.warn(f"{count} have no track of the catalogue, such as the one at {empty[0]}", stacklevel=2)
         ids, scores = self.ranker.rank(Queries.of(seeds, titles), min(length_of(k), self.ranker.n_items))
         rows, ranks = np.nonzero(ids)
         names = self.tracks["id"].to_numpy()[ids[rows, ranks] - 1]
@@ -209,17 +196,13 @@ class Model:
 
     def item_vectors(self) -> Modality | None:
         """The vectors by which the model compares tracks, as a modality. None if it has no such vectors."""
-        items = np.arange(1, self.ranker.n_items + 1)
-        found = self.ranker.item_vectors(items)
-        return None if found is None else self._modality(self.name, found)
+        rows = self.ranker.item_vectors(np.arange(1, self.ranker.n_items + 1))
+        return None if rows is None else _modality(self.name, self.tracks, rows)
 
     def modality_vectors(self) -> dict[str, Modality]:
         """The vectors of each modality as the model uses them: reduced, normalised, and filled in if missing."""
-        found = self.ranker.modality_vectors(np.arange(1, self.ranker.n_items + 1))
-        return {name: self._modality(name, rows) for name, rows in found.items()}
-
-    def _modality(self, name: str, rows: np.ndarray) -> Modality:
-        return Modality(name, self.tracks["id"].to_pylist(), rows, np.isfinite(rows).all(axis=1))
+        vectors = self.ranker.modality_vectors(np.arange(1, self.ranker.n_items + 1))
+        return {name: _modality(name, self.tracks, rows) for name, rows in vectors.items()}
 
     def export(self, directory: str | Path, format: Literal["parquet", "safetensors", "npz"] = "parquet") -> list[Path]:
         """Write `items` (the vectors by which the model compares tracks) and one file per modality. Returns the paths.
@@ -227,47 +210,23 @@ class Model:
         A Parquet file has ids, titles and artists next to the vectors. The encoder `vectors` reads all three formats.
         Raises `InputError` for a model without vectors.
         """
-        fused, folder = self.item_vectors(), Path(directory)
-        if fused is None:
-            raise InputError(
-                f"{self.name} has no vectors of tracks: choose a system that has them, such as a sequential model"
-            )
-        folder.mkdir(parents=True, exist_ok=True)
-        parts = {"items": fused, **{f"modality-{name}": found for name, found in self.modality_vectors().items()}}
-        for name, found in parts.items():
-            found.save(folder / f"{name}.{format}", self.tracks)
-        return [folder / f"{name}.{format}" for name in parts]
+        return write_vectors(self, Path(directory), format)
 
     def save(self, directory: str | Path, *, overwrite: bool = False) -> None:
-        """Write weights, settings and the names of the tracks. `segue.load` and `segue continue` read the folder. No pickle is used.
+        """Write weights, settings and the names of the tracks, without pickle.
+
+        `segue.load` and `segue continue` read the folder.
 
         - overwrite: whether to replace a model that was saved there before.
 
         Raises `InputError` for a folder that holds a run or anything else.
         """
-        import pyarrow.feather as feather
-
-        from toolkit import run_directory
-        from toolkit.files import folder, write_json
-
-        target, ranker = Path(directory), self.ranker
-        check_target(target, overwrite=overwrite)
+        write_model(self, Path(directory), overwrite=overwrite)
         if any(part.__module__ == "__main__" for part in self._parts()):
             warnings.warn(
                 f"{self.name} uses a class of this notebook or script: only it can load the model again", stacklevel=2
             )
-        with folder(target) as unfinished:
-            (unfinished / run_directory.MODEL).mkdir()
-            ranker.save(unfinished / run_directory.MODEL / self.name)
-            feather.write_feather(self.tracks, unfinished / run_directory.TRACKS, compression="zstd")
-            entry = {
-                "system": self.name,
-                "ranker": entry_name(ranker),
-                "modalities": [each.name for each in self.modalities],
-            }
-            write_json(
-                unfinished / run_directory.SYSTEMS, {"systems": [{**entry, "oracle": ranker.capabilities.oracle}]}
-            )
 
-    def _continuation(self) -> Continuation:
-        return Continuation(self.ranker, self.tracks, system=self.name)
+
+def _modality(name: str, tracks: pa.Table, rows: np.ndarray) -> Modality:
+    return Modality(name, tracks["id"].to_pylist(), rows, np.isfinite(rows).all(axis=1))

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from segue.arguments import check_cache
 from segue.split import UNSAID, HeldOutPlaylists, Split, Training, placements_of
@@ -31,8 +31,8 @@ class Playlists:
 
     - read: reads the data, with or without a catalogue of the tracks' content.
     - permission: the user's statement that content may be trained on.
-    - strict: whether content also needs permission if its source does not say whether it may be trained on, as in a recipe. If False,
-      segue only warns.
+    - strict: whether content also needs permission if its source does not say whether it may be trained on, as in a
+      recipe. If False, segue only warns.
     - factors: settings of the factorisation that some rankers share.
     """
 
@@ -60,7 +60,8 @@ class Playlists:
         return len(self.corpus)
 
     def __repr__(self) -> str:
-        return f"<segue.Playlists: {len(self):,} playlists of {self.corpus.n_items:,} tracks, {len(self.corpus.items):,} placements>"
+        size = f"{len(self):,} playlists of {self.corpus.n_items:,} tracks, {len(self.corpus.items):,} placements"
+        return f"<segue.Playlists: {size}>"
 
     @property
     def ingested(self) -> Ingested:
@@ -97,7 +98,7 @@ class Playlists:
         return pd.DataFrame(self.corpus.tracks.to_pydict())
 
     def field(self, name: str, source: str | None = None) -> pd.Series:
-        """The values of a field of the catalogue, such as `lyrics`, by track id. Tracks without a value are left out."""
+        """The values of a field of the catalogue, such as `lyrics`, by track id, without tracks that have no value."""
         import pandas as pd
 
         present, values = self.values(name, source)
@@ -108,7 +109,7 @@ class Playlists:
             dtype=object,
         )
 
-    def values(self, name: str, source: str | None = None) -> tuple[np.ndarray, Sequence[Any]]:
+    def values(self, name: str, source: str | None = None) -> tuple[np.ndarray, Sequence[object]]:
         """A field as input of an encoder: which tracks have a value, bool [V], and their values, in order."""
         ids = self.corpus.tracks["id"].to_pylist()
         with self.described.open() as catalogue:
@@ -124,10 +125,12 @@ class Playlists:
     def split(self, protocol: str | Protocol = "playlist_disjoint", **keys: object) -> Split:
         """Training, validation and test playlists.
 
-        - protocol: a name of `segue list protocols`, such as `playlist_disjoint` or `leave_last_out`, `module:Class`, or a protocol object.
+        - protocol: a name of `segue list protocols`, such as `playlist_disjoint` or `leave_last_out`, `module:Class`,
+          or a protocol object.
         - keys: the protocol's keys in a recipe, such as `folds=5, test_fold=0, shown=0.7, min_tracks=10`.
 
-        Raises `InputError` for an unknown key or value and for an empty part; `LeakError` if the training set contains hidden placements.
+        Raises `InputError` for an unknown key or value and for an empty part; `LeakError` if the training set contains
+        hidden placements.
 
         Example:
             >>> import segue
@@ -231,14 +234,16 @@ def from_dataframe(
     progress: Reporter | None = None,
     **options: object,
 ) -> Playlists:
-    """Read playlists from a table in memory: pandas, Polars, PyArrow, a Hugging Face dataset, or anything with an Arrow C stream.
+    """Read playlists from a table in memory: pandas, Polars, PyArrow, a Hugging Face dataset, or any Arrow C stream.
 
-    - placements: one row for each track of each playlist, with the columns `playlist_id` and `track_id`, or one row per playlist with a
-      list column.
+    - placements: one row for each track of each playlist, with the columns `playlist_id` and `track_id`, or one row per
+      playlist with a list column.
     - tracks: one row per track, with the column `track_id`. Tracks that are only in this table are new releases.
-    - options: options of the reader `parquet`, such as `playlist="list_id"`, `title="track_name"` or `fields={"lyrics": "lyrics"}`.
+    - options: options of the reader `parquet`, such as `playlist="list_id"`, `title="track_name"` or
+      `fields={"lyrics": "lyrics"}`.
 
-    The other parameters are those of `read_playlists`. Raises `InputError` for a table or an option that cannot be used.
+    The other parameters are those of `read_playlists`. Raises `InputError` for a table or an option that cannot be
+    used.
 
     Example:
         >>> import pandas as pd
@@ -252,6 +257,10 @@ def from_dataframe(
     from toolkit.catalogue.readers.tables.table_digest import table_digest
     from toolkit.files import digest
 
+    if isinstance(placements, str | Path):
+        raise InputError(
+            f"from_dataframe takes a table in memory, not {str(placements)!r}: read files by segue.read_playlists"
+        )
     table, about = table_of(placements), None if tracks is None else table_of(tracks)
     params = validated(ArrowReader.Params, options, "from_dataframe: ")
     data = _data(
@@ -283,13 +292,23 @@ def of_recipe(
     data: Data, *, cache: Path | None, reporter: Reporter | None, strict: bool = True, factors: FactorSpec | None = None
 ) -> Playlists:
     """Read the playlists that a recipe's section `data` describes."""
-    root, silent = cache or cache_folder(), reporter or Reporter()
+    root, lines = cache or cache_folder(), reporter or Reporter()
+
+    def read(described: bool) -> Ingested:
+        try:
+            return ingest(data, root, reporter=lines, described=described)
+        except InputError as error:
+            if strict:
+                raise
+            # in Python the options of a reader are keywords
+            raise type(error)(str(error).replace("data.options.", "")) from None
+
     return Playlists(
-        lambda described: ingest(data, root, reporter=silent, described=described),
+        read,
         permission=data.permission,
         strict=strict,
         cache=root,
-        reporter=silent,
+        reporter=lines,
         factors=factors,
     )
 
@@ -306,16 +325,16 @@ def _data(
     permission: str | None,
 ) -> Data:
     filters = {"min_track_plays": min_track_plays, "min_playlist_length": min_playlist_length, "repeats": repeats}
-    said = None if permission is None else {"allowed": True, "reason": permission}
     values = {
         "reader": reader,
         "path": path,
         "options": options,
         "on_error": on_error,
         "level": level,
-        "filters": filters,
+        "filters": validated(Filters, filters, ""),
+        "permission": None if permission is None else {"allowed": True, "reason": permission},
     }
-    return validated(Data, {**values, "permission": said}, "")
+    return validated(Data, values, "")
 
 
 def _rows(n: int) -> np.ndarray:

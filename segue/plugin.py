@@ -1,8 +1,8 @@
 """Base classes for plug-ins, and the suites that test them.
 
-There is a base class for each kind of part (`Encoder`, `Reader`, `Baseline`, `Source`, `Loss`, `Join`, `Missing`, `Metric`, `Protocol`,
-`ModelSpec`), the types that their methods use, and a test suite (`check_encoder`, `check_loss`, …). Each name is imported when it is first
-used.
+There is a base class for each kind of part (`Encoder`, `Reader`, `Baseline`, `Source`, `Loss`, `Join`, `Missing`,
+`Metric`, `Protocol`, `ModelSpec`), the types that their methods use, and a test suite (`check_encoder`, `check_loss`,
+…). Each name is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from toolkit.corpus.splits import Split as Split
     from toolkit.encoders.contract.encoder import Encoder as Encoder
     from toolkit.encoders.contract.encoder import EncoderParams as EncoderParams
+    from toolkit.encoders.contract.encoder import FittedState as FittedState
     from toolkit.encoders.contract.encoder_files import load_encoder as load_encoder
     from toolkit.encoders.contract.encoder_files import save_encoder as save_encoder
     from toolkit.encoders.contract.input_faults import BadInput as BadInput
@@ -119,7 +120,7 @@ PLACES = {
     "toolkit.corpus.arrays": ("Corpus",),
     "toolkit.corpus.queries": ("Queries",),
     "toolkit.corpus.splits": ("HeldOut", "PlaylistSet", "Split"),
-    "toolkit.encoders.contract.encoder": ("Encoder", "EncoderParams"),
+    "toolkit.encoders.contract.encoder": ("Encoder", "EncoderParams", "FittedState"),
     "segue.checks.check_encoder": ("check_encoder",),
     "toolkit.encoders.contract.input_faults": ("BadInput", "needs_targets", "not_fitted"),
     "toolkit.encoders.contract.encoder_files": ("load_encoder", "save_encoder"),
@@ -148,6 +149,6 @@ __all__ = sorted(_PLACE)
 def __getattr__(name: str) -> object:
     if name not in _PLACE:
         raise AttributeError(f"module 'segue.plugin' has no attribute {name!r}")
-    found: object = getattr(import_module(_PLACE[name]), name)
-    globals()[name] = found
-    return found
+    value: object = getattr(import_module(_PLACE[name]), name)
+    globals()[name] = value
+    return value

@@ -1,16 +1,16 @@
-"""One class for each installed ranker and sequential model, with its parameters as keywords: `segue.EASE(regularisation=300)`.
+"""One class for each installed ranker and sequential model, such as `segue.EASE(regularisation=300)`.
 
-Each class is created when it is first used. `rankers.pyi` declares the types of the built-in ones; `python -m segue.stubs` writes it.
+Each class is created when it is first used. `rankers.pyi` declares the types of the built-in ones. `python -m
+segue.stubs` writes it.
 """
 
 from __future__ import annotations
 
 from segue import classes
 
-__all__ = sorted(classes.places())
+__all__ = sorted(classes.entry_points())
 
 
 def __getattr__(name: str) -> type:
-    found = classes.made(name)
-    globals()[name] = found
-    return found
+    globals()[name] = cls = classes.create_class(name)
+    return cls

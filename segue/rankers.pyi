@@ -10,7 +10,7 @@ from segue.kinds import SequentialModel as SequentialModel
 from segue.modalities import Modality
 from toolkit.contracts.join import Join
 from toolkit.contracts.loss import Loss
-from toolkit.contracts.missing import Missing
+from toolkit.contracts.missing_policy import Missing
 
 __all__ = [
     "AdvisedRanker",
@@ -299,7 +299,7 @@ class Forest(RankerModel):
     ) -> None: ...
 
 class GRU4Rec(SequentialModel):
-    """A gated recurrent network over ids and content, trained to predict every next track (RecBole's GRU4Rec layers)."""
+    """A gated recurrent network over ids and content, trained to predict every next track (RecBole's GRU4Rec)."""
 
     def __init__(
         self,
@@ -533,7 +533,7 @@ class JointNetwork(RankerModel):
     ) -> None: ...
 
 class LateFusion(RankerModel):
-    """Ranks new tracks by factors that a linear layer predicts from the joined embeddings of all modalities."""
+    """Ranks new tracks by factors that a linear layer predicts from the embeddings of all modalities."""
 
     def __init__(
         self,
@@ -552,7 +552,7 @@ class LateFusion(RankerModel):
     ) -> None: ...
 
 class LiGR(SequentialModel):
-    """The transformer of eSASRec: pre-norm blocks with gated residual connections (LiGR) and a SwiGLU feed-forward layer."""
+    """The transformer of eSASRec: pre-norm blocks with gated residuals (LiGR) and a SwiGLU feed-forward layer."""
 
     def __init__(
         self,

@@ -48,7 +48,10 @@ class Result:
         return f"<segue.Result of {self.system} on {len(self.held_out):,} playlists: {', '.join(means)}>"
 
     def to_frame(self) -> pd.DataFrame:
-        """Means with 95 % intervals: system, slice, metric, k, value, ci_low, ci_high, n. Slices: all, warm and cold hidden tracks."""
+        """Means with 95 % intervals: system, slice, metric, k, value, ci_low, ci_high, n.
+
+        Slices are all, warm and cold hidden tracks.
+        """
         import pandas as pd
 
         from toolkit.evaluation import result_rows
@@ -105,8 +108,8 @@ def evaluate(
 ) -> Result:
     """Rank the whole catalogue for every playlist, without its seeds, and compare the ranking with the hidden tracks.
 
-    - metrics: names of `segue list metrics` with a cutoff, such as `recall@20`, or without one if the metric has no cutoff (`auc`).
-      Write a class of your own as `my_ideas:HitRate@20`.
+    - metrics: names of `segue list metrics` with a cutoff, such as `recall@20`, or without one if the metric has no
+      cutoff (`auc`). Write a class of your own as `my_ideas:HitRate@20`.
     - rankings: number of tracks of each ranking to store.
     - allow_repeats: whether seeds may be ranked.
     - bootstrap, seed: number of resamplings for the intervals, and their random seed.
@@ -127,23 +130,23 @@ def evaluate(
     from toolkit.evaluation import evaluator
 
     _check_evaluation(model, held_out)
-    wanted = _wanted(metrics)
+    parsed = _parsed(metrics)
     for name, value, least in (("rankings", rankings, 0), ("bootstrap", bootstrap, 10)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InputError(f"{name}={value!r} must be a whole number from {least}")
-    ks = list(dict.fromkeys(k for _, k in wanted if k)) or [1]
+    ks = list(dict.fromkeys(k for _, k in parsed if k)) or [1]
     kept_ids: list[np.ndarray] = []
     kept_scores: list[np.ndarray] = []
 
-    def collect(start: int, ids: np.ndarray, found: np.ndarray) -> None:
+    def collect(start: int, ids: np.ndarray, ranked_scores: np.ndarray) -> None:
         kept_ids.append(ids.astype(np.int32))
-        kept_scores.append(found.astype(np.float32))
+        kept_scores.append(ranked_scores.astype(np.float32))
 
     scores = evaluator.evaluate(
         model.ranker,
         held_out.playlists,
         ks=ks,
-        metrics=list(dict.fromkeys(name for name, _ in wanted)),
+        metrics=list(dict.fromkeys(name for name, _ in parsed)),
         train_counts=held_out.train.counts,
         allow_repeats=allow_repeats,
         memory_mb=memory_mb,
@@ -152,9 +155,9 @@ def evaluate(
         keep=keep or collect,
         progress=progress or interactive(),
     )
-    kept = {key: values for key, values in scores.values.items() if (key[1], key[2]) in wanted}
+    kept = {key: values for key, values in scores.values.items() if (key[1], key[2]) in parsed}
     ranked = (np.concatenate(kept_ids), np.concatenate(kept_scores)) if kept_ids else None
-    overall = {key: value for key, value in scores.overall.items() if key in wanted}
+    overall = {key: value for key, value in scores.overall.items() if key in parsed}
     return Result(
         model.name,
         held_out,
@@ -169,9 +172,9 @@ def evaluate(
 def compare(reference: Result, *others: Result) -> pd.DataFrame:
     """Compare results with a reference by paired differences (other minus reference) over the same playlists.
 
-    Columns: system, reference, slice, metric, k, difference, ci_low, ci_high, p (bootstrap), p_t (paired t-test), p_holm and p_t_holm
-    (the same with Holm's correction for the number of comparisons), detectable, n. Only metrics that all results have are compared.
-    Raises `InputError` for results on different playlists.
+    Columns: system, reference, slice, metric, k, difference, ci_low, ci_high, p (bootstrap), p_t (paired t-test),
+    p_holm and p_t_holm (the same with Holm's correction for the number of comparisons), detectable, n. Only metrics
+    that all results have are compared. Raises `InputError` for results on different playlists.
 
     Example:
         >>> import segue
@@ -192,7 +195,8 @@ def compare(reference: Result, *others: Result) -> pd.DataFrame:
         raise InputError("compare takes results of segue.evaluate, not models")
     if any(not _same(reference, each) for each in others):
         raise InputError(
-            "the results answer different questions: evaluate all models on the same part of one split, with the same settings"
+            "the results are not on the same playlists: evaluate all models on the same part of one split, with the"
+            " same settings"
         )
     shared = set(reference.scores.values).intersection(*(each.scores.values for each in others))
     if not shared:
@@ -208,7 +212,7 @@ def compare(reference: Result, *others: Result) -> pd.DataFrame:
         )
         for each in (reference, *others)
     }
-    made = result_rows.comparisons(
+    rows = result_rows.comparisons(
         scores,
         reference.system,
         groups=reference.held_out.playlists.groups(),
@@ -216,18 +220,18 @@ def compare(reference: Result, *others: Result) -> pd.DataFrame:
         seed=derived_seed(reference.seed, "evaluation"),
         oracles=[each.system for each in (reference, *others) if each.oracle],
     )
-    return pd.DataFrame(made)
+    return pd.DataFrame(rows)
 
 
 def with_cutoffs(metrics: Sequence[str], ks: Sequence[int]) -> list[str]:
-    """Names for `evaluate`: each metric at each cutoff of `ks`, or without one if it has no cutoff."""
+    """Return names for `evaluate`: each metric at each cutoff of `ks`, or without one if it has no cutoff."""
     from toolkit.contracts.metric import named
 
     return [text for name in metrics for text in ([f"{name}@{k}" for k in ks] if named(name).cutoff == "k" else [name])]
 
 
 def _same(first: Result, second: Result) -> bool:
-    """Whether two results are of the same question: playlists, seeds, hidden tracks and settings."""
+    """Return whether two results are on the same playlists, seeds and hidden tracks, with the same settings."""
     ours, theirs = first.held_out, second.held_out
     if ours is not theirs:
         spans = ("rows", "starts", "cuts", "ends")
@@ -238,7 +242,7 @@ def _same(first: Result, second: Result) -> bool:
     return first.allow_repeats == second.allow_repeats
 
 
-def _wanted(metrics: Sequence[str]) -> list[tuple[str, int]]:
+def _parsed(metrics: Sequence[str]) -> list[tuple[str, int]]:
     if isinstance(metrics, str) or not isinstance(metrics, Sequence) or not metrics:
         raise InputError(f"metrics={metrics!r} must be a list of names, such as ['recall@20', 'ndcg@20']")
     return [_metric(text) for text in metrics]
@@ -254,7 +258,7 @@ def _metric(text: str) -> tuple[str, int]:
     name, _, k = text.partition("@")
     cut = named(name).cutoff == "k"
     if cut and not (k.isdecimal() and int(k) >= 1):
-        raise InputError(f"metric {text!r} must say how many tracks it looks at, such as {name}@20")
+        raise InputError(f"metric {text!r} needs a cutoff, such as {name}@20")
     if k and not cut:
         raise InputError(f"metric {text!r} has no cutoff: write {name}")
     return name, int(k or 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from toolkit import run_directory
 from toolkit.errors import RunDirectoryError
@@ -23,10 +23,14 @@ T = TypeVar("T")
 
 
 class Run:
-    """A finished run, read from its folder."""
+    """A finished run, read from its folder. Raises `RunDirectoryError` for any other folder."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        if not (self.path / run_directory.METRICS).exists():
+            raise RunDirectoryError(
+                f"{path} is not the folder of a finished run: make one with segue.run(recipe, {str(path)!r})"
+            )
 
     def __repr__(self) -> str:
         return f"<segue.Run {self.path}>"
@@ -75,7 +79,7 @@ class Run:
         return result_tables.to_csv(self._table(split, slice))
 
     def render(self) -> Path:
-        """Write `report.html` again from the results of the run. Returns its path."""
+        """Write `report.html` again from the results of the run. Returns the path."""
         from toolkit.report.page import render
 
         render(self.path)
@@ -108,7 +112,7 @@ class Run:
 
 
 def run(
-    recipe: str | Path | Recipe | Mapping[str, Any],
+    recipe: str | Path | Recipe | Mapping[str, object],
     out: str | Path | None = None,
     *,
     overrides: Sequence[str] = (),

@@ -70,15 +70,18 @@ class Training:
         return self._stores[seed, device]
 
     def labels(self, kinds: Iterable[str]) -> dict[str, sp.csr_matrix]:
-        """Artists, albums or genres of all tracks, float32 [V + 1, L] by kind. Kinds that are not in the catalogue are left out."""
+        """Artists, albums or genres of all tracks, float32 [V + 1, L] by kind.
+
+        Kinds that are not in the catalogue are left out.
+        """
         from toolkit.ingest.label_matrices import label_matrices
 
-        wanted = sorted(set(kinds))
-        if fresh := {kind for kind in wanted if kind not in self._labels}:
+        ordered = sorted(set(kinds))
+        if fresh := {kind for kind in ordered if kind not in self._labels}:
             permission = self.data.permission if self.data.strict else self.data.permission or UNSAID
-            found = label_matrices(self.data.described, fresh, permission, self.data.reporter)
-            self._labels.update({kind: found.get(kind) for kind in fresh})
-        return {kind: matrix for kind in wanted if (matrix := self._labels[kind]) is not None}
+            matrices = label_matrices(self.data.described, fresh, permission, self.data.reporter)
+            self._labels.update({kind: matrices.get(kind) for kind in fresh})
+        return {kind: matrix for kind in ordered if (matrix := self._labels[kind]) is not None}
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ class HeldOutPlaylists:
         return rows_of(self.data.corpus, self.playlists.rows, queries.seeds, queries.offsets)
 
     def hidden(self) -> pd.DataFrame:
-        """The tracks that a model has to find, one row per track: playlist, position (from 0, among the hidden ones), track."""
+        """The hidden tracks, one row per track: playlist, position (from 0, of the hidden tracks), track."""
         return rows_of(self.data.corpus, self.playlists.rows, *self.playlists.hidden())
 
 
@@ -123,7 +126,8 @@ class Split:
     test: HeldOutPlaylists
 
     def __repr__(self) -> str:
-        return f"<segue.Split: {len(self.train):,} training, {len(self.valid):,} validation and {len(self.test):,} test playlists>"
+        held_out = f"{len(self.valid):,} validation and {len(self.test):,} test playlists"
+        return f"<segue.Split: {len(self.train):,} training, {held_out}>"
 
 
 def placements_of(corpus: Corpus, playlists: PlaylistSet) -> pd.DataFrame:
@@ -132,7 +136,7 @@ def placements_of(corpus: Corpus, playlists: PlaylistSet) -> pd.DataFrame:
 
 
 def rows_of(corpus: Corpus, rows: object, items: object, offsets: object) -> pd.DataFrame:
-    """One row per track of each playlist: playlist, position, track, with outside ids."""
+    """Return one row per track of each playlist: playlist, position, track, with outside ids."""
     import numpy as np
     import pandas as pd
     import pyarrow as pa
@@ -154,11 +158,11 @@ def rows_of(corpus: Corpus, rows: object, items: object, offsets: object) -> pd.
 
 
 def check_parts(train: object, valid: object) -> None:
-    """Raise `InputError` for what is not part of a split or of another catalogue, `LeakError` for a choice on the test."""
-
+    """Raise `InputError` for anything but parts of one split, `LeakError` for a choice on the test playlists."""
     if not isinstance(train, Training):
         raise InputError(
-            f"fit takes split.train, not {type(train).__name__}: split = data.split(); model.fit(split.train, split.valid)"
+            f"fit takes split.train, not {type(train).__name__}:"
+            " split = data.split(); model.fit(split.train, split.valid)"
         )
     if valid is None:
         return
@@ -170,7 +174,7 @@ def check_parts(train: object, valid: object) -> None:
 
 
 def check_apart(train: Training, held: HeldOutPlaylists) -> None:
-    """Raise `InputError` if two parts are of different playlists, `LeakError` if the first holds what the second hides."""
+    """Raise `InputError` if two parts are of different data, `LeakError` if training has what the other part hides."""
     from toolkit.evaluation import leaks
 
     if held.train is train:

@@ -1,16 +1,16 @@
-"""Write `rankers.pyi`: the parameter types of every built-in ranker and sequential model, from their parameter models."""
+"""Write `rankers.pyi`: the types of the parameters of all built-in rankers and sequential models."""
 
 from __future__ import annotations
 
 import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from segue.classes import MODELS, places
+from segue.classes import MODELS, entry_points
 from toolkit import plugins
 from toolkit.parts import Part
 
@@ -42,9 +42,9 @@ LEFT_OUT = {"type", "name", "group", "fusion", "modalities", "titles", "seed", "
 
 
 def stub() -> str:
-    """The text of `rankers.pyi`."""
-    classes = [_class(name, *place) for name, place in sorted(places().items()) if _built_in(*place)]
-    names = [name for name, place in sorted(places().items()) if _built_in(*place)]
+    """Return the text of `rankers.pyi`."""
+    classes = [_class(name, *place) for name, place in sorted(entry_points().items()) if _built_in(*place)]
+    names = [name for name, place in sorted(entry_points().items()) if _built_in(*place)]
     listed = "__all__ = [\n" + "".join(f'    "{name}",\n' for name in names) + "]\n"
     return f"{HEAD}\n{listed}\n" + "\n".join(classes)
 
@@ -70,7 +70,8 @@ def _class(name: str, group: str, point: str) -> str:
     given = [*_keywords(fields), *own.values()]
     lines = "".join(f"        {keyword},\n" for keyword in given)
     about = (part.__doc__ or "").strip().splitlines()[0] if part.__doc__ else name
-    return f'class {name}({base}):\n    """{about}"""\n\n    def __init__(\n        self,\n        *,\n{lines}    ) -> None: ...\n'
+    head = f'class {name}({base}):\n    """{about}"""\n'
+    return f"{head}\n    def __init__(\n        self,\n        *,\n{lines}    ) -> None: ...\n"
 
 
 def _keywords(fields: dict[str, FieldInfo]) -> Iterator[str]:
@@ -79,8 +80,8 @@ def _keywords(fields: dict[str, FieldInfo]) -> Iterator[str]:
             yield f"{name}: {source(info.annotation)}" + ("" if info.is_required() else " = ...")
 
 
-def source(annotation: Any) -> str:
-    """A type as written in a stub, wide enough for all values that the parameter accepts."""
+def source(annotation: object) -> str:
+    """Return a type as written in a stub, wide enough for all values that the parameter accepts."""
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return source(args[0])
@@ -100,11 +101,9 @@ def source(annotation: Any) -> str:
         return "Mapping[str, object]"
     if annotation is type(None) or annotation is None:
         return "None"
-    if annotation is Any:
-        return "object"
     if annotation is Path:
         return "Path | str"
-    return str(annotation.__name__)
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
 
 
 def main() -> None:

@@ -66,7 +66,7 @@ def test_compare_refuses_results_on_different_playlists(
 ) -> None:
     shorter = data.split("playlist_disjoint", by="hash", folds=5, test_fold=0, shown=0.3)
     other = segue.evaluate(segue.Popularity(name="other").fit(shorter.train), shorter.test)
-    with pytest.raises(InputError, match="answer different questions"):
+    with pytest.raises(InputError, match="the results are not on the same playlists"):
         segue.compare(segue.evaluate(model, split.test), other)
     with pytest.raises(InputError, match="takes results of segue.evaluate, not models"):
         segue.compare(segue.evaluate(model, split.test), model)  # type: ignore[arg-type]

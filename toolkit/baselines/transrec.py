@@ -100,7 +100,7 @@ class TransRec(TransRecGlobal):
         if data.valid and not np.isin(data.valid.rows, data.train.rows).all():
             raise InputError(
                 "transrec has a vector for each training playlist, and validation playlists are not among them:"
-                " use transrec-global, or evaluation.split: leave_last_out"
+                " use transrec-global, or the protocol leave_last_out"
             )
         return super().learn(data)
 

@@ -15,7 +15,7 @@ from toolkit.errors import InputError, RunDirectoryError
 from toolkit.result_types import SystemEntry
 
 HARDLY = 10
-"""Another system is suggested for new releases if it finds more than so many times as many of them."""
+"""Another system is suggested for new releases if it finds more than this factor of what the chosen one finds."""
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -67,9 +67,8 @@ class Continuation:
         ranker = load_ranker(entry["ranker"], Path(run_dir) / run_directory.MODEL / entry["system"])
         tracks = _tracks(Path(run_dir) / run_directory.TRACKS)
         if tracks.num_rows != ranker.n_items:
-            raise RunDirectoryError(
-                f"{run_dir} is damaged: its table has {tracks.num_rows} tracks, {entry['system']} ranks {ranker.n_items}"
-            )
+            sizes = f"its table has {tracks.num_rows} tracks, {entry['system']} ranks {ranker.n_items}"
+            raise RunDirectoryError(f"{run_dir} is damaged: {sizes}: delete it and run the same command again")
         names = [other["system"] for other in others]
         return cls(
             ranker,
@@ -99,6 +98,7 @@ class Continuation:
         *,
         exclude: Iterable[str] = (),
         allow_repeats: bool = False,
+        stacklevel: int = 2,
     ) -> list[Next]:
         """The k tracks that come next, best first; fewer, with a warning, if the system cannot rank so many.
 
@@ -106,6 +106,7 @@ class Continuation:
         - title: of the playlist; used by systems that read titles.
         - exclude: ids that are never returned.
         - allow_repeats: whether tracks of the playlist may be returned.
+        - stacklevel: of the warnings, 2 for the caller of this method.
 
         Raises `InputError` if no track is known and the system cannot use a title instead, and if the system ranks
         nothing after them.
@@ -116,12 +117,12 @@ class Continuation:
 
         if k < 1:
             raise InputError(f"k={k} must be >= 1")
-        seeds = self._known([self.outside_id(track) for track in tracks], title)
+        seeds = self._known([self.outside_id(track) for track in tracks], title, stacklevel + 1)
         excluded = [self.outside_id(track) for track in exclude]
         if unknown := [track for track in excluded if track not in self.item_of]:
             warnings.warn(
                 f"{len(unknown)} of {len(excluded)} excluded tracks are not in the catalogue: {_first(unknown)}",
-                stacklevel=2,
+                stacklevel=stacklevel,
             )
         banned = {self.item_of[track] for track in excluded if track in self.item_of}
         length = min(k + len(banned), self.ranker.n_items)
@@ -132,7 +133,7 @@ class Continuation:
         if len(kept) < k:
             warnings.warn(
                 f"{self.system} can rank no more than {len(kept)} tracks here, fewer than the k={k} asked for",
-                stacklevel=2,
+                stacklevel=stacklevel,
             )
         rows = self.tracks.take(ids[0, kept].astype(np.int64) - 1).to_pylist()
         return [
@@ -150,7 +151,7 @@ class Continuation:
         text = str(track)
         return text if text in self.item_of or f"local:{text}" not in self.item_of else f"local:{text}"
 
-    def _known(self, tracks: Sequence[str], title: str | None) -> list[int]:
+    def _known(self, tracks: Sequence[str], title: str | None, stacklevel: int) -> list[int]:
         unknown = [track for track in tracks if track not in self.item_of]
         known = [self.item_of[track] for track in tracks if track in self.item_of]
         if not known and not (title and self.ranker.reads_titles):
@@ -158,7 +159,7 @@ class Continuation:
         if unknown:
             warnings.warn(
                 f"{len(unknown)} of {len(tracks)} tracks are not in the catalogue and left out: {_first(unknown)}",
-                stacklevel=3,
+                stacklevel=stacklevel,
             )
         return known
 
@@ -228,9 +229,9 @@ def _entry(run_dir: Path, system: str | None) -> tuple[SystemEntry, list[SystemE
 
 
 def _for_new_releases(entry: SystemEntry, others: Sequence[SystemEntry]) -> str:
-    """The other system that found most of the hidden tracks without training placements on validation.
+    """The other system that finds most of the hidden tracks without training placements on validation.
 
-    Empty if it found no more than `HARDLY` times what this one found.
+    Empty if it finds no more than `HARDLY` times as many as this system.
     """
     cold = entry.get("cold")
     best = max(others, key=lambda other: other.get("cold") or 0.0, default=None)
@@ -244,9 +245,7 @@ def _tracks(path: Path) -> pa.Table:
     try:
         return feather.read_table(path, columns=["id", "title", "artist", "album"])
     except (OSError, pa.ArrowInvalid) as error:
-        raise RunDirectoryError(
-            f"{path} cannot be read ({error}): delete it and run the same `segue run` command again"
-        ) from None
+        raise run_directory.unreadable(path, error) from None
 
 
 def _first(names: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
@@ -22,6 +22,8 @@ from toolkit.source_code import package_source, source_of
 from toolkit.validation import validated
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from toolkit.catalogue.store import Catalogue
 
 FACTS = "ingest.json"
@@ -38,13 +40,10 @@ class Content(TypedDict):
     blake2b: str
 
 
-class ReadContent(TypedDict):
+class ReadContent(Content):
     """`Content`, and the name of the reader."""
 
     reader: str
-    path: str | None
-    bytes: int
-    blake2b: str
 
 
 class Skipped(TypedDict):
@@ -163,11 +162,19 @@ def texts(ingested: Ingested, name: str | None) -> list[str | None] | None:
     if name is None:
         return None
     with ingested.open() as catalogue:
-        present, values = catalogue.field_values(name, ingested.corpus.tracks["id"].to_pylist())
-    if values and not isinstance(values[0], str):
-        raise InputError(f"field {name!r} holds {type(values[0]).__name__}, not texts: name another")
+        present, values = text_values(catalogue, name, ingested.corpus.tracks["id"].to_pylist())
     remaining = iter(values)
     return [next(remaining) if there else None for there in present.tolist()]
+
+
+def text_values(
+    catalogue: Catalogue, field: str, ids: Sequence[str], *, source: str | None = None
+) -> tuple[np.ndarray, Sequence[str]]:
+    """As `Catalogue.field_values`. Raises `InputError` for a field of other values than texts."""
+    present, values = catalogue.field_values(field, ids, source=source)
+    if values and not isinstance(values[0], str):
+        raise InputError(f"field {field!r} holds {type(values[0]).__name__}, not texts: name another field")
+    return present, values
 
 
 def open_reader(data: Data) -> Reader:
@@ -226,9 +233,9 @@ def _texts(value: object) -> Iterator[str]:
 
 def _path(data: Data) -> Path:
     if data.path is None:
-        raise InputError("data.path is missing: name the file or folder to read")
+        raise InputError("the path of the data is missing: name the file or folder to read")
     if not data.path.exists():
-        raise InputError(f"{data.path} does not exist: correct the path (data.path in a recipe)")
+        raise InputError(f"{data.path} does not exist: correct the path")
     return existing(data.path)
 
 

@@ -28,6 +28,6 @@ def detect(path: Path) -> str:
         return found[0]
     if not found:
         raise InputError(
-            f"no reader recognises {path}: choose one of {', '.join(plugins.names('segue.readers'))} with reader:"
+            f"no reader recognises {path}: name the reader, one of {', '.join(plugins.names('segue.readers'))}"
         )
-    raise InputError(f"{path} could be {' or '.join(found)}: choose one with reader:")
+    raise InputError(f"{path} could be {' or '.join(found)}: name the reader")
