@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from servers import faults  # noqa: E402
-from servers.base import Asked, Fault, Logged  # noqa: E402
+from servers.base import Fault, Logged, ReceivedRequest  # noqa: E402
 from servers.facts import SOURCES, FactsParams, FactsServer, fill, state  # noqa: E402
 
 from collectors.engine.engine import Engine, Settings  # noqa: E402
@@ -138,7 +138,7 @@ def serve(out: Path, share: float, seed: int) -> None:
     """Five servers until standard input ends; every line asks for the counts."""
 
     def drawn(place: int) -> Any:
-        def fault(number: int, asked: Asked) -> Fault | None:
+        def fault(number: int, request: ReceivedRequest) -> Fault | None:
             draw = random.Random(f"{seed} {place} {number}")
             return draw.choice(KINDS) if draw.random() < share else None
 

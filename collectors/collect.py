@@ -67,7 +67,10 @@ def build_sources(specs: Sequence[SourceSpec], keys: Keys | None) -> Plan:
 
 
 def resolve(spec: SourceSpec) -> tuple[type[Source], list[str], SourceParams]:
-    """A source's class, fields and checked parameters. Raises `InputError` for an unknown source, field or parameter."""
+    """A source's class, fields and checked parameters.
+
+    Raises `InputError` for an unknown source, field or parameter.
+    """
     cls: type[Source] = plugins.load(GROUP, spec.source)
     fields = list(dict.fromkeys(spec.fields or (name for name in cls.fields if name not in cls.by_choice)))
     for name in fields:

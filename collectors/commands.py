@@ -66,7 +66,10 @@ def collect(
     ] = False,
     debug: Debug = False,
 ) -> None:
-    """Collect audio features, lyrics, covers, biographies and tags. The same command resumes where it stopped, even days later."""
+    """Collect audio features, lyrics, covers, biographies and tags.
+
+    The same command resumes where it stopped, even days later.
+    """
     from rich.console import Console
 
     from collectors import collect as collecting
@@ -170,7 +173,10 @@ def _without_recipe(
 def _from_recipe(
     recipe: Path, overrides: list[str], options: Mapping[str, object], refused: list[str]
 ) -> tuple[Collect, Origin]:
-    """A recipe's section `collect`, and the function that makes the catalogue of its data. refused: values of options."""
+    """A recipe's section `collect`, and the function that makes the catalogue of its data.
+
+    refused: values of options.
+    """
     from collectors.collect_section import parse
     from toolkit.errors import InputError
     from toolkit.recipe import load

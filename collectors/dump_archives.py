@@ -8,7 +8,7 @@ import io
 import lzma
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
@@ -18,7 +18,21 @@ from toolkit.errors import DataError, InputError
 
 MAX_MEMBER = 64 << 20
 """Bytes of one document; longer members are left out."""
-FORMATS = ((b"\x28\xb5\x2f\xfd", "zstd"), (b"\xfd7zXZ", "xz"), (b"BZh", "bz2"), (b"\x1f\x8b", "gzip"))
+
+
+def _open_zstd(raw: IO[bytes]) -> IO[bytes]:
+    import pyarrow
+
+    return cast(IO[bytes], io.BufferedReader(cast(io.RawIOBase, pyarrow.CompressedInputStream(raw, "zstd"))))
+
+
+FORMATS: dict[bytes, Callable[[IO[bytes]], object]] = {
+    b"\x28\xb5\x2f\xfd": _open_zstd,
+    b"\xfd7zXZ": lzma.open,
+    b"BZh": bz2.open,
+    b"\x1f\x8b": gzip.open,
+}
+"""Functions that decompress, by a file's first bytes."""
 
 
 @contextmanager
@@ -31,25 +45,13 @@ def stream(path: Path) -> Iterator[IO[bytes]]:
         with path.open("rb") as raw:
             start = raw.read(6)
             raw.seek(0)
-            kind = next((name for magic, name in FORMATS if start.startswith(magic)), "plain")
-            with _decompressed(raw, kind) as file:
+            open_format = next((function for magic, function in FORMATS.items() if start.startswith(magic)), None)
+            with cast(IO[bytes], open_format(raw)) if open_format else raw as file:
                 yield file
     except (EOFError, OSError, zlib.error, lzma.LZMAError, tarfile.TarError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise InputError(f"{path} cannot be read: {error.strerror}") from None
         raise DataError(f"{path} is damaged or truncated: {error}: fetch it again") from None
-
-
-def _decompressed(raw: IO[bytes], kind: str) -> IO[bytes]:
-    if kind == "zstd":
-        import pyarrow
-
-        return cast(IO[bytes], io.BufferedReader(cast(io.RawIOBase, pyarrow.CompressedInputStream(raw, "zstd"))))
-    if kind == "xz":
-        return cast(IO[bytes], lzma.open(raw))
-    if kind == "bz2":
-        return cast(IO[bytes], bz2.open(raw))
-    return cast(IO[bytes], gzip.open(raw)) if kind == "gzip" else raw
 
 
 def lines(path: Path, member: str) -> Iterator[bytes]:
@@ -72,7 +74,10 @@ def lines(path: Path, member: str) -> Iterator[bytes]:
 
 
 def documents(path: Path, ending: str = ".json") -> Iterator[tuple[str, bytes]]:
-    """Pairs of name and content of the files with this ending in a folder or tar archive. Nothing is unpacked to disk."""
+    """Pairs of name and content of the files with this ending in a folder or tar archive.
+
+    Nothing is unpacked to disk.
+    """
     if path.is_dir():
         for file in files_below(path):
             if file.name.endswith(ending) and file.stat().st_size <= MAX_MEMBER:

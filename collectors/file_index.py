@@ -21,11 +21,13 @@ Rows = Iterable[tuple[str, bytes]]
 
 
 class Index:
-    """Values by key, any number for each key, in the order in which they were written. Several threads may read at once."""
+    """Values by key, any number for each key, in the order in which they were written.
+
+    Several threads may read at once.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self._lock = threading.Lock()
+        self._connection, self._lock = connection, threading.Lock()
 
     def get(self, key: str) -> list[bytes]:
         """Values of one key; an empty list for an unknown key."""

@@ -19,13 +19,13 @@ RECORDING = "https://musicbrainz.org/recording/"
 
 
 class JspfTrack(msgspec.Struct, omit_defaults=True):
-    """duration: in milliseconds."""
+    """A track. identifier: URLs or ids. duration: in milliseconds."""
 
-    identifier: list[str]
+    identifier: list[str] | str = []
     title: str | None = None
     creator: str | None = None
     album: str | None = None
-    duration: int | None = None
+    duration: float | None = None
 
 
 class JspfPlaylist(msgspec.Struct, omit_defaults=True, kw_only=True):

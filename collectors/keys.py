@@ -1,4 +1,4 @@
-"""Keys of sources: read from the environment, a `.env` file or the system's keyring, and removed from all that is written.
+"""Keys of sources: read from the environment, a `.env` file or the keyring, and removed from all that is written.
 
 A key is never in a recipe, the ledger or a log.
 """
@@ -89,7 +89,8 @@ def _file(environment: Mapping[str, str]) -> dict[str, str]:
     folder = path.resolve().parent
     if repository := next((parent for parent in (folder, *folder.parents) if (parent / ".git").exists()), None):
         raise InputError(
-            f"{path} is inside the repository {repository}, where keys get committed: move it, for example to {DEFAULT_FILE}"
+            f"{path} is inside the repository {repository}, where keys get committed: "
+            f"move it, for example to {DEFAULT_FILE}"
         )
     from dotenv import dotenv_values
 

@@ -27,7 +27,8 @@ def export(library: Catalogue, field: str, out: Path, *, source: str | None = No
     """Write a field of all tracks that have it, with the columns `id`, `title`, `artist` and `value`.
 
     - field: a name, or a template such as `{title} {lyrics}`.
-    - out: a `.parquet` or `.csv` file. A value is a string, float, list of float32 (JSON in CSV), or bytes (Parquet only).
+    - out: a `.parquet` or `.csv` file. A value is a string, float, list of float32 (JSON in CSV), or bytes (Parquet
+      only).
     - source: only values of this source.
 
     Returns the number of rows. The sources' terms are in the Parquet schema's metadata under `segue`, or in
@@ -37,7 +38,7 @@ def export(library: Catalogue, field: str, out: Path, *, source: str | None = No
     opened = WRITERS.get(out.suffix.lower())
     if opened is None:
         raise InputError(f"{out} must end in {' or '.join(WRITERS)}: the ending chooses the format")
-    terms = {row.source: row._asdict() for row in stored_terms(Ledger(library))}
+    terms = {row.source: row.columns() for row in stored_terms(Ledger(library))}
     origins = [{**row, "terms": terms.get(row["source"])} for row in library.provenance(field, source=source)]
     part = out.with_name(f".{out.name}.part")
     try:
@@ -94,8 +95,7 @@ def _parquet(part: Path, out: Path, about: Mapping[str, object]) -> Iterator[Wri
     try:
         yield write
         if writer is None:
-            empty = pa.table([pa.array([], pa.string())] * len(COLUMNS), COLUMNS)
-            pq.write_table(empty.replace_schema_metadata(metadata), part)
+            pq.write_table(pa.table({name: pa.array([], pa.string()) for name in COLUMNS}, metadata=metadata), part)
     finally:
         if writer is not None:
             writer.close()

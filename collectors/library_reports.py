@@ -53,7 +53,7 @@ def coverage(library: Catalogue) -> list[Row]:
 
 def terms(library: Catalogue) -> list[Row]:
     """A row for each source that was ever used, with the columns of `TERMS`."""
-    return [row._asdict() for row in stored_terms(Ledger(library))]
+    return [row.columns() for row in stored_terms(Ledger(library))]
 
 
 def markdown(rows: Sequence[Row], columns: Sequence[str]) -> str:

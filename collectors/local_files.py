@@ -6,13 +6,15 @@ The folder is read first, and a request is looked up among its files. No path is
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from collectors.matching import Candidate, nearest, normalise
-from collectors.source import Request
+from collectors.source import Absent, Answer, Http, Request, Source, Transient
 from toolkit.catalogue.readers.ids import recognised
 from toolkit.catalogue.readers.open_files import files_below
 from toolkit.errors import InputError
@@ -48,7 +50,10 @@ Match = tuple[LocalFile, float]
 
 
 class Folder:
-    """The files of a folder, for lookups by id, title and album. It takes some hundred bytes of memory for each file."""
+    """The files of a folder, for lookups by id, title and album.
+
+    It takes some hundred bytes of memory for each file.
+    """
 
     def __init__(self, files: Iterator[LocalFile]) -> None:
         self.by_key: dict[str, list[LocalFile]] = {}
@@ -64,7 +69,7 @@ class Folder:
                 self.by_album.setdefault(normalise(file.album), []).append(file)
 
     def of_id(self, request: Request) -> LocalFile | None:
-        """The file for an id: the catalogue's own (`local:` and the path), or one that is a file's name or in its tags."""
+        """The file of an id: the catalogue's own (`local:` and the path), or one that is its name or in its tags."""
         # some file systems do not allow a colon in a name
         keys = [request.id, request.id.casefold(), request.id.replace(":", "_").casefold()] if ":" in request.id else []
         for scheme, value in request.ids.items():
@@ -85,6 +90,34 @@ class Folder:
         return _best(request, [replace(file, title=file.album, album=None, duration_s=None) for file in files])
 
 
+class FolderSource(Source):
+    """Base class of sources of a folder of files, which is read at the start of a run."""
+
+    page: ClassVar[str] = "docs/sources.md"
+
+    @contextmanager
+    def opened(self, folder: Path) -> Iterator[None]:
+        self.files = Folder(self.local_files())
+        yield
+
+    @abstractmethod
+    def local_files(self) -> Iterator[LocalFile]:
+        """The files that requests are looked up in."""
+
+    @abstractmethod
+    def answer(self, file: LocalFile, score: float) -> Answer:
+        """The answer from a file and its match score. Raises `OSError` for a file that cannot be read."""
+
+    def collect(self, request: Request, http: Http) -> Answer:
+        match = self.files.of_album(request) if request.entity == "album" else self.files.of_track(request)
+        if match is None:
+            return Absent()
+        try:
+            return self.answer(*match)
+        except OSError as error:
+            raise Transient(f"{match[0].name} cannot be read: {error.strerror}") from None
+
+
 def _best(request: Request, files: list[LocalFile]) -> Match | None:
     return nearest(
         request, files, lambda file: Candidate(file.title, (file.artist,) if file.artist else (), file.duration_s)
@@ -92,7 +125,10 @@ def _best(request: Request, files: list[LocalFile]) -> Match | None:
 
 
 def audio_files(folder: Path, *, tags: bool) -> Iterator[LocalFile]:
-    """Every audio file. tags: read embedded tags, for title, artist, album, ids and duration; otherwise use the name."""
+    """Every audio file.
+
+    tags: read embedded tags, for title, artist, album, ids and duration; otherwise use the name.
+    """
     for path, name in _files(folder, AUDIO):
         yield _from_tags(path, name) if tags else _from_name(path, name)
 
@@ -130,7 +166,10 @@ def _from_name(path: Path, name: str) -> LocalFile:
 
 
 def read_tags(path: Path, *, easy: bool = False) -> mutagen.FileType | None:
-    """An audio file as mutagen reads it; None for another file or damaged tags. easy: use names common to all formats."""
+    """An audio file as mutagen reads it; None for another file or damaged tags.
+
+    easy: use names common to all formats.
+    """
     import mutagen
 
     try:

@@ -45,8 +45,8 @@ class Candidate:
 def normalise(text: str) -> str:
     """Comparable form of a title or name: without case, accents, punctuation, guests and edition notes.
 
-    Words for versions are kept: `Señorita (feat. X) - 2011 Remaster` gives `senorita`, `Creep (Live)` gives `creep live`.
-    A text of nothing but punctuation, such as `!!!`, is returned as it is.
+    Words for versions are kept: `Señorita (feat. X) - 2011 Remaster` gives `senorita`, `Creep (Live)` gives `creep
+    live`. A text of nothing but punctuation, such as `!!!`, is returned as it is.
     """
     folded = _fold(text)
     stripped = _DASHED.sub("", _BRACKETED.sub(" ", _CREDIT.sub(" ", folded)))
@@ -56,15 +56,16 @@ def normalise(text: str) -> str:
 def score(request: Request, candidate: Candidate) -> float:
     """How well a candidate fits, 0…1.
 
-    Another number or version in the title, or a duration that differs by more than `DURATION_S`, keeps it below `ENOUGH`.
+    Another number or version in the title, or a duration that differs by more than `DURATION_S`, keeps it below
+    `ENOUGH`.
     """
     parts = []
     if request.title is not None:
         parts.append(_title(request.title, candidate.title or ""))
     if request.artists or request.title is None:
         parts.append(_artists(request.artists, candidate.artists))
-    agreed = (min(parts) + sum(parts) / len(parts)) / 2
-    return round(agreed * _duration(request.duration_s, candidate.duration_s), 4)
+    names = (min(parts) + sum(parts) / len(parts)) / 2
+    return round(names * _duration(request.duration_s, candidate.duration_s), 4)
 
 
 def nearest(

@@ -39,7 +39,7 @@ def listenbrainz(
     """Public playlists of ListenBrainz, as JSPF with MusicBrainz ids."""
     from itertools import chain
 
-    from collectors.engine.retrying_http import open_http
+    from collectors.engine.retrying_client import open_http
     from collectors.jspf_files import path_of, save
     from collectors.sources.listenbrainz import HOST, ListenBrainz, ListenBrainzParams
     from toolkit.errors import InputError
@@ -70,8 +70,11 @@ def spotify(
     ] = "https://accounts.spotify.com",
     debug: Debug = False,
 ) -> None:
-    """Playlists that the user of SPOTIFY_REFRESH_TOKEN owns on Spotify, as JSPF. The terms forbid to train models on them."""
-    from collectors.engine.retrying_http import open_http
+    """Playlists that the user of SPOTIFY_REFRESH_TOKEN owns on Spotify, as JSPF.
+
+    The terms forbid to train models on them.
+    """
+    from collectors.engine.retrying_client import open_http
     from collectors.jspf_files import path_of, save
     from collectors.keys import Keys, Scrubber
     from collectors.sources.clients.spotify_api import REFRESH

@@ -1,4 +1,4 @@
-"""The stage `collect` of a recipe: copies the run's tracks into the library, collects, and lets the run read the library."""
+"""The stage `collect` of a recipe: fills the library with the run's tracks, collects, and lets the run read it."""
 
 from __future__ import annotations
 

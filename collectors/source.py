@@ -7,12 +7,14 @@ A source does not sleep, retry, cache or store.
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
@@ -35,7 +37,10 @@ QueryValue = str | int | float | None
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """At most `requests` in any window of `seconds`. Several rates hold at once: `Rate(10, 1), Rate(100, 60)` is a burst."""
+    """At most `requests` in any window of `seconds`.
+
+    Several rates hold at once: `Rate(10, 1), Rate(100, 60)` is a burst.
+    """
 
     requests: int
     seconds: float
@@ -151,7 +156,10 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Ambiguous:
-    """The source has values that may belong to another entity. They are kept apart from the fields, with their score."""
+    """The source has values that may belong to another entity.
+
+    They are kept apart from the fields, with their score.
+    """
 
     score: float
     values: Mapping[str, FieldValue] = field(default_factory=dict)
@@ -197,21 +205,27 @@ class RateLimited(Trouble):
         self.retry_after = retry_after
 
 
-class Reply(Protocol):
+@dataclass(frozen=True, slots=True)
+class Reply:
     """A complete answer of a host, of status 2xx, 404 or 410; redirects have been followed."""
 
+    status: int
+    content: bytes
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
     @property
-    def status(self) -> int: ...
-    @property
-    def headers(self) -> Mapping[str, str]: ...
-    @property
-    def content(self) -> bytes: ...
-    @property
-    def text(self) -> str: ...
-    @property
-    def url(self) -> str: ...
+    def text(self) -> str:
+        """The body as UTF-8; other bytes are replaced."""
+        return self.content.decode("utf-8-sig", "replace")
+
     def json(self) -> Any:
         """The decoded body. Raises `Transient` for a body that is not JSON."""
+        try:
+            return json.loads(self.content)
+        except (ValueError, RecursionError):
+            url = urlsplit(self.url)  # the query may hold keys
+            raise Transient(f"{url.hostname}{url.path} answers with broken JSON", status=self.status) from None
 
 
 class Http(Protocol):
@@ -246,7 +260,7 @@ class Http(Protocol):
     ) -> Reply: ...
 
     def slot(self, url: str) -> AbstractContextManager[None]:
-        """A context for one request that a client library sends by itself: waits for the host's rate and concurrency."""
+        """A context for a request that a client library sends by itself: waits for the host's rate and concurrency."""
 
     def session(self) -> requests.Session:
         """A session for client libraries that take one, such as spotipy. Its requests are sent through this client."""
@@ -282,7 +296,7 @@ class Source(ABC):
     Params: ClassVar[type[SourceParams]] = SourceParams
 
     def __init__(self, params: SourceParams | None = None, *, keys: Mapping[str, str] | None = None) -> None:
-        """Take checked parameters, and values of `keys` and `optional_keys` by name, which must not be copied elsewhere."""
+        """Take checked parameters, and keys by the names in `keys` and `optional_keys`, which must not be copied."""
         self.params: Any = params if params is not None else self.Params()
         self.secrets = dict(keys or {})
 
@@ -297,7 +311,10 @@ class Source(ABC):
 
     @contextmanager
     def opened(self, folder: Path) -> Iterator[None]:
-        """A context around the requests of a run. folder: kept between runs for this source, for an index of a large file."""
+        """A context around the requests of a run.
+
+        folder: kept between runs for this source, for an index of a large file.
+        """
         yield
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""The engine of `segue collect`: requests at the hosts' pace, a ledger of what was requested, and crash-safe storage."""
+"""The engine of `segue collect`: requests at the hosts' pace, a ledger of them, and crash-safe storage."""
 
 import logging
 

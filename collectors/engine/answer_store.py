@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from sqlalchemy import bindparam, delete, func, select, update
 
 from collectors.engine.ledger import DiskFull, Ledger, entries_of
 from collectors.engine.ledger_tables import APART, LEDGER
 from collectors.engine.outcomes import Claim, Entry
-from collectors.source import Other, Terms
+from collectors.source import Other, Source, Terms
 from toolkit.catalogue import record_writer
 from toolkit.catalogue.database_schema import FIELDS, Row, upsert
-from toolkit.catalogue.records import Field
+from toolkit.catalogue.records import Field, FieldValue
 from toolkit.errors import SegueError
 from toolkit.files import disk_full
 
@@ -26,19 +27,36 @@ _CLOSE = (
 )
 
 
-class AnswerStore:
-    """The answers of one library, written for the process that holds the claims of `ledger`."""
+class StorageExceeded(Exception):
+    """The source's terms allow to keep no more of its content."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._blobs = ledger.catalogue.blobs
-        self._put = ledger.catalogue._put
+
+class AnswerStore:
+    """The answers of one library, written for the process that holds the claims of `ledger`.
+
+    sources: those of the run; the terms of some limit how much of their content is kept.
+    """
+
+    def __init__(self, ledger: Ledger, sources: Iterable[Source]) -> None:
+        self._ledger, self._blobs, self._put = ledger, ledger.catalogue.blobs, ledger.catalogue._put
+        limited = [source.name for source in sources if source.terms.storage_bytes is not None]
+        self._kept_bytes = {name: self.size(name) for name in limited}
 
     def write(self, claim: Claim, entries: Sequence[Entry], terms: Terms, others: Sequence[Other] = ()) -> bool:
         """Write one answer, its values and its entries. Returns False, and writes nothing, where the claim was lost.
 
-        Raises `DiskFull` where there is no room; nothing of the answer is written then.
+        Raises `StorageExceeded` where `terms` do not allow to keep the values, and `DiskFull` where the disk stays
+        full; nothing of the answer is written then.
         """
+        if terms.storage_bytes is not None:
+            size = self._kept_bytes[claim.source] + sum(_size(entry.value) for entry in entries)
+            if size > terms.storage_bytes:
+                limit = f"{terms.storage_bytes / 1e6:g} MB"
+                raise StorageExceeded(f"its terms allow to keep {limit} and as much is kept: delete what is not needed")
+            self._kept_bytes[claim.source] = size
+        return self._ledger.with_room(self._write, claim, entries, terms, others)
+
+    def _write(self, claim: Claim, entries: Sequence[Entry], terms: Terms, others: Sequence[Other]) -> bool:
         now = time.time()
         score = max((entry.match_score for entry in entries if entry.match_score is not None), default=None)
         items = [
@@ -91,13 +109,24 @@ class AnswerStore:
         return total + sum(self._blobs.path(key).stat().st_size for key in blobs if key in self._blobs)
 
     def expire(self, source: str, days: float) -> int:
-        """Delete values that are older than the source's terms allow, and reopen their entries. Returns their number."""
+        """Delete values that are older than the source's terms allow, and reopen their entries.
+
+        Returns their number.
+        """
         old = (FIELDS.c.source == source, FIELDS.c.time < time.time() - days * 86_400)
         with self._ledger.transaction() as connection:
             keys = connection.execute(select(FIELDS.c.field, FIELDS.c.entity, FIELDS.c.entity_id).where(*old)).all()
             reopened = {"status": "pending", "attempts": 0, "next_try": 0.0, "match_score": None, "payload": None}
             for name, entity, entity_id in keys:
-                entries = entries_of(source, [name], entity, [entity_id])
-                connection.execute(update(LEDGER).where(entries).values(reopened))
+                entry = entries_of(source, [name], entity, [entity_id])
+                connection.execute(update(LEDGER).where(entry).values(reopened))
             connection.execute(delete(FIELDS).where(*old))
         return len(keys)
+
+
+def _size(value: FieldValue | None) -> int:
+    if isinstance(value, Path):
+        return value.stat().st_size
+    return (
+        8 * len(value) if isinstance(value, list) else len(value.encode() if isinstance(value, str) else value or b"")
+    )

@@ -21,6 +21,6 @@ def is_page(text: str) -> bool:
 def is_block_page(text: str) -> bool:
     """Whether a web page demands a human or refuses access, for sources that read pages."""
     # a block page shows itself early, and lyrics may use any word
-    head = text[:20_000]
+    head = re.sub(r"<script\b[^>]*\bsrc=[^>]*>", "", text[:20_000])
     # a page of content that merely loads a captcha's script for its comment form is long
-    return bool(_BLOCK.search(re.sub(r"<script\b[^>]*\bsrc=[^>]*>", "", head))) and len(text) < 60_000
+    return bool(_BLOCK.search(head)) and len(text) < 60_000

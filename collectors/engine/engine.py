@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from collectors.engine import host_limits, source_register
-from collectors.engine.answer_store import AnswerStore
+from collectors.engine.answer_store import AnswerStore, StorageExceeded
 from collectors.engine.host_limits import HostLimits, Stopped
 from collectors.engine.hosts import Timeouts, host_of, user_agent
 from collectors.engine.http_client import Client
@@ -23,11 +23,10 @@ from collectors.engine.ledger import DiskFull, Ledger
 from collectors.engine.outcomes import LONGEST, STATUSES, Retries, entries_of_answer, entries_of_trouble
 from collectors.engine.process_lock import ProcessLock, interruptible
 from collectors.engine.rates import rates_by_host
-from collectors.engine.result_writer import ResultWriter, StorageExceeded
 from collectors.engine.work_feed import WorkFeed
 from collectors.engine.worker_pool import Lane, Result, WorkerPool
 from collectors.keys import Scrubber
-from collectors.source import ID_FIELDS, Blocked, RateLimited, Source, Trouble
+from collectors.source import ID_FIELDS, Blocked, Found, RateLimited, Source, Trouble
 from toolkit.catalogue.store import Catalogue
 from toolkit.errors import SegueError
 from toolkit.files import disk_full
@@ -83,21 +82,18 @@ class Engine:
         *,
         reporter: Reporter | None = None,
     ) -> None:
-        self._settings = settings
-        self._reporter = reporter or Reporter()
-        self._catalogue = catalogue
+        self._catalogue, self._settings, self._reporter = catalogue, settings, reporter or Reporter()
         sources = [source for source, _ in plan]
         self._scrub = Scrubber(secret for source in sources for secret in source.secrets.values())
         self._stop = threading.Event()
         self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
         self._lock = ProcessLock(catalogue)
-        self.ledger = Ledger(catalogue, self._lock.owner)
+        self.ledger = Ledger(catalogue, self._lock.owner, settings.patience, self._reporter.note)
         self._limits = HostLimits(rates_by_host(sources), settings.limits, self._stop, settings.patience)
         self._client = Client(self._limits.of, user_agent(settings.contact), timeouts=settings.timeouts)
         self._pools = [WorkerPool(source, fields, self._client, self._store_cover) for source, fields in plan]
-        self._answers = AnswerStore(self.ledger)
-        self._writer = ResultWriter(self._answers, sources, settings.patience, self._reporter.note)
-        self._feed = WorkFeed(self.ledger, self._writer, self._pools, settings.patience)
+        self._answers = AnswerStore(self.ledger, sources)
+        self._feed = WorkFeed(self.ledger, self._pools, settings.patience)
         self._renewed = self._reported = 0.0
 
     def run(self) -> list[Summary]:
@@ -120,7 +116,7 @@ class Engine:
         return [self._summary(pool) for pool in self._pools]
 
     def _open(self, pool: WorkerPool, stack: contextlib.ExitStack) -> None:
-        """Plan a source's entries and start its threads, unless its host still asks for a long pause."""
+        """Plan a source's entries and start its threads, unless its host still demands a long pause."""
         source = pool.source
         paused_until = source_register.register(self.ledger, source)
         if source.terms.storage_days is not None:
@@ -134,8 +130,7 @@ class Engine:
             return
         for host in source.hosts if wait > 0 else ():
             self._limits.of(host_of(getattr(source.params, host.url))).pause(wait)
-        folder = self._catalogue.blobs.root / ".sources" / source.name
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder := self._catalogue.blobs.root / ".sources" / source.name).mkdir(parents=True, exist_ok=True)
         try:
             stack.enter_context(source.opened(folder))
         except SegueError as error:
@@ -163,7 +158,7 @@ class Engine:
         pool.in_flight -= 1
         lane.due = 0.0
         if error is not None and not isinstance(error, Trouble):
-            self._writer.with_room(self.ledger.release, [result.claim])
+            self.ledger.with_room(self.ledger.release, [result.claim])
             if not isinstance(error, Stopped):
                 fault = f"a fault of the source, {type(error).__name__}: {error}"
                 self._end(pool, str(error) if isinstance(error, SegueError) else fault)
@@ -178,7 +173,7 @@ class Engine:
 
     def _pause(self, pool: WorkerPool, seconds: Seconds) -> None:
         until = time.time() + seconds
-        self._writer.with_room(source_register.pause, self.ledger, pool.source.name, until)
+        self.ledger.with_room(source_register.pause, self.ledger, pool.source.name, until)
         clock = time.strftime("%Y-%m-%d %H:%M", time.localtime(until))
         self._end(pool, f"its host wants no requests for {duration(seconds)}: run the same command again after {clock}")
 
@@ -189,15 +184,14 @@ class Engine:
         else:
             assert isinstance(result.error, Trouble)
             note = self._scrub(str(result.error))[:500]
-            retries = self._settings.retries
-            entries = entries_of_trouble(result.claim, result.error, now=time.time(), retries=retries, note=note)
+            entries = entries_of_trouble(result.claim, result.error, note, self._settings.retries)
+        others = result.answer.others if isinstance(result.answer, Found) else ()
         try:
-            written = self._writer.write(result, entries)
+            if not self._answers.write(result.claim, entries, pool.source.terms, others):
+                return
         except StorageExceeded as error:
-            self._writer.with_room(self.ledger.release, [result.claim])
+            self.ledger.with_room(self.ledger.release, [result.claim])
             self._end(pool, str(error))
-            return
-        if not written:
             return
         closed = [entry for entry in entries if entry.next_try is None]
         pool.counts.update(entry.status for entry in closed)
@@ -211,14 +205,14 @@ class Engine:
         if pool.stopped is None:
             pool.stopped = self._scrub(" ".join(reason.split()))
             self._reporter.note(f"{pool.source.name} stops: {pool.stopped}")
-            self._writer.with_room(self.ledger.release, pool.drain())
+            self.ledger.with_room(self.ledger.release, pool.drain())
             self._feed.wake_all()
 
     def _end_lane(self, pool: WorkerPool, lane: Lane, reason: str) -> None:
         """Stop some of a source's fields; its other fields continue."""
         if lane.ended is None:
             lane.ended = self._scrub(" ".join(reason.split()))
-            self._writer.with_room(self.ledger.release, lane.drain())
+            self.ledger.with_room(self.ledger.release, lane.drain())
             self._feed.wake_all()
             if pool.open_lanes:
                 self._reporter.note(f"{pool.source.name} stops: {pool.stop_reason}")
@@ -233,7 +227,7 @@ class Engine:
     def _tick(self, now: float) -> None:
         if now - self._renewed > RENEW_EVERY:
             self._renewed = now
-            self._writer.with_room(self.ledger.renew)
+            self.ledger.with_room(self.ledger.renew)
         if now - self._reported > REPORT_EVERY:
             self._reported = now
             self._report()
@@ -266,7 +260,10 @@ class Engine:
         return Summary(pool.source.name, counts, left, pool.stop_reason)
 
     def _store_cover(self, data: bytes) -> None:
-        """Write a cover ahead of its row, in a thread of its source. With a full disk the writer waits for room later."""
+        """Write a cover ahead of its row, in a thread of its source.
+
+        With a full disk the writer waits for room later.
+        """
         try:
             self._catalogue.blobs.put(data)
         except SegueError as error:

@@ -75,7 +75,7 @@ def _row(source: str, fields: str, requests: Mapping[str, int], rates: Callable[
 
 
 def _open(library: Catalogue, source: Source, entity: Entity, names: tuple[str, ...], again: Sequence[str]) -> int:
-    """Number of the library's entities without a final answer for one of the fields; `again`: statuses to request again."""
+    """Number of the library's entities without a final answer for a field. again: statuses that are requested again."""
     entries = entries_of(source.name, names, entity)
     closed = select(LEDGER.c.entity_id).where(entries, LEDGER.c.next_try.is_(None), LEDGER.c.status.not_in(again))
     whole = closed.group_by(LEDGER.c.entity_id).having(func.count() == len(names)).subquery()

@@ -40,8 +40,7 @@ class Stopped(Exception):
 
 def folder() -> Path:
     """Folder of the limits of this user on this machine, below `SEGUE_CACHE` or `~/.cache/segue`."""
-    base = os.environ.get("SEGUE_CACHE")
-    return Path(base or "~/.cache/segue").expanduser() / "limits"
+    return Path(os.environ.get("SEGUE_CACHE") or "~/.cache/segue").expanduser() / "limits"
 
 
 class HostLimit:
@@ -63,20 +62,12 @@ class HostLimit:
         stop: threading.Event,
         patience: Seconds = 300.0,
     ) -> None:
-        self.host = host
-        self.rates = tuple(rates)
-        self.concurrency = concurrency
-        self._slots = threading.Semaphore(concurrency)
-        self._stop = stop
-        self._patience = patience
-        self._window = _Window(host, self.rates, root) if rates else None
-        self._until = 0.0
-        self._unreachable = False
-        self._refusals = 0
-        self._refused_at = 0.0
-        self._lock = threading.Lock()
-        self._quickest: Seconds = float("inf")
-        self._seen = 0
+        self.host, self._stop, self._patience = host, stop, patience
+        self._slots, self._lock = threading.Semaphore(concurrency), threading.Lock()
+        self._window = _Window(host, rates, root) if rates else None
+        self._paused_until, self._unreachable = 0.0, False
+        self._refusals, self._refused_at = 0, 0.0
+        self._quickest, self._seen = float("inf"), 0
 
     @contextmanager
     def slot(self) -> Iterator[None]:
@@ -99,7 +90,10 @@ class HostLimit:
                     self._correct(counted)
 
     def _next_pause(self, sent: float) -> Seconds:
-        """Length of a pause that the host does not give: it doubles. Requests that were under way together count once."""
+        """Length of a pause that the host does not give: it doubles.
+
+        Requests that were under way together count once.
+        """
         with self._lock:
             if not self._refusals or sent >= self._refused_at:
                 self._refusals += 1
@@ -109,13 +103,12 @@ class HostLimit:
     def pause(self, seconds: Seconds) -> None:
         """Send nothing for so long, because the host demands it."""
         with self._lock:
-            self._until = max(self._until, time.time() + seconds)
-            self._unreachable = False
+            self._paused_until, self._unreachable = max(self._paused_until, time.time() + seconds), False
 
     @property
     def paused(self) -> Seconds:
         """Seconds that the pause still lasts, 0 without a pause."""
-        return max(0.0, self._until - time.time())
+        return max(0.0, self._paused_until - time.time())
 
     def close(self) -> None:
         if self._window is not None:
@@ -192,8 +185,7 @@ class _Window:
         self._intervals = [
             Interval(rate.requests, max(1, round(rate.seconds * 1000 * (1 + GUARD)))) for rate in _strict(rates)
         ]
-        self._lock = threading.Lock()
-        self._n_counted = 0
+        self._lock, self._n_counted = threading.Lock(), 0
         try:
             with self._locked():
                 self._bucket = SQLiteBucket.init_from_file(self._intervals, table="requests", db_path=str(self._path))
@@ -236,7 +228,10 @@ class _Window:
 
 
 def _strict(rates: Sequence[Rate]) -> list[Rate]:
-    """Rates in pyrate-limiter's order: longer windows with more requests at a lower rate. Implied rates are left out."""
+    """Rates in pyrate-limiter's order: longer windows with more requests at a lower rate.
+
+    Implied rates are left out.
+    """
     kept: list[Rate] = []
     for rate in sorted(rates, key=lambda rate: (rate.seconds, rate.requests)):
         if kept and rate.seconds == kept[-1].seconds:

@@ -1,14 +1,12 @@
-"""The HTTP client of sources: at the hosts' pace, with our user agent, bounded bodies, and a trouble for every refusal."""
+"""The HTTP client of sources: at the hosts' pace, with our user agent, bounded bodies and troubles for refusals."""
 
 from __future__ import annotations
 
-import json
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
 import httpx
@@ -17,35 +15,13 @@ from collectors.engine import response_bodies
 from collectors.engine.host_limits import HostLimit
 from collectors.engine.hosts import GONE, Offline, Timeouts, check_redirect, check_status, host_of, without_query
 from collectors.engine.requests_session import RequestsSession
-from collectors.source import Expect, QueryValue, Transient, Trouble
+from collectors.source import Expect, QueryValue, Reply, Transient, Trouble
 
 if TYPE_CHECKING:
     import requests
 
 MAX_REDIRECTS = 5
 TIMEOUTS = Timeouts()
-
-
-@dataclass(frozen=True, slots=True)
-class WholeReply:
-    """A `collectors.source.Reply` whose body has been read to its end."""
-
-    status: int
-    content: bytes
-    url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def text(self) -> str:
-        """The body as UTF-8; other bytes are replaced."""
-        return self.content.decode("utf-8-sig", "replace")
-
-    def json(self) -> Any:
-        """The decoded body. Raises `Transient` for a body that is not JSON."""
-        try:
-            return json.loads(self.content)
-        except (ValueError, RecursionError):
-            raise Transient(f"{without_query(self.url)} answers with broken JSON", status=self.status) from None
 
 
 class Client:
@@ -56,9 +32,7 @@ class Client:
     """
 
     def __init__(self, limit: Callable[[str], HostLimit], agent: str, *, timeouts: Timeouts = TIMEOUTS) -> None:
-        self._limit = limit
-        self._timeouts = timeouts
-        self.agent = agent
+        self.agent, self.limit, self._timeouts = agent, limit, timeouts
         self._http = httpx.Client(
             headers={"User-Agent": agent, "Accept-Encoding": response_bodies.ACCEPT_ENCODING},
             timeout=httpx.Timeout(timeouts.read, connect=timeouts.connect),
@@ -77,11 +51,9 @@ class Client:
         headers: Mapping[str, str] | None = None,
         expect: Expect = "json",
         max_bytes: int | None = None,
-    ) -> WholeReply:
+    ) -> Reply:
         query = {name: value for name, value in (params or {}).items() if value is not None}
-        return self._send(
-            self._http.build_request("GET", url, params=query or None, headers=headers), expect, max_bytes
-        )
+        return self.send(self._http.build_request("GET", url, params=query or None, headers=headers), expect, max_bytes)
 
     def post(
         self,
@@ -92,13 +64,13 @@ class Client:
         headers: Mapping[str, str] | None = None,
         expect: Expect = "json",
         max_bytes: int | None = None,
-    ) -> WholeReply:
+    ) -> Reply:
         request = self._http.build_request("POST", url, data=data, json=json, headers=headers)
-        return self._send(request, expect, max_bytes)
+        return self.send(request, expect, max_bytes)
 
     @contextmanager
     def slot(self, url: str) -> Iterator[None]:
-        with self._limit(host_of(url)).slot():
+        with self.limit(host_of(url)).slot():
             yield
 
     def session(self) -> requests.Session:
@@ -106,7 +78,8 @@ class Client:
         session.headers["User-Agent"] = self.agent
         return session
 
-    def _send(self, request: httpx.Request, expect: Expect, max_bytes: int | None) -> WholeReply:
+    def send(self, request: httpx.Request, expect: Expect, max_bytes: int | None) -> Reply:
+        """Send a request and follow its redirects."""
         first = str(request.url)
         for _ in range(MAX_REDIRECTS + 1):
             reply, location = self._send_once(request, expect, max_bytes)
@@ -115,9 +88,7 @@ class Client:
             request = self._redirected(request, location, first)
         raise Transient(f"{without_query(first)} redirects more than {MAX_REDIRECTS} times")
 
-    def _send_once(
-        self, request: httpx.Request, expect: Expect, max_bytes: int | None
-    ) -> tuple[WholeReply, str | None]:
+    def _send_once(self, request: httpx.Request, expect: Expect, max_bytes: int | None) -> tuple[Reply, str | None]:
         """The reply, and the location that it redirects to."""
         url = str(request.url)
         name = without_query(url)
@@ -126,17 +97,18 @@ class Client:
             response = self._http.send(request, stream=True)
             try:
                 if response.is_redirect:
-                    return WholeReply(response.status_code, b"", url), response.headers["location"]
+                    return Reply(response.status_code, b"", url), response.headers["location"]
                 check_status(response.status_code, response.headers, name)
                 encoding = response.headers.get("content-encoding", "")
                 limit = max_bytes or response_bodies.MAX_BYTES[expect]
-                chunks = response.iter_raw()
-                body = response_bodies.read(chunks, encoding=encoding, limit=limit, deadline=deadline, name=name)
+                body = response_bodies.read(
+                    response.iter_raw(), encoding=encoding, limit=limit, deadline=deadline, name=name
+                )
             finally:
                 response.close()
         if response.status_code not in GONE:
             response_bodies.check(body, response.headers, expect=expect, name=name)
-        return WholeReply(response.status_code, body, url, response.headers), None
+        return Reply(response.status_code, body, url, response.headers), None
 
     def _redirected(self, request: httpx.Request, location: str, first: str) -> httpx.Request:
         url = urljoin(str(request.url), location)

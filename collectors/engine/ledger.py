@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, ParamSpec, TypeVar
 
+import stamina
 from sqlalchemy import ColumnElement, Connection, Table, and_, func, insert, literal, select, text, update
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
@@ -19,8 +20,13 @@ from toolkit.catalogue.store import Catalogue
 from toolkit.errors import SegueError
 from toolkit.files import disk_full
 
+Params = ParamSpec("Params")
+Returned = TypeVar("Returned")
 LEASE = 600.0
-"""Seconds that a claim lasts unless it is renewed. After that others may take over the work of a machine that went down."""
+"""Seconds that a claim lasts unless it is renewed.
+
+After that others may take over the work of a machine that went down.
+"""
 TABLES: dict[Entity, Table] = {"track": TRACKS, "album": ALBUMS, "artist": ARTISTS}
 
 
@@ -41,12 +47,16 @@ class StatusCount(NamedTuple):
 class Ledger:
     """The ledger of one library, as `open_library` opens it.
 
-    owner: name of this collecting process, under which it claims entities; empty for one that only reads.
+    - owner: name of this collecting process, under which it claims entities; empty for one that only reads.
+    - patience: seconds that `with_room` waits.
+    - note: reports a line to the user.
     """
 
-    def __init__(self, catalogue: Catalogue, owner: str = "") -> None:
-        self.catalogue = catalogue
-        self.owner = owner
+    def __init__(
+        self, catalogue: Catalogue, owner: str = "", patience: float = 0.0, note: Callable[[str], None] = print
+    ) -> None:
+        self.catalogue, self.owner = catalogue, owner
+        self._patience, self._note = patience, note
 
     def plan(self, source: str, field: str, entity: Entity) -> int:
         """Open an entry for every entity of the catalogue that has none. Returns the number of new entries."""
@@ -74,7 +84,10 @@ class Ledger:
             return connection.execute(closed.values(status="pending", attempts=0, next_try=0.0)).rowcount
 
     def claim(self, source: str, entity: Entity, fields: tuple[str, ...], limit: int) -> list[Claim]:
-        """Claim up to `limit` entities that are due. No other process gets them until `LEASE` is over or they are released."""
+        """Claim up to `limit` entities that are due.
+
+        No other process gets them until `LEASE` is over or they are released.
+        """
         now = time.time()
         with self.transaction() as connection:
             due: dict[str, None] = {}
@@ -166,6 +179,17 @@ class Ledger:
             open_ = select(func.count(LEDGER.c.entity_id.distinct())).where(LEDGER.c.next_try.is_not(None))
             return connection.scalar(open_.where(entries_of(source, fields))) or 0
 
+    def with_room(self, write: Callable[Params, Returned], *args: Params.args, **kwargs: Params.kwargs) -> Returned:
+        """Call `write`, and again while the disk is full. Raises `DiskFull` where it stays full for `patience`."""
+        for attempt in stamina.retry_context(
+            on=DiskFull, attempts=None, timeout=self._patience, wait_initial=0.1, wait_max=2.0, wait_jitter=0.2
+        ):
+            with attempt:
+                if attempt.num == 2:
+                    self._note("the disk is full, waiting for room")
+                return write(*args, **kwargs)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A transaction on the catalogue. Raises `DiskFull` for a full disk, `SegueError` for other database errors."""
@@ -182,7 +206,7 @@ class Ledger:
 def entries_of(
     source: str, fields: Collection[str], entity: str | None = None, ids: Collection[str] | None = None
 ) -> ColumnElement[bool]:
-    """The condition that an entry is of a source, of one of its fields, and where given of this kind and these entities."""
+    """The condition that an entry is of a source and one of its fields; optionally of a kind and of some entities."""
     conditions = [LEDGER.c.source == source, LEDGER.c.field.in_(fields)]
     if entity is not None:
         conditions.append(LEDGER.c.entity == entity)
@@ -190,6 +214,9 @@ def entries_of(
 
 
 def _lock_out_others(connection: Connection, name: str) -> None:
-    """Let one process at a time plan or claim on PostgreSQL: two would wait for each other's rows. SQLite has one writer."""
+    """Let one process at a time plan or claim on PostgreSQL: two would wait for each other's rows.
+
+    SQLite has one writer.
+    """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"segue {name}"})

@@ -48,7 +48,7 @@ SOURCES = Table(
     "collected_sources",
     METADATA,
     Column("source", Text, primary_key=True),
-    # end of the pause that the source asked for
+    # end of the pause that the host demands
     Column("not_before", Float),
     Column("train_allowed", Boolean),
     Column("licence", Text),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import time
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from typing import Literal
@@ -16,7 +17,7 @@ Status = Literal["pending", "found", "absent", "ambiguous", "blocked", "failed"]
 STATUSES: tuple[Status, ...] = ("found", "absent", "ambiguous", "blocked", "failed", "pending")
 DAY = 86_400.0
 LONGEST = 7 * DAY
-"""Longest wait that a host may ask for; some ask for centuries."""
+"""Longest pause that a host may demand; some demand centuries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +77,20 @@ def entries_of_answer(claim: Claim, answer: Answer) -> list[Entry]:
         empty = value is None or value == b"" or (isinstance(value, str) and not value.strip())
         status: Status = without if empty else "found" if isinstance(answer, Found) else "ambiguous"
         score = None if isinstance(answer, Absent) or status == "absent" else answer.score
-        stored = None if empty else value
-        entries.append(Entry(name, status, attempts, match_score=score, payload=payload, note=note, value=stored))
+        value = None if empty else value
+        entries.append(Entry(name, status, attempts, match_score=score, payload=payload, note=note, value=value))
     return entries
 
 
-def entries_of_trouble(claim: Claim, trouble: Trouble, *, now: float, retries: Retries, note: str) -> list[Entry]:
+def entries_of_trouble(claim: Claim, trouble: Trouble, note: str, retries: Retries) -> list[Entry]:
     """Entries of a trouble. note: its text, without keys."""
-    attempts = claim.attempts + 1
+    now, attempts = time.time(), claim.attempts + 1
     status: Status = "pending"
     next_try: float | None = now + retries.wait(attempts)
     if isinstance(trouble, Offline):
         attempts, next_try = claim.attempts, now
     elif isinstance(trouble, RateLimited):
-        attempts = claim.attempts
-        next_try = now + min(trouble.retry_after or 0.0, LONGEST)
+        attempts, next_try = claim.attempts, now + min(trouble.retry_after or 0.0, LONGEST)
     elif isinstance(trouble, Blocked):
         status = "blocked"
         next_try = now + DAY if trouble.for_good or attempts >= retries.most else next_try

@@ -30,8 +30,7 @@ class ProcessLock:
     """The lock of this process on `library`. owner: its name in the ledger, host and number."""
 
     def __init__(self, library: Catalogue) -> None:
-        self.owner = f"{socket.gethostname()}/{uuid.uuid4().hex}"
-        self._library = library
+        self.owner, self._library = f"{socket.gethostname()}/{uuid.uuid4().hex}", library
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -44,7 +43,10 @@ class ProcessLock:
             path.unlink(missing_ok=True)
 
     def release_dead(self, ledger: Ledger) -> None:
-        """Release the claims of this machine's processes that were killed. Those of other machines end with their lease."""
+        """Release the claims of this machine's processes that were killed.
+
+        Those of other machines end with their lease.
+        """
         for owner in ledger.owners():
             if is_running(self._library, owner) is False:
                 ledger.release_all(owner)

@@ -30,9 +30,8 @@ class RequestsSession(requests.Session):
         super().__init__()
         self.trust_env = False  # neither netrc nor a proxy of the environment
         self.last: Reply | None = None
-        adapter = _Adapter(self, http, expect)
-        self.mount("http://", adapter)
-        self.mount("https://", adapter)
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, _Adapter(self, http, expect))
 
 
 class _Adapter(BaseAdapter):

@@ -68,8 +68,7 @@ class _Gzip:
     """Unpacks no more bytes than allowed: a megabyte may hold a gigabyte."""
 
     def __init__(self) -> None:
-        self._stream = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        self._begun = False
+        self._stream, self._begun = zlib.decompressobj(16 + zlib.MAX_WBITS), False
 
     def __call__(self, chunk: bytes, limit: int) -> bytes:
         self._begun = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import NamedTuple
 
 from sqlalchemy import select, update
@@ -13,23 +14,21 @@ from toolkit.catalogue.database_schema import upsert
 
 
 class StoredTerms(NamedTuple):
-    """A row of `SOURCES`: a source's name, the end of the pause it asked for (seconds since 1970), and its terms."""
+    """A source's name, the end of its pause in seconds since 1970, and its terms."""
 
     source: str
     not_before: float | None
-    train_allowed: bool | None
-    licence: str
-    page: str
-    attribution: str
-    storage_bytes: int | None
-    storage_days: float | None
+    terms: Terms
+
+    def columns(self) -> dict[str, object]:
+        """The row of `SOURCES`, by column."""
+        return {"source": self.source, "not_before": self.not_before, **asdict(self.terms)}
 
 
 def register(ledger: Ledger, source: Source) -> float:
     """Store a source's terms. Returns the end of its pause, in seconds since 1970; 0 without a pause."""
-    row = {name: getattr(source.terms, name) for name in Terms.__slots__}
     with ledger.transaction() as connection:
-        upsert(connection, SOURCES, [{"source": source.name, "not_before": None, **row}], merge=True)
+        upsert(connection, SOURCES, [StoredTerms(source.name, None, source.terms).columns()], merge=True)
         return connection.scalar(select(SOURCES.c.not_before).where(SOURCES.c.source == source.name)) or 0.0
 
 
@@ -42,4 +41,5 @@ def pause(ledger: Ledger, source: str, until: float) -> None:
 def stored_terms(ledger: Ledger) -> list[StoredTerms]:
     """Terms of every source that was ever used, sorted by name."""
     with ledger.transaction() as connection:
-        return [StoredTerms(*row) for row in connection.execute(select(SOURCES).order_by(SOURCES.c.source))]
+        rows = connection.execute(select(SOURCES).order_by(SOURCES.c.source))
+        return [StoredTerms(source, not_before, Terms(*terms)) for source, not_before, *terms in rows]

@@ -10,7 +10,6 @@ from sqlalchemy import and_, or_, select
 from collectors.engine.ledger import Ledger, entries_of
 from collectors.engine.ledger_tables import LEDGER
 from collectors.engine.outcomes import LONGEST, Claim
-from collectors.engine.result_writer import ResultWriter
 from collectors.engine.worker_pool import Lane, WorkerPool
 from collectors.source import ID_FIELDS, Entity, Request, Source
 from toolkit.catalogue.database_schema import TRACK_ARTISTS, TRACKS
@@ -24,11 +23,9 @@ NO_ID = "no id to look it up by"
 class WorkFeed:
     """Work for the pools of one run. patience: the longest wait inside the run, in seconds."""
 
-    def __init__(self, ledger: Ledger, writer: ResultWriter, pools: Sequence[WorkerPool], patience: float) -> None:
-        self._ledger = ledger
-        self._with_room = writer.with_room
-        self._pools = pools
-        self._patience = patience
+    def __init__(self, ledger: Ledger, pools: Sequence[WorkerPool], patience: float) -> None:
+        self._ledger, self._with_room = ledger, ledger.with_room
+        self._pools, self._patience = pools, patience
 
     def start(self) -> None:
         """Look again at entities that had no id in an earlier run."""
@@ -71,13 +68,11 @@ class WorkFeed:
         no_id = {claim.id for claim, request in pairs if source.needs and not set(source.needs) & set(request.ids)}
         no_id -= awaited
         lane.waiting.extend((claim, request) for claim, request in pairs if claim.id not in awaited | no_id)
-        release = self._ledger.release
-        without = [claim for claim in claims if claim.id in no_id]
-        self._with_room(release, without, next_try=time.time() + LONGEST, note=NO_ID)
+        waits = ((no_id, LONGEST, NO_ID), (awaited, min(DEFER, self._patience / 2), AWAITS_ID))
+        for ids, wait, note in waits:
+            held = [claim for claim in claims if claim.id in ids]
+            self._with_room(self._ledger.release, held, next_try=time.time() + wait, note=note)
         if awaited:
-            later = time.time() + min(DEFER, self._patience / 2)
-            waiting = [claim for claim in claims if claim.id in awaited]
-            self._with_room(release, waiting, next_try=later, note=AWAITS_ID)
             # another process may have answered, and woken whatever waited, before these were released
             answered = sorted(awaited - self._awaited(source, lane, sorted(awaited)))
             entries = entries_of(source.name, lane.fields, lane.entity, answered)

@@ -83,13 +83,11 @@ class WorkerPool:
         self.source = source
         self.lanes = [Lane(entity, names) for entity, names in source.lanes(fields)]
         self.threads = sum(host.concurrency for host in source.hosts) or LOCAL_THREADS
-        self.in_flight = 0
+        self.in_flight, self._blocked_in_row = 0, 0
         self.stopped: str | None = None
         self.counts: Counter[str] = Counter()
-        self._http = http
-        self._store_cover = store_cover
+        self._http, self._store_cover = http, store_cover
         self._jobs: queue.SimpleQueue[tuple[Lane, Claim, Request] | None] = queue.SimpleQueue()
-        self._blocked_in_row = 0
         self._offline_since: float | None = None
 
     def start(self, results: queue.SimpleQueue[Result]) -> None:

@@ -51,7 +51,7 @@ Document = Mapping[str, Mapping[str, Any]]
 
 
 class AcousticBrainzParams(SourceParams):
-    """At least one of lowlevel and highlevel is required: a dump as published (such as `.tar.zst`), or a folder of its documents."""
+    """At least one of lowlevel and highlevel is required. A dump is used as published, such as `.tar.zst`."""
 
     lowlevel: Path | None = Field(None, description="the dump of low-level data, or a folder of its documents")
     highlevel: Path | None = Field(None, description="the dump of high-level data, or a folder of its documents")
@@ -81,7 +81,6 @@ class AcousticBrainz(IndexedSource):
     Params: ClassVar[type[SourceParams]] = AcousticBrainzParams
 
     def _dumps(self) -> dict[str, Path]:
-        """The dump of each field."""
         dumps = {"acoustic_lowlevel": self.params.lowlevel, "acoustic_highlevel": self.params.highlevel}
         return {field: path for field, path in dumps.items() if path is not None}
 

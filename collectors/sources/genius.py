@@ -1,8 +1,8 @@
 """Lyrics and song art from Genius, through lyricsgenius.
 
-https://docs.genius.com documents the search. The API gives no lyrics, so lyricsgenius reads the song's page. Genius shows
-captchas to many servers: a page without lyrics, for a song that has them, is a refusal whatever its status. A song is an
-instrumental only where the API marks it as one.
+https://docs.genius.com documents the search. The API gives no lyrics, so lyricsgenius reads the song's page. Genius
+shows captchas to many servers: a page without lyrics, for a song that has them, is a refusal whatever its status. A
+song is an instrumental only where the API marks it as one.
 """
 
 from __future__ import annotations

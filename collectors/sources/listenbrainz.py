@@ -1,7 +1,7 @@
 """Public playlists of ListenBrainz users, whose tracks are MusicBrainz recordings.
 
-Page: https://listenbrainz.readthedocs.io/en/latest/users/api/playlist.html. Rate: headers of the answers give the requests
-left in a window; two a second are our choice. Licence: CC0 (https://listenbrainz.org/terms-of-service/).
+Page: https://listenbrainz.readthedocs.io/en/latest/users/api/playlist.html. Rate: headers of the answers give the
+requests left in a window; two a second are our choice. Licence: CC0 (https://listenbrainz.org/terms-of-service/).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from urllib.parse import quote
 import msgspec
 
 from collectors.engine.json_conversion import decode
+from collectors.jspf_files import JspfPlaylist, JspfTrack
 from collectors.source import Host, Http, Rate, SourceParams
 from toolkit.catalogue.readers.ids import by_name, recognised
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
@@ -31,15 +32,7 @@ class ListenBrainzParams(SourceParams):
     url: str = "https://api.listenbrainz.org"
 
 
-class Track(msgspec.Struct):
-    """duration: in milliseconds."""
-
-    title: str | None = None
-    creator: str | None = None
-    album: str | None = None
-    identifier: list[str] | str = []
-    duration: float | None = None
-
+class Track(JspfTrack):
     @property
     def id(self) -> str | None:
         """The recording's id, or else an id made of its name; None for a track with neither."""
@@ -48,11 +41,8 @@ class Track(msgspec.Struct):
         return known or (by_name(self.title, self.creator) if self.title else None)
 
 
-class Playlist(msgspec.Struct):
-    identifier: str
-    title: str | None = None
-    annotation: str | None = None
-    track: list[Track] = []
+class Playlist(JspfPlaylist, kw_only=True):
+    track: list[Track] = []  # type: ignore[assignment]
 
     @property
     def mbid(self) -> str | None:
@@ -102,7 +92,10 @@ class ListenBrainz:
                 seen, total = seen + len(mbids), listing.playlist_count if mbids else 0
 
     def of_ids(self, mbids: Sequence[str], *, gone: str = "refuse") -> Iterator[Record]:
-        """Playlists by id, each after its tracks. gone: `ignore` one that does not exist, or `refuse` it as `InputError`."""
+        """Playlists by id, each after its tracks.
+
+        gone: `ignore` one that does not exist, or `refuse` it as `InputError`.
+        """
         for mbid in mbids:
             if self.have(f"{NAME}:{mbid}"):
                 continue

@@ -1,31 +1,26 @@
 """Audio features of, and clips from, the audio files of a folder.
 
-`librosa` computes the eleven numbers of `toolkit.encoders.audio.audio_features`; `local-previews` gives the files. A file
-matches a track by id, which is its name or in its tags, or by title, artist and duration.
+`librosa` computes the eleven numbers of `toolkit.encoders.audio.audio_features`; `local-previews` gives the files. A
+file matches a track by id, which is its name or in its tags, or by title, artist and duration.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
 from collectors import matching
-from collectors.local_files import Folder, LocalFile, audio_files
+from collectors.local_files import FolderSource, LocalFile, audio_files
 from collectors.source import (
     Absent,
     Ambiguous,
     Answer,
     Entity,
     Found,
-    Http,
-    Request,
-    Source,
     SourceParams,
     Terms,
-    Transient,
     Trouble,
 )
 from toolkit.catalogue.records import FieldValue
@@ -45,31 +40,21 @@ class AudioFolderParams(SourceParams):
     tags: bool = True
 
 
-class AudioFolder(Source):
+class AudioFolder(FolderSource):
     """Base class of sources of a folder of audio files."""
 
-    page: ClassVar[str] = "docs/sources.md"
     together: ClassVar[bool] = True
     Params: ClassVar[type[SourceParams]] = AudioFolderParams
 
-    @contextmanager
-    def opened(self, folder: Path) -> Iterator[None]:
-        self.files = Folder(audio_files(self.params.folder, tags=self.params.tags))
-        yield
+    def local_files(self) -> Iterator[LocalFile]:
+        return audio_files(self.params.folder, tags=self.params.tags)
 
-    def collect(self, request: Request, http: Http) -> Answer:
-        match = self.files.of_track(request)
-        if match is None:
-            return Absent()
-        file, score = match
+    def answer(self, file: LocalFile, score: float) -> Answer:
         if matching.verdict(score) == "ambiguous":
             return Ambiguous(score, note=f"{file.name}: {file.artist} - {file.title}")
-        try:
-            if file.path.stat().st_size > MAX_BYTES:
-                return Absent(f"{file.name} has more than {MAX_BYTES >> 20} MB")
-            return Found(self.values(file), score, file.name)
-        except OSError as error:
-            raise Transient(f"{file.name} cannot be read: {error.strerror}") from None
+        if file.path.stat().st_size > MAX_BYTES:
+            return Absent(f"{file.name} has more than {MAX_BYTES >> 20} MB")
+        return Found(self.values(file), score, file.name)
 
     @abstractmethod
     def values(self, file: LocalFile) -> Mapping[str, FieldValue]:

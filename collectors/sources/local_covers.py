@@ -9,25 +9,18 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from collectors import matching
-from collectors.local_files import Folder, LocalFile, audio_files, image_files, read_tags
+from collectors.local_files import FolderSource, LocalFile, audio_files, image_files, read_tags
 from collectors.source import (
     Absent,
-    Ambiguous,
     Answer,
     Entity,
-    Found,
-    Http,
-    Request,
-    Source,
     SourceParams,
     Terms,
-    Transient,
 )
+from collectors.sources.matched_answer import answer_by_score
 from toolkit.catalogue.image_check import flaw
 
 if TYPE_CHECKING:
@@ -44,47 +37,30 @@ class CoverFolderParams(SourceParams):
     folder: Path
 
 
-class LocalCovers(Source):
+class LocalCovers(FolderSource):
     """Album covers from the image files of a folder.
 
     `cover` is the image as it is in the folder.
     """
 
     name: ClassVar[str] = "local-covers"
-    page: ClassVar[str] = "docs/sources.md"
     fields: ClassVar[Mapping[str, Entity]] = {"cover": "album"}
     terms: ClassVar[Terms] = Terms(None, "that of your files", "docs/sources.md")
     Params: ClassVar[type[SourceParams]] = CoverFolderParams
 
-    @contextmanager
-    def opened(self, folder: Path) -> Iterator[None]:
-        self.files = Folder(self.local_files())
-        yield
-
     def local_files(self) -> Iterator[LocalFile]:
-        """The files that covers are taken from."""
         return image_files(self.params.folder)
 
     def cover(self, path: Path) -> bytes | None:
         """The cover of a file, None where it has none."""
         return path.read_bytes() if path.stat().st_size <= MAX_BYTES else None
 
-    def collect(self, request: Request, http: Http) -> Answer:
-        match = self.files.of_album(request)
-        if match is None:
-            return Absent()
-        file, score = match
-        try:
-            data = self.cover(file.path)
-        except OSError as error:
-            raise Transient(f"{file.name} cannot be read: {error.strerror}") from None
-        if data is None:
+    def answer(self, file: LocalFile, score: float) -> Answer:
+        if (data := self.cover(file.path)) is None:
             return Absent(f"{file.name} has no cover")
         if (fault := flaw(data)) is not None:
             return Absent(f"{file.name} {fault}")
-        if matching.verdict(score) == "ambiguous":
-            return Ambiguous(score, {"cover": data}, file.name, data)
-        return Found({"cover": data}, score, data)
+        return answer_by_score(score, {"cover": data}, data, note=file.name)
 
 
 class EmbeddedCovers(LocalCovers):

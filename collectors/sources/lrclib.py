@@ -18,10 +18,8 @@ from collectors.engine.json_conversion import decode
 from collectors.matching import Candidate
 from collectors.source import (
     Absent,
-    Ambiguous,
     Answer,
     Entity,
-    Found,
     Host,
     Http,
     Rate,
@@ -31,6 +29,7 @@ from collectors.source import (
     Terms,
     Transient,
 )
+from collectors.sources.matched_answer import answer_by_score
 
 _TIMES = re.compile(r"^[^\S\n]*(?:\[[\d:.]+\][^\S\n]*)+|<[\d:.]+>[^\S\n]*", re.MULTILINE)
 """The time of a line or word."""
@@ -52,8 +51,7 @@ class Song(msgspec.Struct, rename="camel"):
         """The lyrics; empty for an instrumental."""
         if self.instrumental:
             return ""
-        timed = _TIMES.sub("", _TAG.sub("", self.synced_lyrics or ""))
-        return (self.plain_lyrics or "").strip() or timed.strip()
+        return (self.plain_lyrics or "").strip() or _TIMES.sub("", _TAG.sub("", self.synced_lyrics or "")).strip()
 
 
 class LrclibParams(SourceParams):
@@ -93,15 +91,11 @@ class Lrclib(Source):
 def best_answer(request: Request, songs: Sequence[Song], payload: bytes) -> Answer:
     """The answer of the best song; of equal ones, one with lyrics is better than one without."""
     scored = [(matching.score(request, _candidate(song)), bool(song.words), song) for song in songs]
-    score, has_words, song = max(scored, key=lambda row: row[:2], default=(0.0, False, None))
-    if song is None or matching.verdict(score) == "absent":
-        return Absent(payload=payload)
-    if matching.verdict(score) == "ambiguous":
-        note = f"{song.artist_name} - {song.track_name}"
-        return Ambiguous(score, {"lyrics": song.words} if has_words else {}, note, payload)
-    if not has_words:
+    score, has_words, song = max(scored, key=lambda row: row[:2], default=(0.0, False, Song("")))
+    if matching.verdict(score) == "found" and not has_words:
         return Absent("instrumental" if song.instrumental else "listed without lyrics", payload)
-    return Found({"lyrics": song.words}, score, payload)
+    note = f"{song.artist_name} - {song.track_name}"
+    return answer_by_score(score, {"lyrics": song.words} if has_words else {}, payload, note=note)
 
 
 def _candidate(song: Song) -> Candidate:

@@ -47,8 +47,8 @@ class MsdAParams(SourceParams):
 class MsdA(IndexedSource):
     """Biographies and tags of the artists of the Million Song Dataset, from the files of MSD-A.
 
-    Artists are found by the id `msd:AR…`, or else by MusicBrainz id or name if `artists` is set. A name that several artists share is
-    ambiguous.
+    Artists are found by the id `msd:AR…`, or else by MusicBrainz id or name if `artists` is set. A name that several
+    artists share is ambiguous.
     """
 
     name = "msd-a"

@@ -1,10 +1,10 @@
 """MusicBrainz ids of recordings, and of their artists and releases.
 
 Page: https://musicbrainz.org/doc/MusicBrainz_API (`/ws/2/recording`, JSON). Rate: one request a second for each IP
-address, with a user agent that names program and contact
-(https://musicbrainz.org/doc/MusicBrainz_API/Rate_Limiting). Licence of ids and names: CC0.
-A recording is requested by its id, or else its ISRC, or else title and artist. An ISRC is searched for instead of looked
-up, because only a search returns the releases. At one request a second that halves the time.
+address, with a user agent that names program and contact (https://musicbrainz.org/doc/MusicBrainz_API/Rate_Limiting).
+Licence of ids and names: CC0. A recording is requested by its id, or else its ISRC, or else title and artist. An ISRC
+is searched for instead of looked up, because only a search returns the releases. At one request a second that halves
+the time.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ class MusicBrainzParams(SourceParams):
 class MusicBrainz(Source):
     """MusicBrainz ids of recordings, artists and releases, from the MusicBrainz web service.
 
-    `mbid` is the recording's. With it come the `mbid` of its artists, and the `mbid` (release group) and `release_mbid` of its album.
+    `mbid` is the recording's. With it come the `mbid` of its artists, and the `mbid` (release group) and `release_mbid`
+    of its album.
     """
 
     name: ClassVar[str] = "musicbrainz"

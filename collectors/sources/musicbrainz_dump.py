@@ -32,8 +32,8 @@ class MusicBrainzDumpParams(SourceParams):
 class MusicBrainzDump(IndexedSource):
     """MusicBrainz ids of recordings and artists, from a JSON dump on disk.
 
-    `mbid` is the recording's, and those of its artists. A recording is found by id, by ISRC, or by title and artist, which must agree
-    except for case and accents.
+    `mbid` is the recording's, and those of its artists. A recording is found by id, by ISRC, or by title and artist,
+    which must agree except for case and accents.
     """
 
     name: ClassVar[str] = "musicbrainz-dump"

@@ -28,8 +28,8 @@ class MusicBrainzTagsParams(MusicBrainzParams):
 class MusicBrainzTags(Source):
     """Genres and tags that MusicBrainz users gave to recordings and artists.
 
-    `tags` are those of the recording, or those of its artists if it has none; `artist_tags` are those of the artist. They are joined by
-    commas, the most voted first.
+    `tags` are those of the recording, or those of its artists if it has none; `artist_tags` are those of the artist.
+    They are joined by commas, the most voted first.
     """
 
     name: ClassVar[str] = "musicbrainz-tags"

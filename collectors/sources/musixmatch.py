@@ -1,9 +1,9 @@
-"""Lyrics of 237,662 tracks of the Million Song Dataset as counts of 5,000 stems, from the files of the musiXmatch dataset.
+"""Lyrics of 237,662 tracks of the Million Song Dataset as counts of 5,000 stems, from the musiXmatch dataset.
 
-http://millionsongdataset.com/musixmatch describes them: `mxm_dataset_train.txt` and `mxm_dataset_test.txt` have a list of
-words after `%` and a line `TID,MXMID,index:count,…` for each track (indices from 1). `mxm_779k_matches.txt` has lines of
-`TID<SEP>artist<SEP>title<SEP>MXMID<SEP>artist<SEP>title`. The field is a text of stems in the order of the list, each as
-often as it is sung: a text for word counts, not for readers.
+http://millionsongdataset.com/musixmatch describes them: `mxm_dataset_train.txt` and `mxm_dataset_test.txt` have a list
+of words after `%` and a line `TID,MXMID,index:count,…` for each track (indices from 1). `mxm_779k_matches.txt` has
+lines of `TID<SEP>artist<SEP>title<SEP>MXMID<SEP>artist<SEP>title`. The field is a text of stems in the order of the
+list, each as often as it is sung: a text for word counts, not for readers.
 """
 
 from __future__ import annotations

@@ -47,14 +47,13 @@ class Reccobeats(Source):
     uses = ("spotify",)
     terms = Terms(
         train_allowed=None,
-        licence="free of charge; what may be done with the numbers is not said",
+        licence="free of charge; the permitted use of the numbers is not stated",
         page="https://reccobeats.com/docs/documentation/introduction",
     )
     Params = ReccobeatsParams
 
     def collect(self, request: Request, http: Http) -> Answer:
-        spotify = request.ids["spotify"]
-        reply = http.get(f"{self.params.api_url}/v1/audio-features", {"ids": spotify})
+        reply = http.get(f"{self.params.api_url}/v1/audio-features", {"ids": request.ids["spotify"]})
         if reply.status == 404:
             return Absent(payload=reply.content)
         content = convert_rows(reply.json(), dict[str, object], "content", service="ReccoBeats")

@@ -90,7 +90,8 @@ class Track(msgspec.Struct):
 class Spotify(Source):
     """Ids, album covers and audio features from Spotify's Web API.
 
-    It is never used by default. Its content may not be used to train models, and training refuses it without `permission`.
+    It is never used by default. Its content may not be used to train models, and training refuses it without
+    `permission`.
     """
 
     name = "spotify"

@@ -1,4 +1,4 @@
-"""Biographies of artists: the introductions of their Wikipedia articles, found through Wikidata by MusicBrainz id, or by name.
+"""Biographies of artists from Wikipedia. Articles are found through Wikidata by MusicBrainz id, or else by name.
 
 Pages: https://www.mediawiki.org/wiki/API:Main_page, https://www.wikidata.org/wiki/Property:P434. Rate: one request at a
 time (https://www.mediawiki.org/wiki/API:Etiquette); at most five a second are our choice. Licence: CC BY-SA 4.0, with
@@ -61,8 +61,8 @@ class WikipediaParams(SourceParams):
 class Wikipedia(Source):
     """Biographies of artists from their Wikipedia articles.
 
-    `biography` is plain text. An artist whose Wikidata item has no article in this language is absent: an article with the
-    artist's name is then about someone else.
+    `biography` is plain text. An artist whose Wikidata item has no article in this language is absent: an article with
+    the artist's name is then about someone else.
     """
 
     name: ClassVar[str] = "wikipedia"

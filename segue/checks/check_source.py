@@ -32,7 +32,6 @@ from pydantic import ValidationError
 from collectors.engine.host_limits import HostLimit
 from collectors.engine.hosts import host_of
 from collectors.engine.http_client import Client
-from collectors.engine.http_client import WholeReply as Reply
 from collectors.engine.requests_session import RequestsSession
 from collectors.engine.value_checks import check_values
 from collectors.source import (
@@ -44,6 +43,7 @@ from collectors.source import (
     Entity,
     Found,
     RateLimited,
+    Reply,
     Request,
     Source,
     Transient,
@@ -140,7 +140,7 @@ def check_params(cls: type[Source]) -> None:
 
 
 def check_found(source: Source, known: Request, plain: Client) -> Answer:
-    """Check that a known entity is found, twice: with a score, a payload, and storable values of the requested fields."""
+    """Check that a known entity is found, twice, with a score, a payload and storable values of requested fields."""
     answer, again = source.collect(known, plain), source.collect(known, plain)
     assert isinstance(answer, Found), f"{source.name}: {known} gave {answer}, not Found"
     fields, requested = set(answer.values), set(known.fields)

@@ -26,7 +26,7 @@ TRACKS = 40
 
 @pytest.fixture(scope="session", autouse=True)
 def no_key_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """After the last test of collecting, every file that all of them left is searched for every key that they used."""
+    """After the last test of this folder, no file in the temporary folders contains a key that the tests used."""
     yield
     from tests.servers import genius, lastfm, spotify
 
@@ -38,7 +38,7 @@ def no_key_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Seconds where a user has minutes."""
+    """Waits of seconds instead of minutes."""
     return Settings(
         "tests@example.org",
         2.0,
@@ -61,15 +61,15 @@ Run = Callable[..., dict[str, Summary]]
 
 @pytest.fixture
 def run(library: Catalogue, settings: Settings) -> Run:
-    """run((Facts, server.url), …): one run over the library, its summaries by source."""
+    """run((Facts, server.url), …): collect once into the library; returns summaries by source."""
 
     def once(
-        *asked: tuple[type[Facts], str],
+        *requests: tuple[type[Facts], str],
         keys: dict[str, str] | None = None,
         reporter: Reporter | None = None,
         **params: Any,
     ) -> Any:
-        plan = [(cls(FactsParams(base_url=url, **params), keys=keys), list(cls.fields)) for cls, url in asked]
+        plan = [(cls(FactsParams(base_url=url, **params), keys=keys), list(cls.fields)) for cls, url in requests]
         return {summary.source: summary for summary in Engine(library, plan, settings, reporter=reporter).run()}
 
     return once
@@ -86,7 +86,7 @@ tags = tests.servers.facts:Tags
 
 @pytest.fixture
 def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A stranger's package whose sources are found by entry point, in this process and in those it starts."""
+    """A plug-in package whose sources are found by entry point, in this process and in those it starts."""
     info = tmp_path / "site" / "facts_plugin-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: facts-plugin\nVersion: 1.0\n")

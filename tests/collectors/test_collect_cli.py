@@ -1,4 +1,4 @@
-"""`segue collect` and `segue library` as a user types them, in this process, with a stranger's sources."""
+"""`segue collect` and `segue library` as a user types them, in this process, with sources of a plug-in."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def collect(place: str, source: str, url: str, *more: str) -> Any:
     return segue("collect", "--library", place, "--source", source, "--param", f"base_url={url}", *more)
 
 
-def test_from_nothing_to_a_parquet_file(place: str, tmp_path: Path) -> None:
+def test_collect_status_coverage_terms_and_parquet_export(place: str, tmp_path: Path) -> None:
     with FactsServer() as server:
         dry = collect(place, "facts", server.url, "--dry-run", "--param", "per_second=2")
         assert (dry.exit_code, server.log) == (0, [])
@@ -57,7 +57,7 @@ def test_from_nothing_to_a_parquet_file(place: str, tmp_path: Path) -> None:
     assert about["sources"][0]["terms"]["licence"] == "CC0-1.0" and about["sources"][0]["n"] == 40
 
 
-def test_a_csv_file_is_one_and_says_whose_terms_hold(place: str, tmp_path: Path) -> None:
+def test_csv_export_has_terms_in_a_metadata_file(place: str, tmp_path: Path) -> None:
     with FactsServer() as server:
         for source in ("ids", "tags", "faces"):
             collect(place, source, server.url)
@@ -92,10 +92,10 @@ def forecast(*words: str) -> list[tuple[str, int, str]]:
     return [(line[1], int(line[2].replace(",", "")), line[3]) for line in lines if line]
 
 
-def test_a_dry_run_counts_every_request_of_an_answer(
+def test_dry_run_counts_all_requests_of_each_answer(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """40 tracks, 4 albums, 2 artists: a search and a second one, a picture under either of two ids. Neither key nor contact is needed."""
+    """40 tracks, 4 albums, 2 artists, two searches each, and covers under two ids; without a key or contact."""
     monkeypatch.delenv("GENIUS_ACCESS_TOKEN", raising=False)
     monkeypatch.delenv("SEGUE_CONTACT")
     before = files(tmp_path)
@@ -122,7 +122,7 @@ def test_a_dry_run_counts_every_request_of_an_answer(
         assert not catalogue.has(LEDGER)
 
 
-def test_a_dry_run_looks_at_what_is_there_and_at_what_is_asked_again(place: str) -> None:
+def test_dry_run_counts_open_entries_and_statuses_to_request_again(place: str) -> None:
     with FactsServer() as server:
         url = ["--param", f"base_url={server.url}"]
         collect(place, "facts", server.url)
@@ -136,26 +136,26 @@ def test_a_dry_run_looks_at_what_is_there_and_at_what_is_asked_again(place: str)
         assert files(Path(place)) == before
 
 
-def test_a_dry_run_of_a_recipe_says_what_would_be_made_and_makes_nothing(
+def test_dry_run_of_a_recipe_prints_additions_and_writes_nothing(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for library, said in (("new", "does not exist and would be made with"), ("library", "would be completed with")):
+    for library, message in (("new", "does not exist and would be made with"), ("library", "would be completed with")):
         (tmp_path / "r.yaml").write_text(RECIPE.format(library=library, line="sources: [facts, lives]"))
         before = files(tmp_path)
         done = segue("collect", "r.yaml", "--dry-run")
-        assert done.stdout.startswith(f"{library} {said} 200 tracks, "), done.stderr
+        assert done.stdout.startswith(f"{library} {message} 200 tracks, "), done.stderr
         assert done.stdout.splitlines()[1].split()[:3] == ["facts", "words", "200" if library == "new" else "240"]
         assert files(tmp_path) == before
 
 
-def test_the_status_of_a_library_that_nothing_was_asked_for(place: str) -> None:
+def test_status_of_a_library_without_collected_fields(place: str) -> None:
     assert segue("library", "status", "--library", place).stdout.startswith(
         "nothing has been collected yet: run `segue collect`"
     )
 
 
-def test_a_library_looks_for_its_tables_once(place: str) -> None:
+def test_ledger_of_an_open_library_sends_no_queries(place: str) -> None:
     from sqlalchemy import event
 
     from collectors.engine.ledger import Ledger
@@ -168,18 +168,18 @@ def test_a_library_looks_for_its_tables_once(place: str) -> None:
         assert seen == []
 
 
-def test_what_failed_can_be_asked_again(place: str) -> None:
+def test_again_requests_entries_of_a_status_again(place: str) -> None:
     from tests.servers import faults
 
-    with FactsServer(faults=lambda number, asked: faults.status(500) if number == 0 else None) as server:
+    with FactsServer(faults=lambda number, request: faults.status(500) if number == 0 else None) as server:
         collect(place, "lives", server.url)
-        asked = len(server.log)
+        requests = len(server.log)
         again = collect(place, "lives", server.url, "--again", "found")
-        assert (again.stdout, len(server.log)) == ("lives: 2 found\n", asked + 2)
+        assert (again.stdout, len(server.log)) == ("lives: 2 found\n", requests + 2)
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["collect"], "nothing to collect: give a recipe, or --library DIR and --source NAME"),
         (["collect", "--library", "nowhere", "--source", "facts"], "nowhere holds no library"),
@@ -212,27 +212,27 @@ def test_what_failed_can_be_asked_again(place: str) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_one_line(words: list[str], said: str, place: str) -> None:
+def test_wrong_options_are_reported_in_one_line(words: list[str], message: str, place: str) -> None:
     done = segue(*(word.format(place=place) for word in words))
-    assert done.exit_code == 2 and said in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert done.exit_code == 2 and message in done.stderr and done.stderr.count("\n") == 1, done.stderr
 
 
-def test_a_contact_is_asked_for(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_contact_is_an_error(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SEGUE_CONTACT")
     done = segue("collect", "--library", place, "--source", "facts")
     assert done.exit_code == 2 and "export SEGUE_CONTACT=" in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "message"),
     [
         ("facts", "export SEGUE_CONTACT="),
         ("genius", "needs GENIUS_ACCESS_TOKEN"),
         ("{source: lrclib, params: {per_second: 99}}", "must be <= 10"),
     ],
 )
-def test_what_is_missing_is_said_before_anything_is_read(
-    source: str, said: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_missing_contact_or_key_is_reported_before_data_is_read(
+    source: str, message: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SEGUE_CONTACT")
     monkeypatch.delenv("GENIUS_ACCESS_TOKEN", raising=False)
@@ -240,7 +240,7 @@ def test_what_is_missing_is_said_before_anything_is_read(
     (tmp_path / "r.yaml").write_text(RECIPE.format(library="new", line=f"sources: [{source}]"))
     before = files(tmp_path)
     done = segue("collect", "r.yaml")
-    assert done.exit_code == 2 and said in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert done.exit_code == 2 and message in done.stderr and done.stderr.count("\n") == 1, done.stderr
     assert files(tmp_path) == before
 
 
@@ -254,7 +254,7 @@ baselines: [popularity]
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("contct: me@example.org\n  sources: [facts]", "r.yaml:4: collect.contct is not a key"),
         ("sources: [facs]", "did you mean 'facts'?"),
@@ -263,14 +263,16 @@ baselines: [popularity]
         ("sources: [{source: facts, params: {per_second: true}}]", "must be a number"),
     ],
 )
-def test_a_recipe_is_checked_before_anything_runs(line: str, said: str, place: str, tmp_path: Path) -> None:
+def test_wrong_collect_section_is_refused_by_validate(line: str, message: str, place: str, tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(RECIPE.format(library=tmp_path / "new", line=line))
     done = segue("validate", str(tmp_path / "r.yaml"))
-    assert done.exit_code == 2 and said in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert done.exit_code == 2 and message in done.stderr and done.stderr.count("\n") == 1, done.stderr
     assert not (tmp_path / "new").exists()
 
 
-def test_a_recipe_fills_the_library_from_its_data(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_collect_with_a_recipe_fills_the_library_from_its_data(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     with FactsServer() as server:
         line = f"sources: [{{source: lives, params: {{base_url: '{server.url}'}}}}]"

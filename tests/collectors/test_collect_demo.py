@@ -1,4 +1,4 @@
-"""The demo catalogue, collected from services over sockets, equals the one that was made with its fields, and can be trained on."""
+"""The demo catalogue, collected from services over sockets, equals the original, and models train on it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from toolkit.recipe import load
 
 SMALL = {"tracks": 200, "artists": 40, "playlists": 150}
 FAULTS = {3: faults.too_many("0"), 7: faults.truncated, 11: faults.reset, 17: faults.status(502)}
-"""Of each service, by the request's number: what may go well later, and does."""
+"""Faults of each service by the request's number; a retry succeeds."""
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
 def collected(tmp_path_factory, tiny_cache):
-    """The run directory and the library of the recipe, made small: fewer tracks, a smaller model, the services' own ports."""
+    """The run directory and library of the recipe, with fewer tracks, a smaller model and the services' own ports."""
     folder = tmp_path_factory.mktemp("collect-demo")
     recipe = YAML(typ="safe").load(ROOT / "recipes" / "collect_demo.yaml")
     recipe["data"]["options"] = {**SMALL, "fields": []}
@@ -46,12 +46,12 @@ def collected(tmp_path_factory, tiny_cache):
         path = folder / "collect_demo.yaml"
         path.write_text(json.dumps(recipe))
         pipeline.run(load(path), folder / "run", cache=tiny_cache)
-        asked = running.musicbrainz.succeeded()
-    assert len(asked) == 2 * SMALL["tracks"] and max(asked.values()) == 1
+        requests = running.musicbrainz.succeeded()
+    assert len(requests) == 2 * SMALL["tracks"] and max(requests.values()) == 1
     return folder
 
 
-def test_what_is_collected_is_what_the_services_were_given(collected):
+def test_collected_fields_equal_the_demo_catalogue(collected):
     demo = Demo(DemoParams(**SMALL))
     ids = [track.id for track in demo.tracks]
     with Catalogue.open(collected / "library" / "catalogue.sqlite") as library:
@@ -72,7 +72,7 @@ def test_what_is_collected_is_what_the_services_were_given(collected):
         assert there.all() and all(tag for tag in tags)
 
 
-def test_it_is_trained_on_with_no_other_change(collected):
+def test_models_train_on_the_collected_library(collected):
     rows = json.loads((collected / "run" / "metrics.json").read_text())
     scores = {
         row["system"]: row["value"]

@@ -1,4 +1,4 @@
-"""The source in docs/collectors.md keeps the contract, and is as short as the page says."""
+"""The source in docs/collectors.md passes the contract and stays short."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import pytest
 from collectors.collect_section import Collect, parse
 from collectors.source import Ambiguous, Request
 from segue.checks.check_source import http
-from tests.servers.base import NOT_FOUND, Asked, Reply, Server
+from tests.servers.base import NOT_FOUND, ReceivedRequest, Reply, Server
 
 PAGE = (Path(__file__).parents[2] / "docs" / "collectors.md").read_text(encoding="utf-8")
 
 
 class MoodServer(Server):
-    def reply(self, asked: Asked) -> Reply:
-        if asked.path != "/search":
+    def reply(self, request: ReceivedRequest) -> Reply:
+        if request.path != "/search":
             return NOT_FOUND
         songs = [{"title": "Hallelujah", "artist": "Jeff Buckley", "seconds": 413, "mood": [0.1, 0.3]}]
-        return Reply({"songs": songs if "hallelujah" in asked.query["title"].lower() else []})
+        return Reply({"songs": songs if "hallelujah" in request.query["title"].lower() else []})
 
 
-def test_the_source_of_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_source_of_the_docs_page_passes_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
     (code,) = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE)
     assert len(code.strip().splitlines()) <= 40
     module = ModuleType("docs_collectors")
@@ -43,7 +43,7 @@ def test_the_source_of_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
             assert isinstance(module.Moods(module.MoodParams(base_url=server.url)).collect(live, client), Ambiguous)
 
 
-def test_the_recipe_of_the_page() -> None:
+def test_recipe_of_the_docs_page_is_valid() -> None:
     from ruamel.yaml import YAML
 
     (block,) = re.findall(r"^```yaml\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Sources with keys under the engine: a whole library collected from loopback servers, and no key in anything that is left of it."""
+"""Sources with keys under the engine: a library collected from loopback servers, without keys in any file."""
 
 from __future__ import annotations
 
@@ -96,24 +96,24 @@ def outcomes(library: Catalogue, field: str) -> list[str]:
     return sorted(row.status for row in ledger(library) if row.field == field)
 
 
-def test_a_field_that_spotify_refuses_ends_with_one_sentence_and_the_others_go_on(library, tmp_path):
+def test_field_refused_by_spotify_stops_and_other_fields_continue(library, tmp_path):
     with SpotifyServer(TRACKS) as server:
         (summary,) = engine(library, tmp_path, [(spotify(server), ["audio_features", "isrc", "cover"])]).run()
-        asked = [entry.target for entry in server.log if entry.target.startswith("/v1/audio-features")]
+        requests = [entry.target for entry in server.log if entry.target.startswith("/v1/audio-features")]
     assert outcomes(library, "isrc") == ["found"] * 24 and outcomes(library, "cover") == ["found"] * 3
-    assert {*outcomes(library, "audio_features")} == {"blocked", "pending"} and len(asked) <= 12
+    assert {*outcomes(library, "audio_features")} == {"blocked", "pending"} and len(requests) <= 12
     assert NO_FEATURES in (summary.stopped or "")
     assert {row["train_allowed"] for row in library.provenance("isrc")} == {False}
 
 
-def test_a_token_that_runs_out_in_the_middle_costs_nothing(library, tmp_path):
+def test_expired_spotify_token_is_renewed_during_a_run(library, tmp_path):
     with SpotifyServer(TRACKS, lives=4) as server:
         (summary,) = engine(library, tmp_path, [(spotify(server), ["isrc"])]).run()
         tokens = len(server.tokens)
     assert summary.counts["found"] == 24 and summary.left == 0 and 6 <= tokens <= 16
 
 
-def test_last_fm_is_asked_once_an_artist_and_no_more_is_kept_than_its_terms_allow(library, tmp_path, monkeypatch):
+def test_lastfm_requests_each_artist_once_and_stops_at_its_storage_limit(library, tmp_path, monkeypatch):
     assert Lastfm.terms.storage_bytes == 100_000_000
     monkeypatch.setattr(Lastfm, "terms", dataclasses.replace(Lastfm.terms, storage_bytes=600))
     with LastfmServer(BIOGRAPHIES) as server:
@@ -126,8 +126,8 @@ def test_last_fm_is_asked_once_an_artist_and_no_more_is_kept_than_its_terms_allo
     assert "allow to keep 0.0006 MB" in (summary.stopped or "")
 
 
-def test_no_key_is_left_in_a_library_a_log_or_an_error(library, tmp_path, capfd):
-    """Everything that a run with every kind of fault writes or says is searched for every key, token and secret."""
+def test_keys_are_not_written_to_library_log_or_errors(library, tmp_path, capfd):
+    """All files and output of a run with every kind of fault are searched for every key, token and secret."""
     log = tmp_path / "log" / "debug.log"
     log.parent.mkdir()
     handler = logging.FileHandler(log, encoding="utf-8")
@@ -136,7 +136,7 @@ def test_no_key_is_left_in_a_library_a_log_or_an_error(library, tmp_path, capfd)
     root.addHandler(handler)
     root.setLevel(logging.DEBUG)
     notes: list[str] = []
-    # to Genius a 401 is said of a wrong token, which ends the source: it gets a captcha instead
+    # to Genius a 401 is message of a wrong token, which ends the source: it gets a captcha instead
     broken = {
         3: faults.status(500),
         5: faults.page,
@@ -186,15 +186,15 @@ def test_no_key_is_left_in_a_library_a_log_or_an_error(library, tmp_path, capfd)
         handler.close()
     assert first and outcomes(library, "lyrics").count("found") == 24
     assert "refused by Spotify" in (summaries[-1].stopped or "")
-    said = "".join([*notes, repr(summaries), *capfd.readouterr()]).encode()
+    message = "".join([*notes, repr(summaries), *capfd.readouterr()]).encode()
     secrets = [*KEYS.values(), "a-wrong-secret-of-the-tests", *tokens]
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert log in files and b"HTTP" in log.read_bytes() and any(path.suffix == ".sqlite" for path in files)
     leaks = [(secret, str(path)) for path in files for secret in secrets if secret.encode() in path.read_bytes()]
-    assert leaks == [] and not [secret for secret in secrets if secret.encode() in said]
+    assert leaks == [] and not [secret for secret in secrets if secret.encode() in message]
 
 
-def test_the_terms_of_every_source_are_listed(library, tmp_path):
+def test_terms_command_lists_every_source(library, tmp_path):
     names = sorted(point.name for point in entry_points(group="segue.collectors"))
     for point in entry_points(group="segue.collectors"):
         cls = point.load()

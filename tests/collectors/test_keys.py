@@ -1,4 +1,4 @@
-"""Where keys come from, and that they go nowhere."""
+"""Sources of keys, and their removal from texts."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from collectors.keys import Keys, Scrubber
 from toolkit.errors import InputError
 
 
-def test_the_environment_comes_before_the_file_before_the_keyring(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_keys_come_from_environment_then_file_then_keyring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "keys").write_text("A_KEY=of-the-file\nB_KEY=${HOME}-as-it-is\n")
     ring = ModuleType("keyring")
     ring.errors = SimpleNamespace(KeyringError=RuntimeError)  # type: ignore[attr-defined]
@@ -31,7 +29,7 @@ def test_the_environment_comes_before_the_file_before_the_keyring(
         keys.of("x", ["A_KEY", "D_KEY", "E_KEY"])
 
 
-def test_a_file_in_a_repository_is_refused(tmp_path: Path) -> None:
+def test_env_file_inside_a_repository_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / ".env").write_text("A_KEY=x\n")
@@ -41,7 +39,7 @@ def test_a_file_in_a_repository_is_refused(tmp_path: Path) -> None:
         Keys({"SEGUE_ENV_FILE": str(tmp_path / "nothing")})
 
 
-def test_a_key_is_hidden_however_it_is_written(caplog: pytest.LogCaptureFixture) -> None:
+def test_scrubber_hides_plain_and_url_quoted_keys(caplog: pytest.LogCaptureFixture) -> None:
     scrub = Scrubber(["ab/c d+é", "ab/c", "x"])
     assert scrub("GET ?k=ab%2Fc%20d%2B%C3%A9&l=ab%2Fc+d%2B%C3%A9 ab/c d+é ab/c x") == "GET ?k=***&l=*** *** *** x"
     before = logging.getLogRecordFactory()

@@ -1,4 +1,4 @@
-"""Which names are the same song's."""
+"""Normalised names, scores and verdicts."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from collectors.source import Request
         ("ｆｕｌｌ　ｗｉｄｔｈ", "full width"),
     ],
 )
-def test_a_title_without_what_says_nothing(text: str, bare: str) -> None:
+def test_normalise_removes_credits_editions_case_and_accents(text: str, bare: str) -> None:
     assert normalise(text) == bare
 
 
-ASKED = Request("track", "t", title="Creep", artists=("Radiohead", "Guest"), duration_s=238.0)
+REQUEST = Request("track", "t", title="Creep", artists=("Radiohead", "Guest"), duration_s=238.0)
 
 
 @pytest.mark.parametrize(
-    ("title", "artist", "duration", "said"),
+    ("title", "artist", "duration", "message"),
     [
         ("Creep", "Radiohead", 239.9, "found"),
         ("CREEP - 2008 Remaster", "Radiohead", None, "found"),
@@ -45,20 +45,20 @@ ASKED = Request("track", "t", title="Creep", artists=("Radiohead", "Guest"), dur
         ("", "", None, "absent"),
     ],
 )
-def test_a_candidate_is_judged(title: str, artist: str, duration: float | None, said: str) -> None:
-    assert verdict(score(ASKED, Candidate(title, (artist,), duration))) == said
+def test_verdict_of_a_candidate(title: str, artist: str, duration: float | None, message: str) -> None:
+    assert verdict(score(REQUEST, Candidate(title, (artist,), duration))) == message
 
 
-def test_parts_are_told_apart_and_the_first_of_equals_is_best() -> None:
-    asked = Request("track", "t", title="Part 1", artists=("A",))
+def test_nearest_distinguishes_parts_and_prefers_the_first_of_equals() -> None:
+    requests = Request("track", "t", title="Part 1", artists=("A",))
     candidates = [Candidate("Part 2", ("A",)), Candidate("Part 1", ("A",)), Candidate("Part 1", ("A",))]
-    best = nearest(asked, candidates, lambda candidate: candidate)
+    best = nearest(requests, candidates, lambda candidate: candidate)
     assert best is not None and best[0] is candidates[1] and best[1] == 1.0
-    assert nearest(asked, [], lambda candidate: candidate) is None
-    assert nearest(asked, [Candidate("Another", ("B",))], lambda candidate: candidate) is None
-    assert verdict(score(asked, candidates[0])) == "ambiguous"
+    assert nearest(requests, [], lambda candidate: candidate) is None
+    assert nearest(requests, [Candidate("Another", ("B",))], lambda candidate: candidate) is None
+    assert verdict(score(requests, candidates[0])) == "ambiguous"
 
 
-def test_an_artist_is_a_name_alone() -> None:
+def test_artists_are_scored_by_name_only() -> None:
     assert score(Request("artist", "a", artists=("Beyoncé",)), Candidate(artists=("BEYONCE",))) == 1.0
     assert score(Request("artist", "a"), Candidate(artists=("Beyoncé",))) == 0.0

@@ -1,4 +1,4 @@
-"""The contract's suite: a right source passes, and each kind of wrong one fails with its own message."""
+"""The contract's suite: a correct source passes, and each kind of wrong source fails with its own message."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def url() -> Iterator[str]:
         yield server.url
 
 
-def test_a_right_source_passes(url: str) -> None:
+def test_correct_source_passes(url: str) -> None:
     answer = check_source(Facts, {"base_url": url}, known=KNOWN, unknown=UNKNOWN)
     assert answer.values == {"words": "les mots de local:1, ça va — كلمات 1"}  # type: ignore[union-attr]
 
@@ -37,7 +37,7 @@ class Swallows(Facts):
 
 
 class Crashes(Facts):
-    """Trusts the shape of what it gets."""
+    """Trusts the form of the JSON."""
 
     def collect(self, request: Request, http: Http) -> Answer:
         reply = http.get(f"{self.params.base_url}/words/{request.id}")
@@ -45,7 +45,7 @@ class Crashes(Facts):
 
 
 class Talks(Facts):
-    """Gives what was not asked for."""
+    """Gives a field that was not requested."""
 
     def collect(self, request: Request, http: Http) -> Answer:
         answer = super().collect(request, http)
@@ -60,7 +60,7 @@ class Finds(Facts):
 
 
 class Greedy(Facts):
-    """Asks more than it declares."""
+    """Sends more requests than it declares."""
 
     def collect(self, request: Request, http: Http) -> Answer:
         super().collect(request, http)
@@ -68,7 +68,7 @@ class Greedy(Facts):
 
 
 class Leaks(Facts):
-    """Puts its key into what is stored."""
+    """Puts its key into the payload."""
 
     optional_keys = ("FACTS_KEY",)
 
@@ -78,7 +78,7 @@ class Leaks(Facts):
 
 
 class Plain(Facts):
-    """Asks without encryption."""
+    """Sends without encryption."""
 
     class Params(FactsParams):
         base_url: str = "http://facts.invalid"
@@ -103,6 +103,6 @@ class Nowhere(Facts):
         (Nowhere, "must be a parameter"),
     ],
 )
-def test_a_wrong_source_fails(cls: type[Facts], message: str, url: str) -> None:
+def test_wrong_source_fails_with_its_message(cls: type[Facts], message: str, url: str) -> None:
     with pytest.raises(AssertionError, match=message):
         check_source(cls, {"base_url": url}, known=KNOWN, unknown=UNKNOWN, keys={"FACTS_KEY": "sesame-4711"})

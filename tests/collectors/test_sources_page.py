@@ -1,4 +1,4 @@
-"""The page of sources names every source without a key with what its class declares."""
+"""docs/sources.md lists every source with the declarations of its class."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "sources.md").read_text(e
 SECTIONS = {
     name: text for name, text in re.findall(r"^## `([a-z0-9-]+)`\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
 }
-SAID = {True: "Train: yes", False: "Train: no.", None: "Train: not said"}
+TRAINING = {True: "Train: yes", False: "Train: no.", None: "Train: not stated"}
 KEYLESS = {point.name: point for point in entry_points(group="segue.collectors") if point.name in SECTIONS}
 
 
-def test_the_sources_of_the_first_table_have_sections():
+def test_sources_of_the_first_table_have_sections():
     listed = re.findall(r"\(#([a-z0-9-]+)\)", PAGE.split("## ")[0])
     assert sorted(listed) == sorted(set(listed) & set(SECTIONS)) and len(listed) >= 12
 
 
 @pytest.mark.parametrize("name", sorted(KEYLESS))
-def test_a_section_says_what_its_source_declares(name):
+def test_section_matches_the_declarations_of_its_source(name):
     source, text = KEYLESS[name].load(), " ".join(SECTIONS[name].split())
     assert all(f"`{field}`" in text for field in source.fields)
     parameters = set(source.Params.model_fields) - {"per_second"}
     assert all(f"`{parameter}`" in text or "as for `librosa`" in text for parameter in parameters)
     if name != "feature-table":  # there the one who has the table says so
-        assert SAID[source.terms.train_allowed] in text
+        assert TRAINING[source.terms.train_allowed] in text
     if source.hosts:
         assert source.page in text and "Limit:" in text and "Terms:" in text

@@ -63,20 +63,20 @@ def at_work(library: Catalogue) -> list[str]:
     return [line for line in library_reports.status(library) if "at work" in line or "cut off" in line]
 
 
-def test_two_processes_share_the_work(place: str) -> None:
-    """Each entity is asked for once, the host's limit holds over both, and both did some."""
+def test_two_processes_request_each_entity_once(place: str) -> None:
+    """Each entity is requested once, the host's limit holds over both, and both find some."""
     with FactsServer() as server:
         both = [start(place, server.url, "--param", "per_second=30") for _ in range(2)]
         done = [ended(process) for process in both]
-        asked = Counter(entry.target for entry in server.log)
+        requests = Counter(entry.target for entry in server.log)
         assert server.most_in(1.0) <= 30
     assert [code for code, _, _ in done] == [0, 0], done
-    assert set(asked.values()) == {1} and len(asked) == TRACKS
+    assert set(requests.values()) == {1} and len(requests) == TRACKS
     assert all("found" in out for _, out, _ in done), done
     assert statuses(place) == {"found": 92, "absent": 12, "ambiguous": 16}
 
 
-def test_an_interrupt_loses_no_answer_and_holds_no_claim(place: str) -> None:
+def test_interrupt_keeps_answers_and_releases_claims(place: str) -> None:
     with FactsServer() as server:
         process = start(place, server.url, "--param", "per_second=20")
         while len(server.log) < 15:
@@ -93,7 +93,7 @@ def test_an_interrupt_loses_no_answer_and_holds_no_claim(place: str) -> None:
         assert set(Counter(entry.target for entry in server.log).values()) == {1}
 
 
-def test_a_killed_process_gives_its_work_back_at_once(place: str) -> None:
+def test_claims_of_a_killed_process_are_released_by_the_next_run(place: str) -> None:
     with FactsServer() as server:
         process = start(place, server.url, "--param", "per_second=20")
         while len(server.log) < 15:
@@ -112,7 +112,7 @@ def test_a_killed_process_gives_its_work_back_at_once(place: str) -> None:
     assert len(twice) <= 8  # those under way
 
 
-def test_of_another_machine_the_lease_tells(place: str) -> None:
+def test_status_of_a_process_on_another_machine_follows_its_lease(place: str) -> None:
     with open_library(place) as library:
         ledger = Ledger(library, "far/1")
         ledger.plan("facts", "words", "track")
@@ -124,7 +124,7 @@ def test_of_another_machine_the_lease_tells(place: str) -> None:
 
 
 @pytest.mark.postgresql
-def test_a_server_holds_the_same_library(
+def test_postgresql_library_equals_sqlite_library(
     tmp_path: Path, plugin: None, postgresql: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two processes on PostgreSQL, all five sources, against one on SQLite: the same outcomes and values."""

@@ -1,8 +1,8 @@
 """A loopback HTTP server that answers in a source's wire format, keeps a log, and fails by schedule.
 
 class Lyrics(Server):
-    def reply(self, asked: Asked) -> Reply:
-        return Reply({"plainLyrics": "la la"}) if asked.path == "/api/get" else NOT_FOUND
+    def reply(self, request: ReceivedRequest) -> Reply:
+        return Reply({"plainLyrics": "la la"}) if request.path == "/api/get" else NOT_FOUND
 
 with Lyrics(faults={3: faults.too_many("2"), 7: faults.reset}) as server:
     ...  # server.url, server.log
@@ -22,8 +22,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request as it came. path: decoded. query: decoded, the last of a repeated key. headers: names in lower case."""
+class ReceivedRequest:
+    """A received request. path, query: decoded, with the last value of a repeated key. headers: names in lower case."""
 
     method: str
     path: str
@@ -40,7 +40,7 @@ class Asked:
 
 @dataclass
 class Reply:
-    """What the server says: `body` as bytes, text, or anything that JSON holds."""
+    """An answer. body: bytes, text, or a value that is encoded as JSON."""
 
     body: Any = b""
     status: int = 200
@@ -76,7 +76,7 @@ class Logged:
 Fault = Callable[["Handler", Reply], int]
 """fault(handler, the right reply) sends something else and returns the status it sent."""
 
-Schedule = Mapping[int, Fault] | Callable[[int, Asked], Fault | None]
+Schedule = Mapping[int, Fault] | Callable[[int, ReceivedRequest], Fault | None]
 """Faults by the request's number (from 0), or drawn by a function of number and request."""
 
 
@@ -93,7 +93,7 @@ class Server:
         self._http = _Threads(("127.0.0.1", port), Handler)
         self._http.owner = self
 
-    def reply(self, asked: Asked) -> Reply:
+    def reply(self, request: ReceivedRequest) -> Reply:
         return NOT_FOUND
 
     @property
@@ -115,19 +115,19 @@ class Server:
         self._http.server_close()
         self._thread.join()
 
-    def fault(self, asked: Asked) -> Fault | None:
+    def fault(self, request: ReceivedRequest) -> Fault | None:
         """The fault for the request that just came."""
         with self._lock:
             number = self._asked
             self._asked += 1
-        return self.faults(number, asked) if callable(self.faults) else self.faults.get(number)
+        return self.faults(number, request) if callable(self.faults) else self.faults.get(number)
 
     def record(self, entry: Logged) -> None:
         with self._lock:
             self.log.append(entry)
 
     def succeeded(self) -> Counter[str]:
-        """How often each request was answered whole and right, by `METHOD target`."""
+        """Number of complete answers without a fault, by `METHOD target`."""
         with self._lock:
             return Counter(f"{entry.method} {entry.target}" for entry in self.log if entry.done and not entry.fault)
 
@@ -150,7 +150,7 @@ class _Threads(ThreadingHTTPServer):
     owner: Server
 
     def handle_error(self, *_: Any) -> None:
-        """A client that went away is no fault of the server."""
+        """Ignore clients that have closed the connection."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -165,8 +165,8 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
-        asked = Asked(self.command, unquote(parts.path), query, headers, body)
-        reply, fault = owner.reply(asked), owner.fault(asked)
+        request = ReceivedRequest(self.command, unquote(parts.path), query, headers, body)
+        reply, fault = owner.reply(request), owner.fault(request)
         name = getattr(fault, "__name__", "fault") if fault else ""
         kept = headers if owner.keep_headers else {}
         entry = Logged(arrived, self.command, self.path, reply.status, name, headers=kept)
@@ -183,7 +183,7 @@ class Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def send(self, reply: Reply, body: bytes | None = None, *, length: int | None = None) -> int:
-        """Send a reply. body: instead of its own. length: what `Content-Length` says instead of the truth."""
+        """Send a reply. body: instead of its own. length: a wrong `Content-Length`."""
         data = reply.encoded() if body is None else body
         self.send_response_only(reply.status)
         self.send_header("Content-Type", reply.type)

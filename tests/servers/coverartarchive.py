@@ -1,6 +1,7 @@
 """The Cover Art Archive (https://musicbrainz.org/doc/Cover_Art_Archive/API) and the archive that its redirects lead to.
 
-`/release/{mbid}/front-500` answers 307 to `archive.org`, which answers 302 to one of its machines, which has the picture.
+`/release/{mbid}/front-500` answers 307 to `archive.org`, which answers 302 to one of its machines, which has the
+picture.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from tests.servers.base import Asked, Reply, Server
+from tests.servers.base import ReceivedRequest, Reply, Server
 
 MBID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 PAGE = "<!doctype html>\n<html lang=en><title>{title}</title>\n<h1>{title}</h1>\n<p>{text}</p>\n"
@@ -19,7 +20,10 @@ def page(status: int, title: str, text: str) -> Reply:
 
 
 class CoverArtServer(Server):
-    """releases, groups: pictures by MBID. machine: address of the archive's machine, this server's own where none is named."""
+    """releases, groups: pictures by MBID.
+
+    machine: URL of the archive's machine; default: this server.
+    """
 
     def __init__(
         self,
@@ -33,8 +37,8 @@ class CoverArtServer(Server):
         self.pictures = {"release": releases, "release-group": groups or {}}
         self.machine = machine
 
-    def reply(self, asked: Asked) -> Reply:
-        match asked.path.strip("/").split("/"):
+    def reply(self, request: ReceivedRequest) -> Reply:
+        match request.path.strip("/").split("/"):
             case ["release" | "release-group" as kind, mbid, name] if name in (
                 "front",
                 "front-250",

@@ -1,4 +1,4 @@
-"""Deezer's API (https://developers.deezer.com/api): errors come with status 200, previews and covers from other hosts."""
+"""Deezer's API (https://developers.deezer.com/api): errors with status 200, previews and covers from other hosts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from tests.servers.base import Asked, Reply, Schedule, Server
+from tests.servers.base import ReceivedRequest, Reply, Schedule, Server
 from tests.servers.music import words
 from tests.servers.tracks import Track, jpeg, wave
 
@@ -20,27 +20,27 @@ QUOTA = (4, "Exception", "Quota limit exceeded")
 
 
 class DeezerServer(Server):
-    """sound: what every preview is."""
+    """sound: the bytes of every preview."""
 
     def __init__(self, tracks: Sequence[Track], *, sound: bytes | None = None, faults: Schedule | None = None) -> None:
         super().__init__(faults=faults)
         self.tracks = list(tracks)
         self.sound = sound
 
-    def reply(self, asked: Asked) -> Reply:
-        match asked.path.strip("/").split("/"):
+    def reply(self, request: ReceivedRequest) -> Reply:
+        match request.path.strip("/").split("/"):
             case ["stream", _]:
                 return Reply(self.sound if self.sound is not None else wave(), 200, "audio/mpeg")
             case ["images", *_]:
                 return Reply(jpeg(), 200, "image/jpeg")
             case ["track", key]:
-                there = [t for t in self.tracks if key in (str(t.number), f"isrc:{t.isrc}")]
-                return Reply(self._told(there[0])) if there else error(*NO_DATA)
+                matches = [t for t in self.tracks if key in (str(t.number), f"isrc:{t.isrc}")]
+                return Reply(self._track_json(matches[0])) if matches else error(*NO_DATA)
             case ["search"]:
-                hits = _sought(self.tracks, asked.query["q"])
-                return Reply({"data": [self._told(t) for t in hits[:25]], "total": len(hits)})
+                hits = _sought(self.tracks, request.query["q"])
+                return Reply({"data": [self._track_json(t) for t in hits[:25]], "total": len(hits)})
             case ["search", "album"]:
-                hits = _sought(self.tracks, asked.query["q"])
+                hits = _sought(self.tracks, request.query["q"])
                 rows = list({t.album_number: self._album(t) | {"artist": {"name": t.artist}} for t in hits}.values())
                 return Reply({"data": rows, "total": len(rows)})
         return error(600, "InvalidQueryException", "Unknown path components")
@@ -53,7 +53,7 @@ class DeezerServer(Server):
         }
         return {"id": track.album_number, "title": track.album, **sizes, "type": "album"}
 
-    def _told(self, track: Track) -> dict[str, Any]:
+    def _track_json(self, track: Track) -> dict[str, Any]:
         return {
             "id": track.number,
             "title": track.title,
@@ -67,10 +67,10 @@ class DeezerServer(Server):
 
 
 def _sought(tracks: Sequence[Track], query: str) -> list[Track]:
-    asked = dict(re.findall(r'(\w+):"([^"]*)"', query))
+    terms = dict(re.findall(r'(\w+):"([^"]*)"', query))
     places = {"track": "title", "artist": "artist", "album": "album"}
     return [
         t
         for t in tracks
-        if all(set(words(text)) <= set(words(getattr(t, places[name]))) for name, text in asked.items())
+        if all(set(words(text)) <= set(words(getattr(t, places[name]))) for name, text in terms.items())
     ]

@@ -1,8 +1,8 @@
-"""Services that know the demo catalogue: its ids and tags, lyrics, covers, biographies, and its audio features as a table.
+"""Services with the demo catalogue: ids, tags, lyrics, covers and biographies, and a table of audio features.
 
     python -m tests.servers.demo        # then, elsewhere: segue run recipes/collect_demo.yaml
 
-They listen on this machine alone, each on a port of its own from 8790 on, and end with Ctrl-C.
+They listen on this machine only, each on a port of its own from 8790 on, and end with Ctrl-C.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FEATURES = Path("runs") / "collect-demo" / "audio_features.csv"
 
 @dataclass(frozen=True)
 class Services:
-    """Servers that run, and what the sources are to be told to ask them."""
+    """Running servers, and the parameters with which sources use them."""
 
     musicbrainz: MusicBrainzServer
     lrclib: LrclibServer
@@ -57,7 +57,10 @@ class Services:
 def services(
     params: DemoParams | None = None, *, features: Path, port: int = 0, faults: Schedule | None = None
 ) -> Iterator[Services]:
-    """Servers of one demo catalogue. features: where the table is written. port: of the first; 0 for any that are free. faults: of each."""
+    """Servers of one demo catalogue.
+
+    features: where the table is written. port: of the first; 0 for any that are free. faults: of each.
+    """
     demo = Demo(params)
     demo.write_features(features)
     options: list[dict[str, Any]] = [{"port": port + place if port else 0, "faults": faults} for place in range(4)]
@@ -71,7 +74,7 @@ def services(
 
 
 class Demo:
-    """The demo catalogue as the services tell of it."""
+    """The demo catalogue in the form of the services."""
 
     def __init__(self, params: DemoParams | None = None) -> None:
         reader = DemoReader(params=params)
@@ -100,15 +103,15 @@ class Demo:
                 self.covers[release.id] = cover
             biographies[owner] = _value(track, "biography")
         names = {track.artist_ids[0]: track.artists[0] for track in self.tracks}
-        told = {owner: text for owner, text in biographies.items() if text}
-        self.articles = [Article(names[owner], text, "Musical group") for owner, text in told.items()]
+        written = {owner: text for owner, text in biographies.items() if text}
+        self.articles = [Article(names[owner], text, "Musical group") for owner, text in written.items()]
         self.items = [
-            Item(f"Q{place}", mbid(owner), names[owner] if owner in told else None)
+            Item(f"Q{place}", mbid(owner), names[owner] if owner in written else None)
             for place, owner in enumerate(names, start=1)
         ]
 
     def write_features(self, path: Path) -> None:
-        """The table of audio features that a data set would be."""
+        """Write the table of audio features."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)

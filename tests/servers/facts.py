@@ -1,4 +1,4 @@
-"""A made-up API, the source that asks it, and a catalogue to ask about: what the engine is tested with."""
+"""A made-up API, sources that use it, and a catalogue, for tests of the engine."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from collectors.source import (
     Terms,
     Transient,
 )
-from tests.servers.base import NOT_FOUND, Asked, Reply, Server
+from tests.servers.base import NOT_FOUND, ReceivedRequest, Reply, Server
 from toolkit.catalogue.records import TrackRecord
 from toolkit.catalogue.store import Catalogue
 
 
 class FactsServer(Server):
-    """Facts by number: every tenth track and every eighth artist is unknown (404), every seventh track's words are another's.
+    """Facts by number. Every tenth track and eighth artist is unknown (404), every seventh track's words are ambiguous.
 
     `/words/<track>`, `/face/<album>`, `/life/<artist>`, `/id/<track>`, `/tags/<id>`.
     """
 
-    def reply(self, asked: Asked) -> Reply:
-        kind, _, one = asked.path.lstrip("/").partition("/")
-        number = int(one.rpartition(":")[2].rpartition("-")[2])
+    def reply(self, request: ReceivedRequest) -> Reply:
+        kind, _, key = request.path.lstrip("/").partition("/")
+        number = int(key.rpartition(":")[2].rpartition("-")[2])
         if kind == "face":
             return Reply(picture(number), type="image/png")
         if (kind == "words" and number % 10 == 9) or (kind == "life" and number % 8 == 7):
@@ -48,11 +48,11 @@ class FactsServer(Server):
             return Reply({"id": f"m-{number}"})
         if kind == "tags":
             return Reply({"tags": ["loud", f"n{number % 5}"], "mood": [number / 7, 0.5, -1.0]})
-        return Reply({"words": f"les mots de {one}, ça va — كلمات {number}", "score": 0.6 if number % 7 == 6 else 1.0})
+        return Reply({"words": f"les mots de {key}, ça va — كلمات {number}", "score": 0.6 if number % 7 == 6 else 1.0})
 
 
 def serve() -> None:
-    """A server in a process of its own: prints its URL, and the times of its requests when standard input ends."""
+    """Run a server in its own process: print its URL, and the times of its requests when standard input ends."""
     with FactsServer() as server:
         server.keep_headers = False
         print(server.url, flush=True)
@@ -87,12 +87,12 @@ class Facts(Source):
         reply = http.get(f"{self.params.base_url}/words/{request.id}", headers={k: v for k, v in self.secrets.items()})
         if reply.status == 404:
             return Absent("no such track")
-        said = reply.json()
-        if not isinstance(said, dict) or not isinstance(said.get("words"), str):
-            raise Transient("not what the documentation says")
-        if said["score"] < 0.85:
-            return Ambiguous(said["score"], {"words": said["words"]}, payload=reply.content)
-        return Found({"words": said["words"]}, said["score"], reply.content)
+        body = reply.json()
+        if not isinstance(body, dict) or not isinstance(body.get("words"), str):
+            raise Transient("another form than documented")
+        if body["score"] < 0.85:
+            return Ambiguous(body["score"], {"words": body["words"]}, payload=reply.content)
+        return Found({"words": body["words"]}, body["score"], reply.content)
 
 
 class Faces(Facts):
@@ -140,23 +140,23 @@ class Tags(Facts):
 
     def collect(self, request: Request, http: Http) -> Answer:
         reply = http.get(f"{self.params.base_url}/tags/{request.ids['mbid']}")
-        said = reply.json()
+        body = reply.json()
         if (
-            not isinstance(said, dict)
-            or not isinstance(said.get("tags"), list)
-            or not isinstance(said.get("mood"), list)
+            not isinstance(body, dict)
+            or not isinstance(body.get("tags"), list)
+            or not isinstance(body.get("mood"), list)
         ):
-            raise Transient("not what the documentation says")
-        return Found({"tags": ", ".join(said["tags"]), "mood": said["mood"]}, 1.0, reply.content)
+            raise Transient("another form than documented")
+        return Found({"tags": ", ".join(body["tags"]), "mood": body["mood"]}, 1.0, reply.content)
 
 
 SOURCES: tuple[type[Facts], ...] = (Facts, Faces, Lives, Ids, Tags)
 
 
-def text_of(said: Any, name: str) -> str:
-    if not isinstance(said, dict) or not isinstance(said.get(name), str):
-        raise Transient("not what the documentation says")
-    return str(said[name])
+def text_of(body: Any, name: str) -> str:
+    if not isinstance(body, dict) or not isinstance(body.get(name), str):
+        raise Transient("another form than documented")
+    return str(body[name])
 
 
 def fill(catalogue: Catalogue, tracks: int) -> None:
@@ -175,20 +175,20 @@ def fill(catalogue: Catalogue, tracks: int) -> None:
     )
 
 
-def collect_all(given: dict[str, Any]) -> None:
+def collect_all(section: dict[str, Any]) -> None:
     """One collecting process, from the settings of a recipe's `collect` section."""
     from collectors.collect import collect
     from collectors.collect_section import parse
     from collectors.library import open_library
     from toolkit.progress import Reporter
 
-    params = parse(given)
+    params = parse(section)
     with open_library(params.library, blobs=params.blobs) as library:
         collect(params, library, reporter=Reporter())
 
 
 def state(path: Path | str, blobs: Path | None = None) -> str:
-    """What collecting has to arrive at, whatever happened on the way: outcomes and values, as text to compare."""
+    """The outcomes and values of a library as text, to compare libraries."""
     from sqlalchemy import select
 
     from collectors.engine.ledger_tables import APART, LEDGER

@@ -1,4 +1,4 @@
-"""Faults that a server can be told to have. Each sends something else than the right reply and returns the status it sent."""
+"""Faults for servers. Each sends something other than the right reply and returns the status that it sent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from dataclasses import replace
 from tests.servers.base import Fault, Handler, Reply
 
 CAPTCHA = """<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>
-<h1>Verify you are human</h1><div class="cf-challenge" id="challenge-form">Enable JavaScript and cookies to continue</div></body></html>"""
+<h1>Verify you are human</h1>
+<div class="cf-challenge" id="challenge-form">Enable JavaScript and cookies to continue</div></body></html>"""
 
 
 def _named(name: str, fault: Fault) -> Fault:
@@ -66,7 +67,7 @@ def reset(handler: Handler, reply: Reply) -> int:
 
 
 def short(handler: Handler, reply: Reply) -> int:
-    """Fewer bytes than `Content-Length` says, then an orderly end."""
+    """Fewer bytes than `Content-Length`, then an orderly end."""
     data = reply.encoded()
     handler.close_connection = True
     return handler.send(reply, data[: len(data) // 2], length=len(data))
@@ -84,7 +85,7 @@ def wrong_json(handler: Handler, _: Reply) -> int:
 
 
 def page(handler: Handler, _: Reply) -> int:
-    """HTML with status 200 where data should be."""
+    """HTML with status 200 instead of data."""
     return handler.send(
         Reply("<html><body><p>We are doing maintenance.</p></body></html>", type="text/html; charset=utf-8")
     )
@@ -105,7 +106,7 @@ def redirect(to: str, code: int = 302) -> Fault:
 
 
 def gzip_bomb(megabytes: int = 200) -> Fault:
-    """A body of zeros that gzip made a thousandth of."""
+    """A body of zeros, compressed to a thousandth."""
 
     packed = gzip.compress(b" " * (megabytes << 20), 1)
 
@@ -116,7 +117,7 @@ def gzip_bomb(megabytes: int = 200) -> Fault:
 
 
 def huge(megabytes: int = 200) -> Fault:
-    """A body that long, sent a megabyte at a time for as long as the client reads."""
+    """A body of that length, sent by the megabyte while the client reads."""
 
     def fault(handler: Handler, reply: Reply) -> int:
         handler.close_connection = True

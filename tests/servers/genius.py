@@ -6,7 +6,7 @@ import html
 from collections.abc import Sequence
 from typing import Any
 
-from tests.servers.base import Asked, Reply, Schedule, Server
+from tests.servers.base import ReceivedRequest, Reply, Schedule, Server
 from tests.servers.tracks import Track, found, jpeg
 
 TOKEN = "gN-client-access-token-of-the-tests"
@@ -37,7 +37,7 @@ def answered(body: bytes, status: int = 200) -> Reply:
 
 
 class GeniusServer(Server):
-    """walled: whether song pages are a challenge instead. covers: of which titles there is a picture; None for all."""
+    """walled: whether song pages are captchas. covers: titles with an image; None for all."""
 
     def __init__(
         self,
@@ -51,23 +51,23 @@ class GeniusServer(Server):
         self.tracks = list(tracks)
         self.walled, self.covers = walled, covers
 
-    def reply(self, asked: Asked) -> Reply:
-        if asked.path.startswith("/images/"):
+    def reply(self, request: ReceivedRequest) -> Reply:
+        if request.path.startswith("/images/"):
             return Reply(jpeg(), 200, "image/jpeg")
-        if not asked.path.startswith("/api/"):
-            return self._page(asked.path)
-        if asked.headers.get("authorization") != f"Bearer {TOKEN}":
-            told = {
+        if not request.path.startswith("/api/"):
+            return self._page(request.path)
+        if request.headers.get("authorization") != f"Bearer {TOKEN}":
+            body = {
                 "error": "invalid_token",
                 "error_description": "The access token provided is expired, revoked, malformed or invalid.",
             }
-            return Reply(told, 401)
-        if asked.path == "/api/search":
-            hits = found(self.tracks, asked.query.get("q", ""))
+            return Reply(body, 401)
+        if request.path == "/api/search":
+            hits = found(self.tracks, request.query.get("q", ""))
             return as_json(
                 {
                     "hits": [
-                        {"index": "song", "type": "song", "highlights": [], "result": self.told(track)}
+                        {"index": "song", "type": "song", "highlights": [], "result": self.song_json(track)}
                         for track in hits
                     ]
                 }
@@ -77,14 +77,14 @@ class GeniusServer(Server):
     def _page(self, path: str) -> Reply:
         if self.walled:
             return answered(CHALLENGE)
-        there = next((track for track in self.tracks if path == f"/{_slug(track)}"), None)
-        if there is None:
+        track = next((track for track in self.tracks if path == f"/{_slug(track)}"), None)
+        if track is None:
             return answered(b"<!doctype html><html><body><h1>Oops! Page not found</h1></body></html>", 404)
         return answered(
-            page(there.lyrics or (), title=html.escape(there.title)) if there.lyrics else b"<html><body></body></html>"
+            page(track.lyrics or (), title=html.escape(track.title)) if track.lyrics else b"<html><body></body></html>"
         )
 
-    def told(self, track: Track) -> dict[str, Any]:
+    def song_json(self, track: Track) -> dict[str, Any]:
         drawn = self.covers is None or track.title in self.covers
         state = "complete" if track.lyrics or track.instrumental else "unreleased"
         return {

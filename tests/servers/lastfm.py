@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
-from tests.servers.base import Asked, Reply, Schedule, Server
+from tests.servers.base import ReceivedRequest, Reply, Schedule, Server
 
 KEY = "9f8e7d6c5b4a39281706f5e4d3c2b1a0"
 TAIL = (
@@ -19,7 +19,7 @@ STATUS = {6: 400, 10: 403, 26: 403, 29: 429, 8: 500, 11: 503, 16: 503}
 
 @dataclass(frozen=True)
 class Artist:
-    """biography: empty where nobody wrote one. tags: name and weight, 0…100."""
+    """An artist. biography: may be empty. tags: names and weights, 0…100."""
 
     name: str
     mbid: str = ""
@@ -28,8 +28,8 @@ class Artist:
 
 
 def as_xml(inner: str, status: int = 200, *, good: bool = True, **headers: str) -> Reply:
-    told = f'<?xml version="1.0" encoding="UTF-8"?>\n<lfm status="{"ok" if good else "failed"}">{inner}</lfm>'
-    return Reply(told, status, "text/xml; charset=UTF-8", headers)
+    body = f'<?xml version="1.0" encoding="UTF-8"?>\n<lfm status="{"ok" if good else "failed"}">{inner}</lfm>'
+    return Reply(body, status, "text/xml; charset=UTF-8", headers)
 
 
 def error(code: int, message: str, **headers: str) -> Reply:
@@ -37,7 +37,7 @@ def error(code: int, message: str, **headers: str) -> Reply:
 
 
 class LastfmServer(Server):
-    """corrected: names that the service takes for another artist's. Of each artist one track is known, `Sea Above`."""
+    """Serves artists, each with one track, `Sea Above`. corrected: names that the service maps to another artist."""
 
     def __init__(
         self, artists: Sequence[Artist], *, corrected: Mapping[str, str] | None = None, faults: Schedule | None = None
@@ -46,18 +46,18 @@ class LastfmServer(Server):
         self.artists = {artist.name.casefold(): artist for artist in artists}
         self.corrected = dict(corrected or {})
 
-    def reply(self, asked: Asked) -> Reply:
-        if asked.method != "POST" or asked.path != "/2.0/":
+    def reply(self, request: ReceivedRequest) -> Reply:
+        if request.method != "POST" or request.path != "/2.0/":
             return Reply(b"", 404, "text/plain")
-        form = asked.form()
+        form = request.form()
         if form.get("api_key") != KEY:
             return error(10, "Invalid API key - You must be granted a valid key by last.fm")
-        there = self._artist(form)
-        if there is None:
+        artist = self._artist(form)
+        if artist is None:
             return error(6, "The artist you supplied could not be found")
         match form.get("method", "").casefold():
             case "artist.getinfo":
-                return as_xml(_info(there))
+                return as_xml(_info(artist))
             case "track.gettoptags" if form.get("track", "").casefold() != "sea above":
                 return error(6, "Track not found")
             case "track.gettoptags":
@@ -65,13 +65,13 @@ class LastfmServer(Server):
                     f"<tag><count>{n}</count><name>{name}</name></tag>"
                     for name, n in (("harbour", 100), ("sea", 50), ("x", 1))
                 )
-                return as_xml(f'<toptags artist={quoteattr(there.name)} track="Sea Above">{tags}</toptags>')
+                return as_xml(f'<toptags artist={quoteattr(artist.name)} track="Sea Above">{tags}</toptags>')
             case "artist.gettoptags":
                 tags = "".join(
                     f"<tag><count>{n}</count><name>{escape(name)}</name><url>https://x</url></tag>"
-                    for name, n in there.tags
+                    for name, n in artist.tags
                 )
-                return as_xml(f"<toptags artist={quoteattr(there.name)}>{tags}</toptags>")
+                return as_xml(f"<toptags artist={quoteattr(artist.name)}>{tags}</toptags>")
         return error(3, "Invalid Method - No method with that name in this package")
 
     def _artist(self, form: Mapping[str, str]) -> Artist | None:
@@ -85,5 +85,6 @@ def _info(artist: Artist) -> str:
     tail = TAIL.format(name=urllib.parse.quote_plus(artist.name))
     content = f"{artist.biography}{tail}" if artist.biography else ""
     mbid = f"<mbid>{artist.mbid}</mbid>" if artist.mbid else ""
-    bio = f"<published>01 Jan 2020, 00:00</published><summary>{escape(content[:300])}</summary><content>{escape(content)}</content>"
+    summary = f"<published>01 Jan 2020, 00:00</published><summary>{escape(content[:300])}</summary>"
+    bio = f"{summary}<content>{escape(content)}</content>"
     return f"<artist><name>{escape(artist.name)}</name>{mbid}<url>https://x</url><stats><listeners>9</listeners></stats><bio>{bio}</bio></artist>"

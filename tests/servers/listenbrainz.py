@@ -1,4 +1,7 @@
-"""ListenBrainz' playlists (https://listenbrainz.readthedocs.io/en/latest/users/api/playlist.html): listings by user, JSPF by id."""
+"""ListenBrainz playlists: listings by user, JSPF by id.
+
+https://listenbrainz.readthedocs.io/en/latest/users/api/playlist.html
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.servers.base import Asked, Reply, Server
+from tests.servers.base import ReceivedRequest, Reply, Server
 from tests.servers.music import Recording, mbid
 from tests.servers.musicbrainz import as_json
 
@@ -33,36 +36,36 @@ class ListenBrainzServer(Server):
 
     def __init__(self, playlists: Sequence[Made], *, most: int = 2, window: int = 30, **options: Any) -> None:
         super().__init__(**options)
-        self.playlists = {each.id: each for each in playlists}
-        self.users = {each.user for each in playlists}
+        self.playlists = {playlist.id: playlist for playlist in playlists}
+        self.users = {playlist.user for playlist in playlists}
         self.most = most
         self.left = self.window = window
 
-    def reply(self, asked: Asked) -> Reply:
+    def reply(self, request: ReceivedRequest) -> Reply:
         self.left = self.left - 1 if self.left else self.window
         limit = {
             "X-RateLimit-Limit": str(self.window),
             "X-RateLimit-Remaining": str(self.left),
             "X-RateLimit-Reset-In": "0",
         }
-        match asked.path.strip("/").split("/"):
+        match request.path.strip("/").split("/"):
             case ["1", "user", user, "playlists"] if user in self.users:
-                return as_json(self._listing(user, asked), **limit)
+                return as_json(self._listing(user, request), **limit)
             case ["1", "user", user, "playlists"]:
                 return as_json({"code": 404, "error": f"Cannot find user: {user}"}, 404, **limit)
-            case ["1", "playlist", one] if one in self.playlists and self.playlists[one].public:
-                return as_json({"playlist": told(self.playlists[one], tracks=True)}, **limit)
+            case ["1", "playlist", key] if key in self.playlists and self.playlists[key].public:
+                return as_json({"playlist": playlist_json(self.playlists[key], tracks=True)}, **limit)
         return as_json({"code": 404, "error": "Playlist not found"}, 404, **limit)
 
-    def _listing(self, user: str, asked: Asked) -> dict[str, Any]:
-        offset, count = int(asked.query.get("offset", "0")), min(int(asked.query.get("count", "25")), self.most)
-        made = [each for each in self.playlists.values() if each.user == user]
-        page = [{"playlist": told(each, tracks=False)} for each in made[offset : offset + count]]
+    def _listing(self, user: str, request: ReceivedRequest) -> dict[str, Any]:
+        offset, count = int(request.query.get("offset", "0")), min(int(request.query.get("count", "25")), self.most)
+        made = [playlist for playlist in self.playlists.values() if playlist.user == user]
+        page = [{"playlist": playlist_json(playlist, tracks=False)} for playlist in made[offset : offset + count]]
         return {"count": count, "offset": offset, "playlist_count": len(made), "playlists": page}
 
 
-def told(playlist: Made, *, tracks: bool) -> dict[str, Any]:
-    """Without its tracks in a listing."""
+def playlist_json(playlist: Made, *, tracks: bool) -> dict[str, Any]:
+    """A playlist as JSPF. tracks: include its tracks, as outside of listings."""
     return {
         "annotation": playlist.annotation,
         "creator": playlist.user,
@@ -76,7 +79,7 @@ def told(playlist: Made, *, tracks: bool) -> dict[str, Any]:
         },
         "identifier": f"https://listenbrainz.org/playlist/{playlist.id}",
         "title": playlist.title,
-        "track": [each if isinstance(each, dict) else _track(each) for each in playlist.tracks] if tracks else [],
+        "track": [track if isinstance(track, dict) else _track(track) for track in playlist.tracks] if tracks else [],
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.servers.base import Asked, Reply, Server
+from tests.servers.base import ReceivedRequest, Reply, Server
 from tests.servers.music import words
 from tests.servers.musicbrainz import as_json
 
@@ -15,7 +15,7 @@ MOST = 20
 
 @dataclass(frozen=True)
 class Song:
-    """duration: in seconds. plain: None for an instrumental, and where only timed lyrics are there."""
+    """A song. duration: in seconds. plain: None for an instrumental or a song with timed lyrics only."""
 
     title: str
     artist: str
@@ -27,7 +27,7 @@ class Song:
 
 
 class LrclibServer(Server):
-    """Songs as the service has them."""
+    """Serves songs."""
 
     def __init__(self, songs: Sequence[Song], **options: Any) -> None:
         super().__init__(**options)
@@ -36,17 +36,19 @@ class LrclibServer(Server):
         for number, song in enumerate(self.songs, start=1):
             self.signed.setdefault(_signature(song.title, song.artist), []).append((number, song))
 
-    def reply(self, asked: Asked) -> Reply:
-        query = asked.query
-        if asked.path == "/api/get":
+    def reply(self, request: ReceivedRequest) -> Reply:
+        query = request.query
+        if request.path == "/api/get":
             for needed in ("track_name", "artist_name"):
                 if needed not in query:
-                    said = f"Failed to deserialize query string: missing field `{needed}`"
-                    return Reply(said, 400, "text/plain; charset=utf-8")
+                    message = f"Failed to deserialize query string: missing field `{needed}`"
+                    return Reply(message, 400, "text/plain; charset=utf-8")
             return self._get(query)
-        if asked.path == "/api/search":
+        if request.path == "/api/search":
             return as_json(
-                [told(number, song) for number, song in enumerate(self.songs, start=1) if _sought(song, query)][:MOST]
+                [song_json(number, song) for number, song in enumerate(self.songs, start=1) if _sought(song, query)][
+                    :MOST
+                ]
             )
         return Reply(b"", 404, "text/plain")
 
@@ -54,11 +56,11 @@ class LrclibServer(Server):
         for number, song in self.signed.get(_signature(query["track_name"], query["artist_name"]), []):
             album = "album_name" not in query or words(song.album or "") == words(query["album_name"])
             if album and ("duration" not in query or abs(song.duration - float(query["duration"])) <= 2):
-                return as_json(told(number, song))
+                return as_json(song_json(number, song))
         return as_json({"message": "Failed to find specified track", "name": "TrackNotFound", "statusCode": 404}, 404)
 
 
-def told(number: int, song: Song) -> dict[str, Any]:
+def song_json(number: int, song: Song) -> dict[str, Any]:
     return {
         "id": number,
         "name": song.title,
@@ -78,8 +80,8 @@ def _signature(*names: str) -> tuple[str, ...]:
 
 
 def _sought(song: Song, query: Mapping[str, str]) -> bool:
-    """Whether every word asked for is there: `q` anywhere, the others each in its own place."""
+    """Whether every requested word occurs: `q` anywhere, the others each in its own place."""
     places = {"track_name": song.title, "artist_name": song.artist, "album_name": song.album or ""}
     places["q"] = " ".join(places.values())
-    asked = [(name, query[name]) for name in places if query.get(name)]
-    return bool(asked) and all(set(words(text)) <= set(words(places[name])) for name, text in asked)
+    terms = [(name, query[name]) for name in places if query.get(name)]
+    return bool(terms) and all(set(words(text)) <= set(words(places[name])) for name, text in terms)

@@ -1,4 +1,4 @@
-"""What the services of the tests know: artists, releases and recordings, made up, with ids that never change."""
+"""Made-up artists, releases and recordings of the test servers, with ids that never change."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def mbid(*name: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """What a search index keeps of a text: folded words without accents."""
+    """The words of a text as in a search index: lower case, without accents."""
     bare = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     return re.findall(r"\w+", bare.casefold())
 
@@ -54,7 +54,7 @@ class Release:
 
 @dataclass(frozen=True)
 class Recording:
-    """length: in milliseconds, None where nobody knows."""
+    """length: in milliseconds, None if unknown."""
 
     title: str
     artists: tuple[Artist, ...]

@@ -1,7 +1,8 @@
-"""MusicBrainz' web service, version 2, in JSON (https://musicbrainz.org/doc/MusicBrainz_API): recordings by id, ISRC and search.
+"""The MusicBrainz web service in JSON (https://musicbrainz.org/doc/MusicBrainz_API): recordings by id, ISRC and search.
 
-Lookups name what they add in `inc`; an ISRC's recordings come without releases whatever `inc` says, a search's with them and
-without tags. A lookup holds at most 25 releases. Without `fmt=json` the answer is XML; a caller without a name is turned away.
+Lookups name what they add in `inc`; an ISRC's recordings come without releases whatever `inc` says, a search's with
+them and without tags. A lookup holds at most 25 releases. Without `fmt=json` the answer is XML; a caller without a name
+is turned away.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tests.servers.base import Asked, Reply, Server
+from tests.servers.base import ReceivedRequest, Reply, Server
 from tests.servers.music import Artist, Recording, Release, words
 
 HELP = "For usage, please see: https://musicbrainz.org/development/mmd"
@@ -26,21 +27,21 @@ def as_json(value: Any, status: int = 200, **headers: str) -> Reply:
 
 
 def busy() -> Reply:
-    """Too many callers, whoever they are."""
-    told = {"error": "The MusicBrainz web server is currently busy. Please try again later."}
-    return as_json(told, 503, **{"Retry-After": "0", "X-RateLimit-Zone": "global", "X-RateLimit-Limit": "15"})
+    """The answer while the whole service is busy."""
+    body = {"error": "The MusicBrainz web server is currently busy. Please try again later."}
+    return as_json(body, 503, **{"Retry-After": "0", "X-RateLimit-Zone": "global", "X-RateLimit-Limit": "15"})
 
 
 def exceeded() -> Reply:
-    """Too many questions of this caller."""
-    told = {
+    """The answer to a caller over its rate limit."""
+    body = {
         "error": "Your requests are exceeding the allowable rate limit. Please see http://wiki.musicbrainz.org/XMLWebService."
     }
-    return as_json(told, 503, **{"Retry-After": "1", "X-RateLimit-Remaining": "0", "X-RateLimit-Limit": "22"})
+    return as_json(body, 503, **{"Retry-After": "1", "X-RateLimit-Remaining": "0", "X-RateLimit-Limit": "22"})
 
 
 class MusicBrainzServer(Server):
-    """Recordings as the service tells of them."""
+    """Serves recordings."""
 
     def __init__(self, recordings: Sequence[Recording], **options: Any) -> None:
         super().__init__(**options)
@@ -52,19 +53,19 @@ class MusicBrainzServer(Server):
             for isrc in recording.isrcs:
                 self.isrcs.setdefault(isrc, []).append(recording)
 
-    def reply(self, asked: Asked) -> Reply:
-        if not asked.headers.get("user-agent"):
+    def reply(self, request: ReceivedRequest) -> Reply:
+        if not request.headers.get("user-agent"):
             return as_json({"error": UNNAMED}, 403, **{"X-RateLimit-Who": "ua-missing"})
-        if asked.query.get("fmt") != "json":
+        if request.query.get("fmt") != "json":
             return Reply('<?xml version="1.0" encoding="UTF-8"?><metadata/>', 200, "application/xml; charset=utf-8")
-        added = set(asked.query.get("inc", "").split())
-        match asked.path.strip("/").split("/"):
+        added = set(request.query.get("inc", "").split())
+        match request.path.strip("/").split("/"):
             case ["ws", "2", "isrc", isrc]:
                 return self._isrc(isrc, added)
             case ["ws", "2", "recording" | "artist" as kind, mbid]:
                 return self._entity(kind, mbid, added)
             case ["ws", "2", "recording"]:
-                return self._search(asked.query)
+                return self._search(request.query)
         return failed(404, "Not Found")
 
     def _isrc(self, isrc: str, added: set[str]) -> Reply:
@@ -73,7 +74,11 @@ class MusicBrainzServer(Server):
         if isrc not in self.isrcs:
             return failed(404, "Not Found")
         return as_json(
-            {"isrc": isrc, "recordings": [looked_up(each, added - {"releases"}) for each in self.isrcs[isrc]]}, **LIMIT
+            {
+                "isrc": isrc,
+                "recordings": [looked_up(recording, added - {"releases"}) for recording in self.isrcs[isrc]],
+            },
+            **LIMIT,
         )
 
     def _entity(self, kind: str, mbid: str, added: set[str]) -> Reply:
@@ -91,8 +96,8 @@ class MusicBrainzServer(Server):
             return failed(400, "Must specify a least one parameter for 'query' collections query.")
         found = self.index.search(query["query"])
         page = [hit(recording, score) for recording, score in found[offset : offset + limit]]
-        told = {"created": "2026-09-06T10:57:34.794Z", "count": len(found), "offset": offset, "recordings": page}
-        return as_json(told, **LIMIT | {"X-RateLimit-Limit": "360"})
+        body = {"created": "2026-09-06T10:57:34.794Z", "count": len(found), "offset": offset, "recordings": page}
+        return as_json(body, **LIMIT | {"X-RateLimit-Limit": "360"})
 
 
 def failed(status: int, error: str) -> Reply:
@@ -106,12 +111,12 @@ class Index:
         self.entries = [(recording, _indexed(recording)) for recording in recordings]
         self.places: dict[tuple[str, str], set[int]] = {}
         for place, (_, indexed) in enumerate(self.entries):
-            for name, some in indexed.items():
-                for word in some:
+            for name, entries in indexed.items():
+                for word in entries:
                     self.places.setdefault((name, word), set()).add(place)
 
     def search(self, query: str) -> list[tuple[Recording, int]]:
-        """Recordings and scores of 1 to 100, best first: of every clause (joined by AND) the share of its words that are there."""
+        """Recordings with scores of 1 to 100, best first: the share of the words that occur, over all clauses."""
         found = re.findall(r'(\w+):(?:\(((?:\\.|[^()\\])*)\)|"((?:\\.|[^"\\])*)"|(\S+))', query)
         clauses = [(name, set(words(re.sub(r"\\(.)", r"\1", next(filter(None, texts), ""))))) for name, *texts in found]
         each = [set[int]().union(*(self.places.get((name, word), ()) for word in wanted)) for name, wanted in clauses]
@@ -137,12 +142,12 @@ def _indexed(recording: Recording) -> dict[str, set[str]]:
         "isrc": list(recording.isrcs),
         "rid": [recording.id],
     }
-    return {name: {word for text in some for word in words(text)} for name, some in texts.items()}
+    return {name: {word for text in values for word in words(text)} for name, values in texts.items()}
 
 
 def looked_up(recording: Recording, added: set[str]) -> dict[str, Any]:
-    """A recording as a lookup tells of it."""
-    told: dict[str, Any] = {
+    """A recording in a lookup's answer."""
+    body: dict[str, Any] = {
         "id": recording.id,
         "title": recording.title,
         "length": recording.length,
@@ -151,22 +156,22 @@ def looked_up(recording: Recording, added: set[str]) -> dict[str, Any]:
         "first-release-date": min((release.date for release in recording.releases), default=""),
     }
     if added & {"artists", "artist-credits"}:
-        told["artist-credit"] = credit(recording.artists, added)
+        body["artist-credit"] = credit(recording.artists, added)
     if "isrcs" in added:
-        told["isrcs"] = list(recording.isrcs)
+        body["isrcs"] = list(recording.isrcs)
     if "releases" in added:
-        told["releases"] = [_release(release) for release in recording.releases[:MOST_RELEASES]]
-    return told | votes(recording, added)
+        body["releases"] = [_release(release) for release in recording.releases[:MOST_RELEASES]]
+    return body | votes(recording, added)
 
 
 def hit(recording: Recording, score: int) -> dict[str, Any]:
-    """A recording as a search tells of it; without a length where none is known."""
-    told: dict[str, Any] = {"id": recording.id, "score": score, "title": recording.title, "video": None}
+    """A recording in a search's answer, without an unknown length."""
+    body: dict[str, Any] = {"id": recording.id, "score": score, "title": recording.title, "video": None}
     if recording.length is not None:
-        told["length"] = recording.length
-    told["artist-credit"] = credit(recording.artists, set())
-    told["releases"] = [_release(release) for release in recording.releases]
-    return told
+        body["length"] = recording.length
+    body["artist-credit"] = credit(recording.artists, set())
+    body["releases"] = [_release(release) for release in recording.releases]
+    return body
 
 
 def credit(artists: Sequence[Artist], added: set[str]) -> list[dict[str, Any]]:
@@ -180,9 +185,9 @@ def credit(artists: Sequence[Artist], added: set[str]) -> list[dict[str, Any]]:
     ]
 
 
-def artist(told: Artist, added: set[str]) -> dict[str, Any]:
-    return {"id": told.id, "name": told.name, "sort-name": told.name, "disambiguation": told.disambiguation} | votes(
-        told, added
+def artist(row: Artist, added: set[str]) -> dict[str, Any]:
+    return {"id": row.id, "name": row.name, "sort-name": row.name, "disambiguation": row.disambiguation} | votes(
+        row, added
     )
 
 
@@ -198,11 +203,11 @@ def _release(release: Release) -> dict[str, Any]:
 
 def votes(tagged: Artist | Recording, added: set[str]) -> dict[str, Any]:
     """Genres and tags with their votes; every genre is a tag too."""
-    told: dict[str, Any] = {}
+    body: dict[str, Any] = {}
     if "genres" in added:
-        told["genres"] = [
+        body["genres"] = [
             {"id": "", "name": name, "count": count, "disambiguation": ""} for name, count in tagged.genres.items()
         ]
     if "tags" in added:
-        told["tags"] = [{"name": name, "count": count} for name, count in (tagged.genres | tagged.tags).items()]
-    return told
+        body["tags"] = [{"name": name, "count": count} for name, count in (tagged.genres | tagged.tags).items()]
+    return body

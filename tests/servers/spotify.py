@@ -1,5 +1,8 @@
-"""Spotify's Web API (https://developer.spotify.com/documentation/web-api) as apps in development mode see it since February 2026:
-single tracks and albums, a search of at most ten, the user's own playlists; audio features for old apps alone."""
+"""Spotify's Web API, as apps in development mode see it since February 2026.
+
+https://developer.spotify.com/documentation/web-api: single tracks and albums, a search of at most ten results, the
+user's own playlists, and audio features for old apps only.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tests.servers.base import Asked, Reply, Schedule, Server
+from tests.servers.base import ReceivedRequest, Reply, Schedule, Server
 from tests.servers.music import words
 from tests.servers.tracks import FEATURES, Track, jpeg
 
@@ -24,8 +27,8 @@ def error(status: int, message: str, **headers: str) -> Reply:
 class SpotifyServer(Server):
     """accounts.spotify.com, api.spotify.com and i.scdn.co in one.
 
-    old_app: whether audio features are given. lives: requests that a token is good for, None for all. relinked: what a track's
-    id is answered with instead. playlists: the user's own, by id, title and tracks.
+    old_app: whether audio features are given. lives: requests that a token is good for, None for all. relinked: what a
+    track's id is answered with instead. playlists: the user's own, by id, title and tracks.
     """
 
     def __init__(
@@ -45,42 +48,42 @@ class SpotifyServer(Server):
         self.tokens: dict[str, int] = {}
         self.users: set[str] = set()
 
-    def reply(self, asked: Asked) -> Reply:
-        if asked.path == "/api/token":
-            return self._token(asked)
-        if asked.path.startswith("/image/"):
+    def reply(self, request: ReceivedRequest) -> Reply:
+        if request.path == "/api/token":
+            return self._token(request)
+        if request.path.startswith("/image/"):
             return Reply(jpeg(), 200, "image/jpeg")
-        if refused := self._refused(asked):
+        if refused := self._refused(request):
             return refused
-        match asked.path.strip("/").split("/"):
+        match request.path.strip("/").split("/"):
             case ["v1", "tracks", track]:
-                return self._one(track, asked)
+                return self._one(track, request)
             case ["v1", "albums", album]:
                 return self._album(album)
             case ["v1", "search"]:
-                return self._search(asked.query)
+                return self._search(request.query)
             case ["v1", "audio-features"]:
-                return self._features(asked.query.get("ids", "").split(","))
+                return self._features(request.query.get("ids", "").split(","))
             case ["v1", "me"]:
-                return self._mine(asked) or Reply({"id": "me", "display_name": "Me", "type": "user"})
+                return self._mine(request) or Reply({"id": "me", "display_name": "Me", "type": "user"})
             case ["v1", "me", "playlists"]:
                 rows = [self._playlist(key, *self.playlists[key]) for key in self.playlists]
                 rows.append(self._playlist("followed", "Another's", self.tracks) | {"owner": {"id": "somebody"}})
-                return self._mine(asked) or self._page(rows, asked)
+                return self._mine(request) or self._page(rows, request)
             case ["v1", "playlists", key, "items"] if key in self.playlists:
                 rows = [
-                    {"added_at": "2020-01-01T00:00:00Z", "is_local": False, "item": self.told(t)}
+                    {"added_at": "2020-01-01T00:00:00Z", "is_local": False, "item": self.track_json(t)}
                     for t in self.playlists[key][1]
                 ]
-                return self._mine(asked) or self._page(rows, asked)
+                return self._mine(request) or self._page(rows, request)
             case ["v1", "tracks" | "albums" | "artists", *_] | ["v1", "playlists", _, "tracks"]:
                 return error(403, "Forbidden")
         return error(404, "Service not found")
 
-    def _token(self, asked: Asked) -> Reply:
-        form = asked.form()
+    def _token(self, request: ReceivedRequest) -> Reply:
+        form = request.form()
         basic = base64.b64encode(f"{ID}:{SECRET}".encode()).decode()
-        if asked.headers.get("authorization") != f"Basic {basic}":
+        if request.headers.get("authorization") != f"Basic {basic}":
             return Reply({"error": "invalid_client", "error_description": "Invalid client secret"}, 400)
         if form.get("grant_type") == "refresh_token" and form.get("refresh_token") != REFRESH:
             return Reply({"error": "invalid_grant", "error_description": "Invalid refresh token"}, 400)
@@ -92,8 +95,8 @@ class SpotifyServer(Server):
             {"access_token": token, "token_type": "Bearer", "expires_in": 3600, "scope": "playlist-read-private"}
         )
 
-    def _refused(self, asked: Asked) -> Reply | None:
-        token = asked.headers.get("authorization", "").removeprefix("Bearer ")
+    def _refused(self, request: ReceivedRequest) -> Reply | None:
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
         if token not in self.tokens:
             return error(401, "Invalid access token", **{"WWW-Authenticate": 'Bearer realm="spotify"'})
         self.tokens[token] += 1
@@ -101,37 +104,37 @@ class SpotifyServer(Server):
             return error(401, "The access token expired", **{"WWW-Authenticate": 'Bearer realm="spotify"'})
         return None
 
-    def _mine(self, asked: Asked) -> Reply | None:
-        token = asked.headers.get("authorization", "").removeprefix("Bearer ")
+    def _mine(self, request: ReceivedRequest) -> Reply | None:
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
         return None if token in self.users else error(401, "Valid user authentication required")
 
-    def _one(self, key: str, asked: Asked) -> Reply:
+    def _one(self, key: str, request: ReceivedRequest) -> Reply:
         if not re.fullmatch(r"[0-9A-Za-z]{22}", key):
             return error(400, "Invalid base62 id")
         if key in self.relinked:
-            told = self.told(self.relinked[key])
-            return Reply(told | {"linked_from": {"id": key, "type": "track", "uri": f"spotify:track:{key}"}})
-        there = next((track for track in self.tracks if track.spotify == key), None)
-        return Reply(self.told(there)) if there else error(404, "Resource not found")
+            row = self.track_json(self.relinked[key])
+            return Reply(row | {"linked_from": {"id": key, "type": "track", "uri": f"spotify:track:{key}"}})
+        match = next((track for track in self.tracks if track.spotify == key), None)
+        return Reply(self.track_json(match)) if match else error(404, "Resource not found")
 
     def _album(self, key: str) -> Reply:
-        there = next((track for track in self.tracks if track.album_id == key), None)
-        return Reply(self._album_of(there)) if there else error(404, "Resource not found")
+        match = next((track for track in self.tracks if track.album_id == key), None)
+        return Reply(self._album_of(match)) if match else error(404, "Resource not found")
 
     def _search(self, query: dict[str, str]) -> Reply:
         limit = int(query.get("limit", "5"))
         if not 1 <= limit <= MOST_FOUND:
             return error(400, "Invalid limit")
-        asked = dict(re.findall(r'(\w+):(?:"([^"]*)"|\S+)', query["q"])) or {}
+        terms = dict(re.findall(r'(\w+):(?:"([^"]*)"|\S+)', query["q"])) or {}
         isrc = re.search(r"isrc:(\S+)", query["q"])
-        hits = [track for track in self.tracks if _sought(track, asked) and (not isrc or track.isrc == isrc[1])]
+        hits = [track for track in self.tracks if _sought(track, terms) and (not isrc or track.isrc == isrc[1])]
         if query["type"] == "album":
             albums = list({track.album_id: self._album_of(track) for track in hits}.values())[:limit]
             return Reply({"albums": {"items": albums, "total": len(albums), "limit": limit, "offset": 0, "next": None}})
         return Reply(
             {
                 "tracks": {
-                    "items": [self.told(t) for t in hits[:limit]],
+                    "items": [self.track_json(t) for t in hits[:limit]],
                     "total": len(hits),
                     "limit": limit,
                     "offset": 0,
@@ -147,10 +150,10 @@ class SpotifyServer(Server):
         rows = [{**FEATURES, **known[k], "id": k, "type": "audio_features"} if known.get(k) else None for k in keys]
         return Reply({"audio_features": rows})
 
-    def _page(self, rows: list[dict[str, Any]], asked: Asked) -> Reply:
-        limit, offset = int(asked.query.get("limit", 20)), int(asked.query.get("offset", 0))
+    def _page(self, rows: list[dict[str, Any]], request: ReceivedRequest) -> Reply:
+        limit, offset = int(request.query.get("limit", 20)), int(request.query.get("offset", 0))
         after = offset + limit
-        more = f"{self.url}{asked.path}?offset={after}&limit={limit}" if after < len(rows) else None
+        more = f"{self.url}{request.path}?offset={after}&limit={limit}" if after < len(rows) else None
         return Reply({"items": rows[offset:after], "total": len(rows), "limit": limit, "offset": offset, "next": more})
 
     def _playlist(self, key: str, title: str, tracks: Sequence[Track]) -> dict[str, Any]:
@@ -171,7 +174,7 @@ class SpotifyServer(Server):
         artists = [{"id": track.album_id, "name": track.artist, "type": "artist"}]
         return {"id": track.album_id, "name": track.album, "images": images, "type": "album", "artists": artists}
 
-    def told(self, track: Track) -> dict[str, Any]:
+    def track_json(self, track: Track) -> dict[str, Any]:
         return {
             "id": track.spotify,
             "uri": f"spotify:track:{track.spotify}",
@@ -185,6 +188,6 @@ class SpotifyServer(Server):
         }
 
 
-def _sought(track: Track, asked: Mapping[str, str]) -> bool:
+def _sought(track: Track, terms: Mapping[str, str]) -> bool:
     places = {"track": track.title, "artist": track.artist, "album": track.album}
-    return all(set(words(asked[name])) <= set(words(place)) for name, place in places.items() if name in asked)
+    return all(set(words(terms[name])) <= set(words(place)) for name, place in places.items() if name in terms)

@@ -1,4 +1,4 @@
-"""Tracks as shops and lyrics sites of the tests know them: made up, with ids that never change."""
+"""Made-up tracks of the test servers of shops and lyrics sites, with ids that never change."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Wikidata's and Wikipedia's Action API (https://www.mediawiki.org/wiki/API:Main_page), as one server under two folders.
+"""The Action API of Wikidata and Wikipedia (https://www.mediawiki.org/wiki/API:Main_page) on one server.
 
-`/wikidata/w/api.php` searches items by statement and tells of their articles, `/wikipedia/w/api.php` gives the beginnings of articles.
-An error of the API has status 200, its code in the body and in a header.
+`/wikidata/w/api.php` searches items by statement and gives their articles, `/wikipedia/w/api.php` gives the
+beginnings of articles. An error of the API has status 200, its code in the body and in a header.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.servers.base import Asked, Reply, Server
+from tests.servers.base import ReceivedRequest, Reply, Server
 from tests.servers.musicbrainz import as_json
 
 MOST_TITLES, MOST_EXTRACTS = 50, 20
@@ -19,7 +19,10 @@ MOST_TITLES, MOST_EXTRACTS = 50, 20
 
 @dataclass(frozen=True)
 class Article:
-    """extract: paragraphs, the first is the introduction. description: the short one. redirects: titles that lead here."""
+    """An article.
+
+    extract: paragraphs, the first is the introduction. description: the short one. redirects: other titles.
+    """
 
     title: str
     extract: str
@@ -40,7 +43,7 @@ class Item:
 
 
 class WikimediaServer(Server):
-    """Items and articles."""
+    """Serves items and articles."""
 
     def __init__(self, articles: Sequence[Article], items: Sequence[Item] = (), **options: Any) -> None:
         super().__init__(**options)
@@ -56,18 +59,18 @@ class WikimediaServer(Server):
     def wikipedia(self) -> str:
         return f"{self.url}/wikipedia"
 
-    def reply(self, asked: Asked) -> Reply:
-        if not asked.headers.get("user-agent"):
+    def reply(self, request: ReceivedRequest) -> Reply:
+        if not request.headers.get("user-agent"):
             return Reply("Please set a user-agent and respect our robot policy", 403, "text/plain")
-        if asked.query.get("format") != "json":
+        if request.query.get("format") != "json":
             return Reply("<html><body>MediaWiki API result</body></html>", 200, "text/html; charset=utf-8")
-        match asked.path, asked.query.get("action"), asked.query:
+        match request.path, request.query.get("action"), request.query:
             case "/wikidata/w/api.php", "query", {"list": "search", "srsearch": sought}:
                 return self._search(sought)
             case "/wikidata/w/api.php", "wbgetentities", {"ids": ids}:
-                return self._entities(ids.split("|"), asked.query.get("sitefilter", ""))
+                return self._entities(ids.split("|"), request.query.get("sitefilter", ""))
             case "/wikipedia/w/api.php", "query", {"titles": titles}:
-                return self._articles(titles.split("|"), asked.query)
+                return self._articles(titles.split("|"), request.query)
         return failed("badvalue", 'Unrecognized value for parameter "action".')
 
     def _search(self, sought: str) -> Reply:
@@ -103,25 +106,25 @@ class WikimediaServer(Server):
         last = dict.fromkeys(led.get(title, title) for title in normal.values())
         most = MOST_EXTRACTS if "exintro" in query else 1
         pages = [self._page(title, query, extract=place < most) for place, title in enumerate(last)]
-        told: dict[str, Any] = {"pages": pages}
+        body: dict[str, Any] = {"pages": pages}
         if changed := [{"fromencoded": False, "from": old, "to": new} for old, new in normal.items() if old != new]:
-            told["normalized"] = changed
+            body["normalized"] = changed
         if led:
-            told["redirects"] = [{"from": old, "to": new} for old, new in led.items()]
-        return as_json({"batchcomplete": True, "query": told})
+            body["redirects"] = [{"from": old, "to": new} for old, new in led.items()]
+        return as_json({"batchcomplete": True, "query": body})
 
     def _page(self, title: str, query: Mapping[str, str], *, extract: bool) -> dict[str, Any]:
         article = self.articles.get(title)
         if article is None:
             return {"ns": 0, "title": title, "missing": True}
         page: dict[str, Any] = {"pageid": 1 + list(self.articles).index(title), "ns": 0, "title": title}
-        asked = query.get("prop", "").split("|")
-        if "extracts" in asked and extract:
+        requested = query.get("prop", "").split("|")
+        if "extracts" in requested and extract:
             page["extract"] = article.extract.split("\n\n")[0] if "exintro" in query else article.extract
-        if "pageprops" in asked:
+        if "pageprops" in requested:
             props = {"wikibase_item": article.item} if article.item else {}
             page["pageprops"] = props | ({"disambiguation": ""} if article.disambiguation else {})
-        if "description" in asked and article.description:
+        if "description" in requested and article.description:
             page |= {"description": article.description, "descriptionsource": "local"}
         return page
 
@@ -132,7 +135,7 @@ def failed(code: str, info: str) -> Reply:
 
 
 def lagged(seconds: int = 5) -> Reply:
-    """The database is behind: asked with `maxlag`, the API says so with status 200."""
+    """The database lags: with `maxlag`, the API reports that with status 200."""
     reply = failed("maxlag", f"Waiting for 10.64.0.1: {seconds + 1} seconds lagged.")
     reply.headers |= {"Retry-After": str(seconds), "X-Database-Lag": str(seconds + 1)}
     return reply

@@ -1,7 +1,7 @@
 """An httpx transport for pylast, which makes a new httpx client for each request.
 
-`Http` does not return the body of a 400, with which Last.fm reports an unknown artist. So this transport applies the same
-limits itself.
+`Http` does not return the body of a 400, with which Last.fm reports an unknown artist. So this transport applies the
+same limits itself.
 """
 
 from __future__ import annotations

@@ -88,7 +88,10 @@ def valid_isrc(request: Request) -> str | None:
 
 
 def best_answer(request: Request, recordings: Sequence[Recording], payload: bytes, *, by_id: bool = False) -> Answer:
-    """The answer of the best recording. by_id: the recordings have a requested id, so their names only must not contradict."""
+    """The answer of the best recording.
+
+    by_id: the recordings have a requested id, so their names only must not contradict.
+    """
     if not recordings:
         return Absent(payload=payload)
     scored = [

@@ -1,6 +1,7 @@
-"""A client of Spotify's Web API, through spotipy, with one token for all threads that is renewed when Spotify refuses it.
+"""A client of Spotify's Web API, through spotipy. All threads share a token, which is renewed when it is refused.
 
-spotipy's own retries are off: they sleep for as long as `Retry-After` demands, and `Http` and the engine do that better.
+spotipy's own retries are off: they sleep for as long as `Retry-After` demands, and `Http` and the engine do that
+better.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class SpotifyApi:
         *args: Args.args,
         **kwargs: Args.kwargs,
     ) -> tuple[object, bytes]:
-        """Call `method` with spotipy's client and the arguments. Returns the decoded answer, None for a 404, and the payload.
+        """Call `method` with spotipy's client. Returns the decoded answer, None for a 404, and the payload.
 
         Raises `Transient`, `Blocked`, `RateLimited`, and `InputError` for keys that Spotify refuses.
         """

@@ -47,7 +47,7 @@ class Page(msgspec.Struct):
 
     @property
     def of_music(self) -> bool:
-        """Whether the article is about a musician, by the title's bracket, the short description or the first sentence."""
+        """Whether the article is about a musician: by the title's bracket, the description or the first sentence."""
         bracket = re.search(r"\(([^)]*)\)$", self.title)
         texts = (bracket[1] if bracket else "", self.description or self.extract.split(". ")[0][:400])
         return any(map(_is_about_musician, texts))

@@ -1,4 +1,4 @@
-"""What one run does with right answers, faults, refusals and limits: sockets, servers and database are real."""
+"""One run with correct answers, faults, refusals and limits, over real sockets, servers and databases."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from collectors.engine.source_register import stored_terms
 from collectors.engine.work_feed import WorkFeed
 from collectors.source import Answer, Blocked, Http, Rate, Request, Terms
 from tests.servers import faults
-from tests.servers.base import Asked, Fault, Reply
+from tests.servers.base import Fault, ReceivedRequest, Reply
 from tests.servers.facts import SOURCES, Faces, Facts, FactsParams, FactsServer, Ids, Lives, Tags, state
 from toolkit.catalogue.store import Catalogue
 from toolkit.errors import InputError
@@ -28,11 +28,11 @@ from toolkit.progress import Reporter
 Run = Callable[..., Any]
 
 
-def asked(server: FactsServer) -> Counter[str]:
+def requests_by_target(server: FactsServer) -> Counter[str]:
     return Counter(entry.target for entry in server.log)
 
 
-class Heard(Reporter):
+class RecordingReporter(Reporter):
     def __init__(self) -> None:
         self.notes: list[str] = []
         self.counts: dict[str, tuple[int, int]] = {}
@@ -44,25 +44,25 @@ class Heard(Reporter):
         self.counts[what.partition(",")[0]] = (done, total)
 
 
-def test_every_answer_has_its_outcome_and_is_not_asked_for_again(run: Run, library: Catalogue) -> None:
+def test_answers_are_counted_by_outcome_and_not_requested_again(run: Run, library: Catalogue) -> None:
     with FactsServer() as server:
-        heard = Heard()
-        done = run((Facts, server.url), (Faces, server.url), (Lives, server.url), reporter=heard)
-        first = asked(server)
+        reporter = RecordingReporter()
+        done = run((Facts, server.url), (Faces, server.url), (Lives, server.url), reporter=reporter)
+        first = requests_by_target(server)
         again = run((Facts, server.url), (Faces, server.url), (Lives, server.url))
-        assert asked(server) == first
+        assert requests_by_target(server) == first
     assert done["facts"].counts == {"found": 31, "absent": 4, "ambiguous": 5} and done["facts"].left == 0
     assert (done["faces"].counts, done["lives"].counts) == ({"found": 4}, {"found": 2})
     assert again["facts"].counts == {}
-    assert heard.counts == {"facts words": (40, 40), "faces cover": (4, 4), "lives biography": (2, 2)}
-    # an album's cover and an artist's biography are asked for once, and reach every track
+    assert reporter.counts == {"facts words": (40, 40), "faces cover": (4, 4), "lives biography": (2, 2)}
+    # an album's cover and an artist's biography are requested once, and reach every track
     assert [first[f"/face/b:{n}"] for n in range(4)] == [1] * 4 and sum(first.values()) == 46
     present, values = library.field_values("biography", ["local:0", "local:39"])
     assert present.all() and list(values) == ["Artist 0 was born in year 1900.", "Artist 1 was born in year 1901."]
     assert library.provenance("words") == [{"field": "words", "source": "facts", "train_allowed": True, "n": 31}]
 
 
-def test_what_may_be_anothers_is_kept_apart(run: Run, library: Catalogue) -> None:
+def test_ambiguous_values_are_kept_apart_from_fields(run: Run, library: Catalogue) -> None:
     with FactsServer() as server:
         run((Facts, server.url))
     present, _ = library.field_values("words", [f"local:{n}" for n in (5, 6, 9)])
@@ -99,8 +99,8 @@ EVERY = {
 }
 
 
-def test_after_every_fault_the_catalogue_is_the_same(run: Run, tmp_path: Path) -> None:
-    """Each kind once; the last one redirects to another song's page, as wrong as it looks, and is believed."""
+def test_catalogue_after_every_kind_of_fault_equals_a_run_without(run: Run, tmp_path: Path) -> None:
+    """Each kind once, but the last one, which redirects to the page of another song."""
     place = tmp_path / "library" / "catalogue.sqlite"
     with FactsServer(faults={number: fault for number, fault in EVERY.items() if number < len(EVERY) - 1}) as server:
         done = run((Facts, server.url))
@@ -114,21 +114,21 @@ def test_after_every_fault_the_catalogue_is_the_same(run: Run, tmp_path: Path) -
     assert state(place) == faulty and done["facts"].counts == {"found": 31, "absent": 4, "ambiguous": 5}
 
 
-def test_a_block_page_is_never_taken_for_an_absence(run: Run, library: Catalogue) -> None:
-    """Twenty in a row stop that source with one message; the other one goes on."""
-    always = lambda number, asked: faults.captcha  # noqa: E731
+def test_block_pages_stop_their_source_and_count_as_blocked(run: Run, library: Catalogue) -> None:
+    """Twenty in a row stop that source with one message; the other source continues."""
+    always = lambda number, request: faults.captcha  # noqa: E731
     with FactsServer(faults=always) as walled, FactsServer() as open_:
-        heard = Heard()
-        done = run((Facts, walled.url), (Lives, open_.url), reporter=heard)
+        reporter = RecordingReporter()
+        done = run((Facts, walled.url), (Lives, open_.url), reporter=reporter)
         assert 20 <= len(walled.log) <= 20 + 8  # those under way when it stopped
     assert done["lives"].counts == {"found": 2} and done["facts"].counts == {} and done["facts"].left == 40
-    assert [note for note in heard.notes if "20 times in a row" in note] == heard.notes
+    assert [note for note in reporter.notes if "20 times in a row" in note] == reporter.notes
     statuses = {row.status for row in Ledger(library).counts() if row.source == "facts"}
     assert statuses == {"blocked", "pending"}
 
 
 class Forbidden(Facts):
-    """Refused for good."""
+    """Is blocked for good."""
 
     name = "forbidden"
 
@@ -141,15 +141,15 @@ class Forbidden(Facts):
             ) from None
 
 
-def test_a_refusal_for_good_ends_the_field_at_once(run: Run) -> None:
-    with FactsServer(faults=lambda number, asked: faults.status(403)) as server:
+def test_refusal_for_good_stops_the_field_at_once(run: Run) -> None:
+    with FactsServer(faults=lambda number, request: faults.status(403)) as server:
         done = run((Forbidden, server.url))
         assert len(server.log) <= 8
     assert done["forbidden"].stopped == "this app may not read words: use lives instead"
 
 
 @pytest.mark.parametrize("after", ["1000", "99999999999999999999", "Fri, 31 Dec 2150 23:59:59 GMT"])
-def test_a_long_retry_after_ends_the_run_and_is_remembered(after: str, run: Run, library: Catalogue) -> None:
+def test_long_retry_after_stops_the_source_and_is_remembered(after: str, run: Run, library: Catalogue) -> None:
     with FactsServer(faults={3: faults.too_many(after)}) as server:
         started = time.monotonic()
         done = run((Facts, server.url))
@@ -162,7 +162,7 @@ def test_a_long_retry_after_ends_the_run_and_is_remembered(after: str, run: Run,
     assert 900 < until <= 7 * 86_400  # nobody waits for centuries
 
 
-def test_a_short_retry_after_is_waited_for_by_all(run: Run) -> None:
+def test_all_threads_wait_for_a_short_retry_after(run: Run) -> None:
     with FactsServer(faults={0: faults.too_many("1")}) as server:
         done = run((Facts, server.url))
         times = sorted(entry.time for entry in server.log)
@@ -182,7 +182,7 @@ class Limited(Facts):
         self.hosts = (type(host)(host.url, (Rate(12, 0.5),), 4),)  # type: ignore[misc]
 
 
-def test_a_host_is_never_asked_more_than_it_allows(run: Run, settings: Settings, library: Catalogue) -> None:
+def test_requests_stay_within_the_rate_of_a_host(run: Run, settings: Settings, library: Catalogue) -> None:
     """Over two sources of one host, and over a second run that begins in the first one's window."""
     with FactsServer() as server:
         run((Limited, server.url), (Faces, server.url))
@@ -192,7 +192,7 @@ def test_a_host_is_never_asked_more_than_it_allows(run: Run, settings: Settings,
         assert server.most_in(0.5) <= 12
 
 
-def test_what_needs_an_id_waits_for_it(run: Run, library: Catalogue) -> None:
+def test_source_that_needs_an_id_waits_for_the_source_of_ids(run: Run, library: Catalogue) -> None:
     with FactsServer() as server:
         alone = run((Tags, server.url))
         assert (alone["tags"].left, len(server.log)) == (40, 0)
@@ -203,10 +203,10 @@ def test_what_needs_an_id_waits_for_it(run: Run, library: Catalogue) -> None:
 
 
 @pytest.mark.parametrize(("owner", "moment"), [(Ledger, "requests"), (WorkFeed, "_awaited"), (Ledger, "release")])
-def test_an_id_that_another_run_finds_at_that_moment_is_used(
+def test_id_found_by_another_run_in_between_is_used(
     owner: type, moment: str, library: Catalogue, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another run finds every id just after this one looked for ids, or for who asks for them, or just before it lies down to wait."""
+    """Another run finds every id just after this one read ids, or open entries of ids, or just before it waits."""
     patient = replace(settings, patience=60.0)
 
     def engine(*classes: type[Facts]) -> Engine:
@@ -233,14 +233,14 @@ def test_an_id_that_another_run_finds_at_that_moment_is_used(
     assert took < 20.0  # half of its patience, had it slept
 
 
-def test_an_id_that_is_refused_at_first_is_waited_for(run: Run) -> None:
-    with FactsServer(faults=lambda number, asked: faults.captcha if number in range(3, 9) else None) as server:
+def test_source_waits_for_an_id_that_is_blocked_at_first(run: Run) -> None:
+    with FactsServer(faults=lambda number, request: faults.captcha if number in range(3, 9) else None) as server:
         done = run((Ids, server.url), (Tags, server.url))
     assert (done["ids"].left, done["tags"].left) == (0, 0)
 
 
 class Broken(Facts):
-    """Has a fault of its own."""
+    """Raises an exception of its own."""
 
     name = "broken"
 
@@ -257,7 +257,7 @@ class Unusable(Facts):
         raise InputError(f"the key {self.secrets['FACTS_KEY']} is of another account: make one")
 
 
-def test_a_fault_of_one_source_stops_that_one(run: Run) -> None:
+def test_exception_in_a_source_stops_only_that_source(run: Run) -> None:
     with FactsServer() as server:
         done = run((Broken, server.url), (Unusable, server.url), (Lives, server.url), keys={"FACTS_KEY": "sesame-4711"})
     assert "a fault of the source, KeyError" in (done["broken"].stopped or "") and done["broken"].left == 40
@@ -266,7 +266,7 @@ def test_a_fault_of_one_source_stops_that_one(run: Run) -> None:
 
 
 class Keyed(Facts):
-    """Sends a key, which the host says back."""
+    """Sends a key, and raises a trouble that quotes it."""
 
     name = "keyed"
 
@@ -275,20 +275,20 @@ class Keyed(Facts):
         raise Blocked(f"GET /?key={self.secrets['FACTS_KEY']}&id=1 was refused")
 
 
-def test_no_key_reaches_a_file_or_a_line(
+def test_keys_are_scrubbed_from_files_and_output(
     run: Run, library: Catalogue, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     secret = "s3sam/öpen 4711"
     with FactsServer() as server:
-        heard = Heard()
-        done = run((Keyed, server.url), keys={"FACTS_KEY": secret}, reporter=heard)
+        reporter = RecordingReporter()
+        done = run((Keyed, server.url), keys={"FACTS_KEY": secret}, reporter=reporter)
         assert all("key=s3sam" in entry.target for entry in server.log)
     library.close()
     written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
-    said = "".join(heard.notes) + str(done) + "".join(capfd.readouterr())
+    output = "".join(reporter.notes) + str(done) + "".join(capfd.readouterr())
     for form in ("s3sam", "4711"):
-        assert form not in said and not any(form.encode() in data for data in written)
-    assert "***" in said
+        assert form not in output and not any(form.encode() in data for data in written)
+    assert "***" in output
 
 
 class Small(Facts):
@@ -298,12 +298,12 @@ class Small(Facts):
     terms = Terms(None, "CC0-1.0", "https://facts.invalid/terms", storage_bytes=200, storage_days=1)
 
 
-def test_no_more_is_kept_than_the_terms_allow(run: Run, library: Catalogue) -> None:
+def test_storage_terms_limit_size_and_age_of_values(run: Run, library: Catalogue) -> None:
     with FactsServer() as server:
         done = run((Small, server.url))
     assert "as much is kept" in (done["small"].stopped or "")
     ledger = Ledger(library)
-    answers = AnswerStore(ledger)
+    answers = AnswerStore(ledger, [])
     assert 0 < answers.size("small") <= 200
     with ledger.transaction() as connection:
         connection.exec_driver_sql("UPDATE fields SET time = time - 90000")
@@ -318,13 +318,13 @@ def test_no_more_is_kept_than_the_terms_allow(run: Run, library: Catalogue) -> N
 
 
 class Hostile(FactsServer):
-    """Sends what no catalogue wants."""
+    """Sends hostile values."""
 
-    def reply(self, asked: Asked) -> Reply:
-        if asked.path.startswith("/face/"):
+    def reply(self, request: ReceivedRequest) -> Reply:
+        if request.path.startswith("/face/"):
             return Reply(b"../../../../etc/passwd\0", type="image/png")
         strange = Reply(rb'{"words": "\ud800 \u0000 ../../x \u00e9", "score": 1.0}')
-        return strange if asked.path.endswith(":1") else super().reply(asked)
+        return strange if request.path.endswith(":1") else super().reply(request)
 
 
 def test_hostile_values_are_refused_or_cleaned(run: Run, library: Catalogue, tmp_path: Path) -> None:
@@ -338,7 +338,7 @@ def test_hostile_values_are_refused_or_cleaned(run: Run, library: Catalogue, tmp
     } == before
 
 
-def test_an_agent_names_project_and_contact(run: Run) -> None:
+def test_user_agent_has_project_and_contact(run: Run) -> None:
     with FactsServer() as server:
         run((Lives, server.url))
         assert {entry.headers["user-agent"] for entry in server.log} == {
@@ -346,11 +346,11 @@ def test_an_agent_names_project_and_contact(run: Run) -> None:
         }
 
 
-def test_all_sources_side_by_side(run: Run) -> None:
-    def some(number: int, asked: Asked) -> Fault | None:
+def test_all_sources_collect_together(run: Run) -> None:
+    def every_ninth(number: int, request: ReceivedRequest) -> Fault | None:
         return faults.status(500) if number % 9 == 4 else None
 
-    with FactsServer(faults=some) as server:
+    with FactsServer(faults=every_ninth) as server:
         done = run(*((cls, server.url) for cls in SOURCES))
     assert {name: summary.left for name, summary in done.items()} == dict.fromkeys(done, 0)
     assert sum(sum(summary.counts.values()) for summary in done.values()) == 40 + 4 + 2 + 40 + 80

@@ -1,4 +1,4 @@
-"""The client: bounds, refusals, redirects, and what `requests`-based libraries get of them."""
+"""The HTTP client: limits, refusals and redirects, also through a `requests` session."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from collectors.engine.hosts import check_redirect, check_status, retry_after, u
 from collectors.source import Blocked, RateLimited, Transient, Trouble
 from segue.checks.check_source import http
 from tests.servers import faults
-from tests.servers.base import Asked, Reply, Server
+from tests.servers.base import ReceivedRequest, Reply, Server
 from toolkit.errors import InputError
 
 
 class Echo(Server):
-    def reply(self, asked: Asked) -> Reply:
-        return Reply({"path": asked.path, "query": dict(asked.query), "auth": asked.headers.get("authorization")})
+    def reply(self, request: ReceivedRequest) -> Reply:
+        return Reply({"path": request.path, "query": dict(request.query), "auth": request.headers.get("authorization")})
 
 
 def by_client(client: Any, url: str) -> Any:
@@ -45,7 +45,7 @@ def by_session(client: Any, url: str) -> Any:
         (faults.redirect("file:///etc/passwd"), Transient),
     ],
 )
-def test_troubles_have_their_names(ask: Callable[..., Any], fault: Any, kind: type[Trouble]) -> None:
+def test_http_faults_raise_the_right_trouble(ask: Callable[..., Any], fault: Any, kind: type[Trouble]) -> None:
     with Echo(faults={0: fault}) as server, http() as client:
         with pytest.raises(Trouble) as caught:
             ask(client, f"{server.url}/a?key=sesame")
@@ -53,7 +53,7 @@ def test_troubles_have_their_names(ask: Callable[..., Any], fault: Any, kind: ty
         assert ask(client, f"{server.url}/é?q=ü")["path"] == "/é"
 
 
-def test_a_bomb_takes_no_memory() -> None:
+def test_gzip_bomb_is_refused_without_unpacking_it() -> None:
     with Echo(faults={0: faults.gzip_bomb(200)}) as server, http() as client:
         tracemalloc.start()
         with pytest.raises(Transient, match="more than 1 MB"):
@@ -62,7 +62,7 @@ def test_a_bomb_takes_no_memory() -> None:
         tracemalloc.stop()
 
 
-def test_a_key_does_not_follow_to_another_host() -> None:
+def test_authorization_is_not_sent_to_another_host_on_redirect() -> None:
     with (
         Echo() as other,
         Echo(faults={0: faults.redirect("/b"), 2: faults.redirect(other.url + "/c")}) as server,
@@ -71,7 +71,7 @@ def test_a_key_does_not_follow_to_another_host() -> None:
         headers = {"Authorization": "Bearer sesame"}
         assert client.get(server.url, headers=headers).json() == {"path": "/b", "query": {}, "auth": "Bearer sesame"}
         assert client.get(server.url, headers=headers).json() == {"path": "/c", "query": {}, "auth": None}
-    with Echo(faults=lambda number, asked: faults.redirect("/again")) as server, http() as client:
+    with Echo(faults=lambda number, request: faults.redirect("/again")) as server, http() as client:
         with pytest.raises(Transient, match="more than 5 times"):
             client.get(server.url)
         assert len(server.log) == 6
@@ -80,7 +80,7 @@ def test_a_key_does_not_follow_to_another_host() -> None:
 @pytest.mark.parametrize(
     "to", ["http://127.0.0.1/x", "https://169.254.169.254/meta", "https://db.internal/", "http://api.example.org/"]
 )
-def test_the_web_does_not_lead_into_the_house(to: str) -> None:
+def test_redirect_to_an_internal_or_unencrypted_host_is_refused(to: str) -> None:
     with pytest.raises(Transient):
         check_redirect("https://api.example.org/a", to)
     check_redirect("https://api.example.org/a", "https://cdn.example.net/a")
@@ -101,25 +101,25 @@ def test_the_web_does_not_lead_into_the_house(to: str) -> None:
         ("Thu, 99 Foo", None),
     ],
 )
-def test_retry_after(value: str | None, seconds: float | None) -> None:
+def test_retry_after_reads_seconds_and_dates(value: str | None, seconds: float | None) -> None:
     assert retry_after(value, now=100.0) == seconds
 
 
-def test_a_503_that_says_when_is_a_limit_and_404_is_an_answer() -> None:
+def test_503_with_retry_after_is_rate_limited_and_404_is_an_answer() -> None:
     with pytest.raises(RateLimited):
         check_status(503, {"retry-after": "3"}, "x")
     check_status(404, {}, "x")
     assert without_query("https://u:p@API.example.org:8/a?key=1#f") == "api.example.org:8/a"
 
 
-def test_names() -> None:
+def test_contact_must_be_an_address_or_url() -> None:
     assert user_agent("me@example.org").endswith(" (me@example.org)")
     for contact in ("", "me", "me@example.org\r\nX: y", "mé@example.org"):
         with pytest.raises(InputError):
             user_agent(contact)
 
 
-def test_lyrics_may_use_any_word() -> None:
+def test_block_pages_are_distinguished_from_lyrics_pages() -> None:
     assert is_block_page(faults.CAPTCHA)
     song = (
         "<html><body>"

@@ -1,4 +1,4 @@
-"""What a run waits for, and for how long: room on the disk, a network, a service."""
+"""Waits of a run: for room on the disk, for the network, for a service."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from toolkit.progress import Reporter
 Run = Callable[..., Any]
 
 
-def test_a_full_disk_is_waited_for(run: Run, library: Catalogue) -> None:
-    """The database refuses to grow, as on a full disk; when there is room, the very result that did not fit is stored."""
+def test_run_waits_for_room_on_a_full_disk(run: Run, library: Catalogue) -> None:
+    """The database refuses to grow, as on a full disk. Once there is room, the result that did not fit is stored."""
     from sqlalchemy import event
 
     limit = {"pages": 0}
@@ -40,12 +40,12 @@ def test_a_full_disk_is_waited_for(run: Run, library: Catalogue) -> None:
         with library.engine.connect() as connection:
             limit["pages"] = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         done = run((Facts, server.url), reporter=Room())
-        assert max(Counter(entry.target for entry in server.log).values()) == 1  # nothing was asked for twice
+        assert max(Counter(entry.target for entry in server.log).values()) == 1  # nothing was requested twice
     assert done["facts"].counts == {"found": 31, "absent": 4, "ambiguous": 5}
     assert len(notes) == 1 and "the disk is full, waiting for room" in notes[0]
 
 
-def test_a_network_that_comes_back_is_waited_for(run: Run) -> None:
+def test_run_waits_for_the_network_to_come_back(run: Run) -> None:
     held = socket.socket()  # bound, not listening: refuses, and no other test gets the port
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     held.bind(("127.0.0.1", 0))
@@ -69,7 +69,7 @@ def test_a_network_that_comes_back_is_waited_for(run: Run) -> None:
     late.server.__exit__()
 
 
-def test_a_network_that_stays_away_ends_the_source(run: Run, library: Catalogue) -> None:
+def test_source_stops_without_a_network(run: Run, library: Catalogue) -> None:
     with FactsServer() as gone:
         url = gone.url
     done = run((Facts, url))
@@ -78,7 +78,7 @@ def test_a_network_that_stays_away_ends_the_source(run: Run, library: Catalogue)
         assert connection.exec_driver_sql("SELECT max(attempts) FROM collected").scalar_one() == 0
 
 
-def test_who_does_not_answer_has_not_asked_to_be_left_alone(library: Catalogue, settings: Settings) -> None:
+def test_unreachable_host_is_reported_as_unreachable_not_as_paused(library: Catalogue, settings: Settings) -> None:
     with FactsServer() as gone:
         url = gone.url
     # shorter than the first pause after a request that nobody took

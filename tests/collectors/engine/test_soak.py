@@ -1,4 +1,4 @@
-"""The soak of `benchmarks/soak.py`, small: killed three times among faults, the catalogue is that of a run without either."""
+"""A small run of `benchmarks/soak.py`: after kills and faults, the catalogue equals that of a run without them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 
-def test_kills_and_faults_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_catalogue_after_kills_and_faults_equals_a_run_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = Path(__file__).parents[3] / "benchmarks" / "soak.py"
     spec = importlib.util.spec_from_file_location("soak", place)
     assert spec and spec.loader

@@ -1,4 +1,4 @@
-"""What the tests of sources share: a client without limits, on loopback."""
+"""Fixtures of the tests of sources: a client without limits, on loopback."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from collectors.engine.host_limits import HostLimit
 from collectors.engine.hosts import Timeouts, user_agent
 from collectors.engine.http_client import Client
-from tests.servers.base import Asked
+from tests.servers.base import ReceivedRequest
 
 
 @pytest.fixture(scope="session")
@@ -24,8 +24,8 @@ def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
 
 @pytest.fixture
-def asked(server: Any) -> list[Asked]:
-    """What the test's `server` was asked, in order, from before it answers; its faults are this list's."""
-    requests: list[Asked] = []
+def received(server: Any) -> list[ReceivedRequest]:
+    """The requests that the test's `server` receives, in order. Replaces the faults of the server."""
+    requests: list[ReceivedRequest] = []
     server.faults = lambda number, request: requests.append(request)
     return requests

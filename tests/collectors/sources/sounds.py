@@ -11,7 +11,7 @@ RATE = 22050
 
 
 def tone(path: Path, seconds: float = 2.0, hertz: float = 440.0) -> Path:
-    """A sine, in the format that the name says."""
+    """A sine, in the format of the file name's ending."""
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, 0.3 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * RATE)) / RATE), RATE)
     return path

@@ -1,4 +1,4 @@
-"""Every source without a key keeps the contract, against a server or files that speak its format."""
+"""Every source without a key passes the contract, with servers or files in its format."""
 
 from __future__ import annotations
 
@@ -50,31 +50,40 @@ def of(name: str) -> type[Source]:
     return entry_points(group="segue.collectors")[name].load()
 
 
-def asked(request: Request, *fields: str) -> Request:
+def with_fields(request: Request, *fields: str) -> Request:
     return replace(request, fields=fields)
 
 
-def test_musicbrainz():
+def test_musicbrainz_passes_the_contract():
     with MusicBrainzServer([SEA]) as server:
-        check_source(of("musicbrainz"), {"url": server.url}, known=asked(TRACK, "mbid"), unknown=asked(NOT, "mbid"))
-        named = replace(asked(TRACK, "mbid"), ids={})
-        check_source(of("musicbrainz"), {"url": server.url}, known=named, unknown=replace(asked(NOT, "mbid"), ids={}))
         check_source(
-            of("musicbrainz-tags"), {"url": server.url}, known=asked(TRACK, "tags"), unknown=asked(NOT, "tags")
+            of("musicbrainz"), {"url": server.url}, known=with_fields(TRACK, "mbid"), unknown=with_fields(NOT, "mbid")
+        )
+        named = replace(with_fields(TRACK, "mbid"), ids={})
+        check_source(
+            of("musicbrainz"), {"url": server.url}, known=named, unknown=replace(with_fields(NOT, "mbid"), ids={})
+        )
+        check_source(
+            of("musicbrainz-tags"),
+            {"url": server.url},
+            known=with_fields(TRACK, "tags"),
+            unknown=with_fields(NOT, "tags"),
         )
 
 
-def test_lrclib():
+def test_lrclib_passes_the_contract():
     with LrclibServer([Song("Sea Above", "Mira Oss", "Low Quay", 200.0, "Over the sea")]) as server:
-        check_source(of("lrclib"), {"url": server.url}, known=asked(TRACK, "lyrics"), unknown=asked(NOT, "lyrics"))
+        check_source(
+            of("lrclib"), {"url": server.url}, known=with_fields(TRACK, "lyrics"), unknown=with_fields(NOT, "lyrics")
+        )
 
 
-def test_coverartarchive():
+def test_coverartarchive_passes_the_contract():
     with CoverArtServer({QUAY.id: picture()}) as server:
         check_source(of("coverartarchive"), {"url": server.url}, known=ALBUM, unknown=NO_ALBUM)
 
 
-def test_wikipedia():
+def test_wikipedia_passes_the_contract():
     with WikimediaServer(
         [Article("Mira Oss", "Mira Oss is a singer.", "Singer")], [Item("Q1", MIRA.id, "Mira Oss")]
     ) as server:
@@ -91,12 +100,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(("name", "field"), [("librosa", "audio_features"), ("local-previews", "audio")])
-def test_folders_of_audio(folder, name, field):
-    known = replace(asked(TRACK, field), duration_s=None)
-    check_source(of(name), {"folder": folder}, known=known, unknown=asked(NOT, field))
+def test_audio_folder_sources_pass_the_contract(folder, name, field):
+    known = replace(with_fields(TRACK, field), duration_s=None)
+    check_source(of(name), {"folder": folder}, known=known, unknown=with_fields(NOT, field))
 
 
-def test_folders_of_pictures(folder):
+def test_cover_folder_sources_pass_the_contract(folder):
     from mutagen.flac import FLAC, Picture
 
     file, front = FLAC(folder / "Mira Oss - Sea Above.flac"), Picture()
@@ -108,15 +117,17 @@ def test_folders_of_pictures(folder):
         check_source(of(name), {"folder": folder}, known=ALBUM, unknown=NO_ALBUM)
 
 
-def test_tables_and_dumps(tmp_path):
+def test_table_and_dump_sources_pass_the_contract(tmp_path):
     table = tmp_path / "features.csv"
     table.write_text(f"track_id,{','.join(AUDIO_FEATURES)}\n{TRACK.id},{','.join('1' for _ in AUDIO_FEATURES)}\n")
-    known, unknown = asked(TRACK, "audio_features"), asked(NOT, "audio_features")
+    known, unknown = with_fields(TRACK, "audio_features"), with_fields(NOT, "audio_features")
     check_source(of("feature-table"), {"path": table}, known=known, unknown=unknown)
     high = {"highlevel": {name: {"all": {kind: 0.5}} for name, kind in HIGHLEVEL}}
     (tmp_path / f"{SEA.id}-0.json").write_text(json.dumps(high))
-    known, unknown = asked(TRACK, "acoustic_highlevel"), asked(NOT, "acoustic_highlevel")
+    known, unknown = with_fields(TRACK, "acoustic_highlevel"), with_fields(NOT, "acoustic_highlevel")
     check_source(of("acousticbrainz"), {"highlevel": tmp_path}, known=known, unknown=unknown)
     dump = tmp_path / "recording"
     dump.write_text(json.dumps(looked_up(SEA, {"artist-credits", "isrcs"})) + "\n")
-    check_source(of("musicbrainz-dump"), {"path": dump}, known=asked(TRACK, "mbid"), unknown=asked(NOT, "mbid"))
+    check_source(
+        of("musicbrainz-dump"), {"path": dump}, known=with_fields(TRACK, "mbid"), unknown=with_fields(NOT, "mbid")
+    )

@@ -31,27 +31,27 @@ def album(release: str | None, group: str | None = None) -> Request:
     return Request("album", "a", ("cover",), {kind: value for kind, value in held.items() if value}, title="Low Quay")
 
 
-def test_a_front_is_fetched_through_both_redirects(source, asked, http):
+def test_front_cover_is_fetched_through_redirects(source, received, http):
     answer = source.collect(album(RELEASE, GROUP), http)
     assert answer.values == {"cover": COVERS[RELEASE]} and answer.score == 1
-    assert [request.path.split("/")[1] for request in asked] == ["release", "download", "items"]
-    assert asked[0].path == f"/release/{RELEASE}/front-500" and asked[1].path.endswith("_thumb500.jpg")
+    assert [request.path.split("/")[1] for request in received] == ["release", "download", "items"]
+    assert received[0].path == f"/release/{RELEASE}/front-500" and received[1].path.endswith("_thumb500.jpg")
 
 
-def test_a_release_without_one_has_its_groups(source, http):
+def test_release_without_a_cover_gets_the_cover_of_its_group(source, http):
     assert source.collect(album(OTHER, GROUP), http).values == {"cover": picture("navy", "PNG")}
     assert source.collect(album(None, GROUP), http).values == {"cover": picture("navy", "PNG")}
     assert isinstance(source.collect(album(OTHER, OTHER), http), Absent)
 
 
-def test_an_id_that_is_a_path_is_never_asked_for(source, asked, http):
+def test_id_that_is_not_an_mbid_is_not_requested(source, received, http):
     assert isinstance(source.collect(album("../../release/" + RELEASE, "..%2f" + GROUP), http), Absent)
-    assert asked == []
+    assert received == []
 
 
-@pytest.mark.parametrize(("release", "said"), [(BROKEN, "damaged"), (BOMB, "pixels")])
-def test_a_picture_that_cannot_be_opened_is_not_kept(source, http, release, said):
-    with pytest.raises(Transient, match=said):
+@pytest.mark.parametrize(("release", "message"), [(BROKEN, "damaged"), (BOMB, "pixels")])
+def test_damaged_cover_is_transient(source, http, release, message):
+    with pytest.raises(Transient, match=message):
         source.collect(album(release), http)
 
 
@@ -59,16 +59,16 @@ def test_a_picture_that_cannot_be_opened_is_not_kept(source, http, release, said
     ("fault", "trouble"),
     [(faults.captcha, Blocked), (faults.wrong_type("application/json"), Transient), (faults.short, Transient)],
 )
-def test_what_is_no_picture_is_not_kept(source, server, http, fault, trouble):
-    server.faults = lambda number, asked: fault if asked.path.startswith("/items") else None
+def test_cover_of_another_type_raises_a_trouble(source, server, http, fault, trouble):
+    server.faults = lambda number, request: fault if request.path.startswith("/items") else None
     with pytest.raises(trouble):
         source.collect(album(RELEASE), http)
 
 
-def test_redirects_elsewhere_and_in_circles(source, server, http):
-    server.faults = lambda number, asked: faults.redirect("file:///etc/passwd")
+def test_redirects_to_other_schemes_and_loops_are_refused(source, server, http):
+    server.faults = lambda number, request: faults.redirect("file:///etc/passwd")
     with pytest.raises(Trouble, match="not followed"):
         source.collect(album(RELEASE), http)
-    server.faults = lambda number, asked: faults.redirect(f"{server.url}/release/{RELEASE}/front-500")
+    server.faults = lambda number, request: faults.redirect(f"{server.url}/release/{RELEASE}/front-500")
     with pytest.raises(Trouble, match="redirects more than"):
         source.collect(album(RELEASE), http)

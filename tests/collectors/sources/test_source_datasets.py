@@ -1,4 +1,4 @@
-"""The musiXmatch and MSD-A files: by their ids, by MusicBrainz id and by name; files of another form are named."""
+"""The musiXmatch and MSD-A files: lookups by id, MusicBrainz id and name, and errors for malformed files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TRAABJV128F1460C49<SEP>فيروز<SEP>نسم علينا الهوى<SEP>1234567<S
 
 @pytest.fixture
 def http():
-    """Limits of each test's own: a pause that one host asks for holds up no other test."""
+    """A client with limits of its own, so that a pause in one test does not delay another."""
     with unlimited() as client:
         yield client
 
@@ -57,7 +57,7 @@ def lyrics(track: str = "local:1", title: str | None = None, artist: str | None 
     return Request("track", track, ("lyrics",), title=title, artists=(artist,) if artist else ())
 
 
-def test_words_are_as_many_as_are_sung_by_id_and_by_name(words, http, tmp_path):
+def test_words_are_repeated_by_their_counts_by_id_and_name(words, http, tmp_path):
     source = Musixmatch(MusixmatchParams(**words))
     with source.opened(tmp_path):
         by_id = source.collect(lyrics("msd:TRAAAAV128F421A322"), http)
@@ -70,7 +70,7 @@ def test_words_are_as_many_as_are_sung_by_id_and_by_name(words, http, tmp_path):
     assert other_file.values == {"lyrics": "le le amour"}
 
 
-def test_both_keep_the_contract(words, msd_a):
+def test_musixmatch_and_msd_a_pass_the_contract(words, msd_a):
     known = lyrics("msd:TRAAABD128F429CF47")
     assert check_source(Musixmatch, words, known=known, unknown=lyrics(title="No", artist="One")).values == {
         "lyrics": "mar"
@@ -80,7 +80,7 @@ def test_both_keep_the_contract(words, msd_a):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("TRAAAAV128F421A322,4623710,1:3\n", r":1 is not a line of a musiXmatch file"),
         ("%a,b\nTRAAAAV128F421A322,4623710,3:1\n", r":2 is not a line"),
@@ -88,10 +88,10 @@ def test_both_keep_the_contract(words, msd_a):
         ("# nothing\n", "has no list of words"),
     ],
 )
-def test_a_file_of_another_form_is_named_with_its_line(tmp_path, text, said):
+def test_malformed_musixmatch_line_is_an_error_with_its_number(tmp_path, text, message):
     path = tmp_path / "mxm.txt"
     path.write_text(text)
-    with pytest.raises(DataError, match=said), Musixmatch(MusixmatchParams(paths=[path])).opened(tmp_path / "index"):
+    with pytest.raises(DataError, match=message), Musixmatch(MusixmatchParams(paths=[path])).opened(tmp_path / "index"):
         pass
     with (
         pytest.raises(InputError, match="cannot be read"),
@@ -114,7 +114,8 @@ def msd_a(tmp_path_factory) -> dict[str, Path]:
     )
     (folder / "unique_artists.txt").write_text(
         f"AR002UA1187B9A637D<SEP>{MBID}<SEP>TRAAAAV128F421A322<SEP>Mira Oss\n"
-        "ARTWINA1187B994355<SEP><SEP>TRAAABD128F429CF47<SEP>The Twins\nARTWINB1187B994355<SEP><SEP>TRAAABD128F429CF47<SEP>the twins\n"
+        "ARTWINA1187B994355<SEP><SEP>TRAAABD128F429CF47<SEP>The Twins\n"
+        "ARTWINB1187B994355<SEP><SEP>TRAAABD128F429CF47<SEP>the twins\n"
     )
     return {"biographies": folder / "bios.tsv", "tags": folder / "tags.tsv", "artists": folder / "unique_artists.txt"}
 
@@ -125,7 +126,7 @@ def artist(key: str = "m:1", *, name: str | None = None, mbid: str | None = None
     )
 
 
-def test_artists_are_found_by_id_by_musicbrainz_id_and_by_a_name_that_is_ones_own(msd_a, http, tmp_path):
+def test_artists_are_found_by_id_mbid_and_unique_name(msd_a, http, tmp_path):
     source = MsdA(MsdAParams(**msd_a))
     with source.opened(tmp_path):
         answers = [
@@ -141,7 +142,7 @@ def test_artists_are_found_by_id_by_musicbrainz_id_and_by_a_name_that_is_ones_ow
     assert isinstance(tags, Found) and tags.values == {"artist_tags": "pop"}
 
 
-def test_biographies_may_be_files_of_a_folder_or_an_archive(http, tmp_path):
+def test_biographies_are_read_from_folder_and_archive(http, tmp_path):
     folder = tmp_path / "bios"
     folder.mkdir()
     (folder / "AR002UA1187B9A637D.txt").write_text("Mira Oss.\nShe sings.\n")
@@ -156,15 +157,15 @@ def test_biographies_may_be_files_of_a_folder_or_an_archive(http, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "message"),
     [
         ("biographies", "no tab here\n", ":1 must be `id<TAB>biography`"),
         ("tags", "AR1\tfolk\tlots\n", ":1 must be `id<TAB>tag`"),
         ("artists", "AR1<SEP>Mira\n", ":1 must be `artist id<SEP>mbid<SEP>track id<SEP>name`"),
     ],
 )
-def test_a_table_of_another_form_is_named_with_its_line(msd_a, tmp_path, name, text, said):
+def test_malformed_msd_a_line_is_an_error_with_its_number(msd_a, tmp_path, name, text, message):
     path = tmp_path / "table"
     path.write_text(text)
-    with pytest.raises(DataError, match=said), MsdA(MsdAParams(**msd_a | {name: path})).opened(tmp_path / "index"):
+    with pytest.raises(DataError, match=message), MsdA(MsdAParams(**msd_a | {name: path})).opened(tmp_path / "index"):
         pass

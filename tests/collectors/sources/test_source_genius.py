@@ -1,4 +1,4 @@
-"""Genius by lyricsgenius over sockets: lyrics and art; and a captcha is never an instrumental."""
+"""Genius by lyricsgenius over sockets: lyrics, art, instrumentals and captchas."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ALL = (SEA, QUIET, SOON, LIVE, ARABIC)
 
 @pytest.fixture
 def http():
-    """Limits of each test's own: a pause that one host asks for holds up no other test."""
+    """A client with limits of its own, so that a pause in one test does not delay another."""
     with unlimited() as client:
         yield client
 
@@ -39,7 +39,7 @@ def request(title: str, *fields: str, artist: str = "Mira Oss") -> Request:
     return Request("track", "t:1", fields or ("lyrics",), title=title, artists=(artist,))
 
 
-def test_it_keeps_the_contract():
+def test_genius_passes_the_contract():
     with GeniusServer(ALL) as server:
         for field in ("lyrics", "cover"):
             known, unknown = request("Sea Above", field), request("Unheard Of", field)
@@ -52,7 +52,7 @@ def test_it_keeps_the_contract():
             )
 
 
-def test_lyrics_come_as_text_without_the_pages_other_words(http):
+def test_lyrics_are_the_text_of_the_page_without_other_words(http):
     with GeniusServer(ALL) as server:
         plain = source(server).collect(request("Sea Above"), http)
         arabic = source(server).collect(request(ARABIC.title, artist=ARABIC.artist), http)
@@ -61,7 +61,7 @@ def test_lyrics_come_as_text_without_the_pages_other_words(http):
     assert [entry.target.split("?")[0] for entry in server.log[:2]] == ["/api/search", f"/song-{SEA.number}-lyrics"]
 
 
-def test_an_instrumental_is_one_by_the_apis_word_alone(http):
+def test_instrumental_is_decided_by_the_api_only(http):
     with GeniusServer(ALL) as server:
         assert source(server).collect(request("Quiet Water"), http).note == "instrumental"
         assert source(server).collect(request("Not Out Yet"), http).note == "lyrics are unreleased"
@@ -80,7 +80,7 @@ WALLS = {
 
 @pytest.mark.parametrize("body", WALLS.values(), ids=WALLS)
 @pytest.mark.parametrize("status", [200, 403])
-def test_a_page_without_lyrics_of_a_song_that_has_them_is_a_refusal(http, body, status):
+def test_page_without_lyrics_of_a_song_with_lyrics_is_blocked(http, body, status):
     def wall(handler, _):
         return handler.send(answered(body, status))
 
@@ -91,12 +91,12 @@ def test_a_page_without_lyrics_of_a_song_that_has_them_is_a_refusal(http, body, 
         assert "block page" in str(refusal.value)
 
 
-def test_a_page_that_is_gone_is_absent(http):
+def test_missing_lyrics_page_is_absent(http):
     with GeniusServer(ALL, faults={1: faults.status(404, body="gone", type="text/html")}) as server:
         assert source(server).collect(request("Sea Above"), http).note == "the song's page is gone"
 
 
-def test_art_is_the_songs_and_the_picture_that_stands_for_none_is_none(http):
+def test_song_art_is_fetched_and_placeholders_are_absent(http):
     with GeniusServer(ALL, covers={"Sea Above"}) as server:
         found = source(server).collect(request("Sea Above", "cover"), http)
         none = source(server).collect(request("Quiet Water", "cover"), http)
@@ -118,7 +118,7 @@ def test_art_is_the_songs_and_the_picture_that_stands_for_none_is_none(http):
         (1, faults.gzip_bomb(20), Exception),
     ],
 )
-def test_faults_come_through_lyricsgenius_as_the_troubles_they_are(http, place, fault, trouble):
+def test_faults_pass_through_lyricsgenius_as_troubles(http, place, fault, trouble):
     with GeniusServer(ALL, faults={place: fault}) as server, pytest.raises(trouble) as raised:
         source(server).collect(request("Sea Above"), http)
     assert len(server.log) == place + 1
@@ -128,7 +128,7 @@ def test_faults_come_through_lyricsgenius_as_the_troubles_they_are(http, place, 
         assert "more than 16 MB" in str(raised.value)
 
 
-def test_a_token_that_is_refused_ends_the_source_and_is_not_shown(http, caplog):
+def test_refused_token_is_an_error_that_does_not_show_it(http, caplog):
     caplog.set_level(logging.DEBUG)
     with GeniusServer(ALL) as server:
         wrong = Genius(source(server).params, keys={"GENIUS_ACCESS_TOKEN": "wrong-token-value"})
@@ -138,10 +138,10 @@ def test_a_token_that_is_refused_ends_the_source_and_is_not_shown(http, caplog):
     assert not [secret for secret in ("wrong-token-value", TOKEN) if secret in caplog.text + str(error.value)]
 
 
-def test_an_address_in_the_answer_leads_nowhere_but_to_genius(http):
-    """The path alone of what the search says is asked for, at the site's own address."""
+def test_song_url_is_requested_from_genius_only(http):
+    """Only the path of the URL in the search result is used."""
     with GeniusServer(ALL) as server:
-        server.told = lambda track, right=server.told: (
+        server.song_json = lambda track, right=server.song_json: (
             right(track) | {"url": "https://evil.example/steal", "path": "/steal"}
         )
         answer = source(server).collect(request("Sea Above"), http)

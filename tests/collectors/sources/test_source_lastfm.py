@@ -1,4 +1,4 @@
-"""Last.fm by pylast over sockets: biographies and tags; namesakes are kept apart, and XML that declares entities is not read."""
+"""Last.fm by pylast over sockets: biographies, tags, namesakes, and XML that declares entities."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ALL = (MIRA, TWINS, ARABIC, SILENT)
 
 @pytest.fixture
 def http():
-    """Limits of each test's own: a pause that one host asks for holds up no other test."""
+    """A client with limits of its own, so that a pause in one test does not delay another."""
     with unlimited() as client:
         yield client
 
@@ -57,7 +57,7 @@ def about(name: str, *fields: str, mbid: str | None = None) -> Request:
     return Request("artist", "m:1", fields or ("biography",), {"mbid": mbid} if mbid else {}, artists=(name,))
 
 
-def test_it_keeps_the_contract():
+def test_lastfm_passes_the_contract():
     with LastfmServer(ALL) as server:
         check_source(
             Lastfm,
@@ -68,7 +68,7 @@ def test_it_keeps_the_contract():
         )
 
 
-def test_a_biography_is_its_text_alone_by_name_or_by_id(collect):
+def test_biography_is_plain_text_by_name_or_mbid(collect):
     with LastfmServer(ALL) as server:
         by_name = collect(server, about("mira oss"))
         by_id = collect(server, about("Mira Øss", mbid=MBID))
@@ -78,13 +78,13 @@ def test_a_biography_is_its_text_alone_by_name_or_by_id(collect):
     assert arabic.values == {"biography": ARABIC.biography}
 
 
-def test_an_id_that_last_fm_does_not_know_falls_back_to_the_name(collect):
+def test_unknown_mbid_falls_back_to_the_name(collect):
     with LastfmServer(ALL) as server:
         assert isinstance(collect(server, about("فيروز", mbid=MBID[::-1])), Found)
     assert len(server.log) == 2
 
 
-def test_what_is_not_there_is_absent_and_an_article_about_namesakes_ambiguous(collect):
+def test_unknown_artist_is_absent_and_article_about_namesakes_ambiguous(collect):
     with LastfmServer(ALL, corrected={"Mira Oz": "Mira Oss", "Zork": "Mira Oss"}) as server:
         assert isinstance(collect(server, about("Nobody at All")), Absent)
         assert collect(server, about("Nobody Wrote")).note == "no biography"
@@ -97,7 +97,7 @@ def test_what_is_not_there_is_absent_and_an_article_about_namesakes_ambiguous(co
     )
 
 
-def test_tags_are_the_foremost_of_the_artist_or_the_track(collect):
+def test_tags_are_those_with_the_highest_weights(collect):
     track = Request("track", "t:1", ("tags",), title="Sea Above", artists=("Mira Oss",))
     with LastfmServer(ALL) as server:
         assert collect(server, about("Mira Oss", "artist_tags")).values == {"artist_tags": "folk, seen live, odd  even"}
@@ -112,7 +112,7 @@ def test_tags_are_the_foremost_of_the_artist_or_the_track(collect):
     ("code", "trouble"),
     [(29, RateLimited), (11, Transient), (16, Transient), (8, Transient), (10, InputError), (26, InputError)],
 )
-def test_the_services_own_errors_mean_what_they_say(collect, code, trouble):
+def test_lastfm_error_codes_raise_troubles(collect, code, trouble):
     def fault(handler, _):
         return handler.send(error(code, "said so"))
 
@@ -122,7 +122,7 @@ def test_the_services_own_errors_mean_what_they_say(collect, code, trouble):
 
 
 @pytest.mark.parametrize(
-    ("fault", "trouble", "said"),
+    ("fault", "trouble", "message"),
     [
         (faults.too_many("9"), RateLimited, "too many"),
         (faults.status(503, headers={"Retry-After": "4"}), RateLimited, "too many"),
@@ -135,11 +135,11 @@ def test_the_services_own_errors_mean_what_they_say(collect, code, trouble):
         (faults.gzip_bomb(20), Trouble, "more than 4 MB"),
     ],
 )
-def test_faults_come_through_pylast_as_the_troubles_they_are(collect, fault, trouble, said):
-    with LastfmServer(ALL, faults={0: fault}) as server, pytest.raises(trouble, match=said) as raised:
+def test_faults_pass_through_pylast_as_troubles(collect, fault, trouble, message):
+    with LastfmServer(ALL, faults={0: fault}) as server, pytest.raises(trouble, match=message) as raised:
         collect(server, about("Mira Oss"))
     assert len(server.log) == 1
-    if said == "too many":
+    if message == "too many":
         assert raised.value.retry_after in (9.0, 4.0)
 
 
@@ -149,7 +149,7 @@ ENTITIES = (
 )
 
 
-def test_xml_that_declares_entities_is_not_read(collect):
+def test_xml_with_entities_is_refused(collect):
     def fault(handler, _):
         return handler.send(Reply(ENTITIES, 200, "text/xml"))
 
@@ -157,18 +157,18 @@ def test_xml_that_declares_entities_is_not_read(collect):
         collect(server, about("Mira Oss"))
 
 
-def test_the_key_goes_out_in_the_body_alone_and_is_never_shown(collect, caplog, capsys):
+def test_key_is_sent_in_the_body_only_and_not_logged(collect, caplog, capsys):
     caplog.set_level(logging.DEBUG)
     with LastfmServer(ALL) as server:
         collect(server, about("Mira Oss"))
         with pytest.raises(InputError, match=r"refuses LASTFM_API_KEY \(code 10\)") as refused:
             collect(server, about("Mira Oss"), "wrong-key-value")
-        said = caplog.text + str(refused.value) + "".join(capsys.readouterr()) + repr(server.log)
-    assert KEY not in said and "wrong-key-value" not in said
+        message = caplog.text + str(refused.value) + "".join(capsys.readouterr()) + repr(server.log)
+    assert KEY not in message and "wrong-key-value" not in message
     assert server.log[0].headers["user-agent"].startswith("segue-checks (") and server.log[0].target == "/2.0/"
 
 
-def test_weights_are_numbers_whatever_is_sent(collect):
+def test_tags_with_weights_that_are_not_numbers_are_left_out(collect):
     def fault(handler, _):
         return handler.send(
             as_xml('<toptags artist="Mira Oss"><tag><name>folk</name><count>lots</count></tag></toptags>')

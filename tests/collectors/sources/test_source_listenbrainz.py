@@ -1,10 +1,10 @@
-"""ListenBrainz' playlists: paged, gone on with, and read by the reader of JSPF."""
+"""Playlists of ListenBrainz: paging, resuming, and the files for the JSPF reader."""
 
 from __future__ import annotations
 
 import pytest
 
-from collectors.engine.retrying_http import open_http
+from collectors.engine.retrying_client import open_http
 from collectors.jspf_files import encode, path_of, save
 from collectors.sources.listenbrainz import HOST, ListenBrainz, ListenBrainzParams
 from tests.command import segue
@@ -46,9 +46,9 @@ def fetch(server, folder, *users: str, playlists: tuple[str, ...] = ()) -> int:
         return save([*service.of_ids(playlists), *service.of_users(users)], folder)
 
 
-def test_playlists_of_a_user_are_read_by_the_reader_of_jspf(server, asked, tmp_path):
+def test_playlists_of_a_user_are_read_by_the_jspf_reader(server, received, tmp_path):
     assert fetch(server, tmp_path, "mira ôss ☂") == 3
-    listings = [request.query["offset"] for request in asked if "user" in request.path]
+    listings = [request.query["offset"] for request in received if "user" in request.path]
     assert listings == ["0", "2", "4"]
     records = list(JspfReader(tmp_path).read())
     lists = {record.title: record for record in records if isinstance(record, PlaylistRecord)}
@@ -60,14 +60,14 @@ def test_playlists_of_a_user_are_read_by_the_reader_of_jspf(server, asked, tmp_p
     assert tracks[night].artists == ("فيروز",)
 
 
-def test_what_is_there_is_not_asked_for_again(server, asked, tmp_path):
+def test_existing_playlists_are_not_fetched_again(server, received, tmp_path):
     first = fetch(server, tmp_path, playlists=(LISTS[0].id,))
     assert (first, fetch(server, tmp_path, "mira ôss ☂")) == (1, 2)
-    assert [request.path for request in asked].count(f"/1/playlist/{LISTS[0].id}") == 1
+    assert [request.path for request in received].count(f"/1/playlist/{LISTS[0].id}") == 1
     assert fetch(server, tmp_path, "mira ôss ☂", "other") == 1
 
 
-def test_users_and_playlists_that_are_not_there(server, tmp_path):
+def test_unknown_users_and_playlists_are_errors(server, tmp_path):
     with pytest.raises(InputError, match="no user 'nobody'"):
         fetch(server, tmp_path, "nobody")
     for hidden in (LISTS[2].id, "../user/other/playlists"):
@@ -75,18 +75,18 @@ def test_users_and_playlists_that_are_not_there(server, tmp_path):
             fetch(server, tmp_path, playlists=(hidden,))
 
 
-def test_faults_are_waited_out_and_a_refusal_ends_it_in_one_line(server, tmp_path):
+def test_faults_are_retried_and_a_refusal_is_an_error(server, tmp_path):
     server.faults = {0: faults.too_many("0"), 1: faults.truncated, 3: faults.status(502), 4: faults.reset}
     assert fetch(server, tmp_path, "other") == 1
-    server.faults = lambda number, asked: faults.forbidden_captcha
+    server.faults = lambda number, request: faults.forbidden_captcha
     with pytest.raises(SegueError, match="403.*the same command resumes"):
         fetch(server, tmp_path, "other")
-    server.faults = lambda number, asked: faults.too_many("86400")
+    server.faults = lambda number, request: faults.too_many("86400")
     with pytest.raises(SegueError, match="429"):
         fetch(server, tmp_path, "other")
 
 
-def test_the_command_writes_them(server, tmp_path):
+def test_playlists_command_writes_files(server, tmp_path):
     out = tmp_path / "lists"
     given = ["playlists", "listenbrainz", "--user", "other", "--out", str(out), "--url", server.url]
     done = segue(*given, "--contact", "tests@example.org")
@@ -96,7 +96,7 @@ def test_the_command_writes_them(server, tmp_path):
     assert refused.exit_code == 2 and "--user NAME or --playlist MBID" in refused.output
 
 
-def test_a_file_keeps_what_the_reader_reads(tmp_path):
+def test_jspf_file_round_trips_through_the_reader(tmp_path):
     track = TrackRecord("spotify:track:abc", "One", ("A", "B"), album="C", duration_s=61.5)
     playlist = PlaylistRecord("x:../../evil", ["spotify:track:abc", "isrc:GBABC0100001"], "Title")
     assert path_of(tmp_path, playlist.id) == tmp_path / "x_______evil.jspf"

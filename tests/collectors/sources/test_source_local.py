@@ -1,4 +1,4 @@
-"""Folders: audio files and pictures found by id, tags or name, and nothing outside of the folder, whatever is asked for."""
+"""Folders: audio files and images are found by id, tags or name, and nothing outside the folder is found."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def track(
         (track(title="شجن", artist="فيروز", seconds=2.0), "b.ogg"),
     ],
 )
-def test_a_track_is_found_by_id_tags_or_name(previews, music, http, request_, name):
+def test_audio_file_is_found_by_id_tags_or_name(previews, music, http, request_, name):
     assert previews.collect(request_, http).values == {"audio": music / name}
 
 
@@ -93,16 +93,16 @@ def test_a_track_is_found_by_id_tags_or_name(previews, music, http, request_, na
         track("spotify:track:none", title="Nothing", artist="Nobody"),
     ],
 )
-def test_nothing_outside_of_the_folder_is_found(previews, http, request_):
+def test_files_outside_the_folder_are_not_found(previews, http, request_):
     assert isinstance(previews.collect(request_, http), Absent)
 
 
-def test_another_length_is_ambiguous(previews, http):
+def test_other_duration_is_ambiguous(previews, http):
     answer = previews.collect(track(title="Two Boats", artist="Mira Oss", seconds=9.0), http)
     assert isinstance(answer, Ambiguous) and answer.score < 0.85 and answer.note == "a.flac: Mira Oss - Two Boats"
 
 
-def test_a_folder_that_is_none_is_refused(tmp_path):
+def test_missing_folder_is_an_error(tmp_path):
     with (
         pytest.raises(InputError, match="not a folder"),
         LocalCovers(CoverFolderParams(folder=tmp_path / "none")).opened(tmp_path),
@@ -110,7 +110,7 @@ def test_a_folder_that_is_none_is_refused(tmp_path):
         pass
 
 
-def test_features_are_those_of_the_encoder(music, http, tmp_path):
+def test_local_features_equal_those_of_the_encoder(music, http, tmp_path):
     source = LocalFeatures(AudioFolderParams(folder=music, tags=False))
     with source.opened(tmp_path):
         values = source.collect(track("local:4iV5W9uYEdYUVa79Axb7Rh.wav"), http).values["audio_features"]
@@ -158,7 +158,7 @@ def album(title: str | None = None, artist: str | None = "Mira Oss", id: str = "
         (album(id="demo:album:7"), picture("pink", "WEBP")),
     ],
 )
-def test_a_cover_is_found_by_id_or_name(covers, http, request_, expected):
+def test_local_cover_is_found_by_id_or_name(covers, http, request_, expected):
     assert covers.collect(request_, http).values == {"cover": expected}
 
 
@@ -172,12 +172,12 @@ def test_a_cover_is_found_by_id_or_name(covers, http, request_, expected):
         (album("Low Quay", "Somebody Else Altogether"), ""),
     ],
 )
-def test_broken_pictures_and_paths_are_absent(covers, http, request_, note):
+def test_damaged_images_and_path_ids_are_absent(covers, http, request_, note):
     answer = covers.collect(request_, http)
     assert isinstance(answer, Absent) and answer.note.startswith(note)
 
 
-def test_embedded_covers(music, http, tmp_path):
+def test_embedded_covers_are_found_by_tags(music, http, tmp_path):
     from mutagen.flac import FLAC, Picture
 
     file, back, front = FLAC(music / "a.flac"), Picture(), Picture()
@@ -191,7 +191,7 @@ def test_embedded_covers(music, http, tmp_path):
         assert isinstance(source.collect(album("Low Quay", "Another"), http), Absent)
 
 
-def test_pictures_of_every_format(music, tmp_path):
+def test_embedded_cover_is_read_from_every_format(music, tmp_path):
     from mutagen.apev2 import APEBinaryValue, APEv2
     from mutagen.flac import Picture
     from mutagen.id3 import APIC, ID3
@@ -213,10 +213,8 @@ def test_pictures_of_every_format(music, tmp_path):
     assert embedded_cover(tmp_path / "c.ogg") == picture("gold")
     assert embedded_cover(mp3) == picture("pink")
     assert embedded_cover(music / "b.ogg") is None and embedded_cover(music / "broken.mp3") is None
-    assert embedded_cover(plain) in (
-        None,
-        picture("grey"),
-    )  # mutagen reads APE tags of an MP3 only where they stand alone
+    # mutagen reads APE tags of an MP3 only where it has no other tags
+    assert embedded_cover(plain) in (None, picture("grey"))
 
 
 @pytest.mark.parametrize(
@@ -230,13 +228,13 @@ def test_pictures_of_every_format(music, tmp_path):
         ("1999", None, "1999"),
     ],
 )
-def test_names_of_files(tmp_path, stem, artist, title):
+def test_artist_and_title_are_read_from_file_names(tmp_path, stem, artist, title):
     (tmp_path / f"{stem}.mp3").write_bytes(b"")
     (entry,) = audio_files(tmp_path, tags=False)
     assert (entry.artist, entry.title) == (artist, title)
 
 
-def test_files_without_tags_are_known_by_name_alone(music):
+def test_files_without_tags_are_read_by_name(music):
     files = Folder(audio_files(music, tags=False))
     assert files.of_track(track(isrc="GBABC0100003")) is None
     assert "link" not in " ".join(files.by_key)

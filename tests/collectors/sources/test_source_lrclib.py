@@ -1,4 +1,4 @@
-"""LRCLIB: by signature, then by search; instrumentals, other songs, and answers that are none."""
+"""LRCLIB: by signature, then by search; instrumentals, other songs, and faults."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ def song(title: str, duration: float | None, *, artist: str = "Mira Oss", album:
     return Request("track", "t", ("lyrics",), title=title, artists=(artist,), album=album, duration_s=duration)
 
 
-def test_a_signature_is_asked_for_first(source, asked, http):
+def test_exact_signature_is_requested_first(source, received, http):
     assert source.collect(song("Sea Above", 200.4), http).values == {"lyrics": WORDS}
     expected = {"track_name": "Sea Above", "artist_name": "Mira Oss", "album_name": "Low Quay", "duration": "200"}
-    assert [(request.path, request.query) for request in asked] == [("/api/get", expected)]
+    assert [(request.path, request.query) for request in received] == [("/api/get", expected)]
 
 
-def test_another_album_or_none_is_searched_for(source, asked, http):
+def test_other_or_missing_album_is_searched_by_name(source, received, http):
     assert source.collect(song("Sea Above", 394.0, album="Best Of"), http).values == {"lyrics": "the long one"}
     assert source.collect(song("Sea Above", None, album=None), http).values == {"lyrics": WORDS}
-    assert [request.path for request in asked] == ["/api/get", "/api/search", "/api/search"]
+    assert [request.path for request in received] == ["/api/get", "/api/search", "/api/search"]
 
 
 @pytest.mark.parametrize(("title", "seconds", "note"), [("Hum", 120, "instrumental"), ("Marked", 90, "instrumental")])
-def test_an_instrumental_is_absent_and_never_an_empty_text(source, http, title, seconds, note):
+def test_instrumental_is_absent(source, http, title, seconds, note):
     answer = source.collect(song(title, seconds), http)
     assert isinstance(answer, Absent) and answer.note == note
 
@@ -60,23 +60,23 @@ def test_blank_lyrics_are_absent(source, http):
     assert source.collect(song("Hollow", 130), http).note == "listed without lyrics"
 
 
-def test_timed_lyrics_lose_their_times(source, http):
+def test_times_are_removed_from_synced_lyrics(source, http):
     assert source.collect(song("Timed", 60, album=None), http).values == {"lyrics": "First line\n\nTwice sung"}
 
 
-def test_right_to_left_titles(source, http):
+def test_right_to_left_titles_are_found(source, http):
     found = source.collect(song("שיר לשלום", 190, artist="להקת הנחל", album="שירים"), http)
     assert found.values == {"lyrics": "תנו לשמש לעלות"}
 
 
-def test_another_recording_is_ambiguous_and_what_is_not_there_absent(source, http):
+def test_other_recording_is_ambiguous_and_unknown_song_absent(source, http):
     near = source.collect(song("Sea Above", 213, album=None), http)
     assert isinstance(near, Ambiguous) and near.values == {"lyrics": WORDS} and near.note == "Mira Oss - Sea Above"
     assert source.collect(song("Nowhere", 200), http).note == ""
     assert isinstance(source.collect(Request("track", "t", ("lyrics",), title="Sea Above"), http), Absent)
 
 
-def test_another_song_than_asked_for_is_not_taken(source, server, http):
+def test_answer_about_another_song_is_absent(source, server, http):
     other = {
         "id": 1,
         "trackName": "Elsewhere",
@@ -86,8 +86,8 @@ def test_another_song_than_asked_for_is_not_taken(source, server, http):
     }
     server.faults = {0: lambda handler, reply: handler.send(type(reply)(other))}
     assert source.collect(song("Sea Above", 201), http).values == {"lyrics": WORDS}
-    server.faults = lambda number, asked: (
-        lambda handler, reply: handler.send(type(reply)([other] if "search" in asked.path else other))
+    server.faults = lambda number, request: (
+        lambda handler, reply: handler.send(type(reply)([other] if "search" in request.path else other))
     )
     assert isinstance(source.collect(song("Sea Above", 201), http), Absent)
 
@@ -103,8 +103,8 @@ def test_another_song_than_asked_for_is_not_taken(source, server, http):
         (faults.reset, Transient),
     ],
 )
-def test_what_is_no_answer_is_no_absence(source, server, http, fault, trouble):
-    server.faults = lambda number, asked: fault
+def test_faults_raise_troubles_not_absence(source, server, http, fault, trouble):
+    server.faults = lambda number, request: fault
     with pytest.raises(trouble):
         source.collect(song("Sea Above", 201), http)
     server.faults = {}

@@ -1,4 +1,4 @@
-"""MusicBrainz: by id, by ISRC, by name; its tags; and its dump, which has to find the same."""
+"""MusicBrainz: lookups by id, ISRC and name, tags, and the dump, which gives the same answers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def source(server):
     return MusicBrainz(MusicBrainzParams(url=server.url))
 
 
-def as_told(recordings: list[Recording]) -> list[ApiRecording]:
+def as_api_recordings(recordings: list[Recording]) -> list[ApiRecording]:
     return msgspec.convert([hit(recording, 100) for recording in recordings], list[ApiRecording])
 
 
@@ -63,7 +63,7 @@ def sea(**more) -> Request:
     return Request("track", "t:1", ("mbid",), **about | more)
 
 
-def test_an_isrc_gives_the_recording_and_the_ids_of_artist_and_album_in_one_request(source, asked, http):
+def test_isrc_gives_recording_artist_and_album_ids_in_one_request(source, received, http):
     answer = source.collect(sea(ids={"isrc": "gb-abc-01-00001"}), http)
     assert isinstance(answer, Found) and answer.values == {"mbid": SEA.id} and answer.score == 1
     assert set(answer.others) == {
@@ -71,18 +71,18 @@ def test_an_isrc_gives_the_recording_and_the_ids_of_artist_and_album_in_one_requ
         Other("album", "a:1", "release_mbid", QUAY.id),
         Other("album", "a:1", "mbid", QUAY.group),
     }
-    assert [request.path for request in asked] == ["/ws/2/recording"]
-    assert asked[0].headers["user-agent"].endswith("(tests@example.org)")
+    assert [request.path for request in received] == ["/ws/2/recording"]
+    assert received[0].headers["user-agent"].endswith("(tests@example.org)")
 
 
-def test_by_name_the_length_the_album_and_an_official_release_decide(source, http):
+def test_duration_album_and_official_release_decide_between_equal_names(source, http):
     assert source.collect(sea(), http).values == {"mbid": SEA.id}
     assert source.collect(sea(duration_s=396.0), http).values == {"mbid": LONG.id}
     live_first = [LIVE, LONG, SEA]
-    assert best_answer(sea(duration_s=None, album=None), as_told(live_first), b"").values == {"mbid": LONG.id}
+    assert best_answer(sea(duration_s=None, album=None), as_api_recordings(live_first), b"").values == {"mbid": LONG.id}
 
 
-def test_other_ids_are_given_only_where_names_agree(source, http):
+def test_artist_and_album_ids_are_given_only_where_names_agree(source, http):
     answer = source.collect(sea(album="Another Record"), http)
     assert [other.field for other in answer.others] == ["mbid"]
     both = Request(
@@ -97,17 +97,17 @@ def test_other_ids_are_given_only_where_names_agree(source, http):
     assert source.collect(both, http).others == (Other("artist", "m:1", "mbid", MIRA.id),)
 
 
-def test_an_id_that_is_held_is_looked_up(source, asked, http):
+def test_known_mbid_is_looked_up(source, received, http):
     answer = source.collect(sea(ids={"mbid": SEA.id}), http)
     assert isinstance(answer, Found) and len(answer.others) == 3
     assert (
-        asked[0].path == f"/ws/2/recording/{SEA.id}"
-        and asked[0].query["inc"] == "artist-credits releases release-groups"
+        received[0].path == f"/ws/2/recording/{SEA.id}"
+        and received[0].query["inc"] == "artist-credits releases release-groups"
     )
     assert isinstance(source.collect(sea(ids={"mbid": MIRA.id}), http), Absent)
 
 
-def test_an_id_of_another_song_is_ambiguous_and_an_isrc_of_one_is_left_for_the_name(source, http):
+def test_mbid_of_another_song_is_ambiguous_and_isrc_of_another_falls_back_to_the_name(source, http):
     answer = source.collect(sea(ids={"mbid": WRONG.id}), http)
     assert isinstance(answer, Ambiguous) and answer.score < 0.5 and "Something Else" in answer.note
     assert source.collect(sea(ids={"isrc": "GBABC0100002"}), http).values == {"mbid": SEA.id}
@@ -115,12 +115,12 @@ def test_an_id_of_another_song_is_ambiguous_and_an_isrc_of_one_is_left_for_the_n
     assert source.collect(alone, http).values == {"mbid": WRONG.id}
 
 
-def test_titles_of_other_scripts_are_found(source, http):
+def test_titles_in_other_scripts_are_found(source, http):
     request = Request("track", "t", ("mbid",), title="نسم علينا الهوى", artists=("فيروز",), duration_s=300.5)
     assert source.collect(request, http).values == {"mbid": ARABIC.id}
 
 
-def test_a_title_full_of_operators_is_searched_for_as_words(source, http):
+def test_lucene_operators_in_a_title_are_escaped(source, http):
     request = Request(
         "track", "t", ("mbid",), title='AC/DC: "Why?" (Part 1)', artists=("The Lamp & Tide",), duration_s=180.0
     )
@@ -128,14 +128,14 @@ def test_a_title_full_of_operators_is_searched_for_as_words(source, http):
     assert lucene("Rock AND (Roll) OR: +1") == r"rock and \(roll\) or\: \+1"
 
 
-def test_what_is_near_is_ambiguous_and_what_is_not_there_absent(source, http):
+def test_similar_title_is_ambiguous_and_unknown_title_absent(source, http):
     near = source.collect(sea(title="Sea Above (Remix)"), http)
     assert isinstance(near, Ambiguous) and 0.5 <= near.score < 0.85 and near.values == {"mbid": SEA.id}
     assert isinstance(source.collect(sea(title="Zzz", artists=("Qqq",)), http), Absent)
     assert source.collect(Request("track", "t", ("mbid",)), http) == Absent("no title to search by")
 
 
-def test_a_wrong_form_is_tried_again_and_a_busy_server_waited_for(server, source, http):
+def test_undocumented_json_is_transient_and_503_is_rate_limited(server, source, http):
     server.faults = {
         0: faults.wrong_json,
         1: faults.truncated,
@@ -148,16 +148,16 @@ def test_a_wrong_form_is_tried_again_and_a_busy_server_waited_for(server, source
     with pytest.raises(RateLimited) as busy_now:
         source.collect(sea(), http)
     assert (busy_now.value.status, busy_now.value.retry_after) == (503, 0.0)
-    with pytest.raises(RateLimited) as told:
+    with pytest.raises(RateLimited) as limited:
         source.collect(sea(), http)
-    assert told.value.retry_after == 2.0
+    assert limited.value.retry_after == 2.0
 
 
 def tags(server, **params):
     return MusicBrainzTags(MusicBrainzTagsParams(url=server.url, **params))
 
 
-def test_tags_of_a_recording_or_else_of_its_artists(server, http):
+def test_tags_of_a_recording_fall_back_to_its_artists(server, http):
     request = Request("track", "t:1", ("tags",), {"mbid": SEA.id})
     assert tags(server).collect(request, http).values == {"tags": "shanty"}
     request = Request("track", "t:1", ("tags",), {"mbid": LONG.id})
@@ -165,7 +165,7 @@ def test_tags_of_a_recording_or_else_of_its_artists(server, http):
     assert tags(server, kinds="genres", votes=4).collect(request, http).values == {"tags": "harbour folk"}
 
 
-def test_tags_of_an_artist_and_none(server, asked, http):
+def test_artist_tags_and_unknown_ids(server, received, http):
     request = Request("artist", "m:1", ("artist_tags",), {"mbid": MIRA.id})
     assert tags(server, votes=3).collect(request, http).values == {"artist_tags": "harbour folk, folk"}
     assert tags(server).collect(Request("artist", "m:2", ("artist_tags",), {"mbid": TWIN.id}), http).note == "no tags"
@@ -173,7 +173,7 @@ def test_tags_of_an_artist_and_none(server, asked, http):
     assert isinstance(
         tags(server).collect(Request("artist", "m", ("artist_tags",), {"mbid": "../../isrc"}), http), Absent
     )
-    assert len(asked) == 3
+    assert len(received) == 3
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +188,7 @@ def dump(tmp_path_factory) -> Path:
     return folder / "recording.tar.xz"
 
 
-def test_the_dump_finds_what_the_service_finds(dump, source, http, tmp_path):
+def test_dump_gives_the_answers_of_the_service(dump, source, http, tmp_path):
     local = MusicBrainzDump(MusicBrainzDumpParams(path=dump))
     requests = [
         sea(ids={"isrc": "GBABC0100001"}),
@@ -208,7 +208,7 @@ def test_the_dump_finds_what_the_service_finds(dump, source, http, tmp_path):
     assert found[0].others == (Other("artist", "m:1", "mbid", MIRA.id),)
 
 
-def test_the_dump_is_read_once(dump, tmp_path, monkeypatch, http):
+def test_dump_is_indexed_once(dump, tmp_path, monkeypatch, http):
     source = MusicBrainzDump(MusicBrainzDumpParams(path=dump))
     with source.opened(tmp_path):
         pass

@@ -1,4 +1,4 @@
-"""Deezer, iTunes and ReccoBeats over sockets: covers, previews that are heard and not kept, audio features."""
+"""Deezer, iTunes and ReccoBeats over sockets: covers, features of previews, audio features."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NO_ALBUM = Request("album", "a:2", ("cover",), title="Unheard of", artists=("Nob
 
 @pytest.fixture
 def http():
-    """Limits of each test's own: a pause that one host asks for holds up no other test."""
+    """A client with limits of its own, so that a pause in one test does not delay another."""
     with unlimited() as client:
         yield client
 
@@ -58,7 +58,7 @@ def reccobeats(server: ReccobeatsServer) -> Reccobeats:
 
 
 @pytest.mark.parametrize(("cls", "server"), [(Deezer, DeezerServer), (Itunes, ItunesServer)])
-def test_shops_keep_the_contract(cls, server):
+def test_deezer_and_itunes_pass_the_contract(cls, server):
     with server(ALL) as running:
         urls = {name: running.url for name in ("api_url", "images_url", "previews_url")}
         check_source(cls, urls, known=SEA_ALBUM, unknown=NO_ALBUM)
@@ -66,13 +66,13 @@ def test_shops_keep_the_contract(cls, server):
 
 
 @pytest.mark.parametrize("name", ["deezer", "itunes"])
-def test_previews_are_kept_only_where_audio_is_named(name):
+def test_field_audio_is_collected_only_by_choice(name):
     _, usual, _ = resolve(SourceSpec(source=name))
     _, named, _ = resolve(SourceSpec(source=name, fields=["audio"]))
     assert usual == ["cover", "audio_features", "cqt"] and named == ["audio"]
 
 
-def test_reccobeats_keeps_the_contract():
+def test_reccobeats_passes_the_contract():
     with ReccobeatsServer(ALL) as server:
         known = Request("track", "t:1", ("audio_features",), {"spotify": SEA.spotify})
         unknown = Request("track", "t:2", ("audio_features",), {"spotify": MUTE.spotify})
@@ -81,18 +81,18 @@ def test_reccobeats_keeps_the_contract():
 
 
 @pytest.mark.parametrize(("make", "server"), [(deezer, DeezerServer), (itunes, ItunesServer)])
-def test_a_preview_becomes_numbers_and_a_picture_and_is_kept_by_choice_alone(make, server, http):
+def test_preview_gives_audio_features_and_cqt_and_audio_only_by_choice(make, server, http):
     with server(ALL) as running:
         source = make(running)
-        heard = source.collect(track(SEA, "audio_features", "cqt"), http)
+        answer = source.collect(track(SEA, "audio_features", "cqt"), http)
         fetched = sum("preview" in e.target or "/stream/" in e.target or "/audio/" in e.target for e in running.log)
         kept = source.collect(track(SEA, "audio"), http)
         none = source.collect(track(MUTE, "audio_features"), http)
-    assert set(heard.values) == {"audio_features", "cqt"} and fetched == 1
+    assert set(answer.values) == {"audio_features", "cqt"} and fetched == 1
     assert (
-        dict(zip(AUDIO_FEATURES, heard.values["audio_features"], strict=True))["key"] == 9
+        dict(zip(AUDIO_FEATURES, answer.values["audio_features"], strict=True))["key"] == 9
     )  # a tone of 440 Hz is an A
-    with Image.open(io.BytesIO(heard.values["cqt"])) as picture:
+    with Image.open(io.BytesIO(answer.values["cqt"])) as picture:
         assert (picture.size, picture.mode) == ((323, 96), "L")
         lit = np.asarray(picture)
     # 440 Hz is 45 semitones above C1, low notes lie below; three seconds of fifteen have sound
@@ -101,7 +101,7 @@ def test_a_preview_becomes_numbers_and_a_picture_and_is_kept_by_choice_alone(mak
     assert isinstance(none, Absent) and none.note == "no preview"
 
 
-def test_a_preview_that_is_no_audio_is_tried_again_and_one_in_aac_says_what_it_needs(http, monkeypatch):
+def test_preview_without_audio_is_transient_and_aac_names_the_missing_package(http, monkeypatch):
     with (
         DeezerServer(ALL, sound=b"no audio at all") as server,
         pytest.raises(Transient, match="no audio that can be read"),
@@ -117,17 +117,17 @@ def test_a_preview_that_is_no_audio_is_tried_again_and_one_in_aac_says_what_it_n
     assert refusal.value.for_good
 
 
-def test_a_preview_in_aac_as_itunes_has_them_is_heard(http):
+def test_aac_preview_gives_audio_features(http):
     pytest.importorskip("av", reason="AAC needs pip install 'segue[aac]'")
     tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(30 * 44100) / 44100)
     with ItunesServer(ALL, sound=encoded(np.stack([tone, tone]), 44100)) as server:
-        heard = itunes(server).collect(track(SEA, "audio_features", "cqt"), http)
-    assert dict(zip(AUDIO_FEATURES, heard.values["audio_features"], strict=True))["key"] == 9
-    with Image.open(io.BytesIO(heard.values["cqt"])) as picture:
+        answer = itunes(server).collect(track(SEA, "audio_features", "cqt"), http)
+    assert dict(zip(AUDIO_FEATURES, answer.values["audio_features"], strict=True))["key"] == 9
+    with Image.open(io.BytesIO(answer.values["cqt"])) as picture:
         assert {int(column.argmax()) for column in np.asarray(picture).T[10:-10]} == {95 - 45}
 
 
-def test_deezer_asks_by_isrc_then_by_name(http):
+def test_deezer_looks_up_isrc_then_name(http):
     with DeezerServer(ALL) as server:
         source = deezer(server)
         source.collect(track(SEA, "audio", ids={"isrc": SEA.isrc}), http)
@@ -143,7 +143,7 @@ def test_deezer_asks_by_isrc_then_by_name(http):
     ("code", "trouble"),
     [(QUOTA, RateLimited), ((700, "Exception", "busy"), Transient), ((200, "OAuthException", "no"), Blocked)],
 )
-def test_deezers_errors_come_with_status_200(http, code, trouble):
+def test_deezer_error_codes_raise_troubles(http, code, trouble):
     def fault(handler: Handler, _: Reply) -> int:
         return handler.send(error(*code))
 
@@ -164,12 +164,12 @@ def test_deezers_errors_come_with_status_200(http, code, trouble):
         (1, faults.page, Blocked),
     ],
 )
-def test_faults_of_shops_are_troubles(make, server, place, fault, trouble, http):
+def test_faults_of_deezer_and_itunes_raise_troubles(make, server, place, fault, trouble, http):
     with server(ALL, faults={place: fault}) as running, pytest.raises(trouble):
         make(running).collect(SEA_ALBUM, http)
 
 
-def test_a_preview_that_is_too_long_or_a_cover_that_is_none_is_not_kept(http):
+def test_preview_that_is_too_long_and_damaged_cover_are_refused(http):
     with DeezerServer(ALL, faults={1: faults.huge(20)}) as server, pytest.raises(Exception, match="more than 8 MB"):
         deezer(server).collect(track(SEA, "audio"), http)
 
@@ -183,7 +183,7 @@ def test_a_preview_that_is_too_long_or_a_cover_that_is_none_is_not_kept(http):
         deezer(server).collect(SEA_ALBUM, http)
 
 
-def test_reccobeats_gives_what_is_whole_and_the_tracks_own(http):
+def test_reccobeats_refuses_incomplete_rows_and_other_tracks(http):
     def wrong(handler: Handler, _: Reply) -> int:
         return handler.send(
             Reply({"content": [{**FEATURES, "href": "https://open.spotify.com/track/another", "isrc": "X"}]})

@@ -1,4 +1,4 @@
-"""Spotify by spotipy over sockets: ids, covers, audio features of old apps, the user's own playlists, and keys that stay out of sight."""
+"""Spotify by spotipy over sockets: ids, covers, audio features of old apps, the user's playlists, and hidden keys."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ KEYS = {"SPOTIFY_CLIENT_ID": ID, "SPOTIFY_CLIENT_SECRET": SECRET}
 
 @pytest.fixture
 def http():
-    """Limits of each test's own: a pause that one host asks for holds up no other test."""
+    """A client with limits of its own, so that a pause in one test does not delay another."""
     with unlimited() as client:
         yield client
 
@@ -48,7 +48,7 @@ def request(track: Track, *fields: str, ids: dict[str, str] | None = None, **mor
     return Request("track", "t:1", fields or ("spotify",), ids or {}, **about | more)
 
 
-def test_it_keeps_the_contract():
+def test_spotify_passes_the_contract():
     with SpotifyServer(ALL, old_app=True) as server:
         urls = {"api_url": server.url, "accounts_url": server.url, "images_url": server.url}
         check_source(
@@ -64,7 +64,7 @@ def test_it_keeps_the_contract():
         )
 
 
-def test_a_track_is_found_by_id_by_isrc_and_by_name(http):
+def test_track_is_found_by_id_isrc_and_name(http):
     with SpotifyServer(ALL) as server:
         spotify = source(server)
         by_id = spotify.collect(request(SEA, "isrc", ids={"spotify": SEA.spotify}), http)
@@ -74,8 +74,8 @@ def test_a_track_is_found_by_id_by_isrc_and_by_name(http):
     assert by_id.others == (Other("track", "t:1", "spotify", SEA.spotify),)
     assert (by_isrc.values, by_isrc.score) == ({"spotify": SEA.spotify}, 1.0)
     assert by_name.values == {"spotify": SEA.spotify} and by_name.score == 1.0
-    asked = [entry.target.split("?")[0] for entry in server.log]
-    assert asked == [
+    paths = [entry.target.split("?")[0] for entry in server.log]
+    assert paths == [
         "/api/token",
         f"/v1/tracks/{SEA.spotify}",
         "/v1/search",
@@ -84,12 +84,12 @@ def test_a_track_is_found_by_id_by_isrc_and_by_name(http):
 
 
 @pytest.mark.parametrize("track", [ARABIC, QUOTED], ids=["right to left", "quotes and punctuation"])
-def test_names_of_every_script_are_searched_for_as_they_are(http, track):
+def test_names_in_every_script_are_found(http, track):
     with SpotifyServer(ALL) as server:
         assert source(server).collect(request(track), http).values == {"spotify": track.spotify}
 
 
-def test_what_is_not_there_is_absent_and_another_version_is_ambiguous(http):
+def test_unknown_track_is_absent_and_other_version_ambiguous(http):
     with SpotifyServer([LIVE]) as server:
         spotify = source(server)
         assert isinstance(spotify.collect(request(SEA, ids={"spotify": SEA.spotify}), http), Absent)
@@ -100,7 +100,7 @@ def test_what_is_not_there_is_absent_and_another_version_is_ambiguous(http):
     assert isinstance(doubtful, Ambiguous) and doubtful.values == {"spotify": LIVE.spotify} and "Live" in doubtful.note
 
 
-def test_another_track_than_asked_for_is_not_taken_unless_spotify_says_that_it_stands_for_it(http):
+def test_other_track_is_refused_unless_linked_from_the_requested_one(http):
     with SpotifyServer(ALL) as server:
         spotify = source(server)
         server.relinked[SEA.spotify] = LIVE
@@ -111,10 +111,10 @@ def test_another_track_than_asked_for_is_not_taken_unless_spotify_says_that_it_s
 
 
 def _wrong_song(handler: Handler, _: Reply) -> int:
-    return handler.send(Reply(handler.server.owner.told(LIVE)))
+    return handler.send(Reply(handler.server.owner.track_json(LIVE)))
 
 
-def test_covers_are_the_albums_and_no_larger_than_needed(http):
+def test_cover_is_the_smallest_that_is_large_enough(http):
     album = Request("album", "a:1", ("cover",), title="Low Quay", artists=("Mira Oss",))
     with SpotifyServer(ALL) as server:
         spotify = source(server, cover=250)
@@ -127,22 +127,22 @@ def test_covers_are_the_albums_and_no_larger_than_needed(http):
     assert images == [f"/image/{SEA.album_id}-300"] * 2
 
 
-def test_old_apps_get_audio_features_and_new_ones_one_sentence_that_ends_the_field(http):
-    asked = request(SEA, "audio_features", ids={"spotify": SEA.spotify})
+def test_audio_features_for_old_apps_and_block_for_new_ones(http):
+    features = request(SEA, "audio_features", ids={"spotify": SEA.spotify})
     with SpotifyServer(ALL, old_app=True) as server:
-        assert source(server).collect(asked, http).values == {
+        assert source(server).collect(features, http).values == {
             "audio_features": [FEATURES[name] for name in AUDIO_FEATURES]
         }
         assert isinstance(
             source(server).collect(request(LIVE, "audio_features", ids={"spotify": LIVE.spotify}), http), Absent
         )
     with SpotifyServer(ALL) as server, pytest.raises(Blocked) as refusal:
-        source(server).collect(asked, http)
+        source(server).collect(features, http)
     assert (str(refusal.value), refusal.value.for_good, refusal.value.status) == (NO_FEATURES, True, 403)
     assert "reccobeats" in NO_FEATURES and NO_FEATURES.count(". ") == 0
 
 
-def test_a_token_that_runs_out_is_renewed_once_and_nothing_is_lost(http):
+def test_expired_token_is_renewed_once(http):
     with SpotifyServer(ALL, lives=2) as server:
         spotify = source(server)
         answers = [spotify.collect(request(SEA, ids={"spotify": SEA.spotify}), http) for _ in range(5)]
@@ -154,7 +154,7 @@ def test_a_token_that_runs_out_is_renewed_once_and_nothing_is_lost(http):
     assert refusal.value.status == 401 and len(server.tokens) == 2
 
 
-def test_wrong_keys_are_named_and_not_shown(http, capsys, caplog):
+def test_refused_keys_are_named_but_not_shown(http, capsys, caplog):
     caplog.set_level(logging.DEBUG)
     with SpotifyServer(ALL) as server:
         wrong = Spotify(source(server).params, keys=KEYS | {"SPOTIFY_CLIENT_SECRET": "wrong-secret-value"})
@@ -164,8 +164,8 @@ def test_wrong_keys_are_named_and_not_shown(http, capsys, caplog):
             wrong.collect(request(SEA), http)
         source(server).collect(request(SEA), http)
         token = next(iter(server.tokens))
-    said = str(error.value) + caplog.text + "".join(capsys.readouterr())
-    assert not [secret for secret in (ID, SECRET, "wrong-secret-value", token) if secret in said]
+    message = str(error.value) + caplog.text + "".join(capsys.readouterr())
+    assert not [secret for secret in (ID, SECRET, "wrong-secret-value", token) if secret in message]
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_wrong_keys_are_named_and_not_shown(http, capsys, caplog):
         (faults.short, Transient, None),
     ],
 )
-def test_faults_come_through_spotipy_as_the_troubles_they_are(http, fault, trouble, status):
+def test_faults_pass_through_spotipy_as_troubles(http, fault, trouble, status):
     with SpotifyServer(ALL, faults={1: fault}) as server, pytest.raises(trouble) as raised:
         source(server).collect(request(SEA), http)
     assert len(server.log) == 2  # the token and one question: spotipy does not try again by itself
@@ -190,7 +190,7 @@ def test_faults_come_through_spotipy_as_the_troubles_they_are(http, fault, troub
         assert raised.value.retry_after == 7.0
 
 
-def test_playlists_are_those_of_the_user_whole_and_in_their_order(http):
+def test_playlists_are_the_users_own_complete_and_in_order(http):
     many = [Track(f"Song {n}", "Mira Oss") for n in range(120)]
     mine = {"6hhjQTJWnPH8jcDJQJJq5V": ("Morning", many), "0000000000000000000000": ("Empty", [])}
     with SpotifyServer(ALL, playlists=mine) as server:
@@ -206,21 +206,21 @@ def test_playlists_are_those_of_the_user_whole_and_in_their_order(http):
     assert {record.train_allowed for record in tracks} == {False}
 
 
-def test_playlists_become_files_that_a_recipe_reads(tmp_path, monkeypatch):
+def test_spotify_playlists_command_writes_readable_files(tmp_path, monkeypatch):
     mine = {"6hhjQTJWnPH8jcDJQJJq5V": ("صباح", [SEA, ARABIC])}
     monkeypatch.setenv("SEGUE_CACHE", str(tmp_path / "cache"))
     for name, value in (KEYS | {"SPOTIFY_REFRESH_TOKEN": REFRESH}).items():
         monkeypatch.setenv(name, value)
     with SpotifyServer(ALL, playlists=mine) as server:
         command = ["spotify", "--out", str(tmp_path / "lists"), "--url", server.url, "--accounts-url", server.url]
-        said = [CliRunner().invoke(app, [*command, "--contact", "tests@example.org"]) for _ in range(2)]
+        message = [CliRunner().invoke(app, [*command, "--contact", "tests@example.org"]) for _ in range(2)]
     assert (
-        [one.exit_code for one in said] == [0, 0]
-        and "1 playlists written" in said[0].output
-        and "0 playlists written" in said[1].output
+        [one.exit_code for one in message] == [0, 0]
+        and "1 playlists written" in message[0].output
+        and "0 playlists written" in message[1].output
     )
     assert sum(entry.target.split("?")[0].endswith("/items") for entry in server.log) == 1
     (file,) = (tmp_path / "lists").iterdir()
     (playlist,) = [record for record in JspfReader(file).read() if isinstance(record, PlaylistRecord)]
     assert (playlist.title, playlist.tracks) == ("صباح", [f"spotify:track:{track.spotify}" for track in (SEA, ARABIC)])
-    assert not [value for value in (ID, SECRET, REFRESH) if value in file.read_text() + said[0].output]
+    assert not [value for value in (ID, SECRET, REFRESH) if value in file.read_text() + message[0].output]

@@ -1,4 +1,4 @@
-"""Features by id from tables and dumps: the same numbers from every format, and nothing for a row that lacks one."""
+"""Features by id from tables and dumps: the same numbers from every format, and none for incomplete rows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ROWS = {
 }
 
 
-def asked(id: str, **ids: str) -> Request:
+def request_of(id: str, **ids: str) -> Request:
     return Request("track", id, ("audio_features",), ids)
 
 
@@ -50,28 +50,28 @@ def table(request, tmp_path) -> Path:
     return path
 
 
-def test_a_table_of_any_format_gives_its_numbers(table, http, tmp_path):
+def test_csv_tsv_and_parquet_tables_give_the_same_vectors(table, http, tmp_path):
     source = FeatureTable(FeatureTableParams(path=table, train_allowed=True, licence="CC0"))
     with source.opened(tmp_path / "index"):
         for key, values in ROWS.items():
-            assert source.collect(asked(key), http).values == {"audio_features": values}
-        assert isinstance(source.collect(asked("spotify:track:gap"), http), Absent)
-        assert isinstance(source.collect(asked("spotify:track:9"), http), Absent)
+            assert source.collect(request_of(key), http).values == {"audio_features": values}
+        assert isinstance(source.collect(request_of("spotify:track:gap"), http), Absent)
+        assert isinstance(source.collect(request_of("spotify:track:9"), http), Absent)
     assert (source.terms.train_allowed, source.terms.licence, FeatureTable.terms.train_allowed) == (True, "CC0", None)
 
 
-def test_ids_of_other_places_and_columns_of_choice(tmp_path, http):
+def test_table_by_isrc_with_chosen_columns(tmp_path, http):
     path = tmp_path / "t.csv"
     path.write_text("isrc,tempo,energy\ngb-abc-01-00001,120,0.5\nGBABC0100002,90,\n")
     source = FeatureTable(FeatureTableParams(path=path, key="isrc", ids="isrc", columns=["energy", "tempo"]))
     with source.opened(tmp_path / "index"):
-        assert source.collect(asked("t", isrc="GBABC0100001"), http).values == {"audio_features": [0.5, 120.0]}
-        assert isinstance(source.collect(asked("t", isrc="GBABC0100002"), http), Absent)
-        assert isinstance(source.collect(asked("GBABC0100001"), http), Absent)
+        assert source.collect(request_of("t", isrc="GBABC0100001"), http).values == {"audio_features": [0.5, 120.0]}
+        assert isinstance(source.collect(request_of("t", isrc="GBABC0100002"), http), Absent)
+        assert isinstance(source.collect(request_of("GBABC0100001"), http), Absent)
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_a_table_without_the_column_is_refused_by_name(tmp_path, ending):
+def test_missing_column_is_an_error_that_names_it(tmp_path, ending):
     path = tmp_path / f"t.{ending}"
     columns = {"track_id": ["a"], "temp": [1.0]}
     if ending == "parquet":
@@ -83,7 +83,7 @@ def test_a_table_without_the_column_is_refused_by_name(tmp_path, ending):
     assert not list((tmp_path / "index").glob("*.sqlite"))
 
 
-def test_a_file_that_is_no_table_is_refused(tmp_path):
+def test_file_that_is_not_a_table_is_an_error(tmp_path):
     for name, data in (("t.parquet", b"no parquet at all"), ("t.csv", b'track_id,tempo\na,"1\nb')):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(DataError):
@@ -123,7 +123,7 @@ LOW = {
 
 
 def packed(path: Path, documents: dict[str, dict]) -> Path:
-    """A tar archive, compressed as the name says."""
+    """A tar archive, compressed according to its name."""
     plain = io.BytesIO()
     with tarfile.open(fileobj=plain, mode="w") as archive:
         for name, document in documents.items():
@@ -137,7 +137,7 @@ def packed(path: Path, documents: dict[str, dict]) -> Path:
 
 
 @pytest.mark.parametrize("form", ["tar", "tar.zst", "folder"])
-def test_acousticbrainz_dumps_by_musicbrainz_id(tmp_path, http, form):
+def test_acousticbrainz_dump_gives_features_by_mbid(tmp_path, http, form):
     names = {name.removeprefix("../../../"): document for name, document in LOW.items()}
     if form == "folder":
         for name, document in names.items():
@@ -163,7 +163,7 @@ def test_acousticbrainz_dumps_by_musicbrainz_id(tmp_path, http, form):
     assert all(path.is_relative_to(tmp_path / "index") for path in made)
 
 
-def test_a_dump_must_be_named_and_whole(tmp_path):
+def test_missing_or_truncated_dump_is_an_error(tmp_path):
     with pytest.raises(ValidationError, match="name a dump"):
         AcousticBrainzParams()
     dump = packed(tmp_path / "low.tar.zst", LOW)
@@ -177,7 +177,7 @@ def test_a_dump_must_be_named_and_whole(tmp_path):
         list(dump_archives.lines(packed(tmp_path / "low.tar", LOW), "mbdump/recording"))
 
 
-def test_an_index_is_built_once_and_again_when_a_file_changes(tmp_path):
+def test_index_is_rebuilt_only_when_a_file_changes(tmp_path):
     file = tmp_path / "data"
     file.write_text("one")
     built = []
@@ -196,7 +196,7 @@ def test_an_index_is_built_once_and_again_when_a_file_changes(tmp_path):
     assert len(list((tmp_path / "i").glob("*.sqlite"))) == 1
 
 
-def test_a_build_that_stops_leaves_no_index(tmp_path):
+def test_interrupted_build_leaves_no_index(tmp_path):
     file = tmp_path / "data"
     file.write_text("one")
 
@@ -210,7 +210,7 @@ def test_a_build_that_stops_leaves_no_index(tmp_path):
         assert (found.get("a"), found.get("b")) == ([], [b"2"])
 
 
-def test_threads_share_an_index_that_nobody_can_write_to(tmp_path):
+def test_index_is_read_only_and_thread_safe(tmp_path):
     file = tmp_path / "data"
     file.write_text("one")
     rows = ((str(place), str(place).encode()) for place in range(500))

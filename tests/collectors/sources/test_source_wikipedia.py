@@ -1,4 +1,4 @@
-"""Wikipedia: through Wikidata by MusicBrainz id, then by name, where namesakes must not be taken for the artist."""
+"""Wikipedia: lookups through Wikidata by MusicBrainz id, or by name, with namesakes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def artist(name: str, titles: tuple[str, ...] = (), **ids: str) -> Request:
     return Request("artist", "m:1", ("biography",), ids, artists=(name,), titles=titles)
 
 
-def test_by_musicbrainz_id_through_wikidata(source, asked, http):
+def test_article_is_found_by_mbid_through_wikidata(source, received, http):
     answer = source.collect(artist("Somebody Called Otherwise", mbid=MIRA), http)
     assert answer == Found(
         {"biography": "Mira Oss is a singer from Low Quay."},
@@ -55,28 +55,28 @@ def test_by_musicbrainz_id_through_wikidata(source, asked, http):
         answer.payload,
         (Other("artist", "m:1", "wikidata", "Q7"),),
     )
-    assert [request.query["action"] for request in asked] == ["query", "wbgetentities", "query"]
-    assert asked[0].query["srsearch"] == f"haswbstatement:P434={MIRA}" and asked[2].query["exintro"] == "1"
+    assert [request.query["action"] for request in received] == ["query", "wbgetentities", "query"]
+    assert received[0].query["srsearch"] == f"haswbstatement:P434={MIRA}" and received[2].query["exintro"] == "1"
 
 
-def test_by_wikidata_id(source, asked, http):
+def test_article_is_found_by_wikidata_id(source, received, http):
     assert source.collect(artist("Fairuz", wikidata="Q8"), http).values == {"biography": "فيروز مطربة لبنانية"}
-    assert len(asked) == 2
+    assert len(received) == 2
 
 
-def test_an_artist_that_wikidata_knows_without_an_article_is_absent_and_not_its_namesake(source, http):
+def test_artist_with_an_item_but_no_article_is_absent(source, http):
     answer = source.collect(artist("Mira Oss", mbid=NOBODY), http)
     assert isinstance(answer, Absent) and answer.note == "Q9 has no article in enwiki"
     assert source.collect(artist("Mira Oss", mbid=GONE), http).note == "'Hollow' has no text"
 
 
-def test_by_name_where_no_id_helps(source, http):
-    for asked in (
+def test_article_is_found_by_name_without_ids(source, http):
+    for received in (
         artist("Mira Oss"),
         artist("Mira Oss", mbid=mbid("unknown")),
         artist("Mira Oss", wikidata="Q0; DROP"),
     ):
-        answer = source.collect(asked, http)
+        answer = source.collect(received, http)
         assert (
             isinstance(answer, Found)
             and answer.score == BY_NAME
@@ -87,45 +87,45 @@ def test_by_name_where_no_id_helps(source, http):
 @pytest.mark.parametrize(
     ("name", "begins"), [("Boston", "Boston is an American"), ("Fairuz", "فيروز"), ("Nameless", "Nameless is")]
 )
-def test_the_musician_of_that_name(source, http, name, begins):
+def test_musician_of_the_name_is_chosen_among_articles(source, http, name, begins):
     assert source.collect(artist(name), http).values["biography"].startswith(begins)
 
 
-def test_several_musicians_are_ambiguous_unless_a_track_tells_them_apart(source, http):
+def test_several_musicians_are_ambiguous_unless_a_track_title_decides(source, http):
     answer = source.collect(artist("Tide"), http)
     assert isinstance(answer, Ambiguous) and answer.score == BY_NAME / 2 and answer.note == "2 musicians of that name"
     answer = source.collect(artist("Tide", ("Nothing", "Two Boats")), http)
     assert isinstance(answer, Found) and answer.values == {"biography": "Tide is a pianist known for Two Boats."}
 
 
-def test_a_disambiguation_page_is_no_biography(source, http):
+def test_disambiguation_page_is_not_a_biography(source, http):
     answer = source.collect(artist("Lamp"), http)
     assert isinstance(answer, Ambiguous) and not answer.values and answer.score == 0
 
 
 @pytest.mark.parametrize("name", ["Granite", "Anthem"])
-def test_the_article_of_something_else_is_absent(source, http, name):
+def test_article_about_something_else_is_absent(source, http, name):
     assert source.collect(artist(name), http).note == "the article of that name is about something else"
 
 
-def test_no_article_is_absent(source, http):
+def test_missing_article_is_absent(source, http):
     assert source.collect(artist("Nobody at all"), http).note == ""
     assert source.collect(artist("Hollow"), http).note == ""
 
 
-def test_whole_articles(server, http):
+def test_part_whole_fetches_the_whole_article(server, http):
     whole = of(server, part="whole")
-    for asked in (artist("Mira Oss", mbid=MIRA), artist("Mira Oss")):
-        assert whole.collect(asked, http).values["biography"].endswith("== Life ==\nShe sings.")
+    for received in (artist("Mira Oss", mbid=MIRA), artist("Mira Oss")):
+        assert whole.collect(received, http).values["biography"].endswith("== Life ==\nShe sings.")
 
 
-def test_another_language_asks_its_own_wiki(server, http, asked):
+def test_language_selects_the_wiki(server, http, received):
     source = of(server, language="zh-yue")
     assert source.collect(artist("Mira Oss", mbid=MIRA), http).note == "Q7 has no article in zh_yuewiki"
     assert WikipediaParams(language="fr").wikipedia == "https://fr.wikipedia.org"
 
 
-def test_errors_of_the_api_come_with_status_200(source, server, http):
+def test_wikimedia_api_errors_raise_troubles(source, server, http):
     server.faults = {
         0: lambda handler, _: handler.send(lagged(5)),
         1: lambda handler, _: handler.send(failed("internal_api_error_DBQueryError", "A query failed.")),
@@ -135,7 +135,7 @@ def test_errors_of_the_api_come_with_status_200(source, server, http):
     with pytest.raises(RateLimited, match="maxlag") as behind:
         source.collect(artist("Mira Oss"), http)
     assert behind.value.retry_after == 5
-    for said in ("DBQueryError", "documented", "documented"):
-        with pytest.raises(Transient, match=said):
+    for message in ("DBQueryError", "documented", "documented"):
+        with pytest.raises(Transient, match=message):
             source.collect(artist("Mira Oss"), http)
     assert isinstance(source.collect(artist("Mira Oss"), http), Found)

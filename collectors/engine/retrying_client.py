@@ -1,19 +1,19 @@
-"""An `Http` to one host that retries by itself, for fetches without a ledger."""
+"""An HTTP client of one host that retries by itself, for fetches without a ledger."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 
+import httpx
 import stamina
 
 from collectors.engine import host_limits
 from collectors.engine.host_limits import HostLimit
 from collectors.engine.hosts import host_of, user_agent
-from collectors.engine.http_client import Client, WholeReply
-from collectors.source import Expect, Host, Http, QueryValue, Rate, RateLimited, SourceParams, Transient, Trouble
+from collectors.engine.http_client import Client
+from collectors.source import Expect, Host, Http, Rate, RateLimited, Reply, SourceParams, Transient, Trouble
 from toolkit.errors import SegueError
 
 ATTEMPTS = 6
@@ -29,9 +29,9 @@ def open_http(host: Host, params: SourceParams, contact: str) -> Iterator[Http]:
     limit = HostLimit(
         host_of(url), rates, host.concurrency, root=host_limits.folder(), stop=threading.Event(), patience=MAX_PAUSE
     )
-    client = Client(lambda _: limit, user_agent(contact))
+    client = RetryingClient(lambda _: limit, user_agent(contact))
     try:
-        yield RetryingHttp(client, limit)
+        yield client
     except Trouble as error:
         raise SegueError(f"{error}: what is written so far stays, and the same command resumes") from None
     finally:
@@ -39,50 +39,20 @@ def open_http(host: Host, params: SourceParams, contact: str) -> Iterator[Http]:
         limit.close()
 
 
-class RetryingHttp:
-    """`Http` that retries what may succeed later, and pauses when the host reports that no requests are left."""
+class RetryingClient(Client):
+    """A client that retries what may succeed later, and pauses when the host reports that no requests are left."""
 
-    def __init__(self, client: Client, limit: HostLimit) -> None:
-        self._client = client
-        self._limit = limit
-        self.slot, self.session = client.slot, client.session
-
-    def get(
-        self,
-        url: str,
-        params: Mapping[str, QueryValue] | None = None,
-        *,
-        headers: Mapping[str, str] | None = None,
-        expect: Expect = "json",
-        max_bytes: int | None = None,
-    ) -> WholeReply:
-        send = partial(self._client.get, url, params, headers=headers, max_bytes=max_bytes)
-        return self._retried(partial(send, expect=expect), expect)
-
-    def post(
-        self,
-        url: str,
-        *,
-        data: Mapping[str, str] | None = None,
-        json: object = None,
-        headers: Mapping[str, str] | None = None,
-        expect: Expect = "json",
-        max_bytes: int | None = None,
-    ) -> WholeReply:
-        send = partial(self._client.post, url, data=data, json=json, headers=headers, max_bytes=max_bytes)
-        return self._retried(partial(send, expect=expect), expect)
-
-    def _retried(self, send: Callable[[], WholeReply], expect: Expect) -> WholeReply:
+    def send(self, request: httpx.Request, expect: Expect, max_bytes: int | None) -> Reply:
         for attempt in stamina.retry_context(
             on=_may_succeed_later, attempts=ATTEMPTS, timeout=None, wait_initial=0.5, wait_max=16.0, wait_jitter=0.5
         ):
             with attempt:
-                reply = send()
+                reply = super().send(request, expect, max_bytes)
                 if expect == "json" and reply.status == 200:
                     reply.json()  # a truncated body is requested again
         left, seconds = reply.headers.get("X-RateLimit-Remaining"), reply.headers.get("X-RateLimit-Reset-In", "")
         if left == "0" and seconds.isdigit():
-            self._limit.pause(min(float(seconds), MAX_PAUSE))
+            self.limit(host_of(str(request.url))).pause(min(float(seconds), MAX_PAUSE))
         return reply
 
 
