@@ -5,48 +5,51 @@
     def test_contract():
         check_encoder(MyEncoder, ["some", "real", "inputs", "please"], {"dim": 8})
 
-Plain asserts: each message says which promise of `toolkit.encoders.contract.encoder` is
-broken and what usually breaks it.
+The checks are plain asserts. Each message names the broken rule of `toolkit.encoders.contract.encoder` and its usual
+cause.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 from pydantic import ValidationError
 
 from toolkit.encoders.contract.content_hash import digests
 from toolkit.encoders.contract.encode import FitOn, encode
-from toolkit.encoders.contract.field_values import FieldValues
 from toolkit.encoders.contract.encoder import Encoder, EncoderParams, Kind
 from toolkit.encoders.contract.encoding_cache import Tracks, key
+from toolkit.encoders.contract.field_values import FieldValues
 from toolkit.errors import SegueError
 from toolkit.packages import check_requires
 
 Make = Callable[[], Encoder]
+Inputs = np.ndarray | Sequence[str] | Sequence[bytes]
 
 
 def check_encoder(
     cls: type[Encoder],
-    inputs: Any,
-    params: dict[str, Any] | None = None,
+    inputs: Inputs,
+    params: Mapping[str, object] | None = None,
     *,
     targets: np.ndarray | None = None,
     tolerance: float = 1e-5,
     device: str = "cpu",
 ) -> None:
-    """Hold `cls` with `params` to the contract. Raises `AssertionError` at the first broken promise.
+    """Test an encoder against the contract. Raises `AssertionError` at the first broken rule.
 
-    inputs: at least 4 of the encoder's kind, not all equal (features: float32 [n, c]).
-    targets: float32 [n, t] for a supervised encoder. tolerance: allowed absolute difference
-    where batches differ; raise it only for an encoder that computes in half precision.
+    - cls, params: the encoder and its parameters.
+    - inputs: at least 4 inputs of its kind, not all equal (features: float32 [n, c]).
+    - targets: float32 [n, t] for a supervised encoder.
+    - tolerance: allowed absolute difference between batches; raise it only for an encoder in half precision.
+    - device: `cpu` or `cuda`.
     """
     assert len(inputs) >= 4, "give at least 4 inputs: batches of different sizes are compared"
-    checked = cls.Params.model_validate(params or {})
+    checked = cls.Params.model_validate(dict(params or {}))
 
     def make(seed: int = 0) -> Encoder:
         return cls(checked.model_copy(deep=True), seed=seed, device=device)
@@ -68,7 +71,7 @@ def check_encoder(
     check_cache_key(make, inputs)
     check_absent(make, inputs, targets, tolerance)
     if cls.can_fail:
-        check_refusal(make, encoder, inputs, targets, rows, tolerance)
+        check_unreadable(make, encoder, inputs, targets, rows, tolerance)
     if cls.supervised:
         check_needs_targets(make(), inputs)
     if cls.requires_fit:
@@ -77,7 +80,7 @@ def check_encoder(
 
 
 def check_declaration(cls: type[Encoder]) -> None:
-    """Name, version, kind, source and parameters are declared."""
+    """The encoder declares name, version, kind, source and parameters."""
     assert isinstance(getattr(cls, "name", None), str) and cls.name, f"{cls.__name__}.name must be the name in recipes"
     assert isinstance(cls.version, str) and cls.version, (
         f"{cls.name}: version must be a string, changed whenever outputs change"
@@ -92,7 +95,7 @@ def check_declaration(cls: type[Encoder]) -> None:
 
 
 def check_params(cls: type[Encoder]) -> None:
-    """A misspelt parameter is an error, not a silent default."""
+    """A misspelt parameter is an error."""
     try:
         cls.Params.model_validate({"no_such_parameter": 1})
     except ValidationError:
@@ -100,8 +103,8 @@ def check_params(cls: type[Encoder]) -> None:
     raise AssertionError(f"{cls.name}: Params takes an unknown key; keep extra='forbid' of EncoderParams")
 
 
-def check_unfitted(encoder: Encoder, inputs: Any) -> None:
-    """An encoder that learns refuses to transform before it has."""
+def check_unfitted(encoder: Encoder, inputs: Inputs) -> None:
+    """An encoder that learns raises an error in `transform` before `fit`."""
     try:
         encoder.transform(inputs)
     except SegueError:
@@ -111,14 +114,14 @@ def check_unfitted(encoder: Encoder, inputs: Any) -> None:
     )
 
 
-def check_output(encoder: Encoder, inputs: Any) -> np.ndarray:
-    """float32 [n, dim], finite, inputs untouched; the embeddings."""
+def check_output(encoder: Encoder, inputs: Inputs) -> np.ndarray:
+    """The output is float32 [n, dim], finite, and the inputs are unchanged. Returns the output."""
     before = digests(encoder.kind, inputs)
     rows = encoder.transform(inputs)
     assert isinstance(rows, np.ndarray), f"{encoder.name}: transform gave {type(rows).__name__}, not a NumPy array"
     assert rows.dtype == np.float32, f"{encoder.name}: transform gave {rows.dtype}, not float32"
-    wanted = (len(inputs), encoder.dim)
-    assert rows.shape == wanted, f"{encoder.name}: transform gave shape {rows.shape}, not (n, dim) = {wanted}"
+    shape = (len(inputs), encoder.dim)
+    assert rows.shape == shape, f"{encoder.name}: transform gave shape {rows.shape}, not (n, dim) = {shape}"
     assert np.isfinite(rows).all(), (
         f"{encoder.name}: transform gave NaN or infinity; mind constant columns and empty texts"
     )
@@ -131,19 +134,18 @@ def check_output(encoder: Encoder, inputs: Any) -> np.ndarray:
     return rows
 
 
-def check_same_again(encoder: Encoder, inputs: Any, rows: np.ndarray) -> None:
-    """A second encoder of the same seed gives the same bytes."""
+def check_same_again(encoder: Encoder, inputs: Inputs, rows: np.ndarray) -> None:
+    """A second encoder of the same seed returns the same bytes."""
     assert np.array_equal(encoder.transform(inputs), rows), (
         f"{encoder.name}: two encoders of one seed differ; draw from self.seed alone, not from global random state"
     )
     assert np.array_equal(encoder.transform(inputs), rows), f"{encoder.name}: a second transform differs from the first"
 
 
-def check_batches(encoder: Encoder, inputs: Any, rows: np.ndarray, tolerance: float) -> None:
-    """An input's embedding depends neither on the others of its batch nor on their order."""
+def check_batches(encoder: Encoder, inputs: Inputs, rows: np.ndarray, tolerance: float) -> None:
+    """A vector depends neither on the other inputs of the batch nor on their order."""
     n = len(inputs)
-    turned = [inputs[place] for place in range(n - 1, -1, -1)]
-    backwards = encoder.transform(_like(inputs, turned))[::-1]
+    backwards = encoder.transform(_reversed(inputs))[::-1]
     _close(backwards, rows, tolerance, f"{encoder.name}: embeddings change with the order of the inputs")
     half = n // 2
     parts = [encoder.transform(inputs[:half]), encoder.transform(inputs[half:])]
@@ -155,8 +157,8 @@ def check_batches(encoder: Encoder, inputs: Any, rows: np.ndarray, tolerance: fl
     )
 
 
-def check_small(encoder: Encoder, inputs: Any, rows: np.ndarray, tolerance: float) -> None:
-    """No input gives [0, dim]; a single one gives its row."""
+def check_small(encoder: Encoder, inputs: Inputs, rows: np.ndarray, tolerance: float) -> None:
+    """No inputs give [0, dim]; a single input gives its row."""
     none = encoder.transform(inputs[:0])
     assert none.shape == (0, encoder.dim), f"{encoder.name}: no inputs gave shape {none.shape}, not (0, {encoder.dim})"
     assert none.dtype == np.float32, f"{encoder.name}: no inputs gave {none.dtype}, not float32"
@@ -168,8 +170,8 @@ def check_small(encoder: Encoder, inputs: Any, rows: np.ndarray, tolerance: floa
     )
 
 
-def check_saved(encoder: Encoder, inputs: Any, rows: np.ndarray, device: str) -> None:
-    """Save, then load, gives the same bytes, without pickle."""
+def check_saved(encoder: Encoder, inputs: Inputs, rows: np.ndarray, device: str) -> None:
+    """A saved and loaded encoder returns the same bytes, without pickle."""
     with tempfile.TemporaryDirectory() as folder:
         encoder.save(Path(folder) / "saved")
         names = sorted(path.name for path in (Path(folder) / "saved").iterdir())
@@ -184,15 +186,16 @@ def check_saved(encoder: Encoder, inputs: Any, rows: np.ndarray, device: str) ->
     assert np.array_equal(loaded.transform(inputs), rows), f"{encoder.name}: embeddings differ after save and load"
 
 
-def check_cache_key(make: Make, inputs: Any) -> None:
-    """Every parameter, and every input, is in the cache key; the key is the same for the same things."""
+def check_cache_key(make: Make, inputs: Inputs) -> None:
+    """The cache key depends on every parameter and every input, and on nothing random."""
     encoder, tracks = make(), _tracks(make().kind, inputs)
     base = key(encoder, tracks)
     assert key(make(), tracks) == base, (
         f"{encoder.name}: the cache key of the same parameters differs; is fingerprint() random?"
     )
-    turned = _like(inputs, [inputs[place] for place in range(len(inputs) - 1, -1, -1)])
-    assert key(encoder, _tracks(encoder.kind, turned)) != base, f"{encoder.name}: the cache key ignores the inputs"
+    assert key(encoder, _tracks(encoder.kind, _reversed(inputs))) != base, (
+        f"{encoder.name}: the cache key ignores the inputs"
+    )
     for field in type(encoder).Params.model_fields:
         other = make()
         before = other.fingerprint()
@@ -204,51 +207,51 @@ def check_cache_key(make: Make, inputs: Any) -> None:
         )
 
 
-def check_absent(make: Make, inputs: Any, targets: np.ndarray | None, tolerance: float) -> None:
-    """Absent tracks get zero rows and `present` False, and change nothing for the others."""
+def check_absent(make: Make, inputs: Inputs, targets: np.ndarray | None, tolerance: float) -> None:
+    """Absent tracks have rows of zeros and `present` False, and do not change other rows."""
     n = len(inputs)
     present = np.ones(n + 2, dtype=bool)
     present[[1, n + 1]] = False
-    ids = [f"local:{place}" for place in range(n + 2)]
+    ids = [f"local:{index}" for index in range(n + 2)]
     wide = None if targets is None else np.zeros((n + 2, targets.shape[1]), np.float32)
     if wide is not None and targets is not None:
         wide[present] = targets
     with tempfile.TemporaryDirectory() as folder:
         encoder = make()
-        made = encode(
+        encoded = encode(
             encoder, FieldValues("check", ids, present, list(inputs)), cache=Path(folder), fit_on=FitOn(targets=wide)
         )
         again = encode(
             make(), FieldValues("check", ids, present, list(inputs)), cache=Path(folder), fit_on=FitOn(targets=wide)
         )
-    assert made.matrix.shape == (n + 3, encoder.dim), (
-        f"{encoder.name}: encode gave {made.matrix.shape}, not (V + 1, dim)"
+    assert encoded.matrix.shape == (n + 3, encoder.dim), (
+        f"{encoder.name}: encode gave {encoded.matrix.shape}, not (V + 1, dim)"
     )
     expected = encoder.transform(inputs)
     known = expected.any(axis=1) if encoder.may_be_empty else np.ones(n, dtype=bool)
     present[present] = known
-    assert made.present.tolist() == [False, *present.tolist()], (
+    assert encoded.present.tolist() == [False, *present.tolist()], (
         f"{encoder.name}: encode lost which tracks have the field"
     )
-    assert not made.matrix[~made.present].any(), f"{encoder.name}: rows of absent tracks are not zero"
+    assert not encoded.matrix[~encoded.present].any(), f"{encoder.name}: rows of absent tracks are not zero"
     _close(
-        made.matrix[made.present],
+        encoded.matrix[encoded.present],
         expected[known],
         tolerance,
         f"{encoder.name}: rows of present tracks are not their embeddings",
     )
-    assert np.array_equal(again.matrix, made.matrix), f"{make().name}: the cached embeddings differ"
+    assert np.array_equal(again.matrix, encoded.matrix), f"{make().name}: the cached embeddings differ"
 
 
-def check_refusal(
-    make: Make, encoder: Encoder, inputs: Any, targets: np.ndarray | None, rows: np.ndarray, tolerance: float
+def check_unreadable(
+    make: Make, encoder: Encoder, inputs: Inputs, targets: np.ndarray | None, rows: np.ndarray, tolerance: float
 ) -> None:
-    """A file that cannot be read gives a row of NaN, teaches nothing, and changes nothing for the others."""
+    """A file that cannot be read has a row of NaN, is ignored by `fit`, and does not change other rows."""
     mixed = [*inputs[:2], b"no file of any kind", *inputs[2:]]
-    good = [place for place in range(len(mixed)) if place != 2]
-    found = encoder.transform(mixed)
-    assert np.isnan(found[2]).all(), f"{encoder.name}: a file that cannot be read must give a row of NaN"
-    _close(found[good], rows, tolerance, f"{encoder.name}: a file that cannot be read changes the others' embeddings")
+    good = [index for index in range(len(mixed)) if index != 2]
+    result = encoder.transform(mixed)
+    assert np.isnan(result[2]).all(), f"{encoder.name}: a file that cannot be read must give a row of NaN"
+    _close(result[good], rows, tolerance, f"{encoder.name}: a file that cannot be read changes the others' embeddings")
     if encoder.requires_fit:
         wide = None if targets is None else np.insert(targets, 2, 0, axis=0)
         _close(
@@ -259,13 +262,13 @@ def check_refusal(
         )
 
 
-def check_needs_targets(encoder: Encoder, inputs: Any) -> None:
-    """A supervised encoder refuses to fit without targets, and says so."""
+def check_needs_targets(encoder: Encoder, inputs: Inputs) -> None:
+    """A supervised encoder raises an error that names the targets if it is fitted without any."""
     try:
         encoder.fit(inputs)
     except SegueError as error:
         assert "target" in str(error), (
-            f"{encoder.name}: fit without targets says {error}; name the targets (see faults.needs_targets)"
+            f"{encoder.name}: fit without targets says {error}; name the targets (see segue.plugin.needs_targets)"
         )
         return
     raise AssertionError(
@@ -273,8 +276,8 @@ def check_needs_targets(encoder: Encoder, inputs: Any) -> None:
     )
 
 
-def check_refit(make: Make, inputs: Any, targets: np.ndarray | None) -> None:
-    """A second fit starts anew, as if there had been no first."""
+def check_refit(make: Make, inputs: Inputs, targets: np.ndarray | None) -> None:
+    """A second fit does not depend on the first."""
     few = inputs[: len(inputs) // 2 + 1]
     twice = make().fit(few, None if targets is None else targets[: len(few)]).fit(inputs, targets)
     once = make().fit(inputs, targets)
@@ -284,8 +287,8 @@ def check_refit(make: Make, inputs: Any, targets: np.ndarray | None) -> None:
     )
 
 
-def check_workdir(make: Make, inputs: Any, targets: np.ndarray | None, rows: np.ndarray) -> None:
-    """Checkpoints in `workdir` change nothing: neither while they are written nor when they are found."""
+def check_workdir(make: Make, inputs: Inputs, targets: np.ndarray | None, rows: np.ndarray) -> None:
+    """Checkpoints in `workdir` do not change the result, neither while they are written nor when they are loaded."""
     with tempfile.TemporaryDirectory() as folder:
         for attempt in ("first", "second"):
             encoder = make().fit(inputs, targets, workdir=Path(folder) / "fit")
@@ -299,17 +302,17 @@ def check_workdir(make: Make, inputs: Any, targets: np.ndarray | None, rows: np.
         )
 
 
-def _like(inputs: Any, items: list[Any]) -> Any:
-    return np.stack(items) if isinstance(inputs, np.ndarray) else items
+def _reversed(inputs: Inputs) -> Inputs:
+    return inputs[::-1].copy() if isinstance(inputs, np.ndarray) else inputs[::-1]
 
 
-def _tracks(kind: Kind, inputs: Any) -> Tracks:
+def _tracks(kind: Kind, inputs: Inputs) -> Tracks:
     present = np.ones(len(inputs), dtype=bool)
-    return Tracks([str(place) for place in range(len(inputs))], present, digests(kind, inputs), present)
+    return Tracks([str(index) for index in range(len(inputs))], present, digests(kind, inputs), present)
 
 
 def _key_of(encoder: Encoder, tracks: Tracks) -> str:
-    """The key of parameters changed to values outside their types, which only their serialiser sees."""
+    """The cache key with parameters of other types, of which only the serialiser warns."""
     import warnings
 
     with warnings.catch_warnings():
@@ -317,7 +320,7 @@ def _key_of(encoder: Encoder, tracks: Tracks) -> str:
         return key(encoder, tracks)
 
 
-def _close(found: np.ndarray, expected: np.ndarray, tolerance: float, message: str) -> None:
-    assert found.shape == expected.shape, f"{message}: shape {found.shape}, not {expected.shape}"
-    worst = float(np.abs(found - expected).max(initial=0.0))
+def _close(result: np.ndarray, expected: np.ndarray, tolerance: float, message: str) -> None:
+    assert result.shape == expected.shape, f"{message}: shape {result.shape}, not {expected.shape}"
+    worst = float(np.abs(result - expected).max(initial=0.0))
     assert worst <= tolerance, f"{message}: largest difference {worst:.2e}, allowed {tolerance:.0e}"

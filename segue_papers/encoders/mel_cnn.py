@@ -1,5 +1,4 @@
-"""`mel-cnn`: a convolutional network over 3 s windows of a log-mel spectrogram; its predictions are averaged over the
-clip.
+"""`mel-cnn`: a convolutional network over 3 s windows of a log-mel spectrogram, averaged over the clip.
 
 Source: van den Oord, Dieleman and Schrauwen, "Deep content-based music recommendation", 2013, its networks:
 log-compressed mel spectrograms of 128 bands, 22,050 Hz, windows of 1,024 samples every 512, 3 s at a time, ReLU and

@@ -56,9 +56,7 @@ def mfcc(samples: np.ndarray, params: MfccParams) -> np.ndarray:
 
 
 class CodebookEncoder(AudioEncoder):
-    """An encoder of the counts of codebook words: each frame is its nearest word, and a clip is how often it has each
-    word.
-    """
+    """An encoder of how often each word of a codebook is the nearest to a frame of the clip."""
 
     requires: ClassVar[tuple[Package, ...]] = (*AudioEncoder.requires, LIBROSA, AUDIO_SKLEARN)
     params: MfccParams

@@ -1,5 +1,4 @@
-"""`mfcc-tags`: counts of quantised MFCC frames through a network that learned tags; its last hidden layer is the
-vector.
+"""`mfcc-tags`: counts of quantised MFCC frames through a network that learned tags.
 
 Source: Liang, Zhan and Ellis, "Content-aware collaborative music recommendation using pre-trained neural networks",
 2015: MFCC with first and second differences, vector-quantised, their counts into a network of three hidden layers of
@@ -75,9 +74,7 @@ class MfccTagsEncoder(SupervisedEncoder, CodebookEncoder):
         workdir: Path | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learn the codebook, and to predict labels float32 [n, t], from n >= 1 files; resumes from `workdir` after a
-        kill.
-        """
+        """Learn the codebook and to predict labels float32 [n, t]; resumes from `workdir` after a kill."""
         import torch
 
         wanted = checked_targets(self.name, len(inputs), targets, labels=True)

@@ -92,10 +92,9 @@ def _shares(counts: sp.csr_matrix) -> sp.csr_matrix:
 
 
 def principal_axes(table: np.ndarray | sp.csr_matrix, variance: float) -> tuple[np.ndarray, np.ndarray]:
-    """Mean [c] and the first axes [d, c] that have `variance` of a sparse or dense [n, c]; one axis if all rows are
-    equal.
+    """Mean [c] and the first principal axes [d, c] that have `variance` of a sparse or dense [n, c].
 
-    They are computed from the smaller of the products n x n and c x c.
+    There is one axis if all rows are equal. They are computed from the smaller of the products n x n and c x c.
     """
     n, columns = table.shape
     center = np.asarray(table.mean(axis=0)).ravel()

@@ -1,5 +1,4 @@
-"""`spectrogram-dbn`: 5 s of spectrogram, its principal components, and a deep belief network of restricted Boltzmann
-machines.
+"""`spectrogram-dbn`: the principal components of a spectrogram of 5 s through a deep belief network.
 
 Source: Wang and Wang, "Improving content-based and hybrid music recommendation using deep learning", 2014: windows of
 30 ms in 120 bands over 5 s (166 x 120), 100 principal components, a deep belief network trained layer by layer. Hinton,
@@ -30,9 +29,7 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 MOST_CLIPS = 4000
-"""Most clips, evenly spread over the inputs, from which the principal components are learned: 0.6 GB at the sizes of
-the paper.
-"""
+"""Most clips from which the principal components are learned: 0.6 GB at the sizes of the paper."""
 MOMENTUM, DECAY = 0.9, 2e-4
 """Hinton 2010, sections 9 and 10."""
 COMPRESSION = 1e4

@@ -1,5 +1,4 @@
-"""`text-cnn`: a convolutional network over the word vectors of a text, trained to predict the factors of a track or an
-artist.
+"""`text-cnn`: a convolutional network over the word vectors of a text, trained to predict factors.
 
 Source: Oramas, Nieto, Sordo and Serra, "A Deep Multimodal Approach for Cold-start Music Recommendation", DLRS 2017,
 A-W2V (vectors trained on the biographies) and A-W2V-GOO (vectors of Google News, from a file of yours: `vectors:
@@ -87,22 +86,6 @@ class TextCnnEncoder(TextNetworkEncoder):
         own = {"dim": params.vector_dim, "window": params.window}
         own |= {"min_count": params.min_count, "epochs": params.vector_epochs}
         return Word2vecEncoder(Word2vecParams(**shared, **own), seed=self.seed)
-
-    def check_files(self) -> None:
-        self.words.check_files()
-
-    def fingerprint(self) -> str:
-        return self.words.fingerprint()
-
-    def licence(self) -> str:
-        return self.words.licence()
-
-    def summary(self) -> dict[str, float]:
-        return self.words.summary()
-
-    def preview(self, text: str) -> list[tuple[str, str]]:
-        """The name of each step and the text after it, for `segue encoders preview`."""
-        return self.words.preview(text)
 
     def _learn_words(self, texts: Texts, workdir: Path | None, progress: Progress | None) -> None:
         self.words.fit(texts, progress=progress)

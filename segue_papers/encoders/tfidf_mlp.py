@@ -1,5 +1,4 @@
-"""`tfidf-mlp`: TF-IDF of a text or of tags through two dense layers, trained to predict the factors of a track or an
-artist.
+"""`tfidf-mlp`: TF-IDF of a text or of tags through two dense layers, trained to predict factors.
 
 Source: Oramas, Nieto, Sordo and Serra, "A Deep Multimodal Approach for Cold-start Music Recommendation", DLRS 2017: the
 10,000 most frequent terms weighted by TF-IDF, two dense layers of 2,048 with ReLU, a linear layer of 200 factors whose
@@ -12,6 +11,7 @@ which falls to zero over `epochs`. No pretrained weights.
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -48,45 +48,33 @@ class TfidfMlpEncoder(TextNetworkEncoder):
     requires: ClassVar[tuple[Package, ...]] = TfidfEncoder.requires
     params: TfidfMlpParams
 
-    def __init__(self, params: EncoderParams | None = None, *, seed: int = 0, device: str = "cpu") -> None:
-        super().__init__(params, seed=seed, device=device)
+    @cached_property
+    def words(self) -> TfidfEncoder:
+        """The encoder of the terms, without a reduction."""
         shared = {name: getattr(self.params, name) for name in self.Terms.Params.model_fields if name != "dim"}
-        self.terms = self.Terms(self.Terms.Params.model_validate(shared | {"dim": 0}), seed=seed)
+        return self.Terms(self.Terms.Params.model_validate(shared | {"dim": 0}), seed=self.seed)
 
     @property
     def width(self) -> int:
         return self.params.hidden[-1]
 
-    def check_files(self) -> None:
-        self.terms.check_files()
-
-    def fingerprint(self) -> str:
-        return self.terms.fingerprint()
-
-    def summary(self) -> dict[str, float]:
-        return self.terms.summary()
-
-    def preview(self, text: str) -> list[tuple[str, str]]:
-        """The name of each step and the text after it, for `segue encoders preview`."""
-        return self.terms.preview(text)
-
     def _learn_words(self, texts: Texts, workdir: Path | None, progress: Progress | None) -> None:
-        self.terms.fit(texts, workdir=workdir, progress=progress)
+        self.words.fit(texts, workdir=workdir, progress=progress)
 
     def _prepare(self, texts: Texts, progress: Progress | None = None) -> LoadTexts:
         import torch
 
-        matrix = self.terms.terms(texts, progress=progress).astype(np.float32)
+        matrix = self.words.terms(texts, progress=progress).astype(np.float32)
         return lambda rows: torch.from_numpy(matrix[rows].toarray())
 
     def _trunk(self) -> nn.Module:
-        return dense([self.terms.dim, *self.params.hidden])
+        return dense([self.words.dim, *self.params.hidden])
 
     def _extra_tensors(self) -> Tensors:
-        state = self.terms.fitted_state()
+        state = self.words.fitted_state()
         if state is None:
             raise not_fitted(self.name)
         return {"terms.json": np.frombuffer(json.dumps(dict(state.values)).encode(), np.uint8), **state.tensors}
 
     def _restore_extra(self, tensors: Tensors) -> None:
-        self.terms.restore(FittedState(tensors, json.loads(tensors["terms.json"].tobytes())))
+        self.words.restore(FittedState(tensors, json.loads(tensors["terms.json"].tobytes())))

@@ -63,8 +63,10 @@ class TfidfSemanticEncoder(TfidfEncoder):
         """Raises `InputError` if the recipe names no knowledge base, or one that cannot be read."""
         if self.params.enrich is None:
             local = "{knowledge: a dump, .nt or .ttl}"
-            remote = "{endpoint: a SPARQL address, linker: spotlight, spotlight: its address}"
-            raise InputError(f"{self.name} needs enrich: {local}, or {remote}")
+            raise InputError(
+                f"{self.name} needs enrich: {local}, or "
+                "{endpoint: a SPARQL address, linker: spotlight, spotlight: its address}"
+            )
         return self.params.enrich.enricher()
 
     def check_files(self) -> None:

@@ -1,6 +1,4 @@
-"""The network of `text-cnn`: word vectors, convolutions of several widths over them, the maximum of each filter, a
-dense layer.
-"""
+"""The network of `text-cnn`: word vectors, convolutions of several widths, their maxima, and a dense layer."""
 
 from __future__ import annotations
 
@@ -11,10 +9,10 @@ from torch import Tensor, nn
 
 
 class WordConvolutions(nn.Module):
-    """Word numbers int64 (n, length) -> (n, hidden). Words count from 1, 0 is padding. `length` must be at least the
-    widest filter.
+    """Word numbers int64 (n, length) -> (n, hidden).
 
-    Padding is left out of the maximum, so a text has the same vector in every batch.
+    Words count from 1, 0 is padding. `length` must be at least the widest filter. Padding is left out of the maximum,
+    so a text has the same vector in every batch.
     """
 
     def __init__(self, vectors: Tensor, widths: Sequence[int], filters: int, hidden: int, *, tune: bool) -> None:

@@ -68,11 +68,13 @@ class Enrichment(Parameters):
         if bool(self.knowledge) == bool(self.endpoint):
             raise ValueError("enrich takes knowledge (files) or endpoint (an address), one of the two")
         if self.linker == "aliases" and not self.knowledge:
-            cure = "give them, or linker: spotlight and its address"
-            raise ValueError(f"linker: aliases looks names up in knowledge (files): {cure}")
+            raise ValueError(
+                "linker: aliases looks names up in knowledge (files): give them, or linker: spotlight and its address"
+            )
         if self.linker == "spotlight" and not self.spotlight:
-            example = "such as http://localhost:2222/rest/annotate"
-            raise ValueError(f"linker: spotlight needs spotlight: its address, {example}")
+            raise ValueError(
+                "linker: spotlight needs spotlight: its address, such as http://localhost:2222/rest/annotate"
+            )
         return self
 
     def enricher(self) -> Enricher:

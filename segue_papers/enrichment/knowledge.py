@@ -37,7 +37,7 @@ class Knowledge(ABC):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """A string that changes if the facts may have changed: a digest of the content, or the address of an endpoint."""
+        """A string that changes with the facts: a digest of the content, or the address of an endpoint."""
 
 
 def local_name(iri: str) -> str:

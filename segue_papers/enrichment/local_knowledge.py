@@ -8,7 +8,6 @@ last part of its IRI.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import re
 import sqlite3
 import unicodedata
@@ -21,6 +20,7 @@ from pathlib import Path
 from segue_papers.enrichment import rdf_triples
 from segue_papers.enrichment.knowledge import TYPE, Facts, Knowledge, local_name, sorted_facts
 from segue_papers.enrichment.rdf_triples import Triple
+from toolkit.encoders.contract.content_hash import files_digest
 from toolkit.encoders.contract.encoder import Progress
 from toolkit.errors import DataError, InputError
 from toolkit.files import derived_path, replacing
@@ -90,7 +90,7 @@ class LocalKnowledge(Knowledge):
 
     def fingerprint(self) -> str:
         """A digest of the files, from the tables if they are built."""
-        return self.about()["digest"] if self._whole() else digest_of(self.files)
+        return self.about()["digest"] if self._whole() else files_digest(self.files)
 
     def _whole(self) -> bool:
         """Whether the tables are built and can be read."""
@@ -162,19 +162,10 @@ def build(path: Path, files: Sequence[Path], *, language: str, progress: Progres
         counts = _filled(store, files, language, progress)
         if not counts["kept"]:
             raise DataError(f"{', '.join(map(str, files))}: none of {counts['read']:,} triples can be used")
-        about = [("digest", digest_of(files)), *((name, str(count)) for name, count in counts.items())]
+        about = [("digest", files_digest(files)), *((name, str(count)) for name, count in counts.items())]
         store.executemany("INSERT INTO about VALUES (?, ?)", about)
         store.executescript(_INDICES)
         store.commit()
-
-
-def digest_of(files: Sequence[Path]) -> str:
-    """BLAKE2b over the content of the files."""
-    hasher = hashlib.blake2b(digest_size=16)
-    for path in files:
-        with path.open("rb") as file:
-            hasher.update(hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest())
-    return hasher.hexdigest()
 
 
 def _filled(

@@ -1,8 +1,8 @@
-"""Reads RDF files as a stream of triples: N-Triples line by line, Turtle by rdflib; both optionally with `.gz` or
-`.bz2`.
+"""Reads RDF files as a stream of triples: N-Triples line by line, Turtle by rdflib.
 
-N-Triples: https://www.w3.org/TR/n-triples/. They are never in memory as a whole. Turtle files are, because rdflib
-builds a graph, unless their first lines are N-Triples, such as those of the `.ttl` dumps of DBpedia.
+Both may be compressed, `.gz` or `.bz2`. N-Triples: https://www.w3.org/TR/n-triples/. They are never in memory as a
+whole. Turtle files are, because rdflib builds a graph, unless their first lines are N-Triples, such as those of the
+`.ttl` dumps of DBpedia.
 """
 
 from __future__ import annotations
@@ -92,8 +92,9 @@ def checked(path: Path) -> str:
     if name.suffix not in ENDINGS:
         raise InputError(f"{path} has an unknown ending: give .nt or .ttl, or these with .gz or .bz2")
     if not path.is_file():
-        cure = "give a dump of a knowledge base, .nt or .ttl, or these with .gz or .bz2"
-        raise InputError(f"{path} is not a file: {cure}")
+        raise InputError(
+            f"{path} is not a file: give a dump of a knowledge base, .nt or .ttl, or these with .gz or .bz2"
+        )
     return ENDINGS[name.suffix]
 
 

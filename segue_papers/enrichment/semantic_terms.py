@@ -128,9 +128,7 @@ class Enricher:
         return [[(mention, kind) for mention in mentions if (kind := next(kinds)) is not None] for mentions in linked]
 
     def terms(self, texts: Sequence[str]) -> list[list[str]]:
-        """The terms to append to each text: of every entity in it, once and in order, its name, properties and
-        categories.
-        """
+        """The terms to append to each text: the name, properties and categories of its entities, once and in order."""
         entities = [
             list(dict.fromkeys((mention.entity, kind) for mention, kind in mentions))
             for mentions in self.mentions(texts)

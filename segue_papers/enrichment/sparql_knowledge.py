@@ -46,7 +46,8 @@ class SparqlKnowledge(Knowledge):
 
     def _rows(self, subjects: list[str], properties: list[str]) -> list[tuple[str, str, str]]:
         query = (
-            f"SELECT ?s ?p ?o WHERE {{ VALUES ?s {{ {_iris(subjects)} }} VALUES ?p {{ {_iris(properties)} }} ?s ?p ?o . "
+            f"SELECT ?s ?p ?o WHERE {{ VALUES ?s {{ {_iris(subjects)} }} VALUES ?p {{ {_iris(properties)} }} "
+            "?s ?p ?o . "
             f'FILTER (!isLiteral(?o) || lang(?o) = "" || langMatches(lang(?o), "{self.language}")) }}'
         )
         answer = web_service.post_form(

@@ -56,8 +56,9 @@ def post_form(
         if attempt < retries:
             seconds = float(retry_after) if retry_after is not None and retry_after.isdigit() else wait * 2**attempt
             time.sleep(min(seconds, LONGEST_WAIT))
-    cure = "make sure that it runs; the same command resumes here"
-    raise SegueError(f"{what} at {url} {reason}, after {retries + 1} requests: {cure}")
+    raise SegueError(
+        f"{what} at {url} {reason}, after {retries + 1} requests: make sure that it runs; the same command resumes here"
+    )
 
 
 def checked_url(url: str) -> str:
@@ -75,5 +76,6 @@ def _json(content: bytes, url: str, what: str) -> Any:
     try:
         return json.loads(content)
     except ValueError:
-        fault = f"answers {content[:60]!r}, which is not JSON"
-        raise DataError(f"{what} at {url} {fault}: is it another service?") from None
+        raise DataError(
+            f"{what} at {url} answers {content[:60]!r}, which is not JSON: is it another service?"
+        ) from None

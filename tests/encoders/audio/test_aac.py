@@ -1,4 +1,4 @@
-"""AAC, MPEG-4 and WavPack, which libsndfile does not read: by FFmpeg's libraries, in the same bounds, or with a word on what is missing."""
+"""AAC, MPEG-4 and WavPack are decoded by FFmpeg's libraries, within the same limits, or name the missing package."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from tests.encoders.audio.mpeg4 import encoded
 from tests.encoders.conftest import sound
 from toolkit.encoders.audio import decode_worker
-from toolkit.encoders.audio.waveforms import waveforms
 from toolkit.encoders.audio.decode_worker import Unreadable, decode
+from toolkit.encoders.audio.waveforms import waveforms
 from toolkit.encoders.contract.input_faults import BadInput
 
 M4A, ADTS, WAVPACK = b"\0\0\0\x1cftypM4A " + bytes(64), b"\xff\xf1P@" + bytes(64), b"wvpk" + bytes(64)
@@ -28,7 +28,7 @@ def ramp(seconds: float, rate: int = 8000) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("codec", "form"), [("alac", "ipod"), ("wavpack", "wv")])
-def test_what_loses_nothing_is_read_to_the_sample(codec, form, av):
+def test_lossless_files_are_decoded_exactly(codec, form, av):
     wanted = np.round(ramp(5) * 32767)[0] / 32768
     np.testing.assert_array_equal(decode(encoded(ramp(5), 8000, codec, form), rate=8000, seconds=9), np.float32(wanted))
     middle = decode(encoded(ramp(5), 8000, codec, form), rate=8000, seconds=1.5)
@@ -36,7 +36,7 @@ def test_what_loses_nothing_is_read_to_the_sample(codec, form, av):
 
 
 @pytest.mark.parametrize("form", ["ipod", "mp4", "adts"])
-def test_aac_sounds_as_it_did(form, av):
+def test_aac_is_decoded_close_to_the_original(form, av):
     time = np.arange(3 * 44100) / 44100
     stereo = np.stack([0.5 * np.sin(2 * np.pi * 440 * time), 0.25 * np.sin(2 * np.pi * 440 * time)])
     found = decode(encoded(stereo, 44100, form=form), rate=22050, seconds=30)
@@ -46,7 +46,7 @@ def test_aac_sounds_as_it_did(form, av):
     assert np.sqrt((found[11025:55125] ** 2).mean()) == pytest.approx(0.375 / np.sqrt(2), rel=0.02)
 
 
-def test_too_many_samples_damage_and_pictures_alone_are_refused(av, monkeypatch):
+def test_too_long_damaged_and_video_only_files_raise_unreadable(av, monkeypatch):
     whole = encoded(ramp(5), 8000, "alac")
     for cut in (whole[: len(whole) // 2], M4A, ADTS, WAVPACK):
         with pytest.raises(Unreadable, match="no audio that can be read|of no length"):
@@ -57,7 +57,7 @@ def test_too_many_samples_damage_and_pictures_alone_are_refused(av, monkeypatch)
         decode(whole, rate=8000, seconds=2)
 
 
-def test_a_worker_reads_it_and_goes_on_after_a_broken_one(av):
+def test_a_worker_decodes_aac_after_a_damaged_file(av):
     good = encoded(ramp(1), 8000, "alac")
     first, second, third = waveforms([good, M4A, sound(1)], rate=8000, seconds=1, workers=1)
     np.testing.assert_array_equal(first, decode(good, rate=8000, seconds=1))
@@ -66,7 +66,7 @@ def test_a_worker_reads_it_and_goes_on_after_a_broken_one(av):
 
 
 @pytest.mark.parametrize("data", [M4A, ADTS, WAVPACK])
-def test_what_is_missing_is_named(data, monkeypatch):
+def test_a_missing_pyav_is_named(data, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(
         Unreadable, match="audio in AAC, MPEG-4 or WavPack, which needs PyAV: pip install 'segue\\[aac\\]'"
@@ -75,7 +75,7 @@ def test_what_is_missing_is_named(data, monkeypatch):
 
 
 @pytest.mark.parametrize("form", ["WAV", "FLAC", "OGG", "MP3"])
-def test_what_libsndfile_reads_needs_nothing_more(form, monkeypatch):
+def test_formats_of_libsndfile_do_not_need_pyav(form, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     assert decode_worker.missing_package(sound(1, form=form)) is None and len(
         decode(sound(1, form=form), rate=8000, seconds=1)

@@ -36,7 +36,7 @@ def piece(tonic: int, mode: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("beats", [80, 110, 150])
-def test_tempo(beats):
+def test_tempo_of_a_click_track_is_found(beats):
     found = measured(clicks(beats))["tempo"]
     # librosa's grid of tempi is coarse, and an octave is an answer too
     assert min(abs(found / beats - octave) for octave in (0.5, 1, 2)) < 0.04
@@ -44,7 +44,7 @@ def test_tempo(beats):
 
 @pytest.mark.parametrize("mode", ["major", "minor"])
 @pytest.mark.parametrize("tonic", [0, 3, 7, 10])
-def test_key_and_mode(tonic, mode):
+def test_key_and_mode_of_chords_are_found(tonic, mode):
     found = measured(piece(tonic, mode))
     assert (found["key"], found["mode"]) == (tonic, mode == "major")
 
@@ -55,7 +55,7 @@ def test_loudness_is_decibels_of_full_scale():
     assert measured(np.zeros(RATE))["loudness"] == -60
 
 
-def test_estimates_order_what_they_should():
+def test_estimates_rank_extreme_sounds_correctly():
     rng = np.random.default_rng(1)
     noise = 0.1 * rng.normal(size=8 * RATE)
     talk = noise * (np.sin(2 * np.pi * 4 * np.arange(8 * RATE) / RATE) > 0.3)
@@ -73,18 +73,18 @@ def test_estimates_order_what_they_should():
 
 
 @pytest.mark.parametrize("samples", [np.zeros(1), np.ones(1), np.zeros(5000), np.ones(5000), tone(50, 300)], ids=len)
-def test_whatever_is_heard_gives_finite_numbers_in_their_range(samples):
+def test_extreme_clips_have_finite_numbers_in_range(samples):
     found = measured(samples)
     assert np.isfinite(list(found.values())).all()
     for name in set(AUDIO_FEATURES) - {"tempo", "key", "mode", "loudness"}:
         assert 0 <= found[name] <= 1, name
 
 
-def test_silence_has_no_key_of_its_own():
+def test_silence_has_key_0_and_mode_1():
     assert tonality(np.zeros(RATE, np.float32), RATE) == (0, 1, 0.0)
 
 
-def test_columns_are_standardised_over_what_was_learned(sounds):
+def test_columns_are_standardised_over_the_fitted_files(sounds):
     encoder = AudioFeaturesEncoder().fit(sounds)
     raw, rows = encoder.measured(sounds), encoder.transform(sounds)
     varied = raw.std(axis=0) > 1e-6
@@ -93,6 +93,6 @@ def test_columns_are_standardised_over_what_was_learned(sounds):
     assert raw[:, AUDIO_FEATURES.index("loudness")].max() < 0
 
 
-def test_nothing_to_hear_is_an_error():
+def test_only_unreadable_files_raise_an_input_error():
     with pytest.raises(InputError, match="none of 1 audio files"):
         AudioFeaturesEncoder().fit([b"x"])

@@ -24,7 +24,7 @@ CASES = [
 ]
 
 
-def test_the_cqt_network_has_the_papers_sizes():
+def test_cqt_cnn_has_the_sizes_of_the_paper():
     encoder = CqtCnnEncoder()
     trunk = encoder._trunk()
     assert encoder.params.frames_left() == 4
@@ -57,7 +57,7 @@ def test_a_clip_is_cut_into_whole_windows():
 
 @pytest.mark.parametrize(("cls", "params"), CASES, ids=lambda case: getattr(case, "name", ""))
 @pytest.mark.parametrize("loss", ["cosine", "squared", "logistic"])
-def test_it_learns_what_is_heard(cls, params, loss):
+def test_targets_of_unseen_clips_are_predicted(cls, params, loss):
     """High and low tones, never heard before, are told apart; the untrained network's head knows nothing of it."""
     frequencies = np.concatenate([np.linspace(100, 250, 12), np.linspace(1200, 1900, 12)])
     labels = np.eye(2, dtype=np.float32)[np.repeat([0, 1], 12)]
@@ -73,7 +73,7 @@ def test_it_learns_what_is_heard(cls, params, loss):
         assert ((found > 0) & (found < 1)).all()
 
 
-def test_predictions_come_in_the_targets_units():
+def test_predictions_are_in_the_units_of_the_targets():
     model = SupervisedNetwork(torch.nn.Identity(), 2, 2, dropout=0, loss="squared")
     targets = torch.tensor([[1000.0, -3.0], [1010.0, -5.0]])
     model.scale_to(targets)
@@ -98,7 +98,7 @@ def test_dropout_drops_its_share_and_keeps_the_mean():
     assert float(heads[0].mean()) == pytest.approx(1, abs=0.01)
 
 
-def test_a_resumed_fit_is_the_same(sounds, tmp_path):
+def test_a_resumed_fit_equals_an_uninterrupted_one(sounds, tmp_path):
     targets = np.random.default_rng(0).normal(size=(len(sounds), 2)).astype(np.float32)
 
     def fitted(**options) -> np.ndarray:
@@ -117,7 +117,7 @@ def test_a_resumed_fit_is_the_same(sounds, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.safetensors"]
 
 
-def test_windows_in_a_file_are_those_in_memory(tmp_path):
+def test_windows_in_a_file_equal_windows_in_memory(tmp_path):
     parts = [np.random.default_rng(n).random((n, 3, 4), dtype=np.float32) for n in (1, 3, 2)]
     tables = [WindowTable(None), WindowTable(tmp_path)]
     for table in tables:
@@ -135,12 +135,12 @@ def test_windows_in_a_file_are_those_in_memory(tmp_path):
         (np.full((6, 2), np.nan), "targets of input 0 must be finite"),
     ],
 )
-def test_targets_that_cannot_be(targets, message, sounds):
+def test_wrong_targets_raise_an_input_error(targets, message, sounds):
     with pytest.raises(InputError, match=message):
         CqtCnnEncoder(CqtCnnParams(**SMALL_CQT)).fit(sounds, targets)
 
 
-def test_labels_that_are_none(sounds):
+def test_labels_outside_0_to_1_raise_an_input_error(sounds):
     with pytest.raises(InputError, match="targets from -1 to 2 must be labels 0…1"):
         CqtCnnEncoder(CqtCnnParams(**SMALL_CQT, loss="logistic")).fit(
             sounds, np.array([[-1.0], [2], [0], [0], [1], [1]])
@@ -148,7 +148,7 @@ def test_labels_that_are_none(sounds):
 
 
 @pytest.mark.parametrize("clips", [1, 5])
-def test_a_batch_of_one_window_with_one_frame_left_is_learned_from(clips, sounds):
+def test_a_batch_of_one_window_can_be_trained_on(clips, sounds):
     """Five clips in batches of four leave one: batch normalisation over it alone is not defined."""
     params = MelCnn1dParams(**SMALL_MEL | {"seconds": 0.6, "filters": [4, 4, 4, 4], "pool": 3, "epochs": 1})
     assert params.frames_left() == 1
@@ -158,7 +158,7 @@ def test_a_batch_of_one_window_with_one_frame_left_is_learned_from(clips, sounds
     assert encoder.model is not None and not encoder.model.training
 
 
-def test_nothing_to_hear_is_an_error():
+def test_only_unreadable_files_raise_an_input_error():
     with pytest.raises(InputError, match="none of 2 audio files can be read"):
         MelCnnEncoder(MelCnnParams(**SMALL_MEL, filters=[2])).fit([b"x", b"y"], np.zeros((2, 1)))
 
@@ -172,12 +172,12 @@ def test_nothing_to_hear_is_an_error():
         (MelCnn1dParams, {"kernel": 4}, "must be odd"),
     ],
 )
-def test_sizes_that_leave_nothing(cls, params, message):
+def test_layers_that_leave_no_frames_raise_an_error(cls, params, message):
     with pytest.raises(ValidationError, match=message):
         cls(**params)
 
 
-def test_a_clip_of_any_length_has_one_embedding():
+def test_clips_of_different_lengths_have_one_vector_each():
     encoder = MelCnn1dEncoder(MelCnn1dParams(**SMALL_MEL | {"filters": [4, 4]}))
     clips = [sound(1, seconds=seconds) for seconds in (0.1, 0.7, 5)]
     rows = encoder.fit(clips, np.eye(3, dtype=np.float32)).transform(clips)

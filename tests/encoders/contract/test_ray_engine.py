@@ -56,7 +56,7 @@ def texts() -> list[str]:
         ),
     ],
 )
-def test_two_workers_give_the_vectors_of_one_process(encoder, kind, values, tmp_path, monkeypatch):
+def test_two_ray_workers_return_the_vectors_of_one_process(encoder, kind, values, tmp_path, monkeypatch):
     monkeypatch.setitem(module.PART, kind, 16)
     here = encode(encoder(), FieldValues("x", IDS, PRESENT, values), cache=tmp_path / "here")
     there = encode(encoder(), FieldValues("x", IDS, PRESENT, values), cache=tmp_path / "there", engine="ray", workers=2)
@@ -64,7 +64,7 @@ def test_two_workers_give_the_vectors_of_one_process(encoder, kind, values, tmp_
     assert not list((tmp_path / "there").rglob("inputs-*"))
 
 
-def test_a_killed_worker_loses_nothing(tmp_path, monkeypatch):
+def test_a_killed_ray_worker_is_replaced(tmp_path, monkeypatch):
     ray.shutdown()
     seen = tmp_path / "seen"
     seen.mkdir()
@@ -97,7 +97,7 @@ def test_a_killed_worker_loses_nothing(tmp_path, monkeypatch):
     ray.shutdown()
 
 
-def test_a_bad_input_is_named_by_its_track(tmp_path, monkeypatch):
+def test_a_bad_input_in_a_ray_worker_names_its_track(tmp_path, monkeypatch):
     monkeypatch.setitem(module.PART, "image", 16)
     values = [picture(number) for number in range(40)]
     encoder = ImageAeEncoder(ImageParams(size=32, patch=4, channels=[4, 4], epochs=1)).fit(values)
@@ -107,7 +107,7 @@ def test_a_bad_input_is_named_by_its_track(tmp_path, monkeypatch):
         encode(encoder, FieldValues("x", IDS, PRESENT, values), cache=tmp_path, engine="ray", workers=2)
 
 
-def test_a_fault_of_the_encoder_is_one_line_and_one_worker_is_enough(tmp_path):
+def test_an_encoder_that_raises_in_a_ray_worker_is_reported_in_one_line(tmp_path):
     ray.shutdown()
     with pytest.raises(SegueError, match="encoder 'codes' failed in a worker of Ray: .*this encoder is broken"):
         encode(

@@ -7,7 +7,7 @@ import numpy as np
 from toolkit.encoders.features.codes import CodesEncoder, CodesParams
 
 
-def test_the_inner_product_says_the_same_name():
+def test_the_inner_product_is_1_only_for_equal_names():
     rows = (
         CodesEncoder().transform(["ABBA", "Björk", "ABBA"] + [str(number) for number in range(500)]).astype(np.float64)
     )
@@ -19,13 +19,13 @@ def test_the_inner_product_says_the_same_name():
     assert abs(others.std() - 1 / 16) < 0.003  # 1 / sqrt(256)
 
 
-def test_a_code_is_of_the_name_and_the_seed_alone():
+def test_a_code_depends_only_on_the_name_and_the_seed():
     one, many = CodesEncoder(seed=1).transform(["x"]), CodesEncoder(seed=1).transform(["a", "b", "x"])
     np.testing.assert_array_equal(one[0], many[2])
     assert abs(float(one[0] @ CodesEncoder(seed=2).transform(["x"])[0])) < 0.3
 
 
-def test_golden_codes_do_not_move_between_versions():
+def test_codes_equal_stored_values():
     # a change here is a change of every saved model's codes: raise CodesEncoder.version with it
     rows = CodesEncoder(CodesParams(dim=3)).transform(["ABBA", "Björk"])
     np.testing.assert_allclose(rows, [[0.937147, -0.141370, 0.319013], [0.266198, -0.552954, -0.789544]], atol=1e-6)

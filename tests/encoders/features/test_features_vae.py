@@ -27,12 +27,12 @@ def fitted(mixed) -> FeaturesVaeEncoder:
     return FeaturesVaeEncoder(FeaturesVaeParams(latent=8, hidden=[32], epochs=40, batch=64, lr=5e-3)).fit(mixed)
 
 
-def test_it_gives_back_what_it_was_given(fitted, mixed):
+def test_reconstructions_are_close_to_the_inputs(fitted, mixed):
     error = ((fitted.reconstruct(mixed) - mixed) ** 2).mean(axis=0) / mixed.var(axis=0)
     assert error.max() < 0.1
 
 
-def test_what_is_hidden_can_be_read_off_the_embedding(fitted, hidden, mixed):
+def test_hidden_factors_are_linear_in_the_embedding(fitted, hidden, mixed):
     rows = np.column_stack([fitted.transform(mixed), np.ones(len(mixed))])
     left = hidden - rows @ np.linalg.lstsq(rows, hidden, rcond=None)[0]
     assert ((left**2).mean(axis=0) / hidden.var(axis=0)).max() < 0.05
@@ -44,7 +44,7 @@ def test_the_curve_of_the_fit_is_kept(fitted, tmp_path):
     assert fitted.curve[-1]["error"] < fitted.curve[0]["error"] / 4
 
 
-def test_a_sample_lies_around_the_mean_by_the_deviation(mixed):
+def test_samples_have_the_mean_and_deviation_of_the_posterior(mixed):
     params = {"latent": 4, "hidden": [16], "epochs": 5, "batch": 32}
     both = FeaturesVaeEncoder(FeaturesVaeParams(**params, output="mu+sigma")).fit(mixed).transform(mixed)
     sample = FeaturesVaeEncoder(FeaturesVaeParams(**params, output="sample")).fit(mixed).transform(mixed)
@@ -54,7 +54,7 @@ def test_a_sample_lies_around_the_mean_by_the_deviation(mixed):
     assert abs(noise.std() - 1) < 0.1
 
 
-def test_seeds_differ(mixed):
+def test_different_seeds_give_different_embeddings(mixed):
     params = FeaturesVaeParams(latent=4, hidden=[16], epochs=1)
     first, second = (FeaturesVaeEncoder(params, seed=seed).fit(mixed).transform(mixed) for seed in (0, 1))
     assert not np.allclose(first, second)

@@ -1,4 +1,4 @@
-"""Vectors made elsewhere: every form of file gives the same modality, and what is wrong with one is a line with its cure."""
+"""Vectors computed elsewhere: every file format gives the same modality, and a wrong file raises a one-line error."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from toolkit.catalogue.records import PlaylistRecord, TrackRecord
 from toolkit.catalogue.store import Catalogue
 from toolkit.encoders.contract.content_hash import digests
 from toolkit.encoders.contract.encode import encode
-from toolkit.encoders.contract.field_values import FieldValues
 from toolkit.encoders.contract.encoding_cache import EncodingCache, Tracks
+from toolkit.encoders.contract.field_values import FieldValues
 from toolkit.encoders.features.vector_files import VectorSource, read
 from toolkit.encoders.features.vectors import VectorsEncoder, VectorsParams
 from toolkit.errors import DataError, InputError
@@ -125,7 +125,7 @@ def encoder(**params: object) -> VectorsEncoder:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_gives_the_vectors_of_its_ids(form: Callable[[Path], dict[str, object]], tmp_path: Path) -> None:
+def test_every_file_format_is_read(form: Callable[[Path], dict[str, object]], tmp_path: Path) -> None:
     made = encoder(**form(tmp_path))
 
     found = made.transform(["isrc:GBAAA0000001", "local:b", "local:a", "spotify:track:c", "local:nobody"])
@@ -137,11 +137,11 @@ def test_every_form_gives_the_vectors_of_its_ids(form: Callable[[Path], dict[str
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_it_keeps_the_contract(form: Callable[[Path], dict[str, object]], tmp_path: Path) -> None:
+def test_vectors_keeps_the_contract(form: Callable[[Path], dict[str, object]], tmp_path: Path) -> None:
     check_encoder(VectorsEncoder, ["local:a", "isrc:GBAAA0000001", "local:b", "spotify:track:c"], form(tmp_path))
 
 
-def test_ids_of_the_file_need_no_scheme(tmp_path: Path) -> None:
+def test_ids_in_the_file_can_be_without_scheme(tmp_path: Path) -> None:
     np.savez(tmp_path / "mine.npz", ids=np.array(["7", "4iV5W9uYEdYUVa79Axb7Rh"]), matrix=np.eye(2))
     made = encoder(file=tmp_path / "mine.npz")
 
@@ -152,13 +152,13 @@ def test_ids_of_the_file_need_no_scheme(tmp_path: Path) -> None:
     assert np.array_equal(encoder(file=tmp_path / "whole.npz").transform(["local:12"]), [[0, 1]])
 
 
-def test_ids_of_a_text_file_stay_as_they_are_written(tmp_path: Path) -> None:
+def test_ids_in_a_csv_file_stay_text(tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("id,x\n007,1\n7,2\n")
 
     assert read(VectorSource(tmp_path / "mine.csv"))[0] == ["007", "7"]
 
 
-def test_rows_of_nan_are_nothing_and_absent_ids_are_absent_tracks(tmp_path: Path) -> None:
+def test_rows_of_nan_and_missing_ids_make_tracks_absent(tmp_path: Path) -> None:
     np.savez(
         tmp_path / "mine.npz",
         ids=np.array(["a", "b", "c"]),
@@ -168,7 +168,8 @@ def test_rows_of_nan_are_nothing_and_absent_ids_are_absent_tracks(tmp_path: Path
 
     with pytest.warns(
         RuntimeWarning,
-        match=r"mine: 2 of 4 tracks have an input that is not in the file of vectors and count as absent: 'local:b', 'local:d'",
+        match=r"mine: 2 of 4 tracks have an input that is not in the file of vectors and count as absent:"
+        r" 'local:b', 'local:d'",
     ):
         made = encode(
             encoder(file=tmp_path / "mine.npz"),
@@ -265,7 +266,10 @@ FAULTS: list[tuple[Callable[[Path], dict[str, object]], str]] = [
         lambda d: written(d / "x.npz", pickle.dumps({"a": 1})),
         r"x\.npz cannot be read: it is a pickle, or not a file of NumPy's",
     ),
-    (lambda d: written(d / "x.npz", npz(d)["file"].read_bytes()[:200]), r"x\.npz cannot be read: .*"),  # type: ignore[attr-defined]
+    (
+        lambda d: written(d / "x.npz", npz(d)["file"].read_bytes()[:200]),  # type: ignore[attr-defined]
+        r"x\.npz cannot be read: .*",
+    ),
     (lambda d: written(d / "x.parquet", "x"), r"x\.parquet is not a Parquet file, or is damaged"),
     (
         lambda d: columns(d / "x.parquet", id=["a", "b"], v=[[1.0], [1.0, 2.0]]),
@@ -301,7 +305,7 @@ FAULTS: list[tuple[Callable[[Path], dict[str, object]], str]] = [
 
 
 @pytest.mark.parametrize(("make", "message"), FAULTS, ids=[str(place) for place in range(len(FAULTS))])
-def test_what_is_wrong_with_a_file_is_one_line(
+def test_a_wrong_file_raises_a_one_line_error(
     make: Callable[[Path], dict[str, object]], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises((InputError, DataError), match=message) as caught:
@@ -309,12 +313,12 @@ def test_what_is_wrong_with_a_file_is_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_a_recipe_names_no_field() -> None:
+def test_the_default_field_is_the_id() -> None:
     assert EncoderSpec(encoder="vectors", params={"file": "mine.npz"}).field == "id"
     assert EncoderSpec(encoder="vectors", field="{id}", params={"file": "mine.npz"}).field == "{id}"
 
 
-def test_the_catalogue_gives_the_id_of_every_track_as_a_field(tmp_path: Path) -> None:
+def test_the_id_of_every_track_is_a_field_of_the_catalogue(tmp_path: Path) -> None:
     with Catalogue.open(tmp_path / "catalogue.db") as catalogue:
         catalogue.add([TrackRecord("local:a"), PlaylistRecord("1", ["local:a", "local:b"])])
         for field in ("id", "{id}"):

@@ -1,4 +1,4 @@
-"""Picture models of every supported family, as small as they go, saved as published ones are: weights, configuration, preparation."""
+"""Small image models of every supported family, saved as published ones: weights, configuration, preparation."""
 
 from __future__ import annotations
 

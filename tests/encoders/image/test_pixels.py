@@ -54,13 +54,13 @@ def test_every_colour_model_becomes_rgb(image, colour):
     np.testing.assert_array_equal(found, np.broadcast_to(colour, (8, 8, 3)))
 
 
-def test_of_an_animation_the_first_frame_is_taken():
+def test_the_first_frame_of_an_animation_is_decoded():
     frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "lime")]
     found = pixels(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]), size=4)
     np.testing.assert_array_equal(found, np.broadcast_to((255, 0, 0), (4, 4, 3)))
 
 
-def test_jpeg_keeps_its_colours_through_the_quick_decoding():
+def test_a_jpeg_decoded_at_a_fraction_keeps_its_colours():
     found = pixels(flat("RGB", (10, 200, 30), "JPEG"), size=4).astype(int)
     assert np.abs(found - [10, 200, 30]).max() <= 3
     large = pixels(picture(1, side=1024, form="JPEG"), size=32).astype(int)
@@ -68,7 +68,7 @@ def test_jpeg_keeps_its_colours_through_the_quick_decoding():
     assert np.abs(large - exact).mean() < 4
 
 
-def test_other_shapes_are_stretched():
+def test_pictures_of_other_shapes_are_stretched():
     wide = Image.new("RGB", (40, 10), "red")
     wide.paste("blue", (20, 0, 40, 10))
     found = pixels(encoded(wide, "PNG"), size=8)
@@ -84,7 +84,7 @@ def test_other_shapes_are_stretched():
         (picture(0)[:90], "damaged"),
     ],
 )
-def test_what_is_no_picture_is_told_with_its_place(image, why):
+def test_a_file_that_is_not_a_picture_raises_with_its_index(image, why):
     with pytest.raises(BadInput, match=why) as caught:
         decoded([picture(0), picture(1), image], size=8)
     assert caught.value.index == 2
@@ -101,7 +101,7 @@ def test_pixels_in_a_file_equal_pixels_in_memory(tmp_path, pictures):
     assert not list((tmp_path / "w").iterdir())
 
 
-def test_pairs_lie_side_by_side(tmp_path):
+def test_save_pairs_draws_originals_next_to_reconstructions(tmp_path):
     originals, back = np.full((3, 8, 8, 3), 10, np.uint8), np.full((3, 8, 8, 3), 90, np.uint8)
     save_pairs(originals, back, tmp_path / "grid.png", columns=2, gap=1)
     sheet = np.asarray(Image.open(tmp_path / "grid.png"))
@@ -113,7 +113,7 @@ def test_pairs_lie_side_by_side(tmp_path):
 
 
 @pytest.mark.parametrize("cls", [ImageAeEncoder, ImageVaeEncoder])
-def test_it_learns_to_give_pictures_back(cls, pictures, tmp_path):
+def test_reconstructions_are_close_to_the_pictures(cls, pictures, tmp_path):
     params = cls.Params(**SMALL, epochs=60, batch=4, lr=5e-3, bf16="off")
     encoder = cls(params).fit(pictures)
     originals = decoded(pictures, size=32).astype(float)
@@ -131,7 +131,7 @@ def test_half_precision_in_training_learns_the_same(pictures):
     assert curves[0][-1]["loss"] == pytest.approx(curves[1][-1]["loss"], rel=0.05)
 
 
-def test_a_resumed_fit_of_pictures_is_the_same(pictures, tmp_path):
+def test_a_resumed_fit_equals_an_uninterrupted_one(pictures, tmp_path):
     def fitted(epochs: int, **options) -> np.ndarray:
         return (
             ImageAeEncoder(ImageParams(**SMALL, epochs=epochs, batch=4, bf16="off"))
@@ -149,21 +149,21 @@ def test_a_resumed_fit_of_pictures_is_the_same(pictures, tmp_path):
     np.testing.assert_array_equal(fitted(4, workdir=tmp_path), whole)
 
 
-def test_a_bad_picture_past_the_first_block_has_its_own_place(pictures):
+def test_a_bad_picture_after_the_first_block_raises_with_its_index(pictures):
     encoder = ImageAeEncoder(ImageParams(**SMALL, epochs=1, batch=4)).fit(pictures)
     with pytest.raises(BadInput) as caught:
         encoder.transform([pictures[0]] * 70 + [b"x"])
     assert caught.value.index == 70
 
 
-def test_no_pictures_to_learn_from_or_show():
+def test_no_pictures_raise_an_input_error():
     with pytest.raises(InputError, match="at least one picture"):
         ImageAeEncoder(ImageParams(**SMALL)).fit([])
     with pytest.raises(InputError, match="no picture to show"):
         ImageAeEncoder(ImageParams(**SMALL)).reconstructions([], "x.png")
 
 
-def test_one_picture_is_enough(pictures):
+def test_fit_accepts_one_picture(pictures):
     encoder = ImageVaeEncoder(ImageVaeParams(**SMALL, epochs=2)).fit(pictures[:1])
     assert encoder.transform(pictures[:1]).shape == (1, 8)
 

@@ -40,7 +40,7 @@ def fixed(mean: float, log_variance: float) -> Autoencoder:
     return model
 
 
-def test_the_elbo_by_hand():
+def test_the_loss_equals_the_negative_elbo():
     # posterior N(2, e), noise 1, input 5: code 2 + e^0.5; KL = (e + 4 - 1 - 1) / 2
     losses = fixed(2.0, 1.0).losses(torch.tensor([[5.0]]), torch.ones(1, 1), beta=3.0)
     error, kl = 0.5 * (5 - 2 - math.exp(0.5)) ** 2, 0.5 * (math.e + 4 - 1 - 1)
@@ -57,7 +57,7 @@ def test_kl_agrees_with_torch_distributions():
     assert model.losses(DATA, torch.zeros(50, 2), beta=1.0)["kl"].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_the_three_outputs():
+def test_outputs_mu_mu_sigma_and_sample():
     model, noise = fixed(2.0, math.log(9.0)), torch.tensor([[0.5]])
     out = {name: model.embed(torch.zeros(1, 1), name, noise).tolist() for name in ("mu", "mu+sigma", "sample")}
     assert out["mu"] == [[2.0]]
@@ -65,7 +65,7 @@ def test_the_three_outputs():
     np.testing.assert_allclose(out["sample"], [[3.5]], rtol=1e-6)
 
 
-def test_a_plain_autoencoder_has_an_error_alone():
+def test_a_plain_autoencoder_has_no_kl():
     model = seeded_weights(lambda: conv_autoencoder(16, 2, [4, 4], 3, variational=False), 1)
     inputs = torch.rand(5, 3, 16, 16)
     losses = model.losses(inputs, torch.ones(5, 3), beta=7.0)
@@ -75,7 +75,7 @@ def test_a_plain_autoencoder_has_an_error_alone():
     assert losses["loss"].item() == pytest.approx(0.5 * (back - inputs).square().sum().item() / 5, rel=1e-5)
 
 
-def test_weights_come_from_the_seed_and_leave_the_global_state_alone():
+def test_seeded_weights_depend_on_the_seed_and_keep_the_global_state():
     torch.manual_seed(0)
     before = torch.get_rng_state()
     first = build()
@@ -85,7 +85,7 @@ def test_weights_come_from_the_seed_and_leave_the_global_state_alone():
     assert not np.array_equal(weights(seeded_weights(lambda: mlp_autoencoder(3, [5], 2), 12)), weights(first))
 
 
-def test_training_lowers_the_loss_and_leaves_the_global_state_alone():
+def test_training_lowers_the_loss_and_keeps_the_global_state():
     before = torch.get_rng_state()
     curve = train(build(), load, 50, Schedule(**{**SCHEDULE.__dict__, "epochs": 30, "beta": 0.01}))
     assert torch.equal(torch.get_rng_state(), before)
@@ -107,7 +107,7 @@ def stop_after(step: int):
 
 
 @pytest.mark.parametrize("step", [7, 8, 20, 41])
-def test_stopped_anywhere_it_ends_with_the_same_numbers(tmp_path, step):
+def test_training_stopped_anywhere_resumes_to_the_same_numbers(tmp_path, step):
     whole = build()
     curve = train(whole, load, 50, SCHEDULE)
     with pytest.raises(Stopped):
@@ -119,7 +119,7 @@ def test_stopped_anywhere_it_ends_with_the_same_numbers(tmp_path, step):
     assert steps[0] == (step - 1) // 7 * 7 + 1, "finished epochs were trained again"
 
 
-def test_a_damaged_checkpoint_is_not_trusted(tmp_path):
+def test_a_damaged_checkpoint_is_ignored(tmp_path):
     whole = build()
     train(whole, load, 50, SCHEDULE, workdir=tmp_path)
     path = tmp_path / CHECKPOINT
@@ -130,7 +130,7 @@ def test_a_damaged_checkpoint_is_not_trusted(tmp_path):
     np.testing.assert_array_equal(weights(again), weights(whole))
 
 
-def test_another_schedules_checkpoint_is_not_taken(tmp_path):
+def test_a_checkpoint_of_another_schedule_is_ignored(tmp_path):
     other = Schedule(**{**SCHEDULE.__dict__, "identity": "y", "seed": 4})
     train(build(), load, 50, SCHEDULE, workdir=tmp_path)
     fresh, found = build(), build()
@@ -141,6 +141,6 @@ def test_another_schedules_checkpoint_is_not_taken(tmp_path):
     np.testing.assert_array_equal(weights(found), weights(fresh))
 
 
-def test_a_loss_that_explodes_says_so():
+def test_a_loss_that_is_not_finite_raises_an_error():
     with pytest.raises(SegueError, match=r"fit: the loss is (nan|inf) in epoch \d: lower lr=1e\+20"):
         train(build(), load, 50, Schedule(**{**SCHEDULE.__dict__, "lr": 1e20}))

@@ -1,4 +1,4 @@
-"""Supervised pictures and texts: the contract, that labels are learned for inputs never seen, and that a kill changes nothing."""
+"""Supervised encoders of pictures and texts: the contract, labels of unseen inputs, and resuming after a kill."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("tuned-models")
 
 
-def test_pictures_from_nothing_keep_the_contract(pictures):
+def test_image_classifier_from_scratch_keeps_the_contract(pictures):
     check_encoder(ImageClassifierEncoder, pictures, SCRATCH, targets=labels(len(pictures)))
 
 
 @pytest.mark.parametrize("family", ["resnet", "vit", "clip"])
-def test_pictures_of_a_fine_tuned_model_keep_the_contract(family, folder, pictures):
+def test_image_classifier_of_a_fine_tuned_model_keeps_the_contract(family, folder, pictures):
     check_encoder(
         ImageClassifierEncoder, pictures, TUNED | {"model": str(saved(family, folder))}, targets=labels(len(pictures))
     )
 
 
 @pytest.mark.slow
-def test_texts_keep_the_contract(tags):
+def test_text_classifier_keeps_the_contract(tags):
     check_encoder(TextClassifierEncoder, tags, TEXT, targets=labels(len(tags)))
 
 
@@ -66,7 +66,7 @@ def probed(encoder, seen, taught, unseen, wanted) -> float:
     return float((nearest == wanted.argmax(axis=1)).mean())
 
 
-def test_labels_of_pictures_are_learned_for_pictures_never_seen(folder):
+def test_labels_of_unseen_pictures_are_predicted(folder):
     seen, taught = covers(96, 0)
     unseen, wanted = covers(60, 1)
     encoder = ImageClassifierEncoder(
@@ -95,7 +95,7 @@ def verses(n: int, seed: int) -> tuple[list[str], np.ndarray]:
 
 
 @pytest.mark.slow
-def test_labels_of_texts_are_learned_for_texts_never_seen():
+def test_labels_of_unseen_texts_are_predicted():
     seen, taught = verses(40, 0)
     unseen, wanted = verses(30, 1)
     encoder = TextClassifierEncoder(TextClassifierParams(dim=8, epochs=3, batch=8, bf16="off", max_length=24)).fit(
@@ -106,7 +106,7 @@ def test_labels_of_texts_are_learned_for_texts_never_seen():
 
 
 @pytest.mark.parametrize("model", [None, "vit"])
-def test_a_killed_fit_ends_as_an_unbroken_one(model, folder, pictures, tmp_path):
+def test_a_resumed_fit_equals_an_uninterrupted_one(model, folder, pictures, tmp_path):
     settings = SCRATCH if model is None else TUNED | {"model": str(saved(model, folder))}
     params, wanted = ImageClassifierParams(**settings | {"epochs": 4, "dropout": 0.5}), labels(len(pictures))
 
@@ -122,7 +122,7 @@ def test_a_killed_fit_ends_as_an_unbroken_one(model, folder, pictures, tmp_path)
     np.testing.assert_array_equal(resumed.transform(pictures), whole.transform(pictures))
 
 
-def test_fine_tuning_moves_the_backbone(folder, pictures):
+def test_fine_tuning_changes_the_weights_of_the_backbone(folder, pictures):
     import torch
 
     params = ImageClassifierParams(**TUNED | {"model": str(saved("resnet", folder))})
@@ -134,7 +134,7 @@ def test_fine_tuning_moves_the_backbone(folder, pictures):
     assert not any("running" in name for name in changed)  # batch statistics stay as they were published
 
 
-def test_what_is_no_label_is_refused(pictures):
+def test_wrong_labels_raise_an_input_error(pictures):
     encoder = ImageClassifierEncoder(ImageClassifierParams(**SCRATCH))
     with pytest.raises(InputError, match="learns to predict targets, and there are none"):
         encoder.fit(pictures)
@@ -144,14 +144,14 @@ def test_what_is_no_label_is_refused(pictures):
         encoder.fit(pictures, labels(len(pictures)) / 2)
 
 
-def test_a_bad_picture_past_the_first_step_has_its_own_place(pictures):
+def test_a_bad_picture_after_the_first_batch_raises_with_its_index(pictures):
     encoder = ImageClassifierEncoder(ImageClassifierParams(**SCRATCH)).fit(pictures, labels(len(pictures)))
     with pytest.raises(BadInput) as caught:
         encoder.transform([*pictures[:6], b"x"])
     assert caught.value.index == 6
 
 
-def test_lengths_and_licences():
+def test_max_length_is_limited_and_licences_are_reported():
     with pytest.raises(InputError, match="max_length=513 must be <= 512"):
         TextClassifierEncoder(TextClassifierParams(max_length=513)).fit(["one", "two"], np.eye(2, dtype=np.float32))
     assert TextClassifierEncoder().licence() == "Apache-2.0 (all-MiniLM-L6-v2)"

@@ -19,7 +19,7 @@ def feedback(tracks: int, users: int, k: int, seed: int = 0) -> Feedback:
     return Feedback(rng.normal(size=(users, k)).astype(np.float32), sp.csr_matrix(played.astype(np.float32)))
 
 
-def test_it_is_the_sum_over_all_users_and_its_gradient_is_right() -> None:
+def test_weighted_error_equals_the_sum_over_all_users() -> None:
     known = feedback(7, 11, 3)
     users, gram = (torch.from_numpy(part.astype(np.float64)) for part in (known.users, known.users.T @ known.users))
     gram = users.T @ users
@@ -36,7 +36,7 @@ def test_it_is_the_sum_over_all_users_and_its_gradient_is_right() -> None:
     )
 
 
-def test_the_factors_of_the_factorisation_are_its_minimum() -> None:
+def test_als_factors_minimise_the_weighted_error() -> None:
     """With free predictions in place of a network, the gradient is zero at the closed form of each track."""
     known = feedback(5, 20, 4)
     users = known.users.astype(np.float64)
@@ -57,7 +57,7 @@ PARAMS = MelCnn1dParams(
 )  # fmt: skip
 
 
-def test_an_encoder_learns_whom_a_sound_is_for() -> None:
+def test_an_encoder_with_weighted_loss_ranks_the_right_users_first() -> None:
     """Two groups of users; low tones are played by the first, high ones by the second."""
     group = np.arange(16) % 2
     users = np.eye(2, dtype=np.float32)[np.arange(12) % 2]
@@ -71,7 +71,7 @@ def test_an_encoder_learns_whom_a_sound_is_for() -> None:
     assert found[own].min() > found[~own].max()
 
 
-def test_feedback_is_asked_for_and_must_fit() -> None:
+def test_missing_or_misshapen_feedback_raises_an_input_error() -> None:
     tones = [pure(300, 1.0), pure(900, 1.0)]
     with pytest.raises(InputError, match="loss: weighted needs feedback, and there is none"):
         MelCnn1dEncoder(PARAMS).fit(tones, np.ones((2, 3), np.float32))

@@ -28,7 +28,7 @@ Chorus x2:
 I kept [it] there, in 199945Embed"""
 
 
-def test_a_page_of_a_lyric_site_becomes_its_lyric():
+def test_artefacts_of_a_lyric_page_are_removed():
     assert without_artefacts(PAGE) == "The tide is low\n\nCome back to me\n\nI kept [it] there, in"
 
 
@@ -48,7 +48,7 @@ def test_a_page_of_a_lyric_site_becomes_its_lyric():
         ("rain\n******* This Lyrics is NOT for Commercial use *******\n(1409617)", "rain"),
     ],
 )
-def test_headers_tags_links_and_counters_go(page, lyric):
+def test_headers_tags_links_and_counters_are_removed(page, lyric):
     assert without_artefacts(page) == lyric
 
 
@@ -64,17 +64,17 @@ def test_headers_tags_links_and_counters_go(page, lyric):
         "",
     ],
 )
-def test_a_clean_lyric_stays_as_it_is(lyric):
+def test_a_lyric_without_artefacts_is_unchanged(lyric):
     assert without_artefacts(lyric) == lyric
 
 
-def test_a_dropped_g_comes_back():
+def test_a_dropped_g_is_restored():
     assert with_final_g("I'm singin' and GOIN’ down, Runnin' home") == "I'm singing and GOING down, Running home"
     same = "'Berlin' in' ain't the cabin' rain' skin' singin'song"
     assert with_final_g(same) == same
 
 
-def test_spellings_are_put_right_and_keep_their_capitals():
+def test_spellings_are_corrected_and_keep_their_capitals():
     assert (
         spelled_out("Gonna luv ya 'til I'm dyin, 'Cause TEH night’s o’er")
         == "Going to love you until I'm dying, Because THE night’s over"
@@ -82,7 +82,7 @@ def test_spellings_are_put_right_and_keep_their_capitals():
     assert spelled_out("a cause until the round table") == "a cause until the round table"
 
 
-def test_words_go_whole_and_whatever_their_case():
+def test_whole_words_are_removed_in_any_case():
     assert without_words("Don't go, the THEME of The end\nthe", words=STOP_WORDS) == "go, THEME end"
     assert without_words("I don’t know", words=STOP_WORDS) == "know"
 
@@ -95,7 +95,7 @@ def test_common_words_by_hand():
     assert common_words(texts, 2.0) == ["rain", "snow", "sun"]
 
 
-def test_what_is_too_common_is_learned_behind_the_other_steps():
+def test_common_words_are_learned_after_the_other_steps():
     cleaner = Cleaner(Cleaning(misspellings=True, low_idf=1.3))
     assert cleaner("luv it") == "love it"
     cleaner.fit(["luv rain", "love sun", "LOVE", "snow"])
@@ -105,7 +105,7 @@ def test_what_is_too_common_is_learned_behind_the_other_steps():
     assert cleaner("love rain") == "love"
 
 
-def test_steps_run_in_their_order_and_are_shown():
+def test_steps_run_in_order_and_trace_lists_them():
     cleaner = Cleaner(LyricsCleaning(), common=["rain"])
     assert cleaner.trace("[Chorus]\nI'm singin' 'bout rain") == [
         ("artefacts", "I'm singin' 'bout rain"),
@@ -118,7 +118,7 @@ def test_steps_run_in_their_order_and_are_shown():
     assert Cleaner(Cleaning()).trace("x") == []
 
 
-def test_a_recipe_switches_all_or_one():
+def test_clean_true_and_false_switch_every_step():
     assert Cleaning.model_validate(True).model_dump() == LyricsCleaning().model_dump()
     assert LyricsCleaning.model_validate(False).model_dump() == Cleaning().model_dump()
     assert not LyricsCleaning.model_validate({"stop_words": False}).stop_words
@@ -129,6 +129,6 @@ def test_a_recipe_switches_all_or_one():
         Cleaning.model_validate({"low_idf": 0.5})
 
 
-def test_the_word_lists_are_what_the_steps_look_up():
+def test_word_lists_are_in_lower_case_with_straight_apostrophes():
     assert all(word == word.lower() and " " not in word for word in [*SPELLINGS, *STOP_WORDS, *KEEP_IN])
     assert all(meant and meant not in SPELLINGS for meant in SPELLINGS.values())

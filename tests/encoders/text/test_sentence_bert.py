@@ -39,14 +39,14 @@ def peer():
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 300, None])
-def test_it_equals_sentence_transformers(encoder, peer, batch_tokens):
+def test_vectors_equal_those_of_sentence_transformers(encoder, peer, batch_tokens):
     encoder.params = encoder.params.model_copy(update={"batch_tokens": batch_tokens})
     found, expected = encoder.transform(TEXTS), peer.encode(TEXTS, show_progress_bar=False)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert found.dtype == np.float32
 
 
-def test_it_is_a_masked_mean_over_tokens_by_hand(encoder, peer):
+def test_a_vector_is_the_masked_mean_over_tokens(encoder, peer):
     """The slow twin: one text at a time, no padding, straight through the transformer."""
     import torch
 
@@ -58,7 +58,7 @@ def test_it_is_a_masked_mean_over_tokens_by_hand(encoder, peer):
         np.testing.assert_allclose(encoder.transform([text])[0], mean / np.linalg.norm(mean), atol=1e-5)
 
 
-def test_meaning_is_nearer_than_words(encoder):
+def test_texts_of_similar_meaning_have_higher_cosine_than_texts_of_similar_words(encoder):
     rows = encoder.transform(["a sad song about lost love", "heartbreak ballad", "sad trombone repair manual"])
     assert rows[0] @ rows[1] > rows[0] @ rows[2]
 
@@ -84,7 +84,7 @@ def test_half_precision_keeps_the_cosine():
     assert encoder.fingerprint() != full.fingerprint()
 
 
-def test_half_precision_that_is_too_coarse_is_not_used(monkeypatch):
+def test_bf16_auto_is_off_below_the_least_cosine(monkeypatch):
     encoder = SentenceBertEncoder(SentenceBertParams(bf16="auto"))
     monkeypatch.setattr(SentenceBertEncoder, "_wants_bf16", lambda self: True)
     monkeypatch.setattr(SentenceBertEncoder, "_probe", lambda self: 0.9989)
@@ -130,13 +130,13 @@ def test_weights_that_are_damaged_are_an_input_error(tmp_path):
         ("their/own-model", "not known here: see where their/own-model comes from"),
     ],
 )
-def test_the_licence_is_that_of_the_model_named(model: str, licence: str) -> None:
+def test_the_licence_depends_on_the_model(model: str, licence: str) -> None:
     assert SentenceBertEncoder(SentenceBertParams(model=model)).licence() == licence
 
 
 @pytest.fixture(scope="module")
 def mpnet(tmp_path_factory):
-    """A sentence-transformers folder of MPNet's architecture, two layers of 24 numbers, which joins CLS and mean pooling."""
+    """A sentence-transformers folder of MPNet's architecture: two layers of 24 numbers, CLS and mean pooling."""
     from sentence_transformers import SentenceTransformer, models
     from tokenizers import BertWordPieceTokenizer
     from transformers import MPNetConfig, MPNetModel, PreTrainedTokenizerFast
@@ -177,7 +177,7 @@ def mpnet(tmp_path_factory):
     return folder / "model"
 
 
-def test_mpnet_comes_with_its_own_pooling(mpnet):
+def test_mpnet_uses_its_own_pooling(mpnet):
     from sentence_transformers import SentenceTransformer
 
     texts = ["midnight city", "a slow ballad about leaving home", "", "rock, indie pop", "home " * 60]
@@ -190,7 +190,7 @@ def test_mpnet_comes_with_its_own_pooling(mpnet):
     check_encoder(SentenceBertEncoder, texts, {"model": str(mpnet), "bf16": "off"})
 
 
-def test_cleaned_texts_are_what_the_model_reads(encoder):
+def test_texts_are_cleaned_before_they_are_encoded(encoder):
     clean = SentenceBertEncoder(SentenceBertParams(bf16="off", clean={"artefacts": True, "dropped_g": True}))
     pages = ["3 ContributorsRain Lyrics[Chorus]\nsingin' in the rain12Embed", "no page"]
     np.testing.assert_allclose(clean.transform(pages), encoder.transform(["singing in the rain", "no page"]), atol=1e-6)

@@ -19,7 +19,7 @@ def test_tags_split_on_their_separator_by_hand():
     np.testing.assert_allclose(encoder.transform(TEXTS), expected, rtol=1e-6)
 
 
-def test_it_equals_scikit_learn():
+def test_weights_equal_scikit_learns_tfidf():
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     expected = TfidfVectorizer(token_pattern=r"\w+").fit_transform(TEXTS).toarray()
@@ -34,7 +34,7 @@ def test_the_reduction_keeps_the_products_of_the_full_rank():
     np.testing.assert_allclose(rows @ rows.T, full @ full.T, atol=1e-5)
 
 
-def test_d_is_never_more_than_the_texts_allow():
+def test_dim_is_at_most_the_number_of_texts():
     assert TfidfEncoder(TfidfParams(dim=128)).fit(["a b c"]).dim == 1
     assert TfidfEncoder(TfidfParams(dim=128)).fit(["a", "b", "a b", "b a a"]).dim == 2
     assert TfidfEncoder(TfidfParams(dim=0, max_features=2)).fit(TEXTS).dim == 2
@@ -45,12 +45,12 @@ def test_a_text_of_unknown_words_is_a_zero_vector():
     assert not TfidfEncoder().fit(TEXTS).transform(["waltz", ""]).any()
 
 
-def test_texts_without_a_token_are_refused():
+def test_texts_without_a_token_raise_an_input_error():
     with pytest.raises(InputError, match="tfidf: none of 2 texts gives a token"):
         TfidfEncoder().fit(["", " "])
 
 
-def test_cleaning_comes_first_and_what_it_learned_is_saved(tmp_path):
+def test_texts_are_cleaned_first_and_the_fitted_cleaner_is_saved(tmp_path):
     texts = ["[Chorus]\nluv rain", "love sun", "love", "snow12Embed"]
     encoder = TfidfEncoder(TfidfParams(dim=0, clean={"artefacts": True, "misspellings": True, "low_idf": 1.3})).fit(
         texts

@@ -27,7 +27,7 @@ def written(tmp_path, content, name="vectors"):
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_every_format_gives_its_vectors(name, tmp_path):
+def test_every_format_is_read(name, tmp_path):
     file = written(tmp_path, FORMS[name], name)
     assert (file.dim, len(file)) == (3, 6)
     found = file.read(["tide", "nowhere", "midnight", "rai", "rain "])
@@ -70,14 +70,14 @@ def test_a_word_may_have_spaces_and_the_first_of_two_counts(tmp_path):
     }
 
 
-def test_words_of_one_hash_are_told_apart(tmp_path, monkeypatch):
+def test_words_with_the_same_hash_are_distinguished(tmp_path, monkeypatch):
     monkeypatch.setattr(word_vector_files, "_hash", lambda word: bytes([len(word)]) * 8)
     for content in (glove(), word2vec_binary()):
         file = written(tmp_path, content, f"v{len(content)}")
         assert {word: row.tolist() for word, row in file.read([*VECTORS, "snow"]).items()} == VECTORS
 
 
-def test_the_file_is_passed_over_once(tmp_path, monkeypatch, cache):
+def test_the_file_is_indexed_once(tmp_path, monkeypatch, cache):
     first = written(tmp_path, FORMS["glove.txt.gz"], "v.gz")
     assert len(list((cache / "vectors").iterdir())) == 2, "notes, and the unpacked content"
     monkeypatch.setattr(word_vector_files, "_index", None)
@@ -116,13 +116,13 @@ def test_damaged_files_are_refused(content, message, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_a_vector_that_is_no_vector_is_refused_when_it_is_asked_for(tmp_path):
+def test_a_vector_with_nan_raises_when_it_is_read(tmp_path):
     file = written(tmp_path, b"rain 1 2 3\ncity 1 nan 3\n")
     assert file.read(["rain"])["rain"].tolist() == [1, 2, 3]
     with pytest.raises(DataError, match="the vector of 'city' is not 3 finite numbers"):
         file.read(["city"])
 
 
-def test_a_file_that_is_not_there_is_an_input_error(tmp_path):
+def test_a_missing_file_raises_an_input_error(tmp_path):
     with pytest.raises(InputError, match=r"nowhere.txt' is not a file: give a file of word vectors"):
         VectorFile(tmp_path / "nowhere.txt")

@@ -24,7 +24,7 @@ def texts_of(n: int, seed: int = 0) -> list[str]:
 PARAMS = {"dim": 16, "min_count": 2, "epochs": 20, "skip_gram": True, "clean": False}
 
 
-def test_texts_of_one_group_are_nearer():
+def test_texts_of_one_topic_have_closer_vectors():
     texts = texts_of(300)
     encoder = Word2vecEncoder(Word2vecParams(**PARAMS), seed=3).fit(texts)
     rows = encoder.transform(texts[:20])
@@ -45,7 +45,7 @@ def test_a_text_is_the_mean_of_its_words_vectors():
     )
 
 
-def test_the_seed_decides_and_rare_words_are_unknown():
+def test_vectors_depend_on_the_seed_and_rare_words_are_unknown():
     texts = [*texts_of(10), "once tide"]
     first, again, other = (
         Word2vecEncoder(Word2vecParams(**PARAMS), seed=seed).fit(texts).transform(texts) for seed in (1, 1, 2)
@@ -56,7 +56,7 @@ def test_the_seed_decides_and_rare_words_are_unknown():
     assert facts == {"out_of_vocabulary": round(1 / 142, 6), "out_of_vocabulary_words": round(1 / 13, 6)}
 
 
-def test_it_does_not_depend_on_pythons_hash():
+def test_vectors_do_not_depend_on_pythons_hash_seed():
     code = (
         "from toolkit.encoders.text.word2vec import *; import hashlib\n"
         "texts = ['tide gull sail night', 'mile truck night', 'gull tide'] * 9\n"
@@ -76,7 +76,7 @@ def test_it_does_not_depend_on_pythons_hash():
     assert len(found) == 1
 
 
-def test_words_that_are_all_too_rare_are_an_error():
+def test_only_rare_words_raise_an_input_error():
     with pytest.raises(InputError, match="word2vec: none of 2 words occurs min_count=5 times: lower it"):
         Word2vecEncoder(Word2vecParams(clean=False)).fit(["tide harbour"])
 

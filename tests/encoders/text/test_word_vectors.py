@@ -27,7 +27,7 @@ def path(tmp_path):
     return write_glove(tmp_path / "vectors.txt")
 
 
-def test_a_text_is_the_mean_over_its_known_words_repeats_counted(path):
+def test_a_vector_is_the_mean_over_known_words_with_repeats(path):
     encoder = WordVectorsEncoder(WordVectorsParams(path=path, **PLAIN)).fit(["rain", "snow and rain"])
     rows = encoder.transform(["Rain, rain: city!", "nothing here", "", "tide"])
     expected = (2 * np.array(VECTORS["rain"]) + VECTORS["city"]) / 3
@@ -45,12 +45,12 @@ def test_words_without_a_vector_are_counted(path):
     }  # 2 of 8 running, 2 of 5 different
 
 
-def test_many_unknown_words_are_warned_of(path):
+def test_many_unknown_words_cause_a_warning(path):
     with pytest.warns(RuntimeWarning, match="word-vectors: 67 % of 3 words have no vector"):
         WordVectorsEncoder(WordVectorsParams(path=path, **PLAIN)).fit(["rain hail snow"])
 
 
-def test_none_known_is_an_error(path):
+def test_no_known_word_raises_an_input_error(path):
     with pytest.raises(
         InputError, match=r"none of 2 words \('regen', 'schnee', …\) is in .*vectors.txt: another language"
     ):
@@ -79,13 +79,13 @@ def test_the_published_cleaning_is_the_default(path):
     )
 
 
-def test_a_forgotten_path_is_one_line():
+def test_a_missing_path_raises_a_one_line_error():
     for ask in (lambda encoder: encoder.dim, lambda encoder: encoder.fit(["x"]), lambda encoder: encoder.fingerprint()):
         with pytest.raises(InputError, match="word-vectors needs path: a file of word vectors, GloVe or word2vec"):
             ask(WordVectorsEncoder())
 
 
-def test_another_file_under_the_same_name_is_encoded_anew(path, tmp_path):
+def test_a_changed_vector_file_is_encoded_again(path, tmp_path):
     def run():
         encoder = WordVectorsEncoder(WordVectorsParams(path=path, **PLAIN))
         return encode(
@@ -98,7 +98,7 @@ def test_another_file_under_the_same_name_is_encoded_anew(path, tmp_path):
     assert run()[1, 0] == 7.25
 
 
-def test_what_is_kept_in_memory_changes_nothing(path, monkeypatch):
+def test_the_cache_of_vectors_does_not_change_results(path, monkeypatch):
     texts = ["rain city", "tide harbour snow", "rain hail", "midnight"]
     encoder = WordVectorsEncoder(WordVectorsParams(path=path, **PLAIN)).fit(texts)
     expected = encoder.transform(texts)
@@ -109,7 +109,7 @@ def test_what_is_kept_in_memory_changes_nothing(path, monkeypatch):
     assert len(again._kept) < 5
 
 
-def test_a_cached_encoding_still_tells_what_was_unknown(path, tmp_path):
+def test_a_cached_encoding_keeps_its_summary_of_unknown_words(path, tmp_path):
     texts = ["rain city snow", "tide"]
     for _ in range(2):
         encoder = WordVectorsEncoder(WordVectorsParams(path=path, **PLAIN))

@@ -30,7 +30,7 @@ def test_windows_are_parts_of_the_clips_spectrogram() -> None:
         assert np.array_equal(window, table[:, start : start + 31])
 
 
-def test_a_clip_of_less_than_one_window_is_absent_and_named(tmp_path: Path) -> None:
+def test_a_clip_shorter_than_one_window_makes_its_track_absent(tmp_path: Path) -> None:
     clips = [sound(1, seconds=1.0, rate=8000), sound(2, seconds=0.3, rate=8000)]
     with pytest.warns(RuntimeWarning, match=r"sound: 1 of 2 tracks .* count as absent: 'short'"):
         found = encode(
@@ -43,7 +43,7 @@ def test_a_clip_of_less_than_one_window_is_absent_and_named(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", ["mel-cnn-1d", "spectrogram-dbn", "cqt"])
-def test_a_clip_that_ends_in_silence_is_named_by_every_run(
+def test_every_run_warns_of_clips_that_end_in_silence(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(PART, "audio", 2)

@@ -34,7 +34,7 @@ def test_clips_shorter_than_the_differences_have_frames(samples):
     assert np.isfinite(found).all()
 
 
-def test_a_sample_is_bounded_and_does_not_depend_on_how_it_comes():
+def test_the_sample_of_frames_is_bounded_and_independent_of_batches():
     rng = np.random.default_rng(1)
     frames, lots = np.arange(1000, dtype=np.float32)[:, None], rng.random(1000)
     whole, parts = _Sample(50), _Sample(50)
@@ -49,7 +49,7 @@ def test_a_sample_is_bounded_and_does_not_depend_on_how_it_comes():
 
 @pytest.mark.parametrize("shape", [(30, 8), (8, 30), (12, 12)])
 @pytest.mark.parametrize("variance", [0.5, 0.95, 1.0])
-def test_axes_are_scikit_learns(shape, variance):
+def test_principal_axes_equal_scikit_learns_pca(shape, variance):
     rng = np.random.default_rng(2)
     table = rng.poisson(1.0, shape) * np.geomspace(3, 0.3, shape[1])
     center, axes = principal_axes(sp.csr_matrix(table), variance)
@@ -69,7 +69,7 @@ def test_equal_rows_have_one_axis():
     assert center.tolist() == [1, 1, 1]
 
 
-def test_words_are_the_nearest():
+def test_each_frame_is_its_nearest_word():
     encoder = MfccWordsEncoder(MfccWordsParams(**SMALL_MFCC)).fit([sound(number) for number in range(4)])
     frames = np.random.default_rng(0).normal(size=(2100, 39)).astype(np.float32)
     expected = ((frames[:, None] - encoder.words[None]) ** 2).sum(axis=2).argmin(axis=1)
@@ -77,7 +77,7 @@ def test_words_are_the_nearest():
     assert len(encoder.words) == 20
 
 
-def test_counts_do_not_depend_on_the_clips_length():
+def test_vectors_do_not_depend_on_the_length_of_the_clip():
     """A tone of 1 s and of 4 s lie closer together than either to another tone."""
     clips = [pure(300, 1), pure(300, 4), pure(2000, 1), pure(2000, 4)]
     rows = MfccWordsEncoder(MfccWordsParams(**SMALL_MFCC)).fit(clips).transform(clips)
@@ -85,7 +85,7 @@ def test_counts_do_not_depend_on_the_clips_length():
     assert max(apart[0, 1], apart[2, 3]) < 0.5 * apart[:2, 2:].min()
 
 
-def test_tags_are_learned_from_what_is_heard():
+def test_tags_of_unseen_clips_are_predicted():
     clips = [pure(frequency) for frequency in [*np.linspace(100, 200, 8), *np.linspace(1500, 2500, 8)]]
     labels = np.eye(2, dtype=np.float32)[np.repeat([0, 1], 8)]
     params = MfccTagsParams(**SMALL_MFCC | {"hidden": [16, 16], "epochs": 40, "batch": 8, "output": "prediction"})
@@ -94,7 +94,7 @@ def test_tags_are_learned_from_what_is_heard():
     assert ((found > 0) & (found < 1)).all()
 
 
-def test_the_papers_sizes():
+def test_defaults_are_the_sizes_of_the_papers():
     assert MfccTagsEncoder().dim == 1200
     taught = MfccTagsEncoder()
     taught.words = np.zeros((1024, 39), np.float32)
@@ -102,14 +102,14 @@ def test_the_papers_sizes():
     assert MfccWordsParams().words == 4000
 
 
-def test_nothing_to_learn_from_is_an_error():
+def test_only_unreadable_files_raise_an_input_error():
     with pytest.raises(InputError, match="none of 1 audio files can be read"):
         MfccWordsEncoder(MfccWordsParams(**SMALL_MFCC)).fit([b"x"])
     with pytest.raises(InputError, match="learns to predict targets"):
         MfccTagsEncoder(MfccTagsParams(**SMALL_MFCC)).fit([sound(0)])
 
 
-def test_the_demo_catalogues_sound_families_are_found():
+def test_vectors_separate_the_sound_families_of_the_demo():
     """A track's main family, learned on the artists of even number and asked of the others'."""
     from sklearn.linear_model import RidgeClassifier
 

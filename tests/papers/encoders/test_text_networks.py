@@ -1,4 +1,4 @@
-"""Networks over texts that learn factors: the contract, factors of texts never seen, enrichment, and texts that share a batch."""
+"""Networks over texts that learn factors: the contract, factors of unseen texts, enrichment, and batches."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def told(n: int, seed: int) -> tuple[list[str], np.ndarray]:
     ],
     ids=lambda encoder: encoder.name,
 )
-def test_factors_of_texts_never_seen_are_predicted(encoder):
+def test_factors_of_unseen_texts_are_predicted(encoder):
     seen, taught = told(120, 0)
     unseen, wanted = told(60, 1)
     made = encoder.fit(seen, taught).transform(unseen)
@@ -97,7 +97,7 @@ def test_factors_of_texts_never_seen_are_predicted(encoder):
     assert (shuffled * wanted).sum(axis=1).mean() < 0.75  # the mean factor's own cosine is about 0.58
 
 
-def test_the_embedding_is_what_the_last_dense_layer_gives():
+def test_the_embedding_is_the_output_of_the_last_dense_layer():
     texts, taught = told(30, 0)
     params = {"hidden": [8, 6], "epochs": 1, "bf16": "off"}
     embedded = TfidfMlpEncoder(TfidfMlpParams(**params)).fit(texts, taught)
@@ -109,27 +109,27 @@ def test_the_embedding_is_what_the_last_dense_layer_gives():
     np.testing.assert_allclose(predicted, by_hand / np.linalg.norm(by_hand, axis=1, keepdims=True), atol=1e-5)
 
 
-def test_terms_are_weighed_over_different_texts_not_over_their_tracks():
+def test_idf_counts_distinct_texts_not_tracks():
     """An artist with many tracks does not make its words common."""
     once, often = ["guitar town", "trumpet town"], ["guitar town"] * 9 + ["trumpet town"]
     params = TfidfMlpParams(hidden=[2], epochs=1, bf16="off")
-    first = TfidfMlpEncoder(params).fit(once, factors(2)).terms
-    second = TfidfMlpEncoder(params).fit(often, factors(10)).terms
+    first = TfidfMlpEncoder(params).fit(once, factors(2)).words
+    second = TfidfMlpEncoder(params).fit(often, factors(10)).words
     np.testing.assert_array_equal(first.weights, second.weights)
 
 
-def test_enrichment_adds_terms_and_is_named(tmp_path, biographies):
+def test_enrichment_adds_terms_and_is_in_the_preview(tmp_path, biographies):
     (tmp_path / "music.nt").write_text(NT, encoding="utf-8")
     enrich = {"knowledge": str(tmp_path / "music.nt")}
     params = TfidfSemanticMlpParams(hidden=[4], epochs=1, bf16="off", enrich=enrich, lowercase=False)
     encoder = TfidfSemanticMlpEncoder(params).fit(biographies[:3], factors(3))
-    assert "Sea_shanty" in encoder.terms.vocabulary
+    assert "Sea_shanty" in encoder.words.vocabulary
     assert encoder.summary()["texts_enriched"] == pytest.approx(2 / 3, abs=1e-6)
     with pytest.raises(InputError, match="tfidf-semantic needs enrich"):
         TfidfSemanticMlpEncoder().fit(biographies, factors(5))
 
 
-def test_word_vectors_from_a_file_start_the_embedding_layer(tmp_path, lyrics):
+def test_the_embedding_layer_starts_with_the_vectors_of_the_file(tmp_path, lyrics):
     path = write_glove(tmp_path / "vectors.txt")
     params = TextCnnParams(
         vectors="file", path=path, widths=[1], filters=2, hidden=2, epochs=1, bf16="off", clean=False, tune=False
@@ -144,7 +144,7 @@ def test_word_vectors_from_a_file_start_the_embedding_layer(tmp_path, lyrics):
         TextCnnEncoder(TextCnnParams(vectors="file")).fingerprint()
 
 
-def test_a_texts_end_and_the_others_of_its_batch_do_not_count():
+def test_padding_and_other_texts_of_the_batch_do_not_change_a_vector():
     import torch
 
     from segue_papers.encoders.word_convolutions import WordConvolutions

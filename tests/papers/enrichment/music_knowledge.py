@@ -65,7 +65,7 @@ BIOGRAPHIES = [
 
 
 class Answers:
-    """What the server was asked, and what it says: `say` gets the path and the form, and gives status, headers and body."""
+    """A server and its requests. `say` gets path and form of a request, and returns status, headers and body."""
 
     def __init__(self, say: Callable[[str, dict[str, str]], tuple[int, dict[str, str], bytes]]) -> None:
         self.say, self.asked, self.url = say, list[dict[str, str]](), ""

@@ -25,14 +25,14 @@ EXPECTED = {
 }
 
 
-def test_facts_of_a_dump(dump):
+def test_facts_of_a_dump_are_found(dump):
     knowledge = LocalKnowledge([dump])
     assert knowledge.facts([BAND, f"{DBR}Ann_Rów", f"{DBR}Nobody"], ASKED) == EXPECTED
     assert knowledge.facts([], ASKED) == knowledge.facts([BAND], []) == {}
     assert {name: knowledge.about()[name] for name in ("read", "kept")} == {"read": "26", "kept": "25"}
 
 
-def test_facts_of_an_endpoint_are_the_same(monkeypatch):
+def test_an_endpoint_returns_the_facts_of_a_dump(monkeypatch):
     with serving(Endpoint()) as server:
         knowledge = SparqlKnowledge(server.url)
         assert knowledge.facts([BAND, f"{DBR}Ann_Rów", f"{DBR}Nobody", "no iri at all"], ASKED) == EXPECTED
@@ -48,13 +48,13 @@ def test_facts_of_an_endpoint_are_the_same(monkeypatch):
         assert len(server.asked) == 2, "nothing is asked for nothing"
 
 
-def test_an_endpoint_is_never_given_more_than_an_iri():
+def test_a_query_contains_only_valid_iris():
     with serving(Endpoint()) as server:
         SparqlKnowledge(server.url).facts([BAND, f"{DBR}x> ?p ?o }} #", "a b"], [TYPE])
         assert "x> ?p" not in server.asked[0]["query"]
 
 
-def test_an_endpoint_that_is_something_else_is_an_error():
+def test_an_answer_that_is_not_sparql_json_raises_an_error():
     for body in (b"{}", b"[]", b'{"results": {"bindings": [{"s": 1}]}}'):
         with (
             serving(lambda *_, body=body: (200, {}, body)) as server,
@@ -65,7 +65,7 @@ def test_an_endpoint_that_is_something_else_is_an_error():
         SparqlKnowledge(server.url, retries=1, wait=0.01).facts([BAND], [TYPE])
 
 
-def test_names_of_every_kind_lead_to_their_entity(dump):
+def test_every_kind_of_name_is_looked_up(dump):
     knowledge = LocalKnowledge([dump])
     assert [entity for entity, _ in knowledge.named("tidewater")] == [BAND, f"{DBR}Tidewater_Lake"], (
         "most is known of the band"
@@ -77,7 +77,7 @@ def test_names_of_every_kind_lead_to_their_entity(dump):
     assert [knowledge.longest(word) for word in ("the", "ann", "tidewater", "nobody")] == [2, 2, 2, 0]
 
 
-def test_several_files_and_languages(dump, tmp_path):
+def test_several_dumps_and_languages_are_read(dump, tmp_path):
     more = tmp_path / "more.ttl"
     more.write_text(TTL.replace("dbr:Farland", "dbr:Overseas"), encoding="utf-8")
     knowledge = LocalKnowledge([dump, more])
@@ -87,13 +87,13 @@ def test_several_files_and_languages(dump, tmp_path):
     assert LocalKnowledge([dump], language="fr").named("indépendant")[0][0] == f"{DBR}Indie_rock"
 
 
-def test_a_dump_is_read_once_and_again_when_it_changes(dump, cache, monkeypatch):
+def test_a_dump_is_read_again_only_if_it_changes(dump, cache, monkeypatch):
     knowledge = LocalKnowledge([dump])
     first = knowledge.fingerprint()
     knowledge.prepare()
     with monkeypatch.context() as patch:
         patch.setattr(local_knowledge, "build", None)
-        patch.setattr(local_knowledge, "digest_of", None)
+        patch.setattr(local_knowledge, "files_digest", None)
         again = LocalKnowledge([dump])
         again.prepare()
         assert again.fingerprint() == first and again.named("norwick")
@@ -105,7 +105,7 @@ def test_a_dump_is_read_once_and_again_when_it_changes(dump, cache, monkeypatch)
     assert len(list((cache / "knowledge").iterdir())) == 2, "no part is left behind"
 
 
-def test_a_build_that_fails_leaves_nothing(dump, cache):
+def test_a_failed_build_leaves_no_file(dump, cache):
     dump.write_text("no triples\n")
     with pytest.raises(DataError, match="1 of 1 lines are not N-Triples"):
         LocalKnowledge([dump]).prepare()
@@ -118,7 +118,7 @@ def test_a_build_that_fails_leaves_nothing(dump, cache):
 
 
 @pytest.mark.parametrize("content", [b"not a database", b""])
-def test_damaged_tables_are_made_again(dump, content):
+def test_damaged_tables_are_rebuilt(dump, content):
     first = LocalKnowledge([dump])
     first.prepare()
     first.path.write_bytes(content)
@@ -128,7 +128,7 @@ def test_damaged_tables_are_made_again(dump, content):
     assert again.facts([BAND], ASKED) == {BAND: EXPECTED[BAND]}
 
 
-def test_long_literals_are_left_out_and_batches_change_nothing(dump, monkeypatch):
+def test_long_literals_are_left_out_whatever_the_batch_size(dump, monkeypatch):
     whole = LocalKnowledge([dump]).facts([BAND], ASKED)
     monkeypatch.setattr(local_knowledge, "BATCH", 3)
     monkeypatch.setattr(local_knowledge, "LONGEST", 10)
@@ -138,7 +138,7 @@ def test_long_literals_are_left_out_and_batches_change_nothing(dump, monkeypatch
     assert small.facts([f"{DBR}Ann_Rów"], ASKED) == {f"{DBR}Ann_Rów": {TYPE: [f"{DBO}MusicalArtist"]}}
 
 
-def test_local_names():
+def test_local_name_is_the_last_part_of_an_iri():
     assert local_name("http://x.org/resource/AC%2FDC") == "AC/DC"
     assert local_name("http://x.org/onto#Band") == "Band"
     assert resolved("Band", DBO) == f"{DBO}Band"

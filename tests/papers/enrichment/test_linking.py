@@ -38,11 +38,11 @@ def found(linker, text):
         ("", []),
     ],
 )
-def test_names_are_found(linker, text, mentions):
+def test_names_of_entities_are_linked(linker, text, mentions):
     assert found(linker, text) == mentions
 
 
-def test_the_longest_name_counts(linker, dump):
+def test_the_longest_name_is_linked(linker, dump):
     dump.write_text(
         dump.read_text(encoding="utf-8")
         + f"<{DBR}Rock> <http://www.w3.org/1999/02/22-rdf-syntax-ns#type> <{DBO}MusicGenre> .\n"
@@ -54,7 +54,7 @@ def test_the_longest_name_counts(linker, dump):
     assert found(linker, "indie rock and rock, but The The") == [("indie rock", "Indie_rock"), ("rock", "Rock")]
 
 
-def test_classes_go_by_their_superclasses_and_in_order(dump):
+def test_an_entity_has_the_first_class_of_its_superclasses(dump):
     knowledge = LocalKnowledge([dump])
     entities = [f"{DBR}Norwick", f"{DBR}Tidewater_(band)", f"{DBR}Love_(virtue)", f"{DBR}Nobody"]
     assert Classes(knowledge, ["Band", "Place"], ONTOLOGY).of(entities) == ["Place", "Band", None, None]
@@ -63,7 +63,7 @@ def test_classes_go_by_their_superclasses_and_in_order(dump):
     assert Classes(knowledge, [f"{DBO}City"], "").of(entities[:1]) == [f"{DBO}City"]
 
 
-def test_spotlight_says_where_and_what():
+def test_spotlight_returns_spans_and_entities():
     text = "By Tidewater: indie rock, by Tidewater."
     with serving(spotlight) as server:
         linker = SpotlightLinker(f"{server.url}/rest/annotate", confidence=0.35)
@@ -92,7 +92,7 @@ def test_overlapping_annotations_are_reduced_to_the_first():
     "body",
     [b"[]", b'{"Resources": [{"@URI": "x"}]}', b'{"Resources": [{"@URI": "x", "@surfaceForm": "y", "@offset": "z"}]}'],
 )
-def test_an_answer_that_is_none_is_an_error(body):
+def test_an_answer_without_annotations_raises_a_data_error(body):
     with (
         serving(lambda *_: (200, {}, body)) as server,
         pytest.raises(DataError, match="does not answer annotations: is it another service"),
@@ -100,7 +100,7 @@ def test_an_answer_that_is_none_is_an_error(body):
         SpotlightLinker(server.url).link("x")
 
 
-def test_a_spotlight_that_is_gone_is_one_line():
+def test_an_unavailable_spotlight_raises_a_one_line_error():
     with serving(lambda *_: (200, {}, b"{}")) as server:
         url = server.url
     with pytest.raises(SegueError, match=r"DBpedia Spotlight at http://127.0.0.1:\d+ cannot be reached"):

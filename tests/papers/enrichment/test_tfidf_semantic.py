@@ -39,7 +39,7 @@ def test_classes_properties_and_categories_are_chosen(dump):
     assert chosen.properties == PROPERTIES | {"Band": ["hometown"]}
 
 
-def test_spotlight_and_an_endpoint_give_the_same_terms(dump):
+def test_spotlight_and_an_endpoint_return_the_same_terms(dump):
     with serving(spotlight) as linker, serving(Endpoint()) as endpoint:
         remote = Enrichment(endpoint=endpoint.url, linker="spotlight", spotlight=linker.url)
         places = Enrichment(knowledge=dump, linker="spotlight", spotlight=linker.url)
@@ -59,14 +59,14 @@ def test_embeddings_are_tfidf_of_text_and_terms(dump):
     assert encoder.summary() == {"terms_per_text": round(sum(map(len, terms)) / 5, 3), "texts_enriched": 0.6}
 
 
-def test_texts_about_the_same_scene_are_nearer(dump):
+def test_texts_about_the_same_scene_have_closer_vectors(dump):
     texts = ["Tidewater are back.", "Everybody loves Norwick.", "Somebody is back, everybody loves it."]
     rows = encoder_of(knowledge=dump).fit(texts).transform(texts)
     plain = TfidfEncoder(TfidfParams(dim=0)).fit(texts).transform(texts)
     assert plain[0] @ plain[1] == 0 < rows[0] @ rows[1]
 
 
-def test_what_was_linked_is_saved(dump, tmp_path):
+def test_linked_entities_are_saved_with_the_encoder(dump, tmp_path):
     with serving(spotlight) as server:
         encoder = encoder_of(knowledge=dump, linker="spotlight", spotlight=server.url, retries=0).fit(BIOGRAPHIES)
         rows = encoder.transform(BIOGRAPHIES)
@@ -79,7 +79,7 @@ def test_what_was_linked_is_saved(dump, tmp_path):
         loaded.transform(["a new text"])
 
 
-def test_a_killed_fit_goes_on_where_it_stopped(dump, tmp_path, monkeypatch):
+def test_a_killed_fit_resumes_without_linking_again(dump, tmp_path, monkeypatch):
     monkeypatch.setattr("segue_papers.encoders.tfidf_semantic.BATCH", 1)
     monkeypatch.setattr("segue_papers.enrichment.spotlight_linker.PARALLEL", 1)
     answers = {"left": 2}
@@ -106,7 +106,7 @@ def test_a_killed_fit_goes_on_where_it_stopped(dump, tmp_path, monkeypatch):
     assert [json.loads(line)[1] for line in notes.read_text().splitlines()] == list(again.learned.values())
 
 
-def test_a_dump_that_changed_is_encoded_anew(dump, tmp_path):
+def test_a_changed_dump_is_encoded_again(dump, tmp_path):
     def run():
         encoder = encoder_of(knowledge=dump)
         encode(encoder, FieldValues("bio", list("abcde"), np.ones(5, bool), BIOGRAPHIES), cache=tmp_path / "encodings")
@@ -133,7 +133,7 @@ def test_a_dump_that_changed_is_encoded_anew(dump, tmp_path):
         ({"knowledge": "a.nt", "classes": []}, "classes"),
     ],
 )
-def test_contradictions_are_refused(enrich, message):
+def test_contradictory_parameters_raise_an_error(enrich, message):
     with pytest.raises(ValidationError, match=message):
         Enrichment.model_validate(enrich)
     with pytest.raises(InputError, match=message) as caught:
@@ -141,7 +141,7 @@ def test_contradictions_are_refused(enrich, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_forgotten_knowledge_base_is_one_line(tmp_path):
+def test_a_missing_knowledge_base_raises_a_one_line_error(tmp_path):
     for ask in (lambda encoder: encoder.fit(["x"]), lambda encoder: encoder.fingerprint()):
         with pytest.raises(InputError, match=r"tfidf-semantic needs enrich: {knowledge: a dump, .nt or .ttl}, or"):
             ask(TfidfSemanticEncoder())
@@ -149,7 +149,7 @@ def test_a_forgotten_knowledge_base_is_one_line(tmp_path):
         encoder_of(knowledge=tmp_path / "nowhere.nt").fingerprint()
 
 
-def test_a_preview_ends_with_what_is_appended(dump):
+def test_the_last_step_of_a_preview_is_the_appended_terms(dump):
     plain = encoder_of(knowledge=dump, classes=["MusicGenre"])
     assert plain.preview("the indie rock") == [("enrich", "the indie rock Indie_rock Post_punk")]
     params = TfidfSemanticParams(clean={"stop_words": True}, enrich={"knowledge": dump, "classes": ["MusicGenre"]})
@@ -157,7 +157,7 @@ def test_a_preview_ends_with_what_is_appended(dump):
     assert steps == [("stop_words", "indie rock"), ("enrich", "indie rock Indie_rock Post_punk")]
 
 
-def test_values_become_single_words():
+def test_term_writes_a_value_as_one_word():
     assert term(f"{DBR}AC%2FDC") == "AC_DC"
     assert term(f"{DBR}Rock_(music)") == "Rock_music"
     assert term("Indie rock") == "Indie_rock"

@@ -26,7 +26,7 @@ PACKERS = {".gz": gzip.compress, ".bz2": bz2.compress}
 
 
 @pytest.mark.parametrize("ending", [".nt", ".nt.gz", ".nt.bz2", ".ttl", ".ttl.bz2"])
-def test_n_triples_are_what_rdflib_reads(ending, tmp_path, monkeypatch):
+def test_n_triples_equal_those_of_rdflib(ending, tmp_path, monkeypatch):
     path = tmp_path / f"music{ending}"
     path.write_bytes(PACKERS.get(path.suffix, bytes)(NT.encode()))
     monkeypatch.setattr(rdf_triples, "_turtle", None)  # DBpedia's .ttl dumps are N-Triples, and larger than memory
@@ -36,7 +36,7 @@ def test_n_triples_are_what_rdflib_reads(ending, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("ending", [".ttl", ".turtle", ".ttl.gz"])
-def test_turtle_is_read_too(ending, tmp_path):
+def test_turtle_is_read(ending, tmp_path):
     path = tmp_path / f"music{ending}"
     path.write_bytes(gzip.compress(TTL.encode()) if ending.endswith(".gz") else TTL.encode())
     assert {tuple(triple) for triple in read(path)} == by_rdflib(TTL, "turtle")
@@ -56,7 +56,7 @@ def test_turtle_is_read_too(ending, tmp_path):
         ("  # comment", None),
     ],
 )
-def test_lines_by_hand(line, triple):
+def test_parse_returns_the_triple_of_a_line(line, triple):
     assert parse(line) == triple
 
 
@@ -74,12 +74,12 @@ def test_lines_by_hand(line, triple):
         '"s" <a:p> <a:o> .',
     ],
 )
-def test_what_is_no_triple_is_refused(line):
+def test_a_line_that_is_not_a_triple_raises(line):
     with pytest.raises(ValueError):
         parse(line)
 
 
-def test_a_few_bad_lines_are_left_out_with_a_warning(tmp_path):
+def test_a_few_bad_lines_cause_a_warning(tmp_path):
     path = tmp_path / "long.nt"
     path.write_text("<a:s> <a:p> <a:o> .\n" * 150 + "<a:s> <a bad> <a:o> .\n" + "<a:s> <a:p> <a:o> .\n" * 49)
     with pytest.warns(
@@ -88,7 +88,7 @@ def test_a_few_bad_lines_are_left_out_with_a_warning(tmp_path):
         assert len(list(read(path))) == 199
 
 
-def test_a_file_of_another_kind_or_damaged_is_refused(tmp_path):
+def test_an_unknown_or_damaged_file_raises_an_error(tmp_path):
     def written(name, content):
         path = tmp_path / name
         path.write_bytes(content)

@@ -9,12 +9,12 @@ import time
 
 import pytest
 
-from segue_papers.enrichment.web_service import post_form, checked_url
+from segue_papers.enrichment.web_service import checked_url, post_form
 from tests.papers.enrichment.music_knowledge import serving
 from toolkit.errors import DataError, InputError, SegueError
 
 
-def test_a_form_is_posted_and_json_comes_back():
+def test_post_form_returns_the_json_of_the_answer():
     with serving(lambda path, form: (200, {}, json.dumps([path, form]).encode())) as server:
         assert post_form(f"{server.url}/rest", {"text": "größe & more"}, what="it") == [
             "/rest",
@@ -22,14 +22,14 @@ def test_a_form_is_posted_and_json_comes_back():
         ]
 
 
-def test_a_busy_service_is_asked_again():
+def test_a_request_to_a_busy_service_is_repeated():
     left = [503, 429, 500]
     with serving(lambda *_: (left.pop(), {}, b"") if left else (200, {}, b'"done"')) as server:
         assert post_form(server.url, {"a": "b"}, what="it", wait=0.01) == "done"
         assert len(server.asked) == 4
 
 
-def test_it_waits_as_long_as_it_is_told():
+def test_retry_after_sets_the_wait():
     left = [{"Retry-After": "1"}]
     with serving(lambda *_: (429, left.pop(), b"") if left else (200, {}, b"1")) as server:
         begin = time.monotonic()
@@ -37,11 +37,11 @@ def test_it_waits_as_long_as_it_is_told():
         assert time.monotonic() - begin >= 1
 
 
-def test_a_service_that_stays_away_is_told_in_one_line():
+def test_an_unavailable_service_raises_a_one_line_error():
     with serving(lambda *_: (503, {}, b"")) as server:
         with pytest.raises(
             SegueError,
-            match=r"it at http://127.0.0.1:\d+ answers 503 Service Unavailable, after 3 requests: make sure that it runs",
+            match=r"it at http://127.0.0.1:\d+ answers 503 Service Unavailable, after 3 requests: make sure that",
         ):
             post_form(server.url, {"a": "b"}, what="it", retries=2, wait=0.01)
         assert len(server.asked) == 3
@@ -51,14 +51,14 @@ def test_a_service_that_stays_away_is_told_in_one_line():
     assert "\n" not in str(caught.value)
 
 
-def test_a_question_that_is_refused_is_not_repeated():
+def test_a_refused_request_is_not_repeated():
     with serving(lambda *_: (400, {}, b"")) as server:
         with pytest.raises(InputError, match="answers 400 Bad Request: check the address and the parameters"):
             post_form(server.url, {"a": "b"}, what="it")
         assert len(server.asked) == 1
 
 
-def test_another_service_is_recognised():
+def test_an_answer_that_is_not_json_raises_a_data_error():
     with (
         serving(lambda *_: (200, {}, b"<html>")) as server,
         pytest.raises(DataError, match="answers b'<html>', which is not JSON"),
@@ -66,7 +66,7 @@ def test_another_service_is_recognised():
         post_form(server.url, {"a": "b"}, what="it")
 
 
-def test_silence_and_a_cut_line_end_in_time():
+def test_a_timeout_and_an_interrupted_answer_raise_an_error():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         begin = time.monotonic()
@@ -90,6 +90,6 @@ def test_silence_and_a_cut_line_end_in_time():
 
 
 @pytest.mark.parametrize("url", ["localhost:2222", "file:///etc/passwd", "http://", "ftp://x.org/y"])
-def test_only_web_addresses_are_asked(url):
+def test_only_http_addresses_are_accepted(url):
     with pytest.raises(ValueError, match="is not an http:// or https:// address"):
         checked_url(url)

@@ -96,5 +96,4 @@ class AudioEncoder(Encoder):
         return np.full((len(inputs), self.dim), np.nan, np.float32)
 
     def _all_unreadable(self, inputs: Audio) -> InputError:
-        fault = f"none of {len(inputs)} audio files can be read"
-        return InputError(f"{self.name}: {fault}: {self.failure_text.cure}")
+        return InputError(f"{self.name}: none of {len(inputs)} audio files can be read: {self.failure_text.cure}")

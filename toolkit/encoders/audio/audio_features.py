@@ -36,7 +36,7 @@ import numpy as np
 
 from toolkit.constants import AUDIO_FEATURES
 from toolkit.encoders.audio.audio_encoder import AudioEncoder, AudioParams
-from toolkit.encoders.contract.encoder import Audio, EncoderParams, Progress
+from toolkit.encoders.contract.encoder import Audio, Progress
 from toolkit.encoders.features.standardise import Standardiser, StandardisingEncoder
 from toolkit.packages import LIBROSA, Package
 
@@ -51,10 +51,6 @@ MINOR = np.array([6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.
 """Profiles of Krumhansl and Kessler, from the tonic upwards."""
 
 
-class AudioFeaturesParams(AudioParams):
-    """seconds: how much of each file is used, from its middle."""
-
-
 class AudioFeaturesEncoder(StandardisingEncoder, AudioEncoder):
     """Computes eleven audio features, such as tempo and key, from audio files with librosa.
 
@@ -63,9 +59,8 @@ class AudioFeaturesEncoder(StandardisingEncoder, AudioEncoder):
 
     name: ClassVar[str] = "audio-features"
     source: ClassVar[str] = "librosa; Krumhansl 1990; Scheirer and Slaney 1997"
-    Params: ClassVar[type[EncoderParams]] = AudioFeaturesParams
     requires: ClassVar[tuple[Package, ...]] = (*AudioEncoder.requires, LIBROSA)
-    params: AudioFeaturesParams
+    params: AudioParams
 
     @property
     def dim(self) -> int:
@@ -169,9 +164,7 @@ def _transform(rate: int) -> Cqt:
 
 
 def _pulse(onsets: np.ndarray, frames_a_second: float) -> float:
-    """Highest normalised autocorrelation of the onset strength at lags of 60 to 200 beats a minute: -1…1, 0 without a
-    pulse.
-    """
+    """Highest autocorrelation of the onset strength at 60 to 200 beats a minute: -1…1, 0 without a pulse."""
     centered = onsets - onsets.mean()
     power = float(centered @ centered)
     lags = range(round(frames_a_second * 60 / 200), min(round(frames_a_second), len(onsets) - 1) + 1)

@@ -1,4 +1,4 @@
-"""Base class of the supervised networks over spectrograms: the vectors of a clip's windows are averaged over the clip."""
+"""Base class of the supervised networks over spectrograms, whose vectors are averaged over the windows of a clip."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 
 from toolkit.encoders.audio.audio_encoder import AudioEncoder, AudioParams
-from toolkit.encoders.audio.window_table import WindowTable
 from toolkit.encoders.contract.encoder import Audio, Progress
+from toolkit.encoders.learning.growing_array import GrowingArray
 from toolkit.encoders.learning.supervised_encoder import (
     Examples,
     PredictingEncoder,
@@ -99,7 +99,7 @@ class AudioNetworkEncoder(PredictingEncoder, AudioEncoder):
 
         With `workdir` the windows are in a mapped file.
         """
-        table, owners = WindowTable(workdir), list[np.ndarray]()
+        table, owners = GrowingArray(workdir), list[np.ndarray]()
         for indices, clips in self._clip_batches(inputs, progress, f"decode for {self.name}"):
             for index, part in zip(indices, self._windows(clips), strict=True):
                 table.append(part)

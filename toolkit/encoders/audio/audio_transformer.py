@@ -166,8 +166,10 @@ class AudioTransformerEncoder(AudioEncoder):
         # a layer without weights would be random; only the mask of training may be missing
         missing = sorted(name for name in about["missing_keys"] if not name.endswith("masked_spec_embed"))
         if missing:
-            fault = f"lacks weights for {missing[0]} ({len(missing)} in all): it is not a {kind.__name__}"
-            raise InputError(f"model={self.params.model!r} {fault}")
+            raise InputError(
+                f"model={self.params.model!r} "
+                f"lacks weights for {missing[0]} ({len(missing)} in all): it is not a {kind.__name__}"
+            )
         return model.float().to(self.device).eval()
 
     def _hubert_config(self, config: Mapping[str, Any]) -> object:
@@ -176,8 +178,10 @@ class AudioTransformerEncoder(AudioEncoder):
 
         own = [name for name, value in config.items() if name in ("feature_extractor_cqt", "deepnorm") and value]
         if own or config.get("attention_relax", -1) > 0:
-            fault = f"is a MERT with {own or ['attention_relax']}, which HuBERT does not have: take MERT v1"
-            raise InputError(f"model={self.params.model!r} {fault}")
+            raise InputError(
+                f"model={self.params.model!r} "
+                f"is a MERT with {own or ['attention_relax']}, which HuBERT does not have: take MERT v1"
+            )
         foreign = ("model_type", "auto_map", "architectures")
         return HubertConfig(**{name: value for name, value in config.items() if name not in foreign})
 

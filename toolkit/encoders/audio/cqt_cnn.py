@@ -40,8 +40,10 @@ class CqtCnnParams(CqtParams, AudioNetworkParams):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.frames_left() < 1:
-            layers = f"{len(self.filters)} layers of kernel={self.kernel} and pool={self.pool}"
-            raise ValueError(f"{layers} leave nothing of {self.frames()} frames")
+            raise ValueError(
+                f"{len(self.filters)} layers of kernel={self.kernel} and pool={self.pool}"
+                f" leave nothing of {self.frames()} frames"
+            )
         return self
 
     def frames_left(self) -> int:

@@ -1,5 +1,4 @@
-"""`cqt`: the constant-Q spectrogram of the middle of a track, for networks that take sound and other modalities as
-input.
+"""`cqt`: the constant-Q spectrogram of the middle of a track, as input of networks over several modalities.
 
 Source: Oramas, Nieto, Sordo and Serra, "A deep multimodal approach for cold-start music recommendation", 2017, the
 input of their track embeddings: log-magnitude CQT of 96 bins (12 an octave, 22,050 Hz, hop 1,024, Hann) over 15 s. It

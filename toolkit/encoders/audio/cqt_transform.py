@@ -52,12 +52,15 @@ class Cqt:
         if self.bins < 1 or self.bins % self.per_octave:
             raise InputError(f"bins={self.bins} must be a multiple of per_octave={self.per_octave}")
         if self.hop < 1 or self.hop % 2 ** (self.octaves - 1):
-            reason = f"it is halved for each of {self.octaves} octaves"
-            raise InputError(f"hop={self.hop} must be a multiple of {2 ** (self.octaves - 1)}: {reason}")
+            raise InputError(
+                f"hop={self.hop} must be a multiple of {2 ** (self.octaves - 1)}: "
+                f"it is halved for each of {self.octaves} octaves"
+            )
         top = self.fmin * 2 ** (self.bins / self.per_octave)
         if top > self.rate / 2:
-            fault = f"bins={self.bins} reach {top:.0f} Hz, above half of rate={self.rate}"
-            raise InputError(f"{fault}: take fewer, or a higher rate")
+            raise InputError(
+                f"bins={self.bins} reach {top:.0f} Hz, above half of rate={self.rate}: take fewer, or a higher rate"
+            )
 
     @property
     def octaves(self) -> int:
@@ -155,7 +158,7 @@ def _kernel(rate: int, per_octave: int, lowest: float) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _taps() -> tuple[np.ndarray, int]:
-    """Filter of librosa's halving, times the root of 2, float64 [2 · reach + 1], and its reach to each side in samples."""
+    """Filter of librosa's halving, times the root of 2, float64 [2 · reach + 1], and its reach in samples."""
     import soxr
 
     middle, reach = 2048, 192
@@ -173,9 +176,7 @@ def _taps() -> tuple[np.ndarray, int]:
 
 @lru_cache(maxsize=1)
 def _squares() -> np.ndarray:
-    """The filter as matrices, float32 (squares, 2 · BLOCK, BLOCK): matrix j maps samples of the row j after to outputs
-    of a row.
-    """
+    """The filter as matrices, float32 (squares, 2 · BLOCK, BLOCK); matrix j maps the j-th row after a row to outputs."""
     taps, _ = _taps()
     size = 2 * BLOCK
     count = 1 + -(-(len(taps) - 1 + size - 1) // size)

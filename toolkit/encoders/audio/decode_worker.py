@@ -1,9 +1,9 @@
-"""Decodes one audio file to samples. Run as a program, it is a worker that decodes the files written to its standard
-input.
+"""Decodes one audio file to samples.
 
-A request is `HEADER` (rate, seconds, number of bytes) and the file. An answer is `ANSWER` (whether it succeeded, number
-of bytes) and float32 samples, or the reason as UTF-8. The program imports nothing of the toolkit, so it starts quickly
-and by its path alone. It ends with its input.
+Run as a program, it is a worker that decodes the files written to its standard input. A request is `HEADER` (rate,
+seconds, number of bytes) and the file. An answer is `ANSWER` (whether it succeeded, number of bytes) and float32
+samples, or the reason as UTF-8. The program imports nothing of the toolkit, so it starts quickly and by its path alone.
+It ends with its input.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ class Unreadable(Exception):
 
 
 def decode(data: bytes, *, rate: int, seconds: float) -> np.ndarray:
-    """Decode the middle `seconds` of an audio file, or all of a shorter one, at `rate`, channels averaged: float32
-    [samples].
+    """Decode the middle `seconds` of an audio file, or all of a shorter one, to one channel at `rate`: float32 [s].
 
     libsndfile reads WAV, FLAC, Ogg Vorbis and Opus, MP3, AIFF and others. The libraries of FFmpeg read AAC, MPEG-4
     (AAC, ALAC) and WavPack, if PyAV is installed. soxr resamples at its high quality, as in librosa. Raises
@@ -48,9 +47,7 @@ def decode(data: bytes, *, rate: int, seconds: float) -> np.ndarray:
 
 
 def missing_package(data: bytes) -> str | None:
-    """The package that is missing to read this file, as the end of the sentence "track x has …"; None if none is
-    missing.
-    """
+    """The package that is missing to read this file, as in "track x has …"; None if none is missing."""
     if _libav_format(data) is None or find_spec("av") is not None:
         return None
     return "audio in AAC, MPEG-4 or WavPack, which needs PyAV: pip install 'segue[aac]'"

@@ -8,6 +8,7 @@ threads (`threads` of a recipe).
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import subprocess
 import sys
@@ -105,10 +106,8 @@ class Worker:
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
-                try:
+                with contextlib.suppress(OSError):  # unwritten data has no reader any more
                     pipe.close()
-                except OSError:  # unwritten data has no reader any more
-                    continue
 
 
 _idle: list[Worker] = []

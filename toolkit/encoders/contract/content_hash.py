@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from toolkit.encoders.contract.encoder import Kind
+from toolkit.errors import InputError
 
 DIGEST = 16
 """Bytes of a digest."""
@@ -57,6 +59,18 @@ def combined(*parts: bytes | memoryview) -> str:
     for part in parts:
         hasher.update(len(part).to_bytes(8, "little"))
         hasher.update(part)
+    return hasher.hexdigest()
+
+
+def files_digest(paths: Iterable[Path]) -> str:
+    """One hex digest of the content of several files, in order. Raises `InputError` for a file that cannot be read."""
+    hasher = hashlib.blake2b(digest_size=DIGEST)
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                hasher.update(hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST)).digest())
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
     return hasher.hexdigest()
 
 

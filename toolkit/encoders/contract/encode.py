@@ -57,7 +57,7 @@ def encode(
     field: FieldValues,
     *,
     cache: Path,
-    fit_on: FitOn = FitOn(),  # noqa: B008 (frozen)
+    fit_on: FitOn = FitOn(),
     progress: Progress | None = None,
     engine: Engine = "local",
     workers: int | None = None,
@@ -104,15 +104,24 @@ def encode(
         del cached
     present = _clear_failed(encoder, field, padded[1:])
     if short.any():
-        count = f"{short.sum()} of {present.sum()} clips are shorter than the encoder reads at once and end in silence"
-        warnings.warn(f"{field.name}: {count}: {_examples(field, short[1:])}", RuntimeWarning, stacklevel=2)
-    label = f"{encoder.name} {json.dumps(encoder.params.model_dump(mode='json'), sort_keys=True)}"
-    return Modality(field.name, padded, np.concatenate([[False], present]), label, short if short.any() else None)
+        warnings.warn(
+            f"{field.name}: "
+            f"{short.sum()} of {present.sum()} clips are shorter than the encoder reads at once and end in silence"
+            f": {_examples(field, short[1:])}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return Modality(
+        field.name,
+        padded,
+        np.concatenate([[False], present]),
+        f"{encoder.name} {json.dumps(encoder.params.model_dump(mode='json'), sort_keys=True)}",
+        short if short.any() else None,
+    )
 
 
 def _clear_failed(encoder: Encoder, field: FieldValues, matrix: np.ndarray) -> np.ndarray:
-    """Set rows of NaN to zero, warn of the inputs that failed or are empty, and return the tracks that are left, bool
-    [V].
+    """Set rows of NaN to zero, warn of failed and empty inputs, and return the tracks that are left, bool [V].
 
     The cache keeps the rows of NaN, so that every run warns of them.
     """
@@ -124,8 +133,9 @@ def _clear_failed(encoder: Encoder, field: FieldValues, matrix: np.ndarray) -> n
             raise InputError(f"{field.name}: none of {count} inputs {text.none}: {text.cure}")
         if tracks.any():
             absent = f"{tracks.sum()} of {count} tracks have an input {text.some} and count as absent"
-            warning = f"{field.name}: {absent}: {_examples(field, tracks)} ({text.cure})"
-            warnings.warn(warning, RuntimeWarning, stacklevel=3)
+            warnings.warn(
+                f"{field.name}: {absent}: {_examples(field, tracks)} ({text.cure})", RuntimeWarning, stacklevel=3
+            )
     matrix[failed] = 0
     return field.present & ~failed & ~empty
 
@@ -251,9 +261,7 @@ class _Encoding:
 
 @contextmanager
 def _named_faults(field: FieldValues, indices: Sequence[int] | np.ndarray) -> Iterator[None]:
-    """Add the track to the fault of one input, and the modality to other faults. indices: of the batch's inputs among
-    all.
-    """
+    """Add the track to the fault of one input, and the modality to others. indices: of the inputs among all."""
     try:
         yield
     except BadInput as fault:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 
+from toolkit.encoders.contract.input_faults import BadInput
 from toolkit.errors import SegueError
 from toolkit.packages import Package
 from toolkit.parameters import Parameters
@@ -97,8 +98,7 @@ class Encoder(ABC):
     requires: ClassVar[tuple[Package, ...]] = ()
     Params: ClassVar[type[EncoderParams]] = EncoderParams
     short_inputs: Sequence[int] = ()
-    """Indices in the last batch of inputs that are shorter than the encoder reads at once, such as short audio clips.
-    """
+    """Indices in the last batch of inputs that are shorter than the encoder reads at once."""
 
     def __init__(self, params: EncoderParams | None = None, *, seed: int = 0, device: str = "cpu") -> None:
         self.params = params if params is not None else self.Params()
@@ -116,8 +116,7 @@ class Encoder(ABC):
         return False
 
     def check_files(self) -> None:
-        """Raise `MissingWeights`, or another `InputError`, if a file that it reads besides its inputs is not on this
-        machine.
+        """Raise `MissingWeights`, or another `InputError`, if a file that it reads besides its inputs is missing.
 
         For `segue validate`: nothing is downloaded, no file is read whole, and nothing heavy is imported. The default
         reads no file.
@@ -125,9 +124,7 @@ class Encoder(ABC):
         return
 
     def fingerprint(self) -> str:
-        """What decides the output besides name, version and parameters, for the cache key: a hash of pretrained
-        weights, the precision.
-        """
+        """What decides the output besides name, version and parameters, such as a hash of pretrained weights."""
         return ""
 
     def licence(self) -> str:
@@ -158,6 +155,23 @@ class Encoder(ABC):
     def transform(self, inputs: Any, *, progress: Progress | None = None) -> np.ndarray:
         """Compute the vectors of n >= 0 inputs: float32 [n, dim], finite except for rows of NaN (see `can_fail`)."""
 
+    def _in_batches(
+        self, inputs: Any, size: int, compute: Callable[[Any], np.ndarray], progress: Progress | None
+    ) -> np.ndarray:
+        """Compute the vectors of n inputs, `size` at a time: float32 [n, dim].
+
+        compute: returns the vectors of some inputs; a `BadInput` of it is counted among these.
+        """
+        out = np.zeros((len(inputs), self.dim), np.float32)
+        for start in range(0, len(out), size):
+            try:
+                out[start : start + size] = compute(inputs[start : start + size])
+            except BadInput as fault:
+                raise BadInput(start + fault.index, fault.why) from None
+            if progress is not None:
+                progress(min(start + size, len(out)), len(out), self.name)
+        return out
+
     def reconstructions(self, inputs: Any, path: Path, *, count: int = 12) -> Path:
         """Write a picture of at most `count` inputs, each next to its reconstruction, to `path`.
 
@@ -169,7 +183,7 @@ class Encoder(ABC):
         """What `fit` learned, for `save`; None before `fit`, and for an encoder that learns nothing."""
         return None
 
-    def restore(self, state: FittedState) -> None:
+    def restore(self, state: FittedState) -> None:  # noqa: B027 (an encoder that learns nothing needs none)
         """Take over what `fitted_state` returned."""
 
     def save(self, directory: Path) -> None:

@@ -102,8 +102,9 @@ class EncodingCache:
             if encoder.requires_fit:
                 restore(encoder, self.encoder(key))
         except DataError as error:
-            warning = f"cached encoding {self.entry(key).name} is recomputed: {error}"
-            warnings.warn(warning, RuntimeWarning, stacklevel=2)
+            warnings.warn(
+                f"cached encoding {self.entry(key).name} is recomputed: {error}", RuntimeWarning, stacklevel=2
+            )
             return None
         return matrix, tensors.get("short", np.zeros(len(matrix), bool))
 

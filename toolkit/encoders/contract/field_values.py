@@ -68,11 +68,16 @@ class FieldValues:
     def __post_init__(self) -> None:
         count = int(self.present.sum())
         if self.present.shape != (len(self.ids),) or count != len(self.values):
-            shape = f"present of shape {self.present.shape} with {count} true"
-            raise InputError(f"{self.name}: {len(self.ids)} ids, {shape}, {len(self.values)} values")
+            raise InputError(
+                f"{self.name}: {len(self.ids)} ids, "
+                f"present of shape {self.present.shape} with {count} true"
+                f", {len(self.values)} values"
+            )
         if not count:
-            cure = "leave the modality out, or collect the field first"
-            raise InputError(f"{self.name}: no track of {len(self.ids)} has this field: {cure}")
+            raise InputError(
+                f"{self.name}: no track of {len(self.ids)} has this field: "
+                "leave the modality out, or collect the field first"
+            )
 
     @cached_property
     def owners(self) -> list[str]:
@@ -94,8 +99,10 @@ class FieldValues:
         for owner, value in zip(self.owners, self.values, strict=True):
             if not isinstance(value, allowed):
                 needed = " or ".join(each.__name__ for each in allowed)
-                fault = f"has {type(value).__name__}, {kind} needs {needed}: name another field, or another encoder"
-                raise DataError(f"{self.name}: track {owner!r} {fault}")
+                raise DataError(
+                    f"{self.name}: track {owner!r} "
+                    f"has {type(value).__name__}, {kind} needs {needed}: name another field, or another encoder"
+                )
         return Files(self.values) if files else list(self.values)
 
     def _matrix(self) -> np.ndarray:
@@ -115,8 +122,10 @@ class FieldValues:
             raise DataError(f"{self.name}: features must be lists of numbers: {error}") from None
         for row, column in np.argwhere(~np.isfinite(matrix))[:1]:
             value = self.values[row][column]
-            fault = f"has {value} in column {column} (counted from 0), which must be a finite number"
-            raise DataError(f"{self.name}: track {owners[row]!r} {fault}")
+            raise DataError(
+                f"{self.name}: track {owners[row]!r} "
+                f"has {value} in column {column} (counted from 0), which must be a finite number"
+            )
         return matrix
 
 

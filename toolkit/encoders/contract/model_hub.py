@@ -5,7 +5,6 @@ A model is looked up as a folder, as an installed model package, and on the mode
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import os
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+from toolkit.encoders.contract.content_hash import combined, files_digest
 from toolkit.encoders.contract.encoder import Kind
 from toolkit.errors import InputError, MissingWeights, first_line
 
@@ -135,12 +135,8 @@ def unknown_licence(source: object) -> str:
 
 def fingerprint(folder: Path) -> str:
     """Hash of the names and the content of a model's files; readmes and other formats of the weights do not count."""
-    hasher = hashlib.sha256()
-    for path in sorted(path for pattern in _FILES for path in folder.rglob(pattern)):
-        hasher.update(f"{path.relative_to(folder).as_posix()}\0".encode())
-        with path.open("rb") as file:
-            hasher.update(hashlib.file_digest(file, "sha256").digest())
-    return hasher.hexdigest()[:32]
+    paths = sorted(path for pattern in _FILES for path in folder.rglob(pattern))
+    return combined(*(path.relative_to(folder).as_posix().encode() for path in paths), files_digest(paths).encode())
 
 
 def configured_dim(folder: Path) -> int | None:

@@ -1,9 +1,8 @@
-"""`engine: ray`: transforms the parts of one field in the processes of a Ray cluster, or of this machine, with the same
-vectors.
+"""`engine: ray`: transforms the parts of one field in the processes of a Ray cluster, or of this machine.
 
-Inputs go to the workers as Parquet files. Vectors come back as the same part files that a transform in one process
-keeps, so nothing is recomputed after a kill of a worker or of everything. On a cluster (`RAY_ADDRESS`) the cache must
-be on a disk that all machines share.
+The vectors are those of one process. Inputs go to the workers as Parquet files. Vectors come back as the same part
+files that a transform in one process keeps, so nothing is recomputed after a kill of a worker or of everything. On a
+cluster (`RAY_ADDRESS`) the cache must be on a disk that all machines share.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""`codes`: a fixed random unit vector for every distinct name. The inner product of two vectors shows whether the names
-are equal.
+"""`codes`: a fixed random unit vector for every distinct name, whose inner products show which names are equal.
 
 Source: random indexing, Kanerva, Kristoferson and Holst, "Random indexing of text samples for latent semantic
 analysis", 2000: vectors drawn independently in d dimensions are orthogonal up to 1/sqrt(d). No pretrained weights.

@@ -68,21 +68,18 @@ class FeaturesVaeEncoder(AutoencoderEncoder):
 
     def transform(self, inputs: np.ndarray, *, progress: Progress | None = None) -> np.ndarray:
         """float32 [n, c] -> float32 [n, d]."""
+        self._fitted()
+        return self._in_batches(inputs, BLOCK, self._rows, progress)
+
+    def _rows(self, inputs: np.ndarray) -> np.ndarray:
         import torch
 
-        standardiser, out = self._standardiser(), np.zeros((len(inputs), self.dim), np.float32)
-        for start in range(0, len(out), BLOCK):
-            part = as_matrix(inputs[start : start + BLOCK])
-            content = digests("features", part) if self.params.output == "sample" else None
-            out[start : start + BLOCK] = self._embed(torch.from_numpy(standardiser.apply(part)), content)
-            if progress is not None:
-                progress(min(start + BLOCK, len(out)), len(out), self.name)
-        return out
+        part = as_matrix(inputs)
+        content = digests("features", part) if self.params.output == "sample" else None
+        return self._embed(torch.from_numpy(self._standardiser().apply(part)), content)
 
     def reconstruct(self, inputs: np.ndarray) -> np.ndarray:
-        """Features that the decoder computes from the mean of the posterior: float32 [n, c], in the units of the
-        inputs.
-        """
+        """Features decoded from the mean of the posterior: float32 [n, c], in the units of the inputs."""
         import torch
 
         standardiser, model = self._standardiser(), self._fitted()

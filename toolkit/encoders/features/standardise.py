@@ -39,8 +39,9 @@ class Standardiser:
     def apply(self, matrix: np.ndarray) -> np.ndarray:
         """float32 [n, c] -> float32 [n, c]."""
         if matrix.ndim != 2 or matrix.shape[1] != len(self.mean):
-            columns = f"the {len(self.mean)} columns that were learned from"
-            raise InputError(f"features of shape {matrix.shape} must have {columns}")
+            raise InputError(
+                f"features of shape {matrix.shape} must have the {len(self.mean)} columns that were learned from"
+            )
         _check_finite(matrix)
         return ((matrix.astype(np.float64) - self.mean) / self.scale).astype(np.float32)
 

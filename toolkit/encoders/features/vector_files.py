@@ -70,11 +70,11 @@ class VectorSource:
 
 
 def read(source: VectorSource) -> tuple[list[str], np.ndarray]:
-    """Read ids and their vectors float32 [n, d], one row each. Rows of NaN are left out, because they mean that there
-    is no vector.
+    """Read ids and their vectors float32 [n, d], one row each.
 
-    float64, float16 and whole numbers are converted. Raises `InputError` for a file that is missing or of another kind,
-    `DataError` for one whose content breaks a rule. Both name the file and what to do.
+    Rows of NaN are left out, because they mean that there is no vector. float64, float16 and whole numbers are
+    converted. Raises `InputError` for a file that is missing or of another kind, `DataError` for one whose content
+    breaks a rule. Both name the file and what to do.
     """
     ids, matrix = _READERS[file_format(source)](source)
     return checked(source.path, ids if source.ids is None else ids_of(source.ids), matrix)
@@ -93,8 +93,9 @@ def file_format(source: VectorSource) -> str:
     if ending is None:
         raise InputError(f"{source.path} is not one of {', '.join(FORMATS)}: save the vectors as one of these")
     if ending == ".npy" and source.ids is None:
-        cure = "name the file of their ids with ids: …, or save both as .npz"
-        raise InputError(f"{source.path} holds vectors alone: {cure}")
+        raise InputError(
+            f"{source.path} holds vectors alone: name the file of their ids with ids: …, or save both as .npz"
+        )
     return ending
 
 
@@ -109,16 +110,18 @@ def checked(path: Path, ids: Sequence[str], vectors: np.ndarray) -> tuple[list[s
     if matrix.dtype.kind not in "fiu":
         raise DataError(f"{path}: the vectors are of {matrix.dtype}: save numbers, such as float32")
     if len(ids) != len(matrix):
-        cure = "give each vector one id, in the same order"
-        raise DataError(f"{path}: {len(ids):,} ids of {len(matrix):,} vectors: {cure}")
+        raise DataError(
+            f"{path}: {len(ids):,} ids of {len(matrix):,} vectors: give each vector one id, in the same order"
+        )
     if (repeated := _repeated(ids)) is not None:
         raise DataError(f"{path}: the id {repeated!r} occurs twice: keep one of its vectors")
     with np.errstate(over="ignore"):
         matrix = matrix.astype(np.float32, copy=False)
     missing = np.isnan(matrix).all(axis=1)
     for row in np.flatnonzero(~np.isfinite(matrix).all(axis=1) & ~missing)[:1]:
-        cure = "give all its numbers, or NaN for all of them"
-        raise DataError(f"{path}: the vector of {ids[row]!r} holds NaN or infinity: {cure}")
+        raise DataError(
+            f"{path}: the vector of {ids[row]!r} holds NaN or infinity: give all its numbers, or NaN for all of them"
+        )
     if missing.all():
         raise DataError(f"{path} holds no vector")
     if not missing.any():
@@ -135,8 +138,9 @@ def ids_of(path: Path) -> list[str]:
         if path.suffix.lower() == ".json":
             return texts(path, np.array(json.loads(written)))
     except (OSError, ValueError) as error:
-        cure = "save the ids as .npy, as .json or as text, one a line"
-        raise DataError(f"{path} cannot be read: {error}: {cure}") from None
+        raise DataError(
+            f"{path} cannot be read: {error}: save the ids as .npy, as .json or as text, one a line"
+        ) from None
     return [line.strip() for line in written.splitlines() if line.strip()]
 
 
@@ -215,8 +219,9 @@ def _safetensors(source: VectorSource) -> Content:
             ids = file.get_tensor(source.id_name(names))
             offsets = file.get_tensor("id_offsets").tolist() if "id_offsets" in names else None
     except (OSError, SafetensorError, TypeError, ValueError, IndexError) as error:
-        cure = "save float32 or float16 as safetensors"
-        raise DataError(f"{source.path} cannot be read: {first_line(error)}: {cure}") from None
+        raise DataError(
+            f"{source.path} cannot be read: {first_line(error)}: save float32 or float16 as safetensors"
+        ) from None
     if offsets is None:
         return texts(source.path, ids), matrix
     content = ids.tobytes()
@@ -288,14 +293,17 @@ def _content(source: VectorSource, table: pa.Table, name: str | None, chosen: Se
     else:
         for column, kind in types.items():
             if not _is_number(kind):
-                fault = f"holds {kind}, not numbers: name others with columns: […]"
-                raise DataError(f"{source.path}, column {column!r} {fault}")
+                raise DataError(
+                    f"{source.path}, column {column!r} holds {kind}, not numbers: name others with columns: […]"
+                )
         matrix = np.stack([_floats(table.column(column)) for column in chosen], axis=1)
     ids = [] if name is None else table.column(name).to_pylist()
     for track in ids:
         if not isinstance(track, str | int) or isinstance(track, bool):
-            fault = f"the id {track!r} is neither text nor a whole number: give each vector one"
-            raise DataError(f"{source.path}, column {name!r}: {fault}")
+            raise DataError(
+                f"{source.path}, column {name!r}: "
+                f"the id {track!r} is neither text nor a whole number: give each vector one"
+            )
     return [str(track) for track in ids], matrix
 
 
@@ -304,14 +312,17 @@ def _vectors(path: Path, table: pa.Table, column: str) -> np.ndarray:
     listed = table.column(column).combine_chunks()
     lengths = {len(vector) for vector in listed.to_numpy(zero_copy_only=False) if vector is not None}
     if len(lengths) > 1:
-        fault = f"vectors of several lengths ({min(lengths)} to {max(lengths)}): give each the same"
-        raise DataError(f"{path}, column {column!r} holds {fault}")
+        raise DataError(
+            f"{path}, column {column!r} holds "
+            f"vectors of several lengths ({min(lengths)} to {max(lengths)}): give each the same"
+        )
     matrix = np.full((len(listed), max(lengths, default=0)), np.nan, np.float32)
     present = listed.is_valid().to_numpy(zero_copy_only=False)
     flat = listed.drop_null().flatten()
     if not _is_number(flat.type):
-        fault = f"lists of {flat.type}, not of numbers: name another with columns: […]"
-        raise DataError(f"{path}, column {column!r} holds {fault}")
+        raise DataError(
+            f"{path}, column {column!r} holds lists of {flat.type}, not of numbers: name another with columns: […]"
+        )
     matrix[present] = _floats(flat).reshape(int(present.sum()), -1)
     return matrix
 

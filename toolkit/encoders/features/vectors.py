@@ -9,7 +9,6 @@ scheme or not. Source: the file. No pretrained weights.
 
 from __future__ import annotations
 
-import hashlib
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -17,10 +16,10 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
+from toolkit.encoders.contract.content_hash import files_digest
 from toolkit.encoders.contract.encoder import Encoder, EncoderParams, FailureText, Kind, Progress, Texts
 from toolkit.encoders.contract.model_hub import unknown_licence
 from toolkit.encoders.features.vector_files import VectorSource, file_format, read
-from toolkit.errors import InputError
 
 
 class VectorsParams(EncoderParams):
@@ -33,8 +32,8 @@ class VectorsParams(EncoderParams):
     id: str | None = Field(None, description="column or array of ids; default: ids, id or track_id")
     columns: list[str] = Field(
         [],
-        description="columns of numbers, or the one column or array of vectors; default: matrix, vectors or embeddings, else every column"
-        " of numbers",
+        description="columns of numbers, or the column or array of vectors; default: matrix, vectors or embeddings,"
+        " otherwise every column of numbers",
     )
 
 
@@ -79,11 +78,7 @@ class VectorsEncoder(Encoder):
 
     def fingerprint(self) -> str:
         """Hash of the content of the files, so a changed file is encoded again."""
-        hasher = hashlib.blake2b(digest_size=16)
-        for path in (self.params.file, self.params.ids):
-            if path is not None:
-                hasher.update(_digest(path.expanduser()))
-        return hasher.hexdigest()
+        return files_digest(path for path in (self._source.path, self._source.ids) if path is not None)
 
     def licence(self) -> str:
         return unknown_licence(self.params.file)
@@ -106,11 +101,3 @@ class VectorsEncoder(Encoder):
         scheme, _, bare = track.partition(":")
         forms = [track, *([bare] if bare else []), *([track.rpartition(":")[2]] if scheme == "spotify" else [])]
         return next((row_of[form] for form in [*forms, f"local:{track}"] if form in row_of), -1)
-
-
-def _digest(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}: give a file of vectors") from None

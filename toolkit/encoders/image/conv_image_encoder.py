@@ -13,7 +13,6 @@ from toolkit import devices
 from toolkit.encoders.contract.content_hash import digests
 from toolkit.encoders.contract.encoder import EncoderParams, Images, Kind, Progress
 from toolkit.encoders.contract.field_values import Files
-from toolkit.encoders.contract.input_faults import BadInput
 from toolkit.encoders.image.pixels import decoded, save_pairs
 from toolkit.encoders.learning.base_autoencoder import AutoencoderEncoder, AutoencoderParams
 from toolkit.errors import InputError
@@ -27,8 +26,10 @@ if TYPE_CHECKING:
 BLOCK = 64
 """Pictures that are transformed at once."""
 SHARED_BATCH = 64
-"""Batch size from which training uses more than one CPU thread. Threads of smaller steps wait for each other longer
-than they compute (measured on two busy cores: 2.5 s an epoch of 770 covers on one thread, 25 s on two).
+"""Batch size from which training uses more than one CPU thread.
+
+Threads of smaller steps wait for each other longer than they compute (measured on two busy cores: 2.5 s an epoch of 770
+covers on one thread, 25 s on two).
 """
 
 
@@ -48,8 +49,9 @@ class ConvParams(EncoderParams):
     def _halves(self) -> Self:
         step = self.patch * 2 ** len(self.channels)
         if self.size % step or self.size < 2 * step:
-            reason = f"(patch={self.patch}, halved by each of the channels)"
-            raise ValueError(f"size={self.size} must be 2, 3, … times {step} {reason}")
+            raise ValueError(
+                f"size={self.size} must be 2, 3, … times {step} (patch={self.patch}, halved by each of the channels)"
+            )
         return self
 
 
@@ -100,14 +102,12 @@ class ImageEncoder(AutoencoderEncoder):
     def transform(self, inputs: Images, *, progress: Progress | None = None) -> np.ndarray:
         """n encoded pictures -> float32 [n, d], always in full precision."""
         self._fitted()
-        out = np.zeros((len(inputs), self.dim), np.float32)
-        for start in range(0, len(out), BLOCK):
-            part = [inputs[row] for row in range(start, min(start + BLOCK, len(out)))]
-            content = digests("image", part) if self._output() == "sample" else None
-            out[start : start + BLOCK] = self._embed(tensor(self._pixels(part, start)), content)
-            if progress is not None:
-                progress(start + len(part), len(out), self.name)
-        return out
+        return self._in_batches(inputs, BLOCK, self._rows, progress)
+
+    def _rows(self, inputs: Images) -> np.ndarray:
+        images = list(inputs)
+        content = digests("image", images) if self._output() == "sample" else None
+        return self._embed(tensor(decoded(images, size=self.params.size)), content)
 
     def reconstruct(self, inputs: Images) -> np.ndarray:
         """Pictures that the decoder computes from the code: uint8 [n, size, size, 3]."""
@@ -115,7 +115,7 @@ class ImageEncoder(AutoencoderEncoder):
 
         model = self._fitted()
         with torch.inference_mode():
-            batch = tensor(self._pixels(inputs, 0)).to(self.device)
+            batch = tensor(decoded(inputs, size=self.params.size)).to(self.device)
             back = model.decoder(model.encode(batch)[0]).float().cpu()
         return (back.permute(0, 2, 3, 1) * 255).round().clamp(0, 255).to(torch.uint8).numpy()
 
@@ -125,14 +125,8 @@ class ImageEncoder(AutoencoderEncoder):
         shown = list(dict.fromkeys(pictures[row] for row in range(min(20 * count, len(inputs)))))[:count]
         if not shown:
             raise InputError(f"{self.name}: no picture to show")
-        save_pairs(self._pixels(shown, 0), self.reconstruct(shown), path)
+        save_pairs(decoded(shown, size=self.params.size), self.reconstruct(shown), path)
         return path
-
-    def _pixels(self, images: Images, start: int) -> np.ndarray:
-        try:
-            return decoded(images, size=self.params.size)
-        except BadInput as fault:
-            raise BadInput(start + fault.index, fault.why) from None
 
     def _build(self) -> Autoencoder:
         import torch

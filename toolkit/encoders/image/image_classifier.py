@@ -6,11 +6,9 @@ Source: multimodal BERT4Rec report (USC), which names supervised encoders as fut
 
 from __future__ import annotations
 
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from toolkit.encoders.contract import model_hub
 from toolkit.encoders.contract.encoder import EncoderParams, Images, Kind, Progress
 from toolkit.encoders.image import pretrained_images
 from toolkit.encoders.image.conv_image_encoder import ConvParams, tensor
@@ -23,11 +21,10 @@ if TYPE_CHECKING:
 
 
 class ImageClassifierParams(ConvParams, ClassifierParams):
-    """model: folder or hub name of a model to fine-tune. Without one, the convolutions of `image-ae` are trained from
-    scratch (size, patch and channels are theirs).
-    """
+    """Parameters of `image-classifier`.
 
-    model: str | None = None
+    Without `model`, the convolutions of `image-ae` are trained from scratch, with its size, patch and channels.
+    """
 
 
 class ImageClassifierEncoder(ClassifierEncoder[bytes]):
@@ -42,25 +39,6 @@ class ImageClassifierEncoder(ClassifierEncoder[bytes]):
     Params: ClassVar[type[EncoderParams]] = ImageClassifierParams
     requires: ClassVar[tuple[Package, ...]] = (PILLOW,)
     params: ImageClassifierParams
-
-    @property
-    def pretrained(self) -> bool:
-        return self.params.model is not None
-
-    @cached_property
-    def folder(self) -> Path:
-        """The folder of the model's files. Raises `InputError` if there is no such model."""
-        return pretrained_images.TransformersModel(str(self.params.model)).find()
-
-    def check_files(self) -> None:
-        if self.pretrained:
-            pretrained_images.TransformersModel(str(self.params.model)).find(download=False)
-
-    def fingerprint(self) -> str:
-        return model_hub.fingerprint(self.folder) if self.pretrained else ""
-
-    def licence(self) -> str:
-        return model_hub.unknown_licence(self.params.model) if self.pretrained else ""
 
     def _prepare(self, inputs: Images, workdir: Path | None = None, progress: Progress | None = None) -> LoadInputs:
         import torch

@@ -95,14 +95,10 @@ class ImageModelEncoder(PretrainedEncoder):
 
     def transform(self, inputs: Images, *, progress: Progress | None = None) -> np.ndarray:
         """n encoded images -> float32 [n, d]. Raises `BadInput` for a file that is not an image."""
-        vectors = np.zeros((len(inputs), self.dim), np.float32)
-        step = self.params.batch or (16 if self.device == "cpu" else 128)
-        for start in range(0, len(vectors), step):
-            images = [inputs[place] for place in range(start, min(start + step, len(vectors)))]
-            vectors[start : start + step] = self._run(self._preparation.batch(images, start), bf16=self.bf16)
-            if progress is not None:
-                progress(start + len(images), len(vectors), self.name)
-        return vectors
+        size = self.params.batch or (16 if self.device == "cpu" else 128)
+        return self._in_batches(
+            inputs, size, lambda part: self._run(self._preparation.batch(part), bf16=self.bf16), progress
+        )
 
     @cached_property
     def _model(self) -> TransformersModel | TorchvisionModel:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-import os
 import struct
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +13,7 @@ import numpy as np
 
 from toolkit.encoders.contract.encoder import Progress
 from toolkit.encoders.contract.input_faults import BadInput
+from toolkit.encoders.learning.growing_array import GrowingArray
 from toolkit.files import write_bytes
 
 if TYPE_CHECKING:
@@ -39,10 +38,10 @@ def pixels(image: bytes, *, size: int, index: int = 0) -> np.ndarray:
 
 
 def rgb(image: bytes, *, least: int, index: int = 0) -> Image:
-    """Decode one picture to RGB, uncropped, as a picture of Pillow. A JPEG may be smaller than its file says, but no
-    side is below `least` pixels.
+    """Decode one picture to RGB, uncropped, as a picture of Pillow.
 
-    Colour models, animations and errors are as in `pixels`.
+    A JPEG may be smaller than its file says, but no side is below `least` pixels. Colour models, animations and errors
+    are as in `pixels`.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -105,25 +104,14 @@ def table_of(
     workdir: Path | None = None,
     progress: Progress | None = None,
 ) -> np.ndarray:
-    """The results of `read(image, row)` in one array, uint8 [n, height, width, 3], in memory or mapped as in `decoded`."""
-    shape = (len(images), *sides, 3)
-    table = np.empty(shape, np.uint8) if workdir is None else _mapped(workdir, shape)
+    """The results of `read(image, row)` in one array, uint8 [n, height, width, 3]; see `decoded` for `workdir`."""
+    table = GrowingArray(workdir)
+    table.append(np.empty((0, *sides, 3), np.uint8))
     for row, image in enumerate(images):
-        table[row] = read(image, row)
+        table.append(read(image, row)[None])
         if progress is not None and (row + 1) % 64 == 0:
             progress(row + 1, len(images), "decode pictures")
-    return table
-
-
-def _mapped(workdir: Path, shape: tuple[int, ...]) -> np.ndarray:
-    workdir.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=workdir, suffix=".pixels")
-    os.close(handle)
-    table = np.memmap(name, np.uint8, "w+", shape=shape)
-    # unlinked at once if the system allows it, so a kill leaves nothing behind
-    if os.name == "posix":
-        os.unlink(name)
-    return table
+    return table.whole()
 
 
 def save_pairs(

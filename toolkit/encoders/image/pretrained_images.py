@@ -113,9 +113,9 @@ class Preparation:
         values = np.asarray(table, np.float64) * self.scale - self.offset
         return np.ascontiguousarray(((values - self.mean) / self.deviation).transpose(0, 3, 1, 2), np.float32)
 
-    def batch(self, images: Sequence[bytes], start: int = 0) -> np.ndarray:
-        """Images as float32 [n, 3, height, width]. start: number of the first one in messages."""
-        return self.normalised(table_of(images, self.size, lambda image, row: self.cropped(image, start + row)))
+    def batch(self, images: Sequence[bytes]) -> np.ndarray:
+        """Images as float32 [n, 3, height, width]."""
+        return self.normalised(table_of(images, self.size, self.cropped))
 
 
 def _sides(size: Any) -> tuple[int, int]:

@@ -204,11 +204,11 @@ class TorchvisionPreparation:
         check_sides(picture, index)
         return np.asarray(self.resize(picture), np.uint8)
 
-    def batch(self, images: Sequence[bytes], start: int = 0) -> np.ndarray:
-        """Images as float32 [n, 3, height, width]. start: number of the first one in messages."""
+    def batch(self, images: Sequence[bytes]) -> np.ndarray:
+        """Images as float32 [n, 3, height, width]."""
         import torch
 
-        table = table_of(images, self.size, lambda image, row: self.cropped(image, start + row))
+        table = table_of(images, self.size, self.cropped)
         values: np.ndarray = self.scale(torch.from_numpy(table).permute(0, 3, 1, 2)).contiguous().numpy()
         return values
 

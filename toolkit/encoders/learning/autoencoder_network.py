@@ -24,7 +24,7 @@ Output = Literal["mu", "mu+sigma", "sample"]
 
 
 class Autoencoder(TrainableNetwork):
-    """An autoencoder: `trunk` to `width` numbers, a linear bottleneck of `latent` numbers, and back through `decoder`."""
+    """A network of `trunk` to `width` numbers, a linear bottleneck of `latent` numbers, and `decoder`."""
 
     def __init__(self, trunk: nn.Module, width: int, latent: int, decoder: nn.Module, *, variational: bool) -> None:
         super().__init__()
@@ -44,8 +44,7 @@ class Autoencoder(TrainableNetwork):
         return mean, log_variance.clamp(-20.0, 10.0)
 
     def losses(self, inputs: Tensor, noise: Tensor, *, beta: float) -> dict[str, Tensor]:
-        """Means over the inputs: `error` (half the summed squared error), `kl` if variational, and `loss`, which is
-        minimised.
+        """Means over the inputs: `error` (half the summed squared error), `kl` if variational, and `loss`.
 
         noise: standard normal [n, latent]. With beta = 1 the loss is the negative ELBO of a Gaussian likelihood of unit
         variance, up to a constant.
@@ -71,9 +70,7 @@ class Autoencoder(TrainableNetwork):
 
 
 def mlp_autoencoder(columns: int, hidden: list[int], latent: int) -> Autoencoder:
-    """Variational autoencoder of a feature vector, with the layers of `hidden` before the bottleneck, and mirrored
-    after it.
-    """
+    """Variational autoencoder of a feature vector, with the layers of `hidden` before and, mirrored, after the code."""
     sizes = [columns, *hidden]
     inward = [layer for a, b in itertools.pairwise(sizes) for layer in (nn.Linear(a, b), nn.SiLU())]
     back = [latent, *hidden[::-1]]

@@ -1,11 +1,10 @@
-"""Base class of the encoders of pictures and texts that learn labels: a backbone, a hidden layer that is the vector,
-and the labels.
-"""
+"""Base class of the encoders of pictures and texts that learn labels."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Literal, Self, TypeVar
 
@@ -13,8 +12,8 @@ import numpy as np
 from pydantic import Field
 
 from toolkit import devices
+from toolkit.encoders.contract import model_hub
 from toolkit.encoders.contract.encoder import Progress
-from toolkit.encoders.contract.input_faults import BadInput
 from toolkit.encoders.learning.supervised_encoder import (
     Examples,
     SupervisedEncoder,
@@ -39,12 +38,14 @@ Item = TypeVar("Item", str, bytes)
 class ClassifierParams(TrainedParams):
     """Parameters of an encoder that learns labels.
 
+    - model: folder or hub name of the model to fine-tune; None trains a network from scratch.
     - dim: size of the hidden layer before the labels, which is the vector.
     - lr: learning rate; default: 1e-4 for a pretrained backbone, otherwise 2e-3.
     - dropout: share of the hidden layer that is dropped in training.
     - bf16: mixed precision in training; vectors are computed in full precision.
     """
 
+    model: str | None = None
     dim: int = Field(128, ge=1)
     epochs: int = Field(10, ge=1)
     batch: int = Field(32, ge=1)
@@ -66,9 +67,27 @@ class ClassifierEncoder(SupervisedEncoder, Generic[Item]):
         return self.params.dim
 
     @property
-    @abstractmethod
     def pretrained(self) -> bool:
         """Whether the weights of the backbone are those of a model."""
+        return self.params.model is not None
+
+    @cached_property
+    def folder(self) -> Path:
+        """The folder of the model's files. Raises `InputError` if there is no such model."""
+        return self._find()
+
+    def check_files(self) -> None:
+        if self.pretrained:
+            self._find(download=False)
+
+    def fingerprint(self) -> str:
+        return model_hub.fingerprint(self.folder) if self.pretrained else ""
+
+    def licence(self) -> str:
+        return model_hub.unknown_licence(self.params.model) if self.pretrained else ""
+
+    def _find(self, *, download: bool = True) -> Path:
+        return model_hub.find(str(self.params.model), self.kind, download=download)
 
     @abstractmethod
     def _backbone(self) -> tuple[nn.Module, int]:
@@ -115,17 +134,10 @@ class ClassifierEncoder(SupervisedEncoder, Generic[Item]):
     def transform(self, inputs: Sequence[Item], *, progress: Progress | None = None) -> np.ndarray:
         """n inputs -> float32 [n, dim], always in full precision."""
         self._fitted()
-        out, step = np.zeros((len(inputs), self.dim), np.float32), self.params.batch
-        for start in range(0, len(out), step):
-            items = [inputs[row] for row in range(start, min(start + step, len(out)))]
-            try:
-                batch = self._prepare(items)(np.arange(len(items)))
-            except BadInput as fault:
-                raise BadInput(start + fault.index, fault.why) from None
-            out[start : start + step] = self._outputs(batch)
-            if progress is not None:
-                progress(start + len(items), len(out), self.name)
-        return out
+        return self._in_batches(inputs, self.params.batch, self._rows, progress)
+
+    def _rows(self, inputs: Sequence[Item]) -> np.ndarray:
+        return self._outputs(self._prepare(inputs)(np.arange(len(inputs))))
 
     def _build(self, columns: int) -> SupervisedNetwork:
         from torch import nn

@@ -1,6 +1,4 @@
-"""Base classes of the supervised encoders: a network learns to predict a track's targets, and its hidden layer is the
-vector.
-"""
+"""Base classes of the supervised encoders, whose networks learn to predict the targets of a track."""
 
 from __future__ import annotations
 
@@ -90,7 +88,7 @@ class SupervisedEncoder(Encoder):
 
     @abstractmethod
     def _build(self, columns: int) -> SupervisedNetwork:
-        """The network for targets [n, columns], with weights from torch's random generator unless they are pretrained."""
+        """The network for targets [n, columns]. Weights are pretrained, or drawn from torch's random generator."""
 
     def _extra_tensors(self) -> Tensors:
         """Tensors that are saved with those of the network."""
@@ -202,13 +200,16 @@ def checked_targets(name: str, count: int, targets: np.ndarray | None, *, labels
         raise needs_targets(name)
     checked = np.ascontiguousarray(targets, np.float32)
     if not count or checked.ndim != 2 or len(checked) != count or not checked.shape[1]:
-        rule = f"must be [{count}, t]: one row an input, at least one of each"
-        raise InputError(f"{name}: targets of shape {checked.shape} {rule}")
+        raise InputError(
+            f"{name}: targets of shape {checked.shape} must be [{count}, t]: one row an input, at least one of each"
+        )
     for row in np.flatnonzero(~np.isfinite(checked).all(axis=1))[:1]:
         raise InputError(f"{name}: targets of input {row} must be finite numbers")
     if labels and (checked.min() < 0 or checked.max() > 1):
-        rule = "must be labels 0…1: for factors take another loss"
-        raise InputError(f"{name}: targets from {checked.min():g} to {checked.max():g} {rule}")
+        raise InputError(
+            f"{name}: targets from {checked.min():g} to {checked.max():g} "
+            "must be labels 0…1: for factors take another loss"
+        )
     return checked
 
 
@@ -218,6 +219,7 @@ def checked_feedback(name: str, feedback: Feedback | None, factors: np.ndarray) 
         raise InputError(f"{name}: loss: weighted needs feedback, and there is none: give it `targets: {{factors: k}}`")
     if feedback.confidence.shape != (len(factors), len(feedback.users)) or feedback.users.shape[1] != factors.shape[1]:
         shapes = f"users {feedback.users.shape}, confidence {feedback.confidence.shape}"
-        rule = f"must be of {factors.shape[0]} tracks and {factors.shape[1]} factors"
-        raise InputError(f"{name}: feedback of {shapes} {rule}")
+        raise InputError(
+            f"{name}: feedback of {shapes} must be of {factors.shape[0]} tracks and {factors.shape[1]} factors"
+        )
     return feedback

@@ -44,16 +44,15 @@ class SupervisedNetwork(TrainableNetwork):
         self.register_buffer("spread", torch.ones(()))
 
     def scale_to(self, targets: Tensor) -> None:
-        """Predict in the units of float32 [n, columns]: the linear layer learns targets of mean 0 and standard
-        deviation 1.
-        """
+        """Predict in the units of float32 [n, columns], although the layers learn standardised targets."""
         if self.loss in ("squared", "weighted"):
             self.center.copy_(targets.mean(dim=0))
             self.spread.copy_((targets - targets.mean(dim=0)).square().mean().sqrt().clamp_min(1e-12))
 
     def use_feedback(self, users: Tensor, unit: float) -> None:
-        """Set what the loss `weighted` needs, which is not saved. users: factors [U, f]. unit: what the loss is divided
-        by.
+        """Set what the loss `weighted` needs, which is not saved.
+
+        users: factors [U, f]. unit: what the loss is divided by.
         """
         self.register_buffer("users", users, persistent=False)
         self.register_buffer("gram", users.T @ users, persistent=False)

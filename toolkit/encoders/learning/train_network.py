@@ -99,11 +99,11 @@ def train(
         optimizer = torch.optim.Adam(model.parameters(), lr=schedule.lr)
     else:
         optimizer = torch.optim.SGD(model.parameters(), lr=schedule.lr, momentum=0.9, nesterov=True)
-    run = _Run(model, optimizer, load, n, schedule, progress, what)
+    run = _Run(model, optimizer, schedule)
     curve = run.resume(workdir / CHECKPOINT) if workdir is not None else []
     with _fixed_kernels(schedule.threads):
         for epoch in range(len(curve), schedule.epochs):
-            curve.append(run.epoch(epoch))
+            curve.append(run.epoch(epoch, load, n, progress, what))
             if workdir is not None:
                 run.checkpoint(workdir / CHECKPOINT, curve)
     model.eval()
@@ -116,31 +116,31 @@ class _Run:
 
     model: TrainableNetwork
     optimizer: torch.optim.Optimizer
-    load: Callable[[np.ndarray], Batch]
-    n: int
     schedule: Schedule
-    progress: Progress | None
-    what: str
 
-    def epoch(self, epoch: int) -> Epoch:
+    def epoch(
+        self, epoch: int, load: Callable[[np.ndarray], Batch], n: int, progress: Progress | None, what: str
+    ) -> Epoch:
         """Train one epoch, counted from 0."""
         schedule, began, sums = self.schedule, time.perf_counter(), dict[str, Tensor]()
         generator = torch.Generator().manual_seed(derived_seed(schedule.seed, "epoch", epoch))
-        order = torch.randperm(self.n, generator=generator).numpy()
-        steps = math.ceil(self.n / schedule.batch)
+        order = torch.randperm(n, generator=generator).numpy()
+        steps = math.ceil(n / schedule.batch)
         for step in range(steps):
             rows = np.sort(order[step * schedule.batch : (step + 1) * schedule.batch])
+            rate = 0.5 * (1 + math.cos(math.pi * (epoch * steps + step) / (schedule.epochs * steps)))
+            if schedule.optimizer == "nesterov":
+                rate = 1 / (1 + schedule.decay * (epoch * steps + step))
             for group in self.optimizer.param_groups:
-                group["lr"] = schedule.lr * _rate(schedule, epoch * steps + step, schedule.epochs * steps)
+                group["lr"] = schedule.lr * rate
             noise = torch.randn(len(rows), self.model.latent, generator=generator)
-            for name, value in self._step(self.load(rows), noise).items():
+            for name, value in self._step(load(rows), noise).items():
                 sums[name] = sums.get(name, torch.zeros(())) + value.detach().cpu() * len(rows)
-            if self.progress is not None:
-                self.progress(epoch * steps + step + 1, schedule.epochs * steps, self.what)
-        means = {name: float(value) / self.n for name, value in sums.items()}
+            if progress is not None:
+                progress(epoch * steps + step + 1, schedule.epochs * steps, what)
+        means = {name: float(value) / n for name, value in sums.items()}
         if not math.isfinite(means["loss"]):
-            fault = f"the loss is {means['loss']} in epoch {epoch + 1}"
-            raise SegueError(f"{self.what}: {fault}: lower lr={schedule.lr}")
+            raise SegueError(f"{what}: the loss is {means['loss']} in epoch {epoch + 1}: lower lr={schedule.lr}")
         return {"epoch": epoch + 1, "seconds": time.perf_counter() - began, **means}
 
     def _step(self, batch: Batch, noise: Tensor) -> dict[str, Tensor]:
@@ -184,13 +184,6 @@ class _Run:
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
         curve: list[Epoch] = header["curve"]
         return curve
-
-
-def _rate(schedule: Schedule, step: int, steps: int) -> float:
-    """The learning rate at a step, as a share of the first."""
-    if schedule.optimizer == "nesterov":
-        return 1 / (1 + schedule.decay * step)
-    return 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
 def weights(model: nn.Module) -> Tensors:

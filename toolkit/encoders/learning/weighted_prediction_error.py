@@ -35,9 +35,7 @@ class Feedback:
         return Feedback(self.users, self.confidence[rows])
 
     def batch(self, rows: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
-        """Plays of the tracks at `rows` int [b]: of each the index in the batch and the user, int64, and the
-        confidence, float32.
-        """
+        """Plays of the tracks at `rows` int [b]: index in the batch and user, int64, and confidence, float32."""
         import torch
 
         part = self.confidence[rows]

@@ -29,8 +29,9 @@ Step = tuple[str, Callable[[str], str]]
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _SECTION = (
-    r"(?:intro|outro|verse|chorus|pre[- ]?chorus|post[- ]?chorus|refrain|hook|bridge|interlude|instrumental|break|breakdown"
-    r"|drop|solo|skit|part|spoken|sample|build|coda|guitar solo|verso|coro|pre[- ]?coro|estribillo|puente|refr[aã]o|ponte|couplet|pont|strophe)"
+    r"(?:intro|outro|verse|chorus|pre[- ]?chorus|post[- ]?chorus|refrain|hook|bridge|interlude|instrumental|break"
+    r"|breakdown|drop|solo|skit|part|spoken|sample|build|coda|guitar solo|verso|coro|pre[- ]?coro|estribillo|puente"
+    r"|refr[aã]o|ponte|couplet|pont|strophe)"
 )
 _ARTEFACTS = [
     # "12 ContributorsTranslationsEspañolTitle Lyrics", with what some pages add to it
@@ -179,9 +180,9 @@ def without_words(text: str, *, words: frozenset[str]) -> str:
 
 def common_words(texts: Iterable[str], limit: float) -> list[str]:
     """Words whose ln((1 + n) / (1 + df)) + 1 over n texts is below `limit`; in lower case, sorted."""
-    frequency: Counter[str] = Counter()
-    n = 0
-    for n, text in enumerate(texts, 1):
+    frequency, n = Counter[str](), 0
+    for text in texts:
+        n += 1
         frequency.update(lowered(_WORD.findall(text)))
     return sorted(word for word, df in frequency.items() if math.log((1 + n) / (1 + df)) + 1 < limit)
 

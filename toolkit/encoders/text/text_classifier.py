@@ -1,5 +1,4 @@
-"""`text-classifier`: lyrics, biographies or tags through a text model fine-tuned on the labels of their tracks, such as
-genre or tags.
+"""`text-classifier`: texts through a text model fine-tuned on the labels of their tracks, such as genre or tags.
 
 Source: multimodal BERT4Rec report (USC), which names supervised encoders as future work. The backbone is that of
 `sentence-bert`, with the mean over the tokens, fine-tuned on labels of the training split. The vector is the layer
@@ -48,21 +47,6 @@ class TextClassifierEncoder(ClassifierEncoder[str]):
     requires: ClassVar[tuple[Package, ...]] = (TEXT_TRANSFORMERS,)
     params: TextClassifierParams
 
-    @property
-    def pretrained(self) -> bool:
-        return True
-
-    @cached_property
-    def folder(self) -> Path:
-        """The folder of the model's files. Raises `InputError` if there is no such model."""
-        return model_hub.find(self.params.model)
-
-    def check_files(self) -> None:
-        model_hub.find(self.params.model, download=False)
-
-    def fingerprint(self) -> str:
-        return model_hub.fingerprint(self.folder)
-
     def licence(self) -> str:
         return SentenceBertEncoder(SentenceBertParams(model=self.params.model)).licence()
 
@@ -77,8 +61,10 @@ class TextClassifierEncoder(ClassifierEncoder[str]):
         with model_hub.loading(self.params.model, self.folder, "a text model"):
             tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
         if tokenizer.pad_token_id is None:
-            cure = "use a model that encodes texts, such as all-MiniLM-L6-v2"
-            raise InputError(f"model={self.params.model!r} has no padding token: {cure}")
+            raise InputError(
+                f"model={self.params.model!r} has no padding token: "
+                "use a model that encodes texts, such as all-MiniLM-L6-v2"
+            )
         return tokenizer
 
     def _backbone(self) -> tuple[nn.Module, int]:

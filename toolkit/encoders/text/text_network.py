@@ -18,6 +18,7 @@ from toolkit.encoders.learning.supervised_encoder import (
     checked_targets,
     identity,
 )
+from toolkit.encoders.text.text_encoder import TextEncoder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,6 +42,27 @@ class TextNetworkEncoder(PredictingEncoder):
 
     kind: ClassVar[Kind] = "text"
     params: TextNetworkParams
+
+    @property
+    @abstractmethod
+    def words(self) -> TextEncoder:
+        """The encoder that splits texts into words, or weights their terms."""
+
+    def check_files(self) -> None:
+        self.words.check_files()
+
+    def fingerprint(self) -> str:
+        return self.words.fingerprint()
+
+    def licence(self) -> str:
+        return self.words.licence()
+
+    def summary(self) -> dict[str, float]:
+        return self.words.summary()
+
+    def preview(self, text: str) -> list[tuple[str, str]]:
+        """The name of each step and the text after it, for `segue encoders preview`."""
+        return self.words.preview(text)
 
     @abstractmethod
     def _learn_words(self, texts: Texts, workdir: Path | None, progress: Progress | None) -> None:
@@ -80,16 +102,12 @@ class TextNetworkEncoder(PredictingEncoder):
     def transform(self, inputs: Texts, *, progress: Progress | None = None) -> np.ndarray:
         """n texts -> float32 [n, d]."""
         self._fitted()
-        out, step = np.zeros((len(inputs), self.dim), np.float32), self.params.batch
-        for start in range(0, len(out), BLOCK):
-            block = inputs[start : start + BLOCK]
-            load = self._prepare(block)
-            for low in range(0, len(block), step):
-                rows = np.arange(low, min(low + step, len(block)))
-                out[start + rows] = self._outputs(load(rows), output=self.params.output)
-            if progress is not None:
-                progress(start + len(block), len(out), self.name)
-        return out
+        return self._in_batches(inputs, BLOCK, self._rows, progress)
+
+    def _rows(self, texts: Texts) -> np.ndarray:
+        load, step, rows = self._prepare(texts), self.params.batch, np.arange(len(texts))
+        parts = [rows[low : low + step] for low in range(0, len(rows), step)]
+        return np.concatenate([self._outputs(load(part), output=self.params.output) for part in parts])
 
 
 def padded(texts: Sequence[Sequence[int]], fill: int, *, least: int = 1) -> Tensor:

@@ -99,8 +99,9 @@ class TfidfEncoder(TextEncoder):
         try:
             counts = counter.fit_transform(inputs)
         except ValueError as error:
-            fault = f"none of {len(inputs)} texts gives a token ({error})"
-            raise InputError(f"{self.name}: {fault}: clean less, or name another field") from None
+            raise InputError(
+                f"{self.name}: none of {len(inputs)} texts gives a token ({error}): clean less, or name another field"
+            ) from None
         self.vocabulary = counter.get_feature_names_out().tolist()
         frequency = np.bincount(counts.indices, minlength=counts.shape[1])
         self.weights = np.log((1 + len(inputs)) / (1 + frequency)) + 1 if self.params.idf else np.ones(counts.shape[1])
@@ -109,15 +110,8 @@ class TfidfEncoder(TextEncoder):
 
     def transform(self, inputs: Texts, *, progress: Progress | None = None) -> np.ndarray:
         """n texts -> float32 [n, d]; a text without a known term has a row of zeros."""
-        out = np.zeros((len(inputs), self.dim), np.float32)
         size = max(1, min(BLOCK, DENSE // max(1, self.dim)))
-        for start in range(0, len(out), size):
-            matrix = self.terms(inputs[start : start + size], progress=progress)
-            rows = matrix.toarray() if self.components is None else matrix @ self.components.T
-            out[start : start + size] = _unit(rows) if self.params.l2 else rows
-            if progress is not None:
-                progress(min(start + size, len(out)), len(out), self.name)
-        return out
+        return self._in_batches(inputs, size, lambda part: self._dense(self.terms(part, progress=progress)), progress)
 
     def terms(self, inputs: Texts, *, progress: Progress | None = None) -> sp.csr_matrix:
         """Weights of the terms of n texts, before the reduction: float64 [n, vocabulary], rows of length 1 if `l2`."""
@@ -158,6 +152,12 @@ class TfidfEncoder(TextEncoder):
             matrix.data /= np.repeat(np.maximum(norms, 1e-12), np.diff(matrix.indptr))
         return matrix
 
+    def _dense(self, weighted: sp.csr_matrix) -> np.ndarray:
+        """The reduced rows, of length 1 if `l2`: float64 [n, d]."""
+        rows: np.ndarray = weighted.toarray() if self.components is None else weighted @ self.components.T
+        norms = np.linalg.norm(rows, axis=1, keepdims=True)
+        return rows / np.where(norms > 1e-12, norms, 1.0) if self.params.l2 else rows
+
     def _axes(self, matrix: sp.csr_matrix) -> np.ndarray | None:
         """The first singular axes: float64 [d, vocabulary]; None without a reduction."""
         from sklearn.decomposition import TruncatedSVD
@@ -169,8 +169,3 @@ class TfidfEncoder(TextEncoder):
         with np.errstate(invalid="ignore", divide="ignore"):
             svd = TruncatedSVD(rank, random_state=self.seed % 2**32).fit(matrix)
         return np.asarray(svd.components_)
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(norms > 1e-12, norms, 1.0)

@@ -17,6 +17,7 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field
 
+from toolkit.encoders.contract.content_hash import bytes_of
 from toolkit.encoders.contract.encoder import EncoderParams, FittedState, Progress, Texts
 from toolkit.encoders.text.word_means import BLOCK, WordMeanEncoder, WordMeanParams
 from toolkit.errors import InputError, require
@@ -75,8 +76,11 @@ class Word2vecEncoder(WordMeanEncoder):
         frequency = corpus.frequency()
         known = {word for word, count in frequency.items() if count >= params.min_count}
         if not known:
-            fault = f"none of {len(frequency):,} words occurs min_count={params.min_count} times"
-            raise InputError(f"{self.name}: {fault}: lower it, or clean less")
+            raise InputError(
+                f"{self.name}: "
+                f"none of {len(frequency):,} words occurs min_count={params.min_count} times"
+                ": lower it, or clean less"
+            )
         model = word2vec.Word2Vec(
             vector_size=params.dim,
             sg=int(params.skip_gram),
@@ -139,4 +143,4 @@ class _Corpus:
 
 
 def _hash(word: str) -> int:
-    return zlib.crc32(word.encode("utf-8", "surrogatepass"))
+    return zlib.crc32(bytes_of(word))

@@ -79,16 +79,14 @@ class WordMeanEncoder(TextEncoder):
         """n texts -> float32 [n, d]."""
         if self.unknown is None:
             raise not_fitted(self.name)
-        out = np.zeros((len(inputs), self.dim), np.float32)
-        for start in range(0, len(out), BLOCK):
-            texts = [self.words(text) for text in inputs[start : start + BLOCK]]
-            known = self.vectors({word for words in texts for word in words})
-            for row, words in enumerate(texts, start):
-                vectors = [known[word] for word in words if word in known]
-                if vectors:
-                    out[row] = np.mean(vectors, axis=0, dtype=np.float64)
-            if progress is not None:
-                progress(min(start + BLOCK, len(out)), len(out), self.name)
+        return self._in_batches(inputs, BLOCK, self._means, progress)
+
+    def _means(self, texts: Texts) -> np.ndarray:
+        out, listed = np.zeros((len(texts), self.dim), np.float32), [self.words(text) for text in texts]
+        known = self.vectors({word for words in listed for word in words})
+        for row, words in zip(out, listed, strict=True):
+            if vectors := [known[word] for word in words if word in known]:
+                row[:] = np.mean(vectors, axis=0, dtype=np.float64)
         return out
 
     def _count_unknown(self, frequency: Counter[str], known: Collection[str]) -> None:
@@ -102,8 +100,9 @@ class WordMeanEncoder(TextEncoder):
         if total and self.unknown["out_of_vocabulary"] > MANY_UNKNOWN:
             share = f"{100 * self.unknown['out_of_vocabulary']:.0f} %"
             cure = f"is the language, or lowercase={self.params.lowercase}, another?"
-            warning = f"{self.name}: {share} of {total:,} words have no vector: {cure}"
-            warnings.warn(warning, RuntimeWarning, stacklevel=3)
+            warnings.warn(
+                f"{self.name}: {share} of {total:,} words have no vector: {cure}", RuntimeWarning, stacklevel=3
+            )
 
     def fitted_state(self) -> FittedState | None:
         if self.unknown is None:

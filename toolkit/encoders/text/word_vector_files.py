@@ -19,6 +19,7 @@ from typing import IO
 
 import numpy as np
 
+from toolkit.encoders.contract.content_hash import bytes_of
 from toolkit.encoders.contract.encoder import Tensors
 from toolkit.encoders.contract.encoder_files import read_tensors, write_tensors
 from toolkit.errors import DataError, InputError
@@ -37,8 +38,9 @@ LONGEST = 4096
 def checked(path: Path) -> Path:
     """Return the path. Raises `InputError` if there is no file."""
     if not path.is_file():
-        cure = "give a file of word vectors, GloVe or word2vec, text or binary, .gz too"
-        raise InputError(f"path={str(path)!r} is not a file: {cure}")
+        raise InputError(
+            f"path={str(path)!r} is not a file: give a file of word vectors, GloVe or word2vec, text or binary, .gz too"
+        )
     return path
 
 
@@ -68,12 +70,12 @@ class VectorFile:
         They are looked up by their hashes, without reading the file: one in 10^12 words is wrongly found.
         """
         listed = list(words)
-        known = np.isin(_hashes(_raw(word) for word in listed), self.hashes)
+        known = np.isin(_hashes(bytes_of(word) for word in listed), self.hashes)
         return {listed[row] for row in np.flatnonzero(known)}
 
     def read(self, words: Iterable[str]) -> dict[str, np.ndarray]:
         """Vectors of those of `words` that are in the file. Of a word that occurs twice, the first vector counts."""
-        listed = [(word, _raw(word)) for word in words]
+        listed = [(word, bytes_of(word)) for word in words]
         hashes = _hashes(raw for _, raw in listed)
         first = np.searchsorted(self.hashes, hashes, side="left")
         last = np.searchsorted(self.hashes, hashes, side="right")
@@ -148,8 +150,11 @@ def _text_words(
         if not (number == 1 and count is not None) and line.strip():
             word, numbers = _split(line, dim)
             if len(numbers) != dim or not word:
-                fault = f"{len(line.split()) - 1} numbers, not {dim}"
-                raise DataError(f"{source}, line {number}: {fault}: the file is damaged or cut short")
+                raise DataError(
+                    f"{source}, line {number}: "
+                    f"{len(line.split()) - 1} numbers, not {dim}"
+                    ": the file is damaged or cut short"
+                )
             n += 1
             yield at, word
         at += len(line)
@@ -190,10 +195,6 @@ def _floats(numbers: list[bytes]) -> np.ndarray:
         return np.array([float(number) for number in numbers], np.float32)
     except ValueError:
         return np.array([], np.float32)
-
-
-def _raw(word: str) -> bytes:
-    return word.encode("utf-8", "surrogatepass")
 
 
 def _hashes(words: Iterable[bytes]) -> np.ndarray:

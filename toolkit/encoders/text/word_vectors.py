@@ -56,8 +56,9 @@ class WordVectorsEncoder(WordMeanEncoder):
 
     def _path(self) -> Path:
         if self.params.path is None:
-            need = "a file of word vectors, GloVe or word2vec, text or binary, .gz too"
-            raise MissingWeights(f"{self.name} needs path: {need}", "path")
+            raise MissingWeights(
+                f"{self.name} needs path: a file of word vectors, GloVe or word2vec, text or binary, .gz too", "path"
+            )
         return self.params.path.expanduser()
 
     @property
@@ -91,12 +92,18 @@ class WordVectorsEncoder(WordMeanEncoder):
             frequency.update(self.words(text))
         known = self.file.having(frequency)
         if not frequency:
-            fault = f"no word is left of {len(inputs):,} texts after cleaning"
-            raise InputError(f"{self.name}: {fault}: clean less, or name another field")
+            raise InputError(
+                f"{self.name}: "
+                f"no word is left of {len(inputs):,} texts after cleaning"
+                ": clean less, or name another field"
+            )
         if not known:
             example = ", ".join(repr(word) for word, _ in frequency.most_common(3))
-            fault = f"none of {len(frequency):,} words ({example}, …) is in {self.params.path}"
-            raise InputError(f"{self.name}: {fault}: another language?")
+            raise InputError(
+                f"{self.name}: "
+                f"none of {len(frequency):,} words ({example}, …) is in {self.params.path}"
+                ": another language?"
+            )
         self._count_unknown(frequency, known)
         return self
 
