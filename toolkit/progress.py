@@ -1,4 +1,4 @@
-"""Progress of long work: live bars in a terminal, plain lines at intervals anywhere else."""
+"""Progress of long work: live bars in a terminal, plain lines at intervals elsewhere."""
 
 from __future__ import annotations
 
@@ -7,21 +7,27 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from toolkit.terminal import escaped
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import TaskID
 
 Progress = Callable[[int, int, str], None]
-"""progress(done, total, what): called often. `what` up to its first comma names the work, the rest is news of it; total 0 is unknown."""
+"""progress(done, total, what): called often.
+
+`what` up to its first comma names the work, the rest is news of it; total 0 is unknown.
+"""
 
 EPOCH = re.compile(r"epoch (\d+)/(\d+)")
 
 
 def over_epochs(progress: Progress) -> Progress:
-    """A callback for counts of one epoch, whose `what` begins "epoch 2/20", that reports counts of all epochs to `progress`."""
+    """A callback for counts of one epoch, whose `what` begins "epoch 2/20", that reports counts of all epochs to
+    `progress`.
+    """
 
     def report(done: int, total: int, what: str) -> None:
         if epoch := EPOCH.match(what):
@@ -34,19 +40,19 @@ def over_epochs(progress: Progress) -> Progress:
 
 Seconds = float
 INTERVAL: Seconds = 10.0
-"""Between two plain lines about the same work."""
+"""Time between two plain lines about the same work."""
 
 
 @dataclass
 class Task:
-    """One piece of work as it is counted. `total` 0 means that nobody knows the end."""
+    """A piece of work and its count. total: 0 if it is unknown. printed: time of its last line."""
 
     what: str
     started: Seconds
     news: str = ""
     done: int = 0
     total: int = 0
-    said: Seconds = 0.0
+    printed: Seconds = 0.0
 
     def line(self, now: Seconds) -> str:
         """`encode lyrics: 512/2,000 (26 %), 180/s, 8 s left`."""
@@ -58,36 +64,37 @@ class Task:
         if self.over:
             return f"{self.what}: {self.done:,} in {duration(elapsed)}{news}"
         left = f", {duration((self.total - self.done) / rate)} left" if rate else ""
-        return f"{self.what}: {self.done:,}/{self.total:,} ({100 * self.done // self.total} %), {per_second(rate)}{left}{news}"
+        share = f"{self.done:,}/{self.total:,} ({100 * self.done // self.total} %)"
+        return f"{self.what}: {share}, {per_second(rate)}{left}{news}"
 
     @property
     def over(self) -> bool:
         return 0 < self.total <= self.done
 
     def update(self, done: int, total: int, news: str) -> bool:
-        """Take the new count; whether this call ended it."""
+        """Set the count. Returns whether the work is finished by it."""
         before = self.over
         self.done, self.total, self.news = done, total, news
         return self.over and not before
 
 
 class Reporter:
-    """What long work reports to; this one keeps silent.
+    """Receives reports of long work; this one prints nothing.
 
     Calling it is the `Progress` contract: `reporter(done, total, what)`.
     """
 
     def __call__(self, done: int, total: int, what: str) -> None:
-        """`done` of `total` steps of `what` are behind us."""
+        """`done` of `total` steps of `what` are finished."""
 
     def stage(self, name: str) -> None:
-        """A new stage begins; work of the stage before it is over."""
+        """A new stage begins, and the work of the stage before is finished."""
 
     def note(self, text: str) -> None:
-        """One line for the reader."""
+        """Print a line."""
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """The last report was made."""
 
     def __enter__(self) -> Reporter:
         return self
@@ -98,7 +105,7 @@ class Reporter:
 
 @dataclass
 class PlainReporter(Reporter):
-    """Lines for logs and pipes: at most one per piece of work every `interval` seconds, and one at its end."""
+    """Prints lines for logs and pipes: at most one per piece of work every `interval` seconds, and one at its end."""
 
     stream: TextIO = field(default_factory=lambda: sys.stderr)
     interval: Seconds = INTERVAL
@@ -107,12 +114,12 @@ class PlainReporter(Reporter):
     def __call__(self, done: int, total: int, what: str) -> None:
         now = time.monotonic()
         name, _, news = what.partition(",")
-        task = self.tasks.setdefault(name, Task(name, now, said=now))
-        if task.update(done, total, news) or (not task.over and now - task.said >= self.interval):
-            self._say(task, now)
+        task = self.tasks.setdefault(name, Task(name, now, printed=now))
+        if task.update(done, total, news) or (not task.over and now - task.printed >= self.interval):
+            self._print(task, now)
 
-    def _say(self, task: Task, now: Seconds) -> None:
-        task.said = now
+    def _print(self, task: Task, now: Seconds) -> None:
+        task.printed = now
         print(task.line(now), file=self.stream, flush=True)
 
     def stage(self, name: str) -> None:
@@ -124,7 +131,7 @@ class PlainReporter(Reporter):
 
 
 class BarReporter(Reporter):
-    """Live bars with rate and time left; finished work leaves a line behind."""
+    """Shows live bars with rate and time left, and prints a line for finished work."""
 
     def __init__(self, console: Console) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -139,7 +146,7 @@ class BarReporter(Reporter):
             console=console,
             transient=True,
         )
-        self._tasks: dict[str, tuple[Task, Any]] = {}
+        self._tasks: dict[str, tuple[Task, TaskID]] = {}
         self._bars.start()
 
     def __call__(self, done: int, total: int, what: str) -> None:
@@ -175,7 +182,7 @@ def reporter(console: Console) -> Reporter:
 
 
 def interactive() -> Reporter:
-    """Plain lines where someone is watching, a terminal or a notebook; silence in a script's pipe."""
+    """Plain lines in a terminal or a notebook, nothing in a script's pipe."""
     return PlainReporter() if sys.stderr.isatty() or "ipykernel" in sys.modules else Reporter()
 
 

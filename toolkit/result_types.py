@@ -216,7 +216,7 @@ class Neighbours(TypedDict):
 
 
 class TrackMap(TypedDict, total=False):
-    """`map.json`: empty where there is no map.
+    """`map.json`: empty if there is no map.
 
     - vectors: what the map shows; method: `tsne` or `umap`.
     - by, groups: what colours it. among: number of tracks among which similar ones were searched.

@@ -13,10 +13,10 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeGuard, TypeVar
 
 from toolkit.errors import InputError, OldForm, RunDirectoryError
-from toolkit.files import digest, locked, read_json, write_bytes, write_json
+from toolkit.files import digest, locked, read_json, replacing, write_bytes, write_json
 from toolkit.result_types import (
     Attribution,
     ComparisonRow,
@@ -35,6 +35,9 @@ from toolkit.result_types import (
     Timing,
     TrackMap,
 )
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -69,7 +72,7 @@ TABLE = RunFile("table.json", list[TableRow])
 EXAMPLES = RunFile("examples.json", list[Example])
 DATA = RunFile("data.json", DataFacts)
 METRIC_INFO = RunFile("metric_info.json", dict[str, dict[str, object]])
-"""Label, direction and decimals of each metric, for tables where it is not installed any more."""
+"""Label, direction and decimals of each metric, for a reader who has not installed it."""
 FOLDS = RunFile("folds.json", list[str])
 """The runs whose tables were pooled into these, by their paths from this folder."""
 REPORT = "report.html"
@@ -186,6 +189,23 @@ class RunDirectory:
     def write(self, name: str, value: object) -> None:
         write_json(self.path(name), value)
 
+    def read_table(self, name: str) -> pa.Table:
+        """A Parquet file of the run. Raises `RunDirectoryError` if it is missing or damaged."""
+        import pyarrow as pa
+        import pyarrow.parquet as parquet
+
+        try:
+            return parquet.read_table(self.path(name))
+        except (pa.ArrowInvalid, OSError) as error:
+            raise unreadable(self.path(name), error) from None
+
+    def write_table(self, name: str, table: pa.Table) -> None:
+        """Write a Parquet file of the run."""
+        import pyarrow.parquet as parquet
+
+        with replacing(self.path(name)) as unfinished:
+            parquet.write_table(table, unfinished, compression="zstd")
+
     def folds(self) -> list[Path]:
         """Folders of the runs whose tables were pooled into this one's; empty if it is a run of its own.
 
@@ -250,6 +270,12 @@ class RunDirectory:
         workdir.mkdir(parents=True, exist_ok=True)
         write_bytes(owner, digest(inputs).encode())
         return workdir
+
+
+def unreadable(path: Path, error: Exception, delete: Path | None = None) -> RunDirectoryError:
+    """The error for a file that cannot be read. delete: what to delete; default: the file."""
+    line, what = " ".join(str(error).split()), delete or "it"
+    return RunDirectoryError(f"{path} cannot be read ({line}): delete {what} and run the same command again")
 
 
 def conforms(value: object, kind: type[T]) -> TypeGuard[T]:

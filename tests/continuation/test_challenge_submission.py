@@ -95,7 +95,7 @@ def test_without_popularity_too_short_a_ranking_is_refused(run: Path, challenge:
         write(asked, challenge_set(challenge), tmp_path / "s.csv", team="t", email="e")
 
 
-def test_a_submission_that_cannot_be_read_is_told_in_one_line(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_unreadable_submission_is_reported_in_one_line(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     request.addfinalizer(
         partial(csv.field_size_limit, csv.field_size_limit(100_000))
     )  # readers of other tests have raised it

@@ -106,7 +106,7 @@ def test_the_default_system_is_the_best_on_validation(tiny_run: Path) -> None:
 
 
 @pytest.mark.parametrize("system", ["sasrec-multimodal", "popularity", "content-centroid"])
-def test_a_run_answers_without_its_data_and_cache(tiny_run: Path, tmp_path: Path, system: str) -> None:
+def test_run_continues_playlists_without_its_data_and_cache(tiny_run: Path, tmp_path: Path, system: str) -> None:
     moved = tmp_path / "moved"
     for name in (run_directory.RECIPE, run_directory.MODEL):
         source = tiny_run / name
@@ -132,14 +132,14 @@ def test_more_tracks_than_there_are(tiny_run: Path) -> None:
     assert len(found) == 200 - len(SEEDS) - 1
 
 
-def test_a_title_stands_for_tracks_where_the_system_reads_titles(tiny_run: Path) -> None:
+def test_title_replaces_tracks_for_systems_that_read_titles(tiny_run: Path) -> None:
     by_title = Continuation.load(tiny_run, "sasrec-multimodal").continue_playlist([], title="electric night", k=3)
     assert len(by_title) == 3
     with pytest.raises(InputError, match="popularity does not read titles and no track is given: give at least one id"):
         Continuation.load(tiny_run, "popularity").continue_playlist([], title="electric night")
 
 
-def test_what_cannot_be_asked(tiny_run: Path, tmp_path: Path) -> None:
+def test_continuation_of_an_unknown_or_oracle_system_is_an_error(tiny_run: Path, tmp_path: Path) -> None:
     with pytest.raises(RunDirectoryError, match="is not a run directory: make one with `segue run"):
         Continuation.load(tmp_path)
     with pytest.raises(InputError, match="has no system 'popularty': did you mean 'popularity'"):
@@ -151,7 +151,7 @@ def test_what_cannot_be_asked(tiny_run: Path, tmp_path: Path) -> None:
         Continuation.load(tmp_path)
 
 
-def test_a_damaged_run_says_so(tiny_run: Path, tmp_path: Path) -> None:
+def test_damaged_run_is_an_error(tiny_run: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_run, tmp_path / "run")
     (tmp_path / "run" / run_directory.TRACKS).write_bytes(b"ARROW1 and then nothing")
     with pytest.raises(RunDirectoryError, match=r"tracks\.arrow cannot be read"):
@@ -161,7 +161,7 @@ def test_a_damaged_run_says_so(tiny_run: Path, tmp_path: Path) -> None:
         Continuation.load(tmp_path / "run")
 
 
-def test_json_carries_everything() -> None:
+def test_json_has_all_fields() -> None:
     assert json.loads(WRITERS["json"](TRACKS))[0] == {
         "id": "spotify:track:1",
         "title": "Blue Monday",
@@ -171,7 +171,7 @@ def test_json_carries_everything() -> None:
     }
 
 
-def test_csv_reads_back() -> None:
+def test_csv_of_a_continuation_reads_back() -> None:
     rows = list(csv.DictReader(io.StringIO(to_csv(TRACKS), newline="")))
     assert rows[2] == {
         "rank": "3",
@@ -212,14 +212,16 @@ def test_jspf_leaves_out_what_is_not_known() -> None:
 @pytest.mark.parametrize(
     ("content", "message"), [("{}", "is damaged"), ("[]", "is damaged"), ('{"systems": []}', "only oracles")]
 )
-def test_a_list_of_systems_that_names_none(tiny_run: Path, tmp_path: Path, content: str, message: str) -> None:
+def test_systems_json_without_a_usable_system_is_an_error(
+    tiny_run: Path, tmp_path: Path, content: str, message: str
+) -> None:
     shutil.copytree(tiny_run, tmp_path / "run")
     (tmp_path / "run" / run_directory.SYSTEMS).write_text(content)
     with pytest.raises(InputError, match=message):
         Continuation.load(tmp_path / "run")
 
 
-def test_a_system_that_names_no_new_release_says_which_does(tiny_run: Path, tmp_path: Path) -> None:
+def test_continue_suggests_a_system_for_new_releases(tiny_run: Path, tmp_path: Path) -> None:
     systems = json.loads((tiny_run / run_directory.SYSTEMS).read_text())
     by_name = {entry["system"]: entry for entry in systems["systems"]}
     assert by_name["popularity"]["cold"] == 0 and isinstance(by_name["sasrec-multimodal"]["cold"], float)
@@ -239,7 +241,10 @@ def test_a_system_that_names_no_new_release_says_which_does(tiny_run: Path, tmp_
         assert found.exit_code == 0 and "new releases" not in found.stdout
         return found.stderr
 
-    told = "popularity, the best on validation, hardly names tracks that no training playlist holds: for new releases add --system "
+    told = (
+        "popularity, the best on validation, hardly ranks tracks that are in no training playlist: for "
+        "new releases add --system "
+    )
     assert f"{told}sasrec-multimodal" in asked(tmp_path / "run")
     assert "new releases" not in asked(tmp_path / "run", "--system", "popularity")
     assert "new releases" not in asked(tmp_path / "close")

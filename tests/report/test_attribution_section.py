@@ -23,13 +23,13 @@ def row(modality: str, low: float | None, high: float | None, **more: Any) -> di
 ROWS = [row("audio", 0.01, 0.03), row("lyrics", 0.002, 0.01), row("cover", -0.01, 0.02), row("biography", -0.03, -0.01)]
 
 
-def test_an_interval_reads_as_credit_none_shown_or_cost() -> None:
+def test_reading_of_an_attribution_interval() -> None:
     assert [reading(each) for each in ROWS] == ["adds", "adds", "no credit shown", "costs"]
     assert reading(row("audio", None, None)) == ""
     assert reading(row("audio", -0.3, -0.1, metric="clicks", k=0)) == "adds"  # fewer clicks are better
 
 
-def test_a_sentence_names_what_adds_and_what_costs() -> None:
+def test_attribution_sentence_lists_modalities_that_add_and_cost() -> None:
     shuffled = [row("cover", 0.5, 0.6, way="shuffled")]
     found = attribution({"differences": [*ROWS, *shuffled]}, NDCG)
     assert found["sentences"] == [

@@ -44,12 +44,12 @@ def test_it_draws_without_a_word_on_the_console(run_dir: Path, tmp_path: Path, w
     assert not (np.abs(picture[:, :4].astype(int) - int(paper)) > 60).any()
 
 
-def test_it_prints(run_dir: Path, tmp_path: Path):
+def test_page_prints(run_dir: Path, tmp_path: Path):
     said = drawn(render(run_dir), f"--print-to-pdf={tmp_path / 'page.pdf'}")
     assert "CONSOLE" not in said and (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
 
 
-def test_a_page_that_fails_is_heard(tmp_path: Path):
+def test_page_errors_are_seen_by_the_browser_tests(tmp_path: Path):
     page = tmp_path / "bad.html"
     page.write_text("<script>nobody.home()</script>")
     assert "CONSOLE" in drawn(page, f"--screenshot={tmp_path / 'bad.png'}")
@@ -58,7 +58,8 @@ def test_a_page_that_fails_is_heard(tmp_path: Path):
 PROBE = """
 const [first, second] = document.querySelectorAll("svg.map")[1].querySelectorAll("path");
 const heard = [], said = first.closest("figure").querySelector("output"), map = first.closest("svg");
-const box = second.getBoundingClientRect(), over = { clientX: box.x + box.width / 2 + 3, clientY: box.y + box.height / 2 };
+const box = second.getBoundingClientRect();
+const over = { clientX: box.x + box.width / 2 + 3, clientY: box.y + box.height / 2 };
 const tell = (event) => { map.dispatchEvent(event); heard.push(said.textContent); };
 tell(new PointerEvent("pointermove", over));
 tell(new KeyboardEvent("keydown", { key: "ArrowRight" }));

@@ -22,7 +22,7 @@ from toolkit.report.track_map_section import track_map
 HOSTILE = '</title></svg><script>alert(1)</script>"&'
 
 
-def test_every_dot_says_its_track_and_lies_in_its_place() -> None:
+def test_map_dots_have_titles_and_positions() -> None:
     found = track_map(files()["map.json"])
     drawing = ElementTree.fromstring(found["figure"])
     told = [(path.attrib["transform"], path[0].text) for path in drawing.iter("path")]
@@ -40,7 +40,7 @@ def test_every_dot_says_its_track_and_lies_in_its_place() -> None:
     assert track_map({}) == {} and track_map({"vectors": "a", "points": [], "among": 2, "similar": []}) == {}
 
 
-def test_a_hostile_title_stays_a_title() -> None:
+def test_hostile_titles_are_escaped_in_the_map() -> None:
     (path,) = ElementTree.fromstring(scatter_plot.scatter([(0, 0, 0, HOSTILE)], label=HOSTILE)).iter("path")
     assert path[0].text == HOSTILE and len(path) == 1
 
@@ -108,7 +108,8 @@ def test_a_run_without_a_model_maps_what_its_encoders_know_and_the_recipe_says_h
 
 PREDICTED = """\
 encoders:
-  lyrics: {encoder: tfidf-mlp, field: lyrics, targets: {factors: 4}, params: {hidden: [8, 4], epochs: 1, output: prediction}}
+  lyrics:
+    {encoder: tfidf-mlp, field: lyrics, targets: {factors: 4}, params: {hidden: [8, 4], epochs: 1, output: prediction}}
 coldstart: {factor_map: {predicted: lyrics, genre: tags, tracks: 20, queries: 2, similar: 3}}
 """
 
@@ -129,7 +130,7 @@ def test_the_map_of_predicted_factors_names_its_tracks_and_their_genres(tmp_path
     assert all(f"<title>{track['title']}" in page for track in found["map"]["tracks"])
 
 
-def test_colours_are_genres_where_they_are_told_and_quarters_by_plays_elsewhere(
+def test_map_colours_are_genres_or_else_quarters_by_plays(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tracks, plays = np.array([4, 2, 9, 7]), np.array([9, 5, 5, 1])

@@ -67,7 +67,7 @@ def rendered(root: Path, recipe: str = RECIPE, **changed: Any) -> Reader:
     return page(write_run(root / "run", {name: value for name, value in found.items() if value is not None}, recipe))
 
 
-def test_the_page_lies_in_the_run_directory(run_dir: Path) -> None:
+def test_render_writes_report_html_in_the_run_directory(run_dir: Path) -> None:
     assert render(run_dir) == run_dir / "report.html"
 
 
@@ -85,7 +85,8 @@ def test_every_section_is_there_and_linked(run_dir: Path) -> None:
 def test_the_summary_names_the_best_on_validation_with_its_test_numbers(run_dir: Path) -> None:
     assert (
         "7 systems continued 412 held-out playlists (3,000 tracks, 4,120 playlists in all). "
-        "Chosen on validation, bert4rec-multimodal reaches NDCG@50 0.1604 (95 % interval 0.1524–0.1694) on the test playlists."
+        "Chosen on validation, bert4rec-multimodal reaches NDCG@50 0.1604 (95 % interval 0.1524–0.1694) "
+        "on the test playlists."
     ) in page(run_dir).text("")
 
 
@@ -124,7 +125,7 @@ def test_differences_say_what_they_show(run_dir: Path) -> None:
     assert ("NDCG@20" in shown, "NDCG@20" in folded, "cold tracks" in folded) == (False, True, True)
 
 
-def test_a_lower_number_of_clicks_reads_as_better(tmp_path: Path) -> None:
+def test_fewer_clicks_read_as_better(tmp_path: Path) -> None:
     row = {
         "system": "b",
         "reference": "a",
@@ -140,7 +141,7 @@ def test_a_lower_number_of_clicks_reads_as_better(tmp_path: Path) -> None:
     )
 
 
-def test_a_difference_without_an_interval_claims_nothing(tmp_path: Path) -> None:
+def test_difference_without_an_interval_has_no_reading(tmp_path: Path) -> None:
     row = {
         "system": "b",
         "reference": "a",
@@ -190,7 +191,7 @@ def test_costs_and_setup(run_dir: Path) -> None:
     assert "select: ndcg@50" in setup
 
 
-def test_how_to_run_it_again(run_dir: Path) -> None:
+def test_page_has_commands_to_reproduce_and_continue(run_dir: Path) -> None:
     text = page(run_dir).text("again")
     assert "segue reproduce demo-run segue continue demo-run --tracks local:1,local:2,local:3" in text
 
@@ -243,7 +244,7 @@ def test_headers_have_a_scope_and_figures_a_label(run_dir: Path) -> None:
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}'
 
 
-def test_text_from_data_stays_text(tmp_path: Path) -> None:
+def test_text_from_data_is_escaped_in_the_page(tmp_path: Path) -> None:
     found = json.loads(
         json.dumps(files())
         .replace("sasrec-multimodal", "HOSTILE")
@@ -299,16 +300,26 @@ def test_a_run_without_metric_rows_has_a_page(tmp_path: Path) -> None:
             '[{"system": "a"}]',
             "metrics.json is damaged (Object missing required field `modalities` - at `$[0]`): delete it and run",
         ),
-        ("metrics.json", "[1]", "metrics.json is damaged (Expected `object`, got `int` - at `$[0]`): delete it and run"),
+        (
+            "metrics.json",
+            "[1]",
+            "metrics.json is damaged (Expected `object`, got `int` - at `$[0]`): delete it and run",
+        ),
         ("timings.json", "[]", "timings.json is damaged (Expected `object`, got `array`): delete it and run the same"),
         ("curves.json", '{"a": [', "curves.json is damaged (Expecting value: line 1 column 8 (char 7)): delete it"),
-        ("comparisons.json", "[1]", "comparisons.json is damaged (Expected `object`, got `int` - at `$[0]`): delete it"),
+        (
+            "comparisons.json",
+            "[1]",
+            "comparisons.json is damaged (Expected `object`, got `int` - at `$[0]`): delete it",
+        ),
         ("recipe.yaml", "a: [", "recipe.yaml is damaged (while parsing a flow node"),
         ("recipe.yaml", "- a", "recipe.yaml is damaged (Expected `object`, got `array`): bring it back, or segue run"),
         ("pictures/cover.png", "not a picture", "pictures/cover.png is not a PNG"),
     ],
 )
-def test_damaged_run_files_are_reported_in_one_line(run_dir: Path, name: str, content: str | None, message: str) -> None:
+def test_damaged_run_files_are_reported_in_one_line(
+    run_dir: Path, name: str, content: str | None, message: str
+) -> None:
     path = run_dir / name
     path.unlink() if content is None else path.write_text(content)
     with pytest.raises(RunDirectoryError) as error:

@@ -34,12 +34,12 @@ def dots(svg: str) -> list[float]:
     return [float(use.attrib["x"]) for use in parse(svg).iter(f"{SVG}use")]
 
 
-def test_a_forest_names_every_system_with_its_value() -> None:
+def test_forest_label_lists_every_system_with_its_value() -> None:
     shown = texts(forest([metric_row("worse", 0.1), metric_row("better", 0.2)]))
     assert shown[-4:] == ["better", "worse", "0.2000", "0.1000"]
 
 
-def test_a_dot_lies_where_its_value_is() -> None:
+def test_dots_of_the_forest_are_at_their_values() -> None:
     low, middle, high = sorted(dots(forest([metric_row("a", 0.4), metric_row("b", 0.3), metric_row("c", 0.1)])))
     assert (middle - low) / (high - low) == pytest.approx(2 / 3, abs=1e-3)
 
@@ -52,13 +52,13 @@ def test_an_oracle_off_the_scale_does_not_squash_the_others() -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, -0.2, 0.5])
-def test_one_system_without_an_interval_is_drawn(value: float) -> None:
+def test_forest_of_one_system_without_an_interval(value: float) -> None:
     svg = forest([metric_row("only", value, ci_low=None, ci_high=None)])
     assert NDCG.format(value) in texts(svg)
     assert len(dots(svg)) == 1
 
 
-def test_names_from_data_cannot_leave_their_text() -> None:
+def test_names_from_data_are_escaped_in_svg() -> None:
     name = '</text><script>x</script> "$a_b$ #010101'
     svg = forest([metric_row(name, 0.2)])
     assert "<script" not in svg
@@ -98,7 +98,7 @@ def test_a_ring_marks_the_best_epoch() -> None:
     assert (len(dots(plain)), len(dots(ringed))) == (0, 1)
 
 
-def test_lines_leave_out_what_is_no_number() -> None:
+def test_lines_skip_missing_and_infinite_values() -> None:
     points = [{"epoch": 1, "loss": float("nan")}, {"epoch": 2, "loss": 3.0}, {"epoch": 3}]
     assert len(dots(plots.lines({"a": points, "empty": []}, "loss", label="Loss"))) == 1
 

@@ -55,7 +55,7 @@ def test_other_splits_and_slices_are_left_out(table: Table) -> None:
     assert value(pivot(ROWS, slice="cold"), "popularity", NDCG) == 0.6
 
 
-def test_the_best_is_highest_without_oracles_and_lowest_for_clicks(table: Table) -> None:
+def test_best_cell_ignores_oracles_and_follows_the_direction(table: Table) -> None:
     best = {(row.system, found.column.key) for row in table.rows for found in row.cells if found and found.best}
     assert best == {("popularity", "ndcg@20"), ("sasrec & co", "ndcg@50"), ("sasrec & co", "clicks")}
 
@@ -65,18 +65,18 @@ def test_ties_are_all_best() -> None:
     assert [found.best for row in table.rows for found in row.cells if found] == [True, True, False]
 
 
-def test_nobody_is_best_where_all_are_equal() -> None:
+def test_no_cell_is_best_if_all_are_equal() -> None:
     table = pivot([metric_row("a", 0.0), metric_row("b", 0.0)])
     assert [found.best for row in table.rows for found in row.cells if found] == [False, False]
 
 
-def test_a_value_that_is_no_number_is_never_best() -> None:
+def test_nan_is_never_best() -> None:
     table = pivot([metric_row("a", float("nan")), metric_row("b", 0.2), metric_row("c", 0.1)])
     assert [found.best for row in table.rows for found in row.cells if found] == [False, True, False]
     assert [row.system for row, _ in table.ranked(NDCG)] == ["b", "c", "a"]
 
 
-def test_what_was_not_measured_is_none(table: Table) -> None:
+def test_unmeasured_cells_are_none(table: Table) -> None:
     assert cell(table, "sasrec & co", Column("ndcg", 20)) is None
 
 
@@ -85,7 +85,7 @@ def test_ranked_sorts_by_the_sense_of_the_metric(table: Table) -> None:
     assert [row.system for row, _ in table.ranked(Column("clicks"))] == ["sasrec & co", "popularity"]
 
 
-def test_n_is_given_only_where_all_cells_agree(table: Table) -> None:
+def test_n_is_none_if_cells_differ(table: Table) -> None:
     assert table.n == 412
     assert pivot([metric_row("a", 0.1), metric_row("b", 0.1, n=7)]).n is None
 
@@ -95,7 +95,7 @@ def test_no_rows_make_an_empty_table() -> None:
 
 
 @pytest.mark.parametrize(("sign", "expected"), [(False, "−0.1235"), (True, "−0.1235")])
-def test_a_minus_is_typographic(sign: bool, expected: str) -> None:
+def test_negative_values_are_formatted_with_a_minus_sign(sign: bool, expected: str) -> None:
     assert NDCG.format(-0.12345678, sign=sign) == expected
     assert NDCG.format(0.5, sign=True) == "+0.5000"
 
@@ -171,7 +171,7 @@ def grouped() -> Table:
     return pivot([row for row in ROWS if row["metric"] == "ndcg" and row["k"] == 50], timings=TIMINGS, layout=LAYOUT)
 
 
-def test_rows_stand_under_their_headings_in_the_order_of_the_layout(grouped: Table) -> None:
+def test_rows_have_the_headings_and_order_of_the_layout(grouped: Table) -> None:
     assert [(group, [row.system for row in rows]) for group, rows in grouped.groups] == [
         ("Pairs", ["sasrec & co", "glove"]),
         ("Others", ["popularity"]),
@@ -180,7 +180,7 @@ def test_rows_stand_under_their_headings_in_the_order_of_the_layout(grouped: Tab
     assert [row.system for row, _ in grouped.ranked(NDCG)] == ["sasrec & co", "popularity", "upper-bound"]
 
 
-def test_what_was_not_run_stands_in_the_whole_table_alone() -> None:
+def test_systems_not_run_are_only_in_the_table_of_all_tracks() -> None:
     assert [row.system for row in pivot(ROWS, slice="cold", layout=LAYOUT).rows] == ["popularity"]
     assert pivot([], layout=LAYOUT) == Table((), ())
 
@@ -212,7 +212,7 @@ def test_headings_and_rows_not_run_in_every_format(grouped: Table) -> None:
     ]
 
 
-def test_runs_beside_each_other_have_their_own_columns_and_their_own_best() -> None:
+def test_side_by_side_tables_have_columns_and_best_cells_per_run() -> None:
     small = pivot(
         [metric_row("ease", 0.3, ci_low=0.2, ci_high=0.4), metric_row("popularity", 0.1, ci_low=None, ci_high=None)]
     )
@@ -236,7 +236,7 @@ def test_runs_beside_each_other_have_their_own_columns_and_their_own_best() -> N
     assert side_by_side({"small": small}).n == small.n
 
 
-def test_runs_beside_each_other_have_each_heading_once() -> None:
+def test_side_by_side_tables_have_each_heading_once() -> None:
     layouts = {"a": {"ease": "Old", "sasrec": "New"}, "b": {"sasrec": "New", "popularity": "Old"}}
     found = side_by_side(
         {

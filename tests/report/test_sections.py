@@ -25,7 +25,7 @@ from toolkit.report.result_tables import Column, pivot
         (7805.0, "2 h 10 min"),
     ],
 )
-def test_durations(seconds: float | None, expected: str) -> None:
+def test_duration_in_words(seconds: float | None, expected: str) -> None:
     assert page_sections.duration(seconds) == expected
 
 
@@ -81,7 +81,9 @@ def test_no_rows_have_no_main_metric() -> None:
         ("clicks", -0.9, -0.5, "better than base"),
     ],
 )
-def test_a_difference_is_read_in_the_sense_of_its_metric(metric: str, low: float, high: float, expected: str) -> None:
+def test_reading_of_a_difference_follows_the_direction_of_the_metric(
+    metric: str, low: float, high: float, expected: str
+) -> None:
     row = {
         "system": "a",
         "reference": "base",
@@ -96,7 +98,7 @@ def test_a_difference_is_read_in_the_sense_of_its_metric(metric: str, low: float
     assert group["lines"][0]["reading"] == expected
 
 
-def test_a_difference_that_others_tested_beside_it_explain_is_none() -> None:
+def test_corrected_p_above_the_level_shows_no_difference() -> None:
     row = metric_row("a", 0.0) | {"reference": "base", "difference": 0.02, "ci_low": 0.01, "ci_high": 0.03}
     told = [page_sections.reading(row | {"p_holm": p}, "base") for p in (0.049, 0.05, None)]
     assert told == ["better than base", "no difference shown once corrected", "better than base"]
@@ -118,7 +120,7 @@ def test_the_note_names_the_metrics_that_are_better_when_lower() -> None:
     ]  # fmt: skip
 
 
-def test_whole_playlists_resampled_are_said_in_words() -> None:
+def test_comparison_note_describes_resampled_groups() -> None:
     rows = [{"resampled": "groups"}, {"resampled": "groups"}]
     note = page_sections.comparison_note(rows, {"evaluation": {"bootstrap": 1000}})
     assert note.startswith("Resampled by bootstrap: whole playlists with all their versions, 1,000 times. ")
@@ -158,7 +160,7 @@ def test_records_left_out(skipped: Any, expected: dict[str, Any]) -> None:
         ({"texts_enriched": 0.6, "terms_per_text": 7.25}, "60.0 % of texts enriched, 7.2 terms a text"),
     ],
 )
-def test_what_encoders_found_in_texts_is_told(facts: dict[str, float], told: str) -> None:
+def test_coverage_page_has_facts_about_texts(facts: dict[str, float], told: str) -> None:
     (found,) = page_sections.coverage([{"modality": "lyrics", "coverage": 0.5, **facts}])
     assert found["texts"] == told
 

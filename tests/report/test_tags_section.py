@@ -9,7 +9,7 @@ from toolkit.report.page import render
 from toolkit.report.tag_section import tags
 
 
-def test_a_line_names_method_mean_and_the_tags_best_told() -> None:
+def test_tag_line_has_method_mean_and_best_tags() -> None:
     found = tags(files()["tags.json"])
     assert (
         found["caption"]

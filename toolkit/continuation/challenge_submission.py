@@ -1,8 +1,8 @@
-"""The submission file of the Million Playlist Dataset challenge: written from a run, verified against the challenge set.
+"""Writes the submission file of the Million Playlist Dataset challenge from a run, and verifies it.
 
-Format: the challenge's rules (AIcrowd, Spotify Million Playlist Dataset Challenge). Lines that begin with `#` and empty ones
-are comments; the first other line is `team_info, name, e-mail`; then one line a playlist, `pid, trackuri_1, …, trackuri_500`:
-500 different tracks, none of them a seed.
+Format: the challenge's rules (AIcrowd, Spotify Million Playlist Dataset Challenge). Lines that begin with `#` and empty
+ones are comments; the first other line is `team_info, name, e-mail`; then one line a playlist, `pid, trackuri_1, …,
+trackuri_500`: 500 different tracks, none of them a seed.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def challenge_set(path: Path) -> list[PlaylistRecord]:
 def write(model: Continuation, playlists: Sequence[PlaylistRecord], path: Path, *, team: str, email: str) -> int:
     """Write a submission, gzipped if the name ends in `.gz`. Returns the number of playlists filled up by popularity.
 
-    A system that ranks fewer than 500 tracks (it knows no seed and reads no title) is followed by the most popular other
-    tracks, if the run has `popularity`. Raises `InputError` if it does not, or has too few tracks.
+    A system that ranks fewer than 500 tracks (it knows no seed and reads no title) is followed by the most popular
+    other tracks, if the run has `popularity`. Raises `InputError` if it does not, or has too few tracks.
     """
     if model.ranker.n_items < TRACKS + max(len(set(each.tracks)) for each in playlists):
         raise InputError(

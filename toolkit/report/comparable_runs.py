@@ -8,7 +8,10 @@ from toolkit.report.page_sections import describe
 from toolkit.result_types import DataFacts, Manifest, StoredEvaluation, StoredRecipe
 
 WAYS = frozenset({"faults", "shuffle_seeds", "equal_lists"})
-"""Keys of `evaluation.split`: ways to ask the same of the same playlists. Such runs are compared, but share no table."""
+"""Keys of `evaluation.split`: ways to ask the same of the same playlists.
+
+Such runs are compared, but share no table.
+"""
 
 LIMITS = frozenset({"strict_overlap"})
 """Keys of `evaluation.split` that stop a run and change no number."""

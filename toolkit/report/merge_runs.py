@@ -55,7 +55,10 @@ def merge(runs: Sequence[RunFiles]) -> RunFiles:
 
 
 def across(runs: Sequence[RunFiles]) -> dict[str, RunFiles]:
-    """Runs by name that asked the same, of any data. Raises `RunDirectoryError` if two have one name or asked otherwise."""
+    """Runs by name that asked the same, of any data.
+
+    Raises `RunDirectoryError` if two have one name or asked otherwise.
+    """
     _check_names(runs)
     for other in runs[1:]:
         if differences := other_questions(runs[0].recipe, other.recipe, ways=True):

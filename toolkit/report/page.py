@@ -1,4 +1,4 @@
-"""`report.html`: one self-contained page a run, for a screen of any size, a dark room and paper."""
+"""`report.html`: one self-contained page per run, for screens of any size, dark mode and print."""
 
 from __future__ import annotations
 
@@ -63,7 +63,10 @@ def render(run_dir: Path) -> Path:
 
 
 def left_out(*, by_tsne: bool) -> str:
-    """What a run without the packages of the extra `report` leaves out, with the cure; empty where all are installed."""
+    """What a run without the packages of the extra `report` leaves out, with the cure.
+
+    Empty where all are installed.
+    """
     parts = {"charts": MATPLOTLIB, "curves for TensorBoard": TENSORBOARD}
     if by_tsne:
         parts["the map of tracks"] = REPORT_SKLEARN
@@ -159,7 +162,10 @@ def _slices(run: RunFiles) -> list[dict[str, object]]:
 
 
 def _curves(run: RunFiles, main: str) -> dict[str, object]:
-    """Loss and validation by epoch, with one legend for both figures. main: the metric to show, if the curves have it."""
+    """Loss and validation by epoch, with one legend for both figures.
+
+    main: the metric to show, if the curves have it.
+    """
     from markupsafe import Markup
 
     curves = {system: points for system, points in run.curves.items() if points}

@@ -85,7 +85,10 @@ def _dot(axes: Axes, at: int, row: Row, cell: Cell, right: float) -> None:
 
 
 def lines(curves: Mapping[str, Curve], key: str, *, label: str, best: bool = False) -> str:
-    """`key` over epochs, a line per system in the order of `curves`. best: whether to ring each line's highest point."""
+    """`key` over epochs, a line per system in the order of `curves`.
+
+    best: whether to ring each line's highest point.
+    """
     from matplotlib.ticker import MaxNLocator
 
     with _figure(width=4.2, height=2.7) as figure:
@@ -130,12 +133,12 @@ def steps(
     with _figure(width=4.7, height=3.0) as figure:
         axes = figure.subplots()
         for at, points in enumerate(lines.values()):
-            beside = 0.05 * (at - (len(lines) - 1) / 2)
-            _line(axes, at, [(place + beside, value) for place, value, _, _ in points], False)
+            shift = 0.05 * (at - (len(lines) - 1) / 2)
+            _line(axes, at, [(place + shift, value) for place, value, _, _ in points], False)
             for place, value, low, high in points:
-                axes.plot([place + beside], [value], marker="o", markersize=3, color=SERIES[series(at)[0]])
+                axes.plot([place + shift], [value], marker="o", markersize=3, color=SERIES[series(at)[0]])
                 if low is not None and high is not None:
-                    axes.plot([place + beside] * 2, [low, high], color=SERIES[series(at)[0]], linewidth=0.8)
+                    axes.plot([place + shift] * 2, [low, high], color=SERIES[series(at)[0]], linewidth=0.8)
         axes.set_xticks(range(len(ticks)), ticks)
         axes.set_xlabel(axis)
         axes.set_title(label, loc="left", fontsize=9, color=INK)

@@ -287,7 +287,7 @@ def _cell_markdown(cell: Cell | None, intervals: bool) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """RFC 4180 in full precision: system, modalities, oracle, underfit, group, not_run, and three columns per metric."""
+    """RFC 4180 in full precision: system, modalities, oracle, underfit, group, not_run, three columns per metric."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     names = [name for column in table.columns for name in (column.key, f"{column.key}_low", f"{column.key}_high")]

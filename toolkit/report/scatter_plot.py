@@ -44,7 +44,8 @@ def legend(points: Sequence[Point], groups: Sequence[str]) -> list[dict[str, obj
 
 def _group(group: int, points: Iterable[Point]) -> str:
     marks = "".join(
-        f'<path d="{_shape(group)}" transform="translate({_place(x)} {_place(-y)})"><title>{escape(name)}</title></path>'
+        f'<path d="{_shape(group)}" transform="translate({_place(x)} {_place(-y)})">'
+        f"<title>{escape(name)}</title></path>"
         for x, y, _, name in points
     )
     return f'<g fill="{_colour(group)}">{marks}</g>'

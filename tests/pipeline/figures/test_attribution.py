@@ -1,4 +1,4 @@
-"""Attribution from one switch: what is trained again, what is only shuffled, and that the numbers are paired differences of both."""
+"""Attribution: models trained without a modality and queried with it shuffled, as paired differences."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_left_out_is_the_model_that_a_recipe_without_the_modality_trains(
     assert np.array_equal(values(tmp_path / "less", "sasrec-multimodal"), values(attributed, "sasrec-multimodal~audio"))
 
 
-def test_variants_are_no_systems_of_the_run(attributed: Path) -> None:
+def test_attribution_variants_are_not_systems_of_the_run(attributed: Path) -> None:
     assert {row["system"] for row in read(attributed, run_directory.METRICS)} == {
         "sasrec-multimodal",
         "popularity",
@@ -81,7 +81,7 @@ def test_variants_are_no_systems_of_the_run(attributed: Path) -> None:
     ]
 
 
-def test_what_is_done_is_not_done_again(attributed: Path, tiny_cache: Path) -> None:
+def test_finished_attribution_is_not_repeated(attributed: Path, tiny_cache: Path) -> None:
     before = (attributed / run_directory.ATTRIBUTION).read_bytes()
     (attributed / run_directory.ATTRIBUTION).unlink()
     (attributed / run_directory.METRICS).unlink()
@@ -109,8 +109,10 @@ def test_the_report_says_what_each_modality_adds(attributed: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_what_says_nothing_gets_no_credit_and_what_tells_gets_some(tmp_path: Path) -> None:
-    """The demo catalogue with a field that is drawn without looking at the track: the recipe whose numbers `docs/fusion.md` shows."""
+def test_random_modality_gets_no_credit_and_an_informative_one_does(tmp_path: Path) -> None:
+    """The demo catalogue with a field that is drawn without looking at the track: the recipe whose numbers
+    `docs/fusion.md` shows.
+    """
     pipeline.run(
         load(Path(__file__).parents[3] / "recipes" / "attribution.yaml"), tmp_path / "run", cache=tmp_path / "cache"
     )
@@ -138,6 +140,6 @@ def test_joined_before_the_model_a_modality_is_left_out_but_not_shuffled(
     assert {row["way"] for row in found["differences"]} == {"left out"} and found["weights"] == []
 
 
-def test_there_must_be_something_to_attribute(tiny_recipe: Path) -> None:
+def test_attribution_without_modalities_is_refused(tiny_recipe: Path) -> None:
     with pytest.raises(RecipeError, match=r"evaluation\.attribution=true needs a model that sees a modality"):
         load(tiny_recipe, ["models.0.modalities=[]", "evaluation.attribution=true"])

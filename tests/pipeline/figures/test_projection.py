@@ -30,14 +30,14 @@ def test_groups_lie_apart_on_the_map_and_few_tracks_on_a_line(by: By) -> None:
 
 
 @pytest.mark.parametrize(("n", "width"), [(4, 6), (5, 6), (9, 6), (9, 1)])
-def test_few_tracks_and_vectors_of_one_number_have_a_map_too(n: int, width: int) -> None:
+def test_projection_of_few_or_one_dimensional_vectors(n: int, width: int) -> None:
     vectors = np.random.default_rng(0).normal(size=(n, width))
     vectors[0] = 0
     found = on_a_plane(vectors, seed=3, by="umap")
     assert found.shape == (n, 2) and np.isfinite(found).all()
 
 
-def test_a_run_that_could_not_draw_its_map_does_not_begin(
+def test_run_with_umap_missing_is_refused_at_the_start(
     tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     find = importlib.util.find_spec
@@ -49,7 +49,7 @@ def test_a_run_that_could_not_draw_its_map_does_not_begin(
     assert not (tmp_path / "run" / "model").exists()
 
 
-def test_a_way_to_draw_no_map_is_refused(tiny_recipe: Path) -> None:
+def test_unknown_map_by_is_refused(tiny_recipe: Path) -> None:
     with pytest.raises(
         RecipeError,
         match=r"report.map_by=umap is for a map, and report.map is 0: take it out, or set it to its default, tsne",

@@ -67,7 +67,8 @@ def test_encoders_preview_of_a_field_or_one_encoder(pages: Path) -> None:
     said = segue("encoders", "preview", pages, "--modality", "plain")
     assert (said.exit_code, said.stderr.splitlines()[-1]) == (
         2,
-        "segue: encoder 'plain' does not clean or enrich texts: add `clean: true` to its params, or name a field with --field",
+        "segue: encoder 'plain' does not clean or enrich texts: add `clean: true` to its params, or name "
+        "a field with --field",
     )
     assert "did you mean 'words'" in segue("encoders", "preview", pages, "--modality", "wods").stderr
     on = segue(

@@ -43,13 +43,13 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-def test_what_changed_is_named_by_its_key():
+def test_changes_are_listed_by_dotted_key():
     before = {"models": [{"name": "a", "lr": 0.1}, {"name": "b", "lr": 0.1}], "seed": 0}
     after = {"models": [{"name": "new", "lr": 1.0}, {"name": "a", "lr": 0.1}, {"name": "b", "lr": 0.2}], "seed": 0}
     assert list(changes(before, after)) == [("models.b.lr", 0.1, 0.2), ("models.new", None, {"name": "new", "lr": 1.0})]
 
 
-def test_a_run_differs_from_itself_in_nothing(tiny_run: Path):
+def test_compare_of_a_run_with_itself_has_no_differences(tiny_run: Path):
     found = compare(tiny_run, tiny_run)
     assert (found.recipe, found.surroundings, found.not_compared) == ([], [], "")
     assert {pair.system_a for pair in found.pairs} == {
@@ -98,7 +98,7 @@ def test_a_shuffled_file_pairs_the_same(tiny_run: Path, other: Path):
     assert found.difference == wanted and found.difference.high > found.difference.low
 
 
-def test_runs_that_ask_otherwise_are_not_compared(tiny_run: Path, other: Path):
+def test_runs_of_different_protocols_are_not_compared(tiny_run: Path, other: Path):
     edit(other / run_directory.RECIPE, "shown: 0.7", "shown: 0.5")
     found = compare(tiny_run, other)
     assert not found.pairs and found.not_compared == (
@@ -106,7 +106,7 @@ def test_runs_that_ask_otherwise_are_not_compared(tiny_run: Path, other: Path):
     )
 
 
-def test_the_root_of_a_difference_is_told_before_a_metric_is_missed(tiny_run: Path, other: Path):
+def test_different_protocol_is_reported_before_a_missing_metric(tiny_run: Path, other: Path):
     edit(other / run_directory.RECIPE, "type: playlist_disjoint", "type: item_cold")
     frame = parquet.read_table(other / run_directory.PER_PLAYLIST)
     parquet.write_table(
@@ -115,7 +115,8 @@ def test_the_root_of_a_difference_is_told_before_a_metric_is_missed(tiny_run: Pa
     )
     printed = segue("compare", str(tiny_run), str(other))
     assert printed.exit_code == 0 and printed.stdout.startswith(
-        "not compared: the runs asked different questions (evaluation.split.type playlist_disjoint and item_cold): run both with the same"
+        "not compared: the runs asked different questions (evaluation.split.type playlist_disjoint and "
+        "item_cold): run both with the same"
     )
     edit(other / run_directory.RECIPE, "type: item_cold", "type: playlist_disjoint")
     sizes = json.loads((other / run_directory.DATA).read_text())
@@ -129,7 +130,7 @@ def test_the_root_of_a_difference_is_told_before_a_metric_is_missed(tiny_run: Pa
         compare(tiny_run, other)
 
 
-def test_what_cannot_be_compared_says_why(tiny_run: Path, tmp_path: Path):
+def test_not_compared_has_the_reason(tiny_run: Path, tmp_path: Path):
     with pytest.raises(InputError, match=r"'recall@7' was not measured in .*did you mean 'recall@"):
         compare(tiny_run, tiny_run, key="recall@7")
     with pytest.raises(RunDirectoryError):
@@ -176,7 +177,10 @@ def test_runs_of_other_questions_or_data_share_no_table(tiny_run: Path, other: P
     write_json(other / run_directory.DATA, sizes | {"split": sizes["split"] | {"test": 7}})
     found = segue("report", *both, "--format", "csv")
     assert found.exit_code == 2 and found.stderr.count("\n") == 1
-    told = f"run and other are of different data (data.split.test {sizes['split']['test']} and 7), so they share no table: segue"
+    told = (
+        f"run and other are of different data (data.split.test {sizes['split']['test']} and 7), so they "
+        f"share no table: segue"
+    )
     assert told in found.stderr and "a column of each is --across" in found.stderr
     across = segue("report", *both, "--across", "--format", "markdown")
     assert (
@@ -198,7 +202,7 @@ def test_runs_of_other_questions_or_data_share_no_table(tiny_run: Path, other: P
             put([RunFiles.read(each) for each in (tiny_run, other)])
 
 
-def test_the_command_says_whether_it_matters(tiny_run: Path, other: Path):
+def test_compare_command_prints_a_reading(tiny_run: Path, other: Path):
     found = segue("compare", str(tiny_run), str(other), "--metric", "recall@20")
     assert found.exit_code == 0 and "recipe: no difference" in found.stdout and "p (Holm)" in found.stdout
     assert "B is higher" in next(line for line in found.stdout.splitlines() if line.strip().startswith("popularity"))
@@ -210,7 +214,7 @@ def test_a_run_is_reproduced_to_the_byte(tiny_run: Path, tmp_path: Path):
     assert not (tmp_path / "again" / "cache").exists() and (tmp_path / "again" / run_directory.REPORT).exists()
 
 
-def test_other_numbers_and_surroundings_are_told(tiny_run: Path, tmp_path: Path):
+def test_reproduction_reports_other_numbers_and_surroundings(tiny_run: Path, tmp_path: Path):
     claimed = tmp_path / "claimed"
     shutil.copytree(tiny_run, claimed)
     rows = json.loads((claimed / run_directory.METRICS).read_text())
@@ -225,23 +229,24 @@ def test_other_numbers_and_surroundings_are_told(tiny_run: Path, tmp_path: Path)
     assert f"{claimed} is not reproduced: 1 values differ; what was other than then is above" in found.stdout
 
 
-def test_what_is_no_finished_run_is_not_made_again(tiny_run: Path, tmp_path: Path):
+def test_reproduce_refuses_an_unfinished_run(tiny_run: Path, tmp_path: Path):
     with pytest.raises(RunDirectoryError, match="is not a finished run"):
         reproduce(tmp_path, tmp_path / "again")
     with pytest.raises(RunDirectoryError, match="is the run itself"):
         reproduce(tiny_run, tiny_run)
 
 
-def test_a_finished_run_is_not_taken_for_a_reproduction(tiny_run: Path, tmp_path: Path):
+def test_reproduce_refuses_a_folder_with_a_finished_run(tiny_run: Path, tmp_path: Path):
     shutil.copytree(tiny_run, tmp_path / "twin")
     with pytest.raises(
-        RunDirectoryError, match=r"twin holds a finished run: delete it, or choose another --out: what is reproduced is"
+        RunDirectoryError,
+        match=r"twin holds a finished run: delete it, or choose another --out, so that the numbers are",
     ):
         reproduce(tiny_run, tmp_path / "twin")
 
 
 @pytest.mark.parametrize("new", ["epochs: 1", "epochss: 2", "epochs: many"])
-def test_a_recipe_that_was_changed_since_is_told(new: str, tiny_run: Path, tmp_path: Path):
+def test_reproduce_refuses_a_changed_recipe(new: str, tiny_run: Path, tmp_path: Path):
     changed = tmp_path / "changed"
     shutil.copytree(tiny_run, changed)
     text = (changed / run_directory.RECIPE).read_text()
@@ -254,7 +259,7 @@ def test_a_recipe_that_was_changed_since_is_told(new: str, tiny_run: Path, tmp_p
     assert not (tmp_path / "again").exists()
 
 
-def test_a_recipe_that_cannot_be_names_its_line(tiny_run: Path, tmp_path: Path):
+def test_invalid_recipe_error_has_the_line(tiny_run: Path, tmp_path: Path):
     unfinished = tmp_path / "unfinished"  # as a run is whose weights are not all here
     shutil.copytree(tiny_run, unfinished)
     (unfinished / "stages" / "finished.json").unlink()
@@ -264,7 +269,7 @@ def test_a_recipe_that_cannot_be_names_its_line(tiny_run: Path, tmp_path: Path):
         reproduce(unfinished, tmp_path / "again")
 
 
-def test_several_runs_stand_on_one_page(tiny_run: Path, other: Path, tmp_path: Path):
+def test_report_of_several_runs_is_one_page(tiny_run: Path, other: Path, tmp_path: Path):
     target = tmp_path / "both.html"
     found = segue("report", str(tiny_run), str(other), "--out", str(target))
     assert (
@@ -295,13 +300,13 @@ def test_a_table_in_latex_has_intervals_on_demand(tiny_run: Path):
 @pytest.mark.parametrize(
     ("form", "sign"), [("markdown", "| popularity |"), ("csv", "popularity,"), ("latex", r"\begin{tabular}")]
 )
-def test_the_table_for_a_paper(tiny_run: Path, tmp_path: Path, form: str, sign: str):
+def test_report_prints_and_writes_the_same_table(tiny_run: Path, tmp_path: Path, form: str, sign: str):
     printed = segue("report", str(tiny_run), "--format", form)
     assert printed.exit_code == 0 and sign in printed.stdout
     written = segue("report", str(tiny_run), "--format", form, "--out", str(tmp_path / "t"))
     assert written.exit_code == 0 and (tmp_path / "t").read_text().strip() == printed.stdout.strip()
 
 
-def test_a_slice_that_is_not_there_is_named(tiny_run: Path):
+def test_unknown_slice_of_a_report_is_an_error(tiny_run: Path):
     found = segue("report", str(tiny_run), "--format", "csv", "--slice", "colder")
     assert found.exit_code == 2 and "--slice='colder' is not in any of these runs: did you mean 'cold'?" in found.stderr

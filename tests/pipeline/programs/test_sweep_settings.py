@@ -75,11 +75,11 @@ def test_finished_trials_are_kept_over_a_kill(out: Path):
     assert len(set(values)) > 1 and found["best"] == 1 + values.index(max(values))
 
 
-def test_test_is_asked_by_the_run_of_the_best_alone_and_once(out: Path, tiny_cache: Path):
+def test_sweep_never_evaluates_on_test(out: Path, tiny_cache: Path):
     assert not [path for path in out.rglob("*") if "test" in path.name]
     found = json.loads((out / "sweep.json").read_text())
     best = found["trials"][found["best"] - 1]
-    rows = run(load(out / "best.yaml"), out.parent / "best", cache=tiny_cache)
+    rows = run(load(out / "best.yaml"), out.parent / "best", cache=tiny_cache).metrics
     reached = {
         (row["split"], row["metric"], row["k"]): row["value"]
         for row in rows
@@ -113,12 +113,12 @@ def test_a_recipe_with_a_sweep_is_not_run_and_one_without_not_swept(recipe: Path
         ("sweep.select=ndcg@50", "must be one of"),
     ],
 )
-def test_what_cannot_be_searched_is_told_before_anything_runs(recipe: Path, over: str, told: str):
+def test_invalid_sweep_is_refused_before_training(recipe: Path, over: str, told: str):
     with pytest.raises(InputError, match=told):
         load(recipe, ["baselines.1={name: popularity}", over])
 
 
-def test_optuna_finds_a_peak_and_asks_alike_again():
+def test_optuna_finds_the_maximum_and_is_deterministic():
     pytest.importorskip("optuna")
     over: dict[str, Any] = {"a": {"low": 0.0, "high": 1.0}, "b": ["x", [1, 2]], "c": {"low": 8, "high": 64, "step": 8}}
     spec = Sweep.model_validate({"search": "optuna", "trials": 40, "over": over})

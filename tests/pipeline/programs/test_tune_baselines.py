@@ -67,7 +67,7 @@ def test_every_system_has_a_row_with_costs_the_best_first(table: dict[str, Any])
     assert table["comparisons"] and table["manifest"]["seed"] == 0 and table["budget"] == 2
 
 
-def test_each_is_tried_with_as_many_settings_and_the_best_is_run(table: dict[str, Any], recipe: Path) -> None:
+def test_every_baseline_is_tuned_with_the_same_budget(table: dict[str, Any], recipe: Path) -> None:
     tuned = {row["system"]: row for row in table["rows"] if row["tried"]}
     assert set(tuned) == {"item-knn", "artist-popularity", "ease"}
     run = recipe.parent / "out" / "run"
@@ -91,7 +91,7 @@ def test_a_second_call_tunes_and_runs_nothing_again(table: dict[str, Any], recip
     assert again["rows"] == table["rows"]
 
 
-def test_settings_begin_with_the_defaults_and_keep_to_the_budget() -> None:
+def test_settings_start_with_the_defaults_and_stay_in_the_budget() -> None:
     assert tune_baselines.settings(EASE, 1, 0) == [{}]
     some = tune_baselines.settings(EASE, 3, 0)
     assert len(some) == 3 and some[0] == {} and some == tune_baselines.settings(EASE, 3, 0)
@@ -100,7 +100,7 @@ def test_settings_begin_with_the_defaults_and_keep_to_the_budget() -> None:
     assert sorted(one["regularisation"] for one in every[1:]) == [10.0, 30.0, 100.0, 500.0, 1000.0]
 
 
-def test_all_takes_what_the_protocol_and_the_recipe_have_room_for(recipe: Path) -> None:
+def test_all_baselines_are_those_that_fit_protocol_and_recipe(recipe: Path) -> None:
     disjoint, last = load(recipe), load(recipe, ["evaluation.split=leave_last_out"])
     bare = load(recipe, ["encoders={}", "models=[]", "baselines=[popularity]"])
     names = {kind: set(tune_baselines._names([kind], disjoint)) for kind in ("all", "cheap")}
@@ -125,7 +125,7 @@ def test_all_takes_what_the_protocol_and_the_recipe_have_room_for(recipe: Path) 
     assert {"ials", "ease", "two-stage", "content-mix", "markov", "vstan"} <= names["cheap"]
 
 
-def test_every_grid_names_parameters_that_there_are() -> None:
+def test_grids_of_rankers_have_existing_parameters() -> None:
     for name in ranker_registry.listed():
         cls = ranker_registry.ranker_class(name)
         for setting in tune_baselines.settings(cls, 1000, 0):
@@ -145,12 +145,13 @@ def test_every_grid_names_parameters_that_there_are() -> None:
         ({"baselines": []}, "baselines=[] must name at least one"),
         (
             {"baselines": ["item-knn", "transrec"]},
-            "'transrec' ranks only for training playlists, and playlist_disjoint holds out others: name transrec-global",
+            "'transrec' ranks only for training playlists, and playlist_disjoint holds out others: name "
+            "transrec-global",
         ),
         ({"budget": 0}, "budget=0 must be >= 1"),
     ],
 )
-def test_what_cannot_be_asked_is_said_before_anything_runs(
+def test_invalid_bench_arguments_are_refused_before_tuning(
     given: dict[str, Any], message: str, recipe: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError) as found:
@@ -165,12 +166,13 @@ def test_content_without_encoders_is_refused_before_anything_runs(recipe: Path, 
     assert not (tmp_path / "out").exists()
 
 
-def test_titles_that_nobody_gave_leave_their_readers_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bench_leaves_out_title_rankers_without_titles(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = "".join(f"{p},{(p + t * (1 + p // 20)) % 20}\n" for p in range(30) for t in range(6))
     (tmp_path / "lists.csv").write_text(f"playlist_id,track_id\n{rows}")
     path = tmp_path / "untitled.yaml"
     path.write_text(
-        "data: {reader: csv, path: lists.csv}\nbaselines: [popularity]\nevaluation: {split: {min_tracks: 4}, k: [3], bootstrap: 20}\n"
+        "data: {reader: csv, path: lists.csv}\nbaselines: [popularity]\nevaluation: {split: {min_tracks: "
+        "4}, k: [3], bootstrap: 20}\n"
     )
     names = ["popularity", "title-knn", "title-mix"]
     found = tune_baselines.bench(
@@ -181,7 +183,7 @@ def test_titles_that_nobody_gave_leave_their_readers_out(tmp_path: Path, capsys:
     assert all(f"{name}: left out, the catalogue has no titles" in told for name in names[1:])
 
 
-def test_what_has_no_cutoff_is_tuned_for_by_its_name(recipe: Path, tmp_path: Path, tiny_cache: Path) -> None:
+def test_metric_without_a_cutoff_is_tuned_for_by_name(recipe: Path, tmp_path: Path, tiny_cache: Path) -> None:
     asked = load(
         recipe,
         ["evaluation.metrics=[rprec, recall, auc, coverage]", "encoders={}", "models=[]", "baselines=[popularity]"],

@@ -84,7 +84,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     return made
 
 
-def test_torchrun_ends_in_the_numbers_of_one_process(alone: Runs) -> None:
+def test_torchrun_gives_the_numbers_of_one_process(alone: Runs) -> None:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     env = {**os.environ, "SEGUE_CACHE": str(alone.cache)}
     done = subprocess.run([*launcher, *alone.command("two")], env=env, capture_output=True, text=True, timeout=LIMIT)
@@ -98,7 +98,7 @@ def test_torchrun_ends_in_the_numbers_of_one_process(alone: Runs) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_process_ends_all_and_the_run_goes_on(alone: Runs) -> None:
+def test_killed_process_ends_all_and_the_run_resumes(alone: Runs) -> None:
     more = ("--set", "models.0.epochs=25", "--set", "models.0.patience=25")
     codes, errors = alone.killed("broken", rank=1)
     assert codes == [1, -signal.SIGKILL]
@@ -125,7 +125,9 @@ def test_a_killed_process_ends_all_and_the_run_goes_on(alone: Runs) -> None:
         (["--set", "models.0.lr=1e30", "--set", "models.0.bf16=off"], 1, "the loss became"),
     ],
 )
-def test_all_end_with_one_code_and_one_line(alone: Runs, more: list[str], code: int, said: str) -> None:
+def test_all_processes_end_with_one_exit_code_and_one_message(
+    alone: Runs, more: list[str], code: int, said: str
+) -> None:
     codes, outputs, errors = finish(alone.start(f"code-{code}", *more))
     assert codes == [code, code]
     lines = [line for error in errors for line in error.splitlines() if line.startswith("segue:")]

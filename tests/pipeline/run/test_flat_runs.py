@@ -1,4 +1,4 @@
-"""Runs and recipes of the version before parts: their keys were flat, and they continue, compare and reproduce as they are."""
+"""Runs and recipes of the version with flat keys: they can be continued, compared and reproduced."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MARKER = f"{run_directory.STAGES}/finished.json"
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A run of the flat recipe as the version before left it: its recipe, and the marker that it is finished, are in the flat form."""
+    """A run whose recipe, and whose marker that it is finished, are in the flat form of the version before."""
     folder = tmp_path_factory.mktemp("flat")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEGUE_CACHE", str(folder / "cache"))
@@ -53,7 +53,7 @@ def test_the_stored_recipe_is_the_same_in_todays_form() -> None:
         assert run_directory.current_form(run_directory.read_recipe(FLAT)) == today
 
 
-def test_a_recipe_that_cannot_be_checked_any_more_stays_as_it_is() -> None:
+def test_current_form_returns_an_invalid_recipe_unchanged() -> None:
     assert run_directory.current_form({"name": "x", "models": [{"type": "gone"}]}) == {
         "name": "x",
         "models": [{"type": "gone"}],

@@ -39,7 +39,10 @@ threads: 1
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """120 listeners over a year, each of one of four tastes; songs 1 to 40 exist from the start, 41 to 48 since September."""
+    """120 listeners over a year, each of one of four tastes.
+
+    Songs 1 to 40 exist from the start, 41 to 48 since September.
+    """
     folder, rng = tmp_path_factory.mktemp("log"), np.random.default_rng(4)
     rows = []
     for user in range(120):
@@ -92,7 +95,7 @@ def test_a_cut_that_is_ignored_fails_the_run(run: Path, recipe: Path, monkeypatc
         pipeline.run(load(recipe), recipe.parent / "uncut", cache=recipe.parent / "cache")
 
 
-def test_a_log_whose_times_are_not_named_is_told_the_cure(run: Path, recipe: Path) -> None:
+def test_global_time_without_timestamps_is_an_error_with_its_cure(run: Path, recipe: Path) -> None:
     untimed = load(recipe, ["data.options={playlist: user, track: song}"])
     with pytest.raises(
         InputError, match=r"global_time needs times, and the corpus has none: name the column .*\(data\.options\.time"
@@ -162,7 +165,9 @@ def test_real_playlists_with_versions_are_cut_without_a_leak(shared_data: Path, 
     )
     parts = asked.split.split(corpus)
     assert corpus.playlist_times is not None and corpus.times is None
-    assert corpus.playlist_times[parts.train.rows].max() < parts.cuts[0] <= corpus.playlist_times[parts.valid.rows].min()  # type: ignore[index]
+    assert (
+        corpus.playlist_times[parts.train.rows].max() < parts.cuts[0] <= corpus.playlist_times[parts.valid.rows].min()
+    )  # type: ignore[index]
     assert corpus.playlist_times[parts.valid.rows].max() < parts.cuts[1] <= corpus.playlist_times[parts.test.rows].min()  # type: ignore[index]
     assert len(parts.test) > 500 and set(parts.test.labels["playlist"].tolist()) == {"continued", "new"}
     leaks.check_in_time(parts)

@@ -113,7 +113,7 @@ def test_killed_while_encoding_training_and_evaluating_the_numbers_are_the_same(
     assert (run.out / run_directory.REPORT).exists() and not list((run.out / run_directory.STAGES).glob("*.work"))
 
 
-def test_a_disk_that_fills_up_costs_one_line_and_nothing_else(tmp_path: Path, unbroken: bytes) -> None:
+def test_full_disk_is_reported_in_one_line(tmp_path: Path, unbroken: bytes) -> None:
     import resource
 
     run = Run(tmp_path / "x")

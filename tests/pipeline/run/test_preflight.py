@@ -1,4 +1,4 @@
-"""What a run would meet later is found by `segue validate`, and, where it costs nothing, by `segue run` before any work."""
+"""Preflight: `segue validate` finds what would stop a run, and `segue run` what takes no time to find."""
 
 from __future__ import annotations
 
@@ -161,7 +161,8 @@ def test_fields_of_encoders(here: Path, data: str, field: str, near: str | None)
             "encoders.x.field: field template '{title': ",
         ),
         (
-            "encoders: {x: {encoder: text-classifier, field: title, targets: {field: genre}}}\nmodels: [{type: sasrec}]\n",
+            "encoders: {x: {encoder: text-classifier, field: title, targets: {field: genre}}}\nmodels: "
+            "[{type: sasrec}]\n",
             "encoders.x.targets.field='genre' is a field that no track has: ",
         ),
         (
@@ -177,15 +178,17 @@ def test_other_keys_that_name_fields(here: Path, more: str, line: str) -> None:
 
 def test_a_split_and_a_ranker_that_read_a_field(here: Path) -> None:
     Path("r.yaml").write_text(
-        "data: {reader: csv, path: lists.csv}\nbaselines: [genre-popularity]\nevaluation: {split: {type: item_cold, field: part}}\n"
+        "data: {reader: csv, path: lists.csv}\nbaselines: [genre-popularity]\nevaluation: {split: {type: "
+        "item_cold, field: part}}\n"
     )
     assert lines(Path("r.yaml")) == [
         "r.yaml:3: evaluation.split.field='part' is a field that no track has: known here: id",
-        "r.yaml:2: baselines.0='genre-popularity' reads genres or genre or tags, a field that no track has: known here: id",
+        "r.yaml:2: baselines.0='genre-popularity' reads genres or genre or tags, a field that no track "
+        "has: known here: id",
     ]
 
 
-def test_an_encoder_that_no_system_uses_is_not_looked_at(here: Path) -> None:
+def test_unused_encoders_are_not_checked(here: Path) -> None:
     encoders = "encoders: {x: {encoder: tfidf, field: gone}, y: {encoder: tfidf, field: title}}\n"
     assert lines(recipe(TABLES, f"{encoders}models: [{{type: sasrec, modalities: [y]}}]\n")) == []
 
@@ -218,7 +221,7 @@ class Long(Plain):
 
 
 @pytest.mark.parametrize(("kind", "certain"), [("Plain", True), ("Long", False)])
-def test_a_reader_that_declares_nothing_is_sampled(here: Path, kind: str, certain: bool) -> None:
+def test_fields_of_a_reader_without_declaration_are_sampled(here: Path, kind: str, certain: bool) -> None:
     data = f"{{reader: 'tests.pipeline.run.test_preflight:{kind}', path: lists.csv}}"
     assert lines(recipe(data, "encoders: {x: {encoder: tfidf, field: words}}\nmodels: [{type: sasrec}]\n")) == []
     found = segue("validate", recipe(data, "encoders: {x: {encoder: tfidf, field: wrds}}\nmodels: [{type: sasrec}]\n"))
@@ -236,7 +239,7 @@ def test_a_reader_that_declares_nothing_is_sampled(here: Path, kind: str, certai
         )
 
 
-def test_a_reader_whose_package_is_missing(here: Path) -> None:
+def test_missing_package_of_a_reader_is_an_error(here: Path) -> None:
     assert lines(recipe("{reader: 'tests.pipeline.run.test_preflight:Needy', path: lists.csv}")) == [
         "r.yaml:1: data.reader='plain' needs no_such_module, which is not installed: pip install no-such-module"
     ]
@@ -278,7 +281,8 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         (
             "recbole",
             "models: [{type: sasrec}, {type: hstu}, {type: bert4rec}]\n",
-            "models.0.type='sasrec' needs recbole (so does 1 other), which is not installed: pip install --no-deps recbole==1.2.1",
+            "models.0.type='sasrec' needs recbole (so does 1 other), which is not installed: pip install "
+            "--no-deps recbole==1.2.1",
         ),
         (
             "recbole",
@@ -342,14 +346,14 @@ def test_every_stock_baseline_needs_recbole(without: Callable[[str], None]) -> N
     assert RECBOLE.fault == "is not installed: pip install --no-deps recbole==1.2.1"
 
 
-def test_another_version_and_a_package_of_no_record() -> None:
+def test_package_of_another_version_or_without_metadata_is_an_error() -> None:
     assert Package("pytest", "pip install pytest==0.1", "0.1").fault.endswith(
         "and must be 0.1: pip install pytest==0.1"
     )
     assert Package("json", "python", "9").fault == "" and Package("no_such_module", "x").fault == "is not installed: x"
 
 
-def test_weights_that_are_not_here_name_the_key(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_weights_are_reported_with_their_key(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(here / "hub"))
     encoders = (
         "encoders:\n  words: {encoder: word-vectors, field: title}\n"
@@ -381,7 +385,7 @@ def test_weights_that_may_be_skipped_are_a_warning(here: Path) -> None:
     )
 
 
-def test_vectors_that_are_here_are_not_read(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_preflight_does_not_read_vectors(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from toolkit.encoders.features.features import vectors
 
     np.savez("mine.npz", ids=np.array(["t1"]), matrix=np.zeros((1, 2), np.float32))
@@ -395,10 +399,10 @@ def test_vectors_that_are_here_are_not_read(here: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_path_that_may_not_be_read(here: Path) -> None:
+def test_unreadable_data_path_is_an_error(here: Path) -> None:
     Path("lists.csv").chmod(0)
     assert lines(recipe("{reader: csv, path: lists.csv}"))[0].startswith(
-        "r.yaml:1: data.path: lists.csv may not be read: "
+        "r.yaml:1: data.path: lists.csv cannot be read: permission denied: "
     )
 
 
@@ -416,7 +420,8 @@ def test_a_run_is_refused_before_any_work(here: Path, without: Callable[[str], N
     found = segue("run", path, "--out", "out")
     assert found.exit_code == 2 and not Path("out").exists() and not Path("cache").exists()
     assert found.stderr == (
-        "segue: r.yaml:2: models.0.type='sasrec' needs recbole, which is not installed: pip install --no-deps recbole==1.2.1"
+        "segue: r.yaml:2: models.0.type='sasrec' needs recbole, which is not installed: pip install "
+        "--no-deps recbole==1.2.1"
         " (and 1 more: `segue validate` lists them)\n"
     )
     with pytest.raises(RecipeError, match=r"^r.yaml:2: models\.0\.type='sasrec' needs recbole"):

@@ -46,8 +46,8 @@ print(json.dumps([*found, held()]))
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's mallopt")
 @pytest.mark.parametrize("wrong", [False, True])
-def test_freed_memory_is_taken_again_inside_and_given_back_after(wrong: bool) -> None:
-    # a process of its own: where others left holes in the heap, a block fits into one and nothing is asked of the system
+def test_freed_memory_is_kept_inside_and_returned_after(wrong: bool) -> None:
+    # a process of its own: a block fits into a hole that others left in the heap, and takes nothing from the system
     code = MEASURED.replace("WRONG", str(wrong))
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     faults, held, faults_inside, held_inside, held_after = json.loads(run.stdout)
@@ -57,7 +57,7 @@ def test_freed_memory_is_taken_again_inside_and_given_back_after(wrong: bool) ->
     assert held_inside > held + 0.9 * block and held_after < held + 0.3 * block
 
 
-def test_free_memory_is_a_part_of_what_there_is() -> None:
+def test_free_memory_is_positive_and_below_the_total() -> None:
     every = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     assert every / 100 < free_memory("cpu") <= every
 

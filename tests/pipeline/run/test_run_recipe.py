@@ -13,6 +13,7 @@ import pandas
 import pyarrow.parquet as parquet
 import pytest
 
+from segue.commands.run import run as run_command
 from toolkit import pipeline, run_directory
 from toolkit.catalogue.store import Catalogue
 from toolkit.corpus.arrays import Corpus
@@ -21,6 +22,7 @@ from toolkit.ingest.read_data import content_of, ingest, open_reader, stamp
 from toolkit.pipeline.figures.example_playlists import draw
 from toolkit.pipeline.run.fit_systems import packed, unpacked
 from toolkit.pipeline.run.meter import metered
+from toolkit.pipeline.run.run_recipe import STAGES
 from toolkit.pipeline.write.manifest import git_commit
 from toolkit.progress import Reporter
 from toolkit.recipe import Data, load
@@ -84,7 +86,7 @@ def test_recall_of_the_examples_is_what_their_marks_say(tiny_run: Path) -> None:
             assert recall == pytest.approx(values[system, example["playlist"]])
 
 
-def test_the_files_say_what_was_run(tiny_run: Path) -> None:
+def test_manifest_and_coverage_describe_the_run(tiny_run: Path) -> None:
     manifest, data = read(tiny_run, run_directory.MANIFEST), read(tiny_run, run_directory.DATA)
     assert manifest["device"] == "cpu" and manifest["threads"] == 1 and manifest["seed"] == 0
     assert {"segue", "python", "torch", "recbole", "numpy"} <= set(manifest["versions"])
@@ -116,7 +118,7 @@ def test_the_files_say_what_was_run(tiny_run: Path) -> None:
     assert "sasrec-multimodal" in (tiny_run / run_directory.REPORT).read_text()
 
 
-def test_the_licence_of_pretrained_weights_is_told(tiny_recipe: Path, tiny_cache: Path, tmp_path: Path) -> None:
+def test_coverage_has_the_licence_of_pretrained_weights(tiny_recipe: Path, tiny_cache: Path, tmp_path: Path) -> None:
     pretrained = [
         "encoders.lyrics={encoder: sentence-bert, field: lyrics}",
         "titles=null",
@@ -129,7 +131,7 @@ def test_the_licence_of_pretrained_weights_is_told(tiny_recipe: Path, tiny_cache
     assert "weights: Apache-2.0 (all-MiniLM-L6-v2)" in (tmp_path / "run" / run_directory.REPORT).read_text()
 
 
-def test_what_an_encoder_found_in_its_texts_is_told(tiny_recipe: Path, tiny_cache: Path, tmp_path: Path) -> None:
+def test_coverage_texts_of_encoders(tiny_recipe: Path, tiny_cache: Path, tmp_path: Path) -> None:
     words = [
         "encoders.lyrics.encoder=word2vec",
         "encoders.lyrics.params={dim: 8, min_count: 30, epochs: 1}",
@@ -141,7 +143,7 @@ def test_what_an_encoder_found_in_its_texts_is_told(tiny_recipe: Path, tiny_cach
         assert row["dim"] == 8 and 0 < row["out_of_vocabulary"] < row["out_of_vocabulary_words"] < 1
 
 
-def test_the_bound_is_above_everything(tiny_run: Path) -> None:
+def test_upper_bound_has_the_highest_ndcg(tiny_run: Path) -> None:
     key = ("test", "all", "ndcg", 20)
     rows = [
         row
@@ -155,7 +157,7 @@ def test_the_bound_is_above_everything(tiny_run: Path) -> None:
 def test_a_finished_run_returns_at_once_and_touches_nothing(tiny_run: Path, tiny_cache: Path) -> None:
     recipe = load(tiny_run / run_directory.RECIPE)
     before = {path: path.stat().st_mtime_ns for path in tiny_run.rglob("*") if path.name != run_directory.LOCK}
-    assert pipeline.run(recipe, tiny_run, cache=tiny_cache) == read(tiny_run, run_directory.METRICS)
+    assert pipeline.run(recipe, tiny_run, cache=tiny_cache).metrics == read(tiny_run, run_directory.METRICS)
     assert {path: path.stat().st_mtime_ns for path in tiny_run.rglob("*") if path.name != run_directory.LOCK} == before
 
 
@@ -183,9 +185,7 @@ def test_only_what_is_missing_runs_again_and_fresh_runs_all(tiny_run: Path, tiny
 
 
 @pytest.mark.parametrize("lost", ["model/sasrec-multimodal/model.safetensors", "model/tracks.arrow"])
-def test_a_file_of_a_model_that_is_gone_is_made_again(
-    tiny_run: Path, tiny_cache: Path, tmp_path: Path, lost: str
-) -> None:
+def test_missing_model_file_is_written_again(tiny_run: Path, tiny_cache: Path, tmp_path: Path, lost: str) -> None:
     run = tmp_path / "run"
     shutil.copytree(tiny_run, run)
     (run / lost).unlink()
@@ -194,7 +194,7 @@ def test_a_file_of_a_model_that_is_gone_is_made_again(
     assert (run / run_directory.METRICS).read_bytes() == (tiny_run / run_directory.METRICS).read_bytes()
 
 
-def test_scores_survive_their_file(tiny_run: Path, tmp_path: Path) -> None:
+def test_unpacked_scores_equal_packed_ones(tiny_run: Path, tmp_path: Path) -> None:
     path = tiny_run / run_directory.STAGES / "evaluate-popularity-test.npz"
     scores = unpacked(path)
     (tmp_path / "again.npz").write_bytes(packed(scores))
@@ -235,7 +235,7 @@ def own_recipe(lists: Path, more: str = "") -> Path:
     return path
 
 
-def test_content_without_a_word_on_training_needs_permission(lists: Path, tmp_path: Path) -> None:
+def test_content_without_training_terms_needs_permission(lists: Path, tmp_path: Path) -> None:
     recipe = load(own_recipe(lists))
     with pytest.raises(
         InputError, match=r"training on 'sound' from csv, which does not say .* needs permission: \{allowed: true"
@@ -274,7 +274,7 @@ def test_permission_is_kept_in_the_manifest_and_changed_data_is_seen(lists: Path
     recipe = load(own_recipe(lists, "  permission: {allowed: yes, reason: my own lists}\n"))
     first = pipeline.run(recipe, tmp_path / "run", cache=tmp_path / "cache")
     assert read(tmp_path / "run", run_directory.MANIFEST)["permission"] == {"allowed": True, "reason": "my own lists"}
-    assert {row["system"] for row in first} == {"popularity", "content-centroid"}
+    assert {row["system"] for row in first.metrics} == {"popularity", "content-centroid"}
     with lists.open("a") as file:
         file.write("".join(f"99,{track},T,A,0.5,1,m\n" for track in range(25)))
     second = pipeline.run(recipe, tmp_path / "run", cache=tmp_path / "cache")
@@ -310,7 +310,7 @@ def test_a_catalogue_is_filled_when_it_is_first_needed(lists: Path, tmp_path: Pa
     assert present.all() and titles == bare.corpus.tracks["title"].to_pylist()
 
 
-def test_a_reading_that_was_cut_short_is_never_taken_for_whole(lists: Path, tmp_path: Path) -> None:
+def test_interrupted_ingest_is_not_reused(lists: Path, tmp_path: Path) -> None:
     first = ingest(Data(reader="csv", path=lists), tmp_path / "cache", reporter=Reporter())
     root = tmp_path / "cache" / "corpora" / first.key
     whole = Corpus.load(root / "corpus").items.tolist()
@@ -334,7 +334,7 @@ def test_a_reading_that_was_cut_short_is_never_taken_for_whole(lists: Path, tmp_
         ("catalogue/catalogue.sqlite", b""),
     ],
 )
-def test_what_the_cache_has_lost_is_made_again(lost: str, left: bytes | None, lists: Path, tmp_path: Path) -> None:
+def test_missing_cache_files_are_rebuilt(lost: str, left: bytes | None, lists: Path, tmp_path: Path) -> None:
     first = ingest(Data(reader="csv", path=lists), tmp_path / "cache", reporter=Reporter())
     whole, place = first.corpus.items.tolist(), tmp_path / "cache" / "corpora" / first.key / lost
     shutil.rmtree(place) if place.is_dir() else place.unlink()
@@ -345,7 +345,7 @@ def test_what_the_cache_has_lost_is_made_again(lost: str, left: bytes | None, li
         assert again.corpus.items.tolist() == whole and catalogue.counts()["tracks"] == again.corpus.n_items
 
 
-def test_a_corpus_of_artists_that_lost_a_file_is_made_again(tmp_path: Path) -> None:
+def test_artist_corpus_is_rebuilt_if_a_file_is_gone(tmp_path: Path) -> None:
     rows = [f"{p},t{(p + t) % 6},a{(p + t) % 3}" for p in range(5) for t in range(4)]
     (tmp_path / "lists.csv").write_text("\n".join(["playlist_id,track_id,artist", *rows]))
     data = Data(reader="csv", path=tmp_path / "lists.csv", level="artist")
@@ -356,7 +356,7 @@ def test_a_corpus_of_artists_that_lost_a_file_is_made_again(tmp_path: Path) -> N
     assert ingest(data, tmp_path / "cache", reporter=Reporter()).corpus.items.tolist() == whole
 
 
-def test_facts_of_the_cache_that_say_nothing_are_made_again(lists: Path, tmp_path: Path) -> None:
+def test_damaged_ingest_json_of_the_cache_is_rebuilt(lists: Path, tmp_path: Path) -> None:
     first = ingest(Data(reader="csv", path=lists), tmp_path / "cache", reporter=Reporter())
     facts = tmp_path / "cache" / "corpora" / first.key / "ingest.json"
     for damage in ("", "null", "{}"):
@@ -411,3 +411,18 @@ def test_peak_memory_is_of_the_measured_block() -> None:
 def test_the_commit_is_that_of_the_checkout() -> None:
     commit = git_commit()
     assert commit is None or len(commit.removesuffix("-dirty")) == 40
+
+
+def test_stages_are_named_in_the_package_and_the_help_of_the_command() -> None:
+    names = [name for name, _ in STAGES]
+    listed = " ".join((pipeline.__doc__ or "").split())
+    assert f"The stages of a run, each done once: {', '.join(names)}." in listed
+    assert (
+        run_command.__doc__ is not None and f"Run a recipe: {', '.join(names[:3])}, {names[-1]}." in run_command.__doc__
+    )
+
+
+def test_log_names_the_stages_in_order(tiny_run: Path) -> None:
+    lines = [json.loads(line) for line in (tiny_run / run_directory.LOG).read_text().splitlines()]
+    states = [line["state"] for line in lines if line["event"] == "run"]
+    assert states == ["started", *(name for name, _ in STAGES), "finished"]

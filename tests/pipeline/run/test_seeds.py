@@ -1,4 +1,4 @@
-"""Several seeds: what draws is fitted once a seed, its mean and deviation stand in metrics.json, what does not is fitted once."""
+"""Several seeds: systems that draw are fitted under each, and metrics.json has their mean and deviation."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def write(folder: Path, more: str) -> Path:
 
 
 def test_mean_and_deviation_over_seeds(tmp_path: Path) -> None:
-    rows = pipeline.run(load(write(tmp_path, "seeds: [3, 4, 9]\n")), tmp_path / "run", cache=tmp_path / "cache")
+    rows = pipeline.run(load(write(tmp_path, "seeds: [3, 4, 9]\n")), tmp_path / "run", cache=tmp_path / "cache").metrics
     names = ["random", "random~seed4", "random~seed9"]
     parts = [unpacked(tmp_path / "run" / run_directory.STAGES / f"evaluate-{name}-test.npz") for name in names]
     every = [float(part.values["all", "recall", 10].mean()) for part in parts]
@@ -58,7 +58,7 @@ def test_mean_and_deviation_over_seeds(tmp_path: Path) -> None:
         -1
     ] == "upper-bound"
     assert "± " in (tmp_path / "run" / run_directory.REPORT).read_text()
-    once = pipeline.run(load(write(tmp_path, "seed: 4\n")), tmp_path / "once", cache=tmp_path / "cache")
+    once = pipeline.run(load(write(tmp_path, "seed: 4\n")), tmp_path / "once", cache=tmp_path / "cache").metrics
     (alone,) = (
         row
         for row in once
@@ -80,7 +80,7 @@ def test_seeds_that_contradict_are_refused(more: str, message: str, tmp_path: Pa
         load(write(tmp_path, more))
 
 
-def test_what_shares_a_training_shares_that_of_its_seed(tmp_path: Path) -> None:
+def test_systems_sharing_a_training_share_that_of_their_seed(tmp_path: Path) -> None:
     small = "{hidden_size: 8, inner_size: 8, layers: 1, epochs: 1, max_length: 5}"
     more = f"seeds: [1, 2]\n{STOCK.format(small=small)}"
     path = tmp_path / "stock.yaml"

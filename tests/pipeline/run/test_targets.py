@@ -74,19 +74,19 @@ def test_factors_are_targets_of_tracks_with_placements_alone() -> None:
     assert np.array_equal(feedback.users, factors.users)
 
 
-def test_held_out_tracks_neither_count_nor_teach(catalogue: Catalogue) -> None:
+def test_held_out_tracks_have_no_labels(catalogue: Catalogue) -> None:
     trained = np.array([True, True, True, True, True, False, True])
     found = labels(catalogue, Targets(field="tags"), IDS, trained)
     assert found.names == ["jazz", "rock"]  # of indie's two tracks one is held out
     assert not found.matrix[5].any()
 
 
-def test_labels_that_teach_nothing_are_refused(catalogue: Catalogue) -> None:
+def test_too_rare_or_missing_labels_are_refused(catalogue: Catalogue) -> None:
     with pytest.raises(
         InputError, match=r"field 'tags' has 0 labels that at least 2 training tracks have \(of 3\).* lower min_tracks"
     ):
         labels(catalogue, Targets(field="tags"), IDS, np.array([True, True, *[False] * 5]))
-    with pytest.raises(InputError, match="field 'sound' holds ndarray, labels are texts"):
+    with pytest.raises(InputError, match="field 'sound' holds ndarray, not texts"):
         labels(catalogue, Targets(field="sound"), IDS, np.ones(7, bool))
     with pytest.raises(InputError, match="no field 'genre'"):
         labels(catalogue, Targets(field="genre"), IDS, np.ones(7, bool))
@@ -170,7 +170,7 @@ def test_a_run_learns_from_the_labels_of_training_tracks_alone(
         ),
     ],
 )
-def test_a_recipe_says_what_is_learned_where_it_is(covers: Path, old: str, new: str, message: str) -> None:
+def test_invalid_targets_of_an_encoder_are_refused_with_a_line(covers: Path, old: str, new: str, message: str) -> None:
     text = covers.read_text().replace(old, new)
     if "image-ae" in new:
         text = text.replace("dim: 8", "latent: 8")

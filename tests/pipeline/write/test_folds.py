@@ -1,4 +1,4 @@
-"""`evaluation.split.test_fold: all`: every playlist tested once, and the joint table made from lists, not from folds."""
+"""`evaluation.split.test_fold: all`: every playlist is tested once, and tables are over playlists, not over folds."""
 
 from __future__ import annotations
 
@@ -69,8 +69,11 @@ def test_every_playlist_is_tested_in_one_fold_and_learned_from_in_the_others(run
     assert min(size["train"] for size in sizes) <= joint["train"] <= max(size["train"] for size in sizes)
 
 
-def test_the_joint_table_is_of_lists(run: Path) -> None:
-    """Means and intervals by hand from the folds' values per playlist; the mean of the folds' means is another number."""
+def test_pooled_table_is_over_playlists(run: Path) -> None:
+    """Means and intervals by hand from the folds' values per playlist.
+
+    The mean of the folds' means is another number.
+    """
     frames = [parquet.read_table(run / f"fold-{fold}" / run_directory.PER_PLAYLIST).to_pandas() for fold in range(3)]
     row = next(
         r
@@ -85,9 +88,15 @@ def test_the_joint_table_is_of_lists(run: Path) -> None:
     assert row["value"] == pytest.approx(values.mean(), abs=1e-8) and row["n"] == len(values)
     assert row["value"] != pytest.approx(np.mean([one.value.mean() for one in chosen]), abs=1e-8)
     assert row["ci_low"] < row["value"] < row["ci_high"]
-    widths = [next(r for r in rows_of(run / f"fold-{fold}") if r["system"] == "ease" and (r["split"], r["slice"], r["metric"], r["k"])
-                   == ("test", "all", "ndcg", 50)) for fold in range(3)]  # fmt: skip
-    assert row["ci_high"] - row["ci_low"] < min(one["ci_high"] - one["ci_low"] for one in widths)
+    of_folds = [
+        each
+        for fold in range(3)
+        for each in rows_of(run / f"fold-{fold}")
+        if (each["system"], each["split"], each["slice"], each["metric"], each["k"])
+        == ("ease", "test", "all", "ndcg", 50)
+    ]
+    assert len(of_folds) == 3
+    assert row["ci_high"] - row["ci_low"] < min(each["ci_high"] - each["ci_low"] for each in of_folds)
 
 
 def test_differences_are_paired_over_all_lists(run: Path) -> None:
@@ -104,7 +113,7 @@ def test_differences_are_paired_over_all_lists(run: Path) -> None:
     assert {r["slice"] for r in rows_of(run)} >= {"all", "warm"} and any(":" in r["slice"] for r in rows_of(run))
 
 
-def test_it_reads_like_any_run(run: Path, recipe: Path) -> None:
+def test_pooled_run_is_read_like_any_run(run: Path, recipe: Path) -> None:
     page = (run / run_directory.REPORT).read_text()
     assert (
         "item-knn" in page
@@ -122,7 +131,7 @@ def test_it_reads_like_any_run(run: Path, recipe: Path) -> None:
     assert Continuation.load(run / "fold-0")
 
 
-def test_a_second_call_does_nothing_and_a_lost_fold_is_run_alone(run: Path, recipe: Path, tiny_cache: Path) -> None:
+def test_finished_folds_are_not_run_again_and_a_missing_one_is(run: Path, recipe: Path, tiny_cache: Path) -> None:
     def stamps(fold: int) -> dict[Path, int]:
         return {path: path.stat().st_mtime_ns for path in (run / f"fold-{fold}").rglob("stages/*.json")}
 
@@ -135,7 +144,7 @@ def test_a_second_call_does_nothing_and_a_lost_fold_is_run_alone(run: Path, reci
     assert rows_of(run) == rows
 
 
-def test_a_file_that_is_gone_is_made_again_and_a_damaged_one_is_named(
+def test_missing_fold_file_is_written_again_and_a_damaged_one_is_an_error(
     run: Path, recipe: Path, tiny_cache: Path
 ) -> None:
     rows, values, of_fold = (
@@ -160,18 +169,18 @@ def test_a_file_that_is_gone_is_made_again_and_a_damaged_one_is_named(
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", "[1]"])
-def test_a_damaged_list_of_folds_is_named(run: Path, tmp_path: Path, content: str) -> None:
+def test_damaged_folds_json_is_an_error(run: Path, tmp_path: Path, content: str) -> None:
     for name in (run_directory.RECIPE, run_directory.FOLDS, run_directory.SYSTEMS):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes((run / name).read_bytes())
     (tmp_path / run_directory.FOLDS).write_text(content)
-    with pytest.raises(RunDirectoryError, match=r"folds.json is damaged \(.*\): delete it and run the same command again"):
+    with pytest.raises(
+        RunDirectoryError, match=r"folds.json is damaged \(.*\): delete it and run the same command again"
+    ):
         Continuation.load(tmp_path)
 
 
-def test_a_fold_that_cannot_be_ends_the_run_before_the_first_is_trained(
-    recipe: Path, tiny_cache: Path, tmp_path: Path
-) -> None:
+def test_impossible_fold_is_refused_before_training(recipe: Path, tiny_cache: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"fold-\d+: the test split is empty"):
         pipeline.run(load(recipe, ["evaluation.split.folds=500"]), tmp_path / "run", cache=tiny_cache)
     assert not (tmp_path / "run" / "fold-0").exists()
@@ -182,7 +191,7 @@ def test_a_run_over_folds_is_reproduced(run: Path, tmp_path: Path) -> None:
     assert found.same and not found.manifest
 
 
-def test_the_bench_tunes_every_fold_by_itself(recipe: Path, tiny_cache: Path, tmp_path: Path) -> None:
+def test_bench_tunes_every_fold_separately(recipe: Path, tiny_cache: Path, tmp_path: Path) -> None:
     found = tune_baselines.bench(
         load(recipe), tmp_path, baselines=["popularity", "item-knn", "ease"], budget=3, cache=tiny_cache
     )
@@ -203,7 +212,7 @@ def test_the_bench_tunes_every_fold_by_itself(recipe: Path, tiny_cache: Path, tm
     value, low, high = by_name["ease"]["values"]["test all recall@50"]
     assert low < value < high
     with pytest.raises(
-        RunDirectoryError, match=r"joins a bench of folds, each with its own settings: reproduce one, such as .*fold-0"
+        RunDirectoryError, match=r"pools a bench of folds, each with its own settings: reproduce one, such as .*fold-0"
     ):
         reproduce(tmp_path / "run", tmp_path / "again")
     page = (tmp_path / "run" / run_directory.REPORT).read_text()
@@ -213,9 +222,7 @@ def test_the_bench_tunes_every_fold_by_itself(recipe: Path, tiny_cache: Path, tm
         tune_baselines.bench(one, tmp_path, baselines=["popularity", "item-knn"], budget=3, cache=tiny_cache)
 
 
-def test_the_bench_of_one_fold_is_told_from_that_of_all_before_it_tunes(
-    recipe: Path, tiny_cache: Path, tmp_path: Path
-) -> None:
+def test_bench_refuses_the_folder_of_another_fold_setting(recipe: Path, tiny_cache: Path, tmp_path: Path) -> None:
     names: dict[str, Any] = {"baselines": ["popularity", "item-knn"], "budget": 1, "cache": tiny_cache}
     tune_baselines.bench(load(recipe, ["evaluation.split.test_fold=0"]), tmp_path, **names)
     with pytest.raises(
@@ -232,7 +239,8 @@ encoders: {lyrics: {encoder: tfidf, field: lyrics}}
 models: [{type: sasrec, name: mm, hidden_size: 16, epochs: 1}]
 baselines: [popularity]
 evaluation:
-  {k: [5, 20], metrics: [ndcg, coverage], bootstrap: 50, attribution: true, split: {min_tracks: 5, by: hash, folds: 2, test_fold: all}}
+  {k: [5, 20], metrics: [ndcg, coverage], bootstrap: 50, attribution: true,
+   split: {min_tracks: 5, by: hash, folds: 2, test_fold: all}}
 seeds: [1, 2]
 report: {examples: 0, map: 0, similar: 0}
 threads: 1
@@ -243,7 +251,7 @@ def test_seeds_attribution_and_coverage_are_over_all_folds(tiny_cache: Path, tmp
     """What a single run tells of seeds and modalities, by hand from the folds' scores; coverage is their mean."""
     path, out = tmp_path / "rich.yaml", tmp_path / "out"
     path.write_text(RICH)
-    rows = pipeline.run(load(path), out, cache=tiny_cache)
+    rows = pipeline.run(load(path), out, cache=tiny_cache).metrics
 
     def tested(name: str) -> list[Scores]:
         return [
@@ -312,6 +320,6 @@ def test_a_sweep_is_of_one_fold(recipe: Path) -> None:
     assert load(recipe, [*given, "evaluation.split.test_fold=1"]).sweep is not None
 
 
-def test_a_recipe_of_one_fold_deals_nothing(recipe: Path) -> None:
+def test_by_fold_is_empty_for_one_fold(recipe: Path) -> None:
     assert folds.by_fold(load(recipe, ["evaluation.split.test_fold=1"])) == {}
     assert [one.evaluation.split.test_fold for one in folds.by_fold(load(recipe)).values()] == [0, 1, 2]

@@ -16,7 +16,7 @@ from toolkit.seeds import derived_seed
 
 
 def examples(context: Context, material: Material, systems: Sequence[System]) -> list[Example]:
-    """Rows of `examples.json`: drawn test playlists, at most one of each group, with the first tracks of every ranking."""
+    """Rows of `examples.json`: drawn test playlists of different groups, with the first tracks of every ranking."""
     test, length = material.split.test, context.recipe.report.example_length
     rows = draw(test, context.recipe.report.examples, seed=context.recipe.seed)
     if not len(rows):

@@ -14,7 +14,10 @@ By = Literal["tsne", "umap"]
 
 
 def check(by: By) -> None:
-    """Raise `MissingPackage` if the package of `by` is not installed. A run checks this first, not after its trainings."""
+    """Raise `MissingPackage` if the package of `by` is not installed.
+
+    A run checks this first, not after its trainings.
+    """
     if by == "umap" and UMAP.fault:
         raise MissingPackage(f"report.map_by=umap needs umap-learn: {UMAP.install}, or map_by: tsne")
 
@@ -24,8 +27,8 @@ def on_a_plane(vectors: np.ndarray, *, seed: int, by: By = "tsne") -> np.ndarray
 
     The same seed gives the same points. Fewer than four rows are put on a line.
 
-    tsne: van der Maaten and Hinton 2008, "Visualizing data using t-SNE". umap: McInnes et al. 2018, "UMAP: uniform manifold
-    approximation and projection", with its defaults.
+    tsne: van der Maaten and Hinton 2008, "Visualizing data using t-SNE". umap: McInnes et al. 2018, "UMAP: uniform
+    manifold approximation and projection", with its defaults.
     """
     n = len(vectors)
     if n < 4:

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as parquet
 
 from toolkit import run_directory
 from toolkit.errors import InputError, RunDirectoryError
@@ -93,7 +92,7 @@ def changes(a: object, b: object, where: str = "") -> Iterator[Change]:
         for key in dict.fromkeys([*a, *b]):
             yield from changes(a.get(key), b.get(key), f"{where}.{key}".lstrip("."))
     elif isinstance(a, list) and isinstance(b, list) and all(isinstance(each, Mapping) for each in [*a, *b]):
-        # a list of models or systems: by name where they have one, so that one more in front is not a change of all
+        # models and systems by name: another entry at the front does not change all of them
         names = [[str(each.get("name") or place) for place, each in enumerate(side)] for side in (a, b)]
         before, after = (dict(zip(name, side, strict=True)) for name, side in zip(names, (a, b), strict=True))
         yield from changes(before, after, where)
@@ -104,15 +103,11 @@ def changes(a: object, b: object, where: str = "") -> Iterator[Change]:
 def _values(run: RunDirectory, key: str) -> dict[str, pa.Table]:
     """Playlist, group and value of each system on the test playlists."""
     metric, _, k = key.partition("@")
-    path = run.path(run_directory.PER_PLAYLIST)
-    if not path.exists():
+    if not run.path(run_directory.PER_PLAYLIST).exists():
         raise RunDirectoryError(
             f"{run.root} has no {run_directory.PER_PLAYLIST}, so it is not a finished run: segue run its recipe again"
         )
-    try:
-        table = parquet.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise RunDirectoryError(f"{path} cannot be read ({error}): delete it and segue run its recipe again") from None
+    table = run.read_table(run_directory.PER_PLAYLIST)
     table = table.filter((pc.field("split") == "test") & (pc.field("slice") == "all"))
     of_metric = table.filter((pc.field("metric") == metric) & (pc.field("k") == (int(k) if k.isdecimal() else 0)))
     if not len(of_metric):
@@ -134,9 +129,8 @@ def _pairs(
     tables: Sequence[dict[str, pa.Table]], orders: Sequence[SystemOrder], *, bootstrap: int, seed: int
 ) -> tuple[list[Pair], str]:
     a, b = tables
-    best = [next((entry["system"] for entry in order["systems"] if not entry["oracle"] and entry["system"] in side), None)
-            for order, side in zip(orders, tables, strict=True)]  # fmt: skip
     names = [(name, name) for name in a if name in b]
+    best = [_best(order, table) for order, table in zip(orders, tables, strict=True)]
     if best[0] and best[1] and best[0] != best[1]:
         names.append((best[0], best[1]))
     pairs: list[Pair] = []
@@ -164,8 +158,17 @@ def _pairs(
     return _corrected(pairs, oracles), note
 
 
+def _best(order: SystemOrder, measured: Collection[str]) -> str:
+    """The best system on validation that was measured on test; empty if there are only oracles."""
+    names = (entry["system"] for entry in order["systems"] if not entry["oracle"])
+    return next((name for name in names if name in measured), "")
+
+
 def _corrected(pairs: Sequence[Pair], oracles: Collection[str]) -> list[Pair]:
-    """Pairs with Holm's p. A pair without any difference between rankings is not tested, so it costs the others nothing."""
+    """Pairs with Holm's p.
+
+    A pair without any difference between rankings is not tested, so it costs the others nothing.
+    """
     p = [
         np.nan if pair.system_a in oracles or (pair.difference.low == pair.difference.high == 0) else pair.difference.p
         for pair in pairs

@@ -77,7 +77,10 @@ def reproduce(directory: Path, out: Path, *, progress: Reporter | None = None) -
 
 
 def _recipe(run: RunDirectory) -> Recipe:
-    """The recipe of the run. Raises `RunDirectoryError` if its file was changed since, `RecipeError` if it is invalid."""
+    """The recipe of the run.
+
+    Raises `RunDirectoryError` if its file was changed since, `RecipeError` if it is invalid.
+    """
     stored = run_directory.read_recipe(run.root)
     if run.path(_FINISHED).exists() and read_json(run.path(_FINISHED))["inputs"] != digest(stored):
         raise RunDirectoryError(

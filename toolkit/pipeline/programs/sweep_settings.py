@@ -61,7 +61,9 @@ class SweepResult(TypedDict):
 
 
 def sweep(recipe: Recipe, out: Path, *, progress: Reporter | None = None, cache: Path | None = None) -> SweepResult:
-    """Try the settings that `recipe.sweep` names, and write the best as `best.yaml`. Returns the content of `sweep.json`.
+    """Try the settings that `recipe.sweep` names, and write the best as `best.yaml`.
+
+    Returns the content of `sweep.json`.
 
     The system is trained on the training split and measured on validation; `segue run` of the best recipe evaluates it
     on test, once. A killed call keeps the finished trials and resumes inside the unfinished one.

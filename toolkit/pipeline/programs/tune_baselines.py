@@ -38,7 +38,7 @@ KINDS = {"all": ("baseline", "neural"), "cheap": ("baseline",)}
 
 
 class Reached(TypedDict):
-    """What a setting reached: mean of the target over the validation playlists, and the seconds of fitting and ranking."""
+    """The mean of the target over the validation playlists, and the seconds of fitting and ranking."""
 
     value: float
     seconds: float
@@ -60,13 +60,6 @@ class BenchRow(Timing):
     values: dict[str, list[float | None]]
 
 
-class Machine(TypedDict):
-    """Load average, and number of cores."""
-
-    load: float
-    cores: int | None
-
-
 class BenchResult(TypedDict):
     """The table of a bench: its systems, the best first, and what it was made with."""
 
@@ -76,7 +69,7 @@ class BenchResult(TypedDict):
     data: DataFacts
     comparisons: list[ComparisonRow]
     manifest: Manifest
-    machine: Machine
+    machine: dict[str, float | None]
     rows: list[BenchRow]
 
 
@@ -260,10 +253,10 @@ def _measured(
     return [], {"value": value, "seconds": meter.seconds}
 
 
-def _names(wanted: Sequence[str], recipe: Recipe) -> list[str]:
+def _names(baselines: Sequence[str], recipe: Recipe) -> list[str]:
     """Names of the baselines to tune, each once."""
     names: list[str] = []
-    for name in wanted:
+    for name in baselines:
         if name in KINDS:
             names += _usable(KINDS[name], recipe)
             continue
@@ -271,7 +264,9 @@ def _names(wanted: Sequence[str], recipe: Recipe) -> list[str]:
             raise InputError(f"baselines: {name!r} {why}")
         names.append(name)
     if not names:
-        raise InputError(f"baselines={list(wanted)} must name at least one: give all, cheap, or names such as item-knn")
+        raise InputError(
+            f"baselines={list(baselines)} must name at least one: give all, cheap, or names such as item-knn"
+        )
     return list(dict.fromkeys(names))
 
 
@@ -322,12 +317,12 @@ def _target(select: str | None, recipe: Recipe) -> tuple[str, int]:
     return known[chosen]
 
 
-def _models(recipe: Recipe, wanted: Sequence[str]) -> list[ModelSpec]:
+def _models(recipe: Recipe, chosen: Sequence[str]) -> list[ModelSpec]:
     names = [model.system_name(recipe.fusion, recipe.encoders) for model in recipe.models]
-    for name in wanted:
+    for name in chosen:
         if name not in names:
             raise InputError(f"{name!r} is not a model of this recipe: {plugins.suggest(name, names)}")
-    return [model for name, model in zip(names, recipe.models, strict=True) if name in wanted]
+    return [model for name, model in zip(names, recipe.models, strict=True) if name in chosen]
 
 
 def _result(recipe: Recipe, run: RunDirectory, results: Results, tuned: Sequence[Tuned], tuning: Tuning) -> BenchResult:

@@ -1,4 +1,4 @@
-"""The stage `collect`, which is found by its entry point: no module of the toolkit uses the network."""
+"""The stage `collect`, loaded by its entry point because no module of the toolkit uses the network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ class CollectStage(Protocol):
     Params: type[BaseModel]
 
     def run(self, params: BaseModel, catalogue: Path | str, reporter: Reporter) -> tuple[Path | str, Path | None]:
-        """Fill the library with the catalogue's tracks and collect; the library's database, and the folder of its blobs."""
+        """Fill the library with the catalogue's tracks and collect.
+
+        The library's database, and the folder of its blobs.
+        """
 
     def where(self, params: BaseModel) -> tuple[Path | str, Path | None]:
         """The library's database, and the folder of its blobs."""

@@ -1,4 +1,4 @@
-"""The fields of the catalogue, encoded: one modality for each encoder of the recipe, with the sources of its content."""
+"""Encodes fields of the catalogue: one modality for each encoder of the recipe, with the sources of its content."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _row(
 
 
 def tracks_without(modality: Aligned, ids: Sequence[str]) -> dict[str, Count]:
-    """Number and first ids of the tracks without a modality (`absent`), and of those with too short a clip (`short`)."""
+    """Number and first ids of tracks without a modality (`absent`), and of those with too short a clip (`short`)."""
     flags = {
         "absent": ~modality.present[1:],
         "short": np.zeros(0, bool) if modality.short is None else modality.short[1:],
@@ -141,11 +141,12 @@ def _ready(context: Context, name: str, spec: EncoderSpec, result: Encoded) -> E
     return encoder
 
 
-def _picture(encoder: Encoder, values: Sequence[bytes], path: Path) -> None:
+def _picture(encoder: Encoder, values: Sequence[object], path: Path) -> None:
     """A few different pictures with the encoder's reconstructions of them."""
     chosen: dict[bytes, None] = {}
     for row in np.linspace(0, len(values) - 1, num=min(len(values), 10 * SHOWN), dtype=int):
-        chosen[bytes(values[int(row)])] = None
+        if isinstance(picture := values[int(row)], bytes):
+            chosen[picture] = None
         if len(chosen) == SHOWN:
             break
     encoder.reconstructions(list(chosen), path)

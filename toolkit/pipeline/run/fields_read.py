@@ -23,7 +23,10 @@ SAMPLE = 1000
 
 @dataclass(frozen=True)
 class FieldRead:
-    """A field that a recipe reads. where, written: the key that names it, and its value. any_of: one of these is enough."""
+    """A field that a recipe reads. where, written: the key that names it, and its value.
+
+    any_of: one of these is enough.
+    """
 
     where: Where
     written: str
@@ -32,7 +35,10 @@ class FieldRead:
 
 @dataclass(frozen=True)
 class Offer:
-    """Fields that tracks may have. whole: whether there are no others; otherwise records after the first `SAMPLE` may."""
+    """Fields that tracks may have.
+
+    whole: whether there are no others; otherwise records after the first `SAMPLE` may.
+    """
 
     names: set[str]
     whole: bool
@@ -93,12 +99,12 @@ def offered(reader: Reader) -> Offer:
 
 
 def _completed(names: Set[str]) -> set[str]:
-    """The fields with those that the catalogue adds: each track's id, and ids of artists and albums with names alone."""
+    """The fields and those that the catalogue adds: each track's id, and ids of artists and albums with names alone."""
     return {ID, *names} | {f"{name}_id" for name in ("artist", "album") if name in names}
 
 
 def _parts(field: str) -> list[str]:
-    """The fields of a template, or the one field; empty for a malformed template, which is reported elsewhere."""
+    """The fields of a template, or the field itself; empty for a malformed template, which is reported elsewhere."""
     try:
         return Template(field).parts if is_template(field) else [field]
     except InputError:

@@ -1,4 +1,4 @@
-"""Each system fitted, saved, loaded again and evaluated, so that what is measured is what is kept."""
+"""Fits, saves, loads and evaluates each system. What is measured is the saved system."""
 
 from __future__ import annotations
 
@@ -65,7 +65,10 @@ def fit(context: Context, system: System, material: Material) -> Fit:
 
 
 def fit_along(context: Context, material: Material, request: Mapping[str, str]) -> None:
-    """Fit the system that the first process of a run requests, together with it. Only the first one keeps the result."""
+    """Fit the system that the first process of a run requests, together with it.
+
+    Only the first one keeps the result.
+    """
     if request["material"] != whole(material):
         raise SegueError("the processes of this run read different data: it must not change, and all must see the same")
     every = [each for system in systems.systems(context) for each in systems.replicas(context, system)]
@@ -138,7 +141,7 @@ def _score(
     evaluation = context.recipe.evaluation
 
     held, counts = material.held_out(part), material.train.counts
-    # weights that are found in a later run must not change what the other systems were measured on
+    # weights that are given in a later run must not change what the other systems were measured on
     described = {} if context.recipe.on_missing_weights == "skip" else material.modalities
     parts = slices.by_track(counts, {name: each.present for name, each in described.items()}, evaluation.slices)
 

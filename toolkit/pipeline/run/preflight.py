@@ -1,12 +1,13 @@
-"""What a run of a recipe would meet later, found before anything is read whole, encoded or fitted.
+"""Finds what would stop a run of a recipe, before its data are read in full, encoded or fitted.
 
     from toolkit.pipeline.run import preflight
 
     for line in preflight.problems(recipe):
         print(line)
 
-A recipe that passes its own checks may still name a file that is not there, a column that the file does not have, a field that no track
-has, or parts whose packages or weights are missing. Nothing is fetched, and torch is imported only to look for a GPU.
+A recipe that passes its own checks may still name a file that is not there, a column that the file does not have, a
+field that no track has, or parts whose packages or weights are missing. Nothing is fetched, and torch is imported only
+to look for a GPU.
 """
 
 from __future__ import annotations
@@ -35,7 +36,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that a run would meet. where, rule: as of `RecipeError`; certain: whether it ends the run, or may turn out well."""
+    """Something that stops a run.
+
+    where, rule: as of `RecipeError`; certain: whether it ends the run, or may turn out well.
+    """
 
     where: Where
     rule: str
@@ -48,12 +52,12 @@ class Finding:
 
 
 def problems(recipe: Recipe) -> list[str]:
-    """What would end a run of the recipe: one line each with key, value, rule and cure. Empty where nothing is found."""
+    """What would stop a run of the recipe: one line each with key, value, rule and cure."""
     return [finding.line for finding in findings(recipe) if finding.certain]
 
 
 def doubts(recipe: Recipe) -> list[str]:
-    """What may end it: one line each."""
+    """What might stop it: one line each."""
     return [finding.line for finding in findings(recipe) if not finding.certain]
 
 
@@ -62,7 +66,8 @@ def admit(recipe: Recipe, written: RecipeFile | None = None) -> None:
 
     - written: the file that the recipe was read from, whose lines messages then name.
 
-    Parameters are checked against the plug-ins that read them. Records are not looked at, and weights may still be fetched.
+    Parameters are checked against the plug-ins that read them. Records are not looked at, and weights may still be
+    fetched.
     """
     try:
         cross_checks.check_parameters(recipe)
@@ -72,14 +77,14 @@ def admit(recipe: Recipe, written: RecipeFile | None = None) -> None:
 
 
 def _refuse(recipe: Recipe) -> None:
-    found = [*_packages(recipe), *_devices(recipe), *_data(recipe, quick=True), *_templates(recipe)]
-    if found:
-        more = f" (and {len(found) - 1} more: `segue validate` lists them)" if len(found) > 1 else ""
-        raise RecipeError(f"{found[0].rule}{more}", found[0].where)
+    faults = [*_packages(recipe), *_devices(recipe), *_data(recipe, quick=True), *_templates(recipe)]
+    if faults:
+        more = f" (and {len(faults) - 1} more: `segue validate` lists them)" if len(faults) > 1 else ""
+        raise RecipeError(f"{faults[0].rule}{more}", faults[0].where)
 
 
 def findings(recipe: Recipe) -> Iterator[Finding]:
-    """Everything that is found, in the order of a run."""
+    """All findings, in the order of a run."""
     yield from _packages(recipe)
     yield from _devices(recipe)
     yield from _data(recipe)
@@ -106,7 +111,7 @@ def _packages(recipe: Recipe) -> Iterator[Finding]:
 
 
 def _requirements(recipe: Recipe) -> Iterator[tuple[Where, object, tuple[Package, ...]]]:
-    """Where each part is, what it is called, and the packages that it declares."""
+    """The key of each part, its name, and the packages that it declares."""
     for where, spec in _encoders(recipe):
         yield (*where, "encoder"), spec.encoder, plugins.load("segue.encoders", spec.encoder).requires
         if spec.targets is not None and spec.targets.factors is not None:
@@ -144,7 +149,7 @@ def _encoders(recipe: Recipe) -> Iterator[tuple[Where, EncoderSpec]]:
 
 
 def _parts(recipe: Recipe) -> Iterator[tuple[Where, Part]]:
-    """The parts of the recipe that are objects, and where each is."""
+    """The parts of the recipe that are objects, and their keys."""
     for place, model in enumerate(recipe.models):
         yield ("models", place, "type"), model
         yield ("models", place, "loss"), model.loss
@@ -162,7 +167,7 @@ def _of_fusion(where: Where, fusion: Fusion) -> Iterator[tuple[Where, Part]]:
 
 def _devices(recipe: Recipe) -> Iterator[Finding]:
     if recipe.device == "auto":
-        return  # there is always one, and torch need not be imported to know it
+        return  # there is always one, so torch need not be imported
     try:
         devices.device(recipe.device)
     except InputError as error:
@@ -170,7 +175,7 @@ def _devices(recipe: Recipe) -> Iterator[Finding]:
 
 
 def _templates(recipe: Recipe) -> Iterator[Finding]:
-    """Templates of fields that are not well formed."""
+    """Malformed templates of fields."""
     for name, spec in used_encoders(recipe).items():
         try:
             if is_template(spec.field):
@@ -180,23 +185,26 @@ def _templates(recipe: Recipe) -> Iterator[Finding]:
 
 
 def _weights(recipe: Recipe) -> Iterator[Finding]:
-    """Files that encoders read beside their inputs and that are not here."""
+    """Missing files that encoders read besides their inputs."""
     for where, spec in _encoders(recipe):
         if any(package.fault for package in plugins.load("segue.encoders", spec.encoder).requires):
-            continue  # where its weights are is known to its packages
+            continue  # only its packages know where its weights are
         try:
             registry.create(spec.encoder, spec.params, device="cpu").check_files()
         except MissingWeights as error:
             key = (*where, "params", error.parameter)
-            told = str(error)
-            rule = told.removeprefix(error.parameter) if told.startswith(f"{error.parameter}=") else f": {told}"
+            text = str(error)
+            rule = text.removeprefix(error.parameter) if text.startswith(f"{error.parameter}=") else f": {text}"
             yield Finding(key, rule, certain=recipe.on_missing_weights == "stop")
         except InputError as error:
             yield Finding(where, f": {error}")
 
 
 def _data(recipe: Recipe, *, quick: bool = False) -> Iterator[Finding]:
-    """What the reader sees at the beginning of the data, then fields that it does not have. quick: without a look at records."""
+    """What the reader sees at the beginning of the data, then fields that it does not have.
+
+    quick: without a look at records.
+    """
     if (fault := _path(recipe)) is not None:
         yield fault
         return
@@ -214,8 +222,8 @@ def _data(recipe: Recipe, *, quick: bool = False) -> Iterator[Finding]:
         reader.check_source()
         if quick and reader.fields_offered() is None:
             return
-        wanted = list(fields_read(recipe))
-        offer = offered(reader) if wanted else Offer(set(), whole=True)
+        reads = list(fields_read(recipe))
+        offer = offered(reader) if reads else Offer(set(), whole=True)
     except InputError as error:
         yield Finding(("data", "options") if recipe.data.options else ("data",), f": {error}")
         return
@@ -224,25 +232,27 @@ def _data(recipe: Recipe, *, quick: bool = False) -> Iterator[Finding]:
     except InputError as error:
         yield Finding(("collect",), f": {error}")
         return
-    if collected is not None:  # of a library on a server nothing is known here
-        yield from _fields(wanted, Offer(offer.names | collected, offer.whole))
+    if collected is not None:  # the fields of a library on a server are not known here
+        yield from _fields(reads, Offer(offer.names | collected, offer.whole))
 
 
 def _path(recipe: Recipe) -> Finding | None:
-    """What is wrong with `data.path`, as far as the file system shows."""
+    """A fault of `data.path` that the file system shows."""
     path, where = recipe.data.path, ("data", "path")
     if path is None:
         return None
     if not path.exists():
         return Finding(where, f": {path} does not exist: correct the path, or put the data there")
     if not os.access(path, os.R_OK | os.X_OK if path.is_dir() else os.R_OK):
-        return Finding(where, f": {path} may not be read: change its permissions, or name another path")
+        return Finding(
+            where, f": {path} cannot be read: permission denied: change its permissions, or name another path"
+        )
     return None
 
 
-def _fields(wanted: Sequence[FieldRead], offer: Offer) -> Iterator[Finding]:
-    """Fields that the recipe reads and neither the data nor the section `collect` has."""
-    for read in wanted:
+def _fields(reads: Sequence[FieldRead], offer: Offer) -> Iterator[Finding]:
+    """Fields that the recipe reads and that neither the data nor the section `collect` has."""
+    for read in reads:
         if offer.names.isdisjoint(read.any_of):
             named, near = " or ".join(read.any_of), nearest(read.any_of[0], sorted(offer.names))
             what = "is a field" if read.written in read.any_of else f"reads {named}, a field"

@@ -21,7 +21,7 @@ LOG_INTERVAL = 5.0
 
 @dataclass(frozen=True)
 class Context:
-    """One run: its recipe, its folder, the cache that it shares with other runs, the reporter of its progress, and its device."""
+    """One run: its recipe and folder, the cache that runs share, the reporter of its progress, and its device."""
 
     recipe: Recipe
     run: RunDirectory

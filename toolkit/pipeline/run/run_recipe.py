@@ -81,7 +81,7 @@ def follow(recipe: Recipe, run_dir: Path, *, cache: Path | None = None) -> None:
     processes, material = distributed.current(), None
     with opened(recipe, RunDirectory(Path(run_dir)), progress=Reporter(), cache=cache) as context:
         while True:
-            request = processes.decide(dict)
+            request: dict[str, str] = processes.decide(dict)
             if material is None:
                 material = prepare_data.prepare(context, collect=False).gather(systems.systems(context))
             fit_systems.fit_along(context, material, request)
@@ -113,7 +113,7 @@ def finished(directory: RunDirectory, recipe: Recipe, reporter: Reporter) -> boo
 def _run_stages(context: Context) -> Results:
     directory, state = context.run, RunState(context)
     for name, stage in STAGES:
-        directory.log("run", state="running", stage=name)
+        directory.log("run", state=name)
         stage(state)
     if not state.material.missing:  # a later run looks again for missing weights
         names = (*_results(context.recipe), run_directory.TRACKS, run_directory.MAP)

@@ -128,9 +128,8 @@ def _with_weights(context: Context, systems: Sequence[System], material: Materia
                 f"{system.name}: not run: give its path (--set {' --set '.join(f'{key}=…' for key in keys)})"
             )
     if not able:
-        raise InputError(
-            f"no system of {context.recipe.name} has its pretrained weights: give {', '.join(material.missing.values())}"
-        )
+        paths = ", ".join(material.missing.values())
+        raise InputError(f"no system of {context.recipe.name} has its pretrained weights: give {paths}")
     reference = context.recipe.evaluation.reference
     if reference is not None and reference not in [system.name for system in able]:
         raise InputError(

@@ -119,7 +119,7 @@ def held_out(split: Split, part: str) -> HeldOut:
 
 
 def systems(context: Context) -> list[System]:
-    """Every system of the recipe: models first, then those that rank with other systems, then the reader's upper bound."""
+    """Every system of the recipe: models first, then those that rank with others, then the reader's upper bound."""
     recipe = context.recipe
     every = [_model(context, spec) for spec in recipe.models]
     every += [_cold(context, spec) for spec in recipe.coldstart.systems]

@@ -10,7 +10,6 @@ from pathlib import Path
 import toolkit
 from toolkit.ingest.read_data import Ingested
 from toolkit.pipeline.run.run_context import Context
-from toolkit.sequential.training import distributed
 from toolkit.source_code import package_source
 
 PACKAGES = (
@@ -29,6 +28,8 @@ PACKAGES = (
 def manifest(context: Context, ingested: Ingested) -> dict[str, object]:
     """The content of `manifest.json`."""
     import torch
+
+    from toolkit.sequential.training import distributed
 
     recipe = context.recipe
     return {
@@ -58,7 +59,10 @@ def _versions() -> dict[str, str]:
 
 
 def git_commit() -> str | None:
-    """The commit of the program's own checkout, with `-dirty` if files differ; None if it is not run from a checkout."""
+    """The commit of the program's own checkout, with `-dirty` if files differ.
+
+    None if it is not run from a checkout.
+    """
     root = Path(toolkit.__file__).parents[1]
     if not (root / ".git").exists():
         return None

@@ -1,4 +1,4 @@
-"""Logs a finished run to MLflow, in the store that the user names: `MLFLOW_TRACKING_URI=sqlite:///mlflow.db segue run …`.
+"""Logs a finished run to MLflow: `MLFLOW_TRACKING_URI=sqlite:///mlflow.db segue run …` names the store.
 
 Everything is read from the run directory, so a run that was finished before is logged too. Each store gets the same
 numbers once. MLflow is not a dependency.

@@ -6,7 +6,6 @@ as many values as there are folds.
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,11 +16,9 @@ from zipfile import BadZipFile
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as parquet
 
 from toolkit import run_directory
 from toolkit.contracts.metric import SystemMetric, chosen
-from toolkit.errors import RunDirectoryError
 from toolkit.evaluation import result_rows
 from toolkit.evaluation.evaluator import Scores
 from toolkit.files import write_bytes
@@ -31,7 +28,7 @@ from toolkit.pipeline.write import rankings_file
 from toolkit.pipeline.write.write_results import PARTS, Results, best_first, over_seeds, write_metric_info
 from toolkit.recipe import Recipe
 from toolkit.result_types import Attribution, AttributionRow, DataFacts, MetricRow, SystemEntry, SystemOrder, Timing
-from toolkit.run_directory import RunDirectory
+from toolkit.run_directory import RunDirectory, unreadable
 from toolkit.seeds import derived_seed
 
 COLUMNS = frozenset({"system", "split", "row", "playlist", "group", "slice", "metric", "k", "value"})
@@ -50,7 +47,7 @@ def pool(recipe: Recipe, folds: Mapping[str, RunDirectory], run: RunDirectory) -
     from toolkit.report.page import render
 
     runs, evaluation, seed = list(folds.values()), recipe.evaluation, derived_seed(recipe.seed, "evaluation")
-    frames = [_per_playlist(fold) for fold in runs]
+    frames = [fold.read_table(run_directory.PER_PLAYLIST) for fold in runs]
     table = _with_fold(frames)
     orders, fold_timings = (
         [fold.read(run_directory.SYSTEMS) for fold in runs],
@@ -111,7 +108,7 @@ def pool(recipe: Recipe, folds: Mapping[str, RunDirectory], run: RunDirectory) -
         rankings_file.join(run, runs, names)
     else:
         rankings_file.forget(run)
-    write_bytes(run.path(run_directory.PER_PLAYLIST), _parquet(table.drop(["fold"])))
+    run.write_table(run_directory.PER_PLAYLIST, table.drop(["fold"]))
     run.write(run_directory.SYSTEMS, _order(orders[0], metrics, names))
     write_metric_info(run, recipe)
     run.write(run_directory.METRICS, metrics)
@@ -141,7 +138,10 @@ class _Lists:
         return cls(keys, groups, {kind: table[kind].to_numpy(zero_copy_only=False) for kind in kinds})
 
     def scores(self, table: pa.Table, overall: Mapping[tuple[str, int], float] | None = None) -> Scores:
-        """One system's values in the order of the playlists; NaN, and nothing hidden, for one without a value in a slice."""
+        """One system's values in the order of the playlists.
+
+        NaN, and nothing hidden, for one without a value in a slice.
+        """
         table = table.select(["slice", "metric", "k", "value"]).append_column(
             "place", pa.array(np.searchsorted(self.keys, _keys(table)))
         )
@@ -170,19 +170,6 @@ def _keys(table: pa.Table) -> np.ndarray:
     return np.asarray(table["fold"].to_numpy().astype(np.int64) << 40 | table["row"].to_numpy())
 
 
-def _per_playlist(run: RunDirectory) -> pa.Table:
-    path = run.path(run_directory.PER_PLAYLIST)
-    try:
-        return parquet.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise _unreadable(f"{path}", error, "it") from None
-
-
-def _unreadable(path: str, error: Exception, delete: str) -> RunDirectoryError:
-    line = " ".join(str(error).split())
-    return RunDirectoryError(f"{path} cannot be read ({line}): delete {delete} and run the same command again")
-
-
 def _with_fold(frames: Sequence[pa.Table]) -> pa.Table:
     return pa.concat_tables(
         [frame.append_column("fold", pa.repeat(place, len(frame))) for place, frame in enumerate(frames)]
@@ -206,7 +193,7 @@ def _stored(
         try:
             scores = fit_systems.unpacked(path)
         except (OSError, ValueError, KeyError, BadZipFile) as error:
-            raise _unreadable(f"{path}", error, f"{run.root}") from None
+            raise unreadable(path, error, run.root) from None
         # in the order of `result_rows.frame`: key after key, and within each the playlists that have a value
         values = np.concatenate([column[~np.isnan(column)] for column in scores.values.values()])
         rows = _of(frame, system, part)
@@ -257,7 +244,10 @@ def _attribution(
 
 
 def _data(folds: Sequence[DataFacts]) -> DataFacts:
-    """Sizes of training as means over folds, of validation, test and near-duplicates as sums; the rest of the first fold."""
+    """Sizes of training as means over folds, of validation, test and near-duplicates as sums.
+
+    The rest of the first fold.
+    """
     first = folds[0]
     return {
         **first,
@@ -308,9 +298,3 @@ def _order(order: SystemOrder, rows: Sequence[MetricRow], names: Sequence[str]) 
         if entry["system"] in names
     ]
     return {"chosen_by": by, "systems": best_first(entries)}
-
-
-def _parquet(table: pa.Table) -> bytes:
-    buffer = io.BytesIO()
-    parquet.write_table(table, buffer, compression="zstd")
-    return buffer.getvalue()

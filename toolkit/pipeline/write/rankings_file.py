@@ -17,10 +17,9 @@ import pyarrow.parquet as parquet
 
 from toolkit import run_directory
 from toolkit.corpus.splits import HeldOut
-from toolkit.errors import RunDirectoryError
 from toolkit.evaluation.metrics.hits import hits
-from toolkit.files import replacing, write_bytes
-from toolkit.run_directory import STAGES, RunDirectory
+from toolkit.files import replacing
+from toolkit.run_directory import STAGES, RunDirectory, unreadable
 
 NUMBERS = pa.schema(
     [("place", pa.int32()), ("rank", pa.int32()), ("item", pa.int32()), ("score", pa.float32()), ("hit", pa.bool_())]
@@ -100,7 +99,7 @@ def write(run: RunDirectory, held: HeldOut, train_counts: np.ndarray, names: Seq
     items, offsets = held.hidden()
     owners = np.repeat(np.arange(len(held)), np.diff(offsets))
     hidden = [playlists.take(pa.array(owners)), tracks.take(pa.array(items - 1)), pa.array(train_counts[items] > 0)]
-    _write_table(run.path(run_directory.HIDDEN), pa.Table.from_arrays(hidden, schema=HIDDEN))
+    run.write_table(run_directory.HIDDEN, pa.Table.from_arrays(hidden, schema=HIDDEN))
 
 
 def join(run: RunDirectory, folds: Sequence[RunDirectory], names: Collection[str]) -> None:
@@ -113,8 +112,8 @@ def join(run: RunDirectory, folds: Sequence[RunDirectory], names: Collection[str
             for table in _groups(fold.path(run_directory.RANKINGS)):
                 kept = table.filter(pc.field("system").isin(list(names)))
                 writer.write_table(kept, row_group_size=max(1, len(kept)))
-    hidden = [table for fold in folds for table in _groups(fold.path(run_directory.HIDDEN))]
-    _write_table(run.path(run_directory.HIDDEN), pa.concat_tables(hidden))
+    hidden = [fold.read_table(run_directory.HIDDEN) for fold in folds]
+    run.write_table(run_directory.HIDDEN, pa.concat_tables(hidden))
 
 
 def forget(run: RunDirectory) -> None:
@@ -124,21 +123,14 @@ def forget(run: RunDirectory) -> None:
 
 
 def _groups(path: Path) -> Iterator[pa.Table]:
-    """A file's row groups, one at a time. Raises `RunDirectoryError` where it is missing or damaged."""
+    """A file's row groups, one at a time. Raises `RunDirectoryError` if it is missing or damaged."""
     try:
         with parquet.ParquetFile(path) as file:
             for place in range(file.num_row_groups):
                 yield file.read_row_group(place)
     except (pa.ArrowInvalid, OSError) as error:
-        line = " ".join(str(error).split())
-        raise RunDirectoryError(f"{path} cannot be read ({line}): delete it and run the same command again") from None
+        raise unreadable(path, error) from None
 
 
 def _ids(table: pa.Table) -> pa.Array:
     return table["id"].combine_chunks().cast(pa.string())
-
-
-def _write_table(path: Path, table: pa.Table) -> None:
-    buffer = pa.BufferOutputStream()
-    parquet.write_table(table, buffer, compression="zstd")
-    write_bytes(path, buffer.getvalue())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,14 +10,13 @@ from typing import Self
 
 import pyarrow as pa
 import pyarrow.feather as feather
-import pyarrow.parquet as parquet
 
 from toolkit import run_directory
 from toolkit.contracts.metric import chosen
 from toolkit.evaluation import result_rows, slices
 from toolkit.evaluation.evaluator import Scores
 from toolkit.evaluation.leaks import NEAR, OVERLAP
-from toolkit.files import write_bytes
+from toolkit.files import replacing
 from toolkit.ingest.read_data import Ingested
 from toolkit.pipeline.run.fit_systems import Evaluation, Fit
 from toolkit.pipeline.run.run_context import Context
@@ -44,7 +42,7 @@ PARTS = ("valid", "test")
 
 @dataclass(frozen=True)
 class Outcome:
-    """The fit of one system, and for `valid` and `test` its scores (means over its seeds), their cost, and those by seed."""
+    """The results of one system: its fit, and for `valid` and `test` its scores, their cost, and its scores by seed."""
 
     system: System
     fit: Fit
@@ -97,8 +95,9 @@ def write_results(context: Context, material: Material, outcomes: Sequence[Outco
         {outcome.system.name: outcome.fit["curve"] for outcome in outcomes if outcome.fit["curve"]},
     )
     run.write(run_directory.COMPARISONS, comparisons)
-    write_bytes(run.path(run_directory.PER_PLAYLIST), _per_playlist(context, material, outcomes))
-    write_bytes(run.path(run_directory.TRACKS), _arrow(material.split.train.corpus.tracks))
+    run.write_table(run_directory.PER_PLAYLIST, _per_playlist(context, material, outcomes))
+    with replacing(run.path(run_directory.TRACKS)) as unfinished:
+        feather.write_feather(material.split.train.corpus.tracks, unfinished, compression="zstd")
     run.write(run_directory.SYSTEMS, order(metrics, [outcome.system for outcome in outcomes], decisive(context)))
     write_metric_info(run, context.recipe)
     if context.recipe.evaluation.rankings:
@@ -158,7 +157,7 @@ def data_facts(ingested: Ingested, material: Material) -> DataFacts:
 
 
 def decisive(context: Context) -> tuple[str, int]:
-    """Metric and k that choose the best system on validation: what the first model was selected by, or a measured one."""
+    """Metric and k that order systems on validation: what the first model was selected by, or a measured metric."""
     recipe = context.recipe
     if recipe.models:
         metric, _, k = recipe.models[0].select.partition("@")
@@ -242,20 +241,13 @@ def _timing(outcome: Outcome) -> Timing:
     }
 
 
-def _per_playlist(context: Context, material: Material, outcomes: Sequence[Outcome]) -> bytes:
-    parts = {part: held_out(material.split, part) for part in PARTS}
-    labels = {part: slices.by_playlist(held, context.recipe.evaluation.slices) for part, held in parts.items()}
-    frames = [
-        result_rows.frame(outcome.scores[part], held, system=outcome.system.name, split=part, labels=labels[part])
-        for part, held in parts.items()
-        for outcome in outcomes
-    ]
-    buffer = io.BytesIO()
-    parquet.write_table(pa.concat_tables(frames), buffer, compression="zstd")
-    return buffer.getvalue()
-
-
-def _arrow(table: pa.Table) -> bytes:
-    buffer = io.BytesIO()
-    feather.write_feather(table, buffer, compression="zstd")
-    return buffer.getvalue()
+def _per_playlist(context: Context, material: Material, outcomes: Sequence[Outcome]) -> pa.Table:
+    frames = []
+    for part in PARTS:
+        held = held_out(material.split, part)
+        labels = slices.by_playlist(held, context.recipe.evaluation.slices)
+        frames += [
+            result_rows.frame(outcome.scores[part], held, system=outcome.system.name, split=part, labels=labels)
+            for outcome in outcomes
+        ]
+    return pa.concat_tables(frames)

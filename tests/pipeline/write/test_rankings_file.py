@@ -20,7 +20,8 @@ name: kept
 data: {reader: demo, options: {tracks: 200, artists: 40, playlists: 120, fields: []}}
 models: [{type: sasrec, name: ids, hidden_size: 16, epochs: 1, select: ndcg@5}]
 baselines: [popularity, item-knn]
-evaluation: {split: {min_tracks: 5}, k: [5, 50], metrics: [recall, ndcg, recall_all, rprec_artist_list], bootstrap: 10, slices: []}
+evaluation:
+  {split: {min_tracks: 5}, k: [5, 50], metrics: [recall, ndcg, recall_all, rprec_artist_list], bootstrap: 10, slices: []}
 report: {examples: 0, map: 0, similar: 0}
 threads: 1
 """
@@ -129,7 +130,7 @@ def test_files_that_are_gone_are_written_again(run: Path, recipe: Path, tiny_cac
     assert {name: (run / name).read_bytes() for name in before} == before
 
 
-def test_those_of_all_folds_are_one_table(recipe: Path, tiny_cache: Path, tmp_path: Path) -> None:
+def test_rankings_of_all_folds_are_in_one_file(recipe: Path, tiny_cache: Path, tmp_path: Path) -> None:
     dealt = [
         "evaluation.split={min_tracks: 5, by: hash, folds: 2, test_fold: all}",
         "models=[]",

@@ -67,7 +67,7 @@ def test_a_store_has_the_recipe_every_epoch_the_metrics_and_the_paths_once(
     assert [(point.step, point.value) for point in history] == [(point["epoch"], point["ndcg@20"]) for point in curve]
 
 
-def test_a_store_that_cannot_be_written_costs_the_run_nothing(
+def test_unwritable_mlflow_store_does_not_fail_the_run(
     run: RunDirectory, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("mlflow", reason="mlflow is not installed: pip install 'segue[mlflow]'")
