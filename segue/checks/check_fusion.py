@@ -5,15 +5,15 @@
     check_join(MyJoin(heads=2))
     check_missing(MyPolicy())
 
-Plain asserts: each message says which promise of `toolkit.contracts.join` or `toolkit.contracts.missing_policy` is broken and what usually
-breaks it. Both are tested inside the item table, on a small made-up catalogue.
+Plain asserts. Each message names the broken promise of `toolkit.contracts.join` or
+`toolkit.contracts.missing_policy` and the usual cause. Both are tested inside the item table, on a small made-up
+catalogue.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -36,7 +36,7 @@ TOLERANCE = 1e-5
 
 
 def check_join(join: Join) -> None:
-    """Hold a join to its contract. Raises `AssertionError` at the first broken promise."""
+    """Test a join against its contract. Raises `AssertionError` at the first broken promise."""
     check_join_declaration(join)
     check_recipe(join, "join")
     check_join_output(join)
@@ -48,7 +48,7 @@ def check_join(join: Join) -> None:
 
 
 def check_missing(policy: Missing) -> None:
-    """Hold a missing-value policy to its contract. Raises `AssertionError` at the first broken promise."""
+    """Test a missing-value policy against its contract. Raises `AssertionError` at the first broken promise."""
     check_missing_declaration(policy)
     check_recipe(policy, "missing")
     check_missing_rows(policy)
@@ -62,7 +62,7 @@ def check_missing(policy: Missing) -> None:
 
 
 def check_join_declaration(join: Join) -> None:
-    """What the class says of itself is complete and consistent."""
+    """The declarations of the class are complete and consistent."""
     assert isinstance(join, Join), f"{join!r} must be an object of a subclass of segue.plugin.Join"
     name = join.type
     for flag in ("keeps_apart", "needs_presence", "leaves_out", "streams"):
@@ -85,26 +85,30 @@ def check_join_declaration(join: Join) -> None:
 
 
 def check_recipe(part: Join | Missing, key: str) -> None:
-    """A recipe that was written down finds the part again, with its parameters."""
+    """A recipe that was written and read again has the part, with its parameters."""
     values = Fusion.model_validate({key: part}).model_dump(mode="json")
     try:
-        again: Any = getattr(Fusion.model_validate(values), key)
+        again: Join | Missing | str = getattr(Fusion.model_validate(values), key)
     except (SegueError, ValidationError) as error:
         again = str(error)
-    found = type(again) is type(part) and again.model_dump(exclude={"type"}) == part.model_dump(exclude={"type"})
+    found = (
+        isinstance(again, Join | Missing)
+        and type(again) is type(part)
+        and again.model_dump(exclude={"type"}) == part.model_dump(exclude={"type"})
+    )
     cure = "is every parameter a field, and the class at the top level of its module?"
     assert found, f"{part.type}: written into a recipe it reads back as {again!r}, not {part!r}; {cure}"
 
 
 def check_join_output(join: Join) -> None:
-    """Shapes, for several modalities and one, several tracks and one, and under the settings that the declaration allows."""
-    settings: list[dict[str, Any]] = [{}, {"regularise": False}]
+    """Shapes of the output: for one and several modalities and tracks, and under all settings that are allowed."""
+    settings: list[dict[str, object]] = [{}, {"regularise": False}]
     if not join.keeps_apart:
         settings += [{"normalise": "after"}, {"reduce_joint": "linear:2"}]
     one = {"lyrics": _content()["lyrics"]}
     for content in (_content(), one):
         for setting in settings:
-            table = _table(content, join=join, **setting)
+            table = _table(content, seed=0, join=join, **setting)
             for items in (EVERY, EVERY[5:6]):
                 _check_vectors(join.type, table(items), (len(items), HIDDEN), "forward")
                 if join.streams:
@@ -116,17 +120,17 @@ def check_join_output(join: Join) -> None:
 
 
 def check_join_seed(join: Join) -> None:
-    """Two modules of one seed are the same, and no call draws where nothing is to be drawn."""
-    one, two = (_table(_content(), join=join) for _ in range(2))
-    same = all(torch.equal(value, two.state_dict()[name]) for name, value in one.state_dict().items())
+    """Two modules of one seed are the same, and no call in evaluation draws random numbers."""
+    first, second = (_table(_content(), join=join) for _ in range(2))
+    same = all(torch.equal(value, second.state_dict()[name]) for name, value in first.state_dict().items())
     assert same, f"{join.type}: two modules of one seed start differently; draw from torch's global generator alone"
-    assert torch.equal(one(EVERY), one(EVERY)), (
+    assert torch.equal(first(EVERY), first(EVERY)), (
         f"{join.type}: two calls in evaluation differ; draw random numbers only in training"
     )
 
 
 def check_join_independence(join: Join) -> None:
-    """A track's vector depends on nothing of another track's."""
+    """A track's vector does not depend on other tracks."""
     table = _table(_content(), join=join)
     whole, name = table(EVERY), join.type
     alone = torch.cat([table(EVERY[row : row + 1]) for row in range(len(EVERY))])
@@ -141,7 +145,7 @@ def check_join_independence(join: Join) -> None:
 
 
 def check_join_absence(join: Join) -> None:
-    """A track without any modality gives no NaN; what is left out has no influence."""
+    """A track without any modality gives no NaN, and a modality that is left out has no influence."""
     table, name = _table(_content(), join=join), join.type
     nothing = torch.from_numpy(~np.stack([modality.present for modality in _content().values()]).any(axis=0))
     assert torch.isfinite(table(EVERY[nothing])).all(), (
@@ -160,7 +164,7 @@ def check_join_absence(join: Join) -> None:
 
 
 def check_join_learns(join: Join) -> None:
-    """Every parameter moves when the model learns, also under late fusion, and with modalities dropped."""
+    """Every parameter changes in training, also under late fusion and with modality dropout."""
     calls: list[Callable[[ItemTable], torch.Tensor]] = [lambda table: table(EVERY)]
     if join.streams:
         calls.append(lambda table: table.streams(EVERY))
@@ -170,7 +174,7 @@ def check_join_learns(join: Join) -> None:
 
 
 def check_saved(name: str, make: Callable[[int, Mapping[str, Modality]], ItemTable]) -> None:
-    """A blank table has the keys of a trained one, and its vectors once they are loaded."""
+    """A blank table has the keys of a trained one, and the same vectors after loading."""
     table = make(0, _content())
     layout = {key: int(table.content(key).shape[1]) for key in table.names}
     with torch.random.fork_rng(devices=[]):
@@ -190,7 +194,7 @@ def check_saved(name: str, make: Callable[[int, Mapping[str, Modality]], ItemTab
 
 
 def check_missing_declaration(policy: Missing) -> None:
-    """What the class says of itself is complete."""
+    """The declarations of the class are complete."""
     assert isinstance(policy, Missing), f"{policy!r} must be an object of a subclass of segue.plugin.Missing"
     assert policy.start in ("mean", "zero"), f"{policy.type}: start={policy.start!r} must be 'mean' or 'zero'"
     for flag in ("fills", "learned"):
@@ -220,29 +224,29 @@ def check_missing_rows(policy: Missing) -> None:
 
 
 def check_missing_inputs(policy: Missing) -> None:
-    """Nothing given is changed in place, and a second fit gives the same bytes."""
+    """No argument is changed in place, and a second fit gives the same bytes."""
     content, name = _content(), policy.type
     blocks, present, fitted = (
         list(_rows(content, None).values()),
         np.stack([each.present for each in content.values()]),
         FITTED.copy(),
     )
-    given = (*blocks, present, fitted)
-    before = [each.copy() for each in given]
+    arguments = (*blocks, present, fitted)
+    before = [array.copy() for array in arguments]
     fill = policy.fit(blocks, present, fitted)
     if fill is not None:
         absent = ~present[0]
         fill(0, [rows[absent] for rows in blocks], present[:, absent])
-    same = all(np.array_equal(*pair) for pair in zip(given, before, strict=True))
+    same = all(np.array_equal(*pair) for pair in zip(arguments, before, strict=True))
     assert same, f"{name}: blocks, present or fitted was changed in place; copy what you change"
-    one, two = (_rows(content, policy) for _ in range(2))
-    assert all(np.array_equal(one[key], two[key]) for key in one), (
+    first, second = (_rows(content, policy) for _ in range(2))
+    assert all(np.array_equal(first[key], second[key]) for key in first), (
         f"{name}: two fits differ; draw from a generator of a fixed seed"
     )
 
 
 def check_missing_split(policy: Missing) -> None:
-    """What is filled in is learned from training tracks alone."""
+    """Filled values are learned from training tracks alone."""
     content, noise = _content(), np.random.default_rng(5)
     others = {
         name: replace(
@@ -258,7 +262,7 @@ def check_missing_split(policy: Missing) -> None:
 
 
 def check_missing_slices(policy: Missing) -> None:
-    """Rows are the same whatever slice they are computed in."""
+    """Rows do not depend on the slice in which they are computed."""
     content = _content()
     whole = _rows(content, policy)
     for name, rows in prepared_blocks(content, Fusion.model_validate({"missing": policy}), FITTED).items():
@@ -267,19 +271,19 @@ def check_missing_slices(policy: Missing) -> None:
 
 
 def check_missing_extremes(policy: Missing) -> None:
-    """One modality alone, one that no track has, and none that a training track has."""
+    """One modality alone, a modality that no track has, and one that no training track has."""
     content = _content()
     nobody = _without(content["lyrics"], EVERY.numpy())
     untrained = _without(content["lyrics"], np.flatnonzero(FITTED))
-    for given in ({"audio": content["audio"]}, {**content, "lyrics": nobody}, {**content, "lyrics": untrained}):
-        rows = _rows(given, policy).values()
-        assert all(np.isfinite(each).all() for each in rows), (
+    for modalities in ({"audio": content["audio"]}, {**content, "lyrics": nobody}, {**content, "lyrics": untrained}):
+        rows = _rows(modalities, policy).values()
+        assert all(np.isfinite(matrix).all() for matrix in rows), (
             f"{policy.type}: NaN where no training track has a modality"
         )
 
 
 def check_missing_learns(policy: Missing) -> None:
-    """The learned vector stands for absent rows, learns, and leaves present rows and padding alone."""
+    """The learned vector replaces absent rows, changes in training, and leaves present rows and padding unchanged."""
     content, name = _content(), policy.type
     table = _table(content, missing=policy, join="sum")
     _check_moves(name, table, lambda: table(EVERY))
@@ -287,7 +291,7 @@ def check_missing_learns(policy: Missing) -> None:
         rows = table.modality(modality, EVERY).detach()
         absent = rows[1:][torch.from_numpy(~each.present[1:])]
         assert not rows[0].any() and absent.any(), (
-            f"{name}: the learned vector must stand for absent rows, and not for padding"
+            f"{name}: the learned vector must replace absent rows, and not padding"
         )
 
 
@@ -310,7 +314,7 @@ def _without(modality: Modality, rows: np.ndarray) -> Modality:
     return replace(modality, present=present, matrix=modality.matrix * present[:, None])
 
 
-def _table(content: Mapping[str, Modality], *, seed: int = 0, **fusion: Any) -> ItemTable:
+def _table(content: Mapping[str, Modality], *, seed: int = 0, **fusion: object) -> ItemTable:
     """A table in evaluation; torch's generator is left as it was."""
     settings = Fusion.model_validate({"normalise": "none", "missing": "zero", **fusion})
     with torch.random.fork_rng(devices=[]):
@@ -319,7 +323,7 @@ def _table(content: Mapping[str, Modality], *, seed: int = 0, **fusion: Any) -> 
 
 
 def _rows(content: Mapping[str, Modality], policy: Missing | None, normalise: str = "before") -> dict[str, np.ndarray]:
-    """What the table would hold; without a policy, zeros where a modality is missing."""
+    """Rows of the table; without a policy, zeros for missing modalities."""
     fusion = Fusion.model_validate({"normalise": normalise, "missing": "zero" if policy is None else policy})
     return {name: rows[0 : TRACKS + 1] for name, rows in prepared_blocks(content, fusion, FITTED).items()}
 
@@ -338,7 +342,7 @@ def _check_shares(name: str, table: ItemTable, items: torch.Tensor) -> None:
 
 
 def _check_moves(name: str, table: ItemTable, call: Callable[[], torch.Tensor]) -> None:
-    """A few steps towards random vectors move every parameter."""
+    """A few steps towards random vectors change every parameter."""
     start = {key: value.detach().clone() for key, value in table.named_parameters()}
     optimizer = torch.optim.Adam(table.parameters(), lr=0.01)
     with torch.random.fork_rng(devices=[]):

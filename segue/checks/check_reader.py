@@ -6,7 +6,7 @@
         (tmp_path / "lists.mine").write_text("a few playlists")
         check_reader(lambda on_error: MyReader(tmp_path / "lists.mine", on_error=on_error))
 
-Plain asserts: each message says which promise of `toolkit.catalogue.readers.reader` is broken and what usually breaks it.
+Plain asserts. Each message names the broken promise of `toolkit.catalogue.readers.reader` and the usual cause.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -33,9 +32,9 @@ SCHEME = re.compile(r"[A-Za-z][\w+.-]+:.", re.DOTALL)
 SPLITS = (None, "train", "valid", "test")
 ENTITIES = ("track", "album", "artist")
 GROWTH = 2.0
-"""How many times more memory four times the playlists may take."""
+"""Most growth of memory with four times the playlists."""
 FLOOR = 2**23
-"""Bytes of memory below which nothing is judged: a batch or two."""
+"""Bytes of memory below which growth is ignored: a batch or two."""
 
 Names = tuple[str | None, str | None, str | None]
 
@@ -43,11 +42,12 @@ Names = tuple[str | None, str | None, str | None]
 def check_reader(
     make: Make, *, bad: Make | None = None, sized: Callable[[int], Reader] | None = None, recognised: bool = True
 ) -> None:
-    """Hold a reader to the contract. Raises `AssertionError` at the first broken promise.
+    """Test a reader against the contract. Raises `AssertionError` at the first broken promise.
 
-    make: a new reader over a few playlists without a fault, `make("stop")` or `make("skip")`.
-    bad: the same over data with one bad record or more. sized: a reader over n playlists of about 20 tracks, to see whether memory grows.
-    recognised: whether `recognises` knows the path; a reader that has no path never does.
+    - make: returns a new reader over a few correct playlists: `make("stop")` or `make("skip")`.
+    - bad: the same over data with at least one bad record.
+    - sized: returns a reader over n playlists of about 20 tracks, to test whether memory grows.
+    - recognised: whether `recognises` knows the path; False for a reader without a path.
     """
     reader = make("stop")
     check_declaration(type(reader))
@@ -66,7 +66,7 @@ def check_reader(
 
 
 def check_declaration(cls: type[Reader]) -> None:
-    """Name, options and what the class says of itself are declared."""
+    """Name, options and properties of the class are declared."""
     assert isinstance(getattr(cls, "name", None), str) and cls.name, f"{cls.__name__}.name must be the name in recipes"
     assert issubclass(cls.Params, ReaderParams), f"{cls.name}: Params must extend segue.plugin.ReaderParams"
     assert isinstance(cls.needs_path, bool), f"{cls.name}: needs_path={cls.needs_path!r} must be True or False"
@@ -98,16 +98,16 @@ def check_records(reader: Reader) -> list[Record]:
         )
         fault = _track_fault(record) if isinstance(record, TrackRecord) else _playlist_fault(record, reader.counts)
         assert fault is None, f"{reader.name}: {_shown(record)}: {fault}"
-        for each in (record.id,) if isinstance(record, TrackRecord) else record.tracks:
-            assert SCHEME.match(each), (
-                f"{reader.name}: the id {each!r} has no scheme such as `local:`; `segue.plugin.qualified` adds one"
+        for track in (record.id,) if isinstance(record, TrackRecord) else record.tracks:
+            assert SCHEME.match(track), (
+                f"{reader.name}: the id {track!r} has no scheme such as `local:`; `segue.plugin.qualified` adds one"
             )
         read.append(record)
     ids = [record.id for record in read if isinstance(record, PlaylistRecord)]
     assert ids, f"{reader.name}: read gave no playlist; raise DataError for data without one (`segue.plugin.some` does)"
-    again = next((each for place, each in enumerate(ids) if each in ids[:place]), None)
-    assert again is None, (
-        f"{reader.name}: two playlists have the id {again!r}; put their rows together, or report the second"
+    repeated = next((name for place, name in enumerate(ids) if name in ids[:place]), None)
+    assert repeated is None, (
+        f"{reader.name}: two playlists have the id {repeated!r}; put their rows together, or report the second"
     )
     return read
 
@@ -122,7 +122,7 @@ def check_again(make: Make, reader: Reader, read: list[Record]) -> None:
     )
     first, second = reader.read(), reader.read()
     pairs = list(zip_longest(first, second))
-    same = [one for one, _ in pairs] == read and [two for _, two in pairs] == read
+    same = [left for left, _ in pairs] == read and [right for _, right in pairs] == read
     assert same, f"{reader.name}: two readings at once disturb each other; keep no state of a reading on the reader"
     begun = reader.read()
     next(begun)
@@ -147,7 +147,7 @@ def check_brief(reader: Reader, read: list[Record]) -> None:
 
 
 def check_blocks(reader: Reader, read: list[Record]) -> None:
-    """`blocks`, where there are any, are the records of `read` in columns: playlists, names, and the order in which tracks come."""
+    """`blocks`, if the reader has them, hold the records of `read`: playlists, names, and the order of tracks."""
     blocks = reader.blocks()
     if blocks is None:
         return
@@ -155,8 +155,8 @@ def check_blocks(reader: Reader, read: list[Record]) -> None:
         f"{reader.name}: blocks hold no plays, and playlists of a reader that counts have them: return None"
     )
     found = list(records(blocks))
-    for one, other in zip_longest(_playlists(found), _playlists(read)):
-        assert one == other, f"{reader.name}: blocks give {_shown(one)}, read gives {_shown(other)}"
+    for left, right in zip_longest(_playlists(found), _playlists(read)):
+        assert left == right, f"{reader.name}: blocks give {_shown(left)}, read gives {_shown(right)}"
     assert _names(found) == _names(read), (
         f"{reader.name}: blocks give other names than read: {_differ(_names(found), _names(read))}"
     )
@@ -167,11 +167,11 @@ def check_blocks(reader: Reader, read: list[Record]) -> None:
 
 
 def check_recognises(reader: Reader, recognised: bool) -> None:
-    """`recognises` knows the reader's own path, and says no of others without raising."""
+    """`recognises` knows the reader's own path, and returns False for others without raising."""
     cls = type(reader)
     if cls.needs_path:
         found = cls.recognises(reader.path)
-        assert found is recognised, f"{cls.name}: recognises says {found!r} of {reader.path.name}"
+        assert found is recognised, f"{cls.name}: recognises returns {found!r} for {reader.path.name}"
     with tempfile.TemporaryDirectory() as folder:
         other = Path(folder) / "notes.txt"
         other.write_text("milk, eggs\n")
@@ -181,13 +181,13 @@ def check_recognises(reader: Reader, recognised: bool) -> None:
                 found = cls.recognises(path)
             except Exception as error:
                 raise AssertionError(
-                    f"{cls.name}: recognises raises {error!r} for {path.name}; say False instead"
+                    f"{cls.name}: recognises raises {error!r} for {path.name}; return False instead"
                 ) from error
-            assert found is False, f"{cls.name}: recognises takes {path.name}, which is nothing of its format"
+            assert found is False, f"{cls.name}: recognises accepts {path.name}, which is not of its format"
 
 
 def check_missing(reader: Reader) -> None:
-    """A path where nothing is is one line that names it."""
+    """A missing path is reported in one line that names it."""
     if not reader.needs_path:
         return
     nowhere = Path("nowhere") / reader.path.name
@@ -201,12 +201,12 @@ def check_missing(reader: Reader) -> None:
             f"{reader.name}: a missing path raises {error!r}; raise InputError, as `segue.plugin.existing` does"
         ) from error
     raise AssertionError(
-        f"{reader.name}: a missing path is read without a word; raise InputError, as `segue.plugin.existing` does"
+        f"{reader.name}: a missing path is not reported; raise InputError, as `segue.plugin.existing` does"
     )
 
 
 def check_before(reader: Reader, read: list[Record]) -> None:
-    """What is asked before a run agrees with the records: no fault where there is none, and every field that a track has."""
+    """The checks before a run agree with the records: no error for correct data, and all fields are offered."""
     try:
         reader.check_source()
     except Exception as error:
@@ -214,10 +214,11 @@ def check_before(reader: Reader, read: list[Record]) -> None:
     offered = reader.fields_offered()
     if offered is None:
         return
-    given = {name for record in read if isinstance(record, TrackRecord) for name in _fields_of(record)}
-    missing = sorted(given - offered)
+    present = {name for record in read if isinstance(record, TrackRecord) for name in _fields_of(record)}
+    missing = sorted(present - offered)
     assert not missing, (
-        f"{reader.name}: fields_offered lacks {missing[0]!r}, which a track has; return None where only the records show it"
+        f"{reader.name}: fields_offered lacks {missing[0]!r}, which a track has;"
+        " return None if only the records show it"
     )
 
 
@@ -280,15 +281,15 @@ def _peak(reader: Reader) -> int:
 
 
 def _track_fault(record: TrackRecord) -> str | None:
-    """What is wrong with a track's values; None for nothing."""
+    """The fault of a track's values; None for a correct track."""
     texts = (record.title, record.album, record.album_id)
     if not (isinstance(record.id, str) and record.id):
         return "its id must be text"
     if not all(text is None or (isinstance(text, str) and text.strip()) for text in texts):
         return "a name must be text, or None where there is none; not an empty text"
     if not all(
-        isinstance(each, tuple) and all(isinstance(name, str) and name for name in each)
-        for each in (record.artists, record.artist_ids)
+        isinstance(names, tuple) and all(isinstance(name, str) and name for name in names)
+        for names in (record.artists, record.artist_ids)
     ):
         return "artists and artist_ids must be tuples of texts that are not empty"
     duration = record.duration_s
@@ -297,13 +298,13 @@ def _track_fault(record: TrackRecord) -> str | None:
     return next((fault for name, field in record.fields.items() if (fault := _field_fault(name, field))), None)
 
 
-def _field_fault(name: str, field: Any) -> str | None:
+def _field_fault(name: str, field: object) -> str | None:
     if not isinstance(field, Field):
         return f"field {name!r} is {type(field).__name__}, not a Field"
     if not isinstance(field.value, str | list | bytes | Path):
         return f"field {name!r} holds {type(field.value).__name__}: it must be text, a list of numbers, bytes or a path"
     if isinstance(field.value, list) and not (
-        field.value and all(isinstance(each, float | int) and math.isfinite(each) for each in field.value)
+        field.value and all(isinstance(number, float | int) and math.isfinite(number) for number in field.value)
     ):
         return f"field {name!r} must be a list of finite numbers: leave the field out instead"
     if field.entity not in ENTITIES:
@@ -316,7 +317,7 @@ def _field_fault(name: str, field: Any) -> str | None:
 
 
 def _playlist_fault(record: PlaylistRecord, counts: bool) -> str | None:
-    """What is wrong with a playlist's values; None for nothing."""
+    """The fault of a playlist's values; None for a correct playlist."""
     if not (isinstance(record.id, str) and record.id):
         return "its id must be text"
     if not (isinstance(record.tracks, list) and all(isinstance(track, str) and track for track in record.tracks)):
@@ -334,7 +335,7 @@ def _playlist_fault(record: PlaylistRecord, counts: bool) -> str | None:
     return None if whole else "times must be whole seconds since 1970"
 
 
-def _playlists(found: Iterable[Any]) -> list[PlaylistRecord]:
+def _playlists(found: Iterable[object]) -> list[PlaylistRecord]:
     return [record for record in found if isinstance(record, PlaylistRecord)]
 
 
@@ -343,14 +344,15 @@ def _names(found: Iterable[Record | NamedPlaylist]) -> dict[str, Names]:
     names: dict[str, Names] = {}
     for record in found:
         if isinstance(record, TrackRecord):
-            given = (record.title, ", ".join(dict.fromkeys(record.artists)) or None, record.album)
-            old = names.get(record.id, (None, None, None))
-            names[record.id] = tuple(new or before for new, before in zip(given, old, strict=True))  # type: ignore[assignment]
+            title, artists, album = names.get(record.id, (None, None, None))
+            joined = ", ".join(dict.fromkeys(record.artists))
+            names[record.id] = (record.title or title, joined or artists, record.album or album)
             continue
         tracks = record.playlist.tracks if isinstance(record, NamedPlaylist) else record.tracks
         fresh = [place for place, track in enumerate(tracks) if track not in names and track not in tracks[:place]]
-        told: Any = record.names(fresh) if isinstance(record, NamedPlaylist) else ([None] * len(fresh),) * 3
-        names |= {tracks[place]: (told[0][row], told[1][row], told[2][row]) for row, place in enumerate(fresh)}
+        missing: list[str | None] = [None] * len(fresh)
+        columns = record.names(fresh) if isinstance(record, NamedPlaylist) else (missing, missing, missing)
+        names |= dict(zip((tracks[place] for place in fresh), zip(*columns, strict=True), strict=True))
     return names
 
 
@@ -360,6 +362,6 @@ def _differ(found: dict[str, Names], expected: dict[str, Names]) -> str:
     return f"{track!r} is {found.get(track)}, not {expected.get(track)}"
 
 
-def _shown(record: Any) -> str:
+def _shown(record: object) -> str:
     text = repr(record)
     return text if len(text) <= 120 else f"{text[:119]}…"

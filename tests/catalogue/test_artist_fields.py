@@ -42,7 +42,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> ArtistCatalogue:
     return made
 
 
-def test_an_artists_own_field_is_not_lent_to_who_plays_with_them(catalogue: ArtistCatalogue) -> None:
+def test_a_field_of_one_artist_does_not_reach_other_artists_of_the_track(catalogue: ArtistCatalogue) -> None:
     present, values = catalogue.field_values("biography", ["a:ann", "a:bob", "a:cy"])
     assert present.tolist() == [True, False, False] and values == ["Ann sings."]
 
@@ -61,7 +61,7 @@ def test_a_mean_may_be_trained_on_where_all_of_it_may(catalogue: ArtistCatalogue
     assert found == [{"field": "sound", "source": "x", "train_allowed": None, "n": 1}]
 
 
-def test_names_and_templates(catalogue: ArtistCatalogue) -> None:
+def test_artist_ids_give_names_and_templates(catalogue: ArtistCatalogue) -> None:
     assert catalogue.field_values("artist", ["a:cy", "a:ann"])[1] == ["Cy, and friends", "Ann"]
     assert catalogue.field_values("artist_id", ["a:cy", "gone"])[1] == ["a:cy"]
     assert catalogue.field_values("{artist}: {biography}", ["a:ann"])[1] == ["Ann: Ann sings."]
@@ -69,7 +69,7 @@ def test_names_and_templates(catalogue: ArtistCatalogue) -> None:
         catalogue.field_values("biografy", ["a:ann"])
 
 
-def test_credits_are_of_the_asked_tracks_in_their_order(catalogue: ArtistCatalogue, tmp_path: Path) -> None:
+def test_credits_follow_the_order_of_the_given_tracks(catalogue: ArtistCatalogue, tmp_path: Path) -> None:
     tracks, of, artists = catalogue.credits(["local:4", "local:2", "local:9", "local:3"])
     assert tracks.tolist() == [0, 1, 1, 3] and of.tolist() == [0, 1, 2, 2]
     assert artists["id"].to_pylist() == ["a:cy", "a:ann", "a:bob"] and artists["artist"].to_pylist() == [

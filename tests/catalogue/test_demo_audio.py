@@ -34,7 +34,7 @@ def test_a_track_has_sixteen_seconds_of_sound():
     assert np.square(samples).mean() > 1e-3
 
 
-def test_it_must_be_asked_for_and_changes_nothing_else():
+def test_audio_is_optional_and_changes_nothing_else():
     silent = list(DemoReader(params=DemoParams(**SMALL))._tracks())
     sounding = list(
         DemoReader(
@@ -62,7 +62,7 @@ def test_driving_tracks_are_louder():
 
 
 @pytest.mark.parametrize("style", [0.3, 0.8])
-def test_families_can_be_told_apart(style):
+def test_sound_families_are_distinguishable(style):
     """By the mean spectrum on a log scale, learned on other tracks."""
     from sklearn.linear_model import RidgeClassifier
 

@@ -1,4 +1,4 @@
-"""The demo catalogue's planted signal in the vectors of the built-in encoders, and what fills in where a modality is missing."""
+"""The demo catalogue's planted signal in the vectors of built-in encoders, and imputation of missing modalities."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from toolkit.catalogue.demo.tastes import FAMILIES, PALETTES, TASTES, THEMES
 from toolkit.catalogue.records import TrackRecord
 from toolkit.encoders.contract import registry
 from toolkit.encoders.contract.encode import encode
+from toolkit.encoders.contract.field_values import FieldValues
 from toolkit.fusion.item_table import ItemTable
 from toolkit.fusion.modality_blocks import prepared_blocks
 from toolkit.modality import Modality
@@ -56,7 +57,7 @@ class Demo:
         present = np.array([part in track.fields for track in self.tracks])
         values = [track.fields[part].value for track in self.tracks if part in track.fields]
         made = registry.create(encoder, params, device="cpu")
-        return encode(part, made, [track.id for track in self.tracks], present, values, cache=self.cache)
+        return encode(made, FieldValues(part, [track.id for track in self.tracks], present, values), cache=self.cache)
 
 
 @pytest.fixture(scope="module")
@@ -65,12 +66,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
 
 
 def probe(vectors: np.ndarray, labels: np.ndarray, known: np.ndarray) -> tuple[float, float]:
-    """Share of labels told right by ridge regression on the `known` tracks, and by always naming their commonest; of the others."""
+    """Accuracy on the other tracks of a ridge classifier fitted to `known` ones, and of their most common label."""
     from sklearn.linear_model import RidgeClassifierCV
 
     scaled = (vectors - vectors[known].mean(axis=0)) / (vectors[known].std() + 1e-9)
-    told = RidgeClassifierCV(alphas=np.logspace(0, 5, 11)).fit(scaled[known], labels[known])
-    return float(told.score(scaled[~known], labels[~known])), float(
+    classifier = RidgeClassifierCV(alphas=np.logspace(0, 5, 11)).fit(scaled[known], labels[known])
+    return float(classifier.score(scaled[~known], labels[~known])), float(
         (labels[~known] == np.bincount(labels[known]).argmax()).mean()
     )
 
@@ -89,7 +90,7 @@ ENCODERS = [
 ]
 
 
-def told(demo: Demo, part: str, encoder: str, params: dict[str, Any]) -> tuple[float, float, int]:
+def probe_modality(demo: Demo, part: str, encoder: str, params: dict[str, Any]) -> tuple[float, float, int]:
     """What the probe tells of artists it has not seen, what the commonest label would, and of how many tracks."""
     modality = demo.modality(part, encoder, params)
     rows = np.flatnonzero(modality.present)
@@ -103,18 +104,18 @@ def told(demo: Demo, part: str, encoder: str, params: dict[str, Any]) -> tuple[f
     ids=[f"{part}-{encoder}-{i}" for i, (part, encoder, _) in enumerate(ENCODERS)],
 )
 def test_a_linear_probe_finds_what_was_planted(demo: Demo, part: str, encoder: str, params: dict[str, Any]) -> None:
-    right, base, n = told(demo, part, encoder, params)
+    right, base, n = probe_modality(demo, part, encoder, params)
     assert right > base + 4 * np.sqrt(base * (1 - base) / n), f"{right:.3f} against {base:.3f} on {n} tracks"
 
 
-def test_a_linear_probe_finds_nothing_where_nothing_was_planted(demo: Demo) -> None:
-    right, base, n = told(demo, "signal_free", "features", {})
+def test_a_linear_probe_is_at_chance_on_random_numbers(demo: Demo) -> None:
+    right, base, n = probe_modality(demo, "signal_free", "features", {})
     assert right < base + 3 * np.sqrt(base * (1 - base) / n)
 
 
 @pytest.fixture(scope="module")
 def pair(demo: Demo) -> dict[str, Modality]:
-    """Sound, words and biographies, with distances that mean something: standardised features, 32 columns of each text."""
+    """Sound, lyrics and biographies with meaningful distances: standardised features, 32 columns of each text."""
     return {
         "audio": demo.modality("audio_features", "features", {}),
         "lyrics": demo.modality("lyrics", "tfidf", {"dim": 32}),
@@ -125,7 +126,7 @@ def pair(demo: Demo) -> dict[str, Modality]:
 @pytest.mark.parametrize(
     ("policy", "than"), [("mean", "zero"), ("linear", "zero"), ("em", "zero"), ("linear", "mean"), ("em", "mean")]
 )
-def test_what_is_filled_in_is_nearer_the_truth(pair: dict[str, Modality], policy: str, than: str) -> None:
+def test_better_policies_impute_vectors_nearer_the_true_ones(pair: dict[str, Modality], policy: str, than: str) -> None:
     """Lyrics are hidden from a third of the tracks that have them, and each policy's guesses compared with them."""
     lyrics = pair["lyrics"]
     hidden = lyrics.present & (np.random.default_rng(0).random(len(lyrics.present)) < 1 / 3)
@@ -141,8 +142,8 @@ def test_what_is_filled_in_is_nearer_the_truth(pair: dict[str, Modality], policy
     assert error(policy) < error(than)
 
 
-def test_a_mask_token_says_what_it_means_to_have_no_lyrics(demo: Demo, pair: dict[str, Modality]) -> None:
-    """Electronic tracks lack lyrics more often: a learned vector can say so, zeros cannot without a word of their own."""
+def test_a_mask_token_learns_that_missing_lyrics_mean_electronic_music(demo: Demo, pair: dict[str, Modality]) -> None:
+    """Electronic tracks have no lyrics more often. A learned vector can represent that, zeros cannot."""
     lyrics = pair["lyrics"]
     labels = torch.from_numpy(PLANTED["audio_features"][demo.taste])
     asked = torch.from_numpy(np.flatnonzero(demo.artists % 2 == 1))

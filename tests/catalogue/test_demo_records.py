@@ -83,7 +83,7 @@ def test_any_subset_of_parts_leaves_everything_else_as_it_is() -> None:
                 )
 
 
-def test_reserved_streams_move_nothing() -> None:
+def test_reserved_streams_change_nothing() -> None:
     reader = DemoReader(params=DemoParams(**SMALL))
     drawn = [reader.story.streams.of(name, index).random(1000) for name in RESERVED for index in range(3)]
     assert len({row.tobytes() for row in drawn}) == 3 * len(RESERVED)
@@ -106,7 +106,7 @@ def test_playlists_follow_the_story(reader: DemoReader, records: list[Record]) -
     assert 0.15 < np.mean([playlist.title is None for playlist in playlists]) < 0.25
 
 
-def test_fields_are_missing_as_often_as_meant(tracks: list[TrackRecord]) -> None:
+def test_fields_are_missing_at_the_documented_rates(tracks: list[TrackRecord]) -> None:
     share = {part: np.mean([part in track.fields for track in tracks]) for part in PARTS}
     assert share["audio_features"] == 1
     assert share["lyrics"] == pytest.approx(0.9, abs=0.03)
@@ -138,7 +138,7 @@ def test_audio_features_are_in_range(tracks: list[TrackRecord]) -> None:
     assert -15 < loudness.mean() < -5
 
 
-def test_covers_are_pictures_and_the_same_every_time(tracks: list[TrackRecord]) -> None:
+def test_covers_are_images_and_deterministic(tracks: list[TrackRecord]) -> None:
     pictures = {track.album_id: track.fields["cover"].value for track in tracks if "cover" in track.fields}
     assert len(set(pictures.values())) == len(pictures) > 600
     value = next(iter(pictures.values()))
@@ -150,20 +150,20 @@ def test_covers_are_pictures_and_the_same_every_time(tracks: list[TrackRecord]) 
     assert cover(taste, 0.5, np.random.default_rng(1)) != cover(taste, 0.5, np.random.default_rng(2))
 
 
-def test_sound_and_theme_or_sound_and_palette_tell_the_tastes_apart() -> None:
+def test_sound_with_theme_or_palette_distinguishes_all_tastes() -> None:
     assert len({(taste.family, taste.theme) for taste in TASTES}) == 12
     assert len({(taste.family, taste.palette) for taste in TASTES}) == 12
     assert shares(np.array([0.5, 0.25, 0, 0.25]), "family") == {"acoustic": 0.75, "band": 0.25}
 
 
-def test_articles() -> None:
+def test_with_articles_uses_an_before_vowels() -> None:
     assert (
         with_articles("A early light and a pale acorn, a electric anchor")
         == "An early light and a pale acorn, an electric anchor"
     )
 
 
-def test_modalities_tell_more_together_than_alone(reader: DemoReader, tracks: list[TrackRecord]) -> None:
+def test_modalities_together_predict_tastes_better_than_alone(reader: DemoReader, tracks: list[TrackRecord]) -> None:
     """A track's main taste, learned on the artists of even number and asked of the others'."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import RidgeClassifier
@@ -198,7 +198,7 @@ def _colours(track: TrackRecord) -> np.ndarray:
     return np.bincount((red * 16 + green * 4 + blue).ravel(), minlength=64) / 128**2
 
 
-def test_reader_comes_in_by_the_door_and_never_by_guess(tmp_path: Path) -> None:
+def test_demo_reader_is_an_entry_point_and_never_detected(tmp_path: Path) -> None:
     assert plugins.load("segue.readers", "demo") is DemoReader
     assert not DemoReader.recognises(tmp_path)
 

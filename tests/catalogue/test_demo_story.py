@@ -37,12 +37,12 @@ def ndcg(scores: np.ndarray, seeds: np.ndarray, hidden: np.ndarray, k: int = 50)
     return float(gains.sum() / (1 / np.log2(np.arange(min(k, len(hidden))) + 2)).sum())
 
 
-def test_same_parameters_tell_the_same_story_and_another_seed_another() -> None:
+def test_same_parameters_give_the_same_story_and_another_seed_differs() -> None:
     assert Story(SMALL).digest == Story(SMALL).digest == "8e43c85a930b7b4f2d23817bbd51f42c"
     assert Story(SMALL.model_copy(update={"seed": 1})).digest != Story(SMALL).digest
 
 
-def test_streams_are_independent_and_start_anew() -> None:
+def test_streams_are_independent_and_restart() -> None:
     firsts = [Streams(0).of(name).random() for name in USED + RESERVED]
     assert len(set(firsts)) == len(USED) + len(RESERVED)
     assert (
@@ -52,7 +52,7 @@ def test_streams_are_independent_and_start_anew() -> None:
         Streams(0).of("sound")
 
 
-def test_sizes_are_the_ones_asked_for(story: Story) -> None:
+def test_sizes_match_the_parameters(story: Story) -> None:
     world, lists = story.world, story.lists
     assert (world.n_tracks, len(world.artist_style), len(lists)) == (2000, 300, 3000)
     assert set(world.track_artist) == set(range(300))
@@ -65,7 +65,7 @@ def test_sizes_are_the_ones_asked_for(story: Story) -> None:
     assert 0.15 <= world.new.mean() < 0.153
 
 
-def test_latents_are_shares_and_places(story: Story) -> None:
+def test_latent_variables_are_shares_and_indices(story: Story) -> None:
     world, lists = story.world, story.lists
     for rows in (world.taste, world.artist_taste, lists.mix):
         assert np.allclose(rows.sum(axis=1), 1) and rows.min() >= 0
@@ -137,12 +137,12 @@ def test_inclusion_counts_the_hidden_tracks_and_leaves_seeds_out(story: Story) -
     assert chances.sum() == pytest.approx(len(tracks) - 5)
     assert np.abs(chances[tracks[:5]]).max() == 0
     assert story.inclusion(7, len(tracks)).sum() == 0
-    with pytest.raises(InputError, match=r"shown=99 must lie in 0…\d+, the length of playlist 7"):
+    with pytest.raises(InputError, match=r"shown=99 must be in 0…\d+, the length of playlist 7"):
         story.inclusion(7, 99)
 
 
 def test_chances_are_calibrated(story: Story, held_out: list) -> None:
-    """As many hidden tracks among the 10 likeliest, and among the next 40, as the chances say, within 4 standard errors."""
+    """The 10 likeliest tracks, and the next 40, hold as many hidden ones as expected, within 4 standard errors."""
     hits, expected, variance = np.zeros(2), np.zeros(2), np.zeros(2)
     for playlist, seeds, hidden in held_out:
         chances = story.inclusion(playlist, len(seeds), samples=256)
@@ -154,7 +154,7 @@ def test_chances_are_calibrated(story: Story, held_out: list) -> None:
     assert np.all(np.abs(hits - expected) < 4 * np.sqrt(variance))
 
 
-def test_difficulty_is_popularity_then_neighbours_then_the_story(story: Story, held_out: list) -> None:
+def test_popularity_ranks_below_neighbours_and_neighbours_below_the_upper_bound(story: Story, held_out: list) -> None:
     train = [tracks for tracks, split in zip(story.lists.tracks, story.lists.split, strict=True) if split == "train"]
     holds = np.zeros((len(train), story.world.n_tracks), np.float32)
     for row, tracks in zip(holds, train, strict=True):

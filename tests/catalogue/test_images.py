@@ -15,17 +15,17 @@ def encoded(form: str, size: tuple[int, int] = (40, 30)) -> bytes:
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
-def test_images_pass(form: str) -> None:
+def test_valid_images_have_no_flaw(form: str) -> None:
     assert image_check.flaw(encoded(form)) is None
 
 
 @pytest.mark.parametrize("data", [b"", b"<html></html>", b"\x89PNG\r\n\x1a\n"])
-def test_other_files_do_not(data: bytes) -> None:
+def test_files_that_are_not_images_have_a_flaw(data: bytes) -> None:
     assert image_check.flaw(data) == "is not an image"
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG"])
-def test_truncated_image(form: str) -> None:
+def test_truncated_image_has_a_flaw(form: str) -> None:
     data = encoded(form)
 
     assert (image_check.flaw(data[: len(data) // 2]) or "").startswith("is a damaged image")

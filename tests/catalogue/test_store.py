@@ -36,7 +36,7 @@ def values(catalogue: Catalogue, field: str, ids: list[str], **options) -> list:
     return [next(given) if there else None for there in present]
 
 
-def test_own_fields_align_with_the_ids_asked_for(catalogue: Catalogue) -> None:
+def test_field_values_align_with_the_given_ids(catalogue: Catalogue) -> None:
     catalogue.add([RAIN, SUN, BARE])
     ids = ["t:sun", "t:gone", "t:rain", "t:bare", "t:sun"]
 
@@ -67,7 +67,7 @@ def test_reading_a_whole_column_equals_reading_in_chunks(catalogue: Catalogue, m
     assert chunked["bio"] == ["five" if int(track[2:]) % 7 == 5 else None for track in ids]
 
 
-def test_template(catalogue: Catalogue) -> None:
+def test_field_template_fills_texts(catalogue: Catalogue) -> None:
     catalogue.add([RAIN, SUN, BARE])
 
     assert values(catalogue, "{title} by {artist}. {genres}", ["t:bare", "t:rain", "t:sun"]) == [
@@ -95,7 +95,7 @@ def test_nearest_entity_wins(catalogue: Catalogue) -> None:
     assert values(catalogue, "mood", ["t:rain", "t:sun"]) == ["of Bo", "own"]
 
 
-def test_best_match_then_newest(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_highest_match_score_wins_then_newest(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
     def add(text: str, source: str, score: float | None, at: float) -> None:
         monkeypatch.setattr(time, "time", lambda: at)
         catalogue.add([TrackRecord("t:x", fields={"lyrics": Field(text, source, match_score=score)})])
@@ -166,13 +166,13 @@ def test_vectors_of_two_lengths_and_fields_of_two_kinds_are_refused(catalogue: C
         (TrackRecord("t:x", fields={"bio": Field("b", entity="label")}), "field 'bio' belongs to its label"),
     ],
 )
-def test_refused_values_leave_the_batch_unwritten(record: TrackRecord, message: str, catalogue: Catalogue) -> None:
+def test_a_bad_value_leaves_the_whole_batch_unwritten(record: TrackRecord, message: str, catalogue: Catalogue) -> None:
     with pytest.raises(DataError, match=message):
         catalogue.add([RAIN, record])
     assert catalogue.counts()["tracks"] == 0
 
 
-def test_a_later_record_adds_and_never_erases(catalogue: Catalogue) -> None:
+def test_a_later_record_adds_values_and_keeps_old_ones(catalogue: Catalogue) -> None:
     catalogue.add([RAIN])
     catalogue.add(
         [TrackRecord("t:rain", artists=("Cy",), fields={"lyrics": Field("drip", "lrclib"), "blank": Field(" ")})]
@@ -214,7 +214,7 @@ def test_names_of_another_spelling_are_one_artist(catalogue: Catalogue) -> None:
     assert values(catalogue, "artist_id", ["t:1", "t:2", "t:3"]) == ["name:björk", "name:björk", "name:bjork"]
 
 
-def test_ids_without_names(catalogue: Catalogue) -> None:
+def test_artist_ids_without_names(catalogue: Catalogue) -> None:
     catalogue.add([TrackRecord("t:1", artist_ids=("local:artist:449",), album_id="local:album:6306")])
 
     assert values(catalogue, "artist_id", ["t:1"]) == ["local:artist:449"]
@@ -222,7 +222,7 @@ def test_ids_without_names(catalogue: Catalogue) -> None:
     assert values(catalogue, "artist", ["t:1"]) == [None]
 
 
-def test_blobs(catalogue: Catalogue, tmp_path: Path) -> None:
+def test_covers_are_stored_as_blobs_and_read_as_bytes(catalogue: Catalogue, tmp_path: Path) -> None:
     (tmp_path / "x.ogg").write_bytes(b"OggS")
     catalogue.add([TrackRecord("t:1", fields={"cover": Field(b"png"), "audio": Field(tmp_path / "x.ogg")}), BARE])
 
@@ -272,7 +272,7 @@ def test_progress_and_playlists(catalogue: Catalogue) -> None:
     assert catalogue.counts()["playlists"] == 5001
 
 
-def test_a_kill_loses_nothing_committed(tmp_path: Path) -> None:
+def test_committed_batches_survive_a_kill(tmp_path: Path) -> None:
     code = """
     import os, sys
     from toolkit.catalogue.records import TrackRecord
@@ -297,7 +297,7 @@ def test_sqlite_is_in_wal_mode(tmp_path: Path) -> None:
     assert sqlite3.connect(tmp_path / "c.db").execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
-def test_what_cannot_be_opened(tmp_path: Path) -> None:
+def test_catalogue_refuses_urls_and_files_it_cannot_open(tmp_path: Path) -> None:
     (tmp_path / "notes.db").write_text("milk, bread and whatever else a shopping list holds " * 4)
 
     with pytest.raises(DataError, match=r"catalogue sqlite:///.*notes\.db: file is not a database"):
@@ -308,7 +308,7 @@ def test_what_cannot_be_opened(tmp_path: Path) -> None:
         Catalogue.open("sqlite+nonsense://x")
 
 
-def test_a_catalogue_that_lost_its_end_names_the_cure(tmp_path: Path) -> None:
+def test_a_truncated_catalogue_is_reported_with_its_cure(tmp_path: Path) -> None:
     with Catalogue.open(tmp_path / "c.db") as catalogue:
         catalogue.add(TrackRecord(f"t:{number}", "a title " * 20) for number in range(2000))
     whole = (tmp_path / "c.db").read_bytes()
@@ -320,7 +320,7 @@ def test_a_catalogue_that_lost_its_end_names_the_cure(tmp_path: Path) -> None:
         catalogue.counts()
 
 
-def test_locked_database_is_one_line(catalogue: Catalogue) -> None:
+def test_locked_database_is_reported_in_one_line(catalogue: Catalogue) -> None:
     catalogue.add([RAIN])
     path = catalogue.engine.url.database
     with sqlite3.connect(path, isolation_level=None) as other:

@@ -39,13 +39,14 @@ def url() -> Iterator[str]:
             started = stack.enter_context(postgresql_server.server(package))
         except (PermissionError, LookupError) as error:
             pytest.skip(
-                f"PostgreSQL does not run as root, and nobody else can here ({error}): run the tests as another user, or {CURE}"
+                f"PostgreSQL does not run as root, and nobody else can here ({error}):"
+                f" run the tests as another user, or {CURE}"
             )
         yield started
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_same_as_sqlite(times: int, url: str, tmp_path: Path) -> None:
+def test_postgresql_gives_the_same_values_as_sqlite(times: int, url: str, tmp_path: Path) -> None:
     with Catalogue.open(url, blobs=tmp_path / "blobs") as server, Catalogue.open(tmp_path / "c.db") as file:
         METADATA.drop_all(server.engine)
         METADATA.create_all(server.engine)

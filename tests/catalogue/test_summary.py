@@ -9,14 +9,14 @@ from toolkit.catalogue.records import Field, TrackRecord
 FILES = Path(__file__).parents[1] / "fixtures" / "readers"
 
 
-def test_fields_of_a_later_record_count() -> None:
+def test_summary_counts_fields_of_a_later_record() -> None:
     """The larger form of the archive says a track's features in a file of their own, after its names."""
     facts = summarise(ArchiveReader(FILES / "archive-large")).facts()
 
     assert {(row["field"], row["tracks"]) for row in facts["fields"]} >= {("title", 2), ("audio_features", 1)}
 
 
-def test_a_field_counts_once_under_its_first_source() -> None:
+def test_summary_counts_a_field_once_under_its_first_source() -> None:
     summary = Summary()
     for source in ("first", "second"):
         summary.track(TrackRecord("local:a", "Rain", fields={"lyrics": Field("la", source)}))

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
-from tests.corpus.test_cold_splits import corpus_of
 
+from tests.corpus.test_cold_splits import corpus_of
 from toolkit.corpus import artist_playlists as module
 from toolkit.corpus.artist_playlists import by_artist
 from toolkit.errors import InputError
@@ -54,7 +54,7 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
 
 
-def test_nobody_is_refused() -> None:
+def test_a_corpus_without_artists_is_refused() -> None:
     nobody = np.zeros(0, np.int64)
     with pytest.raises(
         InputError, match="level: artist needs the tracks' artists, and the data names none: use level: track"

@@ -45,7 +45,7 @@ def written(folder: Path, text: str) -> JsonlReader:
     return JsonlReader(path)
 
 
-def test_mpd_slices(catalogue: Catalogue, tmp_path: Path) -> None:
+def test_build_reads_mpd_slices(catalogue: Catalogue, tmp_path: Path) -> None:
     corpus = build(MpdReader(READERS / "mpd"), catalogue, tmp_path / "corpus")
 
     a, b, c, d = (f"spotify:track:{letter}" for letter in "abcd")
@@ -63,7 +63,7 @@ def test_mpd_slices(catalogue: Catalogue, tmp_path: Path) -> None:
     assert catalogue.counts()["playlists"] == 4
 
 
-def test_repeats_kept_on_request(catalogue: Catalogue, tmp_path: Path) -> None:
+def test_repeats_are_kept_with_the_filter_keep(catalogue: Catalogue, tmp_path: Path) -> None:
     corpus = build(MpdReader(READERS / "mpd"), catalogue, tmp_path / "corpus", filters=Filters(repeats="keep"))
 
     assert lists(corpus)[0] == ["spotify:track:a", "spotify:track:b", "spotify:track:a"]
@@ -84,7 +84,7 @@ def test_groups_splits_unplayed_and_unknown_tracks(catalogue: Catalogue, tmp_pat
     assert dropped.tracks["id"].to_pylist() == [f"spotify:track:{name}" for name in ("t1", "t2", "t9")]
 
 
-def test_minimum_plays_take_the_rare_and_leave_the_unplayed(catalogue: Catalogue, tmp_path: Path) -> None:
+def test_min_track_plays_removes_rare_tracks_and_keeps_unplayed_ones(catalogue: Catalogue, tmp_path: Path) -> None:
     corpus = build(
         ArchiveReader(READERS / "archive"), catalogue, tmp_path / "corpus", filters=Filters(min_track_plays=2)
     )
@@ -153,10 +153,12 @@ def test_fixed_point_equals_a_slow_loop(seed: int) -> None:
     assert (got.tracks + 1).tolist() == tracks
 
 
-def test_nothing_left_names_the_filter(catalogue: Catalogue, tmp_path: Path) -> None:
+def test_an_empty_corpus_error_names_the_filter(catalogue: Catalogue, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no playlist of 4 is left: min_playlist_length=3 alone removed 4"):
         build(MpdReader(READERS / "mpd"), catalogue, tmp_path / "corpus", filters=Filters(min_playlist_length=3))
-    with pytest.raises(InputError, match="min_playlist_length=2 alone removed 0, and with min_track_plays=9 the other 4"):
+    with pytest.raises(
+        InputError, match="min_playlist_length=2 alone removed 0, and with min_track_plays=9 the other 4"
+    ):
         build(MpdReader(READERS / "mpd"), catalogue, tmp_path / "corpus", filters=Filters(min_track_plays=9))
     assert not (tmp_path / "corpus").exists()
 
@@ -168,7 +170,9 @@ def test_nothing_left_names_the_filter(catalogue: Catalogue, tmp_path: Path) -> 
         ('{"id": "2", "tracks": ["a"], "split": "dev"}', "playlist '2': split 'dev' must be train, valid or test"),
     ],
 )
-def test_bad_playlists_stop_or_are_counted(line: str, message: str, catalogue: Catalogue, tmp_path: Path) -> None:
+def test_bad_playlists_stop_or_are_skipped_and_counted(
+    line: str, message: str, catalogue: Catalogue, tmp_path: Path
+) -> None:
     reader = written(tmp_path, f'{{"id": "1", "tracks": ["a", "b"]}}\n{line}\n')
 
     with pytest.raises(DataError, match=message):
@@ -196,7 +200,7 @@ def test_without_a_catalogue_the_corpus_is_the_same(
 
 
 @pytest.mark.parametrize("described", [True, False])
-def test_a_bad_playlist_of_a_slice_is_named_and_the_others_are_kept(
+def test_a_bad_playlist_of_a_slice_is_reported_and_others_are_kept(
     described: bool, catalogue: Catalogue, tmp_path: Path
 ) -> None:
     folder = tmp_path / "mpd"
@@ -226,7 +230,9 @@ def test_a_failed_build_leaves_the_old_corpus(catalogue: Catalogue, tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
-def test_full_disk_is_one_line(catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_reported_in_one_line(
+    catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

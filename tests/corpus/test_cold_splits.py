@@ -64,7 +64,7 @@ def test_blocks_change_nothing(many: Corpus, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("make", [item_cold, artist_disjoint])
-def test_the_split_is_that_of_a_plain_loop(make, many: Corpus) -> None:  # type: ignore[no-untyped-def]
+def test_the_split_equals_a_plain_loop(make, many: Corpus) -> None:  # type: ignore[no-untyped-def]
     split = make(many, folds=4, test_fold=1, valid_fraction=0.2, min_tracks=4)
     tracks = {name: set(getattr(split, name).candidates.tolist()) for name in PARTS[1:]}
     warm = set(np.flatnonzero(split.train.counts()).tolist())
@@ -117,7 +117,7 @@ def test_tracks_without_an_artist_are_left_out_and_without_any_refused(many: Cor
         artist_disjoint(nobody)
 
 
-def test_who_has_no_training_track_is_counted_not_asked(many: Corpus) -> None:
+def test_playlists_without_training_tracks_are_counted_and_not_evaluated(many: Corpus) -> None:
     cold = item_cold(many).test.candidates[:3].tolist()
     lists = [many.items[a:b].tolist() for a, b in pairwise(many.offsets)]
     split = item_cold(corpus_of([*lists, cold], ["x"] * 200))
@@ -127,7 +127,7 @@ def test_who_has_no_training_track_is_counted_not_asked(many: Corpus) -> None:
     assert 300 not in split.test.rows and 300 not in split.train.rows
 
 
-def test_the_data_may_prescribe_the_parts(many: Corpus) -> None:
+def test_labels_in_the_data_define_the_parts(many: Corpus) -> None:
     given: list[str | None] = [None, None, *(["train", "Valid", "test ", "train"] * 50)][:200]
     split = prescribed(many, given)
     assert split.test.candidates is not None and split.valid.candidates is not None
@@ -150,7 +150,7 @@ def test_an_empty_part_is_refused(many: Corpus) -> None:
         item_cold(many, min_tracks=50)
 
 
-def test_a_leak_is_named(many: Corpus) -> None:
+def test_a_leak_raises_an_error_with_its_track(many: Corpus) -> None:
     good = item_cold(many)
     assert good.test.candidates is not None
     warm = int(np.flatnonzero(good.train.counts())[0])

@@ -172,7 +172,7 @@ def test_blocks_of_playlists_give_the_corpus_of_their_records(seed: int, tmp_pat
     same(whole(random.Random(seed)), tmp_path, FILTERS[seed % len(FILTERS)])
 
 
-def test_the_files_that_wait_are_gone(tmp_path: Path) -> None:
+def test_temporary_files_are_removed(tmp_path: Path) -> None:
     table = pa.table({"playlist_id": ["a", "b", "a", "b"], "track_id": [1, 2, 3, 4], "pos": [1, 1, 2, 2]})
     build(ArrowReader(table), None, tmp_path / "corpus")
 
@@ -187,7 +187,7 @@ def test_progress_counts_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("on_error", ["stop", "skip"])
-def test_a_bad_row_stops_or_is_counted(on_error: str, tmp_path: Path) -> None:
+def test_a_bad_row_stops_or_is_skipped_and_counted(on_error: str, tmp_path: Path) -> None:
     table = pa.table({"playlist_id": ["a", "a", "a"], "track_id": [1, None, 3]})
     reader = ArrowReader(table, on_error=on_error)  # type: ignore[arg-type]
     if on_error == "stop":
@@ -200,7 +200,7 @@ def test_a_bad_row_stops_or_is_counted(on_error: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("n", [1, 3, 50])
-def test_counting_sorts_as_a_stable_sort_does(n: int) -> None:
+def test_counting_order_equals_a_stable_sort(n: int) -> None:
     keys = np.random.default_rng(n).integers(0, n, 1000)
 
     assert counting_order(keys, n).tolist() == np.argsort(keys, kind="stable").tolist()

@@ -84,7 +84,7 @@ def readers(frame: pd.DataFrame, folder: Path) -> dict[str, Reader]:
 
 @pytest.mark.parametrize("described", [True, False])
 @pytest.mark.parametrize("catalogued", [True, False])
-def test_one_hash_from_every_format(described: bool, catalogued: bool, tmp_path: Path) -> None:
+def test_corpus_digest_is_the_same_for_every_format(described: bool, catalogued: bool, tmp_path: Path) -> None:
     frame = SMALL if described else SMALL.drop(columns=NAMES)
     digests = {}
     for name, reader in readers(frame, tmp_path).items():
@@ -98,7 +98,9 @@ def test_one_hash_from_every_format(described: bool, catalogued: bool, tmp_path:
 
 @pytest.mark.data
 @pytest.mark.parametrize("described", [True, False])
-def test_one_hash_of_mpd5k_from_every_format(shared_data: Path, described: bool, tmp_path: Path) -> None:
+def test_corpus_digest_of_mpd5k_is_the_same_for_every_format(
+    shared_data: Path, described: bool, tmp_path: Path
+) -> None:
     folder = shared_data / "playlists-mpd5k"
     frame = pd.read_csv(folder / "playlists.csv.gz")
     if described:
@@ -112,7 +114,7 @@ def test_one_hash_of_mpd5k_from_every_format(shared_data: Path, described: bool,
 
 
 @pytest.mark.data
-def test_one_hash_of_mpd5k_with_its_table_of_tracks(shared_data: Path, tmp_path: Path) -> None:
+def test_corpus_digest_of_mpd5k_with_a_table_of_tracks(shared_data: Path, tmp_path: Path) -> None:
     folder, side = shared_data / "playlists-mpd5k", {"track": "track_id", "artist": "artist_id"}
     frame, tracks = pd.read_csv(folder / "playlists.csv.gz"), pd.read_csv(folder / "tracks.csv.gz")
     frame.to_parquet(tmp_path / "lists.parquet")
@@ -129,7 +131,7 @@ def test_one_hash_of_mpd5k_with_its_table_of_tracks(shared_data: Path, tmp_path:
     assert len({build(make(), None, tmp_path / "corpus").digest() for make in made}) == 1
 
 
-def test_rows_in_any_order_have_one_hash_too(tmp_path: Path) -> None:
+def test_corpus_digest_ignores_the_order_of_rows(tmp_path: Path) -> None:
     frame = SMALL.assign(pos=range(len(SMALL)), added=range(10**9, 10**9 + len(SMALL))).sample(frac=1, random_state=3)
     frame.to_csv(tmp_path / "lists.csv", index=False)
     frame.to_parquet(tmp_path / "lists.parquet", row_group_size=2)
@@ -139,7 +141,7 @@ def test_rows_in_any_order_have_one_hash_too(tmp_path: Path) -> None:
     assert build(csv, None, tmp_path / "a").digest() == build(parquet, None, tmp_path / "b").digest()
 
 
-def test_a_hash_sees_every_part_of_a_corpus_and_no_chunk(tmp_path: Path) -> None:
+def test_corpus_digest_depends_on_every_array_and_not_on_chunks(tmp_path: Path) -> None:
     frame = SMALL.assign(added=range(10**9, 10**9 + len(SMALL)))
     corpus = build(ArrowReader(table_of(frame), None, ArrowParams(time="added")), None, tmp_path / "corpus")
     assert corpus.times is not None

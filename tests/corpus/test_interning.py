@@ -26,7 +26,7 @@ def against_a_dictionary(batches: list[list[str]]) -> None:
 
 @pytest.mark.parametrize("width", [0, 3, 46, 60])
 @pytest.mark.parametrize("kinds", [5, 300, 20_000])
-def test_numbers_are_a_dictionarys(width: int, kinds: int) -> None:
+def test_numbers_equal_those_of_a_dictionary(width: int, kinds: int) -> None:
     draw = random.Random(width + kinds)
 
     def text() -> str:
@@ -41,7 +41,7 @@ def test_ids_of_one_width_and_texts_around_the_longest_that_fits() -> None:
     )
 
 
-def test_texts_with_one_hash_stay_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_texts_with_equal_hashes_get_different_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interning, "_hashed", lambda rows: np.zeros(len(rows), np.uint64))
     against_a_dictionary([["a", "b", "a", "c"], ["c", "d", "b"]])
 

@@ -11,14 +11,14 @@ def test_every_place_comes_once(n: int) -> None:
     assert np.sort(Permutation(n, 5)(np.arange(n))).tolist() == list(range(n))
 
 
-def test_parts_are_the_parts_of_the_whole() -> None:
+def test_permutation_of_a_part_equals_that_part_of_the_whole() -> None:
     permutation = Permutation(1000, 5)
     whole = permutation(np.arange(1000))
 
     assert permutation(np.arange(300, 310)).tolist() == whole[300:310].tolist()
 
 
-def test_neighbours_go_far_apart_and_seeds_differ() -> None:
+def test_permutation_separates_neighbours_and_depends_on_the_seed() -> None:
     n = 100_000
     images = Permutation(n, 1)(np.arange(n))
 

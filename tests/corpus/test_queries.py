@@ -8,7 +8,7 @@ from toolkit.corpus.queries import Queries
 LISTS = [[3, 1, 3], [], [2], [5, 4, 3, 2]]
 
 
-def test_of_plain_lists() -> None:
+def test_queries_of_plain_lists() -> None:
     queries = Queries.of(LISTS, titles=["a", None, "c", "d"])
 
     assert len(queries) == 4
@@ -18,7 +18,7 @@ def test_of_plain_lists() -> None:
     assert queries.lengths.tolist() == [3, 0, 1, 4]
 
 
-def test_no_queries() -> None:
+def test_empty_queries() -> None:
     queries = Queries.of([])
 
     assert len(queries) == 0
@@ -45,7 +45,7 @@ def test_last_equals_a_slow_loop(length: int) -> None:
     assert lengths.tolist() == [len(seeds) for seeds in cut]
 
 
-def test_part_is_the_queries_between() -> None:
+def test_part_is_a_range_of_queries() -> None:
     whole = Queries(*_arrays(), titles=["a", "b", "c", "d"], users=["u", None, "v", None], rows=np.array([9, 8, 7, 6]))
 
     part = whole.part(2, 4)

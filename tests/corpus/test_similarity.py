@@ -18,7 +18,7 @@ LISTS = [[1, 2, 3], [2, 3], [3, 4, 1], [5], [2, 3, 5, 4]]
 
 @pytest.mark.parametrize("shrink", [0.0, 2.0])
 @pytest.mark.parametrize("entries", [1, 8, 8_000_000])
-def test_similarities_are_the_slow_loop(shrink: float, entries: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_similarities_equal_a_slow_loop(shrink: float, entries: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(item_similarity, "BLOCK_ENTRIES", entries)
     found = sp.vstack(list(similarities(Queries.of(LISTS).matrix(6), shrink))).toarray()
     assert found.shape == (7, 7)

@@ -151,7 +151,7 @@ def test_hidden_equals_a_slow_loop(seed: int) -> None:
     assert unflat(HeldOut(made, np.arange(12), starts, cuts, ends).hidden()) == expected
 
 
-def test_lists_whose_hidden_tracks_are_all_seeds_are_not_asked_about() -> None:
+def test_playlists_whose_hidden_tracks_are_all_seeds_are_not_evaluated() -> None:
     repeats = [1, 2, 3, 4, 5, 6, 7, 1, 2, 3]
     split = playlist_disjoint(corpus([TEN, TEN, TEN, repeats], split=["train", "valid", "test", "test"]))
 
@@ -170,7 +170,7 @@ def test_hash_folds_test_every_group_once_and_keep_versions_together() -> None:
         assert not parts[0] & parts[1] and not parts[0] & parts[2] and not parts[1] & parts[2]
 
 
-def test_a_groups_fold_does_not_depend_on_the_rest() -> None:
+def test_the_fold_of_a_group_does_not_depend_on_other_playlists() -> None:
     many = corpus([TEN] * 200, group=[f"g{row}" for row in range(200)])
     few = corpus([TEN] * 100, group=[f"g{row}" for row in range(0, 200, 2)])
 
@@ -195,6 +195,6 @@ def test_group_hash() -> None:
         ({"min_tracks": 11}, "the (valid|test) split is empty: 4 playlists, min_tracks=11"),
     ],
 )
-def test_impossible_splits(options: dict, message: str) -> None:
+def test_impossible_splits_are_refused(options: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         playlist_disjoint(corpus([TEN] * 4), **options)

@@ -1,4 +1,4 @@
-"""The calendar cut: a log worked by hand, a plain loop over many, versions of playlists, and times that are not known."""
+"""The split by time: a log by hand, a plain loop over many, versions of playlists, and unknown times."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ CUT = {"valid_from": "1970-01-11", "test_from": "1970-01-21"}
 """Days 10 and 20."""
 
 
-def test_a_log_worked_by_hand() -> None:
+def test_global_time_split_of_a_log_by_hand() -> None:
     split = global_time(timed(LOG, 9), **CUT, shown=0.7, min_tracks=2)
     assert split.cuts == (10 * DAY, 20 * DAY)
     assert learned(split) == {0: [1, 2], 1: [5, 6], 5: [1, 2]}
@@ -94,7 +94,7 @@ def test_playlists_that_start_after_the_cut_can_be_left_out() -> None:
     assert asked(global_time(timed(LOG, 9), **CUT, min_tracks=2, seeds=1).test)[4] == ([3], [1, 9], "new")
 
 
-def test_a_moment_of_the_cut_itself_is_after_it() -> None:
+def test_a_placement_at_the_cut_is_after_it() -> None:
     split = global_time(timed([[(1, 9), (2, 10), (3, 19), (4, 20)]], 4), **CUT, min_tracks=2)
     assert learned(split) == {0: [1]}
     assert asked(split.valid) == {0: ([1], [2, 3], "continued")} and asked(split.test) == {
@@ -102,7 +102,7 @@ def test_a_moment_of_the_cut_itself_is_after_it() -> None:
     }
 
 
-def test_a_replayed_track_is_not_to_be_found() -> None:
+def test_a_replayed_track_is_not_hidden() -> None:
     split = global_time(timed([[(1, 1), (2, 2), (1, 11), (3, 12), (2, 21), (4, 22)]], 4), **CUT, min_tracks=2)
     assert asked(split.valid) == {0: ([1, 2], [3], "continued")}
     assert asked(split.test) == {0: ([1, 2, 1, 3], [4], "continued")}
@@ -142,7 +142,7 @@ def slow(corpus: Corpus, first: int, second: int, min_tracks: int) -> tuple[dict
 
 
 @pytest.mark.parametrize("block", [7, 2**20])
-def test_the_split_is_that_of_a_plain_loop(block: int, many: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_split_equals_a_plain_loop(block: int, many: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (cold_splits, time_split):
         monkeypatch.setattr(module, "BLOCK", block)
     split = global_time(many, valid_from=0.6, test_from=0.8, min_tracks=4)
@@ -168,14 +168,14 @@ def test_shares_are_of_the_placements() -> None:
         cut_times(timed(days, 2), 0.6, "1970-01-02")
 
 
-def test_playlists_with_a_time_of_their_own_are_new_when_they_are_asked_about() -> None:
+def test_held_out_playlists_with_one_time_are_new() -> None:
     lists = [[(track, 0) for track in tracks] for tracks in ([1, 2, 3], [2, 3, 4], [1, 3, 5], [2, 4, 6])]
     split = global_time(timed(lists, 6, own=[1, 12, 25, 3]), **CUT, min_tracks=2)
     assert learned(split) == {0: [1, 2, 3], 3: [2, 4, 6]}
     assert asked(split.valid) == {1: ([2, 3], [4], "new")} and asked(split.test) == {2: ([1, 3], [5], "new")}
 
 
-def test_a_version_hides_only_what_its_playlist_never_held_before() -> None:
+def test_a_version_hides_only_tracks_that_are_new_in_its_group() -> None:
     lists = [
         [(track, 0) for track in tracks]
         for tracks in ([1, 2, 3], [4, 2, 1], [5, 4, 1, 2], [3, 1, 2], [6, 7], [8, 6, 7])
@@ -189,7 +189,7 @@ def test_a_version_hides_only_what_its_playlist_never_held_before() -> None:
 
 
 @pytest.mark.parametrize("block", [11, 2**20])
-def test_versions_are_those_of_a_plain_loop(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_splits_of_versions_equal_a_plain_loop(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (cold_splits, time_split):
         monkeypatch.setattr(module, "BLOCK", block)
     rng = np.random.default_rng(9)
@@ -227,7 +227,7 @@ def test_playlists_without_times_are_in_no_part_and_counted() -> None:
     }
 
 
-def test_what_cannot_be_cut_is_told_in_one_line() -> None:
+def test_corpora_that_cannot_be_split_by_time_are_reported_in_one_line() -> None:
     plain = timed(LOG, 9)
     with pytest.raises(
         InputError, match=r"global_time needs times, and the corpus has none: name the column .*data\.options\.time"

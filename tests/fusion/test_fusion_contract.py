@@ -242,7 +242,7 @@ def test_a_broken_policy_is_caught(policy: type[Missing], message: str) -> None:
         check_missing(policy())  # type: ignore[call-arg]
 
 
-def test_a_part_that_a_recipe_cannot_find_again_is_caught() -> None:
+def test_a_part_that_cannot_be_read_from_a_recipe_is_caught() -> None:
     class Inside(Constant):
         pass
 
@@ -253,7 +253,7 @@ def test_a_part_that_a_recipe_cannot_find_again_is_caught() -> None:
         check_missing(Inside())
 
 
-def test_what_a_class_does_not_declare_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_declaration_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     class Half(Join):
         type: str = "half"
 

@@ -1,4 +1,4 @@
-"""The section `fusion` of a recipe: joins and policies as parts, what their declarations exclude, and the old key `em_rank`."""
+"""The section `fusion` of a recipe: joins and policies as parts, excluded combinations, and the old key `em_rank`."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_policy_has_parameters_of_its_own() -> None:
         ),
     ],
 )
-def test_what_goes_together_follows_from_declarations(given: dict[str, Any], message: str) -> None:
+def test_allowed_combinations_follow_from_declarations(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Fusion.model_validate(given)
 
@@ -83,7 +83,7 @@ def test_late_fusion_takes_any_join_with_streams() -> None:
         ({"join": "sum"}, {"join": "sum"}, 0),
     ],
 )
-def test_old_keys_in_the_new_form(old: dict[str, Any], new: dict[str, Any], notes: int) -> None:
+def test_old_fusion_keys_are_converted(old: dict[str, Any], new: dict[str, Any], notes: int) -> None:
     given = dict(old)
     found, said = modern(given)
     assert (found, len(said), given) == (new, notes, old)
@@ -100,7 +100,7 @@ def test_the_old_form_loads_with_a_warning_that_shows_the_new() -> None:
         assert Fusion.model_validate({"missing": "mean", "em_rank": 32}) == Fusion()
 
 
-def test_a_model_of_another_policy_leaves_the_old_rank_of_all_behind(tmp_path: Path) -> None:
+def test_a_model_with_another_policy_ignores_the_old_global_rank(tmp_path: Path) -> None:
     recipe = tmp_path / "r.yaml"
     recipe.write_text(BASE + "fusion: {missing: em, em_rank: 8}\n")
     overrides = ["models=[{type: sasrec, fusion: {missing: mean}}, {type: bert4rec, fusion: {em_rank: 4}}]"]

@@ -70,7 +70,7 @@ def test_a_track_without_content_is_zero_and_gives_no_nan_to_others() -> None:
     assert all(torch.isfinite(p.grad).all() for p in table.parameters() if p.grad is not None)
 
 
-def test_what_is_told_by_one_modality_gives_it_the_largest_share() -> None:
+def test_the_informative_modality_gets_the_largest_share() -> None:
     """Planted: the wanted vector is a function of the lyrics of each track; audio and cover are noise."""
     table = make(regularise=False)
     wanted = torch.from_numpy(content()["lyrics"].matrix) @ torch.randn(6, 8)
@@ -88,7 +88,7 @@ def test_what_is_told_by_one_modality_gives_it_the_largest_share() -> None:
     assert shares["lyrics"] > 1.5 * max(shares["audio"], shares["cover"])
 
 
-def test_shares_of_a_sum_are_lengths_among_lengths() -> None:
+def test_shares_of_a_sum_are_relative_vector_lengths() -> None:
     table = make(join="sum")
     lengths = np.stack([part.detach().norm(dim=1).numpy() for part in table.inputs(EVERY[1:]).vectors], axis=1)
     wanted = (lengths / lengths.sum(axis=1, keepdims=True)).mean(axis=0)

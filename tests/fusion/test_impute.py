@@ -92,7 +92,7 @@ def test_predictions_come_close_to_the_true_conditional_expectation(planted: Pla
 
 
 @pytest.mark.parametrize("kind", ["linear", "em"])
-def test_what_is_there_stays_as_it_is_and_padding_stays_zero(planted: Planted, kind: str) -> None:
+def test_present_rows_and_padding_are_unchanged(planted: Planted, kind: str) -> None:
     filled, given = planted.filled(kind), np.concatenate(planted.blocks(), axis=1)
     there = np.repeat(planted.present.T, WIDTHS, axis=1)
     assert np.array_equal(filled[there], given[there])
@@ -110,7 +110,7 @@ def test_a_track_without_any_modality_gets_the_means_of_the_training_tracks(plan
 
 
 @pytest.mark.parametrize("kind", ["linear", "em"])
-def test_only_fitted_tracks_teach_it(planted: Planted, kind: str) -> None:
+def test_only_fitted_tracks_are_learned_from(planted: Planted, kind: str) -> None:
     """Rows outside the training split could be anything."""
     other = Planted()
     other.whole[~other.fitted] += 1000
@@ -120,7 +120,7 @@ def test_only_fitted_tracks_teach_it(planted: Planted, kind: str) -> None:
     assert not np.array_equal(planted.filled(kind)[rows], planted.filled(kind, fitted=np.arange(len(rows)) > 0)[rows])
 
 
-def test_the_linear_policy_is_scikit_learns_ridge_on_the_complete_tracks(planted: Planted) -> None:
+def test_the_linear_policy_equals_scikit_learn_ridge_on_complete_tracks(planted: Planted) -> None:
     blocks = planted.blocks()
     weights, constant = ridge_map(moments(blocks, planted.present, planted.fitted), (True, False, True), 1)
     complete = planted.present.all(axis=0) & planted.fitted
@@ -148,7 +148,7 @@ def test_modalities_that_no_training_track_has_together_are_filled_by_means() ->
     assert filled[0:5][1:3] == pytest.approx(np.tile(blocks[1][3:].mean(axis=0), (2, 1)), abs=1e-6)
 
 
-def test_with_nothing_missing_em_is_scikit_learns_factor_analysis() -> None:
+def test_em_without_missing_values_equals_scikit_learn_factor_analysis() -> None:
     planted = Planted(1500)
     planted.present[:, 1:] = True
     fitted = np.arange(1501) > 0
@@ -160,14 +160,14 @@ def test_with_nothing_missing_em_is_scikit_learns_factor_analysis() -> None:
     assert covariance == pytest.approx(peer.get_covariance(), abs=0.05)
 
 
-def test_em_never_loses_likelihood_and_ends(planted: Planted) -> None:
+def test_em_likelihood_never_falls_and_em_converges(planted: Planted) -> None:
     found = factor_analysis.fit(moments(planted.blocks(), planted.present, planted.fitted), 3)
     gains = np.diff(found.likelihood)
     assert (gains > -1e-6).all() and len(gains) < factor_analysis.ITERATIONS - 1
     assert found.noise == pytest.approx(np.full(16, NOISE), abs=0.06)
 
 
-def test_a_modality_that_nobody_has_stays_zero() -> None:
+def test_a_modality_that_no_track_has_stays_zero() -> None:
     present = np.array([[False, True, True, True, True], [False] * 5])
     blocks = [np.arange(10, dtype=np.float32).reshape(5, 2), np.zeros((5, 3), np.float32)]
     for kind in ("linear", "em"):
@@ -175,7 +175,7 @@ def test_a_modality_that_nobody_has_stays_zero() -> None:
         assert not Filled(blocks, present, fill, 1)[0:5].any()
 
 
-def test_small_blocks_are_one_large_one(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_do_not_depend_on_the_block_size(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
     from toolkit.fusion import prepare
 
     whole = planted.filled("em")
@@ -187,7 +187,7 @@ def test_small_blocks_are_one_large_one(planted: Planted, monkeypatch: pytest.Mo
     assert np.concatenate(parts) == pytest.approx(whole[:, EDGES[1] : EDGES[2]], abs=1e-5)
 
 
-def test_moments_that_would_not_fit_are_refused(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_moments_larger_than_the_limit_are_refused(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moments_module, "LIMIT", 1000)
     with pytest.raises(InputError, match=r"moments for 16 columns and 7 combinations of modalities.* reduce: pca:128"):
         planted.filled("em")
@@ -206,14 +206,14 @@ def table(missing: str, **fusion: Any) -> ItemTable:
 
 
 @pytest.mark.parametrize("missing", ["linear", "em"])
-def test_the_item_table_holds_what_is_filled_in(missing: str) -> None:
+def test_the_item_table_stores_imputed_rows(missing: str) -> None:
     planted, made = Planted(400), table(missing)
     wanted = planted.filled(missing)
     assert torch.cat([made.content(name) for name in "abc"], dim=1).numpy() == pytest.approx(wanted, abs=1e-5)
 
 
 def test_a_mask_token_learns_what_missing_tracks_have_in_common() -> None:
-    """Planted: tracks without modality a want 3, the others 0; nothing but the token can say so, and rows are not touched."""
+    """The target is 3 for tracks without modality a, and 0 for others: only the token can learn it. Rows stay."""
     made, planted = table("mask_token", modalities=["a"]), Planted(400)
     items = torch.arange(1, 401)
     absent = torch.from_numpy(~planted.present[0, 1:])

@@ -153,7 +153,7 @@ def test_a_regularised_reduction_has_a_layer_norm_and_dropout() -> None:
 
 
 @pytest.mark.parametrize(("reduce", "layers"), [("linear:2", 1), ("mlp:2", 3)])
-def test_a_joint_reduction_stands_between_the_joined_vector_and_the_model(reduce: str, layers: int) -> None:
+def test_a_joint_reduction_is_applied_to_the_joined_vector(reduce: str, layers: int) -> None:
     table = make(reduce_joint=reduce, normalise="after", regularise=False)
     assert len(table.reductions["joined"]) == layers
     together = torch.nn.functional.normalize(torch.cat([table.content(name) for name in MODALITIES], dim=1), dim=1)
@@ -180,7 +180,7 @@ def test_pca_reduces_before_the_table() -> None:
     assert len(table.reductions) == 0
 
 
-def test_the_padding_row_holds_nothing() -> None:
+def test_the_padding_row_is_zero() -> None:
     settings: list[dict[str, Any]] = [{}, {"missing": "zero"}, {"normalise": "none"}, {"reduce": "pca:2"}]
     for fusion in settings:
         table = make(**fusion)
@@ -233,7 +233,7 @@ def test_modality_dropout_hides_whole_modalities_in_training_alone() -> None:
 
 
 @pytest.mark.parametrize("join", ["concat", "sum"])
-def test_any_name_is_a_modality(join: str) -> None:
+def test_modalities_may_have_any_name(join: str) -> None:
     """Names with dots and names of torch's own methods."""
     names = ("audio.v2", "values", "type", "joined", "training")
     modalities = {name: modality(name, 3, seed) for seed, name in enumerate(names)}

@@ -48,7 +48,9 @@ def test_the_mean_of_many_rows_is_exact_to_float32() -> None:
 
 @pytest.mark.parametrize("reduce", ["none", "pca:4"])
 @pytest.mark.parametrize("normalise", ["none", "before"])
-def test_small_blocks_are_one_large_one(reduce: str, normalise: Normalise, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_do_not_depend_on_the_block_size(
+    reduce: str, normalise: Normalise, monkeypatch: pytest.MonkeyPatch
+) -> None:
     modality = with_gaps()
     whole = module.Prepared(modality, missing="mean", reduce=reduce, normalise=normalise)
     wanted = whole[0:501]
@@ -86,7 +88,7 @@ def test_uncentred_mean_fills_absent_rows_and_zero_does_not() -> None:
         assert table.dtype == np.float32
 
 
-def test_centred_unit_vectors_are_those_of_a_slow_loop() -> None:
+def test_centred_unit_vectors_equal_a_slow_loop() -> None:
     modality = with_gaps(40, 3)
     table = prepare(modality, missing="mean", reduce="none", normalise="before")
     mean = modality.matrix[modality.present].astype(np.float64).mean(axis=0)
@@ -95,7 +97,7 @@ def test_centred_unit_vectors_are_those_of_a_slow_loop() -> None:
         assert table[item] == pytest.approx(row / np.sqrt((row**2).sum()), abs=1e-6)
 
 
-def test_pca_is_scikit_learns_up_to_the_sign_of_an_axis() -> None:
+def test_pca_equals_scikit_learn_up_to_the_sign_of_an_axis() -> None:
     modality = with_gaps()
     rows = modality.matrix[modality.present].astype(np.float64)
     wanted = PCA(5, svd_solver="full").fit_transform(rows)
@@ -104,7 +106,7 @@ def test_pca_is_scikit_learns_up_to_the_sign_of_an_axis() -> None:
     assert found * signs == pytest.approx(wanted, abs=1e-4)
 
 
-def test_pca_does_not_look_at_absent_rows() -> None:
+def test_pca_ignores_absent_rows() -> None:
     modality = with_gaps()
     other = np.where(modality.present[:, None], modality.matrix, 1000.0).astype(np.float32)
     assert np.array_equal(pca(other, modality.present, 3), pca(modality.matrix, modality.present, 3))
@@ -132,6 +134,6 @@ def test_more_axes_than_dimensions_keep_every_dimension() -> None:
 
 
 @pytest.mark.parametrize("normalise", ["none", "before", "after"])
-def test_a_modality_nobody_has_is_zero(normalise: Normalise) -> None:
+def test_a_modality_that_no_track_has_is_zero(normalise: Normalise) -> None:
     nobody = Modality("cover", np.ones((4, 3), np.float32), np.zeros(4, bool))
     assert not prepare(nobody, missing="mean", reduce="none", normalise=normalise).any()

@@ -30,7 +30,7 @@ def back(precision: Any, *blocks: np.ndarray) -> np.ndarray:
     return gather(values, scales, torch.arange(len(blocks[0])), block_of).numpy()
 
 
-def test_float32_is_what_was_given() -> None:
+def test_float32_stores_exact_values() -> None:
     assert np.array_equal(back("float32", ROWS), ROWS)
 
 
@@ -61,7 +61,7 @@ def test_rows_beyond_a_block_are_kept_too() -> None:
 
 
 @pytest.mark.parametrize(("precision", "bytes_a_row"), [("float32", 4 * 384), ("bfloat16", 2 * 384), ("int8", 384 + 4)])
-def test_what_a_frozen_table_takes(precision: Any, bytes_a_row: int) -> None:
+def test_memory_of_a_frozen_table(precision: Any, bytes_a_row: int) -> None:
     """And that it is all buffers: no gradient, no optimiser state."""
     modality = Modality("text", GENERATOR.normal(0, 1, (1001, 384)).astype(np.float32), np.arange(1001) > 0)
     fusion = Fusion(table=precision, normalise="none")

@@ -14,7 +14,7 @@ from toolkit.errors import DataError, InputError
 VECTOR = [0.1, 0.2, 3.0, -4.5, 1.0, 0.06, 0.7, 0.08, 0.9, 0.1, 110.5]
 
 
-def test_versions_and_described_tracks(files: Path, sorted_out) -> None:
+def test_archive_lists_are_versions_with_described_tracks(files: Path, sorted_out) -> None:
     tracks, playlists = sorted_out(list(ArchiveReader(files / "archive").read()))
 
     a, b, unknown = "spotify:track:t1", "spotify:track:t2", "spotify:track:t9"
@@ -70,7 +70,7 @@ def test_feature_order_is_the_files() -> None:
     assert len(AUDIO_FEATURES) == 11
 
 
-def test_bad_list_is_named_by_its_line(files: Path, tmp_path: Path) -> None:
+def test_bad_list_is_reported_by_line(files: Path, tmp_path: Path) -> None:
     shutil.copy(files / "archive" / "tracks.csv.gz", tmp_path)
     whole = gzip.decompress((files / "archive" / "playlists.jsonl.gz").read_bytes())
     with gzip.open(tmp_path / "playlists.jsonl.gz", "wb") as file:
@@ -84,7 +84,7 @@ def test_bad_list_is_named_by_its_line(files: Path, tmp_path: Path) -> None:
 
 
 def test_splits_of_another_file(files: Path) -> None:
-    """The larger form has none of its own: playlists are held out that are held out in the smaller one, the others are train."""
+    """The larger form has no splits of its own: held-out playlists are those of the smaller one, others are train."""
     params = ArchiveParams(splits=Path("../archive/playlists.jsonl.gz"))
 
     lists = [

@@ -96,7 +96,7 @@ def test_any_order_of_rows_gives_what_grouping_in_memory_gives(tmp_path: Path) -
     ]
 
 
-def test_sorted_streams_and_equals_the_spool(files: Path, tmp_path: Path) -> None:
+def test_sorted_csv_is_streamed_and_equals_the_spool(files: Path, tmp_path: Path) -> None:
     path = table(tmp_path, "playlist_id,track_id,pos\nb,1,2\nb,2,1\na,3,10\na,1,9\n")
 
     assert list(reader(path, sorted=True).read()) == list(reader(path).read())
@@ -111,7 +111,7 @@ def test_sorted_streams_and_equals_the_spool(files: Path, tmp_path: Path) -> Non
         ("playlist_id,track_id,pos\n1,a,0\n1,b,first\n", r"lists\.csv, line 3: position 'first' must be a number"),
     ],
 )
-def test_bad_rows_stop_or_are_counted(text: str, message: str, tmp_path: Path) -> None:
+def test_bad_rows_stop_or_are_skipped_and_counted(text: str, message: str, tmp_path: Path) -> None:
     path = table(tmp_path, text)
     skipping = reader(path, "skip")
 
@@ -121,7 +121,7 @@ def test_bad_rows_stop_or_are_counted(text: str, message: str, tmp_path: Path) -
     assert skipping.skipped.count == 1
 
 
-def test_a_line_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+def test_a_line_that_is_not_utf8_is_reported_by_number(tmp_path: Path) -> None:
     path = tmp_path / "lists.csv"
     path.write_bytes(b"playlist_id,track_id\n1,a\n1,caf\xe9\n")
     skipping = reader(path, "skip")
@@ -131,7 +131,7 @@ def test_a_line_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     assert list(skipping.read()) == [PlaylistRecord("1", ["local:a"])]
 
 
-def test_a_header_that_is_not_utf8_ends_it_whatever_is_done_with_bad_rows(tmp_path: Path) -> None:
+def test_a_header_that_is_not_utf8_is_an_error_also_with_skip(tmp_path: Path) -> None:
     path = tmp_path / "lists.csv"
     path.write_bytes("playlist_id,träck_id\n1,a\n".encode("latin-1"))
 
@@ -162,7 +162,7 @@ def test_bad_feature_leaves_only_the_field_out(cell: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("content", "why"), [(b"<html>", "is not an image"), (None, "is not there")])
-def test_cover_that_is_no_image(content: bytes | None, why: str, tmp_path: Path) -> None:
+def test_cover_that_is_not_an_image_is_left_out(content: bytes | None, why: str, tmp_path: Path) -> None:
     path = table(tmp_path, "playlist_id,track_id,art\n1,a,x.jpg\n")
     if content:
         (tmp_path / "x.jpg").write_bytes(content)
@@ -174,7 +174,7 @@ def test_cover_that_is_no_image(content: bytes | None, why: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize("option", ["images", "audio"])
-def test_a_text_where_a_file_is_named_is_a_bad_record(option: str, tmp_path: Path) -> None:
+def test_a_file_name_that_is_too_long_is_a_bad_record(option: str, tmp_path: Path) -> None:
     path = table(tmp_path, f"playlist_id,track_id,words\n1,a,{'la ' * 200}\n")
     skipping = reader(path, "skip", **{option: {"cover": "words"}})
 
@@ -183,7 +183,7 @@ def test_a_text_where_a_file_is_named_is_a_bad_record(option: str, tmp_path: Pat
     assert list(skipping.read()) == [TrackRecord("local:a", source="csv"), PlaylistRecord("1", ["local:a"])]
 
 
-def test_a_cover_that_may_not_be_read_is_a_bad_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_cover_is_a_bad_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = table(tmp_path, "playlist_id,track_id,art\n1,a,x.jpg\n")
     (tmp_path / "x.jpg").touch()
 
@@ -195,7 +195,7 @@ def test_a_cover_that_may_not_be_read_is_a_bad_record(tmp_path: Path, monkeypatc
         list(reader(path, images={"cover": "art"}).read())
 
 
-def test_damaged_gzip_is_named(tmp_path: Path) -> None:
+def test_damaged_gzip_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "lists.csv.gz"
     path.write_bytes(gzip.compress(b"playlist_id,track_id\n" + b"1,a\n" * 1000)[:-20])
 
@@ -221,7 +221,7 @@ def test_other_encodings_are_read(encoding: str, option: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("rows", ["playlist_id,track_id\r1,a\r", "playlist_id,track_id\n1,a\rb\n"])
-def test_line_ends_of_cr_alone_are_named(rows: str, tmp_path: Path) -> None:
+def test_line_ends_of_cr_alone_are_reported(rows: str, tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"lists\.csv, line \d: has a carriage return \(CR\) inside a cell without quotes: end lines"
     ):

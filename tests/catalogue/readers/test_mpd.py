@@ -37,7 +37,7 @@ def test_slices_in_the_order_of_their_playlists_and_tracks_by_pos(files: Path, s
     )
 
 
-def test_challenge_set_gives_the_seeds_alone(files: Path, sorted_out) -> None:
+def test_challenge_set_has_only_seeds(files: Path, sorted_out) -> None:
     _, playlists = sorted_out(list(MpdReader(files / "challenge").read()))
 
     assert playlists == [

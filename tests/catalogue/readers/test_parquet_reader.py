@@ -82,7 +82,7 @@ def test_whole_number_ids_are_the_texts_of_csv(tmp_path: Path) -> None:
     assert skipping.skipped.count == 1
 
 
-def test_a_folder_of_parts_with_the_tracks_beside_them(tmp_path: Path) -> None:
+def test_a_folder_of_parts_may_hold_the_file_of_tracks(tmp_path: Path) -> None:
     frame = rows(1)[["playlist_id", "track_id", "position"]]
     for part in range(3):
         frame[part * 200 : (part + 1) * 200].to_parquet(tmp_path / f"part-{part}.parquet")
@@ -121,7 +121,8 @@ LISTS = {
 def test_a_list_of_tracks_a_row_gives_the_records_of_json_lines(tmp_path: Path) -> None:
     lines = (
         '{"id": "m", "title": "Morning", "split": "train", "tracks": [{"id": "a", "title": "Ay"}, {"id": "b"}]}\n'
-        '{"id": "e", "split": "test", "tracks": [{"id": "b", "title": "Bee"}, {"id": "isrc:GBAAA0000001", "title": "See"}]}\n'
+        '{"id": "e", "split": "test", "tracks": [{"id": "b", "title": "Bee"},'
+        ' {"id": "isrc:GBAAA0000001", "title": "See"}]}\n'
     )
     (tmp_path / "lists.jsonl").write_text(lines)
 
@@ -177,7 +178,7 @@ def test_times_of_every_type(moment: pa.Array, tmp_path: Path) -> None:
     assert found == [PlaylistRecord("m", ["local:a", "local:b"], times=[1_593_561_600, 1_593_604_800])]
 
 
-def test_nan_and_null_and_blanks_are_nothing(tmp_path: Path) -> None:
+def test_nan_null_and_blanks_are_missing_values(tmp_path: Path) -> None:
     table = {
         "playlist_id": ["m", " m ", "m"],
         "track_id": ["a", "b", "c"],
@@ -208,7 +209,7 @@ GOOD = {"playlist_id": ["m", "m"], "track_id": ["a", "b"]}
         ({"when": [1, 1e18]}, {"time": "when"}, r"lists\.parquet, row 1: time 1e\+18 must be ISO 8601"),
     ],
 )
-def test_bad_rows_stop_or_are_counted(columns: dict, options: dict, message: str, tmp_path: Path) -> None:
+def test_bad_rows_stop_or_are_skipped_and_counted(columns: dict, options: dict, message: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=message):
         list(reader(tmp_path, GOOD | columns, **options).read())
     skipping = reader(tmp_path, GOOD | columns, "skip", **options)
@@ -275,15 +276,13 @@ def test_bad_cells_of_tracks_name_row_and_column(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_wrong_columns_are_named_whatever_is_done_with_bad_rows(
-    columns: dict, options: dict, message: str, tmp_path: Path
-) -> None:
+def test_wrong_columns_are_an_error_also_with_skip(columns: dict, options: dict, message: str, tmp_path: Path) -> None:
     for take in ("read", "blocks"):
         with pytest.raises(InputError, match=message):
             list(getattr(reader(tmp_path, GOOD | columns, "skip", **options), take)())
 
 
-def test_other_files_and_damaged_ones_are_one_line(tmp_path: Path) -> None:
+def test_other_and_damaged_files_are_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "lists.parquet").write_text("playlist_id,track_id\n")
     with pytest.raises(DataError, match=r"lists\.parquet is not a Parquet file, or is damaged: .*$"):
         list(ParquetReader(tmp_path / "lists.parquet").read())

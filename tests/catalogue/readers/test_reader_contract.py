@@ -61,7 +61,7 @@ def test_second_read_is_the_same(name: str, files: Path) -> None:
 
 
 @pytest.mark.parametrize("name", PLACES)
-def test_in_brief_the_playlists_and_names_are_the_same(name: str, files: Path) -> None:
+def test_brief_gives_the_same_playlists_and_names(name: str, files: Path) -> None:
     reader = plugins.load("segue.readers", name)(files / PLACES[name])
     whole = list(reader.read())
     titles = {record.id: record.title for record in whole if isinstance(record, TrackRecord)}
@@ -92,12 +92,12 @@ def test_every_id_carries_a_scheme_and_tracks_come_once(name: str, files: Path) 
 
 
 @pytest.mark.parametrize("name", PLACES)
-def test_detected(name: str, files: Path) -> None:
+def test_detect_finds_the_reader_of_each_format(name: str, files: Path) -> None:
     assert detect(files / PLACES[name]) == name
 
 
 @pytest.mark.parametrize("name", PLACES)
-def test_missing_path_is_named(name: str, tmp_path: Path) -> None:
+def test_missing_path_is_in_the_message(name: str, tmp_path: Path) -> None:
     reader = plugins.load("segue.readers", name)(tmp_path / "nowhere")
 
     with pytest.raises(InputError, match="nowhere does not exist"):
@@ -122,7 +122,7 @@ def test_detect_names_a_missing_path(tmp_path: Path) -> None:
 def test_detect_lists_the_readers_for_an_unknown_format(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("milk\n")
 
-    with pytest.raises(InputError, match=r"no reader recognises .*notes\.txt: choose one of archive, corpus, csv"):
+    with pytest.raises(InputError, match=r"no reader recognises .*notes\.txt: name the reader, one of archive, corpus, csv"):
         detect(tmp_path / "notes.txt")
 
 
@@ -144,7 +144,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", PLACES)
-def test_a_built_in_reader_of_files_keeps_the_contract(name: str, files: Path, tmp_path: Path) -> None:
+def test_a_built_in_file_reader_keeps_the_contract(name: str, files: Path, tmp_path: Path) -> None:
     cls, bad = plugins.load("segue.readers", name), None
     slice_ = "mpd.slice.0-1.json"
     broken = {
@@ -165,12 +165,12 @@ def test_every_built_in_reader_is_under_contract() -> None:
     assert ours == {*PLACES, "parquet", "corpus", "demo"}
 
 
-def test_the_demo_keeps_the_contract() -> None:
+def test_the_demo_reader_keeps_the_contract() -> None:
     params = DemoParams(tracks=200, artists=20, playlists=20)
     check_reader(lambda on_error: DemoReader(params=params, on_error=on_error))
 
 
-def test_a_corpus_keeps_the_contract(files: Path, tmp_path: Path) -> None:
+def test_the_corpus_reader_keeps_the_contract(files: Path, tmp_path: Path) -> None:
     build(JsonlReader(files / PLACES["jsonl"]), None, tmp_path / "corpus")
     check_reader(lambda on_error: CorpusReader(tmp_path / "corpus", on_error=on_error))
 

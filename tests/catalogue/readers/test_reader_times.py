@@ -1,4 +1,4 @@
-"""Times from every format that has them into the corpus, kept where filters take placements, and through the corpus's own reader."""
+"""Times from every format into the corpus, through filters and through the corpus reader."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def lists(records: list[Record] | list[Record | NamedPlaylist]) -> dict[str, Pla
     return {record.id: record for record in records if isinstance(record, PlaylistRecord)}
 
 
-def test_a_log_is_in_the_order_of_its_times(tmp_path: Path) -> None:
+def test_placements_of_a_log_are_sorted_by_time(tmp_path: Path) -> None:
     found = lists(list(log(tmp_path).read()))
     assert list(found) == ["b", "a"]
     assert found["a"].tracks == ["local:x", "local:y", "local:z", "local:x"] and found["a"].times == [
@@ -49,7 +49,7 @@ def test_a_log_is_in_the_order_of_its_times(tmp_path: Path) -> None:
     assert found["b"].tracks == ["local:y", "local:x"] and found["b"].times == [DAY // 2, DAY]
 
 
-def test_a_position_goes_before_the_time_and_rows_that_stand_together_need_no_sorting(tmp_path: Path) -> None:
+def test_position_sorts_before_time_and_adjacent_rows_need_no_sorting(tmp_path: Path) -> None:
     text = "user,item,when,pos\na,x,300,0\na,y,100,2\na,z,200,1\nb,x,5,0\n"
     for options in ({}, {"sorted": True}):
         found = lists(list(log(tmp_path, text, **options).read()))
@@ -60,7 +60,7 @@ def test_a_position_goes_before_the_time_and_rows_that_stand_together_need_no_so
         )
 
 
-def test_a_time_that_is_none_is_a_bad_record(tmp_path: Path) -> None:
+def test_an_invalid_time_is_a_bad_record(tmp_path: Path) -> None:
     text = LOG.replace("200.7", "noon")
     with pytest.raises(
         DataError, match=r"log\.csv, line 6: time 'noon' must be ISO 8601, such as 2020-07-01 .*, or seconds since 1970"
@@ -96,21 +96,21 @@ def test_without_times_no_file_of_them_is_written(tmp_path: Path) -> None:
     ]
 
 
-def test_times_that_are_not_those_of_the_placements_are_refused(tmp_path: Path) -> None:
+def test_times_of_another_length_than_the_placements_are_refused(tmp_path: Path) -> None:
     build(log(tmp_path), None, tmp_path / "corpus")
     np.save(tmp_path / "corpus" / TIMES, np.zeros(3, np.int64))
     with pytest.raises(DataError, match="corpus is damaged: 3 times of 5 placements; delete it"):
         Corpus.load(tmp_path / "corpus")
 
 
-def test_recbole_times_are_asked_for_by_name(tmp_path: Path) -> None:
+def test_recbole_times_need_the_option_time(tmp_path: Path) -> None:
     (tmp_path / "log.inter").write_text("user_id:token\titem_id:token\ttimestamp:float\n1\ta\t20\n1\tb\t10\n2\tb\t5\n")
     assert [each.times for each in lists(list(reader_of("recbole", tmp_path).read())).values()] == [None, None]
     found = lists(list(reader_of("recbole", tmp_path, time="timestamp").read()))
     assert found["1"].tracks == ["local:b", "local:a"] and found["1"].times == [10, 20] and found["2"].times == [5]
 
 
-def test_jspf_says_when_each_track_was_added(tmp_path: Path) -> None:
+def test_jspf_reads_when_each_track_was_added(tmp_path: Path) -> None:
     def track(name: str, added: object) -> dict[str, object]:
         return {"title": name, "extension": {"https://musicbrainz.org/doc/jspf#track": added}}
 
@@ -132,13 +132,15 @@ def test_jspf_says_when_each_track_was_added(tmp_path: Path) -> None:
         list(reader_of("jspf", tmp_path).read())
 
 
-def test_a_shared_playlist_says_when_it_was_made(tmp_path: Path) -> None:
+def test_a_shared_playlist_has_the_date_of_its_file(tmp_path: Path) -> None:
     (tmp_path / "a.jspf").write_text(
         json.dumps({"playlist": {"date": "2023-01-01T00:00:00Z", "track": [{"title": "A"}, {"title": "B"}]}})
     )
-    xspf = '<playlist xmlns="http://xspf.org/ns/0/"><date>{}</date><trackList><track><title>A</title></track></trackList></playlist>'
+    tracks = "<trackList><track><title>A</title></track></trackList>"
+    xspf = '<playlist xmlns="http://xspf.org/ns/0/"><date>{}</date>' + tracks + "</playlist>"
     (tmp_path / "b.xspf").write_text(xspf.format("2005-01-08T17:10:47-05:00"))
-    assert [each.time for name in ("jspf", "xspf") for each in lists(list(reader_of(name, tmp_path).read())).values()] == [
+    read = [lists(list(reader_of(name, tmp_path).read())) for name in ("jspf", "xspf")]
+    assert [playlist.time for playlists in read for playlist in playlists.values()] == [
         1672531200, 1105222247,
     ]  # fmt: skip
     made = build(reader_of("jspf", tmp_path), None, tmp_path / "corpus")
@@ -183,7 +185,7 @@ def test_jsonl_names_the_key_of_a_playlists_time(tmp_path: Path) -> None:
         list(reader_of("jsonl", path, time="date").read())
 
 
-def test_the_summary_tells_the_span(files: Path, tmp_path: Path) -> None:
+def test_summary_has_the_first_and_last_time(files: Path, tmp_path: Path) -> None:
     assert summarise(log(tmp_path)).facts()["times"] == {
         "first": "1970-01-01T00:01:40Z",
         "last": "1970-01-02",
@@ -212,7 +214,9 @@ class Untidy(Reader):
         return False
 
 
-def test_lists_without_times_among_others_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_playlists_without_times_among_others_have_unknown_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("toolkit.corpus.record_indexer.BATCH", 1000)
     made = build(Untidy(Path("untidy")), None, tmp_path / "corpus")
     assert made.times is not None and made.times.shape == (6000,)

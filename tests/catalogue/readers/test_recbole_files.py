@@ -17,7 +17,7 @@ from toolkit.errors import DataError
 from toolkit.timestamps import NO_TIME
 
 
-def test_inter_and_item(files: Path, sorted_out) -> None:
+def test_inter_and_item_files_are_read(files: Path, sorted_out) -> None:
     tracks, playlists = sorted_out(list(RecboleReader(files / "recbole").read()))
 
     assert playlists == [PlaylistRecord("p1", ["local:y", "local:x"]), PlaylistRecord("p2", ["local:y", "local:z"])]
@@ -52,7 +52,7 @@ def corpus(ids: list[str]) -> Corpus:
     return Corpus(np.array([2, 1, 3, 3, 2], np.int32), np.array([0, 3, 5]), tracks, lists)
 
 
-def test_written_files_say_what_recbole_reads(tmp_path: Path) -> None:
+def test_written_atomic_files_have_recbole_columns(tmp_path: Path) -> None:
     folder = write_atomic(corpus(["local:a b", "spotify:track:b", "c:3"]), tmp_path, "mini")
 
     assert folder == tmp_path / "mini"
@@ -78,7 +78,7 @@ def test_round_trip_keeps_playlists(tmp_path: Path) -> None:
     assert after.tracks["id"].to_pylist() == before.tracks["id"].to_pylist()
 
 
-def test_times_go_out_and_come_back(tmp_path: Path) -> None:
+def test_round_trip_keeps_times(tmp_path: Path) -> None:
     plain = corpus(["local:a b", "spotify:track:b", "isrc:3"])
     times = np.array([5, 1_600_000_000, -3, 7, 2**33])
     folder = write_atomic(replace(plain, times=times), tmp_path, "each")
@@ -115,7 +115,7 @@ def test_id_with_a_tab_is_refused(tmp_path: Path) -> None:
         ("", "is empty"),
     ],
 )
-def test_bad_inter(text: str, message: str, tmp_path: Path) -> None:
+def test_bad_inter_files_are_reported(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "x.inter").write_text(text)
 
     with pytest.raises(DataError, match=message):

@@ -13,10 +13,11 @@ from toolkit.errors import DataError
 
 BOMB = """<?xml version="1.0"?>
 <!DOCTYPE playlist [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;">]>
-<playlist xmlns="http://xspf.org/ns/0/"><title>&b;</title><trackList><track><title>x</title></track></trackList></playlist>"""
+<playlist xmlns="http://xspf.org/ns/0/"><title>&b;</title>
+<trackList><track><title>x</title></track></trackList></playlist>"""
 
 
-def test_jspf(files: Path) -> None:
+def test_jspf_tracks_and_ids(files: Path) -> None:
     assert list(JspfReader(files / "jspf").read()) == [
         TrackRecord(
             "mbid:e97f805a-ab48-4c52-855e-07049142113d", "Rain", ("Ann",), (), "First", None, 201.0, source="jspf"
@@ -32,7 +33,7 @@ def test_jspf(files: Path) -> None:
     ]
 
 
-def test_xspf(files: Path) -> None:
+def test_xspf_tracks_and_ids(files: Path) -> None:
     assert list(XspfReader(files / "xspf" / "mix.xspf").read()) == [
         TrackRecord("local:/music/go now.ogg", "Go", ("Ann",), (), "First", None, 271.066, source="xspf"),
         TrackRecord("isrc:GBAAA0000001", source="xspf"),
@@ -55,16 +56,18 @@ def test_xspf(files: Path) -> None:
             "track 0: has no identifier, location or title",
         ),
         (
-            '<playlist xmlns="http://xspf.org/ns/0/"><trackList><track><title>x</title><duration>3:30</duration></track></trackList></playlist>',
+            '<playlist xmlns="http://xspf.org/ns/0/"><trackList>'
+            "<track><title>x</title><duration>3:30</duration></track></trackList></playlist>",
             "track 0: duration '3:30' must be a whole number",
         ),
         (
-            f'<playlist xmlns="http://xspf.org/ns/0/"><trackList><track><duration>{"9" * 400}</duration></track></trackList></playlist>',
+            '<playlist xmlns="http://xspf.org/ns/0/"><trackList>'
+            f"<track><duration>{'9' * 400}</duration></track></trackList></playlist>",
             "track 0: duration '9{78}… must be a whole number",
         ),
     ],
 )
-def test_bad_xspf(text: str, message: str, tmp_path: Path) -> None:
+def test_bad_xspf_is_reported(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "x.xspf").write_text(text)
 
     with pytest.raises(DataError, match=rf"x\.xspf.*{message}"):

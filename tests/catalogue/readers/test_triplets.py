@@ -18,8 +18,14 @@ from toolkit.errors import DataError
 from toolkit.recipe import Filters
 
 PLAYS = "ann\tS1\t3\nbob\tS2\t1\nann\tS2\t10\nbob\tS3\t2\nann\tS4\t1\n"
-SONGS = "song_id\ttitle\tartist\tartist_id\nS1\tOne\tThe Ones\tA1\nS2\tTwo\tThe Twos\tA2\nS3\tThree\tThe Ones\tA1\nS9\tNine\tNobody\t\n"
-ARTISTS = "artist_id\tbiography\ttags\nA1\tOnes since 1990.\trock, live\nA2\t\tpop\nA1\tOnes since 1890.\trock, live\nA2\t\tpop\n"
+SONGS = (
+    "song_id\ttitle\tartist\tartist_id\nS1\tOne\tThe Ones\tA1\nS2\tTwo\tThe Twos\tA2\n"
+    "S3\tThree\tThe Ones\tA1\nS9\tNine\tNobody\t\n"
+)
+ARTISTS = (
+    "artist_id\tbiography\ttags\nA1\tOnes since 1990.\trock, live\nA2\t\tpop\n"
+    "A1\tOnes since 1890.\trock, live\nA2\t\tpop\n"
+)
 TABLES = {"tracks": {"file": "songs.tsv", "track": "song_id"}, "artists": {"file": "artists.tsv"}}
 
 
@@ -51,7 +57,7 @@ def test_four_columns_are_artists_by_name(tmp_path: Path) -> None:
     assert (tracks["local:m-1"].title, tracks["local:m-1"].artists) == ("The Ones", ("The Ones",))
 
 
-def test_an_item_twice_is_summed_and_told_of(tmp_path: Path) -> None:
+def test_repeated_items_are_summed_and_reported(tmp_path: Path) -> None:
     found = reader(tmp_path, PLAYS + "ann\tS1\t4\n")
     assert playlists(found)["ann"]["local:S1"] == 7
     assert found.doubles.examples == [
@@ -73,7 +79,7 @@ def test_an_item_twice_is_summed_and_told_of(tmp_path: Path) -> None:
         (b"ann\tS\xe91\t2", "is not UTF-8.*give options.encoding: latin-1"),
     ],
 )
-def test_a_bad_line_is_named_or_counted(line: str | bytes, why: str, tmp_path: Path) -> None:
+def test_a_bad_line_is_reported_or_skipped_and_counted(line: str | bytes, why: str, tmp_path: Path) -> None:
     text = PLAYS.encode() + (line if isinstance(line, bytes) else line.encode()) + b"\n"
     with pytest.raises(DataError, match=f"train_triplets.txt, line 6: {why}"):
         playlists(reader(tmp_path, text))
@@ -87,12 +93,12 @@ def test_other_encodings_are_read(encoding: str, option: str, tmp_path: Path) ->
     assert playlists(found) == {"zoë": {"local:S1": 2}}
 
 
-def test_a_file_that_breaks_off_in_utf_16_is_one_line(tmp_path: Path) -> None:
+def test_truncated_utf_16_is_reported_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="train_triplets.txt is not UTF-16: .*give options.encoding"):
         playlists(reader(tmp_path, PLAYS.encode("utf-16")[:-1]))
 
 
-def test_tables_describe_songs_and_artists_and_contradictions_are_told_of(tmp_path: Path) -> None:
+def test_side_tables_describe_songs_and_artists_and_contradictions_are_reported(tmp_path: Path) -> None:
     found = reader(tmp_path, **TABLES)
     with Catalogue.open(tmp_path / "c.sqlite") as catalogue:
         build(found, catalogue, tmp_path / "corpus")
@@ -119,7 +125,7 @@ def test_the_corpus_holds_the_plays_filtered_and_read_again(tmp_path: Path) -> N
     assert Corpus.load(tmp_path / "whole").plays.tolist() == [3, 10, 1, 1, 2]  # type: ignore[union-attr]
 
 
-def test_tables_may_have_commas(tmp_path: Path) -> None:
+def test_side_tables_may_be_comma_separated(tmp_path: Path) -> None:
     found = reader(
         tmp_path,
         tracks={"file": "songs.csv", "track": "song_id"},

@@ -41,11 +41,11 @@ def test_every_frame_gives_the_same_records(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FRAMES)
-def test_every_frame_has_the_same_hash(name: str) -> None:
+def test_every_frame_has_the_same_digest(name: str) -> None:
     assert table_digest(table_of(FRAMES[name]())) == table_digest(pa.table(ROWS))
 
 
-def test_rows_of_a_dataset_are_those_it_shows() -> None:
+def test_dataset_rows_are_those_after_filters_and_shuffles() -> None:
     shown = datasets.Dataset.from_dict(ROWS).select([2, 0])
 
     assert table_of(shown).to_pydict() == {name: [values[2], values[0]] for name, values in ROWS.items()}
@@ -62,7 +62,7 @@ def test_rows_of_a_dataset_are_those_it_shows() -> None:
         (pd.DataFrame([[1, 2]]), r"plays: the column name 0 is not text: rename it"),
     ],
 )
-def test_what_is_not_a_table_is_named_with_its_cure(frame: object, message: str) -> None:
+def test_objects_that_are_not_tables_are_reported_with_a_cure(frame: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
         table_of(frame, "plays")
 
@@ -83,7 +83,7 @@ WIDE = pa.table(
 )
 
 
-def test_a_hash_does_not_see_chunks_slices_padding_or_encoding() -> None:
+def test_table_digest_ignores_chunks_slices_padding_and_encoding() -> None:
     whole = table_digest(WIDE)
     twice = pa.concat_tables([WIDE, WIDE])
 
@@ -94,7 +94,7 @@ def test_a_hash_does_not_see_chunks_slices_padding_or_encoding() -> None:
 
 
 @pytest.mark.parametrize("name", WIDE.schema.names)
-def test_a_hash_sees_every_value_and_their_order(name: str) -> None:
+def test_table_digest_depends_on_every_value_and_their_order(name: str) -> None:
     place = WIDE.schema.names.index(name)
     column = WIDE[name]
     seen = {table_digest(WIDE)}
@@ -107,7 +107,7 @@ def test_a_hash_sees_every_value_and_their_order(name: str) -> None:
     assert len(seen) == 5
 
 
-def test_a_hash_tells_where_one_text_ends() -> None:
+def test_table_digest_depends_on_where_texts_end() -> None:
     assert (
         len(
             {
