@@ -8,8 +8,7 @@ import warnings
 from toolkit.errors import require
 from toolkit.packages import PILLOW
 
-MAX_PIXELS = 64_000_000
-"""An 8,000 x 8,000 cover; more is a decompression bomb, not a cover."""
+MAX_PIXELS = 64_000_000  # an 8,000 x 8,000 cover; more is a decompression bomb, not a cover
 
 
 def flaw(data: bytes) -> str | None:

@@ -14,6 +14,7 @@ from toolkit.coldstart.artist_factors import of_tracks
 from toolkit.coldstart.factorisation import FactorStore, confidence_of
 from toolkit.encoders.learning.weighted_prediction_error import Feedback
 from toolkit.errors import InputError
+from toolkit.ingest.read_data import text_values
 from toolkit.recipe import FactorSpec, Targets
 
 
@@ -68,11 +69,7 @@ def labels(catalogue: Catalogue, targets: Targets, ids: Sequence[str], trained: 
     Raises `InputError` for fewer than two labels, from which nothing can be learned.
     """
     assert targets.field is not None
-    present, values = catalogue.field_values(targets.field, ids, source=targets.source)
-    if values and not isinstance(values[0], str):
-        raise InputError(
-            f"targets: field {targets.field!r} holds {type(values[0]).__name__}, labels are texts: name another field"
-        )
+    present, values = text_values(catalogue, targets.field, ids, source=targets.source)
     rows = np.flatnonzero(present)
     of_track = {
         int(row): _split(text, targets.separator) for row, text in zip(rows, values, strict=True) if trained[row]

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from toolkit.catalogue.store import Catalogue
 from toolkit.errors import InputError
-from toolkit.ingest.read_data import Ingested
+from toolkit.ingest.read_data import Ingested, text_values
 from toolkit.ingest.training_permission import permitted
 from toolkit.progress import Reporter
 from toolkit.recipe import Permission
@@ -56,9 +56,7 @@ def content_hash(matrix: sp.csr_matrix) -> str:
 
 
 def _matrix(catalogue: Catalogue, field: str, ids: Sequence[str]) -> sp.csr_matrix:
-    present, values = catalogue.field_values(field, ids)
-    if values and not isinstance(values[0], str):
-        raise InputError(f"field {field!r} holds {type(values[0]).__name__}, labels are texts: give it another name")
+    present, values = text_values(catalogue, field, ids)
     split = field not in ("artist_id", "album_id")
     of_track = [sorted({label.strip() for label in text.split(",")} - {""}) if split else [text] for text in values]
     column = {name: place for place, name in enumerate(sorted({name for names in of_track for name in names}))}

@@ -13,8 +13,7 @@ STEPS = {True: (0, 2, 4, 5, 7, 9, 11), False: (0, 2, 3, 5, 7, 8, 10)}
 """Semitones of the major (True) and the minor scale."""
 OVERTONES = {"acoustic": (6, 1.8), "band": (8, 1.2), "electronic": (12, 1.0), "loud": (8, 0.7)}
 """How many partials, and by which power they fall."""
-DECAY = {"acoustic": 4.0, "band": 2.0, "electronic": 0.3, "loud": 0.8}
-"""Of a note, a second."""
+DECAY = {"acoustic": 4.0, "band": 2.0, "electronic": 0.3, "loud": 0.8}  # of a note, a second
 DRUMS = {"acoustic": 0.0, "band": 0.5, "electronic": 0.3, "loud": 0.8}
 
 

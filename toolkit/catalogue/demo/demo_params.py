@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 from toolkit.catalogue.readers.reader import ReaderParams
 
 Part = Literal["audio_features", "lyrics", "biography", "cover", "signal_free", "audio", "tags"]
-"""Fields a track may carry; leaving one out changes nothing else. To be asked for: `signal_free`, which says nothing of a track,
-`audio`, 16 s of sound (0.3 MB a track), and `tags`, what listeners call its artist."""
+"""Fields of a track; leaving one out changes nothing else. Not in the default: `signal_free`, random numbers; `audio`,
+16 s of sound (0.3 MB a track); and `tags` of its artist."""
 
 
 class DemoParams(ReaderParams):

@@ -1,4 +1,4 @@
-"""The demo catalogue as a reader: tracks, then playlists, from a story instead of a file."""
+"""Reads the demo catalogue: tracks, then playlists, from a story instead of a file."""
 
 from __future__ import annotations
 
@@ -33,15 +33,14 @@ ENTITY: dict[Part, str] = {
     "audio": "track",
     "tags": "artist",
 }
-NOISE = 11
-"""Numbers of the field that says nothing: as many as there are audio features."""
+NOISE = 11  # numbers of the field that says nothing: as many as there are audio features
 
 
 class DemoReader(Reader):
     """Generates the demo catalogue: tracks, then playlists, drawn from a known story.
 
-    The records are those of `Story(params)`; `path` is ignored. Playlists have the story's own split: new releases are only in `valid` and
-    `test`. The source of every field is `demo`, and every field may be trained on.
+    The records are those of `Story(params)`; `path` is ignored. Playlists have the story's own split: new releases are
+    only in `valid` and `test`. The source of every field is `demo`, and every field may be trained on.
     """
 
     name = "demo"
@@ -56,11 +55,14 @@ class DemoReader(Reader):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Never: no file is a demo catalogue, it is asked for by name."""
+        """Never: a demo catalogue is not a file, it is selected by name."""
         return False
 
     def read(self) -> Iterator[Record]:
-        """Yield every track, album by album, then every playlist. Raises `MissingPackage` without Pillow, which draws covers."""
+        """Yield every track, album by album, then every playlist.
+
+        Raises `MissingPackage` without Pillow, which draws covers.
+        """
         if "cover" in self.parts:
             check_installed("`cover` of the demo's `fields`", (PILLOW,))
         yield from self._tracks()
@@ -117,7 +119,7 @@ class DemoReader(Reader):
         return fields
 
     def _shared_fields(self, track: int) -> dict[str, Field]:
-        """What the track shares with all tracks of its artist or of its album."""
+        """Fields that the track shares with all tracks of its artist or of its album."""
         world = self.story.world
         artist, album = int(world.track_artist[track]), int(world.track_album[track])
         fields = {}
@@ -128,8 +130,8 @@ class DemoReader(Reader):
             )
             fields["biography"] = _field("biography", text)
         if "tags" in self.parts and not self._lacks("tags", artist, 0.1):
-            told = tags(world.artist_taste[artist], float(world.artist_style[artist]), self._stream("tags", artist))
-            fields["tags"] = _field("tags", told)
+            text = tags(world.artist_taste[artist], float(world.artist_style[artist]), self._stream("tags", artist))
+            fields["tags"] = _field("tags", text)
         if "cover" in self.parts and not self._lacks("cover", album, 0.1):
             own = world.track_album == album
             picture = cover(world.taste[own].mean(axis=0), float(world.style[own].mean()), self._stream("cover", album))

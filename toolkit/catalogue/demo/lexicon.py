@@ -1,4 +1,4 @@
-"""The words the demo catalogue is written with, by theme and by style."""
+"""The words of the demo catalogue, by theme and by style."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def list_of(words: str) -> list[str]:
-    """The words of a line, which reads better than a literal of forty quotes."""
+    """The words of a line, which is easier to read than a list of quoted words."""
     return words.split()
 
 
@@ -37,24 +37,24 @@ DRIVING_ACTS = list_of("runs shouts burns breaks jumps rattles thunders")
 
 
 def choose(words: list[str] | tuple[str, ...], rng: np.random.Generator) -> str:
-    """One of `words`, all alike."""
+    """One of `words`, with equal probabilities."""
     return words[int(rng.integers(len(words)))]
 
 
 def adjective(style: float, rng: np.random.Generator) -> str:
-    """A word that leans towards `style`, 0 (hushed) … 1 (driving); half the time one that says nothing."""
+    """A word for the `style`, 0 (hushed) … 1 (driving); in half of the cases a neutral one."""
     if rng.random() < 0.5:
         return choose(PLAIN, rng)
     return choose(DRIVING if rng.random() < style else HUSHED, rng)
 
 
 def act(style: float, rng: np.random.Generator) -> str:
-    """What something does; a little more often what fits `style`."""
+    """A verb; a little more often one that fits the `style`."""
     return choose(DRIVING_ACTS if rng.random() < 0.25 + 0.5 * style else HUSHED_ACTS, rng)
 
 
 def noun(theme: str, rng: np.random.Generator, *, on_theme: float = 0.5) -> str:
-    """A word of `theme` with chance `on_theme`, else one that fits any song."""
+    """A word of the `theme` with probability `on_theme`, otherwise one for any song."""
     return choose(NOUNS[theme] if rng.random() < on_theme else SMALL_WORDS, rng)
 
 

@@ -1,4 +1,4 @@
-"""Playlists: a taste or a mix of two, a slow walk along the style axis, and tracks drawn without replacement."""
+"""Playlists: one taste or a mix of two, a slow walk along the style axis, and tracks drawn without replacement."""
 
 from __future__ import annotations
 
@@ -10,21 +10,19 @@ from toolkit.catalogue.demo.demo_params import DemoParams
 from toolkit.catalogue.demo.streams import Streams
 from toolkit.catalogue.demo.world import World
 
-STATIONS = 25
-"""Points of the style axis a playlist can be at."""
+STATIONS = 25  # points of the style axis a playlist can be at
 
-WIDTH = 0.12
-"""How far from its station, in units of the style axis, a playlist still picks tracks."""
+WIDTH = 0.12  # how far from its station, in units of the style axis, a playlist still picks tracks
 
 SHORTEST, LONGEST = 10, 45
 
 
 @dataclass(frozen=True)
 class Lists:
-    """The playlists' latents and the playlists: P lists over V tracks.
+    """P playlists over V tracks, with their latent variables.
 
-    mix [P, K]: rows sum to 1. start, stop [P]: stations, the first and the last track's.
-    split [P]: train, valid or test. tracks: P arrays of distinct track indices.
+    - mix [P, K]: rows sum to 1. start, stop [P]: stations of the first and the last track.
+    - split [P]: train, valid or test. tracks: P arrays of distinct track indices.
     """
 
     mix: np.ndarray
@@ -61,11 +59,10 @@ def stations(start: int, stop: int, length: int) -> np.ndarray:
 
 
 def propensities(world: World, mix: np.ndarray, path: np.ndarray, *, new: bool, off_taste: float) -> np.ndarray:
-    """Chance of every track at every position were nothing drawn yet: float64 [T, V], rows sum to 1.
+    """Probability of each track at each position, before anything is drawn: float64 [T, V], rows sum to 1.
 
-    With chance `off_taste` a track is drawn by popularity alone; else by
-    popularity x affinity of tastes x nearness to the station. `new`: whether
-    new releases are out yet.
+    With probability `off_taste` a track is drawn by popularity alone, otherwise by popularity × affinity of tastes ×
+    nearness to the station. new: whether new releases are available.
     """
     popularity = world.popularity * (1 - world.new * (not new))
     places, where = np.unique(path, return_inverse=True)
@@ -76,7 +73,7 @@ def propensities(world: World, mix: np.ndarray, path: np.ndarray, *, new: bool, 
 
 
 def _placements(chance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One track a position, never the same twice."""
+    """One track per position, without repetitions."""
     drawn = np.empty(len(chance), dtype=np.int64)
     for position, (row, u) in enumerate(zip(chance, rng.random(len(chance)), strict=True)):
         row[drawn[:position]] = 0.0
@@ -86,7 +83,7 @@ def _placements(chance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _mixes(n: int, k: int, rng: np.random.Generator) -> np.ndarray:
-    """One taste, or for a third of the playlists two."""
+    """One taste, or two for 35 % of the playlists."""
     main = rng.integers(0, k, n)
     second = (main + rng.integers(1, k, n)) % k
     weight = np.where(rng.random(n) < 0.35, rng.uniform(0.25, 0.5, n), 0.0)
@@ -97,7 +94,7 @@ def _mixes(n: int, k: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _paths(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Start anywhere and walk a third to the whole of the way to the farther end."""
+    """Start anywhere and walk 30 to 100 % of the way to the farther end."""
     start = rng.integers(0, STATIONS, n)
     farther = np.where(start < STATIONS // 2, STATIONS - 1, 0)
     return start, np.rint(start + (farther - start) * rng.uniform(0.3, 1.0, n)).astype(int)

@@ -1,4 +1,4 @@
-"""The whole story of a demo catalogue, and what it says about every track's chance to come next."""
+"""The complete story of a demo catalogue, and each track's true probability to come next."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from toolkit.catalogue.demo.streams import Streams
 from toolkit.catalogue.demo.world import World, draw_world
 from toolkit.errors import InputError
 
-SAMPLES = 2048
-"""Continuations simulated for one playlist's inclusion probabilities."""
+SAMPLES = 2048  # continuations simulated for one playlist's inclusion probabilities
 
 
 class Story:
-    """World and playlists of `params`; the same parameters always tell the same story."""
+    """World and playlists of `params`. The same parameters always give the same story."""
 
     def __init__(self, params: DemoParams | None = None) -> None:
         self.params = params if params is not None else DemoParams()
@@ -28,7 +27,7 @@ class Story:
 
     @cached_property
     def digest(self) -> str:
-        """Fingerprint of the placements: differs where another version of the story, or of NumPy, draws others."""
+        """Hash of the placements. It changes if another version of the story, or of NumPy, draws others."""
         return hashlib.blake2b(np.concatenate(self.lists.tracks).astype("<i4").tobytes(), digest_size=16).hexdigest()
 
     def track_id(self, track: int) -> str:
@@ -38,36 +37,33 @@ class Story:
         return f"demo:playlist:{playlist}"
 
     def chances(self, playlist: int) -> np.ndarray:
-        """True chance of every track at every position were nothing drawn yet: float64 [T, V]."""
+        """True probability of each track at each position, before anything is drawn: float64 [T, V]."""
         lists = self.lists
         path = stations(lists.start[playlist], lists.stop[playlist], len(lists.tracks[playlist]))
         new = lists.split[playlist] != "train"
         return propensities(self.world, lists.mix[playlist], path, new=new, off_taste=self.params.off_taste)
 
     def inclusion(self, playlist: int, shown: int, *, samples: int = SAMPLES) -> np.ndarray:
-        """Chance of every track to be among those after the first `shown`: float64 [V].
+        """Probability of each track to be among those after the first `shown`: float64 [V].
 
-        Given the playlist's true taste mix, walk and length, and its first
-        `shown` tracks (themselves at 0); the sum is the number of tracks hidden.
-        `inclusion` of this module is the estimate. Raises `InputError`.
+        Given are the playlist's true taste mix, walk and length, and its first `shown` tracks, whose probability is 0.
+        The sum is the number of hidden tracks. The function `inclusion` computes the estimate. Raises `InputError`.
         """
         tracks = self.lists.tracks[playlist]
         if not 0 <= shown <= len(tracks):
-            raise InputError(f"shown={shown} must lie in 0…{len(tracks)}, the length of playlist {playlist}")
+            raise InputError(f"shown={shown} must be in 0…{len(tracks)}, the length of playlist {playlist}")
         chance = self.chances(playlist)[shown:]
         chance[:, tracks[:shown]] = 0.0
         return inclusion(chance, samples=samples, rng=self.streams.of("bound", playlist, shown))
 
 
 def inclusion(chance: np.ndarray, *, samples: int, rng: np.random.Generator) -> np.ndarray:
-    """Chance of each track to be drawn at all: float64 [V], from weights by position [T, V].
+    """Probability of each track to be drawn at all: float64 [V], from weights by position [T, V].
 
-    Sequential draws without replacement under weights that change from one
-    position to the next have no closed form. So `samples` continuations are
-    simulated, and every one contributes not its draws but, at each position,
-    each track's chance given what it has drawn before (Rao-Blackwell: Casella
-    and Robert 1996, Biometrika 83(1)). The estimate is unbiased, exact for the
-    first position, and sums to T.
+    Sequential draws without replacement, with weights that change by position, have no closed form. Therefore `samples`
+    continuations are simulated. Each contributes, instead of its draws, the probability of each track at each position
+    given its earlier draws (Rao-Blackwell: Casella and Robert 1996, Biometrika 83(1)). The estimate is unbiased, exact
+    for the first position, and sums to T.
     """
     drawn = np.zeros((samples, len(chance)), dtype=np.int64)
     total = np.zeros(chance.shape[1])
@@ -81,7 +77,7 @@ def inclusion(chance: np.ndarray, *, samples: int, rng: np.random.Generator) -> 
 
 
 def _draw(weight: np.ndarray, taken: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One track a sample by `weight`, drawn again wherever it is `taken`."""
+    """One track per sample by `weight`; a track that is `taken` is drawn again."""
     edges = np.cumsum(weight)
     pick = np.zeros(len(taken), dtype=np.int64)
     pending = np.arange(len(taken))

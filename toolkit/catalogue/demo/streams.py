@@ -1,4 +1,4 @@
-"""One random stream for every thing drawn, so that drawing one more thing moves no other."""
+"""One random stream for each kind of draw: an additional kind does not change the others."""
 
 from __future__ import annotations
 
@@ -34,13 +34,11 @@ USED = (
     "tags",
 )
 
-RESERVED = ("links", "plays")
-"""Held for what is drawn later: linked entities and
-their triples, and play counts by user."""
+RESERVED = ("links", "plays")  # for later: linked entities with their triples, and play counts by user
 
 
 class Streams:
-    """Random generators by name, and by name and index for what is drawn on demand."""
+    """Random generators by name, and by name and index for values drawn on demand."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed

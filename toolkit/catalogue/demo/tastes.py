@@ -1,8 +1,7 @@
-"""The twelve tastes: what each is called and which sound, theme and colours it shares with others.
+"""The twelve tastes, with their names, and the sounds, themes and colours that they share.
 
-No single modality tells all tastes apart: sound has four families, lyrics six
-themes, covers four palettes, and a biography speaks of the artist, not of the
-track. Sound and theme, or sound and palette, together do.
+No single modality distinguishes all tastes: sound has four families, lyrics six themes, covers four palettes, and a
+biography describes the artist, not the track. Sound and theme, or sound and palette, distinguish them together.
 """
 
 from __future__ import annotations

@@ -18,12 +18,12 @@ LINES = [
     "Tell the {other} that the {noun} {act}",
 ]
 
-SAID_OF_ANYONE = ["seen live", "favourites", "albums I own", "to listen", "great", "best of"]
-SAYS_LITTLE = ["my mix", "favourites", "stuff", "new playlist", "everything", "for later", "shared", "2nd try"]
+COMMON_TAGS = ["seen live", "favourites", "albums I own", "to listen", "great", "best of"]
+VAGUE_TITLES = ["my mix", "favourites", "stuff", "new playlist", "everything", "for later", "shared", "2nd try"]
 
 
 def lyrics(taste: np.ndarray, style: float, rng: np.random.Generator) -> str:
-    """Two verses and a chorus; each line is of a taste drawn by weight. taste: float64 [K]."""
+    """Two verses and a chorus. Each line is about the theme of a taste drawn by weight. taste: float64 [K]."""
     verses = ["\n".join(_line(taste, style, rng) for _ in range(4)) for _ in range(2)]
     chorus = "\n".join([_line(taste, style, rng)] * 2)
     return "\n\n".join([verses[0], chorus, verses[1], chorus])
@@ -42,12 +42,12 @@ def _line(taste: np.ndarray, style: float, rng: np.random.Generator) -> str:
 
 
 def biography(name: str, taste: np.ndarray, style: float, rng: np.random.Generator) -> str:
-    """Four or five sentences about an artist: place, instruments, temper, and two times in five the genre. taste: float64 [K]."""
+    """Four or five sentences about an artist: place, instruments, style, and in 40 % the genre. taste: float64 [K]."""
     main = TASTES[int(np.argmax(taste))]
     year = 1975 + int(rng.integers(45))
     place, instruments = choose(main.places, rng), rng.permutation(main.instruments)[:2]
     genre = main.genre if rng.random() < 0.4 else "music that is hard to file"
-    told = [
+    sentences = [
         f"{name} formed in {place} in {year}.",
         f"They play {genre}, mostly on {instruments[0]} and {instruments[1]}.",
         f"Reviewers called the first record {adjective(style, rng)} and {adjective(style, rng)}.",
@@ -55,26 +55,28 @@ def biography(name: str, taste: np.ndarray, style: float, rng: np.random.Generat
     ]
     if taste.max() < 1:
         second = TASTES[int(np.argsort(-taste, kind="stable")[1])]
-        told.append(f"Later work borrows the {choose(second.instruments, rng)} of {second.genre}.")
-    return " ".join(told)
+        sentences.append(f"Later work borrows the {choose(second.instruments, rng)} of {second.genre}.")
+    return " ".join(sentences)
 
 
 def tags(taste: np.ndarray, style: float, rng: np.random.Generator) -> str:
-    """Three to six tags of an artist, with commas: genres, one in six of them any, words of the style, one that says nothing.
-    taste: float64 [K]."""
+    """Three to six tags of an artist, with commas: genres (one in six at random), style and one common tag.
+
+    - taste: float64 [K].
+    """
     anyone = np.ones(len(taste))
-    found = [pick(anyone if rng.random() < 1 / 6 else taste, rng).genre for _ in range(3)]
-    found += [adjective(style, rng), adjective(style, rng), choose(SAID_OF_ANYONE, rng)]
-    return ", ".join(dict.fromkeys(found))
+    names = [pick(anyone if rng.random() < 1 / 6 else taste, rng).genre for _ in range(3)]
+    names += [adjective(style, rng), adjective(style, rng), choose(COMMON_TAGS, rng)]
+    return ", ".join(dict.fromkeys(names))
 
 
 def playlist_title(mix: np.ndarray, style: float, rng: np.random.Generator) -> str | None:
-    """A title by taste and style; one in five playlists has none, one in six says little. mix: float64 [K]."""
+    """A title by taste and style; None for one in five, and a vague one for one in six. mix: float64 [K]."""
     taste, fate = pick(mix, rng), rng.random()
     if fate < 0.2:
         return None
     if fate < 0.36:
-        return choose(SAYS_LITTLE, rng)
+        return choose(VAGUE_TITLES, rng)
     form = choose(
         [
             "{adjective} {genre}",

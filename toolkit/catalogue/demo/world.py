@@ -1,4 +1,4 @@
-"""Artists, albums and tracks: whose taste each speaks to, where on the style axis it lies, how popular it is."""
+"""Artists, albums and tracks of the demo catalogue, with their tastes, styles and popularity."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ ALBUM_ODDS = np.array([0.25, 0.2, 0.2, 0.15, 0.1, 0.1])
 
 @dataclass(frozen=True)
 class World:
-    """The catalogue's latents: A artists, B albums, V tracks (indices from 0), K tastes.
+    """The latent variables of A artists, B albums, V tracks (indices from 0) and K tastes.
 
-    artist_taste [A, K] and taste [V, K]: rows sum to 1.
-    artist_style [A] and style [V]: 0 (hushed) … 1 (driving), the same axis for every taste.
-    popularity [V]: sums to 1. new [V]: released after the training playlists were made.
-    track_artist, track_album [V] and album_artist [B]: indices; tracks lie album by album.
+    - artist_taste [A, K], taste [V, K]: rows sum to 1.
+    - artist_style [A], style [V]: 0 (hushed) … 1 (driving), the same axis for every taste.
+    - popularity [V]: sums to 1. new [V]: released after the training playlists were made.
+    - track_artist [V], track_album [V], album_artist [B]: indices; tracks are in the order of albums.
     """
 
     artist_taste: np.ndarray
@@ -61,7 +61,7 @@ def draw_world(params: DemoParams, streams: Streams) -> World:
 
 
 def _artists(params: DemoParams, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Every artist has a main taste, 40 % a second one as well."""
+    """Every artist has a main taste; 40 % have a second one."""
     n, k = params.artists, params.tastes
     main = rng.permutation(np.arange(n) % k)
     second = (main + rng.integers(1, k, n)) % k
@@ -73,26 +73,23 @@ def _artists(params: DemoParams, rng: np.random.Generator) -> tuple[np.ndarray, 
 
 
 def _discographies(params: DemoParams, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Uneven numbers of tracks, at least one an artist, cut into albums of one to six."""
+    """Uneven numbers of tracks, at least one per artist, in albums of one to six tracks."""
     shares = rng.dirichlet(np.full(params.artists, 1.5))
     counts = 1 + rng.multinomial(params.tracks - params.artists, shares)
-    sizes: list[int] = []
-    album_artist: list[int] = []
+    albums: list[tuple[int, int]] = []
     for artist, left in enumerate(counts):
         while left > 0:
-            size = min(int(rng.choice(ALBUM_SIZES, p=ALBUM_ODDS)), int(left))
-            sizes.append(size)
-            album_artist.append(artist)
-            left -= size
-    owners = np.array(album_artist)
+            albums.append((artist, min(int(rng.choice(ALBUM_SIZES, p=ALBUM_ODDS)), int(left))))
+            left -= albums[-1][1]
+    album_artist, sizes = np.array(albums).T
     track_album = np.repeat(np.arange(len(sizes)), sizes)
-    return owners[track_album], track_album, owners
+    return album_artist[track_album], track_album, album_artist
 
 
 def _tracks(
     artist_taste: np.ndarray, artist_style: np.ndarray, track_artist: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A track leans to one of its artist's tastes and strays from the artist's style."""
+    """A track has mostly one of its artist's tastes, and a style near the artist's."""
     mix = artist_taste[track_artist]
     main = (rng.random(len(mix))[:, None] < np.cumsum(mix, axis=1)).argmax(axis=1)
     taste = 0.1 * mix
@@ -102,7 +99,7 @@ def _tracks(
 
 
 def _popularity(artists: int, track_artist: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Zipf-Mandelbrot over ranks to which the artist's fame contributes half."""
+    """Zipf-Mandelbrot by rank; half of what decides the rank is the artist's fame."""
     fame = rng.normal(size=artists)[track_artist] + rng.normal(size=len(track_artist))
     rank = np.empty(len(fame))
     rank[np.argsort(-fame, kind="stable")] = np.arange(len(fame))
@@ -111,7 +108,7 @@ def _popularity(artists: int, track_artist: np.ndarray, rng: np.random.Generator
 
 
 def _new_releases(track_album: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Whole albums, until they hold `share` of the tracks."""
+    """Whole albums, up to `share` of the tracks."""
     sizes = np.bincount(track_album)
     order = rng.permutation(len(sizes))
     before = np.cumsum(sizes[order]) - sizes[order]
