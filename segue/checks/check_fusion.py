@@ -158,8 +158,8 @@ def check_join_absence(join: Join) -> None:
     )
     if join.leaves_out:
         before = table(EVERY)
-        for modality, each in _content().items():
-            table.content(modality)[torch.from_numpy(~each.present)] = 3.0
+        for key, modality in _content().items():
+            table.content(key)[torch.from_numpy(~modality.present)] = 3.0
         _close(table(EVERY), before, f"{name} declares leaves_out, and rows of missing modalities change its vectors")
 
 
@@ -273,9 +273,13 @@ def check_missing_slices(policy: Missing) -> None:
 def check_missing_extremes(policy: Missing) -> None:
     """One modality alone, a modality that no track has, and one that no training track has."""
     content = _content()
-    nobody = _without(content["lyrics"], EVERY.numpy())
+    absent_everywhere = _without(content["lyrics"], EVERY.numpy())
     untrained = _without(content["lyrics"], np.flatnonzero(FITTED))
-    for modalities in ({"audio": content["audio"]}, {**content, "lyrics": nobody}, {**content, "lyrics": untrained}):
+    for modalities in (
+        {"audio": content["audio"]},
+        {**content, "lyrics": absent_everywhere},
+        {**content, "lyrics": untrained},
+    ):
         rows = _rows(modalities, policy).values()
         assert all(np.isfinite(matrix).all() for matrix in rows), (
             f"{policy.type}: NaN where no training track has a modality"

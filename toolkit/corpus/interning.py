@@ -34,7 +34,7 @@ class Numbering:
 
     def __init__(self) -> None:
         self._count = 0
-        self._rows = np.zeros((1024, WORDS), np.uint64)  # of number 1 on; row 0 is nobody's
+        self._rows = np.zeros((1024, WORDS), np.uint64)  # from number 1 on; row 0 is unused
         self._slots = np.zeros(2048, np.int32)
         self._long: dict[str, int] = {}
 

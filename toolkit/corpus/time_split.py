@@ -63,8 +63,8 @@ def global_time(
     cuts = cut_times(corpus, valid_from, test_from)
     periods = _periods(corpus, cuts)
     parts = np.where(periods == PERIODS, UNKNOWN, PERIODS * periods + _first_held(corpus, periods)).astype(np.int8)
-    made, counts = ordered(corpus, lambda low, high: parts[low:high], UNKNOWN + 1)
-    starts = np.asarray(made.offsets[:-1])
+    by_part, counts = ordered(corpus, lambda low, high: parts[low:high], UNKNOWN + 1)
+    starts = np.asarray(by_part.offsets[:-1])
     ends = starts[:, None] + np.cumsum(counts[:, :UNKNOWN], axis=1)
     train = np.flatnonzero(counts[:, 0])
     facts = {"playlists_without_times": int((counts[:, UNKNOWN] > 0).sum())}
@@ -74,7 +74,7 @@ def global_time(
         stops = ends[:, PERIODS * period + period]
         hides = ends[:, PERIODS * period + period - 1]
         rows = np.flatnonzero((stops > hides) & (stops - starts >= min_tracks))
-        part = _asked(made, rows, starts[rows], hides[rows], stops[rows], shown, seeds)
+        part = _answerable(by_part, rows, starts[rows], hides[rows], stops[rows], shown, seeds)
         if new_playlists == "drop":
             known = part.labels[KIND] == CONTINUED
             facts[f"new_{('valid', 'test')[period - 1]}_playlists"] = int((~known).sum())
@@ -83,7 +83,7 @@ def global_time(
     for name, size in (("train", len(train)), ("valid", len(held[0])), ("test", len(held[1]))):
         if not size:
             raise InputError(_empty(name, corpus, cuts, min_tracks))
-    return Split(PlaylistSet(made, train, starts[train], ends[train, 0]), held[0], held[1], facts, cuts=cuts)
+    return Split(PlaylistSet(by_part, train, starts[train], ends[train, 0]), held[0], held[1], facts, cuts=cuts)
 
 
 def cut_times(corpus: Corpus, valid_from: float | str, test_from: float | str) -> tuple[int, int]:
@@ -115,7 +115,7 @@ def _moment(text: str) -> int:
 
 
 def _at_shares(corpus: Corpus, shares: list[float]) -> list[int]:
-    """The times before which these shares of the placements were made."""
+    """The times before which these shares of the placements are."""
     if not shares:
         return []
     if corpus.times is not None:
@@ -164,7 +164,7 @@ def _first_held(corpus: Corpus, periods: np.ndarray) -> np.ndarray:
     return found
 
 
-def _asked(
+def _answerable(
     corpus: Corpus,
     rows: np.ndarray,
     starts: np.ndarray,

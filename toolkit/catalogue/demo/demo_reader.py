@@ -106,7 +106,7 @@ class DemoReader(Reader):
             fields["audio_features"] = _field(
                 "audio_features", audio_features(taste, style, self._stream("audio_features", track))
             )
-        if "lyrics" in self.parts and not self._lacks(
+        if "lyrics" in self.parts and not self._is_missing(
             "lyrics", track, 0.05 + 0.2 * shares(taste, "family").get("electronic", 0.0)
         ):
             fields["lyrics"] = _field("lyrics", lyrics(taste, style, self._stream("lyrics", track)))
@@ -123,16 +123,16 @@ class DemoReader(Reader):
         world = self.story.world
         artist, album = int(world.track_artist[track]), int(world.track_album[track])
         fields = {}
-        if "biography" in self.parts and not self._lacks("biography", artist, 0.15):
+        if "biography" in self.parts and not self._is_missing("biography", artist, 0.15):
             style = float(world.artist_style[artist])
             text = biography(
                 self._artists[artist], world.artist_taste[artist], style, self._stream("biography", artist)
             )
             fields["biography"] = _field("biography", text)
-        if "tags" in self.parts and not self._lacks("tags", artist, 0.1):
+        if "tags" in self.parts and not self._is_missing("tags", artist, 0.1):
             text = tags(world.artist_taste[artist], float(world.artist_style[artist]), self._stream("tags", artist))
             fields["tags"] = _field("tags", text)
-        if "cover" in self.parts and not self._lacks("cover", album, 0.1):
+        if "cover" in self.parts and not self._is_missing("cover", album, 0.1):
             own = world.track_album == album
             picture = cover(world.taste[own].mean(axis=0), float(world.style[own].mean()), self._stream("cover", album))
             fields["cover"] = _field("cover", picture)
@@ -152,7 +152,7 @@ class DemoReader(Reader):
     def _stream(self, name: str, index: int) -> np.random.Generator:
         return self.story.streams.of(name, index)
 
-    def _lacks(self, part: Part, index: int, chance: float) -> bool:
+    def _is_missing(self, part: Part, index: int, chance: float) -> bool:
         return bool(self.story.streams.of("missing", part, index).random() < chance)
 
     @cached_property

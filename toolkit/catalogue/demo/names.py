@@ -49,7 +49,7 @@ def _word(rng: np.random.Generator) -> str:
 
 
 def _different(make: Callable[[int], str], indices: Iterable[int]) -> list[str]:
-    """A name for each index: made again when taken, and after ten tries numbered."""
+    """A different name for each index: after ten repetitions it gets a number."""
     taken: dict[str, None] = {}
     for index in indices:
         name = make(index)

@@ -122,9 +122,9 @@ class TripletsReader(FileReader):
         total: dict[str, float] = {}
         for item, plays in zip(record.tracks, record.plays, strict=True):
             total[item] = total.get(item, 0.0) + plays
-        if again := len(record.tracks) - len(total):
+        if repeated := len(record.tracks) - len(total):
             self.doubles.add(
-                f"{self.path}, user {record.id!r}: {again} items are listed more than once: their plays are summed"
+                f"{self.path}, user {record.id!r}: {repeated} items are listed more than once: their plays are summed"
             )
         return PlaylistRecord(record.id, list(total), plays=list(total.values()))
 

@@ -188,12 +188,12 @@ def _coded(array: pa.Array) -> pa.DictionaryArray:
 def with_scheme(values: pa.Array, scheme: str) -> pa.Array:
     """`ids.qualified` of each text."""
     has = pc.match_substring_regex(values, _HAS_SCHEME)
-    made = pc.if_else(has, values, pc.binary_join_element_wise(pa.scalar(f"{scheme}:"), values, ""))
+    qualified_values = pc.if_else(has, values, pc.binary_join_element_wise(pa.scalar(f"{scheme}:"), values, ""))
     unclear = pc.and_(pc.invert(has), pc.invert(pc.string_is_ascii(values)))
     if pc.any(unclear).as_py():  # letters of other scripts are letters to `qualified`
         rare = [qualified(text, scheme) for text in values.filter(unclear).to_pylist() if text is not None]
-        made = pc.replace_with_mask(made, unclear.fill_null(False), pa.array(rare, pa.string()))
-    return made
+        qualified_values = pc.replace_with_mask(qualified_values, unclear.fill_null(False), pa.array(rare, pa.string()))
+    return qualified_values
 
 
 def numbers(array: pa.Array) -> np.ndarray:
