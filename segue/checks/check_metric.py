@@ -78,51 +78,51 @@ def _check_declaration(cls: type[Metric]) -> None:
 
 def _check_values(metric: Metric, block: Block, k: int) -> None:
     before = [each.copy() for each in (block.ranked, block.hits, block.tracks, block.offsets)]
-    found = metric.values(block, k)
-    assert isinstance(found, np.ndarray) and found.shape == (PLAYLISTS,), (
-        f"values must be one a playlist, [{PLAYLISTS}], not {np.shape(found)}"
+    results = metric.values(block, k)
+    assert isinstance(results, np.ndarray) and results.shape == (PLAYLISTS,), (
+        f"values must be one a playlist, [{PLAYLISTS}], not {np.shape(results)}"
     )
-    assert found.dtype == np.float64, f"values are {found.dtype}, not float64"
+    assert results.dtype == np.float64, f"values are {results.dtype}, not float64"
     after = (block.ranked, block.hits, block.tracks, block.offsets)
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True)), (
         "values changed its block: copy what you write to"
     )
     nothing = block.n_hidden == 0
-    assert np.isnan(found[nothing]).all(), "a playlist that hides nothing has no value: NaN"
-    assert np.isfinite(found[~nothing]).all(), "a playlist that hides tracks has a finite value"
-    _check_range(metric, found[~nothing])
+    assert np.isnan(results[nothing]).all(), "a playlist that hides nothing has no value: NaN"
+    assert np.isfinite(results[~nothing]).all(), "a playlist that hides tracks has a finite value"
+    _check_range(metric, results[~nothing])
     for row in range(PLAYLISTS):
         alone = metric.values(_row(block, row), k)
-        assert np.allclose(alone, found[row], equal_nan=True), "a playlist's value depends on the others of its block"
+        assert np.allclose(alone, results[row], equal_nan=True), "a playlist's value depends on the others of its block"
 
 
-def _check_range(metric: Metric, found: np.ndarray) -> None:
+def _check_range(metric: Metric, results: np.ndarray) -> None:
     low, high = metric.value_range
-    assert ((found >= low - 1e-9) & (found <= high + 1e-9)).all(), (
-        f"values {found.min()}…{found.max()} are not within {metric.value_range}"
+    assert ((results >= low - 1e-9) & (results <= high + 1e-9)).all(), (
+        f"values {results.min()}…{results.max()} are not within {metric.value_range}"
     )
 
 
 def _check_reading(metric: Metric, block: Block, k: int) -> None:
     """The metric reads no more than it declares."""
-    found = metric.values(block, k)
+    results = metric.values(block, k)
     if metric.reads == "hits":
         bare = replace(Block.of_hits(block.hits, block.n_hidden), n_candidates=block.n_candidates)
-        assert np.allclose(metric.values(bare, k), found, equal_nan=True), (
+        assert np.allclose(metric.values(bare, k), results, equal_nan=True), (
             'it reads more than hits and n_hidden: declare reads = "tracks"'
         )
     if metric.reads != "scores":
-        assert np.allclose(metric.values(replace(block, all_scores=None), k), found, equal_nan=True), (
+        assert np.allclose(metric.values(replace(block, all_scores=None), k), results, equal_nan=True), (
             'it reads scores: declare reads = "scores"'
         )
     if metric.reads == "list":
         other = replace(block, hits=~block.hits & False, tracks=(block.tracks % TRACKS + 1).astype(np.int32))
-        assert np.allclose(metric.values(other, k), found, equal_nan=True), (
+        assert np.allclose(metric.values(other, k), results, equal_nan=True), (
             'it reads what is hidden: declare reads = "tracks"'
         )
     if metric.cutoff == "k":
         short = replace(block, ranked=block.ranked[:, :k], hits=block.hits[:, :k])
-        assert np.allclose(metric.values(short, k), found, equal_nan=True), (
+        assert np.allclose(metric.values(short, k), results, equal_nan=True), (
             f"its value at k={k} depends on tracks after rank {k}"
         )
 

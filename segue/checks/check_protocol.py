@@ -88,9 +88,9 @@ def _check_same(first: Split, second: Split) -> None:
 
 
 def _check_folds(protocol: Protocol, corpus: Corpus) -> None:
-    assert all(not one.each_fold() for one in protocol.each_fold()), (
+    assert all(not fold.each_fold() for fold in protocol.each_fold()), (
         "a fold must be one split: its own each_fold is empty"
     )
-    tested = [set(one.split(corpus).test.groups().tolist()) for one in protocol.each_fold()]
-    twice = sum(len(one & other) for place, one in enumerate(tested) for other in tested[:place])
+    tested = [set(fold.split(corpus).test.groups().tolist()) for fold in protocol.each_fold()]
+    twice = sum(len(groups & other) for fold, groups in enumerate(tested) for other in tested[:fold])
     assert not twice, f"{twice} playlists are tested in more than one fold"

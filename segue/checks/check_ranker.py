@@ -130,19 +130,19 @@ def _check_target_ranks(ranker: Ranker, queries: Queries, k: int, tolerance: flo
     for place in (0, k // 2, k):
         targets = np.where(ids[:, place] > 0, ids[:, place], 1).astype(np.int64)
         for limit in (None, k):
-            found = ranker.target_ranks(queries, targets, limit=limit)
-            assert found.dtype == np.int64 and found.shape == rows.shape, (
-                f"target_ranks gave {found.dtype} {found.shape} for {len(rows)} queries"
+            ranks = ranker.target_ranks(queries, targets, limit=limit)
+            assert ranks.dtype == np.int64 and ranks.shape == rows.shape, (
+                f"target_ranks gave {ranks.dtype} {ranks.shape} for {len(rows)} queries"
             )
-            ranked = (ids[:, place] > 0) & (found > 0)
+            ranked = (ids[:, place] > 0) & (ranks > 0)
             _close(
-                scores[rows, found - 1][ranked],
+                scores[rows, ranks - 1][ranked],
                 scores[:, place][ranked],
                 tolerance,
                 "target_ranks differ from the ranking",
             )
             if limit is None or place < k // 2:
-                assert (found[ids[:, place] > 0] > 0).all(), f"a ranked item has no rank (limit={limit})"
+                assert (ranks[ids[:, place] > 0] > 0).all(), f"a ranked item has no rank (limit={limit})"
     held = queries.lengths > 0
     seeds = queries.seeds[queries.offsets[:-1][held]].astype(np.int64)
     targets = np.ones(len(queries), np.int64)

@@ -19,7 +19,7 @@ from toolkit.result_types import ComparisonRow, MetricRow
 from toolkit.seeds import derived_seed
 
 DIGITS = 8
-"""Of every number in a file: what the same run gives to the byte."""
+"""Decimals of every number in a file. The same run then writes the same bytes."""
 
 Measured = tuple[str, Key, Interval]
 """A slice, the key of its values, and their mean with an interval."""
@@ -38,10 +38,11 @@ def rows(
 ) -> list[MetricRow]:
     """Rows of `metrics.json`: means over lists per slice, metric and k, with 95 % intervals.
 
-    groups: int64 [n], from `HeldOut.groups`. Where they repeat, whole groups are resampled, and slice `macro` holds the
-    mean over groups of slice `all`. A slice in which no playlist hides anything has no rows. Bounds are None where
-    fewer than two groups leave nothing to resample. labels: by kind, what each playlist is reported under besides:
-    `kind:label`.
+    - groups: int64 [n], from `HeldOut.groups`. If they repeat, groups are resampled, and the slice `macro` has the
+      mean over groups of slice `all`.
+    - labels: further slices of playlists, named `kind:label`: label of each playlist, by kind.
+
+    A slice in which no playlist hides anything has no rows. Bounds are None with fewer than two groups.
     """
     seed = derived_seed(seed, "bootstrap", split)
     measured = [*_slices_measured(scores, groups, bootstrap=bootstrap, seed=seed), *_overall(scores)]
@@ -66,16 +67,16 @@ def rows(
 def frame(
     scores: Scores, held_out: HeldOut, *, system: str, split: str, labels: Mapping[str, np.ndarray] | None = None
 ) -> pa.Table:
-    """Rows of `per_playlist.parquet`: system, split, row, playlist, group, slice, metric, k, value, and a column for
-    each kind of label.
+    """Rows of `per_playlist.parquet`.
 
-    row: the playlist's row in the corpus. Playlists with nothing hidden in a slice have no row in it.
+    Columns: system, split, row (of the playlist in the corpus), playlist, group, slice, metric, k, value, and one for
+    each kind of label. Playlists with nothing hidden in a slice have no row in it.
     """
     names = held_out.corpus.playlists.select(["id", "group"]).take(pa.array(held_out.rows))
     ids = names["id"].combine_chunks()
     groups = pc.coalesce(names["group"].combine_chunks().cast(ids.type), ids)
-    told = {kind: pa.array(label.tolist(), pa.string()) for kind, label in sorted((labels or {}).items())}
-    parts = [_frame_part(key, values, held_out.rows, ids, groups, told) for key, values in scores.values.items()]
+    columns = {kind: pa.array(label.tolist(), pa.string()) for kind, label in sorted((labels or {}).items())}
+    parts = [_frame_part(key, values, held_out.rows, ids, groups, columns) for key, values in scores.values.items()]
     table = pa.concat_tables(parts)
     for place, (name, value) in enumerate((("system", system), ("split", split))):
         table = table.add_column(place, name, pa.repeat(value, table.num_rows))
@@ -83,7 +84,7 @@ def frame(
 
 
 COMPARED = ("all", "warm", "cold")
-"""Slices in which systems are compared; more tests would only cost power."""
+"""Slices in which systems are compared. Tests in more slices would only lower the power of each."""
 
 
 def comparisons(
@@ -98,10 +99,12 @@ def comparisons(
 ) -> list[ComparisonRow]:
     """Paired differences system − reference over the same playlists, for every other system, slice, metric and k.
 
-    p is two-sided by the bootstrap, p_t by the paired t-test, both of this one comparison; p_holm and p_t_holm are
-    corrected for all systems but `oracles` that are compared with the reference in the same slice, metric and k.
-    detectable: the least true difference that so many playlists show with power 80 %. Raises `InputError` where
-    `reference` is no system of the run.
+    - p, p_t: two-sided, by the bootstrap and by the paired t-test, of this comparison alone.
+    - p_holm, p_t_holm: corrected for all systems except `oracles` that are compared with the reference in the same
+      slice, metric and k.
+    - detectable: the least true difference that this number of playlists shows with power 80 %.
+
+    Raises `InputError` if `reference` is not a system of the run.
     """
     if reference not in all_scores:
         raise InputError(f"reference {reference!r} is not a system of this run: {suggest(reference, list(all_scores))}")
@@ -111,7 +114,7 @@ def comparisons(
     for system, scores in all_scores.items():
         if system == reference:
             continue
-        for (name, metric, k), found, t in _differences(
+        for (name, metric, k), difference, t in _differences(
             scores, all_scores[reference], groups, bootstrap=bootstrap, seed=seed
         ):
             row: ComparisonRow = {
@@ -120,13 +123,13 @@ def comparisons(
                 "slice": name,
                 "metric": metric,
                 "k": k,
-                "difference": _number(found.value),
-                "ci_low": _number(found.low),
-                "ci_high": _number(found.high),
-                "p": _number(found.p),
+                "difference": _number(difference.value),
+                "ci_low": _number(difference.low),
+                "ci_high": _number(difference.high),
+                "p": _number(difference.p),
                 "p_t": _number(t.p),
                 "detectable": _number(t.detectable),
-                "n": found.n,
+                "n": difference.n,
                 "resampled": resampled,
             }
             table.append(row)
@@ -135,7 +138,7 @@ def comparisons(
 
 
 def _correct(table: list[ComparisonRow], oracles: Collection[str]) -> None:
-    """Add Holm's corrected p to rows, over those of one slice, metric and k; an oracle is no candidate."""
+    """Add Holm's corrected p to rows, over the rows of one slice, metric and k without oracles."""
     families: dict[Key, list[ComparisonRow]] = {}
     for row in table:
         if row["system"] not in oracles:
@@ -153,40 +156,40 @@ def _holm(values: Sequence[float | None]) -> list[float | None]:
 
 def _slices_measured(scores: Scores, groups: np.ndarray, *, bootstrap: int, seed: int) -> Iterator[Measured]:
     for name, keys, held, matrix in _slices(scores):
-        found = mean_intervals(matrix, groups[held], seed=seed, samples=bootstrap)
-        yield from ((name, key, interval) for key, interval in zip(keys, found, strict=True))
+        intervals = mean_intervals(matrix, groups[held], seed=seed, samples=bootstrap)
+        yield from ((name, key, interval) for key, interval in zip(keys, intervals, strict=True))
         if name == "all" and are_versions(groups):
-            found = mean_intervals(matrix, groups[held], seed=seed, samples=bootstrap, macro=True)
-            yield from (("macro", key, interval) for key, interval in zip(keys, found, strict=True))
+            intervals = mean_intervals(matrix, groups[held], seed=seed, samples=bootstrap, macro=True)
+            yield from (("macro", key, interval) for key, interval in zip(keys, intervals, strict=True))
 
 
 def _labels_measured(
     scores: Scores, labels: Mapping[str, np.ndarray], groups: np.ndarray, *, bootstrap: int, seed: int
 ) -> Iterator[Measured]:
-    """Means over the playlists under each label; a kind with one label says nothing beside `all`."""
+    """Means over the playlists of each label. A kind with a single label is left out: it equals `all`."""
     _, keys, held, matrix = next(_slices(scores))
     for kind, label in labels.items():
         names = sorted(set(label[held].tolist()), key=_numbered)
         for name in names if len(names) > 1 else ():
             chosen = label[held] == name
-            found = mean_intervals(matrix[chosen], groups[held][chosen], seed=seed, samples=bootstrap)
-            yield from ((f"{kind}:{name}", key, interval) for key, interval in zip(keys, found, strict=True))
+            intervals = mean_intervals(matrix[chosen], groups[held][chosen], seed=seed, samples=bootstrap)
+            yield from ((f"{kind}:{name}", key, interval) for key, interval in zip(keys, intervals, strict=True))
 
 
 def _numbered(name: str) -> tuple[int, str]:
-    """A label's place: by the first number in it."""
+    """Sort key of a label: the first number in it."""
     digits = re.search(r"\d+", name)
     return int(digits[0]) if digits else 0, name
 
 
 def _overall(scores: Scores) -> Iterator[Measured]:
-    """Values of a system rather than of its playlists: without an interval."""
+    """Values of a system as a whole, which have no interval."""
     for (metric, k), value in scores.overall.items():
         yield "all", ("all", metric, k), Interval(value, np.nan, np.nan, len(scores))
 
 
 def _slices(scores: Scores) -> Iterator[tuple[str, list[Key], np.ndarray, np.ndarray]]:
-    """Each slice with anything in it: name, keys, who has a value (bool [n]), and their values [n', m]."""
+    """The slices that are not empty: name, keys, which playlists have a value (bool [n]), and their values [n', m]."""
     for name, n_hidden in scores.n_hidden.items():
         held = n_hidden > 0
         if held.any():
@@ -199,8 +202,8 @@ def _differences(
 ) -> Iterator[tuple[Key, Difference, PairedT]]:
     for (name, keys, held, mine), (_, _, _, theirs) in zip(_slices(scores), _slices(other), strict=True):
         if name in COMPARED:
-            found = paired_differences(mine, theirs, groups[held], seed=seed, samples=bootstrap)
-            yield from zip(keys, found, paired_t(mine, theirs, groups[held]), strict=True)
+            differences = paired_differences(mine, theirs, groups[held], seed=seed, samples=bootstrap)
+            yield from zip(keys, differences, paired_t(mine, theirs, groups[held]), strict=True)
 
 
 def _frame_part(
@@ -229,5 +232,5 @@ def _frame_part(
 
 
 def _number(value: float) -> float | None:
-    """Rounded for files; None, which JSON has, for NaN, which it has not."""
+    """A number rounded for files; None for NaN, which JSON does not have."""
     return None if np.isnan(value) else round(value, DIGITS) + 0.0

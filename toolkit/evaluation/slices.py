@@ -16,12 +16,12 @@ THIRDS = ("head", "middle", "tail")
 
 def by_playlist(held_out: HeldOut, kinds: Sequence[str]) -> dict[str, np.ndarray]:
     """Label of each playlist by kind: text [n]. Labels of the protocol are included whatever `kinds` is."""
-    found = dict(held_out.labels)
+    slices = dict(held_out.labels)
     if "seeds" in kinds:
-        found["seeds"] = _buckets(held_out.cuts - held_out.starts, SEEDS)
+        slices["seeds"] = _buckets(held_out.cuts - held_out.starts, SEEDS)
     if "length" in kinds:
-        found["length"] = _buckets(held_out.ends - held_out.starts, LENGTHS)
-    return found
+        slices["length"] = _buckets(held_out.ends - held_out.starts, LENGTHS)
+    return slices
 
 
 def by_track(
@@ -33,15 +33,15 @@ def by_track(
       falling placements, that make up the first, second and last third of all placements.
     - present: by modality, bool [V + 1]. Kind `modalities` has tracks with none, some or all modalities.
     """
-    found = _by_popularity(train_counts) if "popularity" in kinds else {}
+    slices = _by_popularity(train_counts) if "popularity" in kinds else {}
     if "modalities" in kinds and present:
         had = np.sum([np.asarray(each, bool) for each in present.values()], axis=0)
-        found |= {
+        slices |= {
             "modalities:none": had == 0,
             "modalities:some": (had > 0) & (had < len(present)),
             "modalities:all": had == len(present),
         }
-    return {name: inside for name, inside in found.items() if inside[1:].any() and not inside[1:].all()}
+    return {name: inside for name, inside in slices.items() if inside[1:].any() and not inside[1:].all()}
 
 
 def _by_popularity(train_counts: np.ndarray) -> dict[str, np.ndarray]:

@@ -12,7 +12,6 @@ from toolkit.recipe.evaluation_section import Evaluation, MetricName
 from toolkit.recipe.fusion_section import Fusion
 from toolkit.recipe.model_section import ModelSpec
 from toolkit.recipe.recipe import Recipe, Report
-from toolkit.recipe.section import Section
 from toolkit.recipe.sweep_section import Range, Sweep
 
 __all__ = [
@@ -32,7 +31,6 @@ __all__ = [
     "Range",
     "Recipe",
     "Report",
-    "Section",
     "Sweep",
     "TagPrediction",
     "TagRow",

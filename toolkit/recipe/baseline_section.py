@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from toolkit.parameters import Parameters
 from toolkit.ranker_registry import row_name
-from toolkit.recipe.section import Section
 
 
-class BaselineSpec(Section):
+class BaselineSpec(Parameters):
     """A baseline with parameters. A recipe may also list the name alone."""
 
     name: str

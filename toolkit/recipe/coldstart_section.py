@@ -9,12 +9,11 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from toolkit.errors import OldForm
-from toolkit.parameters import Once
+from toolkit.parameters import Once, Parameters
 from toolkit.ranker_registry import row_name
-from toolkit.recipe.section import Section
 
 
-class FactorSpec(Section):
+class FactorSpec(Parameters):
     """Weighted matrix factorisation of the training split. r plays have confidence 1 + alpha · log(1 + r / epsilon)."""
 
     k: int = Field(200, ge=1, le=4096)
@@ -29,7 +28,7 @@ class FactorSpec(Section):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the run's, where `implicit` can use it")
 
 
-class ColdSystem(Section):
+class ColdSystem(Parameters):
     """One cold-start system: a ranker by its name, the modalities it sees, and its parameters."""
 
     system: str
@@ -43,7 +42,7 @@ class ColdSystem(Section):
         return self.name or row_name(self.system)
 
 
-class TagRow(Section):
+class TagRow(Parameters):
     """Vectors that tags are predicted from."""
 
     vectors: str = Field(
@@ -54,7 +53,7 @@ class TagRow(Section):
     )
 
 
-class TagPrediction(Section):
+class TagPrediction(Parameters):
     """How well tracks' vectors predict what they are called, by the area under the curve."""
 
     field: str = Field(description="texts of the catalogue, such as tags or genre")
@@ -66,7 +65,7 @@ class TagPrediction(Section):
     rows: Annotated[list[TagRow], Field(min_length=1), Once]
 
 
-class FactorMap(Section):
+class FactorMap(Parameters):
     """Which predicted factors the report shows: on a map, by neighbours, and by the artists at their ends."""
 
     predicted: str = Field(description="the encoder that predicts factors")
@@ -78,7 +77,7 @@ class FactorMap(Section):
     artists: int = Field(5, ge=1, description="at each end")
 
 
-class ColdStart(Section):
+class ColdStart(Parameters):
     """Systems that rank tracks without a placement in training."""
 
     factors: FactorSpec = FactorSpec()

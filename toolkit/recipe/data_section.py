@@ -10,18 +10,17 @@ from pydantic_core import InitErrorDetails
 
 from toolkit import plugins
 from toolkit.errors import InputError
-from toolkit.parameters import fault
-from toolkit.recipe.section import Section
+from toolkit.parameters import Parameters, fault
 
 
-class Permission(Section):
+class Permission(Parameters):
     """The user's statement that content may be trained on whose source forbids training or says nothing about it."""
 
     allowed: bool
     reason: str = Field(min_length=3)
 
 
-class Filters(Section):
+class Filters(Parameters):
     """The part of the data that enters the corpus. Minimum counts are applied until nothing changes."""
 
     min_track_plays: int = Field(
@@ -32,7 +31,7 @@ class Filters(Section):
     unplayed: Literal["keep", "drop"] = "keep"
 
 
-class Data(Section):
+class Data(Parameters):
     """Where playlists and tracks come from."""
 
     reader: str = "auto"
@@ -48,7 +47,7 @@ class Data(Section):
     permission: Permission | None = None
 
 
-class Targets(Section):
+class Targets(Parameters):
     """Targets of a supervised encoder, of tracks of the training split: labels of a field, or factors."""
 
     field: str | None = Field(None, description="texts of the catalogue, such as genre or tags")
@@ -84,7 +83,7 @@ class Targets(Section):
         return self
 
 
-class EncoderSpec(Section):
+class EncoderSpec(Parameters):
     """One modality: which field of the catalogue goes through which encoder."""
 
     encoder: str

@@ -16,9 +16,8 @@ from pydantic_core.core_schema import ErrorType
 from toolkit import plugins
 from toolkit.contracts.protocol import GROUP, Protocol
 from toolkit.errors import InputError, OldForm
-from toolkit.parameters import Once, either, fault, rule_error, yaml_text
+from toolkit.parameters import Once, Parameters, either, fault, rule_error, yaml_text
 from toolkit.parts import Chosen, described
-from toolkit.recipe.section import Section
 
 METRICS = "segue.metrics"
 DEFAULT = "playlist_disjoint"
@@ -81,7 +80,7 @@ class ChosenSplit(Chosen):
         return {"anyOf": [*(part for part in whole["anyOf"] if part != default), plain]}
 
 
-class Evaluation(Section):
+class Evaluation(Parameters):
     """How systems are compared."""
 
     split: Annotated[SerializeAsAny[Protocol], ChosenSplit(GROUP, default=DEFAULT)] = Field(

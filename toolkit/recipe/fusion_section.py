@@ -13,9 +13,8 @@ from pydantic import Field, SerializeAsAny, ValidationError, field_validator, mo
 from toolkit.contracts.join import Join
 from toolkit.contracts.missing_policy import Missing
 from toolkit.errors import OldForm
-from toolkit.parameters import fault
+from toolkit.parameters import Parameters, fault
 from toolkit.parts import Chosen
-from toolkit.recipe.section import Section
 
 REDUCTION = re.compile(r"none|(pca|linear|mlp):[1-9]\d*")
 
@@ -42,7 +41,7 @@ def modern(entry: Mapping[str, object]) -> tuple[dict[str, object], list[str]]:
     return rest if rank == EM_RANK else dict(entry), []
 
 
-class Fusion(Section):
+class Fusion(Parameters):
     """How modalities become one item table."""
 
     architecture: Literal["early", "late"] = Field(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, SerializeAsAny, ValidationError, model_validator
 
 from toolkit.errors import OldForm, RecipeError
-from toolkit.parameters import Once
+from toolkit.parameters import Once, Parameters
 from toolkit.parts import Chosen
 from toolkit.recipe import cross_checks, unused_settings
 from toolkit.recipe.baseline_section import BaselineSpec
@@ -22,12 +22,11 @@ from toolkit.recipe.fusion_section import Fusion
 from toolkit.recipe.model_defaults import spread
 from toolkit.recipe.model_section import ModelSpec
 from toolkit.recipe.old_model_forms import modern_models
-from toolkit.recipe.section import Section
 from toolkit.recipe.sweep_section import Sweep
 from toolkit.validation import explain
 
 
-class Report(Section):
+class Report(Parameters):
     """The page of the run."""
 
     examples: int = Field(10, ge=0)
@@ -42,7 +41,7 @@ class Report(Section):
     similar: int = Field(5, ge=0, le=100, description="most played tracks whose most similar ones are listed; 0: none")
 
 
-class Recipe(Section):
+class Recipe(Parameters):
     """A whole run. Only `data` is required.
 
     One built in Python passes the same checks as one from a file. Raises `RecipeError` naming key, value and rule, for

@@ -6,11 +6,10 @@ from typing import Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from toolkit.parameters import fault, yaml_text
-from toolkit.recipe.section import Section
+from toolkit.parameters import Parameters, fault, yaml_text
 
 
-class Range(Section):
+class Range(Parameters):
     """Numbers from low to high, both included; whole numbers if both ends are."""
 
     low: int | float
@@ -35,7 +34,7 @@ class Range(Section):
         return isinstance(self.low, int) and isinstance(self.high, int)
 
 
-class Sweep(Section):
+class Sweep(Parameters):
     """What is searched, how, and by which validation metric. Test playlists are not used."""
 
     search: Literal["grid", "optuna"] = Field(

@@ -18,8 +18,8 @@ def clicks(block: Block, k: int) -> np.ndarray:
 
     Lower is better.
     """
-    found = block.hits[:, :k]
-    pages = np.where(found.any(axis=1), found.argmax(axis=1) // PAGE, k // PAGE + 1)
+    top = block.hits[:, :k]
+    pages = np.where(top.any(axis=1), top.argmax(axis=1) // PAGE, k // PAGE + 1)
     return np.where(block.n_hidden > 0, pages, np.nan)
 
 

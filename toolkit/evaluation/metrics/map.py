@@ -14,9 +14,9 @@ def average_precision_at(hits: np.ndarray, n_hidden: np.ndarray, k: int) -> np.n
     hits: bool [B, k_max], whether the track at each rank is hidden. n_hidden: int [B], |I|.
     Source: McFee et al. 2012, "The Million Song Dataset Challenge", section 3.1 (k = 500).
     """
-    found = first(hits, k)
-    precision = np.cumsum(found, axis=1) / np.arange(1, k + 1)
-    return np.asarray((precision * found).sum(axis=1) / possible(n_hidden, k))
+    top = first(hits, k)
+    precision = np.cumsum(top, axis=1) / np.arange(1, k + 1)
+    return np.asarray((precision * top).sum(axis=1) / possible(n_hidden, k))
 
 
 class MeanAveragePrecision(Metric):

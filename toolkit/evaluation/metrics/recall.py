@@ -15,8 +15,7 @@ def recall_at(hits: np.ndarray, n_hidden: np.ndarray, k: int) -> np.ndarray:
     Source: the evaluation in DESIGN.md; Volkovs et al. 2018 and Liang et al. 2018,
     "Variational autoencoders for collaborative filtering", section 4.2.
     """
-    found = first(hits, k).sum(axis=1)
-    return found / possible(n_hidden, k)
+    return np.asarray(first(hits, k).sum(axis=1) / possible(n_hidden, k))
 
 
 class Recall(Metric):
