@@ -1,1 +1,1 @@
-"""The built-in commands, one module each; what they call is imported when they are called."""
+"""The built-in commands, one module each. They import what they call when they are called."""

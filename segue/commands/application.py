@@ -1,7 +1,7 @@
 """The `segue` command: parses, calls one function, prints.
 
-Commands come in by the entry-point group `segue.commands`, built-ins and
-strangers' alike: an entry is a function, or a `typer.Typer` for a group of them.
+Built-in commands and those of plug-ins are entry points of the group
+`segue.commands`: a function, or a `typer.Typer` for a group of them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -43,7 +43,7 @@ ORDER = (
     ),
     *("data", "encoders", "list"),
 )
-"""Of the built-in commands in the help; others follow by name."""
+"""Order of the built-in commands in the help. Others follow by name."""
 
 INTERRUPTED = 130
 
@@ -57,17 +57,17 @@ REFUSED = (
     errno.ENAMETOOLONG,
     errno.ELOOP,
 )
-"""What a place answers that the user has to choose otherwise, or whose files went away meanwhile."""
+"""Errors of a path that the user has to change, or whose files were deleted during the run."""
 
 
 class Door(TyperGroup):
-    """Turns whatever goes wrong inside a command into one line and an exit code; `--debug` keeps the traceback."""
+    """The command. It prints any error as one line and exits with a code; `--debug` also prints the traceback."""
 
     def make_context(self, *args: Any, **extra: Any) -> Any:
         with _one_line():
             return super().make_context(*args, **extra)
 
-    def invoke(self, ctx: Any) -> Any:
+    def invoke(self, ctx: Any) -> object:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
             try:
@@ -85,7 +85,7 @@ class Door(TyperGroup):
 
 @contextmanager
 def _one_line() -> Iterator[None]:
-    """Prints what the parser refuses as every other error of bad input."""
+    """Print errors of the parser in one line, like all errors of bad input."""
     try:
         yield
     except usage_errors.UsageError as error:
@@ -96,47 +96,45 @@ def _one_line() -> Iterator[None]:
 
 
 def judged(error: BaseException) -> tuple[int | None, str]:
-    """Exit code and line for an error; no code for what the parser itself handles."""
+    """Return exit code and line for an error. The code is None for what the parser itself handles."""
     from toolkit.files import disk_full
 
-    told = " ".join(str(error).split())
+    message = " ".join(str(error).split())
     if isinstance(error, KeyboardInterrupt) or interrupts.was_interrupted():
-        made = "" if isinstance(error, KeyboardInterrupt) else f" ({type(error).__name__}: {told})"
-        return INTERRUPTED, f"interrupted; run the same command to go on where it stopped{made}"
+        raised = "" if isinstance(error, KeyboardInterrupt) else f" ({type(error).__name__}: {message})"
+        return INTERRUPTED, f"interrupted: run the same command to resume{raised}"
     if isinstance(error, SegueError) and not disk_full(error):
-        return error.exit_code, told
+        return error.exit_code, message
     if isinstance(error, ModuleNotFoundError) and (package := not_found(error)) is not None:
         return 2, f"this needs {package.module}, which {package.fault}"
     if isinstance(error, BrokenPipeError) or type(error).__module__.startswith(("click", "typer")):
         return None, ""
     if disk_full(error):
         where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
-        return 1, f"the disk is full{where}: make room and run the same command again; what was finished is kept"
+        return 1, f"the disk is full{where}: make room and run the same command again; finished steps are kept"
     if out_of_memory(error):
-        return (
-            1,
-            "out of memory: lower batch_tokens, evaluation.memory_mb or the models' sizes, and run the same command again",
-        )
+        cure = "lower batch_tokens, evaluation.memory_mb or the models' sizes, and run the same command again"
+        return 1, f"out of memory: {cure}"
     if isinstance(error, OSError) and error.filename and error.errno in REFUSED:
-        return 2, f"{error.filename} may not be written or read: {error.strerror}"
+        return 2, f"{error.filename} cannot be read or written: {error.strerror}"
     inside = plugins.at_fault(error) or "segue"
-    return 1, f"an error inside {inside}, {type(error).__name__}: {told} (--debug shows where)"
+    return 1, f"an error inside {inside}, {type(error).__name__}: {message} (--debug shows where)"
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error, torch's included, means that memory was not given."""
+    """Return whether an error, including those of torch, means that memory is exhausted."""
     text = str(error)
     return isinstance(error, MemoryError) or any(
         sign in text for sign in ("can't allocate memory", "not enough memory", "out of memory")
     )
 
 
-def debugging(ctx: Any) -> bool:
+def debugging(ctx: typer.Context) -> bool:
     return bool(ctx.find_root().meta.get("segue.debug"))
 
 
 def remember_debug(ctx: typer.Context, value: bool) -> bool:
-    """Keep `--debug`, wherever on the line it stands."""
+    """Store `--debug`, anywhere on the command line."""
     if value:
         ctx.find_root().meta["segue.debug"] = True
     return value
@@ -145,7 +143,7 @@ def remember_debug(ctx: typer.Context, value: bool) -> bool:
 Debug = Annotated[bool, typer.Option("--debug", callback=remember_debug, help="Show the traceback of an error.")]
 
 
-def _warn(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+def _warn(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
     if not issubclass(category, DeprecationWarning | FutureWarning):
         print(f"segue: warning: {printable(str(message))}", file=sys.stderr)
 
@@ -164,11 +162,11 @@ def _root(
     ] = False,
     debug: Debug = False,
 ) -> None:
-    """Continue playlists: rank a catalogue's tracks as the next ones, by who plays them together and by what they are."""
+    """Continue playlists: rank the next tracks by who plays them together and by their content."""
 
 
 def application() -> typer.Typer:
-    """The command with every plug-in's commands; one that does not import says so when it is called."""
+    """Return the command with the commands of all plug-ins. One that cannot be imported fails when it is called."""
     app = typer.Typer(
         name="segue",
         cls=Door,
@@ -176,7 +174,7 @@ def application() -> typer.Typer:
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         add_completion=False,
-        rich_markup_mode=None,  # boxes around the help would cost half of the time that it takes
+        rich_markup_mode=None,  # boxes around the help would double its time
         context_settings={"max_content_width": 120},
     )
     names = plugins.names(GROUP)
@@ -192,7 +190,7 @@ def application() -> typer.Typer:
     return app
 
 
-def _broken(error: SegueError) -> Any:
+def _broken(error: SegueError) -> Callable[[], None]:
     def command() -> None:
         raise error
 
@@ -202,10 +200,11 @@ def _broken(error: SegueError) -> Any:
 
 def main() -> None:
     """Entry point of the console script."""
-    # OpenMP threads that spin while they wait make a shared machine up to five times slower; libgomp reads this when torch is imported
+    # OpenMP threads that spin while they wait make a shared machine up to five times slower. libgomp reads this when
+    # torch is imported
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a title that the terminal's encoding lacks is no reason to stop
+        if isinstance(stream, io.TextIOWrapper):  # print titles outside the terminal's encoding with escapes
             stream.reconfigure(errors="backslashreplace")
     interrupts.install_handler()
     try:

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 def bench(
     recipe: Recipe,
     overrides: Overrides = [],  # noqa: B006 (Typer reads it, nobody changes it)
-    baselines: Annotated[str, typer.Option(help="all, cheap (no neural ones), or names with commas between.")] = "all",
+    baselines: Annotated[str, typer.Option(help="all, cheap (no neural ones), or names separated by commas.")] = "all",
     models: Annotated[
-        str, typer.Option(help="Models of the recipe that run beside them, with commas between; left out: none.")
+        str, typer.Option(help="Models of the recipe that to run as well, separated by commas; default: none.")
     ] = "",
     select: Annotated[
-        str | None, typer.Option(help="What is tuned for, such as recall@50.", show_default=False)
+        str | None, typer.Option(help="The metric to tune for, such as recall@50.", show_default=False)
     ] = None,
-    budget: Annotated[int, typer.Option(min=1, help="Settings of each baseline that are tried on validation.")] = 6,
-    max_seconds: Annotated[float, typer.Option(min=1, help="Of training a neural baseline.")] = 3600,
+    budget: Annotated[int, typer.Option(min=1, help="Number of settings of each baseline to try on validation.")] = 6,
+    max_seconds: Annotated[float, typer.Option(min=1, help="Limit for training a neural baseline.")] = 3600,
     out: Annotated[
         Path | None, typer.Option(help="Folder; default: runs/ and the recipe's name and -bench.", show_default=False)
     ] = None,
@@ -53,7 +53,7 @@ def bench(
         from toolkit.pipeline.programs.tune_baselines import bench as run
 
         names, wanted = _listed(baselines), _listed(models)
-        found = run(
+        result = run(
             settings,
             folder,
             baselines=names,
@@ -64,31 +64,34 @@ def bench(
             progress=reporter,
         )
     console = Console(width=None if _terminal() else 140)
-    print_whole(console, bench_table(found))
+    print_whole(console, bench_table(result))
     console.print(f"report    {folder / 'run' / 'report.html'}", highlight=False, markup=False, soft_wrap=True)
     if save is not None:
-        write_json(save, found)
+        write_json(save, result)
 
 
-def bench_table(found: BenchResult) -> Table:
-    """Systems, the best first: test values with 95 % intervals, seconds of fitting and of ranking, peak memory, tuned setting."""
+def bench_table(result: BenchResult) -> Table:
+    """Return one row per system, the best first.
+
+    Columns: test values with 95 % intervals, seconds of fitting and of ranking, peak memory, tuned setting.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     from toolkit.report.page_sections import column_of
 
-    columns = [key for key in found["rows"][0]["values"] if key.startswith("test all ")]
+    columns = [key for key in result["rows"][0]["values"] if key.startswith("test all ")]
     table = Table(
         box=box.SIMPLE_HEAD,
-        title=f"tuned for {found['tuned_for']}, {found['budget']} settings each",
+        title=f"tuned for {result['tuned_for']}, {result['budget']} settings each",
         title_justify="left",
     )
     table.add_column("system", no_wrap=True)
     for name in (*(key.removeprefix("test all ") for key in columns), "fit s", "rank s", "peak MB"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("setting")
-    for row in found["rows"]:
+    for row in result["rows"]:
         marks = "\n  oracle" if row["oracle"] else "\n  underfit" if row["underfit"] else ""
         cells = [_cell(column_of(key.removeprefix("test all ")), row["values"][key]) for key in columns]
         fitted = f"as {row['training_of']}" if row.get("training_of") else f"{row['fit_seconds']:.1f}"
@@ -102,8 +105,8 @@ def _cell(column: Column, values: Sequence[float | None]) -> str:
     from segue.commands.terminal_tables import interval
 
     value, low, high = values
-    told = "–" if value is None else column.format(value)
-    return told + (f"\n{interval(column, low, high)}" if low is not None and high is not None else "")
+    text = "–" if value is None else column.format(value)
+    return text + (f"\n{interval(column, low, high)}" if low is not None and high is not None else "")
 
 
 def _listed(names: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""`segue compare`: what two runs differ in, and whether it matters."""
+"""`segue compare`: the differences between two runs, and their significance."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from toolkit.report.result_tables import Column
 
 RunA = Annotated[Path, typer.Argument(metavar="A", help="A finished run's directory.", show_default=False)]
-RunB = Annotated[Path, typer.Argument(metavar="B", help="Another one's.", show_default=False)]
+RunB = Annotated[Path, typer.Argument(metavar="B", help="The directory of another one.", show_default=False)]
 Metric = Annotated[
     str | None, typer.Option(help="Such as recall@50; default: what A's systems were chosen by.", show_default=False)
 ]
@@ -25,7 +25,7 @@ LEVEL = 0.05
 
 
 def compare(a: RunA, b: RunB, metric: Metric = None, debug: Debug = False) -> None:
-    """Print what changed between two runs and whether it matters."""
+    """Print the differences between two runs, with their significance."""
     import sys
 
     from rich.console import Console
@@ -33,23 +33,23 @@ def compare(a: RunA, b: RunB, metric: Metric = None, debug: Debug = False) -> No
     from segue.commands.terminal_tables import print_whole
     from toolkit.pipeline.programs.compare_runs import compare as compared
 
-    found = compared(a, b, key=metric)
+    comparison = compared(a, b, key=metric)
     console = Console(width=None if sys.stdout.isatty() else 140)
-    if found.not_compared and not found.pairs:
-        console.print(f"not compared: {found.not_compared}", highlight=False, markup=False, soft_wrap=True)
-    for title, changes in (("recipe", found.recipe), ("surroundings", found.surroundings)):
+    if comparison.not_compared and not comparison.pairs:
+        console.print(f"not compared: {comparison.not_compared}", highlight=False, markup=False, soft_wrap=True)
+    for title, changes in (("recipe", comparison.recipe), ("surroundings", comparison.surroundings)):
         if changes:
             print_whole(console, _changed(title, changes))
         else:
             console.print(f"{title}: no difference", highlight=False)
-    if found.pairs:
-        print_whole(console, _measured(found))
-    if found.tested > 1:
+    if comparison.pairs:
+        print_whole(console, _measured(comparison))
+    if comparison.tested > 1:
         console.print(
-            f"p (Holm) is corrected for the {found.tested} pairs tested together", highlight=False, soft_wrap=True
+            f"p (Holm) is corrected for the {comparison.tested} pairs tested together", highlight=False, soft_wrap=True
         )
-    if found.not_compared and found.pairs:
-        console.print(f"note: {found.not_compared}", highlight=False, markup=False, soft_wrap=True)
+    if comparison.not_compared and comparison.pairs:
+        console.print(f"note: {comparison.not_compared}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _changed(title: str, changes: list[Change]) -> Table:
@@ -65,19 +65,19 @@ def _changed(title: str, changes: list[Change]) -> Table:
     return table
 
 
-def _measured(found: Comparison) -> Table:
+def _measured(comparison: Comparison) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     from toolkit.report.page_sections import column_of
 
-    column, n = column_of(found.key), max(pair.difference.n for pair in found.pairs)
+    column, n = column_of(comparison.key), max(pair.difference.n for pair in comparison.pairs)
     title = f"{column.label} over {n:,} test playlists of both, B less A"
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", padding=(0, 1, 0, 0), show_edge=False)
     for name in ("system", "A", "B", "difference", "95 % interval", "p", "p (Holm)", "reading"):
         table.add_column(name, justify="left" if name in ("system", "reading") else "right", no_wrap=True)
-    for pair in found.pairs:
+    for pair in comparison.pairs:
         name = pair.system_a if pair.system_a == pair.system_b else f"{pair.system_a} → {pair.system_b} (best of each)"
         bounds = (column.format(end, sign=True) for end in (pair.difference.low, pair.difference.high))
         values = (
@@ -85,13 +85,13 @@ def _measured(found: Comparison) -> Table:
             column.format(pair.value_b),
             column.format(pair.difference.value, sign=True),
         )
-        told = map(_p, (pair.difference.p, pair.p_holm))
-        table.add_row(*map(Text, (name, *values, " to ".join(bounds), *told, _reading(pair, column))))
+        p_values = map(_p, (pair.difference.p, pair.p_holm))
+        table.add_row(*map(Text, (name, *values, " to ".join(bounds), *p_values, _reading(pair, column))))
     return table
 
 
 def _reading(pair: Pair, column: Column) -> str:
-    """What interval and corrected p say together; an oracle has the interval alone."""
+    """Return the conclusion from interval and corrected p. An oracle has only an interval."""
     low, high = pair.difference.low, pair.difference.high
     if not (low > 0 or high < 0):
         return "no difference shown"

@@ -13,7 +13,7 @@ from segue.commands.application import Debug
 
 
 class Format(StrEnum):
-    """How the answer is written."""
+    """Formats of the output."""
 
     table = "table"
     json = "json"
@@ -25,58 +25,56 @@ class Format(StrEnum):
 def continue_(
     run_dir: Annotated[Path, typer.Argument(help="A finished run's directory.", show_default=False)],
     tracks: Annotated[
-        list[str], typer.Option("--tracks", help="Track ids in playlist order, with commas between, or several times.")
+        list[str], typer.Option("--tracks", help="Track ids in playlist order, separated by commas, or several times.")
     ] = [],  # noqa: B006
     title: Annotated[
         str | None, typer.Option(help="The playlist's title, for systems that read titles.", show_default=False)
     ] = None,
-    k: Annotated[int, typer.Option("-k", min=1, help="How many tracks.")] = 20,
+    k: Annotated[int, typer.Option("-k", min=1, help="Number of tracks.")] = 20,
     format: Annotated[Format, typer.Option(help="How to print them.")] = Format.table,
     system: Annotated[
-        str | None, typer.Option(help="Which system to ask; default: the best on validation.", show_default=False)
+        str | None, typer.Option(help="Which system to use; default: the best on validation.", show_default=False)
     ] = None,
-    exclude: Annotated[list[str], typer.Option("--exclude", help="Track ids never to be named.")] = [],  # noqa: B006
+    exclude: Annotated[list[str], typer.Option("--exclude", help="Track ids that are never returned.")] = [],  # noqa: B006
     allow_repeats: Annotated[
-        bool, typer.Option("--allow-repeats", help="Tracks of the playlist may be named again.")
+        bool, typer.Option("--allow-repeats", help="Tracks of the playlist may be returned.")
     ] = False,
     debug: Debug = False,
 ) -> None:
-    """Continue a playlist: rank what comes next, with nothing but the run directory."""
+    """Continue a playlist: rank the next tracks. Only the run directory is needed."""
     import sys
 
     from toolkit.continuation import Continuation
 
-    asked = Continuation.load(run_dir, system)
-    excluded = _split(exclude, asked.item_of)
-    found = asked.continue_playlist(
-        _split(tracks, asked.item_of), title, k, exclude=excluded, allow_repeats=allow_repeats
-    )
+    run = Continuation.load(run_dir, system)
+    excluded = _split(exclude, run.item_of)
+    ranked = run.continue_playlist(_split(tracks, run.item_of), title, k, exclude=excluded, allow_repeats=allow_repeats)
     if format is Format.table:
         from rich.console import Console
 
         from segue.commands.terminal_tables import continuation_table
 
-        Console(width=None if sys.stdout.isatty() else 160).print(continuation_table(found, system=asked.system))
+        Console(width=None if sys.stdout.isatty() else 160).print(continuation_table(ranked, system=run.system))
     else:
         from toolkit.continuation.playlist_formats import WRITERS
 
-        sys.stdout.write(WRITERS[format.value](found, title=title))
-    if strange := [id for id in excluded if id not in asked.item_of]:
-        named = f"{len(strange)} of {len(excluded)} excluded tracks are not in the catalogue, such as {strange[0]!r}"
+        sys.stdout.write(WRITERS[format.value](ranked, title=title))
+    if unknown := [id for id in excluded if id not in run.item_of]:
+        named = f"{len(unknown)} of {len(excluded)} excluded tracks are not in the catalogue, such as {unknown[0]!r}"
         print(f"segue: {named}", file=sys.stderr)
-    if system is None and asked.for_new_releases:
-        names = f"{asked.system}, the best on validation, hardly names tracks that no training playlist holds"
-        print(f"segue: {names}: for new releases add --system {asked.for_new_releases}", file=sys.stderr)
+    if system is None and run.for_new_releases:
+        names = f"{run.system}, the best on validation, hardly ranks tracks that are in no training playlist"
+        print(f"segue: {names}: for new releases add --system {run.for_new_releases}", file=sys.stderr)
 
 
 def _split(lists: list[str], known: Collection[str]) -> list[str]:
-    """Ids between commas; a comma inside a known id, such as a file's name, parts nothing."""
+    """Split ids at commas, except at those inside a known id, such as a file name."""
     ids = []
     most = 1 + max(
         (id.count(",") for id in known), default=0
     )  # parts of an id: to try more takes minutes for thousands of tracks
-    for one in lists:
-        parts = one.split(",")
+    for text in lists:
+        parts = text.split(",")
         while parts:
             joined = (
                 length for length in range(min(len(parts), most), 1, -1) if ",".join(parts[:length]).strip() in known

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Inspect playlist files and convert them.")
 
 Source = Annotated[Path, typer.Argument(help="A playlist file or folder.", show_default=False)]
-Name = Annotated[str, typer.Option("--reader", help="Its format; auto: tell from the file.")]
+Name = Annotated[str, typer.Option("--reader", help="Its format; auto: detect it.")]
 Options = Annotated[
     list[str],
     typer.Option("--option", metavar="KEY=VALUE", help="An option of the reader. May be given several times."),
@@ -27,7 +27,7 @@ Skip = Annotated[bool, typer.Option("--skip-bad", help="Leave bad records out in
 
 
 class Target(StrEnum):
-    """Formats that a corpus can be written in."""
+    """Formats that playlists can be converted to."""
 
     recbole = "recbole"
 
@@ -41,7 +41,7 @@ def info(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Count playlists, tracks, lengths and what is known of the tracks; nothing is kept."""
+    """Count playlists, tracks, lengths and fields of the tracks. Nothing is written."""
     from rich.console import Console
 
     from toolkit import progress
@@ -72,7 +72,7 @@ def convert(
     skip_bad: Skip = False,
     debug: Debug = False,
 ) -> None:
-    """Convert playlists, as the filters of a recipe with no filter take them, to another toolkit's files."""
+    """Convert playlists to another toolkit's files, with the default filters of a recipe."""
     import tempfile
 
     from rich.console import Console
@@ -116,7 +116,7 @@ def _print(facts: dict[str, Any], source: Reader) -> None:
     print(f"reader        {facts['reader']}")
     print(f"playlists     {facts['playlists']:,} ({facts['titled_playlists']:,} with a title)")
     if facts["repeated_ids"]:
-        print(f"  with an id that came before: {facts['repeated_ids']:,}, which a run takes for bad records")
+        print(f"  with a repeated id: {facts['repeated_ids']:,}, which are bad records in a run")
     if facts["groups"]:
         print(f"  versions of {facts['groups']:,} playlists")
     if facts["splits"]:
@@ -126,7 +126,8 @@ def _print(facts: dict[str, Any], source: Reader) -> None:
         print(f"times         {times['first']} to {times['last']} ({times['playlists']:,} playlists)")
     print(f"length        mean {facts['mean_length']}, {lengths}")
     print(
-        f"tracks        {facts['tracks']:,} ({facts['tracks_placed']:,} in playlists, {facts['tracks_described']:,} described)"
+        f"tracks        {facts['tracks']:,} ({facts['tracks_placed']:,} in playlists,"
+        f" {facts['tracks_described']:,} described)"
     )
     for row in facts["fields"]:
         terms = {True: ", training allowed", False: ", training not allowed", None: ""}[row["train_allowed"]]

@@ -1,4 +1,4 @@
-"""`segue run` under `torchrun`: one process speaks, and all end with the same exit code."""
+"""`segue run` under `torchrun`: one process prints, and all end with the same exit code."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import signal
 import warnings
 from collections.abc import Iterator
-from typing import Any
 
 import typer
 
@@ -17,14 +16,15 @@ from toolkit.errors import SegueError
 
 @contextlib.contextmanager
 def together() -> Iterator[bool]:
-    """Run the block in every process that was started; yields whether this is the one that leads.
+    """Run the block in all processes that were started. Yields whether this is the process that leads.
 
-    An error anywhere ends them all: the first process to fail says why, the others end silently with its exit code.
+    An error in one process ends them all. The first process to fail prints the error. The others exit silently with its
+    code.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
         yield True
         return
-    # what a broken connection logs beside the error it raises
+    # a broken connection would log more than the error that it raises
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from toolkit.sequential.training import distributed
 
@@ -50,7 +50,7 @@ def together() -> Iterator[bool]:
         raise typer.Exit(code)
 
 
-def _stop(*_: Any) -> None:
+def _stop(*_: object) -> None:
     raise SegueError(
-        "stopped from outside, or because another process of this run ended: run the same command to go on where it stopped"
+        "stopped from outside, or because another process of this run ended: run the same command to resume"
     )

@@ -1,4 +1,4 @@
-"""`segue encoders`: which encoders there are, and what cleaning and enrichment make of texts."""
+"""`segue encoders`: list the encoders, and show texts after cleaning and enrichment."""
 
 from __future__ import annotations
 
@@ -15,14 +15,12 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
-app = typer.Typer(
-    invoke_without_command=True, help="List the encoders, or see what one makes of texts before it encodes them."
-)
+app = typer.Typer(invoke_without_command=True, help="List the encoders, or show texts as an encoder reads them.")
 
 
 @app.callback()
 def encoders(ctx: typer.Context, json: Json = False, debug: Debug = False) -> None:
-    """List the encoders: what they read, what they give, where they come from."""
+    """List the encoders with their inputs, dimensions and sources."""
     if ctx.invoked_subcommand is not None:
         return
     from toolkit.encoders.contract.registry import describe
@@ -91,7 +89,7 @@ def preview(
 
 
 def _show(row: PreviewRow, length: int) -> None:
-    """One text, step by step; a step that leaves it as it was says so."""
+    """Print one text after each step. A step without effect is marked as unchanged."""
     print(escaped(" · ".join(filter(None, (row["track"], row["modality"], row["encoder"])))))
     before = None
     for step in row["steps"]:

@@ -1,4 +1,4 @@
-"""`segue export`: the vectors of a run's tracks, for other programs."""
+"""`segue export`: write the vectors of a run's tracks for other programs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from segue.commands.application import Debug
 
 
 class Format(StrEnum):
-    """How the vectors are written."""
+    """Formats of the files."""
 
     parquet = "parquet"
     safetensors = "safetensors"
@@ -25,7 +25,7 @@ def export(
     system: Annotated[
         str | None, typer.Option(help="Which system; default: the best on validation.", show_default=False)
     ] = None,
-    format: Annotated[Format, typer.Option(help="Of the files.")] = Format.parquet,
+    format: Annotated[Format, typer.Option(help="Format of the files.")] = Format.parquet,
     debug: Debug = False,
 ) -> None:
     """Write item vectors, and those of each modality, with ids, titles and artists."""

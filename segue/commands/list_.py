@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from segue.commands.application import Debug
 
 if TYPE_CHECKING:
-    from toolkit.list_parts import ListedPart
+    from toolkit.list_parts import ListedPart, Parameter
 
 Kind = Annotated[
-    str,
+    str | None,
     typer.Argument(
-        help="readers, encoders, rankers, models, losses, joins, missing, metrics, protocols or sources.",
+        help="readers, encoders, rankers, models, losses, joins, missing, metrics, protocols or sources;"
+        " default: print these kinds.",
         show_default=False,
     ),
 ]
@@ -24,34 +25,37 @@ Name = Annotated[
 
 
 def list_(
-    kind: Kind,
+    kind: Kind = None,
     name: Name = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     debug: Debug = False,
 ) -> None:
-    """List what there is of a kind, plug-ins included: names, parameters with defaults, and one sentence each."""
+    """List the parts of a kind, plug-ins included: names, parameters with defaults, and one sentence each."""
     from toolkit import plugins
     from toolkit.errors import InputError
     from toolkit.list_parts import KINDS, list_parts
 
-    found = list_parts(kind)
+    if kind is None:
+        print("\n".join(KINDS))
+        return
+    parts = list_parts(kind)
     if name is not None:
-        known = [each.name for each in found]
+        known = [part.name for part in parts]
         if name not in known:
             noun = plugins.article(plugins.kind_of(KINDS[kind]))
             raise InputError(f"{name!r} is not {noun}: {plugins.suggest(name, known)}")
-        found = [each for each in found if each.name == name]
+        parts = [part for part in parts if part.name == name]
     if json:
         from json import dumps
 
-        print(dumps([each.as_json() for each in found], ensure_ascii=False, indent=1, default=str))
+        print(dumps([part.as_json() for part in parts], ensure_ascii=False, indent=1, default=str))
         return
-    for each in found:
-        _print(each, whole=name is not None)
+    for part in parts:
+        _print(part, whole=name is not None)
 
 
 def _print(part: ListedPart, *, whole: bool) -> None:
-    """A part in two or three lines, or with a line for each parameter."""
+    """Print a part in two or three lines, or with one line for each parameter."""
     from toolkit.plugins import OWN
     from toolkit.terminal import escaped
 
@@ -76,8 +80,8 @@ def _wrapped(text: str, indent: int = 4) -> None:
         print(" " * indent + escaped(line))
 
 
-def _value(parameter: Any) -> str:
-    """A default as a recipe writes it."""
+def _value(parameter: Parameter) -> str:
+    """Return a default as written in a recipe."""
     if parameter.required:
         return "…"
     value = parameter.default

@@ -1,4 +1,4 @@
-"""`segue report`: write a run's page again, several runs on one page, or their table for a paper."""
+"""`segue report`: write the page of a run again, a page of several runs, or their table for a paper."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from segue.commands.application import Debug
 
 
 class Form(StrEnum):
-    """What a report is written as."""
+    """Formats of a report."""
 
     html = "html"
     markdown = "markdown"
@@ -49,7 +49,7 @@ def report(
     across: Across = False,
     debug: Debug = False,
 ) -> None:
-    """Write the report of one run, or of several beside each other, as a page or as a table."""
+    """Write the report of one run, or of several next to each other, as a page or as a table."""
     from toolkit.errors import InputError
     from toolkit.files import write_bytes
     from toolkit.plugins import suggest
@@ -68,7 +68,7 @@ def report(
         write_bytes(target, html(each[""]).encode("utf-8"))
         print(f"report    {target}")
         return
-    rows = [row for found in each.values() for row in found.metrics]
+    rows = [row for files in each.values() for row in files.metrics]
     for name, value, known in (
         ("split", split, {row["split"] for row in rows}),
         ("slice", slice, {row["slice"] for row in rows}),
@@ -76,8 +76,8 @@ def report(
         if value not in known:
             raise InputError(f"--{name}={value!r} is not in any of these runs: {suggest(value, sorted(known))}")
     made = {
-        name: result_tables.pivot(found.metrics, split=split, slice=slice, timings=found.timings, layout=found.table)
-        for name, found in each.items()
+        name: result_tables.pivot(files.metrics, split=split, slice=slice, timings=files.timings, layout=files.table)
+        for name, files in each.items()
     }
     table = result_tables.side_by_side(made) if across else made[""]
     if format is Form.latex:

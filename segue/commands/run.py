@@ -25,7 +25,7 @@ def run(
     out: Annotated[
         Path | None, typer.Option(help="Run directory; default: runs/ and the recipe's name.", show_default=False)
     ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Run every stage again, finished or not.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Run all stages again, including finished ones.")] = False,
     debug: Debug = False,
 ) -> None:
     """Run a recipe: ingest and collect, split and encode, fit and evaluate, report. The same command resumes it."""

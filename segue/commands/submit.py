@@ -16,26 +16,26 @@ def submit(
     run_dir: Annotated[Path, typer.Argument(help="A finished run's directory.", show_default=False)],
     challenge: Challenge,
     team: Annotated[str, typer.Option(help="Name of the team.", show_default=False)],
-    email: Annotated[str, typer.Option(help="Its address.", show_default=False)],
+    email: Annotated[str, typer.Option(help="Its e-mail address.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Where to write; gzipped where the name ends in .gz.")] = Path(
         "submission.csv.gz"
     ),
     system: Annotated[
-        str | None, typer.Option(help="Which system to ask; default: the best on validation.", show_default=False)
+        str | None, typer.Option(help="Which system to use; default: the best on validation.", show_default=False)
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Write the Million Playlist Dataset challenge's submission file: 500 tracks for each playlist of the challenge set."""
+    """Write a submission file for the Million Playlist Dataset challenge: 500 tracks for each playlist."""
     from toolkit.continuation import Continuation
     from toolkit.continuation.challenge_submission import challenge_set, verify, write
     from toolkit.errors import SegueError
 
     playlists = challenge_set(challenge)
-    asked = Continuation.load(run_dir, system)
-    filled = write(asked, playlists, out, team=team, email=email)
+    continuation = Continuation.load(run_dir, system)
+    filled = write(continuation, playlists, out, team=team, email=email)
     if faults := verify(out, playlists):
         raise SegueError(f"{out} breaks the challenge's rules: {faults[0]} ({len(faults)} faults)")
-    print(f"{out}: {len(playlists):,} playlists by {asked.system}, {filled:,} of them filled up by popularity")
+    print(f"{out}: {len(playlists):,} playlists by {continuation.system}, {filled:,} of them filled up by popularity")
 
 
 def verify_submission(

@@ -41,31 +41,31 @@ def sweep(
         from toolkit.pipeline.programs.sweep_settings import BEST
         from toolkit.pipeline.programs.sweep_settings import sweep as search
 
-        found = search(settings, folder, progress=reporter)
+        result = search(settings, folder, progress=reporter)
     console = Console(width=None if sys.stdout.isatty() else 140)
-    print_whole(console, sweep_table(found))
+    print_whole(console, sweep_table(result))
     # only the run of the best recipe evaluates on test
     console.print(
         f"try next  segue run {shlex.quote(str(folder / BEST))}", highlight=False, markup=False, soft_wrap=True
     )
 
 
-def sweep_table(found: SweepResult) -> Table:
-    """Trials, the best first: settings, value on validation, epochs and seconds."""
+def sweep_table(result: SweepResult) -> Table:
+    """Return one row per trial, the best first: settings, value on validation, epochs and seconds."""
     from rich import box
     from rich.table import Table
 
-    keys = list(found["trials"][0]["settings"])
-    title = f"{found['system']}: {len(found['trials'])} trials by {found['select']}"
+    keys = list(result["trials"][0]["settings"])
+    title = f"{result['system']}: {len(result['trials'])} trials by {result['select']}"
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
     table.add_column("trial", justify="right")
     for key in keys:
         table.add_column(key, justify="right", no_wrap=True)
-    for name in (found["select"], "epochs", "s"):
+    for name in (result["select"], "epochs", "s"):
         table.add_column(name, justify="right", no_wrap=True)
-    for row in sorted(found["trials"], key=lambda row: (-row["value"], row["number"])):
+    for row in sorted(result["trials"], key=lambda row: (-row["value"], row["number"])):
         cells = [f"{value:.4g}" if isinstance(value := row["settings"][key], float) else str(value) for key in keys]
         epochs = f"{row['epochs']}{' underfit' if row['underfit'] else ''}" if row["epochs"] else "–"
-        style = "bold green" if row["number"] == found["best"] else ""
+        style = "bold green" if row["number"] == result["best"] else ""
         table.add_row(str(row["number"]), *cells, f"{row['value']:.4f}", epochs, f"{row['seconds']:.1f}", style=style)
     return table

@@ -29,8 +29,8 @@ def result_table(
     from rich.table import Table
     from rich.text import Text
 
-    found = pivot(rows, timings=timings, layout=layout)
-    size = f"{found.n:,} test playlists" if found.n else "test playlists"
+    pivoted = pivot(rows, timings=timings, layout=layout)
+    size = f"{pivoted.n:,} test playlists" if pivoted.n else "test playlists"
     table = Table(
         box=box.SIMPLE_HEAD,
         title=f"{size}, 95 % intervals",
@@ -39,23 +39,23 @@ def result_table(
         show_edge=False,
     )
     table.add_column("system", no_wrap=True)
-    for column in found.columns:
+    for column in pivoted.columns:
         table.add_column(column.label, justify="right", no_wrap=True)
-    for group, systems in found.groups:
+    for group, systems in pivoted.groups:
         table.add_section()
         if group:
             table.add_row(Text(group, style="bold"))
         for row in systems:
             table.add_row(_name(row), *map(_cell, row.cells))
     table.add_section()
-    for row in found.rows:
+    for row in pivoted.rows:
         if row.oracle:
             table.add_row(_name(row), *map(_cell, row.cells))
     return table
 
 
 def detectable(comparisons: Sequence[ComparisonRow]) -> str:
-    """The differences from the reference that so many test playlists can show; empty if nothing is compared."""
+    """Return the differences from the reference that this number of playlists can show; empty without comparisons."""
     import statistics
 
     by_column: dict[Column, list[float]] = {}
@@ -66,11 +66,10 @@ def detectable(comparisons: Sequence[ComparisonRow]) -> str:
     differences = ", ".join(
         f"{column.label} {column.format(statistics.median(values))}" for column, values in by_column.items()
     )
-    return (
-        f"{rows[0]['n']:,} playlists show (p < .05, power 80 %) differences from {rows[0]['reference']} of {differences}"
-        if differences
-        else ""
-    )
+    if not differences:
+        return ""
+    size, reference = f"{rows[0]['n']:,}", rows[0]["reference"]
+    return f"{size} playlists show (p < .05, power 80 %) differences from {reference} of {differences}"
 
 
 def situation_tables(rows: Sequence[MetricRow], timings: Mapping[str, Timing]) -> list[Table]:

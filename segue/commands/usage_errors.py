@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import typer
 
-UsageError: Any = typer.BadParameter.__base__
-"""Of the parser, which Typer imports or carries itself, depending on its version."""
+UsageError: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
+"""Base class of the parser's errors. The parser is a package or a part of Typer, depending on Typer's version."""
 
 
 def is_help(error: BaseException) -> bool:
-    """Whether it is no fault but a command without arguments, which shows its help."""
+    """Return whether it is not an error but a command without arguments, which shows its help."""
     return type(error).__name__ == "NoArgsIsHelpError"
 
 
-def line(error: Any) -> str:
-    """What is wrong with the command line that `error`, a `UsageError`, refuses."""
+def line(error: typer.BadParameter) -> str:
+    """Return what is wrong with a command line, for a `UsageError`."""
     command = error.ctx.command_path if error.ctx is not None else "segue"
     see = f"see {command} --help"
     if hasattr(error, "possibilities"):
@@ -26,10 +24,15 @@ def line(error: Any) -> str:
     return message[0].lower() + message[1:] + ("" if message.endswith("?") else f": {see}")
 
 
-def _invalid(error: Any) -> str:
-    """`-k=0 must be …` for a value that breaks a rule; empty where there is none, or the parser does not hand it on."""
-    if getattr(error, "param", None) is None or not hasattr(error.__cause__, "errors"):
+def _invalid(error: typer.BadParameter) -> str:
+    """Return `-k=0 must be …` for a value that violates a rule; empty for other errors."""
+    parameter = getattr(error, "param", None)
+    if parameter is None or error.__cause__ is None:
         return ""
+    from pydantic import ValidationError
+
     from toolkit.validation import explain
 
-    return f"{error.param.opts[-1]}{explain(error.__cause__, None)[1]}"
+    if not isinstance(error.__cause__, ValidationError):
+        return ""
+    return f"{parameter.opts[-1]}{explain(error.__cause__, None)[1]}"

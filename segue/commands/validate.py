@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from toolkit.recipe import Recipe as Settings
 
 LISTED = 6
-"""Names in one line of the summary; of more, the rest are counted."""
+"""Names in one line of the summary. Further names are counted."""
 
 
 def validate(recipe: Recipe, overrides: Overrides = [], debug: Debug = False) -> None:  # noqa: B006
-    """Check a recipe without running it: its keys and values, its data's columns and fields, and the packages and weights it needs."""
+    """Check a recipe without running it: keys, values, columns and fields of the data, packages and weights."""
     from toolkit.pipeline.run import preflight
     from toolkit.recipe.yaml_file import read
     from toolkit.terminal import printable
 
     written = read(recipe, overrides)
-    found = written.recipe(parameters=True)
-    findings = list(preflight.findings(found))
+    settings = written.recipe(parameters=True)
+    findings = list(preflight.findings(settings))
     for finding in findings:
         line = f"{written.place(finding.where)}: {finding.line}"
         if finding.certain:
@@ -40,12 +40,12 @@ def validate(recipe: Recipe, overrides: Overrides = [], debug: Debug = False) ->
     if any(finding.certain for finding in findings):
         raise typer.Exit(InputError.exit_code)
     print(f"{recipe} is valid")
-    for title, text in summary(found):
+    for title, text in summary(settings):
         print(f"{title:<10}{printable(text)}")
 
 
 def summary(recipe: Settings) -> Iterator[tuple[str, str]]:
-    """What a run of the recipe does: a title and a line each."""
+    """Yield a title and a line for each part of a run of the recipe."""
     from toolkit.recipe.cross_checks import system_names
 
     data = recipe.data
@@ -63,7 +63,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _described(split: Protocol) -> str:
-    """A protocol's name, the settings that are not its defaults, and the first sentence that its class says of itself."""
+    """Return a protocol's name, the settings that differ from its defaults, and the first sentence of its docstring."""
     given = ", ".join(
         f"{key} {value}" for key, value in split.model_dump(mode="json", exclude_defaults=True).items() if key != "type"
     )

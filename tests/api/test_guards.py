@@ -14,7 +14,7 @@ import torch
 
 import segue
 from segue.plugin import Block, Loss, Metric, Scores, Training
-from toolkit.errors import InputError, LeakError, SegueError
+from toolkit.errors import InputError, LeakError, RunDirectoryError, SegueError
 
 
 @pytest.fixture(scope="module")
@@ -219,3 +219,27 @@ def test_an_error_in_a_users_class_names_the_class(tmp_path: Path, monkeypatch: 
     )
     assert done.returncode == 1
     assert "an error inside my_fault:Boom, ValueError: my bug (--debug shows where)" in done.stderr
+
+
+def test_a_run_of_a_missing_folder_is_refused_at_once() -> None:
+    with pytest.raises(RunDirectoryError, match=r"nope is not the folder of a finished run: make one with segue\.run"):
+        segue.Run("nope")
+
+
+def test_from_dataframe_refuses_a_path_and_names_read_playlists() -> None:
+    with pytest.raises(InputError, match=r"not 'x\.csv': read files by segue\.read_playlists"):
+        segue.from_dataframe("x.csv")
+
+
+def test_errors_of_reader_options_name_the_keyword(tmp_path: Path) -> None:
+    (tmp_path / "lists.csv").write_text("playlist_id,track_id\n1,a\n1,b\n")
+    with pytest.raises(InputError, match="^foo is not a key"):
+        len(segue.read_playlists(tmp_path / "lists.csv", foo=1))
+    with pytest.raises(InputError, match="^min_track_plays=-1 must be"):
+        segue.read_playlists(tmp_path / "lists.csv", min_track_plays=-1)
+
+
+def test_warnings_of_continue_playlist_point_to_the_caller(model: segue.Model) -> None:
+    with pytest.warns(UserWarning, match="1 of 2 tracks are not in the catalogue") as caught:
+        model.continue_playlist(["demo:track:1", "nope"], k=3)
+    assert caught[0].filename == __file__

@@ -262,6 +262,11 @@ def test_validate_prints_every_problem_of_data_and_machine(tmp_path: Path) -> No
     ]
 
 
+def test_list_without_a_kind_prints_the_kinds() -> None:
+    kinds = segue("list").stdout.split()
+    assert kinds[:3] == ["readers", "encoders", "rankers"] and kinds[-1] == "sources"
+
+
 def test_encoders_are_listed() -> None:
     rows = json.loads(segue("encoders", "--json").stdout)
     assert {"features", "features-vae", "sentence-bert", "image-vae", "codes", "tfidf"} <= {row["name"] for row in rows}
@@ -285,7 +290,7 @@ def test_data_info_reports_repeated_playlist_ids(tmp_path: Path) -> None:
         '{"id": "1", "tracks": ["a", "b"]}\n{"id": "1", "tracks": ["a", "c"]}\n{"id": "2", "tracks": ["b"]}\n'
     )
     assert json.loads(segue("data", "info", path, "--json").stdout)["repeated_ids"] == 1
-    assert "  with an id that came before: 1, which a run takes for bad records\n" in segue("data", "info", path).stdout
+    assert "  with a repeated id: 1, which are bad records in a run\n" in segue("data", "info", path).stdout
 
 
 def test_summed_plays_are_not_bad_records(tmp_path: Path) -> None:
@@ -330,14 +335,14 @@ def test_data_converts_to_recbole(lists: Path, tmp_path: Path) -> None:
         (
             SegueError("database or disk is full"),
             1,
-            "the disk is full: make room and run the same command again; what was finished is kept",
+            "the disk is full: make room and run the same command again; finished steps are kept",
         ),
         (OSError(28, "No space left on device", "/x/y"), 1, "the disk is full (/x/y): make room"),
-        (PermissionError(13, "Permission denied", "/x/y"), 2, "/x/y may not be written or read: Permission denied"),
+        (PermissionError(13, "Permission denied", "/x/y"), 2, "/x/y cannot be read or written: Permission denied"),
         (
             FileNotFoundError(2, "No such file or directory", "/x/y"),
             2,
-            "/x/y may not be written or read: No such file or directory",
+            "/x/y cannot be read or written: No such file or directory",
         ),
         (MemoryError(), 1, "out of memory"),
         (
@@ -346,7 +351,7 @@ def test_data_converts_to_recbole(lists: Path, tmp_path: Path) -> None:
             "out of memory: lower batch_tokens",
         ),
         (KeyError("x"), 1, "an error inside segue, KeyError: 'x' (--debug shows where)"),
-        (KeyboardInterrupt(), 130, "run the same command to go on"),
+        (KeyboardInterrupt(), 130, "run the same command to resume"),
     ],
 )
 def test_errors_are_one_line_and_an_exit_code(error: BaseException, code: int, line: str) -> None:

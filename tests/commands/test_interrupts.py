@@ -41,7 +41,7 @@ def test_an_interrupt_exits_with_130(tiny_recipe: Path, tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert stderr.splitlines()[-1] == "segue: interrupted; run the same command to go on where it stopped"
+    assert stderr.splitlines()[-1] == "segue: interrupted: run the same command to resume"
     assert "Traceback" not in stderr
 
 
@@ -77,7 +77,7 @@ def test_an_interrupt_that_a_library_converts_exits_with_130(work: str, made: st
     )
     assert (found.returncode, found.stderr) == (
         130,
-        f"segue: interrupted; run the same command to go on where it stopped{made}\n",
+        f"segue: interrupted: run the same command to resume{made}\n",
     )
 
 

@@ -196,8 +196,8 @@ def test_leak_exits_with_2(here: Path, lists: str, overrides: list[str], message
         (["continue", ".", "--tracks", "a"], "is not a run directory"),
         (["continue", "none", "--tracks", "a"], "none is not a run directory"),
         (["run", "r.yaml", "--out", "."], "exists and is not a run directory"),
-        (["run", "r.yaml", "--out", "lists.csv/x"], "lists.csv/x may not be written or read: Not a directory"),
-        (["run", "r.yaml", "--out", "x" * 300], "may not be written or read: File name too long"),
+        (["run", "r.yaml", "--out", "lists.csv/x"], "lists.csv/x cannot be read or written: Not a directory"),
+        (["run", "r.yaml", "--out", "x" * 300], "cannot be read or written: File name too long"),
         (["run", "r.yaml", "--out", "lists.csv"], "exists and is not a run directory"),
     ],
 )
