@@ -77,16 +77,16 @@ class MfccTagsEncoder(SupervisedEncoder, CodebookEncoder):
         """Learn the codebook and to predict labels float32 [n, t]; resumes from `workdir` after a kill."""
         import torch
 
-        wanted = checked_targets(self.name, len(inputs), targets, labels=True)
+        checked = checked_targets(self.name, len(inputs), targets, labels=True)
         self._learn_words(inputs, progress)
         readable, counts = self._counts(inputs, progress, f"count {self.name}")
-        labels = wanted[readable]
+        labels = checked[readable]
         answers = torch.from_numpy(labels)
         examples = Examples(
             lambda rows: (torch.from_numpy(_scaled(counts[rows])), answers[torch.from_numpy(rows)]),
             len(readable),
             labels,
-            identity("audio", inputs, wanted),
+            identity("audio", inputs, checked),
         )
         self._train(examples, lr=self.params.lr, workdir=workdir, progress=progress)
         return self

@@ -13,7 +13,7 @@ from segue_papers.encoders.mel_spectrogram import MelParams, log_mel, mel_window
 from tests.encoders.audio.audio_cases import SMALL_CQT, SMALL_MEL
 from tests.encoders.conftest import pure, sound, tone
 from toolkit.encoders.audio.cqt_cnn import CqtCnnEncoder, CqtCnnParams
-from toolkit.encoders.audio.window_table import WindowTable
+from toolkit.encoders.learning.growing_array import GrowingArray
 from toolkit.encoders.learning.supervised_network import SupervisedNetwork
 from toolkit.errors import InputError
 
@@ -119,7 +119,7 @@ def test_a_resumed_fit_equals_an_uninterrupted_one(sounds, tmp_path):
 
 def test_windows_in_a_file_equal_windows_in_memory(tmp_path):
     parts = [np.random.default_rng(n).random((n, 3, 4), dtype=np.float32) for n in (1, 3, 2)]
-    tables = [WindowTable(None), WindowTable(tmp_path)]
+    tables = [GrowingArray(None), GrowingArray(tmp_path)]
     for table in tables:
         for part in parts:
             table.append(part)

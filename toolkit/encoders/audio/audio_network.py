@@ -62,18 +62,18 @@ class AudioNetworkEncoder(PredictingEncoder, AudioEncoder):
         """
         import torch
 
-        wanted = checked_targets(self.name, len(inputs), targets, labels=self.params.loss == "logistic")
+        checked = checked_targets(self.name, len(inputs), targets, labels=self.params.loss == "logistic")
         windows, owners = self._all_windows(inputs, workdir, progress)
-        answers = torch.from_numpy(wanted)
-        plays = checked_feedback(self.name, feedback, wanted) if self.needs_feedback else None
+        answers = torch.from_numpy(checked)
+        plays = checked_feedback(self.name, feedback, checked) if self.needs_feedback else None
 
         def load(rows: np.ndarray) -> tuple[Tensor, ...]:
             # the target of a window is that of its clip
             known = (answers[torch.from_numpy(owners[rows])],) if plays is None else plays.batch(owners[rows])
             return torch.from_numpy(windows[rows]), *known
 
-        about = identity("audio", inputs, wanted) + (plays.identity() if plays is not None else b"")
-        examples = Examples(load, len(windows), wanted[np.unique(owners)], about, plays)
+        about = identity("audio", inputs, checked) + (plays.identity() if plays is not None else b"")
+        examples = Examples(load, len(windows), checked[np.unique(owners)], about, plays)
         self._fit_network(examples, workdir=workdir, progress=progress)
         return self
 

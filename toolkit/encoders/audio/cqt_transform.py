@@ -176,7 +176,7 @@ def _taps() -> tuple[np.ndarray, int]:
 
 @lru_cache(maxsize=1)
 def _squares() -> np.ndarray:
-    """The filter as matrices, float32 (squares, 2 · BLOCK, BLOCK); matrix j maps the j-th row after a row to outputs."""
+    """The filter as matrices, float32 (squares, 2 · BLOCK, BLOCK); matrix j is for the j-th row after a row."""
     taps, _ = _taps()
     size = 2 * BLOCK
     count = 1 + -(-(len(taps) - 1 + size - 1) // size)

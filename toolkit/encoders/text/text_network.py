@@ -87,14 +87,14 @@ class TextNetworkEncoder(PredictingEncoder):
         """
         import torch
 
-        wanted = checked_targets(self.name, len(inputs), targets, labels=self.params.loss == "logistic")
+        checked = checked_targets(self.name, len(inputs), targets, labels=self.params.loss == "logistic")
         self._learn_words(list(dict.fromkeys(inputs)), workdir, progress)
-        answers, load = torch.from_numpy(wanted), self._prepare(inputs, progress)
+        answers, load = torch.from_numpy(checked), self._prepare(inputs, progress)
         examples = Examples(
             lambda rows: (load(rows), answers[torch.from_numpy(rows)]),
-            len(wanted),
-            wanted,
-            identity("text", inputs, wanted),
+            len(checked),
+            checked,
+            identity("text", inputs, checked),
         )
         self._fit_network(examples, workdir=workdir, progress=progress)
         return self

@@ -103,11 +103,14 @@ class Word2vecEncoder(WordMeanEncoder):
     def vectors(self, words: Collection[str]) -> dict[str, np.ndarray]:
         return {word: self.matrix[self.vocabulary[word]] for word in words if word in self.vocabulary}
 
-    def _vector_state(self) -> FittedState:
+    def fitted_state(self) -> FittedState | None:
+        if (state := super().fitted_state()) is None:
+            return None
         words = sorted(self.vocabulary, key=self.vocabulary.__getitem__)
-        return FittedState({"vectors": self.matrix}, {"words": words})
+        return FittedState({"vectors": self.matrix}, {"words": words, **state.values})
 
-    def _restore_vectors(self, state: FittedState) -> None:
+    def restore(self, state: FittedState) -> None:
+        super().restore(state)
         self.vocabulary = {word: row for row, word in enumerate(state.values["words"])}
         self.matrix = state.tensors["vectors"]
 

@@ -55,13 +55,6 @@ class WordMeanEncoder(TextEncoder):
     def vectors(self, words: Collection[str]) -> Mapping[str, np.ndarray]:
         """Vectors float32 [d] of those of `words` that are known."""
 
-    def _vector_state(self) -> FittedState:
-        """What the vectors need, besides the cleaner, to be saved."""
-        return FittedState()
-
-    def _restore_vectors(self, state: FittedState) -> None:
-        """Take over what `_vector_state` returned."""
-
     def words(self, text: str) -> list[str]:
         """The words of a text after cleaning, with repeats and in order."""
         text = self.cleaner(text)
@@ -107,9 +100,7 @@ class WordMeanEncoder(TextEncoder):
     def fitted_state(self) -> FittedState | None:
         if self.unknown is None:
             return None
-        vectors = self._vector_state()
-        return FittedState(vectors.tensors, {"unknown": self.unknown, "common": self.cleaner.common, **vectors.values})
+        return FittedState(values={"unknown": self.unknown, "common": self.cleaner.common})
 
     def restore(self, state: FittedState) -> None:
         self.unknown, self.cleaner = state.values["unknown"], Cleaner(self.params.clean, state.values["common"])
-        self._restore_vectors(state)
