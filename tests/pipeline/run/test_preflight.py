@@ -386,7 +386,7 @@ def test_weights_that_may_be_skipped_are_a_warning(here: Path) -> None:
 
 
 def test_preflight_does_not_read_vectors(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from toolkit.encoders.features.features import vectors
+    from toolkit.encoders.features import vectors
 
     np.savez("mine.npz", ids=np.array(["t1"]), matrix=np.zeros((1, 2), np.float32))
     monkeypatch.setattr(vectors, "read", lambda named: pytest.fail("the file was read"))
