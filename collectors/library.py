@@ -108,8 +108,7 @@ def missing(library: Catalogue | None, origin: Path | str, table: Table) -> int:
             n_missing += len(ids)
             if library is not None:
                 with library.engine.connect() as connection:
-                    known = select(func.count()).select_from(table).where(table.c.id.in_(ids))
-                    n_missing -= connection.scalar(known) or 0
+                    n_missing -= connection.scalar(select(func.count(table.c.id)).where(table.c.id.in_(ids))) or 0
     return n_missing
 
 

@@ -165,7 +165,7 @@ class Engine:
             return
         self._write(result)
         if isinstance(error, Blocked) and error.for_good:
-            self._end_lane(pool, lane, str(error))
+            self._end(pool, str(error), lane)
         elif (reason := pool.failure_after(error, self._settings.patience)) is not None:
             self._end(pool, reason)
         elif isinstance(error, RateLimited) and (error.retry_after or 0.0) > self._settings.patience:
@@ -200,24 +200,19 @@ class Engine:
             if set(lane.fields) & set(ID_FIELDS):
                 self._feed.wake_for(result.request)
 
-    def _end(self, pool: WorkerPool, reason: str) -> None:
-        """Stop a source; the others continue."""
-        if pool.stopped is None:
-            pool.stopped = self._scrub(" ".join(reason.split()))
-            self._reporter.note(f"{pool.source.name} stops: {pool.stopped}")
-            self.ledger.with_room(self.ledger.release, pool.drain())
-            self._feed.wake_all()
-
-    def _end_lane(self, pool: WorkerPool, lane: Lane, reason: str) -> None:
-        """Stop some of a source's fields; its other fields continue."""
-        if lane.ended is None:
-            lane.ended = self._scrub(" ".join(reason.split()))
-            self.ledger.with_room(self.ledger.release, lane.drain())
-            self._feed.wake_all()
-            if pool.open_lanes:
-                self._reporter.note(f"{pool.source.name} stops: {pool.stop_reason}")
-            else:
-                self._end(pool, reason)
+    def _end(self, pool: WorkerPool, reason: str, lane: Lane | None = None) -> None:
+        """Stop a source, or only one of its lanes; everything else continues."""
+        if pool.stopped is not None or (lane is not None and lane.ended is not None):
+            return
+        text = self._scrub(" ".join(reason.split()))
+        if lane is not None:
+            lane.ended = text
+        if lane is None or not pool.open_lanes:
+            pool.stopped = text
+        self._reporter.note(f"{pool.source.name} stops: {pool.stop_reason}")
+        lanes = pool.lanes if lane is None or pool.stopped else [lane]
+        self.ledger.with_room(self.ledger.release, [claim for lane in lanes for claim in lane.drain()])
+        self._feed.wake_all()
 
     def _soon(self, now: float) -> bool:
         """Whether a lane is to be looked at within `IDLE`."""
@@ -242,7 +237,8 @@ class Engine:
         """Write what is under way, and release everything else."""
         self._stop.set()
         for pool in self._pools:
-            pool.drain()  # all claims of this process are released together below
+            for lane in pool.lanes:
+                lane.waiting.clear()  # all claims of this process are released together below
             pool.end_threads()
         deadline = time.monotonic() + FAREWELL
         while any(pool.in_flight for pool in self._pools) and (left := deadline - time.monotonic()) > 0:

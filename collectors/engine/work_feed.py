@@ -51,12 +51,14 @@ class WorkFeed:
         ids = [request.id, *request.artist_ids, *([request.album_id] if request.album_id else [])]
         for pool in self._pools:
             for lane in pool.lanes if _id_fields_of(pool.source) else ():
-                entries = entries_of(pool.source.name, lane.fields, lane.entity, ids)
-                self._with_room(self._ledger.wake, AWAITS_ID, entries)
+                self._wake(pool.source, lane, ids)
 
     def wake_all(self) -> None:
         """Make everything that waits for an id due now: a source that was to give ids has stopped."""
         self._with_room(self._ledger.wake, AWAITS_ID)
+
+    def _wake(self, source: Source, lane: Lane, ids: Sequence[str]) -> None:
+        self._with_room(self._ledger.wake, AWAITS_ID, entries_of(source.name, lane.fields, lane.entity, ids))
 
     def _queue(self, source: Source, lane: Lane, claims: list[Claim]) -> None:
         """Queue the requests of claims; release those that have no id, and those that have to wait for one."""
@@ -75,8 +77,7 @@ class WorkFeed:
         if awaited:
             # another process may have answered, and woken whatever waited, before these were released
             answered = sorted(awaited - self._awaited(source, lane, sorted(awaited)))
-            entries = entries_of(source.name, lane.fields, lane.entity, answered)
-            self._with_room(self._ledger.wake, AWAITS_ID, entries)
+            self._wake(source, lane, answered)
 
     def _awaited(self, source: Source, lane: Lane, ids: Sequence[str]) -> set[str]:
         """The entities among `ids` for which this run or another may still get an id that the source uses."""

@@ -104,10 +104,6 @@ class WorkerPool:
                 self._jobs.put((lane, *lane.waiting.popleft()))
                 self.in_flight += 1
 
-    def drain(self) -> list[Claim]:
-        """Remove and return the claims of all lanes that no thread has yet."""
-        return [claim for lane in self.lanes for claim in lane.drain()]
-
     def end_threads(self) -> None:
         """Let each thread end when it has finished its request."""
         for _ in range(self.threads):
