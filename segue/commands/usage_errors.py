@@ -17,7 +17,7 @@ def line(error: typer.BadParameter) -> str:
     """Return what is wrong with a command line, for a `UsageError`."""
     command = error.ctx.command_path if error.ctx is not None else "segue"
     see = f"see {command} --help"
-    if hasattr(error, "possibilities"):
+    if hasattr(error, "possibilities") and hasattr(error, "option_name"):
         near = list(error.possibilities or ())[:1]
         return f"{error.option_name} is not an option of {command}: {f'did you mean {near[0]}?' if near else see}"
     message = " ".join((_invalid(error) or error.format_message()).split()).rstrip(".")
