@@ -83,7 +83,7 @@ def test_entry_points_of_the_page_name_its_parts(
         assert "train_allowed: bool or none, default null" in shown and "whether the words may be trained on" in shown
         assert "Print the share of the first k tracks" in segue("agreement", "--help").output
         gone = segue("agreement", tmp_path)
-        assert gone.exit_code == 2 and gone.output.startswith(f"segue: {tmp_path} has no rankings.parquet")
+        assert gone.exit_code == 2 and gone.output.startswith(f"segue: {tmp_path} is not the folder of a finished run")
     finally:
         plugins.points.cache_clear()
 
