@@ -146,8 +146,8 @@ def probed(
 
 def demo_trained(params: dict[str, Any], seed: int) -> Any:
     """`cqt-cnn` that learned the tastes behind the demo catalogue's tracks from their sound, and never heard a clip."""
-    from toolkit.catalogue.demo.demo_params import DemoParams
-    from toolkit.catalogue.demo.demo_reader import DemoReader
+    from segue.datasets.demo.demo_params import DemoParams
+    from segue.datasets.demo.demo_reader import DemoReader
     from toolkit.catalogue.records import TrackRecord
 
     reader = DemoReader(params=DemoParams(tracks=300, artists=60, playlists=10, fields=["audio"]))

@@ -107,9 +107,6 @@ AT_THE_TOP = {"pipeline"}
 ABOVE = {"collectors", "segue_papers"}
 """Packages that `toolkit` finds by their entry points and never imports."""
 
-COMMANDS = {"collectors.commands", "collectors.playlist_commands"}
-"""Commands that a package above `toolkit` adds to the command line of `segue`."""
-
 RECBOLE_USERS = {"toolkit.sequential.recbole.bridge", "toolkit.baselines.stock.stock_models"}
 
 UNPICKLERS = {"toolkit.sequential.recbole.bridge"}
@@ -256,11 +253,11 @@ def test_only_the_pipeline_calls_the_public_api() -> None:
     faults = [
         f"{_where(module, found.line)} imports {found.module}"
         for module in MODULES.values()
-        if _top(module.name) != "segue" and module.package not in AT_THE_TOP and module.name not in COMMANDS
+        if _top(module.name) != "segue" and module.package not in AT_THE_TOP
         for found in module.imports()
         if _top(found.module) == "segue"
     ]
-    _fail(faults, "segue is a layer above toolkit and collectors: only the pipeline and commands are its clients")
+    _fail(faults, "segue is a layer above toolkit and collectors: only the pipeline is its client")
 
 
 def test_the_public_api_loads_nothing_heavy_by_itself() -> None:

@@ -134,15 +134,6 @@ class Source(TypedDict, total=False):
     n: int
 
 
-class Learned(TypedDict, total=False):
-    """What an encoder was trained to predict: `factors`, or `labels` of a `field`, of so many tracks."""
-
-    factors: int
-    labels: int
-    field: str
-    tracks: int
-
-
 class CoverageRow(TypedDict, total=False):
     """A modality's row of `coverage.json`; encoders add facts of their own. coverage: share of tracks that have it."""
 
@@ -154,7 +145,7 @@ class CoverageRow(TypedDict, total=False):
     absent: Count
     short: Count
     weights_licence: str
-    targets: Learned
+    targets: dict[str, int | str]
     sources: list[Source]
     out_of_vocabulary: float
     texts_enriched: float
@@ -285,44 +276,13 @@ class DataFacts(TypedDict, total=False):
     skipped: Count | int
 
 
-class DataSource(TypedDict, total=False):
-    """What was read: reader, path, bytes and their hash."""
-
-    reader: str
-    path: str | None
-    bytes: int
-    blake2b: str
-
-
-class Permission(TypedDict, total=False):
-    """The user's word on training with content whose terms do not allow it."""
-
-    allowed: bool
-    reason: str
-
-
 class Manifest(TypedDict, total=False):
-    """`manifest.json`: what a run was made with."""
+    """`manifest.json`, as far as it is read: versions, commit, data (path and hash), and the permission to train."""
 
     versions: dict[str, str]
     git_commit: str | None
-    code: str
-    device: str
-    device_name: str
-    threads: int
-    processes: int
-    seed: int
-    data: DataSource
-    permission: Permission | None
-
-
-class ChosenBy(TypedDict):
-    """What systems are ordered by."""
-
-    split: str
-    slice: str
-    metric: str
-    k: int
+    data: dict[str, str | int | None]
+    permission: dict[str, object] | None
 
 
 class SystemEntry(TypedDict):
@@ -342,16 +302,8 @@ class SystemEntry(TypedDict):
 class SystemOrder(TypedDict):
     """`model/systems.json`: the systems of a run, the best on validation first, oracles last."""
 
-    chosen_by: NotRequired[ChosenBy]
+    chosen_by: NotRequired[dict[str, str | int]]
     systems: list[SystemEntry]
-
-
-class StoredData(TypedDict, total=False):
-    """The section `data` of a stored recipe, as far as a report reads it."""
-
-    reader: str
-    filters: object
-    permission: Permission | None
 
 
 class StoredModel(TypedDict, total=False):
@@ -381,7 +333,7 @@ class StoredRecipe(TypedDict, total=False):
     """A resolved recipe as a run's folder holds it, as far as it is read without the classes that check it."""
 
     name: str
-    data: StoredData | None
+    data: dict[str, object] | None
     encoders: dict[str, StoredEncoder] | None
     defaults: dict[str, object]
     models: list[StoredModel] | None

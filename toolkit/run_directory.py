@@ -135,7 +135,9 @@ class RunDirectory:
     def check(self, recipe: Mapping[str, object]) -> None:
         """Raise `RunDirectoryError` if the folder belongs to another recipe, or is not a run directory."""
         if self.path(RECIPE).exists():
-            if (difference := _difference(self._stored(recipe), recipe)) and self._begun():
+            # a recipe that was refused before its first stage may be corrected in place
+            begun = self.path(STAGES).exists() or self.path(METRICS).exists()
+            if (difference := _difference(self._stored(recipe), recipe)) and begun:
                 raise RunDirectoryError(
                     f"{self.root} was made by another recipe ({difference}): choose another --out, or delete it"
                 )
@@ -160,10 +162,6 @@ class RunDirectory:
             if parameter in params and name in before:
                 before[name].setdefault("params", {})[parameter] = params[parameter]
         return stored
-
-    def _begun(self) -> bool:
-        """Whether there is work to lose: a recipe that was refused before its first stage may be corrected in place."""
-        return self.path(STAGES).exists() or self.path(METRICS).exists()
 
     def path(self, name: str) -> Path:
         return self.root / name

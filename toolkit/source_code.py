@@ -15,13 +15,13 @@ from toolkit import plugins
 
 CLASS = re.compile(r"([A-Za-z_][\w.]*):[A-Za-z_][\w.]*")
 
-PACKAGES = ("toolkit", "segue_papers")
-"""Packages whose code changes results."""
+PACKAGES = ("toolkit", "segue_papers", "segue/datasets")
+"""Folders whose code changes results."""
 
 
 @lru_cache
 def package_source(*packages: str) -> str:
-    """Hash of the source of all of `PACKAGES`, or only of these packages of `toolkit`.
+    """Hash of the source of all of `PACKAGES`, or only of folders with these names in them.
 
     Results that other code computed are not reused.
     """
@@ -30,7 +30,7 @@ def package_source(*packages: str) -> str:
     for package in PACKAGES:
         for path in sorted((root / package).rglob("*.py")):
             name = path.relative_to(root)
-            if not packages or (package == "toolkit" and name.parts[1] in packages):
+            if not packages or name.parts[1] in packages:
                 hasher.update(str(name).encode())
                 hasher.update(path.read_bytes())
     return hasher.hexdigest()

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from segue.datasets.demo.demo_params import DemoParams
 from tests.servers import faults
 from tests.servers.demo import Demo, services
 from toolkit import pipeline
-from toolkit.catalogue.demo.demo_params import DemoParams
 from toolkit.catalogue.store import Catalogue
 from toolkit.recipe import load
 

@@ -13,7 +13,6 @@ import pytest
 from sqlalchemy import select
 from typer.testing import CliRunner
 
-from collectors.commands import library as commands
 from collectors.engine.engine import Engine, Settings
 from collectors.engine.ledger import Ledger
 from collectors.engine.ledger_tables import LEDGER
@@ -25,6 +24,7 @@ from collectors.sources.genius import Genius, GeniusParams
 from collectors.sources.lastfm import Lastfm, LastfmParams
 from collectors.sources.reccobeats import Reccobeats, ReccobeatsParams
 from collectors.sources.spotify import NO_FEATURES, Spotify, SpotifyParams
+from segue.commands.collect_library import library as commands
 from tests.servers import faults
 from tests.servers import genius as genius_server
 from tests.servers import lastfm as lastfm_server

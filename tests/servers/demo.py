@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from segue.datasets.demo.demo_params import DemoParams
+from segue.datasets.demo.demo_reader import DemoReader
+from segue.datasets.demo.tastes import TASTES
 from tests.servers.base import Schedule
 from tests.servers.coverartarchive import CoverArtServer
 from tests.servers.lrclib import LrclibServer, Song
 from tests.servers.music import Artist, Recording, Release, mbid
 from tests.servers.musicbrainz import MusicBrainzServer
 from tests.servers.wikimedia import Article, Item, WikimediaServer
-from toolkit.catalogue.demo.demo_params import DemoParams
-from toolkit.catalogue.demo.demo_reader import DemoReader
-from toolkit.catalogue.demo.tastes import TASTES
 from toolkit.catalogue.records import TrackRecord
 from toolkit.constants import AUDIO_FEATURES
 

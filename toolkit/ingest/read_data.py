@@ -125,7 +125,7 @@ def ingest_from(
             options,
             data.on_error,
             filters,
-            package_source("catalogue", "corpus"),
+            package_source("catalogue", "corpus", "datasets"),
             *own.values(),
         ]
     )

@@ -10,6 +10,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup
+
 from toolkit import run_directory
 from toolkit.errors import RunDirectoryError
 from toolkit.files import write_bytes
@@ -88,8 +90,6 @@ def _template() -> Template:
 
 
 def _context(run: RunFiles) -> dict[str, object]:
-    from markupsafe import Markup
-
     table = pivot(run.metrics, timings=run.timings, layout=run.table)
     column = page_sections.main_column(table, run.recipe)
     drawable = not MATPLOTLIB.fault
@@ -166,8 +166,6 @@ def _curves(run: RunFiles, main: str) -> dict[str, object]:
 
     main: the metric to show, if the curves have it.
     """
-    from markupsafe import Markup
-
     curves = {system: points for system, points in run.curves.items() if points}
     keys = list(
         dict.fromkeys(
@@ -205,8 +203,6 @@ def _trends(run: RunFiles, table: Table, column: Column | None) -> list[dict[str
 
 def _drawn(section: Mapping[str, object]) -> dict[str, object]:
     """A section whose figure Jinja does not escape."""
-    from markupsafe import Markup
-
     return {**section, "figure": Markup(str(section["figure"]))} if section else {}
 
 

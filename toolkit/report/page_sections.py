@@ -253,7 +253,7 @@ def _protocol(evaluation: StoredEvaluation) -> dict[str, object]:
 def permission(run: RunFiles) -> str:
     """The user's permission to train on content whose terms do not allow it; empty if there is none."""
     given = run.manifest.get("permission") or (run.recipe.get("data") or {}).get("permission")
-    if given is None:
+    if not isinstance(given, Mapping):
         return ""
     verb = "Allowed" if given.get("allowed") else "Not allowed"
     return f"{verb} by whoever ran this: {given.get('reason') or 'no reason given'}"

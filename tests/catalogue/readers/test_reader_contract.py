@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from segue.checks.check_reader import check_reader
+from segue.datasets.demo.demo_params import DemoParams
+from segue.datasets.demo.demo_reader import DemoReader
 from tests.catalogue.readers.broken_readers import BROKEN, Columns, Words
 from toolkit import plugins
-from toolkit.catalogue.demo.demo_params import DemoParams
-from toolkit.catalogue.demo.demo_reader import DemoReader
 from toolkit.catalogue.readers.auto import detect
 from toolkit.catalogue.readers.csv import CsvReader
 from toolkit.catalogue.readers.jsonl import JsonlReader

@@ -7,12 +7,12 @@ import logging
 import pytest
 from typer.testing import CliRunner
 
-from collectors.playlist_commands import app
 from collectors.source import Absent, Ambiguous, Blocked, Found, Other, RateLimited, Request, Transient
 from collectors.sources.spotify import NO_FEATURES, Spotify, SpotifyParams
 from collectors.sources.spotify_playlists import playlists
 from segue.checks.check_source import check_source
 from segue.checks.check_source import http as unlimited
+from segue.commands.playlists import app
 from tests.servers import faults
 from tests.servers.base import Handler, Reply
 from tests.servers.spotify import ID, REFRESH, SECRET, SpotifyServer

@@ -113,8 +113,8 @@ def test_vectors_separate_the_sound_families_of_the_demo():
     """A track's main family, learned on the artists of even number and asked of the others'."""
     from sklearn.linear_model import RidgeClassifier
 
-    from toolkit.catalogue.demo.demo_params import DemoParams
-    from toolkit.catalogue.demo.demo_reader import DemoReader
+    from segue.datasets.demo.demo_params import DemoParams
+    from segue.datasets.demo.demo_reader import DemoReader
 
     reader = DemoReader(params=DemoParams(tracks=200, artists=40, playlists=10, fields=["audio"]))
     world = reader.story.world

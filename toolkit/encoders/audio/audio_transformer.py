@@ -167,8 +167,8 @@ class AudioTransformerEncoder(AudioEncoder):
         missing = sorted(name for name in about["missing_keys"] if not name.endswith("masked_spec_embed"))
         if missing:
             raise InputError(
-                f"model={self.params.model!r} "
-                f"lacks weights for {missing[0]} ({len(missing)} in all): it is not a {kind.__name__}"
+                f"model={self.params.model!r} lacks weights for {missing[0]} ({len(missing)} in all): it is not a "
+                f"{kind.__name__}"
             )
         return model.float().to(self.device).eval()
 
@@ -179,8 +179,8 @@ class AudioTransformerEncoder(AudioEncoder):
         own = [name for name, value in config.items() if name in ("feature_extractor_cqt", "deepnorm") and value]
         if own or config.get("attention_relax", -1) > 0:
             raise InputError(
-                f"model={self.params.model!r} "
-                f"is a MERT with {own or ['attention_relax']}, which HuBERT does not have: take MERT v1"
+                f"model={self.params.model!r} is a MERT with {own or ['attention_relax']}, which HuBERT does not "
+                "have: take MERT v1"
             )
         foreign = ("model_type", "auto_map", "architectures")
         return HubertConfig(**{name: value for name, value in config.items() if name not in foreign})

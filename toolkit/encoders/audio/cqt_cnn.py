@@ -41,8 +41,8 @@ class CqtCnnParams(CqtParams, AudioNetworkParams):
     def _fits(self) -> Self:
         if self.frames_left() < 1:
             raise ValueError(
-                f"{len(self.filters)} layers of kernel={self.kernel} and pool={self.pool}"
-                f" leave nothing of {self.frames()} frames"
+                f"{len(self.filters)} layers of kernel={self.kernel} and pool={self.pool} leave nothing of "
+                f"{self.frames()} frames"
             )
         return self
 

@@ -53,8 +53,8 @@ class Cqt:
             raise InputError(f"bins={self.bins} must be a multiple of per_octave={self.per_octave}")
         if self.hop < 1 or self.hop % 2 ** (self.octaves - 1):
             raise InputError(
-                f"hop={self.hop} must be a multiple of {2 ** (self.octaves - 1)}: "
-                f"it is halved for each of {self.octaves} octaves"
+                f"hop={self.hop} must be a multiple of {2 ** (self.octaves - 1)}: it is halved for each of "
+                f"{self.octaves} octaves"
             )
         top = self.fmin * 2 ** (self.bins / self.per_octave)
         if top > self.rate / 2:

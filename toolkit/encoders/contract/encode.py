@@ -293,6 +293,6 @@ def _check_output(name: str, encoder: Encoder, rows: object, length: int) -> Non
     if broken.any():
         index = int(np.flatnonzero(broken)[0])
         raise SegueError(
-            f"{name}: encoder {encoder.name!r} gave numbers that are not finite for input {index}: see `can_fail` in"
-            " toolkit.encoders.contract.encoder"
+            f"{name}: encoder {encoder.name!r} gave numbers that are not finite for input {index}: see `can_fail` in "
+            "toolkit.encoders.contract.encoder"
         )

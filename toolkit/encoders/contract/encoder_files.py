@@ -89,8 +89,8 @@ def load_encoder(cls: type[E], directory: Path, *, device: str) -> tuple[E, Tens
         raise DataError(f"{path} is not a saved encoder: {error}") from None
     if saved != (cls.name, cls.version):
         raise DataError(
-            f"{path} is of encoder {saved[0]!r} version {saved[1]}, not of {cls.name!r} version {cls.version}:"
-            " fit it again"
+            f"{path} is of encoder {saved[0]!r} version {saved[1]}, not of {cls.name!r} version {cls.version}: fit it "
+            "again"
         )
     tensors = read_tensors(directory / "encoder.safetensors")[0] if about.get("fitted") else None
     return cls(params, seed=seed, device=device), tensors, about

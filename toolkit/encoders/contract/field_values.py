@@ -69,14 +69,13 @@ class FieldValues:
         count = int(self.present.sum())
         if self.present.shape != (len(self.ids),) or count != len(self.values):
             raise InputError(
-                f"{self.name}: {len(self.ids)} ids, "
-                f"present of shape {self.present.shape} with {count} true"
-                f", {len(self.values)} values"
+                f"{self.name}: {len(self.ids)} ids, present of shape {self.present.shape} with {count} true, "
+                f"{len(self.values)} values"
             )
         if not count:
             raise InputError(
-                f"{self.name}: no track of {len(self.ids)} has this field: "
-                "leave the modality out, or collect the field first"
+                f"{self.name}: no track of {len(self.ids)} has this field: leave the modality out, or collect the "
+                "field first"
             )
 
     @cached_property
@@ -100,8 +99,8 @@ class FieldValues:
             if not isinstance(value, allowed):
                 needed = " or ".join(each.__name__ for each in allowed)
                 raise DataError(
-                    f"{self.name}: track {owner!r} "
-                    f"has {type(value).__name__}, {kind} needs {needed}: name another field, or another encoder"
+                    f"{self.name}: track {owner!r} has {type(value).__name__}, {kind} needs {needed}: name another "
+                    "field, or another encoder"
                 )
         return Files(self.values) if files else list(self.values)
 
@@ -123,8 +122,8 @@ class FieldValues:
         for row, column in np.argwhere(~np.isfinite(matrix))[:1]:
             value = self.values[row][column]
             raise DataError(
-                f"{self.name}: track {owners[row]!r} "
-                f"has {value} in column {column} (counted from 0), which must be a finite number"
+                f"{self.name}: track {owners[row]!r} has {value} in column {column} (counted from 0), which must be a "
+                "finite number"
             )
         return matrix
 

@@ -21,8 +21,8 @@ class BadInput(DataError):
 def needs_targets(name: str) -> InputError:
     """The error of a supervised encoder that is fitted without targets."""
     return InputError(
-        f"encoder {name!r} learns to predict targets, and there are none: give fit(inputs, targets) factors or labels"
-        " [n, t]"
+        f"encoder {name!r} learns to predict targets, and there are none: give fit(inputs, targets) factors or labels "
+        "[n, t]"
     )
 
 

@@ -301,8 +301,8 @@ def _content(source: VectorSource, table: pa.Table, name: str | None, chosen: Se
     for track in ids:
         if not isinstance(track, str | int) or isinstance(track, bool):
             raise DataError(
-                f"{source.path}, column {name!r}: "
-                f"the id {track!r} is neither text nor a whole number: give each vector one"
+                f"{source.path}, column {name!r}: the id {track!r} is neither text nor a whole number: give each "
+                "vector one"
             )
     return [str(track) for track in ids], matrix
 
@@ -313,8 +313,8 @@ def _vectors(path: Path, table: pa.Table, column: str) -> np.ndarray:
     lengths = {len(vector) for vector in listed.to_numpy(zero_copy_only=False) if vector is not None}
     if len(lengths) > 1:
         raise DataError(
-            f"{path}, column {column!r} holds "
-            f"vectors of several lengths ({min(lengths)} to {max(lengths)}): give each the same"
+            f"{path}, column {column!r} holds vectors of several lengths ({min(lengths)} to {max(lengths)}): give "
+            "each the same"
         )
     matrix = np.full((len(listed), max(lengths, default=0)), np.nan, np.float32)
     present = listed.is_valid().to_numpy(zero_copy_only=False)

@@ -207,8 +207,8 @@ def checked_targets(name: str, count: int, targets: np.ndarray | None, *, labels
         raise InputError(f"{name}: targets of input {row} must be finite numbers")
     if labels and (checked.min() < 0 or checked.max() > 1):
         raise InputError(
-            f"{name}: targets from {checked.min():g} to {checked.max():g} "
-            "must be labels 0…1: for factors take another loss"
+            f"{name}: targets from {checked.min():g} to {checked.max():g} must be labels 0…1: for factors take "
+            "another loss"
         )
     return checked
 

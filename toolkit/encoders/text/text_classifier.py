@@ -62,8 +62,8 @@ class TextClassifierEncoder(ClassifierEncoder[str]):
             tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
         if tokenizer.pad_token_id is None:
             raise InputError(
-                f"model={self.params.model!r} has no padding token: "
-                "use a model that encodes texts, such as all-MiniLM-L6-v2"
+                f"model={self.params.model!r} has no padding token: use a model that encodes texts, such as "
+                "all-MiniLM-L6-v2"
             )
         return tokenizer
 

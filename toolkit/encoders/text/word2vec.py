@@ -77,9 +77,8 @@ class Word2vecEncoder(WordMeanEncoder):
         known = {word for word, count in frequency.items() if count >= params.min_count}
         if not known:
             raise InputError(
-                f"{self.name}: "
-                f"none of {len(frequency):,} words occurs min_count={params.min_count} times"
-                ": lower it, or clean less"
+                f"{self.name}: none of {len(frequency):,} words occurs min_count={params.min_count} times: lower it, "
+                "or clean less"
             )
         model = word2vec.Word2Vec(
             vector_size=params.dim,

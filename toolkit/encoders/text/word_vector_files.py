@@ -151,9 +151,8 @@ def _text_words(
             word, numbers = _split(line, dim)
             if len(numbers) != dim or not word:
                 raise DataError(
-                    f"{source}, line {number}: "
-                    f"{len(line.split()) - 1} numbers, not {dim}"
-                    ": the file is damaged or cut short"
+                    f"{source}, line {number}: {len(line.split()) - 1} numbers, not {dim}: the file is damaged or cut "
+                    "short"
                 )
             n += 1
             yield at, word

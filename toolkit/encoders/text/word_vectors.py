@@ -93,16 +93,14 @@ class WordVectorsEncoder(WordMeanEncoder):
         known = self.file.having(frequency)
         if not frequency:
             raise InputError(
-                f"{self.name}: "
-                f"no word is left of {len(inputs):,} texts after cleaning"
-                ": clean less, or name another field"
+                f"{self.name}: no word is left of {len(inputs):,} texts after cleaning: clean less, or name another "
+                "field"
             )
         if not known:
             example = ", ".join(repr(word) for word, _ in frequency.most_common(3))
             raise InputError(
-                f"{self.name}: "
-                f"none of {len(frequency):,} words ({example}, …) is in {self.params.path}"
-                ": another language?"
+                f"{self.name}: none of {len(frequency):,} words ({example}, …) is in {self.params.path}: another "
+                "language?"
             )
         self._count_unknown(frequency, known)
         return self

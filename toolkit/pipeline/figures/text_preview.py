@@ -20,24 +20,18 @@ from toolkit.recipe import Recipe
 AS_IT_IS = "as it is"
 
 
-class PreviewStep(TypedDict):
-    """A text after a step of cleaning."""
-
-    step: str
-    text: str
-
-
 class PreviewRow(TypedDict):
-    """A text of the catalogue and what each step makes of it; the first step is the text as the catalogue has it.
+    """A text of the catalogue before and after each step of cleaning.
 
     - encoder: None for a field that is not read by an encoder of the recipe.
+    - steps: `step` and `text`, first the text as the catalogue has it.
     """
 
     modality: str
     encoder: str | None
     field: str
     track: str
-    steps: list[PreviewStep]
+    steps: list[dict[str, str]]
 
 
 def preview(

@@ -37,18 +37,17 @@ TUNING, RUN = "tuning", "run"
 KINDS = {"all": ("baseline", "neural"), "cheap": ("baseline",)}
 
 
-class Reached(TypedDict):
-    """The mean of the target over the validation playlists, and the seconds of fitting and ranking."""
+class TriedSetting(TypedDict):
+    """A setting of a baseline, its value on validation, and the seconds of fitting and ranking.
 
+    - fold: in which it was tried, where there are several.
+    - value: mean of the target over the validation playlists.
+    """
+
+    fold: NotRequired[int]
+    params: Settings
     value: float
     seconds: float
-
-
-class TriedSetting(Reached):
-    """A setting of a baseline, and the fold that it was tried in."""
-
-    params: Settings
-    fold: NotRequired[int]
 
 
 class BenchRow(Timing):
@@ -224,19 +223,18 @@ def _tuned(context: Context, material: Material, cls: type[Ranker], spec: Baseli
         return Tuned(BaselineSpec(name=spec.name, params=base), [])
     tried: list[TriedSetting] = []
     for number, setting in enumerate(candidates):
-        params = {**base, **setting}
-        system = systems.baseline_system(context, BaselineSpec(name=spec.name, params=params))
-        make = partial(_measured, context, system, material, tuning)
+        candidate = BaselineSpec(name=spec.name, params={**base, **setting})
+        system = systems.baseline_system(context, candidate)
+        make = partial(_measured, context, system, candidate.params, material, tuning)
         inputs = {**fit_systems.inputs(context, system, material), "target": (tuning.metric, tuning.k)}
-        reached: Reached = context.run.stage(f"tune-{system.name}-{number}", inputs, make)
-        tried.append({"params": params, **reached})
+        tried.append(context.run.stage(f"tune-{system.name}-{number}", inputs, make))
     best = max(tried, key=lambda row: row["value"])
     return Tuned(BaselineSpec(name=spec.name, params=best["params"]), tried)
 
 
 def _measured(
-    context: Context, system: System, material: Material, tuning: Tuning, workdir: Path
-) -> tuple[Sequence[Path], Reached]:
+    context: Context, system: System, params: Settings, material: Material, tuning: Tuning, workdir: Path
+) -> tuple[Sequence[Path], TriedSetting]:
     """What a setting reaches on validation."""
     evaluation = context.recipe.evaluation
     with metered(context.device) as meter:
@@ -250,7 +248,7 @@ def _measured(
             memory_mb=evaluation.memory_mb,
         ).scores
     value = round(float(np.nanmean(scores.values["all", tuning.metric, tuning.k])), 8)
-    return [], {"value": value, "seconds": meter.seconds}
+    return [], {"params": params, "value": value, "seconds": meter.seconds}
 
 
 def _names(baselines: Sequence[str], recipe: Recipe) -> list[str]:
@@ -345,7 +343,7 @@ def _result(recipe: Recipe, run: RunDirectory, results: Results, tuned: Sequence
     rows.sort(key=lambda row: (row["oracle"], -(row["values"][f"test all {tuning.key}"][0] or 0.0)))
     manifest = run.read(run_directory.MANIFEST)
     if path := manifest["data"].get("path"):  # others read the result: it names the data, not their place on a machine
-        manifest["data"]["path"] = Path(path).name
+        manifest["data"]["path"] = Path(str(path)).name
     return {
         "bench": recipe.name,
         "tuned_for": f"valid {tuning.key}",

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from segue.datasets.demo.demo_params import DemoParams
+from segue.datasets.demo.story import Story
+from segue.datasets.demo.upper_bound import UpperBound
 from toolkit import plugins
-from toolkit.baselines.upper_bound import UpperBound
-from toolkit.catalogue.demo.demo_params import DemoParams
-from toolkit.catalogue.demo.story import Story
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.queries import Queries
 from toolkit.corpus.splits import PlaylistSet, Split, playlist_disjoint

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from toolkit.catalogue.demo.lexicon import adjective, choose, list_of, noun, with_articles
-from toolkit.catalogue.demo.tastes import pick
-from toolkit.catalogue.demo.world import World
+from segue.datasets.demo.lexicon import adjective, choose, list_of, noun, with_articles
+from segue.datasets.demo.tastes import pick
+from segue.datasets.demo.world import World
 
 ONSETS = list_of("b br c d dr f fl g gr h j k l m n p r s sh st t tr v w")
 VOWELS = list_of("a e i o u ai ea ia o a e")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from toolkit.catalogue.demo.lexicon import act, adjective, choose, noun, with_articles
-from toolkit.catalogue.demo.tastes import TASTES, pick
+from segue.datasets.demo.lexicon import act, adjective, choose, noun, with_articles
+from segue.datasets.demo.tastes import TASTES, pick
 
 LINES = [
     "The {adjective} {noun} {act} under the {other}",

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from toolkit.catalogue.demo.demo_params import DemoParams
-from toolkit.catalogue.demo.lists import propensities, stations
-from toolkit.catalogue.demo.story import Story, inclusion
-from toolkit.catalogue.demo.streams import RESERVED, USED, Streams
-from toolkit.catalogue.demo.world import World
+from segue.datasets.demo.demo_params import DemoParams
+from segue.datasets.demo.lists import propensities, stations
+from segue.datasets.demo.story import Story, inclusion
+from segue.datasets.demo.streams import RESERVED, USED, Streams
+from segue.datasets.demo.world import World
 from toolkit.errors import InputError, SegueError
 
 SMALL = DemoParams(tracks=200, artists=30, playlists=60)

@@ -7,10 +7,10 @@ from functools import cached_property
 
 import numpy as np
 
-from toolkit.catalogue.demo.demo_params import DemoParams
-from toolkit.catalogue.demo.lists import Lists, draw_lists, propensities, stations
-from toolkit.catalogue.demo.streams import Streams
-from toolkit.catalogue.demo.world import World, draw_world
+from segue.datasets.demo.demo_params import DemoParams
+from segue.datasets.demo.lists import Lists, draw_lists, propensities, stations
+from segue.datasets.demo.streams import Streams
+from segue.datasets.demo.world import World, draw_world
 from toolkit.errors import InputError
 
 SAMPLES = 2048  # continuations simulated for one playlist's inclusion probabilities

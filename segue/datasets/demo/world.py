@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolkit.catalogue.demo.demo_params import DemoParams
-from toolkit.catalogue.demo.streams import Streams
+from segue.datasets.demo.demo_params import DemoParams
+from segue.datasets.demo.streams import Streams
 
 ALBUM_SIZES = np.array([1, 2, 3, 4, 5, 6])
 ALBUM_ODDS = np.array([0.25, 0.2, 0.2, 0.15, 0.1, 0.1])

@@ -2,5 +2,5 @@
 
 Everything in it is written or rendered here; nothing is downloaded. Because
 the story is known, so is the best ranking anyone can reach
-(`toolkit.baselines.upper_bound`).
+(`segue.datasets.demo.upper_bound`).
 """

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from toolkit.catalogue.demo.demo_params import DemoParams
-from toolkit.catalogue.demo.demo_reader import DemoReader
-from toolkit.catalogue.demo.tastes import FAMILIES, PALETTES, TASTES, THEMES
+from segue.datasets.demo.demo_params import DemoParams
+from segue.datasets.demo.demo_reader import DemoReader
+from segue.datasets.demo.tastes import FAMILIES, PALETTES, TASTES, THEMES
 from toolkit.catalogue.records import TrackRecord
 from toolkit.encoders.contract import registry
 from toolkit.encoders.contract.encode import encode

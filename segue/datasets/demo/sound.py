@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from toolkit.catalogue.demo.tastes import shares
+from segue.datasets.demo.tastes import shares
 from toolkit.constants import AUDIO_FEATURES
 
 #                         dance energy key loud  mode speech acoust instr live  val   tempo

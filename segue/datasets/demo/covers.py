@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toolkit.catalogue.demo.tastes import PALETTES, pick
+from segue.datasets.demo.tastes import PALETTES, pick
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolkit.catalogue.demo.demo_params import DemoParams
-from toolkit.catalogue.demo.streams import Streams
-from toolkit.catalogue.demo.world import World
+from segue.datasets.demo.demo_params import DemoParams
+from segue.datasets.demo.streams import Streams
+from segue.datasets.demo.world import World
 
 STATIONS = 25  # points of the style axis a playlist can be at
 

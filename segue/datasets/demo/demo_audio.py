@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 
-from toolkit.catalogue.demo.tastes import pick
+from segue.datasets.demo.tastes import pick
 
 RATE, SECONDS = 11025, 16.0
 STEPS = {True: (0, 2, 4, 5, 7, 9, 11), False: (0, 2, 3, 5, 7, 8, 10)}

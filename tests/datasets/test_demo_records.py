@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segue.datasets.demo import sound
+from segue.datasets.demo.covers import cover
+from segue.datasets.demo.demo_params import DemoParams
+from segue.datasets.demo.demo_reader import DemoReader
+from segue.datasets.demo.lexicon import with_articles
+from segue.datasets.demo.streams import RESERVED
+from segue.datasets.demo.tastes import TASTES, shares
 from toolkit import plugins
-from toolkit.catalogue.demo import sound
-from toolkit.catalogue.demo.covers import cover
-from toolkit.catalogue.demo.demo_params import DemoParams
-from toolkit.catalogue.demo.demo_reader import DemoReader
-from toolkit.catalogue.demo.lexicon import with_articles
-from toolkit.catalogue.demo.streams import RESERVED
-from toolkit.catalogue.demo.tastes import TASTES, shares
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord
 from toolkit.constants import AUDIO_FEATURES
 

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from toolkit.catalogue.demo.covers import cover
-from toolkit.catalogue.demo.demo_audio import audio
-from toolkit.catalogue.demo.demo_params import DemoParams, Part
-from toolkit.catalogue.demo.lists import STATIONS
-from toolkit.catalogue.demo.names import album_names, artist_names, track_titles
-from toolkit.catalogue.demo.sound import audio_features, duration
-from toolkit.catalogue.demo.story import Story
-from toolkit.catalogue.demo.tastes import shares
-from toolkit.catalogue.demo.words import biography, lyrics, playlist_title, tags
+from segue.datasets.demo.covers import cover
+from segue.datasets.demo.demo_audio import audio
+from segue.datasets.demo.demo_params import DemoParams, Part
+from segue.datasets.demo.lists import STATIONS
+from segue.datasets.demo.names import album_names, artist_names, track_titles
+from segue.datasets.demo.sound import audio_features, duration
+from segue.datasets.demo.story import Story
+from segue.datasets.demo.tastes import shares
+from segue.datasets.demo.words import biography, lyrics, playlist_title, tags
 from toolkit.catalogue.readers.reader import OnError, Reader
 from toolkit.catalogue.readers.tables.track_columns import NAMES
 from toolkit.catalogue.records import Field, FieldValue, PlaylistRecord, Record, TrackRecord

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from toolkit.catalogue.demo.demo_audio import RATE, audio
-from toolkit.catalogue.demo.demo_params import DemoParams
-from toolkit.catalogue.demo.demo_reader import DemoReader
-from toolkit.catalogue.demo.tastes import FAMILIES
+from segue.datasets.demo.demo_audio import RATE, audio
+from segue.datasets.demo.demo_params import DemoParams
+from segue.datasets.demo.demo_reader import DemoReader
+from segue.datasets.demo.tastes import FAMILIES
 
 SMALL = {"tracks": 200, "artists": 40, "playlists": 10}
 

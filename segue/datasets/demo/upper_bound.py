@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from segue.datasets.demo.demo_params import DemoParams
+from segue.datasets.demo.story import Story
 from toolkit.baselines.baseline import Baseline, BaselineParams, State
-from toolkit.catalogue.demo.demo_params import DemoParams
-from toolkit.catalogue.demo.story import Story
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.queries import Queries
 from toolkit.errors import InputError, RunDirectoryError
