@@ -1,0 +1,1 @@
+"""Datasets that segue generates: playlists whose truth is known."""
