@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from segue_papers.rankers.network_ranker import NetworkParams, NetworkRanker
+from toolkit.coldstart.network_ranker import NetworkParams, NetworkRanker
 from toolkit.encoders.learning.network_layers import convolutions, dense, frames_left
 from toolkit.errors import InputError
 from toolkit.modality import Modality

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from segue_papers.rankers.network_ranker import NetworkParams, NetworkRanker
+from toolkit.coldstart.network_ranker import NetworkParams, NetworkRanker
 from toolkit.modality import Modality
 
 if TYPE_CHECKING:
