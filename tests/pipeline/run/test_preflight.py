@@ -47,7 +47,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def recipe(data: str, more: str = "") -> Path:
-    Path("r.yaml").write_text(f"data: {data}\n{more}{SPLIT}")
+    rest = "\n".join(line for line in SPLIT.splitlines() if line.partition(":")[0] not in more)
+    Path("r.yaml").write_text(f"data: {data}\n{more}{rest}\n")
     return Path("r.yaml")
 
 
