@@ -124,15 +124,14 @@ def test_a_killed_fit_resumes_and_ends_with_the_same_state(
     params = {**FUSED, "epochs": 4, "factors": FACTORS.model_dump()}
     cls, epoch = plugins.load("segue.rankers", "late-fusion"), train_network._Run.epoch
 
-    def broken(run: train_network._Run, number: int) -> train_network.Epoch:
+    def broken(run: train_network._Run, number: int, *rest: object) -> train_network.Epoch:
         if number == 2:
             raise InterruptedError
-        return epoch(run, number)
+        return epoch(run, number, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(train_network._Run, "epoch", broken)
-    with pytest.raises(InterruptedError):
+    with monkeypatch.context() as patch, pytest.raises(InterruptedError):
+        patch.setattr(train_network._Run, "epoch", broken)
         cls(**params).fit(data)
-    monkeypatch.setattr(train_network._Run, "epoch", epoch)
     resumed, whole = cls(**params).fit(data), cls(**params).fit(replace(data, workdir=None))
     np.testing.assert_array_equal(resumed.state["items"], whole.state["items"])
 
