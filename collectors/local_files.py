@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from collectors.matching import Candidate, nearest, normalise
 from collectors.source import Absent, Answer, Http, Request, Source, Transient
@@ -93,7 +93,7 @@ class Folder:
 class FolderSource(Source):
     """Base class of sources of a folder of files, which is read at the start of a run."""
 
-    page: ClassVar[str] = "docs/sources.md"
+    page = "docs/sources.md"
 
     @contextmanager
     def opened(self, folder: Path) -> Iterator[None]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 
 from collectors import dump_archives
 from collectors.file_index import IndexedSource
-from collectors.source import Absent, Answer, Entity, Found, Http, Request, SourceParams, Terms
+from collectors.source import Absent, Answer, Found, Http, Request, SourceParams, Terms
 
 KEYS = {
     name: n
@@ -72,13 +72,13 @@ class AcousticBrainz(IndexedSource):
     If a recording has several submissions, the first one counts.
     """
 
-    name: ClassVar[str] = "acousticbrainz"
-    page: ClassVar[str] = "https://acousticbrainz.org/download"
-    fields: ClassVar[Mapping[str, Entity]] = {"acoustic_lowlevel": "track", "acoustic_highlevel": "track"}
-    terms: ClassVar[Terms] = Terms(True, "CC0-1.0", "https://acousticbrainz.org/download", attribution="AcousticBrainz")
-    together: ClassVar[bool] = True
-    needs: ClassVar[tuple[str, ...]] = ("mbid",)
-    Params: ClassVar[type[SourceParams]] = AcousticBrainzParams
+    name = "acousticbrainz"
+    page = "https://acousticbrainz.org/download"
+    fields = {"acoustic_lowlevel": "track", "acoustic_highlevel": "track"}
+    terms = Terms(True, "CC0-1.0", "https://acousticbrainz.org/download", attribution="AcousticBrainz")
+    together = True
+    needs = ("mbid",)
+    Params = AcousticBrainzParams
 
     def _dumps(self) -> dict[str, Path]:
         dumps = {"acoustic_lowlevel": self.params.lowlevel, "acoustic_highlevel": self.params.highlevel}

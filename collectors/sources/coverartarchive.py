@@ -7,10 +7,9 @@ training. The archive redirects to archive.org, which redirects to one of its ma
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Literal
 
-from collectors.source import Absent, Answer, Entity, Found, Host, Http, Rate, Request, Source, SourceParams, Terms
+from collectors.source import Absent, Answer, Found, Host, Http, Rate, Request, Source, SourceParams, Terms
 from collectors.sources.clients.musicbrainz_recordings import MBID
 from collectors.sources.matched_answer import fetch_cover
 
@@ -28,18 +27,18 @@ class CoverArtArchive(Source):
     `cover` is the front of the release, or else of its release group. It is requested once per album.
     """
 
-    name: ClassVar[str] = "coverartarchive"
-    page: ClassVar[str] = "https://musicbrainz.org/doc/Cover_Art_Archive/API"
-    fields: ClassVar[Mapping[str, Entity]] = {"cover": "album"}
-    terms: ClassVar[Terms] = Terms(
+    name = "coverartarchive"
+    page = "https://musicbrainz.org/doc/Cover_Art_Archive/API"
+    fields = {"cover": "album"}
+    terms = Terms(
         None,
         "not stated",
         "https://musicbrainz.org/doc/Cover_Art_Archive",
         attribution="Cover Art Archive, Internet Archive",
     )
-    hosts: ClassVar[tuple[Host, ...]] = (Host("url", (Rate(5, 1.0),), concurrency=4, requests=2),)
-    needs: ClassVar[tuple[str, ...]] = ("release_mbid", "mbid")
-    Params: ClassVar[type[SourceParams]] = CoverArtArchiveParams
+    hosts = (Host("url", (Rate(5, 1.0),), concurrency=4, requests=2),)
+    needs = ("release_mbid", "mbid")
+    Params = CoverArtArchiveParams
 
     def collect(self, request: Request, http: Http) -> Answer:
         for kind, field in (("release", "release_mbid"), ("release-group", "mbid")):

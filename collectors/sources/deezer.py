@@ -6,8 +6,7 @@ of a preview expires after some minutes, so the preview is fetched at once. It i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Literal
 
 import msgspec
 
@@ -18,7 +17,6 @@ from collectors.source import (
     Absent,
     Answer,
     Blocked,
-    Entity,
     Host,
     Http,
     Rate,
@@ -75,7 +73,7 @@ class Deezer(Source):
 
     name = "deezer"
     page = "https://developers.deezer.com/api"
-    fields: ClassVar[Mapping[str, Entity]] = {
+    fields = {
         "cover": "album",
         "audio_features": "track",
         "cqt": "track",

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
 from collectors.file_index import IndexedSource
-from collectors.source import Absent, Answer, Entity, Found, Http, Request, SourceParams, Terms
+from collectors.source import Absent, Answer, Found, Http, Request, SourceParams, Terms
 from toolkit.catalogue.readers.tables.delimited import DelimitedFile, nearest
 from toolkit.catalogue.readers.tables.track_columns import feature_vector
 from toolkit.constants import AUDIO_FEATURES
@@ -45,11 +45,11 @@ class FeatureTable(IndexedSource):
     `audio_features` has one float per column. Rows with a missing number are left out.
     """
 
-    name: ClassVar[str] = "feature-table"
-    page: ClassVar[str] = "docs/sources.md"
-    fields: ClassVar[Mapping[str, Entity]] = {"audio_features": "track"}
-    terms: ClassVar[Terms] = Terms(None, "not stated", "docs/sources.md")
-    Params: ClassVar[type[SourceParams]] = FeatureTableParams
+    name = "feature-table"
+    page = "docs/sources.md"
+    fields = {"audio_features": "track"}
+    terms = Terms(None, "not stated", "docs/sources.md")
+    Params = FeatureTableParams
 
     def __init__(self, params: SourceParams | None = None, *, keys: Mapping[str, str] | None = None) -> None:
         super().__init__(params, keys=keys)

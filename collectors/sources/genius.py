@@ -8,8 +8,6 @@ song is an instrumental only where the API marks it as one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import ClassVar
 
 import msgspec
 from lyricsgenius import Genius as Client
@@ -23,7 +21,6 @@ from collectors.source import (
     Ambiguous,
     Answer,
     Blocked,
-    Entity,
     Host,
     Http,
     Rate,
@@ -74,7 +71,7 @@ class Genius(Source):
 
     name = "genius"
     page = "https://docs.genius.com"
-    fields: ClassVar[Mapping[str, Entity]] = {"lyrics": "track", "cover": "track"}
+    fields = {"lyrics": "track", "cover": "track"}
     hosts = (
         Host("api_url", (Rate(3, 1),)),
         Host("web_url", (Rate(1, 1),), concurrency=1, requests={"lyrics": 1}),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import ClassVar
 
 import msgspec
 from pydantic import Field
@@ -16,7 +15,7 @@ from pydantic import Field
 from collectors import preview_features
 from collectors.engine.json_conversion import convert_rows
 from collectors.matching import Candidate, nearest
-from collectors.source import Absent, Answer, Entity, Host, Http, Rate, Request, Source, SourceParams, Terms
+from collectors.source import Absent, Answer, Host, Http, Rate, Request, Source, SourceParams, Terms
 from collectors.sources.matched_answer import answer_by_score, fetch_cover
 from toolkit.catalogue.records import FieldValue
 
@@ -50,7 +49,7 @@ class Itunes(Source):
 
     name = "itunes"
     page = "https://performance-partners.apple.com/search-api"
-    fields: ClassVar[Mapping[str, Entity]] = {
+    fields = {
         "cover": "album",
         "audio_features": "track",
         "cqt": "track",

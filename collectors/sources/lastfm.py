@@ -8,10 +8,9 @@ ambiguous.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
 from xml.etree import ElementTree
 
 import pylast
@@ -22,7 +21,6 @@ from collectors.source import (
     Absent,
     Ambiguous,
     Answer,
-    Entity,
     Host,
     Http,
     Rate,
@@ -72,7 +70,7 @@ class Lastfm(Source):
 
     name = "lastfm"
     page = "https://www.last.fm/api"
-    fields: ClassVar[Mapping[str, Entity]] = {"biography": "artist", "artist_tags": "artist", "tags": "track"}
+    fields = {"biography": "artist", "artist_tags": "artist", "tags": "track"}
     hosts = (Host("url", (Rate(5, 1),), requests={"biography": 2, "artist_tags": 1, "tags": 1}),)
     keys = (KEY,)
     uses = ("mbid",)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import ClassVar
 from urllib.parse import quote
 
 import msgspec
@@ -62,7 +61,7 @@ class Listing(msgspec.Struct):
 class ListenBrainz:
     """A client of one server. have: whether a playlist, by its id, need not be fetched."""
 
-    name: ClassVar[str] = NAME
+    name = NAME
 
     def __init__(
         self, http: Http, params: ListenBrainzParams | None = None, *, have: Callable[[str], bool] = lambda _: False

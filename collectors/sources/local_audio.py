@@ -9,7 +9,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import ClassVar
 
 from collectors import matching
 from collectors.local_files import FolderSource, LocalFile, audio_files
@@ -17,7 +16,6 @@ from collectors.source import (
     Absent,
     Ambiguous,
     Answer,
-    Entity,
     Found,
     SourceParams,
     Terms,
@@ -43,8 +41,8 @@ class AudioFolderParams(SourceParams):
 class AudioFolder(FolderSource):
     """Base class of sources of a folder of audio files."""
 
-    together: ClassVar[bool] = True
-    Params: ClassVar[type[SourceParams]] = AudioFolderParams
+    together = True
+    Params = AudioFolderParams
 
     def local_files(self) -> Iterator[LocalFile]:
         return audio_files(self.params.folder, tags=self.params.tags)
@@ -67,12 +65,10 @@ class LocalFeatures(AudioFolder):
     `audio_features` is float [11], in the order of `toolkit.constants.AUDIO_FEATURES`, computed from the middle 30 s.
     """
 
-    name: ClassVar[str] = SOURCE
-    page: ClassVar[str] = "https://librosa.org/doc"
-    fields: ClassVar[Mapping[str, Entity]] = {"audio_features": "track"}
-    terms: ClassVar[Terms] = Terms(
-        True, "measured here, from files of your own", "https://librosa.org/doc", attribution="librosa"
-    )
+    name = SOURCE
+    page = "https://librosa.org/doc"
+    fields = {"audio_features": "track"}
+    terms = Terms(True, "measured here, from files of your own", "https://librosa.org/doc", attribution="librosa")
 
     def values(self, file: LocalFile) -> Mapping[str, FieldValue]:
         (samples,) = waveforms([file.path.read_bytes()], rate=RATE, seconds=SECONDS, workers=1)
@@ -87,9 +83,9 @@ class LocalPreviews(AudioFolder):
     `audio` is the file as it is. Whether it may be trained on is a matter between you and its owner.
     """
 
-    name: ClassVar[str] = "local-previews"
-    fields: ClassVar[Mapping[str, Entity]] = {"audio": "track"}
-    terms: ClassVar[Terms] = Terms(None, "that of your files", "docs/sources.md")
+    name = "local-previews"
+    fields = {"audio": "track"}
+    terms = Terms(None, "that of your files", "docs/sources.md")
 
     def values(self, file: LocalFile) -> Mapping[str, FieldValue]:
         return {"audio": file.path}

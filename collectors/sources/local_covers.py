@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from collectors.local_files import FolderSource, LocalFile, audio_files, image_files, read_tags
 from collectors.source import (
     Absent,
     Answer,
-    Entity,
     SourceParams,
     Terms,
 )
@@ -43,10 +42,10 @@ class LocalCovers(FolderSource):
     `cover` is the image as it is in the folder.
     """
 
-    name: ClassVar[str] = "local-covers"
-    fields: ClassVar[Mapping[str, Entity]] = {"cover": "album"}
-    terms: ClassVar[Terms] = Terms(None, "that of your files", "docs/sources.md")
-    Params: ClassVar[type[SourceParams]] = CoverFolderParams
+    name = "local-covers"
+    fields = {"cover": "album"}
+    terms = Terms(None, "that of your files", "docs/sources.md")
+    Params = CoverFolderParams
 
     def local_files(self) -> Iterator[LocalFile]:
         return image_files(self.params.folder)
@@ -69,8 +68,8 @@ class EmbeddedCovers(LocalCovers):
     `cover` is the front cover in an audio file of the album, or else its first picture.
     """
 
-    name: ClassVar[str] = "embedded-covers"
-    page: ClassVar[str] = "https://mutagen.readthedocs.io"
+    name = "embedded-covers"
+    page = "https://mutagen.readthedocs.io"
 
     def local_files(self) -> Iterator[LocalFile]:
         return audio_files(self.params.folder, tags=True)

@@ -8,8 +8,7 @@ A song marked instrumental is absent with that note; it never has an empty text.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Sequence
 
 import msgspec
 
@@ -19,7 +18,6 @@ from collectors.matching import Candidate
 from collectors.source import (
     Absent,
     Answer,
-    Entity,
     Host,
     Http,
     Rate,
@@ -64,12 +62,12 @@ class Lrclib(Source):
     `lyrics` is plain text with an empty line between verses. Where LRCLIB has only timed lyrics, the times are removed.
     """
 
-    name: ClassVar[str] = "lrclib"
-    page: ClassVar[str] = "https://lrclib.net/docs"
-    fields: ClassVar[Mapping[str, Entity]] = {"lyrics": "track"}
-    terms: ClassVar[Terms] = Terms(None, "not stated", "https://lrclib.net/docs", attribution="LRCLIB")
-    hosts: ClassVar[tuple[Host, ...]] = (Host("url", (Rate(10, 1.0),), concurrency=4, requests=2),)
-    Params: ClassVar[type[SourceParams]] = LrclibParams
+    name = "lrclib"
+    page = "https://lrclib.net/docs"
+    fields = {"lyrics": "track"}
+    terms = Terms(None, "not stated", "https://lrclib.net/docs", attribution="LRCLIB")
+    hosts = (Host("url", (Rate(10, 1.0),), concurrency=4, requests=2),)
+    Params = LrclibParams
 
     def collect(self, request: Request, http: Http) -> Answer:
         if not request.title or not request.artists:

@@ -11,16 +11,15 @@ its biographies and tags are from Last.fm. Convert its files to one of these for
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
 
 from pydantic import Field, model_validator
 
 from collectors import dump_archives
 from collectors.file_index import IndexedSource
 from collectors.matching import ENOUGH, normalise
-from collectors.source import Absent, Ambiguous, Answer, Entity, Found, Http, Request, SourceParams, Terms
+from collectors.source import Absent, Ambiguous, Answer, Found, Http, Request, SourceParams, Terms
 from toolkit.errors import DataError
 
 ARTIST = re.compile(r"(?:^|:)(AR[A-Z0-9]{16})$")
@@ -53,7 +52,7 @@ class MsdA(IndexedSource):
 
     name = "msd-a"
     page = "https://arxiv.org/abs/1706.09739"
-    fields: ClassVar[Mapping[str, Entity]] = {"biography": "artist", "artist_tags": "artist"}
+    fields = {"biography": "artist", "artist_tags": "artist"}
     together = True
     uses = ("mbid",)
     terms = Terms(

@@ -10,14 +10,11 @@ the time.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import ClassVar
 
 from collectors.engine.json_conversion import decode
 from collectors.source import (
     Absent,
     Answer,
-    Entity,
     Found,
     Host,
     Http,
@@ -45,15 +42,13 @@ class MusicBrainz(Source):
     of its album.
     """
 
-    name: ClassVar[str] = "musicbrainz"
-    page: ClassVar[str] = "https://musicbrainz.org/doc/MusicBrainz_API"
-    fields: ClassVar[Mapping[str, Entity]] = {"mbid": "track"}
-    terms: ClassVar[Terms] = Terms(
-        True, "CC0-1.0", "https://musicbrainz.org/doc/About/Data_License", attribution="MusicBrainz"
-    )
-    hosts: ClassVar[tuple[Host, ...]] = (Host("url", ONE_A_SECOND, concurrency=1, requests=2),)
-    uses: ClassVar[tuple[str, ...]] = ("isrc",)
-    Params: ClassVar[type[SourceParams]] = MusicBrainzParams
+    name = "musicbrainz"
+    page = "https://musicbrainz.org/doc/MusicBrainz_API"
+    fields = {"mbid": "track"}
+    terms = Terms(True, "CC0-1.0", "https://musicbrainz.org/doc/About/Data_License", attribution="MusicBrainz")
+    hosts = (Host("url", ONE_A_SECOND, concurrency=1, requests=2),)
+    uses = ("isrc",)
+    Params = MusicBrainzParams
 
     def collect(self, request: Request, http: Http) -> Answer:
         if MBID.fullmatch(mbid := request.ids.get("mbid", "")):

@@ -6,16 +6,15 @@ data used: CC0.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
 
 import msgspec
 
 from collectors import dump_archives
 from collectors.file_index import IndexedSource
 from collectors.matching import normalise
-from collectors.source import Answer, Entity, Http, Request, SourceParams, Terms
+from collectors.source import Answer, Http, Request, SourceParams, Terms
 from collectors.sources.clients.musicbrainz_recordings import MBID, Recording, best_answer, valid_isrc
 
 MEMBER = "mbdump/recording"
@@ -36,14 +35,12 @@ class MusicBrainzDump(IndexedSource):
     which must agree except for case and accents.
     """
 
-    name: ClassVar[str] = "musicbrainz-dump"
-    page: ClassVar[str] = "https://musicbrainz.org/doc/Development/JSON_Data_Dumps"
-    fields: ClassVar[Mapping[str, Entity]] = {"mbid": "track"}
-    terms: ClassVar[Terms] = Terms(
-        True, "CC0-1.0", "https://musicbrainz.org/doc/About/Data_License", attribution="MusicBrainz"
-    )
-    uses: ClassVar[tuple[str, ...]] = ("isrc",)
-    Params: ClassVar[type[SourceParams]] = MusicBrainzDumpParams
+    name = "musicbrainz-dump"
+    page = "https://musicbrainz.org/doc/Development/JSON_Data_Dumps"
+    fields = {"mbid": "track"}
+    terms = Terms(True, "CC0-1.0", "https://musicbrainz.org/doc/About/Data_License", attribution="MusicBrainz")
+    uses = ("isrc",)
+    Params = MusicBrainzDumpParams
 
     def files(self) -> list[Path]:
         return [self.params.path]

@@ -7,13 +7,12 @@ to allow it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from collectors.engine.json_conversion import decode
-from collectors.source import Absent, Answer, Entity, Found, Host, Http, Request, Source, SourceParams, Terms
+from collectors.source import Absent, Answer, Found, Host, Http, Request, Source, Terms
 from collectors.sources.clients.musicbrainz_recordings import MBID, Artist, Recording
 from collectors.sources.musicbrainz import ONE_A_SECOND, MusicBrainzParams
 
@@ -32,18 +31,18 @@ class MusicBrainzTags(Source):
     They are joined by commas, the most voted first.
     """
 
-    name: ClassVar[str] = "musicbrainz-tags"
-    page: ClassVar[str] = "https://musicbrainz.org/doc/MusicBrainz_API"
-    fields: ClassVar[Mapping[str, Entity]] = {"tags": "track", "artist_tags": "artist"}
-    terms: ClassVar[Terms] = Terms(
+    name = "musicbrainz-tags"
+    page = "https://musicbrainz.org/doc/MusicBrainz_API"
+    fields = {"tags": "track", "artist_tags": "artist"}
+    terms = Terms(
         None,
         "CC-BY-NC-SA-3.0",
         "https://musicbrainz.org/doc/About/Data_License",
         attribution="MusicBrainz contributors",
     )
-    hosts: ClassVar[tuple[Host, ...]] = (Host("url", ONE_A_SECOND, concurrency=1),)
-    needs: ClassVar[tuple[str, ...]] = ("mbid",)
-    Params: ClassVar[type[SourceParams]] = MusicBrainzTagsParams
+    hosts = (Host("url", ONE_A_SECOND, concurrency=1),)
+    needs = ("mbid",)
+    Params = MusicBrainzTagsParams
 
     def collect(self, request: Request, http: Http) -> Answer:
         track = request.entity == "track"

@@ -9,17 +9,16 @@ list, each as often as it is sung: a text for word counts, not for readers.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
 
 from pydantic import Field
 
 from collectors import dump_archives
 from collectors.file_index import IndexedSource
 from collectors.matching import Candidate, nearest, normalise
-from collectors.source import Absent, Answer, Entity, Found, Http, Request, SourceParams, Terms
+from collectors.source import Absent, Answer, Found, Http, Request, SourceParams, Terms
 from collectors.sources.matched_answer import answer_by_score
 from toolkit.errors import DataError
 
@@ -44,7 +43,7 @@ class Musixmatch(IndexedSource):
 
     name = "musixmatch"
     page = "http://millionsongdataset.com/musixmatch"
-    fields: ClassVar[Mapping[str, Entity]] = {"lyrics": "track"}
+    fields = {"lyrics": "track"}
     terms = Terms(
         train_allowed=None,
         licence="research only, strictly non-commercial",

@@ -7,13 +7,11 @@ numbers are computed is not published either: they have Spotify's names, and are
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 from collectors.engine.json_conversion import convert_rows
 from collectors.source import (
     Absent,
     Answer,
-    Entity,
     Found,
     Host,
     Http,
@@ -41,7 +39,7 @@ class Reccobeats(Source):
 
     name = "reccobeats"
     page = "https://reccobeats.com/docs/apis/get-audio-features"
-    fields: ClassVar[Mapping[str, Entity]] = {"audio_features": "track"}
+    fields = {"audio_features": "track"}
     hosts = (Host("api_url", (Rate(2, 1),)),)
     needs = ("spotify",)
     uses = ("spotify",)

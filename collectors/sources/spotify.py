@@ -8,7 +8,6 @@ train any model on Spotify's content.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 import msgspec
 from pydantic import Field
@@ -19,7 +18,6 @@ from collectors.source import (
     Absent,
     Answer,
     Blocked,
-    Entity,
     Host,
     Http,
     Other,
@@ -96,7 +94,7 @@ class Spotify(Source):
 
     name = "spotify"
     page = "https://developer.spotify.com/documentation/web-api"
-    fields: ClassVar[Mapping[str, Entity]] = {
+    fields = {
         "spotify": "track",
         "isrc": "track",
         "audio_features": "track",

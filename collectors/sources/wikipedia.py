@@ -7,8 +7,8 @@ the article's name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -17,7 +17,6 @@ from collectors.source import (
     Absent,
     Ambiguous,
     Answer,
-    Entity,
     Found,
     Host,
     Http,
@@ -65,21 +64,21 @@ class Wikipedia(Source):
     the artist's name is then about someone else.
     """
 
-    name: ClassVar[str] = "wikipedia"
-    page: ClassVar[str] = "https://www.mediawiki.org/wiki/API:Main_page"
-    fields: ClassVar[Mapping[str, Entity]] = {"biography": "artist"}
-    terms: ClassVar[Terms] = Terms(
+    name = "wikipedia"
+    page = "https://www.mediawiki.org/wiki/API:Main_page"
+    fields = {"biography": "artist"}
+    terms = Terms(
         True,
         "CC-BY-SA-4.0",
         "https://foundation.wikimedia.org/wiki/Policy:Terms_of_Use",
         attribution="Wikipedia contributors",
     )
-    hosts: ClassVar[tuple[Host, ...]] = (
+    hosts = (
         Host("wikidata", (Rate(5, 1.0),), concurrency=1, requests=2),
         Host("wikipedia", (Rate(5, 1.0),), concurrency=1, requests=2),
     )
-    uses: ClassVar[tuple[str, ...]] = ("mbid", "wikidata")
-    Params: ClassVar[type[SourceParams]] = WikipediaParams
+    uses = ("mbid", "wikidata")
+    Params = WikipediaParams
 
     def collect(self, request: Request, http: Http) -> Answer:
         known = request.ids.get("wikidata", "")
