@@ -69,7 +69,8 @@ def one(kind: str, count: int) -> dict[str, float]:
         before = _peak()
         for _ in range(2):
             begin = time.perf_counter()
-            made = encode(registry.create(name, params, device="cpu"), FieldValues(kind, ids, present, given), cache=Path(folder), fit_on=FitOn(tracks=learn))
+            encoder, values = registry.create(name, params, device="cpu"), FieldValues(kind, ids, present, given)
+            made = encode(encoder, values, cache=Path(folder), fit_on=FitOn(tracks=learn))
             seconds.append(time.perf_counter() - begin)
         assert made.matrix.shape == (count + 1, 64)
     return {

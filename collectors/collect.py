@@ -1,26 +1,67 @@
-"""`segue collect` as a function: which sources fill which fields of which library."""
+"""`segue collect` as a function, and the section `collect` of a recipe: which sources fill which fields."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
 
-from collectors.collect_section import CONTACT, Collect, SourceSpec
+from pydantic import Field, field_validator
+
 from collectors.engine.engine import Engine, Settings, Summary
-from collectors.engine.hosts import user_agent
-from collectors.engine.rates import rates_by_host
+from collectors.engine.hosts import rates_by_host, user_agent
 from collectors.keys import Keys
 from collectors.source import ID_FIELDS, Source, SourceParams
 from toolkit import plugins
 from toolkit.catalogue.store import Catalogue
 from toolkit.errors import InputError
+from toolkit.parameters import Parameters
 from toolkit.progress import Reporter
 from toolkit.validation import validated
 
 GROUP = "segue.collectors"
+CONTACT = "SEGUE_CONTACT"
+Again = Literal["found", "absent", "ambiguous", "blocked", "failed"]
 
 Plan = list[tuple[Source, list[str]]]
 """Sources, each with the fields to collect from it."""
+
+
+class SourceSpec(Parameters):
+    """One source, its fields and its parameters."""
+
+    source: str
+    fields: list[str] | None = Field(None, min_length=1, description="default: all that it gives")
+    params: dict[str, object] = {}
+
+
+class Collect(Parameters):
+    """The section `collect` of a recipe."""
+
+    library: str = Field("library", description="folder, relative to the current one, or the URL of a database")
+    blobs: Path | None = Field(None, description="folder of covers and audio, where `library` is a URL")
+    contact: str | None = Field(None, description=f"e-mail address or page for hosts to write to; default: {CONTACT}")
+    patience_s: float = Field(
+        300.0, gt=0, description="longest wait inside a run; what takes longer is left for the next one"
+    )
+    again: list[Again] = Field([], description="request again what ended with these statuses")
+    sources: list[SourceSpec] = Field(min_length=1)
+
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        """Accept the name of a source instead of its mapping."""
+        return (
+            [{"source": spec} if isinstance(spec, str) else spec for spec in value]
+            if isinstance(value, list)
+            else value
+        )
+
+
+def parse(section: Mapping[str, object]) -> Collect:
+    """The checked section. Raises `InputError` with the key and the rule."""
+    return validated(Collect, section, "collect.")
 
 
 def collect(params: Collect, library: Catalogue, *, reporter: Reporter, keys: Keys | None = None) -> list[Summary]:

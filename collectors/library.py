@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, RowMapping, Table, delete, func, insert, select
 
-from collectors.engine.ledger_tables import IMPORTS, METADATA
+from collectors.engine.ledger import IMPORTS, METADATA
 from toolkit.catalogue.database_schema import (
     ALBUMS,
     ARTISTS,

@@ -10,8 +10,7 @@ from itertools import groupby
 
 from sqlalchemy import func, select
 
-from collectors.engine.ledger import LEASE, Ledger, entries_of
-from collectors.engine.ledger_tables import LEDGER
+from collectors.engine.ledger import LEASE, LEDGER, Ledger, entries_of
 from collectors.engine.outcomes import STATUSES
 from collectors.engine.process_lock import is_running
 from collectors.engine.source_register import stored_terms

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
-from collectors.collect import collect, prepare, resolve, summary_line
-from collectors.collect_section import Collect
+from collectors.collect import Collect, collect, prepare, resolve, summary_line
 from collectors.library import database, existing, fill, open_library
 from toolkit.catalogue.database_schema import FIELDS
 from toolkit.files import digest

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     import segue.losses as _losses
     import segue.missing as _missing
     import segue.plugin as _plugin
-    from segue.kinds import load as load
-    from segue.kinds import ranker as ranker
     from segue.modalities import Modality as Modality
     from segue.modalities import encode as encode
     from segue.modalities import vectors as vectors
     from segue.model import Model as Model
+    from segue.model_kinds import load as load
+    from segue.model_kinds import ranker as ranker
     from segue.playlist_data import Playlists as Playlists
     from segue.playlist_data import from_dataframe as from_dataframe
     from segue.playlist_data import read_playlists as read_playlists
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 PLACES = {
     "segue.playlist_data": ("Playlists", "from_dataframe", "read_playlists"),
     "segue.modalities": ("Modality", "encode", "vectors"),
-    "segue.kinds": ("load", "ranker"),
+    "segue.model_kinds": ("load", "ranker"),
     "segue.model": ("Model",),
     "segue.split": ("HeldOutPlaylists", "Split", "Training"),
     "segue.results": ("Result", "compare", "evaluate"),

@@ -1,12 +1,12 @@
-"""Types of the classes that `segue.rankers` makes. Written by `python -m segue.stubs`; do not edit."""
+"""Types of the classes that `segue.rankers` makes. Written by `python -m segue.type_stubs`; do not edit."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from segue.kinds import RankerModel as RankerModel
+from segue.model_kinds import RankerModel as RankerModel
 from segue.model import Model as Model
-from segue.kinds import SequentialModel as SequentialModel
+from segue.model_kinds import SequentialModel as SequentialModel
 from segue.modalities import Modality
 from toolkit.contracts.join import Join
 from toolkit.contracts.loss import Loss

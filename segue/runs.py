@@ -87,7 +87,7 @@ class Run:
 
     def model(self, system: str | None = None) -> Model:
         """A fitted system of the run; default: the best on validation."""
-        from segue.kinds import load
+        from segue.model_kinds import load
 
         return load(self.path, system)
 

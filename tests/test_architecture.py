@@ -77,7 +77,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "evaluation.metrics",
         "evaluation.choose_weight",
         "sequential.recbole",
-        "sequential.training.checkpoints",
+        "sequential.training.checkpoint_tensors",
     },
     # penalties are chosen by what the evaluator measures on validation
     "coldstart": {

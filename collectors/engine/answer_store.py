@@ -8,8 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import bindparam, delete, func, select, update
 
-from collectors.engine.ledger import DiskFull, Ledger, entries_of
-from collectors.engine.ledger_tables import APART, LEDGER
+from collectors.engine.ledger import APART, LEDGER, DiskFull, Ledger, entries_of
 from collectors.engine.outcomes import Claim, Entry
 from collectors.source import Other, Source, Terms
 from toolkit.catalogue import record_writer

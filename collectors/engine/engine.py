@@ -17,12 +17,11 @@ from pathlib import Path
 from collectors.engine import host_limits, source_register
 from collectors.engine.answer_store import AnswerStore, StorageExceeded
 from collectors.engine.host_limits import HostLimits, Stopped
-from collectors.engine.hosts import Timeouts, host_of, user_agent
+from collectors.engine.hosts import Timeouts, host_of, rates_by_host, user_agent
 from collectors.engine.http_client import Client
 from collectors.engine.ledger import DiskFull, Ledger
 from collectors.engine.outcomes import LONGEST, STATUSES, Retries, entries_of_answer, entries_of_trouble
 from collectors.engine.process_lock import ProcessLock, interruptible
-from collectors.engine.rates import rates_by_host
 from collectors.engine.work_feed import WorkFeed
 from collectors.engine.worker_pool import Lane, Result, WorkerPool
 from collectors.keys import Scrubber

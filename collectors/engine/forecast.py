@@ -9,12 +9,9 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
-from collectors.collect import build_sources
-from collectors.collect_section import Collect
-from collectors.engine.hosts import host_of
-from collectors.engine.ledger import TABLES, entries_of
-from collectors.engine.ledger_tables import LEDGER
-from collectors.engine.rates import HostRates, least_seconds, rates_by_host
+from collectors.collect import Collect, build_sources
+from collectors.engine.hosts import HostRates, host_of, least_seconds, rates_by_host
+from collectors.engine.ledger import LEDGER, TABLES, entries_of
 from collectors.library import existing, missing
 from collectors.source import Entity, Source
 from toolkit.catalogue.store import Catalogue

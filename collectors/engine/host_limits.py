@@ -18,8 +18,7 @@ from pathlib import Path
 from pyrate_limiter import Rate as Interval
 from pyrate_limiter import RateItem, SQLiteBucket
 
-from collectors.engine.hosts import Offline
-from collectors.engine.rates import HostRates
+from collectors.engine.hosts import HostRates, Offline
 from collectors.source import Rate, RateLimited
 from toolkit.errors import InputError
 from toolkit.files import locked

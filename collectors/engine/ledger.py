@@ -1,4 +1,7 @@
-"""The ledger: what was requested of which source and with what outcome, in the catalogue's own database."""
+"""The ledger: what was requested of which source and with what outcome, in the catalogue's own database.
+
+Its tables are at the top, with those of values kept apart, of sources, and of imports.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,28 @@ from contextlib import contextmanager
 from typing import NamedTuple, ParamSpec, TypeVar
 
 import stamina
-from sqlalchemy import ColumnElement, Connection, Table, and_, func, insert, literal, select, text, update
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    and_,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from collectors.engine import catalogue_requests
-from collectors.engine.ledger_tables import LEDGER
 from collectors.engine.outcomes import Claim
 from collectors.source import Entity, Request
 from toolkit.catalogue.database_schema import ALBUMS, ARTISTS, TRACKS
@@ -28,6 +48,66 @@ LEASE = 600.0
 After that others may take over the work of a machine that went down.
 """
 TABLES: dict[Entity, Table] = {"track": TRACKS, "album": ALBUMS, "artist": ARTISTS}
+
+METADATA = MetaData()
+
+LEDGER = Table(
+    "collected",
+    METADATA,
+    Column("source", Text, primary_key=True),
+    Column("field", Text, primary_key=True),
+    Column("entity", Text, primary_key=True),
+    Column("entity_id", Text, primary_key=True),
+    # pending, found, absent, ambiguous, blocked or failed
+    Column("status", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    # when it is due, or the end of a claim; null: it is not requested again
+    Column("next_try", Float),
+    Column("owner", Text),
+    Column("http_status", Integer),
+    Column("match_score", Float),
+    Column("payload", Text),
+    Column("note", Text),
+    Column("time", Float),
+    Index("ix_collected_due", "source", "field", "next_try", "entity_id"),
+    Index("ix_collected_status", "source", "field", "entity", "status"),
+    Index("ix_collected_owner", "owner"),
+)
+"""One row for each track, album or artist, field and source."""
+
+APART = Table(
+    "collected_apart",
+    METADATA,
+    Column("source", Text, primary_key=True),
+    Column("field", Text, primary_key=True),
+    Column("entity", Text, primary_key=True),
+    Column("entity_id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("match_score", Float, nullable=False),
+    Column("time", Float, nullable=False),
+)
+"""Values that may belong to another entity. No encoder reads them."""
+
+SOURCES = Table(
+    "collected_sources",
+    METADATA,
+    Column("source", Text, primary_key=True),
+    # end of the pause that the host demands
+    Column("not_before", Float),
+    Column("train_allowed", Boolean),
+    Column("licence", Text),
+    Column("page", Text),
+    Column("attribution", Text),
+    Column("storage_bytes", Integer),
+    Column("storage_days", Float),
+)
+"""Terms and pauses of all sources that were ever used, for a machine without their plug-ins."""
+
+IMPORTS = Table(
+    "collected_imports", METADATA, Column("key", Text, primary_key=True), Column("time", Float, nullable=False)
+)
+"""Catalogues that were copied into this one."""
 
 
 class DiskFull(SegueError):

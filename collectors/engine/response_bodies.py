@@ -1,12 +1,15 @@
-"""Reading of response bodies within limits: a host may send bytes without end, packed, or of another type."""
+"""Reading of response bodies within limits: a host may send bytes without end, packed, or of another type.
+
+A web page may come instead of an answer: a captcha, a block page, or a notice of maintenance.
+"""
 
 from __future__ import annotations
 
+import re
 import time
 import zlib
 from collections.abc import Iterable, Mapping
 
-from collectors.engine.block_pages import is_page
 from collectors.source import Blocked, Expect, Transient, Trouble
 
 MAX_BYTES: dict[Expect, int] = {
@@ -25,6 +28,13 @@ TYPES: dict[Expect, tuple[str, ...]] = {
     "audio": ("audio/", "video/", "octet-stream"),
 }
 ACCEPT_ENCODING = "gzip"
+_BLOCK = re.compile(
+    r"captcha|cf-chl|cf-challenge|challenge-platform|challenge-form|just a moment\.\.\.|attention required!"
+    r"|are you a robot|verify (?:that )?you are (?:a )?human|unusual traffic"
+    r"|access (?:to this page )?(?:has been )?denied|request blocked|ddos protection|bot detection",
+    re.IGNORECASE,
+)
+_PAGE_STARTS = ("<!doctype", "<html", "<head", "<body", "<?xml-stylesheet")
 
 
 def read(chunks: Iterable[bytes], *, encoding: str, limit: int, deadline: float, name: str) -> bytes:
@@ -37,17 +47,22 @@ def read(chunks: Iterable[bytes], *, encoding: str, limit: int, deadline: float,
 
     Raises `Transient` for a body that is too long, late or broken, `Trouble` for an encoding that was not requested.
     """
-    unpack = _Gzip() if encoding.strip().lower() in ("gzip", "x-gzip") else None
-    if unpack is None and encoding.strip().lower() not in ("", "identity"):
+    if encoding.strip().lower() not in ("", "identity", "gzip", "x-gzip"):
         raise Trouble(f"{name} answers in the encoding {encoding!r}, which was not requested")
-    data = bytearray()
+    gzip = zlib.decompressobj(16 + zlib.MAX_WBITS) if "gzip" in encoding.lower() else None
+    data, begun = bytearray(), False
     for chunk in chunks:
-        data += unpack(chunk, limit - len(data) + 1) if unpack else chunk
+        begun = True
+        try:
+            # no more bytes than allowed: a megabyte may hold a gigabyte
+            data += gzip.decompress(chunk, limit - len(data) + 1) if gzip else chunk
+        except zlib.error as error:
+            raise Transient(f"a body is not gzip: {error}") from None
         if len(data) > limit:
             raise Transient(f"{name} sends more than {limit / (1 << 20):g} MB")
         if time.monotonic() > deadline:
             raise Transient(f"{name} takes too long to send its answer")
-    if unpack and not unpack.complete:
+    if gzip and begun and not gzip.eof:
         raise Transient(f"{name} sent a truncated body")
     return bytes(data)
 
@@ -64,19 +79,14 @@ def check(body: bytes, headers: Mapping[str, str], *, expect: Expect, name: str)
         raise Transient(f"{name} answers with {kind} instead of {expect}", status=200)
 
 
-class _Gzip:
-    """Unpacks no more bytes than allowed: a megabyte may hold a gigabyte."""
+def is_page(text: str) -> bool:
+    """Whether a body is a web page, whatever its content type."""
+    return text.lstrip("\ufeff \t\r\n")[:15].lower().startswith(_PAGE_STARTS)
 
-    def __init__(self) -> None:
-        self._stream, self._begun = zlib.decompressobj(16 + zlib.MAX_WBITS), False
 
-    def __call__(self, chunk: bytes, limit: int) -> bytes:
-        self._begun = True
-        try:
-            return self._stream.decompress(chunk, max(1, limit))
-        except zlib.error as error:
-            raise Transient(f"a body is not gzip: {error}") from None
-
-    @property
-    def complete(self) -> bool:
-        return self._stream.eof or not self._begun
+def is_block_page(text: str) -> bool:
+    """Whether a web page demands a human or refuses access, for sources that read pages."""
+    # a block page shows itself early, and lyrics may use any word
+    head = re.sub(r"<script\b[^>]*\bsrc=[^>]*>", "", text[:20_000])
+    # a page of content that merely loads a captcha's script for its comment form is long
+    return bool(_BLOCK.search(head)) and len(text) < 60_000

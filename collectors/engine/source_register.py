@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import select, update
 
-from collectors.engine.ledger import Ledger
-from collectors.engine.ledger_tables import SOURCES
+from collectors.engine.ledger import SOURCES, Ledger
 from collectors.source import Source, Terms
 from toolkit.catalogue.database_schema import upsert
 

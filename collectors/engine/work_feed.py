@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import and_, or_, select
 
-from collectors.engine.ledger import Ledger, entries_of
-from collectors.engine.ledger_tables import LEDGER
+from collectors.engine.ledger import LEDGER, Ledger, entries_of
 from collectors.engine.outcomes import LONGEST, Claim
 from collectors.engine.worker_pool import Lane, WorkerPool
 from collectors.source import ID_FIELDS, Entity, Request, Source

@@ -12,9 +12,9 @@ import logging
 import msgspec
 from lyricsgenius import Genius as Client
 
-from collectors.engine.block_pages import is_block_page
 from collectors.engine.json_conversion import Named, convert_rows
 from collectors.engine.requests_session import RequestsSession
+from collectors.engine.response_bodies import is_block_page
 from collectors.matching import Candidate, nearest, verdict
 from collectors.source import (
     Absent,

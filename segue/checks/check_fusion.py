@@ -354,7 +354,7 @@ def _check_moves(name: str, table: ItemTable, call: Callable[[], torch.Tensor]) 
         target = torch.randn(call().shape)
         for _ in range(3):
             optimizer.zero_grad()
-            (call() - target).pow(2).mean().backward()
+            torch.autograd.backward((call() - target).pow(2).mean())
             optimizer.step()
     still = [key for key, value in table.named_parameters() if torch.equal(value, start[key])]
     assert not still, f"{name}: no gradient reaches {', '.join(still)}; is it used, and not detached?"

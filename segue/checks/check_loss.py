@@ -47,7 +47,8 @@ def problem(
     draw = torch.Generator().manual_seed(seed)
 
     def normal(*shape: int) -> torch.Tensor:
-        return (size**0.5 * torch.randn(*shape, generator=draw, dtype=torch.float64)).to(dtype)
+        drawn: torch.Tensor = size**0.5 * torch.randn(*shape, generator=draw, dtype=torch.float64)
+        return drawn.to(dtype)
 
     factors: dict[str, torch.Tensor] = {
         "query": normal(ROWS, HIDDEN),
@@ -217,7 +218,7 @@ def check_extremes(loss: Loss) -> None:
         assert bool(computed.isfinite()), (
             f"{name}: the loss is {float(computed)} on logits near {EXTREME:g}: use logsumexp, softplus"
         )
-        computed.backward()
+        torch.autograd.backward(computed)
         assert query.grad is not None and bool(query.grad.isfinite().all()), (
             f"{name}: gradients are not finite on logits near {EXTREME:g}, though the loss is"
         )

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from segue.checks.example_walks import TRACKS, walks
+from segue.checks.toy_playlists import TRACKS, walks
 from toolkit.corpus.queries import Queries
 from toolkit.recipe import Fusion, ModelSpec
 from toolkit.sequential import build_network
 from toolkit.sequential.sequential_ranker import SequentialRanker
-from toolkit.sequential.training import checkpoints
+from toolkit.sequential.training import checkpoint_tensors as checkpoints
 from toolkit.sequential.training.trainer import Trainer
 
 LENGTHS = (5, 3, 1)

@@ -13,7 +13,7 @@ from segue.commands.application import Debug
 from segue.commands.run import Overrides
 
 if TYPE_CHECKING:
-    from collectors.collect_section import Collect
+    from collectors.collect import Collect
     from toolkit.catalogue.store import Catalogue
     from toolkit.progress import Reporter
 
@@ -156,7 +156,7 @@ def _without_recipe(
     options: Mapping[str, object], overrides: list[str], sources: list[str], fields: list[str], params: list[str]
 ) -> Collect:
     """The section `collect` from options alone."""
-    from collectors.collect_section import parse
+    from collectors.collect import parse
     from toolkit.errors import InputError
     from toolkit.recipe.yaml_file import pairs
 
@@ -177,7 +177,7 @@ def _from_recipe(
 
     refused: values of options.
     """
-    from collectors.collect_section import parse
+    from collectors.collect import parse
     from toolkit.errors import InputError
     from toolkit.recipe import load
 

@@ -50,7 +50,7 @@ class JointNetwork(NetworkRanker):
     Params = JointNetworkParams
 
     def _trunk(self, modalities: dict[str, Modality]) -> tuple[nn.Module, int]:
-        from segue_papers.rankers.branches import Branches, ConvolutionBranch
+        from segue_papers.rankers.network_branches import Branches, ConvolutionBranch
 
         params, total = self.params, 0
         branches: list[nn.Module] = []

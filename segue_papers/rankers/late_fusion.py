@@ -38,7 +38,7 @@ class LateFusion(NetworkRanker):
     Params = LateFusionParams
 
     def _trunk(self, modalities: dict[str, Modality]) -> tuple[nn.Module, int]:
-        from segue_papers.rankers.branches import Branches, DenseBranch, UnitBranch
+        from segue_papers.rankers.network_branches import Branches, DenseBranch, UnitBranch
 
         widths, hidden = [modality.dim for modality in modalities.values()], self.params.hidden
         if hidden is None:

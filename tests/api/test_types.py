@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from segue import stubs
+from segue import type_stubs
 
 ROOT = Path(__file__).parents[2]
 
@@ -96,4 +96,6 @@ def test_a_misspelt_parameter_is_a_type_error(tmp_path: Path) -> None:
 
 
 def test_the_stub_is_up_to_date() -> None:
-    assert (ROOT / "segue" / "rankers.pyi").read_text(encoding="utf-8") == stubs.stub(), "run: python -m segue.stubs"
+    assert (ROOT / "segue" / "rankers.pyi").read_text(encoding="utf-8") == type_stubs.stub(), (
+        "run: python -m segue.type_stubs"
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from toolkit.coldstart.factor_ends import factor_ends
+from toolkit.coldstart.factor_extremes import factor_ends
 from toolkit.topk import nearest_by_cosine
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from collectors.engine.ledger_tables import LEDGER
+from collectors.engine.ledger import LEDGER
 from tests.command import segue
 from tests.servers.facts import FactsServer, fill
 from toolkit.catalogue.store import Catalogue

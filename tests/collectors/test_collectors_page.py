@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from collectors.collect_section import Collect, parse
+from collectors.collect import Collect, parse
 from collectors.source import Ambiguous, Request
 from segue.checks.check_source import http
 from tests.servers.base import NOT_FOUND, ReceivedRequest, Reply, Server

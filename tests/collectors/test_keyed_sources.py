@@ -14,8 +14,7 @@ from sqlalchemy import select
 from typer.testing import CliRunner
 
 from collectors.engine.engine import Engine, Settings
-from collectors.engine.ledger import Ledger
-from collectors.engine.ledger_tables import LEDGER
+from collectors.engine.ledger import LEDGER, Ledger
 from collectors.engine.outcomes import Retries
 from collectors.engine.source_register import register
 from collectors.library import open_library

@@ -128,7 +128,7 @@ def test_postgresql_library_equals_sqlite_library(
     tmp_path: Path, plugin: None, postgresql: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two processes on PostgreSQL, all five sources, against one on SQLite: the same outcomes and values."""
-    from collectors.engine.ledger_tables import METADATA
+    from collectors.engine.ledger import METADATA
     from tests.servers.facts import SOURCES, state
     from toolkit.catalogue import database_schema
 

@@ -92,7 +92,7 @@ def test_an_ignored_interrupt_signal_stays_ignored() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["toolkit.sequential.training.checkpoints", "toolkit.encoders.contract.encoder_files"]
+    "module", ["toolkit.sequential.training.checkpoint_tensors", "toolkit.encoders.contract.encoder_files"]
 )
 def test_an_interrupt_while_reading_a_checkpoint_is_not_reported_as_damage(module: str, tmp_path: Path) -> None:
     (tmp_path / "x.safetensors").write_bytes(b"what an interrupted reader makes of a whole file")

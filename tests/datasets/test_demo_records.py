@@ -17,7 +17,7 @@ from segue.datasets.demo.covers import cover
 from segue.datasets.demo.demo_params import DemoParams
 from segue.datasets.demo.demo_reader import DemoReader
 from segue.datasets.demo.lexicon import with_articles
-from segue.datasets.demo.streams import RESERVED
+from segue.datasets.demo.random_streams import RESERVED
 from segue.datasets.demo.tastes import TASTES, shares
 from toolkit import plugins
 from toolkit.catalogue.records import PlaylistRecord, Record, TrackRecord

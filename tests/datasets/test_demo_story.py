@@ -9,9 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from segue.datasets.demo.demo_params import DemoParams
+from segue.datasets.demo.demo_story import Story, inclusion
 from segue.datasets.demo.lists import propensities, stations
-from segue.datasets.demo.story import Story, inclusion
-from segue.datasets.demo.streams import RESERVED, USED, Streams
+from segue.datasets.demo.random_streams import RESERVED, USED, Streams
 from segue.datasets.demo.world import World
 from toolkit.errors import InputError, SegueError
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from segue.datasets.demo.demo_params import DemoParams
-from segue.datasets.demo.story import Story
+from segue.datasets.demo.demo_story import Story
 from segue.datasets.demo.upper_bound import UpperBound
 from toolkit import plugins
 from toolkit.corpus.arrays import Corpus

@@ -17,19 +17,21 @@ from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.splits import HeldOut
 from toolkit.evaluation.evaluator import evaluate
 from toolkit.evaluation.metrics import hits, ndcg_at, recall_at
-from toolkit.evaluation.metrics.clicks import clicks
-from toolkit.evaluation.metrics.ndcg_challenge import ndcg_challenge
-from toolkit.evaluation.metrics.ndcg_hits import ndcg_hits
-from toolkit.evaluation.metrics.novelty import information, novelty
-from toolkit.evaluation.metrics.recall_all import recall_all
-from toolkit.evaluation.metrics.rprec import rprec
-from toolkit.evaluation.metrics.rprec_artist import rprec_artist
-from toolkit.evaluation.metrics.rprec_artist_list import rprec_artist_list
-from toolkit.evaluation.metrics.rprec_artist_set import rprec_artist_set
+from toolkit.evaluation.metrics.clicks import Clicks
+from toolkit.evaluation.metrics.ndcg_challenge import NDCGOfChallenge
+from toolkit.evaluation.metrics.ndcg_hits import NDCGOfHits
+from toolkit.evaluation.metrics.novelty import Novelty, information
+from toolkit.evaluation.metrics.recall_all import RecallOfAll
+from toolkit.evaluation.metrics.rprec import RPrecision
+from toolkit.evaluation.metrics.rprec_artist import RPrecisionWithArtists
+from toolkit.evaluation.metrics.rprec_artist_list import RPrecisionWithArtistList
+from toolkit.evaluation.metrics.rprec_artist_set import RPrecisionWithArtistSet
 from toolkit.sequential.recbole import bridge  # noqa: F401 (RecBole's metrics need the names it adds to NumPy)
 
 ARTISTS = np.array([-1, 0, 0, 1, 1, 2, 2, 3, -1])
 """Tracks 1 and 2 are of one artist, 3 and 4, 5 and 6, 7 alone; 8 of nobody known."""
+
+R_PRECISIONS = (RPrecision(), RPrecisionWithArtists(), RPrecisionWithArtistSet(), RPrecisionWithArtistList())
 
 
 def block(ranked: list[list[int]], hidden: list[list[int]], counts: list[int] | None = None) -> Block:
@@ -61,13 +63,13 @@ def test_r_precision_of_small_examples(
     ranked: list[int], hidden: list[int], plain: float, late: float, set_: float, list_: float
 ) -> None:
     both = block([ranked, ranked[::-1]], [hidden, []])
-    found = [float(metric(both, 0)[0]) for metric in (rprec, rprec_artist, rprec_artist_set, rprec_artist_list)]
+    found = [float(metric.values(both, 0)[0]) for metric in R_PRECISIONS]
     assert found == pytest.approx([plain, late, set_, list_], nan_ok=True)
 
 
 def test_r_precision_of_a_too_short_ranking_is_an_error() -> None:
     with pytest.raises(ValueError, match="R-precision of 3 hidden tracks needs as long a ranking, not 2"):
-        rprec(block([[1, 2]], [[3, 4, 5]]))
+        RPrecision().values(block([[1, 2]], [[3, 4, 5]]), 0)
 
 
 @pytest.mark.parametrize(
@@ -79,26 +81,29 @@ def test_clicks_of_small_examples(place: int | None, k: int, expected: int) -> N
         found[0, place] = True
     empty = block([[1]], [[2]])
     made = Block(empty.ranked, found, np.array([1]), np.array([0, 1, 1]), ARTISTS, empty.information)
-    assert clicks(made, k)[0] == expected and math.isnan(clicks(made, k)[1])
+    pages = Clicks().values(made, k)
+    assert pages[0] == expected and math.isnan(pages[1])
 
 
 def test_novelty_of_a_small_example() -> None:
     counts = [0, 7, 3, 0, 0, 1, 0, 0, 5]  # 16 placements and 8 tracks: 24
     made = block([[1, 2, 3], [3, 0, 0], [0, 0, 0]], [[4], [4], [4]], counts)
     bits = [math.log2(24 / 8), math.log2(24 / 4), math.log2(24 / 1)]
-    assert novelty(made, 2).tolist() == pytest.approx([sum(bits[:2]) / 2, bits[2], 0])
-    assert novelty(made, 3)[0] == pytest.approx(sum(bits) / 3)
+    assert Novelty().values(made, 2).tolist() == pytest.approx([sum(bits[:2]) / 2, bits[2], 0])
+    assert Novelty().values(made, 3)[0] == pytest.approx(sum(bits) / 3)
 
 
 def test_metric_variants_of_small_examples() -> None:
     found, sizes = np.array([[False, True, False, True], [False] * 4, [True, True, False, False]]), np.array([5, 3, 2])
-    assert recall_all(found, sizes, 4).tolist() == pytest.approx([2 / 5, 0, 1])
-    assert ndcg_hits(found, sizes, 4).tolist() == pytest.approx(
+    made = Block.of_hits(found, sizes)
+    assert RecallOfAll().values(made, 4).tolist() == pytest.approx([2 / 5, 0, 1])
+    assert NDCGOfHits().values(made, 4).tolist() == pytest.approx(
         [(1 / math.log2(3) + 1 / math.log2(5)) / (1 + 1 / math.log2(3)), 0, 1]
     )
-    assert ndcg_challenge(found, sizes, 4).tolist() == pytest.approx([(1 + 1 / 2) / 2, 0, 1])
+    assert NDCGOfChallenge().values(made, 4).tolist() == pytest.approx([(1 + 1 / 2) / 2, 0, 1])
+    nothing_first = Block.of_hits(found, np.array([0, 1, 1]))
     assert all(
-        math.isnan(metric(found, np.array([0, 1, 1]), 4)[0]) for metric in (recall_all, ndcg_hits, ndcg_challenge)
+        math.isnan(metric.values(nothing_first, 4)[0]) for metric in (RecallOfAll(), NDCGOfHits(), NDCGOfChallenge())
     )
 
 
@@ -116,7 +121,7 @@ def test_r_precision_equals_plain_loops(rankings: tuple[np.ndarray, ...]) -> Non
     _, ranked, hidden, offsets = rankings
     artists = np.concatenate([[-1], np.random.default_rng(2).integers(-1, 25, size=80)])
     made = Block(ranked, hits(ranked, hidden, offsets), hidden, offsets, artists, np.zeros(81))
-    found = [metric(made, 0) for metric in (rprec, rprec_artist, rprec_artist_set, rprec_artist_list)]
+    found = [metric.values(made, 0) for metric in R_PRECISIONS]
     for b in range(60):
         wanted = hidden[offsets[b] : offsets[b + 1]].tolist()
         of_wanted, top = {int(artists[track]) for track in wanted} - {-1}, ranked[b, : len(wanted)].tolist()
@@ -134,7 +139,7 @@ def test_metrics_equal_recbole(k: int, rankings: tuple[np.ndarray, ...]) -> None
     _, ranked, hidden, offsets = rankings
     found, sizes = hits(ranked, hidden, offsets), np.diff(offsets)
     settings = {"topk": [k], "metric_decimal_place": 12}
-    assert recall_all(found, sizes, k) == pytest.approx(
+    assert RecallOfAll().values(Block.of_hits(found, sizes), k) == pytest.approx(
         theirs.Recall(settings).metric_info(found[:, :k], sizes)[:, -1], abs=1e-9
     )
     assert ndcg_at(found, sizes, k) == pytest.approx(
@@ -157,10 +162,10 @@ def test_metrics_equal_trec_eval(k: int, rankings: tuple[np.ndarray, ...]) -> No
         for name in (f"recall_{k}", f"ndcg_cut_{k}", f"P_{k}", "Rprec")
     }
     made = Block(ranked, found, hidden, offsets, np.full(81, -1), np.zeros(81))
-    assert recall_all(found, sizes, k) == pytest.approx(column[f"recall_{k}"], abs=1e-9)
+    assert RecallOfAll().values(made, k) == pytest.approx(column[f"recall_{k}"], abs=1e-9)
     assert recall_at(found, sizes, k) == pytest.approx(column[f"P_{k}"] * k / np.minimum(k, sizes), abs=1e-9)
     assert ndcg_at(found, sizes, k) == pytest.approx(column[f"ndcg_cut_{k}"], abs=1e-9)
-    assert rprec(made) == pytest.approx(column["Rprec"], abs=1e-9)
+    assert RPrecision().values(made, 0) == pytest.approx(column["Rprec"], abs=1e-9)
 
 
 def test_evaluator_measures_coverage_and_novelty(corpus_of: Callable[..., Corpus]) -> None:

@@ -1,4 +1,4 @@
-"""Lock files: one holder at a time among processes and threads, released by a kill, on every system that filelock knows."""
+"""Lock files: one holder at a time among processes and threads, released by a kill."""
 
 from __future__ import annotations
 

@@ -177,8 +177,7 @@ def fill(catalogue: Catalogue, tracks: int) -> None:
 
 def collect_all(section: dict[str, Any]) -> None:
     """One collecting process, from the settings of a recipe's `collect` section."""
-    from collectors.collect import collect
-    from collectors.collect_section import parse
+    from collectors.collect import collect, parse
     from collectors.library import open_library
     from toolkit.progress import Reporter
 
@@ -191,7 +190,7 @@ def state(path: Path | str, blobs: Path | None = None) -> str:
     """The outcomes and values of a library as text, to compare libraries."""
     from sqlalchemy import select
 
-    from collectors.engine.ledger_tables import APART, LEDGER
+    from collectors.engine.ledger import APART, LEDGER
     from toolkit.catalogue.database_schema import FIELDS
 
     ledger = [

@@ -17,7 +17,7 @@ def flaw(data: bytes) -> str | None:
     The header is checked against `MAX_PIXELS` before a pixel is decoded. Then the whole image is decoded, because
     `verify` alone accepts a truncated JPEG.
     """
-    Image = require("PIL.Image", install=PILLOW.install)  # noqa: N806
+    Image = require("PIL.Image", install=PILLOW.install)
 
     try:
         with warnings.catch_warnings():

@@ -197,8 +197,8 @@ class _Measured:
         first = self.blocks[0]
         values = {key: np.concatenate([block.values[key] for block in self.blocks]) for key in first.values}
         n_hidden = {name: np.concatenate([block.n_hidden[name] for block in self.blocks]) for name in first.n_hidden}
-        metrics = self.plan.metrics
-        overall = {(key, k): _total(metrics[key], tally, self.n_ranked) for (key, k), tally in self.tallies.items()}
+        systems = {key: metric for key, metric in self.plan.metrics.items() if isinstance(metric, SystemMetric)}
+        overall = {(key, k): systems[key].total(tally, self.n_ranked) for (key, k), tally in self.tallies.items()}
         return Scores(values, n_hidden, np.concatenate([block.top for block in self.blocks]), overall)
 
     def _block(self, rankings: Rankings, part: HeldOut, tracks: np.ndarray, offsets: np.ndarray) -> Block:
@@ -223,11 +223,6 @@ def _per_playlist(name: str, values: np.ndarray, block: Block) -> np.ndarray:
         rule = f"it must return one number per playlist, {block.n_hidden.shape}"
         raise SegueError(f"metric {name} returned values of shape {np.shape(values)}: {rule}")
     return values
-
-
-def _total(metric: Metric, tally: np.ndarray, n_ranked: int) -> float:
-    assert isinstance(metric, SystemMetric)
-    return metric.total(tally, n_ranked)
 
 
 def _among_hidden(part: HeldOut, tracks: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

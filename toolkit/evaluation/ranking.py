@@ -47,9 +47,8 @@ def block_sizes(n_items: int, k: int, memory_mb: int, *, whole: bool = False) ->
     """
     room = memory_mb * 2**20 // BYTES_A_SCORE
     block = max(1, min(n_items, 16_384, room // 4))
-    if whole:
-        return max(1, min(1024, room // (n_items + 3 * k))), block
-    return max(1, min(1024, room // (block + 3 * k))), block
+    held = n_items if whole else block
+    return max(1, min(1024, room // (held + 3 * k))), block
 
 
 def counts(ranker: Ranker) -> bool:

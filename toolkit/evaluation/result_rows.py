@@ -45,7 +45,10 @@ def rows(
     A slice in which no playlist hides anything has no rows. Bounds are None with fewer than two groups.
     """
     seed = derived_seed(seed, "bootstrap", split)
-    measured = [*_slices_measured(scores, groups, bootstrap=bootstrap, seed=seed), *_overall(scores)]
+    measured = [*_slices_measured(scores, groups, bootstrap=bootstrap, seed=seed)]
+    measured += [
+        ("all", ("all", *key), Interval(value, np.nan, np.nan, len(scores))) for key, value in scores.overall.items()
+    ]  # values of a system as a whole, which have no interval
     measured += _labels_measured(scores, labels or {}, groups, bootstrap=bootstrap, seed=seed)
     return [
         {
@@ -110,29 +113,28 @@ def comparisons(
         raise InputError(f"reference {reference!r} is not a system of this run: {suggest(reference, list(all_scores))}")
     resampled = "groups" if are_versions(groups) else "playlists"
     seed = derived_seed(seed, "bootstrap", split)
-    table: list[ComparisonRow] = []
-    for system, scores in all_scores.items():
-        if system == reference:
-            continue
+    table: list[ComparisonRow] = [
+        {
+            "system": system,
+            "reference": reference,
+            "slice": name,
+            "metric": metric,
+            "k": k,
+            "difference": _number(difference.value),
+            "ci_low": _number(difference.low),
+            "ci_high": _number(difference.high),
+            "p": _number(difference.p),
+            "p_t": _number(t.p),
+            "detectable": _number(t.detectable),
+            "n": difference.n,
+            "resampled": resampled,
+        }
+        for system, scores in all_scores.items()
+        if system != reference
         for (name, metric, k), difference, t in _differences(
             scores, all_scores[reference], groups, bootstrap=bootstrap, seed=seed
-        ):
-            row: ComparisonRow = {
-                "system": system,
-                "reference": reference,
-                "slice": name,
-                "metric": metric,
-                "k": k,
-                "difference": _number(difference.value),
-                "ci_low": _number(difference.low),
-                "ci_high": _number(difference.high),
-                "p": _number(difference.p),
-                "p_t": _number(t.p),
-                "detectable": _number(t.detectable),
-                "n": difference.n,
-                "resampled": resampled,
-            }
-            table.append(row)
+        )
+    ]
     _correct(table, oracles)
     return table
 
@@ -180,12 +182,6 @@ def _numbered(name: str) -> tuple[int, str]:
     """Sort key of a label: the first number in it."""
     digits = re.search(r"\d+", name)
     return int(digits[0]) if digits else 0, name
-
-
-def _overall(scores: Scores) -> Iterator[Measured]:
-    """Values of a system as a whole, which have no interval."""
-    for (metric, k), value in scores.overall.items():
-        yield "all", ("all", metric, k), Interval(value, np.nan, np.nan, len(scores))
 
 
 def _slices(scores: Scores) -> Iterator[tuple[str, list[Key], np.ndarray, np.ndarray]]:

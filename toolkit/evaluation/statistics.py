@@ -46,12 +46,6 @@ def are_versions(groups: np.ndarray) -> bool:
     return len(np.unique(groups)) < len(groups)
 
 
-def macro_mean(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Mean over groups of the mean within each: values [n] or [n, m] -> scalar or [m]."""
-    sums, sizes = _group_sums(values, groups)
-    return np.asarray((sums / sizes[:, None]).mean(axis=0).reshape(np.shape(values)[1:]))
-
-
 def mean_intervals(
     values: np.ndarray, groups: np.ndarray, *, seed: int, samples: int = 1000, macro: bool = False
 ) -> list[Interval]:
@@ -64,7 +58,9 @@ def mean_intervals(
     sums, sizes = _units(values, groups, macro=macro)
     means = sums.sum(axis=0) / sizes.sum()
     low, high = (
-        _bounds(_resampled_means(sums, sizes, seed=seed, samples=samples)) if len(sizes) > 1 else _nothing(means)
+        _bounds(_resampled_means(sums, sizes, seed=seed, samples=samples))
+        if len(sizes) > 1
+        else np.full((2, len(means)), np.nan)
     )
     return [Interval(float(m), float(a), float(b), int(sizes.sum())) for m, a, b in zip(means, low, high, strict=True)]
 
@@ -101,17 +97,15 @@ def paired_difference(
     return paired_differences(a[:, None], b[:, None], groups, seed=seed, samples=samples)[0]
 
 
-def _group_sums(values: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Per group, in ascending order: the sum of its lists, float64 [G, m], and their number, float64 [G]."""
-    columns = np.asarray(values, np.float64).reshape(len(values), -1)
-    names, index = np.unique(groups, return_inverse=True)
-    sums = np.stack([np.bincount(index, weights=column, minlength=len(names)) for column in columns.T], axis=1)
-    return sums, np.bincount(index).astype(np.float64)
-
-
 def _units(values: np.ndarray, groups: np.ndarray, *, macro: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The units of a draw: sums [G, m] and weights [G], whose quotient is the mean."""
-    sums, sizes = _group_sums(values, groups)
+    """The units of a draw, a group each, in ascending order: sums float64 [G, m] and weights [G].
+
+    Their quotient is the mean.
+    """
+    names, index = np.unique(groups, return_inverse=True)
+    columns = np.asarray(values, np.float64).T
+    sums = np.stack([np.bincount(index, weights=column, minlength=len(names)) for column in columns], axis=1)
+    sizes = np.bincount(index).astype(np.float64)
     return (sums / sizes[:, None], np.ones_like(sizes)) if macro else (sums, sizes)
 
 
@@ -132,13 +126,9 @@ def _draws(n: int, *, seed: int, samples: int) -> Iterator[np.ndarray]:
         yield np.bincount(drawn.ravel(), minlength=count * n).reshape(count, n).astype(np.float64)
 
 
-def _bounds(drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    return low, high
-
-
-def _nothing(means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return np.full_like(means, np.nan), np.full_like(means, np.nan)
+def _bounds(drawn: np.ndarray) -> np.ndarray:
+    """Lower and upper bounds of the interval of each column: float64 [2, m]."""
+    return np.asarray(np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0))
 
 
 def _check(values: np.ndarray, groups: np.ndarray) -> None:

@@ -59,7 +59,7 @@ class Targets(Parameters):
         " `coldstart.factors`",
     )
     level: Literal["track", "artist"] = Field(
-        "track", description="of factors: the track's own, or its artist's, from the sum over his tracks"
+        "track", description="of factors: the track's own, or its artist's, from the sum over their tracks"
     )
     source: str | None = None
     separator: str | None = Field(

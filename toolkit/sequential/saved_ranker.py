@@ -16,7 +16,7 @@ from toolkit.recipe import Fusion, ModelSpec
 from toolkit.recipe.fusion_section import modern
 from toolkit.sequential import build_network
 from toolkit.sequential.heads.neighbour_head import Neighbours
-from toolkit.sequential.training import checkpoints
+from toolkit.sequential.training import checkpoint_tensors
 
 if TYPE_CHECKING:
     from toolkit.sequential.sequential_ranker import SequentialRanker
@@ -49,13 +49,13 @@ def write_ranker(ranker: SequentialRanker, directory: Path) -> None:
     if encoder is not None:
         encoder.save(directory / "titles")
         info["title_encoder"] = encoder.name
-    checkpoints.write(directory / "model.safetensors", tensors, info)
+    checkpoint_tensors.write(directory / "model.safetensors", tensors, info)
     (directory / "model.json").write_text(json.dumps(info, indent=1) + "\n")
 
 
 def read_ranker(cls: type[Fitted], directory: Path, *, device: str) -> Fitted:
     """The ranker that `write_ranker` wrote, on `device`. Raises `RunDirectoryError` for missing or damaged files."""
-    tensors, info = checkpoints.read(directory / "model.safetensors")
+    tensors, info = checkpoint_tensors.read(directory / "model.safetensors")
     titles: Encoder | None = None
     if name := info.get("title_encoder"):
         titles = plugins.load("segue.encoders", name).load(directory / "titles", device=device)

@@ -13,10 +13,10 @@ import numpy as np
 from segue.datasets.demo.covers import cover
 from segue.datasets.demo.demo_audio import audio
 from segue.datasets.demo.demo_params import DemoParams, Part
+from segue.datasets.demo.demo_story import Story
 from segue.datasets.demo.lists import STATIONS
 from segue.datasets.demo.names import album_names, artist_names, track_titles
 from segue.datasets.demo.sound import audio_features, duration
-from segue.datasets.demo.story import Story
 from segue.datasets.demo.tastes import shares
 from segue.datasets.demo.words import biography, lyrics, playlist_title, tags
 from toolkit.catalogue.readers.reader import OnError, Reader

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segue.datasets.demo.demo_params import DemoParams
-from segue.datasets.demo.streams import Streams
+from segue.datasets.demo.random_streams import Streams
 from segue.datasets.demo.world import World
 
 STATIONS = 25  # points of the style axis a playlist can be at
@@ -69,7 +69,8 @@ def propensities(world: World, mix: np.ndarray, path: np.ndarray, *, new: bool, 
     near = np.exp(-0.5 * ((world.style - places[:, None] / (STATIONS - 1)) / WIDTH) ** 2)
     liked = popularity * (world.taste @ mix) * near
     chance = (1 - off_taste) * liked / liked.sum(axis=1, keepdims=True) + off_taste * popularity / popularity.sum()
-    return chance[where]
+    drawn: np.ndarray = chance[where]
+    return drawn
 
 
 def _placements(chance: np.ndarray, rng: np.random.Generator) -> np.ndarray:

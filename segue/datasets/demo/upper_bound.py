@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from segue.datasets.demo.demo_params import DemoParams
-from segue.datasets.demo.story import Story
+from segue.datasets.demo.demo_story import Story
 from toolkit.baselines.baseline import Baseline, BaselineParams, State
 from toolkit.corpus.arrays import Corpus
 from toolkit.corpus.queries import Queries

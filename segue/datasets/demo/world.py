@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segue.datasets.demo.demo_params import DemoParams
-from segue.datasets.demo.streams import Streams
+from segue.datasets.demo.random_streams import Streams
 
 ALBUM_SIZES = np.array([1, 2, 3, 4, 5, 6])
 ALBUM_ODDS = np.array([0.25, 0.2, 0.2, 0.15, 0.1, 0.1])
@@ -103,8 +103,9 @@ def _popularity(artists: int, track_artist: np.ndarray, rng: np.random.Generator
     fame = rng.normal(size=artists)[track_artist] + rng.normal(size=len(track_artist))
     rank = np.empty(len(fame))
     rank[np.argsort(-fame, kind="stable")] = np.arange(len(fame))
-    weight = (rank + 1 + 0.01 * len(fame)) ** -1.1
-    return weight / weight.sum()
+    weight: np.ndarray = (rank + 1 + 0.01 * len(fame)) ** -1.1
+    weight /= weight.sum()
+    return weight
 
 
 def _new_releases(track_album: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:

@@ -122,7 +122,8 @@ def test_detect_names_a_missing_path(tmp_path: Path) -> None:
 def test_detect_lists_the_readers_for_an_unknown_format(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("milk\n")
 
-    with pytest.raises(InputError, match=r"no reader recognises .*notes\.txt: name the reader, one of archive, corpus, csv"):
+    message = r"no reader recognises .*notes\.txt: name the reader, one of archive, corpus, csv"
+    with pytest.raises(InputError, match=message):
         detect(tmp_path / "notes.txt")
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from collectors.engine.block_pages import is_block_page
 from collectors.engine.hosts import check_redirect, check_status, retry_after, user_agent, without_query
+from collectors.engine.response_bodies import is_block_page
 from collectors.source import Blocked, RateLimited, Transient, Trouble
 from segue.checks.check_source import http
 from tests.servers import faults

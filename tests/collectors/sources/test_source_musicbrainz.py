@@ -13,9 +13,14 @@ import pytest
 from collectors.source import Absent, Ambiguous, Found, Other, RateLimited, Request, Transient
 from collectors.sources.clients.musicbrainz_recordings import Recording as ApiRecording
 from collectors.sources.clients.musicbrainz_recordings import best_answer
-from collectors.sources.musicbrainz import MusicBrainz, MusicBrainzParams, lucene
+from collectors.sources.musicbrainz import (
+    MusicBrainz,
+    MusicBrainzParams,
+    MusicBrainzTags,
+    MusicBrainzTagsParams,
+    lucene,
+)
 from collectors.sources.musicbrainz_dump import MusicBrainzDump, MusicBrainzDumpParams
-from collectors.sources.musicbrainz_tags import MusicBrainzTags, MusicBrainzTagsParams
 from tests.servers import faults
 from tests.servers.music import Artist, Recording, Release
 from tests.servers.musicbrainz import MusicBrainzServer, busy, hit, looked_up

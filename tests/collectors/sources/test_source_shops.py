@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from collectors.collect import resolve
-from collectors.collect_section import SourceSpec
+from collectors.collect import SourceSpec, resolve
 from collectors.source import Absent, Ambiguous, Blocked, Found, RateLimited, Request, Transient
 from collectors.sources.deezer import Deezer, DeezerParams
 from collectors.sources.itunes import Itunes, ItunesParams

@@ -21,7 +21,8 @@ data: {reader: demo, options: {tracks: 200, artists: 40, playlists: 120, fields:
 models: [{type: sasrec, name: ids, hidden_size: 16, epochs: 1, select: ndcg@5}]
 baselines: [popularity, item-knn]
 evaluation:
-  {split: {min_tracks: 5}, k: [5, 50], metrics: [recall, ndcg, recall_all, rprec_artist_list], bootstrap: 10, slices: []}
+  {split: {min_tracks: 5}, k: [5, 50], metrics: [recall, ndcg, recall_all, rprec_artist_list], bootstrap: 10,
+   slices: []}
 report: {examples: 0, map: 0, similar: 0}
 threads: 1
 """

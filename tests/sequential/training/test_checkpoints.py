@@ -11,15 +11,15 @@ from safetensors.torch import save_file
 from torch import nn
 
 from toolkit.errors import RunDirectoryError
-from toolkit.sequential.training import checkpoints
+from toolkit.sequential.training import checkpoint_tensors
 
 
 def test_read_returns_written_tensors_and_info(tmp_path: Path) -> None:
     tensors = {"a.b": torch.randn(3, 2).T, "n": torch.tensor(7), "half": torch.randn(2).bfloat16()}
-    checkpoints.write(
+    checkpoint_tensors.write(
         tmp_path / "new" / "state.safetensors", tensors, {"epoch": 3, "best": float("-inf"), "curve": [{"loss": 0.1}]}
     )
-    found, info = checkpoints.read(tmp_path / "new" / "state.safetensors")
+    found, info = checkpoint_tensors.read(tmp_path / "new" / "state.safetensors")
     assert info == {"epoch": 3, "best": float("-inf"), "curve": [{"loss": 0.1}]}
     assert set(found) == set(tensors)
     assert all(torch.equal(found[name], value) and found[name].dtype == value.dtype for name, value in tensors.items())
@@ -27,7 +27,7 @@ def test_read_returns_written_tensors_and_info(tmp_path: Path) -> None:
 
 def test_a_failed_write_leaves_the_last_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "state.safetensors"
-    checkpoints.write(path, {"a": torch.ones(2)}, {"epoch": 1})
+    checkpoint_tensors.write(path, {"a": torch.ones(2)}, {"epoch": 1})
 
     def full_disk(_: int) -> None:
         raise OSError(28, "No space left on device")
@@ -35,15 +35,15 @@ def test_a_failed_write_leaves_the_last_whole_file(tmp_path: Path, monkeypatch: 
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full_disk)
         with pytest.raises(OSError, match="No space"):
-            checkpoints.write(path, {"a": torch.zeros(2)}, {"epoch": 2})
-    assert checkpoints.read(path)[1] == {"epoch": 1}
+            checkpoint_tensors.write(path, {"a": torch.zeros(2)}, {"epoch": 2})
+    assert checkpoint_tensors.read(path)[1] == {"epoch": 1}
     assert [each.name for each in tmp_path.iterdir()] == ["state.safetensors"]
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "empty", "text", "foreign", "folder"])
 def test_reading_a_damaged_checkpoint_raises_run_directory_error(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "state.safetensors"
-    checkpoints.write(path, {"a": torch.ones(200)}, {"epoch": 1})
+    checkpoint_tensors.write(path, {"a": torch.ones(200)}, {"epoch": 1})
     whole = path.read_bytes()
     path.unlink()
     if damage == "folder":
@@ -53,7 +53,7 @@ def test_reading_a_damaged_checkpoint_raises_run_directory_error(tmp_path: Path,
     elif damage != "missing":
         path.write_bytes({"cut": whole[:-100], "empty": b"", "text": b"hello\n" * 50}[damage])
     with pytest.raises(RunDirectoryError, match=r"state\.safetensors .* the recipe again") as caught:
-        checkpoints.read(path)
+        checkpoint_tensors.read(path)
     assert "\n" not in str(caught.value)
 
 
@@ -65,8 +65,8 @@ def model() -> nn.Module:
 
 def test_parameters_are_training_state_and_buffers_are_not() -> None:
     first, second = model(), model()
-    assert set(checkpoints.learned(first)) == {"0.weight", "0.bias", "1.weight", "1.bias"}
-    checkpoints.restore(second, checkpoints.learned(first))
+    assert set(checkpoint_tensors.learned(first)) == {"0.weight", "0.bias", "1.weight", "1.bias"}
+    checkpoint_tensors.restore(second, checkpoint_tensors.learned(first))
     assert all(torch.equal(value, second.state_dict()[name]) for name, value in first.state_dict().items())
 
 
@@ -82,14 +82,14 @@ def test_a_restored_optimizer_takes_the_same_next_step(tmp_path: Path) -> None:
     straight = model()
     by = optimizer(straight)
     step(straight, by)
-    moments = {f"moments/{name}": tensor for name, tensor in checkpoints.optimizer_tensors(by).items()}
-    checkpoints.write(tmp_path / "state", moments | checkpoints.learned(straight), {})
-    tensors, _ = checkpoints.read(tmp_path / "state")
+    moments = {f"moments/{name}": tensor for name, tensor in checkpoint_tensors.optimizer_tensors(by).items()}
+    checkpoint_tensors.write(tmp_path / "state", moments | checkpoint_tensors.learned(straight), {})
+    tensors, _ = checkpoint_tensors.read(tmp_path / "state")
 
     resumed = model()
-    checkpoints.restore(resumed, tensors)
+    checkpoint_tensors.restore(resumed, tensors)
     again = optimizer(resumed)
-    checkpoints.restore_optimizer(again, {name.removeprefix("moments/"): tensors[name] for name in moments})
+    checkpoint_tensors.restore_optimizer(again, {name.removeprefix("moments/"): tensors[name] for name in moments})
     step(straight, by)
     step(resumed, again)
     assert all(torch.equal(value, resumed.state_dict()[name]) for name, value in straight.state_dict().items())

@@ -15,7 +15,7 @@ from tests.sequential.small_models import fusion, ring, spec
 from tests.sequential.training.trainings import Killed, fresh, killer, same, scripted, timeless, trainer, weights
 from toolkit.errors import OldForm
 from toolkit.sequential.sequential_ranker import SequentialRanker
-from toolkit.sequential.training import checkpoints
+from toolkit.sequential.training import checkpoint_tensors
 
 EVERY = np.arange(1, 49)
 WAYS: list[tuple[str, dict[str, Any]]] = [
@@ -153,9 +153,9 @@ def test_a_model_saved_with_flat_keys_loads_and_ranks_the_same(tmp_path: Path) -
     data, valid = ring()
     ranker = SequentialRanker(spec(epochs=1), fusion(join="gated")).fit(data)
     ranker.save(tmp_path)
-    tensors, info = checkpoints.read(tmp_path / "model.safetensors")
+    tensors, info = checkpoint_tensors.read(tmp_path / "model.safetensors")
     info["fusion"] |= {"join": "gated", "missing": "mean", "em_rank": 32}
-    checkpoints.write(tmp_path / "model.safetensors", tensors, info)
+    checkpoint_tensors.write(tmp_path / "model.safetensors", tensors, info)
     with warnings.catch_warnings():
         warnings.simplefilter("error", OldForm)
         loaded = SequentialRanker.load(tmp_path)

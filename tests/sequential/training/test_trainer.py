@@ -24,7 +24,7 @@ from tests.sequential.training.trainings import (
 from toolkit.corpus.splits import PlaylistSet
 from toolkit.errors import InputError, SegueError
 from toolkit.sequential.heads.match_head import MatchHead
-from toolkit.sequential.training import checkpoints
+from toolkit.sequential.training import checkpoint_tensors
 from toolkit.sequential.training.match_weights import fit_match_weights
 from toolkit.sequential.training.objectives import Causal
 
@@ -202,7 +202,7 @@ def test_without_its_best_weights_a_training_begins_anew(tmp_path: Path, foreign
     (best,) = tmp_path.glob("best-*.safetensors")
     assert best.name == f"best-{whole.best_epoch}.safetensors"
     if foreign:
-        checkpoints.write(best, checkpoints.read(best)[0], {"identity": "another"})
+        checkpoint_tensors.write(best, checkpoint_tensors.read(best)[0], {"identity": "another"})
     else:
         best.unlink()
     again = trainer(fresh("sasrec"), workdir=tmp_path, on_step=lambda done, total, what: steps.append(done)).run()

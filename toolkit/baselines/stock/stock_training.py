@@ -15,7 +15,7 @@ from toolkit.errors import SegueError
 from toolkit.memory import kept_memory
 from toolkit.progress import Progress
 from toolkit.sequential.recbole import bridge
-from toolkit.sequential.training import checkpoints
+from toolkit.sequential.training import checkpoint_tensors
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +144,7 @@ class StockTrainer(bridge.Trainer):
         state = {
             "model": self.model.state_dict(),
             "best": self.best,
-            "optimizer": checkpoints.optimizer_tensors(self.optimizer),
+            "optimizer": checkpoint_tensors.optimizer_tensors(self.optimizer),
             "random": _random_state(self._train.generator),
         }
         info = {
@@ -157,7 +157,7 @@ class StockTrainer(bridge.Trainer):
             "curve": self.curve,
             "seconds": self._seconds(),
         }
-        checkpoints.write(
+        checkpoint_tensors.write(
             self.path,
             {f"{part}.{name}": tensor for part, named in state.items() for name, tensor in named.items()},
             info,
@@ -166,7 +166,7 @@ class StockTrainer(bridge.Trainer):
     def _resume(self, train: bridge.TrainDataLoader) -> None:
         if self.path is None or not self.path.exists():
             return
-        tensors, info = checkpoints.read(self.path)
+        tensors, info = checkpoint_tensors.read(self.path)
         if info["identity"] != self.identity:
             log.info("%s was written with other parameters or data: training starts from scratch", self.path)
             return
@@ -175,7 +175,7 @@ class StockTrainer(bridge.Trainer):
             part, _, key = name.partition(".")
             parts.setdefault(part, {})[key] = tensor
         self.model.load_state_dict(parts["model"])
-        checkpoints.restore_optimizer(self.optimizer, parts["optimizer"])
+        checkpoint_tensors.restore_optimizer(self.optimizer, parts["optimizer"])
         self.best = {name: tensor.to(self.device) for name, tensor in parts["best"].items()}
         self.start_epoch, self.cur_step, self.finished = info["epoch"] + 1, info["cur_step"], info["finished"]
         self.best_valid_score, self.best_valid_result = info["best_valid_score"], info["best_valid_result"]

@@ -10,9 +10,16 @@ from __future__ import annotations
 import numpy as np
 
 from toolkit.contracts.metric import Block
+from toolkit.evaluation.metrics.hits import nan_if_none
 
 ARTIST_SHARE = 0.25
 """Weight of a matching artist relative to a matching track."""
+
+
+def rprec_with_artists(block: Block, chosen: np.ndarray) -> np.ndarray:
+    """Hits among the first R = |I|, and 0.25 for each hidden artist at the ranks `chosen`, over R: float64 [B]."""
+    artists = artists_found(block, chosen)
+    return np.asarray(((block.hits & block.first_r).sum(axis=1) + ARTIST_SHARE * artists) / nan_if_none(block.n_hidden))
 
 
 def artists_found(block: Block, chosen: np.ndarray) -> np.ndarray:

@@ -13,16 +13,6 @@ PAGE = 10
 """Number of tracks on a page."""
 
 
-def clicks(block: Block, k: int) -> np.ndarray:
-    """⌊(rank of the first hit − 1) / 10⌋; ⌊k / 10⌋ + 1 where the first k hold none, 51 for the challenge's 500.
-
-    Lower is better.
-    """
-    top = block.hits[:, :k]
-    pages = np.where(top.any(axis=1), top.argmax(axis=1) // PAGE, k // PAGE + 1)
-    return np.where(block.n_hidden > 0, pages, np.nan)
-
-
 class Clicks(Metric):
     """Number of times that a listener turns to the next page of ten tracks before the first hit."""
 
@@ -33,4 +23,7 @@ class Clicks(Metric):
     decimals = 2
 
     def values(self, block: Block, k: int) -> np.ndarray:
-        return clicks(block, k)
+        """⌊(rank of the first hit − 1) / 10⌋; ⌊k / 10⌋ + 1 where the first k hold none, 51 for the challenge's 500."""
+        top = block.hits[:, :k]
+        pages = np.where(top.any(axis=1), top.argmax(axis=1) // PAGE, k // PAGE + 1)
+        return np.where(block.n_hidden > 0, pages, np.nan)

@@ -8,14 +8,6 @@ from toolkit.contracts.metric import Block, Metric
 from toolkit.evaluation.metrics.hits import first, nan_if_none
 
 
-def recall_all(hits: np.ndarray, n_hidden: np.ndarray, k: int) -> np.ndarray:
-    """|top k ∩ I| / |I|: below 1 if more than k tracks are hidden. float64 [B].
-
-    hits: bool [B, k_max], whether the track at each rank is hidden. n_hidden: int [B], |I|.
-    """
-    return np.asarray(first(hits, k).sum(axis=1) / nan_if_none(n_hidden))
-
-
 class RecallOfAll(Metric):
     """Share of all hidden tracks that are among the first k, as RecBole defines recall.
 
@@ -27,4 +19,5 @@ class RecallOfAll(Metric):
     value_range = (0.0, 1.0)
 
     def values(self, block: Block, k: int) -> np.ndarray:
-        return recall_all(block.hits, block.n_hidden, k)
+        """|top k ∩ I| / |I|: below 1 if more than k tracks are hidden. float64 [B]."""
+        return np.asarray(first(block.hits, k).sum(axis=1) / nan_if_none(block.n_hidden))

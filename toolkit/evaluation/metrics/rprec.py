@@ -8,11 +8,6 @@ from toolkit.contracts.metric import Block, Metric
 from toolkit.evaluation.metrics.hits import nan_if_none
 
 
-def rprec(block: Block, k: int = 0) -> np.ndarray:
-    """Hits among the first R = |I|, over R: float64 [B]."""
-    return np.asarray((block.hits & block.first_r).sum(axis=1) / nan_if_none(block.n_hidden))
-
-
 class RPrecision(Metric):
     """R-precision: share of hidden tracks among the first R, where R is the number of hidden tracks."""
 
@@ -22,4 +17,5 @@ class RPrecision(Metric):
     cutoff = "r"
 
     def values(self, block: Block, k: int) -> np.ndarray:
-        return rprec(block, k)
+        """Hits among the first R = |I|, over R: float64 [B]."""
+        return np.asarray((block.hits & block.first_r).sum(axis=1) / nan_if_none(block.n_hidden))

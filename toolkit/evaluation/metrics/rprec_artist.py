@@ -5,17 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from toolkit.contracts.metric import Block, Metric
-from toolkit.evaluation.metrics.artist_hits import ARTIST_SHARE, artists_found
-from toolkit.evaluation.metrics.hits import nan_if_none
-
-
-def rprec_artist(block: Block, k: int = 0) -> np.ndarray:
-    """R-precision by the challenge's last rules: a miss among the first R whose artist has a hidden track adds 0.25 /
-    R, once an artist.
-    """
-    inside = block.first_r
-    artists = artists_found(block, inside & ~block.hits)
-    return np.asarray(((block.hits & inside).sum(axis=1) + ARTIST_SHARE * artists) / nan_if_none(block.n_hidden))
+from toolkit.evaluation.metrics.artist_hits import rprec_with_artists
 
 
 class RPrecisionWithArtists(Metric):
@@ -31,4 +21,5 @@ class RPrecisionWithArtists(Metric):
     reads = "tracks"
 
     def values(self, block: Block, k: int) -> np.ndarray:
-        return rprec_artist(block, k)
+        """A miss among the first R whose artist has a hidden track adds 0.25 / R, once an artist: float64 [B]."""
+        return rprec_with_artists(block, block.first_r & ~block.hits)

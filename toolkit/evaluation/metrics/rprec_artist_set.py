@@ -5,19 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from toolkit.contracts.metric import Block, Metric
-from toolkit.evaluation.metrics.artist_hits import ARTIST_SHARE, artists_found
-from toolkit.evaluation.metrics.hits import nan_if_none
-
-
-def rprec_artist_set(block: Block, k: int = 0) -> np.ndarray:
-    """As the overview paper writes it: (|S_T ∩ G_T| + 0.25 |S_A ∩ G_A|) / R over the first R, hits' artists included.
-
-    Above 1 at best.
-    """
-    inside = block.first_r
-    return np.asarray(
-        ((block.hits & inside).sum(axis=1) + ARTIST_SHARE * artists_found(block, inside)) / nan_if_none(block.n_hidden)
-    )
+from toolkit.evaluation.metrics.artist_hits import ARTIST_SHARE, rprec_with_artists
 
 
 class RPrecisionWithArtistSet(Metric):
@@ -33,4 +21,5 @@ class RPrecisionWithArtistSet(Metric):
     reads = "tracks"
 
     def values(self, block: Block, k: int) -> np.ndarray:
-        return rprec_artist_set(block, k)
+        """(|S_T ∩ G_T| + 0.25 |S_A ∩ G_A|) / R over the first R: float64 [B]. It is above 1 at best."""
+        return rprec_with_artists(block, block.first_r)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
@@ -14,6 +14,7 @@ from toolkit.parameters import rule_error
 from toolkit.timestamps import to_seconds
 
 if TYPE_CHECKING:
+    from toolkit.corpus.arrays import Corpus
     from toolkit.corpus.splits import Split
 
 ALL = "all"
@@ -164,9 +165,13 @@ class Dealt(Folds):
 
 
 class ColdTracks(Folds):
-    """Keys of protocols whose hidden tracks are not in training."""
+    """Keys and split of protocols whose hidden tracks are not in training.
+
+    - by_artist: whether artists are held out with all their tracks.
+    """
 
     cold: ClassVar[bool] = True
+    by_artist: ClassVar[bool] = False
 
     test_fold: int = Field(0, ge=0)
     min_tracks: int = Field(10, ge=2, description="shorter playlists are not tested")
@@ -182,3 +187,15 @@ class ColdTracks(Folds):
     @property
     def reads_field(self) -> str | None:
         return self.field
+
+    def split(self, corpus: Corpus, given: Sequence[str | None] | None = None) -> Split:
+        from toolkit.corpus import cold_splits
+
+        if given is not None:
+            parts = cold_splits.prescribed(corpus, given, min_tracks=self.min_tracks)
+        else:
+            hold_out = cold_splits.artist_disjoint if self.by_artist else cold_splits.item_cold
+            shares = {"folds": self.folds, "test_fold": self.test_fold, "min_tracks": self.min_tracks}
+            parts = hold_out(corpus, **shares, valid_fraction=self.valid_fraction)
+        cold_splits.check_cold(parts, artists=self.by_artist)
+        return parts

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from toolkit.coldstart.factor_ends import factor_ends
+from toolkit.coldstart.factor_extremes import factor_ends
 from toolkit.errors import InputError
 from toolkit.ingest.read_data import Ingested
 from toolkit.pipeline.figures.example_playlists import Names

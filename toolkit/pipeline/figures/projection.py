@@ -39,7 +39,7 @@ def on_a_plane(vectors: np.ndarray, *, seed: int, by: By = "tsne") -> np.ndarray
 
 
 def _tsne(vectors: np.ndarray, seed: int) -> np.ndarray:
-    TSNE = require("sklearn.manifold", install=REPORT_SKLEARN.install).TSNE  # noqa: N806
+    TSNE = require("sklearn.manifold", install=REPORT_SKLEARN.install).TSNE
 
     perplexity = min(30.0, (len(vectors) - 1) / 3)
     model = TSNE(2, perplexity=perplexity, metric="cosine", init="random", random_state=seed, n_jobs=1)

@@ -10,8 +10,8 @@ from typing import TypedDict
 
 import numpy as np
 
-from segue.kinds import Loaded
 from segue.model import Model
+from segue.model_kinds import Loaded
 from segue.results import evaluate, with_cutoffs
 from toolkit.errors import SegueError
 from toolkit.evaluation import slices

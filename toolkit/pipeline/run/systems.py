@@ -8,9 +8,9 @@ from typing import Any
 
 import scipy.sparse as sp
 
-from segue.kinds import RankerModel, SequentialModel
 from segue.modalities import Modality
 from segue.model import Model
+from segue.model_kinds import RankerModel, SequentialModel
 from segue.split import HeldOutPlaylists, Training
 from toolkit import plugins
 from toolkit.coldstart.factorisation import FactorStore

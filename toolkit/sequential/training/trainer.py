@@ -17,7 +17,7 @@ from toolkit.memory import give_back_memory
 from toolkit.recipe import ModelSpec
 from toolkit.seeds import derived_seed
 from toolkit.sequential.network import Network
-from toolkit.sequential.training import checkpoints
+from toolkit.sequential.training import checkpoint_tensors
 from toolkit.sequential.training.match_weights import fit_match_weights
 from toolkit.sequential.training.training_checkpoint import TrainingCheckpoint, identity
 from toolkit.sequential.training.training_progress import Progress
@@ -83,18 +83,18 @@ class Trainer:
         self._tune(progress)
         self.steps.optimizer.state.clear()  # twice the weights: not beside the best ones as well
         if self.checkpoint.best:
-            checkpoints.restore(self.network, self.checkpoint.best)
+            checkpoint_tensors.restore(self.network, self.checkpoint.best)
         self.network.eval()
         return progress
 
     def _agree(self, progress: Progress) -> None:
-        """Give all processes the first one's weights. Raises `SegueError` if they resume from different checkpoints."""
+        """Give all processes the first one's weights. Raises `SegueError` if they resume from different checkpoint_tensors."""
         if self.processes.decide(lambda: progress.epoch) != progress.epoch:
             raise SegueError(
                 f"the processes of this run see different checkpoints at {self.checkpoint.path}: its folder must be one"
                 " that all share"
             )
-        self.processes.equalise(checkpoints.learned(self.network).values())
+        self.processes.equalise(checkpoint_tensors.learned(self.network).values())
 
     def _restart_average(self) -> None:
         if self.average is not None:
@@ -111,8 +111,8 @@ class Trainer:
             return
         if not progress.tuned:
             if self.processes.leads:  # it alone keeps them
-                checkpoints.restore(self.network, self.checkpoint.best)
-            self.processes.equalise(checkpoints.learned(self.network).values())
+                checkpoint_tensors.restore(self.network, self.checkpoint.best)
+            self.processes.equalise(checkpoint_tensors.learned(self.network).values())
             self._restart_average()
             if self.validate is None:
                 progress.best = float("-inf")  # a loss over last tracks alone does not compare with one over all
@@ -143,7 +143,7 @@ class Trainer:
     def _check_weights(self, epoch: int) -> None:
         """Raise `SegueError` for weights that an epoch's last step made infinite: no loss has seen them."""
         # a norm makes no copy of large tables
-        norms = (torch.linalg.vector_norm(weights) for weights in checkpoints.learned(self.network).values())
+        norms = (torch.linalg.vector_norm(weights) for weights in checkpoint_tensors.learned(self.network).values())
         if not all(np.isfinite(float(norm)) for norm in norms):
             raise SegueError(
                 f"weights are no longer finite after epoch {epoch}: lower lr={self.spec.lr}, or set bf16: off"

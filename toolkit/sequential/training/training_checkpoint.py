@@ -13,7 +13,7 @@ import torch
 from toolkit.corpus.splits import PlaylistSet
 from toolkit.recipe import ModelSpec
 from toolkit.sequential.network import Network
-from toolkit.sequential.training import checkpoints
+from toolkit.sequential.training import checkpoint_tensors
 from toolkit.sequential.training.training_progress import Progress
 from toolkit.sequential.training.weight_average import WeightAverage
 
@@ -40,12 +40,12 @@ class TrainingCheckpoint:
         if self.path is None:
             return
         parts = {
-            "model": checkpoints.learned(network),
+            "model": checkpoint_tensors.learned(network),
             "average": {} if average is None else average.tensors,
-            "optimizer": checkpoints.optimizer_tensors(optimizer),
+            "optimizer": checkpoint_tensors.optimizer_tensors(optimizer),
         }
         tensors = {f"{part}.{name}": tensor for part, named in parts.items() for name, tensor in named.items()}
-        checkpoints.write(self.path, tensors, {"identity": self.identity, **vars(progress)})
+        checkpoint_tensors.write(self.path, tensors, {"identity": self.identity, **vars(progress)})
         for file in set(self.path.parent.glob("best-*.safetensors")) - {self._best_file(self.path, progress)}:
             file.unlink(missing_ok=True)
 
@@ -55,7 +55,7 @@ class TrainingCheckpoint:
         """Restore the last saved state; an empty progress where there is none of this training."""
         if self.path is None or not self.path.exists():
             return Progress()
-        tensors, info = checkpoints.read(self.path)
+        tensors, info = checkpoint_tensors.read(self.path)
         if info.pop("identity", None) != self.identity:
             return _new_training(f"{self.path} was written with other settings or data")
         progress = Progress(**info)
@@ -63,7 +63,7 @@ class TrainingCheckpoint:
             best = self._best_file(self.path, progress)
             if not best.exists():
                 return _new_training(f"{best} is missing")
-            weights, about = checkpoints.read(best)
+            weights, about = checkpoint_tensors.read(best)
             if about["identity"] != self.identity:
                 return _new_training(f"{best} was written with other settings or data")
             self.best = weights
@@ -71,21 +71,21 @@ class TrainingCheckpoint:
         for name, tensor in tensors.items():
             part, _, key = name.partition(".")
             parts[part][key] = tensor
-        checkpoints.restore(network, parts["model"])
-        checkpoints.restore_optimizer(optimizer, parts["optimizer"])
+        checkpoint_tensors.restore(network, parts["model"])
+        checkpoint_tensors.restore_optimizer(optimizer, parts["optimizer"])
         if average is not None:
             average.tensors = {name: tensor.to(device) for name, tensor in parts["average"].items()}
         return progress
 
     def keep_best(self, progress: Progress, network: Network) -> None:
         """Keep the weights as the best: in a file, which is mapped and only read when needed, or in memory."""
-        weights = checkpoints.learned(network)
+        weights = checkpoint_tensors.learned(network)
         if self.path is None:
             self.best = {name: tensor.clone() for name, tensor in weights.items()}
             return
         file = self._best_file(self.path, progress)
-        checkpoints.write(file, weights, {"identity": self.identity})
-        self.best = checkpoints.read(file)[0]
+        checkpoint_tensors.write(file, weights, {"identity": self.identity})
+        self.best = checkpoint_tensors.read(file)[0]
 
     @staticmethod
     def _best_file(path: Path, progress: Progress) -> Path:

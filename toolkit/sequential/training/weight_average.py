@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from toolkit.sequential.network import Network
-from toolkit.sequential.training import checkpoints
+from toolkit.sequential.training import checkpoint_tensors
 
 
 class WeightAverage:
@@ -18,11 +18,11 @@ class WeightAverage:
 
     def start(self) -> None:
         """Begin at the weights as they are."""
-        self.tensors = {name: tensor.clone() for name, tensor in checkpoints.learned(self.network).items()}
+        self.tensors = {name: tensor.clone() for name, tensor in checkpoint_tensors.learned(self.network).items()}
 
     def follow(self) -> None:
         """Move towards the weights after a step."""
-        for name, tensor in checkpoints.learned(self.network).items():
+        for name, tensor in checkpoint_tensors.learned(self.network).items():
             self.tensors[name].lerp_(tensor, self.share)
 
     @contextmanager

@@ -9,7 +9,7 @@ import numpy as np
 
 from segue.datasets.demo.demo_params import DemoParams
 from segue.datasets.demo.lists import Lists, draw_lists, propensities, stations
-from segue.datasets.demo.streams import Streams
+from segue.datasets.demo.random_streams import Streams
 from segue.datasets.demo.world import World, draw_world
 from toolkit.errors import InputError
 

@@ -10,19 +10,19 @@ from typing import Annotated, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from segue.classes import MODELS, entry_points
+from segue.ranker_classes import MODELS, entry_points
 from toolkit import plugins
 from toolkit.parts import Part
 
-HEAD = '''"""Types of the classes that `segue.rankers` makes. Written by `python -m segue.stubs`; do not edit."""
+HEAD = '''"""Types of the classes that `segue.rankers` makes. Written by `python -m segue.type_stubs`; do not edit."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from segue.kinds import RankerModel as RankerModel
+from segue.model_kinds import RankerModel as RankerModel
 from segue.model import Model as Model
-from segue.kinds import SequentialModel as SequentialModel
+from segue.model_kinds import SequentialModel as SequentialModel
 from segue.modalities import Modality
 from toolkit.contracts.join import Join
 from toolkit.contracts.loss import Loss

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from segue.kinds import RankerModel, SequentialModel
 from segue.model import Model
+from segue.model_kinds import RankerModel, SequentialModel
 from toolkit import plugins
 from toolkit.plugins import suggest
 
