@@ -73,6 +73,14 @@ def lines(path: Path, member: str) -> Iterator[bytes]:
     raise DataError(f"{path} has no member {member!r}: is it another dump?")
 
 
+def text_lines(path: Path | None) -> Iterator[tuple[int, str]]:
+    """Number and text of the lines of a file that are not empty; none without a file. Raises as `stream`."""
+    for at, raw in enumerate(lines(path, path.name) if path else (), 1):
+        line = raw.decode("utf-8", "replace").rstrip("\r\n")
+        if line.strip():
+            yield at, line
+
+
 def documents(path: Path, ending: str = ".json") -> Iterator[tuple[str, bytes]]:
     """Pairs of name and content of the files with this ending in a folder or tar archive.
 

@@ -58,9 +58,11 @@ def terms(library: Catalogue) -> list[Row]:
 def markdown(rows: Sequence[Row], columns: Sequence[str]) -> str:
     """A Markdown table; shares in per cent."""
     numeric = [bool(rows) and isinstance(rows[0][column], int | float) for column in columns]
-    lines = ["| " + " | ".join(column.replace("_", " ") for column in columns) + " |"]
-    lines.append("|" + "|".join("---:" if right else "---" for right in numeric) + "|")
-    lines += ["| " + " | ".join(_cell(column, row[column]) for column in columns) + " |" for row in rows]
+    lines = (
+        "| " + " | ".join(column.replace("_", " ") for column in columns) + " |",
+        "|" + "|".join("---:" if right else "---" for right in numeric) + "|",
+        *("| " + " | ".join(_cell(column, row[column]) for column in columns) + " |" for row in rows),
+    )
     return "\n".join(lines)
 
 

@@ -45,10 +45,6 @@ class LocalFile:
     duration_s: float | None = None
 
 
-Match = tuple[LocalFile, float]
-"""A file and its match score; the score is 1 for a file found by id."""
-
-
 class Folder:
     """The files of a folder, for lookups by id, title and album.
 
@@ -76,18 +72,22 @@ class Folder:
             keys += [f"{scheme}:{value}".casefold(), value.casefold()]
         return next((self.by_key[key][0] for key in keys if key in self.by_key), None)
 
-    def of_track(self, request: Request) -> Match | None:
-        """The file of a track; None where no file may be the track."""
-        if (file := self.of_id(request)) is not None:
-            return file, 1.0
-        return _best(request, self.by_title.get(normalise(request.title), []) if request.title else [])
+    def match(self, request: Request) -> tuple[LocalFile, float] | None:
+        """The file of a track or a file of an album, and the match score, 1 for a file found by id.
 
-    def of_album(self, request: Request) -> Match | None:
-        """A file of an album; the score is the album's."""
+        None where no file may be what is requested.
+        """
         if (file := self.of_id(request)) is not None:
             return file, 1.0
-        files = self.by_album.get(normalise(request.title), []) if request.title else []
-        return _best(request, [replace(file, title=file.album, album=None, duration_s=None) for file in files])
+        title = normalise(request.title or "")
+        files = self.by_title.get(title, [])
+        if request.entity == "album":
+            files = [
+                replace(file, title=file.album, album=None, duration_s=None) for file in self.by_album.get(title, [])
+            ]
+        return nearest(
+            request, files, lambda file: Candidate(file.title, (file.artist,) if file.artist else (), file.duration_s)
+        )
 
 
 class FolderSource(Source):
@@ -109,19 +109,13 @@ class FolderSource(Source):
         """The answer from a file and its match score. Raises `OSError` for a file that cannot be read."""
 
     def collect(self, request: Request, http: Http) -> Answer:
-        match = self.files.of_album(request) if request.entity == "album" else self.files.of_track(request)
+        match = self.files.match(request)
         if match is None:
             return Absent()
         try:
             return self.answer(*match)
         except OSError as error:
             raise Transient(f"{match[0].name} cannot be read: {error.strerror}") from None
-
-
-def _best(request: Request, files: list[LocalFile]) -> Match | None:
-    return nearest(
-        request, files, lambda file: Candidate(file.title, (file.artist,) if file.artist else (), file.duration_s)
-    )
 
 
 def audio_files(folder: Path, *, tags: bool) -> Iterator[LocalFile]:

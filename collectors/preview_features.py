@@ -13,13 +13,13 @@ import io
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from collectors.source import Blocked, Http, Transient
+from collectors.source import Blocked, Entity, Http, Transient
 from toolkit.catalogue.records import FieldValue
 
 if TYPE_CHECKING:
     import numpy as np
 
-FIELDS = {"audio_features": "track", "cqt": "track", "audio": "track"}
+FIELDS: dict[str, Entity] = {"audio_features": "track", "cqt": "track", "audio": "track"}
 MAX_BYTES = 8 << 20
 """Of a preview; usually it has half a megabyte."""
 RATE, SECONDS, CQT_SECONDS = 22050, 30.0, 15.0

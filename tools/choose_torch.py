@@ -75,7 +75,7 @@ def choose(requirement: str, options: Sequence[str], index: str, device: str) ->
     if version.endswith("+cpu"):
         near = address.startswith("file:")
         origin = "a file on this machine" if near else index
-        return [] if near else more, f"torch {version}, the CPU build from {origin}: no CUDA device here ({SIZES})"
+        return [] if near else more, f"torch {version}, the CPU build from {origin}: no CUDA device here, {SIZES}"
     if not version:
         return [], "torch: pip finds no build of it, see its messages below"
     if sys.platform != "linux":

@@ -38,8 +38,9 @@ class AnswerStore:
 
     def __init__(self, ledger: Ledger, sources: Iterable[Source]) -> None:
         self._ledger, self._blobs, self._put = ledger, ledger.catalogue.blobs, ledger.catalogue._put
-        limited = [source.name for source in sources if source.terms.storage_bytes is not None]
-        self._kept_bytes = {name: self.size(name) for name in limited}
+        self._kept_bytes = {
+            source.name: self.size(source.name) for source in sources if source.terms.storage_bytes is not None
+        }
 
     def write(self, claim: Claim, entries: Sequence[Entry], terms: Terms, others: Sequence[Other] = ()) -> bool:
         """Write one answer, its values and its entries. Returns False, and writes nothing, where the claim was lost.

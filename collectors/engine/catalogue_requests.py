@@ -82,21 +82,20 @@ def _albums(connection: Connection, ids: list[str]) -> list[Request]:
     titles = _first_titles([(row.album_id, row.title) for row in tracks])
     first_track = {row.album_id: row.id for row in reversed(tracks)}
     credits = _credits(connection, list(first_track.values()))
-    requests = []
-    for album_id, title in connection.execute(select(ALBUMS.c.id, ALBUMS.c.title).where(ALBUMS.c.id.in_(ids))):
-        artists = credits.get(first_track.get(album_id, ""), [])
-        requests.append(
-            Request(
-                "album",
-                album_id,
-                title=title,
-                artists=tuple(name for _, name in artists if name),
-                album=title,
-                titles=titles.get(album_id, ()),
-                artist_ids=tuple(artist for artist, _ in artists),
-            )
+    artists = {album_id: credits.get(track, []) for album_id, track in first_track.items()}
+    albums = connection.execute(select(ALBUMS.c.id, ALBUMS.c.title).where(ALBUMS.c.id.in_(ids)))
+    return [
+        Request(
+            "album",
+            album_id,
+            title=title,
+            artists=tuple(name for _, name in artists.get(album_id, ()) if name),
+            album=title,
+            titles=titles.get(album_id, ()),
+            artist_ids=tuple(artist for artist, _ in artists.get(album_id, ())),
         )
-    return requests
+        for album_id, title in albums
+    ]
 
 
 def _artists(connection: Connection, ids: list[str]) -> list[Request]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from collectors.engine import host_limits, source_register
 from collectors.engine.answer_store import AnswerStore, StorageExceeded
 from collectors.engine.host_limits import HostLimits, Stopped
-from collectors.engine.hosts import Timeouts, host_of, rates_by_host, user_agent
+from collectors.engine.hosts import Seconds, Timeouts, host_of, rates_by_host, user_agent
 from collectors.engine.http_client import Client
 from collectors.engine.ledger import DiskFull, Ledger
 from collectors.engine.outcomes import LONGEST, STATUSES, Retries, entries_of_answer, entries_of_trouble
@@ -31,7 +31,6 @@ from toolkit.errors import SegueError
 from toolkit.files import disk_full
 from toolkit.progress import Reporter, duration
 
-Seconds = float
 RENEW_EVERY: Seconds = 60.0
 REPORT_EVERY: Seconds = 0.25
 IDLE: Seconds = 0.5

@@ -18,12 +18,11 @@ from pathlib import Path
 from pyrate_limiter import Rate as Interval
 from pyrate_limiter import RateItem, SQLiteBucket
 
-from collectors.engine.hosts import HostRates, Offline
+from collectors.engine.hosts import HostRates, Offline, Seconds
 from collectors.source import Rate, RateLimited
 from toolkit.errors import InputError
 from toolkit.files import locked
 
-Seconds = float
 GUARD = 0.02
 """Share by which a window is longer than the host's, because timers are not exact."""
 LEAK_EVERY = 500
@@ -104,11 +103,6 @@ class HostLimit:
         with self._lock:
             self._paused_until, self._unreachable = max(self._paused_until, time.time() + seconds), False
 
-    @property
-    def paused(self) -> Seconds:
-        """Seconds that the pause still lasts, 0 without a pause."""
-        return max(0.0, self._paused_until - time.time())
-
     def close(self) -> None:
         if self._window is not None:
             self._window.close()
@@ -116,7 +110,7 @@ class HostLimit:
     def _wait(self) -> Counted | None:
         """Wait for the host's rates and pauses. Returns the counted request, None without rates."""
         while not self._stop.is_set():
-            if wait := self.paused:
+            if (wait := self._paused_until - time.time()) > 0:
                 if wait > self._patience and self._unreachable:
                     # the host did not answer, so it did not demand this pause: wait for it within patience
                     self._stop.wait(self._patience)

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from urllib.parse import parse_qsl
 
 import requests
-from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 
 from collectors.source import Expect, Http, Reply
@@ -28,31 +27,19 @@ class RequestsSession(requests.Session):
 
     def __init__(self, http: Http, expect: Callable[[str], Expect] = lambda url: "json") -> None:
         super().__init__()
-        self.trust_env = False  # neither netrc nor a proxy of the environment
+        self.http, self.expect = http, expect
         self.last: Reply | None = None
-        for scheme in ("http://", "https://"):
-            self.mount(scheme, _Adapter(self, http, expect))
 
-
-class _Adapter(BaseAdapter):
-    def __init__(self, session: RequestsSession, http: Http, expect: Callable[[str], Expect]) -> None:
-        super().__init__()
-        self.session, self.http, self.expect = session, http, expect
-
-    def send(self, request: requests.PreparedRequest, *_: object, **__: object) -> requests.Response:
+    def send(self, request: requests.PreparedRequest, **_: object) -> requests.Response:
         url, body = request.url or "", request.body or ""
         headers = {name: str(request.headers[name]) for name in KEPT_HEADERS if name in request.headers}
         if request.method == "GET":
-            reply = self.http.get(url, headers=headers, expect=self.expect(url))
+            self.last = self.http.get(url, headers=headers, expect=self.expect(url))
         else:
             text = body.decode() if isinstance(body, bytes) else str(body)
             form = dict(parse_qsl(text, keep_blank_values=True))
-            reply = self.http.post(url, data=form, headers=headers, expect=self.expect(url))
-        self.session.last = reply
-        return _response(reply, request)
-
-    def close(self) -> None:
-        """Do nothing: the connections belong to `Http`."""
+            self.last = self.http.post(url, data=form, headers=headers, expect=self.expect(url))
+        return _response(self.last, request)
 
 
 def _response(reply: Reply, request: requests.PreparedRequest) -> requests.Response:

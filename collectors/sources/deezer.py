@@ -28,7 +28,7 @@ from collectors.source import (
     Terms,
     Transient,
 )
-from collectors.sources.matched_answer import answer_by_score, fetch_cover
+from collectors.sources.matched_answer import answer_by_score, fetch_cover, quoted_query
 from toolkit.errors import InputError
 
 QUOTA, BUSY, NO_DATA, NO_RIGHT = 4, 700, 800, 200
@@ -73,12 +73,7 @@ class Deezer(Source):
 
     name = "deezer"
     page = "https://developers.deezer.com/api"
-    fields = {
-        "cover": "album",
-        "audio_features": "track",
-        "cqt": "track",
-        "audio": "track",
-    }
+    fields = {"cover": "album", **preview_features.FIELDS}
     by_choice = ("audio",)
     together = True
     hosts = (
@@ -119,8 +114,7 @@ class Deezer(Source):
                 return track, 1.0, reply.content
         if not request.title or not request.artists:
             return None
-        query = f'artist:"{_unquoted(request.artists[0])}" track:"{_unquoted(request.title)}"'
-        body, reply = self._get(http, "/search", query)
+        body, reply = self._get(http, "/search", quoted_query(artist=request.artists[0], track=request.title))
         tracks = convert_rows(body, Track, "data", service="Deezer") if body else []
         match = nearest(request, tracks, lambda track: Candidate(track.title, (track.artist.name,), track.duration))
         return match and (*match, reply.content)
@@ -128,8 +122,8 @@ class Deezer(Source):
     def _cover(self, request: Request, http: Http) -> Answer:
         if not request.title:
             return Absent("no name to search by")
-        artist = f' artist:"{_unquoted(request.artists[0])}"' if request.artists else ""
-        body, reply = self._get(http, "/search/album", f'album:"{_unquoted(request.title)}"{artist}')
+        phrases = {"album": request.title} | ({"artist": request.artists[0]} if request.artists else {})
+        body, reply = self._get(http, "/search/album", quoted_query(**phrases))
         albums = convert_rows(body, Album, "data", service="Deezer") if body else []
         match = nearest(
             request, albums, lambda album: Candidate(album.title, (album.artist.name,) if album.artist else ())
@@ -162,8 +156,3 @@ class Deezer(Source):
         if code == BUSY:
             raise Transient(f"Deezer: {message}", status=200)
         raise InputError(f"Deezer refuses the request {path} as wrong (code {code}): {message}")
-
-
-def _unquoted(text: str) -> str:
-    """A text without quotes, which would end a quoted phrase of a query."""
-    return text.replace('"', " ")

@@ -48,15 +48,11 @@ class GeniusParams(SourceParams):
 
 class Song(msgspec.Struct):
     title: str
-    primary_artist: Named | None = None
+    primary_artist: Named
     url: str | None = None
     lyrics_state: str | None = None
     instrumental: bool = False
     song_art_image_url: str | None = None
-
-    @property
-    def artist(self) -> str:
-        return self.primary_artist.name if self.primary_artist else ""
 
 
 class Hit(msgspec.Struct):
@@ -119,10 +115,10 @@ class Genius(Source):
         except (AssertionError, AttributeError, ValueError):  # an unknown status, another JSON, or a body without JSON
             raise Transient("Genius's search answers without songs") from None
         songs = [hit.result for hit in convert_rows(answer, Hit, "hits", service="Genius")]
-        return nearest(request, songs, lambda song: Candidate(song.title, (song.artist,)))
+        return nearest(request, songs, lambda song: Candidate(song.title, (song.primary_artist.name,)))
 
     def _lyrics(self, song: Song, score: float, client: Client, session: RequestsSession, payload: bytes) -> Answer:
-        note = f"found {song.title!r} by {song.artist!r}"
+        note = f"found {song.title!r} by {song.primary_artist.name!r}"
         if song.instrumental:
             certain = verdict(score) == "found"
             return Absent("instrumental", payload) if certain else Ambiguous(score, note=note, payload=payload)

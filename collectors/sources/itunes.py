@@ -49,12 +49,7 @@ class Itunes(Source):
 
     name = "itunes"
     page = "https://performance-partners.apple.com/search-api"
-    fields = {
-        "cover": "album",
-        "audio_features": "track",
-        "cqt": "track",
-        "audio": "track",
-    }
+    fields = {"cover": "album", **preview_features.FIELDS}
     by_choice = ("audio",)
     together = True
     hosts = (

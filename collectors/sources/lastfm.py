@@ -103,7 +103,7 @@ class Lastfm(Source):
         known = mbid is not None and _exists(lambda: network.get_artist_by_mbid(mbid))
         if not known and not _exists(lambda: network.get_artist(name).get_bio_content()):
             return Absent(payload=transport.last)
-        artist = _parsed(transport.last).find("artist")
+        artist = ElementTree.fromstring(transport.last).find("artist")
         if artist is None:
             raise Transient("Last.fm answers without an artist")
         official = (artist.findtext("name") or "").strip()
@@ -124,7 +124,7 @@ class Lastfm(Source):
         tags: list[pylast.TopItem] = []
         if not _exists(lambda: tags.extend(tagged.get_top_tags())):
             return Absent(payload=transport.last)
-        element = _parsed(transport.last).find("toptags")
+        element = ElementTree.fromstring(transport.last).find("toptags")
         official = dict(element.attrib) if element is not None else {}
         title = None if request.entity == "artist" else official.get("track", request.title)
         fit = score(request, Candidate(title, (official.get("artist", name),)))
@@ -157,11 +157,6 @@ def _exists(call: Callable[[], object]) -> bool:
     except (pylast.MalformedResponseError, IndexError, AttributeError):
         raise Transient("Last.fm answers with broken XML") from None
     return True
-
-
-def _parsed(body: bytes) -> ElementTree.Element:
-    """The XML of a body that `Transport` accepted, which declares no entities."""
-    return ElementTree.fromstring(body)
 
 
 def _weight(text: object) -> int:

@@ -61,8 +61,6 @@ class Listing(msgspec.Struct):
 class ListenBrainz:
     """A client of one server. have: whether a playlist, by its id, need not be fetched."""
 
-    name = NAME
-
     def __init__(
         self, http: Http, params: ListenBrainzParams | None = None, *, have: Callable[[str], bool] = lambda _: False
     ) -> None:

@@ -1,4 +1,4 @@
-"""The answer of a source to a request, from a candidate's values and its match score."""
+"""What sources share: search queries, the answer from a candidate's match score, covers, audio features."""
 
 from __future__ import annotations
 
@@ -29,6 +29,11 @@ def answer_by_score(
         case "ambiguous":
             return Ambiguous(score, values, note, payload)
     return Absent(payload=payload)
+
+
+def quoted_query(**phrases: str) -> str:
+    """A search query such as `artist:"Nina Simone"`, without the quotes inside the phrases."""
+    return " ".join(f'{name}:"{text.replace(chr(34), " ")}"' for name, text in phrases.items())
 
 
 def audio_features_of(row: Mapping[str, object]) -> tuple[list[float], str]:

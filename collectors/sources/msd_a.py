@@ -89,7 +89,7 @@ class MsdA(IndexedSource):
     def rows(self) -> Iterator[tuple[str, bytes]]:
         if self.params.biographies:
             yield from _biographies(self.params.biographies)
-        for at, line in _lines(self.params.tags):
+        for at, line in dump_archives.text_lines(self.params.tags):
             parts = line.split("\t")
             weight = parts[2] if len(parts) == 3 else "1"
             if len(parts) not in (2, 3) or not re.fullmatch(r"\d+(?:\.\d+)?", weight):
@@ -97,7 +97,7 @@ class MsdA(IndexedSource):
                     f"{self.params.tags}:{at} must be `id<TAB>tag` or `id<TAB>tag<TAB>weight`, not {line[:60]!r}"
                 )
             yield f"tag/{parts[0]}", f"{parts[1].replace(',', ' ').strip()}\t{weight}".encode()
-        for at, line in _lines(self.params.artists):
+        for at, line in dump_archives.text_lines(self.params.artists):
             parts = line.split(SEP)
             if len(parts) != 4:
                 raise DataError(
@@ -115,19 +115,9 @@ def _biographies(path: Path) -> Iterator[tuple[str, bytes]]:
             if text:
                 yield f"biography/{Path(name).stem}", text.encode()
         return
-    for at, line in _lines(path):
+    for at, line in dump_archives.text_lines(path):
         artist, tab, text = line.partition("\t")
         if not tab:
             raise DataError(f"{path}:{at} must be `id<TAB>biography`, not {line[:60]!r}")
         if text.strip():
             yield f"biography/{artist}", text.strip().encode()
-
-
-def _lines(path: Path | None) -> Iterator[tuple[int, str]]:
-    """Number and text of the lines that are not empty; none without a file."""
-    if path is None:
-        return
-    for at, raw in enumerate(dump_archives.lines(path, path.name), 1):
-        line = raw.decode("utf-8", "replace").rstrip("\r\n")
-        if line.strip():
-            yield at, line

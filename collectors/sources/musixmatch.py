@@ -89,22 +89,21 @@ class Musixmatch(IndexedSource):
     def rows(self) -> Iterator[tuple[str, bytes]]:
         for number, path in enumerate(self.params.paths):
             yield from _word_counts(path, number)
-        if self.params.matches:
-            for line in dump_archives.lines(self.params.matches, self.params.matches.name):
-                parts = line.decode("utf-8", "replace").rstrip("\r\n").split(SEP)
-                if len(parts) == 6 and not parts[0].startswith("#"):
-                    yield _key(parts[1], parts[2]), SEP.join(parts[:3]).encode()
+        for _, line in dump_archives.text_lines(self.params.matches):
+            parts = line.split(SEP)
+            if len(parts) == 6 and not parts[0].startswith("#"):
+                yield _key(parts[1], parts[2]), SEP.join(parts[:3]).encode()
 
 
 def _word_counts(path: Path, number: int) -> Iterator[tuple[str, bytes]]:
     """The list of words and every track of one file. Raises `DataError`, with the line, for a file of another form."""
     size = 0
-    for at, raw in enumerate(dump_archives.lines(path, path.name), 1):
-        line = raw.decode("utf-8", "replace").strip()
+    for at, text in dump_archives.text_lines(path):
+        line = text.strip()
         if line.startswith("%"):
             size = len(line[1:].split(","))
             yield f"words/{number}", line[1:].encode()
-        elif line and not line.startswith("#"):
+        elif not line.startswith("#"):
             track, _, counts = line.partition(",")
             counts = counts.partition(",")[2]
             pairs = re.fullmatch(r"\d+:\d+(?:,\d+:\d+)*", counts)

@@ -42,7 +42,6 @@ class Reccobeats(Source):
     fields = {"audio_features": "track"}
     hosts = (Host("api_url", (Rate(2, 1),)),)
     needs = ("spotify",)
-    uses = ("spotify",)
     terms = Terms(
         train_allowed=None,
         licence="free of charge; the permitted use of the numbers is not stated",

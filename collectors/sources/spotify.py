@@ -29,7 +29,7 @@ from collectors.source import (
     Transient,
 )
 from collectors.sources.clients.spotify_api import ID, SECRET, SpotifyApi
-from collectors.sources.matched_answer import answer_by_score, audio_features_of, fetch_cover
+from collectors.sources.matched_answer import answer_by_score, audio_features_of, fetch_cover, quoted_query
 
 NO_FEATURES = (
     "Spotify gives audio features to no app made after 2024-11-27 (HTTP 403): collect audio_features from reccobeats, "
@@ -154,7 +154,7 @@ class Spotify(Source):
                 return same[0], 1.0, payload
         if not request.title or not request.artists:
             return Absent("no name to search by")
-        tracks, payload = self._search(http, _query(track=request.title, artist=request.artists[0]), Track)
+        tracks, payload = self._search(http, quoted_query(track=request.title, artist=request.artists[0]), Track)
         match = nearest(request, tracks, lambda track: Candidate(track.name, track.names, track.duration_ms / 1000))
         return (*match, payload) if match else Absent(payload=payload)
 
@@ -180,7 +180,7 @@ class Spotify(Source):
             answer, _ = self._api.call(http, lambda client: client.album(key))
             album = convert(answer, Album, "Spotify") if answer else None
         elif request.title and request.artists:
-            albums, _ = self._search(http, _query(album=request.title, artist=request.artists[0]), Album)
+            albums, _ = self._search(http, quoted_query(album=request.title, artist=request.artists[0]), Album)
             if found := nearest(
                 request, albums, lambda one: Candidate(one.name, tuple(artist.name for artist in one.artists))
             ):
@@ -199,8 +199,3 @@ class Spotify(Source):
         if answer is None:
             return [], b""
         return convert_rows(answer, shape, f"{kind}s", "items", service="Spotify"), payload
-
-
-def _query(**words: str) -> str:
-    """A search query of quoted phrases; quotes inside them are left out."""
-    return " ".join(f'{name}:"{text.replace(chr(34), " ")}"' for name, text in words.items())

@@ -236,5 +236,5 @@ def test_artist_and_title_are_read_from_file_names(tmp_path, stem, artist, title
 
 def test_files_without_tags_are_read_by_name(music):
     files = Folder(audio_files(music, tags=False))
-    assert files.of_track(track(isrc="GBABC0100003")) is None
+    assert files.match(track(isrc="GBABC0100003")) is None
     assert "link" not in " ".join(files.by_key)

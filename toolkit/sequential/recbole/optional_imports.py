@@ -1,4 +1,4 @@
-"""Packages that RecBole imports for its own programs. Its models and its trainer, as they are used here, never call them.
+"""Placeholders for packages that RecBole imports, and that its models and trainer never call here.
 
 At the top of its modules RecBole 1.2.1 imports what colours its log, draws its tables, writes for TensorBoard and
 computes its AUC and RMSE. Where such a package is not installed, a placeholder takes its place during the import. Its

@@ -88,7 +88,7 @@ class Trainer:
         return progress
 
     def _agree(self, progress: Progress) -> None:
-        """Give all processes the first one's weights. Raises `SegueError` if they resume from different checkpoint_tensors."""
+        """Give all processes the first one's weights. Raises `SegueError` if they resume from different checkpoints."""
         if self.processes.decide(lambda: progress.epoch) != progress.epoch:
             raise SegueError(
                 f"the processes of this run see different checkpoints at {self.checkpoint.path}: its folder must be one"
