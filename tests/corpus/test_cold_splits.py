@@ -11,7 +11,7 @@ import pytest
 
 from toolkit.corpus import cold_splits
 from toolkit.corpus.arrays import Corpus
-from toolkit.corpus.cold_splits import PARTS, artist_disjoint, by_part, check_cold, item_cold, prescribed
+from toolkit.corpus.cold_splits import PARTS, artist_disjoint, check_cold, item_cold, ordered, prescribed
 from toolkit.corpus.splits import HeldOut, Split
 from toolkit.errors import InputError, LeakError
 
@@ -50,10 +50,11 @@ def _lists(part: HeldOut) -> list[tuple[list[int], list[int]]]:
 def test_playlists_are_sorted_stably_by_part() -> None:
     corpus = corpus_of([[4, 1, 5, 2, 3], [5, 3], [1, 4, 2]], ["x"] * 5, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
     corpus = replace(corpus, times=np.arange(10) * 100)
-    ordered, counts = by_part(corpus, np.array([3, 0, 1, 2, 0, 2], np.int8))
-    assert ordered.times is not None and ordered.times.tolist() == [0, 100, 300, 200, 400, 500, 600, 700, 800, 900]
-    assert ordered.items.tolist() == [4, 1, 2, 5, 3, 5, 3, 1, 4, 2]
-    assert ordered.plays is not None and ordered.plays.tolist() == [1, 2, 4, 3, 5, 6, 7, 8, 9, 10]
+    of_item = np.array([3, 0, 1, 2, 0, 2], np.int8)
+    found, counts = ordered(corpus, lambda low, high: of_item[corpus.items[low:high]], 4)
+    assert found.times is not None and found.times.tolist() == [0, 100, 300, 200, 400, 500, 600, 700, 800, 900]
+    assert found.items.tolist() == [4, 1, 2, 5, 3, 5, 3, 1, 4, 2]
+    assert found.plays is not None and found.plays.tolist() == [1, 2, 4, 3, 5, 6, 7, 8, 9, 10]
     assert counts.tolist() == [[2, 1, 2, 0], [0, 0, 2, 0], [2, 1, 0, 0]]
 
 

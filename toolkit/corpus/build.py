@@ -56,7 +56,10 @@ def build(
                     indexer.placements(), indexer.lengths(), len(indexer), filters, indexer.plays(), indexer.times()
                 )
                 _refuse_empty(kept, indexer, filters, reader)
-                _corpus(kept, indexer).save(Path(work) / "corpus")
+                tracks, playlists = _rows(indexer.tracks(), kept.tracks), _rows(indexer.playlists(), kept.rows)
+                offsets = np.concatenate([[0], np.cumsum(kept.lengths)]).astype(np.int64)
+                corpus = Corpus(kept.items, offsets, tracks, playlists, plays=kept.plays, times=kept.times)
+                corpus.save(Path(work) / "corpus")
             _replace(directory, Path(work))
     except OSError as error:
         raise SegueError(f"the corpus cannot be written to {directory}: {error.strerror or error}") from None
@@ -162,12 +165,6 @@ def _long_enough(
     keep = np.repeat(good, lengths)
     counts, times = (None if column is None else column[keep] for column in (counts, times))
     return Kept(items[keep], lengths[good], np.flatnonzero(good), np.arange(n_tracks), counts, times)
-
-
-def _corpus(kept: Kept, indexer: RecordIndexer | ColumnIndexer) -> Corpus:
-    tracks, playlists = _rows(indexer.tracks(), kept.tracks), _rows(indexer.playlists(), kept.rows)
-    offsets = np.concatenate([[0], np.cumsum(kept.lengths)]).astype(np.int64)
-    return Corpus(kept.items, offsets, tracks, playlists, plays=kept.plays, times=kept.times)
 
 
 def _rows(table: pa.Table, rows: np.ndarray) -> pa.Table:

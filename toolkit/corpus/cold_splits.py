@@ -55,8 +55,8 @@ def item_cold(
 
     Raises `InputError` for an empty part.
     """
-    hashes = _hashes(corpus.tracks["id"].to_pylist())
-    return _split(corpus, _parts(hashes, folds, test_fold, valid_fraction), min_tracks, {})
+    parts = _parts(corpus.tracks["id"].to_pylist(), folds, test_fold, valid_fraction)
+    return _split(corpus, parts, min_tracks, {})
 
 
 def artist_disjoint(
@@ -68,7 +68,7 @@ def artist_disjoint(
     parts, and tracks without an artist, are in no part, and `Split.facts` counts them.
     """
     tracks, names, of = credits(corpus)
-    parts = _parts(_hashes(names), folds, test_fold, valid_fraction)[of]
+    parts = _parts(names, folds, test_fold, valid_fraction)[of]
     lowest, highest = np.full(corpus.n_items, NOWHERE), np.full(corpus.n_items, -1)
     np.minimum.at(lowest, tracks, parts)
     np.maximum.at(highest, tracks, parts)
@@ -114,12 +114,9 @@ def check_cold(split: Split, *, artists: bool) -> None:
             )
 
 
-def _hashes(names: list[str]) -> np.ndarray:
-    return np.fromiter(map(group_hash, names), np.int64, len(names))
-
-
-def _parts(hashes: np.ndarray, folds: int, test_fold: int, valid_fraction: float) -> np.ndarray:
-    """Index in `PARTS` of each hash: int64 [n]."""
+def _parts(names: list[str], folds: int, test_fold: int, valid_fraction: float) -> np.ndarray:
+    """Index in `PARTS` of each name, by its hash: int64 [n]."""
+    hashes = np.fromiter(map(group_hash, names), np.int64, len(names))
     valid = (hashes // folds) % 1000 < round(valid_fraction * 1000)
     return np.where(hashes % folds == test_fold, 2, np.where(valid, 1, 0))
 
@@ -133,7 +130,7 @@ def _split(corpus: Corpus, labels: np.ndarray, min_tracks: int, left_out: dict[s
     facts = {name: int(which.sum()) for name, which in left_out.items()}
     examples = {name: _first(corpus.tracks["id"], which) for name, which in left_out.items() if which.any()}
     of_item = np.concatenate([[NOWHERE], labels]).astype(np.int8)
-    sorted_, counts = by_part(corpus, of_item)
+    sorted_, counts = ordered(corpus, lambda low, high: of_item[corpus.items[low:high]], NOWHERE + 1)
     starts = np.asarray(corpus.offsets[:-1])
     ends = starts[:, None] + np.cumsum(counts, axis=1)
     train = np.flatnonzero(counts[:, 0])
@@ -167,11 +164,6 @@ def _first(ids: pa.ChunkedArray, chosen: np.ndarray) -> list[str]:
     return list(ids.take(np.flatnonzero(chosen)[:EXAMPLES]).to_pylist())
 
 
-def by_part(corpus: Corpus, of_item: np.ndarray) -> tuple[Corpus, np.ndarray]:
-    """The corpus with playlists stably sorted by part, int8 [V + 1], and the tracks of each part: int64 [P, 4]."""
-    return ordered(corpus, lambda low, high: of_item[corpus.items[low:high]], NOWHERE + 1)
-
-
 def ordered(corpus: Corpus, parts: Callable[[int, int], np.ndarray], n_parts: int) -> tuple[Corpus, np.ndarray]:
     """The corpus with playlists stably sorted by part, and the placements of each part: int64 [P, n_parts].
 
@@ -183,18 +175,12 @@ def ordered(corpus: Corpus, parts: Callable[[int, int], np.ndarray], n_parts: in
     offsets = np.asarray(corpus.offsets)
     counts = np.zeros((len(corpus), n_parts), np.int64)
     for first, last, low, high in corpus.blocks(BLOCK):
-        order, counts[first:last] = _order(parts(low, high), offsets[first : last + 1] - low, n_parts)
+        rows = np.repeat(np.arange(last - first), np.diff(offsets[first : last + 1]))
+        keys = rows * n_parts + parts(low, high)
+        order = np.argsort(keys, kind="stable")
+        counts[first:last] = np.bincount(keys, minlength=(last - first) * n_parts).reshape(-1, n_parts)
         items[low:high] = corpus.items[low:high][order]
-        if plays is not None and corpus.plays is not None:
-            plays[low:high] = corpus.plays[low:high][order]
-        if times is not None and corpus.times is not None:
-            times[low:high] = corpus.times[low:high][order]
+        for column, original in ((plays, corpus.plays), (times, corpus.times)):
+            if column is not None and original is not None:
+                column[low:high] = original[low:high][order]
     return replace(corpus, items=items, plays=plays, times=times), counts
-
-
-def _order(parts: np.ndarray, offsets: np.ndarray, n_parts: int) -> tuple[np.ndarray, np.ndarray]:
-    """The order that sorts each row stably by `parts`, int8 [n], and the counts of `ordered`."""
-    rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    keys = rows * n_parts + parts
-    counts = np.bincount(keys, minlength=(len(offsets) - 1) * n_parts).reshape(-1, n_parts)
-    return np.argsort(keys, kind="stable"), counts

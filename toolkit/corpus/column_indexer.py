@@ -17,15 +17,15 @@ import pyarrow.compute as pc
 from toolkit.catalogue.readers.reader import Reader
 from toolkit.catalogue.readers.tables.column_types import first_places
 from toolkit.catalogue.readers.tables.record_blocks import Block, Placements, Playlists, Tracks
+from toolkit.corpus.block_ranges import blocks_of
 from toolkit.corpus.interning import Numbering
 from toolkit.corpus.placement_spool import PlacementSpool
-from toolkit.corpus.record_indexer import SPLITS, mapped, repeats, with_replacements, with_times, without
+from toolkit.corpus.record_indexer import SPLITS, mapped, marked, named_tracks, repeats, with_times
 from toolkit.timestamps import NO_TIME
 
 AT_ONCE = 1 << 15  # placements that are searched for repetitions at once
 NAMES = ("title", "artist", "album")
 ABOUT = ("title", "group", "split")
-ONE_KIND = "a reader gives one of the two"
 
 
 class ColumnIndexer:
@@ -57,6 +57,9 @@ class ColumnIndexer:
                 self._spool_placements(block)
             else:
                 self._write_playlists(block)
+            if self._spool is not None and len(self._about):
+                rule = "a reader gives one of the two"
+                raise TypeError(f"{type(self._reader).__name__}.blocks gave both Placements and Playlists: {rule}")
             done += len(block)
             del block
             pa.default_memory_pool().release_unused()  # otherwise it keeps some 100 MB
@@ -64,7 +67,7 @@ class ColumnIndexer:
         self._lists.close()
         self._tracks.close()
         if self._spool is not None:
-            about = pa.table({"id": self._lists.texts(), **self._lists.columns()})
+            about = named_tracks(self._lists.texts(), self._lists.parts, {})
             bad = self._bad_playlists(np.arange(1, about.num_rows + 1), about)
             if self._spool.adjacent and self._spool.ordered and not bad.any():
                 self._settle(np.arange(1, len(self._tracks) + 1))  # tracks were numbered in the order of playlists
@@ -94,9 +97,7 @@ class ColumnIndexer:
 
     def tracks(self) -> pa.Table:
         """id, title, artist and album by number."""
-        columns = self._tracks.columns()
-        names = {name: with_replacements(columns[name], later) for name, later in self._later.items()}
-        table = pa.table({"id": self._tracks.texts(), **names})
+        table = named_tracks(self._tracks.texts(), self._tracks.parts, self._later)
         if self._as_mentioned and self._count == len(self._tracks):
             return table
         final = self._final[1 : len(self._tracks) + 1]
@@ -125,22 +126,15 @@ class ColumnIndexer:
     def _spool_placements(self, block: Placements) -> None:
         tracks, _ = self._tracks.numbers(block.track)
         lists, _ = self._lists.numbers(block.playlist, {name: getattr(block, name) for name in ABOUT})
-        if self._spool is None:
-            if len(self._about):
-                raise TypeError(f"{type(self._reader).__name__}.blocks gave Placements after Playlists: {ONE_KIND}")
-            self._spool = PlacementSpool(self._work)
+        self._spool = self._spool or PlacementSpool(self._work)
         self._spool.add(lists - 1, tracks, block.position, block.time)
 
     def _write_playlists(self, block: Playlists) -> None:
         """Write whole playlists, which need not wait."""
-        if self._spool is not None:
-            raise TypeError(f"{type(self._reader).__name__}.blocks gave Playlists after Placements: {ONE_KIND}")
         lists, _ = self._lists.numbers(block.id)
-        columns = {name: getattr(block, name) for name in ABOUT}
         missing = pa.nulls(len(block.id), pa.string())
-        about = pa.table(
-            {"id": block.id.cast(pa.string())} | {n: missing if c is None else c for n, c in columns.items()}
-        )
+        texts = {name: missing if (column := getattr(block, name)) is None else column for name in ABOUT}
+        about = pa.table({"id": block.id.cast(pa.string())} | texts)
         bad = self._bad_playlists(lists, about)
         tracks, _ = self._tracks.numbers(block.track)
         self._write(about, np.diff(block.offsets), tracks, block.times, bad, block.time)
@@ -184,11 +178,7 @@ class ColumnIndexer:
             playlist_times = None if playlist_times is None else playlist_times[~bad]
         self._settle(tracks)
         items = tracks if self._as_mentioned else self._final[tracks]
-        repeated = _repeats_of(items, lengths)
-        if self._drop_repeats and len(repeated):
-            items, lengths, times = without(repeated, items, lengths, times)
-        else:
-            items[repeated] *= -1
+        items, lengths, times = marked(_repeats_of(items, lengths), items, lengths, times, drop=self._drop_repeats)
         self._items.write(items.data)
         if times is not None:
             self._has_times = True
@@ -217,7 +207,7 @@ class _Numbered:
     def __init__(self, names: tuple[str, ...]) -> None:
         self._numbering = Numbering()
         self._texts: pa.ChunkedArray | None = None
-        self._parts: dict[str, list[pa.Array]] = {name: [] for name in names}
+        self.parts: dict[str, list[pa.Array]] = {name: [] for name in names}
 
     def __len__(self) -> int:
         return len(self._numbering) if self._texts is None else len(self._texts)
@@ -235,14 +225,11 @@ class _Numbered:
         codes, values, first = _coded(ids)
         of_values, fresh = self._numbering.numbers(values)
         rows = first[fresh]
-        for name, parts in self._parts.items():
+        for name, parts in self.parts.items():
             column = None if about is None else about[name]
             if len(rows):
                 parts.append(pa.nulls(len(rows), pa.string()) if column is None else column.take(pa.array(rows)))
         return of_values[codes], rows
-
-    def columns(self) -> dict[str, pa.ChunkedArray]:
-        return {name: pa.chunked_array(parts, pa.string()) for name, parts in self._parts.items()}
 
 
 def _coded(ids: pa.Array) -> tuple[np.ndarray, pa.Array, np.ndarray]:
@@ -263,13 +250,11 @@ def _coded(ids: pa.Array) -> tuple[np.ndarray, pa.Array, np.ndarray]:
 
 def _repeats_of(items: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Places of tracks that occurred earlier in their playlist, int64; computed for whole playlists at a time."""
-    ends = np.cumsum(lengths)
-    found, start, done = [np.zeros(0, np.int64)], 0, 0
-    while start < len(lengths):
-        stop = max(start + 1, int(np.searchsorted(ends, done + AT_ONCE, side="right")))
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    found = [np.zeros(0, np.int64)]
+    for start, stop in blocks_of(lengths, AT_ONCE):
         rows = np.repeat(np.arange(stop - start), lengths[start:stop])
-        found.append(repeats(rows, items[done : int(ends[stop - 1])]) + done)
-        start, done = stop, int(ends[stop - 1])
+        found.append(repeats(rows, items[offsets[start] : offsets[stop]]) + offsets[start])
     return np.concatenate(found)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -56,16 +56,14 @@ class Queries:
 
     def matrix(self, n_items: int) -> sp.csr_matrix:
         """Tracks of each query: float32 [B, V + 1] of zeros and ones."""
-        parts = (np.ones(len(self.seeds), np.float32), self.seeds, self.offsets)
-        # a copy: summing duplicates sorts the indices in place, which would reorder the seeds themselves
-        matrix = sp.csr_matrix(parts, (len(self), n_items + 1), copy=True)
-        matrix.sum_duplicates()
+        matrix = replace(self, plays=None).plays_matrix(n_items)
         matrix.data[:] = 1.0
         return matrix
 
     def plays_matrix(self, n_items: int) -> sp.csr_matrix:
         """How often each query contains or played each track: float32 [B, V + 1]."""
         counts = np.ones(len(self.seeds), np.float32) if self.plays is None else np.asarray(self.plays, np.float32)
+        # a copy: summing duplicates sorts the indices in place, which would reorder the seeds themselves
         matrix = sp.csr_matrix((counts, self.seeds, self.offsets), (len(self), n_items + 1), copy=True)
         matrix.sum_duplicates()
         return matrix

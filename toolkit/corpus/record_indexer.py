@@ -38,7 +38,8 @@ class RecordIndexer:
 
     def __init__(self, spool: IO[bytes], reader: Reader, *, drop_repeats: bool) -> None:
         self._numbering = Numbering()
-        self._names = {name: _Column() for name in ("title", "artist", "album")}
+        self._names: dict[str, list[pa.Array]] = {name: [] for name in ("title", "artist", "album")}
+        self._later: dict[str, dict[int, str]] = {name: {} for name in self._names}
         self._ids: dict[str, None] = {}
         self._about: dict[str, list[str | None]] = {name: [] for name in ("title", "group", "split")}
         self._lengths, self._plays, self._playlist_times = array("q"), array("f"), array("q")
@@ -93,9 +94,7 @@ class RecordIndexer:
 
     def tracks(self) -> pa.Table:
         """id, title, artist and album by number."""
-        return pa.table(
-            {"id": self._numbering.texts(), **{name: column.whole() for name, column in self._names.items()}}
-        )
+        return named_tracks(self._numbering.texts(), self._names, self._later)
 
     def playlists(self) -> pa.Table:
         """id, title, group and split in the order of the file, and the time if any playlist has one."""
@@ -153,17 +152,17 @@ class RecordIndexer:
                 values = ([None] * (end - start),) * 3 if source is None else source(places[start:end])
             for new, more in zip(names, values, strict=True):
                 new.extend(more)
-        for column, new in zip(self._names.values(), names, strict=True):
-            column.add(new)
+        for parts, new in zip(self._names.values(), names, strict=True):
+            parts.append(pa.array(new, pa.string()))
 
     def _rename(self, numbers: np.ndarray, ends: np.ndarray, owners: np.ndarray) -> None:
         """Note names from records of tracks that were mentioned earlier. A missing name replaces nothing."""
         first = set(owners.tolist())
         for owner, source in enumerate(self._sources):
             if isinstance(source, TrackRecord) and owner not in first:
-                for column, name in zip(self._names.values(), _names(source), strict=True):
+                for later, name in zip(self._later.values(), _names(source), strict=True):
                     if name:
-                        column.later[int(numbers[ends[owner] - 1])] = name
+                        later[int(numbers[ends[owner] - 1])] = name
 
     def _times_of_waiting(self, lengths: np.ndarray) -> np.ndarray | None:
         """Times of the waiting placements, int64; None as long as no playlist has any."""
@@ -178,28 +177,11 @@ class RecordIndexer:
     def _place(self, numbers: np.ndarray, lengths: np.ndarray, times: np.ndarray | None) -> None:
         rows = np.repeat(np.arange(len(lengths)), lengths)
         repeated = repeats(rows, numbers)
-        if self._drop_repeats and len(repeated):
-            numbers, lengths, times = without(repeated, numbers, lengths, times)
-        else:
-            numbers[repeated] *= -1
+        numbers, lengths, times = marked(repeated, numbers, lengths, times, drop=self._drop_repeats)
         self._spool.write(numbers.data)
         self._lengths.extend(lengths.tolist())
         if self._times is not None and times is not None:
             self._times.frombytes(times.tobytes())
-
-
-class _Column:
-    """One name of every track, in the order of their numbers. later: replacements by number."""
-
-    def __init__(self) -> None:
-        self.later: dict[int, str] = {}
-        self._parts: list[pa.Array] = []
-
-    def add(self, names: Sequence[str | None]) -> None:
-        self._parts.append(pa.array(names, pa.string()))
-
-    def whole(self) -> pa.ChunkedArray:
-        return with_replacements(pa.chunked_array(self._parts, pa.string()), self.later)
 
 
 def _names(record: TrackRecord) -> tuple[str | None, str | None, str | None]:
@@ -207,14 +189,17 @@ def _names(record: TrackRecord) -> tuple[str | None, str | None, str | None]:
     return record.title or None, artists or None, record.album or None
 
 
-def with_replacements(names: pa.ChunkedArray, later: dict[int, str]) -> pa.ChunkedArray:
-    """Names in which those of some numbers, from 1, are replaced."""
-    if not later:
-        return names
-    numbers = sorted(later)
-    mask = np.zeros(len(names), bool)
-    mask[np.array(numbers) - 1] = True
-    return pc.replace_with_mask(names, pa.array(mask), pa.array([later[number] for number in numbers], pa.string()))
+def named_tracks(ids: pa.ChunkedArray, parts: dict[str, list[pa.Array]], later: dict[str, dict[int, str]]) -> pa.Table:
+    """Ids and names of tracks by number. later: replacements of some names, by number from 1."""
+    table = pa.table({"id": ids} | {name: pa.chunked_array(arrays, pa.string()) for name, arrays in parts.items()})
+    for place, (name, replaced) in enumerate(later.items(), start=1):
+        if replaced:
+            numbers = sorted(replaced)
+            mask = np.zeros(len(table), bool)
+            mask[np.array(numbers) - 1] = True
+            new = pa.array([replaced[number] for number in numbers], pa.string())
+            table = table.set_column(place, name, pc.replace_with_mask(table[name], pa.array(mask), new))
+    return table
 
 
 def with_times(playlists: pa.Table, times: np.ndarray) -> pa.Table:
@@ -223,10 +208,13 @@ def with_times(playlists: pa.Table, times: np.ndarray) -> pa.Table:
     return playlists.append_column("time", pa.array(times, mask=~known)) if known.any() else playlists
 
 
-def without(
-    places: np.ndarray, items: np.ndarray, lengths: np.ndarray, times: np.ndarray | None
+def marked(
+    places: np.ndarray, items: np.ndarray, lengths: np.ndarray, times: np.ndarray | None, *, drop: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Items, lengths and times of playlists without the placements at some places."""
+    """Items, lengths and times of playlists with −id at the places of repetitions, or with `drop` without those."""
+    if not (drop and len(places)):
+        items[places] *= -1
+        return items, lengths, times
     kept = np.ones(len(items), bool)
     kept[places] = False
     owners = np.repeat(np.arange(len(lengths)), lengths)[kept]
